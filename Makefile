@@ -1,0 +1,78 @@
+# The few commands that a person types. `make` alone lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+
+# Where the CPU build of torch is. PyPI's own Linux wheel brings gigabytes of CUDA;
+# pip counts 2.13.0+cpu as newer than 2.13.0, so naming this index beside the usual one
+# picks the small build. An index out of reach is skipped: pip then goes on with the
+# others. Measured without a network: 2 s lost (9 s at pip's default of 5 retries), no
+# failure. --no-deps keeps every other package on the usual index.
+# TORCH_INDEX= (empty) leaves it out, for a mirror that has the build or for a GPU.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCH_FLAGS := $(if $(TORCH_INDEX),--retries 2 --extra-index-url $(TORCH_INDEX))
+
+# What `make search` looks for.
+BOARD ?= zu3eg
+FPS ?= 50
+
+# Every benchmark stands alone: python benchmarks/NAME.py prints its tables.
+BENCHMARKS := $(filter-out benchmarks/_%,$(sort $(wildcard benchmarks/*.py)))
+NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup search test lint types bench docs notebooks validate clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' \
+	    $(firstword $(MAKEFILE_LIST))
+
+setup: $(STAMP) ## build .venv with every dependency, at the versions of constraints.txt
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "hao needs Python 3.11 or later; $(PYTHON) is" \
+	        "$$($(PYTHON) -V 2>/dev/null || echo missing)." \
+	        "Name another one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "$(PYTHON) cannot make a virtual environment." \
+	        "On Debian and Ubuntu: sudo apt install python3-venv" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps \
+	    $(TORCH_FLAGS) torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
+	    --editable '.[torch,test,bench]'
+	@touch $@
+
+search: setup ## run the default search: BOARD=zu3eg FPS=50
+	$(BIN)/hao search --board $(BOARD) --fps $(FPS)
+
+test: setup lint types ## run what CI runs: ruff, mypy, pytest
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+bench: setup ## run every benchmark
+	@set -e; for script in $(BENCHMARKS); do \
+	    echo "== $$script"; $(BIN)/python $$script; done
+
+docs: setup ## check that every relative link of the pages points at a file
+	$(BIN)/python -m pytest tests/test_docs.py
+
+notebooks: setup ## execute every notebook
+	@set -e; for notebook in $(NOTEBOOKS); do echo "== $$notebook"; \
+	    $(BIN)/jupyter-execute --timeout=600 $$notebook; done
+
+validate: setup ## run the slow tests only
+	$(BIN)/python -m pytest -m slow
+
+clean: ## delete caches and builds; .venv and runs/ stay
+	rm -rf dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find hao tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,78 @@
+"""Every exception that hao raises on purpose, with the exit code it causes.
+
+    HaoError                          exit code
+    |-- InputError (ValueError)           2   a file or an argument is wrong
+    |-- UnsupportedError                  2   valid, but not handled
+    |-- InfeasibleError                   3   no design fits
+    |-- SolverError                       4   stopped without a solution
+    `-- ToolError                         5   external program missing or failed
+
+A message is one line with place, value, limit and remedy:
+`boards/demo.toml: ddr.width_bits = 48; must be a power of two from 16 to 512`.
+"""
+
+from functools import partial
+from pathlib import Path
+
+
+class HaoError(Exception):
+    """Base of every error that hao raises on purpose."""
+
+    exit_code = 1
+
+
+class InputError(HaoError, ValueError):
+    """A file or an argument is wrong: where, got what, allowed what."""
+
+    exit_code = 2
+
+
+class UnsupportedError(HaoError):
+    """The input is valid but not handled: names the node and what is handled."""
+
+    exit_code = 2
+
+
+class InfeasibleError(HaoError):
+    """No design meets the limits.
+
+    Attributes:
+        conflicts: Names of the limits that clash, an irreducible set where known.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, *, conflicts: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.conflicts = conflicts
+
+
+class SolverError(HaoError):
+    """The solver stopped without a solution: licence, size or work limit."""
+
+    exit_code = 4
+
+
+class ToolError(HaoError):
+    """An external program is missing or failed.
+
+    Attributes:
+        command: The command line, as a list of words.
+        log_path: Where its output was kept, if anywhere.
+    """
+
+    exit_code = 5
+
+    def __init__(
+        self, message: str, *, command: tuple[str, ...], log_path: Path | None = None
+    ) -> None:
+        super().__init__(message)
+        self.command = command
+        self.log_path = log_path
+
+    def __reduce__(self) -> tuple[partial["ToolError"], tuple[()]]:
+        """Return how to make it again, since pickle drops the required keyword."""
+        make = partial(
+            ToolError, str(self), command=self.command, log_path=self.log_path
+        )
+        return make, ()
