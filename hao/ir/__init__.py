@@ -1,0 +1,1 @@
+"""The network as data: layers, shapes, integer types, reference semantics."""

@@ -1,0 +1,267 @@
+"""Layer kinds: a closed set of frozen records without arrays, so hashable.
+
+`Layer` is their union; code that treats kinds apart uses `match` with
+`assert_never`. A layer names the layers that it reads, and knows the shapes on both
+sides, its multiply-accumulates and its parameters. Arrays live in
+`hao.ir.network.Network.params`.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from hao.errors import InputError
+from hao.ir.tensor import QType, Shape
+
+
+class ActivationKind(Enum):
+    """Activation function; everything the engine applies on the way out."""
+
+    NONE = "none"
+    RELU = "relu"
+    RELU6 = "relu6"
+
+
+class PoolKind(Enum):
+    """What a pooling window computes."""
+
+    MAX = "max"
+    AVERAGE = "average"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Padding:
+    """Rows and columns added around the IFM, each at least 0."""
+
+    top: int = 0
+    left: int = 0
+    bottom: int = 0
+    right: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.top, self.left, self.bottom, self.right) < 0:
+            raise InputError(f"negative padding {self}; must be at least 0")
+
+    @classmethod
+    def same(cls, kernel: int) -> "Padding":
+        """Return the symmetric padding that keeps the size at stride 1."""
+        return cls(
+            top=(kernel - 1) // 2,
+            left=(kernel - 1) // 2,
+            bottom=kernel // 2,
+            right=kernel // 2,
+        )
+
+
+def window_shape(
+    ifm: Shape, *, channels: int, kernel: int, stride: int, padding: Padding
+) -> Shape:
+    """Return the OFM shape of a sliding window that stays inside the padded IFM.
+
+    Raises:
+        InputError: The window does not fit in the padded IFM.
+    """
+    height = ifm.height + padding.top + padding.bottom - kernel
+    width = ifm.width + padding.left + padding.right - kernel
+    if height < 0 or width < 0:
+        raise InputError(
+            f"a {kernel}x{kernel} window does not fit in "
+            f"{ifm.height}x{ifm.width} with padding"
+        )
+    return Shape(
+        channels=channels, height=height // stride + 1, width=width // stride + 1
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """The frame that enters the network; `quant` if the file fixes its type."""
+
+    name: str
+    ofm: Shape
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Return no names: nothing precedes the frame."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unary:
+    name: str
+    input: str
+    ifm: Shape
+    ofm: Shape
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Return the name of the one layer that this one reads."""
+        return (self.input,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Windowed(_Unary):
+    kernel: int
+    stride: int = 1
+    padding: Padding = field(default_factory=Padding)
+
+    def __post_init__(self) -> None:
+        if self.kernel < 1 or self.stride < 1:
+            raise InputError(
+                f"layer {self.name!r}: kernel {self.kernel}, stride {self.stride}; "
+                "both must be at least 1"
+            )
+        expected = window_shape(
+            self.ifm,
+            channels=self.ofm.channels,
+            kernel=self.kernel,
+            stride=self.stride,
+            padding=self.padding,
+        )
+        if expected != self.ofm:
+            raise InputError(f"layer {self.name!r}: OFM {self.ofm}, window {expected}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conv(_Windowed):
+    """Dense KxK convolution; params: weight (ofm, ifm, K, K), bias (ofm,)."""
+
+    activation: ActivationKind = ActivationKind.NONE
+    bias: bool = True
+    weight: QType | None = None
+
+    @property
+    def terms(self) -> int:
+        """Return the products summed into one output value."""
+        return self.ifm.channels * self.kernel**2
+
+    @property
+    def macs(self) -> int:
+        """Return the multiply-accumulates of one frame."""
+        return self.ofm.elements * self.terms
+
+    @property
+    def weights(self) -> int:
+        """Return the number of weights, without bias."""
+        return self.ofm.channels * self.terms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Depthwise(_Windowed):
+    """Depthwise KxK convolution; params: weight (channels, 1, K, K), bias."""
+
+    activation: ActivationKind = ActivationKind.NONE
+    bias: bool = True
+    weight: QType | None = None
+
+    @property
+    def terms(self) -> int:
+        """Return the products summed into one output value."""
+        return self.kernel**2
+
+    @property
+    def macs(self) -> int:
+        """Return the multiply-accumulates of one frame."""
+        return self.ofm.elements * self.terms
+
+    @property
+    def weights(self) -> int:
+        """Return the number of weights, without bias."""
+        return self.ofm.channels * self.terms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Linear(_Unary):
+    """Fully connected layer on the flattened IFM (channel-major, as ONNX flattens).
+
+    Params: weight (ofm.channels, ifm.elements), bias (ofm.channels,). OFM is
+    (ofm.channels, 1, 1).
+    """
+
+    activation: ActivationKind = ActivationKind.NONE
+    bias: bool = True
+    weight: QType | None = None
+
+    @property
+    def terms(self) -> int:
+        """Return the products summed into one output value."""
+        return self.ifm.elements
+
+    @property
+    def macs(self) -> int:
+        """Return the multiply-accumulates of one frame."""
+        return self.ofm.channels * self.terms
+
+    @property
+    def weights(self) -> int:
+        """Return the number of weights, without bias."""
+        return self.ofm.channels * self.terms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool(_Windowed):
+    """Max or average pooling over KxK windows."""
+
+    kind: PoolKind
+    include_padding: bool = True
+    """Whether padded zeros count in an average."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GlobalAveragePool(_Unary):
+    """Average over all pixels; OFM is (channels, 1, 1)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Add:
+    """Elementwise sum of two tensors of one shape (the residual add)."""
+
+    name: str
+    inputs: tuple[str, str]
+    ofm: Shape
+    activation: ActivationKind = ActivationKind.NONE
+
+    @property
+    def ifm(self) -> Shape:
+        """Return the shape of either operand."""
+        return self.ofm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Affine(_Unary):
+    """Per-channel scale and shift; params: scale (channels,), shift (channels,).
+
+    What is left of a batch norm that cannot be folded into weights that a file has
+    already quantized; the engine applies it in requantization.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activation(_Unary):
+    """Activation that no layer before it could take in."""
+
+    kind: ActivationKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantize(_Unary):
+    """Quantizer that a file placed on a feature map.
+
+    Params: scale (1,) or (channels,), zero_point (1,) or (channels,).
+    """
+
+    quant: QType
+
+
+Compute = Conv | Depthwise | Linear
+Layer = (
+    Input
+    | Conv
+    | Depthwise
+    | Linear
+    | Pool
+    | GlobalAveragePool
+    | Add
+    | Affine
+    | Activation
+    | Quantize
+)

@@ -1,0 +1,110 @@
+"""A network: layers in topological order and, where known, their parameters.
+
+`Network` checks on construction that names are unique, that every layer reads only
+earlier ones, and that shapes agree. `params` maps "layer.weight" and the like to
+read-only arrays; a network of the zoo has none, since the search needs shapes only.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.errors import InputError
+from hao.ir.layer import Compute, Conv, Depthwise, Input, Layer, Linear
+from hao.ir.tensor import Shape
+
+Params = Mapping[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A checked network with one input and one output.
+
+    Attributes:
+        name: What a user calls it.
+        layers: Topological order; the first is the only `Input`, the last is the
+            output.
+        params: Read-only arrays by "layer.parameter"; may be empty.
+
+    Raises:
+        InputError: A name occurs twice, a layer reads a later or unknown one, or
+            shapes disagree.
+    """
+
+    name: str
+    layers: tuple[Layer, ...]
+    params: Params = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        shapes: dict[str, Shape] = {}
+        for position, layer in enumerate(self.layers):
+            if layer.name in shapes:
+                raise InputError(f"layer {layer.name!r} occurs twice")
+            if isinstance(layer, Input) != (position == 0):
+                raise InputError(
+                    f"layer {layer.name!r}: the first layer, and only it, is the input"
+                )
+            for name in layer.inputs:
+                if name not in shapes:
+                    raise InputError(
+                        f"layer {layer.name!r} reads {name!r}, which is not before it"
+                    )
+                if not isinstance(layer, Input) and shapes[name] != layer.ifm:
+                    raise InputError(
+                        f"layer {layer.name!r}: IFM {layer.ifm}, but {name!r} gives "
+                        f"{shapes[name]}"
+                    )
+            shapes[layer.name] = layer.ofm
+        if not self.layers:
+            raise InputError(f"network {self.name!r} has no layers")
+        unread = set(shapes) - {n for layer in self.layers for n in layer.inputs}
+        if unread != {self.layers[-1].name}:
+            raise InputError(
+                f"network {self.name!r}: outputs {sorted(unread)}; must be one, "
+                "the last layer"
+            )
+
+    @property
+    def input(self) -> Input:
+        """Return the frame that enters."""
+        first = self.layers[0]
+        assert isinstance(first, Input)
+        return first
+
+    @property
+    def output(self) -> Layer:
+        """Return the last layer."""
+        return self.layers[-1]
+
+    @property
+    def compute_layers(self) -> tuple[Compute, ...]:
+        """Return the layers that hold weights, in order."""
+        return tuple(
+            layer
+            for layer in self.layers
+            if isinstance(layer, Conv | Depthwise | Linear)
+        )
+
+    @property
+    def macs(self) -> int:
+        """Return the multiply-accumulates of one frame."""
+        return sum(layer.macs for layer in self.compute_layers)
+
+    @property
+    def parameters(self) -> int:
+        """Return weights plus biases."""
+        return sum(
+            layer.weights + layer.ofm.channels * int(layer.bias)
+            for layer in self.compute_layers
+        )
+
+    def consumers(self) -> dict[str, tuple[str, ...]]:
+        """Return for every layer the names of the layers that read it."""
+        readers: dict[str, list[str]] = {layer.name: [] for layer in self.layers}
+        for layer in self.layers:
+            for name in layer.inputs:
+                readers[name].append(layer.name)
+        return {name: tuple(names) for name, names in readers.items()}
