@@ -1,0 +1,20 @@
+"""Architectures as tables; `build_network` turns a name into a `Network`."""
+
+from hao.zoo.architecture import Dataset, Family
+from hao.zoo.registry import (
+    ZooEntry,
+    build_network,
+    entry,
+    network_names,
+    zoo_name,
+)
+
+__all__ = [
+    "Dataset",
+    "Family",
+    "ZooEntry",
+    "build_network",
+    "entry",
+    "network_names",
+    "zoo_name",
+]

@@ -1,0 +1,141 @@
+"""Dense networks for ImageNet: ResNet, RepVGG in deployed form, VGG.
+
+Sources: ResNet: He et al., arXiv:1512.03385, Table 1, with the stride in the 3x3
+convolution of a bottleneck as torchvision and timm have it; ResNet-26 is timm's, with
+two bottlenecks per stage. RepVGG: Ding et al., arXiv:2101.03697, Tables 2 and 3; its
+three training branches are folded into one 3x3 convolution. VGG: Simonyan and
+Zisserman, arXiv:1409.1556, Table 1 (A, B, D, E); the form with batch norm is the same
+network once that is folded.
+"""
+
+from hao.zoo.architecture import (
+    CLASSES,
+    Architecture,
+    Dataset,
+    Family,
+    NamedBlock,
+    numbered,
+    pooled_classifier,
+)
+from hao.zoo.blocks import (
+    BasicBlock,
+    Block,
+    BottleneckBlock,
+    ConvBlock,
+    LinearBlock,
+    MaxPoolBlock,
+)
+
+_RESNET_STRIDES = (1, 2, 2, 2)
+_BASIC_CHANNELS = (64, 128, 256, 512)
+_BOTTLENECK_CHANNELS = (256, 512, 1024, 2048)
+_BASIC_RESNETS = ((18, (2, 2, 2, 2)), (34, (3, 4, 6, 3)))
+_BOTTLENECK_RESNETS = ((26, (2, 2, 2, 2)), (50, (3, 4, 6, 3)))
+
+_REPVGG_BLOCKS = (2, 4, 14, 1)
+# Name, stem channels, channels per stage.
+_REPVGG_VARIANTS = (
+    ("a0", 48, (48, 96, 192, 1280)),
+    ("a1", 64, (64, 128, 256, 1280)),
+    ("a2", 64, (96, 192, 384, 1408)),
+)
+
+_VGG_CHANNELS = (64, 128, 256, 512, 512)
+# Depth, 3x3 convolutions before each of the five max pools.
+_VGG_VARIANTS = (
+    (11, (1, 1, 2, 2, 2)),
+    (13, (2, 2, 2, 2, 2)),
+    (16, (2, 2, 3, 3, 3)),
+    (19, (2, 2, 4, 4, 4)),
+)
+
+
+def _resnet(depth: int, blocks: list[Block]) -> Architecture:
+    return Architecture(
+        name=f"resnet{depth}",
+        family=Family.RESNET,
+        blocks=(
+            ("stem", ConvBlock(channels=64, kernel=7, stride=2)),
+            ("stem_pool", MaxPoolBlock(kernel=3, stride=2)),
+            *numbered("block", blocks),
+            *pooled_classifier(Dataset.IMAGENET),
+        ),
+    )
+
+
+def _basic_resnet(depth: int, repeats: tuple[int, ...]) -> Architecture:
+    stages = zip(_BASIC_CHANNELS, repeats, _RESNET_STRIDES, strict=True)
+    return _resnet(
+        depth,
+        [
+            BasicBlock(channels=channels, stride=stride if number == 0 else 1)
+            for channels, count, stride in stages
+            for number in range(count)
+        ],
+    )
+
+
+def _bottleneck_resnet(depth: int, repeats: tuple[int, ...]) -> Architecture:
+    stages = zip(_BOTTLENECK_CHANNELS, repeats, _RESNET_STRIDES, strict=True)
+    return _resnet(
+        depth,
+        [
+            BottleneckBlock(channels=channels, stride=stride if number == 0 else 1)
+            for channels, count, stride in stages
+            for number in range(count)
+        ],
+    )
+
+
+def _repvgg(variant: str, stem: int, channels: tuple[int, ...]) -> Architecture:
+    blocks = [
+        ConvBlock(channels=stage_channels, kernel=3, stride=2 if number == 0 else 1)
+        for stage_channels, count in zip(channels, _REPVGG_BLOCKS, strict=True)
+        for number in range(count)
+    ]
+    return Architecture(
+        name=f"repvgg_{variant}",
+        family=Family.REPVGG,
+        blocks=(
+            ("stem", ConvBlock(channels=stem, kernel=3, stride=2)),
+            *numbered("block", blocks),
+            *pooled_classifier(Dataset.IMAGENET),
+        ),
+    )
+
+
+def vgg_features(
+    channels: tuple[int, ...], repeats: tuple[int, ...]
+) -> tuple[NamedBlock, ...]:
+    """Return groups of 3x3 convolutions, each followed by a 2x2 max pool.
+
+    Layers are named "group2.conv1" and "group2.pool", counted from 1.
+    """
+    named: list[NamedBlock] = []
+    for group, (width, count) in enumerate(zip(channels, repeats, strict=True), 1):
+        convs = [ConvBlock(channels=width, kernel=3)] * count
+        named += numbered(f"group{group}.conv", convs)
+        named.append((f"group{group}.pool", MaxPoolBlock()))
+    return tuple(named)
+
+
+def _vgg(depth: int, repeats: tuple[int, ...]) -> Architecture:
+    return Architecture(
+        name=f"vgg{depth}",
+        family=Family.VGG,
+        blocks=(
+            *vgg_features(_VGG_CHANNELS, repeats),
+            ("fc1", LinearBlock(channels=4096, activated=True, map_size=7)),
+            ("fc2", LinearBlock(channels=4096, activated=True)),
+            ("classifier", LinearBlock(channels=CLASSES[Dataset.IMAGENET])),
+        ),
+    )
+
+
+ARCHITECTURES = (
+    *(_basic_resnet(*variant) for variant in _BASIC_RESNETS),
+    *(_bottleneck_resnet(*variant) for variant in _BOTTLENECK_RESNETS),
+    *(_repvgg(*variant) for variant in _REPVGG_VARIANTS),
+    *(_vgg(*variant) for variant in _VGG_VARIANTS),
+)
+"""Every architecture of this module."""
