@@ -1,0 +1,109 @@
+"""What an importer hands over, and the last steps that all importers share.
+
+Names from a file become layer names here: unique, and safe wherever a name may end up
+(a file name, a C++ comment, a table).
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.errors import InputError
+from hao.ir.layer import Layer
+from hao.ir.network import Network
+from hao.ir.rewrite import simplify
+
+NAME_LENGTH = 80
+"""Longest layer name [characters]; longer ones are cut. Chosen here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedNetwork:
+    """A network from a file or a module.
+
+    Attributes:
+        network: Simplified; with parameters.
+        notes: What the importer took for granted or left out, one sentence each; a
+            report prints them.
+    """
+
+    network: Network
+    notes: tuple[str, ...] = ()
+
+
+def safe_name(name: str) -> str:
+    """Return the name with [A-Za-z0-9_.] only, at most `NAME_LENGTH` long."""
+    dotted = re.sub(r"[/:]+", ".", name)
+    safe = re.sub(r"[^A-Za-z0-9_.]+", "_", dotted)
+    return safe.strip("._")[:NAME_LENGTH] or "layer"
+
+
+def unique_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Return safe names in the same order, told apart by a number where they clash."""
+    taken: set[str] = set()
+    unique: list[str] = []
+    for name in names:
+        base = candidate = safe_name(name)
+        count = 2
+        while candidate in taken:
+            candidate = f"{base}_{count}"
+            count += 1
+        taken.add(candidate)
+        unique.append(candidate)
+    return tuple(unique)
+
+
+def finished_network(
+    name: str,
+    layers: Sequence[Layer],
+    params: Mapping[str, NDArray[np.generic]],
+    *,
+    output: str,
+) -> Network:
+    """Return the simplified network that ends in a layer; unread layers are dropped.
+
+    Args:
+        name: What the user called it; made safe here.
+        layers: Topological order.
+        params: By "layer.parameter".
+        output: Name of the layer whose OFM is the result.
+
+    Raises:
+        InputError: A parameter is not finite, or there is nothing but an input.
+    """
+    read = {output}
+    kept: list[Layer] = []
+    for layer in reversed(layers):
+        if layer.name in read:
+            read.update(layer.inputs)
+            kept.insert(0, layer)
+    if len(kept) < 2:
+        raise InputError(f"network {name!r}: the output is the input; nothing to run")
+    names = {layer.name for layer in kept}
+    frozen: dict[str, NDArray[np.generic]] = {}
+    for key, array in params.items():
+        if key.rpartition(".")[0] in names:
+            frozen[key] = _checked(key, array)
+    return simplify(
+        Network(
+            name=safe_name(name), layers=tuple(kept), params=MappingProxyType(frozen)
+        )
+    )
+
+
+def _checked(key: str, array: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Return an own, read-only copy; half precision becomes single precision."""
+    half = np.issubdtype(array.dtype, np.floating) and array.dtype.itemsize < 4
+    with np.errstate(invalid="ignore"):
+        own = array.astype(np.float32 if half else array.dtype)
+        finite = np.all(np.isfinite(own.astype(np.float64)))
+    if not finite:
+        raise InputError(
+            f"parameter {key!r} holds NaN or infinity; must be finite numbers"
+        )
+    own.setflags(write=False)
+    return own

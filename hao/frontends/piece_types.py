@@ -1,0 +1,135 @@
+"""What importers hand to the functions of `hao.frontends.pieces`, and get back.
+
+Plain values in the units of the network: where an operator stands, its weights, the
+geometry of its window, and the piece of a network that it becomes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.errors import UnsupportedError
+from hao.frontends.feature_map import Axis, FeatureMap
+from hao.intmath import ceil_div
+from hao.ir.layer import Layer, Padding
+from hao.ir.tensor import QType
+
+Array = NDArray[np.generic]
+Order = tuple[Axis, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where an operator stands.
+
+    Attributes:
+        layer: Unique safe name for the layer that it becomes.
+        label: What errors call it, such as "Conv '/conv1/Conv'".
+    """
+
+    layer: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weight:
+    """Weights of a layer.
+
+    Attributes:
+        values: Real values; for integer weights the dequantized ones.
+        quant: Integer type, if the file fixed one.
+        scale: Real value of one integer step; broadcasts against `values`.
+        zero_point: Integer that stands for 0.0; broadcasts against `values`.
+    """
+
+    values: Array
+    quant: QType | None = None
+    scale: Array = field(default_factory=lambda: np.ones(1))
+    zero_point: Array = field(default_factory=lambda: np.zeros(1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """What one operator adds: its result, and layers with their parameters."""
+
+    value: FeatureMap
+    layers: tuple[Layer, ...] = ()
+    params: Mapping[str, Array] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Geometry of a window operator as files give it, sizes as (height, width)."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: Padding = field(default_factory=Padding)
+
+    def square(self, site: Site) -> tuple[int, int]:
+        """Return kernel and stride.
+
+        Raises:
+            UnsupportedError: Height and width differ.
+        """
+        if len(set(self.kernel)) != 1 or len(set(self.stride)) != 1:
+            raise UnsupportedError(
+                f"{site.label}: kernel {_by(self.kernel)}, stride {_by(self.stride)}; "
+                "handled: square kernels, and one stride for both directions"
+            )
+        return self.kernel[0], self.stride[0]
+
+    def rounded_up(self, x: FeatureMap) -> "Window":
+        """Return the window with the padding that rounding sizes up asks for.
+
+        A window that would start behind the last pixel is not added.
+
+        Source: ONNX operator specification, MaxPool-22 (ceil_mode), and the same in
+        PyTorch; equality with onnxruntime is tested in tests/frontends/test_onnx.py.
+        """
+        padding = self.padding
+        bottom = _missing(
+            x.shape.height + x.padding.top + x.padding.bottom,
+            self.kernel[0],
+            self.stride[0],
+            before=padding.top,
+            after=padding.bottom,
+        )
+        right = _missing(
+            x.shape.width + x.padding.left + x.padding.right,
+            self.kernel[1],
+            self.stride[1],
+            before=padding.left,
+            after=padding.right,
+        )
+        wider = replace(
+            padding, bottom=padding.bottom + bottom, right=padding.right + right
+        )
+        return replace(self, padding=wider)
+
+
+def check_no_padding(site: Site, x: FeatureMap) -> None:
+    """Refuse a map with zeros around it, where no window takes them in.
+
+    Raises:
+        UnsupportedError: It has some.
+    """
+    if x.padding != Padding():
+        raise UnsupportedError(
+            f"{site.label}: reads a padded feature map; handled: a Pad before a "
+            "convolution or a pooling"
+        )
+
+
+def _missing(size: int, kernel: int, stride: int, *, before: int, after: int) -> int:
+    """Return what has to be padded so that rounding down finds the last window."""
+    padded = size + before + after
+    steps = ceil_div(max(0, padded - kernel), stride)
+    if steps * stride >= size + before:
+        steps -= 1
+    return max(0, steps * stride + kernel - padded)
+
+
+def _by(sizes: Sequence[int]) -> str:
+    return "x".join(map(str, sizes))

@@ -1,0 +1,327 @@
+"""The layers with weights or windows that operators become, one function per kind.
+
+Importers translate the spelling of their format and call these functions with plain
+numbers; what the network can hold, and what is refused, is decided here once. A
+`Piece` is what one operator adds to the network.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from hao.errors import InputError, UnsupportedError
+from hao.frontends.feature_map import (
+    CHANNELS_FIRST,
+    Axis,
+    FeatureMap,
+    one_axis_each,
+)
+from hao.frontends.piece_types import (
+    Array,
+    Order,
+    Piece,
+    Site,
+    Weight,
+    Window,
+    check_no_padding,
+)
+from hao.ir.layer import (
+    Conv,
+    Depthwise,
+    GlobalAveragePool,
+    Linear,
+    Padding,
+    Pool,
+    PoolKind,
+    window_shape,
+)
+from hao.ir.tensor import Shape
+
+
+def conv_piece(
+    site: Site,
+    x: FeatureMap,
+    *,
+    weight: Weight,
+    bias: Array | None,
+    window: Window,
+    groups: int,
+    order: Order = CHANNELS_FIRST,
+) -> Piece:
+    """Return a dense or depthwise convolution.
+
+    Args:
+        site: Where it stands.
+        x: Its input, arranged in `order`.
+        weight: Shape (ofm_channels, ifm_channels / groups, kernel, kernel).
+        bias: Shape (ofm_channels,), or None.
+        window: Its kernel must be that of the weights.
+        groups: 1, or all channels of a depthwise convolution.
+        order: Of the tensors before and after.
+
+    Raises:
+        InputError: Shapes disagree.
+        UnsupportedError: Other groups, a rectangular kernel, or another arrangement.
+    """
+    _check_arranged(site, x, order)
+    kernel, stride = window.square(site)
+    ifm_channels, ofm_channels = x.shape.channels, weight.values.shape[0]
+    if groups not in (1, ifm_channels) or (groups > 1 and ofm_channels != groups):
+        raise UnsupportedError(
+            f"{site.label}: {groups} groups of {ifm_channels} to {ofm_channels} "
+            "channels; handled: 1 group, or one group per channel with as many outputs"
+        )
+    expected = (ofm_channels, ifm_channels // groups, kernel, kernel)
+    if weight.values.shape != expected:
+        raise InputError(
+            f"{site.label}: weights of shape {weight.values.shape}; must be {expected}"
+        )
+    padding = _sum(x.padding, window.padding)
+    kind = Depthwise if groups > 1 else Conv
+    ofm = _ofm(site, x, ofm_channels, kernel=kernel, stride=stride, padding=padding)
+    layer = kind(
+        name=site.layer,
+        input=x.layer,
+        ifm=x.shape,
+        ofm=ofm,
+        kernel=kernel,
+        stride=stride,
+        padding=padding,
+        bias=bias is not None,
+        weight=weight.quant,
+    )
+    after = x.after(site.layer, ofm, nonnegative=False)
+    value = replace(after, dimensions=one_axis_each(after, order))
+    return Piece(
+        value=value,
+        layers=(layer,),
+        params=_compute_params(site, weight, bias, ofm_channels),
+    )
+
+
+def linear_piece(
+    site: Site, x: FeatureMap, *, weight: Weight, bias: Array | None
+) -> Piece:
+    """Return a fully connected layer over the last dimension of a tensor.
+
+    Args:
+        site: Where it stands.
+        x: Its last dimension runs over all that one frame has.
+        weight: Shape (ofm_channels, features), features in the order of the file.
+        bias: Shape (ofm_channels,), or None.
+
+    Raises:
+        InputError: Shapes disagree.
+        UnsupportedError: It mixes frames or leaves some axis of a frame apart.
+    """
+    check_no_padding(site, x)
+    features = x.dimensions[-1] if x.dimensions else ()
+    frame_axes = {axis for axis in CHANNELS_FIRST[1:] if x.size(axis) > 1}
+    if set(features) != frame_axes:
+        raise UnsupportedError(
+            f"{site.label}: multiplies the last dimension of {x.sizes} only; handled: "
+            "tensors flattened to (batch, features)"
+        )
+    ofm_channels = weight.values.shape[0]
+    expected = (ofm_channels, x.shape.elements)
+    if weight.values.shape != expected:
+        raise InputError(
+            f"{site.label}: weights of shape {weight.values.shape}; must be {expected}"
+        )
+    ofm = Shape(channels=ofm_channels, height=1, width=1)
+    layer = Linear(
+        name=site.layer,
+        input=x.layer,
+        ifm=x.shape,
+        ofm=ofm,
+        bias=bias is not None,
+        weight=weight.quant,
+    )
+    ordered = replace(
+        weight, values=_channels_first_columns(weight.values, x, features)
+    )
+    after = x.after(site.layer, ofm, nonnegative=False)
+    last = (Axis.CHANNEL,) if ofm_channels > 1 else ()
+    return Piece(
+        value=replace(after, dimensions=(*after.dimensions[:-1], last)),
+        layers=(layer,),
+        params=_compute_params(site, ordered, bias, ofm_channels),
+    )
+
+
+def pool_piece(
+    site: Site,
+    x: FeatureMap,
+    *,
+    kind: PoolKind,
+    window: Window,
+    include_padding: bool = True,
+    order: Order = CHANNELS_FIRST,
+) -> Piece:
+    """Return a pooling layer; an average over the whole map becomes a global one.
+
+    Raises:
+        InputError: The window does not fit.
+        UnsupportedError: A rectangular window, another arrangement, or zeros around
+            a map whose maximum they could change.
+    """
+    _check_arranged(site, x, order)
+    whole = window.kernel == (x.shape.height, x.shape.width)
+    padding = _sum(x.padding, window.padding)
+    if kind is PoolKind.AVERAGE and whole and padding == Padding():
+        return global_average_piece(site, x)
+    kernel, stride = window.square(site)
+    if x.padding != Padding():
+        if kind is PoolKind.MAX and not x.nonnegative:
+            raise UnsupportedError(
+                f"{site.label}: takes the maximum over padded zeros; handled: zeros "
+                "around values that are not negative, or padding by the pool itself"
+            )
+        if kind is PoolKind.AVERAGE and window.padding != Padding():
+            raise UnsupportedError(
+                f"{site.label}: pads a map that a Pad has padded; handled: one of them"
+            )
+        include_padding = True
+    channels = x.shape.channels
+    ofm = _ofm(site, x, channels, kernel=kernel, stride=stride, padding=padding)
+    layer = Pool(
+        name=site.layer,
+        input=x.layer,
+        ifm=x.shape,
+        ofm=ofm,
+        kernel=kernel,
+        stride=stride,
+        padding=padding,
+        kind=kind,
+        include_padding=include_padding or padding == Padding(),
+    )
+    value = x.after(site.layer, ofm, nonnegative=x.nonnegative)
+    return Piece(value=value, layers=(layer,))
+
+
+def global_average_piece(site: Site, x: FeatureMap) -> Piece:
+    """Return the average over all pixels; nothing where there is one pixel."""
+    check_no_padding(site, x)
+    if x.shape.pixels == 1:
+        return Piece(value=x)
+    ofm = Shape(channels=x.shape.channels, height=1, width=1)
+    layer = GlobalAveragePool(name=site.layer, input=x.layer, ifm=x.shape, ofm=ofm)
+    value = x.after(site.layer, ofm, nonnegative=x.nonnegative)
+    return Piece(value=value, layers=(layer,))
+
+
+def mean_piece(
+    site: Site, x: FeatureMap, *, dimensions: Sequence[int], keep: bool
+) -> Piece:
+    """Return the mean over some dimensions of a tensor, if they are all pixels.
+
+    Args:
+        site: Where it stands.
+        x: Its input.
+        dimensions: Averaged over; negative ones count from the end.
+        keep: The dimensions stay, with size 1.
+
+    Raises:
+        InputError: There is no such dimension.
+        UnsupportedError: The mean runs over channels, frames, or some pixels only.
+    """
+    rank = len(x.dimensions)
+    if any(not -rank <= d < rank for d in dimensions):
+        raise InputError(f"{site.label}: axes {tuple(dimensions)} of a {rank}-D tensor")
+    chosen = {d % rank for d in dimensions}
+    axes = {axis for d in chosen for axis in x.dimensions[d]}
+    pixels = {a for a in (Axis.HEIGHT, Axis.WIDTH) if x.size(a) > 1}
+    if axes != pixels:
+        raise UnsupportedError(
+            f"{site.label}: averages over axes {tuple(dimensions)} of {x.sizes}; "
+            "handled: over height and width"
+        )
+    piece = global_average_piece(site, x)
+    left = tuple(
+        dimension
+        for position, dimension in enumerate(piece.value.dimensions)
+        if keep or position not in chosen
+    )
+    return replace(piece, value=replace(piece.value, dimensions=left))
+
+
+def _compute_params(
+    site: Site, weight: Weight, bias: Array | None, ofm_channels: int
+) -> dict[str, Array]:
+    params = {f"{site.layer}.weight": weight.values}
+    if bias is not None:
+        if bias.size not in (1, ofm_channels):
+            raise InputError(
+                f"{site.label}: bias of shape {bias.shape}; must be ({ofm_channels},)"
+            )
+        params[f"{site.layer}.bias"] = np.broadcast_to(bias.ravel(), (ofm_channels,))
+    if weight.quant is not None:
+        rank = weight.values.ndim
+        params[f"{site.layer}.weight_scale"] = _per_row(site, weight.scale, rank)
+        params[f"{site.layer}.weight_zero_point"] = _per_row(
+            site, weight.zero_point, rank
+        )
+    return params
+
+
+def _per_row(site: Site, values: Array, rank: int) -> Array:
+    """Return (1,), or (ofm_channels,) from values that vary along the first axis."""
+    if values.size == 1:
+        return values.reshape(1)
+    if values.ndim == rank and prod(values.shape[1:]) == 1:
+        return values.reshape(-1)
+    raise UnsupportedError(
+        f"{site.label}: weight scales of shape {values.shape}; handled: one value, or "
+        "one per output channel"
+    )
+
+
+def _channels_first_columns(
+    weight: Array, x: FeatureMap, features: Sequence[Axis]
+) -> Array:
+    """Return weight columns reordered from the order of the file to the layer's."""
+    order = [axis for axis in CHANNELS_FIRST if axis in features]
+    split = weight.reshape(len(weight), *(x.size(axis) for axis in features))
+    positions = [0, *(1 + list(features).index(axis) for axis in order)]
+    return split.transpose(positions).reshape(weight.shape)
+
+
+def _check_arranged(site: Site, x: FeatureMap, order: Order) -> None:
+    if not x.arranged(order):
+        names = ", ".join(axis.value for axis in order)
+        raise UnsupportedError(
+            f"{site.label}: reads a tensor of shape {x.sizes} that is not arranged as "
+            f"({names})"
+        )
+
+
+def _sum(first: Padding, second: Padding) -> Padding:
+    return Padding(
+        top=first.top + second.top,
+        left=first.left + second.left,
+        bottom=first.bottom + second.bottom,
+        right=first.right + second.right,
+    )
+
+
+def _ofm(
+    site: Site,
+    x: FeatureMap,
+    channels: int,
+    *,
+    kernel: int,
+    stride: int,
+    padding: Padding,
+) -> Shape:
+    if kernel < 1 or stride < 1:
+        raise InputError(
+            f"{site.label}: kernel {kernel}, stride {stride}; must be at least 1"
+        )
+    try:
+        return window_shape(
+            x.shape, channels=channels, kernel=kernel, stride=stride, padding=padding
+        )
+    except InputError as error:
+        raise InputError(f"{site.label}: {error}") from error

@@ -1,0 +1,111 @@
+"""The layers that operators on single values become, one function per kind of layer.
+
+As `hao.frontends.pieces`, for layers without weights and windows.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from hao.errors import InputError, UnsupportedError
+from hao.frontends.feature_map import FeatureMap
+from hao.frontends.piece_types import Array, Piece, Site, check_no_padding
+from hao.ir.layer import Activation, ActivationKind, Add, Affine, Quantize
+from hao.ir.tensor import QType
+
+
+def add_piece(site: Site, x: FeatureMap, y: FeatureMap) -> Piece:
+    """Return the residual add.
+
+    Raises:
+        UnsupportedError: The operands differ in shape or arrangement.
+    """
+    for operand in (x, y):
+        check_no_padding(site, operand)
+    if (x.shape, x.dimensions) != (y.shape, y.dimensions):
+        raise UnsupportedError(
+            f"{site.label}: adds feature maps of shape {x.sizes} and {y.sizes}; "
+            "handled: maps of one shape"
+        )
+    layer = Add(name=site.layer, inputs=(x.layer, y.layer), ofm=x.shape)
+    nonnegative = x.nonnegative and y.nonnegative
+    value = x.after(site.layer, x.shape, nonnegative=nonnegative)
+    return Piece(value=value, layers=(layer,))
+
+
+def activation_piece(site: Site, x: FeatureMap, kind: ActivationKind) -> Piece:
+    """Return an activation; padded zeros stay zeros."""
+    layer = Activation(
+        name=site.layer, input=x.layer, ifm=x.shape, ofm=x.shape, kind=kind
+    )
+    value = x.after(site.layer, x.shape, nonnegative=True)
+    return Piece(value=replace(value, padding=x.padding), layers=(layer,))
+
+
+def affine_piece(site: Site, x: FeatureMap, *, scale: Array, shift: Array) -> Piece:
+    """Return scale * x + shift.
+
+    Args:
+        site: Where it stands.
+        x: Its input.
+        scale: Shape (1,) or (channels,).
+        shift: Shape (1,) or (channels,).
+
+    Raises:
+        UnsupportedError: It would shift padded zeros.
+    """
+    if np.any(shift != 0):
+        check_no_padding(site, x)
+    channels = (x.shape.channels,)
+    layer = Affine(name=site.layer, input=x.layer, ifm=x.shape, ofm=x.shape)
+    params = {
+        f"{site.layer}.scale": np.broadcast_to(scale, channels),
+        f"{site.layer}.shift": np.broadcast_to(shift, channels),
+    }
+    value = x.after(site.layer, x.shape, nonnegative=False)
+    return Piece(
+        value=replace(value, padding=x.padding), layers=(layer,), params=params
+    )
+
+
+def quantize_piece(
+    site: Site, x: FeatureMap, *, quant: QType, scale: Array, zero_point: Array
+) -> Piece:
+    """Return a quantizer on a feature map.
+
+    Args:
+        site: Where it stands.
+        x: Its input.
+        quant: Integer type.
+        scale: Shape (1,) or (channels,).
+        zero_point: Shape (1,) or (channels,).
+
+    Raises:
+        InputError: A scale is not a positive number.
+        UnsupportedError: It would move padded zeros.
+    """
+    check_scale(site, scale)
+    zeros_stay = not quant.bipolar and not np.any(zero_point != 0)
+    if not zeros_stay:
+        check_no_padding(site, x)
+    layer = Quantize(
+        name=site.layer, input=x.layer, ifm=x.shape, ofm=x.shape, quant=quant
+    )
+    nonnegative = zeros_stay and (x.nonnegative or not quant.signed)
+    value = x.after(site.layer, x.shape, nonnegative=nonnegative)
+    return Piece(
+        value=replace(value, padding=x.padding),
+        layers=(layer,),
+        params={f"{site.layer}.scale": scale, f"{site.layer}.zero_point": zero_point},
+    )
+
+
+def check_scale(site: Site, scale: Array) -> None:
+    """Refuse a quantizer whose scale is not a positive number.
+
+    Raises:
+        InputError: Zero, negative, infinite or NaN.
+    """
+    real = scale.astype(np.float64)
+    if not np.all((real > 0) & np.isfinite(real)):
+        raise InputError(f"{site.label}: a scale is not above 0; must be positive")

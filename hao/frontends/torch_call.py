@@ -1,0 +1,86 @@
+"""A recorded call of a traced PyTorch module, with its arguments.
+
+Arguments stand for feature maps or sizes; asking a `Call` for one kind refuses the
+others by name. Nothing here needs PyTorch itself.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from hao.errors import UnsupportedError
+from hao.frontends.feature_map import FeatureMap
+from hao.frontends.piece_types import Piece, Site
+
+Value = FeatureMap | int | tuple[int, ...]
+Kind = TypeVar("Kind")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One recorded call with its arguments; values in place of nodes.
+
+    Attributes:
+        site: Where it stands.
+        module: The module that is called, or None for functions and methods.
+        positional: Arguments by position.
+        named: Arguments by name.
+    """
+
+    site: Site
+    module: object
+    positional: tuple[object, ...]
+    named: Mapping[str, object]
+
+    @property
+    def x(self) -> FeatureMap:
+        """Return the first argument, a feature map."""
+        return self.feature_map(0, "input")
+
+    def argument(self, position: int, name: str, default: object = None) -> object:
+        """Return an argument wherever it was given."""
+        if position < len(self.positional):
+            return self.positional[position]
+        return self.named.get(name, default)
+
+    def feature_map(self, position: int, name: str) -> FeatureMap:
+        """Return an argument that is a feature map.
+
+        Raises:
+            UnsupportedError: It is something else.
+        """
+        value = self.argument(position, name)
+        if not isinstance(value, FeatureMap):
+            raise UnsupportedError(
+                f"{self.site.label}: argument {name!r} is a {type(value).__name__}; "
+                "handled: a tensor that depends on the input"
+            )
+        return value
+
+    def pair(self, position: int, name: str, default: object = None) -> tuple[int, int]:
+        """Return one size, or two for height and width."""
+        return pair_of(self.site, name, self.argument(position, name, default))
+
+    def of(self, kind: type[Kind]) -> Kind:
+        """Return the called module, of a kind that the table has established."""
+        assert isinstance(self.module, kind)
+        return self.module
+
+
+Result = Piece | int | tuple[int, ...]
+Reader = Callable[[Call], Result]
+
+
+def pair_of(site: Site, name: str, value: object) -> tuple[int, int]:
+    """Return one size, or two for height and width.
+
+    Raises:
+        UnsupportedError: It is neither.
+    """
+    if isinstance(value, int):
+        return value, value
+    if isinstance(value, tuple | list) and len(value) in (1, 2):
+        first, last = value[0], value[-1]
+        if isinstance(first, int) and isinstance(last, int):
+            return first, last
+    raise UnsupportedError(f"{site.label}: {name} = {value}; handled: one or two sizes")
