@@ -1,0 +1,1 @@
+"""The machine as data: boards, resources, the engine and its free variables."""

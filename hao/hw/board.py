@@ -1,0 +1,144 @@
+"""A board as data: what the device has, how fast it runs, what memory feeds it.
+
+`Board` is the value that prices and programs read; `hao.hw.board_file` makes it from
+`boards/*.toml`. Every limit that a board must keep is checked here, so that a board
+made in Python is held to the same rules as one from a file.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+from hao.errors import InputError
+from hao.hw.resources import Resources
+
+PORT_BYTES = (4, 8, 16)
+"""Widths of an AXI port to the PS DDR [bytes].
+
+Source: 32 or 64 bits on Zynq-7000 (UG585), 32, 64 or 128 bits on Zynq UltraScale+
+(DS891, PS-PL interfaces).
+"""
+
+
+class DspType(Enum):
+    """DSP slice; sets which products can share one (see `hao.cost.packing`)."""
+
+    DSP48E1 = "DSP48E1"
+    DSP48E2 = "DSP48E2"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """One board.
+
+    Attributes:
+        name: What `--board` takes, such as "zu3eg".
+        title: What reports print.
+        device: Family member, such as "XCZU3EG".
+        part: Full part number for the vendor tools.
+        clock_khz: Clock of the programmable logic [kHz], at least 1.
+        resources: What the device has; DSP, BRAM, LUT and FF at least 1.
+        cap_percent: Share of each resource that place-and-route reaches [percent],
+            from 1 to 100.
+        lutram: LUTs usable as memory, at most all of them.
+        dsp_type: DSP slice.
+        ddr_peak_kbytes_per_s: DDR peak bandwidth [1000 bytes/s], at least 1.
+        ddr_efficiency_percent: Share of the peak that accelerators reach [percent],
+            from 1 to 100.
+        ports: AXI ports to DDR that the engine may use, at least 1.
+        port_bytes: Width of a port [bytes], one of `PORT_BYTES`.
+        port_max_khz: Fastest clock of a port [kHz], at least 1.
+        sources: Where each figure comes from, by key of the board file; not to be
+            changed. Boards that differ in nothing else are equal.
+
+    Raises:
+        InputError: A figure is outside its range.
+    """
+
+    name: str
+    title: str
+    device: str
+    part: str
+    clock_khz: int
+    resources: Resources
+    cap_percent: Resources
+    lutram: int
+    dsp_type: DspType
+    ddr_peak_kbytes_per_s: int
+    ddr_efficiency_percent: int
+    ports: int
+    port_bytes: int
+    port_max_khz: int
+    # A plain dict, since a mapping proxy can be neither pickled nor deep-copied, and
+    # boards travel to worker processes.
+    sources: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        for text in ("name", "title", "device", "part"):
+            if not getattr(self, text).strip():
+                raise InputError(f"board {self.name!r}: {text} is empty")
+        device = self.resources
+        positive = {
+            "clock_khz": self.clock_khz,
+            "resources.dsp": device.dsp,
+            "resources.bram_18k": device.bram_18k,
+            "resources.lut": device.lut,
+            "resources.ff": device.ff,
+            "ddr_peak_kbytes_per_s": self.ddr_peak_kbytes_per_s,
+            "ports": self.ports,
+            "port_max_khz": self.port_max_khz,
+        }
+        for key, value in positive.items():
+            if value < 1:
+                raise InputError(
+                    f"board {self.name!r}: {key} = {value}; must be at least 1"
+                )
+        percent = {
+            f"cap_percent.{kind}": share
+            for kind, share in self.cap_percent.as_dict().items()
+        } | {"ddr_efficiency_percent": self.ddr_efficiency_percent}
+        for key, value in percent.items():
+            if not 1 <= value <= 100:
+                raise InputError(
+                    f"board {self.name!r}: {key} = {value}; must be from 1 to 100"
+                )
+        if not 0 <= self.lutram <= device.lut:
+            raise InputError(
+                f"board {self.name!r}: lutram = {self.lutram}; must be from 0 to the "
+                f"{device.lut} LUTs of the device"
+            )
+        if self.port_bytes not in PORT_BYTES:
+            raise InputError(
+                f"board {self.name!r}: port_bytes = {self.port_bytes}; must be one of "
+                f"{', '.join(map(str, PORT_BYTES))}"
+            )
+
+    @property
+    def usable(self) -> Resources:
+        """Return the resources below the caps, rounded down."""
+        r, c = self.resources, self.cap_percent
+        return Resources(
+            dsp=r.dsp * c.dsp // 100,
+            bram_18k=r.bram_18k * c.bram_18k // 100,
+            uram=r.uram * c.uram // 100,
+            lut=r.lut * c.lut // 100,
+            ff=r.ff * c.ff // 100,
+        )
+
+    @property
+    def ddr_kbytes_per_s(self) -> int:
+        """Return the DDR bandwidth that accelerators reach [1000 bytes/s]."""
+        return self.ddr_peak_kbytes_per_s * self.ddr_efficiency_percent // 100
+
+    @property
+    def clock_mhz(self) -> float:
+        """Return the clock of the programmable logic [MHz]."""
+        return self.clock_khz / 1000
+
+    def at_clock(self, clock_khz: int) -> "Board":
+        """Return the same board at another clock [kHz], at least 1.
+
+        Raises:
+            InputError: The clock is below 1 kHz.
+        """
+        return replace(self, clock_khz=clock_khz)

@@ -1,0 +1,166 @@
+"""The subgraph engine and its free variables.
+
+One engine serves the whole network. Each stage has its own parallelism; all stages
+work on the same number of neighbouring pixels `px`, and the channel groups that
+neighbouring stages exchange must divide each other (`lanes_match`). Buffers are
+given by their depth in words of the stage, so that area follows from this record
+and the board alone (`hao.cost.area`).
+"""
+
+from dataclasses import dataclass
+
+from hao.errors import InputError
+from hao.ir.tensor import MAX_BITS, MIN_BITS
+
+
+def lanes_match(lanes: int, neighbour: int) -> bool:
+    """Return whether two stages can exchange channel groups of these sizes."""
+    return lanes % neighbour == 0 or neighbour % lanes == 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenseStage:
+    """A stage of `pe` lanes with `simd` multipliers each, `px` pixels side by side.
+
+    Serves as dense (KxK) and as pointwise stage.
+
+    Attributes:
+        simd: Multipliers per lane: input channels (or channels and taps) at once.
+        pe: Output channels at once.
+        weight_bits: Widest weight it serves.
+        dsp_pairs: Pairs of lanes whose products are made by DSPs; the remaining
+            `pe` - 2 * `dsp_pairs` lanes are built from LUTs.
+        weight_words: Depth of the weight buffer [words of pe * simd weights]; both
+            halves together where the engine double-buffers.
+        feature_words: Depth of each of the `px` feature-map banks [words of simd
+            activations]: the ring of rows (dense), the pixel vectors (pointwise).
+        terms: Largest number of products summed into one output value.
+    """
+
+    simd: int
+    pe: int
+    weight_bits: int
+    dsp_pairs: int
+    weight_words: int
+    feature_words: int
+    terms: int
+
+    def __post_init__(self) -> None:
+        depths = (self.weight_words, self.feature_words)
+        if min(self.simd, self.pe, *depths, self.terms) < 1:
+            raise InputError(
+                f"{self}: parallelism, depths and terms must be at least 1"
+            )
+        if not 0 <= 2 * self.dsp_pairs <= self.pe:
+            raise InputError(f"{self.dsp_pairs} DSP pairs exceed {self.pe} lanes")
+        _check_bits(self.weight_bits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepthwiseStage:
+    """A stage of `pe` channels, `taps` kernel taps and `px` pixels side by side.
+
+    Attributes:
+        pe: Channels at once.
+        taps: Kernel taps at once.
+        weight_bits: Widest weight it serves.
+        dsp_lanes: Lanes whose products are made by DSPs; the rest use LUTs.
+        weight_words: Depth of the weight buffer [words of pe * taps weights].
+        row_words: Depth of one row of one of the `px` banks of the row ring
+            [words of pe activations].
+        groups: Channel groups whose last columns are kept.
+        rows: Rows in the ring.
+        kernel: Largest kernel it serves.
+        pools: It serves pooling.
+        convolves: It serves convolutions; without them it has no multipliers.
+    """
+
+    pe: int
+    taps: int
+    weight_bits: int
+    dsp_lanes: int
+    weight_words: int
+    row_words: int
+    groups: int
+    rows: int
+    kernel: int
+    pools: bool
+    convolves: bool
+
+    def __post_init__(self) -> None:
+        depths = (self.weight_words, self.row_words, self.groups, self.rows)
+        if min(self.pe, self.taps, *depths, self.kernel) < 1:
+            raise InputError(
+                f"{self}: parallelism, depths and kernel must be at least 1"
+            )
+        if not 0 <= self.dsp_lanes <= self.pe:
+            raise InputError(f"{self.dsp_lanes} DSP lanes exceed {self.pe} lanes")
+        _check_bits(self.weight_bits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """The accelerator: three stages, each possibly absent.
+
+    Attributes:
+        px: Output pixels of a row at once, in every stage.
+        act_bits: Width of the activations.
+        double_buffered: Weights of the next invocation load while one computes.
+        residual: The way out adds a second feature map.
+    """
+
+    dense: DenseStage | None
+    depthwise: DepthwiseStage | None
+    pointwise: DenseStage | None
+    px: int
+    act_bits: int
+    double_buffered: bool
+    residual: bool
+
+    def __post_init__(self) -> None:
+        if self.px < 1:
+            raise InputError(f"px = {self.px}; must be at least 1")
+        _check_bits(self.act_bits)
+        if self.depthwise is None:
+            if (
+                self.dense is not None
+                and self.pointwise is not None
+                and not lanes_match(self.dense.pe, self.pointwise.simd)
+            ):
+                raise InputError(
+                    f"dense pe = {self.dense.pe} and pointwise simd = "
+                    f"{self.pointwise.simd}; one must divide the other"
+                )
+        else:
+            if self.dense is not None and not lanes_match(
+                self.dense.pe, self.depthwise.pe
+            ):
+                raise InputError(
+                    f"dense pe = {self.dense.pe} and depthwise pe = "
+                    f"{self.depthwise.pe}; one must divide the other"
+                )
+            if self.pointwise is not None and not lanes_match(
+                self.pointwise.simd, self.depthwise.pe
+            ):
+                raise InputError(
+                    f"depthwise pe = {self.depthwise.pe} and pointwise simd = "
+                    f"{self.pointwise.simd}; one must divide the other"
+                )
+
+    @property
+    def multipliers(self) -> int:
+        """Return the multipliers built, in all stages."""
+        total = 0
+        for stage in (self.dense, self.pointwise):
+            if stage is not None:
+                total += stage.simd * stage.pe * self.px
+        if self.depthwise is not None and self.depthwise.convolves:
+            total += self.depthwise.pe * self.depthwise.taps * self.px
+        return total
+
+
+def _check_bits(bits: int) -> None:
+    if not MIN_BITS <= bits <= MAX_BITS:
+        raise InputError(
+            f"{bits} bits; the engine is built for {MIN_BITS} to {MAX_BITS}"
+        )

@@ -1,0 +1,89 @@
+"""Board: derived figures by hand, its own checks, and travel to other processes."""
+
+import copy
+import pickle
+from collections.abc import Callable
+from dataclasses import asdict, replace
+
+import pytest
+
+from hao.errors import InputError
+from hao.hw.board import Board, DspType
+from hao.hw.resources import Resources
+
+BOARD = Board(
+    name="demo",
+    title="Demo",
+    device="XC0",
+    part="xc0-1",
+    clock_khz=214_285,
+    resources=Resources(dsp=11, bram_18k=101, uram=3, lut=1001, ff=2002),
+    cap_percent=Resources(dsp=80, bram_18k=97, uram=50, lut=79, ff=100),
+    lutram=100,
+    dsp_type=DspType.DSP48E2,
+    ddr_peak_kbytes_per_s=4_266_666,
+    ddr_efficiency_percent=92,
+    ports=4,
+    port_bytes=16,
+    port_max_khz=333_000,
+    sources={"clock.khz": "made up"},
+)
+
+
+def test_usable_rounds_down() -> None:
+    # 11 x 0.80 = 8.8; 101 x 0.97 = 97.97; 3 x 0.5 = 1.5; 1001 x 0.79 = 790.79
+    assert BOARD.usable == Resources(dsp=8, bram_18k=97, uram=1, lut=790, ff=2002)
+
+
+def test_ddr_bandwidth_is_the_share_of_the_peak() -> None:
+    # 4,266,666 x 92 / 100 = 3,925,332.72
+    assert BOARD.ddr_kbytes_per_s == 3_925_332
+
+
+def test_clock_in_mhz() -> None:
+    assert BOARD.clock_mhz == 214.285
+
+
+def test_at_clock_changes_the_clock_alone() -> None:
+    slow = BOARD.at_clock(100_000)
+    assert slow.clock_khz == 100_000
+    assert slow.at_clock(214_285) == BOARD
+
+
+def test_at_clock_refuses_a_stopped_clock() -> None:
+    with pytest.raises(InputError, match="'demo': clock_khz = 0; must be at least 1"):
+        BOARD.at_clock(0)
+
+
+@pytest.mark.parametrize(
+    ("board", "message"),
+    [
+        (lambda: replace(BOARD, title=" "), "title is empty"),
+        (lambda: replace(BOARD, part=""), "part is empty"),
+        (lambda: replace(BOARD, resources=Resources()), "resources.dsp = 0; must be"),
+        (lambda: replace(BOARD, ports=-1), "ports = -1; must be at least 1"),
+        (lambda: replace(BOARD, port_max_khz=0), "port_max_khz = 0; must be at least"),
+        (lambda: replace(BOARD, ddr_peak_kbytes_per_s=0), "must be at least 1"),
+        (lambda: replace(BOARD, ddr_efficiency_percent=101), "must be from 1 to 100"),
+        (lambda: replace(BOARD, cap_percent=Resources(dsp=1)), "must be from 1 to 100"),
+        (lambda: replace(BOARD, lutram=1002), "must be from 0 to the 1001 LUTs"),
+        (lambda: replace(BOARD, lutram=-1), "lutram = -1; must be from 0"),
+        (lambda: replace(BOARD, port_bytes=32), "= 32; must be one of 4, 8, 16"),
+    ],
+)
+def test_board_refuses_a_figure_out_of_range(
+    board: Callable[[], Board], message: str
+) -> None:
+    with pytest.raises(InputError, match=f"^board 'demo': .*{message}"):
+        board()
+
+
+def test_board_survives_pickle_copy_and_hash() -> None:
+    assert pickle.loads(pickle.dumps(BOARD)).sources == BOARD.sources
+    assert copy.deepcopy(BOARD) == BOARD
+    assert hash(BOARD) == hash(BOARD.at_clock(1).at_clock(214_285))
+    assert asdict(BOARD)["resources"]["lut"] == 1001
+
+
+def test_boards_that_differ_in_sources_alone_are_equal() -> None:
+    assert replace(BOARD, sources={}) == BOARD
