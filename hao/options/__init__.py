@@ -1,0 +1,1 @@
+"""Options: what may change about a layer, each with its accuracy cost."""
