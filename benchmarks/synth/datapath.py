@@ -1,0 +1,375 @@
+"""Requantizers, residual adder, width converters and loop counters in Verilog."""
+
+import random
+from math import gcd
+
+from benchmarks.synth.block import Block, Vectors, pack, pipelined
+
+CYCLES = 2000
+SHIFT_BITS = 4
+MULTIPLIER_BITS = 16
+
+
+def _clamped(value: int, low: int, high: int) -> int:
+    return max(low, min(high, value))
+
+
+def _rounded(value: int, shift: int) -> int:
+    """Return value / 2^shift, halves rounded up."""
+    return value if shift == 0 else (value + (1 << (shift - 1))) >> shift
+
+
+def _tail(bits_in: int, out_bits: int, *, clamp_first: bool) -> str:
+    """Return what follows the shifter: `t` has one fraction bit, `bits_in` in all.
+
+    Uses `cap`, the highest output, and `floor`, set where the lowest is 0. With
+    `clamp_first` the value is limited to the output's range before it is rounded.
+    """
+    if clamp_first and bits_in > out_bits + 2:
+        keep = out_bits + 2
+        top = f"t[{bits_in - 1}:{keep - 1}]"
+        limited = (
+            f"  wire fits = &{top} | ~|{top};\n"
+            f"  reg signed [{keep - 1}:0] v; always @(posedge clk)"
+            f" v <= fits ? t[{keep - 1}:0] : {{t[{bits_in - 1}],"
+            f" {{{keep - 1}{{~t[{bits_in - 1}]}}}}}};\n"
+        )
+    else:
+        keep = bits_in
+        limited = f"  reg signed [{keep - 1}:0] v; always @(posedge clk) v <= t;\n"
+    return (
+        limited + f"  wire signed [{keep}:0] up = v + {keep + 1}'sd1;\n"
+        f"  wire signed [{keep - 1}:0] r = up[{keep}:1];\n"
+        f"  wire signed [{out_bits}:0] low = floor ? {out_bits + 1}'sd0"
+        f" : -{out_bits + 1}'sd{1 << (out_bits - 1)};\n"
+        f"  wire signed [{out_bits}:0] high = {{1'b0, cap}};\n"
+        f"  reg [{out_bits - 1}:0] y;\n"
+        "  always @(posedge clk) y <= r < low ? low : r > high ? high : r;\n"
+        "  assign out = y;\n"
+    )
+
+
+def requantizer(acc_bits: int, out_bits: int, *, clamp_first: bool = True) -> Block:
+    """Return shift, rounding and clamp. Input: {floor, cap, shift, accumulator}."""
+    in_bits = acc_bits + SHIFT_BITS + out_bits + 1
+    source = (
+        f"module top(input clk, input [{in_bits - 1}:0] in,"
+        f" output [{out_bits - 1}:0] out);\n"
+        f"  wire signed [{acc_bits}:0] wide = {{in[{acc_bits - 1}:0], 1'b0}};\n"
+        f"  wire [{SHIFT_BITS - 1}:0] s = in[{acc_bits} +: {SHIFT_BITS}];\n"
+        f"  wire [{out_bits - 1}:0] cap = in[{acc_bits + SHIFT_BITS} +: {out_bits}];\n"
+        f"  wire floor = in[{in_bits - 1}];\n"
+        f"  reg signed [{acc_bits}:0] t; always @(posedge clk) t <= wide >>> s;\n"
+        + _tail(acc_bits + 1, out_bits, clamp_first=clamp_first)
+        + "endmodule\n"
+    )
+    rng = random.Random(acc_bits * out_bits)
+    inputs, outputs = [], []
+    # `cap` and `floor` belong to the layer and stand still: the pipeline need not
+    # carry them.
+    floor = acc_bits % 8 == 0
+    cap = (1 << out_bits) - 37 % (1 << out_bits) if floor else (1 << (out_bits - 1)) - 1
+    for _ in range(CYCLES):
+        scale = rng.randrange(2, acc_bits + 1)
+        acc = rng.randrange(-(1 << (scale - 1)), 1 << (scale - 1))
+        shift = rng.randrange(1 << SHIFT_BITS)
+        low = 0 if floor else -(1 << (out_bits - 1))
+        outputs.append(_clamped(_rounded(acc, shift), low, cap))
+        word = acc & ((1 << acc_bits) - 1) | shift << acc_bits
+        word |= cap << (acc_bits + SHIFT_BITS) | int(floor) << (in_bits - 1)
+        inputs.append(word)
+    return Block(
+        kind="requantizer" if clamp_first else "requantizer_round_first",
+        params={"acc": acc_bits, "out": out_bits},
+        source=source,
+        in_bits=in_bits,
+        out_bits=out_bits,
+        vectors=pipelined(inputs, outputs, latency=3, out_bits=out_bits),
+    )
+
+
+def multiplier_requantizer(acc_bits: int, out_bits: int) -> Block:
+    """Return multiply, shift by 16 to 31, rounding and clamp.
+
+    Input: {floor, cap, shift - 16, multiplier, accumulator}. The multiplier stands in
+    DSP slices.
+    """
+    product = acc_bits + MULTIPLIER_BITS + 1
+    kept = product - MULTIPLIER_BITS + 1
+    at_shift = acc_bits + MULTIPLIER_BITS
+    in_bits = at_shift + SHIFT_BITS + out_bits + 1
+    source = (
+        f"module top(input clk, input [{in_bits - 1}:0] in,"
+        f" output [{out_bits - 1}:0] out);\n"
+        f"  wire signed [{acc_bits - 1}:0] acc = in[{acc_bits - 1}:0];\n"
+        f"  wire signed [{MULTIPLIER_BITS}:0] m ="
+        f" {{1'b0, in[{acc_bits} +: {MULTIPLIER_BITS}]}};\n"
+        f"  wire [{SHIFT_BITS - 1}:0] s0 = in[{at_shift} +: {SHIFT_BITS}];\n"
+        f"  wire [{out_bits - 1}:0] cap = in[{at_shift + SHIFT_BITS} +: {out_bits}];\n"
+        f"  wire floor = in[{in_bits - 1}];\n"
+        f"  reg signed [{product - 1}:0] p; reg [{SHIFT_BITS - 1}:0] s;\n"
+        "  always @(posedge clk) begin p <= acc * m; s <= s0; end\n"
+        f"  wire signed [{kept - 1}:0] wide = p[{product - 1}:{MULTIPLIER_BITS - 1}];\n"
+        f"  reg signed [{kept - 1}:0] t; always @(posedge clk) t <= wide >>> s;\n"
+        + _tail(kept, out_bits, clamp_first=True)
+        + "endmodule\n"
+    )
+    rng = random.Random(acc_bits * out_bits)
+    inputs, outputs = [], []
+    floor = acc_bits % 8 == 0
+    cap = (1 << out_bits) - 1 if floor else (1 << (out_bits - 1)) - 1
+    for _ in range(CYCLES):
+        scale = rng.randrange(2, acc_bits + 1)
+        acc = rng.randrange(-(1 << (scale - 1)), 1 << (scale - 1))
+        m = rng.randrange(1 << MULTIPLIER_BITS)
+        shift = rng.randrange(1 << SHIFT_BITS)
+        low = 0 if floor else -(1 << (out_bits - 1))
+        outputs.append(_clamped(_rounded(acc * m, shift + 16), low, cap))
+        word = acc & ((1 << acc_bits) - 1) | m << acc_bits | shift << at_shift
+        word |= cap << (at_shift + SHIFT_BITS) | int(floor) << (in_bits - 1)
+        inputs.append(word)
+    return Block(
+        kind="multiplier_requantizer",
+        params={"acc": acc_bits, "out": out_bits},
+        source=source,
+        in_bits=in_bits,
+        out_bits=out_bits,
+        vectors=pipelined(inputs, outputs, latency=4, out_bits=out_bits),
+    )
+
+
+def residual(bits: int) -> Block:
+    """Return the residual adder: align both, add, shift, round, clamp.
+
+    Input: {floor, cap, shift, left shift of b, left shift of a, b, a}; `a` and `b` are
+    signed or unsigned, so they come with a sign bit of their own. The left shifts are
+    0 to 7, the right one 0 to 15.
+    """
+    wide = bits + 1
+    total = wide + 8
+    at = 2 * wide
+    in_bits = at + 6 + SHIFT_BITS + bits + 1
+    source = (
+        f"module top(input clk, input [{in_bits - 1}:0] in,"
+        f" output [{bits - 1}:0] out);\n"
+        f"  wire signed [{total - 1}:0] a = $signed(in[{wide - 1}:0]);\n"
+        f"  wire signed [{total - 1}:0] b = $signed(in[{wide} +: {wide}]);\n"
+        f"  wire [2:0] sa = in[{at} +: 3], sb = in[{at + 3} +: 3];\n"
+        f"  wire [{SHIFT_BITS - 1}:0] s = in[{at + 6} +: {SHIFT_BITS}];\n"
+        f"  wire [{bits - 1}:0] cap = in[{at + 6 + SHIFT_BITS} +: {bits}];\n"
+        f"  wire floor = in[{in_bits - 1}];\n"
+        f"  reg signed [{total - 2}:0] a_r, b_r; reg signed [{total - 1}:0] sum;\n"
+        "  always @(posedge clk) begin a_r <= a <<< sa; b_r <= b <<< sb;"
+        " sum <= a_r + b_r; end\n"
+        f"  wire signed [{total}:0] half = {{sum, 1'b0}};\n"
+        f"  reg signed [{total}:0] t; always @(posedge clk) t <= half >>> s;\n"
+        + _tail(total + 1, bits, clamp_first=True)
+        + "endmodule\n"
+    )
+    rng = random.Random(bits)
+    inputs, outputs = [], []
+    cap = (1 << (bits - 1)) - 1
+    sa, sb, shift = 3, 7, 5
+    for cycle in range(CYCLES):
+        if cycle % 50 == 0:
+            # Shifts belong to the layer: hold the operands still while they change.
+            hold = 8
+            sa, sb, shift = rng.randrange(8), rng.randrange(8), rng.randrange(16)
+            a, b = (rng.randrange(-(1 << (bits - 1)), 1 << bits) for _ in range(2))
+        elif hold:
+            hold -= 1
+        else:
+            a, b = (rng.randrange(-(1 << (bits - 1)), 1 << bits) for _ in range(2))
+        value = _rounded((a << sa) + (b << sb), shift)
+        outputs.append(_clamped(value, -(1 << (bits - 1)), cap))
+        word = pack([a, b], wide) | sa << at | sb << (at + 3) | shift << (at + 6)
+        inputs.append(word | cap << (at + 6 + SHIFT_BITS))
+    made = pipelined(inputs, outputs, latency=5, out_bits=bits)
+    # Outputs whose operands and shifts differ in age are not defined.
+    masks = [mask if cycle % 50 >= 8 else 0 for cycle, mask in enumerate(made.masks)]
+    return Block(
+        kind="residual",
+        params={"bits": bits},
+        source=source,
+        in_bits=in_bits,
+        out_bits=bits,
+        vectors=Vectors(inputs=made.inputs, expected=made.expected, masks=masks),
+    )
+
+
+_GEARBOX_BENCH = """
+module bench;
+  reg clk = 0; always #5 clk = ~clk;
+  reg [{n}*{b}-1:0] word; reg valid = 0, ready = 0, rst = 1;
+  wire [{m}*{b}+1:0] out; integer i, sent = 0, got = 0, bad = 0, t;
+  wire out_valid = out[{m}*{b}+1], in_ready = out[{m}*{b}];
+  top u(.clk(clk), .in({{rst, ready, valid, word}}), .out(out));
+  // Item number k carries a value made of k, so a lost, doubled or moved item shows.
+  function [{b}-1:0] item(input integer k); item = (k * 37 + k / 64) ^ (k >> 3);
+  endfunction
+  initial begin
+    repeat (3) @(posedge clk);
+    #1 rst = 0;
+    for (t = 0; t < 4000; t = t + 1) begin
+      for (i = 0; i < {n}; i = i + 1) word[i*{b} +: {b}] = item(sent + i);
+      valid = (t % 500 < 250) ? 1 : $random; ready = (t % 300 < 150) ? 1 : $random;
+      #4;
+      if (out_valid === 1 && ready)  begin
+        for (i = 0; i < {m}; i = i + 1)
+          if (out[i*{b} +: {b}] !== item(got + i)) bad = bad + 1;
+        got = got + {m};
+      end
+      if (in_ready === 1 && valid) sent = sent + {n};
+      @(posedge clk); #1;
+    end
+    if (bad == 0 && got > 1000) $display("PASS");
+    else $display("FAIL bad %0d sent %0d got %0d", bad, sent, got);
+    $finish;
+  end
+endmodule
+"""
+
+
+def gearbox(items_in: int, items_out: int, bits: int) -> Block:
+    """Return a stream converter. Input: {reset, ready, valid, word}."""
+    n, m = items_in * bits, items_out * bits
+    head = (
+        f"module top(input clk, input [{n + 2}:0] in, output [{m + 1}:0] out);\n"
+        f"  wire [{n - 1}:0] word = in[{n - 1}:0];\n"
+        f"  wire valid = in[{n}], ready = in[{n + 1}], rst = in[{n + 2}];\n"
+    )
+    if items_in % items_out == 0:
+        ratio = items_in // items_out
+        width = max(1, ratio.bit_length())
+        body = (
+            f"  reg [{n - 1}:0] held; reg [{width - 1}:0] left;\n"
+            "  wire out_valid = left != 0, take = out_valid & ready;\n"
+            "  wire in_ready = left == 0 | (left == 1 & ready);\n"
+            "  always @(posedge clk) begin\n"
+            f"    if (in_ready & valid) begin held <= word; left <= {ratio}; end\n"
+            f"    else if (take) begin held[{n - m - 1}:0] <= held[{n - 1}:{m}];\n"
+            "      left <= left - 1; end\n"
+            "    if (rst) left <= 0;\n  end\n"
+            f"  assign out = {{out_valid, in_ready, held[{m - 1}:0]}};\n"
+        )
+    elif items_out % items_in == 0:
+        ratio = items_out // items_in
+        width = ratio.bit_length()
+        body = (
+            f"  reg [{m - 1}:0] held; reg [{width - 1}:0] have;\n"
+            f"  wire full = have == {ratio};\n"
+            "  wire in_ready = ~full | ready;\n"
+            "  always @(posedge clk) begin\n"
+            f"    if (in_ready & valid) begin held <= {{word, held[{m - 1}:{n}]}};\n"
+            "      have <= full ? 1 : have + 1; end\n"
+            "    else if (full & ready) have <= 0;\n"
+            "    if (rst) have <= 0;\n  end\n"
+            "  assign out = {full, in_ready, held};\n"
+        )
+    else:
+        step = gcd(items_in, items_out)
+        room = items_in + items_out - step
+        unit, slots = step * bits, room // step
+        put, get = items_in // step, items_out // step
+        width = slots.bit_length()
+        body = (
+            f"  reg [{slots * unit - 1}:0] held; reg [{width - 1}:0] have;\n"
+            f"  wire out_valid = have >= {get}, take = out_valid & ready;\n"
+            f"  wire [{width - 1}:0] rest = take ? have - {get} : have;\n"
+            f"  wire in_ready = rest <= {slots - put};\n"
+            f"  wire [{slots * unit - 1}:0] kept = take ? held >> {m} : held;\n"
+            f"  reg [{slots * unit - 1}:0] next; integer i, k;\n"
+            "  always @* begin next = kept;\n"
+            f"    for (k = 0; k <= {slots - put}; k = k + 1) if (rest == k)\n"
+            f"      next[k*{unit} +: {n}] = word;\n  end\n"
+            "  always @(posedge clk) begin\n"
+            f"    if (in_ready & valid) begin held <= next; have <= rest + {put}; end\n"
+            "    else begin held <= kept; have <= rest; end\n"
+            "    if (rst) have <= 0;\n  end\n"
+            f"  assign out = {{out_valid, in_ready, held[{m - 1}:0]}};\n"
+        )
+    return Block(
+        kind="gearbox",
+        params={"in": items_in, "out": items_out, "bits": bits},
+        source=head + body + "endmodule\n",
+        in_bits=n + 3,
+        out_bits=m + 2,
+        bench=_GEARBOX_BENCH.format(n=items_in, m=items_out, b=bits),
+    )
+
+
+# Widths of the counters of a stage's loops, outermost first: row, pixel tile, output
+# group, kernel row, kernel column, input group.
+LOOP_BITS = (9, 9, 9, 3, 3, 9)
+
+
+def loop_control() -> Block:
+    """Return six nested counters with run-time bounds.
+
+    Input: {enable, reset, bounds}; output: {last, first, counters}; `first` and `last`
+    mark the first and the last pass of an accumulation (the three inner loops).
+    """
+    total = sum(LOOP_BITS)
+    wires, steps = "", ""
+    at = 0
+    carry = "en"
+    for index, bits in reversed(list(enumerate(LOOP_BITS))):
+        low = sum(LOOP_BITS[:index])
+        wires += (
+            f"  reg [{bits - 1}:0] c{index}; wire e{index} ="
+            f" c{index} == in[{low} +: {bits}];\n"
+        )
+        steps += (
+            f"    if (rst) c{index} <= 0; else if ({carry})"
+            f" c{index} <= e{index} ? 0 : c{index} + 1;\n"
+        )
+        carry += f" & e{index}"
+        at += bits
+    names = ", ".join(f"c{i}" for i in reversed(range(6)))
+    source = (
+        f"module top(input clk, input [{total + 1}:0] in,"
+        f" output [{total + 1}:0] out);\n"
+        f"  wire rst = in[{total}], en = in[{total + 1}];\n{wires}"
+        f"  always @(posedge clk) begin\n{steps}  end\n"
+        "  wire first = ~|{c3, c4, c5}, last = e3 & e4 & e5;\n"
+        f"  assign out = {{last, first, {names}}};\nendmodule\n"
+    )
+    rng = random.Random(0)
+    bounds = [1, 2, 1, 2, 2, 3]
+    word = 0
+    shift = 0
+    for bits, bound in zip(LOOP_BITS, bounds, strict=True):
+        word |= bound << shift
+        shift += bits
+    inputs, expected, masks = [], [], []
+    state = [0] * 6
+    for cycle in range(CYCLES):
+        reset, enable = cycle == 0, rng.randrange(4) > 0
+        inputs.append(word | int(reset) << total | int(enable) << (total + 1))
+        packed = 0
+        shift = 0
+        for bits, value in zip(LOOP_BITS, state, strict=True):
+            packed |= value << shift
+            shift += bits
+        inner = state[3:]
+        packed |= int(not any(inner)) << total
+        packed |= int(inner == bounds[3:]) << (total + 1)
+        expected.append(packed)
+        masks.append(0 if cycle == 0 else (1 << (total + 2)) - 1)
+        if reset:
+            state = [0] * 6
+        elif enable:
+            number = 0
+            for value, bound in zip(state, bounds, strict=True):
+                number = number * (bound + 1) + value
+            number += 1
+            for index in reversed(range(6)):
+                number, state[index] = divmod(number, bounds[index] + 1)
+    return Block(
+        kind="loop_control",
+        params={"loops": 6},
+        source=source,
+        in_bits=total + 2,
+        out_bits=total + 2,
+        vectors=Vectors(inputs=inputs, expected=expected, masks=masks),
+    )

@@ -1,0 +1,1 @@
+"""What a design costs: cycles, bytes moved and device blocks, as pure functions."""

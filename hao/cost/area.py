@@ -1,0 +1,334 @@
+"""DSP, BRAM, LUT and FF of the engine's stages, for whole arrays of configurations.
+
+Each stage is priced with all its lanes built from LUTs (`base`), and by what changes
+when one pair of lanes (depthwise: one lane) moves to DSPs (`step`). Both are linear
+in the integer program. LUT counts are placed LUTs, as measured by synthesis of the
+blocks (`hao.cost.blocks`); what C synthesis prints is another figure.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.cost import blocks
+from hao.cost.bram import lutram_lut, memory_bram18, memory_ff, memory_lut
+from hao.cost.packing import Sharing, packing
+from hao.hw.board import Board, DspType
+from hao.hw.engine import DenseStage, DepthwiseStage, Engine
+from hao.hw.resources import Resources
+from hao.intmath import ceil_log2
+
+Ints = NDArray[np.int64]
+
+AXI_PORTS = 4
+"""IFM, OFM, residual and weights, each on its own AXI port (`hao.cost.memory`)."""
+
+BIAS_BITS = 1
+"""The bias starts in the accumulator and may add one bit (derived here)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Area:
+    """Device blocks per configuration, arrays of one length; `lut` counts `lutram`."""
+
+    dsp: Ints
+    bram_18k: Ints
+    lut: Ints
+    ff: Ints
+    lutram: Ints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageArea:
+    """A stage with all lanes in LUTs, and the change per step of lanes onto DSPs.
+
+    Attributes:
+        base: All lanes in LUTs; no DSP.
+        step: Change when one pair of lanes (depthwise: one lane) uses DSPs.
+        steps: Most such steps.
+    """
+
+    base: Area
+    step: Area
+    steps: Ints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenseShape:
+    """Arrays that describe dense stages: those of `hao.hw.engine.DenseStage`."""
+
+    simd: Ints
+    pe: Ints
+    weight_bits: Ints
+    weight_words: Ints
+    feature_words: Ints
+    terms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepthwiseShape:
+    """Arrays that describe depthwise stages: see `hao.hw.engine.DepthwiseStage`."""
+
+    pe: Ints
+    taps: Ints
+    weight_bits: Ints
+    weight_words: Ints
+    row_words: Ints
+    groups: Ints
+    rows: int
+    kernel: int
+    pools: bool
+    convolves: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _DensePacking:
+    """Steps of two lanes: slices per multiplier column, and the LUTs around them."""
+
+    quad: bool
+    depth: int
+
+
+def _packing(
+    dsp_type: DspType, weight_bits: int, act_bits: int, px: int
+) -> _DensePacking | None:
+    if px % 2 == 0:
+        quad = packing(
+            Sharing.QUAD, dsp_type, weight_bits=weight_bits, act_bits=act_bits
+        )
+        if quad is not None:
+            return _DensePacking(quad=True, depth=quad.depth)
+    pair = packing(Sharing.PAIR, dsp_type, weight_bits=weight_bits, act_bits=act_bits)
+    return None if pair is None else _DensePacking(quad=False, depth=pair.depth)
+
+
+def _array(value: int) -> Ints:
+    return np.asarray(value, dtype=np.int64)
+
+
+def dense_area(
+    shape: DenseShape, *, px: int, act_bits: int, board: Board, ring: bool
+) -> StageArea:
+    """Return the area of dense (`ring`: with a ring of rows) or pointwise stages."""
+    simd, pe, bits = shape.simd, shape.pe, shape.weight_bits
+    growth = ceil_log2(max(shape.terms, 2)) + BIAS_BITS
+    lut = np.zeros_like(simd)
+    ff = np.zeros_like(simd)
+    step_dsp = np.zeros_like(simd)
+    step_lut = np.zeros_like(simd)
+    step_ff = np.zeros_like(simd)
+    act = _array(act_bits)
+    for width in np.unique(bits):
+        here = bits == width
+        lanes, columns = pe[here], simd[here]
+        acc = _array(int(width) + act_bits + growth)
+        w = _array(int(width))
+        lane_lut = blocks.lut_lane(columns, w, act, acc)
+        lane_ff = blocks.lut_lane_ff(columns, w, act, acc)
+        requantizers = lanes * px
+        lut[here] = requantizers * (lane_lut + blocks.requantizer_lut(acc, act))
+        ff[here] = requantizers * (lane_ff + blocks.requantizer_ff(acc, act))
+        found = _packing(board.dsp_type, int(width), act_bits, px)
+        if found is None:
+            step_dsp[here] = 2 * columns * px
+            step_lut[here] = (
+                2 * px * (blocks.dsp_single_lut(columns, w, act, acc) - lane_lut)
+            )
+            step_ff[here] = (
+                2 * px * (blocks.dsp_single_ff(columns, w, act, acc) - lane_ff)
+            )
+            continue
+        depth = _array(found.depth)
+        lut[here] += px * blocks.activation_delay_lut(columns, act, depth)
+        ff[here] += px * blocks.activation_delay_ff(columns, act, depth)
+        if found.quad:
+            groups = px // 2
+            lut[here] += groups * blocks.quad_operand_lut(columns, act)
+            made = blocks.dsp_quad_lut(columns, w, act, acc, depth)
+            made_ff = blocks.dsp_quad_ff(columns, w, act, acc, depth)
+        else:
+            groups = px
+            made = blocks.dsp_pair_lut(columns, w, act, acc, depth)
+            made_ff = blocks.dsp_pair_ff(columns, w, act, acc, depth)
+        step_dsp[here] = groups * columns
+        step_lut[here] = groups * made - 2 * px * lane_lut
+        step_ff[here] = groups * made_ff - 2 * px * lane_ff
+    weight_width = pe * simd * bits
+    feature_width = simd * act_bits
+    bram = memory_bram18(weight_width, shape.weight_words)
+    bram = bram + px * memory_bram18(feature_width, shape.feature_words)
+    lut += memory_lut(weight_width, shape.weight_words)
+    lut += px * memory_lut(feature_width, shape.feature_words)
+    ff += memory_ff(weight_width, shape.weight_words)
+    ff += px * memory_ff(feature_width, shape.feature_words)
+    lutram = _lutram(weight_width, shape.weight_words)
+    lutram = lutram + px * _lutram(feature_width, shape.feature_words)
+    if ring:
+        lut += blocks.window_lut(_array(1), _array(0), _array(px), feature_width)
+        ff += blocks.window_ff(_array(1), _array(0), _array(px), feature_width)
+    lut += blocks.loop_control_lut()
+    ff += blocks.loop_control_ff()
+    zero = np.zeros_like(simd)
+    return StageArea(
+        base=Area(dsp=zero, bram_18k=bram, lut=lut, ff=ff, lutram=lutram),
+        step=Area(dsp=step_dsp, bram_18k=zero, lut=step_lut, ff=step_ff, lutram=zero),
+        steps=pe // 2,
+    )
+
+
+def _lutram(width: Ints, words: Ints) -> Ints:
+    """Return the LUTs used as memory, zero where block RAM is."""
+    return np.where(memory_bram18(width, words) > 0, 0, lutram_lut(width, words))
+
+
+def depthwise_area(
+    shape: DepthwiseShape, *, px: int, act_bits: int, board: Board
+) -> StageArea:
+    """Return the area of depthwise (and pooling) stages."""
+    pe, taps, bits = shape.pe, shape.taps, shape.weight_bits
+    growth = ceil_log2(max(shape.kernel**2, 2)) + BIAS_BITS
+    zero = np.zeros_like(pe)
+    lut, ff = zero.copy(), zero.copy()
+    step_dsp, step_lut, step_ff = zero.copy(), zero.copy(), zero.copy()
+    act = _array(act_bits)
+    for width in np.unique(bits) if shape.convolves else ():
+        here = bits == width
+        lanes, columns = pe[here], taps[here]
+        acc = _array(int(width) + act_bits + growth)
+        w = _array(int(width))
+        lane_lut = blocks.lut_lane(columns, w, act, acc)
+        lane_ff = blocks.lut_lane_ff(columns, w, act, acc)
+        lut[here] = lanes * px * (lane_lut + blocks.requantizer_lut(acc, act))
+        ff[here] = lanes * px * (lane_ff + blocks.requantizer_ff(acc, act))
+        found = packing(
+            Sharing.PIXEL_PAIR,
+            board.dsp_type,
+            weight_bits=int(width),
+            act_bits=act_bits,
+        )
+        if px % 2 == 0 and found is not None:
+            depth = _array(found.depth)
+            made = blocks.dsp_pixel_pair_lut(columns, w, act, acc, depth)
+            made_ff = blocks.dsp_pixel_pair_ff(columns, w, act, acc, depth)
+            step_dsp[here] = columns * (px // 2)
+            step_lut[here] = made * (px // 2) - px * lane_lut
+            step_ff[here] = made_ff * (px // 2) - px * lane_ff
+        else:
+            step_dsp[here] = columns * px
+            step_lut[here] = px * (
+                blocks.dsp_single_lut(columns, w, act, acc) - lane_lut
+            )
+            step_ff[here] = px * (blocks.dsp_single_ff(columns, w, act, acc) - lane_ff)
+    if shape.pools:
+        # Compare and select of every tap and pixel: an adder and a multiplexer a bit.
+        lut += pe * px * taps * 2 * act_bits
+    row_width = pe * act_bits
+    row_banks = shape.rows * px
+    # A stage that only pools keeps no weights.
+    weight_width = pe * taps * bits * int(shape.convolves)
+    bram = memory_bram18(weight_width, shape.weight_words)
+    bram = bram + row_banks * memory_bram18(row_width, shape.row_words)
+    lut += memory_lut(weight_width, shape.weight_words)
+    lut += row_banks * memory_lut(row_width, shape.row_words)
+    ff += memory_ff(weight_width, shape.weight_words)
+    ff += row_banks * memory_ff(row_width, shape.row_words)
+    cache = blocks.column_cache_lut(_array(shape.kernel), pe, act, shape.groups)
+    lut += cache
+    lutram = _lutram(weight_width, shape.weight_words) + cache
+    lutram = lutram + row_banks * _lutram(row_width, shape.row_words)
+    stride = shape.rows - shape.kernel
+    lut += blocks.window_lut(
+        _array(shape.kernel), _array(stride), _array(px), row_width
+    )
+    ff += blocks.window_ff(_array(shape.kernel), _array(stride), _array(px), row_width)
+    lut += blocks.loop_control_lut()
+    ff += blocks.loop_control_ff()
+    return StageArea(
+        base=Area(dsp=zero, bram_18k=bram, lut=lut, ff=ff, lutram=lutram),
+        step=Area(dsp=step_dsp, bram_18k=zero, lut=step_lut, ff=step_ff, lutram=zero),
+        steps=pe if shape.convolves else zero,
+    )
+
+
+def fixed_area(board: Board, *, act_bits: int, residual: bool) -> Resources:
+    """Return what the engine takes whatever its stages: ports, control, platform."""
+    port_bits = 8 * board.port_bytes
+    readers = AXI_PORTS - 1 if residual else AXI_PORTS - 2
+    lut = readers * blocks.axi_reader_lut(port_bits) + blocks.axi_writer_lut(port_bits)
+    ff = readers * blocks.axi_reader_ff(port_bits) + blocks.axi_writer_ff(port_bits)
+    ports = readers + 1
+    if residual:
+        lut += board.port_bytes * blocks.residual_lut(act_bits)
+        ff += board.port_bytes * blocks.residual_ff(act_bits)
+    return Resources(
+        bram_18k=ports * blocks.axi_fifo_bram18(port_bits),
+        lut=lut + blocks.axi_lite_lut() + blocks.platform_lut(ports),
+        ff=ff + blocks.axi_lite_ff() + blocks.platform_ff(ports),
+    )
+
+
+def engine_resources(engine: Engine, board: Board) -> dict[str, Resources]:
+    """Return the resources of each part of an engine, by name; their sum is the total.
+
+    Source: derived here from `hao.cost.blocks` and `hao.cost.bram`.
+    """
+    parts = {
+        "fixed": fixed_area(board, act_bits=engine.act_bits, residual=engine.residual)
+    }
+    for name, stage in (("dense", engine.dense), ("pointwise", engine.pointwise)):
+        if stage is None:
+            continue
+        area = dense_area(
+            _dense_shape(stage),
+            px=engine.px,
+            act_bits=engine.act_bits,
+            board=board,
+            ring=name == "dense",
+        )
+        parts[name] = _total(area, stage.dsp_pairs)
+    if engine.depthwise is not None:
+        depthwise = depthwise_area(
+            _depthwise_shape(engine.depthwise),
+            px=engine.px,
+            act_bits=engine.act_bits,
+            board=board,
+        )
+        parts["depthwise"] = _total(depthwise, engine.depthwise.dsp_lanes)
+    return parts
+
+
+def _dense_shape(stage: DenseStage) -> DenseShape:
+    return DenseShape(
+        simd=np.array([stage.simd]),
+        pe=np.array([stage.pe]),
+        weight_bits=np.array([stage.weight_bits]),
+        weight_words=np.array([stage.weight_words]),
+        feature_words=np.array([stage.feature_words]),
+        terms=stage.terms,
+    )
+
+
+def _depthwise_shape(stage: DepthwiseStage) -> DepthwiseShape:
+    return DepthwiseShape(
+        pe=np.array([stage.pe]),
+        taps=np.array([stage.taps]),
+        weight_bits=np.array([stage.weight_bits]),
+        weight_words=np.array([stage.weight_words]),
+        row_words=np.array([stage.row_words]),
+        groups=np.array([stage.groups]),
+        rows=stage.rows,
+        kernel=stage.kernel,
+        pools=stage.pools,
+        convolves=stage.convolves,
+    )
+
+
+def _total(area: StageArea, steps: int) -> Resources:
+    base, step = area.base, area.step
+    return Resources(
+        dsp=int(base.dsp[0] + steps * step.dsp[0]),
+        bram_18k=int(base.bram_18k[0] + steps * step.bram_18k[0]),
+        lut=int(base.lut[0] + steps * step.lut[0]),
+        ff=int(base.ff[0] + steps * step.ff[0]),
+    )

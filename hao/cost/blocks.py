@@ -1,0 +1,658 @@
+"""LUTs and flip-flops of the accelerator's blocks, from synthesis measurements.
+
+Each function prices one block, never an engine; `hao.cost.area` multiplies and adds.
+LUT figures are *placed* LUTs: LUT functions after pairing in dual-output LUT6s, plus
+carry route-throughs and shift registers, as a placed design occupies them. What C
+synthesis prints is another figure and no part of this module.
+
+Every function takes ints and returns an int, or takes NumPy arrays of ints (0-d ones
+for constants) that broadcast, and returns an array: one formula serves both.
+
+The widths are those the block is built for. Activations may be signed in one layer and
+unsigned in another, so multipliers are priced for both (a sign bit chosen at run time).
+
+Source: every block is written in Verilog by benchmarks/synth, simulated against integer
+semantics and mapped by yosys; docs/area.md shows formula against measurement. The
+module is longer than most because it is one list, a short formula for each block.
+"""
+
+from collections.abc import Sequence
+from math import gcd
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.cost.bram import bram18, lutram_lut
+from hao.errors import InputError
+
+IntArray = NDArray[np.int64]
+Count = TypeVar("Count", int, IntArray)
+
+# Longest reduction that the tables cover.
+MAX_TERMS = 1024
+
+# DSP slices summed in one cascade before the fields are split, where the packing allows
+# as many: longer cascades cost more operand delay than they save in adders.
+# Source: docs/area.md, "Cascade length".
+CHAIN_MAX = 4
+
+# Widest accumulator that one slice multiplies: the wide port of the DSP48E2. UG579.
+_PORT_ACC_BITS = 27
+
+
+def _take(table: IntArray, index: Count) -> Count:
+    if isinstance(index, int):
+        return int(table[index])
+    return np.asarray(table[index], np.int64)
+
+
+def _over(value: Count, limit: Count | int) -> Count:
+    """Return 1 where `value` exceeds `limit`, else 0."""
+    if isinstance(value, int):
+        return int(value > limit)
+    return np.greater(value, limit).astype(np.int64)
+
+
+def _growth_table() -> IntArray:
+    """Return the bits that the adders of a balanced tree grow by, in total.
+
+    A tree adds neighbours, level by level; an odd term passes on. The adders of a
+    level are one bit wider than those before.
+    """
+    growth = np.zeros(MAX_TERMS + 1, np.int64)
+    for terms in range(2, MAX_TERMS + 1):
+        left, level = terms, 0
+        while left > 1:
+            growth[terms] += (left // 2) * level
+            left, level = (left + 1) // 2, level + 1
+    return growth
+
+
+def _register_table(every: int) -> tuple[IntArray, IntArray]:
+    """Return words, and bits they grew by, kept behind each `every`-th tree level."""
+    words = np.zeros(MAX_TERMS + 1, np.int64)
+    grown = np.zeros(MAX_TERMS + 1, np.int64)
+    for terms in range(2, MAX_TERMS + 1):
+        left, level = terms, 0
+        while left > 1:
+            left, level = (left + 1) // 2, level + 1
+            if level % every == 0:
+                words[terms] += left
+                grown[terms] += left * level
+    return words, grown
+
+
+_GROWTH = _growth_table()
+_REGISTERS = {every: _register_table(every) for every in (1, 2)}
+
+
+def _table(rows: Sequence[Sequence[int]]) -> IntArray:
+    """Return the rows as an array indexed by 9 * weight bits + activation bits."""
+    table = np.zeros((9, 9), np.int64)
+    table[1:, 1:] = np.array(rows, np.int64)
+    return table.reshape(-1)
+
+
+# LUTs of one w x a multiplier, rows w = 1..8, columns a = 1..8.
+# Source: data/block_cost.csv, rows "product"; one bit: data/lut_cost.csv (signed).
+_MULTIPLIER = _table(
+    (
+        (1, 2, 2, 3, 3, 4, 4, 5),
+        (2, 4, 6, 7, 8, 9, 10, 11),
+        (2, 5, 8, 12, 14, 16, 18, 20),
+        (3, 6, 10, 16, 21, 24, 27, 30),
+        (3, 7, 12, 19, 25, 32, 36, 40),
+        (4, 8, 14, 22, 29, 37, 46, 51),
+        (4, 9, 16, 25, 33, 42, 50, 61),
+        (5, 10, 18, 28, 37, 47, 56, 67),
+    )
+)
+
+
+def multiplier_lut(weight_bits: Count, act_bits: Count) -> Count:
+    """Return the LUTs of one product inside a lane; both widths 1 to 8."""
+    return _take(_MULTIPLIER, weight_bits * 9 + act_bits)
+
+
+def tree_lut(terms: Count, bits: Count) -> Count:
+    """Return the LUTs of a balanced adder tree over `terms` numbers of `bits` bits."""
+    return (terms - 1) * bits + _take(_GROWTH, terms)
+
+
+def tree_ff(terms: Count, bits: Count, every: int = 2) -> Count:
+    """Return the flip-flops inside such a tree, a rank behind each `every`-th level.
+
+    Args:
+        terms: Numbers added, 1 to `MAX_TERMS`.
+        bits: Their width.
+        every: 1 or 2.
+    """
+    words, grown = _REGISTERS[every]
+    return _take(words, terms) * bits + _take(grown, terms)
+
+
+def lut_lane(
+    simd: Count, weight_bits: Count, act_bits: Count, acc_bits: Count
+) -> Count:
+    """Return the LUTs of one output lane whose multipliers are built of LUTs.
+
+    Args:
+        simd: Products summed per cycle, 1 to `MAX_TERMS`.
+        weight_bits: Width of the signed weights, 1 to 8.
+        act_bits: Width of the activations, signed or not, 1 to 8.
+        acc_bits: Width of the accumulator.
+
+    Source: data/lut_cost.csv and the lane rows of data/block_cost.csv; docs/area.md.
+    """
+    products = simd * multiplier_lut(weight_bits, act_bits)
+    return products + tree_lut(simd, weight_bits + act_bits) + acc_bits
+
+
+def lut_lane_ff(
+    simd: Count, weight_bits: Count, act_bits: Count, acc_bits: Count
+) -> Count:
+    """Return its flip-flops: products, every second tree level, accumulator."""
+    bits = weight_bits + act_bits
+    return simd * bits + tree_ff(simd, bits) + acc_bits
+
+
+def _chains(terms: Count, chain: Count) -> Count:
+    return -(-terms // chain)
+
+
+def cascade_length(depth: Count) -> Count:
+    """Return the DSP slices summed before the fields split, for a packing's `depth`."""
+    return depth - (depth - CHAIN_MAX) * _over(depth, CHAIN_MAX)
+
+
+def _longest(terms: Count, chain: Count) -> Count:
+    """Return the slices of the longest of the fewest, equally filled cascades."""
+    return -(-terms // _chains(terms, chain))
+
+
+def _log2_up(value: Count) -> Count:
+    """Return the bits that count `value` states; value 1 to 16."""
+    return _over(value, 1) + _over(value, 2) + _over(value, 4) + _over(value, 8)
+
+
+def _delay_lut(terms: Count, chain: Count, bits: Count) -> Count:
+    """Return the LUTs that skew `bits` a slice along the cascades.
+
+    The i-th slice of a cascade takes its operands i cycles late, and short cascades
+    wait for the longest: flip-flops up to two cycles, a shift register from three.
+    """
+    longest = _longest(terms, chain)
+    return _chains(terms, chain) * (longest - 3) * _over(longest, 3) * bits
+
+
+def _delay_ff(terms: Count, chain: Count, bits: Count) -> Count:
+    """Return the flip-flops of that skew: none, one or three a cascade and bit."""
+    longest = _longest(terms, chain)
+    held = _over(longest, 1) + 2 * _over(longest, 2)
+    return _chains(terms, chain) * held * bits
+
+
+def _packed_lut(
+    *, terms: Count, chain: Count, product: Count, outputs: int, own: Count, acc: Count
+) -> Count:
+    """Return the LUTs behind the slices of a packed lane group.
+
+    Args:
+        terms: DSP slices side by side.
+        chain: Slices of a cascade.
+        product: Bits of a product.
+        outputs: Sums that come out, each with its tree and accumulator.
+        own: Operand bits of a slice that no other lane group shares.
+        acc: Width of the accumulators.
+    """
+    chains = _chains(terms, chain)
+    field = product + _log2_up(_longest(terms, chain))
+    corrections = chains * field * (outputs - 1)
+    sums = (tree_lut(chains, field) + acc) * outputs
+    lut: Count = corrections + sums + _delay_lut(terms, chain, own)
+    return lut
+
+
+def _packed_ff(
+    *, terms: Count, chain: Count, product: Count, outputs: int, own: Count, acc: Count
+) -> Count:
+    """Return the flip-flops behind the slices; arguments as in `_packed_lut`."""
+    chains = _chains(terms, chain)
+    field = product + _log2_up(_longest(terms, chain))
+    ranks = tree_ff(chains, field, 1)
+    return outputs * (ranks + acc) + _delay_ff(terms, chain, own)
+
+
+def dsp_pair_lut(
+    simd: Count, weight_bits: Count, act_bits: Count, acc_bits: Count, depth: Count
+) -> Count:
+    """Return the LUTs of two output lanes that share `simd` DSP slices.
+
+    Args:
+        simd: Products of one lane, so DSP slices of the two.
+        weight_bits: Width of the weights.
+        act_bits: Width of the activations.
+        acc_bits: Width of the two accumulators.
+        depth: Terms that a field may sum (`hao.cost.packing`).
+
+    Source: data/block_cost.csv, rows dsp_pair; docs/area.md.
+    """
+    return _packed_lut(
+        terms=simd,
+        chain=cascade_length(depth),
+        product=weight_bits + act_bits,
+        outputs=2,
+        own=2 * weight_bits,
+        acc=acc_bits,
+    )
+
+
+def dsp_pair_ff(
+    simd: Count, weight_bits: Count, act_bits: Count, acc_bits: Count, depth: Count
+) -> Count:
+    """Return the flip-flops of two such lanes; arguments as in `dsp_pair_lut`."""
+    return _packed_ff(
+        terms=simd,
+        chain=cascade_length(depth),
+        product=weight_bits + act_bits,
+        outputs=2,
+        own=2 * weight_bits,
+        acc=acc_bits,
+    )
+
+
+def dsp_quad_lut(
+    simd: Count, weight_bits: Count, act_bits: Count, acc_bits: Count, depth: Count
+) -> Count:
+    """Return the LUTs of two lanes for two pixels that share `simd` DSP slices.
+
+    Four sums come out. Arguments as in `dsp_pair_lut`.
+    """
+    return _packed_lut(
+        terms=simd,
+        chain=cascade_length(depth),
+        product=weight_bits + act_bits,
+        outputs=4,
+        own=2 * weight_bits,
+        acc=acc_bits,
+    )
+
+
+def dsp_quad_ff(
+    simd: Count, weight_bits: Count, act_bits: Count, acc_bits: Count, depth: Count
+) -> Count:
+    """Return the flip-flops of such lanes; arguments as in `dsp_pair_lut`."""
+    return _packed_ff(
+        terms=simd,
+        chain=cascade_length(depth),
+        product=weight_bits + act_bits,
+        outputs=4,
+        own=2 * weight_bits,
+        acc=acc_bits,
+    )
+
+
+def activation_delay_lut(simd: Count, act_bits: Count, depth: Count) -> Count:
+    """Return the LUTs that prepare one pixel's activations for DSP lanes.
+
+    They skew the activations along the cascades and extend their sign. Paid once for
+    each of the `px` pixels of a stage with DSP lanes, whatever `pe`.
+    """
+    signs = (simd + 1) // 2
+    return signs + _delay_lut(simd, cascade_length(depth), act_bits)
+
+
+def activation_delay_ff(simd: Count, act_bits: Count, depth: Count) -> Count:
+    """Return the flip-flops of that skew."""
+    return _delay_ff(simd, cascade_length(depth), act_bits)
+
+
+def quad_operand_lut(simd: Count, act_bits: Count) -> Count:
+    """Return the LUTs that join two pixels' activations into one operand of each slice.
+
+    The upper activation gives a borrow to a negative lower one. Paid once for each pair
+    of pixels of a stage with quad lanes, beside `activation_delay_lut` of both pixels.
+    """
+    return simd * act_bits
+
+
+def dsp_single_lut(
+    taps: Count, weight_bits: Count, act_bits: Count, acc_bits: Count
+) -> Count:
+    """Return the LUTs of one lane with one product per DSP slice.
+
+    The slices sum in a cascade; the accumulator is made of LUTs. The lane pays for the
+    skew of its activations.
+    """
+    return (taps + 1) // 2 + _packed_lut(
+        terms=taps,
+        chain=taps * 0 + CHAIN_MAX,
+        product=weight_bits + act_bits,
+        outputs=1,
+        own=weight_bits + act_bits,
+        acc=acc_bits,
+    )
+
+
+def dsp_single_ff(
+    taps: Count, weight_bits: Count, act_bits: Count, acc_bits: Count
+) -> Count:
+    """Return the flip-flops of such a lane; arguments as in `dsp_single_lut`."""
+    return _packed_ff(
+        terms=taps,
+        chain=taps * 0 + CHAIN_MAX,
+        product=weight_bits + act_bits,
+        outputs=1,
+        own=weight_bits + act_bits,
+        acc=acc_bits,
+    )
+
+
+def dsp_pixel_pair_lut(
+    taps: Count, weight_bits: Count, act_bits: Count, acc_bits: Count, depth: Count
+) -> Count:
+    """Return the LUTs of one depthwise lane for two pixels on `taps` DSP slices.
+
+    The pixels share the weight. Depthwise lanes share no operand among them, so the
+    lane pays the whole skew. Arguments as in `dsp_pair_lut`, `taps` for `simd`.
+    """
+    return taps + _packed_lut(
+        terms=taps,
+        chain=cascade_length(depth),
+        product=weight_bits + act_bits,
+        outputs=2,
+        own=weight_bits + 2 * act_bits,
+        acc=acc_bits,
+    )
+
+
+def dsp_pixel_pair_ff(
+    taps: Count, weight_bits: Count, act_bits: Count, acc_bits: Count, depth: Count
+) -> Count:
+    """Return the flip-flops of such a lane; arguments as in `dsp_pixel_pair_lut`."""
+    return _packed_ff(
+        terms=taps,
+        chain=cascade_length(depth),
+        product=weight_bits + act_bits,
+        outputs=2,
+        own=weight_bits + 2 * act_bits,
+        acc=acc_bits,
+    )
+
+
+def requantizer_lut(acc_bits: Count, out_bits: Count) -> Count:
+    """Return the LUTs that shift, round and clamp one accumulator.
+
+    Power-of-two mode: a right shift of 0 to 15 bits that keeps one fraction bit, a
+    limit to the output's range, half up, a clamp to run-time bounds.
+
+    Source: least squares over data/block_cost.csv, rows requantizer; within 2 LUTs.
+    """
+    return (5 * acc_bits) // 2 + (15 * out_bits) // 4 - 1
+
+
+def requantizer_ff(acc_bits: Count, out_bits: Count) -> Count:
+    """Return its flip-flops, three ranks. Source: as measured, exact."""
+    return acc_bits + 2 * out_bits + 3
+
+
+def multiplier_requantizer_lut(acc_bits: Count, out_bits: Count) -> Count:
+    """Return the LUTs of a requantizer in multiplier mode, beside its DSP slices.
+
+    A 16-bit multiplier, then a shift by 16 to 31 bits. A product of two slices costs
+    28 LUTs to join. Source: data/block_cost.csv, rows multiplier_requantizer; 6 %.
+    """
+    joined = 28 * _over(acc_bits, _PORT_ACC_BITS)
+    return requantizer_lut(acc_bits, out_bits) + 2 + joined
+
+
+def multiplier_requantizer_ff(acc_bits: Count, out_bits: Count) -> Count:
+    """Return its flip-flops; the slice holds the product.
+
+    Source: the measured rows less the product's register, which yosys leaves outside
+    the slice where one slice suffices.
+    """
+    joined = (acc_bits + 2) * _over(acc_bits, _PORT_ACC_BITS)
+    return acc_bits + 2 * out_bits + 8 + joined
+
+
+def multiplier_requantizer_dsp(acc_bits: Count) -> Count:
+    """Return its DSP slices (DSP48E2): two where the accumulator exceeds 27 bits."""
+    return 1 + _over(acc_bits, _PORT_ACC_BITS)
+
+
+def residual_lut(bits: Count) -> Count:
+    """Return the LUTs that align, add, shift, round and clamp one lane's residual.
+
+    Left shifts of 0 to 7 bits of both operands, a right shift of 0 to 15 of the sum.
+
+    Source: data/block_cost.csv, rows residual; within 2 LUTs.
+    """
+    return (21 * bits) // 2 + 35
+
+
+def residual_ff(bits: Count) -> Count:
+    """Return its flip-flops, five ranks. Source: as measured, exact."""
+    return 6 * bits + 37
+
+
+def _gcd(left: Count, right: Count) -> Count:
+    if isinstance(left, int) and isinstance(right, int):
+        return gcd(left, right)
+    return np.asarray(np.gcd(left, right), np.int64)
+
+
+def _parts(whole: Count, part: Count) -> Count:
+    """Return how often `part` goes into `whole`, which it divides."""
+    if isinstance(whole, int) and isinstance(part, int):
+        return whole // part
+    return np.asarray(np.floor_divide(whole, part), np.int64)
+
+
+# LUTs per 16 held bits of a converter between words that do not divide each other, by
+# the smaller of the two words' parts; from 10 on the last step continues.
+# Source: data/block_cost.csv, rows gearbox; 6 and 8 parts interpolated.
+_UNEVEN = np.array([0, 0, 22, 27, 61, 49, 52, 55, 62, 70], np.int64)
+_UNEVEN = np.concatenate([_UNEVEN, 70 + 4 * np.arange(1, 1015, dtype=np.int64)])
+
+
+def _differs(left: Count, right: Count) -> Count:
+    """Return 1 where two counts differ, else 0."""
+    return _over(left - right, 0) + _over(right - left, 0)
+
+
+def _counter_bits(states: Count) -> Count:
+    """Return the bits of a counter from 0 to `states`, 1 to 255."""
+    bits = _over(states, 0) + _over(states, 1) + _over(states, 3) + _over(states, 7)
+    return bits + _over(states, 15) + _over(states, 31) + _over(states, 63)
+
+
+def gearbox_lut(items_in: Count, items_out: Count, bits: Count) -> Count:
+    """Return the LUTs between streams of `items_in` and `items_out` items a word.
+
+    Where one divides the other, a shift register loaded or read at once; otherwise a
+    buffer that takes a word at any multiple of the common divisor. None if both agree.
+
+    Args:
+        items_in: Items of a word that comes in.
+        items_out: Items of a word that goes out.
+        bits: Bits of an item.
+
+    Source: data/block_cost.csv, rows gearbox; docs/area.md.
+    """
+    step = _gcd(items_in, items_out)
+    into, out = _parts(items_in, step), _parts(items_out, step)
+    uneven = _over(into, 1) * _over(out, 1)
+    fewer = (items_in - items_out) * _over(into, out)
+    even = fewer * bits + 4 * _counter_bits(into * out) - 5
+    parts = out - (out - into) * _over(out, into)
+    held = (items_in + items_out - step) * bits
+    general = held * _take(_UNEVEN, parts) // 16
+    chosen = uneven * general + (1 - uneven) * even
+    return chosen * _differs(items_in, items_out)
+
+
+def gearbox_ff(items_in: Count, items_out: Count, bits: Count) -> Count:
+    """Return its flip-flops: what it holds and a counter of it."""
+    step = _gcd(items_in, items_out)
+    uneven = _over(_parts(items_in, step), 1) * _over(_parts(items_out, step), 1)
+    wider = items_in + (items_out - items_in) * _over(items_out, items_in)
+    held = uneven * (items_in + items_out - step) + (1 - uneven) * wider
+    counter = _counter_bits(_parts(held, step))
+    ff: Count = (held * bits + counter) * _differs(items_in, items_out)
+    return ff
+
+
+# LUTs per 16 bits of a multiplexer of so many ring rows, from 0.
+# Source: data/block_cost.csv, rows column_window; 1 to 3 rows by construction (two
+# 2:1 multiplexers or one 4:1 a LUT6).
+_ROW_MUX = np.array([0, 0, 8, 16, 16, 32, 29, 32, 28, 37], np.int64)
+
+
+def window_lut(kernel: Count, stride: Count, px: Count, word_bits: Count) -> Count:
+    """Return the LUTs of a line buffer's control and read multiplexers.
+
+    A `kernel` of 1 reads `px` neighbouring words from `px` column banks, rotated into
+    place, each bank with an address of its own. A larger one reads `kernel` rows of
+    `px` aligned words from a ring of `kernel` + `stride` rows. Words outside the map
+    read as zero.
+
+    Args:
+        kernel: Rows read at once, 1 to 7.
+        stride: Rows of the ring beyond `kernel`, 0 to 2.
+        px: Words of a row read side by side, 1 to 16.
+        word_bits: Bits of one pixel's word.
+
+    Source: data/block_cost.csv, rows word_window and column_window; within 8 %.
+    """
+    ring = _over(kernel, 1)
+    words = kernel * px * word_bits
+    rotation = (words * 8 * _log2_up(px)) // 16 + 31 * px - 12
+    rows = (kernel + stride) * ring
+    rolling = (words * _take(_ROW_MUX, rows)) // 16 + 10 + 12 * kernel + 21 * px
+    return ring * rolling + (1 - ring) * rotation
+
+
+def window_ff(kernel: Count, stride: Count, px: Count, word_bits: Count) -> Count:
+    """Return its flip-flops; arguments as in `window_lut`. Source: as there."""
+    ring = _over(kernel, 1)
+    words = kernel * px * word_bits
+    rotation = 14 * px + 2 * _log2_up(px)
+    slots = 2 * _log2_up(kernel + stride)
+    rolling = px * (kernel + 1) + 12 + kernel + slots
+    return words + ring * rolling + (1 - ring) * rotation
+
+
+def column_cache_lut(kernel: Count, pe: Count, bits: Count, groups: Count) -> Count:
+    """Return the LUTs that keep the last `kernel` - 1 columns of each channel group.
+
+    Args:
+        kernel: Rows of a column.
+        pe: Channels of a group.
+        bits: Bits of an activation.
+        groups: Channel groups, the depth of the memory.
+    """
+    return lutram_lut_deep((kernel - 1) * kernel * pe * bits, groups)
+
+
+def lutram_lut_deep(width_bits: Count, depth: Count) -> Count:
+    """Return the LUTs of a memory in LUTs of any depth, read multiplexers included.
+
+    Args:
+        width_bits: Bits of a word.
+        depth: Words, 1 to 1024.
+
+    Source: `hao.cost.bram.lutram_lut` and data/block_cost.csv, rows column_cache.
+    """
+    banks = -(-depth // 64)
+    reading = (width_bits * _log2_up(banks) + 1) // 2 + _over(banks, 1)
+    return lutram_lut(width_bits, depth) * banks + reading
+
+
+def _check_port(port_bits: int) -> None:
+    if port_bits not in (64, 128):
+        raise InputError(f"port of {port_bits} bits; 64 and 128 bits are measured")
+
+
+def axi_reader_lut(port_bits: int) -> int:
+    """Return the LUTs of a burst reader: 2-D addresses, bursts, FIFO control.
+
+    Ports of 64 and 128 bits take the same: data goes straight to the FIFO, whose block
+    RAM is `axi_fifo_bram18`.
+
+    Raises:
+        InputError: A port that was not measured.
+
+    Source: data/block_cost.csv, axi_reader.
+    """
+    _check_port(port_bits)
+    return 313
+
+
+def axi_reader_ff(port_bits: int) -> int:
+    """Return its flip-flops; see `axi_reader_lut`."""
+    _check_port(port_bits)
+    return 197
+
+
+def axi_writer_lut(port_bits: int) -> int:
+    """Return the LUTs of a burst writer; see `axi_reader_lut`."""
+    _check_port(port_bits)
+    return 369
+
+
+def axi_writer_ff(port_bits: int) -> int:
+    """Return its flip-flops; see `axi_reader_lut`."""
+    _check_port(port_bits)
+    return 224
+
+
+def axi_fifo_bram18(port_bits: int) -> int:
+    """Return the block RAM halves of a master's FIFO of 512 beats."""
+    return bram18(port_bits, 512)
+
+
+def axi_lite_lut() -> int:
+    """Return the LUTs of the control slave with 20 registers. Source: as above."""
+    return 389
+
+
+def axi_lite_ff() -> int:
+    """Return its flip-flops."""
+    return 675
+
+
+def loop_control_lut() -> int:
+    """Return the LUTs of one stage's six loop counters with run-time bounds.
+
+    Source: data/block_cost.csv, loop_control.
+    """
+    return 107
+
+
+def loop_control_ff() -> int:
+    """Return its flip-flops."""
+    return 42
+
+
+def platform_lut(ports: int) -> int:
+    """Return the LUTs that the vendor's block design adds around the engine.
+
+    Interconnect and protocol conversion of every port, resets, processor glue.
+
+    Args:
+        ports: AXI ports to DDR that the engine uses.
+
+    Source: with our masters and control slave, four ports come to the 10,000 LUTs and
+    15,000 flip-flops that the MSD accelerator (FCCM 2023, device file of the ZU3EG)
+    reserves for everything but its compute array; the split between ports and the rest
+    is ours. Above it, a KV260 design's shell with DMA engines takes 13,200 LUTs and
+    17,509 flip-flops. docs/area.md.
+    """
+    return 2300 + 1500 * ports
+
+
+def platform_ff(ports: int) -> int:
+    """Return its flip-flops. Source: as `platform_lut`."""
+    return 3500 + 2500 * ports

@@ -1,0 +1,424 @@
+"""The legal configurations of every stage, with what each needs and takes.
+
+A branch of the design space fixes what all stages share (`Setting`: pixels at once,
+activation width, double buffering). Within it, every stage has a catalogue of columns;
+parallelism is not restricted to divisors of channel counts. Columns that could not
+be part of any design on the board (too large on their own) are left out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.cost.area import (
+    DenseShape,
+    DepthwiseShape,
+    StageArea,
+    dense_area,
+    depthwise_area,
+    fixed_area,
+)
+from hao.cost.design import Design
+from hao.cost.latency import dense_folds
+from hao.cost.prices import Columns, DenseColumns, DepthwiseColumns, Setting
+from hao.errors import InputError
+from hao.hw.engine import DenseStage, DepthwiseStage
+from hao.ir.layer import Depthwise, Linear, Pool
+from hao.ir.partition import DenseLayer, DepthwiseLayer, Partition, Role
+
+Ints = NDArray[np.int64]
+
+LANES = (1, 2, 3, 4, 6, 8, 9, 10, 12, 16, 18, 20, 24, 32, 36, 40, 48, 64)
+"""Lane counts (`simd`, `pe`) on offer; any integer would be legal.
+
+Source: chosen here: steps of at most a third, with multiples of 3, 5 and 9 so that
+parallelism need not divide the channels.
+"""
+
+TAPS = (1, 3, 5, 9, 13, 25)
+"""Kernel taps at once on offer: whole kernels, rows, half kernels (chosen here)."""
+
+PIXELS = (1, 2, 3, 4, 5, 6, 7, 8, 14)
+"""Pixels at once on offer (chosen here): divisors of 7, 8, 10 and 12 pixel maps."""
+
+BUFFER_WORDS = (32, 64, 512, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384)
+"""Depths of weight buffers on offer [words]: where a block RAM or LUTRAM is full."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Buffers that the layers of one stage ask for.
+
+    Attributes:
+        layers: Distinct layers that some segment may run on the stage.
+    """
+
+    layers: tuple[DenseLayer | DepthwiseLayer, ...]
+
+    @classmethod
+    def of(cls, partition: Partition, role: Role) -> "Needs":
+        """Return the needs of stage `role` over all segments of a partition."""
+        found = {
+            layer.name: layer
+            for segment in partition.segments
+            for used, layer in segment.invocation.stages
+            if used is role
+        }
+        return cls(tuple(found.values()))
+
+    @property
+    def dense(self) -> tuple[DenseLayer, ...]:
+        """Return the layers as those of a dense or pointwise stage."""
+        return tuple(x for x in self.layers if not isinstance(x, Depthwise | Pool))
+
+    @property
+    def depthwise(self) -> tuple[DepthwiseLayer, ...]:
+        """Return the layers as those of the depthwise stage."""
+        return tuple(x for x in self.layers if isinstance(x, Depthwise | Pool))
+
+    @property
+    def terms(self) -> int:
+        """Return the largest number of products summed into one output value."""
+        return max(layer.terms for layer in self.dense)
+
+    @property
+    def kernel(self) -> int:
+        """Return the largest kernel of the depthwise stage."""
+        return max(layer.kernel for layer in self.depthwise)
+
+    @property
+    def rows(self) -> int:
+        """Return the rows of the depthwise ring: a window and the rows to come."""
+        return max(layer.kernel + layer.stride for layer in self.depthwise)
+
+    @property
+    def pools(self) -> bool:
+        """Return whether the depthwise stage pools."""
+        return any(isinstance(layer, Pool) for layer in self.layers)
+
+    @property
+    def convolves(self) -> bool:
+        """Return whether the depthwise stage convolves."""
+        return any(isinstance(layer, Depthwise) for layer in self.layers)
+
+
+def ring_words(needs: Needs, simd: Ints, px: int) -> Ints:
+    """Return the depth of each pixel bank of a dense stage's ring of rows [words].
+
+    A layer needs the rows of a window and those of the next step; columns are dealt
+    to `px` banks; a word holds `simd` channels, of several columns where they fit.
+    """
+    words = np.ones_like(simd)
+    for layer in needs.dense:
+        if isinstance(layer, Linear):
+            rows, width, channels, kernel = 2, 1, layer.terms, 1
+        else:
+            rows = layer.kernel + layer.stride
+            width, channels = layer.ifm.width, layer.ifm.channels
+            kernel = layer.kernel
+        columns = np.maximum(1, simd // channels) if kernel > 1 else 1
+        slots = -(-width // columns)
+        per_row = -(-slots // px) * -(-channels // simd)
+        words = np.maximum(words, rows * per_row)
+    return words
+
+
+def vector_words(needs: Needs, simd: Ints) -> Ints:
+    """Return the depth of a pointwise stage's pixel vectors, two of each [words]."""
+    channels = max(layer.terms for layer in needs.dense)
+    return 2 * -(-channels // simd)
+
+
+def row_words(needs: Needs, pe: Ints, px: int) -> Ints:
+    """Return the depth of one row and pixel bank of the depthwise ring [words]."""
+    words = np.ones_like(pe)
+    for layer in needs.depthwise:
+        here = -(-layer.ifm.width // px) * -(-layer.ifm.channels // pe)
+        words = np.maximum(words, here)
+    return words
+
+
+def channel_groups(needs: Needs, pe: Ints) -> Ints:
+    """Return the most channel groups of any layer of the depthwise stage."""
+    return -(-max(layer.ifm.channels for layer in needs.depthwise) // pe)
+
+
+def kernel_words(needs: Needs, pe: Ints, taps: Ints, *, double: bool) -> Ints:
+    """Return the depth of the depthwise buffer of all weights of a layer [words]."""
+    words = np.ones_like(pe)
+    for layer in needs.depthwise:
+        if isinstance(layer, Depthwise):
+            here = -(-layer.ifm.channels // pe) * -(-(layer.kernel**2) // taps)
+            words = np.maximum(words, here)
+    return words * (2 if double and needs.convolves else 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalogue:
+    """The columns of one stage in one branch, and their area.
+
+    Attributes:
+        columns: Configurations.
+        area: Blocks of each, in the same order.
+    """
+
+    columns: Columns
+    area: StageArea
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+
+def dense_catalogue(
+    needs: Needs,
+    setting: Setting,
+    widths: Sequence[int],
+    *,
+    ring: bool,
+    lanes: Sequence[int] = LANES,
+    depths: Sequence[int] = BUFFER_WORDS,
+) -> Catalogue:
+    """Return the catalogue of a dense (`ring`) or pointwise stage.
+
+    Args:
+        needs: Layers that the stage may run.
+        setting: Branch of the design space.
+        widths: Weight widths that the stage may be built for [bits].
+        ring: The stage keeps a ring of rows (dense), not pixel vectors.
+        lanes: Values of `simd` and `pe`.
+        depths: Depths of the weight buffer [words].
+    """
+    options = np.array(lanes, dtype=np.int64)
+    simd, pe = (grid.ravel() for grid in np.meshgrid(options, options))
+    useful = np.ones_like(simd)
+    least = np.ones_like(simd)
+    for layer in needs.dense:
+        folds = dense_folds(layer, simd)
+        useful = np.maximum(useful, folds * -(-layer.ofm.channels // pe))
+        least = np.maximum(least, folds)
+    factor = 2 if setting.double_buffered else 1
+    useful, least = factor * useful, factor * least
+    parts = []
+    for depth, above in zip(depths, (0, *depths[:-1]), strict=True):
+        # A deeper buffer than all weights together is waste; keep the first such.
+        index = np.flatnonzero((depth >= least) & (useful > above))
+        parts.append((index, np.minimum(depth, useful[index])))
+    index = np.concatenate([part[0] for part in parts])
+    words = np.concatenate([part[1] for part in parts])
+    bits = np.array(widths, dtype=np.int64)
+    columns = DenseColumns(
+        simd=np.tile(simd[index], bits.size),
+        pe=np.tile(pe[index], bits.size),
+        weight_words=np.tile(words, bits.size),
+        weight_bits=np.repeat(bits, index.size),
+    )
+    return _within_board(columns, needs, setting, ring=ring)
+
+
+def depthwise_catalogue(
+    needs: Needs,
+    setting: Setting,
+    widths: Sequence[int],
+    *,
+    lanes: Sequence[int] = LANES,
+    taps: Sequence[int] = TAPS,
+) -> Catalogue:
+    """Return the catalogue of the depthwise stage; arguments as `dense_catalogue`."""
+    most = needs.kernel**2
+    useful = sorted({min(value, most) for value in taps})
+    pe, tap, bits = (
+        grid.ravel()
+        for grid in np.meshgrid(
+            np.array(lanes, dtype=np.int64),
+            np.array(useful, dtype=np.int64),
+            np.array(widths, dtype=np.int64),
+        )
+    )
+    columns = DepthwiseColumns(pe=pe, taps=tap, weight_bits=bits)
+    return _within_board(columns, needs, setting, ring=False)
+
+
+def column_area(
+    columns: Columns, needs: Needs, setting: Setting, *, ring: bool
+) -> StageArea:
+    """Return the area of columns whose buffers serve `needs`."""
+    px, act_bits, board = setting.px, setting.act_bits, setting.board
+    if isinstance(columns, DepthwiseColumns):
+        shape = DepthwiseShape(
+            pe=columns.pe,
+            taps=columns.taps,
+            weight_bits=columns.weight_bits,
+            weight_words=kernel_words(
+                needs, columns.pe, columns.taps, double=setting.double_buffered
+            ),
+            row_words=row_words(needs, columns.pe, px),
+            groups=channel_groups(needs, columns.pe),
+            rows=needs.rows,
+            kernel=needs.kernel,
+            pools=needs.pools,
+            convolves=needs.convolves,
+        )
+        return depthwise_area(shape, px=px, act_bits=act_bits, board=board)
+    feature_words = (
+        ring_words(needs, columns.simd, px)
+        if ring
+        else vector_words(needs, columns.simd)
+    )
+    dense = DenseShape(
+        simd=columns.simd,
+        pe=columns.pe,
+        weight_bits=columns.weight_bits,
+        weight_words=columns.weight_words,
+        feature_words=feature_words,
+        terms=needs.terms,
+    )
+    return dense_area(dense, px=px, act_bits=act_bits, board=board, ring=ring)
+
+
+def _within_board(
+    columns: Columns, needs: Needs, setting: Setting, *, ring: bool
+) -> Catalogue:
+    """Return the catalogue of those columns that fit the board on their own."""
+    area = column_area(columns, needs, setting, ring=ring)
+    limit = setting.board.usable
+    fixed = fixed_area(setting.board, act_bits=setting.act_bits, residual=False)
+    steps = np.minimum(area.steps, limit.dsp // np.maximum(area.step.dsp, 1))
+    # Moving a lane onto DSPs may cost LUTs where the lane is tiny; take the better.
+    least = area.base.lut + np.minimum(0, steps * area.step.lut)
+    fits = np.flatnonzero(
+        (least <= limit.lut - fixed.lut) & (area.base.bram_18k <= limit.bram_18k)
+    )
+    kept = columns.take(fits)
+    return Catalogue(columns=kept, area=column_area(kept, needs, setting, ring=ring))
+
+
+def build_stages(
+    columns: dict[Role, Columns],
+    steps: dict[Role, int],
+    needs: dict[Role, Needs],
+    setting: Setting,
+) -> tuple[DenseStage | None, DepthwiseStage | None, DenseStage | None]:
+    """Return the stages that single columns describe, buffers sized for `needs`.
+
+    Args:
+        columns: One column per stage that is built.
+        steps: Steps of lanes onto DSPs per stage (`hao.cost.area.StageArea`).
+        needs: Layers per stage.
+        setting: Branch of the design space.
+    """
+    dense: dict[Role, DenseStage] = {}
+    depthwise = None
+    for role, column in columns.items():
+        if isinstance(column, DepthwiseColumns):
+            double = setting.double_buffered
+            words = kernel_words(needs[role], column.pe, column.taps, double=double)
+            depthwise = DepthwiseStage(
+                pe=int(column.pe[0]),
+                taps=int(column.taps[0]),
+                weight_bits=int(column.weight_bits[0]),
+                dsp_lanes=steps[role],
+                weight_words=int(words[0]),
+                row_words=int(row_words(needs[role], column.pe, setting.px)[0]),
+                groups=int(channel_groups(needs[role], column.pe)[0]),
+                rows=needs[role].rows,
+                kernel=needs[role].kernel,
+                pools=needs[role].pools,
+                convolves=needs[role].convolves,
+            )
+            continue
+        feature = (
+            ring_words(needs[role], column.simd, setting.px)
+            if role is Role.DENSE
+            else vector_words(needs[role], column.simd)
+        )
+        dense[role] = DenseStage(
+            simd=int(column.simd[0]),
+            pe=int(column.pe[0]),
+            weight_bits=int(column.weight_bits[0]),
+            dsp_pairs=steps[role],
+            weight_words=int(column.weight_words[0]),
+            feature_words=int(feature[0]),
+            terms=needs[role].terms,
+        )
+    return dense.get(Role.DENSE), depthwise, dense.get(Role.POINTWISE)
+
+
+def check_buffers(design: Design) -> None:
+    """Check that every stage exists and holds what the design's segments need.
+
+    Raises:
+        InputError: A segment needs a stage, a weight width or a buffer that the
+            engine lacks; names the layer.
+    """
+    engine = design.engine
+    stages = {
+        Role.DENSE: engine.dense,
+        Role.DEPTHWISE: engine.depthwise,
+        Role.POINTWISE: engine.pointwise,
+    }
+    for segment in design.segments:
+        if segment.invocation.residual and not engine.residual:
+            raise InputError(
+                f"invocation {segment.invocation.name!r} adds a residual; the engine "
+                "has no residual port"
+            )
+        for role, layer in segment.invocation.stages:
+            stage = stages[role]
+            if stage is None:
+                raise InputError(
+                    f"layer {layer.name!r} runs on the {role.value} stage, which the "
+                    "engine lacks"
+                )
+            if not isinstance(layer, Pool) and (
+                design.scheme[layer.name] > stage.weight_bits
+            ):
+                raise InputError(
+                    f"layer {layer.name!r} has {design.scheme[layer.name]}-bit "
+                    f"weights; the {role.value} stage takes {stage.weight_bits}"
+                )
+            _check_buffer(layer, stage, role, engine.px, engine.double_buffered)
+
+
+def _check_buffer(
+    layer: DenseLayer | DepthwiseLayer,
+    stage: DenseStage | DepthwiseStage,
+    role: Role,
+    px: int,
+    double: bool,
+) -> None:
+    """Check the feature-map buffer (depthwise: the weights too) of one layer."""
+    needs = Needs((layer,))
+    if isinstance(stage, DepthwiseStage):
+        assert isinstance(layer, Depthwise | Pool)
+        pe, taps = np.array([stage.pe]), np.array([stage.taps])
+        asked = {
+            "row words": (int(row_words(needs, pe, px)[0]), stage.row_words),
+            "weight words": (
+                int(kernel_words(needs, pe, taps, double=double)[0]),
+                stage.weight_words,
+            ),
+            "rows": (needs.rows, stage.rows),
+            "kernel": (needs.kernel, stage.kernel),
+            "channel groups": (int(channel_groups(needs, pe)[0]), stage.groups),
+            "pooling": (int(needs.pools), int(stage.pools)),
+            "convolution": (int(needs.convolves), int(stage.convolves)),
+        }
+    else:
+        simd = np.array([stage.simd])
+        words = (
+            ring_words(needs, simd, px)
+            if role is Role.DENSE
+            else vector_words(needs, simd)
+        )
+        asked = {
+            "feature words": (int(words[0]), stage.feature_words),
+            "terms": (needs.terms, stage.terms),
+        }
+    for name, (need, have) in asked.items():
+        if need > have:
+            raise InputError(
+                f"layer {layer.name!r} needs {need} {name}; the {role.value} stage "
+                f"has {have}"
+            )

@@ -1,0 +1,70 @@
+"""A complete design as data: network, bits, engine, partition, board."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hao.errors import InputError
+from hao.hw.board import Board
+from hao.hw.engine import Engine
+from hao.ir.layer import Activation, Affine, Quantize
+from hao.ir.network import Network
+from hao.ir.partition import Segment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """What was chosen together.
+
+    Attributes:
+        network: The layers.
+        scheme: Weight bits of every layer that has weights.
+        engine: The accelerator.
+        segments: The partition, in execution order; covers every position once.
+        board: Where it runs, at which clock.
+
+    Raises:
+        InputError: A layer has no bits, segments leave or repeat a position, or run a
+            layer that the network lacks.
+    """
+
+    network: Network
+    scheme: Mapping[str, int]
+    engine: Engine
+    segments: tuple[Segment, ...]
+    board: Board
+
+    def __post_init__(self) -> None:
+        for layer in self.network.compute_layers:
+            if layer.name not in self.scheme:
+                raise InputError(f"layer {layer.name!r} has no weight bits")
+        self._check_segments()
+
+    def _check_segments(self) -> None:
+        """Check that the segments run the network from its first to its last stage."""
+        if not self.segments:
+            raise InputError(f"network {self.network.name!r} has no segments")
+        layers = {layer.name: layer for layer in self.network.layers}
+        expected = 0
+        for segment in self.segments:
+            name = segment.invocation.name
+            if segment.start != expected:
+                raise InputError(
+                    f"segment {name!r} starts at position {segment.start}; must be "
+                    f"{expected}"
+                )
+            expected = segment.end + 1
+            for _, layer in segment.invocation.stages:
+                if layer.name not in layers:
+                    raise InputError(
+                        f"segment {name!r}: layer {layer.name!r} is not in network "
+                        f"{self.network.name!r}"
+                    )
+        last = self.network.output
+        while isinstance(last, Affine | Activation | Quantize):
+            last = layers[last.input]
+        found = self.segments[-1].invocation.output_name
+        if found != last.name:
+            raise InputError(
+                f"network {self.network.name!r}: segments end with {found!r}; must end "
+                f"with {last.name!r}"
+            )

@@ -1,0 +1,248 @@
+"""What a design costs: cycles of every invocation, device blocks, what binds.
+
+The only entry point of the cost model for a single design. The integer program
+prices whole catalogues with the same formulas (`hao.cost.prices`), and its objective
+must equal `CostReport.latency_cycles` of the design it returns (tested).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hao.cost.area import engine_resources
+from hao.cost.catalogue import check_buffers
+from hao.cost.design import Design
+from hao.cost.latency import Path
+from hao.cost.memory import feature_bytes
+from hao.cost.prices import (
+    Columns,
+    DenseColumns,
+    DepthwiseColumns,
+    SegmentPrice,
+    Setting,
+    layer_bytes,
+    load_cycles,
+    load_ddr_cycles,
+    price_segment,
+)
+from hao.errors import InputError
+from hao.hw.engine import DenseStage, Engine
+from hao.hw.resources import Resources
+from hao.ir.layer import Pool
+from hao.ir.partition import Invocation, Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvocationCost:
+    """Cycles and bytes of one invocation (all its tiles).
+
+    Attributes:
+        name: Layers it runs.
+        macs: Multiply-accumulates of one frame.
+        tiles: Runs over groups of output channels.
+        path_cycles: Cycles of each path: a stage, or a port ("ifm", "ofm", ...).
+        load_cycles: Cycles to load its weights.
+        period_cycles: From its start to the start of the next invocation.
+        binding: Label of what sets `period_cycles`, or most of it where weights
+            load before the run: a path, "weights" or "ddr".
+        feature_bytes: Feature maps moved to and from DDR [bytes].
+        weight_bytes: Weights moved from DDR [bytes].
+    """
+
+    name: str
+    macs: int
+    tiles: int
+    path_cycles: dict[str, int]
+    load_cycles: int
+    period_cycles: int
+    binding: str
+    feature_bytes: int
+    weight_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostReport:
+    """What a design costs on its board.
+
+    Attributes:
+        invocations: In execution order.
+        first_load_cycles: Weights of the first invocation, before anything runs.
+        latency_cycles: One frame, first weight to last output.
+        clock_khz: Clock [kHz].
+        parts: Resources by part of the engine.
+        resources: Their sum.
+        multipliers: Multipliers built.
+        macs: Multiply-accumulates of one frame.
+    """
+
+    invocations: tuple[InvocationCost, ...]
+    first_load_cycles: int
+    latency_cycles: int
+    clock_khz: int
+    parts: dict[str, Resources]
+    resources: Resources
+    multipliers: int
+    macs: int
+
+    @property
+    def latency_ms(self) -> float:
+        """Return the latency of one frame [ms]."""
+        return self.latency_cycles / self.clock_khz
+
+    @property
+    def fps(self) -> float:
+        """Return frames per second at batch 1, one frame after the other."""
+        return 1000 * self.clock_khz / self.latency_cycles
+
+    @property
+    def efficiency(self) -> float:
+        """Return the share of all multipliers' cycles that hold a useful product.
+
+        Without multipliers, as where a network only pools, it is 0.
+        """
+        return self.macs / max(1, self.latency_cycles * self.multipliers)
+
+    @property
+    def ddr_bytes(self) -> int:
+        """Return the bytes that cross the DDR for one frame."""
+        return sum(c.feature_bytes + c.weight_bytes for c in self.invocations)
+
+    @property
+    def bottleneck(self) -> str:
+        """Return the label that binds for most cycles of a frame."""
+        return max(self.binding_cycles.items(), key=lambda item: item[1])[0]
+
+    @property
+    def binding_cycles(self) -> dict[str, int]:
+        """Return the cycles of a frame by what binds, largest first."""
+        total: dict[str, int] = {}
+        for cost in self.invocations:
+            total[cost.binding] = total.get(cost.binding, 0) + cost.period_cycles
+        return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
+
+
+def engine_columns(engine: Engine) -> dict[Role, Columns]:
+    """Return the stages of an engine as columns of length one."""
+    result: dict[Role, Columns] = {}
+    for role, stage in (
+        (Role.DENSE, engine.dense),
+        (Role.POINTWISE, engine.pointwise),
+    ):
+        if stage is not None:
+            result[role] = _dense_column(stage)
+    if engine.depthwise is not None:
+        result[Role.DEPTHWISE] = DepthwiseColumns(
+            pe=np.array([engine.depthwise.pe]),
+            taps=np.array([engine.depthwise.taps]),
+            weight_bits=np.array([engine.depthwise.weight_bits]),
+        )
+    return result
+
+
+def _dense_column(stage: DenseStage) -> DenseColumns:
+    return DenseColumns(
+        simd=np.array([stage.simd]),
+        pe=np.array([stage.pe]),
+        weight_words=np.array([stage.weight_words]),
+        weight_bits=np.array([stage.weight_bits]),
+    )
+
+
+def evaluate(design: Design) -> CostReport:
+    """Return what `design` costs.
+
+    Raises:
+        InputError: A segment needs a stage, a width or a buffer that the engine lacks.
+    """
+    engine, board = design.engine, design.board
+    setting = Setting(
+        board=board,
+        px=engine.px,
+        act_bits=engine.act_bits,
+        double_buffered=engine.double_buffered,
+    )
+    columns = engine_columns(engine)
+    check_buffers(design)
+    prices = []
+    for segment in design.segments:
+        invocation = segment.invocation
+        price = price_segment(invocation, columns, design.scheme, setting)
+        for role, feasible in price.feasible.items():
+            if not feasible[0]:
+                raise InputError(
+                    f"invocation {invocation.name!r}: its weights do not fit the "
+                    f"{role.value} stage's buffer"
+                )
+        prices.append(price)
+    costs = [
+        _invocation_cost(segment.invocation, price, upcoming, design, setting)
+        for segment, price, upcoming in zip(
+            design.segments, prices, (*prices[1:], None), strict=True
+        )
+    ]
+    first = 0
+    if engine.double_buffered:
+        first = max(_single(prices[0].opening), _single(prices[0].opening_ddr))
+    parts = engine_resources(engine, board)
+    return CostReport(
+        invocations=tuple(costs),
+        first_load_cycles=first,
+        latency_cycles=first + sum(cost.period_cycles for cost in costs),
+        clock_khz=board.clock_khz,
+        parts=parts,
+        resources=sum(parts.values(), Resources()),
+        multipliers=engine.multipliers,
+        macs=design.network.macs,
+    )
+
+
+def _single(path: Path) -> int:
+    """Return the value of a row over single columns."""
+    return path.constant + sum(int(term[0]) for term in path.terms.values())
+
+
+def _invocation_cost(
+    invocation: Invocation,
+    price: SegmentPrice,
+    upcoming: SegmentPrice | None,
+    design: Design,
+    setting: Setting,
+) -> InvocationCost:
+    """Return the cost of one invocation that is followed by `upcoming`."""
+    scheme, board = design.scheme, design.board
+    rows = {path.label: _single(path) for path in price.paths}
+    body = sum(int(term[0]) for term in price.tiled.values())
+    ddr = _single(price.ddr)
+    own_load = load_cycles(invocation, scheme, setting)
+    serial = 0
+    bounds = dict(rows)
+    if setting.double_buffered and upcoming is not None:
+        bounds["weights"] = body + _single(upcoming.opening)
+        bounds["ddr"] = ddr + _single(upcoming.opening_ddr)
+    else:
+        bounds["ddr"] = ddr
+    if not setting.double_buffered:
+        serial = max(own_load, load_ddr_cycles(invocation, scheme, setting))
+    binding, longest = max(bounds.items(), key=lambda item: item[1])
+    if serial > longest:
+        binding = "weights"
+    tiles = max((int(t[0]) for t in price.tiles.values()), default=1)
+    moved = tiles * feature_bytes(invocation.ifm, setting.act_bits, board)
+    moved += feature_bytes(invocation.ofm, setting.act_bits, board)
+    if invocation.residual:
+        moved += feature_bytes(invocation.stage_ofm, setting.act_bits, board)
+    return InvocationCost(
+        name=invocation.name,
+        macs=sum(
+            layer.macs for _, layer in invocation.stages if not isinstance(layer, Pool)
+        ),
+        tiles=tiles,
+        path_cycles=rows,
+        load_cycles=own_load,
+        period_cycles=longest + serial,
+        binding=binding,
+        feature_bytes=moved,
+        weight_bytes=sum(
+            layer_bytes(layer, scheme, board) for _, layer in invocation.stages
+        ),
+    )

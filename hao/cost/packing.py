@@ -1,0 +1,204 @@
+"""Which products can share one DSP slice exactly, and how many terms they may sum.
+
+A DSP slice multiplies a wide port (27 bits on DSP48E2, 25 on DSP48E1) by an 18-bit
+port and adds into 48 bits. Two operands at distance `field_bits` on one port give two
+products at that distance: (w1 * 2^G + w0) * x = w1 * x * 2^G + w0 * x. The products of
+several slices are added in the 48-bit cascade before the fields are split, as long as
+the sum of every field fits its G bits; `depth` is the longest such sum. Splitting adds
+the sign bit of a field to the one above it (a borrow otherwise stays in it).
+
+Three arrangements exist in the hardware templates:
+
+    PAIR         two weights (wide port) share one activation: two output channels
+    PIXEL_PAIR   two activations (wide port) share one weight: two pixels of a row
+    QUAD         two weights and two activations: two output channels of two pixels
+
+A stage decides per layer whether its activations are signed, so a slice that serves
+both kinds must be exact for unsigned ones, whose products are the larger.
+
+Source: derived here from the ranges of the operands; tests/cost/test_packing.py
+multiplies and splits every extreme operand and compares with the brute-forced rows of
+data/dsp_pack_exact.csv. Port widths: Xilinx UG579 (DSP48E2) and UG479 (DSP48E1).
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+
+from hao.errors import InputError
+from hao.hw.board import DspType
+from hao.ir.tensor import MAX_BITS, MIN_BITS
+
+# Bits of the multiplier's two signed ports. Source: UG579, UG479, "Multiplier".
+_WIDE_PORT_BITS = {DspType.DSP48E1: 25, DspType.DSP48E2: 27}
+_NARROW_PORT_BITS = 18
+_SUM_BITS = 48
+
+# Widest operands of the four-product template; beyond them a field holds too short a
+# sum to pay for its correction. Source: docs/area.md, "Packed DSP lanes".
+QUAD_MAX_BITS = 4
+
+
+class Sharing(Enum):
+    """What the products of one DSP slice have in common."""
+
+    PAIR = "two weights, one activation"
+    PIXEL_PAIR = "two activations, one weight"
+    QUAD = "two weights, two activations"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packing:
+    """One exact way to put several products in a DSP slice.
+
+    Attributes:
+        sharing: What the products have in common.
+        field_bits: Distance between neighbouring products [bits].
+        depth: Most terms that every field can sum before it is split; at least 1.
+    """
+
+    sharing: Sharing
+    field_bits: int
+    depth: int
+
+    @property
+    def products(self) -> int:
+        """Return how many products one DSP slice gives per cycle."""
+        return 4 if self.sharing is Sharing.QUAD else 2
+
+
+def _check_bits(name: str, bits: int) -> None:
+    if not MIN_BITS <= bits <= MAX_BITS:
+        raise InputError(f"{name} = {bits}; must be from {MIN_BITS} to {MAX_BITS}")
+
+
+def _weight_range(bits: int, narrow: bool) -> tuple[int, int]:
+    return -(1 << (bits - 1)) + int(narrow), (1 << (bits - 1)) - 1
+
+
+def _act_range(bits: int, signed: bool) -> tuple[int, int]:
+    if signed:
+        return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    return 0, (1 << bits) - 1
+
+
+def _widest_field(operand: tuple[int, int], port_bits: int, step: int = 1) -> int:
+    """Return the largest G with x1 * 2^(step * G) + x0 inside a signed port."""
+    low, high = operand
+    field = 0
+    while low * 2 ** (step * (field + 1)) + low >= -(
+        2 ** (port_bits - 1)
+    ) and high * 2 ** (step * (field + 1)) + high < 2 ** (port_bits - 1):
+        field += 1
+    return field
+
+
+def _depth(weight: tuple[int, int], act: tuple[int, int], field_bits: int) -> int:
+    """Return the most products whose sum fits a signed field, whatever they are."""
+    products = [w * x for w in weight for x in act]
+    lowest, highest = min(products), max(products)
+    if field_bits < 1:
+        return 0
+    half = 1 << (field_bits - 1)
+    return min(half // -lowest, (half - 1) // highest)
+
+
+@cache
+def packing(
+    sharing: Sharing,
+    dsp_type: DspType,
+    *,
+    weight_bits: int,
+    act_bits: int,
+    act_signed: bool = False,
+    narrow: bool = False,
+) -> Packing | None:
+    """Return the packing with the widest fields, or `None` if none is exact.
+
+    Args:
+        sharing: What the products are to have in common.
+        dsp_type: DSP slice of the device.
+        weight_bits: Width of the signed weights, 2 to 8.
+        act_bits: Width of the activations, 2 to 8.
+        act_signed: All activations are signed; a slice that serves both kinds is
+            priced as unsigned.
+        narrow: Weights never take their most negative code.
+
+    Raises:
+        InputError: A width outside 2 to 8 bits.
+    """
+    _check_bits("weight_bits", weight_bits)
+    _check_bits("act_bits", act_bits)
+    weight = _weight_range(weight_bits, narrow)
+    act = _act_range(act_bits, act_signed)
+    wide = _WIDE_PORT_BITS[dsp_type]
+    match sharing:
+        case Sharing.PAIR:
+            field = _widest_field(weight, wide)
+        case Sharing.PIXEL_PAIR:
+            field = _widest_field(act, wide)
+        case Sharing.QUAD:
+            if max(weight_bits, act_bits) > QUAD_MAX_BITS:
+                return None
+            field = min(
+                _widest_field(weight, wide, 2), _widest_field(act, _NARROW_PORT_BITS)
+            )
+    fields = 4 if sharing is Sharing.QUAD else 2
+    topmost = _SUM_BITS - (fields - 1) * field
+    depth = _depth(weight, act, min(field, topmost))
+    if depth < 1:
+        return None
+    return Packing(sharing=sharing, field_bits=field, depth=depth)
+
+
+def products_per_dsp(
+    dsp_type: DspType,
+    weight_bits: int,
+    act_bits: int,
+    *,
+    act_signed: bool = False,
+    narrow: bool = False,
+) -> int:
+    """Return the most products that one slice gives in a dense stage: 1, 2 or 4.
+
+    Four need an even number of pixels side by side, two an even number of lanes.
+
+    Raises:
+        InputError: A width outside 2 to 8 bits.
+    """
+    for sharing in (Sharing.QUAD, Sharing.PAIR):
+        found = packing(
+            sharing,
+            dsp_type,
+            weight_bits=weight_bits,
+            act_bits=act_bits,
+            act_signed=act_signed,
+            narrow=narrow,
+        )
+        if found is not None:
+            return found.products
+    return 1
+
+
+def pair_depth(
+    dsp_type: DspType,
+    weight_bits: int,
+    act_bits: int,
+    *,
+    act_signed: bool = False,
+    narrow: bool = False,
+) -> int:
+    """Return how many products per field two weights sharing an activation may sum.
+
+    Raises:
+        InputError: A width outside 2 to 8 bits.
+    """
+    found = packing(
+        Sharing.PAIR,
+        dsp_type,
+        weight_bits=weight_bits,
+        act_bits=act_bits,
+        act_signed=act_signed,
+        narrow=narrow,
+    )
+    return 0 if found is None else found.depth

@@ -1,0 +1,540 @@
+"""Area equals blocks counted lane by lane; DSPs as packing says; laws of widths."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hao.cost import blocks
+from hao.cost.area import (
+    DenseShape,
+    DepthwiseShape,
+    StageArea,
+    dense_area,
+    depthwise_area,
+    engine_resources,
+    fixed_area,
+)
+from hao.cost.bram import memory
+from hao.cost.packing import Sharing, packing
+from hao.errors import InputError
+from hao.hw.board import Board, DspType
+from hao.hw.engine import DenseStage, DepthwiseStage, Engine
+from hao.hw.resources import Resources
+from tests.cost.samples import BOARD, QUICK, THOROUGH
+
+OLD = replace(BOARD, dsp_type=DspType.DSP48E1)
+
+DENSE = DenseStage(
+    simd=9,
+    pe=8,
+    weight_bits=8,
+    dsp_pairs=0,
+    weight_words=600,
+    feature_words=40,
+    terms=300,
+)
+DEPTHWISE = DepthwiseStage(
+    pe=6,
+    taps=9,
+    weight_bits=8,
+    dsp_lanes=0,
+    weight_words=30,
+    row_words=70,
+    groups=12,
+    rows=5,
+    kernel=3,
+    pools=False,
+    convolves=True,
+)
+
+
+def _engine(
+    *,
+    dense: DenseStage | None = None,
+    depthwise: DepthwiseStage | None = None,
+    pointwise: DenseStage | None = None,
+    px: int = 1,
+    act_bits: int = 8,
+) -> Engine:
+    return Engine(
+        dense=dense,
+        depthwise=depthwise,
+        pointwise=pointwise,
+        px=px,
+        act_bits=act_bits,
+        double_buffered=True,
+        residual=False,
+    )
+
+
+def _dense_part(
+    stage: DenseStage, *, px: int = 1, act_bits: int = 8, board: Board = BOARD
+) -> Resources:
+    """Return what a stage takes where a pointwise one stands."""
+    engine = _engine(pointwise=stage, px=px, act_bits=act_bits)
+    return engine_resources(engine, board)["pointwise"]
+
+
+def _depthwise_part(
+    stage: DepthwiseStage, *, px: int = 1, act_bits: int = 8, board: Board = BOARD
+) -> Resources:
+    engine = _engine(depthwise=stage, px=px, act_bits=act_bits)
+    return engine_resources(engine, board)["depthwise"]
+
+
+@st.composite
+def dense_stages(draw: st.DrawFn) -> DenseStage:
+    pe = draw(st.integers(1, 24))
+    return DenseStage(
+        simd=draw(st.integers(1, 32)),
+        pe=pe,
+        weight_bits=draw(st.integers(2, 8)),
+        dsp_pairs=draw(st.integers(0, pe // 2)),
+        weight_words=draw(st.integers(1, 3000)),
+        feature_words=draw(st.integers(1, 3000)),
+        terms=draw(st.integers(1, 5000)),
+    )
+
+
+@st.composite
+def depthwise_stages(draw: st.DrawFn) -> DepthwiseStage:
+    pe = draw(st.integers(1, 24))
+    kernel = draw(st.integers(2, 7))
+    return DepthwiseStage(
+        pe=pe,
+        taps=draw(st.integers(1, kernel**2)),
+        weight_bits=draw(st.integers(2, 8)),
+        dsp_lanes=draw(st.integers(0, pe)),
+        weight_words=draw(st.integers(1, 600)),
+        row_words=draw(st.integers(1, 600)),
+        groups=draw(st.integers(1, 200)),
+        rows=kernel + draw(st.sampled_from((1, 2))),
+        kernel=kernel,
+        pools=draw(st.booleans()),
+        convolves=True,
+    )
+
+
+PIXELS = st.integers(1, 8)
+BITS = st.integers(2, 8)
+BOARDS = st.sampled_from((BOARD, OLD))
+
+
+# DSPs, product by product.
+
+
+@given(dense_stages(), PIXELS, BITS, BOARDS)
+@THOROUGH
+def test_dense_dsps_are_the_products_over_what_a_slice_gives(
+    stage: DenseStage, px: int, act_bits: int, board: Board
+) -> None:
+    products = 2 * stage.dsp_pairs * stage.simd * px
+    shared = 1
+    for sharing, legal in ((Sharing.PAIR, True), (Sharing.QUAD, px % 2 == 0)):
+        found = packing(
+            sharing, board.dsp_type, weight_bits=stage.weight_bits, act_bits=act_bits
+        )
+        if legal and found is not None:
+            shared = max(shared, found.products)
+    dsp = _dense_part(stage, px=px, act_bits=act_bits, board=board).dsp
+    assert dsp * shared == products
+
+
+@given(depthwise_stages(), PIXELS, BITS, BOARDS)
+@THOROUGH
+def test_depthwise_dsps_are_the_products_over_what_a_slice_gives(
+    stage: DepthwiseStage, px: int, act_bits: int, board: Board
+) -> None:
+    found = packing(
+        Sharing.PIXEL_PAIR,
+        board.dsp_type,
+        weight_bits=stage.weight_bits,
+        act_bits=act_bits,
+    )
+    shared = 2 if px % 2 == 0 and found is not None else 1
+    dsp = _depthwise_part(stage, px=px, act_bits=act_bits, board=board).dsp
+    assert dsp * shared == stage.dsp_lanes * stage.taps * px
+
+
+def test_dsps_by_hand() -> None:
+    # 3 pairs of lanes of 9 products for 4 pixels are 216 products: two a slice at 8
+    # bits, four at 4 bits; four need an even number of pixels.
+    stage = replace(DENSE, dsp_pairs=3)
+    narrow = replace(stage, weight_bits=4)
+    assert _dense_part(stage, px=4).dsp == 108
+    assert _dense_part(narrow, px=4, act_bits=4).dsp == 54
+    assert _dense_part(narrow, px=3, act_bits=4).dsp == 81
+    # 5 depthwise lanes of 9 taps: two pixels a slice, or one.
+    lanes = replace(DEPTHWISE, dsp_lanes=5)
+    assert _depthwise_part(lanes, px=4).dsp == 90
+    assert _depthwise_part(lanes, px=3).dsp == 135
+
+
+# LUTs and flip-flops, block by block.
+
+
+def _acc_bits(weight_bits: int, act_bits: int, terms: int) -> int:
+    """Return the bits that hold the most negative sum, counted from the sum itself.
+
+    The unsigned activations are the larger ones; the bias may double the sum.
+    """
+    largest = 2 * max(terms, 2) * 2 ** (weight_bits - 1) * (2**act_bits - 1)
+    bits = 1
+    while 2 ** (bits - 1) < largest:
+        bits += 1
+    return bits
+
+
+@given(dense_stages(), PIXELS, BITS, BOARDS)
+@QUICK
+def test_the_accumulator_holds_every_sum_with_its_bias(
+    stage: DenseStage, px: int, act_bits: int, board: Board
+) -> None:
+    # Requantizers grow with the accumulator, so their LUTs tell how wide it is.
+    one = replace(stage, simd=1, pe=1, dsp_pairs=0, weight_words=1, feature_words=1)
+    acc = _acc_bits(one.weight_bits, act_bits, one.terms)
+    part = _dense_part(one, act_bits=act_bits, board=board)
+    least = blocks.lut_lane(1, one.weight_bits, act_bits, acc)
+    least += blocks.requantizer_lut(acc, act_bits) + blocks.loop_control_lut()
+    assert part.lut >= least
+
+
+@given(dense_stages(), PIXELS, BITS, BOARDS, st.booleans())
+@THOROUGH
+def test_dense_luts_equal_lanes_counted_one_by_one(
+    stage: DenseStage, px: int, act_bits: int, board: Board, ring: bool
+) -> None:
+    simd, bits = stage.simd, stage.weight_bits
+    acc = bits + act_bits + (max(stage.terms, 2) - 1).bit_length() + 1
+    quad = packing(Sharing.QUAD, board.dsp_type, weight_bits=bits, act_bits=act_bits)
+    pair = packing(Sharing.PAIR, board.dsp_type, weight_bits=bits, act_bits=act_bits)
+    lut = ff = 0
+    together = 2 if quad is not None and px % 2 == 0 else 1
+    found = quad if together == 2 else pair
+    for first in range(0, px, together):
+        for lane in range(stage.pe):
+            lut += together * blocks.requantizer_lut(acc, act_bits)
+            ff += together * blocks.requantizer_ff(acc, act_bits)
+            if lane >= 2 * stage.dsp_pairs:
+                lut += together * blocks.lut_lane(simd, bits, act_bits, acc)
+                ff += together * blocks.lut_lane_ff(simd, bits, act_bits, acc)
+            elif found is None:
+                lut += blocks.dsp_single_lut(simd, bits, act_bits, acc)
+                ff += blocks.dsp_single_ff(simd, bits, act_bits, acc)
+            elif lane % 2 == 0:
+                depth = found.depth
+                if together == 2:
+                    lut += blocks.dsp_quad_lut(simd, bits, act_bits, acc, depth)
+                    ff += blocks.dsp_quad_ff(simd, bits, act_bits, acc, depth)
+                else:
+                    lut += blocks.dsp_pair_lut(simd, bits, act_bits, acc, depth)
+                    ff += blocks.dsp_pair_ff(simd, bits, act_bits, acc, depth)
+        # What prepares the activations of these pixels, whatever the lanes.
+        if together == 2:
+            lut += blocks.quad_operand_lut(simd, act_bits)
+        for _pixel in range(first, first + together):
+            if found is not None:
+                lut += blocks.activation_delay_lut(simd, act_bits, found.depth)
+                ff += blocks.activation_delay_ff(simd, act_bits, found.depth)
+    weights = memory(stage.pe * simd * bits, stage.weight_words)
+    bank = memory(simd * act_bits, stage.feature_words)
+    lut += weights.lut + px * bank.lut + blocks.loop_control_lut()
+    ff += weights.ff + px * bank.ff + blocks.loop_control_ff()
+    if ring:
+        lut += blocks.window_lut(1, 0, px, simd * act_bits)
+        ff += blocks.window_ff(1, 0, px, simd * act_bits)
+    engine = (
+        _engine(dense=stage, px=px, act_bits=act_bits)
+        if ring
+        else _engine(pointwise=stage, px=px, act_bits=act_bits)
+    )
+    part = engine_resources(engine, board)["dense" if ring else "pointwise"]
+    assert (part.lut, part.ff) == (lut, ff)
+    assert part.bram_18k == weights.bram_18k + px * bank.bram_18k
+
+
+@given(depthwise_stages(), PIXELS, BITS, BOARDS)
+@THOROUGH
+def test_depthwise_luts_equal_lanes_counted_one_by_one(
+    stage: DepthwiseStage, px: int, act_bits: int, board: Board
+) -> None:
+    taps, bits, kernel = stage.taps, stage.weight_bits, stage.kernel
+    acc = bits + act_bits + (kernel**2 - 1).bit_length() + 1
+    found = packing(
+        Sharing.PIXEL_PAIR, board.dsp_type, weight_bits=bits, act_bits=act_bits
+    )
+    together = 2 if px % 2 == 0 and found is not None else 1
+    lut = ff = 0
+    for _pixel in range(0, px, together):
+        for lane in range(stage.pe):
+            lut += together * blocks.requantizer_lut(acc, act_bits)
+            ff += together * blocks.requantizer_ff(acc, act_bits)
+            if stage.pools:
+                lut += together * taps * 2 * act_bits
+            if lane >= stage.dsp_lanes:
+                lut += together * blocks.lut_lane(taps, bits, act_bits, acc)
+                ff += together * blocks.lut_lane_ff(taps, bits, act_bits, acc)
+            elif together == 2:
+                assert found is not None
+                depth = found.depth
+                lut += blocks.dsp_pixel_pair_lut(taps, bits, act_bits, acc, depth)
+                ff += blocks.dsp_pixel_pair_ff(taps, bits, act_bits, acc, depth)
+            else:
+                lut += blocks.dsp_single_lut(taps, bits, act_bits, acc)
+                ff += blocks.dsp_single_ff(taps, bits, act_bits, acc)
+    weights = memory(stage.pe * taps * bits, stage.weight_words)
+    bank = memory(stage.pe * act_bits, stage.row_words)
+    banks = stage.rows * px
+    stride = stage.rows - kernel
+    lut += weights.lut + banks * bank.lut + blocks.loop_control_lut()
+    lut += blocks.column_cache_lut(kernel, stage.pe, act_bits, stage.groups)
+    lut += blocks.window_lut(kernel, stride, px, stage.pe * act_bits)
+    ff += weights.ff + banks * bank.ff + blocks.loop_control_ff()
+    ff += blocks.window_ff(kernel, stride, px, stage.pe * act_bits)
+    part = _depthwise_part(stage, px=px, act_bits=act_bits, board=board)
+    assert (part.lut, part.ff) == (lut, ff)
+    assert part.bram_18k == weights.bram_18k + banks * bank.bram_18k
+
+
+def test_block_ram_by_hand() -> None:
+    # Weights: 8 x 9 x 8 = 576 bits x 600 words: 36 bits x 512 would take 16 x 2 = 32
+    # halves, 18 x 1024 takes 32 x 1 = 32. Features: 72 bits x 1024 words of two banks:
+    # 2 columns of 36 x 2 = 4 halves each.
+    stage = replace(DENSE, feature_words=1024)
+    assert _dense_part(stage, px=2).bram_18k == 32 + 2 * 4
+    # Depthwise: 70 words of 48 bits, 5 rows of 2 banks: 2 halves each; 30 words of
+    # weights are LUTs.
+    assert _depthwise_part(DEPTHWISE, px=2).bram_18k == 10 * 2
+
+
+def test_a_stage_that_only_pools_has_no_arithmetic_and_no_weights() -> None:
+    pools = replace(DEPTHWISE, pools=True, convolves=False)
+    part = _depthwise_part(pools, px=2)
+    assert part.dsp == 0
+    deeper = replace(pools, weight_words=5000, weight_bits=2)
+    assert _depthwise_part(deeper, px=2) == part
+    both = _depthwise_part(replace(DEPTHWISE, pools=True), px=2)
+    assert part <= both
+    assert part.lut < both.lut
+
+
+@given(depthwise_stages(), PIXELS, BITS)
+@QUICK
+def test_pooling_comes_on_top_of_convolving(
+    stage: DepthwiseStage, px: int, act_bits: int
+) -> None:
+    with_pools = _depthwise_part(replace(stage, pools=True), px=px, act_bits=act_bits)
+    without = _depthwise_part(replace(stage, pools=False), px=px, act_bits=act_bits)
+    # A comparator and a multiplexer, a LUT a bit each.
+    more = 2 * act_bits * stage.pe * stage.taps * px
+    assert with_pools == without + Resources(lut=more)
+
+
+# Laws.
+
+
+@given(dense_stages(), st.integers(1, 8), PIXELS, BITS)
+@QUICK
+def test_more_dense_lanes_never_take_fewer_luts(
+    stage: DenseStage, more: int, px: int, act_bits: int
+) -> None:
+    few = replace(stage, dsp_pairs=0)
+    many = replace(few, pe=few.pe + more)
+    assert _dense_part(few, px=px, act_bits=act_bits) <= _dense_part(
+        many, px=px, act_bits=act_bits
+    )
+
+
+@given(depthwise_stages(), st.integers(1, 8), PIXELS, BITS)
+@QUICK
+def test_more_depthwise_lanes_never_take_fewer_luts(
+    stage: DepthwiseStage, more: int, px: int, act_bits: int
+) -> None:
+    few = replace(stage, dsp_lanes=0)
+    many = replace(few, pe=few.pe + more)
+    assert _depthwise_part(few, px=px, act_bits=act_bits) <= _depthwise_part(
+        many, px=px, act_bits=act_bits
+    )
+
+
+@given(dense_stages(), st.integers(1, 6), PIXELS, BITS)
+@QUICK
+def test_wider_dense_weights_never_take_fewer_luts_or_block_rams(
+    stage: DenseStage, more: int, px: int, act_bits: int
+) -> None:
+    narrow = replace(stage, dsp_pairs=0)
+    wide = replace(narrow, weight_bits=min(8, narrow.weight_bits + more))
+    small = _dense_part(narrow, px=px, act_bits=act_bits)
+    large = _dense_part(wide, px=px, act_bits=act_bits)
+    # Without DSP lanes too the activations are prepared for them; narrow operands
+    # whose products share a slice by four need that preparation for longer cascades.
+    prepared = px * blocks.activation_delay_lut(stage.simd, act_bits, 4)
+    prepared += px * blocks.quad_operand_lut(stage.simd, act_bits)
+    assert small.bram_18k <= large.bram_18k
+    assert small.lut <= large.lut + prepared
+
+
+@given(depthwise_stages(), st.integers(1, 6), PIXELS, BITS)
+@QUICK
+def test_wider_depthwise_weights_never_take_fewer_luts_or_block_rams(
+    stage: DepthwiseStage, more: int, px: int, act_bits: int
+) -> None:
+    narrow = replace(stage, dsp_lanes=0)
+    wide = replace(narrow, weight_bits=min(8, narrow.weight_bits + more))
+    assert _depthwise_part(narrow, px=px, act_bits=act_bits) <= _depthwise_part(
+        wide, px=px, act_bits=act_bits
+    )
+
+
+@given(dense_stages(), st.integers(1, 3000), PIXELS)
+@QUICK
+def test_deeper_buffers_never_take_fewer_block_rams(
+    stage: DenseStage, more: int, px: int
+) -> None:
+    deep = replace(stage, weight_words=stage.weight_words + more)
+    assert _dense_part(stage, px=px).bram_18k <= _dense_part(deep, px=px).bram_18k
+
+
+@given(st.lists(dense_stages(), min_size=2, max_size=6), PIXELS, BITS, st.booleans())
+@QUICK
+def test_dense_arrays_equal_single_stages(
+    stages: list[DenseStage], px: int, act_bits: int, ring: bool
+) -> None:
+    terms = stages[0].terms
+
+    def column(name: str) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+        return np.array([getattr(stage, name) for stage in stages], dtype=np.int64)
+
+    area = dense_area(
+        DenseShape(
+            simd=column("simd"),
+            pe=column("pe"),
+            weight_bits=column("weight_bits"),
+            weight_words=column("weight_words"),
+            feature_words=column("feature_words"),
+            terms=terms,
+        ),
+        px=px,
+        act_bits=act_bits,
+        board=BOARD,
+        ring=ring,
+    )
+    for index, stage in enumerate(stages):
+        engine = (
+            _engine(dense=replace(stage, terms=terms), px=px, act_bits=act_bits)
+            if ring
+            else _engine(
+                pointwise=replace(stage, terms=terms), px=px, act_bits=act_bits
+            )
+        )
+        part = engine_resources(engine, BOARD)["dense" if ring else "pointwise"]
+        assert _built(area, index, stage.dsp_pairs) == part
+        assert area.steps[index] == stage.pe // 2
+
+
+def _built(area: StageArea, index: int, steps: int) -> Resources:
+    """Return the blocks of one configuration after so many steps onto DSPs."""
+    return Resources(
+        dsp=int(area.base.dsp[index] + steps * area.step.dsp[index]),
+        bram_18k=int(area.base.bram_18k[index] + steps * area.step.bram_18k[index]),
+        lut=int(area.base.lut[index] + steps * area.step.lut[index]),
+        ff=int(area.base.ff[index] + steps * area.step.ff[index]),
+    )
+
+
+def _depthwise_shape(weight_words: int, *, convolves: bool = True) -> DepthwiseShape:
+    return DepthwiseShape(
+        pe=np.array([6, 12]),
+        taps=np.array([9, 3]),
+        weight_bits=np.array([8, 4]),
+        weight_words=np.full(2, weight_words),
+        row_words=np.array([70, 40]),
+        groups=np.array([12, 6]),
+        rows=5,
+        kernel=3,
+        pools=True,
+        convolves=convolves,
+    )
+
+
+def test_depthwise_arrays_equal_single_stages() -> None:
+    area = depthwise_area(_depthwise_shape(30), px=2, act_bits=8, board=BOARD)
+    stages = (
+        replace(DEPTHWISE, pools=True, dsp_lanes=2),
+        replace(
+            DEPTHWISE,
+            pe=12,
+            taps=3,
+            weight_bits=4,
+            row_words=40,
+            groups=6,
+            pools=True,
+            dsp_lanes=2,
+        ),
+    )
+    for index, stage in enumerate(stages):
+        assert _built(area, index, 2) == _depthwise_part(stage, px=2)
+    assert list(area.steps) == [6, 12]
+    pools = depthwise_area(
+        _depthwise_shape(30, convolves=False), px=2, act_bits=8, board=BOARD
+    )
+    assert list(pools.steps) == [0, 0]
+
+
+def test_luts_used_as_memory_by_hand() -> None:
+    # 30 words of 6 x 9 x 8 = 432 bits: 14 columns to 8 LUTs, 31 groups: 248. 70 words
+    # a row are block RAM. The column cache: 2 columns of 3 rows x 6 x 8 bits = 288
+    # bits, 12 deep: 21 groups: 168.
+    area = depthwise_area(_depthwise_shape(30), px=2, act_bits=8, board=BOARD)
+    assert area.base.lutram[0] == 248 + 168
+    # Deeper weights move to block RAM; 40 words of 96 bits in 10 banks do not: 7
+    # columns to 8 LUTs, 14 groups: 112. The cache: 576 bits: 42 groups: 336.
+    area = depthwise_area(_depthwise_shape(65), px=2, act_bits=8, board=BOARD)
+    assert area.base.lutram[0] == 168
+    assert area.base.lutram[1] == 10 * 112 + 336
+    assert np.all(area.base.lutram <= area.base.lut)
+
+
+# The rest of the engine.
+
+
+@pytest.mark.parametrize("port_bytes", [8, 16])
+def test_the_fixed_part_counts_a_port_for_each_map_and_the_weights(
+    port_bytes: int,
+) -> None:
+    board = replace(BOARD, port_bytes=port_bytes)
+    bits = 8 * port_bytes
+    plain = fixed_area(board, act_bits=8, residual=False)
+    # IFM and weights are read, the OFM is written.
+    lut = 2 * blocks.axi_reader_lut(bits) + blocks.axi_writer_lut(bits)
+    lut += blocks.axi_lite_lut() + blocks.platform_lut(3)
+    ff = 2 * blocks.axi_reader_ff(bits) + blocks.axi_writer_ff(bits)
+    ff += blocks.axi_lite_ff() + blocks.platform_ff(3)
+    bram = 3 * blocks.axi_fifo_bram18(bits)
+    assert plain == Resources(lut=lut, ff=ff, bram_18k=bram)
+    # A residual takes one more reader, and an adder for each byte of a beat.
+    added = fixed_area(board, act_bits=8, residual=True)
+    lut += blocks.axi_reader_lut(bits) + port_bytes * blocks.residual_lut(8)
+    lut += blocks.platform_lut(4) - blocks.platform_lut(3)
+    assert added.lut == lut
+    assert added.bram_18k == 4 * blocks.axi_fifo_bram18(bits)
+
+
+def test_a_port_without_a_measured_master_is_refused() -> None:
+    with pytest.raises(InputError, match="port of 32 bits; 64 and 128"):
+        fixed_area(replace(BOARD, port_bytes=4), act_bits=8, residual=False)
+
+
+def test_the_parts_of_an_engine_are_its_stages_and_the_rest() -> None:
+    engine = _engine(
+        dense=replace(DENSE, pe=6),
+        depthwise=DEPTHWISE,
+        pointwise=replace(DENSE, simd=6),
+    )
+    parts = engine_resources(engine, BOARD)
+    assert set(parts) == {"fixed", "dense", "depthwise", "pointwise"}
+    assert parts["depthwise"] == _depthwise_part(DEPTHWISE)
+    assert set(engine_resources(_engine(), BOARD)) == {"fixed"}

@@ -1,0 +1,723 @@
+"""evaluate equals a plain computation over the segments; by hand; laws; refusals."""
+
+from dataclasses import asdict, replace
+from itertools import pairwise
+from math import ceil
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hao.cost.area import engine_resources
+from hao.cost.design import Design
+from hao.cost.evaluate import CostReport, engine_columns, evaluate
+from hao.cost.latency import STAGE_DEPTH_CYCLES, START_CYCLES
+from hao.errors import InputError
+from hao.hw.engine import DenseStage, DepthwiseStage, Engine
+from hao.hw.resources import Resources
+from hao.ir.layer import (
+    Activation,
+    ActivationKind,
+    Add,
+    Conv,
+    Depthwise,
+    GlobalAveragePool,
+    Input,
+    Layer,
+    Linear,
+    Pool,
+)
+from hao.ir.network import Network
+from hao.ir.partition import Invocation, Role, Segment, partition
+from hao.ir.tensor import Shape
+from hao.zoo.registry import build_network
+from tests.cost.samples import (
+    BOARD,
+    QUICK,
+    build_engine,
+    conv,
+    depthwise,
+    designs,
+    linear,
+    max_pool,
+    segment_path,
+    shape,
+)
+
+# The independent computation: one segment, one stage, one number at a time.
+
+
+def _up(value: int, multiple: int) -> int:
+    return ceil(value / multiple) * multiple
+
+
+def _map_bytes(channels: int, whole: Shape, act_bits: int) -> int:
+    row = ceil(_up(channels, 4) * whole.width * act_bits / 8)
+    return whole.height * _up(row, 8)
+
+
+def _weight_bytes(weights: int, bits: int) -> int:
+    return _up(ceil(weights * bits / 8), 8)
+
+
+class _Stage:
+    """One stage at work on one layer, `channels` of its outputs."""
+
+    def __init__(
+        self, role: Role, layer: Layer, engine: Engine, *, channels: int, first: bool
+    ) -> None:
+        if isinstance(layer, Linear):
+            layer = conv(shape(layer.terms, 1, 1), layer.ofm.channels, 1)
+        assert isinstance(layer, Conv | Depthwise | Pool)
+        kernel, stride, px = layer.kernel, layer.stride, engine.px
+        columns = ceil(layer.ofm.width / px)
+        beats = _map_bytes(layer.ifm.channels, replace(layer.ifm, height=1), 8) // 8
+        self.window = max(1, min(layer.ifm.height, kernel - layer.padding.top))
+        if role is Role.DEPTHWISE:
+            stage = engine.depthwise
+            assert stage is not None
+            groups = ceil(layer.ofm.channels / stage.pe)
+            self.group = groups * max(ceil(kernel**2 / stage.taps), stride)
+            words = layer.ifm.width if first else ceil(layer.ifm.width / px)
+            words *= groups
+            self.row = max(columns * self.group, stride * words)
+            self.lead_in = self.window * max(words, beats if first else 0)
+        else:
+            dense = engine.dense if role is Role.DENSE else engine.pointwise
+            assert dense is not None
+            per_word = max(1, dense.simd // layer.ifm.channels)
+            folds = ceil(kernel**2 / per_word) * ceil(layer.ifm.channels / dense.simd)
+            self.group = ceil(channels / dense.pe) * folds
+            if role is Role.DENSE:
+                packed = per_word if kernel > 1 else 1
+                if packed > 1:
+                    gather = kernel * ceil(px * stride / packed)
+                    self.group = max(self.group, gather)
+                words = ceil(layer.ifm.width / packed)
+                words *= ceil(layer.ifm.channels / dense.simd)
+                self.row = max(columns * self.group, stride * words)
+                self.lead_in = self.window * max(words, beats)
+            else:
+                pixels = min(px, layer.ofm.width)
+                words = pixels * folds if first else 0
+                self.row = columns * max(self.group, words)
+                few = replace(layer.ifm, height=1, width=pixels)
+                beats = _map_bytes(layer.ifm.channels, few, 8) // 8
+                self.lead_in = max(words, beats) if first else 0
+        self.cycles = layer.ofm.height * self.row
+        bottom = layer.ifm.height - 1
+        waiting = sum(
+            row * stride - layer.padding.top + kernel > bottom
+            for row in range(layer.ofm.height)
+        )
+        self.tail = self.group if role is Role.POINTWISE else max(1, waiting) * self.row
+
+
+def _run_cycles(run: Invocation, engine: Engine, channels: int) -> tuple[int, int]:
+    """Return the cycles of one run that makes `channels` outputs, and its DDR bytes."""
+    used = run.stages
+    stages = [
+        _Stage(
+            role,
+            layer,
+            engine,
+            channels=channels if len(used) == 1 else layer.ofm.channels,
+            first=i == 0,
+        )
+        for i, (role, layer) in enumerate(used)
+    ]
+    ifm = _map_bytes(run.ifm.channels, run.ifm, 8)
+    ofm = _map_bytes(channels, run.ofm, 8)
+    added = _map_bytes(channels, run.stage_ofm, 8) if run.residual else 0
+    # When each stage has its first input, counted from the start.
+    ready = [stages[0].lead_in] if stages else []
+    for i, stage in enumerate(stages):
+        behind = stages[i + 1] if i + 1 < len(stages) else None
+        rows = behind is not None and used[i + 1][0] is Role.DEPTHWISE
+        ready.append(
+            ready[-1] + (behind.window * stage.row if behind and rows else stage.group)
+        )
+    ends = [ifm // 8 + sum(s.tail for s in stages), added // 8]
+    for i, stage in enumerate(stages):
+        ends.append(ready[i] + stage.cycles + sum(s.tail for s in stages[i + 1 :]))
+    depth = START_CYCLES + STAGE_DEPTH_CYCLES * len(stages)
+    if run.ofm != run.stage_ofm:
+        return depth + max(ends) + ofm // 8, ifm + ofm + added
+    ends.append((ready[-1] if ready else 0) + ofm // 8)
+    return depth + max(ends), ifm + ofm + added
+
+
+def _tile_channels(run: Invocation, engine: Engine) -> list[int]:
+    """Return the output channels of each run of a segment."""
+    used = run.stages
+    if len(used) != 1 or used[0][0] is Role.DEPTHWISE:
+        return [run.ofm.channels]
+    role, layer = used[0]
+    stage = engine.dense if role is Role.DENSE else engine.pointwise
+    assert stage is not None
+    assert isinstance(layer, Conv | Linear)
+    channels, taps = layer.ifm.channels, 1
+    if isinstance(layer, Conv):
+        taps = layer.kernel**2
+    else:
+        channels = layer.terms
+    per_word = max(1, stage.simd // channels)
+    folds = ceil(taps / per_word) * ceil(channels / stage.simd)
+    words = stage.weight_words // (2 if engine.double_buffered else 1)
+    groups = ceil(layer.ofm.channels / stage.pe)
+    tiles = ceil(groups / (words // folds))
+    sizes = [groups // tiles + (i < groups % tiles) for i in range(tiles)]
+    made = [size * stage.pe for size in sizes[:-1]]
+    return [*made, layer.ofm.channels - sum(made)]
+
+
+def _weights(run: Invocation, scheme: dict[str, int]) -> int:
+    return sum(
+        _weight_bytes(layer.weights, scheme[layer.name])
+        for _, layer in run.stages
+        if not isinstance(layer, Pool)
+    )
+
+
+def _opening(run: Invocation, engine: Engine, scheme: dict[str, int]) -> int:
+    """Return the bytes of weights that must be there before a segment starts."""
+    first = _tile_channels(run, engine)[0]
+    if first == run.ofm.channels:
+        return _weights(run, scheme)
+    ((_, layer),) = run.stages
+    assert isinstance(layer, Conv | Linear)
+    return _weight_bytes(first * layer.terms, scheme[layer.name])
+
+
+def _latency(design: Design) -> int:
+    """Return the latency of a design on `BOARD`: ports and DDR move 8 bytes a cycle."""
+    engine, scheme = design.engine, dict(design.scheme)
+    runs = [segment.invocation for segment in design.segments]
+    total = _opening(runs[0], engine, scheme) // 8 if engine.double_buffered else 0
+    for i, run in enumerate(runs):
+        *tiles, last = _tile_channels(run, engine)
+        for channels in tiles:
+            cycles, moved = _run_cycles(run, engine, channels)
+            if engine.double_buffered:
+                ((_, layer),) = run.stages
+                assert isinstance(layer, Conv | Linear)
+                own = _weight_bytes(channels * layer.terms, scheme[layer.name])
+                cycles, moved = max(cycles, own // 8), moved + own
+            total += max(cycles, moved // 8)
+        cycles, moved = _run_cycles(run, engine, last)
+        if engine.double_buffered:
+            behind = runs[i + 1 : i + 2]
+            coming = sum(_opening(run, engine, scheme) for run in behind)
+            total += max(cycles, coming // 8, (moved + coming) // 8)
+        else:
+            total += max(cycles, moved // 8) + _weights(run, scheme) // 8
+    return total
+
+
+# Random designs on networks of the zoo and a small one.
+
+
+def _tiny(*, residual: bool = False) -> Network:
+    """Return 8 x 8 x 4 -> 1x1 to 8 -> depthwise -> 1x1 to 4 (-> add of the image)."""
+    image = shape(4, 8, 8)
+    expand = conv(image, 8, 1, name="expand")
+    middle = depthwise(expand.ofm, name="middle", source="expand")
+    project = conv(middle.ofm, 4, 1, name="project", source="middle")
+    layers: list[Layer] = [Input(name="image", ofm=image), expand, middle, project]
+    if residual:
+        layers.append(Add(name="add", inputs=("image", "project"), ofm=image))
+    return Network(name="tiny", layers=tuple(layers))
+
+
+def _mixed() -> Network:
+    """Return a network with a max pool, a global pool alone, and odd channels."""
+    image = shape(3, 15, 13)
+    stem = conv(image, 10, 5, stride=2, name="stem")
+    pool = max_pool(stem.ofm, 3, name="pool", source="stem")
+    left = conv(pool.ofm, 22, 3, name="left", source="pool")
+    right = conv(pool.ofm, 22, 1, name="right", source="pool")
+    add = Add(name="add", inputs=("left", "right"), ofm=left.ofm)
+    again = conv(left.ofm, 22, 7, name="again", source="add")
+    both = Add(name="both", inputs=("again", "add"), ofm=left.ofm)
+    mean = GlobalAveragePool(
+        name="mean", input="both", ifm=left.ofm, ofm=shape(22, 1, 1)
+    )
+    head = linear(mean.ofm, 5, name="head", source="mean")
+    layers = (
+        Input(name="image", ofm=image),
+        *(stem, pool, left, right, add, again, both, mean, head),
+    )
+    return Network(name="mixed", layers=layers)
+
+
+def _averaged() -> Network:
+    """Return a network whose global pool reads a map that an add reads too."""
+    image = shape(4, 6, 6)
+    first = conv(image, 8, name="first")
+    scale = GlobalAveragePool(
+        name="mean", input="first", ifm=first.ofm, ofm=shape(8, 1, 1)
+    )
+    beside = max_pool(first.ofm, 6, stride=1, name="top", source="first")
+    add = Add(name="add", inputs=("mean", "top"), ofm=scale.ofm)
+    layers = (Input(name="image", ofm=image), first, scale, beside, add)
+    return Network(name="averaged", layers=layers)
+
+
+NETWORKS = (
+    _tiny(),
+    _tiny(residual=True),
+    _mixed(),
+    _averaged(),
+    build_network("digits"),
+    build_network("resnet8_cifar"),
+    build_network("mobilenet_v4_conv_small_050", image_size=64),
+)
+
+
+@given(designs(NETWORKS))
+@QUICK
+def test_latency_equals_a_plain_computation_over_the_segments(design: Design) -> None:
+    assert evaluate(design).latency_cycles == _latency(design)
+
+
+@given(designs(NETWORKS))
+@QUICK
+def test_reports_add_up(design: Design) -> None:
+    report = evaluate(design)
+    periods = sum(cost.period_cycles for cost in report.invocations)
+    assert report.latency_cycles == report.first_load_cycles + periods
+    assert sum(report.binding_cycles.values()) == periods
+    assert sum(cost.macs for cost in report.invocations) == design.network.macs
+    assert report.macs == design.network.macs
+    assert report.resources == sum(report.parts.values(), Resources())
+    assert report.parts == engine_resources(design.engine, BOARD)
+    assert report.multipliers == design.engine.multipliers
+    assert report.fps == pytest.approx(1000 / report.latency_ms)
+    assert report.latency_ms == report.latency_cycles / 100_000
+
+
+@given(designs(NETWORKS))
+@QUICK
+def test_efficiency_is_a_share(design: Design) -> None:
+    assert 0 < evaluate(design).efficiency <= 1
+
+
+@given(designs(NETWORKS))
+@QUICK
+def test_what_binds_is_among_the_paths_or_the_memory(design: Design) -> None:
+    report = evaluate(design)
+    for cost in report.invocations:
+        assert cost.binding in {*cost.path_cycles, "weights", "ddr"}
+        assert cost.period_cycles >= max(cost.path_cycles.values())
+        if cost.binding in cost.path_cycles and design.engine.double_buffered:
+            assert cost.period_cycles == cost.path_cycles[cost.binding]
+    assert report.bottleneck == next(iter(report.binding_cycles))
+    assert report.binding_cycles[report.bottleneck] == max(
+        report.binding_cycles.values()
+    )
+
+
+@given(designs(NETWORKS))
+@QUICK
+def test_a_wider_scheme_is_never_faster(design: Design) -> None:
+    wide = replace(design, scheme=dict.fromkeys(design.scheme, 8))
+    assert evaluate(wide).latency_cycles >= evaluate(design).latency_cycles
+    assert evaluate(wide).ddr_bytes >= evaluate(design).ddr_bytes
+
+
+@given(designs(NETWORKS), st.integers(101, 400))
+@QUICK
+def test_more_bandwidth_is_never_slower(design: Design, percent: int) -> None:
+    peak = BOARD.ddr_peak_kbytes_per_s * percent // 100
+    fast = replace(design, board=replace(BOARD, ddr_peak_kbytes_per_s=peak))
+    assert evaluate(fast).latency_cycles <= evaluate(design).latency_cycles
+
+
+# The tiny network by hand.
+
+LANES = {Role.DENSE: (4, 4), Role.DEPTHWISE: (4, 9), Role.POINTWISE: (4, 4)}
+
+
+def _design(
+    *splits: int,
+    network: Network | None = None,
+    double_buffered: bool = True,
+    bits: int = 8,
+    px: int = 1,
+) -> Design:
+    """Return the tiny network cut so that segments end before the given positions.
+
+    A layer that may run on two stages runs on the first.
+    """
+    net = network or _tiny()
+    parts = partition(net)
+    bounds = (0, *splits, len(parts.positions))
+    segments = tuple(
+        next(s for s in parts.segments if (s.start, s.end) == (start, stop - 1))
+        for start, stop in pairwise(bounds)
+    )
+    engine = build_engine(
+        segments, lanes=LANES, double_buffered=double_buffered, spare_folds=9, px=px
+    )
+    scheme = {layer.name: bits for layer in net.compute_layers}
+    return Design(
+        network=net, scheme=scheme, engine=engine, segments=segments, board=BOARD
+    )
+
+
+def test_a_fused_block_by_hand() -> None:
+    # Weights: 32 + 72 + 32 bytes: 4 + 9 + 4 = 17 beats, before anything runs.
+    # Dense: 8 columns x 2 folds = 16 a row. Depthwise: 8 columns x 2 groups = 16.
+    # Pointwise: 8 columns x 1 x 2 = 16; group 2. Lead-in of one row: 8 words.
+    # Depthwise starts at 8 + 2 rows x 16 = 40, pointwise 2 groups later, at 42.
+    # Its 8 rows end at 42 + 128 = 170. The dense stage ends at 8 + 128, then one row
+    # of pixels waits: 2 depthwise rows (32) and a pointwise group (2): 170. The
+    # depthwise stage ends at 40 + 128 + 2 = 170. Start 60 + 3 x 24: 302.
+    report = evaluate(_design())
+    assert report.first_load_cycles == 17
+    assert report.latency_cycles == 17 + 302
+    (cost,) = report.invocations
+    assert cost.name == "expand+middle+project"
+    assert cost.tiles == 1
+    assert cost.path_cycles["pointwise"] == 302
+    # 8 rows of 32 bytes in and out.
+    assert cost.feature_bytes == 512
+    assert cost.weight_bytes == 136
+
+
+def test_a_split_block_by_hand() -> None:
+    # Three runs. Dense 60 + 24 + lead 8 + 128 = 220. Depthwise from DDR: rows of 8
+    # pixels x 2 words = 16, as many as its passes; lead 2 rows: 32; 60 + 24 + 32 + 128
+    # = 244. The last 1x1 runs on the dense stage: 8 columns x 2 words = 16 a row; its
+    # row of 8 x 8 bytes comes in 16 words: lead 16; 60 + 24 + 16 + 128 = 228.
+    report = evaluate(_design(1, 2))
+    assert [cost.period_cycles for cost in report.invocations] == [220, 244, 228]
+    assert report.first_load_cycles == 4
+    assert report.latency_cycles == 4 + 220 + 244 + 228
+    # 256 -> 512, 512 -> 512, 512 -> 256 bytes.
+    assert [c.feature_bytes for c in report.invocations] == [768, 1024, 768]
+    assert report.ddr_bytes == 768 + 1024 + 768 + 136
+    assert report.binding_cycles == {"dense": 448, "depthwise": 244}
+    assert report.bottleneck == "dense"
+
+
+def test_without_double_buffering_weights_load_before_each_segment() -> None:
+    # As above, with 4, 9 and 4 beats of weights in front of each run.
+    report = evaluate(_design(1, 2, double_buffered=False))
+    assert report.first_load_cycles == 0
+    assert [cost.period_cycles for cost in report.invocations] == [224, 253, 232]
+    assert report.latency_cycles == 709
+
+
+def test_a_serial_load_takes_the_slower_of_port_and_ddr() -> None:
+    # DDR of a quarter: 2 bytes a cycle; the port's beats are 4, the DDR's cycles 16.
+    # Its 768 bytes of maps take 384 cycles, more than the 220 of the stage.
+    slow = replace(BOARD, ddr_peak_kbytes_per_s=400_000)
+    report = evaluate(replace(_design(1, 2, double_buffered=False), board=slow))
+    first = report.invocations[0]
+    assert first.load_cycles == 4
+    assert first.period_cycles == 384 + 16
+    assert first.binding == "ddr"
+
+
+def test_a_residual_reads_a_third_map() -> None:
+    plain = evaluate(_design())
+    added = evaluate(_design(network=_tiny(residual=True)))
+    assert added.latency_cycles == plain.latency_cycles
+    assert added.ddr_bytes == plain.ddr_bytes + 256
+    assert added.invocations[0].path_cycles["residual"] == 60 + 72 + 32
+
+
+def _two_linears(channels: int) -> Network:
+    image = shape(64, 1, 1)
+    first = linear(image, channels, name="first")
+    second = linear(first.ofm, 8, name="second", source="first")
+    return Network(name="mlp", layers=(Input(name="image", ofm=image), first, second))
+
+
+def test_weights_of_the_next_segment_bind_where_they_load_longer() -> None:
+    # 64 -> 200 at simd 4, pe 4 in one pixel: 16 x 50 = 800 passes. Its weights,
+    # 12,800 bytes, take 1600 beats. On 20 x 20 lanes: 4 x 10 = 40 passes.
+    network = _two_linears(200)
+    segments = segment_path(partition(network), [0])
+    lanes = {Role.DENSE: (20, 20), Role.POINTWISE: (20, 20)}
+    engine = build_engine(
+        segments, lanes=lanes, double_buffered=True, spare_folds=99, px=1
+    )
+    scheme = {"first": 8, "second": 8}
+    design = Design(
+        network=network, scheme=scheme, engine=engine, segments=segments, board=BOARD
+    )
+    report = evaluate(design)
+    assert report.first_load_cycles == 1600
+    # 8 x 200 bytes: 200 beats, and the DDR moves the 64 + 200 bytes of the maps too.
+    first, second = report.invocations
+    assert first.binding == "ddr"
+    assert first.period_cycles == 200 + 8 + 25
+    # Nothing follows the second: 84 to start, 25 beats in, 10 passes, 1 beat out.
+    assert second.binding == "ofm"
+    assert second.period_cycles == 84 + 25 + 10 + 1
+    # A DDR ten times as fast leaves the port of the weights.
+    fast = replace(BOARD, ddr_peak_kbytes_per_s=16_000_000)
+    first = evaluate(replace(design, board=fast)).invocations[0]
+    assert first.binding == "weights"
+    assert first.period_cycles == 200
+
+
+def test_serial_weights_bind_where_they_take_longer_than_the_run() -> None:
+    network = _two_linears(200)
+    segments = segment_path(partition(network), [0])
+    lanes = {Role.DENSE: (20, 20)}
+    engine = build_engine(
+        segments, lanes=lanes, double_buffered=False, spare_folds=99, px=1
+    )
+    design = Design(
+        network=network,
+        scheme={"first": 8, "second": 8},
+        engine=engine,
+        segments=segments,
+        board=BOARD,
+    )
+    # The first: 84 + 8 beats in + 40 passes + 25 beats out = 157, after 1600 beats of
+    # weights. The second: 120 after 200.
+    report = evaluate(design)
+    assert [c.period_cycles for c in report.invocations] == [1757, 320]
+    assert report.bottleneck == "weights"
+
+
+def test_a_tiled_layer_reads_its_map_once_a_tile() -> None:
+    network = _two_linears(40)
+    segments = segment_path(partition(network), [0])
+    engine = build_engine(
+        segments,
+        lanes={Role.DENSE: (8, 4)},
+        double_buffered=True,
+        spare_folds=1,
+        px=1,
+    )
+    design = Design(
+        network=network,
+        scheme={"first": 8, "second": 8},
+        engine=engine,
+        segments=segments,
+        board=BOARD,
+    )
+    report = evaluate(design)
+    first, second = report.invocations
+    # 10 folds, two a tile: 5 tiles of 64 bytes in, 40 out. The second: 2 folds, 1 tile.
+    # Before it starts, 8 x 64 bytes of weights load; all in all 40 x 64.
+    assert report.first_load_cycles == 64
+    assert first.load_cycles == 320
+    assert (first.tiles, second.tiles) == (5, 1)
+    assert first.feature_bytes == 5 * 64 + 40
+    assert first.weight_bytes == 64 * 40
+
+
+def test_a_design_without_multipliers_has_no_efficiency_to_speak_of() -> None:
+    image = shape(8, 4, 4)
+    network = Network(
+        name="pools",
+        layers=(Input(name="image", ofm=image), max_pool(image, name="pool")),
+    )
+    segments = partition(network).segments
+    engine = build_engine(
+        segments, lanes=LANES, double_buffered=True, spare_folds=0, px=1
+    )
+    design = Design(
+        network=network, scheme={}, engine=engine, segments=segments, board=BOARD
+    )
+    report = evaluate(design)
+    assert report.multipliers == 0
+    assert report.efficiency == 0
+
+
+def test_columns_of_an_engine_are_its_stages() -> None:
+    columns = engine_columns(_design().engine)
+    assert list(columns) == [Role.DENSE, Role.POINTWISE, Role.DEPTHWISE]
+    assert all(len(column) == 1 for column in columns.values())
+    alone = replace(_design().engine, depthwise=None, pointwise=None)
+    assert list(engine_columns(alone)) == [Role.DENSE]
+
+
+# Refusals.
+
+
+def _with(design: Design, engine: Engine) -> Design:
+    return replace(design, engine=engine)
+
+
+def _parts(design: Design) -> tuple[DenseStage, DepthwiseStage, DenseStage]:
+    engine = design.engine
+    assert engine.dense is not None
+    assert engine.depthwise is not None
+    assert engine.pointwise is not None
+    return engine.dense, engine.depthwise, engine.pointwise
+
+
+def test_a_missing_stage_is_refused() -> None:
+    design = _design()
+    engine = replace(design.engine, depthwise=None)
+    with pytest.raises(
+        InputError,
+        match=r"layer 'middle' runs on the depthwise stage, which the engine lacks",
+    ):
+        evaluate(_with(design, engine))
+
+
+def test_a_missing_residual_port_is_refused() -> None:
+    design = _design(network=_tiny(residual=True))
+    with pytest.raises(
+        InputError,
+        match=r"'expand\+middle\+project' adds a residual; the engine has no residual",
+    ):
+        evaluate(_with(design, replace(design.engine, residual=False)))
+
+
+def test_a_stage_narrower_than_the_weights_is_refused() -> None:
+    design = _design()
+    narrow = replace(_parts(design)[2], weight_bits=6)
+    with pytest.raises(
+        InputError,
+        match=r"layer 'project' has 8-bit weights; the pointwise stage takes 6",
+    ):
+        evaluate(_with(design, replace(design.engine, pointwise=narrow)))
+
+
+def test_a_weight_buffer_too_small_for_a_fused_segment_is_refused() -> None:
+    design = _design()
+    # 1 word x 2 folds, two halves: 4 words.
+    assert _parts(design)[0].weight_words == 4
+    shallow = replace(_parts(design)[0], weight_words=3)
+    with pytest.raises(
+        InputError,
+        match=r"'expand\+middle\+project': its weights do not fit the dense stage's",
+    ):
+        evaluate(_with(design, replace(design.engine, dense=shallow)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        # 8 columns x 2 groups in one bank.
+        ({"row_words": 15}, "needs 16 row words; the depthwise stage has 15"),
+        # 2 groups x 1 fold, two halves.
+        ({"weight_words": 3}, "needs 4 weight words; the depthwise stage has 3"),
+        ({"rows": 3}, "needs 4 rows; the depthwise stage has 3"),
+        ({"kernel": 2}, "needs 3 kernel; the depthwise stage has 2"),
+        ({"groups": 1}, "needs 2 channel groups; the depthwise stage has 1"),
+        ({"convolves": False}, "needs 1 convolution; the depthwise stage has 0"),
+    ],
+)
+def test_a_depthwise_buffer_too_small_is_refused(
+    change: dict[str, int], message: str
+) -> None:
+    design = _design()
+    small = DepthwiseStage(**(asdict(_parts(design)[1]) | change))
+    with pytest.raises(InputError, match=f"layer 'middle' {message}"):
+        evaluate(_with(design, replace(design.engine, depthwise=small)))
+
+
+def test_a_pool_on_a_stage_that_does_not_pool_is_refused() -> None:
+    network = _mixed()
+    segments = segment_path(partition(network), [0])
+    engine = build_engine(
+        segments, lanes=LANES, double_buffered=True, spare_folds=0, px=1
+    )
+    assert engine.depthwise is not None
+    deaf = replace(engine, depthwise=replace(engine.depthwise, pools=False))
+    scheme = {layer.name: 8 for layer in network.compute_layers}
+    design = Design(
+        network=network, scheme=scheme, engine=engine, segments=segments, board=BOARD
+    )
+    evaluate(design)
+    with pytest.raises(InputError, match=r"layer 'pool' needs 1 pooling; the depthw"):
+        evaluate(_with(design, deaf))
+
+
+def test_a_ring_of_rows_too_small_is_refused() -> None:
+    # 1x1 at stride 1: 2 rows of 8 pixels, one word each.
+    design = _design()
+    small = replace(_parts(design)[0], feature_words=15)
+    with pytest.raises(
+        InputError, match=r"layer 'expand' needs 16 feature words; the dense stage h"
+    ):
+        evaluate(_with(design, replace(design.engine, dense=small)))
+
+
+def test_a_pixel_vector_too_small_is_refused() -> None:
+    # 8 channels are 2 words, of two pixels.
+    design = _design()
+    small = replace(_parts(design)[2], feature_words=3)
+    with pytest.raises(
+        InputError, match=r"layer 'project' needs 4 feature words; the pointwise stag"
+    ):
+        evaluate(_with(design, replace(design.engine, pointwise=small)))
+
+
+def test_more_terms_than_the_accumulator_is_built_for_are_refused() -> None:
+    design = _design()
+    small = replace(_parts(design)[2], terms=7)
+    with pytest.raises(
+        InputError, match=r"layer 'project' needs 8 terms; the pointwise stage has 7"
+    ):
+        evaluate(_with(design, replace(design.engine, pointwise=small)))
+
+
+def test_a_scheme_without_a_layer_is_refused() -> None:
+    design = _design()
+    with pytest.raises(InputError, match=r"layer 'middle' has no weight bits"):
+        replace(design, scheme={"expand": 8, "project": 8})
+
+
+def test_segments_that_leave_or_repeat_a_position_are_refused() -> None:
+    design = _design(1, 2)
+    first, second, third = design.segments
+    with pytest.raises(
+        InputError, match=r"segment 'project' starts at position 2; must be 1"
+    ):
+        replace(design, segments=(first, third))
+    with pytest.raises(
+        InputError, match=r"segment 'middle' starts at position 1; must be 2"
+    ):
+        replace(design, segments=(first, second, second, third))
+
+
+def test_segments_that_stop_early_are_refused() -> None:
+    design = _design(1, 2)
+    with pytest.raises(
+        InputError, match=r"network 'tiny': segments end with 'middle'; must end with"
+    ):
+        replace(design, segments=design.segments[:2])
+    with pytest.raises(InputError, match=r"network 'tiny' has no segments"):
+        replace(design, segments=())
+
+
+def test_segments_end_before_what_the_last_stage_takes_in() -> None:
+    tiny = _tiny()
+    relu = Activation(
+        name="relu",
+        input="project",
+        ifm=tiny.output.ofm,
+        ofm=tiny.output.ofm,
+        kind=ActivationKind.RELU,
+    )
+    network = replace(tiny, layers=(*tiny.layers, relu))
+    report: CostReport = evaluate(_design(network=network))
+    assert report.latency_cycles == 17 + 302
+
+
+def test_a_segment_of_another_network_is_refused() -> None:
+    other = conv(shape(4, 8, 8), 8, 1, name="other")
+    design = _design(1, 2)
+    first: Segment = design.segments[0]
+    strange = replace(first, invocation=replace(first.invocation, dense=other))
+    with pytest.raises(InputError, match=r"layer 'other'.* is not in network 'tiny'"):
+        replace(design, segments=(strange, *design.segments[1:]))
+
+
+def test_arrays_never_leak_into_a_report() -> None:
+    for cost in evaluate(_design(1, 2)).invocations:
+        numbers = (cost.tiles, cost.load_cycles, cost.period_cycles)
+        assert all(type(n) is int for n in (*numbers, *cost.path_cycles.values()))
+        assert not isinstance(cost.feature_bytes, np.generic)

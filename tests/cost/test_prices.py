@@ -1,0 +1,358 @@
+"""Prices of segments: arrays equal single columns, tiles equal layers of their size."""
+
+from dataclasses import replace
+from math import ceil
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hao.cost.latency import dense_folds
+from hao.cost.memory import ddr_cycles, feature_bytes, port_cycles, weight_bytes
+from hao.cost.prices import (
+    Columns,
+    SegmentPrice,
+    Setting,
+    layer_bytes,
+    load_cycles,
+    load_ddr_cycles,
+    price_segment,
+)
+from hao.ir.layer import Conv, Linear
+from hao.ir.partition import Invocation, Role
+from tests.cost.samples import (
+    BOARD,
+    QUICK,
+    THOROUGH,
+    conv,
+    convs,
+    dense_columns,
+    depthwise,
+    depthwise_columns,
+    invocation,
+    linear,
+    max_pool,
+    setting,
+    shape,
+)
+
+DEEP = 1 << 40
+"""Buffer words that any layer fits."""
+
+
+OPENINGS = ("opening", "opening_ddr")
+
+
+def _work(price: SegmentPrice, column: int) -> dict[str, int]:
+    """Return the rows of a segment's own work, with all stages at one column."""
+    rows = _rows(price, column)
+    return {label: row for label, row in rows.items() if label not in OPENINGS}
+
+
+def _rows(price: SegmentPrice, column: int) -> dict[str, int]:
+    """Return every row of a price, with all stages at one column."""
+    rows = (
+        *price.paths,
+        price.ddr,
+        replace(price.opening, label="opening"),
+        replace(price.opening_ddr, label="opening_ddr"),
+    )
+    return {
+        row.label: row.constant + sum(int(term[column]) for term in row.terms.values())
+        for row in rows
+    }
+
+
+BLOCK = invocation(
+    dense=conv(shape(6, 10, 9), 20, 1, name="a"),
+    depthwise=depthwise(shape(20, 10, 9), 3, stride=2, name="b"),
+    pointwise=conv(shape(20, 5, 5), 12, 1, name="c"),
+    residual=True,
+)
+BITS = {"a": 5, "b": 8, "c": 3, "conv": 4, "linear": 8}
+
+
+@given(st.data())
+@QUICK
+def test_a_price_of_arrays_equals_that_of_single_columns(data: st.DataObject) -> None:
+    size = data.draw(st.integers(2, 5))
+
+    def counts(low: int, high: int) -> list[int]:
+        return data.draw(st.lists(st.integers(low, high), min_size=size, max_size=size))
+
+    columns: dict[Role, Columns] = {
+        Role.DENSE: dense_columns(counts(1, 16), counts(1, 16), counts(1, 60)),
+        Role.DEPTHWISE: depthwise_columns(counts(1, 16), counts(1, 9)),
+        Role.POINTWISE: dense_columns(counts(1, 16), counts(1, 16), counts(1, 60)),
+    }
+    shared = setting(
+        px=data.draw(st.integers(1, 5)), double_buffered=data.draw(st.booleans())
+    )
+    single = invocation(dense=conv(shape(6, 10, 9), 20, name="conv"), residual=True)
+    for run in (BLOCK, single):
+        together = price_segment(run, columns, BITS, shared)
+        for index in range(size):
+            one = {r: c.take(np.array([index])) for r, c in columns.items()}
+            alone = price_segment(run, one, BITS, shared)
+            assert _rows(together, index) == _rows(alone, 0)
+            for role, fits in together.feasible.items():
+                assert fits[index] == alone.feasible[role][0]
+            for role, tiles in together.tiles.items():
+                assert tiles[index] == alone.tiles[role][0]
+                assert together.tiled[role][index] == alone.tiled[role][0]
+
+
+def _narrowed(run: Invocation, role: Role, channels: int) -> Invocation:
+    """Return an invocation of the first `channels` output channels alone."""
+    ((_, layer),) = run.stages
+    assert isinstance(layer, Conv | Linear)
+    part = replace(layer, ofm=replace(layer.ofm, channels=channels))
+    return replace(
+        run,
+        dense=part if role is Role.DENSE else None,
+        pointwise=part if role is Role.POINTWISE else None,
+        stage_ofm=part.ofm,
+        ofm=replace(run.ofm, channels=channels),
+    )
+
+
+def _tile_sizes(folds_out: int, room: int) -> list[int]:
+    """Return the output folds of each tile: the fewest tiles, as even as can be.
+
+    Larger ones come first.
+    """
+    tiles = ceil(folds_out / room)
+    sizes = [0] * tiles
+    for fold in range(folds_out):
+        sizes[fold % tiles] += 1
+    return sizes
+
+
+@given(
+    convs(kernels=(1, 3)),
+    st.sampled_from((Role.DENSE, Role.POINTWISE)),
+    st.integers(1, 12),
+    st.integers(1, 4),
+    st.integers(1, 5),
+    st.integers(0, 40),
+    st.tuples(st.booleans(), st.booleans(), st.booleans()),
+)
+@THOROUGH
+def test_a_tiled_price_is_the_sum_of_layers_as_small_as_its_tiles(
+    layer: Conv,
+    role: Role,
+    simd: int,
+    pe: int,
+    px: int,
+    spare: int,
+    flags: tuple[bool, bool, bool],
+) -> None:
+    double, residual, pooled = flags
+    if layer.kernel > 1 or layer.stride > 1:
+        role = Role.DENSE
+    shared = setting(px=px, double_buffered=double)
+    folds = int(dense_folds(layer, simd))
+    words = (folds + spare) * (2 if double else 1)
+    run = invocation(
+        dense=layer if role is Role.DENSE else None,
+        pointwise=layer if role is Role.POINTWISE else None,
+        residual=residual,
+        pooled=pooled,
+    )
+    column: dict[Role, Columns] = {role: dense_columns([simd], [pe], [words])}
+    price = price_segment(run, column, BITS, shared)
+
+    sizes = _tile_sizes(ceil(layer.ofm.channels / pe), (folds + spare) // folds)
+    left, body = layer.ofm.channels, 0
+    whole: dict[Role, Columns] = {role: dense_columns([simd], [pe], [DEEP])}
+    for size in sizes[:-1]:
+        part = _narrowed(run, role, size * pe)
+        left -= size * pe
+        rows = _work(price_segment(part, whole, BITS, shared), 0)
+        period = max(rows.values())
+        if double:
+            weights = weight_bytes(size * pe * layer.terms, BITS["conv"], BOARD)
+            ddr = rows["ddr"] + ddr_cycles(weights, BOARD)
+            period = max(period, port_cycles(weights, BOARD), ddr)
+        body += period
+    last = _work(price_segment(_narrowed(run, role, left), whole, BITS, shared), 0)
+    assert price.tiles[role][0] == len(sizes)
+    assert price.tiled[role][0] == body
+    assert _work(price, 0) == {label: body + row for label, row in last.items()}
+    # The weights of the first tile, one of the largest, must be there before.
+    opened = sum(sizes) if len(sizes) == 1 else sizes[0]
+    channels = min(opened * pe, layer.ofm.channels)
+    weights = weight_bytes(channels * layer.terms, BITS["conv"], BOARD)
+    assert _rows(price, 0)["opening"] == port_cycles(weights, BOARD)
+    assert _rows(price, 0)["opening_ddr"] == ddr_cycles(weights, BOARD)
+
+
+def _single(channels: int = 16) -> Invocation:
+    return invocation(dense=conv(shape(8, 6, 6), channels, 1))
+
+
+def _tiles(words: int, *, double: bool) -> int | None:
+    """Return the tiles of 8 -> 16 channels, 1x1, at simd 4 and pe 2."""
+    column: dict[Role, Columns] = {Role.DENSE: dense_columns([4], [2], [words])}
+    shared = setting(double_buffered=double)
+    price = price_segment(_single(), column, BITS, shared)
+    return int(price.tiles[Role.DENSE][0]) if price.feasible[Role.DENSE][0] else None
+
+
+# 2 words an output fold, 8 folds: 16 words hold everything, twice that with two halves.
+@pytest.mark.parametrize(
+    ("words", "tiles"), [(1, None), (2, 8), (3, 8), (6, 3), (8, 2), (15, 2), (16, 1)]
+)
+def test_a_buffer_and_twice_of_it_in_two_halves_hold_the_same(
+    words: int, tiles: int | None
+) -> None:
+    assert _tiles(words, double=False) == tiles
+    assert _tiles(2 * words, double=True) == tiles
+    assert _tiles(2 * words + 1, double=True) == tiles
+
+
+@pytest.mark.parametrize(
+    ("double", "words", "fits"),
+    [(False, 39, False), (False, 40, True), (True, 79, False), (True, 80, True)],
+)
+def test_a_fused_segment_needs_all_weights_at_once(
+    double: bool, words: int, fits: bool
+) -> None:
+    # The dense stage: 6 channels on simd 3 are 2 words; 20 outputs one by one: 40.
+    columns: dict[Role, Columns] = {
+        Role.DENSE: dense_columns([3], [1], [words]),
+        Role.DEPTHWISE: depthwise_columns([1], [9]),
+        Role.POINTWISE: dense_columns([1], [1], [DEEP]),
+    }
+    price = price_segment(BLOCK, columns, BITS, setting(double_buffered=double))
+    assert bool(price.feasible[Role.DENSE][0]) is fits
+    assert bool(price.feasible[Role.POINTWISE][0])
+    assert price.tiles == {}
+
+
+def test_a_tiled_layer_by_hand() -> None:
+    # 1x1, 8 -> 16 channels on a 6 x 6 map, simd 4, pe 2, 4 folds a half: 2 tiles of 8
+    # channels. Each: 36 pixels x 4 folds x 2 words = 288 cycles; lead-in one row of
+    # 6 x 8 bytes = 6 beats, but 6 x 2 words = 12; start 60, depth 24: 384. Its 64
+    # weights of 4 bits take 4 beats, its maps 2 x 36 x 8 bytes 72 cycles of the DDR.
+    column: dict[Role, Columns] = {Role.DENSE: dense_columns([4], [2], [16])}
+    price = price_segment(_single(), column, BITS, setting())
+    assert price.tiles[Role.DENSE][0] == 2
+    assert price.tiled[Role.DENSE][0] == 384
+    rows = _rows(price, 0)
+    assert rows["dense"] == 2 * 384
+    # Writer: 8 cycles after the lead-in of 12 (one group: 4 x 2) and 36 beats.
+    assert rows["ofm"] == 384 + 84 + 12 + 8 + 36
+    assert rows["ddr"] == 384 + 72
+
+
+def test_weights_on_the_port_bind_a_tiled_layer() -> None:
+    # 512 terms, 64 outputs, one pixel: simd 64 and pe 64 take 8 passes of 4096 bytes
+    # each; one fold in all. Two folds of pe 32: 2 tiles of 512 x 32 bytes at 8 bits =
+    # 2048 beats, far more than 8 passes; the DDR adds 512 + 32 bytes of maps: 68.
+    run = invocation(pointwise=linear(shape(512, 1, 1), 64))
+    column: dict[Role, Columns] = {Role.POINTWISE: dense_columns([64], [32], [16])}
+    price = price_segment(run, column, BITS, setting())
+    assert price.tiled[Role.POINTWISE][0] == 2048 + 68
+    serial = price_segment(run, column, BITS, setting(double_buffered=False))
+    assert serial.tiles[Role.POINTWISE][0] == 1
+
+
+def test_loads_are_those_of_all_stages() -> None:
+    # 120 weights of 5 bits: 75 bytes, 10 beats; 180 of 8: 23; 240 of 3: 90 bytes, 12.
+    assert load_cycles(BLOCK, BITS, setting()) == 10 + 23 + 12
+    # The DDR moves as many bytes a cycle as a port: whole beats.
+    assert load_ddr_cycles(BLOCK, BITS, setting()) == 45
+    slow = Setting(
+        board=replace(BOARD, ddr_efficiency_percent=25),
+        px=1,
+        act_bits=8,
+        double_buffered=True,
+    )
+    assert load_cycles(BLOCK, BITS, slow) == 45
+    assert load_ddr_cycles(BLOCK, BITS, slow) == 90
+
+
+def test_a_pool_loads_nothing() -> None:
+    pool = max_pool(shape(8, 6, 6))
+    assert layer_bytes(pool, {}, BOARD) == 0
+    assert load_cycles(invocation(depthwise=pool), {}, setting()) == 0
+
+
+def test_the_ddr_moves_both_maps_and_the_residual() -> None:
+    price = price_segment(
+        BLOCK,
+        {
+            Role.DENSE: dense_columns([4], [4], [DEEP]),
+            Role.DEPTHWISE: depthwise_columns([4], [9]),
+            Role.POINTWISE: dense_columns([4], [4], [DEEP]),
+        },
+        BITS,
+        setting(),
+    )
+    moved = feature_bytes(shape(6, 10, 9), 8, BOARD)
+    moved += 2 * feature_bytes(shape(12, 5, 5), 8, BOARD)
+    assert price.ddr.constant == moved // 8
+    assert price.ddr.terms == {}
+    # A fused segment starts with all its weights.
+    assert price.opening.constant == load_cycles(BLOCK, BITS, setting())
+    assert price.opening_ddr.constant == load_ddr_cycles(BLOCK, BITS, setting())
+
+
+def _latency(price: SegmentPrice, column: int) -> int:
+    return max(_work(price, column).values())
+
+
+@given(
+    convs(kernels=(1, 3)),
+    st.integers(1, 12),
+    st.integers(1, 4),
+    st.integers(1, 5),
+    st.booleans(),
+    st.lists(st.integers(1, 300), min_size=2, max_size=12),
+)
+@THOROUGH
+def test_a_deeper_buffer_never_slows_a_segment_by_itself(
+    layer: Conv, simd: int, groups: int, px: int, double: bool, words: list[int]
+) -> None:
+    # Whole beats of channels, so that no tile pads what another does not; 8 weight
+    # bits, so that no tile rounds its weights either.
+    layer = replace(layer, ofm=replace(layer.ofm, channels=8 * layer.ofm.channels))
+    size = len(words)
+    columns: dict[Role, Columns] = {
+        Role.DENSE: dense_columns([simd] * size, [8 * groups] * size, sorted(words))
+    }
+    shared = setting(px=px, double_buffered=double)
+    price = price_segment(invocation(dense=layer), columns, {"conv": 8}, shared)
+    cycles = [_latency(price, i) for i in range(size) if price.feasible[Role.DENSE][i]]
+    assert cycles == sorted(cycles, reverse=True)
+
+
+@given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 20), st.integers(1, 6))
+@QUICK
+def test_more_lanes_never_slow_a_fused_segment(
+    pe: int, more: int, simd: int, px: int
+) -> None:
+    columns: dict[Role, Columns] = {
+        Role.DENSE: dense_columns([simd] * 2, [pe, pe + more], [DEEP] * 2),
+        Role.DEPTHWISE: depthwise_columns([pe, pe + more], [3] * 2),
+        Role.POINTWISE: dense_columns([simd] * 2, [pe, pe + more], [DEEP] * 2),
+    }
+    price = price_segment(BLOCK, columns, BITS, setting(px=px))
+    few, many = _rows(price, 0), _rows(price, 1)
+    assert all(many[label] <= few[label] for label in few)
+
+
+def test_tiles_are_even_by_hand() -> None:
+    # 10 folds. Room for 2: five tiles. Room for 3: four tiles, of 3, 3, 2 and 2 folds.
+    # A fold takes 64 pixels x 1 pass = 64 cycles; the IFM 8 rows x 16 = 128 beats.
+    layer = conv(shape(16, 8, 8), 40, 1)
+    column: dict[Role, Columns] = {Role.DENSE: dense_columns([16] * 2, [4] * 2, [2, 3])}
+    shared = setting(double_buffered=False)
+    price = price_segment(invocation(dense=layer), column, BITS, shared)
+    # Of 2 folds: 84 + lead-in of 16 beats + 128 = 228. Of 3: 84 + 16 + 192 = 292; the
+    # DDR moves 1024 + 64 x 12 bytes in 224.
+    assert list(price.tiles[Role.DENSE]) == [5, 4]
+    assert _latency(price, 0) == 5 * 228
+    assert _latency(price, 1) == 2 * 292 + 2 * 228
