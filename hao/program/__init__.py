@@ -1,0 +1,1 @@
+"""Integer programs that choose the engine and the options of the layers."""

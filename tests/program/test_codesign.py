@@ -1,0 +1,210 @@
+"""P1 and P2 equal exhaustive enumeration of small random spaces.
+
+`brute.front` knows the fastest design of every accuracy cost; what the programs return
+must be as good, proven, priced alike by `evaluate` and within the board.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hao.cost.evaluate import evaluate
+from hao.errors import InfeasibleError
+from hao.hw.resources import Resources
+from hao.program.codesign import (
+    SolveReport,
+    choose_fastest,
+    choose_most_accurate,
+    clashing_limits,
+)
+from hao.program.problem import Problem
+from hao.program.solver import SolverName, Status
+from tests.program.brute import Optimum, fastest, front, most_accurate
+from tests.program.instances import random_problem
+
+ALL = 10**6
+"""Engines per combination of widths that are tried with fewer bits: all of them."""
+
+SLOW = pytest.mark.slow
+P1_FAST = [seed for seed in range(40) if seed not in (4, 7, 11, 12, 22, 30, 42)]
+P1_SEEDS = [*P1_FAST, *(pytest.param(seed, marks=SLOW) for seed in range(40, 400))]
+P2_FAST = [seed for seed in range(14) if seed not in (4, 5, 7)]
+P2_SEEDS = [*P2_FAST, *(pytest.param(seed, marks=SLOW) for seed in range(14, 100))]
+
+
+def _check(problem: Problem, report: SolveReport) -> None:
+    """Check that a report is proven, legal, and says what its design costs."""
+    assert report.status is Status.OPTIMAL
+    assert report.gap == 0
+    assert report.bound == report.objective
+    cost = evaluate(report.design)
+    assert cost == report.cost
+    assert not cost.resources.shortfall(problem.board.usable)
+    scheme = report.design.scheme
+    spent = [
+        option.cost_micro
+        for option in problem.options
+        if option.change.weight_bits == scheme[option.layer]
+    ]
+    assert len(spent) == len(problem.network.compute_layers)
+    assert report.cost_micro == sum(spent)
+
+
+def _check_fastest(
+    problem: Problem,
+    found: dict[int, Optimum],
+    cost_limit: int | None = None,
+    solver: SolverName = SolverName.AUTO,
+) -> None:
+    best = fastest(found, cost_limit)
+    if best is None:
+        with pytest.raises(InfeasibleError, match="no engine fits Small board"):
+            choose_fastest(problem, cost_limit=cost_limit, solver=solver, most=ALL)
+        return
+    report = choose_fastest(problem, cost_limit=cost_limit, solver=solver, most=ALL)
+    _check(problem, report)
+    assert report.objective == report.cost.latency_cycles == best
+    assert cost_limit is None or report.cost_micro <= cost_limit
+
+
+def _check_most_accurate(
+    problem: Problem, found: dict[int, Optimum], budget: int
+) -> None:
+    best = most_accurate(found, budget)
+    if best is None:
+        with pytest.raises(
+            InfeasibleError,
+            match=rf"no engine on Small board runs a frame in {budget} cycles",
+        ):
+            choose_most_accurate(problem, budget=budget, most=ALL)
+        return
+    report = choose_most_accurate(problem, budget=budget, most=ALL)
+    _check(problem, report)
+    assert report.objective == report.cost_micro
+    assert (report.cost_micro, report.cost.latency_cycles) == best
+
+
+@pytest.mark.parametrize("seed", P1_SEEDS)
+def test_fastest_engine_equals_enumeration(seed: int) -> None:
+    problem = random_problem(seed, layers=3 if seed < 40 else 6)
+    _check_fastest(problem, front(problem))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 6, 7, 8, 9])
+def test_a_bound_holds_where_few_engines_are_tried(seed: int) -> None:
+    problem = random_problem(seed, choices=3, layers=3)
+    found = front(problem)
+    best = fastest(found)
+    if best is None:
+        return
+    report = choose_fastest(problem, most=1)
+    assert report.bound <= best <= report.objective
+    assert (report.status is Status.OPTIMAL) == (report.bound == report.objective)
+    budget = max(optimum.latency for optimum in found.values())
+    accurate = most_accurate(found, budget)
+    assert accurate is not None
+    report = choose_most_accurate(problem, budget=budget, most=1)
+    assert report.bound <= accurate[0] <= report.objective
+
+
+@pytest.mark.parametrize("seed", P2_SEEDS)
+def test_bits_and_engine_equal_enumeration(seed: int) -> None:
+    problem = random_problem(seed, choices=3, layers=4)
+    found = front(problem)
+    _check_fastest(problem, found)
+    if not found:
+        _check_most_accurate(problem, found, 1 << 30)
+        return
+    rng = np.random.default_rng(seed)
+    costs = sorted(found)
+    # One below the least cost of any design: nothing may be returned.
+    for cost_limit in {int(rng.choice(costs)), max(costs[0] - 1, 0)}:
+        _check_fastest(problem, found, cost_limit)
+    latencies = sorted(optimum.latency for optimum in found.values())
+    loose = int(rng.integers(latencies[0], latencies[-1] + 10))
+    for budget in {int(rng.choice(latencies)), loose, latencies[0] - 1}:
+        _check_most_accurate(problem, found, budget)
+
+
+@pytest.mark.parametrize("seed", [1, 5, 7, 12, 20])
+def test_both_solvers_give_the_same_objective(seed: int) -> None:
+    problem = random_problem(seed, choices=2, layers=4)
+    objectives: set[int | None] = set()
+    for solver in (SolverName.GUROBI, SolverName.HIGHS):
+        try:
+            report = choose_fastest(problem, solver=solver)
+        except InfeasibleError:
+            objectives.add(None)
+            continue
+        assert report.solver is solver
+        objectives.add(report.objective)
+    assert len(objectives) == 1
+
+
+def test_random_instances_are_feasible_and_not() -> None:
+    # What the enumeration tests rest on: both cases occur often.
+    feasible = 0
+    for seed in range(40):
+        try:
+            choose_fastest(random_problem(seed))
+        except InfeasibleError:
+            continue
+        feasible += 1
+    assert 10 <= feasible <= 38
+
+
+def test_an_unreachable_latency_limit_is_refused() -> None:
+    problem = random_problem(1)
+    best = choose_fastest(problem).objective
+    assert choose_fastest(problem, latency_limit=best).objective == best
+    with pytest.raises(InfeasibleError, match="no engine fits Small board and the"):
+        choose_fastest(problem, latency_limit=best - 1)
+
+
+LIMITS = ("ddr", "ff", "bram_18k", "lut", "dsp")
+
+
+def _without(problem: Problem, names: set[str]) -> Problem:
+    """Return the problem on a board with some limits out of reach."""
+    board = problem.board
+    counts = {
+        kind: count * (1000 if kind in names else 1)
+        for kind, count in board.resources.as_dict().items()
+    }
+    return problem.on_board(
+        replace(
+            board,
+            resources=Resources(**counts),
+            lutram=counts["lut"] if "lut" in names else board.lutram,
+            ddr_peak_kbytes_per_s=board.ddr_peak_kbytes_per_s
+            * (1000 if "ddr" in names else 1),
+        )
+    )
+
+
+def _meets(problem: Problem, budget: int | None) -> bool:
+    try:
+        report = choose_fastest(problem)
+    except InfeasibleError:
+        return False
+    return budget is None or report.objective <= budget
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_clashing_limits_are_irreducible(seed: int) -> None:
+    problem = random_problem(seed, choices=1 + seed % 2, layers=4)
+    try:
+        budget = choose_fastest(problem).objective * (3 + seed % 2) // 4 - 1
+    except InfeasibleError:
+        budget = 1 << 30
+    named = set(clashing_limits(problem, budget=budget))
+    if named == {"space"}:
+        assert not _meets(_without(problem, set(LIMITS)), None)
+        return
+    others = set(LIMITS) - named
+    # They clash by themselves, and no longer when any one is left out.
+    assert not _meets(_without(problem, others), budget if "latency" in named else None)
+    for name in named:
+        left = _without(problem, others | {name})
+        assert _meets(left, None if name == "latency" else budget), name
