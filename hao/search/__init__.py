@@ -1,0 +1,1 @@
+"""Search over candidates: choose, measure, refit, and the Pareto front."""

@@ -1,0 +1,148 @@
+"""The front of accuracy against frame rate: for one network, or for all."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from hao.errors import InfeasibleError
+from hao.hw.board import Board
+from hao.program.codesign import (
+    SolveReport,
+    choose_fastest,
+    choose_most_accurate,
+    fewest_cycles,
+)
+from hao.program.solver import SolverName, Status
+from hao.search.candidates import Accuracy, Candidate
+from hao.search.explore import Outcome
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontPoint:
+    """One design of the front.
+
+    Attributes:
+        network: Name and image size.
+        fps: Frames per second at batch 1.
+        latency_ms: Of one frame [ms].
+        accuracy: Predicted top-1, or `None` if the float one is unknown.
+        cost_points: Top-1 that the bits cost at the stance's end [points].
+        mean_bits: Weight bits, averaged over the weights.
+        status: Whether the design is proven optimal for its limit.
+    """
+
+    network: str
+    fps: float
+    latency_ms: float
+    accuracy: Accuracy | None
+    cost_points: float
+    mean_bits: float
+    status: Status
+
+
+def front_point(candidate: Candidate, report: SolveReport) -> FrontPoint:
+    """Return the point of a solved design."""
+    layers = candidate.network.compute_layers
+    weights = sum(layer.weights for layer in layers)
+    bits = sum(layer.weights * report.design.scheme[layer.name] for layer in layers)
+    return FrontPoint(
+        network=candidate.label,
+        fps=report.cost.fps,
+        latency_ms=report.cost.latency_ms,
+        accuracy=candidate.accuracy(report.design.scheme),
+        cost_points=report.cost_micro / 1_000_000,
+        mean_bits=bits / weights,
+        status=report.status,
+    )
+
+
+def network_front(
+    candidate: Candidate,
+    board: Board,
+    *,
+    points: int,
+    solver: SolverName = SolverName.AUTO,
+    progress: Progress = lambda _: None,
+) -> tuple[FrontPoint, ...]:
+    """Return the front of one network: least accuracy cost for a sweep of budgets.
+
+    Budgets run from the latency at the fewest bits to that at the most, evenly; a
+    design that a slower budget would choose too appears once.
+
+    Args:
+        candidate: The network and its options.
+        board: Where it is to run.
+        points: Budgets, at least 2.
+        solver: Who solves the integer programs.
+        progress: Told of each point.
+
+    Raises:
+        InfeasibleError: No engine fits the board.
+    """
+    problem = candidate.problem(board)
+    slow = choose_fastest(candidate.problem_at_most_bits(board), solver=solver)
+    fast = fewest_cycles(problem)
+    found = [slow]
+    budget = slow.cost.latency_cycles
+    step = max(1, (budget - fast) // max(1, points - 1))
+    for number in range(1, points):
+        budget = min(budget - step, found[-1].cost.latency_cycles - 1)
+        if budget < fast:
+            break
+        progress(f"front {number + 1}/{points}: at most {budget} cycles")
+        try:
+            report = choose_most_accurate(problem, budget=budget, solver=solver)
+        except InfeasibleError:
+            break
+        found.append(report)
+    return tuple(front_point(candidate, report) for report in found)
+
+
+def zoo_front(
+    candidates: Sequence[Candidate],
+    board: Board,
+    outcome: Outcome,
+    *,
+    points: int,
+    solver: SolverName = SolverName.AUTO,
+    progress: Progress = lambda _: None,
+) -> tuple[FrontPoint, ...]:
+    """Return the front over many networks at their most bits, from the answer down.
+
+    Candidates less accurate than the answer are taken in order of accuracy; each must
+    be faster than all before it. One with more products than the last point is passed
+    over without a solve; it would have to make them at a better rate.
+
+    Args:
+        candidates: Most promising first.
+        board: Where they are to run.
+        outcome: The answer of the search; the first point.
+        points: Most points.
+        solver: Who solves the integer programs.
+        progress: Told of each candidate.
+    """
+    answer = outcome.candidate
+    result = [front_point(answer, outcome.report)]
+    fastest = outcome.report.cost.latency_cycles
+    macs = answer.network.macs
+    below = outcome.candidate.top1_micro - outcome.report.cost_micro
+    for candidate in candidates:
+        if len(result) >= points:
+            break
+        if candidate.bound_micro > below or candidate.label == answer.label:
+            continue
+        if candidate.network.macs >= macs:
+            continue
+        progress(f"front: {candidate.label}, {len(result)} points so far")
+        try:
+            report = choose_fastest(
+                candidate.problem_at_most_bits(board),
+                latency_limit=fastest - 1,
+                solver=solver,
+            )
+        except InfeasibleError:
+            continue
+        fastest, macs = report.cost.latency_cycles, candidate.network.macs
+        result.append(front_point(candidate, report))
+    return tuple(result)
