@@ -1,0 +1,332 @@
+"""What a design file may say: its keys, and their translation to the core types.
+
+The file mirrors the core types: pydantic reads each of them by its fields, strictly
+(no unknown key, no text for a number), and they check themselves when they are made.
+What differs from them stands here. A layer carries its `type` beside its fields; a
+segment names the layers in its stages, by which `partition` finds it again. Parameters
+are not kept: a design is shapes, bits and parallelism.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, assert_never
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_jsonable_python
+
+import hao
+from hao.accuracy.drops import Evidence
+from hao.cost.design import Design
+from hao.cost.evaluate import CostReport
+from hao.errors import InputError
+from hao.hw.board import Board
+from hao.hw.engine import Engine
+from hao.hw.resources import Resources
+from hao.ir.layer import (
+    Activation,
+    Add,
+    Affine,
+    Conv,
+    Depthwise,
+    GlobalAveragePool,
+    Input,
+    Layer,
+    Linear,
+    Pool,
+    Quantize,
+)
+from hao.ir.network import Network
+from hao.ir.partition import Segment, partition
+from hao.report.result import Proof, SearchResult
+from hao.search.candidates import Accuracy
+from hao.search.front import FrontPoint
+
+SCHEMA = "hao.design/1"
+"""Name and version of the format; a change of its keys or their meaning raises it."""
+
+MAX_LAYERS = 5000
+"""Most layers of a network that is read (chosen here; the zoo's largest has 250)."""
+
+MAX_MACS = 10**14
+"""Most MACs of a network that is read (chosen here; the zoo's largest has 10^10)."""
+
+
+LAYER_TYPES = (
+    "input",
+    "conv",
+    "depthwise",
+    "linear",
+    "pool",
+    "global_average_pool",
+    "add",
+    "affine",
+    "activation",
+    "quantize",
+)
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False
+    )
+
+
+class _Input(_Table):
+    type: Literal["input"]
+    fields: Input
+
+
+class _Conv(_Table):
+    type: Literal["conv"]
+    fields: Conv
+
+
+class _Depthwise(_Table):
+    type: Literal["depthwise"]
+    fields: Depthwise
+
+
+class _Linear(_Table):
+    type: Literal["linear"]
+    fields: Linear
+
+
+class _Pool(_Table):
+    type: Literal["pool"]
+    fields: Pool
+
+
+class _GlobalAveragePool(_Table):
+    type: Literal["global_average_pool"]
+    fields: GlobalAveragePool
+
+
+class _Add(_Table):
+    type: Literal["add"]
+    fields: Add
+
+
+class _Affine(_Table):
+    type: Literal["affine"]
+    fields: Affine
+
+
+class _Activation(_Table):
+    type: Literal["activation"]
+    fields: Activation
+
+
+class _Quantize(_Table):
+    type: Literal["quantize"]
+    fields: Quantize
+
+
+_Entry = Annotated[
+    _Input
+    | _Conv
+    | _Depthwise
+    | _Linear
+    | _Pool
+    | _GlobalAveragePool
+    | _Add
+    | _Affine
+    | _Activation
+    | _Quantize,
+    Field(discriminator="type"),
+]
+
+
+def layer_type(layer: Layer) -> str:
+    """Return how a design file calls the class of a layer."""
+    match layer:
+        case Input():
+            return "input"
+        case Conv():
+            return "conv"
+        case Depthwise():
+            return "depthwise"
+        case Linear():
+            return "linear"
+        case Pool():
+            return "pool"
+        case GlobalAveragePool():
+            return "global_average_pool"
+        case Add():
+            return "add"
+        case Affine():
+            return "affine"
+        case Activation():
+            return "activation"
+        case Quantize():
+            return "quantize"
+        case _:
+            assert_never(layer)
+
+
+class _NetworkTable(_Table):
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    layers: Annotated[list[_Entry], Field(min_length=1, max_length=MAX_LAYERS)]
+
+
+class _SegmentTable(_Table):
+    start: int
+    end: int
+    dense: str | None
+    depthwise: str | None
+    pointwise: str | None
+
+
+class RecordedCost(_Table):
+    """What the design cost when it was written."""
+
+    latency_cycles: int
+    multipliers: int
+    macs: int
+    resources: Resources
+
+
+_Points = Annotated[float, Field(ge=0, le=100)]
+
+
+class DesignFile(_Table):
+    """A design file, all but its first two lines: schema and version."""
+
+    objective: Annotated[str, Field(min_length=1, max_length=40)]
+    fps_asked: Annotated[float, Field(gt=0)] | None
+    image_size: Annotated[int, Field(ge=1)]
+    float_top1: _Points | None
+    float_source: str
+    accuracy: Accuracy | None
+    evidence: Evidence
+    out_of_range: bool
+    proof: Proof
+    cost: RecordedCost
+    board: Board
+    engine: Engine
+    scheme: dict[str, Annotated[int, Field(ge=2, le=8)]]
+    segments: Annotated[list[_SegmentTable], Field(min_length=1)]
+    front: list[FrontPoint]
+    network: _NetworkTable
+
+
+def to_document(result: SearchResult) -> dict[str, object]:
+    """Return a result as JSON values, in the order in which a file has them."""
+    design = result.design
+    values: dict[str, object] = {
+        "schema": SCHEMA,
+        "hao": hao.__version__,
+        "objective": result.objective,
+        "fps_asked": _real(result.fps_asked),
+        "image_size": result.image_size,
+        "float_top1": _real(result.float_top1),
+        "float_source": result.float_source,
+        "accuracy": result.accuracy,
+        "evidence": result.evidence,
+        "out_of_range": result.out_of_range,
+        "proof": result.proof,
+        "cost": _recorded(result.cost),
+        "board": design.board,
+        "engine": design.engine,
+        "scheme": {
+            layer.name: design.scheme[layer.name]
+            for layer in design.network.compute_layers
+        },
+        "segments": [_segment_table(segment) for segment in design.segments],
+        "front": result.front,
+        "network": {
+            "name": design.network.name,
+            "layers": [_layer_table(layer) for layer in design.network.layers],
+        },
+    }
+    return {key: to_jsonable_python(value) for key, value in values.items()}
+
+
+def to_design(file: DesignFile) -> Design:
+    """Return the design that a file describes.
+
+    Raises:
+        InputError: Its parts do not belong together.
+        UnsupportedError: A layer that the engine cannot run.
+    """
+    network = Network(
+        name=file.network.name,
+        layers=tuple(entry.fields for entry in file.network.layers),
+    )
+    if network.macs > MAX_MACS:
+        raise InputError(
+            f"network {network.name!r}: {network.macs} MACs; must be at most {MAX_MACS}"
+        )
+    if network.input.ofm.width != file.image_size:
+        raise InputError(
+            f"image_size = {file.image_size}; must be {network.input.ofm.width}, the "
+            "width of the network's input"
+        )
+    names = [layer.name for layer in network.compute_layers]
+    for name in file.scheme:
+        if name not in names:
+            raise InputError(
+                f"scheme: {name!r} is no layer of the network with weights"
+            )
+    for name in names:
+        if name not in file.scheme:
+            raise InputError(
+                f"scheme: layer {name!r} is missing; must have 2 to 8 bits"
+            )
+    return Design(
+        network=network,
+        scheme={name: file.scheme[name] for name in names},
+        engine=file.engine,
+        segments=_segments(file, network),
+        board=file.board,
+    )
+
+
+def _segments(file: DesignFile, network: Network) -> tuple[Segment, ...]:
+    legal = {_key(_segment_table(s)): s for s in partition(network).segments}
+    found = []
+    for number, table in enumerate(file.segments):
+        entry = table.model_dump()
+        segment = legal.get(_key(entry))
+        if segment is None:
+            stages = ", ".join(f"{k} {entry[k]!r}" for k in _STAGES if entry[k])
+            raise InputError(
+                f"segments[{number}]: positions {table.start} to {table.end} with "
+                f"{stages or 'no stage'}; must be a segment that the network allows"
+            )
+        found.append(segment)
+    return tuple(found)
+
+
+_STAGES = ("dense", "depthwise", "pointwise")
+
+
+def _key(table: Mapping[str, object]) -> tuple[object, ...]:
+    return tuple(table[key] for key in ("start", "end", *_STAGES))
+
+
+def _segment_table(segment: Segment) -> dict[str, object]:
+    run = segment.invocation
+    table: dict[str, object] = {"start": segment.start, "end": segment.end}
+    for name, layer in zip(
+        _STAGES, (run.dense, run.depthwise, run.pointwise), strict=True
+    ):
+        table[name] = None if layer is None else layer.name
+    return table
+
+
+def _layer_table(layer: Layer) -> dict[str, object]:
+    # Any: pydantic says so of what it makes of a dataclass.
+    fields: dict[str, Any] = to_jsonable_python(layer)
+    return {"type": layer_type(layer), **fields}
+
+
+def _recorded(cost: CostReport) -> dict[str, object]:
+    return {
+        "latency_cycles": cost.latency_cycles,
+        "multipliers": cost.multipliers,
+        "macs": cost.macs,
+        "resources": cost.resources,
+    }
+
+
+def _real(value: float | None) -> float | None:
+    return None if value is None else float(value)

@@ -1,0 +1,128 @@
+"""The answer of a search as one value: what is printed, written and reopened."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hao.accuracy.drops import Evidence
+from hao.cost.design import Design
+from hao.cost.evaluate import CostReport
+from hao.hw.board import Board
+from hao.program.solver import SolverName, Status
+from hao.search.candidates import Accuracy
+from hao.search.explore import Outcome
+from hao.search.front import FrontPoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """How well the answer is proven.
+
+    Attributes:
+        status: Whether optimality was proven.
+        gap: Distance of objective and bound, relative to the objective.
+        solver: Who solved the integer programs.
+        variables: Of the largest one.
+        constraints: Of the same.
+        nodes: Branch-and-bound nodes.
+        priced: Engines priced by the enumeration.
+        candidates: Networks that were considered.
+        solved: Of these, networks for which a program was solved or found infeasible.
+    """
+
+    status: Status
+    gap: float
+    solver: SolverName
+    variables: int
+    constraints: int
+    nodes: int
+    priced: int
+    candidates: int
+    solved: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        design: Network, bits, engine, partition, board.
+        cost: What it costs.
+        image_size: Height and width of the frame [pixels].
+        float_top1: Published or given float top-1 [percent], or `None`.
+        float_source: Where it comes from.
+        accuracy: Predicted top-1 under the scheme, or `None` if the float one is
+            unknown.
+        evidence: What the prediction rests on.
+        out_of_range: The scheme is outside what was measured for its family.
+        proof: How well it is proven.
+        objective: What was optimised.
+        fps_asked: Frame rate that was asked for, if any.
+        front: Points of the front, most accurate first; empty if not asked for.
+        run: Directory that holds the run, or `None`.
+    """
+
+    design: Design
+    cost: CostReport
+    image_size: int
+    float_top1: float | None
+    float_source: str
+    accuracy: Accuracy | None
+    evidence: Evidence
+    out_of_range: bool
+    proof: Proof
+    objective: str
+    fps_asked: float | None
+    front: tuple[FrontPoint, ...] = ()
+    run: Path | None = None
+
+    @property
+    def utilisation(self) -> dict[str, float]:
+        """Return the share of the device that each kind of resource takes, 0 to 1."""
+        have = self.design.board.resources.as_dict()
+        used = self.cost.resources.as_dict()
+        return {
+            name: round(used[name] / have[name], 4)
+            for name in ("dsp", "bram_18k", "lut", "ff")
+            if have[name]
+        }
+
+
+def make_result(
+    outcome: Outcome,
+    *,
+    board: Board,
+    front: tuple[FrontPoint, ...],
+    fps_asked: float | None,
+    objective: str,
+) -> SearchResult:
+    """Return the result that an outcome amounts to."""
+    candidate, report = outcome.candidate, outcome.report
+    assert report.design.board == board
+    scheme = report.design.scheme
+    lowest = min(scheme.values())
+    used = [drop for bits, drop in candidate.drops.items() if bits >= lowest]
+    weakest = max(used, key=lambda drop: list(Evidence).index(drop.evidence))
+    return SearchResult(
+        design=report.design,
+        cost=report.cost,
+        image_size=candidate.image_size,
+        float_top1=candidate.top1,
+        float_source=candidate.source,
+        accuracy=candidate.accuracy(scheme),
+        evidence=weakest.evidence,
+        out_of_range=any(drop.out_of_range for drop in used),
+        proof=Proof(
+            status=report.status,
+            gap=report.gap,
+            solver=report.solver,
+            variables=report.variables,
+            constraints=report.constraints,
+            nodes=report.nodes,
+            priced=report.priced,
+            candidates=len(outcome.verdicts),
+            solved=sum(verdict.looked_at for verdict in outcome.verdicts),
+        ),
+        objective=objective,
+        fps_asked=fps_asked,
+        front=front,
+    )

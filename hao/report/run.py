@@ -1,0 +1,239 @@
+"""Run directories: where a search leaves its result, whole or not at all.
+
+    runs/zu3eg-50fps-all/
+      design.json   the design, reopened by `hao.report.design_file`
+      report.txt    tables
+      front.csv     one line per point of the front, if one was asked for
+      front.png     its picture
+      stages.png    with it, the time of every invocation, and what binds
+
+A directory is written under a hidden name beside its place and then renamed, so that
+an interruption leaves no half of one.
+"""
+
+import csv
+import io
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from hao.errors import InputError
+from hao.report.design_file import FILE_NAME, render_design
+from hao.report.result import SearchResult
+from hao.report.tables import render_front, render_invocations, render_summary
+from hao.search.front import FrontPoint
+
+MAX_NAME = 100
+"""Longest name of a run [characters]; file systems take 255 (chosen here)."""
+
+FRONT_COLUMNS = (
+    "network",
+    "fps",
+    "latency_ms",
+    "top1",
+    "top1_low",
+    "top1_high",
+    "cost_points",
+    "mean_bits",
+    "status",
+)
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+
+
+def check_run_name(name: str) -> None:
+    """Check that a name stays one plain folder below the runs.
+
+    Raises:
+        InputError: It is empty, too long, or has other characters than letters,
+            digits, '.', '_' and '-', begins with '.' or '-', or holds '..'.
+    """
+    if not _NAME.fullmatch(name) or ".." in name or len(name) > MAX_NAME:
+        shown = name if len(name) <= 60 else f"{name[:57]}..."
+        raise InputError(
+            f"run name {shown!r}; must be 1 to {MAX_NAME} letters, digits, '.', '_' "
+            "and '-', not begin with '.' or '-', and not hold '..'"
+        )
+
+
+def default_run_name(
+    runs: Path,
+    *,
+    board: str,
+    fps: float | None = None,
+    min_top1: float | None = None,
+    network: str | None = None,
+) -> str:
+    """Return a name that no run has yet, such as "zu3eg-50fps-all".
+
+    Args:
+        runs: Folder of all runs; need not exist.
+        board: Name, or path of a board file.
+        fps: Frame rate that is asked for.
+        min_top1: Least top-1 that is asked for [percent].
+        network: Name, or path of a model file; `None` for all.
+    """
+    goal = "fastest"
+    if fps is not None:
+        goal = f"{fps:g}fps"
+    elif min_top1 is not None:
+        goal = f"{min_top1:g}top1"
+    parts = (_stem(board), goal, "all" if network is None else _stem(network))
+    base = "-".join(parts)[: MAX_NAME - 8].rstrip(".-")
+    number, name = 1, base
+    while os.path.lexists(runs / name):
+        number += 1
+        name = f"{base}-{number}"
+    check_run_name(name)
+    return name
+
+
+def _stem(text: str) -> str:
+    """Return a name, or that of a file, in the characters that a run name may have."""
+    last = re.split(r"[/\\]", text)[-1]
+    last = re.sub(r"\.(toml|onnx)$", "", last)
+    clean = re.sub(r"[^A-Za-z0-9_.-]+", "_", last)
+    return re.sub(r"\.{2,}", ".", clean).strip(".-")[:40] or "unnamed"
+
+
+def newest_run(runs: Path) -> Path:
+    """Return the run that was written last.
+
+    Args:
+        runs: Folder of all runs.
+
+    Raises:
+        InputError: There is none.
+    """
+    found = []
+    if runs.is_dir():
+        for folder in runs.iterdir():
+            file = folder / FILE_NAME
+            if not folder.name.startswith(".") and file.is_file():
+                found.append((file.stat().st_mtime_ns, folder.name, folder))
+    if not found:
+        raise InputError(f"{runs}: no run in it; `hao search` makes one")
+    return max(found)[2]
+
+
+def write_run(result: SearchResult, run_path: Path, *, force: bool) -> SearchResult:
+    """Write a run directory and return the result that knows where it is.
+
+    Args:
+        result: What was found.
+        run_path: Directory to create; folders above it are created too.
+        force: Replace a run that is there.
+
+    Raises:
+        InputError: Something is there, or is no run and is not replaced, or the
+            directory cannot be written.
+    """
+    check_target(run_path, force=force)
+    # Tables first: what fails here has touched nothing.
+    files = _texts(result)
+    try:
+        run_path.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=".hao-", dir=run_path.parent))
+    except OSError as error:
+        raise _unwritable(run_path, error) from error
+    try:
+        new = work / "new"
+        new.mkdir()
+        for name, text in files.items():
+            (new / name).write_text(text, encoding="utf-8", newline="\n")
+        if result.front:
+            _write_pictures(result, new)
+        _move_into_place(new, run_path, old=work / "old", force=force)
+    except OSError as error:
+        raise _unwritable(run_path, error) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return replace(result, run=run_path)
+
+
+def check_target(run_path: Path, *, force: bool) -> None:
+    """Check that a run may be written here, before the search that leads to it.
+
+    Raises:
+        InputError: Something is there and is not to be replaced, or is no run.
+    """
+    if not os.path.lexists(run_path):
+        return
+    if not force:
+        raise InputError(
+            f"{run_path}: exists; must be a new directory, or --force replaces the run"
+        )
+    if run_path.is_symlink() or not (run_path / FILE_NAME).is_file():
+        raise InputError(
+            f"{run_path}: not a run directory ({FILE_NAME} is not in it); --force "
+            "replaces run directories only"
+        )
+
+
+def _move_into_place(new: Path, run_path: Path, *, old: Path, force: bool) -> None:
+    """Rename `new` to `run_path`; what stood there comes back if that fails."""
+    check_target(run_path, force=force)  # Another process may have been faster.
+    if not run_path.exists():
+        new.rename(run_path)
+        return
+    try:
+        run_path.rename(old)
+        new.rename(run_path)
+    except BaseException:
+        if old.exists() and not run_path.exists():
+            old.rename(run_path)
+        raise
+
+
+def _texts(result: SearchResult) -> dict[str, str]:
+    """Return the content of the text files, by name."""
+    parts = [render_summary(result), render_invocations(result)]
+    texts = {FILE_NAME: render_design(result)}
+    if result.front:
+        parts.append(render_front(result.front))
+        texts["front.csv"] = render_front_csv(result.front)
+    texts["report.txt"] = "\n".join(parts)
+    return texts
+
+
+def _write_pictures(result: SearchResult, folder: Path) -> None:
+    # matplotlib takes half a second to import, which searches need not wait for.
+    from hao.report.plots import write_front_picture, write_stage_picture
+
+    write_stage_picture(result, folder / "stages.png")
+    write_front_picture(result, folder / "front.png")
+
+
+def render_front_csv(points: Sequence[FrontPoint]) -> str:
+    """Return the points as CSV with a header; what is unknown is empty."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(FRONT_COLUMNS)
+    for point in points:
+        accuracy = point.accuracy
+        known = [""] * 3
+        if accuracy is not None:
+            known = [f"{v:.4f}" for v in (accuracy.mean, accuracy.low, accuracy.high)]
+        writer.writerow(
+            [
+                point.network,
+                f"{point.fps:.4f}",
+                f"{point.latency_ms:.6f}",
+                *known,
+                f"{point.cost_points:.6f}",
+                f"{point.mean_bits:.4f}",
+                point.status.value,
+            ]
+        )
+    return stream.getvalue()
+
+
+def _unwritable(run_path: Path, error: OSError) -> InputError:
+    return InputError(
+        f"{run_path}: cannot be written ({error.strerror}); must be a directory that "
+        "can be created"
+    )

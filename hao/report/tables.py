@@ -1,0 +1,346 @@
+"""Tables that a person reads, and the same figures as JSON values.
+
+Plain text, at most `WIDTH` columns, the same on a terminal and in a file. Frame rates
+and latencies are predictions of the cost model at batch 1, accuracies of the drop
+table, and say so.
+"""
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from hao.accuracy.drops import Evidence
+from hao.cost.evaluate import CostReport, InvocationCost
+from hao.hw.board import Board
+from hao.hw.engine import Engine
+from hao.program.solver import Status
+from hao.report.result import SearchResult
+from hao.report.text import clipped, plain
+from hao.report.words import bits_in_words, count_in_words, engine_in_words
+from hao.search.front import FrontPoint
+
+WIDTH = 100
+KINDS = {"dsp": "DSP", "bram_18k": "BRAM18", "uram": "URAM", "lut": "LUT", "ff": "FF"}
+EVIDENCE = {
+    Evidence.MEASURED: "measured: this network was quantized to these bits",
+    Evidence.FAMILY: "measured for its family only",
+    Evidence.NONE: "never measured for its family: the pessimistic end counts",
+}
+PATHS = ("dense", "depthwise", "pointwise", "ifm", "ofm", "residual")
+"""Paths of an invocation, in the order of the columns."""
+
+
+def render_summary(result: SearchResult) -> str:
+    """Return what was found, what it costs, what binds and how it is proven."""
+    design, cost = result.design, result.cost
+    board = design.board
+    lines = [
+        f"{label(result)} on {plain(board.title)} at {board.clock_mhz:g} MHz",
+        "",
+        *_accuracy_lines(result),
+        _field(
+            "speed",
+            f"{cost.fps:.1f} frames/s, {cost.latency_ms:.2f} ms (predicted, batch 1)"
+            + ("" if result.fps_asked is None else f"; asked {result.fps_asked:g}"),
+        ),
+        _field("bits", bits_in_words(design)),
+        "",
+        *_resource_lines(board, cost),
+        "",
+        *_engine_lines(design.engine),
+        "",
+        *_roofline_lines(board, cost),
+        "",
+        *_proof_lines(result),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def label(result: SearchResult) -> str:
+    """Return the network with its image size."""
+    return f"{plain(result.design.network.name)}@{result.image_size}"
+
+
+def render_invocations(result: SearchResult) -> str:
+    """Return a table of the invocations: work, cycles of every path, what binds.
+
+    `period` runs from the start of one invocation to the start of the next, `load` is
+    the time to load its own weights, `use` the share of all multipliers' cycles in it
+    that hold a useful product.
+    """
+    cost = result.cost
+    longest = max(item.period_cycles for item in cost.invocations)
+    unit = 1 if longest < 1_000_000 else 1000
+    head = [
+        *("invocation", "MMAC", "tiles", "period", "dense", "depthw", "pointw"),
+        *("ifm", "ofm", "resid", "load", "use %", "binds"),
+    ]
+    rows = [_invocation_row(item, cost.multipliers, unit) for item in cost.invocations]
+    counted = "cycles" if unit == 1 else "thousand cycles"
+    table = _table(head, rows, left={0, len(head) - 1})
+    first = _cycles(cost.first_load_cycles, unit)
+    total = _cycles(cost.latency_cycles, unit)
+    return (
+        f"{table}\nTimes in {counted}; a frame takes {total}, of which {first} before "
+        "the first invocation.\n"
+    )
+
+
+def _invocation_row(
+    item: InvocationCost, multipliers: int, unit: int
+) -> tuple[str, ...]:
+    share = item.macs / max(1, item.period_cycles * multipliers)
+    paths = [item.path_cycles.get(name) for name in PATHS]
+    return (
+        clipped(plain(item.name), 40),
+        f"{item.macs / 1e6:.1f}",
+        str(item.tiles),
+        _cycles(item.period_cycles, unit),
+        *("-" if cycles is None else _cycles(cycles, unit) for cycles in paths),
+        _cycles(item.load_cycles, unit),
+        f"{100 * share:.0f}",
+        item.binding,
+    )
+
+
+def render_front(points: Sequence[FrontPoint]) -> str:
+    """Return the points of a front as a table, in their order."""
+    head = [
+        *("network", "top-1 %", "90 % interval", "frames/s", "ms", "bits", "cost"),
+        "proof",
+    ]
+    rows = [
+        (
+            clipped(plain(point.network), 36),
+            "unknown" if point.accuracy is None else f"{point.accuracy.mean:.2f}",
+            "-"
+            if point.accuracy is None
+            else f"{point.accuracy.low:.2f} to {point.accuracy.high:.2f}",
+            f"{point.fps:.1f}",
+            f"{point.latency_ms:.2f}",
+            f"{point.mean_bits:.2f}",
+            f"{point.cost_points:.2f}",
+            point.status.value,
+        )
+        for point in points
+    ]
+    note = (
+        "Predicted, batch 1; cost: points of top-1 that the bits are reckoned to cost."
+    )
+    return f"{_table(head, rows, left={0, len(head) - 1})}\n{note}\n"
+
+
+def render_boards(boards: Iterable[Board]) -> str:
+    """Return a table of boards: device, clock and what designs may use of it."""
+    head = ("board", "device", "MHz", "DSP", "BRAM18", "URAM", "LUT", "FF", "GB/s")
+    rows = []
+    for board in boards:
+        usable = board.usable
+        rows.append(
+            (
+                clipped(plain(board.name), 24),
+                clipped(plain(board.device), 16),
+                f"{board.clock_mhz:.0f}",
+                str(usable.dsp),
+                str(usable.bram_18k),
+                str(usable.uram),
+                str(usable.lut),
+                str(usable.ff),
+                f"{board.ddr_kbytes_per_s / 1e6:.1f}",
+            )
+        )
+    return (
+        f"{_table(head, rows, left={0, 1})}\nResources that designs may use, at the "
+        "board's caps; DDR bandwidth that they reach.\n"
+    )
+
+
+def result_json(result: SearchResult, *, seconds: float) -> dict[str, object]:
+    """Return the figures of a result as plain JSON values.
+
+    Args:
+        result: What was found.
+        seconds: Wall-clock time that it took [s].
+    """
+    design, cost, proof = result.design, result.cost, result.proof
+    accuracy = result.accuracy
+    layers = design.network.compute_layers
+    bits = Counter(design.scheme[layer.name] for layer in layers)
+    return {
+        "network": design.network.name,
+        "image_size": result.image_size,
+        "board": design.board.name,
+        "clock_mhz": design.board.clock_mhz,
+        "objective": result.objective,
+        "fps_asked": result.fps_asked,
+        "top1": None if accuracy is None else round(accuracy.mean, 4),
+        "top1_low": None if accuracy is None else round(accuracy.low, 4),
+        "top1_high": None if accuracy is None else round(accuracy.high, 4),
+        "float_top1": result.float_top1,
+        "float_source": result.float_source,
+        "evidence": result.evidence.value,
+        "out_of_range": result.out_of_range,
+        "fps": round(cost.fps, 4),
+        "latency_ms": round(cost.latency_ms, 6),
+        "latency_cycles": cost.latency_cycles,
+        "resources": {
+            kind: count
+            for kind, count in cost.resources.as_dict().items()
+            if kind in ("dsp", "bram_18k", "lut", "ff")
+        },
+        "utilisation": result.utilisation,
+        "fits": cost.resources <= design.board.usable,
+        "bits": {str(width): bits[width] for width in sorted(bits)},
+        "act_bits": design.engine.act_bits,
+        "engine": engine_in_words(design.engine),
+        "bottleneck": cost.bottleneck,
+        "efficiency": round(cost.efficiency, 4),
+        "macs": cost.macs,
+        "multipliers": cost.multipliers,
+        "status": proof.status.name.lower(),
+        "gap": proof.gap,
+        "solver": proof.solver.value,
+        "variables": proof.variables,
+        "constraints": proof.constraints,
+        "engines_priced": proof.priced,
+        "candidates": proof.candidates,
+        "front_points": len(result.front),
+        "seconds": round(seconds, 3),
+        "run": None if result.run is None else str(result.run),
+    }
+
+
+def _accuracy_lines(result: SearchResult) -> list[str]:
+    if result.accuracy is None or result.float_top1 is None:
+        return [_field("top-1", "unknown: no float accuracy of this network is known")]
+    accuracy = result.accuracy
+    beyond = "; outside the measured bits" if result.out_of_range else ""
+    source = f" ({plain(result.float_source)})" if result.float_source else ""
+    return [
+        _field(
+            "top-1",
+            f"{accuracy.mean:.2f} % (predicted; 90 % interval {accuracy.low:.2f} to "
+            f"{accuracy.high:.2f})",
+        ),
+        _field("rests on", f"{EVIDENCE[result.evidence]}{beyond}"),
+        _field("float top-1", f"{result.float_top1:.2f} %{source}"),
+    ]
+
+
+def _resource_lines(board: Board, cost: CostReport) -> list[str]:
+    used, usable = cost.resources.as_dict(), board.usable.as_dict()
+    device = board.resources.as_dict()
+    rows = [
+        (
+            name,
+            str(used[kind]),
+            str(usable[kind]),
+            str(device[kind]),
+            f"{100 * used[kind] / device[kind]:.1f} %",
+        )
+        for kind, name in KINDS.items()
+        if device[kind]
+    ]
+    head = ("resource", "used", "usable", "device", "of device")
+    lines = _table(head, rows, left={0}).splitlines()
+    over = cost.resources.shortfall(board.usable)
+    if over:
+        words = ", ".join(f"{count} {KINDS[kind]}" for kind, count in over.items())
+        lines.append(f"DOES NOT FIT: {words} more than usable")
+    return lines
+
+
+def _engine_lines(engine: Engine) -> list[str]:
+    lines = [
+        _field(name, "absent" if words is None else words)
+        for name, words in engine_in_words(engine).items()
+    ]
+    extras = [
+        "weights of the next invocation load meanwhile"
+        if engine.double_buffered
+        else "weights load between invocations",
+        *(["adds residuals"] if engine.residual else []),
+    ]
+    return [*lines, _field("engine", "; ".join(extras))]
+
+
+def _roofline_lines(board: Board, cost: CostReport) -> list[str]:
+    ideal = cost.macs / max(1, cost.multipliers) / board.clock_khz
+    transfer = cost.ddr_bytes / board.ddr_kbytes_per_s
+    shares = ", ".join(
+        f"{name} {100 * cycles / cost.latency_cycles:.0f} %"
+        for name, cycles in cost.binding_cycles.items()
+    )
+    return [
+        _field(
+            "efficiency",
+            f"{100 * cost.efficiency:.1f} %: {cost.macs / cost.latency_cycles:.1f} of "
+            f"{cost.multipliers} products a cycle; {cost.macs / 1e6:.1f} million MACs",
+        ),
+        _field(
+            "roofline",
+            f"{ideal:.2f} ms at 100 % of the multipliers; {transfer:.2f} ms for "
+            f"{cost.ddr_bytes / 1e6:.2f} MB over DDR",
+        ),
+        _field("binds", f"{shares} (of the frame)"),
+    ]
+
+
+def _proof_lines(result: SearchResult) -> list[str]:
+    proof = result.proof
+    if proof.status is Status.OPTIMAL:
+        claim = "optimal"
+    else:
+        claim = f"stopped at the {proof.status.value}, gap {100 * proof.gap:.2f} %"
+    return [
+        _field(
+            "proof",
+            f"{claim} ({proof.solver.value}: {proof.variables} variables, "
+            f"{proof.constraints} constraints, {proof.nodes} nodes)",
+        ),
+        _field(
+            "considered",
+            f"{count_in_words(proof.priced, 'engine')} priced; "
+            f"{count_in_words(proof.candidates, 'network')}, {proof.solved} solved"
+            + (", the others bounded" if proof.solved < proof.candidates else ""),
+        ),
+    ]
+
+
+def _field(name: str, value: str) -> str:
+    return textwrap.fill(
+        value,
+        WIDTH,
+        initial_indent=f"{name:<12} ",
+        subsequent_indent=" " * 13,
+        break_on_hyphens=False,
+    )
+
+
+def _cycles(cycles: int, unit: int) -> str:
+    return str(cycles) if unit == 1 else f"{cycles / unit:.1f}"
+
+
+def _table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], *, left: set[int]
+) -> str:
+    """Return rows under their heads, columns two blanks apart or, if wide, one.
+
+    The first column gives way where the others need its room.
+    """
+    widths = [
+        max(len(row[column]) for row in (head, *rows)) for column in range(len(head))
+    ]
+    gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= WIDTH else " "
+    room = WIDTH - sum(widths[1:]) - len(gap) * (len(widths) - 1)
+    widths[0] = min(widths[0], max(len(head[0]), room))
+    rows = [[clipped(row[0], widths[0]), *row[1:]] for row in rows]
+    lines = [
+        gap.join(
+            cell.ljust(width) if column in left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in (head, *rows)
+    ]
+    lines.insert(1, "-" * max(len(line) for line in lines))
+    return "\n".join(lines)

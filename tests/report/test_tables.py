@@ -1,0 +1,201 @@
+"""Tables: the figures of the result, within the width, safe to print; and as JSON."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hao.accuracy.drops import Evidence
+from hao.cost.evaluate import evaluate
+from hao.hw.board_file import board_names, load_board
+from hao.hw.resources import Resources
+from hao.program.solver import Status
+from hao.report.result import SearchResult
+from hao.report.tables import (
+    WIDTH,
+    render_boards,
+    render_front,
+    render_invocations,
+    render_summary,
+    result_json,
+)
+from hao.report.text import clipped, plain
+from hao.report.words import bits_in_words, engine_in_words
+from tests.report.samples import point, small_result
+
+RESULT = small_result()
+
+
+def renamed(result: SearchResult, extra: str) -> SearchResult:
+    """Return the result with `extra` in the name of every invocation and network."""
+    costs = tuple(
+        replace(item, name=item.name + extra, period_cycles=10**9)
+        for item in result.cost.invocations
+    )
+    network = replace(result.design.network, name=f"net{extra}")
+    return replace(
+        result,
+        design=replace(result.design, network=network),
+        cost=replace(result.cost, invocations=costs),
+        front=tuple(replace(p, network=p.network + extra) for p in result.front),
+        float_source=f"source {extra}",
+    )
+
+
+def all_tables(result: SearchResult) -> str:
+    return (
+        render_summary(result)
+        + render_invocations(result)
+        + render_front(result.front)
+        + render_boards(load_board(name) for name in board_names())
+    )
+
+
+def test_no_line_is_wider_than_the_page() -> None:
+    for result in (RESULT, renamed(RESULT, ".very_long" * 20)):
+        for line in all_tables(result).splitlines():
+            if not line.startswith("net"):
+                assert len(line) <= WIDTH, line
+
+
+def test_control_characters_of_names_never_reach_the_terminal() -> None:
+    text = all_tables(renamed(RESULT, "\x1b[2J\r\x07"))
+    assert "\x1b" not in text
+    assert "\r" not in text
+    assert "\x07" not in text
+
+
+def test_the_summary_says_what_the_result_holds() -> None:
+    text = render_summary(RESULT)
+    cost = RESULT.cost
+    for part in (
+        "small@16 on Ultra96-V2",
+        "70.25 % (predicted; 90 % interval 68.50 to 70.75)",
+        "measured for its family only; outside the measured bits",
+        "71.50 % (somebody: a table)",
+        f"{cost.fps:.1f} frames/s",
+        "asked 50",
+        # 8: stem, head. 6: middle. 4: expand, reduce, last.
+        "2 layers at 8, 1 layer at 6, 3 layers at 4 bits",
+        # 8 lanes x 3 x 2 px; two pairs of the lanes on DSPs.
+        "48 mult (24 DSP, 24 LUT)",
+        # 8 lanes x 9 taps x 2 px; 3 of the 8 lanes on DSPs.
+        "144 mult (54 DSP, 90 LUT)",
+        "stopped at the work limit, gap 1.25 %",
+        "highs: 310 variables, 150 constraints, 17 nodes",
+        "1234 engines priced; 9 networks, 3 solved",
+    ):
+        assert part in " ".join(text.split()), part
+    assert "DOES NOT FIT" not in text
+
+
+def test_an_optimal_design_without_known_accuracy_says_so() -> None:
+    proof = replace(RESULT.proof, status=Status.OPTIMAL, gap=0.0)
+    text = render_summary(replace(RESULT, proof=proof, accuracy=None, float_top1=None))
+    assert "top-1        unknown" in text
+    assert "optimal (highs" in text
+
+
+@pytest.mark.parametrize(
+    ("evidence", "words"),
+    [
+        (Evidence.MEASURED, "measured: this network"),
+        (Evidence.FAMILY, "its family only"),
+        (Evidence.NONE, "never measured for its family: the pessimistic end"),
+    ],
+)
+def test_evidence_is_put_in_words(evidence: Evidence, words: str) -> None:
+    assert words in render_summary(replace(RESULT, evidence=evidence))
+
+
+def test_what_exceeds_the_board_is_named() -> None:
+    usable = RESULT.design.board.usable
+    over = replace(RESULT.cost, parts={}, resources=usable + Resources(dsp=7))
+    assert "DOES NOT FIT: 7 DSP more than usable" in render_summary(
+        replace(RESULT, cost=over)
+    )
+
+
+def test_stages_that_the_engine_lacks_are_absent() -> None:
+    engine = replace(RESULT.design.engine, depthwise=None)
+    assert engine_in_words(engine)["depthwise"] is None
+    pooling = RESULT.design.engine.depthwise
+    assert pooling is not None
+    engine = replace(engine, depthwise=replace(pooling, convolves=False))
+    assert "pools only" in str(engine_in_words(engine)["depthwise"])
+
+
+def test_mean_bits_weigh_every_layer_by_its_weights() -> None:
+    # stem 8*27, expand 16*8, middle 16*9, reduce 8*16, last 12*8, head 10*12 weights.
+    mean = (8 * (216 + 120) + 6 * 144 + 4 * (128 + 128 + 96)) / 832
+    assert f"{mean:.2f} on average" in bits_in_words(RESULT.design)
+
+
+def test_the_table_of_invocations_has_a_line_for_each() -> None:
+    lines = render_invocations(RESULT).splitlines()
+    body = lines[2 : 2 + len(RESULT.cost.invocations)]
+    for line, item in zip(body, RESULT.cost.invocations, strict=True):
+        cells = line.split()
+        assert cells[0] == item.name
+        assert int(cells[3]) == item.period_cycles
+        assert cells[-1] == item.binding
+        share = item.macs / (item.period_cycles * RESULT.cost.multipliers)
+        assert int(cells[-2]) == round(100 * share)
+
+
+def test_a_front_without_accuracy_says_unknown() -> None:
+    assert "unknown" in render_front([point(40, None)])
+
+
+def test_every_board_has_a_line() -> None:
+    text = render_boards(load_board(name) for name in board_names())
+    assert [line.split()[0] for line in text.splitlines()[2:-1]] == list(board_names())
+
+
+def test_json_holds_plain_values_that_equal_the_cost() -> None:
+    result = replace(RESULT, run=Path("runs/a"))
+    values = result_json(result, seconds=1.23456)
+    assert json.loads(json.dumps(values, allow_nan=False)) == values
+    cost = evaluate(result.design)
+    kinds = cost.resources.as_dict()
+    assert values["resources"] == {
+        k: kinds[k] for k in ("dsp", "bram_18k", "lut", "ff")
+    }
+    assert values["utilisation"] == result.utilisation
+    assert values["bits"] == {"4": 3, "6": 1, "8": 2}
+    assert values["fps"] == round(cost.fps, 4)
+    expected = {
+        "network": "small",
+        "image_size": 16,
+        "top1": 70.25,
+        "top1_low": 68.5,
+        "top1_high": 70.75,
+        "float_top1": 71.5,
+        "evidence": "family",
+        "out_of_range": True,
+        "board": "zu3eg",
+        "clock_mhz": 214.285,
+        "status": "limit",
+        "gap": 0.0125,
+        "solver": "highs",
+        "objective": "accuracy",
+        "bottleneck": "dense",
+        "fits": True,
+        "seconds": 1.235,
+        "run": "runs/a",
+    }
+    assert {key: values[key] for key in expected} == expected
+
+
+def test_json_holds_null_for_what_is_unknown() -> None:
+    result = replace(RESULT, accuracy=None, float_top1=None, fps_asked=None)
+    values = result_json(result, seconds=0)
+    keys = ("top1", "top1_low", "top1_high", "float_top1", "fps_asked", "run")
+    assert [values[key] for key in keys] == [None] * 6
+
+
+def test_clipped_keeps_both_ends() -> None:
+    assert clipped("abcdefghij", 10) == "abcdefghij"
+    assert clipped("abcdefghijk", 8) == "abc..ijk"
+    assert plain("a\tb") == "a?b"
