@@ -1,0 +1,297 @@
+"""The flow: from a request to a chosen, proven, recorded design. Read this first.
+
+    request -> board, candidates -> search -> report -> run directory
+
+Every step is one call whose result is a named value handed to the next. What the
+command line does, a notebook can do by calling these functions.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from hao.accuracy.drops import load_drop_table
+from hao.accuracy.published import published_networks
+from hao.errors import InfeasibleError, InputError
+from hao.frontends.imported import ImportedNetwork
+from hao.frontends.model_file import load_model
+from hao.hw.board import Board
+from hao.hw.board_file import load_board
+from hao.ir.network import Network
+from hao.program.codesign import clashing_limits, fewest_cycles
+from hao.program.solver import SolverName
+from hao.report.design_file import load_design
+from hao.report.result import SearchResult, make_result
+from hao.report.run import write_run
+from hao.search.candidates import (
+    BitRules,
+    Candidate,
+    make_candidate,
+    published_candidates,
+)
+from hao.search.explore import Outcome, budget_cycles, search_accuracy, search_fps
+from hao.search.front import FrontPoint, network_front, zoo_front
+from hao.zoo import build_network, network_names
+
+Progress = Callable[[str], None]
+
+
+class Objective(Enum):
+    """What a search optimises."""
+
+    ACCURACY = "accuracy"
+    """Most accurate at a frame rate."""
+    FPS = "fps"
+    """Fastest at an accuracy."""
+    LATENCY = "latency"
+    """Fastest, whatever the accuracy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchRequest:
+    """What a user asks for.
+
+    Attributes:
+        board: Name of a board or path of a board file.
+        fps: Frame rate to reach; for `Objective.ACCURACY`.
+        network: One network of the zoo; `None` for all with published accuracy.
+        image_size: Of that network; `None` for its usual one.
+        model: An ONNX or QONNX file instead of the zoo.
+        top1: Float top-1 of `model` [percent], if known.
+        min_top1: Least top-1 [percent]; for `Objective.FPS`.
+        clock_mhz: Clock instead of the board's.
+        rules: Bits on offer.
+        objective: What to optimise.
+        front_points: Points of the front to compute besides; 0 for none.
+        solver: Who solves the integer programs.
+    """
+
+    board: str
+    fps: float | None = None
+    network: str | None = None
+    image_size: int | None = None
+    model: Path | None = None
+    top1: float | None = None
+    min_top1: float | None = None
+    clock_mhz: float | None = None
+    rules: BitRules = field(default_factory=BitRules)
+    objective: Objective = Objective.ACCURACY
+    front_points: int = 0
+    solver: SolverName = SolverName.AUTO
+
+
+def search(
+    request: SearchRequest,
+    *,
+    run_path: Path | None = None,
+    force: bool = False,
+    progress: Progress = lambda _: None,
+) -> SearchResult:
+    """Return the best design for a request, and leave it in a run directory.
+
+    Args:
+        request: What to search for.
+        run_path: Directory to create; `None` writes nothing.
+        force: Replace an existing run directory.
+        progress: Told of each step, one line at a time.
+
+    Raises:
+        InputError: The request, a file or a name is wrong.
+        UnsupportedError: The model has a layer that the engine cannot run.
+        InfeasibleError: No design meets the limits.
+    """
+    check_request(request)
+    board = board_of(request)
+    candidates = candidates_of(request, progress)
+    outcome = _search(request, board, candidates, progress)
+    front = _front(request, board, candidates, outcome, progress)
+    result = make_result(
+        outcome,
+        board=board,
+        front=front,
+        fps_asked=request.fps,
+        objective=request.objective.value,
+    )
+    if run_path is not None:
+        result = write_run(result, run_path, force=force)
+    return result
+
+
+def check_request(request: SearchRequest) -> None:
+    """Check what concerns several arguments at once.
+
+    Raises:
+        InputError: An argument is missing, out of range, or clashes with another.
+    """
+    if request.objective is Objective.ACCURACY and request.fps is None:
+        raise InputError("--fps is missing; the objective 'accuracy' needs it")
+    if request.fps is not None and not 0 < request.fps < 1e6:
+        raise InputError(f"--fps {request.fps:g}; must be above 0 and below 1000000")
+    if request.objective is Objective.FPS and request.min_top1 is None:
+        raise InputError("--min-top1 is missing; the objective 'fps' needs it")
+    for name, value in (("--top1", request.top1), ("--min-top1", request.min_top1)):
+        if value is not None and not 0 < value <= 100:
+            raise InputError(f"{name} {value:g}; must be above 0, at most 100 percent")
+    if request.network is not None and request.model is not None:
+        raise InputError("--network and --model exclude each other")
+    if request.image_size is not None and request.network is None:
+        raise InputError("--image-size needs --network")
+    if request.top1 is not None and request.model is None:
+        raise InputError("--top1 is the float accuracy of a --model; none was given")
+    if request.clock_mhz is not None and not 10 <= request.clock_mhz <= 1000:
+        raise InputError(
+            f"--clock {request.clock_mhz:g} MHz; must be from 10 to 1000 MHz"
+        )
+
+
+def board_of(request: SearchRequest) -> Board:
+    """Return the board of a request, at the clock asked for.
+
+    Raises:
+        InputError: The board is unknown or its file wrong.
+    """
+    board = load_board(request.board)
+    if request.clock_mhz is None:
+        return board
+    return board.at_clock(round(request.clock_mhz * 1000))
+
+
+def candidates_of(request: SearchRequest, progress: Progress) -> list[Candidate]:
+    """Return the networks to choose from, most promising first.
+
+    Raises:
+        InputError: A name or file is wrong, or bits are outside the predictor's table.
+        UnsupportedError: The model has something that is not handled.
+    """
+    table = load_drop_table()
+    rules = request.rules
+    published = published_networks()
+    if request.model is not None:
+        imported: ImportedNetwork = load_model(request.model)
+        for note in imported.notes:
+            progress(f"note: {note}")
+        return [
+            make_candidate(
+                imported.network,
+                top1=request.top1,
+                source="given with --top1",
+                table=table,
+                rules=rules,
+            )
+        ]
+    if request.network is not None:
+        network: Network = build_network(request.network, request.image_size)
+        known = published.get((network.name, network.input.ofm.width))
+        return [
+            make_candidate(
+                network,
+                top1=None if known is None else known.top1,
+                source="" if known is None else known.best.source,
+                table=table,
+                rules=rules,
+            )
+        ]
+    return published_candidates(tuple(published.values()), table, rules)
+
+
+def _search(
+    request: SearchRequest,
+    board: Board,
+    candidates: list[Candidate],
+    progress: Progress,
+) -> Outcome:
+    """Return the answer, or explain why there is none."""
+    if request.objective is not Objective.ACCURACY:
+        top1 = request.min_top1 if request.objective is Objective.FPS else None
+        return search_fps(
+            candidates, board, top1=top1, solver=request.solver, progress=progress
+        )
+    assert request.fps is not None
+    try:
+        return search_accuracy(
+            candidates, board, fps=request.fps, solver=request.solver, progress=progress
+        )
+    except InfeasibleError as error:
+        smallest = min(candidates, key=lambda c: c.network.macs)
+        raise _explained(smallest, board, request.fps) from error
+
+
+def _explained(candidate: Candidate, board: Board, fps: float) -> InfeasibleError:
+    """Return an error that names the clashing limits and the nearest frame rate."""
+    problem = candidate.problem(board)
+    clash = clashing_limits(problem, budget=budget_cycles(board, fps))
+    try:
+        reached = 1000 * board.clock_khz / fewest_cycles(problem)
+        nearest = f"the most it reaches is {int(reached)} fps at the fewest bits"
+    except InfeasibleError:
+        nearest = "no engine fits at any frame rate"
+    limits = ", ".join(clash)
+    return InfeasibleError(
+        f"{candidate.label} does not reach {fps:g} fps on {board.name}: the limits on "
+        f"{limits} clash; {nearest}",
+        conflicts=clash,
+    )
+
+
+def _front(
+    request: SearchRequest,
+    board: Board,
+    candidates: list[Candidate],
+    outcome: Outcome,
+    progress: Progress,
+) -> tuple[FrontPoint, ...]:
+    """Return the front that was asked for, with the answer on it."""
+    if request.front_points == 0:
+        return ()
+    if len(candidates) == 1:
+        return network_front(
+            candidates[0], board, points=request.front_points, progress=progress
+        )
+    return zoo_front(
+        candidates, board, outcome, points=request.front_points, progress=progress
+    )
+
+
+def reopen(path: Path) -> SearchResult:
+    """Return the result of an earlier run, checked against the cost model.
+
+    Args:
+        path: A run directory or its design file.
+
+    Raises:
+        InputError: The file is missing, malformed, of another schema, or does not
+            record what its design costs.
+    """
+    return load_design(path)
+
+
+def estimate(path: Path) -> SearchResult:
+    """Return a recorded or edited design with what it costs, priced anew.
+
+    Args:
+        path: A run directory or a design file.
+
+    Raises:
+        InputError: The file is missing, malformed or of another schema, or the design
+            is not consistent.
+    """
+    return load_design(path, check=False)
+
+
+def network_table() -> str:
+    """Return the networks of the zoo with products, parameters and published top-1."""
+    published = published_networks()
+    lines = [f"{'network':28} {'size':>5} {'MMACs':>8} {'M params':>9}  best top-1"]
+    for name in network_names():
+        network = build_network(name)
+        best = [
+            f"{entry.top1:.1f}@{size}"
+            for (known, size), entry in sorted(published.items())
+            if known == name
+        ]
+        lines.append(
+            f"{name:28} {network.input.ofm.width:5} {network.macs / 1e6:8.1f} "
+            f"{network.parameters / 1e6:9.2f}  {' '.join(best) or '-'}"
+        )
+    return "\n".join(lines)
