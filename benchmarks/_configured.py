@@ -1,0 +1,244 @@
+"""Engines of hao with the parallelism of a published accelerator.
+
+A `Configured` accelerator fixes parallelism, clock and memory from its publication.
+Buffers follow from the networks: the row buffers hold what the layers need, and the
+weight buffer is the deepest on offer with which every network of the comparison stays
+within the published block RAM. Nothing is fitted to a measured time.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hao.cost.area import engine_resources
+from hao.cost.catalogue import BUFFER_WORDS, Needs, build_stages
+from hao.cost.design import Design
+from hao.cost.evaluate import engine_columns
+from hao.cost.prices import (
+    Columns,
+    DenseColumns,
+    DepthwiseColumns,
+    Setting,
+    load_cycles,
+    load_ddr_cycles,
+    price_segment,
+)
+from hao.errors import InfeasibleError
+from hao.hw.board import Board
+from hao.hw.engine import Engine
+from hao.ir.layer import ActivationKind, Input, Layer
+from hao.ir.network import Network
+from hao.ir.partition import Partition, Role, Segment, partition
+from hao.ir.tensor import Shape
+from hao.program.branch import NEVER, Branch, best_segments, latencies
+from hao.zoo.blocks import GlobalPoolBlock, LinearBlock, block_layers
+from hao.zoo.style import PaddingRule, Style
+
+WEIGHT_BITS = 8
+ACT_BITS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configured:
+    """A published accelerator as an engine with a dense and a depthwise stage.
+
+    Attributes:
+        board: Clock, ports and DDR.
+        simd, pe, px: Parallelism of the dense stage.
+        depthwise_pe: Channels at once of the depthwise stage, which takes one tap.
+        bram_18k: Block RAM that the publication prints.
+    """
+
+    board: Board
+    simd: int
+    pe: int
+    px: int
+    depthwise_pe: int
+    bram_18k: int
+
+    @property
+    def rate(self) -> int:
+        """Return the dense stage's products per cycle."""
+        return self.simd * self.pe * self.px
+
+
+def cut(network: Network, *, fused: bool, pointwise: bool) -> Partition:
+    """Return the segments that an engine may run.
+
+    Args:
+        network: What runs.
+        fused: Several layers may share one run; otherwise each layer has its own.
+        pointwise: The engine has a pointwise stage.
+    """
+    whole = partition(network)
+    kept = tuple(
+        segment
+        for segment in whole.segments
+        if (fused or segment.start == segment.end)
+        and (pointwise or segment.invocation.pointwise is None)
+    )
+    return replace(whole, segments=kept)
+
+
+def sized_engine(
+    accelerator: Configured,
+    network: Network,
+    weight_words: int,
+    *,
+    dsp_pairs: int = 0,
+    dsp_lanes: int = 0,
+    weight_bits: int = WEIGHT_BITS,
+) -> Engine:
+    """Return the engine with row buffers for `network`; DSP steps concern area only."""
+    segments = cut(network, fused=True, pointwise=False)
+    needs = {role: Needs.of(segments, role) for role in Role}
+    bits = np.array([weight_bits])
+    columns: dict[Role, Columns] = {
+        Role.DENSE: DenseColumns(
+            simd=np.array([accelerator.simd]),
+            pe=np.array([accelerator.pe]),
+            weight_words=np.array([weight_words]),
+            weight_bits=bits,
+        )
+    }
+    if needs[Role.DEPTHWISE].layers:
+        columns[Role.DEPTHWISE] = DepthwiseColumns(
+            pe=np.array([accelerator.depthwise_pe]),
+            taps=np.array([1]),
+            weight_bits=bits,
+        )
+    convolves = needs[Role.DEPTHWISE].convolves
+    dense, depthwise, _ = build_stages(
+        columns,
+        {Role.DENSE: dsp_pairs, Role.DEPTHWISE: dsp_lanes if convolves else 0},
+        needs,
+        _setting(accelerator.board, accelerator.px, double=True),
+    )
+    return Engine(
+        dense=dense,
+        depthwise=depthwise,
+        pointwise=None,
+        px=accelerator.px,
+        act_bits=ACT_BITS,
+        double_buffered=True,
+        residual=any(s.invocation.residual for s in segments.segments),
+    )
+
+
+def deepest_buffer(accelerator: Configured, networks: Sequence[Network]) -> int | None:
+    """Return the depth of the weight buffer [words], `None` if no network would fit."""
+    for words in reversed(BUFFER_WORDS):
+        taken = (
+            sum(
+                part.bram_18k
+                for part in engine_resources(
+                    sized_engine(accelerator, network, words), accelerator.board
+                ).values()
+            )
+            for network in networks
+        )
+        if all(blocks <= accelerator.bram_18k for blocks in taken):
+            return words
+    return None
+
+
+def best_design(
+    network: Network, engine: Engine, board: Board, *, fused: bool
+) -> Design:
+    """Return the fastest partition of `network` on a given engine.
+
+    Raises:
+        InfeasibleError: Some layer does not fit the engine's weight buffer.
+    """
+    segments = cut(network, fused=fused, pointwise=engine.pointwise is not None)
+    setting = _setting(board, engine.px, double=engine.double_buffered)
+    scheme = {layer.name: WEIGHT_BITS for layer in network.compute_layers}
+    columns = engine_columns(engine)
+    runs = [segment.invocation for segment in segments.segments]
+    branch = Branch(
+        setting=setting,
+        partition=segments,
+        scheme=scheme,
+        needs={},
+        stages={},
+        prices=tuple(price_segment(r, columns, scheme, setting) for r in runs),
+        loads=tuple(load_cycles(r, scheme, setting) for r in runs),
+        ddr_loads=tuple(load_ddr_cycles(r, scheme, setting) for r in runs),
+        limit=board.usable,
+        lutram=board.lutram,
+    )
+    only = {role: np.array([0]) for role in columns}
+    if int(latencies(branch, only)[0][0]) >= NEVER:
+        raise InfeasibleError(
+            f"{network.name}: some layer does not fit the weight buffer"
+        )
+    chosen: tuple[Segment, ...] = best_segments(branch, only)
+    return Design(
+        network=network, scheme=scheme, engine=engine, segments=chosen, board=board
+    )
+
+
+def _setting(board: Board, px: int, *, double: bool) -> Setting:
+    return Setting(board=board, px=px, act_bits=ACT_BITS, double_buffered=double)
+
+
+def resnet50_v1(*, late_stride: bool) -> Network:
+    """Return ResNet-50 with the strides of Caffe or tf_slim; the zoo's differ.
+
+    Args:
+        late_stride: As tf_slim: the last bottleneck of a group strides, in its 3x3.
+            Otherwise as Caffe: the first one strides, in its first 1x1.
+
+    Source: He et al., arXiv:1512.03385, Table 1, and KaimingHe/deep-residual-networks
+    (Caffe); tensorflow/models research/slim/nets/resnet_v1.py. The counts agree with
+    the workloads printed in data/published_zu3eg.csv (tests/test_validation.py).
+    """
+    style = Style(activation=ActivationKind.RELU, padding=PaddingRule.SYMMETRIC)
+    frame = Shape(channels=3, height=224, width=224)
+    layers: list[Layer] = [Input(name="image", ofm=frame)]
+    layers.append(style.conv(layers[-1], "stem", channels=64, kernel=7, stride=2))
+    layers.append(style.max_pool(layers[-1], "stem_pool", kernel=3, stride=2))
+    groups = ((256, 3), (512, 4), (1024, 6), (2048, 3))
+    for group, (channels, repeats) in enumerate(groups):
+        for unit in range(repeats):
+            if late_stride:
+                strided = unit == repeats - 1 and group < len(groups) - 1
+            else:
+                strided = unit == 0 and group > 0
+            layers += _bottleneck(
+                layers[-1],
+                f"group{group + 1}.unit{unit + 1}",
+                channels,
+                style,
+                (1, 2) if strided and late_stride else (2 if strided else 1, 1),
+            )
+    layers += block_layers(GlobalPoolBlock(), layers[-1], name="pool", style=style)
+    layers += block_layers(
+        LinearBlock(channels=1000), layers[-1], name="classifier", style=style
+    )
+    name = "resnet50_v1_slim" if late_stride else "resnet50_v1"
+    return Network(name=name, layers=tuple(layers))
+
+
+def _bottleneck(
+    source: Layer, name: str, channels: int, style: Style, strides: tuple[int, int]
+) -> tuple[Layer, ...]:
+    """Return a bottleneck whose first 1x1 and 3x3 have the given strides."""
+    inner = channels // 4
+    first = style.conv(source, f"{name}.conv1", channels=inner, stride=strides[0])
+    second = style.conv(
+        first, f"{name}.conv2", channels=inner, kernel=3, stride=strides[1]
+    )
+    third = style.linear.conv(second, f"{name}.conv3", channels=channels)
+    stride = strides[0] * strides[1]
+    if source.ofm == third.ofm:
+        return (first, second, third, style.add(third, source, f"{name}.add"))
+    shortcut: Layer
+    if source.ofm.channels == channels:
+        shortcut = style.max_pool(source, f"{name}.shortcut", kernel=1, stride=stride)
+    else:
+        shortcut = style.linear.conv(
+            source, f"{name}.shortcut", channels=channels, stride=stride
+        )
+    return (first, second, third, shortcut, style.add(third, shortcut, f"{name}.add"))
