@@ -22,7 +22,12 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     print("| " + " | ".join(header) + " |")
     print("|" + "---|" * len(header))
     for row in rows:
-        print("| " + " | ".join(_text(value) for value in row) + " |", flush=True)
+        print_row(row)
+
+
+def print_row(row: Sequence[object]) -> None:
+    """Print one line of a Markdown table."""
+    print("| " + " | ".join(_text(value) for value in row) + " |", flush=True)
 
 
 def _text(value: object) -> str:

@@ -31,6 +31,9 @@ class _Group(click.Group):
         except HaoError as error:
             click.echo(f"hao: {error}", err=True)
             ctx.exit(error.exit_code)
+        except click.UsageError as error:
+            click.echo(f"hao: {error.format_message()}", err=True)
+            ctx.exit(error.exit_code)
 
 
 @click.group(cls=_Group, context_settings={"max_content_width": 92})
@@ -233,6 +236,7 @@ def search_command(
         front_points=front_points,
         solver=SolverName(solver),
     )
+    flow.check_request(request)
     run_path = None
     if not no_run:
         if run_name is None:

@@ -104,6 +104,7 @@ def search(
     check_request(request)
     board = board_of(request)
     candidates = candidates_of(request, progress)
+    _check_top1_known(request, candidates)
     outcome = _search(request, board, candidates, progress)
     front = _front(request, board, candidates, outcome, progress)
     result = make_result(
@@ -130,6 +131,16 @@ def check_request(request: SearchRequest) -> None:
         raise InputError(f"--fps {request.fps:g}; must be above 0 and below 1000000")
     if request.objective is Objective.FPS and request.min_top1 is None:
         raise InputError("--min-top1 is missing; the objective 'fps' needs it")
+    if request.objective is not Objective.ACCURACY and request.fps is not None:
+        raise InputError(
+            f"--fps belongs to the objective 'accuracy', not to "
+            f"{request.objective.value!r}"
+        )
+    if request.objective is not Objective.FPS and request.min_top1 is not None:
+        raise InputError(
+            f"--min-top1 belongs to the objective 'fps', not to "
+            f"{request.objective.value!r}"
+        )
     for name, value in (("--top1", request.top1), ("--min-top1", request.min_top1)):
         if value is not None and not 0 < value <= 100:
             raise InputError(f"{name} {value:g}; must be above 0, at most 100 percent")
@@ -195,6 +206,17 @@ def candidates_of(request: SearchRequest, progress: Progress) -> list[Candidate]
     return published_candidates(tuple(published.values()), table, rules)
 
 
+def _check_top1_known(request: SearchRequest, candidates: list[Candidate]) -> None:
+    """Check that a least top-1 is asked only where the float top-1 is known."""
+    for candidate in candidates:
+        if request.min_top1 is not None and candidate.top1 is None:
+            remedy = "" if request.model is None else "; --top1 gives it"
+            raise InputError(
+                f"--min-top1 {request.min_top1:g}: the float top-1 of "
+                f"{candidate.label} is unknown{remedy}"
+            )
+
+
 def _search(
     request: SearchRequest,
     board: Board,
@@ -226,10 +248,15 @@ def _explained(candidate: Candidate, board: Board, fps: float) -> InfeasibleErro
         nearest = f"the most it reaches is {int(reached)} fps at the fewest bits"
     except InfeasibleError:
         nearest = "no engine fits at any frame rate"
-    limits = ", ".join(clash)
+    if clash == ("latency",):
+        reason = "the limit on latency alone is too tight, whatever the board has"
+    elif clash == ("space",):
+        reason = "no engine runs it, whatever the board has (space)"
+    else:
+        reason = f"the limits on {', '.join(clash)} clash"
     return InfeasibleError(
-        f"{candidate.label} does not reach {fps:g} fps on {board.name}: the limits on "
-        f"{limits} clash; {nearest}",
+        f"{candidate.label} does not reach {fps:g} fps on {board.name}: {reason}; "
+        f"{nearest}",
         conflicts=clash,
     )
 
@@ -246,10 +273,19 @@ def _front(
         return ()
     if len(candidates) == 1:
         return network_front(
-            candidates[0], board, points=request.front_points, progress=progress
+            candidates[0],
+            board,
+            points=request.front_points,
+            solver=request.solver,
+            progress=progress,
         )
     return zoo_front(
-        candidates, board, outcome, points=request.front_points, progress=progress
+        candidates,
+        board,
+        outcome,
+        points=request.front_points,
+        solver=request.solver,
+        progress=progress,
     )
 
 

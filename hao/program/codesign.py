@@ -33,6 +33,7 @@ from hao.hw.board import Board
 from hao.hw.engine import Engine
 from hao.hw.resources import Resources
 from hao.ir.partition import Role
+from hao.options.option import MICRO
 from hao.program.branch import Branch, latencies
 from hao.program.build import build_program
 from hao.program.engines import EngineList, Found, find_engines
@@ -42,6 +43,7 @@ from hao.program.problem import (
     affordable,
     branch_at,
     branch_within,
+    fused_scheme,
     least_cost,
     most_saved,
     saving_steps,
@@ -228,6 +230,65 @@ def choose_most_accurate(
         bound=min(best.cost_micro, opened),
         status=Status.OPTIMAL if opened >= best.cost_micro else Status.LIMIT,
     )
+
+
+def trade_off(
+    problem: Problem,
+    *,
+    solver: SolverName = SolverName.AUTO,
+    progress: Progress = lambda _: None,
+) -> tuple[SolveReport, ...]:
+    """Return designs of rising accuracy cost and falling latency: the front.
+
+    One design per combination of stage widths: every layer takes the most bits of the
+    stage it runs on where its block is fused, and engine and partition are the fastest
+    for these bits, proven. Of these, the ones that no other beats are returned.
+
+    Args:
+        problem: What to choose for.
+        solver: Who solves the integer programs.
+        progress: Told of each step.
+
+    Raises:
+        InfeasibleError: No engine of the space fits the board.
+    """
+    schemes: dict[tuple[tuple[str, int], ...], int] = {}
+    for widths in width_combinations(problem):
+        scheme = fused_scheme(problem, widths)
+        schemes.setdefault(tuple(scheme.items()), problem.cost_micro(scheme))
+    found: list[SolveReport] = []
+    known = NO_LIMIT
+    for items, cost in sorted(schemes.items(), key=lambda item: (item[1], item[0])):
+        scheme = dict(items)
+        fixed = tuple(
+            option
+            for layer, options in problem.by_layer.items()
+            for option in options
+            if option.change.weight_bits == scheme[layer]
+        )
+        progress(f"front: bits that cost {cost / MICRO:.2f} points")
+        try:
+            report = choose_fastest(
+                replace(problem, options=fixed), latency_limit=known, solver=solver
+            )
+        except InfeasibleError:
+            continue
+        known = report.cost.latency_cycles - 1
+        found.append(report)
+    if not found:
+        raise InfeasibleError(
+            f"{problem.network.name}: no engine fits {problem.board.title}"
+        )
+    return _undominated(found)
+
+
+def _undominated(reports: Sequence[SolveReport]) -> tuple[SolveReport, ...]:
+    """Return the reports that no other beats in cost and latency, cheapest first."""
+    kept: list[SolveReport] = []
+    for report in sorted(reports, key=lambda r: (r.cost_micro, r.cost.latency_cycles)):
+        if not kept or report.cost.latency_cycles < kept[-1].cost.latency_cycles:
+            kept.append(report)
+    return tuple(kept)
 
 
 def _within(problem: Problem, widths: Widths, cost_limit: int | None) -> Widths | None:
@@ -448,13 +509,15 @@ class _Run:
         """Return the optimum of one branch's program as a priced design."""
         rows = [(name, make(program), value) for name, make, value in limits]
         model = program.model(objective(program), rows)
-        solution = solve(model, solver=self.solver)
+        solution = solve(model, solver=self.solver, explain=False)
         nodes = solution.nodes
         if objective is _cost:
             # Among the most accurate, the fastest.
             value = float(round(solution.objective))
             rows.append(("accuracy", program.cost, value))
-            solution = solve(program.model(program.cycles, rows), solver=self.solver)
+            solution = solve(
+                program.model(program.cycles, rows), solver=self.solver, explain=False
+            )
             nodes += solution.nodes
         design = _extract(self.problem, branch, program, solution)
         cost = evaluate(design)

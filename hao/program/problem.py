@@ -355,3 +355,28 @@ def least_cost(steps: list[tuple[int, int]], cycles: int) -> int:
         spent += cost
         left -= saved
     return 1 << 40
+
+
+def fused_scheme(problem: Problem, widths: Widths) -> Scheme:
+    """Return the most bits of every layer on the stage that runs it in a fused block.
+
+    That is its stage in the longest segment that holds it; a layer whose options are
+    all wider than that stage keeps its fewest bits, and runs elsewhere.
+    """
+    place: dict[str, tuple[int, Role]] = {}
+    for segment in problem.partition.segments:
+        for role, layer in segment.invocation.stages:
+            length = segment.end - segment.start
+            if layer.name not in place or length > place[layer.name][0]:
+                place[layer.name] = (length, role)
+    return {
+        layer: next(
+            (
+                o.change.weight_bits
+                for o in options
+                if o.change.weight_bits <= widths.bits[place[layer][1]]
+            ),
+            options[-1].change.weight_bits,
+        )
+        for layer, options in problem.by_layer.items()
+    }

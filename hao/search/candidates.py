@@ -202,7 +202,9 @@ def published_candidates(
         make_candidate(
             build_network(entry.name, entry.image_size),
             top1=entry.top1,
-            source=f"{entry.best.architecture} {entry.best.recipe}: {entry.best.source}",
+            source=(
+                f"{entry.best.architecture} {entry.best.recipe}: {entry.best.source}"
+            ),
             table=table,
             rules=rules,
         )

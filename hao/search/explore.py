@@ -79,8 +79,9 @@ def search_accuracy(
 ) -> Outcome:
     """Return the most accurate network and design that reach `fps`.
 
-    First the candidates are taken at their most bits, best first, until one reaches the
-    frame rate; then those before it are tried with fewer bits, as far as these can cost.
+    First the candidates are taken at their most bits, best first, until one reaches
+    the frame rate; then those before it are tried with fewer bits, as far as these can
+    cost.
 
     Args:
         candidates: Most promising first.

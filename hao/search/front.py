@@ -8,8 +8,7 @@ from hao.hw.board import Board
 from hao.program.codesign import (
     SolveReport,
     choose_fastest,
-    choose_most_accurate,
-    fewest_cycles,
+    trade_off,
 )
 from hao.program.solver import SolverName, Status
 from hao.search.candidates import Accuracy, Candidate
@@ -65,38 +64,24 @@ def network_front(
     solver: SolverName = SolverName.AUTO,
     progress: Progress = lambda _: None,
 ) -> tuple[FrontPoint, ...]:
-    """Return the front of one network: least accuracy cost for a sweep of budgets.
-
-    Budgets run from the latency at the fewest bits to that at the most, evenly; a
-    design that a slower budget would choose too appears once.
+    """Return the front of one network, most accurate first.
 
     Args:
         candidate: The network and its options.
         board: Where it is to run.
-        points: Budgets, at least 2.
+        points: Most designs, at least 1; of more, evenly spaced ones are kept.
         solver: Who solves the integer programs.
-        progress: Told of each point.
+        progress: Told of each step.
 
     Raises:
         InfeasibleError: No engine fits the board.
     """
-    problem = candidate.problem(board)
-    slow = choose_fastest(candidate.problem_at_most_bits(board), solver=solver)
-    fast = fewest_cycles(problem)
-    found = [slow]
-    budget = slow.cost.latency_cycles
-    step = max(1, (budget - fast) // max(1, points - 1))
-    for number in range(1, points):
-        budget = min(budget - step, found[-1].cost.latency_cycles - 1)
-        if budget < fast:
-            break
-        progress(f"front {number + 1}/{points}: at most {budget} cycles")
-        try:
-            report = choose_most_accurate(problem, budget=budget, solver=solver)
-        except InfeasibleError:
-            break
-        found.append(report)
-    return tuple(front_point(candidate, report) for report in found)
+    reports = trade_off(candidate.problem(board), solver=solver, progress=progress)
+    if len(reports) > points:
+        last = len(reports) - 1
+        kept = {round(i * last / max(1, points - 1)) for i in range(points)}
+        reports = tuple(report for i, report in enumerate(reports) if i in kept)
+    return tuple(front_point(candidate, report) for report in reports)
 
 
 def zoo_front(

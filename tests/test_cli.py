@@ -1,0 +1,375 @@
+"""The command line: what it prints and writes, and how it refuses bad input.
+
+Refusals are one line on stderr with an exit code of `hao.errors`, and write nothing.
+"""
+
+import json
+import pickle
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner, Result
+from onnx import TensorProto, helper, numpy_helper
+
+from hao.cli import main
+from hao.data import data_path
+from hao.hw.board_file import board_names
+from hao.zoo import network_names
+
+KEYS = {
+    "network",
+    "image_size",
+    "top1",
+    "top1_low",
+    "top1_high",
+    "fps",
+    "latency_ms",
+    "resources",
+    "utilisation",
+    "status",
+    "gap",
+    "solver",
+    "seconds",
+    "run",
+}
+SMALL = ("search", "--network", "resnet8_cifar", "--bits", "8")
+
+
+@pytest.fixture(autouse=True)
+def _in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def hao(*words: str) -> Result:
+    # A bug keeps its traceback, here too.
+    return CliRunner().invoke(main, words, catch_exceptions=False)
+
+
+def succeed(*words: str) -> str:
+    result = hao(*words)
+    assert result.exit_code == 0, result.stderr
+    return result.stdout
+
+
+def search_json(*words: str) -> dict[str, object]:
+    found = json.loads(succeed(*words, "--json"))
+    assert isinstance(found, dict)
+    return found
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b""
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def refused(code: int, *words: str) -> str:
+    """Return the one line of stderr of a command that fails and writes nothing."""
+    before = files_below(Path())
+    result = hao(*words)
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    assert files_below(Path()) == before
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("hao: ")
+    return lines[0].removeprefix("hao: ")
+
+
+def write_onnx(path: Path) -> None:
+    rng = np.random.default_rng(0)
+    weights = {
+        "w1": rng.normal(size=(8, 3, 3, 3)).astype(np.float32),
+        "w2": rng.normal(size=(10, 8)).astype(np.float32),
+        "b2": rng.normal(size=10).astype(np.float32),
+    }
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["x", "w1"], ["c"], pads=[1] * 4, strides=[2, 2]),
+            helper.make_node("Relu", ["c"], ["r"]),
+            helper.make_node("GlobalAveragePool", ["r"], ["p"]),
+            helper.make_node("Flatten", ["p"], ["f"]),
+            helper.make_node("Gemm", ["f", "w2", "b2"], ["y"], transB=1),
+        ],
+        "tiny",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 16, 16])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 10])],
+        [numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), path)
+
+
+def test_help_lists_every_command() -> None:
+    text = succeed("--help")
+    for command in ("search", "estimate", "report", "boards", "networks"):
+        assert f"\n  {command} " in text
+
+
+def test_help_answers_as_a_program_without_the_solvers() -> None:
+    code = (
+        "import sys; sys.argv = ['hao', '--help']\n"
+        "from hao.cli import main\n"
+        "main(standalone_mode=False)\n"
+        "assert not {'torch', 'onnx', 'gurobipy', 'highspy'} & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "search" in done.stdout
+
+
+def test_boards_prints_every_board() -> None:
+    lines = succeed("boards").splitlines()
+    assert lines[0].split()[0] == "board"
+    assert {line.split()[0] for line in lines if line} >= set(board_names())
+
+
+def test_networks_prints_every_network_with_its_size() -> None:
+    lines = succeed("networks").splitlines()
+    rows = {line.split()[0]: line.split() for line in lines[1:]}
+    assert set(rows) == set(network_names())
+    # 224 pixels, 300.8 million products (Sandler et al. 2018: 300M), 3.5 M parameters.
+    assert rows["mobilenet_v2_100"][1:4] == ["224", "300.8", "3.50"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--fps", "9", "--board", "zu3e"], "did you mean 'zu3eg'"),
+        (["--fps", "9", "--board", "nope.toml"], "nope.toml: no such file"),
+        ([], "--fps is missing"),
+        (["--fps", "0"], "--fps 0; must be above 0"),
+        (["--fps", "-1"], "--fps -1; must be above 0"),
+        (["--fps", "nan"], "--fps nan; must be above 0"),
+        (["--fps", "inf"], "--fps inf; must be above 0 and below"),
+        (["--fps", "1e6"], "--fps 1e+06; must be above 0 and below"),
+        (["--fps", "x"], "'--fps': 'x' is not a valid float"),
+        (["--fps", "9", "--bits", "1,9"], "'1,9'; every choice must be from 2 to 8"),
+        (["--fps", "9", "--bits", "x"], "'x'; must be whole numbers"),
+        (["--fps", "9", "--bits", ""], "''; must be whole numbers"),
+        (["--fps", "9", "--act-bits", "3"], "3 is not in the range 4<=x<=8"),
+        (["--fps", "9", "--image-size", "1"], "image size 1; must be at least 4"),
+        (["--fps", "9", "--image-size", "-5"], "image size -5; must be at least 4"),
+        (["--fps", "9", "--model", "m.onnx"], "--network and --model exclude each"),
+        (["--fps", "9", "--top1", "70"], "--top1 is the float accuracy of a --model"),
+        (["--fps", "9", "--clock", "nan"], "--clock nan MHz; must be from 10 to 1000"),
+        (["--fps", "9", "--clock", "9"], "--clock 9 MHz; must be from 10 to 1000"),
+        (["--fps", "9", "--solver", "y"], "'y' is not one of 'auto'"),
+        (["--fps", "9", "--run", "../out"], "run name '../out'; must be"),
+        (["--fps", "9", "--run", "/out"], "run name '/out'; must be"),
+        (
+            ["--fps", "9", "--min-top1", "7"],
+            "--min-top1 belongs to the objective 'fps'",
+        ),
+        (["--objective", "fps"], "--min-top1 is missing"),
+        (["--objective", "fps", "--min-top1", "nan"], "--min-top1 nan; must be above"),
+        (["--objective", "fps", "--min-top1", "101"], "--min-top1 101; must be above"),
+        (["--objective", "fps", "--min-top1", "70"], "resnet8_cifar@32 is unknown"),
+        (["--objective", "latency", "--fps", "9"], "--fps belongs to the objective"),
+    ],
+)
+def test_search_refuses_bad_arguments(words: Sequence[str], message: str) -> None:
+    assert message in refused(2, *SMALL[:3], *words)
+
+
+def test_search_names_close_networks() -> None:
+    line = refused(2, "search", "--fps", "9", "--network", "resnet8_cfar")
+    assert (
+        "network 'resnet8_cfar' is not in the zoo; did you mean resnet8_cifar" in line
+    )
+
+
+def test_unknown_commands_are_refused() -> None:
+    assert "No such command 'serach'" in refused(2, "serach")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("missing.onnx", None, "missing.onnx: no such file"),
+        ("text.onnx", b"just a text\n", "text.onnx: not an ONNX model"),
+        ("empty.onnx", b"", "empty.onnx: "),
+        ("net.onnx", pickle.dumps({"w": [1.0]}), "hao never unpickles a file"),
+        ("net.pt", pickle.dumps({"w": [1.0]}), "suffix '.pt'; must be .onnx"),
+    ],
+)
+def test_search_refuses_files_that_are_no_model(
+    name: str, content: bytes | None, message: str
+) -> None:
+    if content is not None:
+        Path(name).write_bytes(content)
+    assert message in refused(2, "search", "--fps", "9", "--quiet", "--model", name)
+
+
+def test_a_least_top1_of_a_model_needs_its_float_top1() -> None:
+    write_onnx(Path("net.onnx"))
+    words = ("--model", "net.onnx", "--objective", "fps", "--min-top1", "70")
+    assert refused(2, "search", *words).endswith("is unknown; --top1 gives it")
+
+
+def test_infeasible_names_the_limits_and_a_rate_that_is_reached() -> None:
+    words = ("search", "--network", "resnet8_cifar", "--quiet")
+    line = refused(3, *words, "--fps", "14000")
+    assert "does not reach 14000 fps on zu3eg: the limits on latency, " in line
+    assert "clash" in line
+    nearest = int(line.split("the most it reaches is ")[1].split()[0])
+    found = search_json(*words, "--fps", str(nearest), "--no-run")
+    fps = found["fps"]
+    assert isinstance(fps, float)
+    assert nearest <= fps < nearest + 1
+
+
+def test_infeasible_for_a_large_network() -> None:
+    # 15.5 G products x 500 frames/s are 36 thousand a cycle at 214 MHz.
+    words = ("--network", "vgg16", "--bits", "8", "--fps", "500", "--quiet")
+    line = refused(3, "search", *words)
+    assert line.startswith("vgg16@224 does not reach 500 fps on zu3eg: the limit")
+    assert "latency" in line
+    assert "the most it reaches is " in line
+
+
+def test_search_prints_one_json_object_and_writes_a_run() -> None:
+    found = search_json(
+        "search", "--network", "resnet8_cifar", "--fps", "100", "--runs", "kept"
+    )
+    assert set(found) >= KEYS
+    assert found["network"] == "resnet8_cifar"
+    assert found["image_size"] == 32
+    assert found["status"] == "optimal"
+    assert found["gap"] == 0
+    assert found["top1"] is None
+    for kind in ("resources", "utilisation"):
+        values = found[kind]
+        assert isinstance(values, dict)
+        assert set(values) == {"dsp", "bram_18k", "lut", "ff"}
+    run = Path(str(found["run"]))
+    assert run == Path("kept/zu3eg-100fps-resnet8_cifar")
+    assert {path.name for path in run.iterdir()} == {"design.json", "report.txt"}
+    for command in ("report", "estimate"):
+        again = search_json(command, str(run))
+        same = KEYS - {"seconds", "run"}
+        assert {key: again[key] for key in same} == {key: found[key] for key in same}
+    # Without a name, the newest run; as tables.
+    assert "resnet8_cifar@32 on Ultra96-V2" in succeed("report", "--runs", "kept")
+    table = succeed("estimate", "--runs", "kept")
+    assert "invocation" in table
+    assert "binds" in table
+
+
+def test_report_without_a_run_says_how_to_make_one() -> None:
+    assert "runs: no run in it; `hao search` makes one" in refused(2, "report")
+    assert "nope: no such file" in refused(2, "estimate", "nope")
+
+
+def test_a_run_is_replaced_only_by_force() -> None:
+    words = (*SMALL, "--fps", "50", "--quiet", "--run", "mine")
+    succeed(*words)
+    design = Path("runs/mine/design.json").read_bytes()
+    assert "runs/mine: exists" in refused(2, *words)
+    succeed(*words, "--force")
+    # Same request, same bytes.
+    assert Path("runs/mine/design.json").read_bytes() == design
+
+
+def test_force_replaces_nothing_but_runs() -> None:
+    Path("runs/mine").mkdir(parents=True)
+    Path("runs/mine/thesis.txt").write_text("years of work", encoding="utf-8")
+    line = refused(2, *SMALL, "--fps", "50", "--run", "mine", "--force")
+    assert "not a run directory" in line
+
+
+def test_separate_processes_write_the_same_bytes() -> None:
+    written = []
+    for seed, folder in (("1", "a"), ("2", "b")):
+        done = subprocess.run(
+            [
+                *(sys.executable, "-c", "from hao.cli import main; main()", "search"),
+                *("--network", "digits", "--fps", "50", "--json", "--runs", folder),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PYTHONHASHSEED": seed, "PATH": ""},
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+        run = Path(json.loads(done.stdout)["run"])
+        written.append((run / "design.json").read_bytes())
+    assert written[0] == written[1]
+
+
+def test_errors_leave_no_traceback_and_the_exit_code_in_a_process() -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", "from hao.cli import main; main()"),
+            *("search", "--fps", "nan"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == "hao: --fps nan; must be above 0 and below 1000000\n"
+
+
+def test_search_takes_an_onnx_file_with_its_float_top1() -> None:
+    write_onnx(Path("net.onnx"))
+    words = ("--model", "net.onnx", "--top1", "71.9", "--fps", "50", "--bits", "8")
+    found = search_json("search", *words)
+    assert found["float_top1"] == 71.9
+    assert found["image_size"] == 16
+    # 8 x 8 pixels x 8 channels x 27 products, and 8 x 10.
+    assert found["macs"] == 8 * 8 * 8 * 27 + 80
+    top1, low, high = found["top1"], found["top1_low"], found["top1_high"]
+    assert isinstance(top1, float)
+    assert isinstance(low, float)
+    assert isinstance(high, float)
+    assert low <= top1 <= high <= 71.9
+    assert "zu3eg-50fps-net" in str(found["run"])
+
+
+def test_search_takes_a_board_file() -> None:
+    text = data_path("boards", "zu3eg.toml").read_text(encoding="utf-8")
+    assert text.count('name = "zu3eg"') == 1
+    own = text.replace('name = "zu3eg"', 'name = "my-board"')
+    Path("my.toml").write_text(own, encoding="utf-8")
+    found = search_json(*SMALL, "--fps", "50", "--board", "my.toml")
+    assert found["board"] == "my-board"
+    shipped = search_json(*SMALL, "--fps", "50", "--board", "zu3eg", "--no-run")
+    assert shipped["run"] is None
+    assert found["latency_cycles"] == shipped["latency_cycles"]
+
+
+def test_search_shows_progress_on_stderr_only() -> None:
+    words = (*SMALL, "--fps", "50", "--no-run")
+    loud, quiet = hao(*words), hao(*words, "--quiet")
+    assert "[1/1] resnet8_cifar@32" in loud.stderr
+    assert quiet.stderr == ""
+    head = "resnet8_cifar@32 on Ultra96-V2"
+    assert loud.stdout.startswith(head)
+    assert quiet.stdout.startswith(head)
+
+
+def test_search_runs_at_the_clock_asked_for() -> None:
+    found = search_json(*SMALL, "--fps", "50", "--clock", "100", "--no-run")
+    assert found["clock_mhz"] == 100
+
+
+def test_search_writes_a_front_with_its_pictures() -> None:
+    words = ("search", "--network", "cnv_cifar", "--bits", "4,8", "--fps", "50")
+    found = search_json(*words, "--front", "2", "--run", "with-front")
+    assert found["front_points"] in (1, 2)
+    names = {path.name for path in Path("runs/with-front").iterdir()}
+    assert names == {
+        *("design.json", "report.txt", "front.csv", "front.png", "stages.png")
+    }
+    assert "frames/s" in succeed("report", "runs/with-front")
