@@ -124,10 +124,10 @@ def pricing_rows() -> list[tuple[object, ...]]:
     prices, seconds = 0, 0.0
     for branch in branches:
         columns = {role: stage.columns for role, stage in branch.stages.items()}
-        start = time.perf_counter()
+        start = time.process_time()
         for segment in branch.partition.segments:
             price_segment(segment.invocation, columns, branch.scheme, branch.setting)
-        seconds += time.perf_counter() - start
+        seconds += time.process_time() - start
         prices += sum(
             len(columns[role])
             for segment in branch.partition.segments
@@ -140,9 +140,9 @@ def pricing_rows() -> list[tuple[object, ...]]:
             role: rng.integers(0, len(stage), 4000)
             for role, stage in branch.stages.items()
         }
-        start = time.perf_counter()
+        start = time.process_time()
         latencies(branch, choice)
-        spent += time.perf_counter() - start
+        spent += time.process_time() - start
         engines += 4000
     return [
         (
@@ -182,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         times = (f"{wall:.1f}", f"{cpu:.1f}", f"{peak:.0f}")
         print_row((case.title, *times, case.target, answer))
     print()
-    print_table(("pricing", "count", "seconds", "per second", "target"), pricing_rows())
+    print_table(("pricing", "count", "CPU [s]", "per second", "target"), pricing_rows())
 
 
 if __name__ == "__main__":

@@ -593,6 +593,9 @@ def _extract(
     )
 
 
+EXPLAINED_LAYERS = 16
+"""Layers up to which an explanation considers every combination of widths."""
+
 _RELAXED = 1000
 """Factor by which a limit is lifted to see whether it is part of a conflict."""
 
@@ -636,7 +639,10 @@ def _lift(board: Board, names: Sequence[str]) -> Board:
 
 
 def fewest_cycles(problem: Problem) -> int:
-    """Return the least latency of any engine at the fewest bits [cycles].
+    """Return the least latency at the fewest bits [cycles].
+
+    Of a network of more than `EXPLAINED_LAYERS` layers, only engines no wider than
+    these bits need are considered; wider ones could be faster, if hardly ever.
 
     Raises:
         InfeasibleError: No engine of the space fits the board.
@@ -644,15 +650,30 @@ def fewest_cycles(problem: Problem) -> int:
     fewest = tuple(
         replace(options[-1], cost_micro=0) for options in problem.by_layer.values()
     )
-    return choose_fastest(replace(problem, options=fewest)).cost.latency_cycles
+    lowest = replace(problem, options=fewest)
+    if len(problem.network.layers) <= EXPLAINED_LAYERS:
+        return choose_fastest(lowest).cost.latency_cycles
+    run = _Run(
+        lowest, width_combinations(lowest)[-1], SolverName.AUTO, lambda _: None, KEPT
+    )
+    found, _ = run.fastest(NO_LIMIT, None)
+    if found is None:
+        raise InfeasibleError(
+            f"{problem.network.name}: no engine fits {problem.board.title}"
+        )
+    return found.cost.latency_cycles
 
 
 def _reaches(problem: Problem, budget: int) -> bool:
     """Return whether some engine at the fewest bits meets the budget.
 
-    Its stages may be wider: DSPs are shared otherwise there, at fewer LUTs.
+    Its stages may be wider: DSPs are shared otherwise there, at fewer LUTs. For a
+    network of more than `EXPLAINED_LAYERS` layers only the narrowest are tried.
     """
-    for widths in width_combinations(problem):
+    combinations = width_combinations(problem)
+    if len(problem.network.layers) > EXPLAINED_LAYERS:
+        combinations = combinations[-1:]
+    for widths in combinations:
         fewest = replace(widths, scheme=widths.fewest)
         run = _Run(problem, fewest, SolverName.AUTO, lambda _: None, KEPT)
         if run.engines(budget, slack=0).engines:
