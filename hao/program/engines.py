@@ -21,7 +21,7 @@ from hao.program.reduction import Relaxed, bound_chains, fitting, least_prices, 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-STEP = 16_384
+STEP = 65_536
 """Triples priced between two looks at the best known (chosen here)."""
 
 

@@ -29,6 +29,7 @@ AUTHORS = {
     "yang2019synetgy": "Synetgy",
     "zhang2021fracbnn": "FracBNN",
     "wu2023msd": "MSD",
+    "vai1.0": "DPU B1600",
 }
 """What the picture calls a publication, by the start of its key in the file."""
 
@@ -37,8 +38,17 @@ NETWORKS = {
     "MobileNetV2 (authors baseline)": "MobileNetV2",
     "MobileNet-V2": "MobileNetV2",
     "FracBNN ImageNet": "binary network",
+    "cf_resnet50_imagenet_224_224_7.7G": "ResNet-50",
+    "cf_resnet18_imagenet_224_224_3.65G": "ResNet-18",
+    "cf_mobilenetv2_imagenet_224_224_0.59G": "MobileNetV2 (Caffe)",
+    "tf_mobilenetv1_imagenet_224_224_1.14G": "MobileNetV1",
+    "tf_mobilenetv2_imagenet_224_224_1.17G": "MobileNetV2 x1.4",
 }
 """What the picture calls a network, where not as the file does."""
+
+
+BATCH_1 = ("1", "1 thread")
+"""How the file says that frames ran one after the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +85,7 @@ def load_published(path: Path | None = None) -> tuple[PublishedPoint, ...]:
         comparable = (
             cells["dataset"].startswith("ImageNet")
             and cells["device"] == DEVICE
-            and cells["batch"] == "1"
+            and cells["batch"] in BATCH_1
             and cells["fps"]
             and cells["top1"]
         )

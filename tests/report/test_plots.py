@@ -67,7 +67,9 @@ def test_the_published_points_are_those_of_the_papers() -> None:
     assert points["Synetgy, DiracDeltaNet"] == (41.4, 68.3)
     assert points["FracBNN, binary network"] == (48.1, 71.8)
     assert points["MSD, ResNet-18"] == (129.53, 69.72)
-    assert len(points) == 8
+    assert points["DPU B1600, ResNet-50"] == (32.4667, 73.35)
+    assert points["DPU B1600, MobileNetV2 (Caffe)"] == (136.183, 63.99)
+    assert len(points) == 13
 
 
 def test_published_points_of_other_batches_or_devices_are_left_out(
