@@ -11,12 +11,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
 from hao import __version__
 from hao.errors import HaoError
+
+if TYPE_CHECKING:
+    from hao.report.result import SearchResult
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -90,14 +93,14 @@ def _bits(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
     return choices
 
 
-def _shared(command: Callable[P, T]) -> Callable[P, T]:
-    """Add the options that say where a run goes and how it is shown."""
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
-        click.option("--quiet", is_flag=True, help="Show no progress."),
-    ):
-        command = option(command)
-    return command
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+_RUNS = click.option(
+    "--runs",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Folder that holds the runs.",
+)
 
 
 @main.command("search")
@@ -165,16 +168,11 @@ def _shared(command: Callable[P, T]) -> Callable[P, T]:
     help="Who solves the integer programs.",
 )
 @click.option("--run", "run_name", help="Name of the run  [default: from the request].")
-@click.option(
-    "--runs",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Folder that holds the runs.",
-)
+@_RUNS
 @click.option("--force", is_flag=True, help="Replace a run of the same name.")
 @click.option("--no-run", is_flag=True, help="Write nothing.")
-@_shared
+@_JSON
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 def search_command(
     *,
     board: str,
@@ -212,7 +210,7 @@ def search_command(
     from hao import flow
     from hao.program.solver import SolverName
     from hao.report.run import check_run_name, check_target, default_run_name
-    from hao.report.tables import render_front, render_summary, result_json
+    from hao.report.tables import render_front
     from hao.search.candidates import BitRules, Stance
 
     if front_points is None:
@@ -251,33 +249,41 @@ def search_command(
     with _progress(quiet=quiet or as_json) as progress:
         result = flow.search(request, run_path=run_path, force=force, progress=progress)
     seconds = time.monotonic() - started
+    detail = render_front(result.front) if result.front else ""
+    _show(result, detail, seconds=seconds, as_json=as_json)
+    if not as_json:
+        where = "" if result.run is None else f"; written to {result.run}"
+        click.echo(f"\nfound in {seconds:.1f} s{where}")
+
+
+def _show(
+    result: "SearchResult", detail: str, *, seconds: float, as_json: bool
+) -> None:
+    """Print a result: its summary and some detail, or one JSON object."""
+    from hao.report.tables import render_summary, result_json
+
     if as_json:
         click.echo(json.dumps(result_json(result, seconds=seconds), indent=2))
         return
     click.echo(render_summary(result))
-    if result.front:
-        click.echo()
-        click.echo(render_front(result.front))
-    click.echo(f"\nfound in {seconds:.1f} s" + _where(result.run))
+    if detail:
+        click.echo(f"\n{detail}")
 
 
-def _where(run: Path | None) -> str:
-    return "" if run is None else f"; written to {run}"
+def _one_run(command: Callable[P, T]) -> Callable[P, T]:
+    """Add the argument and options of commands that look at one run."""
+    for decorate in (
+        click.argument("run", type=click.Path(path_type=Path), required=False),
+        _RUNS,
+        _JSON,
+    ):
+        command = decorate(command)
+    return command
 
 
 @main.command("estimate")
-@click.argument("run", type=click.Path(path_type=Path), required=False)
-@click.option(
-    "--runs",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Folder that holds the runs.",
-)
-@_shared
-def estimate_command(
-    *, run: Path | None, runs: Path, as_json: bool, quiet: bool
-) -> None:
+@_one_run
+def estimate_command(*, run: Path | None, runs: Path, as_json: bool) -> None:
     """Price one given design and explain it, invocation by invocation.
 
     RUN is a run directory or a design file (which may have been edited); without it,
@@ -285,48 +291,29 @@ def estimate_command(
     """
     from hao import flow
     from hao.report.run import newest_run
-    from hao.report.tables import render_invocations, render_summary, result_json
+    from hao.report.tables import render_invocations
 
     started = time.monotonic()
     result = flow.estimate(run if run is not None else newest_run(runs))
-    if as_json:
-        seconds = time.monotonic() - started
-        click.echo(json.dumps(result_json(result, seconds=seconds), indent=2))
-        return
-    click.echo(render_summary(result))
-    click.echo()
-    click.echo(render_invocations(result))
+    detail = render_invocations(result)
+    _show(result, detail, seconds=time.monotonic() - started, as_json=as_json)
 
 
 @main.command("report")
-@click.argument("run", type=click.Path(path_type=Path), required=False)
-@click.option(
-    "--runs",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Folder that holds the runs.",
-)
-@_shared
-def report_command(*, run: Path | None, runs: Path, as_json: bool, quiet: bool) -> None:
+@_one_run
+def report_command(*, run: Path | None, runs: Path, as_json: bool) -> None:
     """Show a run again: its answer, and its front if it has one.
 
     RUN is a run directory; without it, the newest run.
     """
     from hao import flow
     from hao.report.run import newest_run
-    from hao.report.tables import render_front, render_summary, result_json
+    from hao.report.tables import render_front
 
     started = time.monotonic()
     result = flow.reopen(run if run is not None else newest_run(runs))
-    if as_json:
-        seconds = time.monotonic() - started
-        click.echo(json.dumps(result_json(result, seconds=seconds), indent=2))
-        return
-    click.echo(render_summary(result))
-    if result.front:
-        click.echo()
-        click.echo(render_front(result.front))
+    detail = render_front(result.front) if result.front else ""
+    _show(result, detail, seconds=time.monotonic() - started, as_json=as_json)
 
 
 @main.command("boards")
