@@ -384,11 +384,11 @@ class _Run:
             listed = self.engines(budget, slack=0)
             if not listed.engines:
                 return None, NO_COST
-            # What this leaves open, the second round looks at.
-            found, _ = self.choose(
+            # Engines that this leaves out, the second round looks at.
+            found, solved = self.choose(
                 listed.engines, listed.priced, _cost, limits(cost_limit)
             )
-            return found, NO_COST
+            return found, NO_COST if solved else floor
         if not steps:
             return None, NO_COST
         spend = None if cost_limit is None else cost_limit - floor
@@ -417,16 +417,15 @@ class _Run:
         No engine is faster than at the fewest bits of all layers, nor than its
         latency at full bits less `extra`. Groups come in order of that bound.
         """
-        least: dict[int, list[tuple[int, Found]]] = {}
+        members: dict[int, list[Found]] = {}
         all_settings = list(settings(self.problem))
         pairs: list[tuple[int, Found]] = []
         for engine in listed.engines:
-            least.setdefault(engine.branch, []).append((0, engine))
-        for number, members in least.items():
+            members.setdefault(engine.branch, []).append(engine)
+        for number, engines in members.items():
             branch = branch_at(
                 self.problem, self.widths, all_settings[number], self.widths.fewest
             )
-            engines = [engine for _, engine in members]
             choice = {
                 role: np.array([engine.columns[role] for engine in engines])
                 for role in engines[0].columns
