@@ -1,0 +1,111 @@
+"""Where the feature maps lie in DDR.
+
+All maps share one arena. Two maps may overlap if the last run that reads the one comes
+before the run that writes the other. Placing maps in the order in which they are made,
+each at the lowest place that is free while it lives, is not optimal but close: a chain
+of layers needs its two largest neighbours.
+"""
+
+from dataclasses import dataclass
+
+from hao.cost.design import Design
+from hao.cost.memory import (
+    beat_channels,
+    pixel_channels,
+    row_bytes,
+    store_bits,
+)
+from hao.hw.board import Board
+from hao.ir.tensor import Shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredMap:
+    """A feature map in the arena; all sizes in beats or codes.
+
+    Attributes:
+        shape: Channels, rows, columns that exist.
+        base: First beat.
+        pixel_channels: Codes of a pixel.
+        row_beats: Beats of a row.
+        beat_channels: Codes of a beat.
+    """
+
+    shape: Shape
+    base: int
+    pixel_channels: int
+    row_beats: int
+    beat_channels: int
+
+    @property
+    def beats(self) -> int:
+        """Return the beats of the whole map."""
+        return self.shape.height * self.row_beats
+
+    @property
+    def pixel_beats(self) -> int:
+        """Return the beats of a pixel; 0 if several pixels share one."""
+        return self.pixel_channels // self.beat_channels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arena:
+    """The stored maps of a network, by the layer that makes them, and their extent."""
+
+    maps: dict[str, StoredMap]
+    beats: int
+
+
+def stored_map(shape: Shape, *, base: int, act_bits: int, board: Board) -> StoredMap:
+    """Return how a map of `shape` is stored at beat `base`."""
+    beat = beat_channels(act_bits, board)
+    row = row_bytes(shape.channels, shape.width, act_bits, board)
+    assert 8 * board.port_bytes == beat * store_bits(act_bits)
+    return StoredMap(
+        shape=shape,
+        base=base,
+        pixel_channels=pixel_channels(shape.channels, beat),
+        row_beats=row // board.port_bytes,
+        beat_channels=beat,
+    )
+
+
+def place_maps(design: Design) -> Arena:
+    """Return where each map that passes through DDR lies.
+
+    The frame and the result stay in place for the whole run, so that the driver may
+    read and write them at any time between frames.
+    """
+    act_bits, board = design.engine.act_bits, design.board
+    runs = [segment.invocation for segment in design.segments]
+    frame = design.network.input
+    last = len(runs)
+    born = {frame.name: -1}
+    dies = {frame.name: last}
+    shapes = {frame.name: frame.ofm}
+    for number, run in enumerate(runs):
+        for name in (run.input_name, run.residual_name):
+            if name is not None:
+                dies[name] = max(dies[name], number)
+        born[run.output_name] = number
+        dies[run.output_name] = number
+        shapes[run.output_name] = run.ofm
+    dies[runs[-1].output_name] = last
+    placed: dict[str, StoredMap] = {}
+    for name in born:
+        probe = stored_map(shapes[name], base=0, act_bits=act_bits, board=board)
+        taken = sorted(
+            (other.base, other.base + other.beats)
+            for key, other in placed.items()
+            if born[name] <= dies[key] and born[key] <= dies[name]
+        )
+        base = 0
+        for begin, end in taken:
+            if base + probe.beats <= begin:
+                break
+            base = max(base, end)
+        placed[name] = stored_map(
+            shapes[name], base=base, act_bits=act_bits, board=board
+        )
+    extent = max(stored.base + stored.beats for stored in placed.values())
+    return Arena(maps=placed, beats=extent)

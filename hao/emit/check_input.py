@@ -1,0 +1,100 @@
+"""Do a design, its integers and the hardware belong together?"""
+
+from dataclasses import replace
+
+from hao.cost.catalogue import check_buffers
+from hao.cost.design import Design
+from hao.emit.runs import engine_stages
+from hao.emit.stage_sizes import dense_acc_bits, depthwise_acc_bits
+from hao.errors import InputError, UnsupportedError
+from hao.hw.engine import DepthwiseStage
+from hao.ir.integer import IntegerNetwork, accumulator_range
+from hao.ir.layer import (
+    ActivationKind,
+    Conv,
+    Depthwise,
+    Layer,
+    Linear,
+    Pool,
+    PoolKind,
+)
+from hao.ir.network import Network
+
+
+def check_match(design: Design, net: IntegerNetwork) -> None:
+    """Check that `net` is the network that `design` was made for.
+
+    Raises:
+        InputError: Layers, shapes, bits or sums of products differ from what the
+            design says or its engine holds; names the layer.
+        UnsupportedError: A pool that the engine cannot compute.
+    """
+    _check_layers(design.network, net.network)
+    bits = net.weight_bits()
+    for name, wanted in design.scheme.items():
+        if bits.get(name) != wanted:
+            raise InputError(
+                f"layer {name!r}: weights of {bits.get(name)} bits; the design has "
+                f"{wanted}. `hao quantize` makes integers of the design's bits"
+            )
+    for name, kind in net.maps.items():
+        if kind.quant.bits > design.engine.act_bits:
+            raise InputError(
+                f"layer {name!r}: activations of {kind.quant.bits} bits; the engine is "
+                f"built for {design.engine.act_bits}"
+            )
+    check_buffers(design)
+    _check_accumulators(design, net)
+
+
+def _check_layers(designed: Network, given: Network) -> None:
+    """Check that two networks have the same layers, but for types and activations."""
+    if len(designed.layers) != len(given.layers):
+        raise InputError(
+            f"network {given.name!r} has {len(given.layers)} layers; the design has "
+            f"{len(designed.layers)}"
+        )
+    for ours, theirs in zip(designed.layers, given.layers, strict=True):
+        if _bare(ours) != _bare(theirs):
+            raise InputError(
+                f"layer {theirs.name!r}: not the layer {ours.name!r} of the design; "
+                "kind, shape, kernel, stride and padding must agree"
+            )
+
+
+def _bare(layer: Layer) -> Layer:
+    """Return a layer without what quantization adds to it."""
+    match layer:
+        case Conv() | Depthwise() | Linear():
+            return replace(
+                layer, weight=None, activation=ActivationKind.NONE, bias=True
+            )
+        case Pool() if layer.kind is PoolKind.AVERAGE and not layer.include_padding:
+            raise UnsupportedError(
+                f"layer {layer.name!r}: an average that leaves out the padding; the "
+                "engine divides every sum by the same number"
+            )
+        case _:
+            return layer
+
+
+def _check_accumulators(design: Design, net: IntegerNetwork) -> None:
+    """Check that no sum of products can leave its accumulator."""
+    stages = engine_stages(design)
+    layers = {layer.name: layer for layer in net.network.compute_layers}
+    for segment in design.segments:
+        for role, planned in segment.invocation.stages:
+            if isinstance(planned, Pool):
+                continue
+            stage = stages[role]
+            width = (
+                depthwise_acc_bits(stage, design.engine.act_bits)
+                if isinstance(stage, DepthwiseStage)
+                else dense_acc_bits(stage, design.engine.act_bits)
+            )
+            low, high = accumulator_range(net, layers[planned.name])
+            if low < -(2 ** (width - 1)) or high >= 2 ** (width - 1):
+                raise InputError(
+                    f"layer {planned.name!r}: sums from {low} to {high}; the "
+                    f"accumulators of the {role.value} stage have {width} bits"
+                )

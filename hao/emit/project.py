@@ -1,0 +1,261 @@
+"""The emitted project: its files as bytes, and writing them.
+
+Rendering is a pure function: the same design and integers give the same bytes. The
+header of every file names hao's version and the digest of all the others.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import numpy as np
+from numpy.typing import NDArray
+
+from hao import __version__
+from hao.cost.design import Design
+from hao.cost.evaluate import CostReport
+from hao.data import data_path
+from hao.emit.check_input import check_match
+from hao.emit.context import make_context
+from hao.emit.steps import Table, make_table
+from hao.emit.stored import map_bytes
+from hao.errors import InputError
+from hao.ir.integer import IntegerNetwork
+from hao.ir.integer_run import run_integer
+
+MARK = "hao_project.txt"
+"""File that makes a folder known as an emitted project."""
+
+_SOURCES = (
+    "pragmas.h",
+    "integers.h",
+    "trace.h",
+    "types.h",
+    "step.h",
+    "layer_table.h",
+    "pace.h",
+    "requantize.h",
+    "multiply.h",
+    "weight_buffer.h",
+    "axi.h",
+    "unpack.h",
+    "regroup.h",
+    "pack.h",
+    "engine.h",
+    "engine.cpp",
+)
+_STAGE_SOURCES = {
+    "dense": ("dense_window.h",),
+    "depthwise": ("dense_window.h", "depthwise_window.h", "depthwise_array.h"),
+    "pointwise": ("pointwise_vectors.h",),
+}
+_OTHERS = {
+    "tb/tb.cpp": "tb/tb.cpp.j2",
+    "Makefile": "Makefile.j2",
+    "run_hls.tcl": "run_hls.tcl.j2",
+    "run_vivado.tcl": "run_vivado.tcl.j2",
+    "driver/hao_driver.py": "driver_hao_driver.py.j2",
+    "driver/demo.py": "driver_demo.py.j2",
+    "README.md": "project_README.md.j2",
+}
+_NATIVE = ("hls_stream.h", "hao_trace.h", "hao_replay.h")
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """An HLS project.
+
+    Attributes:
+        files: Relative path to content, sorted by path.
+        digest: Of all contents, as it stands in their headers.
+        table: Steps and places of the feature maps.
+    """
+
+    files: dict[str, bytes]
+    digest: str
+    table: Table
+
+
+def render_project(
+    design: Design,
+    net: IntegerNetwork,
+    cost: CostReport,
+    frames: NDArray[np.int64],
+    *,
+    note: str = "",
+) -> Project:
+    """Return the project of a design that runs `net`.
+
+    Args:
+        design: Engine, partition, board.
+        net: Integers; its layers and bits are those of the design.
+        cost: Predictions, for the project's README.
+        frames: Input codes recorded with the test bench, of shape (frames, channels,
+            height, width), at least one frame.
+        note: A sentence for the project's README, such as where weights come from.
+
+    Raises:
+        InputError: Network and design do not belong together, or a number does not fit
+            the hardware.
+    """
+    check_match(design, net)
+    if len(frames) < 1:
+        raise InputError("no frames to record with the test bench; must be at least 1")
+    table = make_table(design, net)
+    context = make_context(design, net, table, cost)
+    context |= {
+        "version": __version__,
+        "name": _identifier(design),
+        "frames": len(frames),
+        "tool_notes": [note] if note else [],
+    }
+    files = _data_files(design, net, table, frames)
+    digest = _digest(files, context)
+    context["digest"] = digest
+    for path, text in _texts(context).items():
+        files[path] = text.encode()
+    return Project(files=dict(sorted(files.items())), digest=digest, table=table)
+
+
+def _identifier(design: Design) -> str:
+    name = re.sub(r"[^A-Za-z0-9_]", "_", f"{design.network.name}_{design.board.name}")
+    return name if _IDENTIFIER.fullmatch(name) else f"hao_{name}"
+
+
+def _data_files(
+    design: Design, net: IntegerNetwork, table: Table, frames: NDArray[np.int64]
+) -> dict[str, bytes]:
+    port, bits = design.board.port_bytes, design.engine.act_bits
+    source = table.arena.maps[design.network.input.name]
+    result = table.arena.maps[design.segments[-1].invocation.output_name]
+    expected = run_integer(net, frames)
+    return {
+        "weights/weights.bin": table.weights.tobytes(),
+        "tb/frames.bin": map_bytes(
+            frames, source, port_bytes=port, act_bits=bits
+        ).tobytes(),
+        "tb/expected.bin": map_bytes(
+            expected, result, port_bytes=port, act_bits=bits
+        ).tobytes(),
+    }
+
+
+def _digest(files: dict[str, bytes], context: dict[str, object]) -> str:
+    """Return a digest of all that the project holds, before it stands in it."""
+    probe = hashlib.sha256()
+    for path, text in sorted(_texts({**context, "digest": ""}).items()):
+        probe.update(path.encode() + b"\0" + text.encode() + b"\0")
+    for path, data in sorted(files.items()):
+        probe.update(path.encode() + b"\0" + data + b"\0")
+    return probe.hexdigest()[:16]
+
+
+def _texts(context: dict[str, object]) -> dict[str, str]:
+    """Return the rendered text files, by path."""
+    folder = data_path("templates") / "hls"
+    loader = jinja2.FileSystemLoader(folder)
+    environment = jinja2.Environment(
+        loader=loader,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - the output is C++, not HTML
+    )
+    environment.filters["cpp"] = _cpp
+    stages = context["stages"]
+    assert isinstance(stages, list)
+    texts: dict[str, str] = {}
+    names = list(_SOURCES)
+    for stage in stages:
+        names += _STAGE_SOURCES[stage.name]
+        if stage.name != "depthwise":
+            text = environment.get_template("src/array.h.j2").render(
+                {**context, "stage": stage}
+            )
+            texts[f"src/{stage.name}_array.h"] = _headed(text, context)
+    for name in dict.fromkeys(names):
+        text = environment.get_template(f"src/{name}.j2").render(context)
+        texts[f"src/{name}"] = _headed(text, context)
+    for path, template in _OTHERS.items():
+        texts[path] = environment.get_template(template).render(context)
+    for name in _NATIVE:
+        texts[f"tb/native/{name}"] = (folder / "sim" / name).read_text()
+    texts[MARK] = (
+        f"Emitted by hao {context['version']}; digest {context['digest']}.\n"
+        "This folder may be replaced by `hao emit-hls --force`.\n"
+    )
+    return texts
+
+
+def _headed(text: str, context: dict[str, object]) -> str:
+    return (
+        f"// {context['name']}: emitted by hao {context['version']}, digest "
+        f"{context['digest']}.\n{text}"
+    )
+
+
+def _cpp(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def check_project_target(target: Path, *, force: bool) -> None:
+    """Check that a project may be written to `target`.
+
+    Raises:
+        InputError: Something is there and is not to be replaced, or is no project.
+    """
+    if not os.path.lexists(target):
+        return
+    if not force:
+        raise InputError(
+            f"{target}: exists; must be a new directory, or --force replaces the "
+            "project"
+        )
+    if target.is_symlink() or not (target / MARK).is_file():
+        raise InputError(
+            f"{target}: no emitted project ({MARK} is not in it); --force replaces "
+            "emitted projects only"
+        )
+
+
+def write_project(project: Project, target: Path, *, force: bool) -> None:
+    """Write a project into a new directory, whole or not at all.
+
+    Raises:
+        InputError: As `check_project_target`, or the directory cannot be written.
+    """
+    check_project_target(target, force=force)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=".hao-", dir=target.parent))
+    except OSError as error:
+        raise _unwritable(target, error) from error
+    try:
+        new = work / "new"
+        for path, data in project.files.items():
+            file = new / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
+        if os.path.lexists(target):
+            target.rename(work / "old")
+        new.rename(target)
+    except OSError as error:
+        if (work / "old").exists() and not target.exists():
+            (work / "old").rename(target)
+        raise _unwritable(target, error) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _unwritable(target: Path, error: OSError) -> InputError:
+    return InputError(
+        f"{target}: cannot be written ({error.strerror}); must be a directory that "
+        "can be created"
+    )

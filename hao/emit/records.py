@@ -1,0 +1,308 @@
+"""What one step of the engine tells each of its processes.
+
+The fields are those of the structs in the emitted `step.h`, which is rendered from
+these classes: name, order and comment cannot differ. All are integers (or booleans);
+an unused process gets zeros and ends at once. What they mean is in docs/engine.md.
+"""
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+NONE = 0
+"""DDR as a source, `pack` or the way straight through as a target."""
+DENSE = 1
+DEPTHWISE = 2
+POINTWISE = 3
+
+
+def _f(doc: str = "") -> Any:  # noqa: ANN401 - what dataclasses.field returns
+    return field(default=0, metadata={"doc": doc})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadStep:
+    """read_ifm: a run of beats."""
+
+    base: int = _f("first beat in the arena")
+    beats: int = _f()
+    target: int = _f("0 write_ofm, 1 dense, 2 depthwise, 3 pointwise")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnpackStep:
+    """unpack: beats to words of channels."""
+
+    trips: int = _f()
+    words: int = _f("of a pixel")
+    tail: int = _f("codes that the last word of a pixel takes from the beats")
+    channels: int = _f()
+    pixel_channels: int = _f("codes of a pixel in DDR")
+    taps: int = _f("pixels in a word, where taps are packed")
+    pixels: int = _f("of a row; words, where taps are packed")
+    row_beats: int = _f()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowStep:
+    """dense_window, depthwise_window: rows in, windows out."""
+
+    source: int = _f("0 DDR, 1 dense")
+    lead_words: int = _f("words before the first output row")
+    row_trips: int = _f("iterations of all output rows")
+    feed: int = _f("words of an input row")
+    sweep: int = _f("iterations that send an output row")
+    rows: int = _f("of the input")
+    width: int = _f("of the input")
+    rows_used: int = _f("input rows that any output needs")
+    out_rows: int = _f()
+    kernel: int = _f()
+    stride: int = _f()
+    pad_top: int = _f()
+    pad_left: int = _f()
+    groups: int = _f("channel groups of a pixel")
+    out_groups: int = _f("groups of output channels")
+    xgroups: int = _f("groups of pixels of an output row")
+    columns: int = _f("columns of words of an input row")
+    phases: int = _f("columns that share a place in a bank, one for each stride")
+    blocks: int = _f("columns of a row in one bank")
+    ring_rows: int = _f()
+    ring_base: int = _f("row of the ring that kernel row 0 meets first")
+    kept: int = _f("columns that the next group of pixels needs again")
+    edge_reads: int = _f("reads of a step at the left edge")
+    fill: int = _f("code outside the map")
+    taps: int = _f("kernel taps in a word: above 1 where taps are packed")
+    channels: int = _f("of a tap, where taps are packed")
+    slots: int = _f("words of a row, where taps are packed")
+    folds: int = _f("words of a window, where taps are packed")
+    sends: int = _f("words sent for a group of pixels, where taps are packed")
+    gathers: int = _f("reads that gather a window of packed taps")
+    gathers_per_row: int = _f("the same for one kernel row")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorsStep:
+    """pointwise_vectors: the channels of neighbouring pixels, sent again and again."""
+
+    source: int = _f("0 DDR, 1 dense, 2 depthwise")
+    trips: int = _f()
+    folds: int = _f("words of a pixel")
+    sends: int = _f("words sent for a group of pixels")
+    words: int = _f("words that come in for a group of pixels")
+    last_words: int = _f("the same for the last group of a row")
+    lead_words: int = _f("the same for the first group of all")
+    xgroups: int = _f("groups of pixels of a row")
+    total: int = _f("groups of pixels of the map")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrayStep:
+    """dense_array, pointwise_array: multiply, add up, requantize."""
+
+    trips: int = _f()
+    folds: int = _f("words of weights for one group of output channels")
+    groups: int = _f("groups of output channels")
+    channels: int = _f("output channels that exist")
+    is_signed: int = _f("the activations that come in")
+    low: int = _f("smallest output")
+    high: int = _f("largest output")
+    weight_base: int = _f("first word of the weights in use")
+    channel_base: int = _f("first word of the records in use")
+    fill_weight_base: int = _f("first word that the next run's weights fill")
+    fill_channel_base: int = _f()
+    fill_units: int = _f("units of the next run")
+    fill_records: int = _f("beats of records of the next run")
+    target: int = _f("0 pack, 2 depthwise, 3 pointwise")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepthwiseStep:
+    """depthwise_array: multiply or pool."""
+
+    trips: int = _f()
+    passes: int = _f("iterations of a window")
+    groups: int = _f("channel groups")
+    channels: int = _f("channels that exist")
+    kernel: int = _f()
+    stride: int = _f()
+    is_signed: int = _f("the activations that come in")
+    low: int = _f("smallest output")
+    high: int = _f("largest output")
+    pools: int = _f()
+    averages: int = _f()
+    multiplier: int = _f("of an average")
+    shift: int = _f("of an average")
+    weight_base: int = _f("first word of the weights in use")
+    channel_base: int = _f("first word of the records in use")
+    fill_weight_base: int = _f("first word that the next run's weights fill")
+    fill_channel_base: int = _f()
+    fill_units: int = _f("units of the next run")
+    fill_records: int = _f("beats of records of the next run")
+    target: int = _f("0 pack, 3 pointwise")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegroupStep:
+    """regroup: words between two stages."""
+
+    trips: int = _f()
+    words: int = _f("of a group of pixels, on the side with more of them")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackStep:
+    """pack: words of the last stage to beats."""
+
+    trips: int = _f()
+    groups: int = _f("words of a group of pixels")
+    tail: int = _f("codes that the last word of a pixel gives")
+    pixel_channels: int = _f("codes of a pixel in DDR")
+    merges: int = _f("several pixels share a beat")
+    sends: int = _f("iterations that a group of pixels takes to leave")
+    last_sends: int = _f("the same for the last group of a row")
+    last_pixels: int = _f("pixels of the last group of a row")
+    xgroups: int = _f("groups of pixels of a row")
+    total: int = _f("groups of pixels of the map")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteStep:
+    """write_ofm, read_residual: beats of the result."""
+
+    source: int = _f("0 read_ifm, 1 dense, 2 depthwise, 3 pointwise")
+    base: int = _f("first beat in the arena")
+    pixels: int = _f("runs of beats")
+    run: int = _f("beats of each")
+    stride: int = _f("beats from one run to the next")
+    adds: int = _f("a residual is added")
+    residual_base: int = _f("its first beat in the arena")
+    is_signed: int = _f("the stage's result")
+    residual_signed: int = _f()
+    shift_a: int = _f("left shift of the stage's result")
+    shift_b: int = _f("left shift of the residual")
+    shift: int = _f("right shift of their sum")
+    low: int = _f("smallest sum")
+    high: int = _f("largest sum")
+    pools: int = _f("a global average pool follows")
+    pool_signed: int = _f()
+    multiplier: int = _f("of the average")
+    mean_shift: int = _f()
+    pool_low: int = _f()
+    pool_high: int = _f()
+    mean_words: int = _f("beats of a pixel")
+    mean_lanes: int = _f("codes of a pixel within a beat")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadStep:
+    """load_weights: one stage's records and weights of the next run."""
+
+    base: int = _f("first beat of the weights")
+    record_beats: int = _f()
+    weight_beats: int = _f()
+    unit_trips: int = _f()
+    bits: int = _f("of a weight")
+    groups: int = _f("groups of output channels")
+    last_lanes: int = _f("lanes of the last group")
+    folds: int = _f("words of a group")
+    inner_folds: int = _f("words of a kernel tap")
+    tail_items: int = _f("items in the last word of a kernel tap")
+    end_items: int = _f("items in the last word of a group")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One pass through the dataflow region."""
+
+    dense_load: LoadStep = LoadStep()
+    depthwise_load: LoadStep = LoadStep()
+    pointwise_load: LoadStep = LoadStep()
+    read: ReadStep = ReadStep()
+    unpack: UnpackStep = UnpackStep()
+    dense_window: WindowStep = WindowStep()
+    dense_array: ArrayStep = ArrayStep()
+    dense_regroup: RegroupStep = RegroupStep()
+    depthwise_window: WindowStep = WindowStep()
+    depthwise_array: DepthwiseStep = DepthwiseStep()
+    depthwise_regroup: RegroupStep = RegroupStep()
+    vectors: VectorsStep = VectorsStep()
+    pointwise_array: ArrayStep = ArrayStep()
+    pack: PackStep = PackStep()
+    write: WriteStep = WriteStep()
+
+
+STRUCTS: dict[type, str] = {
+    LoadStep: "load_step_t",
+    ReadStep: "read_step_t",
+    UnpackStep: "unpack_step_t",
+    WindowStep: "window_step_t",
+    ArrayStep: "array_step_t",
+    RegroupStep: "regroup_step_t",
+    DepthwiseStep: "depthwise_step_t",
+    VectorsStep: "vectors_step_t",
+    PackStep: "pack_step_t",
+    WriteStep: "write_step_t",
+    Step: "step_t",
+}
+"""C++ struct of each record, in the order of definition."""
+
+_INNER: dict[str, type] = {
+    "dense_load": LoadStep,
+    "depthwise_load": LoadStep,
+    "pointwise_load": LoadStep,
+    "read": ReadStep,
+    "unpack": UnpackStep,
+    "dense_window": WindowStep,
+    "dense_array": ArrayStep,
+    "dense_regroup": RegroupStep,
+    "depthwise_window": WindowStep,
+    "depthwise_array": DepthwiseStep,
+    "depthwise_regroup": RegroupStep,
+    "vectors": VectorsStep,
+    "pointwise_array": ArrayStep,
+    "pack": PackStep,
+    "write": WriteStep,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StructField:
+    """A field of an emitted struct."""
+
+    type: str
+    name: str
+    doc: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Struct:
+    """An emitted struct."""
+
+    name: str
+    doc: str
+    fields: tuple[StructField, ...]
+
+
+def structs() -> tuple[Struct, ...]:
+    """Return the structs of `step.h`, in the order of definition."""
+    result = []
+    for record, name in STRUCTS.items():
+        members = tuple(
+            StructField(
+                type=STRUCTS[_INNER[item.name]] if record is Step else "int",
+                name=item.name,
+                doc=str(item.metadata.get("doc", "")),
+            )
+            for item in fields(record)
+        )
+        doc = (record.__doc__ or "").split("\n", 1)[0]
+        result.append(Struct(name=name, doc=doc, fields=members))
+    return tuple(result)
+
+
+def initializer(record: object) -> str:
+    """Return the C++ aggregate initializer of a record."""
+    values = []
+    for item in fields(record):  # type: ignore[arg-type]
+        value = getattr(record, item.name)
+        values.append(str(int(value)) if isinstance(value, int) else initializer(value))
+    return "{" + ", ".join(values) + "}"

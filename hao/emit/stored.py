@@ -1,0 +1,66 @@
+"""Feature maps as bytes: how frames go into DDR and results come out."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.emit.arena import StoredMap
+
+Bytes = NDArray[np.uint8]
+
+
+def map_bytes(
+    codes: NDArray[np.int64], stored: StoredMap, *, port_bytes: int, act_bits: int
+) -> Bytes:
+    """Return maps of codes as they lie in DDR.
+
+    Args:
+        codes: Shape (batch, channels, height, width).
+        stored: Where and how they are stored.
+        port_bytes: Bytes of a beat.
+        act_bits: Width of a code.
+
+    Returns:
+        Shape (batch, bytes of the map).
+    """
+    batch, channels, height, width = codes.shape
+    bits = 8 * port_bytes // stored.beat_channels
+    row = np.zeros(
+        (batch, height, stored.row_beats * stored.beat_channels), dtype=np.int64
+    )
+    pixels = row[:, :, : width * stored.pixel_channels].reshape(
+        batch, height, width, stored.pixel_channels
+    )
+    pixels[..., :channels] = codes.transpose(0, 2, 3, 1) & ((1 << act_bits) - 1)
+    row[:, :, : width * stored.pixel_channels] = pixels.reshape(batch, height, -1)
+    per_byte = 8 // bits
+    lanes = row.reshape(batch, -1, per_byte) << (bits * np.arange(per_byte))
+    return lanes.sum(axis=-1).astype(np.uint8)
+
+
+def map_codes(
+    data: Bytes, stored: StoredMap, *, port_bytes: int, act_bits: int, signed: bool
+) -> NDArray[np.int64]:
+    """Return the codes of maps in DDR; the inverse of `map_bytes`.
+
+    Args:
+        data: Shape (batch, bytes of the map).
+        stored: Where and how they are stored.
+        port_bytes: Bytes of a beat.
+        act_bits: Width of a code.
+        signed: Codes are two's complement.
+
+    Returns:
+        Shape (batch, channels, height, width).
+    """
+    bits = 8 * port_bytes // stored.beat_channels
+    per_byte = 8 // bits
+    lanes = data[..., None].astype(np.int64) >> (bits * np.arange(per_byte))
+    codes = (lanes & ((1 << act_bits) - 1)).reshape(len(data), stored.shape.height, -1)
+    shape = stored.shape
+    codes = codes[:, :, : shape.width * stored.pixel_channels].reshape(
+        len(data), shape.height, shape.width, stored.pixel_channels
+    )
+    values = codes[..., : shape.channels].transpose(0, 3, 1, 2)
+    if signed:
+        values = np.where(values >= 1 << (act_bits - 1), values - (1 << act_bits), values)
+    return values.astype(np.int64)

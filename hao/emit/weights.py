@@ -1,0 +1,289 @@
+"""Weights and records as the loader reads them (docs/engine.md, "Weights in DDR")."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.cost.design import Design
+from hao.cost.latency import packed_taps
+from hao.cost.memory import input_channels
+from hao.emit.arena import stored_map
+from hao.emit.records import LoadStep
+from hao.emit.runs import StageRun
+from hao.hw.engine import DenseStage, DepthwiseStage
+from hao.intmath import ceil_div
+from hao.ir.integer import BIAS_BITS, IntegerNetwork, Requantization
+from hao.ir.layer import Conv, Depthwise, Linear, Pool
+
+Bytes = NDArray[np.uint8]
+Ints = NDArray[np.int64]
+
+_SHIFT_BITS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageWeights:
+    """One stage's share of a run's weights.
+
+    Attributes:
+        data: Records, then weights; whole beats.
+        load: What tells the loader about them; `base` counts from their beginning.
+        units: Units that reach the stage.
+        records: Beats of records.
+    """
+
+    data: Bytes
+    load: LoadStep
+    units: int
+    records: int
+
+
+def record_bits(net: IntegerNetwork) -> int:
+    """Return the bits of an output channel's record in DDR."""
+    return 64 if net.requantization is Requantization.MULTIPLIER else 32
+
+
+def stage_weights(
+    run: StageRun,
+    stage: DenseStage | DepthwiseStage,
+    *,
+    rows: int,
+    net: IntegerNetwork,
+    design: Design,
+) -> StageWeights | None:
+    """Return the packed weights of one stage of a run, or `None` for a pool.
+
+    Args:
+        run: Layer and output channels.
+        stage: The hardware.
+        rows: Lanes of a unit.
+        net: Weights, biases, shifts.
+        design: Board and width of the activations.
+    """
+    layer = run.layer
+    if isinstance(layer, Pool):
+        return None
+    port = design.board.port_bytes
+    weight = net.param(layer.name, "weight")[run.begin : run.end]
+    quant = _weight_bits(net, layer.name)
+    if isinstance(stage, DepthwiseStage):
+        assert isinstance(layer, Depthwise)
+        order = _depthwise_order(weight, stage)
+    else:
+        assert isinstance(layer, Conv | Linear)
+        order = _dense_order(weight, layer, stage, design)
+    records = _records(run, stage.pe, net, port)
+    packed = _beats(_pack_bits(order.items, quant), port)
+    units, trips = _unit_trips(order, rows=rows, bits=quant, port=port)
+    groups = ceil_div(run.channels, stage.pe)
+    load = LoadStep(
+        record_beats=len(records) // port,
+        weight_beats=len(packed) // port,
+        unit_trips=trips,
+        bits=quant,
+        groups=groups,
+        last_lanes=run.channels - (groups - 1) * stage.pe,
+        folds=order.folds,
+        inner_folds=order.inner_folds,
+        tail_items=order.tail_items,
+        end_items=order.end_items,
+    )
+    return StageWeights(
+        data=np.concatenate([records, packed]),
+        load=load,
+        units=units,
+        records=len(records) // port,
+    )
+
+
+def _weight_bits(net: IntegerNetwork, name: str) -> int:
+    bits = net.weight_bits()[name]
+    assert bits is not None
+    return bits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Order:
+    """Weights in the order of DDR, and how they fall into words.
+
+    Attributes:
+        items: All weights, shape (weights,).
+        lanes: Lanes of every output group.
+        folds: Words of a group.
+        inner_folds: Words of a kernel tap.
+        width: Items of a full word's lane.
+        tail_items: Items in a lane of the last word of a tap.
+        end_items: Items in a lane of the last word of a group.
+    """
+
+    items: Ints
+    lanes: tuple[int, ...]
+    folds: int
+    inner_folds: int
+    width: int
+    tail_items: int
+    end_items: int
+
+    def lane_items(self, fold: int) -> int:
+        """Return the items of a lane in word `fold` of a group."""
+        if fold == self.folds - 1:
+            return self.end_items
+        if fold % self.inner_folds == self.inner_folds - 1:
+            return self.tail_items
+        return self.width
+
+
+def _lanes(channels: int, pe: int) -> tuple[int, ...]:
+    groups = ceil_div(channels, pe)
+    return (*(pe,) * (groups - 1), channels - (groups - 1) * pe)
+
+
+def _dense_order(
+    weight: Ints, layer: Conv | Linear, stage: DenseStage, design: Design
+) -> _Order:
+    """Return the weights of output channels by (group, fold, lane, item)."""
+    simd, pe, board = stage.simd, stage.pe, design.board
+    act_bits = design.engine.act_bits
+    channels = input_channels(layer, act_bits, board)
+    taps = _taps(weight, layer, channels, design)
+    packed = int(packed_taps(layer, simd, channels))
+    if packed > 1:
+        kernel = taps.shape[1]
+        folds = ceil_div(kernel, packed)
+        flat = _padded(taps.reshape(len(taps), -1), 1, folds * packed * channels)
+        exists = np.arange(folds * packed * channels) < kernel * channels
+        cube = flat.reshape(len(taps), folds, packed * channels)
+        there = np.broadcast_to(exists.reshape(folds, -1), cube.shape)
+        inner, tail = 1, packed * channels
+        end = (kernel - (folds - 1) * packed) * channels
+    else:
+        inner = ceil_div(channels, simd)
+        kernel = taps.shape[1]
+        folds = kernel * inner
+        wide = _padded(taps, 2, inner * simd)
+        cube = wide.reshape(len(taps), folds, simd)
+        exists = np.tile(np.arange(inner * simd) < channels, kernel)
+        there = np.broadcast_to(exists.reshape(folds, simd), cube.shape)
+        tail = end = channels - (inner - 1) * simd
+    return _Order(
+        items=_by_group(cube, there, pe),
+        lanes=_lanes(len(weight), pe),
+        folds=folds,
+        inner_folds=inner,
+        width=simd,
+        tail_items=tail,
+        end_items=end,
+    )
+
+
+def _taps(weight: Ints, layer: Conv | Linear, channels: int, design: Design) -> Ints:
+    """Return weights of shape (ofm_channels, kernel taps, channels)."""
+    if isinstance(layer, Conv):
+        depth = weight.shape[1]
+        return weight.transpose(0, 2, 3, 1).reshape(len(weight), -1, depth)
+    shape = layer.ifm
+    if shape.height * shape.width == 1:
+        return weight.reshape(len(weight), 1, shape.channels)
+    act_bits, board = design.engine.act_bits, design.board
+    stored = stored_map(shape, base=0, act_bits=act_bits, board=board)
+    rows = np.zeros(
+        (len(weight), shape.height, channels // shape.height), dtype=np.int64
+    )
+    cube = weight.reshape(len(weight), shape.channels, shape.height, shape.width)
+    for column in range(shape.width):
+        begin = column * stored.pixel_channels
+        rows[:, :, begin : begin + shape.channels] = cube[..., column].transpose(
+            0, 2, 1
+        )
+    return rows.reshape(len(weight), 1, channels)
+
+
+def _depthwise_order(weight: Ints, stage: DepthwiseStage) -> _Order:
+    """Return the weights of channels by (group, pass, lane, tap), taps filled up."""
+    channels = len(weight)
+    kernel = weight[0].size
+    passes = ceil_div(kernel, stage.taps)
+    flat = _padded(weight.reshape(channels, kernel), 1, passes * stage.taps)
+    cube = flat.reshape(channels, passes, stage.taps)
+    return _Order(
+        items=_by_group(cube, np.ones(cube.shape, dtype=np.bool_), stage.pe),
+        lanes=_lanes(channels, stage.pe),
+        folds=passes,
+        inner_folds=1,
+        width=stage.taps,
+        tail_items=stage.taps,
+        end_items=stage.taps,
+    )
+
+
+def _padded(array: Ints, axis: int, size: int) -> Ints:
+    widths = [(0, 0)] * array.ndim
+    widths[axis] = (0, size - array.shape[axis])
+    return np.pad(array, widths)
+
+
+def _by_group(cube: Ints, there: NDArray[np.bool_], pe: int) -> Ints:
+    """Return (channels, folds, items) in the order (group, fold, lane, item)."""
+    groups = ceil_div(len(cube), pe)
+    wide = _padded(cube, 0, groups * pe)
+    mask = np.zeros(wide.shape, dtype=np.bool_)
+    mask[: len(cube)] = there
+    shape = (groups, pe, *cube.shape[1:])
+    ordered = wide.reshape(shape).transpose(0, 2, 1, 3)
+    result: Ints = ordered[mask.reshape(shape).transpose(0, 2, 1, 3)]
+    return result
+
+
+def _pack_bits(items: Ints, bits: int) -> Bytes:
+    """Return two's complement integers of `bits` bits each, lowest bit first."""
+    codes = (items & ((1 << bits) - 1)).astype(np.uint16)
+    planes = (codes[:, None] >> np.arange(bits, dtype=np.uint16)) & 1
+    return np.packbits(planes.astype(np.uint8).ravel(), bitorder="little")
+
+
+def _beats(data: Bytes, port: int) -> Bytes:
+    """Return the data filled up to whole beats."""
+    return np.pad(data, (0, -len(data) % port))
+
+
+def _records(run: StageRun, pe: int, net: IntegerNetwork, port: int) -> Bytes:
+    """Return the records of a run's channels, each group of `pe` from a new beat."""
+    name = run.layer.name
+    part = slice(run.begin, run.end)
+    bias = net.param(name, "bias")[part]
+    shift = net.param(name, "shift")[part]
+    words = (bias & ((1 << BIAS_BITS) - 1)) | shift << BIAS_BITS
+    assert shift.max() < 1 << _SHIFT_BITS
+    size = record_bits(net) // 8
+    if net.requantization is Requantization.MULTIPLIER:
+        words = words | net.param(name, "multiplier")[part] << 32
+    kind = np.dtype("<u4") if size == 4 else np.dtype("<u8")
+    data = words.astype(kind).view(np.uint8).reshape(-1, size)
+    groups = [
+        _beats(data[begin : begin + pe].ravel(), port)
+        for begin in range(0, len(data), pe)
+    ]
+    return np.concatenate(groups)
+
+
+def _unit_trips(
+    order: _Order, *, rows: int, bits: int, port: int
+) -> tuple[int, int]:
+    """Return the units, and the iterations in which the loader makes them.
+
+    An iteration takes in a beat where one is missing, and makes a unit where it can;
+    so a unit lasts as many iterations as it needs new beats, and at least one.
+    """
+    needs: list[Ints] = []
+    for lanes in order.lanes:
+        for fold in range(order.folds):
+            items = order.lane_items(fold)
+            step = rows if items == order.width else 1
+            full, rest = divmod(lanes, step)
+            sizes = [step] * full + [rest] * (rest > 0)
+            needs.append(np.array(sizes, dtype=np.int64) * items * bits)
+    need = np.concatenate(needs)
+    beats = -(-np.cumsum(need) // (8 * port))
+    fresh = np.diff(beats, prepend=0)
+    return len(need), int(np.maximum(fresh, 1).sum())

@@ -1,0 +1,325 @@
+"""A network whose every number is an integer: what the accelerator computes.
+
+`IntegerNetwork` is a `Network` of compute, pooling and add layers with integer
+parameters, and the integer type of every feature map. Nothing in it is floating
+point. `hao.ir.integer_run` says what it computes; the emitted C++ equals that bit for
+bit. Who makes one: `hao.quant` (Brevitas, imported QONNX files) and `hao.ir.seeded`.
+
+Parameters by layer (`params`), all int64 and read-only:
+
+    Conv, Depthwise, Linear   weight      shapes as in hao.ir.layer
+                              bias        (ofm_channels,), unit of the products
+                              shift       (ofm_channels,), 0 to MAX_SHIFT
+                              multiplier  (ofm_channels,), in multiplier mode only
+    Add                       shifts      (3,): operand 0 and 1 left, their sum right
+    Pool (average), GlobalAveragePool
+                              multiplier  (1,), at most MEAN_BITS bits
+                              shift       (1,), 0 to MAX_MEAN_SHIFT
+    Pool (maximum)            none: its codes are its input's
+
+An activation function is no operation of its own: `MapType.low` and `high` clamp.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.errors import InputError
+from hao.intmath import ceil_log2
+from hao.ir.layer import (
+    Activation,
+    Add,
+    Affine,
+    Compute,
+    Conv,
+    Depthwise,
+    GlobalAveragePool,
+    Input,
+    Linear,
+    Pool,
+    PoolKind,
+    Quantize,
+)
+from hao.ir.network import Network
+from hao.ir.tensor import MAX_BITS, MIN_BITS, QType
+
+MAX_SHIFT = 15
+"""Largest right shift of the requantizer (4 bits; as priced in `hao.cost.blocks`)."""
+
+MAX_MULTIPLIER_SHIFT = 31
+"""Largest right shift in multiplier mode."""
+
+MULTIPLIER_BITS = 16
+"""Width of the unsigned multipliers of multiplier mode."""
+
+BIAS_BITS = 26
+"""Width of the signed bias in memory; with 6 bits of shift it fills a 32-bit record."""
+
+MAX_ALIGN_SHIFT = 7
+"""Largest left shift of an operand of an add (3 bits, as `cost.blocks` prices it)."""
+
+MEAN_BITS = 8
+"""Width of the unsigned multiplier that divides a sum by its number of pixels."""
+
+MAX_MEAN_SHIFT = 31
+"""Largest right shift after it."""
+
+
+class Requantization(Enum):
+    """How sums of products return to the width of activations."""
+
+    SHIFT = "shift"
+    """A right shift per output channel, rounding halves up."""
+    MULTIPLIER = "multiplier"
+    """A 16-bit multiplier and a right shift per output channel."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapType:
+    """Integer type of a feature map.
+
+    Attributes:
+        quant: Width and sign.
+        low: Smallest code that its layer lets through (0 after a ReLU).
+        high: Largest one (below the type's own after a ReLU6).
+        exponent: A code stands for `code * 2**exponent`; `None` where its scale is
+            no power of two (multiplier mode), and only ratios of scales are known.
+    """
+
+    quant: QType
+    low: int
+    high: int
+    exponent: int | None
+
+    def __post_init__(self) -> None:
+        if not MIN_BITS <= self.quant.bits <= MAX_BITS:
+            raise InputError(
+                f"activations of {self.quant.bits} bits; must have {MIN_BITS} to "
+                f"{MAX_BITS}"
+            )
+        if not self.quant.lowest <= self.low <= 0 < self.high <= self.quant.highest:
+            raise InputError(
+                f"codes {self.low} to {self.high} of {self.quant}; must hold 0 and lie "
+                f"in {self.quant.lowest} to {self.quant.highest}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntegerNetwork:
+    """A network of integers; see the module for its parameters.
+
+    Attributes:
+        network: Layers and integer parameters; no Affine, Activation or Quantize.
+        maps: Type of the feature map that every layer makes, by layer name.
+        requantization: Shift or multiplier, for all layers.
+
+    Raises:
+        InputError: A layer kind, a parameter's shape or range, or a type is wrong, or
+            a maximum changes the type of its map.
+    """
+
+    network: Network
+    maps: Mapping[str, MapType]
+    requantization: Requantization
+
+    def __post_init__(self) -> None:
+        for layer in self.network.layers:
+            if layer.name not in self.maps:
+                raise InputError(f"layer {layer.name!r}: its map has no integer type")
+            match layer:
+                case Input():
+                    pass
+                case Conv() | Depthwise() | Linear():
+                    self._check_compute(layer)
+                case Add():
+                    self._check_add(layer)
+                case GlobalAveragePool():
+                    self._check_mean(layer.name)
+                case Pool():
+                    self._check_pool(layer)
+                case Affine() | Activation() | Quantize():
+                    raise InputError(
+                        f"layer {layer.name!r}: {type(layer).__name__} in an integer "
+                        "network; must be part of a requantization"
+                    )
+                case _:
+                    assert_never(layer)
+
+    def param(self, layer: str, name: str) -> NDArray[np.int64]:
+        """Return a parameter.
+
+        Raises:
+            InputError: It is missing or not int64.
+        """
+        key = f"{layer}.{name}"
+        array = self.network.params.get(key)
+        if array is None:
+            raise InputError(f"parameter {key!r} is missing")
+        if array.dtype != np.int64:
+            raise InputError(f"parameter {key!r} is {array.dtype}; must be int64")
+        result: NDArray[np.int64] = array.view(np.int64)
+        return result
+
+    def weight_bits(self) -> dict[str, int]:
+        """Return the width of every compute layer's weights, from their `QType`."""
+        return {
+            layer.name: layer.weight.bits
+            for layer in self.network.compute_layers
+            if layer.weight is not None
+        }
+
+    def _check_compute(self, layer: Conv | Depthwise | Linear) -> None:
+        name, channels = layer.name, layer.ofm.channels
+        if layer.weight is None or not MIN_BITS <= layer.weight.bits <= MAX_BITS:
+            raise InputError(
+                f"layer {name!r}: weight type {layer.weight}; must have {MIN_BITS} to "
+                f"{MAX_BITS} bits"
+            )
+        shape: tuple[int, ...] = (channels, layer.ifm.elements)
+        if not isinstance(layer, Linear):
+            depth = 1 if isinstance(layer, Depthwise) else layer.ifm.channels
+            shape = (channels, depth, layer.kernel, layer.kernel)
+        quant = layer.weight
+        self._check(name, "weight", shape, quant.lowest, quant.highest)
+        most = 2 ** (BIAS_BITS - 1)
+        self._check(name, "bias", (channels,), -most, most - 1)
+        limit = MAX_SHIFT
+        if self.requantization is Requantization.MULTIPLIER:
+            limit = MAX_MULTIPLIER_SHIFT
+            top = 2**MULTIPLIER_BITS - 1
+            self._check(name, "multiplier", (channels,), 0, top)
+        self._check(name, "shift", (channels,), 0, limit)
+
+    def _check_add(self, layer: Add) -> None:
+        self._check(layer.name, "shifts", (3,), 0, MAX_SHIFT)
+        if max(self.param(layer.name, "shifts")[:2]) > MAX_ALIGN_SHIFT:
+            raise InputError(
+                f"layer {layer.name!r}: operands are shifted left by "
+                f"{self.param(layer.name, 'shifts')[:2].tolist()}; must be at most "
+                f"{MAX_ALIGN_SHIFT}"
+            )
+
+    def _check_pool(self, layer: Pool) -> None:
+        if layer.kind is PoolKind.AVERAGE:
+            self._check_mean(layer.name)
+        elif self.maps[layer.name] != self.maps[layer.input]:
+            raise InputError(
+                f"layer {layer.name!r}: a maximum of type {self.maps[layer.name]}; "
+                f"must be its input's, {self.maps[layer.input]}"
+            )
+
+    def _check_mean(self, name: str) -> None:
+        self._check(name, "multiplier", (1,), 1, 2**MEAN_BITS - 1)
+        self._check(name, "shift", (1,), 0, MAX_MEAN_SHIFT)
+
+    def _check(
+        self, layer: str, name: str, shape: tuple[int, ...], low: int, high: int
+    ) -> None:
+        array = self.param(layer, name)
+        if array.shape != shape:
+            raise InputError(
+                f"parameter '{layer}.{name}' has shape {array.shape}; must be {shape}"
+            )
+        if array.size and not low <= array.min() <= array.max() <= high:
+            raise InputError(
+                f"parameter '{layer}.{name}' holds {array.min()} to {array.max()}; "
+                f"must be {low} to {high}"
+            )
+
+
+def accumulator_bits(weight_bits: int, act_bits: int, terms: int) -> int:
+    """Return the width of the signed accumulator of a stage.
+
+    It holds `terms` products of a signed weight and an activation of either sign, and
+    a bias of no more than their largest sum: |w * x| <= 2^(weight_bits + act_bits - 1).
+
+    Args:
+        weight_bits: Width of the signed weights.
+        act_bits: Width of the activations.
+        terms: Products summed into one output value, at least 1.
+
+    Source: derived here; tests/ir/test_integer.py reaches both ends.
+    """
+    return weight_bits + act_bits + ceil_log2(max(terms, 2)) + 1
+
+
+def sum_range(
+    weight: NDArray[np.int64], codes: MapType
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the lowest and the highest sum of any subset of a channel's products.
+
+    A sum of floating-point or wrapping numbers that passes through no value outside
+    this range, in whatever order it adds, is therefore covered. Padding is: its
+    products are 0, and so is the empty sum.
+
+    Args:
+        weight: Shape (ofm_channels, ...); all products of a channel are summed.
+        codes: What the weights are multiplied with.
+
+    Returns:
+        Two arrays of shape (ofm_channels,), the first at most 0, the second at least 0.
+
+    Source: derived here; tests/ir/test_integer.py reaches both ends.
+    """
+    rows = weight.reshape(len(weight), -1)
+    positive = np.maximum(rows, 0).sum(axis=1)
+    negative = rows.sum(axis=1) - positive
+    lowest = positive * codes.low + negative * codes.high
+    highest = positive * codes.high + negative * codes.low
+    return lowest, highest
+
+
+def accumulator_range(net: IntegerNetwork, layer: Compute) -> tuple[int, int]:
+    """Return the lowest and the highest value of a layer's accumulators.
+
+    The exact worst case over all input maps, all channels and all orders in which
+    products and bias are added, from the actual weights and the codes that the layer
+    before lets through.
+
+    Args:
+        net: The network of `layer`.
+        layer: One of its compute layers.
+
+    Raises:
+        InputError: The network has no parameters of such a layer.
+    """
+    codes = net.maps.get(layer.input)
+    if codes is None:
+        raise InputError(
+            f"layer {layer.name!r} reads {layer.input!r}, which is not in it"
+        )
+    lowest, highest = sum_range(net.param(layer.name, "weight"), codes)
+    bias = net.param(layer.name, "bias")
+    low = lowest + np.minimum(bias, 0)
+    high = highest + np.maximum(bias, 0)
+    return int(low.min()), int(high.max())
+
+
+def mean_multiplier(pixels: int) -> tuple[int, int]:
+    """Return the multiplier and the right shift that come closest to 1 / pixels.
+
+    The multiplier has all `MEAN_BITS` bits, 128 to 255; powers of two are exact, with
+    a multiplier of 128.
+
+    Args:
+        pixels: 1 to 2^24, so that the shift is at most `MAX_MEAN_SHIFT`.
+
+    Raises:
+        InputError: There are fewer or more pixels.
+
+    Source: derived here; equal to a search over all pairs in tests/ir/test_integer.py.
+    """
+    most = 2 ** (MAX_MEAN_SHIFT - MEAN_BITS + 1)
+    if not 1 <= pixels <= most:
+        raise InputError(f"a mean of {pixels} pixels; must be 1 to {most}")
+    # 2^shift / pixels lies in 128 (included) to 256, and is no half: were it one, it
+    # would be odd / 2 above 128, and pixels no integer.
+    shift = MEAN_BITS - 1 + ceil_log2(pixels)
+    multiplier = (2 * 2**shift + pixels) // (2 * pixels)
+    if multiplier == 2**MEAN_BITS:
+        return 2 ** (MEAN_BITS - 1), shift - 1
+    return multiplier, shift

@@ -1,0 +1,328 @@
+"""What an integer network computes: the definition that emitted C++ equals bit for bit.
+
+Codes have shape (batch, channels, height, width). With `round_shift(v, s)` = v for
+s = 0 and floor((v + 2^(s-1)) / 2^s) for s >= 1, which rounds halves up, and with
+`clamp` to `MapType.low` and `high` of the layer at hand:
+
+    Conv, Depthwise, Linear    acc = sum(weight * x) + bias
+        shift mode             y = clamp(round_shift(acc, shift))
+        multiplier mode        y = clamp(round_shift(acc * multiplier, shift))
+    Add                        y = clamp(round_shift((a << l) + (b << r), s)),
+                               l, r, s = shifts
+    Pool (maximum)             y = the largest code of the window
+    Pool (average),            y = clamp(round_shift(sum * multiplier, shift))
+    GlobalAveragePool
+
+Padding adds 0 to sums and is never the maximum. Linear flattens channel-major, as
+`run_float` does. Nothing wraps: accumulators are as wide as they must be, which is what
+`hao.ir.integer.accumulator_range` says.
+
+Sums are taken in floating point wherever all values on the way are proven to be
+integers below 2^24 (float32) or 2^53 (float64), which these types hold exactly in any
+order of summation, so that matrix products run at full speed; in int64 otherwise.
+Between layers, codes are float32.
+"""
+
+from collections.abc import Mapping
+from typing import assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.errors import InputError, UnsupportedError
+from hao.ir.integer import IntegerNetwork, MapType, sum_range
+from hao.ir.layer import (
+    Activation,
+    Add,
+    Affine,
+    Compute,
+    Conv,
+    Depthwise,
+    GlobalAveragePool,
+    Input,
+    Layer,
+    Linear,
+    Padding,
+    Pool,
+    PoolKind,
+    Quantize,
+)
+from hao.ir.windows import (
+    Number,
+    dense_sums,
+    depthwise_sums,
+    window_maximum,
+    window_sum,
+)
+
+Codes = NDArray[np.float32]
+"""Codes of a feature map between layers; all are integers."""
+
+
+def run_integer(net: IntegerNetwork, codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the output codes of an integer network.
+
+    Args:
+        net: The network.
+        codes: Shape (batch, channels, height, width) of the network's input.
+
+    Returns:
+        Shape (batch, channels, height, width) of the last layer's OFM.
+
+    Raises:
+        InputError: `codes` has another shape or type, or a code that the type of the
+            input does not let through.
+        UnsupportedError: An average leaves out its padding.
+    """
+    name = net.network.output.name
+    return run_integer_layers(net, codes, frozenset({name}))[name]
+
+
+def run_integer_layers(
+    net: IntegerNetwork, codes: NDArray[np.int64], keep: frozenset[str]
+) -> dict[str, NDArray[np.int64]]:
+    """Return the codes of the feature maps of the layers named in `keep`.
+
+    Other maps are released once their last reader has run.
+
+    Raises:
+        InputError: As `run_integer`, or `keep` names no layer.
+        UnsupportedError: As `run_integer`.
+    """
+    layers = net.network.layers
+    unknown = sorted(keep - {layer.name for layer in layers})
+    if unknown:
+        raise InputError(
+            f"network {net.network.name!r} has no layers {unknown}; keep its own"
+        )
+    _check_codes(net, codes)
+    last_reader = {name: layer.name for layer in layers for name in layer.inputs}
+    maps: dict[str, Codes] = {net.network.input.name: codes.astype(np.float32)}
+    for layer in layers[1:]:
+        operands = [maps[name] for name in layer.inputs]
+        types = [net.maps[name] for name in layer.inputs]
+        maps[layer.name] = layer_codes(
+            layer,
+            operands,
+            types=types,
+            params=layer_params(net, layer),
+            output=net.maps[layer.name],
+        )
+        for name in set(layer.inputs):
+            if last_reader[name] == layer.name and name not in keep:
+                del maps[name]
+    return {name: maps[name].astype(np.int64) for name in keep}
+
+
+def layer_params(net: IntegerNetwork, layer: Layer) -> dict[str, NDArray[np.int64]]:
+    """Return the parameters of a layer by their own names ("weight", "bias", ...)."""
+    prefix = f"{layer.name}."
+    return {
+        key.removeprefix(prefix): net.param(layer.name, key.removeprefix(prefix))
+        for key in net.network.params
+        if key.rpartition(".")[0] == layer.name
+    }
+
+
+def layer_codes(
+    layer: Layer,
+    operands: list[Codes],
+    *,
+    types: list[MapType],
+    params: Mapping[str, NDArray[np.int64]],
+    output: MapType,
+) -> Codes:
+    """Return the codes of one layer's map.
+
+    Args:
+        layer: Any layer of an integer network but its input.
+        operands: The maps that it reads, each (batch, channels, height, width).
+        types: Their types.
+        params: Its parameters by name.
+        output: Type of the map that it makes.
+
+    Raises:
+        UnsupportedError: An average leaves out its padding.
+    """
+    result: Codes
+    match layer:
+        case Conv() | Depthwise() | Linear():
+            result = _compute_codes(layer, operands[0], types[0], params, output)
+        case Add():
+            left, right, shift = (int(value) for value in params["shifts"])
+            # At most 2 * 255 << 7 and half a step of 2^15: exact in float32.
+            total = operands[0] * np.float32(2**left)
+            total += operands[1] * np.float32(2**right)
+            result = requantize(total, np.array([shift]), output)
+        case GlobalAveragePool() | Pool(kind=PoolKind.AVERAGE):
+            result = _mean_codes(layer, operands[0], types[0], params, output)
+        case Pool():
+            result = window_maximum(
+                operands[0],
+                kernel=layer.kernel,
+                stride=layer.stride,
+                padding=layer.padding,
+                lowest=np.float32(types[0].low),
+            )
+        case Input() | Affine() | Activation() | Quantize():
+            raise AssertionError(f"{layer.name}: no IntegerNetwork lets this through")
+        case _:
+            assert_never(layer)
+    return result
+
+
+def exact_type(limit: int) -> type[np.float32 | np.float64 | np.int64]:
+    """Return the fastest type that holds all integers up to `limit` in magnitude.
+
+    Args:
+        limit: At least 0 and below 2^63.
+
+    Source: IEEE 754-2019, table 3.5: significands of 24 and 53 bits.
+    """
+    assert 0 <= limit < 2**63
+    if limit <= 2**24:
+        return np.float32
+    return np.float64 if limit <= 2**53 else np.int64
+
+
+def exact_sums(
+    layer: Compute, x: Codes, weight: NDArray[np.int64], limit: int
+) -> NDArray[np.number]:
+    """Return a layer's exact sums of products, without bias, in some number type.
+
+    Args:
+        layer: Says how windows move.
+        x: Shape (batch, ifm_channels, ifm_height, ifm_width).
+        weight: Shape as in `hao.ir.layer`.
+        limit: No sum of a subset of products exceeds it in magnitude.
+
+    Returns:
+        Shape (batch, ofm_channels, ofm_height, ofm_width), of type `exact_type(limit)`.
+    """
+    kind = exact_type(limit)
+    if kind is np.float32:
+        return _sums(layer, x, weight.astype(np.float32))
+    if kind is np.float64:
+        return _sums(layer, x.astype(np.float64), weight.astype(np.float64))
+    return _sums(layer, x.astype(np.int64), weight)
+
+
+def requantize(
+    values: NDArray[np.number], shift: NDArray[np.int64], output: MapType
+) -> Codes:
+    """Return integers after a rounding right shift and a clamp.
+
+    Args:
+        values: Shape (batch, channels, height, width); each, and each plus half of
+            2^shift, must be exact in the type of the array.
+        shift: Shape (channels,) or (1,), at least 0.
+        output: Says the clamp.
+    """
+    by_channel = shift.reshape(1, -1, 1, 1)
+    if np.issubdtype(values.dtype, np.integer):
+        integers = values.astype(np.int64)
+        half = np.where(by_channel > 0, np.int64(1) << np.maximum(by_channel - 1, 0), 0)
+        rounded = (integers + half) >> by_channel
+        clamped: NDArray[np.int64] = np.clip(rounded, output.low, output.high)
+        return clamped.astype(np.float32)
+    kind = values.dtype
+    # Half a unit is added after the division: the same real number, and exact since its
+    # numerator is. Without a shift there is nothing to round and no bit to hold a half.
+    scaled = values * np.ldexp(1.0, -by_channel).astype(kind)
+    scaled += np.where(by_channel > 0, 0.5, 0.0).astype(kind)
+    np.floor(scaled, out=scaled)
+    np.clip(scaled, output.low, output.high, out=scaled)
+    codes: Codes = np.asarray(scaled, dtype=np.float32)
+    return codes
+
+
+def rounding_limit(limit: int, shift: NDArray[np.int64]) -> int:
+    """Return what integers up to `limit` may reach when `requantize` rounds them."""
+    return limit + int((np.int64(1) << shift).max()) // 2
+
+
+def _check_codes(net: IntegerNetwork, codes: NDArray[np.int64]) -> None:
+    name, entry = net.network.name, net.network.input
+    expected = (entry.ofm.channels, entry.ofm.height, entry.ofm.width)
+    if codes.ndim != 4 or codes.shape[1:] != expected or len(codes) < 1:
+        channels, height, width = expected
+        raise InputError(
+            f"network {name!r}: codes of shape {codes.shape}; must be (batch, "
+            f"{channels}, {height}, {width})"
+        )
+    if codes.dtype != np.int64:
+        raise InputError(
+            f"network {name!r}: codes of type {codes.dtype}; must be int64"
+        )
+    kind = net.maps[entry.name]
+    if codes.min() < kind.low or codes.max() > kind.high:
+        raise InputError(
+            f"network {name!r}: codes {codes.min()} to {codes.max()}; must be "
+            f"{kind.low} to {kind.high}"
+        )
+
+
+def _sums(
+    layer: Compute, x: NDArray[Number], weight: NDArray[Number]
+) -> NDArray[Number]:
+    match layer:
+        case Conv():
+            return dense_sums(x, weight, stride=layer.stride, padding=layer.padding)
+        case Depthwise():
+            return depthwise_sums(x, weight, stride=layer.stride, padding=layer.padding)
+        case Linear():
+            sums = np.empty((len(x), len(weight)), dtype=x.dtype)
+            np.matmul(x.reshape(len(x), -1), weight.T, out=sums)
+            return sums[:, :, None, None]
+
+
+def _compute_codes(
+    layer: Compute,
+    x: Codes,
+    codes: MapType,
+    params: Mapping[str, NDArray[np.int64]],
+    output: MapType,
+) -> Codes:
+    weight, bias, shift = params["weight"], params["bias"], params["shift"]
+    lowest, highest = sum_range(weight, codes)
+    widest = np.maximum(-lowest, highest) + np.abs(bias)
+    limit = int(widest.max())
+    acc = exact_sums(layer, x, weight, limit)
+    multiplier = params.get("multiplier")
+    if multiplier is not None:
+        limit = int((widest * multiplier).max())
+    # The sums keep their type where it holds what follows; otherwise they are widened.
+    kind = exact_type(max(rounding_limit(limit, shift), int(widest.max())))
+    wide: NDArray[np.number] = acc.astype(kind, copy=False)
+    np.add(wide, bias.astype(kind).reshape(1, -1, 1, 1), out=wide)
+    if multiplier is not None:
+        np.multiply(wide, multiplier.astype(kind).reshape(1, -1, 1, 1), out=wide)
+    return requantize(wide, shift, output)
+
+
+def _mean_codes(
+    layer: Pool | GlobalAveragePool,
+    x: Codes,
+    codes: MapType,
+    params: Mapping[str, NDArray[np.int64]],
+    output: MapType,
+) -> Codes:
+    multiplier, shift = params["multiplier"], params["shift"]
+    pixels = layer.ifm.pixels
+    if isinstance(layer, Pool):
+        if not layer.include_padding and layer.padding != Padding():
+            raise UnsupportedError(
+                f"layer {layer.name!r}: an average that leaves out its padding divides "
+                "by another number at the border; only one that counts it is handled"
+            )
+        pixels = layer.kernel**2
+    largest = pixels * max(codes.high, -codes.low) * int(multiplier[0])
+    kind = exact_type(rounding_limit(largest, shift))
+    wide: NDArray[np.number] = x.astype(kind)
+    if isinstance(layer, Pool):
+        sums = window_sum(
+            wide, kernel=layer.kernel, stride=layer.stride, padding=layer.padding
+        )
+    else:
+        sums = wide.sum(axis=(2, 3), keepdims=True, dtype=kind)
+    return requantize(sums * multiplier.astype(kind), shift, output)
