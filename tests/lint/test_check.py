@@ -1,0 +1,517 @@
+"""lint: an engine of two stages is clean; each of many seeded faults is found in place.
+
+A fault is one replacement in the clean sources; its finding must stand on the line that
+holds a given fragment, and nothing else may be found.
+"""
+# ruff: noqa: E501 - the tables of faults read best with one fault a line
+
+import time
+from pathlib import Path
+
+import pytest
+
+from hao.errors import InputError
+from hao.lint import Finding, Rule, Tool, lint, lint_report, render_findings
+
+PRAGMAS = """#ifndef HAO_PRAGMAS_H
+#define HAO_PRAGMAS_H
+#define HAO_PRAGMA_TEXT(text) _Pragma(#text)
+#define HAO_PRAGMA(text) HAO_PRAGMA_TEXT(text)
+#ifdef __VITIS_HLS__
+#define HAO_LUTRAM(name) HAO_PRAGMA(HLS BIND_STORAGE variable=name type=ram_s2p impl=lutram)
+#define HAO_FABRIC(name) HAO_PRAGMA(HLS BIND_OP variable=name op=mul impl=fabric)
+#define HAO_DSP(name) HAO_PRAGMA(HLS BIND_OP variable=name op=mul impl=dsp)
+#define HAO_PACK(name) HAO_PRAGMA(HLS AGGREGATE variable=name compact=bit)
+#else
+#define HAO_LUTRAM(name) HAO_PRAGMA(HLS RESOURCE variable=name core=RAM_S2P_LUTRAM)
+#define HAO_FABRIC(name) HAO_PRAGMA(HLS RESOURCE variable=name core=Mul_LUT)
+#define HAO_DSP(name) HAO_PRAGMA(HLS RESOURCE variable=name core=DSP48)
+#define HAO_PACK(name) HAO_PRAGMA(HLS DATA_PACK variable=name)
+#endif
+#endif
+"""
+STAGE = """#ifndef STAGE_H
+#define STAGE_H
+#include <ap_int.h>
+#include <hls_stream.h>
+#include "pragmas.h"
+
+template <int kLanes> struct beat {
+  ap_int<8> lane[kLanes];
+};
+
+inline ap_int<16> lut_product(ap_int<8> x, ap_int<8> w) {
+#pragma HLS INLINE
+  ap_int<16> product = x * w;
+  HAO_FABRIC(product)
+  return product;
+}
+
+inline ap_int<16> dsp_product(ap_int<8> x, ap_int<8> w) {
+#pragma HLS INLINE
+  ap_int<16> product = x * w;
+  HAO_DSP(product)
+  return product;
+}
+
+// One output channel per lane; the row stays on chip.
+template <int kLanes, int kTerms, int kPixels>
+void dense(hls::stream<beat<kLanes> > &in, hls::stream<beat<kLanes> > &out,
+           const ap_int<8> weights[kLanes][kTerms]) {
+#pragma HLS INLINE off
+  ap_int<8> row[kTerms][kLanes];
+#pragma HLS ARRAY_PARTITION variable=row complete dim=2
+  HAO_LUTRAM(row)
+  ap_int<32> sums[kLanes];
+#pragma HLS ARRAY_PARTITION variable=sums complete
+clear:
+  for (int lane = 0; lane < kLanes; ++lane) {
+#pragma HLS UNROLL
+    sums[lane] = 0;
+  }
+pixels:
+  for (int pixel = 0; pixel < kPixels; ++pixel) {
+  terms:
+    for (int term = 0; term < kTerms; ++term) {
+#pragma HLS PIPELINE II=1
+      const beat<kLanes> item = in.read();
+      beat<kLanes> result;
+      for (int lane = 0; lane < kLanes; ++lane) {
+        row[term][lane] = item.lane[lane];
+        sums[lane] += lut_product(item.lane[lane], weights[lane][term]);
+        result.lane[lane] = sums[lane];
+      }
+      if (term == kTerms - 1) {
+        out.write(result);
+      }
+    }
+  }
+}
+#endif
+"""
+ENGINE = """#include <ap_int.h>
+#include <hls_stream.h>
+#include "stage.h"
+
+static const int kLanes = 4;
+static const int kTerms = 16;
+static const int kPixels = 64;
+typedef ap_int<8> table_t[kLanes][kTerms];
+
+static int halve(int value) {
+  return value / 2;
+}
+
+static void load(const ap_int<32> *memory, hls::stream<beat<kLanes> > &out, int count) {
+  for (int i = 0; i < count; ++i) {
+#pragma HLS LOOP_TRIPCOUNT min=1 max=1024
+#pragma HLS PIPELINE II=1
+    const ap_int<32> word = memory[i];
+    beat<kLanes> item;
+    for (int lane = 0; lane < kLanes; ++lane) {
+      item.lane[lane] = word.range(8 * lane + 7, 8 * lane);
+    }
+    out.write(item);
+  }
+}
+
+static void compute(hls::stream<beat<kLanes> > &in, hls::stream<beat<kLanes> > &out) {
+  static const table_t weights = {{1}};
+#pragma HLS ARRAY_PARTITION variable=weights complete dim=1
+  dense<kLanes, kTerms, kPixels>(in, out, weights);
+}
+
+static void store(hls::stream<beat<kLanes> > &in, ap_int<32> *memory) {
+  ap_int<32> held[2][8];
+#pragma HLS ARRAY_PARTITION variable=held cyclic factor=2 dim=2
+  HAO_LUTRAM(held)
+  for (int i = 0; i < kPixels; ++i) {
+#pragma HLS PIPELINE II=1
+#pragma HLS DEPENDENCE variable=held inter false
+    const beat<kLanes> item = in.read();
+    for (int k = 0; k < 2; ++k) {
+      held[0][2 * i + k] = item.lane[k];
+    }
+    memory[i] = halve(dsp_product(item.lane[0], item.lane[1]));
+  }
+#ifndef __SYNTHESIS__
+  printf("stored");
+#endif
+}
+
+void engine(const ap_int<32> *input, ap_int<32> *output, int count) {
+#pragma HLS INTERFACE m_axi port=input offset=slave bundle=in depth=1024
+#pragma HLS INTERFACE m_axi port=output offset=slave bundle=out depth=64
+#pragma HLS INTERFACE s_axilite port=count
+#pragma HLS INTERFACE s_axilite port=return
+#pragma HLS DATAFLOW
+  hls::stream<beat<kLanes> > pixels("pixels");
+#pragma HLS STREAM variable=pixels depth=kTerms
+  HAO_PACK(pixels)
+  hls::stream<beat<kLanes> > results("results");
+#pragma HLS STREAM variable=results depth=2
+  load(input, pixels, count);
+  compute(pixels, results);
+  store(results, output);
+}
+"""
+BENCH = """#include <vector>
+#include <cstdio>
+#include "stage.h"
+int main() {
+  std::vector<int> values;
+  int *more = new int[4];
+  printf("bench");
+  return 0;
+}
+"""
+CLEAN = {
+    "src/engine.cpp": ENGINE,
+    "src/stage.h": STAGE,
+    "src/pragmas.h": PRAGMAS,
+    "bench.cpp": BENCH,
+}
+BOTH = (Tool.VIVADO_HLS, Tool.VITIS_HLS)
+VIVADO, VITIS = BOTH[:1], BOTH[1:]
+
+E = "src/engine.cpp"
+S = "src/stage.h"
+HALVE = "  return value / 2;\n"
+LOAD = "    beat<kLanes> item;\n"
+# file, old text, new text, rule, fragment of the line, tools
+FAULTS = [
+    (E, "#pragma HLS DATAFLOW", "#pragma HSL DATAFLOW", Rule.PRAGMA_NAMESPACE, "HSL", BOTH),
+    (E, "#pragma HLS DATAFLOW", "#pragma HLS DATAFLOWS", Rule.PRAGMA_UNKNOWN, "FLOWS", BOTH),
+    (S, "HAO_FABRIC(product)", "#pragma HLS RESOURCE variable=product core=Mul_LUT", Rule.PRAGMA_OBSOLETE, "core=Mul_LUT", VITIS),
+    (E, "HAO_PACK(pixels)", "#pragma HLS DATA_PACK variable=pixels", Rule.PRAGMA_OBSOLETE, "DATA_PACK", VITIS),
+    (E, "HAO_PACK(pixels)", "#pragma HLS AGGREGATE variable=pixels", Rule.PRAGMA_UNKNOWN, "AGGREGATE", VIVADO),
+    (S, "row complete dim=2", "row type=complete dim=2", Rule.PRAGMA_OPTION, "type=complete", VIVADO),
+    (E, "results depth=2", "results deep=2", Rule.PRAGMA_OPTION, "deep=2", BOTH),
+    (E, "results depth=2", "results depth=-2", Rule.PRAGMA_VALUE, "depth=-2", BOTH),
+    (E, "depth=kTerms", "depth=kDepth", Rule.PRAGMA_VALUE, "kDepth", BOTH),
+    (S, "INLINE off", "INLINE of", Rule.PRAGMA_OPTION, "INLINE of", BOTH),
+    (S, "variable=row complete", "variable=row cyclic", Rule.PRAGMA_MISSING, "row cyclic", BOTH),
+    (E, "min=1 max=1024", "min=1", Rule.PRAGMA_MISSING, "TRIPCOUNT", BOTH),
+    (E, "min=1 max=1024", "min=9 max=4", Rule.PRAGMA_VALUE, "TRIPCOUNT", BOTH),
+    (E, "m_axi port=input", "maxi port=input", Rule.PRAGMA_OPTION, "maxi", BOTH),
+    (E, "results depth=2", "results depth=2 depth=4", Rule.PRAGMA_REPEATED, "depth=4", BOTH),
+    (E, HALVE, "#pragma HLS UNROLL\n" + HALVE, Rule.SCOPE_PLACE, "UNROLL", BOTH),
+    (E, "static int halve", "#pragma HLS INLINE\nstatic int halve", Rule.SCOPE_PLACE, "INLINE", BOTH),
+    (S, "row complete dim=2", "raw complete dim=2", Rule.SCOPE_VARIABLE, "raw complete", BOTH),
+    (S, "#pragma HLS INLINE off\n", "#pragma HLS INLINE off\n#pragma HLS ARRAY_PARTITION variable=sums complete\n", Rule.SCOPE_ORDER, "variable=sums", BOTH),
+    (E, "#pragma HLS DATAFLOW", "#pragma HLS DATAFLOW\n#pragma HLS PIPELINE", Rule.SCOPE_CONFLICT, "@last HLS PIPELINE", BOTH),
+    (E, HALVE, "#pragma HLS INTERFACE ap_none port=value\n" + HALVE, Rule.INTERFACE_TOP, "ap_none", BOTH),
+    (E, "port=count", "port=counts", Rule.INTERFACE_PORT, "port=counts", BOTH),
+    (S, "sums complete", "sums complete dim=2", Rule.PARTITION_DIM, "sums complete", BOTH),
+    (E, "weights complete dim=1", "weights complete dim=3", Rule.PARTITION_DIM, "dim=3", BOTH),
+    (E, "held cyclic factor=2", "held cyclic factor=16", Rule.PARTITION_FACTOR, "factor=16", BOTH),
+    (E, HALVE, "#pragma HLS ARRAY_PARTITION variable=value complete\n" + HALVE, Rule.PARTITION_ARRAY, "variable=value", BOTH),
+    (E, HALVE, "#pragma HLS STREAM variable=value depth=2\n" + HALVE, Rule.STREAM_TYPE, "variable=value", BOTH),
+    (E, HALVE, "  int *p = new int[4];\n" + HALVE, Rule.SYNTH_MEMORY, "new int", BOTH),
+    (E, HALVE, "  return halve(value - 1);\n", Rule.SYNTH_RECURSION, "static int halve", BOTH),
+    (E, HALVE, "  struct odd { virtual int f(); };\n" + HALVE, Rule.SYNTH_VIRTUAL, "virtual", BOTH),
+    (E, HALVE, "  if (value < 0) throw 1;\n" + HALVE, Rule.SYNTH_EXCEPTION, "throw", BOTH),
+    (E, HALVE, "  std::vector<int> v;\n" + HALVE, Rule.SYNTH_CONTAINER, "std::vector", BOTH),
+    (E, HALVE, "  int (*call)(int) = 0;\n" + HALVE, Rule.SYNTH_FUNCTION_POINTER, "(*call)", BOTH),
+    (E, HALVE, "  int room[value];\n" + HALVE, Rule.SYNTH_DYNAMIC_ARRAY, "room[", BOTH),
+    (E, HALVE, '  printf("x");\n' + HALVE, Rule.SYNTH_SYSTEM_CALL, 'printf("x")', BOTH),
+    (E, HALVE, "  int **p = 0;\n" + HALVE, Rule.SYNTH_POINTER, "**p", BOTH),
+    (E, HALVE, "  goto end;\nend:\n" + HALVE, Rule.SYNTH_GOTO, "goto", BOTH),
+    (E, HALVE, "  while (value > 9) value -= 2;\n" + HALVE, Rule.LOOP_TRIPCOUNT, "while", BOTH),
+    (E, "#pragma HLS LOOP_TRIPCOUNT min=1 max=1024\n", "", Rule.LOOP_TRIPCOUNT, "i < count", BOTH),
+    (E, "  load(input, pixels", "  if (count > 0) load(input, pixels", Rule.DATAFLOW_FORM, "if (count", BOTH),
+    (E, "  store(results, output);", "  store(pixels, output);", Rule.DATAFLOW_CHANNEL, 'pixels("pixels")', BOTH),
+    (E, "  store(results, output);", "  store(results, output);\n  store(results, output);", Rule.DATAFLOW_ARGUMENT, "@last store(", BOTH),
+    (S, "variable=row complete dim=2", "variable=row complete dim=1", Rule.PORT_LIMIT, "HLS PIPELINE", BOTH),
+    (E, "      held[0][2 * i + k]", "      held[0][4 * i + 2 * k]", Rule.PORT_LIMIT, "@store II=1", BOTH),
+    (E, "    out.write(item);", "    out.write(item);\n    out.write(item);", Rule.PORT_LIMIT, "HLS PIPELINE", BOTH),
+    (S, "  HAO_FABRIC(product)\n", "", Rule.MULTIPLY_BINDING, "lut_product(ap", BOTH),
+    (S, "  HAO_DSP(product)\n", "  HAO_FABRIC(product)\n", Rule.MULTIPLY_BINDING, "dsp_product(ap", BOTH),
+]  # fmt: skip
+# What a fault may bring along: the tool would trip over it again elsewhere.
+CONSEQUENCES = {
+    Rule.SYNTAX: {
+        *(Rule.SYNTH_CONTAINER, Rule.SYNTH_SYSTEM_CALL, Rule.SYNTH_VIRTUAL),
+    },
+    Rule.PORT_LIMIT: {Rule.PRAGMA_MISSING, Rule.SCOPE_VARIABLE, Rule.PARTITION_DIM},
+    Rule.LOOP_TRIPCOUNT: {Rule.PRAGMA_MISSING},
+    Rule.DATAFLOW_CHANNEL: {
+        *(Rule.DATAFLOW_FORM, Rule.DATAFLOW_CHANNEL, Rule.DATAFLOW_ARGUMENT),
+    },
+    Rule.DATAFLOW_ARGUMENT: {Rule.DATAFLOW_CHANNEL},
+}
+
+
+def line_with(text: str, fragment: str) -> int:
+    """Return the line of a fragment: the first, with `@last` the last, or by name."""
+    lines = text.splitlines()
+    hits = [at for at, line in enumerate(lines, 1) if fragment in line]
+    if fragment == "@store II=1":
+        start = lines.index(next(line for line in lines if "void store(" in line))
+        return next(
+            at for at, line in enumerate(lines, 1) if at > start and "II=1" in line
+        )
+    if fragment.startswith("@last "):
+        fragment = fragment.removeprefix("@last ")
+        return max(at for at, line in enumerate(lines, 1) if fragment in line)
+    return hits[0]
+
+
+@pytest.mark.parametrize("tool", Tool)
+def test_the_engine_is_clean(tool: Tool, include_folder: Path) -> None:
+    report = lint_report(CLEAN, tool=tool, include_paths=[include_folder])
+    assert render_findings(report.findings) == ""
+    assert report.uncounted == ()
+
+
+@pytest.mark.parametrize("tool", Tool)
+@pytest.mark.parametrize(
+    ("path", "old", "new", "rule", "fragment", "tools"),
+    FAULTS,
+    ids=[f"{rule.value}-{index}" for index, (_, _, _, rule, _, _) in enumerate(FAULTS)],
+)
+def test_a_seeded_fault_is_found_in_its_line(
+    path: str,
+    old: str,
+    new: str,
+    rule: Rule,
+    fragment: str,
+    tools: tuple[Tool, ...],
+    tool: Tool,
+    include_folder: Path,
+) -> None:
+    assert CLEAN[path].count(old) >= 1
+    text = CLEAN[path].replace(old, new, 1)
+    found = lint(CLEAN | {path: text}, tool=tool, include_paths=[include_folder])
+    places = [(item.path, item.line, item.rule) for item in found]
+    expected = (path, line_with(text, fragment), rule.value)
+    if tool not in tools:
+        assert found == ()
+        return
+    assert places.count(expected) == 1
+    others = {Rule(name) for *place, name in places if (*place, name) != expected}
+    assert {
+        other for other in others if rule not in CONSEQUENCES.get(other, ())
+    } == set()
+
+
+def test_every_rule_has_a_seeded_fault() -> None:
+    elsewhere = {Rule.SYNTAX, Rule.MISSING_HEADER}
+    assert {rule for _, _, _, rule, _, _ in FAULTS} | elsewhere == set(Rule)
+
+
+def found_rules(
+    text: str, include_folder: Path, tool: Tool = Tool.VITIS_HLS
+) -> list[str]:
+    found = lint({"a.cpp": text}, tool=tool, include_paths=[include_folder])
+    return [f"{item.line}:{item.rule}" for item in found]
+
+
+def test_code_that_does_not_compile_is_found(include_folder: Path) -> None:
+    assert found_rules("int f() {\n  return missing;\n}\n", include_folder) == [
+        "2:syntax"
+    ]
+
+
+def test_a_missing_header_is_the_only_finding(tmp_path: Path) -> None:
+    text = "#include <ap_int.h>\nap_int<4> f(ap_int<4> x) { return x; }\n"
+    assert found_rules(text, tmp_path) == ["1:missing-header"]
+
+
+def test_mutual_recursion_is_found(include_folder: Path) -> None:
+    text = "int g(int);\nint f(int x) { return g(x); }\nint g(int x) { return f(x); }\n"
+    assert found_rules(text, include_folder) == [
+        "2:synth-recursion",
+        "3:synth-recursion",
+    ]
+
+
+def loop(body: str, declarations: str = "", ii: int = 1) -> str:
+    """Return a function with a pipelined loop over i, in which x is a scalar."""
+    return f"""void f(int x, int out[64]) {{
+#pragma HLS ARRAY_PARTITION variable=out complete
+  int a[64][4];
+{declarations}
+  for (int i = 0; i < 16; ++i) {{
+#pragma HLS PIPELINE II={ii}
+{body}
+  }}
+}}
+"""
+
+
+PARTITION = "#pragma HLS ARRAY_PARTITION variable=a "
+LUTRAM = "#pragma HLS BIND_STORAGE variable=a type=ram_s2p impl=lutram\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "declarations", "ii"),
+    [
+        # Two ports: two reads, or the same element any number of times.
+        ("out[0] = a[i][0] + a[i][1];", "", 1),
+        ("out[0] = a[i][0] + a[i][0] + a[i][x] + a[i][0];", "", 1),
+        ("out[0] = a[i][0] + a[i][1] + a[i][2] + a[i][3];", "", 2),
+        # Four lanes in four banks; four rows of one bank are too many.
+        ("for (int k = 0; k < 4; ++k) out[k] = a[i][k];", PARTITION + "complete dim=2", 1),
+        ("for (int k = 0; k < 4; ++k) out[k] = a[4 * i + k][0];", PARTITION + "cyclic factor=2", 1),
+        ("for (int k = 0; k < 4; ++k) out[k] = a[16 * k][0];", PARTITION + "block factor=4", 1),
+        # Branches that exclude each other share the port.
+        ("if (x) { a[i][0] = 1; } else { a[i][1] = 2; }", LUTRAM, 1),
+        ("out[0] = x ? a[i][0] : a[i][1];", LUTRAM, 1),
+        # A branch decided by an unrolled counter.
+        ("for (int k = 0; k < 4; ++k) { if (k == 2) out[k] = a[i][k]; }", LUTRAM, 1),
+        ("a[i][0] += 1;", LUTRAM, 1),
+        # One element in branches that may all be taken; all banks at one address.
+        ("for (int k = 0; k < 4; ++k) { if (x == k) out[k] = a[i][0]; }", LUTRAM, 1),
+        ("out[0] = a[i][x] + a[i][x + i];", PARTITION + "complete dim=2\n" + LUTRAM, 1),
+        ("MARK(x); out[0] = a[i][0];", "#define MARK(x)\n", 1),
+    ],
+)  # fmt: skip
+def test_accesses_that_fit_the_ports_pass(
+    body: str, declarations: str, ii: int, include_folder: Path
+) -> None:
+    assert found_rules(loop(body, declarations, ii), include_folder) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "declarations", "ii"),
+    [
+        ("out[0] = a[i][0] + a[i][1] + a[i][2];", "", 1),
+        ("out[0] = a[i][0] + a[i][1] + a[i][2] + a[i][3] + a[x][0];", "", 2),
+        ("for (int k = 0; k < 4; ++k) out[k] = a[i][k];", PARTITION + "complete dim=1", 1),
+        ("for (int k = 0; k < 6; ++k) out[k] = a[4 * i + k][0];", PARTITION + "cyclic factor=2", 1),
+        ("for (int k = 0; k < 4; ++k) out[k] = a[8 * k][0];", PARTITION + "block factor=2 dim=1\n" + LUTRAM, 1),
+        ("if (x) { a[i][0] = 1; } a[i][1] = 2;", LUTRAM, 1),
+        ("int b[4]; for (int k = 0; k < 4; ++k) b[k] = x;", "", 1),
+        ("out[0] = a[i][x] + a[x][x + i];", PARTITION + "complete dim=2\n" + LUTRAM, 1),
+        ("int j = x; out[0] = a[j][0]; j = i; out[1] = a[j][0];", LUTRAM, 1),
+    ],
+)  # fmt: skip
+def test_accesses_beyond_the_ports_are_found(
+    body: str, declarations: str, ii: int, include_folder: Path
+) -> None:
+    rules = [
+        item.split(":")[1]
+        for item in found_rules(loop(body, declarations, ii), include_folder)
+    ]
+    assert rules == ["port-limit"]
+
+
+TEMPLATE = """struct small { static const int pe = 2; };
+struct large { enum { pe = 4 }; };
+template <class S> struct word { int lane[S::pe]; };
+template <class S> void lanes(word<S> &sums, const int table[64][4], int i) {
+#pragma HLS INLINE
+  for (int k = 0; k < 8 && k < S::pe; ++k) sums.lane[k] += table[i][k];
+}
+template <class S> void stage(int *out) {
+  int table[64][4];
+#pragma HLS ARRAY_PARTITION variable=table cyclic factor=2 dim=1
+  word<S> sums;
+  for (int i = 0; i < 16; ++i) {
+#pragma HLS PIPELINE II=1
+    table[i][0] = i;
+    lanes(sums, table, i);
+  }
+}
+void top(int *out) {
+  stage<SIZE>(out);
+}
+"""
+
+
+def test_template_arguments_are_followed_through_calls(include_folder: Path) -> None:
+    # pe reads and one write of one row, which lies in one bank of two ports.
+    small = found_rules(TEMPLATE.replace("SIZE", "small"), include_folder)
+    large = found_rules(TEMPLATE.replace("SIZE", "large"), include_folder)
+    assert small == ["13:port-limit"]
+    assert large == ["13:port-limit"]
+    fitting = TEMPLATE.replace("    table[i][0] = i;\n", "")
+    assert found_rules(fitting.replace("SIZE", "small"), include_folder) == []
+    assert found_rules(fitting.replace("SIZE", "large"), include_folder) == [
+        "13:port-limit"
+    ]
+
+
+def test_what_cannot_be_counted_is_listed_but_no_finding(include_folder: Path) -> None:
+    text = "void f(int a[64], int b[64]) {\n  for (int i = 0; i < 8; ++i) {\n"
+    text += (
+        "#pragma HLS PIPELINE II=1\n    a[i] = b[i] + b[i + 1] + b[i + 2];\n  }\n}\n"
+    )
+    report = lint_report(
+        {"a.cpp": text}, tool=Tool.VITIS_HLS, include_paths=[include_folder]
+    )
+    assert report.findings == ()
+    assert [(item.line, item.array) for item in report.uncounted] == [
+        (3, "a"),
+        (3, "b"),
+    ]
+
+
+def test_a_folder_is_read_and_its_bench_left_out(
+    tmp_path: Path, include_folder: Path
+) -> None:
+    for path, text in CLEAN.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text)
+    assert lint(tmp_path, tool=Tool.VITIS_HLS, include_paths=[include_folder]) == ()
+
+
+def test_headers_alone_are_checked(include_folder: Path) -> None:
+    text = STAGE.replace("INLINE off", "INLINE of")
+    files = {"stage.h": text, "pragmas.h": PRAGMAS}
+    found = lint(files, tool=Tool.VITIS_HLS, include_paths=[include_folder])
+    assert [item.rule for item in found] == ["pragma-option"]
+
+
+def test_the_top_can_be_named(include_folder: Path) -> None:
+    found = lint(
+        CLEAN, tool=Tool.VITIS_HLS, include_paths=[include_folder], top="store"
+    )
+    assert {item.rule for item in found} == {"interface-top"}
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "no C[+][+] file; give at least one"),
+        ({"a.cpp": "#ifdef A\n"}, "a.cpp: #if without #endif"),
+        ({"a.cpp": "#endif\n"}, "a.cpp:1: #endif without #if"),
+        ({"a.cpp": "#if f(\n#endif\n"}, "a.cpp:1: #if f[(] is not understood"),
+    ],
+)
+def test_sources_that_cannot_be_read_are_refused(
+    files: dict[str, str], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        lint(files, tool=Tool.VITIS_HLS, include_paths=[])
+
+
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such folder"):
+        lint(tmp_path / "none", tool=Tool.VITIS_HLS, include_paths=[])
+
+
+def test_findings_print_one_per_line() -> None:
+    found = (Finding("a.cpp", 3, "syntax", "odd"), Finding("b.h", 4, "syntax", "odder"))
+    assert render_findings(found) == "a.cpp:3: syntax: odd\nb.h:4: syntax: odder\n"
+
+
+def test_three_hundred_lines_take_less_than_three_seconds(include_folder: Path) -> None:
+    # 16 copies of the stage: over 700 lines with their headers.
+    many = "\n".join(
+        STAGE.split("// One output")[1]
+        .split("#endif")[0]
+        .replace("void dense", f"void dense{index}")
+        .join(("// One output", ""))
+        for index in range(8)
+    )
+    text = STAGE.replace("#endif\n", many + "#endif\n")
+    start = time.perf_counter()
+    lint(
+        {"s.h": text, "pragmas.h": PRAGMAS},
+        tool=Tool.VITIS_HLS,
+        include_paths=[include_folder],
+    )
+    assert len(text.splitlines()) > 300
+    assert time.perf_counter() - start < 3.0
