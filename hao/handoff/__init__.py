@@ -1,0 +1,1 @@
+"""Hand-off: reports of synthesis read back and set beside the prediction."""

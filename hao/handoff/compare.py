@@ -1,0 +1,303 @@
+"""Predicted against synthesized: where the cost model is off, block by block.
+
+A block is a part of the engine as `hao.cost.evaluate.CostReport.parts` names it. The
+emitted functions of a stage begin with its name (`dense_`, `depthwise_`,
+`pointwise_`), so a report that has the tree of modules splits the engine the same way:
+the outermost module of a stage holds the rest of it, and what no stage holds is
+"fixed". A hierarchical report of Vivado is split alike; there the name of the core
+stands before that of the function. Where a predicted stage is not in the tree (merged
+into its caller, or too deep for the report), its row stays open, and so does "fixed",
+which would then hold it.
+
+Two figures for LUTs are kept apart: what C synthesis estimates, and what placement
+used. The first is the larger by far (`docs/area.md`), and neither replaces the other.
+The "fixed" part predicted includes the platform outside the core; C synthesis does not
+see that, and a report on the core's cell alone leaves it out.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import assert_never
+
+from hao.cost.design import Design
+from hao.cost.evaluate import CostReport
+from hao.errors import InputError
+from hao.handoff.cosim import CosimReport
+from hao.handoff.hierarchy import CORE, HierarchyReport
+from hao.handoff.load import Report
+from hao.handoff.synthesis import ModuleRow, SynthesisReport
+from hao.handoff.utilization import TimingReport, UtilizationReport
+from hao.hw.resources import Resources
+
+STAGES = ("dense", "depthwise", "pointwise")
+"""Blocks whose functions begin with their name; as in `hao.ir.partition.Role`."""
+
+FIXED = "fixed"
+TOTAL = "total"
+
+PS_PER_NS = 1000
+
+
+class Source(Enum):
+    """Which step a figure comes from; later ones are nearer to the board."""
+
+    CSYNTH = "csynth"
+    COSIM = "cosim"
+    SYNTHESIS = "synthesis"
+    PLACEMENT = "placement"
+
+
+class Quantity(Enum):
+    """What is compared."""
+
+    LATENCY_CYCLES = "latency_cycles"
+    CLOCK_PS = "clock_ps"
+    DSP = "dsp"
+    BRAM_18K = "bram_18k"
+    URAM = "uram"
+    LUT = "lut"
+    FF = "ff"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One figure, predicted and reported.
+
+    Attributes:
+        block: Part of the engine, or "total".
+        quantity: What is counted.
+        source: The step that reported it.
+        report: File it was read from.
+        predicted: By the cost model.
+        reported: By the tool; `None` where the report leaves it open.
+    """
+
+    block: str
+    quantity: Quantity
+    source: Source
+    report: str
+    predicted: int
+    reported: int | None
+
+    @property
+    def ratio(self) -> float | None:
+        """Return reported over predicted, `None` where it has no value."""
+        if self.reported is None or self.predicted == 0:
+            return None
+        return self.reported / self.predicted
+
+
+def compare(
+    design: Design, cost: CostReport, reports: Sequence[Report]
+) -> tuple[Row, ...]:
+    """Return every figure that both sides have, in the order of `reports`.
+
+    Args:
+        design: What was emitted.
+        cost: Its prediction.
+        reports: What the tools wrote about it; of any kinds, one or more.
+
+    Raises:
+        InputError: There is no report, one is of another device, a co-simulation
+            failed, or modules sum to more than the whole.
+    """
+    if not reports:
+        raise InputError("no report to compare with; must be at least one")
+    rows: list[Row] = []
+    for report in reports:
+        if not isinstance(report, CosimReport):
+            _check_device(design, report)
+        match report:
+            case SynthesisReport():
+                rows += _synthesis_rows(cost, report)
+            case UtilizationReport():
+                step = Source.PLACEMENT if report.state.placed else Source.SYNTHESIS
+                rows += _resource_rows(
+                    TOTAL, (cost.resources, report.used), step, report.source
+                )
+            case HierarchyReport():
+                step = Source.PLACEMENT if report.state.placed else Source.SYNTHESIS
+                rows += _block_rows(cost, report, step)
+            case TimingReport():
+                step = Source.PLACEMENT if report.state.placed else Source.SYNTHESIS
+                reached = report.reached_ns if report.clocks else None
+                rows.append(_clock_row(cost, reached, step, report.source))
+            case CosimReport():
+                rows.append(_cosim_row(cost, report))
+            case _:
+                assert_never(report)
+    return tuple(rows)
+
+
+def render_comparison(rows: Sequence[Row]) -> str:
+    """Return a table of `rows`, one line each."""
+    lines = [("block", "quantity", "source", "predicted", "reported", "ratio")]
+    for row in rows:
+        reported = "open" if row.reported is None else str(row.reported)
+        ratio = "-" if row.ratio is None else f"{row.ratio:.2f}"
+        lines.append(
+            (
+                row.block,
+                row.quantity.value,
+                row.source.value,
+                str(row.predicted),
+                reported,
+                ratio,
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = []
+    for line in lines:
+        names = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        counts = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)]
+        text.append("  ".join([*names[:3], *counts[3:]]).rstrip())
+    rule = "  ".join("-" * width for width in widths)
+    return "\n".join([text[0], rule, *text[1:]]) + "\n"
+
+
+def _check_device(
+    design: Design,
+    report: SynthesisReport | UtilizationReport | HierarchyReport | TimingReport,
+) -> None:
+    """Check that a report is of the board's device.
+
+    Packages and releases write parts with and without "xc" and hyphens.
+    """
+
+    def plain(text: str) -> str:
+        return re.sub(r"[^a-z0-9]", "", text.lower()).removeprefix("xc")
+
+    device = design.board.device
+    if not plain(report.part).startswith(plain(device)):
+        raise InputError(
+            f"{report.source}: part {report.part!r} is not the {device} of board "
+            f"{design.board.name!r}; compare with reports of the same device"
+        )
+
+
+def _resource_rows(
+    block: str, pair: tuple[Resources, Resources | None], source: Source, report: str
+) -> list[Row]:
+    """Return a row for each kind of resource of a pair (predicted, reported)."""
+    predicted, reported = pair
+    return [
+        Row(
+            block=block,
+            quantity=Quantity(kind),
+            source=source,
+            report=report,
+            predicted=count,
+            reported=None if reported is None else reported.as_dict()[kind],
+        )
+        for kind, count in predicted.as_dict().items()
+    ]
+
+
+def _clock_row(
+    cost: CostReport, reached_ns: float | None, source: Source, report: str
+) -> Row:
+    """Return the clock period of the design beside the one that was reached [ps]."""
+    return Row(
+        block=TOTAL,
+        quantity=Quantity.CLOCK_PS,
+        source=source,
+        report=report,
+        predicted=round(10**9 / cost.clock_khz),
+        reported=None if reached_ns is None else round(PS_PER_NS * reached_ns),
+    )
+
+
+def _latency_row(
+    cost: CostReport, cycles: int | None, source: Source, report: str
+) -> Row:
+    return Row(
+        block=TOTAL,
+        quantity=Quantity.LATENCY_CYCLES,
+        source=source,
+        report=report,
+        predicted=cost.latency_cycles,
+        reported=cycles,
+    )
+
+
+def _cosim_row(cost: CostReport, report: CosimReport) -> Row:
+    if not report.passed:
+        raise InputError(
+            f"{report.source}: the {report.language} co-simulation failed; its cycles "
+            "mean nothing"
+        )
+    return _latency_row(cost, report.average_latency, Source.COSIM, report.source)
+
+
+def _synthesis_rows(cost: CostReport, report: SynthesisReport) -> list[Row]:
+    source, name = Source.CSYNTH, report.source
+    rows = [_latency_row(cost, report.latency.high, source, name)]
+    if report.clock_estimated_ns is not None:
+        rows.append(_clock_row(cost, report.clock_estimated_ns, source, name))
+    return rows + _block_rows(cost, report, source)
+
+
+def _block_rows(
+    cost: CostReport, report: SynthesisReport | HierarchyReport, source: Source
+) -> list[Row]:
+    """Return the resources of every block, if the report has modules, and the total."""
+    rows: list[Row] = []
+    if report.modules:
+        blocks = split_blocks(report, expected=tuple(cost.parts))
+        for block in sorted(blocks, key=(FIXED, *STAGES).index):
+            pair = (cost.parts.get(block, Resources()), blocks[block])
+            rows += _resource_rows(block, pair, source, report.source)
+    total = (cost.resources, report.used)
+    return rows + _resource_rows(TOTAL, total, source, report.source)
+
+
+def split_blocks(
+    report: SynthesisReport | HierarchyReport, *, expected: Sequence[str]
+) -> dict[str, Resources | None]:
+    """Return what each block of the engine takes.
+
+    Args:
+        report: With modules.
+        expected: Blocks that were predicted. One that the report lacks is `None`, and
+            then so is "fixed".
+
+    Raises:
+        InputError: The blocks sum to more than the report's total.
+    """
+    blocks: dict[str, Resources | None] = dict.fromkeys(expected)
+    inside: tuple[str, int] | None = None
+    held = Resources()
+    for row in report.modules:
+        if inside is not None and row.depth > inside[1]:
+            continue
+        stage = _stage(row)
+        inside = None if stage is None else (stage, row.depth)
+        if stage is not None:
+            blocks[stage] = (blocks.get(stage) or Resources()) + row.used
+            held += row.used
+    excess = held.shortfall(report.used)
+    if excess:
+        raise InputError(
+            f"{report.source}: the stages take more than the total of {report.top!r}: "
+            f"{excess}; must be the report of the engine"
+        )
+    missing = any(blocks.get(name) is None for name in expected if name != FIXED)
+    total, parts = report.used.as_dict(), held.as_dict()
+    rest = Resources(**{kind: total[kind] - parts[kind] for kind in total})
+    blocks[FIXED] = None if missing else rest
+    return blocks
+
+
+def _stage(row: ModuleRow) -> str | None:
+    """Return the stage whose function a module was made from, if any.
+
+    In a netlist the name of the core comes first, perhaps with numbers of the instance:
+    `hao_engine_dense_array`, `bd_hao_engine_0_0_dense_array`.
+    """
+    function = re.sub(r"^(\d+_)+", "", row.module.rpartition(f"{CORE}_")[2])
+    for stage in STAGES:
+        if function == stage or function.startswith(f"{stage}_"):
+            return stage
+    return None

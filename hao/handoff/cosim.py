@@ -1,0 +1,60 @@
+"""The result of RTL co-simulation: <top>_cosim.rpt.
+
+The only report whose cycles were counted and not estimated: C synthesis knows neither
+the trip counts that depend on data nor how long a stream stalls.
+
+Source: a report of Vitis HLS 2023.2; failed runs print "NA" for every figure.
+"""
+
+from dataclasses import dataclass
+
+from hao.errors import InputError
+from hao.handoff.report_text import ReportText
+from hao.handoff.synthesis import Span, parse_span
+
+LANGUAGES = ("Verilog", "VHDL", "SystemC")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CosimReport:
+    """Cycles of a simulated run.
+
+    Attributes:
+        source: File it was read from.
+        language: Of the simulated RTL.
+        passed: Whether the outputs were those of the C test bench.
+        latency: Of one run of the top, shortest and longest [cycles].
+        average_latency: Their mean [cycles]; `None` where the run failed.
+    """
+
+    source: str
+    language: str
+    passed: bool
+    latency: Span
+    average_latency: int | None
+
+
+def parse_cosim(text: ReportText) -> CosimReport:
+    """Return the simulated run of a report.
+
+    Raises:
+        InputError: It is cut short, or nothing was simulated.
+    """
+    # The headings stand on a rule of their own, or in a row.
+    start = text.require(r"^[|+]\s*RTL\s*[|+]", "table of results")
+    for row in text.table(start):
+        cells = [cell.strip() for cell in row]
+        if cells[0] not in LANGUAGES or len(cells) < 5 or cells[1] == "NA":
+            continue
+        where = f"{text.source}: {cells[0]}"
+        low, mean, high = (parse_span(cell, where).high for cell in cells[2:5])
+        return CosimReport(
+            source=text.name,
+            language=cells[0],
+            passed=cells[1].lower() == "pass",
+            latency=Span(low, high),
+            average_latency=mean,
+        )
+    raise InputError(
+        f"{text.source}: no language was simulated; run cosim_design first"
+    )

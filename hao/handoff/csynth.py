@@ -1,0 +1,250 @@
+"""The XML that C synthesis writes: csynth.xml and <top>_csynth.xml.
+
+Vivado HLS 2019.2 and 2020.1 and Vitis HLS write the same elements, but for one name:
+DSP slices are `DSP48E` up to 2020.1 and `DSP` from then on. Both files hold the top;
+csynth.xml also holds the tree of modules and their loops. A file may come from
+anywhere, so the parser takes no document type, no entities and no deep nesting.
+
+Source: files of Vivado HLS 2020.1 and Vitis HLS 2023.2.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree.ElementTree import Element, TreeBuilder
+from xml.parsers import expat
+
+from hao.errors import InputError
+from hao.handoff.synthesis import (
+    HlsTool,
+    LoopRow,
+    ModuleRow,
+    Span,
+    SynthesisReport,
+    parse_count,
+    parse_ns,
+    parse_span,
+)
+from hao.hw.resources import Resources
+
+MAX_XML_DEPTH = 200
+"""Deepest nesting read; derived here: modules and loops nest by calls in the source,
+two elements a level, and the largest report seen has 13 levels."""
+
+LAST_VIVADO_HLS = (2020, 1)
+"""Last release of Vivado HLS; Vitis HLS writes no name of its own into the XML.
+
+Source: Vivado HLS was replaced in release 2020.2 (UG1399, migration guide). Vitis HLS
+2020.1 existed beside it: the name of the DSP element tells those two apart.
+"""
+
+
+def parse_csynth_xml(data: bytes, source: str) -> SynthesisReport:
+    """Return the report in an XML file.
+
+    Args:
+        data: The file.
+        source: What error messages call it.
+
+    Raises:
+        InputError: It is no XML, cut short, or no report of C synthesis.
+    """
+    root = _parse_xml(data, source)
+    top = _text(root, "UserAssignments/TopModelName", source)
+    version = _text(root, "ReportVersion/Version", source)
+    overall = "PerformanceEstimates/SummaryOfOverallLatency"
+    area = _element(root, "AreaEstimates/Resources", source)
+    available = root.find("AreaEstimates/AvailableResources")
+    modules = {
+        _text(module, "Name", source): module
+        for module in root.iterfind("ModuleInformation/Module")
+    }
+    holders = ((top, root), *modules.items())
+    loops = [row for name, held in holders for row in _loops(held, name, source)]
+    timing = "PerformanceEstimates/SummaryOfTimingAnalysis/EstimatedClockPeriod"
+    return SynthesisReport(
+        source=Path(source).name,
+        tool=_tool(version, area),
+        version=version,
+        top=top,
+        part=_text(root, "UserAssignments/Part", source),
+        clock_target_ns=_period(root, "UserAssignments/TargetClockPeriod", source),
+        clock_estimated_ns=_period(root, timing, source),
+        latency=_pair(root, overall, "Best-caseLatency", "Worst-caseLatency", source),
+        interval=_pair(root, overall, "Interval-min", "Interval-max", source),
+        used=_resources(area, source),
+        available=None if available is None else _resources(available, source),
+        modules=tuple(_instances(root, modules, source)),
+        loops=tuple(loops),
+    )
+
+
+def _parse_xml(data: bytes, source: str) -> Element:
+    """Return the root element, which a report of C synthesis calls "profile"."""
+    builder, parser = TreeBuilder(), expat.ParserCreate()
+    _guard(parser, builder, source)
+    try:
+        parser.Parse(data, True)
+    except expat.ExpatError as error:
+        raise InputError(
+            f"{source}: line {error.lineno}: {expat.ErrorString(error.code)}; must be "
+            "a complete XML file, so synthesize again if the run was cut short"
+        ) from error
+    root = builder.close()
+    if root.tag != "profile":
+        raise InputError(
+            f"{source}: root element {root.tag!r}; must be 'profile', as in csynth.xml"
+        )
+    return root
+
+
+def _guard(parser: expat.XMLParserType, builder: TreeBuilder, source: str) -> None:
+    """Connect a parser to a builder; refuse what could expand or nest without bound."""
+    depth = 0
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > MAX_XML_DEPTH:
+            raise InputError(
+                f"{source}: line {parser.CurrentLineNumber}: elements nest deeper than "
+                f"{MAX_XML_DEPTH}"
+            )
+        builder.start(tag, attributes)
+
+    def end(tag: str) -> None:
+        nonlocal depth
+        depth -= 1
+        builder.end(tag)
+
+    def refuse(*_: object) -> None:
+        line = parser.CurrentLineNumber
+        raise InputError(
+            f"{source}: line {line}: declares a document type or an entity; a "
+            "synthesis report has none"
+        )
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.CharacterDataHandler = builder.data
+    parser.StartDoctypeDeclHandler = refuse
+    parser.EntityDeclHandler = refuse
+
+
+def _element(parent: Element, path: str, source: str) -> Element:
+    found = parent.find(path)
+    if found is None:
+        raise InputError(
+            f"{source}: element {path} is missing; must be a csynth.xml that C "
+            "synthesis completed"
+        )
+    return found
+
+
+def _text(parent: Element, path: str, source: str) -> str:
+    text = (_element(parent, path, source).text or "").strip()
+    if not text:
+        raise InputError(f"{source}: element {path} is empty")
+    return text
+
+
+def _period(parent: Element, path: str, source: str) -> float | None:
+    return parse_ns(_text(parent, path, source), f"{source}: {path}")
+
+
+def _tool(version: str, area: Element) -> HlsTool:
+    release = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    old = release <= LAST_VIVADO_HLS and area.find("DSP") is None
+    return HlsTool.VIVADO_HLS if old else HlsTool.VITIS_HLS
+
+
+def _resources(area: Element, source: str) -> Resources:
+    def count(*names: str) -> int:
+        for name in names:
+            text = area.findtext(name)
+            if text is not None:
+                return parse_count(text, f"{source}: {name}")
+        return 0
+
+    if area.find("LUT") is None:
+        raise InputError(f"{source}: element {area.tag} has no LUT; must have one")
+    return Resources(
+        dsp=count("DSP", "DSP48E"),
+        bram_18k=count("BRAM_18K"),
+        uram=count("URAM"),
+        lut=count("LUT"),
+        ff=count("FF"),
+    )
+
+
+def _span(parent: Element | None, name: str, source: str) -> Span:
+    """Return a count, written as text or as <range><min/><max/></range>."""
+    found = None if parent is None else parent.find(name)
+    if found is None:
+        return Span()
+    low, high = found.find("range/min"), found.find("range/max")
+    if low is None or high is None:
+        return parse_span(found.text or "", f"{source}: {name}")
+    return Span(
+        parse_span(low.text or "", f"{source}: {name}").low,
+        parse_span(high.text or "", f"{source}: {name}").high,
+    )
+
+
+def _pair(parent: Element, path: str, low: str, high: str, source: str) -> Span:
+    summary = _element(parent, path, source)
+    return Span(_span(summary, low, source).low, _span(summary, high, source).high)
+
+
+def _instances(
+    root: Element, modules: dict[str, Element], source: str
+) -> Iterator[ModuleRow]:
+    """Yield the instances that have a module of their own, parents first."""
+    pending = [
+        (child, 1)
+        for child in reversed(
+            root.findall("RTLDesignHierarchy/TopModule/InstancesList/Instance")
+        )
+    ]
+    while pending:
+        instance, depth = pending.pop()
+        module = modules.get(_text(instance, "ModuleName", source))
+        if module is not None:
+            overall = "PerformanceEstimates/SummaryOfOverallLatency"
+            summary = module.find(overall)
+            yield ModuleRow(
+                module=_text(instance, "ModuleName", source),
+                instance=_text(instance, "InstName", source),
+                depth=depth,
+                latency=_pair(
+                    module, overall, "Best-caseLatency", "Worst-caseLatency", source
+                ),
+                interval=_span(summary, "PipelineInitiationInterval", source),
+                used=_resources(
+                    _element(module, "AreaEstimates/Resources", source), source
+                ),
+            )
+        pending += [
+            (child, depth + 1)
+            for child in reversed(instance.findall("InstancesList/Instance"))
+        ]
+
+
+def _loops(parent: Element, module: str, source: str) -> Iterator[LoopRow]:
+    """Yield the loops of one module, outer ones first."""
+    summary = parent.find("PerformanceEstimates/SummaryOfLoopLatency")
+    pending = [] if summary is None else list(reversed(summary))
+    while pending:
+        loop = pending.pop()
+        if loop.find("TripCount") is None:
+            continue
+        ii = _span(loop, "PipelineII", source)
+        depth = "IterationLatency" if ii.high is None else "PipelineDepth"
+        yield LoopRow(
+            module=module,
+            name=(loop.findtext("Name") or loop.tag).strip(),
+            trips=_span(loop, "TripCount", source),
+            latency=_span(loop, "Latency", source),
+            iteration_latency=_span(loop, depth, source),
+            ii=ii.high,
+        )
+        pending += reversed(loop)

@@ -1,0 +1,271 @@
+"""The text that C synthesis writes: csynth.rpt and <top>_csynth.rpt.
+
+Two layouts. The report of one function (`<top>_csynth.rpt`, also csynth.rpt up to
+Vivado HLS 2020.1) gives clock, latency, resources used and available, and the
+instances and loops directly below the function. The synthesis summary (csynth.rpt of
+Vitis HLS) gives the tree of modules and loops, without a clock period and without
+what the part has; some Vitis HLS 2023.2 solutions have it and no csynth.xml.
+
+Source: files of Vivado HLS 2020.1 and Vitis HLS 2023.2.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from hao.errors import InputError
+from hao.handoff.report_text import ReportText, columns, data_rows
+from hao.handoff.synthesis import (
+    HlsTool,
+    LoopRow,
+    ModuleRow,
+    Span,
+    SynthesisReport,
+    parse_count,
+    parse_ns,
+    parse_span,
+)
+from hao.hw.resources import Resources
+
+FUNCTION_TITLE = r"^== (Vivado|Vitis) HLS Report for '(.+)'"
+SUMMARY_TITLE = r"^== Synthesis Summary Report of '(.+)'"
+
+_TREE_ROW = re.compile(r"(\s*)([+o])\s+(\S+)")
+_LOOP_ROW = re.compile(r"\s*[-+]+\s*(.+)")
+
+
+def parse_function_report(text: ReportText) -> SynthesisReport:
+    """Return the report of one function.
+
+    Raises:
+        InputError: It is cut short or a figure cannot be read.
+    """
+    title = re.match(FUNCTION_TITLE, text.lines[text.require(FUNCTION_TITLE, "title")])
+    assert title is not None
+    target, estimated = _clock(text)
+    latency, interval = _summary_latency(text)
+    usage = text.require(
+        r"^== Utilization Estimates", "section 'Utilization Estimates'"
+    )
+    used, available = _usage(text, usage)
+    return SynthesisReport(
+        source=text.name,
+        tool=HlsTool(f"{title[1]} HLS"),
+        version=text.field("Version").split()[0],
+        top=title[2],
+        part=text.field("Target device"),
+        clock_target_ns=target,
+        clock_estimated_ns=estimated,
+        latency=latency,
+        interval=interval,
+        used=used,
+        available=available,
+        modules=tuple(_direct_modules(text, usage)),
+        loops=tuple(_function_loops(text, title[2], usage)),
+    )
+
+
+def parse_summary_report(text: ReportText) -> SynthesisReport:
+    """Return a synthesis summary.
+
+    Raises:
+        InputError: It is cut short or a figure cannot be read.
+    """
+    start = text.require(r"^\+ Performance & Resource Estimates", "table of modules")
+    table = text.table(text.require(r"^\s*\+--", "table of modules", start))
+    modules, loops = _tree(table, text.source)
+    if not modules:
+        raise InputError(f"{text.source}: the table of modules is empty")
+    top, *below = modules
+    return SynthesisReport(
+        source=text.name,
+        tool=HlsTool.VITIS_HLS,
+        version=text.field("Version").split()[0],
+        top=top.module,
+        part=text.field("Target device"),
+        clock_target_ns=None,
+        clock_estimated_ns=None,
+        latency=top.latency,
+        interval=top.interval,
+        used=top.used,
+        available=None,
+        modules=tuple(below),
+        loops=tuple(loops),
+    )
+
+
+def _clock(text: ReportText) -> tuple[float | None, float | None]:
+    """Return the target and the estimated clock period [ns]."""
+    start = text.require(r"^\+ Timing", "section 'Timing'")
+    summary = text.require(r"\* Summary:", "summary of the timing", start)
+    table = text.table(summary + 1)
+    at = columns(table, "Clock", text.source)
+    where = f"{text.source}: line {summary + 1}: clock"
+    row = table[-1]
+    return (
+        parse_ns(row[at["Target"]], where),
+        parse_ns(row[at["Estimated"]], where),
+    )
+
+
+def _cycles(cells: Sequence[str], where: str) -> tuple[Span, Span]:
+    """Return latency and interval of cells that begin with one and end with the other.
+
+    The last cell is the type of pipeline.
+    """
+    figures = [parse_span(cells[number], where) for number in (0, 1, -3, -2)]
+    return (
+        Span(figures[0].low, figures[1].high),
+        Span(figures[2].low, figures[3].high),
+    )
+
+
+def _summary_latency(text: ReportText) -> tuple[Span, Span]:
+    start = text.require(r"^\+ Latency", "section 'Latency'")
+    summary = text.require(r"\* Summary:", "summary of the latency", start)
+    table = text.table(summary + 1)
+    if not table or len(table[-1]) < 5:
+        raise InputError(f"{text.source}: the summary of the latency is not a table")
+    return _cycles(table[-1], f"{text.source}: line {summary + 1}: latency")
+
+
+def _resources(row: Sequence[str], at: dict[str, int], where: str) -> Resources:
+    def count(*names: str) -> int:
+        for name in names:
+            if name in at:
+                return parse_count(row[at[name]], f"{where}: {name}")
+        return 0
+
+    return Resources(
+        dsp=count("DSP", "DSP48E"),
+        bram_18k=count("BRAM_18K", "BRAM"),
+        uram=count("URAM"),
+        lut=count("LUT"),
+        ff=count("FF"),
+    )
+
+
+def _usage(text: ReportText, start: int) -> tuple[Resources, Resources]:
+    """Return the resources used and available."""
+    summary = text.require(r"\* Summary:", "summary of the utilization", start)
+    table = text.table(summary + 1)
+    at = columns(table, "Name", text.source)
+    rows = {row[0].strip(): row for row in table}
+    for name in ("Total", "Available"):
+        if name not in rows:
+            raise InputError(
+                f"{text.source}: the summary of the utilization has no row {name!r}; "
+                "must be a complete report, so write it again"
+            )
+    where = f"{text.source}: utilization"
+    return (
+        _resources(rows["Total"], at, where),
+        _resources(rows["Available"], at, where),
+    )
+
+
+def _direct_modules(text: ReportText, usage: int) -> Iterator[ModuleRow]:
+    """Yield the instances directly below the function, from the two tables of them."""
+    heading = r"\* Instance:"
+    timing = text.find(heading)
+    latency: dict[str, tuple[Span, Span]] = {}
+    if timing is not None and timing < usage:
+        for row in text.table(timing + 1)[2:]:
+            where = f"{text.source}: instance {row[0].strip()!r}"
+            latency[row[0].strip()] = _cycles(row[2:], where)
+    area = text.find(heading, usage)
+    table = [] if area is None else text.table(area + 1)
+    if not table:
+        return
+    at = columns(table, "Instance", text.source)
+    for row in table[1:]:
+        instance = row[0].strip()
+        if instance == "Total":
+            continue
+        cycles = latency.get(instance, (Span(), Span()))
+        yield ModuleRow(
+            module=row[1].strip(),
+            instance=instance,
+            depth=1,
+            latency=cycles[0],
+            interval=cycles[1],
+            used=_resources(row, at, f"{text.source}: instance {instance!r}"),
+        )
+
+
+def _function_loops(text: ReportText, top: str, usage: int) -> Iterator[LoopRow]:
+    """Yield the function's own loops."""
+    heading = text.find(r"\* Loop:")
+    if heading is None or heading > usage:
+        return
+    for row in data_rows(text.table(heading + 1), 8):
+        name = _LOOP_ROW.fullmatch(row[0])
+        if name is None:
+            continue
+        where = f"{text.source}: loop {name[1]!r}"
+        figures = [parse_span(cell, where) for cell in row[1:7]]
+        yield LoopRow(
+            module=top,
+            name=name[1],
+            trips=figures[5],
+            latency=Span(figures[0].low, figures[1].high),
+            iteration_latency=figures[2],
+            ii=figures[3].high,
+        )
+
+
+def _tree(
+    table: Sequence[Sequence[str]], source: str
+) -> tuple[list[ModuleRow], list[LoopRow]]:
+    """Return modules, the top first, and loops of the table of a summary.
+
+    The headings fill two rows. Depth is a blank a level, loops counted; a module's own
+    depth counts modules only.
+    """
+    if len(table) < 3:
+        return [], []
+    names = [
+        f"{a.strip()} {b.strip()}".strip() for a, b in zip(*table[:2], strict=True)
+    ]
+    at = {name: number for number, name in enumerate(names)}
+    modules: list[ModuleRow] = []
+    loops: list[LoopRow] = []
+    path: list[tuple[int, str]] = []
+    for row in table[2:]:
+        found = _TREE_ROW.match(row[0])
+        if found is None:
+            raise InputError(f"{source}: row {row[0]!r}; must begin with '+' or 'o'")
+        indent, name = len(found[1]), found[3].rstrip("*")
+        where = f"{source}: {name!r}"
+        while path and path[-1][0] >= indent:
+            path.pop()
+        if found[2] == "+":
+            modules.append(
+                ModuleRow(
+                    module=name,
+                    instance="",
+                    depth=len(path),
+                    latency=parse_span(row[at["Latency (cycles)"]], where),
+                    interval=parse_span(row[at["Interval"]], where),
+                    used=_resources(row, at, where),
+                )
+            )
+            path.append((indent, name))
+            continue
+        loops.append(_tree_loop(row, at, (path[-1][1] if path else name, name), where))
+    return modules, loops
+
+
+def _tree_loop(
+    row: Sequence[str], at: dict[str, int], names: tuple[str, str], where: str
+) -> LoopRow:
+    """Return the loop of a row; `names` are those of its module and its own."""
+    interval = parse_span(row[at["Interval"]], where)
+    pipelined = row[at["Pipelined"]].strip() not in ("no", "-")
+    return LoopRow(
+        module=names[0],
+        name=names[1],
+        trips=parse_span(row[at["Trip Count"]], where),
+        latency=parse_span(row[at["Latency (cycles)"]], where),
+        iteration_latency=parse_span(row[at["Iteration Latency"]], where),
+        ii=interval.high if pipelined else None,
+    )

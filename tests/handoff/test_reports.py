@@ -1,0 +1,581 @@
+"""Reports read back: figures by hand, two layouts agree, damaged files are refused.
+
+The fixtures are of the project's own making, in the formats of the tools. Where the
+environment variable HAO_REPORTS names a folder of real reports, those are read too.
+"""
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hao.errors import InputError
+from hao.handoff.cosim import CosimReport
+from hao.handoff.csynth import MAX_XML_DEPTH
+from hao.handoff.hierarchy import HierarchyReport
+from hao.handoff.load import MAX_REPORT_BYTES, Report, load_report, parse_report_text
+from hao.handoff.synthesis import (
+    HlsTool,
+    LoopRow,
+    ModuleRow,
+    Span,
+    SynthesisReport,
+    parse_count,
+    parse_ns,
+    parse_span,
+)
+from hao.handoff.utilization import DesignState, TimingReport, UtilizationReport
+from hao.hw.resources import Resources
+
+FIXTURES = Path(__file__).parent / "fixtures"
+REPORTS = os.environ.get("HAO_REPORTS")
+
+
+def synthesis(name: str) -> SynthesisReport:
+    report = load_report(FIXTURES / name)
+    assert isinstance(report, SynthesisReport)
+    return report
+
+
+def utilization(name: str) -> UtilizationReport:
+    report = load_report(FIXTURES / name)
+    assert isinstance(report, UtilizationReport)
+    return report
+
+
+def timing(text: str) -> TimingReport:
+    report = parse_report_text(text, "t.rpt")
+    assert isinstance(report, TimingReport)
+    return report
+
+
+# ---- C synthesis --------------------------------------------------------------------
+
+
+def test_vitis_xml_gives_the_figures_of_the_top() -> None:
+    report = synthesis("vitis_csynth.xml")
+    assert report == replace(
+        report,
+        source="vitis_csynth.xml",
+        tool=HlsTool.VITIS_HLS,
+        version="2023.2",
+        top="hao_engine",
+        part="xczu3eg-sbva484-1-i",
+        clock_target_ns=4.67,
+        clock_estimated_ns=3.408,
+        latency=Span(3000, 3000),
+        interval=Span(3001, 3001),
+        used=Resources(dsp=30, bram_18k=40, lut=8000, ff=5000),
+        available=Resources(dsp=360, bram_18k=432, lut=70_560, ff=141_120),
+    )
+
+
+def test_vitis_xml_gives_the_tree_of_modules_and_their_loops() -> None:
+    report = synthesis("vitis_csynth.xml")
+    # The multiplier is an instance without a module of its own.
+    assert [(row.depth, row.module) for row in report.modules] == [
+        (1, "run_invocation"),
+        (2, "read_ifm"),
+        (2, "dense_window"),
+        (2, "dense_array"),
+        (3, "dense_array_Pipeline_fold"),
+        (2, "depthwise_array"),
+        (2, "pointwise_array"),
+    ]
+    assert report.modules[3] == ModuleRow(
+        module="dense_array",
+        instance="dense_array_U0",
+        depth=2,
+        latency=Span(2800, 2800),
+        interval=Span(2800, 2800),
+        used=Resources(dsp=16, bram_18k=10, lut=2500, ff=1500),
+    )
+    assert report.modules[5].latency == Span(None, None)
+    assert report.loops == (
+        LoopRow(
+            module="read_ifm",
+            name="ifm_rows",
+            trips=Span(498, 498),
+            latency=Span(499, 499),
+            iteration_latency=Span(3, 3),
+            ii=1,
+        ),
+        LoopRow(
+            module="dense_array_Pipeline_fold",
+            name="fold",
+            trips=Span(2784, 2784),
+            latency=Span(2788, 2788),
+            iteration_latency=Span(6, 6),
+            ii=1,
+        ),
+        LoopRow(
+            module="depthwise_array",
+            name="taps",
+            trips=Span(),
+            latency=Span(),
+            iteration_latency=Span(9, 9),
+            ii=1,
+        ),
+    )
+
+
+def test_summary_text_equals_the_xml_of_the_same_run() -> None:
+    xml, text = synthesis("vitis_csynth.xml"), synthesis("vitis_csynth.rpt")
+    # The summary has no clock, nothing about the part, and no names of instances.
+    assert text == replace(
+        xml,
+        source="vitis_csynth.rpt",
+        clock_target_ns=None,
+        clock_estimated_ns=None,
+        available=None,
+        modules=tuple(replace(row, instance="") for row in xml.modules),
+    )
+
+
+def test_vivado_text_equals_the_xml_of_the_same_run() -> None:
+    xml, text = synthesis("vivado_csynth.xml"), synthesis("vivado_csynth.rpt")
+    assert text == replace(xml, source="vivado_csynth.rpt", modules=text.modules)
+    assert xml.tool is HlsTool.VIVADO_HLS
+    assert (xml.version, xml.part) == ("2020.1", "xc7z020clg400-1")
+    assert (xml.clock_target_ns, xml.clock_estimated_ns) == (10.0, 8.75)
+    assert (xml.latency, xml.interval) == (Span(), Span())
+    assert xml.used == Resources(dsp=73, bram_18k=20, lut=12_532, ff=7969)
+    assert [(loop.name, loop.trips, loop.ii) for loop in xml.loops] == [
+        ("layers", Span(1, 64), None),
+        ("layers.1", Span(32, 32), 1),
+    ]
+    assert xml.loops[0].latency == Span(40, 2560)
+    assert [loop.iteration_latency.high for loop in xml.loops] == [40, 6]
+
+
+def test_vivado_text_joins_time_and_area_of_an_instance() -> None:
+    first, second = synthesis("vivado_csynth.rpt").modules
+    assert first == ModuleRow(
+        module="dense_array",
+        instance="grp_dense_array_fu_9",
+        depth=1,
+        latency=Span(12, 2800),
+        interval=Span(13, 2801),
+        used=Resources(dsp=73, bram_18k=12, lut=9000, ff=6000),
+    )
+    # An adapter has resources and no latency.
+    assert (second.module, second.latency) == ("hao_engine_ifm_m", Span())
+
+
+def test_text_without_details_has_no_modules_and_no_loops() -> None:
+    text = (FIXTURES / "vivado_csynth.rpt").read_text()
+    text = re.sub(
+        r"(\* (?:Instance|Loop): \n)(?:[ ]+[|+].*\n)+", r"\1        N/A\n", text
+    )
+    report = parse_report_text(text, "x.rpt")
+    assert isinstance(report, SynthesisReport)
+    assert (report.modules, report.loops) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("version", "tool"),
+    [("2019.2", HlsTool.VIVADO_HLS), ("2020.2", HlsTool.VITIS_HLS)],
+)
+def test_xml_tool_follows_from_the_version(
+    tmp_path: Path, version: str, tool: HlsTool
+) -> None:
+    text = (FIXTURES / "vivado_csynth.xml").read_text().replace("2020.1", version)
+    (tmp_path / "r.xml").write_text(text)
+    report = load_report(tmp_path / "r.xml")
+    assert isinstance(report, SynthesisReport)
+    assert report.tool is tool
+
+
+def test_xml_of_vitis_hls_2020_1_is_told_apart_by_its_dsp(tmp_path: Path) -> None:
+    text = (FIXTURES / "vivado_csynth.xml").read_text().replace("DSP48E", "DSP")
+    (tmp_path / "r.xml").write_text(text)
+    report = load_report(tmp_path / "r.xml")
+    assert isinstance(report, SynthesisReport)
+    assert (report.tool, report.used.dsp) == (HlsTool.VITIS_HLS, 73)
+
+
+# ---- Vivado and co-simulation -------------------------------------------------------
+
+
+def test_placed_utilization_counts_halves_of_block_ram() -> None:
+    report = utilization("utilization_placed.rpt")
+    # 16.5 tiles are 33 halves. "LUT as Logic" of the second table is another thing.
+    assert report == UtilizationReport(
+        source="utilization_placed.rpt",
+        version="2022.2",
+        design="hao_bd_wrapper",
+        part="xczu3eg-sbva484-1-i",
+        state=DesignState.PLACED,
+        used=Resources(dsp=28, bram_18k=33, lut=5000, ff=3600),
+        available=Resources(dsp=360, bram_18k=432, lut=70_560, ff=141_120),
+        lut_logic=4400,
+        lut_memory=600,
+    )
+
+
+def test_synthesized_utilization_of_7_series_has_stars_and_slices() -> None:
+    report = utilization("utilization_synth.rpt")
+    assert report.state is DesignState.SYNTHESIZED
+    assert not report.state.placed
+    assert report.used == Resources(dsp=73, bram_18k=20, lut=7500, ff=6100)
+    assert report.available.bram_18k == 280
+
+
+def test_hierarchical_utilization_gives_the_core_and_what_it_holds() -> None:
+    report = load_report(FIXTURES / "utilization_hierarchy.rpt")
+    assert isinstance(report, HierarchyReport)
+    assert (report.version, report.part) == ("2022.2", "xczu3eg-sbva484-1-i")
+    assert (report.top, report.state) == ("hao_bd_hao_engine_0_0", DesignState.ROUTED)
+    # 14 whole block RAMs and 3 halves: 31 halves. The interconnect is outside.
+    assert report.used == Resources(dsp=28, bram_18k=31, lut=4000, ff=3000)
+    # Rows in brackets are a module's own share, and no instances.
+    assert [(row.depth, row.instance) for row in report.modules] == [
+        (3, "inst"),
+        (4, "dense_U0"),
+        (5, "mac_U1"),
+        (4, "depthwise_U0"),
+        (4, "pointwise_U0"),
+    ]
+
+
+def test_hierarchical_utilization_without_the_core_is_of_the_whole() -> None:
+    text = (FIXTURES / "utilization_hierarchy.rpt").read_text()
+    report = parse_report_text(text.replace("hao_engine_0", "another_core"), "h.rpt")
+    assert isinstance(report, HierarchyReport)
+    assert (report.top, report.used.lut, len(report.modules)) == ("(top)", 5000, 8)
+
+
+def test_utilization_counts_uram_where_the_device_has_it() -> None:
+    text = (FIXTURES / "utilization_placed.rpt").read_text()
+    row = "| URAM              |    7 |     0 |          0 |        64 | 10.94 |\n"
+    text = text.replace("|   RAMB18 ", row + "|   RAMB18 ")
+    report = parse_report_text(text, "u.rpt")
+    assert isinstance(report, UtilizationReport)
+    assert (report.used.uram, report.available.uram) == (7, 64)
+
+
+@pytest.mark.parametrize(
+    ("stated", "state"),
+    [
+        ("Fully Routed", DesignState.ROUTED),
+        ("Physopt postPlace", DesignState.PLACED),
+        ("Optimized", DesignState.OPTIMIZED),
+    ],
+)
+def test_design_states_of_vivado(stated: str, state: DesignState) -> None:
+    text = (FIXTURES / "utilization_placed.rpt").read_text()
+    report = parse_report_text(text.replace("Fully Placed", stated), "u.rpt")
+    assert isinstance(report, UtilizationReport)
+    assert report.state is state
+
+
+def test_timing_summary_gives_slack_and_the_period_reached() -> None:
+    report = timing((FIXTURES / "timing_summary.rpt").read_text())
+    assert (report.wns_ns, report.whs_ns, report.met) == (-0.333, 0.012, False)
+    assert report.clocks == {"clk_pl_0": 4.667, "clk_slow": 10.0}
+    assert report.period_ns == 4.667
+    # 4.667 ns asked for and 0.333 ns missed: 5 ns.
+    assert report.reached_ns == pytest.approx(5.0, abs=1e-9)
+    assert report.state is DesignState.ROUTED
+
+
+def test_timing_summary_met_and_unconstrained() -> None:
+    text = (FIXTURES / "timing_summary.rpt").read_text()
+    missed = "Timing constraints are not met."
+    met = text.replace(missed, "All user specified timing constraints are met.")
+    assert timing(met.replace("-0.333", " 0.100")).met is True
+    free = text.replace(missed, "There are no user specified timing constraints.")
+    free = free.replace("-0.333", "    NA")
+    free = re.sub(r"^clk_(pl|slow).*\n", "", free, flags=re.M)
+    report = timing(free)
+    assert (report.met, report.wns_ns, report.reached_ns) == (None, None, None)
+    assert report.clocks == {}
+
+
+def test_cosim_gives_the_simulated_language() -> None:
+    assert load_report(FIXTURES / "cosim.rpt") == CosimReport(
+        source="cosim.rpt",
+        language="Verilog",
+        passed=True,
+        latency=Span(3100, 3200),
+        average_latency=3150,
+    )
+
+
+def test_cosim_that_failed_has_no_figures() -> None:
+    text = (FIXTURES / "cosim.rpt").read_text().replace("Pass", "Fail")
+    text = re.sub(r"3100|3150|3200", "  NA", text)
+    report = parse_report_text(text, "c.rpt")
+    assert isinstance(report, CosimReport)
+    assert (report.passed, report.average_latency) == (False, None)
+
+
+# ---- Refusals -----------------------------------------------------------------------
+
+TEXTS = (
+    "vitis_csynth.rpt",
+    "vivado_csynth.rpt",
+    "utilization_placed.rpt",
+    "utilization_synth.rpt",
+    "utilization_hierarchy.rpt",
+    "timing_summary.rpt",
+    "cosim.rpt",
+)
+
+
+@pytest.mark.parametrize("name", ["vitis_csynth.xml", "vivado_csynth.xml", *TEXTS])
+def test_a_file_cut_short_anywhere_is_refused_or_complete(
+    tmp_path: Path, name: str
+) -> None:
+    data = (FIXTURES / name).read_bytes()
+    whole = load_report(FIXTURES / name)
+    path = tmp_path / name
+    refused: list[str] = []
+    for length in range(0, len(data), max(1, len(data) // 200)):
+        path.write_bytes(data[:length])
+        try:
+            report = load_report(path)
+        except InputError as error:
+            refused.append(str(error))
+        else:
+            assert _totals(report) == _totals(whole), length
+    assert all(message.startswith(str(path)) for message in refused)
+    assert len(refused) > 50
+
+
+def _totals(report: Report) -> tuple[object, ...]:
+    """Return what a report says about the whole; details may be missing at its end."""
+    match report:
+        case SynthesisReport():
+            return report.top, report.latency, report.used, report.available
+        case UtilizationReport():
+            return report.used, report.available
+        case HierarchyReport():
+            return report.used, report.modules
+        case TimingReport():
+            return report.wns_ns, report.whs_ns
+        case CosimReport():
+            return report.passed, report.average_latency
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not a report that hao reads; must be csynth.xml, csynth.rpt"),
+        (b"\x7fELF\x00\xff", "not a report that hao reads"),
+        (b"<html></html>", "root element 'html'; must be 'profile'"),
+        (b"<profile><a></profile>", "line 1: mismatched tag; must be a complete XML"),
+        (b"<profile></profile>", "element UserAssignments/TopModelName is missing"),
+        (b"<!DOCTYPE p><p/>", "line 1: declares a document type or an entity"),
+        (
+            '<?xml version="1.0" encoding="UTF-16"?><!DOCTYPE p><p/>'.encode("utf-16"),
+            "declares a document type|not a report that hao reads",
+        ),
+        (
+            b"<profile>" * (MAX_XML_DEPTH + 1),
+            f"elements nest deeper than {MAX_XML_DEPTH}",
+        ),
+    ],
+)
+def test_files_of_another_kind_are_refused(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    path = tmp_path / "r.xml"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=f"^{re.escape(str(path))}: .*({message})"):
+        load_report(path)
+
+
+def test_entities_are_never_expanded(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.xml"
+    path.write_text(
+        '<!DOCTYPE p [<!ENTITY a "xxxx"><!ENTITY b "&a;&a;&a;">]><profile>&b;</profile>'
+    )
+    with pytest.raises(InputError, match="a synthesis report has none"):
+        load_report(path)
+
+
+def test_a_missing_or_huge_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.rpt: No such file"):
+        load_report(tmp_path / "none.rpt")
+    with pytest.raises(InputError, match=r"Is a directory"):
+        load_report(tmp_path)
+    path = tmp_path / "huge.rpt"
+    with path.open("wb") as file:
+        file.truncate(MAX_REPORT_BYTES + 1)
+    with pytest.raises(InputError, match=f"bytes; must be at most {MAX_REPORT_BYTES}"):
+        load_report(path)
+
+
+def edit(name: str, old: str, new: str) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        text = (FIXTURES / name).read_text()
+        assert old in text
+        path = folder / name
+        path.write_text(text.replace(old, new))
+        return path
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            edit("vitis_csynth.xml", "<LUT>8000</LUT>", ""),
+            "element Resources has no LUT; must have one",
+        ),
+        (
+            edit("vitis_csynth.xml", "<LUT>8000</LUT>", "<LUT>many</LUT>"),
+            "LUT = 'many'; must be a count, a range or 'undef'",
+        ),
+        (
+            edit("vitis_csynth.xml", ">4.67<", ">fast<"),
+            "TargetClockPeriod = 'fast'; must be a time in ns",
+        ),
+        (
+            edit("vitis_csynth.xml", "hao_engine<", "<"),
+            "element UserAssignments/TopModelName is empty",
+        ),
+        (
+            edit("vitis_csynth.rpt", "+ read_ifm", "? read_ifm"),
+            r"row '  \? read_ifm\s*'; must begin with '\+' or 'o'",
+        ),
+        (
+            edit("vitis_csynth.rpt", "Version:", "Release:"),
+            "header field 'Version' is missing",
+        ),
+        (
+            edit("vivado_csynth.rpt", "|Available ", "|Availed   "),
+            "summary of the utilization has no row 'Available'",
+        ),
+        (
+            edit("vivado_csynth.rpt", "|       Name ", "|       Site "),
+            "no table has the heading 'Name'; must have one",
+        ),
+        (
+            edit("utilization_placed.rpt", "| DSPs ", "| DSQs "),
+            "no row 'DSPs'; must be a complete report of report_utilization",
+        ),
+        (
+            edit("utilization_placed.rpt", "| 16.5 |", "| 16.3 |"),
+            r"Block RAM Tile counts 32\.6 blocks; must be whole",
+        ),
+        (
+            edit("utilization_placed.rpt", "|   28 |     0", "| lots |     0"),
+            "DSPs = 'lots'; must be a number",
+        ),
+        (
+            edit("utilization_placed.rpt", "Fully Placed", "Elsewhere"),
+            "design state 'Elsewhere'; must be synthesized, optimized, placed or",
+        ),
+        (
+            edit("utilization_placed.rpt", "Vivado v.2022.2", "Vivado"),
+            "must name a release of Vivado",
+        ),
+        (
+            edit("utilization_hierarchy.rpt", " RAMB18 ", " RAMB17 "),
+            r"the table of instances lacks \['RAMB18'\]; must be a report of report_",
+        ),
+        (
+            edit("utilization_hierarchy.rpt", " DSP Blocks ", " Blocks DSP "),
+            "the table of instances lacks DSPs; must be a report of report_util",
+        ),
+        (
+            edit("timing_summary.rpt", "     -0.333      -13.146  ", "     -0.333  "),
+            "has 7 of 8 slacks; must be a complete report",
+        ),
+        (
+            edit("timing_summary.rpt", " {0.000", "  0.000"),
+            "the table of clocks is missing",
+        ),
+        (
+            edit("cosim.rpt", "Verilog|      Pass", "Verilog|        NA"),
+            "no language was simulated; run cosim_design first",
+        ),
+    ],
+)
+def test_a_damaged_report_is_refused_by_name(
+    tmp_path: Path, make: Callable[[Path], Path], message: str
+) -> None:
+    path = make(tmp_path)
+    with pytest.raises(InputError, match=f"^{re.escape(str(path))}: .*{message}"):
+        load_report(path)
+
+
+def test_parse_span_and_count_and_ns() -> None:
+    assert parse_span(" 64 ", "x") == Span(64, 64)
+    assert parse_span("1 ~ 64", "x") == Span(1, 64)
+    for mark in ("undef", "?", "-", "NA", "N/A", ""):
+        assert parse_span(mark, "x") == Span(None, None)
+        assert parse_count(mark, "x") == 0
+        assert parse_ns(mark, "x") is None
+    assert parse_count("997 (24%)", "x") == 997
+    assert parse_ns("4.049 ns", "x") == 4.049
+    with pytest.raises(InputError, match="x = '-3'; must be a count"):
+        parse_span("-3", "x")
+
+
+# ---- Real reports -------------------------------------------------------------------
+
+
+def real_files(*suffixes: str) -> list[Path]:
+    if REPORTS is None:
+        pytest.skip("HAO_REPORTS does not name a folder of real reports")
+    found = [p for p in sorted(Path(REPORTS).rglob("*")) if p.suffix in suffixes]
+    assert found, f"{REPORTS} holds no report"
+    return found
+
+
+def test_every_real_report_is_read() -> None:
+    for path in real_files(".xml", ".rpt"):
+        report = load_report(path)
+        if isinstance(report, SynthesisReport | UtilizationReport):
+            assert report.used.lut > 0, path
+
+
+def test_real_text_and_xml_of_one_run_agree() -> None:
+    pairs = 0
+    for path in real_files(".xml"):
+        xml = load_report(path)
+        assert isinstance(xml, SynthesisReport)
+        for name in (f"{path.stem}.rpt", f"{xml.top}_csynth.rpt"):
+            if not path.with_name(name).exists():
+                continue
+            text = load_report(path.with_name(name))
+            assert isinstance(text, SynthesisReport)
+            assert (text.top, text.part, text.version, text.tool) == (
+                xml.top,
+                xml.part,
+                xml.version,
+                xml.tool,
+            )
+            assert (text.used, text.latency.high) == (xml.used, xml.latency.high)
+            if text.available is not None:
+                assert text.available == xml.available
+                assert text.clock_estimated_ns == xml.clock_estimated_ns
+            if xml.modules and text.available is None:
+                bare = tuple(replace(row, instance="") for row in xml.modules)
+                assert text.modules == bare, path
+                assert sorted(text.loops, key=str) == sorted(xml.loops, key=str), path
+            pairs += 1
+    assert pairs > 0
+
+
+def test_real_pipelined_loops_take_ii_times_trips_plus_depth() -> None:
+    # latency = ii * (trips - 1) + max(depth - 1, 1), for all but a few loops.
+    right = total = 0
+    for path in real_files(".xml"):
+        report = load_report(path)
+        assert isinstance(report, SynthesisReport)
+        for loop in report.loops:
+            trips, depth = loop.trips.high, loop.iteration_latency.high
+            if loop.ii is None or trips is None or depth is None:
+                continue
+            total += 1
+            right += loop.latency.high == loop.ii * (trips - 1) + max(depth - 1, 1)
+    assert total > 0
+    assert right >= 0.95 * total

@@ -1,0 +1,620 @@
+"""The hand-off scripts render, parse, and the driver does on a stand-in what it says.
+
+Neither Vivado nor a board is there: Tcl runs with its tool commands replaced by one
+that records them, the driver with a stand-in for `pynq`.
+"""
+
+import ast
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedError
+from numpy.typing import NDArray
+
+from hao.data import data_path
+
+Value = object
+Context = dict[str, Value]
+
+INPUT: Context = {
+    "offset_bytes": 64,
+    "bytes": 5 * 16,
+    "channels": 3,
+    "height": 5,
+    "width": 7,
+    "pixel_channels": 4,
+    "row_bytes": 16,
+    "bits": 3,
+    "store_bits": 4,
+    "signed": True,
+    "exponent": -2,
+}
+OUTPUT: Context = {
+    "offset_bytes": 256,
+    "bytes": 16,
+    "channels": 10,
+    "height": 1,
+    "width": 1,
+    "pixel_channels": 10,
+    "row_bytes": 16,
+    "bits": 8,
+    "store_bits": 8,
+    "signed": False,
+    "exponent": 1,
+}
+ENVIRONMENT = Environment(
+    loader=FileSystemLoader(data_path("templates", "hls")),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    autoescape=False,
+)
+PYTHON = ("driver_hao_driver.py.j2", "driver_demo.py.j2")
+TCL = ("run_hls.tcl.j2", "run_vivado.tcl.j2")
+ALL = (*PYTHON, *TCL, "Makefile.j2", "project_README.md.j2")
+FAMILIES = ("zynqmp", "zynq7000")
+
+
+def context(**changes: Value) -> Context:
+    area = {"dsp": 12, "lut": 3456, "ff": 4567, "bram_18k": 8}
+    return {
+        "name": "digits_zu3eg",
+        "version": "0.1.0",
+        "digest": "0123abcd",
+        "board": {
+            "name": "zu3eg",
+            "part": "xczu3eg-sbva484-1-i",
+            "family": "zynqmp",
+            "clock_mhz": 214.285,
+            "clock_ns": 4.667,
+            "port_bytes": 16,
+        },
+        "ports": ["ifm", "ofm", "weights"],
+        "arena_bytes": 4096,
+        "weight_bytes": 48,
+        "input": INPUT,
+        "output": OUTPUT,
+        "predicted": {
+            "cycles": 1000,
+            "fps": 214285.0,
+            "latency_ms": 0.004667,
+            "parts": {"fixed": area, "dense": area},
+            **area,
+        },
+        "frames": 2,
+        "tool_notes": ["A note of one sentence."],
+    } | changes
+
+
+def family_context(family: str) -> Context:
+    board = context()["board"]
+    assert isinstance(board, dict)
+    return context(board=board | {"family": family, "port_bytes": 8})
+
+
+def render(name: str, values: Context) -> str:
+    return ENVIRONMENT.get_template(name).render(values)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_template_names_every_value_it_uses_in_its_first_comment(name: str) -> None:
+    source = data_path("templates", "hls", name).read_text(encoding="utf-8")
+    comment = re.match(r"\{#-(.*?)-#\}", source, re.S)
+    assert comment is not None
+    used = re.findall(r"\{[{%][^}]*?\b(" + "|".join(context()) + r")\b", source)
+    assert {word for word in used if word not in comment[1]} == set()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_template_refuses_an_unknown_value(name: str) -> None:
+    values = context()
+    del values["digest"]
+    with pytest.raises(UndefinedError, match="digest"):
+        render(name, values)
+
+
+# ---- Python -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PYTHON)
+def test_driver_scripts_parse_as_python(name: str) -> None:
+    # 3.6: the oldest Python of a PYNQ image (v2.5).
+    ast.parse(render(name, context()), feature_version=(3, 6))
+
+
+class Buffer(NDArray[np.uint8]):
+    """A buffer as `pynq.allocate` makes it."""
+
+    device_address = 0
+
+    def flush(self) -> None: ...
+
+    def invalidate(self) -> None: ...
+
+    def freebuffer(self) -> None: ...
+
+
+class Board(ModuleType):
+    """Stands in for `pynq`: a core that writes a known output when it is started."""
+
+    registers: ClassVar[dict[str, dict[str, int]]] = {
+        "CTRL": {"address_offset": 0, "size": 32},
+        "ifm_1": {"address_offset": 0x10, "size": 32},
+        "ifm_2": {"address_offset": 0x14, "size": 32},
+        "ofm": {"address_offset": 0x1C, "size": 64},
+        "weights_r": {"address_offset": 0x28, "size": 32},
+    }
+
+    def __init__(self, answer: NDArray[np.uint8]) -> None:
+        super().__init__("pynq")
+        self.answer = answer
+        self.buffers: list[Buffer] = []
+        self.written: dict[int, int] = {}
+        self.stuck = False
+        entry = {
+            "type": "hao:hls:hao_engine:1.0",
+            "phys_addr": 0xA0000000,
+            "addr_range": 65536,
+            "registers": self.registers,
+        }
+        self.ip_dict = {"ps": {"type": "xilinx.com:ip:zynq"}, "hao_engine_0": entry}
+
+    def Overlay(self, bitstream: str) -> "Board":  # noqa: N802 (the name in pynq)
+        self.bitstream = bitstream
+        return self
+
+    def MMIO(self, base: int, length: int) -> "Board":  # noqa: N802 (likewise)
+        assert (base, length) == (0xA0000000, 65536)
+        return self
+
+    def allocate(self, *, shape: tuple[int], dtype: type[np.uint8]) -> Buffer:
+        buffer = np.full(shape, 0xEE, dtype).view(Buffer)
+        buffer.device_address = 0x3_0000_0000 if not self.buffers else 0x1000_0000
+        self.buffers.append(buffer)
+        return buffer
+
+    def read(self, offset: int) -> int:
+        assert offset == 0
+        done = self.written.get(0) == 1 and not self.stuck
+        return 0x4 | (0x2 if done else 0)
+
+    def write(self, offset: int, value: int) -> None:
+        self.written[offset] = value
+        if offset == 0:
+            at = OUTPUT["offset_bytes"]
+            assert isinstance(at, int)
+            self.buffers[0][at : at + len(self.answer)] = self.answer
+
+
+ANSWER = np.arange(16, dtype=np.uint8)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with the driver and its data, on the path of imports."""
+    driver = tmp_path / "driver"
+    for folder in ("driver", "weights", "tb"):
+        (tmp_path / folder).mkdir()
+    (driver / "hao_driver.py").write_text(render(PYTHON[0], context()))
+    (driver / "demo.py").write_text(render(PYTHON[1], context()))
+    (tmp_path / "weights" / "weights.bin").write_bytes(bytes(range(48)))
+    (tmp_path / "tb" / "frames.bin").write_bytes(bytes(2 * 80))
+    (tmp_path / "tb" / "expected.bin").write_bytes(2 * ANSWER.tobytes())
+    monkeypatch.syspath_prepend(str(driver))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    return tmp_path
+
+
+def load(path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, path.stem, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def plain_bytes(codes: NDArray[np.int64], place: Context) -> bytes:
+    """Return a feature map's bytes, bit by bit, from the description of the layout."""
+    (height, width, row_bytes), (bits, store) = (
+        [place[key] for key in ("height", "width", "row_bytes")],
+        [place[key] for key in ("bits", "store_bits")],
+    )
+    assert isinstance(height, int)
+    assert isinstance(width, int)
+    assert isinstance(row_bytes, int)
+    assert isinstance(bits, int)
+    assert isinstance(store, int)
+    per_pixel = place["pixel_channels"]
+    assert isinstance(per_pixel, int)
+    data = bytearray(height * row_bytes)
+    for c, y, x in np.ndindex(codes.shape):
+        for bit in range(bits):
+            at = (x * per_pixel + c) * store + bit
+            data[y * row_bytes + at // 8] |= (int(codes[c, y, x]) >> bit & 1) << at % 8
+    return bytes(data)
+
+
+@pytest.mark.parametrize(("bits", "store"), [(2, 2), (3, 4), (4, 4), (5, 8), (8, 8)])
+@pytest.mark.parametrize("signed", [False, True])
+def test_driver_packs_a_feature_map_as_described_and_unpacks_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch, bits: int, store: int, signed: bool
+) -> None:
+    module = load(project / "driver" / "hao_driver.py", monkeypatch)
+    place = INPUT | {"bits": bits, "store_bits": store, "signed": signed}
+    place |= {"row_bytes": 32, "bytes": 160}
+    feature_map = module.FeatureMap(**place)
+    rng = np.random.default_rng(0)
+    low = -(2 ** (bits - 1)) if signed else 0
+    codes = rng.integers(low, low + 2**bits, (3, 5, 7))
+    packed = feature_map.pack(codes)
+    assert packed.tobytes() == plain_bytes(codes, place)
+    np.testing.assert_array_equal(feature_map.unpack(packed), codes)
+
+
+def test_driver_quantizes_halves_upwards_and_clamps(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = load(project / "driver" / "hao_driver.py", monkeypatch)
+    # A code is a quarter; 3 signed bits hold -4 to 3.
+    frame = [0.125, -0.125, 0.374, -9.0, 9.0]
+    assert module.INPUT.quantize(frame).tolist() == [1, 0, 1, -4, 3]
+
+
+def test_driver_runs_a_frame_on_the_board(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = Board(ANSWER)
+    monkeypatch.setitem(sys.modules, "pynq", board)
+    module = load(project / "driver" / "hao_driver.py", monkeypatch)
+    codes = np.full((3, 5, 7), -3)
+    with module.HaoDriver("a.bit", project / "weights" / "weights.bin") as driver:
+        found, seconds = driver.run(codes)
+    assert board.bitstream == "a.bit"
+    assert found.ravel().tolist() == list(range(10))
+    assert seconds >= 0
+    # Addresses: low and high word of the arena, twice; weights fit in 32 bits.
+    assert board.written == {
+        0x00: 1,
+        0x10: 0,
+        0x14: 3,
+        0x1C: 0,
+        0x20: 3,
+        0x28: 0x1000_0000,
+    }
+    assert board.buffers[0][64:144].tobytes() == plain_bytes(codes, INPUT)
+    assert bytes(board.buffers[1]) == bytes(range(48))
+
+
+def test_driver_says_that_pynq_is_missing(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pynq", None)
+    module = load(project / "driver" / "hao_driver.py", monkeypatch)
+    with pytest.raises(RuntimeError, match="package 'pynq' is missing; run this on a"):
+        module.HaoDriver("a.bit", project / "weights" / "weights.bin")
+
+
+def test_driver_refuses_what_does_not_fit(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = Board(ANSWER)
+    monkeypatch.setitem(sys.modules, "pynq", board)
+    module = load(project / "driver" / "hao_driver.py", monkeypatch)
+    weights = project / "weights" / "weights.bin"
+    driver = module.HaoDriver("a.bit", weights)
+    with pytest.raises(ValueError, match=r"shape \(3, 5, 6\); must be \(3, 5, 7\)"):
+        driver.run(np.zeros((3, 5, 6), int))
+    with pytest.raises(ValueError, match="codes from 0 to 4; must be from -4 to 3"):
+        driver.run(np.arange(105).reshape(3, 5, 7) % 5)
+    with pytest.raises(ValueError, match="codes are float64; must be integers"):
+        driver.run(np.zeros((3, 5, 7)))
+    board.stuck = True
+    with pytest.raises(RuntimeError, match=r"did not finish within 0\.01 s"):
+        driver.run(np.zeros((3, 5, 7), int), timeout_s=0.01)
+    weights.write_bytes(b"short")
+    with pytest.raises(ValueError, match="5 bytes; must be 48"):
+        module.HaoDriver("a.bit", weights)
+    weights.write_bytes(bytes(48))
+    monkeypatch.delitem(Board.registers, "ofm")
+    with pytest.raises(RuntimeError, match="no address register for port ofm"):
+        module.HaoDriver("a.bit", weights)
+
+
+@pytest.mark.parametrize(("wrong", "status"), [(False, 0), (True, 1)])
+def test_demo_compares_the_recorded_frames(
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    wrong: bool,
+    status: int,
+) -> None:
+    # The sixth byte of the second frame's row is code 5; the padding is not compared.
+    if wrong:
+        data = bytearray(2 * ANSWER.tobytes())
+        data[16 + 5] += 1
+        (project / "tb" / "expected.bin").write_bytes(data)
+    answer = ANSWER.copy()
+    answer[10:] = 0xFF
+    monkeypatch.setitem(sys.modules, "pynq", Board(answer))
+    load(project / "driver" / "hao_driver.py", monkeypatch)
+    demo = load(project / "driver" / "demo.py", monkeypatch)
+    monkeypatch.setattr(sys, "argv", ["demo.py", "--repeat", "3"])
+    assert demo.main() == status
+    out = capsys.readouterr().out
+    assert f"{2 - status} of 2 frames equal bit for bit" in out
+    assert ("frame 1: 1 of 10 codes differ" in out) is wrong
+    assert "1000 cycles at 214.285 MHz" in out
+
+
+def test_demo_refuses_a_recording_of_another_size(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "tb" / "frames.bin").write_bytes(bytes(81))
+    monkeypatch.setitem(sys.modules, "pynq", Board(ANSWER))
+    load(project / "driver" / "hao_driver.py", monkeypatch)
+    demo = load(project / "driver" / "demo.py", monkeypatch)
+    monkeypatch.setattr(sys, "argv", ["demo.py"])
+    assert demo.main() == 2
+    assert "frames.bin: 81 bytes; must be 2 frames of 80" in capsys.readouterr().err
+
+
+# ---- Tcl ----------------------------------------------------------------------------
+
+# Tool commands are recorded one a line; the few whose answer matters give it.
+STUBS = """
+proc unknown {args} { puts "CALL $args"; return stub }
+proc get_property {args} {
+    switch -glob -- $args {
+        "PROGRESS *" { return 100% }
+        "SLACK *" { return -0.25 }
+    }
+    return stub
+}
+proc get_board_parts {args} { return $::boards }
+set boards {}
+"""
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("name", TCL)
+def test_tcl_braces_balance(name: str, family: str) -> None:
+    text = render(name, family_context(family))
+    code = "\n".join(
+        line for line in text.splitlines() if not line.lstrip().startswith("#")
+    )
+    for opening, closing in ("{}", "[]", '""'):
+        assert code.count(opening) == code.count(closing)
+        if opening == closing:
+            assert code.count(opening) % 2 == 0
+
+
+def run_tcl(
+    project: Path, name: str, values: Context, *, stubs: str = STUBS, **variables: str
+) -> tuple[int, str]:
+    """Return exit status and output of a script with its tool commands recorded."""
+    tclsh = shutil.which("tclsh")
+    if tclsh is None:
+        pytest.skip("tclsh is not installed")
+    (project / name).write_text(stubs + render(name, values))
+    run = subprocess.run(
+        [tclsh, name],
+        cwd=project,
+        env={"PATH": "/usr/bin:/bin", **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return run.returncode, run.stdout + run.stderr
+
+
+def hls_project(project: Path) -> None:
+    (project / "src").mkdir(exist_ok=True)
+    (project / "src" / "hao_engine.cpp").touch()
+
+
+@pytest.mark.parametrize("cosim", ["0", "1"])
+def test_hls_script_runs_every_step_asked_for(project: Path, cosim: str) -> None:
+    hls_project(project)
+    status, out = run_tcl(project, TCL[0], context(), HAO_COSIM=cosim)
+    assert status == 0, out
+    calls = re.findall(r"^CALL (.*)", out, re.M)
+    steps = [call.split()[0] for call in calls if not call.startswith("add_files")]
+    expected = ["open_project", "set_top", "open_solution", "set_part", "create_clock"]
+    expected += ["csim_design", "csynth_design"]
+    expected += ["cosim_design"] if cosim == "1" else []
+    assert steps == [*expected, "export_design"]
+    assert "set_top hao_engine" in calls
+    assert "set_part xczu3eg-sbva484-1-i" in calls
+    assert "create_clock -period 4.667 -name default" in calls
+    for name in (
+        "tb/tb.cpp",
+        "tb/frames.bin",
+        "tb/expected.bin",
+        "weights/weights.bin",
+    ):
+        assert any(call.startswith(f"add_files -tb {project / name}") for call in calls)
+
+
+def test_hls_script_takes_the_older_standard_for_vivado_hls(project: Path) -> None:
+    hls_project(project)
+    _, out = run_tcl(project, TCL[0], context())
+    assert out.count("-std=c++14") == 2
+    _, out = run_tcl(project, TCL[0], context(), HAO_STD="c++11")
+    assert out.count("-std=c++11") == 2
+    stubs = STUBS + "rename info real_info\n"
+    stubs += "proc info {args} {\n if {$args eq {nameofexecutable}} {\n"
+    stubs += (
+        "  return /tools/bin/vivado_hls\n }\n return [uplevel real_info $args]\n}\n"
+    )
+    _, out = run_tcl(project, TCL[0], context(), stubs=stubs)
+    assert out.count("-std=c++0x") == 2
+
+
+def test_hls_script_refuses_a_folder_with_a_blank(project: Path) -> None:
+    moved = project / "my project"
+    moved.mkdir()
+    status, out = run_tcl(moved, TCL[0], context())
+    assert status != 0
+    assert "has a blank in its name; move the project" in out
+
+
+def vivado_outputs(project: Path, folder: str) -> None:
+    """Make the files that the stubbed tool would have left."""
+    (project / "hls_project/solution1/impl/ip").mkdir(parents=True)
+    (project / "hls_project/solution1/impl/ip/component.xml").touch()
+    bit = project / "hao_vivado/hao_vivado.runs/impl_1/hao_bd_wrapper.bit"
+    hwh = project / f"hao_vivado/{folder}/sources_1/bd/hao_bd/hw_handoff/hao_bd.hwh"
+    for path in (bit, hwh):
+        path.parent.mkdir(parents=True)
+        path.write_text(path.name)
+
+
+@pytest.mark.parametrize("folder", ["hao_vivado.gen", "hao_vivado.srcs"])
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("residual", [False, True])
+def test_vivado_script_connects_every_port_of_the_core(
+    project: Path, family: str, residual: bool, folder: str
+) -> None:
+    vivado_outputs(project, folder)
+    ports = ["ifm", "ofm", "weights", *(["residual"] if residual else [])]
+    values = family_context(family) | {"ports": ports}
+    status, out = run_tcl(project, TCL[1], values)
+    assert status == 0, out
+    # "CALL get_bd_intf_pins x" names each pin that a connection asks for.
+    pins = set(re.findall(r"^CALL get_bd_intf_pins (\S+)$", out, re.M))
+    assert {pin for pin in pins if pin.startswith("hao_engine_0/")} == {
+        f"hao_engine_0/m_axi_{port}" for port in ports
+    }
+    own = {pin for pin in pins if pin.startswith("ps/S_AXI_HP")}
+    assert len(own) == len(ports)
+    assert ("ps/S_AXI_HP0_FPD" in own) == (family == "zynqmp")
+    assert "clock: asked for 214.285 MHz, the processor gives stub" in out
+    assert "DATA_WIDTH 64" in out
+    assert "WARNING: no board file for xczu3eg-sbva484-1-i" in out
+    assert "WARNING: timing is not met, worst slack -0.25 ns" in out
+    for stage in ("synth", "placed"):
+        for kind in ("", "_core", "_hierarchy"):
+            assert f"reports/utilization_{stage}{kind}.rpt" in out
+    assert "reports/timing_summary.rpt" in out
+    for end in ("bit", "hwh"):
+        assert (project / f"driver/digits_zu3eg.{end}").is_file()
+
+
+def test_vivado_script_uses_an_installed_board_file(project: Path) -> None:
+    vivado_outputs(project, "hao_vivado.gen")
+    stubs = STUBS.replace("set boards {}", "set boards avnet.com:ultra96v2:part0:1.2")
+    status, out = run_tcl(project, TCL[1], context(), stubs=stubs)
+    assert status == 0, out
+    assert "CALL set_property board_part avnet.com:ultra96v2:part0:1.2" in out
+    assert 'apply_board_preset "1"' in out
+
+
+def test_vivado_script_refuses_a_missing_export_and_too_many_ports(
+    project: Path,
+) -> None:
+    status, out = run_tcl(project, TCL[1], context())
+    assert status != 0
+    assert "component.xml is missing; run run_hls.tcl with HAO_EXPORT=1 first" in out
+    vivado_outputs(project, "hao_vivado.gen")
+    status, out = run_tcl(project, TCL[1], context(ports=list("abcde")))
+    assert status != 0
+    assert "5 ports, but the processor has 4" in out
+
+
+def test_vivado_script_stops_at_a_failed_run(project: Path) -> None:
+    vivado_outputs(project, "hao_vivado.gen")
+    stubs = STUBS.replace("100%", "45%")
+    status, out = run_tcl(project, TCL[1], context(), stubs=stubs)
+    assert status != 0
+    assert "run synth_1 failed" in out
+
+
+# ---- Makefile and README ------------------------------------------------------------
+
+MAIN = """
+#include <cstdio>
+#ifdef HAO_FAST
+#include "native.h"
+#else
+#include <ap_int.h>
+#endif
+int main(int count, char **words) {
+  std::printf("%d %s %s %d\\n", count, words[1], words[2], MODE);
+  return 0;
+}
+"""
+
+
+def make(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    if shutil.which("make") is None or shutil.which("g++") is None:
+        pytest.skip("make or g++ is not installed")
+    (project / "Makefile").write_text(render("Makefile.j2", context()))
+    return subprocess.run(
+        ["make", *words], cwd=project, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_makefile_names_the_flags_of_every_target(project: Path) -> None:
+    hls_project(project)
+    (project / "tb" / "tb.cpp").touch()
+    run = make(project, "-n", "AP_TYPES=/types", "sim", "fast", "trace", "check")
+    assert (run.returncode, run.stderr) == (0, "")
+    lines = {
+        line.split()[-1]: line
+        for line in run.stdout.splitlines()
+        if line.startswith("g++")
+    }
+    assert set(lines) == {"build/sim", "build/fast", "build/trace"}
+    assert all("-std=c++14" in line and " -O2 " in line for line in lines.values())
+    assert "/types" in lines["build/sim"]
+    assert "HAO_FAST" not in lines["build/sim"]
+    assert "-DHAO_FAST" in lines["build/fast"]
+    assert "HAO_TRACE" not in lines["build/fast"]
+    assert "-DHAO_FAST -DHAO_TRACE" in lines["build/trace"]
+    assert "./build/sim tb/frames.bin tb/expected.bin" in run.stdout
+
+
+def test_makefile_builds_and_runs_both_kinds(project: Path) -> None:
+    hls_project(project)
+    (project / "tb" / "tb.cpp").write_text(MAIN)
+    for folder, name, mode in (("tb/native", "native.h", 1), ("types", "ap_int.h", 2)):
+        (project / folder).mkdir()
+        (project / folder / name).write_text(f"#define MODE {mode}\n")
+    run = make(project, "check-fast")
+    assert "3 tb/frames.bin tb/expected.bin 1" in run.stdout, run.stderr
+    run = make(project, "check", "AP_TYPES=types")
+    assert "3 tb/frames.bin tb/expected.bin 2" in run.stdout, run.stderr
+    run = make(project, "clean", "sim")
+    assert run.returncode != 0
+    assert "AP_TYPES = '' holds no ap_int.h; set AP_TYPES to" in run.stderr
+
+
+def test_makefile_without_a_target_says_what_there_is(project: Path) -> None:
+    run = make(project)
+    assert run.stdout.startswith("make check AP_TYPES=DIR")
+    assert run.stdout.count("\n") == 3
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_readme_tables_have_one_width(family: str) -> None:
+    text = render("project_README.md.j2", family_context(family))
+    blocks = re.findall(r"(?:^\|.*\n)+", text, re.M)
+    assert len(blocks) == 5
+    for block in blocks:
+        assert len({line.count("|") for line in block.splitlines()}) == 1, block
+    assert "| dense | 12 | 3456 | 4567 | 8 |" in text
+    assert "`ifm`, `ofm`, `weights`." in text
+    assert "An input code `c` stands for `c * 2^-2`." in text
+    assert "- A note of one sentence." in text
+    assert text.isascii()
