@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hao.cost.area import engine_resources
-from hao.cost.catalogue import BUFFER_WORDS, Needs, build_stages
+from hao.cost.catalogue import BUFFER_WORDS, Needs, build_stages, pool_words
 from hao.cost.design import Design
 from hao.cost.evaluate import engine_columns
 from hao.cost.prices import (
@@ -123,6 +123,10 @@ def sized_engine(
         act_bits=ACT_BITS,
         double_buffered=True,
         residual=any(s.invocation.residual for s in segments.segments),
+        pool_words=max(
+            pool_words(s.invocation, act_bits=ACT_BITS, board=accelerator.board)
+            for s in segments.segments
+        ),
     )
 
 

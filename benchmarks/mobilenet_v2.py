@@ -39,7 +39,7 @@ from hao.cost.latency import (
     depthwise_times,
     pointwise_times,
 )
-from hao.cost.prices import DenseColumns
+from hao.cost.prices import DenseColumns, Setting, tile_groups
 from hao.data import data_path
 from hao.hw.board import Board
 from hao.hw.board_file import load_board
@@ -153,7 +153,9 @@ def passes(role: Role, layer: DenseLayer | DepthwiseLayer, design: Design) -> in
     stage = engine.dense if role is Role.DENSE else engine.pointwise
     assert stage is not None
     if role is Role.DENSE:
-        folds = int(dense_folds(layer, stage.simd))
+        folds = int(
+            dense_folds(layer, stage.simd, act_bits=engine.act_bits, board=design.board)
+        )
     else:
         terms = layer.terms if isinstance(layer, Linear) else layer.ifm.channels
         folds = ceil_div(terms, stage.simd)
@@ -168,8 +170,21 @@ def busy(
         return int(stage_times(role, layer, 1, design).cycles)
     stage = design.engine.dense if role is Role.DENSE else design.engine.pointwise
     assert stage is not None
-    folds = ceil_div(layer.ofm.channels, stage.pe)
-    sizes = [folds // tiles + (number < folds % tiles) for number in range(tiles)]
+    sizes: tuple[int, ...] = (ceil_div(layer.ofm.channels, stage.pe),)
+    if tiles > 1:
+        setting = Setting(
+            board=design.board,
+            px=design.engine.px,
+            act_bits=design.engine.act_bits,
+            double_buffered=design.engine.double_buffered,
+        )
+        sizes = tile_groups(
+            layer,
+            simd=stage.simd,
+            pe=stage.pe,
+            weight_words=stage.weight_words,
+            setting=setting,
+        )
     return sum(int(stage_times(role, layer, size, design).cycles) for size in sizes)
 
 

@@ -226,7 +226,9 @@ def unpacked_cycles(accelerator: Configured, network: Network) -> int:
     first = network.compute_layers[0]
     assert isinstance(first, Conv)
     folds = first.kernel**2 * ceil_div(first.ifm.channels, accelerator.simd)
-    packed = int(dense_folds(first, accelerator.simd))
+    packed = int(
+        dense_folds(first, accelerator.simd, act_bits=8, board=accelerator.board)
+    )
     groups = ceil_div(first.ofm.width, accelerator.px) * first.ofm.height
     return groups * ceil_div(first.ofm.channels, accelerator.pe) * (folds - packed)
 

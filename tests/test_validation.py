@@ -25,7 +25,7 @@ from hao.cost.area import engine_resources
 from hao.cost.design import Design
 from hao.cost.evaluate import CostReport, evaluate
 from hao.cost.latency import STAGE_DEPTH_CYCLES, START_CYCLES
-from hao.cost.memory import CHANNEL_UNIT, ddr_cycles
+from hao.cost.memory import MIN_PIXEL_CHANNELS, RECORD_BYTES, ddr_cycles
 from hao.errors import InfeasibleError
 from hao.hw.board_file import load_board
 from hao.hw.engine import DenseStage, Engine
@@ -154,6 +154,8 @@ def example() -> CostReport:
         dsp_pairs=8,
         weight_words=72,
         feature_words=56,
+        channel_words=4,
+        pack_words=4,
         terms=144,
     )
     engine = Engine(
@@ -206,7 +208,8 @@ def test_constants_of_the_page_are_those_of_the_code() -> None:
     for name, value in (
         ("START_CYCLES", START_CYCLES),
         ("STAGE_DEPTH_CYCLES", STAGE_DEPTH_CYCLES),
-        ("CHANNEL_UNIT", CHANNEL_UNIT),
+        ("MIN_PIXEL_CHANNELS", MIN_PIXEL_CHANNELS),
+        ("RECORD_BYTES", RECORD_BYTES),
     ):
         assert table_row("cost_model.md", f"`{name}`")[1] == str(value)
     board = load_board("zu3eg")

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.cost import blocks
-from hao.cost.bram import lutram_lut, memory_bram18, memory_ff, memory_lut
+from hao.cost.bram import lutram_lut, memory, memory_bram18, memory_ff, memory_lut
+from hao.cost.memory import RECORD_BYTES, beat_channels
 from hao.cost.packing import Sharing, packing
 from hao.hw.board import Board, DspType
 from hao.hw.engine import DenseStage, DepthwiseStage, Engine
@@ -26,6 +27,9 @@ AXI_PORTS = 4
 
 BIAS_BITS = 1
 """The bias starts in the accumulator and may add one bit (derived here)."""
+
+RECORD_BITS = 8 * RECORD_BYTES
+"""Bias and shift of one output channel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +67,8 @@ class DenseShape:
     weight_bits: Ints
     weight_words: Ints
     feature_words: Ints
+    channel_words: Ints
+    pack_words: Ints
     terms: int
 
 
@@ -76,6 +82,8 @@ class DepthwiseShape:
     weight_words: Ints
     row_words: Ints
     groups: Ints
+    channel_words: Ints
+    pack_words: Ints
     rows: int
     kernel: int
     pools: bool
@@ -170,11 +178,75 @@ def dense_area(
     lut += blocks.loop_control_lut()
     ff += blocks.loop_control_ff()
     zero = np.zeros_like(simd)
+    base = Area(dsp=zero, bram_18k=bram, lut=lut, ff=ff, lutram=lutram)
+    ways = _ways(simd, pe, shape.pack_words, px=px, act_bits=act_bits, board=board)
+    loader = _loader(simd, pe, bits, shape.channel_words, board)
     return StageArea(
-        base=Area(dsp=zero, bram_18k=bram, lut=lut, ff=ff, lutram=lutram),
+        base=_sum(base, ways, loader),
         step=Area(dsp=step_dsp, bram_18k=zero, lut=step_lut, ff=step_ff, lutram=zero),
         steps=pe // 2,
     )
+
+
+def _memory(width: Ints, words: Ints, copies: int = 1) -> Area:
+    """Return what `copies` memories of one shape take."""
+    return Area(
+        dsp=np.zeros_like(words),
+        bram_18k=copies * memory_bram18(width, words),
+        lut=copies * memory_lut(width, words),
+        ff=copies * memory_ff(width, words),
+        lutram=copies * _lutram(width, words),
+    )
+
+
+def _sum(*parts: Area) -> Area:
+    """Return the sum of areas of the same configurations."""
+    return Area(
+        dsp=np.sum([part.dsp for part in parts], axis=0),
+        bram_18k=np.sum([part.bram_18k for part in parts], axis=0),
+        lut=np.sum([part.lut for part in parts], axis=0),
+        ff=np.sum([part.ff for part in parts], axis=0),
+        lutram=np.sum([part.lutram for part in parts], axis=0),
+    )
+
+
+def _logic(lut: Ints, ff: Ints) -> Area:
+    zero = np.zeros_like(lut)
+    return Area(dsp=zero, bram_18k=zero, lut=lut, ff=ff, lutram=zero)
+
+
+def _ways(
+    lanes_in: Ints, pe: Ints, pack_words: Ints, *, px: int, act_bits: int, board: Board
+) -> Area:
+    """Return the area of a stage's ways in from beats and out to beats.
+
+    Any stage may be the first of a run, and the last.
+    """
+    beat = beat_channels(act_bits, board)
+    lut = blocks.unpack_lut(beat, lanes_in, act_bits)
+    lut = lut + blocks.pack_lut(beat, pe, px, act_bits)
+    ff = blocks.unpack_ff(beat, lanes_in, act_bits)
+    ff = ff + blocks.unpack_ff(beat, pe, act_bits)
+    return _sum(_logic(lut, ff), _memory(pe * act_bits, pack_words, px))
+
+
+def _loader(
+    items: Ints, pe: Ints, weight_bits: Ints, channel_words: Ints, board: Board
+) -> Area:
+    """Return the area of what brings weights and records to a stage.
+
+    A unit has as many lanes as make a beat of the narrowest weights, which are taken to
+    be half as wide as the widest; at least a lane, at most all. A register assembles a
+    word of the buffer from units.
+    """
+    beat = 8 * board.port_bytes
+    lane, word = items * weight_bits, pe * items * weight_bits
+    unit = np.minimum(word, np.maximum(lane, 2 * beat))
+    funnel = _logic(
+        blocks.weight_funnel_lut(unit, beat),
+        blocks.weight_funnel_ff(unit, beat) + word,
+    )
+    return _sum(funnel, _memory(pe * RECORD_BITS, channel_words))
 
 
 def _lutram(width: Ints, words: Ints) -> Ints:
@@ -244,15 +316,30 @@ def depthwise_area(
     ff += blocks.window_ff(_array(shape.kernel), _array(stride), _array(px), row_width)
     lut += blocks.loop_control_lut()
     ff += blocks.loop_control_ff()
+    base = _sum(
+        Area(dsp=zero, bram_18k=bram, lut=lut, ff=ff, lutram=lutram),
+        _ways(pe, pe, shape.pack_words, px=px, act_bits=act_bits, board=board),
+    )
+    if shape.convolves:
+        base = _sum(base, _loader(taps, pe, bits, shape.channel_words, board))
     return StageArea(
-        base=Area(dsp=zero, bram_18k=bram, lut=lut, ff=ff, lutram=lutram),
+        base=base,
         step=Area(dsp=step_dsp, bram_18k=zero, lut=step_lut, ff=step_ff, lutram=zero),
         steps=pe if shape.convolves else zero,
     )
 
 
-def fixed_area(board: Board, *, act_bits: int, residual: bool) -> Resources:
-    """Return what the engine takes whatever its stages: ports, control, platform."""
+def fixed_area(
+    board: Board, *, act_bits: int, residual: bool, pool_words: int
+) -> Resources:
+    """Return what the engine takes whatever its stages: ports, control, platform.
+
+    Args:
+        board: Sets the ports.
+        act_bits: Width of the activations.
+        residual: The way out adds a second feature map.
+        pool_words: Words of sums of the global average pool, 0 without one.
+    """
     port_bits = 8 * board.port_bytes
     readers = AXI_PORTS - 1 if residual else AXI_PORTS - 2
     lut = readers * blocks.axi_reader_lut(port_bits) + blocks.axi_writer_lut(port_bits)
@@ -261,11 +348,23 @@ def fixed_area(board: Board, *, act_bits: int, residual: bool) -> Resources:
     if residual:
         lut += board.port_bytes * blocks.residual_lut(act_bits)
         ff += board.port_bytes * blocks.residual_ff(act_bits)
-    return Resources(
+    sums = Resources()
+    if pool_words:
+        beat = beat_channels(act_bits, board)
+        lut += blocks.pool_lut(beat, act_bits)
+        ff += blocks.pool_ff(beat, act_bits)
+        sums = memory(beat * blocks.POOL_BITS, pool_words)
+    return sums + Resources(
         bram_18k=ports * blocks.axi_fifo_bram18(port_bits),
         lut=lut + blocks.axi_lite_lut() + blocks.platform_lut(ports),
         ff=ff + blocks.axi_lite_ff() + blocks.platform_ff(ports),
     )
+
+
+def pool_lutram(board: Board, *, act_bits: int, pool_words: int) -> int:
+    """Return the LUTs that the sums of the global average pool use as memory."""
+    width = beat_channels(act_bits, board) * blocks.POOL_BITS
+    return memory_lut(width, pool_words)
 
 
 def engine_resources(engine: Engine, board: Board) -> dict[str, Resources]:
@@ -274,7 +373,12 @@ def engine_resources(engine: Engine, board: Board) -> dict[str, Resources]:
     Source: derived here from `hao.cost.blocks` and `hao.cost.bram`.
     """
     parts = {
-        "fixed": fixed_area(board, act_bits=engine.act_bits, residual=engine.residual)
+        "fixed": fixed_area(
+            board,
+            act_bits=engine.act_bits,
+            residual=engine.residual,
+            pool_words=engine.pool_words,
+        )
     }
     for name, stage in (("dense", engine.dense), ("pointwise", engine.pointwise)):
         if stage is None:
@@ -305,6 +409,8 @@ def _dense_shape(stage: DenseStage) -> DenseShape:
         weight_bits=np.array([stage.weight_bits]),
         weight_words=np.array([stage.weight_words]),
         feature_words=np.array([stage.feature_words]),
+        channel_words=np.array([stage.channel_words]),
+        pack_words=np.array([stage.pack_words]),
         terms=stage.terms,
     )
 
@@ -317,6 +423,8 @@ def _depthwise_shape(stage: DepthwiseStage) -> DepthwiseShape:
         weight_words=np.array([stage.weight_words]),
         row_words=np.array([stage.row_words]),
         groups=np.array([stage.groups]),
+        channel_words=np.array([stage.channel_words]),
+        pack_words=np.array([stage.pack_words]),
         rows=stage.rows,
         kernel=stage.kernel,
         pools=stage.pools,

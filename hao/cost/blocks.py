@@ -37,6 +37,9 @@ MAX_TERMS = 1024
 # Source: docs/area.md, "Cascade length".
 CHAIN_MAX = 4
 
+# Bits of a sum of a global average pool: 8-bit codes of 2^16 pixels.
+POOL_BITS = 24
+
 # Widest accumulator that one slice multiplies: the wide port of the DSP48E2. UG579.
 _PORT_ACC_BITS = 27
 
@@ -502,6 +505,77 @@ def gearbox_ff(items_in: Count, items_out: Count, bits: Count) -> Count:
     counter = _counter_bits(_parts(held, step))
     ff: Count = (held * bits + counter) * _differs(items_in, items_out)
     return ff
+
+
+def weight_funnel_lut(unit_bits: Count, port_bits: int) -> Count:
+    """Return the LUTs that cut a stage's weights out of the beats of the port.
+
+    Beats are appended to what is held, a unit of weights of one of several widths is
+    taken from its end and widened.
+
+    Args:
+        unit_bits: Bits of a unit of the widest weights.
+        port_bits: Bits of a beat.
+
+    Source: derived here; trial syntheses with three widths took 3.9 to 4.6 LUTs a held
+    bit (docs/area.md, "Funnels").
+    """
+    return (unit_bits + port_bits) * 9 // 2
+
+
+def weight_funnel_ff(unit_bits: Count, port_bits: int) -> Count:
+    """Return its flip-flops: what is held, the unit that leaves, a count."""
+    return 2 * unit_bits + port_bits + 13
+
+
+def unpack_lut(beat: int, lanes: Count, bits: int) -> Count:
+    """Return the LUTs between the beats of the IFM and the words of a stage.
+
+    A pixel that shares its beat with others is picked out of it first.
+
+    Args:
+        beat: Channels of a beat.
+        lanes: Channels of a word.
+        bits: Bits of an activation.
+
+    Source: derived here from `gearbox_lut`; a 4:1 multiplexer is one LUT a bit.
+    """
+    return gearbox_lut(lanes * 0 + beat, lanes, lanes * 0 + bits) + beat * bits
+
+
+def pack_lut(beat: int, lanes: Count, px: int, bits: int) -> Count:
+    """Return the LUTs between the banks of a stage's OFM and the beats.
+
+    Arguments as in `unpack_lut`, and `px` banks, of which one is read.
+
+    Source: derived here: 4:1 multiplexers in a tree, then `gearbox_lut`.
+    """
+    chosen = lanes * (bits * (-(-(px - 1) // 3)))
+    return chosen + gearbox_lut(lanes, lanes * 0 + beat, lanes * 0 + bits)
+
+
+def unpack_ff(beat: int, lanes: Count, bits: int) -> Count:
+    """Return the flip-flops of either way between beats and words."""
+    return gearbox_ff(lanes * 0 + beat, lanes, lanes * 0 + bits)
+
+
+def pool_lut(beat: int, act_bits: int) -> int:
+    """Return the LUTs of a global average pool, beside its memory of sums.
+
+    An adder of `POOL_BITS` for each channel of a beat; one multiplier that the
+    channels use in turn, in three parts of 8 x 8 bits, behind a multiplexer.
+
+    Source: derived here from `multiplier_lut` and `requantizer_lut`.
+    """
+    multiplier = 3 * multiplier_lut(8, 8) + 2 * (POOL_BITS - 8)
+    chosen = -(-(beat - 1) // 3) * POOL_BITS
+    scaled = requantizer_lut(POOL_BITS + 8, act_bits)
+    return beat * POOL_BITS + multiplier + chosen + scaled
+
+
+def pool_ff(beat: int, act_bits: int) -> int:
+    """Return its flip-flops: the sums of a beat, a product, the requantizer."""
+    return (beat + 1) * POOL_BITS + 8 + requantizer_ff(POOL_BITS + 8, act_bits)
 
 
 # LUTs per 16 bits of a multiplexer of so many ring rows, from 0.

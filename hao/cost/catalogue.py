@@ -21,12 +21,20 @@ from hao.cost.area import (
     fixed_area,
 )
 from hao.cost.design import Design
-from hao.cost.latency import dense_folds
+from hao.cost.latency import dense_folds, packed_taps
+from hao.cost.memory import beat_channels, input_channels, pixel_channels
 from hao.cost.prices import Columns, DenseColumns, DepthwiseColumns, Setting
 from hao.errors import InputError
+from hao.hw.board import Board
 from hao.hw.engine import DenseStage, DepthwiseStage
 from hao.ir.layer import Depthwise, Linear, Pool
-from hao.ir.partition import DenseLayer, DepthwiseLayer, Partition, Role
+from hao.ir.partition import (
+    DenseLayer,
+    DepthwiseLayer,
+    Invocation,
+    Partition,
+    Role,
+)
 
 Ints = NDArray[np.int64]
 
@@ -104,31 +112,62 @@ class Needs:
         return any(isinstance(layer, Depthwise) for layer in self.layers)
 
 
-def ring_words(needs: Needs, simd: Ints, px: int) -> Ints:
+def ring_words(needs: Needs, simd: Ints, setting: Setting) -> Ints:
     """Return the depth of each pixel bank of a dense stage's ring of rows [words].
 
-    A layer needs the rows of a window and those of the next step; columns are dealt
-    to `px` banks; a word holds `simd` channels, of several columns where they fit.
+    A layer needs the rows of a window and those of the next step. A word holds `simd`
+    channels, of several columns where they fit; such words are dealt to `px` banks one
+    by one. Other columns are dealt so that `px` of them a stride apart can be read.
+
+    Source: docs/engine.md; equal to banks filled by hand in
+    tests/cost/test_catalogue.py.
     """
     words = np.ones_like(simd)
     for layer in needs.dense:
-        if isinstance(layer, Linear):
-            rows, width, channels, kernel = 2, 1, layer.terms, 1
-        else:
-            rows = layer.kernel + layer.stride
-            width, channels = layer.ifm.width, layer.ifm.channels
-            kernel = layer.kernel
-        columns = np.maximum(1, simd // channels) if kernel > 1 else 1
-        slots = -(-width // columns)
-        per_row = -(-slots // px) * -(-channels // simd)
-        words = np.maximum(words, rows * per_row)
+        channels = _channels(layer, setting)
+        rows, width, stride = 2, 1, 1
+        if not isinstance(layer, Linear):
+            rows, width = layer.kernel + layer.stride, layer.ifm.width
+            stride = layer.stride
+        taps = packed_taps(layer, simd, channels)
+        packed = -(-width // (taps * setting.px))
+        apart = -(-width // (stride * setting.px)) * stride
+        slots = np.where(taps > 1, packed, apart)
+        words = np.maximum(words, rows * slots * -(-channels // simd))
     return words
 
 
-def vector_words(needs: Needs, simd: Ints) -> Ints:
+def vector_words(needs: Needs, simd: Ints, setting: Setting) -> Ints:
     """Return the depth of a pointwise stage's pixel vectors, two of each [words]."""
-    channels = max(layer.terms for layer in needs.dense)
+    channels = max(_channels(layer, setting) for layer in needs.dense)
     return 2 * -(-channels // simd)
+
+
+def _channels(layer: DenseLayer, setting: Setting) -> int:
+    return input_channels(layer, setting.act_bits, setting.board)
+
+
+def output_groups(needs: Needs, pe: Ints) -> Ints:
+    """Return the most groups of `pe` output channels of any layer of a stage."""
+    return -(-max(layer.ofm.channels for layer in needs.layers) // pe)
+
+
+def channel_words(needs: Needs, pe: Ints, *, double: bool) -> Ints:
+    """Return the depth of a stage's memory of records [words of pe records].
+
+    A stage that only pools needs none, which counts as one word.
+    """
+    groups = [x.ofm.channels for x in needs.layers if not isinstance(x, Pool)]
+    words = -(-max(groups, default=1) // pe)
+    return words * (2 if double and groups else 1)
+
+
+def pack_words(needs: Needs, pe: Ints) -> Ints:
+    """Return the depth of each bank of the OFM on the way out: two groups of pixels.
+
+    Every layer may be the last of a run: each may run alone.
+    """
+    return 2 * output_groups(needs, pe)
 
 
 def row_words(needs: Needs, pe: Ints, px: int) -> Ints:
@@ -195,7 +234,7 @@ def dense_catalogue(
     useful = np.ones_like(simd)
     least = np.ones_like(simd)
     for layer in needs.dense:
-        folds = dense_folds(layer, simd)
+        folds = dense_folds(layer, simd, act_bits=setting.act_bits, board=setting.board)
         useful = np.maximum(useful, folds * -(-layer.ofm.channels // pe))
         least = np.maximum(least, folds)
     factor = 2 if setting.double_buffered else 1
@@ -245,16 +284,17 @@ def column_area(
 ) -> StageArea:
     """Return the area of columns whose buffers serve `needs`."""
     px, act_bits, board = setting.px, setting.act_bits, setting.board
+    double = setting.double_buffered
     if isinstance(columns, DepthwiseColumns):
         shape = DepthwiseShape(
             pe=columns.pe,
             taps=columns.taps,
             weight_bits=columns.weight_bits,
-            weight_words=kernel_words(
-                needs, columns.pe, columns.taps, double=setting.double_buffered
-            ),
+            weight_words=kernel_words(needs, columns.pe, columns.taps, double=double),
             row_words=row_words(needs, columns.pe, px),
             groups=channel_groups(needs, columns.pe),
+            channel_words=channel_words(needs, columns.pe, double=double),
+            pack_words=pack_words(needs, columns.pe),
             rows=needs.rows,
             kernel=needs.kernel,
             pools=needs.pools,
@@ -262,9 +302,9 @@ def column_area(
         )
         return depthwise_area(shape, px=px, act_bits=act_bits, board=board)
     feature_words = (
-        ring_words(needs, columns.simd, px)
+        ring_words(needs, columns.simd, setting)
         if ring
-        else vector_words(needs, columns.simd)
+        else vector_words(needs, columns.simd, setting)
     )
     dense = DenseShape(
         simd=columns.simd,
@@ -272,6 +312,8 @@ def column_area(
         weight_bits=columns.weight_bits,
         weight_words=columns.weight_words,
         feature_words=feature_words,
+        channel_words=channel_words(needs, columns.pe, double=double),
+        pack_words=pack_words(needs, columns.pe),
         terms=needs.terms,
     )
     return dense_area(dense, px=px, act_bits=act_bits, board=board, ring=ring)
@@ -283,7 +325,9 @@ def _within_board(
     """Return the catalogue of those columns that fit the board on their own."""
     area = column_area(columns, needs, setting, ring=ring)
     limit = setting.board.usable
-    fixed = fixed_area(setting.board, act_bits=setting.act_bits, residual=False)
+    fixed = fixed_area(
+        setting.board, act_bits=setting.act_bits, residual=False, pool_words=0
+    )
     steps = np.minimum(area.steps, limit.dsp // np.maximum(area.step.dsp, 1))
     # Moving a lane onto DSPs may cost LUTs where the lane is tiny; take the better.
     least = area.base.lut + np.minimum(0, steps * area.step.lut)
@@ -310,9 +354,11 @@ def build_stages(
     """
     dense: dict[Role, DenseStage] = {}
     depthwise = None
+    double = setting.double_buffered
     for role, column in columns.items():
+        records = channel_words(needs[role], column.pe, double=double)
+        packed = pack_words(needs[role], column.pe)
         if isinstance(column, DepthwiseColumns):
-            double = setting.double_buffered
             words = kernel_words(needs[role], column.pe, column.taps, double=double)
             depthwise = DepthwiseStage(
                 pe=int(column.pe[0]),
@@ -322,6 +368,8 @@ def build_stages(
                 weight_words=int(words[0]),
                 row_words=int(row_words(needs[role], column.pe, setting.px)[0]),
                 groups=int(channel_groups(needs[role], column.pe)[0]),
+                channel_words=int(records[0]),
+                pack_words=int(packed[0]),
                 rows=needs[role].rows,
                 kernel=needs[role].kernel,
                 pools=needs[role].pools,
@@ -329,9 +377,9 @@ def build_stages(
             )
             continue
         feature = (
-            ring_words(needs[role], column.simd, setting.px)
+            ring_words(needs[role], column.simd, setting)
             if role is Role.DENSE
-            else vector_words(needs[role], column.simd)
+            else vector_words(needs[role], column.simd, setting)
         )
         dense[role] = DenseStage(
             simd=int(column.simd[0]),
@@ -340,9 +388,22 @@ def build_stages(
             dsp_pairs=steps[role],
             weight_words=int(column.weight_words[0]),
             feature_words=int(feature[0]),
+            channel_words=int(records[0]),
+            pack_words=int(packed[0]),
             terms=needs[role].terms,
         )
     return dense.get(Role.DENSE), depthwise, dense.get(Role.POINTWISE)
+
+
+def pool_words(invocation: Invocation, *, act_bits: int, board: Board) -> int:
+    """Return the words of sums that an invocation's global average pool keeps.
+
+    A word holds the sums of a beat's channels; 0 where nothing is pooled.
+    """
+    if invocation.ofm == invocation.stage_ofm:
+        return 0
+    beat = beat_channels(act_bits, board)
+    return -(-pixel_channels(invocation.ofm.channels, beat) // beat)
 
 
 def check_buffers(design: Design) -> None:
@@ -353,18 +414,31 @@ def check_buffers(design: Design) -> None:
             engine lacks; names the layer.
     """
     engine = design.engine
+    setting = Setting(
+        board=design.board,
+        px=engine.px,
+        act_bits=engine.act_bits,
+        double_buffered=engine.double_buffered,
+    )
     stages = {
         Role.DENSE: engine.dense,
         Role.DEPTHWISE: engine.depthwise,
         Role.POINTWISE: engine.pointwise,
     }
     for segment in design.segments:
-        if segment.invocation.residual and not engine.residual:
+        invocation = segment.invocation
+        if invocation.residual and not engine.residual:
             raise InputError(
-                f"invocation {segment.invocation.name!r} adds a residual; the engine "
+                f"invocation {invocation.name!r} adds a residual; the engine "
                 "has no residual port"
             )
-        for role, layer in segment.invocation.stages:
+        sums = pool_words(invocation, act_bits=engine.act_bits, board=design.board)
+        if sums > engine.pool_words:
+            raise InputError(
+                f"invocation {invocation.name!r} needs {sums} pool words; the engine "
+                f"has {engine.pool_words}"
+            )
+        for role, layer in invocation.stages:
             stage = stages[role]
             if stage is None:
                 raise InputError(
@@ -378,23 +452,31 @@ def check_buffers(design: Design) -> None:
                     f"layer {layer.name!r} has {design.scheme[layer.name]}-bit "
                     f"weights; the {role.value} stage takes {stage.weight_bits}"
                 )
-            _check_buffer(layer, stage, role, engine.px, engine.double_buffered)
+            _check_buffer(layer, stage, role, setting)
 
 
 def _check_buffer(
     layer: DenseLayer | DepthwiseLayer,
     stage: DenseStage | DepthwiseStage,
     role: Role,
-    px: int,
-    double: bool,
+    setting: Setting,
 ) -> None:
-    """Check the feature-map buffer (depthwise: the weights too) of one layer."""
+    """Check the buffers of one layer, but for the weights of a dense stage."""
     needs = Needs((layer,))
+    double = setting.double_buffered
+    pe = np.array([stage.pe])
+    asked = {
+        "channel words": (
+            int(channel_words(needs, pe, double=double)[0]),
+            stage.channel_words,
+        ),
+        "pack words": (int(pack_words(needs, pe)[0]), stage.pack_words),
+    }
     if isinstance(stage, DepthwiseStage):
         assert isinstance(layer, Depthwise | Pool)
-        pe, taps = np.array([stage.pe]), np.array([stage.taps])
-        asked = {
-            "row words": (int(row_words(needs, pe, px)[0]), stage.row_words),
+        taps = np.array([stage.taps])
+        asked |= {
+            "row words": (int(row_words(needs, pe, setting.px)[0]), stage.row_words),
             "weight words": (
                 int(kernel_words(needs, pe, taps, double=double)[0]),
                 stage.weight_words,
@@ -408,11 +490,11 @@ def _check_buffer(
     else:
         simd = np.array([stage.simd])
         words = (
-            ring_words(needs, simd, px)
+            ring_words(needs, simd, setting)
             if role is Role.DENSE
-            else vector_words(needs, simd)
+            else vector_words(needs, simd, setting)
         )
-        asked = {
+        asked |= {
             "feature words": (int(words[0]), stage.feature_words),
             "terms": (needs.terms, stage.terms),
         }

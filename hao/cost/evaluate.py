@@ -13,16 +13,16 @@ from hao.cost.area import engine_resources
 from hao.cost.catalogue import check_buffers
 from hao.cost.design import Design
 from hao.cost.latency import Path
-from hao.cost.memory import feature_bytes
+from hao.cost.memory import layer_bytes
 from hao.cost.prices import (
     Columns,
     DenseColumns,
     DepthwiseColumns,
     SegmentPrice,
     Setting,
-    layer_bytes,
     load_cycles,
     load_ddr_cycles,
+    map_bytes,
     price_segment,
 )
 from hao.errors import InputError
@@ -41,7 +41,8 @@ class InvocationCost:
         macs: Multiply-accumulates of one frame.
         tiles: Runs over groups of output channels.
         path_cycles: Cycles of each path: a stage, or a port ("ifm", "ofm", ...).
-        load_cycles: Cycles to load its weights.
+        load_cycles: Cycles to load its weights; a step of its own, with its start,
+            without double buffering.
         period_cycles: From its start to the start of the next invocation.
         binding: Label of what sets `period_cycles`, or most of it where weights
             load before the run: a path, "weights" or "ddr".
@@ -209,7 +210,7 @@ def _invocation_cost(
     setting: Setting,
 ) -> InvocationCost:
     """Return the cost of one invocation that is followed by `upcoming`."""
-    scheme, board = design.scheme, design.board
+    scheme = design.scheme
     rows = {path.label: _single(path) for path in price.paths}
     body = sum(int(term[0]) for term in price.tiled.values())
     ddr = _single(price.ddr)
@@ -227,10 +228,6 @@ def _invocation_cost(
     if serial > longest:
         binding = "weights"
     tiles = max((int(t[0]) for t in price.tiles.values()), default=1)
-    moved = tiles * feature_bytes(invocation.ifm, setting.act_bits, board)
-    moved += feature_bytes(invocation.ofm, setting.act_bits, board)
-    if invocation.residual:
-        moved += feature_bytes(invocation.stage_ofm, setting.act_bits, board)
     return InvocationCost(
         name=invocation.name,
         macs=sum(
@@ -241,8 +238,10 @@ def _invocation_cost(
         load_cycles=own_load,
         period_cycles=longest + serial,
         binding=binding,
-        feature_bytes=moved,
+        feature_bytes=map_bytes(invocation, setting, tiles=tiles),
         weight_bytes=sum(
-            layer_bytes(layer, scheme, board) for _, layer in invocation.stages
+            layer_bytes(layer, scheme[layer.name], setting.act_bits, setting.board)
+            for _, layer in invocation.stages
+            if not isinstance(layer, Pool)
         ),
     )

@@ -1,8 +1,9 @@
 """Bytes that feature maps and weights take in DDR, and the cycles to move them.
 
-Layout in DDR. A feature map is stored row by row; within a row, the channels of a
-pixel are padded to a multiple of `CHANNEL_UNIT`, and each row to whole beats of the
-port. Weights are packed at their own width, without padding but for the last beat.
+Layout in DDR (docs/engine.md). A code of a feature map takes `store_bits`; a pixel
+takes `pixel_channels` codes, so that none straddles a beat that it does not start; a
+row is rounded up to whole beats of the port. Weights are packed at their own width,
+behind one record of `RECORD_BYTES` per output channel.
 
 Feature map in, feature map out, residual and weights each have an AXI port of their
 own; together they share the DDR. Each port moves one beat per cycle at most, in
@@ -15,16 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.hw.board import Board
+from hao.ir.layer import Depthwise, Linear, Pool
+from hao.ir.partition import DenseLayer, DepthwiseLayer
 from hao.ir.tensor import Shape
 
 Count = TypeVar("Count", int, NDArray[np.int64])
 """A count, or an array with one count per configuration; formulas serve both."""
 
-CHANNEL_UNIT = 4
-"""Channels are padded to this multiple in DDR, so that an RGB pixel is one word.
+MIN_PIXEL_CHANNELS = 4
+"""Fewest codes of a pixel in DDR, so that an RGB pixel is one word of 4.
 
 Source: chosen here; every other network of the zoo has multiples of 4.
 """
+
+RECORD_BYTES = 4
+"""Bias (26 bits) and shift (6 bits) of one output channel. Source: docs/engine.md."""
 
 
 def _up(value: Count, multiple: int) -> Count:
@@ -32,10 +38,35 @@ def _up(value: Count, multiple: int) -> Count:
     return -(-value // multiple) * multiple
 
 
+def store_bits(act_bits: int) -> int:
+    """Return the bits that an activation takes in DDR: the least of 2, 4, 8."""
+    return 2 if act_bits <= 2 else 4 if act_bits <= 4 else 8
+
+
+def beat_channels(act_bits: int, board: Board) -> int:
+    """Return the codes of a feature map in one beat of a port."""
+    return 8 * board.port_bytes // store_bits(act_bits)
+
+
+def pixel_channels(channels: Count, beat: int) -> Count:
+    """Return the codes that a pixel takes in DDR.
+
+    Args:
+        channels: At least 1.
+        beat: Codes in a beat, a power of two.
+    """
+    result = _up(channels, beat)
+    size = beat // 2
+    while size >= MIN_PIXEL_CHANNELS:
+        result = result - (result - size) * (channels <= size)
+        size //= 2
+    return result
+
+
 def row_bytes(channels: Count, width: int, act_bits: int, board: Board) -> Count:
     """Return the bytes of one row of a feature map in DDR, in whole beats [bytes]."""
-    bits = _up(channels, CHANNEL_UNIT) * (width * act_bits)
-    return _up(-(-bits // 8), board.port_bytes)
+    codes = pixel_channels(channels, beat_channels(act_bits, board)) * width
+    return _up(-(-codes * store_bits(act_bits) // 8), board.port_bytes)
 
 
 def feature_bytes(shape: Shape, act_bits: int, board: Board) -> int:
@@ -44,13 +75,75 @@ def feature_bytes(shape: Shape, act_bits: int, board: Board) -> int:
 
 
 def tile_bytes(channels: Count, shape: Shape, act_bits: int, board: Board) -> Count:
-    """Return the bytes of `channels` channels of a feature map in DDR [bytes]."""
-    return row_bytes(channels, shape.width, act_bits, board) * shape.height
+    """Return the bytes of the beats that hold some channels of a map [bytes].
+
+    The channels begin at a multiple of the codes in a beat. Where a beat holds all
+    channels of a pixel, that is the whole map.
+    """
+    beat = beat_channels(act_bits, board)
+    if shape.channels <= beat:
+        return channels * 0 + feature_bytes(shape, act_bits, board)
+    beats = -(-channels // beat)
+    return beats * (shape.height * shape.width * board.port_bytes)
 
 
-def weight_bytes(weights: Count, weight_bits: int, board: Board) -> Count:
-    """Return the bytes of packed weights in DDR, in whole beats [bytes]."""
-    return _up(-(-weights * weight_bits // 8), board.port_bytes)
+def rows_used(layer: DenseLayer | DepthwiseLayer) -> int:
+    """Return the rows of the IFM that a layer reads; what lies below is not read."""
+    if isinstance(layer, Linear):
+        return layer.ifm.height
+    last = (layer.ofm.height - 1) * layer.stride + layer.kernel - layer.padding.top
+    return min(layer.ifm.height, last)
+
+
+def input_channels(
+    layer: DenseLayer | DepthwiseLayer, act_bits: int, board: Board
+) -> int:
+    """Return the channels of a pixel as the layer's stage takes them in.
+
+    A linear layer on more than one pixel takes the stored map as a single one, with
+    the codes between its pixels and rows (whose weights are 0).
+    """
+    ifm = layer.ifm
+    if not isinstance(layer, Linear) or ifm.height * ifm.width == 1:
+        return ifm.channels
+    row = row_bytes(ifm.channels, ifm.width, act_bits, board)
+    return ifm.height * (8 * row // store_bits(act_bits))
+
+
+def weight_bytes(channels: Count, terms: int, weight_bits: int, board: Board) -> Count:
+    """Return the bytes of a layer's records and weights in DDR [bytes].
+
+    Each begins a beat. Left out, so that the bytes depend on no configuration and are
+    a sum over the bits of layers: every group of `pe` records begins a beat of its
+    own (at most one beat a group more), and the last taps of a depthwise kernel are
+    filled up to `taps` (at most `taps` - 1 weights a channel more). Both bounds are
+    checked in tests/cost/test_memory.py.
+
+    Args:
+        channels: Output channels, of a layer or a tile.
+        terms: Weights of one output channel.
+        weight_bits: Their width.
+        board: Sets the beat.
+    """
+    packed = _up(-(-channels * (terms * weight_bits) // 8), board.port_bytes)
+    return packed + _up(channels * RECORD_BYTES, board.port_bytes)
+
+
+def layer_bytes(
+    layer: DenseLayer | DepthwiseLayer, weight_bits: int, act_bits: int, board: Board
+) -> int:
+    """Return the bytes of a layer's records and weights; none for a pool."""
+    if isinstance(layer, Pool):
+        return 0
+    terms = weight_terms(layer, act_bits, board)
+    return weight_bytes(layer.ofm.channels, terms, weight_bits, board)
+
+
+def weight_terms(layer: DenseLayer | Depthwise, act_bits: int, board: Board) -> int:
+    """Return the stored weights of one output channel."""
+    if isinstance(layer, Linear):
+        return input_channels(layer, act_bits, board)
+    return layer.terms
 
 
 def port_cycles(moved_bytes: Count, board: Board) -> Count:

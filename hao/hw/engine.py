@@ -34,6 +34,10 @@ class DenseStage:
             halves together where the engine double-buffers.
         feature_words: Depth of each of the `px` feature-map banks [words of simd
             activations]: the ring of rows (dense), the pixel vectors (pointwise).
+        channel_words: Depth of the memory of records [words of pe records]: one per
+            output group of the deepest layer; both halves together likewise.
+        pack_words: Depth of each of the `px` banks that collect the OFM for the way
+            out [words of pe activations]: two groups of pixels.
         terms: Largest number of products summed into one output value.
     """
 
@@ -43,10 +47,17 @@ class DenseStage:
     dsp_pairs: int
     weight_words: int
     feature_words: int
+    channel_words: int
+    pack_words: int
     terms: int
 
     def __post_init__(self) -> None:
-        depths = (self.weight_words, self.feature_words)
+        depths = (
+            self.weight_words,
+            self.feature_words,
+            self.channel_words,
+            self.pack_words,
+        )
         if min(self.simd, self.pe, *depths, self.terms) < 1:
             raise InputError(
                 f"{self}: parallelism, depths and terms must be at least 1"
@@ -69,6 +80,8 @@ class DepthwiseStage:
         row_words: Depth of one row of one of the `px` banks of the row ring
             [words of pe activations].
         groups: Channel groups whose last columns are kept.
+        channel_words: Depth of the memory of records, as in `DenseStage`.
+        pack_words: Depth of each of the `px` banks of the OFM, as in `DenseStage`.
         rows: Rows in the ring.
         kernel: Largest kernel it serves.
         pools: It serves pooling.
@@ -82,13 +95,22 @@ class DepthwiseStage:
     weight_words: int
     row_words: int
     groups: int
+    channel_words: int
+    pack_words: int
     rows: int
     kernel: int
     pools: bool
     convolves: bool
 
     def __post_init__(self) -> None:
-        depths = (self.weight_words, self.row_words, self.groups, self.rows)
+        depths = (
+            self.weight_words,
+            self.row_words,
+            self.groups,
+            self.channel_words,
+            self.pack_words,
+            self.rows,
+        )
         if min(self.pe, self.taps, *depths, self.kernel) < 1:
             raise InputError(
                 f"{self}: parallelism, depths and kernel must be at least 1"
@@ -107,6 +129,8 @@ class Engine:
         act_bits: Width of the activations.
         double_buffered: Weights of the next invocation load while one computes.
         residual: The way out adds a second feature map.
+        pool_words: Depth of the memory of a global average pool [words of the sums of
+            one beat's channels]; 0 where the engine has none.
     """
 
     dense: DenseStage | None
@@ -116,10 +140,13 @@ class Engine:
     act_bits: int
     double_buffered: bool
     residual: bool
+    pool_words: int = 0
 
     def __post_init__(self) -> None:
         if self.px < 1:
             raise InputError(f"px = {self.px}; must be at least 1")
+        if self.pool_words < 0:
+            raise InputError(f"pool_words = {self.pool_words}; must be at least 0")
         _check_bits(self.act_bits)
         if self.depthwise is None:
             if (

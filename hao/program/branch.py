@@ -14,7 +14,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.cost.area import fixed_area
+from hao.cost.area import fixed_area, pool_lutram
 from hao.cost.catalogue import (
     BUFFER_WORDS,
     LANES,
@@ -81,7 +81,7 @@ class Branch:
         ddr_loads: DDR cycles of each segment's weights.
         limit: What the stages may take: the board's usable resources less the fixed
             part.
-        lutram: LUTs usable as memory.
+        lutram: LUTs that the stages may use as memory.
     """
 
     setting: Setting
@@ -112,6 +112,7 @@ def build_branch(
     space: Space,
     *,
     residual: bool,
+    pool_words: int,
     whole: Partition | None = None,
 ) -> Branch:
     """Return a branch with everything priced.
@@ -123,6 +124,7 @@ def build_branch(
         widths: Weight widths that each stage may be built for [bits].
         space: Values of the catalogue's parameters.
         residual: The engine adds residuals.
+        pool_words: Words of sums of the engine's global average pool.
         whole: Segments that buffers are sized for, `partition` unless given.
     """
     branch = build_branch_within(
@@ -132,6 +134,7 @@ def build_branch(
         widths,
         space,
         residual=residual,
+        pool_words=pool_words,
         limit=None,
         whole=whole,
     )
@@ -147,6 +150,7 @@ def build_branch_within(
     space: Space,
     *,
     residual: bool,
+    pool_words: int,
     limit: int | None,
     whole: Partition | None = None,
 ) -> Branch | None:
@@ -159,6 +163,7 @@ def build_branch_within(
         widths: Weight widths per stage.
         space: Values of the catalogue's parameters.
         residual: The engine adds residuals.
+        pool_words: Words of sums of the engine's global average pool.
         limit: Cycles that an engine of interest stays within; `None` for any.
         whole: Segments that buffers are sized for, `partition` unless given.
     """
@@ -180,8 +185,12 @@ def build_branch_within(
                 lanes=space.lanes,
                 depths=space.depths,
             )
-    fixed = fixed_area(setting.board, act_bits=setting.act_bits, residual=residual)
-    room = _left(setting.board.usable, fixed)
+    board, act_bits = setting.board, setting.act_bits
+    fixed = fixed_area(
+        board, act_bits=act_bits, residual=residual, pool_words=pool_words
+    )
+    sums = pool_lutram(board, act_bits=act_bits, pool_words=pool_words)
+    room = _left(board.usable, fixed)
     if limit is not None and _too_few_multipliers(needs, stages, setting, room, limit):
         return None
     columns = {role: catalogue.columns for role, catalogue in stages.items()}
@@ -196,7 +205,7 @@ def build_branch_within(
         loads=tuple(load_cycles(i, scheme, setting) for i in invocations),
         ddr_loads=tuple(load_ddr_cycles(i, scheme, setting) for i in invocations),
         limit=room,
-        lutram=setting.board.lutram,
+        lutram=board.lutram - sums,
     )
 
 

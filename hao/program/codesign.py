@@ -586,6 +586,7 @@ def _extract(
             act_bits=branch.setting.act_bits,
             double_buffered=branch.setting.double_buffered,
             residual=problem.residual,
+            pool_words=problem.pool_words,
         ),
         segments=tuple(sorted(used, key=lambda s: s.start)),
         board=branch.setting.board,

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.cost.latency import Path
-from hao.cost.memory import ddr_cycles, port_cycles, weight_bytes
-from hao.cost.prices import SegmentPrice, price_segment
+from hao.cost.memory import ddr_cycles, layer_bytes, port_cycles
+from hao.cost.prices import SegmentPrice, price_segment, step_cycles
 from hao.ir.layer import Pool
 from hao.ir.partition import Invocation, Segment
 from hao.program.bounds import chain_bounds
@@ -108,15 +108,16 @@ def _load(build: Build, index: int, used: int, *, certain: bool) -> _Load:
     invocation = build.branch.partition.segments[index].invocation
     board = setting.board
     terms: dict[str, list[tuple[int, float]]] = {"port": [], "ddr": []}
-    fixed = {"port": 0, "ddr": 0}
-    most = {"port": 0, "ddr": 0}
+    start = step_cycles(invocation, setting)
+    fixed = {"port": start, "ddr": start}
+    most = {"port": start, "ddr": start}
     for _, layer in invocation.stages:
         if isinstance(layer, Pool):
             continue
         bits_on_offer = build.choices.bits(layer.name)
         for kind, cycles in (("port", port_cycles), ("ddr", ddr_cycles)):
             values = {
-                bits: cycles(weight_bytes(layer.weights, bits, board), board)
+                bits: cycles(layer_bytes(layer, bits, setting.act_bits, board), board)
                 for bits in bits_on_offer
             }
             most[kind] += max(values.values())

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise, product
 
-from hao.cost.catalogue import PIXELS
-from hao.cost.memory import ddr_cycles, port_cycles, weight_bytes
+from hao.cost.catalogue import PIXELS, pool_words
+from hao.cost.memory import ddr_cycles, layer_bytes, port_cycles
 from hao.cost.prices import Scheme, Setting
 from hao.errors import UnsupportedError
 from hao.hw.board import Board
@@ -85,6 +85,14 @@ class Problem:
     def residual(self) -> bool:
         """Return whether any segment adds a residual."""
         return any(s.invocation.residual for s in self.partition.segments)
+
+    @cached_property
+    def pool_words(self) -> int:
+        """Return the words of sums that the largest global average pool keeps."""
+        return max(
+            pool_words(s.invocation, act_bits=self.act_bits, board=self.board)
+            for s in self.partition.segments
+        )
 
     @property
     def lowest(self) -> Scheme:
@@ -262,6 +270,7 @@ def branch_at(
         {role: (bits,) for role, bits in widths.bits.items()},
         problem.space,
         residual=problem.residual,
+        pool_words=problem.pool_words,
         whole=widths.whole,
     )
 
@@ -277,6 +286,7 @@ def branch_within(
         {role: (bits,) for role, bits in widths.bits.items()},
         problem.space,
         residual=problem.residual,
+        pool_words=problem.pool_words,
         whole=widths.whole,
         limit=limit,
     )
@@ -297,9 +307,7 @@ def saving_steps(problem: Problem, widths: Widths) -> list[tuple[int, int]]:
             bits = option.change.weight_bits
             if not widths.fewest[name] <= bits <= widths.scheme[name]:
                 continue
-            moved = weight_bytes(
-                problem.layers[name].weights, option.change.weight_bits, board
-            )
+            moved = layer_bytes(problem.layers[name], bits, problem.act_bits, board)
             cycles = (port_cycles(moved, board), ddr_cycles(moved, board))
             points.append((cycles, option.cost_micro))
         (port, ddr), base = points[0]

@@ -40,7 +40,7 @@ from hao.report.result import Proof, SearchResult
 from hao.search.candidates import Accuracy
 from hao.search.front import FrontPoint
 
-SCHEMA = "hao.design/1"
+SCHEMA = "hao.design/2"
 """Name and version of the format; a change of its keys or their meaning raises it."""
 
 MAX_LAYERS = 5000

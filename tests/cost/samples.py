@@ -6,10 +6,17 @@ import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from hao.cost.catalogue import Needs, build_stages
+from hao.cost.catalogue import Needs, build_stages, pool_words
 from hao.cost.design import Design
 from hao.cost.latency import dense_folds
-from hao.cost.prices import Columns, DenseColumns, DepthwiseColumns, Setting
+from hao.cost.memory import beat_channels
+from hao.cost.prices import (
+    Columns,
+    DenseColumns,
+    DepthwiseColumns,
+    Setting,
+    tile_unit,
+)
 from hao.hw.board import Board, DspType
 from hao.hw.engine import Engine
 from hao.hw.resources import Resources
@@ -283,10 +290,12 @@ def build_engine(
             continue
         words = 1
         for layer in need.dense:
-            folds = int(dense_folds(layer, first))
+            folds = int(dense_folds(layer, first, act_bits=act_bits, board=BOARD))
             full = -(-layer.ofm.channels // second)
             whole = layer in fused.get(role, [])
-            words = max(words, folds * (full if whole else min(full, 1 + spare_folds)))
+            unit = int(tile_unit(np.array(second), beat_channels(act_bits, BOARD)))
+            held = full if whole else min(full, unit + spare_folds)
+            words = max(words, folds * held)
         words *= 2 if double_buffered else 1
         columns[role] = dense_columns([first], [second], [words], weight_bits)
     dense, depth, pointwise = build_stages(
@@ -303,6 +312,9 @@ def build_engine(
         act_bits=act_bits,
         double_buffered=double_buffered,
         residual=any(s.invocation.residual for s in segments),
+        pool_words=max(
+            pool_words(s.invocation, act_bits=act_bits, board=BOARD) for s in segments
+        ),
     )
 
 

@@ -16,6 +16,7 @@ from hao.cost.area import (
     depthwise_area,
     engine_resources,
     fixed_area,
+    pool_lutram,
 )
 from hao.cost.bram import memory
 from hao.cost.packing import Sharing, packing
@@ -34,6 +35,8 @@ DENSE = DenseStage(
     dsp_pairs=0,
     weight_words=600,
     feature_words=40,
+    channel_words=20,
+    pack_words=20,
     terms=300,
 )
 DEPTHWISE = DepthwiseStage(
@@ -44,6 +47,8 @@ DEPTHWISE = DepthwiseStage(
     weight_words=30,
     row_words=70,
     groups=12,
+    channel_words=24,
+    pack_words=24,
     rows=5,
     kernel=3,
     pools=False,
@@ -95,6 +100,8 @@ def dense_stages(draw: st.DrawFn) -> DenseStage:
         dsp_pairs=draw(st.integers(0, pe // 2)),
         weight_words=draw(st.integers(1, 3000)),
         feature_words=draw(st.integers(1, 3000)),
+        channel_words=draw(st.integers(1, 300)),
+        pack_words=draw(st.integers(1, 300)),
         terms=draw(st.integers(1, 5000)),
     )
 
@@ -111,6 +118,8 @@ def depthwise_stages(draw: st.DrawFn) -> DepthwiseStage:
         weight_words=draw(st.integers(1, 600)),
         row_words=draw(st.integers(1, 600)),
         groups=draw(st.integers(1, 200)),
+        channel_words=draw(st.integers(1, 300)),
+        pack_words=draw(st.integers(1, 300)),
         rows=kernel + draw(st.sampled_from((1, 2))),
         kernel=kernel,
         pools=draw(st.booleans()),
@@ -174,6 +183,46 @@ def test_dsps_by_hand() -> None:
 
 
 # LUTs and flip-flops, block by block.
+
+
+def _funnels(items: int, pe: int, px: int, act_bits: int, board: Board) -> Resources:
+    """Return what turns beats into words of `items` and words of `pe` into beats."""
+    code = next(bits for bits in (2, 4, 8) if bits >= act_bits)
+    beat = 8 * board.port_bytes // code
+    lut = blocks.gearbox_lut(beat, items, act_bits) + beat * act_bits
+    lut += blocks.gearbox_lut(pe, beat, act_bits)
+    # One of px banks: each 4:1 multiplexer of the tree leaves three fewer.
+    left = px
+    while left > 1:
+        left -= 3
+        lut += pe * act_bits
+    ff = blocks.gearbox_ff(beat, items, act_bits) + blocks.gearbox_ff(
+        beat, pe, act_bits
+    )
+    return Resources(lut=lut, ff=ff)
+
+
+def _around(
+    stage: DenseStage | DepthwiseStage, px: int, act_bits: int, board: Board
+) -> Resources:
+    """Return what brings weights, records and activations to a stage and away."""
+    dense = isinstance(stage, DenseStage)
+    items = stage.simd if isinstance(stage, DenseStage) else stage.taps
+    total = _funnels(items if dense else stage.pe, stage.pe, px, act_bits, board)
+    bank = memory(stage.pe * act_bits, stage.pack_words)
+    for _bank in range(px):
+        total += bank
+    if isinstance(stage, DepthwiseStage) and not stage.convolves:
+        return total
+    total += memory(32 * stage.pe, stage.channel_words)
+    port, word = 8 * board.port_bytes, stage.pe * items * stage.weight_bits
+    # A unit: two beats or a lane, but no more than all lanes.
+    unit = min(word, max(2 * port, items * stage.weight_bits))
+    funnel = Resources(
+        lut=blocks.weight_funnel_lut(unit, port), ff=blocks.weight_funnel_ff(unit, port)
+    )
+    # A register assembles the word.
+    return total + funnel + Resources(ff=word)
 
 
 def _acc_bits(weight_bits: int, act_bits: int, terms: int) -> int:
@@ -241,8 +290,9 @@ def test_dense_luts_equal_lanes_counted_one_by_one(
                 ff += blocks.activation_delay_ff(simd, act_bits, found.depth)
     weights = memory(stage.pe * simd * bits, stage.weight_words)
     bank = memory(simd * act_bits, stage.feature_words)
-    lut += weights.lut + px * bank.lut + blocks.loop_control_lut()
-    ff += weights.ff + px * bank.ff + blocks.loop_control_ff()
+    around = _around(stage, px, act_bits, board)
+    lut += weights.lut + px * bank.lut + blocks.loop_control_lut() + around.lut
+    ff += weights.ff + px * bank.ff + blocks.loop_control_ff() + around.ff
     if ring:
         lut += blocks.window_lut(1, 0, px, simd * act_bits)
         ff += blocks.window_ff(1, 0, px, simd * act_bits)
@@ -253,7 +303,8 @@ def test_dense_luts_equal_lanes_counted_one_by_one(
     )
     part = engine_resources(engine, board)["dense" if ring else "pointwise"]
     assert (part.lut, part.ff) == (lut, ff)
-    assert part.bram_18k == weights.bram_18k + px * bank.bram_18k
+    expected = weights.bram_18k + px * bank.bram_18k + around.bram_18k
+    assert part.bram_18k == expected
 
 
 @given(depthwise_stages(), PIXELS, BITS, BOARDS)
@@ -294,17 +345,21 @@ def test_depthwise_luts_equal_lanes_counted_one_by_one(
     lut += blocks.window_lut(kernel, stride, px, stage.pe * act_bits)
     ff += weights.ff + banks * bank.ff + blocks.loop_control_ff()
     ff += blocks.window_ff(kernel, stride, px, stage.pe * act_bits)
+    around = _around(stage, px, act_bits, board)
+    lut, ff = lut + around.lut, ff + around.ff
     part = _depthwise_part(stage, px=px, act_bits=act_bits, board=board)
     assert (part.lut, part.ff) == (lut, ff)
-    assert part.bram_18k == weights.bram_18k + banks * bank.bram_18k
+    expected = weights.bram_18k + banks * bank.bram_18k + around.bram_18k
+    assert part.bram_18k == expected
 
 
 def test_block_ram_by_hand() -> None:
     # Weights: 8 x 9 x 8 = 576 bits x 600 words: 36 bits x 512 would take 16 x 2 = 32
     # halves, 18 x 1024 takes 32 x 1 = 32. Features: 72 bits x 1024 words of two banks:
-    # 2 columns of 36 x 2 = 4 halves each.
-    stage = replace(DENSE, feature_words=1024)
-    assert _dense_part(stage, px=2).bram_18k == 32 + 2 * 4
+    # 2 columns of 36 x 2 = 4 halves each. Records: 8 x 32 = 256 bits x 100 words: 8.
+    # The way out: 64 bits x 100 words in 2 banks: 2 each.
+    stage = replace(DENSE, feature_words=1024, channel_words=100, pack_words=100)
+    assert _dense_part(stage, px=2).bram_18k == 32 + 2 * 4 + 8 + 2 * 2
     # Depthwise: 70 words of 48 bits, 5 rows of 2 banks: 2 halves each; 30 words of
     # weights are LUTs.
     assert _depthwise_part(DEPTHWISE, px=2).bram_18k == 10 * 2
@@ -314,7 +369,7 @@ def test_a_stage_that_only_pools_has_no_arithmetic_and_no_weights() -> None:
     pools = replace(DEPTHWISE, pools=True, convolves=False)
     part = _depthwise_part(pools, px=2)
     assert part.dsp == 0
-    deeper = replace(pools, weight_words=5000, weight_bits=2)
+    deeper = replace(pools, weight_words=5000, channel_words=900, weight_bits=2)
     assert _depthwise_part(deeper, px=2) == part
     both = _depthwise_part(replace(DEPTHWISE, pools=True), px=2)
     assert part <= both
@@ -343,9 +398,11 @@ def test_more_dense_lanes_never_take_fewer_luts(
 ) -> None:
     few = replace(stage, dsp_pairs=0)
     many = replace(few, pe=few.pe + more)
-    assert _dense_part(few, px=px, act_bits=act_bits) <= _dense_part(
-        many, px=px, act_bits=act_bits
-    )
+    small = _dense_part(few, px=px, act_bits=act_bits)
+    large = _dense_part(many, px=px, act_bits=act_bits)
+    # But for the funnels: those of lanes that divide a beat are smaller.
+    funnels = _funnels(few.simd, few.pe, px, act_bits, BOARD)
+    assert small <= large + funnels
 
 
 @given(depthwise_stages(), st.integers(1, 8), PIXELS, BITS)
@@ -355,9 +412,10 @@ def test_more_depthwise_lanes_never_take_fewer_luts(
 ) -> None:
     few = replace(stage, dsp_lanes=0)
     many = replace(few, pe=few.pe + more)
-    assert _depthwise_part(few, px=px, act_bits=act_bits) <= _depthwise_part(
-        many, px=px, act_bits=act_bits
-    )
+    small = _depthwise_part(few, px=px, act_bits=act_bits)
+    large = _depthwise_part(many, px=px, act_bits=act_bits)
+    # But for the funnels: those of lanes that divide a beat are smaller.
+    assert small <= large + _funnels(few.pe, few.pe, px, act_bits, BOARD)
 
 
 @given(dense_stages(), st.integers(1, 6), PIXELS, BITS)
@@ -415,6 +473,8 @@ def test_dense_arrays_equal_single_stages(
             weight_bits=column("weight_bits"),
             weight_words=column("weight_words"),
             feature_words=column("feature_words"),
+            channel_words=column("channel_words"),
+            pack_words=column("pack_words"),
             terms=terms,
         ),
         px=px,
@@ -453,6 +513,8 @@ def _depthwise_shape(weight_words: int, *, convolves: bool = True) -> DepthwiseS
         weight_words=np.full(2, weight_words),
         row_words=np.array([70, 40]),
         groups=np.array([12, 6]),
+        channel_words=np.array([24, 80]),
+        pack_words=np.array([24, 12]),
         rows=5,
         kernel=3,
         pools=True,
@@ -471,6 +533,8 @@ def test_depthwise_arrays_equal_single_stages() -> None:
             weight_bits=4,
             row_words=40,
             groups=6,
+            channel_words=80,
+            pack_words=12,
             pools=True,
             dsp_lanes=2,
         ),
@@ -487,14 +551,16 @@ def test_depthwise_arrays_equal_single_stages() -> None:
 def test_luts_used_as_memory_by_hand() -> None:
     # 30 words of 6 x 9 x 8 = 432 bits: 14 columns to 8 LUTs, 31 groups: 248. 70 words
     # a row are block RAM. The column cache: 2 columns of 3 rows x 6 x 8 bits = 288
-    # bits, 12 deep: 21 groups: 168.
+    # bits, 12 deep: 21 groups: 168. Records: 24 words of 192 bits: 14 groups: 112. The
+    # way out: 24 words of 48 bits in 2 banks: 4 groups: 32 each.
     area = depthwise_area(_depthwise_shape(30), px=2, act_bits=8, board=BOARD)
-    assert area.base.lutram[0] == 248 + 168
+    assert area.base.lutram[0] == 248 + 168 + 112 + 64
     # Deeper weights move to block RAM; 40 words of 96 bits in 10 banks do not: 7
     # columns to 8 LUTs, 14 groups: 112. The cache: 576 bits: 42 groups: 336.
     area = depthwise_area(_depthwise_shape(65), px=2, act_bits=8, board=BOARD)
-    assert area.base.lutram[0] == 168
-    assert area.base.lutram[1] == 10 * 112 + 336
+    # 80 records are block RAM; the way out, 96 bits: 7 groups: 56 in each of 2 banks.
+    assert area.base.lutram[0] == 168 + 112 + 64
+    assert area.base.lutram[1] == 10 * 112 + 336 + 2 * 56
     assert np.all(area.base.lutram <= area.base.lut)
 
 
@@ -507,7 +573,7 @@ def test_the_fixed_part_counts_a_port_for_each_map_and_the_weights(
 ) -> None:
     board = replace(BOARD, port_bytes=port_bytes)
     bits = 8 * port_bytes
-    plain = fixed_area(board, act_bits=8, residual=False)
+    plain = fixed_area(board, act_bits=8, residual=False, pool_words=0)
     # IFM and weights are read, the OFM is written.
     lut = 2 * blocks.axi_reader_lut(bits) + blocks.axi_writer_lut(bits)
     lut += blocks.axi_lite_lut() + blocks.platform_lut(3)
@@ -516,16 +582,34 @@ def test_the_fixed_part_counts_a_port_for_each_map_and_the_weights(
     bram = 3 * blocks.axi_fifo_bram18(bits)
     assert plain == Resources(lut=lut, ff=ff, bram_18k=bram)
     # A residual takes one more reader, and an adder for each byte of a beat.
-    added = fixed_area(board, act_bits=8, residual=True)
+    added = fixed_area(board, act_bits=8, residual=True, pool_words=0)
     lut += blocks.axi_reader_lut(bits) + port_bytes * blocks.residual_lut(8)
     lut += blocks.platform_lut(4) - blocks.platform_lut(3)
     assert added.lut == lut
     assert added.bram_18k == 4 * blocks.axi_fifo_bram18(bits)
 
 
+@pytest.mark.parametrize("words", [10, 100])
+def test_a_global_pool_adds_its_sums_and_a_multiplier(words: int) -> None:
+    plain = fixed_area(BOARD, act_bits=8, residual=False, pool_words=0)
+    pools = fixed_area(BOARD, act_bits=8, residual=False, pool_words=words)
+    # 8 channels of a beat, 24 bits each.
+    sums = memory(8 * 24, words)
+    assert pools.bram_18k == plain.bram_18k + sums.bram_18k
+    assert (sums.bram_18k > 0) == (words > 64)
+    # 8 adders of 24 bits, a multiplexer of 8 sums (three 4:1 a bit), 24 x 8 bits as
+    # three products of 8 x 8 and two adders of 16, a requantizer of 32 bits.
+    logic = 8 * 24 + 3 * 24 + 3 * blocks.multiplier_lut(8, 8) + 32
+    logic += blocks.requantizer_lut(32, 8)
+    assert pools.lut == plain.lut + sums.lut + logic
+    assert pool_lutram(BOARD, act_bits=8, pool_words=words) == sums.lut
+
+
 def test_a_port_without_a_measured_master_is_refused() -> None:
     with pytest.raises(InputError, match="port of 32 bits; 64 and 128"):
-        fixed_area(replace(BOARD, port_bytes=4), act_bits=8, residual=False)
+        fixed_area(
+            replace(BOARD, port_bytes=4), act_bits=8, residual=False, pool_words=0
+        )
 
 
 def test_the_parts_of_an_engine_are_its_stages_and_the_rest() -> None:

@@ -20,15 +20,19 @@ from hao.cost.catalogue import (
     Needs,
     build_stages,
     channel_groups,
+    channel_words,
     column_area,
     dense_catalogue,
     depthwise_catalogue,
     kernel_words,
+    pack_words,
+    pool_words,
     ring_words,
     row_words,
     vector_words,
 )
 from hao.cost.latency import dense_folds
+from hao.cost.memory import input_channels
 from hao.cost.prices import Columns, DenseColumns, DepthwiseColumns, Setting
 from hao.hw.board import Board
 from hao.hw.engine import Engine
@@ -45,6 +49,7 @@ from tests.cost.samples import (
     depthwise,
     depthwise_columns,
     depthwises,
+    invocation,
     linear,
     linears,
     max_pool,
@@ -90,21 +95,27 @@ def test_needs_by_hand() -> None:
 
 
 def _fullest_ring(layer: DenseLayer, simd: int, px: int) -> int:
-    """Deal the words of a ring's rows to banks by column; return the fullest."""
+    """Deal the words of a ring's rows to banks by column; return the slots needed."""
     if isinstance(layer, Linear):
-        rows, width, channels, step = 2, 1, layer.terms, 1
-    else:
-        rows, width, channels = (
-            layer.kernel + layer.stride,
-            layer.ifm.width,
-            layer.ifm.channels,
-        )
-        step = max(1, simd // channels) if layer.kernel > 1 else 1
-    banks = [0] * px
-    for _row in range(rows):
-        for number, _column in enumerate(range(0, width, step)):
-            banks[number % px] += len(range(0, channels, simd))
-    return max(banks)
+        return 2 * len(range(0, input_channels(layer, 8, BOARD), simd))
+    channels, stride = layer.ifm.channels, layer.stride
+    taps = simd // channels if layer.kernel > 1 else 1
+    slots: dict[int, set[int]] = {}
+    for column in range(layer.ifm.width):
+        if taps > 1:
+            bank, slot = column // taps % px, column // taps // px
+        else:
+            bank = column // stride % px
+            slot = column // stride // px * stride + column % stride
+        # No two columns (packed: words) meet in one place.
+        assert taps > 1 or slot not in slots.setdefault(bank, set())
+        slots.setdefault(bank, set()).add(slot)
+    depth = max(max(used) for used in slots.values()) + 1
+    if taps <= 1:
+        # A bank has room for whole strides.
+        depth = ceil(depth / stride) * stride
+    rows = layer.kernel + stride
+    return rows * depth * len(range(0, channels, simd))
 
 
 @given(
@@ -116,8 +127,39 @@ def _fullest_ring(layer: DenseLayer, simd: int, px: int) -> int:
 def test_ring_words_equal_the_fullest_bank(
     layers: Sequence[Conv | Linear], simd: int, px: int
 ) -> None:
-    words = ring_words(Needs(tuple(layers)), np.array([simd]), px)
+    words = ring_words(Needs(tuple(layers)), np.array([simd]), setting(px=px))
     assert words[0] == max(_fullest_ring(layer, simd, px) for layer in layers)
+
+
+@given(
+    st.lists(st.one_of(convs(), depthwises()), min_size=1, max_size=3),
+    st.integers(1, 20),
+    st.booleans(),
+)
+@QUICK
+def test_output_memories_hold_every_group(
+    layers: Sequence[Conv | Depthwise], pe: int, double: bool
+) -> None:
+    needs, one = Needs(tuple(layers)), np.array([pe])
+    groups = max(len(range(0, layer.ofm.channels, pe)) for layer in layers)
+    assert channel_words(needs, one, double=double)[0] == groups * (2 if double else 1)
+    assert pack_words(needs, one)[0] == 2 * groups
+
+
+def test_pools_need_no_records_but_a_way_out() -> None:
+    one = np.array([5])
+    assert channel_words(Needs((POOL,)), one, double=True)[0] == 1
+    # 24 channels are 5 groups.
+    assert pack_words(Needs((POOL,)), one)[0] == 10
+
+
+def test_pool_words_are_the_beats_of_the_channels() -> None:
+    # 20 channels in beats of 8, or of 16 codes of 4 bits.
+    mean = invocation(dense=WIDE, pooled=True)
+    narrow = replace(mean, ofm=shape(20, 1, 1))
+    assert pool_words(narrow, act_bits=8, board=BOARD) == 3
+    assert pool_words(narrow, act_bits=4, board=BOARD) == 2
+    assert pool_words(invocation(dense=WIDE), act_bits=8, board=BOARD) == 0
 
 
 @given(
@@ -149,8 +191,9 @@ def test_depthwise_words_equal_the_fullest_bank(
 
 
 def test_vectors_hold_the_longest_twice() -> None:
-    # 40 terms of the linear layer on simd 12: 4 words, of two pixels.
-    assert list(vector_words(DENSE, np.array([12, 40]))) == [8, 2]
+    # The linear layer takes 2 x 2 pixels of 16 codes: 64 on simd 12 are 6 words, of two
+    # pixels; on simd 40 two.
+    assert list(vector_words(DENSE, np.array([12, 40]), setting())) == [12, 4]
 
 
 def test_pools_need_no_weights() -> None:
@@ -168,7 +211,9 @@ def _alone(columns: Columns, needs: Needs, shared: Setting, *, ring: bool) -> bo
     """Return whether a single column fits the board with some lanes on DSPs."""
     area = column_area(columns, needs, shared, ring=ring)
     limit = shared.board.usable
-    fixed = fixed_area(shared.board, act_bits=shared.act_bits, residual=False)
+    fixed = fixed_area(
+        shared.board, act_bits=shared.act_bits, residual=False, pool_words=0
+    )
     return any(
         area.base.lut[0] + steps * area.step.lut[0] <= limit.lut - fixed.lut
         and steps * area.step.dsp[0] <= limit.dsp
@@ -198,7 +243,10 @@ def test_a_dense_catalogue_is_every_useful_column_that_fits(
     halves = 2 if double else 1
     expected = set()
     for simd, pe, bits in product(SPACE, SPACE, (4, 8)):
-        folds = [int(dense_folds(layer, simd)) for layer in needs.dense]
+        folds = [
+            int(dense_folds(layer, simd, act_bits=8, board=BOARD))
+            for layer in needs.dense
+        ]
         least = halves * max(folds)
         whole = halves * max(
             fold * ceil(layer.ofm.channels / pe)
@@ -346,15 +394,19 @@ def test_stages_of_an_engine_by_hand() -> None:
     assert dense is not None
     assert middle is not None
     # Stem: 5 rows of 6 words of 2 columns, in 2 banks: 15. Wide: 2 rows of 3 columns a
-    # bank of 4 words: 24. Head: 2 rows of 7 words: 14.
+    # bank of 4 words: 24. Head, 2 x 2 pixels of 16 codes: 2 rows of 11 words: 22.
     assert dense.feature_words == 24
     assert (dense.simd, dense.pe, dense.weight_words) == (6, 8, 100)
+    # 40 outputs are 5 groups, of records in two halves and of words for two pixels.
+    assert (dense.channel_words, dense.pack_words) == (10, 10)
     assert (dense.dsp_pairs, dense.weight_bits, dense.terms) == (3, 8, 40)
     # Rows: 9 columns in 2 banks of 4 groups: 20; 5 in 2 of 5: 15; 8 in 2 of 6: 24.
     assert middle.row_words == 24
     # 4 groups x 1 fold, 5 x 3, in two halves.
     assert middle.weight_words == 30
     assert (middle.groups, middle.rows, middle.kernel) == (6, 6, 5)
+    # The pool's 6 groups have no records.
+    assert (middle.channel_words, middle.pack_words) == (10, 12)
     assert (middle.pe, middle.taps, middle.weight_bits, middle.dsp_lanes) == (
         4,
         9,

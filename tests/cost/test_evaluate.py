@@ -48,17 +48,55 @@ from tests.cost.samples import (
 # The independent computation: one segment, one stage, one number at a time.
 
 
+BEAT = 8
+"""Channels and bytes of a beat of `BOARD` at 8 bits."""
+
+
 def _up(value: int, multiple: int) -> int:
     return ceil(value / multiple) * multiple
 
 
-def _map_bytes(channels: int, whole: Shape, act_bits: int) -> int:
-    row = ceil(_up(channels, 4) * whole.width * act_bits / 8)
-    return whole.height * _up(row, 8)
+def _map_bytes(whole: Shape) -> int:
+    pixel = 4 if whole.channels <= 4 else _up(whole.channels, BEAT)
+    return whole.height * _up(pixel * whole.width, BEAT)
 
 
-def _weight_bytes(weights: int, bits: int) -> int:
-    return _up(ceil(weights * bits / 8), 8)
+def _part_bytes(channels: int, whole: Shape) -> int:
+    """Return the bytes of the beats with some channels of every pixel of a map."""
+    if channels == whole.channels:
+        return _map_bytes(whole)
+    return whole.height * whole.width * _up(channels, BEAT)
+
+
+def _read_bytes(run: Invocation) -> int:
+    """Return the bytes of the rows that a run reads."""
+    if not run.stages or isinstance(run.stages[0][1], Linear):
+        return _map_bytes(run.ifm)
+    return _map_bytes(replace(run.ifm, height=_need(run.stages[0][1])[-1]))
+
+
+def _weight_bytes(channels: int, terms: int, bits: int) -> int:
+    return _up(ceil(channels * terms * bits / 8), BEAT) + _up(4 * channels, BEAT)
+
+
+def _need(layer: Layer) -> list[int]:
+    """Return for every output row the input rows that must have come."""
+    assert isinstance(layer, Conv | Depthwise | Pool)
+    first = layer.kernel - layer.padding.top
+    return [
+        min(layer.ifm.height, max(1, first + row * layer.stride))
+        for row in range(layer.ofm.height)
+    ]
+
+
+def _flat(layer: Layer) -> Layer:
+    """Return a linear layer as a 1x1 convolution on one pixel of the stored map."""
+    if not isinstance(layer, Linear):
+        return layer
+    terms = layer.ifm.channels
+    if layer.ifm.height * layer.ifm.width > 1:
+        terms = _map_bytes(layer.ifm)
+    return conv(shape(terms, 1, 1), layer.ofm.channels, 1)
 
 
 class _Stage:
@@ -67,51 +105,61 @@ class _Stage:
     def __init__(
         self, role: Role, layer: Layer, engine: Engine, *, channels: int, first: bool
     ) -> None:
-        if isinstance(layer, Linear):
-            layer = conv(shape(layer.terms, 1, 1), layer.ofm.channels, 1)
+        layer = _flat(layer)
         assert isinstance(layer, Conv | Depthwise | Pool)
         kernel, stride, px = layer.kernel, layer.stride, engine.px
         columns = ceil(layer.ofm.width / px)
-        beats = _map_bytes(layer.ifm.channels, replace(layer.ifm, height=1), 8) // 8
-        self.window = max(1, min(layer.ifm.height, kernel - layer.padding.top))
+        beats = _map_bytes(replace(layer.ifm, height=1)) // BEAT if first else 0
+        need = _need(layer)
+        self.window = need[0]
+        coming = [*(b - a for a, b in pairwise(need)), 0]
         if role is Role.DEPTHWISE:
             stage = engine.depthwise
             assert stage is not None
-            groups = ceil(layer.ofm.channels / stage.pe)
-            self.group = groups * max(ceil(kernel**2 / stage.taps), stride)
+            self.groups = ceil(layer.ofm.channels / stage.pe)
+            passes = ceil(kernel**2 / stage.taps)
+            wide = (px - 1) * stride + kernel - layer.padding.left
+            left = max(passes, ceil(min(layer.ifm.width, wide) / px))
+            self.group = self.groups * left
+            sweep = self.groups * (left + (columns - 1) * max(passes, stride))
             words = layer.ifm.width if first else ceil(layer.ifm.width / px)
-            words *= groups
-            self.row = max(columns * self.group, stride * words)
-            self.lead_in = self.window * max(words, beats if first else 0)
+            words *= self.groups
+            self.lead_in = self.window * max(words, beats)
         else:
             dense = engine.dense if role is Role.DENSE else engine.pointwise
             assert dense is not None
-            per_word = max(1, dense.simd // layer.ifm.channels)
+            self.groups = ceil(channels / dense.pe)
+            per_word = max(1, dense.simd // layer.ifm.channels) if kernel > 1 else 1
             folds = ceil(kernel**2 / per_word) * ceil(layer.ifm.channels / dense.simd)
-            self.group = ceil(channels / dense.pe) * folds
+            work = self.groups * folds
             if role is Role.DENSE:
-                packed = per_word if kernel > 1 else 1
-                if packed > 1:
-                    gather = kernel * ceil(px * stride / packed)
-                    self.group = max(self.group, gather)
-                words = ceil(layer.ifm.width / packed)
+                gather = 0
+                if per_word > 1:
+                    slots = ceil(((px - 1) * stride + kernel - 1) / per_word) + 1
+                    gather = kernel * ceil(slots / px)
+                self.group = gather + work
+                sweep = gather + (columns - 1) * max(gather, work) + work
+                words = ceil(layer.ifm.width / per_word)
                 words *= ceil(layer.ifm.channels / dense.simd)
-                self.row = max(columns * self.group, stride * words)
                 self.lead_in = self.window * max(words, beats)
             else:
-                pixels = min(px, layer.ofm.width)
-                words = pixels * folds if first else 0
-                self.row = columns * max(self.group, words)
-                few = replace(layer.ifm, height=1, width=pixels)
-                beats = _map_bytes(layer.ifm.channels, few, 8) // 8
-                self.lead_in = max(words, beats) if first else 0
-        self.cycles = layer.ofm.height * self.row
-        bottom = layer.ifm.height - 1
-        waiting = sum(
-            row * stride - layer.padding.top + kernel > bottom
-            for row in range(layer.ofm.height)
-        )
-        self.tail = self.group if role is Role.POINTWISE else max(1, waiting) * self.row
+                pixels = [min(px, layer.ofm.width - px * i) for i in range(columns)]
+                words = 0
+                vectors = [n * folds if first else 0 for n in pixels]
+                sweep = sum(max(work, vector) for vector in vectors)
+                self.group = work
+                few = replace(layer.ifm, height=1, width=pixels[0])
+                beats = _map_bytes(few) // BEAT
+                self.lead_in = max(vectors[0], beats) if first else 0
+        self.row = max(sweep, max(coming) * words)
+        self.cycles = sum(max(sweep, rows * words) for rows in coming)
+        self.tail = need.count(need[-1]) * self.row
+        if role is Role.POINTWISE:
+            # The very first vector is the lead-in; beside the last group none comes.
+            self.cycles += work - max(work, vectors[0])
+            self.tail = self.group
+        out = ceil((channels if role is not Role.DEPTHWISE else layer.ofm.channels) / 8)
+        self.pack = layer.ofm.height * columns * px * max(self.groups, out)
 
 
 def _run_cycles(run: Invocation, engine: Engine, channels: int) -> tuple[int, int]:
@@ -127,9 +175,9 @@ def _run_cycles(run: Invocation, engine: Engine, channels: int) -> tuple[int, in
         )
         for i, (role, layer) in enumerate(used)
     ]
-    ifm = _map_bytes(run.ifm.channels, run.ifm, 8)
-    ofm = _map_bytes(channels, run.ofm, 8)
-    added = _map_bytes(channels, run.stage_ofm, 8) if run.residual else 0
+    ifm = _read_bytes(run)
+    ofm = _part_bytes(channels, run.ofm)
+    added = _part_bytes(channels, run.stage_ofm) if run.residual else 0
     # When each stage has its first input, counted from the start.
     ready = [stages[0].lead_in] if stages else []
     for i, stage in enumerate(stages):
@@ -141,11 +189,12 @@ def _run_cycles(run: Invocation, engine: Engine, channels: int) -> tuple[int, in
     ends = [ifm // 8 + sum(s.tail for s in stages), added // 8]
     for i, stage in enumerate(stages):
         ends.append(ready[i] + stage.cycles + sum(s.tail for s in stages[i + 1 :]))
+    pack = ready[-1] + stages[-1].pack if stages else 0
     depth = START_CYCLES + STAGE_DEPTH_CYCLES * len(stages)
     if run.ofm != run.stage_ofm:
-        return depth + max(ends) + ofm // 8, ifm + ofm + added
+        return depth + max(*ends, pack) + ofm // 8, ifm + ofm + added
     ends.append((ready[-1] if ready else 0) + ofm // 8)
-    return depth + max(ends), ifm + ofm + added
+    return depth + max(*ends, pack), ifm + ofm + added
 
 
 def _tile_channels(run: Invocation, engine: Engine) -> list[int]:
@@ -153,31 +202,32 @@ def _tile_channels(run: Invocation, engine: Engine) -> list[int]:
     used = run.stages
     if len(used) != 1 or used[0][0] is Role.DEPTHWISE:
         return [run.ofm.channels]
-    role, layer = used[0]
+    role, layer = used[0][0], _flat(used[0][1])
     stage = engine.dense if role is Role.DENSE else engine.pointwise
     assert stage is not None
-    assert isinstance(layer, Conv | Linear)
-    channels, taps = layer.ifm.channels, 1
-    if isinstance(layer, Conv):
-        taps = layer.kernel**2
-    else:
-        channels = layer.terms
-    per_word = max(1, stage.simd // channels)
-    folds = ceil(taps / per_word) * ceil(channels / stage.simd)
+    assert isinstance(layer, Conv)
+    per_word = max(1, stage.simd // layer.ifm.channels) if layer.kernel > 1 else 1
+    folds = ceil(layer.kernel**2 / per_word) * ceil(layer.ifm.channels / stage.simd)
     words = stage.weight_words // (2 if engine.double_buffered else 1)
     groups = ceil(layer.ofm.channels / stage.pe)
-    tiles = ceil(groups / (words // folds))
-    sizes = [groups // tiles + (i < groups % tiles) for i in range(tiles)]
-    made = [size * stage.pe for size in sizes[:-1]]
+    if words // folds >= groups:
+        return [layer.ofm.channels]
+    unit = next(n for n in range(1, 9) if n * stage.pe % BEAT == 0)
+    units = ceil(groups / unit)
+    tiles = ceil(units / (words // folds // unit))
+    sizes = [units // tiles + (i < units % tiles) for i in range(tiles)]
+    made = [size * unit * stage.pe for size in sizes[:-1]]
     return [*made, layer.ofm.channels - sum(made)]
 
 
 def _weights(run: Invocation, scheme: dict[str, int]) -> int:
-    return sum(
-        _weight_bytes(layer.weights, scheme[layer.name])
-        for _, layer in run.stages
-        if not isinstance(layer, Pool)
-    )
+    total = 0
+    for _, layer in run.stages:
+        flat = _flat(layer)
+        if isinstance(flat, Conv | Depthwise):
+            bits = scheme[layer.name]
+            total += _weight_bytes(flat.ofm.channels, flat.terms, bits)
+    return total
 
 
 def _opening(run: Invocation, engine: Engine, scheme: dict[str, int]) -> int:
@@ -185,9 +235,14 @@ def _opening(run: Invocation, engine: Engine, scheme: dict[str, int]) -> int:
     first = _tile_channels(run, engine)[0]
     if first == run.ofm.channels:
         return _weights(run, scheme)
+    return _tile_weights(run, first, scheme)
+
+
+def _tile_weights(run: Invocation, channels: int, scheme: dict[str, int]) -> int:
     ((_, layer),) = run.stages
-    assert isinstance(layer, Conv | Linear)
-    return _weight_bytes(first * layer.terms, scheme[layer.name])
+    flat = _flat(layer)
+    assert isinstance(flat, Conv)
+    return _weight_bytes(channels, flat.terms, scheme[layer.name])
 
 
 def _latency(design: Design) -> int:
@@ -200,10 +255,10 @@ def _latency(design: Design) -> int:
         for channels in tiles:
             cycles, moved = _run_cycles(run, engine, channels)
             if engine.double_buffered:
-                ((_, layer),) = run.stages
-                assert isinstance(layer, Conv | Linear)
-                own = _weight_bytes(channels * layer.terms, scheme[layer.name])
+                own = _tile_weights(run, channels, scheme)
                 cycles, moved = max(cycles, own // 8), moved + own
+            else:
+                total += START_CYCLES
             total += max(cycles, moved // 8)
         cycles, moved = _run_cycles(run, engine, last)
         if engine.double_buffered:
@@ -211,7 +266,9 @@ def _latency(design: Design) -> int:
             coming = sum(_opening(run, engine, scheme) for run in behind)
             total += max(cycles, coming // 8, (moved + coming) // 8)
         else:
-            total += max(cycles, moved // 8) + _weights(run, scheme) // 8
+            total += max(cycles, moved // 8)
+            if _weights(run, scheme):
+                total += START_CYCLES + _weights(run, scheme) // 8
     return total
 
 
@@ -367,57 +424,65 @@ def _design(
 
 
 def test_a_fused_block_by_hand() -> None:
-    # Weights: 32 + 72 + 32 bytes: 4 + 9 + 4 = 17 beats, before anything runs.
-    # Dense: 8 columns x 2 folds = 16 a row. Depthwise: 8 columns x 2 groups = 16.
-    # Pointwise: 8 columns x 1 x 2 = 16; group 2. Lead-in of one row: 8 words.
-    # Depthwise starts at 8 + 2 rows x 16 = 40, pointwise 2 groups later, at 42.
-    # Its 8 rows end at 42 + 128 = 170. The dense stage ends at 8 + 128, then one row
-    # of pixels waits: 2 depthwise rows (32) and a pointwise group (2): 170. The
-    # depthwise stage ends at 40 + 128 + 2 = 170. Start 60 + 3 x 24: 302.
+    # Weights: 32 + 72 + 32 bytes: 4 + 9 + 4 = 17 beats, and 8, 8 and 4 records of 4
+    # bytes: 10 beats, before anything runs.
+    # Dense: 8 columns x 2 folds = 16 a row. Depthwise: 2 groups x (2 columns of the
+    # first window + 7) = 18. Pointwise: 8 columns x 1 x 2 = 16; group 2. Lead-in of
+    # one row: 8 words. Depthwise starts at 8 + 2 rows x 16 = 40, pointwise 2 groups x 2
+    # later, at 44. The depthwise stage ends at 40 + 8 x 18 = 184, then a pointwise
+    # group: 186. The pointwise stage by itself would end at 44 + 128 = 172. The dense
+    # stage ends at 8 + 128, then one row of pixels waits: 2 depthwise rows (36) and a
+    # pointwise group (2): 174. Start 60 + 3 x 24 = 132: 318.
     report = evaluate(_design())
-    assert report.first_load_cycles == 17
-    assert report.latency_cycles == 17 + 302
+    assert report.first_load_cycles == 27
+    assert report.latency_cycles == 27 + 318
     (cost,) = report.invocations
     assert cost.name == "expand+middle+project"
     assert cost.tiles == 1
-    assert cost.path_cycles["pointwise"] == 302
+    assert cost.path_cycles["depthwise"] == 318
+    assert cost.path_cycles["pointwise"] == 132 + 172
+    # 64 pixels of one word are packed, from the first pointwise group on.
+    assert cost.path_cycles["ofm"] == 132 + 44 + 2 + 64
     # 8 rows of 32 bytes in and out.
     assert cost.feature_bytes == 512
-    assert cost.weight_bytes == 136
+    assert cost.weight_bytes == 136 + 80
 
 
 def test_a_split_block_by_hand() -> None:
-    # Three runs. Dense 60 + 24 + lead 8 + 128 = 220. Depthwise from DDR: rows of 8
-    # pixels x 2 words = 16, as many as its passes; lead 2 rows: 32; 60 + 24 + 32 + 128
-    # = 244. The last 1x1 runs on the dense stage: 8 columns x 2 words = 16 a row; its
-    # row of 8 x 8 bytes comes in 16 words: lead 16; 60 + 24 + 16 + 128 = 228.
+    # Three runs. Dense 60 + 24 + lead 8 + 128 = 220, but 64 pixels of 2 words are
+    # packed after the first group: 84 + 8 + 2 + 128 = 222. Depthwise from DDR: rows of
+    # 18; lead 2 rows of 8 pixels x 2 words: 32; 60 + 24 + 32 + 144 = 260. The last 1x1
+    # runs on the dense stage: 8 columns x 2 words = 16 a row; its row of 8 x 8 bytes
+    # comes in 16 words: lead 16; 60 + 24 + 16 + 128 = 228.
     report = evaluate(_design(1, 2))
-    assert [cost.period_cycles for cost in report.invocations] == [220, 244, 228]
-    assert report.first_load_cycles == 4
-    assert report.latency_cycles == 4 + 220 + 244 + 228
+    assert [cost.period_cycles for cost in report.invocations] == [222, 260, 228]
+    # 32 weights and 8 records: 4 beats each.
+    assert report.first_load_cycles == 8
+    assert report.latency_cycles == 8 + 222 + 260 + 228
     # 256 -> 512, 512 -> 512, 512 -> 256 bytes.
     assert [c.feature_bytes for c in report.invocations] == [768, 1024, 768]
-    assert report.ddr_bytes == 768 + 1024 + 768 + 136
-    assert report.binding_cycles == {"dense": 448, "depthwise": 244}
-    assert report.bottleneck == "dense"
+    assert report.ddr_bytes == 768 + 1024 + 768 + 136 + 80
+    assert report.binding_cycles == {"depthwise": 260, "dense": 228, "ofm": 222}
+    assert report.bottleneck == "depthwise"
 
 
 def test_without_double_buffering_weights_load_before_each_segment() -> None:
-    # As above, with 4, 9 and 4 beats of weights in front of each run.
+    # As above, with a step in front of each run: 60 to start, 4, 9 and 4 beats of
+    # weights and 4, 4 and 2 of records.
     report = evaluate(_design(1, 2, double_buffered=False))
     assert report.first_load_cycles == 0
-    assert [cost.period_cycles for cost in report.invocations] == [224, 253, 232]
-    assert report.latency_cycles == 709
+    assert [cost.period_cycles for cost in report.invocations] == [290, 333, 294]
+    assert report.latency_cycles == 917
 
 
 def test_a_serial_load_takes_the_slower_of_port_and_ddr() -> None:
-    # DDR of a quarter: 2 bytes a cycle; the port's beats are 4, the DDR's cycles 16.
-    # Its 768 bytes of maps take 384 cycles, more than the 220 of the stage.
+    # DDR of a quarter: 2 bytes a cycle; the port's beats are 8, the DDR's cycles 32,
+    # after 60 to start. Its 768 bytes of maps take 384 cycles, more than the stage.
     slow = replace(BOARD, ddr_peak_kbytes_per_s=400_000)
     report = evaluate(replace(_design(1, 2, double_buffered=False), board=slow))
     first = report.invocations[0]
-    assert first.load_cycles == 4
-    assert first.period_cycles == 384 + 16
+    assert first.load_cycles == 60 + 8
+    assert first.period_cycles == 384 + 60 + 32
     assert first.binding == "ddr"
 
 
@@ -438,7 +503,8 @@ def _two_linears(channels: int) -> Network:
 
 def test_weights_of_the_next_segment_bind_where_they_load_longer() -> None:
     # 64 -> 200 at simd 4, pe 4 in one pixel: 16 x 50 = 800 passes. Its weights,
-    # 12,800 bytes, take 1600 beats. On 20 x 20 lanes: 4 x 10 = 40 passes.
+    # 12,800 bytes, take 1600 beats, its records 100. On 20 x 20 lanes: 4 x 10 = 40
+    # passes.
     network = _two_linears(200)
     segments = segment_path(partition(network), [0])
     lanes = {Role.DENSE: (20, 20), Role.POINTWISE: (20, 20)}
@@ -450,11 +516,12 @@ def test_weights_of_the_next_segment_bind_where_they_load_longer() -> None:
         network=network, scheme=scheme, engine=engine, segments=segments, board=BOARD
     )
     report = evaluate(design)
-    assert report.first_load_cycles == 1600
-    # 8 x 200 bytes: 200 beats, and the DDR moves the 64 + 200 bytes of the maps too.
+    assert report.first_load_cycles == 1700
+    # 8 x 200 bytes and 8 records: 204 beats, and the DDR moves the 64 + 200
+    # bytes of the maps too.
     first, second = report.invocations
     assert first.binding == "ddr"
-    assert first.period_cycles == 200 + 8 + 25
+    assert first.period_cycles == 204 + 8 + 25
     # Nothing follows the second: 84 to start, 25 beats in, 10 passes, 1 beat out.
     assert second.binding == "ofm"
     assert second.period_cycles == 84 + 25 + 10 + 1
@@ -462,7 +529,7 @@ def test_weights_of_the_next_segment_bind_where_they_load_longer() -> None:
     fast = replace(BOARD, ddr_peak_kbytes_per_s=16_000_000)
     first = evaluate(replace(design, board=fast)).invocations[0]
     assert first.binding == "weights"
-    assert first.period_cycles == 200
+    assert first.period_cycles == 204
 
 
 def test_serial_weights_bind_where_they_take_longer_than_the_run() -> None:
@@ -479,10 +546,10 @@ def test_serial_weights_bind_where_they_take_longer_than_the_run() -> None:
         segments=segments,
         board=BOARD,
     )
-    # The first: 84 + 8 beats in + 40 passes + 25 beats out = 157, after 1600 beats of
-    # weights. The second: 120 after 200.
+    # The first: 84 + 8 beats in + 40 passes + 25 beats out = 157, after a step of 60
+    # and 1700 beats of weights and records. The second: 120 after 60 + 204.
     report = evaluate(design)
-    assert [c.period_cycles for c in report.invocations] == [1757, 320]
+    assert [c.period_cycles for c in report.invocations] == [1917, 384]
     assert report.bottleneck == "weights"
 
 
@@ -505,13 +572,14 @@ def test_a_tiled_layer_reads_its_map_once_a_tile() -> None:
     )
     report = evaluate(design)
     first, second = report.invocations
-    # 10 folds, two a tile: 5 tiles of 64 bytes in, 40 out. The second: 2 folds, 1 tile.
-    # Before it starts, 8 x 64 bytes of weights load; all in all 40 x 64.
-    assert report.first_load_cycles == 64
-    assert first.load_cycles == 320
+    # 10 folds, two (a beat of 8 channels) a tile: 5 tiles of 64 bytes in, 40 out. The
+    # second: 2 folds, 1 tile. Before it starts, 8 x 64 bytes of weights load and 8
+    # records; all in all 40 x 64 and 40.
+    assert report.first_load_cycles == 64 + 4
+    assert first.load_cycles == 320 + 20
     assert (first.tiles, second.tiles) == (5, 1)
     assert first.feature_bytes == 5 * 64 + 40
-    assert first.weight_bytes == 64 * 40
+    assert first.weight_bytes == 64 * 40 + 160
 
 
 def test_a_design_without_multipliers_has_no_efficiency_to_speak_of() -> None:
@@ -605,6 +673,9 @@ def test_a_weight_buffer_too_small_for_a_fused_segment_is_refused() -> None:
         ({"weight_words": 3}, "needs 4 weight words; the depthwise stage has 3"),
         ({"rows": 3}, "needs 4 rows; the depthwise stage has 3"),
         ({"kernel": 2}, "needs 3 kernel; the depthwise stage has 2"),
+        # A record and a word on the way out a group, of each there are two.
+        ({"channel_words": 3}, "needs 4 channel words; the depthwise stage has 3"),
+        ({"pack_words": 3}, "needs 4 pack words; the depthwise stage has 3"),
         ({"groups": 1}, "needs 2 channel groups; the depthwise stage has 1"),
         ({"convolves": False}, "needs 1 convolution; the depthwise stage has 0"),
     ],
@@ -653,6 +724,40 @@ def test_a_pixel_vector_too_small_is_refused() -> None:
         InputError, match=r"layer 'project' needs 4 feature words; the pointwise stag"
     ):
         evaluate(_with(design, replace(design.engine, pointwise=small)))
+
+
+@pytest.mark.parametrize("name", ["channel", "pack"])
+def test_a_memory_of_output_groups_too_small_is_refused(name: str) -> None:
+    # 4 outputs on 4 lanes are one group, held twice.
+    design = _design()
+    changed = {f"{name}_words": 1}
+    small = DenseStage(**(asdict(_parts(design)[2]) | changed))
+    with pytest.raises(
+        InputError, match=rf"'project' needs 2 {name} words; the pointwise stage has 1"
+    ):
+        evaluate(_with(design, replace(design.engine, pointwise=small)))
+
+
+def test_a_global_pool_without_room_for_its_sums_is_refused() -> None:
+    network = _averaged()
+    segments = segment_path(partition(network), [0])
+    engine = build_engine(
+        segments, lanes=LANES, double_buffered=True, spare_folds=9, px=1
+    )
+    # 8 channels are a beat.
+    assert engine.pool_words == 1
+    design = Design(
+        network=network,
+        scheme={"first": 8},
+        engine=engine,
+        segments=segments,
+        board=BOARD,
+    )
+    evaluate(design)
+    with pytest.raises(
+        InputError, match=r"invocation 'mean' needs 1 pool words; the engine has 0"
+    ):
+        evaluate(_with(design, replace(engine, pool_words=0)))
 
 
 def test_more_terms_than_the_accumulator_is_built_for_are_refused() -> None:
@@ -704,7 +809,7 @@ def test_segments_end_before_what_the_last_stage_takes_in() -> None:
     )
     network = replace(tiny, layers=(*tiny.layers, relu))
     report: CostReport = evaluate(_design(network=network))
-    assert report.latency_cycles == 17 + 302
+    assert report.latency_cycles == 27 + 318
 
 
 def test_a_segment_of_another_network_is_refused() -> None:

@@ -16,6 +16,7 @@ from hao.cost.latency import (
     dense_folds,
     dense_times,
     depthwise_times,
+    pack_cycles,
     paths,
     pointwise_times,
     rows_needed,
@@ -36,94 +37,38 @@ from tests.cost.samples import (
     max_pool,
     shape,
 )
+from tests.cost.walks import (
+    Walk,
+    input_rows,
+    passes,
+    row_words,
+    walk_dense,
+    walk_depthwise,
+    walk_pack,
+    walk_pointwise,
+)
 
 
-def _passes(layer: DenseLayer, simd: int) -> list[list[tuple[int, int]]]:
-    """Return the (tap, channel) products of every pass that sums one output value."""
-    if isinstance(layer, Linear):
-        taps, channels = 1, layer.terms
-    else:
-        taps, channels = layer.kernel**2, layer.ifm.channels
-    together = max(1, simd // channels)
-    return [
-        [
-            (tap, channel)
-            for tap in range(tap0, min(tap0 + together, taps))
-            for channel in range(channel0, min(channel0 + simd, channels))
-        ]
-        for tap0 in range(0, taps, together)
-        for channel0 in range(0, channels, simd)
-    ]
+def _flat(layer: DenseLayer) -> int:
+    """Return the channels of a pixel as stored: a linear layer takes whole maps."""
+    ifm = layer.ifm
+    if isinstance(layer, Conv) or ifm.height * ifm.width == 1:
+        return ifm.channels
+    size = 4
+    while size < ifm.channels and size < 8:
+        size *= 2
+    pixel = size if ifm.channels <= 8 else ceil(ifm.channels / 8) * 8
+    return ifm.height * ceil(ifm.width * pixel / 8) * 8
 
 
-def _row_words(layer: Conv, simd: int) -> int:
-    """Count the words of an input row, several columns to a word where they fit."""
-    step = max(1, simd // layer.ifm.channels) if layer.kernel > 1 else 1
-    words = 0
-    for _column in range(0, layer.ifm.width, step):
-        for _channel in range(0, layer.ifm.channels, simd):
-            words += 1
-    return words
-
-
-def _gather_words(layer: Conv, simd: int, px: int) -> int:
-    """Count the words read for the new columns of px windows, if taps are packed."""
-    step = simd // layer.ifm.channels if layer.kernel > 1 else 1
-    if step < 2:
-        return 0
-    return sum(
-        1 for _row in range(layer.kernel) for _word in range(0, px * layer.stride, step)
+def _walk(layer: DenseLayer, *, simd: int, pe: int, px: int) -> Walk:
+    return walk_dense(
+        layer,
+        simd=simd,
+        groups=ceil(layer.ofm.channels / pe),
+        px=px,
+        channels=_flat(layer),
     )
-
-
-def _walk_dense(layer: Conv, *, simd: int, pe: int, px: int) -> int:
-    cycles = 0
-    for _row in range(layer.ofm.height):
-        compute = 0
-        for _column in range(0, layer.ofm.width, px):
-            group = 0
-            for _channel in range(0, layer.ofm.channels, pe):
-                for _ in _passes(layer, simd):
-                    group += 1
-            compute += max(group, _gather_words(layer, simd, px))
-        intake = sum(_row_words(layer, simd) for _ in range(layer.stride))
-        cycles += max(compute, intake)
-    return cycles
-
-
-def _walk_depthwise(
-    layer: DepthwiseLayer, *, pe: int, taps: int, px: int, first: bool
-) -> int:
-    cycles = 0
-    for _row in range(layer.ofm.height):
-        compute = 0
-        for _column in range(0, layer.ofm.width, px):
-            for _channel in range(0, layer.ofm.channels, pe):
-                folds = sum(1 for _ in range(0, layer.kernel**2, taps))
-                compute += max(folds, layer.stride)
-        intake = 0
-        for _input_row in range(layer.stride):
-            for _column in range(0, layer.ifm.width, 1 if first else px):
-                for _channel in range(0, layer.ifm.channels, pe):
-                    intake += 1
-        cycles += max(compute, intake)
-    return cycles
-
-
-def _walk_pointwise(
-    layer: DenseLayer, *, simd: int, pe: int, px: int, first: bool
-) -> int:
-    cycles = 0
-    for _row in range(layer.ofm.height):
-        for _column in range(0, layer.ofm.width, px):
-            compute = 0
-            for _channel in range(0, layer.ofm.channels, pe):
-                compute += len(_passes(layer, simd))
-            intake = 0
-            for _pixel in range(min(px, layer.ofm.width)):
-                intake += len(_passes(layer, simd)) if first else 0
-            cycles += max(compute, intake)
-    return cycles
 
 
 def _dense(layer: DenseLayer, *, simd: int, pe: int, px: int) -> StageTimes:
@@ -169,11 +114,11 @@ PIXELS = st.integers(1, 8)
 def test_dense_folds_hold_every_product_once_within_simd(
     layer: Conv, simd: int
 ) -> None:
-    passes = _passes(layer, simd)
-    assert max(map(len, passes)) <= simd
-    products = [product for one in passes for product in one]
+    found = passes(layer, simd, layer.ifm.channels)
+    assert max(map(len, found)) <= simd
+    products = [product for one in found for product in one]
     assert len(products) == len(set(products)) == layer.terms
-    assert dense_folds(layer, simd) == len(passes)
+    assert dense_folds(layer, simd, act_bits=8, board=BOARD) == len(found)
 
 
 @given(convs(), LANES, LANES, PIXELS)
@@ -182,7 +127,7 @@ def test_dense_cycles_equal_a_counted_loop_nest(
     layer: Conv, simd: int, pe: int, px: int
 ) -> None:
     times = _dense(layer, simd=simd, pe=pe, px=px)
-    assert times.cycles == _walk_dense(layer, simd=simd, pe=pe, px=px)
+    assert times.cycles == _walk(layer, simd=simd, pe=pe, px=px).rows
 
 
 @given(convs(most_channels=4), st.integers(8, 40), LANES, PIXELS)
@@ -191,7 +136,7 @@ def test_dense_cycles_equal_a_counted_loop_nest_with_packed_taps(
     layer: Conv, simd: int, pe: int, px: int
 ) -> None:
     times = _dense(layer, simd=simd, pe=pe, px=px)
-    assert times.cycles == _walk_dense(layer, simd=simd, pe=pe, px=px)
+    assert times.cycles == _walk(layer, simd=simd, pe=pe, px=px).rows
 
 
 @given(depthwises(), LANES, st.integers(1, 49), PIXELS, st.booleans())
@@ -200,8 +145,8 @@ def test_depthwise_cycles_equal_a_counted_loop_nest(
     layer: Depthwise, pe: int, taps: int, px: int, first: bool
 ) -> None:
     times = _depthwise(layer, pe=pe, taps=taps, px=px, first=first)
-    counted = _walk_depthwise(layer, pe=pe, taps=taps, px=px, first=first)
-    assert times.cycles == counted
+    counted = walk_depthwise(layer, pe=pe, taps=taps, px=px, first=first)
+    assert times.cycles == counted.together
 
 
 @given(st.integers(2, 3), LANES, st.integers(1, 9), PIXELS, st.booleans())
@@ -211,8 +156,8 @@ def test_pool_cycles_equal_a_counted_loop_nest(
 ) -> None:
     layer = max_pool(shape(11, 9, 13), kernel)
     times = _depthwise(layer, pe=pe, taps=taps, px=px, first=first)
-    counted = _walk_depthwise(layer, pe=pe, taps=taps, px=px, first=first)
-    assert times.cycles == counted
+    counted = walk_depthwise(layer, pe=pe, taps=taps, px=px, first=first)
+    assert times.cycles == counted.together
 
 
 @given(convs(kernels=(1,)), LANES, LANES, PIXELS, st.booleans())
@@ -221,8 +166,15 @@ def test_pointwise_cycles_equal_a_counted_loop_nest(
     layer: Conv, simd: int, pe: int, px: int, first: bool
 ) -> None:
     times = _pointwise(layer, simd=simd, pe=pe, px=px, first=first)
-    counted = _walk_pointwise(layer, simd=simd, pe=pe, px=px, first=first)
-    assert times.cycles == counted
+    counted = walk_pointwise(
+        layer,
+        simd=simd,
+        groups=ceil(layer.ofm.channels / pe),
+        px=px,
+        first=first,
+        channels=layer.ifm.channels,
+    )
+    assert times.cycles == counted.rows
 
 
 @given(linears(), LANES, LANES, PIXELS)
@@ -231,7 +183,8 @@ def test_linear_cycles_are_the_folds_on_either_stage(
     layer: Linear, simd: int, pe: int, px: int
 ) -> None:
     # One pixel, so px lanes do not help: every pass of every channel fold.
-    folds = sum(len(_passes(layer, simd)) for _ in range(0, layer.ofm.channels, pe))
+    channels = _flat(layer)
+    folds = len(passes(layer, simd, channels)) * ceil(layer.ofm.channels / pe)
     assert _dense(layer, simd=simd, pe=pe, px=px).cycles == folds
     counted = _pointwise(layer, simd=simd, pe=pe, px=px, first=True)
     assert counted.cycles == folds
@@ -239,12 +192,12 @@ def test_linear_cycles_are_the_folds_on_either_stage(
 
 @given(convs(), LANES, LANES, PIXELS)
 @QUICK
-def test_row_and_group_add_up_to_the_cycles(
+def test_the_longest_row_bounds_the_cycles(
     layer: Conv, simd: int, pe: int, px: int
 ) -> None:
     times = _dense(layer, simd=simd, pe=pe, px=px)
-    assert times.cycles == layer.ofm.height * times.row
-    assert times.row >= ceil(layer.ofm.width / px) * times.group
+    assert times.row <= times.cycles <= layer.ofm.height * times.row
+    assert times.row >= times.group
 
 
 @given(depthwises(), LANES, st.integers(1, 49), PIXELS)
@@ -252,10 +205,13 @@ def test_row_and_group_add_up_to_the_cycles(
 def test_a_depthwise_group_is_all_channels_of_its_pixels(
     layer: Depthwise, pe: int, taps: int, px: int
 ) -> None:
-    # A pass per fold, and per new column of the window, of every channel group.
+    # A pass per fold, and per px columns of the first window, of every channel group.
+    wide = range(-layer.padding.left, (px - 1) * layer.stride + layer.kernel)
+    wide = wide[: (px - 1) * layer.stride + layer.kernel]
+    columns = max(1, sum(0 <= column < layer.ifm.width for column in wide))
     group = 0
     for _channel in range(0, layer.ofm.channels, pe):
-        group += max(len(range(0, layer.kernel**2, taps)), layer.stride)
+        group += max(len(range(0, layer.kernel**2, taps)), ceil(columns / px))
     assert _depthwise(layer, pe=pe, taps=taps, px=px, first=True).group == group
 
 
@@ -275,10 +231,13 @@ def test_lead_in_takes_the_rows_of_the_first_window(
 ) -> None:
     rows = max(_windows(layer)[0], default=0) + 1
     assert rows_needed(layer) == rows
-    # 8-bit channels, padded to a unit of 4, in beats of 8 bytes.
-    row_beats = ceil(ceil(layer.ifm.channels / 4) * 4 * layer.ifm.width / 8)
+    # 8-bit channels, 4 or a multiple of 8 a pixel, in beats of 8 bytes.
+    channels = layer.ifm.channels
+    pixel = 4 if channels <= 4 else ceil(channels / 8) * 8
+    row_beats = ceil(pixel * layer.ifm.width / 8)
     times = _dense(layer, simd=simd, pe=pe, px=px)
-    assert times.lead_in == rows * max(_row_words(layer, simd), row_beats)
+    words = row_words(layer, simd, channels)
+    assert times.lead_in == rows * max(words, row_beats)
 
 
 @given(convs(), LANES, LANES, PIXELS)
@@ -286,15 +245,10 @@ def test_lead_in_takes_the_rows_of_the_first_window(
 def test_tail_makes_the_output_rows_that_wait_for_the_last_input_row(
     layer: Conv, simd: int, pe: int, px: int
 ) -> None:
-    last = layer.ifm.height - 1
-    # A row that lies in the padding below the map waits for the last input row too.
-    waiting = sum(
-        1
-        for row in range(layer.ofm.height)
-        if row * layer.stride - layer.padding.top + layer.kernel > last
-    )
+    # Rows of which no later one meets a new input row: what lies below is not read.
+    *_, last = (i for i, rows in enumerate(input_rows(layer)) if len(rows))
     times = _dense(layer, simd=simd, pe=pe, px=px)
-    assert times.tail == max(1, waiting) * times.row
+    assert times.tail == (layer.ofm.height - last) * times.row
 
 
 def test_dense_cycles_by_hand() -> None:
@@ -307,18 +261,22 @@ def test_dense_cycles_by_hand() -> None:
 
 def test_dense_cycles_by_hand_where_taps_are_packed() -> None:
     # RGB on simd 12: 4 taps a pass, so 9 taps in 3 passes. 16 outputs on 16 lanes.
-    # Stride 2: 7 x 7 from 14 x 14. A group of 4 pixels: 3 passes, but 3 kernel rows x
-    # ceil(8 new columns / 4 a word) = 6 words to gather. Row: 2 groups x 6 = 12; two
-    # input rows of ceil(14 / 4) = 4 words are less. 7 rows: 84.
+    # Stride 2: 7 x 7 from 14 x 14. Windows of 4 pixels span 9 columns, 3 words of 4:
+    # read 4 a cycle, 3 kernel rows take 3 cycles. Row: 3 + max(3, 3) + 3 = 9; two
+    # input rows of ceil(14 / 4) = 4 words are less. 7 rows: 63.
     layer = conv(shape(3, 14, 14), 16, stride=2)
-    assert _dense(layer, simd=12, pe=16, px=4).cycles == 84
+    assert _dense(layer, simd=12, pe=16, px=4).cycles == 63
+    # One pixel: 3 columns may lie in 2 words: 3 kernel rows x 2 = 6 cycles, more than
+    # 3 passes. Row: 6 + 6 x 6 + 3 = 45.
+    assert _dense(layer, simd=12, pe=16, px=1).cycles == 7 * 45
 
 
 def test_dense_cycles_by_hand_where_taking_in_rows_binds() -> None:
     # 1x1, stride 2, 8 channels on simd 8, all 4 outputs at once: a row of 5 pixels
-    # takes 5 passes, but two input rows of 9 words come in: 18. 5 rows: 90.
+    # takes 5 passes, but two input rows of 9 words come in: 18. 4 rows of them; during
+    # the last nothing comes: 4 x 18 + 5.
     layer = conv(shape(8, 9, 9), 4, 1, stride=2, padding=Padding())
-    assert _dense(layer, simd=8, pe=4, px=1).cycles == 90
+    assert _dense(layer, simd=8, pe=4, px=1).cycles == 77
 
 
 def test_depthwise_cycles_by_hand() -> None:
@@ -329,21 +287,22 @@ def test_depthwise_cycles_by_hand() -> None:
 
 
 def test_depthwise_cycles_by_hand_at_stride_two() -> None:
-    # All 9 taps at once, but 2 new columns to read: 2 cycles a group. 4 columns on
-    # px 4: 1; 2 channel groups. Row: 4; two rows of 8 pixels from DDR, 2 words each:
-    # 32. 4 rows: 128. Behind another stage 4 pixels come at once: 8, so 32.
+    # All 9 taps at once, but 8 columns of the only window to read, 4 a cycle: 2 cycles
+    # a group; 2 channel groups. Row: 4; two rows of 8 pixels from DDR, 2 words each:
+    # 32, but for the last row. 3 x 32 + 4. Behind another stage 4 pixels come at once:
+    # 8, so 3 x 8 + 4.
     layer = depthwise(shape(16, 8, 8), 3, stride=2)
-    assert _depthwise(layer, pe=8, taps=9, px=4, first=True).cycles == 128
-    assert _depthwise(layer, pe=8, taps=9, px=4, first=False).cycles == 32
+    assert _depthwise(layer, pe=8, taps=9, px=4, first=True).cycles == 100
+    assert _depthwise(layer, pe=8, taps=9, px=4, first=False).cycles == 28
 
 
 def test_pointwise_cycles_by_hand() -> None:
     # 24 channels on simd 10: 3 words; 20 outputs on 8 lanes: 3 folds; 9 passes. 7
-    # columns on px 4: 2 groups. 3 rows x 2 x 9 = 54; from DDR 4 pixels x 3 words = 12
-    # come in a group: 3 x 2 x 12 = 72.
+    # columns on px 4: 2 groups. 3 rows x 2 x 9 = 54. From DDR groups of 4 and 3 pixels
+    # x 3 words come: 12 and 9. Beside the first group come 9, then 12, 9, 12, 9, none.
     layer = conv(shape(24, 3, 7), 20, 1)
     assert _pointwise(layer, simd=10, pe=8, px=4, first=False).cycles == 54
-    assert _pointwise(layer, simd=10, pe=8, px=4, first=True).cycles == 72
+    assert _pointwise(layer, simd=10, pe=8, px=4, first=True).cycles == 60
 
 
 @given(convs(), LANES, LANES, LANES, PIXELS)
@@ -399,7 +358,7 @@ def _times(row: int, group: int, cycles: int, lead_in: int, tail: int) -> StageT
 
 
 def _path_cycles(
-    kernel: int, *, residual: bool = False, pooled: bool = False
+    kernel: int, *, residual: bool = False, pooled: bool = False, pack: int = 0
 ) -> dict[str, int]:
     """Return the paths of a three-stage block with made-up times, less the depth."""
     block = shape(8, 6, 6)
@@ -415,7 +374,7 @@ def _path_cycles(
         Role.DEPTHWISE: _times(100, 30, 600, 999, 200),
         Role.POINTWISE: _times(1000, 400, 6000, 888, 400),
     }
-    found = paths(run, times, Transfers(ifm=50, ofm=40, residual=30))
+    found = paths(run, times, Transfers(ifm=50, ofm=40, residual=30, pack=pack))
     depth = START_CYCLES + 3 * STAGE_DEPTH_CYCLES
     return {
         path.label: path.constant - depth + sum(map(int, path.terms.values()))
@@ -446,16 +405,41 @@ def test_a_residual_is_a_path_of_its_own() -> None:
 
 def test_a_global_pool_writes_after_every_path() -> None:
     plain, pooled = _path_cycles(3, residual=True), _path_cycles(3, pooled=True)
-    assert "ofm" not in pooled
+    # What is packed into beats is summed, and written at the end.
+    assert pooled.pop("ofm") == plain.pop("ofm")
     assert pooled == {
         label: plain[label] + 40 for label in ("ifm", "dense", "depthwise", "pointwise")
     }
 
 
+def test_the_way_out_takes_the_slower_of_packing_and_writing() -> None:
+    assert _path_cycles(3, pack=39)["ofm"] == _path_cycles(3)["ofm"]
+    assert _path_cycles(3, pack=45)["ofm"] == _path_cycles(3)["ofm"] + 5
+    # A pool packs all pixels, then writes its sums.
+    assert _path_cycles(3, pooled=True, pack=45)["ofm"] == 57 + 400 + 45 + 40
+
+
+@given(st.one_of(convs(), depthwises()), LANES, PIXELS, st.sampled_from((8, 16)))
+@QUICK
+def test_pack_cycles_equal_a_counted_loop_nest(
+    layer: DenseLayer | DepthwiseLayer, pe: int, px: int, beat: int
+) -> None:
+    channels = layer.ofm.channels
+    found = pack_cycles(
+        layer,
+        groups=np.asarray(ceil(channels / pe)),
+        channels=channels,
+        px=px,
+        beat=beat,
+    )
+    counted = walk_pack(layer, pe=pe, channels=channels, px=px, beat=beat)
+    assert found == counted
+
+
 def test_paths_without_a_stage_are_the_transfers() -> None:
     whole = shape(8, 6, 6)
     run = replace(invocation(dense=conv(whole, 8, 1)), dense=None, ofm=shape(8, 1, 1))
-    (path,) = paths(run, {}, Transfers(ifm=50, ofm=40, residual=0))
+    (path,) = paths(run, {}, Transfers(ifm=50, ofm=40, residual=0, pack=0))
     assert (path.label, path.constant, path.terms) == ("ifm", START_CYCLES + 90, {})
 
 
@@ -465,7 +449,9 @@ def test_transfers_per_configuration_join_the_stage() -> None:
     moved = np.array([100, 200])
     found = {
         path.label: path.constant + path.terms[Role.DENSE]
-        for path in paths(run, times, Transfers(ifm=50, ofm=moved, residual=moved))
+        for path in paths(
+            run, times, Transfers(ifm=50, ofm=moved, residual=moved, pack=0)
+        )
     }
     depth = START_CYCLES + STAGE_DEPTH_CYCLES
     # The writer starts after the dense stage's input (7) and first group (5).
@@ -483,9 +469,12 @@ def test_only_a_stage_that_reads_ddr_waits_for_the_port(first: bool) -> None:
 
 
 def test_a_linear_layer_is_one_pixel_of_all_its_terms() -> None:
-    # 5 x 2 x 2 = 20 terms on simd 8: 3 passes; 6 outputs on 4 lanes: 2 folds.
-    layer = linear(shape(5, 2, 2), 6)
+    # 20 terms on simd 8: 3 passes; 6 outputs on 4 lanes: 2 folds.
+    layer = linear(shape(20, 1, 1), 6)
     assert _dense(layer, simd=8, pe=4, px=3).cycles == 6
+    # 5 channels are stored as 8: 2 x 2 pixels are 32 terms, 4 passes.
+    layer = linear(shape(5, 2, 2), 6)
+    assert _dense(layer, simd=8, pe=4, px=3).cycles == 8
 
 
 def test_pools_count_as_depthwise_stages_in_paths() -> None:
@@ -495,6 +484,9 @@ def test_pools_count_as_depthwise_stages_in_paths() -> None:
         Role.DENSE: _times(10, 5, 60, 7, 20),
         Role.DEPTHWISE: _times(100, 30, 300, 999, 100),
     }
-    found = {p.label: p for p in paths(run, times, Transfers(ifm=1, ofm=1, residual=0))}
+    found = {
+        p.label: p
+        for p in paths(run, times, Transfers(ifm=1, ofm=1, residual=0, pack=0))
+    }
     # A 2x2 window needs 2 rows of the dense stage.
     assert found["depthwise"].terms[Role.DENSE] == 7 + 2 * 10

@@ -5,20 +5,27 @@ from math import ceil
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from hao.cost.latency import dense_folds
-from hao.cost.memory import ddr_cycles, feature_bytes, port_cycles, weight_bytes
+from hao.cost.latency import START_CYCLES, dense_folds
+from hao.cost.memory import (
+    ddr_cycles,
+    feature_bytes,
+    layer_bytes,
+    port_cycles,
+    weight_bytes,
+)
 from hao.cost.prices import (
     Columns,
     SegmentPrice,
     Setting,
-    layer_bytes,
     load_cycles,
     load_ddr_cycles,
     price_segment,
+    tile_groups,
 )
+from hao.errors import InputError
 from hao.ir.layer import Conv, Linear
 from hao.ir.partition import Invocation, Role
 from tests.cost.samples import (
@@ -117,15 +124,20 @@ def _narrowed(run: Invocation, role: Role, channels: int) -> Invocation:
     )
 
 
-def _tile_sizes(folds_out: int, room: int) -> list[int]:
+def _tile_sizes(folds_out: int, room: int, pe: int) -> list[int]:
     """Return the output folds of each tile: the fewest tiles, as even as can be.
 
-    Larger ones come first.
+    They are dealt in units of whole beats of 8 channels; larger ones come first.
     """
-    tiles = ceil(folds_out / room)
+    if room >= folds_out:
+        return [folds_out]
+    unit = next(n for n in range(1, 9) if n * pe % 8 == 0)
+    units = ceil(folds_out / unit)
+    tiles = ceil(units / (room // unit))
     sizes = [0] * tiles
-    for fold in range(folds_out):
-        sizes[fold % tiles] += 1
+    for number in range(units):
+        sizes[number % tiles] += unit
+    sizes[-1] -= unit * units - folds_out
     return sizes
 
 
@@ -151,9 +163,11 @@ def test_a_tiled_price_is_the_sum_of_layers_as_small_as_its_tiles(
     double, residual, pooled = flags
     if layer.kernel > 1 or layer.stride > 1:
         role = Role.DENSE
+    layer = replace(layer, ofm=replace(layer.ofm, channels=4 * layer.ofm.channels))
     shared = setting(px=px, double_buffered=double)
-    folds = int(dense_folds(layer, simd))
-    words = (folds + spare) * (2 if double else 1)
+    folds = int(dense_folds(layer, simd, act_bits=8, board=BOARD))
+    held = folds * min(8, ceil(layer.ofm.channels / pe)) + spare
+    words = held * (2 if double else 1)
     run = invocation(
         dense=layer if role is Role.DENSE else None,
         pointwise=layer if role is Role.POINTWISE else None,
@@ -163,7 +177,12 @@ def test_a_tiled_price_is_the_sum_of_layers_as_small_as_its_tiles(
     column: dict[Role, Columns] = {role: dense_columns([simd], [pe], [words])}
     price = price_segment(run, column, BITS, shared)
 
-    sizes = _tile_sizes(ceil(layer.ofm.channels / pe), (folds + spare) // folds)
+    sizes = _tile_sizes(ceil(layer.ofm.channels / pe), held // folds, pe)
+    cut = tile_groups(layer, simd=simd, pe=pe, weight_words=words, setting=shared)
+    assert cut == tuple(sizes)
+    # Alone, a layer of up to 4 channels would pack pixels that a tile does not.
+    rest = layer.ofm.channels - sum(sizes[:-1]) * pe
+    assume(rest > 4 or len(sizes) == 1)
     left, body = layer.ofm.channels, 0
     whole: dict[Role, Columns] = {role: dense_columns([simd], [pe], [DEEP])}
     for size in sizes[:-1]:
@@ -172,9 +191,12 @@ def test_a_tiled_price_is_the_sum_of_layers_as_small_as_its_tiles(
         rows = _work(price_segment(part, whole, BITS, shared), 0)
         period = max(rows.values())
         if double:
-            weights = weight_bytes(size * pe * layer.terms, BITS["conv"], BOARD)
+            weights = weight_bytes(size * pe, layer.terms, BITS["conv"], BOARD)
             ddr = rows["ddr"] + ddr_cycles(weights, BOARD)
             period = max(period, port_cycles(weights, BOARD), ddr)
+        else:
+            # The weights of the next tile load in a step of their own.
+            period += START_CYCLES
         body += period
     last = _work(price_segment(_narrowed(run, role, left), whole, BITS, shared), 0)
     assert price.tiles[role][0] == len(sizes)
@@ -183,7 +205,7 @@ def test_a_tiled_price_is_the_sum_of_layers_as_small_as_its_tiles(
     # The weights of the first tile, one of the largest, must be there before.
     opened = sum(sizes) if len(sizes) == 1 else sizes[0]
     channels = min(opened * pe, layer.ofm.channels)
-    weights = weight_bytes(channels * layer.terms, BITS["conv"], BOARD)
+    weights = weight_bytes(channels, layer.terms, BITS["conv"], BOARD)
     assert _rows(price, 0)["opening"] == port_cycles(weights, BOARD)
     assert _rows(price, 0)["opening_ddr"] == ddr_cycles(weights, BOARD)
 
@@ -193,16 +215,17 @@ def _single(channels: int = 16) -> Invocation:
 
 
 def _tiles(words: int, *, double: bool) -> int | None:
-    """Return the tiles of 8 -> 16 channels, 1x1, at simd 4 and pe 2."""
+    """Return the tiles of 8 -> 40 channels, 1x1, at simd 4 and pe 2."""
     column: dict[Role, Columns] = {Role.DENSE: dense_columns([4], [2], [words])}
     shared = setting(double_buffered=double)
-    price = price_segment(_single(), column, BITS, shared)
+    price = price_segment(_single(40), column, BITS, shared)
     return int(price.tiles[Role.DENSE][0]) if price.feasible[Role.DENSE][0] else None
 
 
-# 2 words an output fold, 8 folds: 16 words hold everything, twice that with two halves.
+# 2 words an output fold, 20 folds: 40 words hold all, twice that with two halves.
+# Four folds are a beat of 8 channels: 8 words a unit, 5 units.
 @pytest.mark.parametrize(
-    ("words", "tiles"), [(1, None), (2, 8), (3, 8), (6, 3), (8, 2), (15, 2), (16, 1)]
+    ("words", "tiles"), [(7, None), (8, 5), (15, 5), (16, 3), (24, 2), (39, 2), (40, 1)]
 )
 def test_a_buffer_and_twice_of_it_in_two_halves_hold_the_same(
     words: int, tiles: int | None
@@ -234,50 +257,60 @@ def test_a_fused_segment_needs_all_weights_at_once(
 def test_a_tiled_layer_by_hand() -> None:
     # 1x1, 8 -> 16 channels on a 6 x 6 map, simd 4, pe 2, 4 folds a half: 2 tiles of 8
     # channels. Each: 36 pixels x 4 folds x 2 words = 288 cycles; lead-in one row of
-    # 6 x 8 bytes = 6 beats, but 6 x 2 words = 12; start 60, depth 24: 384. Its 64
-    # weights of 4 bits take 4 beats, its maps 2 x 36 x 8 bytes 72 cycles of the DDR.
+    # 6 x 8 bytes = 6 beats, but 6 x 2 words = 12; start 60, depth 24: 384. Its 8
+    # records and 64 weights of 4 bits take 4 beats each, its maps 2 x 36 x 8 bytes 72
+    # cycles of the DDR.
     column: dict[Role, Columns] = {Role.DENSE: dense_columns([4], [2], [16])}
     price = price_segment(_single(), column, BITS, setting())
     assert price.tiles[Role.DENSE][0] == 2
     assert price.tiled[Role.DENSE][0] == 384
     rows = _rows(price, 0)
     assert rows["dense"] == 2 * 384
-    # Writer: 8 cycles after the lead-in of 12 (one group: 4 x 2) and 36 beats.
-    assert rows["ofm"] == 384 + 84 + 12 + 8 + 36
+    # Way out: 8 cycles after the lead-in of 12 (one group: 4 x 2), 36 pixels of 4 words
+    # are packed, more than 36 beats.
+    assert rows["ofm"] == 384 + 84 + 12 + 8 + 144
     assert rows["ddr"] == 384 + 72
 
 
 def test_weights_on_the_port_bind_a_tiled_layer() -> None:
     # 512 terms, 64 outputs, one pixel: simd 64 and pe 64 take 8 passes of 4096 bytes
     # each; one fold in all. Two folds of pe 32: 2 tiles of 512 x 32 bytes at 8 bits =
-    # 2048 beats, far more than 8 passes; the DDR adds 512 + 32 bytes of maps: 68.
+    # 2048 beats and 16 of records, far more than 8 passes; the DDR adds 512 + 32 bytes
+    # of maps: 68.
     run = invocation(pointwise=linear(shape(512, 1, 1), 64))
     column: dict[Role, Columns] = {Role.POINTWISE: dense_columns([64], [32], [16])}
     price = price_segment(run, column, BITS, setting())
-    assert price.tiled[Role.POINTWISE][0] == 2048 + 68
+    assert price.tiled[Role.POINTWISE][0] == 2048 + 16 + 68
     serial = price_segment(run, column, BITS, setting(double_buffered=False))
     assert serial.tiles[Role.POINTWISE][0] == 1
 
 
 def test_loads_are_those_of_all_stages() -> None:
     # 120 weights of 5 bits: 75 bytes, 10 beats; 180 of 8: 23; 240 of 3: 90 bytes, 12.
-    assert load_cycles(BLOCK, BITS, setting()) == 10 + 23 + 12
+    # Records of 20, 20 and 12 channels: 10, 10 and 6 beats.
+    assert load_cycles(BLOCK, BITS, setting()) == 10 + 23 + 12 + 26
     # The DDR moves as many bytes a cycle as a port: whole beats.
-    assert load_ddr_cycles(BLOCK, BITS, setting()) == 45
+    assert load_ddr_cycles(BLOCK, BITS, setting()) == 71
+    # Without double buffering they are a step of their own.
+    alone = setting(double_buffered=False)
+    assert load_cycles(BLOCK, BITS, alone) == 71 + START_CYCLES
+    assert load_ddr_cycles(BLOCK, BITS, alone) == 71 + START_CYCLES
     slow = Setting(
         board=replace(BOARD, ddr_efficiency_percent=25),
         px=1,
         act_bits=8,
         double_buffered=True,
     )
-    assert load_cycles(BLOCK, BITS, slow) == 45
-    assert load_ddr_cycles(BLOCK, BITS, slow) == 90
+    assert load_cycles(BLOCK, BITS, slow) == 71
+    assert load_ddr_cycles(BLOCK, BITS, slow) == 142
 
 
 def test_a_pool_loads_nothing() -> None:
     pool = max_pool(shape(8, 6, 6))
-    assert layer_bytes(pool, {}, BOARD) == 0
-    assert load_cycles(invocation(depthwise=pool), {}, setting()) == 0
+    assert layer_bytes(pool, 8, 8, BOARD) == 0
+    for double in (True, False):
+        shared = setting(double_buffered=double)
+        assert load_cycles(invocation(depthwise=pool), {}, shared) == 0
 
 
 def test_the_ddr_moves_both_maps_and_the_residual() -> None:
@@ -345,14 +378,48 @@ def test_more_lanes_never_slow_a_fused_segment(
 
 
 def test_tiles_are_even_by_hand() -> None:
-    # 10 folds. Room for 2: five tiles. Room for 3: four tiles, of 3, 3, 2 and 2 folds.
-    # A fold takes 64 pixels x 1 pass = 64 cycles; the IFM 8 rows x 16 = 128 beats.
+    # 10 folds of 4 channels, in units of 2. Room for 2: five tiles. Room for 4: three
+    # tiles, of 4, 4 and 2 folds. A fold takes 64 pixels x 1 pass = 64 cycles, and is a
+    # word of each pixel on the way out; the IFM 8 rows x 16 = 128 beats.
     layer = conv(shape(16, 8, 8), 40, 1)
-    column: dict[Role, Columns] = {Role.DENSE: dense_columns([16] * 2, [4] * 2, [2, 3])}
+    column: dict[Role, Columns] = {Role.DENSE: dense_columns([16] * 2, [4] * 2, [2, 4])}
     shared = setting(double_buffered=False)
     price = price_segment(invocation(dense=layer), column, BITS, shared)
-    # Of 2 folds: 84 + lead-in of 16 beats + 128 = 228. Of 3: 84 + 16 + 192 = 292; the
-    # DDR moves 1024 + 64 x 12 bytes in 224.
-    assert list(price.tiles[Role.DENSE]) == [5, 4]
-    assert _latency(price, 0) == 5 * 228
-    assert _latency(price, 1) == 2 * 292 + 2 * 228
+    # Of 2 folds: 84 + lead-in of 16 beats + 2 to the first word + 128 = 230. Of 4: 84 +
+    # 16 + 4 + 256 = 360. All but the last are followed by a load that starts in 60.
+    assert list(price.tiles[Role.DENSE]) == [5, 3]
+    assert _latency(price, 0) == 5 * 230 + 4 * 60
+    assert _latency(price, 1) == 2 * 360 + 230 + 2 * 60
+
+
+def test_tile_groups_by_hand() -> None:
+    # 50 channels on pe 3: 17 groups; 8 of them are 24 channels, 3 beats. 4 words each.
+    layer = conv(shape(16, 8, 8), 50, 1)
+
+    def cut(words: int) -> tuple[int, ...]:
+        return tile_groups(layer, simd=4, pe=3, weight_words=words, setting=setting())
+
+    assert cut(2 * 4 * 17) == (17,)
+    assert cut(2 * 4 * 16) == (16, 1)
+    assert cut(2 * 4 * 8) == (8, 8, 1)
+    with pytest.raises(
+        InputError, match=r"layer 'conv': the weight buffer holds 7 output groups; must"
+    ):
+        cut(2 * 4 * 8 - 1)
+
+
+@given(st.integers(1, 24), st.integers(1, 90), st.integers(8, 60))
+@QUICK
+def test_every_tile_begins_a_beat(pe: int, channels: int, words: int) -> None:
+    layer = conv(shape(4, 3, 3), channels, 1)
+    groups = tile_groups(
+        layer,
+        simd=4,
+        pe=pe,
+        weight_words=words,
+        setting=setting(double_buffered=False),
+    )
+    assert sum(groups) == ceil(channels / pe)
+    begins = [sum(groups[:i]) * pe for i in range(len(groups))]
+    assert all(begin % 8 == 0 for begin in begins)
+    assert max(groups) <= words

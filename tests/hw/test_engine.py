@@ -16,6 +16,8 @@ DENSE = DenseStage(
     dsp_pairs=4,
     weight_words=64,
     feature_words=32,
+    channel_words=10,
+    pack_words=10,
     terms=54,
 )
 DEPTHWISE = DepthwiseStage(
@@ -25,6 +27,8 @@ DEPTHWISE = DepthwiseStage(
     dsp_lanes=2,
     weight_words=16,
     row_words=32,
+    channel_words=10,
+    pack_words=10,
     groups=8,
     rows=5,
     kernel=3,
@@ -114,7 +118,11 @@ def test_widths_that_no_stage_is_built_for_are_refused(bits: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["simd", "pe", "weight_words", "feature_words", "terms"]
+    "name",
+    [
+        *("simd", "pe", "weight_words", "feature_words"),
+        *("channel_words", "pack_words", "terms"),
+    ],
 )
 def test_a_dense_stage_of_nothing_is_refused(name: str) -> None:
     with pytest.raises(InputError, match=r"DenseStage.*must be at least 1"):
@@ -122,7 +130,11 @@ def test_a_dense_stage_of_nothing_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["pe", "taps", "weight_words", "row_words", "groups", "rows", "kernel"]
+    "name",
+    [
+        *("pe", "taps", "weight_words", "row_words", "groups"),
+        *("channel_words", "pack_words", "rows", "kernel"),
+    ],
 )
 def test_a_depthwise_stage_of_nothing_is_refused(name: str) -> None:
     with pytest.raises(InputError, match=r"DepthwiseStage.*must be at least 1"):
@@ -140,3 +152,8 @@ def test_more_dsp_lanes_than_lanes_are_refused() -> None:
         replace(DEPTHWISE, dsp_lanes=-1)
     # An odd lane stays in LUTs.
     assert replace(DENSE, pe=9, dsp_pairs=4).pe == 9
+
+
+def test_a_pool_memory_of_less_than_nothing_is_refused() -> None:
+    with pytest.raises(InputError, match=r"pool_words = -1; must be at least 0"):
+        replace(ENGINE, pool_words=-1)

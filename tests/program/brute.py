@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from hao.cost import blocks
 from hao.cost.area import engine_resources
 from hao.cost.bram import memory_lut
-from hao.cost.catalogue import Needs, build_stages
+from hao.cost.catalogue import Needs, build_stages, pool_words
 from hao.cost.design import Design
 from hao.cost.evaluate import evaluate
+from hao.cost.memory import beat_channels, feature_bytes
 from hao.cost.prices import Columns, DenseColumns, DepthwiseColumns, Setting
 from hao.errors import InputError
 from hao.hw.board import Board
@@ -313,9 +314,10 @@ def _columns(
         # At least one fold of lanes, at most all weights, of whichever layer needs
         # most; both halves where there are two.
         halves = 2 if setting.double_buffered else 1
-        least = halves * max(_folds(layer, simd) for layer in needs.dense)
+        folds = {layer.name: _folds(layer, simd, setting) for layer in needs.dense}
+        least = halves * max(folds.values())
         useful = halves * max(
-            _folds(layer, simd) * -(-layer.ofm.channels // pe) for layer in needs.dense
+            folds[layer.name] * -(-layer.ofm.channels // pe) for layer in needs.dense
         )
         for words in sorted({min(depth, useful) for depth in space.depths}):
             if words < least:
@@ -331,10 +333,16 @@ def _columns(
             )
 
 
-def _folds(layer: object, simd: int) -> int:
+def _folds(layer: object, simd: int, setting: Setting) -> int:
     """Return the words of `simd` weights that one output channel has."""
     if isinstance(layer, Linear):
-        return -(-layer.terms // simd)
+        terms = layer.terms
+        if layer.ifm.height * layer.ifm.width > 1:
+            # The stored map, with what lies between its pixels and rows.
+            code = next(bits for bits in (2, 4, 8) if bits >= setting.act_bits)
+            stored = feature_bytes(layer.ifm, setting.act_bits, setting.board)
+            terms = 8 * stored // code
+        return -(-terms // simd)
     channels, kernel = layer.ifm.channels, layer.kernel  # type: ignore[attr-defined]
     taps = max(1, simd // channels)
     return int(-(-(kernel**2) // taps) * -(-channels // simd))
@@ -378,6 +386,7 @@ def _lutram(engine: Engine) -> int:
             total += memory_lut(width, stage.weight_words)
             feature = stage.simd * engine.act_bits
             total += engine.px * memory_lut(feature, stage.feature_words)
+            total += _output_memories(stage, engine)
     if engine.depthwise is not None:
         stage_ = engine.depthwise
         total += memory_lut(
@@ -386,6 +395,15 @@ def _lutram(engine: Engine) -> int:
         banks = stage_.rows * engine.px
         total += banks * memory_lut(stage_.pe * engine.act_bits, stage_.row_words)
         total += _column_cache(stage_, engine.act_bits)
+        total += _output_memories(stage_, engine)
+    return total
+
+
+def _output_memories(stage: DenseStage | DepthwiseStage, engine: Engine) -> int:
+    """Return the LUTs of a stage's records and of the banks of its way out."""
+    total = engine.px * memory_lut(stage.pe * engine.act_bits, stage.pack_words)
+    if isinstance(stage, DenseStage) or stage.convolves:
+        total += memory_lut(32 * stage.pe, stage.channel_words)
     return total
 
 
@@ -395,8 +413,14 @@ def _column_cache(stage: DepthwiseStage, act_bits: int) -> int:
     return int(blocks.column_cache_lut(*arrays)[0])
 
 
-def limits(board: Board, fixed: Resources) -> Ints:
-    """Return what the stages may take: (dsp, lut, ff, bram_18k, lutram)."""
+def limits(board: Board, fixed: Resources, sums: int) -> Ints:
+    """Return what the stages may take: (dsp, lut, ff, bram_18k, lutram).
+
+    Args:
+        board: Sets the limits.
+        fixed: What the engine takes without stages.
+        sums: LUTs used as memory in it.
+    """
     usable = board.usable
     return np.array(
         [
@@ -404,7 +428,7 @@ def limits(board: Board, fixed: Resources) -> Ints:
             usable.lut - fixed.lut,
             usable.ff - fixed.ff,
             usable.bram_18k - fixed.bram_18k,
-            board.lutram,
+            board.lutram - sums,
         ]
     )
 
@@ -431,6 +455,10 @@ def _engines(
     residual = any(
         segment.invocation.residual for segment in partition(problem.network).segments
     )
+    sums = max(
+        pool_words(s.invocation, act_bits=problem.act_bits, board=problem.board)
+        for s in partition(problem.network).segments
+    )
     empty = Engine(
         dense=None,
         depthwise=None,
@@ -439,9 +467,12 @@ def _engines(
         act_bits=setting.act_bits,
         double_buffered=setting.double_buffered,
         residual=residual,
+        pool_words=sums,
     )
     fixed = engine_resources(empty, problem.board)["fixed"]
-    limit = limits(problem.board, fixed)
+    # The sums of a beat's channels, 24 bits each.
+    width = 24 * beat_channels(problem.act_bits, problem.board)
+    limit = limits(problem.board, fixed, memory_lut(width, sums))
     roles = [role for role in Role if role in needs]
     columns = [
         _stages(problem, setting, needs[role], role, bits[role]) for role in roles
@@ -469,5 +500,6 @@ def _engines(
             act_bits=setting.act_bits,
             double_buffered=setting.double_buffered,
             residual=residual,
+            pool_words=sums,
         )
         yield engine, dict(zip(roles, stages, strict=True))

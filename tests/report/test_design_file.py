@@ -126,9 +126,11 @@ def test_networks_of_the_zoo_come_back(name: str, tmp_path: Path) -> None:
     engine = document["engine"]
     for stage, words in (("dense", 30_000), ("pointwise", 30_000)):
         engine[stage] |= {"weight_words": words, "feature_words": 4000, "terms": 9999}
-        engine[stage]["weight_bits"] = 8
+        engine[stage] |= {"channel_words": 9000, "pack_words": 9000, "weight_bits": 8}
     engine["depthwise"] |= {"weight_words": 9000, "row_words": 9000, "groups": 500}
     engine["depthwise"] |= {"rows": 8, "kernel": 7, "weight_bits": 8}
+    engine["depthwise"] |= {"channel_words": 9000, "pack_words": 9000}
+    engine["pool_words"] = 500
     path = tmp_path / "zoo.json"
     path.write_text(json.dumps({**json.loads(render_design(result)), "engine": engine}))
     again = load_design(path, check=False)
@@ -140,10 +142,10 @@ def test_neither_time_nor_place_is_in_the_file(tmp_path: Path) -> None:
     assert render_design(replace(RESULT, run=tmp_path / "run")) == TEXT
 
 
-def test_the_keys_of_the_schema_are_those_of_version_1() -> None:
+def test_the_keys_of_the_schema_are_those_of_version_2() -> None:
     # A change here changes the format: SCHEMA in design_schema must be raised with it.
     document = json.loads(TEXT)
-    assert document["schema"] == "hao.design/1"
+    assert document["schema"] == "hao.design/2"
     assert list(document) == [
         *("schema", "hao", "objective", "fps_asked", "image_size", "float_top1"),
         *("float_source", "accuracy", "evidence", "out_of_range", "proof", "cost"),
@@ -156,15 +158,16 @@ def test_the_keys_of_the_schema_are_those_of_version_1() -> None:
     ]
     assert list(document["engine"]) == [
         *("dense", "depthwise", "pointwise", "px", "act_bits", "double_buffered"),
-        "residual",
+        *("residual", "pool_words"),
     ]
     assert list(document["engine"]["dense"]) == [
         *("simd", "pe", "weight_bits", "dsp_pairs", "weight_words", "feature_words"),
-        "terms",
+        *("channel_words", "pack_words", "terms"),
     ]
     assert list(document["engine"]["depthwise"]) == [
         *("pe", "taps", "weight_bits", "dsp_lanes", "weight_words", "row_words"),
-        *("groups", "rows", "kernel", "pools", "convolves"),
+        *("groups", "channel_words", "pack_words", "rows", "kernel", "pools"),
+        "convolves",
     ]
     assert list(document["proof"]) == [
         *("status", "gap", "solver", "variables", "constraints", "nodes", "priced"),
@@ -188,7 +191,7 @@ def test_the_keys_of_the_schema_are_those_of_version_1() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d.update(schema="hao.design/2"), r"schema = 'hao.design/2'; this"),
+        (lambda d: d.update(schema="hao.design/1"), r"schema = 'hao.design/1'; this"),
         (lambda d: d.pop("schema"), r"schema = None; this version of hao reads"),
         (lambda d: d.pop("hao"), r"hao is missing"),
         (lambda d: d.pop("engine"), r": engine is missing"),
@@ -314,7 +317,7 @@ def test_an_edited_record_of_resources_is_refused(tmp_path: Path) -> None:
         (b"[" * 100_000, r"not valid JSON"),
         (b'{"schema": ' + b"9" * 5000 + b"}", r"not valid JSON"),
         (
-            b'{"schema": "hao.design/1", "hao": "0", "x": '
+            b'{"schema": "hao.design/2", "hao": "0", "x": '
             + b"[" * 50
             + b"]" * 50
             + b"}",
