@@ -1,0 +1,365 @@
+"""An integer network as a QONNX file that computes the same outputs.
+
+Weights and biases are float tensors with a Quant node of their own; every feature map
+passes a Quant node with a power-of-two scale. QONNX has no rounding of halves up for
+negative values, so half a step is added first and the Quant node rounds down: the same
+function. Global averages of a power of two of pixels are ONNX averages; others are
+depthwise convolutions whose every weight is the hardware's multiplier.
+
+An executor in single precision computes exactly what the integer network does as long
+as sums stay below 2^24 units; `export_qonnx` names the layers where they might not.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import assert_never
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from hao.errors import InputError, UnsupportedError
+from hao.ir.integer import (
+    BIAS_BITS,
+    IntegerNetwork,
+    MapType,
+    Requantization,
+    accumulator_range,
+)
+from hao.ir.interpret import RELU6_MAX
+from hao.ir.layer import (
+    Activation,
+    ActivationKind,
+    Add,
+    Affine,
+    Compute,
+    Conv,
+    Depthwise,
+    GlobalAveragePool,
+    Input,
+    Layer,
+    Linear,
+    Padding,
+    Pool,
+    PoolKind,
+    Quantize,
+)
+from hao.ir.tensor import QType, Rounding
+
+QUANT_DOMAIN = "qonnx.custom_op.general"
+OPSET = 17
+IR_VERSION = 10
+"""Versions that qonnx 1.0 and onnxruntime 1.20 read."""
+
+Attributes = Mapping[str, int | str | list[int]]
+NO_ATTRIBUTES: Attributes = MappingProxyType({})
+
+EXACT_UNITS = 2**24
+"""Integers up to it are exact in single precision; source: IEEE 754-2019, 3.6."""
+
+
+def export_qonnx(
+    net: IntegerNetwork, path: Path, *, batch: int = 1, force: bool = False
+) -> tuple[str, ...]:
+    """Write an integer network as a QONNX file.
+
+    Args:
+        net: In power-of-two mode.
+        path: Must not exist, unless `force`.
+        batch: Frames that the file takes at a time.
+        force: Whether an existing file is replaced.
+
+    Returns:
+        Layers whose sums may exceed what single precision holds exactly; their outputs
+        may then differ by a rounding from the integer network's.
+
+    Raises:
+        InputError: The file exists or cannot be written.
+        UnsupportedError: The network is not in power-of-two mode.
+    """
+    if path.exists() and not force:
+        raise InputError(f"{path}: exists; choose another name, or force it")
+    content = qonnx_model(net, batch=batch).SerializeToString(deterministic=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+    return tuple(
+        layer.name
+        for layer in net.network.compute_layers
+        if max(map(abs, _rounded_range(net, layer))) > EXACT_UNITS
+    )
+
+
+def qonnx_model(net: IntegerNetwork, *, batch: int = 1) -> onnx.ModelProto:
+    """Return the QONNX model of an integer network.
+
+    Raises:
+        UnsupportedError: The network is not in power-of-two mode.
+    """
+    exponents = {name: kind.exponent for name, kind in net.maps.items()}
+    if net.requantization is not Requantization.SHIFT or None in exponents.values():
+        raise UnsupportedError(
+            f"network {net.network.name!r}: scales that are no powers of two; handled "
+            "for export: power-of-two mode"
+        )
+    writer = _Writer(net)
+    for layer in net.network.layers:
+        writer.write(layer)
+    last = net.network.output
+    sizes = [batch, *_sizes(last)]
+    shape = net.network.input.ofm
+    graph = helper.make_graph(
+        writer.nodes,
+        net.network.name,
+        [
+            helper.make_tensor_value_info(
+                "frames",
+                TensorProto.FLOAT,
+                [batch, shape.channels, shape.height, shape.width],
+            )
+        ],
+        [helper.make_tensor_value_info(last.name, TensorProto.FLOAT, sizes)],
+        writer.tensors,
+    )
+    made = helper.make_model(
+        graph,
+        producer_name="hao",
+        opset_imports=[
+            helper.make_opsetid("", OPSET),
+            helper.make_opsetid(QUANT_DOMAIN, 1),
+        ],
+    )
+    made.ir_version = IR_VERSION
+    return made
+
+
+class _Writer:
+    """Nodes and stored tensors while they are collected.
+
+    Attributes:
+        nodes: In the order of the layers.
+        tensors: Initializers.
+    """
+
+    def __init__(self, net: IntegerNetwork) -> None:
+        self._net = net
+        self.nodes: list[NodeProto] = []
+        self.tensors: list[TensorProto] = []
+
+    def write(self, layer: Layer) -> None:
+        """Add the nodes of one layer; the last one's output has its name."""
+        name = layer.name
+        match layer:
+            case Input():
+                self._map(layer, "frames")
+            case Conv() | Depthwise() | Linear():
+                self._map(layer, self._sums(layer))
+            case Add():
+                total = self._node("Add", list(layer.inputs), f"{name}.sum")
+                self._map(layer, total)
+            case GlobalAveragePool():
+                self._map(layer, self._global_mean(layer))
+            case Pool(kind=PoolKind.AVERAGE):
+                self._map(layer, self._window_mean(layer))
+            case Pool():
+                self._node("MaxPool", [layer.input], name, _window(layer))
+            case Affine() | Activation() | Quantize():
+                raise AssertionError(f"{name}: no IntegerNetwork lets this through")
+            case _:
+                assert_never(layer)
+
+    def _node(
+        self,
+        op: str,
+        inputs: Sequence[str],
+        output: str,
+        attributes: Attributes = NO_ATTRIBUTES,
+        *,
+        domain: str = "",
+    ) -> str:
+        node = helper.make_node(op, list(inputs), [output], output, domain=domain)
+        for key in sorted(attributes):
+            node.attribute.append(helper.make_attribute(key, attributes[key]))
+        self.nodes.append(node)
+        return output
+
+    def _constant(self, name: str, values: NDArray[np.generic]) -> str:
+        self.tensors.append(numpy_helper.from_array(values, name))
+        return name
+
+    def _quant(
+        self,
+        source: str,
+        output: str,
+        *,
+        scale: NDArray[np.float64],
+        quant: QType,
+    ) -> str:
+        inputs = [
+            source,
+            self._constant(f"{output}.scale", scale.astype(np.float32)),
+            self._constant(f"{output}.zero_point", np.zeros((), dtype=np.float32)),
+            self._constant(f"{output}.bits", np.array(quant.bits, dtype=np.float32)),
+        ]
+        return self._node(
+            "Quant",
+            inputs,
+            output,
+            {
+                "signed": int(quant.signed),
+                "narrow": int(quant.narrow),
+                "rounding_mode": quant.rounding.value,
+            },
+            domain=QUANT_DOMAIN,
+        )
+
+    def _map(self, layer: Layer, source: str) -> None:
+        """Add what turns sums into a layer's map: activation, rounding and clamp."""
+        name, kind = layer.name, self._net.maps[layer.name]
+        step = _step(kind)
+        x = self._activated(layer, source)
+        half = self._constant(f"{name}.half", np.array(step / 2, dtype=np.float32))
+        raised = self._node("Add", [x, half], f"{name}.raised")
+        clamped = (kind.low, kind.high) != (kind.quant.lowest, kind.quant.highest)
+        rounded = self._quant(
+            raised,
+            f"{name}.rounded" if clamped else name,
+            scale=np.array(step),
+            quant=replace(kind.quant, rounding=Rounding.FLOOR),
+        )
+        if clamped:
+            ends = np.array([kind.low * step, kind.high * step], dtype=np.float32)
+            low = self._constant(f"{name}.low", ends[0])
+            high = self._constant(f"{name}.high", ends[1])
+            self._node("Clip", [rounded, low, high], name)
+
+    def _activated(self, layer: Layer, source: str) -> str:
+        kind = ActivationKind.NONE
+        if isinstance(layer, Conv | Depthwise | Linear | Add):
+            kind = layer.activation
+        match kind:
+            case ActivationKind.NONE:
+                return source
+            case ActivationKind.RELU:
+                return self._node("Relu", [source], f"{layer.name}.relu")
+            case ActivationKind.RELU6:
+                six = np.array(RELU6_MAX, dtype=np.float32)
+                low = self._constant(f"{layer.name}.zero", np.zeros_like(six))
+                high = self._constant(f"{layer.name}.six", six)
+                return self._node("Clip", [source, low, high], f"{layer.name}.relu6")
+            case _:
+                assert_never(kind)
+
+    def _sums(self, layer: Compute) -> str:
+        name, net = layer.name, self._net
+        weight, bias = net.param(name, "weight"), net.param(name, "bias")
+        assert layer.weight is not None
+        # The unit of the products, then that of the weights, by channel.
+        unit = np.ldexp(_step(net.maps[name]), -net.param(name, "shift"))
+        own = unit / _step(net.maps[layer.input])
+        by_row = own.reshape(-1, *[1] * (weight.ndim - 1))
+        inputs = [
+            layer.input,
+            self._quant(
+                self._constant(
+                    f"{name}.weight.real", (weight * by_row).astype(np.float32)
+                ),
+                f"{name}.weight",
+                scale=by_row,
+                quant=replace(layer.weight, rounding=Rounding.HALF_EVEN),
+            ),
+            self._quant(
+                self._constant(f"{name}.bias.real", (bias * unit).astype(np.float32)),
+                f"{name}.bias",
+                scale=unit,
+                quant=QType(bits=BIAS_BITS, signed=True),
+            ),
+        ]
+        output = f"{name}.sums"
+        if isinstance(layer, Linear):
+            inputs[0] = self._node("Flatten", inputs[:1], f"{name}.flat", {"axis": 1})
+            flat = self._node("Gemm", inputs, f"{name}.products", {"transB": 1})
+            if layer.name == net.network.output.name:
+                return flat
+            sizes = np.array([0, layer.ofm.channels, 1, 1], dtype=np.int64)
+            shape = self._constant(f"{name}.shape", sizes)
+            return self._node("Reshape", [flat, shape], output)
+        groups = layer.ifm.channels if isinstance(layer, Depthwise) else 1
+        return self._node("Conv", inputs, output, {"group": groups, **_window(layer)})
+
+    def _global_mean(self, layer: GlobalAveragePool) -> str:
+        name, pixels = layer.name, layer.ifm.pixels
+        if self._mean_factor(layer) * pixels == 1 and _is_power_of_two(pixels):
+            return self._node("GlobalAveragePool", [layer.input], f"{name}.mean")
+        window = {
+            "kernel_shape": [layer.ifm.height, layer.ifm.width],
+            "strides": [1, 1],
+            "pads": [0, 0, 0, 0],
+        }
+        return self._scaled_sums(layer, window)
+
+    def _window_mean(self, layer: Pool) -> str:
+        """Return the averages of windows."""
+        return self._scaled_sums(layer, _window(layer))
+
+    def _scaled_sums(
+        self, layer: Pool | GlobalAveragePool, window: Mapping[str, list[int]]
+    ) -> str:
+        """Return sums over windows, by a depthwise convolution of one factor."""
+        channels = layer.ifm.channels
+        height, width = window["kernel_shape"]
+        factor = self._mean_factor(layer)
+        taps = np.full((channels, 1, height, width), factor, dtype=np.float32)
+        weight = self._constant(f"{layer.name}.factors", taps)
+        return self._node(
+            "Conv",
+            [layer.input, weight],
+            f"{layer.name}.mean",
+            {"group": channels, **window},
+        )
+
+    def _mean_factor(self, layer: Pool | GlobalAveragePool) -> float:
+        """Return what a sum of real values is multiplied by."""
+        net = self._net
+        multiplier = int(net.param(layer.name, "multiplier")[0])
+        shift = int(net.param(layer.name, "shift")[0])
+        ratio = _step(net.maps[layer.name]) / _step(net.maps[layer.input])
+        return float(np.ldexp(multiplier * ratio, -shift))
+
+
+def _step(kind: MapType) -> float:
+    assert kind.exponent is not None
+    return float(np.ldexp(1.0, kind.exponent))
+
+
+def _window(layer: Conv | Depthwise | Pool) -> dict[str, list[int]]:
+    sides: Padding = layer.padding
+    return {
+        "kernel_shape": [layer.kernel, layer.kernel],
+        "strides": [layer.stride, layer.stride],
+        "pads": [sides.top, sides.left, sides.bottom, sides.right],
+    }
+
+
+def _sizes(layer: Layer) -> list[int]:
+    if isinstance(layer, Linear):
+        return [layer.ofm.channels]
+    return [layer.ofm.channels, layer.ofm.height, layer.ofm.width]
+
+
+def _is_power_of_two(value: int) -> bool:
+    return value & (value - 1) == 0
+
+
+def _rounded_range(net: IntegerNetwork, layer: Compute) -> tuple[int, int]:
+    """Return the lowest and the highest sum, with half a step of the output added."""
+    low, high = accumulator_range(net, layer)
+    half = 2 ** int(net.param(layer.name, "shift").max()) // 2
+    return low, high + half

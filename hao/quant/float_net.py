@@ -1,0 +1,288 @@
+"""The network in floating point: trained with batch norm, used without.
+
+During training every convolution is followed by a batch norm. `folded_network` puts it
+into the weights and returns a `Network` with parameters, the form in which weights
+enter quantization wherever they come from.
+"""
+
+import pickle
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import assert_never
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hao.errors import InputError
+from hao.ir.interpret import RELU6_MAX
+from hao.ir.layer import (
+    Activation,
+    ActivationKind,
+    Add,
+    Affine,
+    Compute,
+    Conv,
+    Depthwise,
+    GlobalAveragePool,
+    Input,
+    Layer,
+    Linear,
+    Pool,
+    PoolKind,
+    Quantize,
+)
+from hao.ir.network import Network
+from hao.quant.modules import (
+    LayerwiseModule,
+    module_key,
+    padded,
+    pooled_maximum,
+    torch_padding,
+    window_sums,
+)
+
+
+class FloatNet(LayerwiseModule):
+    """A network in floating point.
+
+    Args:
+        network: Its parameters, where it has any, become the initial ones.
+        batch_norm: Whether a batch norm follows every convolution.
+
+    Raises:
+        InputError: The network has only some parameters, or a wrong one.
+        UnsupportedError: The network has a layer that cannot be trained.
+    """
+
+    def __init__(self, network: Network, *, batch_norm: bool) -> None:
+        super().__init__(network)
+        self.compute = nn.ModuleDict()
+        self.norms = nn.ModuleDict()
+        for layer in network.compute_layers:
+            self.compute[module_key(layer.name)] = _module(layer)
+            if batch_norm and not isinstance(layer, Linear):
+                self.norms[module_key(layer.name)] = nn.BatchNorm2d(layer.ofm.channels)
+        if network.params:
+            for layer in network.compute_layers:
+                weight, bias = float_parameters(network, layer)
+                module = self.compute[module_key(layer.name)]
+                assert isinstance(module, nn.Conv2d | nn.Linear)
+                assert module.bias is not None
+                with torch.no_grad():
+                    module.weight.copy_(torch.from_numpy(weight))
+                    module.bias.copy_(torch.from_numpy(bias))
+
+    def run_layer(self, layer: Layer, operands: Sequence[Tensor]) -> Tensor:
+        """Return the feature map that a layer makes."""
+        x = operands[0]
+        match layer:
+            case Input():
+                return x
+            case Conv() | Depthwise() | Linear():
+                return activated(self.sums(layer, x), layer.activation)
+            case Pool():
+                return _pooled(layer, x)
+            case GlobalAveragePool():
+                return x.mean(dim=(2, 3), keepdim=True)
+            case Add():
+                return activated(x + operands[1], layer.activation)
+            case Affine() | Activation() | Quantize():
+                raise AssertionError(layer)
+            case _:
+                assert_never(layer)
+
+    def sums(self, layer: Compute, x: Tensor) -> Tensor:
+        """Return a compute layer's map before its activation function."""
+        module = self.compute[module_key(layer.name)]
+        if isinstance(layer, Linear):
+            flat: Tensor = module(x.flatten(1))
+            return flat[:, :, None, None]
+        inside = padded(x, layer.padding) if torch_padding(layer) is None else x
+        out: Tensor = module(inside)
+        key = module_key(layer.name)
+        return self.norms[key](out) if key in self.norms else out
+
+
+def activated(x: Tensor, kind: ActivationKind) -> Tensor:
+    """Return `x` after an activation function."""
+    match kind:
+        case ActivationKind.NONE:
+            return x
+        case ActivationKind.RELU:
+            return nn.functional.relu(x)
+        case ActivationKind.RELU6:
+            return x.clamp(0, RELU6_MAX)
+        case _:
+            assert_never(kind)
+
+
+def folded_network(net: FloatNet) -> Network:
+    """Return the network with the parameters that a net has after training.
+
+    Batch norms are folded into weights and biases in double precision; every compute
+    layer then has a bias.
+    """
+    params: dict[str, NDArray[np.generic]] = {}
+    for layer in net.network.compute_layers:
+        module = net.compute[module_key(layer.name)]
+        assert isinstance(module, nn.Conv2d | nn.Linear)
+        assert module.bias is not None
+        weight, bias = _array(module.weight), _array(module.bias)
+        if module_key(layer.name) in net.norms:
+            norm = net.norms[module_key(layer.name)]
+            assert isinstance(norm, nn.BatchNorm2d)
+            assert norm.running_mean is not None
+            assert norm.running_var is not None
+            gain = _array(norm.weight) / np.sqrt(_array(norm.running_var) + norm.eps)
+            weight = weight * gain.reshape(-1, 1, 1, 1)
+            bias = (bias - _array(norm.running_mean)) * gain + _array(norm.bias)
+        params[f"{layer.name}.weight"] = weight
+        params[f"{layer.name}.bias"] = bias
+    return with_parameters(net.network, params)
+
+
+def with_parameters(
+    network: Network, params: Mapping[str, NDArray[np.generic]]
+) -> Network:
+    """Return a network whose compute layers all have a bias, with these parameters.
+
+    Raises:
+        InputError: A parameter is missing, unknown, misshapen or not finite.
+    """
+    expected = {
+        f"{layer.name}.{word}"
+        for layer in network.compute_layers
+        for word in ("weight", "bias")
+    }
+    if unknown := sorted(set(params) - expected):
+        raise InputError(
+            f"parameter {unknown[0]!r}: network {network.name!r} has no such parameter"
+        )
+    given = replace(network, params=MappingProxyType(dict(params)))
+    complete: dict[str, NDArray[np.generic]] = {}
+    layers = list(network.layers)
+    for position, layer in enumerate(layers):
+        if isinstance(layer, Conv | Depthwise | Linear):
+            weight, bias = float_parameters(given, layer)
+            weight.setflags(write=False)
+            bias.setflags(write=False)
+            complete[f"{layer.name}.weight"] = weight
+            complete[f"{layer.name}.bias"] = bias
+            layers[position] = replace(layer, bias=True)
+    return Network(
+        name=network.name, layers=tuple(layers), params=MappingProxyType(complete)
+    )
+
+
+def load_weights(network: Network, path: Path) -> Network:
+    """Return a network with the weights of a file.
+
+    Args:
+        network: Layers; parameters it has are not kept.
+        path: An `.npz` of arrays, or a torch state dict, by "layer.weight" and
+            "layer.bias". A bias may be missing where the layer has none.
+
+    Raises:
+        InputError: The file cannot be read, or a parameter is missing, unknown,
+            misshapen or not finite.
+    """
+    arrays = _npz_arrays(path) if path.suffix == ".npz" else _torch_arrays(path)
+    try:
+        return with_parameters(network, arrays)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def float_parameters(
+    network: Network, layer: Compute
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return copies of a layer's weight and bias, zeros where it has no bias.
+
+    Raises:
+        InputError: A parameter is missing, misshapen or not finite.
+    """
+    name, channels = layer.name, layer.ofm.channels
+    shape: tuple[int, ...] = (channels, layer.ifm.elements)
+    if not isinstance(layer, Linear):
+        depth = 1 if isinstance(layer, Depthwise) else layer.ifm.channels
+        shape = (channels, depth, layer.kernel, layer.kernel)
+    weight = _checked(network, f"{name}.weight", shape)
+    if not layer.bias and f"{name}.bias" not in network.params:
+        return weight, np.zeros(channels)
+    return weight, _checked(network, f"{name}.bias", (channels,))
+
+
+def _checked(network: Network, key: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    if key not in network.params:
+        raise InputError(
+            f"parameter {key!r} is missing; train network {network.name!r} or load "
+            "its weights"
+        )
+    array = network.params[key]
+    if array.shape != shape:
+        raise InputError(f"parameter {key!r} has shape {array.shape}; must be {shape}")
+    if not np.issubdtype(array.dtype, np.floating):
+        raise InputError(f"parameter {key!r} is {array.dtype}; must be floating point")
+    values = array.astype(np.float64)
+    if not np.all(np.isfinite(values)):
+        raise InputError(f"parameter {key!r} holds NaN or infinity; must be finite")
+    return values
+
+
+def _npz_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: np.asarray(file[key]) for key in file.files}
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise InputError(f"{path}: not readable as .npz without pickle") from error
+
+
+def _torch_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        raise InputError(
+            f"{path}: not readable as a torch state dict (weights only)"
+        ) from error
+    if not isinstance(state, dict) or not all(
+        isinstance(key, str) and isinstance(value, Tensor)
+        for key, value in state.items()
+    ):
+        raise InputError(f"{path}: must hold a state dict, tensors by name")
+    return {key: _array(value) for key, value in state.items()}
+
+
+def _array(tensor: Tensor) -> NDArray[np.float64]:
+    array: NDArray[np.float64] = tensor.detach().cpu().double().numpy().copy()
+    return array
+
+
+def _module(layer: Compute) -> nn.Module:
+    if isinstance(layer, Linear):
+        return nn.Linear(layer.ifm.elements, layer.ofm.channels)
+    return nn.Conv2d(
+        layer.ifm.channels,
+        layer.ofm.channels,
+        layer.kernel,
+        stride=layer.stride,
+        padding=torch_padding(layer) or 0,
+        groups=layer.ifm.channels if isinstance(layer, Depthwise) else 1,
+    )
+
+
+def _pooled(layer: Pool, x: Tensor) -> Tensor:
+    match layer.kind:
+        case PoolKind.MAX:
+            return pooled_maximum(layer, x)
+        case PoolKind.AVERAGE:
+            sums = window_sums(x, layer)
+            if layer.include_padding:
+                return sums / layer.kernel**2
+            return sums / window_sums(torch.ones_like(x[:1, :1]), layer)
+        case _:
+            assert_never(layer.kind)

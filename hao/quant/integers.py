@@ -1,0 +1,279 @@
+"""From the Brevitas model to integers, and how many of them the two disagree on.
+
+The conversion reads integers and scales off the Brevitas layers and refuses a scale
+that is no power of two, a value off its grid, or a shift out of reach: nothing is
+rounded here. `count_differences` then evaluates both on the same frames and compares
+every integer of every map; the model runs in double precision, where its sums of
+products are exact.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import assert_never
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hao.errors import InputError, UnsupportedError
+from hao.ir.integer import (
+    IntegerNetwork,
+    MapType,
+    Requantization,
+    mean_multiplier,
+)
+from hao.ir.integer_run import run_integer, run_integer_layers
+from hao.ir.layer import (
+    Activation,
+    Add,
+    Affine,
+    Compute,
+    Conv,
+    Depthwise,
+    GlobalAveragePool,
+    Input,
+    Layer,
+    Linear,
+    Pool,
+    PoolKind,
+    Quantize,
+)
+from hao.ir.network import Network
+from hao.quant.dataset import Split
+from hao.quant.modules import module_key
+from hao.quant.quant_net import QuantNet, weight_type
+from hao.quant.scales import mean_pixels
+
+COMPARED_BATCH = 128
+"""Frames compared at a time."""
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """How a Brevitas model and an integer network compare, integer by integer.
+
+    Attributes:
+        frames: How many were compared.
+        compared: Integers compared, by layer.
+        differing: Integers that differ, by layer.
+    """
+
+    frames: int
+    compared: Mapping[str, int]
+    differing: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """Return all integers compared."""
+        return sum(self.compared.values())
+
+    @property
+    def differences(self) -> int:
+        """Return all integers that differ."""
+        return sum(self.differing.values())
+
+
+def integer_network(model: QuantNet) -> IntegerNetwork:
+    """Return the integers that a Brevitas model stands for.
+
+    Raises:
+        UnsupportedError: A scale is no power of two.
+        InputError: A parameter is out of the accelerator's range.
+    """
+    exact = model.exact_copy()
+    maps: dict[str, MapType] = {}
+    params: dict[str, NDArray[np.generic]] = {}
+    layers: list[Layer] = []
+    for layer in model.network.layers:
+        maps[layer.name] = _map_type(exact, layer, maps)
+        for name, array in _layer_integers(exact, layer, maps).items():
+            array.setflags(write=False)
+            params[f"{layer.name}.{name}"] = array
+        if isinstance(layer, Conv | Depthwise | Linear):
+            quant = weight_type(model.scheme, layer)
+            layers.append(replace(layer, weight=quant, bias=True))
+        else:
+            layers.append(layer)
+    network = Network(
+        name=model.network.name, layers=tuple(layers), params=MappingProxyType(params)
+    )
+    return IntegerNetwork(
+        network=network,
+        maps=MappingProxyType(maps),
+        requantization=Requantization.SHIFT,
+    )
+
+
+def input_codes(net: IntegerNetwork, frames: NDArray[np.float32]) -> Integers:
+    """Return frames as codes, halves rounded up.
+
+    Args:
+        net: Its input must have an exponent.
+        frames: Shape (frames, channels, height, width).
+
+    Raises:
+        UnsupportedError: The input's scale is no power of two.
+    """
+    kind = net.maps[net.network.input.name]
+    if kind.exponent is None:
+        raise UnsupportedError(
+            f"network {net.network.name!r}: the scale of its input is not known as a "
+            "power of two; give it codes"
+        )
+    scaled = np.ldexp(frames.astype(np.float64), -kind.exponent)
+    codes = np.clip(np.floor(scaled + 0.5), kind.low, kind.high)
+    return codes.astype(np.int64)
+
+
+def count_differences(
+    model: QuantNet, net: IntegerNetwork, frames: NDArray[np.float32]
+) -> Agreement:
+    """Return how many integers a Brevitas model and an integer network disagree on.
+
+    Args:
+        model: Evaluated in double precision.
+        net: Evaluated by `hao.ir.integer_run`.
+        frames: Shape (frames, channels, height, width).
+
+    Raises:
+        InputError: The two have other layers.
+    """
+    names = [layer.name for layer in net.network.layers]
+    if names != [layer.name for layer in model.network.layers]:
+        raise InputError(
+            f"network {net.network.name!r} and the model have other layers; convert "
+            "this model"
+        )
+    exact = model.exact_copy()
+    compared = dict.fromkeys(names, 0)
+    differing = dict.fromkeys(names, 0)
+    for start in range(0, len(frames), COMPARED_BATCH):
+        batch = frames[start : start + COMPARED_BATCH]
+        ours = run_integer_layers(net, input_codes(net, batch), frozenset(names))
+
+        def see(layer: Layer, ofm: Tensor, ours: Mapping[str, Integers] = ours) -> None:
+            exponent = net.maps[layer.name].exponent
+            assert exponent is not None
+            theirs = np.ldexp(ofm.numpy(), -exponent)
+            compared[layer.name] += theirs.size
+            differing[layer.name] += int(np.sum(theirs != ours[layer.name]))
+
+        with torch.no_grad():
+            exact.visit(torch.from_numpy(batch.astype(np.float64)), see)
+    return Agreement(
+        frames=len(frames),
+        compared=MappingProxyType(compared),
+        differing=MappingProxyType(differing),
+    )
+
+
+def accuracy_of_integers(net: IntegerNetwork, split: Split) -> float:
+    """Return the share of frames that an integer network classifies correctly.
+
+    Raises:
+        UnsupportedError: The input's scale is no power of two.
+    """
+    hits = 0
+    for start in range(0, len(split), COMPARED_BATCH):
+        chosen = slice(start, start + COMPARED_BATCH)
+        outputs = run_integer(net, input_codes(net, split.frames[chosen]))
+        best = outputs.reshape(len(outputs), -1).argmax(axis=1)
+        hits += int(np.sum(best == split.labels[chosen]))
+    return hits / len(split)
+
+
+def _map_type(model: QuantNet, layer: Layer, maps: Mapping[str, MapType]) -> MapType:
+    """Return the type of a layer's map, its exponent read off the Brevitas layer."""
+    if isinstance(layer, Pool) and layer.kind is PoolKind.MAX:
+        return maps[layer.input]
+    planned = model.scales.maps[layer.name]
+    proxy = model.quantizers[module_key(layer.name)].get_submodule("act_quant")
+    with torch.no_grad():
+        scale = _scale_of(proxy)
+    return replace(planned, exponent=int(_exponents(layer.name, "map", scale)))
+
+
+def _scale_of(proxy: nn.Module) -> Tensor:
+    """Return the scale of an activation quantizer of Brevitas."""
+    value: Tensor = proxy.scale()  # type: ignore[operator] # a method of the proxy
+    return value
+
+
+def _layer_integers(
+    model: QuantNet, layer: Layer, maps: Mapping[str, MapType]
+) -> dict[str, Integers]:
+    """Return a layer's integer parameters."""
+    out = _exponent(maps, layer.name)
+    match layer:
+        case Conv() | Depthwise() | Linear():
+            return _compute_integers(model, layer, maps)
+        case Add():
+            operands = [_exponent(maps, name) for name in layer.inputs]
+            base = min(operands)
+            shifts = [operands[0] - base, operands[1] - base, out - base]
+            return {"shifts": np.array(shifts, dtype=np.int64)}
+        case GlobalAveragePool() | Pool(kind=PoolKind.AVERAGE):
+            multiplier, shift = mean_multiplier(mean_pixels(layer))
+            total = shift + out - _exponent(maps, layer.input)
+            return {"multiplier": np.array([multiplier]), "shift": np.array([total])}
+        case Input() | Pool():
+            return {}
+        case Affine() | Activation() | Quantize():
+            raise AssertionError(layer)
+        case _:
+            assert_never(layer)
+
+
+def _compute_integers(
+    model: QuantNet, layer: Compute, maps: Mapping[str, MapType]
+) -> dict[str, Integers]:
+    module = model.compute[module_key(layer.name)]
+    with torch.no_grad():
+        weight = module.quant_weight()  # type: ignore[operator] # a Brevitas layer
+        bias = module.quant_bias()  # type: ignore[operator] # a Brevitas layer
+    name = layer.name
+    exponents = _exponents(name, "weight", weight.scale).reshape(-1)
+    products = exponents + _exponent(maps, layer.input)
+    units = _exponents(name, "bias", bias.scale).reshape(-1)
+    if not np.array_equal(units, products):
+        raise UnsupportedError(
+            f"layer {name!r}: the bias has another scale than the products"
+        )
+    rows = weight.value.numpy()
+    by_row = exponents.reshape(-1, *[1] * (rows.ndim - 1))
+    return {
+        "weight": _integers(name, "weight", np.ldexp(rows, -by_row)),
+        "bias": _integers(name, "bias", np.ldexp(bias.value.numpy(), -units)),
+        "shift": _exponent(maps, name) - products,
+    }
+
+
+def _exponents(layer: str, word: str, scale: Tensor) -> Integers:
+    """Return the exponents of scales that are powers of two."""
+    values = scale.detach().double().numpy()
+    mantissa, exponent = np.frexp(values)
+    if not np.all(mantissa == 0.5):
+        off = values.reshape(-1)[np.flatnonzero(mantissa.reshape(-1) != 0.5)[0]]
+        raise UnsupportedError(
+            f"layer {layer!r}: {word} scale {off}; handled: powers of two"
+        )
+    return np.asarray(exponent, dtype=np.int64) - 1
+
+
+def _integers(layer: str, word: str, values: NDArray[np.float64]) -> Integers:
+    rounded = np.rint(values)
+    if not np.array_equal(rounded, values):
+        raise UnsupportedError(
+            f"layer {layer!r}: {word} is off its grid of integers; quantize it"
+        )
+    return rounded.astype(np.int64)
+
+
+def _exponent(maps: Mapping[str, MapType], layer: str) -> int:
+    exponent = maps[layer].exponent
+    assert exponent is not None
+    return exponent

@@ -1,0 +1,129 @@
+"""A network as a torch module, whatever its numbers: the order of its layers.
+
+`LayerwiseModule` runs the layers of a `Network`; float and quantized nets say what one
+layer computes. Feature maps have shape (batch, channels, height, width).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from hao.errors import UnsupportedError
+from hao.ir.layer import (
+    Activation,
+    Affine,
+    Conv,
+    Depthwise,
+    Input,
+    Layer,
+    Linear,
+    Padding,
+    Pool,
+    PoolKind,
+    Quantize,
+)
+from hao.ir.network import Network
+
+
+class LayerwiseModule(nn.Module, ABC):
+    """A module that runs a network's layers in order.
+
+    Attributes:
+        network: Its layers; compute, pooling and add layers only.
+
+    Raises:
+        UnsupportedError: The network has another layer.
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        for layer in network.layers:
+            if isinstance(layer, Affine | Activation | Quantize):
+                raise UnsupportedError(
+                    f"layer {layer.name!r}: {type(layer).__name__} cannot be trained "
+                    "or quantized here; handled: convolutions, linear layers, pools "
+                    "and adds"
+                )
+        self.network = network
+        self._last_reader = {
+            name: layer.name for layer in network.layers for name in layer.inputs
+        }
+
+    @abstractmethod
+    def run_layer(self, layer: Layer, operands: Sequence[Tensor]) -> Tensor:
+        """Return the feature map that a layer makes; an `Input` gets the frames."""
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Return the outputs of a batch, flattened to (batch, elements)."""
+        return self.visit(frames, lambda layer, ofm: None).flatten(1)
+
+    def visit(self, frames: Tensor, see: Callable[[Layer, Tensor], None]) -> Tensor:
+        """Return the last feature map, showing each one to `see` as it is made."""
+        maps: dict[str, Tensor] = {}
+        ofm = frames
+        for layer in self.network.layers:
+            if isinstance(layer, Input):
+                operands = [frames]
+            else:
+                operands = [maps[name] for name in layer.inputs]
+            ofm = self.run_layer(layer, operands)
+            see(layer, ofm)
+            maps[layer.name] = ofm
+            for name in set(layer.inputs):
+                if self._last_reader[name] == layer.name:
+                    del maps[name]
+        return ofm
+
+
+def module_key(layer: str) -> str:
+    """Return a layer's name as torch allows it in a `ModuleDict`: without dots."""
+    return layer.replace(".", "/")
+
+
+def torch_padding(layer: Conv | Depthwise | Pool) -> tuple[int, int] | None:
+    """Return symmetric padding as (rows, columns), or `None` if it is not symmetric."""
+    padding = layer.padding
+    if padding.top != padding.bottom or padding.left != padding.right:
+        return None
+    return padding.top, padding.left
+
+
+def padded(x: Tensor, padding: Padding, value: float = 0.0) -> Tensor:
+    """Return feature maps with padding around them."""
+    if padding == Padding():
+        return x
+    sides = [padding.left, padding.right, padding.top, padding.bottom]
+    return nn.functional.pad(x, sides, value=value)
+
+
+def pooled_maximum(layer: Pool, x: Tensor) -> Tensor:
+    """Return the maximum over each window; padding is never picked."""
+    assert layer.kind is PoolKind.MAX
+    inside = padded(x, layer.padding, float("-inf"))
+    return nn.functional.max_pool2d(inside, layer.kernel, layer.stride)
+
+
+def window_sums(x: Tensor, layer: Pool) -> Tensor:
+    """Return the sum over each window of the zero-padded maps.
+
+    Each sum is exact where a float of twice the bits of the values is.
+    """
+    taps = nn.functional.unfold(
+        padded(x, layer.padding).flatten(0, 1)[:, None],
+        layer.kernel,
+        stride=layer.stride,
+    )
+    shape = (*x.shape[:2], layer.ofm.height, layer.ofm.width)
+    return taps.sum(1).reshape(shape)
+
+
+def is_compute(layer: Layer) -> bool:
+    """Return whether a layer has weights."""
+    return isinstance(layer, Conv | Depthwise | Linear)
+
+
+def choose_device() -> torch.device:
+    """Return a GPU if torch sees one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,345 @@
+"""Post-training quantization: equalize, calibrate, correct biases.
+
+Equalization moves factors between neighbouring layers so that channels have like
+ranges (Nagel et al., arXiv:1906.04721, section 4.1). Calibration chooses for every map,
+and for every channel of weights, the power of two with the least squared error among
+the one that covers the values (all but a fraction of them) and smaller ones. Bias
+correction (ibid., section 4.2, from data) takes out the mean error that
+quantization leaves in each channel.
+"""
+
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hao.errors import InputError
+from hao.ir.layer import (
+    ActivationKind,
+    Add,
+    Compute,
+    Conv,
+    Depthwise,
+    Layer,
+    Linear,
+)
+from hao.ir.network import Network
+from hao.ir.tensor import QType
+from hao.quant.float_net import FloatNet, float_parameters
+from hao.quant.modules import module_key
+from hao.quant.quant_net import QuantNet, weight_type
+from hao.quant.scales import RELU6_EXPONENT, Exponents, Scales, legal_scales
+from hao.quant.scheme import Scheme
+
+COVERED_PERCENT = 99.999
+"""Share of a map's values that the largest candidate covers; Brevitas' default."""
+
+CANDIDATES = 4
+"""Powers of two that are tried: the covering one and the next smaller ones."""
+
+EQUALIZATION_PASSES = 20
+"""As in Brevitas' published post-training sweeps."""
+
+SAMPLE_VALUES = 2**18
+"""Values of a map that calibration looks at, at most."""
+
+CALIBRATION_BATCH = 64
+
+SMALLEST_EXPONENT = -40
+"""For a map or a channel of zeros, which any exponent would do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PtqSettings:
+    """What post-training quantization does.
+
+    Attributes:
+        frames: Training frames that it looks at, from the first one on.
+        equalize: Whether neighbouring layers are equalized.
+        correct_bias: Whether mean errors are taken out.
+    """
+
+    frames: int = 256
+    equalize: bool = True
+    correct_bias: bool = True
+
+    def __post_init__(self) -> None:
+        if self.frames < 1:
+            raise InputError(f"{self.frames} calibration frames; must be at least 1")
+
+
+PTQ_SETTINGS = PtqSettings()
+
+
+def quantize_network(
+    network: Network,
+    scheme: Scheme,
+    frames: NDArray[np.float32],
+    settings: PtqSettings = PTQ_SETTINGS,
+) -> QuantNet:
+    """Return the Brevitas model of a network, ready to use or to be trained further.
+
+    Args:
+        network: With float parameters, batch norms folded.
+        scheme: Bits.
+        frames: Training frames, shape (frames, channels, height, width).
+        settings: What is done.
+
+    Raises:
+        InputError: Frames, scheme or parameters do not fit the network.
+        UnsupportedError: A layer cannot be quantized.
+    """
+    shape = network.input.ofm
+    if frames.ndim != 4 or frames.shape[1:] != (
+        shape.channels,
+        shape.height,
+        shape.width,
+    ):
+        raise InputError(
+            f"calibration frames of shape {frames.shape}; must be (frames, "
+            f"{shape.channels}, {shape.height}, {shape.width})"
+        )
+    if len(frames) == 0:
+        raise InputError("no calibration frames; must be at least 1")
+    if not np.all(np.isfinite(frames)):
+        raise InputError("calibration frames hold NaN or infinity; must be finite")
+    chosen = torch.from_numpy(frames[: settings.frames].astype(np.float32))
+    if settings.equalize:
+        network = equalize_network(network)
+    scales = calibrate(network, scheme, chosen)
+    if settings.correct_bias:
+        network = correct_biases(network, scheme, scales, chosen)
+    return QuantNet(network, scheme, scales)
+
+
+def equalize_network(network: Network) -> Network:
+    """Return a network of the same outputs whose weight ranges are alike.
+
+    Of every two compute layers in a row that nothing but a ReLU stands between, and
+    whose map nothing else reads, channel c of the first is divided, and of the second
+    multiplied, by sqrt(r1 / r2), with r the largest weight of that channel in either.
+    A ReLU6 is left alone: it does not commute with factors.
+
+    Raises:
+        InputError: A parameter is missing.
+    """
+    pairs = _neighbours(network)
+    weights: dict[str, NDArray[np.float64]] = {}
+    biases: dict[str, NDArray[np.float64]] = {}
+    for layer in network.compute_layers:
+        weights[layer.name], biases[layer.name] = float_parameters(network, layer)
+    for _ in range(EQUALIZATION_PASSES if pairs else 0):
+        for first, second in pairs:
+            rows = np.abs(weights[first.name]).reshape(first.ofm.channels, -1).max(1)
+            after = np.abs(_by_input(second, weights[second.name]))
+            columns = after.reshape(first.ofm.channels, -1).max(1)
+            usable = (rows > 0) & (columns > 0)
+            ratio = np.where(usable, rows, 1.0) / np.where(usable, columns, 1.0)
+            factor = np.sqrt(ratio)
+            one = weights[first.name]
+            weights[first.name] = one / factor.reshape(-1, *[1] * (one.ndim - 1))
+            biases[first.name] = biases[first.name] / factor
+            weights[second.name] = _scaled_input(second, weights[second.name], factor)
+    params: dict[str, NDArray[np.generic]] = {}
+    for name in weights:
+        params[f"{name}.weight"], params[f"{name}.bias"] = weights[name], biases[name]
+    return _with(network, params)
+
+
+def calibrate(network: Network, scheme: Scheme, frames: Tensor) -> Scales:
+    """Return legal powers of two that lose least on the given frames.
+
+    Args:
+        network: With float parameters.
+        scheme: Bits.
+        frames: Shape (frames, channels, height, width), float32.
+
+    Raises:
+        InputError: The scheme is of another network, or a parameter is missing.
+        UnsupportedError: A layer cannot be quantized.
+    """
+    samples = _sampled_maps(network, frames)
+    signed_input = bool(frames.min() < 0)
+    maps: dict[str, int] = {}
+    for layer in network.layers:
+        values = samples[layer.name]
+        signed = bool(values.min() < 0)
+        quant = QType(bits=scheme.act_bits, signed=signed)
+        highest = RELU6_EXPONENT if _has_relu6(layer) else None
+        maps[layer.name] = best_exponent(values, quant, highest=highest)
+    weights: dict[str, Exponents] = {}
+    for compute in network.compute_layers:
+        weight, _ = float_parameters(network, compute)
+        rows = weight.reshape(len(weight), -1)
+        quant = weight_type(scheme, compute)
+        weights[compute.name] = np.array(
+            [best_exponent(row, quant, covered=100.0) for row in rows], dtype=np.int64
+        )
+    return legal_scales(
+        network, scheme, maps=maps, weights=weights, signed_input=signed_input
+    )
+
+
+def best_exponent(
+    values: NDArray[np.floating],
+    quant: QType,
+    *,
+    covered: float = COVERED_PERCENT,
+    highest: int | None = None,
+) -> int:
+    """Return the exponent with the least squared error, the larger one if equal.
+
+    Args:
+        values: Any shape.
+        quant: The integer type.
+        covered: Percent of the magnitudes that the largest candidate represents.
+        highest: No candidate is larger; any if `None`.
+    """
+    threshold = float(np.percentile(np.abs(values), covered))
+    if threshold == 0:
+        return SMALLEST_EXPONENT
+    # The smallest power of two whose largest code is not below the threshold.
+    covering = int(np.ceil(np.log2(threshold / quant.highest)))
+    covering = max(covering, SMALLEST_EXPONENT + CANDIDATES)
+    if highest is not None:
+        covering = min(covering, highest)
+    best, least = covering, np.inf
+    for exponent in range(covering, covering - CANDIDATES, -1):
+        step = np.ldexp(1.0, exponent)
+        codes = np.clip(np.floor(values / step + 0.5), quant.lowest, quant.highest)
+        error = float(np.square(codes * step - values).sum())
+        if error < least:
+            best, least = exponent, error
+    return best
+
+
+def correct_biases(
+    network: Network, scheme: Scheme, scales: Scales, frames: Tensor
+) -> Network:
+    """Return the network with biases that make up for mean errors of quantization.
+
+    Layer by layer, in order: the mean over frames and pixels of what a channel sums up
+    to, in floating point less quantized, with everything before already corrected, is
+    added to its bias.
+
+    Args:
+        network: With float parameters.
+        scheme: Bits.
+        scales: Of the quantized network.
+        frames: Shape (frames, channels, height, width), float32.
+
+    Raises:
+        InputError: A parameter is missing.
+    """
+    exact, rounded = (
+        FloatNet(network, batch_norm=False),
+        QuantNet(network, scheme, scales),
+    )
+    exact.eval()
+    readers = network.consumers()
+    left = {name: len(names) for name, names in readers.items()}
+    maps: dict[str, tuple[Tensor, Tensor]] = {}
+    params = dict(network.params)
+    with torch.no_grad():
+        for layer in network.layers:
+            pairs = [maps[name] for name in layer.inputs] or [(frames, frames)]
+            if isinstance(layer, Conv | Depthwise | Linear):
+                error = _mean_error(layer, exact, rounded, pairs[0])
+                module = rounded.compute[module_key(layer.name)]
+                module.get_parameter("bias").add_(error.to(torch.float32))
+                _, bias = float_parameters(network, layer)
+                params[f"{layer.name}.bias"] = bias + error.numpy()
+            maps[layer.name] = (
+                exact.run_layer(layer, [pair[0] for pair in pairs]),
+                rounded.run_layer(layer, [pair[1] for pair in pairs]),
+            )
+            for name in layer.inputs:
+                left[name] -= 1
+                if left[name] == 0:
+                    maps.pop(name, None)
+    return _with(network, params)
+
+
+def _mean_error(
+    layer: Compute, exact: FloatNet, rounded: QuantNet, x: tuple[Tensor, Tensor]
+) -> Tensor:
+    """Return per channel by how much sums are too low on average, in doubles."""
+    error = exact.sums(layer, x[0]) - rounded.sums(layer, x[1])
+    return error.double().mean(dim=(0, 2, 3))
+
+
+def _with(network: Network, params: dict[str, NDArray[np.generic]]) -> Network:
+    for array in params.values():
+        array.setflags(write=False)
+    layers = tuple(
+        replace(layer, bias=True)
+        if isinstance(layer, Conv | Depthwise | Linear)
+        else layer
+        for layer in network.layers
+    )
+    return replace(network, layers=layers, params=MappingProxyType(params))
+
+
+def _neighbours(network: Network) -> list[tuple[Compute, Compute]]:
+    """Return the pairs of layers between which factors may be moved."""
+    readers = network.consumers()
+    compute = {layer.name: layer for layer in network.compute_layers}
+    pairs: list[tuple[Compute, Compute]] = []
+    for layer in compute.values():
+        names = readers[layer.name]
+        if len(names) != 1 or names[0] not in compute:
+            continue
+        if layer.activation is not ActivationKind.RELU6:
+            pairs.append((layer, compute[names[0]]))
+    return pairs
+
+
+def _by_input(layer: Compute, weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return weights with the IFM channel as the first axis."""
+    channels = layer.ifm.channels
+    if isinstance(layer, Depthwise):
+        return weight
+    grouped = weight.reshape(layer.ofm.channels, channels, -1)
+    return grouped.transpose(1, 0, 2)
+
+
+def _scaled_input(
+    layer: Compute, weight: NDArray[np.float64], factor: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    if isinstance(layer, Depthwise):
+        return weight * factor.reshape(-1, 1, 1, 1)
+    grouped = weight.reshape(layer.ofm.channels, layer.ifm.channels, -1)
+    scaled: NDArray[np.float64] = (grouped * factor[:, None]).reshape(weight.shape)
+    return scaled
+
+
+def _sampled_maps(network: Network, frames: Tensor) -> dict[str, NDArray[np.float64]]:
+    """Return some values of every map, at most `SAMPLE_VALUES` of each."""
+    net = FloatNet(network, batch_norm=False).eval()
+    generator = np.random.default_rng(0)
+    batches = -(-len(frames) // CALIBRATION_BATCH)
+    share = SAMPLE_VALUES // batches
+    kept: dict[str, list[NDArray[np.float64]]] = {
+        layer.name: [] for layer in network.layers
+    }
+
+    def see(layer: Layer, ofm: Tensor) -> None:
+        values = ofm.flatten().double().numpy()
+        if len(values) > share:
+            values = values[generator.integers(len(values), size=share)]
+        kept[layer.name].append(values)
+
+    with torch.no_grad():
+        for start in range(0, len(frames), CALIBRATION_BATCH):
+            net.visit(frames[start : start + CALIBRATION_BATCH], see)
+    return {name: np.concatenate(parts) for name, parts in kept.items()}
+
+
+def _has_relu6(layer: Layer) -> bool:
+    return (
+        isinstance(layer, Conv | Depthwise | Linear | Add)
+        and layer.activation is ActivationKind.RELU6
+    )

@@ -1,0 +1,133 @@
+"""Brevitas quantizers on powers of two that are given and stay.
+
+Each is an injector of Brevitas with a constant scale, so that training moves weights
+and never a scale, and hardware limits hold from the first step to the last. Rounding is
+floor(x + 1/2), as a right shift with a rounding constant does it. Gradients pass
+straight through the rounding; through the clamp they pass for weights and biases, and
+not for activations.
+"""
+
+import numpy as np
+import torch
+from brevitas.core.bit_width import BitWidthConst
+from brevitas.core.function_wrapper import Identity, TensorClamp, TensorClampSte
+from brevitas.core.quant import IntQuant, RescalingIntQuant
+from brevitas.core.zero_point import ZeroZeroPoint
+from brevitas.inject import ExtendedInjector
+from brevitas.proxy import (
+    ActQuantProxyFromInjector,
+    BiasQuantProxyFromInjector,
+    WeightQuantProxyFromInjector,
+)
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hao.ir.tensor import QType
+
+Injector = type[ExtendedInjector]
+
+
+class HalfUp(nn.Module):
+    """Rounds halves up, exactly; gradients pass straight through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x` rounded to integers that are still floats."""
+        # x + 0.5 itself may round up, as at 0.49999997; x - low is exact.
+        low = torch.floor(x.detach())
+        rounded = low + (x.detach() - low >= 0.5).to(x.dtype)
+        return x + (rounded - x).detach()
+
+
+class FrozenScale(nn.Module):
+    """A constant power of two, or one per channel.
+
+    Args:
+        exponents: Shape that broadcasts against what is quantized.
+    """
+
+    scale: Tensor
+
+    def __init__(self, exponents: NDArray[np.int64]) -> None:
+        super().__init__()
+        powers = np.ldexp(1.0, exponents).astype(np.float32)
+        self.register_buffer("scale", torch.from_numpy(np.array(powers)))
+
+    def forward(self, x: Tensor, threshold: Tensor) -> Tensor:
+        """Return the scale, whatever is quantized."""
+        return self.scale
+
+
+class NoThreshold(nn.Module):
+    """Stands where Brevitas divides by the integer range; the scale is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, bit_width: Tensor) -> Tensor:
+        """Return the width itself."""
+        return bit_width
+
+
+def weight_quantizer(quant: QType, exponents: NDArray[np.int64], rank: int) -> Injector:
+    """Return the quantizer of weights of shape (ofm_channels, ...).
+
+    Args:
+        quant: Signed.
+        exponents: Shape (ofm_channels,).
+        rank: Dimensions of the weights.
+    """
+    return _injector(
+        quant,
+        exponents.reshape(-1, *[1] * (rank - 1)),
+        proxy=WeightQuantProxyFromInjector,
+        clamp=TensorClampSte,
+    )
+
+
+def bias_quantizer(code_bits: int, exponents: NDArray[np.int64]) -> Injector:
+    """Return the quantizer of a bias in units of the products.
+
+    Args:
+        code_bits: Codes have a magnitude below 2^code_bits.
+        exponents: Shape (ofm_channels,).
+    """
+    quant = QType(bits=code_bits + 1, signed=True, narrow=True)
+    made: Injector = _injector(
+        quant, exponents, proxy=BiasQuantProxyFromInjector, clamp=TensorClampSte
+    ).let(requires_input_scale=False)
+    return made
+
+
+def map_quantizer(quant: QType, exponent: int) -> Injector:
+    """Return the quantizer of a feature map."""
+    return _injector(
+        quant,
+        np.array(exponent, dtype=np.int64),
+        proxy=ActQuantProxyFromInjector,
+        clamp=TensorClamp,
+    )
+
+
+def _injector(
+    quant: QType, exponents: NDArray[np.int64], *, proxy: type, clamp: type
+) -> Injector:
+    made: Injector = ExtendedInjector.let(
+        proxy_class=proxy,
+        tensor_quant=RescalingIntQuant,
+        int_quant=IntQuant,
+        scaling_impl=FrozenScale,
+        exponents=exponents,
+        int_scaling_impl=NoThreshold,
+        zero_point_impl=ZeroZeroPoint,
+        bit_width_impl=BitWidthConst,
+        bit_width=quant.bits,
+        signed=quant.signed,
+        narrow_range=quant.narrow,
+        input_view_impl=Identity,
+        float_to_int_impl=HalfUp,
+        tensor_clamp_impl=clamp,
+    )
+    return made

@@ -1,0 +1,342 @@
+"""Training, in floating point or quantized: one loop, which resumes after a kill.
+
+Adam with a cosine learning rate. The order of the frames depends only on the seed and
+the epoch, so that a run which was stopped and resumed leaves the same weights as one
+which was not (same machine, same number of threads). A checkpoint is written after
+every epoch, first beside its place and then moved there.
+"""
+
+import hashlib
+import math
+import os
+import pickle
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hao.errors import InputError
+from hao.ir.network import Network
+from hao.quant.dataset import Dataset, Split
+from hao.quant.float_net import FloatNet, folded_network
+from hao.quant.modules import LayerwiseModule, choose_device
+from hao.quant.quant_net import QuantNet
+
+CHECKPOINT_SCHEMA = "hao.training/1"
+
+EVALUATION_BATCH = 256
+"""Frames evaluated at a time."""
+
+_WARM_UP = 0.1
+"""Share of the steps in which the learning rate rises to its full value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSettings:
+    """How to train.
+
+    Attributes:
+        epochs: Passes over the training frames, at least 1.
+        learning_rate: Largest step of Adam.
+        batch: Frames per step, at least 2.
+        weight_decay: Of AdamW, on all parameters.
+        smoothing: Of the labels, 0 to below 1.
+        seed: Of the order of the frames and of the initial weights.
+    """
+
+    epochs: int
+    learning_rate: float
+    batch: int = 64
+    weight_decay: float = 1e-4
+    smoothing: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch < 2:
+            raise InputError(
+                f"epochs = {self.epochs}, batch = {self.batch}; must be at least 1 "
+                "and 2"
+            )
+        if not 0 < self.learning_rate < 1 or not 0 <= self.smoothing < 1:
+            raise InputError(
+                f"learning rate = {self.learning_rate}, smoothing = {self.smoothing}; "
+                "must be above 0, from 0, and both below 1"
+            )
+
+
+FLOAT_SETTINGS = TrainSettings(epochs=20, learning_rate=5e-3)
+QUANTIZED_SETTINGS = TrainSettings(epochs=8, learning_rate=4e-3)
+"""What trains the digits in a minute; measured in tests/quant/test_digits.py."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochReport:
+    """What one epoch of training did.
+
+    Attributes:
+        epoch: Of `epochs`, from 1.
+        epochs: How many there are.
+        loss: Mean over the training frames.
+        accuracy: Share of the validation frames that are classified correctly.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float
+    accuracy: float
+
+
+Progress = Callable[[EpochReport], None]
+
+
+def ignore_progress(report: EpochReport) -> None:
+    """Do nothing with the report of an epoch."""
+
+
+def train_float(
+    network: Network,
+    dataset: Dataset,
+    settings: TrainSettings = FLOAT_SETTINGS,
+    *,
+    checkpoint: Path | None = None,
+    progress: Progress = ignore_progress,
+) -> Network:
+    """Return the network with trained floating-point parameters.
+
+    Args:
+        network: Its parameters, if any, are where training starts.
+        dataset: Only its train and validation frames are used.
+        settings: How to train.
+        checkpoint: Where to keep the state after every epoch, and to resume from.
+        progress: Called after every epoch.
+
+    Raises:
+        InputError: Data and network do not fit, or the checkpoint is of another run.
+        UnsupportedError: A layer cannot be trained.
+    """
+    check_fit(network, dataset)
+    with torch.random.fork_rng():
+        torch.manual_seed(settings.seed)
+        net = FloatNet(network, batch_norm=True)
+    run_epochs(net, dataset, settings, checkpoint=checkpoint, progress=progress)
+    return folded_network(net)
+
+
+def train_quantized(
+    model: QuantNet,
+    dataset: Dataset,
+    settings: TrainSettings = QUANTIZED_SETTINGS,
+    *,
+    checkpoint: Path | None = None,
+    progress: Progress = ignore_progress,
+) -> QuantNet:
+    """Return a Brevitas model after quantization-aware training.
+
+    Weights and biases move; scales stay, so that the result is as legal as the start.
+    Its `network` still has the float parameters that training started from.
+
+    Args:
+        model: Where training starts; it is left as it is.
+        dataset: Only its train and validation frames are used.
+        settings: How to train.
+        checkpoint: Where to keep the state after every epoch, and to resume from.
+        progress: Called after every epoch.
+
+    Raises:
+        InputError: Data and network do not fit, or the checkpoint is of another run.
+    """
+    check_fit(model.network, dataset)
+    net = QuantNet(model.network, model.scheme, model.scales)
+    net.load_state_dict({k: v.cpu() for k, v in model.state_dict().items()})
+    run_epochs(net, dataset, settings, checkpoint=checkpoint, progress=progress)
+    return net
+
+
+def run_epochs(
+    net: LayerwiseModule,
+    dataset: Dataset,
+    settings: TrainSettings,
+    *,
+    checkpoint: Path | None,
+    progress: Progress,
+) -> None:
+    """Train a net, which the caller has just made, in place.
+
+    Raises:
+        InputError: The checkpoint is unreadable or of another run.
+    """
+    device = choose_device()
+    run = _run_name(net, dataset, settings)
+    net.to(device)
+    optimizer = torch.optim.AdamW(
+        net.parameters(),
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+    )
+    first = 0
+    if checkpoint is not None and checkpoint.exists():
+        first = _resumed(checkpoint, run, net, optimizer)
+    frames = torch.from_numpy(dataset.train.frames.copy()).to(device)
+    labels = torch.from_numpy(dataset.train.labels.copy()).to(device)
+    for epoch in range(first, settings.epochs):
+        loss = _run_epoch(net, optimizer, (frames, labels), settings, epoch=epoch)
+        if not math.isfinite(loss):
+            raise InputError(
+                f"training diverged in epoch {epoch + 1}; lower the learning rate "
+                f"({settings.learning_rate})"
+            )
+        if checkpoint is not None:
+            _save(checkpoint, run, net, optimizer, epoch + 1)
+        accuracy = accuracy_of_net(net, dataset.validation)
+        progress(
+            EpochReport(
+                epoch=epoch + 1, epochs=settings.epochs, loss=loss, accuracy=accuracy
+            )
+        )
+    net.eval().cpu()
+
+
+def _run_epoch(
+    net: LayerwiseModule,
+    optimizer: torch.optim.Optimizer,
+    data: tuple[Tensor, Tensor],
+    settings: TrainSettings,
+    *,
+    epoch: int,
+) -> float:
+    """Train for one epoch and return the mean loss; a last partial batch is left out.
+
+    Args:
+        net: Trained in place.
+        optimizer: Of its parameters.
+        data: Frames and labels, on the net's device.
+        settings: How to train.
+        epoch: From 0.
+    """
+    frames, labels = data
+    net.train()
+    order = _order(len(labels), settings.seed, epoch).to(labels.device)
+    steps = max(1, len(labels) // settings.batch)
+    total = 0.0
+    for step in range(steps):
+        share = _rate(epoch * steps + step, steps * settings.epochs)
+        for group in optimizer.param_groups:
+            group["lr"] = settings.learning_rate * share
+        chosen = order[step * settings.batch : (step + 1) * settings.batch]
+        loss = nn.functional.cross_entropy(
+            net(frames[chosen]), labels[chosen], label_smoothing=settings.smoothing
+        )
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call] # torch has it untyped
+        optimizer.step()
+        total += float(loss.detach())
+    return total / steps
+
+
+def accuracy_of_net(net: LayerwiseModule, split: Split) -> float:
+    """Return the share of frames that a net classifies correctly, from 0 to 1."""
+    net.eval()
+    device = next(net.parameters()).device
+    hits = 0
+    with torch.no_grad():
+        for start in range(0, len(split), EVALUATION_BATCH):
+            chosen = slice(start, start + EVALUATION_BATCH)
+            batch = torch.from_numpy(split.frames[chosen].copy()).to(device)
+            best = net(batch.to(next(net.parameters()).dtype)).argmax(1).cpu().numpy()
+            hits += int(np.sum(best == split.labels[chosen]))
+    return hits / len(split)
+
+
+def check_fit(network: Network, dataset: Dataset) -> None:
+    """Check that a network reads the frames and has an output per class.
+
+    Raises:
+        InputError: It does not.
+    """
+    if network.input.ofm != dataset.shape:
+        raise InputError(
+            f"data set {dataset.name!r}: frames of {dataset.shape}; network "
+            f"{network.name!r} reads {network.input.ofm}"
+        )
+    if network.output.ofm.elements < dataset.classes:
+        raise InputError(
+            f"data set {dataset.name!r} has {dataset.classes} classes; network "
+            f"{network.name!r} gives {network.output.ofm.elements} outputs"
+        )
+
+
+def _order(frames: int, seed: int, epoch: int) -> Tensor:
+    """Return a permutation that depends on the seed and the epoch only."""
+    drawn = np.random.default_rng((seed, epoch)).permutation(frames)
+    return torch.from_numpy(drawn)
+
+
+def _rate(step: int, steps: int) -> float:
+    """Return the share of the learning rate: a short rise, then half a cosine."""
+    rise = max(1, int(steps * _WARM_UP))
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+
+
+def _run_name(net: LayerwiseModule, dataset: Dataset, settings: TrainSettings) -> str:
+    """Return a digest of all that training starts from."""
+    digest = hashlib.sha256(repr(sorted(asdict(settings).items())).encode())
+    digest.update(repr(net.network.layers).encode())
+    for key, value in net.state_dict().items():
+        digest.update(key.encode())
+        array: NDArray[np.float64] = value.detach().cpu().double().numpy()
+        digest.update(array.tobytes())
+    digest.update(dataset.train.frames.tobytes())
+    digest.update(dataset.train.labels.tobytes())
+    return digest.hexdigest()
+
+
+def _save(
+    path: Path,
+    run: str,
+    net: LayerwiseModule,
+    optimizer: torch.optim.Optimizer,
+    epoch: int,
+) -> None:
+    state = {
+        "schema": CHECKPOINT_SCHEMA,
+        "run": run,
+        "epoch": epoch,
+        "net": net.state_dict(),
+        "optimizer": optimizer.state_dict(),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    torch.save(state, beside)
+    beside.replace(path)
+
+
+def _resumed(
+    path: Path, run: str, net: LayerwiseModule, optimizer: torch.optim.Optimizer
+) -> int:
+    """Load a checkpoint and return how many epochs it has behind it."""
+    device = next(net.parameters()).device
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        raise InputError(
+            f"{path}: not readable as a checkpoint; delete it to start anew"
+        ) from error
+    if not isinstance(state, dict) or state.get("schema") != CHECKPOINT_SCHEMA:
+        raise InputError(
+            f"{path}: no {CHECKPOINT_SCHEMA!r} checkpoint; delete it to start anew"
+        )
+    if state["run"] != run:
+        raise InputError(
+            f"{path}: checkpoint of another network, data set or settings; delete it "
+            "to start anew"
+        )
+    net.load_state_dict(state["net"])
+    net.to(device)
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["epoch"])

@@ -1,0 +1,235 @@
+"""Integer networks as files: every integer, type and layer, and nothing else.
+
+An `.npz` of plain arrays. `header` is the UTF-8 text of a JSON document with the
+schema, the layers, the types of the maps and the mode of requantization; every other
+entry is a parameter by "layer.parameter", in the narrowest signed type that holds it.
+Equal networks give equal bytes: entries are sorted and carry no time.
+"""
+
+import io
+import json
+import os
+import zipfile
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Literal, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import to_jsonable_python
+
+from hao.errors import InputError
+from hao.ir.integer import IntegerNetwork, MapType, Requantization
+from hao.ir.layer import (
+    Activation,
+    Add,
+    Affine,
+    Conv,
+    Depthwise,
+    GlobalAveragePool,
+    Input,
+    Layer,
+    Linear,
+    Pool,
+    Quantize,
+)
+from hao.ir.network import Network
+
+SCHEMA = "hao.integers/1"
+"""Name and version of the format; a change of its keys or their meaning raises it."""
+
+_HEADER = "header"
+_NARROWEST_FIRST = (np.int8, np.int16, np.int32, np.int64)
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The time that every entry of the archive carries: the earliest that zip knows."""
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False
+    )
+
+
+class _Input(_Table):
+    type: Literal["input"]
+    fields: Input
+
+
+class _Conv(_Table):
+    type: Literal["conv"]
+    fields: Conv
+
+
+class _Depthwise(_Table):
+    type: Literal["depthwise"]
+    fields: Depthwise
+
+
+class _Linear(_Table):
+    type: Literal["linear"]
+    fields: Linear
+
+
+class _Pool(_Table):
+    type: Literal["pool"]
+    fields: Pool
+
+
+class _GlobalAveragePool(_Table):
+    type: Literal["global_average_pool"]
+    fields: GlobalAveragePool
+
+
+class _Add(_Table):
+    type: Literal["add"]
+    fields: Add
+
+
+_Entry = Annotated[
+    _Input | _Conv | _Depthwise | _Linear | _Pool | _GlobalAveragePool | _Add,
+    Field(discriminator="type"),
+]
+
+
+class _Header(_Table):
+    schema_: Annotated[Literal["hao.integers/1"], Field(alias="schema")]
+    name: str
+    requantization: Requantization
+    layers: list[_Entry]
+    maps: dict[str, MapType]
+
+
+def save_integers(net: IntegerNetwork, path: Path, *, force: bool = False) -> None:
+    """Write an integer network, first beside its place and then moved there.
+
+    Args:
+        net: The network.
+        path: Must not exist, unless `force`.
+        force: Whether an existing file is replaced.
+
+    Raises:
+        InputError: The file exists, or cannot be written.
+    """
+    if path.exists() and not force:
+        raise InputError(f"{path}: exists; choose another name, or force it")
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(render_integers(net))
+        beside.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def render_integers(net: IntegerNetwork) -> bytes:
+    """Return the bytes of the file of an integer network."""
+    header = {
+        "schema": SCHEMA,
+        "name": net.network.name,
+        "requantization": net.requantization.value,
+        "layers": [
+            {"type": _layer_type(layer), "fields": to_jsonable_python(layer)}
+            for layer in net.network.layers
+        ],
+        "maps": {
+            layer.name: to_jsonable_python(net.maps[layer.name])
+            for layer in net.network.layers
+        },
+    }
+    text = json.dumps(header, indent=1, allow_nan=False).encode()
+    arrays: dict[str, NDArray[np.generic]] = {
+        key: _narrowed(np.asarray(array, dtype=np.int64))
+        for key, array in net.network.params.items()
+    }
+    arrays[_HEADER] = np.frombuffer(text, dtype=np.uint8)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for key in sorted(arrays):
+            entry = io.BytesIO()
+            np.lib.format.write_array(entry, arrays[key], allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{key}.npy", _EPOCH), entry.getvalue())
+    return buffer.getvalue()
+
+
+def load_integers(path: Path) -> IntegerNetwork:
+    """Return the integer network that a file holds.
+
+    Raises:
+        InputError: The file is missing, of another schema, or not consistent.
+    """
+    arrays = _arrays(path)
+    try:
+        header = _parsed(arrays.pop(_HEADER, None))
+        params: dict[str, NDArray[np.generic]] = {}
+        for key, array in arrays.items():
+            if not np.issubdtype(array.dtype, np.signedinteger):
+                raise InputError(f"parameter {key!r} is {array.dtype}; must be signed")
+            wide = array.astype(np.int64)
+            wide.setflags(write=False)
+            params[key] = wide
+        network = Network(
+            name=header.name,
+            layers=tuple(entry.fields for entry in header.layers),
+            params=MappingProxyType(params),
+        )
+        return IntegerNetwork(
+            network=network,
+            maps=MappingProxyType(header.maps),
+            requantization=header.requantization,
+        )
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: np.asarray(file[key]) for key in file.files}
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        # AttributeError: a bare .npy loads as an array, which has no files.
+        raise InputError(
+            f"{path}: not readable as a file of integers ({SCHEMA})"
+        ) from error
+
+
+def _parsed(stored: NDArray[np.generic] | None) -> _Header:
+    if stored is None or stored.dtype != np.uint8:
+        raise InputError(f"no header; must be a file of integers ({SCHEMA})")
+    try:
+        return _Header.model_validate_json(stored.tobytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InputError(
+            f"header: {place}: {first['msg']}; must be of schema {SCHEMA}"
+        ) from error
+
+
+def _narrowed(array: NDArray[np.int64]) -> NDArray[np.generic]:
+    for kind in _NARROWEST_FIRST:
+        narrow: NDArray[np.generic] = array.astype(kind)
+        if np.array_equal(narrow, array):
+            return narrow
+    raise AssertionError("int64 holds int64")
+
+
+def _layer_type(layer: Layer) -> str:
+    match layer:
+        case Input():
+            return "input"
+        case Conv():
+            return "conv"
+        case Depthwise():
+            return "depthwise"
+        case Linear():
+            return "linear"
+        case Pool():
+            return "pool"
+        case GlobalAveragePool():
+            return "global_average_pool"
+        case Add():
+            return "add"
+        case Affine() | Activation() | Quantize():
+            raise AssertionError(f"{layer.name}: no IntegerNetwork lets this through")
+        case _:
+            assert_never(layer)

@@ -1,0 +1,386 @@
+"""Imported quantized networks: exact on powers of two, else counted, or refused."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hao.errors import InputError, UnsupportedError
+from hao.frontends.onnx import load_onnx
+from hao.ir.integer import Requantization
+from hao.ir.integer_run import run_integer
+from hao.ir.layer import (
+    Activation,
+    ActivationKind,
+    Add,
+    Affine,
+    Conv,
+    Depthwise,
+    GlobalAveragePool,
+    Input,
+    Layer,
+    Linear,
+    Padding,
+    Pool,
+    PoolKind,
+    Quantize,
+)
+from hao.ir.network import Network
+from hao.ir.tensor import QType, Rounding
+from hao.quant.export import export_qonnx
+from hao.quant.imported import count_rounding, imported_codes, imported_integers
+from hao.quant.integers import input_codes, integer_network
+from hao.quant.ptq import quantize_network
+from hao.quant.scheme import uniform_scheme
+from tests.quant.networks import CLASSES, frames_for, shape, with_random_parameters
+
+SIGNED = QType(bits=8, signed=True)
+UNSIGNED = QType(bits=8, signed=False)
+
+
+def residual(seed: int = 0) -> Network:
+    """Return a network whose averages are of a power of two of pixels."""
+    same = Padding.same(3)
+    layers: tuple[Layer, ...] = (
+        Input(name="frame", ofm=shape(2, 8)),
+        Conv(
+            name="stem",
+            input="frame",
+            ifm=shape(2, 8),
+            ofm=shape(4, 8),
+            kernel=3,
+            padding=same,
+            activation=ActivationKind.RELU6,
+        ),
+        Pool(
+            name="largest",
+            input="stem",
+            ifm=shape(4, 8),
+            ofm=shape(4, 4),
+            kernel=2,
+            stride=2,
+            kind=PoolKind.MAX,
+        ),
+        Depthwise(
+            name="depthwise",
+            input="largest",
+            ifm=shape(4, 4),
+            ofm=shape(4, 4),
+            kernel=3,
+            padding=same,
+        ),
+        Add(
+            name="add",
+            inputs=("depthwise", "largest"),
+            ofm=shape(4, 4),
+            activation=ActivationKind.RELU,
+        ),
+        GlobalAveragePool(name="pool", input="add", ifm=shape(4, 4), ofm=shape(4, 1)),
+        Linear(name="classifier", input="pool", ifm=shape(4, 1), ofm=shape(CLASSES, 1)),
+    )
+    return with_random_parameters(Network(name="residual", layers=layers), seed)
+
+
+@pytest.mark.parametrize(("weight_bits", "act_bits"), [(8, 8), (4, 8), (2, 4)])
+def test_a_network_comes_back_from_its_file_bit_for_bit(
+    tmp_path: Path, weight_bits: int, act_bits: int
+) -> None:
+    network = residual(weight_bits)
+    scheme = uniform_scheme(network, weight_bits=weight_bits, act_bits=act_bits)
+    frames = frames_for(network, 16)
+    net = integer_network(quantize_network(network, scheme, frames))
+    export_qonnx(net, tmp_path / "net.onnx")
+    file = load_onnx(tmp_path / "net.onnx").network
+    imported = imported_integers(file)
+    assert imported.net.requantization is Requantization.SHIFT
+    assert imported.rounded == ()
+    others = frames_for(network, 20, seed=3)
+    assert count_rounding(file, imported, others).differences == 0
+    np.testing.assert_array_equal(
+        imported_codes(imported, others), input_codes(net, others)
+    )
+    np.testing.assert_array_equal(
+        run_integer(imported.net, imported_codes(imported, others)),
+        run_integer(net, input_codes(net, others)),
+    )
+    assert imported.net.weight_bits() == {
+        f"{name}.products" if name == "classifier" else f"{name}.sums": bits
+        for name, bits in scheme.weight_bits.items()
+    }
+
+
+def quantizer(name: str, reads: Layer, quant: QType) -> Quantize:
+    return Quantize(
+        name=name, input=reads.name, ifm=reads.ofm, ofm=reads.ofm, quant=quant
+    )
+
+
+def free(
+    *,
+    weight_bits: int = 8,
+    out_scale: float = 0.037,
+    rounding: Rounding = Rounding.HALF_EVEN,
+    middle: tuple[Layer, ...] = (),
+    extra: dict[str, NDArray[np.generic]] | None = None,
+    drop: tuple[str, ...] = (),
+) -> Network:
+    """Return frame, quantizer, convolution, `middle`, quantizer, as a file has them."""
+    frame = Input(name="frame", ofm=shape(2, 5))
+    first = quantizer("frame.q", frame, SIGNED)
+    weight = QType(bits=weight_bits, signed=True, narrow=True)
+    conv = Conv(
+        name="conv",
+        input="frame.q",
+        ifm=shape(2, 5),
+        ofm=shape(3, 5),
+        kernel=3,
+        padding=Padding.same(3),
+        weight=weight,
+    )
+    before: Layer = middle[-1] if middle else conv
+    last = quantizer("conv.q", before, replace(SIGNED, rounding=rounding))
+    generator = np.random.default_rng(0)
+    step = np.array([0.011, 0.023, 0.007])
+    codes = generator.integers(weight.lowest, weight.highest + 1, size=(3, 2, 3, 3))
+    params: dict[str, NDArray[np.generic]] = {
+        "frame.q.scale": np.array([0.031]),
+        "frame.q.zero_point": np.zeros(1),
+        "conv.weight": codes * step[:, None, None, None],
+        "conv.weight_scale": step,
+        "conv.weight_zero_point": np.zeros(1),
+        "conv.bias": generator.normal(size=3),
+        "conv.q.scale": np.array([out_scale]),
+        "conv.q.zero_point": np.zeros(1),
+        **(extra or {}),
+    }
+    for key in drop:
+        del params[key]
+    return Network(
+        name="free",
+        layers=(frame, first, conv, *middle, last),
+        params=MappingProxyType(params),
+    )
+
+
+def affine(
+    scale: list[float], shift: list[float]
+) -> tuple[Affine, dict[str, NDArray[np.generic]]]:
+    layer = Affine(name="norm", input="conv", ifm=shape(3, 5), ofm=shape(3, 5))
+    return layer, {"norm.scale": np.array(scale), "norm.shift": np.array(shift)}
+
+
+def test_free_scales_become_multipliers_and_roundings_are_counted() -> None:
+    network = free()
+    imported = imported_integers(network)
+    assert imported.net.requantization is Requantization.MULTIPLIER
+    assert imported.rounded == ("frame", "conv")
+    multipliers = imported.net.param("conv", "multiplier")
+    assert multipliers.min() >= 2**15  # all 16 bits are used
+    # Codes of up to 128 off by a 2^17th of themselves: below one of a thousand rounds
+    # the other way.
+    found = count_rounding(network, imported, frames_for(network, 1000))
+    assert found.differing["frame"] == 0
+    assert 0 < found.differing["conv"] < 0.001 * found.compared["conv"]
+
+
+@pytest.mark.parametrize("kind", [ActivationKind.RELU, ActivationKind.NONE])
+def test_affine_layers_go_into_multipliers_and_biases(kind: ActivationKind) -> None:
+    norm, extra = affine([0.5, -1.25, 2.0], [0.1, -0.3, 0.2])
+    act = Activation(name="act", input="norm", ifm=norm.ofm, ofm=norm.ofm, kind=kind)
+    network = free(middle=(norm, act), extra=extra)
+    imported = imported_integers(network)
+    found = count_rounding(network, imported, frames_for(network, 50))
+    assert found.differing["conv"] < 0.03 * found.compared["conv"]
+    low = 0 if kind is ActivationKind.RELU else -128
+    assert imported.net.maps["conv"].low == low
+    assert [layer.name for layer in imported.net.network.layers] == ["frame", "conv"]
+
+
+def test_a_channel_that_is_multiplied_by_zero_is_its_constant() -> None:
+    norm, extra = affine([0.0, 1.0, 1.0], [3.0, 0.0, 0.0])
+    network = free(middle=(norm,), extra=extra)
+    imported = imported_integers(network)
+    frames = frames_for(network, 10)
+    codes = run_integer(imported.net, imported_codes(imported, frames))
+    assert np.all(codes[:, 0] == np.rint(3.0 / imported.scales["conv"]))
+
+
+def powers(rounding: Rounding) -> Network:
+    step = np.array([2.0**-6, 2.0**-5, 2.0**-7])
+    codes = np.random.default_rng(1).integers(-127, 128, size=(3, 2, 3, 3))
+    bias = np.array([17, -3, 40]) * step * 2.0**-4
+    return free(
+        rounding=rounding,
+        extra={
+            "frame.q.scale": np.array([2.0**-4]),
+            "conv.weight": codes * step[:, None, None, None],
+            "conv.weight_scale": step,
+            "conv.bias": bias,
+            "conv.q.scale": np.array([0.25]),
+        },
+    )
+
+
+@pytest.mark.parametrize("rounding", [Rounding.FLOOR, Rounding.HALF_UP])
+def test_powers_of_two_are_exact(rounding: Rounding) -> None:
+    network = powers(rounding)
+    imported = imported_integers(network)
+    assert imported.net.requantization is Requantization.SHIFT
+    assert imported.net.param("conv", "shift").tolist() == [8, 7, 9]
+    assert imported.rounded == ("frame",)  # its quantizer rounds halves to even
+    assert count_rounding(network, imported, frames_for(network, 50)).differences == 0
+
+
+def test_halves_to_even_are_counted_not_hidden() -> None:
+    network = powers(Rounding.HALF_EVEN)
+    imported = imported_integers(network)
+    assert imported.rounded == ("frame", "conv")
+    found = count_rounding(network, imported, frames_for(network, 200))
+    # Of 2^7 to 2^9 sums one lies on a half, and of these every other one differs.
+    assert 0 < found.differing["conv"] < 0.01 * found.compared["conv"]
+
+
+def without_output_quantizer(network: Network) -> Network:
+    return replace(network, layers=network.layers[:-1])
+
+
+def test_an_output_without_a_quantizer_gets_a_scale_from_frames() -> None:
+    network = without_output_quantizer(free())
+    frames = frames_for(network, 20)
+    imported = imported_integers(network, frames)
+    kind = imported.net.maps["conv"]
+    assert (kind.quant.bits, kind.quant.signed) == (8, True)
+    assert imported.scales["conv"] == 2.0 ** (kind.exponent or 0)
+    found = count_rounding(network, imported, frames)
+    assert found.differing["conv"] < 0.02 * found.compared["conv"]
+    with pytest.raises(UnsupportedError, match="'conv': the output is not quantized"):
+        imported_integers(network)
+
+
+def zero_point() -> Network:
+    return free(extra={"conv.q.zero_point": np.array([3.0])})
+
+
+def per_channel() -> Network:
+    return free(extra={"conv.q.scale": np.array([1.0, 2.0, 1.0])})
+
+
+def sixteen_bits() -> Network:
+    network = free()
+    last = network.layers[-1]
+    assert isinstance(last, Quantize)
+    wide = replace(last, quant=QType(bits=16, signed=True))
+    return replace(network, layers=(*network.layers[:-1], wide))
+
+
+def unquantized_weights() -> Network:
+    network = free(drop=("conv.weight_scale",))
+    layers = tuple(
+        replace(layer, weight=None) if isinstance(layer, Conv) else layer
+        for layer in network.layers
+    )
+    return replace(network, layers=layers)
+
+
+def unquantized_middle() -> Network:
+    pool = Pool(
+        name="pool",
+        input="conv",
+        ifm=shape(3, 5),
+        ofm=shape(3, 5),
+        kernel=1,
+        kind=PoolKind.MAX,
+    )
+    return free(middle=(pool,))
+
+
+def huge_ratio() -> Network:
+    return free(out_scale=1e-12)
+
+
+def uneven_limits() -> Network:
+    norm, extra = affine([1.0, 1.0, 1.0], [0.0, 0.0, 9.0])
+    relu = Activation(
+        name="act",
+        input="conv",
+        ifm=norm.ofm,
+        ofm=norm.ofm,
+        kind=ActivationKind.RELU,
+    )
+    return free(middle=(relu, replace(norm, input="act")), extra=extra)
+
+
+def scaled_frames() -> Network:
+    network = free()
+    frame, first, *rest = network.layers
+    norm = Affine(name="norm", input="frame", ifm=frame.ofm, ofm=frame.ofm)
+    assert isinstance(first, Quantize)
+    params = {
+        **network.params,
+        "norm.scale": np.full(2, 2.0),
+        "norm.shift": np.zeros(2),
+    }
+    return Network(
+        name="scaled",
+        layers=(frame, norm, replace(first, input="norm"), *rest),
+        params=MappingProxyType(params),
+    )
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (zero_point(), "'conv.q': maps with a zero point"),
+        (per_channel(), "'conv.q': 3 scales; handled: one"),
+        (sixteen_bits(), "'conv.q': maps of 16 bits"),
+        (unquantized_weights(), "'conv': weights of type None"),
+        (unquantized_middle(), "'conv': its map is not quantized where 'pool'"),
+        (free(rounding=Rounding.CEIL), "'conv.q': rounds by CEIL"),
+        (huge_ratio(), "'conv': .* codes per unit of a product"),
+        (uneven_limits(), "'conv.q': other limits in other channels"),
+        (scaled_frames(), "'frame': frames are scaled before"),
+        (
+            free(extra={"conv.weight_zero_point": np.array([1.0])}),
+            "'conv': weights with a zero point",
+        ),
+        (
+            free(extra={"conv.bias": np.array([1e6, 0, 0])}),
+            "'conv': a bias of [0-9]+ units",
+        ),
+    ],
+)
+def test_what_the_accelerator_does_not_do_is_refused(
+    network: Network, message: str
+) -> None:
+    with pytest.raises(UnsupportedError, match=message) as caught:
+        imported_integers(network)
+    assert "handled" in str(caught.value)
+
+
+def test_a_missing_parameter_is_named() -> None:
+    with pytest.raises(InputError, match=r"'conv\.q\.scale' is missing"):
+        imported_integers(free(drop=("conv.q.scale",)))
+
+
+def test_an_add_of_unlike_scales_is_refused() -> None:
+    network = free()
+    add = Add(name="add", inputs=("conv.q", "conv.q"), ofm=shape(3, 5))
+    last = quantizer("add.q", add, SIGNED)
+    params = {
+        **network.params,
+        "add.q.scale": network.params["conv.q.scale"] * 3,
+        "add.q.zero_point": np.zeros(1),
+    }
+    longer = Network(
+        name="add",
+        layers=(*network.layers, add, last),
+        params=MappingProxyType(params),
+    )
+    with pytest.raises(UnsupportedError, match=r"'add': scales .* powers of"):
+        imported_integers(longer)
+    twice = {**params, "add.q.scale": network.params["conv.q.scale"] * 2}
+    good = replace(longer, params=MappingProxyType(twice))
+    assert imported_integers(good).net.param("add", "shifts").tolist() == [0, 0, 1]
