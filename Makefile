@@ -43,7 +43,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps \
 	    $(TORCH_FLAGS) torch
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
-	    --editable '.[torch,test,bench]'
+	    --editable '.[torch,lint,test,bench]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps hls4ml
 	@touch $@
 
 search: setup ## run the default search: BOARD=zu3eg FPS=50

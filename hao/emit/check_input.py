@@ -2,15 +2,18 @@
 
 from dataclasses import replace
 
+import numpy as np
+
 from hao.cost.catalogue import check_buffers
 from hao.cost.design import Design
 from hao.emit.runs import engine_stages
 from hao.emit.stage_sizes import dense_acc_bits, depthwise_acc_bits
 from hao.errors import InputError, UnsupportedError
 from hao.hw.engine import DepthwiseStage
-from hao.ir.integer import IntegerNetwork, accumulator_range
+from hao.ir.integer import IntegerNetwork, MapType, sum_range
 from hao.ir.layer import (
     ActivationKind,
+    Compute,
     Conv,
     Depthwise,
     Layer,
@@ -19,6 +22,7 @@ from hao.ir.layer import (
     PoolKind,
 )
 from hao.ir.network import Network
+from hao.ir.tensor import QType
 
 
 def check_match(design: Design, net: IntegerNetwork) -> None:
@@ -92,9 +96,25 @@ def _check_accumulators(design: Design, net: IntegerNetwork) -> None:
                 if isinstance(stage, DepthwiseStage)
                 else dense_acc_bits(stage, design.engine.act_bits)
             )
-            low, high = accumulator_range(net, layers[planned.name])
+            low, high = _sums(design, net, layers[planned.name])
             if low < -(2 ** (width - 1)) or high >= 2 ** (width - 1):
                 raise InputError(
                     f"layer {planned.name!r}: sums from {low} to {high}; the "
                     f"accumulators of the {role.value} stage have {width} bits"
                 )
+
+
+def _sums(design: Design, net: IntegerNetwork, layer: Compute) -> tuple[int, int]:
+    """Return the lowest and the highest sum, whatever codes of `act_bits` come in.
+
+    A group of pixels may reach past the end of a row. What its last pixels hold is not
+    used, but computed: any code, not only those that the layer before lets through.
+    """
+    signed = net.maps[layer.input].quant.signed
+    quant = QType(bits=design.engine.act_bits, signed=signed)
+    codes = MapType(quant=quant, low=quant.lowest, high=quant.highest, exponent=None)
+    lowest, highest = sum_range(net.param(layer.name, "weight"), codes)
+    bias = net.param(layer.name, "bias")
+    low = lowest + np.minimum(bias, 0)
+    high = highest + np.maximum(bias, 0)
+    return int(low.min()), int(high.max())

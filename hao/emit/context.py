@@ -6,13 +6,22 @@ is made here. A process exists if some step uses it.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from hao.cost.bram import uses_lutram
 from hao.cost.design import Design
 from hao.cost.evaluate import CostReport
 from hao.cost.memory import store_bits
 from hao.emit.arena import StoredMap
-from hao.emit.records import DENSE, DEPTHWISE, NONE, POINTWISE, WindowStep, initializer, structs
+from hao.emit.records import (
+    DENSE,
+    DEPTHWISE,
+    NONE,
+    POINTWISE,
+    WindowStep,
+    initializer,
+    structs,
+)
 from hao.emit.stage_sizes import (
     Slices,
     dense_acc_bits,
@@ -41,7 +50,7 @@ _SHIFT_BITS = 6
 FIFO_DEPTH = 2
 """Words of a stream between two processes that run in step (chosen here)."""
 
-BUS_DEPTH = 64
+BUS_DEPTH = 16
 """Words of a stream of beats: what a burst may bring while its reader waits."""
 
 UNIT_DEPTH = 4
@@ -144,7 +153,7 @@ class _Paths:
                 for stage in run.stages
             ]
             chain = [NONE, *codes, NONE]
-            pairs |= set(zip(chain, chain[1:], strict=False))
+            pairs |= set(pairwise(chain))
         return cls(pairs=frozenset(pairs))
 
     def sources(self, code: int) -> list[int]:
@@ -241,9 +250,7 @@ def _map(
 ) -> dict[str, object]:
     port = design.board.port_bytes
     layer = design.network.output if output else design.network.input
-    name = (
-        design.segments[-1].invocation.output_name if output else layer.name
-    )
+    name = design.segments[-1].invocation.output_name if output else layer.name
     kind = net.maps[name]
     return {
         "base": stored.base,
@@ -386,9 +393,7 @@ def _constants(
         slices = depthwise_slices(
             hardware, act_bits=engine.act_bits, px=engine.px, board=board
         )
-        used = [
-            s.depthwise_window for s in table.steps if s.depthwise_window.row_trips
-        ]
+        used = [s.depthwise_window for s in table.steps if s.depthwise_window.row_trips]
         span = max((engine.px - 1) * w.stride + w.kernel for w in used)
         own = [
             _Constant(name="items", value=hardware.taps, note="  // taps at once"),
@@ -414,8 +419,12 @@ def _constants(
             hardware, act_bits=engine.act_bits, px=engine.px, board=board
         )
         own = [
-            _Constant(name="items", value=hardware.simd, note="  // multipliers a lane"),
-            _Constant(name="pe", value=hardware.pe, note="  // output channels at once"),
+            _Constant(
+                name="items", value=hardware.simd, note="  // multipliers a lane"
+            ),
+            _Constant(
+                name="pe", value=hardware.pe, note="  // output channels at once"
+            ),
             _Constant(
                 name="dsp_pairs", value=hardware.dsp_pairs, note="  // the rest in LUTs"
             ),
@@ -562,9 +571,7 @@ def _calls(
             "pointwise": ("pointwise_vectors", "step.vectors"),
         }[stage.name]
         calls.append(_call(window, record, *inputs, operands))
-        fills = (
-            [f"{stage.name}_units", f"{stage.name}_records"] if stage.loads else []
-        )
+        fills = [f"{stage.name}_units", f"{stage.name}_records"] if stage.loads else []
         outputs = [route.stream for route in stage.routes]
         calls.append(
             _call(
@@ -640,4 +647,3 @@ def _bounds(table: Table) -> dict[str, int]:
         "records": most(load.record_beats for load in loads),
         "units": most(load.unit_trips for load in loads),
     }
-

@@ -63,7 +63,7 @@ _OTHERS = {
     "driver/demo.py": "driver_demo.py.j2",
     "README.md": "project_README.md.j2",
 }
-_NATIVE = ("hls_stream.h", "hao_trace.h", "hao_replay.h")
+_NATIVE = ("hls_stream.h", "hao_trace.h", "hao_replay.h", "hao_report.h")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -166,7 +166,7 @@ def _texts(context: dict[str, object]) -> dict[str, str]:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - the output is C++, not HTML
+        autoescape=False,  # the output is C++, not HTML
     )
     environment.filters["cpp"] = _cpp
     stages = context["stages"]

@@ -12,9 +12,9 @@ from hao.hw.engine import DenseStage, DepthwiseStage
 from hao.ir.integer import IntegerNetwork
 from hao.ir.layer import (
     Add,
-    Depthwise,
+    Conv,
     GlobalAveragePool,
-    Pool,
+    Linear,
 )
 from hao.ir.partition import DenseLayer, DepthwiseLayer, Invocation, Role
 
@@ -107,8 +107,9 @@ def design_runs(design: Design, net: IntegerNetwork) -> tuple[Run, ...]:
         add, pool = _exit_layers(invocation, net)
         cuts: list[tuple[StageRun, ...]] = []
         pairs = invocation.stages
-        if len(pairs) == 1 and not isinstance(pairs[0][1], Depthwise | Pool):
+        if len(pairs) == 1 and pairs[0][0] is not Role.DEPTHWISE:
             role, layer = pairs[0]
+            assert isinstance(layer, Conv | Linear)
             stage = stages[role]
             assert isinstance(stage, DenseStage)
             begin = 0
@@ -120,9 +121,7 @@ def design_runs(design: Design, net: IntegerNetwork) -> tuple[Run, ...]:
                 setting=setting,
             ):
                 end = min(begin + groups * stage.pe, layer.ofm.channels)
-                cuts.append(
-                    (StageRun(role=role, layer=layer, begin=begin, end=end),)
-                )
+                cuts.append((StageRun(role=role, layer=layer, begin=begin, end=end),))
                 begin = end
         else:
             cuts.append(

@@ -209,9 +209,7 @@ def _in_half(step: Step, design: Design, half: int) -> Step:
     for role in engine_stages(design):
         weight, channel = _bases(design, role, half)
         if role is Role.DENSE:
-            array = replace(
-                step.dense_array, weight_base=weight, channel_base=channel
-            )
+            array = replace(step.dense_array, weight_base=weight, channel_base=channel)
             step = replace(step, dense_array=array)
         elif role is Role.POINTWISE:
             array = replace(
@@ -482,9 +480,7 @@ def _stage_step(
             ),
         )
     assert isinstance(hardware, DenseStage)
-    array = _array(
-        stage, hardware, design, net, is_signed=is_signed, target=target
-    )
+    array = _array(stage, hardware, design, net, is_signed=is_signed, target=target)
     if stage.role is Role.DENSE:
         window = _dense_window(stage, hardware, design)
         return replace(step, dense_window=window, dense_array=array)
@@ -499,9 +495,7 @@ def _with_regroup(
     stages = engine_stages(design)
     lanes_in = stages[before.role].pe
     hardware = stages[stage.role]
-    lanes_out = (
-        hardware.pe if isinstance(hardware, DepthwiseStage) else hardware.simd
-    )
+    lanes_out = hardware.pe if isinstance(hardware, DepthwiseStage) else hardware.simd
     channels = before.channels
     words = max(ceil_div(channels, lanes_in), ceil_div(channels, lanes_out))
     ofm = before.layer.ofm

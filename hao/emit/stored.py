@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.emit.arena import StoredMap
+from hao.emit.steps import Table
 
 Bytes = NDArray[np.uint8]
 
@@ -34,7 +35,8 @@ def map_bytes(
     row[:, :, : width * stored.pixel_channels] = pixels.reshape(batch, height, -1)
     per_byte = 8 // bits
     lanes = row.reshape(batch, -1, per_byte) << (bits * np.arange(per_byte))
-    return lanes.sum(axis=-1).astype(np.uint8)
+    result: Bytes = lanes.sum(axis=-1).astype(np.uint8)
+    return result
 
 
 def map_codes(
@@ -55,12 +57,43 @@ def map_codes(
     bits = 8 * port_bytes // stored.beat_channels
     per_byte = 8 // bits
     lanes = data[..., None].astype(np.int64) >> (bits * np.arange(per_byte))
-    codes = (lanes & ((1 << act_bits) - 1)).reshape(len(data), stored.shape.height, -1)
+    rows = (lanes & ((1 << act_bits) - 1)).reshape(len(data), stored.shape.height, -1)
     shape = stored.shape
-    codes = codes[:, :, : shape.width * stored.pixel_channels].reshape(
+    codes = rows[:, :, : shape.width * stored.pixel_channels].reshape(
         len(data), shape.height, shape.width, stored.pixel_channels
     )
     values = codes[..., : shape.channels].transpose(0, 3, 1, 2)
     if signed:
-        values = np.where(values >= 1 << (act_bits - 1), values - (1 << act_bits), values)
+        values = np.where(
+            values >= 1 << (act_bits - 1), values - (1 << act_bits), values
+        )
     return values.astype(np.int64)
+
+
+def step_maps(
+    table: Table, maps: dict[str, NDArray[np.int64]], *, port_bytes: int, act_bits: int
+) -> bytes:
+    """Return what every step leaves in DDR for one frame, for the test bench.
+
+    Args:
+        table: Steps of the engine.
+        maps: Codes by layer, shape (1, channels, height, width), for every layer whose
+            map passes through DDR.
+        port_bytes: Bytes of a beat.
+        act_bits: Width of a code.
+
+    Returns:
+        For each step: first beat and beats (two 32-bit integers), then the bytes. A
+        step that completes no map has no beats.
+    """
+    parts = []
+    for run in table.runs:
+        if run is None or run.tile < run.tiles - 1:
+            parts.append(np.zeros(2, dtype="<i4").tobytes())
+            continue
+        stored = table.arena.maps[run.invocation.output_name]
+        codes = maps[run.invocation.output_name]
+        data = map_bytes(codes, stored, port_bytes=port_bytes, act_bits=act_bits)
+        parts.append(np.array([stored.base, stored.beats], dtype="<i4").tobytes())
+        parts.append(data[0].tobytes())
+    return b"".join(parts)

@@ -267,9 +267,7 @@ def _records(run: StageRun, pe: int, net: IntegerNetwork, port: int) -> Bytes:
     return np.concatenate(groups)
 
 
-def _unit_trips(
-    order: _Order, *, rows: int, bits: int, port: int
-) -> tuple[int, int]:
+def _unit_trips(order: _Order, *, rows: int, bits: int, port: int) -> tuple[int, int]:
     """Return the units, and the iterations in which the loader makes them.
 
     An iteration takes in a beat where one is missing, and makes a unit where it can;

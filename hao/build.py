@@ -1,0 +1,599 @@
+"""From a run to hardware: quantize, emit, simulate, check, read reports back.
+
+    run directory -> float weights -> Brevitas -> integers -> HLS project
+        -> simulation, replay, synthesis reports
+
+The second half of the flow (`hao.flow` is the first). A run directory gains
+
+    weights.npz       the integer network (`hao.quant.weights_file`)
+    evaluation.npz    codes and labels of the test frames
+    quantization.json how accurate each form of the network is on them
+    training/         checkpoints, so that a killed run resumes
+    hls/              the emitted project
+
+torch and Brevitas take seconds to load and are optional, so what needs them is
+imported where it is used.
+"""
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.cost.evaluate import CostReport
+from hao.emit.check import (
+    Build,
+    Replay,
+    compile_project,
+    find_ap_types,
+    find_compiler,
+    run_replay,
+    run_simulation,
+)
+from hao.emit.project import (
+    check_project_target,
+    render_project,
+    write_project,
+)
+from hao.emit.steps import Table, make_table
+from hao.emit.stored import map_bytes, map_codes, step_maps
+from hao.errors import InputError
+from hao.handoff.compare import compare, render_comparison
+from hao.handoff.load import load_report
+from hao.ir.integer import IntegerNetwork
+from hao.ir.integer_run import run_integer, run_integer_layers
+from hao.ir.network import Network
+from hao.ir.seeded import seeded_frames, seeded_integers
+from hao.lint.check import lint
+from hao.lint.finding import Finding, Tool
+from hao.quant.weights_file import load_integers, save_integers
+from hao.report.design_file import load_design
+from hao.report.hardware import (
+    Emission,
+    InvocationCycles,
+    Quantization,
+    SimulationResult,
+)
+from hao.report.result import SearchResult
+
+if TYPE_CHECKING:
+    from hao.quant.dataset import Dataset
+
+Progress = Callable[[str], None]
+
+WEIGHTS_FILE = "weights.npz"
+EVALUATION_FILE = "evaluation.npz"
+QUANTIZATION_FILE = "quantization.json"
+TRAINING_FOLDER = "training"
+PROJECT_FOLDER = "hls"
+
+RANDOM_WEIGHTS = "random"
+"""Name of the seeded random weights, in place of a file."""
+
+RECORDED_FRAMES = 4
+"""Frames that a project's test bench carries with it (chosen here)."""
+
+RANDOM_FRAMES = 2
+"""The same with random weights, where frames mean nothing."""
+
+
+class Method(Enum):
+    """How integers are made."""
+
+    PTQ = "ptq"
+    """Calibration, equalisation and bias correction; no training."""
+    QAT = "qat"
+    """Training with the design's bits, from a calibrated start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantizeRequest:
+    """What to quantize, and how.
+
+    Attributes:
+        run: Run directory.
+        data: "digits", a folder of images, an .npz, or "package.module:function".
+        weights: Float weights: a torch state dict, an .npz, or an ONNX file; `None`
+            trains here.
+        method: PTQ or QAT.
+        float_epochs: Of training in floating point; `None` for the default.
+        epochs: Of quantization-aware training; `None` for the default.
+        seed: Of all training.
+        force: Replace earlier integers.
+    """
+
+    run: Path
+    data: str = "digits"
+    weights: Path | None = None
+    method: Method = Method.QAT
+    float_epochs: int | None = None
+    epochs: int | None = None
+    seed: int = 0
+    force: bool = False
+
+
+def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
+    """Quantize a run's network to its design's bits and leave the integers in the run.
+
+    Raises:
+        InputError: Run, data or weights are wrong, or integers are there already.
+        UnsupportedError: A layer cannot be quantized.
+    """
+    from hao.quant.dataset import load_dataset
+    from hao.quant.integers import (
+        accuracy_of_integers,
+        count_differences,
+        input_codes,
+        integer_network,
+    )
+    from hao.quant.ptq import quantize_network
+    from hao.quant.scheme import Scheme
+    from hao.quant.train import (
+        QUANTIZED_SETTINGS,
+        accuracy_of_net,
+        train_quantized,
+    )
+
+    result = load_design(request.run)
+    folder = _run_folder(result)
+    _check_absent(folder / WEIGHTS_FILE, force=request.force)
+    design = result.design
+    dataset = load_dataset(request.data, design.network.input.ofm)
+    progress(
+        f"data {dataset.name}: {len(dataset.train)} training, "
+        f"{len(dataset.validation)} validation, {len(dataset.test)} test frames"
+    )
+    network = _float_network(request, design.network, dataset, folder, progress)
+    float_top1 = _float_top1(network, dataset)
+    progress(f"float: {float_top1:.2f} % of the test frames")
+    scheme = Scheme(weight_bits=design.scheme, act_bits=design.engine.act_bits)
+    model = quantize_network(network, scheme, dataset.train.frames)
+    calibrated = 100 * accuracy_of_net(model, dataset.test)
+    progress(f"post-training quantization: {calibrated:.2f} %")
+    if request.method is Method.QAT:
+        settings = replace(QUANTIZED_SETTINGS, seed=request.seed)
+        if request.epochs is not None:
+            settings = replace(settings, epochs=request.epochs)
+        model = train_quantized(
+            model,
+            dataset,
+            settings,
+            checkpoint=folder / TRAINING_FOLDER / "quantized.pt",
+            progress=_epoch_line("quantized", progress),
+        )
+    net = integer_network(model)
+    agreement = count_differences(model, net, dataset.test.frames)
+    quantization = Quantization(
+        network=design.network.name,
+        data=dataset.name,
+        method=request.method.value,
+        frames=len(dataset.test),
+        float_top1=float_top1,
+        quantized_top1=100 * accuracy_of_net(model, dataset.test),
+        integer_top1=100 * accuracy_of_integers(net, dataset.test),
+        compared=agreement.total,
+        differing=agreement.differences,
+    )
+    codes = input_codes(net, dataset.test.frames)
+    _write_evaluation(folder / EVALUATION_FILE, codes, dataset.test.labels)
+    text = json.dumps(asdict(quantization), indent=1) + "\n"
+    _write_bytes(folder / QUANTIZATION_FILE, text.encode())
+    # Last: where these are, all the rest is.
+    save_integers(net, folder / WEIGHTS_FILE, force=request.force)
+    return quantization
+
+
+def _float_network(
+    request: QuantizeRequest,
+    network: Network,
+    dataset: "Dataset",
+    folder: Path,
+    progress: Progress,
+) -> Network:
+    """Return the network with float weights: loaded, or trained here."""
+    from hao.quant.float_net import load_weights, with_parameters
+    from hao.quant.train import FLOAT_SETTINGS, train_float
+
+    if request.weights is not None:
+        if request.weights.suffix == ".onnx":
+            from hao.frontends.model_file import load_model
+
+            imported = load_model(request.weights).network
+            try:
+                return with_parameters(network, dict(imported.params))
+            except InputError as error:
+                raise InputError(f"{request.weights}: {error}") from error
+        return load_weights(network, request.weights)
+    settings = replace(FLOAT_SETTINGS, seed=request.seed)
+    if request.float_epochs is not None:
+        settings = replace(settings, epochs=request.float_epochs)
+    return train_float(
+        network,
+        dataset,
+        settings,
+        checkpoint=folder / TRAINING_FOLDER / "float.pt",
+        progress=_epoch_line("float", progress),
+    )
+
+
+def _float_top1(network: Network, dataset: "Dataset") -> float:
+    from hao.quant.float_net import FloatNet
+    from hao.quant.train import accuracy_of_net
+
+    net = FloatNet(network, batch_norm=False)
+    return 100 * accuracy_of_net(net, dataset.test)
+
+
+def _epoch_line(word: str, progress: Progress) -> Callable[..., None]:
+    from hao.quant.train import EpochReport
+
+    def show(report: EpochReport) -> None:
+        progress(
+            f"{word} epoch {report.epoch}/{report.epochs}: loss {report.loss:.3f}, "
+            f"{100 * report.accuracy:.2f} % of the validation frames"
+        )
+
+    return show
+
+
+def export(run: Path, path: Path, *, force: bool) -> tuple[str, ...]:
+    """Write a run's integer network as a QONNX file.
+
+    Returns:
+        Layers whose sums may exceed what single precision holds exactly.
+
+    Raises:
+        InputError: The run has no integers, or the file is there already.
+        UnsupportedError: The network is not in power-of-two mode.
+    """
+    from hao.quant.export import export_qonnx
+
+    net = _integers(_run_folder(load_design(run)))
+    return export_qonnx(net, path, force=force)
+
+
+def emit(
+    run: Path, *, weights: str | None = None, seed: int = 0, force: bool = False
+) -> Emission:
+    """Render a run's HLS project into the run directory.
+
+    Args:
+        run: Run directory.
+        weights: `RANDOM_WEIGHTS`, a file of integers, or `None` for the run's own.
+        seed: Of random weights.
+        force: Replace an earlier project.
+
+    Raises:
+        InputError: The run has no integers, they do not belong to the design, or a
+            project is there already.
+    """
+    result = load_design(run)
+    folder = _run_folder(result)
+    target = folder / PROJECT_FOLDER
+    check_project_target(target, force=force)
+    design = result.design
+    if weights == RANDOM_WEIGHTS:
+        net = seeded_integers(
+            design.network, design.scheme, act_bits=design.engine.act_bits, seed=seed
+        )
+        frames = seeded_frames(net, RANDOM_FRAMES, seed + 1)
+        note = f"Weights are random (seed {seed}): outputs mean nothing."
+    else:
+        source = folder / WEIGHTS_FILE if weights is None else Path(weights)
+        net = _integers(folder) if weights is None else load_integers(source)
+        evaluation = folder / EVALUATION_FILE
+        note = f"Weights are those of {source.name}."
+        if evaluation.is_file():
+            frames = _evaluation(evaluation)[0][:RECORDED_FRAMES]
+        else:
+            frames = seeded_frames(net, RANDOM_FRAMES, seed + 1)
+            note += " The recorded frames are random."
+    project = render_project(design, net, result.cost, frames, note=note)
+    # The simulation compares with these, so they lie beside the project.
+    write_project(project, target, force=force)
+    if weights is not None:
+        save_integers(net, folder / "emitted_weights.npz", force=True)
+    elif (folder / "emitted_weights.npz").is_file():
+        (folder / "emitted_weights.npz").unlink()
+    return Emission(
+        project=target,
+        digest=project.digest,
+        files=len(project.files),
+        steps=len(project.table.steps),
+        weights=note,
+    )
+
+
+def simulate(
+    run: Path,
+    *,
+    build: Build = Build.NATIVE,
+    images: int | None = None,
+    debug: bool = False,
+    size_fifos: bool = False,
+    progress: Progress = lambda _: None,
+) -> SimulationResult:
+    """Compile a run's project, run it, and compare it with the interpreter.
+
+    Args:
+        run: Run directory with an emitted project.
+        build: Number types of the comparison; cycles always come from a trace.
+        images: Test frames to run; `None` for all that the run has.
+        debug: Also compare the map that every step leaves, for the first frame.
+        size_fifos: Also seek the least depth of every stream.
+        progress: Told of each step.
+
+    Raises:
+        InputError: There is no project, or its design has changed since.
+        ToolError: The compiler is missing or fails, or the simulation crashes.
+    """
+    result = load_design(run)
+    folder = _run_folder(result)
+    design, project = result.design, folder / PROJECT_FOLDER
+    find_compiler()
+    if build is Build.AP_INT:
+        find_ap_types()
+    net, own = _emitted_integers(folder, result)
+    table = make_table(design, net)
+    _check_emitted(project, table)
+    frames, labels = _frames(folder, project, table, result, net, own=own)
+    if images is not None:
+        frames, labels = frames[:images], labels if labels is None else labels[:images]
+    programs = folder / "build"
+    progress(f"compiling the {build.value} build")
+    compile_project(project, build, programs / build.value)
+    expected = _in_batches(net, frames)
+    port, bits = design.board.port_bytes, design.engine.act_bits
+    source = table.arena.maps[design.network.input.name]
+    output = design.segments[-1].invocation.output_name
+    stored = table.arena.maps[output]
+    maps = b""
+    if debug:
+        names = frozenset(layer.name for layer in net.network.layers)
+        maps = step_maps(
+            table,
+            run_integer_layers(net, frames[:1], names),
+            port_bytes=port,
+            act_bits=bits,
+        )
+    progress(f"simulating {len(frames)} frames")
+    said = run_simulation(
+        programs / build.value,
+        project,
+        frames=map_bytes(frames, source, port_bytes=port, act_bits=bits),
+        expected=map_bytes(expected, stored, port_bytes=port, act_bits=bits),
+        maps=maps,
+    )
+    progress("replaying the cycles of one frame")
+    compile_project(project, Build.TRACE, programs / Build.TRACE.value)
+    replay = run_replay(programs / Build.TRACE.value, project, size_fifos=size_fifos)
+    simulated = map_codes(
+        said.outputs,
+        stored,
+        port_bytes=port,
+        act_bits=bits,
+        signed=net.maps[output].quant.signed,
+    )
+    return SimulationResult(
+        build=build.value,
+        images=said.images,
+        mismatches=said.mismatches,
+        wrong_images=said.wrong_images,
+        wrong_steps=said.wrong_steps if debug else None,
+        cycles_model=result.cost.latency_cycles,
+        cycles_replayed=replay.cycles,
+        seconds=said.seconds,
+        invocations=compared_cycles(
+            result.cost,
+            table,
+            replay,
+            double_buffered=design.engine.double_buffered,
+        ),
+        fifos=tuple(
+            (fifo.name, fifo.depth, fifo.smallest)
+            for fifo in replay.fifos
+            if fifo.smallest is not None
+        ),
+        simulated_top1=_top1(simulated, labels),
+        integer_top1=_top1(expected, labels),
+        quantization=_quantization(folder) if own else None,
+    )
+
+
+def compared_cycles(
+    cost: CostReport, table: Table, replay: Replay, *, double_buffered: bool
+) -> tuple[InvocationCycles, ...]:
+    """Return the cycles of every invocation, priced and replayed."""
+    replayed: dict[str, int] = {}
+    first, waiting = 0, 0
+    for run, step in zip(table.runs, replay.steps, strict=True):
+        if run is None:
+            waiting += step.cycles
+            continue
+        if double_buffered and not replayed:
+            # All later loads run beside a computation; this one alone does not.
+            first, waiting = waiting, 0
+        name = run.invocation.name
+        replayed[name] = replayed.get(name, 0) + waiting + step.cycles
+        waiting = 0
+    opening = InvocationCycles(
+        name="(first weights)", tiles=1, model=cost.first_load_cycles, replayed=first
+    )
+    rest = tuple(
+        InvocationCycles(
+            name=item.name,
+            tiles=item.tiles,
+            model=item.period_cycles,
+            replayed=replayed[item.name],
+        )
+        for item in cost.invocations
+    )
+    return (opening, *rest)
+
+
+def lint_run(run: Path) -> dict[str, tuple[Finding, ...]]:
+    """Return what the lint finds in a run's project, by tool generation.
+
+    Raises:
+        InputError: There is no project.
+        ToolError: The open headers are missing.
+    """
+    project = _run_folder(load_design(run)) / PROJECT_FOLDER
+    if not (project / "src").is_dir():
+        raise InputError(
+            f"{project}: no emitted project in it; `hao emit-hls` makes one"
+        )
+    include = [find_ap_types()]
+    return {
+        tool.value: lint(project / "src", tool=tool, include_paths=include)
+        for tool in Tool
+    }
+
+
+def read_reports(run: Path, reports: list[Path]) -> str:
+    """Return synthesis reports beside the run's predictions, as a table.
+
+    Raises:
+        InputError: A report cannot be read, or is for another device.
+    """
+    result = load_design(run)
+    loaded = [load_report(path) for path in reports]
+    return render_comparison(compare(result.design, result.cost, loaded))
+
+
+def _run_folder(result: SearchResult) -> Path:
+    if result.run is None:
+        raise InputError("a design file alone; must be a run directory")
+    return result.run
+
+
+def _check_absent(path: Path, *, force: bool) -> None:
+    if os.path.lexists(path) and not force:
+        raise InputError(f"{path}: exists; --force replaces it")
+
+
+def _integers(folder: Path) -> IntegerNetwork:
+    path = folder / WEIGHTS_FILE
+    if not path.is_file():
+        raise InputError(
+            f"{folder}: no {WEIGHTS_FILE} in it; `hao quantize` makes it, or use "
+            "--weights random"
+        )
+    return load_integers(path)
+
+
+def _emitted_integers(
+    folder: Path, result: SearchResult
+) -> tuple[IntegerNetwork, bool]:
+    """Return the integers that the run's project was emitted with; if its own."""
+    other = folder / "emitted_weights.npz"
+    if other.is_file():
+        return load_integers(other), False
+    return _integers(folder), True
+
+
+def _check_emitted(project: Path, table: Table) -> None:
+    """Check that a project holds the weights that the run now has."""
+    path = project / "weights" / "weights.bin"
+    if not path.is_file():
+        raise InputError(
+            f"{project}: no emitted project in it; `hao emit-hls` makes one"
+        )
+    if path.read_bytes() != table.weights.tobytes():
+        raise InputError(
+            f"{project}: emitted from other weights or another design; "
+            "`hao emit-hls --force` renders it anew"
+        )
+
+
+def _frames(
+    folder: Path,
+    project: Path,
+    table: Table,
+    result: SearchResult,
+    net: IntegerNetwork,
+    *,
+    own: bool,
+) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+    """Return the frames to simulate, and their labels where known."""
+    evaluation = folder / EVALUATION_FILE
+    if own and evaluation.is_file():
+        return _evaluation(evaluation)
+    design = result.design
+    source = table.arena.maps[design.network.input.name]
+    port = design.board.port_bytes
+    data = np.frombuffer((project / "tb" / "frames.bin").read_bytes(), dtype=np.uint8)
+    codes = map_codes(
+        data.reshape(-1, source.beats * port),
+        source,
+        port_bytes=port,
+        act_bits=design.engine.act_bits,
+        signed=net.maps[design.network.input.name].quant.signed,
+    )
+    return codes, None
+
+
+def _in_batches(
+    net: IntegerNetwork, frames: NDArray[np.int64], size: int = 64
+) -> NDArray[np.int64]:
+    parts = [
+        run_integer(net, frames[start : start + size])
+        for start in range(0, len(frames), size)
+    ]
+    return np.concatenate(parts)
+
+
+def _top1(outputs: NDArray[np.int64], labels: NDArray[np.int64] | None) -> float | None:
+    if labels is None:
+        return None
+    best = outputs.reshape(len(outputs), -1).argmax(axis=1)
+    return 100 * float(np.mean(best == labels))
+
+
+def _quantization(folder: Path) -> Quantization | None:
+    path = folder / QUANTIZATION_FILE
+    if not path.is_file():
+        return None
+    try:
+        return Quantization(**json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"{path}: not readable; `hao quantize --force` writes it anew"
+        ) from error
+
+
+def _write_evaluation(
+    path: Path, codes: NDArray[np.int64], labels: NDArray[np.int64]
+) -> None:
+    stream = io.BytesIO()
+    np.savez_compressed(stream, codes=codes.astype(np.int16), labels=labels)
+    _write_bytes(path, stream.getvalue())
+
+
+def _evaluation(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            codes, labels = file["codes"], file["labels"]
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path}: not readable; `hao quantize --force` writes it anew"
+        ) from error
+    return codes.astype(np.int64), labels.astype(np.int64)
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    """Write a file beside its place and move it there."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error

@@ -1,0 +1,256 @@
+"""Commands from a design to hardware: quantize, export, emit, simulate, check."""
+
+import json
+import time
+from pathlib import Path
+
+import click
+
+from hao.cli.common import JSON, RUNS, one_run, shown_progress
+
+
+@click.command("quantize")
+@click.argument("run", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--data",
+    default="digits",
+    show_default=True,
+    help="'digits', a folder with a folder of images per class, an .npz file (x_train, "
+    "y_train, x_test, y_test), or 'package.module:function' that returns a Dataset.",
+)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="Float weights: torch state dict, .npz or ONNX file  [default: train here].",
+)
+@click.option(
+    "--method",
+    type=click.Choice(["qat", "ptq"]),
+    default="qat",
+    show_default=True,
+    help="Quantization-aware training, or calibration alone.",
+)
+@click.option("--float-epochs", type=click.IntRange(1), help="Of training in float.")
+@click.option("--epochs", type=click.IntRange(1), help="Of training with the bits.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of training.")
+@RUNS
+@click.option("--force", is_flag=True, help="Replace earlier integers of the run.")
+@JSON
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def quantize_command(
+    *,
+    run: Path | None,
+    data: str,
+    weights: Path | None,
+    method: str,
+    float_epochs: int | None,
+    epochs: int | None,
+    seed: int,
+    runs: Path,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Train and quantize a run's network to its design's bits, with Brevitas.
+
+    RUN is a run directory; without it, the newest run. It gains weights.npz, a network
+    of integers that the emitted hardware computes bit for bit. A killed run resumes.
+
+    \b
+    Examples:
+      hao quantize runs/digits --data digits
+      hao quantize --data images/ --weights net.pt --method ptq
+    """  # noqa: D301 - click needs the backspace that ends re-wrapping
+    from hao import build
+    from hao.report.hardware import quantization_json, render_quantization
+    from hao.report.run import newest_run
+
+    request = build.QuantizeRequest(
+        run=run if run is not None else newest_run(runs),
+        data=data,
+        weights=weights,
+        method=build.Method(method),
+        float_epochs=float_epochs,
+        epochs=epochs,
+        seed=seed,
+        force=force,
+    )
+    with shown_progress(quiet=quiet or as_json) as progress:
+        quantization = build.quantize(request, progress=progress)
+    if as_json:
+        click.echo(json.dumps(quantization_json(quantization), indent=2))
+        return
+    click.echo(render_quantization(quantization))
+    click.echo(f"\nwritten to {request.run / build.WEIGHTS_FILE}")
+
+
+@click.command("export")
+@click.argument("run", type=click.Path(path_type=Path), required=False)
+@click.option("--format", type=click.Choice(["qonnx"]), default="qonnx")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File to write  [default: network.qonnx.onnx in the run].",
+)
+@RUNS
+@click.option("--force", is_flag=True, help="Replace an existing file.")
+def export_command(
+    *, run: Path | None, format: str, output: Path | None, runs: Path, force: bool
+) -> None:
+    """Write a run's quantized network for other tools, as a QONNX file."""
+    from hao import build
+    from hao.report.run import newest_run
+
+    folder = run if run is not None else newest_run(runs)
+    path = output if output is not None else folder / f"network.{format}.onnx"
+    inexact = build.export(folder, path, force=force)
+    click.echo(f"written to {path}")
+    if inexact:
+        click.echo(
+            f"{len(inexact)} layers, such as {inexact[0]}, may have sums beyond what "
+            "single precision holds; other tools may then round differently"
+        )
+
+
+@click.command("emit-hls")
+@click.argument("run", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--weights",
+    help="'random' for seeded random ones, or another file of integers  [default: "
+    "the run's own].",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of random ones.")
+@RUNS
+@click.option("--force", is_flag=True, help="Replace an earlier project of the run.")
+@JSON
+def emit_command(
+    *,
+    run: Path | None,
+    weights: str | None,
+    seed: int,
+    runs: Path,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Emit the HLS project of a run: C++, packed weights, test bench, scripts, driver.
+
+    RUN is a run directory; without it, the newest run. The project is complete without
+    hao; its README says what to type.
+
+    \b
+    Examples:
+      hao emit-hls
+      hao emit-hls runs/zu3eg-50fps-all --weights random
+    """  # noqa: D301 - click needs the backspace that ends re-wrapping
+    from hao import build
+    from hao.report.hardware import emission_json, render_emission
+    from hao.report.run import newest_run
+
+    emission = build.emit(
+        run if run is not None else newest_run(runs),
+        weights=weights,
+        seed=seed,
+        force=force,
+    )
+    if as_json:
+        click.echo(json.dumps(emission_json(emission), indent=2))
+    else:
+        click.echo(render_emission(emission))
+
+
+@click.command("simulate")
+@click.argument("run", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--build",
+    "build_name",
+    type=click.Choice(["native", "ap_int"]),
+    default="native",
+    show_default=True,
+    help="Native integers, or the vendor's ap_int (some 20 times slower).",
+)
+@click.option("--images", type=click.IntRange(1), help="Frames  [default: all].")
+@click.option("--debug", is_flag=True, help="Compare the map that every step leaves.")
+@click.option("--size-fifos", is_flag=True, help="Seek the least depth of each FIFO.")
+@RUNS
+@JSON
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+@click.pass_context
+def simulate_command(
+    ctx: click.Context,
+    *,
+    run: Path | None,
+    build_name: str,
+    images: int | None,
+    debug: bool,
+    size_fifos: bool,
+    runs: Path,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Compile a run's HLS project with g++ and compare it with the integers.
+
+    RUN is a run directory; without it, the newest run. Every output is compared bit for
+    bit; the cycles of a frame are replayed from a trace of the emitted code and shown
+    beside the priced ones. Exits with 1 if anything differs.
+    """
+    from hao import build
+    from hao.emit.check import Build
+    from hao.report.hardware import render_simulation, simulation_json
+    from hao.report.run import newest_run
+
+    started = time.monotonic()
+    with shown_progress(quiet=quiet or as_json) as progress:
+        result = build.simulate(
+            run if run is not None else newest_run(runs),
+            build=Build(build_name),
+            images=images,
+            debug=debug,
+            size_fifos=size_fifos,
+            progress=progress,
+        )
+    seconds = time.monotonic() - started
+    if as_json:
+        click.echo(json.dumps(simulation_json(result), indent=2))
+    else:
+        click.echo(render_simulation(result))
+        click.echo(f"\ndone in {seconds:.1f} s")
+    if not result.exact:
+        ctx.exit(1)
+
+
+@click.command("lint")
+@one_run
+@click.pass_context
+def lint_command(
+    ctx: click.Context, *, run: Path | None, runs: Path, as_json: bool
+) -> None:
+    """Check a run's emitted C++ against the rules of both tool generations.
+
+    Pragma grammar and scope, unsynthesizable constructs, array ranks, unbounded loops,
+    memory ports against accesses a cycle. Exits with 1 if anything is found.
+    """
+    from hao import build
+    from hao.report.hardware import findings_json, render_findings_by_tool
+    from hao.report.run import newest_run
+
+    findings = build.lint_run(run if run is not None else newest_run(runs))
+    if as_json:
+        click.echo(json.dumps(findings_json(findings), indent=2))
+    else:
+        click.echo(render_findings_by_tool(findings))
+    if any(findings.values()):
+        ctx.exit(1)
+
+
+@click.command("report-hls")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("reports", type=click.Path(path_type=Path), nargs=-1, required=True)
+def report_hls_command(*, run: Path, reports: tuple[Path, ...]) -> None:
+    """Show synthesis reports beside what was predicted, block by block.
+
+    REPORTS are csynth.xml or csynth.rpt of Vivado HLS or Vitis HLS, and utilization,
+    timing or co-simulation reports, in any number.
+    """
+    from hao import build
+
+    click.echo(build.read_reports(run, list(reports)))

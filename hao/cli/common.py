@@ -1,0 +1,78 @@
+"""What all commands share: errors, progress, options."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import click
+
+from hao.errors import HaoError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Group(click.Group):
+    """A group whose commands turn errors into one line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; print one line and exit where it raises."""
+        try:
+            return super().invoke(ctx)
+        except HaoError as error:
+            click.echo(f"hao: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except click.UsageError as error:
+            click.echo(f"hao: {error.format_message()}", err=True)
+            ctx.exit(error.exit_code)
+
+
+def quiet_progress(_: str) -> None:
+    """Drop a line of progress."""
+
+
+@contextmanager
+def shown_progress(*, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Yield a receiver of progress: one changing line on a terminal, else lines."""
+    if quiet:
+        yield quiet_progress
+        return
+    started = time.monotonic()
+    live = sys.stderr.isatty()
+
+    def show(line: str) -> None:
+        text = f"{time.monotonic() - started:6.1f} s  {line}"
+        if live:
+            click.echo(f"\r\x1b[2K{text[:100]}", err=True, nl=False)
+        elif not line.startswith("widths"):
+            click.echo(text, err=True)
+
+    try:
+        yield show
+    finally:
+        if live:
+            click.echo("\r\x1b[2K", err=True, nl=False)
+
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+RUNS = click.option(
+    "--runs",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Folder that holds the runs.",
+)
+
+
+def one_run(command: Callable[P, T]) -> Callable[P, T]:
+    """Add the argument and options of commands that look at one run."""
+    for decorate in (
+        click.argument("run", type=click.Path(path_type=Path), required=False),
+        RUNS,
+        JSON,
+    ):
+        command = decorate(command)
+    return command

@@ -1,0 +1,55 @@
+"""The command `hao` and what it consists of."""
+
+import click
+
+from hao import __version__
+from hao.cli.build import (
+    emit_command,
+    export_command,
+    lint_command,
+    quantize_command,
+    report_hls_command,
+    simulate_command,
+)
+from hao.cli.common import Group
+from hao.cli.search import (
+    boards_command,
+    estimate_command,
+    networks_command,
+    report_command,
+    search_command,
+)
+
+
+@click.group(cls=Group, context_settings={"max_content_width": 92})
+@click.version_option(__version__, prog_name="hao")
+def main() -> None:
+    """Choose a network, its weight bits and an FPGA accelerator, together and proven.
+
+    \b
+    Start with:
+      hao boards                            the boards that ship with hao
+      hao networks                          the networks of the zoo
+      hao search --board zu3eg --fps 50     the most accurate design at 50 frames/s
+      hao estimate RUN                      what that design costs, layer by layer
+    Then, from the design to hardware:
+      hao quantize RUN --data digits        integers of the design's bits
+      hao emit-hls RUN                      an HLS project that computes them
+      hao simulate RUN                      the project, compiled, bit for bit
+    """  # noqa: D301 - click needs the backspace that ends re-wrapping
+
+
+for _command in (
+    search_command,
+    estimate_command,
+    report_command,
+    quantize_command,
+    export_command,
+    emit_command,
+    simulate_command,
+    lint_command,
+    report_hls_command,
+    boards_command,
+    networks_command,
+):
+    main.add_command(_command)

@@ -1,0 +1,245 @@
+"""Commands that choose and explain designs: search, estimate, report, lists."""
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hao.cli.common import JSON, RUNS, one_run, shown_progress
+
+if TYPE_CHECKING:
+    from hao.report.result import SearchResult
+
+
+def _bits(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, ...]:
+    """Return the bit choices of a comma-separated list."""
+    try:
+        choices = tuple(sorted({int(part) for part in value.split(",")}))
+    except ValueError:
+        raise click.BadParameter(
+            f"{value!r}; must be whole numbers with commas between, such as 4,6,8"
+        ) from None
+    if not all(2 <= bits <= 8 for bits in choices):
+        raise click.BadParameter(f"{value!r}; every choice must be from 2 to 8")
+    return choices
+
+
+@click.command("search")
+@click.option(
+    "--board", default="zu3eg", show_default=True, help="Name, or a .toml file."
+)
+@click.option("--fps", type=float, help="Frames per second to reach, at batch 1.")
+@click.option(
+    "--network", help="One network of the zoo; default: all with known top-1."
+)
+@click.option("--image-size", type=int, help="Height and width of the frame [pixels].")
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    help="An ONNX or QONNX file instead of the zoo.",
+)
+@click.option("--top1", type=float, help="Float top-1 of --model [percent], if known.")
+@click.option("--clock", "clock_mhz", type=float, help="Clock [MHz], not the board's.")
+@click.option(
+    "--bits",
+    default="4,6,8",
+    show_default=True,
+    callback=_bits,
+    help="Weight bits that a layer may have.",
+)
+@click.option(
+    "--act-bits",
+    type=click.IntRange(4, 8),
+    default=8,
+    show_default=True,
+    help="Bits of the activations.",
+)
+@click.option(
+    "--free-first-last",
+    is_flag=True,
+    help="Let the first and last layer have fewer bits too (published results keep 8).",
+)
+@click.option(
+    "--mean",
+    is_flag=True,
+    help="Rank by the mean of the predicted accuracy, not by its pessimistic end.",
+)
+@click.option(
+    "--objective",
+    type=click.Choice(["accuracy", "fps", "latency"]),
+    default="accuracy",
+    show_default=True,
+    help="Most accurate at --fps; fastest at --min-top1; or fastest of all.",
+)
+@click.option(
+    "--min-top1", type=float, help="Least top-1 [percent], for --objective fps."
+)
+@click.option(
+    "--front",
+    "front_points",
+    type=click.IntRange(0, 200),
+    default=None,
+    help="Points of the front to compute too [default: 6 for the zoo, else 0].",
+)
+@click.option(
+    "--solver",
+    type=click.Choice(["auto", "gurobi", "highs"]),
+    default="auto",
+    show_default=True,
+    help="Who solves the integer programs.",
+)
+@click.option("--run", "run_name", help="Name of the run  [default: from the request].")
+@RUNS
+@click.option("--force", is_flag=True, help="Replace a run of the same name.")
+@click.option("--no-run", is_flag=True, help="Write nothing.")
+@JSON
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def search_command(
+    *,
+    board: str,
+    fps: float | None,
+    network: str | None,
+    image_size: int | None,
+    model: Path | None,
+    top1: float | None,
+    clock_mhz: float | None,
+    bits: tuple[int, ...],
+    act_bits: int,
+    free_first_last: bool,
+    mean: bool,
+    objective: str,
+    min_top1: float | None,
+    front_points: int | None,
+    solver: str,
+    run_name: str | None,
+    runs: Path,
+    force: bool,
+    no_run: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Choose network, bits and accelerator together, with proof of optimality.
+
+    \b
+    Examples:
+      hao search --board zu3eg --fps 50
+      hao search --board zu3eg --fps 100 --network mobilenet_v2_100 --front 20
+      hao search --board kv260 --fps 200 --bits 8 --clock 250
+      hao search --board my_board.toml --fps 30 --model net.onnx --top1 71.9
+      hao search --board zu3eg --objective fps --min-top1 72
+    """  # noqa: D301 - click needs the backspace that ends re-wrapping
+    from hao import flow
+    from hao.program.solver import SolverName
+    from hao.report.run import check_run_name, check_target, default_run_name
+    from hao.report.tables import render_front
+    from hao.search.candidates import BitRules, Stance
+
+    if front_points is None:
+        front_points = 6 if network is None and model is None else 0
+    request = flow.SearchRequest(
+        board=board,
+        fps=fps,
+        network=network,
+        image_size=image_size,
+        model=model,
+        top1=top1,
+        min_top1=min_top1,
+        clock_mhz=clock_mhz,
+        rules=BitRules(
+            choices=bits,
+            act_bits=act_bits,
+            keep_first_last=not free_first_last,
+            stance=Stance.MEAN if mean else Stance.PESSIMISTIC,
+        ),
+        objective=flow.Objective(objective),
+        front_points=front_points,
+        solver=SolverName(solver),
+    )
+    flow.check_request(request)
+    run_path = None
+    if not no_run:
+        if run_name is None:
+            what = network if model is None else str(model)
+            run_name = default_run_name(
+                runs, board=board, fps=fps, min_top1=min_top1, network=what
+            )
+        check_run_name(run_name)
+        run_path = runs / run_name
+        check_target(run_path, force=force)
+    started = time.monotonic()
+    with shown_progress(quiet=quiet or as_json) as progress:
+        result = flow.search(request, run_path=run_path, force=force, progress=progress)
+    seconds = time.monotonic() - started
+    detail = render_front(result.front) if result.front else ""
+    _show(result, detail, seconds=seconds, as_json=as_json)
+    if not as_json:
+        where = "" if result.run is None else f"; written to {result.run}"
+        click.echo(f"\nfound in {seconds:.1f} s{where}")
+
+
+def _show(
+    result: "SearchResult", detail: str, *, seconds: float, as_json: bool
+) -> None:
+    """Print a result: its summary and some detail, or one JSON object."""
+    from hao.report.tables import render_summary, result_json
+
+    if as_json:
+        click.echo(json.dumps(result_json(result, seconds=seconds), indent=2))
+        return
+    click.echo(render_summary(result))
+    if detail:
+        click.echo(f"\n{detail}")
+
+
+@click.command("estimate")
+@one_run
+def estimate_command(*, run: Path | None, runs: Path, as_json: bool) -> None:
+    """Price one given design and explain it, invocation by invocation.
+
+    RUN is a run directory or a design file (which may have been edited); without it,
+    the newest run.
+    """
+    from hao import flow
+    from hao.report.run import newest_run
+    from hao.report.tables import render_invocations
+
+    started = time.monotonic()
+    result = flow.estimate(run if run is not None else newest_run(runs))
+    detail = render_invocations(result)
+    _show(result, detail, seconds=time.monotonic() - started, as_json=as_json)
+
+
+@click.command("report")
+@one_run
+def report_command(*, run: Path | None, runs: Path, as_json: bool) -> None:
+    """Show a run again: its answer, and its front if it has one.
+
+    RUN is a run directory; without it, the newest run.
+    """
+    from hao import flow
+    from hao.report.run import newest_run
+    from hao.report.tables import render_front
+
+    started = time.monotonic()
+    result = flow.reopen(run if run is not None else newest_run(runs))
+    detail = render_front(result.front) if result.front else ""
+    _show(result, detail, seconds=time.monotonic() - started, as_json=as_json)
+
+
+@click.command("boards")
+def boards_command() -> None:
+    """List the boards that ship with hao."""
+    from hao.hw.board_file import board_names, load_board
+    from hao.report.tables import render_boards
+
+    click.echo(render_boards([load_board(name) for name in board_names()]))
+
+
+@click.command("networks")
+def networks_command() -> None:
+    """List the networks of the zoo, with products, parameters and published top-1."""
+    from hao import flow
+
+    click.echo(flow.network_table())

@@ -1,0 +1,219 @@
+"""What quantization, emission and simulation found: values, tables and JSON."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from hao.lint.finding import Finding, render_findings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantization:
+    """How accurate each form of the network is on the test frames.
+
+    Attributes:
+        network: Its name.
+        data: Its data set.
+        method: How integers were made.
+        frames: Test frames.
+        float_top1: Floating point [percent].
+        quantized_top1: The Brevitas model [percent].
+        integer_top1: The integer network [percent].
+        compared: Integers compared between the two, at every layer.
+        differing: Of these, how many differ.
+    """
+
+    network: str
+    data: str
+    method: str
+    frames: int
+    float_top1: float
+    quantized_top1: float
+    integer_top1: float
+    compared: int
+    differing: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emission:
+    """An emitted project.
+
+    Attributes:
+        project: Its folder.
+        digest: Of its content.
+        files: How many.
+        steps: Of the engine, a frame.
+        weights: Where the weights come from, in words.
+    """
+
+    project: Path
+    digest: str
+    files: int
+    steps: int
+    weights: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvocationCycles:
+    """Cycles of one invocation: priced, and replayed from the emitted code."""
+
+    name: str
+    tiles: int
+    model: int
+    replayed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulationResult:
+    """What the simulation of an emitted project says.
+
+    Attributes:
+        build: Number types of the simulation.
+        images: Frames.
+        mismatches: Bytes of output maps that differ from the interpreter's.
+        wrong_images: Frames with any.
+        wrong_steps: Steps whose map differs; `None` if they were not compared.
+        cycles_model: Of a frame, as priced.
+        cycles_replayed: Of the first recorded frame, as replayed.
+        seconds: Inside the simulated engine, all frames.
+        invocations: In order, the first load of weights before them.
+        fifos: Streams whose least depth was sought: name, emitted, least.
+        simulated_top1: Of the simulated outputs [percent], where labels are known.
+        integer_top1: Of the interpreter's [percent], likewise.
+        quantization: What `quantize` found, if the run's own weights were emitted.
+    """
+
+    build: str
+    images: int
+    mismatches: int
+    wrong_images: int
+    wrong_steps: int | None
+    cycles_model: int
+    cycles_replayed: int
+    seconds: float
+    invocations: tuple[InvocationCycles, ...]
+    fifos: tuple[tuple[str, int, int], ...]
+    simulated_top1: float | None
+    integer_top1: float | None
+    quantization: Quantization | None
+
+    @property
+    def exact(self) -> bool:
+        """Return whether every compared byte is equal."""
+        return self.mismatches == 0 and not self.wrong_steps
+
+
+def render_quantization(found: Quantization) -> str:
+    """Return how accurate each form of the network is, as text."""
+    lines = [
+        f"{found.network} on {found.data}, {found.frames} test frames, "
+        f"{found.method.upper()}",
+        f"  float       {found.float_top1:6.2f} %",
+        f"  quantized   {found.quantized_top1:6.2f} %   the Brevitas model",
+        f"  integer     {found.integer_top1:6.2f} %   what the hardware computes",
+        f"  {found.differing} of {found.compared} integers differ between the last "
+        "two, over all layers and frames",
+    ]
+    return "\n".join(lines)
+
+
+def quantization_json(found: Quantization) -> dict[str, object]:
+    """Return the same as JSON values."""
+    return asdict(found)
+
+
+def render_emission(emission: Emission) -> str:
+    """Return what was emitted, as text."""
+    return "\n".join(
+        (
+            f"{emission.project}: {emission.files} files, {emission.steps} steps a "
+            f"frame, digest {emission.digest}",
+            emission.weights,
+            f"{emission.project / 'README.md'} says what to type.",
+        )
+    )
+
+
+def emission_json(emission: Emission) -> dict[str, object]:
+    """Return the same as JSON values."""
+    return {**asdict(emission), "project": str(emission.project)}
+
+
+def render_simulation(result: SimulationResult) -> str:
+    """Return what the simulation says, as text."""
+    verdict = "bit-exact" if result.exact else "DIFFERS"
+    lines = [
+        f"{result.images} images, {result.build} build: {verdict}, "
+        f"{result.mismatches} bytes in {result.wrong_images} images differ from the "
+        "integers",
+        f"simulated in {result.seconds:.2f} s "
+        f"({result.seconds / max(1, result.images):.3f} s an image)",
+    ]
+    if result.wrong_steps is not None:
+        lines.append(f"maps after every step: {result.wrong_steps} steps differ")
+    lines += ["", *_accuracy_lines(result), *_cycle_lines(result)]
+    if result.fifos:
+        lines += ["", f"{'stream':32} {'depth':>6} {'least':>6}"]
+        lines += [
+            f"{name:32} {depth:6} {least:6}" for name, depth, least in result.fifos
+        ]
+    return "\n".join(lines)
+
+
+def _accuracy_lines(result: SimulationResult) -> list[str]:
+    if result.simulated_top1 is None or result.integer_top1 is None:
+        return []
+    lines = ["top-1 on the test frames"]
+    known = result.quantization
+    if known is not None:
+        lines.append(f"  float       {known.float_top1:6.2f} %")
+        lines.append(f"  quantized   {known.quantized_top1:6.2f} %")
+    lines.append(f"  integer     {result.integer_top1:6.2f} %")
+    lines.append(f"  simulated   {result.simulated_top1:6.2f} %")
+    return [*lines, ""]
+
+
+def _cycle_lines(result: SimulationResult) -> list[str]:
+    model, replayed = result.cycles_model, result.cycles_replayed
+    lines = [
+        f"{'cycles of a frame':44} {'model':>9} {'replayed':>9} {'ratio':>6}",
+    ]
+    for item in result.invocations:
+        name = item.name if len(item.name) <= 44 else f"{item.name[:41]}..."
+        lines.append(
+            f"{name:44} {item.model:9} {item.replayed:9} "
+            f"{item.model / max(1, item.replayed):6.3f}"
+        )
+    lines.append(f"{'total':44} {model:9} {replayed:9} {model / max(1, replayed):6.3f}")
+    return lines
+
+
+def simulation_json(result: SimulationResult) -> dict[str, object]:
+    """Return the same as JSON values."""
+    return {**asdict(result), "exact": result.exact}
+
+
+def render_findings_by_tool(found: Mapping[str, Sequence[Finding]]) -> str:
+    """Return what the lint found for each tool generation, as text."""
+    lines = []
+    for tool, findings in found.items():
+        lines.append(f"{tool}: {len(findings)} findings")
+        if findings:
+            lines.append(render_findings(findings))
+    return "\n".join(lines)
+
+
+def findings_json(found: Mapping[str, Sequence[Finding]]) -> dict[str, object]:
+    """Return the same as JSON values."""
+    return {
+        tool: [
+            {
+                "path": finding.path,
+                "line": finding.line,
+                "rule": finding.rule,
+                "message": finding.message,
+            }
+            for finding in findings
+        ]
+        for tool, findings in found.items()
+    }
