@@ -22,6 +22,7 @@ from hao.emit.records import (
     initializer,
     structs,
 )
+from hao.emit.runs import engine_stages
 from hao.emit.stage_sizes import (
     Slices,
     dense_acc_bits,
@@ -205,6 +206,8 @@ def make_context(
         and bool(uses_lutram(engine.depthwise.row_words)),
         "pointwise_vectors_in_luts": engine.pointwise is not None
         and bool(uses_lutram(engine.pointwise.feature_words)),
+        "loading": [stage for stage in stages if stage.loads],
+        "widths": sorted(set(net.weight_bits().values())),
         "links": links,
         "packed": _packed(packed, engine.px) if packed else None,
         "adds_residuals": adds,
@@ -290,6 +293,12 @@ def _predicted(cost: CostReport) -> dict[str, object]:
 def _engine(design: Design, net: IntegerNetwork, table: Table) -> dict[str, object]:
     engine, port = design.engine, design.board.port_bytes
     multiplies = net.requantization is Requantization.MULTIPLIER
+    hardware = engine_stages(design)
+    units = [
+        rows * (stage.taps if isinstance(stage, DepthwiseStage) else stage.simd)
+        for role, rows in stage_unit_rows(design, net).items()
+        for stage in (hardware[role],)
+    ]
     pooled = [s.write for s in table.steps if s.write.pools]
     pixels = [
         run.invocation.stage_ofm.pixels
@@ -303,6 +312,8 @@ def _engine(design: Design, net: IntegerNetwork, table: Table) -> dict[str, obje
         "beat_lanes": 8 * port // store_bits(engine.act_bits),
         "port_bits": 8 * port,
         "record_bits": record_bits(net),
+        "unit_items": max(units, default=1),
+        "load_bits": max(net.weight_bits().values(), default=2),
         "bias_bits": BIAS_BITS,
         "shift_bits": _SHIFT_BITS,
         "multiplies": multiplies,
@@ -546,10 +557,10 @@ def _calls(
         if stage.loads
         for name in (f"{stage.name}_units", f"{stage.name}_records")
     ]
-    calls = [
-        _call("load_weights", "step", "weights", *loads),
-        _call("read_ifm", "step.read", "ifm", *(route.stream for route in ifm)),
-    ]
+    calls = [_call("load_weights", "step", "weights", *loads)] if loads else []
+    calls.append(
+        _call("read_ifm", "step.read", "ifm", *(route.stream for route in ifm))
+    )
     if adds:
         calls.append(_call("read_residual", "step.write", "residual", "residual_beats"))
     for stage in stages:
