@@ -47,8 +47,15 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps hls4ml
 	@touch $@
 
-search: setup ## run the default search: BOARD=zu3eg FPS=50
+# The digits network is small enough to train here, so it goes the whole way.
+DIGITS_FPS ?= 10000
+
+search: setup ## search BOARD=zu3eg FPS=50; then take a network to simulated hardware
 	$(BIN)/hao search --board $(BOARD) --fps $(FPS)
+	$(BIN)/hao search --board $(BOARD) --fps $(DIGITS_FPS) --network digits
+	$(BIN)/hao quantize --data digits
+	$(BIN)/hao emit-hls
+	$(BIN)/hao simulate
 
 test: setup lint types ## run what CI runs: ruff, mypy, pytest
 	$(BIN)/python -m pytest

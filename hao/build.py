@@ -38,6 +38,7 @@ from hao.emit.check import (
     run_replay,
     run_simulation,
 )
+from hao.emit.check_input import check_match
 from hao.emit.project import (
     check_project_target,
     render_project,
@@ -46,10 +47,12 @@ from hao.emit.project import (
 from hao.emit.steps import Table, make_table
 from hao.emit.stored import map_bytes, map_codes, step_maps
 from hao.errors import InputError
+from hao.frontends.model_file import load_model
 from hao.handoff.compare import compare, render_comparison
 from hao.handoff.load import load_report
 from hao.ir.integer import IntegerNetwork
 from hao.ir.integer_run import run_integer, run_integer_layers
+from hao.ir.interpret import run_float
 from hao.ir.network import Network
 from hao.ir.seeded import seeded_frames, seeded_integers
 from hao.lint.check import lint
@@ -74,6 +77,9 @@ EVALUATION_FILE = "evaluation.npz"
 QUANTIZATION_FILE = "quantization.json"
 TRAINING_FOLDER = "training"
 PROJECT_FOLDER = "hls"
+
+DEFAULT_DATA = "digits"
+"""Data set that comes with a dependency, so that everything works offline."""
 
 RANDOM_WEIGHTS = "random"
 """Name of the seeded random weights, in place of a file."""
@@ -100,9 +106,10 @@ class QuantizeRequest:
 
     Attributes:
         run: Run directory.
-        data: "digits", a folder of images, an .npz, or "package.module:function".
+        data: "digits", a folder of images, an .npz, or "package.module:function";
+            `None` for the digits, or for no data with weights that a file quantized.
         weights: Float weights: a torch state dict, an .npz, or an ONNX file; `None`
-            trains here.
+            trains here. From a QONNX or QCDQ file its integers are taken as they are.
         method: PTQ or QAT.
         float_epochs: Of training in floating point; `None` for the default.
         epochs: Of quantization-aware training; `None` for the default.
@@ -111,7 +118,7 @@ class QuantizeRequest:
     """
 
     run: Path
-    data: str = "digits"
+    data: str | None = None
     weights: Path | None = None
     method: Method = Method.QAT
     float_epochs: int | None = None
@@ -146,7 +153,11 @@ def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
     folder = _run_folder(result)
     _check_absent(folder / WEIGHTS_FILE, force=request.force)
     design = result.design
-    dataset = load_dataset(request.data, design.network.input.ofm)
+    if request.weights is not None and request.weights.suffix == ".onnx":
+        network = load_model(request.weights).network
+        if any(layer.weight is not None for layer in network.compute_layers):
+            return _take_integers(request, result, network, progress)
+    dataset = load_dataset(request.data or DEFAULT_DATA, design.network.input.ofm)
     progress(
         f"data {dataset.name}: {len(dataset.train)} training, "
         f"{len(dataset.validation)} validation, {len(dataset.test)} test frames"
@@ -191,6 +202,60 @@ def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
     return quantization
 
 
+def _take_integers(
+    request: QuantizeRequest,
+    result: SearchResult,
+    network: Network,
+    progress: Progress,
+) -> Quantization:
+    """Leave the integers of a file that is quantized already in the run."""
+    from hao.quant.dataset import load_dataset
+    from hao.quant.imported import count_rounding, imported_codes, imported_integers
+
+    folder = _run_folder(result)
+    shape = result.design.network.input.ofm
+    if request.data is not None:
+        test = load_dataset(request.data, shape).test
+        frames, labels = test.frames, test.labels
+    else:
+        progress("no --data: frames are random, from 0 to 1")
+        size = (RANDOM_FRAMES, shape.channels, shape.height, shape.width)
+        frames = np.random.default_rng(request.seed).random(size, dtype=np.float32)
+        labels = None
+    imported = imported_integers(network, frames)
+    check_match(result.design, imported.net)
+    if imported.rounded:
+        progress(
+            f"{len(imported.rounded)} layers, such as {imported.rounded[0]}, may "
+            "differ from the file by a rounding"
+        )
+    agreement = count_rounding(network, imported, frames)
+    codes = imported_codes(imported, frames)
+    quantized = integers = None
+    if labels is not None:
+        real = run_float(network, frames.astype(np.float64))
+        quantized = 100 * float(
+            np.mean(real.reshape(len(real), -1).argmax(1) == labels)
+        )
+        integers = _top1(_in_batches(imported.net, codes), labels)
+        _write_evaluation(folder / EVALUATION_FILE, codes, labels)
+    quantization = Quantization(
+        network=network.name,
+        data=request.data or "random frames",
+        method="imported",
+        frames=len(frames),
+        float_top1=None,
+        quantized_top1=quantized,
+        integer_top1=integers,
+        compared=agreement.total,
+        differing=agreement.differences,
+    )
+    text = json.dumps(asdict(quantization), indent=1) + "\n"
+    _write_bytes(folder / QUANTIZATION_FILE, text.encode())
+    save_integers(imported.net, folder / WEIGHTS_FILE, force=request.force)
+    return quantization
+
+
 def _float_network(
     request: QuantizeRequest,
     network: Network,
@@ -204,8 +269,6 @@ def _float_network(
 
     if request.weights is not None:
         if request.weights.suffix == ".onnx":
-            from hao.frontends.model_file import load_model
-
             imported = load_model(request.weights).network
             try:
                 return with_parameters(network, dict(imported.params))

@@ -13,15 +13,15 @@ from hao.cli.common import JSON, RUNS, one_run, shown_progress
 @click.argument("run", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--data",
-    default="digits",
-    show_default=True,
-    help="'digits', a folder with a folder of images per class, an .npz file (x_train, "
-    "y_train, x_test, y_test), or 'package.module:function' that returns a Dataset.",
+    help="'digits' (the default), a folder with a folder of images per class, an .npz "
+    "file (x_train, y_train, x_test, y_test), or 'package.module:function' that returns "
+    "a Dataset.",
 )
 @click.option(
     "--weights",
     type=click.Path(path_type=Path),
-    help="Float weights: torch state dict, .npz or ONNX file  [default: train here].",
+    help="Float weights: torch state dict, .npz or ONNX file  [default: train here]. "
+    "The integers of a QONNX or QCDQ file are taken as they are.",
 )
 @click.option(
     "--method",
@@ -40,7 +40,7 @@ from hao.cli.common import JSON, RUNS, one_run, shown_progress
 def quantize_command(
     *,
     run: Path | None,
-    data: str,
+    data: str | None,
     weights: Path | None,
     method: str,
     float_epochs: int | None,

@@ -16,9 +16,10 @@ class Quantization:
         data: Its data set.
         method: How integers were made.
         frames: Test frames.
-        float_top1: Floating point [percent].
-        quantized_top1: The Brevitas model [percent].
-        integer_top1: The integer network [percent].
+        float_top1: Floating point [percent]; `None` where a file was quantized.
+        quantized_top1: The Brevitas model, or the file's own [percent]; `None`
+            without data.
+        integer_top1: The integer network [percent]; `None` without data.
         compared: Integers compared between the two, at every layer.
         differing: Of these, how many differ.
     """
@@ -27,9 +28,9 @@ class Quantization:
     data: str
     method: str
     frames: int
-    float_top1: float
-    quantized_top1: float
-    integer_top1: float
+    float_top1: float | None
+    quantized_top1: float | None
+    integer_top1: float | None
     compared: int
     differing: int
 
@@ -106,15 +107,18 @@ class SimulationResult:
 def render_quantization(found: Quantization) -> str:
     """Return how accurate each form of the network is, as text."""
     lines = [
-        f"{found.network} on {found.data}, {found.frames} test frames, "
-        f"{found.method.upper()}",
-        f"  float       {found.float_top1:6.2f} %",
-        f"  quantized   {found.quantized_top1:6.2f} %   the Brevitas model",
-        f"  integer     {found.integer_top1:6.2f} %   what the hardware computes",
+        f"{found.network} on {found.data}, {found.frames} test frames, {found.method}",
+        f"  float       {_percent(found.float_top1)}",
+        f"  quantized   {_percent(found.quantized_top1)}   in floating point",
+        f"  integer     {_percent(found.integer_top1)}   what the hardware computes",
         f"  {found.differing} of {found.compared} integers differ between the last "
         "two, over all layers and frames",
     ]
     return "\n".join(lines)
+
+
+def _percent(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:6.2f} %"
 
 
 def quantization_json(found: Quantization) -> dict[str, object]:
@@ -166,8 +170,8 @@ def _accuracy_lines(result: SimulationResult) -> list[str]:
     lines = ["top-1 on the test frames"]
     known = result.quantization
     if known is not None:
-        lines.append(f"  float       {known.float_top1:6.2f} %")
-        lines.append(f"  quantized   {known.quantized_top1:6.2f} %")
+        lines.append(f"  float       {_percent(known.float_top1)}")
+        lines.append(f"  quantized   {_percent(known.quantized_top1)}")
     lines.append(f"  integer     {result.integer_top1:6.2f} %")
     lines.append(f"  simulated   {result.simulated_top1:6.2f} %")
     return [*lines, ""]
