@@ -14,7 +14,7 @@ from hao.cli.common import JSON, RUNS, one_run, shown_progress
 @click.option(
     "--data",
     help="'digits' (the default), a folder with a folder of images per class, an .npz "
-    "file (x_train, y_train, x_test, y_test), or 'package.module:function' that returns "
+    "file (x_train, y_train, x_test, y_test), or 'package.module:function' returning "
     "a Dataset.",
 )
 @click.option(
