@@ -38,6 +38,7 @@ from hao.intmath import ceil_log2
 from hao.ir.integer import (
     BIAS_BITS,
     MAX_ALIGN_SHIFT,
+    MAX_SHIFT,
     MEAN_BITS,
     MULTIPLIER_BITS,
     IntegerNetwork,
@@ -218,7 +219,7 @@ def make_context(
         "calls": _calls(stages, links, ifm_targets, ofm_sources, adds),
         "depths": LOOP_DEPTHS,
         "bounds": _bounds(table),
-        "records": structs(),
+        "records": structs(table.steps),
         "steps": [
             {"title": title, "record": initializer(step)}
             for title, step in zip(table.titles, table.steps, strict=True)
@@ -315,7 +316,7 @@ def _engine(design: Design, net: IntegerNetwork, table: Table) -> dict[str, obje
         "unit_items": max(units, default=1),
         "load_bits": max(net.weight_bits().values(), default=2),
         "bias_bits": BIAS_BITS,
-        "shift_bits": _SHIFT_BITS,
+        "shift_bits": _SHIFT_BITS if multiplies else MAX_SHIFT.bit_length(),
         "multiplies": multiplies,
         "multiplier_bits": MULTIPLIER_BITS if multiplies else 1,
         "max_align_shift": MAX_ALIGN_SHIFT,

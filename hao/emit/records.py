@@ -5,6 +5,7 @@ these classes: name, order and comment cannot differ. All are integers (or boole
 an unused process gets zeros and ends at once. What they mean is in docs/engine.md.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -285,21 +286,50 @@ class Struct:
     fields: tuple[StructField, ...]
 
 
-def structs() -> tuple[Struct, ...]:
-    """Return the structs of `step.h`, in the order of definition."""
+def structs(steps: Sequence[Step]) -> tuple[Struct, ...]:
+    """Return the structs of `step.h`, in the order of definition.
+
+    Each field has the narrowest native type that holds its values in all steps, since
+    every process keeps the fields that it uses in registers.
+    """
+    seen: dict[tuple[type, str], set[int]] = {}
+    for step in steps:
+        for part in fields(step):
+            record = getattr(step, part.name)
+            for item in fields(record):
+                key = (type(record), item.name)
+                seen.setdefault(key, set()).add(int(getattr(record, item.name)))
     result = []
-    for record, name in STRUCTS.items():
+    for kind, name in STRUCTS.items():
         members = tuple(
             StructField(
-                type=STRUCTS[_INNER[item.name]] if record is Step else "int",
+                type=(
+                    STRUCTS[_INNER[item.name]]
+                    if kind is Step
+                    else _narrowest(seen.get((kind, item.name), {0}))
+                ),
                 name=item.name,
                 doc=str(item.metadata.get("doc", "")),
             )
-            for item in fields(record)
+            for item in fields(kind)
         )
-        doc = (record.__doc__ or "").split("\n", 1)[0]
+        doc = (kind.__doc__ or "").split("\n", 1)[0]
         result.append(Struct(name=name, doc=doc, fields=members))
     return tuple(result)
+
+
+def _narrowest(values: set[int]) -> str:
+    """Return the narrowest native C++ type that holds all values."""
+    low, high = min(values), max(values)
+    for kind, least, most in (
+        ("unsigned char", 0, 2**8 - 1),
+        ("signed char", -(2**7), 2**7 - 1),
+        ("unsigned short", 0, 2**16 - 1),
+        ("short", -(2**15), 2**15 - 1),
+    ):
+        if least <= low and high <= most:
+            return kind
+    return "int"
 
 
 def initializer(record: object) -> str:
