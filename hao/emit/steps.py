@@ -6,6 +6,7 @@ cost model and of the cycle replay in tests/emit.
 """
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -473,7 +474,7 @@ def _stage_step(
         return replace(
             step,
             depthwise_window=_depthwise_window(
-                stage, before, hardware, design, is_signed=is_signed
+                stage, before, hardware, design, lowest=net.maps[fed].low
             ),
             depthwise_array=_depthwise_array(
                 stage, hardware, design, net, is_signed=is_signed, target=target
@@ -508,22 +509,27 @@ def _with_regroup(
     return replace(step, depthwise_regroup=regroup)
 
 
-def needed_rows(layer: DenseLayer | DepthwiseLayer) -> list[int]:
-    """Return the input rows that output rows 0 to r need, for every r."""
+def needed_rows(layer: DenseLayer | DepthwiseLayer, rows: int) -> list[int]:
+    """Return the input rows that output rows 0 to r need, and last all that come.
+
+    Args:
+        layer: What a window process runs.
+        rows: That come: from DDR those that are used, from a stage before all.
+    """
     if isinstance(layer, Linear):
-        return [1]
-    used = rows_used(layer)
+        return [1, 1]
     return [
-        min(used, max(1, r * layer.stride + layer.kernel - layer.padding.top))
-        for r in range(layer.ofm.height)
+        min(rows, max(1, r * layer.stride + layer.kernel - layer.padding.top))
+        for r in range(layer.ofm.height + 1)
     ]
 
 
-def _row_trips(layer: DenseLayer | DepthwiseLayer, feed: int, sweep: int) -> int:
+def _row_trips(
+    layer: DenseLayer | DepthwiseLayer, rows: int, *, feed: int, sweep: int
+) -> int:
     """Return the iterations of all output rows of a window process."""
-    need = needed_rows(layer)
-    fresh = [b - a for a, b in zip(need, (*need[1:], need[-1]), strict=True)]
-    return sum(max(sweep, rows * feed) for rows in fresh)
+    fresh = [after - before for before, after in pairwise(needed_rows(layer, rows))]
+    return sum(max(sweep, count * feed) for count in fresh)
 
 
 def _dense_window(stage: StageRun, hardware: DenseStage, design: Design) -> WindowStep:
@@ -591,8 +597,8 @@ def _dense_window(stage: StageRun, hardware: DenseStage, design: Design) -> Wind
         step,
         feed=feed,
         sweep=sweep,
-        lead_words=needed_rows(layer)[0] * feed,
-        row_trips=_row_trips(layer, feed, sweep),
+        lead_words=needed_rows(layer, step.rows_used)[0] * feed,
+        row_trips=_row_trips(layer, step.rows_used, feed=feed, sweep=sweep),
     )
 
 
@@ -602,7 +608,7 @@ def _depthwise_window(
     hardware: DepthwiseStage,
     design: Design,
     *,
-    is_signed: bool,
+    lowest: int,
 ) -> WindowStep:
     layer, px = stage.layer, design.engine.px
     assert isinstance(layer, Depthwise | Pool)
@@ -612,24 +618,27 @@ def _depthwise_window(
     groups = ceil_div(ifm.channels, hardware.pe)
     xgroups = ceil_div(ofm.width, px)
     from_ddr = before is None
+    # A stage before also makes a last row that no window meets.
+    rows = rows_used(layer) if from_ddr else ifm.height
     columns = ifm.width if from_ddr else ceil_div(ifm.width, px)
     needed = min(ifm.width, (px - 1) * stride + kernel - left)
     edge = max(1, ceil_div(needed, px))
     sweep = groups * (edge + (xgroups - 1) * stride)
     feed = columns * groups
     fill = 0
-    if isinstance(layer, Pool) and layer.kind is PoolKind.MAX and is_signed:
-        fill = -(1 << (design.engine.act_bits - 1))
+    if isinstance(layer, Pool) and layer.kind is PoolKind.MAX:
+        # Wins no maximum, but that of a window past the end of a row.
+        fill = lowest
     ring_rows = kernel + stride
     return WindowStep(
         source=NONE if before is None else CODES[before.role],
-        lead_words=needed_rows(layer)[0] * feed,
-        row_trips=_row_trips(layer, feed, sweep),
+        lead_words=needed_rows(layer, rows)[0] * feed,
+        row_trips=_row_trips(layer, rows, feed=feed, sweep=sweep),
         feed=feed,
         sweep=sweep,
         rows=ifm.height,
         width=ifm.width,
-        rows_used=rows_used(layer),
+        rows_used=rows,
         out_rows=ofm.height,
         kernel=kernel,
         stride=stride,

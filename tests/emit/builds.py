@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from hao.cost.evaluate import evaluate
 from hao.emit.project import Project, render_project, write_project
 from hao.emit.stored import map_bytes
@@ -25,7 +23,8 @@ MAPS = "tb/maps.bin"
 
 # What the sources include of the library, compiled once for many designs.
 _LIBRARY = (
-    "cassert chrono cstdint cstdio cstdlib cstring map string type_traits utility vector"
+    "cassert chrono cstdint cstdio cstdlib cstring map string type_traits utility "
+    "vector"
 )
 
 
@@ -128,9 +127,3 @@ def run(folder: Path, program: Path, *options: str) -> Outcome:
     return Outcome(
         status=done.returncode, result=result, text=done.stdout + done.stderr[:4000]
     )
-
-
-def distinct_outputs(sample: Sample, project: Project) -> int:
-    """Return how many different bytes the expected outputs hold."""
-    data = np.frombuffer(project.files["tb/expected.bin"], dtype=np.uint8)
-    return int(np.unique(data).size)

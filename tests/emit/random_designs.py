@@ -1,12 +1,13 @@
 """Random networks on random engines, the same for the same seed.
 
-`random_sample(seed)` covers what the engine may meet: every layer kind, fused or not, on
-lanes that divide nothing, with buffers that hold a layer or force tiles, and numbers
+`random_sample(seed)` covers what the engine may meet: every layer kind, fused or not,
+on lanes that divide nothing, with buffers that hold a layer or force tiles, and numbers
 that are calibrated (`hao.ir.seeded`) or stand at the ends of their types, so that
 accumulators reach what is proven of them.
 """
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from types import MappingProxyType
@@ -69,6 +70,8 @@ MOST_CHANNELS = 70
 LAYER_MACS = 150_000
 ENGINE_PRODUCTS = 1_000_000  # of all multipliers in a frame, used or not
 
+KINDS = ("seeded", "seeded", "ends", "multipliers", "end multipliers")
+
 Ints = NDArray[np.int64]
 
 
@@ -116,7 +119,9 @@ def random_sample(seed: int) -> Sample:
         except UnsupportedError:  # two sums in a row, for example
             continue
         design = _random_design(rng, network, parts.segments)
-        kind = rng.choice(("seeded", "seeded", "ends", "multipliers", "end multipliers"))
+        if design is None:
+            continue
+        kind = rng.choice(KINDS)
         net = seeded_integers(
             network, design.scheme, act_bits=design.engine.act_bits, seed=seed
         )
@@ -167,11 +172,10 @@ class _Networks:
         return self.rng.choice(list(ActivationKind))
 
     def _block(self) -> None:
-        rng = self.rng
-        blocks = (
-            (4, lambda: self._conv(self._at, rng.choice((3, 3, 5, 7)))),
+        blocks: tuple[tuple[float, Callable[[], None]], ...] = (
+            (4, self._wide),
             (4, self._depthwise),
-            (4, lambda: self._conv(self._at, 1)),
+            (4, self._narrow),
             (2, self._pool),
             (3, self._inverted),
             (3, self._residual),
@@ -180,7 +184,13 @@ class _Networks:
             (0.3, self._linear),
         )
         weights = [weight for weight, _ in blocks]
-        rng.choices([block for _, block in blocks], weights)[0]()
+        self.rng.choices([block for _, block in blocks], weights)[0]()
+
+    def _wide(self) -> None:
+        self._conv(self._at, self.rng.choice((3, 3, 5, 7)))
+
+    def _narrow(self) -> None:
+        self._conv(self._at, 1)
 
     def _padding(self, kernel: int) -> Padding:
         rng = self.rng
@@ -373,7 +383,8 @@ class _Networks:
 
 def _random_design(
     rng: random.Random, network: Network, offered: tuple[Segment, ...]
-) -> Design:
+) -> Design | None:
+    """Return a design, or `None` where no engine forms few enough products."""
     board = load_board(rng.choice(BOARDS))
     if rng.random() < 0.2:
         board = replace(board, port_bytes=rng.choice((8, 16)))
@@ -382,7 +393,7 @@ def _random_design(
         scheme = dict.fromkeys(scheme, rng.randint(2, 4))
     segments = _random_path(rng, offered)
     act_bits = rng.choice((2, 3, 4, 4, 5, 6, 7, 8, 8))
-    while True:
+    for _ in range(20):
         setting = Setting(
             board=board,
             px=rng.choice((1, 1, 2, 2, 3, 4, 5, 6, 7, 8)),
@@ -397,6 +408,8 @@ def _random_design(
         )
         if products <= ENGINE_PRODUCTS:
             break
+    else:
+        return None
     return Design(
         network=network,
         scheme=scheme,
@@ -466,9 +479,7 @@ def _matching(rng: random.Random, width: int) -> int:
     return width * rng.choice((1, 1, 2, 3))
 
 
-def _simd(
-    rng: random.Random, segments: tuple[Segment, ...], setting: Setting
-) -> int:
+def _simd(rng: random.Random, segments: tuple[Segment, ...], setting: Setting) -> int:
     """Return a `simd` of the dense stage, often one that packs taps of a layer."""
     channels = [
         layer.ifm.channels
@@ -614,9 +625,7 @@ def _with_multipliers(rng: random.Random, net: IntegerNetwork) -> IntegerNetwork
 class _Ends:
     """Puts weights, biases, shifts and types at their ends."""
 
-    def __init__(
-        self, rng: random.Random, design: Design, net: IntegerNetwork
-    ) -> None:
+    def __init__(self, rng: random.Random, design: Design, net: IntegerNetwork) -> None:
         self.rng = rng
         self.numbers = np.random.default_rng(rng.randrange(2**32))
         self.design = design
@@ -690,13 +699,9 @@ class _Ends:
             low, high = rng.randint(low, 0), rng.randint(1, high)
         return MapType(quant=quant, low=low, high=high, exponent=None)
 
-    def _compute(
-        self, layer: Compute, quant: QType, codes: MapType
-    ) -> dict[str, Ints]:
+    def _compute(self, layer: Compute, quant: QType, codes: MapType) -> dict[str, Ints]:
         weight = self._weight(layer, quant)
-        full = QType(bits=self.design.engine.act_bits, signed=codes.quant.signed)
-        every = MapType(quant=full, low=full.lowest, high=full.highest, exponent=None)
-        lowest, highest = sum_range(weight, every)
+        lowest, highest = sum_range(weight, codes)
         end = 2 ** (self.acc_bits[layer.name] - 1)
         most = 2 ** (BIAS_BITS - 1)
         down = np.clip(-end - lowest, -most, 0)
@@ -707,8 +712,8 @@ class _Ends:
         reach = np.maximum(np.maximum(-lowest, highest) + np.abs(bias), 1)
         fits = np.ceil(np.log2(reach)).astype(np.int64) - self.design.engine.act_bits
         shift = fits + self.numbers.integers(-2, 3, len(fits))
-        wild = self.numbers.random(len(fits)) < 0.2
-        shift = np.where(wild, self.numbers.integers(0, MAX_SHIFT + 1, len(fits)), shift)
+        anything = self.numbers.integers(0, MAX_SHIFT + 1, len(fits))
+        shift = np.where(self.numbers.random(len(fits)) < 0.2, anything, shift)
         return {
             "weight": weight,
             "bias": bias.astype(np.int64),

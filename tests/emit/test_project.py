@@ -1,0 +1,323 @@
+"""The emitted project: the same bytes, complete, written whole or not at all."""
+
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+
+from hao import __version__
+from hao.cost.evaluate import evaluate
+from hao.emit.project import (
+    MARK,
+    Project,
+    check_origin,
+    check_project_target,
+    origin_digest,
+    render_project,
+    write_project,
+)
+from hao.errors import InputError
+from hao.ir.integer import IntegerNetwork
+from tests.emit.designs import sample, small
+from tests.emit.random_designs import Sample
+
+# Of the C++ library and of the vendor's headers.
+SYSTEM = re.compile(r"[a-z_0-9]+|[a-z]+\.h|ap_int\.h|hls_stream\.h")
+
+
+def render(found: Sample, note: str = "") -> Project:
+    return render_project(
+        found.design, found.net, evaluate(found.design), found.frames, note=note
+    )
+
+
+@cache
+def small_project() -> Project:
+    return render(small())
+
+
+def with_weight(net: IntegerNetwork, key: str, change: int) -> IntegerNetwork:
+    """Return the network with the first number of a parameter changed."""
+    array = net.network.params[key].astype(np.int64)
+    array.flat[0] += change
+    params = MappingProxyType({**net.network.params, key: array})
+    return replace(net, network=replace(net.network, params=params))
+
+
+def texts(project: Project) -> dict[str, str]:
+    binary = ("weights/weights.bin", "tb/frames.bin", "tb/expected.bin")
+    return {
+        path: data.decode()
+        for path, data in project.files.items()
+        if path not in binary
+    }
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_equal_designs_give_equal_bytes() -> None:
+    again = render(small())
+    assert again.files == small_project().files
+    assert again.digest == small_project().digest
+    assert list(again.files) == sorted(again.files)
+
+
+def test_another_process_gives_the_same_bytes() -> None:
+    code = (
+        "from tests.emit.test_project import small_project\n"
+        "print(small_project().digest)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).resolve().parents[2],
+        env={"PYTHONHASHSEED": "77", "OPENBLAS_NUM_THREADS": "1", "PATH": ""},
+    )
+    assert done.stdout.strip() == small_project().digest
+
+
+@pytest.mark.parametrize(
+    ("key", "change"),
+    [
+        ("stem.weight", 1),
+        ("middle.bias", 1),
+        ("head.shift", -1),
+        ("add.shifts", 1),
+        ("average.multiplier", 1),
+    ],
+)
+def test_any_integer_changes_the_digests(key: str, change: int) -> None:
+    found = small()
+    net = with_weight(found.net, key, change)
+    if key == "stem.weight" and found.net.param("stem", "weight").flat[0] == 127:
+        net = with_weight(found.net, key, -1)
+    assert origin_digest(found.design, net) != origin_digest(found.design, found.net)
+    assert render(replace(found, net=net)).digest != small_project().digest
+
+
+def test_design_frames_and_note_change_the_digest() -> None:
+    found = small()
+    faster = replace(found.design.board, clock_khz=found.design.board.clock_khz // 2)
+    design = replace(found.design, board=faster)
+    assert origin_digest(design, found.net) != origin_digest(found.design, found.net)
+    variants = (
+        replace(found, design=design),
+        replace(found, frames=found.frames[:1]),
+    )
+    digests = {render(variant).digest for variant in variants}
+    digests |= {small_project().digest, render(found, note="A note.").digest}
+    assert len(digests) == 4
+
+
+def test_the_note_stands_in_the_readme() -> None:
+    text = texts(render(small(), note="Weights are random (seed 9)."))["README.md"]
+    assert "Weights are random (seed 9)." in text
+
+
+def test_sources_carry_version_and_digest() -> None:
+    project = small_project()
+    head = f"emitted by hao {__version__}, digest {project.digest}."
+    sources = {p: t for p, t in texts(project).items() if p.startswith("src/")}
+    assert sources
+    for path, text in sources.items():
+        assert head in text.splitlines()[0], path
+    mark = texts(project)[MARK]
+    assert f"hao {__version__}; digest {project.digest}." in mark
+    assert origin_digest(small().design, small().net) in mark
+
+
+@pytest.mark.parametrize("seed", [None, *range(12)])
+def test_every_include_resolves_within_the_project(seed: int | None) -> None:
+    project = small_project() if seed is None else render(sample(seed))
+    known = set(project.files)
+    for path, text in texts(project).items():
+        if not path.endswith((".h", ".cpp")):
+            continue
+        for quoted in re.findall(r'^\s*#\s*include\s+"([^"]+)"', text, re.M):
+            places = {
+                f"{folder}/{quoted}"
+                for folder in (path.rpartition("/")[0], "src", "tb", "tb/native")
+            }
+            assert places & known or SYSTEM.fullmatch(quoted), f"{path}: {quoted}"
+        for angled in re.findall(r"^\s*#\s*include\s+<([^>]+)>", text, re.M):
+            assert SYSTEM.fullmatch(angled), f"{path}: {angled}"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_every_source_is_included_somewhere(seed: int) -> None:
+    found = texts(render(sample(seed)))
+    every = "\n".join(found.values())
+    for path in found:
+        if path.startswith("src/") and path.endswith(".h"):
+            assert f'"{path.removeprefix("src/")}"' in every, path
+
+
+def test_a_project_has_what_its_readers_need() -> None:
+    files = small_project().files
+    assert {
+        *("README.md", "Makefile", "run_hls.tcl", "run_vivado.tcl", MARK),
+        *("src/engine.cpp", "src/engine.h", "src/layer_table.h", "src/step.h"),
+        *("tb/tb.cpp", "tb/frames.bin", "tb/expected.bin", "weights/weights.bin"),
+        *("driver/hao_driver.py", "driver/demo.py"),
+    } <= set(files)
+    assert files["weights/weights.bin"] == small_project().table.weights.tobytes()
+    for path, text in texts(small_project()).items():
+        assert "{{" not in text.replace("{{{", "") or path.endswith(".h"), path
+        assert "{%" not in text, path
+        assert not re.search(r"/(home|root|work|tmp)/", text), path
+    for path in ("driver/hao_driver.py", "driver/demo.py"):
+        compile(files[path], path, "exec")
+
+
+def test_a_name_of_any_characters_becomes_an_identifier() -> None:
+    found = small()
+    network = replace(found.design.network, name="3 nets/é")
+    project = render(replace(found, design=replace(found.design, network=network)))
+    head = texts(project)["src/engine.cpp"].splitlines()[0]
+    assert re.fullmatch(r"// [A-Za-z_][A-Za-z0-9_]*: emitted by .*", head)
+
+
+def test_no_frames_are_refused() -> None:
+    found = small()
+    with pytest.raises(InputError, match="no frames to record with the test bench"):
+        render(replace(found, frames=found.frames[:0]))
+
+
+def test_frames_beyond_their_type_are_refused() -> None:
+    found = small()
+    with pytest.raises(InputError, match="codes 500 to 500; must be -128 to 127"):
+        render(replace(found, frames=np.full_like(found.frames, 500)))
+
+
+def test_a_project_is_written_whole(tmp_path: Path) -> None:
+    write_project(small_project(), tmp_path / "deep" / "hls", force=False)
+    assert files_below(tmp_path / "deep" / "hls") == small_project().files
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["hls"]
+
+
+def test_a_project_is_replaced_by_force_only(tmp_path: Path) -> None:
+    target = tmp_path / "hls"
+    write_project(render(sample(0)), target, force=False)
+    (target / "edited.txt").write_text("mine")
+    before = files_below(tmp_path)
+    with pytest.raises(InputError, match=r"hls: exists; must be a new directory, or"):
+        write_project(small_project(), target, force=False)
+    assert files_below(tmp_path) == before
+    write_project(small_project(), target, force=True)
+    assert files_below(target) == small_project().files
+    assert [path.name for path in tmp_path.iterdir()] == ["hls"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "link"])
+def test_force_replaces_nothing_but_projects(tmp_path: Path, kind: str) -> None:
+    target = tmp_path / "hls"
+    if kind == "folder":
+        target.mkdir()
+        (target / "thesis.txt").write_text("years of work")
+    elif kind == "file":
+        target.write_text("years of work")
+    else:
+        write_project(small_project(), tmp_path / "other", force=False)
+        target.symlink_to(tmp_path / "other")
+    before = files_below(tmp_path)
+    with pytest.raises(
+        InputError, match=r"no emitted project \(hao_project.txt is not"
+    ):
+        write_project(small_project(), target, force=True)
+    assert files_below(tmp_path) == before
+
+
+def test_a_free_place_needs_no_force(tmp_path: Path) -> None:
+    check_project_target(tmp_path / "hls", force=False)
+
+
+def fail_after(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the disk be full after some files."""
+    write, left = Path.write_bytes, [count]
+
+    def write_some(path: Path, data: bytes) -> int:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(28, "No space left on device")
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", write_some)
+
+
+@pytest.mark.parametrize("count", [0, 5, 20])
+@pytest.mark.parametrize("replaces", [False, True])
+def test_a_full_disk_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, replaces: bool
+) -> None:
+    target = tmp_path / "hls"
+    if replaces:
+        write_project(render(sample(0)), target, force=False)
+    before = files_below(tmp_path)
+    fail_after(count, monkeypatch)
+    with pytest.raises(InputError, match=r"hls: cannot be written \(No space left"):
+        write_project(small_project(), target, force=True)
+    monkeypatch.undo()
+    assert files_below(tmp_path) == before
+    assert target.exists() == replaces
+    assert len(list(tmp_path.iterdir())) == int(replaces)
+
+
+def test_a_failed_move_brings_the_earlier_project_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "hls"
+    write_project(render(sample(0)), target, force=False)
+    before = files_below(tmp_path)
+    rename = Path.rename
+
+    def refuse_new(path: Path, to: Path) -> Path:
+        if path.name == "new":
+            raise OSError(5, "Input/output error")
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", refuse_new)
+    with pytest.raises(InputError, match="cannot be written"):
+        write_project(small_project(), target, force=True)
+    monkeypatch.undo()
+    assert files_below(tmp_path) == before
+
+
+def test_a_place_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"hls: cannot be written \(.*\); must be a"):
+        write_project(small_project(), tmp_path / "file" / "hls", force=False)
+
+
+def test_a_project_knows_what_it_was_made_from(tmp_path: Path) -> None:
+    found = small()
+    target = tmp_path / "hls"
+    write_project(small_project(), target, force=False)
+    check_origin(target, found.design, found.net)
+    # Sources may be edited: the simulation says what they do.
+    (target / "src" / "engine.cpp").write_text("// mine")
+    check_origin(target, found.design, found.net)
+    other = with_weight(found.net, "add.shifts", 1)
+    with pytest.raises(InputError, match="emitted from other weights or another desi"):
+        check_origin(target, found.design, other)
+    engine = replace(found.design.engine, pool_words=found.design.engine.pool_words + 1)
+    design = replace(found.design, engine=engine)
+    with pytest.raises(InputError, match="emitted from other weights or another desi"):
+        check_origin(target, design, found.net)
+    shutil.rmtree(target)
+    with pytest.raises(InputError, match="no emitted project in it; `hao emit-hls`"):
+        check_origin(target, found.design, found.net)
