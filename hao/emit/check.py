@@ -11,10 +11,13 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,6 +151,18 @@ def find_ap_types() -> Path:
     return folder
 
 
+def check_emitted(project: Path) -> None:
+    """Check that a folder holds an emitted project.
+
+    Raises:
+        InputError: It does not.
+    """
+    if not (project / MARK).is_file():
+        raise InputError(
+            f"{project}: no emitted project in it; `hao emit-hls` makes one"
+        )
+
+
 def compile_project(project: Path, build: Build, program: Path) -> None:
     """Compile the test bench of an emitted project.
 
@@ -157,13 +172,11 @@ def compile_project(project: Path, build: Build, program: Path) -> None:
         program: File to write.
 
     Raises:
-        InputError: The folder holds no emitted project.
+        InputError: The folder holds no emitted project, or the program's cannot be
+            written.
         ToolError: The compiler is missing or fails; its output is kept in a log.
     """
-    if not (project / MARK).is_file():
-        raise InputError(
-            f"{project}: no emitted project in it; `hao emit-hls` makes one"
-        )
+    check_emitted(project)
     flags = {
         Build.NATIVE: ["-O2", "-isystem", "tb/native", "-DHAO_FAST"],
         Build.TRACE: ["-O2", "-isystem", "tb/native", "-DHAO_FAST", "-DHAO_TRACE"],
@@ -182,11 +195,17 @@ def compile_project(project: Path, build: Build, program: Path) -> None:
         "-o",
         str(program.resolve()),
     )
-    program.parent.mkdir(parents=True, exist_ok=True)
     log = program.with_suffix(".log")
-    done = _run(command, cwd=project, timeout=COMPILE_SECONDS)
-    log.write_text(done.stdout + done.stderr)
-    if done.returncode != 0:
+    try:
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.unlink(missing_ok=True)  # else an earlier one might be run
+        done = _run(command, cwd=project, timeout=COMPILE_SECONDS)
+        log.write_text(done.stdout + done.stderr)
+    except OSError as error:
+        raise InputError(
+            f"{program.parent}: cannot be written ({error.strerror}); must be a folder"
+        ) from error
+    if done.returncode != 0 or not program.is_file():
         lines = (done.stderr or done.stdout).splitlines()
         first = next((line for line in lines if "error" in line), "no message")
         raise ToolError(
@@ -215,17 +234,21 @@ def run_simulation(
             compare outputs only.
 
     Raises:
+        InputError: The folder for temporary files cannot be written.
         ToolError: The program crashes, or says something else than expected.
     """
-    with tempfile.TemporaryDirectory(prefix="hao-sim-") as name:
-        work = Path(name)
-        (work / "frames.bin").write_bytes(frames.tobytes())
-        (work / "expected.bin").write_bytes(expected.tobytes())
+    with _work_folder("hao-sim-") as work:
+        files = {"frames.bin": frames.tobytes(), "expected.bin": expected.tobytes()}
         extra: list[str] = []
         if maps:
-            (work / "maps.bin").write_bytes(maps)
+            files["maps.bin"] = maps
             extra = ["--maps", str(work / "maps.bin")]
-        said, _ = _bench(
+        try:
+            for name, content in files.items():
+                (work / name).write_bytes(content)
+        except OSError as error:
+            raise _no_work_folder(error) from error
+        said = _bench(
             program,
             project,
             str(work / "frames.bin"),
@@ -234,15 +257,17 @@ def run_simulation(
             str(work / "out.bin"),
             *extra,
         )
-        outputs = np.frombuffer((work / "out.bin").read_bytes(), dtype=np.uint8)
-    return Simulation(
-        images=int(said["images"]),
-        mismatches=int(said["mismatches"]),
-        wrong_images=int(said["wrong_images"]),
-        wrong_steps=int(said["wrong_steps"]),
-        seconds=float(said["seconds"]),
-        outputs=outputs.reshape(int(said["images"]), -1),
-    )
+        with _read_back(program):
+            data = (work / "out.bin").read_bytes()
+            outputs = np.frombuffer(data, dtype=np.uint8)
+            return Simulation(
+                images=int(said["images"]),
+                mismatches=int(said["mismatches"]),
+                wrong_images=int(said["wrong_images"]),
+                wrong_steps=int(said["wrong_steps"]),
+                seconds=float(said["seconds"]),
+                outputs=outputs.reshape(expected.shape),
+            )
 
 
 def run_replay(program: Path, project: Path, *, size_fifos: bool = False) -> Replay:
@@ -254,10 +279,11 @@ def run_replay(program: Path, project: Path, *, size_fifos: bool = False) -> Rep
         size_fifos: Also seek the least depth of every stream (a few times slower).
 
     Raises:
+        InputError: The folder for temporary files cannot be written.
         ToolError: The program crashes or the replayed hardware would hang.
     """
-    with tempfile.TemporaryDirectory(prefix="hao-replay-") as name:
-        report = Path(name) / "replay.json"
+    with _work_folder("hao-replay-") as work:
+        report = work / "replay.json"
         extra = ["--size-fifos"] if size_fifos else []
         _bench(
             program,
@@ -270,7 +296,11 @@ def run_replay(program: Path, project: Path, *, size_fifos: bool = False) -> Rep
             str(report),
             *extra,
         )
-        document = json.loads(report.read_text())
+        with _read_back(program):
+            return _replay(json.loads(report.read_text()))
+
+
+def _replay(document: dict[str, Any]) -> Replay:
     return Replay(
         cycles=int(document["cycles"]),
         steps=tuple(
@@ -293,21 +323,47 @@ def run_replay(program: Path, project: Path, *, size_fifos: bool = False) -> Rep
     )
 
 
-def _trips(processes: list[dict[str, object]]) -> dict[str, int]:
+def _trips(processes: list[dict[str, Any]]) -> dict[str, int]:
     trips: dict[str, int] = {}
     for process in processes:
-        loops = process["loops"]
-        assert isinstance(loops, list)
-        for loop in loops:
+        for loop in process["loops"]:
             key = f"{process['name']}.{loop['label']}"
             trips[key] = trips.get(key, 0) + int(loop["trips"])
     return trips
 
 
-def _bench(
-    program: Path, project: Path, *arguments: str
-) -> tuple[dict[str, float], str]:
-    """Run the test bench in the project's folder; return its JSON line and stderr."""
+@contextmanager
+def _work_folder(prefix: str) -> Iterator[Path]:
+    try:
+        folder = tempfile.TemporaryDirectory(prefix=prefix)
+    except OSError as error:
+        raise _no_work_folder(error) from error
+    with folder as name:
+        yield Path(name)
+
+
+def _no_work_folder(error: OSError) -> InputError:
+    return InputError(
+        f"{tempfile.gettempdir()}: cannot be written ({error.strerror}); TMPDIR names "
+        "another folder for temporary files"
+    )
+
+
+@contextmanager
+def _read_back(program: Path) -> Iterator[None]:
+    """Turn what goes wrong while a test bench's results are read into one error."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ToolError(
+            f"{program.name}: its results are not those of a test bench of this "
+            f"version ({type(error).__name__}: {error})",
+            command=(str(program),),
+        ) from error
+
+
+def _bench(program: Path, project: Path, *arguments: str) -> dict[str, float]:
+    """Run the test bench in the project's folder; return its JSON line."""
     command = (str(program.resolve()), *arguments)
     done = _run(command, cwd=project, timeout=RUN_SECONDS)
     lines = done.stdout.strip().splitlines()
@@ -323,7 +379,7 @@ def _bench(
             f"{reason}",
             command=command,
         )
-    return said, done.stderr
+    return said
 
 
 def _run(

@@ -2,27 +2,28 @@
 
 from dataclasses import replace
 
-import numpy as np
-
 from hao.cost.catalogue import check_buffers
 from hao.cost.design import Design
 from hao.emit.runs import engine_stages
 from hao.emit.stage_sizes import dense_acc_bits, depthwise_acc_bits
 from hao.errors import InputError, UnsupportedError
 from hao.hw.engine import DepthwiseStage
-from hao.ir.integer import IntegerNetwork, MapType, sum_range
+from hao.ir.integer import IntegerNetwork, accumulator_range
 from hao.ir.layer import (
+    Activation,
     ActivationKind,
-    Compute,
+    Add,
+    Affine,
     Conv,
     Depthwise,
+    GlobalAveragePool,
     Layer,
     Linear,
     Pool,
     PoolKind,
+    Quantize,
 )
 from hao.ir.network import Network
-from hao.ir.tensor import QType
 
 
 def check_match(design: Design, net: IntegerNetwork) -> None:
@@ -52,32 +53,57 @@ def check_match(design: Design, net: IntegerNetwork) -> None:
 
 
 def _check_layers(designed: Network, given: Network) -> None:
-    """Check that two networks have the same layers, but for types and activations."""
-    if len(designed.layers) != len(given.layers):
+    """Check that two networks have the same layers, but for types and activations.
+
+    What a file puts between layers (quantizers, affine layers, activations) is part of
+    a requantization in the integer network.
+    """
+    kept: list[Layer] = []
+    stands_for: dict[str, str] = {}  # a layer between others: the one before it
+    for layer in designed.layers:
+        if isinstance(layer, Affine | Activation | Quantize):
+            stands_for[layer.name] = stands_for.get(layer.input, layer.input)
+        else:
+            kept.append(layer)
+    if len(kept) != len(given.layers):
         raise InputError(
             f"network {given.name!r} has {len(given.layers)} layers; the design has "
-            f"{len(designed.layers)}"
+            f"{len(kept)}"
         )
-    for ours, theirs in zip(designed.layers, given.layers, strict=True):
+    for ours, theirs in zip(kept, given.layers, strict=True):
         if _bare(ours) != _bare(theirs):
             raise InputError(
                 f"layer {theirs.name!r}: not the layer {ours.name!r} of the design; "
                 "kind, shape, kernel, stride and padding must agree"
             )
+        read = sorted(stands_for.get(name, name) for name in ours.inputs)
+        if read != sorted(theirs.inputs):
+            raise InputError(
+                f"layer {theirs.name!r}: reads {', '.join(sorted(theirs.inputs))}; in "
+                f"the design it reads {', '.join(read)}"
+            )
 
 
 def _bare(layer: Layer) -> Layer:
-    """Return a layer without what quantization adds to it."""
+    """Return a layer without what quantization adds to it, and what it reads."""
     match layer:
         case Conv() | Depthwise() | Linear():
             return replace(
-                layer, weight=None, activation=ActivationKind.NONE, bias=True
+                layer,
+                input="",
+                weight=None,
+                activation=ActivationKind.NONE,
+                bias=True,
             )
+        case Add():
+            return replace(layer, inputs=("", ""), activation=ActivationKind.NONE)
         case Pool() if layer.kind is PoolKind.AVERAGE and not layer.include_padding:
             raise UnsupportedError(
                 f"layer {layer.name!r}: an average that leaves out the padding; the "
                 "engine divides every sum by the same number"
             )
+        case Pool() | GlobalAveragePool():
+            return replace(layer, input="")
         case _:
             return layer
 
@@ -96,25 +122,9 @@ def _check_accumulators(design: Design, net: IntegerNetwork) -> None:
                 if isinstance(stage, DepthwiseStage)
                 else dense_acc_bits(stage, design.engine.act_bits)
             )
-            low, high = _sums(design, net, layers[planned.name])
+            low, high = accumulator_range(net, layers[planned.name])
             if low < -(2 ** (width - 1)) or high >= 2 ** (width - 1):
                 raise InputError(
                     f"layer {planned.name!r}: sums from {low} to {high}; the "
                     f"accumulators of the {role.value} stage have {width} bits"
                 )
-
-
-def _sums(design: Design, net: IntegerNetwork, layer: Compute) -> tuple[int, int]:
-    """Return the lowest and the highest sum, whatever codes of `act_bits` come in.
-
-    A group of pixels may reach past the end of a row. What its last pixels hold is not
-    used, but computed: any code, not only those that the layer before lets through.
-    """
-    signed = net.maps[layer.input].quant.signed
-    quant = QType(bits=design.engine.act_bits, signed=signed)
-    codes = MapType(quant=quant, low=quant.lowest, high=quant.highest, exponent=None)
-    lowest, highest = sum_range(net.param(layer.name, "weight"), codes)
-    bias = net.param(layer.name, "bias")
-    low = lowest + np.minimum(bias, 0)
-    high = highest + np.maximum(bias, 0)
-    return int(low.min()), int(high.max())

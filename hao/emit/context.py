@@ -32,7 +32,7 @@ from hao.emit.stage_sizes import (
 )
 from hao.emit.steps import Table, stage_unit_rows
 from hao.emit.weights import record_bits
-from hao.hw.engine import DenseStage, DepthwiseStage
+from hao.hw.engine import DenseStage, DepthwiseStage, lanes_match
 from hao.hw.resources import Resources
 from hao.intmath import ceil_log2
 from hao.ir.integer import (
@@ -121,6 +121,7 @@ class _Link:
     sink: str
     code: int
     lanes: str
+    uneven: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +182,7 @@ def make_context(
     """
     paths = _Paths.of(table)
     stages = _stages(design, net, table, paths)
-    links = _links(paths)
+    links = _links(paths, design)
     adds = any(step.write.adds for step in table.steps)
     pools = any(step.write.pools for step in table.steps)
     ifm_targets = [_Route(code=c, stream=_beats_name(c)) for c in paths.targets(NONE)]
@@ -472,13 +473,17 @@ def _packed(windows: Iterable[WindowStep], px: int) -> dict[str, object]:
     }
 
 
-def _links(paths: _Paths) -> list[_Link]:
+def _links(paths: _Paths, design: Design) -> list[_Link]:
+    hardware = engine_stages(design)
     result = []
     for source, sink in sorted(paths.pairs):
         if NONE in (source, sink):
             continue
+        taker = hardware[_ROLES[sink]]
+        lanes = taker.pe if isinstance(taker, DepthwiseStage) else taker.simd
         result.append(
             _Link(
+                uneven=not lanes_match(hardware[_ROLES[source]].pe, lanes),
                 name=f"regroup_{_NAMES[source]}_{_NAMES[sink]}",
                 source=_NAMES[source],
                 sink=_NAMES[sink],

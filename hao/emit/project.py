@@ -111,6 +111,7 @@ def render_project(
     context = make_context(design, net, table, cost)
     context |= {
         "version": __version__,
+        "origin": origin_digest(design, net),
         "name": _identifier(design),
         "frames": len(frames),
         "tool_notes": [note] if note else [],
@@ -156,6 +157,42 @@ def _digest(files: dict[str, bytes], context: dict[str, object]) -> str:
     return probe.hexdigest()[:16]
 
 
+def origin_digest(design: Design, net: IntegerNetwork) -> str:
+    """Return a digest of a design and its integers."""
+    probe = hashlib.sha256()
+    parts = (
+        *(design.network.layers, sorted(design.scheme.items()), design.engine),
+        *(design.segments, design.board, net.network.layers, net.requantization),
+        sorted(net.maps.items(), key=lambda item: item[0]),
+    )
+    for part in parts:
+        probe.update(repr(part).encode() + b"\0")
+    for key, array in sorted(net.network.params.items()):
+        probe.update(key.encode() + b"\0" + array.astype("<i8").tobytes())
+    return probe.hexdigest()[:16]
+
+
+def check_origin(project: Path, design: Design, net: IntegerNetwork) -> None:
+    """Check that a project was made from a design and its integers.
+
+    Its sources may have been edited since: a simulation then says what they do.
+
+    Raises:
+        InputError: It was made from others, or is none.
+    """
+    try:
+        text = (project / MARK).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{project}: no emitted project in it; `hao emit-hls` makes one"
+        ) from error
+    if f"Made from {origin_digest(design, net)}." not in text:
+        raise InputError(
+            f"{project}: emitted from other weights or another design; "
+            "`hao emit-hls --force` renders it anew"
+        )
+
+
 def _texts(context: dict[str, object]) -> dict[str, str]:
     """Return the rendered text files, by path."""
     folder = data_path("templates") / "hls"
@@ -189,6 +226,7 @@ def _texts(context: dict[str, object]) -> dict[str, str]:
         texts[f"tb/native/{name}"] = (folder / "sim" / name).read_text()
     texts[MARK] = (
         f"Emitted by hao {context['version']}; digest {context['digest']}.\n"
+        f"Made from {context['origin']}.\n"
         "This folder may be replaced by `hao emit-hls --force`.\n"
     )
     return texts

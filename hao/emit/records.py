@@ -147,6 +147,8 @@ class RegroupStep:
 
     trips: int = _f()
     words: int = _f("of a group of pixels, on the side with more of them")
+    words_in: int = _f("of a group of pixels")
+    words_out: int = _f("of a group of pixels")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,7 @@ from hao.emit.records import (
 from hao.emit.runs import Run, StageRun, design_runs, engine_stages
 from hao.emit.stage_sizes import unit_rows
 from hao.emit.weights import Bytes, StageWeights, stage_weights
-from hao.hw.engine import DenseStage, DepthwiseStage
+from hao.hw.engine import DenseStage, DepthwiseStage, lanes_match
 from hao.intmath import ceil_div
 from hao.ir.integer import IntegerNetwork
 from hao.ir.layer import Depthwise, Linear, Pool, PoolKind
@@ -498,15 +498,36 @@ def _with_regroup(
     hardware = stages[stage.role]
     lanes_out = hardware.pe if isinstance(hardware, DepthwiseStage) else hardware.simd
     channels = before.channels
-    words = max(ceil_div(channels, lanes_in), ceil_div(channels, lanes_out))
+    words_in, words_out = ceil_div(channels, lanes_in), ceil_div(channels, lanes_out)
     ofm = before.layer.ofm
     total = ofm.height * ceil_div(ofm.width, design.engine.px)
-    regroup = RegroupStep(trips=total * words, words=words)
-    if before.role is Role.DENSE and stage.role is Role.DEPTHWISE:
-        return replace(step, dense_regroup=regroup)
+    trips = max(words_in, words_out)
+    if not lanes_match(lanes_in, lanes_out):
+        trips = _uneven_trips(words_in, words_out, lanes_in, lanes_out)
+    regroup = RegroupStep(
+        trips=total * trips,
+        words=max(words_in, words_out),
+        words_in=words_in,
+        words_out=words_out,
+    )
     if before.role is Role.DENSE:
         return replace(step, dense_regroup=regroup)
     return replace(step, depthwise_regroup=regroup)
+
+
+def _uneven_trips(words_in: int, words_out: int, lanes_in: int, lanes_out: int) -> int:
+    """Return the iterations that regroup the channels of a group of pixels."""
+    have = taken = given = trips = 0
+    while given < words_out:
+        trips += 1
+        if have < lanes_out and taken < words_in:
+            have += lanes_in
+            taken += 1
+        if have >= lanes_out or taken == words_in:
+            have = max(0, have - lanes_out)
+            given += 1
+    assert taken == words_in
+    return trips
 
 
 def needed_rows(layer: DenseLayer | DepthwiseLayer, rows: int) -> list[int]:

@@ -1,0 +1,207 @@
+"""Predicted cycles against the replay of emitted code, invocation by invocation.
+
+The replay is the hardware's schedule cycle by cycle (test_replay.py); the cost model
+prices the same loops without running them. Loops of arrays and windows must agree to
+the iteration, cycles within the bounds below.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hao.build import compared_cycles
+from hao.cost.design import Design
+from hao.cost.evaluate import evaluate
+from hao.cost.trips import StageTrips, dense_trips, depthwise_trips, pointwise_trips
+from hao.emit.check import Build, Replay, compile_project, run_replay
+from hao.emit.project import render_project, write_project
+from hao.emit.runs import Run, StageRun
+from hao.emit.steps import Table
+from hao.hw.board_file import load_board
+from hao.intmath import ceil_div
+from hao.ir.layer import Conv, Depthwise, Linear, Pool
+from hao.ir.partition import Role
+from hao.ir.seeded import seeded_frames, seeded_integers
+from hao.report.hardware import InvocationCycles
+from hao.zoo import build_network
+from tests.cost.samples import build_engine
+from tests.report.samples import longest_segments
+
+TOTAL = 0.03
+"""Largest deviation of a frame."""
+
+INVOCATION = 0.03
+"""Largest deviation of an invocation on maps of a large network."""
+
+CYCLES = 60
+"""An invocation of so few cycles off is not counted: waits of a few bursts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A network on an engine with the given lanes; 8-bit weights, bits in turn."""
+
+    network: str
+    dense: tuple[int, int]
+    depthwise: tuple[int, int]
+    pointwise: tuple[int, int]
+    px: int
+    bits: tuple[int, ...] = (8,)
+    double_buffered: bool = True
+    spare_folds: int = 0
+    image_size: int | None = None
+
+
+def designed(case: Case) -> Design:
+    network = build_network(case.network, image_size=case.image_size)
+    segments = longest_segments(network)
+    engine = build_engine(
+        segments,
+        lanes={
+            Role.DENSE: case.dense,
+            Role.DEPTHWISE: case.depthwise,
+            Role.POINTWISE: case.pointwise,
+        },
+        double_buffered=case.double_buffered,
+        spare_folds=case.spare_folds,
+        px=case.px,
+    )
+    layers = [layer.name for layer in network.compute_layers]
+    return Design(
+        network=network,
+        scheme={n: case.bits[i % len(case.bits)] for i, n in enumerate(layers)},
+        engine=engine,
+        segments=segments,
+        board=load_board("zu3eg"),
+    )
+
+
+def replayed(design: Design, folder: Path) -> tuple[Table, Replay]:
+    """Return the table and the replay of a design with random weights."""
+    net = seeded_integers(design.network, design.scheme, act_bits=8, seed=0)
+    cost = evaluate(design)
+    project = render_project(design, net, cost, seeded_frames(net, 1, 1), note="")
+    write_project(project, folder / "hls", force=True)
+    compile_project(folder / "hls", Build.TRACE, folder / "trace")
+    return project.table, run_replay(folder / "trace", folder / "hls")
+
+
+def compared(
+    design: Design, table: Table, replay: Replay
+) -> tuple[InvocationCycles, ...]:
+    return compared_cycles(
+        evaluate(design),
+        table,
+        replay,
+        double_buffered=design.engine.double_buffered,
+    )
+
+
+def expected_trips(run: Run, stage: StageRun, design: Design) -> StageTrips:
+    engine, layer = design.engine, stage.layer
+    first = stage is run.stages[0]
+    if stage.role is Role.DEPTHWISE:
+        assert isinstance(layer, Depthwise | Pool)
+        assert engine.depthwise is not None
+        return depthwise_trips(
+            layer,
+            pe=engine.depthwise.pe,
+            taps=engine.depthwise.taps,
+            px=engine.px,
+            first=first,
+        )
+    assert isinstance(layer, Conv | Linear)
+    built = engine.dense if stage.role is Role.DENSE else engine.pointwise
+    assert built is not None
+    groups = ceil_div(stage.channels, built.pe)
+    if stage.role is Role.DENSE:
+        return dense_trips(
+            layer,
+            simd=built.simd,
+            px=engine.px,
+            groups=groups,
+            act_bits=8,
+            board=design.board,
+        )
+    return pointwise_trips(
+        layer,
+        simd=built.simd,
+        px=engine.px,
+        groups=groups,
+        first=first,
+        act_bits=8,
+        board=design.board,
+    )
+
+
+def check_trips(design: Design, table: Table, replay: Replay) -> None:
+    """Check the iterations of every window and array of every step."""
+    windows = {
+        Role.DENSE: ("dense_window.lead", "dense_window.rows"),
+        Role.DEPTHWISE: ("depthwise_window.rows",),
+        Role.POINTWISE: ("pointwise_vectors.vectors",),
+    }
+    checked = 0
+    for run, step in zip(table.runs, replay.steps, strict=True):
+        for stage in () if run is None else run.stages:
+            assert run is not None
+            trips = expected_trips(run, stage, design)
+            array = step.trips[f"{stage.role.value}_array.array"]
+            window = sum(step.trips.get(name, 0) for name in windows[stage.role])
+            assert (window, array) == (trips.window, trips.array), (run.name, stage)
+            checked += 1
+    assert checked >= len(design.network.compute_layers)
+
+
+def far_off(found: tuple[InvocationCycles, ...]) -> list[InvocationCycles]:
+    return [
+        item
+        for item in found
+        if abs(item.model - item.replayed) > max(CYCLES, INVOCATION * item.replayed)
+    ]
+
+
+SMALL = (
+    Case("digits", (16, 16), (16, 5), (16, 12), px=2),
+    Case("digits", (8, 16), (16, 9), (16, 16), px=1, double_buffered=False),
+    Case("digits", (16, 8), (8, 3), (8, 8), px=2, bits=(4, 8, 6)),
+    Case("mobilenet_v2_100", (16, 16), (16, 3), (48, 6), px=2, spare_folds=800),
+)
+
+LARGE = (
+    Case(
+        "mobilenet_v2_100",
+        (16, 16),
+        (16, 3),
+        (48, 6),
+        px=2,
+        bits=(8, 4, 6),
+        spare_folds=800,
+    ),
+    Case("efficientnet_lite0", (40, 8), (8, 13), (16, 8), px=2, spare_folds=800),
+    Case("resnet18", (32, 32), (4, 5), (1, 1), px=1, spare_folds=256),
+)
+
+
+def check(case: Case, folder: Path) -> None:
+    design = designed(case)
+    table, replay = replayed(design, folder)
+    check_trips(design, table, replay)
+    found = compared(design, table, replay)
+    model, ran = sum(i.model for i in found), sum(i.replayed for i in found)
+    assert ran == replay.cycles
+    assert model == evaluate(design).latency_cycles
+    assert abs(model - ran) <= TOTAL * ran
+    assert far_off(found) == []
+
+
+@pytest.mark.parametrize("case", SMALL, ids=lambda case: case.network)
+def test_predicted_cycles_are_those_of_the_replay(case: Case, tmp_path: Path) -> None:
+    check(case, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", LARGE, ids=lambda case: case.network)
+def test_predicted_cycles_of_large_networks(case: Case, tmp_path: Path) -> None:
+    check(case, tmp_path)
