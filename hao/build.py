@@ -10,28 +10,36 @@ The second half of the flow (`hao.flow` is the first). A run directory gains
     quantization.json how accurate each form of the network is on them
     training/         checkpoints, so that a killed run resumes
     hls/              the emitted project
+    emitted_weights.npz  its integers, where they are not the run's own
+    build/            its compiled test bench
 
-torch and Brevitas take seconds to load and are optional, so what needs them is
-imported where it is used.
+torch, Brevitas and the parsers of the lint are optional, and torch takes seconds to
+load, so what needs them is imported where it is used. Longer than other modules, since
+the order of steps, and of what each leaves in the run, reads best in one place.
 """
 
+import hashlib
 import io
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 
 from hao.cost.evaluate import CostReport
 from hao.emit.check import (
     Build,
     Replay,
+    check_emitted,
     compile_project,
     find_ap_types,
     find_compiler,
@@ -40,13 +48,14 @@ from hao.emit.check import (
 )
 from hao.emit.check_input import check_match
 from hao.emit.project import (
+    check_origin,
     check_project_target,
     render_project,
     write_project,
 )
 from hao.emit.steps import Table, make_table
 from hao.emit.stored import map_bytes, map_codes, step_maps
-from hao.errors import InputError
+from hao.errors import InputError, ToolError
 from hao.frontends.model_file import load_model
 from hao.handoff.compare import compare, render_comparison
 from hao.handoff.load import load_report
@@ -55,8 +64,6 @@ from hao.ir.integer_run import run_integer, run_integer_layers
 from hao.ir.interpret import run_float
 from hao.ir.network import Network
 from hao.ir.seeded import seeded_frames, seeded_integers
-from hao.lint.check import lint
-from hao.lint.finding import Finding, Tool
 from hao.quant.weights_file import load_integers, save_integers
 from hao.report.design_file import load_design
 from hao.report.hardware import (
@@ -68,6 +75,7 @@ from hao.report.hardware import (
 from hao.report.result import SearchResult
 
 if TYPE_CHECKING:
+    from hao.lint.finding import Finding
     from hao.quant.dataset import Dataset
 
 Progress = Callable[[str], None]
@@ -77,6 +85,8 @@ EVALUATION_FILE = "evaluation.npz"
 QUANTIZATION_FILE = "quantization.json"
 TRAINING_FOLDER = "training"
 PROJECT_FOLDER = "hls"
+EMITTED_FILE = "emitted_weights.npz"
+PROGRAM_FOLDER = "build"
 
 DEFAULT_DATA = "digits"
 """Data set that comes with a dependency, so that everything works offline."""
@@ -89,6 +99,12 @@ RECORDED_FRAMES = 4
 
 RANDOM_FRAMES = 2
 """The same with random weights, where frames mean nothing."""
+
+_EXTRAS = {
+    "torch": ("torch", "brevitas"),
+    "lint": ("tree_sitter", "tree_sitter_cpp", "clang"),
+}
+"""Packages by the extra that brings them."""
 
 
 class Method(Enum):
@@ -113,8 +129,11 @@ class QuantizeRequest:
         method: PTQ or QAT.
         float_epochs: Of training in floating point; `None` for the default.
         epochs: Of quantization-aware training; `None` for the default.
-        seed: Of all training.
+        seed: Of all training, at least 0.
         force: Replace earlier integers.
+
+    Raises:
+        InputError: The seed is negative.
     """
 
     run: Path
@@ -126,6 +145,9 @@ class QuantizeRequest:
     seed: int = 0
     force: bool = False
 
+    def __post_init__(self) -> None:
+        _check_seed(self.seed)
+
 
 def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
     """Quantize a run's network to its design's bits and leave the integers in the run.
@@ -133,7 +155,9 @@ def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
     Raises:
         InputError: Run, data or weights are wrong, or integers are there already.
         UnsupportedError: A layer cannot be quantized.
+        ToolError: torch or Brevitas is not installed.
     """
+    _check_installed("torch")
     from hao.quant.dataset import load_dataset
     from hao.quant.integers import (
         accuracy_of_integers,
@@ -149,14 +173,13 @@ def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
         train_quantized,
     )
 
-    result = load_design(request.run)
-    folder = _run_folder(result)
+    result, folder = _opened(request.run)
     _check_absent(folder / WEIGHTS_FILE, force=request.force)
     design = result.design
     if request.weights is not None and request.weights.suffix == ".onnx":
         network = load_model(request.weights).network
         if any(layer.weight is not None for layer in network.compute_layers):
-            return _take_integers(request, result, network, progress)
+            return _take_integers(request, result, folder, network, progress)
     dataset = load_dataset(request.data or DEFAULT_DATA, design.network.input.ofm)
     progress(
         f"data {dataset.name}: {len(dataset.train)} training, "
@@ -177,7 +200,9 @@ def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
             model,
             dataset,
             settings,
-            checkpoint=folder / TRAINING_FOLDER / "quantized.pt",
+            checkpoint=_checkpoint(
+                folder, "quantized", settings, scheme, network, dataset
+            ),
             progress=_epoch_line("quantized", progress),
         )
     net = integer_network(model)
@@ -194,17 +219,14 @@ def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
         differing=agreement.differences,
     )
     codes = input_codes(net, dataset.test.frames)
-    _write_evaluation(folder / EVALUATION_FILE, codes, dataset.test.labels)
-    text = json.dumps(asdict(quantization), indent=1) + "\n"
-    _write_bytes(folder / QUANTIZATION_FILE, text.encode())
-    # Last: where these are, all the rest is.
-    save_integers(net, folder / WEIGHTS_FILE, force=request.force)
+    _leave_integers(folder, net, quantization, (codes, dataset.test.labels))
     return quantization
 
 
 def _take_integers(
     request: QuantizeRequest,
     result: SearchResult,
+    folder: Path,
     network: Network,
     progress: Progress,
 ) -> Quantization:
@@ -212,7 +234,6 @@ def _take_integers(
     from hao.quant.dataset import load_dataset
     from hao.quant.imported import count_rounding, imported_codes, imported_integers
 
-    folder = _run_folder(result)
     shape = result.design.network.input.ofm
     if request.data is not None:
         test = load_dataset(request.data, shape).test
@@ -231,14 +252,14 @@ def _take_integers(
         )
     agreement = count_rounding(network, imported, frames)
     codes = imported_codes(imported, frames)
-    quantized = integers = None
+    quantized = integers = evaluation = None
     if labels is not None:
         real = run_float(network, frames.astype(np.float64))
         quantized = 100 * float(
             np.mean(real.reshape(len(real), -1).argmax(1) == labels)
         )
         integers = _top1(_in_batches(imported.net, codes), labels)
-        _write_evaluation(folder / EVALUATION_FILE, codes, labels)
+        evaluation = codes, labels
     quantization = Quantization(
         network=network.name,
         data=request.data or "random frames",
@@ -250,10 +271,30 @@ def _take_integers(
         compared=agreement.total,
         differing=agreement.differences,
     )
+    _leave_integers(folder, imported.net, quantization, evaluation)
+    return quantization
+
+
+def _leave_integers(
+    folder: Path,
+    net: IntegerNetwork,
+    quantization: Quantization,
+    evaluation: tuple[NDArray[np.int64], NDArray[np.int64]] | None,
+) -> None:
+    """Leave integers and what was found about them in a run.
+
+    The integers go first and come last: where they are, all the rest is theirs.
+    """
+    _remove(folder / WEIGHTS_FILE)
+    _remove(folder / EVALUATION_FILE)
+    if evaluation is not None:
+        codes, labels = evaluation
+        stream = io.BytesIO()
+        np.savez_compressed(stream, codes=codes.astype(np.int16), labels=labels)
+        _write_bytes(folder / EVALUATION_FILE, stream.getvalue())
     text = json.dumps(asdict(quantization), indent=1) + "\n"
     _write_bytes(folder / QUANTIZATION_FILE, text.encode())
-    save_integers(imported.net, folder / WEIGHTS_FILE, force=request.force)
-    return quantization
+    save_integers(net, folder / WEIGHTS_FILE)
 
 
 def _float_network(
@@ -282,9 +323,30 @@ def _float_network(
         network,
         dataset,
         settings,
-        checkpoint=folder / TRAINING_FOLDER / "float.pt",
+        checkpoint=_checkpoint(folder, "float", settings, network, dataset),
         progress=_epoch_line("float", progress),
     )
+
+
+def _checkpoint(folder: Path, word: str, *start: object) -> Path:
+    """Return the file that keeps the state of a training.
+
+    Another start (settings, bits, layers, parameters, data) has another file, so that
+    one run may train again with other settings, and still resume.
+    """
+    from hao.quant.dataset import Dataset
+
+    digest = hashlib.sha256()
+    for part in start:
+        if isinstance(part, Network):
+            digest.update(repr(part.layers).encode())
+            for key, array in sorted(part.params.items()):
+                digest.update(key.encode() + array.tobytes())
+        elif isinstance(part, Dataset):
+            digest.update(part.train.frames.tobytes() + part.train.labels.tobytes())
+        else:
+            digest.update(repr(part).encode())
+    return folder / TRAINING_FOLDER / f"{word}-{digest.hexdigest()[:12]}.pt"
 
 
 def _float_top1(network: Network, dataset: "Dataset") -> float:
@@ -317,9 +379,11 @@ def export(run: Path, path: Path, *, force: bool) -> tuple[str, ...]:
         InputError: The run has no integers, or the file is there already.
         UnsupportedError: The network is not in power-of-two mode.
     """
+    if path.is_dir():
+        raise InputError(f"{path}: a directory; must be a file to write")
     from hao.quant.export import export_qonnx
 
-    net = _integers(_run_folder(load_design(run)))
+    net = _integers(_opened(run)[1])
     return export_qonnx(net, path, force=force)
 
 
@@ -331,15 +395,16 @@ def emit(
     Args:
         run: Run directory.
         weights: `RANDOM_WEIGHTS`, a file of integers, or `None` for the run's own.
-        seed: Of random weights.
+        seed: Of random weights, at least 0.
         force: Replace an earlier project.
 
     Raises:
-        InputError: The run has no integers, they do not belong to the design, or a
-            project is there already.
+        InputError: The run has no integers, they do not belong to the design, a project
+            is there already, or the seed is negative.
+        UnsupportedError: A pool that the engine cannot compute.
     """
-    result = load_design(run)
-    folder = _run_folder(result)
+    _check_seed(seed)
+    result, folder = _opened(run)
     target = folder / PROJECT_FOLDER
     check_project_target(target, force=force)
     design = result.design
@@ -354,18 +419,17 @@ def emit(
         net = _integers(folder) if weights is None else load_integers(source)
         evaluation = folder / EVALUATION_FILE
         note = f"Weights are those of {source.name}."
-        if evaluation.is_file():
-            frames = _evaluation(evaluation)[0][:RECORDED_FRAMES]
+        if weights is None and evaluation.is_file():
+            frames = _evaluation(evaluation, net)[0][:RECORDED_FRAMES]
         else:
             frames = seeded_frames(net, RANDOM_FRAMES, seed + 1)
             note += " The recorded frames are random."
     project = render_project(design, net, result.cost, frames, note=note)
     # The simulation compares with these, so they lie beside the project.
+    _remove(folder / EMITTED_FILE)
     write_project(project, target, force=force)
     if weights is not None:
-        save_integers(net, folder / "emitted_weights.npz", force=True)
-    elif (folder / "emitted_weights.npz").is_file():
-        (folder / "emitted_weights.npz").unlink()
+        save_integers(net, folder / EMITTED_FILE)
     return Emission(
         project=target,
         digest=project.digest,
@@ -389,28 +453,33 @@ def simulate(
     Args:
         run: Run directory with an emitted project.
         build: Number types of the comparison; cycles always come from a trace.
-        images: Test frames to run; `None` for all that the run has.
+        images: Test frames to run, at least 1; `None`, or more than there are, for
+            all that the run has.
         debug: Also compare the map that every step leaves, for the first frame.
         size_fifos: Also seek the least depth of every stream.
         progress: Told of each step.
 
     Raises:
-        InputError: There is no project, or its design has changed since.
+        InputError: There is no project, or its design or weights have changed since, or
+            a file of the run is not readable.
         ToolError: The compiler is missing or fails, or the simulation crashes.
     """
-    result = load_design(run)
-    folder = _run_folder(result)
+    if images is not None and images < 1:
+        raise InputError(f"{images} images; must be at least 1")
+    result, folder = _opened(run)
     design, project = result.design, folder / PROJECT_FOLDER
     find_compiler()
     if build is Build.AP_INT:
         find_ap_types()
-    net, own = _emitted_integers(folder, result)
+    net, own = _emitted_integers(folder, project)
+    check_origin(project, design, net)
     table = make_table(design, net)
-    _check_emitted(project, table)
+    _check_weights(project, table)
+    found = _quantization(folder) if own else None
     frames, labels = _frames(folder, project, table, result, net, own=own)
     if images is not None:
         frames, labels = frames[:images], labels if labels is None else labels[:images]
-    programs = folder / "build"
+    programs = folder / PROGRAM_FOLDER
     progress(f"compiling the {build.value} build")
     compile_project(project, build, programs / build.value)
     expected = _in_batches(net, frames)
@@ -467,7 +536,7 @@ def simulate(
         ),
         simulated_top1=_top1(simulated, labels),
         integer_top1=_top1(expected, labels),
-        quantization=_quantization(folder) if own else None,
+        quantization=found,
     )
 
 
@@ -502,18 +571,19 @@ def compared_cycles(
     return (opening, *rest)
 
 
-def lint_run(run: Path) -> dict[str, tuple[Finding, ...]]:
+def lint_run(run: Path) -> dict[str, tuple["Finding", ...]]:
     """Return what the lint finds in a run's project, by tool generation.
 
     Raises:
         InputError: There is no project.
-        ToolError: The open headers are missing.
+        ToolError: The open headers or the parsers are missing.
     """
-    project = _run_folder(load_design(run)) / PROJECT_FOLDER
-    if not (project / "src").is_dir():
-        raise InputError(
-            f"{project}: no emitted project in it; `hao emit-hls` makes one"
-        )
+    _check_installed("lint")
+    from hao.lint.check import lint
+    from hao.lint.finding import Tool
+
+    project = _opened(run)[1] / PROJECT_FOLDER
+    check_emitted(project)
     include = [find_ap_types()]
     return {
         tool.value: lint(project / "src", tool=tool, include_paths=include)
@@ -532,10 +602,26 @@ def read_reports(run: Path, reports: list[Path]) -> str:
     return render_comparison(compare(result.design, result.cost, loaded))
 
 
-def _run_folder(result: SearchResult) -> Path:
+def _opened(run: Path) -> tuple[SearchResult, Path]:
+    """Return a run's result, and its directory."""
+    result = load_design(run)
     if result.run is None:
-        raise InputError("a design file alone; must be a run directory")
-    return result.run
+        raise InputError(f"{run}: a design file alone; must be a run directory")
+    return result, result.run
+
+
+def _check_installed(extra: str) -> None:
+    missing = [name for name in _EXTRAS[extra] if find_spec(name) is None]
+    if missing:
+        raise ToolError(
+            f"{missing[0]}: not installed; `pip install 'hao[{extra}]'` brings it",
+            command=(missing[0],),
+        )
+
+
+def _check_seed(seed: int) -> None:
+    if seed < 0:
+        raise InputError(f"seed {seed}; must be at least 0")
 
 
 def _check_absent(path: Path, *, force: bool) -> None:
@@ -553,28 +639,32 @@ def _integers(folder: Path) -> IntegerNetwork:
     return load_integers(path)
 
 
-def _emitted_integers(
-    folder: Path, result: SearchResult
-) -> tuple[IntegerNetwork, bool]:
+def _emitted_integers(folder: Path, project: Path) -> tuple[IntegerNetwork, bool]:
     """Return the integers that the run's project was emitted with; if its own."""
-    other = folder / "emitted_weights.npz"
+    check_emitted(project)
+    other = folder / EMITTED_FILE
     if other.is_file():
         return load_integers(other), False
     return _integers(folder), True
 
 
-def _check_emitted(project: Path, table: Table) -> None:
-    """Check that a project holds the weights that the run now has."""
-    path = project / "weights" / "weights.bin"
-    if not path.is_file():
+def _check_weights(project: Path, table: Table) -> None:
+    """Check that a project holds the packed weights that it was emitted with."""
+    if _project_bytes(project, "weights/weights.bin") != table.weights.tobytes():
         raise InputError(
-            f"{project}: no emitted project in it; `hao emit-hls` makes one"
-        )
-    if path.read_bytes() != table.weights.tobytes():
-        raise InputError(
-            f"{project}: emitted from other weights or another design; "
+            f"{project / 'weights' / 'weights.bin'}: not what was emitted; "
             "`hao emit-hls --force` renders it anew"
         )
+
+
+def _project_bytes(project: Path, name: str) -> bytes:
+    try:
+        return (project / name).read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{project / name}: cannot be read ({error.strerror}); "
+            "`hao emit-hls --force` renders it anew"
+        ) from error
 
 
 def _frames(
@@ -589,13 +679,19 @@ def _frames(
     """Return the frames to simulate, and their labels where known."""
     evaluation = folder / EVALUATION_FILE
     if own and evaluation.is_file():
-        return _evaluation(evaluation)
+        return _evaluation(evaluation, net)
     design = result.design
     source = table.arena.maps[design.network.input.name]
     port = design.board.port_bytes
-    data = np.frombuffer((project / "tb" / "frames.bin").read_bytes(), dtype=np.uint8)
+    data = np.frombuffer(_project_bytes(project, "tb/frames.bin"), dtype=np.uint8)
+    size = source.beats * port
+    if data.size == 0 or data.size % size:
+        raise InputError(
+            f"{project / 'tb' / 'frames.bin'}: {data.size} bytes; must be frames of "
+            f"{size}. `hao emit-hls --force` renders it anew"
+        )
     codes = map_codes(
-        data.reshape(-1, source.beats * port),
+        data.reshape(-1, size),
         source,
         port_bytes=port,
         act_bits=design.engine.act_bits,
@@ -626,30 +722,52 @@ def _quantization(folder: Path) -> Quantization | None:
     if not path.is_file():
         return None
     try:
-        return Quantization(**json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
-        raise InputError(
-            f"{path}: not readable; `hao quantize --force` writes it anew"
-        ) from error
+        return TypeAdapter(Quantization).validate_json(path.read_bytes(), strict=True)
+    except (OSError, ValidationError) as error:
+        raise _stale(path) from error
 
 
-def _write_evaluation(
-    path: Path, codes: NDArray[np.int64], labels: NDArray[np.int64]
-) -> None:
-    stream = io.BytesIO()
-    np.savez_compressed(stream, codes=codes.astype(np.int16), labels=labels)
-    _write_bytes(path, stream.getvalue())
-
-
-def _evaluation(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _evaluation(
+    path: Path, net: IntegerNetwork
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the test frames and labels of a run, as integers of its network."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: NumPy leaves a broken archive open.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             codes, labels = file["codes"], file["labels"]
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"{path}: not readable; `hao quantize --force` writes it anew"
-        ) from error
+    except (
+        *(OSError, KeyError, ValueError, EOFError, AttributeError),
+        *(TypeError, zipfile.BadZipFile, zlib.error),
+    ) as error:
+        raise _stale(path) from error
+    shape, kind = net.network.input.ofm, net.maps[net.network.input.name]
+    size = (shape.channels, shape.height, shape.width)
+    fits = (
+        np.issubdtype(codes.dtype, np.integer)
+        and np.issubdtype(labels.dtype, np.integer)
+        and codes.shape == (len(labels), *size)
+        and labels.ndim == 1
+        and codes.size > 0
+        and kind.low <= codes.min()
+        and codes.max() <= kind.high
+    )
+    if not fits:
+        raise _stale(path)
     return codes.astype(np.int64), labels.astype(np.int64)
+
+
+def _stale(path: Path) -> InputError:
+    return InputError(
+        f"{path}: not readable, or of another network; `hao quantize --force` writes "
+        "it anew"
+    )
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be replaced ({error.strerror})") from error
 
 
 def _write_bytes(path: Path, content: bytes) -> None:
@@ -659,4 +777,5 @@ def _write_bytes(path: Path, content: bytes) -> None:
         beside.write_bytes(content)
         beside.replace(path)
     except OSError as error:
+        beside.unlink(missing_ok=True)
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error

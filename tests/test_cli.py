@@ -5,6 +5,7 @@ Refusals are one line on stderr with an exit code of `hao.errors`, and write not
 
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hao.cli import main
 from hao.data import data_path
+from hao.flow import SearchRequest, search
 from hao.hw.board_file import board_names
 from hao.zoo import network_names
 
@@ -108,7 +110,10 @@ def write_onnx(path: Path) -> None:
 
 def test_help_lists_every_command() -> None:
     text = succeed("--help")
-    for command in ("search", "estimate", "report", "boards", "networks"):
+    for command in (
+        *("search", "estimate", "report", "boards", "networks"),
+        *("quantize", "export", "emit-hls", "simulate", "lint", "report-hls"),
+    ):
         assert f"\n  {command} " in text
 
 
@@ -374,3 +379,156 @@ def test_search_writes_a_front_with_its_pictures() -> None:
         *("design.json", "report.txt", "front.csv", "front.png", "stages.png")
     }
     assert "frames/s" in succeed("report", "runs/with-front")
+
+
+HELP = {
+    "quantize": ("--data", "--weights", "--method", "--float-epochs", "--epochs"),
+    "export": ("--format", "--output", "--force"),
+    "emit-hls": ("--weights", "--seed", "--force", "--json"),
+    "simulate": ("--build", "--images", "--debug", "--size-fifos", "--json"),
+    "lint": ("--runs", "--json"),
+    "report-hls": ("REPORTS",),
+}
+
+
+@pytest.mark.parametrize("command", sorted(HELP))
+def test_commands_to_hardware_explain_themselves(command: str) -> None:
+    text = succeed(command, "--help")
+    assert text.startswith(f"Usage: main {command}")
+    for word in HELP[command]:
+        assert word in text
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run of the digits; tests copy it before they add to it."""
+    run = tmp_path_factory.mktemp("runs") / "digits"
+    search(SearchRequest(board="zu3eg", fps=10_000, network="digits"), run_path=run)
+    return run
+
+
+def copied(digits: Path) -> Path:
+    return Path(shutil.copytree(digits, "runs/digits"))
+
+
+def test_a_run_becomes_a_project_that_is_simulated(digits: Path) -> None:
+    run = copied(digits)
+    emitted = search_json("emit-hls", "--weights", "random", "--seed", "2")
+    assert emitted["project"] == "runs/digits/hls"
+    assert "random (seed 2)" in str(emitted["weights"])
+    assert "exists" in refused(2, "emit-hls", "--weights", "random")
+    again = succeed(
+        "emit-hls", str(run), "--weights", "random", "--seed", "2", "--force"
+    )
+    assert f"digest {emitted['digest']}" in again
+    found = search_json("simulate", str(run), "--images", "1")
+    assert found["images"] == 1
+    assert found["mismatches"] == 0
+    assert found["exact"] is True
+    assert found["build"] == "native"
+    for key in ("cycles_model", "cycles_replayed"):
+        value = found[key]
+        assert isinstance(value, int)
+        assert value > 1000
+    seconds = found["seconds"]
+    assert isinstance(seconds, float)
+    assert seconds > 0
+    assert found["wrong_steps"] is None
+    invocations = found["invocations"]
+    assert isinstance(invocations, list)
+    assert all(item["replayed"] > 0 for item in invocations)
+
+
+def test_a_simulation_that_differs_exits_with_1(digits: Path) -> None:
+    run = copied(digits)
+    succeed("emit-hls", "--weights", "random")
+    source = run / "hls" / "src" / "requantize.h"
+    text = source.read_text()
+    # Halves are now rounded down.
+    assert "+ 1) >> 1" in text
+    source.write_text(text.replace("+ 1) >> 1", "+ 0) >> 1"))
+    result = hao("simulate", "--debug", "--quiet")
+    assert result.exit_code == 1
+    assert "DIFFERS" in result.stdout
+    assert "maps after every step: 0 steps differ" not in result.stdout
+    assert result.stderr == ""
+
+
+def test_lint_exits_with_1_where_it_finds_something(digits: Path) -> None:
+    run = copied(digits)
+    succeed("emit-hls", "--weights", "random")
+    source = run / "hls" / "src" / "engine.cpp"
+    source.write_text(source.read_text() + "\nint *leak() { return new int[4]; }\n")
+    result = hao("lint", "--json")
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert len(found) == 2  # tool generations
+    for findings in found.values():
+        assert any(item["path"].endswith("engine.cpp") for item in findings)
+        assert set(findings[0]) == {"path", "line", "rule", "message"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("emit-hls",), "no weights.npz in it; `hao quantize` makes it"),
+        (("emit-hls", "--weights", "none.npz"), "none.npz: not readable as a file of"),
+        (("emit-hls", "--weights", "random", "--seed", "-1"), "-1 is not in the range"),
+        (("export",), "no weights.npz in it; `hao quantize` makes it"),
+        (("export", "--output", "."), ".: a directory; must be a file to write"),
+        (("export", "--format", "tflite"), "'tflite' is not 'qonnx'"),
+        (("simulate",), "no emitted project in it; `hao emit-hls` makes one"),
+        (("simulate", "--images", "0"), "0 is not in the range x>=1"),
+        (("simulate", "--build", "rtl"), "'rtl' is not one of 'native', 'ap_int'"),
+        (("simulate", "runs/nope"), "runs/nope: no such file; must be a run directory"),
+        (("lint",), "no emitted project in it; `hao emit-hls` makes one"),
+        (("report-hls",), "Missing argument 'RUN'"),
+        (("report-hls", "runs/digits"), "Missing argument 'REPORTS...'"),
+        (("report-hls", "runs/digits", "no.xml"), "no.xml: No such file or directory"),
+        (("quantize", "--epochs", "0"), "0 is not in the range x>=1"),
+        (("quantize", "--seed", "-1"), "-1 is not in the range x>=0"),
+        (("quantize", "--method", "magic"), "'magic' is not one of 'qat', 'ptq'"),
+        (
+            ("quantize", "--quiet", "--data", "nope"),
+            "data set 'nope'; must be 'digits'",
+        ),
+        (("quantize", "--quiet", "--weights", "no.onnx"), "no.onnx: no such file"),
+        (("quantize", "runs/digits/report.txt"), "not valid JSON"),
+    ],
+)
+def test_commands_to_hardware_refuse_in_one_line(
+    digits: Path, words: Sequence[str], message: str
+) -> None:
+    copied(digits)
+    assert message in refused(2, *words)
+
+
+def test_commands_to_hardware_need_a_run() -> None:
+    for command in ("quantize", "export", "emit-hls", "simulate", "lint"):
+        line = refused(2, command)
+        assert "runs: no run in it; `hao search` makes one" in line
+
+
+def test_a_missing_compiler_exits_with_5(
+    digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied(digits)
+    succeed("emit-hls", "--weights", "random")
+    monkeypatch.setenv("CXX", "/nonexistent/c++")
+    line = refused(5, "simulate", "--quiet")
+    assert line.startswith(
+        "/nonexistent/c++: no such program; a C++ compiler is needed"
+    )
+
+
+def test_a_compile_error_exits_with_5_and_names_its_log(digits: Path) -> None:
+    run = copied(digits)
+    succeed("emit-hls", "--weights", "random")
+    (run / "hls" / "src" / "engine.h").write_text("#error spoilt\n")
+    result = hao("simulate", "--quiet")
+    assert result.exit_code == 5
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1
+    assert "the native build failed" in lines[0]
+    assert lines[0].endswith("see runs/digits/build/native.log")
+    assert "spoilt" in (run / "build" / "native.log").read_text()

@@ -32,7 +32,13 @@ from hao.cli.common import JSON, RUNS, one_run, shown_progress
 )
 @click.option("--float-epochs", type=click.IntRange(1), help="Of training in float.")
 @click.option("--epochs", type=click.IntRange(1), help="Of training with the bits.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of training.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Of training.",
+)
 @RUNS
 @click.option("--force", is_flag=True, help="Replace earlier integers of the run.")
 @JSON
@@ -119,7 +125,13 @@ def export_command(
     help="'random' for seeded random ones, or another file of integers  [default: "
     "the run's own].",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of random ones.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Of random ones.",
+)
 @RUNS
 @click.option("--force", is_flag=True, help="Replace an earlier project of the run.")
 @JSON

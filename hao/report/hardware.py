@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hao.lint.finding import Finding, render_findings
+if TYPE_CHECKING:
+    from hao.lint.finding import Finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,8 +199,11 @@ def simulation_json(result: SimulationResult) -> dict[str, object]:
     return {**asdict(result), "exact": result.exact}
 
 
-def render_findings_by_tool(found: Mapping[str, Sequence[Finding]]) -> str:
+def render_findings_by_tool(found: Mapping[str, Sequence["Finding"]]) -> str:
     """Return what the lint found for each tool generation, as text."""
+    # Its parsers are optional, and all commands read this module.
+    from hao.lint.finding import render_findings
+
     lines = []
     for tool, findings in found.items():
         lines.append(f"{tool}: {len(findings)} findings")
@@ -207,7 +212,7 @@ def render_findings_by_tool(found: Mapping[str, Sequence[Finding]]) -> str:
     return "\n".join(lines)
 
 
-def findings_json(found: Mapping[str, Sequence[Finding]]) -> dict[str, object]:
+def findings_json(found: Mapping[str, Sequence["Finding"]]) -> dict[str, object]:
     """Return the same as JSON values."""
     return {
         tool: [

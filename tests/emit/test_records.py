@@ -8,7 +8,6 @@ from hao.emit.records import (
     STRUCTS,
     LoadStep,
     ReadStep,
-    RegroupStep,
     Step,
     WriteStep,
     initializer,
@@ -34,7 +33,6 @@ def numbered(start: int) -> Step:
 
 def test_initializer_by_hand() -> None:
     assert initializer(ReadStep(base=7, beats=30, target=2)) == "{7, 30, 2}"
-    assert initializer(RegroupStep(words=5)) == "{0, 5}"
 
 
 def test_booleans_become_integers() -> None:

@@ -1,0 +1,509 @@
+"""From a run to hardware in Python: quantize, emit, simulate, export, lint.
+
+The digits design, trained for as few epochs as there are: what is claimed is that all
+forms of the network agree, not that it is accurate (tests/quant/test_digits.py is).
+"""
+
+import json
+import shutil
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from hao import build
+from hao.build import QuantizeRequest
+from hao.emit.check import Build
+from hao.errors import InputError, ToolError
+from hao.flow import SearchRequest, search
+from hao.ir.integer_run import run_integer
+from hao.quant.dataset import load_dataset
+from hao.quant.weights_file import load_integers
+from hao.report.design_file import load_design
+from hao.report.hardware import (
+    Quantization,
+    SimulationResult,
+    emission_json,
+    quantization_json,
+    render_emission,
+    render_quantization,
+    render_simulation,
+    simulation_json,
+)
+from hao.search.candidates import BitRules
+
+FRAMES = 539  # 30 % of scikit-learn's 1797 digits
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run without integers; its path holds a space."""
+    run = tmp_path_factory.mktemp("build") / "my runs" / "digits"
+    request = SearchRequest(
+        board="zu3eg", fps=10_000, network="digits", rules=BitRules(choices=(4, 8))
+    )
+    search(request, run_path=run)
+    return run
+
+
+def least(run: Path) -> QuantizeRequest:
+    """Return a request with one epoch of each kind."""
+    return QuantizeRequest(run=run, float_epochs=1, epochs=1)
+
+
+@pytest.fixture(scope="module")
+def found(quantized: Path) -> Quantization:
+    text = (quantized / build.QUANTIZATION_FILE).read_text()
+    return Quantization(**json.loads(text))
+
+
+@pytest.fixture(scope="module")
+def quantized(searched: Path) -> Path:
+    """Return a run with integers and a project; tests leave it as it is."""
+    run = searched.parent / "quantized"
+    shutil.copytree(searched, run)
+    build.quantize(least(run), progress=quiet)
+    build.emit(run)
+    return run
+
+
+@pytest.fixture(scope="module")
+def simulated(quantized: Path) -> SimulationResult:
+    return build.simulate(quantized, debug=True, size_fifos=True)
+
+
+@pytest.fixture
+def own(quantized: Path, tmp_path: Path) -> Path:
+    """Return a copy of the quantized run, to be spoilt."""
+    ignored = shutil.ignore_patterns(build.TRAINING_FOLDER, build.PROGRAM_FOLDER)
+    return Path(shutil.copytree(quantized, tmp_path / "own", ignore=ignored))
+
+
+def test_quantization_leaves_integers_frames_and_figures(
+    quantized: Path, found: Quantization
+) -> None:
+    assert found.frames == FRAMES
+    assert found.method == "qat"
+    assert found.data == "digits"
+    # Every integer of every layer is the Brevitas model's, so the accuracies agree.
+    assert found.differing == 0
+    assert found.compared > FRAMES * 1000
+    assert found.quantized_top1 == found.integer_top1
+    net = load_integers(quantized / build.WEIGHTS_FILE)
+    with np.load(quantized / build.EVALUATION_FILE) as file:
+        codes, labels = file["codes"].astype(np.int64), file["labels"]
+    assert codes.shape == (FRAMES, *net_shape(quantized))
+    outputs = run_integer(net, codes).reshape(FRAMES, -1).argmax(1)
+    assert 100 * float(np.mean(outputs == labels)) == found.integer_top1
+
+
+def net_shape(run: Path) -> tuple[int, int, int]:
+    shape = load_integers(run / build.WEIGHTS_FILE).network.input.ofm
+    return shape.channels, shape.height, shape.width
+
+
+def test_the_project_is_bit_exact_on_all_test_frames(
+    simulated: SimulationResult, found: Quantization
+) -> None:
+    assert simulated.images == FRAMES
+    assert (simulated.mismatches, simulated.wrong_images) == (0, 0)
+    assert simulated.wrong_steps == 0
+    assert simulated.exact
+    assert simulated.simulated_top1 == simulated.integer_top1 == found.integer_top1
+    assert simulated.quantization == found
+
+
+def test_cycles_are_priced_and_replayed_for_every_invocation(
+    simulated: SimulationResult,
+) -> None:
+    assert sum(i.model for i in simulated.invocations) <= simulated.cycles_model
+    replayed = sum(i.replayed for i in simulated.invocations)
+    assert replayed == simulated.cycles_replayed
+    assert simulated.invocations[0].name == "(first weights)"
+    assert all(item.replayed > 0 for item in simulated.invocations)
+    # How near they are is measured elsewhere; a factor would be another engine.
+    assert 0.5 < simulated.cycles_model / simulated.cycles_replayed < 2
+    assert simulated.fifos
+    assert all(fewest.bit_count() == 1 for _, _, fewest in simulated.fifos)
+
+
+def test_what_was_found_is_shown(
+    quantized: Path, simulated: SimulationResult, found: Quantization
+) -> None:
+    text = render_simulation(simulated)
+    assert "539 images, native build: bit-exact, 0 bytes in 0 images differ" in text
+    assert "maps after every step: 0 steps differ" in text
+    assert f"{found.integer_top1:.2f} %" in text
+    assert "stream" in text
+    worse = replace(simulated, mismatches=2, wrong_images=1, quantization=None)
+    assert "DIFFERS, 2 bytes in 1 images" in render_simulation(worse)
+    unlabelled = replace(simulated, simulated_top1=None, wrong_steps=None, fifos=())
+    assert "top-1" not in render_simulation(unlabelled)
+    figures = json.loads(json.dumps(simulation_json(simulated)))
+    assert figures["exact"] is True
+    assert figures["quantization"] == quantization_json(found)
+    shown = render_quantization(found)
+    assert f"0 of {found.compared} integers differ" in shown
+    assert f"{found.float_top1:.2f} %" in shown
+    assert "unknown" in render_quantization(replace(found, float_top1=None))
+    mark = (quantized / "hls" / "hao_project.txt").read_text()
+    assert "digest" in mark
+
+
+def test_the_readers_of_an_emission_learn_where_it_lies(own: Path) -> None:
+    emission = build.emit(own, force=True)
+    assert emission.project == own / "hls"
+    assert emission.files == len(files_below(own / "hls"))
+    text = render_emission(emission)
+    assert str(own / "hls" / "README.md") in text
+    assert emission.digest in text
+    assert emission_json(emission)["project"] == str(own / "hls")
+    assert "Weights are those of weights.npz." in text
+
+
+def test_emitting_twice_gives_the_same_bytes(own: Path) -> None:
+    before = files_below(own / "hls")
+    build.emit(own, force=True)
+    assert files_below(own / "hls") == before
+
+
+@pytest.mark.skipif(
+    find_spec("hls4ml") is None, reason="hls4ml's open headers are not installed"
+)
+def test_the_vendors_types_give_the_same_bits(own: Path) -> None:
+    result = build.simulate(own, build=Build.AP_INT, images=3)
+    assert (result.images, result.exact, result.build) == (3, True, "ap_int")
+
+
+@pytest.mark.skipif(
+    find_spec("hls4ml") is None, reason="hls4ml's open headers are not installed"
+)
+def test_the_project_is_clean_for_both_tool_generations(quantized: Path) -> None:
+    assert set(build.lint_run(quantized).values()) == {()}
+
+
+def test_the_network_is_exported(quantized: Path, tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    build.export(quantized, path, force=False)
+    graph = onnx.load(path).graph
+    assert any(node.op_type == "Quant" for node in graph.node)
+    content = path.read_bytes()
+    with pytest.raises(InputError, match=r"net\.onnx: exists"):
+        build.export(quantized, path, force=False)
+    build.export(quantized, path, force=True)
+    assert path.read_bytes() == content
+    with pytest.raises(InputError, match="a directory; must be a file to write"):
+        build.export(quantized, tmp_path, force=True)
+
+
+def test_random_weights_need_no_training(searched: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(searched, tmp_path / "run"))
+    emission = build.emit(run, weights=build.RANDOM_WEIGHTS, seed=3)
+    assert "random (seed 3)" in emission.weights
+    result = build.simulate(run, debug=True)
+    assert (result.images, result.exact) == (build.RANDOM_FRAMES, True)
+    assert result.simulated_top1 is None
+    assert result.quantization is None
+    other = build.emit(run, weights=build.RANDOM_WEIGHTS, seed=4, force=True)
+    assert other.digest != emission.digest
+    # Now with the weights of a file, and frames at random.
+    net = run / "mine.npz"
+    shutil.copy(run / build.EMITTED_FILE, net)
+    third = build.emit(run, weights=str(net), force=True)
+    assert "those of mine.npz. The recorded frames are random." in third.weights
+
+
+def test_own_weights_come_back_after_random_ones(own: Path) -> None:
+    build.emit(own, weights=build.RANDOM_WEIGHTS, force=True)
+    assert (own / build.EMITTED_FILE).is_file()
+    build.emit(own, force=True)
+    assert not (own / build.EMITTED_FILE).exists()
+    # More images than there are is all of them; figures may be missing.
+    (own / build.QUANTIZATION_FILE).unlink()
+    result = build.simulate(own, images=10**6)
+    assert (result.images, result.exact) == (FRAMES, True)
+    assert result.quantization is None
+
+
+@pytest.fixture(scope="module")
+def few(searched: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return a file with few of the digits."""
+    dataset = load_dataset("digits", load_design(searched).design.network.input.ofm)
+    path = tmp_path_factory.mktemp("data") / "few.npz"
+    np.savez(
+        path,
+        x_train=dataset.train.frames[:150],
+        y_train=dataset.train.labels[:150],
+        x_test=dataset.test.frames[:40],
+        y_test=dataset.test.labels[:40],
+    )
+    return str(path)
+
+
+def test_training_begins_resumes_and_begins_anew(
+    searched: Path, tmp_path: Path, few: str
+) -> None:
+    run = Path(shutil.copytree(searched, tmp_path / "run"))
+    request = replace(least(run), data=few)
+
+    def kill(line: str) -> None:
+        if line.startswith("post-training"):
+            raise KeyboardInterrupt
+
+    def epochs(wanted: QuantizeRequest) -> tuple[int, int]:
+        """Quantize, and return how many epochs of each kind that took."""
+        said: list[str] = []
+        build.quantize(wanted, progress=said.append)
+        text = "\n".join(said)
+        return text.count("float epoch"), text.count("quantized epoch")
+
+    with pytest.raises(KeyboardInterrupt):
+        build.quantize(request, progress=kill)
+    assert not (run / build.WEIGHTS_FILE).exists()
+    # Float training is behind it already.
+    assert epochs(request) == (0, 1)
+    weights = (run / build.WEIGHTS_FILE).read_bytes()
+    # A run that was never killed has the same weights.
+    other = Path(shutil.copytree(searched, tmp_path / "other"))
+    assert epochs(replace(request, run=other)) == (1, 1)
+    assert (other / build.WEIGHTS_FILE).read_bytes() == weights
+    build.emit(run)
+    with pytest.raises(InputError, match=r"weights\.npz: exists; --force replaces it"):
+        build.quantize(request, progress=quiet)
+    # Other settings begin beside the finished training, and the project is stale.
+    assert epochs(replace(request, epochs=2, force=True)) == (0, 2)
+    assert epochs(replace(request, seed=1, force=True)) == (1, 1)
+    with pytest.raises(InputError, match="emitted from other weights or another desig"):
+        build.simulate(run)
+
+
+def test_post_training_quantization_trains_nothing_but_floats(
+    searched: Path, tmp_path: Path, few: str
+) -> None:
+    run = Path(shutil.copytree(searched, tmp_path / "run"))
+    request = replace(least(run), method=build.Method.PTQ, data=few)
+    said: list[str] = []
+    result = build.quantize(request, progress=said.append)
+    assert (result.method, result.frames, result.differing) == ("ptq", 40, 0)
+    text = "\n".join(said)
+    assert (text.count("float epoch"), text.count("quantized epoch")) == (1, 0)
+
+
+def test_a_design_file_alone_is_refused(quantized: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone.json"
+    shutil.copy(quantized / "design.json", alone)
+    message = r"alone\.json: a design file alone; must be a run directory"
+    with pytest.raises(InputError, match=message):
+        build.emit(alone)
+    with pytest.raises(InputError, match=message):
+        build.simulate(alone)
+    with pytest.raises(InputError, match=message):
+        build.quantize(least(alone), progress=quiet)
+    assert [path.name for path in tmp_path.iterdir()] == ["alone.json"]
+
+
+def test_a_run_without_integers_or_project_is_refused(searched: Path) -> None:
+    message = r"no weights\.npz in it; `hao quantize` makes it, or use --weights random"
+    with pytest.raises(InputError, match=message):
+        build.emit(searched)
+    with pytest.raises(InputError, match=message):
+        build.export(searched, searched / "x.onnx", force=False)
+    message = "no emitted project in it; `hao emit-hls` makes one"
+    with pytest.raises(InputError, match=message):
+        build.simulate(searched)
+    with pytest.raises(InputError, match=message):
+        build.lint_run(searched)
+    assert set(files_below(searched)) == {"design.json", "report.txt"}
+
+
+def test_numbers_out_of_range_are_refused(quantized: Path) -> None:
+    with pytest.raises(InputError, match="seed -1; must be at least 0"):
+        QuantizeRequest(run=quantized, seed=-1)
+    with pytest.raises(InputError, match="seed -1; must be at least 0"):
+        build.emit(quantized, weights=build.RANDOM_WEIGHTS, seed=-1, force=True)
+    with pytest.raises(InputError, match="0 images; must be at least 1"):
+        build.simulate(quantized, images=0)
+
+
+def test_data_of_another_shape_is_refused(searched: Path, tmp_path: Path) -> None:
+    frames = np.zeros((40, 3, 5, 5), dtype=np.float32)
+    labels = np.arange(40) % 2
+    np.savez(
+        tmp_path / "data.npz",
+        x_train=frames,
+        y_train=labels,
+        x_test=frames,
+        y_test=labels,
+    )
+    before = files_below(searched)
+    request = replace(least(searched), data=str(tmp_path / "data.npz"))
+    with pytest.raises(InputError, match="data"):
+        build.quantize(request, progress=quiet)
+    assert files_below(searched) == before
+
+
+def test_another_design_in_the_run_is_refused(own: Path, tmp_path: Path) -> None:
+    request = SearchRequest(board="pynq-z2", fps=2000, network="digits")
+    search(request, run_path=tmp_path / "other")
+    shutil.copy(tmp_path / "other" / "design.json", own / "design.json")
+    with pytest.raises(InputError, match="emitted from other weights or another desig"):
+        build.simulate(own)
+    request = SearchRequest(board="zu3eg", fps=100, network="resnet8_cifar")
+    search(request, run_path=tmp_path / "resnet")
+    shutil.copy(tmp_path / "resnet" / "design.json", own / "design.json")
+    with pytest.raises(InputError, match="emitted from other weights or another desig"):
+        build.simulate(own)
+    with pytest.raises(InputError, match=r"network 'digits' has .* layers; the design"):
+        build.emit(own, force=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (build.WEIGHTS_FILE, "not readable as a file of integers"),
+        (build.EVALUATION_FILE, "not readable, or of another network"),
+        (build.QUANTIZATION_FILE, "not readable, or of another network"),
+        ("hls/weights/weights.bin", "not what was emitted; `hao emit-hls --force`"),
+    ],
+)
+@pytest.mark.parametrize("content", [b"", b"junk", b"\x93NUMPY"])
+def test_spoilt_files_are_named(
+    own: Path, name: str, message: str, content: bytes
+) -> None:
+    (own / name).write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        build.simulate(own)
+    assert str(own / name) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_spoilt_archive_is_named(own: Path) -> None:
+    (own / build.EVALUATION_FILE).write_bytes(b"PK\x05\x06" * 9)
+    with pytest.raises(InputError, match=r"evaluation\.npz: not readable, or of"):
+        build.simulate(own)
+
+
+def test_spoilt_json_of_the_right_form_is_named(own: Path) -> None:
+    path = own / build.QUANTIZATION_FILE
+    path.write_text(path.read_text().replace('"frames": 539', '"frames": "many"'))
+    with pytest.raises(InputError, match=r"quantization\.json: not readable, or of"):
+        build.simulate(own)
+
+
+@pytest.mark.parametrize(
+    ("codes", "labels"),
+    [
+        (np.zeros((4, 1, 3, 3), np.int16), np.zeros(4, np.int64)),
+        (np.zeros((0, 1, 16, 16), np.int16), np.zeros(0, np.int64)),
+        (np.zeros((4, 1, 16, 16), np.float32), np.zeros(4, np.int64)),
+        (np.full((4, 1, 16, 16), 999, np.int16), np.zeros(4, np.int64)),
+        (np.zeros((4, 1, 16, 16), np.int16), np.zeros(3, np.int64)),
+        (np.zeros((4, 1, 16, 16), np.int16), np.array("label")),
+    ],
+)
+def test_frames_of_another_network_are_named(
+    own: Path, codes: np.ndarray, labels: np.ndarray
+) -> None:
+    np.savez(own / build.EVALUATION_FILE, codes=codes, labels=labels)
+    for act in (build.simulate, lambda run: build.emit(run, force=True)):
+        with pytest.raises(InputError, match="not readable, or of another network"):
+            act(own)
+
+
+def test_missing_and_cut_frames_of_the_project_are_named(own: Path) -> None:
+    (own / build.EVALUATION_FILE).unlink()
+    frames = own / "hls" / "tb" / "frames.bin"
+    frames.write_bytes(frames.read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"frames\.bin: \d+ bytes; must be frames of"):
+        build.simulate(own)
+    frames.unlink()
+    with pytest.raises(InputError, match=r"frames\.bin: cannot be read \(No such file"):
+        build.simulate(own)
+
+
+def test_a_place_that_cannot_be_written_is_named(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    before = files_below(own)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(InputError, match=r"cannot be written \(No space left"):
+            build.emit(own, force=True)
+    assert files_below(own) == before
+    (own / build.EMITTED_FILE).mkdir()
+    with pytest.raises(InputError, match=r"emitted_weights\.npz: cannot be replaced"):
+        build.emit(own, force=True)
+
+
+def test_a_full_disk_leaves_no_integers_of_another_quantization(
+    own: Path, few: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    request = replace(least(own), method=build.Method.PTQ, data=few, force=True)
+    with pytest.raises(InputError, match=r"evaluation\.npz: cannot be written"):
+        build.quantize(request, progress=quiet)
+    monkeypatch.undo()
+    # The earlier integers are gone rather than beside figures that are not theirs.
+    assert not (own / build.WEIGHTS_FILE).exists()
+    assert not [p.name for p in own.iterdir() if p.name.startswith(".")]
+
+
+def test_missing_programs_are_named_before_anything_runs(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = files_below(own)
+    monkeypatch.setenv("AP_TYPES", str(own))
+    with pytest.raises(ToolError, match=r"holds no ap_int\.h"):
+        build.simulate(own, build=Build.AP_INT)
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ToolError, match="no-such-compiler: no such program"):
+        build.simulate(own)
+    assert files_below(own) == before
+
+
+@pytest.mark.parametrize(
+    ("extra", "package"), [("torch", "brevitas"), ("lint", "clang")]
+)
+def test_missing_packages_are_named_with_their_extra(
+    own: Path, monkeypatch: pytest.MonkeyPatch, extra: str, package: str
+) -> None:
+    monkeypatch.setattr(
+        "hao.build.find_spec", lambda name: None if name == package else find_spec(name)
+    )
+
+    def run() -> None:
+        if extra == "torch":
+            build.quantize(replace(least(own), force=True), progress=quiet)
+        else:
+            build.lint_run(own)
+
+    message = rf"{package}: not installed; `pip install 'hao\[{extra}\]'` brings it"
+    with pytest.raises(ToolError, match=message):
+        run()
