@@ -5,8 +5,6 @@ is made here. A process exists if some step uses it.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import pairwise
 
 from hao.cost.bram import uses_lutram
 from hao.cost.design import Design
@@ -32,7 +30,22 @@ from hao.emit.stage_sizes import (
 )
 from hao.emit.steps import Table, stage_unit_rows
 from hao.emit.weights import record_bits
-from hao.hw.engine import DenseStage, DepthwiseStage, lanes_match
+from hao.emit.wiring import (
+    NAMES,
+    ROLES,
+    Constant,
+    Paths,
+    Route,
+    StageView,
+    beats_name,
+    input_name,
+    make_calls,
+    make_links,
+    make_streams,
+    packed_name,
+    words_name,
+)
+from hao.hw.engine import DenseStage, DepthwiseStage
 from hao.hw.resources import Resources
 from hao.intmath import ceil_log2
 from hao.ir.integer import (
@@ -44,19 +57,9 @@ from hao.ir.integer import (
     IntegerNetwork,
     Requantization,
 )
-from hao.ir.partition import Role
 
 _SHIFT_BITS = 6
 """Of a record, as stored."""
-
-FIFO_DEPTH = 2
-"""Words of a stream between two processes that run in step (chosen here)."""
-
-BUS_DEPTH = 16
-"""Words of a stream of beats: what a burst may bring while its reader waits."""
-
-UNIT_DEPTH = 4
-"""Words of a stream of weights: its reader looks every cycle."""
 
 LOOP_DEPTHS = {
     "bus": 3,
@@ -78,97 +81,6 @@ what `hao.cost.latency.STAGE_DEPTH_CYCLES` prices.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Route:
-    code: int
-    stream: str
-    word: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Constant:
-    name: str
-    value: int
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Stage:
-    """A stage as the templates see it."""
-
-    name: str
-    code: int
-    constants: tuple[_Constant, ...]
-    routes: tuple[_Route, ...]
-    inputs: tuple[_Route, ...]
-    first: bool
-    last: bool
-    loads: bool
-    in_lanes: str
-    hold: int
-    pack_words: int
-    weights_in_luts: bool
-    channels_in_luts: bool
-    convolves: bool = True
-    pools: bool = False
-    averages: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Link:
-    name: str
-    source: str
-    sink: str
-    code: int
-    lanes: str
-    uneven: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Stream:
-    name: str
-    type: str
-    depth: int
-
-
-_NAMES = {DENSE: "dense", DEPTHWISE: "depthwise", POINTWISE: "pointwise"}
-_ROLES = {
-    DENSE: Role.DENSE,
-    DEPTHWISE: Role.DEPTHWISE,
-    POINTWISE: Role.POINTWISE,
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Paths:
-    """Which connections any step uses: (from, to) with NONE for DDR."""
-
-    pairs: frozenset[tuple[int, int]]
-
-    @classmethod
-    def of(cls, table: Table) -> "_Paths":
-        pairs: set[tuple[int, int]] = set()
-        for run in table.runs:
-            if run is None:
-                continue
-            codes = [
-                next(code for code, role in _ROLES.items() if role is stage.role)
-                for stage in run.stages
-            ]
-            chain = [NONE, *codes, NONE]
-            pairs |= set(pairwise(chain))
-        return cls(pairs=frozenset(pairs))
-
-    def sources(self, code: int) -> list[int]:
-        return sorted(a for a, b in self.pairs if b == code)
-
-    def targets(self, code: int) -> list[int]:
-        return sorted(b for a, b in self.pairs if a == code)
-
-    def uses(self, code: int) -> bool:
-        return any(code in pair for pair in self.pairs)
-
-
 def make_context(
     design: Design, net: IntegerNetwork, table: Table, cost: CostReport
 ) -> dict[str, object]:
@@ -180,14 +92,14 @@ def make_context(
         table: Steps.
         cost: Predictions, for the README of the project.
     """
-    paths = _Paths.of(table)
+    paths = Paths.of(table)
     stages = _stages(design, net, table, paths)
-    links = _links(paths, design)
+    links = make_links(paths, design)
     adds = any(step.write.adds for step in table.steps)
     pools = any(step.write.pools for step in table.steps)
-    ifm_targets = [_Route(code=c, stream=_beats_name(c)) for c in paths.targets(NONE)]
+    ifm_targets = [Route(code=c, stream=beats_name(c)) for c in paths.targets(NONE)]
     ofm_sources = [
-        _Route(code=c, stream=_packed_name(c) if c else _beats_name(NONE))
+        Route(code=c, stream=packed_name(c) if c else beats_name(NONE))
         for c in paths.sources(NONE)
     ]
     engine, board = design.engine, design.board
@@ -216,8 +128,8 @@ def make_context(
         "pools_globally": pools,
         "ifm_targets": ifm_targets,
         "ofm_sources": ofm_sources,
-        "streams": _streams(stages, links, ifm_targets, adds),
-        "calls": _calls(stages, links, ifm_targets, ofm_sources, adds),
+        "streams": make_streams(stages, links, ifm_targets, adds),
+        "calls": make_calls(stages, links, ifm_targets, ofm_sources, adds),
         "depths": LOOP_DEPTHS,
         "bounds": _bounds(table),
         "records": structs(table.steps),
@@ -328,8 +240,8 @@ def _engine(design: Design, net: IntegerNetwork, table: Table) -> dict[str, obje
 
 
 def _stages(
-    design: Design, net: IntegerNetwork, table: Table, paths: _Paths
-) -> list[_Stage]:
+    design: Design, net: IntegerNetwork, table: Table, paths: Paths
+) -> list[StageView]:
     engine = design.engine
     rows = stage_unit_rows(design, net)
     result = []
@@ -340,10 +252,10 @@ def _stages(
     ):
         if hardware is None or not paths.uses(code):
             continue
-        name = _NAMES[code]
-        constants = _constants(design, hardware, table, rows.get(_ROLES[code], 1))
+        name = NAMES[code]
+        constants = _constants(design, hardware, table, rows.get(ROLES[code], 1))
         convolves = not isinstance(hardware, DepthwiseStage) or hardware.convolves
-        loads = convolves and _ROLES[code] in rows
+        loads = convolves and ROLES[code] in rows
         pools = isinstance(hardware, DepthwiseStage) and hardware.pools
         first = code in paths.targets(NONE)
         last = NONE in paths.targets(code)
@@ -362,18 +274,18 @@ def _stages(
             if step.write.source == code and step.pack.groups
         ]
         result.append(
-            _Stage(
+            StageView(
                 name=name,
                 code=code,
                 constants=constants,
                 routes=tuple(
-                    _Route(code=c, stream=_words_name(code, c))
+                    Route(code=c, stream=words_name(code, c))
                     for c in paths.targets(code)
                 ),
                 inputs=tuple(
-                    _Route(
+                    Route(
                         code=c,
-                        stream=_input_name(c, code),
+                        stream=input_name(c, code),
                         word="slot_t" if c == NONE else "pixels_t",
                     )
                     for c in paths.sources(code)
@@ -399,7 +311,7 @@ def _constants(
     hardware: DenseStage | DepthwiseStage,
     table: Table,
     unit_rows: int,
-) -> tuple[_Constant, ...]:
+) -> tuple[Constant, ...]:
     engine, board = design.engine, design.board
     slices: Slices
     if isinstance(hardware, DepthwiseStage):
@@ -409,18 +321,18 @@ def _constants(
         used = [s.depthwise_window for s in table.steps if s.depthwise_window.row_trips]
         span = max((engine.px - 1) * w.stride + w.kernel for w in used)
         own = [
-            _Constant(name="items", value=hardware.taps, note="  // taps at once"),
-            _Constant(name="pe", value=hardware.pe, note="  // channels at once"),
-            _Constant(
+            Constant(name="items", value=hardware.taps, note="  // taps at once"),
+            Constant(name="pe", value=hardware.pe, note="  // channels at once"),
+            Constant(
                 name="dsp_lanes", value=hardware.dsp_lanes, note="  // the rest in LUTs"
             ),
-            _Constant(name="row_words", value=hardware.row_words),
-            _Constant(name="groups", value=hardware.groups),
-            _Constant(name="rows", value=hardware.rows, note="  // of the ring"),
-            _Constant(name="kernel", value=hardware.kernel),
-            _Constant(name="span", value=span, note="  // columns of a window"),
-            _Constant(name="kept", value=max(1, *(w.kept for w in used))),
-            _Constant(
+            Constant(name="row_words", value=hardware.row_words),
+            Constant(name="groups", value=hardware.groups),
+            Constant(name="rows", value=hardware.rows, note="  // of the ring"),
+            Constant(name="kernel", value=hardware.kernel),
+            Constant(name="span", value=span, note="  // columns of a window"),
+            Constant(name="kept", value=max(1, *(w.kept for w in used))),
+            Constant(
                 name="sum_bits",
                 value=engine.act_bits + 1 + ceil_log2(max(hardware.kernel**2, 2)),
                 note="  // of an average",
@@ -432,30 +344,26 @@ def _constants(
             hardware, act_bits=engine.act_bits, px=engine.px, board=board
         )
         own = [
-            _Constant(
-                name="items", value=hardware.simd, note="  // multipliers a lane"
-            ),
-            _Constant(
-                name="pe", value=hardware.pe, note="  // output channels at once"
-            ),
-            _Constant(
+            Constant(name="items", value=hardware.simd, note="  // multipliers a lane"),
+            Constant(name="pe", value=hardware.pe, note="  // output channels at once"),
+            Constant(
                 name="dsp_pairs", value=hardware.dsp_pairs, note="  // the rest in LUTs"
             ),
-            _Constant(name="feature_words", value=hardware.feature_words),
+            Constant(name="feature_words", value=hardware.feature_words),
         ]
         acc = dense_acc_bits(hardware, engine.act_bits)
     return (
         *own,
-        _Constant(name="weight_bits", value=hardware.weight_bits),
-        _Constant(name="acc_bits", value=acc, note="  // cannot overflow"),
-        _Constant(
+        Constant(name="weight_bits", value=hardware.weight_bits),
+        Constant(name="acc_bits", value=acc, note="  // cannot overflow"),
+        Constant(
             name="sharing", value=slices.sharing, note="  // products of a DSP slice"
         ),
-        _Constant(name="field", value=slices.field),
-        _Constant(name="chain", value=slices.chain),
-        _Constant(name="weight_words", value=hardware.weight_words),
-        _Constant(name="channel_words", value=hardware.channel_words),
-        _Constant(name="unit_rows", value=unit_rows),
+        Constant(name="field", value=slices.field),
+        Constant(name="chain", value=slices.chain),
+        Constant(name="weight_words", value=hardware.weight_words),
+        Constant(name="channel_words", value=hardware.channel_words),
+        Constant(name="unit_rows", value=unit_rows),
     )
 
 
@@ -471,162 +379,6 @@ def _packed(windows: Iterable[WindowStep], px: int) -> dict[str, object]:
         "divisor": channels.pop() if len(channels) == 1 else "step.channels",
         "taps": taps.pop() if len(taps) == 1 else "step.taps",
     }
-
-
-def _links(paths: _Paths, design: Design) -> list[_Link]:
-    hardware = engine_stages(design)
-    result = []
-    for source, sink in sorted(paths.pairs):
-        if NONE in (source, sink):
-            continue
-        taker = hardware[_ROLES[sink]]
-        lanes = taker.pe if isinstance(taker, DepthwiseStage) else taker.simd
-        result.append(
-            _Link(
-                uneven=not lanes_match(hardware[_ROLES[source]].pe, lanes),
-                name=f"regroup_{_NAMES[source]}_{_NAMES[sink]}",
-                source=_NAMES[source],
-                sink=_NAMES[sink],
-                code=sink,
-                lanes="pe" if sink == DEPTHWISE else "items",
-            )
-        )
-    return result
-
-
-def _beats_name(code: int) -> str:
-    return f"{_NAMES[code]}_beats" if code else "through_beats"
-
-
-def _packed_name(code: int) -> str:
-    return f"{_NAMES[code]}_packed"
-
-
-def _words_name(source: int, target: int) -> str:
-    return f"{_NAMES[source]}_to_{_NAMES.get(target, 'pack')}"
-
-
-def _input_name(source: int, sink: int) -> str:
-    if source == NONE:
-        return f"{_NAMES[sink]}_words"
-    return f"{_NAMES[sink]}_from_{_NAMES[source]}"
-
-
-def _stream(name: str, kind: str, depth: int = FIFO_DEPTH) -> _Stream:
-    return _Stream(name=name, type=kind, depth=depth)
-
-
-def _streams(
-    stages: list[_Stage], links: list[_Link], ifm: list[_Route], adds: bool
-) -> list[_Stream]:
-    result = [_stream(route.stream, "hao_beat", BUS_DEPTH) for route in ifm]
-    if adds:
-        result.append(_stream("residual_beats", "hao_beat", BUS_DEPTH))
-    for stage in stages:
-        kind = f"{stage.name}_stage"
-        if stage.loads:
-            result.append(
-                _stream(f"{stage.name}_units", f"unit_t<{kind}> ", UNIT_DEPTH)
-            )
-            result.append(
-                _stream(f"{stage.name}_records", f"records_t<{kind}> ", UNIT_DEPTH)
-            )
-        for route in stage.inputs:
-            result.append(
-                _stream(route.stream, f"{route.word}<{kind}::{stage.in_lanes}> ")
-            )
-        if stage.name == "depthwise":
-            word = f"window_t<{kind}::kernel, {kind}::span, {kind}::pe> "
-        else:
-            word = f"pixels_t<{kind}::items> "
-        result.append(_stream(f"{stage.name}_operands", word))
-        result += [
-            _stream(route.stream, f"pixels_t<{kind}::pe> ") for route in stage.routes
-        ]
-        if stage.last:
-            result.append(_stream(f"{stage.name}_packed", "hao_beat"))
-    assert len({stream.name for stream in result}) == len(result), links
-    return result
-
-
-def _calls(
-    stages: list[_Stage],
-    links: list[_Link],
-    ifm: list[_Route],
-    ofm: list[_Route],
-    adds: bool,
-) -> list[str]:
-    """Return the calls of the dataflow region, each process before its readers."""
-    loads = [
-        name
-        for stage in stages
-        if stage.loads
-        for name in (f"{stage.name}_units", f"{stage.name}_records")
-    ]
-    calls = [_call("load_weights", "step", "weights", *loads)] if loads else []
-    calls.append(
-        _call("read_ifm", "step.read", "ifm", *(route.stream for route in ifm))
-    )
-    if adds:
-        calls.append(_call("read_residual", "step.write", "residual", "residual_beats"))
-    for stage in stages:
-        if stage.first:
-            calls.append(
-                _call(
-                    f"unpack_{stage.name}",
-                    "step",
-                    f"{stage.name}_beats",
-                    f"{stage.name}_words",
-                )
-            )
-    for stage in stages:
-        inputs = [route.stream for route in stage.inputs]
-        operands = f"{stage.name}_operands"
-        window, record = {
-            "dense": ("dense_window", "step.dense_window"),
-            "depthwise": ("depthwise_window", "step.depthwise_window"),
-            "pointwise": ("pointwise_vectors", "step.vectors"),
-        }[stage.name]
-        calls.append(_call(window, record, *inputs, operands))
-        fills = [f"{stage.name}_units", f"{stage.name}_records"] if stage.loads else []
-        outputs = [route.stream for route in stage.routes]
-        calls.append(
-            _call(
-                f"{stage.name}_array",
-                f"step.{stage.name}_array",
-                operands,
-                *fills,
-                *outputs,
-            )
-        )
-        for link in links:
-            if link.source == stage.name:
-                calls.append(
-                    _call(
-                        link.name,
-                        "step",
-                        f"{stage.name}_to_{link.sink}",
-                        f"{link.sink}_from_{stage.name}",
-                    )
-                )
-        if stage.last:
-            calls.append(
-                _call(
-                    f"pack_{stage.name}",
-                    "step",
-                    f"{stage.name}_to_pack",
-                    f"{stage.name}_packed",
-                )
-            )
-    last = ["residual_beats"] if adds else []
-    calls.append(
-        _call("write_ofm", "step.write", "ofm", *(route.stream for route in ofm), *last)
-    )
-    return calls
-
-
-def _call(name: str, *arguments: str) -> str:
-    return f"{name}({', '.join(arguments)})"
 
 
 def _bounds(table: Table) -> dict[str, int]:

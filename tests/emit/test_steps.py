@@ -10,8 +10,6 @@ from hao.emit.runs import engine_stages
 from hao.emit.stage_sizes import unit_rows
 from hao.emit.steps import (
     Table,
-    has_load,
-    load_only,
     make_table,
     stage_unit_rows,
 )
@@ -22,6 +20,14 @@ from hao.ir.partition import Role
 from tests.emit.designs import SEEDS, sample, small
 
 ROLES = {Role.DENSE: "dense", Role.DEPTHWISE: "depthwise", Role.POINTWISE: "pointwise"}
+
+
+def load_only(step: Step) -> bool:
+    return step.read.beats == 0
+
+
+def has_load(load: LoadStep) -> bool:
+    return load.weight_beats > 0
 
 
 def table_of(seed: int) -> Table:

@@ -1,0 +1,217 @@
+"""The way in and out of a run: beats read, unpacked, packed and written.
+
+What is done to the result on its way out, the residual add and the global average
+pool, belongs to the writer.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from hao.cost.design import Design
+from hao.cost.latency import packed_taps
+from hao.cost.memory import input_channels, rows_used
+from hao.emit.arena import Arena, StoredMap, stored_map
+from hao.emit.records import NONE, PackStep, ReadStep, UnpackStep, WriteStep
+from hao.emit.runs import Run, StageRun, engine_stages
+from hao.emit.stage_steps import CODES
+from hao.hw.engine import DepthwiseStage
+from hao.intmath import ceil_div
+from hao.ir.integer import IntegerNetwork
+from hao.ir.layer import Depthwise, Linear, Pool
+from hao.ir.partition import Role
+from hao.ir.tensor import Shape
+
+
+def read_step(run: Run, source: StoredMap) -> ReadStep:
+    """Return which beats of the source map a run reads, and for whom."""
+    rows = source.shape.height
+    target = NONE
+    if run.stages:
+        rows = rows_used(run.stages[0].layer)
+        target = CODES[run.stages[0].role]
+    return ReadStep(base=source.base, beats=rows * source.row_beats, target=target)
+
+
+def _first_lanes(first: StageRun, design: Design) -> int:
+    stage = engine_stages(design)[first.role]
+    return stage.pe if isinstance(stage, DepthwiseStage) else stage.simd
+
+
+def unpack_step(first: StageRun, source: StoredMap, design: Design) -> UnpackStep:
+    """Return how beats become words of the first stage."""
+    layer, act_bits = first.layer, design.engine.act_bits
+    lanes = _first_lanes(first, design)
+    channels = input_channels(layer, act_bits, design.board)
+    rows, width, stored = rows_used(layer), source.shape.width, source.pixel_channels
+    row_beats = source.row_beats
+    if isinstance(layer, Linear):
+        if width * source.shape.height > 1:
+            row_beats *= source.shape.height
+            stored = channels
+        rows = width = 1
+    taps = 1
+    if first.role is Role.DENSE:
+        assert not isinstance(layer, Depthwise | Pool)
+        taps = int(packed_taps(layer, lanes, channels))
+    if taps > 1:
+        words, pixels = 1, ceil_div(width, taps)
+        sizes = np.full(pixels, taps * stored, dtype=np.int64)
+    else:
+        words, pixels = ceil_div(channels, lanes), width
+        one = np.full(words, lanes, dtype=np.int64)
+        one[-1] = stored - (words - 1) * lanes
+        sizes = np.tile(one, pixels)
+    beats = np.minimum(-(-np.cumsum(sizes) // source.beat_channels), row_beats)
+    trips = rows * int(np.maximum(np.diff(beats, prepend=0), 1).sum())
+    return UnpackStep(
+        trips=trips,
+        words=words,
+        tail=int(sizes[-1]),
+        channels=channels,
+        pixel_channels=stored,
+        taps=taps,
+        pixels=pixels,
+        row_beats=row_beats,
+    )
+
+
+def pack_step(run: Run, arena: Arena, design: Design) -> PackStep:
+    """Return how the last stage's words become beats."""
+    last = run.stages[-1]
+    stage = engine_stages(design)[last.role]
+    px = design.engine.px
+    shape = run.invocation.stage_ofm
+    whole = stored_map(
+        shape, base=0, act_bits=design.engine.act_bits, board=design.board
+    )
+    codes = _codes_written(run, whole)
+    merges = codes < whole.beat_channels
+    groups = ceil_div(run.channels, stage.pe)
+    each = groups
+    tail = codes - (groups - 1) * stage.pe
+    if not merges:
+        each = _pixel_sends(groups, stage.pe, tail, whole.beat_channels)
+    xgroups = ceil_div(shape.width, px)
+    last_pixels = shape.width - (xgroups - 1) * px
+    total = shape.height * xgroups
+    sends, last_sends = px * each, last_pixels * each
+    trips = groups
+    for number in range(total):
+        out = last_sends if number % xgroups == xgroups - 1 else sends
+        trips += max(out, groups if number + 1 < total else 0)
+    return PackStep(
+        trips=trips,
+        groups=groups,
+        tail=tail,
+        pixel_channels=codes,
+        merges=merges,
+        sends=sends,
+        last_sends=last_sends,
+        last_pixels=last_pixels,
+        xgroups=xgroups,
+        total=total,
+    )
+
+
+def _codes_written(run: Run, whole: StoredMap) -> int:
+    """Return the codes of a pixel that a run writes, what fills them up included."""
+    end = run.begin + run.channels
+    if end == whole.shape.channels:
+        end = whole.pixel_channels
+    return end - run.begin
+
+
+def _pixel_sends(groups: int, pe: int, tail: int, beat: int) -> int:
+    """Return the iterations in which a pixel's words leave as whole beats."""
+    have, word, left = 0, 0, (groups - 1) * pe + tail
+    trips = 0
+    while left:
+        trips += 1
+        if have < beat and word < groups:
+            have += tail if word == groups - 1 else pe
+            word += 1
+        if have >= beat:
+            have -= beat
+            left -= beat
+    return trips
+
+
+def write_step(run: Run, arena: Arena, net: IntegerNetwork) -> WriteStep:
+    """Return where the result goes, and what is done to it on the way."""
+    invocation = run.invocation
+    target = arena.maps[invocation.output_name]
+    source = CODES[run.stages[-1].role] if run.stages else NONE
+    shape = invocation.stage_ofm
+    before = stored_like(shape, target)
+    codes = _codes_written(run, before)
+    offset = run.begin // before.beat_channels
+    beats = ceil_div(codes, before.beat_channels)
+    whole = codes == before.pixel_channels
+    if whole:
+        runs, length, stride = 1, shape.height * before.row_beats, 0
+    else:
+        runs, length, stride = shape.height * shape.width, beats, before.pixel_beats
+    step = WriteStep(
+        source=source,
+        base=target.base + offset,
+        pixels=runs,
+        run=length,
+        stride=stride,
+        mean_words=1,
+        mean_lanes=1,
+    )
+    made = run.stages[-1].layer.name if run.stages else invocation.input_name
+    if run.add is not None:
+        assert invocation.residual_name is not None
+        step = _with_add(step, run, arena, net, made, offset)
+        made = run.add.name
+    if run.pool is not None:
+        step = replace(
+            step,
+            pools=1,
+            pool_signed=net.maps[made].quant.signed,
+            multiplier=int(net.param(run.pool.name, "multiplier")[0]),
+            mean_shift=int(net.param(run.pool.name, "shift")[0]),
+            pool_low=net.maps[run.pool.name].low,
+            pool_high=net.maps[run.pool.name].high,
+            mean_words=beats,
+            mean_lanes=min(codes, before.beat_channels),
+        )
+    return step
+
+
+def stored_like(shape: Shape, other: StoredMap) -> StoredMap:
+    """Return a map of `shape` with pixels like those of another of as many channels."""
+    row = ceil_div(shape.width * other.pixel_channels, other.beat_channels)
+    return replace(other, shape=shape, row_beats=row)
+
+
+def _with_add(
+    step: WriteStep,
+    run: Run,
+    arena: Arena,
+    net: IntegerNetwork,
+    made: str,
+    offset: int,
+) -> WriteStep:
+    assert run.add is not None
+    assert run.invocation.residual_name is not None
+    residual = run.invocation.residual_name
+    shifts = [int(value) for value in net.param(run.add.name, "shifts")]
+    first, second = shifts[0], shifts[1]
+    if run.add.inputs[0] == residual:
+        first, second = second, first
+    kind = net.maps[run.add.name]
+    return replace(
+        step,
+        adds=1,
+        residual_base=arena.maps[residual].base + offset,
+        is_signed=net.maps[made].quant.signed,
+        residual_signed=net.maps[residual].quant.signed,
+        shift_a=first,
+        shift_b=second,
+        shift=shifts[2],
+        low=kind.low,
+        high=kind.high,
+    )
