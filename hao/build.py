@@ -3,15 +3,8 @@
     run directory -> float weights -> Brevitas -> integers -> HLS project
         -> simulation, replay, synthesis reports
 
-The second half of the flow (`hao.flow` is the first). A run directory gains
-
-    weights.npz       the integer network (`hao.quant.weights_file`)
-    evaluation.npz    codes and labels of the test frames
-    quantization.json how accurate each form of the network is on them
-    training/         checkpoints, so that a killed run resumes
-    hls/              the emitted project
-    emitted_weights.npz  its integers, where they are not the run's own
-    build/            its compiled test bench
+The second half of the flow (`hao.flow` is the first). What it leaves in a run
+directory is listed in `hao.report.run_files`.
 
 torch, Brevitas and the parsers of the lint are optional, and torch takes seconds to
 load, so what needs them is imported where it is used. Longer than other modules, since
@@ -21,9 +14,6 @@ the order of steps, and of what each leaves in the run, reads best in one place.
 import hashlib
 import io
 import json
-import os
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
@@ -33,7 +23,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
 
 from hao.cost.evaluate import CostReport
 from hao.emit.check import (
@@ -73,20 +62,28 @@ from hao.report.hardware import (
     SimulationResult,
 )
 from hao.report.result import SearchResult
+from hao.report.run_files import (
+    EMITTED_FILE,
+    EVALUATION_FILE,
+    PROGRAM_FOLDER,
+    PROJECT_FOLDER,
+    QUANTIZATION_FILE,
+    TRAINING_FOLDER,
+    WEIGHTS_FILE,
+    check_absent,
+    evaluation_frames,
+    opened_run,
+    recorded_quantization,
+    remove_file,
+    run_integers,
+    write_whole,
+)
 
 if TYPE_CHECKING:
     from hao.lint.finding import Finding
     from hao.quant.dataset import Dataset
 
 Progress = Callable[[str], None]
-
-WEIGHTS_FILE = "weights.npz"
-EVALUATION_FILE = "evaluation.npz"
-QUANTIZATION_FILE = "quantization.json"
-TRAINING_FOLDER = "training"
-PROJECT_FOLDER = "hls"
-EMITTED_FILE = "emitted_weights.npz"
-PROGRAM_FOLDER = "build"
 
 DEFAULT_DATA = "digits"
 """Data set that comes with a dependency, so that everything works offline."""
@@ -173,8 +170,8 @@ def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
         train_quantized,
     )
 
-    result, folder = _opened(request.run)
-    _check_absent(folder / WEIGHTS_FILE, force=request.force)
+    result, folder = opened_run(request.run)
+    check_absent(folder / WEIGHTS_FILE, force=request.force)
     design = result.design
     if request.weights is not None and request.weights.suffix == ".onnx":
         network = load_model(request.weights).network
@@ -285,15 +282,15 @@ def _leave_integers(
 
     The integers go first and come last: where they are, all the rest is theirs.
     """
-    _remove(folder / WEIGHTS_FILE)
-    _remove(folder / EVALUATION_FILE)
+    remove_file(folder / WEIGHTS_FILE)
+    remove_file(folder / EVALUATION_FILE)
     if evaluation is not None:
         codes, labels = evaluation
         stream = io.BytesIO()
         np.savez_compressed(stream, codes=codes.astype(np.int16), labels=labels)
-        _write_bytes(folder / EVALUATION_FILE, stream.getvalue())
+        write_whole(folder / EVALUATION_FILE, stream.getvalue())
     text = json.dumps(asdict(quantization), indent=1) + "\n"
-    _write_bytes(folder / QUANTIZATION_FILE, text.encode())
+    write_whole(folder / QUANTIZATION_FILE, text.encode())
     save_integers(net, folder / WEIGHTS_FILE)
 
 
@@ -383,7 +380,7 @@ def export(run: Path, path: Path, *, force: bool) -> tuple[str, ...]:
         raise InputError(f"{path}: a directory; must be a file to write")
     from hao.quant.export import export_qonnx
 
-    net = _integers(_opened(run)[1])
+    net = run_integers(opened_run(run)[1])
     return export_qonnx(net, path, force=force)
 
 
@@ -404,7 +401,7 @@ def emit(
         UnsupportedError: A pool that the engine cannot compute.
     """
     _check_seed(seed)
-    result, folder = _opened(run)
+    result, folder = opened_run(run)
     target = folder / PROJECT_FOLDER
     check_project_target(target, force=force)
     design = result.design
@@ -416,17 +413,17 @@ def emit(
         note = f"Weights are random (seed {seed}): outputs mean nothing."
     else:
         source = folder / WEIGHTS_FILE if weights is None else Path(weights)
-        net = _integers(folder) if weights is None else load_integers(source)
+        net = run_integers(folder) if weights is None else load_integers(source)
         evaluation = folder / EVALUATION_FILE
         note = f"Weights are those of {source.name}."
         if weights is None and evaluation.is_file():
-            frames = _evaluation(evaluation, net)[0][:RECORDED_FRAMES]
+            frames = evaluation_frames(evaluation, net)[0][:RECORDED_FRAMES]
         else:
             frames = seeded_frames(net, RANDOM_FRAMES, seed + 1)
             note += " The recorded frames are random."
     project = render_project(design, net, result.cost, frames, note=note)
     # The simulation compares with these, so they lie beside the project.
-    _remove(folder / EMITTED_FILE)
+    remove_file(folder / EMITTED_FILE)
     write_project(project, target, force=force)
     if weights is not None:
         save_integers(net, folder / EMITTED_FILE)
@@ -466,7 +463,7 @@ def simulate(
     """
     if images is not None and images < 1:
         raise InputError(f"{images} images; must be at least 1")
-    result, folder = _opened(run)
+    result, folder = opened_run(run)
     design, project = result.design, folder / PROJECT_FOLDER
     find_compiler()
     if build is Build.AP_INT:
@@ -475,7 +472,7 @@ def simulate(
     check_origin(project, design, net)
     table = make_table(design, net)
     _check_weights(project, table)
-    found = _quantization(folder) if own else None
+    found = recorded_quantization(folder) if own else None
     frames, labels = _frames(folder, project, table, result, net, own=own)
     if images is not None:
         frames, labels = frames[:images], labels if labels is None else labels[:images]
@@ -582,7 +579,7 @@ def lint_run(run: Path) -> dict[str, tuple["Finding", ...]]:
     from hao.lint.check import lint
     from hao.lint.finding import Tool
 
-    project = _opened(run)[1] / PROJECT_FOLDER
+    project = opened_run(run)[1] / PROJECT_FOLDER
     check_emitted(project)
     include = [find_ap_types()]
     return {
@@ -602,14 +599,6 @@ def read_reports(run: Path, reports: list[Path]) -> str:
     return render_comparison(compare(result.design, result.cost, loaded))
 
 
-def _opened(run: Path) -> tuple[SearchResult, Path]:
-    """Return a run's result, and its directory."""
-    result = load_design(run)
-    if result.run is None:
-        raise InputError(f"{run}: a design file alone; must be a run directory")
-    return result, result.run
-
-
 def _check_installed(extra: str) -> None:
     missing = [name for name in _EXTRAS[extra] if find_spec(name) is None]
     if missing:
@@ -624,28 +613,13 @@ def _check_seed(seed: int) -> None:
         raise InputError(f"seed {seed}; must be at least 0")
 
 
-def _check_absent(path: Path, *, force: bool) -> None:
-    if os.path.lexists(path) and not force:
-        raise InputError(f"{path}: exists; --force replaces it")
-
-
-def _integers(folder: Path) -> IntegerNetwork:
-    path = folder / WEIGHTS_FILE
-    if not path.is_file():
-        raise InputError(
-            f"{folder}: no {WEIGHTS_FILE} in it; `hao quantize` makes it, or use "
-            "--weights random"
-        )
-    return load_integers(path)
-
-
 def _emitted_integers(folder: Path, project: Path) -> tuple[IntegerNetwork, bool]:
     """Return the integers that the run's project was emitted with; if its own."""
     check_emitted(project)
     other = folder / EMITTED_FILE
     if other.is_file():
         return load_integers(other), False
-    return _integers(folder), True
+    return run_integers(folder), True
 
 
 def _check_weights(project: Path, table: Table) -> None:
@@ -679,7 +653,7 @@ def _frames(
     """Return the frames to simulate, and their labels where known."""
     evaluation = folder / EVALUATION_FILE
     if own and evaluation.is_file():
-        return _evaluation(evaluation, net)
+        return evaluation_frames(evaluation, net)
     design = result.design
     source = table.arena.maps[design.network.input.name]
     port = design.board.port_bytes
@@ -715,67 +689,3 @@ def _top1(outputs: NDArray[np.int64], labels: NDArray[np.int64] | None) -> float
         return None
     best = outputs.reshape(len(outputs), -1).argmax(axis=1)
     return 100 * float(np.mean(best == labels))
-
-
-def _quantization(folder: Path) -> Quantization | None:
-    path = folder / QUANTIZATION_FILE
-    if not path.is_file():
-        return None
-    try:
-        return TypeAdapter(Quantization).validate_json(path.read_bytes(), strict=True)
-    except (OSError, ValidationError) as error:
-        raise _stale(path) from error
-
-
-def _evaluation(
-    path: Path, net: IntegerNetwork
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the test frames and labels of a run, as integers of its network."""
-    try:
-        # Opened here: NumPy leaves a broken archive open.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            codes, labels = file["codes"], file["labels"]
-    except (
-        *(OSError, KeyError, ValueError, EOFError, AttributeError),
-        *(TypeError, zipfile.BadZipFile, zlib.error),
-    ) as error:
-        raise _stale(path) from error
-    shape, kind = net.network.input.ofm, net.maps[net.network.input.name]
-    size = (shape.channels, shape.height, shape.width)
-    fits = (
-        np.issubdtype(codes.dtype, np.integer)
-        and np.issubdtype(labels.dtype, np.integer)
-        and codes.shape == (len(labels), *size)
-        and labels.ndim == 1
-        and codes.size > 0
-        and kind.low <= codes.min()
-        and codes.max() <= kind.high
-    )
-    if not fits:
-        raise _stale(path)
-    return codes.astype(np.int64), labels.astype(np.int64)
-
-
-def _stale(path: Path) -> InputError:
-    return InputError(
-        f"{path}: not readable, or of another network; `hao quantize --force` writes "
-        "it anew"
-    )
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be replaced ({error.strerror})") from error
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    """Write a file beside its place and move it there."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error

@@ -23,6 +23,7 @@ from hao.flow import SearchRequest, search
 from hao.ir.integer_run import run_integer
 from hao.quant.dataset import load_dataset
 from hao.quant.weights_file import load_integers
+from hao.report import run_files
 from hao.report.design_file import load_design
 from hao.report.hardware import (
     Quantization,
@@ -74,7 +75,7 @@ def least(run: Path) -> QuantizeRequest:
 
 @pytest.fixture(scope="module")
 def found(quantized: Path) -> Quantization:
-    text = (quantized / build.QUANTIZATION_FILE).read_text()
+    text = (quantized / run_files.QUANTIZATION_FILE).read_text()
     return Quantization(**json.loads(text))
 
 
@@ -96,7 +97,9 @@ def simulated(quantized: Path) -> SimulationResult:
 @pytest.fixture
 def own(quantized: Path, tmp_path: Path) -> Path:
     """Return a copy of the quantized run, to be spoilt."""
-    ignored = shutil.ignore_patterns(build.TRAINING_FOLDER, build.PROGRAM_FOLDER)
+    ignored = shutil.ignore_patterns(
+        run_files.TRAINING_FOLDER, run_files.PROGRAM_FOLDER
+    )
     return Path(shutil.copytree(quantized, tmp_path / "own", ignore=ignored))
 
 
@@ -110,8 +113,8 @@ def test_quantization_leaves_integers_frames_and_figures(
     assert found.differing == 0
     assert found.compared > FRAMES * 1000
     assert found.quantized_top1 == found.integer_top1
-    net = load_integers(quantized / build.WEIGHTS_FILE)
-    with np.load(quantized / build.EVALUATION_FILE) as file:
+    net = load_integers(quantized / run_files.WEIGHTS_FILE)
+    with np.load(quantized / run_files.EVALUATION_FILE) as file:
         codes, labels = file["codes"].astype(np.int64), file["labels"]
     assert codes.shape == (FRAMES, *net_shape(quantized))
     outputs = run_integer(net, codes).reshape(FRAMES, -1).argmax(1)
@@ -119,7 +122,7 @@ def test_quantization_leaves_integers_frames_and_figures(
 
 
 def net_shape(run: Path) -> tuple[int, int, int]:
-    shape = load_integers(run / build.WEIGHTS_FILE).network.input.ofm
+    shape = load_integers(run / run_files.WEIGHTS_FILE).network.input.ofm
     return shape.channels, shape.height, shape.width
 
 
@@ -229,18 +232,18 @@ def test_random_weights_need_no_training(searched: Path, tmp_path: Path) -> None
     assert other.digest != emission.digest
     # Now with the weights of a file, and frames at random.
     net = run / "mine.npz"
-    shutil.copy(run / build.EMITTED_FILE, net)
+    shutil.copy(run / run_files.EMITTED_FILE, net)
     third = build.emit(run, weights=str(net), force=True)
     assert "those of mine.npz. The recorded frames are random." in third.weights
 
 
 def test_own_weights_come_back_after_random_ones(own: Path) -> None:
     build.emit(own, weights=build.RANDOM_WEIGHTS, force=True)
-    assert (own / build.EMITTED_FILE).is_file()
+    assert (own / run_files.EMITTED_FILE).is_file()
     build.emit(own, force=True)
-    assert not (own / build.EMITTED_FILE).exists()
+    assert not (own / run_files.EMITTED_FILE).exists()
     # More images than there are is all of them; figures may be missing.
-    (own / build.QUANTIZATION_FILE).unlink()
+    (own / run_files.QUANTIZATION_FILE).unlink()
     result = build.simulate(own, images=10**6)
     assert (result.images, result.exact) == (FRAMES, True)
     assert result.quantization is None
@@ -280,14 +283,14 @@ def test_training_begins_resumes_and_begins_anew(
 
     with pytest.raises(KeyboardInterrupt):
         build.quantize(request, progress=kill)
-    assert not (run / build.WEIGHTS_FILE).exists()
+    assert not (run / run_files.WEIGHTS_FILE).exists()
     # Float training is behind it already.
     assert epochs(request) == (0, 1)
-    weights = (run / build.WEIGHTS_FILE).read_bytes()
+    weights = (run / run_files.WEIGHTS_FILE).read_bytes()
     # A run that was never killed has the same weights.
     other = Path(shutil.copytree(searched, tmp_path / "other"))
     assert epochs(replace(request, run=other)) == (1, 1)
-    assert (other / build.WEIGHTS_FILE).read_bytes() == weights
+    assert (other / run_files.WEIGHTS_FILE).read_bytes() == weights
     build.emit(run)
     with pytest.raises(InputError, match=r"weights\.npz: exists; --force replaces it"):
         build.quantize(request, progress=quiet)
@@ -381,9 +384,9 @@ def test_another_design_in_the_run_is_refused(own: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        (build.WEIGHTS_FILE, "not readable as a file of integers"),
-        (build.EVALUATION_FILE, "not readable, or of another network"),
-        (build.QUANTIZATION_FILE, "not readable, or of another network"),
+        (run_files.WEIGHTS_FILE, "not readable as a file of integers"),
+        (run_files.EVALUATION_FILE, "not readable, or of another network"),
+        (run_files.QUANTIZATION_FILE, "not readable, or of another network"),
         ("hls/weights/weights.bin", "not what was emitted; `hao emit-hls --force`"),
     ],
 )
@@ -399,13 +402,13 @@ def test_spoilt_files_are_named(
 
 
 def test_a_spoilt_archive_is_named(own: Path) -> None:
-    (own / build.EVALUATION_FILE).write_bytes(b"PK\x05\x06" * 9)
+    (own / run_files.EVALUATION_FILE).write_bytes(b"PK\x05\x06" * 9)
     with pytest.raises(InputError, match=r"evaluation\.npz: not readable, or of"):
         build.simulate(own)
 
 
 def test_spoilt_json_of_the_right_form_is_named(own: Path) -> None:
-    path = own / build.QUANTIZATION_FILE
+    path = own / run_files.QUANTIZATION_FILE
     path.write_text(path.read_text().replace('"frames": 539', '"frames": "many"'))
     with pytest.raises(InputError, match=r"quantization\.json: not readable, or of"):
         build.simulate(own)
@@ -425,14 +428,14 @@ def test_spoilt_json_of_the_right_form_is_named(own: Path) -> None:
 def test_frames_of_another_network_are_named(
     own: Path, codes: np.ndarray, labels: np.ndarray
 ) -> None:
-    np.savez(own / build.EVALUATION_FILE, codes=codes, labels=labels)
+    np.savez(own / run_files.EVALUATION_FILE, codes=codes, labels=labels)
     for act in (build.simulate, lambda run: build.emit(run, force=True)):
         with pytest.raises(InputError, match="not readable, or of another network"):
             act(own)
 
 
 def test_missing_and_cut_frames_of_the_project_are_named(own: Path) -> None:
-    (own / build.EVALUATION_FILE).unlink()
+    (own / run_files.EVALUATION_FILE).unlink()
     frames = own / "hls" / "tb" / "frames.bin"
     frames.write_bytes(frames.read_bytes()[:-1])
     with pytest.raises(InputError, match=r"frames\.bin: \d+ bytes; must be frames of"):
@@ -454,7 +457,7 @@ def test_a_place_that_cannot_be_written_is_named(
         with pytest.raises(InputError, match=r"cannot be written \(No space left"):
             build.emit(own, force=True)
     assert files_below(own) == before
-    (own / build.EMITTED_FILE).mkdir()
+    (own / run_files.EMITTED_FILE).mkdir()
     with pytest.raises(InputError, match=r"emitted_weights\.npz: cannot be replaced"):
         build.emit(own, force=True)
 
@@ -471,7 +474,7 @@ def test_a_full_disk_leaves_no_integers_of_another_quantization(
         build.quantize(request, progress=quiet)
     monkeypatch.undo()
     # The earlier integers are gone rather than beside figures that are not theirs.
-    assert not (own / build.WEIGHTS_FILE).exists()
+    assert not (own / run_files.WEIGHTS_FILE).exists()
     assert not [p.name for p in own.iterdir() if p.name.startswith(".")]
 
 

@@ -70,6 +70,7 @@ def quantize_command(
     from hao import build
     from hao.report.hardware import quantization_json, render_quantization
     from hao.report.run import newest_run
+    from hao.report.run_files import WEIGHTS_FILE
 
     request = build.QuantizeRequest(
         run=run if run is not None else newest_run(runs),
@@ -87,7 +88,7 @@ def quantize_command(
         click.echo(json.dumps(quantization_json(quantization), indent=2))
         return
     click.echo(render_quantization(quantization))
-    click.echo(f"\nwritten to {request.run / build.WEIGHTS_FILE}")
+    click.echo(f"\nwritten to {request.run / WEIGHTS_FILE}")
 
 
 @click.command("export")
