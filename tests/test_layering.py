@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LEVELS = (
-    {"errors", "intmath"},
+    {"errors", "intmath", "npz"},
     {"data"},
     {"ir"},
     {"hw", "zoo", "frontends", "quant"},
@@ -50,6 +50,7 @@ LIGHT = {
     "errors": set[str](),
     "data": set[str](),
     "intmath": set[str](),
+    "npz": {"numpy"},
     "ir": {"numpy"},
     "hw": {"numpy", "pydantic", "pydantic_core", "annotated_types"},
     "cost": {"numpy"},

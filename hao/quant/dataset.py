@@ -6,7 +6,6 @@ Every split is fixed and stratified: each class is divided in the same proportio
 """
 
 import importlib
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from sklearn.datasets import load_digits
 
 from hao.errors import HaoError, InputError, UnsupportedError
 from hao.ir.tensor import Shape
+from hao.npz import load_npz
 
 DIGITS = "digits"
 """Name of scikit-learn's digits: 1797 greyscale images of 8x8 pixels."""
@@ -253,16 +253,11 @@ def _image(path: Path, mode: str, shape: Shape) -> NDArray[np.float32]:
 def _arrays(path: Path) -> Dataset:
     keys = ("x_train", "y_train", "x_test", "y_test")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if missing := [key for key in keys if key not in file]:
-                raise InputError(
-                    f"{path}: has no {missing[0]!r}; must hold {', '.join(keys)}"
-                )
-            arrays = {key: np.asarray(file[key]) for key in keys}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        if isinstance(error, InputError):
-            raise
+        arrays = load_npz(path)
+    except ValueError as error:
         raise InputError(f"{path}: not readable as .npz without pickle") from error
+    if missing := [key for key in keys if key not in arrays]:
+        raise InputError(f"{path}: has no {missing[0]!r}; must hold {', '.join(keys)}")
     try:
         whole = _labelled(path, arrays, "train")
         test = _labelled(path, arrays, "test")

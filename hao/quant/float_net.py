@@ -6,7 +6,6 @@ enter quantization wherever they come from.
 """
 
 import pickle
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +36,7 @@ from hao.ir.layer import (
     Quantize,
 )
 from hao.ir.network import Network
+from hao.npz import load_npz
 from hao.quant.modules import (
     LayerwiseModule,
     module_key,
@@ -236,9 +236,8 @@ def _checked(network: Network, key: str, shape: tuple[int, ...]) -> NDArray[np.f
 
 def _npz_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: np.asarray(file[key]) for key in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        return load_npz(path)
+    except ValueError as error:
         raise InputError(f"{path}: not readable as .npz without pickle") from error
 
 

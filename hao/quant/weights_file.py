@@ -35,6 +35,7 @@ from hao.ir.layer import (
     Quantize,
 )
 from hao.ir.network import Network
+from hao.npz import load_npz
 
 SCHEMA = "hao.integers/1"
 """Name and version of the format; a change of its keys or their meaning raises it."""
@@ -183,10 +184,8 @@ def load_integers(path: Path) -> IntegerNetwork:
 
 def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: np.asarray(file[key]) for key in file.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        # AttributeError: a bare .npy loads as an array, which has no files.
+        return load_npz(path)
+    except ValueError as error:
         raise InputError(
             f"{path}: not readable as a file of integers ({SCHEMA})"
         ) from error

@@ -10,8 +10,6 @@ build/            its compiled test bench
 """
 
 import os
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from hao.errors import InputError
 from hao.ir.integer import IntegerNetwork
+from hao.npz import load_npz
 from hao.quant.weights_file import load_integers
 from hao.report.design_file import load_design
 from hao.report.hardware import Quantization
@@ -75,13 +74,9 @@ def evaluation_frames(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the test frames and labels of a run, as integers of its network."""
     try:
-        # Opened here: NumPy leaves a broken archive open.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            codes, labels = file["codes"], file["labels"]
-    except (
-        *(OSError, KeyError, ValueError, EOFError, AttributeError),
-        *(TypeError, zipfile.BadZipFile, zlib.error),
-    ) as error:
+        arrays = load_npz(path)
+        codes, labels = arrays["codes"], arrays["labels"]
+    except (ValueError, KeyError) as error:
         raise _stale(path) from error
     shape, kind = net.network.input.ofm, net.maps[net.network.input.name]
     size = (shape.channels, shape.height, shape.width)
