@@ -57,8 +57,11 @@ search: setup ## search BOARD=zu3eg FPS=50; then take a network to simulated har
 	$(BIN)/hao emit-hls
 	$(BIN)/hao simulate
 
+# A worker a core, but no more than need memory: each may hold torch and a solver.
+PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
+
 test: setup lint types ## run what CI runs: ruff, mypy, pytest
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 lint: setup
 	$(BIN)/ruff check .
@@ -79,7 +82,7 @@ notebooks: setup ## execute every notebook
 	    $(BIN)/jupyter-execute --timeout=600 $$notebook; done
 
 validate: setup ## run the slow tests only
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
 clean: ## delete caches and builds; .venv and runs/ stay
 	rm -rf dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
