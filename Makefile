@@ -23,7 +23,7 @@ BENCHMARKS := $(filter-out benchmarks/_%,$(sort $(wildcard benchmarks/*.py)))
 NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup search test lint types bench docs notebooks validate clean
+.PHONY: help setup search test lint types bench docs notebooks validate slow clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' \
@@ -81,7 +81,10 @@ notebooks: setup ## execute every notebook
 	@set -e; for notebook in $(NOTEBOOKS); do echo "== $$notebook"; \
 	    $(BIN)/jupyter-execute --timeout=600 $$notebook; done
 
-validate: setup ## run the slow tests only
+validate: setup ## compare with published accelerators anew: docs/validation.md
+	$(BIN)/python benchmarks/validation.py --write
+
+slow: setup ## run the slow tests only
 	$(PYTEST) -m slow
 
 clean: ## delete caches and builds; .venv and runs/ stay

@@ -13,17 +13,11 @@ import numpy as np
 
 from hao.cost.area import engine_resources
 from hao.cost.catalogue import BUFFER_WORDS, Needs, build_stages, pool_words
+from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
 from hao.cost.design import Design
 from hao.cost.evaluate import engine_columns
-from hao.cost.prices import (
-    Columns,
-    DenseColumns,
-    DepthwiseColumns,
-    Setting,
-    load_cycles,
-    load_ddr_cycles,
-    price_segment,
-)
+from hao.cost.loads import load_cycles, load_ddr_cycles
+from hao.cost.prices import price_segment
 from hao.errors import InfeasibleError
 from hao.hw.board import Board
 from hao.hw.engine import Engine
@@ -130,16 +124,25 @@ def sized_engine(
     )
 
 
+def blocks_taken(engine: Engine, board: Board) -> int:
+    """Return the block RAM of an engine that writes single channels as they come.
+
+    Our own keeps groups of pixels until their beats are whole, and the sums of global
+    pools; a published one by byte strobes, and a pool elsewhere, does not.
+    """
+    assert engine.dense is not None
+    dense, depthwise = replace(engine.dense, pack_words=1), engine.depthwise
+    if depthwise is not None:
+        depthwise = replace(depthwise, pack_words=1)
+    bare = replace(engine, dense=dense, depthwise=depthwise, pool_words=0)
+    return sum(part.bram_18k for part in engine_resources(bare, board).values())
+
+
 def deepest_buffer(accelerator: Configured, networks: Sequence[Network]) -> int | None:
     """Return the depth of the weight buffer [words], `None` if no network would fit."""
     for words in reversed(BUFFER_WORDS):
         taken = (
-            sum(
-                part.bram_18k
-                for part in engine_resources(
-                    sized_engine(accelerator, network, words), accelerator.board
-                ).values()
-            )
+            blocks_taken(sized_engine(accelerator, network, words), accelerator.board)
             for network in networks
         )
         if all(blocks <= accelerator.bram_18k for blocks in taken):
@@ -148,15 +151,33 @@ def deepest_buffer(accelerator: Configured, networks: Sequence[Network]) -> int 
 
 
 def best_design(
-    network: Network, engine: Engine, board: Board, *, fused: bool
+    network: Network,
+    engine: Engine,
+    board: Board,
+    *,
+    fused: bool,
+    aligned_tiles: bool = True,
 ) -> Design:
     """Return the fastest partition of `network` on a given engine.
+
+    Args:
+        network: What runs.
+        engine: On what.
+        board: Its clock and DDR.
+        fused: Several layers may share one run.
+        aligned_tiles: As the engine of hao writes tiles; a published accelerator
+            writes single channels by byte strobes, so that tiles of 10 or 13 fit it.
 
     Raises:
         InfeasibleError: Some layer does not fit the engine's weight buffer.
     """
     segments = cut(network, fused=fused, pointwise=engine.pointwise is not None)
-    setting = _setting(board, engine.px, double=engine.double_buffered)
+    setting = _setting(
+        board,
+        engine.px,
+        double=engine.double_buffered,
+        aligned_tiles=aligned_tiles,
+    )
     scheme = {layer.name: WEIGHT_BITS for layer in network.compute_layers}
     columns = engine_columns(engine)
     runs = [segment.invocation for segment in segments.segments]
@@ -183,8 +204,16 @@ def best_design(
     )
 
 
-def _setting(board: Board, px: int, *, double: bool) -> Setting:
-    return Setting(board=board, px=px, act_bits=ACT_BITS, double_buffered=double)
+def _setting(
+    board: Board, px: int, *, double: bool, aligned_tiles: bool = True
+) -> Setting:
+    return Setting(
+        board=board,
+        px=px,
+        act_bits=ACT_BITS,
+        double_buffered=double,
+        aligned_tiles=aligned_tiles,
+    )
 
 
 def resnet50_v1(*, late_stride: bool) -> Network:

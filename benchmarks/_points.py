@@ -12,7 +12,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.cost.prices import DepthwiseColumns, SegmentPrice
+from hao.cost.columns import DepthwiseColumns
+from hao.cost.prices import SegmentPrice
 from hao.hw.board import Board
 from hao.hw.resources import Resources
 from hao.ir.partition import Role
@@ -46,7 +47,7 @@ class Tables:
     """One branch, arranged so that a single engine is priced quickly.
 
     Every row of `values` belongs to one price of the branch: the rows of its paths and
-    its DDR, then `body`, `ddr`, `opening` and `opening_ddr` for the recursion.
+    its DDR, then `beside`, `ddr`, `opening` and `opening_ddr` for the recursion.
     """
 
     branch: Branch
@@ -73,8 +74,8 @@ class Tables:
         ddr = [price.ddr.constant for price in self.prices]
         opening = [price.opening.constant for price in self.prices]
         opening_ddr = [price.opening_ddr.constant for price in self.prices]
-        body = [0] * len(ddr)
-        return np.array(paths + body + ddr + opening + opening_ddr, dtype=np.int64)
+        beside = [price.beside.constant for price in self.prices]
+        return np.array(paths + beside + ddr + opening + opening_ddr, dtype=np.int64)
 
     @cached_property
     def values(self) -> dict[Role, Ints]:
@@ -88,8 +89,7 @@ class Tables:
                 never = none if fine is None else np.where(fine, 0, NEVER)
                 rows += [path.terms.get(role, none) + never for path in price.paths]
                 rows.append(price.ddr.terms.get(role, none))
-            rows += [price.tiled.get(role, none) for price in self.prices]
-            for name in ("ddr", "opening", "opening_ddr"):
+            for name in ("beside", "ddr", "opening", "opening_ddr"):
                 rows += [getattr(p, name).terms.get(role, none) for p in self.prices]
             result[role] = np.ascontiguousarray(np.stack(rows, axis=1))
         return result
@@ -146,7 +146,7 @@ class Tables:
         count = len(self.prices)
         paths = total.size - 4 * count
         alone = np.maximum.reduceat(total[:paths], self.starts).tolist()
-        body, ddr, opening, opening_ddr = total[paths:].reshape(4, count).tolist()
+        beside, ddr, opening, opening_ddr = total[paths:].reshape(4, count).tolist()
         to_go = [0] * len(self.which)
         which, double = self.which, self.branch.setting.double_buffered
         for index, price, followers, serial in self.followers:
@@ -158,7 +158,7 @@ class Tables:
                     upcoming = which[after]
                     period = max(
                         here,
-                        body[price] + opening[upcoming],
+                        beside[price] + opening[upcoming],
                         ddr[price] + opening_ddr[upcoming],
                     )
                 best = min(best, period + to_go[after])

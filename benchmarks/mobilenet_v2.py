@@ -28,18 +28,18 @@ import numpy as np
 from _common import candidate, machine, print_table, uniform_problem
 
 from hao.cost.catalogue import BUFFER_WORDS, LANES, PIXELS, TAPS, dense_catalogue
+from hao.cost.columns import DenseColumns, Setting
 from hao.cost.design import Design
 from hao.cost.evaluate import CostReport, InvocationCost
 from hao.cost.latency import (
-    STAGE_DEPTH_CYCLES,
-    START_CYCLES,
     StageTimes,
     dense_folds,
     dense_times,
     depthwise_times,
     pointwise_times,
 )
-from hao.cost.prices import DenseColumns, Setting, tile_groups
+from hao.cost.overheads import STAGE_DEPTH_CYCLES, START_CYCLES
+from hao.cost.tiles import tile_groups
 from hao.data import data_path
 from hao.hw.board import Board
 from hao.hw.board_file import load_board

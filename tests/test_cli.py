@@ -168,6 +168,9 @@ def test_networks_prints_every_network_with_its_size() -> None:
         (["--fps", "9", "--top1", "70"], "--top1 is the float accuracy of a --model"),
         (["--fps", "9", "--clock", "nan"], "--clock nan MHz; must be from 10 to 1000"),
         (["--fps", "9", "--clock", "9"], "--clock 9 MHz; must be from 10 to 1000"),
+        (["--fps", "9", "--margin", "91"], "--margin 91; must be from 0 to 90"),
+        (["--fps", "9", "--margin", "nan"], "--margin nan; must be from 0 to 90"),
+        (["--fps", "9", "--margin", "-1"], "--margin -1; must be from 0 to 90"),
         (["--fps", "9", "--solver", "y"], "'y' is not one of 'auto'"),
         (["--fps", "9", "--run", "../out"], "run name '../out'; must be"),
         (["--fps", "9", "--run", "/out"], "run name '/out'; must be"),
@@ -221,21 +224,36 @@ def test_a_least_top1_of_a_model_needs_its_float_top1() -> None:
     assert refused(2, "search", *words).endswith("is unknown; --top1 gives it")
 
 
-def test_infeasible_names_the_limits_and_a_rate_that_is_reached() -> None:
-    words = ("search", "--network", "resnet8_cifar", "--quiet")
+@pytest.mark.parametrize("margin", [0, 15])
+def test_infeasible_names_the_limits_and_a_rate_that_is_reached(margin: int) -> None:
+    words = ("search", "--network", "resnet8_cifar", "--quiet", f"--margin={margin}")
     line = refused(3, *words, "--fps", "14000")
-    assert "does not reach 14000 fps on zu3eg: the limits on latency, " in line
+    held = f" with a margin of {margin} % (--margin)" if margin else ""
+    assert f"does not reach 14000 fps{held} on zu3eg: the limits on latency, " in line
     assert "clash" in line
     nearest = int(line.split("the most it reaches is ")[1].split()[0])
     found = search_json(*words, "--fps", str(nearest), "--no-run")
     fps = found["fps"]
     assert isinstance(fps, float)
-    assert nearest <= fps < nearest + 1
+    assert nearest <= fps * (1 - margin / 100) < nearest + 1
+
+
+def test_a_margin_makes_the_prediction_faster_than_what_is_asked() -> None:
+    words = ("search", "--network", "resnet8_cifar", "--bits", "8", "--fps", "3000")
+    for margin in (0, 60):
+        found = search_json(*words, f"--margin={margin}", "--no-run", "--quiet")
+        assert found["margin_percent"] == margin
+        fps, low, high = (found[name] for name in ("fps", "fps_low", "fps_high"))
+        assert isinstance(fps, float)
+        assert isinstance(low, float)
+        assert isinstance(high, float)
+        assert fps >= 3000 / (1 - margin / 100)
+        assert low < fps < high
 
 
 def test_infeasible_for_a_large_network() -> None:
     # 15.5 G products x 500 frames/s are 36 thousand a cycle at 214 MHz.
-    words = ("--network", "vgg16", "--bits", "8", "--fps", "500", "--quiet")
+    words = ("--network=vgg16", "--bits=8", "--fps=500", "--margin=0", "--quiet")
     line = refused(3, "search", *words)
     assert line.startswith("vgg16@224 does not reach 500 fps on zu3eg: the limit")
     assert "latency" in line

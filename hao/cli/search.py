@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hao.cli.common import JSON, RUNS, one_run, shown_progress
+from hao.cli.common import CALIBRATION, JSON, RUNS, one_run, shown_progress
 
 if TYPE_CHECKING:
     from hao.report.result import SearchResult
@@ -42,6 +42,7 @@ def _bits(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
 )
 @click.option("--top1", type=float, help="Float top-1 of --model [percent], if known.")
 @click.option("--clock", "clock_mhz", type=float, help="Clock [MHz], not the board's.")
+@CALIBRATION
 @click.option(
     "--bits",
     default="4,6,8",
@@ -72,6 +73,14 @@ def _bits(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
     default="accuracy",
     show_default=True,
     help="Most accurate at --fps; fastest at --min-top1; or fastest of all.",
+)
+@click.option(
+    "--margin",
+    "margin_percent",
+    type=float,
+    default=None,
+    help="Part of the frame time that the prediction leaves free, for --fps [percent; "
+    "default: 15].",
 )
 @click.option(
     "--min-top1", type=float, help="Least top-1 [percent], for --objective fps."
@@ -105,11 +114,13 @@ def search_command(
     model: Path | None,
     top1: float | None,
     clock_mhz: float | None,
+    calibration: Path | None,
     bits: tuple[int, ...],
     act_bits: int,
     free_first_last: bool,
     mean: bool,
     objective: str,
+    margin_percent: float | None,
     min_top1: float | None,
     front_points: int | None,
     solver: str,
@@ -147,6 +158,7 @@ def search_command(
         top1=top1,
         min_top1=min_top1,
         clock_mhz=clock_mhz,
+        calibration=calibration,
         rules=BitRules(
             choices=bits,
             act_bits=act_bits,
@@ -154,6 +166,9 @@ def search_command(
             stance=Stance.MEAN if mean else Stance.PESSIMISTIC,
         ),
         objective=flow.Objective(objective),
+        margin_percent=(
+            flow.DEFAULT_MARGIN_PERCENT if margin_percent is None else margin_percent
+        ),
         front_points=front_points,
         solver=SolverName(solver),
     )
@@ -195,7 +210,10 @@ def _show(
 
 @click.command("estimate")
 @one_run
-def estimate_command(*, run: Path | None, runs: Path, as_json: bool) -> None:
+@CALIBRATION
+def estimate_command(
+    *, run: Path | None, runs: Path, as_json: bool, calibration: Path | None
+) -> None:
     """Price one given design and explain it, invocation by invocation.
 
     RUN is a run directory or a design file (which may have been edited); without it,
@@ -206,7 +224,8 @@ def estimate_command(*, run: Path | None, runs: Path, as_json: bool) -> None:
     from hao.report.tables import render_invocations
 
     started = time.monotonic()
-    result = flow.estimate(run if run is not None else newest_run(runs))
+    path = run if run is not None else newest_run(runs)
+    result = flow.estimate(path, calibration=calibration)
     detail = render_invocations(result)
     _show(result, detail, seconds=time.monotonic() - started, as_json=as_json)
 

@@ -3,10 +3,11 @@
 Each stage is priced with all its lanes built from LUTs (`base`), and by what changes
 when one pair of lanes (depthwise: one lane) moves to DSPs (`step`). Both are linear
 in the integer program. LUT counts are placed LUTs, as measured by synthesis of the
-blocks (`hao.cost.blocks`); what C synthesis prints is another figure.
+blocks (`hao.cost.blocks`), times the factors of the board's calibration; what C
+synthesis prints is another figure.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from hao.cost.bram import lutram_lut, memory, memory_bram18, memory_ff, memory_l
 from hao.cost.memory import RECORD_BYTES, beat_channels
 from hao.cost.packing import Sharing, packing
 from hao.hw.board import Board, DspType
+from hao.hw.calibration import PartFactors, scaled
 from hao.hw.engine import DenseStage, DepthwiseStage, Engine
 from hao.hw.resources import Resources
 from hao.intmath import ceil_log2
@@ -23,13 +25,19 @@ from hao.intmath import ceil_log2
 Ints = NDArray[np.int64]
 
 AXI_PORTS = 4
-"""IFM, OFM, residual and weights, each on its own AXI port (`hao.cost.memory`)."""
+"""IFM, OFM, residual and weights, each on its own. Source: docs/engine.md."""
+
+UNIT_BEATS = 2
+"""Beats of a unit of weights: one of the narrowest, taken to be half of the widest.
+
+Source: derived here from docs/engine.md, "Weights in DDR".
+"""
 
 BIAS_BITS = 1
 """The bias starts in the accumulator and may add one bit (derived here)."""
 
 RECORD_BITS = 8 * RECORD_BYTES
-"""Bias and shift of one output channel."""
+"""Bias and shift of one output channel. Source: `hao.cost.memory.RECORD_BYTES`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,9 +189,12 @@ def dense_area(
     base = Area(dsp=zero, bram_18k=bram, lut=lut, ff=ff, lutram=lutram)
     ways = _ways(simd, pe, shape.pack_words, px=px, act_bits=act_bits, board=board)
     loader = _loader(simd, pe, bits, shape.channel_words, board)
+    step = Area(dsp=step_dsp, bram_18k=zero, lut=step_lut, ff=step_ff, lutram=zero)
+    calibration = board.calibration
+    factors = calibration.dense if ring else calibration.pointwise
     return StageArea(
-        base=_sum(base, ways, loader),
-        step=Area(dsp=step_dsp, bram_18k=zero, lut=step_lut, ff=step_ff, lutram=zero),
+        base=_calibrated(_sum(base, ways, loader), factors),
+        step=_calibrated(step, factors),
         steps=pe // 2,
     )
 
@@ -208,6 +219,12 @@ def _sum(*parts: Area) -> Area:
         ff=np.sum([part.ff for part in parts], axis=0),
         lutram=np.sum([part.lutram for part in parts], axis=0),
     )
+
+
+def _calibrated(area: Area, factors: PartFactors) -> Area:
+    """Return an area by a calibration; its memories and DSPs stay as they are."""
+    lut, ff = scaled(area.lut, factors.lut), scaled(area.ff, factors.ff)
+    return replace(area, lut=lut, ff=ff)
 
 
 def _logic(lut: Ints, ff: Ints) -> Area:
@@ -235,16 +252,18 @@ def _loader(
 ) -> Area:
     """Return the area of what brings weights and records to a stage.
 
-    A unit has as many lanes as make a beat of the narrowest weights, which are taken to
-    be half as wide as the widest; at least a lane, at most all. A register assembles a
-    word of the buffer from units.
+    One funnel serves all stages (`fixed_area`) and holds the largest of their units;
+    each pays here for what its own is larger than `UNIT_BEATS`, whose sum is at least
+    that of the largest. A register assembles a word of the buffer from units.
     """
     beat = 8 * board.port_bytes
     lane, word = items * weight_bits, pe * items * weight_bits
-    unit = np.minimum(word, np.maximum(lane, 2 * beat))
+    shared = UNIT_BEATS * beat
+    more = np.maximum(np.minimum(word, -(-shared // lane) * lane) - shared, 0)
+    none = blocks.weight_funnel_lut(0, beat), blocks.weight_funnel_ff(0, beat)
     funnel = _logic(
-        blocks.weight_funnel_lut(unit, beat),
-        blocks.weight_funnel_ff(unit, beat) + word,
+        blocks.weight_funnel_lut(more, beat) - none[0],
+        blocks.weight_funnel_ff(more, beat) - none[1] + word,
     )
     return _sum(funnel, _memory(pe * RECORD_BITS, channel_words))
 
@@ -322,9 +341,11 @@ def depthwise_area(
     )
     if shape.convolves:
         base = _sum(base, _loader(taps, pe, bits, shape.channel_words, board))
+    step = Area(dsp=step_dsp, bram_18k=zero, lut=step_lut, ff=step_ff, lutram=zero)
+    factors = board.calibration.depthwise
     return StageArea(
-        base=base,
-        step=Area(dsp=step_dsp, bram_18k=zero, lut=step_lut, ff=step_ff, lutram=zero),
+        base=_calibrated(base, factors),
+        step=_calibrated(step, factors),
         steps=pe if shape.convolves else zero,
     )
 
@@ -332,7 +353,7 @@ def depthwise_area(
 def fixed_area(
     board: Board, *, act_bits: int, residual: bool, pool_words: int
 ) -> Resources:
-    """Return what the engine takes whatever its stages: ports, control, platform.
+    """Return what the engine takes whatever its stages: ports, loader, platform.
 
     Args:
         board: Sets the ports.
@@ -345,6 +366,9 @@ def fixed_area(
     lut = readers * blocks.axi_reader_lut(port_bits) + blocks.axi_writer_lut(port_bits)
     ff = readers * blocks.axi_reader_ff(port_bits) + blocks.axi_writer_ff(port_bits)
     ports = readers + 1
+    unit = UNIT_BEATS * port_bits
+    lut += blocks.weight_funnel_lut(unit, port_bits)
+    ff += blocks.weight_funnel_ff(unit, port_bits)
     if residual:
         lut += board.port_bytes * blocks.residual_lut(act_bits)
         ff += board.port_bytes * blocks.residual_ff(act_bits)
@@ -354,10 +378,14 @@ def fixed_area(
         lut += blocks.pool_lut(beat, act_bits)
         ff += blocks.pool_ff(beat, act_bits)
         sums = memory(beat * blocks.POOL_BITS, pool_words)
-    return sums + Resources(
+    found = sums + Resources(
         bram_18k=ports * blocks.axi_fifo_bram18(port_bits),
         lut=lut + blocks.axi_lite_lut() + blocks.platform_lut(ports),
         ff=ff + blocks.axi_lite_ff() + blocks.platform_ff(ports),
+    )
+    factors = board.calibration.fixed
+    return replace(
+        found, lut=scaled(found.lut, factors.lut), ff=scaled(found.ff, factors.ff)
     )
 
 

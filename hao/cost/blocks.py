@@ -29,7 +29,7 @@ from hao.errors import InputError
 IntArray = NDArray[np.int64]
 Count = TypeVar("Count", int, IntArray)
 
-# Longest reduction that the tables cover.
+# Longest reduction that the tables cover; chosen here.
 MAX_TERMS = 1024
 
 # DSP slices summed in one cascade before the fields are split, where the packing allows
@@ -37,10 +37,11 @@ MAX_TERMS = 1024
 # Source: docs/area.md, "Cascade length".
 CHAIN_MAX = 4
 
-# Bits of a sum of a global average pool: 8-bit codes of 2^16 pixels.
+# Bits of a sum of a global average pool: 8-bit codes of 2^16 pixels. Derived here.
 POOL_BITS = 24
 
-# Widest accumulator that one slice multiplies: the wide port of the DSP48E2. UG579.
+# Widest accumulator that one slice multiplies: the wide port of the DSP48E2.
+# Source: UG579, "Multiplier".
 _PORT_ACC_BITS = 27
 
 
@@ -86,7 +87,9 @@ def _register_table(every: int) -> tuple[IntArray, IntArray]:
     return words, grown
 
 
+# Derived here: counts of a balanced tree.
 _GROWTH = _growth_table()
+# Derived here: counts of the same tree.
 _REGISTERS = {every: _register_table(every) for every in (1, 2)}
 
 
@@ -456,8 +459,12 @@ def _parts(whole: Count, part: Count) -> Count:
 # LUTs per 16 held bits of a converter between words that do not divide each other, by
 # the smaller of the two words' parts; from 10 on the last step continues.
 # Source: data/block_cost.csv, rows gearbox; 6 and 8 parts interpolated.
-_UNEVEN = np.array([0, 0, 22, 27, 61, 49, 52, 55, 62, 70], np.int64)
-_UNEVEN = np.concatenate([_UNEVEN, 70 + 4 * np.arange(1, 1015, dtype=np.int64)])
+_UNEVEN = np.concatenate(
+    [
+        np.array([0, 0, 22, 27, 61, 49, 52, 55, 62, 70], np.int64),
+        70 + 4 * np.arange(1, 1015, dtype=np.int64),
+    ]
+)
 
 
 def _differs(left: Count, right: Count) -> Count:
@@ -524,7 +531,10 @@ def weight_funnel_lut(unit_bits: Count, port_bits: int) -> Count:
 
 
 def weight_funnel_ff(unit_bits: Count, port_bits: int) -> Count:
-    """Return its flip-flops: what is held, the unit that leaves, a count."""
+    """Return its flip-flops: what is held, the unit that leaves, a count.
+
+    Source: derived here; trial syntheses in docs/area.md.
+    """
     return 2 * unit_bits + port_bits + 13
 
 
@@ -665,35 +675,41 @@ def axi_reader_lut(port_bits: int) -> int:
 
 
 def axi_reader_ff(port_bits: int) -> int:
-    """Return its flip-flops; see `axi_reader_lut`."""
+    """Return its flip-flops. Source: data/block_cost.csv, axi_reader."""
     _check_port(port_bits)
     return 197
 
 
 def axi_writer_lut(port_bits: int) -> int:
-    """Return the LUTs of a burst writer; see `axi_reader_lut`."""
+    """Return the LUTs of a burst writer. Source: data/block_cost.csv, axi_writer."""
     _check_port(port_bits)
     return 369
 
 
 def axi_writer_ff(port_bits: int) -> int:
-    """Return its flip-flops; see `axi_reader_lut`."""
+    """Return its flip-flops. Source: data/block_cost.csv, axi_writer."""
     _check_port(port_bits)
     return 224
 
 
 def axi_fifo_bram18(port_bits: int) -> int:
-    """Return the block RAM halves of a master's FIFO of 512 beats."""
+    """Return the block RAM halves of a master's FIFO of 512 beats.
+
+    Source: the depth is chosen here; `hao.cost.bram`.
+    """
     return bram18(port_bits, 512)
 
 
 def axi_lite_lut() -> int:
-    """Return the LUTs of the control slave with 20 registers. Source: as above."""
+    """Return the LUTs of the control slave with 20 registers.
+
+    Source: data/block_cost.csv, axi_lite.
+    """
     return 389
 
 
 def axi_lite_ff() -> int:
-    """Return its flip-flops."""
+    """Return its flip-flops. Source: data/block_cost.csv, axi_lite."""
     return 675
 
 
@@ -706,7 +722,7 @@ def loop_control_lut() -> int:
 
 
 def loop_control_ff() -> int:
-    """Return its flip-flops."""
+    """Return its flip-flops. Source: data/block_cost.csv, loop_control."""
     return 42
 
 

@@ -21,18 +21,20 @@ from hao.hw.resources import Resources
 IntArray = NDArray[np.int64]
 Count = TypeVar("Count", int, IntArray)
 
-# (bits of a word, words) of a block RAM half in simple dual-port mode. UG573, UG473.
+# (bits of a word, words) of a block RAM half in simple dual-port mode.
+# Source: UG573, UG473.
 ASPECTS = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
 
 # A LUT holds 64 bits, and eight LUTs that share a write port give seven 64-word
-# columns (RAM64M8) or fourteen 32-word ones (RAM32M16). UG574, "Distributed RAM".
+# columns (RAM64M8) or fourteen 32-word ones (RAM32M16).
+# Source: UG574, "Distributed RAM".
 _GROUP_LUTS = 8
 _COLUMNS_OF_64 = 7
 _COLUMNS_OF_32 = 14
 
 # Deepest memory that is bound to LUTs: beyond 64 words every output bit also needs a
-# read multiplexer and the block RAM half is the cheaper. data/bram_yosys.csv shows
-# yosys change over at the same depth for words of 32 bits and more.
+# read multiplexer and the block RAM half is the cheaper. Source: data/bram_yosys.csv,
+# where yosys changes over at the same depth for words of 32 bits and more.
 LUTRAM_MAX_DEPTH = 64
 
 

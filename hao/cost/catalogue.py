@@ -20,10 +20,10 @@ from hao.cost.area import (
     depthwise_area,
     fixed_area,
 )
+from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
 from hao.cost.design import Design
 from hao.cost.latency import dense_folds, packed_taps
 from hao.cost.memory import beat_channels, input_channels, pixel_channels
-from hao.cost.prices import Columns, DenseColumns, DepthwiseColumns, Setting
 from hao.errors import InputError
 from hao.hw.board import Board
 from hao.hw.engine import DenseStage, DepthwiseStage
@@ -52,7 +52,7 @@ PIXELS = (1, 2, 3, 4, 5, 6, 7, 8, 14)
 """Pixels at once on offer (chosen here): divisors of 7, 8, 10 and 12 pixel maps."""
 
 BUFFER_WORDS = (32, 64, 512, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384)
-"""Depths of weight buffers on offer [words]: where a block RAM or LUTRAM is full."""
+"""Depths of weight buffers on offer [words]: full block RAMs (chosen here)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,20 +11,13 @@ import numpy as np
 
 from hao.cost.area import engine_resources
 from hao.cost.catalogue import check_buffers
+from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
 from hao.cost.design import Design
-from hao.cost.latency import Path
+from hao.cost.loads import load_cycles, load_ddr_cycles
 from hao.cost.memory import layer_bytes
-from hao.cost.prices import (
-    Columns,
-    DenseColumns,
-    DepthwiseColumns,
-    SegmentPrice,
-    Setting,
-    load_cycles,
-    load_ddr_cycles,
-    map_bytes,
-    price_segment,
-)
+from hao.cost.paths import Path
+from hao.cost.prices import SegmentPrice, price_segment
+from hao.cost.transfers import map_bytes
 from hao.errors import InputError
 from hao.hw.engine import DenseStage, Engine
 from hao.hw.resources import Resources
@@ -149,8 +142,12 @@ def _dense_column(stage: DenseStage) -> DenseColumns:
     )
 
 
-def evaluate(design: Design) -> CostReport:
+def evaluate(design: Design, *, aligned_tiles: bool = True) -> CostReport:
     """Return what `design` costs.
+
+    Args:
+        design: What runs where.
+        aligned_tiles: As the engine of hao writes tiles (`Setting.aligned_tiles`).
 
     Raises:
         InputError: A segment needs a stage, a width or a buffer that the engine lacks.
@@ -161,6 +158,7 @@ def evaluate(design: Design) -> CostReport:
         px=engine.px,
         act_bits=engine.act_bits,
         double_buffered=engine.double_buffered,
+        aligned_tiles=aligned_tiles,
     )
     columns = engine_columns(engine)
     check_buffers(design)
@@ -211,14 +209,15 @@ def _invocation_cost(
 ) -> InvocationCost:
     """Return the cost of one invocation that is followed by `upcoming`."""
     scheme = design.scheme
-    rows = {path.label: _single(path) for path in price.paths}
-    body = sum(int(term[0]) for term in price.tiled.values())
+    rows: dict[str, int] = {}
+    for path in price.paths:
+        rows[path.process] = max(rows.get(path.process, 0), _single(path))
     ddr = _single(price.ddr)
     own_load = load_cycles(invocation, scheme, setting)
     serial = 0
     bounds = dict(rows)
     if setting.double_buffered and upcoming is not None:
-        bounds["weights"] = body + _single(upcoming.opening)
+        bounds["weights"] = _single(price.beside) + _single(upcoming.opening)
         bounds["ddr"] = ddr + _single(upcoming.opening_ddr)
     else:
         bounds["ddr"] = ddr

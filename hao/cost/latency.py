@@ -1,18 +1,11 @@
-"""Cycles of the engine's stages and of one invocation.
+"""Cycles of the engine's stages, one by one.
 
 The formulas are those of the loops in docs/engine.md. A stage works row by row: while
 it computes one output row it takes in the input rows that the next one needs, so a row
-costs the larger of the two. Stages, reader and writer run side by side, joined by
-streams; the invocation takes as long as its slowest *path*: the time until some
-process gets its first input, all of that process's work, and what those behind it
-still have to do with its last output. `paths` returns every such path as a constant
-and one array per stage, so that the same numbers enter the integer program as rows
-and the report as a maximum.
+costs the larger of the two. What several stages take together is in `hao.cost.paths`.
 
 All functions take Python integers or NumPy integer arrays of stage configurations
-alike, and are exact in both. DDR bandwidth shared between the ports is added in
-`hao.cost.evaluate`. The stages and the paths they make stand in one module, a little
-over its budget, since either says little without the other.
+alike, and are exact in both.
 """
 
 from collections import Counter
@@ -24,30 +17,21 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.cost.memory import input_channels, port_cycles, row_bytes, rows_used
+from hao.cost.memory import (
+    beat_channels,
+    input_channels,
+    port_cycles,
+    row_bytes,
+    rows_used,
+)
+from hao.cost.overheads import LEAD_CYCLES
 from hao.hw.board import Board
-from hao.ir.layer import Depthwise, Linear, Pool
-from hao.ir.partition import DenseLayer, DepthwiseLayer, Invocation, Role
+from hao.ir.layer import Linear
+from hao.ir.partition import DenseLayer, DepthwiseLayer
 from hao.ir.tensor import Shape
 
 Cycles = NDArray[np.int64]
 """One count per stage configuration, or an array of shape () for a single one."""
-
-START_CYCLES = 60
-"""From the end of one invocation to the first beat of the next [cycles].
-
-Source: 10 + 28 + 6 clocks from a DMA descriptor to the first data (PG021 through a
-public transcription) plus 16 to restart the dataflow region (derived here); to be
-replaced by the cycle replay of emitted code.
-"""
-
-STAGE_DEPTH_CYCLES = 24
-"""Pipeline depth of one stage, first input word to first output word [cycles].
-
-Source: derived here: 4 (DSP) + 6 (adder tree) + 8 (requantize, residual) + 6
-(buffers, streams); a constant per stage, so an error of 10 shifts a frame of 20
-invocations by 600 cycles.
-"""
 
 
 def _cdiv(a: Cycles | int, b: Cycles | int) -> Cycles:
@@ -61,17 +45,23 @@ class StageTimes:
 
     Attributes:
         row: Between two output rows, where that takes longest.
+        sweep: One output row during which no input comes.
+        edge: Of it, the first `px` pixels.
         group: From the inputs of the first `px` pixels to their last output channel.
+        word: Between two words that the stage sends on.
         cycles: All output rows.
         lead_in: Until the inputs of the first output are there, if read from DDR.
-        tail: From the last input row (pointwise: pixels) to the last output.
+        intake: Until all beats are cut into words, if read from DDR.
     """
 
     row: Cycles
+    sweep: Cycles
+    edge: Cycles
     group: Cycles
+    word: Cycles
     cycles: Cycles
     lead_in: Cycles
-    tail: Cycles
+    intake: Cycles
 
 
 def _spatial(
@@ -91,12 +81,14 @@ class _Intake:
     Attributes:
         lead: Before output row 0.
         during: Pairs (input rows, output rows): so many during so many.
-        waiting: Output rows that need the last input row.
+        need: Input rows that the output rows up to each one need.
+        rows: All that it takes in; from a stage also those that no window meets.
     """
 
     lead: int
     during: tuple[tuple[int, int], ...]
-    waiting: int
+    need: tuple[int, ...]
+    rows: int
 
     @property
     def most(self) -> int:
@@ -105,33 +97,56 @@ class _Intake:
 
 
 @cache
-def _intake(layer: DenseLayer | DepthwiseLayer) -> _Intake:
-    """Return when a layer's input rows are taken in. Source: docs/engine.md."""
+def _intake(layer: DenseLayer | DepthwiseLayer, first: bool) -> _Intake:
+    """Return when a layer's input rows are taken in. Source: docs/engine.md, "Rows".
+
+    Args:
+        layer: A layer.
+        first: The rows come from DDR, which has none read that no window meets.
+    """
     if isinstance(layer, Linear):
-        return _Intake(lead=1, during=((0, 1),), waiting=1)
-    used = rows_used(layer)
+        return _Intake(lead=1, during=((0, 1),), need=(1,), rows=1)
+    rows = rows_used(layer) if first else layer.ifm.height
     below = layer.kernel - layer.padding.top
     need = [
-        min(used, max(1, row * layer.stride + below)) for row in range(layer.ofm.height)
+        min(rows, max(1, row * layer.stride + below))
+        for row in range(layer.ofm.height + 1)
     ]
-    counts = Counter(after - before for before, after in pairwise([*need, need[-1]]))
+    counts = Counter(after - before for before, after in pairwise(need))
     return _Intake(
-        lead=need[0], during=tuple(sorted(counts.items())), waiting=need.count(used)
+        lead=need[0],
+        during=tuple(sorted(counts.items())),
+        need=tuple(need[:-1]),
+        rows=rows,
     )
 
 
-def rows_needed(layer: DenseLayer | DepthwiseLayer) -> int:
-    """Return the input rows that the first output row needs."""
-    return _intake(layer).lead
+def rows_needed(layer: DenseLayer | DepthwiseLayer, rows: int = 1) -> int:
+    """Return the input rows that the first `rows` output rows need."""
+    need = _intake(layer, True).need
+    return need[min(rows, len(need)) - 1]
 
 
-def _all_rows(
-    layer: DenseLayer | DepthwiseLayer, sweep: Cycles, feed: Cycles
-) -> Cycles:
+def rows_left(layer: DenseLayer | DepthwiseLayer, rows: int, *, first: bool) -> int:
+    """Return the output rows that need the last `rows` input rows.
+
+    From a stage (not `first`) these may be rows that no window meets.
+    """
+    intake = _intake(layer, first)
+    return sum(1 for each in intake.need if each > intake.rows - rows)
+
+
+def rows_fed(layer: DenseLayer | DepthwiseLayer) -> tuple[int, int]:
+    """Return the output rows during which a stage's rows come, and how many of all."""
+    coming = [(rows, n) for rows, n in _intake(layer, False).during if rows]
+    return sum(n for _, n in coming), sum(rows * n for rows, n in coming)
+
+
+def _all_rows(intake: _Intake, sweep: Cycles, feed: Cycles) -> Cycles:
     """Return the cycles of all output rows, each its sweep or its intake."""
     return cast(
         Cycles,
-        sum(n * np.maximum(sweep, rows * feed) for rows, n in _intake(layer).during),
+        sum(n * np.maximum(sweep, rows * feed) for rows, n in intake.during),
     )
 
 
@@ -198,14 +213,20 @@ def dense_times(
     xgroups = -(-ofm.width // px)
     sweep = gather + (xgroups - 1) * np.maximum(gather, work) + work
     feed = _cdiv(ifm.width, taps) * _cdiv(ifm.channels, simd)
-    row = np.maximum(sweep, _intake(layer).most * feed)
-    beats = port_cycles(row_bytes(ifm.channels, ifm.width, act_bits, board), board)
+    # No stage stands before this one.
+    intake = _intake(layer, True)
+    row = np.maximum(sweep, intake.most * feed)
+    came = _unpack_cycles(ifm, simd, taps, act_bits, board) if first else 0
+    lead_in = intake.lead * np.maximum(feed, came)
     return StageTimes(
         row=row,
+        sweep=sweep,
+        edge=gather + work,
         group=gather + work,
-        cycles=_all_rows(layer, sweep, feed),
-        lead_in=rows_needed(layer) * np.maximum(feed, beats if first else 0),
-        tail=_intake(layer).waiting * row,
+        word=work // folds_out,
+        cycles=_all_rows(intake, sweep, feed),
+        lead_in=lead_in + LEAD_CYCLES,
+        intake=np.asarray(intake.rows * came),
     )
 
 
@@ -252,14 +273,18 @@ def depthwise_times(
     xgroups = -(-ofm.width // px)
     sweep = groups * (left + (xgroups - 1) * np.maximum(stride, passes))
     feed = (ifm.width if first else -(-ifm.width // px)) * groups
-    row = np.maximum(sweep, _intake(layer).most * feed)
-    beats = port_cycles(row_bytes(ifm.channels, ifm.width, act_bits, board), board)
+    intake = _intake(layer, first)
+    row = np.maximum(sweep, intake.most * feed)
+    came = _unpack_cycles(ifm, pe, 1, act_bits, board) if first else 0
     return StageTimes(
         row=row,
+        sweep=sweep,
+        edge=groups * left,
         group=groups * left,
-        cycles=_all_rows(layer, sweep, feed),
-        lead_in=rows_needed(layer) * np.maximum(feed, beats if first else 0),
-        tail=_intake(layer).waiting * row,
+        word=np.maximum(stride, passes),
+        cycles=_all_rows(intake, sweep, feed),
+        lead_in=intake.lead * np.maximum(feed, came),
+        intake=np.asarray(intake.rows * came),
     )
 
 
@@ -293,8 +318,9 @@ def pointwise_times(
     last = ofm.width - (xgroups - 1) * px
     opening = px if xgroups > 1 else last
     whole, short = work, work
-    lead = np.zeros_like(folds)
+    lead, came = np.zeros_like(folds), np.zeros_like(folds)
     if first:
+        came = ifm.height * _unpack_cycles(ifm, simd, 1, act_bits, board)
         whole, short = np.maximum(work, px * folds), np.maximum(work, last * folds)
         beats = port_cycles(row_bytes(ifm.channels, opening, act_bits, board), board)
         lead = np.maximum(opening * folds, beats)
@@ -304,127 +330,67 @@ def pointwise_times(
     begun = whole if xgroups > 1 else short
     return StageTimes(
         row=row,
+        sweep=xgroups * work,
+        edge=work,
         group=work,
+        word=np.broadcast_to(folds_out, work.shape),
         cycles=ofm.height * row - begun + work,
         lead_in=lead,
-        tail=work,
+        intake=came,
     )
+
+
+def _unpack_cycles(
+    ifm: Shape, lanes: Cycles | int, taps: Cycles | int, act_bits: int, board: Board
+) -> Cycles:
+    """Return the cycles in which a row of beats is cut into words.
+
+    A word takes the beats that it needs and at least a cycle. Source: docs/engine.md;
+    equal to `hao.emit.steps` in tests/emit.
+
+    Args:
+        ifm: As the stage sees it.
+        lanes: Channels of a word.
+        taps: Pixels of a word.
+        act_bits: Width of the activations.
+        board: Sets the beat.
+    """
+    beat = beat_channels(act_bits, board)
+    row = port_cycles(row_bytes(ifm.channels, ifm.width, act_bits, board), board)
+    words = _cdiv(ifm.channels, lanes)
+    beats = -(-ifm.channels // beat)
+    # Only the last word of a pixel may need no beat of its own.
+    kept = (words > 1) & (_cdiv((words - 1) * lanes, beat) == beats)
+    pixel = np.where(np.asarray(lanes) > beat, np.maximum(beats + kept, words), words)
+    slots = np.maximum(_cdiv(ifm.width, taps), row)
+    return np.where(np.asarray(taps) > 1, slots, np.maximum(ifm.width * pixel, row))
 
 
 def pack_cycles(
     layer: DenseLayer | DepthwiseLayer,
     *,
-    groups: Cycles,
+    pe: Cycles | int,
     channels: Cycles | int,
-    px: int,
     beat: int,
 ) -> Cycles:
     """Return the cycles in which the last stage's pixels are packed into beats.
 
-    Every group of `px` pixels is read pixel by pixel, a word of `pe` channels or a
-    beat a cycle.
+    Every group of `px` pixels is read pixel by pixel. A cycle takes in a word of `pe`
+    channels, unless a beat or more is held, and sends a beat where there is one; so the
+    beats that are not full when the last word comes, and what fills the last one up,
+    leave behind it.
 
     Args:
         layer: What the last stage runs.
-        groups: Words of a pixel in this run.
+        pe: Channels of a word.
         channels: Channels of a pixel in this run.
-        px: Pixels at once.
         beat: Channels of a beat (`hao.cost.memory.beat_channels`).
 
     Source: docs/engine.md; equal to a counted loop nest in tests/cost/test_latency.py.
     """
-    pixels = layer.ofm.height * -(-layer.ofm.width // px) * px
-    return cast(Cycles, pixels * np.maximum(groups, _cdiv(channels, beat)))
-
-
-@dataclass(frozen=True, slots=True)
-class Path:
-    """A lower bound on an invocation's cycles: `constant` + sum of stage arrays.
-
-    Attributes:
-        label: The process whose work the path follows: "ifm", a role's value, "ofm".
-        constant: Cycles that depend on no stage's configuration.
-        terms: Cycles per configuration of each stage in use.
-    """
-
-    label: str
-    constant: int
-    terms: dict[Role, Cycles]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transfers:
-    """Cycles on the ways in and out of an invocation, per configuration or constant.
-
-    Attributes:
-        ifm: Of the port that reads the feature map.
-        ofm: Of the port that writes.
-        residual: Of the port that reads the residual.
-        pack: Until the last stage's pixels are in beats (`pack_cycles`).
-    """
-
-    ifm: Cycles | int
-    ofm: Cycles | int
-    residual: Cycles | int
-    pack: Cycles | int
-
-
-def paths(
-    invocation: Invocation, times: dict[Role, StageTimes], transfers: Transfers
-) -> tuple[Path, ...]:
-    """Return every path of an invocation; its cycles are the largest of them.
-
-    Transfers per configuration are those of the last stage in use.
-    """
-    used = [role for role, _ in invocation.stages]
-    depth = START_CYCLES + STAGE_DEPTH_CYCLES * len(used)
-    # A global pool writes only after the last pixel, so its write follows every path.
-    pooled = invocation.ofm != invocation.stage_ofm
-    after: Cycles | int = transfers.ofm if pooled else 0
-    tails = {role: times[role].tail for role in used}
-    result = [_path("ifm", depth, transfers.ifm, after, tails, used)]
-    if invocation.residual:
-        result.append(_path("residual", depth, transfers.residual, after, {}, used))
-    leads = _leads(invocation, times)
-    if used:
-        leads[used[0]] = leads[used[0]] + times[used[0]].lead_in
-    for index, role in enumerate(used):
-        terms = {before: leads[before] for before in used[:index]}
-        terms[role] = times[role].cycles
-        if index == 0:
-            terms[role] = terms[role] + times[role].lead_in
-        terms |= {behind: tails[behind] for behind in used[index + 1 :]}
-        result.append(_path(role.value, depth, 0, after, terms, used))
-    out = transfers.pack
-    if not pooled:
-        out = np.maximum(transfers.pack, transfers.ofm)
-    if used or not pooled:
-        result.append(_path("ofm", depth, out, after, leads, used))
-    return tuple(result)
-
-
-def _path(
-    label: str,
-    depth: int,
-    moved: Cycles | int,
-    after: Cycles | int,
-    terms: dict[Role, Cycles],
-    used: list[Role],
-) -> Path:
-    """Return a path; what depends on a configuration joins the last stage's term."""
-    extra = np.asarray(moved) + np.asarray(after)
-    if extra.ndim == 0:
-        return Path(label, depth + int(extra), terms)
-    role = used[-1]
-    own = terms.get(role, np.zeros_like(extra)) + extra
-    return Path(label, depth, {**terms, role: own})
-
-
-def _leads(invocation: Invocation, times: dict[Role, StageTimes]) -> dict[Role, Cycles]:
-    """Return for each stage the cycles until the process behind it can start."""
-    stages = invocation.stages
-    leads: dict[Role, Cycles] = {role: times[role].group for role, _ in stages}
-    for (role, _), (_, following) in pairwise(stages):
-        if isinstance(following, Depthwise | Pool):
-            leads[role] = rows_needed(following) * times[role].row
-    return leads
+    pixels = layer.ofm.height * layer.ofm.width
+    groups, beats = _cdiv(channels, pe), _cdiv(channels, beat)
+    early = (groups - 1) * pe // beat
+    narrow = np.asarray(pe) <= beat
+    each = np.where(narrow, groups - 1 + beats - early, np.maximum(groups, beats))
+    return cast(Cycles, pixels * each)

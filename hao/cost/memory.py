@@ -10,6 +10,7 @@ own; together they share the DDR. Each port moves one beat per cycle at most, in
 bursts of whole rows; the DDR moves what the board file says that accelerators reach.
 """
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -160,3 +161,61 @@ def port_cycles(moved_bytes: Count, board: Board) -> Count:
 def ddr_cycles(moved_bytes: Count, board: Board) -> Count:
     """Return the engine's cycles in which the DDR moves so many bytes."""
     return -(-moved_bytes * board.clock_khz // board.ddr_kbytes_per_s)
+
+
+def beside_cycles(moved_bytes: NDArray[np.int64], board: Board) -> NDArray[np.int64]:
+    """Return by how much a transfer delays another port that is always busy.
+
+    While both want the DDR, they share what it delivers; while only one does, a port
+    takes no more than its beat a cycle, and what the DDR could deliver beyond is lost.
+    So a beat costs the busy port what two take together, less its own.
+
+    Source: derived here; compared with the cycle replay in tests/emit.
+    """
+    return np.asarray(_alone_and_beside(moved_bytes, board)[1])
+
+
+def shared_cycles(
+    ports: Sequence[NDArray[np.int64]],
+    board: Board,
+    *,
+    burst: NDArray[np.int64] | int = 0,
+) -> NDArray[np.int64]:
+    """Return the cycles in which ports side by side move so many bytes each.
+
+    Either the DDR is always busy, or one of the ports is. What the DDR has left while
+    only the first port is busy is enough for one beat of another: of few beats in a
+    row, one is free.
+
+    Args:
+        ports: Bytes of each port [bytes].
+        board: Rates.
+        burst: Beats that the others move in a row while the first port is busy, 0 if
+            unknown.
+    """
+    total = np.asarray(sum(ports[1:], ports[0]))
+    cycles = ddr_cycles(total, board)
+    known = [_alone_and_beside(moved, board) for moved in ports]
+    for index, moved in enumerate(ports):
+        alone, _ = known[index]
+        if len(ports) == 1:
+            return np.maximum(cycles, alone)
+        if len(ports) == 2:
+            others, beside = known[1 - index]
+        else:
+            others, beside = _alone_and_beside(total - moved, board)
+        if index == 0:
+            few = np.maximum(burst, 1)
+            free = others * (few - 1) // few
+            beside = np.where(np.asarray(burst) > 0, np.minimum(beside, free), beside)
+        cycles = np.maximum(cycles, alone + beside)
+    return cycles
+
+
+def _alone_and_beside(
+    moved_bytes: NDArray[np.int64], board: Board
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the cycles of a port that has the DDR to itself, and `beside_cycles`."""
+    shared = ddr_cycles(moved_bytes, board)
+    alone = np.maximum(port_cycles(moved_bytes, board), shared)
+    return alone, np.maximum(2 * shared - alone, 0)

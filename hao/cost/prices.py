@@ -1,10 +1,8 @@
 """What every stage configuration makes a segment cost, for whole arrays of them.
 
-A *column* is one configuration of one stage. `DenseColumns` and `DepthwiseColumns`
-hold many; a design is the case of one column per stage. `price_segment` returns the
-cycles of a segment as rows that are linear in the choice of columns, so that the
-report (`hao.cost.evaluate`), the local search and the integer program use the same
-numbers.
+`price_segment` returns the cycles of a segment as rows that are linear in the choice
+of columns (`hao.cost.columns`), so that the report (`hao.cost.evaluate`), the local
+search and the integer program use the same numbers.
 
 Period of a segment: what passes from its start to the start of the next one.
 
@@ -19,112 +17,57 @@ are as few and as even as can be in these units. Even tiles make a segment never
 in a deeper buffer (tested), though the one before it then has more weights to load.
 Only a segment of a single stage is tiled; a fused one needs all its weights at once.
 Without double buffering the weights of a run load in a step of their own before it, and
-nothing overlaps.
+nothing overlaps. The board's calibration may add cycles to every tile.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from math import gcd
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hao.cost.columns import (
+    Columns,
+    DenseColumns,
+    DepthwiseColumns,
+    Scheme,
+    Setting,
+)
 from hao.cost.latency import (
-    START_CYCLES,
     Cycles,
-    Path,
     StageTimes,
-    Transfers,
-    dense_folds,
     dense_times,
     depthwise_times,
-    pack_cycles,
-    paths,
     pointwise_times,
 )
+from hao.cost.loads import (
+    load_bytes,
+    load_cycles,
+    load_ddr_cycles,
+    load_stand_in,
+    load_starts,
+    unit_cycles,
+)
 from hao.cost.memory import (
-    beat_channels,
     ddr_cycles,
     feature_bytes,
-    layer_bytes,
     port_cycles,
-    row_bytes,
-    rows_used,
     tile_bytes,
     weight_bytes,
     weight_terms,
 )
-from hao.errors import InputError
-from hao.hw.board import Board
+from hao.cost.overheads import LOAD_CYCLES, STAGE_DEPTH_CYCLES, START_CYCLES
+from hao.cost.paths import Path, paths
+from hao.cost.tiles import Tiles, cut_tiles
+from hao.cost.transfers import (
+    burst_beats,
+    ifm_bytes,
+    load_delay,
+    run_transfers,
+    shared_beside_load,
+)
 from hao.ir.layer import Depthwise, Pool
 from hao.ir.partition import DenseLayer, Invocation, Role
-from hao.ir.tensor import Shape
-
-Ints = NDArray[np.int64]
-Scheme = Mapping[str, int]
-"""Weight bits by layer name."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DenseColumns:
-    """Configurations of a dense or pointwise stage, arrays of one length."""
-
-    simd: Ints
-    pe: Ints
-    weight_words: Ints
-    weight_bits: Ints
-
-    def __len__(self) -> int:
-        return int(self.simd.size)
-
-    def take(self, index: Ints) -> "DenseColumns":
-        """Return the columns at `index`."""
-        return DenseColumns(
-            simd=self.simd[index],
-            pe=self.pe[index],
-            weight_words=self.weight_words[index],
-            weight_bits=self.weight_bits[index],
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DepthwiseColumns:
-    """Configurations of the depthwise stage, arrays of one length."""
-
-    pe: Ints
-    taps: Ints
-    weight_bits: Ints
-
-    def __len__(self) -> int:
-        return int(self.pe.size)
-
-    def take(self, index: Ints) -> "DepthwiseColumns":
-        """Return the columns at `index`."""
-        return DepthwiseColumns(
-            pe=self.pe[index],
-            taps=self.taps[index],
-            weight_bits=self.weight_bits[index],
-        )
-
-
-Columns = DenseColumns | DepthwiseColumns
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """What all columns of a comparison share.
-
-    Attributes:
-        board: Clock, ports and DDR.
-        px: Pixels at once.
-        act_bits: Width of the activations.
-        double_buffered: Weights of the next segment load while one computes.
-    """
-
-    board: Board
-    px: int
-    act_bits: int
-    double_buffered: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +80,8 @@ class SegmentPrice:
             be tiled; to be added to what the next segment's weights need.
         ddr: Cycles of the last tile's feature maps on the DDR, as a row (`tiled`
             included); the next segment's weights come on top.
+        beside: Cycles by which they delay the load of the next segment's weights, as a
+            row (`tiled` included); what the port takes to load them comes on top.
         opening: Cycles in which the weight port loads what must be there before the
             segment starts: all weights, or those of the first tile.
         opening_ddr: The same for the DDR.
@@ -147,140 +92,11 @@ class SegmentPrice:
     paths: tuple[Path, ...]
     tiled: dict[Role, Cycles]
     ddr: Path
+    beside: Path
     opening: Path
     opening_ddr: Path
     tiles: dict[Role, Cycles]
     feasible: dict[Role, NDArray[np.bool_]]
-
-
-def load_cycles(invocation: Invocation, scheme: Scheme, setting: Setting) -> int:
-    """Return the cycles in which the weight port loads an invocation's weights.
-
-    Without double buffering that is a step of its own, with its start.
-    """
-    loads = [port_cycles(b, setting.board) for b in _loads(invocation, scheme, setting)]
-    return sum(loads) + step_cycles(invocation, setting)
-
-
-def load_ddr_cycles(invocation: Invocation, scheme: Scheme, setting: Setting) -> int:
-    """Return the cycles in which the DDR delivers an invocation's weights.
-
-    Without double buffering that is a step of its own, with its start.
-    """
-    loads = [ddr_cycles(b, setting.board) for b in _loads(invocation, scheme, setting)]
-    return sum(loads) + step_cycles(invocation, setting)
-
-
-def _loads(invocation: Invocation, scheme: Scheme, setting: Setting) -> list[int]:
-    """Return the bytes of every stage's weights, where it has any."""
-    return [
-        layer_bytes(layer, scheme[layer.name], setting.act_bits, setting.board)
-        for _, layer in invocation.stages
-        if not isinstance(layer, Pool)
-    ]
-
-
-def step_cycles(invocation: Invocation, setting: Setting) -> int:
-    """Return the start of a step that only loads weights; 0 where there is none."""
-    weights = any(not isinstance(layer, Pool) for _, layer in invocation.stages)
-    return START_CYCLES if weights and not setting.double_buffered else 0
-
-
-def tile_unit(pe: Ints, beat: int) -> Ints:
-    """Return the output groups that tiles are cut in: the least that are whole beats.
-
-    Args:
-        pe: Output channels of a group.
-        beat: Channels of a beat.
-    """
-    unit: Ints = beat // np.gcd(np.int64(beat), pe)
-    return unit
-
-
-@dataclass(frozen=True, slots=True)
-class _Tiles:
-    """How each column cuts a layer, in output groups.
-
-    Attributes:
-        count: Tiles.
-        group: Groups of a tile but the first `larger` and the last.
-        unit: By how much more the first `larger` have.
-        larger: How many have a unit more.
-        last: Groups of the last tile.
-        feasible: Whether a unit (or all, if fewer) fits the buffer.
-    """
-
-    count: Cycles
-    group: Cycles
-    unit: Cycles
-    larger: Cycles
-    last: Cycles
-    feasible: NDArray[np.bool_]
-
-    @property
-    def first(self) -> Cycles:
-        """Return the groups of the first tile."""
-        sizes = self.group + (self.larger > 0) * self.unit
-        result: Cycles = np.where(self.count > 1, sizes, self.last)
-        return result
-
-
-def _tiles(layer: DenseLayer, columns: DenseColumns, setting: Setting) -> _Tiles:
-    """Return the tiles: as few and as even as can be, larger ones first."""
-    board, act_bits = setting.board, setting.act_bits
-    folds = dense_folds(layer, columns.simd, act_bits=act_bits, board=board)
-    groups = -(-layer.ofm.channels // columns.pe)
-    unit = tile_unit(columns.pe, beat_channels(act_bits, board))
-    room = columns.weight_words // (2 if setting.double_buffered else 1) // folds
-    units = -(-groups // unit)
-    cut = -(-units // np.maximum(room // unit, 1))
-    count = np.where(room >= groups, 1, cut)
-    size, larger = units // count, units % count
-    before = (count - 1) * size + larger
-    return _Tiles(
-        count=count,
-        group=size * unit,
-        unit=unit,
-        larger=larger,
-        last=groups - before * unit,
-        feasible=room >= np.minimum(unit, groups),
-    )
-
-
-def tile_groups(
-    layer: DenseLayer, *, simd: int, pe: int, weight_words: int, setting: Setting
-) -> tuple[int, ...]:
-    """Return the output groups of every tile of a layer that runs alone.
-
-    Args:
-        layer: A dense or pointwise layer.
-        simd: Of its stage, and so are those that follow.
-        pe: Output channels of a group.
-        weight_words: Depth of the weight buffer, both halves together.
-        setting: Width of the activations, board and buffering.
-
-    Raises:
-        InputError: The buffer does not hold one unit of tiles.
-
-    Source: docs/engine.md; equal to the priced tiles in tests/cost/test_prices.py.
-    """
-    board, act_bits = setting.board, setting.act_bits
-    folds = int(dense_folds(layer, simd, act_bits=act_bits, board=board))
-    groups = -(-layer.ofm.channels // pe)
-    beat = beat_channels(act_bits, board)
-    unit = beat // gcd(beat, pe)
-    room = weight_words // (2 if setting.double_buffered else 1) // folds
-    if room >= groups:
-        return (groups,)
-    if room < unit:
-        raise InputError(
-            f"layer {layer.name!r}: the weight buffer holds {room} output groups; "
-            f"must hold {min(unit, groups)}"
-        )
-    units = -(-groups // unit)
-    tiles = -(-units // (room // unit))
-    sizes = [unit * (units // tiles + (i < units % tiles)) for i in range(tiles)]
-    return (*sizes[:-1], groups - sum(sizes[:-1]))
 
 
 def price_segment(
@@ -303,23 +119,95 @@ def price_segment(
         assert not isinstance(layer, Depthwise | Pool)
         chosen = columns[role]
         assert isinstance(chosen, DenseColumns)
-        return _price_tiled(invocation, role, layer, chosen, scheme, setting)
+        run = _TiledRun(invocation, role, layer, chosen, setting)
+        price = _price_tiled(run, scheme[layer.name])
+    else:
+        price = _price_fused(invocation, columns, scheme, setting)
+    return _with_steps(price, setting.board.calibration.step_cycles)
+
+
+def _with_steps(price: SegmentPrice, cycles: int) -> SegmentPrice:
+    """Return a price whose every run (tile) takes so many cycles more."""
+
+    def longer(path: Path) -> Path:
+        if not price.tiles:
+            return replace(path, constant=path.constant + cycles)
+        terms = {role: path.terms[role] + cycles * n for role, n in price.tiles.items()}
+        return replace(path, terms=terms)
+
+    return replace(
+        price,
+        paths=tuple(longer(path) for path in price.paths),
+        tiled={
+            role: body + cycles * (price.tiles[role] - 1)
+            for role, body in price.tiled.items()
+        },
+        ddr=longer(price.ddr),
+        beside=longer(price.beside),
+    )
+
+
+def _price_fused(
+    invocation: Invocation,
+    columns: Mapping[Role, Columns],
+    scheme: Scheme,
+    setting: Setting,
+) -> SegmentPrice:
+    """Return the price of a run that is not tiled; arguments as `price_segment`."""
+    times, feasible = _stage_times(invocation, columns, setting)
+    stage_ofm = invocation.stage_ofm
+    pe: Cycles = np.asarray(1)
+    if invocation.stages:
+        pe = columns[invocation.stages[-1][0]].pe
+    groups = -(-stage_ofm.channels // pe)
+    added = 0
+    if invocation.residual:
+        added = feature_bytes(stage_ofm, setting.act_bits, setting.board)
+    written = feature_bytes(invocation.ofm, setting.act_bits, setting.board)
+    moved = (ifm_bytes(invocation, setting), written, added)
+    transfers = run_transfers(
+        invocation,
+        setting,
+        pe=pe,
+        channels=np.asarray(stage_ofm.channels),
+        written=np.asarray(written),
+        added=np.asarray(added),
+    )
+    weights = sum(load_bytes(invocation, load_stand_in(invocation, setting), setting))
+    loading = max(1, load_starts(invocation, setting)[0] // LOAD_CYCLES)
+    return SegmentPrice(
+        paths=paths(invocation, times, transfers, setting.px),
+        tiled={},
+        ddr=_ddr_row(invocation, times, moved, weights, groups, setting),
+        beside=Path(
+            "weights", int(load_delay(np.asarray(sum(moved)), loading, setting)), {}
+        ),
+        opening=Path("weights", load_cycles(invocation, scheme, setting), {}),
+        opening_ddr=Path("weights", load_ddr_cycles(invocation, scheme, setting), {}),
+        tiles={},
+        feasible=feasible,
+    )
+
+
+def _stage_times(
+    invocation: Invocation, columns: Mapping[Role, Columns], setting: Setting
+) -> tuple[dict[Role, StageTimes], dict[Role, NDArray[np.bool_]]]:
+    """Return the times of every stage, and which columns hold all of its weights."""
     times: dict[Role, StageTimes] = {}
     feasible: dict[Role, NDArray[np.bool_]] = {}
-    groups: Cycles = np.asarray(0)
-    for index, (role, layer) in enumerate(stages):
-        chosen = columns[role]
-        groups = -(-layer.ofm.channels // chosen.pe)
+    px, act_bits, board = setting.px, setting.act_bits, setting.board
+    for index, (role, layer) in enumerate(invocation.stages):
+        chosen, first = columns[role], index == 0
         if isinstance(chosen, DepthwiseColumns):
             assert isinstance(layer, Depthwise | Pool)
             times[role] = depthwise_times(
                 layer,
                 pe=chosen.pe,
                 taps=chosen.taps,
-                px=setting.px,
-                first=index == 0,
-                act_bits=setting.act_bits,
-                board=setting.board,
+                px=px,
+                first=first,
+                act_bits=act_bits,
+                board=board,
             )
             feasible[role] = np.ones(len(chosen), dtype=np.bool_)
             continue
@@ -328,146 +216,189 @@ def price_segment(
         times[role] = stage_times(
             layer,
             simd=chosen.simd,
-            px=setting.px,
-            folds_out=groups,
-            first=index == 0,
-            act_bits=setting.act_bits,
-            board=setting.board,
+            px=px,
+            folds_out=-(-layer.ofm.channels // chosen.pe),
+            first=first,
+            act_bits=act_bits,
+            board=board,
         )
-        tiles = _tiles(layer, chosen, setting)
+        tiles = cut_tiles(layer, chosen, setting)
         feasible[role] = tiles.feasible & (tiles.count == 1)
-    transfers = Transfers(
-        ifm=port_cycles(ifm_bytes(invocation, setting), setting.board),
-        ofm=_moved(invocation.ofm, setting),
-        residual=_moved(invocation.stage_ofm, setting) if invocation.residual else 0,
-        pack=_pack(invocation, groups, invocation.stage_ofm.channels, setting),
-    )
-    moved = ddr_cycles(map_bytes(invocation, setting), setting.board)
-    return SegmentPrice(
-        paths=paths(invocation, times, transfers),
-        tiled={},
-        ddr=Path("ddr", moved, {}),
-        opening=Path("weights", load_cycles(invocation, scheme, setting), {}),
-        opening_ddr=Path("weights", load_ddr_cycles(invocation, scheme, setting), {}),
-        tiles={},
-        feasible=feasible,
-    )
+    return times, feasible
 
 
-def _pack(
-    invocation: Invocation, groups: Cycles, channels: Cycles | int, setting: Setting
-) -> Cycles | int:
-    """Return the cycles of packing what the last stage makes, 0 without a stage."""
-    if not invocation.stages:
-        return 0
-    return pack_cycles(
-        invocation.stages[-1][1],
-        groups=groups,
-        channels=channels,
-        px=setting.px,
-        beat=beat_channels(setting.act_bits, setting.board),
-    )
-
-
-def _moved(shape: Shape, setting: Setting) -> int:
-    """Return the cycles in which a port moves a feature map."""
-    moved = feature_bytes(shape, setting.act_bits, setting.board)
-    return port_cycles(moved, setting.board)
-
-
-def ifm_bytes(invocation: Invocation, setting: Setting) -> int:
-    """Return the bytes of the feature map that one run reads: the rows it uses."""
-    ifm = invocation.ifm
-    rows = ifm.height
-    if invocation.stages:
-        rows = rows_used(invocation.stages[0][1])
-    return rows * row_bytes(ifm.channels, ifm.width, setting.act_bits, setting.board)
-
-
-def map_bytes(invocation: Invocation, setting: Setting, *, tiles: int = 1) -> int:
-    """Return the bytes of feature maps that an invocation moves in so many tiles."""
-    moved = tiles * ifm_bytes(invocation, setting)
-    moved += feature_bytes(invocation.ofm, setting.act_bits, setting.board)
-    if invocation.residual:
-        stage_ofm = invocation.stage_ofm
-        moved += feature_bytes(stage_ofm, setting.act_bits, setting.board)
-    return moved
-
-
-def _price_tiled(
+def _ddr_row(
     invocation: Invocation,
-    role: Role,
-    layer: DenseLayer,
-    columns: DenseColumns,
-    scheme: Scheme,
+    times: dict[Role, StageTimes],
+    moved: tuple[int, ...],
+    weights: int,
+    groups: Cycles,
     setting: Setting,
-) -> SegmentPrice:
-    """Return the price of a single dense or pointwise stage, tiled where needed."""
-    board, act_bits = setting.board, setting.act_bits
-    tiles = _tiles(layer, columns, setting)
-    whole, before_pool = invocation.ofm, invocation.stage_ofm
-    ifm = ifm_bytes(invocation, setting)
-    terms = weight_terms(layer, act_bits, board)
-    times = dense_times if role is Role.DENSE else pointwise_times
+) -> Path:
+    """Return the cycles of the DDR for a run that is not tiled, as a row."""
+    stages = invocation.stages
+    depth = START_CYCLES + STAGE_DEPTH_CYCLES * len(stages)
+    maps = tuple(np.asarray(each) for each in moved)
+    own = np.asarray(weights)
+    if len(stages) != 1:
+        none = np.asarray(0)
+        shared = shared_beside_load(maps, own, setting, work=none, burst=none)
+        return Path("ddr", depth + int(shared), {})
+    ((role, _),) = stages
+    work = times[role].lead_in + times[role].cycles
+    burst = burst_beats(
+        invocation, groups, np.asarray(invocation.ofm.channels), setting
+    )
+    shared = shared_beside_load(maps, own, setting, work=work, burst=burst)
+    return Path("ddr", depth, {role: shared})
 
-    def tile(groups: Cycles, channels: Cycles) -> tuple[tuple[Path, ...], Cycles]:
-        """Return the paths of one tile and its traffic on the DDR [bytes]."""
-        written = tile_bytes(channels, whole, act_bits, board)
-        added = (
-            tile_bytes(channels, before_pool, act_bits, board)
-            if invocation.residual
-            else np.zeros_like(channels)
-        )
-        taken = times(
-            layer,
-            simd=columns.simd,
+
+@dataclass(frozen=True, slots=True)
+class _Tile:
+    """Cycles of one tile: `paths`, on the DDR, and by how much it delays a load."""
+
+    paths: tuple[Path, ...]
+    ddr: Cycles
+    delay: Cycles
+
+
+@dataclass(frozen=True, slots=True)
+class _TiledRun:
+    """A run of a single dense or pointwise stage, to be priced tile by tile."""
+
+    invocation: Invocation
+    role: Role
+    layer: DenseLayer
+    columns: DenseColumns
+    setting: Setting
+
+    def weight_bytes(self, channels: Cycles, bits: int) -> Cycles:
+        """Return the bytes of the weights of so many channels [bytes]."""
+        setting = self.setting
+        terms = weight_terms(self.layer, setting.act_bits, setting.board)
+        return weight_bytes(channels, terms, bits, setting.board)
+
+    def load(self, channels: Cycles, bits: int) -> tuple[Cycles, Cycles]:
+        """Return the cycles in which port and DDR load a tile's weights."""
+        setting = self.setting
+        moved = self.weight_bytes(channels, bits)
+        made = unit_cycles(self.layer, self.columns, channels, bits, setting)
+        port = np.maximum(port_cycles(moved, setting.board), made)
+        serial = 0 if setting.double_buffered else LOAD_CYCLES
+        return port + LOAD_CYCLES, ddr_cycles(moved, setting.board) + serial
+
+    def tile(self, groups: Cycles, channels: Cycles, loaded: Cycles) -> _Tile:
+        """Return what a tile takes.
+
+        Args:
+            groups: Of its output channels.
+            channels: Of the tile.
+            loaded: Weights that load meanwhile [bytes].
+        """
+        setting, run = self.setting, self.invocation
+        board, act_bits = setting.board, setting.act_bits
+        written = tile_bytes(channels, run.ofm, act_bits, board)
+        added = np.zeros_like(channels)
+        if run.residual:
+            added = tile_bytes(channels, run.stage_ofm, act_bits, board)
+        stage_times = dense_times if self.role is Role.DENSE else pointwise_times
+        times = stage_times(
+            self.layer,
+            simd=self.columns.simd,
             px=setting.px,
             folds_out=groups,
             first=True,
             act_bits=act_bits,
             board=board,
         )
-        transfers = Transfers(
-            ifm=port_cycles(ifm, board),
-            ofm=port_cycles(written, board),
-            residual=port_cycles(added, board),
-            pack=_pack(invocation, groups, channels, setting),
+        transfers = run_transfers(
+            run,
+            setting,
+            pe=self.columns.pe,
+            channels=channels,
+            written=written,
+            added=added,
         )
-        return paths(invocation, {role: taken}, transfers), written + added + ifm
+        read = ifm_bytes(run, setting)
+        shared = shared_beside_load(
+            (np.full_like(written, read), written, added),
+            loaded,
+            setting,
+            work=times.lead_in + times.cycles,
+            burst=burst_beats(run, groups, channels, setting),
+        )
+        return _Tile(
+            paths=paths(run, {self.role: times}, transfers, setting.px),
+            ddr=START_CYCLES + STAGE_DEPTH_CYCLES + shared,
+            delay=load_delay(read + written + added, 1, setting),
+        )
 
-    def weights(channels: Cycles) -> Cycles:
-        """Return the bytes of a tile's records and weights."""
-        return weight_bytes(channels, terms, scheme[layer.name], board)
-
-    def period(groups: Cycles) -> Cycles:
-        """Return the cycles of any tile but the last, its weights included."""
-        channels = np.minimum(groups * columns.pe, whole.channels)
-        rows, moved = tile(groups, channels)
-        longest = np.max([row.constant + row.terms[role] for row in rows], axis=0)
-        shared = ddr_cycles(moved, board)
-        if not setting.double_buffered:
-            # The weights of each tile but the first start a step of their own.
-            result: Cycles = np.maximum(longest, shared) + START_CYCLES
-            return result
-        own = weights(channels)
-        longest = np.maximum(longest, port_cycles(own, board))
-        result = np.maximum(longest, shared + ddr_cycles(own, board))
+    def period(self, groups: Cycles, following: Cycles, bits: int) -> Cycles:
+        """Return the cycles of a tile, while weights of `following` channels load."""
+        whole = self.invocation.ofm.channels
+        channels = np.minimum(groups * self.columns.pe, whole)
+        tile = self.tile(groups, channels, self.weight_bytes(following, bits))
+        rows = [path.constant + path.terms[self.role] for path in tile.paths]
+        longest: Cycles = np.max(rows, axis=0)
+        if not self.setting.double_buffered:
+            # They are a step of their own; what they take is not counted here.
+            alone: Cycles = np.maximum(longest, tile.ddr) + LOAD_CYCLES
+            return alone
+        port, own = self.load(following, bits)
+        loading = np.maximum(port + tile.delay, tile.ddr + own)
+        result: Cycles = np.maximum(longest, loading)
         return result
 
-    equal = tiles.count - 1 - tiles.larger
-    body = tiles.larger * period(tiles.group + tiles.unit) + equal * period(tiles.group)
-    opening = weights(np.minimum(tiles.first * columns.pe, whole.channels))
-    before = (-(-layer.ofm.channels // columns.pe) - tiles.last) * columns.pe
-    rows, moved = tile(tiles.last, whole.channels - before)
+
+def _body(run: _TiledRun, tiles: Tiles, rest: Cycles, bits: int) -> Cycles:
+    """Return the cycles of all tiles but the last, whose channels are `rest`.
+
+    Every tile computes while the weights of the next one load. Of each column, tiles
+    that are alike and followed by one that is alike are priced once; all these lie side
+    by side in one array.
+    """
+    pe = run.columns.pe
+    large, small, equal = tiles.group + tiles.unit, tiles.group, tiles.equal
+    kinds = (
+        (np.maximum(tiles.larger - 1, 0), large, large * pe),
+        (np.minimum(tiles.larger, 1), large, np.where(equal > 0, small * pe, rest)),
+        (np.maximum(equal - 1, 0), small, small * pe),
+        (np.minimum(equal, 1), small, rest),
+    )
+    count, groups, following = (
+        np.concatenate(each) for each in zip(*kinds, strict=True)
+    )
+    body: Cycles = np.zeros_like(pe)
+    kept = np.flatnonzero(count)
+    if kept.size:
+        index = kept % pe.size
+        some = replace(run, columns=run.columns.take(index))
+        cycles = some.period(groups[kept], following[kept], bits)
+        np.add.at(body, index, count[kept] * cycles)
+    return body
+
+
+def _price_tiled(run: _TiledRun, bits: int) -> SegmentPrice:
+    """Return the price of a single stage, tiled where needed, at so many bits."""
+    role, pe = run.role, run.columns.pe
+    tiles = cut_tiles(run.layer, run.columns, run.setting)
+    whole = run.invocation.ofm.channels
+    rest = whole - tiles.before * pe
+    body = _body(run, tiles, rest, bits)
+    port, own = run.load(np.minimum(tiles.first * pe, whole), bits)
+    # As in `load_stand_in`: of the next run, whose weights are not known here.
+    stand_in = run.weight_bytes(rest, run.setting.act_bits)
+    last = run.tile(tiles.last, rest, stand_in)
     return SegmentPrice(
         paths=tuple(
-            Path(row.label, row.constant, {role: row.terms[role] + body})
-            for row in rows
+            Path(path.label, path.constant, {role: path.terms[role] + body})
+            for path in last.paths
         ),
         tiled={role: body},
-        ddr=Path("ddr", 0, {role: body + ddr_cycles(moved, board)}),
-        opening=Path("weights", 0, {role: port_cycles(opening, board)}),
-        opening_ddr=Path("weights", 0, {role: ddr_cycles(opening, board)}),
+        ddr=Path("ddr", 0, {role: body + last.ddr}),
+        beside=Path("weights", 0, {role: body + last.delay}),
+        opening=Path("weights", 0, {role: port}),
+        opening_ddr=Path("weights", 0, {role: own}),
         tiles={role: tiles.count},
         feasible={role: tiles.feasible},
     )

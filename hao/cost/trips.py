@@ -31,20 +31,24 @@ class StageTrips:
     array: int
 
 
-def _needs(layer: DenseLayer | DepthwiseLayer) -> Sequence[int]:
-    """Return the input rows needed by each output row, the last one twice."""
+def _needs(layer: DenseLayer | DepthwiseLayer, *, first: bool) -> Sequence[int]:
+    """Return the input rows needed by each output row, and those taken in at the end.
+
+    From DDR (`first`) no rows come that no window meets; from a stage, all do.
+    """
     if isinstance(layer, Linear):
         return (1, 1)
-    used, below = rows_used(layer), layer.kernel - layer.padding.top
-    rows = range(layer.ofm.height)
-    need = [min(used, max(1, row * layer.stride + below)) for row in rows]
-    return (*need, need[-1])
+    rows = rows_used(layer) if first else layer.ifm.height
+    below = layer.kernel - layer.padding.top
+    return tuple(
+        min(rows, max(1, row * layer.stride + below))
+        for row in range(layer.ofm.height + 1)
+    )
 
 
-def _window(layer: DenseLayer | DepthwiseLayer, *, sweep: int, feed: int) -> int:
-    need = _needs(layer)
-    rows = [max(sweep, (after - before) * feed) for before, after in pairwise(need)]
-    return need[0] * feed + sum(rows)
+def _window(needs: Sequence[int], *, sweep: int, feed: int) -> int:
+    rows = [max(sweep, (after - before) * feed) for before, after in pairwise(needs)]
+    return needs[0] * feed + sum(rows)
 
 
 def dense_trips(
@@ -85,7 +89,7 @@ def dense_trips(
         sweep = gather + (xgroups - 1) * max(gather, work) + work
         feed = ceil_div(width, taps)
     return StageTrips(
-        window=_window(layer, sweep=sweep, feed=feed),
+        window=_window(_needs(layer, first=True), sweep=sweep, feed=feed),
         array=layer.ofm.height * xgroups * work,
     )
 
@@ -111,7 +115,7 @@ def depthwise_trips(
     sweep = groups * (opening + (xgroups - 1) * layer.stride)
     feed = groups * (layer.ifm.width if first else ceil_div(layer.ifm.width, px))
     return StageTrips(
-        window=_window(layer, sweep=sweep, feed=feed),
+        window=_window(_needs(layer, first=first), sweep=sweep, feed=feed),
         array=layer.ofm.height * xgroups * groups * ceil_div(layer.kernel**2, taps),
     )
 

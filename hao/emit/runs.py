@@ -6,8 +6,9 @@ Only a run of a single dense or pointwise layer is ever a tile.
 
 from dataclasses import dataclass
 
+from hao.cost.columns import Setting
 from hao.cost.design import Design
-from hao.cost.prices import Setting, tile_groups
+from hao.cost.tiles import tile_groups
 from hao.hw.engine import DenseStage, DepthwiseStage
 from hao.ir.integer import IntegerNetwork
 from hao.ir.layer import (

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from hao.errors import InputError
+from hao.hw.calibration import NEUTRAL, Calibration
 from hao.hw.resources import Resources
 
 PORT_BYTES = (4, 8, 16)
@@ -48,6 +49,9 @@ class Board:
         ports: AXI ports to DDR that the engine may use, at least 1.
         port_bytes: Width of a port [bytes], one of `PORT_BYTES`.
         port_max_khz: Fastest clock of a port [kHz], at least 1.
+        idle_mw: Power of the board without a design at work [mW], at least 1; `None`
+            if not known.
+        calibration: Corrections of the cost model's constants for this board.
         sources: Where each figure comes from, by key of the board file; not to be
             changed. Boards that differ in nothing else are equal.
 
@@ -69,6 +73,8 @@ class Board:
     ports: int
     port_bytes: int
     port_max_khz: int
+    idle_mw: int | None = None
+    calibration: Calibration = NEUTRAL
     # A plain dict, since a mapping proxy can be neither pickled nor deep-copied, and
     # boards travel to worker processes.
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -88,6 +94,8 @@ class Board:
             "ports": self.ports,
             "port_max_khz": self.port_max_khz,
         }
+        if self.idle_mw is not None:
+            positive["idle_mw"] = self.idle_mw
         for key, value in positive.items():
             if value < 1:
                 raise InputError(
@@ -128,7 +136,10 @@ class Board:
     @property
     def ddr_kbytes_per_s(self) -> int:
         """Return the DDR bandwidth that accelerators reach [1000 bytes/s]."""
-        return self.ddr_peak_kbytes_per_s * self.ddr_efficiency_percent // 100
+        share = self.calibration.ddr_efficiency_percent
+        if share is None:
+            share = self.ddr_efficiency_percent
+        return self.ddr_peak_kbytes_per_s * share // 100
 
     @property
     def clock_mhz(self) -> float:

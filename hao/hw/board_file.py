@@ -3,7 +3,7 @@
 A board file names every number once and gives its source under the same key in
 `[sources]`; a number without a source is refused, and so is a key that nobody reads.
 The ranges of single values stand here, beside the keys; what ties values together is
-checked by `Board`.
+checked by `Board`. The table `[power]` may be absent.
 """
 
 import tomllib
@@ -76,6 +76,10 @@ class _Ports(_Table):
     max_khz: _Khz
 
 
+class _Power(_Table):
+    idle_mw: Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+
+
 class _BoardFile(_Table):
     name: _BoardName
     title: _Text
@@ -87,6 +91,7 @@ class _BoardFile(_Table):
     cap_percent: _Caps
     ddr: _Ddr
     ports: _Ports
+    power: _Power | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +204,7 @@ def _leaves(table: dict[str, object]) -> dict[str, object]:
 
 
 def _check_sources(file: _BoardFile, sources: dict[str, str], *, shown: str) -> None:
-    values = _leaves(file.model_dump())
+    values = _leaves(file.model_dump(exclude_none=True))
     for key, value in values.items():
         if isinstance(value, int) and key not in sources:
             raise InputError(
@@ -242,6 +247,7 @@ def _to_board(file: _BoardFile, sources: dict[str, str]) -> Board:
         ports=file.ports.count,
         port_bytes=file.ports.bytes,
         port_max_khz=file.ports.max_khz,
+        idle_mw=None if file.power is None else file.power.idle_mw,
         sources=sources,
     )
 
@@ -263,6 +269,8 @@ def _explain(error: ErrorDetails) -> str:
 
 def _fields(table: str) -> type[BaseModel]:
     """Return the model of a table of the file."""
+    if table == "power":
+        return _Power  # The one table that may be absent: its annotation is a union.
     model = _BoardFile.model_fields[table].annotation
     assert isinstance(model, type)
     assert issubclass(model, BaseModel)

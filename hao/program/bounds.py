@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.cost.latency import Path
+from hao.cost.paths import Path
 from hao.ir.partition import Role
 from hao.program.branch import NEVER, Branch
 

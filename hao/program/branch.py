@@ -24,16 +24,9 @@ from hao.cost.catalogue import (
     dense_catalogue,
     depthwise_catalogue,
 )
-from hao.cost.prices import (
-    Columns,
-    DenseColumns,
-    Scheme,
-    SegmentPrice,
-    Setting,
-    load_cycles,
-    load_ddr_cycles,
-    price_segment,
-)
+from hao.cost.columns import Columns, DenseColumns, Scheme, Setting
+from hao.cost.loads import load_cycles, load_ddr_cycles
+from hao.cost.prices import SegmentPrice, price_segment
 from hao.hw.resources import Resources
 from hao.ir.layer import Linear
 from hao.ir.partition import Invocation, Partition, Role, Segment
@@ -317,7 +310,7 @@ class _Rows:
     """Exact lower bounds of one segment's period for a choice, to be maximised."""
 
     alone: Ints
-    body: Ints
+    beside: Ints
     ddr: Ints
     opening: Ints
     opening_ddr: Ints
@@ -332,11 +325,11 @@ def _rows(price: SegmentPrice, choice: Choice) -> _Rows:
     )
     for role, feasible in price.feasible.items():
         compute = np.where(feasible[choice[role]], compute, NEVER)
-    body = _sum_terms(price.tiled, choice, 0)
+    beside = _sum_terms(price.beside.terms, choice, price.beside.constant)
     ddr = _sum_terms(price.ddr.terms, choice, price.ddr.constant)
     return _Rows(
         alone=cast(Ints, np.maximum(compute, ddr)),
-        body=body,
+        beside=beside,
         ddr=ddr,
         opening=_sum_terms(price.opening.terms, choice, price.opening.constant),
         opening_ddr=_sum_terms(
@@ -387,7 +380,7 @@ def latencies(branch: Branch, choice: Choice) -> tuple[Ints, list[Ints]]:
             period = alone
             if double:
                 upcoming = rows_of(after)
-                period = np.maximum(period, rows.body + upcoming.opening)
+                period = np.maximum(period, rows.beside + upcoming.opening)
                 period = np.maximum(period, rows.ddr + upcoming.opening_ddr)
             value = period + to_go[after]
             best = value if best is None else np.minimum(best, value)
@@ -426,7 +419,7 @@ def best_segments(branch: Branch, choice: Choice) -> tuple[Segment, ...]:
         if double:
             period = max(
                 period,
-                int(rows.body.reshape(-1)[0]) + opening,
+                int(rows.beside.reshape(-1)[0]) + opening,
                 int(rows.ddr.reshape(-1)[0]) + opening_ddr,
             )
         return period + base

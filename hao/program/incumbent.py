@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.cost.prices import DepthwiseColumns
+from hao.cost.columns import DepthwiseColumns
 from hao.ir.partition import Role
 from hao.program.branch import NEVER, Branch, Choice, latencies
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.cost.latency import Path
+from hao.cost.loads import load_starts
 from hao.cost.memory import ddr_cycles, layer_bytes, port_cycles
-from hao.cost.prices import SegmentPrice, price_segment, step_cycles
+from hao.cost.paths import Path
+from hao.cost.prices import SegmentPrice, price_segment
 from hao.ir.layer import Pool
 from hao.ir.partition import Invocation, Segment
 from hao.program.bounds import chain_bounds
@@ -108,9 +109,9 @@ def _load(build: Build, index: int, used: int, *, certain: bool) -> _Load:
     invocation = build.branch.partition.segments[index].invocation
     board = setting.board
     terms: dict[str, list[tuple[int, float]]] = {"port": [], "ddr": []}
-    start = step_cycles(invocation, setting)
-    fixed = {"port": start, "ddr": start}
-    most = {"port": start, "ddr": start}
+    at_port, at_ddr = load_starts(invocation, setting)
+    fixed = {"port": at_port, "ddr": at_ddr}
+    most = {"port": at_port, "ddr": at_ddr}
     for _, layer in invocation.stages:
         if isinstance(layer, Pool):
             continue
@@ -259,9 +260,8 @@ def _segment_rows(timing: _Timing, index: int, after: list[_Load]) -> None:
         tag = f"{index},{bits}" if unless else f"{index}"
         for path in _merged(price.paths):
             timing.add(f"time[{tag},{path.label}]", path, [], 0, unless)
-        body = Path("weights", 0, dict(price.tiled))
         if after:
-            timing.add(f"weights[{tag}]", body, port, most_port, unless)
+            timing.add(f"weights[{tag}]", price.beside, port, most_port, unless)
         timing.add(f"ddr[{tag}]", price.ddr, ddr, most_ddr, unless)
     assert least is not None
     for role, feasible in least.feasible.items():

@@ -11,8 +11,8 @@ from functools import cached_property
 from itertools import pairwise, product
 
 from hao.cost.catalogue import PIXELS, pool_words
+from hao.cost.columns import Scheme, Setting
 from hao.cost.memory import ddr_cycles, layer_bytes, port_cycles
-from hao.cost.prices import Scheme, Setting
 from hao.errors import UnsupportedError
 from hao.hw.board import Board
 from hao.ir.layer import Compute

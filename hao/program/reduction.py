@@ -25,8 +25,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.cost.latency import Path
-from hao.cost.prices import DenseColumns, SegmentPrice
+from hao.cost.columns import DenseColumns
+from hao.cost.paths import Path
+from hao.cost.prices import SegmentPrice
 from hao.ir.layer import Depthwise, Pool
 from hao.ir.partition import Role
 from hao.program.bounds import chain_bounds, least_opening
@@ -134,7 +135,10 @@ def _least_price(price: SegmentPrice, relaxed: Mapping[Role, Relaxed]) -> Segmen
             for role, cycles in terms.items()
         }
 
-    rows = [*price.paths, Path("body", 0, price.tiled), price.ddr]
+    def least_path(path: Path) -> Path:
+        return Path(path.label, path.constant, least(path.terms))
+
+    rows = [*price.paths, price.beside, price.ddr]
 
     def opening(path: Path) -> Path:
         """Return a lower bound of the opening that goes with the least of any row.
@@ -160,9 +164,10 @@ def _least_price(price: SegmentPrice, relaxed: Mapping[Role, Relaxed]) -> Segmen
     return SegmentPrice(
         opening=opening(price.opening),
         opening_ddr=opening(price.opening_ddr),
-        paths=tuple(Path(p.label, p.constant, least(p.terms)) for p in price.paths),
+        paths=tuple(least_path(path) for path in price.paths),
         tiled=least(price.tiled),
-        ddr=Path(price.ddr.label, price.ddr.constant, least(price.ddr.terms)),
+        ddr=least_path(price.ddr),
+        beside=least_path(price.beside),
         tiles=least(price.tiles),
         feasible={
             role: ~relaxed[role].least(~feasible) if role in relaxed else feasible

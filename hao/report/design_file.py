@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails
 from hao.cost.evaluate import CostReport, evaluate
 from hao.errors import InputError, UnsupportedError
 from hao.report.design_schema import (
+    ADDED_KEYS,
     LAYER_TYPES,
     SCHEMA,
     DesignFile,
@@ -149,6 +150,9 @@ def _check_complete(
     if isinstance(expected, dict) and isinstance(given, dict):
         for name, value in expected.items():
             if name not in given:
+                parts = [*location, name]
+                if ".".join(p for p in parts if isinstance(p, str)) in ADDED_KEYS:
+                    continue
                 raise InputError(f"{_dotted((*location, name))} is missing")
             _check_complete(value, given[name], (*location, name))
     elif isinstance(expected, list) and isinstance(given, list):
@@ -252,6 +256,10 @@ def _to_result(file: DesignFile, *, run: Path | None) -> SearchResult:
                 f"front[{number}]: fps {point.fps:g}, latency_ms "
                 f"{point.latency_ms:g}; both must be above 0"
             )
+        if point.power_mw is not None and point.power_mw < 1:
+            raise InputError(
+                f"front[{number}].power_mw = {point.power_mw}; must be at least 1"
+            )
     design = to_design(file)
     try:
         cost = evaluate(design)
@@ -269,6 +277,7 @@ def _to_result(file: DesignFile, *, run: Path | None) -> SearchResult:
         proof=file.proof,
         objective=file.objective,
         fps_asked=file.fps_asked,
+        margin_percent=file.margin_percent,
         front=tuple(file.front),
         run=run,
     )

@@ -43,6 +43,14 @@ from hao.search.front import FrontPoint
 SCHEMA = "hao.design/2"
 """Name and version of the format; a change of its keys or their meaning raises it."""
 
+ADDED_KEYS = frozenset(
+    {"board.calibration", "board.idle_mw", "front.power_mw", "margin_percent"}
+)
+"""Keys that were added to this version: files without them are read all the same.
+
+Indices of lists are left out.
+"""
+
 MAX_LAYERS = 5000
 """Most layers of a network that is read (chosen here; the zoo's largest has 250)."""
 
@@ -192,6 +200,7 @@ class DesignFile(_Table):
 
     objective: Annotated[str, Field(min_length=1, max_length=40)]
     fps_asked: Annotated[float, Field(gt=0)] | None
+    margin_percent: Annotated[float, Field(ge=0, lt=100)] = 0.0
     image_size: Annotated[int, Field(ge=1)]
     float_top1: _Points | None
     float_source: str
@@ -216,6 +225,7 @@ def to_document(result: SearchResult) -> dict[str, object]:
         "hao": hao.__version__,
         "objective": result.objective,
         "fps_asked": _real(result.fps_asked),
+        "margin_percent": float(result.margin_percent),
         "image_size": result.image_size,
         "float_top1": _real(result.float_top1),
         "float_source": result.float_source,

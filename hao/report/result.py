@@ -6,6 +6,7 @@ from pathlib import Path
 from hao.accuracy.drops import Evidence
 from hao.cost.design import Design
 from hao.cost.evaluate import CostReport
+from hao.cost.power import Power, estimate_power
 from hao.hw.board import Board
 from hao.program.solver import SolverName, Status
 from hao.search.candidates import Accuracy
@@ -57,6 +58,7 @@ class SearchResult:
         proof: How well it is proven.
         objective: What was optimised.
         fps_asked: Frame rate that was asked for, if any.
+        margin_percent: Part of its frame time that the prediction had to leave free.
         front: Points of the front, most accurate first; empty if not asked for.
         run: Directory that holds the run, or `None`.
     """
@@ -72,8 +74,14 @@ class SearchResult:
     proof: Proof
     objective: str
     fps_asked: float | None
+    margin_percent: float = 0.0
     front: tuple[FrontPoint, ...] = ()
     run: Path | None = None
+
+    @property
+    def power(self) -> Power | None:
+        """Return the estimated power, or `None` where the board lacks figures."""
+        return estimate_power(self.cost, self.design.board)
 
     @property
     def utilisation(self) -> dict[str, float]:
@@ -93,6 +101,7 @@ def make_result(
     board: Board,
     front: tuple[FrontPoint, ...],
     fps_asked: float | None,
+    margin_percent: float,
     objective: str,
 ) -> SearchResult:
     """Return the result that an outcome amounts to."""
@@ -124,5 +133,6 @@ def make_result(
         ),
         objective=objective,
         fps_asked=fps_asked,
+        margin_percent=margin_percent,
         front=front,
     )

@@ -40,6 +40,8 @@ FRONT_COLUMNS = (
     "cost_points",
     "mean_bits",
     "status",
+    "power_w",
+    "fps_per_watt",
 )
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -218,6 +220,9 @@ def render_front_csv(points: Sequence[FrontPoint]) -> str:
         known = [""] * 3
         if accuracy is not None:
             known = [f"{v:.4f}" for v in (accuracy.mean, accuracy.low, accuracy.high)]
+        power = [""] * 2
+        if point.power_mw is not None and point.fps_per_watt is not None:
+            power = [f"{point.power_mw / 1000:.3f}", f"{point.fps_per_watt:.4f}"]
         writer.writerow(
             [
                 point.network,
@@ -227,6 +232,7 @@ def render_front_csv(points: Sequence[FrontPoint]) -> str:
                 f"{point.cost_points:.6f}",
                 f"{point.mean_bits:.4f}",
                 point.status.value,
+                *power,
             ]
         )
     return stream.getvalue()

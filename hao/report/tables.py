@@ -2,7 +2,7 @@
 
 Plain text, at most `WIDTH` columns, the same on a terminal and in a file. Frame rates
 and latencies are predictions of the cost model at batch 1, accuracies of the drop
-table, and say so.
+table, power is a coarse estimate, and all say so.
 """
 
 import textwrap
@@ -14,8 +14,10 @@ from hao.cost.evaluate import CostReport, InvocationCost
 from hao.hw.board import Board
 from hao.hw.engine import Engine
 from hao.program.solver import Status
+from hao.report.margins import margins_json, risk_in_words, speed_in_words
 from hao.report.result import SearchResult
 from hao.report.text import clipped, plain
+from hao.report.watts import power_in_words, power_json
 from hao.report.words import bits_in_words, count_in_words, engine_in_words
 from hao.search.front import FrontPoint
 
@@ -38,11 +40,10 @@ def render_summary(result: SearchResult) -> str:
         f"{label(result)} on {plain(board.title)} at {board.clock_mhz:g} MHz",
         "",
         *_accuracy_lines(result),
-        _field(
-            "speed",
-            f"{cost.fps:.1f} frames/s, {cost.latency_ms:.2f} ms (predicted, batch 1)"
-            + ("" if result.fps_asked is None else f"; asked {result.fps_asked:g}"),
-        ),
+        _field("speed", speed_in_words(result)),
+        _field("at risk", risk_in_words(result)),
+        _field("power", power_in_words(result)),
+        _field("constants", board.calibration.summary),
         _field("bits", bits_in_words(design)),
         "",
         *_resource_lines(board, cost),
@@ -106,8 +107,8 @@ def _invocation_row(
 def render_front(points: Sequence[FrontPoint]) -> str:
     """Return the points of a front as a table, in their order."""
     head = [
-        *("network", "top-1 %", "90 % interval", "frames/s", "ms", "bits", "cost"),
-        "proof",
+        *("network", "top-1 %", "90 % interval", "frames/s", "ms", "fps/W", "bits"),
+        *("cost", "proof"),
     ]
     rows = [
         (
@@ -118,6 +119,7 @@ def render_front(points: Sequence[FrontPoint]) -> str:
             else f"{point.accuracy.low:.2f} to {point.accuracy.high:.2f}",
             f"{point.fps:.1f}",
             f"{point.latency_ms:.2f}",
+            "-" if point.fps_per_watt is None else f"{point.fps_per_watt:.1f}",
             f"{point.mean_bits:.2f}",
             f"{point.cost_points:.2f}",
             point.status.value,
@@ -125,9 +127,11 @@ def render_front(points: Sequence[FrontPoint]) -> str:
         for point in points
     ]
     note = (
-        "Predicted, batch 1; cost: points of top-1 that the bits are reckoned to cost."
+        "Predicted, batch 1; cost: points of top-1 that the bits are reckoned to cost; "
+        "fps/W: frames/s per watt of the board, a coarse estimate (docs/power.md)."
     )
-    return f"{_table(head, rows, left={0, len(head) - 1})}\n{note}\n"
+    table = _table(head, rows, left={0, len(head) - 1})
+    return f"{table}\n{textwrap.fill(note, WIDTH)}\n"
 
 
 def render_boards(boards: Iterable[Board]) -> str:
@@ -171,6 +175,7 @@ def result_json(result: SearchResult, *, seconds: float) -> dict[str, object]:
         "image_size": result.image_size,
         "board": design.board.name,
         "clock_mhz": design.board.clock_mhz,
+        "calibration_reports": design.board.calibration.reports,
         "objective": result.objective,
         "fps_asked": result.fps_asked,
         "top1": None if accuracy is None else round(accuracy.mean, 4),
@@ -195,6 +200,8 @@ def result_json(result: SearchResult, *, seconds: float) -> dict[str, object]:
         "engine": engine_in_words(design.engine),
         "bottleneck": cost.bottleneck,
         "efficiency": round(cost.efficiency, 4),
+        **margins_json(result),
+        **power_json(result),
         "macs": cost.macs,
         "multipliers": cost.multipliers,
         "status": proof.status.name.lower(),

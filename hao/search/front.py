@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from hao.cost.power import estimate_power
 from hao.errors import InfeasibleError
 from hao.hw.board import Board
 from hao.program.codesign import (
@@ -29,6 +30,7 @@ class FrontPoint:
         cost_points: Top-1 that the bits cost at the stance's end [points].
         mean_bits: Weight bits, averaged over the weights.
         status: Whether the design is proven optimal for its limit.
+        power_mw: Estimated power of the board [mW], or `None` if not estimated.
     """
 
     network: str
@@ -38,12 +40,19 @@ class FrontPoint:
     cost_points: float
     mean_bits: float
     status: Status
+    power_mw: int | None = None
+
+    @property
+    def fps_per_watt(self) -> float | None:
+        """Return frames per second for each watt of the board, if estimated."""
+        return None if self.power_mw is None else 1000 * self.fps / self.power_mw
 
 
 def front_point(candidate: Candidate, report: SolveReport) -> FrontPoint:
     """Return the point of a solved design."""
     layers = candidate.network.compute_layers
     weights = sum(layer.weights for layer in layers)
+    power = estimate_power(report.cost, report.design.board)
     bits = sum(layer.weights * report.design.scheme[layer.name] for layer in layers)
     return FrontPoint(
         network=candidate.label,
@@ -53,6 +62,7 @@ def front_point(candidate: Candidate, report: SolveReport) -> FrontPoint:
         cost_points=report.cost_micro / 1_000_000,
         mean_bits=bits / weights,
         status=report.status,
+        power_mw=None if power is None else power.total_mw,
     )
 
 

@@ -7,16 +7,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from hao.cost.catalogue import Needs, build_stages, pool_words
+from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
 from hao.cost.design import Design
 from hao.cost.latency import dense_folds
 from hao.cost.memory import beat_channels
-from hao.cost.prices import (
-    Columns,
-    DenseColumns,
-    DepthwiseColumns,
-    Setting,
-    tile_unit,
-)
+from hao.cost.tiles import tile_unit
 from hao.hw.board import Board, DspType
 from hao.hw.engine import Engine
 from hao.hw.resources import Resources

@@ -216,13 +216,16 @@ def _around(
         return total
     total += memory(32 * stage.pe, stage.channel_words)
     port, word = 8 * board.port_bytes, stage.pe * items * stage.weight_bits
-    # A unit: two beats or a lane, but no more than all lanes.
-    unit = min(word, max(2 * port, items * stage.weight_bits))
-    funnel = Resources(
-        lut=blocks.weight_funnel_lut(unit, port), ff=blocks.weight_funnel_ff(unit, port)
-    )
+    # The funnel of all stages holds two beats; here is what a unit of whole lanes that
+    # fills these is larger: a held bit takes 4.5 LUTs and two flip-flops.
+    unit = 0
+    for _lane in range(stage.pe):
+        if unit < 2 * port:
+            unit += items * stage.weight_bits
+    more = max(unit - 2 * port, 0)
+    held = Resources(lut=(more + port) * 9 // 2 - port * 9 // 2, ff=2 * more)
     # A register assembles the word.
-    return total + funnel + Resources(ff=word)
+    return total + held + Resources(ff=word)
 
 
 def _acc_bits(weight_bits: int, act_bits: int, terms: int) -> int:
@@ -579,6 +582,9 @@ def test_the_fixed_part_counts_a_port_for_each_map_and_the_weights(
     lut += blocks.axi_lite_lut() + blocks.platform_lut(3)
     ff = 2 * blocks.axi_reader_ff(bits) + blocks.axi_writer_ff(bits)
     ff += blocks.axi_lite_ff() + blocks.platform_ff(3)
+    # One funnel cuts units of weights for all stages: of two beats of the widest.
+    lut += blocks.weight_funnel_lut(2 * bits, bits)
+    ff += blocks.weight_funnel_ff(2 * bits, bits)
     bram = 3 * blocks.axi_fifo_bram18(bits)
     assert plain == Resources(lut=lut, ff=ff, bram_18k=bram)
     # A residual takes one more reader, and an adder for each byte of a beat.

@@ -31,9 +31,9 @@ from hao.cost.catalogue import (
     row_words,
     vector_words,
 )
+from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
 from hao.cost.latency import dense_folds
 from hao.cost.memory import input_channels
-from hao.cost.prices import Columns, DenseColumns, DepthwiseColumns, Setting
 from hao.hw.board import Board
 from hao.hw.engine import Engine
 from hao.hw.resources import Resources

@@ -1,6 +1,5 @@
-"""Stage cycles equal walked loop nests; folds and paths by hand; laws of lanes."""
+"""Stage cycles equal walked loop nests; folds by hand; laws of lanes."""
 
-from dataclasses import replace
 from math import ceil
 
 import numpy as np
@@ -9,20 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hao.cost.latency import (
-    STAGE_DEPTH_CYCLES,
-    START_CYCLES,
     StageTimes,
-    Transfers,
     dense_folds,
     dense_times,
     depthwise_times,
     pack_cycles,
-    paths,
     pointwise_times,
+    rows_fed,
+    rows_left,
     rows_needed,
 )
-from hao.ir.layer import Conv, Depthwise, Linear, Padding, Pool
-from hao.ir.partition import DenseLayer, DepthwiseLayer, Role
+from hao.cost.overheads import LEAD_CYCLES
+from hao.ir.layer import Conv, Depthwise, Linear, Padding
+from hao.ir.partition import DenseLayer, DepthwiseLayer
 from tests.cost.samples import (
     BOARD,
     QUICK,
@@ -31,7 +29,6 @@ from tests.cost.samples import (
     convs,
     depthwise,
     depthwises,
-    invocation,
     linear,
     linears,
     max_pool,
@@ -39,7 +36,6 @@ from tests.cost.samples import (
 )
 from tests.cost.walks import (
     Walk,
-    input_rows,
     passes,
     row_words,
     walk_dense,
@@ -237,18 +233,66 @@ def test_lead_in_takes_the_rows_of_the_first_window(
     row_beats = ceil(pixel * layer.ifm.width / 8)
     times = _dense(layer, simd=simd, pe=pe, px=px)
     words = row_words(layer, simd, channels)
-    assert times.lead_in == rows * max(words, row_beats)
+    came = max(row_beats, _unpacked(layer, simd))
+    assert times.lead_in == rows * max(words, came) + LEAD_CYCLES
+    used = 1 + max(row for window in _windows(layer) for row in window)
+    assert times.intake == used * came
+
+
+def _unpacked(layer: Conv, simd: int) -> int:
+    """Count the iterations that cut a row of beats of 8 codes into words."""
+    channels, width = layer.ifm.channels, layer.ifm.width
+    stored = 4 if channels <= 4 else ceil(channels / 8) * 8
+    taps = simd // channels if layer.kernel > 1 else 1
+    if taps >= 2:
+        sizes = [taps * stored] * ceil(width / taps)
+    else:
+        words = ceil(channels / simd)
+        sizes = [*[simd] * (words - 1), stored - (words - 1) * simd] * width
+    iterations, codes, taken, row = 0, 0, 0, ceil(stored * width / 8)
+    for size in sizes:
+        codes += size
+        fresh = min(ceil(codes / 8), row) - taken
+        taken += fresh
+        iterations += max(1, fresh)
+    return iterations
 
 
 @given(convs(), LANES, LANES, PIXELS)
 @THOROUGH
-def test_tail_makes_the_output_rows_that_wait_for_the_last_input_row(
+def test_rows_left_are_those_that_wait_for_the_last_input_rows(
     layer: Conv, simd: int, pe: int, px: int
 ) -> None:
-    # Rows of which no later one meets a new input row: what lies below is not read.
-    *_, last = (i for i, rows in enumerate(input_rows(layer)) if len(rows))
+    windows = _windows(layer)
+    last = max(row for window in windows for row in window)
+    for rows in range(1, last + 2):
+        # The ends only grow: a row below also waits where its window lies above.
+        reached, waiting = 0, 0
+        for window in windows:
+            reached = max([reached, *(row + 1 for row in window)])
+            waiting += reached > last + 1 - rows
+        assert rows_left(layer, rows, first=True) == waiting
+        # Behind a stage, the last of its rows may lie below all windows.
+        below = layer.ifm.height - (last + 1)
+        assert rows_left(layer, rows + below, first=False) == waiting
+        assert rows_left(layer, below, first=False) == 0
+    fed, taken = rows_fed(layer)
+    assert taken == layer.ifm.height - rows_needed(layer)
+    assert fed <= layer.ofm.height
     times = _dense(layer, simd=simd, pe=pe, px=px)
-    assert times.tail == (layer.ofm.height - last) * times.row
+    assert times.sweep <= times.row
+
+
+def test_a_stage_behind_another_takes_in_a_row_that_no_window_meets() -> None:
+    # 8 rows at stride 2 without padding: 3 windows of 3 rows end with row 6. From DDR
+    # the last output row takes in nothing; from a stage row 7, of 100 columns on 1 px.
+    layer = depthwise(shape(1, 8, 100), 3, stride=2, padding=Padding())
+    assert layer.ofm.height == 3
+    by = {"pe": 1, "taps": 9, "px": 1}
+    sweep = 3 + 48 * 2
+    assert _depthwise(layer, **by, first=True).cycles == 2 * 2 * 100 + sweep
+    assert _depthwise(layer, **by, first=False).cycles == 2 * 2 * 100 + 100
+    assert _depthwise(layer, **by, first=False).intake == 0
 
 
 def test_dense_cycles_by_hand() -> None:
@@ -312,7 +356,7 @@ def test_more_dense_lanes_never_cost_more_cycles(
 ) -> None:
     few = _dense(layer, simd=simd, pe=pe, px=px)
     many = _dense(layer, simd=simd, pe=pe + more, px=px)
-    for name in ("row", "group", "cycles", "lead_in", "tail"):
+    for name in ("row", "sweep", "group", "cycles", "lead_in", "intake"):
         assert getattr(many, name) <= getattr(few, name), name
 
 
@@ -323,7 +367,7 @@ def test_more_depthwise_lanes_never_cost_more_cycles(
 ) -> None:
     few = _depthwise(layer, pe=pe, taps=taps, px=px, first=first)
     many = _depthwise(layer, pe=pe + more, taps=taps, px=px, first=first)
-    for name in ("row", "group", "cycles", "lead_in", "tail"):
+    for name in ("row", "sweep", "group", "cycles", "lead_in", "intake"):
         assert getattr(many, name) <= getattr(few, name), name
 
 
@@ -350,73 +394,8 @@ def test_arrays_of_configurations_equal_single_ones() -> None:
         alone = _dense(layer, simd=int(simd[index]), pe=int(pe[index]), px=3)
         assert together.cycles[index] == alone.cycles
         assert together.lead_in[index] == alone.lead_in
-        assert together.tail[index] == alone.tail
-
-
-def _times(row: int, group: int, cycles: int, lead_in: int, tail: int) -> StageTimes:
-    return StageTimes(*(np.asarray(x) for x in (row, group, cycles, lead_in, tail)))
-
-
-def _path_cycles(
-    kernel: int, *, residual: bool = False, pooled: bool = False, pack: int = 0
-) -> dict[str, int]:
-    """Return the paths of a three-stage block with made-up times, less the depth."""
-    block = shape(8, 6, 6)
-    run = invocation(
-        dense=conv(shape(4, 6, 6), 8, 1, name="a"),
-        depthwise=depthwise(block, kernel, name="b"),
-        pointwise=conv(block, 4, 1, name="c"),
-        residual=residual,
-        pooled=pooled,
-    )
-    times = {
-        Role.DENSE: _times(10, 5, 60, 7, 20),
-        Role.DEPTHWISE: _times(100, 30, 600, 999, 200),
-        Role.POINTWISE: _times(1000, 400, 6000, 888, 400),
-    }
-    found = paths(run, times, Transfers(ifm=50, ofm=40, residual=30, pack=pack))
-    depth = START_CYCLES + 3 * STAGE_DEPTH_CYCLES
-    return {
-        path.label: path.constant - depth + sum(map(int, path.terms.values()))
-        for path in found
-    }
-
-
-def test_paths_of_three_stages_by_hand() -> None:
-    # A 3x3 window with one row of padding needs 2 rows, so the dense stage leads by 7
-    # (its input) + 2 x 10; the depthwise stage by one group, 30.
-    assert _path_cycles(3) == {
-        "ifm": 50 + 20 + 200 + 400,
-        "dense": 7 + 60 + 200 + 400,
-        "depthwise": 27 + 600 + 400,
-        "pointwise": 27 + 30 + 6000,
-        "ofm": 27 + 30 + 400 + 40,
-    }
-
-
-def test_paths_follow_the_rows_that_the_next_window_needs() -> None:
-    # 5x5 with two rows of padding: 3 rows of 10 behind an input of 7.
-    assert _path_cycles(5)["depthwise"] == 37 + 600 + 400
-
-
-def test_a_residual_is_a_path_of_its_own() -> None:
-    assert _path_cycles(3, residual=True)["residual"] == 30
-
-
-def test_a_global_pool_writes_after_every_path() -> None:
-    plain, pooled = _path_cycles(3, residual=True), _path_cycles(3, pooled=True)
-    # What is packed into beats is summed, and written at the end.
-    assert pooled.pop("ofm") == plain.pop("ofm")
-    assert pooled == {
-        label: plain[label] + 40 for label in ("ifm", "dense", "depthwise", "pointwise")
-    }
-
-
-def test_the_way_out_takes_the_slower_of_packing_and_writing() -> None:
-    assert _path_cycles(3, pack=39)["ofm"] == _path_cycles(3)["ofm"]
-    assert _path_cycles(3, pack=45)["ofm"] == _path_cycles(3)["ofm"] + 5
-    # A pool packs all pixels, then writes its sums.
-    assert _path_cycles(3, pooled=True, pack=45)["ofm"] == 57 + 400 + 45 + 40
+        assert together.sweep[index] == alone.sweep
+        assert together.intake[index] == alone.intake
 
 
 @given(st.one_of(convs(), depthwises()), LANES, PIXELS, st.sampled_from((8, 16)))
@@ -425,39 +404,9 @@ def test_pack_cycles_equal_a_counted_loop_nest(
     layer: DenseLayer | DepthwiseLayer, pe: int, px: int, beat: int
 ) -> None:
     channels = layer.ofm.channels
-    found = pack_cycles(
-        layer,
-        groups=np.asarray(ceil(channels / pe)),
-        channels=channels,
-        px=px,
-        beat=beat,
-    )
+    found = pack_cycles(layer, pe=np.asarray(pe), channels=channels, beat=beat)
     counted = walk_pack(layer, pe=pe, channels=channels, px=px, beat=beat)
     assert found == counted
-
-
-def test_paths_without_a_stage_are_the_transfers() -> None:
-    whole = shape(8, 6, 6)
-    run = replace(invocation(dense=conv(whole, 8, 1)), dense=None, ofm=shape(8, 1, 1))
-    (path,) = paths(run, {}, Transfers(ifm=50, ofm=40, residual=0, pack=0))
-    assert (path.label, path.constant, path.terms) == ("ifm", START_CYCLES + 90, {})
-
-
-def test_transfers_per_configuration_join_the_stage() -> None:
-    run = invocation(dense=conv(shape(4, 6, 6), 8, 1), residual=True)
-    times = {Role.DENSE: _times(10, 5, 60, 7, 20)}
-    moved = np.array([100, 200])
-    found = {
-        path.label: path.constant + path.terms[Role.DENSE]
-        for path in paths(
-            run, times, Transfers(ifm=50, ofm=moved, residual=moved, pack=0)
-        )
-    }
-    depth = START_CYCLES + STAGE_DEPTH_CYCLES
-    # The writer starts after the dense stage's input (7) and first group (5).
-    assert list(found["ofm"]) == [depth + 112, depth + 212]
-    assert list(found["residual"]) == [depth + 100, depth + 200]
-    assert found["ifm"] == depth + 70
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -475,18 +424,3 @@ def test_a_linear_layer_is_one_pixel_of_all_its_terms() -> None:
     # 5 channels are stored as 8: 2 x 2 pixels are 32 terms, 4 passes.
     layer = linear(shape(5, 2, 2), 6)
     assert _dense(layer, simd=8, pe=4, px=3).cycles == 8
-
-
-def test_pools_count_as_depthwise_stages_in_paths() -> None:
-    pool: Pool = max_pool(shape(8, 6, 6))
-    run = invocation(dense=conv(shape(4, 6, 6), 8, 3, name="a"), depthwise=pool)
-    times = {
-        Role.DENSE: _times(10, 5, 60, 7, 20),
-        Role.DEPTHWISE: _times(100, 30, 300, 999, 100),
-    }
-    found = {
-        p.label: p
-        for p in paths(run, times, Transfers(ifm=1, ofm=1, residual=0, pack=0))
-    }
-    # A 2x2 window needs 2 rows of the dense stage.
-    assert found["depthwise"].terms[Role.DENSE] == 7 + 2 * 10

@@ -1,6 +1,8 @@
 """Prices of segments: arrays equal single columns, tiles equal layers of their size."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from math import ceil
 
 import numpy as np
@@ -8,7 +10,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from hao.cost.latency import START_CYCLES, dense_folds
+from hao.cost.columns import Columns, DenseColumns, Setting
+from hao.cost.latency import dense_folds
+from hao.cost.loads import load_cycles, load_ddr_cycles, unit_cycles
 from hao.cost.memory import (
     ddr_cycles,
     feature_bytes,
@@ -16,15 +20,10 @@ from hao.cost.memory import (
     port_cycles,
     weight_bytes,
 )
-from hao.cost.prices import (
-    Columns,
-    SegmentPrice,
-    Setting,
-    load_cycles,
-    load_ddr_cycles,
-    price_segment,
-    tile_groups,
-)
+from hao.cost.overheads import LOAD_CYCLES, STAGE_DEPTH_CYCLES, START_CYCLES
+from hao.cost.paths import Path
+from hao.cost.prices import SegmentPrice, price_segment
+from hao.cost.tiles import tile_groups
 from hao.errors import InputError
 from hao.ir.layer import Conv, Linear
 from hao.ir.partition import Invocation, Role
@@ -54,7 +53,8 @@ OPENINGS = ("opening", "opening_ddr")
 def _work(price: SegmentPrice, column: int) -> dict[str, int]:
     """Return the rows of a segment's own work, with all stages at one column."""
     rows = _rows(price, column)
-    return {label: row for label, row in rows.items() if label not in OPENINGS}
+    left_out = (*OPENINGS, "beside")
+    return {label: row for label, row in rows.items() if label not in left_out}
 
 
 def _rows(price: SegmentPrice, column: int) -> dict[str, int]:
@@ -62,6 +62,7 @@ def _rows(price: SegmentPrice, column: int) -> dict[str, int]:
     rows = (
         *price.paths,
         price.ddr,
+        replace(price.beside, label="beside"),
         replace(price.opening, label="opening"),
         replace(price.opening_ddr, label="opening_ddr"),
     )
@@ -110,6 +111,133 @@ def test_a_price_of_arrays_equals_that_of_single_columns(data: st.DataObject) ->
                 assert together.tiled[role][index] == alone.tiled[role][0]
 
 
+def _every_row(price: SegmentPrice) -> Iterator[Path]:
+    yield from (*price.paths, price.ddr, price.beside, price.opening, price.opening_ddr)
+
+
+RUNS = (
+    BLOCK,
+    invocation(dense=conv(shape(6, 10, 9), 20, name="conv"), pooled=True),
+    invocation(depthwise=depthwise(shape(20, 10, 9), 3, name="b"), residual=True),
+    invocation(depthwise=max_pool(shape(8, 6, 6))),
+    invocation(pointwise=linear(shape(20, 1, 1), 30)),
+    invocation(dense=linear(shape(20, 3, 3), 30)),
+)
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("double", [True, False])
+def test_every_term_is_an_array_of_the_columns(
+    run: Invocation, size: int, double: bool
+) -> None:
+    columns: dict[Role, Columns] = {
+        Role.DENSE: dense_columns([4] * size, [4] * size, [60] * size),
+        Role.DEPTHWISE: depthwise_columns([4] * size, [9] * size),
+        Role.POINTWISE: dense_columns([4] * size, [4] * size, [60] * size),
+    }
+    for px in (1, 4, 20):
+        shared = setting(px=px, double_buffered=double)
+        price = price_segment(run, columns, BITS, shared)
+        for row in _every_row(price):
+            assert isinstance(row.constant, int)
+            assert all(term.shape == (size,) for term in row.terms.values())
+        for cycles in (*price.tiled.values(), *price.tiles.values()):
+            assert cycles.shape == (size,)
+        for feasible in price.feasible.values():
+            assert feasible.shape == (size,)
+
+
+@given(
+    st.sampled_from(RUNS),
+    st.tuples(st.integers(1, 12), st.integers(1, 12), st.integers(20, 400)),
+    st.integers(1, 5),
+    st.booleans(),
+    st.integers(2, 7),
+    st.sampled_from((20, 50, 55, 70, 100)),
+)
+@THOROUGH
+def test_wider_weights_never_lower_a_row(
+    run: Invocation,
+    lanes: tuple[int, int, int],
+    px: int,
+    double: bool,
+    bits: int,
+    efficiency: int,
+) -> None:
+    # The search takes a price at few bits for a bound of those at more. Where the DDR
+    # is faster than a port, a load beside a run costs it less than its share.
+    simd, pe, words = lanes
+    columns: dict[Role, Columns] = {
+        Role.DENSE: dense_columns([simd], [pe], [words]),
+        Role.DEPTHWISE: depthwise_columns([pe], [3]),
+        Role.POINTWISE: dense_columns([simd], [pe], [words]),
+    }
+    shared = replace(
+        setting(px=px, double_buffered=double),
+        board=replace(BOARD, ddr_efficiency_percent=efficiency),
+    )
+    few, many = (
+        _rows(price_segment(run, columns, dict.fromkeys(BITS, b), shared), 0)
+        for b in (bits, bits + 1)
+    )
+    assert all(many[label] >= few[label] for label in few)
+    # Only loads depend on bits where nothing is tiled: the program has one row for all.
+    price = price_segment(run, columns, BITS, shared)
+    if not price.tiled:
+        fixed = set(few) - set(OPENINGS)
+        assert all(many[label] == few[label] for label in fixed)
+
+
+def _unit_loop(layer: Conv, *, simd: int, pe: int, channels: int, bits: int) -> int:
+    """Count the iterations that cut beats of 64 bits into records and units."""
+    at_once = next(r for r in range(1, 65) if r * simd * bits >= 64)
+    sizes = []
+    iterations = 0
+    for group in range(0, channels, pe):
+        lanes = min(pe, channels - group)
+        iterations += ceil(32 * lanes / 64)
+        for _tap in range(layer.kernel**2):
+            for word in range(0, layer.ifm.channels, simd):
+                items = min(simd, layer.ifm.channels - word)
+                together = min(at_once, pe) if items == simd else 1
+                for lane in range(0, lanes, together):
+                    sizes.append(min(together, lanes - lane) * items * bits)
+    held = taken = 0
+    for size in sizes:
+        held += size
+        fresh = ceil(held / 64) - taken
+        taken += fresh
+        iterations += max(1, fresh)
+    return iterations
+
+
+@given(
+    convs(kernels=(1, 3)),
+    st.integers(1, 12),
+    st.integers(1, 9),
+    st.integers(2, 8),
+)
+@THOROUGH
+def test_units_take_the_iterations_of_a_walked_loader(
+    layer: Conv, simd: int, pe: int, bits: int
+) -> None:
+    assume(layer.kernel == 1 or simd // layer.ifm.channels < 2)
+    channels = layer.ofm.channels
+    made = int(
+        unit_cycles(
+            layer,
+            dense_columns([simd], [pe], [DEEP]),
+            np.array([channels]),
+            bits,
+            setting(),
+        )[0]
+    )
+    walked = _unit_loop(layer, simd=simd, pe=pe, channels=channels, bits=bits)
+    words = ceil(channels / pe) * layer.kernel**2 * ceil(layer.ifm.channels / simd)
+    assert abs(made - walked) <= words
+
+
 def _narrowed(run: Invocation, role: Role, channels: int) -> Invocation:
     """Return an invocation of the first `channels` output channels alone."""
     ((_, layer),) = run.stages
@@ -124,14 +252,14 @@ def _narrowed(run: Invocation, role: Role, channels: int) -> Invocation:
     )
 
 
-def _tile_sizes(folds_out: int, room: int, pe: int) -> list[int]:
+def _tile_sizes(folds_out: int, room: int, pe: int, *, beat: int = 8) -> list[int]:
     """Return the output folds of each tile: the fewest tiles, as even as can be.
 
-    They are dealt in units of whole beats of 8 channels; larger ones come first.
+    They are dealt in units of whole beats of channels; larger ones come first.
     """
     if room >= folds_out:
         return [folds_out]
-    unit = next(n for n in range(1, 9) if n * pe % 8 == 0)
+    unit = next(n for n in range(1, beat + 1) if n * pe % beat == 0)
     units = ceil(folds_out / unit)
     tiles = ceil(units / (room // unit))
     sizes = [0] * tiles
@@ -164,7 +292,9 @@ def test_a_tiled_price_is_the_sum_of_layers_as_small_as_its_tiles(
     if layer.kernel > 1 or layer.stride > 1:
         role = Role.DENSE
     layer = replace(layer, ofm=replace(layer.ofm, channels=4 * layer.ofm.channels))
-    shared = setting(px=px, double_buffered=double)
+    # Tiles that begin anywhere are written as one; those of whole beats, pixel by
+    # pixel, which no layer alone is (test_tiles_are_even_by_hand).
+    shared = replace(setting(px=px, double_buffered=double), aligned_tiles=False)
     folds = int(dense_folds(layer, simd, act_bits=8, board=BOARD))
     held = folds * min(8, ceil(layer.ofm.channels / pe)) + spare
     words = held * (2 if double else 1)
@@ -177,26 +307,35 @@ def test_a_tiled_price_is_the_sum_of_layers_as_small_as_its_tiles(
     column: dict[Role, Columns] = {role: dense_columns([simd], [pe], [words])}
     price = price_segment(run, column, BITS, shared)
 
-    sizes = _tile_sizes(ceil(layer.ofm.channels / pe), held // folds, pe)
-    cut = tile_groups(layer, simd=simd, pe=pe, weight_words=words, setting=shared)
-    assert cut == tuple(sizes)
+    for beat in (8, 1):
+        sizes = _tile_sizes(ceil(layer.ofm.channels / pe), held // folds, pe, beat=beat)
+        cut = tile_groups(
+            layer,
+            simd=simd,
+            pe=pe,
+            weight_words=words,
+            setting=replace(shared, aligned_tiles=beat > 1),
+        )
+        assert cut == tuple(sizes)
     # Alone, a layer of up to 4 channels would pack pixels that a tile does not.
     rest = layer.ofm.channels - sum(sizes[:-1]) * pe
-    assume(rest > 4 or len(sizes) == 1)
-    left, body = layer.ofm.channels, 0
+    assume((min(sizes[0] * pe, rest) > 4) or len(sizes) == 1)
     whole: dict[Role, Columns] = {role: dense_columns([simd], [pe], [DEEP])}
-    for size in sizes[:-1]:
-        part = _narrowed(run, role, size * pe)
-        left -= size * pe
-        rows = _work(price_segment(part, whole, BITS, shared), 0)
-        period = max(rows.values())
+    channels = [*(size * pe for size in sizes[:-1]), rest]
+    left, body = rest, 0
+    for own, after in pairwise(channels):
+        part = price_segment(_narrowed(run, role, own), whole, BITS, shared)
+        upcoming = price_segment(_narrowed(run, role, after), whole, BITS, shared)
+        period = max(_work(part, 0).values())
         if double:
-            weights = weight_bytes(size * pe, layer.terms, BITS["conv"], BOARD)
-            ddr = rows["ddr"] + ddr_cycles(weights, BOARD)
-            period = max(period, port_cycles(weights, BOARD), ddr)
+            period = max(
+                period,
+                _rows(part, 0)["beside"] + _rows(upcoming, 0)["opening"],
+                _rows(part, 0)["ddr"] + _rows(upcoming, 0)["opening_ddr"],
+            )
         else:
             # The weights of the next tile load in a step of their own.
-            period += START_CYCLES
+            period += LOAD_CYCLES
         body += period
     last = _work(price_segment(_narrowed(run, role, left), whole, BITS, shared), 0)
     assert price.tiles[role][0] == len(sizes)
@@ -204,10 +343,15 @@ def test_a_tiled_price_is_the_sum_of_layers_as_small_as_its_tiles(
     assert _work(price, 0) == {label: body + row for label, row in last.items()}
     # The weights of the first tile, one of the largest, must be there before.
     opened = sum(sizes) if len(sizes) == 1 else sizes[0]
-    channels = min(opened * pe, layer.ofm.channels)
-    weights = weight_bytes(channels, layer.terms, BITS["conv"], BOARD)
-    assert _rows(price, 0)["opening"] == port_cycles(weights, BOARD)
-    assert _rows(price, 0)["opening_ddr"] == ddr_cycles(weights, BOARD)
+    count = min(opened * pe, layer.ofm.channels)
+    weights = weight_bytes(count, layer.terms, BITS["conv"], BOARD)
+    (dense,) = column.values()
+    assert isinstance(dense, DenseColumns)
+    units = unit_cycles(layer, dense, np.array([count]), BITS["conv"], shared)
+    load = max(port_cycles(weights, BOARD), int(units[0])) + LOAD_CYCLES
+    assert _rows(price, 0)["opening"] == load
+    serial = 0 if double else LOAD_CYCLES
+    assert _rows(price, 0)["opening_ddr"] == ddr_cycles(weights, BOARD) + serial
 
 
 def _single(channels: int = 16) -> Invocation:
@@ -257,30 +401,30 @@ def test_a_fused_segment_needs_all_weights_at_once(
 def test_a_tiled_layer_by_hand() -> None:
     # 1x1, 8 -> 16 channels on a 6 x 6 map, simd 4, pe 2, 4 folds a half: 2 tiles of 8
     # channels. Each: 36 pixels x 4 folds x 2 words = 288 cycles; lead-in one row of
-    # 6 x 8 bytes = 6 beats, but 6 x 2 words = 12; start 60, depth 24: 384. Its 8
-    # records and 64 weights of 4 bits take 4 beats each, its maps 2 x 36 x 8 bytes 72
-    # cycles of the DDR.
+    # 6 x 8 bytes = 6 beats, but 6 x 2 words = 12, and a loop ends: 17. A group takes
+    # 4 x 2 = 8. Every pixel is written by itself: a beat and 50 cycles to answer.
     column: dict[Role, Columns] = {Role.DENSE: dense_columns([4], [2], [16])}
     price = price_segment(_single(), column, BITS, setting())
+    start = START_CYCLES + STAGE_DEPTH_CYCLES
+    tile = start + 17 + 8 + 36 * 51
     assert price.tiles[Role.DENSE][0] == 2
-    assert price.tiled[Role.DENSE][0] == 384
+    assert price.tiled[Role.DENSE][0] == tile
     rows = _rows(price, 0)
-    assert rows["dense"] == 2 * 384
-    # Way out: 8 cycles after the lead-in of 12 (one group: 4 x 2), 36 pixels of 4 words
-    # are packed, more than 36 beats.
-    assert rows["ofm"] == 384 + 84 + 12 + 8 + 144
-    assert rows["ddr"] == 384 + 72
+    assert rows["ofm"] == 2 * tile
+    # The stage itself, then the last two pixels: 4 words of one are packed, both sent.
+    assert rows["dense"] == tile + start + 17 + 288 + 4 + 2 * 51
 
 
 def test_weights_on_the_port_bind_a_tiled_layer() -> None:
     # 512 terms, 64 outputs, one pixel: simd 64 and pe 64 take 8 passes of 4096 bytes
     # each; one fold in all. Two folds of pe 32: 2 tiles of 512 x 32 bytes at 8 bits =
-    # 2048 beats and 16 of records, far more than 8 passes; the DDR adds 512 + 32 bytes
-    # of maps: 68.
+    # 2048 beats and 16 of records, far more than 8 passes; the DDR, as fast as the
+    # port, adds 512 + 32 bytes of maps: 68, after what a run needs to start.
     run = invocation(pointwise=linear(shape(512, 1, 1), 64))
     column: dict[Role, Columns] = {Role.POINTWISE: dense_columns([64], [32], [16])}
     price = price_segment(run, column, BITS, setting())
-    assert price.tiled[Role.POINTWISE][0] == 2048 + 16 + 68
+    start = START_CYCLES + STAGE_DEPTH_CYCLES
+    assert price.tiled[Role.POINTWISE][0] == 2048 + 16 + 68 + start
     serial = price_segment(run, column, BITS, setting(double_buffered=False))
     assert serial.tiles[Role.POINTWISE][0] == 1
 
@@ -288,20 +432,22 @@ def test_weights_on_the_port_bind_a_tiled_layer() -> None:
 def test_loads_are_those_of_all_stages() -> None:
     # 120 weights of 5 bits: 75 bytes, 10 beats; 180 of 8: 23; 240 of 3: 90 bytes, 12.
     # Records of 20, 20 and 12 channels: 10, 10 and 6 beats.
-    assert load_cycles(BLOCK, BITS, setting()) == 10 + 23 + 12 + 26
+    starts = 3 * LOAD_CYCLES
+    assert load_cycles(BLOCK, BITS, setting()) == 10 + 23 + 12 + 26 + starts
     # The DDR moves as many bytes a cycle as a port: whole beats.
     assert load_ddr_cycles(BLOCK, BITS, setting()) == 71
-    # Without double buffering they are a step of their own.
+    # Without double buffering they are a step of their own: nothing else moves while
+    # their bursts are waited for.
     alone = setting(double_buffered=False)
-    assert load_cycles(BLOCK, BITS, alone) == 71 + START_CYCLES
-    assert load_ddr_cycles(BLOCK, BITS, alone) == 71 + START_CYCLES
+    assert load_cycles(BLOCK, BITS, alone) == 71 + starts
+    assert load_ddr_cycles(BLOCK, BITS, alone) == 71 + starts
     slow = Setting(
         board=replace(BOARD, ddr_efficiency_percent=25),
         px=1,
         act_bits=8,
         double_buffered=True,
     )
-    assert load_cycles(BLOCK, BITS, slow) == 71
+    assert load_cycles(BLOCK, BITS, slow) == 71 + starts
     assert load_ddr_cycles(BLOCK, BITS, slow) == 142
 
 
@@ -326,8 +472,11 @@ def test_the_ddr_moves_both_maps_and_the_residual() -> None:
     )
     moved = feature_bytes(shape(6, 10, 9), 8, BOARD)
     moved += 2 * feature_bytes(shape(12, 5, 5), 8, BOARD)
-    assert price.ddr.constant == moved // 8
+    start = START_CYCLES + 3 * STAGE_DEPTH_CYCLES
+    assert price.ddr.constant == moved // 8 + start
     assert price.ddr.terms == {}
+    # Beside a load, all but what moves while its bursts are waited for.
+    assert price.beside.constant == max(0, moved // 8 - 3 * LOAD_CYCLES)
     # A fused segment starts with all its weights.
     assert price.opening.constant == load_cycles(BLOCK, BITS, setting())
     assert price.opening_ddr.constant == load_ddr_cycles(BLOCK, BITS, setting())
@@ -385,11 +534,14 @@ def test_tiles_are_even_by_hand() -> None:
     column: dict[Role, Columns] = {Role.DENSE: dense_columns([16] * 2, [4] * 2, [2, 4])}
     shared = setting(double_buffered=False)
     price = price_segment(invocation(dense=layer), column, BITS, shared)
-    # Of 2 folds: 84 + lead-in of 16 beats + 2 to the first word + 128 = 230. Of 4: 84 +
-    # 16 + 4 + 256 = 360. All but the last are followed by a load that starts in 60.
+    # Of 2 folds: lead-in of 16 beats and 5, 2 to the first word, then 64 pixels of a
+    # beat and 50 cycles. Of 4: 4 to the first, and 2 beats. All but the last are
+    # followed by a load.
     assert list(price.tiles[Role.DENSE]) == [5, 3]
-    assert _latency(price, 0) == 5 * 230 + 4 * 60
-    assert _latency(price, 1) == 2 * 360 + 230 + 2 * 60
+    start = START_CYCLES + STAGE_DEPTH_CYCLES + 21
+    few, many = start + 2 + 64 * 51, start + 4 + 64 * 52
+    assert _latency(price, 0) == 5 * few + 4 * LOAD_CYCLES
+    assert _latency(price, 1) == 2 * many + few + 2 * LOAD_CYCLES
 
 
 def test_tile_groups_by_hand() -> None:

@@ -27,8 +27,13 @@ class Walk:
     together: int
 
 
-def input_rows(layer: DenseLayer | DepthwiseLayer) -> list[range]:
-    """Return the input rows taken in before row 0, and while each row is made."""
+def input_rows(
+    layer: DenseLayer | DepthwiseLayer, *, first: bool = True
+) -> list[range]:
+    """Return the input rows taken in before row 0, and while each row is made.
+
+    What a stage sends (not `first`) must all be taken in, also below the last window.
+    """
     if isinstance(layer, Linear):
         return [range(1), range(0)]
     arrived, steps = 0, []
@@ -38,8 +43,8 @@ def input_rows(layer: DenseLayer | DepthwiseLayer) -> list[range]:
         last = max([*met, 0, arrived - 1]) + 1
         steps.append(range(arrived, last))
         arrived = last
-    # Row r is made while the rows of r + 1 come; nothing comes during the last.
-    return [*steps, range(0)]
+    # Row r is made while the rows of r + 1 come; beside the last comes what is left.
+    return [*steps, range(0) if first else range(arrived, layer.ifm.height)]
 
 
 def _words(channels: int, lanes: int) -> list[range]:
@@ -120,7 +125,7 @@ def walk_depthwise(
     feed = 0
     for _column in range(0, layer.ifm.width, 1 if first else px):
         feed += len(groups)
-    lead, *during = (sum(feed for _ in rows) for rows in input_rows(layer))
+    lead, *during = (sum(feed for _ in rows) for rows in input_rows(layer, first=first))
     rows = array = together = 0
     for intake in during:
         sweep = both = 0
@@ -160,11 +165,19 @@ def walk_pointwise(
 def walk_pack(
     layer: DenseLayer | DepthwiseLayer, *, pe: int, channels: int, px: int, beat: int
 ) -> int:
-    """Count the words or beats read where `channels` of a pixel are packed."""
+    """Count the cycles in which words are taken in or `channels` of a pixel leave."""
     cycles = 0
     for _row in range(layer.ofm.height):
-        for _pixels in range(0, layer.ofm.width, px):
-            for _pixel in range(px):
-                words, beats = len(_words(channels, pe)), len(_words(channels, beat))
-                cycles += max(words, beats)
+        for left in range(0, layer.ofm.width, px):
+            for _pixel in range(left, min(left + px, layer.ofm.width)):
+                coming = [len(word) for word in _words(channels, pe)]
+                # The last word comes with what fills the last beat up.
+                coming[-1] += -channels % beat
+                held = 0
+                while coming or held:
+                    cycles += 1
+                    if held < beat and coming:
+                        held += coming.pop(0)
+                    if held >= beat:
+                        held -= beat
     return cycles

@@ -5,7 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from hao.cost.prices import Setting, tile_groups
+from hao.cost.columns import Setting
+from hao.cost.tiles import tile_groups
 from hao.emit.runs import Run, design_runs, engine_stages
 from hao.errors import InputError
 from hao.hw.engine import DenseStage, DepthwiseStage

@@ -68,6 +68,7 @@ def test_at_clock_refuses_a_stopped_clock() -> None:
         (lambda: replace(BOARD, cap_percent=Resources(dsp=1)), "must be from 1 to 100"),
         (lambda: replace(BOARD, lutram=1002), "must be from 0 to the 1001 LUTs"),
         (lambda: replace(BOARD, lutram=-1), "lutram = -1; must be from 0"),
+        (lambda: replace(BOARD, idle_mw=0), "idle_mw = 0; must be at least 1"),
         (lambda: replace(BOARD, port_bytes=32), "= 32; must be one of 4, 8, 16"),
     ],
 )

@@ -67,7 +67,7 @@ def test_shipped_board_gives_a_source_for_every_number(name: str) -> None:
         if isinstance(rows, dict) and table != "sources"
         for key in rows
     ]
-    assert len(numbers) == 17
+    assert len(numbers) == (18 if "power" in document else 17)
     assert [key for key in numbers if len(sources[key]) < 20] == []
 
 
@@ -134,6 +134,7 @@ def test_load_board_converts_every_field(tmp_path: Path) -> None:
         "cap_percent": {"lut": 11, "ff": 12, "dsp": 13, "bram_18k": 14, "uram": 15},
         "ddr": {"peak_kbytes_per_s": 1_000_016, "efficiency_percent": 17},
         "ports": {"count": 3, "bytes": 8, "max_khz": 100_018},
+        "power": {"idle_mw": 1019},
     }
     lines = ['name = "a-1"', 'title = "T"', 'device = "D"', 'part = "p"']
     lines.append('dsp_type = "DSP48E1"')
@@ -158,10 +159,23 @@ def test_load_board_converts_every_field(tmp_path: Path) -> None:
         ports=3,
         port_bytes=8,
         port_max_khz=100_018,
+        idle_mw=1019,
     )
     assert dict(load_board(write(tmp_path, "\n".join(lines))).sources) == {
         key: f"made up {key}" for key in keys
     }
+
+
+def test_a_board_may_leave_its_idle_power_out(tmp_path: Path) -> None:
+    content = changed("[power]\nidle_mw = 4_300\n", "")
+    content = content.replace("power.idle_mw =", "# ")
+    assert load_board(write(tmp_path, content)).idle_mw is None
+    assert load_board("zu3eg").idle_mw == 4_300
+    # Half of it is refused: the source without the value, the table without its key.
+    message = refusal(tmp_path, changed("[power]\nidle_mw = 4_300\n", ""))
+    assert message.startswith("sources.power.idle_mw: there is no power.idle_mw")
+    message = refusal(tmp_path, changed("idle_mw = 4_300", ""))
+    assert message.startswith("power.idle_mw is missing; must be a whole number from 1")
 
 
 @pytest.mark.parametrize(
@@ -217,6 +231,17 @@ WRONG = {
         "ff = 141_120\nclb = 1",
         "resources.clb: unknown key; must be one of lut, lutram, ff, dsp, bram_18k,",
     ),
+    "extra power": (
+        "idle_mw = 4_300",
+        "idle_mw = 4_300\npeak_mw = 1",
+        "power.peak_mw: unknown key; must be one of idle_mw",
+    ),
+    "power in watts": ("idle_mw = 4_300", "idle_mw = 4.3", "power.idle_mw = 4.3; must"),
+    "no power source": (
+        "power.idle_mw = ",
+        "# ",
+        "sources.power.idle_mw is missing; must say where power.idle_mw = 4300",
+    ),
     "extra on top": ("name =", "nam = 1\nname =", "nam: unknown key; must be one of n"),
     "no source": (
         "resources.dsp = ",
@@ -268,7 +293,7 @@ def test_every_number_is_a_whole_number_in_its_range(
 
 
 def test_every_number_of_the_file_was_tried() -> None:
-    assert len(NUMBER_LINES) == 17
+    assert len(NUMBER_LINES) == 18
 
 
 def test_load_board_refuses_a_number_in_place_of_a_table(tmp_path: Path) -> None:

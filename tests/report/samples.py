@@ -119,6 +119,7 @@ def point(
         cost_points=0.25,
         mean_bits=5.5,
         status=Status.OPTIMAL,
+        power_mw=5_000,
     )
 
 

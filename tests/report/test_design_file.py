@@ -143,18 +143,28 @@ def test_neither_time_nor_place_is_in_the_file(tmp_path: Path) -> None:
 
 
 def test_the_keys_of_the_schema_are_those_of_version_2() -> None:
-    # A change here changes the format: SCHEMA in design_schema must be raised with it.
+    # A change here changes the format: SCHEMA in design_schema must be raised with it,
+    # unless files without the key are still read (ADDED_KEYS).
     document = json.loads(TEXT)
     assert document["schema"] == "hao.design/2"
     assert list(document) == [
-        *("schema", "hao", "objective", "fps_asked", "image_size", "float_top1"),
-        *("float_source", "accuracy", "evidence", "out_of_range", "proof", "cost"),
+        *("schema", "hao", "objective", "fps_asked", "margin_percent", "image_size"),
+        *(
+            "float_top1",
+            "float_source",
+            "accuracy",
+            "evidence",
+            "out_of_range",
+            "proof",
+            "cost",
+        ),
         *("board", "engine", "scheme", "segments", "front", "network"),
     ]
     assert list(document["board"]) == [
         *("name", "title", "device", "part", "clock_khz", "resources", "cap_percent"),
         *("lutram", "dsp_type", "ddr_peak_kbytes_per_s", "ddr_efficiency_percent"),
-        *("ports", "port_bytes", "port_max_khz", "sources"),
+        *("ports", "port_bytes", "port_max_khz", "idle_mw", "calibration"),
+        "sources",
     ]
     assert list(document["engine"]) == [
         *("dense", "depthwise", "pointwise", "px", "act_bits", "double_buffered"),
@@ -188,6 +198,20 @@ def test_the_keys_of_the_schema_are_those_of_version_2() -> None:
     }
 
 
+def test_a_file_without_the_keys_that_were_added_is_read(tmp_path: Path) -> None:
+    def age(document: Document) -> None:
+        del document["margin_percent"]
+        del document["board"]["idle_mw"]
+        for point in document["front"]:
+            del point["power_mw"]
+
+    again = load_design(spoiled(tmp_path, age))
+    assert again.cost == RESULT.cost
+    assert again.design.board == replace(RESULT.design.board, idle_mw=None)
+    assert (again.power, again.margin_percent) == (None, 0)
+    assert [point.fps_per_watt for point in again.front] == [None, None]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -209,6 +233,12 @@ def test_the_keys_of_the_schema_are_those_of_version_2() -> None:
             lambda d: d["accuracy"].update(low=71.0),
             r"accuracy: low 71, mean 70.25, high 70.75; must be in this order",
         ),
+        (
+            lambda d: d["front"][1].update(power_mw=0),
+            r"front\[1\].power_mw = 0; must be at least 1",
+        ),
+        (lambda d: d["front"][1].pop("fps"), r"front\[1\].fps is missing"),
+        (lambda d: d["board"].update(idle_mw=0), r"idle_mw = 0; must be at least 1"),
         (lambda d: d["front"][1].update(fps=0.0), r"front\[1\]: fps 0, latency_ms"),
         (lambda d: d["scheme"].update(stem=9), r"scheme.stem = 9; must be less than"),
         (lambda d: d["scheme"].update(x=8), r"scheme: 'x' is no layer"),

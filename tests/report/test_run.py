@@ -45,6 +45,9 @@ def test_a_run_with_a_front_holds_its_table_and_pictures(tmp_path: Path) -> None
         rows = list(csv.DictReader(stream))
     assert [row["network"] for row in rows] == ["small@16", "tiny@16"]
     assert float(rows[1]["top1_low"]) == 64.5
+    assert [row["power_w"] for row in rows] == ["5.000", "5.000"]
+    fps = RESULT.cost.fps
+    assert float(rows[1]["fps_per_watt"]) == pytest.approx(2 * fps / 5, abs=1e-4)
     report = (result.run / "report.txt").read_text()
     assert "tiny@16" in report
 
@@ -58,8 +61,9 @@ def test_two_runs_of_one_result_hold_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_csv_leaves_empty_what_is_unknown() -> None:
-    line = render_front_csv([point(40, None)]).splitlines()[1]
-    assert line == "small@16,40.0000,25.000000,,,,0.250000,5.5000,optimal"
+    unknown = replace(point(40, None), power_mw=None)
+    line = render_front_csv([unknown]).splitlines()[1]
+    assert line == "small@16,40.0000,25.000000,,,,0.250000,5.5000,optimal,,"
 
 
 def test_a_run_is_not_replaced_unless_asked(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Tables: the figures of the result, within the width, safe to print; and as JSON."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -68,13 +68,17 @@ def test_control_characters_of_names_never_reach_the_terminal() -> None:
 
 def test_the_summary_says_what_the_result_holds() -> None:
     text = render_summary(RESULT)
-    cost = RESULT.cost
+    cost, power = RESULT.cost, RESULT.power
+    assert power is not None
     for part in (
         "small@16 on Ultra96-V2",
         "70.25 % (predicted; 90 % interval 68.50 to 70.75)",
         "measured for its family only; outside the measured bits",
         "71.50 % (somebody: a table)",
         f"{cost.fps:.1f} frames/s",
+        f"{power.total_mw / 1000:.1f} W of the board (coarse estimate, ",
+        f"{power.low_mw / 1000:.1f} to {power.high_mw / 1000:.1f} W: 4.3 idle, ",
+        f"; {1000 * cost.fps / power.total_mw:.1f} frames/s per watt",
         "asked 50",
         # 8: stem, head. 6: middle. 4: expand, reduce, last.
         "2 layers at 8, 1 layer at 6, 3 layers at 4 bits",
@@ -144,6 +148,23 @@ def test_the_table_of_invocations_has_a_line_for_each() -> None:
         assert int(cells[-2]) == round(100 * share)
 
 
+def test_power_that_is_not_estimated_says_why() -> None:
+    result = small_result(board="zcu104")
+    text = render_summary(result)
+    assert "power        not estimated: the board file gives no idle power" in text
+    values = result_json(result, seconds=0)
+    assert (values["power"], values["fps_per_watt"]) == (None, None)
+
+
+def test_the_front_has_frames_per_second_per_watt() -> None:
+    # 40 frames/s at 5 W.
+    known, unknown = point(40, 70.0), replace(point(40, 70.0), power_mw=None)
+    lines = render_front([known, unknown]).splitlines()
+    assert lines[0].split()[-4:] == ["fps/W", "bits", "cost", "proof"]
+    assert lines[2].split()[-5:] == ["25.00", "8.0", "5.50", "0.25", "optimal"]
+    assert lines[3].split()[-5:] == ["25.00", "-", "5.50", "0.25", "optimal"]
+
+
 def test_a_front_without_accuracy_says_unknown() -> None:
     assert "unknown" in render_front([point(40, None)])
 
@@ -165,6 +186,15 @@ def test_json_holds_plain_values_that_equal_the_cost() -> None:
     assert values["utilisation"] == result.utilisation
     assert values["bits"] == {"4": 3, "6": 1, "8": 2}
     assert values["fps"] == round(cost.fps, 4)
+    power = result.power
+    assert power is not None
+    assert values["power"] == {
+        "total_mw": power.total_mw,
+        "low_mw": power.low_mw,
+        "high_mw": power.high_mw,
+        **asdict(power),
+    }
+    assert values["fps_per_watt"] == round(1000 * cost.fps / power.total_mw, 4)
     expected = {
         "network": "small",
         "image_size": 16,

@@ -1,0 +1,90 @@
+"""What a configuration of a stage is to the cost model, alone and in bulk.
+
+A *column* is one configuration of one stage. `DenseColumns` and `DepthwiseColumns`
+hold many; a design is the case of one column per stage. `Setting` is what all columns
+of a comparison share.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.cost.memory import beat_channels
+from hao.hw.board import Board
+
+Ints = NDArray[np.int64]
+Scheme = Mapping[str, int]
+"""Weight bits by layer name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenseColumns:
+    """Configurations of a dense or pointwise stage, arrays of one length."""
+
+    simd: Ints
+    pe: Ints
+    weight_words: Ints
+    weight_bits: Ints
+
+    def __len__(self) -> int:
+        return int(self.simd.size)
+
+    def take(self, index: Ints) -> "DenseColumns":
+        """Return the columns at `index`."""
+        return DenseColumns(
+            simd=self.simd[index],
+            pe=self.pe[index],
+            weight_words=self.weight_words[index],
+            weight_bits=self.weight_bits[index],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepthwiseColumns:
+    """Configurations of the depthwise stage, arrays of one length."""
+
+    pe: Ints
+    taps: Ints
+    weight_bits: Ints
+
+    def __len__(self) -> int:
+        return int(self.pe.size)
+
+    def take(self, index: Ints) -> "DepthwiseColumns":
+        """Return the columns at `index`."""
+        return DepthwiseColumns(
+            pe=self.pe[index],
+            taps=self.taps[index],
+            weight_bits=self.weight_bits[index],
+        )
+
+
+Columns = DenseColumns | DepthwiseColumns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What all columns of a comparison share.
+
+    Attributes:
+        board: Clock, ports and DDR.
+        px: Pixels at once.
+        act_bits: Width of the activations.
+        double_buffered: Weights of the next segment load while one computes.
+        aligned_tiles: Tiles begin at whole beats, and each pixel of a tile waits for
+            the response to the one before, as in this engine. Other accelerators write
+            single channels, and do not wait.
+    """
+
+    board: Board
+    px: int
+    act_bits: int
+    double_buffered: bool
+    aligned_tiles: bool = True
+
+    @property
+    def tile_channels(self) -> int:
+        """Return the channels that a tile begins at a multiple of."""
+        return beat_channels(self.act_bits, self.board) if self.aligned_tiles else 1

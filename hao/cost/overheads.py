@@ -1,0 +1,94 @@
+"""Cycles that a step of the engine takes besides its iterations, derived one by one.
+
+They are those of the machine that the cycle replay models (latencies of a port, cycles
+between loops: templates/hls/sim/hao_replay.h) and the depths of the emitted loops
+(`hao.emit.context.LOOP_DEPTHS`); tests/cost/test_overheads.py compares with both. A
+loop of n iterations that starts at s reads at s, s + 1, ... and what it writes can be
+read `depth` cycles later; a word that crosses several processes is late by the sum of
+their depths, once a step.
+"""
+
+READ_LATENCY = 44
+"""From the request of a burst to its first beat [cycles]. Source: 10 + 28 + 6 clocks of
+the AXI DMA, PG021 through a public transcription."""
+
+WRITE_LATENCY = 44
+"""From the last beat of a loop to the response that ends it [cycles]. Source: assumed
+equal to `READ_LATENCY`; no public figure was found."""
+
+GAP_CYCLES = 3
+"""Between two loops of a process [cycles]. Source: 2 of public HLS reports, see
+hao_replay.h, and an assumed one to call the next."""
+
+BUS_DEPTH = 3
+FEED_DEPTH = 3
+UNPACK_DEPTH = 4
+WINDOW_DEPTH = 6
+ARRAY_DEPTH = 16
+REGROUP_DEPTH = 2
+PACK_DEPTH = 5
+MEAN_DEPTH = 8
+"""Stages of each kind of loop [cycles]. Source: `LOOP_DEPTHS`, adding registers up."""
+
+_STEP_CYCLES = 4
+"""Begin and end of a process, end of the step, and the beat on the bus [cycles].
+
+Source: derived here: the replay counts one for each (templates/hls/sim/hao_replay.h).
+"""
+
+STAGE_DEPTH_CYCLES = REGROUP_DEPTH + WINDOW_DEPTH + ARRAY_DEPTH
+"""From a stage's first input to its first output, beyond its iterations [cycles].
+
+Source: derived here. The first stage unpacks instead of regrouping, which stands in
+`START_CYCLES`.
+"""
+
+START_CYCLES = (
+    _STEP_CYCLES
+    + READ_LATENCY
+    + BUS_DEPTH
+    + (UNPACK_DEPTH - REGROUP_DEPTH)
+    + PACK_DEPTH
+    + BUS_DEPTH
+    + WRITE_LATENCY
+)
+"""What a run takes besides its iterations and its stages [cycles].
+
+Source: derived here: read latency, reader, unpack, pack, writer, response.
+"""
+
+LEAD_CYCLES = FEED_DEPTH - 1 + GAP_CYCLES
+"""From the loop of a dense window that takes in the first rows to the next [cycles].
+
+Source: derived here: the loop runs dry, and a gap.
+"""
+
+POOL_CYCLES = GAP_CYCLES + MEAN_DEPTH
+"""From a global pool's last sum to its first mean [cycles]. Source: derived here."""
+
+PIXEL_GAP_CYCLES = BUS_DEPTH - 1 + GAP_CYCLES
+"""Between the loops over the beats of two pixels of a tile that is pooled [cycles].
+
+Source: derived here: the loop runs dry, and a gap.
+"""
+
+PIXEL_READ_CYCLES = READ_LATENCY + PIXEL_GAP_CYCLES
+"""A pixel of a tile's residual, beyond its beats [cycles].
+
+Source: derived here: each pixel is a burst of a loop of its own.
+"""
+
+PIXEL_WRITE_CYCLES = WRITE_LATENCY + 1 + PIXEL_GAP_CYCLES
+"""A pixel that a tile writes, beyond its beats [cycles].
+
+Source: derived here: the next pixel's loop begins after the response to this one's.
+"""
+
+LOAD_CYCLES = 2 * (READ_LATENCY + PIXEL_GAP_CYCLES)
+"""Loading a stage's weights, beyond their beats [cycles].
+
+Source: derived here: a loop for the records and one for the weights.
+"""
+
+SLACK_WORDS = 4
+"""Words that two FIFOs of two hold between stages. Source: `FIFO_DEPTH` of hao.emit."""

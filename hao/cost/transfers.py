@@ -1,0 +1,185 @@
+"""What the feature maps of a run take: on their ports, on the DDR, beside weights.
+
+`run_transfers` gives the ways in and out of one run, or of one tile;
+`shared_beside_load` and `load_delay` what maps and weights cost each other where they
+share the DDR.
+"""
+
+import numpy as np
+
+from hao.cost.columns import Setting
+from hao.cost.latency import Cycles, pack_cycles
+from hao.cost.memory import (
+    beat_channels,
+    beside_cycles,
+    ddr_cycles,
+    feature_bytes,
+    port_cycles,
+    row_bytes,
+    rows_used,
+    shared_cycles,
+)
+from hao.cost.overheads import (
+    LOAD_CYCLES,
+    PIXEL_GAP_CYCLES,
+    PIXEL_READ_CYCLES,
+    PIXEL_WRITE_CYCLES,
+)
+from hao.cost.paths import Transfers, rows_ahead, rows_behind
+from hao.ir.partition import Invocation
+
+
+def run_transfers(
+    invocation: Invocation,
+    setting: Setting,
+    *,
+    pe: Cycles,
+    channels: Cycles,
+    written: Cycles,
+    added: Cycles,
+) -> Transfers:
+    """Return what ports, packing and DDR take for one run.
+
+    Args:
+        invocation: What runs.
+        setting: What all columns share.
+        pe: Channels of a word of the last stage.
+        channels: Channels of a pixel in this run.
+        written: Bytes that are written [bytes].
+        added: Bytes of the residual [bytes].
+    """
+    board, px = setting.board, setting.px
+    read = np.asarray(ifm_bytes(invocation, setting))
+    ofm, residual = port_cycles(written, board), port_cycles(added, board)
+    shape, pack, group = invocation.stage_ofm, np.asarray(0), np.asarray(0)
+    if invocation.stages:
+        pack = pack_cycles(
+            invocation.stages[-1][1],
+            pe=pe,
+            channels=channels,
+            beat=beat_channels(setting.act_bits, board),
+        )
+        group = pack * min(px, shape.width) // shape.pixels
+    part = channels < shape.channels
+    pooled = invocation.ofm != shape
+    if part.any() and setting.aligned_tiles:
+        # A tile's own channels lie apart: a loop for every pixel.
+        gap = PIXEL_GAP_CYCLES if pooled else PIXEL_WRITE_CYCLES
+        beats = -(-channels // beat_channels(setting.act_bits, board))
+        loops = part * shape.pixels
+        out = shape.pixels * beats + loops * gap
+        if pooled:
+            pack = np.maximum(pack, out)
+        else:
+            ofm = np.where(part, out, ofm)
+            # What is packed of the last pixels but one waits for the last.
+            group = group + part * (min(px, shape.width) + 1) * (beats + gap)
+        if invocation.residual:
+            residual = residual + loops * PIXEL_READ_CYCLES
+    rows = rows_used(invocation.stages[0][1]) if invocation.stages else shape.height
+    outside = [] if pooled else [written]
+    if invocation.residual:
+        outside.append(added)
+    burst = burst_beats(invocation, -(-channels // pe), channels, setting)
+    height = shape.height
+    ahead, early = rows_ahead(invocation), max(height - rows_behind(invocation), 0)
+    return Transfers(
+        ifm=port_cycles(read, board),
+        ofm=ofm,
+        residual=residual,
+        pack=pack,
+        group=group,
+        ddr_in=shared_cycles(
+            [read, *(n * early // height for n in outside)], board, burst=burst
+        ),
+        ddr_out=shared_cycles(
+            [read * max(rows - ahead, 0) // rows, *outside], board, burst=burst
+        ),
+        ddr_left=shared_cycles(outside, board) if outside else np.asarray(0),
+    )
+
+
+def ifm_bytes(invocation: Invocation, setting: Setting) -> int:
+    """Return the bytes of the feature map that one run reads: the rows it uses."""
+    ifm = invocation.ifm
+    rows = ifm.height
+    if invocation.stages:
+        rows = rows_used(invocation.stages[0][1])
+    return rows * row_bytes(ifm.channels, ifm.width, setting.act_bits, setting.board)
+
+
+def map_bytes(invocation: Invocation, setting: Setting, *, tiles: int = 1) -> int:
+    """Return the bytes of feature maps that an invocation moves in so many tiles."""
+    moved = tiles * ifm_bytes(invocation, setting)
+    moved += feature_bytes(invocation.ofm, setting.act_bits, setting.board)
+    if invocation.residual:
+        stage_ofm = invocation.stage_ofm
+        moved += feature_bytes(stage_ofm, setting.act_bits, setting.board)
+    return moved
+
+
+def burst_beats(
+    invocation: Invocation, groups: Cycles, channels: Cycles, setting: Setting
+) -> Cycles:
+    """Return the beats that leave for every word of the last stage, 0 if unknown.
+
+    A residual comes in meanwhile, and what several stages send comes unevenly.
+    """
+    if len(invocation.stages) != 1 or invocation.residual:
+        return np.asarray(0)
+    beats = -(-channels // beat_channels(setting.act_bits, setting.board))
+    return np.asarray(-(-setting.px * np.maximum(groups, beats) // groups))
+
+
+def shared_beside_load(
+    moved: tuple[Cycles, ...],
+    weights: Cycles,
+    setting: Setting,
+    *,
+    work: Cycles,
+    burst: Cycles,
+) -> Cycles:
+    """Return the cycles of a run on the DDR, less those of the weights beside it.
+
+    What the weights take of the DDR is added where it is known which run is next; what
+    they delay beyond stands here.
+
+    Args:
+        moved: Bytes of the map that is read, of what is written, and of the residual.
+        weights: Bytes that load meanwhile, or what stands for them [bytes].
+        setting: What all columns share.
+        work: Cycles of the only stage.
+        burst: Beats that leave in a row, 0 if unknown.
+    """
+    board = setting.board
+    maps = moved[0] + moved[1] + moved[2]
+    # A port without bytes takes no part; that is known only for whole columns.
+    busy = [each for each in moved if np.any(each)] or [moved[0]]
+    cycles = shared_cycles(busy, board, burst=burst)
+    cycles = cycles + np.zeros_like(work)
+    if not setting.double_buffered:
+        return cycles
+    loading = ddr_cycles(weights, board)
+    cycles = cycles + beside_cycles(weights, board) - loading
+    cycles = np.maximum(cycles, ddr_cycles(maps, board))
+    # While weights load, a reader gets a beat for each of theirs, and the writers
+    # theirs; a stage that needs more waits.
+    read = np.maximum(moved[0], 1)
+    given = 2 * ddr_cycles(read, board) + ddr_cycles(moved[1] + moved[2], board)
+    waiting = (given - work) * np.minimum(weights, moved[0]) // read
+    longer = np.where(given > work, work + waiting - loading, 0)
+    result: Cycles = np.maximum(cycles, longer)
+    return result
+
+
+def load_delay(moved: Cycles, loading: int, setting: Setting) -> Cycles:
+    """Return by how much maps delay the load beside them.
+
+    Args:
+        moved: Bytes of all maps [bytes].
+        loading: Stages that load; in the latencies of their bursts maps move freely.
+        setting: What all columns share.
+    """
+    board = setting.board
+    free = LOAD_CYCLES * loading * board.ddr_kbytes_per_s // board.clock_khz
+    return beside_cycles(np.asarray(np.maximum(moved - free, 0)), board)

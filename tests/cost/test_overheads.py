@@ -1,0 +1,68 @@
+"""The overheads of a step are those of the machine that the replay models."""
+
+import re
+from pathlib import Path
+
+from hao.cost import overheads
+from hao.emit.context import LOOP_DEPTHS
+from hao.emit.wiring import FIFO_DEPTH
+
+REPLAY = Path(__file__).parents[2] / "templates" / "hls" / "sim" / "hao_replay.h"
+
+
+def replay_constant(name: str) -> int:
+    """Return the default of a field of the replay's `Config`."""
+    text = REPLAY.read_text(encoding="utf-8")
+    config = text.partition("struct Config {")[2].partition("\n};")[0]
+    found = re.search(rf"\bint {name} = (\d+);", config)
+    assert found, name
+    return int(found[1])
+
+
+def test_latencies_and_gaps_are_the_replays() -> None:
+    assert replay_constant("read_latency") == overheads.READ_LATENCY
+    assert replay_constant("write_latency") == overheads.WRITE_LATENCY
+    assert replay_constant("gap_cycles") == overheads.GAP_CYCLES
+
+
+def test_depths_are_those_of_the_emitted_loops() -> None:
+    assert LOOP_DEPTHS == {
+        "bus": overheads.BUS_DEPTH,
+        "unpack": overheads.UNPACK_DEPTH,
+        "feed": overheads.FEED_DEPTH,
+        "window": overheads.WINDOW_DEPTH,
+        "array": overheads.ARRAY_DEPTH,
+        "fill": overheads.BUS_DEPTH,
+        "regroup": overheads.REGROUP_DEPTH,
+        "pack": overheads.PACK_DEPTH,
+        "mean": overheads.MEAN_DEPTH,
+    }
+    assert 2 * FIFO_DEPTH == overheads.SLACK_WORDS
+
+
+def test_a_run_starts_and_ends_with_what_every_word_crosses() -> None:
+    depths = LOOP_DEPTHS
+    # A word of one stage: read, unpacked, windowed, multiplied, packed, written.
+    crossed = 2 * depths["bus"] + depths["unpack"] + depths["window"]
+    crossed += depths["array"] + depths["pack"]
+    waited = replay_constant("read_latency") + replay_constant("write_latency")
+    ends = sum(
+        replay_constant(f"{name}_cycles") for name in ("start", "finish", "step")
+    )
+    # And a cycle in which the bus takes the last beat.
+    one = overheads.START_CYCLES + overheads.STAGE_DEPTH_CYCLES
+    assert one == crossed + waited + ends + 1
+    # Another stage regroups instead of unpacking.
+    more = depths["regroup"] + depths["window"] + depths["array"]
+    assert more == overheads.STAGE_DEPTH_CYCLES
+
+
+def test_a_loop_of_a_burst_costs_its_latency_depth_and_a_gap() -> None:
+    # n beats: the request, latency - 1 cycles, n reads, the last of them depth - 1
+    # cycles before the end; then the gap. Counted from the request, less n.
+    read = (replay_constant("read_latency") - 1) + LOOP_DEPTHS["bus"] - 1
+    assert read + 1 + replay_constant("gap_cycles") == overheads.PIXEL_READ_CYCLES
+    assert 2 * overheads.PIXEL_READ_CYCLES == overheads.LOAD_CYCLES
+    # Writes reach the bus after depth - 1 cycles and one more.
+    write = LOOP_DEPTHS["bus"] + replay_constant("write_latency")
+    assert write + replay_constant("gap_cycles") == overheads.PIXEL_WRITE_CYCLES

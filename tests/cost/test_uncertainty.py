@@ -1,0 +1,109 @@
+"""The interval of a frame rate, and which limit an error of prediction breaks first."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hao.cost import uncertainty
+from hao.cost.evaluate import CostReport
+from hao.cost.uncertainty import LatencyEvidence, headrooms, latency_evidence
+from hao.errors import InputError
+from hao.hw.board_file import load_board
+from hao.hw.resources import Resources
+
+BOARD = load_board("zu3eg")
+
+
+def cost(*, fps: float, lut: int, ff: int) -> CostReport:
+    cycles = round(1000 * BOARD.clock_khz / fps)
+    return CostReport(
+        invocations=(),
+        first_load_cycles=0,
+        latency_cycles=cycles,
+        clock_khz=BOARD.clock_khz,
+        parts={},
+        resources=Resources(dsp=360, bram_18k=400, lut=lut, ff=ff),
+        multipliers=1,
+        macs=1,
+    )
+
+
+def test_the_interval_by_hand() -> None:
+    evidence = LatencyEvidence((0.8, 1.0, 1.25, 2.0))
+    assert evidence.fps_interval(100) == (50.0, 125.0)
+    assert evidence.median == 1.125
+    # Four rows: a fifth lies within with 3 of 5.
+    assert evidence.confidence_percent == 60
+
+
+def test_the_prediction_itself_lies_within_the_interval() -> None:
+    assert LatencyEvidence((1.5, 2.0)).fps_interval(60) == (30.0, 60.0)
+    assert LatencyEvidence((0.5, 0.8)).fps_interval(60) == (60.0, 120.0)
+
+
+def test_the_shipped_rows_support_an_interval() -> None:
+    evidence = latency_evidence()
+    assert len(evidence.ratios) >= 9
+    assert evidence.least < 1 < evidence.median < evidence.largest
+
+
+@pytest.mark.parametrize(
+    ("fps", "lut", "order"),
+    [
+        # LUTs are 2 % below the cap; the frame takes half of its time.
+        (100.0, 54_640, ["LUT", "frame time", "FF"]),
+        # LUTs are far below; the frame is as long as may be.
+        (50.0, 20_000, ["frame time", "FF", "LUT"]),
+    ],
+)
+def test_the_first_limit_to_break_comes_first(
+    fps: float, lut: int, order: list[str]
+) -> None:
+    found = headrooms(cost(fps=fps, lut=lut, ff=45_000), BOARD, fps_asked=50)
+    assert [item.name for item in found] == order
+    strains = [item.strain for item in found]
+    assert strains == sorted(strains, reverse=True)
+
+
+def test_headroom_is_allowed_over_predicted() -> None:
+    report = cost(fps=75, lut=27_871, ff=70_560)
+    by_name = {h.name: h for h in headrooms(report, BOARD, fps_asked=50)}
+    assert by_name["frame time"].room == pytest.approx(1.5, rel=1e-5)
+    # 79 % of 70,560 LUTs, rounded down, are 55,742.
+    assert by_name["LUT"].room == 2.0
+    assert by_name["FF"].room == 1.0
+    assert by_name["FF"].strain > 1
+    assert by_name["LUT"].strain == pytest.approx(0.15)
+
+
+def test_without_a_frame_rate_only_the_area_can_break() -> None:
+    report = cost(fps=75, lut=27_871, ff=0)
+    assert [h.name for h in headrooms(report, BOARD, fps_asked=None)] == ["LUT"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n", "columns must be key, network, predicted_ms, measured_ms"),
+        ("key,network,predicted_ms,measured_ms\n", "no rows"),
+        ("key,network,predicted_ms,measured_ms\na,b,0,3\n", "row 'a'"),
+        ("key,network,predicted_ms,measured_ms\na,b,x,3\n", "row 'a'"),
+        ("key,network,predicted_ms,measured_ms\na,b,3\n", "row 'a'"),
+    ],
+)
+def test_a_spoilt_table_is_refused(
+    text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / uncertainty.LATENCY_FILE
+    path.write_text(text)
+    monkeypatch.setattr(uncertainty, "data_path", lambda *_: path)
+    with pytest.raises(InputError, match=message):
+        latency_evidence.__wrapped__()
+
+
+def test_slower_boards_leave_less_room() -> None:
+    report = cost(fps=75, lut=27_871, ff=0)
+    slow = replace(report, latency_cycles=2 * report.latency_cycles)
+    rooms = [headrooms(r, BOARD, fps_asked=50)[0].room for r in (report, slow)]
+    assert rooms[1] == pytest.approx(rooms[0] / 2)
