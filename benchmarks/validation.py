@@ -1,10 +1,11 @@
 """The cost model against published ZU3EG accelerators.
 
 `python benchmarks/validation.py` prints docs/validation.md; `--write` (`make validate`)
-replaces that file and the table of ratios that the search's interval rests on. Where a published accelerator can be configured as an engine of hao (parallelism,
-clock, bits, DDR), the table shows predicted against measured milliseconds; where it
-cannot, the page says why. Nothing is fitted: the only inputs are what the publications
-print. Prose stands in benchmarks/validation.md.j2; numbers come from here and from
+replaces that file and the table of ratios that the search's interval rests on. Where a
+published accelerator can be configured as an engine of hao (parallelism, clock, bits,
+DDR), the table shows predicted against measured milliseconds; where it cannot, the page
+says why. Nothing is fitted: the only inputs are what the publications print. Prose
+stands in benchmarks/validation.md.j2; numbers come from here and from
 data/published_zu3eg.csv.
 """
 
@@ -351,10 +352,9 @@ def counted_rows() -> dict[str, Compared]:
 def render_table() -> str:
     """Return data/validated_latency.csv."""
     lines = [
-        "# Predicted and measured time of published accelerators that could be "
-        "configured as",
-        "# engines of hao, layers one by one. Written by `make validate`; measured: see",
-        "# published_zu3eg.csv.",
+        "# Predicted and measured time of published accelerators that could be",
+        "# configured as engines of hao, layers one by one; `make validate` wrote this,",
+        "# the measured ones are from published_zu3eg.csv.",
         "key,network,predicted_ms,measured_ms",
     ]
     for key, row in counted_rows().items():

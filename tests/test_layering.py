@@ -22,9 +22,9 @@ LEVELS = (
     {"cost", "accuracy", "lint", "options"},
     # emit writes out what cost prices: tiles, memories and DDR layout come from there.
     {"program", "handoff", "emit"},
-    {"search"},
+    {"search", "calibration"},
     {"report"},
-    {"flow", "build"},
+    {"flow", "build", "calibrate"},
     {"cli"},
 )
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}

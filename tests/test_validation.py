@@ -20,6 +20,7 @@ from benchmarks.validation import (
     median_deviation,
     msd,
     msd_networks,
+    render_table,
     unpacked_cycles,
 )
 from hao.cost.design import Design
@@ -57,6 +58,11 @@ def test_dpu_rows_of_the_page_are_regenerated() -> None:
     text = (DOCS / "validation.md").read_text(encoding="utf-8")
     median = 100 * median_deviation(list(rows.values()))
     assert f"({median:.0f} % over the DPU's {len(rows)} rows" in text
+
+
+def test_the_table_of_ratios_is_regenerated() -> None:
+    path = DOCS.parent / "data" / "validated_latency.csv"
+    assert path.read_text(encoding="utf-8") == render_table()
 
 
 def test_msd_rows_of_the_page_are_regenerated() -> None:

@@ -65,6 +65,12 @@ RUNS = click.option(
     show_default=True,
     help="Folder that holds the runs.",
 )
+CALIBRATION = click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="Constants of the cost model, as `hao calibrate` writes them  [default: the "
+    "shipped ones].",
+)
 
 
 def one_run(command: Callable[P, T]) -> Callable[P, T]:

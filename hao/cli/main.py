@@ -11,6 +11,7 @@ from hao.cli.build import (
     report_hls_command,
     simulate_command,
 )
+from hao.cli.calibrate import calibrate_command
 from hao.cli.common import Group
 from hao.cli.search import (
     boards_command,
@@ -49,6 +50,7 @@ for _command in (
     simulate_command,
     lint_command,
     report_hls_command,
+    calibrate_command,
     boards_command,
     networks_command,
 ):

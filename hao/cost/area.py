@@ -8,6 +8,7 @@ synthesis prints is another figure.
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -400,6 +401,12 @@ def engine_resources(engine: Engine, board: Board) -> dict[str, Resources]:
 
     Source: derived here from `hao.cost.blocks` and `hao.cost.bram`.
     """
+    return dict(_parts(engine, board))
+
+
+@lru_cache(maxsize=4096)
+def _parts(engine: Engine, board: Board) -> tuple[tuple[str, Resources], ...]:
+    """Return `engine_resources`; many designs share an engine."""
     parts = {
         "fixed": fixed_area(
             board,
@@ -427,7 +434,7 @@ def engine_resources(engine: Engine, board: Board) -> dict[str, Resources]:
             board=board,
         )
         parts["depthwise"] = _total(depthwise, engine.depthwise.dsp_lanes)
-    return parts
+    return tuple(parts.items())
 
 
 def _dense_shape(stage: DenseStage) -> DenseShape:

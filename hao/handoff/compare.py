@@ -25,10 +25,10 @@ from hao.cost.design import Design
 from hao.cost.evaluate import CostReport
 from hao.errors import InputError
 from hao.handoff.cosim import CosimReport
-from hao.handoff.hierarchy import CORE, HierarchyReport
+from hao.handoff.hierarchy import HierarchyReport
 from hao.handoff.load import Report
 from hao.handoff.synthesis import ModuleRow, SynthesisReport
-from hao.handoff.utilization import TimingReport, UtilizationReport
+from hao.handoff.utilization import CORE, TimingReport, UtilizationReport
 from hao.hw.resources import Resources
 
 STAGES = ("dense", "depthwise", "pointwise")

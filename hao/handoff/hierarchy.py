@@ -14,11 +14,15 @@ from dataclasses import dataclass
 from hao.errors import InputError
 from hao.handoff.report_text import ReportText, columns
 from hao.handoff.synthesis import ModuleRow, Span, parse_count
-from hao.handoff.utilization import DesignState, design_state, vivado_version
+from hao.handoff.utilization import (
+    CORE,
+    DesignState,
+    design_state,
+    vivado_version,
+)
 from hao.hw.resources import Resources
 
 TITLE = r"^\d*\.?\s*Utilization by Hierarchy"
-CORE = "hao_engine"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +37,7 @@ class HierarchyReport:
         top: Name of the module that `used` counts.
         used: Of the core alone where the report has it, or else of the whole design.
         modules: Below that module.
+        of_core: Whether that is the core alone, without the platform.
     """
 
     source: str
@@ -42,6 +47,7 @@ class HierarchyReport:
     top: str
     used: Resources
     modules: tuple[ModuleRow, ...]
+    of_core: bool = False
 
 
 def parse_hierarchy(text: ReportText) -> HierarchyReport:
@@ -69,6 +75,7 @@ def parse_hierarchy(text: ReportText) -> HierarchyReport:
         top=top.module,
         used=top.used,
         modules=tuple(below),
+        of_core=_is_core(top),
     )
 
 
@@ -78,9 +85,13 @@ def _core(rows: Sequence[ModuleRow]) -> int:
     A block design calls the instance `hao_engine_0`; its module is a wrapper.
     """
     for number, row in enumerate(rows):
-        if row.module == CORE or row.instance.startswith(CORE):
+        if _is_core(row):
             return number
     return 0
+
+
+def _is_core(row: ModuleRow) -> bool:
+    return row.module == CORE or row.instance.startswith(CORE)
 
 
 def _rows(table: Sequence[Sequence[str]], source: str) -> list[ModuleRow]:

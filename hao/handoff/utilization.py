@@ -18,6 +18,9 @@ from hao.errors import InputError
 from hao.handoff.report_text import ReportText, columns
 from hao.hw.resources import Resources
 
+CORE = "hao_engine"
+"""Top function of every emitted design."""
+
 _CLOCK_ROW = re.compile(r"\s*(\S+)\s+\{[^}]*\}\s+(\d+\.\d+)\s+(\d+\.\d+)\s*")
 
 
@@ -49,6 +52,7 @@ class UtilizationReport:
         available: What the part has.
         lut_logic: LUTs used as logic.
         lut_memory: LUTs used as memory or shift register.
+        of_core: Whether it is about the core's cell alone, without the platform.
     """
 
     source: str
@@ -60,6 +64,7 @@ class UtilizationReport:
     available: Resources
     lut_logic: int
     lut_memory: int
+    of_core: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +141,8 @@ def parse_utilization(text: ReportText) -> UtilizationReport:
         available=resources(1),
         lut_logic=_whole(logic, text.source, "LUT as Logic"),
         lut_memory=_whole(memory, text.source, "LUT as Memory"),
+        of_core=text.find(r"^\|\s*Command\s*:.*\s-cells\s") is not None
+        or text.field("Design").startswith(CORE),
     )
 
 

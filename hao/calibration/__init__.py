@@ -1,0 +1,1 @@
+"""Calibration: constants of the cost model fitted to reports of emitted designs."""

@@ -1,0 +1,121 @@
+"""A calibration as text: constants, errors, and every figure before and after."""
+
+from collections.abc import Sequence
+
+from hao.calibration.evidence import FITTED, PARTS
+from hao.calibration.results import Assessment, Comparison, Group
+from hao.hw.calibration import ONE
+
+
+def render_assessment(found: Assessment) -> str:
+    """Return what was found, as tables."""
+    designs = len({figure.label for figure in found.comparisons})
+    head = (
+        f"{found.board} ({found.device}): {_counted(len(found.reports), 'report')} of "
+        f"{_counted(designs, 'design')}; constants {found.calibration.summary}"
+    )
+    parts = [head, _constants(found), _errors(found.groups)]
+    parts.append(_figures(found.comparisons))
+    if found.notes:
+        parts.append("\n".join(f"note: {note}" for note in found.notes))
+    return "\n\n".join(parts)
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
+def _constants(found: Assessment) -> str:
+    """Return the factors by part, and what cycles are corrected by."""
+    rows = [["times", "LUT", "FF", "LUT of csynth", "FF of csynth"]]
+    for part in PARTS:
+        own = found.calibration.parts[part]
+        factors = [own.lut, own.ff]
+        factors += [found.csynth[part][quantity.value] for quantity in FITTED]
+        rows.append([part, *(f"{factor / ONE:.3f}" for factor in factors)])
+    calibration = found.calibration
+    share = calibration.ddr_efficiency_percent
+    ddr = "as the board has it" if share is None else f"{share} % of the peak"
+    cycles = f"cycles of a run: {calibration.step_cycles:+d}; DDR: {ddr}"
+    return f"{_table(rows, names=1)}\n{cycles}"
+
+
+def _errors(groups: Sequence[Group]) -> str:
+    """Return the mean errors by block."""
+    rows = [
+        [
+            "error of",
+            "reported by",
+            "block",
+            "figures",
+            "designs",
+            "shipped",
+            "fitted",
+            "left out",
+        ]
+    ]
+    for group in groups:
+        for score in group.scores:
+            unseen = score.unseen_percent
+            rows.append(
+                [
+                    score.figure,
+                    score.source,
+                    score.block,
+                    str(score.figures),
+                    str(score.designs),
+                    f"{score.shipped_percent:.1f} %",
+                    f"{score.fitted_percent:.1f} %",
+                    "-" if unseen is None else f"{unseen:.1f} %",
+                ]
+            )
+    lines = [
+        _table(rows, names=3),
+        "left out: error on designs that the fit did not see; - needs two designs",
+    ]
+    lines += [
+        f"{group.figure} by {group.source}: the fit predicts designs left out no "
+        "better than the shipped constants, which stay"
+        for group in groups
+        if not group.adopted
+    ]
+    return "\n".join(lines)
+
+
+def _figures(figures: Sequence[Comparison]) -> str:
+    """Return every figure, as predicted before and after, and as reported."""
+    rows = [
+        ["design", "report", "figure", "block", "shipped", "calibrated", "reported", ""]
+    ]
+    for figure in figures:
+        ratio = figure.reported / figure.calibrated
+        rows.append(
+            [
+                figure.label,
+                figure.report,
+                figure.figure,
+                figure.block,
+                str(figure.shipped),
+                str(figure.calibrated),
+                str(figure.reported),
+                f"{ratio:.2f}{' !' if figure.outlier else '  '}",
+            ]
+        )
+    text = _table(rows, names=4)
+    if any(figure.outlier for figure in figures):
+        text += "\n! far from the fit, and so of little weight in it"
+    return text
+
+
+def _table(rows: Sequence[Sequence[str]], *, names: int) -> str:
+    """Return rows in columns, the first `names` of them to the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if number < names else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    rule = "  ".join("-" * width for width in widths).rstrip()
+    return "\n".join([lines[0], rule, *lines[1:]])
