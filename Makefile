@@ -23,7 +23,7 @@ BENCHMARKS := $(filter-out benchmarks/_%,$(sort $(wildcard benchmarks/*.py)))
 NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup search test lint types bench docs notebooks validate slow clean
+.PHONY: help setup search test lint types bench docs notebooks validate thorough clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' \
@@ -61,7 +61,7 @@ search: setup ## search BOARD=zu3eg FPS=50; then take a network to simulated har
 PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 
 test: setup lint types ## run what CI runs: ruff, mypy, pytest
-	$(PYTEST)
+	$(PYTEST) -m 'not thorough'
 
 lint: setup
 	$(BIN)/ruff check .
@@ -84,8 +84,8 @@ notebooks: setup ## execute every notebook
 validate: setup ## compare with published accelerators anew: docs/validation.md
 	$(BIN)/python benchmarks/validation.py --write
 
-slow: setup ## run the slow tests only
-	$(PYTEST) -m slow
+thorough: setup ## run what make test leaves out: hundreds of random cases, an hour
+	$(PYTEST) -m thorough
 
 clean: ## delete caches and builds; .venv and runs/ stay
 	rm -rf dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -353,7 +353,7 @@ def render_table() -> str:
     """Return data/validated_latency.csv."""
     lines = [
         "# Predicted and measured time of published accelerators that could be",
-        "# configured as engines of hao, layers one by one; `make validate` wrote this,",
+        "# configured as engines of hao, layer by layer; written by `make validate`,",
         "# the measured ones are from published_zu3eg.csv.",
         "key,network,predicted_ms,measured_ms",
     ]

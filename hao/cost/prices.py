@@ -123,7 +123,8 @@ def price_segment(
         price = _price_tiled(run, scheme[layer.name])
     else:
         price = _price_fused(invocation, columns, scheme, setting)
-    return _with_steps(price, setting.board.calibration.step_cycles)
+    more = setting.board.calibration.step_cycles
+    return _with_steps(price, more) if more else price
 
 
 def _with_steps(price: SegmentPrice, cycles: int) -> SegmentPrice:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from hao.accuracy.drops import Evidence
 from hao.cost.evaluate import CostReport, InvocationCost
+from hao.cost.uncertainty import AREA_ERROR_PERCENT
 from hao.hw.board import Board
 from hao.hw.engine import Engine
 from hao.program.solver import Status
@@ -244,11 +245,12 @@ def _resource_lines(board: Board, cost: CostReport) -> list[str]:
             str(usable[kind]),
             str(device[kind]),
             f"{100 * used[kind] / device[kind]:.1f} %",
+            f"+-{AREA_ERROR_PERCENT} %" if kind in ("lut", "ff") else "by rule",
         )
         for kind, name in KINDS.items()
         if device[kind]
     ]
-    head = ("resource", "used", "usable", "device", "of device")
+    head = ("resource", "used", "usable", "device", "of device", "error")
     lines = _table(head, rows, left={0}).splitlines()
     over = cost.resources.shortfall(board.usable)
     if over:

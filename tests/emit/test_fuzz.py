@@ -70,7 +70,7 @@ def test_random_designs_compute_what_the_interpreter_computes(tmp_path: Path) ->
     assert not wrong, "\n\n".join(wrong)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_many_random_designs_compute_what_the_interpreter_computes(
     tmp_path: Path,
 ) -> None:

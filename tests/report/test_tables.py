@@ -229,3 +229,13 @@ def test_clipped_keeps_both_ends() -> None:
     assert clipped("abcdefghij", 10) == "abcdefghij"
     assert clipped("abcdefghijk", 8) == "abc..ijk"
     assert plain("a\tb") == "a?b"
+
+
+def test_resources_say_how_far_they_may_be_off() -> None:
+    lines = {
+        line.split()[0]: line for line in render_summary(RESULT).splitlines() if line
+    }
+    for kind in ("LUT", "FF"):
+        assert lines[kind].endswith("+-15 %")
+    for kind in ("DSP", "BRAM18"):
+        assert lines[kind].endswith("by rule")

@@ -157,9 +157,8 @@ def test_rtl_equals_interpreter_and_replay(name: str, folder: Path) -> None:
     check(witness(QUICK[name](), folder))
 
 
-# All forty agreed when these tests were written; each takes a build of ten seconds.
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", SEEDS[::5])
+@pytest.mark.thorough
+@pytest.mark.parametrize("seed", SEEDS)
 def test_rtl_of_random_designs(seed: int, folder: Path) -> None:
     check(witness(sample(seed), folder))
 
