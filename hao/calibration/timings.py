@@ -87,7 +87,8 @@ def _read(path: Path) -> str:
         with path.open("rb") as stream:
             content = stream.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
-        raise InputError(f"{path}: cannot be read: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"{path}: cannot be read ({reason})") from error
     if len(content) > MAX_FILE_BYTES:
         raise InputError(f"{path}: more than {MAX_FILE_BYTES} bytes; too many")
     try:
