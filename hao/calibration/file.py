@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import to_jsonable_python
 
 import hao
+from hao.calibration.content import read_content
 from hao.calibration.evidence import FITTED, PARTS
 from hao.calibration.results import CSYNTH_RANGE, Assessment, Comparison, Group
 from hao.errors import InputError
@@ -74,16 +75,7 @@ def load_calibration(path: Path) -> Assessment:
         InputError: It cannot be read, is malformed, of another schema, or a value is
             out of range. One line: file, key, value, limit.
     """
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(MAX_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"{path}: cannot be read ({reason})") from error
-    if len(content) > MAX_FILE_BYTES:
-        raise InputError(
-            f"{path}: more than {MAX_FILE_BYTES} bytes; a calibration has far fewer"
-        )
+    content = read_content(path, MAX_FILE_BYTES)
     try:
         file = _File.model_validate_json(content)
     except ValidationError as error:

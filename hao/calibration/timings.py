@@ -16,6 +16,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from hao.calibration.content import read_content
 from hao.errors import InputError
 
 MAX_FILE_BYTES = 10_000_000
@@ -83,14 +84,7 @@ def load_timings(path: Path) -> tuple[Timing, ...]:
 
 
 def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(MAX_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"{path}: cannot be read ({reason})") from error
-    if len(content) > MAX_FILE_BYTES:
-        raise InputError(f"{path}: more than {MAX_FILE_BYTES} bytes; too many")
+    content = read_content(path, MAX_FILE_BYTES)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
