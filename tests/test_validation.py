@@ -16,9 +16,11 @@ from benchmarks._published import load_rows
 from benchmarks.validation import (
     compare,
     dpu,
+    dpu_compared,
     dpu_networks,
     median_deviation,
     msd,
+    msd_compared,
     msd_networks,
     render_table,
     unpacked_cycles,
@@ -46,7 +48,7 @@ def table_row(page: str, first_cell: str) -> list[str]:
 
 
 def test_dpu_rows_of_the_page_are_regenerated() -> None:
-    rows = compare(dpu(), dpu_networks())
+    rows = dpu_compared()
     for row in rows.values():
         cells = table_row("validation.md", row.row.network)
         assert cells[1:5] == [
@@ -66,7 +68,7 @@ def test_the_table_of_ratios_is_regenerated() -> None:
 
 
 def test_msd_rows_of_the_page_are_regenerated() -> None:
-    rows = compare(msd(16, 13, 8), msd_networks())
+    rows = msd_compared()
     for key in ("resnet-18", "resnet-50", "mobilenet-v2"):
         row = rows[f"wu2023msd_zu3eg_{key}"]
         cells = table_row("validation.md", row.row.network)

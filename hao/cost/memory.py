@@ -193,6 +193,8 @@ def shared_cycles(
         burst: Beats that the others move in a row while the first port is busy, 0 if
             unknown.
     """
+    # A port without bytes takes no part, but the first is told from the others.
+    ports = [ports[0], *(moved for moved in ports[1:] if moved.any())]
     total = np.asarray(sum(ports[1:], ports[0]))
     cycles = ddr_cycles(total, board)
     known = [_alone_and_beside(moved, board) for moved in ports]

@@ -108,6 +108,10 @@ class Power:
         """Return the power of the board [mW]."""
         return self.idle_mw + self.fabric_mw + self.ddr_mw
 
+    def per_watt(self, fps: float) -> float:
+        """Return frames per second for each watt of the board."""
+        return 1000 * fps / self.total_mw
+
     @property
     def low_mw(self) -> int:
         """Return the lower end of the interval [mW]."""

@@ -160,7 +160,8 @@ def _price_fused(
     pe: Cycles = np.asarray(1)
     if invocation.stages:
         pe = columns[invocation.stages[-1][0]].pe
-    groups = -(-stage_ofm.channels // pe)
+    channels = np.asarray(stage_ofm.channels)
+    burst = burst_beats(invocation, -(-channels // pe), channels, setting)
     added = 0
     if invocation.residual:
         added = feature_bytes(stage_ofm, setting.act_bits, setting.board)
@@ -170,16 +171,17 @@ def _price_fused(
         invocation,
         setting,
         pe=pe,
-        channels=np.asarray(stage_ofm.channels),
+        channels=channels,
         written=np.asarray(written),
         added=np.asarray(added),
+        burst=burst,
     )
     weights = sum(load_bytes(invocation, load_stand_in(invocation, setting), setting))
     loading = max(1, load_starts(invocation, setting)[0] // LOAD_CYCLES)
     return SegmentPrice(
         paths=paths(invocation, times, transfers, setting.px),
         tiled={},
-        ddr=_ddr_row(invocation, times, moved, weights, groups, setting),
+        ddr=_ddr_row(invocation, times, moved, weights, burst, setting),
         beside=Path(
             "weights", int(load_delay(np.asarray(sum(moved)), loading, setting)), {}
         ),
@@ -233,7 +235,7 @@ def _ddr_row(
     times: dict[Role, StageTimes],
     moved: tuple[int, ...],
     weights: int,
-    groups: Cycles,
+    burst: Cycles,
     setting: Setting,
 ) -> Path:
     """Return the cycles of the DDR for a run that is not tiled, as a row."""
@@ -247,9 +249,6 @@ def _ddr_row(
         return Path("ddr", depth + int(shared), {})
     ((role, _),) = stages
     work = times[role].lead_in + times[role].cycles
-    burst = burst_beats(
-        invocation, groups, np.asarray(invocation.ofm.channels), setting
-    )
     shared = shared_beside_load(maps, own, setting, work=work, burst=burst)
     return Path("ddr", depth, {role: shared})
 
@@ -312,6 +311,7 @@ class _TiledRun:
             act_bits=act_bits,
             board=board,
         )
+        burst = burst_beats(run, groups, channels, setting)
         transfers = run_transfers(
             run,
             setting,
@@ -319,6 +319,7 @@ class _TiledRun:
             channels=channels,
             written=written,
             added=added,
+            burst=burst,
         )
         read = ifm_bytes(run, setting)
         shared = shared_beside_load(
@@ -326,7 +327,7 @@ class _TiledRun:
             loaded,
             setting,
             work=times.lead_in + times.cycles,
-            burst=burst_beats(run, groups, channels, setting),
+            burst=burst,
         )
         return _Tile(
             paths=paths(run, {self.role: times}, transfers, setting.px),

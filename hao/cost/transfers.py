@@ -37,6 +37,7 @@ def run_transfers(
     channels: Cycles,
     written: Cycles,
     added: Cycles,
+    burst: Cycles,
 ) -> Transfers:
     """Return what ports, packing and DDR take for one run.
 
@@ -47,6 +48,7 @@ def run_transfers(
         channels: Channels of a pixel in this run.
         written: Bytes that are written [bytes].
         added: Bytes of the residual [bytes].
+        burst: Of `burst_beats`.
     """
     board, px = setting.board, setting.px
     read = np.asarray(ifm_bytes(invocation, setting))
@@ -77,10 +79,7 @@ def run_transfers(
         if invocation.residual:
             residual = residual + loops * PIXEL_READ_CYCLES
     rows = rows_used(invocation.stages[0][1]) if invocation.stages else shape.height
-    outside = [] if pooled else [written]
-    if invocation.residual:
-        outside.append(added)
-    burst = burst_beats(invocation, -(-channels // pe), channels, setting)
+    outside = (added, written * (not pooled))
     height = shape.height
     ahead, early = rows_ahead(invocation), max(height - rows_behind(invocation), 0)
     return Transfers(
@@ -95,7 +94,7 @@ def run_transfers(
         ddr_out=shared_cycles(
             [read * max(rows - ahead, 0) // rows, *outside], board, burst=burst
         ),
-        ddr_left=shared_cycles(outside, board) if outside else np.asarray(0),
+        ddr_left=shared_cycles(outside, board),
     )
 
 
@@ -153,9 +152,7 @@ def shared_beside_load(
     """
     board = setting.board
     maps = moved[0] + moved[1] + moved[2]
-    # A port without bytes takes no part; that is known only for whole columns.
-    busy = [each for each in moved if np.any(each)] or [moved[0]]
-    cycles = shared_cycles(busy, board, burst=burst)
+    cycles = shared_cycles(moved, board, burst=burst)
     cycles = cycles + np.zeros_like(work)
     if not setting.double_buffered:
         return cycles

@@ -16,7 +16,7 @@ def power_in_words(result: SearchResult) -> str:
     return (
         f"{total} W of the board (coarse estimate, {low} to {high} W: {idle} idle, "
         f"{power.fabric_mw / 1000:.2f} fabric, {power.ddr_mw / 1000:.2f} DDR); "
-        f"{1000 * result.cost.fps / power.total_mw:.1f} frames/s per watt"
+        f"{power.per_watt(result.cost.fps):.1f} frames/s per watt"
     )
 
 
@@ -37,5 +37,5 @@ def power_json(result: SearchResult) -> dict[str, object]:
             "dsp_mw": power.dsp_mw,
             "ddr_mw": power.ddr_mw,
         },
-        "fps_per_watt": round(1000 * result.cost.fps / power.total_mw, 4),
+        "fps_per_watt": round(power.per_watt(result.cost.fps), 4),
     }
