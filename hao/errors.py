@@ -4,7 +4,8 @@
     |-- InputError (ValueError)           2   a file or an argument is wrong
     |-- UnsupportedError                  2   valid, but not handled
     |-- InfeasibleError                   3   no design fits
-    |-- SolverError                       4   stopped without a solution
+    |-- SolverError                       4   a solver is missing or gave up
+    |   `-- WorkLimitError                4   stopped at its limit without a solution
     `-- ToolError                         5   external program missing or failed
 
 A message is one line with place, value, limit and remedy:
@@ -48,9 +49,13 @@ class InfeasibleError(HaoError):
 
 
 class SolverError(HaoError):
-    """The solver stopped without a solution: licence, size or work limit."""
+    """The solver cannot run or gave no solution: licence, size or work limit."""
 
     exit_code = 4
+
+
+class WorkLimitError(SolverError):
+    """The solver stopped at its work limit before it found a solution."""
 
 
 class ToolError(HaoError):

@@ -22,7 +22,7 @@ from hao.hw.board import Board
 from hao.hw.board_file import load_board
 from hao.ir.network import Network
 from hao.program.codesign import clashing_limits, fewest_cycles
-from hao.program.solver import SolverName
+from hao.program.solver import SolverName, check_solver
 from hao.report.design_file import load_design
 from hao.report.result import SearchResult, make_result
 from hao.report.run import write_run
@@ -120,8 +120,10 @@ def search(
         InputError: The request, a file or a name is wrong.
         UnsupportedError: The model has a layer that the engine cannot run.
         InfeasibleError: No design meets the limits.
+        SolverError: Gurobi was asked for and does not run here.
     """
     check_request(request)
+    check_solver(request.solver)
     board = board_of(request)
     candidates = candidates_of(request, progress)
     _check_top1_known(request, candidates)

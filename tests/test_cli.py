@@ -131,6 +131,15 @@ def test_help_answers_as_a_program_without_the_solvers() -> None:
     assert "search" in done.stdout
 
 
+def test_gurobi_asked_for_by_name_must_have_a_licence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GRB_LICENSE_FILE", "/nowhere/none.lic")
+    message = refused(4, *SMALL, "--board", "zu3eg", "--fps", "1", "--solver", "gurobi")
+    assert message.startswith("no Gurobi licence that works (GRB_LICENSE_FILE=/nowhere")
+    assert message.endswith("; use --solver highs")
+
+
 def test_boards_prints_every_board() -> None:
     lines = succeed("boards").splitlines()
     assert lines[0].split()[0] == "board"

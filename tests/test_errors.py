@@ -14,6 +14,7 @@ from hao.errors import (
     SolverError,
     ToolError,
     UnsupportedError,
+    WorkLimitError,
 )
 
 EXIT_CODES = {
@@ -21,6 +22,7 @@ EXIT_CODES = {
     UnsupportedError: 2,
     InfeasibleError: 3,
     SolverError: 4,
+    WorkLimitError: 4,
     ToolError: 5,
 }
 

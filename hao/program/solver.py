@@ -1,24 +1,28 @@
 """The solvers: one linear model, solved by Gurobi or, where it must be, by HiGHS.
 
-gurobipy writes the model in either case. Its pip licence solves up to `GUROBI_SIZE`
-variables and as many constraints; a larger model, or a machine without any licence,
-goes to HiGHS through the file that `Model.write` makes, so there is one formulation.
-Limits are on work, not on time, so that a result does not depend on the machine.
+`LinearModel` is the formulation, handed to either solver in memory. gurobipy's pip
+licence solves up to `GUROBI_SIZE` variables and as many constraints; a larger model,
+or any on a machine without gurobipy or a licence that works, goes to HiGHS, and the
+solution says so. Limits are on work, not on time, so that a result does not depend on
+the machine.
 """
 
-import tempfile
+import functools
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import gurobipy as gp
 import highspy
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from hao.errors import InfeasibleError, SolverError
+from hao.errors import InfeasibleError, SolverError, WorkLimitError
+
+if TYPE_CHECKING:
+    import gurobipy as gp
 
 Floats = NDArray[np.float64]
 
@@ -31,9 +35,12 @@ WORK_LIMIT = 4.0
 NODE_LIMIT = 200_000
 """Nodes before HiGHS stops with what it has (chosen here)."""
 
+TARGET_SLACK = 1e-6
+"""Above `target`, an objective still counts as there: solvers compute in floats."""
+
 
 class SolverName(Enum):
-    """Which solver to use; `AUTO` takes Gurobi where its licence allows."""
+    """Which solver to use; `AUTO` takes Gurobi where a licence allows, else HiGHS."""
 
     AUTO = "auto"
     GUROBI = "gurobi"
@@ -100,63 +107,122 @@ class Solution:
         return abs(self.objective - self.bound) / max(abs(self.objective), 1e-9)
 
 
+_CLASH = (
+    highspy.HighsModelStatus.kInfeasible,
+    # No objective here is unbounded: costs are at least 0, or bounds are finite.
+    highspy.HighsModelStatus.kUnboundedOrInfeasible,
+)
+
+
 def solve(
     model: LinearModel,
     *,
     solver: SolverName = SolverName.AUTO,
     seed: int = 0,
     explain: bool = True,
+    target: float | None = None,
+    start: Floats | None = None,
 ) -> Solution:
     """Return the optimum of `model`.
 
     Args:
         model: What to minimise.
-        solver: Who solves it.
+        solver: Who solves it. `HIGHS` never loads gurobipy.
         seed: Of the solver's tie-breaking.
         explain: Name the rows that clash if there is no solution, which may take
             longer than finding out that there is none.
+        target: Objective below which the caller knows that nothing is: the first
+            solution at most this (and `TARGET_SLACK`) is the optimum.
+        start: A solution to start from: feasible, a value for every variable.
 
     Raises:
         InfeasibleError: Nothing satisfies the rows; `conflicts` names an irreducible
             set of them.
-        SolverError: No solution within the work limit, or Gurobi was asked for and
-            has no licence for a model of this size.
+        WorkLimitError: No solution within the work limit.
+        SolverError: Gurobi was asked for and is not installed, has no licence that
+            works for a model of this size, or failed.
     """
-    large = max(len(model.names), len(model.row_names)) > GUROBI_SIZE
-    with gp.Env(empty=True) as env:
-        env.setParam("OutputFlag", 0)
-        licensed = _start(env)
-        if solver is SolverName.GUROBI and not licensed:
-            raise SolverError("Gurobi has no valid licence here; use --solver highs")
-        with _gurobi_model(model, env) as built:
-            built.Params.Seed = seed
-            if solver is SolverName.HIGHS or not licensed:
-                return _solve_highs(model, built, seed, explain=explain)
-            try:
-                return _solve_gurobi(built, explain=explain)
-            except gp.GurobiError as error:
-                if error.errno != gp.GRB.Error.SIZE_LIMIT_EXCEEDED:
-                    raise SolverError(f"Gurobi: {error}") from error
-                if solver is SolverName.GUROBI:
-                    raise SolverError(
-                        f"{len(model.names)} variables, {len(model.row_names)} rows; "
-                        f"this Gurobi licence takes {GUROBI_SIZE}; use --solver highs"
-                    ) from error
-                assert large
-                return _solve_highs(model, built, seed, explain=explain)
+    if solver is not SolverName.HIGHS:
+        try:
+            return _solve_gurobi(
+                model, seed=seed, explain=explain, target=target, start=start
+            )
+        except WorkLimitError:
+            raise
+        except SolverError:
+            if solver is SolverName.GUROBI:
+                raise
+    return _solve_highs(model, seed=seed, explain=explain, target=target, start=start)
 
 
-def _start(env: gp.Env) -> bool:
-    """Start the environment; return whether a licence was found."""
+def check_solver(solver: SolverName) -> None:
+    """Check that a solver that was asked for by name runs here.
+
+    Raises:
+        SolverError: Gurobi is asked for and is not installed or has no licence.
+    """
+    if solver is not SolverName.GUROBI:
+        return
     try:
-        env.start()
-    except gp.GurobiError:
-        return False
-    return True
+        import gurobipy  # noqa: F401 - whether it can be
+    except ImportError as error:
+        raise SolverError(
+            f"gurobipy is not installed ({error}); use --solver highs"
+        ) from error
+    fault = _licence_fault(os.environ.get("GRB_LICENSE_FILE"))
+    if fault:
+        raise SolverError(f"{fault}; use --solver highs")
 
 
-def _gurobi_model(model: LinearModel, env: gp.Env) -> gp.Model:
+@functools.cache
+def _licence_fault(file: str | None) -> str:
+    """Return why Gurobi does not start with the licence file set, or nothing.
+
+    Asked once per file, since a licence server that is out of reach takes seconds.
+    """
+    import gurobipy as gp
+
+    try:
+        gp.Env(params={"OutputFlag": 0}).close()
+    except gp.GurobiError as error:
+        where = f" (GRB_LICENSE_FILE={file})" if file else ""
+        return f"no Gurobi licence that works{where}: {' '.join(str(error).split())}"
+    return ""
+
+
+def _solve_gurobi(
+    model: LinearModel,
+    *,
+    seed: int,
+    explain: bool,
+    target: float | None,
+    start: Floats | None,
+) -> Solution:
+    check_solver(SolverName.GUROBI)
+    import gurobipy as gp
+
+    try:
+        with (
+            gp.Env(params={"OutputFlag": 0}) as env,
+            _gurobi_model(model, env) as built,
+        ):
+            built.Params.Seed = seed
+            if start is not None:
+                built.setAttr("Start", built.getVars(), start.tolist())
+            return _optimize(built, target, explain=explain)
+    except gp.GurobiError as error:
+        if error.errno == gp.GRB.Error.SIZE_LIMIT_EXCEEDED:
+            raise SolverError(
+                f"{len(model.names)} variables, {len(model.row_names)} rows; "
+                f"this Gurobi licence takes {GUROBI_SIZE}; use --solver highs"
+            ) from error
+        raise SolverError(f"Gurobi: {error}") from error
+
+
+def _gurobi_model(model: LinearModel, env: "gp.Env") -> "gp.Model":
     """Return the model as gurobipy's, every variable and row named."""
+    import gurobipy as gp
+
     built = gp.Model("hao", env=env)
     kinds = np.where(
         model.integer, np.where(model.upper <= 1, gp.GRB.BINARY, gp.GRB.INTEGER), "C"
@@ -177,13 +243,18 @@ def _gurobi_model(model: LinearModel, env: gp.Env) -> gp.Model:
     return built
 
 
-def _solve_gurobi(built: gp.Model, *, explain: bool) -> Solution:
+def _optimize(built: "gp.Model", target: float | None, *, explain: bool) -> Solution:
+    """Return what Gurobi finds in a model that has its seed and its start."""
+    import gurobipy as gp
+
     built.Params.Threads = 1
     built.Params.WorkLimit = WORK_LIMIT
     built.Params.MIPGap = 0
     built.Params.MIPGapAbs = 0.5
     built.Params.IntFeasTol = 1e-9
     built.Params.FeasibilityTol = 1e-9
+    if target is not None:
+        built.Params.BestObjStop = target + TARGET_SLACK
     built.optimize()
     if built.Status in (gp.GRB.INFEASIBLE, gp.GRB.INF_OR_UNBD):
         raise InfeasibleError(
@@ -191,11 +262,11 @@ def _solve_gurobi(built: gp.Model, *, explain: bool) -> Solution:
             conflicts=_conflicts(built) if explain else (),
         )
     if built.SolCount == 0:
-        raise SolverError(
+        raise WorkLimitError(
             f"Gurobi stopped after {WORK_LIMIT:g} work units without a solution"
         )
-    optimal = built.Status == gp.GRB.OPTIMAL
     objective = float(built.ObjVal)
+    optimal = built.Status == gp.GRB.OPTIMAL or _reached(target, objective)
     return Solution(
         values=np.array(built.getAttr("X")),
         objective=objective,
@@ -206,29 +277,34 @@ def _solve_gurobi(built: gp.Model, *, explain: bool) -> Solution:
     )
 
 
-def _conflicts(built: gp.Model) -> tuple[str, ...]:
+def _conflicts(built: "gp.Model") -> tuple[str, ...]:
     """Return the names of an irreducible set of rows that clash."""
     built.computeIIS()
     return tuple(row.ConstrName for row in built.getConstrs() if row.IISConstr)
 
 
 def _solve_highs(
-    model: LinearModel, built: gp.Model, seed: int, *, explain: bool
+    model: LinearModel,
+    *,
+    seed: int,
+    explain: bool,
+    target: float | None,
+    start: Floats | None,
 ) -> Solution:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.mps"
-        built.write(str(path))
-        highs = _highs()
-        highs.readModel(str(path))
-    highs.setOptionValue("threads", 1)
+    highs = _highs(model, range(len(model.row_names)), model.objective)
     highs.setOptionValue("random_seed", seed)
-    highs.setOptionValue("mip_max_nodes", NODE_LIMIT)
     highs.setOptionValue("mip_rel_gap", 0.0)
     highs.setOptionValue("mip_abs_gap", 0.5)
     highs.setOptionValue("mip_feasibility_tolerance", 1e-9)
+    if target is not None:
+        highs.setOptionValue("objective_target", target + TARGET_SLACK)
+    if start is not None:
+        given = highspy.HighsSolution()
+        given.col_value = start.tolist()
+        highs.setSolution(given)
     highs.run()
     status = highs.getModelStatus()
-    if status == highspy.HighsModelStatus.kInfeasible:
+    if status in _CLASH:
         raise InfeasibleError(
             "no design satisfies all limits",
             conflicts=_deletion_filter(model) if explain else (),
@@ -236,8 +312,11 @@ def _solve_highs(
     info = highs.getInfo()
     optimal = status == highspy.HighsModelStatus.kOptimal
     if not optimal and info.primal_solution_status != 2:
-        raise SolverError(f"HiGHS stopped after {NODE_LIMIT} nodes without a solution")
+        raise WorkLimitError(
+            f"HiGHS stopped after {NODE_LIMIT} nodes without a solution"
+        )
     objective = float(info.objective_function_value)
+    optimal = optimal or _reached(target, objective)
     return Solution(
         values=np.array(highs.getSolution().col_value),
         objective=objective,
@@ -248,10 +327,36 @@ def _solve_highs(
     )
 
 
-def _highs() -> highspy.Highs:
-    """Return a silent HiGHS."""
+def _reached(target: float | None, objective: float) -> bool:
+    """Return whether a solution is as good as the caller knows that any can be."""
+    return target is not None and objective <= target + TARGET_SLACK
+
+
+def _highs(model: LinearModel, rows: Sequence[int], objective: Floats) -> highspy.Highs:
+    """Return a silent HiGHS that holds the model with only these rows."""
     highs = highspy.Highs()  # type: ignore[no-untyped-call]  # its stubs are partial
     highs.setOptionValue("output_flag", False)
+    highs.setOptionValue("threads", 1)
+    highs.setOptionValue("mip_max_nodes", NODE_LIMIT)
+    lp = highspy.HighsLp()
+    part = model.matrix[list(rows)].tocsc()
+    lp.num_col_, lp.num_row_ = len(model.names), len(rows)
+    lp.col_cost_ = objective
+    lp.col_lower_ = np.zeros(len(model.names))
+    lp.col_upper_ = np.where(np.isinf(model.upper), highspy.kHighsInf, model.upper)
+    rhs = model.rhs[list(rows)]
+    equal = np.array([model.sense[row] == "=" for row in rows], dtype=np.bool_)
+    lp.row_lower_ = np.where(equal, rhs, -highspy.kHighsInf)
+    lp.row_upper_ = rhs
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+    lp.a_matrix_.start_ = part.indptr
+    lp.a_matrix_.index_ = part.indices
+    lp.a_matrix_.value_ = part.data
+    lp.integrality_ = [
+        highspy.HighsVarType.kInteger if flag else highspy.HighsVarType.kContinuous
+        for flag in model.integer
+    ]
+    highs.passModel(lp)
     return highs
 
 
@@ -285,27 +390,6 @@ def _without(model: LinearModel, kept: list[int], dropped: Sequence[int]) -> lis
 
 def _feasible(model: LinearModel, rows: Sequence[int]) -> bool:
     """Return whether the model with only these rows is not proven infeasible."""
-    highs = _highs()
-    lp = highspy.HighsLp()
-    part = model.matrix[list(rows)].tocsc()
-    lp.num_col_, lp.num_row_ = len(model.names), len(rows)
-    lp.col_cost_ = np.zeros(len(model.names))
-    lp.col_lower_ = np.zeros(len(model.names))
-    lp.col_upper_ = np.where(np.isinf(model.upper), highspy.kHighsInf, model.upper)
-    rhs = model.rhs[list(rows)]
-    equal = np.array([model.sense[row] == "=" for row in rows], dtype=np.bool_)
-    lp.row_lower_ = np.where(equal, rhs, -highspy.kHighsInf)
-    lp.row_upper_ = rhs
-    lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
-    lp.a_matrix_.start_ = part.indptr
-    lp.a_matrix_.index_ = part.indices
-    lp.a_matrix_.value_ = part.data
-    lp.integrality_ = [
-        highspy.HighsVarType.kInteger if flag else highspy.HighsVarType.kContinuous
-        for flag in model.integer
-    ]
-    highs.passModel(lp)
-    highs.setOptionValue("threads", 1)
-    highs.setOptionValue("mip_max_nodes", NODE_LIMIT)
+    highs = _highs(model, rows, np.zeros(len(model.names)))
     highs.run()
-    return bool(highs.getModelStatus() != highspy.HighsModelStatus.kInfeasible)
+    return highs.getModelStatus() not in _CLASH

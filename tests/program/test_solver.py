@@ -1,12 +1,18 @@
-"""solve: both solvers agree, sizes are handed over, refusals name the rows."""
+"""solve: both solvers agree, sizes are handed over, refusals name the rows.
 
+Without gurobipy, or with a licence file that does not work (missing, a folder, broken,
+expired), only a request for Gurobi is refused.
+"""
+
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import sparse
 
-from hao.errors import InfeasibleError, SolverError
+from hao.errors import InfeasibleError, SolverError, WorkLimitError
 from hao.program import solver as solver_module
 from hao.program.solver import (
     GUROBI_SIZE,
@@ -91,16 +97,95 @@ def test_gurobi_asked_for_a_larger_model_is_refused() -> None:
         solve(_knapsack(GUROBI_SIZE + 1, 0), solver=SolverName.GUROBI)
 
 
-def test_gurobi_without_a_licence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+EXPIRED = "TYPE=ACADEMIC\nVERSION=12\nHOSTID=1\nEXPIRATION=2020-01-01\nKEY=ABCDEFGH\n"
+
+
+@pytest.mark.parametrize("text", [None, "", "not a licence\n", EXPIRED])
+def test_a_licence_that_does_not_work_leaves_highs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
 ) -> None:
     licence = tmp_path / "gurobi.lic"
-    licence.write_text("not a licence\n")
+    if text is not None:
+        licence.write_text(text)
     monkeypatch.setenv("GRB_LICENSE_FILE", str(licence))
+    for name in (SolverName.AUTO, SolverName.HIGHS):
+        assert solve(_knapsack(8, 0), solver=name).solver is SolverName.HIGHS
     with pytest.raises(
-        SolverError, match=r"Gurobi has no valid licence here; use --solver highs"
+        SolverError,
+        match=r"^no Gurobi licence that works \(GRB_LICENSE_FILE=.*gurobi\.lic\): .+; "
+        r"use --solver highs$",
     ):
         solve(_knapsack(8, 0), solver=SolverName.GUROBI)
+
+
+def test_without_gurobipy_auto_and_highs_solve(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gurobipy", None)
+    for name in (SolverName.AUTO, SolverName.HIGHS):
+        found = solve(_knapsack(12, 3), solver=name)
+        assert found.solver is SolverName.HIGHS
+        assert found.status is Status.OPTIMAL
+    with pytest.raises(
+        SolverError, match=r"^gurobipy is not installed \(.*\); use --solver highs$"
+    ):
+        solve(_knapsack(12, 3), solver=SolverName.GUROBI)
+
+
+def test_highs_never_loads_gurobipy() -> None:
+    code = (
+        "import sys, numpy as np, hao.flow; from scipy import sparse;"
+        "from hao.program.solver import LinearModel, SolverName, solve;"
+        "one = np.ones(1);"
+        "solve(LinearModel(names=('x',), objective=one, upper=one, integer=one > 0,"
+        " row_names=('r',), matrix=sparse.csr_matrix([[1.0]]), sense=('<',), rhs=one),"
+        " solver=SolverName.HIGHS); assert 'gurobipy' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_a_target_stops_at_the_first_solution_that_reaches_it(name: SolverName) -> None:
+    model = _knapsack(60, 5)
+    best = solve(model, solver=name)
+    there = solve(model, solver=name, target=best.objective)
+    assert there.objective == pytest.approx(best.objective)
+    # 40 above the optimum is reached before the optimum, or at it.
+    early = solve(model, solver=name, target=best.objective + 40)
+    assert best.objective - 1e-6 <= early.objective <= best.objective + 40 + 1e-6
+    for found in (there, early):
+        _check(model, found)
+        assert found.status is Status.OPTIMAL
+        assert found.bound == found.objective
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_a_start_that_reaches_the_target_is_the_answer(
+    name: SolverName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = _knapsack(60, 5)
+    best = solve(model, solver=name)
+    # No work is left to find it anew: the start itself comes back.
+    monkeypatch.setattr(solver_module, "WORK_LIMIT", 1e-6)
+    monkeypatch.setattr(solver_module, "NODE_LIMIT", 0)
+    found = solve(model, solver=name, target=best.objective, start=best.values)
+    assert np.array_equal(found.values.round(), best.values.round())
+    assert (found.status, found.nodes) == (Status.OPTIMAL, 0)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_a_poor_start_does_not_change_the_optimum(name: SolverName) -> None:
+    model = _knapsack(30, 1)
+    start = np.zeros(30)
+    start[:7] = 1  # a quarter of the items from the first half: row "half"
+    assert model.matrix[0] @ start <= model.rhs[0]
+    found = solve(model, solver=name, start=start)
+    assert round(found.objective) == round(solve(model, solver=name).objective)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_the_same_call_gives_the_same_bytes(name: SolverName) -> None:
+    first, again = (solve(_knapsack(60, 2), solver=name) for _ in range(2))
+    assert first.values.tobytes() == again.values.tobytes()
+    assert (first.objective, first.nodes) == (again.objective, again.nodes)
 
 
 @pytest.mark.parametrize("name", SOLVERS)
@@ -153,7 +238,8 @@ def test_gurobi_says_when_the_work_limit_stopped_it(
 ) -> None:
     monkeypatch.setattr(solver_module, "WORK_LIMIT", 1e-4)
     with pytest.raises(
-        SolverError, match=r"Gurobi stopped after 0.0001 work units without a solution"
+        WorkLimitError,
+        match=r"Gurobi stopped after 0.0001 work units without a solution",
     ):
         solve(_hard(30), solver=SolverName.GUROBI)
 
@@ -163,7 +249,7 @@ def test_highs_says_when_the_node_limit_stopped_it(
 ) -> None:
     monkeypatch.setattr(solver_module, "NODE_LIMIT", 0)
     with pytest.raises(
-        SolverError, match=r"HiGHS stopped after 0 nodes without a solution"
+        WorkLimitError, match=r"HiGHS stopped after 0 nodes without a solution"
     ):
         solve(_hard(30), solver=SolverName.HIGHS)
 
