@@ -8,6 +8,7 @@ be part of any design on the board (too large on their own) are left out.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,12 +80,12 @@ class Needs:
     @property
     def dense(self) -> tuple[DenseLayer, ...]:
         """Return the layers as those of a dense or pointwise stage."""
-        return tuple(x for x in self.layers if not isinstance(x, Depthwise | Pool))
+        return tuple(x for x in self.layers if isinstance(x, DenseLayer))
 
     @property
     def depthwise(self) -> tuple[DepthwiseLayer, ...]:
         """Return the layers as those of the depthwise stage."""
-        return tuple(x for x in self.layers if isinstance(x, Depthwise | Pool))
+        return tuple(x for x in self.layers if isinstance(x, DepthwiseLayer))
 
     @property
     def terms(self) -> int:
@@ -141,6 +142,19 @@ def vector_words(needs: Needs, simd: Ints, setting: Setting) -> Ints:
     """Return the depth of a pointwise stage's pixel vectors, two of each [words]."""
     channels = max(_channels(layer, setting) for layer in needs.dense)
     return 2 * -(-channels // simd)
+
+
+def _feature_words(role: Role, needs: Needs, simd: Ints, setting: Setting) -> Ints:
+    """Return the depth of the banks in which a stage of dense layers keeps its IFM."""
+    match role:
+        case Role.DENSE:
+            return ring_words(needs, simd, setting)
+        case Role.POINTWISE:
+            return vector_words(needs, simd, setting)
+        case Role.DEPTHWISE:
+            raise AssertionError("its ring has rows: row_words")
+        case _:
+            assert_never(role)
 
 
 def _channels(layer: DenseLayer, setting: Setting) -> int:
@@ -376,11 +390,7 @@ def build_stages(
                 convolves=needs[role].convolves,
             )
             continue
-        feature = (
-            ring_words(needs[role], column.simd, setting)
-            if role is Role.DENSE
-            else vector_words(needs[role], column.simd, setting)
-        )
+        feature = _feature_words(role, needs[role], column.simd, setting)
         dense[role] = DenseStage(
             simd=int(column.simd[0]),
             pe=int(column.pe[0]),
@@ -420,11 +430,6 @@ def check_buffers(design: Design) -> None:
         act_bits=engine.act_bits,
         double_buffered=engine.double_buffered,
     )
-    stages = {
-        Role.DENSE: engine.dense,
-        Role.DEPTHWISE: engine.depthwise,
-        Role.POINTWISE: engine.pointwise,
-    }
     for segment in design.segments:
         invocation = segment.invocation
         if invocation.residual and not engine.residual:
@@ -439,7 +444,7 @@ def check_buffers(design: Design) -> None:
                 f"has {engine.pool_words}"
             )
         for role, layer in invocation.stages:
-            stage = stages[role]
+            stage = engine.stage(role)
             if stage is None:
                 raise InputError(
                     f"layer {layer.name!r} runs on the {role.value} stage, which the "
@@ -473,7 +478,7 @@ def _check_buffer(
         "pack words": (int(pack_words(needs, pe)[0]), stage.pack_words),
     }
     if isinstance(stage, DepthwiseStage):
-        assert isinstance(layer, Depthwise | Pool)
+        assert isinstance(layer, DepthwiseLayer)
         taps = np.array([stage.taps])
         asked |= {
             "row words": (int(row_words(needs, pe, setting.px)[0]), stage.row_words),
@@ -489,11 +494,7 @@ def _check_buffer(
         }
     else:
         simd = np.array([stage.simd])
-        words = (
-            ring_words(needs, simd, setting)
-            if role is Role.DENSE
-            else vector_words(needs, simd, setting)
-        )
+        words = _feature_words(role, needs, simd, setting)
         asked |= {
             "feature words": (int(words[0]), stage.feature_words),
             "terms": (needs.terms, stage.terms),

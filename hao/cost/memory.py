@@ -11,13 +11,13 @@ bursts of whole rows; the DDR moves what the board file says that accelerators r
 """
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TypeVar, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hao.hw.board import Board
-from hao.ir.layer import Depthwise, Linear, Pool
+from hao.ir.layer import Conv, Depthwise, Linear, Pool
 from hao.ir.partition import DenseLayer, DepthwiseLayer
 from hao.ir.tensor import Shape
 
@@ -90,10 +90,14 @@ def tile_bytes(channels: Count, shape: Shape, act_bits: int, board: Board) -> Co
 
 def rows_used(layer: DenseLayer | DepthwiseLayer) -> int:
     """Return the rows of the IFM that a layer reads; what lies below is not read."""
-    if isinstance(layer, Linear):
-        return layer.ifm.height
-    last = (layer.ofm.height - 1) * layer.stride + layer.kernel - layer.padding.top
-    return min(layer.ifm.height, last)
+    match layer:
+        case Linear():
+            return layer.ifm.height
+        case Conv() | Depthwise() | Pool():
+            above = (layer.ofm.height - 1) * layer.stride - layer.padding.top
+            return min(layer.ifm.height, above + layer.kernel)
+        case _:
+            assert_never(layer)
 
 
 def input_channels(
@@ -142,9 +146,13 @@ def layer_bytes(
 
 def weight_terms(layer: DenseLayer | Depthwise, act_bits: int, board: Board) -> int:
     """Return the stored weights of one output channel."""
-    if isinstance(layer, Linear):
-        return input_channels(layer, act_bits, board)
-    return layer.terms
+    match layer:
+        case Linear():
+            return input_channels(layer, act_bits, board)
+        case Conv() | Depthwise():
+            return layer.terms
+        case _:
+            assert_never(layer)
 
 
 def port_cycles(moved_bytes: Count, board: Board) -> Count:

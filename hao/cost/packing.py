@@ -24,19 +24,30 @@ data/dsp_pack_exact.csv. Port widths: Xilinx UG579 (DSP48E2) and UG479 (DSP48E1)
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
+from typing import assert_never
 
 from hao.errors import InputError
 from hao.hw.board import DspType
 from hao.ir.tensor import MAX_BITS, MIN_BITS
 
-# Bits of the multiplier's two signed ports. Source: UG579, UG479, "Multiplier".
-_WIDE_PORT_BITS = {DspType.DSP48E1: 25, DspType.DSP48E2: 27}
+# Bits of the multiplier's narrow signed port. Source: UG579, UG479, "Multiplier".
 _NARROW_PORT_BITS = 18
 _SUM_BITS = 48
 
 # Widest operands of the four-product template; beyond them a field holds too short a
 # sum to pay for its correction. Source: docs/area.md, "Packed DSP lanes".
 QUAD_MAX_BITS = 4
+
+
+def _wide_port_bits(dsp_type: DspType) -> int:
+    """Return the bits of the multiplier's wide signed port; sources as above."""
+    match dsp_type:
+        case DspType.DSP48E1:
+            return 25
+        case DspType.DSP48E2:
+            return 27
+        case _:
+            assert_never(dsp_type)
 
 
 class Sharing(Enum):
@@ -131,7 +142,7 @@ def packing(
     _check_bits("act_bits", act_bits)
     weight = _weight_range(weight_bits, narrow)
     act = _act_range(act_bits, act_signed)
-    wide = _WIDE_PORT_BITS[dsp_type]
+    wide = _wide_port_bits(dsp_type)
     match sharing:
         case Sharing.PAIR:
             field = _widest_field(weight, wide)

@@ -17,6 +17,7 @@ processor does are not in it.
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import assert_never
 
 from hao.cost.evaluate import CostReport
 from hao.hw.board import Board, DspType
@@ -155,9 +156,13 @@ def why_no_power(board: Board) -> str | None:
     """Return why the power of a board is not estimated, or `None` if it is."""
     if board.idle_mw is None:
         return "the board file gives no idle power"
-    if board.dsp_type is not DspType.DSP48E2:
-        return f"the energies are of 16 nm, not of devices with {board.dsp_type.value}"
-    return None
+    match board.dsp_type:
+        case DspType.DSP48E1:
+            return "the energies are of 16 nm, not of devices with DSP48E1"
+        case DspType.DSP48E2:
+            return None
+        case _:
+            assert_never(board.dsp_type)
 
 
 def design_power(

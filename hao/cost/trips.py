@@ -9,11 +9,12 @@ only waits for the weights of the next run are not counted.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import assert_never
 
 from hao.cost.memory import input_channels, rows_used
 from hao.hw.board import Board
 from hao.intmath import ceil_div
-from hao.ir.layer import Linear
+from hao.ir.layer import Conv, Depthwise, Linear, Pool
 from hao.ir.partition import DenseLayer, DepthwiseLayer
 
 
@@ -36,14 +37,16 @@ def _needs(layer: DenseLayer | DepthwiseLayer, *, first: bool) -> Sequence[int]:
 
     From DDR (`first`) no rows come that no window meets; from a stage, all do.
     """
-    if isinstance(layer, Linear):
-        return (1, 1)
-    rows = rows_used(layer) if first else layer.ifm.height
-    below = layer.kernel - layer.padding.top
-    return tuple(
-        min(rows, max(1, row * layer.stride + below))
-        for row in range(layer.ofm.height + 1)
-    )
+    match layer:
+        case Linear():
+            return (1, 1)
+        case Conv() | Depthwise() | Pool():
+            rows = rows_used(layer) if first else layer.ifm.height
+            below = layer.kernel - layer.padding.top
+            outputs = range(layer.ofm.height + 1)
+            return tuple(min(rows, max(1, r * layer.stride + below)) for r in outputs)
+        case _:
+            assert_never(layer)
 
 
 def _window(needs: Sequence[int], *, sweep: int, feed: int) -> int:

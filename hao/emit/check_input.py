@@ -1,6 +1,7 @@
 """Do a design, its integers and the hardware belong together?"""
 
 from dataclasses import replace
+from typing import assert_never
 
 from hao.cost.catalogue import check_buffers
 from hao.cost.design import Design
@@ -17,6 +18,7 @@ from hao.ir.layer import (
     Conv,
     Depthwise,
     GlobalAveragePool,
+    Input,
     Layer,
     Linear,
     Pool,
@@ -104,8 +106,10 @@ def _bare(layer: Layer) -> Layer:
             )
         case Pool() | GlobalAveragePool():
             return replace(layer, input="")
-        case _:
+        case Input() | Affine() | Activation() | Quantize():
             return layer
+        case _:
+            assert_never(layer)
 
 
 def _check_accumulators(design: Design, net: IntegerNetwork) -> None:

@@ -5,6 +5,7 @@ is made here. A process exists if some step uses it.
 """
 
 from collections.abc import Iterable
+from typing import assert_never
 
 from hao.cost.bram import uses_lutram
 from hao.cost.design import Design
@@ -12,10 +13,7 @@ from hao.cost.evaluate import CostReport
 from hao.cost.memory import store_bits
 from hao.emit.arena import StoredMap
 from hao.emit.records import (
-    DENSE,
-    DEPTHWISE,
     NONE,
-    POINTWISE,
     WindowStep,
     initializer,
     structs,
@@ -28,11 +26,11 @@ from hao.emit.stage_sizes import (
     depthwise_acc_bits,
     depthwise_slices,
 )
+from hao.emit.stage_steps import CODES
 from hao.emit.steps import Table, stage_unit_rows
 from hao.emit.weights import record_bits
 from hao.emit.wiring import (
     NAMES,
-    ROLES,
     Constant,
     Paths,
     Route,
@@ -45,6 +43,7 @@ from hao.emit.wiring import (
     packed_name,
     words_name,
 )
+from hao.hw.board import Family
 from hao.hw.engine import DenseStage, DepthwiseStage
 from hao.hw.resources import Resources
 from hao.intmath import ceil_log2
@@ -148,7 +147,7 @@ def make_context(
         "board": {
             "name": board.name,
             "part": board.part,
-            "family": "zynq7000" if board.part.startswith("xc7z") else "zynqmp",
+            "family": _family(board.family),
             "clock_mhz": round(board.clock_khz / 1000, 3),
             "clock_ns": round(1e6 / board.clock_khz, 3),
             "port_bytes": port,
@@ -156,6 +155,17 @@ def make_context(
         "ports": ["ifm", "ofm", *(["residual"] if adds else []), "weights"],
         "predicted": _predicted(cost),
     }
+
+
+def _family(family: Family) -> str:
+    """Return what the templates call a family; sets the processor of the design."""
+    match family:
+        case Family.ZYNQ_7000:
+            return "zynq7000"
+        case Family.ZYNQ_ULTRASCALE:
+            return "zynqmp"
+        case _:
+            assert_never(family)
 
 
 def _output(design: Design, table: Table) -> StoredMap:
@@ -209,9 +219,8 @@ def _engine(design: Design, net: IntegerNetwork, table: Table) -> dict[str, obje
     multiplies = net.requantization is Requantization.MULTIPLIER
     hardware = engine_stages(design)
     units = [
-        rows * (stage.taps if isinstance(stage, DepthwiseStage) else stage.simd)
+        rows * hardware[role].items
         for role, rows in stage_unit_rows(design, net).items()
-        for stage in (hardware[role],)
     ]
     pooled = [s.write for s in table.steps if s.write.pools]
     pixels = [
@@ -245,23 +254,18 @@ def _stages(
     engine = design.engine
     rows = stage_unit_rows(design, net)
     result = []
-    for code, hardware in (
-        (DENSE, engine.dense),
-        (DEPTHWISE, engine.depthwise),
-        (POINTWISE, engine.pointwise),
-    ):
-        if hardware is None or not paths.uses(code):
+    for role, hardware in engine_stages(design).items():
+        code = CODES[role]
+        if not paths.uses(code):
             continue
         name = NAMES[code]
-        constants = _constants(design, hardware, table, rows.get(ROLES[code], 1))
+        constants = _constants(design, hardware, table, rows.get(role, 1))
         convolves = not isinstance(hardware, DepthwiseStage) or hardware.convolves
-        loads = convolves and ROLES[code] in rows
+        loads = convolves and role in rows
         pools = isinstance(hardware, DepthwiseStage) and hardware.pools
         first = code in paths.targets(NONE)
         last = NONE in paths.targets(code)
-        items = hardware.taps if isinstance(hardware, DepthwiseStage) else hardware.simd
-        is_depthwise = isinstance(hardware, DepthwiseStage)
-        lanes = hardware.pe if is_depthwise else items
+        lanes = hardware.lanes_in
         taken = [
             max(step.unpack.tail, lanes)
             for step in table.steps
@@ -293,7 +297,7 @@ def _stages(
                 first=first,
                 last=last,
                 loads=loads,
-                in_lanes="pe" if is_depthwise else "items",
+                in_lanes="pe" if isinstance(hardware, DepthwiseStage) else "items",
                 hold=max(taken, default=lanes) + beat,
                 pack_words=2 * max(groups, default=1),
                 weights_in_luts=bool(uses_lutram(hardware.weight_words)),

@@ -15,11 +15,10 @@ from hao.emit.arena import Arena, StoredMap, stored_map
 from hao.emit.records import NONE, PackStep, ReadStep, UnpackStep, WriteStep
 from hao.emit.runs import Run, StageRun, engine_stages
 from hao.emit.stage_steps import CODES
-from hao.hw.engine import DepthwiseStage
 from hao.intmath import ceil_div
 from hao.ir.integer import IntegerNetwork
-from hao.ir.layer import Depthwise, Linear, Pool
-from hao.ir.partition import Role
+from hao.ir.layer import Linear
+from hao.ir.partition import DenseLayer
 from hao.ir.tensor import Shape
 
 
@@ -33,15 +32,10 @@ def read_step(run: Run, source: StoredMap) -> ReadStep:
     return ReadStep(base=source.base, beats=rows * source.row_beats, target=target)
 
 
-def _first_lanes(first: StageRun, design: Design) -> int:
-    stage = engine_stages(design)[first.role]
-    return stage.pe if isinstance(stage, DepthwiseStage) else stage.simd
-
-
 def unpack_step(first: StageRun, source: StoredMap, design: Design) -> UnpackStep:
     """Return how beats become words of the first stage."""
     layer, act_bits = first.layer, design.engine.act_bits
-    lanes = _first_lanes(first, design)
+    lanes = engine_stages(design)[first.role].lanes_in
     channels = input_channels(layer, act_bits, design.board)
     rows, width, stored = rows_used(layer), source.shape.width, source.pixel_channels
     row_beats = source.row_beats
@@ -51,8 +45,7 @@ def unpack_step(first: StageRun, source: StoredMap, design: Design) -> UnpackSte
             stored = channels
         rows = width = 1
     taps = 1
-    if first.role is Role.DENSE:
-        assert not isinstance(layer, Depthwise | Pool)
+    if isinstance(layer, DenseLayer):
         taps = int(packed_taps(layer, lanes, channels))
     if taps > 1:
         words, pixels = 1, ceil_div(width, taps)

@@ -11,12 +11,7 @@ from hao.cost.design import Design
 from hao.cost.tiles import tile_groups
 from hao.hw.engine import DenseStage, DepthwiseStage
 from hao.ir.integer import IntegerNetwork
-from hao.ir.layer import (
-    Add,
-    Conv,
-    GlobalAveragePool,
-    Linear,
-)
+from hao.ir.layer import Add, GlobalAveragePool
 from hao.ir.partition import DenseLayer, DepthwiseLayer, Invocation, Role
 
 
@@ -80,13 +75,8 @@ class Run:
 
 def engine_stages(design: Design) -> dict[Role, DenseStage | DepthwiseStage]:
     """Return the stages that the engine has."""
-    engine = design.engine
-    found = {
-        Role.DENSE: engine.dense,
-        Role.DEPTHWISE: engine.depthwise,
-        Role.POINTWISE: engine.pointwise,
-    }
-    return {role: stage for role, stage in found.items() if stage is not None}
+    found = ((role, design.engine.stage(role)) for role in Role)
+    return {role: stage for role, stage in found if stage is not None}
 
 
 def design_runs(design: Design, net: IntegerNetwork) -> tuple[Run, ...]:
@@ -110,7 +100,7 @@ def design_runs(design: Design, net: IntegerNetwork) -> tuple[Run, ...]:
         pairs = invocation.stages
         if len(pairs) == 1 and pairs[0][0] is not Role.DEPTHWISE:
             role, layer = pairs[0]
-            assert isinstance(layer, Conv | Linear)
+            assert isinstance(layer, DenseLayer)
             stage = stages[role]
             assert isinstance(stage, DenseStage)
             begin = 0

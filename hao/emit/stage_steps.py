@@ -6,6 +6,7 @@ and out of a run is in `hao.emit.ports`.
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import assert_never
 
 from hao.cost.design import Design
 from hao.cost.latency import packed_taps
@@ -26,11 +27,24 @@ from hao.emit.runs import Run, StageRun, engine_stages
 from hao.hw.engine import DenseStage, DepthwiseStage, lanes_match
 from hao.intmath import ceil_div
 from hao.ir.integer import IntegerNetwork
-from hao.ir.layer import Depthwise, Linear, Pool, PoolKind
+from hao.ir.layer import Conv, Depthwise, Linear, Pool, PoolKind
 from hao.ir.partition import DenseLayer, DepthwiseLayer, Role
 from hao.ir.tensor import Shape
 
-CODES = {Role.DENSE: DENSE, Role.DEPTHWISE: DEPTHWISE, Role.POINTWISE: POINTWISE}
+
+def _code(role: Role) -> int:
+    match role:
+        case Role.DENSE:
+            return DENSE
+        case Role.DEPTHWISE:
+            return DEPTHWISE
+        case Role.POINTWISE:
+            return POINTWISE
+        case _:
+            assert_never(role)
+
+
+CODES = {role: _code(role) for role in Role}
 """How records name a stage as source or target."""
 
 
@@ -49,8 +63,7 @@ def stage_step(
     hardware = engine_stages(design)[stage.role]
     if before is not None:
         step = _with_regroup(step, before, stage, design)
-    if stage.role is Role.DEPTHWISE:
-        assert isinstance(hardware, DepthwiseStage)
+    if isinstance(hardware, DepthwiseStage):
         return replace(
             step,
             depthwise_window=_depthwise_window(
@@ -60,13 +73,18 @@ def stage_step(
                 stage, hardware, design, net, is_signed=is_signed, target=target
             ),
         )
-    assert isinstance(hardware, DenseStage)
     array = _array(stage, hardware, design, net, is_signed=is_signed, target=target)
-    if stage.role is Role.DENSE:
-        window = _dense_window(stage, hardware, design)
-        return replace(step, dense_window=window, dense_array=array)
-    vectors = _vectors(stage, before, hardware, design)
-    return replace(step, vectors=vectors, pointwise_array=array)
+    match stage.role:
+        case Role.DENSE:
+            window = _dense_window(stage, hardware, design)
+            return replace(step, dense_window=window, dense_array=array)
+        case Role.POINTWISE:
+            vectors = _vectors(stage, before, hardware, design)
+            return replace(step, vectors=vectors, pointwise_array=array)
+        case Role.DEPTHWISE:
+            raise AssertionError("a depthwise stage is no dense one")
+        case _:
+            assert_never(stage.role)
 
 
 def _with_regroup(
@@ -75,8 +93,7 @@ def _with_regroup(
     """Return the step with the words between two stages."""
     stages = engine_stages(design)
     lanes_in = stages[before.role].pe
-    hardware = stages[stage.role]
-    lanes_out = hardware.pe if isinstance(hardware, DepthwiseStage) else hardware.simd
+    lanes_out = stages[stage.role].lanes_in
     channels = before.channels
     words_in, words_out = ceil_div(channels, lanes_in), ceil_div(channels, lanes_out)
     ofm = before.layer.ofm
@@ -90,9 +107,15 @@ def _with_regroup(
         words_in=words_in,
         words_out=words_out,
     )
-    if before.role is Role.DENSE:
-        return replace(step, dense_regroup=regroup)
-    return replace(step, depthwise_regroup=regroup)
+    match before.role:
+        case Role.DENSE:
+            return replace(step, dense_regroup=regroup)
+        case Role.DEPTHWISE:
+            return replace(step, depthwise_regroup=regroup)
+        case Role.POINTWISE:
+            raise AssertionError("no stage comes behind the pointwise one")
+        case _:
+            assert_never(before.role)
 
 
 def _uneven_trips(words_in: int, words_out: int, lanes_in: int, lanes_out: int) -> int:
@@ -112,9 +135,13 @@ def _uneven_trips(words_in: int, words_out: int, lanes_in: int, lanes_out: int) 
 
 def _spatial(layer: DenseLayer | DepthwiseLayer, channels: int) -> tuple[Shape, Shape]:
     """Return the maps that a stage sees on both sides."""
-    if isinstance(layer, Linear):
-        return Shape(channels=channels, height=1, width=1), layer.ofm
-    return layer.ifm, layer.ofm
+    match layer:
+        case Linear():
+            return Shape(channels=channels, height=1, width=1), layer.ofm
+        case Conv() | Depthwise() | Pool():
+            return layer.ifm, layer.ofm
+        case _:
+            assert_never(layer)
 
 
 def needed_rows(layer: DenseLayer | DepthwiseLayer, rows: int) -> list[int]:
@@ -124,12 +151,15 @@ def needed_rows(layer: DenseLayer | DepthwiseLayer, rows: int) -> list[int]:
         layer: What a window process runs.
         rows: That come: from DDR those that are used, from a stage before all.
     """
-    if isinstance(layer, Linear):
-        return [1, 1]
-    return [
-        min(rows, max(1, r * layer.stride + layer.kernel - layer.padding.top))
-        for r in range(layer.ofm.height + 1)
-    ]
+    match layer:
+        case Linear():
+            return [1, 1]
+        case Conv() | Depthwise() | Pool():
+            below = layer.kernel - layer.padding.top
+            outputs = range(layer.ofm.height + 1)
+            return [min(rows, max(1, r * layer.stride + below)) for r in outputs]
+        case _:
+            assert_never(layer)
 
 
 def _row_trips(
@@ -142,7 +172,7 @@ def _row_trips(
 
 def _dense_window(stage: StageRun, hardware: DenseStage, design: Design) -> WindowStep:
     layer, px = stage.layer, design.engine.px
-    assert not isinstance(layer, Depthwise | Pool)
+    assert isinstance(layer, DenseLayer)
     channels = input_channels(layer, design.engine.act_bits, design.board)
     ifm, ofm = _spatial(layer, channels)
     kernel, stride, top, left = 1, 1, 0, 0
@@ -219,7 +249,7 @@ def _depthwise_window(
     lowest: int,
 ) -> WindowStep:
     layer, px = stage.layer, design.engine.px
-    assert isinstance(layer, Depthwise | Pool)
+    assert isinstance(layer, DepthwiseLayer)
     ifm, ofm = layer.ifm, layer.ofm
     kernel, stride = layer.kernel, layer.stride
     top, left = layer.padding.top, layer.padding.left
@@ -271,7 +301,7 @@ def _vectors(
     stage: StageRun, before: StageRun | None, hardware: DenseStage, design: Design
 ) -> VectorsStep:
     layer, px = stage.layer, design.engine.px
-    assert not isinstance(layer, Depthwise | Pool)
+    assert isinstance(layer, DenseLayer)
     channels = input_channels(layer, design.engine.act_bits, design.board)
     _, ofm = _spatial(layer, channels)
     folds = ceil_div(channels, hardware.simd)
@@ -310,15 +340,11 @@ def _array(
     target: int,
 ) -> ArrayStep:
     layer = stage.layer
-    assert not isinstance(layer, Depthwise | Pool)
+    assert isinstance(layer, DenseLayer)
     channels = input_channels(layer, design.engine.act_bits, design.board)
     _, ofm = _spatial(layer, channels)
     kernel = 1 if isinstance(layer, Linear) else layer.kernel
-    taps = (
-        int(packed_taps(layer, hardware.simd, channels))
-        if stage.role is Role.DENSE
-        else 1
-    )
+    taps = int(packed_taps(layer, hardware.simd, channels))
     folds = ceil_div(kernel**2, taps)
     if taps == 1:
         folds *= ceil_div(channels, hardware.simd)
@@ -347,7 +373,7 @@ def _depthwise_array(
     target: int,
 ) -> DepthwiseStep:
     layer = stage.layer
-    assert isinstance(layer, Depthwise | Pool)
+    assert isinstance(layer, DepthwiseLayer)
     passes = ceil_div(layer.kernel**2, hardware.taps)
     groups = ceil_div(layer.ofm.channels, hardware.pe)
     xgroups = ceil_div(layer.ofm.width, design.engine.px)

@@ -6,21 +6,23 @@ are compared with those of the cost model and of the cycle replay in tests/emit.
 """
 
 from dataclasses import dataclass, replace
+from typing import TypeVar, assert_never
 
 import numpy as np
 
 from hao.cost.design import Design
 from hao.emit.arena import Arena, place_maps
 from hao.emit.ports import pack_step, read_step, unpack_step, write_step
-from hao.emit.records import NONE, ArrayStep, Step
+from hao.emit.records import NONE, ArrayStep, DepthwiseStep, Step
 from hao.emit.runs import Run, StageRun, design_runs, engine_stages
 from hao.emit.stage_sizes import unit_rows
 from hao.emit.stage_steps import CODES, stage_step
 from hao.emit.weights import Bytes, StageWeights, stage_weights
-from hao.hw.engine import DepthwiseStage
 from hao.ir.integer import IntegerNetwork
 from hao.ir.layer import Pool
 from hao.ir.partition import Role
+
+_Array = TypeVar("_Array", ArrayStep, DepthwiseStep)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,9 +131,8 @@ def stage_unit_rows(design: Design, net: IntegerNetwork) -> dict[Role, int]:
     result = {}
     for role, stage in engine_stages(design).items():
         if role in narrowest:
-            items = stage.taps if isinstance(stage, DepthwiseStage) else stage.simd
             result[role] = unit_rows(
-                items=items,
+                items=stage.items,
                 pe=stage.pe,
                 narrowest=narrowest[role],
                 board=design.board,
@@ -145,36 +146,24 @@ def _with_load(
     """Return the step that also loads weights, into a half of the buffers."""
     for role, packed in load.items():
         weight, channel = _bases(design, role, half)
-        if role is Role.DENSE:
-            step = replace(
-                step,
-                dense_load=packed.load,
-                dense_array=_filled(step.dense_array, packed, weight, channel),
-            )
-        elif role is Role.POINTWISE:
-            step = replace(
-                step,
-                pointwise_load=packed.load,
-                pointwise_array=_filled(step.pointwise_array, packed, weight, channel),
-            )
-        else:
-            step = replace(
-                step,
-                depthwise_load=packed.load,
-                depthwise_array=replace(
-                    step.depthwise_array,
-                    fill_weight_base=weight,
-                    fill_channel_base=channel,
-                    fill_units=packed.units,
-                    fill_records=packed.records,
-                ),
-            )
+        match role:
+            case Role.DENSE:
+                array = _filled(step.dense_array, packed, weight, channel)
+                step = replace(step, dense_load=packed.load, dense_array=array)
+            case Role.POINTWISE:
+                array = _filled(step.pointwise_array, packed, weight, channel)
+                step = replace(step, pointwise_load=packed.load, pointwise_array=array)
+            case Role.DEPTHWISE:
+                products = _filled(step.depthwise_array, packed, weight, channel)
+                step = replace(
+                    step, depthwise_load=packed.load, depthwise_array=products
+                )
+            case _:
+                assert_never(role)
     return step
 
 
-def _filled(
-    array: ArrayStep, packed: StageWeights, weight: int, channel: int
-) -> ArrayStep:
+def _filled(array: _Array, packed: StageWeights, weight: int, channel: int) -> _Array:
     return replace(
         array,
         fill_weight_base=weight,
@@ -188,20 +177,23 @@ def _in_half(step: Step, design: Design, half: int) -> Step:
     """Return the step that computes with the weights in a half of the buffers."""
     for role in engine_stages(design):
         weight, channel = _bases(design, role, half)
-        if role is Role.DENSE:
-            array = replace(step.dense_array, weight_base=weight, channel_base=channel)
-            step = replace(step, dense_array=array)
-        elif role is Role.POINTWISE:
-            array = replace(
-                step.pointwise_array, weight_base=weight, channel_base=channel
-            )
-            step = replace(step, pointwise_array=array)
-        else:
-            depthwise = replace(
-                step.depthwise_array, weight_base=weight, channel_base=channel
-            )
-            step = replace(step, depthwise_array=depthwise)
+        match role:
+            case Role.DENSE:
+                array = _based(step.dense_array, weight, channel)
+                step = replace(step, dense_array=array)
+            case Role.POINTWISE:
+                array = _based(step.pointwise_array, weight, channel)
+                step = replace(step, pointwise_array=array)
+            case Role.DEPTHWISE:
+                products = _based(step.depthwise_array, weight, channel)
+                step = replace(step, depthwise_array=products)
+            case _:
+                assert_never(role)
     return step
+
+
+def _based(array: _Array, weight: int, channel: int) -> _Array:
+    return replace(array, weight_base=weight, channel_base=channel)
 
 
 def _bases(design: Design, role: Role, half: int) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from hao.hw.engine import DenseStage, DepthwiseStage
 from hao.intmath import ceil_div
 from hao.ir.integer import BIAS_BITS, IntegerNetwork, Requantization
 from hao.ir.layer import Conv, Depthwise, Linear, Pool
+from hao.ir.partition import DenseLayer
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -71,7 +72,7 @@ def stage_weights(
         assert isinstance(layer, Depthwise)
         order = _depthwise_order(weight, stage)
     else:
-        assert isinstance(layer, Conv | Linear)
+        assert isinstance(layer, DenseLayer)
         order = _dense_order(weight, layer, stage, design)
     records = _records(run, stage.pe, net, port)
     packed = _beats(_pack_bits(order.items, quant), port)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from hao.cost.design import Design
-from hao.emit.records import DENSE, DEPTHWISE, NONE, POINTWISE
+from hao.emit.records import DEPTHWISE, NONE
 from hao.emit.runs import engine_stages
+from hao.emit.stage_steps import CODES
 from hao.emit.steps import Table
-from hao.hw.engine import DepthwiseStage, lanes_match
-from hao.ir.partition import Role
+from hao.hw.engine import lanes_match
 
 FIFO_DEPTH = 2
 """Words of a stream between two processes that run in step (chosen here)."""
@@ -99,12 +99,8 @@ class Stream:
     depth: int
 
 
-NAMES = {DENSE: "dense", DEPTHWISE: "depthwise", POINTWISE: "pointwise"}
-ROLES = {
-    DENSE: Role.DENSE,
-    DEPTHWISE: Role.DEPTHWISE,
-    POINTWISE: Role.POINTWISE,
-}
+ROLES = {code: role for role, code in CODES.items()}
+NAMES = {code: role.value for code, role in ROLES.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,10 +116,7 @@ class Paths:
         for run in table.runs:
             if run is None:
                 continue
-            codes = [
-                next(code for code, role in ROLES.items() if role is stage.role)
-                for stage in run.stages
-            ]
+            codes = [CODES[stage.role] for stage in run.stages]
             chain = [NONE, *codes, NONE]
             pairs |= set(pairwise(chain))
         return cls(pairs=frozenset(pairs))
@@ -148,8 +141,7 @@ def make_links(paths: Paths, design: Design) -> list[Link]:
     for source, sink in sorted(paths.pairs):
         if NONE in (source, sink):
             continue
-        taker = hardware[ROLES[sink]]
-        lanes = taker.pe if isinstance(taker, DepthwiseStage) else taker.simd
+        lanes = hardware[ROLES[sink]].lanes_in
         result.append(
             Link(
                 uneven=not lanes_match(hardware[ROLES[source]].pe, lanes),

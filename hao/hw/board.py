@@ -8,6 +8,7 @@ made in Python is held to the same rules as one from a file.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import assert_never
 
 from hao.errors import InputError
 from hao.hw.calibration import NEUTRAL, Calibration
@@ -26,6 +27,38 @@ class DspType(Enum):
 
     DSP48E1 = "DSP48E1"
     DSP48E2 = "DSP48E2"
+
+
+class Family(Enum):
+    """Devices that hao emits a project for, by the title of the family."""
+
+    ZYNQ_7000 = "Zynq-7000"
+    ZYNQ_ULTRASCALE = "Zynq UltraScale+"
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """Return how the part numbers begin: those of Kria modules are a second kind.
+
+        Source: DS190 (Zynq-7000), DS891 (Zynq UltraScale+), DS987 and DS988 (Kria).
+        """
+        match self:
+            case Family.ZYNQ_7000:
+                return ("xc7z",)
+            case Family.ZYNQ_ULTRASCALE:
+                return ("xczu", "xck26", "xck24")
+            case _:
+                assert_never(self)
+
+    @property
+    def dsp_type(self) -> DspType:
+        """Return the DSP slice of the devices. Source: DS190, DS891."""
+        match self:
+            case Family.ZYNQ_7000:
+                return DspType.DSP48E1
+            case Family.ZYNQ_ULTRASCALE:
+                return DspType.DSP48E2
+            case _:
+                assert_never(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +153,31 @@ class Board:
                 f"board {self.name!r}: port_bytes = {self.port_bytes}; must be one of "
                 f"{', '.join(map(str, PORT_BYTES))}"
             )
+
+    @property
+    def family(self) -> Family:
+        """Return the family of the part.
+
+        A board without one can be priced and searched, but not built.
+
+        Raises:
+            InputError: The part is of no family that hao knows, or its DSP slice is
+                another than `dsp_type`.
+        """
+        for family in Family:
+            if self.part.startswith(family.prefixes):
+                if self.dsp_type is not family.dsp_type:
+                    raise InputError(
+                        f"board {self.name!r}: dsp_type = {self.dsp_type.value!r}; "
+                        f"the part {self.part!r} is of the family {family.value}, "
+                        f"which has {family.dsp_type.value}"
+                    )
+                return family
+        known = (f"{', '.join(f.prefixes)} ({f.value})" for f in Family)
+        raise InputError(
+            f"board {self.name!r}: part = {self.part!r}; must begin with "
+            f"{' or '.join(known)}"
+        )
 
     @property
     def usable(self) -> Resources:

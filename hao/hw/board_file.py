@@ -114,9 +114,9 @@ def load_board(name_or_path: str) -> Board:
         name_or_path: One of `board_names()`, or a path.
 
     Raises:
-        InputError: No such board, or the file cannot be read, is no TOML, or has a
-            key missing, unknown, out of range or without a source. One line with
-            file, key, value and limit.
+        InputError: No such board, or the file cannot be read, is no TOML, has a part
+            of a family that hao does not know, or has a key missing, unknown, out of
+            range or without a source. One line with file, key, value and limit.
     """
     if name_or_path.endswith(".toml"):
         return _read_board(Path(name_or_path), shown=name_or_path)
@@ -140,9 +140,11 @@ def _read_board(path: Path, *, shown: str) -> Board:
         raise InputError(f"{shown}: {_explain(error.errors()[0])}") from error
     _check_sources(file, parsed.sources, shown=shown)
     try:
-        return _to_board(file, parsed.sources)
+        board = _to_board(file, parsed.sources)
+        _ = board.family  # refuses what no project can be emitted for
     except InputError as error:
         raise InputError(f"{shown}: {error}") from error
+    return board
 
 
 def _read_toml(path: Path, *, shown: str) -> dict[str, object]:

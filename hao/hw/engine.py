@@ -8,8 +8,10 @@ and the board alone (`hao.cost.area`).
 """
 
 from dataclasses import dataclass
+from typing import assert_never
 
 from hao.errors import InputError
+from hao.ir.partition import Role
 from hao.ir.tensor import MAX_BITS, MIN_BITS
 
 
@@ -66,6 +68,16 @@ class DenseStage:
             raise InputError(f"{self.dsp_pairs} DSP pairs exceed {self.pe} lanes")
         _check_bits(self.weight_bits)
 
+    @property
+    def lanes_in(self) -> int:
+        """Return the channels of a pixel that the stage takes at once."""
+        return self.simd
+
+    @property
+    def items(self) -> int:
+        """Return the weights that one output channel uses at once."""
+        return self.simd
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthwiseStage:
@@ -118,6 +130,16 @@ class DepthwiseStage:
         if not 0 <= self.dsp_lanes <= self.pe:
             raise InputError(f"{self.dsp_lanes} DSP lanes exceed {self.pe} lanes")
         _check_bits(self.weight_bits)
+
+    @property
+    def lanes_in(self) -> int:
+        """Return the channels of a pixel that the stage takes at once."""
+        return self.pe
+
+    @property
+    def items(self) -> int:
+        """Return the weights that one output channel uses at once."""
+        return self.taps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +195,18 @@ class Engine:
                     f"depthwise pe = {self.depthwise.pe} and pointwise simd = "
                     f"{self.pointwise.simd}; one must divide the other"
                 )
+
+    def stage(self, role: Role) -> DenseStage | DepthwiseStage | None:
+        """Return one stage, `None` where the engine has none."""
+        match role:
+            case Role.DENSE:
+                return self.dense
+            case Role.DEPTHWISE:
+                return self.depthwise
+            case Role.POINTWISE:
+                return self.pointwise
+            case _:
+                assert_never(role)
 
     @property
     def multipliers(self) -> int:

@@ -19,6 +19,7 @@ engine applies them in the requantization of the stage before.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import assert_never
 
 from hao.errors import UnsupportedError
 from hao.ir.layer import (
@@ -85,12 +86,20 @@ class Invocation:
     @property
     def stages(self) -> tuple[tuple[Role, DenseLayer | DepthwiseLayer], ...]:
         """Return the stages in use, in the order of the pipeline."""
-        pairs = (
-            (Role.DENSE, self.dense),
-            (Role.DEPTHWISE, self.depthwise),
-            (Role.POINTWISE, self.pointwise),
-        )
+        pairs = ((role, self.stage(role)) for role in Role)
         return tuple((role, layer) for role, layer in pairs if layer is not None)
+
+    def stage(self, role: Role) -> DenseLayer | DepthwiseLayer | None:
+        """Return the layer in one stage, `None` where bypassed."""
+        match role:
+            case Role.DENSE:
+                return self.dense
+            case Role.DEPTHWISE:
+                return self.depthwise
+            case Role.POINTWISE:
+                return self.pointwise
+            case _:
+                assert_never(role)
 
     @property
     def name(self) -> str:
@@ -172,8 +181,18 @@ def partition(network: Network) -> Partition:
 
 def _check_layer(layer: Layer) -> None:
     """Refuse kernels and strides that no stage is built for."""
-    if not isinstance(layer, Conv | Depthwise | Pool):
-        return
+    match layer:
+        case Conv() | Depthwise() | Pool():
+            _check_window(layer)
+        case Linear() | Input() | GlobalAveragePool() | Add():
+            return
+        case Affine() | Activation() | Quantize():
+            return
+        case _:
+            assert_never(layer)
+
+
+def _check_window(layer: Conv | Depthwise | Pool) -> None:
     if layer.kernel > MAX_KERNEL or layer.stride > MAX_STRIDE:
         raise UnsupportedError(
             f"layer {layer.name!r}: kernel {layer.kernel}, stride {layer.stride}; the "
@@ -265,6 +284,8 @@ def _units(network: Network) -> list[_Unit]:
                 made_by[layer.name] = layer.name
             case Affine() | Activation() | Quantize():
                 raise AssertionError("transparent layers were resolved above")
+            case _:
+                assert_never(layer)
     return list(units.values())
 
 
@@ -321,8 +342,12 @@ def _roles(layer: Layer) -> tuple[Role, ...]:
             return (Role.DENSE, Role.POINTWISE)
         case Depthwise() | Pool():
             return (Role.DEPTHWISE,)
-        case _:
+        case Input() | GlobalAveragePool() | Add():
             return ()
+        case Affine() | Activation() | Quantize():
+            return ()
+        case _:
+            assert_never(layer)
 
 
 def _chain_segments(chain: list[_Unit]) -> Iterator[tuple[int, int, Invocation]]:
@@ -363,10 +388,11 @@ def _fused_roles(layers: list[Layer]) -> dict[Role, Layer] | None:
 
 def _invocation(units: list[_Unit], roles: dict[Role, Layer]) -> Invocation:
     first, last = units[0], units[-1]
-    dense, depthwise, pointwise = (roles.get(role) for role in Role)
-    assert dense is None or isinstance(dense, Conv | Linear)
-    assert depthwise is None or isinstance(depthwise, Depthwise | Pool)
-    assert pointwise is None or isinstance(pointwise, Conv | Linear)
+    dense, depthwise = roles.get(Role.DENSE), roles.get(Role.DEPTHWISE)
+    pointwise = roles.get(Role.POINTWISE)
+    assert dense is None or isinstance(dense, DenseLayer)
+    assert depthwise is None or isinstance(depthwise, DepthwiseLayer)
+    assert pointwise is None or isinstance(pointwise, DenseLayer)
     assert not isinstance(first.layer, Input)
     stage_ofm = last.layer.ofm if roles else first.layer.ifm
     return Invocation(

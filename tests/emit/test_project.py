@@ -192,6 +192,13 @@ def test_a_name_of_any_characters_becomes_an_identifier() -> None:
     assert re.fullmatch(r"// [A-Za-z_][A-Za-z0-9_]*: emitted by .*", head)
 
 
+def test_a_part_of_no_known_family_is_refused() -> None:
+    found = small()
+    board = replace(found.design.board, part="xcvc1902-vsva2197-2MP-e-S")
+    with pytest.raises(InputError, match=r"part = 'xcvc1902.*'; must begin with xc7z"):
+        render(replace(found, design=replace(found.design, board=board)))
+
+
 def test_no_frames_are_refused() -> None:
     found = small()
     with pytest.raises(InputError, match="no frames to record with the test bench"):

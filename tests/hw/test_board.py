@@ -2,13 +2,14 @@
 
 import copy
 import pickle
+import re
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
 import pytest
 
 from hao.errors import InputError
-from hao.hw.board import Board, DspType
+from hao.hw.board import Board, DspType, Family
 from hao.hw.resources import Resources
 
 BOARD = Board(
@@ -77,6 +78,34 @@ def test_board_refuses_a_figure_out_of_range(
 ) -> None:
     with pytest.raises(InputError, match=f"^board 'demo': .*{message}"):
         board()
+
+
+@pytest.mark.parametrize(
+    ("part", "family"),
+    [
+        ("xc7z020clg400-1", Family.ZYNQ_7000),
+        ("xczu3eg-sbva484-1-i", Family.ZYNQ_ULTRASCALE),
+        ("xczu28dr-ffvg1517-2-e", Family.ZYNQ_ULTRASCALE),
+        ("xck26-sfvc784-2LV-c", Family.ZYNQ_ULTRASCALE),
+    ],
+)
+def test_the_family_follows_from_the_part(part: str, family: Family) -> None:
+    assert replace(BOARD, part=part, dsp_type=family.dsp_type).family is family
+    other = next(kind for kind in DspType if kind is not family.dsp_type)
+    with pytest.raises(
+        InputError,
+        match=rf"^board 'demo': dsp_type = '{other.value}'; the part '{part}' is of "
+        rf"the family {re.escape(family.value)}, which has {family.dsp_type.value}$",
+    ):
+        _ = replace(BOARD, part=part, dsp_type=other).family
+
+
+@pytest.mark.parametrize("part", ["xcvc1902-vsva2197-2MP-e-S", "xc7a35t", "xc0-1"])
+def test_a_part_of_another_family_is_refused(part: str) -> None:
+    with pytest.raises(
+        InputError, match=rf"^board 'demo': part = '{part}'; must begin with xc7z \(Zy"
+    ):
+        _ = replace(BOARD, part=part).family
 
 
 def test_board_survives_pickle_copy_and_hash() -> None:

@@ -136,7 +136,7 @@ def test_load_board_converts_every_field(tmp_path: Path) -> None:
         "ports": {"count": 3, "bytes": 8, "max_khz": 100_018},
         "power": {"idle_mw": 1019},
     }
-    lines = ['name = "a-1"', 'title = "T"', 'device = "D"', 'part = "p"']
+    lines = ['name = "a-1"', 'title = "T"', 'device = "D"', 'part = "xc7z0"']
     lines.append('dsp_type = "DSP48E1"')
     for table, rows in tables.items():
         lines.append(f"[{table}]")
@@ -148,7 +148,7 @@ def test_load_board_converts_every_field(tmp_path: Path) -> None:
         name="a-1",
         title="T",
         device="D",
-        part="p",
+        part="xc7z0",
         clock_khz=100_001,
         resources=Resources(lut=1002, ff=2004, dsp=105, bram_18k=106, uram=107),
         cap_percent=Resources(lut=11, ff=12, dsp=13, bram_18k=14, uram=15),
@@ -217,6 +217,19 @@ WRONG = {
         '"DSP48E2"',
         '"DSP58"',
         "dsp_type = 'DSP58'; must be one of DSP48E1, DSP48E2",
+    ),
+    # A Versal: its processor has another block design.
+    "part": (
+        "xczu3eg-sbva484-1-i",
+        "xcvc1902-vsva2197-2MP-e-S",
+        "board 'zu3eg': part = 'xcvc1902-vsva2197-2MP-e-S'; must begin with xc7z "
+        "(Zynq-7000) or xczu, xck26, xck24 (Zynq UltraScale+)",
+    ),
+    "dsp type of another part": (
+        '"DSP48E2"',
+        '"DSP48E1"',
+        "dsp_type = 'DSP48E1'; the part 'xczu3eg-sbva484-1-i' is of the family Zynq "
+        "UltraScale+, which has DSP48E2",
     ),
     "name": ('name = "zu3eg"', 'name = "a\\nb"', r"name = 'a\nb'; must be a name of"),
     "name type": ('name = "zu3eg"', "name = 3", "name = 3; must be a name of at most"),

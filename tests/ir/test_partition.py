@@ -1,5 +1,6 @@
 """Segments of known blocks by hand; what holds for every network; what is refused."""
 
+from dataclasses import fields, make_dataclass, replace
 from itertools import pairwise
 
 import pytest
@@ -550,6 +551,19 @@ def test_an_add_of_the_image_alone_is_refused() -> None:
         UnsupportedError, match=r"layer 'sum': Add of 'image' and 'image'"
     ):
         Builder().add("sum", "image", "image").partition()
+
+
+def test_a_layer_of_no_known_kind_is_named_where_it_is_met() -> None:
+    network = Builder().conv("a", 8).conv("odd", 8).conv("c", 8).network()
+    odd = network.layers[2]
+    # Of no kind of the union: what a new kind is before the partition knows it.
+    kind = make_dataclass("Odd", [field.name for field in fields(odd)])
+    values = {field.name: getattr(odd, field.name) for field in fields(odd)}
+    stranger = kind(**values)
+    stranger.inputs = odd.inputs
+    layers = tuple(stranger if layer is odd else layer for layer in network.layers)
+    with pytest.raises(AssertionError, match=r"Odd\(name='odd'"):
+        partition(replace(network, layers=layers))
 
 
 def test_chains_whose_shortcut_comes_later_still_run_in_order() -> None:
