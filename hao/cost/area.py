@@ -34,7 +34,7 @@ UNIT_BEATS = 2
 Source: derived here from docs/engine.md, "Weights in DDR".
 """
 
-BIAS_BITS = 1
+BIAS_GROWTH_BITS = 1
 """The bias starts in the accumulator and may add one bit (derived here)."""
 
 RECORD_BITS = 8 * RECORD_BYTES
@@ -129,7 +129,7 @@ def dense_area(
 ) -> StageArea:
     """Return the area of dense (`ring`: with a ring of rows) or pointwise stages."""
     simd, pe, bits = shape.simd, shape.pe, shape.weight_bits
-    growth = ceil_log2(max(shape.terms, 2)) + BIAS_BITS
+    growth = ceil_log2(max(shape.terms, 2)) + BIAS_GROWTH_BITS
     lut = np.zeros_like(simd)
     ff = np.zeros_like(simd)
     step_dsp = np.zeros_like(simd)
@@ -279,7 +279,7 @@ def depthwise_area(
 ) -> StageArea:
     """Return the area of depthwise (and pooling) stages."""
     pe, taps, bits = shape.pe, shape.taps, shape.weight_bits
-    growth = ceil_log2(max(shape.kernel**2, 2)) + BIAS_BITS
+    growth = ceil_log2(max(shape.kernel**2, 2)) + BIAS_GROWTH_BITS
     zero = np.zeros_like(pe)
     lut, ff = zero.copy(), zero.copy()
     step_dsp, step_lut, step_ff = zero.copy(), zero.copy(), zero.copy()

@@ -20,7 +20,7 @@ GAP_CYCLES = 3
 """Between two loops of a process [cycles]. Source: 2 of public HLS reports, see
 hao_replay.h, and an assumed one to call the next."""
 
-BUS_DEPTH = 3
+BUS_LOOP_DEPTH = 3
 FEED_DEPTH = 3
 UNPACK_DEPTH = 4
 WINDOW_DEPTH = 6
@@ -46,10 +46,10 @@ Source: derived here. The first stage unpacks instead of regrouping, which stand
 START_CYCLES = (
     _STEP_CYCLES
     + READ_LATENCY
-    + BUS_DEPTH
+    + BUS_LOOP_DEPTH
     + (UNPACK_DEPTH - REGROUP_DEPTH)
     + PACK_DEPTH
-    + BUS_DEPTH
+    + BUS_LOOP_DEPTH
     + WRITE_LATENCY
 )
 """What a run takes besides its iterations and its stages [cycles].
@@ -66,7 +66,7 @@ Source: derived here: the loop runs dry, and a gap.
 POOL_CYCLES = GAP_CYCLES + MEAN_DEPTH
 """From a global pool's last sum to its first mean [cycles]. Source: derived here."""
 
-PIXEL_GAP_CYCLES = BUS_DEPTH - 1 + GAP_CYCLES
+PIXEL_GAP_CYCLES = BUS_LOOP_DEPTH - 1 + GAP_CYCLES
 """Between the loops over the beats of two pixels of a tile that is pooled [cycles].
 
 Source: derived here: the loop runs dry, and a gap.

@@ -28,7 +28,7 @@ from hao.emit.stage_sizes import (
 )
 from hao.emit.stage_steps import CODES
 from hao.emit.steps import Table, stage_unit_rows
-from hao.emit.weights import record_bits
+from hao.emit.weights import RECORD_SHIFT_BITS, record_bits
 from hao.emit.wiring import (
     NAMES,
     Constant,
@@ -56,9 +56,6 @@ from hao.ir.integer import (
     IntegerNetwork,
     Requantization,
 )
-
-_SHIFT_BITS = 6
-"""Of a record, as stored."""
 
 LOOP_DEPTHS = {
     "bus": 3,
@@ -238,7 +235,7 @@ def _engine(design: Design, net: IntegerNetwork, table: Table) -> dict[str, obje
         "unit_items": max(units, default=1),
         "load_bits": max(net.weight_bits().values(), default=2),
         "bias_bits": BIAS_BITS,
-        "shift_bits": _SHIFT_BITS if multiplies else MAX_SHIFT.bit_length(),
+        "shift_bits": RECORD_SHIFT_BITS if multiplies else MAX_SHIFT.bit_length(),
         "multiplies": multiplies,
         "multiplier_bits": MULTIPLIER_BITS if multiplies else 1,
         "max_align_shift": MAX_ALIGN_SHIFT,

@@ -6,14 +6,12 @@ a DSP slice holds, how wide accumulators are, how many lanes a unit of weights b
 
 from dataclasses import dataclass
 
+from hao.cost.blocks import cascade_length
 from hao.cost.packing import Sharing, packing
 from hao.hw.board import Board
 from hao.hw.engine import DenseStage, DepthwiseStage
 from hao.intmath import ceil_div
 from hao.ir.integer import accumulator_bits
-
-CHAIN_MAX = 4
-"""Longest cascade of packed DSP slices. Source: docs/area.md, "Packed DSP lanes"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +54,7 @@ def _slices(
             return Slices(
                 sharing=found.products,
                 field=found.field_bits,
-                chain=min(found.depth, CHAIN_MAX),
+                chain=cascade_length(found.depth),
             )
     return Slices(sharing=1, field=1, chain=1)
 

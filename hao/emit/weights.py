@@ -20,7 +20,8 @@ from hao.ir.partition import DenseLayer
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 
-_SHIFT_BITS = 6
+RECORD_SHIFT_BITS = 6
+"""Of the shift of a record with a multiplier, as stored (chosen here)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,7 +259,7 @@ def _records(run: StageRun, pe: int, net: IntegerNetwork, port: int) -> Bytes:
     bias = net.param(name, "bias")[part]
     shift = net.param(name, "shift")[part]
     words = (bias & ((1 << BIAS_BITS) - 1)) | shift << BIAS_BITS
-    assert shift.max() < 1 << _SHIFT_BITS
+    assert shift.max() < 1 << RECORD_SHIFT_BITS
     size = record_bits(net) // 8
     if net.requantization is Requantization.MULTIPLIER:
         words = words | net.param(name, "multiplier")[part] << 32

@@ -27,12 +27,12 @@ def test_latencies_and_gaps_are_the_replays() -> None:
 
 def test_depths_are_those_of_the_emitted_loops() -> None:
     assert LOOP_DEPTHS == {
-        "bus": overheads.BUS_DEPTH,
+        "bus": overheads.BUS_LOOP_DEPTH,
         "unpack": overheads.UNPACK_DEPTH,
         "feed": overheads.FEED_DEPTH,
         "window": overheads.WINDOW_DEPTH,
         "array": overheads.ARRAY_DEPTH,
-        "fill": overheads.BUS_DEPTH,
+        "fill": overheads.BUS_LOOP_DEPTH,
         "regroup": overheads.REGROUP_DEPTH,
         "pack": overheads.PACK_DEPTH,
         "mean": overheads.MEAN_DEPTH,
