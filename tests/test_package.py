@@ -121,19 +121,10 @@ def test_installed_hao_finds_its_boards(installed: Path, tmp_path: Path) -> None
     assert title.startswith("Ultra96")
 
 
-@pytest.mark.skipif(
-    not (ROOT / "hao" / "cli.py").exists(), reason="hao/cli.py is missing"
-)
 def test_installed_hao_searches_from_an_empty_folder(
     installed: Path, tmp_path: Path
 ) -> None:
-    command: list[str | Path] = [
-        installed / "hao",
-        "search",
-        "--board",
-        "zu3eg",
-        "--fps",
-        "50",
-    ]
-    output = run([*command, "--network", "mobilenet_v2_100"], tmp_path)
-    assert "zu3eg" in output or "Ultra96" in output
+    words = "search --board zu3eg --fps 50 --network resnet8_cifar --bits 8 --front 0"
+    output = run([installed / "hao", *words.split(), "--run", "first"], tmp_path)
+    assert output.startswith("resnet8_cifar@32 on Ultra96-V2 ")
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["first"]
