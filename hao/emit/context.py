@@ -18,7 +18,7 @@ from hao.emit.records import (
     initializer,
     structs,
 )
-from hao.emit.runs import engine_stages
+from hao.emit.runs import CODES, engine_stages
 from hao.emit.stage_sizes import (
     Slices,
     dense_acc_bits,
@@ -26,7 +26,6 @@ from hao.emit.stage_sizes import (
     depthwise_acc_bits,
     depthwise_slices,
 )
-from hao.emit.stage_steps import CODES
 from hao.emit.steps import Table, stage_unit_rows
 from hao.emit.weights import RECORD_SHIFT_BITS, record_bits
 from hao.emit.wiring import (

@@ -13,8 +13,7 @@ from hao.cost.latency import packed_taps
 from hao.cost.memory import input_channels, rows_used
 from hao.emit.arena import Arena, StoredMap, stored_map
 from hao.emit.records import NONE, PackStep, ReadStep, UnpackStep, WriteStep
-from hao.emit.runs import Run, StageRun, engine_stages
-from hao.emit.stage_steps import CODES
+from hao.emit.runs import CODES, Run, StageRun, engine_stages
 from hao.intmath import ceil_div
 from hao.ir.integer import IntegerNetwork
 from hao.ir.layer import Linear

@@ -5,14 +5,32 @@ Only a run of a single dense or pointwise layer is ever a tile.
 """
 
 from dataclasses import dataclass
+from typing import assert_never
 
 from hao.cost.columns import Setting
 from hao.cost.design import Design
 from hao.cost.tiles import tile_groups
+from hao.emit.records import DENSE, DEPTHWISE, POINTWISE
 from hao.hw.engine import DenseStage, DepthwiseStage
 from hao.ir.integer import IntegerNetwork
 from hao.ir.layer import Add, GlobalAveragePool
 from hao.ir.partition import DenseLayer, DepthwiseLayer, Invocation, Role
+
+
+def _code(role: Role) -> int:
+    match role:
+        case Role.DENSE:
+            return DENSE
+        case Role.DEPTHWISE:
+            return DEPTHWISE
+        case Role.POINTWISE:
+            return POINTWISE
+        case _:
+            assert_never(role)
+
+
+CODES = {role: _code(role) for role in Role}
+"""How records name a stage as source or target."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

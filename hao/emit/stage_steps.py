@@ -12,10 +12,7 @@ from hao.cost.design import Design
 from hao.cost.latency import packed_taps
 from hao.cost.memory import input_channels, rows_used
 from hao.emit.records import (
-    DENSE,
-    DEPTHWISE,
     NONE,
-    POINTWISE,
     ArrayStep,
     DepthwiseStep,
     RegroupStep,
@@ -23,29 +20,13 @@ from hao.emit.records import (
     VectorsStep,
     WindowStep,
 )
-from hao.emit.runs import Run, StageRun, engine_stages
+from hao.emit.runs import CODES, Run, StageRun, engine_stages
 from hao.hw.engine import DenseStage, DepthwiseStage, lanes_match
 from hao.intmath import ceil_div
 from hao.ir.integer import IntegerNetwork
 from hao.ir.layer import Conv, Depthwise, Linear, Pool, PoolKind
 from hao.ir.partition import DenseLayer, DepthwiseLayer, Role
 from hao.ir.tensor import Shape
-
-
-def _code(role: Role) -> int:
-    match role:
-        case Role.DENSE:
-            return DENSE
-        case Role.DEPTHWISE:
-            return DEPTHWISE
-        case Role.POINTWISE:
-            return POINTWISE
-        case _:
-            assert_never(role)
-
-
-CODES = {role: _code(role) for role in Role}
-"""How records name a stage as source or target."""
 
 
 def stage_step(

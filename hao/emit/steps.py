@@ -14,9 +14,9 @@ from hao.cost.design import Design
 from hao.emit.arena import Arena, place_maps
 from hao.emit.ports import pack_step, read_step, unpack_step, write_step
 from hao.emit.records import NONE, ArrayStep, DepthwiseStep, Step
-from hao.emit.runs import Run, StageRun, design_runs, engine_stages
+from hao.emit.runs import CODES, Run, StageRun, design_runs, engine_stages
 from hao.emit.stage_sizes import unit_rows
-from hao.emit.stage_steps import CODES, stage_step
+from hao.emit.stage_steps import stage_step
 from hao.emit.weights import Bytes, StageWeights, stage_weights
 from hao.ir.integer import IntegerNetwork
 from hao.ir.layer import Pool

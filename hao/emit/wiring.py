@@ -8,8 +8,7 @@ from itertools import pairwise
 
 from hao.cost.design import Design
 from hao.emit.records import DEPTHWISE, NONE
-from hao.emit.runs import engine_stages
-from hao.emit.stage_steps import CODES
+from hao.emit.runs import CODES, engine_stages
 from hao.emit.steps import Table
 from hao.hw.engine import lanes_match
 
