@@ -6,12 +6,13 @@ import resource
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from hao.program.branch import Space
+
 from hao.accuracy.drops import load_drop_table
 from hao.accuracy.published import published_networks
 from hao.hw.board import Board
 from hao.ir.network import Network
 from hao.options.bits import bit_options
-from hao.program.branch import Space
 from hao.program.problem import DEFAULT_SPACE, Problem
 from hao.search.candidates import BitRules, Candidate, make_candidate
 from hao.zoo import build_network

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from hao.program.branch import NEVER, Branch, best_segments, latencies
 
 from hao.cost.area import engine_resources
 from hao.cost.catalogue import BUFFER_WORDS, Needs, build_stages, pool_words
@@ -25,7 +26,6 @@ from hao.ir.layer import ActivationKind, Input, Layer
 from hao.ir.network import Network
 from hao.ir.partition import Partition, Role, Segment, partition
 from hao.ir.tensor import Shape
-from hao.program.branch import NEVER, Branch, best_segments, latencies
 from hao.zoo.blocks import GlobalPoolBlock, LinearBlock, block_layers
 from hao.zoo.style import PaddingRule, Style
 

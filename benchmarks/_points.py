@@ -10,6 +10,8 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+from hao.program.branch import NEVER, Branch, latencies
+from hao.program.incumbent import lane_counts
 from numpy.typing import NDArray
 
 from hao.cost.columns import DepthwiseColumns
@@ -17,9 +19,7 @@ from hao.cost.prices import SegmentPrice
 from hao.hw.board import Board
 from hao.hw.resources import Resources
 from hao.ir.partition import Role
-from hao.program.branch import NEVER, Branch, latencies
 from hao.program.engines import exact_steps
-from hao.program.incumbent import lane_counts
 from hao.program.problem import Problem, branch_at, settings, width_combinations
 
 Ints = NDArray[np.int64]

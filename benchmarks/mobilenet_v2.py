@@ -26,6 +26,7 @@ from dataclasses import replace
 
 import numpy as np
 from _common import candidate, machine, print_table, uniform_problem
+from hao.program.branch import Space
 
 from hao.cost.catalogue import BUFFER_WORDS, LANES, PIXELS, TAPS, dense_catalogue
 from hao.cost.columns import DenseColumns, Setting
@@ -47,7 +48,6 @@ from hao.hw.engine import DenseStage, DepthwiseStage
 from hao.intmath import ceil_div
 from hao.ir.layer import Depthwise, Linear, Pool
 from hao.ir.partition import DenseLayer, DepthwiseLayer, Invocation, Role
-from hao.program.branch import Space
 from hao.program.codesign import SolveReport, choose_fastest
 from hao.program.problem import (
     DEFAULT_SPACE,

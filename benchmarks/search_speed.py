@@ -26,12 +26,12 @@ from _common import (
     print_table,
     uniform_problem,
 )
+from hao.program.branch import latencies
 
 from hao.accuracy.drops import load_drop_table
 from hao.accuracy.published import published_networks
 from hao.cost.prices import price_segment
 from hao.hw.board_file import load_board
-from hao.program.branch import latencies
 from hao.program.codesign import choose_fastest
 from hao.program.problem import branch_at, settings, width_combinations
 from hao.program.solver import SolverName

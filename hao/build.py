@@ -185,7 +185,7 @@ def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
     network = _float_network(request, design.network, dataset, folder, progress)
     float_top1 = _float_top1(network, dataset)
     progress(f"float: {float_top1:.2f} % of the test frames")
-    scheme = Scheme(weight_bits=design.scheme, act_bits=design.engine.act_bits)
+    scheme = Scheme(weight_bits=design.weight_bits, act_bits=design.engine.act_bits)
     model = quantize_network(network, scheme, dataset.train.frames)
     calibrated = 100 * accuracy_of_net(model, dataset.test)
     progress(f"post-training quantization: {calibrated:.2f} %")
@@ -407,7 +407,10 @@ def emit(
     design = result.design
     if weights == RANDOM_WEIGHTS:
         net = seeded_integers(
-            design.network, design.scheme, act_bits=design.engine.act_bits, seed=seed
+            design.network,
+            design.weight_bits,
+            act_bits=design.engine.act_bits,
+            seed=seed,
         )
         frames = seeded_frames(net, RANDOM_FRAMES, seed + 1)
         note = f"Weights are random (seed {seed}): outputs mean nothing."

@@ -21,7 +21,7 @@ from hao.frontends.model_file import load_model
 from hao.hw.board import Board
 from hao.hw.board_file import load_board
 from hao.ir.network import Network
-from hao.program.codesign import clashing_limits, fewest_cycles
+from hao.program.conflicts import clashing_limits, fewest_cycles
 from hao.program.solver import SolverName, check_solver
 from hao.report.design_file import load_design
 from hao.report.result import SearchResult, make_result

@@ -32,6 +32,7 @@ from hao.cost.overheads import STAGE_DEPTH_CYCLES, START_CYCLES
 from hao.errors import InfeasibleError
 from hao.hw.board_file import load_board
 from hao.hw.engine import DenseStage, Engine
+from hao.ir.change import scheme_of
 from hao.ir.layer import Conv, Input, Padding
 from hao.ir.network import Network
 from hao.ir.partition import partition
@@ -174,7 +175,7 @@ def example() -> CostReport:
     return evaluate(
         Design(
             network=network,
-            scheme={"conv": 8},
+            scheme=scheme_of({"conv": 8}),
             engine=engine,
             segments=segments,
             board=load_board("zu3eg"),

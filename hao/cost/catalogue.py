@@ -451,10 +451,10 @@ def check_buffers(design: Design) -> None:
                     "engine lacks"
                 )
             if not isinstance(layer, Pool) and (
-                design.scheme[layer.name] > stage.weight_bits
+                design.weight_bits[layer.name] > stage.weight_bits
             ):
                 raise InputError(
-                    f"layer {layer.name!r} has {design.scheme[layer.name]}-bit "
+                    f"layer {layer.name!r} has {design.weight_bits[layer.name]}-bit "
                     f"weights; the {role.value} stage takes {stage.weight_bits}"
                 )
             _check_buffer(layer, stage, role, setting)

@@ -15,7 +15,7 @@ from hao.cost.memory import beat_channels
 from hao.hw.board import Board
 
 Ints = NDArray[np.int64]
-Scheme = Mapping[str, int]
+WeightBits = Mapping[str, int]
 """Weight bits by layer name."""
 
 
@@ -70,7 +70,9 @@ class Setting:
 
     Attributes:
         board: Clock, ports and DDR.
-        px: Pixels at once.
+        px: Pixels at once. To price many counts side by side, an array stands in its
+            place: of shape (p, 1) for each column at each of p counts, or of the
+            columns' own shape.
         act_bits: Width of the activations.
         double_buffered: Weights of the next segment load while one computes.
         aligned_tiles: Tiles begin at whole beats, and each pixel of a tile waits for

@@ -1,23 +1,24 @@
 """A complete design as data: network, bits, engine, partition, board."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from hao.errors import InputError
 from hao.hw.board import Board
 from hao.hw.engine import Engine
+from hao.ir.change import Scheme, bits_of
 from hao.ir.layer import Activation, Affine, Quantize
 from hao.ir.network import Network
 from hao.ir.partition import Segment
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Design:
     """What was chosen together.
 
     Attributes:
-        network: The layers.
-        scheme: Weight bits of every layer that has weights.
+        network: The layers that run, without blocks that are left out.
+        scheme: Change of every layer that has weights, and of blocks left out.
         engine: The accelerator.
         segments: The partition, in execution order; covers every position once.
         board: Where it runs, at which clock.
@@ -28,16 +29,21 @@ class Design:
     """
 
     network: Network
-    scheme: Mapping[str, int]
+    scheme: Scheme
     engine: Engine
     segments: tuple[Segment, ...]
     board: Board
 
     def __post_init__(self) -> None:
         for layer in self.network.compute_layers:
-            if layer.name not in self.scheme:
+            if layer.name not in self.weight_bits:
                 raise InputError(f"layer {layer.name!r} has no weight bits")
         self._check_segments()
+
+    @cached_property
+    def weight_bits(self) -> dict[str, int]:
+        """Return the weight bits of every layer that has weights."""
+        return bits_of(self.scheme)
 
     def _check_segments(self) -> None:
         """Check that the segments run the network from its first to its last stage."""

@@ -165,7 +165,7 @@ def evaluate(design: Design, *, aligned_tiles: bool = True) -> CostReport:
     prices = []
     for segment in design.segments:
         invocation = segment.invocation
-        price = price_segment(invocation, columns, design.scheme, setting)
+        price = price_segment(invocation, columns, design.weight_bits, setting)
         for role, feasible in price.feasible.items():
             if not feasible[0]:
                 raise InputError(
@@ -208,12 +208,12 @@ def _invocation_cost(
     setting: Setting,
 ) -> InvocationCost:
     """Return the cost of one invocation that is followed by `upcoming`."""
-    scheme = design.scheme
+    bits = design.weight_bits
     rows: dict[str, int] = {}
     for path in price.paths:
         rows[path.process] = max(rows.get(path.process, 0), _single(path))
     ddr = _single(price.ddr)
-    own_load = load_cycles(invocation, scheme, setting)
+    own_load = load_cycles(invocation, bits, setting)
     serial = 0
     bounds = dict(rows)
     if setting.double_buffered and upcoming is not None:
@@ -222,7 +222,7 @@ def _invocation_cost(
     else:
         bounds["ddr"] = ddr
     if not setting.double_buffered:
-        serial = max(own_load, load_ddr_cycles(invocation, scheme, setting))
+        serial = max(own_load, load_ddr_cycles(invocation, bits, setting))
     binding, longest = max(bounds.items(), key=lambda item: item[1])
     if serial > longest:
         binding = "weights"
@@ -239,7 +239,7 @@ def _invocation_cost(
         binding=binding,
         feature_bytes=map_bytes(invocation, setting, tiles=tiles),
         weight_bytes=sum(
-            layer_bytes(layer, scheme[layer.name], setting.act_bits, setting.board)
+            layer_bytes(layer, bits[layer.name], setting.act_bits, setting.board)
             for _, layer in invocation.stages
             if not isinstance(layer, Pool)
         ),

@@ -5,7 +5,8 @@ it computes one output row it takes in the input rows that the next one needs, s
 costs the larger of the two. What several stages take together is in `hao.cost.paths`.
 
 All functions take Python integers or NumPy integer arrays of stage configurations
-alike, and are exact in both.
+alike, and are exact in both. Pixels at once may be an array too: of shape (p, 1) to
+price every configuration at each of p counts, or of the configurations' own shape.
 """
 
 from collections import Counter
@@ -183,7 +184,7 @@ def dense_times(
     layer: DenseLayer,
     *,
     simd: Cycles | int,
-    px: int,
+    px: Cycles | int,
     folds_out: Cycles,
     first: bool,
     act_bits: int,
@@ -210,7 +211,7 @@ def dense_times(
     columns = (px - 1) * stride + kernel
     slots = _cdiv(columns - 1, taps) + 1
     gather = np.where(taps > 1, kernel * _cdiv(slots, px), 0)
-    xgroups = -(-ofm.width // px)
+    xgroups = _cdiv(ofm.width, px)
     sweep = gather + (xgroups - 1) * np.maximum(gather, work) + work
     feed = _cdiv(ifm.width, taps) * _cdiv(ifm.channels, simd)
     # No stage stands before this one.
@@ -230,13 +231,14 @@ def dense_times(
     )
 
 
-def first_columns(layer: DepthwiseLayer, px: int) -> int:
+def first_columns(layer: DepthwiseLayer, px: Cycles | int) -> Cycles:
     """Return the cycles that read the columns of a row's first window, per group.
 
     Later windows find all but `stride` of their `px` columns kept from before.
     """
     columns = (px - 1) * layer.stride + layer.kernel - layer.padding.left
-    return max(1, -(-min(layer.ifm.width, columns) // px))
+    result: Cycles = np.maximum(1, _cdiv(np.minimum(layer.ifm.width, columns), px))
+    return result
 
 
 def depthwise_times(
@@ -244,7 +246,7 @@ def depthwise_times(
     *,
     pe: Cycles | int,
     taps: Cycles | int,
-    px: int,
+    px: Cycles | int,
     first: bool,
     act_bits: int,
     board: Board,
@@ -269,10 +271,10 @@ def depthwise_times(
     ifm, ofm, kernel, stride = _spatial(layer, act_bits, board)
     groups = _cdiv(ofm.channels, pe)
     passes = _cdiv(kernel**2, taps)
-    left = np.maximum(first_columns(layer, px), passes)
-    xgroups = -(-ofm.width // px)
-    sweep = groups * (left + (xgroups - 1) * np.maximum(stride, passes))
-    feed = (ifm.width if first else -(-ifm.width // px)) * groups
+    left: Cycles = np.maximum(first_columns(layer, px), passes)
+    xgroups = _cdiv(ofm.width, px)
+    sweep: Cycles = groups * (left + (xgroups - 1) * np.maximum(stride, passes))
+    feed = (ifm.width if first else _cdiv(ifm.width, px)) * groups
     intake = _intake(layer, first)
     row = np.maximum(sweep, intake.most * feed)
     came = _unpack_cycles(ifm, pe, 1, act_bits, board) if first else 0
@@ -292,7 +294,7 @@ def pointwise_times(
     layer: DenseLayer,
     *,
     simd: Cycles | int,
-    px: int,
+    px: Cycles | int,
     folds_out: Cycles,
     first: bool,
     act_bits: int,
@@ -314,20 +316,21 @@ def pointwise_times(
     ifm, ofm, _, _ = _spatial(layer, act_bits, board)
     folds = _cdiv(ifm.channels, simd)
     work = folds_out * folds
-    xgroups = -(-ofm.width // px)
+    xgroups = _cdiv(ofm.width, px)
     last = ofm.width - (xgroups - 1) * px
-    opening = px if xgroups > 1 else last
+    opening = np.where(xgroups > 1, px, last)
     whole, short = work, work
     lead, came = np.zeros_like(folds), np.zeros_like(folds)
     if first:
         came = ifm.height * _unpack_cycles(ifm, simd, 1, act_bits, board)
         whole, short = np.maximum(work, px * folds), np.maximum(work, last * folds)
-        beats = port_cycles(row_bytes(ifm.channels, opening, act_bits, board), board)
+        depth = np.asarray(ifm.channels)
+        beats = port_cycles(row_bytes(depth, opening, act_bits, board), board)
         lead = np.maximum(opening * folds, beats)
     row = (xgroups - 1) * whole + short
     # Beside each group but the last, the vector of the next is taken in; the one of
     # the very first is the lead-in.
-    begun = whole if xgroups > 1 else short
+    begun = np.where(xgroups > 1, whole, short)
     return StageTimes(
         row=row,
         sweep=xgroups * work,

@@ -5,7 +5,7 @@ With double buffering they load while another run computes; else in a step of th
 
 import numpy as np
 
-from hao.cost.columns import DenseColumns, Scheme, Setting
+from hao.cost.columns import DenseColumns, Setting, WeightBits
 from hao.cost.latency import Cycles, packed_taps
 from hao.cost.memory import (
     RECORD_BYTES,
@@ -19,32 +19,32 @@ from hao.ir.layer import Linear, Pool
 from hao.ir.partition import DenseLayer, Invocation
 
 
-def load_cycles(invocation: Invocation, scheme: Scheme, setting: Setting) -> int:
+def load_cycles(invocation: Invocation, bits: WeightBits, setting: Setting) -> int:
     """Return the cycles in which the weight port loads an invocation's weights.
 
     Without double buffering that is a step of its own.
     """
     loads = [
-        port_cycles(b, setting.board) for b in load_bytes(invocation, scheme, setting)
+        port_cycles(b, setting.board) for b in load_bytes(invocation, bits, setting)
     ]
     return sum(loads) + load_starts(invocation, setting)[0]
 
 
-def load_ddr_cycles(invocation: Invocation, scheme: Scheme, setting: Setting) -> int:
+def load_ddr_cycles(invocation: Invocation, bits: WeightBits, setting: Setting) -> int:
     """Return the cycles in which the DDR delivers an invocation's weights.
 
     Without double buffering that is a step of its own, latencies included.
     """
     loads = [
-        ddr_cycles(b, setting.board) for b in load_bytes(invocation, scheme, setting)
+        ddr_cycles(b, setting.board) for b in load_bytes(invocation, bits, setting)
     ]
     return sum(loads) + load_starts(invocation, setting)[1]
 
 
-def load_bytes(invocation: Invocation, scheme: Scheme, setting: Setting) -> list[int]:
+def load_bytes(invocation: Invocation, bits: WeightBits, setting: Setting) -> list[int]:
     """Return the bytes of every stage's weights, where it has any."""
     return [
-        layer_bytes(layer, scheme[layer.name], setting.act_bits, setting.board)
+        layer_bytes(layer, bits[layer.name], setting.act_bits, setting.board)
         for _, layer in invocation.stages
         if not isinstance(layer, Pool)
     ]
@@ -60,11 +60,11 @@ def load_starts(invocation: Invocation, setting: Setting) -> tuple[int, int]:
     return start, 0 if setting.double_buffered else start
 
 
-def load_stand_in(invocation: Invocation, setting: Setting) -> Scheme:
+def load_stand_in(invocation: Invocation, setting: Setting) -> WeightBits:
     """Return weights as wide as activations, which stand for those of the next run.
 
     These are not known where a run is priced; its own mostly are about as many. Their
-    width must not depend on the scheme, or a run with wider weights would be faster.
+    width must not depend on the bits, or a run with wider weights would be faster.
     """
     return {layer.name: setting.act_bits for _, layer in invocation.stages}
 

@@ -64,9 +64,9 @@ def pixel_channels(channels: Count, beat: int) -> Count:
     return result
 
 
-def row_bytes(channels: Count, width: int, act_bits: int, board: Board) -> Count:
+def row_bytes(channels: Count, width: Count, act_bits: int, board: Board) -> Count:
     """Return the bytes of one row of a feature map in DDR, in whole beats [bytes]."""
-    codes = pixel_channels(channels, beat_channels(act_bits, board)) * width
+    codes: Count = pixel_channels(channels, beat_channels(act_bits, board)) * width
     return _up(-(-codes * store_bits(act_bits) // 8), board.port_bytes)
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hao.cost.latency import (
     Cycles,
@@ -103,7 +104,10 @@ def rows_ahead(invocation: Invocation) -> int:
 
 
 def paths(
-    invocation: Invocation, times: dict[Role, StageTimes], transfers: Transfers, px: int
+    invocation: Invocation,
+    times: dict[Role, StageTimes],
+    transfers: Transfers,
+    px: Cycles | int,
 ) -> tuple[Path, ...]:
     """Return every path of an invocation; its cycles are the largest of them.
 
@@ -111,7 +115,7 @@ def paths(
         invocation: What runs.
         times: Of every stage in use.
         transfers: Those per configuration are of the last stage in use.
-        px: Pixels at once.
+        px: Pixels at once, one count or an array.
     """
     chain = _Chain(invocation, times, transfers, px)
     return (*chain.through(), *chain.edges())
@@ -133,6 +137,12 @@ class _Sum:
         before = self.terms.get(role, np.int64(0))
         return _Sum(self.constant, {**self.terms, role: np.asarray(before + more)})
 
+    def where(self, holds: NDArray[np.bool_]) -> "_Sum":
+        """Return the sum with no cycles of stages where a path does not exist."""
+        return _Sum(
+            self.constant, {r: np.asarray(c * holds) for r, c in self.terms.items()}
+        )
+
 
 class _Chain:
     """The processes of an invocation, one behind another: reader, stages, writer."""
@@ -142,7 +152,7 @@ class _Chain:
         invocation: Invocation,
         times: dict[Role, StageTimes],
         transfers: Transfers,
-        px: int,
+        px: Cycles | int,
     ) -> None:
         self._stages = invocation.stages
         self._used = [role for role, _ in self._stages]
@@ -228,8 +238,8 @@ class _Chain:
         index = self._used.index(Role.DEPTHWISE)
         layer = self._stages[index][1]
         assert isinstance(layer, Depthwise | Pool)
-        groups = -(-layer.ofm.width // self._px)
-        if groups == 1:
+        groups = -(-layer.ofm.width // np.asarray(self._px))
+        if np.all(groups == 1):
             return
         ready = self._begin
         for i, role in enumerate(self._used[: index + 1]):
@@ -248,7 +258,8 @@ class _Chain:
         # The depthwise stage itself at the left edge.
         edge = self._times[Role.DEPTHWISE].edge
         once = ready.plus(height * edge, Role.DEPTHWISE)
-        yield self._path("depthwise+edge", once.plus(height * rest + group, behind))
+        edges = once.plus(height * rest + group, behind)
+        yield self._path("depthwise+edge", edges.where(groups > 1))
         if index == 0:
             return
         # What feeds it: the left edge takes so many of a row's words.
@@ -261,7 +272,8 @@ class _Chain:
         start = ready.plus(np.maximum(share, 0), before)
         own_rows = height - rows
         total = rows * rest + (own_rows * groups + 1) * group
-        yield self._path(f"{before.value}+edge", start.plus(total, behind))
+        edges = start.plus(total, behind).where(groups > 1)
+        yield self._path(f"{before.value}+edge", edges)
 
     def _path(self, label: str, total: _Sum) -> Path:
         total = total.plus(self._after, self._last)

@@ -22,6 +22,7 @@ nothing overlaps. The board's calibration may add cycles to every tile.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +31,8 @@ from hao.cost.columns import (
     Columns,
     DenseColumns,
     DepthwiseColumns,
-    Scheme,
     Setting,
+    WeightBits,
 )
 from hao.cost.latency import (
     Cycles,
@@ -102,7 +103,7 @@ class SegmentPrice:
 def price_segment(
     invocation: Invocation,
     columns: Mapping[Role, Columns],
-    scheme: Scheme,
+    bits: WeightBits,
     setting: Setting,
 ) -> SegmentPrice:
     """Return what each column makes the segment cost.
@@ -110,7 +111,7 @@ def price_segment(
     Args:
         invocation: What runs.
         columns: Configurations of every stage that the invocation uses.
-        scheme: Weight bits by layer; they set the transfer of tiled weights.
+        bits: Weight bits by layer; they set the transfer of tiled weights.
         setting: What all columns share.
     """
     stages = invocation.stages
@@ -120,9 +121,9 @@ def price_segment(
         chosen = columns[role]
         assert isinstance(chosen, DenseColumns)
         run = _TiledRun(invocation, role, layer, chosen, setting)
-        price = _price_tiled(run, scheme[layer.name])
+        price = _price_tiled(run, bits[layer.name])
     else:
-        price = _price_fused(invocation, columns, scheme, setting)
+        price = _price_fused(invocation, columns, bits, setting)
     more = setting.board.calibration.step_cycles
     return _with_steps(price, more) if more else price
 
@@ -151,7 +152,7 @@ def _with_steps(price: SegmentPrice, cycles: int) -> SegmentPrice:
 def _price_fused(
     invocation: Invocation,
     columns: Mapping[Role, Columns],
-    scheme: Scheme,
+    bits: WeightBits,
     setting: Setting,
 ) -> SegmentPrice:
     """Return the price of a run that is not tiled; arguments as `price_segment`."""
@@ -185,8 +186,8 @@ def _price_fused(
         beside=Path(
             "weights", int(load_delay(np.asarray(sum(moved)), loading, setting)), {}
         ),
-        opening=Path("weights", load_cycles(invocation, scheme, setting), {}),
-        opening_ddr=Path("weights", load_ddr_cycles(invocation, scheme, setting), {}),
+        opening=Path("weights", load_cycles(invocation, bits, setting), {}),
+        opening_ddr=Path("weights", load_ddr_cycles(invocation, bits, setting), {}),
         tiles={},
         feasible=feasible,
     )
@@ -341,7 +342,7 @@ class _TiledRun:
         channels = np.minimum(groups * self.columns.pe, whole)
         tile = self.tile(groups, channels, self.weight_bytes(following, bits))
         rows = [path.constant + path.terms[self.role] for path in tile.paths]
-        longest: Cycles = np.max(rows, axis=0)
+        longest: Cycles = np.max(np.broadcast_arrays(*rows), axis=0)
         if not self.setting.double_buffered:
             # They are a step of their own; what they take is not counted here.
             alone: Cycles = np.maximum(longest, tile.ddr) + LOAD_CYCLES
@@ -370,13 +371,17 @@ def _body(run: _TiledRun, tiles: Tiles, rest: Cycles, bits: int) -> Cycles:
     count, groups, following = (
         np.concatenate(each) for each in zip(*kinds, strict=True)
     )
-    body: Cycles = np.zeros_like(pe)
+    px = np.asarray(run.setting.px)
+    body: Cycles = np.zeros(np.broadcast_shapes(px.shape, pe.shape), dtype=np.int64)
     kept = np.flatnonzero(count)
     if kept.size:
         index = kept % pe.size
-        some = replace(run, columns=run.columns.take(index))
+        setting = run.setting
+        if px.ndim == 1:
+            setting = replace(setting, px=cast(int, px[index]))
+        some = replace(run, columns=run.columns.take(index), setting=setting)
         cycles = some.period(groups[kept], following[kept], bits)
-        np.add.at(body, index, count[kept] * cycles)
+        np.add.at(body, (..., index), count[kept] * cycles)  # type: ignore[arg-type]  # its stubs know no ellipsis
     return body
 
 

@@ -61,7 +61,7 @@ def run_transfers(
             channels=channels,
             beat=beat_channels(setting.act_bits, board),
         )
-        group = pack * min(px, shape.width) // shape.pixels
+        group = pack * np.minimum(px, shape.width) // shape.pixels
     part = channels < shape.channels
     pooled = invocation.ofm != shape
     if part.any() and setting.aligned_tiles:
@@ -75,7 +75,7 @@ def run_transfers(
         else:
             ofm = np.where(part, out, ofm)
             # What is packed of the last pixels but one waits for the last.
-            group = group + part * (min(px, shape.width) + 1) * (beats + gap)
+            group = group + part * (np.minimum(px, shape.width) + 1) * (beats + gap)
         if invocation.residual:
             residual = residual + loops * PIXEL_READ_CYCLES
     rows = rows_used(invocation.stages[0][1]) if invocation.stages else shape.height

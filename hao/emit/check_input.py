@@ -38,7 +38,7 @@ def check_match(design: Design, net: IntegerNetwork) -> None:
     """
     _check_layers(design.network, net.network)
     bits = net.weight_bits()
-    for name, wanted in design.scheme.items():
+    for name, wanted in design.weight_bits.items():
         if bits.get(name) != wanted:
             raise InputError(
                 f"layer {name!r}: weights of {bits.get(name)} bits; the design has "

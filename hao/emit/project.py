@@ -161,7 +161,7 @@ def origin_digest(design: Design, net: IntegerNetwork) -> str:
     """Return a digest of a design and its integers."""
     probe = hashlib.sha256()
     parts = (
-        *(design.network.layers, sorted(design.scheme.items()), design.engine),
+        *(design.network.layers, sorted(design.weight_bits.items()), design.engine),
         *(design.segments, design.board, net.network.layers, net.requantization),
         sorted(net.maps.items(), key=lambda item: item[0]),
     )

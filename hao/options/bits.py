@@ -24,10 +24,11 @@ from fractions import Fraction
 from math import isqrt
 
 from hao.errors import InputError
+from hao.ir.change import Bits
 from hao.ir.layer import Compute, Depthwise
 from hao.ir.network import Network
 from hao.ir.tensor import MAX_BITS, MIN_BITS
-from hao.options.option import MICRO, Bits, Option
+from hao.options.option import MICRO, Option
 
 DEPTHWISE_WEIGHT = 2
 _ROOT_SCALE = 1_000_000

@@ -1,48 +1,27 @@
-"""One alternative for a layer, and what taking it costs in accuracy.
+"""One alternative for a layer or a block, and what taking it costs in accuracy.
 
-An integer program sees a layer, a cost and an opaque change, and picks one option per
-layer. Kinds of change form the closed union `Change`: bits now; a kind added to it
-(channels, sparsity, operation) changes its generator and the code that prices it, not
+An integer program sees sites with options by index, each with a cost; what an option
+does to the network is the closed union `hao.ir.change.Change`. A kind that is added
+there changes its generator and `hao.options.frame`, which says what runs under it, not
 the program. Costs are integers, so that the program and its check add up the same.
 """
 
 from dataclasses import dataclass
 
 from hao.errors import InputError
-from hao.ir.tensor import MAX_BITS, MIN_BITS
+from hao.ir.change import Change
 
 MICRO = 1_000_000
 """Cost units in one point of top-1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bits:
-    """The layer's weights have so many bits, from 2 to 8.
-
-    Raises:
-        InputError: Bits outside that range.
-    """
-
-    weight_bits: int
-
-    def __post_init__(self) -> None:
-        if not MIN_BITS <= self.weight_bits <= MAX_BITS:
-            raise InputError(
-                f"weight_bits = {self.weight_bits}; "
-                f"must be from {MIN_BITS} to {MAX_BITS}"
-            )
-
-
-Change = Bits
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """One alternative for one layer.
+    """One alternative for one layer or block.
 
     Attributes:
-        layer: Name of the layer.
-        change: What the layer becomes.
+        layer: Name of the layer; of a block, the layer that makes its result.
+        change: What the layer or block becomes.
         cost_micro: Top-1 that it costs [1e-6 points], at least 0.
 
     Raises:

@@ -1,8 +1,7 @@
 """The parts of an integer program under construction, and the finished one.
 
-`Build` is what the row writers share (`hao.program.engine_rows`,
-`hao.program.partition_rows`); `Program` is the result, as arrays, ready for an
-objective. What the variables and rows mean stands in `hao.program.build`.
+`Program` holds arrays, ready for an objective. What its variables and rows mean stands
+in `hao.program.formulation`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,8 +12,6 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from hao.ir.partition import Role
-from hao.options.option import Option
-from hao.program.branch import Branch
 from hao.program.solver import LinearModel
 
 Ints = NDArray[np.int64]
@@ -49,21 +46,6 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choices:
-    """What may change about the layers: the options of each, most bits first.
-
-    Attributes:
-        options: Options by layer name; a layer with one option is fixed.
-    """
-
-    options: Mapping[str, tuple[Option, ...]]
-
-    def bits(self, layer: str) -> tuple[int, ...]:
-        """Return the weight bits on offer for a layer; none for a pool."""
-        return tuple(o.change.weight_bits for o in self.options.get(layer, ()))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
     """The integer program of a branch, ready for an objective.
 
@@ -73,11 +55,12 @@ class Program:
         integer: Which variables are integer.
         cycles: Coefficients of the latency [cycles].
         cost: Coefficients of the accuracy cost [micro-points].
+        measure: Coefficients of the blocks of the stages.
         rows: Names, senses, right-hand sides and entries of the rows.
         columns: First variable of each stage's columns, and the columns in play.
         steps: Per stage, (variable of e, columns in play of its group).
-        segments: Variable of each segment.
-        choice: Variable of each (layer, bits) that is free.
+        arcs: Variable of each arc in play.
+        ends: Variable of each way to end, by its number.
     """
 
     names: tuple[str, ...]
@@ -85,11 +68,12 @@ class Program:
     integer: NDArray[np.bool_]
     cycles: Floats
     cost: Floats
+    measure: Floats
     rows: Rows
     columns: Mapping[Role, tuple[int, Ints]]
     steps: Mapping[Role, tuple[tuple[int, Ints], ...]]
-    segments: tuple[int, ...]
-    choice: Mapping[tuple[str, int], int]
+    arcs: Mapping[int, int]
+    ends: Mapping[int, int]
 
     def model(
         self,
@@ -139,9 +123,17 @@ class Variables:
     integer: list[bool] = field(default_factory=list)
     cycles: list[float] = field(default_factory=list)
     cost: list[float] = field(default_factory=list)
+    measure: list[float] = field(default_factory=list)
 
     def add(
-        self, name: str, upper: float, integer: bool, cycles: float = 0, cost: float = 0
+        self,
+        name: str,
+        upper: float,
+        integer: bool,
+        *,
+        cycles: float = 0,
+        cost: float = 0,
+        measure: float = 0,
     ) -> int:
         """Append a variable from 0 to `upper`; return its index."""
         self.names.append(name)
@@ -149,34 +141,5 @@ class Variables:
         self.integer.append(integer)
         self.cycles.append(cycles)
         self.cost.append(cost)
+        self.measure.append(measure)
         return len(self.names) - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Build:
-    """Everything that the row writers share."""
-
-    branch: Branch
-    columns: Mapping[Role, Ints]
-    first: Mapping[Role, int]
-    choices: Choices
-    choice: dict[tuple[str, int], int]
-    variables: Variables
-    rows: Rows
-
-    def add(
-        self,
-        name: str,
-        sense: str,
-        rhs: float,
-        entries: Sequence[tuple[int, float]],
-        columns: Sequence[tuple[Role, Ints | Floats]] = (),
-    ) -> None:
-        """Append a row; `columns` are coefficients over a stage's columns in play."""
-        all_entries = list(entries)
-        for role, values in columns:
-            start = self.first[role]
-            all_entries += [
-                (start + i, float(value)) for i, value in enumerate(values) if value
-            ]
-        self.rows.add(name, sense, rhs, all_entries)

@@ -21,6 +21,7 @@ from hao.errors import InputError
 from hao.hw.board import Board
 from hao.hw.engine import Engine
 from hao.hw.resources import Resources
+from hao.ir.change import Bits, LeaveOut, left_out
 from hao.ir.layer import (
     Activation,
     Add,
@@ -44,7 +45,13 @@ SCHEMA = "hao.design/2"
 """Name and version of the format; a change of its keys or their meaning raises it."""
 
 ADDED_KEYS = frozenset(
-    {"board.calibration", "board.idle_mw", "front.power_mw", "margin_percent"}
+    {
+        "board.calibration",
+        "board.idle_mw",
+        "front.power_mw",
+        "left_out",
+        "margin_percent",
+    }
 )
 """Keys that were added to this version: files without them are read all the same.
 
@@ -212,6 +219,7 @@ class DesignFile(_Table):
     board: Board
     engine: Engine
     scheme: dict[str, Annotated[int, Field(ge=2, le=8)]]
+    left_out: list[Annotated[str, Field(min_length=1)]] = []
     segments: Annotated[list[_SegmentTable], Field(min_length=1)]
     front: list[FrontPoint]
     network: _NetworkTable
@@ -237,9 +245,10 @@ def to_document(result: SearchResult) -> dict[str, object]:
         "board": design.board,
         "engine": design.engine,
         "scheme": {
-            layer.name: design.scheme[layer.name]
+            layer.name: design.weight_bits[layer.name]
             for layer in design.network.compute_layers
         },
+        "left_out": list(left_out(design.scheme)),
         "segments": [_segment_table(segment) for segment in design.segments],
         "front": result.front,
         "network": {
@@ -283,7 +292,10 @@ def to_design(file: DesignFile) -> Design:
             )
     return Design(
         network=network,
-        scheme={name: file.scheme[name] for name in names},
+        scheme={
+            **{name: Bits(weight_bits=file.scheme[name]) for name in names},
+            **dict.fromkeys(file.left_out, LeaveOut()),
+        },
         engine=file.engine,
         segments=_segments(file, network),
         board=file.board,

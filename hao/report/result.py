@@ -108,7 +108,7 @@ def make_result(
     candidate, report = outcome.candidate, outcome.report
     assert report.design.board == board
     scheme = report.design.scheme
-    lowest = min(scheme.values())
+    lowest = min(report.design.weight_bits.values())
     used = [drop for bits, drop in candidate.drops.items() if bits >= lowest]
     weakest = max(used, key=lambda drop: list(Evidence).index(drop.evidence))
     return SearchResult(

@@ -170,7 +170,7 @@ def result_json(result: SearchResult, *, seconds: float) -> dict[str, object]:
     design, cost, proof = result.design, result.cost, result.proof
     accuracy = result.accuracy
     layers = design.network.compute_layers
-    bits = Counter(design.scheme[layer.name] for layer in layers)
+    bits = Counter(design.weight_bits[layer.name] for layer in layers)
     return {
         "network": design.network.name,
         "image_size": result.image_size,

@@ -13,14 +13,14 @@ def count_in_words(number: int, noun: str) -> str:
 
 def bits_in_words(design: Design) -> str:
     """Return how many layers have which weight bits, most bits first."""
-    counts = Counter(design.scheme[n.name] for n in design.network.compute_layers)
+    counts = Counter(design.weight_bits[n.name] for n in design.network.compute_layers)
     words = [
         f"{count_in_words(count, 'layer')} at {bits}"
         for bits, count in sorted(counts.items(), reverse=True)
     ]
     weights = sum(layer.weights for layer in design.network.compute_layers)
     total = sum(
-        n.weights * design.scheme[n.name] for n in design.network.compute_layers
+        n.weights * design.weight_bits[n.name] for n in design.network.compute_layers
     )
     mean = f", {total / weights:.2f} on average over the weights" if weights else ""
     return (

@@ -14,9 +14,11 @@ from functools import cached_property
 from hao.accuracy.drops import Drop, DropTable
 from hao.accuracy.published import PublishedNetwork
 from hao.hw.board import Board
+from hao.ir.change import Scheme
 from hao.ir.layer import Depthwise
 from hao.ir.network import Network
 from hao.options.bits import bit_options
+from hao.options.blocks import block_options
 from hao.options.option import MICRO, Option
 from hao.program.problem import Problem
 from hao.zoo import build_network
@@ -38,12 +40,15 @@ class BitRules:
         act_bits: Width of the activations, from 4 to 8.
         keep_first_last: The first and last layer keep the highest choice.
         stance: Which end of the predicted drop counts.
+        block_points: Top-1 that leaving out a residual block costs [points], as the
+            caller reckons; `None` keeps all blocks.
     """
 
     choices: tuple[int, ...] = (4, 6, 8)
     act_bits: int = 8
     keep_first_last: bool = True
     stance: Stance = Stance.PESSIMISTIC
+    block_points: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,11 +100,16 @@ class Candidate:
         )
 
     def _options(self, drops: Mapping[int, float]) -> tuple[Option, ...]:
-        return bit_options(
+        options = bit_options(
             self.network,
             choices=self.rules.choices,
             drop_by_bits=drops,
             keep_first_last=self.rules.keep_first_last,
+        )
+        if self.rules.block_points is None:
+            return options
+        return options + block_options(
+            self.network, cost_points=self.rules.block_points
         )
 
     @property
@@ -116,7 +126,7 @@ class Candidate:
             cheapest[option.layer] = min(known, option.cost_micro)
         return self.top1_micro - sum(cheapest.values())
 
-    def accuracy(self, scheme: Mapping[str, int]) -> Accuracy | None:
+    def accuracy(self, scheme: Scheme) -> Accuracy | None:
         """Return the top-1 under a scheme, or `None` if the float one is unknown."""
         if self.top1 is None:
             return None
@@ -129,7 +139,7 @@ class Candidate:
             spent = sum(
                 option.cost_micro
                 for option in self._options(drops)
-                if option.change.weight_bits == scheme[option.layer]
+                if option.change == scheme.get(option.layer)
             )
             left.append(max(0.0, self.top1 - spent / MICRO))
         return Accuracy(mean=left[0], low=left[1], high=left[2])
@@ -144,12 +154,10 @@ class Candidate:
         )
 
     def problem_at_most_bits(self, board: Board) -> Problem:
-        """Return the problem in which every layer keeps the most bits it may have."""
+        """Return the problem in which every layer has its first option: most bits."""
         most: dict[str, Option] = {}
         for option in self.options:
-            known = most.get(option.layer)
-            if known is None or option.change.weight_bits > known.change.weight_bits:
-                most[option.layer] = option
+            most.setdefault(option.layer, option)
         return Problem(
             network=self.network,
             options=tuple(most.values()),

@@ -53,7 +53,9 @@ def front_point(candidate: Candidate, report: SolveReport) -> FrontPoint:
     layers = candidate.network.compute_layers
     weights = sum(layer.weights for layer in layers)
     power = estimate_power(report.cost, report.design.board)
-    bits = sum(layer.weights * report.design.scheme[layer.name] for layer in layers)
+    bits = sum(
+        layer.weights * report.design.weight_bits[layer.name] for layer in layers
+    )
     return FrontPoint(
         network=candidate.label,
         fps=report.cost.fps,
@@ -86,11 +88,9 @@ def network_front(
     Raises:
         InfeasibleError: No engine fits the board.
     """
-    reports = trade_off(candidate.problem(board), solver=solver, progress=progress)
-    if len(reports) > points:
-        last = len(reports) - 1
-        kept = {round(i * last / max(1, points - 1)) for i in range(points)}
-        reports = tuple(report for i, report in enumerate(reports) if i in kept)
+    reports = trade_off(
+        candidate.problem(board), points=points, solver=solver, progress=progress
+    )
     return tuple(front_point(candidate, report) for report in reports)
 
 

@@ -14,6 +14,7 @@ from hao.cost.design import Design
 from hao.cost.evaluate import CostReport, evaluate
 from hao.hw.board_file import load_board
 from hao.hw.resources import Resources
+from hao.ir.change import scheme_of
 from hao.ir.layer import Add, GlobalAveragePool, Input
 from hao.ir.network import Network
 from hao.ir.partition import Role, partition
@@ -85,7 +86,7 @@ def synthetic_design(number: int, *, board: str = "zu3eg") -> Design:
     )
     return Design(
         network=network,
-        scheme={layer.name: bits for layer in network.compute_layers},
+        scheme=scheme_of({layer.name: bits for layer in network.compute_layers}),
         engine=engine,
         segments=segments,
         board=load_board(board),
@@ -257,7 +258,7 @@ def busy_design(number: int) -> Design:
     )
     return Design(
         network=network,
-        scheme={layer.name: 8 for layer in network.compute_layers},
+        scheme=scheme_of({layer.name: 8 for layer in network.compute_layers}),
         engine=engine,
         segments=segments,
         board=load_board("zu3eg"),

@@ -15,6 +15,7 @@ from hao.cost.tiles import tile_unit
 from hao.hw.board import Board, DspType
 from hao.hw.engine import Engine
 from hao.hw.resources import Resources
+from hao.ir.change import scheme_of
 from hao.ir.layer import (
     Compute,
     Conv,
@@ -334,7 +335,11 @@ def designs(draw: st.DrawFn, networks: Sequence[Network]) -> Design:
     )
     scheme = {layer.name: draw(st.integers(2, 8)) for layer in network.compute_layers}
     return Design(
-        network=network, scheme=scheme, engine=engine, segments=segments, board=BOARD
+        network=network,
+        scheme=scheme_of(scheme),
+        engine=engine,
+        segments=segments,
+        board=BOARD,
     )
 
 

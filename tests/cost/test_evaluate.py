@@ -24,6 +24,7 @@ from hao.cost.prices import price_segment
 from hao.errors import InputError
 from hao.hw.engine import DenseStage, DepthwiseStage, Engine
 from hao.hw.resources import Resources
+from hao.ir.change import scheme_of
 from hao.ir.layer import (
     Activation,
     ActivationKind,
@@ -61,7 +62,7 @@ def _latency(design: Design) -> int:
         double_buffered=engine.double_buffered,
     )
     columns = engine_columns(engine)
-    scheme = dict(design.scheme)
+    scheme = dict(design.weight_bits)
     runs = [segment.invocation for segment in design.segments]
     prices = [price_segment(run, columns, scheme, setting) for run in runs]
 
@@ -189,7 +190,7 @@ def test_a_wider_scheme_is_never_faster(design: Design, efficiency: int) -> None
     # From a DDR of half the rate of a port to one of twice.
     board = replace(BOARD, ddr_efficiency_percent=efficiency)
     design = replace(design, board=board)
-    wide = replace(design, scheme=dict.fromkeys(design.scheme, 8))
+    wide = replace(design, scheme=scheme_of(dict.fromkeys(design.scheme, 8)))
     assert evaluate(wide).latency_cycles >= evaluate(design).latency_cycles
     assert evaluate(wide).ddr_bytes >= evaluate(design).ddr_bytes
 
@@ -230,7 +231,11 @@ def _design(
     )
     scheme = {layer.name: bits for layer in net.compute_layers}
     return Design(
-        network=net, scheme=scheme, engine=engine, segments=segments, board=BOARD
+        network=net,
+        scheme=scheme_of(scheme),
+        engine=engine,
+        segments=segments,
+        board=BOARD,
     )
 
 
@@ -333,7 +338,11 @@ def test_weights_of_the_next_segment_bind_where_they_load_longer() -> None:
     )
     scheme = {"first": 8, "second": 8}
     design = Design(
-        network=network, scheme=scheme, engine=engine, segments=segments, board=BOARD
+        network=network,
+        scheme=scheme_of(scheme),
+        engine=engine,
+        segments=segments,
+        board=BOARD,
     )
     report = evaluate(design)
     # Of 64 channels on simd 20, the last 4 come lane by lane: 200 cycles for 100 beats.
@@ -363,7 +372,7 @@ def test_serial_weights_bind_where_they_take_longer_than_the_run() -> None:
     )
     design = Design(
         network=network,
-        scheme={"first": 8, "second": 8},
+        scheme=scheme_of({"first": 8, "second": 8}),
         engine=engine,
         segments=segments,
         board=BOARD,
@@ -387,7 +396,7 @@ def test_a_tiled_layer_reads_its_map_once_a_tile() -> None:
     )
     design = Design(
         network=network,
-        scheme={"first": 8, "second": 8},
+        scheme=scheme_of({"first": 8, "second": 8}),
         engine=engine,
         segments=segments,
         board=BOARD,
@@ -521,7 +530,11 @@ def test_a_pool_on_a_stage_that_does_not_pool_is_refused() -> None:
     deaf = replace(engine, depthwise=replace(engine.depthwise, pools=False))
     scheme = {layer.name: 8 for layer in network.compute_layers}
     design = Design(
-        network=network, scheme=scheme, engine=engine, segments=segments, board=BOARD
+        network=network,
+        scheme=scheme_of(scheme),
+        engine=engine,
+        segments=segments,
+        board=BOARD,
     )
     evaluate(design)
     with pytest.raises(InputError, match=r"layer 'pool' needs 1 pooling; the depthw"):
@@ -570,7 +583,7 @@ def test_a_global_pool_without_room_for_its_sums_is_refused() -> None:
     assert engine.pool_words == 1
     design = Design(
         network=network,
-        scheme={"first": 8},
+        scheme=scheme_of({"first": 8}),
         engine=engine,
         segments=segments,
         board=BOARD,
@@ -594,7 +607,7 @@ def test_more_terms_than_the_accumulator_is_built_for_are_refused() -> None:
 def test_a_scheme_without_a_layer_is_refused() -> None:
     design = _design()
     with pytest.raises(InputError, match=r"layer 'middle' has no weight bits"):
-        replace(design, scheme={"expand": 8, "project": 8})
+        replace(design, scheme=scheme_of({"expand": 8, "project": 8}))
 
 
 def test_segments_that_leave_or_repeat_a_position_are_refused() -> None:

@@ -4,6 +4,7 @@ from functools import cache
 
 from hao.cost.design import Design
 from hao.hw.board_file import load_board
+from hao.ir.change import scheme_of
 from hao.ir.layer import Add, GlobalAveragePool, Input
 from hao.ir.network import Network
 from hao.ir.partition import Role
@@ -48,7 +49,7 @@ def small_design() -> Design:
     )
     return Design(
         network=network,
-        scheme={"stem": 8, "expand": 4, "middle": 6, "reduce": 3, "head": 8},
+        scheme=scheme_of({"stem": 8, "expand": 4, "middle": 6, "reduce": 3, "head": 8}),
         engine=engine,
         segments=segments,
         board=load_board("zu3eg"),
@@ -60,7 +61,7 @@ def small(seed: int = 0) -> Sample:
     """Return a design with every stage, a residual and a mean; two frames."""
     design = small_design()
     net = seeded_integers(
-        design.network, design.scheme, act_bits=design.engine.act_bits, seed=seed
+        design.network, design.weight_bits, act_bits=design.engine.act_bits, seed=seed
     )
     return Sample(
         seed=seed,

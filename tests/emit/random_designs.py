@@ -25,6 +25,7 @@ from hao.errors import UnsupportedError
 from hao.hw.board_file import load_board
 from hao.hw.engine import DenseStage, DepthwiseStage, Engine, lanes_match
 from hao.intmath import ceil_div
+from hao.ir.change import scheme_of
 from hao.ir.integer import (
     BIAS_BITS,
     MAX_ALIGN_SHIFT,
@@ -118,7 +119,7 @@ def random_sample(seed: int) -> Sample:
             continue
         kind = rng.choice(KINDS)
         net = seeded_integers(
-            network, design.scheme, act_bits=design.engine.act_bits, seed=seed
+            network, design.weight_bits, act_bits=design.engine.act_bits, seed=seed
         )
         if kind in ("ends", "end multipliers"):
             net = _Ends(rng, design, net).make(multiplies=kind == "end multipliers")
@@ -407,7 +408,7 @@ def _random_design(
         return None
     return Design(
         network=network,
-        scheme=scheme,
+        scheme=scheme_of(scheme),
         engine=_random_engine(rng, segments, lanes, scheme, setting),
         segments=segments,
         board=board,
@@ -648,7 +649,7 @@ class _Ends:
             kept = layer
             match layer:
                 case Conv() | Depthwise() | Linear():
-                    quant = QType(bits=self.design.scheme[layer.name], signed=True)
+                    quant = QType(bits=self.design.weight_bits[layer.name], signed=True)
                     kept = replace(layer, weight=quant)
                     made = self._compute(kept, quant, maps[layer.input])
                     if multiplies:

@@ -28,7 +28,7 @@ from tests.report.samples import small_design as design_with_quantizer
 
 def integers(network: Network, act_bits: int = 8, **bits: int) -> IntegerNetwork:
     """Return seeded integers, of the small design's bits but for `bits`."""
-    scheme = {**small().design.scheme, **bits}
+    scheme = {**small().design.weight_bits, **bits}
     names = {layer.name for layer in network.compute_layers}
     scheme = {name: width for name, width in scheme.items() if name in names}
     return seeded_integers(network, scheme, act_bits=act_bits, seed=0)
@@ -120,7 +120,7 @@ def test_layers_that_become_part_of_a_requantization_are_left_out() -> None:
             kept = replace(layer, input="stem")
         without.append(kept)
     bare = replace(network, layers=tuple(without))
-    net = seeded_integers(bare, design.scheme, act_bits=8, seed=0)
+    net = seeded_integers(bare, design.weight_bits, act_bits=8, seed=0)
     check_match(design, net)
 
 

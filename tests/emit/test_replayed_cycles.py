@@ -20,6 +20,7 @@ from hao.emit.runs import Run, StageRun
 from hao.emit.steps import Table
 from hao.hw.board_file import load_board
 from hao.intmath import ceil_div
+from hao.ir.change import scheme_of
 from hao.ir.layer import Conv, Depthwise, Linear, Pool
 from hao.ir.partition import Role
 from hao.ir.seeded import seeded_frames, seeded_integers
@@ -72,7 +73,9 @@ def designed(case: Case) -> Design:
     layers = [layer.name for layer in network.compute_layers]
     return Design(
         network=network,
-        scheme={n: case.bits[i % len(case.bits)] for i, n in enumerate(layers)},
+        scheme=scheme_of(
+            {n: case.bits[i % len(case.bits)] for i, n in enumerate(layers)}
+        ),
         engine=engine,
         segments=segments,
         board=load_board("zu3eg"),
@@ -81,7 +84,7 @@ def designed(case: Case) -> Design:
 
 def replayed(design: Design, folder: Path) -> tuple[Table, Replay]:
     """Return the table and the replay of a design with random weights."""
-    net = seeded_integers(design.network, design.scheme, act_bits=8, seed=0)
+    net = seeded_integers(design.network, design.weight_bits, act_bits=8, seed=0)
     cost = evaluate(design)
     project = render_project(design, net, cost, seeded_frames(net, 1, 1), note="")
     write_project(project, folder / "hls", force=True)

@@ -14,6 +14,7 @@ from hao.emit.runs import Run, StageRun, engine_stages
 from hao.emit.steps import Table, make_table
 from hao.emit.weights import record_bits
 from hao.hw.engine import DenseStage, DepthwiseStage
+from hao.ir.change import scheme_of
 from hao.ir.integer import Requantization
 from hao.ir.layer import Conv, Depthwise, Linear, Pool
 from tests.emit.designs import SEEDS, sample, small
@@ -131,7 +132,7 @@ def check_stage(found: Sample, run: StageRun, reader: Reader) -> None:
             multiplier = net.param(name, "multiplier")[part]
             np.testing.assert_array_equal(words >> 32, multiplier)
     weight = net.param(name, "weight")
-    bits = design.scheme[name]
+    bits = design.weight_bits[name]
     places = list(
         depthwise_places(run, stage)
         if isinstance(stage, DepthwiseStage)
@@ -171,7 +172,9 @@ def test_weights_and_records_come_back(seed: int) -> None:
 @pytest.mark.parametrize("bits", range(2, 9))
 def test_weights_of_every_width_come_back(bits: int) -> None:
     found = small()
-    design = replace(found.design, scheme=dict.fromkeys(found.design.scheme, bits))
+    design = replace(
+        found.design, scheme=scheme_of(dict.fromkeys(found.design.scheme, bits))
+    )
     rng = np.random.default_rng(bits)
     params = dict(found.net.network.params)
     layers = []

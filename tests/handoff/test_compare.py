@@ -23,6 +23,7 @@ from hao.handoff.synthesis import ModuleRow, SynthesisReport
 from hao.handoff.utilization import TimingReport
 from hao.hw.board_file import load_board
 from hao.hw.resources import Resources
+from hao.ir.change import scheme_of
 from hao.ir.layer import Input
 from hao.ir.network import Network
 from hao.ir.partition import Role, partition
@@ -45,7 +46,7 @@ def design() -> Design:
     segments = tuple(s for s in partition(network).segments if s.end - s.start == 2)
     return Design(
         network=network,
-        scheme={"expand": 8, "middle": 8, "project": 8},
+        scheme=scheme_of({"expand": 8, "middle": 8, "project": 8}),
         engine=build_engine(
             segments, lanes=lanes, double_buffered=True, spare_folds=9, px=1
         ),

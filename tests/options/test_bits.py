@@ -18,6 +18,7 @@ from hao.ir.tensor import QType
 from hao.options.bits import bit_options, layer_shares, scheme_cost_micro
 from hao.options.option import Option
 from hao.zoo import build_network
+from tests.options.widths import width
 
 DROPS = {8: 0.5, 6: 1.25, 4: 4.0}
 NETWORK = build_network("mobilenet_v2_035", 96)
@@ -27,7 +28,7 @@ def _at(options: tuple[Option, ...], bits: int) -> tuple[Option, ...]:
     """Return the scheme that takes `bits` wherever a layer offers them."""
     scheme: dict[str, Option] = {}
     for option in options:
-        if option.layer not in scheme or option.change.weight_bits == bits:
+        if option.layer not in scheme or width(option) == bits:
             scheme[option.layer] = option
     return tuple(scheme.values())
 
@@ -59,7 +60,7 @@ def test_fewer_bits_never_cost_a_layer_less(table: dict[int, float]) -> None:
     options = bit_options(NETWORK, choices=tuple(table), drop_by_bits=table)
     for one, other in pairwise(options):
         if one.layer == other.layer:
-            assert one.change.weight_bits > other.change.weight_bits
+            assert width(one) > width(other)
             assert one.cost_micro <= other.cost_micro
 
 
@@ -68,7 +69,7 @@ def test_first_and_last_layer_keep_the_highest_choice_at_no_cost() -> None:
     first, last = NETWORK.compute_layers[0].name, NETWORK.compute_layers[-1].name
     for name in (first, last):
         (only,) = [option for option in options if option.layer == name]
-        assert (only.change.weight_bits, only.cost_micro) == (8, 0)
+        assert (width(only), only.cost_micro) == (8, 0)
     assert len(options) == 2 * len(NETWORK.compute_layers) - 2
 
 
@@ -111,7 +112,7 @@ def test_a_layer_whose_file_fixes_its_bits_offers_those_only() -> None:
     )
     options = bit_options(network, choices=(4, 8), drop_by_bits=DROPS)
     (only,) = [option for option in options if option.layer == fixed]
-    assert (only.change.weight_bits, only.cost_micro) == (3, 0)
+    assert (width(only), only.cost_micro) == (3, 0)
     # The others pay what they did before.
     before = bit_options(NETWORK, choices=(4, 8), drop_by_bits=DROPS)
     assert [o for o in options if o.layer != fixed] == [
@@ -174,7 +175,7 @@ def test_additive_costs_match_the_published_mixed_schemes_of_resnet18() -> None:
         choices=(4, 8),
         drop_by_bits={8: max(ends[8], 0.0), 4: ends[4]},
     )
-    cost = {(o.layer, o.change.weight_bits): o.cost_micro for o in options}
+    cost = {(o.layer, width(o)): o.cost_micro for o in options}
     names = list(dict.fromkeys(option.layer for option in options))[:-1]
     errors = []
     for row in rows.values():

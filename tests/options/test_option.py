@@ -3,7 +3,8 @@
 import pytest
 
 from hao.errors import InputError
-from hao.options.option import Bits, Option
+from hao.ir.change import Bits
+from hao.options.option import Option
 
 
 def test_cost_in_points_by_hand() -> None:

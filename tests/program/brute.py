@@ -27,9 +27,11 @@ from hao.errors import InputError
 from hao.hw.board import Board
 from hao.hw.engine import DenseStage, DepthwiseStage, Engine, lanes_match
 from hao.hw.resources import Resources
+from hao.ir.change import Bits
 from hao.ir.layer import Linear, Pool
 from hao.ir.partition import Partition, Role, Segment, partition
 from hao.program.problem import Problem
+from tests.options.widths import width
 
 Ints = NDArray[np.int64]
 Path = tuple[int, ...]
@@ -125,7 +127,7 @@ class Periods:
     def design(self, path: Path, engine: Engine, scheme: Scheme) -> Design:
         return Design(
             network=self.problem.network,
-            scheme=dict(scheme),
+            scheme={name: Bits(weight_bits=bits) for name, bits in scheme.items()},
             engine=engine,
             segments=tuple(self.segments[index] for index in path),
             board=self.problem.board,
@@ -219,7 +221,7 @@ def _all_widths(problem: Problem, part: Partition) -> Iterator[dict[Role, int]]:
     for segment in part.segments:
         for role, layer in segment.invocation.stages:
             found = {
-                option.change.weight_bits
+                width(option)
                 for option in problem.options
                 if option.layer == layer.name
             }
@@ -230,7 +232,7 @@ def _all_widths(problem: Problem, part: Partition) -> Iterator[dict[Role, int]]:
 
 
 def _bits(problem: Problem, layer: str) -> list[int]:
-    return [o.change.weight_bits for o in problem.options if o.layer == layer]
+    return [width(o) for o in problem.options if o.layer == layer]
 
 
 def _wide_enough(
@@ -270,14 +272,14 @@ def _schemes(
         [
             option
             for option in problem.options
-            if option.layer == name and option.change.weight_bits <= bits[role]
+            if option.layer == name and width(option) <= bits[role]
         ]
         for name, role in runs_on.items()
     ]
     return [
         (
             sum(option.cost_micro for option in chosen),
-            {option.layer: option.change.weight_bits for option in chosen},
+            {option.layer: width(option) for option in chosen},
         )
         for chosen in product(*layers)
     ]

@@ -10,6 +10,7 @@ import numpy as np
 
 from hao.hw.board import Board, DspType
 from hao.hw.resources import Resources
+from hao.ir.change import Bits
 from hao.ir.layer import (
     Add,
     Conv,
@@ -25,9 +26,9 @@ from hao.ir.layer import (
 )
 from hao.ir.network import Network
 from hao.ir.tensor import Shape
-from hao.options.option import Bits, Option
-from hao.program.branch import Space
+from hao.options.option import Option
 from hao.program.problem import Problem
+from hao.program.space import Space
 
 CAPS = Resources(dsp=100, bram_18k=100, uram=100, lut=100, ff=100)
 

@@ -31,9 +31,6 @@ SMALLER = Calibration(
     reports=4,
 )
 
-# Any engine per combination of widths, as in test_codesign.py.
-ALL = 10**6
-
 
 def calibrated_problem(seed: int, calibration: Calibration, layers: int) -> Problem:
     problem = random_problem(seed, choices=3, layers=layers)
@@ -48,9 +45,9 @@ def test_bits_and_engine_equal_enumeration(seed: int, calibration: Calibration) 
     best = fastest(found)
     if best is None:
         with pytest.raises(InfeasibleError):
-            choose_fastest(problem, most=ALL)
+            choose_fastest(problem)
         return
-    report = choose_fastest(problem, most=ALL)
+    report = choose_fastest(problem)
     cost = evaluate(report.design)
     assert report.status is Status.OPTIMAL
     assert report.objective == report.bound == cost.latency_cycles == best
@@ -58,7 +55,7 @@ def test_bits_and_engine_equal_enumeration(seed: int, calibration: Calibration) 
     assert not cost.resources.shortfall(problem.board.usable)
     budget = best + best // 10
     accurate = most_accurate(found, budget)
-    report = choose_most_accurate(problem, budget=budget, most=ALL)
+    report = choose_most_accurate(problem, budget=budget)
     assert (report.cost_micro, report.cost.latency_cycles) == accurate
 
 
@@ -69,8 +66,8 @@ def test_larger_logic_changes_what_is_chosen() -> None:
         shipped = random_problem(seed, choices=3, layers=3)
         problem = calibrated_problem(seed, replace(LARGER, step_cycles=0), 3)
         try:
-            before = choose_fastest(shipped, most=ALL).design.engine
-            changed += choose_fastest(problem, most=ALL).design.engine != before
+            before = choose_fastest(shipped).design.engine
+            changed += choose_fastest(problem).design.engine != before
         except InfeasibleError:
             changed += 1
     assert changed > 0

@@ -10,9 +10,11 @@ import pytest
 
 from hao.data import data_path
 from hao.errors import InfeasibleError
-from hao.options.option import Bits, Option
+from hao.ir.change import Bits
+from hao.options.option import Option
 from hao.program.selection import choose_options
 from hao.program.solver import SolverName
+from tests.options.widths import width
 
 SOLVERS = (SolverName.GUROBI, SolverName.HIGHS)
 SCALE = 10**8
@@ -82,7 +84,7 @@ def test_published_optima_are_reproduced(case: Published, solver: SolverName) ->
     answer = choose_options(
         case.options, case.prices, case.limit, ties=case.ties, solver=solver
     )
-    assert tuple(o.change.weight_bits for o in answer.values()) == case.bits
+    assert tuple(width(o) for o in answer.values()) == case.bits
     spent = sum(option.cost_micro for option in answer.values())
     assert spent / SCALE == pytest.approx(case.perturbation, abs=1e-6)
 

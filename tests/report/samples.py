@@ -6,6 +6,7 @@ from hao.accuracy.drops import Evidence
 from hao.cost.design import Design
 from hao.cost.evaluate import evaluate
 from hao.hw.board_file import load_board
+from hao.ir.change import scheme_of
 from hao.ir.layer import (
     ActivationKind,
     Add,
@@ -94,7 +95,7 @@ def small_design(board: str = "zu3eg") -> Design:
     bits = {"stem": 8, "expand": 4, "middle": 6, "reduce": 4, "last": 4, "head": 8}
     return Design(
         network=network,
-        scheme=bits,
+        scheme=scheme_of(bits),
         engine=engine,
         segments=segments,
         board=load_board(board),

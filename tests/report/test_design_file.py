@@ -15,6 +15,7 @@ from hao.cost.evaluate import evaluate
 from hao.errors import HaoError, InputError, UnsupportedError
 from hao.hw.board import Board, DspType
 from hao.hw.resources import Resources
+from hao.ir.change import scheme_of
 from hao.ir.layer import Activation, ActivationKind, Affine, Input
 from hao.ir.network import Network
 from hao.report.design_file import load_design, render_design
@@ -119,7 +120,7 @@ def test_networks_of_the_zoo_come_back(name: str, tmp_path: Path) -> None:
         design=replace(
             RESULT.design,
             network=network,
-            scheme={layer.name: 8 for layer in network.compute_layers},
+            scheme=scheme_of({layer.name: 8 for layer in network.compute_layers}),
             segments=longest_segments(network),
         ),
     )
@@ -158,7 +159,7 @@ def test_the_keys_of_the_schema_are_those_of_version_2() -> None:
             "proof",
             "cost",
         ),
-        *("board", "engine", "scheme", "segments", "front", "network"),
+        *("board", "engine", "scheme", "left_out", "segments", "front", "network"),
     ]
     assert list(document["board"]) == [
         *("name", "title", "device", "part", "clock_khz", "resources", "cap_percent"),
@@ -301,7 +302,7 @@ def test_a_network_too_large_to_price_is_refused(tmp_path: Path) -> None:
     design = replace(
         RESULT.design,
         network=network,
-        scheme={"conv": 8},
+        scheme=scheme_of({"conv": 8}),
         segments=longest_segments(network),
     )
     path = tmp_path / "big.json"

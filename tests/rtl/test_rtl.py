@@ -16,6 +16,7 @@ import pytest
 from hao.cost.design import Design
 from hao.emit.steps import Table, make_table
 from hao.hw.board_file import load_board
+from hao.ir.change import scheme_of
 from hao.ir.layer import Add, GlobalAveragePool, Input
 from hao.ir.network import Network
 from hao.ir.partition import Role
@@ -50,7 +51,7 @@ def designed(
     scheme = {name: bits[i % len(bits)] for i, name in enumerate(layers)}
     design = Design(
         network=network,
-        scheme=scheme,
+        scheme=scheme_of(scheme),
         engine=engine,
         segments=segments,
         board=load_board("zu3eg"),

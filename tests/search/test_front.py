@@ -7,6 +7,7 @@ import pytest
 from hao.accuracy.drops import load_drop_table
 from hao.cost.evaluate import evaluate
 from hao.cost.power import estimate_power
+from hao.ir.change import scheme_of
 from hao.program.codesign import SolveReport
 from hao.program.solver import SolverName, Status
 from hao.search.candidates import BitRules, make_candidate
@@ -26,8 +27,9 @@ def point_of(board: str) -> tuple[FrontPoint, SolveReport]:
     )
     # What a front point does not look at is zero.
     report = SolveReport(
-        design=replace(design, scheme=dict.fromkeys(design.scheme, 8)),
+        design=replace(design, scheme=scheme_of(dict.fromkeys(design.scheme, 8))),
         cost=evaluate(design),
+        choice=(),
         cost_micro=250_000,
         status=Status.OPTIMAL,
         objective=0,

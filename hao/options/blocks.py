@@ -1,0 +1,39 @@
+"""Options that leave residual blocks out, each at a cost that the caller names.
+
+Nothing that is published says what a trained network loses without one of its blocks
+once it was trained again, so hao predicts no cost: the request gives it.
+"""
+
+from hao.errors import InputError
+from hao.ir.blocks import residual_blocks
+from hao.ir.change import Keep, LeaveOut
+from hao.ir.network import Network
+from hao.options.option import MICRO, Option
+
+
+def block_options(network: Network, *, cost_points: float) -> tuple[Option, ...]:
+    """Return two options for every residual block that may be left out.
+
+    Args:
+        network: Layers; parameters are not needed.
+        cost_points: Top-1 that leaving out a block costs [points], from 0 to 100.
+
+    Raises:
+        InputError: A cost outside that range, or no block that may be left out.
+        UnsupportedError: A layer that the engine cannot run.
+    """
+    if not 0 <= cost_points <= 100:
+        raise InputError(
+            f"cost of a block left out = {cost_points:g} points; must be from 0 to 100"
+        )
+    blocks = residual_blocks(network)
+    if not blocks:
+        raise InputError(
+            f"network {network.name!r} has no residual block that may be left out"
+        )
+    cost = round(cost_points * MICRO)
+    return tuple(
+        Option(layer=block.name, change=change, cost_micro=micro)
+        for block in blocks
+        for change, micro in ((Keep(), 0), (LeaveOut(), cost))
+    )

@@ -1,0 +1,79 @@
+"""Why a request cannot be met: the limits that clash, and what can be reached."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hao.errors import InfeasibleError
+from hao.hw.board import Board
+from hao.hw.resources import Resources
+from hao.program.codesign import field_of
+from hao.program.problem import Problem
+from hao.program.search import NO_LIMIT, Least, Limits, Progress, find
+
+_RELAXED = 1000
+"""Factor by which a limit is lifted to see whether it is part of a conflict."""
+
+LIFTED = ("ddr", "ff", "bram_18k", "lut", "dsp")
+"""Limits of a board in the order in which they are lifted."""
+
+
+def clashing_limits(
+    problem: Problem, *, budget: int, progress: Progress = lambda _: None
+) -> tuple[str, ...]:
+    """Return an irreducible set of limits that together rule out the budget.
+
+    Limits are lifted one after the other; one without which the rest still clash is
+    left out for good. What is left is "space" if the network does not run on any
+    engine of the space, whatever the board.
+
+    Args:
+        problem: An infeasible problem.
+        budget: Latency that cannot be met [cycles].
+        progress: Told of each limit that is lifted.
+    """
+    lifted: list[str] = []
+    conflict = ["latency"]
+    if not _reaches(problem, NO_LIMIT):
+        budget, conflict = NO_LIMIT, []
+    for name in LIFTED:
+        progress(f"explaining: without the limit on {name}")
+        board = _lift(problem.board, (*lifted, name))
+        if _reaches(problem.on_board(board), budget):
+            conflict.append(name)
+        else:
+            lifted.append(name)
+    return tuple(conflict) or ("space",)
+
+
+def _lift(board: Board, names: Sequence[str]) -> Board:
+    counts = {
+        name: getattr(board.resources, name) * (_RELAXED if name in names else 1)
+        for name in ("dsp", "bram_18k", "uram", "lut", "ff")
+    }
+    return replace(
+        board,
+        resources=Resources(**counts),
+        lutram=counts["lut"] if "lut" in names else board.lutram,
+        ddr_peak_kbytes_per_s=board.ddr_peak_kbytes_per_s
+        * (_RELAXED if "ddr" in names else 1),
+    )
+
+
+def fewest_cycles(problem: Problem) -> int:
+    """Return the least latency of any design, whatever it costs in accuracy [cycles].
+
+    Raises:
+        InfeasibleError: No engine of the space fits the board.
+    """
+    found = find(field_of(problem), Least.CYCLES, Limits())
+    if found is None:
+        raise InfeasibleError(
+            f"{problem.network.name}: no engine fits {problem.board.title}"
+        )
+    return found.way.cycles
+
+
+def _reaches(problem: Problem, budget: int) -> bool:
+    """Return whether some design meets the budget, whatever it costs in accuracy."""
+    limits = Limits(cycles=budget)
+    return find(field_of(problem), Least.CYCLES, limits, first=True) is not None

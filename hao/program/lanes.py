@@ -1,0 +1,334 @@
+"""Lane shapes of all stages that match, may fit the board, and may be in time.
+
+Each triple of lane shapes gets a lower bound of its latency: chain by chain, the most
+of what any of its stages needs with the others at their best, and the chain's products
+divided by all multipliers. Buffers are taken at their smallest, DSP lanes in fractions
+(for each of several prices of a DSP in LUTs, the sum of what each stage takes at least
+must stay below the board's), widths at their narrowest. So what is left out takes more
+cycles than the limit or exceeds the board.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.ir.partition import Role
+from hao.program.field import Field, Group, LaneArea
+from hao.program.fit import DSP_PRICES, lanes_match
+from hao.program.graph import FAR
+from hao.program.sweep import chain_products, chain_sweeps
+from hao.program.tables import Choice, stage_periods
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+CHAINS = 6
+"""Chains whose bounds are added between two looks at the limit (chosen here)."""
+
+Lanes = dict[Role, Ints]
+"""Lane shapes of each stage, arrays of one length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounded:
+    """Lane shapes of many engines with lower bounds of their cycles, best first."""
+
+    choice: Choice
+    bound: Ints
+
+
+def lane_choices(field: Field, group: Group, double: bool, limit: int) -> Bounded:
+    """Return all lane shapes whose engines may fit and take at most `limit` cycles.
+
+    Args:
+        field: What is searched.
+        group: Combinations of widths.
+        double: Whether engines double-buffer.
+        limit: Most cycles.
+    """
+    roles = group.roles
+    areas = {role: field.lane_area(group, role, double) for role in roles}
+    caps = _caps(field)
+    keep = {
+        role: (areas[role].bram_18k <= field.limit.bram_18k)
+        & (areas[role].surrogate <= caps[:, None, None]).all(axis=0)
+        for role in roles
+    }
+    chains, opening = _bound_chains(field, group, double, keep)
+    parts: list[tuple[int, Lanes, Ints]] = []
+    for place in range(len(field.pixels)):
+        before = int(opening[place])
+        triples = _Triples(field, double, areas, chains, place, limit - before)
+        found = triples.within({role: keep[role][place] for role in roles})
+        if found is not None:
+            parts.append((place, found[0], found[1] + before))
+    none = np.zeros(0, dtype=np.int64)
+    bound = np.concatenate([none, *(bound for _, _, bound in parts)])
+    order = np.argsort(bound, kind="stable")
+    pixels = [np.full(bound.size, place) for place, _, bound in parts]
+    return Bounded(
+        Choice(
+            pixels=np.concatenate([none, *pixels])[order],
+            lanes={
+                role: np.concatenate([none, *(lanes[role] for _, lanes, _ in parts)])[
+                    order
+                ]
+                for role in roles
+            },
+            columns={},
+        ),
+        bound[order],
+    )
+
+
+def _caps(field: Field) -> Ints:
+    """Return the LUTs plus priced DSPs that stages may take, per price."""
+    room = field.limit
+    return np.array([room.lut + price * room.dsp for price in DSP_PRICES])
+
+
+@dataclass(frozen=True, slots=True)
+class _Chains:
+    """Lower bounds of chains of positions; chains that are alike are one.
+
+    Cycles are whole numbers as floats, which add up exactly below 2**53.
+
+    Attributes:
+        cycles: Per stage, of shape (chains, pixels, lanes).
+        products: Of dense and pointwise layers.
+        times: How many chains each one stands for.
+    """
+
+    cycles: Mapping[Role, Floats]
+    products: Floats
+    times: Floats
+
+
+def _bound_chains(
+    field: Field, group: Group, double: bool, keep: Mapping[Role, Bools]
+) -> tuple[_Chains, Ints]:
+    """Return the bounds of every chain, and the cycles before the first, by pixels."""
+    tables, net = field.tables(double), group.light
+    products = np.array(chain_products(net), dtype=np.float64)
+    size = len(field.pixels)
+    opening = np.zeros((size, 1), dtype=np.int64)
+    cycles: dict[Role, Floats] = {}
+    for role in group.roles:
+        periods = stage_periods(tables, role, net.runs, keep)
+        shape = (size, tables.grids[role].lanes)
+        cycles[role] = np.empty((products.size, *shape))
+        for number, chain in enumerate(
+            chain_sweeps(net, periods, double_buffered=double)
+        ):
+            cycles[role][number] = np.minimum(chain, FAR)
+        if double:
+            firsts = [
+                np.maximum(
+                    _least_lane(periods[entry.run].opening),
+                    _least_lane(periods[entry.run].opening_ddr),
+                )
+                for entry in net.entries[0]
+            ]
+            least = np.minimum.reduce(np.broadcast_arrays(*firsts))
+            opening = np.maximum(opening, least)
+    marks = np.concatenate(
+        [products[:, None], *(c.reshape(products.size, -1) for c in cycles.values())],
+        axis=1,
+    )
+    _, first, times = np.unique(marks, axis=0, return_index=True, return_counts=True)
+    return (
+        _Chains(
+            {r: c[first] for r, c in cycles.items()},
+            products[first],
+            times.astype(np.float64),
+        ),
+        np.broadcast_to(opening, (size, 1))[:, 0],
+    )
+
+
+def _least_lane(cycles: Ints) -> Ints:
+    """Return the least over lane shapes, of shape (pixels, 1) or ()."""
+    array = np.asarray(cycles)
+    return array if array.ndim == 0 else array.min(axis=1, keepdims=True)
+
+
+class _Triples:
+    """Lane shapes at one count of pixels.
+
+    Args:
+        field: What is searched.
+        double: Whether engines double-buffer.
+        areas: What lane shapes take at least.
+        chains: Bounds of every chain.
+        place: Index of the pixels at once.
+        limit: Most cycles of all chains.
+    """
+
+    def __init__(
+        self,
+        field: Field,
+        double: bool,
+        areas: Mapping[Role, LaneArea],
+        chains: _Chains,
+        place: int,
+        limit: int,
+    ) -> None:
+        self._grids = field.tables(double).grids
+        self._room, self._caps = field.limit, _caps(field)
+        self._cycles = {r: c[:, place] for r, c in chains.cycles.items()}
+        self._products, self._times = chains.products, chains.times
+        self._surrogate = {r: a.surrogate[:, place] for r, a in areas.items()}
+        self._bram = {r: a.bram_18k[place] for r, a in areas.items()}
+        self._limit = limit
+        px = field.pixels[place]
+        # Dense and pointwise stages make the products of a chain.
+        self._multipliers: dict[Role, Ints] = {
+            role: px * self._grids[role].first * self._grids[role].second
+            for role in self._cycles
+            if role is not Role.DEPTHWISE
+        }
+        self._needed = 0
+
+    def within(self, keep: Mapping[Role, Bools]) -> tuple[Lanes, Ints] | None:
+        """Return the triples within the limit and their bounds, `None` if none are.
+
+        Args:
+            keep: Lane shapes worth considering.
+        """
+        cycles = self._cycles
+        floors = {r: np.where(keep[r], c, FAR).min(axis=1) for r, c in cycles.items()}
+        floor = np.maximum.reduce(list(floors.values()))
+        if np.minimum(floor, FAR) @ self._times > self._limit:
+            return None
+        self._needed = self._multipliers_needed(floor)
+        alive: dict[Role, Ints] = {}
+        for role in cycles:
+            others = [floors[r] for r in cycles if r is not role]
+            rest = np.maximum.reduce(others)[:, None] if others else 0
+            least = self._times @ np.maximum(cycles[role], rest)
+            alive[role] = np.flatnonzero(keep[role] & (least <= self._limit))
+            if alive[role].size == 0:
+                return None
+        if Role.DEPTHWISE not in cycles:
+            found = [self._pairs(alive, None)]
+        else:
+            found = [self._pairs(alive, int(x)) for x in alive[Role.DEPTHWISE]]
+        parts = [part for part in found if part is not None]
+        if not parts:
+            return None
+        return (
+            {
+                role: np.concatenate([lanes[role] for lanes, _ in parts])
+                for role in cycles
+            },
+            np.concatenate([bound for _, bound in parts]),
+        )
+
+    def _multipliers_needed(self, floor: Floats) -> int:
+        """Return the multipliers below which the limit is out of reach.
+
+        A chain takes at least what its transfers take, and its products divided by all
+        multipliers of both stages.
+        """
+        if not self._products.any():
+            return 0
+        low, high = 0, 1 << 22
+        while high - low > 1:
+            middle = (low + high) // 2
+            longest = np.maximum(floor, np.ceil(self._products / middle))
+            if longest @ self._times <= self._limit:
+                high = middle
+            else:
+                low = middle
+        return high
+
+    def _pairs(
+        self, alive: Mapping[Role, Ints], lane: int | None
+    ) -> tuple[Lanes, Ints] | None:
+        """Return the dense and pointwise lanes that go with a depthwise lane shape."""
+        outer = list(self._multipliers)
+        caps, blocks = self._caps, self._room.bram_18k
+        if lane is not None:
+            caps = caps - self._surrogate[Role.DEPTHWISE][:, lane]
+            blocks -= int(self._bram[Role.DEPTHWISE][lane])
+        if not outer:
+            assert lane is not None
+            fits = self._needed <= 0 and blocks >= 0 and bool((caps >= 0).all())
+            chosen = {Role.DEPTHWISE: np.array([lane])}
+            return self._within_limit(chosen) if fits else None
+        sides = [self._beside(role, alive[role], lane) for role in outer]
+        if any(side.size == 0 for side in sides):
+            return None
+        first = sides[0]
+        lut, made = (
+            self._surrogate[outer[0]][:, first],
+            self._multipliers[outer[0]][first],
+        )
+        if len(outer) == 1:
+            ok = (lut <= caps[:, None]).all(axis=0) & (made >= self._needed)
+            ok &= self._bram[outer[0]][first] <= blocks
+            chosen = {outer[0]: first[ok]}
+        else:
+            second = sides[1]
+            fits_ = made[:, None] + self._multipliers[outer[1]][second] >= self._needed
+            bram = self._bram[outer[0]][first][:, None] + self._bram[outer[1]][second]
+            fits_ &= bram <= blocks
+            if lane is None:
+                fits_ &= lanes_match(
+                    self._grids[outer[0]].lanes_out[first][:, None],
+                    self._grids[outer[1]].lanes_in[second],
+                )
+            i, j = np.nonzero(fits_)
+            other = self._surrogate[outer[1]][:, second]
+            for number, cap in enumerate(caps):
+                fine = lut[number][i] + other[number][j] <= cap
+                i, j = i[fine], j[fine]
+            chosen = {outer[0]: first[i], outer[1]: second[j]}
+        if lane is not None:
+            chosen[Role.DEPTHWISE] = np.full(chosen[outer[0]].size, lane)
+        return self._within_limit(chosen)
+
+    def _beside(self, role: Role, alive: Ints, lane: int | None) -> Ints:
+        """Return the lane shapes of a stage that go with a depthwise lane shape."""
+        if lane is None:
+            return alive
+        grid = self._grids[role]
+        facing = grid.lanes_out if role is Role.DENSE else grid.lanes_in
+        own = self._grids[Role.DEPTHWISE].first[lane]
+        index = alive[lanes_match(facing[alive], own)]
+        beside = self._cycles[Role.DEPTHWISE][:, lane, None]
+        least = self._times @ np.maximum(self._cycles[role][:, index], beside)
+        return index[least <= self._limit]
+
+    def _within_limit(self, chosen: Lanes) -> tuple[Lanes, Ints] | None:
+        """Return the lane shapes whose bounds, chain by chain, keep the limit."""
+        weight = self._products * self._times
+        order = np.argsort(-weight, kind="stable")
+        size = next(iter(chosen.values())).size
+        total = np.zeros(size)
+        made = np.zeros(size, dtype=np.int64)
+        for role, lanes in self._multipliers.items():
+            made = made + lanes[chosen[role]]
+        made = np.maximum(made, 1)
+        for start in range(0, order.size, CHAINS):
+            for chain in order[start : start + CHAINS]:
+                longest = np.ceil(self._products[chain] / made)
+                for role, index in chosen.items():
+                    longest = np.maximum(longest, self._cycles[role][chain][index])
+                total = total + self._times[chain] * longest
+            left = order[start + CHAINS :]
+            rest = np.zeros(total.size)
+            if left.size:
+                for role, index in chosen.items():
+                    ahead = self._times[left] @ self._cycles[role][left]
+                    rest = np.maximum(rest, ahead[index])
+            fine = total + rest <= self._limit
+            if not fine.all():
+                chosen = {role: index[fine] for role, index in chosen.items()}
+                total, made = total[fine], made[fine]
+            if total.size == 0:
+                return None
+        return chosen, total.astype(np.int64)

@@ -1,0 +1,65 @@
+"""What comes near a proven optimum: the columns and arcs of its integer program."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.ir.partition import Role
+from hao.program.engines import STEP, expand, fitting
+from hao.program.exact import sharpest_rate
+from hao.program.field import Field
+from hao.program.lanes import lane_choices
+from hao.program.search import Found
+from hao.program.sweep import make_net, through
+from hao.program.tables import periods_of
+
+Ints = NDArray[np.int64]
+
+NEAR = 16
+"""Engines whose columns the integer program chooses from (chosen here)."""
+
+NEAR_PERCENT = 1
+"""How much slower than the optimum they may be, at the fewest bits (chosen here)."""
+
+
+def columns_near(field: Field, found: Found) -> dict[Role, Ints]:
+    """Return the columns of engines near a found one, per stage.
+
+    They share its widths, pixels and buffering, fit the board and are, at the fewest
+    bits, at most `NEAR_PERCENT` slower.
+    """
+    limit = found.way.cycles + found.way.cycles * NEAR_PERCENT // 100
+    spend = max(found.way.cost, found.widths.floor)
+    columns = {role: {index} for role, index in found.columns.items()}
+    for group in field.groups([found.widths], spend):
+        bounded = lane_choices(field, group, found.double, limit)
+        rows = np.flatnonzero(bounded.choice.pixels == found.place)[:STEP]
+        engines: list[tuple[int, tuple[int, ...]]] = []
+        for choice, cycles in expand(
+            field, group, found.double, bounded.choice.take(rows), limit
+        ):
+            fits = np.flatnonzero(fitting(field, found.widths, found.double, choice))
+            for row in fits[np.argsort(cycles[fits], kind="stable")][:NEAR]:
+                engine = tuple(int(choice.columns[r][row]) for r in found.columns)
+                engines.append((int(cycles[row]), engine))
+        for _, engine in sorted(engines)[:NEAR]:
+            for role, index in zip(found.columns, engine, strict=True):
+                columns[role].add(index)
+    return {role: np.array(sorted(found_)) for role, found_ in columns.items()}
+
+
+def arcs_in_play(field: Field, found: Found) -> tuple[int, ...]:
+    """Return the arcs on ways of a found engine that keep its latency and cost.
+
+    An arc is out if every way over it takes more cycles, or more cycles plus priced
+    cost, than the design.
+    """
+    graph, way = field.graph, found.way
+    net = make_net(graph, graph.within(found.widths.allowed, way.cost))
+    periods = periods_of(field.tables(found.double), found.engine(field), net.runs)
+    rate = sharpest_rate(net, periods, found.double, budget=way.cycles, spend=way.cost)
+    kept = {entry.arc for entries in net.entries.values() for entry in entries}
+    for price in (0.0, rate):
+        reach = way.cycles + price * way.cost + 1e-3
+        least = through(net, periods, double_buffered=found.double, rate=price)
+        kept &= {arc for arc, cycles in least.items() if cycles <= reach}
+    return tuple(sorted(kept | set(way.arcs)))

@@ -1,0 +1,699 @@
+"""The best engine, partition and options of a problem: exact, over the whole space.
+
+`find` looks for one design within a budget of cycles, a limit on accuracy cost and a
+limit on blocks that has the least of one of them. It goes through the groups of widths
+(`hao.program.engines`), discards engines by their cycles at the fewest bits, then by a
+Lagrangian bound of all engines at once (`hao.program.sweep`), and closes what is left,
+engine by engine, by labels (`hao.program.exact`). Nothing is passed over: where it
+finds no better design there is none.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.ir.partition import Role
+from hao.program.engines import STEP, expand, fitting, light_cycles
+from hao.program.exact import (
+    Goal,
+    Outlook,
+    Way,
+    best_way,
+    dual_bound,
+    guessed_rate,
+    outlooks,
+)
+from hao.program.field import Field, Group, Listed
+from hao.program.fit import (
+    DSP_PRICES,
+    FEWEST_LUTS,
+    Measure,
+    Room,
+    lanes_match,
+    neighbours,
+)
+from hao.program.graph import FAR, Widths
+from hao.program.lanes import lane_choices
+from hao.program.sweep import Net, make_net, sweep
+from hao.program.tables import Choice, Periods, joined, periods_of
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+Progress = Callable[[str], None]
+
+NO_LIMIT = 1 << 40
+"""Above any latency [cycles] (an hour at 300 MHz), cost or measure of interest."""
+
+BATCH = 4_096
+"""Engines whose Lagrangian bound is computed side by side (chosen here)."""
+
+CLOSED = 32
+"""Engines whose outlook is computed side by side (chosen here)."""
+
+QUICK = 24
+"""Fast engines that are tried first where the smallest is sought (chosen here)."""
+
+MOST_LISTED = 400_000
+"""Most engines that are kept for the next search of a field (chosen here)."""
+
+SPREAD = np.geomspace(2.0**-5, 2.0**5, 9)
+"""Prices of accuracy tried on many engines, relative to a guess (chosen here)."""
+
+
+class Least(Enum):
+    """What a search makes small, within limits on the other two."""
+
+    CYCLES = "cycles"
+    COST = "cost"
+    BLOCKS = "blocks"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Most cycles, accuracy cost [micro-points] and measured blocks of a design."""
+
+    cycles: int = NO_LIMIT
+    cost: int = NO_LIMIT
+    blocks: int = NO_LIMIT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A design as indices of a field.
+
+    Attributes:
+        widths: Widths of the stages.
+        double: Whether the engine double-buffers.
+        place: Index of its pixels at once.
+        columns: Column of each stage's grid.
+        steps: Steps of lanes onto DSPs, per stage.
+        way: Partition and options.
+        blocks: Measured blocks of the stages.
+    """
+
+    widths: Widths
+    double: bool
+    place: int
+    columns: dict[Role, int]
+    steps: dict[Role, int]
+    way: Way
+    blocks: int
+
+    def engine(self, field: Field) -> Choice:
+        """Return its engine as a choice of one."""
+        grids = field.tables(self.double).grids
+        return Choice(
+            pixels=np.array([self.place]),
+            lanes={r: grids[r].lane_of[[c]] for r, c in self.columns.items()},
+            columns={r: np.array([c]) for r, c in self.columns.items()},
+        )
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a search looked at: engines priced, bounded, closed by labels."""
+
+    priced: int = 0
+    bounded: int = 0
+    closed: int = 0
+
+
+@dataclass(slots=True)
+class _Hunt:
+    """One search under way: limits tighten whenever a better design is found."""
+
+    field: Field
+    least: Least
+    cycles: int
+    cost: int
+    blocks: int
+    measure: Measure
+    counts: Counts
+    asked: int
+    best: Found | None
+    rates: dict[tuple[int, bool], float]
+    nets: dict[int, tuple[Net, bool]]
+
+    def take(self, found: Found) -> None:
+        """Keep a design, and look for better ones only."""
+        self.best = found
+        match self.least:
+            case Least.CYCLES:
+                self.cycles = found.way.cycles - 1
+            case Least.COST:
+                self.cost = found.way.cost - 1
+            case Least.BLOCKS:
+                self.blocks = found.blocks - 1
+            case _:
+                assert_never(self.least)
+
+
+def find(
+    field: Field,
+    least: Least,
+    limits: Limits,
+    *,
+    measure: Measure = FEWEST_LUTS,
+    counts: Counts | None = None,
+    first: bool = False,
+    progress: Progress = lambda _: None,
+) -> Found | None:
+    """Return the design with the least of something within limits, or `None`.
+
+    Args:
+        field: Where to search.
+        least: What to make small.
+        limits: Most of everything.
+        measure: How blocks are counted.
+        counts: Added up to, if given.
+        first: Whether the first design within the limits will do.
+        progress: Told of each group of widths that is searched.
+    """
+    hunt = _Hunt(
+        field=field,
+        least=least,
+        cycles=limits.cycles,
+        cost=limits.cost,
+        blocks=limits.blocks,
+        measure=measure,
+        counts=Counts() if counts is None else counts,
+        asked=limits.cost,
+        best=None,
+        rates={},
+        nets={},
+    )
+    open_ = [w for w in field.widths if w.floor <= hunt.cost]
+    if open_ and all(_listed(hunt, w, d) for w in open_ for d in _bufferings(field)):
+        _search_listed(hunt, open_)
+        return hunt.best
+    for group in field.groups(open_, hunt.cost):
+        if min(w.floor for w in group.widths) > hunt.cost:
+            continue
+        for double in _bufferings(field):
+            _search_group(hunt, group, double)
+            if first and hunt.best is not None:
+                return hunt.best
+        progress(
+            f"widths {_named(group)}: {hunt.counts.priced} engines priced, "
+            + (
+                "none yet"
+                if hunt.best is None
+                else f"best {hunt.best.way.cycles} cycles"
+            )
+        )
+    return hunt.best
+
+
+def _bufferings(field: Field) -> tuple[bool, ...]:
+    """Return the bufferings on offer, double buffers first: they mostly win."""
+    return tuple(sorted(set(field.problem.space.buffering), reverse=True))
+
+
+def _listed(hunt: _Hunt, widths: Widths, double: bool) -> Listed | None:
+    """Return a list that holds all engines that the hunt is after, if one is known."""
+    listed = hunt.field.listed.get((id(widths), double))
+    if listed is None or hunt.cycles > listed.cycles or hunt.cost > listed.cost:
+        return None
+    return listed
+
+
+def _search_listed(hunt: _Hunt, open_: list[Widths]) -> None:
+    """Search engines that an earlier search has listed."""
+    for double in _bufferings(hunt.field):
+        lists: dict[int, tuple[Listed, list[Widths]]] = {}
+        for widths in open_:
+            listed = _listed(hunt, widths, double)
+            assert listed is not None
+            lists.setdefault(id(listed), (listed, []))[1].append(widths)
+        for listed, members in lists.values():
+            rows = np.flatnonzero(listed.least <= hunt.cycles)
+            if rows.size:
+                _try_engines(
+                    hunt, members, double, listed.choice.take(rows), listed.least[rows]
+                )
+
+
+def _named(group: Group) -> str:
+    first = ",".join(str(b) for b in group.widths[0].bits.values())
+    more = len(group.widths) - 1
+    return first if not more else f"{first} and {more} more"
+
+
+def _search_group(hunt: _Hunt, group: Group, double: bool) -> None:
+    """Search the engines of one group at one buffering."""
+    field = hunt.field
+    # Engines as fast as the best are listed too, for what comes next.
+    ties = hunt.best is not None and hunt.least is Least.CYCLES
+    limit = hunt.cycles + ties
+    if hunt.best is None and hunt.least is Least.CYCLES:
+        limit = min(limit, _first_limit(hunt, group, double))
+    bounded = lane_choices(field, group, double, limit)
+    order = np.arange(bounded.bound.size)
+    value = bounded.bound
+    if hunt.least is Least.BLOCKS:
+        value = _lane_blocks(hunt, group, double, bounded.choice)
+        order = np.argsort(value, kind="stable")
+    start, step = 0, 512
+    kept: list[tuple[Choice, Ints]] = []
+    while start < order.size:
+        rows = order[start : start + step]
+        start, step = start + step, min(STEP, 4 * step)
+        limit = min(limit, hunt.cycles + 1)
+        if hunt.least is Least.BLOCKS:
+            if int(value[rows[0]]) > hunt.blocks:
+                break
+            rows = rows[value[rows] <= hunt.blocks]
+        elif int(bounded.bound[rows[0]]) > limit:
+            break
+        rows = rows[bounded.bound[rows] <= limit]
+        hunt.counts.priced += rows.size
+        for choice, cycles in expand(
+            field, group, double, bounded.choice.take(rows), limit
+        ):
+            kept.append((choice, cycles))
+            _try_engines(hunt, group.widths, double, choice, cycles)
+    if hunt.least is Least.BLOCKS or sum(c.size for _, c in kept) > MOST_LISTED:
+        return
+    complete = min(limit, hunt.cycles + (hunt.least is Least.CYCLES))
+    listed = Listed(
+        cycles=complete,
+        cost=hunt.asked,
+        choice=joined([choice for choice, _ in kept], group.roles),
+        least=np.concatenate([np.zeros(0, np.int64), *(cycles for _, cycles in kept)]),
+    )
+    for widths in group.widths:
+        field.listed[id(widths), double] = listed
+
+
+def _first_limit(hunt: _Hunt, group: Group, double: bool) -> int:
+    """Return a latency that some engine of a group reaches, or `NO_LIMIT`.
+
+    Some lane shapes are drawn, those with the lowest bounds priced, and the best one
+    improved; only what it saves depends on the draw.
+    """
+    field = hunt.field
+    tables = field.tables(double)
+    rng = np.random.default_rng(0)
+    size = 60_000
+    lanes = {r: rng.integers(0, tables.grids[r].lanes, size) for r in group.roles}
+    pixels = rng.integers(0, len(field.pixels), size)
+    best = NO_LIMIT
+    drawn = Choice(pixels=pixels, lanes=lanes, columns={})
+    for _ in range(6):
+        fine = _lanes_may_fit(field, group, double, drawn)
+        drawn = drawn.take(np.flatnonzero(fine))
+        if not len(drawn):
+            return best
+        found = _quickest(hunt, group, double, drawn)
+        if found is None or found[0] >= best:
+            return best
+        best, point = found
+        drawn = _around(field, group, double, point)
+    return best
+
+
+def _lanes_may_fit(field: Field, group: Group, double: bool, choice: Choice) -> Bools:
+    """Return which lane shapes match and may fit at the narrowest widths."""
+    grids = field.tables(double).grids
+    fine = np.ones(len(choice), dtype=np.bool_)
+    for left, right in neighbours(choice.lanes):
+        fine &= lanes_match(
+            grids[left].lanes_out[choice.lanes[left]],
+            grids[right].lanes_in[choice.lanes[right]],
+        )
+    bram = np.zeros(len(choice), dtype=np.int64)
+    sums = np.zeros((len(DSP_PRICES), len(choice)), dtype=np.int64)
+    for role, lane in choice.lanes.items():
+        area = field.lane_area(group, role, double)
+        bram += area.bram_18k[choice.pixels, lane]
+        sums += area.surrogate[:, choice.pixels, lane]
+    fine &= bram <= field.limit.bram_18k
+    for number, price in enumerate(DSP_PRICES):
+        fine &= sums[number] <= field.limit.lut + price * field.limit.dsp
+    return fine
+
+
+def _quickest(
+    hunt: _Hunt, group: Group, double: bool, drawn: Choice
+) -> tuple[int, Choice] | None:
+    """Return the least cycles of some lane shapes, and the lane shapes that have it."""
+    field = hunt.field
+    cycles = light_cycles(field, group, double, drawn)
+    order = np.argsort(cycles, kind="stable")[:64]
+    best: tuple[int, Choice] | None = None
+    for start in range(0, order.size, 8):
+        rows = order[start : start + 8]
+        limit = int(FAR) - 1 if best is None else best[0] - 1
+        if int(cycles[rows[0]]) > limit:
+            break
+        for choice, exact in expand(field, group, double, drawn.take(rows), limit):
+            for widths in group.widths:
+                fits = np.flatnonzero(fitting(field, widths, double, choice))
+                if fits.size == 0:
+                    continue
+                place = fits[np.argmin(exact[fits])]
+                if best is None or int(exact[place]) < best[0]:
+                    one = choice.take(np.array([place]))
+                    best = (
+                        int(exact[place]),
+                        Choice(pixels=one.pixels, lanes=one.lanes, columns={}),
+                    )
+    return best
+
+
+def _around(field: Field, group: Group, double: bool, point: Choice) -> Choice:
+    """Return the lane shapes that differ from one in one stage, or in pixels."""
+    grids = field.tables(double).grids
+    parts: list[Choice] = []
+    for role in group.roles:
+        lane = np.arange(grids[role].lanes)
+        for place in range(len(field.pixels)):
+            lanes = {r: np.full(lane.size, point.lanes[r][0]) for r in group.roles}
+            lanes[role] = lane
+            parts.append(
+                Choice(pixels=np.full(lane.size, place), lanes=lanes, columns={})
+            )
+    return Choice(
+        pixels=np.concatenate([p.pixels for p in parts]),
+        lanes={r: np.concatenate([p.lanes[r] for p in parts]) for r in group.roles},
+        columns={},
+    )
+
+
+def _lane_blocks(hunt: _Hunt, group: Group, double: bool, choice: Choice) -> Ints:
+    """Return the least blocks of lane shapes: every stage by itself."""
+    field = hunt.field
+    total = np.zeros(len(choice), dtype=np.int64)
+    for role, lane in choice.lanes.items():
+        total += field.lane_measure(group, role, double, hunt.measure)[
+            choice.pixels, lane
+        ]
+    return total
+
+
+def _try_engines(
+    hunt: _Hunt,
+    members: Sequence[Widths],
+    double: bool,
+    choice: Choice,
+    cycles: Ints,
+) -> None:
+    """Look for better designs among engines with known least cycles."""
+    order = np.argsort(cycles, kind="stable")
+    choice, cycles = choice.take(order), cycles[order]
+    served: list[tuple[Widths, NDArray[np.bool_]]] = []
+    for widths in sorted(members, key=lambda w: [-w.bits[role] for role in w.bits]):
+        if widths.floor > hunt.cost:
+            continue
+        open_ = cycles <= hunt.cycles
+        if hunt.least is not Least.BLOCKS:
+            # Whatever runs on narrower stages runs on an engine that is wider too.
+            for wider, fits in served:
+                if all(wider.bits[r] >= b for r, b in widths.bits.items()):
+                    open_ &= ~fits
+        rows = np.flatnonzero(open_)
+        if rows.size == 0:
+            continue
+        some = rows[fitting(hunt.field, widths, double, choice.take(rows))]
+        fits = np.zeros(cycles.size, dtype=np.bool_)
+        fits[some] = True
+        served.append((widths, fits))
+        if some.size:
+            _close(hunt, widths, double, choice.take(some), cycles[some])
+
+
+def _net(hunt: _Hunt, widths: Widths) -> tuple[Net, bool]:
+    """Return the ways of at most the cost, and whether all of them cost no more."""
+    key = id(widths)
+    if key not in hunt.nets:
+        graph = hunt.field.graph
+        allowed = graph.within(widths.allowed, hunt.cost)
+        net = make_net(graph, allowed)
+        hunt.nets[key] = net, _dearest(net) <= hunt.cost
+    return hunt.nets[key]
+
+
+def _dearest(net: Net) -> int:
+    """Return the largest cost of any way over a net [micro-points]."""
+    to_go: list[int] = []
+
+    def most(node: int) -> int:
+        ways = [e.cost + to_go[e.stop] for e in net.entries.get(node, ())]
+        if node in net.finishes:
+            ways.append(net.finishes[node].cost)
+        return max(ways)
+
+    for stop in net.stops:
+        to_go.append(most(stop.end))
+    return most(0)
+
+
+def _close(
+    hunt: _Hunt, widths: Widths, double: bool, choice: Choice, cycles: Ints
+) -> None:
+    """Look for better designs among engines of given widths, best first."""
+    net, free = _net(hunt, widths)
+    case = _Case(hunt, net, widths, double)
+    if hunt.least is Least.BLOCKS:
+        _close_blocks(case, choice)
+        return
+    if free and hunt.least is Least.CYCLES:
+        # Whatever is fastest is cheap enough.
+        if int(cycles[0]) <= hunt.cycles:
+            one = choice.take(np.array([0]))
+            case.settle_all(one, case.periods(one), case.rate(one))
+        return
+    for start in range(0, cycles.size, BATCH):
+        rows = np.arange(start, min(start + BATCH, cycles.size))
+        rows = rows[cycles[rows] <= hunt.cycles]
+        if rows.size == 0:
+            return
+        hunt.counts.bounded += rows.size
+        some, periods, bound, rates = _bounds(case, choice.take(rows), prune=True)
+        order = np.argsort(bound, kind="stable")
+        for first in range(0, order.size, CLOSED):
+            part = order[first : first + CLOSED]
+            if float(bound[part[0]]) > _goal_limit(hunt) + 1e-3:
+                break
+            own = {number: made.take(part) for number, made in periods.items()}
+            case.settle_all(some.take(part), own, rates[part])
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """Engines of given widths and buffering under a hunt."""
+
+    hunt: _Hunt
+    net: Net
+    widths: Widths
+    double: bool
+
+    def periods(self, choice: Choice) -> dict[int, Periods]:
+        """Return the periods of engines."""
+        return periods_of(self.hunt.field.tables(self.double), choice, self.net.runs)
+
+    def rate(self, choice: Choice) -> Floats:
+        """Return a guess of the price of accuracy for each engine."""
+        rates, key = self.hunt.rates, (id(self.widths), self.double)
+        if key not in rates:
+            rates[key] = guessed_rate(self.net, self.periods(choice), self.double)
+        return np.full(len(choice), rates[key])
+
+    def outlooks(
+        self, periods: Mapping[int, Periods], rates: Floats
+    ) -> list[Outlook | None]:
+        """Return what is to come for engines side by side."""
+        hunt = self.hunt
+        return outlooks(
+            self.net,
+            periods,
+            double_buffered=self.double,
+            goal=_goal(hunt.least),
+            budget=hunt.cycles,
+            spend=hunt.cost,
+            rates=rates,
+        )
+
+    def way(self, periods: Mapping[int, Periods], outlook: Outlook) -> Way | None:
+        """Return the best way of one engine within the limits, if there is one."""
+        hunt = self.hunt
+        hunt.counts.closed += 1
+        return best_way(
+            self.net,
+            periods,
+            outlook,
+            double_buffered=self.double,
+            goal=_goal(hunt.least),
+            budget=hunt.cycles,
+            spend=hunt.cost,
+        )
+
+    def settle_all(
+        self, choice: Choice, periods: Mapping[int, Periods], rates: Floats
+    ) -> None:
+        """Keep the best design of each engine that has a better one."""
+        for place, outlook in enumerate(self.outlooks(periods, rates)):
+            limit = _goal_limit(self.hunt)
+            if outlook is None or outlook.least > limit + 1e-3:
+                continue
+            one = np.array([place])
+            way = self.way({n: made.take(one) for n, made in periods.items()}, outlook)
+            if way is not None:
+                self.keep(choice.take(one), way)
+
+    def keep(self, one: Choice, way: Way) -> None:
+        """Keep a design of one engine that fits the board."""
+        columns, room = self.columns(one), self.room(one)
+        steps = room.best_steps(columns, self.hunt.measure)
+        assert steps is not None, "the engine fits"
+        self.hunt.take(
+            Found(
+                widths=self.widths,
+                double=self.double,
+                place=int(one.pixels[0]),
+                columns=columns,
+                steps=steps,
+                way=way,
+                blocks=room.measured(columns, steps, self.hunt.measure),
+            )
+        )
+
+    def room(self, one: Choice) -> Room:
+        """Return the room of one engine's pixels."""
+        return self.hunt.field.room(self.widths, int(one.pixels[0]), self.double)
+
+    @staticmethod
+    def columns(one: Choice) -> dict[Role, int]:
+        """Return the columns of one engine."""
+        return {role: int(index[0]) for role, index in one.columns.items()}
+
+
+def _goal_limit(hunt: _Hunt) -> int:
+    return hunt.cost if hunt.least is Least.COST else hunt.cycles
+
+
+def _goal(least: Least) -> Goal:
+    return Goal.COST if least is Least.COST else Goal.CYCLES
+
+
+def _bounds(
+    case: _Case, choice: Choice, *, prune: bool
+) -> tuple[Choice, dict[int, Periods], Floats, Floats]:
+    """Return the engines within reach, their periods, bounds and best rates.
+
+    Args:
+        case: What they are engines of.
+        choice: Engines.
+        prune: Leave out engines that take at least as long as another one in every row.
+    """
+    hunt = case.hunt
+    every = case.periods(choice)
+    if prune:
+        _, first = np.unique(_marks(every, len(choice)), return_index=True)
+        choice = choice.take(first)
+        every = {number: made.take(first) for number, made in every.items()}
+    goal, limit = _goal(hunt.least), _goal_limit(hunt) + 1e-3
+    bound = np.full(len(choice), -np.inf)
+    sharpest = case.rate(choice)
+    alive = np.arange(len(choice))
+    for spread in (np.ones(1), SPREAD, SPREAD**0.25):
+        some = {number: made.take(alive) for number, made in every.items()}
+        rates = sharpest[None, alive] * spread[:, None]
+        swept = sweep(case.net, some, double_buffered=case.double, rate=rates)
+        total = np.broadcast_to(np.asarray(swept.total, dtype=np.float64), rates.shape)
+        bounds = dual_bound(
+            total, rates, goal=goal, budget=hunt.cycles, spend=hunt.cost
+        )
+        best = bounds.argmax(axis=0)
+        across = np.arange(alive.size)
+        better = bounds[best, across] > bound[alive]
+        sharpest[alive[better]] = rates[best, across][better]
+        bound[alive] = np.maximum(bound[alive], bounds[best, across])
+        alive = alive[bound[alive] <= limit]
+        if alive.size == 0:
+            break
+    if alive.size:
+        key = id(case.widths), case.double
+        hunt.rates[key] = float(sharpest[alive[np.argmin(bound[alive])]])
+    if prune and alive.size:
+        alive = _undominated(every, alive[np.argsort(bound[alive])])
+    return (
+        choice.take(alive),
+        {number: made.take(alive) for number, made in every.items()},
+        bound[alive],
+        sharpest[alive],
+    )
+
+
+def _marks(periods: Mapping[int, Periods], size: int) -> NDArray[np.uint64]:
+    """Return a number for each engine that tells apart those with unequal periods.
+
+    It is a random sum, modulo 2**64; unequal engines share one about never, and if two
+    did, the one with the lower bound would stand for both.
+    """
+    rng = np.random.default_rng(0)
+    total = np.zeros(size, dtype=np.uint64)
+    for made in periods.values():
+        for values in made.arrays:
+            if values.ndim:
+                factor = rng.integers(1, 2**63, dtype=np.uint64)
+                total = total + values.astype(np.uint64) * factor
+    return total
+
+
+def _row_table(periods: Mapping[int, Periods], size: int) -> Ints:
+    """Return the rows of all runs that differ between engines, (size, rows)."""
+    rows = [v for made in periods.values() for v in made.arrays if v.ndim]
+    return np.stack(rows, axis=1) if rows else np.zeros((size, 0), dtype=np.int64)
+
+
+def _undominated(periods: Mapping[int, Periods], alive: Ints) -> Ints:
+    """Return the engines of `alive` that no other beats in every row."""
+    table = _row_table({n: made.take(alive) for n, made in periods.items()}, alive.size)
+    kept: list[int] = []
+    for place in range(alive.size):
+        if not (table[kept] <= table[place]).all(axis=1).any():
+            kept.append(place)
+    return alive[kept]
+
+
+def _close_blocks(case: _Case, choice: Choice) -> None:
+    """Look for designs of fewer blocks, smallest engines first."""
+    hunt = case.hunt
+    choice, periods, _, rates = _bounds(case, choice, prune=False)
+    if not len(choice):
+        return
+    least = np.zeros(len(choice), dtype=np.int64)
+    for place in np.unique(choice.pixels):
+        here = np.flatnonzero(choice.pixels == place)
+        room = hunt.field.room(case.widths, int(place), case.double)
+        columns = {role: index[here] for role, index in choice.columns.items()}
+        least[here] = room.least_measures(columns, hunt.measure)
+    table = _row_table(periods, len(choice))
+    # What a fast engine cannot do, no engine that is nowhere faster can.
+    quick = np.argsort(table.sum(axis=1), kind="stable")[:QUICK]
+    failed: list[int] = []
+    order = np.concatenate([quick, np.argsort(least, kind="stable")])
+    for row in order:
+        if int(least[row]) > hunt.blocks:
+            continue
+        if failed and (table[failed] <= table[row]).all(axis=1).any():
+            continue
+        one = choice.take(np.array([row]))
+        columns_, room = case.columns(one), case.room(one)
+        steps = room.best_steps(columns_, hunt.measure)
+        assert steps is not None, "the engine fits"
+        if room.measured(columns_, steps, hunt.measure) > hunt.blocks:
+            continue
+        own = {number: made.take(np.array([row])) for number, made in periods.items()}
+        (outlook,) = case.outlooks(own, rates[[row]])
+        way = None if outlook is None else case.way(own, outlook)
+        if way is None:
+            failed.append(int(row))
+        else:
+            case.keep(one, way)

@@ -1,0 +1,190 @@
+"""The free parameters of the engine, and the grid of stage configurations they span.
+
+A *lane shape* of a stage is its parallelism: (simd, pe), or (pe, taps). A *column* is a
+lane shape with, for dense and pointwise stages, a depth of the weight buffer. Weight
+widths and pixels at once multiply both; cycles do not depend on the former, and are
+priced for all of the latter at once (`hao.program.tables`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.cost.bram import memory_bram18
+from hao.cost.catalogue import BUFFER_WORDS, LANES, TAPS, Needs
+from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
+from hao.cost.latency import dense_folds
+from hao.hw.board import Board
+from hao.ir.partition import Role
+from hao.ir.tensor import MIN_BITS
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+ANY_WORDS = 1 << 40
+"""Words of a weight buffer that holds everything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """The free parameters of the catalogue: which values each may take.
+
+    Attributes:
+        pixels: Pixels at once.
+        lanes: Values of `simd` and `pe`.
+        taps: Kernel taps at once.
+        depths: Depths of the weight buffers [words].
+        buffering: Whether weights are double-buffered: the choices on offer.
+    """
+
+    pixels: tuple[int, ...]
+    lanes: tuple[int, ...] = LANES
+    taps: tuple[int, ...] = TAPS
+    depths: tuple[int, ...] = BUFFER_WORDS
+    buffering: tuple[bool, ...] = (True, False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """Configurations of one stage at one buffering, whatever its width and pixels.
+
+    Attributes:
+        role: The stage.
+        first: `simd` of each lane shape; `pe` in a depthwise stage.
+        second: `pe` of each lane shape; `taps` in a depthwise stage.
+        lane_of: Lane shape of each column; ascending.
+        words: Depth of the weight buffer of each column; 0 in a depthwise stage.
+        starts: Where the columns of each lane shape begin, and where the last end.
+        held: Per set of needs, which columns it offers.
+    """
+
+    role: Role
+    first: Ints
+    second: Ints
+    lane_of: Ints
+    words: Ints
+    starts: Ints
+    held: tuple[Bools, ...]
+
+    @property
+    def lanes(self) -> int:
+        """Return the number of lane shapes."""
+        return int(self.first.size)
+
+    @property
+    def lanes_in(self) -> Ints:
+        """Return the channels that each lane shape takes from the stage before."""
+        return self.first
+
+    @property
+    def lanes_out(self) -> Ints:
+        """Return the channels that each lane shape hands to the stage behind."""
+        return self.first if self.role is Role.DEPTHWISE else self.second
+
+    def shapes(self) -> Columns:
+        """Return the lane shapes as columns whose buffers hold everything."""
+        return self._columns(
+            np.arange(self.lanes), np.full(self.lanes, ANY_WORDS, dtype=np.int64), 8
+        )
+
+    def columns(self, index: Ints, bits: int) -> Columns:
+        """Return columns by index, for stages of so many weight bits."""
+        return self._columns(self.lane_of[index], self.words[index], bits)
+
+    def _columns(self, lane: Ints, words: Ints, bits: int) -> Columns:
+        first, second = self.first[lane], self.second[lane]
+        width = np.full(lane.size, bits, dtype=np.int64)
+        if self.role is Role.DEPTHWISE:
+            return DepthwiseColumns(pe=first, taps=second, weight_bits=width)
+        return DenseColumns(
+            simd=first, pe=second, weight_words=words, weight_bits=width
+        )
+
+
+def make_grid(
+    role: Role, needs: Sequence[Needs], space: Space, setting: Setting
+) -> Grid:
+    """Return the grid of a stage for every set of layers that it may have to run.
+
+    Args:
+        role: The stage.
+        needs: The sets of layers.
+        space: Free parameters.
+        setting: Board, width of the activations, buffering.
+    """
+    if role is Role.DEPTHWISE:
+        return _depthwise_grid(needs, space)
+    option = np.array(space.lanes, dtype=np.int64)
+    simd, pe = (grid.ravel() for grid in np.meshgrid(option, option))
+    lane = np.arange(simd.size)
+    depths = np.array(space.depths, dtype=np.int64)
+    factor = 2 if setting.double_buffered else 1
+    offers: list[Ints] = []
+    for need in needs:
+        useful, least = np.ones_like(simd), np.ones_like(simd)
+        for layer in need.dense:
+            folds = dense_folds(
+                layer, simd, act_bits=setting.act_bits, board=setting.board
+            )
+            useful = np.maximum(useful, folds * -(-layer.ofm.channels // pe))
+            least = np.maximum(least, folds)
+        useful, least = factor * useful, factor * least
+        # A deeper buffer than all weights together is waste; the first such is kept.
+        words = np.minimum(depths[:, None], useful)
+        shallower = np.concatenate([[0], depths[:-1]])[:, None]
+        kept = (depths[:, None] >= least) & (useful > shallower)
+        offers.append(np.unique((lane[None, :] * ANY_WORDS + words)[kept]))
+    every = np.unique(np.concatenate(offers))
+    lane_of, words_of = every // ANY_WORDS, every % ANY_WORDS
+    # What exceeds the block RAM even at the fewest bits is part of no design.
+    weights = memory_bram18(pe[lane_of] * simd[lane_of] * MIN_BITS, words_of)
+    fits = weights <= setting.board.usable.bram_18k
+    every, lane_of, words_of = every[fits], lane_of[fits], words_of[fits]
+    return Grid(
+        role=role,
+        first=simd,
+        second=pe,
+        lane_of=lane_of,
+        words=words_of,
+        starts=np.searchsorted(lane_of, np.arange(simd.size + 1)),
+        held=tuple(np.isin(every, offer) for offer in offers),
+    )
+
+
+def _depthwise_grid(needs: Sequence[Needs], space: Space) -> Grid:
+    kernels = [need.kernel**2 for need in needs]
+    option = sorted({min(taps, most) for most in kernels for taps in space.taps})
+    pe, taps = (
+        grid.ravel()
+        for grid in np.meshgrid(
+            np.array(space.lanes, dtype=np.int64), np.array(option, dtype=np.int64)
+        )
+    )
+    index = np.arange(pe.size)
+    return Grid(
+        role=Role.DEPTHWISE,
+        first=pe,
+        second=taps,
+        lane_of=index,
+        words=np.zeros_like(pe),
+        starts=np.arange(pe.size + 1),
+        held=tuple(
+            np.isin(taps, [min(value, most) for value in space.taps])
+            for most in kernels
+        ),
+    )
+
+
+def setting_of(
+    board: Board, act_bits: int, px: int | Ints, *, double_buffered: bool
+) -> Setting:
+    """Return the setting that columns share, at one count of pixels or at many."""
+    return Setting(
+        board=board,
+        px=cast(int, px),
+        act_bits=act_bits,
+        double_buffered=double_buffered,
+    )

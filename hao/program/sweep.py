@@ -1,0 +1,402 @@
+"""Least cycles of a way through the graph, with a price on accuracy, for many engines.
+
+`Net` is a graph reduced for one purpose: *stops* (a run before a node) and *entries*
+(how a stop is reached from a node, with the opening of its run and the cost of its
+options). Of entries between the same nodes that differ only in what they open with and
+cost, those that another one beats in everything are left out.
+
+`sweep` is the dynamic program over all ways, backwards, for arrays of engines at once.
+With a price of `rate` cycles per micro-point it gives the Lagrangian bound: no way of
+at most `budget` cycles costs less than (swept - budget) / rate.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.ir.layer import Depthwise, Pool
+from hao.program.graph import FAR, Arc, Finish, Graph
+from hao.program.tables import Periods, tiled_role
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Cycles = NDArray[np.int64] | NDArray[np.float64]
+"""Cycles, or cycles plus priced cost."""
+
+Rate = float | NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A run, the one whose periods it has, and the node behind it."""
+
+    run: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A way into a stop.
+
+    Attributes:
+        stop: Index of the stop.
+        run: Run with whose opening the stop begins.
+        cost: Accuracy cost [micro-points].
+        arc: Index of the graph's arc.
+    """
+
+    stop: int
+    run: int
+    cost: int
+    arc: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Net:
+    """Stops and entries of a graph.
+
+    Attributes:
+        graph: Where they are from.
+        stops: In the order of the node behind, last first.
+        entries: By the node before.
+        finishes: Cheapest way to end at a node, where there is one.
+    """
+
+    graph: Graph
+    stops: tuple[Stop, ...]
+    entries: Mapping[int, tuple[Entry, ...]]
+    finishes: Mapping[int, Finish]
+
+    @property
+    def runs(self) -> tuple[int, ...]:
+        """Return the runs whose periods are asked for."""
+        found = {stop.run for stop in self.stops}
+        found |= {e.run for entries in self.entries.values() for e in entries}
+        return tuple(sorted(found))
+
+
+def make_net(graph: Graph, allowed: Bools) -> Net:
+    """Return the net of the allowed arcs.
+
+    Args:
+        graph: All arcs.
+        allowed: Which of them may be taken.
+    """
+    chosen = [(int(i), graph.arcs[i]) for i in np.flatnonzero(allowed)]
+    stand_in: dict[int, int] = {}
+    alike: dict[tuple[int, int, int], list[tuple[int, Arc]]] = {}
+    for index, arc in chosen:
+        run = arc.run
+        if tiled_role(graph.runs[run]) is None:
+            run = stand_in.setdefault(graph.shapes[arc.run], arc.run)
+        alike.setdefault((arc.start, arc.end, run), []).append((index, arc))
+    stops = sorted(
+        {Stop(run, end) for _, end, run in alike}, key=lambda s: (-s.end, s.run)
+    )
+    place = {stop: number for number, stop in enumerate(stops)}
+    entries: dict[int, list[Entry]] = {}
+    for (start, end, run), arcs in alike.items():
+        entries.setdefault(start, []).extend(
+            Entry(place[Stop(run, end)], arc.run, arc.cost, index)
+            for index, arc in _unbeaten(graph, arcs)
+        )
+    finishes: dict[int, Finish] = {}
+    for finish in graph.finishes:
+        known = finishes.get(finish.node)
+        if known is None or finish.cost < known.cost:
+            finishes[finish.node] = finish
+    return Net(
+        graph=graph,
+        stops=tuple(stops),
+        entries={node: tuple(found) for node, found in entries.items()},
+        finishes=finishes,
+    )
+
+
+def _unbeaten(graph: Graph, arcs: list[tuple[int, Arc]]) -> list[tuple[int, Arc]]:
+    """Return the arcs of one shape that no other beats in bits and cost.
+
+    Fewer bits never take longer to load; so an arc with no more bits anywhere, at no
+    more cost, does all that the other does.
+    """
+    if len(arcs) == 1:
+        return arcs
+    weighed = [(arc.cost, *graph.runs[arc.run].bits) for _, arc in arcs]
+    value = np.array(weighed, dtype=np.int64)
+    # Sums grow along the order, so only earlier ones can beat a later one.
+    order = np.lexsort(value.T[::-1])
+    kept: list[int] = []
+    for index in order:
+        if not kept or not (value[kept] <= value[index]).all(axis=1).any():
+            kept.append(int(index))
+    return [arcs[index] for index in kept]
+
+
+def lightest(graph: Graph, allowed: Bools) -> Bools:
+    """Return, of allowed arcs of one shape, those with the fewest bits.
+
+    No way over the others is faster than one over these. Of equals, the cheapest.
+    """
+    # By place and shape, then cost; each group of `alike` is a run of this order.
+    order = graph.by_shape[allowed[graph.by_shape]]
+    group = graph.alike[order]
+    starts = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
+    counts = np.diff(np.concatenate([starts, [order.size]]))
+    bits = graph.bits[order]
+    fewest = np.repeat(np.minimum.reduceat(bits, starts, axis=0), counts, axis=0)
+    equal = (bits == fewest).all(axis=1)
+    kept = np.zeros_like(allowed)
+    numbers = np.repeat(np.arange(starts.size), counts)
+    _, first = np.unique(numbers[equal], return_index=True)
+    kept[order[equal][first]] = True
+    for number in np.flatnonzero(
+        np.bincount(numbers[equal], minlength=starts.size) == 0
+    ):
+        members = order[starts[number] : starts[number] + counts[number]]
+        value = graph.bits[members]
+        some: list[int] = []
+        for index in np.lexsort((*value.T[::-1], value.sum(axis=1))):
+            if not some or not (value[some] <= value[index]).all(axis=1).any():
+                some.append(int(index))
+        kept[members[some]] = True
+    return kept
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """Result of a sweep.
+
+    Attributes:
+        total: Least cycles plus priced cost of a whole way, per engine.
+        to_go: The same from the start of each stop's run on.
+    """
+
+    total: Cycles
+    to_go: tuple[Cycles, ...]
+
+
+def sweep(
+    net: Net,
+    periods: Mapping[int, Periods],
+    *,
+    double_buffered: bool,
+    rate: Rate = 0.0,
+) -> Swept:
+    """Return the least of cycles plus `rate` times cost over all ways.
+
+    Args:
+        net: What ways there are.
+        periods: Of `Net.runs`, for engines side by side.
+        double_buffered: Whether weights load while another run computes.
+        rate: Price of accuracy [cycles per micro-point]; 0 gives whole cycles. An
+            array of shape (m, 1) gives results of shape (m, engines).
+    """
+    to_go: list[Cycles] = []
+    for stop in net.stops:
+        here = periods[stop.run]
+        after = _behind(net, here, stop.end, periods, to_go, double_buffered, rate)
+        to_go.append(after)
+    first = _entered(net, 0, periods, to_go, double_buffered, rate)
+    return Swept(first, tuple(to_go))
+
+
+def period(here: Periods, after: Periods, *, double_buffered: bool) -> Ints:
+    """Return the period of a run before the opening of another one [cycles]."""
+    if not double_buffered:
+        return here.alone
+    value = np.maximum(here.alone, here.beside + after.opening)
+    result: Ints = np.maximum(value, here.ddr + after.opening_ddr)
+    return result
+
+
+def _behind(
+    net: Net,
+    here: Periods,
+    node: int,
+    periods: Mapping[int, Periods],
+    to_go: Sequence[Cycles],
+    double_buffered: bool,
+    rate: Rate,
+) -> Cycles:
+    """Return the least cycles from the start of a run on, priced."""
+    best: Cycles | None = None
+    finish = net.finishes.get(node)
+    if finish is not None:
+        best = _priced(here.alone, rate, finish.cost)
+    for entry in net.entries.get(node, ()):
+        after = periods[entry.run]
+        if double_buffered:
+            value: Cycles = period(here, after, double_buffered=True)
+        else:
+            value = here.alone + after.serial
+        value = _priced(value + to_go[entry.stop], rate, entry.cost)
+        best = value if best is None else np.minimum(best, value)
+    assert best is not None, "every stop lies on a way from end to end"
+    return best
+
+
+def _entered(
+    net: Net,
+    node: int,
+    periods: Mapping[int, Periods],
+    to_go: Sequence[Cycles],
+    double_buffered: bool,
+    rate: Rate,
+) -> Cycles:
+    """Return the least cycles from a node on where nothing runs before it, priced."""
+    values: list[Cycles] = []
+    for entry in net.entries[node]:
+        after = periods[entry.run]
+        first: Ints = np.asarray(after.serial)
+        if double_buffered:
+            first = np.maximum(after.opening, after.opening_ddr)
+        values.append(_priced(first + to_go[entry.stop], rate, entry.cost))
+    best = values[0]
+    for value in values[1:]:
+        best = np.minimum(best, value)
+    return best
+
+
+def _priced(cycles: Cycles, rate: Rate, cost: int) -> Cycles:
+    if cost == 0 or (isinstance(rate, float) and rate == 0):
+        return cycles
+    return np.asarray(cycles + rate * cost, dtype=np.float64)
+
+
+def through(
+    net: Net,
+    periods: Mapping[int, Periods],
+    *,
+    double_buffered: bool,
+    rate: float = 0.0,
+) -> dict[int, float]:
+    """Return the least cycles, priced, of any way over each arc, for one engine.
+
+    Args:
+        net: What ways there are.
+        periods: Of one engine.
+        double_buffered: Whether weights load while another run computes.
+        rate: Price of accuracy [cycles per micro-point].
+    """
+    swept = sweep(net, periods, double_buffered=double_buffered, rate=rate)
+    go = [float(np.min(each)) for each in swept.to_go]
+    come = [float(FAR)] * len(net.stops)
+    least: dict[int, float] = {}
+
+    def reach(entry: Entry, before: float) -> None:
+        arrived = before + rate * entry.cost
+        come[entry.stop] = min(come[entry.stop], arrived)
+        whole = arrived + go[entry.stop]
+        least[entry.arc] = min(least.get(entry.arc, float(FAR)), whole)
+
+    for entry in net.entries[0]:
+        after = periods[entry.run]
+        first: Ints = np.asarray(after.serial)
+        if double_buffered:
+            first = np.maximum(after.opening, after.opening_ddr)
+        reach(entry, float(np.min(first)))
+    for number in range(len(net.stops) - 1, -1, -1):
+        stop = net.stops[number]
+        here = periods[stop.run]
+        for entry in net.entries.get(stop.end, ()):
+            after = periods[entry.run]
+            took = float(np.min(period(here, after, double_buffered=double_buffered)))
+            if not double_buffered:
+                took += after.serial
+            reach(entry, come[number] + took)
+    return least
+
+
+def chain_sweeps(
+    net: Net,
+    periods: Mapping[int, Periods],
+    *,
+    double_buffered: bool,
+    rate: Rate = 0.0,
+) -> list[Cycles]:
+    """Return lower bounds of the cycles, priced, of every chain of positions.
+
+    A chain lies between positions that no run reaches across. Bounds of all chains, and
+    of what is loaded before the first one, add up to a bound of a whole way.
+
+    Args:
+        net: What ways there are.
+        periods: Lower bounds for the configurations of one stage.
+        double_buffered: Whether weights load while another run computes.
+        rate: Price of accuracy [cycles per micro-point].
+    """
+    position = net.graph.position
+    edges = set(net.graph.edges)
+    cut = {n for n in range(position.size) if int(position[n]) in edges}
+    to_go: list[Cycles] = []
+    for stop in net.stops:
+        here = periods[stop.run]
+        best: Cycles | None = None
+        finish = net.finishes.get(stop.end)
+        if finish is not None:
+            best = here.alone
+        for entry in net.entries.get(stop.end, ()):
+            after = periods[entry.run]
+            value: Cycles = here.alone
+            if double_buffered:
+                low, low_ddr = _least(after.opening), _least(after.opening_ddr)
+                value = np.maximum(value, _least(here.beside) + low)
+                value = np.maximum(value, here.ddr + low_ddr)
+            if stop.end not in cut:
+                value = _entering(
+                    value + to_go[entry.stop], entry, after, double_buffered, rate
+                )
+            best = value if best is None else np.minimum(best, value)
+        assert best is not None
+        to_go.append(best)
+    chains: dict[int, Cycles] = {}
+    for node in cut:
+        for entry in net.entries.get(node, ()):
+            value = _entering(
+                to_go[entry.stop], entry, periods[entry.run], double_buffered, rate
+            )
+            place = int(position[node])
+            known = chains.get(place)
+            chains[place] = value if known is None else np.minimum(known, value)
+    return [chains[place] for place in sorted(chains)]
+
+
+def _entering(
+    cycles: Cycles, entry: Entry, after: Periods, double_buffered: bool, rate: Rate
+) -> Cycles:
+    if not double_buffered:
+        cycles = cycles + after.serial
+    return _priced(cycles, rate, entry.cost)
+
+
+def _least(cycles: Ints) -> Ints:
+    """Return the least over lane shapes, for each count of pixels."""
+    array = np.asarray(cycles)
+    return array if array.ndim < 2 else array.min(axis=1, keepdims=True)
+
+
+def chain_products(net: Net) -> list[int]:
+    """Return the fewest products of dense and pointwise layers of every chain."""
+    graph = net.graph
+    position, edges = graph.position, set(graph.edges)
+    products = {}
+    for number in net.runs:
+        products[number] = sum(
+            layer.macs
+            for _, layer in graph.runs[number].invocation.stages
+            if not isinstance(layer, Depthwise | Pool)
+        )
+    to_go: list[int] = []
+    cut = {n for n in range(position.size) if int(position[n]) in edges}
+    for stop in net.stops:
+        following = [to_go[e.stop] for e in net.entries.get(stop.end, ())]
+        rest = 0 if stop.end in cut or not following else min(following)
+        to_go.append(products[stop.run] + rest)
+    chains: dict[int, int] = {}
+    for node in cut:
+        for entry in net.entries.get(node, ()):
+            place = int(position[node])
+            chains[place] = min(chains.get(place, int(FAR)), to_go[entry.stop])
+    return [chains[place] for place in sorted(chains)]

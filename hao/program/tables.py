@@ -1,0 +1,487 @@
+"""What every run takes on every stage configuration: prices as tables, made once.
+
+Cycles of a run depend on lane shapes, pixels at once and, where the run may be tiled,
+on the depth of one weight buffer; not on the width of a stage. So a table holds each
+path of a run as a constant plus one array of shape (pixels, lane shapes) per stage, for
+all pixels at once, and serves every combination of widths. Columns that cut a layer
+into equally many tiles share a *key*. `Periods` are a table's rows at chosen
+configurations, exact or with the depth of buffers relaxed to the best of each row.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.cost.columns import DenseColumns, Setting
+from hao.cost.latency import dense_folds
+from hao.cost.loads import load_cycles, load_ddr_cycles
+from hao.cost.paths import Path
+from hao.cost.prices import SegmentPrice, price_segment
+from hao.cost.tiles import cut_tiles
+from hao.hw.board import Board
+from hao.ir.layer import Depthwise, Pool
+from hao.ir.partition import Role
+from hao.options.frame import Run
+from hao.program.graph import FAR, Graph
+from hao.program.space import Grid, setting_of
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """Lower bounds of a run's period, side by side for many engines, to be maximised.
+
+    Attributes:
+        alone: Cycles of the run by itself.
+        beside: Cycles to which the port's load of the next run's weights is added.
+        ddr: Cycles to which the DDR's load of them is added.
+        opening: Cycles of the port for the weights that must be there at its start.
+        opening_ddr: Cycles of the DDR for them.
+        serial: Cycles of all its weights, where nothing overlaps with their load.
+    """
+
+    alone: Ints
+    beside: Ints
+    ddr: Ints
+    opening: Ints
+    opening_ddr: Ints
+    serial: int
+
+    @property
+    def arrays(self) -> tuple[Ints, ...]:
+        """Return all but `serial`, in the order of the attributes."""
+        return self.alone, self.beside, self.ddr, self.opening, self.opening_ddr
+
+    def take(self, index: Ints) -> "Periods":
+        """Return the periods of the engines at `index`."""
+
+        def some(values: Ints) -> Ints:
+            return values[index] if values.ndim else values
+
+        return Periods(
+            alone=some(self.alone),
+            beside=some(self.beside),
+            ddr=some(self.ddr),
+            opening=some(self.opening),
+            opening_ddr=some(self.opening_ddr),
+            serial=self.serial,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A sum of a constant and one array per stage, each of shape (pixels, places)."""
+
+    constant: int
+    terms: Mapping[Role, Ints]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A priced run.
+
+    Attributes:
+        paths: Rows of the computation; the longest counts.
+        beside: Row of `Periods.beside`.
+        ddr: Row of `Periods.ddr`.
+        opening: Row of `Periods.opening`.
+        opening_ddr: Row of `Periods.opening_ddr`.
+        serial: Of `Periods.serial`.
+        least_words: Buffer words that each lane shape needs at least, of stages whose
+            weights must all be held.
+        key_of: Place of each column in the rows of a run that may be tiled, or -1
+            where the buffer is too small; `None` where places are lane shapes.
+        relaxed: The rows of a run that may be tiled with the least of each over the
+            columns of a lane shape: places are lane shapes.
+    """
+
+    paths: tuple[Row, ...]
+    beside: Row
+    ddr: Row
+    opening: Row
+    opening_ddr: Row
+    serial: int
+    least_words: Mapping[Role, Ints]
+    key_of: Ints | None = None
+    relaxed: "Table | None" = None
+
+
+def tiled_role(run: Run) -> Role | None:
+    """Return the stage that may run in tiles, `None` if the run is never tiled."""
+    stages = run.invocation.stages
+    if len(stages) == 1 and not isinstance(stages[0][1], Depthwise | Pool):
+        return stages[0][0]
+    return None
+
+
+@dataclass(kw_only=True)
+class Tables:
+    """Tables of one graph at one buffering, made when they are asked for.
+
+    Attributes:
+        graph: What may run.
+        board: Where it runs.
+        act_bits: Width of the activations.
+        pixels: Pixels at once, in the order of the rows' first axis.
+        double_buffered: Whether weights load while another run computes.
+        grids: Configurations of each stage.
+    """
+
+    graph: Graph
+    board: Board
+    act_bits: int
+    pixels: tuple[int, ...]
+    double_buffered: bool
+    grids: Mapping[Role, Grid]
+    _known: dict[int, Table] = field(default_factory=dict)
+    _shaped: dict[int, SegmentPrice] = field(default_factory=dict)
+
+    def table(self, number: int) -> Table:
+        """Return the table of run `number` of the graph."""
+        found = self._known.get(number)
+        if found is None:
+            run = self.graph.runs[number]
+            role = tiled_role(run)
+            found = self._fused(number) if role is None else self._tiled(run, role)
+            self._known[number] = found
+        return found
+
+    def _fused(self, number: int) -> Table:
+        run, shape = self.graph.runs[number], self.graph.shapes[number]
+        invocation = run.invocation
+        setting = self._setting()
+        sizes = {role: self.grids[role].lanes for role, _ in invocation.stages}
+        if shape not in self._shaped:
+            columns = {role: self.grids[role].shapes() for role in sizes}
+            self._shaped[shape] = price_segment(
+                invocation, columns, run.weight_bits, setting
+            )
+        price = self._shaped[shape]
+        least: dict[Role, Ints] = {}
+        never: dict[Role, Bools] = {}
+        for role, layer in invocation.stages:
+            if isinstance(layer, Depthwise | Pool):
+                continue
+            grid = self.grids[role]
+            folds = dense_folds(
+                layer, grid.first, act_bits=self.act_bits, board=self.board
+            )
+            halves = 2 if self.double_buffered else 1
+            least[role] = halves * folds * -(-layer.ofm.channels // grid.second)
+            never[role] = least[role] > deepest_words(grid)
+        port = load_cycles(invocation, run.weight_bits, setting)
+        ddr = load_ddr_cycles(invocation, run.weight_bits, setting)
+        return Table(
+            paths=_longest(self._row(path, sizes, never) for path in price.paths),
+            beside=self._row(price.beside, sizes),
+            ddr=self._row(price.ddr, sizes),
+            opening=Row(constant=port, terms={}),
+            opening_ddr=Row(constant=ddr, terms={}),
+            serial=max(port, ddr),
+            least_words=least,
+        )
+
+    def _tiled(self, run: Run, role: Role) -> Table:
+        grid, setting = self.grids[role], self._setting()
+        ((_, layer),) = run.invocation.stages
+        assert not isinstance(layer, Depthwise | Pool)
+        every = grid.columns(np.arange(grid.words.size), 8)
+        assert isinstance(every, DenseColumns)
+        tiles = cut_tiles(layer, every, setting)
+        fits = np.flatnonzero(tiles.feasible)
+        most = int(tiles.count.max(initial=0)) + 1
+        keys, first, place = np.unique(
+            grid.lane_of[fits] * most + tiles.count[fits],
+            return_index=True,
+            return_inverse=True,
+        )
+        key_of = np.full(grid.words.size, -1, dtype=np.int64)
+        key_of[fits] = place
+        columns = {role: every.take(fits[first])}
+        price = price_segment(run.invocation, columns, run.weight_bits, setting)
+        sizes = {role: keys.size}
+        table = Table(
+            paths=_longest(self._row(path, sizes) for path in price.paths),
+            beside=self._row(price.beside, sizes),
+            ddr=self._row(price.ddr, sizes),
+            opening=self._row(price.opening, sizes),
+            opening_ddr=self._row(price.opening_ddr, sizes),
+            serial=max(
+                load_cycles(run.invocation, run.weight_bits, setting),
+                load_ddr_cycles(run.invocation, run.weight_bits, setting),
+            ),
+            least_words={},
+            key_of=key_of,
+        )
+        return replace(table, relaxed=_relaxed(table, role, keys // most, grid.lanes))
+
+    def _setting(self) -> Setting:
+        return setting_of(
+            self.board,
+            self.act_bits,
+            np.array(self.pixels, dtype=np.int64)[:, None],
+            double_buffered=self.double_buffered,
+        )
+
+    def _row(
+        self,
+        path: Path,
+        sizes: Mapping[Role, int],
+        never: Mapping[Role, Bools] | None = None,
+    ) -> Row:
+        terms = {}
+        for role, cycles in path.terms.items():
+            shape = (len(self.pixels), sizes[role])
+            full = np.broadcast_to(np.asarray(cycles, dtype=np.int64), shape)
+            if never is not None and role in never and never[role].any():
+                full = np.where(never[role], FAR, full)
+            terms[role] = np.ascontiguousarray(full)
+        return Row(constant=int(path.constant), terms=terms)
+
+
+def deepest_words(grid: Grid) -> Ints:
+    """Return the deepest buffer on offer for each lane shape, 0 where there is none."""
+    words = np.concatenate([grid.words, [0]])
+    count = grid.starts[1:] - grid.starts[:-1]
+    last = np.where(count > 0, words[grid.starts[1:] - 1], 0)
+    result: Ints = last.astype(np.int64)
+    return result
+
+
+def _longest(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """Return rows of which the longest is that of all: those over one stage as one.
+
+    Rows that are nowhere longer than another one are left out.
+    """
+    merged: dict[tuple[Role, ...], list[Row]] = {}
+    for row in rows:
+        merged.setdefault(tuple(row.terms), []).append(row)
+    kept: list[Row] = []
+    for roles, alike in merged.items():
+        if len(roles) == 1:
+            (role,) = roles
+            arrays = [row.terms[role] + row.constant for row in alike]
+            kept.append(Row(constant=0, terms={role: np.maximum.reduce(arrays)}))
+        elif not roles:
+            kept.append(Row(constant=max(r.constant for r in alike), terms={}))
+        else:
+            kept += alike
+    result: list[Row] = []
+    for index, row in enumerate(kept):
+        others = (*result, *kept[index + 1 :])
+        if not any(_covers(other, row) for other in others):
+            result.append(row)
+    return tuple(result)
+
+
+def _covers(longer: Row, row: Row) -> bool:
+    """Return whether a row is nowhere below another, stage by stage."""
+    if not set(row.terms) <= set(longer.terms):
+        return False
+    short = row.constant - longer.constant
+    for role, cycles in longer.terms.items():
+        own = row.terms.get(role)
+        short += int((cycles * -1 if own is None else own - cycles).max(initial=-FAR))
+    return short <= 0
+
+
+def _relaxed(table: Table, role: Role, lane_of: Ints, lanes: int) -> Table:
+    """Return a table of one stage with the least of each row per lane shape.
+
+    A shallow buffer opens with few weights but loads the others later. On a way, the
+    opening is followed by one of the run's rows; so what may be counted before the
+    least of that row is the least of their sum, less that least.
+
+    Args:
+        table: Of a run that may be tiled.
+        role: Its stage.
+        lane_of: Lane shape of each place, ascending.
+        lanes: Number of lane shapes.
+    """
+    present, first = np.unique(lane_of, return_index=True)
+
+    def least(values: Ints) -> Ints:
+        result = np.full((values.shape[0], lanes), FAR, dtype=np.int64)
+        if present.size:
+            result[:, present] = np.minimum.reduceat(values, first, axis=1)
+        return result
+
+    def row(made: Row) -> Row:
+        return Row(constant=made.constant, terms={role: least(made.terms[role])})
+
+    behind = (*table.paths, table.beside, table.ddr)
+
+    def opening(made: Row) -> Row:
+        cycles = made.terms[role]
+        together = [
+            np.where(
+                least(other.terms[role]) >= FAR,
+                0,
+                least(cycles + other.terms[role]) - least(other.terms[role]),
+            )
+            for other in behind
+        ]
+        return Row(constant=made.constant, terms={role: np.minimum.reduce(together)})
+
+    return Table(
+        paths=tuple(row(path) for path in table.paths),
+        beside=row(table.beside),
+        ddr=row(table.ddr),
+        opening=opening(table.opening),
+        opening_ddr=opening(table.opening_ddr),
+        serial=table.serial,
+        least_words={},
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Configurations of many engines, side by side.
+
+    Attributes:
+        pixels: Place of each engine's pixels at once in the tables' first axis.
+        lanes: Lane shape per stage.
+        columns: Column per stage; of stages that are left out, the buffer's depth is
+            relaxed.
+    """
+
+    pixels: Ints
+    lanes: Mapping[Role, Ints]
+    columns: Mapping[Role, Ints]
+
+    def take(self, index: Ints | Bools) -> "Choice":
+        """Return the engines at `index`."""
+        return Choice(
+            pixels=self.pixels[index],
+            lanes={role: lane[index] for role, lane in self.lanes.items()},
+            columns={role: column[index] for role, column in self.columns.items()},
+        )
+
+    def __len__(self) -> int:
+        return int(self.pixels.size)
+
+
+def joined(choices: Sequence[Choice], roles: Sequence[Role]) -> Choice:
+    """Return all engines of some choices, with every stage's column."""
+    none = np.zeros(0, dtype=np.int64)
+    return Choice(
+        pixels=np.concatenate([none, *(c.pixels for c in choices)]),
+        lanes={
+            r: np.concatenate([none, *(c.lanes[r] for c in choices)]) for r in roles
+        },
+        columns={
+            r: np.concatenate([none, *(c.columns[r] for c in choices)]) for r in roles
+        },
+    )
+
+
+def periods_of(
+    tables: Tables, choice: Choice, numbers: Sequence[int]
+) -> dict[int, Periods]:
+    """Return the periods of runs for many engines.
+
+    Args:
+        tables: Prices.
+        choice: Engines.
+        numbers: Runs of the tables' graph.
+    """
+    grids = tables.grids
+    lane = {r: choice.pixels * grids[r].lanes + i for r, i in choice.lanes.items()}
+    words = {role: grids[role].words[index] for role, index in choice.columns.items()}
+    result = {}
+    for number in numbers:
+        table = tables.table(number)
+        index = lane
+        never: Bools | None = None
+        if table.key_of is not None:
+            (role,) = table.ddr.terms
+            if role in choice.columns:
+                key = table.key_of[choice.columns[role]]
+                never = key < 0
+                places = table.ddr.terms[role].shape[1]
+                index = {role: choice.pixels * places + np.maximum(key, 0)}
+                if places == 0:
+                    index = {role: np.zeros_like(key)}
+            else:
+                assert table.relaxed is not None
+                table = table.relaxed
+        for role, least in table.least_words.items():
+            if role in words:
+                short = least[choice.lanes[role]] > words[role]
+                never = short if never is None else never | short
+        compute: Ints | None = None
+        for path in table.paths:
+            value = _sum(path, index)
+            compute = value if compute is None else np.maximum(compute, value)
+        ddr = _sum(table.ddr, index)
+        alone = ddr if compute is None else np.maximum(compute, ddr)
+        if never is not None and never.any():
+            alone = np.where(never, FAR, alone)
+        result[number] = Periods(
+            alone=alone,
+            beside=_sum(table.beside, index),
+            ddr=ddr,
+            opening=_sum(table.opening, index),
+            opening_ddr=_sum(table.opening_ddr, index),
+            serial=table.serial,
+        )
+    return result
+
+
+def _sum(row: Row, index: Mapping[Role, Ints]) -> Ints:
+    total: Ints = np.asarray(row.constant, dtype=np.int64)
+    for role, cycles in row.terms.items():
+        flat = cycles.reshape(-1)
+        if flat.size == 0:
+            return np.full(index[role].shape, FAR, dtype=np.int64)
+        total = total + flat.take(index[role])
+    return total
+
+
+def stage_periods(
+    tables: Tables, role: Role, numbers: Sequence[int], most: Mapping[Role, Bools]
+) -> dict[int, Periods]:
+    """Return lower bounds of periods for the lane shapes of one stage.
+
+    The other stages are taken at their best, run by run and path by path.
+
+    Args:
+        tables: Prices.
+        role: The stage.
+        numbers: Runs of the tables' graph.
+        most: Lane shapes worth considering, per stage, of shape (pixels, lane shapes).
+    """
+    result = {}
+
+    def least(row: Row) -> Ints:
+        total: Ints = np.asarray(row.constant, dtype=np.int64)
+        for other, cycles in row.terms.items():
+            if other is role:
+                total = total + cycles
+            else:
+                best = np.where(most[other], cycles, FAR).min(
+                    axis=1, keepdims=True, initial=FAR
+                )
+                total = total + best
+        return total
+
+    for number in numbers:
+        table = tables.table(number)
+        table = table.relaxed or table
+        ddr = least(table.ddr)
+        alone = ddr
+        for path in table.paths:
+            alone = np.maximum(alone, least(path))
+        result[number] = Periods(
+            alone=alone,
+            beside=least(table.beside),
+            ddr=ddr,
+            opening=least(table.opening),
+            opening_ddr=least(table.opening_ddr),
+            serial=table.serial,
+        )
+    return result
