@@ -43,7 +43,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps \
 	    $(TORCH_FLAGS) torch
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
-	    --editable '.[torch,lint,test,bench]'
+	    --editable '.[torch,lint,test,bench,cluster]'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps hls4ml
 	@touch $@
 

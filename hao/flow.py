@@ -34,6 +34,7 @@ from hao.search.candidates import (
 )
 from hao.search.explore import Outcome, budget_cycles, search_accuracy, search_fps
 from hao.search.front import FrontPoint, network_front, zoo_front
+from hao.search.workers import Workers, open_workers
 from hao.zoo import build_network, network_names
 
 Progress = Callable[[str], None]
@@ -44,6 +45,10 @@ DEFAULT_MARGIN_PERCENT = 15.0
 Source: half of the published rows took more than 1.16 times what was predicted
 (docs/validation.md); 15 % leave room for 1.18 times.
 """
+
+
+MOST_WORKERS = 256
+"""Most processes on one machine (chosen here)."""
 
 
 class Objective(Enum):
@@ -78,6 +83,9 @@ class SearchRequest:
             [percent], from 0 to 90; for `Objective.ACCURACY`.
         front_points: Points of the front to compute besides; 0 for none.
         solver: Who solves the integer programs.
+        workers: Networks that are solved side by side on this machine, at least 1.
+        cluster: Address of a Dask scheduler, such as "tcp://host:8786", whose workers
+            solve instead; `None` for this machine.
     """
 
     board: str
@@ -94,6 +102,8 @@ class SearchRequest:
     margin_percent: float = DEFAULT_MARGIN_PERCENT
     front_points: int = 0
     solver: SolverName = SolverName.AUTO
+    workers: int = 1
+    cluster: str | None = None
 
     @property
     def promised_share(self) -> float:
@@ -120,15 +130,17 @@ def search(
         InputError: The request, a file or a name is wrong.
         UnsupportedError: The model has a layer that the engine cannot run.
         InfeasibleError: No design meets the limits.
-        SolverError: Gurobi was asked for and does not run here.
+        SolverError: Gurobi was asked for and does not run here; or no design was found,
+            but it is not proven that there is none; or the workers died.
     """
     check_request(request)
     check_solver(request.solver)
     board = board_of(request)
     candidates = candidates_of(request, progress)
     _check_top1_known(request, candidates)
-    outcome = _search(request, board, candidates, progress)
-    front = _front(request, board, candidates, outcome, progress)
+    with open_workers(request.workers, request.cluster) as workers:
+        outcome = _search(request, board, candidates, workers, progress)
+        front = _front(request, board, candidates, outcome, workers, progress)
     result = make_result(
         outcome,
         board=board,
@@ -181,6 +193,12 @@ def check_request(request: SearchRequest) -> None:
         raise InputError(
             f"--clock {request.clock_mhz:g} MHz; must be from 10 to 1000 MHz"
         )
+    if not 1 <= request.workers <= MOST_WORKERS:
+        raise InputError(
+            f"--workers {request.workers}; must be from 1 to {MOST_WORKERS}"
+        )
+    if request.cluster is not None and request.workers != 1:
+        raise InputError("--workers and --cluster exclude each other")
 
 
 def board_of(request: SearchRequest) -> Board:
@@ -251,19 +269,30 @@ def _search(
     request: SearchRequest,
     board: Board,
     candidates: list[Candidate],
+    workers: Workers,
     progress: Progress,
 ) -> Outcome:
     """Return the answer, or explain why there is none."""
     if request.objective is not Objective.ACCURACY:
         top1 = request.min_top1 if request.objective is Objective.FPS else None
         return search_fps(
-            candidates, board, top1=top1, solver=request.solver, progress=progress
+            candidates,
+            board,
+            top1=top1,
+            solver=request.solver,
+            workers=workers,
+            progress=progress,
         )
     assert request.fps is not None
     needed = request.fps / request.promised_share
     try:
         return search_accuracy(
-            candidates, board, fps=needed, solver=request.solver, progress=progress
+            candidates,
+            board,
+            fps=needed,
+            solver=request.solver,
+            workers=workers,
+            progress=progress,
         )
     except InfeasibleError as error:
         smallest = min(candidates, key=lambda c: c.network.macs)
@@ -303,6 +332,7 @@ def _front(
     board: Board,
     candidates: list[Candidate],
     outcome: Outcome,
+    workers: Workers,
     progress: Progress,
 ) -> tuple[FrontPoint, ...]:
     """Return the front that was asked for, with the answer on it."""
@@ -322,6 +352,7 @@ def _front(
         outcome,
         points=request.front_points,
         solver=request.solver,
+        workers=workers,
         progress=progress,
     )
 

@@ -99,6 +99,17 @@ def _bits(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
     show_default=True,
     help="Who solves the integer programs.",
 )
+@click.option(
+    "--workers",
+    type=int,
+    help="Networks solved side by side  [default: the cores, at most 4, for the zoo, "
+    "else 1].",
+)
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Solve on a Dask cluster: tcp://host:8786 (docs/scale.md).",
+)
 @click.option("--run", "run_name", help="Name of the run  [default: from the request].")
 @RUNS
 @click.option("--force", is_flag=True, help="Replace a run of the same name.")
@@ -124,6 +135,8 @@ def search_command(
     min_top1: float | None,
     front_points: int | None,
     solver: str,
+    workers: int | None,
+    cluster: str | None,
     run_name: str | None,
     runs: Path,
     force: bool,
@@ -146,9 +159,13 @@ def search_command(
     from hao.report.run import check_run_name, check_target, default_run_name
     from hao.report.tables import render_front
     from hao.search.candidates import BitRules, Stance
+    from hao.search.workers import usable_cores
 
+    whole_zoo = network is None and model is None
     if front_points is None:
-        front_points = 6 if network is None and model is None else 0
+        front_points = 6 if whole_zoo else 0
+    if workers is None:
+        workers = min(4, usable_cores()) if whole_zoo and cluster is None else 1
     request = flow.SearchRequest(
         board=board,
         fps=fps,
@@ -171,6 +188,8 @@ def search_command(
         ),
         front_points=front_points,
         solver=SolverName(solver),
+        workers=workers,
+        cluster=cluster,
     )
     flow.check_request(request)
     run_path = None

@@ -28,6 +28,7 @@ class Proof:
         priced: Engines priced by the enumeration.
         candidates: Networks that were considered.
         solved: Of these, networks for which a program was solved or found infeasible.
+        open: Of these, networks that may have a better design, which was not found.
     """
 
     status: Status
@@ -39,6 +40,7 @@ class Proof:
     priced: int
     candidates: int
     solved: int
+    open: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +123,7 @@ def make_result(
         evidence=weakest.evidence,
         out_of_range=any(drop.out_of_range for drop in used),
         proof=Proof(
-            status=report.status,
+            status=Status.OPTIMAL if outcome.proven else Status.LIMIT,
             gap=report.gap,
             solver=report.solver,
             variables=report.variables,
@@ -130,6 +132,7 @@ def make_result(
             priced=report.priced,
             candidates=len(outcome.verdicts),
             solved=sum(verdict.looked_at for verdict in outcome.verdicts),
+            open=outcome.open,
         ),
         objective=objective,
         fps_asked=fps_asked,

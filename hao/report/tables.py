@@ -311,7 +311,8 @@ def _proof_lines(result: SearchResult) -> list[str]:
             "considered",
             f"{count_in_words(proof.priced, 'engine')} priced; "
             f"{count_in_words(proof.candidates, 'network')}, {proof.solved} solved"
-            + (", the others bounded" if proof.solved < proof.candidates else ""),
+            + (", the others bounded" if proof.solved < proof.candidates else "")
+            + (f"; not excluded: {', '.join(proof.open)}" if proof.open else ""),
         ),
     ]
 

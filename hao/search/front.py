@@ -4,16 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hao.cost.power import estimate_power
-from hao.errors import InfeasibleError
 from hao.hw.board import Board
-from hao.program.codesign import (
-    SolveReport,
-    choose_fastest,
-    trade_off,
-)
+from hao.options.option import MICRO
+from hao.program.codesign import SolveReport, trade_off
 from hao.program.solver import SolverName, Status
 from hao.search.candidates import Accuracy, Candidate
 from hao.search.explore import Outcome
+from hao.search.workers import IN_PROCESS, Answer, Task, Workers, solve_in_turn
 
 Progress = Callable[[str], None]
 
@@ -61,7 +58,7 @@ def front_point(candidate: Candidate, report: SolveReport) -> FrontPoint:
         fps=report.cost.fps,
         latency_ms=report.cost.latency_ms,
         accuracy=candidate.accuracy(report.design.scheme),
-        cost_points=report.cost_micro / 1_000_000,
+        cost_points=report.cost_micro / MICRO,
         mean_bits=bits / weights,
         status=report.status,
         power_mw=None if power is None else power.total_mw,
@@ -101,43 +98,68 @@ def zoo_front(
     *,
     points: int,
     solver: SolverName = SolverName.AUTO,
+    workers: Workers = IN_PROCESS,
     progress: Progress = lambda _: None,
 ) -> tuple[FrontPoint, ...]:
     """Return the front over many networks at their most bits, from the answer down.
 
     Candidates less accurate than the answer are taken in order of accuracy; each must
-    be faster than all before it. One with more products than the last point is passed
-    over without a solve; it would have to make them at a better rate.
+    be faster than all before it, so no point after the answer is dominated. One with
+    at least as many products as the last point is passed over without a solve, since
+    it would have to make them at a better rate; so is one whose solve stops at its
+    work limit without a design. The front may lack such points.
 
     Args:
-        candidates: Most promising first.
+        candidates: In any order.
         board: Where they are to run.
         outcome: The answer of the search; the first point.
-        points: Most points.
+        points: Most points, at least 1.
         solver: Who solves the integer programs.
+        workers: Who solves the candidates.
         progress: Told of each candidate.
+
+    Raises:
+        SolverError: The workers died.
     """
     answer = outcome.candidate
-    result = [front_point(answer, outcome.report)]
-    fastest = outcome.report.cost.latency_cycles
-    macs = answer.network.macs
-    below = outcome.candidate.top1_micro - outcome.report.cost_micro
-    for candidate in candidates:
-        if len(result) >= points:
-            break
-        if candidate.bound_micro > below or candidate.label == answer.label:
-            continue
-        if candidate.network.macs >= macs:
-            continue
-        progress(f"front: {candidate.label}, {len(result)} points so far")
-        try:
-            report = choose_fastest(
-                candidate.problem_at_most_bits(board),
-                latency_limit=fastest - 1,
-                solver=solver,
-            )
-        except InfeasibleError:
-            continue
-        fastest, macs = report.cost.latency_cycles, candidate.network.macs
-        result.append(front_point(candidate, report))
-    return tuple(result)
+    accuracy = answer.top1_micro - outcome.report.cost_micro
+    order = sorted(candidates, key=lambda c: (-c.bound_micro, c.label))
+    # By accuracy; of equally accurate ones, the last that is found is the fastest.
+    found: dict[int, tuple[Candidate, SolveReport]] = {
+        accuracy: (answer, outcome.report)
+    }
+
+    def passed_over(candidate: Candidate) -> bool:
+        full = len(found) >= points and candidate.bound_micro not in found
+        last, _ = found[min(found)]
+        return (
+            full
+            or candidate.bound_micro >= accuracy
+            or candidate.network.macs >= last.network.macs
+        )
+
+    def task(place: int) -> Task | None:
+        candidate = order[place]
+        if passed_over(candidate):
+            return None
+        return Task(
+            label=f"front: {candidate.label}, {len(found)} points so far",
+            problem=candidate.problem_at_most_bits(board),
+            # Not that of the last point: what is solved ahead must not depend on it.
+            latency_limit=outcome.report.cost.latency_cycles - 1,
+            solver=solver,
+        )
+
+    def take(place: int, reply: Answer) -> bool:
+        candidate = order[place]
+        _, last = found[min(found)]
+        if (
+            isinstance(reply, SolveReport)
+            and not passed_over(candidate)
+            and reply.cost.latency_cycles < last.cost.latency_cycles
+        ):
+            found[candidate.bound_micro] = (candidate, reply)
+        return len(found) >= points
+
+    solve_in_turn(range(len(order)), task, take, workers=workers, progress=progress)
+    return tuple(front_point(candidate, report) for candidate, report in found.values())

@@ -182,7 +182,7 @@ def test_the_keys_of_the_schema_are_those_of_version_2() -> None:
     ]
     assert list(document["proof"]) == [
         *("status", "gap", "solver", "variables", "constraints", "nodes", "priced"),
-        *("candidates", "solved"),
+        *("candidates", "solved", "open"),
     ]
     assert document["network"]["layers"][1] == {
         "type": "conv",

@@ -1,0 +1,323 @@
+"""Who solves the problems of a search: this process, others beside it, or a cluster.
+
+A `Task` is one network on one board with its limits. Solving it is a pure function of
+it, so it may run anywhere, ahead of its turn, and again where a worker died. `Workers`
+answer tasks in the order in which these come. This process starts a task only when its
+answer is asked for; joblib's processes and a Dask cluster work ahead. `solve_in_turn`
+throws away what was asked for under limits that an earlier answer has changed, so an
+answer never depends on who worked on it, nor on how many did.
+"""
+
+import warnings
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Protocol
+
+from hao import __version__
+from hao.errors import InfeasibleError, InputError, SolverError
+from hao.program.codesign import (
+    NO_LIMIT,
+    SolveReport,
+    choose_fastest,
+    choose_most_accurate,
+)
+from hao.program.problem import Problem
+from hao.program.solver import SolverName
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+Progress = Callable[[str], None]
+
+AHEAD = 2
+"""Tasks in play at a time for each worker (chosen here): one of them may be long."""
+
+CONNECT_SECONDS = 10
+"""How long a cluster may take to answer, and to have a worker (chosen here) [s]."""
+
+
+def _no_progress(_: str) -> None:
+    """Drop a line of progress."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One network on one board with its limits: all that a worker needs.
+
+    Attributes:
+        label: What progress calls it.
+        problem: What to choose for.
+        budget: Most latency [cycles] of the most accurate design; `None` asks for the
+            fastest one.
+        cost_limit: Most accuracy cost [micro-points]; `None` for no limit.
+        latency_limit: Most latency [cycles] of interest of the fastest design.
+        solver: Who solves the integer programs.
+    """
+
+    label: str
+    problem: Problem
+    budget: int | None = None
+    cost_limit: int | None = None
+    latency_limit: int = NO_LIMIT
+    solver: SolverName = SolverName.AUTO
+
+
+Answer = SolveReport | InfeasibleError | SolverError
+"""A design; or a proof that there is none; or neither."""
+
+
+def solve_task(task: Task, progress: Progress = _no_progress) -> Answer:
+    """Return the best design of a task, or the error that says why there is none.
+
+    Args:
+        task: What to solve.
+        progress: Told of each step.
+    """
+    try:
+        if task.budget is None:
+            return choose_fastest(
+                task.problem,
+                cost_limit=task.cost_limit,
+                latency_limit=task.latency_limit,
+                solver=task.solver,
+                progress=progress,
+            )
+        return choose_most_accurate(
+            task.problem,
+            budget=task.budget,
+            cost_limit=task.cost_limit,
+            solver=task.solver,
+            progress=progress,
+        )
+    except (InfeasibleError, SolverError) as error:
+        return error.with_traceback(None)
+
+
+class Workers(Protocol):
+    """Whoever answers tasks."""
+
+    def solve(
+        self, tasks: Iterable[Task], progress: Progress
+    ) -> Generator[Answer, None, None]:
+        """Yield the answer to every task, in their order; closing it drops the rest.
+
+        Raises:
+            SolverError: The workers died, or their cluster went away.
+        """
+
+
+class InProcess:
+    """This process: one task after the other, each when its answer is asked for."""
+
+    def solve(
+        self, tasks: Iterable[Task], progress: Progress
+    ) -> Generator[Answer, None, None]:
+        """Yield the answer to every task, solved when it is asked for."""
+        for task in tasks:
+            progress(task.label)
+            yield solve_task(task, progress)
+
+
+IN_PROCESS = InProcess()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SideBySide:
+    """Processes of this machine, or of a Dask cluster, through joblib.
+
+    Attributes:
+        count: How many tasks are solved at a time.
+        client: Connection to a cluster; `None` for processes of this machine.
+        address: Of the cluster's scheduler.
+    """
+
+    count: int
+    client: "Client | None" = None
+    address: str = ""
+
+    def solve(
+        self, tasks: Iterable[Task], progress: Progress
+    ) -> Generator[Answer, None, None]:
+        """Yield the answer to every task, worked on ahead and yielded in order.
+
+        Raises:
+            SolverError: A process died twice, or the cluster went away.
+        """
+        left = iter(tasks)
+        while batch := list(islice(left, AHEAD * self.count)):
+            for task in batch:
+                progress(task.label)
+            yield from self._batch(batch)
+
+    def _batch(self, tasks: Sequence[Task]) -> Generator[Answer, None, None]:
+        """Yield the answers to a few tasks; where processes died, once more."""
+        from joblib.externals.loky.process_executor import BrokenProcessPool
+
+        done = 0
+        for again in (True, False):
+            try:
+                with closing(self._tried(tasks[done:])) as answers:
+                    for answer in answers:
+                        done += 1
+                        yield answer
+                return
+            except BrokenProcessPool as error:
+                if not again:
+                    raise SolverError(
+                        f"{tasks[done].label}: a worker process died, twice; it may "
+                        "lack memory: use fewer --workers"
+                    ) from error
+
+    def _tried(self, tasks: Sequence[Task]) -> Generator[Answer, None, None]:
+        from joblib import Parallel, delayed, parallel_config
+
+        config = (
+            parallel_config("loky", n_jobs=self.count, inner_max_num_threads=1)
+            if self.client is None
+            else parallel_config("dask", client=self.client)
+        )
+        try:
+            with config:
+                answers = Parallel(return_as="generator", batch_size=1)(
+                    delayed(solve_task)(task) for task in tasks
+                )
+            yield from answers
+        except Exception as error:
+            if self.client is None or not _is_of_cluster(error):
+                raise
+            reason = " ".join(str(error).split())[:120] or type(error).__name__
+            raise SolverError(
+                f"--cluster {self.address}: the cluster went away before the search "
+                f"was done; nothing was written ({reason})"
+            ) from error
+
+
+def _is_of_cluster(error: Exception) -> bool:
+    """Return whether Dask raised an error, and not the function that it ran."""
+    from distributed import CancelledError, KilledWorker
+    from distributed.comm.core import CommClosedError
+
+    lost = CancelledError | CommClosedError | KilledWorker | TimeoutError
+    return isinstance(error, lost)
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use, by affinity and container limits."""
+    from joblib import cpu_count
+
+    return int(cpu_count())
+
+
+@contextmanager
+def open_workers(count: int = 1, cluster: str | None = None) -> Iterator[Workers]:
+    """Yield the workers asked for, and let go of them at the end.
+
+    Args:
+        count: Processes on this machine, at least 1; 1 solves in this process.
+        cluster: Address of a Dask scheduler, such as "tcp://host:8786", instead.
+
+    Raises:
+        InputError: No cluster answers at the address or it has no worker, its workers
+            lack this version of hao, or the package distributed is not installed.
+    """
+    if cluster is None and count == 1:
+        yield IN_PROCESS
+        return
+    with warnings.catch_warnings():
+        # joblib warns of work ahead that is dropped, and of processes that it ended.
+        warnings.filterwarnings("ignore", module=r"joblib\.", category=UserWarning)
+        if cluster is None:
+            yield SideBySide(count=count)
+            return
+        with _connected(cluster) as client:
+            _check_workers(cluster, client)
+            count = sum(client.nthreads().values())
+            yield SideBySide(count=count, client=client, address=cluster)
+
+
+@contextmanager
+def _connected(address: str) -> "Iterator[Client]":
+    """Yield a connection to a cluster."""
+    try:
+        from distributed import Client
+    except ImportError:
+        raise InputError(
+            f"--cluster {address} needs the package distributed; "
+            "pip install 'hao[cluster]'"
+        ) from None
+    try:
+        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            f"--cluster {address}: no Dask scheduler answers there within "
+            f"{CONNECT_SECONDS} s; an address is like tcp://host:8786"
+        ) from error
+    try:
+        yield client
+    finally:
+        client.close(timeout=1)
+
+
+def _version() -> str:
+    """Return the version of hao here; run on a worker, of hao there."""
+    return __version__
+
+
+def _check_workers(address: str, client: "Client") -> None:
+    """Check that a cluster has workers, and that these have this version of hao."""
+    try:
+        client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+    except TimeoutError as error:
+        raise InputError(
+            f"--cluster {address} has no worker; start one: dask worker {address}"
+        ) from error
+    for worker, version in client.run(_version, on_error="return").items():
+        if version != __version__:
+            raise InputError(
+                f"--cluster {address}: worker {worker} must have hao {__version__}; "
+                f"it answers: {version}"
+            )
+
+
+def solve_in_turn(
+    items: Sequence[int],
+    task_of: Callable[[int], Task | None],
+    take: Callable[[int, Answer], bool],
+    *,
+    workers: Workers,
+    progress: Progress,
+) -> None:
+    """Ask for one item after the other, and hand each answer to `take`.
+
+    Args:
+        items: What to ask for, in order.
+        task_of: The task of an item by what is known so far, or `None` to pass over.
+        take: Told of an item and its answer; returns whether that changes any task
+            after it. These are then asked for anew.
+        workers: Who solves.
+        progress: Told of each task.
+
+    Raises:
+        SolverError: The workers died, or their cluster went away.
+    """
+    first = 0
+    while first < len(items):
+        asked: deque[int] = deque()
+
+        def tasks(start: int, asked: deque[int]) -> Iterator[Task]:
+            for place in range(start, len(items)):
+                task = task_of(items[place])
+                if task is not None:
+                    asked.append(place)
+                    yield task
+
+        with closing(workers.solve(tasks(first, asked), progress)) as answers:
+            first = len(items)
+            for answer in answers:
+                place = asked.popleft()
+                if take(items[place], answer):
+                    first = place + 1
+                    break
