@@ -206,7 +206,7 @@ class Room:
                 step = getattr(area.step, kind)[index].reshape((-1,) + (1,) * axes)
                 total = total + base + step * steps[role]
             fine = np.asarray(fine & (total <= limit), dtype=np.bool_)
-        result: Bools = fine.reshape(fine.shape[0], -1).any(axis=1)
+            fine = fine & np.asarray(total <= limit, dtype=np.bool_)
         return result
 
     def best_steps(

@@ -11,8 +11,8 @@ import pytest
 from hao.accuracy.drops import Drop, Evidence
 from hao.hw.board import Board
 from hao.ir.network import Network
-from hao.program.space import Space
 from hao.program.problem import Problem
+from hao.program.space import Space
 from hao.search import candidates as candidates_module
 from hao.search import workers as workers_module
 from hao.search.candidates import BitRules, Candidate
