@@ -205,8 +205,8 @@ class Room:
                 base = getattr(area.base, kind)[index].reshape((-1,) + (1,) * axes)
                 step = getattr(area.step, kind)[index].reshape((-1,) + (1,) * axes)
                 total = total + base + step * steps[role]
-            fine = np.asarray(fine & (total <= limit), dtype=np.bool_)
             fine = fine & np.asarray(total <= limit, dtype=np.bool_)
+        result: Bools = fine.reshape(fine.shape[0], -1).any(axis=1)
         return result
 
     def best_steps(
