@@ -17,6 +17,7 @@ P1 is `choose_fastest` on a problem whose layers have one option each.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +26,10 @@ from hao.cost.catalogue import build_stages
 from hao.cost.columns import Columns
 from hao.cost.design import Design
 from hao.cost.evaluate import CostReport, evaluate
-from hao.errors import InfeasibleError, SolverError
+from hao.errors import InfeasibleError, SolverError, WorkLimitError
 from hao.hw.engine import Engine
 from hao.ir.partition import Role
-from hao.program.exact import Way
+from hao.program.exact import Apart, Way
 from hao.program.field import Field
 from hao.program.fit import FEWEST_LUTS, Measure
 from hao.program.formulation import Play, build_program
@@ -55,6 +56,7 @@ __all__ = [
     "choose_most_accurate",
     "choose_smallest",
     "field_of",
+    "solved",
     "trade_off",
 ]
 
@@ -152,7 +154,7 @@ def choose_fastest(
         counts=counts,
     )
     found = _fewest_luts(field, cheaper or found, counts)
-    return _solved(problem, found, counts, solver, Least.CYCLES, Limits(cost=spend))
+    return solved(problem, found, counts, solver, Least.CYCLES, Limits(cost=spend))
 
 
 def choose_most_accurate(
@@ -185,7 +187,7 @@ def choose_most_accurate(
             f"in {budget} cycles"
         )
     found = _fewest_luts(field, found, counts)
-    return _solved(problem, found, counts, solver, Least.COST, Limits(cycles=budget))
+    return solved(problem, found, counts, solver, Least.COST, Limits(cycles=budget))
 
 
 def _most_accurate(
@@ -275,9 +277,7 @@ def choose_smallest(
             f"{problem.network.name}: no engine on {problem.board.title} runs a frame "
             f"in {budget} cycles"
         )
-    return _solved(
-        problem, found, counts, solver, Least.BLOCKS, limits, measure=measure
-    )
+    return solved(problem, found, counts, solver, Least.BLOCKS, limits, measure=measure)
 
 
 def trade_off(
@@ -343,7 +343,7 @@ def _undominated(reports: Sequence[SolveReport]) -> tuple[SolveReport, ...]:
     return tuple(kept)
 
 
-def _solved(
+def solved(
     problem: Problem,
     found: Found,
     counts: Counts,
@@ -352,6 +352,7 @@ def _solved(
     limits: Limits,
     *,
     measure: Measure = FEWEST_LUTS,
+    apart: Apart | None = None,
 ) -> SolveReport:
     """Return a proven design as the integer program picks it.
 
@@ -363,36 +364,40 @@ def _solved(
         least: What it minimises.
         limits: What it must keep.
         measure: How blocks are counted.
+        apart: Earlier answers that it must stay apart from.
 
     Raises:
         SolverError: The integer program does not come to the optimum.
     """
     field = field_of(problem)
-    play = _play(field, found, measure)
+    play = _play(field, found, measure, apart)
     program = build_program(play)
-    proven = {
-        Least.CYCLES: found.way.cycles,
-        Least.COST: found.way.cost,
-        Least.BLOCKS: found.blocks,
-    }
     rows = [
         ("latency", program.cycles, float(min(limits.cycles, found.way.cycles))),
         ("accuracy", program.cost, float(min(limits.cost, found.way.cost))),
     ]
-    objective = {
-        Least.CYCLES: program.cycles,
-        Least.COST: program.cost,
-        Least.BLOCKS: program.measure,
-    }
-    nodes = 0
-    model = program.model(objective[least], _other_rows(rows, least))
-    solution = _solve(model, solver, float(proven[least]), problem)
-    nodes += solution.nodes
-    if least is not Least.BLOCKS:
-        last = program.model(program.measure, rows)
-        solution = _solve(last, solver, float(found.blocks), problem)
-        nodes += solution.nodes
-    picked = _extract(field, found, program, solution)
+    match least:
+        case Least.CYCLES:
+            objective, proven, rows_ = program.cycles, found.way.cycles, rows[1:]
+        case Least.COST:
+            objective, proven, rows_ = program.cost, found.way.cost, rows[:1]
+        case Least.BLOCKS:
+            objective, proven, rows_ = program.measure, found.blocks, rows
+        case _:
+            assert_never(least)
+    model = program.model(objective, rows_)
+    picked, name, nodes = found, solver, 0
+    try:
+        solution = _solve(model, solver, float(proven), problem)
+        nodes, name = solution.nodes, solution.solver
+        if least is not Least.BLOCKS:
+            last = program.model(program.measure, rows)
+            solution = _solve(last, solver, float(found.blocks), problem)
+            nodes += solution.nodes
+        picked = _extract(field, found, program, solution, apart)
+    except WorkLimitError:
+        # The design of the search itself is as good, and proven.
+        name = SolverName.HIGHS if solver is SolverName.AUTO else solver
     design, choice = design_of(problem, picked)
     cost, spent = evaluate(design), picked.way.cost
     if cost.latency_cycles > found.way.cycles or spent > found.way.cost:
@@ -414,20 +419,12 @@ def _solved(
         status=Status.OPTIMAL,
         objective=value,
         bound=value,
-        solver=solution.solver,
+        solver=name,
         variables=len(model.names),
         constraints=len(model.row_names),
         nodes=nodes,
         priced=counts.priced,
     )
-
-
-def _other_rows(
-    rows: list[tuple[str, Floats, float]], least: Least
-) -> list[tuple[str, Floats, float]]:
-    """Return the limits on what is not minimised."""
-    own = {Least.CYCLES: "latency", Least.COST: "accuracy", Least.BLOCKS: ""}[least]
-    return [row for row in rows if row[0] != own]
 
 
 def _solve(
@@ -437,7 +434,7 @@ def _solve(
     problem: Problem,
 ) -> Solution:
     try:
-        solution = solve(model, solver=solver, explain=False)
+        solution = solve(model, solver=solver, explain=False, target=proven)
     except InfeasibleError as error:
         raise SolverError(
             f"{problem.network.name}: the integer program finds no design, where one "
@@ -451,14 +448,14 @@ def _solve(
     return solution
 
 
-def _play(field: Field, found: Found, measure: Measure) -> Play:
+def _play(field: Field, found: Found, measure: Measure, apart: Apart | None) -> Play:
     """Return what the integer program chooses from, around a proven optimum."""
-    columns = columns_near(field, found)
+    columns = columns_near(field, found, apart)
     room = field.room(found.widths, found.place, found.double)
     grids = room.grids
     return Play(
         graph=field.graph,
-        arcs=arcs_in_play(field, found),
+        arcs=arcs_in_play(field, found, apart),
         columns=columns,
         stages={
             role: grids[role].columns(index, found.widths.bits[role])
@@ -467,11 +464,17 @@ def _play(field: Field, found: Found, measure: Measure) -> Play:
         room=room,
         setting=field.setting(field.pixels[found.place], found.double),
         measure=measure,
-        free=frozenset(field.problem.free_sites),
+        apart=apart,
     )
 
 
-def _extract(field: Field, found: Found, program: Program, solution: Solution) -> Found:
+def _extract(
+    field: Field,
+    found: Found,
+    program: Program,
+    solution: Solution,
+    apart: Apart | None,
+) -> Found:
     """Return the design that a solution describes, of the pixels and widths found."""
     values, graph = solution.values, field.graph
     columns: dict[Role, int] = {}
@@ -490,6 +493,8 @@ def _extract(field: Field, found: Found, program: Program, solution: Solution) -
     settled = [pair for arc in taken for pair in graph.arcs[arc].settled]
     settled += graph.finishes[last].settled
     cost = sum(graph.arcs[arc].cost for arc in taken) + graph.finishes[last].cost
+    if apart is not None:
+        cost, *_ = apart.count(tuple(settled))
     way = Way(found.way.cycles, cost, tuple(taken), tuple(sorted(settled)))
     return replace(found, columns=columns, steps=steps, way=way)
 

@@ -15,8 +15,8 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.program.graph import FAR, Settled
-from hao.program.sweep import Entry, Net, period, sweep
+from hao.program.graph import Settled
+from hao.program.sweep import Entry, Net, sweep
 from hao.program.tables import Periods
 
 Ints = NDArray[np.int64]
@@ -179,6 +179,40 @@ def outlooks(
     return result
 
 
+@dataclass(frozen=True, kw_only=True)
+class Apart:
+    """Earlier answers that a way must stay apart from.
+
+    The costs of the net then hold a penalty for agreeing, so that bounds know of it;
+    labels count real costs and agreements each for themselves.
+
+    Attributes:
+        costs: Real accuracy cost of each site's options [micro-points].
+        answers: Option of every free site in each earlier answer.
+        overlap: Most free sites that may agree with each of them.
+        penalty: Of agreeing in one site with each answer [micro-points].
+    """
+
+    costs: tuple[tuple[int, ...], ...]
+    answers: tuple[Mapping[int, int], ...]
+    overlap: int
+    penalty: tuple[int, ...]
+
+    @property
+    def allowance(self) -> int:
+        """Return the penalties that a way within the overlap may have at most."""
+        return self.overlap * sum(self.penalty)
+
+    def count(self, settled: Settled) -> tuple[int, ...]:
+        """Return the real cost of some options, and how many agree with each answer."""
+        cost = sum(self.costs[site][option] for site, option in settled)
+        agree = (
+            sum(answer.get(site) == option for site, option in settled)
+            for answer in self.answers
+        )
+        return cost, *agree
+
+
 def best_way(
     net: Net,
     periods: Mapping[int, Periods],
@@ -188,6 +222,7 @@ def best_way(
     goal: Goal,
     budget: int,
     spend: int,
+    apart: Apart | None = None,
 ) -> Way | None:
     """Return the way with the least of the goal within both limits, or `None`.
 
@@ -200,9 +235,10 @@ def best_way(
         double_buffered: Whether weights load while another run computes.
         goal: What to minimise.
         budget: Most cycles.
-        spend: Most cost [micro-points].
+        spend: Most cost [micro-points]; with `apart`, its allowance included.
+        apart: Earlier answers to stay apart from.
     """
-    search = _Search(net, periods, double_buffered, outlook)
+    search = _Search(net, periods, double_buffered, outlook, apart)
     return search.run(goal, budget, spend)
 
 
@@ -255,7 +291,11 @@ def _rank(end: _End, goal: Goal) -> tuple[int, int]:
 
 
 class _Search:
-    """One run of the label method."""
+    """One run of the label method.
+
+    A label is a row: cycles, cost as the net has it, and with earlier answers the real
+    cost and how many choices agree with each of them.
+    """
 
     def __init__(
         self,
@@ -263,18 +303,31 @@ class _Search:
         periods: Mapping[int, Periods],
         double: bool,
         outlook: Outlook,
+        apart: Apart | None,
     ) -> None:
         self._net, self._double, self._rate = net, double, outlook.rate
+        self._apart = apart
         self._periods = {n: _single(p) for n, p in periods.items()}
         self._fast, self._priced = outlook.cycles, outlook.priced
         self._rest = least_costs(net)
+        self._added = {
+            entry.arc: self._row(entry.cost, net.graph.arcs[entry.arc].settled)
+            for entries in net.entries.values()
+            for entry in entries
+        }
         # Every label kept: its parent and the arc that led to it.
         self._parent: list[Ints] = []
         self._arc: list[Ints] = []
         self._count = 0
-        self._waiting: dict[int, list[tuple[Ints, Ints, Ints, int]]] = {}
+        self._waiting: dict[int, list[tuple[Ints, Ints, int]]] = {}
+        self._budget = self._spend = 0
+
+    def _row(self, cost: int, settled: Settled) -> Ints:
+        more = () if self._apart is None else self._apart.count(settled)
+        return np.array([0, cost, *more], dtype=np.int64)
 
     def run(self, goal: Goal, budget: int, spend: int) -> Way | None:
+        """Return the best way, `None` if none keeps the limits."""
         net = self._net
         best: _End | None = None
         self._budget, self._spend = budget, spend
@@ -284,65 +337,95 @@ class _Search:
             first = after[5]
             if self._double:
                 first = max(after[3], after[4])
-            self._push(entry, np.array([first]), np.array([entry.cost]), none)
+            zero = np.zeros((1, self._added[entry.arc].size), dtype=np.int64)
+            self._push(entry, zero, first, none)
         for number in range(len(net.stops) - 1, -1, -1):
             waiting = self._waiting.pop(number, None)
             if waiting is None:
                 continue
-            cycles, cost, ids = self._settle(number, waiting)
+            labels, ids = self._settle(waiting)
             stop = net.stops[number]
             alone, beside, ddr = self._periods[stop.run][:3]
             finish = net.finishes.get(stop.end)
             if finish is not None:
-                ends, spent = cycles + alone, cost + finish.cost
-                fine = np.flatnonzero((ends <= self._budget) & (spent <= self._spend))
-                for place in fine:
-                    end = int(ends[place]), int(spent[place]), int(ids[place]), stop.end
-                    if best is None or _rank(end, goal) < _rank(best, goal):
-                        best = end
-                # Of equals, those with less of the other still go on.
-                if best is not None and goal is Goal.CYCLES:
-                    self._budget = best[0]
-                elif best is not None:
-                    self._spend = best[1]
+                ends = labels + self._row(finish.cost, finish.settled)
+                ends[:, 0] += alone
+                best = self._ended(ends, ids, stop.end, goal, best)
             for entry in net.entries.get(stop.end, ()):
                 after = self._periods[entry.run]
                 if self._double:
                     took = max(alone, beside + after[3], ddr + after[4])
                 else:
                     took = alone + after[5]
-                self._push(entry, cycles + took, cost + entry.cost, ids)
+                self._push(entry, labels, took, ids)
         return None if best is None else self._way(best)
 
-    def _push(self, entry: Entry, cycles: Ints, cost: Ints, parent: Ints) -> None:
+    def _ended(
+        self, ends: Ints, ids: Ints, node: int, goal: Goal, best: _End | None
+    ) -> _End | None:
+        """Return the best end so far, and tighten the limits to it."""
+        for place in np.flatnonzero(self._within(ends)):
+            real = 1 if self._apart is None else 2
+            end = int(ends[place, 0]), int(ends[place, real]), int(ids[place]), node
+            if best is None or _rank(end, goal) < _rank(best, goal):
+                best = end
+        # Of equals, those with less of the other still go on.
+        if best is not None and goal is Goal.CYCLES:
+            self._budget = best[0]
+        elif best is not None:
+            allowance = 0 if self._apart is None else self._apart.allowance
+            self._spend = best[1] + allowance
+        return best
+
+    def _within(self, labels: Ints) -> NDArray[np.bool_]:
+        fine = (labels[:, 0] <= self._budget) & (labels[:, 1] <= self._spend)
+        if self._apart is not None:
+            real = self._spend - self._apart.allowance
+            fine &= (labels[:, 2] <= real) & (labels[:, 3:] <= self._apart.overlap).all(
+                axis=1
+            )
+        return fine
+
+    def _push(self, entry: Entry, labels: Ints, took: int, parent: Ints) -> None:
         stop = entry.stop
+        made = labels + self._added[entry.arc]
+        made[:, 0] += took
+        cycles, cost = made[:, 0], made[:, 1]
         fine = cycles + self._fast[stop] <= self._budget
         fine &= cost + self._rest[stop] <= self._spend
         reach = self._budget + self._rate * self._spend
         priced = cycles + self._rate * cost + self._priced[stop]
         fine &= priced <= reach + _slack(reach)
+        if self._apart is not None:
+            fine &= self._within(made)
         if fine.any():
             self._waiting.setdefault(stop, []).append(
-                (cycles[fine], cost[fine], parent[fine], entry.arc)
+                (made[fine], parent[fine], entry.arc)
             )
 
-    def _settle(
-        self, number: int, waiting: list[tuple[Ints, Ints, Ints, int]]
-    ) -> tuple[Ints, Ints, Ints]:
+    def _settle(self, waiting: list[tuple[Ints, Ints, int]]) -> tuple[Ints, Ints]:
         """Return the labels of a stop that no other beats, and their numbers."""
-        cycles = np.concatenate([w[0] for w in waiting])
-        cost = np.concatenate([w[1] for w in waiting])
-        parent = np.concatenate([w[2] for w in waiting])
-        arc = np.concatenate([np.full(w[0].size, w[3]) for w in waiting])
-        order = np.lexsort((cost, cycles))
-        least = np.minimum.accumulate(cost[order])
-        kept = np.concatenate([[True], cost[order][1:] < least[:-1]])
-        order = order[kept]
+        labels = np.concatenate([w[0] for w in waiting])
+        parent = np.concatenate([w[1] for w in waiting])
+        arc = np.concatenate([np.full(w[1].size, w[2]) for w in waiting])
+        order = np.lexsort((labels[:, 1], labels[:, 0]))
+        if self._apart is None:
+            cost = labels[order, 1]
+            least = np.minimum.accumulate(cost)
+            order = order[np.concatenate([[True], cost[1:] < least[:-1]])]
+        else:
+            # The net's cost follows from the rest: real cost plus penalties.
+            value = np.delete(labels, 1, axis=1)
+            kept: list[int] = []
+            for index in order:
+                if not (value[kept] <= value[index]).all(axis=1).any():
+                    kept.append(int(index))
+            order = np.array(kept)
         self._parent.append(parent[order])
         self._arc.append(arc[order])
         ids = np.arange(self._count, self._count + order.size)
         self._count += order.size
-        return cycles[order], cost[order], ids
+        return labels[order], ids
 
     def _way(self, best: _End) -> Way:
         cycles, cost, label, node = best
@@ -362,33 +445,3 @@ def _single(made: Periods) -> tuple[int, int, int, int, int, int]:
     values = (made.alone, made.beside, made.ddr, made.opening, made.opening_ddr)
     alone, beside, ddr, opening, opening_ddr = (int(np.min(value)) for value in values)
     return alone, beside, ddr, opening, opening_ddr, made.serial
-
-
-def way_cycles(
-    net: Net, periods: Mapping[int, Periods], way: Way, *, double_buffered: bool
-) -> int:
-    """Return the cycles of a given way, added up anew."""
-    runs = [net.graph.arcs[arc].run for arc in way.arcs]
-    total = 0
-    for before, after in zip((None, *runs), (*runs, None), strict=True):
-        if before is None:
-            assert after is not None
-            first = periods[after]
-            total += int(
-                np.max(np.maximum(first.opening, first.opening_ddr))
-                if double_buffered
-                else first.serial
-            )
-        elif after is None:
-            total += int(np.max(periods[before].alone))
-        else:
-            total += int(
-                np.max(
-                    period(
-                        periods[before], periods[after], double_buffered=double_buffered
-                    )
-                )
-            )
-            if not double_buffered:
-                total += periods[after].serial
-    return min(total, int(FAR))

@@ -205,8 +205,8 @@ class Room:
                 base = getattr(area.base, kind)[index].reshape((-1,) + (1,) * axes)
                 step = getattr(area.step, kind)[index].reshape((-1,) + (1,) * axes)
                 total = total + base + step * steps[role]
-            fine = fine & np.asarray(total <= limit, dtype=np.bool_)
-        result: Bools = fine.reshape(fine.shape[0], -1).any(axis=1)
+            fine = fine & (total <= limit)
+        result: Bools = np.any(fine.reshape(fine.shape[0], -1), axis=1)
         return result
 
     def best_steps(

@@ -41,8 +41,9 @@ from hao.cost.loads import load_cycles, load_ddr_cycles
 from hao.cost.paths import Path
 from hao.cost.prices import SegmentPrice, price_segment
 from hao.ir.partition import Role
+from hao.program.exact import Apart
 from hao.program.fit import KINDS, Measure, Room, lanes_match, neighbours
-from hao.program.graph import Graph, Settled
+from hao.program.graph import Arc, Finish, Graph
 from hao.program.rows import Program, Rows, Variables
 
 Ints = NDArray[np.int64]
@@ -62,9 +63,7 @@ class Play:
         room: Areas and limits.
         setting: Board, pixels at once, widths of activations, buffering.
         measure: Of what blocks to be made small, where that is the objective.
-        answers: Earlier answers, as options of sites.
-        overlap: Most free sites that may agree with each of them.
-        free: Sites with more than one option.
+        apart: Earlier answers to stay apart from; arcs cost what it says then.
     """
 
     graph: Graph
@@ -74,9 +73,7 @@ class Play:
     room: Room
     setting: Setting
     measure: Measure
-    answers: tuple[Settled, ...] = ()
-    overlap: int = 0
-    free: frozenset[int] = frozenset()
+    apart: Apart | None = None
 
 
 def build_program(play: Play) -> Program:
@@ -215,7 +212,7 @@ class _Writer:
             if not self._double:
                 serial = float(max(self._loads(arc)))
             variable = self._variables.add(
-                f"f[{arc}]", 1, True, cycles=serial, cost=made.cost
+                f"f[{arc}]", 1, True, cycles=serial, cost=self._cost(made)
             )
             self._arc[arc] = variable
             balance.setdefault(made.start, []).append((variable, 1.0))
@@ -223,12 +220,16 @@ class _Writer:
         for number, finish in enumerate(graph.finishes):
             if finish.node in balance:
                 variable = self._variables.add(
-                    f"end[{number}]", 1, True, cost=finish.cost
+                    f"end[{number}]", 1, True, cost=self._cost(finish)
                 )
                 balance[finish.node].append((variable, 1.0))
                 self._end[number] = variable
         for node in sorted(balance):
             self._rows.add(f"flow[{node}]", "=", 1 if node == 0 else 0, balance[node])
+
+    def _cost(self, made: Arc | Finish) -> int:
+        apart = self._play.apart
+        return made.cost if apart is None else apart.count(made.settled)[0]
 
     def _loads(self, arc: int) -> tuple[int, int]:
         run = self._graph.runs[self._graph.arcs[arc].run]
@@ -350,20 +351,15 @@ class _Writer:
 
     def _others(self) -> None:
         """Write that a way agrees with each earlier answer in few choices only."""
-        play = self._play
-        for number, answer in enumerate(play.answers):
-            given = dict(answer)
-            terms: Terms = []
-            made = [(v, self._graph.arcs[arc].settled) for arc, v in self._arc.items()]
-            made += [(v, self._graph.finishes[f].settled) for f, v in self._end.items()]
-            for variable, settled in made:
-                same = sum(
-                    site in play.free and given.get(site) == option
-                    for site, option in settled
-                )
-                if same:
-                    terms.append((variable, float(same)))
-            self._rows.add(f"other[{number}]", "<", play.overlap, terms)
+        apart = self._play.apart
+        if apart is None:
+            return
+        made = [(v, self._graph.arcs[arc].settled) for arc, v in self._arc.items()]
+        made += [(v, self._graph.finishes[f].settled) for f, v in self._end.items()]
+        counted = [(variable, apart.count(settled)[1:]) for variable, settled in made]
+        for number in range(len(apart.answers)):
+            terms = [(v, float(same[number])) for v, same in counted if same[number]]
+            self._rows.add(f"other[{number}]", "<", apart.overlap, terms)
 
     def _add(
         self,

@@ -250,17 +250,20 @@ class _Builder:
                     Arc(*ends, self._number(run), run.invocation, cost, settled)
                 )
         last = self._nodes[frame.positions, ()]
-        crossed = np.zeros(frame.positions + 1, dtype=np.bool_)
-        for step in frame.steps:
-            crossed[step.start + 1 : step.end + 1] = True
         ways = _passed_over(skips, len(self._nodes))
         joined = [
             replace(a, start=start, cost=cost + a.cost, settled=settled + a.settled)
             for a in arcs
             for start, cost, settled in ways[a.start]
         ]
+        position = np.array([place for place, _ in self._nodes], dtype=np.int64)
+        crossed = np.zeros(frame.positions + 1, dtype=np.bool_)
+        for arc in joined:
+            crossed[position[arc.start] + 1 : position[arc.end]] = True
+        for node, _, _ in ways[last]:
+            crossed[position[node] + 1 : frame.positions] = True
         return Graph(
-            position=np.array([place for place, _ in self._nodes], dtype=np.int64),
+            position=position,
             arcs=tuple(sorted(joined, key=lambda a: (a.start, a.end, a.run))),
             finishes=tuple(Finish(*way) for way in ways[last]),
             runs=tuple(self._found),

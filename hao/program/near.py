@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from hao.ir.partition import Role
 from hao.program.engines import STEP, expand, fitting
-from hao.program.exact import sharpest_rate
+from hao.program.exact import Apart, sharpest_rate
 from hao.program.field import Field
 from hao.program.lanes import lane_choices
 from hao.program.search import Found
@@ -21,14 +21,16 @@ NEAR_PERCENT = 1
 """How much slower than the optimum they may be, at the fewest bits (chosen here)."""
 
 
-def columns_near(field: Field, found: Found) -> dict[Role, Ints]:
+def columns_near(
+    field: Field, found: Found, apart: Apart | None = None
+) -> dict[Role, Ints]:
     """Return the columns of engines near a found one, per stage.
 
     They share its widths, pixels and buffering, fit the board and are, at the fewest
     bits, at most `NEAR_PERCENT` slower.
     """
     limit = found.way.cycles + found.way.cycles * NEAR_PERCENT // 100
-    spend = max(found.way.cost, found.widths.floor)
+    spend = found.way.cost + (0 if apart is None else apart.allowance)
     columns = {role: {index} for role, index in found.columns.items()}
     for group in field.groups([found.widths], spend):
         bounded = lane_choices(field, group, found.double, limit)
@@ -47,19 +49,23 @@ def columns_near(field: Field, found: Found) -> dict[Role, Ints]:
     return {role: np.array(sorted(found_)) for role, found_ in columns.items()}
 
 
-def arcs_in_play(field: Field, found: Found) -> tuple[int, ...]:
+def arcs_in_play(
+    field: Field, found: Found, apart: Apart | None = None
+) -> tuple[int, ...]:
     """Return the arcs on ways of a found engine that keep its latency and cost.
 
     An arc is out if every way over it takes more cycles, or more cycles plus priced
     cost, than the design.
     """
     graph, way = field.graph, found.way
-    net = make_net(graph, graph.within(found.widths.allowed, way.cost))
+    spend = way.cost + (0 if apart is None else apart.allowance)
+    count = None if apart is None else apart.count
+    net = make_net(graph, graph.within(found.widths.allowed, spend), count)
     periods = periods_of(field.tables(found.double), found.engine(field), net.runs)
-    rate = sharpest_rate(net, periods, found.double, budget=way.cycles, spend=way.cost)
+    rate = sharpest_rate(net, periods, found.double, budget=way.cycles, spend=spend)
     kept = {entry.arc for entries in net.entries.values() for entry in entries}
     for price in (0.0, rate):
-        reach = way.cycles + price * way.cost + 1e-3
+        reach = way.cycles + price * spend + 1e-3
         least = through(net, periods, double_buffered=found.double, rate=price)
         kept &= {arc for arc, cycles in least.items() if cycles <= reach}
     return tuple(sorted(kept | set(way.arcs)))

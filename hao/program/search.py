@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from hao.ir.partition import Role
 from hao.program.engines import STEP, expand, fitting, light_cycles
 from hao.program.exact import (
+    Apart,
     Goal,
     Outlook,
     Way,
@@ -135,6 +136,7 @@ class _Hunt:
     measure: Measure
     counts: Counts
     asked: int
+    apart: Apart | None
     best: Found | None
     rates: dict[tuple[int, bool], float]
     nets: dict[int, tuple[Net, bool]]
@@ -146,7 +148,8 @@ class _Hunt:
             case Least.CYCLES:
                 self.cycles = found.way.cycles - 1
             case Least.COST:
-                self.cost = found.way.cost - 1
+                allowance = 0 if self.apart is None else self.apart.allowance
+                self.cost = found.way.cost - 1 + allowance
             case Least.BLOCKS:
                 self.blocks = found.blocks - 1
             case _:
@@ -161,6 +164,7 @@ def find(
     measure: Measure = FEWEST_LUTS,
     counts: Counts | None = None,
     first: bool = False,
+    apart: Apart | None = None,
     progress: Progress = lambda _: None,
 ) -> Found | None:
     """Return the design with the least of something within limits, or `None`.
@@ -172,17 +176,20 @@ def find(
         measure: How blocks are counted.
         counts: Added up to, if given.
         first: Whether the first design within the limits will do.
+        apart: Earlier answers to stay apart from; the field's costs hold its penalties.
         progress: Told of each group of widths that is searched.
     """
+    allowance = 0 if apart is None else apart.allowance
     hunt = _Hunt(
         field=field,
         least=least,
         cycles=limits.cycles,
-        cost=limits.cost,
+        cost=limits.cost + allowance,
         blocks=limits.blocks,
         measure=measure,
         counts=Counts() if counts is None else counts,
-        asked=limits.cost,
+        asked=limits.cost + allowance,
+        apart=apart,
         best=None,
         rates={},
         nets={},
@@ -433,8 +440,9 @@ def _net(hunt: _Hunt, widths: Widths) -> tuple[Net, bool]:
     if key not in hunt.nets:
         graph = hunt.field.graph
         allowed = graph.within(widths.allowed, hunt.cost)
-        net = make_net(graph, allowed)
-        hunt.nets[key] = net, _dearest(net) <= hunt.cost
+        apart = hunt.apart
+        net = make_net(graph, allowed, None if apart is None else apart.count)
+        hunt.nets[key] = net, apart is None and _dearest(net) <= hunt.cost
     return hunt.nets[key]
 
 
@@ -531,6 +539,7 @@ class _Case:
             goal=_goal(hunt.least),
             budget=hunt.cycles,
             spend=hunt.cost,
+            apart=hunt.apart,
         )
 
     def settle_all(

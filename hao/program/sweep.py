@@ -10,14 +10,14 @@ With a price of `rate` cycles per micro-point it gives the Lagrangian bound: no 
 at most `budget` cycles costs less than (swept - budget) / rate.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hao.ir.layer import Depthwise, Pool
-from hao.program.graph import FAR, Arc, Finish, Graph
+from hao.program.graph import FAR, Arc, Finish, Graph, Settled
 from hao.program.tables import Periods, tiled_role
 
 Ints = NDArray[np.int64]
@@ -77,12 +77,17 @@ class Net:
         return tuple(sorted(found))
 
 
-def make_net(graph: Graph, allowed: Bools) -> Net:
+def make_net(
+    graph: Graph,
+    allowed: Bools,
+    count: Callable[[Settled], tuple[int, ...]] | None = None,
+) -> Net:
     """Return the net of the allowed arcs.
 
     Args:
         graph: All arcs.
         allowed: Which of them may be taken.
+        count: What the options of an arc count for besides its cost, if anything.
     """
     chosen = [(int(i), graph.arcs[i]) for i in np.flatnonzero(allowed)]
     stand_in: dict[int, int] = {}
@@ -100,7 +105,7 @@ def make_net(graph: Graph, allowed: Bools) -> Net:
     for (start, end, run), arcs in alike.items():
         entries.setdefault(start, []).extend(
             Entry(place[Stop(run, end)], arc.run, arc.cost, index)
-            for index, arc in _unbeaten(graph, arcs)
+            for index, arc in _unbeaten(graph, arcs, count)
         )
     finishes: dict[int, Finish] = {}
     for finish in graph.finishes:
@@ -115,15 +120,26 @@ def make_net(graph: Graph, allowed: Bools) -> Net:
     )
 
 
-def _unbeaten(graph: Graph, arcs: list[tuple[int, Arc]]) -> list[tuple[int, Arc]]:
-    """Return the arcs of one shape that no other beats in bits and cost.
+def _unbeaten(
+    graph: Graph,
+    arcs: list[tuple[int, Arc]],
+    count: Callable[[Settled], tuple[int, ...]] | None,
+) -> list[tuple[int, Arc]]:
+    """Return the arcs of one shape that no other beats in bits, cost and counts.
 
     Fewer bits never take longer to load; so an arc with no more bits anywhere, at no
     more cost, does all that the other does.
     """
     if len(arcs) == 1:
         return arcs
-    weighed = [(arc.cost, *graph.runs[arc.run].bits) for _, arc in arcs]
+    weighed = [
+        (
+            arc.cost,
+            *graph.runs[arc.run].bits,
+            *(() if count is None else count(arc.settled)),
+        )
+        for _, arc in arcs
+    ]
     value = np.array(weighed, dtype=np.int64)
     # Sums grow along the order, so only earlier ones can beat a later one.
     order = np.lexsort(value.T[::-1])
@@ -353,6 +369,9 @@ def chain_sweeps(
         to_go.append(best)
     chains: dict[int, Cycles] = {}
     for node in cut:
+        if node in net.finishes and node in net.entries:
+            # All that lies behind may be left out.
+            chains[int(position[node])] = np.zeros(1, dtype=np.int64)
         for entry in net.entries.get(node, ()):
             value = _entering(
                 to_go[entry.stop], entry, periods[entry.run], double_buffered, rate
@@ -396,6 +415,8 @@ def chain_products(net: Net) -> list[int]:
         to_go.append(products[stop.run] + rest)
     chains: dict[int, int] = {}
     for node in cut:
+        if node in net.finishes and node in net.entries:
+            chains[int(position[node])] = 0
         for entry in net.entries.get(node, ()):
             place = int(position[node])
             chains[place] = min(chains.get(place, int(FAR)), to_go[entry.stop])

@@ -8,7 +8,7 @@ whole design to see that the sum is right). Areas come from `engine_resources`, 
 stage, since the parts of an engine add up.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise, product
 
@@ -29,6 +29,7 @@ from hao.hw.engine import DenseStage, DepthwiseStage, Engine, lanes_match
 from hao.hw.resources import Resources
 from hao.ir.change import Bits
 from hao.ir.layer import Linear, Pool
+from hao.ir.network import Network
 from hao.ir.partition import Partition, Role, Segment, partition
 from hao.program.problem import Problem
 from tests.options.widths import width
@@ -168,30 +169,63 @@ class Optimum:
 
 def front(problem: Problem) -> dict[int, Optimum]:
     """Return the fastest design of every accuracy cost that some design has."""
+    best: dict[int, Optimum] = {}
+    for scheme, optimum in by_scheme(problem).items():
+        cost = cost_of(problem, dict(scheme))
+        if cost not in best or optimum.latency < best[cost].latency:
+            best[cost] = optimum
+    return best
+
+
+def cost_of(problem: Problem, scheme: Scheme) -> int:
+    """Return the sum of what the options of a scheme cost."""
+    return sum(
+        option.cost_micro
+        for option in problem.options
+        if isinstance(option.change, Bits) and scheme.get(option.layer) == width(option)
+    )
+
+
+def by_scheme(
+    problem: Problem, also: Sequence[Network] = ()
+) -> dict[tuple[tuple[str, int], ...], Optimum]:
+    """Return the fastest design of every scheme that some design has.
+
+    Args:
+        problem: What to design for; ties are not kept.
+        also: Networks that the engine must have buffers for too.
+    """
     part = partition(problem.network)
     periods = Periods(problem, part.segments)
     paths = all_paths(part)
-    best: dict[int, tuple[int, Path, Engine, Scheme]] = {}
-    for bits in _all_widths(problem, part):
+    others = [(other, all_paths(other)) for other in map(partition, also)]
+    best: dict[tuple[tuple[str, int], ...], tuple[int, Path, Engine, Scheme]] = {}
+    for bits in _all_widths(problem, [part, *(other for other, _ in others)]):
         usable = [path for path in paths if _wide_enough(problem, part, path, bits)]
         if not usable:
             continue
-        needs = _needs(part, usable)
-        schemes = [_schemes(problem, part, path, bits) for path in usable]
+        needs = _needs([(part, usable)], problem, bits, others)
+        schemes = [
+            [
+                (tuple(sorted(scheme.items())), scheme)
+                for _, scheme in _schemes(problem, part, path, bits)
+            ]
+            for path in usable
+        ]
         for setting in _settings(problem):
-            for engine, stages in _engines(problem, setting, needs, bits):
+            for engine, stages in _engines(problem, setting, needs, bits, also):
                 for path, offered in zip(usable, schemes, strict=True):
-                    for cost, scheme in offered:
+                    for key, scheme in offered:
                         cycles = periods.latency(path, engine, stages, scheme)
                         if cycles is not None and (
-                            cost not in best or cycles < best[cost][0]
+                            key not in best or cycles < best[key][0]
                         ):
-                            best[cost] = (cycles, path, engine, scheme)
+                            best[key] = (cycles, path, engine, scheme)
     result = {}
-    for cost, (cycles, path, engine, scheme) in best.items():
+    for key, (cycles, path, engine, scheme) in best.items():
         design = periods.design(path, engine, scheme)
         assert evaluate(design).latency_cycles == cycles
-        result[cost] = Optimum(cycles, design)
+        result[key] = Optimum(cycles, design)
     return result
 
 
@@ -215,10 +249,12 @@ def most_accurate(found: Mapping[int, Optimum], budget: int) -> tuple[int, int] 
     return min(within, default=None)
 
 
-def _all_widths(problem: Problem, part: Partition) -> Iterator[dict[Role, int]]:
+def _all_widths(
+    problem: Problem, parts: Sequence[Partition]
+) -> Iterator[dict[Role, int]]:
     """Yield every width per stage that some layer which may run there offers."""
     offered: dict[Role, set[int]] = {}
-    for segment in part.segments:
+    for segment in (segment for part in parts for segment in part.segments):
         for role, layer in segment.invocation.stages:
             found = {
                 width(option)
@@ -245,13 +281,21 @@ def _wide_enough(
     )
 
 
-def _needs(part: Partition, paths: list[Path]) -> dict[Role, Needs]:
+def _needs(
+    used: list[tuple[Partition, list[Path]]],
+    problem: Problem,
+    bits: Mapping[Role, int],
+    others: list[tuple[Partition, list[Path]]],
+) -> dict[Role, Needs]:
     """Return the layers that the buffers of each stage are sized for."""
     layers: dict[Role, dict[str, object]] = {}
-    used = sorted({index for path in paths for index in path})
-    for index in used:
-        for role, layer in part.segments[index].invocation.stages:
-            layers.setdefault(role, {})[layer.name] = layer
+    for part, paths in others:
+        fine = [path for path in paths if _wide_enough(problem, part, path, bits)]
+        used = [*used, (part, fine)]
+    for part, paths in used:
+        for index in sorted({index for path in paths for index in path}):
+            for role, layer in part.segments[index].invocation.stages:
+                layers.setdefault(role, {})[layer.name] = layer
     return {
         role: Needs(tuple(found.values()))  # type: ignore[arg-type]
         for role, found in layers.items()
@@ -452,14 +496,18 @@ def _engines(
     setting: Setting,
     needs: Mapping[Role, Needs],
     bits: Mapping[Role, int],
+    also: Sequence[Network] = (),
 ) -> Iterator[tuple[Engine, dict[Role, Stage]]]:
     """Yield every engine that matches lanes and fits the board with some DSP steps."""
-    residual = any(
-        segment.invocation.residual for segment in partition(problem.network).segments
-    )
+    segments = [
+        segment
+        for network in (problem.network, *also)
+        for segment in partition(network).segments
+    ]
+    residual = any(segment.invocation.residual for segment in segments)
     sums = max(
         pool_words(s.invocation, act_bits=problem.act_bits, board=problem.board)
-        for s in partition(problem.network).segments
+        for s in segments
     )
     empty = Engine(
         dense=None,

@@ -1,0 +1,266 @@
+"""Several good designs of one problem that differ: LANA's overlap constraint.
+
+Each answer takes, of the sites with a choice, at most so many options as any earlier
+answer takes. Answer by answer:
+
+1. The options of least accuracy cost that keep the overlaps, whatever runs them: an
+   integer program of the flow alone. It bounds what any engine can have.
+2. The fastest engine for these options. If it meets the budget, that is the answer.
+3. Else the search over all engines, with the overlaps in the bounds as penalties (the
+   dual prices of 1) and in the labels exactly.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.optimize import linprog
+
+from hao.errors import InfeasibleError
+from hao.options.frame import Frame
+from hao.program.codesign import (
+    SolveReport,
+    choose_fastest,
+    choose_most_accurate,
+    field_of,
+    solved,
+)
+from hao.program.exact import Apart
+from hao.program.graph import Graph
+from hao.program.problem import Problem
+from hao.program.search import (
+    NO_LIMIT,
+    Counts,
+    Least,
+    Limits,
+    Progress,
+    find,
+)
+from hao.program.solver import LinearModel, SolverName, solve
+
+Floats = NDArray[np.float64]
+
+OVERLAP_PERCENT = 70
+"""Share of the free sites that two answers may have in common.
+
+Source: LANA (Molchanov et al., ECCV 2022) sets 0.7 of the layers.
+"""
+
+
+def choose_several(
+    problem: Problem,
+    *,
+    count: int,
+    budget: int,
+    overlap: int | None = None,
+    cost_limit: int | None = None,
+    solver: SolverName = SolverName.AUTO,
+    progress: Progress = lambda _: None,
+) -> tuple[SolveReport, ...]:
+    """Return the most accurate design within a budget, and further ones that differ.
+
+    Each is the most accurate of those that differ from all before it.
+
+    Args:
+        problem: What to choose for.
+        count: Most designs, at least 1.
+        budget: Most latency [cycles].
+        overlap: Most free sites in which two designs may agree; `None` for
+            `OVERLAP_PERCENT` of them.
+        cost_limit: Most accuracy cost of any [micro-points]; `None` for no limit.
+        solver: Who solves the integer programs.
+        progress: Told of each step.
+
+    Returns:
+        Fewer designs than asked for where no further one keeps the limits.
+
+    Raises:
+        InfeasibleError: Not even one design keeps the limits.
+    """
+    reports = [
+        choose_most_accurate(
+            problem,
+            budget=budget,
+            cost_limit=cost_limit,
+            solver=solver,
+            progress=progress,
+        )
+    ]
+    most = overlap
+    if most is None:
+        most = len(problem.free_sites) * OVERLAP_PERCENT // 100
+    spend = NO_LIMIT if cost_limit is None else cost_limit
+    while len(reports) < count:
+        progress(f"answer {len(reports) + 1} of {count}")
+        answers = tuple(_free(problem, report.choice) for report in reports)
+        found = _next(problem, answers, most, budget, spend, solver)
+        if found is None:
+            break
+        reports.append(found)
+    return tuple(reports)
+
+
+def _free(problem: Problem, choice: Sequence[int]) -> Mapping[int, int]:
+    return {site: choice[site] for site in problem.free_sites}
+
+
+def _next(
+    problem: Problem,
+    answers: tuple[Mapping[int, int], ...],
+    overlap: int,
+    budget: int,
+    spend: int,
+    solver: SolverName,
+) -> SolveReport | None:
+    """Return the most accurate design apart from earlier answers, or `None`."""
+    sites = problem.frame.sites
+    apart = Apart(
+        costs=tuple(site.costs for site in sites),
+        answers=answers,
+        overlap=overlap,
+        penalty=(0,) * len(answers),
+    )
+    cheapest = _cheapest(problem.graph, apart, solver)
+    if cheapest is None or cheapest[0] > spend:
+        return None
+    cost, settled, prices = cheapest
+    choice = tuple(problem.choices(settled.items()))
+    try:
+        # Options that nothing reaches, in a block left out, stay as they are.
+        fixed = choose_fastest(
+            problem.with_frame(_fixed(problem.frame, choice)),
+            latency_limit=budget,
+            solver=solver,
+        )
+    except InfeasibleError:
+        pass
+    else:
+        return replace(
+            fixed, choice=choice, cost_micro=cost, objective=cost, bound=cost
+        )
+    apart = replace(apart, penalty=prices)
+    shadow = problem.with_frame(_penalised(problem.frame, apart, problem.free_sites))
+    field, counts = field_of(shadow), Counts()
+    limits = Limits(cycles=budget, cost=spend)
+    found = find(field, Least.COST, limits, counts=counts, apart=apart)
+    if found is None:
+        return None
+    # Of the most accurate the fastest, of these one with the fewest LUTs.
+    for least in (Least.CYCLES, Least.BLOCKS):
+        limits = Limits(cycles=found.way.cycles, cost=found.way.cost, blocks=NO_LIMIT)
+        found = find(field, least, limits, counts=counts, apart=apart) or found
+    report = solved(
+        shadow, found, counts, solver, Least.COST, Limits(cycles=budget), apart=apart
+    )
+    cost = found.way.cost
+    return replace(report, cost_micro=cost, objective=cost, bound=cost)
+
+
+def _fixed(frame: Frame, choice: Sequence[int]) -> Frame:
+    """Return a frame in which every site has the chosen option alone."""
+    steps = []
+    for step in frame.steps:
+        variants = tuple(
+            replace(variant, choice=(0,) * len(variant.choice))
+            for variant in step.variants
+            if all(
+                option == choice[site]
+                for site, option in zip(step.sites, variant.choice, strict=True)
+            )
+        )
+        steps.append(replace(step, variants=variants))
+    sites = tuple(
+        replace(
+            site,
+            changes=(site.changes[option],),
+            costs=(site.costs[option],),
+        )
+        for site, option in zip(frame.sites, choice, strict=True)
+    )
+    return replace(frame, sites=sites, steps=tuple(steps))
+
+
+def _penalised(frame: Frame, apart: Apart, free: Sequence[int]) -> Frame:
+    """Return a frame whose options cost more the more earlier answers have them."""
+    sites = list(frame.sites)
+    for number in free:
+        site = sites[number]
+        costs = [
+            cost
+            + sum(
+                price
+                for answer, price in zip(apart.answers, apart.penalty, strict=True)
+                if answer[number] == option
+            )
+            for option, cost in enumerate(site.costs)
+        ]
+        sites[number] = replace(site, costs=tuple(costs))
+    return replace(frame, sites=tuple(sites))
+
+
+def _cheapest(
+    graph: Graph, apart: Apart, solver: SolverName
+) -> tuple[int, dict[int, int], tuple[int, ...]] | None:
+    """Return the cheapest options apart from earlier answers, whatever runs them.
+
+    Returns:
+        Their cost, the options by site, and the dual price of each overlap
+        [micro-points]; `None` if there are none.
+    """
+    every = [(arc.start, arc.end, arc.settled) for arc in graph.arcs]
+    sink = graph.position.size
+    every += [(finish.node, sink, finish.settled) for finish in graph.finishes]
+    # Of arcs between the same nodes that settle the same, one will do.
+    ways = list(dict.fromkeys(every))
+    counted = np.array([apart.count(way[2]) for way in ways], dtype=np.float64)
+    nodes = len(ways)
+    entries: list[tuple[int, int, float]] = []
+    for index, (start, end, _) in enumerate(ways):
+        entries.append((start, index, 1.0))
+        if end != sink:
+            entries.append((end, index, -1.0))
+    for number in range(len(apart.answers)):
+        entries += [
+            (sink + number, int(place), float(counted[place, 1 + number]))
+            for place in np.flatnonzero(counted[:, 1 + number])
+        ]
+    row, column, value = (np.array(part) for part in zip(*entries, strict=True))
+    matrix = sparse.csr_matrix(
+        (value, (row, column)), shape=(sink + len(apart.answers), nodes)
+    )
+    rhs = np.concatenate([[1.0], np.zeros(sink - 1)])
+    limits = np.full(len(apart.answers), float(apart.overlap))
+    relaxed = linprog(
+        counted[:, 0],
+        A_ub=matrix[sink:],
+        b_ub=limits,
+        A_eq=matrix[:sink],
+        b_eq=rhs,
+        bounds=(0, 1),
+        method="highs",
+    )
+    if relaxed.status != 0:
+        return None
+    prices = tuple(round(-price) for price in relaxed.ineqlin.marginals)
+    model = LinearModel(
+        names=tuple(f"f[{index}]" for index in range(nodes)),
+        objective=counted[:, 0],
+        upper=np.ones(nodes),
+        integer=np.ones(nodes, dtype=np.bool_),
+        row_names=(
+            *(f"flow[{node}]" for node in range(sink)),
+            *(f"other[{number}]" for number in range(len(apart.answers))),
+        ),
+        matrix=matrix,
+        sense=("=",) * sink + ("<",) * len(apart.answers),
+        rhs=np.concatenate([rhs, limits]),
+    )
+    try:
+        solution = solve(model, solver=solver, explain=False)
+    except InfeasibleError:
+        return None
+    taken = np.flatnonzero(solution.values > 0.5)
+    settled = {site: option for i in taken for site, option in ways[i][2]}
+    return round(float(counted[taken, 0].sum())), settled, prices

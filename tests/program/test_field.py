@@ -1,0 +1,307 @@
+"""Tables, bounds, fits and labels of a field against plain enumeration."""
+
+from collections.abc import Iterator
+from itertools import product
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hao.cost.paths import Path
+from hao.cost.prices import SegmentPrice, price_segment
+from hao.errors import InfeasibleError
+from hao.hw.engine import lanes_match
+from hao.program.codesign import choose_fastest
+from hao.program.engines import expand, fitting
+from hao.program.exact import Goal, best_way, outlooks
+from hao.program.field import Field, Group
+from hao.program.fit import neighbours
+from hao.program.graph import FAR
+from hao.program.lanes import lane_choices
+from hao.program.sweep import Net, make_net, sweep
+from hao.program.tables import Choice, Periods, periods_of
+from tests.program.instances import random_problem
+
+SEEDS = (0, 1, 2, 3, 6, 8, 9)
+Engine = tuple[int, ...]
+Ints = NDArray[np.int64]
+
+
+def _field(seed: int, choices: int = 1) -> Field:
+    return Field(random_problem(seed, choices=choices, layers=3))
+
+
+def _bufferings(field: Field) -> tuple[bool, ...]:
+    return field.problem.space.buffering
+
+
+def _all_engines(field: Field, group: Group, double: bool) -> Choice:
+    """Return every tuple of pixels and columns whose lanes match."""
+    grids = field.tables(double).grids
+    roles = group.roles
+    counts = [range(grids[role].words.size) for role in roles]
+    found = [
+        engine
+        for engine in product(range(len(field.pixels)), *counts)
+        if all(
+            lanes_match(
+                int(grids[a].lanes_out[grids[a].lane_of[engine[1 + roles.index(a)]]]),
+                int(grids[b].lanes_in[grids[b].lane_of[engine[1 + roles.index(b)]]]),
+            )
+            for a, b in neighbours(dict.fromkeys(roles))
+        )
+    ]
+    table = np.array(found, dtype=np.int64).reshape(-1, 1 + len(roles))
+    columns = {role: table[:, 1 + i] for i, role in enumerate(roles)}
+    return Choice(
+        pixels=table[:, 0],
+        lanes={role: grids[role].lane_of[index] for role, index in columns.items()},
+        columns=columns,
+    )
+
+
+def _key(choice: Choice, row: int) -> Engine:
+    columns = (int(index[row]) for index in choice.columns.values())
+    return (int(choice.pixels[row]), *columns)
+
+
+def _cycles(field: Field, net: Net, double: bool, choice: Choice) -> Ints:
+    periods = periods_of(field.tables(double), choice, net.runs)
+    swept = sweep(net, periods, double_buffered=double)
+    return np.broadcast_to(swept.total, (len(choice),))
+
+
+def _cases(field: Field) -> Iterator[tuple[Group, bool]]:
+    for group in field.groups(field.widths, 1 << 40):
+        for double in _bufferings(field):
+            yield group, double
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_every_engine_within_a_limit_is_listed(seed: int, share: float) -> None:
+    field = _field(seed)
+    for group, double in _cases(field):
+        every = _all_engines(field, group, double)
+        if not len(every):
+            continue
+        cycles = _cycles(field, group.light, double, every)
+        real = np.sort(cycles[cycles < FAR])
+        if not real.size:
+            continue
+        limit = int(real[int(share * (real.size - 1))])
+        expected = {}
+        for widths in group.widths:
+            fits = fitting(field, widths, double, every)
+            for row in np.flatnonzero(fits & (cycles <= limit)):
+                expected[_key(every, int(row))] = int(cycles[row])
+        bounded = lane_choices(field, group, double, limit)
+        assert (np.diff(bounded.bound) >= 0).all()
+        listed = {}
+        for choice, exact in expand(field, group, double, bounded.choice, limit):
+            ordered = {role: choice.columns[role] for role in group.roles}
+            choice = Choice(pixels=choice.pixels, lanes=choice.lanes, columns=ordered)
+            for place in range(len(choice)):
+                listed[_key(choice, place)] = int(exact[place])
+        assert expected.items() <= listed.items()
+        assert all(value <= limit for value in listed.values())
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_bounds_of_lane_shapes_are_below_every_engine(seed: int) -> None:
+    field = _field(seed)
+    for group, double in _cases(field):
+        every = _all_engines(field, group, double)
+        if not len(every):
+            continue
+        cycles = _cycles(field, group.light, double, every)
+        bounded = lane_choices(field, group, double, 1 << 45)
+        bound = {
+            (
+                int(bounded.choice.pixels[row]),
+                *(int(i[row]) for i in (bounded.choice.lanes[r] for r in group.roles)),
+            ): int(bounded.bound[row])
+            for row in range(bounded.bound.size)
+        }
+        for row in range(len(every)):
+            key = (
+                int(every.pixels[row]),
+                *(int(every.lanes[r][row]) for r in group.roles),
+            )
+            if key in bound:
+                assert bound[key] <= cycles[row]
+
+
+def _price_rows(price: SegmentPrice) -> tuple[int, int, int]:
+    """Return cycles alone, beside and on the DDR of a single column per stage."""
+
+    def value(path: Path) -> int:
+        return path.constant + sum(int(np.ravel(t)[0]) for t in path.terms.values())
+
+    ddr = value(price.ddr)
+    alone = max([ddr, *(value(path) for path in price.paths)])
+    if not all(bool(f[0]) for f in price.feasible.values()):
+        alone = int(FAR)
+    return alone, value(price.beside), ddr
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_tables_hold_the_prices_of_single_engines(seed: int) -> None:
+    field = _field(seed, choices=2)
+    rng = np.random.default_rng(seed)
+    for group, double in _cases(field):
+        every = _all_engines(field, group, double)
+        if not len(every):
+            continue
+        rows = rng.choice(len(every), min(6, len(every)), replace=False)
+        some = every.take(rows)
+        tables = field.tables(double)
+        numbers = range(len(field.graph.runs))
+        numbers_ = [
+            n
+            for n in numbers
+            if all(r in some.columns for r, _ in field.graph.runs[n].invocation.stages)
+        ]
+        periods = periods_of(tables, some, numbers_)
+        for place in range(len(some)):
+            px = field.pixels[int(some.pixels[place])]
+            columns = {
+                role: tables.grids[role].columns(index[[place]], 8)
+                for role, index in some.columns.items()
+            }
+            for number in numbers_:
+                run = field.graph.runs[number]
+                price = price_segment(
+                    run.invocation, columns, run.weight_bits, field.setting(px, double)
+                )
+                made = periods[number]
+                got = tuple(
+                    int(np.broadcast_to(v, (len(some),))[place])
+                    for v in (made.alone, made.beside, made.ddr)
+                )
+                want = _price_rows(price)
+                assert got[0] == want[0] or min(got[0], want[0]) >= FAR
+                if want[0] < FAR:
+                    assert got[1:] == want[1:]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_engine_fits_if_some_steps_do(seed: int) -> None:
+    field = _field(seed)
+    rng = np.random.default_rng(seed)
+    seen = set()
+    for group, double in _cases(field):
+        every = _all_engines(field, group, double)
+        if not len(every):
+            continue
+        some = every.take(rng.choice(len(every), min(60, len(every)), replace=False))
+        for widths in group.widths:
+            fits = fitting(field, widths, double, some)
+            for row in range(len(some)):
+                room = field.room(widths, int(some.pixels[row]), double)
+                columns = {
+                    role: int(index[row]) for role, index in some.columns.items()
+                }
+                steps = room.best_steps(columns)
+                assert bool(fits[row]) == (steps is not None)
+                seen.add(steps is not None)
+                if steps is not None:
+                    single = {r: np.array([c]) for r, c in columns.items()}
+                    taken = {r: np.array([s]) for r, s in steps.items()}
+                    assert room.fits(single, taken)[0]
+    assert seen
+
+
+def _all_ways(
+    net: Net, periods: dict[int, Periods], double: bool
+) -> list[tuple[int, int]]:
+    """Return cycles and cost of every way of one engine, by recursion."""
+
+    def one(values: Ints) -> int:
+        return int(np.ravel(values)[0])
+
+    found = []
+
+    def onward(node: int, before: int | None, cycles: int, cost: int) -> None:
+        if before is not None and node in net.finishes:
+            alone = one(periods[before].alone)
+            found.append((cycles + alone, cost + net.finishes[node].cost))
+        for entry in net.entries.get(node, ()):
+            after = periods[entry.run]
+            stop = net.stops[entry.stop]
+            if before is None:
+                took = max(one(after.opening), one(after.opening_ddr))
+                took = took if double else after.serial
+            else:
+                here = periods[before]
+                took = one(here.alone)
+                if double:
+                    took = max(took, one(here.beside) + one(after.opening))
+                    took = max(took, one(here.ddr) + one(after.opening_ddr))
+                else:
+                    took += after.serial
+            onward(stop.end, stop.run, cycles + took, cost + entry.cost)
+
+    onward(0, None, 0, 0)
+    return found
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_labels_find_the_best_way_of_an_engine(seed: int) -> None:
+    field = _field(seed, choices=3)
+    rng = np.random.default_rng(seed)
+    for widths in field.widths[:2]:
+        (group,) = field.groups([widths], 1 << 40)
+        for double in _bufferings(field):
+            every = _all_engines(field, group, double)
+            if not len(every):
+                continue
+            one = every.take(rng.choice(len(every), 1))
+            net = make_net(field.graph, widths.allowed)
+            periods = periods_of(field.tables(double), one, net.runs)
+            ways = [way for way in _all_ways(net, periods, double) if way[0] < FAR]
+            if not ways:
+                continue
+            costs = sorted({cost for _, cost in ways})
+            cycles = sorted({taken for taken, _ in ways})
+            for goal, limits in product(Goal, product(costs[:4], cycles[:4])):
+                spend, budget = limits
+                inside = [w for w in ways if w[0] <= budget and w[1] <= spend]
+                key = (lambda w: w) if goal is Goal.CYCLES else (lambda w: w[::-1])
+                want = min(inside, key=key, default=None)
+                for rate in (1e-6, 1e-3, 1.0):
+                    (outlook,) = outlooks(
+                        net,
+                        periods,
+                        double_buffered=double,
+                        goal=goal,
+                        budget=budget,
+                        spend=spend,
+                        rates=np.array([rate]),
+                    )
+                    way = None
+                    if outlook is not None:
+                        way = best_way(
+                            net,
+                            periods,
+                            outlook,
+                            double_buffered=double,
+                            goal=goal,
+                            budget=budget,
+                            spend=spend,
+                        )
+                    got = None if way is None else (way.cycles, way.cost)
+                    assert got == want
+
+
+def test_a_listed_search_finds_what_a_fresh_one_finds() -> None:
+    compared = 0
+    for seed in (2, 3, 6, 8, 9):
+        problem = random_problem(seed, choices=3, layers=4)
+        try:
+            first = choose_fastest(problem)
+        except InfeasibleError:
+            continue
+        assert choose_fastest(problem).design == first.design
+        compared += 1
+    assert compared

@@ -1,0 +1,81 @@
+"""Several designs that differ, against the exhaustive list of all schemes."""
+
+import numpy as np
+import pytest
+
+from hao.errors import InfeasibleError
+from hao.program.problem import Problem
+from hao.program.several import choose_several
+from tests.program.brute import by_scheme, cost_of
+from tests.program.instances import random_problem
+
+
+def _bits(problem: Problem, scheme: dict[str, int]) -> dict[int, int]:
+    """Return the option of every free site under a scheme."""
+    found = {}
+    for number in problem.free_sites:
+        site = problem.frame.sites[number]
+        bits = [change.weight_bits for change in site.changes]  # type: ignore[union-attr]
+        found[number] = bits.index(scheme[site.names[0]])
+    return found
+
+
+@pytest.mark.parametrize("tight", [False, True])
+@pytest.mark.parametrize("seed", [0, 1, 3, 5, 6, 8, 9, 12, 13])
+def test_each_answer_is_the_best_apart_from_those_before(
+    seed: int, tight: bool
+) -> None:
+    problem = random_problem(seed, choices=3, layers=3)
+    every = {scheme: optimum.latency for scheme, optimum in by_scheme(problem).items()}
+    if not every or len(problem.free_sites) < 2:
+        return
+    latencies = sorted(set(every.values()))
+    budget = latencies[0] if tight else latencies[len(latencies) // 2]
+    overlap = len(problem.free_sites) // 2
+    reports = choose_several(problem, count=4, budget=budget, overlap=overlap)
+    before: list[dict[int, int]] = []
+    for report in reports:
+        assert report.cost.latency_cycles <= budget
+        mine = {site: report.choice[site] for site in problem.free_sites}
+        for other in before:
+            assert sum(mine[s] == other[s] for s in mine) <= overlap
+        best = min(
+            cost_of(problem, dict(scheme))
+            for scheme, latency in every.items()
+            if latency <= budget
+            and all(
+                sum(_bits(problem, dict(scheme))[s] == other[s] for s in other)
+                <= overlap
+                for other in before
+            )
+        )
+        assert report.cost_micro == report.bound == best
+        before.append(mine)
+    if len(reports) < 4:
+        left = [
+            scheme
+            for scheme, latency in every.items()
+            if latency <= budget
+            and all(
+                sum(_bits(problem, dict(scheme))[s] == other[s] for s in other)
+                <= overlap
+                for other in before
+            )
+        ]
+        assert not left
+
+
+def test_nothing_within_the_budget_is_refused() -> None:
+    with pytest.raises(InfeasibleError, match="runs a frame in 1 cycles"):
+        choose_several(random_problem(1), count=2, budget=1)
+
+
+def test_answers_differ_more_where_less_may_agree() -> None:
+    problem = random_problem(5, choices=3, layers=3)
+    loose = choose_several(problem, count=2, budget=1 << 30, overlap=10)
+    apart = choose_several(problem, count=2, budget=1 << 30, overlap=0)
+    assert loose[1].choice == loose[0].choice
+    pairs = zip(apart[0].choice, apart[1].choice, strict=True)
+    same = [a == b for site, (a, b) in enumerate(pairs) if site in problem.free_sites]
+    assert not any(same)
+    assert np.all([r.cost_micro >= apart[0].cost_micro for r in apart])
