@@ -19,6 +19,7 @@ engine applies them in the requantization of the stage before.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from typing import assert_never
 
 from hao.errors import UnsupportedError
@@ -54,7 +55,7 @@ DenseLayer = Conv | Linear
 DepthwiseLayer = Depthwise | Pool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Invocation:
     """One run of the engine: the layer in each stage, `None` where bypassed.
 
@@ -83,7 +84,7 @@ class Invocation:
         """Return whether a residual is added on the way out."""
         return self.residual_name is not None
 
-    @property
+    @cached_property
     def stages(self) -> tuple[tuple[Role, DenseLayer | DepthwiseLayer], ...]:
         """Return the stages in use, in the order of the pipeline."""
         pairs = ((role, self.stage(role)) for role in Role)

@@ -35,6 +35,7 @@ from hao.program.fit import FEWEST_LUTS, Measure
 from hao.program.formulation import Play, build_program
 from hao.program.near import arcs_in_play, columns_near
 from hao.program.problem import Problem
+from hao.program.products import least_cycles
 from hao.program.rows import Program
 from hao.program.search import (
     NO_LIMIT,
@@ -133,14 +134,16 @@ def choose_fastest(
         InfeasibleError: No engine of the space fits the board and the limits.
     """
     spend = NO_LIMIT if cost_limit is None else cost_limit
-    field, counts = field_of(problem), Counts()
-    found = find(
-        field,
-        Least.CYCLES,
-        Limits(cycles=latency_limit, cost=spend),
-        counts=counts,
-        progress=progress,
-    )
+    found, counts = None, Counts()
+    if least_cycles(problem) <= latency_limit:
+        field = field_of(problem)
+        found = find(
+            field,
+            Least.CYCLES,
+            Limits(cycles=latency_limit, cost=spend),
+            counts=counts,
+            progress=progress,
+        )
     if found is None:
         raise InfeasibleError(
             f"{problem.network.name}: no engine fits {problem.board.title} and the "
@@ -162,6 +165,7 @@ def choose_most_accurate(
     *,
     budget: int,
     cost_limit: int | None = None,
+    excluded: int = -1,
     solver: SolverName = SolverName.AUTO,
     progress: Progress = lambda _: None,
 ) -> SolveReport:
@@ -172,15 +176,18 @@ def choose_most_accurate(
         budget: Most latency [cycles].
         cost_limit: Only designs of at most this accuracy cost are of interest
             [micro-points]; `None` for no limit.
+        excluded: Cost up to which no design meets the budget, as the caller knows.
         solver: Who solves the integer program.
         progress: Told of each step.
 
     Raises:
         InfeasibleError: No engine of the space meets the budget and the cost limit.
     """
-    field, counts = field_of(problem), Counts()
     spend = NO_LIMIT if cost_limit is None else cost_limit
-    found = _most_accurate(field, budget, spend, counts, progress)
+    found, counts = None, Counts()
+    if least_cycles(problem) <= budget:
+        field = field_of(problem)
+        found = _most_accurate(field, budget, spend, counts, progress, excluded)
     if found is None:
         raise InfeasibleError(
             f"{problem.network.name}: no engine on {problem.board.title} runs a frame "
@@ -191,21 +198,28 @@ def choose_most_accurate(
 
 
 def _most_accurate(
-    field: Field, budget: int, spend: int, counts: Counts, progress: Progress
+    field: Field,
+    budget: int,
+    spend: int,
+    counts: Counts,
+    progress: Progress,
+    excluded: int = -1,
 ) -> Found | None:
     """Return the design of least cost, then least latency, within limits, or `None`."""
     if not field.widths or field.widths[0].floor > spend:
         return None
     # What costs least of all, at its fastest, mostly meets the budget.
     floor = field.widths[0].floor
-    found = find(
-        field,
-        Least.CYCLES,
-        Limits(cycles=budget, cost=floor),
-        counts=counts,
-        progress=progress,
-    )
-    if found is not None:
+    found = None
+    if floor > excluded:
+        found = find(
+            field,
+            Least.CYCLES,
+            Limits(cycles=budget, cost=floor),
+            counts=counts,
+            progress=progress,
+        )
+    if found is not None or spend == floor:
         return found
     found = find(
         field,

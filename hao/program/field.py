@@ -96,6 +96,7 @@ class Field:
         self._lights: dict[bytes, tuple[bytes, Net]] = {}
         self._lane_areas: dict[tuple[object, ...], LaneArea] = {}
         self.listed: dict[tuple[int, bool], Listed] = {}
+        self.bounds: dict[tuple[object, ...], object] = {}
 
     @property
     def pixels(self) -> tuple[int, ...]:

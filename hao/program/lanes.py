@@ -40,48 +40,75 @@ class Bounded:
     bound: Ints
 
 
-def lane_choices(field: Field, group: Group, double: bool, limit: int) -> Bounded:
-    """Return all lane shapes whose engines may fit and take at most `limit` cycles.
+class LaneBounds:
+    """Lower bounds of the lane shapes of one group at one buffering.
 
     Args:
         field: What is searched.
         group: Combinations of widths.
         double: Whether engines double-buffer.
-        limit: Most cycles.
     """
-    roles = group.roles
-    areas = {role: field.lane_area(group, role, double) for role in roles}
-    caps = _caps(field)
-    keep = {
-        role: (areas[role].bram_18k <= field.limit.bram_18k)
-        & (areas[role].surrogate <= caps[:, None, None]).all(axis=0)
-        for role in roles
-    }
-    chains, opening = _bound_chains(field, group, double, keep)
-    parts: list[tuple[int, Lanes, Ints]] = []
-    for place in range(len(field.pixels)):
-        before = int(opening[place])
-        triples = _Triples(field, double, areas, chains, place, limit - before)
-        found = triples.within({role: keep[role][place] for role in roles})
-        if found is not None:
-            parts.append((place, found[0], found[1] + before))
-    none = np.zeros(0, dtype=np.int64)
-    bound = np.concatenate([none, *(bound for _, _, bound in parts)])
-    order = np.argsort(bound, kind="stable")
-    pixels = [np.full(bound.size, place) for place, _, bound in parts]
-    return Bounded(
-        Choice(
-            pixels=np.concatenate([none, *pixels])[order],
-            lanes={
-                role: np.concatenate([none, *(lanes[role] for _, lanes, _ in parts)])[
-                    order
-                ]
-                for role in roles
-            },
-            columns={},
-        ),
-        bound[order],
-    )
+
+    def __init__(self, field: Field, group: Group, double: bool) -> None:
+        self._field, self._group, self._double = field, group, double
+        self._areas = {r: field.lane_area(group, r, double) for r in group.roles}
+        caps = _caps(field)
+        self._keep = {
+            role: (area.bram_18k <= field.limit.bram_18k)
+            & (area.surrogate <= caps[:, None, None]).all(axis=0)
+            for role, area in self._areas.items()
+        }
+        self._chains, self._opening = _bound_chains(field, group, double, self._keep)
+
+    @property
+    def least(self) -> int:
+        """Return a lower bound of the cycles of every engine."""
+        floors = [
+            np.where(self._keep[role], cycles, FAR).min(axis=2)
+            for role, cycles in self._chains.cycles.items()
+        ]
+        floor = self._chains.times @ np.maximum.reduce(floors)
+        return int(np.min(np.minimum(floor, FAR) + self._opening))
+
+    def within(self, limit: int) -> Bounded:
+        """Return all lane shapes whose engines may fit and take at most `limit` cycles.
+
+        Args:
+            limit: Most cycles.
+        """
+        field, roles = self._field, self._group.roles
+        parts: list[tuple[int, Lanes, Ints]] = []
+        for place in range(len(field.pixels)):
+            before = int(self._opening[place])
+            triples = _Triples(
+                field, self._double, self._areas, self._chains, place, limit - before
+            )
+            found = triples.within({role: self._keep[role][place] for role in roles})
+            if found is not None:
+                parts.append((place, found[0], found[1] + before))
+        none = np.zeros(0, dtype=np.int64)
+        bound = np.concatenate([none, *(bound for _, _, bound in parts)])
+        order = np.argsort(bound, kind="stable")
+        pixels = [np.full(bound.size, place) for place, _, bound in parts]
+        lanes = {
+            role: np.concatenate([none, *(lanes[role] for _, lanes, _ in parts)])[order]
+            for role in roles
+        }
+        choice = Choice(
+            pixels=np.concatenate([none, *pixels])[order], lanes=lanes, columns={}
+        )
+        return Bounded(choice, bound[order])
+
+
+def lane_bounds(field: Field, group: Group, double: bool) -> LaneBounds:
+    """Return the bounds of a group's lane shapes: made once, kept with the field."""
+    widths = tuple(tuple(w.bits.values()) for w in group.widths)
+    key = (id(group.light), group.roles, widths, double)
+    made = field.bounds.get(key)
+    if not isinstance(made, LaneBounds):
+        made = LaneBounds(field, group, double)
+        field.bounds[key] = made
+    return made
 
 
 def _caps(field: Field) -> Ints:
@@ -134,17 +161,16 @@ def _bound_chains(
             ]
             least = np.minimum.reduce(np.broadcast_arrays(*firsts))
             opening = np.maximum(opening, least)
-    marks = np.concatenate(
-        [products[:, None], *(c.reshape(products.size, -1) for c in cycles.values())],
-        axis=1,
-    )
-    _, first, times = np.unique(marks, axis=0, return_index=True, return_counts=True)
+    alike: dict[bytes, list[int]] = {}
+    for number in range(products.size):
+        key = products[number].tobytes()
+        for bound in cycles.values():
+            key += bound[number].tobytes()
+        alike.setdefault(key, []).append(number)
+    first = [numbers[0] for numbers in alike.values()]
+    times = np.array([len(numbers) for numbers in alike.values()], dtype=np.float64)
     return (
-        _Chains(
-            {r: c[first] for r, c in cycles.items()},
-            products[first],
-            times.astype(np.float64),
-        ),
+        _Chains({r: c[first] for r, c in cycles.items()}, products[first], times),
         np.broadcast_to(opening, (size, 1))[:, 0],
     )
 

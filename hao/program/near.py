@@ -7,7 +7,7 @@ from hao.ir.partition import Role
 from hao.program.engines import STEP, expand, fitting
 from hao.program.exact import Apart, sharpest_rate
 from hao.program.field import Field
-from hao.program.lanes import lane_choices
+from hao.program.lanes import lane_bounds
 from hao.program.search import Found
 from hao.program.sweep import make_net, through
 from hao.program.tables import periods_of
@@ -33,7 +33,7 @@ def columns_near(
     spend = found.way.cost + (0 if apart is None else apart.allowance)
     columns = {role: {index} for role, index in found.columns.items()}
     for group in field.groups([found.widths], spend):
-        bounded = lane_choices(field, group, found.double, limit)
+        bounded = lane_bounds(field, group, found.double).within(limit)
         rows = np.flatnonzero(bounded.choice.pixels == found.place)[:STEP]
         engines: list[tuple[int, tuple[int, ...]]] = []
         for choice, cycles in expand(

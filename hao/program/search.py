@@ -38,7 +38,7 @@ from hao.program.fit import (
     neighbours,
 )
 from hao.program.graph import FAR, Widths
-from hao.program.lanes import lane_choices
+from hao.program.lanes import lane_bounds
 from hao.program.sweep import Net, make_net, sweep
 from hao.program.tables import Choice, Periods, joined, periods_of
 
@@ -49,6 +49,12 @@ Progress = Callable[[str], None]
 
 NO_LIMIT = 1 << 40
 """Above any latency [cycles] (an hour at 300 MHz), cost or measure of interest."""
+
+LOOSE = 1.5
+"""Limit, relative to the least bound, above which a quick engine is sought first.
+
+Source: chosen here; below it few lane shapes are left anyway.
+"""
 
 BATCH = 4_096
 """Engines whose Lagrangian bound is computed side by side (chosen here)."""
@@ -257,9 +263,10 @@ def _search_group(hunt: _Hunt, group: Group, double: bool) -> None:
     # Engines as fast as the best are listed too, for what comes next.
     ties = hunt.best is not None and hunt.least is Least.CYCLES
     limit = hunt.cycles + ties
-    if hunt.best is None and hunt.least is Least.CYCLES:
+    lanes = lane_bounds(field, group, double)
+    if hunt.least is Least.CYCLES and limit > LOOSE * lanes.least:
         limit = min(limit, _first_limit(hunt, group, double))
-    bounded = lane_choices(field, group, double, limit)
+    bounded = lanes.within(limit)
     order = np.arange(bounded.bound.size)
     value = bounded.bound
     if hunt.least is Least.BLOCKS:

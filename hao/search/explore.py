@@ -233,13 +233,14 @@ def search_accuracy(
     )
     budget = budget_cycles(board, fps)
 
-    def task(place: int, cost_limit: int | None, how: str) -> Task:
+    def task(place: int, cost_limit: int | None, how: str, excluded: int = -1) -> Task:
         candidate = order[place]
         return Task(
             label=f"[{place + 1}/{len(order)}] {candidate.label}{how}",
             problem=candidate.problem(board),
             budget=budget,
             cost_limit=cost_limit,
+            excluded=excluded,
             solver=solver,
         )
 
@@ -254,7 +255,8 @@ def search_accuracy(
         if entry.report is not None or entry.floor > loss:
             return None
         limit = None if loss == _NO_DESIGN else entry.candidate.top1_micro + loss
-        return task(place, limit, ", fewer bits")
+        known = entry.candidate.top1_micro - entry.candidate.bound_micro
+        return task(place, limit, ", fewer bits", known)
 
     def left(place: int) -> int:
         return -order[place].bound_micro + _least_step(order[place])

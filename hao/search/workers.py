@@ -53,6 +53,8 @@ class Task:
         budget: Most latency [cycles] of the most accurate design; `None` asks for the
             fastest one.
         cost_limit: Most accuracy cost [micro-points]; `None` for no limit.
+        excluded: Accuracy cost up to which no design meets the budget, as is known
+            [micro-points].
         latency_limit: Most latency [cycles] of interest of the fastest design.
         solver: Who solves the integer programs.
     """
@@ -61,6 +63,7 @@ class Task:
     problem: Problem
     budget: int | None = None
     cost_limit: int | None = None
+    excluded: int = -1
     latency_limit: int = NO_LIMIT
     solver: SolverName = SolverName.AUTO
 
@@ -89,6 +92,7 @@ def solve_task(task: Task, progress: Progress = _no_progress) -> Answer:
             task.problem,
             budget=task.budget,
             cost_limit=task.cost_limit,
+            excluded=task.excluded,
             solver=task.solver,
             progress=progress,
         )

@@ -17,7 +17,7 @@ from hao.program.exact import Goal, best_way, outlooks
 from hao.program.field import Field, Group
 from hao.program.fit import neighbours
 from hao.program.graph import FAR
-from hao.program.lanes import lane_choices
+from hao.program.lanes import lane_bounds
 from hao.program.sweep import Net, make_net, sweep
 from hao.program.tables import Choice, Periods, periods_of
 from tests.program.instances import random_problem
@@ -95,7 +95,7 @@ def test_every_engine_within_a_limit_is_listed(seed: int, share: float) -> None:
             fits = fitting(field, widths, double, every)
             for row in np.flatnonzero(fits & (cycles <= limit)):
                 expected[_key(every, int(row))] = int(cycles[row])
-        bounded = lane_choices(field, group, double, limit)
+        bounded = lane_bounds(field, group, double).within(limit)
         assert (np.diff(bounded.bound) >= 0).all()
         listed = {}
         for choice, exact in expand(field, group, double, bounded.choice, limit):
@@ -115,7 +115,7 @@ def test_bounds_of_lane_shapes_are_below_every_engine(seed: int) -> None:
         if not len(every):
             continue
         cycles = _cycles(field, group.light, double, every)
-        bounded = lane_choices(field, group, double, 1 << 45)
+        bounded = lane_bounds(field, group, double).within(1 << 45)
         bound = {
             (
                 int(bounded.choice.pixels[row]),

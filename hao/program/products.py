@@ -1,0 +1,94 @@
+"""A bound that needs no search: products of a frame, and multipliers of a board."""
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.cost.area import DenseShape, dense_area, fixed_area
+from hao.hw.board import Board
+from hao.ir.change import Bits, LeaveOut
+from hao.ir.layer import Depthwise
+from hao.program.fit import DSP_PRICES, priced_luts
+from hao.program.problem import Problem
+from hao.program.space import Space
+
+Ints = NDArray[np.int64]
+
+_DEEP = 1 << 30
+"""Words of a memory that is surely block RAM, which takes no LUTs."""
+
+
+def least_cycles(problem: Problem) -> int:
+    """Return a lower bound of any design's latency, from its products alone [cycles].
+
+    Dense and pointwise products are made by the multipliers of both stages; how many a
+    board holds is bounded by LUTs and DSPs at several prices, for lanes without
+    buffers. Where blocks may be left out, only what lies outside of all counts: nothing
+    here, so the bound is 0.
+    """
+    widths = set()
+    for option in problem.options:
+        match option.change:
+            case Bits():
+                widths.add(option.change.weight_bits)
+            case LeaveOut():
+                return 0
+            case _:
+                continue
+    products = sum(
+        layer.macs
+        for layer in problem.network.compute_layers
+        if not isinstance(layer, Depthwise)
+    )
+    most = _most_multipliers(
+        _Key(problem.board), problem.act_bits, tuple(sorted(widths)), problem.space
+    )
+    return int(products / most) if most else 0
+
+
+class _Key:
+    """A board as a key of a cache: equal boards are one."""
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and self.board == other.board
+
+    def __hash__(self) -> int:
+        board = self.board
+        return hash((board.name, board.clock_khz, board.usable.lut, board.usable.dsp))
+
+
+@cache
+def _most_multipliers(
+    key: _Key, act_bits: int, widths: tuple[int, ...], space: Space
+) -> float:
+    """Return the most multipliers of dense and pointwise stages that a board holds."""
+    board = key.board
+    lanes = np.array(space.lanes, dtype=np.int64)
+    simd, pe = (grid.ravel() for grid in np.meshgrid(lanes, lanes))
+    deep = np.full_like(simd, _DEEP)
+    fixed = fixed_area(board, act_bits=act_bits, residual=False, pool_words=0)
+    lut = max(board.usable.lut - fixed.lut, 0)
+    cheapest = np.full(len(DSP_PRICES), np.inf)
+    for px in space.pixels:
+        for bits in widths:
+            shape = DenseShape(
+                simd=simd,
+                pe=pe,
+                weight_bits=np.full_like(simd, bits),
+                weight_words=deep,
+                feature_words=deep,
+                channel_words=deep,
+                pack_words=deep,
+                terms=1,
+            )
+            area = dense_area(shape, px=px, act_bits=act_bits, board=board, ring=False)
+            for number, price in enumerate(DSP_PRICES):
+                each = priced_luts(area, price) / (simd * pe * px)
+                cheapest[number] = min(cheapest[number], float(each.min()))
+    room = lut + np.array(DSP_PRICES) * max(board.usable.dsp - fixed.dsp, 0)
+    bounds = room[cheapest > 0] / cheapest[cheapest > 0]
+    return float(bounds.min(initial=np.inf)) if bounds.size else 0.0
