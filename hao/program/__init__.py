@@ -1,1 +1,7 @@
-"""Integer programs that choose the engine and the options of the layers."""
+"""Which engine, partition and options are best: exact search and integer program.
+
+Read `codesign` first, then along the imports: `search` (one search within limits),
+`lanes` and `engines` (which engines may be in time), `sweep` and `exact` (bounds over
+all ways, the best way of one engine), `field`, `tables`, `fit`, `graph` (what they work
+on), `near`, `formulation`, `rows`, `solver` (the integer program).
+"""

@@ -62,6 +62,11 @@ class Problem:
             for run in self.graph.runs
         )
 
+    def __getstate__(self) -> dict[str, object]:
+        """Return what travels to another process: no graph, tables or bounds."""
+        kept = ("network", "options", "board", "act_bits", "space", "ties", "frame")
+        return {name: self.__dict__[name] for name in kept if name in self.__dict__}
+
     def on_board(self, board: Board) -> "Problem":
         """Return the same problem on another board."""
         made = replace(self, board=board)
