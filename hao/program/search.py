@@ -146,6 +146,8 @@ class _Hunt:
     best: Found | None
     rates: dict[tuple[int, bool], float]
     nets: dict[int, tuple[Net, bool]]
+    unions: dict[int, tuple[Group, Net | None]]
+    rate: float | None = None
 
     def take(self, found: Found) -> None:
         """Keep a design, and look for better ones only."""
@@ -199,6 +201,7 @@ def find(
         best=None,
         rates={},
         nets={},
+        unions={},
     )
     open_ = [w for w in field.widths if w.floor <= hunt.cost]
     if open_ and all(_listed(hunt, w, d) for w in open_ for d in _bufferings(field)):
@@ -274,24 +277,41 @@ def _search_group(hunt: _Hunt, group: Group, double: bool) -> None:
         order = np.argsort(value, kind="stable")
     start, step = 0, 512
     kept: list[tuple[Choice, Ints]] = []
+    listing = hunt.least is not Least.BLOCKS
+    sorted_ = False
     while start < order.size:
+        if hunt.least is Least.COST and hunt.rate is not None and not sorted_:
+            # With a price known, engines that may be cheap come first.
+            order, sorted_ = order[start:], True
+            reach = _reach(hunt, group, double, bounded.choice.take(order))
+            if reach is not None:
+                fine = np.flatnonzero(reach <= hunt.cost + 1e-3)
+                listing = listing and fine.size == order.size
+                order = order[fine[np.argsort(reach[fine], kind="stable")]]
+            start = 0
         rows = order[start : start + step]
         start, step = start + step, min(STEP, 4 * step)
         limit = min(limit, hunt.cycles + 1)
         if hunt.least is Least.BLOCKS:
-            if int(value[rows[0]]) > hunt.blocks:
-                break
             rows = rows[value[rows] <= hunt.blocks]
-        elif int(bounded.bound[rows[0]]) > limit:
-            break
         rows = rows[bounded.bound[rows] <= limit]
+        if not rows.size:
+            if sorted_:
+                continue
+            break
         hunt.counts.priced += rows.size
-        for choice, cycles in expand(
-            field, group, double, bounded.choice.take(rows), limit
-        ):
-            kept.append((choice, cycles))
-            _try_engines(hunt, group.widths, double, choice, cycles)
-    if hunt.least is Least.BLOCKS or sum(c.size for _, c in kept) > MOST_LISTED:
+        left = _within_reach(hunt, group, double, bounded.choice.take(rows))
+        listing = listing and len(left) == rows.size
+        for choice, cycles in expand(field, group, double, left, limit):
+            if listing:
+                kept.append((choice, cycles))
+            near = _within_reach(hunt, group, double, choice)
+            if len(near) < len(choice):
+                listing = False
+                cycles = light_cycles(field, group, double, near)
+            if len(near):
+                _try_engines(hunt, group.widths, double, near, cycles)
+    if not listing or sum(c.size for _, c in kept) > MOST_LISTED:
         return
     complete = min(limit, hunt.cycles + (hunt.least is Least.CYCLES))
     listed = Listed(
@@ -302,6 +322,49 @@ def _search_group(hunt: _Hunt, group: Group, double: bool) -> None:
     )
     for widths in group.widths:
         field.listed[id(widths), double] = listed
+
+
+def _within_reach(hunt: _Hunt, group: Group, double: bool, choice: Choice) -> Choice:
+    """Return the engines that a Lagrangian bound over all widths does not exclude."""
+    reach = _reach(hunt, group, double, choice)
+    if reach is None:
+        return choice
+    return choice.take(np.flatnonzero(reach <= _goal_limit(hunt) + 1e-3))
+
+
+def _reach(hunt: _Hunt, group: Group, double: bool, choice: Choice) -> Floats | None:
+    """Return the Lagrangian bound of the goal over all widths of a group.
+
+    Depths of buffers may be relaxed. `None` before a price of accuracy is known, or
+    where no way costs too much.
+    """
+    key = id(group)
+    if key not in hunt.unions:
+        allowed = np.logical_or.reduce([w.allowed for w in group.widths])
+        apart = hunt.apart
+        net = make_net(
+            hunt.field.graph,
+            hunt.field.graph.within(allowed, hunt.cost),
+            None if apart is None else apart.count,
+        )
+        hunt.unions[key] = group, None if _dearest(net) <= hunt.cost else net
+    _, union = hunt.unions[key]
+    if union is None or hunt.rate is None:
+        return None
+    result = np.empty(len(choice))
+    rates = np.full((1, 1), hunt.rate)
+    for start in range(0, len(choice), STEP):
+        some = choice.take(np.arange(start, min(start + STEP, len(choice))))
+        periods = periods_of(hunt.field.tables(double), some, union.runs)
+        swept = sweep(union, periods, double_buffered=double, rate=rates)
+        total = np.broadcast_to(
+            np.asarray(swept.total, dtype=np.float64), (1, len(some))
+        )
+        bound = dual_bound(
+            total, rates, goal=_goal(hunt.least), budget=hunt.cycles, spend=hunt.cost
+        )
+        result[start : start + len(some)] = bound[0]
+    return result
 
 
 def _first_limit(hunt: _Hunt, group: Group, double: bool) -> int:
@@ -635,7 +698,8 @@ def _bounds(
             break
     if alive.size:
         key = id(case.widths), case.double
-        hunt.rates[key] = float(sharpest[alive[np.argmin(bound[alive])]])
+        hunt.rate = float(sharpest[alive[np.argmin(bound[alive])]])
+        hunt.rates[key] = hunt.rate
     if prune and alive.size:
         alive = _undominated(every, alive[np.argsort(bound[alive])])
     return (
