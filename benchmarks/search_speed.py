@@ -113,8 +113,8 @@ def _flow(request: flow.SearchRequest) -> Timed:
             found = flow.search(request)
         except InfeasibleError as error:
             return f"refused: {error}"
-        cost = found.cost
-        return f"{found.design.network.name}, {cost.fps:.1f} fps, {found.proof.status.value}"
+        name, proof = found.design.network.name, found.proof.status.value
+        return f"{name}, {found.cost.fps:.1f} fps, {proof}"
 
     return run
 
