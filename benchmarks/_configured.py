@@ -254,7 +254,9 @@ def _fastest(
     best: dict[int, tuple[int, tuple[int, ...]]] = {}
     for number in sorted(range(len(found)), key=lambda n: -found[n].segment.start):
         here = found[number]
-        ways = [(here.alone, (number,))] if here.segment.end == last else []
+        ways: list[tuple[int, tuple[int, ...]]] = []
+        if here.segment.end == last:
+            ways.append((here.alone, (number,)))
         for after, (cycles, way) in best.items():
             upcoming = found[after]
             if upcoming.segment.start != here.segment.end + 1:
