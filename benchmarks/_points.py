@@ -263,7 +263,9 @@ class Space:
             here = alone[stop]
             if here >= far:
                 continue
-            best, way = (here, (arc,)) if step.end in self._last else (far, ())
+            best, way = far, tuple[int, ...]()
+            if step.end in self._last:
+                best, way = here, (arc,)
             for port, bus, serial, cycles, after in behind.get(step.end, ()):
                 if double:
                     took = max(here, beside[stop] + port, ddr[stop] + bus) + cycles

@@ -45,6 +45,7 @@ from hao.hw.board import Board
 from hao.hw.board_file import load_board
 from hao.hw.engine import DenseStage, DepthwiseStage
 from hao.intmath import ceil_div
+from hao.ir.change import Bits
 from hao.ir.layer import Depthwise, Linear, Pool
 from hao.ir.partition import DenseLayer, DepthwiseLayer, Invocation, Role
 from hao.program.codesign import SolveReport, choose_fastest, field_of
@@ -323,7 +324,10 @@ def our_rows(
     network = build_network(NETWORK)
     base = choose_fastest(uniform_problem(network, board))
     known = candidate(NETWORK, BitRules(choices=(6, 8)))
-    eight = sum(o.cost_micro for o in known.options if o.change.weight_bits == 8) / 1e6
+    eight = (
+        sum(o.cost_micro for o in known.options if o.change == Bits(weight_bits=8))
+        / 1e6
+    )
     rows = [design_row("hao, W8A8", base, f"{eight:.1f}")]
     if not quick:
         for limit in (3, 5, 10):

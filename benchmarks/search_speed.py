@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from _common import (
@@ -225,7 +226,7 @@ LAYERS = (10, 50, 200, 1000)
 def _cases() -> dict[str, Case]:
     cases = {
         f"zoo-{fps}": Case(
-            f"whole zoo at {fps} fps", lambda fps=fps: zoo(fps), Target(20, 1000)
+            f"whole zoo at {fps} fps", partial(zoo, fps), Target(20, 1000)
         )
         for fps in (20, 50, 100, 200, 400)
     }
@@ -244,7 +245,7 @@ def _cases() -> dict[str, Case]:
     )
     for name in ("resnet18", NETWORK):
         cases[f"front-{name}"] = Case(
-            f"{name}, front of 20 points", lambda name=name: front(name), Target(15)
+            f"{name}, front of 20 points", partial(front, name), Target(15)
         )
     cases["refusal-1"] = Case(
         f"{NETWORK} at 2000 fps", lambda: one(NETWORK, 2000), Target(5)
@@ -257,7 +258,7 @@ def _cases() -> dict[str, Case]:
     for name in LENETS:
         cases[f"small-{name}"] = Case(
             f"{name}, accurate",
-            lambda name=name: accurate(_lenet(name)),
+            partial(accurate, _lenet(name)),
             Target(2, 400),
         )
     cases["small-digits"] = Case(
@@ -269,28 +270,28 @@ def _cases() -> dict[str, Case]:
     ):
         cases[f"board-{key}-8"] = Case(
             f"{NETWORK}, {key}, fastest at 8 bits",
-            lambda make=make: fastest(_zoo_network(NETWORK), board=make, rules=EIGHT),
+            partial(fastest, _zoo_network(NETWORK), board=make, rules=EIGHT),
             target,
         )
         cases[f"board-{key}"] = Case(
             f"{NETWORK}, {key}, accurate",
-            lambda make=make: accurate(_zoo_network(NETWORK), board=make),
+            partial(accurate, _zoo_network(NETWORK), board=make),
             target,
         )
     for layers in LAYERS:
         cases[f"layers-{layers}-8"] = Case(
             f"residual, {layers} layers, fastest at 8 bits",
-            lambda n=layers: fastest(_residual(n), rules=EIGHT),
+            partial(fastest, _residual(layers), rules=EIGHT),
             Target(),
         )
         cases[f"layers-{layers}-fast"] = Case(
             f"residual, {layers} layers, fastest",
-            lambda n=layers: fastest(_residual(n)),
+            partial(fastest, _residual(layers)),
             Target(),
         )
         cases[f"layers-{layers}-accurate"] = Case(
             f"residual, {layers} layers, accurate",
-            lambda n=layers: accurate(_residual(n)),
+            partial(accurate, _residual(layers)),
             Target(),
         )
     return cases
