@@ -8,7 +8,8 @@ adds Python's start and the imports; the peak memory is that of the whole proces
 bits throughout reach, which is found before the clock starts.
 
 `--only` takes cases whose name begins with one of its words; `--write` puts the tables
-into docs/benchmarks.md. Takes about five minutes.
+into docs/benchmarks.md. A case is given up after `LIMIT_S` CPU seconds. Takes about a
+quarter of an hour.
 """
 
 import argparse

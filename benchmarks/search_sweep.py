@@ -12,7 +12,8 @@ A refusal is checked: the least latency of any design, whatever its accuracy
 budget. The answers' costs are what the predictor gives; the table is about the search.
 
 `--quick` takes 3 networks and 2 rates. `--csv FILE` saves every request, one by one;
-`--write` puts the summary into docs/benchmarks.md. Takes about `MINUTES` minutes.
+`--write` puts the summary into docs/benchmarks.md. Takes about 40
+minutes.
 """
 
 import argparse
