@@ -3,10 +3,11 @@
 import os
 import platform
 import resource
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from importlib.metadata import version
+from io import StringIO
 from pathlib import Path
-
-from hao.program.branch import Space
 
 from hao.accuracy.drops import load_drop_table
 from hao.accuracy.published import published_networks
@@ -14,6 +15,7 @@ from hao.hw.board import Board
 from hao.ir.network import Network
 from hao.options.bits import bit_options
 from hao.program.problem import DEFAULT_SPACE, Problem
+from hao.program.space import Space
 from hao.search.candidates import BitRules, Candidate, make_candidate
 from hao.zoo import build_network
 
@@ -49,7 +51,8 @@ def machine() -> str:
         model = names[0] if names else model
     return (
         f"{model}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
-        f"Python {platform.python_version()}"
+        f"Python {platform.python_version()}, gurobipy {version('gurobipy')}, "
+        f"highspy {version('highspy')}"
     )
 
 
@@ -86,3 +89,22 @@ def candidate(name: str, rules: BitRules | None = None) -> Candidate:
         table=load_drop_table(),
         rules=rules or BitRules(),
     )
+
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
+
+
+@contextmanager
+def write_section(name: str) -> Iterator[None]:
+    """Put what is printed into the page between the marks of a script.
+
+    Args:
+        name: The marks are `<!-- NAME -->` and `<!-- end NAME -->`.
+    """
+    with redirect_stdout(StringIO()) as printed:
+        yield
+    head, start, rest = PAGE.read_text("utf-8").partition(f"<!-- {name} -->\n")
+    _, end, tail = rest.partition(f"<!-- end {name} -->")
+    assert start, f"{PAGE}: the mark of {name} is missing"
+    assert end, f"{PAGE}: the end mark of {name} is missing"
+    PAGE.write_text(f"{head}{start}\n{printed.getvalue()}\n{end}{tail}", "utf-8")

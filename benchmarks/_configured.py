@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from hao.program.branch import NEVER, Branch, best_segments, latencies
 
 from hao.cost.area import engine_resources
 from hao.cost.catalogue import BUFFER_WORDS, Needs, build_stages, pool_words
@@ -18,10 +17,12 @@ from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
 from hao.cost.design import Design
 from hao.cost.evaluate import engine_columns
 from hao.cost.loads import load_cycles, load_ddr_cycles
-from hao.cost.prices import price_segment
+from hao.cost.paths import Path
+from hao.cost.prices import SegmentPrice, price_segment
 from hao.errors import InfeasibleError
 from hao.hw.board import Board
 from hao.hw.engine import Engine
+from hao.ir.change import scheme_of
 from hao.ir.layer import ActivationKind, Input, Layer
 from hao.ir.network import Network
 from hao.ir.partition import Partition, Role, Segment, partition
@@ -180,28 +181,105 @@ def best_design(
     )
     scheme = {layer.name: WEIGHT_BITS for layer in network.compute_layers}
     columns = engine_columns(engine)
-    runs = [segment.invocation for segment in segments.segments]
-    branch = Branch(
-        setting=setting,
-        partition=segments,
-        scheme=scheme,
-        needs={},
-        stages={},
-        prices=tuple(price_segment(r, columns, scheme, setting) for r in runs),
-        loads=tuple(load_cycles(r, scheme, setting) for r in runs),
-        ddr_loads=tuple(load_ddr_cycles(r, scheme, setting) for r in runs),
-        limit=board.usable,
-        lutram=board.lutram,
-    )
-    only = {role: np.array([0]) for role in columns}
-    if int(latencies(branch, only)[0][0]) >= NEVER:
+    stops = [
+        _stop(segment, price_segment(segment.invocation, columns, scheme, setting))
+        for segment in segments.segments
+    ]
+    serial = [0] * len(stops)
+    if not engine.double_buffered:
+        serial = [
+            max(load(s.invocation, scheme, setting) for load in LOADS)
+            for s in segments.segments
+        ]
+    chosen = _fastest(stops, serial)
+    if chosen is None:
         raise InfeasibleError(
             f"{network.name}: some layer does not fit the weight buffer"
         )
-    chosen: tuple[Segment, ...] = best_segments(branch, only)
     return Design(
-        network=network, scheme=scheme, engine=engine, segments=chosen, board=board
+        network=network,
+        scheme=scheme_of(scheme),
+        engine=engine,
+        segments=chosen,
+        board=board,
     )
+
+
+LOADS = (load_cycles, load_ddr_cycles)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    """A segment on one engine, in cycles as `SegmentPrice` has them."""
+
+    segment: Segment
+    alone: int
+    beside: int
+    ddr: int
+    opening: int
+    opening_ddr: int
+
+
+def _stop(segment: Segment, price: SegmentPrice) -> _Stop | None:
+    """Return a segment's cycles, `None` if its weights do not fit."""
+    if not all(bool(fine[0]) for fine in price.feasible.values()):
+        return None
+    ddr = _single(price.ddr)
+    return _Stop(
+        segment=segment,
+        alone=max(ddr, *(_single(path) for path in price.paths)),
+        beside=_single(price.beside),
+        ddr=ddr,
+        opening=_single(price.opening),
+        opening_ddr=_single(price.opening_ddr),
+    )
+
+
+def _single(path: Path) -> int:
+    return path.constant + sum(int(np.ravel(t)[0]) for t in path.terms.values())
+
+
+def _fastest(
+    stops: Sequence[_Stop | None], serial: Sequence[int]
+) -> tuple[Segment, ...] | None:
+    """Return the segments that take the fewest cycles together, `None` if none do.
+
+    Backwards, from each segment on; the weights of the next one load beside it, or,
+    where nothing overlaps, in `serial` cycles before it.
+    """
+    found = [stop for stop in stops if stop is not None]
+    last = max(stop.segment.end for stop in stops if stop is not None)
+    overlaps = not any(serial)
+    loads = [s for stop, s in zip(stops, serial, strict=True) if stop is not None]
+    best: dict[int, tuple[int, tuple[int, ...]]] = {}
+    for number in sorted(range(len(found)), key=lambda n: -found[n].segment.start):
+        here = found[number]
+        ways: list[tuple[int, tuple[int, ...]]] = []
+        if here.segment.end == last:
+            ways.append((here.alone, (number,)))
+        for after, (cycles, way) in best.items():
+            upcoming = found[after]
+            if upcoming.segment.start != here.segment.end + 1:
+                continue
+            took = here.alone
+            if overlaps:
+                took = max(
+                    took,
+                    here.beside + upcoming.opening,
+                    here.ddr + upcoming.opening_ddr,
+                )
+            ways.append((took + cycles, (number, *way)))
+        if ways:
+            cycles, way = min(ways)
+            best[number] = cycles + loads[number], way
+    starts = [
+        (cycles + (max(found[n].opening, found[n].opening_ddr) if overlaps else 0), way)
+        for n, (cycles, way) in best.items()
+        if found[n].segment.start == 0
+    ]
+    if not starts:
+        return None
+    return tuple(found[number].segment for number in min(starts)[1])
 
 
 def _setting(

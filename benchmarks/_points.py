@@ -1,299 +1,419 @@
-"""The catalogue's engines as points, priced one at a time in a fraction of a ms.
+"""Designs of a problem as points, priced one at a time in a fraction of a ms.
 
-For `heuristics.py`: a point is one index per parameter of the engine. Prices are those
-of `hao.program.branch`, arranged in tables; `Space.check` compares the two.
+For `heuristics.py`. A point is one index per free parameter: buffering, pixels at once,
+width of each stage, lanes and buffer depth of each stage, and an option for every site
+of the network. Its partition is the fastest one, found by a recursion of this file's
+own. Prices are the exact periods of `hao.program.tables`, rearranged; none of the
+search's bounds, groups, lists or labels is used. `Space.check` compares points with
+`evaluate`, which prices a design anew.
 """
 
 import random
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from hao.program.branch import NEVER, Branch, latencies
-from hao.program.incumbent import lane_counts
 from numpy.typing import NDArray
 
-from hao.cost.columns import DepthwiseColumns
-from hao.cost.prices import SegmentPrice
-from hao.hw.board import Board
-from hao.hw.resources import Resources
+from hao.cost.evaluate import evaluate
 from hao.ir.partition import Role
-from hao.program.engines import exact_steps
-from hao.program.problem import Problem, branch_at, settings, width_combinations
+from hao.program.codesign import design_of, field_of
+from hao.program.exact import Way
+from hao.program.fit import FEWEST_LUTS, KINDS, Room
+from hao.program.graph import FAR, Widths
+from hao.program.problem import Problem
+from hao.program.search import Found
+from hao.program.tables import Row, Table, Tables, tiled_role
 
 Ints = NDArray[np.int64]
 Point = tuple[int, ...]
 
-KINDS = ("dsp", "lut", "ff", "bram_18k", "lutram")
 NEARLY = 0.05
 """Excess below which all DSP steps are tried, not only greedy ones (chosen here)."""
 
 SLOWEST = 1e12
 """Cycles of what cannot run."""
 
-
-def unlimited(board: Board) -> Board:
-    """Return the board with so many resources that every column has a price."""
-    counts = {
-        kind: 1000 * getattr(board.resources, kind)
-        for kind in ("dsp", "bram_18k", "uram", "lut", "ff")
-    }
-    return replace(board, resources=Resources(**counts), lutram=1000 * board.lutram)
+KEPT = 20_000
+"""Engines whose prices are remembered (chosen here)."""
 
 
-@dataclass(frozen=True)
-class Tables:
-    """One branch, arranged so that a single engine is priced quickly.
+class Prices:
+    """The tables of all runs at one buffering, arranged by columns."""
 
-    Every row of `values` belongs to one price of the branch: the rows of its paths and
-    its DDR, then `beside`, `ddr`, `opening` and `opening_ddr` for the recursion.
+    def __init__(self, tables: Tables) -> None:
+        graph = tables.graph
+        self._grids = tables.grids
+        # Fused runs of one shape differ in what they open with alone.
+        first: dict[int, int] = {}
+        self.stop_of = [
+            number if tiled_role(run) else first.setdefault(shape, number)
+            for number, (run, shape) in enumerate(
+                zip(graph.runs, graph.shapes, strict=True)
+            )
+        ]
+        self._stops = sorted(set(self.stop_of))
+        place = {number: index for index, number in enumerate(self._stops)}
+        self.stop_of = [place[number] for number in self.stop_of]
+        made = [tables.table(number) for number in self._stops]
+        self._starts = np.cumsum([0, *(len(t.paths) + 1 for t in made[:-1])])
+        paths = [(t, row) for t in made for row in (*t.paths, t.ddr)]
+        others = [(t, t.beside) for t in made] + [(t, t.ddr) for t in made]
+        every = [tables.table(number) for number in range(len(graph.runs))]
+        others += [(t, t.opening) for t in every] + [(t, t.opening_ddr) for t in every]
+        self._paths = len(paths)
+        rows = paths + others
+        self._constants = np.array([row.constant for _, row in rows], dtype=np.int64)
+        pixels = len(tables.pixels)
+        self._fused: dict[Role, tuple[Ints, Ints]] = {}
+        self._tiled: dict[Role, tuple[Ints, Ints]] = {}
+        for role, grid in tables.grids.items():
+            mine = [i for i, (_, row) in enumerate(rows) if role in row.terms]
+            for store, kind, size in (
+                (self._fused, False, grid.lanes),
+                (self._tiled, True, grid.words.size),
+            ):
+                some = [i for i in mine if (rows[i][0].key_of is not None) == kind]
+                values = np.zeros((pixels, size, len(some)), dtype=np.int64)
+                for index, number in enumerate(some):
+                    values[:, :, index] = _spread(*rows[number], role)
+                store[role] = np.array(some, dtype=np.int64), values
+        self._short = {
+            role: np.stack([_short(t, role, tables) for t in made], axis=1)
+            for role in tables.grids
+        }
+        self.serial = [table.serial for table in every]
+
+    def price(self, place: int, columns: dict[Role, int]) -> list[list[int]]:
+        """Return alone, beside, ddr of each stop, opening and its DDR of each run."""
+        total = self._constants.copy()
+        short = np.zeros(len(self._stops), dtype=np.bool_)
+        for role, column in columns.items():
+            lane = int(self._grids[role].lane_of[column])
+            for (rows, values), index in (
+                (self._fused[role], lane),
+                (self._tiled[role], column),
+            ):
+                total[rows] += values[place, index]
+            short |= self._short[role][column]
+        alone = np.maximum.reduceat(total[: self._paths], self._starts)
+        alone = np.where(short, FAR, alone)
+        rest = total[self._paths :]
+        size, runs = len(self._stops), len(self.stop_of)
+        cuts = (size, 2 * size, 2 * size + runs)
+        return [alone.tolist(), *(part.tolist() for part in np.split(rest, cuts))]
+
+
+def _spread(table: Table, row: Row, role: Role) -> Ints:
+    """Return a row's cycles by lane shape, or by column where it may be tiled."""
+    values = row.terms[role]
+    if table.key_of is None:
+        return values
+    if values.shape[1] == 0:
+        return np.full((values.shape[0], table.key_of.size), FAR)
+    spread = values[:, np.maximum(table.key_of, 0)]
+    return np.where(table.key_of < 0, FAR, spread)
+
+
+def _short(table: Table, role: Role, tables: Tables) -> NDArray[np.bool_]:
+    """Return which columns of a stage cannot hold a run's weights."""
+    grid = tables.grids[role]
+    least = table.least_words.get(role)
+    if least is None:
+        return np.zeros(grid.words.size, dtype=np.bool_)
+    result: NDArray[np.bool_] = least[grid.lane_of] > grid.words
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Runs of one shape between two nodes, by the options of what they depend on."""
+
+    start: int
+    end: int
+    sites: tuple[int, ...]
+    arcs: dict[tuple[int, ...], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What a point is worth: cycles, accuracy cost [micro-points], relative excess."""
+
+    cycles: float
+    cost: int
+    excess: float
+    arcs: tuple[int, ...] = ()
+
+
+Priced = tuple[Widths, bool, int, dict[Role, int], float, list[list[int]]]
+"""Widths, buffering, place of pixels, columns, excess and prices of an engine."""
+
+
+class Space:
+    """Every design as a point.
+
+    Args:
+        problem: Whose options are bits alone: nodes of its graph are positions.
     """
 
-    branch: Branch
-
-    @cached_property
-    def prices(self) -> list[SegmentPrice]:
-        return list({id(price): price for price in self.branch.prices}.values())
-
-    @cached_property
-    def which(self) -> list[int]:
-        place = {id(price): index for index, price in enumerate(self.prices)}
-        return [place[id(price)] for price in self.branch.prices]
-
-    @cached_property
-    def starts(self) -> Ints:
-        counts = [len(price.paths) + 1 for price in self.prices]
-        return np.cumsum([0, *counts[:-1]])
-
-    @cached_property
-    def constants(self) -> Ints:
-        paths = [
-            row.constant for price in self.prices for row in (*price.paths, price.ddr)
+    def __init__(self, problem: Problem) -> None:
+        self.problem, self.field = problem, field_of(problem)
+        graph, space = self.field.graph, problem.space
+        assert len(set(graph.position.tolist())) == graph.position.size
+        assert not any(finish.settled for finish in graph.finishes)
+        self._prices = {d: Prices(self.field.tables(d)) for d in space.buffering}
+        self._widths = {tuple(w.bits.values()): w for w in self.field.widths}
+        self._offers = [
+            sorted({bits[number] for bits in self._widths}) for number in range(3)
         ]
-        ddr = [price.ddr.constant for price in self.prices]
-        opening = [price.opening.constant for price in self.prices]
-        opening_ddr = [price.opening_ddr.constant for price in self.prices]
-        beside = [price.beside.constant for price in self.prices]
-        return np.array(paths + beside + ddr + opening + opening_ddr, dtype=np.int64)
-
-    @cached_property
-    def values(self) -> dict[Role, Ints]:
-        """Return per stage an array of shape (columns, rows)."""
-        result = {}
-        for role, catalogue in self.branch.stages.items():
-            none = np.zeros(len(catalogue), dtype=np.int64)
-            rows = []
-            for price in self.prices:
-                fine = price.feasible.get(role)
-                never = none if fine is None else np.where(fine, 0, NEVER)
-                rows += [path.terms.get(role, none) + never for path in price.paths]
-                rows.append(price.ddr.terms.get(role, none))
-            for name in ("beside", "ddr", "opening", "opening_ddr"):
-                rows += [getattr(p, name).terms.get(role, none) for p in self.prices]
-            result[role] = np.ascontiguousarray(np.stack(rows, axis=1))
-        return result
-
-    @cached_property
-    def area(self) -> dict[Role, tuple[Ints, Ints, Ints]]:
-        """Return per stage base and step of shape (columns, kinds), and the steps."""
-        return {
-            role: (
-                np.stack([getattr(c.area.base, kind) for kind in KINDS], axis=1),
-                np.stack([getattr(c.area.step, kind) for kind in KINDS], axis=1),
-                c.area.steps,
-            )
-            for role, c in self.branch.stages.items()
+        self.roles = tuple(self.field.tables(space.buffering[0]).grids)
+        self._lanes = {
+            role: {
+                (int(a), int(b)): lane
+                for lane, (a, b) in enumerate(zip(g.first, g.second, strict=True))
+            }
+            for role, g in self.field.tables(space.buffering[0]).grids.items()
         }
-
-    @cached_property
-    def lanes(self) -> dict[Role, list[int]]:
-        return {
-            role: [int(v) for v in lane_counts(self.branch, role)]
-            for role in self.branch.stages
-        }
-
-    @cached_property
-    def followers(self) -> list[tuple[int, int, list[int], int]]:
-        """Return (segment, its price, segments that may follow, serial loads)."""
-        segments = self.branch.partition.segments
-        double = self.branch.setting.double_buffered
-        after: dict[int, list[int]] = {}
-        for index, segment in enumerate(segments):
-            after.setdefault(segment.start, []).append(index)
-        order = sorted(range(len(segments)), key=lambda i: -segments[i].start)
-        return [
-            (
-                index,
-                self.which[index],
-                after.get(segments[index].end + 1, []),
-                0
-                if double
-                else max(self.branch.loads[index], self.branch.ddr_loads[index]),
-            )
-            for index in order
-        ]
-
-    @cached_property
-    def first(self) -> list[int]:
-        return self.branch.starting(0)
-
-    def cycles(self, columns: dict[Role, int]) -> int:
-        """Return the least latency of one engine [cycles]."""
-        total = self.constants.copy()
-        for role, column in columns.items():
-            total += self.values[role][column]
-        count = len(self.prices)
-        paths = total.size - 4 * count
-        alone = np.maximum.reduceat(total[:paths], self.starts).tolist()
-        beside, ddr, opening, opening_ddr = total[paths:].reshape(4, count).tolist()
-        to_go = [0] * len(self.which)
-        which, double = self.which, self.branch.setting.double_buffered
-        for index, price, followers, serial in self.followers:
-            here = alone[price]
-            best = here if not followers else 1 << 62
-            for after in followers:
-                period = here
-                if double:
-                    upcoming = which[after]
-                    period = max(
-                        here,
-                        beside[price] + opening[upcoming],
-                        ddr[price] + opening_ddr[upcoming],
-                    )
-                best = min(best, period + to_go[after])
-            to_go[index] = best + serial
-        return min(
-            to_go[i] + (max(opening[which[i]], opening_ddr[which[i]]) if double else 0)
-            for i in self.first
-        )
-
-    def excess(self, columns: dict[Role, int]) -> float:
-        """Return by how much an engine misses the board's limits; 0 if it fits."""
-        limit = self.branch.limit
-        limits = (limit.dsp, limit.lut, limit.ff, limit.bram_18k, self.branch.lutram)
-        picked = [
-            [part[column].tolist() for part in self.area[role]]
-            for role, column in columns.items()
-        ]
-        totals = [sum(values) for values in zip(*(p[0] for p in picked), strict=True)]
-        left = limits[0] - totals[0]
-        for _, step, most in sorted(picked, key=lambda p: p[1][1] / max(p[1][0], 1)):
-            if step[1] < 0 and left > 0:
-                taken = min(most, left // max(step[0], 1))
-                left -= taken * step[0]
-                totals = [t + taken * s for t, s in zip(totals, step, strict=True)]
-        over: float = sum(
-            max(0.0, t / m - 1) for t, m in zip(totals, limits, strict=True)
-        )
-        if 0 < over < NEARLY and exact_steps(self.branch, columns) is not None:
-            over = 0.0
-        return over + self.mismatch(columns)
-
-    def mismatch(self, columns: dict[Role, int]) -> float:
-        """Return 0 if the lane counts of neighbours divide each other."""
-        lanes = [self.lanes[role][columns[role]] for role in Role if role in columns]
-        return sum(
-            min(a % b, b % a) / max(a, b) for a, b in pairwise(lanes) if a % b and b % a
-        )
-
-
-@dataclass
-class Space:
-    """Every engine as a point: one index per parameter of the catalogue."""
-
-    problem: Problem
-    tables: list[Tables] = field(init=False)
-    where: list[dict[tuple[Role, int, int], list[int]]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        widths = width_combinations(self.problem)[0]
-        true = branch_at(
-            self.problem, widths, next(settings(self.problem)), widths.scheme
-        )
-        loose = self.problem.on_board(unlimited(self.problem.board))
-        self.tables, self.where = [], []
-        for setting in settings(loose):
-            branch = branch_at(loose, widths, setting, widths.scheme)
-            branch = replace(branch, limit=true.limit, lutram=true.lutram)
-            self.tables.append(Tables(branch))
-            self.where.append(_places(branch))
-            self.tables[-1].cycles(dict.fromkeys(branch.stages, 0))
-            self.tables[-1].excess(dict.fromkeys(branch.stages, 0))
-
-    @cached_property
-    def sizes(self) -> Point:
-        """Return how many values each parameter has."""
-        space = self.problem.space
-        lanes, depths = len(space.lanes), len(space.depths)
-        result = [len(space.buffering), len(space.pixels)]
-        for role in self.tables[0].branch.stages:
-            third = () if role is Role.DEPTHWISE else (depths,)
-            second = len(space.taps) if role is Role.DEPTHWISE else lanes
-            result += [lanes, second, *third]
-        return tuple(result)
-
-    def columns(self, point: Point) -> tuple[int, dict[Role, int] | None]:
-        """Return the branch of a point and its columns; `None` if it has none."""
-        space = self.problem.space
-        number = point[0] * len(space.pixels) + point[1]
-        branch = self.tables[number].branch
-        result: dict[Role, int] = {}
-        place = 2
-        for role in branch.stages:
-            first = space.lanes[point[place]]
-            key: tuple[Role, int, int]
+        self._steps = self._group()
+        self._last = {finish.node for finish in graph.finishes}
+        self._run = [arc.run for arc in graph.arcs]
+        self._allowed = {id(w): w.allowed.tolist() for w in self.field.widths}
+        self.free = problem.free_sites
+        self._costs = [site.costs for site in problem.frame.sites]
+        sizes = [len(space.buffering), len(space.pixels)]
+        sizes += [len(offer) for offer in self._offers]
+        for role in self.roles:
+            sizes.append(len(space.lanes))
             if role is Role.DEPTHWISE:
-                most = branch.needs[role].kernel ** 2
-                key = (role, first, min(space.taps[point[place + 1]], most))
-                rank = 0
+                sizes.append(len(space.taps))
             else:
-                key = (role, first, space.lanes[point[place + 1]])
-                rank = point[place + 2]
-            found = self.where[number].get(key)
-            if found is None:
-                return number, None
-            result[role] = found[min(rank, len(found) - 1)]
-            place += 2 if role is Role.DEPTHWISE else 3
-        return number, result
+                sizes += [len(space.lanes), len(space.depths)]
+        self.engine_sizes = tuple(sizes)
+        self.sizes: Point = (*sizes, *(len(self._costs[site]) for site in self.free))
+        self._engines: OrderedDict[
+            Point,
+            Priced | None,
+        ] = OrderedDict()
+        self.kernel = max(
+            (
+                needs.kernel**2
+                for w in self.field.widths
+                for role, needs in w.needs.items()
+                if role is Role.DEPTHWISE
+            ),
+            default=1,
+        )
 
-    def price(self, point: Point) -> tuple[float, float]:
-        """Return cycles and excess of a point."""
-        number, columns = self.columns(point)
-        if columns is None:
-            return SLOWEST, 2.0
-        tables = self.tables[number]
-        cycles = tables.cycles(columns)
-        if cycles >= NEVER:
-            return SLOWEST, 1.0
-        return float(cycles), tables.excess(columns)
+    def _group(self) -> list[Step]:
+        graph = self.field.graph
+        found: dict[tuple[int, int, int], Step] = {}
+        for index, arc in enumerate(graph.arcs):
+            sites = tuple(site for site, _ in arc.settled)
+            key = arc.start, arc.end, graph.shapes[arc.run]
+            step = found.setdefault(key, Step(arc.start, arc.end, sites, {}))
+            assert step.sites == sites
+            step.arcs[tuple(option for _, option in arc.settled)] = index
+        return sorted(found.values(), key=lambda step: -step.start)
 
-    def check(self, samples: int = 200) -> None:
-        """Check that tables and program price random engines alike."""
-        rng = random.Random(0)
-        for _ in range(samples):
-            point = tuple(rng.randrange(size) for size in self.sizes)
-            number, columns = self.columns(point)
-            if columns is None:
+    def options(self, point: Point) -> list[int]:
+        """Return the option of every site."""
+        chosen = [0] * len(self._costs)
+        for site, option in zip(
+            self.free, point[len(self.engine_sizes) :], strict=True
+        ):
+            chosen[site] = option
+        return chosen
+
+    def price(self, point: Point) -> Worth:
+        """Return what a point is worth."""
+        chosen = self.options(point)
+        cost = sum(self._costs[site][option] for site, option in enumerate(chosen))
+        engine = self._engine(point[: len(self.engine_sizes)])
+        if engine is None:
+            return Worth(SLOWEST, cost, 2.0)
+        widths, double, _, _, excess, prices = engine
+        cycles, arcs = self._fastest(
+            self._prices[double], prices, chosen, self._allowed[id(widths)], double
+        )
+        if cycles >= FAR:
+            return Worth(SLOWEST, cost, excess + 1.0)
+        return Worth(float(cycles), cost, excess, arcs)
+
+    def _fastest(
+        self,
+        made: Prices,
+        prices: Sequence[list[int]],
+        chosen: list[int],
+        allowed: list[bool],
+        double: bool,
+    ) -> tuple[int, tuple[int, ...]]:
+        """Return the least cycles of any partition, and its arcs."""
+        alone, beside, ddr, opening, opening_ddr = prices
+        far = int(FAR)
+        # By node: (run's opening, its DDR, serial load, cycles from its start on, way).
+        behind: dict[int, list[tuple[int, int, int, int, tuple[int, ...]]]] = {}
+        for step in self._steps:
+            arc = step.arcs.get(tuple([chosen[site] for site in step.sites]))
+            if arc is None or not allowed[arc]:
                 continue
-            branch = self.tables[number].branch
-            choice = {role: np.array([column]) for role, column in columns.items()}
-            exact = min(int(latencies(branch, choice)[0][0]), int(NEVER))
-            assert min(self.tables[number].cycles(columns), int(NEVER)) == exact
+            run = self._run[arc]
+            stop = made.stop_of[run]
+            here = alone[stop]
+            if here >= far:
+                continue
+            best, way = far, tuple[int, ...]()
+            if step.end in self._last:
+                best, way = here, (arc,)
+            for port, bus, serial, cycles, after in behind.get(step.end, ()):
+                if double:
+                    took = max(here, beside[stop] + port, ddr[stop] + bus) + cycles
+                else:
+                    took = here + serial + cycles
+                if took < best:
+                    best, way = took, (arc, *after)
+            if best < far:
+                behind.setdefault(step.start, []).append(
+                    (opening[run], opening_ddr[run], made.serial[run], best, way)
+                )
+        return min(
+            (
+                ((max(port, bus) if double else serial) + cycles, way)
+                for port, bus, serial, cycles, way in behind.get(0, ())
+            ),
+            default=(far, ()),
+        )
+
+    def _engine(self, point: Point) -> Priced | None:
+        if point not in self._engines:
+            if len(self._engines) >= KEPT:
+                self._engines.popitem(last=False)
+            self._engines[point] = self._made(point)
+        return self._engines[point]
+
+    def _made(self, point: Point) -> Priced | None:
+        space = self.problem.space
+        double, place = space.buffering[point[0]], point[1]
+        bits = tuple(o[i] for o, i in zip(self._offers, point[2:5], strict=True))
+        widths = self._widths.get(bits)
+        if widths is None:
+            return None
+        room = self.field.room(widths, place, double)
+        columns: dict[Role, int] = {}
+        index = 5
+        for role in self.roles:
+            first = space.lanes[point[index]]
+            second_of = space.taps if role is Role.DEPTHWISE else space.lanes
+            second = second_of[point[index + 1]]
+            depth = 0
+            if role is Role.DEPTHWISE:
+                second = min(second, self.kernel)
+            else:
+                depth = space.depths[point[index + 2]]
+            index += 2 if role is Role.DEPTHWISE else 3
+            if role not in widths.needs:
+                continue
+            column = self._column(room, role, self._lanes[role][first, second], depth)
+            if column is None:
+                return None
+            columns[role] = column
+        prices = self._prices[double].price(place, columns)
+        return widths, double, place, columns, excess_of(room, columns), prices
+
+    @staticmethod
+    def _column(room: Room, role: Role, lane: int, depth: int) -> int | None:
+        """Return the column of a lane shape whose buffer is about so deep."""
+        grid = room.grids[role]
+        some = np.arange(grid.starts[lane], grid.starts[lane + 1])
+        some = some[room.held[role][some]]
+        if some.size == 0:
+            return None
+        return int(some[max(0, int(np.sum(grid.words[some] <= depth)) - 1)])
+
+    def check(self, samples: int = 300) -> int:
+        """Compare random points that fit with `evaluate`; return how many."""
+        rng = random.Random(0)
+        compared = 0
+        for _ in range(200 * samples):
+            point = tuple(rng.randrange(size) for size in self.sizes)
+            worth = self.price(point)
+            if worth.excess == 0 and worth.cycles < SLOWEST:
+                self.witness(point)
+                compared += 1
+                if compared == samples:
+                    break
+        return compared
+
+    def witness(self, point: Point) -> None:
+        """Price a point that fits by `evaluate`, and check cycles, cost and limits."""
+        worth = self.price(point)
+        engine = self._engine(point[: len(self.engine_sizes)])
+        assert engine is not None
+        widths, double, place, columns, _, _ = engine
+        room = self.field.room(widths, place, double)
+        steps = room.best_steps(columns)
+        assert steps is not None
+        graph = self.field.graph
+        settled = tuple(
+            sorted(pair for arc in worth.arcs for pair in graph.arcs[arc].settled)
+        )
+        way = Way(int(worth.cycles), worth.cost, worth.arcs, settled)
+        blocks = room.measured(columns, steps, FEWEST_LUTS)
+        found = Found(
+            widths=widths,
+            double=double,
+            place=place,
+            columns=columns,
+            steps=steps,
+            way=way,
+            blocks=blocks,
+        )
+        design, choice = design_of(self.problem, found)
+        report = evaluate(design)
+        assert report.latency_cycles == worth.cycles, (report.latency_cycles, worth)
+        assert not report.resources.shortfall(self.problem.board.usable)
+        assert sum(c[o] for c, o in zip(self._costs, choice, strict=True)) == worth.cost
 
 
-def _places(branch: Branch) -> dict[tuple[Role, int, int], list[int]]:
-    """Return the columns of a pair of parameters, by rising depth."""
-    result: dict[tuple[Role, int, int], list[int]] = {}
-    for role, catalogue in branch.stages.items():
-        columns = catalogue.columns
-        if isinstance(columns, DepthwiseColumns):
-            for index, (pe, taps) in enumerate(
-                zip(columns.pe.tolist(), columns.taps.tolist(), strict=True)
-            ):
-                result.setdefault((role, pe, taps), []).append(index)
-            continue
-        for index in np.argsort(columns.weight_words, kind="stable").tolist():
-            key = (role, int(columns.simd[index]), int(columns.pe[index]))
-            result.setdefault(key, []).append(index)
-    return result
+def excess_of(room: Room, columns: dict[Role, int]) -> float:
+    """Return by how much an engine misses the board's limits; 0 if it fits."""
+    limits = room.limits
+    base = {k: 0 for k in KINDS}
+    picked = []
+    for role, column in columns.items():
+        area = room.areas[role]
+        parts = [
+            {k: int(getattr(part, k)[column]) for k in KINDS}
+            for part in (area.base, area.step)
+        ]
+        for kind in KINDS:
+            base[kind] += parts[0][kind]
+        picked.append((parts[1], int(area.steps[column])))
+    left = limits["dsp"] - base["dsp"]
+    for step, most in sorted(picked, key=lambda p: p[0]["lut"] / max(p[0]["dsp"], 1)):
+        if step["lut"] < 0 < left:
+            taken = min(most, left // max(step["dsp"], 1))
+            left -= taken * step["dsp"]
+            for kind in KINDS:
+                base[kind] += taken * step[kind]
+    over = sum(
+        max(0.0, base[kind] / limit - 1) if limit else float(base[kind] > 0)
+        for kind, limit in limits.items()
+    )
+    if 0 < over < NEARLY and room.best_steps(columns) is not None:
+        over = 0.0
+    return over + mismatch(room, columns)
+
+
+def mismatch(room: Room, columns: dict[Role, int]) -> float:
+    """Return 0 if the lane counts of neighbours divide each other."""
+    total = 0.0
+    roles = [role for role in Role if role in columns]
+    for left, right in pairwise(roles):
+        grids = room.grids
+        a = int(grids[left].lanes_out[grids[left].lane_of[columns[left]]])
+        b = int(grids[right].lanes_in[grids[right].lane_of[columns[right]]])
+        if a % b and b % a:
+            total += min(a % b, b % a) / max(a, b)
+    return total

@@ -26,10 +26,9 @@ from dataclasses import replace
 
 import numpy as np
 from _common import candidate, machine, print_table, uniform_problem
-from hao.program.branch import Space
 
-from hao.cost.catalogue import BUFFER_WORDS, LANES, PIXELS, TAPS, dense_catalogue
-from hao.cost.columns import DenseColumns, Setting
+from hao.cost.catalogue import BUFFER_WORDS, LANES, PIXELS, TAPS
+from hao.cost.columns import Setting
 from hao.cost.design import Design
 from hao.cost.evaluate import CostReport, InvocationCost
 from hao.cost.latency import (
@@ -46,15 +45,12 @@ from hao.hw.board import Board
 from hao.hw.board_file import load_board
 from hao.hw.engine import DenseStage, DepthwiseStage
 from hao.intmath import ceil_div
+from hao.ir.change import Bits
 from hao.ir.layer import Depthwise, Linear, Pool
 from hao.ir.partition import DenseLayer, DepthwiseLayer, Invocation, Role
-from hao.program.codesign import SolveReport, choose_fastest
-from hao.program.problem import (
-    DEFAULT_SPACE,
-    branch_at,
-    settings,
-    width_combinations,
-)
+from hao.program.codesign import SolveReport, choose_fastest, field_of
+from hao.program.problem import DEFAULT_SPACE
+from hao.program.space import Space
 from hao.search.candidates import BitRules
 from hao.zoo import build_network
 
@@ -257,19 +253,20 @@ def print_losses(report: SolveReport) -> None:
 
 def most_multipliers(board: Board) -> int:
     """Return the multipliers of the largest dense stage that fits the board alone."""
-    problem = uniform_problem(build_network(NETWORK), board)
-    widths = width_combinations(problem)[0]
+    field = field_of(uniform_problem(build_network(NETWORK), board))
     most = 0
-    for setting in settings(problem):
-        branch = branch_at(problem, widths, setting, widths.scheme)
-        catalogue = dense_catalogue(branch.needs[Role.DENSE], setting, (8,), ring=True)
-        columns, area = catalogue.columns, catalogue.area
-        assert isinstance(columns, DenseColumns)
-        steps = np.minimum(area.steps, branch.limit.dsp // np.maximum(area.step.dsp, 1))
-        steps = np.where(area.step.lut < 0, steps, 0)
-        fine = area.base.lut + steps * area.step.lut <= branch.limit.lut
-        sizes = columns.simd * columns.pe * setting.px
-        most = max(most, int(np.max(sizes[fine], initial=0)))
+    for double in field.problem.space.buffering:
+        grid = field.tables(double).grids[Role.DENSE]
+        sizes = (grid.first * grid.second)[grid.lane_of]
+        for place, px in enumerate(field.pixels):
+            area = field.room(field.widths[0], place, double).areas[Role.DENSE]
+            steps = np.minimum(
+                area.steps, field.limit.dsp // np.maximum(area.step.dsp, 1)
+            )
+            steps = np.where(area.step.lut < 0, steps, 0)
+            fine = area.base.lut + steps * area.step.lut <= field.limit.lut
+            fine &= area.base.bram_18k <= field.limit.bram_18k
+            most = max(most, int(np.max(px * sizes[fine], initial=0)))
     return most
 
 
@@ -303,7 +300,7 @@ def print_roofline(cost: CostReport, board: Board) -> None:
 def design_row(name: str, report: SolveReport, points: str) -> tuple[object, ...]:
     """Return the line of one of our designs."""
     cost = report.cost
-    bits = Counter(report.design.scheme.values())
+    bits = Counter(report.design.weight_bits.values())
     mix = " ".join(f"{count}x{width}b" for width, count in sorted(bits.items()))
     proof = report.status.value
     if report.gap:
@@ -327,7 +324,10 @@ def our_rows(
     network = build_network(NETWORK)
     base = choose_fastest(uniform_problem(network, board))
     known = candidate(NETWORK, BitRules(choices=(6, 8)))
-    eight = sum(o.cost_micro for o in known.options if o.change.weight_bits == 8) / 1e6
+    eight = (
+        sum(o.cost_micro for o in known.options if o.change == Bits(weight_bits=8))
+        / 1e6
+    )
     rows = [design_row("hao, W8A8", base, f"{eight:.1f}")]
     if not quick:
         for limit in (3, 5, 10):

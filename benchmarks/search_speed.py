@@ -1,188 +1,435 @@
-"""Time and memory of a search beside targets: `python benchmarks/search_speed.py`.
+"""Time and memory of searches beside targets: `python benchmarks/search_speed.py`.
 
 Every case runs in a process of its own, one after the other, on zu3eg with the default
-bits (4, 6, 8; activations 8). Wall and CPU seconds cover building the candidates and
-searching, not Python's start and imports; the peak memory is that of the whole process
-(`ru_maxrss`). Pricing is timed on all columns of MobileNetV2's 18 branches: a price is
-one stage configuration for one layer of one invocation, with its transfers.
+bits (4, 6, 8; activations 8) and no margin unless it says otherwise. "Search" is the
+CPU time of the answer itself, graph and tables included; "process" (user and system)
+adds Python's start and the imports; the peak memory is that of the whole process
+(`ru_maxrss`). "Accurate" is the least accuracy cost at a latency halfway from that of
+8 bits throughout to the least of all, found before the clock starts.
 
-Takes about a minute and a half.
+`--only` takes cases whose name begins with one of its words; `--write` puts the tables
+into docs/benchmarks.md. A case is given up after `LIMIT_S` CPU seconds. Takes about a
+quarter of an hour.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from _common import (
     candidate,
     machine,
-    peak_mb,
     print_row,
     print_table,
     uniform_problem,
+    write_section,
 )
-from hao.program.branch import latencies
+from _synthetic import LENETS, large_board, lenet, residual_network
 
+from hao import flow
 from hao.accuracy.drops import load_drop_table
-from hao.accuracy.published import published_networks
-from hao.cost.prices import price_segment
+from hao.errors import InfeasibleError
+from hao.hw.board import Board
 from hao.hw.board_file import load_board
-from hao.program.codesign import choose_fastest
-from hao.program.problem import branch_at, settings, width_combinations
+from hao.ir.network import Network
+from hao.program.codesign import (
+    SolveReport,
+    choose_fastest,
+    choose_most_accurate,
+    field_of,
+    trade_off,
+)
+from hao.program.conflicts import fewest_cycles
+from hao.program.engines import light_cycles
+from hao.program.search import NO_LIMIT
 from hao.program.solver import SolverName
-from hao.search.candidates import BitRules, published_candidates
-from hao.search.explore import Outcome, search_accuracy
-from hao.search.front import network_front
+from hao.program.tables import Choice
+from hao.search.candidates import BitRules, Candidate, make_candidate
 from hao.zoo import build_network
 
 NETWORK = "mobilenet_v2_100"
 BOARD = "zu3eg"
+LIMIT_S = 240
+"""CPU seconds after which a case is given up (chosen here)."""
+
+EIGHT = BitRules(choices=(8,))
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Most CPU seconds and megabytes; `None` where nothing was aimed at."""
+
+    seconds: float | None = None
+    mb: float | None = None
+    whole: bool = False
+
+    def __str__(self) -> str:
+        parts = []
+        if self.seconds is not None:
+            parts.append(f"< {self.seconds:g} s{' in all' if self.whole else ''}")
+        if self.mb is not None:
+            parts.append(f"< {self.mb:g} MB")
+        return ", ".join(parts) or "-"
+
+    def met(self, search: float, process: float, mb: float) -> bool:
+        spent = process if self.whole else search
+        return spent < (self.seconds or np.inf) and mb < (self.mb or np.inf)
+
+
+Timed = Callable[[], str]
+"""What is timed: returns a line on its answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One thing to time: returns a line on its answer."""
+    """One thing to time.
+
+    Attributes:
+        title: What the table calls it.
+        prepare: Makes what is timed; not timed itself.
+        target: What was aimed at.
+    """
 
     title: str
-    run: Callable[[], str]
-    target: str
+    prepare: Callable[[], Timed]
+    target: Target
 
 
-def _answer(outcome: Outcome) -> str:
-    report = outcome.report
-    looked = sum(verdict.looked_at for verdict in outcome.verdicts)
+def _said(report: SolveReport) -> str:
+    proof = report.status.value + (f", gap {report.gap:.3%}" if report.gap else "")
     return (
-        f"{outcome.candidate.label}, {report.cost.fps:.1f} fps, "
-        f"{report.status.value}; {looked} of {len(outcome.verdicts)} solved"
+        f"{report.cost.fps:,.1f} fps, {report.cost_micro / 1e6:.2f} points, {proof}, "
+        f"program of {report.constraints} rows ({report.solver.value})"
     )
 
 
-def zoo() -> str:
-    """Search the networks with published accuracy."""
-    candidates = published_candidates(
-        tuple(published_networks().values()), load_drop_table(), BitRules()
+def _flow(request: flow.SearchRequest) -> Timed:
+    def run() -> str:
+        try:
+            found = flow.search(request)
+        except InfeasibleError as error:
+            return f"refused: {error}"
+        name, proof = found.design.network.name, found.proof.status.value
+        return f"{name}, {found.cost.fps:.1f} fps, {proof}"
+
+    return run
+
+
+def zoo(fps: float) -> Timed:
+    """Search the networks with published accuracy, for the answer alone."""
+    return _flow(flow.SearchRequest(board=BOARD, fps=fps, margin_percent=0))
+
+
+def one(
+    name: str,
+    fps: float,
+    *,
+    solver: SolverName = SolverName.AUTO,
+    bits: Sequence[int] = (4, 6, 8),
+) -> Timed:
+    """Search one network at a frame rate."""
+    return _flow(
+        flow.SearchRequest(
+            board=BOARD,
+            network=name,
+            fps=fps,
+            margin_percent=0,
+            solver=solver,
+            rules=BitRules(choices=tuple(bits)),
+        )
     )
-    return _answer(search_accuracy(candidates, load_board(BOARD), fps=50))
 
 
-def one(solver: SolverName) -> str:
-    """Search one network at 50 frames per second."""
-    found = search_accuracy(
-        [candidate(NETWORK)], load_board(BOARD), fps=50, solver=solver
+def _made(network: Network, rules: BitRules | None = None) -> Candidate:
+    table = load_drop_table()
+    return make_candidate(
+        network, top1=None, source="", table=table, rules=rules or BitRules()
     )
-    return f"{_answer(found)} ({found.report.solver.value})"
 
 
-def fastest() -> str:
-    """Choose the fastest design of one network at 8 bits."""
-    report = choose_fastest(uniform_problem(build_network(NETWORK), load_board(BOARD)))
-    return f"{report.cost.fps:.1f} fps, {report.status.value}"
+def fastest(
+    network: Callable[[], Network],
+    *,
+    board: Callable[[], Board] | None = None,
+    rules: BitRules | None = None,
+) -> Timed:
+    """Choose the fastest design of a network."""
+
+    def run() -> str:
+        where = load_board(BOARD) if board is None else board()
+        return _said(choose_fastest(_made(network(), rules).problem(where)))
+
+    return run
 
 
-def front() -> str:
+def accurate(
+    network: Callable[[], Network],
+    *,
+    board: Callable[[], Board] | None = None,
+    rules: BitRules | None = None,
+) -> Timed:
+    """Choose the most accurate design halfway from 8 bits to the fewest cycles."""
+    where = load_board(BOARD) if board is None else board()
+    eight = choose_fastest(uniform_problem(network(), where))
+    fewest = fewest_cycles(_made(network(), rules).problem(where))
+    budget = (eight.cost.latency_cycles + fewest) // 2
+
+    def run() -> str:
+        made = _made(network(), rules).problem(where)
+        report = choose_most_accurate(made, budget=budget)
+        return _said(report)
+
+    return run
+
+
+def front(name: str) -> Timed:
     """Compute the front of one network."""
-    points = network_front(candidate(NETWORK), load_board(BOARD), points=20)
-    proven = sum(point.status.value == "optimal" for point in points)
-    return (
-        f"{len(points)} points, {proven} proven, "
-        f"{points[0].fps:.0f} to {points[-1].fps:.0f} fps"
+
+    def run() -> str:
+        points = trade_off(candidate(name).problem(load_board(BOARD)), points=20)
+        proven = sum(point.gap == 0 for point in points)
+        return (
+            f"{len(points)} points, {proven} proven, "
+            f"{points[0].cost.fps:.0f} to {points[-1].cost.fps:.0f} fps"
+        )
+
+    return run
+
+
+def _zoo_network(name: str) -> Callable[[], Network]:
+    return lambda: build_network(name)
+
+
+def _lenet(name: str) -> Callable[[], Network]:
+    return lambda: lenet(name)
+
+
+def _residual(layers: int) -> Callable[[], Network]:
+    return lambda: residual_network(layers)
+
+
+def _zcu102() -> Board:
+    return load_board("zcu102")
+
+
+LAYERS = (10, 50, 200, 1000)
+
+
+def _cases() -> dict[str, Case]:
+    cases = {
+        f"zoo-{fps}": Case(
+            f"whole zoo at {fps} fps", partial(zoo, fps), Target(20, 1000)
+        )
+        for fps in (20, 50, 100, 200, 400)
+    }
+    cases["one"] = Case(
+        f"{NETWORK} at 50 fps", lambda: one(NETWORK, 50), Target(3, whole=True)
     )
+    cases["one-highs"] = Case(
+        f"{NETWORK} at 50 fps, HiGHS",
+        lambda: one(NETWORK, 50, solver=SolverName.HIGHS),
+        Target(),
+    )
+    cases["fastest"] = Case(
+        f"{NETWORK}, fastest at 8 bits",
+        lambda: fastest(_zoo_network(NETWORK), rules=EIGHT),
+        Target(),
+    )
+    for name in ("resnet18", NETWORK):
+        cases[f"front-{name}"] = Case(
+            f"{name}, front of 20 points", partial(front, name), Target(15)
+        )
+    cases["refusal-1"] = Case(
+        f"{NETWORK} at 2000 fps", lambda: one(NETWORK, 2000), Target(5)
+    )
+    cases["refusal-2"] = Case(
+        "vgg16_cifar at 600 fps, bits 2, 4, 8",
+        lambda: one("vgg16_cifar", 600, bits=(2, 4, 8)),
+        Target(5),
+    )
+    for name in LENETS:
+        cases[f"small-{name}"] = Case(
+            f"{name}, accurate",
+            partial(accurate, _lenet(name)),
+            Target(2, 400),
+        )
+    cases["small-digits"] = Case(
+        "digits, accurate", lambda: accurate(_zoo_network("digits")), Target()
+    )
+    for key, make, target in (
+        ("zcu102", _zcu102, Target()),
+        ("vu13p", large_board, Target(60, 1000)),
+    ):
+        cases[f"board-{key}-8"] = Case(
+            f"{NETWORK}, {key}, fastest at 8 bits",
+            partial(fastest, _zoo_network(NETWORK), board=make, rules=EIGHT),
+            target,
+        )
+        cases[f"board-{key}"] = Case(
+            f"{NETWORK}, {key}, accurate",
+            partial(accurate, _zoo_network(NETWORK), board=make),
+            target,
+        )
+    for layers in LAYERS:
+        cases[f"layers-{layers}-8"] = Case(
+            f"residual, {layers} layers, fastest at 8 bits",
+            partial(fastest, _residual(layers), rules=EIGHT),
+            Target(),
+        )
+        cases[f"layers-{layers}-fast"] = Case(
+            f"residual, {layers} layers, fastest",
+            partial(fastest, _residual(layers)),
+            Target(),
+        )
+        cases[f"layers-{layers}-accurate"] = Case(
+            f"residual, {layers} layers, accurate",
+            partial(accurate, _residual(layers)),
+            Target(),
+        )
+    return cases
 
 
-CASES = {
-    "zoo": Case("whole zoo at 50 fps", zoo, "< 60 s, < 1000 MB"),
-    "one": Case(f"{NETWORK} at 50 fps", lambda: one(SolverName.AUTO), "< 5 s"),
-    "one-highs": Case(
-        f"{NETWORK} at 50 fps, HiGHS", lambda: one(SolverName.HIGHS), "-"
-    ),
-    "fastest": Case(f"{NETWORK}, fastest at 8 bits", fastest, "-"),
-    "front": Case(f"{NETWORK}, front of 20 points", front, "< 30 s"),
-}
+CASES = _cases()
 
 
 def run_case(name: str) -> None:
-    """Print seconds, peak memory and answer of one case as JSON."""
-    start, cpu = time.perf_counter(), time.process_time()
-    answer = CASES[name].run()
-    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
-    print(json.dumps([seconds, cpu, peak_mb(), answer]))
+    """Print the CPU seconds of preparing and answering one case, and the answer."""
+    start = time.process_time()
+    run = CASES[name].prepare()
+    ready = time.process_time()
+    answer = run()
+    done = time.process_time()
+    print(json.dumps([ready - start, done - ready, answer]))
+
+
+def measured(name: str) -> tuple[object, ...]:
+    """Return the line of one case, run in a process of its own."""
+    case = CASES[name]
+    start = time.perf_counter()
+    child = subprocess.Popen(
+        [sys.executable, __file__, "--case", name],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=_limit,
+    )
+    assert child.stdout is not None
+    said = child.stdout.read()
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    wall = time.perf_counter() - start
+    process = usage.ru_utime + usage.ru_stime
+    mb = usage.ru_maxrss * 1024 / 1e6
+    if child.returncode != 0:
+        text = f"FAILED ({child.returncode})"
+        cells = (f"{wall:.1f}", "-", f"{process:.1f}", f"{mb:.0f}")
+        return (case.title, *cells, str(case.target), text)
+    prepared, search, answer = json.loads(said.splitlines()[-1])
+    process -= prepared
+    target = str(case.target)
+    if target != "-" and not case.target.met(search, process, mb):
+        target = f"**{target}**"
+    cells = (f"{wall:.1f}", f"{search:.1f}", f"{process:.1f}", f"{mb:.0f}")
+    return (case.title, *cells, target, answer)
+
+
+def _limit() -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CPU, (LIMIT_S, LIMIT_S))
 
 
 def pricing_rows() -> list[tuple[object, ...]]:
-    """Return prices per second of whole catalogues, and engines per second."""
+    """Return the tables made and the engines priced per second."""
     problem = uniform_problem(build_network(NETWORK), load_board(BOARD))
-    widths = width_combinations(problem)[0]
-    branches = [
-        branch_at(problem, widths, setting, widths.scheme)
-        for setting in settings(problem)
-    ]
+    field = field_of(problem)
+    (group,) = field.groups(field.widths, NO_LIMIT)
     prices, seconds = 0, 0.0
-    for branch in branches:
-        columns = {role: stage.columns for role, stage in branch.stages.items()}
+    for double in problem.space.buffering:
         start = time.process_time()
-        for segment in branch.partition.segments:
-            price_segment(segment.invocation, columns, branch.scheme, branch.setting)
+        tables = field.tables(double)
+        for number in group.light.runs:
+            tables.table(number)
         seconds += time.process_time() - start
         prices += sum(
-            len(columns[role])
-            for segment in branch.partition.segments
-            for role, _ in segment.invocation.stages
+            tables.grids[role].words.size * len(field.pixels)
+            for number in group.light.runs
+            for role, _ in field.graph.runs[number].invocation.stages
         )
     rng = np.random.default_rng(0)
     engines, spent = 0, 0.0
-    for branch in branches:
-        choice = {
-            role: rng.integers(0, len(stage), 4000)
-            for role, stage in branch.stages.items()
-        }
+    for double in problem.space.buffering:
+        grids = field.tables(double).grids
+        columns = {r: rng.integers(0, grids[r].words.size, 40_000) for r in group.roles}
+        choice = Choice(
+            pixels=rng.integers(0, len(field.pixels), 40_000),
+            lanes={role: grids[role].lane_of[c] for role, c in columns.items()},
+            columns=columns,
+        )
         start = time.process_time()
-        latencies(branch, choice)
+        light_cycles(field, group, double, choice)
         spent += time.process_time() - start
-        engines += 4000
+        engines += len(choice)
     return [
         (
-            "(configuration, layer) prices",
+            "(configuration, layer) prices, all pixels and buffer depths",
             f"{prices:,}",
-            seconds,
+            f"{seconds:.2f}",
             f"{prices / seconds / 1e6:.1f} million",
-            "> 5 million",
         ),
         (
             "engines with their best partition",
             f"{engines:,}",
-            spent,
+            f"{spent:.2f}",
             f"{engines / spent / 1e3:.0f} thousand",
-            "-",
         ),
     ]
+
+
+HEADER = (
+    "search",
+    "wall [s]",
+    "search, CPU [s]",
+    "process, CPU [s]",
+    "peak [MB]",
+    "target",
+    "answer",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--case", choices=list(CASES), help="one, in this process")
-    parser.add_argument("--only", nargs="+", choices=list(CASES), default=list(CASES))
+    parser.add_argument("--only", nargs="+", default=[""], help="names begin so")
+    parser.add_argument("--write", action="store_true", help="into docs/benchmarks.md")
     args = parser.parse_args(argv)
     if args.case is not None:
         run_case(args.case)
         return
     print(f"Machine: {machine()}\n")
-    header = ("search", "wall [s]", "CPU [s]", "peak [MB]", "target", "answer")
-    print_table(header, ())
-    for name in args.only:
-        command = [sys.executable, __file__, "--case", name]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        wall, cpu, peak, answer = json.loads(done.stdout.splitlines()[-1])
-        case = CASES[name]
-        times = (f"{wall:.1f}", f"{cpu:.1f}", f"{peak:.0f}")
-        print_row((case.title, *times, case.target, answer))
+    print_table(HEADER, ())
+    rows = []
+    for name in CASES:
+        if name.startswith(tuple(args.only)):
+            rows.append(measured(name))
+            print_row(rows[-1])
     print()
-    print_table(("pricing", "count", "CPU [s]", "per second", "target"), pricing_rows())
+    pricing = ("pricing", "count", "CPU [s]", "per second")
+    prices = pricing_rows()
+    print_table(pricing, prices)
+    if args.write:
+        with write_section("search_speed"):
+            print(f"Machine: {machine()}\n")
+            print_table(HEADER, rows)
+            print()
+            print_table(pricing, prices)
 
 
 if __name__ == "__main__":
