@@ -20,6 +20,7 @@ from hao.cli.search import (
     report_command,
     search_command,
 )
+from hao.cli.verify import verify_command
 
 
 @click.group(cls=Group, context_settings={"max_content_width": 92})
@@ -32,6 +33,7 @@ def main() -> None:
       hao boards                            the boards that ship with hao
       hao networks                          the networks of the zoo
       hao search --board zu3eg --fps 50     the most accurate design at 50 frames/s
+      hao verify RUN                        that it is: solved again, checked
       hao estimate RUN                      what that design costs, layer by layer
     Then, from the design to hardware:
       hao quantize RUN --data digits        integers of the design's bits
@@ -44,6 +46,7 @@ for _command in (
     search_command,
     estimate_command,
     report_command,
+    verify_command,
     quantize_command,
     export_command,
     emit_command,
