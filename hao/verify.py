@@ -375,6 +375,8 @@ def _sampled(case: _Case, seen: Verification, count: int) -> Verification:
     ):
         priced += 1
         its = rival.cost_micro, rival.cost.latency_cycles
+        if certificate.cycles_limit is not None and its[1] > certificate.cycles_limit:
+            continue
         if (its < own) if accuracy else (its[::-1] < own[::-1]):
             reason = (
                 f"a random design is better: {its[0]} micro-points, {its[1]} cycles; "

@@ -33,8 +33,8 @@ def main() -> None:
       hao boards                            the boards that ship with hao
       hao networks                          the networks of the zoo
       hao search --board zu3eg --fps 50     the most accurate design at 50 frames/s
-      hao verify RUN                        that it is: solved again, checked
       hao estimate RUN                      what that design costs, layer by layer
+      hao verify RUN                        that nothing is better, checked again
     Then, from the design to hardware:
       hao quantize RUN --data digits        integers of the design's bits
       hao emit-hls RUN                      an HLS project that computes them
