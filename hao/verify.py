@@ -138,8 +138,7 @@ def verify(
 
 def _opened(path: Path, certificate: Certificate, result: SearchResult) -> _Case:
     """Return a run with its request read and its candidates made anew."""
-    board = result.design.board
-    asked = {**certificate.asked, "board": board.name}
+    asked = {**certificate.asked, "board": result.design.board.name}
     try:
         request = TypeAdapter(SearchRequest).validate_json(json.dumps(asked))
     except ValidationError as error:
@@ -228,10 +227,7 @@ def _problem_differs(case: _Case) -> str:
                 f"option of layer {then.layer!r}: recorded {then.change}, "
                 f"{then.cost_micro} micro-points; found {now.change}, {now.cost_micro}"
             )
-    try:
-        taken = settled(problem, design.scheme)
-    except InputError as error:
-        return str(error)
+    taken = settled(problem, design.scheme)
     spent = sum(
         site.costs[index]
         for site, index in zip(problem.frame.sites, taken, strict=True)
@@ -281,8 +277,7 @@ def _solved_again(case: _Case, seen: Verification) -> Verification:
     if isinstance(answer, InfeasibleError | SolverError):
         return replace(seen, reason=f"solved again: {answer}")
     certificate = case.certificate
-    value = max(abs(certificate.objective), 1)
-    gap = (certificate.objective - answer.bound) / value
+    gap = (certificate.objective - answer.bound) / max(certificate.objective, 1)
     reason = (
         _differs("objective", certificate.objective, answer.objective)
         or _differs("bound", certificate.bound, answer.bound)
