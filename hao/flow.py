@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from hao.accuracy.drops import load_drop_table
 from hao.accuracy.published import published_networks
 from hao.calibration.file import load_constants
@@ -21,8 +23,10 @@ from hao.frontends.model_file import load_model
 from hao.hw.board import Board
 from hao.hw.board_file import load_board
 from hao.ir.network import Network
+from hao.options.option import MICRO
 from hao.program.conflicts import clashing_limits, fewest_cycles
 from hao.program.solver import SolverName, check_solver
+from hao.report.certificate import render_certificate
 from hao.report.design_file import load_design
 from hao.report.result import SearchResult, make_result
 from hao.report.run import write_run
@@ -150,8 +154,43 @@ def search(
         objective=request.objective.value,
     )
     if run_path is not None:
-        result = write_run(result, run_path, force=force)
+        certificate = _certificate(request, board, outcome, result)
+        result = write_run(result, run_path, force=force, certificate=certificate)
     return result
+
+
+def _certificate(
+    request: SearchRequest, board: Board, outcome: Outcome, result: SearchResult
+) -> str:
+    """Return the text of the certificate of an answer."""
+    cycles, top1 = limits_of(request, board)
+    # What does not bear on the answer, or stands in the design file, is left out.
+    aside = {"board", "calibration", "clock_mhz", "front_points", "workers", "cluster"}
+    model = request.model and Path(request.model.name)
+    asked = TypeAdapter(SearchRequest).dump_python(
+        replace(request, model=model), mode="json", exclude=aside
+    )
+    return render_certificate(
+        result, outcome, asked=asked, cycles_limit=cycles, least_top1_micro=top1
+    )
+
+
+def limits_of(request: SearchRequest, board: Board) -> tuple[int | None, int | None]:
+    """Return the most cycles of a frame and the least top-1 that a request allows.
+
+    Args:
+        request: A checked request.
+        board: Its board.
+
+    Returns:
+        Cycles, or `None` if no frame rate is asked for; micro-points, or `None`.
+    """
+    cycles = top1 = None
+    if request.fps is not None:
+        cycles = budget_cycles(board, request.fps / request.promised_share)
+    if request.min_top1 is not None:
+        top1 = round(request.min_top1 * MICRO)
+    return cycles, top1
 
 
 def check_request(request: SearchRequest) -> None:

@@ -111,7 +111,7 @@ def write_onnx(path: Path) -> None:
 def test_help_lists_every_command() -> None:
     text = succeed("--help")
     for command in (
-        *("search", "estimate", "report", "boards", "networks"),
+        *("search", "estimate", "report", "verify", "boards", "networks"),
         *("quantize", "export", "emit-hls", "simulate", "lint", "report-hls"),
     ):
         assert f"\n  {command} " in text
@@ -285,7 +285,9 @@ def test_search_prints_one_json_object_and_writes_a_run() -> None:
         assert set(values) == {"dsp", "bram_18k", "lut", "ff"}
     run = Path(str(found["run"]))
     assert run == Path("kept/zu3eg-100fps-resnet8_cifar")
-    assert {path.name for path in run.iterdir()} == {"design.json", "report.txt"}
+    assert {path.name for path in run.iterdir()} == {
+        *("design.json", "certificate.json", "report.txt")
+    }
     for command in ("report", "estimate"):
         again = search_json(command, str(run))
         same = KEYS - {"seconds", "run"}
@@ -335,7 +337,8 @@ def test_separate_processes_write_the_same_bytes() -> None:
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""
         run = Path(json.loads(done.stdout)["run"])
-        written.append((run / "design.json").read_bytes())
+        names = ("design.json", "certificate.json")
+        written.append([(run / name).read_bytes() for name in names])
     assert written[0] == written[1]
 
 
@@ -403,7 +406,8 @@ def test_search_writes_a_front_with_its_pictures() -> None:
     assert found["front_points"] in (1, 2)
     names = {path.name for path in Path("runs/with-front").iterdir()}
     assert names == {
-        *("design.json", "report.txt", "front.csv", "front.png", "stages.png")
+        *("design.json", "certificate.json", "report.txt"),
+        *("front.csv", "front.png", "stages.png"),
     }
     assert "frames/s" in succeed("report", "runs/with-front")
 

@@ -25,6 +25,7 @@ LEVELS = (
     {"search", "calibration"},
     {"report"},
     {"flow", "build", "calibrate"},
+    {"verify"},
     {"cli"},
 )
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}

@@ -20,6 +20,7 @@ from hao.cli.search import (
     report_command,
     search_command,
 )
+from hao.cli.verify import verify_command
 
 
 @click.group(cls=Group, context_settings={"max_content_width": 92})
@@ -33,6 +34,7 @@ def main() -> None:
       hao networks                          the networks of the zoo
       hao search --board zu3eg --fps 50     the most accurate design at 50 frames/s
       hao estimate RUN                      what that design costs, layer by layer
+      hao verify RUN                        that nothing is better, checked again
     Then, from the design to hardware:
       hao quantize RUN --data digits        integers of the design's bits
       hao emit-hls RUN                      an HLS project that computes them
@@ -44,6 +46,7 @@ for _command in (
     search_command,
     estimate_command,
     report_command,
+    verify_command,
     quantize_command,
     export_command,
     emit_command,

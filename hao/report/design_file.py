@@ -67,7 +67,7 @@ def load_design(path: Path, *, check: bool = True) -> SearchResult:
     file_path = path / FILE_NAME if path.is_dir() else path
     run = file_path.parent if file_path.name == FILE_NAME else None
     shown = str(path)
-    document = _read(file_path, shown=shown)
+    document = read_json(file_path, shown=shown)
     try:
         file = _parsed(document)
         result = _to_result(file, run=run)
@@ -80,7 +80,18 @@ def load_design(path: Path, *, check: bool = True) -> SearchResult:
     return result
 
 
-def _read(path: Path, *, shown: str) -> dict[str, object]:
+def read_json(path: Path, *, shown: str, what: str = "design") -> dict[str, object]:
+    """Return the object in a JSON file.
+
+    Args:
+        path: The file.
+        shown: What messages call it.
+        what: What it is a file of, for messages.
+
+    Raises:
+        InputError: It is missing, too large, not UTF-8, not JSON, no object, or has a
+            key twice.
+    """
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_FILE_BYTES + 1)
@@ -93,20 +104,20 @@ def _read(path: Path, *, shown: str) -> dict[str, object]:
         raise InputError(f"{_short(shown)}: cannot be read: {error}") from error
     if len(content) > MAX_FILE_BYTES:
         raise InputError(
-            f"{shown}: more than {MAX_FILE_BYTES} bytes; a design file has far fewer"
+            f"{shown}: more than {MAX_FILE_BYTES} bytes; a {what} file has far fewer"
         )
     try:
         document = json.loads(content.decode("utf-8"), object_pairs_hook=_unique)
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{shown}: byte {error.start} is not UTF-8; must be a design file"
+            f"{shown}: byte {error.start} is not UTF-8; must be a {what} file"
         ) from error
     except InputError as error:
         raise InputError(f"{shown}: {error}") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{shown}: not valid JSON: {error}") from error
     if not isinstance(document, dict):
-        raise InputError(f"{shown}: not a design file; must be a JSON object")
+        raise InputError(f"{shown}: not a {what} file; must be a JSON object")
     return document
 
 
@@ -133,12 +144,12 @@ def _parsed(document: dict[str, object]) -> DesignFile:
         )
     if not isinstance(values.pop("hao", None), str):
         raise InputError("hao is missing; must be the version that wrote the file")
-    _check_leaves(values)
+    check_leaves(values)
     try:
-        tagged = _with_tagged_layers(values)
+        tagged = with_tagged_layers(values)
         file = DesignFile.model_validate_json(json.dumps(tagged))
     except ValidationError as error:
-        raise InputError(_explain(error.errors()[0])) from error
+        raise InputError(explain(error.errors()[0])) from error
     # Where a core type has a default, pydantic lets the key be absent.
     _check_complete(file.model_dump(mode="json"), tagged, ())
     return file
@@ -160,7 +171,7 @@ def _check_complete(
             _check_complete(value, item, (*location, index))
 
 
-def _check_leaves(values: dict[str, object]) -> None:
+def check_leaves(values: dict[str, object]) -> None:
     """Refuse numbers and texts that no design has, wherever they stand."""
     for key, leaf in _leaves(values, "", depth=0):
         largest = _LARGEST.get(key.partition(".")[0], _LARGEST_ELSEWHERE)
@@ -188,7 +199,7 @@ def _leaves(value: object, key: str, *, depth: int) -> Iterator[tuple[str, objec
         yield key, value
 
 
-def _with_tagged_layers(values: dict[str, object]) -> dict[str, object]:
+def with_tagged_layers(values: dict[str, object]) -> dict[str, object]:
     """Return the document with the fields of each layer apart from its type."""
     network = values.get("network")
     if not isinstance(network, dict) or not isinstance(network.get("layers"), list):
@@ -204,7 +215,7 @@ def _with_tagged_layers(values: dict[str, object]) -> dict[str, object]:
     return {**values, "network": {**network, "layers": layers}}
 
 
-def _explain(error: ErrorDetails) -> str:
+def explain(error: ErrorDetails) -> str:
     """Return a pydantic error as "key = value; limit" on one line."""
     key = _dotted(error["loc"])
     match error["type"]:

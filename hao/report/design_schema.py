@@ -79,58 +79,60 @@ LAYER_TYPES = (
 )
 
 
-class _Table(BaseModel):
+class Table(BaseModel):
+    """A table of a file: no key but its own, no text for a number."""
+
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, allow_inf_nan=False
     )
 
 
-class _Input(_Table):
+class _Input(Table):
     type: Literal["input"]
     fields: Input
 
 
-class _Conv(_Table):
+class _Conv(Table):
     type: Literal["conv"]
     fields: Conv
 
 
-class _Depthwise(_Table):
+class _Depthwise(Table):
     type: Literal["depthwise"]
     fields: Depthwise
 
 
-class _Linear(_Table):
+class _Linear(Table):
     type: Literal["linear"]
     fields: Linear
 
 
-class _Pool(_Table):
+class _Pool(Table):
     type: Literal["pool"]
     fields: Pool
 
 
-class _GlobalAveragePool(_Table):
+class _GlobalAveragePool(Table):
     type: Literal["global_average_pool"]
     fields: GlobalAveragePool
 
 
-class _Add(_Table):
+class _Add(Table):
     type: Literal["add"]
     fields: Add
 
 
-class _Affine(_Table):
+class _Affine(Table):
     type: Literal["affine"]
     fields: Affine
 
 
-class _Activation(_Table):
+class _Activation(Table):
     type: Literal["activation"]
     fields: Activation
 
 
-class _Quantize(_Table):
+class _Quantize(Table):
     type: Literal["quantize"]
     fields: Quantize
 
@@ -177,12 +179,14 @@ def layer_type(layer: Layer) -> str:
             assert_never(layer)
 
 
-class _NetworkTable(_Table):
+class NetworkTable(Table):
+    """A network: its name and layers."""
+
     name: Annotated[str, Field(min_length=1, max_length=200)]
     layers: Annotated[list[_Entry], Field(min_length=1, max_length=MAX_LAYERS)]
 
 
-class _SegmentTable(_Table):
+class _SegmentTable(Table):
     start: int
     end: int
     dense: str | None
@@ -190,7 +194,7 @@ class _SegmentTable(_Table):
     pointwise: str | None
 
 
-class RecordedCost(_Table):
+class RecordedCost(Table):
     """What the design cost when it was written."""
 
     latency_cycles: int
@@ -202,7 +206,7 @@ class RecordedCost(_Table):
 _Points = Annotated[float, Field(ge=0, le=100)]
 
 
-class DesignFile(_Table):
+class DesignFile(Table):
     """A design file, all but its first two lines: schema and version."""
 
     objective: Annotated[str, Field(min_length=1, max_length=40)]
@@ -222,7 +226,7 @@ class DesignFile(_Table):
     left_out: list[Annotated[str, Field(min_length=1)]] = []
     segments: Annotated[list[_SegmentTable], Field(min_length=1)]
     front: list[FrontPoint]
-    network: _NetworkTable
+    network: NetworkTable
 
 
 def to_document(result: SearchResult) -> dict[str, object]:
@@ -251,12 +255,31 @@ def to_document(result: SearchResult) -> dict[str, object]:
         "left_out": list(left_out(design.scheme)),
         "segments": [_segment_table(segment) for segment in design.segments],
         "front": result.front,
-        "network": {
-            "name": design.network.name,
-            "layers": [_layer_table(layer) for layer in design.network.layers],
-        },
+        "network": network_document(design.network),
     }
     return {key: to_jsonable_python(value) for key, value in values.items()}
+
+
+def network_document(network: Network) -> dict[str, object]:
+    """Return a network as JSON values; parameters are not kept."""
+    layers = [_layer_table(layer) for layer in network.layers]
+    return {"name": network.name, "layers": layers}
+
+
+def to_network(table: NetworkTable) -> Network:
+    """Return the network that a table describes.
+
+    Raises:
+        InputError: Its layers do not fit each other, or it is too large.
+    """
+    network = Network(
+        name=table.name, layers=tuple(entry.fields for entry in table.layers)
+    )
+    if network.macs > MAX_MACS:
+        raise InputError(
+            f"network {network.name!r}: {network.macs} MACs; must be at most {MAX_MACS}"
+        )
+    return network
 
 
 def to_design(file: DesignFile) -> Design:
@@ -266,14 +289,7 @@ def to_design(file: DesignFile) -> Design:
         InputError: Its parts do not belong together.
         UnsupportedError: A layer that the engine cannot run.
     """
-    network = Network(
-        name=file.network.name,
-        layers=tuple(entry.fields for entry in file.network.layers),
-    )
-    if network.macs > MAX_MACS:
-        raise InputError(
-            f"network {network.name!r}: {network.macs} MACs; must be at most {MAX_MACS}"
-        )
+    network = to_network(file.network)
     if network.input.ofm.width != file.image_size:
         raise InputError(
             f"image_size = {file.image_size}; must be {network.input.ofm.width}, the "

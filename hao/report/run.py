@@ -2,6 +2,7 @@
 
     runs/zu3eg-50fps-all/
       design.json   the design, reopened by `hao.report.design_file`
+      certificate.json  what proves it, checked again by `hao verify`
       report.txt    tables
       front.csv     one line per point of the front, if one was asked for
       front.png     its picture
@@ -22,6 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hao.errors import InputError
+from hao.report.certificate import CERTIFICATE_FILE
 from hao.report.design_file import FILE_NAME, render_design
 from hao.report.result import SearchResult
 from hao.report.tables import render_front, render_invocations, render_summary
@@ -122,13 +124,16 @@ def newest_run(runs: Path) -> Path:
     return max(found)[2]
 
 
-def write_run(result: SearchResult, run_path: Path, *, force: bool) -> SearchResult:
+def write_run(
+    result: SearchResult, run_path: Path, *, force: bool, certificate: str | None = None
+) -> SearchResult:
     """Write a run directory and return the result that knows where it is.
 
     Args:
         result: What was found.
         run_path: Directory to create; folders above it are created too.
         force: Replace a run that is there.
+        certificate: Text of its certificate, if it has one.
 
     Raises:
         InputError: Something is there, or is no run and is not replaced, or the
@@ -137,6 +142,8 @@ def write_run(result: SearchResult, run_path: Path, *, force: bool) -> SearchRes
     check_target(run_path, force=force)
     # Tables first: what fails here has touched nothing.
     files = _texts(result)
+    if certificate is not None:
+        files[CERTIFICATE_FILE] = certificate
     try:
         run_path.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=".hao-", dir=run_path.parent))

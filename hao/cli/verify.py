@@ -1,0 +1,75 @@
+"""The command that checks a run's answer again."""
+
+import json
+import time
+from pathlib import Path
+
+import click
+
+from hao.cli.common import one_run, shown_progress
+
+
+@click.command("verify")
+@one_run
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="Believe the run on other networks that would have to be solved again.",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(0, 100_000),
+    default=100,
+    show_default=True,
+    help="Random designs to price.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="Networks solved again side by side.",
+)
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+@click.pass_context
+def verify_command(
+    ctx: click.Context,
+    *,
+    run: Path | None,
+    runs: Path,
+    as_json: bool,
+    quick: bool,
+    samples: int,
+    workers: int,
+    quiet: bool,
+) -> None:
+    """Check again that a run's answer is the best: one line, exit code 0 or 1.
+
+    RUN is a run directory; without it, the newest run. Its design is priced again, its
+    problem solved again with the other solver, random legal designs are priced beside
+    it, and every network that was passed over is excluded again. This shares with the
+    search the cost model, the accuracy tables and the code of the exact search; the
+    random designs share the cost model alone (docs/proof.md).
+
+    \b
+    Examples:
+      hao verify                             the newest run
+      hao verify runs/zu3eg-50fps-all --workers 4
+      hao verify runs/zu3eg-50fps-all --quick --json
+      hao verify RUN --samples 1000          ten times the random designs
+    """  # noqa: D301 - click needs the backspace that ends re-wrapping
+    from hao.report.run import newest_run
+    from hao.verify import verify
+
+    started = time.monotonic()
+    path = run if run is not None else newest_run(runs)
+    with shown_progress(quiet=quiet or as_json) as progress:
+        seen = verify(
+            path, quick=quick, samples=samples, workers=workers, progress=progress
+        )
+    seconds = time.monotonic() - started
+    if as_json:
+        click.echo(json.dumps({**seen.as_json(), "seconds": seconds}, indent=2))
+    else:
+        click.echo(seen.line(seconds))
+    ctx.exit(0 if seen.verified else 1)

@@ -1,0 +1,288 @@
+"""The certificate of a run: what was asked, what was claimed, and what proves it.
+
+`certificate.json` lies beside the design. It holds the request, the limits that follow
+from it, the answer's value and bound, why every other network is not the answer, and
+the answer's problem: the network before any change and the options of its layers. With
+the board of the design file that is all that a second solve needs. `hao.verify` reads
+it again; nothing in it is believed because it stands there.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, assert_never
+
+from pydantic import Field, ValidationError
+from pydantic_core import to_jsonable_python
+
+import hao
+from hao.errors import InputError, UnsupportedError
+from hao.ir.change import Bits, Change, Keep, LeaveOut
+from hao.options.option import Option
+from hao.program.problem import Problem
+from hao.program.solver import SolverName, Status
+from hao.report.design_file import (
+    check_leaves,
+    explain,
+    read_json,
+    render_design,
+    with_tagged_layers,
+)
+from hao.report.design_schema import (
+    NetworkTable,
+    Table,
+    network_document,
+    to_network,
+)
+from hao.report.result import SearchResult
+from hao.search.explore import Fate, Outcome
+
+CERTIFICATE_FILE = "certificate.json"
+
+CERTIFICATE_SCHEMA = "hao.certificate/1"
+"""Name and version of the format; a change of its keys or their meaning raises it."""
+
+
+class NetworkEntry(Table):
+    """Why one network is the answer, or is not.
+
+    Attributes:
+        label: Name and image size.
+        float_top1_micro: Float top-1 [micro-points]; 100 points if unknown.
+        most_top1_micro: Most that any scheme leaves of it [micro-points].
+        best: Objective of its best design that was found, or `None`.
+        fate: What became of it.
+        cycles_limit: No design of it has at most so many cycles and, at once,
+        cost_limit: at most this accuracy cost [micro-points]. Both are `None` where
+            `most_top1_micro` excludes it, and for the answer.
+    """
+
+    label: str
+    float_top1_micro: int
+    most_top1_micro: int
+    best: int | None
+    fate: Fate
+    cycles_limit: int | None
+    cost_limit: int | None
+
+
+class OptionEntry(Table):
+    """One option of a layer or block, as `hao.options.option.Option`."""
+
+    layer: str
+    change: Annotated[str, Field(pattern="^(bits_[2-8]|keep|leave_out)$")]
+    cost_micro: Annotated[int, Field(ge=0)]
+
+
+class ProblemEntry(Table):
+    """The answer's problem, but for the board, which the design file has."""
+
+    act_bits: Annotated[int, Field(ge=2, le=8)]
+    options: list[OptionEntry]
+    ties: list[list[str]]
+    network: NetworkTable
+
+
+class Certificate(Table):
+    """What a run claims, and what proves it.
+
+    Attributes:
+        hao: Version that wrote it.
+        asked: The request, without what does not bear on the answer.
+        design: SHA-256 of the design file.
+        cycles_limit: Most cycles of a frame that the request allows, if it limits them.
+        least_top1_micro: Least top-1 that it allows [micro-points], likewise.
+        label: The answer's network and image size.
+        cost_micro: Accuracy cost of the answer [micro-points].
+        latency_cycles: A frame of the answer [cycles].
+        objective: Value of what was minimised: one of these two.
+        bound: No design has less.
+        status: Whether that is proven over all networks.
+        solver: Who solved the integer program.
+        priced: Engines that the search of the answer's network priced.
+        networks: Every network that was considered, in the order of the search.
+        problem: The answer's.
+    """
+
+    hao: str
+    asked: dict[str, object]
+    design: str
+    cycles_limit: int | None
+    least_top1_micro: int | None
+    label: str
+    cost_micro: int
+    latency_cycles: int
+    objective: int
+    bound: int
+    status: Status
+    solver: SolverName
+    priced: int
+    networks: Annotated[list[NetworkEntry], Field(min_length=1)]
+    problem: ProblemEntry
+
+
+def digest(content: bytes) -> str:
+    """Return the SHA-256 of a design file in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def render_certificate(
+    result: SearchResult,
+    outcome: Outcome,
+    *,
+    asked: dict[str, object],
+    cycles_limit: int | None,
+    least_top1_micro: int | None,
+) -> str:
+    """Return the certificate of a result as the text of its file.
+
+    Args:
+        result: The answer.
+        outcome: Of the search that found it.
+        asked: The request as JSON values.
+        cycles_limit: Most cycles of a frame, if the accuracy is what is optimised.
+        least_top1_micro: Least top-1 [micro-points], if one was asked for.
+    """
+    report = outcome.report
+    answer = outcome.candidate
+    problem = answer.problem(result.design.board)
+    networks = []
+    for verdict in outcome.verdicts:
+        candidate = verdict.candidate
+        cycles = cost = None
+        if verdict.fate not in (Fate.BOUNDED, Fate.CHOSEN):
+            # What is strictly better than the answer.
+            cycles = cycles_limit
+            if cycles_limit is not None:
+                lead = candidate.top1_micro - answer.top1_micro
+                cost = report.cost_micro + lead - 1
+            else:
+                cycles = report.cost.latency_cycles - 1
+                if least_top1_micro is not None:
+                    cost = candidate.top1_micro - least_top1_micro
+        networks.append(
+            {
+                "label": candidate.label,
+                "float_top1_micro": candidate.top1_micro,
+                "most_top1_micro": candidate.bound_micro,
+                "best": verdict.report and verdict.report.objective,
+                "fate": verdict.fate,
+                "cycles_limit": cycles,
+                "cost_limit": cost,
+            }
+        )
+    values: dict[str, object] = {
+        "schema": CERTIFICATE_SCHEMA,
+        "hao": hao.__version__,
+        "asked": asked,
+        "design": digest(render_design(result).encode()),
+        "cycles_limit": cycles_limit,
+        "least_top1_micro": least_top1_micro,
+        "label": answer.label,
+        "cost_micro": report.cost_micro,
+        "latency_cycles": report.cost.latency_cycles,
+        "objective": report.objective,
+        "bound": report.bound,
+        "status": result.proof.status,
+        "solver": report.solver,
+        "priced": report.priced,
+        "networks": networks,
+        "problem": {
+            "act_bits": problem.act_bits,
+            "options": [
+                {
+                    "layer": option.layer,
+                    "change": _change_text(option.change),
+                    "cost_micro": option.cost_micro,
+                }
+                for option in problem.options
+            ],
+            "ties": problem.ties,
+            "network": network_document(problem.network),
+        },
+    }
+    return json.dumps(to_jsonable_python(values), indent=1, allow_nan=False) + "\n"
+
+
+def load_certificate(run: Path) -> Certificate:
+    """Return the certificate of a run.
+
+    Args:
+        run: A run directory.
+
+    Raises:
+        InputError: It has none, or one that is malformed or of another schema. One
+            line: file, key, value, limit.
+        UnsupportedError: The network has a layer that the engine cannot run.
+    """
+    path = run / CERTIFICATE_FILE
+    if run.is_dir() and not path.exists():
+        raise InputError(
+            f"{run}: no {CERTIFICATE_FILE} in it: an older hao wrote it, or no search; "
+            "search anew"
+        )
+    values = read_json(path, shown=str(path), what="certificate")
+    try:
+        schema = values.pop("schema", None)
+        if schema != CERTIFICATE_SCHEMA:
+            raise InputError(
+                f"schema = {str(schema)[:60]!r}; this version of hao reads "
+                f"{CERTIFICATE_SCHEMA!r}"
+            )
+        check_leaves(values)
+        problem = values.get("problem")
+        if isinstance(problem, dict):
+            values["problem"] = with_tagged_layers(problem)
+        return Certificate.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        raise InputError(f"{path}: {explain(error.errors()[0])}") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{path}: {error}") from error
+
+
+def recorded_problem(entry: ProblemEntry, like: Problem) -> Problem:
+    """Return the problem of a certificate, on the board and space of another.
+
+    Raises:
+        InputError: Its parts do not belong together.
+        UnsupportedError: A layer that the engine cannot run.
+    """
+    return Problem(
+        network=to_network(entry.network),
+        options=tuple(
+            Option(
+                layer=option.layer,
+                change=_change_of(option.change),
+                cost_micro=option.cost_micro,
+            )
+            for option in entry.options
+        ),
+        ties=tuple(tuple(tie) for tie in entry.ties),
+        act_bits=entry.act_bits,
+        board=like.board,
+        space=like.space,
+    )
+
+
+def _change_text(change: Change) -> str:
+    match change:
+        case Bits():
+            return f"bits_{change.weight_bits}"
+        case Keep():
+            return "keep"
+        case LeaveOut():
+            return "leave_out"
+        case _:
+            assert_never(change)
+
+
+def _change_of(text: str) -> Change:
+    match text:
+        case "keep":
+            return Keep()
+        case "leave_out":
+            return LeaveOut()
+        case _:
+            return Bits(weight_bits=int(text.removeprefix("bits_")))
