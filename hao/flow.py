@@ -7,8 +7,9 @@ command line does, a notebook can do by calling these functions.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from enum import Enum
+from functools import partial
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -17,14 +18,15 @@ from hao.accuracy.drops import load_drop_table
 from hao.accuracy.published import published_networks
 from hao.calibration.file import load_constants
 from hao.cost.evaluate import evaluate
+from hao.cost.power import why_no_power
 from hao.errors import InfeasibleError, InputError
 from hao.frontends.imported import ImportedNetwork
 from hao.frontends.model_file import load_model
 from hao.hw.board import Board
 from hao.hw.board_file import load_board
+from hao.hw.budget import with_budget
 from hao.ir.network import Network
 from hao.options.option import MICRO
-from hao.program.conflicts import clashing_limits, fewest_cycles
 from hao.program.solver import SolverName, check_solver
 from hao.report.certificate import render_certificate
 from hao.report.design_file import load_design
@@ -36,10 +38,30 @@ from hao.search.candidates import (
     make_candidate,
     published_candidates,
 )
-from hao.search.explore import Outcome, budget_cycles, search_accuracy, search_fps
+from hao.search.explain import explained, held_in_words, why_not_gurobi
+from hao.search.explore import (
+    Outcome,
+    budget_cycles,
+    search_accuracy,
+    search_fps,
+    search_smallest,
+)
 from hao.search.front import FrontPoint, network_front, zoo_front
+from hao.search.objective import Objective, check_objective, measure_of
 from hao.search.workers import Workers, open_workers
 from hao.zoo import build_network, network_names
+
+__all__ = [
+    "Objective",
+    "SearchRequest",
+    "board_of",
+    "candidates_of",
+    "check_request",
+    "estimate",
+    "network_table",
+    "reopen",
+    "search",
+]
 
 Progress = Callable[[str], None]
 
@@ -55,36 +77,31 @@ MOST_WORKERS = 256
 """Most processes on one machine (chosen here)."""
 
 
-class Objective(Enum):
-    """What a search optimises."""
-
-    ACCURACY = "accuracy"
-    """Most accurate at a frame rate."""
-    FPS = "fps"
-    """Fastest at an accuracy."""
-    LATENCY = "latency"
-    """Fastest, whatever the accuracy."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchRequest:
     """What a user asks for.
 
     Attributes:
         board: Name of a board or path of a board file.
-        fps: Frame rate to reach; for `Objective.ACCURACY`.
+        fps: Frame rate to reach; for `Objective.ACCURACY`, `AREA` and `POWER`.
         network: One network of the zoo; `None` for all with published accuracy.
         image_size: Of that network; `None` for its usual one.
         model: An ONNX or QONNX file instead of the zoo.
         top1: Float top-1 of `model` [percent], if known.
-        min_top1: Least top-1 [percent]; for `Objective.FPS`.
+        min_top1: Least top-1 [percent]; for `Objective.FPS`, and if wanted for `AREA`
+            and `POWER`.
         clock_mhz: Clock instead of the board's.
         calibration: File of the cost model's constants for the board; `None` for those
             that ship with hao.
-        rules: Bits on offer.
+        max_lut: Most LUTs of a design: a count such as "30000", or a share of the
+            device such as "50%"; `None` for the board's cap, which holds as well.
+        max_ff: Most flip-flops, likewise.
+        max_dsp: Most DSP slices, likewise.
+        max_bram: Most block RAMs in 18 Kb halves, likewise.
+        rules: Bits on offer, and whether blocks may be left out.
         objective: What to optimise.
         margin_percent: Part of the frame time that the prediction must leave free
-            [percent], from 0 to 90; for `Objective.ACCURACY`.
+            [percent], from 0 to 90; counts where `fps` is asked for.
         front_points: Points of the front to compute besides; 0 for none.
         solver: Who solves the integer programs.
         workers: Networks that are solved side by side on this machine, at least 1.
@@ -101,6 +118,10 @@ class SearchRequest:
     min_top1: float | None = None
     clock_mhz: float | None = None
     calibration: Path | None = None
+    max_lut: str | None = None
+    max_ff: str | None = None
+    max_dsp: str | None = None
+    max_bram: str | None = None
     rules: BitRules = field(default_factory=BitRules)
     objective: Objective = Objective.ACCURACY
     margin_percent: float = DEFAULT_MARGIN_PERCENT
@@ -151,7 +172,8 @@ def search(
         front=front,
         fps_asked=request.fps,
         margin_percent=request.margin_percent if request.fps is not None else 0.0,
-        objective=request.objective.value,
+        objective=request.objective,
+        solver_reason=why_not_gurobi(request.solver, outcome.report.solver),
     )
     if run_path is not None:
         certificate = _certificate(request, board, outcome, result)
@@ -199,22 +221,17 @@ def check_request(request: SearchRequest) -> None:
     Raises:
         InputError: An argument is missing, out of range, or clashes with another.
     """
-    if request.objective is Objective.ACCURACY and request.fps is None:
-        raise InputError("--fps is missing; the objective 'accuracy' needs it")
     if request.fps is not None and not 0 < request.fps < 1e6:
         raise InputError(f"--fps {request.fps:g}; must be above 0 and below 1000000")
-    if request.objective is Objective.FPS and request.min_top1 is None:
-        raise InputError("--min-top1 is missing; the objective 'fps' needs it")
-    if request.objective is not Objective.ACCURACY and request.fps is not None:
-        raise InputError(
-            f"--fps belongs to the objective 'accuracy', not to "
-            f"{request.objective.value!r}"
-        )
-    if request.objective is not Objective.FPS and request.min_top1 is not None:
-        raise InputError(
-            f"--min-top1 belongs to the objective 'fps', not to "
-            f"{request.objective.value!r}"
-        )
+    check_objective(
+        request.objective,
+        fps=request.fps,
+        min_top1=request.min_top1,
+        front_points=request.front_points,
+    )
+    points = request.rules.block_points
+    if points is not None and not 0 <= points <= 100:
+        raise InputError(f"--drop-blocks {points:g}; must be from 0 to 100 points")
     if not 0 <= request.margin_percent <= 90:
         raise InputError(
             f"--margin {request.margin_percent:g}; must be from 0 to 90 percent"
@@ -241,12 +258,24 @@ def check_request(request: SearchRequest) -> None:
 
 
 def board_of(request: SearchRequest) -> Board:
-    """Return the board of a request, at the clock and with the constants asked for.
+    """Return the board of a request, at the clock, constants and budget asked for.
 
     Raises:
-        InputError: The board is unknown, its file or that of the constants wrong.
+        InputError: The board is unknown, its file or that of the constants wrong, a
+            budget is no count or share of it, or its power is asked for but unknown.
     """
-    board = load_board(request.board)
+    board = with_budget(
+        load_board(request.board),
+        {
+            "lut": request.max_lut,
+            "ff": request.max_ff,
+            "dsp": request.max_dsp,
+            "bram_18k": request.max_bram,
+        },
+    )
+    no_power = why_no_power(board)
+    if request.objective is Objective.POWER and no_power is not None:
+        raise InputError(f"--objective power: board {board.name!r}: {no_power}")
     if request.calibration is not None:
         constants = load_constants(request.calibration, board)
         board = replace(board, calibration=constants)
@@ -312,58 +341,59 @@ def _search(
     progress: Progress,
 ) -> Outcome:
     """Return the answer, or explain why there is none."""
-    if request.objective is not Objective.ACCURACY:
-        top1 = request.min_top1 if request.objective is Objective.FPS else None
+    if request.fps is None:
         return search_fps(
             candidates,
             board,
-            top1=top1,
+            top1=request.min_top1,
             solver=request.solver,
             workers=workers,
             progress=progress,
         )
-    assert request.fps is not None
-    needed = request.fps / request.promised_share
+    most_accurate = partial(
+        search_accuracy,
+        candidates,
+        board,
+        fps=request.fps / request.promised_share,
+        solver=request.solver,
+        workers=workers,
+        progress=progress,
+    )
+    measure = measure_of(request.objective, board)
     try:
-        return search_accuracy(
+        if measure is None:
+            return most_accurate()
+        return search_smallest(
             candidates,
             board,
-            fps=needed,
+            measure=measure,
+            fps=request.fps / request.promised_share,
+            top1=request.min_top1,
             solver=request.solver,
             workers=workers,
             progress=progress,
         )
     except InfeasibleError as error:
+        if request.min_top1 is not None:
+            nearest = None
+            with suppress(InfeasibleError):
+                nearest = most_accurate()
+            if nearest is not None:
+                raise InfeasibleError(
+                    f"no network keeps {request.min_top1:g} % top-1 at "
+                    f"{request.fps:g} fps{held_in_words(request.margin_percent)} on "
+                    f"{board.name}; the most that one keeps is "
+                    f"{-nearest.loss / MICRO:.2f} % ({nearest.candidate.label})",
+                    conflicts=("accuracy", "latency"),
+                ) from error
         smallest = min(candidates, key=lambda c: c.network.macs)
-        raise _explained(smallest, board, request) from error
-
-
-def _explained(
-    candidate: Candidate, board: Board, request: SearchRequest
-) -> InfeasibleError:
-    """Return an error that names the clashing limits and the nearest frame rate."""
-    assert request.fps is not None
-    share = request.promised_share
-    problem = candidate.problem(board)
-    clash = clashing_limits(problem, budget=budget_cycles(board, request.fps / share))
-    try:
-        reached = share * 1000 * board.clock_khz / fewest_cycles(problem)
-        nearest = f"the most it reaches is {int(reached)} fps at the fewest bits"
-    except InfeasibleError:
-        nearest = "no engine fits at any frame rate"
-    if clash == ("latency",):
-        reason = "the limit on latency alone is too tight, whatever the board has"
-    elif clash == ("space",):
-        reason = "no engine runs it, whatever the board has (space)"
-    else:
-        reason = f"the limits on {', '.join(clash)} clash"
-    margin = request.margin_percent
-    held = f" with a margin of {margin:g} % (--margin)" if margin else ""
-    return InfeasibleError(
-        f"{candidate.label} does not reach {request.fps:g} fps{held} on {board.name}: "
-        f"{reason}; {nearest}",
-        conflicts=clash,
-    )
+        raise explained(
+            smallest,
+            board,
+            fps=request.fps,
+            margin_percent=request.margin_percent,
+            progress=progress,
+        ) from error
 
 
 def _front(

@@ -185,13 +185,25 @@ def test_networks_prints_every_network_with_its_size() -> None:
         (["--fps", "9", "--run", "/out"], "run name '/out'; must be"),
         (
             ["--fps", "9", "--min-top1", "7"],
-            "--min-top1 belongs to the objective 'fps'",
+            "--min-top1 belongs to the objectives 'fps', 'area' and 'power'",
         ),
         (["--objective", "fps"], "--min-top1 is missing"),
         (["--objective", "fps", "--min-top1", "nan"], "--min-top1 nan; must be above"),
         (["--objective", "fps", "--min-top1", "101"], "--min-top1 101; must be above"),
         (["--objective", "fps", "--min-top1", "70"], "resnet8_cifar@32 is unknown"),
         (["--objective", "latency", "--fps", "9"], "--fps belongs to the objective"),
+        (["--objective", "area"], "--fps is missing; the objective 'area' needs it"),
+        (["--objective", "area", "--fps", "9", "--front", "2"], "--front is of accur"),
+        (
+            ["--objective", "power", "--fps", "9", "--board", "pynq-z2"],
+            "--objective power: board 'pynq-z2': the board file gives no idle power",
+        ),
+        (["--fps", "9", "--max-dsp", "0"], "--max-dsp 0; must be a whole number"),
+        (["--fps", "9", "--max-bram", "433"], "--max-bram 433; must be a whole number"),
+        (["--fps", "9", "--max-lut", "101%"], "--max-lut 101%; must be a whole number"),
+        (["--fps", "9", "--max-ff", "much"], "--max-ff much; must be a whole number"),
+        (["--fps", "9", "--drop-blocks", "nan"], "--drop-blocks nan; must be from 0"),
+        (["--fps", "9", "--drop-blocks", "-1"], "--drop-blocks -1; must be from 0"),
     ],
 )
 def test_search_refuses_bad_arguments(words: Sequence[str], message: str) -> None:
@@ -231,6 +243,66 @@ def test_a_least_top1_of_a_model_needs_its_float_top1() -> None:
     write_onnx(Path("net.onnx"))
     words = ("--model", "net.onnx", "--objective", "fps", "--min-top1", "70")
     assert refused(2, "search", *words).endswith("is unknown; --top1 gives it")
+
+
+def test_a_network_without_blocks_to_drop_is_refused() -> None:
+    words = ("search", "--network", "vgg11", "--fps", "1", "--drop-blocks", "1")
+    line = refused(2, *words, "--quiet")
+    assert line.endswith(
+        "no residual block that may be left out; search it without --drop-blocks"
+    )
+
+
+def test_an_accuracy_that_no_network_keeps_names_the_most_that_one_keeps() -> None:
+    words = ("search", "--network", "resnet18", "--objective", "area", "--fps", "20")
+    line = refused(3, *words, "--min-top1", "75", "--quiet")
+    assert line.startswith(
+        "no network keeps 75 % top-1 at 20 fps with a margin of 15 %"
+    )
+    assert "; the most that one keeps is 70." in line
+
+
+def test_the_smallest_within_a_budget_reopens_with_it() -> None:
+    words = (*SMALL, "--fps", "1000", "--max-dsp", "10%", "--objective")
+    area = search_json(*words, "area")
+    assert area["run"] == "runs/zu3eg-1000fps-area-resnet8_cifar"
+    power = search_json(*words, "power")
+    fastest = search_json(*words[:-3], *words[-3:-1], "--objective", "accuracy")
+    for found in (area, power):
+        assert isinstance(found["fps"], float)
+        assert found["fps"] * 0.85 >= 1000
+        assert (found["status"], found["not_excluded"]) == ("optimal", [])
+    assert blocks(area)["lut"] < blocks(fastest)["lut"]
+    assert blocks(power)["dsp"] <= 36
+    text = succeed("report", "runs/zu3eg-1000fps-power-resnet8_cifar")
+    assert "made least " in text
+    (line,) = (line for line in text.splitlines() if line.startswith("DSP"))
+    assert line.split()[2:4] == ["36", "360"]
+
+
+def blocks(found: dict[str, object]) -> dict[str, int]:
+    counts = found["resources"]
+    assert isinstance(counts, dict)
+    return counts
+
+
+def test_a_budget_that_is_too_small_is_named() -> None:
+    line = refused(3, *SMALL, "--fps", "9", "--max-lut", "5000", "--quiet")
+    assert "the limit on lut is too tight; no engine fits at any frame rate" in line
+
+
+@pytest.mark.slow
+def test_a_design_without_a_block_goes_through_to_simulation() -> None:
+    words = ("search", "--network", "digits", "--drop-blocks", "1.5", "--bits", "8")
+    found = search_json(*words, "--fps", "62000", "--margin", "0", "--run", "d")
+    assert found["left_out"]
+    text = succeed("report", "runs/d")
+    assert "left out " in text
+    assert "at 1.5 points each as given)" in text
+    few = ("--float-epochs", "1", "--epochs", "1", "--quiet")
+    succeed("quantize", "runs/d", "--data", "digits", *few)
+    succeed("emit-hls", "runs/d")
+    assert "simulated " in succeed("simulate", "runs/d", "--quiet")
 
 
 @pytest.mark.parametrize("margin", [0, 15])

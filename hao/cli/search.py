@@ -69,10 +69,12 @@ def _bits(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
 )
 @click.option(
     "--objective",
-    type=click.Choice(["accuracy", "fps", "latency"]),
+    type=click.Choice(["accuracy", "fps", "latency", "area", "power"]),
     default="accuracy",
     show_default=True,
-    help="Most accurate at --fps; fastest at --min-top1; or fastest of all.",
+    help="Most accurate at --fps; fastest at --min-top1; fastest of all; or at --fps "
+    "(and --min-top1, else as accurate as can be) with the least area or power of its "
+    "blocks.",
 )
 @click.option(
     "--margin",
@@ -83,14 +85,36 @@ def _bits(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
     "default: 15].",
 )
 @click.option(
-    "--min-top1", type=float, help="Least top-1 [percent], for --objective fps."
+    "--min-top1",
+    type=float,
+    help="Least top-1 [percent], for --objective fps, area and power.",
+)
+@click.option(
+    "--max-lut",
+    metavar="BUDGET",
+    help="Most LUTs of the design: a count, or a share of the device such as 50%. The "
+    "board's caps hold as well.",
+)
+@click.option("--max-ff", metavar="BUDGET", help="Most flip-flops, likewise.")
+@click.option("--max-dsp", metavar="BUDGET", help="Most DSP slices, likewise.")
+@click.option(
+    "--max-bram", metavar="BUDGET", help="Most block RAMs, in 18 Kb halves, likewise."
+)
+@click.option(
+    "--drop-blocks",
+    "block_points",
+    metavar="POINTS",
+    type=float,
+    help="Offer to leave out residual blocks, each at so many points of top-1. This is "
+    "your own figure: hao does not predict what a network loses without a block.",
 )
 @click.option(
     "--front",
     "front_points",
     type=click.IntRange(0, 200),
     default=None,
-    help="Points of the front to compute too [default: 6 for the zoo, else 0].",
+    help="Points of the front to compute too [default: 6 for the zoo, else 0; none for "
+    "area and power].",
 )
 @click.option(
     "--solver",
@@ -133,6 +157,11 @@ def search_command(
     objective: str,
     margin_percent: float | None,
     min_top1: float | None,
+    max_lut: str | None,
+    max_ff: str | None,
+    max_dsp: str | None,
+    max_bram: str | None,
+    block_points: float | None,
     front_points: int | None,
     solver: str,
     workers: int | None,
@@ -153,6 +182,7 @@ def search_command(
       hao search --board kv260 --fps 200 --bits 8 --clock 250
       hao search --board my_board.toml --fps 30 --model net.onnx --top1 71.9
       hao search --board zu3eg --objective fps --min-top1 72
+      hao search --board zu3eg --objective area --fps 100 --max-dsp 50%
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao import flow
     from hao.program.solver import SolverName
@@ -162,8 +192,9 @@ def search_command(
     from hao.search.workers import usable_cores
 
     whole_zoo = network is None and model is None
+    aim = flow.Objective(objective)
     if front_points is None:
-        front_points = 6 if whole_zoo else 0
+        front_points = 6 if whole_zoo and not aim.is_smallest else 0
     if workers is None:
         workers = min(4, usable_cores()) if whole_zoo and cluster is None else 1
     request = flow.SearchRequest(
@@ -181,8 +212,13 @@ def search_command(
             act_bits=act_bits,
             keep_first_last=not free_first_last,
             stance=Stance.MEAN if mean else Stance.PESSIMISTIC,
+            block_points=block_points,
         ),
-        objective=flow.Objective(objective),
+        max_lut=max_lut,
+        max_ff=max_ff,
+        max_dsp=max_dsp,
+        max_bram=max_bram,
+        objective=aim,
         margin_percent=(
             flow.DEFAULT_MARGIN_PERCENT if margin_percent is None else margin_percent
         ),
@@ -197,7 +233,12 @@ def search_command(
         if run_name is None:
             what = network if model is None else str(model)
             run_name = default_run_name(
-                runs, board=board, fps=fps, min_top1=min_top1, network=what
+                runs,
+                board=board,
+                fps=fps,
+                min_top1=min_top1,
+                network=what,
+                smallest=objective if aim.is_smallest else None,
             )
         check_run_name(run_name)
         run_path = runs / run_name

@@ -12,7 +12,7 @@ counted; LUTs and flip-flops were counted on synthesized blocks (docs/area.md).
 """
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from statistics import median
 
@@ -141,6 +141,7 @@ def headrooms(
         )
     limits, used = board.usable.as_dict(), cost.resources.as_dict()
     caps = board.cap_percent.as_dict()
+    at_caps = replace(board, budget=None).usable.as_dict()
     for key, name in (("lut", "LUT"), ("ff", "FF")):
         if used[key]:
             found.append(
@@ -148,7 +149,9 @@ def headrooms(
                     name=name,
                     room=limits[key] / used[key],
                     seen=1 + AREA_ERROR_PERCENT / 100,
-                    limit=f"{caps[key]} % of the device",
+                    limit=f"{caps[key]} % of the device"
+                    if limits[key] == at_caps[key]
+                    else f"the {limits[key]} asked for",
                     measured=False,
                 )
             )

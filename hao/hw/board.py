@@ -84,6 +84,8 @@ class Board:
         port_max_khz: Fastest clock of a port [kHz], at least 1.
         idle_mw: Power of the board without a design at work [mW], at least 1; `None`
             if not known.
+        budget: What designs may use at most, besides the caps: DSP, BRAM, LUT and FF
+            from 1 to what the device has; `None` for the caps alone.
         calibration: Corrections of the cost model's constants for this board.
         sources: Where each figure comes from, by key of the board file; not to be
             changed. Boards that differ in nothing else are equal.
@@ -107,6 +109,7 @@ class Board:
     port_bytes: int
     port_max_khz: int
     idle_mw: int | None = None
+    budget: Resources | None = None
     calibration: Calibration = NEUTRAL
     # A plain dict, since a mapping proxy can be neither pickled nor deep-copied, and
     # boards travel to worker processes.
@@ -129,6 +132,14 @@ class Board:
         }
         if self.idle_mw is not None:
             positive["idle_mw"] = self.idle_mw
+        if self.budget is not None:
+            for kind in ("dsp", "bram_18k", "lut", "ff"):
+                positive[f"budget.{kind}"] = self.budget.as_dict()[kind]
+            for kind, excess in self.budget.shortfall(device).items():
+                raise InputError(
+                    f"board {self.name!r}: budget.{kind} is {excess} above what the "
+                    "device has; must be at most that"
+                )
         for key, value in positive.items():
             if value < 1:
                 raise InputError(
@@ -181,14 +192,27 @@ class Board:
 
     @property
     def usable(self) -> Resources:
-        """Return the resources below the caps, rounded down."""
+        """Return the resources below the caps, rounded down, and within the budget."""
         r, c = self.resources, self.cap_percent
+        b = r if self.budget is None else self.budget
         return Resources(
-            dsp=r.dsp * c.dsp // 100,
-            bram_18k=r.bram_18k * c.bram_18k // 100,
-            uram=r.uram * c.uram // 100,
-            lut=r.lut * c.lut // 100,
-            ff=r.ff * c.ff // 100,
+            dsp=min(r.dsp * c.dsp // 100, b.dsp),
+            bram_18k=min(r.bram_18k * c.bram_18k // 100, b.bram_18k),
+            uram=min(r.uram * c.uram // 100, b.uram),
+            lut=min(r.lut * c.lut // 100, b.lut),
+            ff=min(r.ff * c.ff // 100, b.ff),
+        )
+
+    @property
+    def of_usable(self) -> "Board":
+        """Return a board whose device is what may be used of this one, all of it."""
+        usable = self.usable
+        return replace(
+            self,
+            resources=usable,
+            cap_percent=Resources(dsp=100, bram_18k=100, uram=100, lut=100, ff=100),
+            lutram=min(self.lutram, usable.lut),
+            budget=None,
         )
 
     @property

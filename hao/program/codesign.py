@@ -22,6 +22,7 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from hao.cost.area import fixed_area
 from hao.cost.catalogue import build_stages
 from hao.cost.columns import Columns
 from hao.cost.design import Design
@@ -55,6 +56,7 @@ __all__ = [
     "SolveReport",
     "choose_fastest",
     "choose_most_accurate",
+    "choose_smaller",
     "choose_smallest",
     "field_of",
     "solved",
@@ -290,6 +292,54 @@ def choose_smallest(
         raise InfeasibleError(
             f"{problem.network.name}: no engine on {problem.board.title} runs a frame "
             f"in {budget} cycles"
+        )
+    return solved(problem, found, counts, solver, Least.BLOCKS, limits, measure=measure)
+
+
+def choose_smaller(
+    problem: Problem,
+    *,
+    measure: Measure,
+    blocks: int,
+    budget: int,
+    cost_limit: int,
+    solver: SolverName = SolverName.AUTO,
+    progress: Progress = lambda _: None,
+) -> SolveReport:
+    """Return what `choose_smallest` does if it measures at most so much.
+
+    Args:
+        problem: What to choose for.
+        measure: How blocks are counted.
+        blocks: Most measure of the whole engine that is of interest.
+        budget: Most latency [cycles].
+        cost_limit: Most accuracy cost [micro-points].
+        solver: Who solves the integer program.
+        progress: Told of each step.
+
+    Raises:
+        InfeasibleError: No engine of the space meets the limits.
+    """
+    field, counts = field_of(problem), Counts()
+    fixed = fixed_area(
+        problem.board,
+        act_bits=problem.act_bits,
+        residual=problem.residual,
+        pool_words=problem.pool_words,
+    )
+    limits = Limits(cycles=budget, cost=cost_limit, blocks=blocks - measure.of(fixed))
+    found = find(
+        field,
+        Least.BLOCKS,
+        limits,
+        measure=measure,
+        counts=counts,
+        progress=progress,
+    )
+    if found is None:
+        raise InfeasibleError(
+            f"{problem.network.name}: no engine on {problem.board.title} that is so "
+            f"small runs a frame in {budget} cycles"
         )
     return solved(problem, found, counts, solver, Least.BLOCKS, limits, measure=measure)
 

@@ -290,6 +290,7 @@ def _to_result(file: DesignFile, *, run: Path | None) -> SearchResult:
         fps_asked=file.fps_asked,
         margin_percent=file.margin_percent,
         front=tuple(file.front),
+        block_points=file.block_points,
         run=run,
     )
 

@@ -40,17 +40,22 @@ from hao.ir.partition import Segment, partition
 from hao.report.result import Proof, SearchResult
 from hao.search.candidates import Accuracy
 from hao.search.front import FrontPoint
+from hao.search.objective import Objective
 
 SCHEMA = "hao.design/2"
 """Name and version of the format; a change of its keys or their meaning raises it."""
 
 ADDED_KEYS = frozenset(
     {
+        "board.budget",
         "board.calibration",
         "board.idle_mw",
+        "block_points",
         "front.power_mw",
         "left_out",
         "margin_percent",
+        "proof.bound",
+        "proof.solver_reason",
     }
 )
 """Keys that were added to this version: files without them are read all the same.
@@ -209,7 +214,7 @@ _Points = Annotated[float, Field(ge=0, le=100)]
 class DesignFile(Table):
     """A design file, all but its first two lines: schema and version."""
 
-    objective: Annotated[str, Field(min_length=1, max_length=40)]
+    objective: Objective
     fps_asked: Annotated[float, Field(gt=0)] | None
     margin_percent: Annotated[float, Field(ge=0, lt=100)] = 0.0
     image_size: Annotated[int, Field(ge=1)]
@@ -224,6 +229,7 @@ class DesignFile(Table):
     engine: Engine
     scheme: dict[str, Annotated[int, Field(ge=2, le=8)]]
     left_out: list[Annotated[str, Field(min_length=1)]] = []
+    block_points: _Points | None = None
     segments: Annotated[list[_SegmentTable], Field(min_length=1)]
     front: list[FrontPoint]
     network: NetworkTable
@@ -253,6 +259,7 @@ def to_document(result: SearchResult) -> dict[str, object]:
             for layer in design.network.compute_layers
         },
         "left_out": list(left_out(design.scheme)),
+        "block_points": _real(result.block_points),
         "segments": [_segment_table(segment) for segment in design.segments],
         "front": result.front,
         "network": network_document(design.network),

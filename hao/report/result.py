@@ -10,8 +10,9 @@ from hao.cost.power import Power, estimate_power
 from hao.hw.board import Board
 from hao.program.solver import SolverName, Status
 from hao.search.candidates import Accuracy
-from hao.search.explore import Outcome
 from hao.search.front import FrontPoint
+from hao.search.ledger import Outcome
+from hao.search.objective import Objective
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +21,7 @@ class Proof:
 
     Attributes:
         status: Whether optimality was proven.
-        gap: Distance of objective and bound, relative to the objective.
+        gap: Distance of the answer and `bound`, relative to the answer.
         solver: Who solved the integer programs.
         variables: Of the largest one.
         constraints: Of the same.
@@ -29,6 +30,9 @@ class Proof:
         candidates: Networks that were considered.
         solved: Of these, networks for which a program was solved or found infeasible.
         open: Of these, networks that may have a better design, which was not found.
+        bound: No network has a better design: micro-points of top-1 left, negated;
+            cycles; or blocks as the objective counts them. `None` if not recorded.
+        solver_reason: Why it was not Gurobi, where that was tried first.
     """
 
     status: Status
@@ -41,6 +45,8 @@ class Proof:
     candidates: int
     solved: int
     open: tuple[str, ...] = ()
+    bound: int | None = None
+    solver_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +68,8 @@ class SearchResult:
         fps_asked: Frame rate that was asked for, if any.
         margin_percent: Part of its frame time that the prediction had to leave free.
         front: Points of the front, most accurate first; empty if not asked for.
+        block_points: Top-1 that leaving out a block was reckoned to cost [points], as
+            given; `None` if all blocks were kept.
         run: Directory that holds the run, or `None`.
     """
 
@@ -74,10 +82,11 @@ class SearchResult:
     evidence: Evidence
     out_of_range: bool
     proof: Proof
-    objective: str
+    objective: Objective
     fps_asked: float | None
     margin_percent: float = 0.0
     front: tuple[FrontPoint, ...] = ()
+    block_points: float | None = None
     run: Path | None = None
 
     @property
@@ -104,7 +113,8 @@ def make_result(
     front: tuple[FrontPoint, ...],
     fps_asked: float | None,
     margin_percent: float,
-    objective: str,
+    objective: Objective,
+    solver_reason: str = "",
 ) -> SearchResult:
     """Return the result that an outcome amounts to."""
     candidate, report = outcome.candidate, outcome.report
@@ -124,7 +134,7 @@ def make_result(
         out_of_range=any(drop.out_of_range for drop in used),
         proof=Proof(
             status=Status.OPTIMAL if outcome.proven else Status.LIMIT,
-            gap=report.gap,
+            gap=outcome.gap,
             solver=report.solver,
             variables=report.variables,
             constraints=report.constraints,
@@ -133,9 +143,12 @@ def make_result(
             candidates=len(outcome.verdicts),
             solved=sum(verdict.looked_at for verdict in outcome.verdicts),
             open=outcome.open,
+            bound=outcome.bound,
+            solver_reason=solver_reason,
         ),
         objective=objective,
         fps_asked=fps_asked,
         margin_percent=margin_percent,
         front=front,
+        block_points=candidate.rules.block_points,
     )

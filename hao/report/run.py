@@ -71,6 +71,7 @@ def default_run_name(
     fps: float | None = None,
     min_top1: float | None = None,
     network: str | None = None,
+    smallest: str | None = None,
 ) -> str:
     """Return a name that no run has yet, such as "zu3eg-50fps-all".
 
@@ -80,12 +81,15 @@ def default_run_name(
         fps: Frame rate that is asked for.
         min_top1: Least top-1 that is asked for [percent].
         network: Name, or path of a model file; `None` for all.
+        smallest: What is made least at the frame rate, such as "area".
     """
     goal = "fastest"
     if fps is not None:
         goal = f"{fps:g}fps"
     elif min_top1 is not None:
         goal = f"{min_top1:g}top1"
+    if smallest is not None:
+        goal = f"{goal}-{smallest}"
     parts = (_stem(board), goal, "all" if network is None else _stem(network))
     base = "-".join(parts)[: MAX_NAME - 8].rstrip(".-")
     number, name = 1, base

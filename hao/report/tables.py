@@ -14,7 +14,9 @@ from hao.cost.evaluate import CostReport, InvocationCost
 from hao.cost.uncertainty import AREA_ERROR_PERCENT
 from hao.hw.board import Board
 from hao.hw.engine import Engine
+from hao.ir.change import left_out
 from hao.program.solver import Status
+from hao.report.goal import left_out_in_words, smallest_in_words, unproven_in_words
 from hao.report.margins import margins_json, risk_in_words, speed_in_words
 from hao.report.result import SearchResult
 from hao.report.text import clipped, plain
@@ -37,15 +39,20 @@ def render_summary(result: SearchResult) -> str:
     """Return what was found, what it costs, what binds and how it is proven."""
     design, cost = result.design, result.cost
     board = design.board
+    unproven, smallest = unproven_in_words(result), smallest_in_words(result)
+    dropped = left_out_in_words(result)
     lines = [
+        *([] if unproven is None else [_field("NOT PROVEN", unproven), ""]),
         f"{label(result)} on {plain(board.title)} at {board.clock_mhz:g} MHz",
         "",
         *_accuracy_lines(result),
         _field("speed", speed_in_words(result)),
         _field("at risk", risk_in_words(result)),
         _field("power", power_in_words(result)),
+        *([] if smallest is None else [_field("made least", smallest)]),
         _field("constants", board.calibration.summary),
         _field("bits", bits_in_words(design)),
+        *([] if dropped is None else [_field("left out", dropped)]),
         "",
         *_resource_lines(board, cost),
         "",
@@ -177,7 +184,7 @@ def result_json(result: SearchResult, *, seconds: float) -> dict[str, object]:
         "board": design.board.name,
         "clock_mhz": design.board.clock_mhz,
         "calibration_reports": design.board.calibration.reports,
-        "objective": result.objective,
+        "objective": result.objective.value,
         "fps_asked": result.fps_asked,
         "top1": None if accuracy is None else round(accuracy.mean, 4),
         "top1_low": None if accuracy is None else round(accuracy.low, 4),
@@ -198,6 +205,8 @@ def result_json(result: SearchResult, *, seconds: float) -> dict[str, object]:
         "fits": cost.resources <= design.board.usable,
         "bits": {str(width): bits[width] for width in sorted(bits)},
         "act_bits": design.engine.act_bits,
+        "left_out": list(left_out(design.scheme)),
+        "block_points": result.block_points,
         "engine": engine_in_words(design.engine),
         "bottleneck": cost.bottleneck,
         "efficiency": round(cost.efficiency, 4),
@@ -207,7 +216,10 @@ def result_json(result: SearchResult, *, seconds: float) -> dict[str, object]:
         "multipliers": cost.multipliers,
         "status": proof.status.name.lower(),
         "gap": proof.gap,
+        "bound": proof.bound,
+        "not_excluded": list(proof.open),
         "solver": proof.solver.value,
+        "solver_reason": proof.solver_reason,
         "variables": proof.variables,
         "constraints": proof.constraints,
         "engines_priced": proof.priced,
@@ -223,6 +235,8 @@ def _accuracy_lines(result: SearchResult) -> list[str]:
         return [_field("top-1", "unknown: no float accuracy of this network is known")]
     accuracy = result.accuracy
     beyond = "; outside the measured bits" if result.out_of_range else ""
+    if left_out(result.design.scheme):
+        beyond += "; for blocks left out, on the points that were given for each"
     source = f" ({plain(result.float_source)})" if result.float_source else ""
     return [
         _field(
@@ -305,7 +319,8 @@ def _proof_lines(result: SearchResult) -> list[str]:
         _field(
             "proof",
             f"{claim} ({proof.solver.value}: {proof.variables} variables, "
-            f"{proof.constraints} constraints, {proof.nodes} nodes)",
+            f"{proof.constraints} constraints, {proof.nodes} nodes"
+            + (f"; not gurobi: {proof.solver_reason})" if proof.solver_reason else ")"),
         ),
         _field(
             "considered",

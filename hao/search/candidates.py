@@ -7,13 +7,14 @@ every layer's bits, taken at the pessimistic end of the drop's interval or at it
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
 
 from hao.accuracy.drops import Drop, DropTable
 from hao.accuracy.published import PublishedNetwork
 from hao.hw.board import Board
+from hao.ir.blocks import residual_blocks
 from hao.ir.change import Scheme
 from hao.ir.layer import Depthwise
 from hao.ir.network import Network
@@ -33,7 +34,7 @@ class Stance(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BitRules:
-    """Which bits a search may choose.
+    """Which bits a search may choose, and which blocks it may leave out.
 
     Attributes:
         choices: Weight bits on offer, from 2 to 8.
@@ -109,7 +110,7 @@ class Candidate:
         if self.rules.block_points is None:
             return options
         return options + block_options(
-            self.network, cost_points=self.rules.block_points
+            self.network, cost_points=self.rules.block_points, layers=options
         )
 
     @property
@@ -205,17 +206,23 @@ def make_candidate(
 def published_candidates(
     published: Sequence[PublishedNetwork], table: DropTable, rules: BitRules
 ) -> list[Candidate]:
-    """Return a candidate per published network and image size, most promising first."""
+    """Return a candidate per published network and image size, most promising first.
+
+    A network without a block that may be left out keeps all, whatever the rules.
+    """
+    networks = [build_network(entry.name, entry.image_size) for entry in published]
     candidates = [
         make_candidate(
-            build_network(entry.name, entry.image_size),
+            network,
             top1=entry.top1,
             source=(
                 f"{entry.best.architecture} {entry.best.recipe}: {entry.best.source}"
             ),
             table=table,
-            rules=rules,
+            rules=rules
+            if rules.block_points is None or residual_blocks(network)
+            else replace(rules, block_points=None),
         )
-        for entry in published
+        for entry, network in zip(published, networks, strict=True)
     ]
     return sorted(candidates, key=lambda c: (-c.bound_micro, c.label))

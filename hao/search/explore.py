@@ -15,172 +15,26 @@ unknown float top-1 counts as 100 %.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import Enum
+from dataclasses import replace
 
-from hao.errors import InfeasibleError, SolverError
 from hao.hw.board import Board
 from hao.options.option import MICRO
-from hao.program.codesign import NO_LIMIT, SolveReport
-from hao.program.solver import SolverName, Status
+from hao.program.codesign import NO_LIMIT, Measure
+from hao.program.solver import SolverName
 from hao.search.candidates import Candidate
-from hao.search.workers import IN_PROCESS, Answer, Task, Workers, solve_in_turn
+from hao.search.ledger import EXCLUDED, NO_DESIGN, Fate, Known, Ledger, Outcome
+from hao.search.workers import IN_PROCESS, Task, Workers, solve_in_turn
+
+__all__ = [
+    "Fate",
+    "Outcome",
+    "budget_cycles",
+    "search_accuracy",
+    "search_fps",
+    "search_smallest",
+]
 
 Progress = Callable[[str], None]
-
-_NO_DESIGN = 1 << 60
-"""Loss where no design is known; above any [cycles or micro-points]."""
-
-_EXCLUDED = 1 << 61
-"""Floor of a candidate that is proven to have no design of interest."""
-
-
-class Fate(Enum):
-    """What became of a candidate."""
-
-    CHOSEN = "chosen"
-    SLOWER = "no better design of it meets the limits"
-    WORSE = "its best design is no better"
-    BOUNDED = "cannot be better, by its accuracy at the most bits"
-    OPEN = "not found, not excluded"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """Why a candidate was or was not chosen."""
-
-    candidate: Candidate
-    fate: Fate
-    report: SolveReport | None
-
-    @property
-    def looked_at(self) -> bool:
-        """Return whether a program was solved for it, or proven infeasible."""
-        return self.fate is not Fate.BOUNDED
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """The answer of a search.
-
-    Attributes:
-        candidate: The network chosen.
-        report: Its design.
-        verdicts: One for each candidate, in the order in which they were taken.
-    """
-
-    candidate: Candidate
-    report: SolveReport
-    verdicts: tuple[Verdict, ...]
-
-    @property
-    def open(self) -> tuple[str, ...]:
-        """Return the labels of candidates that may have a better design."""
-        return tuple(v.candidate.label for v in self.verdicts if v.fate is Fate.OPEN)
-
-    @property
-    def proven(self) -> bool:
-        """Return whether no candidate has a better design."""
-        return self.report.status is Status.OPTIMAL and not self.open
-
-
-Key = tuple[int, int, str]
-"""The loss of a design, what decides between equal ones, and the label; least wins."""
-
-
-@dataclass(slots=True)
-class _Known:
-    """What is known of one candidate.
-
-    Attributes:
-        candidate: The network.
-        floor: No design of it that meets the limits has a lower loss.
-        asked: It was asked about.
-        report: Its best design so far.
-        key: Of that design.
-        error: Why there is neither a design nor a proof.
-    """
-
-    candidate: Candidate
-    floor: int
-    asked: bool = False
-    report: SolveReport | None = None
-    key: Key = (_NO_DESIGN, 0, "")
-    error: SolverError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Ledger:
-    """What a search knows of its candidates, in the order in which it takes them."""
-
-    entries: list[_Known]
-    key_of: Callable[[Candidate, SolveReport], Key]
-
-    @property
-    def best(self) -> _Known:
-        """Return the candidate with the best design; one without a report if none."""
-        return min(self.entries, key=lambda entry: entry.key)
-
-    @property
-    def loss(self) -> int:
-        """Return the loss of the best design."""
-        return self.best.key[0]
-
-    def take(self, place: int, answer: Answer, *, floor: int = _EXCLUDED) -> bool:
-        """Note an answer; return whether its design is the best now.
-
-        Args:
-            place: Of the candidate.
-            answer: About it.
-            floor: Least loss that is left if there is no such design.
-        """
-        entry = self.entries[place]
-        entry.asked = True
-        entry.error = answer if isinstance(answer, SolverError) else None
-        if isinstance(answer, InfeasibleError):
-            entry.floor = floor
-        if not isinstance(answer, SolveReport):
-            return False
-        entry.report, entry.key = answer, self.key_of(entry.candidate, answer)
-        entry.floor = entry.key[0] - (answer.objective - answer.bound)
-        return self.best is entry
-
-    def outcome(self, nothing: str) -> Outcome:
-        """Return the best design, and why each other candidate has none better.
-
-        Raises:
-            InfeasibleError: There is no design, with `nothing` as the reason.
-            SolverError: None was found, but that there is none is not proven.
-        """
-        best = self.best
-        if best.report is None:
-            errors = [entry for entry in self.entries if entry.error is not None]
-            if not errors:
-                raise InfeasibleError(nothing)
-            labels = ", ".join(entry.candidate.label for entry in errors)
-            raise SolverError(
-                f"{nothing}, as far as was found; not excluded: {labels} "
-                f"({errors[0].error})"
-            ) from errors[0].error
-        return Outcome(
-            candidate=best.candidate,
-            report=best.report,
-            verdicts=tuple(
-                Verdict(
-                    candidate=entry.candidate,
-                    fate=Fate.CHOSEN if entry is best else self._fate(entry),
-                    report=entry.report,
-                )
-                for entry in self.entries
-            ),
-        )
-
-    def _fate(self, entry: _Known) -> Fate:
-        if not entry.asked:
-            return Fate.BOUNDED
-        if entry.floor < self.loss:
-            return Fate.OPEN
-        return Fate.SLOWER if entry.report is None else Fate.WORSE
 
 
 def budget_cycles(board: Board, fps: float) -> int:
@@ -194,7 +48,7 @@ def _least_step(candidate: Candidate) -> int:
     for option in candidate.options:
         costs.setdefault(option.layer, set()).add(option.cost_micro)
     ordered = [sorted(found) for found in costs.values() if len(found) > 1]
-    return min((found[1] - found[0] for found in ordered), default=_EXCLUDED)
+    return min((found[1] - found[0] for found in ordered), default=EXCLUDED)
 
 
 def search_accuracy(
@@ -227,8 +81,8 @@ def search_accuracy(
             died.
     """
     order = sorted(candidates, key=lambda c: (-c.bound_micro, c.label))
-    ledger = _Ledger(
-        [_Known(candidate=c, floor=-c.bound_micro) for c in order],
+    ledger = Ledger(
+        [Known(candidate=c, floor=-c.bound_micro) for c in order],
         lambda c, r: (r.cost_micro - c.top1_micro, r.cost.latency_cycles, c.label),
     )
     budget = budget_cycles(board, fps)
@@ -254,7 +108,7 @@ def search_accuracy(
         entry, loss = ledger.entries[place], ledger.loss
         if entry.report is not None or entry.floor > loss:
             return None
-        limit = None if loss == _NO_DESIGN else entry.candidate.top1_micro + loss
+        limit = None if loss == NO_DESIGN else entry.candidate.top1_micro + loss
         known = entry.candidate.top1_micro - entry.candidate.bound_micro
         return task(place, limit, ", fewer bits", known)
 
@@ -305,8 +159,8 @@ def search_fps(
     """
     needed = None if top1 is None else round(top1 * MICRO)
     order = sorted(candidates, key=lambda c: (c.network.macs, c.label))
-    ledger = _Ledger(
-        [_Known(candidate=c, floor=0) for c in order],
+    ledger = Ledger(
+        [Known(candidate=c, floor=0) for c in order],
         lambda c, r: (r.cost.latency_cycles, r.cost_micro - c.top1_micro, c.label),
     )
 
@@ -327,3 +181,81 @@ def search_fps(
     )
     limit_text = "" if top1 is None else f" with {top1:g} % top-1"
     return ledger.outcome(f"no network fits {board.title}{limit_text}")
+
+
+def search_smallest(
+    candidates: Sequence[Candidate],
+    board: Board,
+    *,
+    measure: Measure,
+    fps: float,
+    top1: float | None,
+    solver: SolverName = SolverName.AUTO,
+    workers: Workers = IN_PROCESS,
+    progress: Progress = lambda _: None,
+) -> Outcome:
+    """Return the network and design of fewest blocks that reach `fps` and keep `top1`.
+
+    Without `top1`, `search_accuracy` decides the network, and its smallest design that
+    is as accurate as its most accurate one is chosen. With it, every network that can
+    keep it competes, each within the blocks of the smallest before it. Of equally small
+    designs, the one with more top-1 left is chosen; of these, the one whose label sorts
+    first.
+
+    Args:
+        candidates: In any order; those with fewer products are tried first.
+        board: Where it is to run.
+        measure: How blocks are counted.
+        fps: Frames per second at batch 1.
+        top1: Least top-1 [percent] at the stance's end; `None` for the most at `fps`.
+        solver: Who solves the integer programs.
+        workers: Who solves the candidates.
+        progress: Told of each candidate.
+
+    Raises:
+        InfeasibleError: No candidate reaches the frame rate and keeps the accuracy.
+        SolverError: None was found, but that there is none is not proven; or the
+            workers died.
+    """
+    first: Outcome | None = None
+    order = sorted(candidates, key=lambda c: (c.network.macs, c.label))
+    if top1 is None and len(order) > 1:
+        first = search_accuracy(
+            order, board, fps=fps, solver=solver, workers=workers, progress=progress
+        )
+        order = [first.candidate]
+    ledger = Ledger(
+        [Known(candidate=c, floor=0) for c in order],
+        lambda c, r: (r.objective, r.cost_micro - c.top1_micro, c.label),
+    )
+    needed = None if top1 is None else round(top1 * MICRO)
+
+    def task(place: int) -> Task | None:
+        candidate = order[place]
+        if needed is not None and candidate.bound_micro < needed:
+            return None
+        limit = None if needed is None else candidate.top1_micro - needed
+        return Task(
+            label=f"smallest: [{place + 1}/{len(order)}] {candidate.label}",
+            problem=candidate.problem(board),
+            budget=budget_cycles(board, fps),
+            measure=measure,
+            most_blocks=None if ledger.loss == NO_DESIGN else ledger.loss,
+            cost_limit=limit if first is None else first.report.cost_micro,
+            solver=solver,
+        )
+
+    solve_in_turn(
+        range(len(order)), task, ledger.take, workers=workers, progress=progress
+    )
+    limit_text = "" if top1 is None else f" with {top1:g} % top-1"
+    outcome = ledger.outcome(
+        f"no network reaches {fps:g} fps on {board.title}{limit_text}"
+    )
+    if first is None:
+        return outcome
+    (chosen,) = outcome.verdicts
+    return replace(
+        outcome,
+        verdicts=tuple(chosen if v.fate is Fate.CHOSEN else v for v in first.verdicts),
+    )

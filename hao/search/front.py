@@ -9,7 +9,7 @@ from hao.options.option import MICRO
 from hao.program.codesign import SolveReport, trade_off
 from hao.program.solver import SolverName, Status
 from hao.search.candidates import Accuracy, Candidate
-from hao.search.explore import Outcome
+from hao.search.ledger import Outcome
 from hao.search.workers import IN_PROCESS, Answer, Task, Workers, solve_in_turn
 
 Progress = Callable[[str], None]
@@ -47,7 +47,7 @@ class FrontPoint:
 
 def front_point(candidate: Candidate, report: SolveReport) -> FrontPoint:
     """Return the point of a solved design."""
-    layers = candidate.network.compute_layers
+    layers = report.design.network.compute_layers
     weights = sum(layer.weights for layer in layers)
     power = estimate_power(report.cost, report.design.board)
     bits = sum(

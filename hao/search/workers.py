@@ -20,9 +20,12 @@ from hao import __version__
 from hao.errors import InfeasibleError, InputError, SolverError
 from hao.program.codesign import (
     NO_LIMIT,
+    Measure,
     SolveReport,
     choose_fastest,
     choose_most_accurate,
+    choose_smaller,
+    choose_smallest,
 )
 from hao.program.problem import Problem
 from hao.program.solver import SolverName
@@ -50,8 +53,10 @@ class Task:
     Attributes:
         label: What progress calls it.
         problem: What to choose for.
-        budget: Most latency [cycles] of the most accurate design; `None` asks for the
-            fastest one.
+        budget: Most latency [cycles] of the most accurate or, with a measure, the
+            smallest design; `None` asks for the fastest one.
+        measure: How blocks are counted, where the smallest design is asked for.
+        most_blocks: Most that is of interest by that measure; with a `cost_limit` only.
         cost_limit: Most accuracy cost [micro-points]; `None` for no limit.
         excluded: Accuracy cost up to which no design meets the budget, as is known
             [micro-points].
@@ -62,6 +67,8 @@ class Task:
     label: str
     problem: Problem
     budget: int | None = None
+    measure: Measure | None = None
+    most_blocks: int | None = None
     cost_limit: int | None = None
     excluded: int = -1
     latency_limit: int = NO_LIMIT
@@ -85,6 +92,26 @@ def solve_task(task: Task, progress: Progress = _no_progress) -> Answer:
                 task.problem,
                 cost_limit=task.cost_limit,
                 latency_limit=task.latency_limit,
+                solver=task.solver,
+                progress=progress,
+            )
+        if task.measure is not None and task.most_blocks is not None:
+            assert task.cost_limit is not None
+            return choose_smaller(
+                task.problem,
+                measure=task.measure,
+                blocks=task.most_blocks,
+                budget=task.budget,
+                cost_limit=task.cost_limit,
+                solver=task.solver,
+                progress=progress,
+            )
+        if task.measure is not None:
+            return choose_smallest(
+                task.problem,
+                measure=task.measure,
+                budget=task.budget,
+                cost_limit=task.cost_limit,
                 solver=task.solver,
                 progress=progress,
             )

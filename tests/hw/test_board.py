@@ -70,6 +70,11 @@ def test_at_clock_refuses_a_stopped_clock() -> None:
         (lambda: replace(BOARD, lutram=1002), "must be from 0 to the 1001 LUTs"),
         (lambda: replace(BOARD, lutram=-1), "lutram = -1; must be from 0"),
         (lambda: replace(BOARD, idle_mw=0), "idle_mw = 0; must be at least 1"),
+        (lambda: replace(BOARD, budget=Resources(lut=9)), "budget.dsp = 0; must be at"),
+        (
+            lambda: replace(BOARD, budget=replace(BOARD.resources, ff=2003)),
+            "budget.ff is 1 above what the device has",
+        ),
         (lambda: replace(BOARD, port_bytes=32), "= 32; must be one of 4, 8, 16"),
     ],
 )

@@ -23,6 +23,7 @@ from hao.program.solver import SolverName, Status
 from hao.report.result import Proof, SearchResult
 from hao.search.candidates import Accuracy
 from hao.search.front import FrontPoint
+from hao.search.objective import Objective
 from tests.cost.samples import build_engine, conv, depthwise, linear, shape
 
 
@@ -152,7 +153,7 @@ def small_result(*, front: bool = True, board: str = "zu3eg") -> SearchResult:
             candidates=9,
             solved=3,
         ),
-        objective="accuracy",
+        objective=Objective.ACCURACY,
         fps_asked=50.0,
         front=points if front else (),
     )

@@ -20,6 +20,7 @@ from hao.ir.layer import Activation, ActivationKind, Affine, Input
 from hao.ir.network import Network
 from hao.report.design_file import load_design, render_design
 from hao.report.result import SearchResult
+from hao.search.objective import Objective
 from hao.zoo import build_network
 from tests.cost.samples import conv, shape
 from tests.report.samples import longest_segments, small_result
@@ -75,7 +76,7 @@ def test_unknown_accuracy_and_no_front_come_back(tmp_path: Path) -> None:
         accuracy=None,
         evidence=Evidence.NONE,
         fps_asked=None,
-        objective="latency",
+        objective=Objective.LATENCY,
     )
     assert reopened(render_design(result), tmp_path) == result
 
@@ -159,12 +160,14 @@ def test_the_keys_of_the_schema_are_those_of_version_2() -> None:
             "proof",
             "cost",
         ),
-        *("board", "engine", "scheme", "left_out", "segments", "front", "network"),
+        *("board", "engine", "scheme", "left_out", "block_points", "segments"),
+        *("front", "network"),
     ]
     assert list(document["board"]) == [
         *("name", "title", "device", "part", "clock_khz", "resources", "cap_percent"),
         *("lutram", "dsp_type", "ddr_peak_kbytes_per_s", "ddr_efficiency_percent"),
-        *("ports", "port_bytes", "port_max_khz", "idle_mw", "calibration"),
+        *("ports", "port_bytes", "port_max_khz", "idle_mw", "budget"),
+        "calibration",
         "sources",
     ]
     assert list(document["engine"]) == [
@@ -182,7 +185,7 @@ def test_the_keys_of_the_schema_are_those_of_version_2() -> None:
     ]
     assert list(document["proof"]) == [
         *("status", "gap", "solver", "variables", "constraints", "nodes", "priced"),
-        *("candidates", "solved", "open"),
+        *("candidates", "solved", "open", "bound", "solver_reason"),
     ]
     assert document["network"]["layers"][1] == {
         "type": "conv",
@@ -202,7 +205,9 @@ def test_the_keys_of_the_schema_are_those_of_version_2() -> None:
 def test_a_file_without_the_keys_that_were_added_is_read(tmp_path: Path) -> None:
     def age(document: Document) -> None:
         del document["margin_percent"]
-        del document["board"]["idle_mw"]
+        del document["board"]["idle_mw"], document["board"]["budget"]
+        del document["block_points"]
+        del document["proof"]["bound"], document["proof"]["solver_reason"]
         for point in document["front"]:
             del point["power_mw"]
 

@@ -10,7 +10,9 @@ from hao.accuracy.drops import Evidence
 from hao.cost.evaluate import evaluate
 from hao.hw.board_file import board_names, load_board
 from hao.hw.resources import Resources
+from hao.ir.change import LeaveOut
 from hao.program.solver import Status
+from hao.report.goal import smallest_in_words, unproven_in_words
 from hao.report.result import SearchResult
 from hao.report.tables import (
     WIDTH,
@@ -22,6 +24,7 @@ from hao.report.tables import (
 )
 from hao.report.text import clipped, plain
 from hao.report.words import bits_in_words, engine_in_words
+from hao.search.objective import Objective
 from tests.report.samples import point, small_result
 
 RESULT = small_result()
@@ -111,6 +114,71 @@ def test_an_optimal_design_without_known_accuracy_says_so() -> None:
 )
 def test_evidence_is_put_in_words(evidence: Evidence, words: str) -> None:
     assert words in render_summary(replace(RESULT, evidence=evidence))
+
+
+def test_a_proof_heads_nothing_and_its_lack_heads_the_answer() -> None:
+    proof = replace(RESULT.proof, status=Status.OPTIMAL, gap=0.0, bound=-70_000_000)
+    assert render_summary(replace(RESULT, proof=proof)).startswith("small@16 on ")
+    proof = replace(proof, status=Status.LIMIT, gap=0.0125, open=("big@32",))
+    first = " ".join(render_summary(replace(RESULT, proof=proof)).split())
+    assert first.startswith(
+        "NOT PROVEN a better design is not excluded: none leaves more than 70.00 % "
+        "top-1, at the end that the search ranks by, gap 1.25 %; not searched to the "
+        "end: big@32 small@16 on "
+    )
+
+
+@pytest.mark.parametrize(
+    ("objective", "bound", "words"),
+    [
+        # 214,285 kHz / 1000 cycles.
+        (Objective.LATENCY, 1000, "none makes more than 214285.0 frames/s"),
+        (Objective.FPS, 0, "none makes more than any rate"),
+        (Objective.AREA, 123_000_000, "none takes less than 12.3 %"),
+        # 2 million fJ in each of 214,285,000 cycles: 0.43 W.
+        (Objective.POWER, 2_000_000, "none takes less than 0.43 W"),
+        (Objective.POWER, None, "its bound is not recorded"),
+    ],
+)
+def test_the_bound_is_in_the_unit_of_the_objective(
+    objective: Objective, bound: int | None, words: str
+) -> None:
+    proof = replace(RESULT.proof, bound=bound)
+    text = unproven_in_words(replace(RESULT, proof=proof, objective=objective))
+    assert text == f"a better design is not excluded: {words}, gap 1.25 %"
+
+
+def test_what_was_made_least_is_said_with_its_amount() -> None:
+    used, device = RESULT.cost.resources, RESULT.design.board.resources
+    share = used.lut / device.lut + used.ff / device.ff
+    share += used.dsp / device.dsp + used.bram_18k / device.bram_18k
+    area = smallest_in_words(replace(RESULT, objective=Objective.AREA))
+    assert area is not None
+    assert area.startswith(f"{100 * share:.1f} %: shares of the device")
+    power = smallest_in_words(replace(RESULT, objective=Objective.POWER))
+    assert power is not None
+    assert "W for clock tree and blocks if all switch in every cycle" in power
+    assert smallest_in_words(RESULT) is None
+    text = render_summary(replace(RESULT, objective=Objective.AREA))
+    assert f"made least   {100 * share:.1f} %" in text
+
+
+def test_blocks_left_out_are_named_with_the_figure_that_was_given() -> None:
+    scheme = {**RESULT.design.scheme, "a.add": LeaveOut(), "b.add": LeaveOut()}
+    design = replace(RESULT.design, scheme=scheme)
+    result = replace(RESULT, design=design, block_points=1.5)
+    text = " ".join(render_summary(result).split())
+    assert "left out a.add, b.add (2 blocks, at 1.5 points each as given)" in text
+    assert "; for blocks left out, on the points that were given for each" in text
+    values = result_json(result, seconds=0)
+    assert (values["left_out"], values["block_points"]) == (["a.add", "b.add"], 1.5)
+    assert "left out" not in render_summary(replace(RESULT, block_points=1.5))
+
+
+def test_the_proof_says_why_gurobi_did_not_solve() -> None:
+    proof = replace(RESULT.proof, solver_reason="gurobipy is not installed")
+    text = " ".join(render_summary(replace(RESULT, proof=proof)).split())
+    assert "17 nodes; not gurobi: gurobipy is not installed)" in text
 
 
 def test_what_exceeds_the_board_is_named() -> None:

@@ -16,7 +16,7 @@ from hao.program.space import Space
 from hao.search import candidates as candidates_module
 from hao.search import workers as workers_module
 from hao.search.candidates import BitRules, Candidate
-from hao.search.explore import Outcome
+from hao.search.ledger import Outcome
 from hao.search.workers import Answer, Progress, Task, solve_task
 from hao.zoo import build_network
 from tests.program.instances import board, random_network
@@ -86,7 +86,8 @@ def remembered(task: Task, progress: Progress = lambda _: None) -> Answer:
     key = (
         task.problem.network.name,
         task.problem.options,
-        *(task.budget, task.cost_limit, task.latency_limit),
+        *(task.budget, task.measure, task.most_blocks),
+        *(task.cost_limit, task.latency_limit),
     )
     if key not in _ANSWERS:
         _ANSWERS[key] = solve_task(task, progress)

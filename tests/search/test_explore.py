@@ -1,6 +1,7 @@
 """The search over networks equals the least over every candidate solved alone."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,13 @@ from hao.accuracy.drops import load_drop_table
 from hao.accuracy.published import published_networks
 from hao.errors import InfeasibleError, SolverError
 from hao.ir.tensor import Shape
-from hao.program.codesign import SolveReport, choose_fastest, choose_most_accurate
+from hao.program.codesign import (
+    Measure,
+    SolveReport,
+    choose_fastest,
+    choose_most_accurate,
+    choose_smallest,
+)
 from hao.program.solver import Status
 from hao.report.result import make_result
 from hao.report.tables import render_summary
@@ -21,8 +28,10 @@ from hao.search.explore import (
     budget_cycles,
     search_accuracy,
     search_fps,
+    search_smallest,
 )
 from hao.search.front import zoo_front
+from hao.search.objective import Objective
 from hao.search.workers import Answer, Progress, Task, solve_task
 from tests.program.instances import Builder
 from tests.search.samples import (
@@ -108,6 +117,58 @@ def test_the_fastest_is_the_best_of_all_solved_alone(top1: float | None) -> None
     outcome = search_fps(candidates(), BOARD, top1=top1)
     assert outcome.proven
     assert (outcome.report.cost.latency_cycles, outcome.candidate.label) == min(found)
+
+
+MEASURE = Measure(lut=56, ff=22, dsp=4000)
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_the_smallest_is_one_of_the_most_accurate_network(budget: int) -> None:
+    best = accurate(budget)
+    outcome = search_smallest(
+        candidates(), BOARD, measure=MEASURE, fps=fps_of(budget), top1=None
+    )
+    report = outcome.report
+    assert outcome.candidate.label == best.candidate.label
+    assert report.cost_micro == best.report.cost_micro
+    assert report.cost.latency_cycles <= budget
+    alone = choose_smallest(
+        best.candidate.problem(BOARD), measure=MEASURE, budget=budget
+    )
+    assert report.design == alone.design
+    assert outcome.loss == outcome.bound == MEASURE.of(report.cost.resources)
+    assert outcome.loss <= MEASURE.of(best.report.cost.resources)
+    assert fates(outcome) == fates(best)
+    assert outcome.proven
+
+
+@pytest.mark.parametrize(("budget", "top1"), [(1910, 79.0), (1001, 78.8)])
+def test_the_smallest_at_an_accuracy_is_that_of_all_networks(
+    budget: int, top1: float
+) -> None:
+    found = []
+    for c in candidates():
+        with suppress(InfeasibleError):
+            report = choose_smallest(
+                c.problem(BOARD),
+                measure=MEASURE,
+                budget=budget,
+                cost_limit=c.top1_micro - round(top1 * 1e6),
+            )
+            found.append((report.objective, c.label))
+    outcome = search_smallest(
+        candidates(), BOARD, measure=MEASURE, fps=fps_of(budget), top1=top1
+    )
+    assert len(found) > 1
+    assert (outcome.loss, outcome.candidate.label) == min(found)
+    assert outcome.report.cost_micro <= outcome.candidate.top1_micro - top1 * 1e6
+
+
+def test_nothing_small_at_an_accuracy_that_none_keeps_is_an_error() -> None:
+    with pytest.raises(InfeasibleError, match=r"no network reaches .* with 99 % top-1"):
+        search_smallest(
+            candidates()[2:], BOARD, measure=MEASURE, fps=fps_of(1910), top1=99
+        )
 
 
 # Cycles at 8 bits and at best, from the solves alone: large never fits; unknown 7104;
@@ -242,10 +303,17 @@ def test_the_report_names_what_is_left_open(monkeypatch: pytest.MonkeyPatch) -> 
         front=(),
         fps_asked=None,
         margin_percent=0.0,
-        objective="accuracy",
+        objective=Objective.ACCURACY,
     )
     assert result.proof.status is Status.LIMIT
-    assert "; not excluded: first@10" in " ".join(render_summary(result).split())
+    text = " ".join(render_summary(result).split())
+    assert "; not excluded: first@10" in text
+    # 79.5 is what "second" has, 80 what "first" might: 0.5 / 79.5 = 0.63 %.
+    assert text.startswith(
+        "NOT PROVEN a better design is not excluded: none leaves more than 80.00 % "
+        "top-1, at the end that the search ranks by, gap 0.63 %; not searched to the "
+        "end: first@10 second@10 on Small board"
+    )
 
 
 def test_a_worse_network_without_an_answer_leaves_nothing_open(

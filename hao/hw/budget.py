@@ -1,0 +1,57 @@
+"""What designs may use of a board at most, as a user puts it: counts and shares."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from hao.errors import InputError
+from hao.hw.board import Board
+from hao.hw.resources import Resources
+
+FLAGS = {
+    "lut": "--max-lut",
+    "ff": "--max-ff",
+    "dsp": "--max-dsp",
+    "bram_18k": "--max-bram",
+}
+"""Kinds that may have a budget, and how the command line calls it."""
+
+
+def with_budget(board: Board, limits: Mapping[str, str | None]) -> Board:
+    """Return a board of which designs may use no more than a budget.
+
+    Above the board's own caps a budget changes nothing: the caps hold as well.
+
+    Args:
+        board: The board.
+        limits: By kind of `FLAGS`, a whole number of blocks (BRAM in 18 Kb halves) or
+            a share of the device such as "50%", rounded down; `None` for no budget.
+
+    Raises:
+        InputError: A limit is neither, is below one block, or above what the device
+            has.
+    """
+    counts = board.resources.as_dict()
+    given = {kind: text for kind, text in limits.items() if text is not None}
+    if not given:
+        return board
+    for kind, text in given.items():
+        counts[kind] = _count(text, flag=FLAGS[kind], device=counts[kind])
+    return replace(board, budget=Resources(**counts))
+
+
+def _count(text: str, *, flag: str, device: int) -> int:
+    """Return the blocks that a limit allows."""
+    share = re.fullmatch(r"(\d{1,3}(?:\.\d{1,6})?)\s*%", text.strip(), re.ASCII)
+    if share:
+        count = int(device * float(share[1]) / 100)
+        fine = count >= 1 and float(share[1]) <= 100
+    else:
+        count = int(text) if re.fullmatch(r"\s*\d{1,9}\s*", text, re.ASCII) else 0
+        fine = 1 <= count <= device
+    if not fine:
+        raise InputError(
+            f"{flag} {text[:20]}; must be a whole number from 1 to the {device} of the "
+            "device, or a share of at least one block, such as 50%"
+        )
+    return count

@@ -1,0 +1,81 @@
+"""What a search made best, and how near the answer is to what is possible, in words."""
+
+from typing import assert_never
+
+from hao.ir.change import left_out
+from hao.options.option import MICRO
+from hao.program.solver import Status
+from hao.report.result import SearchResult
+from hao.report.text import plain
+from hao.report.words import count_in_words
+from hao.search.objective import AREA_SCALE, Objective, measure_of
+
+
+def smallest_in_words(result: SearchResult) -> str | None:
+    """Return what was made least, if blocks were, and how much of it there is."""
+    board, objective = result.design.board, result.objective
+    measure = measure_of(objective, board)
+    if measure is None:
+        return None
+    amount = _blocks_in_words(result, measure.of(result.cost.resources))
+    if objective is Objective.AREA:
+        return f"{amount}: shares of the device in LUT, FF, DSP and BRAM, added up"
+    return (
+        f"{amount} for clock tree and blocks if all switch in every cycle: a bound at "
+        "any activity, without idle and DDR; ranked by this (docs/power.md)"
+    )
+
+
+def unproven_in_words(result: SearchResult) -> str | None:
+    """Return that a better design is not excluded, with the bound; `None` if it is."""
+    proof = result.proof
+    if proof.status is Status.OPTIMAL and not proof.open:
+        return None
+    text = f"a better design is not excluded: {_bound_in_words(result)}, gap "
+    text += f"{100 * proof.gap:.2f} %"
+    if proof.open:
+        text += f"; not searched to the end: {', '.join(map(plain, proof.open))}"
+    return text
+
+
+def left_out_in_words(result: SearchResult) -> str | None:
+    """Return which blocks were left out, and at whose figure; `None` if none was."""
+    names = left_out(result.design.scheme)
+    if not names:
+        return None
+    text = f"{', '.join(map(plain, names))} ({count_in_words(len(names), 'block')}"
+    return f"{text}{_points_in_words(result)})"
+
+
+def _points_in_words(result: SearchResult) -> str:
+    points = result.block_points
+    if points is None:
+        return ""
+    return f", at {points:g} {'point' if points == 1 else 'points'} each as given"
+
+
+def _bound_in_words(result: SearchResult) -> str:
+    bound = result.proof.bound
+    if bound is None:
+        return "its bound is not recorded"
+    match result.objective:
+        case Objective.ACCURACY:
+            return (
+                f"none leaves more than {-bound / MICRO:.2f} % top-1, at the end that "
+                "the search ranks by"
+            )
+        case Objective.FPS | Objective.LATENCY:
+            khz = result.design.board.clock_khz
+            most = f"{1000 * khz / bound:.1f} frames/s" if bound > 0 else "any rate"
+            return f"none makes more than {most}"
+        case Objective.AREA | Objective.POWER:
+            return f"none takes less than {_blocks_in_words(result, bound)}"
+        case _:
+            assert_never(result.objective)
+
+
+def _blocks_in_words(result: SearchResult, blocks: int) -> str:
+    if result.objective is Objective.AREA:
+        return f"{100 * blocks / AREA_SCALE:.1f} %"
+    # 1 fJ x 1 kHz = 10^-12 W.
+    return f"{blocks * result.design.board.clock_khz / 1e12:.2f} W"
