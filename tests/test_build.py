@@ -337,7 +337,8 @@ def test_a_run_without_integers_or_project_is_refused(searched: Path) -> None:
         build.simulate(searched)
     with pytest.raises(InputError, match=message):
         build.lint_run(searched)
-    assert set(files_below(searched)) == {"design.json", "report.txt"}
+    kept = {"certificate.json", "design.json", "report.txt"}
+    assert set(files_below(searched)) == kept
 
 
 def test_numbers_out_of_range_are_refused(quantized: Path) -> None:
