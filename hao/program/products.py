@@ -85,10 +85,14 @@ def _most_multipliers(
                 pack_words=deep,
                 terms=1,
             )
-            area = dense_area(shape, px=px, act_bits=act_bits, board=board, ring=False)
-            for number, price in enumerate(DSP_PRICES):
-                each = priced_luts(area, price) / (simd * pe * px)
-                cheapest[number] = min(cheapest[number], float(each.min()))
+            # Either stage may be the cheaper one: a calibration corrects them apart.
+            for ring in (True, False):
+                area = dense_area(
+                    shape, px=px, act_bits=act_bits, board=board, ring=ring
+                )
+                for number, price in enumerate(DSP_PRICES):
+                    each = priced_luts(area, price) / (simd * pe * px)
+                    cheapest[number] = min(cheapest[number], float(each.min()))
     room = lut + np.array(DSP_PRICES) * max(board.usable.dsp - fixed.dsp, 0)
     bounds = room[cheapest > 0] / cheapest[cheapest > 0]
     return float(bounds.min(initial=np.inf)) if bounds.size else 0.0

@@ -268,7 +268,7 @@ def _search_group(hunt: _Hunt, group: Group, double: bool) -> None:
     limit = hunt.cycles + ties
     lanes = lane_bounds(field, group, double)
     if hunt.least is Least.CYCLES and limit > LOOSE * lanes.least:
-        limit = min(limit, _first_limit(hunt, group, double))
+        limit = min(limit, _quick_limit(hunt, group, double))
     bounded = lanes.within(limit)
     order = np.arange(bounded.bound.size)
     value = bounded.bound
@@ -367,13 +367,27 @@ def _reach(hunt: _Hunt, group: Group, double: bool, choice: Choice) -> Floats | 
     return result
 
 
-def _first_limit(hunt: _Hunt, group: Group, double: bool) -> int:
-    """Return a latency that some engine of a group reaches, or `NO_LIMIT`.
+def _quick_limit(hunt: _Hunt, group: Group, double: bool) -> int:
+    """Return a latency that some design of a group has within the cost.
+
+    The fewest bits may cost too much together, though each is affordable; then what
+    costs least is taken, whose ways all cost the same.
+    """
+    if hunt.apart is not None:
+        return NO_LIMIT
+    if _dearest(group.light) <= hunt.cost:
+        return _first_limit(hunt.field, group, double)
+    floor = min(widths.floor for widths in group.widths)
+    cheapest = hunt.field.groups(group.widths, floor)
+    return min(_first_limit(hunt.field, each, double) for each in cheapest)
+
+
+def _first_limit(field: Field, group: Group, double: bool) -> int:
+    """Return a latency that some engine of a group reaches at its lightest runs.
 
     Some lane shapes are drawn, those with the lowest bounds priced, and the best one
-    improved; only what it saves depends on the draw.
+    improved; only what it saves depends on the draw. `NO_LIMIT` if none is found.
     """
-    field = hunt.field
     tables = field.tables(double)
     rng = np.random.default_rng(0)
     size = 60_000
@@ -386,7 +400,7 @@ def _first_limit(hunt: _Hunt, group: Group, double: bool) -> int:
         drawn = drawn.take(np.flatnonzero(fine))
         if not len(drawn):
             return best
-        found = _quickest(hunt, group, double, drawn)
+        found = _quickest(field, group, double, drawn)
         if found is None or found[0] >= best:
             return best
         best, point = found
@@ -416,10 +430,9 @@ def _lanes_may_fit(field: Field, group: Group, double: bool, choice: Choice) -> 
 
 
 def _quickest(
-    hunt: _Hunt, group: Group, double: bool, drawn: Choice
+    field: Field, group: Group, double: bool, drawn: Choice
 ) -> tuple[int, Choice] | None:
     """Return the least cycles of some lane shapes, and the lane shapes that have it."""
-    field = hunt.field
     cycles = light_cycles(field, group, double, drawn)
     order = np.argsort(cycles, kind="stable")[:64]
     best: tuple[int, Choice] | None = None
@@ -541,9 +554,12 @@ def _close(
         _close_blocks(case, choice)
         return
     if free and hunt.least is Least.CYCLES:
-        # Whatever is fastest is cheap enough.
-        if int(cycles[0]) <= hunt.cycles:
-            one = choice.take(np.array([0]))
+        # Whatever is fastest is cheap enough. The cycles are those of a search that
+        # may have allowed a higher cost: lower bounds then, not to be taken for exact.
+        for row in range(cycles.size):
+            if int(cycles[row]) > hunt.cycles:
+                return
+            one = choice.take(np.array([row]))
             case.settle_all(one, case.periods(one), case.rate(one))
         return
     for start in range(0, cycles.size, BATCH):
@@ -673,7 +689,7 @@ def _bounds(
     hunt = case.hunt
     every = case.periods(choice)
     if prune:
-        _, first = np.unique(_marks(every, len(choice)), return_index=True)
+        first = _distinct(every, len(choice))
         choice = choice.take(first)
         every = {number: made.take(first) for number, made in every.items()}
     goal, limit = _goal(hunt.least), _goal_limit(hunt) + 1e-3
@@ -710,20 +726,23 @@ def _bounds(
     )
 
 
-def _marks(periods: Mapping[int, Periods], size: int) -> NDArray[np.uint64]:
-    """Return a number for each engine that tells apart those with unequal periods.
+def _distinct(periods: Mapping[int, Periods], size: int) -> Ints:
+    """Return one of all engines whose periods are equal, and every other engine.
 
-    It is a random sum, modulo 2**64; unequal engines share one about never, and if two
-    did, the one with the lower bound would stand for both.
+    Engines are paired by a random sum of their rows and then compared row by row, so
+    that no engine stands for one that differs.
     """
+    rows = [v for made in periods.values() for v in made.arrays if v.ndim]
     rng = np.random.default_rng(0)
     total = np.zeros(size, dtype=np.uint64)
-    for made in periods.values():
-        for values in made.arrays:
-            if values.ndim:
-                factor = rng.integers(1, 2**63, dtype=np.uint64)
-                total = total + values.astype(np.uint64) * factor
-    return total
+    for values in rows:
+        total = total + values.astype(np.uint64) * rng.integers(2**63, dtype=np.uint64)
+    _, first, group = np.unique(total, return_index=True, return_inverse=True)
+    twin = first[group.reshape(-1)]
+    alone = twin == np.arange(size)
+    for values in rows:
+        alone |= values != values[twin]
+    return np.flatnonzero(alone)
 
 
 def _row_table(periods: Mapping[int, Periods], size: int) -> Ints:

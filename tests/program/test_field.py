@@ -11,6 +11,7 @@ from hao.cost.paths import Path
 from hao.cost.prices import SegmentPrice, price_segment
 from hao.errors import InfeasibleError
 from hao.hw.engine import lanes_match
+from hao.program import search
 from hao.program.codesign import choose_fastest
 from hao.program.engines import expand, fitting
 from hao.program.exact import Goal, best_way, outlooks
@@ -18,6 +19,7 @@ from hao.program.field import Field, Group
 from hao.program.fit import neighbours
 from hao.program.graph import FAR
 from hao.program.lanes import lane_bounds
+from hao.program.search import Found, Least, Limits, find
 from hao.program.sweep import Net, make_net, sweep
 from hao.program.tables import Choice, Periods, periods_of
 from tests.program.instances import random_problem
@@ -305,3 +307,68 @@ def test_a_listed_search_finds_what_a_fresh_one_finds() -> None:
         assert choose_fastest(problem).design == first.design
         compared += 1
     assert compared
+
+
+def test_a_quick_limit_is_reached_within_the_cost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # At seed 4 the fewest bits that each layer can afford take 1735 cycles, but all of
+    # them together cost too much: no design is that fast.
+    problem = random_problem(4, choices=3, layers=4)
+    seen: list[int] = []
+
+    def noted(hunt: search._Hunt, group: Group, double: bool) -> int:
+        seen.append(real(hunt, group, double))
+        return seen[-1]
+
+    real = search._quick_limit
+    monkeypatch.setattr(search, "_quick_limit", noted)
+    monkeypatch.setattr(search, "LOOSE", 0.0)
+    fastest = find(Field(problem), Least.CYCLES, Limits())
+    assert fastest is not None
+    floor = Field(problem).widths[0].floor
+    for share in (0.0, 0.3, 0.6, 1.0):
+        cost = int(floor + share * (fastest.way.cost - floor))
+        seen.clear()
+        found = find(Field(problem), Least.CYCLES, Limits(cost=cost))
+        assert found is not None
+        assert min(seen) >= found.way.cycles
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_searched_field_answers_like_a_fresh_one(seed: int) -> None:
+    problem = random_problem(seed, choices=3, layers=4)
+    field = Field(problem)
+    fastest = find(field, Least.CYCLES, Limits())
+    if fastest is None:
+        return
+    rng = np.random.default_rng(seed)
+    slow = int(fastest.way.cycles * 1.3) + 1
+    for _ in range(6):
+        least = Least(rng.choice([each.value for each in Least]))
+        cost = int(rng.integers(field.widths[0].floor, fastest.way.cost + 1))
+        limits = Limits(cycles=int(rng.integers(fastest.way.cycles, slow)), cost=cost)
+        again, fresh = find(field, least, limits), find(Field(problem), least, limits)
+        assert (again is None) == (fresh is None)
+        if again is not None and fresh is not None:
+            assert _value(again, least) == _value(fresh, least)
+
+
+def _value(found: Found, least: Least) -> int:
+    match least:
+        case Least.CYCLES:
+            return found.way.cycles
+        case Least.COST:
+            return found.way.cost
+        case Least.BLOCKS:
+            return found.blocks
+
+
+def test_engines_that_differ_do_not_stand_for_each_other() -> None:
+    rng = np.random.default_rng(0)
+    table = rng.integers(0, 3, (3, 200))
+    made = Periods(table[0], table[1], table[2], np.asarray(1), np.asarray(2), 0)
+    first = search._distinct({0: made}, 200)
+    rows = {tuple(column) for column in table.T}
+    assert {tuple(table[:, place]) for place in first} == rows
+    assert first.size == len(rows)
