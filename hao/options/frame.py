@@ -241,8 +241,6 @@ class _Builder:
                     last=last,
                 )
             )
-        # Where blocks that follow each other are left out together, a step covers all
-        # of them and its neighbours; it depends on every one of their sites.
         self.sites = tuple(sites)
 
     def _check_tie(self, names: Tie) -> None:

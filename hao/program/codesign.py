@@ -56,7 +56,6 @@ __all__ = [
     "SolveReport",
     "choose_fastest",
     "choose_most_accurate",
-    "choose_smaller",
     "choose_smallest",
     "field_of",
     "solved",
@@ -258,6 +257,7 @@ def choose_smallest(
     measure: Measure,
     budget: int,
     cost_limit: int | None = None,
+    blocks: int = NO_LIMIT,
     solver: SolverName = SolverName.AUTO,
     progress: Progress = lambda _: None,
 ) -> SolveReport:
@@ -269,51 +269,7 @@ def choose_smallest(
         budget: Most latency [cycles].
         cost_limit: Most accuracy cost [micro-points]; `None`: no more than the most
             accurate design of that budget costs.
-        solver: Who solves the integer program.
-        progress: Told of each step.
-
-    Raises:
-        InfeasibleError: No engine of the space meets the budget and the cost limit.
-    """
-    field, counts = field_of(problem), Counts()
-    if cost_limit is None:
-        first = _most_accurate(field, budget, NO_LIMIT, counts, progress)
-        cost_limit = NO_LIMIT if first is None else first.way.cost
-    limits = Limits(cycles=budget, cost=cost_limit)
-    found = find(
-        field,
-        Least.BLOCKS,
-        limits,
-        measure=measure,
-        counts=counts,
-        progress=progress,
-    )
-    if found is None:
-        raise InfeasibleError(
-            f"{problem.network.name}: no engine on {problem.board.title} runs a frame "
-            f"in {budget} cycles"
-        )
-    return solved(problem, found, counts, solver, Least.BLOCKS, limits, measure=measure)
-
-
-def choose_smaller(
-    problem: Problem,
-    *,
-    measure: Measure,
-    blocks: int,
-    budget: int,
-    cost_limit: int,
-    solver: SolverName = SolverName.AUTO,
-    progress: Progress = lambda _: None,
-) -> SolveReport:
-    """Return what `choose_smallest` does if it measures at most so much.
-
-    Args:
-        problem: What to choose for.
-        measure: How blocks are counted.
         blocks: Most measure of the whole engine that is of interest.
-        budget: Most latency [cycles].
-        cost_limit: Most accuracy cost [micro-points].
         solver: Who solves the integer program.
         progress: Told of each step.
 
@@ -321,13 +277,20 @@ def choose_smaller(
         InfeasibleError: No engine of the space meets the limits.
     """
     field, counts = field_of(problem), Counts()
-    fixed = fixed_area(
-        problem.board,
-        act_bits=problem.act_bits,
-        residual=problem.residual,
-        pool_words=problem.pool_words,
-    )
-    limits = Limits(cycles=budget, cost=cost_limit, blocks=blocks - measure.of(fixed))
+    if cost_limit is None:
+        first = _most_accurate(field, budget, NO_LIMIT, counts, progress)
+        cost_limit = NO_LIMIT if first is None else first.way.cost
+    stages = blocks
+    if blocks < NO_LIMIT:
+        stages -= measure.of(
+            fixed_area(
+                problem.board,
+                act_bits=problem.act_bits,
+                residual=problem.residual,
+                pool_words=problem.pool_words,
+            )
+        )
+    limits = Limits(cycles=budget, cost=cost_limit, blocks=stages)
     found = find(
         field,
         Least.BLOCKS,
@@ -337,9 +300,10 @@ def choose_smaller(
         progress=progress,
     )
     if found is None:
+        small = "" if blocks == NO_LIMIT else "that is so small "
         raise InfeasibleError(
-            f"{problem.network.name}: no engine on {problem.board.title} that is so "
-            f"small runs a frame in {budget} cycles"
+            f"{problem.network.name}: no engine on {problem.board.title} {small}runs a "
+            f"frame in {budget} cycles"
         )
     return solved(problem, found, counts, solver, Least.BLOCKS, limits, measure=measure)
 

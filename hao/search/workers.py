@@ -24,7 +24,6 @@ from hao.program.codesign import (
     SolveReport,
     choose_fastest,
     choose_most_accurate,
-    choose_smaller,
     choose_smallest,
 )
 from hao.program.problem import Problem
@@ -95,23 +94,13 @@ def solve_task(task: Task, progress: Progress = _no_progress) -> Answer:
                 solver=task.solver,
                 progress=progress,
             )
-        if task.measure is not None and task.most_blocks is not None:
-            assert task.cost_limit is not None
-            return choose_smaller(
-                task.problem,
-                measure=task.measure,
-                blocks=task.most_blocks,
-                budget=task.budget,
-                cost_limit=task.cost_limit,
-                solver=task.solver,
-                progress=progress,
-            )
         if task.measure is not None:
             return choose_smallest(
                 task.problem,
                 measure=task.measure,
                 budget=task.budget,
                 cost_limit=task.cost_limit,
+                blocks=NO_LIMIT if task.most_blocks is None else task.most_blocks,
                 solver=task.solver,
                 progress=progress,
             )
