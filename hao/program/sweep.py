@@ -219,12 +219,22 @@ def sweep(
 
 
 def period(here: Periods, after: Periods, *, double_buffered: bool) -> Ints:
-    """Return the period of a run before the opening of another one [cycles]."""
+    """Return the cycles from the start of a run to that of the one behind it.
+
+    Without double buffering the weights of the latter load between them.
+    """
     if not double_buffered:
-        return here.alone
+        return here.alone + after.serial
     value = np.maximum(here.alone, here.beside + after.opening)
     result: Ints = np.maximum(value, here.ddr + after.opening_ddr)
     return result
+
+
+def opened(first: Periods, *, double_buffered: bool) -> Ints:
+    """Return the cycles before the start of a run that nothing runs before."""
+    if not double_buffered:
+        return np.asarray(first.serial)
+    return np.maximum(first.opening, first.opening_ddr)
 
 
 def _behind(
@@ -242,12 +252,8 @@ def _behind(
     if finish is not None:
         best = _priced(here.alone, rate, finish.cost)
     for entry in net.entries.get(node, ()):
-        after = periods[entry.run]
-        if double_buffered:
-            value: Cycles = period(here, after, double_buffered=True)
-        else:
-            value = here.alone + after.serial
-        value = _priced(value + to_go[entry.stop], rate, entry.cost)
+        took = period(here, periods[entry.run], double_buffered=double_buffered)
+        value = _priced(took + to_go[entry.stop], rate, entry.cost)
         best = value if best is None else np.minimum(best, value)
     assert best is not None, "every stop lies on a way from end to end"
     return best
@@ -264,10 +270,7 @@ def _entered(
     """Return the least cycles from a node on where nothing runs before it, priced."""
     values: list[Cycles] = []
     for entry in net.entries[node]:
-        after = periods[entry.run]
-        first: Ints = np.asarray(after.serial)
-        if double_buffered:
-            first = np.maximum(after.opening, after.opening_ddr)
+        first = opened(periods[entry.run], double_buffered=double_buffered)
         values.append(_priced(first + to_go[entry.stop], rate, entry.cost))
     best = values[0]
     for value in values[1:]:
@@ -308,20 +311,15 @@ def through(
         least[entry.arc] = min(least.get(entry.arc, float(FAR)), whole)
 
     for entry in net.entries[0]:
-        after = periods[entry.run]
-        first: Ints = np.asarray(after.serial)
-        if double_buffered:
-            first = np.maximum(after.opening, after.opening_ddr)
+        first = opened(periods[entry.run], double_buffered=double_buffered)
         reach(entry, float(np.min(first)))
     for number in range(len(net.stops) - 1, -1, -1):
         stop = net.stops[number]
         here = periods[stop.run]
         for entry in net.entries.get(stop.end, ()):
             after = periods[entry.run]
-            took = float(np.min(period(here, after, double_buffered=double_buffered)))
-            if not double_buffered:
-                took += after.serial
-            reach(entry, come[number] + took)
+            took = period(here, after, double_buffered=double_buffered)
+            reach(entry, come[number] + float(np.min(took)))
     return least
 
 
