@@ -28,13 +28,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from hao.accuracy.drops import load_drop_table
 from hao.errors import InfeasibleError, InputError, SolverError
-from hao.flow import (
-    Objective,
-    SearchRequest,
-    candidates_of,
-    check_request,
-    limits_of,
-)
 from hao.options.option import MICRO
 from hao.program.problem import Problem
 from hao.program.solver import SolverName, Status
@@ -50,8 +43,10 @@ from hao.report.design_file import FILE_NAME, explain, load_design
 from hao.report.design_schema import to_network
 from hao.report.result import SearchResult
 from hao.report.verification import Verification
+from hao.request import SearchRequest, candidates_of, check_request, limits_of
 from hao.search.candidates import Candidate, make_candidate
 from hao.search.explore import Fate
+from hao.search.objective import Objective
 from hao.search.rivals import rivals, settled
 from hao.search.workers import Task, Workers, open_workers, solve_task
 

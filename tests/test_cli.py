@@ -21,6 +21,7 @@ from hao.cli import main
 from hao.data import data_path
 from hao.flow import SearchRequest, search
 from hao.hw.board_file import board_names
+from hao.report.design_file import load_design
 from hao.zoo import network_names
 
 KEYS = {
@@ -202,6 +203,13 @@ def test_networks_prints_every_network_with_its_size() -> None:
         (["--fps", "9", "--max-bram", "433"], "--max-bram 433; must be a whole number"),
         (["--fps", "9", "--max-lut", "101%"], "--max-lut 101%; must be a whole number"),
         (["--fps", "9", "--max-ff", "much"], "--max-ff much; must be a whole number"),
+        (["--fps", "9", "--best", "0"], "--best 0; must be from 1 to 50"),
+        (["--fps", "9", "--best", "51"], "--best 51; must be from 1 to 50"),
+        (["--fps", "9", "--overlap", "101"], "--overlap 101; must be from 0 to 100"),
+        (
+            ["--objective", "latency", "--best", "2"],
+            "--best 2: several designs are listed for the objective 'accuracy'",
+        ),
         (["--fps", "9", "--drop-blocks", "nan"], "--drop-blocks nan; must be from 0"),
         (["--fps", "9", "--drop-blocks", "-1"], "--drop-blocks -1; must be from 0"),
     ],
@@ -284,6 +292,36 @@ def blocks(found: dict[str, object]) -> dict[str, int]:
     counts = found["resources"]
     assert isinstance(counts, dict)
     return counts
+
+
+def test_several_designs_are_listed_reopened_and_go_on_as_runs() -> None:
+    words = ("search", "--network", "resnet8_cifar", "--fps", "1500", "--run", "r")
+    found = search_json(*words, "--best", "3", "--overlap", "50")
+    text = succeed("report", "runs/r")
+    assert "3 differs from 1: " in text
+    others = found["others"]
+    assert isinstance(others, list)
+    assert len(others) == 2
+    bits = [design_bits(Path("runs/r"))]
+    for number, other in enumerate(others, start=2):
+        folder = Path(f"runs/r/best-{number}")
+        assert other["run"] == str(folder)
+        assert other["fps"] * 0.85 >= 1500
+        assert (other["status"], other["gap"]) == ("optimal", 0.0)
+        assert f"{other['fps']:.1f} frames/s" in succeed("estimate", str(folder))
+        bits.append(design_bits(folder))
+    # The first and the last layer have no choice; of the others at most half agree.
+    names = list(bits[0])[1:-1]
+    for place, mine in enumerate(bits):
+        for other_bits in bits[:place]:
+            alike = sum(mine[name] == other_bits[name] for name in names)
+            assert alike <= len(names) // 2
+    certificate = (Path("runs/r/certificate.json")).read_text()
+    assert "overlap" not in certificate
+
+
+def design_bits(run: Path) -> dict[str, int]:
+    return dict(load_design(run).design.weight_bits)
 
 
 def test_a_budget_that_is_too_small_is_named() -> None:

@@ -24,6 +24,7 @@ LEVELS = (
     {"program", "handoff", "emit"},
     {"search", "calibration"},
     {"report"},
+    {"request"},
     {"flow", "build", "calibrate"},
     {"verify"},
     {"cli"},

@@ -316,7 +316,7 @@ def test_an_imported_network_needs_no_file_of_the_user(
         network = replace(build_network("resnet8_cifar"), name="mine")
         notes = ()
 
-    monkeypatch.setattr(flow, "load_model", lambda _: Imported)
+    monkeypatch.setattr("hao.request.load_model", lambda _: Imported)
     model = tmp_path / "gone.onnx"
     request = replace(REQUEST, network=None, model=model, top1=88.0)
     flow.search(request, run_path=tmp_path / "mine")

@@ -117,6 +117,26 @@ def _bits(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
     "area and power].",
 )
 @click.option(
+    "--best",
+    type=int,
+    default=1,
+    show_default=True,
+    metavar="K",
+    help="Designs of the chosen network to list, the best first, each the most "
+    "accurate of those that differ enough from all before it; for --objective "
+    "accuracy.",
+)
+@click.option(
+    "--overlap",
+    "overlap_percent",
+    type=int,
+    default=70,
+    show_default=True,
+    metavar="PERCENT",
+    help="With --best: most layers, of those with a choice, in which two designs are "
+    "alike.",
+)
+@click.option(
     "--solver",
     type=click.Choice(["auto", "gurobi", "highs"]),
     default="auto",
@@ -163,6 +183,8 @@ def search_command(
     max_bram: str | None,
     block_points: float | None,
     front_points: int | None,
+    best: int,
+    overlap_percent: int,
     solver: str,
     workers: int | None,
     cluster: str | None,
@@ -183,11 +205,12 @@ def search_command(
       hao search --board my_board.toml --fps 30 --model net.onnx --top1 71.9
       hao search --board zu3eg --objective fps --min-top1 72
       hao search --board zu3eg --objective area --fps 100 --max-dsp 50%
+      hao search --board zu3eg --fps 400 --network mobilenet_v2_100 --best 3
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao import flow
     from hao.program.solver import SolverName
     from hao.report.run import check_run_name, check_target, default_run_name
-    from hao.report.tables import render_front
+    from hao.request import DEFAULT_MARGIN_PERCENT
     from hao.search.candidates import BitRules, Stance
     from hao.search.workers import usable_cores
 
@@ -220,9 +243,11 @@ def search_command(
         max_bram=max_bram,
         objective=aim,
         margin_percent=(
-            flow.DEFAULT_MARGIN_PERCENT if margin_percent is None else margin_percent
+            DEFAULT_MARGIN_PERCENT if margin_percent is None else margin_percent
         ),
         front_points=front_points,
+        best=best,
+        overlap_percent=overlap_percent,
         solver=SolverName(solver),
         workers=workers,
         cluster=cluster,
@@ -247,11 +272,21 @@ def search_command(
     with shown_progress(quiet=quiet or as_json) as progress:
         result = flow.search(request, run_path=run_path, force=force, progress=progress)
     seconds = time.monotonic() - started
-    detail = render_front(result.front) if result.front else ""
-    _show(result, detail, seconds=seconds, as_json=as_json)
+    _show(result, _lists(result), seconds=seconds, as_json=as_json)
     if not as_json:
         where = "" if result.run is None else f"; written to {result.run}"
         click.echo(f"\nfound in {seconds:.1f} s{where}")
+
+
+def _lists(result: "SearchResult") -> str:
+    """Return the further designs and the front of a result as tables."""
+    from hao.report.others import render_others
+    from hao.report.tables import render_front
+
+    parts = [render_others(result)] if result.others else []
+    if result.front:
+        parts.append(render_front(result.front))
+    return "\n".join(parts)
 
 
 def _show(
@@ -293,18 +328,16 @@ def estimate_command(
 @click.command("report")
 @one_run
 def report_command(*, run: Path | None, runs: Path, as_json: bool) -> None:
-    """Show a run again: its answer, and its front if it has one.
+    """Show a run again: its answer, and its front and further designs if it has any.
 
     RUN is a run directory; without it, the newest run.
     """
     from hao import flow
     from hao.report.run import newest_run
-    from hao.report.tables import render_front
 
     started = time.monotonic()
     result = flow.reopen(run if run is not None else newest_run(runs))
-    detail = render_front(result.front) if result.front else ""
-    _show(result, detail, seconds=time.monotonic() - started, as_json=as_json)
+    _show(result, _lists(result), seconds=time.monotonic() - started, as_json=as_json)
 
 
 @click.command("boards")

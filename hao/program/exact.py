@@ -54,6 +54,10 @@ Source: chosen here; the guess comes from many engines, each with a best of its 
 """
 
 
+DOMINANCE_ROWS = 256
+"""Labels that are compared with each other at a time (chosen here)."""
+
+
 def guessed_rate(net: Net, periods: Mapping[int, Periods], double: bool) -> float:
     """Return about how many cycles a micro-point buys on some engine."""
     fast = sweep(net, periods, double_buffered=double)
@@ -315,6 +319,7 @@ class _Search:
             for entries in net.entries.values()
             for entry in entries
         }
+        self._sure = self._harmless()
         # Every label kept: its parent and the arc that led to it.
         self._parent: list[Ints] = []
         self._arc: list[Ints] = []
@@ -325,6 +330,30 @@ class _Search:
     def _row(self, cost: int, settled: Settled) -> Ints:
         more = () if self._apart is None else self._apart.count(settled)
         return np.array([0, cost, *more], dtype=np.int64)
+
+    def _harmless(self) -> list[Ints]:
+        """Return for each stop the agreements up to which no way from it has too many.
+
+        Labels with fewer are worth the same; counted alike, more of them are dropped.
+        """
+        if self._apart is None:
+            return []
+        to_go: list[Ints] = []
+
+        def most(node: int) -> Ints:
+            ways = [
+                self._added[e.arc][3:] + to_go[e.stop]
+                for e in self._net.entries.get(node, ())
+            ]
+            if node in self._net.finishes:
+                finish = self._net.finishes[node]
+                ways.append(self._row(finish.cost, finish.settled)[3:])
+            highest: Ints = np.stack(ways).max(axis=0)
+            return highest
+
+        for stop in self._net.stops:
+            to_go.append(most(stop.end))
+        return [self._apart.overlap - each for each in to_go]
 
     def run(self, goal: Goal, budget: int, spend: int) -> Way | None:
         """Return the best way, `None` if none keeps the limits."""
@@ -398,6 +427,7 @@ class _Search:
         fine &= priced <= reach + _slack(reach)
         if self._apart is not None:
             fine &= self._within(made)
+            made[:, 3:] = np.maximum(made[:, 3:], self._sure[stop])
         if fine.any():
             self._waiting.setdefault(stop, []).append(
                 (made[fine], parent[fine], entry.arc)
@@ -414,13 +444,10 @@ class _Search:
             least = np.minimum.accumulate(cost)
             order = order[np.concatenate([[True], cost[1:] < least[:-1]])]
         else:
-            # The net's cost follows from the rest: real cost plus penalties.
+            # The net's cost, real cost plus penalties, is for bounds alone.
             value = np.delete(labels, 1, axis=1)
-            kept: list[int] = []
-            for index in order:
-                if not (value[kept] <= value[index]).all(axis=1).any():
-                    kept.append(int(index))
-            order = np.array(kept)
+            order = np.lexsort((*value.T[:0:-1], value[:, 0]))
+            order = order[_undominated(value[order])]
         self._parent.append(parent[order])
         self._arc.append(arc[order])
         ids = np.arange(self._count, self._count + order.size)
@@ -438,6 +465,41 @@ class _Search:
         settled = [pair for arc in arcs for pair in self._net.graph.arcs[arc].settled]
         settled += self._net.finishes[node].settled
         return Way(cycles, cost, tuple(arcs), tuple(sorted(settled)))
+
+
+def _undominated(values: Ints) -> Ints:
+    """Return the places of rows that no row before them equals or beats everywhere.
+
+    Args:
+        values: Of shape (rows, figures), sorted by the first figure, then the others:
+            no row beats one before it.
+    """
+    kept = np.zeros((0, values.shape[1]), dtype=np.int64)
+    places: list[Ints] = []
+    for start in range(0, len(values), DOMINANCE_ROWS):
+        some = values[start : start + DOMINANCE_ROWS]
+        fine = ~_beaten(kept, some)
+        here = np.flatnonzero(fine)
+        some = some[fine]
+        # Of these, a row that an earlier one beats; the relation is transitive.
+        wins = (some[:, None, :] <= some[None, :, :]).all(axis=2)
+        fine = np.logical_not(np.triu(wins, k=1).any(axis=0))
+        places.append(start + here[fine])
+        kept = np.concatenate([kept, some[fine]])
+    return np.concatenate(places)
+
+
+def _beaten(kept: Ints, some: Ints) -> NDArray[np.bool_]:
+    """Return which rows of `some` a row of `kept` equals or beats everywhere."""
+    beaten = np.zeros(len(some), dtype=np.bool_)
+    for start in range(0, len(kept), 4 * DOMINANCE_ROWS):
+        part = kept[start : start + 4 * DOMINANCE_ROWS]
+        left = np.flatnonzero(~beaten)
+        fine = np.ones((len(part), left.size), dtype=np.bool_)
+        for column in range(some.shape[1]):
+            fine &= part[:, None, column] <= some[None, left, column]
+        beaten[left] = fine.any(axis=0)
+    return beaten
 
 
 def _single(made: Periods) -> tuple[int, int, int, int, int, int]:

@@ -23,7 +23,6 @@ from hao.options.frame import Frame
 from hao.program.codesign import (
     SolveReport,
     choose_fastest,
-    choose_most_accurate,
     field_of,
     solved,
 )
@@ -51,11 +50,11 @@ Source: LANA (Molchanov et al., ECCV 2022) sets 0.7 of the layers.
 
 def choose_several(
     problem: Problem,
+    first: SolveReport,
     *,
     count: int,
     budget: int,
-    overlap: int | None = None,
-    cost_limit: int | None = None,
+    overlap: int,
     solver: SolverName = SolverName.AUTO,
     progress: Progress = lambda _: None,
 ) -> tuple[SolveReport, ...]:
@@ -65,37 +64,21 @@ def choose_several(
 
     Args:
         problem: What to choose for.
+        first: Its most accurate design, as `choose_most_accurate` returns it.
         count: Most designs, at least 1.
         budget: Most latency [cycles].
-        overlap: Most free sites in which two designs may agree; `None` for
-            `OVERLAP_PERCENT` of them.
-        cost_limit: Most accuracy cost of any [micro-points]; `None` for no limit.
+        overlap: Most free sites in which two designs may agree.
         solver: Who solves the integer programs.
         progress: Told of each step.
 
     Returns:
         Fewer designs than asked for where no further one keeps the limits.
-
-    Raises:
-        InfeasibleError: Not even one design keeps the limits.
     """
-    reports = [
-        choose_most_accurate(
-            problem,
-            budget=budget,
-            cost_limit=cost_limit,
-            solver=solver,
-            progress=progress,
-        )
-    ]
-    most = overlap
-    if most is None:
-        most = len(problem.free_sites) * OVERLAP_PERCENT // 100
-    spend = NO_LIMIT if cost_limit is None else cost_limit
+    reports = [first]
     while len(reports) < count:
-        progress(f"answer {len(reports) + 1} of {count}")
+        progress(f"design {len(reports) + 1} of {count}")
         answers = tuple(_free(problem, report.choice) for report in reports)
-        found = _next(problem, answers, most, budget, spend, solver)
+        found = _next(problem, answers, overlap, budget, solver)
         if found is None:
             break
         reports.append(found)
@@ -111,7 +94,6 @@ def _next(
     answers: tuple[Mapping[int, int], ...],
     overlap: int,
     budget: int,
-    spend: int,
     solver: SolverName,
 ) -> SolveReport | None:
     """Return the most accurate design apart from earlier answers, or `None`."""
@@ -123,7 +105,7 @@ def _next(
         penalty=(0,) * len(answers),
     )
     cheapest = _cheapest(problem.graph, apart, solver)
-    if cheapest is None or cheapest[0] > spend:
+    if cheapest is None:
         return None
     cost, settled, prices = cheapest
     choice = tuple(problem.choices(settled.items()))
@@ -143,7 +125,7 @@ def _next(
     apart = replace(apart, penalty=prices)
     shadow = problem.with_frame(_penalised(problem.frame, apart, problem.free_sites))
     field, counts = field_of(shadow), Counts()
-    limits = Limits(cycles=budget, cost=spend)
+    limits = Limits(cycles=budget)
     found = find(field, Least.COST, limits, counts=counts, apart=apart)
     if found is None:
         return None

@@ -1,6 +1,6 @@
 """The answer of a search as one value: what is printed, written and reopened."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hao.accuracy.drops import Evidence
@@ -8,6 +8,7 @@ from hao.cost.design import Design
 from hao.cost.evaluate import CostReport
 from hao.cost.power import Power, estimate_power
 from hao.hw.board import Board
+from hao.program.codesign import SolveReport
 from hao.program.solver import SolverName, Status
 from hao.search.candidates import Accuracy
 from hao.search.front import FrontPoint
@@ -70,6 +71,8 @@ class SearchResult:
         front: Points of the front, most accurate first; empty if not asked for.
         block_points: Top-1 that leaving out a block was reckoned to cost [points], as
             given; `None` if all blocks were kept.
+        others: Further designs of the network that were asked for, best first, each the
+            most accurate of those that differ enough from all before it.
         run: Directory that holds the run, or `None`.
     """
 
@@ -87,6 +90,7 @@ class SearchResult:
     margin_percent: float = 0.0
     front: tuple[FrontPoint, ...] = ()
     block_points: float | None = None
+    others: tuple["SearchResult", ...] = ()
     run: Path | None = None
 
     @property
@@ -110,13 +114,25 @@ def make_result(
     outcome: Outcome,
     *,
     board: Board,
-    front: tuple[FrontPoint, ...],
+    front: tuple[FrontPoint, ...] = (),
+    others: tuple[SolveReport, ...] = (),
     fps_asked: float | None,
     margin_percent: float,
     objective: Objective,
     solver_reason: str = "",
 ) -> SearchResult:
-    """Return the result that an outcome amounts to."""
+    """Return the result that an outcome amounts to.
+
+    Args:
+        outcome: Of the search.
+        board: Where the design is to run.
+        front: Points of the front, most accurate first.
+        others: Further designs of the chosen network, best first.
+        fps_asked: Frame rate that was asked for, if any.
+        margin_percent: Part of its frame time that the prediction had to leave free.
+        objective: What was optimised.
+        solver_reason: Why it was not Gurobi, where that was tried first.
+    """
     candidate, report = outcome.candidate, outcome.report
     assert report.design.board == board
     scheme = report.design.scheme
@@ -150,5 +166,21 @@ def make_result(
         fps_asked=fps_asked,
         margin_percent=margin_percent,
         front=front,
+        others=tuple(
+            make_result(
+                replace(
+                    outcome,
+                    report=other,
+                    loss=other.cost_micro - candidate.top1_micro,
+                    bound=other.bound - candidate.top1_micro,
+                ),
+                board=board,
+                fps_asked=fps_asked,
+                margin_percent=margin_percent,
+                objective=objective,
+                solver_reason=solver_reason,
+            )
+            for other in others
+        ),
         block_points=candidate.rules.block_points,
     )

@@ -4,6 +4,8 @@
       design.json   the design, reopened by `hao.report.design_file`
       certificate.json  what proves it, checked again by `hao verify`
       report.txt    tables
+      best-2/ ...   further designs, where `--best` asked for them: each a run, which
+                    `hao estimate`, `hao emit-hls` and so on take
       front.csv     one line per point of the front, if one was asked for
       front.png     its picture
       stages.png    with it, the time of every invocation, and what binds
@@ -24,13 +26,17 @@ from pathlib import Path
 
 from hao.errors import InputError
 from hao.report.certificate import CERTIFICATE_FILE
-from hao.report.design_file import FILE_NAME, render_design
+from hao.report.design_file import FILE_NAME, load_design, render_design
+from hao.report.others import render_others
 from hao.report.result import SearchResult
 from hao.report.tables import render_front, render_invocations, render_summary
 from hao.search.front import FrontPoint
 
 MAX_NAME = 100
 """Longest name of a run [characters]; file systems take 255 (chosen here)."""
+
+OTHERS = "best-"
+"""Start of the name of a folder with a further design; its number follows."""
 
 FRONT_COLUMNS = (
     "network",
@@ -160,12 +166,39 @@ def write_run(
             (new / name).write_text(text, encoding="utf-8", newline="\n")
         if result.front:
             _write_pictures(result, new)
+        for number, other in enumerate(result.others, start=2):
+            folder = new / f"{OTHERS}{number}"
+            folder.mkdir()
+            for name, text in _texts(other).items():
+                (folder / name).write_text(text, encoding="utf-8", newline="\n")
         _move_into_place(new, run_path, old=work / "old", force=force)
     except OSError as error:
         raise _unwritable(run_path, error) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return replace(result, run=run_path)
+    others = tuple(
+        replace(other, run=run_path / f"{OTHERS}{number}")
+        for number, other in enumerate(result.others, start=2)
+    )
+    return replace(result, run=run_path, others=others)
+
+
+def load_run(path: Path) -> SearchResult:
+    """Return what a run directory records, its further designs included.
+
+    Args:
+        path: A run directory, or a design file, which has no further designs.
+
+    Raises:
+        InputError: A design file is missing, malformed, of another schema, or does not
+            record what its design costs.
+        UnsupportedError: The network has a layer that the engine cannot run.
+    """
+    result, others, number = load_design(path), [], 2
+    while path.is_dir() and (folder := path / f"{OTHERS}{number}").is_dir():
+        others.append(load_design(folder))
+        number += 1
+    return replace(result, others=tuple(others))
 
 
 def check_target(run_path: Path, *, force: bool) -> None:
@@ -206,6 +239,8 @@ def _texts(result: SearchResult) -> dict[str, str]:
     """Return the content of the text files, by name."""
     parts = [render_summary(result), render_invocations(result)]
     texts = {FILE_NAME: render_design(result)}
+    if result.others:
+        parts.append(render_others(result))
     if result.front:
         parts.append(render_front(result.front))
         texts["front.csv"] = render_front_csv(result.front)

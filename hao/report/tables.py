@@ -225,6 +225,7 @@ def result_json(result: SearchResult, *, seconds: float) -> dict[str, object]:
         "engines_priced": proof.priced,
         "candidates": proof.candidates,
         "front_points": len(result.front),
+        "others": [result_json(other, seconds=0.0) for other in result.others],
         "seconds": round(seconds, 3),
         "run": None if result.run is None else str(result.run),
     }

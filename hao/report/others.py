@@ -1,0 +1,83 @@
+"""Several designs of one network side by side, and in what each differs."""
+
+import textwrap
+from collections import Counter
+from typing import assert_never
+
+from hao.ir.change import Bits, Change, Keep, LeaveOut
+from hao.report.result import SearchResult
+from hao.report.text import plain
+from hao.report.words import count_in_words, engine_in_words
+
+NAMED_LAYERS = 6
+"""Layers that are named one by one before the rest is counted (chosen here)."""
+
+WIDTH = 100
+"""Columns of a line that lists differences."""
+
+
+def render_others(result: SearchResult) -> str:
+    """Return the answer and the further designs as a table, then what differs.
+
+    Args:
+        result: An answer with at least one further design.
+    """
+    every = (result, *result.others)
+    lines = [
+        f"{'':>3} {'top-1 %':>8} {'frames/s':>9} {'LUT':>7} {'FF':>7} {'DSP':>5} "
+        f"{'BRAM18':>6}  layers at bits"
+    ]
+    lines.append("-" * WIDTH)
+    for number, one in enumerate(every, start=1):
+        used = one.cost.resources
+        top1 = "unknown" if one.accuracy is None else f"{one.accuracy.mean:.2f}"
+        counts = Counter(
+            one.design.weight_bits[n.name] for n in one.design.network.compute_layers
+        )
+        bits = ", ".join(f"{counts[b]} at {b}" for b in sorted(counts, reverse=True))
+        lines.append(
+            f"{number:>3} {top1:>8} {one.cost.fps:>9.1f} {used.lut:>7} {used.ff:>7} "
+            f"{used.dsp:>5} {used.bram_18k:>6}  {bits}"
+        )
+    lines.append("")
+    for number, one in enumerate(every[1:], start=2):
+        text = f"{number} differs from 1: {_differences(result, one)}"
+        lines += textwrap.wrap(text, WIDTH, subsequent_indent="    ")
+    return "\n".join(lines) + "\n"
+
+
+def _differences(first: SearchResult, other: SearchResult) -> str:
+    """Return in words how a design differs from another one of its network."""
+    parts = []
+    then, now = first.design.scheme, other.design.scheme
+    changed = [name for name in {**then, **now} if then.get(name) != now.get(name)]
+    if changed:
+        named = ", ".join(
+            f"{plain(name)} {_in_words(then.get(name))} to {_in_words(now.get(name))}"
+            for name in changed[:NAMED_LAYERS]
+        )
+        more = len(changed) - NAMED_LAYERS
+        rest = f" and {more} more" if more > 0 else ""
+        parts.append(f"{count_in_words(len(changed), 'choice')} ({named}{rest})")
+    stages = engine_in_words(first.design.engine)
+    parts += [
+        f"{stage}: {words or 'absent'}"
+        for stage, words in engine_in_words(other.design.engine).items()
+        if words != stages[stage]
+    ]
+    return "; ".join(parts) or "in nothing"
+
+
+def _in_words(change: Change | None) -> str:
+    """Return what a layer or block becomes; `None` is one that is not there."""
+    match change:
+        case Bits():
+            return str(change.weight_bits)
+        case Keep():
+            return "kept"
+        case LeaveOut():
+            return "left out"
+        case None:
+            return "absent"
+        case _:
+            assert_never(change)

@@ -1,0 +1,266 @@
+"""A search request: what a user may ask for, checked, and what follows from it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from hao.accuracy.drops import load_drop_table
+from hao.accuracy.published import published_networks
+from hao.calibration.file import load_constants
+from hao.cost.power import why_no_power
+from hao.errors import InputError
+from hao.frontends.imported import ImportedNetwork
+from hao.frontends.model_file import load_model
+from hao.hw.board import Board
+from hao.hw.board_file import load_board
+from hao.hw.budget import with_budget
+from hao.ir.network import Network
+from hao.options.option import MICRO
+from hao.program.several import OVERLAP_PERCENT
+from hao.program.solver import SolverName
+from hao.search.candidates import (
+    BitRules,
+    Candidate,
+    make_candidate,
+    published_candidates,
+)
+from hao.search.explore import budget_cycles
+from hao.search.objective import Objective, check_objective
+from hao.zoo import build_network
+
+Progress = Callable[[str], None]
+
+DEFAULT_MARGIN_PERCENT = 15.0
+"""Part of the frame time that a prediction leaves free, unless asked otherwise.
+
+Source: half of the published rows took more than 1.16 times what was predicted
+(docs/validation.md); 15 % leave room for 1.18 times.
+"""
+
+
+MOST_BEST = 50
+"""Most designs listed of one network (chosen here)."""
+
+MOST_WORKERS = 256
+"""Most processes on one machine (chosen here)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchRequest:
+    """What a user asks for.
+
+    Attributes:
+        board: Name of a board or path of a board file.
+        fps: Frame rate to reach; for `Objective.ACCURACY`, `AREA` and `POWER`.
+        network: One network of the zoo; `None` for all with published accuracy.
+        image_size: Of that network; `None` for its usual one.
+        model: An ONNX or QONNX file instead of the zoo.
+        top1: Float top-1 of `model` [percent], if known.
+        min_top1: Least top-1 [percent]; for `Objective.FPS`, and if wanted for `AREA`
+            and `POWER`.
+        clock_mhz: Clock instead of the board's.
+        calibration: File of the cost model's constants for the board; `None` for those
+            that ship with hao.
+        max_lut: Most LUTs of a design: a count such as "30000", or a share of the
+            device such as "50%"; `None` for the board's cap, which holds as well.
+        max_ff: Most flip-flops, likewise.
+        max_dsp: Most DSP slices, likewise.
+        max_bram: Most block RAMs in 18 Kb halves, likewise.
+        rules: Bits on offer, and whether blocks may be left out.
+        objective: What to optimise.
+        margin_percent: Part of the frame time that the prediction must leave free
+            [percent], from 0 to 90; counts where `fps` is asked for.
+        front_points: Points of the front to compute besides; 0 for none.
+        best: Designs of the chosen network to list, the answer included, at least 1;
+            more than 1 with `Objective.ACCURACY` only.
+        overlap_percent: Share of the layers with a choice in which two of them may be
+            alike [percent], from 0 to 100.
+        solver: Who solves the integer programs.
+        workers: Networks that are solved side by side on this machine, at least 1.
+        cluster: Address of a Dask scheduler, such as "tcp://host:8786", whose workers
+            solve instead; `None` for this machine.
+    """
+
+    board: str
+    fps: float | None = None
+    network: str | None = None
+    image_size: int | None = None
+    model: Path | None = None
+    top1: float | None = None
+    min_top1: float | None = None
+    clock_mhz: float | None = None
+    calibration: Path | None = None
+    max_lut: str | None = None
+    max_ff: str | None = None
+    max_dsp: str | None = None
+    max_bram: str | None = None
+    rules: BitRules = field(default_factory=BitRules)
+    objective: Objective = Objective.ACCURACY
+    margin_percent: float = DEFAULT_MARGIN_PERCENT
+    front_points: int = 0
+    best: int = 1
+    overlap_percent: int = OVERLAP_PERCENT
+    solver: SolverName = SolverName.AUTO
+    workers: int = 1
+    cluster: str | None = None
+
+    @property
+    def promised_share(self) -> float:
+        """Return the share of a predicted frame rate that is promised."""
+        return 1 - self.margin_percent / 100
+
+
+def limits_of(request: SearchRequest, board: Board) -> tuple[int | None, int | None]:
+    """Return the most cycles of a frame and the least top-1 that a request allows.
+
+    Args:
+        request: A checked request.
+        board: Its board.
+
+    Returns:
+        Cycles, or `None` if no frame rate is asked for; micro-points, or `None`.
+    """
+    cycles = top1 = None
+    if request.fps is not None:
+        cycles = budget_cycles(board, request.fps / request.promised_share)
+    if request.min_top1 is not None:
+        top1 = round(request.min_top1 * MICRO)
+    return cycles, top1
+
+
+def check_request(request: SearchRequest) -> None:
+    """Check what concerns several arguments at once.
+
+    Raises:
+        InputError: An argument is missing, out of range, or clashes with another.
+    """
+    if request.fps is not None and not 0 < request.fps < 1e6:
+        raise InputError(f"--fps {request.fps:g}; must be above 0 and below 1000000")
+    check_objective(
+        request.objective,
+        fps=request.fps,
+        min_top1=request.min_top1,
+        front_points=request.front_points,
+    )
+    _check_best(request)
+    points = request.rules.block_points
+    if points is not None and not 0 <= points <= 100:
+        raise InputError(f"--drop-blocks {points:g}; must be from 0 to 100 points")
+    if not 0 <= request.margin_percent <= 90:
+        raise InputError(
+            f"--margin {request.margin_percent:g}; must be from 0 to 90 percent"
+        )
+    for name, value in (("--top1", request.top1), ("--min-top1", request.min_top1)):
+        if value is not None and not 0 < value <= 100:
+            raise InputError(f"{name} {value:g}; must be above 0, at most 100 percent")
+    if request.network is not None and request.model is not None:
+        raise InputError("--network and --model exclude each other")
+    if request.image_size is not None and request.network is None:
+        raise InputError("--image-size needs --network")
+    if request.top1 is not None and request.model is None:
+        raise InputError("--top1 is the float accuracy of a --model; none was given")
+    if request.clock_mhz is not None and not 10 <= request.clock_mhz <= 1000:
+        raise InputError(
+            f"--clock {request.clock_mhz:g} MHz; must be from 10 to 1000 MHz"
+        )
+    if not 1 <= request.workers <= MOST_WORKERS:
+        raise InputError(
+            f"--workers {request.workers}; must be from 1 to {MOST_WORKERS}"
+        )
+    if request.cluster is not None and request.workers != 1:
+        raise InputError("--workers and --cluster exclude each other")
+
+
+def _check_best(request: SearchRequest) -> None:
+    """Check how many designs are asked for, and how alike they may be.
+
+    Raises:
+        InputError: A number is out of range, or the objective lists one design only.
+    """
+    if not 1 <= request.best <= MOST_BEST:
+        raise InputError(f"--best {request.best}; must be from 1 to {MOST_BEST}")
+    if not 0 <= request.overlap_percent <= 100:
+        raise InputError(
+            f"--overlap {request.overlap_percent}; must be from 0 to 100 percent"
+        )
+    if request.best > 1 and request.objective is not Objective.ACCURACY:
+        raise InputError(
+            f"--best {request.best}: several designs are listed for the objective "
+            f"'accuracy', not for {request.objective.value!r}; leave --best out"
+        )
+
+
+def board_of(request: SearchRequest) -> Board:
+    """Return the board of a request, at the clock, constants and budget asked for.
+
+    Raises:
+        InputError: The board is unknown, its file or that of the constants wrong, a
+            budget is no count or share of it, or its power is asked for but unknown.
+    """
+    board = with_budget(
+        load_board(request.board),
+        {
+            "lut": request.max_lut,
+            "ff": request.max_ff,
+            "dsp": request.max_dsp,
+            "bram_18k": request.max_bram,
+        },
+    )
+    no_power = why_no_power(board)
+    if request.objective is Objective.POWER and no_power is not None:
+        raise InputError(f"--objective power: board {board.name!r}: {no_power}")
+    if request.calibration is not None:
+        constants = load_constants(request.calibration, board)
+        board = replace(board, calibration=constants)
+    if request.clock_mhz is None:
+        return board
+    return board.at_clock(round(request.clock_mhz * 1000))
+
+
+def candidates_of(request: SearchRequest, progress: Progress) -> list[Candidate]:
+    """Return the networks to choose from, most promising first.
+
+    Raises:
+        InputError: A name or file is wrong, or bits are outside the predictor's table.
+        UnsupportedError: The model has something that is not handled.
+    """
+    table = load_drop_table()
+    rules = request.rules
+    published = published_networks()
+    if request.model is not None:
+        imported: ImportedNetwork = load_model(request.model)
+        for note in imported.notes:
+            progress(f"note: {note}")
+        return [
+            make_candidate(
+                imported.network,
+                top1=request.top1,
+                source="given with --top1",
+                table=table,
+                rules=rules,
+            )
+        ]
+    if request.network is not None:
+        network: Network = build_network(request.network, request.image_size)
+        known = published.get((network.name, network.input.ofm.width))
+        return [
+            make_candidate(
+                network,
+                top1=None if known is None else known.top1,
+                source="" if known is None else known.best.source,
+                table=table,
+                rules=rules,
+            )
+        ]
+    return published_candidates(tuple(published.values()), table, rules)
+
+
+def check_top1_known(request: SearchRequest, candidates: list[Candidate]) -> None:
+    """Check that a least top-1 is asked only where the float top-1 is known."""
+    for candidate in candidates:
+        if request.min_top1 is not None and candidate.top1 is None:
+            remedy = "" if request.model is None else "; --top1 gives it"
+            raise InputError(
+                f"--min-top1 {request.min_top1:g}: the float top-1 of "
+                f"{candidate.label} is unknown{remedy}"
+            )
