@@ -29,6 +29,7 @@ from pydantic import TypeAdapter, ValidationError
 from hao.accuracy.drops import load_drop_table
 from hao.errors import InfeasibleError, InputError, SolverError
 from hao.options.option import MICRO
+from hao.program.codesign import Measure, SolveReport
 from hao.program.problem import Problem
 from hao.program.solver import SolverName, Status
 from hao.report.certificate import (
@@ -41,12 +42,13 @@ from hao.report.certificate import (
 )
 from hao.report.design_file import FILE_NAME, explain, load_design
 from hao.report.design_schema import to_network
+from hao.report.goal import blocks_in_words
 from hao.report.result import SearchResult
 from hao.report.verification import Verification
 from hao.request import SearchRequest, candidates_of, check_request, limits_of
 from hao.search.candidates import Candidate, make_candidate
 from hao.search.explore import Fate
-from hao.search.objective import Objective
+from hao.search.objective import Objective, measure_of
 from hao.search.rivals import rivals, settled
 from hao.search.workers import Task, Workers, open_workers, solve_task
 
@@ -73,6 +75,19 @@ class _Case:
     @property
     def problem(self) -> Problem:
         return self.answer.problem(self.result.design.board)
+
+    @property
+    def by_accuracy(self) -> bool:
+        """Return whether top-1 decided between the networks."""
+        objective = self.request.objective
+        return objective is Objective.ACCURACY or (
+            objective.is_smallest and self.certificate.least_top1_micro is None
+        )
+
+    @property
+    def measure(self) -> Measure | None:
+        """Return how blocks are counted, where the smallest design was asked for."""
+        return measure_of(self.request.objective, self.result.design.board)
 
     @property
     def loss(self) -> int:
@@ -140,11 +155,6 @@ def _opened(path: Path, certificate: Certificate, result: SearchResult) -> _Case
     except ValidationError as error:
         raise InputError(f"asked.{explain(error.errors()[0])}") from error
     check_request(request)
-    if request.objective in (Objective.AREA, Objective.POWER):
-        raise InputError(
-            f"objective {request.objective.value!r}: cannot be verified yet; must be "
-            "accuracy, fps or latency"
-        )
     if request.model is None:
         found = candidates_of(request, lambda _: None)
     else:
@@ -199,8 +209,11 @@ def _price_differs(case: _Case) -> str:
     limit = certificate.cycles_limit
     if limit is not None and cost.latency_cycles > limit:
         return f"latency: {cost.latency_cycles} cycles, the limit is {limit}"
-    accuracy = case.request.objective is Objective.ACCURACY
-    value = certificate.cost_micro if accuracy else cost.latency_cycles
+    value = cost.latency_cycles
+    if case.measure is not None:
+        value = case.measure.of(cost.resources)
+    elif case.by_accuracy:
+        value = certificate.cost_micro
     content = (case.run / FILE_NAME).read_bytes()
     return (
         _differs("latency [cycles]", certificate.latency_cycles, cost.latency_cycles)
@@ -259,13 +272,14 @@ def _limits(case: _Case, candidate: Candidate, *, better: bool) -> Task:
         problem=candidate.problem(case.result.design.board),
         cost_limit=cost_limit,
     )
-    if case.request.objective is Objective.ACCURACY:
-        task = replace(task, budget=certificate.cycles_limit)
-        if better:
-            task = replace(task, cost_limit=candidate.top1_micro + case.loss - 1)
-    elif better:
-        task = replace(task, latency_limit=certificate.latency_cycles - 1)
-    return task
+    if certificate.cycles_limit is None:
+        limit = certificate.latency_cycles - 1 if better else task.latency_limit
+        return replace(task, latency_limit=limit)
+    task = replace(task, budget=certificate.cycles_limit)
+    if better and case.by_accuracy:
+        return replace(task, cost_limit=candidate.top1_micro + case.loss - 1)
+    task = replace(task, measure=case.measure)
+    return replace(task, most_blocks=certificate.objective - 1) if better else task
 
 
 def _solved_again(case: _Case, seen: Verification) -> Verification:
@@ -282,8 +296,7 @@ def _solved_again(case: _Case, seen: Verification) -> Verification:
     reason = (
         _differs("objective", certificate.objective, answer.objective)
         or _differs("bound", certificate.bound, answer.bound)
-        or _differs("latency", certificate.latency_cycles, answer.cost.latency_cycles)
-        or _differs("accuracy cost", certificate.cost_micro, answer.cost_micro)
+        or _ties_differ(case, answer)
     )
     if reason:
         reason = f"solved again with {answer.solver.value}: {reason}"
@@ -296,13 +309,28 @@ def _solved_again(case: _Case, seen: Verification) -> Verification:
     )
 
 
+def _ties_differ(case: _Case, answer: SolveReport) -> str:
+    """Return how a second answer of one objective differs in what breaks ties.
+
+    Of equally small designs any may be named; without a least top-1 all are as accurate
+    as the most accurate one.
+    """
+    certificate, differs = case.certificate, ""
+    if case.measure is None:
+        cycles = answer.cost.latency_cycles
+        differs = _differs("latency", certificate.latency_cycles, cycles)
+    if case.measure is None or case.by_accuracy:
+        cost = _differs("accuracy cost", certificate.cost_micro, answer.cost_micro)
+        differs = differs or cost
+    return differs
+
+
 def _sampled(case: _Case, seen: Verification, count: int) -> Verification:
     """Return whether a random design is better than the answer."""
-    certificate = case.certificate
+    certificate, measure = case.certificate, case.measure
     own = certificate.cost_micro, certificate.latency_cycles
-    accuracy = case.request.objective is Objective.ACCURACY
     limit = _limits(case, case.answer, better=False).cost_limit
-    if accuracy:
+    if case.by_accuracy:
         limit = certificate.cost_micro
     elif limit is None:
         limit = sum(option.cost_micro for option in case.problem.options)
@@ -314,7 +342,15 @@ def _sampled(case: _Case, seen: Verification, count: int) -> Verification:
         its = rival.cost_micro, rival.cost.latency_cycles
         if certificate.cycles_limit is not None and its[1] > certificate.cycles_limit:
             continue
-        if (its < own) if accuracy else (its[::-1] < own[::-1]):
+        if measure is not None:
+            blocks = measure.of(rival.cost.resources)
+            if blocks < certificate.objective:
+                reason = (
+                    f"a random design is smaller: {blocks}; recorded "
+                    f"{certificate.objective}"
+                )
+                return replace(seen, reason=reason, samples=priced)
+        elif (its < own) if case.by_accuracy else (its[::-1] < own[::-1]):
             reason = (
                 f"a random design is better: {its[0]} micro-points, {its[1]} cycles; "
                 f"recorded {own[0]}, {own[1]}"
@@ -359,7 +395,7 @@ def _others_checked(
 def _bounded(case: _Case, candidate: Candidate) -> bool:
     """Return whether the most top-1 of a network rules it out."""
     least = case.certificate.least_top1_micro
-    if case.request.objective is Objective.ACCURACY:
+    if case.by_accuracy:
         return -candidate.bound_micro >= case.loss
     return least is not None and candidate.bound_micro < least
 
@@ -399,6 +435,11 @@ def _claim(case: _Case) -> str:
         case Objective.LATENCY:
             return f"{fps} is the most at any accuracy"
         case Objective.AREA | Objective.POWER:
-            raise AssertionError("refused before anything is checked")
+            blocks = blocks_in_words(case.result, case.certificate.objective)
+            at = f"{request.fps:g} fps"
+            if request.min_top1 is not None:
+                at += f" and {request.min_top1:g} % top-1"
+            name = request.objective.value
+            return f"{blocks} is the least {name} at {at}"
         case _:
             assert_never(request.objective)

@@ -20,6 +20,7 @@ from hao.report.design_file import load_design, render_design
 from hao.search import candidates as candidates_module
 from hao.search.candidates import BitRules
 from hao.search.explore import Fate
+from hao.search.objective import measure_of
 from hao.verify import verify
 from hao.zoo import build_network
 from tests.search.samples import BOARD, candidates
@@ -202,6 +203,68 @@ def test_the_fastest_design_is_verified_too(tmp_path: Path) -> None:
     seen = verify(tmp_path / "fast", samples=20)
     assert seen.verified
     assert seen.claim.endswith("fps is the most at any accuracy")
+
+
+SMALLEST = replace(
+    REQUEST, board="zu3eg", clock_mhz=300, fps=2_500, objective=flow.Objective.AREA
+)
+
+
+@pytest.mark.parametrize("objective", [flow.Objective.AREA, flow.Objective.POWER])
+def test_the_smallest_design_is_verified_too(
+    objective: flow.Objective, tmp_path: Path
+) -> None:
+    flow.search(replace(SMALLEST, objective=objective), run_path=tmp_path / "small")
+    seen = verify(tmp_path / "small", samples=20)
+    assert (seen.reason, seen.gap, seen.samples) == ("", 0, 20)
+    assert seen.claim.endswith(f" is the least {objective.value} at 2500 fps")
+
+
+def test_a_larger_design_is_not_the_smallest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow.search(SMALLEST, run_path=tmp_path / "small")
+    large = replace(SMALLEST, objective=flow.Objective.ACCURACY)
+    found = flow.search(large, run_path=tmp_path / "large")
+    own = read(tmp_path / "small" / CERTIFICATE_FILE)
+    measure = measure_of(SMALLEST.objective, found.design.board)
+    assert measure is not None
+    least, blocks = own["objective"], measure.of(found.cost.resources)
+    assert blocks > least
+    posing = replace(found, objective=SMALLEST.objective)
+    (tmp_path / "large" / "design.json").write_text(render_design(posing))
+    own |= {
+        "design": digest((tmp_path / "large" / "design.json").read_bytes()),
+        "latency_cycles": found.cost.latency_cycles,
+        "objective": blocks,
+        "bound": blocks,
+    }
+    (tmp_path / "large" / CERTIFICATE_FILE).write_text(json.dumps(own))
+    reason = verify(tmp_path / "large", samples=0).reason
+    assert f"objective: recorded {blocks}, found {least}" in reason
+    monkeypatch.setattr("hao.verify._solved_again", lambda case, seen: seen)
+    reason = verify(tmp_path / "large", samples=60).reason
+    assert reason.startswith("a random design is smaller: ")
+
+
+@pytest.mark.parametrize("min_top1", [None, 60.0])
+def test_the_smallest_of_several_networks_is_verified(
+    min_top1: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidates_module, "Problem", partial(Problem, space=SMALL))
+    monkeypatch.setattr(flow, "board_of", lambda _: BOARD)
+    for module in ("hao.flow", "hao.verify"):
+        monkeypatch.setattr(f"{module}.candidates_of", lambda *_: candidates()[2:])
+    request = flow.SearchRequest(
+        board="small",
+        fps=2_000,
+        margin_percent=0,
+        min_top1=min_top1,
+        objective=flow.Objective.AREA,
+    )
+    flow.search(request, run_path=tmp_path / "several")
+    seen = verify(tmp_path / "several", samples=10)
+    assert (seen.reason, seen.networks, seen.skipped) == ("", 5, 0)
 
 
 @pytest.fixture

@@ -30,6 +30,9 @@ FAR = np.int64(1) << 50
 
 ROLES = tuple(Role)
 
+ABSENT = -1
+"""Weight bits of a stage that a run does not use, or that an engine does not have."""
+
 Settled = tuple[tuple[int, int], ...]
 """Sites with their chosen options."""
 
@@ -106,8 +109,11 @@ class Graph:
 
     @cached_property
     def bits(self) -> Ints:
-        """Return the weight bits of each arc's run by stage, of shape (arcs, 3)."""
-        of_run = np.zeros((len(self.runs), len(ROLES)), dtype=np.int64)
+        """Return the weight bits of each arc's run by stage, of shape (arcs, 3).
+
+        They are 0 where a stage only pools, `ABSENT` where it does not take part.
+        """
+        of_run = np.full((len(self.runs), len(ROLES)), ABSENT, dtype=np.int64)
         for number, run in enumerate(self.runs):
             for (role, _), bits in zip(run.invocation.stages, run.bits, strict=True):
                 of_run[number, ROLES.index(role)] = bits
@@ -332,7 +338,7 @@ class Widths:
     """One combination of stage widths.
 
     Attributes:
-        bits: Weight width of each stage.
+        bits: Weight width of each stage; `ABSENT` for one that is not built.
         allowed: Arcs whose weights are no wider, on ways from end to end.
         needs: Layers that each stage may have to run; what buffers are sized for.
         floor: Least accuracy cost of any way [micro-points].
@@ -347,12 +353,14 @@ class Widths:
 def width_combinations(graph: Graph) -> list[Widths]:
     """Return every combination of stage widths that runs the network, cheapest first.
 
-    Of equal cost, the widest come first.
+    A stage that the network can do without may be left out too. Of equal cost, the
+    widest come first.
     """
     offered = []
     for number in range(len(ROLES)):
-        found = np.unique(graph.bits[:, number])
-        offered.append([int(b) for b in found if b] or [MIN_BITS])
+        found = {int(bits) for bits in graph.bits[:, number]}
+        wide_ = sorted(bits for bits in found if bits > 0) or [MIN_BITS]
+        offered.append([ABSENT, *wide_] if found != {ABSENT} else [ABSENT])
     combinations = list(product(*offered))
     wide = np.array(combinations, dtype=np.int64)
     allowed: Bools = np.all(graph.bits[None, :, :] <= wide[:, None, :], axis=-1)

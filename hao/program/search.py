@@ -146,8 +146,24 @@ class _Hunt:
     best: Found | None
     rates: dict[tuple[int, bool], float]
     nets: dict[int, tuple[Net, bool]]
-    unions: dict[int, tuple[Group, Net | None]]
+    unions: dict[int, tuple[Group, Net, int]]
     rate: float | None = None
+
+    @property
+    def cost_of_interest(self) -> int:
+        """Return the most accuracy cost of what is looked at [micro-points].
+
+        What is as good as the best design known decides ties, in the next search.
+        """
+        return self.cost + (self.best is not None and self.least is Least.COST)
+
+    @property
+    def of_interest(self) -> float:
+        """Return the most that the goal of an engine may be bound by to be kept."""
+        limit: int = self.cost_of_interest
+        if self.least is not Least.COST:
+            limit = self.cycles + (self.best is not None)
+        return limit + 1e-3
 
     def take(self, found: Found) -> None:
         """Keep a design, and look for better ones only."""
@@ -204,10 +220,10 @@ def find(
         unions={},
     )
     open_ = [w for w in field.widths if w.floor <= hunt.cost]
-    if open_ and all(_listed(hunt, w, d) for w in open_ for d in _bufferings(field)):
-        _search_listed(hunt, open_)
-        return hunt.best
-    for group in field.groups(open_, hunt.cost):
+    known = [w for w in open_ if all(_listed(hunt, w, d) for d in _bufferings(field))]
+    _search_listed(hunt, known)
+    fresh = [w for w in open_ if not any(w is k for k in known)]
+    for group in field.groups(fresh, hunt.cost_of_interest):
         if min(w.floor for w in group.widths) > hunt.cost:
             continue
         for double in _bufferings(field):
@@ -244,7 +260,7 @@ def _search_listed(hunt: _Hunt, open_: list[Widths]) -> None:
         lists: dict[int, tuple[Listed, list[Widths]]] = {}
         for widths in open_:
             listed = _listed(hunt, widths, double)
-            assert listed is not None
+            assert listed is not None, "limits only tighten"
             lists.setdefault(id(listed), (listed, []))[1].append(widths)
         for listed, members in lists.values():
             rows = np.flatnonzero(listed.least <= hunt.cycles)
@@ -277,7 +293,6 @@ def _search_group(hunt: _Hunt, group: Group, double: bool) -> None:
         order = np.argsort(value, kind="stable")
     start, step = 0, 512
     kept: list[tuple[Choice, Ints]] = []
-    listing = hunt.least is not Least.BLOCKS
     sorted_ = False
     while start < order.size:
         if hunt.least is Least.COST and hunt.rate is not None and not sorted_:
@@ -285,8 +300,7 @@ def _search_group(hunt: _Hunt, group: Group, double: bool) -> None:
             order, sorted_ = order[start:], True
             reach = _reach(hunt, group, double, bounded.choice.take(order))
             if reach is not None:
-                fine = np.flatnonzero(reach <= hunt.cost + 1e-3)
-                listing = listing and fine.size == order.size
+                fine = np.flatnonzero(reach <= hunt.of_interest)
                 order = order[fine[np.argsort(reach[fine], kind="stable")]]
             start = 0
         rows = order[start : start + step]
@@ -300,36 +314,55 @@ def _search_group(hunt: _Hunt, group: Group, double: bool) -> None:
                 continue
             break
         hunt.counts.priced += rows.size
-        left = _within_reach(hunt, group, double, bounded.choice.take(rows))
-        listing = listing and len(left) == rows.size
-        for choice, cycles in expand(field, group, double, left, limit):
-            if listing:
-                kept.append((choice, cycles))
+        shapes = bounded.choice.take(rows)
+        shapes = shapes.take(_within_reach(hunt, group, double, shapes))
+        for choice, cycles in expand(field, group, double, shapes, limit):
             near = _within_reach(hunt, group, double, choice)
-            if len(near) < len(choice):
-                listing = False
-                cycles = light_cycles(field, group, double, near)
-            if len(near):
-                _try_engines(hunt, group.widths, double, near, cycles)
-    if not listing or sum(c.size for _, c in kept) > MOST_LISTED:
+            if near.size:
+                kept.append((choice.take(near), cycles[near]))
+                _try_engines(hunt, group.widths, double, *kept[-1])
+    if hunt.least is not Least.BLOCKS:
+        limit = min(limit, hunt.cycles + (hunt.least is Least.CYCLES))
+        _list(hunt, group, double, limit, kept)
+
+
+def _list(
+    hunt: _Hunt,
+    group: Group,
+    double: bool,
+    cycles: int,
+    kept: Sequence[tuple[Choice, Ints]],
+) -> None:
+    """Keep engines of a group for the next search, all that come near the best.
+
+    Args:
+        hunt: What found them.
+        group: Combinations of widths.
+        double: Whether the engines double-buffer.
+        cycles: Every engine of at most so many cycles that may keep the hunt's limits
+            is among them, and every one as good as the hunt's best design.
+        kept: Engines, and their cycles at the fewest bits.
+    """
+    choice = joined([choice for choice, _ in kept], group.roles)
+    least = np.concatenate([np.zeros(0, np.int64), *(c for _, c in kept)])
+    # Most were kept before the best was known.
+    near = _within_reach(hunt, group, double, choice)
+    if near.size > MOST_LISTED:
         return
-    complete = min(limit, hunt.cycles + (hunt.least is Least.CYCLES))
+    cost = hunt.cost_of_interest if hunt.least is Least.COST else hunt.asked
     listed = Listed(
-        cycles=complete,
-        cost=hunt.asked,
-        choice=joined([choice for choice, _ in kept], group.roles),
-        least=np.concatenate([np.zeros(0, np.int64), *(cycles for _, cycles in kept)]),
+        cycles=cycles, cost=cost, choice=choice.take(near), least=least[near]
     )
     for widths in group.widths:
-        field.listed[id(widths), double] = listed
+        hunt.field.listed[id(widths), double] = listed
 
 
-def _within_reach(hunt: _Hunt, group: Group, double: bool, choice: Choice) -> Choice:
+def _within_reach(hunt: _Hunt, group: Group, double: bool, choice: Choice) -> Ints:
     """Return the engines that a Lagrangian bound over all widths does not exclude."""
     reach = _reach(hunt, group, double, choice)
     if reach is None:
-        return choice
-    return choice.take(np.flatnonzero(reach <= _goal_limit(hunt) + 1e-3))
+        return np.arange(len(choice))
+    return np.flatnonzero(reach <= hunt.of_interest)
 
 
 def _reach(hunt: _Hunt, group: Group, double: bool, choice: Choice) -> Floats | None:
@@ -338,18 +371,20 @@ def _reach(hunt: _Hunt, group: Group, double: bool, choice: Choice) -> Floats | 
     Depths of buffers may be relaxed. `None` before a price of accuracy is known, or
     where no way costs too much.
     """
+    if hunt.rate is None or not len(choice):
+        return None
     key = id(group)
     if key not in hunt.unions:
         allowed = np.logical_or.reduce([w.allowed for w in group.widths])
         apart = hunt.apart
         net = make_net(
             hunt.field.graph,
-            hunt.field.graph.within(allowed, hunt.cost),
+            hunt.field.graph.within(allowed, hunt.cost_of_interest),
             None if apart is None else apart.count,
         )
-        hunt.unions[key] = group, None if _dearest(net) <= hunt.cost else net
-    _, union = hunt.unions[key]
-    if union is None or hunt.rate is None:
+        hunt.unions[key] = group, net, _dearest(net)
+    _, union, dearest = hunt.unions[key]
+    if dearest <= hunt.cost:
         return None
     result = np.empty(len(choice))
     rates = np.full((1, 1), hunt.rate)

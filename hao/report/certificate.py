@@ -53,8 +53,9 @@ class NetworkEntry(Table):
         best: Objective of its best design that was found, or `None`.
         fate: What became of it.
         cycles_limit: No design of it has at most so many cycles and, at once,
-        cost_limit: at most this accuracy cost [micro-points]. Both are `None` where
-            `most_top1_micro` excludes it, and for the answer.
+        cost_limit: at most this accuracy cost [micro-points] and, where the smallest
+            design at a least top-1 was asked for, fewer blocks than the answer. Both
+            are `None` where `most_top1_micro` excludes it, and for the answer.
     """
 
     label: str
@@ -95,7 +96,7 @@ class Certificate(Table):
         label: The answer's network and image size.
         cost_micro: Accuracy cost of the answer [micro-points].
         latency_cycles: A frame of the answer [cycles].
-        objective: Value of what was minimised: one of these two.
+        objective: Value of what was minimised: one of these two, or measured blocks.
         bound: No design has less.
         status: Whether that is proven over all networks.
         solver: Who solved the integer program.
@@ -140,7 +141,7 @@ def render_certificate(
         result: The answer.
         outcome: Of the search that found it.
         asked: The request as JSON values.
-        cycles_limit: Most cycles of a frame, if the accuracy is what is optimised.
+        cycles_limit: Most cycles of a frame, if a frame rate was asked for.
         least_top1_micro: Least top-1 [micro-points], if one was asked for.
     """
     report = outcome.report
@@ -151,15 +152,16 @@ def render_certificate(
         candidate = verdict.candidate
         cycles = cost = None
         if verdict.fate not in (Fate.BOUNDED, Fate.CHOSEN):
-            # What is strictly better than the answer.
+            # What is strictly better than the answer; or, for the smallest design at a
+            # least top-1, what keeps the limits, among which none is smaller.
             cycles = cycles_limit
-            if cycles_limit is not None:
+            if cycles_limit is None:
+                cycles = report.cost.latency_cycles - 1
+            if least_top1_micro is not None:
+                cost = candidate.top1_micro - least_top1_micro
+            elif cycles_limit is not None:
                 lead = candidate.top1_micro - answer.top1_micro
                 cost = report.cost_micro + lead - 1
-            else:
-                cycles = report.cost.latency_cycles - 1
-                if least_top1_micro is not None:
-                    cost = candidate.top1_micro - least_top1_micro
         networks.append(
             {
                 "label": candidate.label,

@@ -17,7 +17,7 @@ def smallest_in_words(result: SearchResult) -> str | None:
     measure = measure_of(objective, board)
     if measure is None:
         return None
-    amount = _blocks_in_words(result, measure.of(result.cost.resources))
+    amount = blocks_in_words(result, measure.of(result.cost.resources))
     if objective is Objective.AREA:
         return f"{amount}: shares of the device in LUT, FF, DSP and BRAM, added up"
     return (
@@ -69,12 +69,13 @@ def _bound_in_words(result: SearchResult) -> str:
             most = f"{1000 * khz / bound:.1f} frames/s" if bound > 0 else "any rate"
             return f"none makes more than {most}"
         case Objective.AREA | Objective.POWER:
-            return f"none takes less than {_blocks_in_words(result, bound)}"
+            return f"none takes less than {blocks_in_words(result, bound)}"
         case _:
             assert_never(result.objective)
 
 
-def _blocks_in_words(result: SearchResult, blocks: int) -> str:
+def blocks_in_words(result: SearchResult, blocks: int) -> str:
+    """Return blocks, as the objective of a smallest design counts them, in words."""
     if result.objective is Objective.AREA:
         return f"{100 * blocks / AREA_SCALE:.1f} %"
     # 1 fJ x 1 kHz = 10^-12 W.

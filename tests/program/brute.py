@@ -252,7 +252,10 @@ def most_accurate(found: Mapping[int, Optimum], budget: int) -> tuple[int, int] 
 def _all_widths(
     problem: Problem, parts: Sequence[Partition]
 ) -> Iterator[dict[Role, int]]:
-    """Yield every width per stage that some layer which may run there offers."""
+    """Yield every width per stage that some layer which may run there offers.
+
+    0 is a stage that is not built.
+    """
     offered: dict[Role, set[int]] = {}
     for segment in (segment for part in parts for segment in part.segments):
         for role, layer in segment.invocation.stages:
@@ -263,7 +266,7 @@ def _all_widths(
             }
             offered.setdefault(role, set()).update(found)
     roles = list(offered)
-    for bits in product(*(sorted(offered[role] or {2}) for role in roles)):
+    for bits in product(*((0, *sorted(offered[role] or {2})) for role in roles)):
         yield dict(zip(roles, bits, strict=True))
 
 
@@ -275,7 +278,8 @@ def _wide_enough(
     problem: Problem, part: Partition, path: Path, bits: Mapping[Role, int]
 ) -> bool:
     return all(
-        isinstance(layer, Pool) or min(_bits(problem, layer.name)) <= bits[role]
+        bits[role] > 0
+        and (isinstance(layer, Pool) or min(_bits(problem, layer.name)) <= bits[role])
         for index in path
         for role, layer in part.segments[index].invocation.stages
     )
