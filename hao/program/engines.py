@@ -5,13 +5,14 @@ relaxed to the best of each row, then with those of the dense stage, then all;
 `fitting` says which engines fit the board at given widths.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hao.ir.partition import Role
 from hao.program.field import Field, Group
+from hao.program.fit import DSP_PRICES
 from hao.program.graph import Widths
 from hao.program.space import Grid
 from hao.program.sweep import sweep
@@ -66,7 +67,7 @@ def expand(
             taken = ends - (ends[start - 1] if start else 0)
             stop = max(start + 1, int(np.searchsorted(taken, MEMBERS, side="right")))
             some = _members(grid, role, part.take(np.arange(start, stop)))
-            waiting.append(some.take(_may_fit(field, group, double, some)))
+            waiting.append(some.take(may_fit(field, group.widths, double, some)))
             start = stop
 
 
@@ -91,21 +92,62 @@ def _members(grid: Grid, role: Role, choice: Choice) -> Choice:
     return Choice(pixels=taken.pixels, lanes=taken.lanes, columns=columns)
 
 
-def _may_fit(field: Field, group: Group, double: bool, choice: Choice) -> Bools:
-    """Return which engines are within block RAM and LUTs at the narrowest widths."""
+def may_fit(
+    field: Field, every: Sequence[Widths], double: bool, choice: Choice
+) -> Bools:
+    """Return which engines may fit the board under any of some widths.
+
+    Depths of buffers may be relaxed, DSP lanes are taken in fractions: at each of
+    several prices of a DSP in LUTs, the least of every stage must add up to no more
+    than the board has.
+
+    Args:
+        field: What is searched.
+        every: Widths with the same stages.
+        double: Whether engines double-buffer.
+        choice: Engines, or lane shapes.
+    """
+    limit = field.limit
     bram = np.zeros(len(choice), dtype=np.int64)
-    lut = np.zeros(len(choice), dtype=np.int64)
-    for role in choice.lanes:
-        area = field.lane_area(group, role, double)
+    sums = np.zeros((len(DSP_PRICES), len(choice)), dtype=np.int64)
+    for role, lane in choice.lanes.items():
+        area = field.lane_area(every, role, double)
         if role in choice.columns:
             place = choice.pixels, choice.columns[role]
             bram += area.columns_bram[place]
-            lut += area.columns_lut[place]
+            sums += area.columns_surrogate[:, *place]
         else:
-            place = choice.pixels, choice.lanes[role]
-            bram += area.bram_18k[place]
-            lut += area.surrogate[0][place]
-    result: Bools = (bram <= field.limit.bram_18k) & (lut <= field.limit.lut)
+            bram += area.bram_18k[choice.pixels, lane]
+            sums += area.surrogate[:, choice.pixels, lane]
+    caps = np.array([limit.lut + price * limit.dsp for price in DSP_PRICES])
+    result: Bools = (bram <= limit.bram_18k) & (sums <= caps[:, None]).all(axis=0)
+    return result
+
+
+UNFIT = -9
+"""Bits of an engine that fits the board under none of some widths."""
+
+
+def widest(field: Field, every: Sequence[Widths], double: bool, choice: Choice) -> Ints:
+    """Return the most bits of each stage under any widths that engines may fit at.
+
+    Args:
+        field: What is searched.
+        every: Widths with the same stages.
+        double: Whether engines double-buffer.
+        choice: Engines, or lane shapes.
+
+    Returns:
+        Of shape (engines, stages); `UNFIT` where no widths fit.
+    """
+    roles = tuple(choice.lanes)
+    result = np.full((len(choice), len(roles)), UNFIT, dtype=np.int64)
+    bits = {id(w): np.array([w.bits[role] for role in roles]) for w in every}
+    for widths in sorted(every, key=lambda w: -int(bits[id(w)].sum())):
+        own = bits[id(widths)]
+        rows = np.flatnonzero((result < own).any(axis=1))
+        fine = rows[may_fit(field, (widths,), double, choice.take(rows))]
+        result[fine] = np.maximum(result[fine], own)
     return result
 
 

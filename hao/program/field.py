@@ -48,14 +48,14 @@ class LaneArea:
     Attributes:
         surrogate: LUTs plus priced DSPs per price, of shape (prices, pixels, lanes).
         bram_18k: Of shape (pixels, lanes).
+        columns_surrogate: The former per column, of shape (prices, pixels, columns).
         columns_bram: Block RAM per column, of shape (pixels, columns).
-        columns_lut: LUTs per column with DSP lanes at their best, of that shape.
     """
 
     surrogate: Ints
     bram_18k: Ints
+    columns_surrogate: Ints
     columns_bram: Ints
-    columns_lut: Ints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,15 +236,14 @@ class Field:
             for key, found in members.items()
         ]
 
-    def lane_area(self, group: Group, role: Role, double: bool) -> LaneArea:
-        """Return what lane shapes take at least under any widths of a group."""
-        offers = {(w.bits[role], self._number(w)): w for w in group.widths}
+    def lane_area(self, every: Sequence[Widths], role: Role, double: bool) -> LaneArea:
+        """Return what lane shapes of a stage take at least under any of some widths."""
+        offers = {(w.bits[role], self._number(w)): w for w in every}
         key = (role, double, *sorted(offers))
         if key not in self._lane_areas:
             grid = self.tables(double).grids[role]
             surrogates: list[Ints] = []
             brams: list[Ints] = []
-            luts: list[Ints] = []
             far = int(FAR)
             for place in range(len(self.pixels)):
                 for number, widths in enumerate(offers.values()):
@@ -258,14 +257,13 @@ class Field:
                         bram = np.minimum(bram, brams.pop())
                     surrogates.append(sums)
                     brams.append(bram)
-                luts.append(surrogates[-1][0])
             surrogate = np.stack(surrogates, axis=1)
             columns_bram = np.stack(brams)
             self._lane_areas[key] = LaneArea(
                 surrogate=_least_of(grid, surrogate),
                 bram_18k=_least_of(grid, columns_bram),
+                columns_surrogate=surrogate,
                 columns_bram=columns_bram,
-                columns_lut=np.stack(luts),
             )
         return self._lane_areas[key]
 

@@ -51,7 +51,7 @@ class LaneBounds:
 
     def __init__(self, field: Field, group: Group, double: bool) -> None:
         self._field, self._group, self._double = field, group, double
-        self._areas = {r: field.lane_area(group, r, double) for r in group.roles}
+        self._areas = {r: field.lane_area(group.widths, r, double) for r in group.roles}
         caps = _caps(field)
         self._keep = {
             role: (area.bram_18k <= field.limit.bram_18k)

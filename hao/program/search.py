@@ -17,7 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.ir.partition import Role
-from hao.program.engines import STEP, expand, fitting, light_cycles
+from hao.program.engines import (
+    STEP,
+    UNFIT,
+    expand,
+    fitting,
+    light_cycles,
+    may_fit,
+    widest,
+)
 from hao.program.exact import (
     Apart,
     Goal,
@@ -30,14 +38,13 @@ from hao.program.exact import (
 )
 from hao.program.field import Field, Group, Listed
 from hao.program.fit import (
-    DSP_PRICES,
     FEWEST_LUTS,
     Measure,
     Room,
     lanes_match,
     neighbours,
 )
-from hao.program.graph import FAR, Widths
+from hao.program.graph import ABSENT, FAR, ROLES, Widths
 from hao.program.lanes import lane_bounds
 from hao.program.sweep import Net, make_net, sweep
 from hao.program.tables import Choice, Periods, joined, periods_of
@@ -146,7 +153,7 @@ class _Hunt:
     best: Found | None
     rates: dict[tuple[int, bool], float]
     nets: dict[int, tuple[Net, bool]]
-    unions: dict[int, tuple[Group, Net, int]]
+    unions: dict[tuple[int, tuple[int, ...]], tuple[Group, Net, int]]
     rate: float | None = None
 
     @property
@@ -299,9 +306,8 @@ def _search_group(hunt: _Hunt, group: Group, double: bool) -> None:
             # With a price known, engines that may be cheap come first.
             order, sorted_ = order[start:], True
             reach = _reach(hunt, group, double, bounded.choice.take(order))
-            if reach is not None:
-                fine = np.flatnonzero(reach <= hunt.of_interest)
-                order = order[fine[np.argsort(reach[fine], kind="stable")]]
+            fine = np.flatnonzero(reach <= hunt.of_interest)
+            order = order[fine[np.argsort(reach[fine], kind="stable")]]
             start = 0
         rows = order[start : start + step]
         start, step = start + step, min(STEP, 4 * step)
@@ -358,48 +364,75 @@ def _list(
 
 
 def _within_reach(hunt: _Hunt, group: Group, double: bool, choice: Choice) -> Ints:
-    """Return the engines that a Lagrangian bound over all widths does not exclude."""
+    """Return the engines that a bound over all widths that may fit does not exclude."""
     reach = _reach(hunt, group, double, choice)
-    if reach is None:
-        return np.arange(len(choice))
     return np.flatnonzero(reach <= hunt.of_interest)
 
 
-def _reach(hunt: _Hunt, group: Group, double: bool, choice: Choice) -> Floats | None:
-    """Return the Lagrangian bound of the goal over all widths of a group.
+def _reach(hunt: _Hunt, group: Group, double: bool, choice: Choice) -> Floats:
+    """Return a bound of the goal for engines, over all widths at which they may fit.
 
-    Depths of buffers may be relaxed. `None` before a price of accuracy is known, or
-    where no way costs too much.
+    It is infinite where there are none, and `-inf` where nothing is known: before a
+    price of accuracy is, or where no way costs too much. Depths of buffers may be
+    relaxed.
     """
-    if hunt.rate is None or not len(choice):
-        return None
-    key = id(group)
+    result = np.full(len(choice), -np.inf)
+    every = [w for w in group.widths if w.floor <= hunt.cost_of_interest]
+    if len(every) == 1:
+        own = [every[0].bits[role] for role in choice.lanes]
+        bits = np.broadcast_to(np.array(own), (len(choice), len(own)))
+    else:
+        bits = widest(hunt.field, every, double, choice)
+        result[(bits == UNFIT).any(axis=1)] = np.inf
+    if hunt.rate is None:
+        return result
+    for own_ in np.unique(bits[result < np.inf], axis=0):
+        net, dearest = _union(hunt, group, dict(zip(choice.lanes, own_, strict=True)))
+        if dearest <= hunt.cost:
+            continue
+        rows = np.flatnonzero((bits == own_).all(axis=1))
+        for start in range(0, rows.size, STEP):
+            some = rows[start : start + STEP]
+            result[some] = _bound(hunt, net, double, choice.take(some))
+    return result
+
+
+def _union(hunt: _Hunt, group: Group, bits: Mapping[Role, int]) -> tuple[Net, int]:
+    """Return the ways of a group at no more than some bits, and what the dearest costs.
+
+    Both may be from when more cost was of interest.
+    """
+    key = id(group), tuple(bits.values())
     if key not in hunt.unions:
+        graph = hunt.field.graph
+        most = np.array([bits.get(role, ABSENT) for role in ROLES])
         allowed = np.logical_or.reduce([w.allowed for w in group.widths])
+        allowed &= (graph.bits <= most).all(axis=1)
         apart = hunt.apart
         net = make_net(
-            hunt.field.graph,
-            hunt.field.graph.within(allowed, hunt.cost_of_interest),
+            graph,
+            graph.within(allowed, hunt.cost_of_interest),
             None if apart is None else apart.count,
         )
         hunt.unions[key] = group, net, _dearest(net)
-    _, union, dearest = hunt.unions[key]
-    if dearest <= hunt.cost:
-        return None
-    result = np.empty(len(choice))
+    _, net, dearest = hunt.unions[key]
+    return net, dearest
+
+
+def _bound(hunt: _Hunt, net: Net, double: bool, choice: Choice) -> Floats:
+    """Return the Lagrangian bound of engines at the hunt's price of accuracy."""
     rates = np.full((1, 1), hunt.rate)
-    for start in range(0, len(choice), STEP):
-        some = choice.take(np.arange(start, min(start + STEP, len(choice))))
-        periods = periods_of(hunt.field.tables(double), some, union.runs)
-        swept = sweep(union, periods, double_buffered=double, rate=rates)
-        total = np.broadcast_to(
-            np.asarray(swept.total, dtype=np.float64), (1, len(some))
-        )
-        bound = dual_bound(
-            total, rates, goal=_goal(hunt.least), budget=hunt.cycles, spend=hunt.cost
-        )
-        result[start : start + len(some)] = bound[0]
-    return result
+    periods = periods_of(hunt.field.tables(double), choice, net.runs)
+    swept = sweep(net, periods, double_buffered=double, rate=rates)
+    total = np.asarray(swept.total, dtype=np.float64)
+    bound: Floats = dual_bound(
+        np.broadcast_to(total, (1, len(choice))),
+        rates,
+        goal=_goal(hunt.least),
+        budget=hunt.cycles,
+        spend=hunt.cost,
+    )
+    return np.ravel(bound)
 
 
 def _quick_limit(hunt: _Hunt, group: Group, double: bool) -> int:
@@ -431,7 +464,8 @@ def _first_limit(field: Field, group: Group, double: bool) -> int:
     best = NO_LIMIT
     drawn = Choice(pixels=pixels, lanes=lanes, columns={})
     for _ in range(6):
-        fine = _lanes_may_fit(field, group, double, drawn)
+        fine = _lanes_match(field, double, drawn)
+        fine &= may_fit(field, group.widths, double, drawn)
         drawn = drawn.take(np.flatnonzero(fine))
         if not len(drawn):
             return best
@@ -443,8 +477,8 @@ def _first_limit(field: Field, group: Group, double: bool) -> int:
     return best
 
 
-def _lanes_may_fit(field: Field, group: Group, double: bool, choice: Choice) -> Bools:
-    """Return which lane shapes match and may fit at the narrowest widths."""
+def _lanes_match(field: Field, double: bool, choice: Choice) -> Bools:
+    """Return which lane shapes hand channels on that the next stage can take."""
     grids = field.tables(double).grids
     fine = np.ones(len(choice), dtype=np.bool_)
     for left, right in neighbours(choice.lanes):
@@ -452,15 +486,6 @@ def _lanes_may_fit(field: Field, group: Group, double: bool, choice: Choice) -> 
             grids[left].lanes_out[choice.lanes[left]],
             grids[right].lanes_in[choice.lanes[right]],
         )
-    bram = np.zeros(len(choice), dtype=np.int64)
-    sums = np.zeros((len(DSP_PRICES), len(choice)), dtype=np.int64)
-    for role, lane in choice.lanes.items():
-        area = field.lane_area(group, role, double)
-        bram += area.bram_18k[choice.pixels, lane]
-        sums += area.surrogate[:, choice.pixels, lane]
-    fine &= bram <= field.limit.bram_18k
-    for number, price in enumerate(DSP_PRICES):
-        fine &= sums[number] <= field.limit.lut + price * field.limit.dsp
     return fine
 
 
