@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.ir.partition import Role
+from hao.program.by_cost import Sums, exact_goals, sums_of
 from hao.program.engines import (
     STEP,
     UNFIT,
@@ -72,8 +73,11 @@ CLOSED = 32
 QUICK = 24
 """Fast engines that are tried first where the smallest is sought (chosen here)."""
 
-MOST_LISTED = 400_000
-"""Most engines that are kept for the next search of a field (chosen here)."""
+MOST_LISTED = 50_000
+"""Most engines of a group that are kept for the next search (chosen here).
+
+Of small networks, millions are as good as the best: the fastest is then found anew.
+"""
 
 SPREAD = np.geomspace(2.0**-5, 2.0**5, 9)
 """Prices of accuracy tried on many engines, relative to a guess (chosen here)."""
@@ -153,8 +157,10 @@ class _Hunt:
     best: Found | None
     rates: dict[tuple[int, bool], float]
     nets: dict[int, tuple[Net, bool]]
-    unions: dict[tuple[int, tuple[int, ...]], tuple[Group, Net, int]]
+    unions: dict[tuple[int, tuple[int, ...]], "_Union"]
+    sums: dict[int, Sums | None]
     rate: float | None = None
+    ties: bool = True
 
     @property
     def cost_of_interest(self) -> int:
@@ -162,14 +168,15 @@ class _Hunt:
 
         What is as good as the best design known decides ties, in the next search.
         """
-        return self.cost + (self.best is not None and self.least is Least.COST)
+        ties = self.ties and self.best is not None
+        return self.cost + (ties and self.least is Least.COST)
 
     @property
     def of_interest(self) -> float:
         """Return the most that the goal of an engine may be bound by to be kept."""
         limit: int = self.cost_of_interest
         if self.least is not Least.COST:
-            limit = self.cycles + (self.best is not None)
+            limit = self.cycles + (self.ties and self.best is not None)
         return limit + 1e-3
 
     def take(self, found: Found) -> None:
@@ -225,6 +232,7 @@ def find(
         rates={},
         nets={},
         unions={},
+        sums={},
     )
     open_ = [w for w in field.widths if w.floor <= hunt.cost]
     known = [w for w in open_ if all(_listed(hunt, w, d) for d in _bufferings(field))]
@@ -286,7 +294,8 @@ def _named(group: Group) -> str:
 def _search_group(hunt: _Hunt, group: Group, double: bool) -> None:
     """Search the engines of one group at one buffering."""
     field = hunt.field
-    # Engines as fast as the best are listed too, for what comes next.
+    # Engines as good as the best are listed too, for what comes next.
+    hunt.ties = hunt.least is not Least.BLOCKS
     ties = hunt.best is not None and hunt.least is Least.CYCLES
     limit = hunt.cycles + ties
     lanes = lane_bounds(field, group, double)
@@ -324,10 +333,16 @@ def _search_group(hunt: _Hunt, group: Group, double: bool) -> None:
         shapes = shapes.take(_within_reach(hunt, group, double, shapes))
         for choice, cycles in expand(field, group, double, shapes, limit):
             near = _within_reach(hunt, group, double, choice)
-            if near.size:
-                kept.append((choice.take(near), cycles[near]))
-                _try_engines(hunt, group.widths, double, *kept[-1])
-    if hunt.least is not Least.BLOCKS:
+            if not near.size:
+                continue
+            some = choice.take(near), cycles[near]
+            kept.append(some)
+            _try_engines(hunt, group.widths, double, *some)
+            if hunt.ties and sum(c.size for _, c in kept) > MOST_LISTED:
+                hunt.ties = False
+            if not hunt.ties:
+                kept.clear()
+    if hunt.ties:
         limit = min(limit, hunt.cycles + (hunt.least is Least.CYCLES))
         _list(hunt, group, double, limit, kept)
 
@@ -353,8 +368,6 @@ def _list(
     least = np.concatenate([np.zeros(0, np.int64), *(c for _, c in kept)])
     # Most were kept before the best was known.
     near = _within_reach(hunt, group, double, choice)
-    if near.size > MOST_LISTED:
-        return
     cost = hunt.cost_of_interest if hunt.least is Least.COST else hunt.asked
     listed = Listed(
         cycles=cycles, cost=cost, choice=choice.take(near), least=least[near]
@@ -384,24 +397,41 @@ def _reach(hunt: _Hunt, group: Group, double: bool, choice: Choice) -> Floats:
     else:
         bits = widest(hunt.field, every, double, choice)
         result[(bits == UNFIT).any(axis=1)] = np.inf
-    if hunt.rate is None:
-        return result
-    for own_ in np.unique(bits[result < np.inf], axis=0):
-        net, dearest = _union(hunt, group, dict(zip(choice.lanes, own_, strict=True)))
-        if dearest <= hunt.cost:
+    code = (bits * 16 ** np.arange(bits.shape[1])).sum(axis=1)
+    every_code, first = np.unique(code, return_index=True)
+    for own_code, place in zip(every_code, first, strict=True):
+        if result[place] == np.inf:
             continue
-        rows = np.flatnonzero((bits == own_).all(axis=1))
+        own_ = dict(zip(choice.lanes, map(int, bits[place]), strict=True))
+        union = _union(hunt, group, own_)
+        if union.dearest <= hunt.cost or (hunt.rate is None and union.sums is None):
+            continue
+        rows = np.flatnonzero(code == own_code)
         for start in range(0, rows.size, STEP):
             some = rows[start : start + STEP]
-            result[some] = _bound(hunt, net, double, choice.take(some))
+            result[some] = _bound(hunt, union, double, choice.take(some))
     return result
 
 
-def _union(hunt: _Hunt, group: Group, bits: Mapping[Role, int]) -> tuple[Net, int]:
-    """Return the ways of a group at no more than some bits, and what the dearest costs.
+@dataclass(frozen=True, slots=True)
+class _Union:
+    """The ways of a group at no more than some bits.
 
-    Both may be from when more cost was of interest.
+    Attributes:
+        group: The group, held so that its identity stays its own.
+        net: The ways; may be from when more cost was of interest.
+        dearest: Cost of the dearest way [micro-points].
+        sums: Sums of costs in the net, if they are few.
     """
+
+    group: Group
+    net: Net
+    dearest: int
+    sums: Sums | None
+
+
+def _union(hunt: _Hunt, group: Group, bits: Mapping[Role, int]) -> _Union:
+    """Return the ways of a group at no more than some bits."""
     key = id(group), tuple(bits.values())
     if key not in hunt.unions:
         graph = hunt.field.graph
@@ -414,16 +444,18 @@ def _union(hunt: _Hunt, group: Group, bits: Mapping[Role, int]) -> tuple[Net, in
             graph.within(allowed, hunt.cost_of_interest),
             None if apart is None else apart.count,
         )
-        hunt.unions[key] = group, net, _dearest(net)
-    _, net, dearest = hunt.unions[key]
-    return net, dearest
+        sums = None if apart else sums_of(net, hunt.cost_of_interest)
+        hunt.unions[key] = _Union(group, net, _dearest(net), sums)
+    return hunt.unions[key]
 
 
-def _bound(hunt: _Hunt, net: Net, double: bool, choice: Choice) -> Floats:
-    """Return the Lagrangian bound of engines at the hunt's price of accuracy."""
+def _bound(hunt: _Hunt, union: _Union, double: bool, choice: Choice) -> Floats:
+    """Return a bound of engines: exact but for depths, or at a price of accuracy."""
+    periods = periods_of(hunt.field.tables(double), choice, union.net.runs)
+    if union.sums is not None:
+        return _exact_bound(hunt, union.sums, periods, double, len(choice))
     rates = np.full((1, 1), hunt.rate)
-    periods = periods_of(hunt.field.tables(double), choice, net.runs)
-    swept = sweep(net, periods, double_buffered=double, rate=rates)
+    swept = sweep(union.net, periods, double_buffered=double, rate=rates)
     total = np.asarray(swept.total, dtype=np.float64)
     bound: Floats = dual_bound(
         np.broadcast_to(total, (1, len(choice))),
@@ -433,6 +465,20 @@ def _bound(hunt: _Hunt, net: Net, double: bool, choice: Choice) -> Floats:
         spend=hunt.cost,
     )
     return np.ravel(bound)
+
+
+def _exact_bound(
+    hunt: _Hunt, sums: Sums, periods: Mapping[int, Periods], double: bool, size: int
+) -> Floats:
+    """Return the least of the goal that engines reach within the hunt's limits."""
+    return exact_goals(
+        sums,
+        periods,
+        size,
+        double_buffered=double,
+        goal=_goal(hunt.least),
+        budget=hunt.cycles,
+    ).astype(np.float64)
 
 
 def _quick_limit(hunt: _Hunt, group: Group, double: bool) -> int:
@@ -589,6 +635,16 @@ def _net(hunt: _Hunt, widths: Widths) -> tuple[Net, bool]:
     return hunt.nets[key]
 
 
+def _sums(hunt: _Hunt, widths: Widths, net: Net) -> Sums | None:
+    """Return the sums of costs in a net, `None` if too many or if answers differ."""
+    if hunt.apart is not None:
+        return None
+    key = id(widths)
+    if key not in hunt.sums:
+        hunt.sums[key] = sums_of(net, hunt.cost)
+    return hunt.sums[key]
+
+
 def _dearest(net: Net) -> int:
     """Return the largest cost of any way over a net [micro-points]."""
     to_go: list[int] = []
@@ -610,6 +666,7 @@ def _close(
     """Look for better designs among engines of given widths, best first."""
     net, free = _net(hunt, widths)
     case = _Case(hunt, net, widths, double)
+    sums = _sums(hunt, widths, net)
     if hunt.least is Least.BLOCKS:
         _close_blocks(case, choice)
         return
@@ -628,7 +685,10 @@ def _close(
         if rows.size == 0:
             return
         hunt.counts.bounded += rows.size
-        some, periods, bound, rates = _bounds(case, choice.take(rows), prune=True)
+        prune = sums is None
+        some, periods, bound, rates = _bounds(case, choice.take(rows), prune=prune)
+        if sums is not None and len(some):
+            bound = _exact_bound(hunt, sums, periods, double, len(some))
         order = np.argsort(bound, kind="stable")
         for first in range(0, order.size, CLOSED):
             part = order[first : first + CLOSED]

@@ -12,8 +12,9 @@ from hao.cost.prices import SegmentPrice, price_segment
 from hao.errors import InfeasibleError
 from hao.hw.engine import lanes_match
 from hao.program import search
+from hao.program.by_cost import exact_goals, sums_of
 from hao.program.codesign import choose_fastest
-from hao.program.engines import expand, fitting
+from hao.program.engines import expand, fitting, widest
 from hao.program.exact import Goal, best_way, outlooks
 from hao.program.field import Field, Group
 from hao.program.fit import neighbours
@@ -294,6 +295,65 @@ def test_labels_find_the_best_way_of_an_engine(seed: int) -> None:
                         )
                     got = None if way is None else (way.cycles, way.cost)
                     assert got == want
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_sums_of_costs_tell_the_best_ways_of_engines_side_by_side(seed: int) -> None:
+    field = _field(seed, choices=3)
+    rng = np.random.default_rng(seed)
+    widths = field.widths[-1]
+    (group,) = field.groups([widths], 1 << 40)
+    for double in _bufferings(field):
+        every = _all_engines(field, group, double)
+        if not len(every):
+            continue
+        some = every.take(rng.choice(len(every), 5))
+        net = make_net(field.graph, widths.allowed)
+        periods = periods_of(field.tables(double), some, net.runs)
+        ways = [
+            _all_ways(
+                net, {n: p.take(np.array([i])) for n, p in periods.items()}, double
+            )
+            for i in range(len(some))
+        ]
+        costs = sorted({cost for found in ways for _, cost in found})
+        cycles = sorted({taken for found in ways for taken, _ in found})
+        for goal, spend, budget in product(Goal, costs[::3], cycles[:9:2]):
+            sums = sums_of(net, spend)
+            assert sums is not None
+            got = exact_goals(
+                sums, periods, 5, double_buffered=double, goal=goal, budget=budget
+            )
+            for place, found in enumerate(ways):
+                want = min(
+                    (
+                        taken if goal is Goal.CYCLES else cost
+                        for taken, cost in found
+                        if cost <= spend and (taken <= budget or goal is Goal.CYCLES)
+                    ),
+                    default=FAR,
+                )
+                assert min(got[place], FAR) == want
+
+
+@pytest.mark.parametrize("seed", [*SEEDS, 7, 12])
+def test_the_widest_that_may_fit_is_no_narrower_than_what_fits(seed: int) -> None:
+    field = _field(seed, choices=3)
+    narrowed = False
+    for group, double in _cases(field):
+        every = _all_engines(field, group, double)
+        if not len(every):
+            continue
+        shapes = Choice(pixels=every.pixels, lanes=every.lanes, columns={})
+        for choice in (every, shapes):
+            found = widest(field, group.widths, double, choice)
+            for widths in group.widths:
+                own = np.array([widths.bits[role] for role in choice.lanes])
+                fits = fitting(field, widths, double, every)
+                assert (found[fits] >= own).all()
+            top = np.max([[w.bits[r] for r in group.roles] for w in group.widths], 0)
+            narrowed |= bool((found < top).any())
+    assert narrowed or seed not in (7, 12)
 
 
 def test_a_listed_search_finds_what_a_fresh_one_finds() -> None:
