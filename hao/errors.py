@@ -39,13 +39,22 @@ class InfeasibleError(HaoError):
 
     Attributes:
         conflicts: Names of the limits that clash, an irreducible set where known.
+        at_any_cost: Whether no design meets the other limits either where accuracy may
+            cost more than was allowed, as far as was looked.
     """
 
     exit_code = 3
 
-    def __init__(self, message: str, *, conflicts: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        conflicts: tuple[str, ...] = (),
+        at_any_cost: bool = False,
+    ) -> None:
         super().__init__(message)
         self.conflicts = conflicts
+        self.at_any_cost = at_any_cost
 
 
 class SolverError(HaoError):

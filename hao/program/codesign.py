@@ -46,6 +46,7 @@ from hao.program.search import (
     Limits,
     Progress,
     find,
+    may_run_within,
 )
 from hao.program.solver import LinearModel, Solution, SolverName, Status, solve
 
@@ -167,6 +168,7 @@ def choose_most_accurate(
     budget: int,
     cost_limit: int | None = None,
     excluded: int = -1,
+    look_beyond: bool = False,
     solver: SolverName = SolverName.AUTO,
     progress: Progress = lambda _: None,
 ) -> SolveReport:
@@ -178,6 +180,8 @@ def choose_most_accurate(
         cost_limit: Only designs of at most this accuracy cost are of interest
             [micro-points]; `None` for no limit.
         excluded: Cost up to which no design meets the budget, as the caller knows.
+        look_beyond: Where no design keeps the limits, also look whether bounds exclude
+            all designs that cost more; the error then says so (`at_any_cost`).
         solver: Who solves the integer program.
         progress: Told of each step.
 
@@ -185,14 +189,17 @@ def choose_most_accurate(
         InfeasibleError: No engine of the space meets the budget and the cost limit.
     """
     spend = NO_LIMIT if cost_limit is None else cost_limit
-    found, counts = None, Counts()
-    if least_cycles(problem) <= budget:
+    found, counts, possible = None, Counts(), least_cycles(problem) <= budget
+    if possible:
         field = field_of(problem)
         found = _most_accurate(field, budget, spend, counts, progress, excluded)
+        if found is None and look_beyond:
+            possible = may_run_within(field, budget)
     if found is None:
         raise InfeasibleError(
             f"{problem.network.name}: no engine on {problem.board.title} runs a frame "
-            f"in {budget} cycles"
+            f"in {budget} cycles",
+            at_any_cost=not possible,
         )
     found = _fewest_luts(field, found, counts)
     return solved(problem, found, counts, solver, Least.COST, Limits(cycles=budget))

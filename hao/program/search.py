@@ -256,6 +256,20 @@ def find(
     return hunt.best
 
 
+def may_run_within(field: Field, cycles: int) -> bool:
+    """Return whether lane shapes, by their bounds, may run a frame in some cycles.
+
+    Args:
+        field: Where to search, at any accuracy cost.
+        cycles: Most cycles.
+    """
+    return any(
+        lane_bounds(field, group, double).within(cycles).bound.size
+        for group in field.groups(field.widths, NO_LIMIT)
+        for double in _bufferings(field)
+    )
+
+
 def _bufferings(field: Field) -> tuple[bool, ...]:
     """Return the bufferings on offer, double buffers first: they mostly win."""
     return tuple(sorted(set(field.problem.space.buffering), reverse=True))

@@ -17,13 +17,14 @@ unknown float top-1 counts as 100 %.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from hao.errors import InfeasibleError
 from hao.hw.board import Board
 from hao.options.option import MICRO
 from hao.program.codesign import NO_LIMIT, Measure
 from hao.program.solver import SolverName
 from hao.search.candidates import Candidate
 from hao.search.ledger import EXCLUDED, NO_DESIGN, Fate, Known, Ledger, Outcome
-from hao.search.workers import IN_PROCESS, Task, Workers, solve_in_turn
+from hao.search.workers import IN_PROCESS, Answer, Task, Workers, solve_in_turn
 
 __all__ = [
     "Fate",
@@ -63,9 +64,10 @@ def search_accuracy(
     """Return the most accurate network and design that reach `fps`.
 
     First the candidates are taken at their most bits, most promising first, until one
-    reaches the frame rate; then those before it are tried with fewer bits, as far as
-    these can cost. Of equally accurate designs, the fastest is chosen as far as the
-    solves tell; of these, the one whose label sorts first.
+    reaches the frame rate; then those before it, but for those that bounds exclude at
+    any bits, are tried with fewer bits, as far as these can cost. Of equally accurate
+    designs, the fastest is chosen as far as the solves tell; of these, the one whose
+    label sorts first.
 
     Args:
         candidates: In any order.
@@ -87,7 +89,9 @@ def search_accuracy(
     )
     budget = budget_cycles(board, fps)
 
-    def task(place: int, cost_limit: int | None, how: str, excluded: int = -1) -> Task:
+    def task(
+        place: int, cost_limit: int | None, how: str = "", excluded: int = -1
+    ) -> Task:
         candidate = order[place]
         return Task(
             label=f"[{place + 1}/{len(order)}] {candidate.label}{how}",
@@ -95,6 +99,7 @@ def search_accuracy(
             budget=budget,
             cost_limit=cost_limit,
             excluded=excluded,
+            look_beyond=not how and len(order) > 1,
             solver=solver,
         )
 
@@ -102,7 +107,7 @@ def search_accuracy(
         candidate = order[place]
         if -candidate.bound_micro > ledger.loss:
             return None
-        return task(place, candidate.top1_micro - candidate.bound_micro, "")
+        return task(place, candidate.top1_micro - candidate.bound_micro)
 
     def with_fewer_bits(place: int) -> Task | None:
         entry, loss = ledger.entries[place], ledger.loss
@@ -112,14 +117,17 @@ def search_accuracy(
         known = entry.candidate.top1_micro - entry.candidate.bound_micro
         return task(place, limit, ", fewer bits", known)
 
-    def left(place: int) -> int:
-        return -order[place].bound_micro + _least_step(order[place])
+    def take_at_most_bits(place: int, answer: Answer) -> bool:
+        floor = EXCLUDED
+        if not (isinstance(answer, InfeasibleError) and answer.at_any_cost):
+            floor = -order[place].bound_micro + _least_step(order[place])
+        return ledger.take(place, answer, floor=floor)
 
     places = range(len(order))
     solve_in_turn(
         places,
         at_most_bits,
-        lambda place, answer: ledger.take(place, answer, floor=left(place)),
+        take_at_most_bits,
         workers=workers,
         progress=progress,
     )
