@@ -190,3 +190,33 @@ def test_clashing_limits_are_irreducible(seed: int) -> None:
     for name in named:
         left = _without(problem, others | {name})
         assert _meets(left, None if name == "latency" else budget), name
+
+
+def test_what_is_refused_at_any_cost_has_no_design_at_any() -> None:
+    excluded = 0
+    for seed in (0, 2, 3, 6, 8, 9, 10):
+        problem = random_problem(seed, choices=3)
+        least = fastest(front(problem))
+        if least is None:
+            continue
+        cheapest = min(front(problem))
+        for share in (0.3, 0.6, 0.9, 1.0):
+            budget = int(share * least)
+            with pytest.raises(InfeasibleError) as error:
+                choose_most_accurate(
+                    problem,
+                    budget=budget - 1 if share == 1 else budget,
+                    cost_limit=cheapest,
+                    look_beyond=True,
+                )
+            excluded += error.value.at_any_cost
+        # The fastest design costs more than the most accurate one, if anything does.
+        seen = False
+        try:
+            choose_most_accurate(
+                problem, budget=least, cost_limit=cheapest, look_beyond=True
+            )
+        except InfeasibleError as refusal:
+            seen = refusal.at_any_cost
+        assert not seen
+    assert excluded > 7

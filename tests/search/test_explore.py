@@ -241,6 +241,20 @@ def test_what_is_known_is_not_solved_again() -> None:
     ]
 
 
+def test_what_is_excluded_at_any_bits_is_not_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def excluded(task: Task) -> Answer:
+        return InfeasibleError("no engine", at_any_cost=task.look_beyond)
+
+    monkeypatch.setattr(workers_module, "solve_task", excluded)
+    asked = Ahead(1)
+    with pytest.raises(InfeasibleError):
+        search_accuracy(candidates(), BOARD, fps=fps_of(1910), workers=asked)
+    assert len(asked.labels) == len(candidates())
+    assert not any("fewer" in label for label in asked.labels)
+
+
 @pytest.mark.parametrize("count", [2, 5, 100])
 def test_work_ahead_does_not_change_the_outcome(count: int) -> None:
     for budget in (1910, 990):
