@@ -1,0 +1,168 @@
+"""Which hardware the variables of a module become, as their types and pragmas say."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from hao.schedule.ir import Function, Module
+from hao.schedule.layout import Layout
+from hao.schedule.memory import (
+    SMALL,
+    Addresses,
+    Storage,
+    Variable,
+    called_with,
+    local_names,
+    port_limits,
+    source_name,
+    split_banks,
+    stream_arguments,
+)
+from hao.schedule.source import Pragma, pragmas_of
+
+SHALLOW = 64
+"""Words up to which a memory without pragma is taken to be one of LUTs: a LUT of the
+fabric holds 64 bits (UG574)."""
+
+_PARTITION = ("array_partition", "array_reshape")
+_STORAGE = ("bind_storage", "resource")
+_JOIN = ("aggregate", "data_pack")
+
+
+@dataclass(frozen=True, slots=True)
+class BusPort:
+    """A pointer of the top function that leads to the bus, and its bundle."""
+
+    argument: str
+    bundle: str
+
+
+class Variables:
+    """The variables of a module.
+
+    Args:
+        module: Optimised.
+        layout: Sizes of its types.
+        pragmas: Of its source.
+        top: Functions whose pointers are ports.
+    """
+
+    def __init__(
+        self,
+        module: Module,
+        layout: Layout,
+        pragmas: Sequence[Pragma],
+        top: Sequence[str],
+    ) -> None:
+        self._module = module
+        self._layout = layout
+        self._pragmas = pragmas
+        self._top = frozenset(top)
+        self._callers = called_with(module)
+        self._streams = {
+            name: stream_arguments(function)
+            for name, function in module.functions.items()
+        }
+        self._values = {
+            name: {item.name: item for item in function.instructions()}
+            for name, function in module.functions.items()
+        }
+        self._found: dict[tuple[str, str], Variable] = {}
+        self.bus = {
+            item.options["port"]: item.options.get("bundle", "gmem")
+            for item in pragmas_of(pragmas, "interface")
+            if ("m_axi" in item.options or item.options.get("mode") == "m_axi")
+            and "port" in item.options
+        }
+
+    def find(self, function: Function, base: str) -> Variable:
+        """Return the variable that a pointer of a function starts from."""
+        key = (function.name, base)
+        if key not in self._found:
+            # Guards against a circle of calls.
+            self._found[key] = Variable(key, base.lstrip("%@"), Storage.INPUT, "i8")
+            self._found[key] = self._make(function, base)
+        return self._found[key]
+
+    def addresses(self, function: Function, fixed: frozenset[str]) -> Addresses:
+        """Return the addresses of a function."""
+        return Addresses(self._values[function.name], self._layout, fixed)
+
+    def _make(self, function: Function, base: str) -> Variable:
+        if base.startswith("@"):
+            return self._global(base[1:].strip('"'))
+        item = self._values[function.name].get(base)
+        if item is not None and item.op == "alloca":
+            return self._local(function, base, item.detail)
+        if base in self._streams[function.name]:
+            return Variable((function.name, base), base[1:], Storage.STREAM, "i8")
+        if base in function.arguments and base not in function.by_value:
+            return self._argument(function, base)
+        return Variable((function.name, base), base.lstrip("%"), Storage.INPUT, "i8")
+
+    def _argument(self, function: Function, base: str) -> Variable:
+        name = base[1:]
+        if function.name in self._top:
+            if name in self.bus:
+                key = ("", f"bus {self.bus[name]} {name}")
+                return Variable(key, name, Storage.BUS, "i8")
+            return Variable((function.name, base), name, Storage.MEMORY, "i8")
+        for caller_name, value in self._callers.get((function.name, base), []):
+            caller = self._module.functions[caller_name]
+            origin = self.addresses(caller, frozenset()).of(value).base
+            return self.find(caller, origin)
+        return Variable((function.name, base), name, Storage.INPUT, "i8")
+
+    def _global(self, name: str) -> Variable:
+        kind = self._module.globals.get(name, "i8")
+        called = source_name(name)
+        key = ("", "@" + name)
+        if name in self._module.constants:
+            return Variable(key, called, Storage.TABLE, kind)
+        return self._array(key, (called,), kind, is_local=False)
+
+    def _local(self, function: Function, base: str, kind: str) -> Variable:
+        key = (function.name, base)
+        is_stream = "hls::stream" in kind or base in self._streams[function.name]
+        if is_stream:
+            return Variable(key, base[1:], Storage.STREAM, kind)
+        return self._array(key, local_names(base), kind, is_local=True)
+
+    def _array(
+        self,
+        key: tuple[str, str],
+        names: Sequence[str],
+        kind: str,
+        *,
+        is_local: bool,
+    ) -> Variable:
+        layout = self._layout
+        name = next((n for n in names if self._named(n)), names[0])
+        own = self._named(name)
+        dims = layout.dims(kind)
+        banks = split_banks(dims, pragmas_of(own, *_PARTITION))
+        complete = len(banks) == len(dims) and all(b.banks == b.elements for b in banks)
+        small = is_local and (not dims or layout.scalars(kind) <= SMALL)
+        if not dims or complete or (small and not banks):
+            return Variable(key, name, Storage.REGISTERS, kind, banks)
+        joined = bool(pragmas_of(own, *_JOIN))
+        element = layout.element(kind)
+        reads, writes, shared = port_limits(pragmas_of(own, *_STORAGE))
+        word = layout.size(element) if joined or not layout.fields(element) else 1
+        made = Variable(
+            key, name, Storage.MEMORY, kind, banks, word, reads, writes, shared
+        )
+        return replace(made, in_luts=self._in_luts(made, own))
+
+    def _in_luts(self, variable: Variable, own: Sequence[Pragma]) -> bool:
+        """Return whether a memory is built of LUTs: by pragma, or as it is shallow."""
+        for item in pragmas_of(own, *_STORAGE):
+            how = " ".join(item.options.values()).lower()
+            if "lutram" in how or "bram" in how or "uram" in how:
+                return "lutram" in how
+        words = self._layout.size(variable.type) // max(1, variable.word)
+        for bank in variable.banks:
+            words //= bank.banks
+        return words <= SHALLOW
+
+    def _named(self, name: str) -> list[Pragma]:
+        return [item for item in self._pragmas if item.variable == name]
