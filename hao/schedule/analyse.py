@@ -9,7 +9,7 @@
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hao.schedule.build import Surroundings
 from hao.schedule.compiler import (
@@ -23,7 +23,7 @@ from hao.schedule.delays import load_delays
 from hao.schedule.ir import Module, read_module
 from hao.schedule.layout import Layout
 from hao.schedule.loops import analyse_loops
-from hao.schedule.memory import Storage
+from hao.schedule.memory import Storage, accessed_pointers
 from hao.schedule.optimise import inline, join_modules, optimise
 from hao.schedule.prepare import Plan, apply_plan, keep_bus_accesses, make_plan
 from hao.schedule.project import HlsProject
@@ -31,7 +31,12 @@ from hao.schedule.result import LoopSchedule, ScheduleFinding, ScheduleReport, S
 from hao.schedule.rules import loop_findings
 from hao.schedule.source import Pragma, read_pragmas
 from hao.schedule.structure import shared_statics, wide_words
-from hao.schedule.variables import Variables
+from hao.schedule.variables import (
+    Declared,
+    Variables,
+    declared_words,
+    pragma_holders,
+)
 
 VITIS_UNCERTAINTY = 0.27
 """Default of Vitis HLS (UG1399, set_clock_uncertainty); in 2019.2 to 2025.1 reports."""
@@ -48,11 +53,13 @@ class Compiled:
         module: The code.
         pragmas: Of its sources.
         plan: What was made of them.
+        declared: What only the unoptimised code tells.
     """
 
     module: Module
     pragmas: tuple[Pragma, ...]
     plan: Plan
+    declared: Declared
 
 
 def clock_settings(
@@ -99,7 +106,9 @@ def analyse_project(
     settings = clock_settings(project, uncertainty)
     module = compiled.module
     layout = Layout(module.types)
-    variables = Variables(module, layout, compiled.pragmas, compiled.plan.top)
+    variables = Variables(
+        module, layout, compiled.pragmas, compiled.plan.top, compiled.declared
+    )
     around = Surroundings(
         module,
         layout,
@@ -147,27 +156,33 @@ def compile_project(project: HlsProject, clang: Clang) -> Compiled:
     module = read_module(raw, HEADERS)
     plan = make_plan(module, pragmas, project.top)
     inlined = inline(apply_plan(raw, module, plan))
-    rows = _bus_rows(read_module(inlined, HEADERS), pragmas, plan)
+    declared = Declared(declared_words(module), pragma_holders(module, pragmas))
+    rows, elements = _bus_rows(read_module(inlined, HEADERS), pragmas, plan, declared)
     optimised = optimise(keep_bus_accesses(inlined, rows))
-    return Compiled(read_module(optimised, HEADERS), tuple(pragmas), plan)
+    return Compiled(
+        read_module(optimised, HEADERS),
+        tuple(pragmas),
+        plan,
+        replace(declared, bus_bytes=elements),
+    )
 
 
-def _bus_rows(module: Module, pragmas: Sequence[Pragma], plan: Plan) -> list[int]:
-    """Return the lines of a module that access the bus."""
-    variables = Variables(module, Layout(module.types), pragmas, plan.top)
-    if not variables.bus:
-        return []
-    rows = []
-    for function in module.functions.values():
+def _bus_rows(
+    module: Module, pragmas: Sequence[Pragma], plan: Plan, declared: Declared
+) -> tuple[list[int], dict[str, int]]:
+    """Return the lines of a module that access the bus, and the bytes of an element."""
+    layout = Layout(module.types)
+    variables = Variables(module, layout, pragmas, plan.top, declared)
+    rows: list[int] = []
+    elements: dict[str, int] = {}
+    for function in module.functions.values() if variables.bus else ():
         addresses = variables.addresses(function, frozenset())
         for item in function.instructions():
-            pointers: Sequence[str] = ()
-            if item.op in ("load", "store"):
-                pointers = item.ops[-1:]
-            elif item.op == "call" and item.detail.startswith("@llvm.mem"):
-                pointers = item.ops[:2]
-            for pointer in pointers:
+            for pointer in accessed_pointers(item):
                 base = addresses.of(pointer).base
-                if variables.find(function, base).storage is Storage.BUS:
+                variable = variables.find(function, base)
+                if variable.storage is Storage.BUS:
                     rows.append(item.row)
-    return rows
+                    size = layout.size(addresses.element(pointer))
+                    elements[variable.name] = max(elements.get(variable.name, 1), size)
+    return rows, elements

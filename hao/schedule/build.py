@@ -1,5 +1,6 @@
 """From a loop of optimised LLVM IR to its graph of operators."""
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -227,7 +228,7 @@ class _Builder:
         variable = self._variable(pointer)
         guarded = bool(self.loop.guards(item.block))
         moves = any(name in self.inside for name, _ in address.terms)
-        elements = max(1, self.around.layout.size(variable.type) // max(1, size))
+        elements = self._positions(variable, address, size)
         target = Target(
             variable.storage, variable.in_luts, elements, writes, moves, guarded
         )
@@ -247,6 +248,13 @@ class _Builder:
             self._guard(item, node)
         self._note(rank, item, pointer, size, node, writes=writes)
         return node
+
+    def _positions(self, variable: Variable, address: Address, size: int) -> int:
+        """Return at how many places of a variable an access may go."""
+        whole = self.around.layout.size(variable.type)
+        step = math.gcd(*(factor for _, factor in address.terms)) or size
+        low, high = self._span(address)
+        return max(1, min(whole // max(1, step, size), (high - low) // max(1, step) + 1))
 
     def _guard(self, item: Instruction, node: int) -> None:
         for block in self.loop.guards(item.block):

@@ -37,14 +37,22 @@ def bus_accesses(built: BuiltLoop) -> Iterable[BusAccess]:
         variable = built.variables[key]
         if variable.storage is not Storage.BUS:
             continue
+        seen = set()
         for item in accesses:
+            beat = (item.block, item.writes, item.address.terms)
+            if beat in seen:  # the compiler moves a beat in halves
+                continue
+            seen.add(beat)
             operator = built.graph.operators[item.node]
             yield BusAccess(
-                variable.name, operator.place, item.writes, _obstacle(built, item)
+                variable.name,
+                operator.place,
+                item.writes,
+                _obstacle(built, item, variable.word),
             )
 
 
-def _obstacle(built: BuiltLoop, item: Access) -> str:
+def _obstacle(built: BuiltLoop, item: Access, element: int) -> str:
     if built.loop.guards(item.block):
         return "access under a condition"
     inside = set(built.nodes)
@@ -55,4 +63,4 @@ def _obstacle(built: BuiltLoop, item: Access) -> str:
     if any(name not in steps for name, _ in moving):
         return "address is not sequential"
     stride = sum(steps[name] * factor for name, factor in moving)
-    return "" if stride == item.size else "address is not sequential"
+    return "" if stride == element else "address is not sequential"

@@ -154,6 +154,15 @@ class Addresses:
         kept = tuple(sorted((name, f) for name, f in terms.items() if f))
         return Address(start.base, kept, offset)
 
+    def element(self, pointer: str) -> str:
+        """Return the type of the elements that a pointer steps over; "i8" for none."""
+        item = self.values.get(pointer)
+        while item is not None and item.op == "getelementptr":
+            if not self.layout.dims(item.detail) and item.detail != "i8":
+                return item.detail
+            item = self.values.get(item.ops[0])
+        return "i8"
+
     def affine(self, value: str, depth: int = 0) -> tuple[dict[str, int], int]:
         """Return a value as multiples of others and a constant."""
         number = constant(value)
@@ -178,6 +187,15 @@ class Addresses:
             terms, a = self.affine(item.ops[0], depth + 1)
             return {name: f * factor for name, f in terms.items()}, a * factor
         return {value: 1}, 0
+
+
+def accessed_pointers(item: Instruction) -> tuple[str, ...]:
+    """Return the pointers that an instruction reads or writes through, FIFOs apart."""
+    if item.op in ("load", "store"):
+        return item.ops[-1:]
+    if item.op == "call" and item.detail.startswith(("@llvm.memcpy", "@llvm.memmove")):
+        return item.ops[:2]
+    return item.ops[:1] if item.detail.startswith("@llvm.memset") else ()
 
 
 _MANGLED = re.compile(r"(?:E|L|^_Z)(\d+)(?=([A-Za-z_]\w*)$)")
@@ -233,20 +251,44 @@ def split_banks(
     return tuple(bank for _, bank in sorted(found.items()))
 
 
-def bank_of(address: Address, banks: tuple[Bank, ...]) -> tuple[int | None, ...]:
-    """Return the bank of every split dimension; `None` where it is not known."""
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where an access meets a split array.
+
+    Attributes:
+        banks: Bank in every split dimension; `None` where it is not known.
+        inner: Address within the bank.
+    """
+
+    banks: tuple[int | None, ...]
+    inner: Address
+
+
+def find_spot(address: Address, banks: tuple[Bank, ...]) -> Spot:
+    """Return bank and address within it.
+
+    An access to a bank that is not known reads all of them at one address, and chooses.
+    """
     found: list[int | None] = []
+    terms, offset = address.terms, address.offset
     for bank in banks:
         whole = bank.stride * bank.elements
-        factors = [abs(f) for _, f in address.terms]
-        index = address.offset % whole // bank.stride
+        index = offset % whole // bank.stride
         period = bank.stride * bank.banks if bank.cyclic else whole
-        if all(f < bank.stride or f % period == 0 for f in factors):
-            size = -(-bank.elements // bank.banks)
-            found.append(index % bank.banks if bank.cyclic else index // size)
-        else:
+        across = [
+            (name, f)
+            for name, f in terms
+            if abs(f) >= bank.stride and f % period != 0
+        ]
+        size = -(-bank.elements // bank.banks)
+        if across:
             found.append(None)
-    return tuple(found)
+        else:
+            found.append(index % bank.banks if bank.cyclic else index // size)
+        if bank.banks == bank.elements:
+            terms = tuple(pair for pair in terms if pair not in across)
+            offset -= index * bank.stride
+    return Spot(tuple(found), Address(address.base, terms, offset))
 
 
 def called_with(module: Module) -> dict[tuple[str, str], list[tuple[str, str]]]:

@@ -7,14 +7,13 @@ that is read more often, so that this is an upper bound.
 """
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from hao.schedule.accesses import Access
 from hao.schedule.build import BuiltLoop
 from hao.schedule.layout import Layout
-from hao.schedule.memory import Storage, Variable, bank_of
+from hao.schedule.memory import Storage, Variable, find_spot
 from hao.schedule.regions import Loop
 
 Bank = tuple[int | None, ...]
@@ -48,12 +47,25 @@ def find_port_limit(built: BuiltLoop, layout: Layout) -> PortLimit:
     return worst
 
 
+@dataclass(slots=True)
+class _Use:
+    """Accesses to one bank: how many a block makes, and to which words in all."""
+
+    blocks: dict[str, list[int]] = field(default_factory=dict)
+    words: tuple[set[object], set[object]] = field(default_factory=lambda: (set(), set()))
+
+    def add(self, block: str, word: object, *, writes: bool) -> None:
+        """Count an access to a word that the block has not accessed yet."""
+        self.blocks.setdefault(block, [0, 0])[writes] += 1
+        self.words[writes].add(word)
+
+
 def _limits(
     loop: Loop, variable: Variable, accesses: Iterable[Access], layout: Layout
 ) -> Iterable[PortLimit]:
     if variable.storage is Storage.MEMORY:
-        banks = _by_bank(variable, accesses, layout)
-        for reads, writes in (_busiest(loop, bank) for bank in banks):
+        for use in _by_bank(variable, accesses, layout):
+            reads, writes = _busiest(loop, use)
             if variable.shared:
                 need = math.ceil((reads + writes) / variable.reads)
             else:
@@ -63,62 +75,71 @@ def _limits(
                 )
             yield PortLimit(max(1, need), variable.name, reads, writes)
     elif variable.storage in (Storage.STREAM, Storage.BUS):
-        blocks: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-        for item in accesses:
-            blocks[item.block][item.writes] += 1
-        reads, writes = _busiest(loop, blocks)
+        use = _Use()
+        beats = {
+            (item.writes, item.block, item.rank)
+            if variable.storage is Storage.STREAM
+            else (item.writes, item.block, _beat(variable, item))
+            for item in accesses
+        }
+        for writes_beat, block, beat in beats:
+            use.add(block, beat, writes=writes_beat)
+        reads, writes = _busiest(loop, use)
         what = "FIFO" if variable.storage is Storage.STREAM else "bus port"
         yield PortLimit(max(1, reads, writes), f"{what} {variable.name}", reads, writes)
 
 
+def _beat(variable: Variable, item: Access) -> tuple[object, int]:
+    """Return which beat an access to the bus is part of."""
+    return item.address.terms, item.address.offset // variable.word
+
+
 def _by_bank(
     variable: Variable, accesses: Iterable[Access], layout: Layout
-) -> list[dict[str, list[int]]]:
-    """Return reads and writes by block, for each bank.
+) -> Iterable[_Use]:
+    """Return the accesses to each bank.
 
-    An access whose bank is not known may meet any. Accesses of a block to one word
-    count once.
+    An access whose bank is not known meets all. Accesses of a block to one word count
+    once.
     """
     element = layout.size(layout.element(variable.type))
-    seen: dict[str, set[tuple[bool, Bank, object, int]]] = defaultdict(set)
+    seen: set[tuple[str, bool, Bank, object]] = set()
     for item in accesses:
-        bank: Bank = bank_of(item.address, variable.banks)
-        word = item.address.offset
+        spot = find_spot(item.address, variable.banks)
+        bank: Bank = spot.banks
+        word = spot.inner.offset
         if variable.word > 1:
             word //= variable.word
         elif element > 1:
             bank = (*bank, item.address.offset % element)
-        seen[item.block].add((item.writes, bank, item.address.terms, word))
-    every = {bank for words in seen.values() for _, bank, _, _ in words}
-    chosen = {bank for bank in every if None not in bank} or every
-    found = []
-    for bank in chosen:
-        blocks: dict[str, list[int]] = {}
-        for block, words in seen.items():
-            counts = [0, 0]
-            for writes, other, _, _ in words:
-                if all(a is None or b is None or a == b for a, b in _pairs(bank, other)):
-                    counts[writes] += 1
-            blocks[block] = counts
-        found.append(blocks)
-    return found
+        seen.add((item.block, item.writes, bank, (spot.inner.terms, word)))
+    every = {bank for _, _, bank, _ in seen}
+    for chosen in {bank for bank in every if None not in bank} or every:
+        use = _Use()
+        for block, writes, other, key in seen:
+            if all(a is None or b is None or a == b for a, b in _pairs(chosen, other)):
+                use.add(block, key, writes=writes)
+        yield use
 
 
 def _pairs(a: Bank, b: Bank) -> Iterable[tuple[int | None, int | None]]:
     return zip(a, b, strict=True)
 
 
-def _busiest(loop: Loop, blocks: Mapping[str, list[int]]) -> tuple[int, int]:
-    """Return reads and writes along the path that has the most of both."""
+def _busiest(loop: Loop, use: _Use) -> tuple[int, int]:
+    """Return reads and writes along the path that has the most of both.
+
+    A word that several blocks of a path access is accessed once.
+    """
     best: dict[str, tuple[int, int, int]] = {}
     most = (0, 0, 0)
     for block in loop.order:
         before = max((best[p] for p in loop.pred[block]), default=(0, 0, 0))
-        reads, writes = blocks.get(block, (0, 0))
+        reads, writes = use.blocks.get(block, (0, 0))
         best[block] = (
             before[0] + reads + writes,
             before[1] + reads,
             before[2] + writes,
         )
         most = max(most, best[block])
-    return most[1], most[2]
+    return min(most[1], len(use.words[0])), min(most[2], len(use.words[1]))

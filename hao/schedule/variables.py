@@ -1,9 +1,9 @@
 """Which hardware the variables of a module become, as their types and pragmas say."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from hao.schedule.ir import Function, Module
+from hao.schedule.ir import Function, Instruction, Module
 from hao.schedule.layout import Layout
 from hao.schedule.memory import (
     SMALL,
@@ -29,11 +29,19 @@ _JOIN = ("aggregate", "data_pack")
 
 
 @dataclass(frozen=True, slots=True)
-class BusPort:
-    """A pointer of the top function that leads to the bus, and its bundle."""
+class Declared:
+    """What only the unoptimised code tells.
 
-    argument: str
-    bundle: str
+    Attributes:
+        words: Names of local variables that are structs: words, never memories.
+        holders: Names in the source of the functions around every pragma's line, as
+            mangled, by index of the pragma.
+        bus_bytes: Bytes of an element, by pointer of the top function.
+    """
+
+    words: frozenset[str] = frozenset()
+    holders: tuple[frozenset[str], ...] = ()
+    bus_bytes: Mapping[str, int] = field(default_factory=dict)
 
 
 class Variables:
@@ -44,6 +52,7 @@ class Variables:
         layout: Sizes of its types.
         pragmas: Of its source.
         top: Functions whose pointers are ports.
+        declared: What the unoptimised code says.
     """
 
     def __init__(
@@ -52,7 +61,9 @@ class Variables:
         layout: Layout,
         pragmas: Sequence[Pragma],
         top: Sequence[str],
+        declared: Declared,
     ) -> None:
+        self._declared = declared
         self._module = module
         self._layout = layout
         self._pragmas = pragmas
@@ -104,7 +115,8 @@ class Variables:
         if function.name in self._top:
             if name in self.bus:
                 key = ("", f"bus {self.bus[name]} {name}")
-                return Variable(key, name, Storage.BUS, "i8")
+                word = self._declared.bus_bytes.get(name, 1)
+                return Variable(key, name, Storage.BUS, "i8", word=word)
             return Variable((function.name, base), name, Storage.MEMORY, "i8")
         for caller_name, value in self._callers.get((function.name, base), []):
             caller = self._module.functions[caller_name]
@@ -118,31 +130,37 @@ class Variables:
         key = ("", "@" + name)
         if name in self._module.constants:
             return Variable(key, called, Storage.TABLE, kind)
-        return self._array(key, (called,), kind, is_local=False)
+        own = self._of_static(name, called)
+        return self._array(key, called, own, kind, is_word=False)
 
     def _local(self, function: Function, base: str, kind: str) -> Variable:
         key = (function.name, base)
         is_stream = "hls::stream" in kind or base in self._streams[function.name]
         if is_stream:
             return Variable(key, base[1:], Storage.STREAM, kind)
-        return self._array(key, local_names(base), kind, is_local=True)
+        names = local_names(base)
+        is_word = any(n in self._declared.words for n in names)
+        for name in names:
+            own = self._of_local(function, base, name)
+            if own:
+                return self._array(key, name, own, kind, is_word=is_word)
+        small = self._layout.scalars(kind) <= SMALL
+        return self._array(key, names[0], [], kind, is_word=is_word or small)
 
     def _array(
         self,
         key: tuple[str, str],
-        names: Sequence[str],
+        name: str,
+        own: Sequence[Pragma],
         kind: str,
         *,
-        is_local: bool,
+        is_word: bool,
     ) -> Variable:
         layout = self._layout
-        name = next((n for n in names if self._named(n)), names[0])
-        own = self._named(name)
         dims = layout.dims(kind)
         banks = split_banks(dims, pragmas_of(own, *_PARTITION))
         complete = len(banks) == len(dims) and all(b.banks == b.elements for b in banks)
-        small = is_local and (not dims or layout.scalars(kind) <= SMALL)
-        if not dims or complete or (small and not banks):
+        if not dims or complete or is_word:
             return Variable(key, name, Storage.REGISTERS, kind, banks)
         joined = bool(pragmas_of(own, *_JOIN))
         element = layout.element(kind)
@@ -164,5 +182,63 @@ class Variables:
             words //= bank.banks
         return words <= SHALLOW
 
-    def _named(self, name: str) -> list[Pragma]:
-        return [item for item in self._pragmas if item.variable == name]
+    def _of_static(self, mangled: str, name: str) -> list[Pragma]:
+        """Return the pragmas of a static variable: those in the function that has it."""
+        named = self._named(name)
+        held = [
+            item
+            for item, holders in named
+            if any(mangled.startswith(f"_ZZ{holder[2:]}E") for holder in holders)
+        ]
+        return held or [item for item, holders in named if not holders]
+
+    def _of_local(self, function: Function, base: str, name: str) -> list[Pragma]:
+        """Return the pragmas of a local variable: those in a file that uses it."""
+        named = [item for item, _ in self._named(name)]
+        if len({item.path for item in named}) < 2:
+            return named
+        paths = {
+            self._module.debug.place(item.location).path
+            for item in self._users(function, base)
+        }
+        return [item for item in named if item.path in paths]
+
+    def _users(self, function: Function, base: str) -> Iterable[Instruction]:
+        for item in function.instructions():
+            if base in item.ops and item.location >= 0:
+                yield item
+
+    def _named(self, name: str) -> list[tuple[Pragma, frozenset[str]]]:
+        holders = self._declared.holders
+        return [
+            (item, holders[at] if at < len(holders) else frozenset())
+            for at, item in enumerate(self._pragmas)
+            if item.variable == name
+        ]
+
+
+def declared_words(module: Module) -> frozenset[str]:
+    """Return the names of the local variables that are structs, of unoptimised code."""
+    return frozenset(
+        name
+        for function in module.functions.values()
+        for item in function.instructions()
+        if item.op == "alloca" and item.detail.startswith("%")
+        for name in local_names(item.name)[:1]
+    )
+
+
+def pragma_holders(
+    module: Module, pragmas: Sequence[Pragma]
+) -> tuple[frozenset[str], ...]:
+    """Return for every pragma the functions of unoptimised code that it stands in."""
+    debug = module.debug
+    opened: dict[tuple[str, int], set[str]] = {}
+    for name, function in module.functions.items():
+        if function.program >= 0:
+            line = debug.number(function.program, "scopeLine")
+            opened.setdefault((debug.path(function.program), line), set()).add(name)
+    return tuple(
+        frozenset(n for brace in item.braces for n in opened.get(brace, ()))
+        for item in pragmas
+    )

@@ -29,14 +29,21 @@ template <class T, int DEPTH = 0> struct stream {
     return word;
   }
   void read(T &word) { hao_fifo_read(this, &word); }
-  void write(const T &word) { hao_fifo_write(this, &word); }
+  // The copy keeps what is written apart from where it comes from, such as a port.
+  void write(const T &word) {
+    const T copy = word;
+    hao_fifo_write(this, &copy);
+  }
   bool read_nb(T &word) {
     T maybe;
     const bool there = hao_fifo_read_nb(this, &maybe);
     if (there) word = maybe;
     return there;
   }
-  bool write_nb(const T &word) { return hao_fifo_write_nb(this, &word); }
+  bool write_nb(const T &word) {
+    const T copy = word;
+    return hao_fifo_write_nb(this, &copy);
+  }
   bool empty() const { return hao_fifo_empty(this); }
   bool full() const { return hao_fifo_full(this); }
   stream &operator>>(T &word) {
