@@ -13,7 +13,7 @@ from hao.schedule.ir import Place
 from hao.schedule.pipeline import find_pipeline
 from hao.schedule.ports import find_port_limit
 from hao.schedule.prepare import Plan
-from hao.schedule.recurrence import Recurrence, find_recurrence
+from hao.schedule.recurrence import Recurrence, find_recurrences
 from hao.schedule.regions import Loop, find_loops
 from hao.schedule.result import Counts, LoopSchedule, Setting, Step
 from hao.schedule.source import Pragma
@@ -54,7 +54,7 @@ def _analyse(
 ) -> LoopSchedule:
     built = build_graph(loop, around)
     graph = built.graph
-    recurrences = tuple(find_recurrence(graph, item.budget_ns) for item in settings)
+    recurrences = find_recurrences(graph, [item.budget_ns for item in settings])
     pipeline = find_pipeline(graph, settings[0].budget_ns)
     debug = around.module.debug
     inner = sorted(

@@ -133,7 +133,9 @@ def classify(item: Instruction, context: Context, timing: Timing) -> Operator:
     if context.is_carried:
         held = widths.result(item) if item.type != "ptr" else 0
         return timing.plain(Kind.CARRIED, None, held, place, held)
-    if op in _WIRES or item.type == "ptr":
+    if item.type == "ptr":
+        return timing.plain(Kind.WIRE, None, 0, place, 0)
+    if op in _WIRES:
         return timing.plain(Kind.WIRE, None, bits, place, widths.result(item))
     if op in _FLOATS:
         return timing.plain(Kind.FLOAT, None, bits, place, bits)

@@ -36,6 +36,7 @@ def find_pipeline(graph: OperatorGraph, budget: float) -> Pipeline:
             before[edge.end].append((edge.start, edge.clocked))
     begins = [0] * len(operators)
     ends = [(0, 0.0)] * len(operators)
+    first_use = [0] * len(operators)
     last_use = [0] * len(operators)
     for node in _topological(before):
         cycle, time = 0, 0.0
@@ -53,11 +54,15 @@ def find_pipeline(graph: OperatorGraph, budget: float) -> Pipeline:
             ends[node] = (cycle + whole, time + operator.delay - whole * budget)
         for start, _ in before[node]:
             last_use[start] = max(last_use[start], cycle)
+            first_use[start] = min(first_use[start] or cycle, cycle)
     registers = 0
     for node, operator in enumerate(operators):
+        ready = ends[node][0]
         if operator.kind is Kind.CARRIED:
+            # It is handed over when it is first needed, not at the first cycle.
+            ready = first_use[node]
             registers += operator.bits
-        registers += operator.bits * max(0, last_use[node] - ends[node][0])
+        registers += operator.bits * max(0, last_use[node] - ready)
     depth = max((end[0] for end in ends), default=0) + 1
     return Pipeline(depth, registers)
 

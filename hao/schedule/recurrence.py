@@ -8,10 +8,11 @@ read takes a whole cycle.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from hao.schedule.cycles import Arc, largest_ratio
+from hao.schedule.cycles import Arc, components, largest_ratio
 from hao.schedule.graph import Edge, Kind, OperatorGraph
 
 CERTAIN = 0.9
@@ -60,41 +61,64 @@ class Recurrence:
         return max(1, math.ceil(self.ratio - 1e-6))
 
 
-def find_recurrence(graph: OperatorGraph, budget: float) -> Recurrence:
-    """Return the worst recurrence of a loop at a budget for logic in a cycle [ns]."""
-    size = len(graph.operators)
-    costs = [_cost(graph, edge) for edge in graph.edges]
-    pairs = list(zip(graph.edges, costs, strict=True))
-    arcs = [
-        Arc(edge.start, edge.end, time / budget + cycles, edge.distance)
-        for edge, (time, cycles) in pairs
-    ]
-    ratio, cycle = largest_ratio(size, arcs)
-    if not cycle:
-        return Recurrence(0.0, 0.0, (), 0)
-    found = tuple(arc.start for arc in cycle)
-    distance = round(sum(arc.distance for arc in cycle))
-    return Recurrence(max(0.0, ratio), _least_period(size, pairs), found, distance)
+def find_recurrences(
+    graph: OperatorGraph, budgets: Sequence[float]
+) -> tuple[Recurrence, ...]:
+    """Return the worst recurrence of a loop at some budgets for logic in a cycle [ns]."""
+    edges = _cyclic_edges(graph)
+    if not edges:
+        return tuple(Recurrence(0.0, 0.0, (), 0) for _ in budgets)
+    # Operators on no cycle are left out; the rest are numbered anew.
+    nodes = sorted({edge.start for edge in edges})
+    number = {node: at for at, node in enumerate(nodes)}
+    timed = [_Timed(graph, edge, number) for edge in edges]
+    least = _least_period(len(nodes), timed)
+    found = []
+    for budget in budgets:
+        arcs = [
+            Arc(item.start, item.end, item.time / budget + item.cycles, item.distance)
+            for item in timed
+        ]
+        ratio, cycle = largest_ratio(len(nodes), arcs)
+        distance = round(sum(arc.distance for arc in cycle))
+        path = tuple(nodes[arc.start] for arc in cycle)
+        found.append(Recurrence(max(0.0, ratio), least, path, distance))
+    return tuple(found)
 
 
-def _cost(graph: OperatorGraph, edge: Edge) -> tuple[float, int]:
-    """Return the time [ns] and the whole cycles that an edge takes."""
-    start, end = graph.operators[edge.start], graph.operators[edge.end]
-    if edge.clocked:
-        # Both ends lie on clock edges; the read's own set-up is part of its cycle.
-        taken = end.delay if end.kind is Kind.LOAD else 0.0
-        return start.delay + start.out - taken, start.latency + 1
-    return start.delay + start.out, max(0, start.latency - 1)
+def _cyclic_edges(graph: OperatorGraph) -> list[Edge]:
+    """Return the edges that lie on a cycle."""
+    after: list[list[int]] = [[] for _ in graph.operators]
+    for edge in graph.edges:
+        after[edge.start].append(edge.end)
+    part_of = [0] * len(after)
+    for at, part in enumerate(components(len(after), after)):
+        for node in part:
+            part_of[node] = at
+    return [edge for edge in graph.edges if part_of[edge.start] == part_of[edge.end]]
 
 
-def _least_period(
-    size: int, pairs: list[tuple[Edge, tuple[float, int]]]
-) -> float | None:
+class _Timed:
+    """An edge with the time [ns] and the whole cycles that it takes."""
+
+    __slots__ = ("cycles", "distance", "end", "start", "time")
+
+    def __init__(self, graph: OperatorGraph, edge: Edge, number: dict[int, int]) -> None:
+        start, end = graph.operators[edge.start], graph.operators[edge.end]
+        self.start, self.end = number[edge.start], number[edge.end]
+        self.distance = edge.distance
+        self.time = start.delay + start.out
+        self.cycles = max(0, start.latency - 1)
+        if edge.clocked:
+            # Both ends lie on clock edges; the read's set-up is part of its cycle.
+            self.time -= end.delay if end.kind is Kind.LOAD else 0.0
+            self.cycles = start.latency + 1
+
+
+def _least_period(size: int, timed: Sequence[_Timed]) -> float | None:
     """Return the period [ns] that allows an interval of 1; `None` if none does."""
-    whole = [Arc(e.start, e.end, float(cycles), e.distance) for e, (_, cycles) in pairs]
+    whole = [Arc(i.start, i.end, float(i.cycles), i.distance) for i in timed]
     if largest_ratio(size, whole)[0] >= 1.0 - 1e-9:
         return None
-    arcs = [
-        Arc(e.start, e.end, time, e.distance - cycles) for e, (time, cycles) in pairs
-    ]
+    arcs = [Arc(i.start, i.end, i.time, i.distance - i.cycles) for i in timed]
     return max(0.0, largest_ratio(size, arcs)[0])
