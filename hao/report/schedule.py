@@ -35,8 +35,8 @@ def render_schedule(report: ScheduleReport) -> str:
     lines += _columns(head, rows, left={0, 1, *range(3, 3 + len(report.settings))})
     lines += [
         "",
-        "least ns     clock period, without uncertainty, at which the recurrences allow",
-        "             II 1; under each tool what II they allow at the clock above",
+        "least ns     clock period, less uncertainty, at which recurrences allow II 1;",
+        "             under each tool what they allow at the clock above",
         "ports        II that memory and FIFO ports allow, at most",
         "",
         render_schedule_findings(report.findings),
@@ -89,7 +89,7 @@ def _row(loop: LoopSchedule) -> list[str]:
         title,
         f"{_short(loop.place.path)}:{loop.place.line}",
         _NO_PERIOD if least is None else f"{least:.2f}",
-        *(_verdict(item) for item in loop.recurrences),
+        *(verdict_in_words(item, loop.target) for item in loop.recurrences),
         str(loop.ports.interval),
         str(loop.depth),
         str(loop.area.dsp),
@@ -99,10 +99,15 @@ def _row(loop: LoopSchedule) -> list[str]:
     ]
 
 
-def _verdict(recurrence: Recurrence) -> str:
-    if recurrence.verdict is Verdict.FAILS:
-        return f"II >= {recurrence.interval}"
-    return recurrence.verdict.value
+def verdict_in_words(recurrence: Recurrence, target: int) -> str:
+    """Return the interval that a recurrence allows, such as "II 1" or "II >= 3"."""
+    match recurrence.verdict(target):
+        case Verdict.FITS:
+            return f"II {max(target, recurrence.interval)}"
+        case Verdict.DOUBTFUL:
+            return Verdict.DOUBTFUL.value
+        case Verdict.FAILS:
+            return f"II >= {recurrence.interval}"
 
 
 def _short(path: str) -> str:
@@ -138,7 +143,7 @@ def _loop_json(loop: LoopSchedule, settings: Sequence[Setting]) -> dict[str, obj
                 "title": setting.title,
                 "ratio": item.ratio,
                 "ii": item.interval,
-                "verdict": item.verdict.value,
+                "verdict": verdict_in_words(item, loop.target),
             }
             for setting, item in zip(settings, loop.recurrences, strict=True)
         ],

@@ -95,9 +95,9 @@ def find_dependences(
         near = writes.near(read)
         hiding = _hiding(loop, read, near)
         for write in near:
-            if write.rank < read.rank and reach.leads(write.block, read.block):
-                if hiding is None or write.rank >= hiding.rank:
-                    yield Dependence(write, read, 0)
+            before = write.rank < read.rank and reach.leads(write.block, read.block)
+            if before and (hiding is None or write.rank >= hiding.rank):
+                yield Dependence(write, read, 0)
         if not carries or hiding is not None or rule == 0:
             continue
         for write in near:
@@ -173,8 +173,7 @@ def _hiding(loop: Loop, read: Access, near: Sequence[Access]) -> Access | None:
                 write.address.terms == read.address.terms
                 and read.size
                 and write.address.offset <= read.address.offset
-                and read.address.offset + read.size
-                <= write.address.offset + write.size
+                and read.address.offset + read.size <= write.address.offset + write.size
             ):
                 return write
     return None

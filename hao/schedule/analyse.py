@@ -1,11 +1,11 @@
 """The schedule analysis: from a project's sources to what its pipelined loops allow.
 
-    run_hls.tcl, src/*.cpp
-      -> clang: unoptimised LLVM IR, and the pragmas          compiler, source
-      -> what the pragmas mean, written into the IR           prepare
-      -> LLVM's optimiser                                     optimise
-      -> every pipelined loop as a graph of operators         regions, build
-      -> recurrence, ports, depth, area, bus                  one module each
+run_hls.tcl, src/*.cpp
+-> clang: unoptimised LLVM IR, and the pragmas          compiler, source
+-> what the pragmas mean, written into the IR           prepare
+-> LLVM's optimiser                                     optimise
+-> every pipelined loop as a graph of operators         regions, build
+-> recurrence, ports, depth, area, bus                  one module each
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,8 @@ from hao.schedule.compiler import (
     preprocess,
 )
 from hao.schedule.delays import load_delays
-from hao.schedule.ir import Module, read_module
+from hao.schedule.ir import Module
+from hao.schedule.ir_text import read_module
 from hao.schedule.layout import Layout
 from hao.schedule.loops import analyse_loops
 from hao.schedule.memory import Storage, accessed_pointers

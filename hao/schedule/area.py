@@ -1,8 +1,9 @@
 """What the operators of a loop cost: DSP slices, LUTs and flip-flops, as csynth prints.
 
-Sources: operator tables of public csynth reports of UltraScale+ parts (33 repositories);
-the rule for DSP slices was right for 62 of 65 printed multipliers up to 27 x 18 bits and
-for 12 of 55 wider ones. csynth prints more LUTs than are placed in the end.
+Sources: operator tables of public csynth reports of UltraScale+ parts, from 33
+repositories. The rule for DSP slices was right for 62 of 65 printed multipliers up to
+27 x 18 bits and for 12 of 55 wider ones. csynth prints more LUTs than are placed in the
+end.
 """
 
 import math

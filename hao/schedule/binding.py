@@ -1,7 +1,7 @@
 """Whether a pragma binds a product to DSP slices or to LUTs.
 
-The pragma names the variable that the product is assigned to; the line of the product is
-known, and the text of that line, or of the one before, names the variable.
+The pragma names the variable that the product is assigned to. The line of the product
+is known, and the text of that line, or of the one before, names the variable.
 """
 
 import re
@@ -42,4 +42,6 @@ def _line(path: str, line: int) -> str:
 @lru_cache(maxsize=64)
 def _text(path: str) -> tuple[str, ...]:
     file = Path(path)
-    return tuple(file.read_text(errors="replace").splitlines()) if file.is_file() else ()
+    return (
+        tuple(file.read_text(errors="replace").splitlines()) if file.is_file() else ()
+    )

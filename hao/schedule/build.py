@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hao.schedule.accesses import Access, Reach, find_dependences
 from hao.schedule.binding import bound_to_fabric
 from hao.schedule.delays import Delays
-from hao.schedule.graph import Kind, Operator, OperatorGraph
+from hao.schedule.graph import Kind, OperatorGraph
 from hao.schedule.ir import Instruction, Module, Place, constant, type_bits
 from hao.schedule.layout import Layout
 from hao.schedule.memory import Address, Addresses, Storage, Variable
@@ -254,7 +254,9 @@ class _Builder:
         whole = self.around.layout.size(variable.type)
         step = math.gcd(*(factor for _, factor in address.terms)) or size
         low, high = self._span(address)
-        return max(1, min(whole // max(1, step, size), (high - low) // max(1, step) + 1))
+        return max(
+            1, min(whole // max(1, step, size), (high - low) // max(1, step) + 1)
+        )
 
     def _guard(self, item: Instruction, node: int) -> None:
         for block in self.loop.guards(item.block):
@@ -274,9 +276,7 @@ class _Builder:
         address = self.addresses.of(pointer)
         self.built.variables[variable.key] = variable
         self.built.accesses.setdefault(variable.key, []).append(
-            Access(
-                node, item.block, rank, address, self._span(address), size, writes
-            )
+            Access(node, item.block, rank, address, self._span(address), size, writes)
         )
 
     def _span(self, address: Address) -> tuple[int, int]:

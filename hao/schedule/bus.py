@@ -1,8 +1,9 @@
 """Which accesses to the bus can become bursts, and why the others cannot.
 
-The tools join the beats of a pipelined loop into one burst when every iteration accesses
-the port and the address goes up by one element; UG1399, "Preconditions and Limitations
-of Burst Transfer", and message 214-232, "Access is in the conditional branch".
+The tools join the beats of a pipelined loop into one burst when every iteration
+accesses the port and the address goes up by one element; UG1399, "Preconditions and
+Limitations of Burst Transfer", and message 214-232, "Access is in the conditional
+branch".
 """
 
 from collections.abc import Iterable

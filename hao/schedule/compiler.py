@@ -1,9 +1,9 @@
 """From HLS C++ to unoptimised LLVM IR: which clang runs, and how.
 
-Only the front end is used: what it emits does not depend on its version in anything that
-matters here, and `hao.schedule.optimise` goes on with the LLVM of llvmlite. So clang 16
-of Debian and the clang 20 inside the pip package `ziglang` lead to the same answers
-(tests/schedule/test_compilers.py).
+Only the front end is used: what it emits does not depend on its version in anything
+that matters here, and `hao.schedule.optimise` goes on with the LLVM of llvmlite. So
+clang 16 of Debian and the clang 20 inside the pip package `ziglang` lead to equal
+answers (tests/schedule/test_compilers.py).
 """
 
 import re

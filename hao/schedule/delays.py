@@ -1,8 +1,8 @@
 """How long an operator of the FPGA's fabric takes, by part, kind and width [ns].
 
 The figures are what Vivado HLS and Vitis HLS printed in public schedule reports
-(data/hls_delays.csv, which names its sources); between two widths they are interpolated,
-past the last one the last holds.
+(data/hls_delays.csv, which names its sources). Between two widths they are
+interpolated; past the last one the last holds.
 """
 
 import csv
@@ -87,9 +87,7 @@ def load_delays(part: str) -> Delays:
         InputError: There are none for it.
     """
     family = part_family(part)
-    rows = {
-        kind: tuple(sorted(points)) for kind, points in _table()[family].items()
-    }
+    rows = {kind: tuple(sorted(points)) for kind, points in _table()[family].items()}
     return Delays(family, rows)
 
 

@@ -1,4 +1,4 @@
-"""Sizes of types: bytes as the compiler lays them out, bits as the hardware stores them.
+"""Sizes of types: bytes as the compiler lays them out, bits as hardware stores them.
 
 An integer of the analysis' `ap_int.h` carries its width as the length of an empty array
 behind it, so that the bits of a word are known although memory holds whole bytes.

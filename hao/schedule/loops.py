@@ -130,7 +130,9 @@ def loop_label(place: Place) -> str:
 @lru_cache(maxsize=64)
 def _lines(path: str) -> tuple[str, ...]:
     file = Path(path)
-    return tuple(file.read_text(errors="replace").splitlines()) if file.is_file() else ()
+    return (
+        tuple(file.read_text(errors="replace").splitlines()) if file.is_file() else ()
+    )
 
 
 __all__ = ["BuiltLoop", "analyse_loops", "loop_label"]

@@ -276,9 +276,7 @@ def find_spot(address: Address, banks: tuple[Bank, ...]) -> Spot:
         index = offset % whole // bank.stride
         period = bank.stride * bank.banks if bank.cyclic else whole
         across = [
-            (name, f)
-            for name, f in terms
-            if abs(f) >= bank.stride and f % period != 0
+            (name, f) for name, f in terms if abs(f) >= bank.stride and f % period != 0
         ]
         size = -(-bank.elements // bank.banks)
         if across:

@@ -15,11 +15,39 @@ from hao.schedule.memory import Storage
 from hao.schedule.widths import Widths
 
 _WIRES = frozenset(
-    "zext sext trunc bitcast ptrtoint inttoptr freeze getelementptr extractvalue "
-    "insertvalue extractelement insertelement addrspacecast ptrtoaddr".split()
+    [
+        "zext",
+        "sext",
+        "trunc",
+        "bitcast",
+        "ptrtoint",
+        "inttoptr",
+        "freeze",
+        "getelementptr",
+        "extractvalue",
+        "insertvalue",
+        "extractelement",
+        "insertelement",
+        "addrspacecast",
+        "ptrtoaddr",
+    ]
 )
 _FLOATS = frozenset(
-    "fadd fsub fmul fdiv frem fneg fcmp sitofp uitofp fptosi fptoui fpext fptrunc".split()
+    [
+        "fadd",
+        "fsub",
+        "fmul",
+        "fdiv",
+        "frem",
+        "fneg",
+        "fcmp",
+        "sitofp",
+        "uitofp",
+        "fptosi",
+        "fptoui",
+        "fpext",
+        "fptrunc",
+    ]
 )
 _DIVIDER_EXTRA = 3
 _MUX_FROM = 5
@@ -171,14 +199,9 @@ def _logic(item: Instruction, width: int, place: Place, timing: Timing) -> Opera
     if fixed and item.op in ("and", "or") and item.type != "i1":
         # With a constant each bit is a wire.
         return timing.plain(Kind.WIRE, None, width, place, width)
-    if item.op == "or" and _parts_apart(item, timing.widths):
+    if item.op == "or" and item.detail == "disjoint":
         return timing.plain(Kind.WIRE, None, width, place, width)
     return timing.plain(Kind.LOGIC, Timed.LOGIC, width, place, width)
-
-
-def _parts_apart(item: Instruction, widths: Widths) -> bool:
-    """Return whether an `or` puts words side by side: LLVM says so of constant shifts."""
-    return item.detail == "disjoint"
 
 
 def _phi(item: Instruction, width: int, place: Place, timing: Timing) -> Operator:

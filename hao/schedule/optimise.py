@@ -1,11 +1,11 @@
-"""LLVM's optimiser, as llvmlite brings it: what a HLS front end would hand its scheduler.
+"""LLVM's optimiser, as llvmlite brings it: what a HLS front end does before scheduling.
 
 Inlining, promotion to registers, unrolling, common expressions and dead code are those
 of LLVM's level 2. Vectors are never made. The version of LLVM is llvmlite's, whichever
 clang compiled.
 """
 
-import llvmlite.binding as llvm
+from llvmlite import binding as llvm
 
 _OPTIONS = (
     # Unroll whatever a pragma asks for, and thread no jumps through loops.

@@ -57,12 +57,12 @@ def find_pipeline(graph: OperatorGraph, budget: float) -> Pipeline:
             first_use[start] = min(first_use[start] or cycle, cycle)
     registers = 0
     for node, operator in enumerate(operators):
-        ready = ends[node][0]
+        made = ends[node][0]
         if operator.kind is Kind.CARRIED:
             # It is handed over when it is first needed, not at the first cycle.
-            ready = first_use[node]
+            made = first_use[node]
             registers += operator.bits
-        registers += operator.bits * max(0, last_use[node] - ready)
+        registers += operator.bits * max(0, last_use[node] - made)
     depth = max((end[0] for end in ends), default=0) + 1
     return Pipeline(depth, registers)
 

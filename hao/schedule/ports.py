@@ -2,8 +2,8 @@
 
 A memory has two ports a bank, unless a pragma says otherwise; a FIFO takes one access a
 cycle from either side; a port of the bus one beat. Accesses in branches that exclude
-each other count once: what counts is the path with the most. The tools may copy a memory
-that is read more often, so that this is an upper bound.
+each other count once: what counts is the path with the most. The tools may copy a
+memory that is read more often, so that this is an upper bound.
 """
 
 import math
@@ -52,7 +52,9 @@ class _Use:
     """Accesses to one bank: how many a block makes, and to which words in all."""
 
     blocks: dict[str, list[int]] = field(default_factory=dict)
-    words: tuple[set[object], set[object]] = field(default_factory=lambda: (set(), set()))
+    words: tuple[set[object], set[object]] = field(
+        default_factory=lambda: (set(), set())
+    )
 
     def add(self, block: str, word: object, *, writes: bool) -> None:
         """Count an access to a word that the block has not accessed yet."""

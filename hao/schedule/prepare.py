@@ -171,8 +171,7 @@ def _unrolled(
         for item in function.instructions()
         if item.op == "call" and item.location >= 0
         for callee in (item.detail[1:].strip('"'),)
-        if callee in calls
-        and _within(debug.plain_place(item.location), inside)
+        if callee in calls and _within(debug.plain_place(item.location), inside)
     }
     reached: set[str] = set()
     while waiting:
@@ -222,9 +221,11 @@ def apply_plan(text: str, module: Module, plan: Plan) -> str:
         elif line.startswith("declare ") and FIFO in line:
             lines[row] = _fifo(line)
         elif line.startswith("@"):
-            lines[row] = re.sub(r", comdat\b", "", line).replace(
-                "linkonce_odr dso_local global", "dso_local global"
-            ).replace("linkonce_odr global", "global")
+            lines[row] = (
+                re.sub(r", comdat\b", "", line)
+                .replace("linkonce_odr dso_local global", "dso_local global")
+                .replace("linkonce_odr global", "global")
+            )
         elif line.startswith("!"):
             number = int(line[1 : line.index(" ")]) if line[1].isdigit() else -1
             if number in loops:
@@ -245,14 +246,18 @@ def apply_plan(text: str, module: Module, plan: Plan) -> str:
 
 def _header(line: str, stays: bool) -> str:
     line = re.sub(r" comdat\b", "", line)
-    line = re.sub(r"^define (?:internal |linkonce_odr |weak_odr |dso_local )*", "", line)
+    line = re.sub(
+        r"^define (?:internal |linkonce_odr |weak_odr |dso_local )*", "", line
+    )
     how = "noinline" if stays else "alwaysinline"
     end = closing(line, line.index("(", line.index("@")))
     after = re.match(r" (?:local_)?unnamed_addr", line[end:])
     at = end + (after.end() if after else 0)
     line = f"{line[:at]} {how}{line[at:]}"
     if stays:
-        return "define " + re.sub(r"\bptr noundef (?!byval)", "ptr noalias noundef ", line)
+        return "define " + re.sub(
+            r"\bptr noundef (?!byval)", "ptr noalias noundef ", line
+        )
     return "define internal " + line
 
 
@@ -296,5 +301,7 @@ def keep_bus_accesses(text: str, rows: Iterable[int]) -> str:
         if "@llvm.memcpy" in line or "@llvm.memmove" in line:
             lines[row] = line.replace("i1 false)", "i1 true)")
         else:
-            lines[row] = re.sub(r"\b(load|store) (?!volatile)", r"\1 volatile ", line, count=1)
+            lines[row] = re.sub(
+                r"\b(load|store) (?!volatile)", r"\1 volatile ", line, count=1
+            )
     return "\n".join(lines) + "\n"

@@ -1,9 +1,9 @@
 """Which period a loop's recurrences allow, and what initiation interval they force.
 
-Registers may stand anywhere along a cycle, and a carried value is forwarded in the cycle
-in which it is made: this is what the tool's own decisions follow. The multiplexer in
-front of a carried register does not count (it may cost the clock, not the interval). A
-memory is different: what was written can be read from the next clock edge on, and the
+Registers may stand anywhere along a cycle, and a carried value is forwarded in the
+cycle in which it is made: this is what the tool's own decisions follow. The multiplexer
+in front of a carried register does not count (it may cost the clock, not the interval).
+A memory is different: what was written can be read from the next clock edge on, and the
 read takes a whole cycle.
 """
 
@@ -16,16 +16,16 @@ from hao.schedule.cycles import Arc, components, largest_ratio
 from hao.schedule.graph import Edge, Kind, OperatorGraph
 
 CERTAIN = 0.9
-"""Share of the budget below which a recurrence is sure to close, see docs/schedule.md."""
+"""Share of the budget below which a recurrence is sure to close: docs/schedule.md."""
 
 HOPELESS = 1.1
 """Share of the budget above which it is sure not to."""
 
 
 class Verdict(Enum):
-    """Whether a loop can begin an iteration every cycle, as far as recurrences go."""
+    """Whether a loop reaches the interval it is meant to, as far as recurrences go."""
 
-    FITS = "II 1"
+    FITS = "fits"
     DOUBTFUL = "may fail"
     FAILS = "fails"
 
@@ -36,9 +36,9 @@ class Recurrence:
 
     Attributes:
         ratio: Cycles that an iteration needs, before rounding up; 0 without recurrence.
-        least_period: Clock period at which an interval of 1 is possible, uncertainty not
-            included [ns]; `None` where no period is short enough: a memory is read,
-            changed and written, or a division is part of it.
+        least_period: Clock period, less the uncertainty, at which an interval of 1 is
+            possible [ns]; `None` where none is long enough: a memory is read, changed
+            and written, or a division is part of it.
         cycle: Operators along it, by number.
         distance: Iterations that it spans.
     """
@@ -48,12 +48,11 @@ class Recurrence:
     cycle: tuple[int, ...]
     distance: int
 
-    @property
-    def verdict(self) -> Verdict:
-        """Return the band that the ratio lies in."""
-        if self.ratio < CERTAIN:
+    def verdict(self, target: int = 1) -> Verdict:
+        """Return whether an iteration can begin every `target` cycles."""
+        if self.ratio < CERTAIN * target:
             return Verdict.FITS
-        return Verdict.DOUBTFUL if self.ratio <= HOPELESS else Verdict.FAILS
+        return Verdict.DOUBTFUL if self.ratio <= HOPELESS * target else Verdict.FAILS
 
     @property
     def interval(self) -> int:
@@ -64,7 +63,7 @@ class Recurrence:
 def find_recurrences(
     graph: OperatorGraph, budgets: Sequence[float]
 ) -> tuple[Recurrence, ...]:
-    """Return the worst recurrence of a loop at some budgets for logic in a cycle [ns]."""
+    """Return a loop's worst recurrence at some budgets for logic in a cycle [ns]."""
     edges = _cyclic_edges(graph)
     if not edges:
         return tuple(Recurrence(0.0, 0.0, (), 0) for _ in budgets)
@@ -103,7 +102,9 @@ class _Timed:
 
     __slots__ = ("cycles", "distance", "end", "start", "time")
 
-    def __init__(self, graph: OperatorGraph, edge: Edge, number: dict[int, int]) -> None:
+    def __init__(
+        self, graph: OperatorGraph, edge: Edge, number: dict[int, int]
+    ) -> None:
         start, end = graph.operators[edge.start], graph.operators[edge.end]
         self.start, self.end = number[edge.start], number[edge.end]
         self.distance = edge.distance

@@ -184,7 +184,9 @@ class Loop:
     def _decide(self) -> None:
         """Find control dependences (Ferrante, Ottenstein, Warren 1987)."""
         end = "end"
-        back: dict[str, list[str]] = {block: list(self.pred[block]) for block in self.order}
+        back: dict[str, list[str]] = {
+            block: list(self.pred[block]) for block in self.order
+        }
         back[end] = [block for block in self.order if not self.succ[block]]
         behind = dominators(back, end)
         self._deciding = {block: [] for block in self.order}

@@ -1,4 +1,4 @@
-"""What the schedule analysis says of a project: values only, nothing is computed here."""
+"""What the schedule analysis says of a project: values, nothing is computed here."""
 
 from dataclasses import dataclass
 from enum import Enum

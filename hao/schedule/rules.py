@@ -21,7 +21,8 @@ def loop_findings(
             loop.place,
             Rule.PORTS.value,
             f"{title}: {ports.variable} is read {ports.reads} and written "
-            f"{ports.writes} times an iteration; II at most {ports.interval}",
+            f"{ports.writes} times an iteration; II {ports.interval} if the tool does "
+            "not copy it",
         )
     counts = loop.counts
     if counts.dividers:
@@ -29,14 +30,14 @@ def loop_findings(
             loop.place,
             Rule.DIVIDER.value,
             f"{title}: {counts.dividers} divisions or remainders by a variable, each a "
-            "divider as deep as its dividend is wide",
+            "pipeline as deep as its dividend is wide",
         )
     if counts.shifters:
-        widths = ", ".join(str(width) for width in counts.shifters)
+        count, most = len(counts.shifters), max(counts.shifters)
         yield ScheduleFinding(
             loop.place,
             Rule.SHIFTER.value,
-            f"{title}: shifters by a variable of {widths} bits",
+            f"{title}: {count} shifters by a variable, of up to {most} bits",
         )
     if counts.floats:
         yield ScheduleFinding(
@@ -64,21 +65,18 @@ def _recurrence(
     loop: LoopSchedule, setting: Setting, title: str
 ) -> Iterable[ScheduleFinding]:
     recurrence = loop.recurrences[0]
-    verdict = recurrence.verdict
-    if verdict is Verdict.FITS or recurrence.interval <= loop.target < 2:
-        if verdict is not Verdict.DOUBTFUL:
-            return
-    if verdict is not Verdict.FITS and recurrence.ratio <= 0.9 * loop.target:
+    verdict = recurrence.verdict(loop.target)
+    if verdict is Verdict.FITS:
         return
     if recurrence.least_period is None:
-        need = f"{recurrence.ratio:.2f} cycles of {setting.budget_ns:.2f} ns an iteration"
+        need = f"{recurrence.ratio:.2f} cycles of {setting.budget_ns:.2f} ns"
     else:
         need = (
-            f"{recurrence.least_period:.2f} ns an iteration, "
-            f"{setting.budget_ns:.2f} ns in a cycle"
+            f"{recurrence.least_period:.2f} ns, a cycle has "
+            f"{setting.budget_ns:.2f} ns for logic"
         )
     if verdict is Verdict.DOUBTFUL:
-        rule, end = Rule.DOUBTFUL, "II 1 may fail"
+        rule, end = Rule.DOUBTFUL, f"II {loop.target} may fail"
     else:
         rule, end = Rule.RECURRENCE, f"II at least {recurrence.interval}"
     over = f" over {recurrence.distance} iterations" if recurrence.distance > 1 else ""

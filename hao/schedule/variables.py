@@ -183,7 +183,7 @@ class Variables:
         return words <= SHALLOW
 
     def _of_static(self, mangled: str, name: str) -> list[Pragma]:
-        """Return the pragmas of a static variable: those in the function that has it."""
+        """Return the pragmas of a static variable: those of the function around it."""
         named = self._named(name)
         held = [
             item

@@ -1,9 +1,9 @@
 """How many bits the operators of a loop really need.
 
-Forward: the range of every value, as the bits of an unsigned and of a signed number that
-hold it. A value that an iteration hands to the next starts at what the loop begins with
-and is widened to its type when it keeps growing. Backward: the low bits that anyone
-looks at.
+Forward: the range of every value, as the bits of an unsigned and of a signed number
+that hold it. A value that an iteration hands to the next starts at what the loop begins
+with and is widened to its type when it keeps growing. Backward: the low bits that
+anyone looks at.
 """
 
 from collections.abc import Mapping, Sequence
@@ -95,7 +95,9 @@ class Widths:
     ) -> None:
         phis = [item for item in body if item.name in carried]
         inner = {item.name for item in body}
-        rest = [item for item in body if item.name not in carried and item.type != "void"]
+        rest = [
+            item for item in body if item.name not in carried and item.type != "void"
+        ]
         growth = dict.fromkeys(carried, 0)
         for phi in phis:
             first = [
@@ -132,7 +134,9 @@ class Widths:
         if item.op in ("icmp", "fcmp"):
             return Range(1, 1)
         if item.op in _JOIN:
-            return self._join(item.ops[1:] if item.op == "select" else item.ops, item.type)
+            return self._join(
+                item.ops[1:] if item.op == "select" else item.ops, item.type
+            )
         if not item.ops or not item.type.startswith("i"):
             return full
         a = self.range(item.ops[0], item.types[0])
@@ -197,16 +201,22 @@ def _combined(item: Instruction, a: Range, b: Range, by: int | None) -> Range:
             return Range(plain, min(a.signed, b.signed + 1))
         case "call" if item.detail.startswith("@llvm.umin"):
             return Range(min(a.plain, b.plain), width)
-        case "call" if item.detail.startswith(("@llvm.smax", "@llvm.smin", "@llvm.umax")):
+        case "call" if item.detail.startswith(
+            ("@llvm.smax", "@llvm.smin", "@llvm.umax")
+        ):
             return _widest([a, b])
         case _:
             return whole
 
 
-_PASSING = frozenset(("add", "sub", "mul", "and", "or", "xor", "phi", "select", "freeze"))
+_PASSING = frozenset(
+    ("add", "sub", "mul", "and", "or", "xor", "phi", "select", "freeze")
+)
 
 
-def _needed_bits(body: Sequence[Instruction], carried: frozenset[str]) -> dict[str, int]:
+def _needed_bits(
+    body: Sequence[Instruction], carried: frozenset[str]
+) -> dict[str, int]:
     """Return the low bits of every value that an instruction of the loop looks at."""
     needed: dict[str, int] = {}
     for item in reversed(body):
