@@ -56,6 +56,7 @@ class BuiltLoop:
         accesses: Accesses by variable.
         widths: Bits of its values.
         steps: What every iteration adds to the values that only count.
+        starts: What these begin with, where that is a constant.
         nodes: Operator by value.
     """
 
@@ -63,6 +64,7 @@ class BuiltLoop:
     graph: OperatorGraph
     widths: Widths
     steps: dict[str, int]
+    starts: dict[str, int]
     nodes: dict[str, int] = field(default_factory=dict)
     accesses: dict[tuple[str, str], list[Access]] = field(default_factory=dict)
     variables: dict[tuple[str, str], Variable] = field(default_factory=dict)
@@ -92,9 +94,13 @@ class _Builder:
         }
         self.steps = _steps(self.body, self.carried)
         widths = Widths(
-            self.body, self.carried, outside, _limits(loop, self.body, self.steps)
+            self.body,
+            self.carried,
+            outside,
+            _limits(loop, self._by_name, outside, self.steps),
         )
-        self.built = BuiltLoop(loop, OperatorGraph(), widths, self.steps)
+        starts = _starts(self._by_name, self.steps)
+        self.built = BuiltLoop(loop, OperatorGraph(), widths, self.steps, starts)
         self.addresses: Addresses = around.variables.addresses(
             loop.function, self.carried
         )
@@ -391,11 +397,28 @@ def _steps(body: Sequence[Instruction], carried: frozenset[str]) -> dict[str, in
     return found
 
 
-def _limits(
-    loop: Loop, body: Sequence[Instruction], steps: Mapping[str, int]
+def _starts(
+    by_name: Mapping[str, Instruction], steps: Mapping[str, int]
 ) -> dict[str, int]:
-    """Return the largest value of the counters that the loop's end compares."""
-    by_name = {item.name: item for item in body}
+    """Return what the counters begin with, where that is a constant."""
+    return {
+        name: first
+        for name in steps
+        for first in map(constant, by_name[name].ops)
+        if first is not None
+    }
+
+
+def _limits(
+    loop: Loop,
+    by_name: Mapping[str, Instruction],
+    outside: Mapping[str, Instruction],
+    steps: Mapping[str, int],
+) -> dict[str, int]:
+    """Return the bits of the counters, and of their sums, that the loop's end compares.
+
+    They reach the bound and no more: a constant, or what a narrower type holds.
+    """
     blocks = set(loop.order)
     found: dict[str, int] = {}
     for block in loop.order:
@@ -404,10 +427,16 @@ def _limits(
         compare = by_name.get(end.ops[0]) if end.ops and leaves else None
         if compare is None or compare.op != "icmp":
             continue
-        limit = constant(compare.ops[1])
-        value = compare.ops[0]
+        value, bound = compare.ops
         item = by_name.get(value)
         name = item.ops[0] if item is not None and item.op == "add" else value
-        if limit is not None and limit > 0 and steps.get(name, 0) > 0:
-            found[name] = limit
+        limit = constant(bound)
+        source = outside.get(bound)
+        bits = 0
+        if limit is not None and limit > 0:
+            bits = limit.bit_length()
+        elif source is not None and source.op == "zext":
+            bits = type_bits(source.types[0])
+        if bits and steps.get(name, 0) > 0:
+            found[name] = found[value] = bits
     return found

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from hao.schedule.accesses import Access
 from hao.schedule.build import BuiltLoop
 from hao.schedule.layout import Layout
-from hao.schedule.memory import Storage, Variable, find_spot
+from hao.schedule.memory import Address, Storage, Variable, find_spot
 from hao.schedule.regions import Loop
 
 Bank = tuple[int | None, ...]
@@ -41,7 +41,7 @@ def find_port_limit(built: BuiltLoop, layout: Layout) -> PortLimit:
     worst = PortLimit(1)
     for key, accesses in built.accesses.items():
         variable = built.variables[key]
-        for found in _limits(built.loop, variable, accesses, layout):
+        for found in _limits(built, variable, accesses, layout):
             if found.interval > worst.interval:
                 worst = found
     return worst
@@ -63,10 +63,11 @@ class _Use:
 
 
 def _limits(
-    loop: Loop, variable: Variable, accesses: Iterable[Access], layout: Layout
+    built: BuiltLoop, variable: Variable, accesses: Iterable[Access], layout: Layout
 ) -> Iterable[PortLimit]:
+    loop = built.loop
     if variable.storage is Storage.MEMORY:
-        for use in _by_bank(variable, accesses, layout):
+        for use in _by_bank(built, variable, accesses, layout):
             reads, writes = _busiest(loop, use)
             if variable.shared:
                 need = math.ceil((reads + writes) / variable.reads)
@@ -97,7 +98,7 @@ def _beat(variable: Variable, item: Access) -> tuple[object, int]:
 
 
 def _by_bank(
-    variable: Variable, accesses: Iterable[Access], layout: Layout
+    built: BuiltLoop, variable: Variable, accesses: Iterable[Access], layout: Layout
 ) -> Iterable[_Use]:
     """Return the accesses to each bank.
 
@@ -107,7 +108,7 @@ def _by_bank(
     element = layout.size(layout.element(variable.type))
     seen: set[tuple[str, bool, Bank, object]] = set()
     for item in accesses:
-        spot = find_spot(item.address, variable.banks)
+        spot = find_spot(_stepped(built, item.address), variable.banks)
         bank: Bank = spot.banks
         word = spot.inner.offset
         if variable.word > 1:
@@ -122,6 +123,19 @@ def _by_bank(
             if all(a is None or b is None or a == b for a, b in _pairs(chosen, other)):
                 use.add(block, key, writes=writes)
         yield use
+
+
+def _stepped(built: BuiltLoop, address: Address) -> Address:
+    """Return an address in iterations: counted by 4, only every fourth is met."""
+    terms, offset = [], address.offset
+    for name, factor in address.terms:
+        start = built.starts.get(name)
+        if start is None:
+            terms.append((name, factor))
+        else:
+            terms.append((name, factor * built.steps[name]))
+            offset += factor * start
+    return Address(address.base, tuple(terms), offset)
 
 
 def _pairs(a: Bank, b: Bank) -> Iterable[tuple[int | None, int | None]]:

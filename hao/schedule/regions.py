@@ -219,16 +219,20 @@ def find_loops(function: Function) -> list[Loop]:
     nodes: dict[str, int] = {}
     for block in above:
         for head in succ[block]:
-            first, last = within[head]
-            if first <= within[block][0] <= last:
+            if _covers(within, head, block):
                 bodies.setdefault(head, {head}).update(
                     _natural(pred, head, block, above)
                 )
                 nodes[head] = function.blocks[block][-1].loop
     loops = []
     for head, body in bodies.items():
+        # An inner loop that was not unrolled is passed through once.
         inside = {
-            block: [after for after in succ[block] if after in body and after != head]
+            block: [
+                after
+                for after in succ[block]
+                if after in body and not _covers(within, after, block)
+            ]
             for block in body
         }
         order = _postorder(inside, head)[::-1]
@@ -239,6 +243,11 @@ def find_loops(function: Function) -> list[Loop]:
                 before[after].append(block)
         loops.append(Loop(function, head, nodes[head], order, kept, before))
     return loops
+
+
+def _covers(within: Mapping[str, tuple[int, int]], a: str, b: str) -> bool:
+    """Return whether a block dominates another, by the spans of the tree."""
+    return within[a][0] <= within[b][0] <= within[a][1]
 
 
 def _natural(

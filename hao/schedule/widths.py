@@ -14,6 +14,9 @@ from hao.schedule.ir import Instruction, constant, type_bits, undefined
 _GROWTH = 3
 """Rounds that a carried value may grow before it is taken to fill its type."""
 
+_LOOKED_THROUGH = frozenset(("zext", "sext", "trunc", "and", "lshr", "ashr", "select"))
+"""Instructions before the loop whose results may be narrower than their types."""
+
 _JOIN = frozenset(("phi", "select"))
 
 
@@ -42,7 +45,7 @@ class Widths:
         body: Instructions, each behind those that it uses in the same iteration.
         carried: Names of the values that iterations hand on (phis of the head).
         outside: Instructions of the function by name, for values from before the loop.
-        limits: Largest value of counters, where the loop's end tells.
+        limits: Bits of counters, where the loop's end tells.
     """
 
     def __init__(
@@ -69,7 +72,7 @@ class Widths:
         if value not in self._ranges:
             before = self._outside.get(value)
             self._ranges[value] = _full(kind)
-            if before is not None and before.op in ("zext", "sext", "and", "lshr"):
+            if before is not None and before.op in _LOOKED_THROUGH:
                 self._ranges[value] = self._result(before)
         return self._ranges[value]
 
@@ -110,13 +113,12 @@ class Widths:
         while changed:
             changed = False
             for item in rest:
-                self._ranges[item.name] = self._result(item)
+                found = _limited(self._result(item), limits.get(item.name))
+                self._ranges[item.name] = found
             for phi in phis:
                 old = self._ranges[phi.name]
                 new = self._join(phi.ops, phi.type)
-                if phi.name in limits:
-                    bits = limits[phi.name].bit_length()
-                    new = Range(min(new.plain, bits), min(new.signed, bits + 1))
+                new = _limited(new, limits.get(phi.name))
                 if new.plain > old.plain or new.signed > old.signed:
                     growth[phi.name] += 1
                     wide = growth[phi.name] > _GROWTH
@@ -146,6 +148,12 @@ class Widths:
         plain = min(width, found.plain) if found.plain < width else width
         signed = min(found.signed, plain + 1 if plain < width else width, width)
         return Range(max(1, plain), max(1, signed))
+
+
+def _limited(found: Range, bits: int | None) -> Range:
+    if bits is None:
+        return found
+    return Range(min(found.plain, bits), min(found.signed, bits + 1))
 
 
 def _full(kind: str) -> Range:
