@@ -592,6 +592,23 @@ def lint_run(run: Path) -> dict[str, tuple["Finding", ...]]:
     }
 
 
+def lint_schedule(run: Path) -> "ScheduleReport | str":
+    """Return the schedule of a run's project, or in words why there is no clang.
+
+    Raises:
+        InputError: There is no project, or it does not compile.
+        ToolError: llvmlite is missing.
+    """
+    _check_installed("lint")
+    from hao.schedule.compiler import find_clang
+
+    try:
+        find_clang()
+    except ToolError as error:
+        return str(error)
+    return schedule_run(run)
+
+
 def schedule_run(
     run: Path, *, clock_mhz: float | None = None, uncertainty: float | None = None
 ) -> "ScheduleReport":

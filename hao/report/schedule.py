@@ -6,6 +6,7 @@ from pathlib import Path
 from hao.schedule.recurrence import Recurrence, Verdict
 from hao.schedule.result import (
     LoopSchedule,
+    Rule,
     ScheduleFinding,
     ScheduleReport,
     Setting,
@@ -54,6 +55,39 @@ def render_schedule_findings(findings: Sequence[ScheduleFinding]) -> str:
     return "\n".join(lines)
 
 
+def render_lint_schedule(schedule: ScheduleReport | str) -> str:
+    """Return the findings of a schedule as a part of the lint.
+
+    Args:
+        schedule: The report, or in words why there is none.
+    """
+    if isinstance(schedule, str):
+        return f"schedule: not analysed: {schedule}"
+    return f"schedule: {render_schedule_findings(schedule.findings)}"
+
+
+def has_faults(schedule: ScheduleReport | str) -> bool:
+    """Return whether a schedule shows a fault, see `Rule.is_fault`."""
+    if isinstance(schedule, str):
+        return False
+    return any(Rule(item.rule).is_fault for item in schedule.findings)
+
+
+def schedule_findings_json(schedule: ScheduleReport | str) -> list[object] | None:
+    """Return the findings as JSON values; `None` where nothing was analysed."""
+    if isinstance(schedule, str):
+        return None
+    return [
+        {
+            "path": item.place.path,
+            "line": item.place.line,
+            "rule": item.rule,
+            "message": item.message,
+        }
+        for item in schedule.findings
+    ]
+
+
 def schedule_json(report: ScheduleReport) -> dict[str, object]:
     """Return all of a report as JSON values; places as file and line."""
     return {
@@ -70,15 +104,7 @@ def schedule_json(report: ScheduleReport) -> dict[str, object]:
             for item in report.settings
         ],
         "loops": [_loop_json(loop, report.settings) for loop in report.loops],
-        "findings": [
-            {
-                "path": item.place.path,
-                "line": item.place.line,
-                "rule": item.rule,
-                "message": item.message,
-            }
-            for item in report.findings
-        ],
+        "findings": schedule_findings_json(report),
     }
 
 

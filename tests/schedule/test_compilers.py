@@ -1,4 +1,4 @@
-"""Compilers: both lead to equal answers; the analysis' own types compute right values."""
+"""Compilers: both lead to equal answers; the analysis' own types compute rightly."""
 
 import importlib.util
 import random
@@ -104,9 +104,9 @@ def test_a_second_clang_leads_to_equal_answers(
 def test_without_a_clang_one_line_names_both_packages(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(compiler.shutil, "which", lambda _: None)
+    monkeypatch.setattr("shutil.which", lambda _: None)
     monkeypatch.setattr(compiler, "find_spec", lambda _: None)
-    with pytest.raises(ToolError, match="apt install clang-16.*pip install ziglang"):
+    with pytest.raises(ToolError, match=r"apt install clang-16.*pip install ziglang"):
         find_clang()
 
 
@@ -158,14 +158,14 @@ def test_the_types_compute_what_the_vendors_documentation_says(tmp_path: Path) -
             for (bits, signed), value in zip(kinds, values, strict=True)
         ]
         checks.append(f"show((long long)({names[0]} {operator} {names[1]}));")
-        if operator in "&|^" and kinds[0][1] != kinds[1][1]:
-            expected.append(computed(operator, *values))
-        else:
-            expected.append(computed(operator, *values))
+        expected.append(computed(operator, *values))
     checks += [
-        "{ ap_uint<40> w = 0; w.range(15, 8) = 0xab; w[0] = 1; w(39, 36) = 5; show(w); }",
-        "{ const ap_uint<12> w = 0xabc; show(w.range(7, 4)); show(w[2]); show(w(11, 8)); }",
-        "{ ap_int<4> x = 7; ++x; show(x); x -= 1; show(x); show(-x); show(~x); show(x >> 1); }",
+        "{ ap_uint<40> w = 0; w.range(15, 8) = 0xab; w[0] = 1; w(39, 36) = 5;",
+        "  show(w); }",
+        "{ const ap_uint<12> w = 0xabc; show(w.range(7, 4)); show(w[2]);",
+        "  show(w(11, 8)); }",
+        "{ ap_int<4> x = 7; ++x; show(x); x -= 1; show(x); show(-x); show(~x);",
+        "  show(x >> 1); }",
         "{ ap_uint<4> h = 9; ap_uint<4> l = 6; show(ap_uint<8>((h, l))); }",
     ]
     expected += [0x500000AB01, 0xB, 1, 0xA, -8, 7, -7, -8, 3, 0x96]
