@@ -6,11 +6,10 @@ Each folder is a checkout of a repository that holds `*.verbose.sched.rpt` files
 vendor's own schedules; docs/schedule.md names public ones. Of every loop that such a
 report schedules, the operators, their delays and their dependences are the vendor's;
 the interval is predicted by hao's rules for recurrences and ports, and compared with
-the interval reached. Loops that a repository repeats (one function, numbered) count
-once.
+the one reached. Loops that a repository repeats (one function, numbered) count once.
 
-Not judged here: the way from C++ to operators, which needs the sources of the loops in a
-form that clang takes, and `ap_fixed`.
+Not judged here: the way from C++ to operators, which needs the sources of the loops in
+a form that clang takes, and `ap_fixed`.
 """
 
 import re

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from hao.schedule.memory import Address, Storage, Variable
+from hao.schedule.memory import Address
 from hao.schedule.regions import Loop
 from hao.schedule.source import Pragma, pragmas_of
 
@@ -53,6 +53,7 @@ class Reach:
     """Which block of a loop leads to which within an iteration."""
 
     def __init__(self, loop: Loop) -> None:
+        self.loop = loop
         self._bit = {block: 1 << at for at, block in enumerate(loop.order)}
         self._behind: dict[str, int] = {}
         for block in reversed(loop.order):
@@ -66,45 +67,50 @@ class Reach:
         return bool(self._behind[a] & self._bit[b])
 
 
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How a variable keeps what is written.
+
+    Attributes:
+        carries: Whether the next iteration can read it.
+        moves_by: What every iteration adds to the values that only count, where
+            addresses are compared by them; `None` where every iteration may meet all.
+        rule: Iterations between a write and the reads that depend on it, as a pragma
+            says; 0 for no dependence, `None` for no word.
+    """
+
+    carries: bool
+    moves_by: Mapping[str, int] | None
+    rule: int | None
+
+
 def find_dependences(
-    loop: Loop,
-    reach: Reach,
-    variable: Variable,
-    accesses: Sequence[Access],
-    steps: Mapping[str, int],
-    pragmas: Sequence[Pragma],
-    *,
-    carries: bool,
+    reach: Reach, accesses: Sequence[Access], keeping: Keeping
 ) -> Iterator[Dependence]:
     """Yield the dependences among the accesses to one variable.
 
     Args:
-        loop: What they stand in.
-        reach: Paths of its blocks.
-        variable: What they access.
+        reach: Paths of the loop.
         accesses: All of them, in the order of the loop.
-        steps: What every iteration adds to the values that only count.
-        pragmas: DEPENDENCE pragmas of the variable.
-        carries: Whether the variable keeps its value for the next iteration.
+        keeping: What the variable keeps.
     """
-    rule = _read_rule(pragmas)
     writes = _Index([item for item in accesses if item.writes])
     for read in accesses:
         if read.writes:
             continue
         near = writes.near(read)
-        hiding = _hiding(loop, read, near)
+        hiding = _hiding(reach.loop, read, near)
         for write in near:
             before = write.rank < read.rank and reach.leads(write.block, read.block)
             if before and (hiding is None or write.rank >= hiding.rank):
                 yield Dependence(write, read, 0)
-        if not carries or hiding is not None or rule == 0:
+        if not keeping.carries or hiding is not None or keeping.rule == 0:
             continue
         for write in near:
-            is_array = variable.storage is Storage.MEMORY
-            distance = _distance(write, read, steps) if is_array else 1
-            if rule is not None:
-                distance = rule
+            distance = keeping.rule
+            if distance is None:
+                steps = keeping.moves_by
+                distance = 1 if steps is None else _distance(write, read, steps)
             if distance is not None:
                 yield Dependence(write, read, distance)
 
@@ -179,7 +185,7 @@ def _hiding(loop: Loop, read: Access, near: Sequence[Access]) -> Access | None:
     return None
 
 
-def _read_rule(pragmas: Sequence[Pragma]) -> int | None:
+def read_rule(pragmas: Sequence[Pragma]) -> int | None:
     """Return the distance that pragmas give reads after writes; 0 for no dependence."""
     for item in pragmas_of(pragmas, "dependence"):
         words = {word.lower() for word in item.options}

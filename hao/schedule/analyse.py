@@ -8,10 +8,10 @@ run_hls.tcl, src/*.cpp
 -> recurrence, ports, depth, area, bus                  one module each
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from hao.schedule.build import Surroundings
+from hao.schedule.built import Surroundings
 from hao.schedule.compiler import (
     HEADERS,
     Clang,
@@ -19,7 +19,7 @@ from hao.schedule.compiler import (
     find_clang,
     preprocess,
 )
-from hao.schedule.delays import load_delays
+from hao.schedule.delays import Delays, load_delays
 from hao.schedule.ir import Module
 from hao.schedule.ir_text import read_module
 from hao.schedule.layout import Layout
@@ -28,7 +28,7 @@ from hao.schedule.memory import Storage, accessed_pointers
 from hao.schedule.optimise import inline, join_modules, optimise
 from hao.schedule.prepare import Plan, apply_plan, keep_bus_accesses, make_plan
 from hao.schedule.project import HlsProject
-from hao.schedule.result import LoopSchedule, ScheduleFinding, ScheduleReport, Setting
+from hao.schedule.result import ScheduleReport, Setting
 from hao.schedule.rules import loop_findings
 from hao.schedule.source import Pragma, read_pragmas
 from hao.schedule.structure import shared_statics, wide_words
@@ -105,25 +105,12 @@ def analyse_project(
     chosen = clang if clang is not None else find_clang()
     compiled = compile_project(project, chosen)
     settings = clock_settings(project, uncertainty)
-    module = compiled.module
-    layout = Layout(module.types)
-    variables = Variables(
-        module, layout, compiled.pragmas, compiled.plan.top, compiled.declared
-    )
-    around = Surroundings(
-        module,
-        layout,
-        variables,
-        compiled.pragmas,
-        delays,
-        settings[0].budget_ns,
-        project.clock_ns,
-    )
+    around = _surroundings(compiled, delays, project.clock_ns, settings[0].budget_ns)
     loops = analyse_loops(around, compiled.plan, settings)
     findings = [
-        *shared_statics(module, compiled.plan),
-        *wide_words(module, layout, compiled.pragmas),
-        *_of_loops(loops, settings),
+        *shared_statics(compiled.module, compiled.plan),
+        *wide_words(compiled.module, around.layout, compiled.pragmas),
+        *(item for loop in loops for item in loop_findings(loop, settings)),
     ]
     return ScheduleReport(
         project.part,
@@ -136,11 +123,15 @@ def analyse_project(
     )
 
 
-def _of_loops(
-    loops: Iterable[LoopSchedule], settings: Sequence[Setting]
-) -> Iterable[ScheduleFinding]:
-    for loop in loops:
-        yield from loop_findings(loop, settings)
+def _surroundings(
+    compiled: Compiled, delays: Delays, clock_ns: float, budget_ns: float
+) -> Surroundings:
+    module, pragmas = compiled.module, compiled.pragmas
+    layout = Layout(module.types)
+    variables = Variables(
+        module, layout, pragmas, compiled.plan.top, declared=compiled.declared
+    )
+    return Surroundings(module, layout, variables, pragmas, delays, budget_ns, clock_ns)
 
 
 def compile_project(project: HlsProject, clang: Clang) -> Compiled:
@@ -173,7 +164,7 @@ def _bus_rows(
 ) -> tuple[list[int], dict[str, int]]:
     """Return the lines of a module that access the bus, and the bytes of an element."""
     layout = Layout(module.types)
-    variables = Variables(module, layout, pragmas, plan.top, declared)
+    variables = Variables(module, layout, pragmas, plan.top, declared=declared)
     rows: list[int] = []
     elements: dict[str, int] = {}
     for function in module.functions.values() if variables.bus else ():

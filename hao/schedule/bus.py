@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hao.schedule.accesses import Access
-from hao.schedule.build import BuiltLoop
+from hao.schedule.built import BuiltLoop
 from hao.schedule.ir import Place
 from hao.schedule.memory import Storage
 

@@ -6,7 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from hao.schedule.area import loop_area, product_slices
-from hao.schedule.build import BuiltLoop, Surroundings, build_graph
+from hao.schedule.build import build_graph
+from hao.schedule.built import Surroundings
 from hao.schedule.bus import bus_accesses
 from hao.schedule.graph import Kind, Operator, OperatorGraph
 from hao.schedule.ir import Place
@@ -40,16 +41,16 @@ def analyse_loops(
             first = module.debug.loop_range(loop.latch)[0]
             pragma = plan.pipelined.get(first)
             if pragma is not None:
-                found.append(_analyse(around, settings, loop, loops, first, pragma))
+                inner = [other for other in loops if other.head in loop.succ]
+                found.append(_analyse(around, settings, inner, loop, pragma))
     return tuple(sorted(found, key=lambda item: (item.place, item.process)))
 
 
 def _analyse(
     around: Surroundings,
     settings: Sequence[Setting],
-    loop: Loop,
     loops: Iterable[Loop],
-    place: Place,
+    loop: Loop,
     pragma: Pragma,
 ) -> LoopSchedule:
     built = build_graph(loop, around)
@@ -57,13 +58,8 @@ def _analyse(
     recurrences = find_recurrences(graph, [item.budget_ns for item in settings])
     pipeline = find_pipeline(graph, settings[0].budget_ns)
     debug = around.module.debug
-    inner = sorted(
-        {
-            debug.loop_range(other.latch)[0]
-            for other in loops
-            if other is not loop and other.head in loop.succ
-        }
-    )
+    place = debug.loop_range(loop.latch)[0]
+    inner = {debug.loop_range(other.latch)[0] for other in loops} - {place}
     return LoopSchedule(
         process_title(around.module, loop.function.name),
         loop_label(place),
@@ -76,7 +72,7 @@ def _analyse(
         _counts(graph.operators),
         loop_area(graph.operators, pipeline.registers),
         tuple(bus_accesses(built)),
-        tuple(inner),
+        tuple(sorted(inner)),
     )
 
 
@@ -133,6 +129,3 @@ def _lines(path: str) -> tuple[str, ...]:
     return (
         tuple(file.read_text(errors="replace").splitlines()) if file.is_file() else ()
     )
-
-
-__all__ = ["BuiltLoop", "analyse_loops", "loop_label"]

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from hao.schedule.accesses import Access
-from hao.schedule.build import BuiltLoop
+from hao.schedule.built import BuiltLoop
 from hao.schedule.layout import Layout
 from hao.schedule.memory import Address, Storage, Variable, find_spot
 from hao.schedule.regions import Loop

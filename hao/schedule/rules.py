@@ -24,6 +24,24 @@ def loop_findings(
             f"{ports.writes} times an iteration; II {ports.interval} if the tool does "
             "not copy it",
         )
+    yield from _operators(loop, title)
+    for place in loop.inner:
+        yield ScheduleFinding(
+            place,
+            Rule.INNER_LOOP.value,
+            f"{title} holds a loop that cannot be unrolled, so it is not pipelined",
+        )
+    for access in loop.bus:
+        if access.obstacle:
+            how = "write" if access.writes else "read"
+            yield ScheduleFinding(
+                access.place,
+                Rule.BURST.value,
+                f"{title}: {how} of port {access.port} is no burst: {access.obstacle}",
+            )
+
+
+def _operators(loop: LoopSchedule, title: str) -> Iterable[ScheduleFinding]:
     counts = loop.counts
     if counts.dividers:
         yield ScheduleFinding(
@@ -45,20 +63,6 @@ def loop_findings(
             Rule.FLOAT.value,
             f"{title}: {counts.floats} floating-point operators, which are not timed",
         )
-    for place in loop.inner:
-        yield ScheduleFinding(
-            place,
-            Rule.INNER_LOOP.value,
-            f"{title} holds a loop that cannot be unrolled, so it is not pipelined",
-        )
-    for access in loop.bus:
-        if access.obstacle:
-            how = "write" if access.writes else "read"
-            yield ScheduleFinding(
-                access.place,
-                Rule.BURST.value,
-                f"{title}: {how} of port {access.port} is no burst: {access.obstacle}",
-            )
 
 
 def _recurrence(

@@ -61,6 +61,7 @@ class Variables:
         layout: Layout,
         pragmas: Sequence[Pragma],
         top: Sequence[str],
+        *,
         declared: Declared,
     ) -> None:
         self._declared = declared

@@ -191,3 +191,13 @@ def test_both_defaults_are_judged(tmp_path: Path) -> None:
     (loop,) = report.loops
     ratios = [r.ratio for r in loop.recurrences]
     assert ratios == pytest.approx([1.19 / 1.095, 1.19 / 1.3125])
+
+
+def test_a_word_read_under_a_condition_waits_for_no_more_than_the_condition(
+    tmp_path: Path,
+) -> None:
+    # The FIFO shows its word before it is asked; what counts is the counter itself.
+    body = "if (left == 0) left = in.read(); else --left; out.write(left);"
+    loop = only_loop(tmp_path, loop_of(body, before="int left = 0;"))
+    least = loop.recurrences[0].least_period
+    assert least == pytest.approx(max(ADD, COMPARE) + SELECT, abs=0.005)
