@@ -5,6 +5,7 @@ path leads from one to the other, or in an iteration before. A write that surely
 overwrites hides those before it. DEPENDENCE pragmas are believed.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ class Access:
         rank: Its place in the order of the loop.
         address: Where it goes.
         span: Least and largest byte that it may begin at.
+        step: Bytes that all its indices move by multiples of; 0 for no index.
         size: Bytes; 0 for the whole variable.
         writes: Whether it writes; else it reads.
     """
@@ -36,6 +38,7 @@ class Access:
     rank: int
     address: Address
     span: tuple[int, int]
+    step: int
     size: int
     writes: bool
 
@@ -163,10 +166,17 @@ def _overlap(a: Access, b: Access) -> bool:
 
 
 def _may_meet(a: Access, b: Access) -> bool:
-    """Return whether the ranges of two accesses meet."""
+    """Return whether the ranges of two accesses meet, steps of indices considered."""
     if not a.size or not b.size:
         return True
-    return a.span[0] < b.span[1] + b.size and b.span[0] < a.span[1] + a.size
+    if a.span[0] >= b.span[1] + b.size or b.span[0] >= a.span[1] + a.size:
+        return False
+    # An index of a row moves by rows: the place within the row stays.
+    step = math.gcd(a.step, b.step)
+    if not step:
+        return True
+    ahead = (b.address.offset - a.address.offset) % step
+    return ahead < a.size or step - ahead < b.size
 
 
 def _hiding(loop: Loop, read: Access, near: Sequence[Access]) -> Access | None:

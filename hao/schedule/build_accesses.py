@@ -187,6 +187,7 @@ class AccessBuilder:
                 rank,
                 address,
                 self._span(address),
+                math.gcd(*(factor for _, factor in address.terms)),
                 piece.size,
                 piece.writes,
             )

@@ -63,7 +63,8 @@ class Instruction:
         name: Its result, such as "%x"; made up for one without.
         op: Opcode.
         type: Type of the result; "void" for none.
-        ops: Values that it takes: "%x", "@g", a number, or an expression.
+        ops: Values that it takes: "%x", "@g", a number, or an expression; of a switch
+            also its cases, in the order of the labels behind the first.
         types: Their types.
         block: Block that it stands in.
         detail: Predicate, callee, element type of an address, or "disjoint" of an

@@ -206,7 +206,9 @@ def _fill(read: Instruction, rest: str) -> None:
         read.labels = tuple(labels)
         if not rest.startswith("label"):
             kind, value = _typed(rest.split(", ", 1)[0])
-            read.ops, read.types = (value,), (kind,)
+            cases = re.findall(r"\bi\d+ (-?\d+|true|false), label", rest)
+            read.ops = (value, *cases) if op == "switch" else (value,)
+            read.types = (kind,) * len(read.ops)
     elif op == "call":
         _fill_call(read, rest)
     elif op in ("icmp", "fcmp"):

@@ -8,7 +8,7 @@ clang compiled.
 from llvmlite import binding as llvm
 
 _OPTIONS = (
-    # Unroll whatever a pragma asks for, and thread no jumps through loops.
+    # Unroll whatever a pragma asks for. Threading jumps makes chains of choices.
     "-pragma-unroll-threshold=1000000",
     "-jump-threading-threshold=0",
 )

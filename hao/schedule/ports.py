@@ -7,14 +7,17 @@ memory that is read more often, so that this is an upper bound.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from hao.schedule.accesses import Access
 from hao.schedule.built import BuiltLoop
+from hao.schedule.facts import LoopFacts, exclude
 from hao.schedule.layout import Layout
 from hao.schedule.memory import Address, Storage, Variable, find_spot
-from hao.schedule.regions import Loop
+
+_FEW = 48
+"""Blocks up to which conditions are compared pair by pair; chosen here, for speed."""
 
 Bank = tuple[int | None, ...]
 
@@ -38,10 +41,13 @@ class PortLimit:
 
 def find_port_limit(built: BuiltLoop, layout: Layout) -> PortLimit:
     """Return the ports that an iteration of a loop waits for longest."""
+    facts = LoopFacts(built.loop)
     worst = PortLimit(1)
     for key, accesses in built.accesses.items():
         variable = built.variables[key]
-        for found in _limits(built, variable, accesses, layout):
+        for use in _uses(built, layout, variable, accesses):
+            reads, writes = _busiest(built, facts, use)
+            found = _limit(variable, reads, writes)
             if found.interval > worst.interval:
                 worst = found
     return worst
@@ -62,34 +68,34 @@ class _Use:
         self.words[writes].add(word)
 
 
-def _limits(
-    built: BuiltLoop, variable: Variable, accesses: Iterable[Access], layout: Layout
-) -> Iterable[PortLimit]:
-    loop = built.loop
+def _limit(variable: Variable, reads: int, writes: int) -> PortLimit:
+    """Return the interval that so many accesses an iteration need."""
     if variable.storage is Storage.MEMORY:
-        for use in _by_bank(built, variable, accesses, layout):
-            reads, writes = _busiest(loop, use)
-            if variable.shared:
-                need = math.ceil((reads + writes) / variable.reads)
-            else:
-                need = max(
-                    math.ceil(reads / variable.reads),
-                    math.ceil(writes / variable.writes),
-                )
-            yield PortLimit(max(1, need), variable.name, reads, writes)
+        both = math.ceil((reads + writes) / variable.reads)
+        apart = max(
+            math.ceil(reads / variable.reads), math.ceil(writes / variable.writes)
+        )
+        need = both if variable.shared else apart
+        return PortLimit(max(1, need), variable.name, reads, writes)
+    what = "FIFO" if variable.storage is Storage.STREAM else "bus port"
+    return PortLimit(max(1, reads, writes), f"{what} {variable.name}", reads, writes)
+
+
+def _uses(
+    built: BuiltLoop, layout: Layout, variable: Variable, accesses: Iterable[Access]
+) -> Iterable[_Use]:
+    """Yield the accesses to each bank of a memory, or to a FIFO or a port."""
+    if variable.storage is Storage.MEMORY:
+        yield from _by_bank(built, layout, variable, accesses)
     elif variable.storage in (Storage.STREAM, Storage.BUS):
+        is_bus = variable.storage is Storage.BUS
         use = _Use()
-        beats = {
-            (item.writes, item.block, item.rank)
-            if variable.storage is Storage.STREAM
-            else (item.writes, item.block, _beat(variable, item))
+        for way, block, beat in {
+            (item.writes, item.block, _beat(variable, item) if is_bus else item.rank)
             for item in accesses
-        }
-        for writes_beat, block, beat in beats:
-            use.add(block, beat, writes=writes_beat)
-        reads, writes = _busiest(loop, use)
-        what = "FIFO" if variable.storage is Storage.STREAM else "bus port"
-        yield PortLimit(max(1, reads, writes), f"{what} {variable.name}", reads, writes)
+        }:
+            use.add(block, (block, beat), writes=way)
+        yield use
 
 
 def _beat(variable: Variable, item: Access) -> tuple[object, int]:
@@ -98,9 +104,9 @@ def _beat(variable: Variable, item: Access) -> tuple[object, int]:
 
 
 def _by_bank(
-    built: BuiltLoop, variable: Variable, accesses: Iterable[Access], layout: Layout
+    built: BuiltLoop, layout: Layout, variable: Variable, accesses: Iterable[Access]
 ) -> Iterable[_Use]:
-    """Return the accesses to each bank.
+    """Yield the accesses to each bank.
 
     An access whose bank is not known meets all. Accesses of a block to one word count
     once.
@@ -142,20 +148,48 @@ def _pairs(a: Bank, b: Bank) -> Iterable[tuple[int | None, int | None]]:
     return zip(a, b, strict=True)
 
 
-def _busiest(loop: Loop, use: _Use) -> tuple[int, int]:
-    """Return reads and writes along the path that has the most of both.
+def _busiest(built: BuiltLoop, facts: LoopFacts, use: _Use) -> tuple[int, int]:
+    """Return reads and writes of the blocks that together make most of both.
 
-    A word that several blocks of a path access is accessed once.
+    Blocks go together if a way leads through them and nothing known contradicts. A word
+    that several blocks read is read once.
     """
+    chosen = _path(built, facts, use.blocks)
+    if 1 < len(use.blocks) <= _FEW:
+        chosen = min(chosen, _together(facts, use.blocks), key=sum)
+    return min(chosen[0], len(use.words[0])), chosen[1]
+
+
+def _path(
+    built: BuiltLoop, facts: LoopFacts, counts: Mapping[str, list[int]]
+) -> tuple[int, int]:
+    """Return reads and writes along the way that has most of both."""
     best: dict[str, tuple[int, int, int]] = {}
     most = (0, 0, 0)
-    for block in loop.order:
-        before = max((best[p] for p in loop.pred[block]), default=(0, 0, 0))
-        reads, writes = use.blocks.get(block, (0, 0))
-        best[block] = (
-            before[0] + reads + writes,
-            before[1] + reads,
-            before[2] + writes,
-        )
+    for block in built.loop.order:
+        ways = facts.ways[block]
+        before = max((best[p] for p in ways), default=(0, 0, 0))
+        taken = ways or block == built.loop.head
+        reads, writes = counts.get(block, (0, 0)) if taken else (0, 0)
+        both = before[0] + reads + writes
+        best[block] = (both, before[1] + reads, before[2] + writes)
         most = max(most, best[block])
-    return min(most[1], len(use.words[0])), min(most[2], len(use.words[1]))
+    return most[1], most[2]
+
+
+def _together(facts: LoopFacts, counts: Mapping[str, list[int]]) -> tuple[int, int]:
+    """Return reads and writes of blocks no two of which exclude each other.
+
+    Grown from each block in turn by the next that fits, so it may miss the largest.
+    """
+    order = sorted(counts, key=lambda block: -sum(counts[block]))
+    best = (0, 0)
+    for first in order:
+        held: list[str] = []
+        for block in (first, *(other for other in order if other != first)):
+            known = facts.known[block]
+            if not any(exclude(known, facts.known[other]) for other in held):
+                held.append(block)
+        reads, writes = (sum(counts[block][way] for block in held) for way in (0, 1))
+        best = max(best, (reads, writes), key=sum)
+    return best

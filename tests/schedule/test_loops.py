@@ -202,3 +202,17 @@ def test_a_loop_that_is_not_pipelined_is_left_out(tmp_path: Path) -> None:
     for pragma in ("#pragma HLS PIPELINE off", "#pragma HLS LOOP_TRIPCOUNT max=4"):
         other = source.replace("#pragma HLS PIPELINE II=1", pragma)
         assert analyse(tmp_path, other).loops == ()
+
+
+def test_conditions_on_one_value_exclude_each_other(tmp_path: Path) -> None:
+    # The second branch is not the other side of the first, yet both never happen.
+    body = """
+    const int key = in.read();
+    if ((n & 255) == 1) { line[key & 511] = key; if (key > 9) out.write(key); }
+    if ((n & 255) == 2) { line[(key >> 1) & 511] = i; out.write(line[i & 511]); }
+"""
+    source = loop_of(body, before="static int line[1024];")
+    ports = only_loop(tmp_path, source).ports
+    assert (ports.interval, ports.variable) == (1, "")
+    either = source.replace("== 2", "!= 7")
+    assert only_loop(tmp_path, either).ports.interval == 2
