@@ -82,6 +82,7 @@ from hao.report.run_files import (
 if TYPE_CHECKING:
     from hao.lint.finding import Finding
     from hao.quant.dataset import Dataset
+    from hao.schedule.result import ScheduleReport
 
 Progress = Callable[[str], None]
 
@@ -99,7 +100,7 @@ RANDOM_FRAMES = 2
 
 _EXTRAS = {
     "torch": ("torch", "brevitas"),
-    "lint": ("tree_sitter", "tree_sitter_cpp", "clang"),
+    "lint": ("tree_sitter", "tree_sitter_cpp", "clang", "llvmlite"),
 }
 """Packages by the extra that brings them."""
 
@@ -589,6 +590,51 @@ def lint_run(run: Path) -> dict[str, tuple["Finding", ...]]:
         tool.value: lint(project / "src", tool=tool, include_paths=include)
         for tool in Tool
     }
+
+
+def lint_schedule(run: Path) -> "ScheduleReport | str":
+    """Return the schedule of a run's project, or in words why there is no clang.
+
+    Raises:
+        InputError: There is no project, or it does not compile.
+        ToolError: llvmlite is missing.
+    """
+    _check_installed("lint")
+    from hao.schedule.compiler import find_clang
+
+    try:
+        find_clang()
+    except ToolError as error:
+        return str(error)
+    return schedule_run(run)
+
+
+def schedule_run(
+    run: Path, *, clock_mhz: float | None = None, uncertainty: float | None = None
+) -> "ScheduleReport":
+    """Return what the pipelined loops of a project allow, and what they cost.
+
+    Args:
+        run: A run directory, or the folder of a project, edited by hand or not.
+        clock_mhz: Clock instead of the project's [MHz].
+        uncertainty: Share of the clock period that the logic may not use, between 0
+            and 1; `None` for what the project's script and the tools set.
+
+    Raises:
+        InputError: There is no project, or it does not compile.
+        ToolError: There is no clang, or llvmlite is missing.
+    """
+    _check_installed("lint")
+    from hao.schedule.analyse import analyse_project
+    from hao.schedule.project import SCRIPT, load_project
+
+    project = run if (run / SCRIPT).is_file() else run / PROJECT_FOLDER
+    if not (project / SCRIPT).is_file():
+        project = opened_run(run)[1] / PROJECT_FOLDER
+        check_emitted(project)
+    return analyse_project(
+        load_project(project, clock_mhz=clock_mhz), uncertainty=uncertainty
+    )
 
 
 def read_reports(run: Path, reports: list[Path]) -> str:

@@ -113,7 +113,8 @@ def test_help_lists_every_command() -> None:
     text = succeed("--help")
     for command in (
         *("search", "estimate", "report", "verify", "boards", "networks"),
-        *("quantize", "export", "emit-hls", "simulate", "lint", "report-hls"),
+        *("quantize", "export", "emit-hls", "simulate", "lint", "schedule"),
+        "report-hls",
     ):
         assert f"\n  {command} " in text
 
@@ -528,6 +529,7 @@ HELP = {
     "emit-hls": ("--weights", "--seed", "--force", "--json"),
     "simulate": ("--build", "--images", "--debug", "--size-fifos", "--json"),
     "lint": ("--runs", "--json"),
+    "schedule": ("--runs", "--json", "--clock", "--uncertainty"),
     "report-hls": ("REPORTS",),
 }
 
@@ -603,6 +605,8 @@ def test_lint_exits_with_1_where_it_finds_something(digits: Path) -> None:
     result = hao("lint", "--json")
     assert result.exit_code == 1
     found = json.loads(result.stdout)
+    schedule = found.pop("schedule")
+    assert schedule is None or set(schedule[0]) == {"path", "line", "rule", "message"}
     assert len(found) == 2  # tool generations
     for findings in found.values():
         assert any(item["path"].endswith("engine.cpp") for item in findings)
@@ -623,6 +627,10 @@ def test_lint_exits_with_1_where_it_finds_something(digits: Path) -> None:
         (("simulate", "--build", "rtl"), "'rtl' is not one of 'native', 'ap_int'"),
         (("simulate", "runs/nope"), "runs/nope: no such file; must be a run directory"),
         (("lint",), "no emitted project in it; `hao emit-hls` makes one"),
+        (("schedule",), "no emitted project in it; `hao emit-hls` makes one"),
+        (("schedule", "runs/nope"), "runs/nope: no such file"),
+        (("schedule", "--clock", "0"), "0.0 is not in the range x>0"),
+        (("schedule", "--uncertainty", "100"), "100.0 is not in the range 0<=x<100"),
         (("report-hls",), "Missing argument 'RUN'"),
         (("report-hls", "runs/digits"), "Missing argument 'REPORTS...'"),
         (("report-hls", "runs/digits", "no.xml"), "no.xml: No such file or directory"),
@@ -645,7 +653,7 @@ def test_commands_to_hardware_refuse_in_one_line(
 
 
 def test_commands_to_hardware_need_a_run() -> None:
-    for command in ("quantize", "export", "emit-hls", "simulate", "lint"):
+    for command in ("quantize", "export", "emit-hls", "simulate", "lint", "schedule"):
         line = refused(2, command)
         assert "runs: no run in it; `hao search` makes one" in line
 

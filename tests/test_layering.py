@@ -19,7 +19,7 @@ LEVELS = (
     {"data"},
     {"ir"},
     {"hw", "zoo", "frontends", "quant"},
-    {"cost", "accuracy", "lint", "options"},
+    {"cost", "accuracy", "lint", "options", "schedule"},
     # emit writes out what cost prices: tiles, memories and DDR layout come from there.
     {"program", "handoff", "emit"},
     {"search", "calibration"},
@@ -41,6 +41,7 @@ ALLOWED = {
     "highspy": {"program"},
     "jinja2": {"emit", "report"},
     "joblib": {"search.workers"},
+    "llvmlite": {"schedule"},
     "matplotlib": {"report"},
     "onnx": {"frontends", "quant.export"},
     "rich": {"cli", "report"},

@@ -240,18 +240,29 @@ def lint_command(
     """Check a run's emitted C++ against the rules of both tool generations.
 
     Pragma grammar and scope, unsynthesizable constructs, array ranks, unbounded loops,
-    memory ports against accesses a cycle. Exits with 1 if anything is found.
+    memory ports against accesses a cycle; then the schedule, as `hao schedule` has it,
+    if there is a clang. Exits with 1 if a rule is broken, or if the schedule shows that
+    a loop is slower than planned or that the tool would refuse the code.
     """
     from hao import build
     from hao.report.hardware import findings_json, render_findings_by_tool
     from hao.report.run import newest_run
+    from hao.report.schedule import (
+        has_faults,
+        render_lint_schedule,
+        schedule_findings_json,
+    )
 
-    findings = build.lint_run(run if run is not None else newest_run(runs))
+    path = run if run is not None else newest_run(runs)
+    findings = build.lint_run(path)
+    schedule = build.lint_schedule(path)
     if as_json:
-        click.echo(json.dumps(findings_json(findings), indent=2))
+        found = findings_json(findings) | {"schedule": schedule_findings_json(schedule)}
+        click.echo(json.dumps(found, indent=2))
     else:
         click.echo(render_findings_by_tool(findings))
-    if any(findings.values()):
+        click.echo(render_lint_schedule(schedule))
+    if any(findings.values()) or has_faults(schedule):
         ctx.exit(1)
 
 

@@ -13,6 +13,7 @@ from hao.cli.build import (
 )
 from hao.cli.calibrate import calibrate_command
 from hao.cli.common import Group
+from hao.cli.schedule import schedule_command
 from hao.cli.search import (
     boards_command,
     estimate_command,
@@ -52,6 +53,7 @@ for _command in (
     emit_command,
     simulate_command,
     lint_command,
+    schedule_command,
     report_hls_command,
     calibrate_command,
     boards_command,

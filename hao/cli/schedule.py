@@ -1,0 +1,57 @@
+"""The command that looks at the schedule of the emitted code."""
+
+import json
+from pathlib import Path
+
+import click
+
+from hao.cli.common import one_run
+
+
+@click.command("schedule")
+@one_run
+@click.option(
+    "--clock",
+    "clock_mhz",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Clock [MHz], not the project's.",
+)
+@click.option(
+    "--uncertainty",
+    type=click.FloatRange(min=0, max=100, max_open=True),
+    help="Clock uncertainty [%]  [default: the script's, and those of both tools].",
+)
+def schedule_command(
+    *,
+    run: Path | None,
+    runs: Path,
+    as_json: bool,
+    clock_mhz: float | None,
+    uncertainty: float | None,
+) -> None:
+    """Tell whether the pipelined loops of a run's C++ reach the planned interval.
+
+    RUN is a run directory or the folder of a project; without it, the newest run. For
+    every pipelined loop: the clock period that its recurrences allow, what its memory
+    ports allow, depth, dividers, DSPs, LUTs and flip-flops. Then what the tool would
+    build slower, larger or not at all. Needs clang 16 or later, but no vendor tool.
+
+    \b
+    Examples:
+      hao schedule                           the newest run's project
+      hao schedule runs/digits --clock 150   at another clock
+      hao schedule my_project --uncertainty 12.5 --json
+    """  # noqa: D301 - click needs the backspace that ends re-wrapping
+    from hao import build
+    from hao.report.run import newest_run
+    from hao.report.schedule import render_schedule, schedule_json
+
+    report = build.schedule_run(
+        run if run is not None else newest_run(runs),
+        clock_mhz=clock_mhz,
+        uncertainty=None if uncertainty is None else uncertainty / 100,
+    )
+    if as_json:
+        click.echo(json.dumps(schedule_json(report), indent=2))
+    else:
+        click.echo(render_schedule(report))

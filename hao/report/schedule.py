@@ -1,0 +1,201 @@
+"""The schedule analysis as text and as JSON values."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hao.schedule.recurrence import Recurrence, Verdict
+from hao.schedule.result import (
+    LoopSchedule,
+    Rule,
+    ScheduleFinding,
+    ScheduleReport,
+    Setting,
+)
+from hao.schedule.rules import describe_path
+
+_NO_PERIOD = "none"
+"""Printed for a recurrence that no clock period makes fit a single cycle."""
+
+
+def render_schedule(report: ScheduleReport) -> str:
+    """Return the loops as a table, then the findings with their places."""
+    lines = [
+        f"part         {report.part}; delays of {report.family}",
+        f"clock        {report.clock_ns:.3f} ns, {1000 / report.clock_ns:.2f} MHz",
+    ]
+    lines += [
+        f"budget       {item.budget_ns:.2f} ns: {item.title}, "
+        f"{100 * item.uncertainty:.4g} % uncertainty"
+        for item in report.settings
+    ]
+    lines += [f"compiler     {report.compiler}", ""]
+    head = ["loop", "place", "least ns"]
+    head += [item.title for item in report.settings]
+    head += ["ports", "depth", "DSP", "div", "LUT", "FF"]
+    rows = [_row(loop) for loop in report.loops]
+    lines += _columns(head, rows, left={0, 1, *range(3, 3 + len(report.settings))})
+    lines += [
+        "",
+        "least ns     clock period, less uncertainty, at which recurrences allow II 1;",
+        "             under each tool what they allow at the clock above",
+        "ports        II that memory and FIFO ports allow, at most",
+        "",
+        render_schedule_findings(report.findings),
+    ]
+    return "\n".join(lines)
+
+
+def render_schedule_findings(findings: Sequence[ScheduleFinding]) -> str:
+    """Return one line per finding, faults first counted."""
+    lines = [f"{len(findings)} findings"]
+    lines += [
+        f"{_short(item.place.path)}:{item.place.line}: {item.rule}: {item.message}"
+        for item in findings
+    ]
+    return "\n".join(lines)
+
+
+def render_lint_schedule(schedule: ScheduleReport | str) -> str:
+    """Return the findings of a schedule as a part of the lint.
+
+    Args:
+        schedule: The report, or in words why there is none.
+    """
+    if isinstance(schedule, str):
+        return f"schedule: not analysed: {schedule}"
+    return f"schedule: {render_schedule_findings(schedule.findings)}"
+
+
+def has_faults(schedule: ScheduleReport | str) -> bool:
+    """Return whether a schedule shows a fault, see `Rule.is_fault`."""
+    if isinstance(schedule, str):
+        return False
+    return any(Rule(item.rule).is_fault for item in schedule.findings)
+
+
+def schedule_findings_json(schedule: ScheduleReport | str) -> list[object] | None:
+    """Return the findings as JSON values; `None` where nothing was analysed."""
+    if isinstance(schedule, str):
+        return None
+    return [
+        {
+            "path": item.place.path,
+            "line": item.place.line,
+            "rule": item.rule,
+            "message": item.message,
+        }
+        for item in schedule.findings
+    ]
+
+
+def schedule_json(report: ScheduleReport) -> dict[str, object]:
+    """Return all of a report as JSON values; places as file and line."""
+    return {
+        "part": report.part,
+        "family": report.family,
+        "clock_ns": report.clock_ns,
+        "compiler": report.compiler,
+        "settings": [
+            {
+                "title": item.title,
+                "uncertainty": item.uncertainty,
+                "budget_ns": item.budget_ns,
+            }
+            for item in report.settings
+        ],
+        "loops": [_loop_json(loop, report.settings) for loop in report.loops],
+        "findings": schedule_findings_json(report),
+    }
+
+
+def _row(loop: LoopSchedule) -> list[str]:
+    title = f"{loop.process}/{loop.label}" if loop.label else loop.process
+    least = loop.recurrences[0].least_period
+    return [
+        title,
+        f"{_short(loop.place.path)}:{loop.place.line}",
+        _NO_PERIOD if least is None else f"{least:.2f}",
+        *(verdict_in_words(item, loop.target) for item in loop.recurrences),
+        str(loop.ports.interval),
+        str(loop.depth),
+        str(loop.area.dsp),
+        str(loop.counts.dividers + loop.counts.constant_dividers),
+        str(loop.area.lut),
+        str(loop.area.ff),
+    ]
+
+
+def verdict_in_words(recurrence: Recurrence, target: int) -> str:
+    """Return the interval that a recurrence allows, such as "II 1" or "II >= 3"."""
+    match recurrence.verdict(target):
+        case Verdict.FITS:
+            return f"II {max(target, recurrence.interval)}"
+        case Verdict.DOUBTFUL:
+            return Verdict.DOUBTFUL.value
+        case Verdict.FAILS:
+            return f"II >= {recurrence.interval}"
+
+
+def _short(path: str) -> str:
+    return Path(path).name
+
+
+def _columns(
+    head: Sequence[str], rows: Sequence[Sequence[str]], *, left: set[int]
+) -> list[str]:
+    widths = [max(len(row[at]) for row in (head, *rows)) for at in range(len(head))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if at in left else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in (head, *rows)
+    ]
+    lines.insert(1, "-" * max(len(line) for line in lines))
+    return lines
+
+
+def _loop_json(loop: LoopSchedule, settings: Sequence[Setting]) -> dict[str, object]:
+    counts = loop.counts
+    return {
+        "process": loop.process,
+        "label": loop.label,
+        "path": loop.place.path,
+        "line": loop.place.line,
+        "target_ii": loop.target,
+        "least_period_ns": loop.recurrences[0].least_period,
+        "recurrence": [
+            {
+                "title": setting.title,
+                "ratio": item.ratio,
+                "ii": item.interval,
+                "verdict": verdict_in_words(item, loop.target),
+            }
+            for setting, item in zip(settings, loop.recurrences, strict=True)
+        ],
+        "recurrence_iterations": loop.recurrences[0].distance,
+        "recurrence_path": describe_path(loop.steps, most=len(loop.steps)),
+        "port_ii": loop.ports.interval,
+        "port": loop.ports.variable,
+        "depth": loop.depth,
+        "dsp": loop.area.dsp,
+        "dsp_products": counts.dsp_products,
+        "lut_products": counts.lut_products,
+        "dividers": counts.dividers,
+        "constant_dividers": counts.constant_dividers,
+        "wide_shifters": list(counts.shifters),
+        "wide_multiplexers": list(counts.multiplexers),
+        "lut": loop.area.lut,
+        "ff": loop.area.ff,
+        "bus": [
+            {
+                "port": item.port,
+                "line": item.place.line,
+                "path": item.place.path,
+                "writes": item.writes,
+                "burst": not item.obstacle,
+                "obstacle": item.obstacle,
+            }
+            for item in loop.bus
+        ],
+    }

@@ -1,0 +1,1 @@
+"""Schedule analysis of emitted HLS C++, without the vendor's tools."""

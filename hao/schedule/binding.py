@@ -1,0 +1,47 @@
+"""Whether a pragma binds a product to DSP slices or to LUTs.
+
+The pragma names the variable that the product is assigned to. The line of the product
+is known, and the text of that line, or of the one before, names the variable.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from hao.schedule.ir import Place
+from hao.schedule.source import Pragma
+
+_ASSIGNED = re.compile(r"(\w+)(?:\[[^\]]*\])*\s*=(?!=)")
+
+
+def bound_to_fabric(pragmas: Sequence[Pragma], place: Place) -> bool | None:
+    """Return whether a product at a place is built of LUTs; `None` if nothing says."""
+    for row in (place.line, place.line - 1):
+        for name in _ASSIGNED.findall(_line(place.path, row)):
+            nearest = [
+                item
+                for item in pragmas
+                if item.kind in ("bind_op", "resource")
+                and item.path == place.path
+                and item.variable == name
+            ]
+            if nearest:
+                item = min(nearest, key=lambda one: abs(one.line - place.line))
+                how = item.options.get("impl") or item.options.get("core") or ""
+                return "dsp" not in how.lower()
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _line(path: str, line: int) -> str:
+    lines = _text(path)
+    return lines[line - 1] if 0 < line <= len(lines) else ""
+
+
+@lru_cache(maxsize=64)
+def _text(path: str) -> tuple[str, ...]:
+    file = Path(path)
+    return (
+        tuple(file.read_text(errors="replace").splitlines()) if file.is_file() else ()
+    )

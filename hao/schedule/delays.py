@@ -1,0 +1,102 @@
+"""How long an operator of the FPGA's fabric takes, by part, kind and width [ns].
+
+The figures are what Vivado HLS and Vitis HLS printed in public schedule reports
+(data/hls_delays.csv, which names its sources). Between two widths they are
+interpolated; past the last one the last holds.
+"""
+
+import csv
+import re
+from bisect import bisect_left
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+
+from hao.data import data_path
+from hao.errors import InputError
+
+TABLE = "hls_delays.csv"
+
+
+class Timed(Enum):
+    """Kinds of operators in the table; the value is what a row says."""
+
+    ADD = "add"
+    ADD3 = "add3"  # three operands at once
+    COMPARE = "compare"
+    SELECT = "select"
+    LOGIC = "logic"
+    SHIFT = "shift"  # by a variable; its width is that of the shifted value
+    MULTIPLY = "multiply"  # within a cycle; its width is that of the wider operand
+    MUX = "mux"  # its width is the number of inputs
+    REGISTER = "register"  # the multiplexer in front of a register
+    MEMORY = "memory"  # block RAM: address set up, and the same again for the output
+    LUTRAM = "lutram"  # a memory of LUTs, likewise
+    FIFO = "fifo"  # its width is the clock period, rounded down
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """Delays of one family and speed grade.
+
+    Attributes:
+        family: Such as "zynquplus-1".
+        rows: Widths and delays [ns] by kind, sorted by width.
+    """
+
+    family: str
+    rows: dict[Timed, tuple[tuple[int, float], ...]]
+
+    def delay(self, kind: Timed, width: int) -> float:
+        """Return the delay of an operator [ns]."""
+        points = self.rows[kind]
+        at = bisect_left(points, (width, 0.0))
+        if at == len(points):
+            return points[-1][1]
+        if at == 0 or points[at][0] == width:
+            return points[at][1]
+        (low, less), (high, more) = points[at - 1], points[at]
+        return less + (more - less) * (width - low) / (high - low)
+
+
+def part_family(part: str) -> str:
+    """Return family and speed grade of a part, such as "zynquplus-1".
+
+    Raises:
+        InputError: There are no delays of such a part.
+    """
+    grade = re.search(r"-(\d)(?:LV|L)?(?:-[a-z]+)?$", part)
+    if re.match(r"xczu|xck2", part):
+        family = f"zynquplus-{grade.group(1) if grade else 1}"
+    elif part.startswith("xc7"):
+        family = f"7series-{grade.group(1) if grade else 1}"
+    else:
+        family = "unknown"
+    known = sorted(_table())
+    if family not in known:
+        raise InputError(
+            f"part {part}: no operator delays; they are there for {', '.join(known)}"
+        )
+    return family
+
+
+def load_delays(part: str) -> Delays:
+    """Return the delays of a part.
+
+    Raises:
+        InputError: There are none for it.
+    """
+    family = part_family(part)
+    rows = {kind: tuple(sorted(points)) for kind, points in _table()[family].items()}
+    return Delays(family, rows)
+
+
+@lru_cache(maxsize=1)
+def _table() -> dict[str, dict[Timed, list[tuple[int, float]]]]:
+    found: dict[str, dict[Timed, list[tuple[int, float]]]] = {}
+    with data_path("data", TABLE).open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            kinds = found.setdefault(row["family"], {})
+            points = kinds.setdefault(Timed(row["kind"]), [])
+            points.append((int(row["width"]), float(row["delay_ns"])))
+    return found

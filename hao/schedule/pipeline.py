@@ -1,0 +1,87 @@
+"""How deep a loop's pipeline is, and how many registers it takes.
+
+Operators are placed as early as possible and chained within a clock period; none
+straddles a clock edge, but for products longer than a period, which are cut. Accesses
+are not kept apart for want of ports, and the latency of the bus is not counted.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hao.schedule.graph import Kind, OperatorGraph
+
+_SLACK = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The earliest schedule of an iteration.
+
+    Attributes:
+        depth: From begin to end of an iteration [cycles].
+        registers: Bits that cross clock edges, and those handed to the next iteration.
+    """
+
+    depth: int
+    registers: int
+
+
+def find_pipeline(graph: OperatorGraph, budget: float) -> Pipeline:
+    """Return the earliest schedule at a budget for logic in a cycle [ns]."""
+    operators = graph.operators
+    before: list[list[tuple[int, bool]]] = [[] for _ in operators]
+    for edge in graph.edges:
+        if edge.distance == 0:
+            before[edge.end].append((edge.start, edge.clocked))
+    begins = [0] * len(operators)
+    ends = [(0, 0.0)] * len(operators)
+    first_use = [0] * len(operators)
+    last_use = [0] * len(operators)
+    for node in _topological(before):
+        cycle, time = 0, 0.0
+        for start, clocked in before[node]:
+            ready = (ends[start][0] + 1, 0.0) if clocked else ends[start]
+            cycle, time = max((cycle, time), ready)
+        operator = operators[node]
+        if time > 0 and time + operator.delay > budget + _SLACK:
+            cycle, time = cycle + 1, 0.0
+        begins[node] = cycle
+        if operator.latency:
+            ends[node] = (cycle + operator.latency, operator.out)
+        else:
+            whole = max(0, math.ceil((time + operator.delay - _SLACK) / budget) - 1)
+            ends[node] = (cycle + whole, time + operator.delay - whole * budget)
+        for start, _ in before[node]:
+            last_use[start] = max(last_use[start], cycle)
+            first_use[start] = min(first_use[start] or cycle, cycle)
+    registers = 0
+    for node, operator in enumerate(operators):
+        made = ends[node][0]
+        if operator.kind is Kind.CARRIED:
+            # It is handed over when it is first needed, not at the first cycle.
+            made = first_use[node]
+            registers += operator.bits
+        registers += operator.bits * max(0, last_use[node] - made)
+    depth = max((end[0] for end in ends), default=0) + 1
+    return Pipeline(depth, registers)
+
+
+def _topological(before: Sequence[Sequence[tuple[int, bool]]]) -> list[int]:
+    """Return the operators, each behind those that it needs in the same iteration."""
+    after: list[list[int]] = [[] for _ in before]
+    waiting = [0] * len(before)
+    for node, starts in enumerate(before):
+        for start, _ in starts:
+            after[start].append(node)
+            waiting[node] += 1
+    ready = [node for node, count in enumerate(waiting) if count == 0]
+    order = []
+    while ready:
+        node = ready.pop()
+        order.append(node)
+        for other in after[node]:
+            waiting[other] -= 1
+            if waiting[other] == 0:
+                ready.append(other)
+    return order

@@ -1,0 +1,102 @@
+"""What is worth a finding about a pipelined loop."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from hao.schedule.recurrence import Verdict
+from hao.schedule.result import LoopSchedule, Rule, ScheduleFinding, Setting, Step
+
+_SHOWN = 12
+
+
+def loop_findings(
+    loop: LoopSchedule, settings: Sequence[Setting]
+) -> Iterable[ScheduleFinding]:
+    """Yield the findings about a loop, judged by the first setting."""
+    title = f"loop {loop.label or loop.place.line} of {loop.process}"
+    yield from _recurrence(loop, settings[0], title)
+    if loop.ports.interval > loop.target:
+        ports = loop.ports
+        yield ScheduleFinding(
+            loop.place,
+            Rule.PORTS.value,
+            f"{title}: {ports.variable} is read {ports.reads} and written "
+            f"{ports.writes} times an iteration; II {ports.interval} if the tool does "
+            "not copy it",
+        )
+    yield from _operators(loop, title)
+    for place in loop.inner:
+        yield ScheduleFinding(
+            place,
+            Rule.INNER_LOOP.value,
+            f"{title} holds a loop that cannot be unrolled, so it is not pipelined",
+        )
+    for access in loop.bus:
+        if access.obstacle:
+            how = "write" if access.writes else "read"
+            yield ScheduleFinding(
+                access.place,
+                Rule.BURST.value,
+                f"{title}: {how} of port {access.port} is no burst: {access.obstacle}",
+            )
+
+
+def _operators(loop: LoopSchedule, title: str) -> Iterable[ScheduleFinding]:
+    counts = loop.counts
+    if counts.dividers:
+        yield ScheduleFinding(
+            loop.place,
+            Rule.DIVIDER.value,
+            f"{title}: {counts.dividers} divisions or remainders by a variable, each a "
+            "pipeline as deep as its dividend is wide",
+        )
+    if counts.shifters:
+        count, most = len(counts.shifters), max(counts.shifters)
+        yield ScheduleFinding(
+            loop.place,
+            Rule.SHIFTER.value,
+            f"{title}: {count} shifters by a variable, of up to {most} bits",
+        )
+    if counts.floats:
+        yield ScheduleFinding(
+            loop.place,
+            Rule.FLOAT.value,
+            f"{title}: {counts.floats} floating-point operators, which are not timed",
+        )
+
+
+def _recurrence(
+    loop: LoopSchedule, setting: Setting, title: str
+) -> Iterable[ScheduleFinding]:
+    recurrence = loop.recurrences[0]
+    verdict = recurrence.verdict(loop.target)
+    if verdict is Verdict.FITS:
+        return
+    if recurrence.least_period is None:
+        need = f"{recurrence.ratio:.2f} cycles of {setting.budget_ns:.2f} ns"
+    else:
+        need = (
+            f"{recurrence.least_period:.2f} ns, a cycle has "
+            f"{setting.budget_ns:.2f} ns for logic"
+        )
+    if verdict is Verdict.DOUBTFUL:
+        rule, end = Rule.DOUBTFUL, f"II {loop.target} may fail"
+    else:
+        rule, end = Rule.RECURRENCE, f"II at least {recurrence.interval}"
+    over = f" over {recurrence.distance} iterations" if recurrence.distance > 1 else ""
+    yield ScheduleFinding(
+        loop.place,
+        rule.value,
+        f"{title}: recurrence needs {need}; {end}: {describe_path(loop.steps)}{over}",
+    )
+
+
+def describe_path(steps: Sequence[Step], *, most: int = _SHOWN) -> str:
+    """Return up to `most` operators of a recurrence on one line, with their places."""
+    words = [
+        f"{step.text} ({Path(step.place.path).name}:{step.place.line})"
+        for step in steps[:most]
+    ]
+    if len(steps) > most:
+        words.append(f"{len(steps) - most} more")
+    return " -> ".join(words)

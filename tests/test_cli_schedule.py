@@ -1,0 +1,109 @@
+"""The command `hao schedule`, and the schedule as a part of `hao lint`."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from hao import build
+from hao.cli import main
+from hao.errors import ToolError
+from hao.report.schedule import has_faults, render_lint_schedule, render_schedule
+from hao.schedule import compiler
+from tests.schedule.projects import analyse, loop_of, write_project
+
+SLOW = loop_of("sum = sum * 3 + in.read(); out.write(sum / n);", before="int sum = 0;")
+CALM = loop_of("out.write(in.read() + 1);")
+
+
+def hao(*words: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def test_a_project_folder_is_analysed(tmp_path: Path) -> None:
+    write_project(tmp_path, SLOW)
+    result = hao("schedule", tmp_path)
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0] == "part         xczu3eg-sbva484-1-i; delays of zynquplus-1"
+    assert "budget       3.65 ns: Vitis HLS, 27 % uncertainty" in lines
+    (row,) = [line for line in lines if line.startswith("top ")]
+    assert row.split()[:2] == ["top", "top.cpp:6"]
+    assert "II >= 2" in row
+    assert "top.cpp:6: schedule-divider: loop 6 of top: 1 divisions" in result.stdout
+    assert "multiply of 32 bits (top.cpp:" in result.stdout
+
+
+def test_clock_and_uncertainty_are_taken(tmp_path: Path) -> None:
+    write_project(tmp_path, SLOW)
+    result = hao(
+        "schedule", tmp_path, "--clock", "100", "--uncertainty", "10", "--json"
+    )
+    found = json.loads(result.stdout)
+    assert found["clock_ns"] == pytest.approx(10)
+    assert found["settings"] == [
+        {"title": "as given", "uncertainty": 0.1, "budget_ns": pytest.approx(9)}
+    ]
+    (loop,) = found["loops"]
+    # A product of 3.88 ns and an adder of 1.19 ns.
+    assert loop["least_period_ns"] == pytest.approx(5.07)
+    assert loop["recurrence"][0]["verdict"] == "II 1"
+    assert (loop["port_ii"], loop["dividers"]) == (1, 1)
+    assert {item["rule"] for item in found["findings"]} == {"schedule-divider"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("set_part", "no set_part"),
+        ("create_clock", "no create_clock -period; give --clock"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(
+    tmp_path: Path, change: str, message: str
+) -> None:
+    write_project(tmp_path, CALM)
+    script = tmp_path / "run_hls.tcl"
+    script.write_text(script.read_text().replace(change, "puts"))
+    result = hao("schedule", tmp_path)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_without_a_clang_it_exits_with_5(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_project(tmp_path, CALM)
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    monkeypatch.setattr(compiler, "find_spec", lambda _: None)
+    result = hao("schedule", tmp_path)
+    assert result.exit_code == 5
+    assert "`apt install clang-16` or `pip install ziglang` brings one" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    # The lint goes on without it.
+    reason = build.lint_schedule(tmp_path)
+    assert isinstance(reason, str)
+    assert render_lint_schedule(reason).startswith("schedule: not analysed: no clang")
+    assert not has_faults(reason)
+
+
+def test_faults_are_told_from_what_only_costs(tmp_path: Path) -> None:
+    assert has_faults(analyse(tmp_path, SLOW))
+    shifts = loop_of(
+        "ap_uint<128> w = in.read(); w = w << (i & 127); out.write(w.range(99, 90));"
+    )
+    report = analyse(tmp_path, shifts)
+    assert [item.rule for item in report.findings] == ["schedule-shifter"]
+    assert not has_faults(report)
+    assert render_lint_schedule(report).startswith("schedule: 1 findings\ntop.cpp:6: ")
+    assert "schedule-shifter" in render_schedule(report)
+
+
+def test_a_missing_package_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hao.build.find_spec", lambda _: None)
+    with pytest.raises(ToolError, match=r"pip install 'hao\[lint\]'"):
+        build.schedule_run(tmp_path)
