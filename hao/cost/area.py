@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hao.cost import blocks
 from hao.cost.bram import lutram_lut, memory, memory_bram18, memory_ff, memory_lut
 from hao.cost.memory import RECORD_BYTES, beat_channels
+from hao.cost.overheads import MAX_BURST_BEATS, OUTSTANDING_BURSTS
 from hao.cost.packing import Sharing, packing
 from hao.hw.board import Board, DspType
 from hao.hw.calibration import PartFactors, scaled
@@ -27,6 +28,10 @@ Ints = NDArray[np.int64]
 
 AXI_PORTS = 4
 """IFM, OFM, residual and weights, each on its own. Source: docs/engine.md."""
+
+BUS_FIFO_BEATS = MAX_BURST_BEATS * OUTSTANDING_BURSTS
+"""Beats that the adapter of a port holds, reading or writing. Source:
+`hao.cost.overheads`; the pragmas of the emitted core say the same (tested)."""
 
 UNIT_BEATS = 2
 """Beats of a unit of weights: one of the narrowest, taken to be half of the widest.
@@ -380,7 +385,7 @@ def fixed_area(
         ff += blocks.pool_ff(beat, act_bits)
         sums = memory(beat * blocks.POOL_BITS, pool_words)
     found = sums + Resources(
-        bram_18k=ports * blocks.axi_fifo_bram18(port_bits),
+        bram_18k=ports * blocks.axi_fifo_bram18(port_bits, BUS_FIFO_BEATS),
         lut=lut + blocks.axi_lite_lut() + blocks.platform_lut(ports),
         ff=ff + blocks.axi_lite_ff() + blocks.platform_ff(ports),
     )

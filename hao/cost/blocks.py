@@ -692,12 +692,17 @@ def axi_writer_ff(port_bits: int) -> int:
     return 224
 
 
-def axi_fifo_bram18(port_bits: int) -> int:
-    """Return the block RAM halves of a master's FIFO of 512 beats.
+def axi_fifo_bram18(port_bits: int, beats: int) -> int:
+    """Return the block RAM halves of the FIFO in a master's adapter.
 
-    Source: the depth is chosen here; `hao.cost.bram`.
+    Args:
+        port_bits: Of a beat.
+        beats: Of all bursts that may be on their way at once: the adapter keeps a place
+            for each (UG1399, "M_AXI Resources").
+
+    Source: `hao.cost.bram`.
     """
-    return bram18(port_bits, 512)
+    return bram18(port_bits, beats)
 
 
 def axi_lite_lut() -> int:

@@ -16,6 +16,18 @@ WRITE_LATENCY = 44
 """From the last beat of a loop to the response that ends it [cycles]. Source: assumed
 equal to `READ_LATENCY`; no public figure was found."""
 
+MAX_BURST_BEATS = 64
+"""Beats of the longest burst of a port. Source: chosen here: 1 KiB on a port of 16
+bytes, so that a request costs little and none crosses a page of 4 KiB."""
+
+OUTSTANDING_BURSTS = 8
+"""Bursts of a port on their way at once.
+
+Source: chosen here. With `MAX_BURST_BEATS` they fill the least BRAM that a FIFO of a
+beat's width can have (512 words deep) and cover `READ_LATENCY` eleven times over; the
+interfaces of the core are emitted with both, and `hao.cost.area` prices their product.
+"""
+
 GAP_CYCLES = 3
 """Between two loops of a process [cycles]. Source: 2 of public HLS reports, see
 hao_replay.h, and an assumed one to call the next."""

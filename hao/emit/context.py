@@ -11,6 +11,7 @@ from hao.cost.bram import uses_lutram
 from hao.cost.design import Design
 from hao.cost.evaluate import CostReport
 from hao.cost.memory import store_bits
+from hao.cost.overheads import MAX_BURST_BEATS, OUTSTANDING_BURSTS
 from hao.emit.arena import StoredMap
 from hao.emit.records import (
     NONE,
@@ -55,6 +56,9 @@ from hao.ir.integer import (
     IntegerNetwork,
     Requantization,
 )
+
+PAGE_BYTES = 4096
+"""No AXI burst crosses such a boundary. Source: AMBA AXI4, A3.4.1."""
 
 LOOP_DEPTHS = {
     "bus": 3,
@@ -134,7 +138,8 @@ def make_context(
         ],
         "arena_beats": table.arena.beats,
         "weight_beats": len(table.weights) // port,
-        "burst": 256 if port <= 16 else 4096 // port,
+        "burst": min(MAX_BURST_BEATS, PAGE_BYTES // port),
+        "outstanding": OUTSTANDING_BURSTS,
         "ddr_bytes_per_kilocycle": board.ddr_kbytes_per_s * 1000 // board.clock_khz,
         "arena_bytes": table.arena.beats * port,
         "weight_bytes": len(table.weights),

@@ -585,14 +585,14 @@ def test_the_fixed_part_counts_a_port_for_each_map_and_the_weights(
     # One funnel cuts units of weights for all stages: of two beats of the widest.
     lut += blocks.weight_funnel_lut(2 * bits, bits)
     ff += blocks.weight_funnel_ff(2 * bits, bits)
-    bram = 3 * blocks.axi_fifo_bram18(bits)
+    bram = 3 * blocks.axi_fifo_bram18(bits, 8 * 64)
     assert plain == Resources(lut=lut, ff=ff, bram_18k=bram)
     # A residual takes one more reader, and an adder for each byte of a beat.
     added = fixed_area(board, act_bits=8, residual=True, pool_words=0)
     lut += blocks.axi_reader_lut(bits) + port_bytes * blocks.residual_lut(8)
     lut += blocks.platform_lut(4) - blocks.platform_lut(3)
     assert added.lut == lut
-    assert added.bram_18k == 4 * blocks.axi_fifo_bram18(bits)
+    assert added.bram_18k == 4 * blocks.axi_fifo_bram18(bits, 8 * 64)
 
 
 @pytest.mark.parametrize("words", [10, 100])

@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 
 from hao import __version__
+from hao.cost.area import AXI_PORTS, fixed_area
+from hao.cost.bram import bram18
 from hao.cost.evaluate import evaluate
+from hao.cost.overheads import READ_LATENCY
 from hao.emit.project import (
     MARK,
     Project,
@@ -73,6 +76,23 @@ def test_equal_designs_give_equal_bytes() -> None:
     assert again.files == small_project().files
     assert again.digest == small_project().digest
     assert list(again.files) == sorted(again.files)
+
+
+def test_priced_adapters_hold_what_the_interfaces_leave_outstanding() -> None:
+    found = small()
+    engine = texts(small_project())["src/engine.cpp"]
+    interfaces = re.findall(r"INTERFACE m_axi port=(\w+) .*", engine)
+    bursts = re.findall(r"max_(?:read|write)_burst_length=(\d+)", engine)
+    flying = re.findall(r"num_(?:read|write)_outstanding=(\d+)", engine)
+    assert len(interfaces) == len(bursts) == len(flying) == AXI_PORTS
+    port_bits = 8 * found.design.board.port_bytes
+    # UG1399: a word for every beat that may be on its way.
+    held = [int(a) * int(b) for a, b in zip(bursts, flying, strict=True)]
+    emitted = sum(bram18(port_bits, beats) for beats in held)
+    assert all(int(beats) * port_bits // 8 <= 4096 for beats in bursts)
+    assert min(held) >= 4 * READ_LATENCY
+    fixed = fixed_area(found.design.board, act_bits=8, residual=True, pool_words=0)
+    assert fixed.bram_18k == emitted
 
 
 def test_another_process_gives_the_same_bytes() -> None:

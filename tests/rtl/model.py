@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.cost.evaluate import evaluate
+from hao.cost.overheads import MAX_BURST_BEATS, OUTSTANDING_BURSTS
 from hao.emit.context import LOOP_DEPTHS, make_context
 from hao.emit.records import STRUCTS, Step
 from hao.emit.steps import Table
@@ -29,8 +30,8 @@ LIMIT = 2_000_000  # cycles of a step after which the model gives up
 SYSTEM = {
     "read_latency": 44,
     "write_latency": 44,
-    "outstanding_bursts": 16,
-    "max_burst_beats": 16,
+    "outstanding_bursts": OUTSTANDING_BURSTS,
+    "max_burst_beats": MAX_BURST_BEATS,
     "start_cycles": 1,
     "gap_cycles": 3,
     "finish_cycles": 1,
