@@ -60,6 +60,13 @@ from hao.ir.integer import (
 PAGE_BYTES = 4096
 """No AXI burst crosses such a boundary. Source: AMBA AXI4, A3.4.1."""
 
+UNCERTAINTY_PERCENT = 27
+"""Part of a clock period that C synthesis leaves for routing.
+
+Source: the default of Vitis HLS (UG1399, `set_clock_uncertainty`). Less would be faster
+on paper, but a full device routes slowly; the emitted loops are to fit what remains.
+"""
+
 LOOP_DEPTHS = {
     "bus": 3,
     "unpack": 4,
@@ -151,6 +158,8 @@ def make_context(
             "family": _family(board.family),
             "clock_mhz": round(board.clock_khz / 1000, 3),
             "clock_ns": round(1e6 / board.clock_khz, 3),
+            "uncertainty_percent": UNCERTAINTY_PERCENT,
+            "uncertainty_ns": round(1e4 * UNCERTAINTY_PERCENT / board.clock_khz, 3),
             "port_bytes": port,
         },
         "ports": ["ifm", "ofm", *(["residual"] if adds else []), "weights"],
