@@ -26,8 +26,11 @@ from hao.emit.project import (
     render_project,
     write_project,
 )
+from hao.emit.runs import engine_stages
 from hao.errors import InputError
 from hao.ir.integer import IntegerNetwork
+from hao.ir.partition import Role
+from hao.lint import Rule, Tool, lint
 from tests.emit.designs import sample, small
 from tests.emit.random_designs import Sample
 
@@ -93,6 +96,21 @@ def test_priced_adapters_hold_what_the_interfaces_leave_outstanding() -> None:
     assert min(held) >= 4 * READ_LATENCY
     fixed = fixed_area(found.design.board, act_bits=8, residual=True, pool_words=0)
     assert fixed.bram_18k == emitted
+
+
+def test_stages_of_equal_sizes_share_no_memory() -> None:
+    # The dense and the depthwise stage of this design pack alike.
+    project, stages = render(sample(5)), engine_stages(sample(5).design)
+    engine = texts(project)["src/engine.cpp"]
+    words = dict(re.findall(r"pack_process<(\w+)_stage::pe, (\d+)>", engine))
+    sizes = [(stages[Role(name)].pe, count) for name, count in words.items()]
+    assert len(set(sizes)) < len(sizes)
+    sources = {
+        path: text for path, text in texts(project).items() if path.startswith("src/")
+    }
+    for tool in Tool:
+        found = lint(sources, tool=tool, include_paths=[])
+        assert [f for f in found if f.rule == Rule.DATAFLOW_STATIC.value] == []
 
 
 def test_another_process_gives_the_same_bytes() -> None:
