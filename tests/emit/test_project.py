@@ -102,7 +102,7 @@ def test_stages_of_equal_sizes_share_no_memory() -> None:
     # The dense and the depthwise stage of this design pack alike.
     project, stages = render(sample(5)), engine_stages(sample(5).design)
     engine = texts(project)["src/engine.cpp"]
-    words = dict(re.findall(r"pack_process<(\w+)_stage::pe, (\d+)>", engine))
+    words = dict(re.findall(r"pack_process<(\w+)_stage::pe, (\d+)\b", engine))
     sizes = [(stages[Role(name)].pe, count) for name, count in words.items()]
     assert len(set(sizes)) < len(sizes)
     sources = {
