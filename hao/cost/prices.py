@@ -169,6 +169,7 @@ def _price_fused(
         added = feature_bytes(stage_ofm, setting.act_bits, setting.board)
     written = feature_bytes(invocation.ofm, setting.act_bits, setting.board)
     moved = (ifm_bytes(invocation, setting), written, added)
+    weights = sum(load_bytes(invocation, load_stand_in(invocation, setting), setting))
     transfers = run_transfers(
         invocation,
         setting,
@@ -176,9 +177,9 @@ def _price_fused(
         channels=channels,
         written=np.asarray(written),
         added=np.asarray(added),
+        weights=np.asarray(weights),
         burst=burst,
     )
-    weights = sum(load_bytes(invocation, load_stand_in(invocation, setting), setting))
     loading = max(1, loading_stages(invocation))
     return SegmentPrice(
         paths=paths(invocation, times, transfers, setting.px),
@@ -322,6 +323,7 @@ class _TiledRun:
             channels=channels,
             written=written,
             added=added,
+            weights=np.asarray(loaded),
             burst=burst,
         )
         read = ifm_bytes(run, setting)

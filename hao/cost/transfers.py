@@ -39,6 +39,7 @@ def run_transfers(
     channels: Cycles,
     written: Cycles,
     added: Cycles,
+    weights: Cycles,
     burst: Cycles,
 ) -> Transfers:
     """Return what ports, packing and DDR take for one run.
@@ -50,6 +51,7 @@ def run_transfers(
         channels: Channels of a pixel in this run.
         written: Bytes that are written [bytes].
         added: Bytes of the residual [bytes].
+        weights: Bytes that load meanwhile, or what stands for them [bytes].
         burst: Of `burst_beats`.
     """
     board, px = setting.board, setting.px
@@ -85,7 +87,12 @@ def run_transfers(
     outside = (added, written * (not pooled))
     height = shape.height
     ahead, early = rows_ahead(invocation), max(height - rows_behind(invocation), 0)
+    # Weights and the first rows begin together and take turns.
+    late = np.asarray(0)
+    if setting.double_buffered and setting.aligned_tiles:
+        late = beside_cycles(np.minimum(weights, read * ahead // rows), board)
     return Transfers(
+        late=late,
         ifm=port_cycles(read, board),
         ofm=ofm,
         residual=residual,
@@ -190,7 +197,7 @@ def ddr_start(
     Source: derived here; compared with the cycle replay in tests/emit.
     """
     depth = START_CYCLES + STAGE_DEPTH_CYCLES * stages
-    if not setting.double_buffered:
+    if not (setting.double_buffered and setting.aligned_tiles):
         return np.asarray(depth)
     passing = FILL_CYCLES + STAGE_DEPTH_CYCLES * stages
     more = ddr_cycles(np.maximum(np.asarray(weights) - read, 0), setting.board)

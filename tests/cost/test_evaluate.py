@@ -240,7 +240,7 @@ def _design(
     )
 
 
-BLOCK_CYCLES = START_CYCLES + 3 * STAGE_DEPTH_CYCLES + LEAD_CYCLES + 187
+BLOCK_CYCLES = START_CYCLES + 3 * STAGE_DEPTH_CYCLES + LEAD_CYCLES + 8 + 187
 """Of the fused block, see the test below."""
 
 
@@ -254,14 +254,15 @@ def test_a_fused_block_by_hand() -> None:
     # group: 186. The pointwise stage by itself would end at 44 + 128 = 172. The dense
     # stage ends at 8 + 128, then one row of pixels waits: 2 depthwise rows (36) and a
     # pointwise group (2): 174. To it come the start, a pixel that is packed, and the
-    # loop of the lead-in (5).
+    # loop of the lead-in (5). The two rows of 4 beats that the first output needs come
+    # 8 cycles later: weights take every second turn of a DDR as fast as a port.
     report = evaluate(_design())
     assert report.first_load_cycles == 27 + load_overhead(3)
     assert report.latency_cycles == report.first_load_cycles + BLOCK_CYCLES
     (cost,) = report.invocations
     assert cost.name == "expand+middle+project"
     assert cost.tiles == 1
-    start = START_CYCLES + 3 * STAGE_DEPTH_CYCLES + LEAD_CYCLES
+    start = START_CYCLES + 3 * STAGE_DEPTH_CYCLES + LEAD_CYCLES + 8
     assert cost.path_cycles["depthwise"] == start + 186 + 1 == BLOCK_CYCLES
     assert cost.path_cycles["pointwise"] == start + 172 + 1
     # 64 pixels of one word are packed, from the first pointwise group on.
@@ -276,16 +277,17 @@ def test_a_split_block_by_hand() -> None:
     # 64 pixels of 2 words are packed: 283. Depthwise from DDR: rows of 18; lead 2 rows
     # of 8 pixels x 2 words: 32; 144; a pixel of 2 words is packed: 318. The last 1x1
     # runs on the dense stage: 8 columns x 2 words = 16 a row; its row of 8 x 8 bytes
-    # comes in 16 words: lead 16 + 5; 128; a word is packed: 290.
+    # comes in 16 words: lead 16 + 5; 128; a word is packed: 290. Weights delay
+    # the first row of the dense stage by its 4 beats, the others by their own 13 and 6.
     report = evaluate(_design(1, 2))
-    assert [cost.period_cycles for cost in report.invocations] == [283, 318, 290]
+    assert [cost.period_cycles for cost in report.invocations] == [287, 331, 296]
     # 32 weights and 8 records: 4 beats each.
     assert report.first_load_cycles == 8 + load_overhead(1)
-    assert report.latency_cycles == report.first_load_cycles + 283 + 318 + 290
+    assert report.latency_cycles == report.first_load_cycles + 287 + 331 + 296
     # 256 -> 512, 512 -> 512, 512 -> 256 bytes.
     assert [c.feature_bytes for c in report.invocations] == [768, 1024, 768]
     assert report.ddr_bytes == 768 + 1024 + 768 + 136 + 80
-    assert report.binding_cycles == {"depthwise": 318, "dense": 283 + 290}
+    assert report.binding_cycles == {"depthwise": 331, "dense": 287 + 296}
     assert report.bottleneck == "dense"
 
 
@@ -317,7 +319,7 @@ def test_a_residual_reads_a_third_map() -> None:
     assert added.latency_cycles == plain.latency_cycles
     assert added.ddr_bytes == plain.ddr_bytes + 256
     assert added.invocations[0].path_cycles["residual"] == (
-        START_CYCLES + 3 * STAGE_DEPTH_CYCLES + 32
+        START_CYCLES + 3 * STAGE_DEPTH_CYCLES + 8 + 32
     )
 
 
@@ -356,10 +358,10 @@ def test_weights_of_the_next_segment_bind_where_they_load_longer() -> None:
     # While weights come, the words of the run pass through its loops.
     start = START_CYCLES - FILL_CYCLES
     assert first.period_cycles == start + 204 + 8 + 25
-    # Nothing follows the second: start, 25 beats in, 5 to the next loop, 10 passes, and
-    # a word is packed.
+    # The second: start, 25 beats in, as many for weights that its own stand for, 5 to
+    # the next loop, 10 passes, and a word is packed.
     start = START_CYCLES + STAGE_DEPTH_CYCLES
-    assert second.period_cycles == start + 25 + 5 + 10 + 1
+    assert second.period_cycles == start + 25 + 25 + 5 + 10 + 1
     # A DDR ten times as fast leaves the port of the weights.
     fast = replace(BOARD, ddr_peak_kbytes_per_s=16_000_000)
     first = evaluate(replace(design, board=fast)).invocations[0]

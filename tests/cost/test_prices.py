@@ -408,9 +408,10 @@ def test_a_tiled_layer_by_hand() -> None:
     # channels. Each: 36 pixels x 4 folds x 2 words = 288 cycles; lead-in one row of
     # 6 x 8 bytes = 6 beats, but 6 x 2 words = 12, and a loop ends: 17. A group takes
     # 4 x 2 = 8. Every pixel is written by itself: a beat and 50 cycles to answer.
+    # Weights take turns with the row: 6 cycles.
     column: dict[Role, Columns] = {Role.DENSE: dense_columns([4], [2], [16])}
     price = price_segment(_single(), column, BITS, setting())
-    start = START_CYCLES + STAGE_DEPTH_CYCLES
+    start = START_CYCLES + STAGE_DEPTH_CYCLES + 6
     tile = start + 17 + 8 + 36 * 51
     assert price.tiles[Role.DENSE][0] == 2
     assert price.tiled[Role.DENSE][0] == tile

@@ -98,6 +98,25 @@ def test_priced_adapters_hold_what_the_interfaces_leave_outstanding() -> None:
     assert fixed.bram_18k == emitted
 
 
+@pytest.mark.parametrize("seed", [0, 2, 5, 8, 13, 33])
+def test_ports_are_touched_by_plain_loops_alone(seed: int) -> None:
+    # An access under a condition is no burst (UG1448, message 214-232).
+    touched = set()
+    for path, text in texts(render(sample(seed))).items():
+        code = re.sub(r"//.*", "", text) if path.startswith("src/") else ""
+        for access in re.finditer(r"\bport\[([^]]+)\]", code):
+            assert path == "src/axi.h"
+            before = code[: access.start()]
+            iteration = before[before.rindex("HAO_TICK();") :]
+            assert not re.findall(r"\bif\b|\?|\bfor\b|\bwhile\b", iteration)
+            # The next address each time, and one access an iteration.
+            assert re.fullmatch(r"(?:step\.)?base \+ n", access[1])
+            assert "port[" not in iteration
+            touched.add(re.findall(r"inline void (\w+)\(", before)[-1])
+    assert touched >= {"read_ifm", "write_ofm"}
+    assert touched <= {"read_ifm", "read_residual", "read_weights", "write_ofm"}
+
+
 def test_stages_of_equal_sizes_share_no_memory() -> None:
     # The dense and the depthwise stage of this design pack alike.
     project, stages = render(sample(5)), engine_stages(sample(5).design)
