@@ -39,7 +39,7 @@ _SOURCES = (
     "step.h",
     "layer_table.h",
     "pace.h",
-    "spread.h",
+    "share.h",
     "requantize.h",
     "multiply.h",
     "weight_buffer.h",
