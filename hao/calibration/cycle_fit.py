@@ -28,11 +28,11 @@ best (chosen here)."""
 LEAST_EFFICIENCY = 1 / 3
 """Least efficiency, of the board's own. Source: chosen here, as `FACTOR_RANGE`."""
 
-STEP_SCALE = 471
+STEP_SCALE = 279
 """Step cycles that weigh as much in the penalty as a ratio off by `HUBER` [cycles].
 
 Source: derived here: what a run of three stages starts and loads with by
-`hao.cost.overheads`, 105 + 3 x 24 + 3 x 98 (tested).
+`hao.cost.overheads`, 116 + 3 x 24 + 46 + 3 x 15 (tested).
 """
 
 UNBOUND_DDR = 10**9

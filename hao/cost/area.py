@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hao.cost import blocks
 from hao.cost.bram import lutram_lut, memory, memory_bram18, memory_ff, memory_lut
 from hao.cost.memory import RECORD_BYTES, beat_channels
+from hao.cost.overheads import MAX_BURST_BEATS, OUTSTANDING_BURSTS
 from hao.cost.packing import Sharing, packing
 from hao.hw.board import Board, DspType
 from hao.hw.calibration import PartFactors, scaled
@@ -27,6 +28,16 @@ Ints = NDArray[np.int64]
 
 AXI_PORTS = 4
 """IFM, OFM, residual and weights, each on its own. Source: docs/engine.md."""
+
+BUS_FIFO_BEATS = MAX_BURST_BEATS * OUTSTANDING_BURSTS
+"""Beats that the adapter of a port holds, reading or writing. Source:
+`hao.cost.overheads`; the pragmas of the emitted core say the same (tested)."""
+
+BEAT_STREAMS = 2
+"""Streams of beats of every engine: to the writer, and from the reader of weights.
+
+Source: the emitted dataflow region. Those of the other ports are counted with them.
+"""
 
 UNIT_BEATS = 2
 """Beats of a unit of weights: one of the narrowest, taken to be half of the widest.
@@ -188,7 +199,15 @@ def dense_area(
     ff += blocks.loop_control_ff()
     zero = np.zeros_like(simd)
     base = Area(dsp=zero, bram_18k=bram, lut=lut, ff=ff, lutram=lutram)
-    ways = _ways(simd, pe, shape.pack_words, px=px, act_bits=act_bits, board=board)
+    ways = _ways(
+        simd,
+        pe,
+        shape.pack_words,
+        packs=ring,
+        px=px,
+        act_bits=act_bits,
+        board=board,
+    )
     loader = _loader(simd, pe, bits, shape.channel_words, board)
     step = Area(dsp=step_dsp, bram_18k=zero, lut=step_lut, ff=step_ff, lutram=zero)
     calibration = board.calibration
@@ -234,17 +253,25 @@ def _logic(lut: Ints, ff: Ints) -> Area:
 
 
 def _ways(
-    lanes_in: Ints, pe: Ints, pack_words: Ints, *, px: int, act_bits: int, board: Board
+    lanes_in: Ints,
+    pe: Ints,
+    pack_words: Ints,
+    *,
+    packs: bool,
+    px: int,
+    act_bits: int,
+    board: Board,
 ) -> Area:
     """Return the area of a stage's ways in from beats and out to beats.
 
-    Any stage may be the first of a run, and the last.
+    Any stage may be the first of a run, and the last; `packs`: a word that comes in may
+    hold several pixels.
     """
     beat = beat_channels(act_bits, board)
-    lut = blocks.unpack_lut(beat, lanes_in, act_bits)
+    lut = blocks.unpack_lut(beat, lanes_in, act_bits, packs=packs)
     lut = lut + blocks.pack_lut(beat, pe, px, act_bits)
     ff = blocks.unpack_ff(beat, lanes_in, act_bits)
-    ff = ff + blocks.unpack_ff(beat, pe, act_bits)
+    ff = ff + blocks.pack_ff(beat, pe, act_bits)
     return _sum(_logic(lut, ff), _memory(pe * act_bits, pack_words, px))
 
 
@@ -338,7 +365,15 @@ def depthwise_area(
     ff += blocks.loop_control_ff()
     base = _sum(
         Area(dsp=zero, bram_18k=bram, lut=lut, ff=ff, lutram=lutram),
-        _ways(pe, pe, shape.pack_words, px=px, act_bits=act_bits, board=board),
+        _ways(
+            pe,
+            pe,
+            shape.pack_words,
+            packs=False,
+            px=px,
+            act_bits=act_bits,
+            board=board,
+        ),
     )
     if shape.convolves:
         base = _sum(base, _loader(taps, pe, bits, shape.channel_words, board))
@@ -367,6 +402,9 @@ def fixed_area(
     lut = readers * blocks.axi_reader_lut(port_bits) + blocks.axi_writer_lut(port_bits)
     ff = readers * blocks.axi_reader_ff(port_bits) + blocks.axi_writer_ff(port_bits)
     ports = readers + 1
+    # What finishes a result stands between two streams of beats, as does the loader.
+    lut += BEAT_STREAMS * blocks.stream_lut(port_bits) + blocks.loop_control_lut()
+    ff += BEAT_STREAMS * blocks.stream_ff(port_bits) + blocks.loop_control_ff()
     unit = UNIT_BEATS * port_bits
     lut += blocks.weight_funnel_lut(unit, port_bits)
     ff += blocks.weight_funnel_ff(unit, port_bits)
@@ -380,7 +418,7 @@ def fixed_area(
         ff += blocks.pool_ff(beat, act_bits)
         sums = memory(beat * blocks.POOL_BITS, pool_words)
     found = sums + Resources(
-        bram_18k=ports * blocks.axi_fifo_bram18(port_bits),
+        bram_18k=ports * blocks.axi_fifo_bram18(port_bits, BUS_FIFO_BEATS),
         lut=lut + blocks.axi_lite_lut() + blocks.platform_lut(ports),
         ff=ff + blocks.axi_lite_ff() + blocks.platform_ff(ports),
     )

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.cost.bram import bram18, lutram_lut
+from hao.cost.memory import MIN_PIXEL_CHANNELS
 from hao.errors import InputError
 
 IntArray = NDArray[np.int64]
@@ -538,19 +539,41 @@ def weight_funnel_ff(unit_bits: Count, port_bits: int) -> Count:
     return 2 * unit_bits + port_bits + 13
 
 
-def unpack_lut(beat: int, lanes: Count, bits: int) -> Count:
-    """Return the LUTs between the beats of the IFM and the words of a stage.
+# LUTs a bit of a word that lies at one of 1, 2, 4, ... places of a register of beats.
+# Source: trial syntheses in docs/area.md, "Funnels"; beyond 16 places as many more for
+# every doubling.
+_PLACED = np.array([1, 3, 5, 9, 12, 15, 18], dtype=np.int64)
 
-    A pixel that shares its beat with others is picked out of it first.
+
+def _placed_lut(beat: int, lanes: Count, bits: int, grain: int) -> Count:
+    """Return the LUTs that read a word from a register of beats, or write it there.
+
+    Places are multiples of what divides word, beat and `grain`.
+    """
+    shared = _gcd(_gcd(lanes, lanes * 0 + beat), lanes * 0 + grain)
+    places = _parts(lanes * 0 + beat, shared)
+    log2 = _log2_up(places)
+    return lanes * bits * _take(_PLACED, log2 + _over(places, 16) + _over(places, 32))
+
+
+def unpack_lut(beat: int, lanes: Count, bits: int, *, packs: bool) -> Count:
+    """Return the LUTs between the beats of the IFM and the words of a stage.
 
     Args:
         beat: Channels of a beat.
         lanes: Channels of a word.
         bits: Bits of an activation.
+        packs: Words may hold several pixels, which begin at multiples of
+            `MIN_PIXEL_CHANNELS`.
 
-    Source: derived here from `gearbox_lut`; a 4:1 multiplexer is one LUT a bit.
+    Source: trial syntheses in docs/area.md, "Funnels".
     """
-    return gearbox_lut(lanes * 0 + beat, lanes, lanes * 0 + bits) + beat * bits
+    return _placed_lut(beat, lanes, bits, MIN_PIXEL_CHANNELS if packs else beat)
+
+
+def unpack_ff(beat: int, lanes: Count, bits: int) -> Count:
+    """Return its flip-flops: two beats and a word."""
+    return (lanes + 2 * beat) * bits
 
 
 def pack_lut(beat: int, lanes: Count, px: int, bits: int) -> Count:
@@ -558,15 +581,28 @@ def pack_lut(beat: int, lanes: Count, px: int, bits: int) -> Count:
 
     Arguments as in `unpack_lut`, and `px` banks, of which one is read.
 
-    Source: derived here: 4:1 multiplexers in a tree, then `gearbox_lut`.
+    Source: 4:1 multiplexers in a tree (derived here), then as `unpack_lut`.
     """
     chosen = lanes * (bits * (-(-(px - 1) // 3)))
-    return chosen + gearbox_lut(lanes, lanes * 0 + beat, lanes * 0 + bits)
+    return chosen + _placed_lut(beat, lanes, bits, beat)
 
 
-def unpack_ff(beat: int, lanes: Count, bits: int) -> Count:
-    """Return the flip-flops of either way between beats and words."""
-    return gearbox_ff(lanes * 0 + beat, lanes, lanes * 0 + bits)
+def pack_ff(beat: int, lanes: Count, bits: int) -> Count:
+    """Return its flip-flops: a word before and behind its way, and two beats."""
+    return 2 * (lanes + beat) * bits
+
+
+def stream_lut(bits: int) -> int:
+    """Return the LUTs of a FIFO of up to 32 words: shift registers and control.
+
+    Source: a LUT shifts 32 bits (UG574, SRLC32E); 12 to control it, derived here.
+    """
+    return bits + 12
+
+
+def stream_ff(bits: int) -> int:
+    """Return its flip-flops: a word on its way out, and control (derived here)."""
+    return bits + 8
 
 
 def pool_lut(beat: int, act_bits: int) -> int:
@@ -692,12 +728,17 @@ def axi_writer_ff(port_bits: int) -> int:
     return 224
 
 
-def axi_fifo_bram18(port_bits: int) -> int:
-    """Return the block RAM halves of a master's FIFO of 512 beats.
+def axi_fifo_bram18(port_bits: int, beats: int) -> int:
+    """Return the block RAM halves of the FIFO in a master's adapter.
 
-    Source: the depth is chosen here; `hao.cost.bram`.
+    Args:
+        port_bits: Of a beat.
+        beats: Of all bursts that may be on their way at once: the adapter keeps a place
+            for each (UG1399, "M_AXI Resources").
+
+    Source: `hao.cost.bram`.
     """
-    return bram18(port_bits, 512)
+    return bram18(port_bits, beats)
 
 
 def axi_lite_lut() -> int:

@@ -75,9 +75,10 @@ class Setting:
             columns' own shape.
         act_bits: Width of the activations.
         double_buffered: Weights of the next segment load while one computes.
-        aligned_tiles: Tiles begin at whole beats, and each pixel of a tile waits for
-            the response to the one before, as in this engine. Other accelerators write
-            single channels, and do not wait.
+        aligned_tiles: Tiles begin at whole beats, each pixel of a tile waits for the
+            response to the one before, weights are read from the start of a run on, and
+            means are made one by one, as in this engine. Other accelerators write
+            single channels and do not wait; what they load when is not known.
     """
 
     board: Board

@@ -14,7 +14,7 @@ from hao.cost.memory import (
     layer_bytes,
     port_cycles,
 )
-from hao.cost.overheads import LOAD_CYCLES
+from hao.cost.overheads import load_overhead
 from hao.ir.layer import Linear, Pool
 from hao.ir.partition import DenseLayer, Invocation
 
@@ -55,9 +55,13 @@ def load_starts(invocation: Invocation, setting: Setting) -> tuple[int, int]:
 
     Beside a run, the latencies of the port leave the DDR to others.
     """
-    loops = [layer for _, layer in invocation.stages if not isinstance(layer, Pool)]
-    start = LOAD_CYCLES * len(loops)
+    start = load_overhead(loading_stages(invocation))
     return start, 0 if setting.double_buffered else start
+
+
+def loading_stages(invocation: Invocation) -> int:
+    """Return the stages of a run that have weights."""
+    return sum(not isinstance(layer, Pool) for _, layer in invocation.stages)
 
 
 def load_stand_in(invocation: Invocation, setting: Setting) -> WeightBits:

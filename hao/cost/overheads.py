@@ -16,18 +16,33 @@ WRITE_LATENCY = 44
 """From the last beat of a loop to the response that ends it [cycles]. Source: assumed
 equal to `READ_LATENCY`; no public figure was found."""
 
+MAX_BURST_BEATS = 64
+"""Beats of the longest burst of a port. Source: chosen here: 1 KiB on a port of 16
+bytes, so that a request costs little and none crosses a page of 4 KiB."""
+
+OUTSTANDING_BURSTS = 8
+"""Bursts of a port on their way at once.
+
+Source: chosen here. With `MAX_BURST_BEATS` they fill the least BRAM that a FIFO of a
+beat's width can have (512 words deep) and cover `READ_LATENCY` eleven times over; the
+interfaces of the core are emitted with both, and `hao.cost.area` prices their product.
+"""
+
 GAP_CYCLES = 3
 """Between two loops of a process [cycles]. Source: 2 of public HLS reports, see
 hao_replay.h, and an assumed one to call the next."""
 
 BUS_LOOP_DEPTH = 3
 FEED_DEPTH = 3
-UNPACK_DEPTH = 4
+UNPACK_DEPTH = 6
 WINDOW_DEPTH = 6
 ARRAY_DEPTH = 16
 REGROUP_DEPTH = 2
-PACK_DEPTH = 5
-MEAN_DEPTH = 8
+PACK_DEPTH = 8
+FINISH_DEPTH = 6
+MEAN_DEPTH = 12
+RECORDS_DEPTH = 4
+UNITS_DEPTH = 7
 """Stages of each kind of loop [cycles]. Source: `LOOP_DEPTHS`, adding registers up."""
 
 _STEP_CYCLES = 4
@@ -49,12 +64,20 @@ START_CYCLES = (
     + BUS_LOOP_DEPTH
     + (UNPACK_DEPTH - REGROUP_DEPTH)
     + PACK_DEPTH
+    + FINISH_DEPTH
     + BUS_LOOP_DEPTH
     + WRITE_LATENCY
 )
 """What a run takes besides its iterations and its stages [cycles].
 
-Source: derived here: read latency, reader, unpack, pack, writer, response.
+Source: derived here: read latency, reader, unpack, pack, finish, writer, response.
+"""
+
+FILL_CYCLES = START_CYCLES - _STEP_CYCLES - READ_LATENCY - WRITE_LATENCY
+"""Of `START_CYCLES`, what the first words of a run take through its loops [cycles].
+
+Source: derived here. With `STAGE_DEPTH_CYCLES` a stage, in which the DDR has nothing to
+write; the weights of the next run, all read in one loop, use it.
 """
 
 LEAD_CYCLES = FEED_DEPTH - 1 + GAP_CYCLES
@@ -66,29 +89,44 @@ Source: derived here: the loop runs dry, and a gap.
 POOL_CYCLES = GAP_CYCLES + MEAN_DEPTH
 """From a global pool's last sum to its first mean [cycles]. Source: derived here."""
 
-PIXEL_GAP_CYCLES = BUS_LOOP_DEPTH - 1 + GAP_CYCLES
-"""Between the loops over the beats of two pixels of a tile that is pooled [cycles].
+_PIXEL_GAP_CYCLES = BUS_LOOP_DEPTH - 1 + GAP_CYCLES
+"""Between the loops over the beats of two pixels of a tile [cycles].
 
 Source: derived here: the loop runs dry, and a gap.
 """
 
-PIXEL_READ_CYCLES = READ_LATENCY + PIXEL_GAP_CYCLES
+PIXEL_READ_CYCLES = READ_LATENCY + _PIXEL_GAP_CYCLES
 """A pixel of a tile's residual, beyond its beats [cycles].
 
 Source: derived here: each pixel is a burst of a loop of its own.
 """
 
-PIXEL_WRITE_CYCLES = WRITE_LATENCY + 1 + PIXEL_GAP_CYCLES
+PIXEL_WRITE_CYCLES = WRITE_LATENCY + 1 + _PIXEL_GAP_CYCLES
 """A pixel that a tile writes, beyond its beats [cycles].
 
 Source: derived here: the next pixel's loop begins after the response to this one's.
 """
 
-LOAD_CYCLES = 2 * (READ_LATENCY + PIXEL_GAP_CYCLES)
+LOAD_START_CYCLES = READ_LATENCY + BUS_LOOP_DEPTH - 1
+"""Until the first weights of a step reach the loader [cycles].
+
+Source: derived here: one burst loop reads those of all stages.
+"""
+
+LOAD_STAGE_CYCLES = RECORDS_DEPTH - 1 + UNITS_DEPTH - 1 + 2 * GAP_CYCLES
 """Loading a stage's weights, beyond their beats [cycles].
 
-Source: derived here: a loop for the records and one for the weights.
+Source: derived here: a loop for the records and one for the weights, both behind the
+reader, run dry, and a gap comes after each.
 """
 
 SLACK_WORDS = 4
 """Words that two FIFOs of two hold between stages. Source: `FIFO_DEPTH` of hao.emit."""
+
+
+def load_overhead(stages: int) -> int:
+    """Return what loading the weights of so many stages takes besides beats [cycles].
+
+    Source: derived here; none where nothing loads.
+    """
+    return LOAD_START_CYCLES + stages * LOAD_STAGE_CYCLES if stages else 0

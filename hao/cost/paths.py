@@ -73,6 +73,7 @@ class Transfers:
         ddr_in: Least cycles of the DDR until the last input is read.
         ddr_out: Least cycles of the DDR from the first output on.
         ddr_left: Of these, what is written, and read to be added to it.
+        late: By how much the first rows come later, since weights are read meanwhile.
     """
 
     ifm: Cycles | int
@@ -83,6 +84,7 @@ class Transfers:
     ddr_in: Cycles | int = 0
     ddr_out: Cycles | int = 0
     ddr_left: Cycles | int = 0
+    late: Cycles | int = 0
 
 
 def rows_behind(invocation: Invocation) -> int:
@@ -170,7 +172,7 @@ class _Chain:
         self._out = np.maximum(packed, transfers.ddr_out)
         self._left = np.maximum(packed, transfers.ddr_left)
         depth = START_CYCLES + STAGE_DEPTH_CYCLES * len(self._used)
-        self._begin = _Sum(depth, {})
+        self._begin = _Sum(depth, {}).plus(transfers.late, self._last)
 
     def through(self) -> Iterator[Path]:
         """Yield the paths of processes that are busy from their first input on."""

@@ -46,7 +46,7 @@ from hao.cost.loads import (
     load_cycles,
     load_ddr_cycles,
     load_stand_in,
-    load_starts,
+    loading_stages,
     unit_cycles,
 )
 from hao.cost.memory import (
@@ -57,11 +57,12 @@ from hao.cost.memory import (
     weight_bytes,
     weight_terms,
 )
-from hao.cost.overheads import LOAD_CYCLES, STAGE_DEPTH_CYCLES, START_CYCLES
+from hao.cost.overheads import load_overhead
 from hao.cost.paths import Path, paths
 from hao.cost.tiles import Tiles, cut_tiles
 from hao.cost.transfers import (
     burst_beats,
+    ddr_start,
     ifm_bytes,
     load_delay,
     run_transfers,
@@ -168,6 +169,7 @@ def _price_fused(
         added = feature_bytes(stage_ofm, setting.act_bits, setting.board)
     written = feature_bytes(invocation.ofm, setting.act_bits, setting.board)
     moved = (ifm_bytes(invocation, setting), written, added)
+    weights = sum(load_bytes(invocation, load_stand_in(invocation, setting), setting))
     transfers = run_transfers(
         invocation,
         setting,
@@ -175,10 +177,10 @@ def _price_fused(
         channels=channels,
         written=np.asarray(written),
         added=np.asarray(added),
+        weights=np.asarray(weights),
         burst=burst,
     )
-    weights = sum(load_bytes(invocation, load_stand_in(invocation, setting), setting))
-    loading = max(1, load_starts(invocation, setting)[0] // LOAD_CYCLES)
+    loading = max(1, loading_stages(invocation))
     return SegmentPrice(
         paths=paths(invocation, times, transfers, setting.px),
         tiled={},
@@ -241,7 +243,7 @@ def _ddr_row(
 ) -> Path:
     """Return the cycles of the DDR for a run that is not tiled, as a row."""
     stages = invocation.stages
-    depth = START_CYCLES + STAGE_DEPTH_CYCLES * len(stages)
+    depth = int(ddr_start(len(stages), moved[0], weights, setting))
     maps = tuple(np.asarray(each) for each in moved)
     own = np.asarray(weights)
     if len(stages) != 1:
@@ -285,8 +287,9 @@ class _TiledRun:
         moved = self.weight_bytes(channels, bits)
         made = unit_cycles(self.layer, self.columns, channels, bits, setting)
         port = np.maximum(port_cycles(moved, setting.board), made)
-        serial = 0 if setting.double_buffered else LOAD_CYCLES
-        return port + LOAD_CYCLES, ddr_cycles(moved, setting.board) + serial
+        start = load_overhead(1)
+        serial = 0 if setting.double_buffered else start
+        return port + start, ddr_cycles(moved, setting.board) + serial
 
     def tile(self, groups: Cycles, channels: Cycles, loaded: Cycles) -> _Tile:
         """Return what a tile takes.
@@ -320,6 +323,7 @@ class _TiledRun:
             channels=channels,
             written=written,
             added=added,
+            weights=np.asarray(loaded),
             burst=burst,
         )
         read = ifm_bytes(run, setting)
@@ -332,7 +336,7 @@ class _TiledRun:
         )
         return _Tile(
             paths=paths(run, {self.role: times}, transfers, setting.px),
-            ddr=START_CYCLES + STAGE_DEPTH_CYCLES + shared,
+            ddr=ddr_start(1, read, loaded, setting) + shared,
             delay=load_delay(read + written + added, 1, setting),
         )
 
@@ -345,7 +349,7 @@ class _TiledRun:
         longest: Cycles = np.max(np.broadcast_arrays(*rows), axis=0)
         if not self.setting.double_buffered:
             # They are a step of their own; what they take is not counted here.
-            alone: Cycles = np.maximum(longest, tile.ddr) + LOAD_CYCLES
+            alone: Cycles = np.maximum(longest, tile.ddr) + load_overhead(1)
             return alone
         port, own = self.load(following, bits)
         loading = np.maximum(port + tile.delay, tile.ddr + own)

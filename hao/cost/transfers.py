@@ -20,10 +20,12 @@ from hao.cost.memory import (
     shared_cycles,
 )
 from hao.cost.overheads import (
-    LOAD_CYCLES,
-    PIXEL_GAP_CYCLES,
+    FILL_CYCLES,
     PIXEL_READ_CYCLES,
     PIXEL_WRITE_CYCLES,
+    STAGE_DEPTH_CYCLES,
+    START_CYCLES,
+    load_overhead,
 )
 from hao.cost.paths import Transfers, rows_ahead, rows_behind
 from hao.ir.partition import Invocation
@@ -37,6 +39,7 @@ def run_transfers(
     channels: Cycles,
     written: Cycles,
     added: Cycles,
+    weights: Cycles,
     burst: Cycles,
 ) -> Transfers:
     """Return what ports, packing and DDR take for one run.
@@ -48,6 +51,7 @@ def run_transfers(
         channels: Channels of a pixel in this run.
         written: Bytes that are written [bytes].
         added: Bytes of the residual [bytes].
+        weights: Bytes that load meanwhile, or what stands for them [bytes].
         burst: Of `burst_beats`.
     """
     board, px = setting.board, setting.px
@@ -64,16 +68,17 @@ def run_transfers(
         group = pack * np.minimum(px, shape.width) // shape.pixels
     part = channels < shape.channels
     pooled = invocation.ofm != shape
+    beat = beat_channels(setting.act_bits, board)
+    if pooled and setting.aligned_tiles:
+        # One multiplier scales the sums of every beat, one after the other.
+        ofm = -(-written // board.port_bytes) * beat
     if part.any() and setting.aligned_tiles:
-        # A tile's own channels lie apart: a loop for every pixel.
-        gap = PIXEL_GAP_CYCLES if pooled else PIXEL_WRITE_CYCLES
-        beats = -(-channels // beat_channels(setting.act_bits, board))
+        # A tile's own channels lie apart: a loop for every pixel that is written.
+        beats = -(-channels // beat)
         loops = part * shape.pixels
-        out = shape.pixels * beats + loops * gap
-        if pooled:
-            pack = np.maximum(pack, out)
-        else:
-            ofm = np.where(part, out, ofm)
+        if not pooled:
+            gap = PIXEL_WRITE_CYCLES
+            ofm = np.where(part, shape.pixels * beats + loops * gap, ofm)
             # What is packed of the last pixels but one waits for the last.
             group = group + part * (np.minimum(px, shape.width) + 1) * (beats + gap)
         if invocation.residual:
@@ -82,7 +87,12 @@ def run_transfers(
     outside = (added, written * (not pooled))
     height = shape.height
     ahead, early = rows_ahead(invocation), max(height - rows_behind(invocation), 0)
+    # Weights and the first rows begin together and take turns.
+    late = np.asarray(0)
+    if setting.double_buffered and setting.aligned_tiles:
+        late = beside_cycles(np.minimum(weights, read * ahead // rows), board)
     return Transfers(
+        late=late,
         ifm=port_cycles(read, board),
         ofm=ofm,
         residual=residual,
@@ -169,6 +179,31 @@ def shared_beside_load(
     return result
 
 
+def ddr_start(
+    stages: int, read: Cycles | int, weights: Cycles | int, setting: Setting
+) -> Cycles:
+    """Return what a run takes besides what the DDR moves [cycles].
+
+    The map that is read and the weights of the next run begin together and take turns.
+    What the weights have more loads while the last words of the run are on their way
+    through the stages.
+
+    Args:
+        stages: In use.
+        read: Bytes of the feature map [bytes].
+        weights: Bytes that load meanwhile, or what stands for them [bytes].
+        setting: What all columns share.
+
+    Source: derived here; compared with the cycle replay in tests/emit.
+    """
+    depth = START_CYCLES + STAGE_DEPTH_CYCLES * stages
+    if not (setting.double_buffered and setting.aligned_tiles):
+        return np.asarray(depth)
+    passing = FILL_CYCLES + STAGE_DEPTH_CYCLES * stages
+    more = ddr_cycles(np.maximum(np.asarray(weights) - read, 0), setting.board)
+    return np.asarray(depth - np.minimum(passing, more))
+
+
 def load_delay(moved: Cycles, loading: int, setting: Setting) -> Cycles:
     """Return by how much maps delay the load beside them.
 
@@ -178,5 +213,5 @@ def load_delay(moved: Cycles, loading: int, setting: Setting) -> Cycles:
         setting: What all columns share.
     """
     board = setting.board
-    free = LOAD_CYCLES * loading * board.ddr_kbytes_per_s // board.clock_khz
+    free = load_overhead(loading) * board.ddr_kbytes_per_s // board.clock_khz
     return beside_cycles(np.asarray(np.maximum(moved - free, 0)), board)

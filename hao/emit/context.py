@@ -5,15 +5,19 @@ is made here. A process exists if some step uses it.
 """
 
 from collections.abc import Iterable
+from math import gcd
 from typing import assert_never
 
 from hao.cost.bram import uses_lutram
 from hao.cost.design import Design
 from hao.cost.evaluate import CostReport
 from hao.cost.memory import store_bits
+from hao.cost.overheads import MAX_BURST_BEATS, OUTSTANDING_BURSTS
 from hao.emit.arena import StoredMap
 from hao.emit.records import (
     NONE,
+    LoadStep,
+    Step,
     WindowStep,
     initializer,
     structs,
@@ -27,7 +31,7 @@ from hao.emit.stage_sizes import (
     depthwise_slices,
 )
 from hao.emit.steps import Table, stage_unit_rows
-from hao.emit.weights import RECORD_SHIFT_BITS, record_bits
+from hao.emit.weights import RECORD_SHIFT_BITS, record_bits, unit_needs
 from hao.emit.wiring import (
     NAMES,
     Constant,
@@ -45,7 +49,7 @@ from hao.emit.wiring import (
 from hao.hw.board import Family
 from hao.hw.engine import DenseStage, DepthwiseStage
 from hao.hw.resources import Resources
-from hao.intmath import ceil_log2
+from hao.intmath import ceil_div, ceil_log2
 from hao.ir.integer import (
     BIAS_BITS,
     MAX_ALIGN_SHIFT,
@@ -56,16 +60,29 @@ from hao.ir.integer import (
     Requantization,
 )
 
+PAGE_BYTES = 4096
+"""No AXI burst crosses such a boundary. Source: AMBA AXI4, A3.4.1."""
+
+UNCERTAINTY_PERCENT = 27
+"""Part of a clock period that C synthesis leaves for routing.
+
+Source: the default of Vitis HLS (UG1399, `set_clock_uncertainty`). Less would be faster
+on paper, but a full device routes slowly; the emitted loops are to fit what remains.
+"""
+
 LOOP_DEPTHS = {
     "bus": 3,
-    "unpack": 4,
+    "unpack": 6,
     "feed": 3,
     "window": 6,
     "array": 16,
     "fill": 3,
     "regroup": 2,
-    "pack": 5,
-    "mean": 8,
+    "pack": 8,
+    "finish": 6,
+    "mean": 12,
+    "records": 4,
+    "units": 7,
 }
 """Cycles from the start of an iteration through its writes, by kind of loop.
 
@@ -90,8 +107,8 @@ def make_context(
     paths = Paths.of(table)
     stages = _stages(design, net, table, paths)
     links = make_links(paths, design)
-    adds = any(step.write.adds for step in table.steps)
-    pools = any(step.write.pools for step in table.steps)
+    adds = any(step.finish.adds for step in table.steps)
+    pools = any(step.finish.pools for step in table.steps)
     ifm_targets = [Route(code=c, stream=beats_name(c)) for c in paths.targets(NONE)]
     ofm_sources = [
         Route(code=c, stream=packed_name(c) if c else beats_name(NONE))
@@ -119,6 +136,7 @@ def make_context(
         "widths": sorted(set(net.weight_bits().values())),
         "links": links,
         "packed": _packed(packed, engine.px) if packed else None,
+        "packings": _packings(table),
         "adds_residuals": adds,
         "pools_globally": pools,
         "ifm_targets": ifm_targets,
@@ -134,7 +152,8 @@ def make_context(
         ],
         "arena_beats": table.arena.beats,
         "weight_beats": len(table.weights) // port,
-        "burst": 256 if port <= 16 else 4096 // port,
+        "burst": min(MAX_BURST_BEATS, PAGE_BYTES // port),
+        "outstanding": OUTSTANDING_BURSTS,
         "ddr_bytes_per_kilocycle": board.ddr_kbytes_per_s * 1000 // board.clock_khz,
         "arena_bytes": table.arena.beats * port,
         "weight_bytes": len(table.weights),
@@ -146,6 +165,8 @@ def make_context(
             "family": _family(board.family),
             "clock_mhz": round(board.clock_khz / 1000, 3),
             "clock_ns": round(1e6 / board.clock_khz, 3),
+            "uncertainty_percent": UNCERTAINTY_PERCENT,
+            "uncertainty_ns": round(1e4 * UNCERTAINTY_PERCENT / board.clock_khz, 3),
             "port_bytes": port,
         },
         "ports": ["ifm", "ofm", *(["residual"] if adds else []), "weights"],
@@ -218,7 +239,8 @@ def _engine(design: Design, net: IntegerNetwork, table: Table) -> dict[str, obje
         rows * hardware[role].items
         for role, rows in stage_unit_rows(design, net).items()
     ]
-    pooled = [s.write for s in table.steps if s.write.pools]
+    pooled = [s.finish for s in table.steps if s.finish.pools]
+    load_beats, load_grain = _load_register(table, 8 * port)
     pixels = [
         run.invocation.stage_ofm.pixels
         for run in table.runs
@@ -233,6 +255,8 @@ def _engine(design: Design, net: IntegerNetwork, table: Table) -> dict[str, obje
         "record_bits": record_bits(net),
         "unit_items": max(units, default=1),
         "load_bits": max(net.weight_bits().values(), default=2),
+        "load_beats": load_beats,
+        "load_grain": load_grain,
         "bias_bits": BIAS_BITS,
         "shift_bits": RECORD_SHIFT_BITS if multiplies else MAX_SHIFT.bit_length(),
         "multiplies": multiplies,
@@ -262,17 +286,18 @@ def _stages(
         first = code in paths.targets(NONE)
         last = NONE in paths.targets(code)
         lanes = hardware.lanes_in
-        taken = [
-            max(step.unpack.tail, lanes)
-            for step in table.steps
-            if step.read.target == code and step.read.beats
-        ]
         beat = 8 * design.board.port_bytes // store_bits(engine.act_bits)
-        groups = [
-            step.pack.groups
-            for step in table.steps
-            if step.write.source == code and step.pack.groups
+        unpacks = [
+            s.unpack for s in table.steps if s.read.target == code and s.read.beats
         ]
+        packs = [
+            s.pack for s in table.steps if s.finish.source == code and s.pack.groups
+        ]
+        taken = {n for u in unpacks for n in (u.tail, u.row_tail)}
+        taken |= {lanes for u in unpacks if u.words > 1}
+        given = {p.tail for p in packs} | {hardware.pe for p in packs if p.groups > 1}
+        unpack_beats, unpack_grain = _register(taken, beat)
+        pack_beats, pack_grain = _register(given, beat)
         result.append(
             StageView(
                 name=name,
@@ -294,8 +319,11 @@ def _stages(
                 last=last,
                 loads=loads,
                 in_lanes="pe" if isinstance(hardware, DepthwiseStage) else "items",
-                hold=max(taken, default=lanes) + beat,
-                pack_words=2 * max(groups, default=1),
+                unpack_beats=unpack_beats,
+                unpack_grain=unpack_grain,
+                pack_words=2 * max((p.groups for p in packs), default=1),
+                pack_beats=pack_beats,
+                pack_grain=pack_grain,
                 weights_in_luts=bool(uses_lutram(hardware.weight_words)),
                 channels_in_luts=bool(uses_lutram(hardware.channel_words)),
                 convolves=loads,
@@ -304,6 +332,46 @@ def _stages(
             )
         )
     return result
+
+
+def _register(words: set[int], beat: int) -> tuple[int, int]:
+    """Return the beats of a register between beats and words, and its grain.
+
+    The grain, a power of two like the beat, divides the place at which any word begins;
+    so the longest word lies at most a grain less than a beat above the lowest code.
+
+    Args:
+        words: Codes (or bits) of every word that occurs.
+        beat: Codes (or bits) of a beat.
+    """
+    grain = gcd(beat, *words)
+    return ceil_div(max(words, default=beat) + beat - grain, beat), grain
+
+
+def _loads(steps: Iterable[Step]) -> list[LoadStep]:
+    """Return what the loader does in all steps, for all stages."""
+    return [
+        load
+        for s in steps
+        for load in (s.dense_load, s.depthwise_load, s.pointwise_load)
+    ]
+
+
+def _load_register(table: Table, port_bits: int) -> tuple[int, int]:
+    """Return the beats of the loader's register and its grain [bits]."""
+    used = [load for load in _loads(table.steps) if load.unit_trips]
+    return _register({need for load in used for need in unit_needs(load)}, port_bits)
+
+
+def _packings(table: Table) -> list[dict[str, int]]:
+    """Return how the pixels of packed taps lie in a word, once for each way."""
+    ways = {
+        (u.channels, u.pixel_channels, u.taps)
+        for u in (step.unpack for step in table.steps)
+        if u.taps > 1
+    }
+    names = ("channels", "pixel_channels", "taps")
+    return [dict(zip(names, way, strict=True)) for way in sorted(ways)]
 
 
 def _constants(
@@ -391,12 +459,10 @@ def _bounds(table: Table) -> dict[str, int]:
     windows = [w for s in steps for w in (s.dense_window, s.depthwise_window)]
     arrays = [a for s in steps for a in (s.dense_array, s.pointwise_array)]
     depthwise = [s.depthwise_array for s in steps]
-    loads = [
-        load
-        for s in steps
-        for load in (s.dense_load, s.depthwise_load, s.pointwise_load)
-    ]
+    loads = _loads(steps)
     return {
+        "fetch": most(s.fetch.beats for s in steps),
+        "finish": most(s.finish.beats for s in steps),
         "beats": most(max(s.read.beats, s.write.run) for s in steps),
         "pixels": most(s.write.pixels for s in steps),
         "unpack": most(s.unpack.trips for s in steps),

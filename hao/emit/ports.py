@@ -1,10 +1,10 @@
 """The way in and out of a run: beats read, unpacked, packed and written.
 
 What is done to the result on its way out, the residual add and the global average
-pool, belongs to the writer.
+pool, is a process of its own before the writer.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +12,15 @@ from hao.cost.design import Design
 from hao.cost.latency import packed_taps
 from hao.cost.memory import input_channels, rows_used
 from hao.emit.arena import Arena, StoredMap, stored_map
-from hao.emit.records import NONE, PackStep, ReadStep, UnpackStep, WriteStep
+from hao.emit.records import (
+    NONE,
+    FinishStep,
+    PackStep,
+    ReadStep,
+    ResidualStep,
+    UnpackStep,
+    WriteStep,
+)
 from hao.emit.runs import CODES, Run, StageRun, engine_stages
 from hao.intmath import ceil_div
 from hao.ir.integer import IntegerNetwork
@@ -46,6 +54,7 @@ def unpack_step(first: StageRun, source: StoredMap, design: Design) -> UnpackSte
     taps = 1
     if isinstance(layer, DenseLayer):
         taps = int(packed_taps(layer, lanes, channels))
+    row_codes = width * stored
     if taps > 1:
         words, pixels = 1, ceil_div(width, taps)
         sizes = np.full(pixels, taps * stored, dtype=np.int64)
@@ -56,15 +65,18 @@ def unpack_step(first: StageRun, source: StoredMap, design: Design) -> UnpackSte
         sizes = np.tile(one, pixels)
     beats = np.minimum(-(-np.cumsum(sizes) // source.beat_channels), row_beats)
     trips = rows * int(np.maximum(np.diff(beats, prepend=0), 1).sum())
+    # Packed, the last word of a row may have fewer pixels than the others.
+    row_tail = row_codes - int(sizes[:-1].sum())
     return UnpackStep(
         trips=trips,
         words=words,
         tail=int(sizes[-1]),
+        row_tail=row_tail,
+        last_lanes=channels - (words - 1) * lanes,
         channels=channels,
         pixel_channels=stored,
         taps=taps,
         pixels=pixels,
-        row_beats=row_beats,
     )
 
 
@@ -96,10 +108,11 @@ def pack_step(run: Run, arena: Arena, design: Design) -> PackStep:
         trips=trips,
         groups=groups,
         tail=tail,
-        pixel_channels=codes,
         merges=merges,
         sends=sends,
         last_sends=last_sends,
+        period=max(sends, groups),
+        last_period=max(last_sends, groups),
         last_pixels=last_pixels,
         xgroups=xgroups,
         total=total,
@@ -129,36 +142,84 @@ def _pixel_sends(groups: int, pe: int, tail: int, beat: int) -> int:
     return trips
 
 
-def write_step(run: Run, arena: Arena, net: IntegerNetwork) -> WriteStep:
-    """Return where the result goes, and what is done to it on the way."""
-    invocation = run.invocation
-    target = arena.maps[invocation.output_name]
-    source = CODES[run.stages[-1].role] if run.stages else NONE
-    shape = invocation.stage_ofm
-    before = stored_like(shape, target)
-    codes = _codes_written(run, before)
-    offset = run.begin // before.beat_channels
-    beats = ceil_div(codes, before.beat_channels)
-    whole = codes == before.pixel_channels
-    if whole:
-        runs, length, stride = 1, shape.height * before.row_beats, 0
-    else:
-        runs, length, stride = shape.height * shape.width, beats, before.pixel_beats
-    step = WriteStep(
-        source=source,
-        base=target.base + offset,
-        pixels=runs,
+@dataclass(frozen=True, slots=True)
+class _Beats:
+    """Where the beats of a result lie, before any global pool.
+
+    Attributes:
+        kept: The map as its last stage makes it, in the layout of what is written.
+        offset: First beat of a pixel that belongs to the run.
+        pixels: Runs of beats.
+        run: Beats of each.
+        stride: Beats from one to the next.
+        lanes: Codes of a pixel in this run.
+    """
+
+    kept: StoredMap
+    offset: int
+    pixels: int
+    run: int
+    stride: int
+    lanes: int
+
+
+def _beats(run: Run, arena: Arena) -> _Beats:
+    shape = run.invocation.stage_ofm
+    kept = stored_like(shape, arena.maps[run.invocation.output_name])
+    codes = _codes_written(run, kept)
+    pixels, length, stride = 1, shape.height * kept.row_beats, 0
+    if codes != kept.pixel_channels:
+        pixels = shape.height * shape.width
+        length, stride = ceil_div(codes, kept.beat_channels), kept.pixel_beats
+    return _Beats(
+        kept=kept,
+        offset=run.begin // kept.beat_channels,
+        pixels=pixels,
         run=length,
         stride=stride,
+        lanes=codes,
+    )
+
+
+def write_step(run: Run, arena: Arena) -> WriteStep:
+    """Return which beats of the result a run writes."""
+    beats = _beats(run, arena)
+    base = arena.maps[run.invocation.output_name].base + beats.offset
+    if run.pool is not None:
+        words = ceil_div(beats.lanes, beats.kept.beat_channels)
+        return WriteStep(base=base, pixels=1, run=words)
+    return WriteStep(base=base, pixels=beats.pixels, run=beats.run, stride=beats.stride)
+
+
+def residual_step(run: Run, arena: Arena) -> ResidualStep:
+    """Return which beats are added to the result, none without an add."""
+    if run.add is None:
+        return ResidualStep()
+    assert run.invocation.residual_name is not None
+    beats = _beats(run, arena)
+    return ResidualStep(
+        base=arena.maps[run.invocation.residual_name].base + beats.offset,
+        pixels=beats.pixels,
+        run=beats.run,
+        stride=beats.stride,
+    )
+
+
+def finish_step(run: Run, arena: Arena, net: IntegerNetwork) -> FinishStep:
+    """Return what is done to the result of a run on its way out."""
+    beats = _beats(run, arena)
+    step = FinishStep(
+        source=CODES[run.stages[-1].role] if run.stages else NONE,
+        beats=beats.pixels * beats.run,
         mean_words=1,
         mean_lanes=1,
     )
-    made = run.stages[-1].layer.name if run.stages else invocation.input_name
+    made = run.stages[-1].layer.name if run.stages else run.invocation.input_name
     if run.add is not None:
-        assert invocation.residual_name is not None
-        step = _with_add(step, run, arena, net, made, offset)
+        step = _with_add(step, run, net, made)
         made = run.add.name
     if run.pool is not None:
+        beat = beats.kept.beat_channels
         step = replace(
             step,
             pools=1,
@@ -167,8 +228,8 @@ def write_step(run: Run, arena: Arena, net: IntegerNetwork) -> WriteStep:
             mean_shift=int(net.param(run.pool.name, "shift")[0]),
             pool_low=net.maps[run.pool.name].low,
             pool_high=net.maps[run.pool.name].high,
-            mean_words=beats,
-            mean_lanes=min(codes, before.beat_channels),
+            mean_words=ceil_div(beats.lanes, beat),
+            mean_lanes=min(beats.lanes, beat),
         )
     return step
 
@@ -179,14 +240,7 @@ def stored_like(shape: Shape, other: StoredMap) -> StoredMap:
     return replace(other, shape=shape, row_beats=row)
 
 
-def _with_add(
-    step: WriteStep,
-    run: Run,
-    arena: Arena,
-    net: IntegerNetwork,
-    made: str,
-    offset: int,
-) -> WriteStep:
+def _with_add(step: FinishStep, run: Run, net: IntegerNetwork, made: str) -> FinishStep:
     assert run.add is not None
     assert run.invocation.residual_name is not None
     residual = run.invocation.residual_name
@@ -198,7 +252,6 @@ def _with_add(
     return replace(
         step,
         adds=1,
-        residual_base=arena.maps[residual].base + offset,
         is_signed=net.maps[made].quant.signed,
         residual_signed=net.maps[residual].quant.signed,
         shift_a=first,

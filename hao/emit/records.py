@@ -36,11 +36,12 @@ class UnpackStep:
     trips: int = _f()
     words: int = _f("of a pixel")
     tail: int = _f("codes that the last word of a pixel takes from the beats")
+    row_tail: int = _f("the same for the last word of a row")
+    last_lanes: int = _f("channels in the last word of a pixel")
     channels: int = _f()
     pixel_channels: int = _f("codes of a pixel in DDR")
     taps: int = _f("pixels in a word, where taps are packed")
     pixels: int = _f("of a row; words, where taps are packed")
-    row_beats: int = _f()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +92,8 @@ class VectorsStep:
     words: int = _f("words that come in for a group of pixels")
     last_words: int = _f("the same for the last group of a row")
     lead_words: int = _f("the same for the first group of all")
+    period: int = _f("iterations in which a group is sent and the next comes in")
+    last_period: int = _f("the same where that is the last of a row")
     xgroups: int = _f("groups of pixels of a row")
     total: int = _f("groups of pixels of the map")
 
@@ -158,10 +161,11 @@ class PackStep:
     trips: int = _f()
     groups: int = _f("words of a group of pixels")
     tail: int = _f("codes that the last word of a pixel gives")
-    pixel_channels: int = _f("codes of a pixel in DDR")
     merges: int = _f("several pixels share a beat")
     sends: int = _f("iterations that a group of pixels takes to leave")
     last_sends: int = _f("the same for the last group of a row")
+    period: int = _f("iterations in which a group leaves and the next comes in")
+    last_period: int = _f("the same where the last of a row leaves")
     last_pixels: int = _f("pixels of the last group of a row")
     xgroups: int = _f("groups of pixels of a row")
     total: int = _f("groups of pixels of the map")
@@ -169,15 +173,31 @@ class PackStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteStep:
-    """write_ofm, read_residual: beats of the result."""
+    """write_ofm: beats of the result."""
 
-    source: int = _f("0 read_ifm, 1 dense, 2 depthwise, 3 pointwise")
     base: int = _f("first beat in the arena")
     pixels: int = _f("runs of beats")
     run: int = _f("beats of each")
     stride: int = _f("beats from one run to the next")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResidualStep:
+    """read_residual: beats of what is added."""
+
+    base: int = _f("first beat in the arena")
+    pixels: int = _f("runs of beats; 0 where nothing is added")
+    run: int = _f("beats of each")
+    stride: int = _f("beats from one run to the next")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishStep:
+    """finish: what is done to the result on its way out."""
+
+    source: int = _f("0 read_ifm, 1 dense, 2 depthwise, 3 pointwise")
+    beats: int = _f("that come")
     adds: int = _f("a residual is added")
-    residual_base: int = _f("its first beat in the arena")
     is_signed: int = _f("the stage's result")
     residual_signed: int = _f()
     shift_a: int = _f("left shift of the stage's result")
@@ -199,26 +219,37 @@ class WriteStep:
 class LoadStep:
     """load_weights: one stage's records and weights of the next run."""
 
-    base: int = _f("first beat of the weights")
     record_beats: int = _f()
-    weight_beats: int = _f()
     unit_trips: int = _f()
     bits: int = _f("of a weight")
     groups: int = _f("groups of output channels")
     lanes: int = _f("of a group")
     last_lanes: int = _f("of the last group")
-    items: int = _f("weights of a lane in a word")
-    unit_rows: int = _f("lanes that a unit brings")
     folds: int = _f("words of a group")
     inner_folds: int = _f("words of a kernel tap")
-    tail_items: int = _f("items in the last word of a kernel tap")
-    end_items: int = _f("items in the last word of a group")
+    rows: int = _f("lanes that a unit brings")
+    tail_rows: int = _f("the same in the last word of a kernel tap")
+    end_rows: int = _f("the same in the last word of a group")
+    need: int = _f("bits of a unit")
+    tail_need: int = _f("the same in the last word of a kernel tap")
+    end_need: int = _f("the same in the last word of a group")
+    rest_need: int = _f("the same for what is left of a word of full lanes")
+    last_need: int = _f("the same in the last group")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchStep:
+    """read_weights: records and weights of the next run, for all its stages."""
+
+    base: int = _f("first beat of the packed weights")
+    beats: int = _f()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One pass through the dataflow region."""
 
+    fetch: FetchStep = FetchStep()
     dense_load: LoadStep = LoadStep()
     depthwise_load: LoadStep = LoadStep()
     pointwise_load: LoadStep = LoadStep()
@@ -233,10 +264,13 @@ class Step:
     vectors: VectorsStep = VectorsStep()
     pointwise_array: ArrayStep = ArrayStep()
     pack: PackStep = PackStep()
+    residual: ResidualStep = ResidualStep()
+    finish: FinishStep = FinishStep()
     write: WriteStep = WriteStep()
 
 
 STRUCTS: dict[type, str] = {
+    FetchStep: "fetch_step_t",
     LoadStep: "load_step_t",
     ReadStep: "read_step_t",
     UnpackStep: "unpack_step_t",
@@ -246,12 +280,15 @@ STRUCTS: dict[type, str] = {
     DepthwiseStep: "depthwise_step_t",
     VectorsStep: "vectors_step_t",
     PackStep: "pack_step_t",
+    ResidualStep: "residual_step_t",
+    FinishStep: "finish_step_t",
     WriteStep: "write_step_t",
     Step: "step_t",
 }
 """C++ struct of each record, in the order of definition."""
 
 _INNER: dict[str, type] = {
+    "fetch": FetchStep,
     "dense_load": LoadStep,
     "depthwise_load": LoadStep,
     "pointwise_load": LoadStep,
@@ -266,6 +303,8 @@ _INNER: dict[str, type] = {
     "vectors": VectorsStep,
     "pointwise_array": ArrayStep,
     "pack": PackStep,
+    "residual": ResidualStep,
+    "finish": FinishStep,
     "write": WriteStep,
 }
 

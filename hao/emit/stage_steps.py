@@ -306,6 +306,8 @@ def _vectors(
         words=words,
         last_words=last_words,
         lead_words=lead,
+        period=max(words, sends),
+        last_period=max(last_words, sends),
         xgroups=xgroups,
         total=total,
     )

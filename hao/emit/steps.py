@@ -12,8 +12,15 @@ import numpy as np
 
 from hao.cost.design import Design
 from hao.emit.arena import Arena, place_maps
-from hao.emit.ports import pack_step, read_step, unpack_step, write_step
-from hao.emit.records import NONE, ArrayStep, DepthwiseStep, Step
+from hao.emit.ports import (
+    finish_step,
+    pack_step,
+    read_step,
+    residual_step,
+    unpack_step,
+    write_step,
+)
+from hao.emit.records import NONE, ArrayStep, DepthwiseStep, FetchStep, Step
 from hao.emit.runs import CODES, Run, StageRun, design_runs, engine_stages
 from hao.emit.stage_sizes import unit_rows
 from hao.emit.stage_steps import stage_step
@@ -111,7 +118,7 @@ def _loads(
             )
             if packed is None:
                 continue
-            made[stage.role] = replace(packed, load=replace(packed.load, base=beat))
+            made[stage.role] = replace(packed, base=beat)
             parts.append(packed.data)
             beat += len(packed.data) // port
         loads.append(made)
@@ -144,6 +151,13 @@ def _with_load(
     step: Step, load: dict[Role, StageWeights], design: Design, *, half: int
 ) -> Step:
     """Return the step that also loads weights, into a half of the buffers."""
+    if load:
+        port = design.board.port_bytes
+        fetch = FetchStep(
+            base=min(packed.base for packed in load.values()),
+            beats=sum(len(packed.data) // port for packed in load.values()),
+        )
+        step = replace(step, fetch=fetch)
     for role, packed in load.items():
         weight, channel = _bases(design, role, half)
         match role:
@@ -208,7 +222,12 @@ def _run_step(run: Run, arena: Arena, design: Design, net: IntegerNetwork) -> St
     """Return the step that computes a run, from the first half of the buffers."""
     source = arena.maps[run.invocation.input_name]
     first = run.stages[0] if run.stages else None
-    step = Step(read=read_step(run, source), write=write_step(run, arena, net))
+    step = Step(
+        read=read_step(run, source),
+        residual=residual_step(run, arena),
+        finish=finish_step(run, arena, net),
+        write=write_step(run, arena),
+    )
     if first is None:
         return step
     step = replace(

@@ -30,15 +30,17 @@ class StageWeights:
 
     Attributes:
         data: Records, then weights; whole beats.
-        load: What tells the loader about them; `base` counts from their beginning.
+        load: What tells the loader about them.
         units: Units that reach the stage.
         records: Beats of records.
+        base: First beat among the weights of all runs.
     """
 
     data: Bytes
     load: LoadStep
     units: int
     records: int
+    base: int = 0
 
 
 def record_bits(net: IntegerNetwork) -> int:
@@ -79,20 +81,28 @@ def stage_weights(
     packed = _beats(_pack_bits(order.items, quant), port)
     units, trips = _unit_trips(order, rows=rows, bits=quant, port=port)
     groups = ceil_div(run.channels, stage.pe)
+    last_lanes = run.channels - (groups - 1) * stage.pe
+    tail_rows, end_rows = (
+        rows if items == order.width else 1
+        for items in (order.tail_items, order.end_items)
+    )
     load = LoadStep(
         record_beats=len(records) // port,
-        weight_beats=len(packed) // port,
         unit_trips=trips,
         bits=quant,
         groups=groups,
         lanes=stage.pe,
-        items=order.width,
-        unit_rows=rows,
-        last_lanes=run.channels - (groups - 1) * stage.pe,
+        last_lanes=last_lanes,
         folds=order.folds,
         inner_folds=order.inner_folds,
-        tail_items=order.tail_items,
-        end_items=order.end_items,
+        rows=rows,
+        tail_rows=tail_rows,
+        end_rows=end_rows,
+        need=rows * order.width * quant,
+        tail_need=tail_rows * order.tail_items * quant,
+        end_need=end_rows * order.end_items * quant,
+        rest_need=_rest(stage.pe, rows) * order.width * quant,
+        last_need=_rest(last_lanes, rows) * order.width * quant,
     )
     return StageWeights(
         data=np.concatenate([records, packed]),
@@ -100,6 +110,17 @@ def stage_weights(
         units=units,
         records=len(records) // port,
     )
+
+
+def _rest(lanes: int, rows: int) -> int:
+    """Return the lanes of a word's last unit."""
+    return lanes - (ceil_div(lanes, rows) - 1) * rows
+
+
+def unit_needs(load: LoadStep) -> frozenset[int]:
+    """Return the bits of all units that may occur in a load."""
+    needs = {load.need, load.rest_need, load.last_need}
+    return frozenset(needs | {load.tail_need, load.end_need})
 
 
 def _weight_bits(net: IntegerNetwork, name: str) -> int:

@@ -5,6 +5,7 @@ A process or a stream exists if some step of the table uses it.
 
 from dataclasses import dataclass
 from itertools import pairwise
+from math import gcd
 
 from hao.cost.design import Design
 from hao.emit.records import DEPTHWISE, NONE
@@ -59,8 +60,11 @@ class StageView:
     last: bool
     loads: bool
     in_lanes: str
-    hold: int
+    unpack_beats: int
+    unpack_grain: int
     pack_words: int
+    pack_beats: int
+    pack_grain: int
     weights_in_luts: bool
     channels_in_luts: bool
     convolves: bool = True
@@ -79,6 +83,7 @@ class Link:
         code: Of the stage behind it.
         lanes: Constant that says how many channels that stage takes.
         uneven: Neither number of channels divides the other.
+        grain: The largest number that divides both.
     """
 
     name: str
@@ -87,6 +92,7 @@ class Link:
     code: int
     lanes: str
     uneven: bool
+    grain: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,10 +146,11 @@ def make_links(paths: Paths, design: Design) -> list[Link]:
     for source, sink in sorted(paths.pairs):
         if NONE in (source, sink):
             continue
-        lanes = hardware[ROLES[sink]].lanes_in
+        lanes, made = hardware[ROLES[sink]].lanes_in, hardware[ROLES[source]].pe
         result.append(
             Link(
-                uneven=not lanes_match(hardware[ROLES[source]].pe, lanes),
+                uneven=not lanes_match(made, lanes),
+                grain=gcd(made, lanes),
                 name=f"regroup_{NAMES[source]}_{NAMES[sink]}",
                 source=NAMES[source],
                 sink=NAMES[sink],
@@ -187,6 +194,9 @@ def make_streams(
     result = [_stream(route.stream, "hao_beat", BUS_DEPTH) for route in ifm]
     if adds:
         result.append(_stream("residual_beats", "hao_beat", BUS_DEPTH))
+    result.append(_stream("finished_beats", "hao_beat", BUS_DEPTH))
+    if any(stage.loads for stage in stages):
+        result.append(_stream("weight_beats", "hao_beat", BUS_DEPTH))
     for stage in stages:
         kind = f"{stage.name}_stage"
         if stage.loads:
@@ -228,12 +238,17 @@ def make_calls(
         if stage.loads
         for name in (f"{stage.name}_units", f"{stage.name}_records")
     ]
-    calls = [_call("load_weights", "step", "weights", *loads)] if loads else []
+    calls = []
+    if loads:
+        calls.append(_call("read_weights", "step.fetch", "weights", "weight_beats"))
+        calls.append(_call("load_weights", "step", "weight_beats", *loads))
     calls.append(
         _call("read_ifm", "step.read", "ifm", *(route.stream for route in ifm))
     )
     if adds:
-        calls.append(_call("read_residual", "step.write", "residual", "residual_beats"))
+        calls.append(
+            _call("read_residual", "step.residual", "residual", "residual_beats")
+        )
     for stage in stages:
         if stage.first:
             calls.append(
@@ -284,9 +299,9 @@ def make_calls(
                 )
             )
     last = ["residual_beats"] if adds else []
-    calls.append(
-        _call("write_ofm", "step.write", "ofm", *(route.stream for route in ofm), *last)
-    )
+    sources = [route.stream for route in ofm]
+    calls.append(_call("finish", "step.finish", *sources, *last, "finished_beats"))
+    calls.append(_call("write_ofm", "step.write", "ofm", "finished_beats"))
     return calls
 
 

@@ -53,6 +53,7 @@ class Rule(Enum):
     DATAFLOW_FORM = "dataflow-form"
     DATAFLOW_CHANNEL = "dataflow-channel"
     DATAFLOW_ARGUMENT = "dataflow-argument"
+    DATAFLOW_STATIC = "dataflow-static"
     PORT_LIMIT = "port-limit"
     MULTIPLY_BINDING = "multiply-binding"
 

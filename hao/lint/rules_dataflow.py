@@ -2,7 +2,8 @@
 
 A region holds declarations, pragmas and calls. Every stream or array declared in it has
 one call that writes and one that reads. What comes from outside goes to one call,
-unless it is constant or passed by value. Source: UG1399, "Canonical Forms"; UG902,
+unless it is constant or passed by value; so does what a function keeps in a static
+variable. Source: UG1399, "Canonical Forms"; UG902,
 "Dataflow Optimization".
 """
 
@@ -49,6 +50,7 @@ def check_dataflow(context: Context) -> Iterator[Finding]:
                 if region is not None:
                     yield from _form(context, function, region)
                     yield from _channels(context, function, region)
+                    yield from _statics(context, region)
 
 
 def _form(context: Context, function: Function, region: Node) -> Iterator[Finding]:
@@ -69,6 +71,43 @@ def _form(context: Context, function: Function, region: Node) -> Iterator[Findin
             Rule.DATAFLOW_FORM,
             f"{what} in a DATAFLOW region; only declarations and calls may stand there",
         )
+
+
+def _statics(context: Context, region: Node) -> Iterator[Finding]:
+    """Yield the static variables that several processes of a region share.
+
+    A function keeps one copy, and so does a template for each list of arguments, which
+    two processes may have alike.
+    """
+    users: dict[tuple[str, int, str], set[str]] = defaultdict(set)
+    for call in find_calls(region):
+        if not _is_statement_call(call, region):
+            continue
+        for function in _reached(context, call.name):
+            for variable in function.variables:
+                if "static" in variable.type_text.split() and not variable.is_const:
+                    place = (variable.path, variable.line, variable.name)
+                    users[place].add(call.name)
+    for (path, line, name), processes in sorted(users.items()):
+        if len(processes) > 1:
+            message = (
+                f"static {name} is shared by the processes {_list(sorted(processes))}; "
+                "each needs its own: declare it in each and pass it"
+            )
+            yield Finding(path, line, Rule.DATAFLOW_STATIC.value, message)
+
+
+def _reached(context: Context, name: str) -> list[Function]:
+    """Return the functions of a name and all that they call, each once."""
+    found: list[Function] = []
+    names, seen = [name], {name}
+    while names:
+        for function in context.program.named(names.pop()):
+            found.append(function)
+            called = {call.name for call in context.calls_of(function)} - seen
+            seen |= called
+            names += sorted(called)
+    return found
 
 
 def _is_plain_call(node: Node) -> bool:

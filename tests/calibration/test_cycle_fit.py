@@ -17,7 +17,7 @@ from hao.calibration.cycle_fit import (
 from hao.calibration.evidence import Case, Clocking, CycleFigure
 from hao.cost.design import Design
 from hao.cost.evaluate import evaluate
-from hao.cost.overheads import LOAD_CYCLES, STAGE_DEPTH_CYCLES, START_CYCLES
+from hao.cost.overheads import STAGE_DEPTH_CYCLES, START_CYCLES, load_overhead
 from tests.calibration.synthetic import (
     SHAPES,
     Truth,
@@ -136,5 +136,5 @@ def test_another_clock_is_priced_at_that_clock() -> None:
 
 
 def test_the_scale_of_step_cycles_is_that_of_three_stages() -> None:
-    stage = STAGE_DEPTH_CYCLES + LOAD_CYCLES
-    assert START_CYCLES + 3 * stage == STEP_SCALE
+    stages = 3 * STAGE_DEPTH_CYCLES + load_overhead(3)
+    assert START_CYCLES + stages == STEP_SCALE

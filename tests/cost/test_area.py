@@ -1,6 +1,7 @@
 """Area equals blocks counted lane by lane; DSPs as packing says; laws of widths."""
 
 from dataclasses import replace
+from math import gcd
 
 import numpy as np
 import pytest
@@ -185,30 +186,46 @@ def test_dsps_by_hand() -> None:
 # LUTs and flip-flops, block by block.
 
 
-def _funnels(items: int, pe: int, px: int, act_bits: int, board: Board) -> Resources:
+def _placed(beat: int, lanes: int, act_bits: int, grain: int) -> int:
+    """Return the LUTs of a word at one of several places of a register of beats."""
+    places = 0
+    for at in range(beat):
+        places += at % gcd(lanes, beat, grain) == 0
+    return lanes * act_bits * {1: 1, 2: 3, 4: 5, 8: 9, 16: 12, 32: 15, 64: 18}[places]
+
+
+def _funnels(
+    items: int, pe: int, px: int, act_bits: int, board: Board, *, packs: bool
+) -> Resources:
     """Return what turns beats into words of `items` and words of `pe` into beats."""
     code = next(bits for bits in (2, 4, 8) if bits >= act_bits)
     beat = 8 * board.port_bytes // code
-    lut = blocks.gearbox_lut(beat, items, act_bits) + beat * act_bits
-    lut += blocks.gearbox_lut(pe, beat, act_bits)
+    # Packed pixels begin at multiples of 4 codes.
+    lut = _placed(beat, items, act_bits, 4 if packs else beat)
+    lut += _placed(beat, pe, act_bits, beat)
     # One of px banks: each 4:1 multiplexer of the tree leaves three fewer.
     left = px
     while left > 1:
         left -= 3
         lut += pe * act_bits
-    ff = blocks.gearbox_ff(beat, items, act_bits) + blocks.gearbox_ff(
-        beat, pe, act_bits
-    )
+    # Two beats each way; a word that leaves, one before and behind its way to a beat.
+    ff = (4 * beat + items + 2 * pe) * act_bits
     return Resources(lut=lut, ff=ff)
 
 
 def _around(
-    stage: DenseStage | DepthwiseStage, px: int, act_bits: int, board: Board
+    stage: DenseStage | DepthwiseStage,
+    px: int,
+    act_bits: int,
+    board: Board,
+    *,
+    packs: bool,
 ) -> Resources:
     """Return what brings weights, records and activations to a stage and away."""
     dense = isinstance(stage, DenseStage)
     items = stage.simd if isinstance(stage, DenseStage) else stage.taps
-    total = _funnels(items if dense else stage.pe, stage.pe, px, act_bits, board)
+    lanes = items if dense else stage.pe
+    total = _funnels(lanes, stage.pe, px, act_bits, board, packs=packs)
     bank = memory(stage.pe * act_bits, stage.pack_words)
     for _bank in range(px):
         total += bank
@@ -293,7 +310,7 @@ def test_dense_luts_equal_lanes_counted_one_by_one(
                 ff += blocks.activation_delay_ff(simd, act_bits, found.depth)
     weights = memory(stage.pe * simd * bits, stage.weight_words)
     bank = memory(simd * act_bits, stage.feature_words)
-    around = _around(stage, px, act_bits, board)
+    around = _around(stage, px, act_bits, board, packs=ring)
     lut += weights.lut + px * bank.lut + blocks.loop_control_lut() + around.lut
     ff += weights.ff + px * bank.ff + blocks.loop_control_ff() + around.ff
     if ring:
@@ -348,7 +365,7 @@ def test_depthwise_luts_equal_lanes_counted_one_by_one(
     lut += blocks.window_lut(kernel, stride, px, stage.pe * act_bits)
     ff += weights.ff + banks * bank.ff + blocks.loop_control_ff()
     ff += blocks.window_ff(kernel, stride, px, stage.pe * act_bits)
-    around = _around(stage, px, act_bits, board)
+    around = _around(stage, px, act_bits, board, packs=False)
     lut, ff = lut + around.lut, ff + around.ff
     part = _depthwise_part(stage, px=px, act_bits=act_bits, board=board)
     assert (part.lut, part.ff) == (lut, ff)
@@ -404,7 +421,7 @@ def test_more_dense_lanes_never_take_fewer_luts(
     small = _dense_part(few, px=px, act_bits=act_bits)
     large = _dense_part(many, px=px, act_bits=act_bits)
     # But for the funnels: those of lanes that divide a beat are smaller.
-    funnels = _funnels(few.simd, few.pe, px, act_bits, BOARD)
+    funnels = _funnels(few.simd, few.pe, px, act_bits, BOARD, packs=True)
     assert small <= large + funnels
 
 
@@ -418,7 +435,8 @@ def test_more_depthwise_lanes_never_take_fewer_luts(
     small = _depthwise_part(few, px=px, act_bits=act_bits)
     large = _depthwise_part(many, px=px, act_bits=act_bits)
     # But for the funnels: those of lanes that divide a beat are smaller.
-    assert small <= large + _funnels(few.pe, few.pe, px, act_bits, BOARD)
+    funnels = _funnels(few.pe, few.pe, px, act_bits, BOARD, packs=False)
+    assert small <= large + funnels
 
 
 @given(dense_stages(), st.integers(1, 6), PIXELS, BITS)
@@ -582,17 +600,21 @@ def test_the_fixed_part_counts_a_port_for_each_map_and_the_weights(
     lut += blocks.axi_lite_lut() + blocks.platform_lut(3)
     ff = 2 * blocks.axi_reader_ff(bits) + blocks.axi_writer_ff(bits)
     ff += blocks.axi_lite_ff() + blocks.platform_ff(3)
+    # A process finishes the result; a stream of beats comes behind it and one before
+    # the loader: a shift register a bit.
+    lut += blocks.loop_control_lut() + 2 * (bits + 12)
+    ff += blocks.loop_control_ff() + 2 * (bits + 8)
     # One funnel cuts units of weights for all stages: of two beats of the widest.
     lut += blocks.weight_funnel_lut(2 * bits, bits)
     ff += blocks.weight_funnel_ff(2 * bits, bits)
-    bram = 3 * blocks.axi_fifo_bram18(bits)
+    bram = 3 * blocks.axi_fifo_bram18(bits, 8 * 64)
     assert plain == Resources(lut=lut, ff=ff, bram_18k=bram)
     # A residual takes one more reader, and an adder for each byte of a beat.
     added = fixed_area(board, act_bits=8, residual=True, pool_words=0)
     lut += blocks.axi_reader_lut(bits) + port_bytes * blocks.residual_lut(8)
     lut += blocks.platform_lut(4) - blocks.platform_lut(3)
     assert added.lut == lut
-    assert added.bram_18k == 4 * blocks.axi_fifo_bram18(bits)
+    assert added.bram_18k == 4 * blocks.axi_fifo_bram18(bits, 8 * 64)
 
 
 @pytest.mark.parametrize("words", [10, 100])

@@ -226,7 +226,9 @@ def test_masters_and_platform_come_to_the_published_fixed_part() -> None:
     assert lut == pytest.approx(10_000, rel=0.01)
     assert ff == pytest.approx(15_000, rel=0.01)
     # 128 bits x 512 words of 36: four halves.
-    assert blocks.axi_fifo_bram18(128) == 4
+    assert blocks.axi_fifo_bram18(128, 512) == 4
+    # Of 4096 beats, what 16 bursts of 256 are: eight times as deep.
+    assert blocks.axi_fifo_bram18(128, 4096) == 30
 
 
 def test_a_port_that_was_not_measured_is_refused() -> None:

@@ -35,16 +35,20 @@ def test_depths_are_those_of_the_emitted_loops() -> None:
         "fill": overheads.BUS_LOOP_DEPTH,
         "regroup": overheads.REGROUP_DEPTH,
         "pack": overheads.PACK_DEPTH,
+        "finish": overheads.FINISH_DEPTH,
         "mean": overheads.MEAN_DEPTH,
+        "records": overheads.RECORDS_DEPTH,
+        "units": overheads.UNITS_DEPTH,
     }
     assert 2 * FIFO_DEPTH == overheads.SLACK_WORDS
 
 
 def test_a_run_starts_and_ends_with_what_every_word_crosses() -> None:
     depths = LOOP_DEPTHS
-    # A word of one stage: read, unpacked, windowed, multiplied, packed, written.
+    # A word of one stage: read, unpacked, windowed, multiplied, packed, finished,
+    # written.
     crossed = 2 * depths["bus"] + depths["unpack"] + depths["window"]
-    crossed += depths["array"] + depths["pack"]
+    crossed += depths["array"] + depths["pack"] + depths["finish"]
     waited = replay_constant("read_latency") + replay_constant("write_latency")
     ends = sum(
         replay_constant(f"{name}_cycles") for name in ("start", "finish", "step")
@@ -62,7 +66,18 @@ def test_a_loop_of_a_burst_costs_its_latency_depth_and_a_gap() -> None:
     # cycles before the end; then the gap. Counted from the request, less n.
     read = (replay_constant("read_latency") - 1) + LOOP_DEPTHS["bus"] - 1
     assert read + 1 + replay_constant("gap_cycles") == overheads.PIXEL_READ_CYCLES
-    assert 2 * overheads.PIXEL_READ_CYCLES == overheads.LOAD_CYCLES
+    # What is read reaches the process behind a cycle after it is written.
+    assert read + 1 == overheads.LOAD_START_CYCLES
     # Writes reach the bus after depth - 1 cycles and one more.
     write = LOOP_DEPTHS["bus"] + replay_constant("write_latency")
     assert write + replay_constant("gap_cycles") == overheads.PIXEL_WRITE_CYCLES
+
+
+def test_a_stage_loads_in_two_loops_that_run_dry() -> None:
+    dry = sum(LOOP_DEPTHS[name] - 1 for name in ("records", "units"))
+    stage = dry + 2 * replay_constant("gap_cycles")
+    start = overheads.LOAD_START_CYCLES
+    assert [overheads.load_overhead(n) for n in range(4)] == [
+        0,
+        *(start + n * stage for n in (1, 2, 3)),
+    ]

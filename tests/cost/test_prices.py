@@ -20,7 +20,12 @@ from hao.cost.memory import (
     port_cycles,
     weight_bytes,
 )
-from hao.cost.overheads import LOAD_CYCLES, STAGE_DEPTH_CYCLES, START_CYCLES
+from hao.cost.overheads import (
+    FILL_CYCLES,
+    STAGE_DEPTH_CYCLES,
+    START_CYCLES,
+    load_overhead,
+)
 from hao.cost.paths import Path
 from hao.cost.prices import SegmentPrice, price_segment
 from hao.cost.tiles import tile_groups
@@ -335,7 +340,7 @@ def test_a_tiled_price_is_the_sum_of_layers_as_small_as_its_tiles(
             )
         else:
             # The weights of the next tile load in a step of their own.
-            period += LOAD_CYCLES
+            period += load_overhead(1)
         body += period
     last = _work(price_segment(_narrowed(run, role, left), whole, BITS, shared), 0)
     assert price.tiles[role][0] == len(sizes)
@@ -348,9 +353,9 @@ def test_a_tiled_price_is_the_sum_of_layers_as_small_as_its_tiles(
     (dense,) = column.values()
     assert isinstance(dense, DenseColumns)
     units = unit_cycles(layer, dense, np.array([count]), BITS["conv"], shared)
-    load = max(port_cycles(weights, BOARD), int(units[0])) + LOAD_CYCLES
+    load = max(port_cycles(weights, BOARD), int(units[0])) + load_overhead(1)
     assert _rows(price, 0)["opening"] == load
-    serial = 0 if double else LOAD_CYCLES
+    serial = 0 if double else load_overhead(1)
     assert _rows(price, 0)["opening_ddr"] == ddr_cycles(weights, BOARD) + serial
 
 
@@ -403,9 +408,10 @@ def test_a_tiled_layer_by_hand() -> None:
     # channels. Each: 36 pixels x 4 folds x 2 words = 288 cycles; lead-in one row of
     # 6 x 8 bytes = 6 beats, but 6 x 2 words = 12, and a loop ends: 17. A group takes
     # 4 x 2 = 8. Every pixel is written by itself: a beat and 50 cycles to answer.
+    # Weights take turns with the row: 6 cycles.
     column: dict[Role, Columns] = {Role.DENSE: dense_columns([4], [2], [16])}
     price = price_segment(_single(), column, BITS, setting())
-    start = START_CYCLES + STAGE_DEPTH_CYCLES
+    start = START_CYCLES + STAGE_DEPTH_CYCLES + 6
     tile = start + 17 + 8 + 36 * 51
     assert price.tiles[Role.DENSE][0] == 2
     assert price.tiled[Role.DENSE][0] == tile
@@ -419,11 +425,12 @@ def test_weights_on_the_port_bind_a_tiled_layer() -> None:
     # 512 terms, 64 outputs, one pixel: simd 64 and pe 64 take 8 passes of 4096 bytes
     # each; one fold in all. Two folds of pe 32: 2 tiles of 512 x 32 bytes at 8 bits =
     # 2048 beats and 16 of records, far more than 8 passes; the DDR, as fast as the
-    # port, adds 512 + 32 bytes of maps: 68, after what a run needs to start.
+    # port, adds 512 + 32 bytes of maps: 68, after what a run needs to start. The words
+    # of the run pass through its loops while weights still come.
     run = invocation(pointwise=linear(shape(512, 1, 1), 64))
     column: dict[Role, Columns] = {Role.POINTWISE: dense_columns([64], [32], [16])}
     price = price_segment(run, column, BITS, setting())
-    start = START_CYCLES + STAGE_DEPTH_CYCLES
+    start = START_CYCLES - FILL_CYCLES
     assert price.tiled[Role.POINTWISE][0] == 2048 + 16 + 68 + start
     serial = price_segment(run, column, BITS, setting(double_buffered=False))
     assert serial.tiles[Role.POINTWISE][0] == 1
@@ -432,7 +439,7 @@ def test_weights_on_the_port_bind_a_tiled_layer() -> None:
 def test_loads_are_those_of_all_stages() -> None:
     # 120 weights of 5 bits: 75 bytes, 10 beats; 180 of 8: 23; 240 of 3: 90 bytes, 12.
     # Records of 20, 20 and 12 channels: 10, 10 and 6 beats.
-    starts = 3 * LOAD_CYCLES
+    starts = load_overhead(3)
     assert load_cycles(BLOCK, BITS, setting()) == 10 + 23 + 12 + 26 + starts
     # The DDR moves as many bytes a cycle as a port: whole beats.
     assert load_ddr_cycles(BLOCK, BITS, setting()) == 71
@@ -472,11 +479,14 @@ def test_the_ddr_moves_both_maps_and_the_residual() -> None:
     )
     moved = feature_bytes(shape(6, 10, 9), 8, BOARD)
     moved += 2 * feature_bytes(shape(12, 5, 5), 8, BOARD)
-    start = START_CYCLES + 3 * STAGE_DEPTH_CYCLES
+    # Weights as wide as activations stand for those of the next run: 120, 180 and 240
+    # bytes and records of 80, 80 and 48: 15 + 23 + 30 + 10 + 10 + 6 = 94 beats.
+    # They are 4 beats more than the 10 rows of 9 columns that are read, 8 bytes each.
+    start = START_CYCLES + 3 * STAGE_DEPTH_CYCLES - (94 - 90)
     assert price.ddr.constant == moved // 8 + start
     assert price.ddr.terms == {}
     # Beside a load, all but what moves while its bursts are waited for.
-    assert price.beside.constant == max(0, moved // 8 - 3 * LOAD_CYCLES)
+    assert price.beside.constant == max(0, moved // 8 - load_overhead(3))
     # A fused segment starts with all its weights.
     assert price.opening.constant == load_cycles(BLOCK, BITS, setting())
     assert price.opening_ddr.constant == load_ddr_cycles(BLOCK, BITS, setting())
@@ -540,8 +550,8 @@ def test_tiles_are_even_by_hand() -> None:
     assert list(price.tiles[Role.DENSE]) == [5, 3]
     start = START_CYCLES + STAGE_DEPTH_CYCLES + 21
     few, many = start + 2 + 64 * 51, start + 4 + 64 * 52
-    assert _latency(price, 0) == 5 * few + 4 * LOAD_CYCLES
-    assert _latency(price, 1) == 2 * many + few + 2 * LOAD_CYCLES
+    assert _latency(price, 0) == 5 * few + 4 * load_overhead(1)
+    assert _latency(price, 1) == 2 * many + few + 2 * load_overhead(1)
 
 
 def test_tile_groups_by_hand() -> None:

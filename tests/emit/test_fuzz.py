@@ -176,8 +176,9 @@ def test_wrong_weights_are_found_at_their_step(tmp_path: Path) -> None:
     weights = place / "weights/weights.bin"
     data = weights.read_bytes()
     load = table.steps[-2].pointwise_load
-    begin = (load.base + load.record_beats) * sample.design.board.port_bytes
-    assert load.weight_beats > 0
+    fetch = table.steps[-2].fetch
+    begin = (fetch.base + load.record_beats) * sample.design.board.port_bytes
+    assert fetch.beats > load.record_beats > 0
     weights.write_bytes(data[:begin] + bytes(255 - byte for byte in data[begin:]))
     outcome = builds.run(place, program, "--maps", builds.MAPS)
     assert not outcome.exact

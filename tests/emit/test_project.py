@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 
 from hao import __version__
+from hao.cost.area import AXI_PORTS, fixed_area
+from hao.cost.bram import bram18
 from hao.cost.evaluate import evaluate
+from hao.cost.overheads import READ_LATENCY
 from hao.emit.project import (
     MARK,
     Project,
@@ -23,8 +26,11 @@ from hao.emit.project import (
     render_project,
     write_project,
 )
+from hao.emit.runs import engine_stages
 from hao.errors import InputError
 from hao.ir.integer import IntegerNetwork
+from hao.ir.partition import Role
+from hao.lint import Rule, Tool, lint
 from tests.emit.designs import sample, small
 from tests.emit.random_designs import Sample
 
@@ -73,6 +79,57 @@ def test_equal_designs_give_equal_bytes() -> None:
     assert again.files == small_project().files
     assert again.digest == small_project().digest
     assert list(again.files) == sorted(again.files)
+
+
+def test_priced_adapters_hold_what_the_interfaces_leave_outstanding() -> None:
+    found = small()
+    engine = texts(small_project())["src/engine.cpp"]
+    interfaces = re.findall(r"INTERFACE m_axi port=(\w+) .*", engine)
+    bursts = re.findall(r"max_(?:read|write)_burst_length=(\d+)", engine)
+    flying = re.findall(r"num_(?:read|write)_outstanding=(\d+)", engine)
+    assert len(interfaces) == len(bursts) == len(flying) == AXI_PORTS
+    port_bits = 8 * found.design.board.port_bytes
+    # UG1399: a word for every beat that may be on its way.
+    held = [int(a) * int(b) for a, b in zip(bursts, flying, strict=True)]
+    emitted = sum(bram18(port_bits, beats) for beats in held)
+    assert all(int(beats) * port_bits // 8 <= 4096 for beats in bursts)
+    assert min(held) >= 4 * READ_LATENCY
+    fixed = fixed_area(found.design.board, act_bits=8, residual=True, pool_words=0)
+    assert fixed.bram_18k == emitted
+
+
+@pytest.mark.parametrize("seed", [0, 2, 5, 8, 13, 33])
+def test_ports_are_touched_by_plain_loops_alone(seed: int) -> None:
+    # An access under a condition is no burst (UG1448, message 214-232).
+    touched = set()
+    for path, text in texts(render(sample(seed))).items():
+        code = re.sub(r"//.*", "", text) if path.startswith("src/") else ""
+        for access in re.finditer(r"\bport\[([^]]+)\]", code):
+            assert path == "src/axi.h"
+            before = code[: access.start()]
+            iteration = before[before.rindex("HAO_TICK();") :]
+            assert not re.findall(r"\bif\b|\?|\bfor\b|\bwhile\b", iteration)
+            # The next address each time, and one access an iteration.
+            assert re.fullmatch(r"(?:step\.)?base \+ n", access[1])
+            assert "port[" not in iteration
+            touched.add(re.findall(r"inline void (\w+)\(", before)[-1])
+    assert touched >= {"read_ifm", "write_ofm"}
+    assert touched <= {"read_ifm", "read_residual", "read_weights", "write_ofm"}
+
+
+def test_stages_of_equal_sizes_share_no_memory() -> None:
+    # The dense and the depthwise stage of this design pack alike.
+    project, stages = render(sample(5)), engine_stages(sample(5).design)
+    engine = texts(project)["src/engine.cpp"]
+    words = dict(re.findall(r"pack_process<(\w+)_stage::pe, (\d+)\b", engine))
+    sizes = [(stages[Role(name)].pe, count) for name, count in words.items()]
+    assert len(set(sizes)) < len(sizes)
+    sources = {
+        path: text for path, text in texts(project).items() if path.startswith("src/")
+    }
+    for tool in Tool:
+        found = lint(sources, tool=tool, include_paths=[])
+        assert [f for f in found if f.rule == Rule.DATAFLOW_STATIC.value] == []
 
 
 def test_another_process_gives_the_same_bytes() -> None:

@@ -6,10 +6,10 @@ import pytest
 
 from hao.emit.records import (
     STRUCTS,
+    FinishStep,
     LoadStep,
     ReadStep,
     Step,
-    WriteStep,
     initializer,
     structs,
 )
@@ -37,7 +37,7 @@ def test_initializer_by_hand() -> None:
 
 def test_booleans_become_integers() -> None:
     # mypy takes a bool for an int; C++ would take True for a name.
-    text = initializer(WriteStep(adds=True))
+    text = initializer(FinishStep(adds=True))
     assert "True" not in text
     assert text.count("1") == 1
 
@@ -80,7 +80,7 @@ def test_all_zero_records_are_bypassed(record: type) -> None:
 
 
 def test_a_load_without_beats_is_the_default() -> None:
-    assert LoadStep().weight_beats == 0
+    assert LoadStep().unit_trips == 0
 
 
 LIMITS = {

@@ -1,6 +1,7 @@
 """The table of steps: loads come in time and in the other half, maps are whole."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import fields
 
 import pytest
@@ -15,6 +16,7 @@ from hao.emit.steps import (
 )
 from hao.hw.board_file import load_board
 from hao.hw.engine import DepthwiseStage
+from hao.intmath import ceil_div
 from hao.ir.layer import Pool
 from hao.ir.partition import Role
 from tests.emit.designs import SEEDS, sample, small
@@ -27,7 +29,7 @@ def load_only(step: Step) -> bool:
 
 
 def has_load(load: LoadStep) -> bool:
-    return load.weight_beats > 0
+    return load.unit_trips > 0
 
 
 def table_of(seed: int) -> Table:
@@ -105,12 +107,35 @@ def test_loads_cover_the_packed_weights_once_and_in_order(seed: int) -> None:
     table, port = table_of(seed), sample(seed).design.board.port_bytes
     at = 0
     for step in table.steps:
+        beats = 0
         for role in Role:
             now = load(step, role)
             if has_load(now):
-                assert now.base == at
-                at += now.record_beats + now.weight_beats
+                # Units take their bits one behind another, and end in a last beat.
+                bits = sum(need for _, need in walked_units(now))
+                beats += now.record_beats + ceil_div(bits, 8 * port)
+        assert step.fetch.beats == beats
+        assert beats == 0 or step.fetch.base == at
+        at += beats
     assert at == len(table.weights) // port or (at == 0 and len(table.weights) == port)
+
+
+def walked_units(load: LoadStep) -> Iterator[tuple[int, int]]:
+    """Yield lanes and bits of every unit that a load's numbers describe."""
+    for group in range(load.groups):
+        final = group == load.groups - 1
+        for fold in range(load.folds):
+            end = fold == load.folds - 1
+            tail = fold % load.inner_folds == load.inner_folds - 1
+            rows = load.end_rows if end else load.tail_rows if tail else load.rows
+            whole = load.end_need if end else load.tail_need if tail else load.need
+            left = load.last_lanes if final else load.lanes
+            while left > 0:
+                # What is left of a word of full lanes takes fewer bits.
+                rest = load.last_need if final else load.rest_need
+                short = left <= rows and whole == load.need
+                yield min(left, rows), rest if short else whole
+                left -= rows
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -123,27 +148,19 @@ def test_units_and_iterations_of_the_loader_are_those_of_a_walk(seed: int) -> No
             if not has_load(now):
                 continue
             width = stage.taps if isinstance(stage, DepthwiseStage) else stage.simd
+            assert now.need == rows[role] * width * now.bits
             units = iterations = bits = 0
-            for group in range(now.groups):
-                last = group == now.groups - 1
-                lanes = now.last_lanes if last else stage.pe
-                for fold in range(now.folds):
-                    items = width
-                    if fold == now.folds - 1:
-                        items = now.end_items
-                    elif fold % now.inner_folds == now.inner_folds - 1:
-                        items = now.tail_items
-                    left = lanes
-                    while left:
-                        some = min(left, rows[role] if items == width else 1)
-                        left -= some
-                        units += 1
-                        # A beat comes in where bits are missing; one iteration each.
-                        missing = some * items * now.bits - bits
-                        beats = max(0, -(-missing // (8 * design.board.port_bytes)))
-                        iterations += max(1, beats)
-                        bits += beats * 8 * design.board.port_bytes
-                        bits -= some * items * now.bits
+            for lanes, need in walked_units(now):
+                # Whole lanes of weights: of a word's width, or fewer of a lane.
+                items, left = divmod(need, lanes * now.bits)
+                assert (left, items <= width) == (0, True)
+                assert items == width or lanes == 1
+                units += 1
+                # A beat comes in where bits are missing; one iteration each.
+                port = 8 * design.board.port_bytes
+                beats = max(0, ceil_div(need - bits, port))
+                iterations += max(1, beats)
+                bits += beats * port - need
             assert array(step, role).fill_units == units
             assert now.unit_trips == iterations
 
@@ -180,8 +197,14 @@ def test_every_beat_of_a_map_is_written_once(seed: int) -> None:
         assert 0 < step.read.beats <= source.beats
         write = step.write
         if run.pool is not None:
-            assert write.pools
+            assert step.finish.pools
+            assert (write.pixels, write.run) == (1, step.finish.mean_words)
             continue
+        assert step.finish.beats == write.pixels * write.run
+        if run.add is not None:
+            residual = step.residual
+            place = (write.pixels, write.run, write.stride)
+            assert (residual.pixels, residual.run, residual.stride) == place
         beats = written.setdefault(run.invocation.output_name, Counter())
         for pixel in range(write.pixels):
             begin = write.base + pixel * write.stride
@@ -214,9 +237,10 @@ def test_the_small_design_by_hand() -> None:
     assert stem.dense_window.taps == 2
     # What it writes: 25 pixels of 16 codes, a beat each.
     assert (stem.write.pixels, stem.write.run) == (1, 25)
-    assert stem.write.adds == 0
-    assert [f.name for f in fields(Step)][:3] == [
-        *("dense_load", "depthwise_load", "pointwise_load"),
+    assert stem.finish.beats == 25
+    assert (stem.finish.adds, stem.residual.pixels) == (0, 0)
+    assert [f.name for f in fields(Step)][:4] == [
+        *("fetch", "dense_load", "depthwise_load", "pointwise_load"),
     ]
 
 

@@ -77,6 +77,8 @@ def context(**changes: Value) -> Context:
             "family": "zynqmp",
             "clock_mhz": 214.285,
             "clock_ns": 4.667,
+            "uncertainty_ns": 1.26,
+            "uncertainty_percent": 27,
             "port_bytes": 16,
         },
         "ports": ["ifm", "ofm", "weights"],
@@ -432,12 +434,14 @@ def test_hls_script_runs_every_step_asked_for(project: Path, cosim: str) -> None
     calls = re.findall(r"^CALL (.*)", out, re.M)
     steps = [call.split()[0] for call in calls if not call.startswith("add_files")]
     expected = ["open_project", "set_top", "open_solution", "set_part", "create_clock"]
+    expected += ["set_clock_uncertainty"]
     expected += ["csim_design", "csynth_design"]
     expected += ["cosim_design"] if cosim == "1" else []
     assert steps == [*expected, "export_design"]
     assert "set_top hao_engine" in calls
     assert "set_part xczu3eg-sbva484-1-i" in calls
     assert "create_clock -period 4.667 -name default" in calls
+    assert "set_clock_uncertainty 1.26 default" in calls
     for name in (
         "tb/tb.cpp",
         "tb/frames.bin",
@@ -460,6 +464,44 @@ def test_hls_script_takes_the_older_standard_for_vivado_hls(project: Path) -> No
     )
     _, out = run_tcl(project, TCL[0], context(), stubs=stubs)
     assert out.count("-std=c++0x") == 2
+
+
+EXPORT_FAILS = "proc export_design {args} {\n error %s\n}\n"
+AT = """rename info real_info
+proc info {args} {
+    if {$args eq {nameofexecutable}} { return %s }
+    return [uplevel real_info $args]
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("tool", "message"),
+    [
+        ("/x/Vivado/2019.2/bin/vivado_hls", "{command returned error code}"),
+        ("/x/Vitis_HLS/2021.1/bin/vitis_hls", "{command returned error code}"),
+        ("/x/bin/vivado_hls", "{bad lexical cast: source type value}"),
+        ("/x/bin/vitis_hls", "{'2201251806' is an invalid argument}"),
+    ],
+)
+def test_hls_script_names_the_patch_where_the_export_overflows(
+    project: Path, tool: str, message: str
+) -> None:
+    hls_project(project)
+    stubs = STUBS + EXPORT_FAILS % message + AT % tool
+    status, out = run_tcl(project, TCL[0], context(), stubs=stubs)
+    assert status != 0
+    assert "answer record 76960" in out
+    assert f"The tool said: {message[1:-1]}" in out
+
+
+def test_hls_script_blames_no_date_in_a_later_tool(project: Path) -> None:
+    hls_project(project)
+    fails = EXPORT_FAILS % "{no licence}" + AT % "/x/Vitis_HLS/2022.1/bin/vitis_hls"
+    status, out = run_tcl(project, TCL[0], context(), stubs=STUBS + fails)
+    assert status != 0
+    assert "no licence" in out
+    assert "76960" not in out
 
 
 def test_hls_script_refuses_a_folder_with_a_blank(project: Path) -> None:
@@ -611,7 +653,27 @@ def test_makefile_builds_and_runs_both_kinds(project: Path) -> None:
 def test_makefile_without_a_target_says_what_there_is(project: Path) -> None:
     run = make(project)
     assert run.stdout.startswith("make check AP_TYPES=DIR")
-    assert run.stdout.count("\n") == 3
+    assert run.stdout.count("\n") == 5
+
+
+@pytest.mark.parametrize(
+    ("tools", "command"),
+    [
+        (("vivado_hls",), "vivado_hls -f run_hls.tcl"),
+        (("vivado_hls", "vitis_hls"), "vitis_hls -f run_hls.tcl"),
+        (("vitis_hls", "vitis-run"), "vitis-run --mode hls --tcl run_hls.tcl"),
+    ],
+)
+def test_makefile_synthesizes_with_the_newest_tool(
+    project: Path, monkeypatch: pytest.MonkeyPatch, tools: tuple[str, ...], command: str
+) -> None:
+    folder = project / "bin"
+    folder.mkdir()
+    for tool in tools:
+        (folder / tool).write_text("#!/bin/sh\n")
+        (folder / tool).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    assert make(project, "-n", "hls").stdout.strip() == command
 
 
 @pytest.mark.parametrize("family", FAMILIES)

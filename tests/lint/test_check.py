@@ -106,7 +106,7 @@ static void load(const ap_int<32> *memory, hls::stream<beat<kLanes> > &out, int 
   for (int i = 0; i < count; ++i) {
 #pragma HLS LOOP_TRIPCOUNT min=1 max=1024
 #pragma HLS PIPELINE II=1
-    const ap_int<32> word = memory[i];
+    const ap_int<32> word = halve(memory[i]);
     beat<kLanes> item;
     for (int lane = 0; lane < kLanes; ++lane) {
       item.lane[lane] = word.range(8 * lane + 7, 8 * lane);
@@ -222,6 +222,7 @@ FAULTS = [
     (E, "  load(input, pixels", "  if (count > 0) load(input, pixels", Rule.DATAFLOW_FORM, "if (count", BOTH),
     (E, "  store(results, output);", "  store(pixels, output);", Rule.DATAFLOW_CHANNEL, 'pixels("pixels")', BOTH),
     (E, "  store(results, output);", "  store(results, output);\n  store(results, output);", Rule.DATAFLOW_ARGUMENT, "@last store(", BOTH),
+    (E, HALVE, "  static int seen;\n  seen += value;\n" + HALVE, Rule.DATAFLOW_STATIC, "static int seen", BOTH),
     (S, "variable=row complete dim=2", "variable=row complete dim=1", Rule.PORT_LIMIT, "HLS PIPELINE", BOTH),
     (E, "      held[0][2 * i + k]", "      held[0][4 * i + 2 * k]", Rule.PORT_LIMIT, "@store II=1", BOTH),
     (E, "    out.write(item);", "    out.write(item);\n    out.write(item);", Rule.PORT_LIMIT, "HLS PIPELINE", BOTH),

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.cost.evaluate import evaluate
+from hao.cost.overheads import MAX_BURST_BEATS, OUTSTANDING_BURSTS
 from hao.emit.context import LOOP_DEPTHS, make_context
 from hao.emit.records import STRUCTS, Step
 from hao.emit.steps import Table
@@ -29,8 +30,8 @@ LIMIT = 2_000_000  # cycles of a step after which the model gives up
 SYSTEM = {
     "read_latency": 44,
     "write_latency": 44,
-    "outstanding_bursts": 16,
-    "max_burst_beats": 16,
+    "outstanding_bursts": OUTSTANDING_BURSTS,
+    "max_burst_beats": MAX_BURST_BEATS,
     "start_cycles": 1,
     "gap_cycles": 3,
     "finish_cycles": 1,
@@ -41,10 +42,17 @@ SYSTEM = {
 WORKED_OUT = frozenset(
     {
         *("unpack.trips", "pack.trips", "vectors.trips", "vectors.lead_words"),
+        *("unpack.last_lanes", "vectors.period", "vectors.last_period"),
+        *("pack.period", "pack.last_period"),
         *("vectors.sends", "dense_array.trips", "pointwise_array.trips"),
         *("depthwise_array.trips", "dense_regroup.trips", "depthwise_regroup.trips"),
         *("dense_regroup.words", "depthwise_regroup.words", "dense_load.unit_trips"),
         *("depthwise_load.unit_trips", "pointwise_load.unit_trips"),
+        *(
+            f"{stage}_load.{name}"
+            for stage in ("dense", "depthwise", "pointwise")
+            for name in ("tail_rows", "end_rows", "rest_need", "last_need")
+        ),
         *(
             f"{stage}_window.{name}"
             for stage in ("dense", "depthwise")
@@ -78,6 +86,8 @@ PROCESSES = (
     "pack_depthwise",
     "pack_pointwise",
     "write_ofm",
+    "read_weights",
+    "finish",
 )
 """In the order of verilog/top.sv; a design has some of them."""
 
@@ -298,7 +308,7 @@ def _package(sample: Sample, table: Table) -> str:
     }
     for name in ("dense", "depthwise", "pointwise"):
         view = next((stage for stage in stages if stage.name == name), None)
-        constants |= _stage_constants(name, view)
+        constants |= _stage_constants(name, view, constants["CODES"])
     lines = [f"  localparam int {key} = {value};" for key, value in constants.items()]
     lines += _structs()
     lines.append(FUNCTIONS)
@@ -326,15 +336,19 @@ _STAGE_SIZES = (
 )
 
 
-def _stage_constants(name: str, view: StageView | None) -> dict[str, int]:
+def _stage_constants(name: str, view: StageView | None, codes: int) -> dict[str, int]:
     """Return the constants of a stage; 1 each where there is none."""
     prefix = name.upper()
     given = {} if view is None else {c.name: c.value for c in view.constants}
     sizes = {f"{prefix}_{key.upper()}": given.get(key, 1) for key in _STAGE_SIZES}
+    # A word, and a beat more than the emitted register, where beats begin with words.
+    hold = 1
+    if view is not None:
+        hold = max(given["items"], given["pe"]) + (view.unpack_beats + 1) * codes
     return {
         f"HAS_{prefix}": int(view is not None),
         **sizes,
-        f"{prefix}_HOLD": 1 if view is None else view.hold,
+        f"{prefix}_HOLD": hold,
         f"{prefix}_PACK_WORDS": 1 if view is None else view.pack_words,
         f"{prefix}_LOADS": 0 if view is None else int(view.loads),
     }

@@ -45,7 +45,7 @@ module read_residual (
     input logic clk,
     input logic restart,
     input int cycle,
-    input engine_pkg::write_step_t r,
+    input engine_pkg::residual_step_t r,
     read_if.reader port,
     fifo_if.writer beats,
     output logic done,
@@ -55,12 +55,12 @@ module read_residual (
   int n;
   logic issue;
   loops #(.W(BEAT), .DEEPEST(DEPTH_BUS)) control (
-      .clk, .restart, .cycle, .count(r.adds != 0 ? r.pixels : 0), .depth(DEPTH_BUS),
+      .clk, .restart, .cycle, .count(r.pixels), .depth(DEPTH_BUS),
       .empty(r.run == 0), .bus(1'b0), .acknowledged(1'b0), .last(n == r.run - 1),
       .can_read(port.can_take), .writes(1'b1), .word(port.head),
       .can_write(beats.can_put), .index(port.index), .begun(port.begun), .issue,
       .put(beats.put), .out(beats.in), .done, .end_cycle);
-  assign port.base = r.residual_base + port.index * r.stride;
+  assign port.base = r.base + port.index * r.stride;
   assign port.beats = r.run;
   assign port.take = issue;
   always_ff @(posedge clk)
@@ -89,11 +89,14 @@ module unpack #(
   logic [HOLD-1:0][STORE-1:0] hold, filled;
   logic [LANES-1:0][ACT-1:0] word;
   int have, filled_have, slot, pixel, row_beats, all_beats, index;
-  int needed;
+  int needed, whole;
   logic reads, sends, row_ends, issue, begun;
   always_comb begin
     needed = slot == r.words - 1 ? r.tail : LANES;
-    reads = have < needed && row_beats < r.row_beats;
+    // Beats of a row: all its words, the last one as long as what is left.
+    whole = r.pixels * (r.words - 1) * LANES + (r.pixels - 1) * r.tail + r.row_tail;
+    whole = ceil_div(whole, CODES);
+    reads = have < needed && row_beats < whole;
     filled = hold;
     filled_have = have;
     if (reads) begin
@@ -101,7 +104,7 @@ module unpack #(
         filled[have+i] = beats.head[i*STORE+:STORE];
       filled_have = have + CODES;
     end
-    sends = filled_have >= needed || row_beats + int'(reads) == r.row_beats;
+    sends = filled_have >= needed || row_beats + int'(reads) == whole;
     row_ends = sends && slot == r.words - 1 && pixel == r.pixels - 1;
     for (int i = 0; i < LANES; ++i) begin
       if (r.taps > 1) begin
@@ -142,33 +145,33 @@ module unpack #(
   end
 endmodule
 
-// Beats to the memory; adds the residual or sums up for the global average.
-module write_ofm #(
+// Adds the residual, or sums up for the global average.
+module finish #(
     parameter int MEAN_WORDS = 1,
     parameter int SUM = 32
 ) (
     input logic clk,
     input logic restart,
     input int cycle,
-    input engine_pkg::write_step_t r,
+    input engine_pkg::finish_step_t r,
     fifo_if.reader through,
     fifo_if.reader dense,
     fifo_if.reader depthwise,
     fifo_if.reader pointwise,
     fifo_if.reader residual,
-    fifo_if.writer port,  // {address, beat}
-    input logic acknowledged,
+    fifo_if.writer beats,
     output logic done,
     output int end_cycle
 );
   import engine_pkg::*;
+  localparam int DEEPEST = DEPTH_MEAN > DEPTH_FINISH ? DEPTH_MEAN : DEPTH_FINISH;
   logic [CODES-1:0][SUM-1:0] sums[MEAN_WORDS], added;
-  int index, n, taken, word;
+  int index, n, word;
   logic issue, begun, mean, can_read, last;
   beat_t beat, other, result;
   longint value, total;
-  assign mean = index == r.pixels;
-  assign last = mean ? n == r.mean_words - 1 : n == r.run - 1;
+  assign mean = index == 1;
+  assign last = mean ? n == r.mean_words * CODES - 1 : n == r.beats - 1;
   always_comb begin
     case (r.source)
       NONE: {can_read, beat} = {through.can_take, through.head};
@@ -188,7 +191,8 @@ module write_ofm #(
         // Pixels smaller than a beat: their channels stand in several lanes.
         total = 0;
         for (int j = 0; j < CODES; ++j)
-          if (j % r.mean_lanes == i) total = total + longint'($signed(sums[n][j]));
+          if (j % r.mean_lanes == i)
+            total = total + longint'($signed(sums[n/CODES][j]));
         value = limited(rounded(total * longint'(r.multiplier), r.mean_shift),
                         r.pool_low, r.pool_high);
         if (i < r.mean_lanes) result[i*STORE+:STORE] = STORE'({ACT'(value)});
@@ -201,18 +205,18 @@ module write_ofm #(
       end else begin
         result[i*STORE+:STORE] = beat[i*STORE+:STORE];
       end
-      added[i] = (taken < r.mean_words ? 0 : added[i]) +
+      added[i] = (n < r.mean_words ? 0 : added[i]) +
           SUM'(number(result[i*STORE+:ACT], r.pool_signed != 0));
     end
   end
-  loops #(.W(32 + BEAT), .DEEPEST(DEPTH_MEAN)) control (
-      .clk, .restart, .cycle, .count(r.pixels + (r.pools != 0 ? 1 : 0)),
-      .depth(mean ? DEPTH_MEAN : DEPTH_BUS), .empty(1'b0),
-      .bus(mean || r.pools == 0), .acknowledged, .last, .can_read,
-      .writes(mean || r.pools == 0),
-      .word({r.base + (mean ? 0 : index * r.stride) + n, result}),
-      .can_write(port.can_put), .index, .begun, .issue, .put(port.put),
-      .out(port.in), .done, .end_cycle);
+  // The mean takes a sum an iteration, and sends a beat of them.
+  loops #(.W(BEAT), .DEEPEST(DEEPEST)) control (
+      .clk, .restart, .cycle, .count(r.pools != 0 ? 2 : 1),
+      .depth(mean ? DEPTH_MEAN : DEPTH_FINISH), .empty(!mean && r.beats == 0),
+      .bus(1'b0), .acknowledged(1'b0), .last, .can_read,
+      .writes(mean ? n % CODES == CODES - 1 : r.pools == 0), .word(result),
+      .can_write(beats.can_put), .index, .begun, .issue, .put(beats.put),
+      .out(beats.in), .done, .end_cycle);
   assign through.take = issue && !mean && r.source == NONE;
   assign dense.take = issue && !mean && r.source == DENSE;
   assign depthwise.take = issue && !mean && r.source == DEPTHWISE;
@@ -221,15 +225,40 @@ module write_ofm #(
   always_ff @(posedge clk) begin
     if (restart) begin
       n <= 0;
-      taken <= 0;
       word <= 0;
     end else if (issue) begin
       n <= last ? 0 : n + 1;
       if (!mean && r.pools != 0) begin
         sums[word] <= added;
         word <= word == r.mean_words - 1 ? 0 : word + 1;
-        taken <= taken + 1;
       end
     end
   end
+endmodule
+
+// Beats to the memory; those of a tile lie apart, as those of its residual.
+module write_ofm (
+    input logic clk,
+    input logic restart,
+    input int cycle,
+    input engine_pkg::write_step_t r,
+    fifo_if.reader beats,
+    fifo_if.writer port,  // {address, beat}
+    input logic acknowledged,
+    output logic done,
+    output int end_cycle
+);
+  import engine_pkg::*;
+  int index, n;
+  logic issue, begun, last;
+  assign last = n == r.run - 1;
+  loops #(.W(32 + BEAT), .DEEPEST(DEPTH_BUS)) control (
+      .clk, .restart, .cycle, .count(r.pixels), .depth(DEPTH_BUS), .empty(1'b0),
+      .bus(1'b1), .acknowledged, .last, .can_read(beats.can_take), .writes(1'b1),
+      .word({r.base + index * r.stride + n, beats.head}), .can_write(port.can_put),
+      .index, .begun, .issue, .put(port.put), .out(port.in), .done, .end_cycle);
+  assign beats.take = issue;
+  always_ff @(posedge clk)
+    if (restart) n <= 0;
+    else if (issue) n <= last ? 0 : n + 1;
 endmodule

@@ -1,4 +1,31 @@
-// Reads the records and weights of the next run and hands each stage its units.
+// Reads the records and weights of the next run, of all its stages.
+module read_weights (
+    input logic clk,
+    input logic restart,
+    input int cycle,
+    input engine_pkg::fetch_step_t r,
+    read_if.reader port,
+    fifo_if.writer beats,
+    output logic done,
+    output int end_cycle
+);
+  import engine_pkg::*;
+  int n, index;
+  logic issue;
+  loops #(.W(BEAT), .DEEPEST(DEPTH_BUS)) control (
+      .clk, .restart, .cycle, .count(1), .depth(DEPTH_BUS), .empty(r.beats == 0),
+      .bus(1'b0), .acknowledged(1'b0), .last(n == r.beats - 1),
+      .can_read(port.can_take), .writes(1'b1), .word(port.head),
+      .can_write(beats.can_put), .index, .begun(port.begun), .issue, .put(beats.put),
+      .out(beats.in), .done, .end_cycle);
+  assign port.index = 0;
+  assign port.base = r.base;
+  assign port.beats = r.beats;
+  assign port.take = issue;
+  always_ff @(posedge clk) n <= restart ? 0 : n + int'(issue);
+endmodule
+
+// Hands each stage its records and units.
 module load_weights (
     input logic clk,
     input logic restart,
@@ -6,7 +33,7 @@ module load_weights (
     input engine_pkg::load_step_t dense,
     input engine_pkg::load_step_t depthwise,
     input engine_pkg::load_step_t pointwise,
-    read_if.reader port,
+    fifo_if.reader loaded,
     fifo_if.writer dense_units,
     fifo_if.writer dense_records,
     fifo_if.writer depthwise_units,
@@ -17,6 +44,7 @@ module load_weights (
     output int end_cycle
 );
   import engine_pkg::*;
+  localparam int DEEPEST = DEPTH_UNITS > DEPTH_RECORDS ? DEPTH_UNITS : DEPTH_RECORDS;
   localparam int FUNNEL = UNIT_ITEMS * LOAD + 2 * BEAT;
   load_step_t r;
   logic [FUNNEL-1:0] funnel, filled;
@@ -24,23 +52,24 @@ module load_weights (
   beat_t out_records;
   logic [UNIT_ITEMS*LOAD-1:0] out_units;
   logic [8:0] tag, out_tag;  // last, lane
-  int index, code, have, beats, group, lane, fold, inner;
-  int lanes, items, rows, needed, filled_have, raw;
-  logic weights, reads, sends, word_ends, last, empty, issue, put, can_write;
+  int index, code, have, group, lane, fold, inner;
+  int lanes, rows, whole, needed, filled_have, raw;
+  logic weights, reads, sends, word_ends, last, empty, issue, put, begun, can_write;
   always_comb begin
     weights = index % 2 == 1;
     code = loading(index / 2);
     r = code == DENSE ? dense : code == DEPTHWISE ? depthwise : pointwise;
     lanes = group == r.groups - 1 ? r.last_lanes : r.lanes;
-    items = r.items;
-    if (inner == r.inner_folds - 1) items = r.tail_items;
-    if (fold == r.folds - 1) items = r.end_items;
-    rows = items == r.items ? r.unit_rows : 1;
+    // A word whose lanes hold fewer weights comes lane by lane.
+    whole = r.need;
+    if (inner == r.inner_folds - 1) whole = r.tail_need;
+    if (fold == r.folds - 1) whole = r.end_need;
+    rows = whole == r.need ? r.rows : 1;
     if (!weights) rows = RECORDS;
     if (rows > lanes - lane) rows = lanes - lane;
-    needed = rows * items * r.bits;
-    reads = !weights || (have < needed && beats < r.weight_beats);
-    filled = reads ? funnel | FUNNEL'(port.head) << have : funnel;
+    needed = whole == r.need && r.rows != 0 ? rows * (r.need / r.rows) : whole;
+    reads = !weights || have < needed;
+    filled = reads ? funnel | FUNNEL'(loaded.head) << have : funnel;
     filled_have = reads ? have + BEAT : have;
     sends = !weights || filled_have >= needed;
     raw = 0;
@@ -59,15 +88,13 @@ module load_weights (
       default: can_write = weights ? pointwise_units.can_put : pointwise_records.can_put;
     endcase
   end
-  loops #(.W(9 + BEAT + UNIT_ITEMS * LOAD), .DEEPEST(DEPTH_BUS)) control (
-      .clk, .restart, .cycle, .count(2 * LOADING), .depth(DEPTH_BUS), .empty, .bus(1'b0),
-      .acknowledged(1'b0), .last, .can_read(!reads || port.can_take), .writes(sends),
-      .word({tag, port.head, unit}), .can_write, .index, .begun(port.begun), .issue,
+  loops #(.W(9 + BEAT + UNIT_ITEMS * LOAD), .DEEPEST(DEEPEST)) control (
+      .clk, .restart, .cycle, .count(2 * LOADING),
+      .depth(weights ? DEPTH_UNITS : DEPTH_RECORDS), .empty, .bus(1'b0),
+      .acknowledged(1'b0), .last, .can_read(!reads || loaded.can_take), .writes(sends),
+      .word({tag, loaded.head, unit}), .can_write, .index, .begun, .issue,
       .put, .out({out_tag, out_records, out_units}), .done, .end_cycle);
-  assign port.index = index;
-  assign port.base = weights ? r.base + r.record_beats : r.base;
-  assign port.beats = weights ? r.weight_beats : r.record_beats;
-  assign port.take = issue && reads;
+  assign loaded.take = issue && reads;
   assign dense_units.in = {out_tag, out_units};
   assign depthwise_units.in = {out_tag, out_units};
   assign pointwise_units.in = {out_tag, out_units};
@@ -82,10 +109,9 @@ module load_weights (
   assign pointwise_records.put = put && !weights && code == POINTWISE;
   always_ff @(posedge clk) begin
     if (restart || (issue && last)) begin
-      {have, beats, group, lane, fold, inner} <= 0;
+      {have, group, lane, fold, inner} <= 0;
       funnel <= 0;
     end else if (issue) begin
-      beats <= beats + int'(reads);
       if (weights) begin
         funnel <= sends ? filled >> needed : filled;
         have <= sends ? filled_have - needed : filled_have;

@@ -4,7 +4,7 @@ module top (
     input logic clk
 );
   import engine_pkg::*;
-  localparam int PROCESSES = 19;
+  localparam int PROCESSES = 21;
   localparam int UNIT = 9 + UNIT_ITEMS * LOAD;
   localparam int RECORDS_WORD = 9 + BEAT;
 
@@ -63,6 +63,8 @@ module top (
   fifo_if #(.W(BEAT), .DEPTH(BUS_DEPTH)) depthwise_beats (clk, restart);
   fifo_if #(.W(BEAT), .DEPTH(BUS_DEPTH)) pointwise_beats (clk, restart);
   fifo_if #(.W(BEAT), .DEPTH(BUS_DEPTH)) residual_beats (clk, restart);
+  fifo_if #(.W(BEAT), .DEPTH(BUS_DEPTH)) weight_beats (clk, restart);
+  fifo_if #(.W(BEAT), .DEPTH(BUS_DEPTH)) finished_beats (clk, restart);
   fifo_if #(.W(UNIT), .DEPTH(UNIT_DEPTH)) dense_units (clk, restart);
   fifo_if #(.W(UNIT), .DEPTH(UNIT_DEPTH)) depthwise_units (clk, restart);
   fifo_if #(.W(UNIT), .DEPTH(UNIT_DEPTH)) pointwise_units (clk, restart);
@@ -98,20 +100,24 @@ module top (
 
   // ---- Processes ------------------------------------------------------------------
 
+  read_weights read_weights_i (.clk, .restart, .cycle, .r(s.fetch), .port(weights_if),
+      .beats(weight_beats), .done(done[19]), .end_cycle(ends[19]));
   load_weights load_weights_i (.clk, .restart, .cycle, .dense(s.dense_load),
-      .depthwise(s.depthwise_load), .pointwise(s.pointwise_load), .port(weights_if),
+      .depthwise(s.depthwise_load), .pointwise(s.pointwise_load), .loaded(weight_beats),
       .dense_units, .dense_records, .depthwise_units, .depthwise_records,
       .pointwise_units, .pointwise_records, .done(done[0]), .end_cycle(ends[0]));
   read_ifm read_ifm_i (.clk, .restart, .cycle, .r(s.read), .port(ifm_if),
       .through(through_beats), .dense(dense_beats), .depthwise(depthwise_beats),
       .pointwise(pointwise_beats), .done(done[1]), .end_cycle(ends[1]));
-  read_residual read_residual_i (.clk, .restart, .cycle, .r(s.write), .port(residual_if),
+  read_residual read_residual_i (.clk, .restart, .cycle, .r(s.residual), .port(residual_if),
       .beats(residual_beats), .done(done[2]), .end_cycle(ends[2]));
-  write_ofm #(.MEAN_WORDS(MEAN_WORDS), .SUM(SUM_BITS)) write_ofm_i (
-      .clk, .restart, .cycle, .r(s.write), .through(through_beats), .dense(dense_packed),
+  finish #(.MEAN_WORDS(MEAN_WORDS), .SUM(SUM_BITS)) finish_i (
+      .clk, .restart, .cycle, .r(s.finish), .through(through_beats), .dense(dense_packed),
       .depthwise(depthwise_packed), .pointwise(pointwise_packed),
-      .residual(residual_beats), .port(ofm_if), .acknowledged, .done(done[18]),
-      .end_cycle(ends[18]));
+      .residual(residual_beats), .beats(finished_beats), .done(done[20]),
+      .end_cycle(ends[20]));
+  write_ofm write_ofm_i (.clk, .restart, .cycle, .r(s.write), .beats(finished_beats),
+      .port(ofm_if), .acknowledged, .done(done[18]), .end_cycle(ends[18]));
 
   int dense_groups, depthwise_groups;  // groups of pixels of what they make
   assign dense_groups = s.dense_window.out_rows * s.dense_window.xgroups;
@@ -135,7 +141,7 @@ module top (
           .to_pack(dense_to_pack), .to_depthwise(dense_to_depthwise),
           .to_pointwise(dense_to_pointwise), .done(done[7]), .end_cycle(ends[7]));
       pack #(.PE(DENSE_PE), .WORDS(DENSE_PACK_WORDS)) pack_i (
-          .clk, .restart, .cycle, .used(s.write.source == DENSE && s.pack.total != 0),
+          .clk, .restart, .cycle, .used(s.finish.source == DENSE && s.pack.total != 0),
           .r(s.pack), .words(dense_to_pack), .beats(dense_packed), .done(done[15]),
           .end_cycle(ends[15]));
     end else begin : no_dense
@@ -162,7 +168,7 @@ module top (
           .records(depthwise_records), .to_pack(depthwise_to_pack),
           .to_pointwise(depthwise_to_pointwise), .done(done[9]), .end_cycle(ends[9]));
       pack #(.PE(DEPTHWISE_PE), .WORDS(DEPTHWISE_PACK_WORDS)) pack_i (
-          .clk, .restart, .cycle, .used(s.write.source == DEPTHWISE && s.pack.total != 0),
+          .clk, .restart, .cycle, .used(s.finish.source == DEPTHWISE && s.pack.total != 0),
           .r(s.pack), .words(depthwise_to_pack), .beats(depthwise_packed),
           .done(done[16]), .end_cycle(ends[16]));
     end else begin : no_depthwise
@@ -187,7 +193,7 @@ module top (
           .to_depthwise(nowhere0), .to_pointwise(nowhere1), .done(done[11]),
           .end_cycle(ends[11]));
       pack #(.PE(POINTWISE_PE), .WORDS(POINTWISE_PACK_WORDS)) pack_i (
-          .clk, .restart, .cycle, .used(s.write.source == POINTWISE && s.pack.total != 0),
+          .clk, .restart, .cycle, .used(s.finish.source == POINTWISE && s.pack.total != 0),
           .r(s.pack), .words(pointwise_to_pack), .beats(pointwise_packed),
           .done(done[17]), .end_cycle(ends[17]));
     end else begin : no_pointwise

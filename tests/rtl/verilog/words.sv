@@ -191,7 +191,7 @@ module pack #(
     sends = came > 0 && pixel < pixels && (filled_have >= CODES || row_ends);
     pixel_ends = came > 0 && pixel < pixels &&
         (r.merges != 0 ? next_word == r.groups
-                       : sent + (sends ? CODES : 0) >= r.pixel_channels);
+                       : sent + (sends ? CODES : 0) >= (r.groups - 1) * PE + r.tail);
     beat = 0;
     for (int i = 0; i < CODES; ++i)
       if (i < filled_have) beat[i*STORE+:STORE] = STORE'(filled[i]);
