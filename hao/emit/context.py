@@ -16,6 +16,7 @@ from hao.emit.records import (
     NONE,
     WindowStep,
     initializer,
+    signed_bits,
     structs,
 )
 from hao.emit.runs import CODES, engine_stages
@@ -45,7 +46,7 @@ from hao.emit.wiring import (
 from hao.hw.board import Family
 from hao.hw.engine import DenseStage, DepthwiseStage
 from hao.hw.resources import Resources
-from hao.intmath import ceil_log2
+from hao.intmath import ceil_div, ceil_log2
 from hao.ir.integer import (
     BIAS_BITS,
     MAX_ALIGN_SHIFT,
@@ -119,6 +120,7 @@ def make_context(
         "widths": sorted(set(net.weight_bits().values())),
         "links": links,
         "packed": _packed(packed, engine.px) if packed else None,
+        "window": _window_bits(table, engine.px),
         "adds_residuals": adds,
         "pools_globally": pools,
         "ifm_targets": ifm_targets,
@@ -249,6 +251,11 @@ def _stages(
 ) -> list[StageView]:
     engine = design.engine
     rows = stage_unit_rows(design, net)
+    depthwise = {
+        (step.depthwise_array.kernel, step.depthwise_array.stride)
+        for step in table.steps
+        if step.depthwise_array.trips
+    }
     result = []
     for role, hardware in engine_stages(design).items():
         code = CODES[role]
@@ -301,6 +308,7 @@ def _stages(
                 convolves=loads,
                 pools=pools,
                 averages=any(step.depthwise_array.averages for step in table.steps),
+                strides=tuple(sorted({stride for _, stride in depthwise})),
             )
         )
     return result
@@ -368,16 +376,73 @@ def _constants(
 
 
 def _packed(windows: Iterable[WindowStep], px: int) -> dict[str, object]:
+    """Return the sizes of windows of packed taps, and all kinds of them.
+
+    Where every step is of one kind, its numbers are constants of the hardware; of
+    several, each is built and the step chooses.
+    """
     used = list(windows)
-    channels = {window.channels for window in used}
     taps = {window.taps for window in used}
+    slots = sorted({(w.taps, w.channels) for w in used})
+    kinds = sorted({(w.taps, w.channels, w.kernel, w.stride) for w in used})
     return {
         "kernel": max(window.kernel for window in used),
         "span": max((px - 1) * window.stride + window.kernel for window in used),
-        "channels": max(channels),
-        # A constant where all layers agree, so that no divider is built.
-        "divisor": channels.pop() if len(channels) == 1 else "step.channels",
+        "channels": max(window.channels for window in used),
         "taps": taps.pop() if len(taps) == 1 else "step.taps",
+        "slots": [
+            {
+                "taps": taps,
+                "channels": channels,
+                "test": _test(("taps", taps), ("channels", channels))
+                if len(slots) > 1
+                else "",
+            }
+            for taps, channels in slots
+        ],
+        "windows": [
+            {
+                "taps": taps,
+                "channels": channels,
+                "kernel": kernel,
+                "stride": stride,
+                "folds": ceil_div(kernel**2, taps),
+                "test": _test(
+                    ("taps", taps),
+                    ("channels", channels),
+                    ("kernel", kernel),
+                    ("stride", stride),
+                )
+                if len(kinds) > 1
+                else "",
+            }
+            for taps, channels, kernel, stride in kinds
+        ],
+    }
+
+
+def _test(*values: tuple[str, int]) -> str:
+    """Return the C++ beginning of a condition: fields of the step and their values."""
+    return "".join(f"step.{name} == {value} && " for name, value in values)
+
+
+def _window_bits(table: Table, px: int) -> dict[str, int]:
+    """Return the widths of what window processes count, of either sign.
+
+    A count goes one step past its end before it starts again, and columns and rows
+    begin outside the map; each width is what that needs.
+    """
+    used = [
+        window
+        for step in table.steps
+        for window in (step.dense_window, step.depthwise_window)
+    ]
+    rows = max(max(w.lead_words, w.sweep, w.period_one, w.period_two) for w in used)
+    words = max(2 * w.ring_rows * w.row_words for w in used)
+    return {
+        "row_bits": signed_bits(0, rows),
+        "word_bits": signed_bits(0, words),
+        "px_bits": signed_bits(0, 2 * px),
     }
 
 

@@ -50,8 +50,8 @@ _SOURCES = (
     "engine.cpp",
 )
 _STAGE_SOURCES = {
-    "dense": ("dense_window.h",),
-    "depthwise": ("dense_window.h", "depthwise_window.h", "depthwise_array.h"),
+    "dense": ("rows.h", "dense_window.h"),
+    "depthwise": ("rows.h", "depthwise_window.h", "depthwise_array.h"),
     "pointwise": ("pointwise_vectors.h",),
 }
 _OTHERS = {

@@ -66,6 +66,7 @@ class StageView:
     convolves: bool = True
     pools: bool = False
     averages: bool = False
+    strides: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
