@@ -35,6 +35,7 @@ from hao.emit.wiring import (
     Paths,
     Route,
     StageView,
+    Window,
     beats_name,
     input_name,
     make_calls,
@@ -309,6 +310,16 @@ def _stages(
                 pools=pools,
                 averages=any(step.depthwise_array.averages for step in table.steps),
                 strides=tuple(sorted({stride for _, stride in depthwise})),
+                kinds=tuple(
+                    Window(
+                        kernel=kernel,
+                        stride=stride,
+                        test=_test(("kernel", kernel), ("stride", stride))
+                        if len(depthwise) > 1
+                        else "",
+                    )
+                    for kernel, stride in sorted(depthwise)
+                ),
             )
         )
     return result

@@ -39,6 +39,7 @@ _SOURCES = (
     "step.h",
     "layer_table.h",
     "pace.h",
+    "counter.h",
     "requantize.h",
     "multiply.h",
     "weight_buffer.h",
