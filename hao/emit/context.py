@@ -11,6 +11,7 @@ from hao.cost.bram import uses_lutram
 from hao.cost.design import Design
 from hao.cost.evaluate import CostReport
 from hao.cost.memory import store_bits
+from hao.cost.widths import memory_parts
 from hao.emit.arena import StoredMap
 from hao.emit.records import (
     NONE,
@@ -380,6 +381,11 @@ def _constants(
         ),
         Constant(name="field", value=slices.field),
         Constant(name="chain", value=slices.chain),
+        Constant(
+            name="weight_parts",
+            value=memory_parts(hardware.pe, hardware.items * hardware.weight_bits),
+            note="  // memories of so many lanes each",
+        ),
         Constant(name="weight_words", value=hardware.weight_words),
         Constant(name="channel_words", value=hardware.channel_words),
         Constant(name="unit_rows", value=unit_rows),
