@@ -18,6 +18,7 @@ from hao.cost.bram import lutram_lut, memory, memory_bram18, memory_ff, memory_l
 from hao.cost.memory import RECORD_BYTES, beat_channels
 from hao.cost.overheads import MAX_BURST_BEATS, OUTSTANDING_BURSTS
 from hao.cost.packing import Sharing, packing
+from hao.cost.widths import memory_parts
 from hao.hw.board import Board, DspType
 from hao.hw.calibration import PartFactors, scaled
 from hao.hw.engine import DenseStage, DepthwiseStage, Engine
@@ -182,16 +183,15 @@ def dense_area(
         step_dsp[here] = groups * columns
         step_lut[here] = groups * made - 2 * px * lane_lut
         step_ff[here] = groups * made_ff - 2 * px * lane_ff
-    weight_width = pe * simd * bits
     feature_width = simd * act_bits
-    bram = memory_bram18(weight_width, shape.weight_words)
+    weights = _weights(pe, simd * bits, shape.weight_words)
+    bram = weights.bram_18k
     bram = bram + px * memory_bram18(feature_width, shape.feature_words)
-    lut += memory_lut(weight_width, shape.weight_words)
+    lut += weights.lut
     lut += px * memory_lut(feature_width, shape.feature_words)
-    ff += memory_ff(weight_width, shape.weight_words)
+    ff += weights.ff
     ff += px * memory_ff(feature_width, shape.feature_words)
-    lutram = _lutram(weight_width, shape.weight_words)
-    lutram = lutram + px * _lutram(feature_width, shape.feature_words)
+    lutram = weights.lutram + px * _lutram(feature_width, shape.feature_words)
     if ring:
         lut += blocks.window_lut(_array(1), _array(0), _array(px), feature_width)
         ff += blocks.window_ff(_array(1), _array(0), _array(px), feature_width)
@@ -219,7 +219,13 @@ def dense_area(
     )
 
 
-def _memory(width: Ints, words: Ints, copies: int = 1) -> Area:
+def _weights(lanes: Ints, lane_bits: Ints, words: Ints) -> Area:
+    """Return what a buffer of weights takes: one memory, or several of fewer lanes."""
+    parts = memory_parts(lanes, lane_bits)
+    return _memory(lanes // parts * lane_bits, words, parts)
+
+
+def _memory(width: Ints, words: Ints, copies: Ints | int = 1) -> Area:
     """Return what `copies` memories of one shape take."""
     return Area(
         dsp=np.zeros_like(words),
@@ -345,16 +351,16 @@ def depthwise_area(
     row_width = pe * act_bits
     row_banks = shape.rows * px
     # A stage that only pools keeps no weights.
-    weight_width = pe * taps * bits * int(shape.convolves)
-    bram = memory_bram18(weight_width, shape.weight_words)
+    weights = _weights(pe, taps * bits * int(shape.convolves), shape.weight_words)
+    bram = weights.bram_18k
     bram = bram + row_banks * memory_bram18(row_width, shape.row_words)
-    lut += memory_lut(weight_width, shape.weight_words)
+    lut += weights.lut
     lut += row_banks * memory_lut(row_width, shape.row_words)
-    ff += memory_ff(weight_width, shape.weight_words)
+    ff += weights.ff
     ff += row_banks * memory_ff(row_width, shape.row_words)
     cache = blocks.column_cache_lut(_array(shape.kernel), pe, act, shape.groups)
     lut += cache
-    lutram = _lutram(weight_width, shape.weight_words) + cache
+    lutram = weights.lutram + cache
     lutram = lutram + row_banks * _lutram(row_width, shape.row_words)
     stride = shape.rows - shape.kernel
     lut += blocks.window_lut(

@@ -25,6 +25,7 @@ from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
 from hao.cost.design import Design
 from hao.cost.latency import dense_folds, packed_taps
 from hao.cost.memory import beat_channels, input_channels, pixel_channels
+from hao.cost.widths import MAX_WORD_BITS, pixel_bits, window_bits
 from hao.errors import InputError
 from hao.hw.board import Board
 from hao.hw.engine import DenseStage, DepthwiseStage
@@ -101,6 +102,10 @@ class Needs:
     def rows(self) -> int:
         """Return the rows of the depthwise ring: a window and the rows to come."""
         return max(layer.kernel + layer.stride for layer in self.depthwise)
+
+    def span(self, px: int) -> int:
+        """Return the columns of the widest window that the depthwise stage sends."""
+        return max((px - 1) * layer.stride + layer.kernel for layer in self.depthwise)
 
     @property
     def pools(self) -> bool:
@@ -333,10 +338,28 @@ def column_area(
     return dense_area(dense, px=px, act_bits=act_bits, board=board, ring=ring)
 
 
+def word_bits(columns: Columns, needs: Needs, setting: Setting) -> Ints:
+    """Return the bits of the widest word on the streams around a stage's array."""
+    px, act_bits = setting.px, setting.act_bits
+    if isinstance(columns, DepthwiseColumns):
+        # Wider than `pe` channels of `px` pixels.
+        return window_bits(
+            columns.pe, kernel=needs.kernel, span=needs.span(px), act_bits=act_bits
+        )
+    lanes = np.maximum(columns.simd, columns.pe)
+    return pixel_bits(lanes, px=px, act_bits=act_bits)
+
+
 def _within_board(
     columns: Columns, needs: Needs, setting: Setting, *, ring: bool
 ) -> Catalogue:
-    """Return the catalogue of those columns that fit the board on their own."""
+    """Return the catalogue of those columns that fit the board on their own.
+
+    Nor is a column part of it whose words the tools would not take.
+    """
+    columns = columns.take(
+        np.flatnonzero(word_bits(columns, needs, setting) <= MAX_WORD_BITS)
+    )
     area = column_area(columns, needs, setting, ring=ring)
     limit = setting.board.usable
     fixed = fixed_area(

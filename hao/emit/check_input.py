@@ -5,6 +5,7 @@ from typing import assert_never
 
 from hao.cost.catalogue import check_buffers
 from hao.cost.design import Design
+from hao.cost.widths import MAX_WORD_BITS, pixel_bits, window_bits
 from hao.emit.runs import engine_stages
 from hao.emit.stage_sizes import dense_acc_bits, depthwise_acc_bits
 from hao.errors import InputError, UnsupportedError
@@ -26,6 +27,7 @@ from hao.ir.layer import (
     Quantize,
 )
 from hao.ir.network import Network
+from hao.ir.partition import DepthwiseLayer
 
 
 def check_match(design: Design, net: IntegerNetwork) -> None:
@@ -51,6 +53,7 @@ def check_match(design: Design, net: IntegerNetwork) -> None:
                 f"built for {design.engine.act_bits}"
             )
     check_buffers(design)
+    _check_words(design)
     _check_accumulators(design, net)
 
 
@@ -110,6 +113,32 @@ def _bare(layer: Layer) -> Layer:
             return layer
         case _:
             assert_never(layer)
+
+
+def _check_words(design: Design) -> None:
+    """Check that no word on a stream is wider than the tools take."""
+    px, act_bits = design.engine.px, design.engine.act_bits
+    for role, stage in engine_stages(design).items():
+        if isinstance(stage, DepthwiseStage):
+            name = "windows"
+            layers = [
+                layer
+                for segment in design.segments
+                for used, layer in segment.invocation.stages
+                if used is role and isinstance(layer, DepthwiseLayer)
+            ]
+            span = max(((px - 1) * x.stride + x.kernel for x in layers), default=1)
+            bits = window_bits(
+                stage.pe, kernel=stage.kernel, span=span, act_bits=act_bits
+            )
+        else:
+            name = "words"
+            bits = pixel_bits(max(stage.simd, stage.pe), px=px, act_bits=act_bits)
+        if bits > MAX_WORD_BITS:
+            raise InputError(
+                f"the {name} of the {role.value} stage have {bits} bits; synthesis "
+                f"tools take up to {MAX_WORD_BITS}"
+            )
 
 
 def _check_accumulators(design: Design, net: IntegerNetwork) -> None:

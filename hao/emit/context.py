@@ -13,6 +13,7 @@ from hao.cost.design import Design
 from hao.cost.evaluate import CostReport
 from hao.cost.memory import store_bits
 from hao.cost.overheads import MAX_BURST_BEATS, OUTSTANDING_BURSTS
+from hao.cost.widths import memory_parts
 from hao.emit.arena import StoredMap
 from hao.emit.records import (
     NONE,
@@ -20,6 +21,7 @@ from hao.emit.records import (
     Step,
     WindowStep,
     initializer,
+    signed_bits,
     structs,
 )
 from hao.emit.runs import CODES, engine_stages
@@ -38,6 +40,7 @@ from hao.emit.wiring import (
     Paths,
     Route,
     StageView,
+    Window,
     beats_name,
     input_name,
     make_calls,
@@ -137,6 +140,7 @@ def make_context(
         "links": links,
         "packed": _packed(packed, engine.px) if packed else None,
         "packings": _packings(table),
+        "window": _window_bits(table, engine.px),
         "adds_residuals": adds,
         "pools_globally": pools,
         "ifm_targets": ifm_targets,
@@ -273,6 +277,11 @@ def _stages(
 ) -> list[StageView]:
     engine = design.engine
     rows = stage_unit_rows(design, net)
+    depthwise = {
+        (step.depthwise_array.kernel, step.depthwise_array.stride)
+        for step in table.steps
+        if step.depthwise_array.trips
+    }
     result = []
     for role, hardware in engine_stages(design).items():
         code = CODES[role]
@@ -329,6 +338,17 @@ def _stages(
                 convolves=loads,
                 pools=pools,
                 averages=any(step.depthwise_array.averages for step in table.steps),
+                strides=tuple(sorted({stride for _, stride in depthwise})),
+                kinds=tuple(
+                    Window(
+                        kernel=kernel,
+                        stride=stride,
+                        test=_test(("kernel", kernel), ("stride", stride))
+                        if len(depthwise) > 1
+                        else "",
+                    )
+                    for kernel, stride in sorted(depthwise)
+                ),
             )
         )
     return result
@@ -429,6 +449,11 @@ def _constants(
         ),
         Constant(name="field", value=slices.field),
         Constant(name="chain", value=slices.chain),
+        Constant(
+            name="weight_parts",
+            value=memory_parts(hardware.pe, hardware.items * hardware.weight_bits),
+            note="  // memories of so many lanes each",
+        ),
         Constant(name="weight_words", value=hardware.weight_words),
         Constant(name="channel_words", value=hardware.channel_words),
         Constant(name="unit_rows", value=unit_rows),
@@ -436,16 +461,73 @@ def _constants(
 
 
 def _packed(windows: Iterable[WindowStep], px: int) -> dict[str, object]:
+    """Return the sizes of windows of packed taps, and all kinds of them.
+
+    Where every step is of one kind, its numbers are constants of the hardware; of
+    several, each is built and the step chooses.
+    """
     used = list(windows)
-    channels = {window.channels for window in used}
     taps = {window.taps for window in used}
+    slots = sorted({(w.taps, w.channels) for w in used})
+    kinds = sorted({(w.taps, w.channels, w.kernel, w.stride) for w in used})
     return {
         "kernel": max(window.kernel for window in used),
         "span": max((px - 1) * window.stride + window.kernel for window in used),
-        "channels": max(channels),
-        # A constant where all layers agree, so that no divider is built.
-        "divisor": channels.pop() if len(channels) == 1 else "step.channels",
+        "channels": max(window.channels for window in used),
         "taps": taps.pop() if len(taps) == 1 else "step.taps",
+        "slots": [
+            {
+                "taps": taps,
+                "channels": channels,
+                "test": _test(("taps", taps), ("channels", channels))
+                if len(slots) > 1
+                else "",
+            }
+            for taps, channels in slots
+        ],
+        "windows": [
+            {
+                "taps": taps,
+                "channels": channels,
+                "kernel": kernel,
+                "stride": stride,
+                "folds": ceil_div(kernel**2, taps),
+                "test": _test(
+                    ("taps", taps),
+                    ("channels", channels),
+                    ("kernel", kernel),
+                    ("stride", stride),
+                )
+                if len(kinds) > 1
+                else "",
+            }
+            for taps, channels, kernel, stride in kinds
+        ],
+    }
+
+
+def _test(*values: tuple[str, int]) -> str:
+    """Return the C++ beginning of a condition: fields of the step and their values."""
+    return "".join(f"step.{name} == {value} && " for name, value in values)
+
+
+def _window_bits(table: Table, px: int) -> dict[str, int]:
+    """Return the widths of what window processes count, of either sign.
+
+    A count goes one step past its end before it starts again, and columns and rows
+    begin outside the map; each width is what that needs.
+    """
+    used = [
+        window
+        for step in table.steps
+        for window in (step.dense_window, step.depthwise_window)
+    ]
+    rows = max(max(w.lead_words, w.sweep, w.period_one, w.period_two) for w in used)
+    words = max(2 * w.ring_rows * w.row_words for w in used)
+    return {
+        "row_bits": signed_bits(0, rows),
+        "word_bits": signed_bits(0, words),
+        "px_bits": signed_bits(0, 2 * px),
     }
 
 

@@ -38,8 +38,8 @@ _SOURCES = (
     "types.h",
     "step.h",
     "layer_table.h",
-    "pace.h",
     "share.h",
+    "counter.h",
     "requantize.h",
     "multiply.h",
     "weight_buffer.h",
@@ -53,8 +53,8 @@ _SOURCES = (
     "engine.cpp",
 )
 _STAGE_SOURCES = {
-    "dense": ("dense_window.h",),
-    "depthwise": ("dense_window.h", "depthwise_window.h", "depthwise_array.h"),
+    "dense": ("rows.h", "dense_window.h"),
+    "depthwise": ("rows.h", "depthwise_window.h", "depthwise_array.h"),
     "pointwise": ("pointwise_vectors.h",),
 }
 _OTHERS = {

@@ -64,21 +64,37 @@ class WindowStep:
     groups: int = _f("channel groups of a pixel")
     out_groups: int = _f("groups of output channels")
     xgroups: int = _f("groups of pixels of an output row")
+    period_one: int = _f("iterations of an output row while one input row comes")
+    period_two: int = _f("the same while two come")
     columns: int = _f("columns of words of an input row")
     phases: int = _f("columns that share a place in a bank, one for each stride")
-    blocks: int = _f("columns of a row in one bank")
+    row_words: int = _f("words of a bank that a row takes")
     ring_rows: int = _f()
-    ring_base: int = _f("row of the ring that kernel row 0 meets first")
+    ring_base: int = _f("depthwise: row of the ring that kernel row 0 meets first")
+    ring_words: int = _f("dense: words of a bank that all rows take")
+    base_words: int = _f("dense: the first of those that kernel row 0 meets first")
+    next_columns: int = _f("input columns to the next group of pixels")
+    next_words: int = _f("words of a bank that they are")
+    next_turn: int = _f("and banks, where taps are packed")
+    next_offset: int = _f("and columns within a word, where taps are packed")
+    first_word: int = _f(
+        "word of a row, in its bank, that the first window begins with; depthwise: the "
+        "second window, behind the columns that are kept"
+    )
+    first_block: int = _f("first word with that one's columns, phase by phase")
+    first_turn: int = _f("bank of that word")
+    first_phase: int = _f("column of that word, modulo the stride")
+    first_offset: int = _f("first column within that word, where taps are packed")
     kept: int = _f("columns that the next group of pixels needs again")
     edge_reads: int = _f("reads of a step at the left edge")
     fill: int = _f("code outside the map")
     taps: int = _f("kernel taps in a word: above 1 where taps are packed")
     channels: int = _f("of a tap, where taps are packed")
-    slots: int = _f("words of a row, where taps are packed")
     folds: int = _f("words of a window, where taps are packed")
     sends: int = _f("words sent for a group of pixels, where taps are packed")
     gathers: int = _f("reads that gather a window of packed taps")
     gathers_per_row: int = _f("the same for one kernel row")
+    group_period: int = _f("the larger of sends and gathers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,6 +303,13 @@ STRUCTS: dict[type, str] = {
 }
 """C++ struct of each record, in the order of definition."""
 
+COUNTED: dict[type, str] = {
+    WindowStep: "window_step_bits",
+    ArrayStep: "array_step_bits",
+    DepthwiseStep: "depthwise_step_bits",
+}
+"""Records whose processes count in registers as wide as the fields need."""
+
 _INNER: dict[str, type] = {
     "fetch": FetchStep,
     "dense_load": LoadStep,
@@ -311,20 +334,37 @@ _INNER: dict[str, type] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StructField:
-    """A field of an emitted struct."""
+    """A field of an emitted struct.
+
+    Attributes:
+        type: In C++.
+        name: Of the field.
+        doc: What it means.
+        bits: That a signed integer needs to hold all its values.
+    """
 
     type: str
     name: str
     doc: str
+    bits: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Struct:
-    """An emitted struct."""
+    """An emitted struct.
+
+    Attributes:
+        name: Of the struct.
+        doc: Which processes read it.
+        fields: In order.
+        counted: The struct of the fields' widths, or nothing: processes that count up
+            to the fields get registers of these widths.
+    """
 
     name: str
     doc: str
     fields: tuple[StructField, ...]
+    counted: str = ""
 
 
 def structs(steps: Sequence[Step]) -> tuple[Struct, ...]:
@@ -351,12 +391,23 @@ def structs(steps: Sequence[Step]) -> tuple[Struct, ...]:
                 ),
                 name=item.name,
                 doc=str(item.metadata.get("doc", "")),
+                bits=_bits(seen.get((kind, item.name), {0})),
             )
             for item in fields(kind)
         )
         doc = (kind.__doc__ or "").split("\n", 1)[0]
-        result.append(Struct(name=name, doc=doc, fields=members))
+        counted = COUNTED.get(kind, "")
+        result.append(Struct(name=name, doc=doc, fields=members, counted=counted))
     return tuple(result)
+
+
+def signed_bits(low: int, high: int) -> int:
+    """Return the bits of a signed integer that holds `low` to `high`."""
+    return 1 + max(high.bit_length(), (~low).bit_length() if low < 0 else 0)
+
+
+def _bits(values: set[int]) -> int:
+    return signed_bits(min(values), max(values))
 
 
 def _narrowest(values: set[int]) -> str:

@@ -6,7 +6,7 @@ a DSP slice holds, how wide accumulators are, how many lanes a unit of weights b
 
 from dataclasses import dataclass
 
-from hao.cost.blocks import cascade_length
+from hao.cost.blocks import CHAIN_MAX, cascade_length
 from hao.cost.packing import Sharing, packing
 from hao.hw.board import Board
 from hao.hw.engine import DenseStage, DepthwiseStage
@@ -21,7 +21,7 @@ class Slices:
     Attributes:
         sharing: Products of a slice: 1, 2 or 4.
         field: Bits between neighbouring products; 1 where there is one product.
-        chain: Slices added before the products are split.
+        chain: Slices added in one cascade, before the products are split.
     """
 
     sharing: int
@@ -56,7 +56,7 @@ def _slices(
                 field=found.field_bits,
                 chain=cascade_length(found.depth),
             )
-    return Slices(sharing=1, field=1, chain=1)
+    return Slices(sharing=1, field=1, chain=CHAIN_MAX)
 
 
 def unit_rows(*, items: int, pe: int, narrowest: int, board: Board) -> int:

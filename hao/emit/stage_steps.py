@@ -176,7 +176,7 @@ def _dense_window(stage: StageRun, hardware: DenseStage, design: Design) -> Wind
         out_groups=out_groups,
         xgroups=xgroups,
         ring_rows=ring_rows,
-        ring_base=-top % ring_rows,
+        next_columns=px * stride,
         taps=taps,
         channels=channels,
     )
@@ -184,15 +184,28 @@ def _dense_window(stage: StageRun, hardware: DenseStage, design: Design) -> Wind
         groups = ceil_div(channels, hardware.simd)
         feed = ifm.width * groups
         sweep = xgroups * out_groups * kernel**2 * groups
+        # Column -left of a row: (block * px + turn) * stride + phase.
+        places, phase = divmod(-left, stride)
+        block, turn = divmod(places, px)
         step = replace(
             common,
             groups=groups,
             columns=ifm.width,
             phases=stride,
-            blocks=ceil_div(ceil_div(ifm.width, stride), px) * stride,
+            row_words=ceil_div(ceil_div(ifm.width, stride), px) * stride * groups,
+            next_words=stride * groups,
+            first_word=(block * stride + phase) * groups,
+            first_block=block * stride * groups,
+            first_turn=turn,
+            first_phase=phase,
         )
     else:
         slots = ceil_div(ifm.width, taps)
+        # The same, a slot being `taps` columns: (block * px + turn) * taps + offset.
+        first_slot, first_offset = divmod(-left, taps)
+        first_block, first_turn = divmod(first_slot, px)
+        next_slot, next_offset = divmod(px * stride, taps)
+        next_block, next_turn = divmod(next_slot, px)
         touched = ceil_div((px - 1) * stride + kernel - 1, taps) + 1
         per_row = ceil_div(touched, px)
         gathers = kernel * per_row
@@ -205,17 +218,27 @@ def _dense_window(stage: StageRun, hardware: DenseStage, design: Design) -> Wind
             groups=1,
             columns=slots,
             phases=1,
-            blocks=ceil_div(slots, px),
-            slots=slots,
+            row_words=ceil_div(slots, px),
+            next_words=next_block,
+            next_turn=next_turn,
+            next_offset=next_offset,
+            first_word=first_block,
+            first_turn=first_turn,
+            first_offset=first_offset,
             folds=folds,
             sends=sends,
             gathers=gathers,
             gathers_per_row=per_row,
+            group_period=max(gathers, sends),
         )
     return replace(
         step,
         feed=feed,
         sweep=sweep,
+        period_one=max(sweep, feed),
+        period_two=max(sweep, 2 * feed),
+        ring_words=ring_rows * step.row_words,
+        base_words=-top % ring_rows * step.row_words,
         lead_words=needed_rows(layer, step.rows_used)[0] * feed,
         row_trips=_row_trips(layer, step.rows_used, feed=feed, sweep=sweep),
     )
@@ -249,12 +272,18 @@ def _depthwise_window(
         # Wins no maximum, but that of a window past the end of a row.
         fill = lowest
     ring_rows = kernel + stride
+    kept = max(kernel - stride, 0)
+    # Behind the kept columns of the second group of pixels: block * px + turn, less the
+    # `stride` blocks that a group of pixels is.
+    block, turn = divmod(kept - left, px)
     return WindowStep(
         source=NONE if before is None else CODES[before.role],
         lead_words=needed_rows(layer, rows)[0] * feed,
         row_trips=_row_trips(layer, rows, feed=feed, sweep=sweep),
         feed=feed,
         sweep=sweep,
+        period_one=max(sweep, feed),
+        period_two=max(sweep, 2 * feed),
         rows=ifm.height,
         width=ifm.width,
         rows_used=rows,
@@ -268,10 +297,14 @@ def _depthwise_window(
         xgroups=xgroups,
         columns=columns,
         phases=1,
-        blocks=ceil_div(ifm.width, px),
+        row_words=ceil_div(ifm.width, px) * groups,
         ring_rows=ring_rows,
         ring_base=-top % ring_rows,
-        kept=max(kernel - stride, 0),
+        next_columns=px * stride,
+        next_words=stride * groups,
+        first_word=(stride + block) * groups,
+        first_turn=turn,
+        kept=kept,
         edge_reads=edge,
         fill=fill,
         taps=1,

@@ -48,6 +48,21 @@ class Constant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A kind of window that some step has.
+
+    Attributes:
+        kernel: Its rows and columns.
+        stride: Columns from one pixel to the next.
+        test: The C++ beginning of a condition that a step is of this kind.
+    """
+
+    kernel: int
+    stride: int
+    test: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageView:
     """A stage as the templates see it."""
 
@@ -70,6 +85,8 @@ class StageView:
     convolves: bool = True
     pools: bool = False
     averages: bool = False
+    strides: tuple[int, ...] = ()
+    kinds: tuple[Window, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -291,23 +291,27 @@ def _constant_variable(context: Context, function: Function, variable: object) -
 def check_multipliers(context: Context) -> Iterator[Finding]:
     """Yield the functions `lut_*` and `dsp_*` whose products are bound otherwise.
 
-    The pragma names the variable that takes the product; without it the tool chooses.
+    The pragma names the variable that takes the product; without it the tool puts
+    product and sum on a slice together. A product that is bound to a slice is parted
+    from its sum (UG1399, BIND_OP), so products for slices are left unbound.
     """
     for function in context.program.functions:
         wanted = function.name.partition("_")[0]
-        if wanted not in {"lut", "dsp"} or not _multiplies(function.body):
+        if wanted not in {"lut", "dsp"}:
             continue
         bound = {_binding(use) for use in function.pragmas} - {""}
-        macro = {"lut": "HAO_FABRIC", "dsp": "HAO_DSP"}[wanted]
-        if bound != {wanted}:
-            found = ", ".join(sorted(bound)) or "none"
-            yield Finding(
-                function.source.path,
-                function.line,
-                Rule.MULTIPLY_BINDING.value,
-                f"{function.name} multiplies and binds its products to {found}; "
-                f"write {macro}(name)",
-            )
+        if not bound and not (wanted == "lut" and _multiplies(function.body)):
+            continue
+        if wanted == "lut" and bound == {"lut"}:
+            continue
+        found = ", ".join(sorted(bound)) or "none"
+        remedy = "write HAO_FABRIC(name)" if wanted == "lut" else "leave them unbound"
+        yield Finding(
+            function.source.path,
+            function.line,
+            Rule.MULTIPLY_BINDING.value,
+            f"{function.name} multiplies and binds its products to {found}; {remedy}",
+        )
 
 
 def _multiplies(body: Node) -> bool:

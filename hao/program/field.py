@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.cost.area import StageArea, fixed_area, pool_lutram
-from hao.cost.catalogue import Needs, column_area
+from hao.cost.catalogue import Needs, column_area, word_bits
 from hao.cost.columns import Setting
+from hao.cost.widths import MAX_WORD_BITS
 from hao.hw.resources import Resources
 from hao.ir.partition import Role
 from hao.program.fit import DSP_PRICES, Measure, Room, priced_luts
@@ -92,6 +93,7 @@ class Field:
                 self._needs.append(widths.needs)
         self._tables: dict[bool, Tables] = {}
         self._areas: dict[tuple[object, ...], StageArea] = {}
+        self._narrows: dict[tuple[Role, int, int, bool], NDArray[np.bool_]] = {}
         self._rooms: dict[tuple[object, ...], Room] = {}
         self._lights: dict[bytes, tuple[bytes, Net]] = {}
         self._lane_areas: dict[tuple[object, ...], LaneArea] = {}
@@ -170,6 +172,7 @@ class Field:
                 },
                 held={
                     role: grids[role].held[self._held(role, number)]
+                    & self._narrow(role, widths, number, place, double)
                     for role in widths.needs
                 },
                 grids={role: grids[role] for role in widths.needs},
@@ -182,6 +185,21 @@ class Field:
                 ),
             )
         return self._rooms[key]
+
+    def _narrow(
+        self, role: Role, widths: Widths, number: int, place: int, double: bool
+    ) -> NDArray[np.bool_]:
+        """Return the columns whose words on streams the tools take."""
+        key = (role, number, place, double)
+        if key not in self._narrows:
+            grid = self.tables(double).grids[role]
+            bits = word_bits(
+                grid.columns(np.arange(grid.words.size), widths.bits[role]),
+                widths.needs[role],
+                self.setting(self.pixels[place], double),
+            )
+            self._narrows[key] = bits <= MAX_WORD_BITS
+        return self._narrows[key]
 
     def _number(self, widths: Widths) -> int:
         return next(i for i, n in enumerate(self._needs) if n is widths.needs)

@@ -20,11 +20,18 @@ from itertools import pairwise
 import numpy as np
 
 from hao.cost.area import engine_resources, pool_lutram
-from hao.cost.catalogue import Needs, build_stages, column_area, pool_words
+from hao.cost.catalogue import (
+    Needs,
+    build_stages,
+    column_area,
+    pool_words,
+    word_bits,
+)
 from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
 from hao.cost.design import Design
 from hao.cost.evaluate import CostReport, engine_columns, evaluate
 from hao.cost.prices import price_segment
+from hao.cost.widths import MAX_WORD_BITS
 from hao.errors import InputError
 from hao.hw.engine import DenseStage, DepthwiseStage, Engine, lanes_match
 from hao.hw.resources import Resources
@@ -235,6 +242,9 @@ class _Draw:
             role: _column(role, values, width)
             for role, width in self._widths(scheme).items()
         }
+        words = [word_bits(c, self._needs[r], setting) for r, c in columns.items()]
+        if max(int(bits[0]) for bits in words) > MAX_WORD_BITS:
+            return None
         steps: dict[Role, int] = {}
         dsp, memory = board.usable.dsp, board.lutram
         memory -= pool_lutram(board, act_bits=act_bits, pool_words=self._pool_words)

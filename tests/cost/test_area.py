@@ -136,6 +136,15 @@ BOARDS = st.sampled_from((BOARD, OLD))
 # DSPs, product by product.
 
 
+def _weights(lanes: int, lane_bits: int, words: int) -> Resources:
+    """Return the memories of a buffer: the tools take words of up to 4096 bits."""
+    parts = 1
+    while parts < lanes and (lanes % parts or lanes // parts * lane_bits > 4096):
+        parts += 1
+    each = memory(lanes // parts * lane_bits, words)
+    return sum([each] * parts, Resources())
+
+
 @given(dense_stages(), PIXELS, BITS, BOARDS)
 @THOROUGH
 def test_dense_dsps_are_the_products_over_what_a_slice_gives(
@@ -308,7 +317,7 @@ def test_dense_luts_equal_lanes_counted_one_by_one(
             if found is not None:
                 lut += blocks.activation_delay_lut(simd, act_bits, found.depth)
                 ff += blocks.activation_delay_ff(simd, act_bits, found.depth)
-    weights = memory(stage.pe * simd * bits, stage.weight_words)
+    weights = _weights(stage.pe, simd * bits, stage.weight_words)
     bank = memory(simd * act_bits, stage.feature_words)
     around = _around(stage, px, act_bits, board, packs=ring)
     lut += weights.lut + px * bank.lut + blocks.loop_control_lut() + around.lut
@@ -356,7 +365,7 @@ def test_depthwise_luts_equal_lanes_counted_one_by_one(
             else:
                 lut += blocks.dsp_single_lut(taps, bits, act_bits, acc)
                 ff += blocks.dsp_single_ff(taps, bits, act_bits, acc)
-    weights = memory(stage.pe * taps * bits, stage.weight_words)
+    weights = _weights(stage.pe, taps * bits, stage.weight_words)
     bank = memory(stage.pe * act_bits, stage.row_words)
     banks = stage.rows * px
     stride = stage.rows - kernel

@@ -15,11 +15,12 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.cost.catalogue import Needs, build_stages, pool_words
+from hao.cost.catalogue import Needs, build_stages, pool_words, word_bits
 from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
 from hao.cost.design import Design
 from hao.cost.latency import dense_folds
 from hao.cost.memory import beat_channels
+from hao.cost.widths import MAX_WORD_BITS
 from hao.emit.stage_sizes import dense_acc_bits, depthwise_acc_bits
 from hao.errors import UnsupportedError
 from hao.hw.board_file import load_board
@@ -402,7 +403,7 @@ def _random_design(
             for segment in segments
             for role, layer in segment.invocation.stages
         )
-        if products <= ENGINE_PRODUCTS:
+        if products <= ENGINE_PRODUCTS and _words_are_taken(segments, lanes, setting):
             break
     else:
         return None
@@ -413,6 +414,30 @@ def _random_design(
         segments=segments,
         board=board,
     )
+
+
+def _words_are_taken(
+    segments: tuple[Segment, ...], lanes: "Lanes", setting: Setting
+) -> bool:
+    """Return whether the tools take the words on the streams of a stage."""
+    for role, (first, second) in lanes.items():
+        layers = [
+            layer
+            for s in segments
+            for used, layer in s.invocation.stages
+            if used is role
+        ]
+        one = np.ones(1, dtype=np.int64)
+        columns: Columns = DenseColumns(
+            simd=first * one, pe=second * one, weight_words=one, weight_bits=one
+        )
+        if role is Role.DEPTHWISE:
+            columns = DepthwiseColumns(
+                pe=first * one, taps=second * one, weight_bits=one
+            )
+        if word_bits(columns, Needs(tuple(layers)), setting)[0] > MAX_WORD_BITS:
+            return False
+    return True
 
 
 def _random_path(

@@ -183,3 +183,20 @@ def test_quantizers_of_another_type_do_not_matter() -> None:
     typed = replace(stem, weight=QType(bits=5, signed=True))
     design = replace(small().design, network=changed("stem", typed))
     check_match(design, small().net)
+
+
+def test_words_that_no_tool_takes_are_refused() -> None:
+    design, net = small().design, small().net
+    engine = design.engine
+    assert engine.depthwise is not None
+    assert engine.dense is not None
+    # 3 x 4 activations of 8 bits a channel: 96 bits for each of 44.
+    wide = replace(engine, depthwise=replace(engine.depthwise, pe=44))
+    message = "windows of the depthwise stage have 4224 bits; .* up to 4096"
+    with pytest.raises(InputError, match=message):
+        check_match(replace(design, engine=wide), net)
+    # 2 pixels of 260 channels of 8 bits.
+    wide = replace(engine, dense=replace(engine.dense, pe=260, dsp_pairs=0))
+    message = "words of the dense stage have 4160 bits; .* up to 4096"
+    with pytest.raises(InputError, match=message):
+        check_match(replace(design, engine=wide), net)

@@ -17,6 +17,7 @@ from typing import TypedDict
 import pytest
 
 from hao.cost.trips import StageTrips, dense_trips, depthwise_trips, pointwise_trips
+from hao.cost.widths import memory_parts
 from hao.emit.records import Step
 from hao.emit.runs import StageRun, engine_stages
 from hao.emit.steps import Table, make_table
@@ -106,6 +107,9 @@ def test_random_designs_cover_what_the_engine_can_do() -> None:
     assert {engine.px for engine in engines} == set(range(1, 9))
     assert {engine.act_bits for engine in engines} == set(range(2, 9))
     assert {engine.double_buffered for engine in engines} == {False, True}
+    stages = [s for sample in samples for s in engine_stages(sample.design).values()]
+    parts = [memory_parts(s.pe, s.items * s.weight_bits) for s in stages]
+    assert max(parts) > 1
 
 
 def is_pooled(run: Invocation) -> bool:

@@ -132,6 +132,16 @@ def test_stages_of_equal_sizes_share_no_memory() -> None:
         assert [f for f in found if f.rule == Rule.DATAFLOW_STATIC.value] == []
 
 
+def test_windows_neither_divide_nor_multiply_by_what_a_step_says() -> None:
+    # A divider takes tens of cycles, a product of two fields a DSP slice.
+    for project in (small_project(), render(sample(45))):
+        for name, text in texts(project).items():
+            if name.endswith(("_window.h", "rows.h")):
+                code = re.sub(r"//.*", "", text)
+                assert not re.findall(r"[/%] *(?:step|slots|walk|reader)\b", code), name
+                assert not re.findall(r"step\.\w+ *[*] *step\.", code), name
+
+
 def test_another_process_gives_the_same_bytes() -> None:
     code = (
         "from tests.emit.test_project import small_project\n"

@@ -5,12 +5,14 @@ from dataclasses import fields, replace
 import pytest
 
 from hao.emit.records import (
+    COUNTED,
     STRUCTS,
     FinishStep,
     LoadStep,
     ReadStep,
     Step,
     initializer,
+    signed_bits,
     structs,
 )
 from hao.emit.steps import make_table
@@ -109,6 +111,33 @@ def test_a_field_has_the_narrowest_type_that_holds_its_values(
     steps = [Step(read=ReadStep(base=value)) for value in values]
     read = next(struct for struct in structs(steps) if struct.name == "read_step_t")
     assert [item.type for item in read.fields] == [kind, *["unsigned char"] * 2]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "bits"),
+    # Two's complement of n bits holds -2^(n-1) to 2^(n-1) - 1.
+    [(0, 0, 1), (-1, 0, 1), (0, 1, 2), (-2, 1, 2), (-3, 0, 3), (0, 7, 4), (-8, 8, 5)],
+)
+def test_signed_bits_hold_both_ends(low: int, high: int, bits: int) -> None:
+    assert signed_bits(low, high) == bits
+    assert -(2 ** (bits - 1)) <= low <= high <= 2 ** (bits - 1) - 1
+
+
+@pytest.mark.parametrize("seed", range(0, 40, 4))
+def test_counters_are_wide_enough_for_what_they_count_to(seed: int) -> None:
+    steps = make_table(sample(seed).design, sample(seed).net).steps
+    bits = {
+        struct.name: {item.name: item.bits for item in struct.fields}
+        for struct in structs(steps)
+        if struct.counted
+    }
+    assert set(bits) == {STRUCTS[kind] for kind in COUNTED}
+    for step in steps:
+        for part in fields(Step):
+            record = getattr(step, part.name)
+            for name, width in bits.get(STRUCTS[type(record)], {}).items():
+                value = int(getattr(record, name))
+                assert -(2 ** (width - 1)) <= value < 2 ** (width - 1)
 
 
 @pytest.mark.parametrize("seed", range(0, 40, 4))

@@ -20,12 +20,12 @@ PRAGMAS = """#ifndef HAO_PRAGMAS_H
 #ifdef __VITIS_HLS__
 #define HAO_LUTRAM(name) HAO_PRAGMA(HLS BIND_STORAGE variable=name type=ram_s2p impl=lutram)
 #define HAO_FABRIC(name) HAO_PRAGMA(HLS BIND_OP variable=name op=mul impl=fabric)
-#define HAO_DSP(name) HAO_PRAGMA(HLS BIND_OP variable=name op=mul impl=dsp)
+#define BIND_DSP(name) HAO_PRAGMA(HLS BIND_OP variable=name op=mul impl=dsp)
 #define HAO_PACK(name) HAO_PRAGMA(HLS AGGREGATE variable=name compact=bit)
 #else
 #define HAO_LUTRAM(name) HAO_PRAGMA(HLS RESOURCE variable=name core=RAM_S2P_LUTRAM)
 #define HAO_FABRIC(name) HAO_PRAGMA(HLS RESOURCE variable=name core=Mul_LUT)
-#define HAO_DSP(name) HAO_PRAGMA(HLS RESOURCE variable=name core=DSP48)
+#define BIND_DSP(name) HAO_PRAGMA(HLS RESOURCE variable=name core=DSP48)
 #define HAO_PACK(name) HAO_PRAGMA(HLS DATA_PACK variable=name)
 #endif
 #endif
@@ -49,8 +49,7 @@ inline ap_int<16> lut_product(ap_int<8> x, ap_int<8> w) {
 
 inline ap_int<16> dsp_product(ap_int<8> x, ap_int<8> w) {
 #pragma HLS INLINE
-  ap_int<16> product = x * w;
-  HAO_DSP(product)
+  const ap_int<16> product = x * w;
   return product;
 }
 
@@ -227,7 +226,8 @@ FAULTS = [
     (E, "      held[0][2 * i + k]", "      held[0][4 * i + 2 * k]", Rule.PORT_LIMIT, "@store II=1", BOTH),
     (E, "    out.write(item);", "    out.write(item);\n    out.write(item);", Rule.PORT_LIMIT, "HLS PIPELINE", BOTH),
     (S, "  HAO_FABRIC(product)\n", "", Rule.MULTIPLY_BINDING, "lut_product(ap", BOTH),
-    (S, "  HAO_DSP(product)\n", "  HAO_FABRIC(product)\n", Rule.MULTIPLY_BINDING, "dsp_product(ap", BOTH),
+    (S, "  const ap_int<16> product = x * w;\n", "  ap_int<16> product = x * w;\n  HAO_FABRIC(product)\n", Rule.MULTIPLY_BINDING, "dsp_product(ap", BOTH),
+    (S, "  const ap_int<16> product = x * w;\n", "  ap_int<16> product = x * w;\n  BIND_DSP(product)\n", Rule.MULTIPLY_BINDING, "dsp_product(ap", BOTH),
 ]  # fmt: skip
 # What a fault may bring along: the tool would trip over it again elsewhere.
 CONSEQUENCES = {
