@@ -8,9 +8,12 @@ clang compiled.
 from llvmlite import binding as llvm
 
 _OPTIONS = (
-    # Unroll whatever a pragma asks for. Threading jumps makes chains of choices.
+    # Unroll whatever a pragma asks for. Threading jumps makes chains of choices, and
+    # looking for them over nested branches takes most of the time.
     "-pragma-unroll-threshold=1000000",
     "-jump-threading-threshold=0",
+    "-jump-threading-phi-threshold=0",
+    "-jump-threading-implication-search-threshold=0",
 )
 _started: list[bool] = []
 
