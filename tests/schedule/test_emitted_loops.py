@@ -17,7 +17,7 @@ from tests.emit.builds import write_sample
 from tests.emit.designs import sample, small
 
 SEEDS = (0, 5, 13)
-"""Random engines: several pixels at once, 4 to 8 bits, packed taps, pools, residuals."""
+"""Random engines: pixels at once, 4 to 8 bits, packed taps, pools, residual adds."""
 
 THOROUGH = pytest.mark.thorough
 
