@@ -25,7 +25,7 @@ MOST_SUMS = 20_000
 Source: chosen here; at this count a batch of engines takes some 0.5 s.
 """
 
-CELLS = 4_000_000
+MOST_CYCLES = 4_000_000
 """Cycles that are kept at a time: sums of costs of all stops, times engines."""
 
 
@@ -102,7 +102,7 @@ def exact_goals(
         Cycles or micro-points; `FAR` where an engine cannot keep the limits.
     """
     rows = max(1, sum(costs.size for costs in sums.behind))
-    step = max(1, CELLS // rows)
+    step = max(1, MOST_CYCLES // rows)
     result = np.full(size, FAR, dtype=np.int64)
     for start in range(0, size, step):
         index = np.arange(start, min(start + step, size))

@@ -6,14 +6,12 @@ from typing import assert_never
 
 from hao.ir.change import Bits, Change, Keep, LeaveOut
 from hao.report.result import SearchResult
+from hao.report.tables import WIDTH
 from hao.report.text import plain
 from hao.report.words import count_in_words, engine_in_words
 
 NAMED_LAYERS = 6
 """Layers that are named one by one before the rest is counted (chosen here)."""
-
-WIDTH = 100
-"""Columns of a line that lists differences."""
 
 
 def render_others(result: SearchResult) -> str:
