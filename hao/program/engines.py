@@ -107,7 +107,6 @@ def may_fit(
         double: Whether engines double-buffer.
         choice: Engines, or lane shapes.
     """
-    limit = field.limit
     bram = np.zeros(len(choice), dtype=np.int64)
     sums = np.zeros((len(DSP_PRICES), len(choice)), dtype=np.int64)
     for role, lane in choice.lanes.items():
@@ -119,8 +118,9 @@ def may_fit(
         else:
             bram += area.bram_18k[choice.pixels, lane]
             sums += area.surrogate[:, choice.pixels, lane]
-    caps = np.array([limit.lut + price * limit.dsp for price in DSP_PRICES])
-    result: Bools = (bram <= limit.bram_18k) & (sums <= caps[:, None]).all(axis=0)
+    result: Bools = (bram <= field.limit.bram_18k) & (sums <= field.caps[:, None]).all(
+        axis=0
+    )
     return result
 
 

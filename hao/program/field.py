@@ -152,6 +152,12 @@ class Field:
             ff=usable.ff - fixed.ff,
         )
 
+    @cached_property
+    def caps(self) -> Ints:
+        """Return the LUTs plus priced DSPs that stages may take, per price of a DSP."""
+        limit = self.limit
+        return np.array([limit.lut + price * limit.dsp for price in DSP_PRICES])
+
     def room(self, widths: Widths, place: int, double: bool) -> Room:
         """Return the room for stages at one count of pixels.
 

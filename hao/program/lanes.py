@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hao.ir.partition import Role
 from hao.program.field import Field, Group, LaneArea
-from hao.program.fit import DSP_PRICES, lanes_match
+from hao.program.fit import lanes_match
 from hao.program.graph import FAR
 from hao.program.sweep import chain_products, chain_sweeps
 from hao.program.tables import Choice, stage_periods
@@ -52,7 +52,7 @@ class LaneBounds:
     def __init__(self, field: Field, group: Group, double: bool) -> None:
         self._field, self._group, self._double = field, group, double
         self._areas = {r: field.lane_area(group.widths, r, double) for r in group.roles}
-        caps = _caps(field)
+        caps = field.caps
         self._keep = {
             role: (area.bram_18k <= field.limit.bram_18k)
             & (area.surrogate <= caps[:, None, None]).all(axis=0)
@@ -109,12 +109,6 @@ def lane_bounds(field: Field, group: Group, double: bool) -> LaneBounds:
         made = LaneBounds(field, group, double)
         field.bounds[key] = made
     return made
-
-
-def _caps(field: Field) -> Ints:
-    """Return the LUTs plus priced DSPs that stages may take, per price."""
-    room = field.limit
-    return np.array([room.lut + price * room.dsp for price in DSP_PRICES])
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +197,7 @@ class _Triples:
         limit: int,
     ) -> None:
         self._grids = field.tables(double).grids
-        self._room, self._caps = field.limit, _caps(field)
+        self._room, self._caps = field.limit, field.caps
         self._cycles = {r: c[:, place] for r, c in chains.cycles.items()}
         self._products, self._times = chains.products, chains.times
         self._surrogate = {r: a.surrogate[:, place] for r, a in areas.items()}
