@@ -350,12 +350,10 @@ def _search_group(hunt: _Hunt, group: Group, double: bool) -> None:
             if not near.size:
                 continue
             some = choice.take(near), cycles[near]
-            kept.append(some)
             _try_engines(hunt, group.widths, double, *some)
-            if hunt.ties and sum(c.size for _, c in kept) > MOST_LISTED:
-                hunt.ties = False
-            if not hunt.ties:
-                kept.clear()
+            if hunt.ties:
+                kept.append(some)
+                hunt.ties = sum(c.size for _, c in kept) <= MOST_LISTED
     if hunt.ties:
         limit = min(limit, hunt.cycles + (hunt.least is Least.CYCLES))
         _list(hunt, group, double, limit, kept)
@@ -680,7 +678,6 @@ def _close(
     """Look for better designs among engines of given widths, best first."""
     net, free = _net(hunt, widths)
     case = _Case(hunt, net, widths, double)
-    sums = _sums(hunt, widths, net)
     if hunt.least is Least.BLOCKS:
         _close_blocks(case, choice)
         return
@@ -693,6 +690,7 @@ def _close(
             one = choice.take(np.array([row]))
             case.settle_all(one, case.periods(one), case.rate(one))
         return
+    sums = _sums(hunt, widths, net)
     for start in range(0, cycles.size, BATCH):
         rows = np.arange(start, min(start + BATCH, cycles.size))
         rows = rows[cycles[rows] <= hunt.cycles]
