@@ -162,7 +162,11 @@ def check_request(request: SearchRequest) -> None:
         raise InputError("--network and --model exclude each other")
     if request.image_size is not None and not (request.network or request.model):
         raise InputError("--image-size needs --network or --model")
-    if request.image_size is not None and not 1 <= request.image_size <= MOST_PIXELS:
+    if (
+        request.model is not None
+        and request.image_size is not None
+        and not 1 <= request.image_size <= MOST_PIXELS
+    ):
         raise InputError(
             f"--image-size {request.image_size}; must be from 1 to {MOST_PIXELS}"
         )
