@@ -1,6 +1,6 @@
 """Do the fastest engines of the zoo keep an iteration a cycle, and fit the device?
 
-    python benchmarks/schedule_zoo.py [--boards zu3eg,kv260,pynq-z2] [--all | NETWORK...]
+    python benchmarks/schedule_zoo.py [--boards zu3eg,kv260] [--all | NETWORK...]
 
 For each network and board the fastest engine at 8-bit weights is chosen and its project
 emitted with random weights; the analysis behind `hao schedule` looks at every pipelined
