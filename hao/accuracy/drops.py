@@ -48,7 +48,8 @@ class Evidence(Enum):
     """What a predicted drop rests on."""
 
     MEASURED = "measured"
-    """This network was measured at these bits by this recipe."""
+    """This network was measured at these bits, or fewer of the activations, by this
+    recipe."""
     FAMILY = "family"
     """Others of its family were, at these bits by this recipe."""
     NONE = "none"
@@ -62,7 +63,7 @@ class Basis:
     Attributes:
         recipe: By which they were quantized.
         weight_bits: Bits of a weight.
-        act_bits: Bits of an activation.
+        act_bits: Bits of an activation; results with fewer count as well.
         own: Results of the network itself.
         related: Results of its family, its own included.
         networks: Networks that these are of.
@@ -215,10 +216,11 @@ class DropLaw:
             r.setting.recipe for r in self.references if _kind(r) == _kind(subject)
         }
         if recipe not in alike:
-            others = ", ".join(sorted(r.value for r in alike)) or "none"
+            possible = ", ".join(sorted(r.value for r in alike)) or "none"
             raise InputError(
-                f"network {subject.network!r}: no {_kind(subject)} network was published "
-                f"as quantized by the recipe {recipe.value!r}; possible: {others}"
+                f"network {subject.network!r}: no {_kind(subject)} network was "
+                f"published as quantized by the recipe {recipe.value!r}; "
+                f"possible: {possible}"
             )
 
     def drops(
@@ -291,7 +293,7 @@ class DropLaw:
             if _related(r, subject)
             and r.setting.recipe is recipe
             and abs(r.setting.weight_bits - bits) <= 0.5
-            and abs(r.setting.act_bits - acts) <= 0.5
+            and r.setting.act_bits <= acts + 0.5
         ]
         return Basis(
             recipe=recipe,

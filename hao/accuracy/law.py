@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import GammaRegressor, Ridge
 
-from hao.accuracy.drops import FIT_NOISE, DropLaw, Effect, distribution_name
+from hao.accuracy.drops import FIT_NOISE, DropLaw, Effect, LawDrop, distribution_name
 from hao.accuracy.reference import Reference
 from hao.accuracy.terms import (
     UNIT,
@@ -200,7 +200,9 @@ def fit_noise(held: Sequence[HeldOut]) -> dict[str, float]:
 
 def _distribution(scores: Floats) -> tuple[float, ...]:
     """Return evenly spaced quantiles of scores."""
-    return tuple(float(q) for q in np.quantile(scores, (np.arange(STEPS) + 0.5) / STEPS))
+    return tuple(
+        float(q) for q in np.quantile(scores, (np.arange(STEPS) + 0.5) / STEPS)
+    )
 
 
 def calibrate_law(references: Sequence[Reference]) -> DropLaw:
@@ -230,3 +232,32 @@ def calibrate_law(references: Sequence[Reference]) -> DropLaw:
             if name == "all" or len(values) >= MIN_SCORES
         },
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nested:
+    """A reference with what a law says that was calibrated without its group."""
+
+    reference: Reference
+    drop: LawDrop
+
+
+def nested(
+    references: Sequence[Reference], group: Group, *, folds: int = FOLDS
+) -> tuple[Nested, ...]:
+    """Return every reference as a law calibrated on other groups predicts it.
+
+    Unlike `hold_out`, noise and intervals are those of the others too.
+    """
+    found: dict[int, Nested] = {}
+    fold = _folds(references, group, folds)
+    for number in sorted(set(fold)):
+        law = calibrate_law(
+            [r for r, f in zip(references, fold, strict=True) if f != number]
+        )
+        for i, (reference, f) in enumerate(zip(references, fold, strict=True)):
+            if f == number:
+                subject = subject_of(reference, law.plain)
+                drop = law.predict(subject, reference.setting)
+                found[i] = Nested(reference=reference, drop=drop)
+    return tuple(found[i] for i in range(len(references)))

@@ -101,10 +101,9 @@ def render_references(references: Sequence[Reference]) -> str:
     lines = [",".join(COLUMNS)]
     for r in references:
         s = r.setting
-        source = f'"{r.source}"' if "," in r.source else r.source
         lines.append(
             f"{r.network},{r.family},{r.depthwise},{r.top1_float:g},{s.recipe.value},"
             f"{s.weight_bits:g},{s.act_bits:g},{s.power_of_two},{s.nearest},"
-            f"{s.per_tensor},{r.drop:.3f},{r.rows},{source}"
+            f"{s.per_tensor},{r.drop:.3f},{r.rows},{r.source}"
         )
     return "\n".join(lines) + "\n"

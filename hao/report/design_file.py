@@ -285,6 +285,8 @@ def _to_result(file: DesignFile, *, run: Path | None) -> SearchResult:
         accuracy=accuracy,
         evidence=file.evidence,
         out_of_range=file.out_of_range,
+        basis=file.basis,
+        stance=file.stance,
         proof=file.proof,
         objective=file.objective,
         fps_asked=file.fps_asked,
