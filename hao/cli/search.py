@@ -35,7 +35,11 @@ def _bits(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
 @click.option(
     "--network", help="One network of the zoo; default: all with known top-1."
 )
-@click.option("--image-size", type=int, help="Height and width of the frame [pixels].")
+@click.option(
+    "--image-size",
+    type=int,
+    help="Height and width of the frame [pixels]; of a --model that leaves them open.",
+)
 @click.option(
     "--model",
     type=click.Path(path_type=Path),
@@ -369,15 +373,6 @@ def report_command(*, run: Path | None, runs: Path, as_json: bool) -> None:
     started = time.monotonic()
     result = flow.reopen(run if run is not None else newest_run(runs))
     _show(result, _lists(result), seconds=time.monotonic() - started, as_json=as_json)
-
-
-@click.command("boards")
-def boards_command() -> None:
-    """List the boards that ship with hao."""
-    from hao.hw.board_file import board_names, load_board
-    from hao.report.tables import render_boards
-
-    click.echo(render_boards([load_board(name) for name in board_names()]))
 
 
 @click.command("networks")

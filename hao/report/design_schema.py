@@ -52,6 +52,7 @@ ADDED_KEYS = frozenset(
         "board.budget",
         "board.calibration",
         "board.idle_mw",
+        "board.sourced_khz",
         "block_points",
         "front.accuracy.ranked",
         "front.basis",

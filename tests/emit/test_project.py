@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,8 +29,10 @@ from hao.emit.project import (
 )
 from hao.emit.runs import engine_stages
 from hao.errors import InputError
+from hao.ir.frame import FrameCoding
 from hao.ir.integer import IntegerNetwork
 from hao.ir.partition import Role
+from hao.ir.tensor import Rounding
 from hao.lint import Rule, Tool, lint
 from tests.emit.designs import sample, small
 from tests.emit.random_designs import Sample
@@ -96,6 +99,44 @@ def test_priced_adapters_hold_what_the_interfaces_leave_outstanding() -> None:
     assert min(held) >= 4 * READ_LATENCY
     fixed = fixed_area(found.design.board, act_bits=8, residual=True, pool_words=0)
     assert fixed.bram_18k == emitted
+
+
+PRICED = {
+    # From the DDR and from stages, operands, to the DDR and to stages; of what a stage
+    # needs for the next run: units, records, and both for each iteration.
+    "dense": (1, 0, 1, 3, 3),
+    "depthwise": (1, 1, 1, 2, 3),
+    "pointwise": (1, 2, 1, 1, 3),
+}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_stage_has_more_streams_than_are_priced(seed: int) -> None:
+    # What `hao.cost.area` counts; one more way out of a stage would be a new price.
+    found = sample(seed)
+    source = texts(render(found))
+    engine = source["src/engine.cpp"]
+    names = set(re.findall(r"^  hls::stream<.*> (\w+)\(", engine, re.MULTILINE))
+    assert names
+    for stage, counts in PRICED.items():
+        kinds = (
+            {f"{stage}_words"},
+            {name for name in names if name.startswith(f"{stage}_from_")},
+            {f"{stage}_operands"},
+            {name for name in names if name.startswith(f"{stage}_to_")},
+            {f"{stage}_units", f"{stage}_records", f"{stage}_fills"},
+        )
+        known = {f"{stage}_beats", f"{stage}_packed"}.union(*kinds)
+        assert {name for name in names if name.startswith(stage)} <= known
+        for kind, most in zip(kinds, counts, strict=True):
+            assert len(kind & names) <= most
+    depthwise = found.design.engine.depthwise
+    if depthwise is not None and "depthwise_operands" in names:
+        body = source["src/types.h"].partition("struct depthwise_stage")[2]
+        span = re.search(r"\bspan = (\d+)", body)
+        assert span is not None
+        px, stride = found.design.engine.px, depthwise.rows - depthwise.kernel
+        assert int(span[1]) <= (px - 1) * stride + depthwise.kernel
 
 
 @pytest.mark.parametrize("seed", [0, 2, 5, 8, 13, 33])
@@ -249,6 +290,26 @@ def test_a_project_has_what_its_readers_need() -> None:
         assert not re.search(r"/(home|root|work|tmp)/", text), path
     for path in ("driver/hao_driver.py", "driver/demo.py"):
         compile(files[path], path, "exec")
+
+
+@pytest.mark.parametrize("rounding", list(Rounding))
+def test_the_driver_codes_frames_as_the_network_says(rounding: Rounding) -> None:
+    found = small()
+    channels = found.net.network.input.ofm.channels
+    coding = FrameCoding(
+        gain=tuple(40.0 + n for n in range(channels)), offset=(0.5,), rounding=rounding
+    )
+    net = replace(found.net, frame=coding)
+    driver: dict[str, Any] = {}
+    source = texts(render(replace(found, net=net)))["driver/hao_driver.py"]
+    exec(compile(source, "hao_driver.py", "exec"), driver)
+    shape = net.network.input.ofm
+    size = (channels, shape.height, shape.width)
+    frame = np.random.default_rng(0).normal(size=size) * 4
+    frame.flat[:5] = np.array([0, 0.5, -0.5, 1, -1]) / 40  # halves of channel 0
+    np.testing.assert_array_equal(
+        driver["quantize_frame"](frame), net.frame_codes(frame[np.newaxis])[0]
+    )
 
 
 def test_a_name_of_any_characters_becomes_an_identifier() -> None:
