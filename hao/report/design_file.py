@@ -274,7 +274,7 @@ def _to_result(file: DesignFile, *, run: Path | None) -> SearchResult:
     design = to_design(file)
     try:
         cost = evaluate(design)
-    except OverflowError as error:
+    except (OverflowError, IndexError) as error:
         raise InputError(f"the design is too large to be priced: {error}") from error
     return SearchResult(
         design=design,
