@@ -45,6 +45,7 @@ from hao.emit.project import (
 from hao.emit.steps import Table, make_table
 from hao.emit.stored import map_bytes, map_codes, step_maps
 from hao.errors import InputError, ToolError
+from hao.files import held, write_files
 from hao.frontends.model_file import load_model
 from hao.handoff.compare import compare, render_comparison
 from hao.handoff.load import load_report
@@ -53,7 +54,7 @@ from hao.ir.integer_run import run_integer, run_integer_layers
 from hao.ir.interpret import run_float
 from hao.ir.network import Network
 from hao.ir.seeded import seeded_frames, seeded_integers
-from hao.quant.weights_file import load_integers, save_integers
+from hao.quant.weights_file import load_integers, render_integers
 from hao.report.design_file import load_design
 from hao.report.hardware import (
     Emission,
@@ -72,11 +73,10 @@ from hao.report.run_files import (
     WEIGHTS_FILE,
     check_absent,
     evaluation_frames,
+    held_run,
     opened_run,
     recorded_quantization,
-    remove_file,
     run_integers,
-    write_whole,
 )
 
 if TYPE_CHECKING:
@@ -156,6 +156,28 @@ def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
         ToolError: torch or Brevitas is not installed.
     """
     _check_installed("torch")
+    result, folder = opened_run(request.run)
+    with held_run(folder) as run:
+        check_absent(folder / WEIGHTS_FILE, force=request.force)
+        quantized = _quantized(request, result, folder, progress)
+        run.check()
+        _leave_integers(folder, quantized)
+    return quantized.quantization
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Quantized:
+    """Integers, what was found about them, and the frames and labels that it is of."""
+
+    net: IntegerNetwork
+    quantization: Quantization
+    evaluation: tuple[NDArray[np.int64], NDArray[np.int64]] | None
+
+
+def _quantized(
+    request: QuantizeRequest, result: SearchResult, folder: Path, progress: Progress
+) -> _Quantized:
+    """Return the integers of a run's network; only checkpoints are written."""
     from hao.quant.dataset import load_dataset
     from hao.quant.integers import (
         accuracy_of_integers,
@@ -168,17 +190,17 @@ def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
     from hao.quant.train import (
         QUANTIZED_SETTINGS,
         accuracy_of_net,
+        check_fit,
         train_quantized,
     )
 
-    result, folder = opened_run(request.run)
-    check_absent(folder / WEIGHTS_FILE, force=request.force)
     design = result.design
     if request.weights is not None and request.weights.suffix == ".onnx":
         network = load_model(request.weights).network
         if any(layer.weight is not None for layer in network.compute_layers):
-            return _take_integers(request, result, folder, network, progress)
+            return _take_integers(request, result, network, progress)
     dataset = load_dataset(request.data or DEFAULT_DATA, design.network.input.ofm)
+    check_fit(design.network, dataset)
     progress(
         f"data {dataset.name}: {len(dataset.train)} training, "
         f"{len(dataset.validation)} validation, {len(dataset.test)} test frames"
@@ -217,18 +239,20 @@ def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
         differing=agreement.differences,
     )
     codes = input_codes(net, dataset.test.frames)
-    _leave_integers(folder, net, quantization, (codes, dataset.test.labels))
-    return quantization
+    return _Quantized(
+        net=net,
+        quantization=quantization,
+        evaluation=(codes, dataset.test.labels),
+    )
 
 
 def _take_integers(
     request: QuantizeRequest,
     result: SearchResult,
-    folder: Path,
     network: Network,
     progress: Progress,
-) -> Quantization:
-    """Leave the integers of a file that is quantized already in the run."""
+) -> _Quantized:
+    """Return the integers of a file that is quantized already."""
     from hao.quant.dataset import load_dataset
     from hao.quant.imported import count_rounding, imported_codes, imported_integers
 
@@ -269,30 +293,26 @@ def _take_integers(
         compared=agreement.total,
         differing=agreement.differences,
     )
-    _leave_integers(folder, imported.net, quantization, evaluation)
-    return quantization
+    return _Quantized(
+        net=imported.net, quantization=quantization, evaluation=evaluation
+    )
 
 
-def _leave_integers(
-    folder: Path,
-    net: IntegerNetwork,
-    quantization: Quantization,
-    evaluation: tuple[NDArray[np.int64], NDArray[np.int64]] | None,
-) -> None:
-    """Leave integers and what was found about them in a run.
-
-    The integers go first and come last: where they are, all the rest is theirs.
-    """
-    remove_file(folder / WEIGHTS_FILE)
-    remove_file(folder / EVALUATION_FILE)
-    if evaluation is not None:
-        codes, labels = evaluation
+def _leave_integers(folder: Path, found: _Quantized) -> None:
+    """Leave integers and what was found about them in a run, all or nothing."""
+    frames = None
+    if found.evaluation is not None:
+        codes, labels = found.evaluation
         stream = io.BytesIO()
         np.savez_compressed(stream, codes=codes.astype(np.int16), labels=labels)
-        write_whole(folder / EVALUATION_FILE, stream.getvalue())
-    text = json.dumps(asdict(quantization), indent=1) + "\n"
-    write_whole(folder / QUANTIZATION_FILE, text.encode())
-    save_integers(net, folder / WEIGHTS_FILE)
+        frames = stream.getvalue()
+    text = json.dumps(asdict(found.quantization), indent=1) + "\n"
+    files = {
+        EVALUATION_FILE: frames,
+        QUANTIZATION_FILE: text.encode(),
+        WEIGHTS_FILE: render_integers(found.net),
+    }
+    write_files(folder, files)
 
 
 def _float_network(
@@ -403,6 +423,14 @@ def emit(
     """
     _check_seed(seed)
     result, folder = opened_run(run)
+    with held_run(folder):
+        return _emit(result, folder, weights=weights, seed=seed, force=force)
+
+
+def _emit(
+    result: SearchResult, folder: Path, *, weights: str | None, seed: int, force: bool
+) -> Emission:
+    """Render the project of an opened run that is held."""
     target = folder / PROJECT_FOLDER
     check_project_target(target, force=force)
     design = result.design
@@ -426,11 +454,9 @@ def emit(
             frames = seeded_frames(net, RANDOM_FRAMES, seed + 1)
             note += " The recorded frames are random."
     project = render_project(design, net, result.cost, frames, note=note)
-    # The simulation compares with these, so they lie beside the project.
-    remove_file(folder / EMITTED_FILE)
-    write_project(project, target, force=force)
-    if weights is not None:
-        save_integers(net, folder / EMITTED_FILE)
+    # The simulation compares with the integers, so others than the run's lie there too.
+    beside = {} if weights is None else {EMITTED_FILE: render_integers(net)}
+    write_project(project, target, force=force, beside=beside)
     return Emission(
         project=target,
         digest=project.digest,
@@ -468,6 +494,30 @@ def simulate(
     if images is not None and images < 1:
         raise InputError(f"{images} images; must be at least 1")
     result, folder = opened_run(run)
+    # Several may simulate at once, but nobody emits or quantizes meanwhile.
+    with held(folder, shared=True):
+        return _simulated(
+            result,
+            folder,
+            build=build,
+            images=images,
+            debug=debug,
+            size_fifos=size_fifos,
+            progress=progress,
+        )
+
+
+def _simulated(
+    result: SearchResult,
+    folder: Path,
+    *,
+    build: Build,
+    images: int | None,
+    debug: bool,
+    size_fifos: bool,
+    progress: Progress,
+) -> SimulationResult:
+    """Compile, run and compare the project of an opened run that is held."""
     design, project = result.design, folder / PROJECT_FOLDER
     find_compiler()
     if build is Build.AP_INT:
@@ -665,7 +715,7 @@ def _check_seed(seed: int) -> None:
 def _emitted_integers(folder: Path, project: Path) -> tuple[IntegerNetwork, bool]:
     """Return the integers that the run's project was emitted with; if its own."""
     check_emitted(project)
-    other = folder / EMITTED_FILE
+    other = project / EMITTED_FILE
     if other.is_file():
         return load_integers(other), False
     return run_integers(folder), True

@@ -50,7 +50,7 @@ def _in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def hao(*words: str) -> Result:
     # A bug keeps its traceback, here too.
-    return CliRunner().invoke(main, words, catch_exceptions=False)
+    return CliRunner().invoke(main, ("--traceback", *words), catch_exceptions=False)
 
 
 def succeed(*words: str) -> str:

@@ -208,6 +208,7 @@ def search_command(
       hao search --board zu3eg --fps 400 --network mobilenet_v2_100 --best 3
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao import flow
+    from hao.files import recover
     from hao.program.solver import SolverName
     from hao.report.run import check_run_name, check_target, default_run_name
     from hao.request import DEFAULT_MARGIN_PERCENT
@@ -255,6 +256,7 @@ def search_command(
     flow.check_request(request)
     run_path = None
     if not no_run:
+        recover(runs)
         if run_name is None:
             what = network if model is None else str(model)
             run_name = default_run_name(
@@ -315,11 +317,11 @@ def estimate_command(
     the newest run.
     """
     from hao import flow
-    from hao.report.run import newest_run
+    from hao.report.run import chosen_run
     from hao.report.tables import render_invocations
 
     started = time.monotonic()
-    path = run if run is not None else newest_run(runs)
+    path = chosen_run(run, runs)
     result = flow.estimate(path, calibration=calibration)
     detail = render_invocations(result)
     _show(result, detail, seconds=time.monotonic() - started, as_json=as_json)
@@ -333,10 +335,10 @@ def report_command(*, run: Path | None, runs: Path, as_json: bool) -> None:
     RUN is a run directory; without it, the newest run.
     """
     from hao import flow
-    from hao.report.run import newest_run
+    from hao.report.run import chosen_run
 
     started = time.monotonic()
-    result = flow.reopen(run if run is not None else newest_run(runs))
+    result = flow.reopen(chosen_run(run, runs))
     _show(result, _lists(result), seconds=time.monotonic() - started, as_json=as_json)
 
 

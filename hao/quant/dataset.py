@@ -255,7 +255,7 @@ def _arrays(path: Path) -> Dataset:
     try:
         arrays = load_npz(path)
     except ValueError as error:
-        raise InputError(f"{path}: not readable as .npz without pickle") from error
+        raise InputError(f"{error}; not readable as .npz without pickle") from error
     if missing := [key for key in keys if key not in arrays]:
         raise InputError(f"{path}: has no {missing[0]!r}; must hold {', '.join(keys)}")
     try:
@@ -291,12 +291,19 @@ def _labelled(path: Path, arrays: dict[str, NDArray[np.generic]], word: str) -> 
 
 def _made(spec: str) -> Dataset:
     module_name, _, name = spec.partition(":")
+    if not all(part.isidentifier() for part in (*module_name.split("."), name)):
+        raise InputError(
+            f"data set {spec!r}: no name of a function; must be "
+            "'package.module:function'"
+        )
     try:
         function = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except HaoError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever the user's module raises
         raise InputError(
-            f"data set {spec!r}: {error}; must be an importable "
-            "'package.module:function'"
+            f"data set {spec!r}: {type(error).__name__}: {error}; must be an "
+            "importable 'package.module:function'"
         ) from error
     if not callable(function):
         raise InputError(f"data set {spec!r}: not a function; must return a Dataset")
@@ -304,7 +311,7 @@ def _made(spec: str) -> Dataset:
         dataset = function()
     except HaoError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # whatever the user's function raises
         raise UnsupportedError(
             f"data set {spec!r}: the function raised {type(error).__name__}: {error}"
         ) from error

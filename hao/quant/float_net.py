@@ -238,7 +238,7 @@ def _npz_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
     try:
         return load_npz(path)
     except ValueError as error:
-        raise InputError(f"{path}: not readable as .npz without pickle") from error
+        raise InputError(f"{error}; not readable as .npz without pickle") from error
 
 
 def _torch_arrays(path: Path) -> dict[str, NDArray[np.generic]]:

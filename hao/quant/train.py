@@ -7,8 +7,8 @@ every epoch, first beside its place and then moved there.
 """
 
 import hashlib
+import io
 import math
-import os
 import pickle
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hao.errors import InputError
+from hao.files import write_file
 from hao.ir.network import Network
 from hao.quant.dataset import Dataset, Split
 from hao.quant.float_net import FloatNet, folded_network
@@ -310,10 +311,16 @@ def _save(
         "net": net.state_dict(),
         "optimizer": optimizer.state_dict(),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    torch.save(state, beside)
-    beside.replace(path)
+    content = io.BytesIO()
+    torch.save(state, content)
+    try:
+        path.parent.mkdir(exist_ok=True)  # a run that was deleted does not come back
+    except OSError as error:
+        raise InputError(
+            f"{path.parent}: cannot be made ({error.strerror}); checkpoints of the "
+            "training lie there"
+        ) from error
+    write_file(path, content.getvalue())
 
 
 def _resumed(

@@ -4,12 +4,14 @@ weights.npz       the integer network (`hao.quant.weights_file`)
 evaluation.npz    codes and labels of the test frames
 quantization.json how accurate each form of the network is on them
 training/         checkpoints, so that a killed run resumes
-hls/              the emitted project
-emitted_weights.npz  its integers, where they are not the run's own
+hls/              the emitted project; in it, integers.npz where its integers are
+                  not the run's own
 build/            its compiled test bench
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +19,11 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from hao.errors import InputError
+from hao.files import Held, held, recover
 from hao.ir.integer import IntegerNetwork
 from hao.npz import load_npz
 from hao.quant.weights_file import load_integers
-from hao.report.design_file import load_design
+from hao.report.design_file import FILE_NAME, load_design
 from hao.report.hardware import Quantization
 from hao.report.result import SearchResult
 
@@ -29,16 +32,29 @@ EVALUATION_FILE = "evaluation.npz"
 QUANTIZATION_FILE = "quantization.json"
 TRAINING_FOLDER = "training"
 PROJECT_FOLDER = "hls"
-EMITTED_FILE = "emitted_weights.npz"
+EMITTED_FILE = "integers.npz"
 PROGRAM_FOLDER = "build"
 
 
 def opened_run(run: Path) -> tuple[SearchResult, Path]:
     """Return a run's result, and its directory."""
+    recover(run)
     result = load_design(run)
     if result.run is None:
         raise InputError(f"{run}: a design file alone; must be a run directory")
     return result, result.run
+
+
+@contextmanager
+def held_run(folder: Path) -> Iterator[Held]:
+    """Keep other commands from changing a run; what killed ones left is cleared first.
+
+    Raises:
+        InputError: Another command holds it, or it cannot be opened.
+    """
+    recover(folder / TRAINING_FOLDER)
+    with held(folder, mark=FILE_NAME) as run:
+        yield run
 
 
 def check_absent(path: Path, *, force: bool) -> None:
@@ -99,22 +115,3 @@ def _stale(path: Path) -> InputError:
         f"{path}: not readable, or of another network; `hao quantize --force` writes "
         "it anew"
     )
-
-
-def remove_file(path: Path) -> None:
-    """Delete a file that need not exist."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be replaced ({error.strerror})") from error
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file beside its place and move it there."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error

@@ -173,7 +173,9 @@ def test_files_without_the_arrays_are_refused(tmp_path: Path) -> None:
     del values["y_test"]
     with pytest.raises(InputError, match="has no 'y_test'; must hold x_train"):
         load_dataset(save(tmp_path / "mine.npz", values), SMALL)
-    with pytest.raises(InputError, match=r"absent\.npz: not readable"):
+    with pytest.raises(
+        InputError, match=r"absent\.npz: .*No such file.*; not read"
+    ):
         load_dataset(str(tmp_path / "absent.npz"), SMALL)
 
 
@@ -182,12 +184,16 @@ from tests.quant.networks import stripes as good
 number = 3
 def wrong(): return 3
 def broken(): raise KeyError("lost")
+def leaving(): raise SystemExit(0)
 """
 
 
 @pytest.fixture
 def factories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_factories.py").write_text(FACTORIES)
+    (tmp_path / "failing.py").write_text("raise RuntimeError('at import')")
+    (tmp_path / "unparsable.py").write_text("def f(:")
+    (tmp_path / "leaving.py").write_text("raise SystemExit(0)")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "my_factories", raising=False)
 
@@ -207,6 +213,10 @@ def test_a_function_makes_a_data_set() -> None:
     [
         ("my_factories:absent", "must be an importable"),
         ("no_such_package.module:good", "must be an importable"),
+        ("..:good", "no name of a function; must be 'package.module:function'"),
+        ("failing:good", "RuntimeError: at import; must be an importable"),
+        ("unparsable:good", "SyntaxError: .*; must be an importable"),
+        ("leaving:good", "SystemExit: 0; must be an importable"),
         ("my_factories:number", "not a function"),
         ("my_factories:wrong", "returned int; must be"),
     ],
@@ -220,6 +230,8 @@ def test_other_functions_are_refused(spec: str, message: str) -> None:
 def test_a_function_that_fails_is_named() -> None:
     with pytest.raises(UnsupportedError, match="raised KeyError: 'lost'"):
         load_dataset("my_factories:broken", SIX)
+    with pytest.raises(UnsupportedError, match="raised SystemExit: 0"):
+        load_dataset("my_factories:leaving", SIX)
 
 
 def test_words_and_shapes_that_do_not_fit_are_refused() -> None:
