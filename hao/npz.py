@@ -45,7 +45,8 @@ def load_npz(path: Path) -> dict[str, NDArray[np.generic]]:
         *(OSError, EOFError, KeyError, NotImplementedError, RuntimeError),
         *(zipfile.BadZipFile, zlib.error, ValueError, SyntaxError, OverflowError),
     ) as error:
-        raise ValueError(f"{path}: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(f"{path}: {reason or error}") from error
 
 
 def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> NDArray[np.generic]:

@@ -87,9 +87,7 @@ def test_an_array_larger_than_its_bytes_is_refused(
     path = tmp_path / "some.npz"
     header = {"descr": "<f8", "fortran_order": False, "shape": shape}
     path.write_bytes(deflated(header, bytes(8)))
-    with pytest.raises(
-        ValueError, match=r"a\.npy: float64 of .*; must be numbers,"
-    ):
+    with pytest.raises(ValueError, match=r"a\.npy: float64 of .*; must be numbers,"):
         load_npz(path)
 
 

@@ -126,6 +126,7 @@ def load_onnx(path: Path) -> ImportedNetwork:
     values.update(
         (name, Weight(values=array)) for name, array in graph.constants.items()
     )
+    alive = onnx_fold.Alive(graph.nodes, graph.outputs)
     # Numbers that are not finite are found in the parameters at the end.
     with np.errstate(all="ignore"):
         for node in graph.nodes:
@@ -138,6 +139,7 @@ def load_onnx(path: Path) -> ImportedNetwork:
                 values.update((name, result) for name in node.outputs)
             else:
                 values[node.outputs[0]] = result
+            alive.step(node, values)
     output, output_notes = _output(path, graph, values)
     network = finished_network(path.stem, layers, params, output=output.layer)
     return ImportedNetwork(

@@ -158,7 +158,8 @@ def calibrate(network: Network, scheme: Scheme, frames: Tensor) -> Scales:
         frames: Shape (frames, channels, height, width), float32.
 
     Raises:
-        InputError: The scheme is of another network, or a parameter is missing.
+        InputError: The scheme is of another network, a parameter is missing, or a map
+            overflows.
         UnsupportedError: A layer cannot be quantized.
     """
     samples = _sampled_maps(network, frames)
@@ -328,6 +329,11 @@ def _sampled_maps(network: Network, frames: Tensor) -> dict[str, NDArray[np.floa
 
     def see(layer: Layer, ofm: Tensor) -> None:
         values = ofm.flatten().double().numpy()
+        if not np.all(np.isfinite(values)):
+            raise InputError(
+                f"layer {layer.name!r}: its map overflows single precision (3.4e38); "
+                "its weights or the frames are too large, scale them down"
+            )
         if len(values) > share:
             values = values[generator.integers(len(values), size=share)]
         kept[layer.name].append(values)
