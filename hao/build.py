@@ -12,7 +12,6 @@ the order of steps, and of what each leaves in the run, reads best in one place.
 """
 
 import hashlib
-import io
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -71,11 +70,14 @@ from hao.report.run_files import (
     QUANTIZATION_FILE,
     TRAINING_FOLDER,
     WEIGHTS_FILE,
+    Evaluation,
     check_absent,
-    evaluation_frames,
     held_run,
+    load_evaluation,
     opened_run,
+    recorded_frames,
     recorded_quantization,
+    render_evaluation,
     run_integers,
 )
 
@@ -171,7 +173,7 @@ class _Quantized:
 
     net: IntegerNetwork
     quantization: Quantization
-    evaluation: tuple[NDArray[np.int64], NDArray[np.int64]] | None
+    evaluation: Evaluation | None
 
 
 def _quantized(
@@ -179,6 +181,7 @@ def _quantized(
 ) -> _Quantized:
     """Return the integers of a run's network; only checkpoints are written."""
     from hao.quant.dataset import load_dataset
+    from hao.quant.float_net import FloatNet
     from hao.quant.integers import (
         accuracy_of_integers,
         count_differences,
@@ -189,8 +192,8 @@ def _quantized(
     from hao.quant.scheme import Scheme
     from hao.quant.train import (
         QUANTIZED_SETTINGS,
-        accuracy_of_net,
         check_fit,
+        classes_of_net,
         train_quantized,
     )
 
@@ -205,13 +208,18 @@ def _quantized(
         f"data {dataset.name}: {len(dataset.train)} training, "
         f"{len(dataset.validation)} validation, {len(dataset.test)} test frames"
     )
+    notes = _data_notes(request, dataset)
+    for note in notes:
+        progress(f"note: {note}")
     network = _float_network(request, design.network, dataset, folder, progress)
-    float_top1 = _float_top1(network, dataset)
+    float_class = classes_of_net(FloatNet(network, batch_norm=False), dataset.test)
+    labels = dataset.test.labels
+    float_top1 = _share(float_class, labels)
     progress(f"float: {float_top1:.2f} % of the test frames")
     scheme = Scheme(weight_bits=design.weight_bits, act_bits=design.engine.act_bits)
     model = quantize_network(network, scheme, dataset.train.frames)
-    calibrated = 100 * accuracy_of_net(model, dataset.test)
-    progress(f"post-training quantization: {calibrated:.2f} %")
+    quantized_class = classes_of_net(model, dataset.test)
+    progress(f"post-training quantization: {_share(quantized_class, labels):.2f} %")
     if request.method is Method.QAT:
         settings = replace(QUANTIZED_SETTINGS, seed=request.seed)
         if request.epochs is not None:
@@ -225,6 +233,7 @@ def _quantized(
             ),
             progress=_epoch_line("quantized", progress),
         )
+        quantized_class = classes_of_net(model, dataset.test)
     net = integer_network(model)
     agreement = count_differences(model, net, dataset.test.frames)
     quantization = Quantization(
@@ -233,17 +242,41 @@ def _quantized(
         method=request.method.value,
         frames=len(dataset.test),
         float_top1=float_top1,
-        quantized_top1=100 * accuracy_of_net(model, dataset.test),
+        quantized_top1=_share(quantized_class, labels),
         integer_top1=100 * accuracy_of_integers(net, dataset.test),
         compared=agreement.total,
         differing=agreement.differences,
+        notes=notes,
     )
-    codes = input_codes(net, dataset.test.frames)
-    return _Quantized(
-        net=net,
-        quantization=quantization,
-        evaluation=(codes, dataset.test.labels),
+    count = recorded_frames(design.network.input.ofm)
+    evaluation = Evaluation(
+        codes=input_codes(net, dataset.test.frames[:count]),
+        labels=labels[:count],
+        float_class=float_class[:count],
+        quantized_class=quantized_class[:count],
     )
+    return _Quantized(net=net, quantization=quantization, evaluation=evaluation)
+
+
+def _data_notes(request: QuantizeRequest, dataset: "Dataset") -> tuple[str, ...]:
+    """Return what a reader of the figures must know about the test frames."""
+    notes: list[str] = []
+    if request.weights is not None and dataset.drawn:
+        notes.append(
+            f"the weights come from {request.weights.name} and the test frames were "
+            "drawn here from all frames: if the weights were trained with some of "
+            "them, top-1 is too high. Folders train/ and test/ keep them apart"
+        )
+    if dataset.left_out:
+        notes.append(
+            f"{dataset.left_out} training frames that equal a test frame are left out"
+        )
+    return tuple(notes)
+
+
+def _share(classes: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
+    """Return how many classes are those of the labels [percent]."""
+    return 100 * float(np.mean(classes == labels))
 
 
 def _take_integers(
@@ -255,11 +288,18 @@ def _take_integers(
     """Return the integers of a file that is quantized already."""
     from hao.quant.dataset import load_dataset
     from hao.quant.imported import count_rounding, imported_codes, imported_integers
+    from hao.quant.train import check_fit
 
     shape = result.design.network.input.ofm
+    notes: tuple[str, ...] = ()
     if request.data is not None:
-        test = load_dataset(request.data, shape).test
-        frames, labels = test.frames, test.labels
+        dataset = load_dataset(request.data, shape)
+        check_fit(result.design.network, dataset)
+        notes = _data_notes(request, dataset)
+        for note in notes:
+            progress(f"note: {note}")
+        count = recorded_frames(shape)
+        frames, labels = dataset.test.frames[:count], dataset.test.labels[:count]
     else:
         progress("no --data: frames are random, from 0 to 1")
         size = (RANDOM_FRAMES, shape.channels, shape.height, shape.width)
@@ -276,12 +316,17 @@ def _take_integers(
     codes = imported_codes(imported, frames)
     quantized = integers = evaluation = None
     if labels is not None:
-        real = run_float(network, frames.astype(np.float64))
-        quantized = 100 * float(
-            np.mean(real.reshape(len(real), -1).argmax(1) == labels)
+        best = np.concatenate(
+            [
+                run_float(network, frames[i : i + 64].astype(np.float64))
+                .reshape(len(frames[i : i + 64]), -1)
+                .argmax(1)
+                for i in range(0, len(frames), 64)
+            ]
         )
+        quantized = _share(best, labels)
         integers = _top1(_in_batches(imported.net, codes), labels)
-        evaluation = codes, labels
+        evaluation = Evaluation(codes=codes, labels=labels, quantized_class=best)
     quantization = Quantization(
         network=network.name,
         data=request.data or "random frames",
@@ -292,6 +337,7 @@ def _take_integers(
         integer_top1=integers,
         compared=agreement.total,
         differing=agreement.differences,
+        notes=notes,
     )
     return _Quantized(
         net=imported.net, quantization=quantization, evaluation=evaluation
@@ -302,10 +348,7 @@ def _leave_integers(folder: Path, found: _Quantized) -> None:
     """Leave integers and what was found about them in a run, all or nothing."""
     frames = None
     if found.evaluation is not None:
-        codes, labels = found.evaluation
-        stream = io.BytesIO()
-        np.savez_compressed(stream, codes=codes.astype(np.int16), labels=labels)
-        frames = stream.getvalue()
+        frames = render_evaluation(found.evaluation)
     text = json.dumps(asdict(found.quantization), indent=1) + "\n"
     files = {
         EVALUATION_FILE: frames,
@@ -361,18 +404,10 @@ def _checkpoint(folder: Path, word: str, *start: object) -> Path:
             for key, array in sorted(part.params.items()):
                 digest.update(key.encode() + array.tobytes())
         elif isinstance(part, Dataset):
-            digest.update(part.train.frames.tobytes() + part.train.labels.tobytes())
+            digest.update(part.train.fingerprint())
         else:
             digest.update(repr(part).encode())
     return folder / TRAINING_FOLDER / f"{word}-{digest.hexdigest()[:12]}.pt"
-
-
-def _float_top1(network: Network, dataset: "Dataset") -> float:
-    from hao.quant.float_net import FloatNet
-    from hao.quant.train import accuracy_of_net
-
-    net = FloatNet(network, batch_norm=False)
-    return 100 * accuracy_of_net(net, dataset.test)
 
 
 def _epoch_line(word: str, progress: Progress) -> Callable[..., None]:
@@ -449,7 +484,7 @@ def _emit(
         evaluation = folder / EVALUATION_FILE
         note = f"Weights are those of {source.name}."
         if weights is None and evaluation.is_file():
-            frames = evaluation_frames(evaluation, net)[0][:RECORDED_FRAMES]
+            frames = load_evaluation(evaluation, net).codes[:RECORDED_FRAMES]
         else:
             frames = seeded_frames(net, RANDOM_FRAMES, seed + 1)
             note += " The recorded frames are random."
@@ -527,9 +562,9 @@ def _simulated(
     table = make_table(design, net)
     _check_weights(project, table)
     found = recorded_quantization(folder) if own else None
-    frames, labels = _frames(folder, project, table, result, net, own=own)
-    if images is not None:
-        frames, labels = frames[:images], labels if labels is None else labels[:images]
+    evaluation = _evaluation(folder, project, table, result, net, own=own)
+    evaluation = evaluation.first(images)
+    frames, labels = evaluation.codes, evaluation.labels
     programs = folder / PROGRAM_FOLDER
     progress(f"compiling the {build.value} build")
     compile_project(project, build, programs / build.value)
@@ -585,6 +620,8 @@ def _simulated(
             for fifo in replay.fifos
             if fifo.smallest is not None
         ),
+        float_top1=evaluation.float_top1,
+        quantized_top1=evaluation.quantized_top1,
         simulated_top1=_top1(simulated, labels),
         integer_top1=_top1(expected, labels),
         quantization=found,
@@ -740,7 +777,7 @@ def _project_bytes(project: Path, name: str) -> bytes:
         ) from error
 
 
-def _frames(
+def _evaluation(
     folder: Path,
     project: Path,
     table: Table,
@@ -748,11 +785,11 @@ def _frames(
     net: IntegerNetwork,
     *,
     own: bool,
-) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
-    """Return the frames to simulate, and their labels where known."""
+) -> Evaluation:
+    """Return the frames to simulate, and what is known of them."""
     evaluation = folder / EVALUATION_FILE
     if own and evaluation.is_file():
-        return evaluation_frames(evaluation, net)
+        return load_evaluation(evaluation, net)
     design = result.design
     source = table.arena.maps[design.network.input.name]
     port = design.board.port_bytes
@@ -770,7 +807,7 @@ def _frames(
         act_bits=design.engine.act_bits,
         signed=net.maps[design.network.input.name].quant.signed,
     )
-    return codes, None
+    return Evaluation(codes=codes)
 
 
 def _in_batches(

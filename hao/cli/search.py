@@ -330,16 +330,31 @@ def estimate_command(
 @click.command("report")
 @one_run
 def report_command(*, run: Path | None, runs: Path, as_json: bool) -> None:
-    """Show a run again: its answer, and its front and further designs if it has any.
+    """Show a run again: its answer, what was measured, its front and further designs.
 
     RUN is a run directory; without it, the newest run.
     """
     from hao import flow
+    from hao.report.hardware import quantization_json, render_quantization
     from hao.report.run import chosen_run
+    from hao.report.run_files import recorded_quantization
+    from hao.report.tables import result_json
 
     started = time.monotonic()
     result = flow.reopen(chosen_run(run, runs))
-    _show(result, _lists(result), seconds=time.monotonic() - started, as_json=as_json)
+    seconds = time.monotonic() - started
+    measured = recorded_quantization(result.run) if result.run is not None else None
+    if measured is not None and measured.network != result.design.network.name:
+        measured = None
+    if as_json:
+        found = result_json(result, seconds=seconds)
+        shown = None if measured is None else quantization_json(measured)
+        click.echo(json.dumps({**found, "measured": shown}, indent=2))
+        return
+    lists = _lists(result)
+    if measured is not None:
+        lists = f"measured: {render_quantization(measured)}\n\n{lists}".rstrip()
+    _show(result, lists, seconds=seconds, as_json=False)
 
 
 @click.command("networks")
