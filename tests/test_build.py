@@ -167,7 +167,8 @@ def test_what_was_found_is_shown(
     assert "top-1" not in render_simulation(unlabelled)
     figures = json.loads(json.dumps(simulation_json(simulated)))
     assert figures["exact"] is True
-    assert figures["quantization"] == quantization_json(found)
+    expected = json.loads(json.dumps(quantization_json(found)))
+    assert figures["quantization"] == expected
     shown = render_quantization(found)
     assert f"0 of {found.compared} integers differ" in shown
     assert f"{found.float_top1:.2f} %" in shown
