@@ -148,6 +148,31 @@ def test_boards_prints_every_board() -> None:
     assert {line.split()[0] for line in lines if line} >= set(board_names())
 
 
+def test_a_board_that_was_written_is_searched() -> None:
+    told = succeed(
+        *("boards", "new", "mine", "--part", "xczu3eg-sfvc784-1-e"),
+        *("--ddr", "DDR4-2400x32", "--clock", "200"),
+    )
+    assert told.startswith("mine.toml: written; `hao search --board mine.toml --fps 50")
+    found = search_json(*SMALL, "--fps", "50", "--board", "mine.toml", "--no-run")
+    assert (found["board"], found["clock_mhz"]) == ("mine", 200.0)
+    message = refused(2, "boards", "new", "mine", "--part", "7z020", "--ddr", "DDR3")
+    assert message.startswith("part = '7z020'; must be a part number of Zynq-7000 or")
+
+
+def test_a_clock_beyond_the_ports_is_refused() -> None:
+    message = refused(2, *SMALL, "--fps", "50", "--clock", "400")
+    assert message.startswith("board 'zu3eg': a clock of 400 MHz; must be at most 333")
+
+
+def test_a_clock_beyond_the_sourced_one_is_at_risk() -> None:
+    text = succeed(*SMALL, "--fps", "50", "--clock", "300", "--no-run")
+    # 300 / 214.285 = 1.40
+    at_risk = "clock: 300 MHz are 40 % more than the 214.285 MHz of the board file"
+    assert at_risk in " ".join(text.split())
+    assert "clock:" not in succeed(*SMALL, "--fps", "50", "--clock", "200", "--no-run")
+
+
 def test_networks_prints_every_network_with_its_size() -> None:
     lines = succeed("networks").splitlines()
     rows = {line.split()[0]: line.split() for line in lines[1:]}

@@ -82,6 +82,8 @@ class Board:
         ports: AXI ports to DDR that the engine may use, at least 1.
         port_bytes: Width of a port [bytes], one of `PORT_BYTES`.
         port_max_khz: Fastest clock of a port [kHz], at least 1.
+        sourced_khz: Fastest clock that has a source [kHz], such as a design that
+            reached it, if `clock_khz` is another; else `None`.
         idle_mw: Power of the board without a design at work [mW], at least 1; `None`
             if not known.
         budget: What designs may use at most, besides the caps: DSP, BRAM, LUT and FF
@@ -108,6 +110,7 @@ class Board:
     ports: int
     port_bytes: int
     port_max_khz: int
+    sourced_khz: int | None = None
     idle_mw: int | None = None
     budget: Resources | None = None
     calibration: Calibration = NEUTRAL
@@ -132,6 +135,8 @@ class Board:
         }
         if self.idle_mw is not None:
             positive["idle_mw"] = self.idle_mw
+        if self.sourced_khz is not None:
+            positive["sourced_khz"] = self.sourced_khz
         if self.budget is not None:
             for kind in ("dsp", "bram_18k", "lut", "ff"):
                 positive[f"budget.{kind}"] = self.budget.as_dict()[kind]
@@ -234,4 +239,12 @@ class Board:
         Raises:
             InputError: The clock is below 1 kHz.
         """
-        return replace(self, clock_khz=clock_khz)
+        sourced: int | None = self.sourced_khz or self.clock_khz
+        if sourced == clock_khz:
+            sourced = None
+        return replace(self, clock_khz=clock_khz, sourced_khz=sourced)
+
+    @property
+    def clock_excess(self) -> float:
+        """Return by which factor the clock is beyond the fastest sourced one, or 1."""
+        return max(1.0, self.clock_khz / (self.sourced_khz or self.clock_khz))

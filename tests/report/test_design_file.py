@@ -166,7 +166,7 @@ def test_the_keys_of_the_schema_are_those_of_version_2() -> None:
     assert list(document["board"]) == [
         *("name", "title", "device", "part", "clock_khz", "resources", "cap_percent"),
         *("lutram", "dsp_type", "ddr_peak_kbytes_per_s", "ddr_efficiency_percent"),
-        *("ports", "port_bytes", "port_max_khz", "idle_mw", "budget"),
+        *("ports", "port_bytes", "port_max_khz", "sourced_khz", "idle_mw", "budget"),
         "calibration",
         "sources",
     ]
