@@ -44,7 +44,7 @@ from hao.emit.project import (
 )
 from hao.emit.steps import Table, make_table
 from hao.emit.stored import map_bytes, map_codes, step_maps
-from hao.errors import InputError, ToolError
+from hao.errors import InputError, RefusedError, ToolError
 from hao.frontends.model_file import load_model
 from hao.handoff.compare import compare, render_comparison
 from hao.handoff.load import load_report
@@ -590,7 +590,7 @@ def lint_schedule(run: Path) -> "tuple[ScheduleFinding, ...] | str":
     Raises:
         InputError: There is no project, or its script names no part or clock.
     """
-    from hao.hls.compiler import RefusedError, find_clang
+    from hao.hls.compiler import find_clang
     from hao.schedule.ir import Place
     from hao.schedule.result import Rule, ScheduleFinding
 

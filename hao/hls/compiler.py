@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from hao.errors import InputError, ToolError
+from hao.errors import RefusedError, ToolError
 
 OLDEST = 16
 """First clang whose `_BitInt` is wide enough: 128 bits before (clang release notes)."""
@@ -22,22 +22,6 @@ MISSING = (
     "no clang 16 or later, which the schedule analysis compiles with: "
     "`apt install clang-16` or `pip install ziglang` brings one"
 )
-
-
-class RefusedError(InputError):
-    """A compiler refuses a source; the message is its first error.
-
-    Args:
-        text: The line that the compiler prints for it.
-        title: Name of the compiler, to print before it.
-    """
-
-    def __init__(self, text: str, title: str = "") -> None:
-        super().__init__(f"{title} refuses the source: {text}" if title else text)
-        found = re.match(r"(.+?):(\d+):(?:\d+:)? (?:fatal )?error: (.*)", text)
-        self.path = found[1] if found else ""
-        self.line = int(found[2]) if found else 0
-        self.fault = found[3] if found else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from tree_sitter import Node
 
-from hao.errors import InputError
-from hao.hls.compiler import RefusedError, find_preprocessor, run_compiler
+from hao.errors import InputError, RefusedError
+from hao.hls.compiler import find_preprocessor, run_compiler
 from hao.hls.source import Pragma, read_source
 from hao.lint.finding import Finding, Rule, Tool
 from hao.lint.tree import child, declared_name, parse, search

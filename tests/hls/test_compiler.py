@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hao.errors import ToolError
+from hao.errors import RefusedError, ToolError
 from hao.hls.compiler import (
-    RefusedError,
     clang_version,
     find_clang,
     find_preprocessor,
