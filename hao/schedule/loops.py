@@ -115,7 +115,8 @@ def _counts(operators: Iterable[Operator]) -> Counts:
 def loop_label(place: Place) -> str:
     """Return the label of a loop: a C++ one, or hao's HAO_LOOP in front of it."""
     lines = _lines(place.path)
-    for row in (place.line - 1, place.line - 2):
+    # HAO_FOLLOW may stand between the two.
+    for row in (place.line - 1, place.line - 2, place.line - 3):
         if 0 <= row < len(lines):
             found = _LABEL.search(lines[row])
             if found and "?" not in lines[row] and "::" not in lines[row]:

@@ -107,6 +107,44 @@ def test_priced_adapters_hold_what_the_interfaces_leave_outstanding() -> None:
     assert fixed.bram_18k == emitted
 
 
+PRICED = {
+    # From the DDR and from stages, operands, to the DDR and to stages; of what a stage
+    # needs for the next run: units, records, and both for each iteration.
+    "dense": (1, 0, 1, 3, 3),
+    "depthwise": (1, 1, 1, 2, 3),
+    "pointwise": (1, 2, 1, 1, 3),
+}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_stage_has_more_streams_than_are_priced(seed: int) -> None:
+    # What `hao.cost.area` counts; one more way out of a stage would be a new price.
+    found = sample(seed)
+    source = texts(render(found))
+    engine = source["src/engine.cpp"]
+    names = set(re.findall(r"^  hls::stream<.*> (\w+)\(", engine, re.MULTILINE))
+    assert names
+    for stage, counts in PRICED.items():
+        kinds = (
+            {f"{stage}_words"},
+            {name for name in names if name.startswith(f"{stage}_from_")},
+            {f"{stage}_operands"},
+            {name for name in names if name.startswith(f"{stage}_to_")},
+            {f"{stage}_units", f"{stage}_records", f"{stage}_fills"},
+        )
+        known = {f"{stage}_beats", f"{stage}_packed"}.union(*kinds)
+        assert {name for name in names if name.startswith(stage)} <= known
+        for kind, most in zip(kinds, counts, strict=True):
+            assert len(kind & names) <= most
+    depthwise = found.design.engine.depthwise
+    if depthwise is not None and "depthwise_operands" in names:
+        body = source["src/types.h"].partition("struct depthwise_stage")[2]
+        span = re.search(r"\bspan = (\d+)", body)
+        assert span is not None
+        px, stride = found.design.engine.px, depthwise.rows - depthwise.kernel
+        assert int(span[1]) <= (px - 1) * stride + depthwise.kernel
+
+
 @pytest.mark.parametrize("seed", [0, 2, 5, 8, 13, 33])
 def test_ports_are_touched_by_plain_loops_alone(seed: int) -> None:
     # An access under a condition is no burst (UG1448, message 214-232).
