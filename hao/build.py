@@ -43,9 +43,8 @@ from hao.emit.project import (
 )
 from hao.emit.steps import Table, make_table
 from hao.emit.stored import map_bytes, map_codes, step_maps
-from hao.errors import InputError, ToolError
+from hao.errors import InputError, RefusedError, ToolError
 from hao.files import held, write_files
-from hao.frontends.model_file import load_model
 from hao.handoff.compare import compare, render_comparison
 from hao.handoff.load import load_report
 from hao.ir.integer import IntegerNetwork
@@ -53,6 +52,7 @@ from hao.ir.integer_run import run_integer, run_integer_layers
 from hao.ir.interpret import run_float
 from hao.ir.network import Network
 from hao.ir.seeded import seeded_frames, seeded_integers
+from hao.model import load_buildable
 from hao.quant.weights_file import load_integers, render_integers
 from hao.report.design_file import load_design
 from hao.report.hardware import (
@@ -84,7 +84,7 @@ from hao.report.run_files import (
 if TYPE_CHECKING:
     from hao.lint.finding import Finding
     from hao.quant.dataset import Dataset
-    from hao.schedule.result import ScheduleReport
+    from hao.schedule.result import ScheduleFinding, ScheduleReport
 
 Progress = Callable[[str], None]
 
@@ -99,12 +99,6 @@ RECORDED_FRAMES = 4
 
 RANDOM_FRAMES = 2
 """The same with random weights, where frames mean nothing."""
-
-_EXTRAS = {
-    "torch": ("torch", "brevitas"),
-    "lint": ("tree_sitter", "tree_sitter_cpp", "clang", "llvmlite"),
-}
-"""Packages by the extra that brings them."""
 
 
 class Method(Enum):
@@ -157,7 +151,7 @@ def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
         UnsupportedError: A layer cannot be quantized.
         ToolError: torch or Brevitas is not installed.
     """
-    _check_installed("torch")
+    _check_installed("torch", "torch", "brevitas")
     result, folder = opened_run(request.run)
     with held_run(folder) as run:
         check_absent(folder / WEIGHTS_FILE, force=request.force)
@@ -185,7 +179,6 @@ def _quantized(
     from hao.quant.integers import (
         accuracy_of_integers,
         count_differences,
-        input_codes,
         integer_network,
     )
     from hao.quant.ptq import quantize_network
@@ -199,7 +192,7 @@ def _quantized(
 
     design = result.design
     if request.weights is not None and request.weights.suffix == ".onnx":
-        network = load_model(request.weights).network
+        network = _model_network(request.weights, design.network)
         if any(layer.weight is not None for layer in network.compute_layers):
             return _take_integers(request, result, network, progress)
     dataset = load_dataset(request.data or DEFAULT_DATA, design.network.input.ofm)
@@ -250,7 +243,7 @@ def _quantized(
     )
     count = recorded_frames(design.network.input.ofm)
     evaluation = Evaluation(
-        codes=input_codes(net, dataset.test.frames[:count]),
+        codes=net.frame_codes(dataset.test.frames[:count]),
         labels=labels[:count],
         float_class=float_class[:count],
         quantized_class=quantized_class[:count],
@@ -279,6 +272,11 @@ def _share(classes: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
     return 100 * float(np.mean(classes == labels))
 
 
+def _model_network(path: Path, designed: Network) -> Network:
+    """Return the network of a model file, at the image size of a design."""
+    return load_buildable(path, image_size=designed.input.ofm.height).network
+
+
 def _take_integers(
     request: QuantizeRequest,
     result: SearchResult,
@@ -287,7 +285,7 @@ def _take_integers(
 ) -> _Quantized:
     """Return the integers of a file that is quantized already."""
     from hao.quant.dataset import load_dataset
-    from hao.quant.imported import count_rounding, imported_codes, imported_integers
+    from hao.quant.imported import count_rounding, imported_integers
     from hao.quant.train import check_fit
 
     shape = result.design.network.input.ofm
@@ -313,7 +311,7 @@ def _take_integers(
             "differ from the file by a rounding"
         )
     agreement = count_rounding(network, imported, frames)
-    codes = imported_codes(imported, frames)
+    codes = imported.net.frame_codes(frames)
     quantized = integers = evaluation = None
     if labels is not None:
         best = np.concatenate(
@@ -371,7 +369,7 @@ def _float_network(
 
     if request.weights is not None:
         if request.weights.suffix == ".onnx":
-            imported = load_model(request.weights).network
+            imported = _model_network(request.weights, network)
             try:
                 return with_parameters(network, dict(imported.params))
             except InputError as error:
@@ -664,36 +662,37 @@ def lint_run(run: Path) -> dict[str, tuple["Finding", ...]]:
 
     Raises:
         InputError: There is no project.
-        ToolError: The open headers or the parsers are missing.
+        ToolError: The parser or a C++ compiler is missing.
     """
-    _check_installed("lint")
+    _check_installed("lint", "tree_sitter", "tree_sitter_cpp")
     from hao.lint.check import lint
     from hao.lint.finding import Tool
 
     project = opened_run(run)[1] / PROJECT_FOLDER
     check_emitted(project)
-    include = [find_ap_types()]
-    return {
-        tool.value: lint(project / "src", tool=tool, include_paths=include)
-        for tool in Tool
-    }
+    return {tool.value: lint(project / "src", tool=tool) for tool in Tool}
 
 
-def lint_schedule(run: Path) -> "ScheduleReport | str":
-    """Return the schedule of a run's project, or in words why there is no clang.
+def lint_schedule(run: Path) -> "tuple[ScheduleFinding, ...] | str":
+    """Return what the schedule of a run's project shows; in words why it is unknown.
+
+    Code that clang refuses is a finding.
 
     Raises:
-        InputError: There is no project, or it does not compile.
-        ToolError: llvmlite is missing.
+        InputError: There is no project, or its script names no part or clock.
     """
-    _check_installed("lint")
-    from hao.schedule.compiler import find_clang
+    from hao.hls.compiler import find_clang
+    from hao.schedule.ir import Place
+    from hao.schedule.result import Rule, ScheduleFinding
 
     try:
         find_clang()
+        return schedule_run(run).findings
     except ToolError as error:
         return str(error)
-    return schedule_run(run)
+    except RefusedError as error:
+        place = Place(error.path, error.line)
+        return (ScheduleFinding(place, Rule.COMPILE.value, error.fault),)
 
 
 def schedule_run(
@@ -711,7 +710,7 @@ def schedule_run(
         InputError: There is no project, or it does not compile.
         ToolError: There is no clang, or llvmlite is missing.
     """
-    _check_installed("lint")
+    _check_installed("lint", "llvmlite")
     from hao.schedule.analyse import analyse_project
     from hao.schedule.project import SCRIPT, load_project
 
@@ -735,8 +734,8 @@ def read_reports(run: Path, reports: list[Path]) -> str:
     return render_comparison(compare(result.design, result.cost, loaded))
 
 
-def _check_installed(extra: str) -> None:
-    missing = [name for name in _EXTRAS[extra] if find_spec(name) is None]
+def _check_installed(extra: str, *packages: str) -> None:
+    missing = [name for name in packages if find_spec(name) is None]
     if missing:
         raise ToolError(
             f"{missing[0]}: not installed; `pip install 'hao[{extra}]'` brings it",
