@@ -54,12 +54,21 @@ from hao.ir.interpret import run_float
 from hao.ir.network import Network
 from hao.ir.seeded import seeded_frames, seeded_integers
 from hao.quant.weights_file import load_integers, save_integers
-from hao.report.design_file import load_design
+from hao.report.design_file import FILE_NAME, load_design
 from hao.report.hardware import (
     Emission,
     InvocationCycles,
     Quantization,
     SimulationResult,
+    simulation_json,
+)
+from hao.report.records import (
+    SCHEDULE_FILE,
+    SIMULATION_FILE,
+    SYNTHESIS_FILE,
+    drop_records,
+    keep_record,
+    synthesis_json,
 )
 from hao.report.result import SearchResult
 from hao.report.run_files import (
@@ -283,6 +292,7 @@ def _leave_integers(
 
     The integers go first and come last: where they are, all the rest is theirs.
     """
+    drop_records(folder)
     remove_file(folder / WEIGHTS_FILE)
     remove_file(folder / EVALUATION_FILE)
     if evaluation is not None:
@@ -428,6 +438,7 @@ def emit(
     project = render_project(design, net, result.cost, frames, note=note)
     # The simulation compares with these, so they lie beside the project.
     remove_file(folder / EMITTED_FILE)
+    drop_records(folder)
     write_project(project, target, force=force)
     if weights is not None:
         save_integers(net, folder / EMITTED_FILE)
@@ -515,7 +526,7 @@ def simulate(
         act_bits=bits,
         signed=net.maps[output].quant.signed,
     )
-    return SimulationResult(
+    simulated_result = SimulationResult(
         build=build.value,
         images=said.images,
         mismatches=said.mismatches,
@@ -539,6 +550,8 @@ def simulate(
         integer_top1=_top1(expected, labels),
         quantization=found,
     )
+    keep_record(folder, SIMULATION_FILE, simulation_json(simulated_result))
+    return simulated_result
 
 
 def compared_cycles(
@@ -625,6 +638,7 @@ def schedule_run(
         ToolError: There is no clang, or llvmlite is missing.
     """
     _check_installed("lint")
+    from hao.report.schedule import schedule_json
     from hao.schedule.analyse import analyse_project
     from hao.schedule.project import SCRIPT, load_project
 
@@ -632,9 +646,13 @@ def schedule_run(
     if not (project / SCRIPT).is_file():
         project = opened_run(run)[1] / PROJECT_FOLDER
         check_emitted(project)
-    return analyse_project(
+    report = analyse_project(
         load_project(project, clock_mhz=clock_mhz), uncertainty=uncertainty
     )
+    own = project == run / PROJECT_FOLDER and clock_mhz is None and uncertainty is None
+    if own and (run / FILE_NAME).is_file():
+        keep_record(run, SCHEDULE_FILE, schedule_json(report))
+    return report
 
 
 def read_reports(run: Path, reports: list[Path]) -> str:
@@ -645,7 +663,10 @@ def read_reports(run: Path, reports: list[Path]) -> str:
     """
     result = load_design(run)
     loaded = [load_report(path) for path in reports]
-    return render_comparison(compare(result.design, result.cost, loaded))
+    rows = compare(result.design, result.cost, loaded)
+    if result.run is not None:
+        keep_record(result.run, SYNTHESIS_FILE, synthesis_json(rows))
+    return render_comparison(rows)
 
 
 def _check_installed(extra: str) -> None:

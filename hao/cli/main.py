@@ -14,6 +14,7 @@ from hao.cli.build import (
 )
 from hao.cli.calibrate import calibrate_command
 from hao.cli.common import Group
+from hao.cli.runs import compare_command, runs_command
 from hao.cli.schedule import schedule_command
 from hao.cli.search import (
     estimate_command,
@@ -35,6 +36,8 @@ def main() -> None:
       hao networks                          the networks of the zoo
       hao search --board zu3eg --fps 50     the most accurate design at 50 frames/s
       hao estimate RUN                      what that design costs, layer by layer
+      hao report RUN --html                 a page of it that can be sent on
+      hao runs; hao compare RUN RUN         all runs; two beside each other
       hao verify RUN                        that nothing is better, checked again
     Then, from the design to hardware:
       hao quantize RUN --data digits        integers of the design's bits
@@ -47,6 +50,8 @@ for _command in (
     search_command,
     estimate_command,
     report_command,
+    runs_command,
+    compare_command,
     verify_command,
     quantize_command,
     export_command,

@@ -327,7 +327,12 @@ def estimate_command(
 
 @click.command("report")
 @one_run
-def report_command(*, run: Path | None, runs: Path, as_json: bool) -> None:
+@click.option(
+    "--html",
+    is_flag=True,
+    help="Write the run's page (report.html) anew, with what later commands found.",
+)
+def report_command(*, run: Path | None, runs: Path, as_json: bool, html: bool) -> None:
     """Show a run again: its answer, and its front and further designs if it has any.
 
     RUN is a run directory; without it, the newest run.
@@ -336,7 +341,10 @@ def report_command(*, run: Path | None, runs: Path, as_json: bool) -> None:
     from hao.report.run import newest_run
 
     started = time.monotonic()
-    result = flow.reopen(run if run is not None else newest_run(runs))
+    path = run if run is not None else newest_run(runs)
+    if html:
+        click.echo(f"page: {flow.write_page(path)}", err=as_json)
+    result = flow.reopen(path)
     _show(result, _lists(result), seconds=time.monotonic() - started, as_json=as_json)
 
 
