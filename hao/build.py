@@ -45,7 +45,6 @@ from hao.emit.project import (
 from hao.emit.steps import Table, make_table
 from hao.emit.stored import map_bytes, map_codes, step_maps
 from hao.errors import InputError, ToolError
-from hao.frontends.model_file import load_model
 from hao.handoff.compare import compare, render_comparison
 from hao.handoff.load import load_report
 from hao.ir.integer import IntegerNetwork
@@ -53,6 +52,7 @@ from hao.ir.integer_run import run_integer, run_integer_layers
 from hao.ir.interpret import run_float
 from hao.ir.network import Network
 from hao.ir.seeded import seeded_frames, seeded_integers
+from hao.model import load_buildable
 from hao.quant.weights_file import load_integers, save_integers
 from hao.report.design_file import FILE_NAME, load_design
 from hao.report.hardware import (
@@ -169,7 +169,6 @@ def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
     from hao.quant.integers import (
         accuracy_of_integers,
         count_differences,
-        input_codes,
         integer_network,
     )
     from hao.quant.ptq import quantize_network
@@ -184,7 +183,7 @@ def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
     check_absent(folder / WEIGHTS_FILE, force=request.force)
     design = result.design
     if request.weights is not None and request.weights.suffix == ".onnx":
-        network = load_model(request.weights).network
+        network = _model_network(request.weights, design.network)
         if any(layer.weight is not None for layer in network.compute_layers):
             return _take_integers(request, result, folder, network, progress)
     dataset = load_dataset(request.data or DEFAULT_DATA, design.network.input.ofm)
@@ -225,9 +224,14 @@ def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
         compared=agreement.total,
         differing=agreement.differences,
     )
-    codes = input_codes(net, dataset.test.frames)
+    codes = net.frame_codes(dataset.test.frames)
     _leave_integers(folder, net, quantization, (codes, dataset.test.labels))
     return quantization
+
+
+def _model_network(path: Path, designed: Network) -> Network:
+    """Return the network of a model file, at the image size of a design."""
+    return load_buildable(path, image_size=designed.input.ofm.height).network
 
 
 def _take_integers(
@@ -239,7 +243,7 @@ def _take_integers(
 ) -> Quantization:
     """Leave the integers of a file that is quantized already in the run."""
     from hao.quant.dataset import load_dataset
-    from hao.quant.imported import count_rounding, imported_codes, imported_integers
+    from hao.quant.imported import count_rounding, imported_integers
 
     shape = result.design.network.input.ofm
     if request.data is not None:
@@ -258,7 +262,7 @@ def _take_integers(
             "differ from the file by a rounding"
         )
     agreement = count_rounding(network, imported, frames)
-    codes = imported_codes(imported, frames)
+    codes = imported.net.frame_codes(frames)
     quantized = integers = evaluation = None
     if labels is not None:
         real = run_float(network, frames.astype(np.float64))
@@ -318,7 +322,7 @@ def _float_network(
 
     if request.weights is not None:
         if request.weights.suffix == ".onnx":
-            imported = load_model(request.weights).network
+            imported = _model_network(request.weights, network)
             try:
                 return with_parameters(network, dict(imported.params))
             except InputError as error:

@@ -29,9 +29,29 @@ class InputError(HaoError, ValueError):
 
 
 class UnsupportedError(HaoError):
-    """The input is valid but not handled: names the node and what is handled."""
+    """The input is valid but not handled: names the node and what is handled.
+
+    Attributes:
+        problems: Each thing that is not handled, one sentence with its remedy; the
+            message alone where there is one.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str, *, problems: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems or (message,)
+
+    @classmethod
+    def of_all(cls, place: str, problems: tuple[str, ...]) -> "UnsupportedError":
+        """Return the error that names every problem; at least one is given."""
+        if len(problems) == 1:
+            return cls(problems[0])
+        listed = " ".join(f"({n}) {text}." for n, text in enumerate(problems, 1))
+        return cls(
+            f"{place}: {len(problems)} things are not handled: {listed}",
+            problems=problems,
+        )
 
 
 class InfeasibleError(HaoError):

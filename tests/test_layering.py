@@ -19,7 +19,7 @@ LEVELS = (
     {"data"},
     {"ir"},
     {"hw", "zoo", "frontends", "quant"},
-    {"cost", "accuracy", "lint", "options", "schedule"},
+    {"cost", "accuracy", "lint", "model", "options", "schedule"},
     # emit writes out what cost prices: tiles, memories and DDR layout come from there.
     {"program", "handoff", "emit"},
     {"search", "calibration"},

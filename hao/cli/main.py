@@ -14,6 +14,7 @@ from hao.cli.build import (
 )
 from hao.cli.calibrate import calibrate_command
 from hao.cli.common import Group
+from hao.cli.model import check_command
 from hao.cli.runs import compare_command, runs_command
 from hao.cli.schedule import schedule_command
 from hao.cli.search import (
@@ -34,6 +35,7 @@ def main() -> None:
     Start with:
       hao boards                            the boards that ship with hao
       hao networks                          the networks of the zoo
+      hao check net.onnx                    what of a model file can be built
       hao search --board zu3eg --fps 50     the most accurate design at 50 frames/s
       hao estimate RUN                      what that design costs, layer by layer
       hao report RUN --html                 a page of it that can be sent on
@@ -47,6 +49,7 @@ def main() -> None:
 
 
 for _command in (
+    check_command,
     search_command,
     estimate_command,
     report_command,

@@ -34,7 +34,11 @@ def _bits(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
 @click.option(
     "--network", help="One network of the zoo; default: all with known top-1."
 )
-@click.option("--image-size", type=int, help="Height and width of the frame [pixels].")
+@click.option(
+    "--image-size",
+    type=int,
+    help="Height and width of the frame [pixels]; of a --model that leaves them open.",
+)
 @click.option(
     "--model",
     type=click.Path(path_type=Path),

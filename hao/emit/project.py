@@ -166,7 +166,7 @@ def origin_digest(design: Design, net: IntegerNetwork) -> str:
     parts = (
         *(design.network.layers, sorted(design.weight_bits.items()), design.engine),
         *(design.segments, design.board, net.network.layers, net.requantization),
-        sorted(net.maps.items(), key=lambda item: item[0]),
+        *(sorted(net.maps.items(), key=lambda item: item[0]), net.frame),
     )
     for part in parts:
         probe.update(repr(part).encode() + b"\0")

@@ -63,6 +63,7 @@ class FloatNet(LayerwiseModule):
         super().__init__(network)
         self.compute = nn.ModuleDict()
         self.norms = nn.ModuleDict()
+        add_frame_scaling(self)
         for layer in network.compute_layers:
             self.compute[module_key(layer.name)] = _module(layer)
             if batch_norm and not isinstance(layer, Linear):
@@ -82,7 +83,7 @@ class FloatNet(LayerwiseModule):
         x = operands[0]
         match layer:
             case Input():
-                return x
+                return scaled_frames(self, x)
             case Conv() | Depthwise() | Linear():
                 return activated(self.sums(layer, x), layer.activation)
             case Pool():
@@ -106,6 +107,21 @@ class FloatNet(LayerwiseModule):
         out: Tensor = module(inside)
         key = module_key(layer.name)
         return self.norms[key](out) if key in self.norms else out
+
+
+def add_frame_scaling(net: LayerwiseModule) -> None:
+    """Give a net the scale and shift of frames that its network leaves to the host."""
+    name = net.network.input.name
+    for word, neutral in (("scale", 1.0), ("shift", 0.0)):
+        given = net.network.params.get(f"{name}.{word}", np.array([neutral]))
+        values = torch.from_numpy(given.astype(np.float64)).reshape(1, -1, 1, 1)
+        net.register_buffer(f"frame_{word}", values.float(), persistent=False)
+
+
+def scaled_frames(net: LayerwiseModule, x: Tensor) -> Tensor:
+    """Return frames as the first layer reads them."""
+    scale, shift = net.get_buffer("frame_scale"), net.get_buffer("frame_shift")
+    return x * scale + shift
 
 
 def activated(x: Tensor, kind: ActivationKind) -> Tensor:
@@ -143,7 +159,7 @@ def folded_network(net: FloatNet) -> Network:
             bias = (bias - _array(norm.running_mean)) * gain + _array(norm.bias)
         params[f"{layer.name}.weight"] = weight
         params[f"{layer.name}.bias"] = bias
-    return with_parameters(net.network, params)
+    return with_parameters(net.network, params | frame_parameters(net.network))
 
 
 def with_parameters(
@@ -159,12 +175,13 @@ def with_parameters(
         for layer in network.compute_layers
         for word in ("weight", "bias")
     }
-    if unknown := sorted(set(params) - expected):
+    frame = {f"{network.input.name}.{word}" for word in ("scale", "shift")}
+    if unknown := sorted(set(params) - expected - frame):
         raise InputError(
             f"parameter {unknown[0]!r}: network {network.name!r} has no such parameter"
         )
     given = replace(network, params=MappingProxyType(dict(params)))
-    complete: dict[str, NDArray[np.generic]] = {}
+    complete = frame_parameters(given)
     layers = list(network.layers)
     for position, layer in enumerate(layers):
         if isinstance(layer, Conv | Depthwise | Linear):
@@ -177,6 +194,22 @@ def with_parameters(
     return Network(
         name=network.name, layers=tuple(layers), params=MappingProxyType(complete)
     )
+
+
+def frame_parameters(network: Network) -> dict[str, NDArray[np.generic]]:
+    """Return the scale and shift of frames that a network leaves to the host, if any.
+
+    Raises:
+        InputError: One is missing, misshapen or not finite.
+    """
+    keys = [f"{network.input.name}.{word}" for word in ("scale", "shift")]
+    if not any(key in network.params for key in keys):
+        return {}
+    found: dict[str, NDArray[np.generic]] = {}
+    for key in keys:
+        found[key] = _checked(network, key, (network.input.ofm.channels,))
+        found[key].setflags(write=False)
+    return found
 
 
 def load_weights(network: Network, path: Path) -> Network:

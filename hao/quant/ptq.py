@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hao.errors import InputError
+from hao.ir.interpret import scaled_frames
 from hao.ir.layer import (
     ActivationKind,
     Add,
@@ -28,7 +29,7 @@ from hao.ir.layer import (
 )
 from hao.ir.network import Network
 from hao.ir.tensor import QType
-from hao.quant.float_net import FloatNet, float_parameters
+from hao.quant.float_net import FloatNet, float_parameters, frame_parameters
 from hao.quant.modules import module_key
 from hao.quant.quant_net import QuantNet, weight_type
 from hao.quant.scales import RELU6_EXPONENT, Exponents, Scales, legal_scales
@@ -143,7 +144,7 @@ def equalize_network(network: Network) -> Network:
             weights[first.name] = one / factor.reshape(-1, *[1] * (one.ndim - 1))
             biases[first.name] = biases[first.name] / factor
             weights[second.name] = _scaled_input(second, weights[second.name], factor)
-    params: dict[str, NDArray[np.generic]] = {}
+    params = frame_parameters(network)
     for name in weights:
         params[f"{name}.weight"], params[f"{name}.bias"] = weights[name], biases[name]
     return _with(network, params)
@@ -162,7 +163,7 @@ def calibrate(network: Network, scheme: Scheme, frames: Tensor) -> Scales:
         UnsupportedError: A layer cannot be quantized.
     """
     samples = _sampled_maps(network, frames)
-    signed_input = bool(frames.min() < 0)
+    signed_input = bool(scaled_frames(network, frames.numpy()).min() < 0)
     maps: dict[str, int] = {}
     for layer in network.layers:
         values = samples[layer.name]

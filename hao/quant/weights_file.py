@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import to_jsonable_python
 
 from hao.errors import InputError
+from hao.ir.frame import FrameCoding
 from hao.ir.integer import IntegerNetwork, MapType, Requantization
 from hao.ir.layer import (
     Activation,
@@ -99,6 +100,7 @@ class _Header(_Table):
     requantization: Requantization
     layers: list[_Entry]
     maps: dict[str, MapType]
+    frame: FrameCoding | None = None
 
 
 def save_integers(net: IntegerNetwork, path: Path, *, force: bool = False) -> None:
@@ -124,7 +126,7 @@ def save_integers(net: IntegerNetwork, path: Path, *, force: bool = False) -> No
 
 def render_integers(net: IntegerNetwork) -> bytes:
     """Return the bytes of the file of an integer network."""
-    header = {
+    header: dict[str, object] = {
         "schema": SCHEMA,
         "name": net.network.name,
         "requantization": net.requantization.value,
@@ -137,6 +139,8 @@ def render_integers(net: IntegerNetwork) -> bytes:
             for layer in net.network.layers
         },
     }
+    if net.frame is not None:
+        header["frame"] = to_jsonable_python(net.frame)
     text = json.dumps(header, indent=1, allow_nan=False).encode()
     arrays: dict[str, NDArray[np.generic]] = {
         key: _narrowed(np.asarray(array, dtype=np.int64))
@@ -177,6 +181,7 @@ def load_integers(path: Path) -> IntegerNetwork:
             network=network,
             maps=MappingProxyType(header.maps),
             requantization=header.requantization,
+            frame=header.frame,
         )
     except InputError as error:
         raise InputError(f"{path}: {error}") from error

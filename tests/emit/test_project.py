@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,8 +29,10 @@ from hao.emit.project import (
 )
 from hao.emit.runs import engine_stages
 from hao.errors import InputError
+from hao.ir.frame import FrameCoding
 from hao.ir.integer import IntegerNetwork
 from hao.ir.partition import Role
+from hao.ir.tensor import Rounding
 from hao.lint import Rule, Tool, lint
 from tests.emit.designs import sample, small
 from tests.emit.random_designs import Sample
@@ -249,6 +252,26 @@ def test_a_project_has_what_its_readers_need() -> None:
         assert not re.search(r"/(home|root|work|tmp)/", text), path
     for path in ("driver/hao_driver.py", "driver/demo.py"):
         compile(files[path], path, "exec")
+
+
+@pytest.mark.parametrize("rounding", list(Rounding))
+def test_the_driver_codes_frames_as_the_network_says(rounding: Rounding) -> None:
+    found = small()
+    channels = found.net.network.input.ofm.channels
+    coding = FrameCoding(
+        gain=tuple(40.0 + n for n in range(channels)), offset=(0.5,), rounding=rounding
+    )
+    net = replace(found.net, frame=coding)
+    driver: dict[str, Any] = {}
+    source = texts(render(replace(found, net=net)))["driver/hao_driver.py"]
+    exec(compile(source, "hao_driver.py", "exec"), driver)
+    shape = net.network.input.ofm
+    size = (channels, shape.height, shape.width)
+    frame = np.random.default_rng(0).normal(size=size) * 4
+    frame.flat[:5] = np.array([0, 0.5, -0.5, 1, -1]) / 40  # halves of channel 0
+    np.testing.assert_array_equal(
+        driver["quantize_frame"](frame), net.frame_codes(frame[np.newaxis])[0]
+    )
 
 
 def test_a_name_of_any_characters_becomes_an_identifier() -> None:
