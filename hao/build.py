@@ -44,7 +44,7 @@ from hao.emit.project import (
 )
 from hao.emit.steps import Table, make_table
 from hao.emit.stored import map_bytes, map_codes, step_maps
-from hao.errors import InputError, ToolError
+from hao.errors import InputError, RefusedError, ToolError
 from hao.handoff.compare import compare, render_comparison
 from hao.handoff.load import load_report
 from hao.ir.integer import IntegerNetwork
@@ -91,7 +91,7 @@ from hao.report.run_files import (
 if TYPE_CHECKING:
     from hao.lint.finding import Finding
     from hao.quant.dataset import Dataset
-    from hao.schedule.result import ScheduleReport
+    from hao.schedule.result import ScheduleFinding, ScheduleReport
 
 Progress = Callable[[str], None]
 
@@ -106,12 +106,6 @@ RECORDED_FRAMES = 4
 
 RANDOM_FRAMES = 2
 """The same with random weights, where frames mean nothing."""
-
-_EXTRAS = {
-    "torch": ("torch", "brevitas"),
-    "lint": ("tree_sitter", "tree_sitter_cpp", "clang", "llvmlite"),
-}
-"""Packages by the extra that brings them."""
 
 
 class Method(Enum):
@@ -164,7 +158,7 @@ def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
         UnsupportedError: A layer cannot be quantized.
         ToolError: torch or Brevitas is not installed.
     """
-    _check_installed("torch")
+    _check_installed("torch", "torch", "brevitas")
     from hao.quant.dataset import load_dataset
     from hao.quant.integers import (
         accuracy_of_integers,
@@ -594,36 +588,37 @@ def lint_run(run: Path) -> dict[str, tuple["Finding", ...]]:
 
     Raises:
         InputError: There is no project.
-        ToolError: The open headers or the parsers are missing.
+        ToolError: The parser or a C++ compiler is missing.
     """
-    _check_installed("lint")
+    _check_installed("lint", "tree_sitter", "tree_sitter_cpp")
     from hao.lint.check import lint
     from hao.lint.finding import Tool
 
     project = opened_run(run)[1] / PROJECT_FOLDER
     check_emitted(project)
-    include = [find_ap_types()]
-    return {
-        tool.value: lint(project / "src", tool=tool, include_paths=include)
-        for tool in Tool
-    }
+    return {tool.value: lint(project / "src", tool=tool) for tool in Tool}
 
 
-def lint_schedule(run: Path) -> "ScheduleReport | str":
-    """Return the schedule of a run's project, or in words why there is no clang.
+def lint_schedule(run: Path) -> "tuple[ScheduleFinding, ...] | str":
+    """Return what the schedule of a run's project shows; in words why it is unknown.
+
+    Code that clang refuses is a finding.
 
     Raises:
-        InputError: There is no project, or it does not compile.
-        ToolError: llvmlite is missing.
+        InputError: There is no project, or its script names no part or clock.
     """
-    _check_installed("lint")
-    from hao.schedule.compiler import find_clang
+    from hao.hls.compiler import find_clang
+    from hao.schedule.ir import Place
+    from hao.schedule.result import Rule, ScheduleFinding
 
     try:
         find_clang()
+        return schedule_run(run).findings
     except ToolError as error:
         return str(error)
-    return schedule_run(run)
+    except RefusedError as error:
+        place = Place(error.path, error.line)
+        return (ScheduleFinding(place, Rule.COMPILE.value, error.fault),)
 
 
 def schedule_run(
@@ -641,7 +636,7 @@ def schedule_run(
         InputError: There is no project, or it does not compile.
         ToolError: There is no clang, or llvmlite is missing.
     """
-    _check_installed("lint")
+    _check_installed("lint", "llvmlite")
     from hao.report.schedule import schedule_json
     from hao.schedule.analyse import analyse_project
     from hao.schedule.project import SCRIPT, load_project
@@ -673,8 +668,8 @@ def read_reports(run: Path, reports: list[Path]) -> str:
     return render_comparison(rows)
 
 
-def _check_installed(extra: str) -> None:
-    missing = [name for name in _EXTRAS[extra] if find_spec(name) is None]
+def _check_installed(extra: str, *packages: str) -> None:
+    missing = [name for name in packages if find_spec(name) is None]
     if missing:
         raise ToolError(
             f"{missing[0]}: not installed; `pip install 'hao[{extra}]'` brings it",

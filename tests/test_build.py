@@ -503,7 +503,7 @@ def test_missing_programs_are_named_before_anything_runs(
 
 
 @pytest.mark.parametrize(
-    ("extra", "package"), [("torch", "brevitas"), ("lint", "clang")]
+    ("extra", "package"), [("torch", "brevitas"), ("lint", "tree_sitter")]
 )
 def test_missing_packages_are_named_with_their_extra(
     own: Path, monkeypatch: pytest.MonkeyPatch, extra: str, package: str

@@ -18,7 +18,7 @@ LEVELS = (
     {"errors", "intmath", "npz"},
     {"data"},
     {"ir"},
-    {"hw", "zoo", "frontends", "quant"},
+    {"hw", "zoo", "frontends", "quant", "hls"},
     {"cost", "accuracy", "lint", "model", "options", "schedule"},
     # emit writes out what cost prices: tiles, memories and DDR layout come from there.
     {"program", "handoff", "emit"},
@@ -35,7 +35,6 @@ LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
 # Library: the packages, or single modules, that may import it.
 ALLOWED = {
     "brevitas": {"quant"},
-    "clang": {"lint"},
     "click": {"cli"},
     "distributed": {"search.workers"},
     "gurobipy": {"program"},
@@ -65,7 +64,6 @@ LIGHT = {
 # Names of imports whose distribution is called otherwise, or is part of another.
 DISTRIBUTIONS = {
     "PIL": "pillow",
-    "clang": "libclang",
     "tree_sitter": "tree-sitter",
     "tree_sitter_cpp": "tree-sitter-cpp",
     "sklearn": "scikit-learn",

@@ -239,10 +239,10 @@ def lint_command(
 ) -> None:
     """Check a run's emitted C++ against the rules of both tool generations.
 
-    Pragma grammar and scope, unsynthesizable constructs, array ranks, unbounded loops,
-    memory ports against accesses a cycle; then the schedule, as `hao schedule` has it,
-    if there is a clang. Exits with 1 if a rule is broken, or if the schedule shows that
-    a loop is slower than planned or that the tool would refuse the code.
+    Pragma grammar and scope, dataflow form, unsynthesizable constructs, array ranks,
+    unbounded loops; then the schedule, as `hao schedule` has it, if there is a clang:
+    memory ports, recurrences, shared memories. Exits with 1 if a rule is broken, or if
+    the schedule shows that a loop is slower than planned or the code would be refused.
     """
     from hao import build
     from hao.report.hardware import findings_json, render_findings_by_tool
@@ -255,12 +255,13 @@ def lint_command(
 
     path = run if run is not None else newest_run(runs)
     findings = build.lint_run(path)
+    if not as_json:
+        click.echo(render_findings_by_tool(findings))
     schedule = build.lint_schedule(path)
     if as_json:
         found = findings_json(findings) | {"schedule": schedule_findings_json(schedule)}
         click.echo(json.dumps(found, indent=2))
     else:
-        click.echo(render_findings_by_tool(findings))
         click.echo(render_lint_schedule(schedule))
     if any(findings.values()) or has_faults(schedule):
         ctx.exit(1)
