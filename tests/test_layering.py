@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LEVELS = (
     {"errors", "intmath", "npz"},
-    {"data"},
+    {"data", "files"},
     {"ir"},
     {"hw", "zoo", "frontends", "quant", "hls"},
     {"cost", "accuracy", "lint", "model", "options", "schedule"},
@@ -55,6 +55,7 @@ ALLOWED = {
 LIGHT = {
     "errors": set[str](),
     "data": set[str](),
+    "files": set[str](),
     "intmath": set[str](),
     "npz": {"numpy"},
     "ir": {"numpy"},

@@ -4,12 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from hao.errors import InputError
+from hao.files import write_file
 from hao.page.compare import comparison_page
 from hao.page.page import render_page, run_page
 from hao.report.records import Records, load_records
 from hao.report.result import SearchResult
 from hao.report.run import load_run
-from hao.report.run_files import write_whole
 
 PAGE_FILE = "report.html"
 
@@ -26,7 +26,7 @@ def write_run_page(result: SearchResult, folder: Path) -> Path:
     """
     path = folder / PAGE_FILE
     text = render_page(run_page(result, load_records(folder)))
-    write_whole(path, text.encode())
+    write_file(path, text.encode())
     return path
 
 
@@ -60,7 +60,7 @@ def write_comparison_page(
     if path.exists() and not force:
         raise InputError(f"{path}: exists; --force replaces it")
     pair = [_loaded(run) for run in (first, second)]
-    write_whole(path, render_page(comparison_page(*pair)).encode())
+    write_file(path, render_page(comparison_page(*pair)).encode())
 
 
 def loaded_pair(

@@ -17,13 +17,18 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from hao.errors import InputError
+from hao.files import write_file
 from hao.handoff.compare import Row
 from hao.report.hardware import Quantization, SimulationResult
-from hao.report.run_files import QUANTIZATION_FILE, remove_file, write_whole
+from hao.report.run_files import QUANTIZATION_FILE
 
 SIMULATION_FILE = "simulation.json"
 SCHEDULE_FILE = "schedule.json"
 SYNTHESIS_FILE = "synthesis.json"
+
+PROJECT_RECORDS = (SIMULATION_FILE, SCHEDULE_FILE, SYNTHESIS_FILE)
+"""Records of the emitted project, which go where it or its integers change."""
 
 MAX_RECORD_BYTES = 20_000_000
 """Largest record that is read [bytes] (chosen here; real ones have below 1 MB)."""
@@ -122,7 +127,7 @@ def keep_record(
     Raises:
         InputError: It cannot be written.
     """
-    write_whole(folder / name, (json.dumps(values, indent=1) + "\n").encode())
+    write_file(folder / name, (json.dumps(values, indent=1) + "\n").encode())
 
 
 def synthesis_json(rows: Sequence[Row]) -> list[object]:
@@ -146,5 +151,10 @@ def drop_records(folder: Path) -> None:
     Raises:
         InputError: One cannot be removed.
     """
-    for name in (SIMULATION_FILE, SCHEDULE_FILE, SYNTHESIS_FILE):
-        remove_file(folder / name)
+    for name in PROJECT_RECORDS:
+        try:
+            (folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"{folder / name}: cannot be removed ({error.strerror})"
+            ) from error

@@ -39,6 +39,8 @@ SIMULATION = SimulationResult(
     seconds=0.5,
     invocations=(InvocationCycles(name="stem", tiles=1, model=600, replayed=650),),
     fifos=(),
+    float_top1=97.5,
+    quantized_top1=96.5,
     simulated_top1=96.5,
     integer_top1=96.5,
     quantization=QUANTIZATION,

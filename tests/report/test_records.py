@@ -71,6 +71,12 @@ def test_a_record_that_cannot_be_read_is_named(content: bytes, tmp_path: Path) -
     assert (found.simulation, found.unreadable) == (None, (SIMULATION_FILE,))
 
 
+def test_a_record_that_cannot_be_removed_is_told(tmp_path: Path) -> None:
+    (tmp_path / SCHEDULE_FILE).mkdir()
+    with pytest.raises(InputError, match=r"schedule\.json: cannot be removed \("):
+        drop_records(tmp_path)
+
+
 def test_a_record_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"simulation\.json: cannot be written"):
         keep_record(tmp_path / "none", SIMULATION_FILE, {})
