@@ -1,6 +1,6 @@
 """Every exception that hao raises on purpose, with the exit code it causes.
 
-    HaoError                          exit code
+    HaoError                          exit code (1: what nobody foresaw)
     |-- InputError (ValueError)           2   a file or an argument is wrong
     |   `-- RefusedError                  2   a compiler refuses a source
     |-- UnsupportedError                  2   valid, but not handled

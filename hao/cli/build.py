@@ -69,11 +69,11 @@ def quantize_command(
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao import build
     from hao.report.hardware import quantization_json, render_quantization
-    from hao.report.run import newest_run
+    from hao.report.run import chosen_run
     from hao.report.run_files import WEIGHTS_FILE
 
     request = build.QuantizeRequest(
-        run=run if run is not None else newest_run(runs),
+        run=chosen_run(run, runs),
         data=data,
         weights=weights,
         method=build.Method(method),
@@ -106,9 +106,9 @@ def export_command(
 ) -> None:
     """Write a run's quantized network for other tools, as a QONNX file."""
     from hao import build
-    from hao.report.run import newest_run
+    from hao.report.run import chosen_run
 
-    folder = run if run is not None else newest_run(runs)
+    folder = chosen_run(run, runs)
     path = output if output is not None else folder / f"network.{format}.onnx"
     inexact = build.export(folder, path, force=force)
     click.echo(f"written to {path}")
@@ -157,10 +157,10 @@ def emit_command(
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao import build
     from hao.report.hardware import emission_json, render_emission
-    from hao.report.run import newest_run
+    from hao.report.run import chosen_run
 
     emission = build.emit(
-        run if run is not None else newest_run(runs),
+        chosen_run(run, runs),
         weights=weights,
         seed=seed,
         force=force,
@@ -209,12 +209,12 @@ def simulate_command(
     from hao import build
     from hao.emit.check import Build
     from hao.report.hardware import render_simulation, simulation_json
-    from hao.report.run import newest_run
+    from hao.report.run import chosen_run
 
     started = time.monotonic()
     with shown_progress(quiet=quiet or as_json) as progress:
         result = build.simulate(
-            run if run is not None else newest_run(runs),
+            chosen_run(run, runs),
             build=Build(build_name),
             images=images,
             debug=debug,
@@ -246,14 +246,14 @@ def lint_command(
     """
     from hao import build
     from hao.report.hardware import findings_json, render_findings_by_tool
-    from hao.report.run import newest_run
+    from hao.report.run import chosen_run
     from hao.report.schedule import (
         has_faults,
         render_lint_schedule,
         schedule_findings_json,
     )
 
-    path = run if run is not None else newest_run(runs)
+    path = chosen_run(run, runs)
     findings = build.lint_run(path)
     if not as_json:
         click.echo(render_findings_by_tool(findings))
