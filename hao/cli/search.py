@@ -364,7 +364,12 @@ def estimate_command(
 
 @click.command("report")
 @one_run
-def report_command(*, run: Path | None, runs: Path, as_json: bool) -> None:
+@click.option(
+    "--html",
+    is_flag=True,
+    help="Write the run's page (report.html) anew, with what later commands found.",
+)
+def report_command(*, run: Path | None, runs: Path, as_json: bool, html: bool) -> None:
     """Show a run again: its answer, what was measured, its front and further designs.
 
     RUN is a run directory; without it, the newest run.
@@ -376,7 +381,10 @@ def report_command(*, run: Path | None, runs: Path, as_json: bool) -> None:
     from hao.report.tables import result_json
 
     started = time.monotonic()
-    result = flow.reopen(chosen_run(run, runs))
+    path = chosen_run(run, runs)
+    if html:
+        click.echo(f"page: {flow.write_page(path)}", err=as_json)
+    result = flow.reopen(path)
     seconds = time.monotonic() - started
     measured = recorded_quantization(result.run) if result.run is not None else None
     if measured is not None and measured.network != result.design.network.name:

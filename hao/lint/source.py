@@ -111,7 +111,7 @@ def _write(files: Mapping[str, str], folder: Path) -> set[str]:
     included: set[str] = set()
 
     def keep(match: re.Match[str]) -> str:
-        name = posixpath.normpath(match[1] or "/").removeprefix("../")
+        name = posixpath.normpath(match[1] or "/").lstrip("./")
         found = {p for p in files if p == name or p.endswith("/" + name)}
         included.update(found)
         return match[0] if found else ""

@@ -4,6 +4,7 @@
       design.json   the design, reopened by `hao.report.design_file`
       certificate.json  what proves it, checked again by `hao verify`
       report.txt    tables
+      report.html   a page of it (`hao.page`), complete in one file
       best-2/ ...   further designs, where `--best` asked for them: each a run, which
                     `hao estimate`, `hao emit-hls` and so on take
       front.csv     one line per point of the front, if one was asked for
