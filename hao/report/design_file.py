@@ -93,6 +93,8 @@ def read_json(path: Path, *, shown: str, what: str = "design") -> dict[str, obje
             key twice.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{shown}: {path.name} is no file; must be a {what} file")
         with path.open("rb") as stream:
             content = stream.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError as error:
@@ -100,6 +102,8 @@ def read_json(path: Path, *, shown: str, what: str = "design") -> dict[str, obje
         raise InputError(
             f"{shown}: {missing}; must be a run directory or a design file"
         ) from error
+    except InputError:
+        raise
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         raise InputError(f"{_short(shown)}: cannot be read: {error}") from error
     if len(content) > MAX_FILE_BYTES:
