@@ -43,7 +43,7 @@ from hao.accuracy.terms import Recipe, Setting
 from hao.ir.tensor import MAX_BITS, MIN_BITS
 from hao.zoo import zoo_name
 
-MOST_GAIN = 0.5
+LARGEST_GAIN = 0.5
 """Most that post-training quantization may gain to be believed [points] (rule 7)."""
 
 _ZOO_SPELLING: dict[str, tuple[str, str]] = {
@@ -88,7 +88,7 @@ def is_comparable(row: QuantRow) -> bool:
         return False
     if row.rounding is Rounding.NON_UNIFORM or row.gated:
         return False
-    if row.method is Method.PTQ and (row.drop or 0.0) < -MOST_GAIN:
+    if row.method is Method.PTQ and (row.drop or 0.0) < -LARGEST_GAIN:
         return False
     if row.in_sweep:
         per_channel = row.granularity is Granularity.PER_CHANNEL

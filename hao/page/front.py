@@ -40,8 +40,8 @@ def front_section(result: SearchResult) -> Section:
         words=(
             "Each point is the best design for another demand. Points show the "
             "predicted top-1 as the search ranks it, bars its 90 % interval; squares "
-            "are accelerators that others built and measured on the same device at batch 1. Point at "
-            "one for its bits and evidence.",
+            "are accelerators that others built and measured on the same device at "
+            "batch 1. Point at one for its bits and evidence.",
         )
         if front
         else (),
