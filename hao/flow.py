@@ -20,13 +20,14 @@ from hao.cost.evaluate import evaluate
 from hao.errors import InfeasibleError
 from hao.hw.board import Board
 from hao.options.option import MICRO
+from hao.page.files import renew_run_page, write_run_page
 from hao.program.codesign import SolveReport
 from hao.program.several import choose_several
 from hao.program.solver import check_solver
 from hao.report.certificate import render_certificate
 from hao.report.design_file import load_design
 from hao.report.result import SearchResult, make_result
-from hao.report.run import load_run, write_run
+from hao.report.run import check_target, load_run, run_state, write_run
 from hao.request import (
     SearchRequest,
     board_of,
@@ -60,6 +61,7 @@ __all__ = [
     "network_table",
     "reopen",
     "search",
+    "write_page",
 ]
 
 Progress = Callable[[str], None]
@@ -76,7 +78,8 @@ def search(
 
     Args:
         request: What to search for.
-        run_path: Directory to create; `None` writes nothing.
+        run_path: Directory to create; `None` writes nothing. If another command has
+            made a run of that name meanwhile, this one gets the next free name.
         force: Replace an existing run directory.
         progress: Told of each step, one line at a time.
 
@@ -89,6 +92,10 @@ def search(
     """
     check_request(request)
     check_solver(request.solver)
+    seen = None
+    if run_path is not None:
+        check_target(run_path, force=force)
+        seen = run_state(run_path)
     board = board_of(request)
     candidates = candidates_of(request, progress)
     check_top1_known(request, candidates)
@@ -108,7 +115,17 @@ def search(
     )
     if run_path is not None:
         certificate = _certificate(request, board, outcome, result)
-        result = write_run(result, run_path, force=force, certificate=certificate)
+        result = write_run(
+            result,
+            run_path,
+            force=force and run_state(run_path) == seen,
+            certificate=certificate,
+            or_next=True,
+        )
+        assert result.run is not None
+        write_run_page(result, result.run)
+        if result.run != run_path:
+            progress(f"{run_path}: made by another command meanwhile")
     return result
 
 
@@ -254,6 +271,19 @@ def reopen(path: Path) -> SearchResult:
             record what its design costs.
     """
     return load_run(path)
+
+
+def write_page(run: Path) -> Path:
+    """Write the page of a run anew, with what later steps found, and return its path.
+
+    Args:
+        run: A run directory.
+
+    Raises:
+        InputError: It is no run directory, is of another version of hao, or cannot be
+            written.
+    """
+    return renew_run_page(run)
 
 
 def estimate(path: Path, *, calibration: Path | None = None) -> SearchResult:

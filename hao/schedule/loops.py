@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from hao.hls.source import Pragma
 from hao.schedule.area import loop_area, product_slices
 from hao.schedule.build import build_graph
 from hao.schedule.built import Surroundings
@@ -17,7 +18,6 @@ from hao.schedule.prepare import Plan
 from hao.schedule.recurrence import Recurrence, find_recurrences
 from hao.schedule.regions import Loop, find_loops
 from hao.schedule.result import Counts, LoopSchedule, Setting, Step
-from hao.schedule.source import Pragma
 from hao.schedule.structure import process_title
 
 WIDE_SHIFTER = 64

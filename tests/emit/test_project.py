@@ -29,11 +29,17 @@ from hao.emit.project import (
 )
 from hao.emit.runs import engine_stages
 from hao.errors import InputError
+from hao.hls.compiler import find_clang
+from hao.hls.source import read_source
 from hao.ir.frame import FrameCoding
 from hao.ir.integer import IntegerNetwork
 from hao.ir.partition import Role
 from hao.ir.tensor import Rounding
-from hao.lint import Rule, Tool, lint
+from hao.schedule.compiler import HEADERS, compile_source, preprocess
+from hao.schedule.ir_text import read_module
+from hao.schedule.prepare import make_plan
+from hao.schedule.result import ScheduleFinding
+from hao.schedule.structure import shared_statics
 from tests.emit.designs import sample, small
 from tests.emit.random_designs import Sample
 
@@ -158,19 +164,22 @@ def test_ports_are_touched_by_plain_loops_alone(seed: int) -> None:
     assert touched <= {"read_ifm", "read_residual", "read_weights", "write_ofm"}
 
 
-def test_stages_of_equal_sizes_share_no_memory() -> None:
+def shared_memories(folder: Path) -> list[ScheduleFinding]:
+    clang, source = find_clang(), folder / "src" / "engine.cpp"
+    module = read_module(compile_source(clang, source), HEADERS)
+    plan = make_plan(module, read_source(preprocess(clang, source)).pragmas, None)
+    return list(shared_statics(module, plan))
+
+
+def test_stages_of_equal_sizes_share_no_memory(tmp_path: Path) -> None:
     # The dense and the depthwise stage of this design pack alike.
     project, stages = render(sample(5)), engine_stages(sample(5).design)
     engine = texts(project)["src/engine.cpp"]
     words = dict(re.findall(r"pack_process<(\w+)_stage::pe, (\d+)\b", engine))
     sizes = [(stages[Role(name)].pe, count) for name, count in words.items()]
     assert len(set(sizes)) < len(sizes)
-    sources = {
-        path: text for path, text in texts(project).items() if path.startswith("src/")
-    }
-    for tool in Tool:
-        found = lint(sources, tool=tool, include_paths=[])
-        assert [f for f in found if f.rule == Rule.DATAFLOW_STATIC.value] == []
+    write_project(project, tmp_path / "hls", force=False)
+    assert shared_memories(tmp_path / "hls") == []
 
 
 def test_windows_neither_divide_nor_multiply_by_what_a_step_says() -> None:
@@ -340,6 +349,7 @@ def test_frames_beyond_their_type_are_refused() -> None:
 
 
 def test_a_project_is_written_whole(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
     write_project(small_project(), tmp_path / "deep" / "hls", force=False)
     assert files_below(tmp_path / "deep" / "hls") == small_project().files
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["hls"]
@@ -425,6 +435,8 @@ def test_a_failed_move_brings_the_earlier_project_back(
             raise OSError(5, "Input/output error")
         return rename(path, to)
 
+    # Where folders cannot change places in one step, the earlier one moves away first.
+    monkeypatch.setattr("hao.files._exchange", lambda first, second: False)
     monkeypatch.setattr(Path, "rename", refuse_new)
     with pytest.raises(InputError, match="cannot be written"):
         write_project(small_project(), target, force=True)
