@@ -25,7 +25,7 @@ from hao.emit.stage_sizes import dense_acc_bits, depthwise_acc_bits
 from hao.errors import UnsupportedError
 from hao.hw.board_file import load_board
 from hao.hw.engine import DenseStage, DepthwiseStage, Engine, lanes_match
-from hao.intmath import ceil_div
+from hao.intmath import ceil_div, ceil_log2
 from hao.ir.change import scheme_of
 from hao.ir.integer import (
     BIAS_BITS,
@@ -35,6 +35,7 @@ from hao.ir.integer import (
     MAX_SHIFT,
     MEAN_BITS,
     MULTIPLIER_BITS,
+    WIDE_MEAN_BITS,
     IntegerNetwork,
     MapType,
     Requantization,
@@ -123,7 +124,9 @@ def random_sample(seed: int) -> Sample:
             network, design.weight_bits, act_bits=design.engine.act_bits, seed=seed
         )
         if kind in ("ends", "end multipliers"):
-            net = _Ends(rng, design, net).make(multiplies=kind == "end multipliers")
+            net = _Ends(rng, design, net).make(
+                multiplies=kind == "end multipliers", rounds=seed % 2 == 1
+            )
         elif kind == "multipliers":
             net = _with_multipliers(rng, net)
         return Sample(
@@ -664,8 +667,8 @@ class _Ends:
                     else dense_acc_bits(stage, engine.act_bits)
                 )
 
-    def make(self, *, multiplies: bool) -> IntegerNetwork:
-        """Return the network with other numbers and types."""
+    def make(self, *, multiplies: bool, rounds: bool) -> IntegerNetwork:
+        """Return the network with other numbers, types and, if asked, roundings."""
         maps: dict[str, MapType] = {}
         params: dict[str, Ints] = {}
         layers: list[Layer] = []
@@ -679,19 +682,29 @@ class _Ends:
                     made = self._compute(kept, quant, maps[layer.input])
                     if multiplies:
                         made |= self._multipliers(layer.ofm.channels)
+                    if rounds:
+                        made["rounding"] = self._roundings(layer.ofm.channels, 2)
                     maps[layer.name] = self._type()
                 case Pool(kind=PoolKind.MAX):
                     maps[layer.name] = maps[layer.input]
                 case Pool():
                     made = self._mean(layer.kernel**2)
+                    if rounds:
+                        made |= self._wide_mean(layer.kernel**2)
+                        made["rounding"] = self._roundings(1, 3)
                     maps[layer.name] = self._type()
                 case GlobalAveragePool():
                     made = self._mean(layer.ifm.pixels)
+                    if rounds:
+                        made |= self._wide_mean(layer.ifm.pixels)
+                        made["rounding"] = self._roundings(1, 3)
                     maps[layer.name] = self._type()
                 case Add():
                     left = [self.rng.randint(0, MAX_ALIGN_SHIFT) for _ in range(2)]
                     right = self.rng.choice((0, 1, 4, 8, MAX_SHIFT))
                     made = {"shifts": np.array([*left, right], dtype=np.int64)}
+                    if rounds:
+                        made["rounding"] = self._roundings(1, 3)
                     maps[layer.name] = self._type()
                 case _:
                     maps[layer.name] = self._type()
@@ -756,6 +769,16 @@ class _Ends:
         late = self.numbers.integers(20, MAX_MULTIPLIER_SHIFT + 1, channels)
         wild = self.numbers.random(channels) < 0.2
         return {"multiplier": multiplier, "shift": np.where(wild, any_shift, late)}
+
+    def _wide_mean(self, pixels: int) -> dict[str, Ints]:
+        if self.numbers.random() < 0.5:
+            return {}
+        shift = WIDE_MEAN_BITS - 1 + ceil_log2(pixels)
+        multiplier = min(round(2**shift / pixels), 2**WIDE_MEAN_BITS - 1)
+        return {"multiplier": np.array([multiplier]), "shift": np.array([shift])}
+
+    def _roundings(self, count: int, kinds: int) -> Ints:
+        return np.asarray(self.numbers.integers(0, kinds, count), dtype=np.int64)
 
     def _mean(self, pixels: int) -> dict[str, Ints]:
         multiplier, shift = mean_multiplier(pixels)
