@@ -7,7 +7,7 @@ accumulators reach what is proven of them.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from types import MappingProxyType
@@ -384,15 +384,37 @@ class _Networks:
 def _random_design(
     rng: random.Random, network: Network, offered: tuple[Segment, ...]
 ) -> Design | None:
-    """Return a design, or `None` where no engine forms few enough products."""
+    """Return a design of random bits, or `None` where no engine is small enough."""
+    return design_for(rng, network, offered)
+
+
+def design_for(
+    rng: random.Random,
+    network: Network,
+    offered: tuple[Segment, ...],
+    *,
+    weight_bits: Mapping[str, int] | None = None,
+    act_bits: int | None = None,
+) -> Design | None:
+    """Return a design, or `None` where no engine forms few enough products.
+
+    Args:
+        rng: Drawn from.
+        network: What it runs.
+        offered: Its segments.
+        weight_bits: By layer; random if `None`.
+        act_bits: Random if `None`.
+    """
     board = load_board(rng.choice(BOARDS))
     if rng.random() < 0.2:
         board = replace(board, port_bytes=rng.choice((8, 16)))
     scheme = {layer.name: rng.randint(2, 8) for layer in network.compute_layers}
     if rng.random() < 0.3:  # a stage of few bits, where a DSP slice holds four products
         scheme = dict.fromkeys(scheme, rng.randint(2, 4))
+    scheme = scheme if weight_bits is None else dict(weight_bits)
     segments = _random_path(rng, offered)
-    act_bits = rng.choice((2, 3, 4, 4, 5, 6, 7, 8, 8))
+    drawn = rng.choice((2, 3, 4, 4, 5, 6, 7, 8, 8))
+    act_bits = drawn if act_bits is None else act_bits
     for _ in range(20):
         setting = Setting(
             board=board,
