@@ -1,7 +1,8 @@
 """Every exception that hao raises on purpose, with the exit code it causes.
 
-    HaoError                          exit code
+    HaoError                          exit code (1: what nobody foresaw)
     |-- InputError (ValueError)           2   a file or an argument is wrong
+    |   `-- RefusedError                  2   a compiler refuses a source
     |-- UnsupportedError                  2   valid, but not handled
     |-- InfeasibleError                   3   no design fits
     |-- SolverError                       4   a solver is missing or gave up
@@ -12,6 +13,7 @@ A message is one line with place, value, limit and remedy:
 `boards/demo.toml: ddr.width_bits = 48; must be a power of two from 16 to 512`.
 """
 
+import re
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +28,22 @@ class InputError(HaoError, ValueError):
     """A file or an argument is wrong: where, got what, allowed what."""
 
     exit_code = 2
+
+
+class RefusedError(InputError):
+    """A compiler refuses a source; the message is its first error.
+
+    Args:
+        text: The line that the compiler prints for it.
+        title: Name of the compiler, to print before it.
+    """
+
+    def __init__(self, text: str, title: str = "") -> None:
+        super().__init__(f"{title} refuses the source: {text}" if title else text)
+        found = re.match(r"(.+?):(\d+):(?:\d+:)? (?:fatal )?error: (.*)", text)
+        self.path = found[1] if found else ""
+        self.line = int(found[2]) if found else 0
+        self.fault = found[3] if found else text
 
 
 class UnsupportedError(HaoError):

@@ -14,6 +14,7 @@ from hao.cli.build import (
 )
 from hao.cli.calibrate import calibrate_command
 from hao.cli.common import Group
+from hao.cli.guard import traceback_option
 from hao.cli.model import check_command
 from hao.cli.schedule import schedule_command
 from hao.cli.search import (
@@ -45,6 +46,7 @@ def main() -> None:
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
 
 
+main.params.append(traceback_option())
 for _command in (
     check_command,
     search_command,

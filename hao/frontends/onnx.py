@@ -196,10 +196,12 @@ def load_onnx(path: Path, *, image_size: int | None = None) -> ImportedNetwork:
     reading.values.update(
         (name, Weight(values=array)) for name, array in graph.constants.items()
     )
+    alive = onnx_fold.Alive(graph.nodes, graph.outputs)
     # Numbers that are not finite are found in the parameters at the end.
     with np.errstate(all="ignore"):
         for node in graph.nodes:
             _read_into(reading, graph, node)
+            alive.step(node, reading.values)
     problems = reading.problems
     try:
         output, output_notes = _output(path, graph, reading)

@@ -16,13 +16,11 @@ from onnx import inliner
 
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.imported import unique_names
+from hao.frontends.onnx_limits import MAX_FILE_BYTES, check_nodes, check_stored
 from hao.frontends.onnx_tensors import Array, stored_array, tensor_values
 from hao.frontends.piece_types import Site
 
 Attribute = int | float | str | tuple[int, ...] | tuple[float, ...] | Array
-
-MAX_FILE_BYTES = 2**31 - 1
-"""Largest protobuf message [bytes]; source: protobuf.dev, "Proto Limits"."""
 
 MIN_OPSET = 7
 """Oldest operator set that is read: before it, Add and Mul named the axis along which
@@ -173,11 +171,9 @@ def load_graph(path: Path, *, image_size: int | None = None) -> Graph:
         _node(proto, layer, versions)
         for proto, layer in zip(protos, layers[1:], strict=True)
     )
-    constants = {
-        name: stored_array(tensor, path)
-        for name, tensor in stored.items()
-        if name in used
-    }
+    needed = {name: tensor for name, tensor in stored.items() if name in used}
+    check_stored(path, list(needed.values()))
+    constants = {name: stored_array(tensor, path) for name, tensor in needed.items()}
     return Graph(
         input=frame,
         outputs=outputs,
@@ -194,10 +190,7 @@ def _parsed(path: Path) -> onnx.ModelProto:
             raise InputError(f"{path}: no such file")
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
-            raise InputError(
-                f"{path}: {size} bytes; an ONNX file has at most {MAX_FILE_BYTES}; "
-                "keep the weights in a file beside it"
-            )
+            raise InputError(f"{path}: {size} bytes; must be at most {MAX_FILE_BYTES}")
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
@@ -213,6 +206,7 @@ def _parsed(path: Path) -> onnx.ModelProto:
     if not model.ir_version or not model.HasField("graph"):
         raise InputError(f"{path}: not an ONNX model: it holds no graph")
     _check_texts(path, model)
+    check_nodes(path, model)
     if not model.functions:
         return model
     try:

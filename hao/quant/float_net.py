@@ -5,7 +5,7 @@ into the weights and returns a `Network` with parameters, the form in which weig
 enter quantization wherever they come from.
 """
 
-import pickle
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +36,7 @@ from hao.ir.layer import (
     Quantize,
 )
 from hao.ir.network import Network
-from hao.npz import load_npz
+from hao.npz import MAX_UNPACKED_BYTES, load_npz
 from hao.quant.modules import (
     LayerwiseModule,
     module_key,
@@ -220,13 +220,14 @@ def _npz_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
     try:
         return load_npz(path)
     except ValueError as error:
-        raise InputError(f"{path}: not readable as .npz without pickle") from error
+        raise InputError(f"{error}; not readable as .npz without pickle") from error
 
 
 def _torch_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
+    _check_unpacked(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+    except Exception as error:  # torch raises whatever a broken pickle meets
         raise InputError(
             f"{path}: not readable as a torch state dict (weights only)"
         ) from error
@@ -235,7 +236,31 @@ def _torch_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
         for key, value in state.items()
     ):
         raise InputError(f"{path}: must hold a state dict, tensors by name")
+    total = sum(8 * value.numel() for value in state.values())
+    if total > 2 * MAX_UNPACKED_BYTES:
+        # A tensor may repeat a few numbers over any shape.
+        raise InputError(
+            f"{path}: {total} bytes in double precision; must be at most "
+            f"{2 * MAX_UNPACKED_BYTES}"
+        )
     return {key: _array(value) for key, value in state.items()}
+
+
+def _check_unpacked(path: Path) -> None:
+    """Check that a zip archive, as torch.save writes them, unpacks to what may be.
+
+    Raises:
+        InputError: It does not.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            total = sum(entry.file_size for entry in archive.infolist())
+    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError):
+        return  # torch says what is wrong, or reads its older format
+    if total > MAX_UNPACKED_BYTES:
+        raise InputError(
+            f"{path}: unpacks to {total} bytes; must be at most {MAX_UNPACKED_BYTES}"
+        )
 
 
 def _array(tensor: Tensor) -> NDArray[np.float64]:

@@ -43,7 +43,7 @@ from hao.ir.layer import (
 )
 from hao.ir.network import Network
 from hao.quant.agreement import COMPARED_BATCH, Agreement
-from hao.quant.dataset import Split
+from hao.quant.dataset import Frames, Split
 from hao.quant.modules import module_key
 from hao.quant.quant_net import QuantNet, weight_type
 from hao.quant.scales import mean_pixels
@@ -101,7 +101,7 @@ def _frame_coding(network: Network, kind: MapType) -> FrameCoding | None:
 
 
 def count_differences(
-    model: QuantNet, net: IntegerNetwork, frames: NDArray[np.float32]
+    model: QuantNet, net: IntegerNetwork, frames: Frames
 ) -> Agreement:
     """Return how many integers a Brevitas model and an integer network disagree on.
 

@@ -29,6 +29,7 @@ from hao.ir.layer import (
 )
 from hao.ir.network import Network
 from hao.ir.tensor import QType
+from hao.quant.dataset import Frames
 from hao.quant.exponents import best_exponent
 from hao.quant.float_net import FloatNet
 from hao.quant.modules import module_key
@@ -71,7 +72,7 @@ PTQ_SETTINGS = PtqSettings()
 def quantize_network(
     network: Network,
     scheme: Scheme,
-    frames: NDArray[np.float32],
+    frames: Frames,
     settings: PtqSettings = PTQ_SETTINGS,
 ) -> QuantNet:
     """Return the Brevitas model of a network, ready to use or to be trained further.
@@ -87,7 +88,7 @@ def quantize_network(
         UnsupportedError: A layer cannot be quantized.
     """
     shape = network.input.ofm
-    if frames.ndim != 4 or frames.shape[1:] != (
+    if len(frames.shape) != 4 or frames.shape[1:] != (
         shape.channels,
         shape.height,
         shape.width,
@@ -98,9 +99,10 @@ def quantize_network(
         )
     if len(frames) == 0:
         raise InputError("no calibration frames; must be at least 1")
-    if not np.all(np.isfinite(frames)):
+    seen = frames[: settings.frames]
+    if not np.all(np.isfinite(seen)):
         raise InputError("calibration frames hold NaN or infinity; must be finite")
-    chosen = torch.from_numpy(frames[: settings.frames].astype(np.float32))
+    chosen = torch.from_numpy(seen.astype(np.float32))
     if settings.equalize:
         network = equalize_network(network)
     scales = calibrate(network, scheme, chosen)
@@ -152,7 +154,8 @@ def calibrate(network: Network, scheme: Scheme, frames: Tensor) -> Scales:
         frames: Shape (frames, channels, height, width), float32.
 
     Raises:
-        InputError: The scheme is of another network, or a parameter is missing.
+        InputError: The scheme is of another network, a parameter is missing, or a map
+            overflows.
         UnsupportedError: A layer cannot be quantized.
     """
     samples = _sampled_maps(network, frames)
@@ -289,6 +292,11 @@ def _sampled_maps(network: Network, frames: Tensor) -> dict[str, NDArray[np.floa
 
     def see(layer: Layer, ofm: Tensor) -> None:
         values = ofm.flatten().double().numpy()
+        if not np.all(np.isfinite(values)):
+            raise InputError(
+                f"layer {layer.name!r}: its map overflows single precision (3.4e38); "
+                "its weights or the frames are too large, scale them down"
+            )
         if len(values) > share:
             values = values[generator.integers(len(values), size=share)]
         kept[layer.name].append(values)

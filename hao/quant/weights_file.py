@@ -8,7 +8,6 @@ Equal networks give equal bytes: entries are sorted and carry no time.
 
 import io
 import json
-import os
 import zipfile
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import to_jsonable_python
 
 from hao.errors import InputError
+from hao.files import write_file
 from hao.ir.frame import FrameCoding
 from hao.ir.integer import IntegerNetwork, MapType, Requantization
 from hao.ir.layer import (
@@ -116,12 +116,7 @@ def save_integers(net: IntegerNetwork, path: Path, *, force: bool = False) -> No
     """
     if path.exists() and not force:
         raise InputError(f"{path}: exists; choose another name, or force it")
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(render_integers(net))
-        beside.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+    write_file(path, render_integers(net))
 
 
 def render_integers(net: IntegerNetwork) -> bytes:
@@ -192,7 +187,7 @@ def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
         return load_npz(path)
     except ValueError as error:
         raise InputError(
-            f"{path}: not readable as a file of integers ({SCHEMA})"
+            f"{error}; not readable as a file of integers ({SCHEMA})"
         ) from error
 
 

@@ -144,7 +144,7 @@ REFUSED: list[tuple[NodeProto, Stored, str]] = [
         {"s": np.float32(1)},
         "reads no integers of a QuantizeLinear; handled: pairs",
     ),
-    (node("Expand", "w", "s"), {"w": W, "s": np.array([9] * 9)}, "constant of .* elem"),
+    (node("Expand", "w", "s"), {"w": W, "s": np.array([9] * 9)}, "constant of .* byt"),
 ]  # fmt: skip
 
 
@@ -174,6 +174,16 @@ CONTRADICTIONS: list[tuple[NodeProto, Stored, str]] = [
     (node("Conv", "x", "w", group=1.5), {"w": W}, "attribute group is not an integer"),
     (node("Conv", "x", "w", pads=1), {"w": W}, "pads is not a list of integers"),
     (node("Conv", "x", "w", auto_pad=1), {"w": W}, "auto_pad is not a text"),
+    (
+        node("Conv", "x", "w", auto_pad="FOO"),
+        {"w": W},
+        "Conv 'it': auto_pad 'FOO'; must be one of NOTSET, SAME_UPPER, SAME_LOW",
+    ),
+    (
+        node("Transpose", "x", perm=[9, 9, 9, 9]),
+        {},
+        r"Transpose 'it': perm \(9, 9, 9, 9\) of a tensor of rank 4",
+    ),
     (node("Conv", "x", "w", strides=[0, 0]), {"w": W}, r"strides \(0, 0\), pads"),
     (node("Clip", "x", min="low"), {}, "attribute min is not a number"),
     (node("Flatten", "x", axis=7), {}, "axis 7 of a tensor of rank 4"),
