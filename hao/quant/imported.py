@@ -35,7 +35,7 @@ from hao.ir.integer import (
     Requantization,
 )
 from hao.ir.integer_run import run_integer_layers
-from hao.ir.interpret import run_float_layers
+from hao.ir.interpret import run_float_layers, scaled_frames
 from hao.ir.layer import (
     Activation,
     Add,
@@ -124,7 +124,11 @@ def imported_integers(
         UnsupportedError: Something that the accelerator does not do: names the layer.
     """
     chains = gathered_chains(network)
-    close_ends(network, chains, frames)
+    entry = chains[network.input.name]
+    if entry.quant is None:
+        frame = _frame_type(network, entry.maker, frames)
+        chains = gathered_chains(network, frame=frame)
+    close_output(network, chains, frames)
     sums = {
         layer.name: _sums(network, layer, chains) for layer in network.compute_layers
     }
@@ -144,6 +148,10 @@ def quantization_problems(network: Network) -> tuple[str, ...]:
     """
     problems: list[str] = []
     chains = gathered_chains(network, problems)
+    if chains[network.input.name].quant is None:
+        frame = QType(bits=MAX_BITS, signed=True), 2.0 ** (1 - MAX_BITS)
+        problems.clear()
+        chains = gathered_chains(network, problems, frame=frame)
     for name in _open_ends(network, chains, problems):
         chains[name].quantize(name, QType(bits=MAX_BITS, signed=True), 1.0, 0.0)
     for layer in network.layers:
@@ -267,36 +275,59 @@ def _open_ends(
     return ends
 
 
-def close_ends(
+def _frame_type(
+    network: Network, name: str, frames: NDArray[np.float32] | None
+) -> tuple[QType, float]:
+    """Return type and scale of a frame that the file does not quantize.
+
+    Raises:
+        UnsupportedError: There are no frames.
+    """
+    values = scaled_frames(network, _given(name, frames).astype(np.float64))
+    signed = bool(values.min() < 0)
+    quant = QType(bits=MAX_BITS, signed=signed, rounding=Rounding.HALF_UP)
+    return quant, 2.0 ** best_exponent(values, quant)
+
+
+def _given(name: str, frames: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    """Return frames.
+
+    Raises:
+        UnsupportedError: There are none.
+    """
+    if frames is None:
+        raise UnsupportedError(
+            f"layer {name!r}: its map is not quantized, and without frames no "
+            "scale can be chosen for it; give some"
+        )
+    return frames
+
+
+def close_output(
     network: Network, chains: Mapping[str, Chain], frames: NDArray[np.float32] | None
 ) -> None:
-    """Give the frame and the output a scale where the file gives none.
+    """Give the output a scale where the file gives none.
 
     Args:
         network: Whose chains they are.
         chains: By layer; changed in place.
-        frames: From which the scales are chosen.
+        frames: From which the scale is chosen.
 
     Raises:
         UnsupportedError: Another map is not quantized, or there are no frames.
     """
     for name in _open_ends(network, chains, None):
         chain = chains[name]
-        if frames is None:
-            raise UnsupportedError(
-                f"layer {name!r}: its map is not quantized, and without frames no "
-                "scale can be chosen for it; give some"
-            )
-        values = run_float_layers(
-            network, frames.astype(np.float64), keep=frozenset({chain.last})
-        )[chain.last]
-        signed = name != network.input.name or bool(values.min() < 0)
-        quant = QType(bits=MAX_BITS, signed=signed, rounding=Rounding.HALF_UP)
-        chain.quantize(name, quant, _chosen_scale(chain, values, quant), 0.0)
+        real = _given(name, frames).astype(np.float64)
+        values = run_float_layers(network, real, keep=frozenset({chain.last}))
+        quant = QType(bits=MAX_BITS, signed=True, rounding=Rounding.HALF_UP)
+        chain.quantize(
+            name, quant, _chosen_scale(chain, values[chain.last], quant), 0.0
+        )
 
 
 def _chosen_scale(chain: Chain, values: Real, quant: QType) -> float:
-    """Return what a code of an end shall stand for.
+    """Return what a code of an output shall stand for.
 
     Steps of the sums times a power of two where all channels have the same steps, so
     that shifts do; else a power of two, no finer than the sums.

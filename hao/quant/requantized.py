@@ -322,13 +322,17 @@ def _without_zero(
 
 
 def gathered_chains(
-    network: Network, problems: list[str] | None = None
+    network: Network,
+    problems: list[str] | None = None,
+    *,
+    frame: tuple[QType, float] | None = None,
 ) -> dict[str, Chain]:
     """Return the chain that every layer is part of.
 
     Args:
         network: As an importer returns it.
         problems: Takes what is not handled, to go on; raised if `None`.
+        frame: Type and scale of the frame where the file does not quantize it.
 
     Raises:
         InputError: A parameter is missing.
@@ -340,6 +344,8 @@ def gathered_chains(
     for layer in network.layers:
         try:
             chains[layer.name] = _chain(network, layer, chains, readers)
+            if isinstance(layer, Input) and frame is not None:
+                chains[layer.name].quantize(layer.name, *frame, 0.0)
         except UnsupportedError as error:
             if problems is None:
                 raise
