@@ -32,7 +32,14 @@ from hao.ir.layer import (
 from hao.ir.lower import COPY_WEIGHT, copy_layer, free_name
 from hao.ir.network import Network
 from hao.ir.tensor import MAX_BITS, MIN_BITS, QType, Rounding
-from hao.quant.requantized import WHOLE, Chain, NeedsCopyError, gathered_chains
+from hao.quant.requantized import (
+    STAND_IN_FRAME,
+    WHOLE,
+    Chain,
+    NeedsCopyError,
+    frame_is_open,
+    gathered_chains,
+)
 
 MOST_FINER = MAX_BITS - MIN_BITS
 """Largest power of two by which a copy may be finer than its source: its one weight."""
@@ -54,7 +61,8 @@ def codable(network: Network) -> tuple[Network, tuple[str, ...]]:
     notes: list[str] = []
     while True:
         try:
-            chains = gathered_chains(network, [])
+            frame = STAND_IN_FRAME if frame_is_open(network) else None
+            chains = gathered_chains(network, [], frame=frame)
         except NeedsCopyError as need:
             layer = next(one for one in network.layers if one.name == need.layer)
             finer = _finer(network, layer, need.scale)

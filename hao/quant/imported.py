@@ -58,8 +58,10 @@ from hao.quant.agreement import COMPARED_BATCH, Agreement
 from hao.quant.exponents import best_exponent
 from hao.quant.parameters import float_parameters
 from hao.quant.requantized import (
+    STAND_IN_FRAME,
     Chain,
     add_shifts,
+    frame_is_open,
     gathered_chains,
     mean_integers,
 )
@@ -71,7 +73,7 @@ RATIO = 2.0**-22
 """Part by which a ratio may differ from a power of two and count as one: scales in
 files are single precision, some of them quotients."""
 
-NEAR = 2.0**-10
+WHOLE_BIAS = 2.0**-10
 """Part of a unit of the products within which a bias counts as whole, likewise."""
 
 
@@ -123,11 +125,8 @@ def imported_integers(
         InputError: A parameter is missing or wrong.
         UnsupportedError: Something that the accelerator does not do: names the layer.
     """
-    chains = gathered_chains(network)
-    entry = chains[network.input.name]
-    if entry.quant is None:
-        frame = _frame_type(network, entry.maker, frames)
-        chains = gathered_chains(network, frame=frame)
+    frame = _frame_type(network, frames) if frame_is_open(network) else None
+    chains = gathered_chains(network, frame=frame)
     close_output(network, chains, frames)
     sums = {
         layer.name: _sums(network, layer, chains) for layer in network.compute_layers
@@ -147,11 +146,8 @@ def quantization_problems(network: Network) -> tuple[str, ...]:
         InputError: A parameter is missing or wrong.
     """
     problems: list[str] = []
-    chains = gathered_chains(network, problems)
-    if chains[network.input.name].quant is None:
-        frame = QType(bits=MAX_BITS, signed=True), 2.0 ** (1 - MAX_BITS)
-        problems.clear()
-        chains = gathered_chains(network, problems, frame=frame)
+    frame = STAND_IN_FRAME if frame_is_open(network) else None
+    chains = gathered_chains(network, problems, frame=frame)
     for name in _open_ends(network, chains, problems):
         chains[name].quantize(name, QType(bits=MAX_BITS, signed=True), 1.0, 0.0)
     for layer in network.layers:
@@ -276,14 +272,15 @@ def _open_ends(
 
 
 def _frame_type(
-    network: Network, name: str, frames: NDArray[np.float32] | None
+    network: Network, frames: NDArray[np.float32] | None
 ) -> tuple[QType, float]:
     """Return type and scale of a frame that the file does not quantize.
 
     Raises:
         UnsupportedError: There are no frames.
     """
-    values = scaled_frames(network, _given(name, frames).astype(np.float64))
+    given = _given(network.input.name, frames)
+    values = scaled_frames(network, given.astype(np.float64))
     signed = bool(values.min() < 0)
     quant = QType(bits=MAX_BITS, signed=signed, rounding=Rounding.HALF_UP)
     return quant, 2.0 ** best_exponent(values, quant)
@@ -425,7 +422,7 @@ def _whole_bias(
     same = (np.abs(made / entry.ratio - 1) <= RATIO) & power
     cuts = same & (made < 1)
     half = np.where(cuts | ~same, 0.5 / entry.ratio, 0.0)
-    near = np.abs(bias - np.rint(bias)) <= NEAR
+    near = np.abs(bias - np.rint(bias)) <= WHOLE_BIAS
     floor = np.where(near, np.rint(bias), np.floor(bias))
     if chain.floors:
         whole = np.where(same, floor - half, np.floor(bias - half + 0.5))
@@ -435,7 +432,7 @@ def _whole_bias(
     even = cuts & near & (rounding is Rounding.HALF_EVEN)
     if rounding in (Rounding.HALF_EVEN, Rounding.HALF_UP):
         # Without a cut, a half in the bias is one in every sum.
-        ties = same & ~cuts & (np.abs(bias - np.floor(bias) - 0.5) <= NEAR)
+        ties = same & ~cuts & (np.abs(bias - np.floor(bias) - 0.5) <= WHOLE_BIAS)
         known = ~ties if rounding is Rounding.HALF_EVEN else np.ones_like(ties)
     else:
         known = ~(cuts & near)
@@ -456,7 +453,7 @@ def _threshold(
     """
     made = np.ldexp(multiplier.astype(np.float64), -shift)
     edge = 0.5 / entry.ratio - entry.bias
-    near = np.abs(edge - np.rint(edge)) <= NEAR
+    near = np.abs(edge - np.rint(edge)) <= WHOLE_BIAS
     least = np.where(near, np.rint(edge), np.ceil(edge))
     if chain.rounding is not Rounding.HALF_UP:
         least = np.where(near, least + 1, least)

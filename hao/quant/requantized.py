@@ -321,6 +321,25 @@ def _without_zero(
     return quant, ends, zero
 
 
+STAND_IN_FRAME = QType(bits=MAX_BITS, signed=True), 2.0 ** (1 - MAX_BITS)
+"""Type and scale of an open frame as long as there are no frames to choose from."""
+
+
+def frame_is_open(network: Network) -> bool:
+    """Return whether a network's frame is read before it is quantized."""
+    readers = network.consumers()
+    layers = {layer.name: layer for layer in network.layers}
+    name = network.input.name
+    while len(readers[name]) == 1:
+        reader = layers[readers[name][0]]
+        if isinstance(reader, Quantize):
+            return False
+        if not isinstance(reader, Affine | Activation):
+            return True
+        name = reader.name
+    return True
+
+
 def gathered_chains(
     network: Network,
     problems: list[str] | None = None,
