@@ -26,6 +26,7 @@ from hao.model import load_buildable
 from hao.quant.imported import count_rounding, imported_integers
 from hao.quant.integers import count_differences, integer_network
 from hao.quant.ptq import quantize_network
+from hao.quant.requantized import frame_is_open
 from hao.quant.scheme import uniform_scheme
 from tests.emit import builds
 from tests.emit.random_designs import Sample, design_for
@@ -80,7 +81,7 @@ def outcome_of(seed: int, folder: Path) -> Outcome:
     # With other scales than powers of two a half of the file is one only nearly.
     powers = all(np.frexp(scale)[0] == 0.5 for scale in imported.scales.values())
     shifts = imported.net.requantization is Requantization.SHIFT
-    closed = imported.sources[network.input.name] != network.input.name
+    closed = not frame_is_open(network)
     exact = powers and shifts and closed and not imported.rounded
     if exact and found.differences:
         return Outcome(imported.net, f"{seed}: {found}")
