@@ -302,7 +302,7 @@ def test_an_accuracy_that_no_network_keeps_names_the_most_that_one_keeps() -> No
     assert line.startswith(
         "no network keeps 75 % top-1 at 20 fps with a margin of 15 %"
     )
-    assert "; the most that one keeps is 70." in line
+    assert "; the most that one keeps is 71." in line
 
 
 def test_the_smallest_within_a_budget_reopens_with_it() -> None:
@@ -514,7 +514,9 @@ def test_search_takes_an_onnx_file_with_its_float_top1() -> None:
     assert isinstance(top1, float)
     assert isinstance(low, float)
     assert isinstance(high, float)
-    assert low <= top1 <= high <= 71.9
+    assert low <= top1 <= 71.9
+    # Training may gain, by a point at most.
+    assert top1 <= high <= 72.9
     assert "zu3eg-50fps-net" in str(found["run"])
 
 

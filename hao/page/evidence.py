@@ -15,10 +15,10 @@ from hao.page.parts import (
     count,
     percent,
 )
+from hao.report.evidence import basis_in_words
 from hao.report.hardware import SimulationResult
 from hao.report.records import Records
 from hao.report.result import SearchResult
-from hao.report.tables import EVIDENCE
 from hao.report.text import clipped, plain
 
 NO_INTEGERS = "No integers yet: `hao quantize` makes and measures them."
@@ -83,7 +83,7 @@ def accuracy_section(result: SearchResult, records: Records) -> Section:
 
 def _basis(result: SearchResult, interval: str) -> str:
     beyond = "; outside the measured bits" if result.out_of_range else ""
-    return f"{interval}; {EVIDENCE[result.evidence]}{beyond}"
+    return f"{interval}; {basis_in_words(result)}{beyond}"
 
 
 def _accuracy_words(result: SearchResult) -> tuple[str, ...]:
@@ -272,7 +272,7 @@ def source_section(result: SearchResult) -> Section:
             "top-1",
             f"float: {plain(result.float_source) or 'unknown'}; drop by bits: "
             "predicted from published results (docs/accuracy.md)",
-            EVIDENCE[result.evidence],
+            basis_in_words(result),
         ),
         (
             "LUT, FF",
