@@ -67,13 +67,19 @@ class _Caps(_Table):
 
 class _Ddr(_Table):
     peak_kbytes_per_s: _Positive
-    efficiency_percent: _Percent
+    read_percent: _Percent
+    write_percent: _Percent
+    burst_bytes: Annotated[int, Field(strict=True, ge=16, le=128)]
 
 
 class _Ports(_Table):
     count: Annotated[int, Field(strict=True, ge=1, le=16)]
     bytes: Annotated[int, Field(strict=True, ge=4, le=16)]
     max_khz: _Khz
+
+
+class _Host(_Table):
+    call_us: Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
 
 
 class _Power(_Table):
@@ -91,6 +97,7 @@ class _BoardFile(_Table):
     cap_percent: _Caps
     ddr: _Ddr
     ports: _Ports
+    host: _Host
     power: _Power | None = None
 
 
@@ -245,10 +252,13 @@ def _to_board(file: _BoardFile, sources: dict[str, str]) -> Board:
         lutram=blocks.lutram,
         dsp_type=file.dsp_type,
         ddr_peak_kbytes_per_s=file.ddr.peak_kbytes_per_s,
-        ddr_efficiency_percent=file.ddr.efficiency_percent,
+        ddr_read_percent=file.ddr.read_percent,
+        ddr_write_percent=file.ddr.write_percent,
+        ddr_burst_bytes=file.ddr.burst_bytes,
         ports=file.ports.count,
         port_bytes=file.ports.bytes,
         port_max_khz=file.ports.max_khz,
+        host_call_us=file.host.call_us,
         idle_mw=None if file.power is None else file.power.idle_mw,
         sources=sources,
     )

@@ -17,7 +17,12 @@ from hao.hw.engine import Engine
 from hao.ir.change import left_out
 from hao.program.solver import Status
 from hao.report.goal import left_out_in_words, smallest_in_words, unproven_in_words
-from hao.report.margins import margins_json, risk_in_words, speed_in_words
+from hao.report.margins import (
+    low_end_in_words,
+    margins_json,
+    risk_in_words,
+    speed_in_words,
+)
 from hao.report.result import SearchResult
 from hao.report.text import clipped, plain
 from hao.report.watts import power_in_words, power_json
@@ -40,13 +45,14 @@ def render_summary(result: SearchResult) -> str:
     design, cost = result.design, result.cost
     board = design.board
     unproven, smallest = unproven_in_words(result), smallest_in_words(result)
-    dropped = left_out_in_words(result)
+    dropped, low_end = left_out_in_words(result), low_end_in_words(result)
     lines = [
         *([] if unproven is None else [_field("NOT PROVEN", unproven), ""]),
         f"{label(result)} on {plain(board.title)} at {board.clock_mhz:g} MHz",
         "",
         *_accuracy_lines(result),
         _field("speed", speed_in_words(result)),
+        *([] if low_end is None else [_field("low end", low_end)]),
         _field("at risk", risk_in_words(result)),
         _field("power", power_in_words(result)),
         *([] if smallest is None else [_field("made least", smallest)]),
@@ -135,8 +141,10 @@ def render_front(points: Sequence[FrontPoint]) -> str:
         for point in points
     ]
     note = (
-        "Predicted, batch 1; cost: points of top-1 that the bits are reckoned to cost; "
-        "fps/W: frames/s per watt of the board, a coarse estimate (docs/power.md)."
+        "Predicted, batch 1; ms: of the engine, without what the host adds where "
+        "frames come one at a time; cost: points of top-1 that the bits are reckoned "
+        "to cost; fps/W: frames/s per watt of the board, a coarse estimate "
+        "(docs/power.md)."
     )
     table = _table(head, rows, left={0, len(head) - 1})
     return f"{table}\n{textwrap.fill(note, WIDTH)}\n"

@@ -170,10 +170,17 @@ def far_off(
     ]
 
 
-LATE = frozenset({"block14", "block15", "block16"})
+LATE = frozenset({"block14", "block15", "block16", "block17"})
 
 SMALL = (
-    Case("digits", (16, 16), (16, 5), (16, 12), px=2),
+    Case(
+        "digits",
+        (16, 16),
+        (16, 5),
+        (16, 12),
+        px=2,
+        waiting=frozenset({"block4"}),
+    ),
     Case("digits", (8, 16), (16, 9), (16, 16), px=1, double_buffered=False),
     Case(
         "mobilenet_v2_100",

@@ -67,7 +67,7 @@ def test_shipped_board_gives_a_source_for_every_number(name: str) -> None:
         if isinstance(rows, dict) and table != "sources"
         for key in rows
     ]
-    assert len(numbers) == (18 if "power" in document else 17)
+    assert len(numbers) == (21 if "power" in document else 20)
     assert [key for key in numbers if len(sources[key]) < 20] == []
 
 
@@ -132,8 +132,14 @@ def test_load_board_converts_every_field(tmp_path: Path) -> None:
             "uram": 107,
         },
         "cap_percent": {"lut": 11, "ff": 12, "dsp": 13, "bram_18k": 14, "uram": 15},
-        "ddr": {"peak_kbytes_per_s": 1_000_016, "efficiency_percent": 17},
+        "ddr": {
+            "peak_kbytes_per_s": 1_000_016,
+            "read_percent": 17,
+            "write_percent": 18,
+            "burst_bytes": 32,
+        },
         "ports": {"count": 3, "bytes": 8, "max_khz": 100_018},
+        "host": {"call_us": 1020},
         "power": {"idle_mw": 1019},
     }
     lines = ['name = "a-1"', 'title = "T"', 'device = "D"', 'part = "xc7z0"']
@@ -155,10 +161,13 @@ def test_load_board_converts_every_field(tmp_path: Path) -> None:
         lutram=103,
         dsp_type=DspType.DSP48E1,
         ddr_peak_kbytes_per_s=1_000_016,
-        ddr_efficiency_percent=17,
+        ddr_read_percent=17,
+        ddr_write_percent=18,
+        ddr_burst_bytes=32,
         ports=3,
         port_bytes=8,
         port_max_khz=100_018,
+        host_call_us=1020,
         idle_mw=1019,
     )
     assert dict(load_board(write(tmp_path, "\n".join(lines))).sources) == {
@@ -306,7 +315,7 @@ def test_every_number_is_a_whole_number_in_its_range(
 
 
 def test_every_number_of_the_file_was_tried() -> None:
-    assert len(NUMBER_LINES) == 18
+    assert len(NUMBER_LINES) == 21
 
 
 def test_load_board_refuses_a_number_in_place_of_a_table(tmp_path: Path) -> None:
