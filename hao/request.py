@@ -14,6 +14,7 @@ from hao.frontends.model_file import load_model
 from hao.hw.board import Board, Frames
 from hao.hw.board_file import load_board
 from hao.hw.budget import with_budget
+from hao.hw.device import check_clock
 from hao.ir.network import Network
 from hao.options.option import MICRO
 from hao.program.several import OVERLAP_PERCENT
@@ -199,7 +200,8 @@ def board_of(request: SearchRequest) -> Board:
 
     Raises:
         InputError: The board is unknown, its file or that of the constants wrong, a
-            budget is no count or share of it, or its power is asked for but unknown.
+            budget is no count or share of it, its power is asked for but unknown, or
+            the clock is beyond what its ports or speed grade allow.
     """
     board = with_budget(
         load_board(request.board),
@@ -217,9 +219,10 @@ def board_of(request: SearchRequest) -> Board:
         constants = load_constants(request.calibration, board)
         board = replace(board, calibration=constants)
     board = replace(board, frames=request.frames)
-    if request.clock_mhz is None:
-        return board
-    return board.at_clock(round(request.clock_mhz * 1000))
+    if request.clock_mhz is not None:
+        board = board.at_clock(round(request.clock_mhz * 1000))
+        check_clock(board)
+    return board
 
 
 def check_rate(request: SearchRequest, board: Board) -> None:

@@ -3,6 +3,7 @@
 import click
 
 from hao import __version__
+from hao.cli.boards import boards_command
 from hao.cli.build import (
     emit_command,
     export_command,
@@ -15,7 +16,6 @@ from hao.cli.calibrate import calibrate_command
 from hao.cli.common import Group
 from hao.cli.schedule import schedule_command
 from hao.cli.search import (
-    boards_command,
     estimate_command,
     networks_command,
     report_command,

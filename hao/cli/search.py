@@ -351,15 +351,6 @@ def report_command(*, run: Path | None, runs: Path, as_json: bool) -> None:
     _show(result, _lists(result), seconds=time.monotonic() - started, as_json=as_json)
 
 
-@click.command("boards")
-def boards_command() -> None:
-    """List the boards that ship with hao."""
-    from hao.hw.board_file import board_names, load_board
-    from hao.report.tables import render_boards
-
-    click.echo(render_boards([load_board(name) for name in board_names()]))
-
-
 @click.command("networks")
 def networks_command() -> None:
     """List the networks of the zoo, with products, parameters and published top-1."""

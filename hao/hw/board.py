@@ -108,6 +108,8 @@ class Board:
         host_call_us: What the host takes for a frame besides the engine's run, from
             handing the frame over to having its result [us], at least 0.
         frames: How frames follow each other.
+        sourced_khz: Fastest clock that has a source [kHz], such as a design that
+            reached it, if `clock_khz` is another; else `None`.
         idle_mw: Power of the board without a design at work [mW], at least 1; `None`
             if not known.
         budget: What designs may use at most, besides the caps: DSP, BRAM, LUT and FF
@@ -138,6 +140,7 @@ class Board:
     port_max_khz: int
     host_call_us: int
     frames: Frames = Frames.ONE_AT_A_TIME
+    sourced_khz: int | None = None
     idle_mw: int | None = None
     budget: Resources | None = None
     calibration: Calibration = NEUTRAL
@@ -162,6 +165,8 @@ class Board:
         }
         if self.idle_mw is not None:
             positive["idle_mw"] = self.idle_mw
+        if self.sourced_khz is not None:
+            positive["sourced_khz"] = self.sourced_khz
         if self.budget is not None:
             for kind in ("dsp", "bram_18k", "lut", "ff"):
                 positive[f"budget.{kind}"] = self.budget.as_dict()[kind]
@@ -306,4 +311,12 @@ class Board:
         Raises:
             InputError: The clock is below 1 kHz.
         """
-        return replace(self, clock_khz=clock_khz)
+        sourced: int | None = self.sourced_khz or self.clock_khz
+        if sourced == clock_khz:
+            sourced = None
+        return replace(self, clock_khz=clock_khz, sourced_khz=sourced)
+
+    @property
+    def clock_excess(self) -> float:
+        """Return by which factor the clock is beyond the fastest sourced one, or 1."""
+        return max(1.0, self.clock_khz / (self.sourced_khz or self.clock_khz))

@@ -8,12 +8,13 @@ them to whatever prices a design.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, TypeVar
 
 from hao.errors import InputError
+
+if TYPE_CHECKING:  # `hao boards` does without
+    import numpy as np
+    from numpy.typing import NDArray
 
 ONE = 1000
 """A factor of 1 [per mille]."""
@@ -33,7 +34,7 @@ that none ever takes less than nothing (tested).
 """
 
 
-Count = TypeVar("Count", int, NDArray[np.int64])
+Count = TypeVar("Count", int, "NDArray[np.int64]")
 """A count, or one per configuration."""
 
 

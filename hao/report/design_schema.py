@@ -50,6 +50,7 @@ ADDED_KEYS = frozenset(
         "board.budget",
         "board.calibration",
         "board.idle_mw",
+        "board.sourced_khz",
         "block_points",
         "front.power_mw",
         "left_out",

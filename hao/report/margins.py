@@ -51,15 +51,24 @@ def low_end_in_words(result: SearchResult) -> str | None:
 def risk_in_words(result: SearchResult) -> str:
     """Return which limits an error of prediction may pass, the first one first."""
     found = _headrooms(result)
-    risky = [item for item in found if item.strain > 1]
-    if not risky:
-        return "no limit: each has more room than its prediction was seen to be off"
-    return "; then ".join(
+    risks = [
         f"{item.name}: {_percent(item.room)} more than predicted passes {item.limit}, "
         f"and {_percent(item.seen)} "
         f"{'lies within its interval' if item.measured else 'is possible'}"
-        for item in risky
-    )
+        for item in found
+        if item.strain > 1
+    ]
+    board = result.design.board
+    if board.sourced_khz is not None and board.clock_excess > 1:
+        risks.insert(
+            0,
+            f"clock: {board.clock_mhz:g} MHz are {_percent(board.clock_excess)} more "
+            f"than the {board.sourced_khz / 1000:g} MHz of the board file, the fastest "
+            "with a source",
+        )
+    if not risks:
+        return "no limit: each has more room than its prediction was seen to be off"
+    return "; then ".join(risks)
 
 
 def margins_json(result: SearchResult) -> dict[str, object]:
@@ -72,6 +81,7 @@ def margins_json(result: SearchResult) -> dict[str, object]:
         "fps_high": round(high, 4),
         "low_end_below_asked": low_end_in_words(result) is not None,
         "margin_percent": result.margin_percent,
+        "clock_excess": round(result.design.board.clock_excess, 4),
         "headroom": [
             {
                 "limit": item.name,

@@ -6,8 +6,7 @@ from typing import assert_never
 
 from hao.ir.change import Bits, Change, Keep, LeaveOut
 from hao.report.result import SearchResult
-from hao.report.tables import WIDTH
-from hao.report.text import plain
+from hao.report.text import WIDTH, plain
 from hao.report.words import count_in_words, engine_in_words
 
 NAMED_LAYERS = 6

@@ -7,7 +7,7 @@ table, power is a coarse estimate, and all say so.
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from hao.accuracy.drops import Evidence
 from hao.cost.evaluate import CostReport, InvocationCost
@@ -24,12 +24,11 @@ from hao.report.margins import (
     speed_in_words,
 )
 from hao.report.result import SearchResult
-from hao.report.text import clipped, plain
+from hao.report.text import WIDTH, clipped, plain, text_table
 from hao.report.watts import power_in_words, power_json
 from hao.report.words import bits_in_words, count_in_words, engine_in_words
 from hao.search.front import FrontPoint
 
-WIDTH = 100
 KINDS = {"dsp": "DSP", "bram_18k": "BRAM18", "uram": "URAM", "lut": "LUT", "ff": "FF"}
 EVIDENCE = {
     Evidence.MEASURED: "measured: this network was quantized to these bits",
@@ -92,7 +91,7 @@ def render_invocations(result: SearchResult) -> str:
     ]
     rows = [_invocation_row(item, cost.multipliers, unit) for item in cost.invocations]
     counted = "cycles" if unit == 1 else "thousand cycles"
-    table = _table(head, rows, left={0, len(head) - 1})
+    table = text_table(head, rows, left={0, len(head) - 1})
     first = _cycles(cost.first_load_cycles, unit)
     total = _cycles(cost.latency_cycles, unit)
     return (
@@ -146,33 +145,8 @@ def render_front(points: Sequence[FrontPoint]) -> str:
         "to cost; fps/W: frames/s per watt of the board, a coarse estimate "
         "(docs/power.md)."
     )
-    table = _table(head, rows, left={0, len(head) - 1})
+    table = text_table(head, rows, left={0, len(head) - 1})
     return f"{table}\n{textwrap.fill(note, WIDTH)}\n"
-
-
-def render_boards(boards: Iterable[Board]) -> str:
-    """Return a table of boards: device, clock and what designs may use of it."""
-    head = ("board", "device", "MHz", "DSP", "BRAM18", "URAM", "LUT", "FF", "GB/s")
-    rows = []
-    for board in boards:
-        usable = board.usable
-        rows.append(
-            (
-                clipped(plain(board.name), 24),
-                clipped(plain(board.device), 16),
-                f"{board.clock_mhz:.0f}",
-                str(usable.dsp),
-                str(usable.bram_18k),
-                str(usable.uram),
-                str(usable.lut),
-                str(usable.ff),
-                f"{board.ddr_kbytes_per_s / 1e6:.1f}",
-            )
-        )
-    return (
-        f"{_table(head, rows, left={0, 1})}\nResources that designs may use, at the "
-        "board's caps; DDR bandwidth that they reach.\n"
-    )
 
 
 def result_json(result: SearchResult, *, seconds: float) -> dict[str, object]:
@@ -274,7 +248,7 @@ def _resource_lines(board: Board, cost: CostReport) -> list[str]:
         if device[kind]
     ]
     head = ("resource", "used", "usable", "device", "of device", "error")
-    lines = _table(head, rows, left={0}).splitlines()
+    lines = text_table(head, rows, left={0}).splitlines()
     over = cost.resources.shortfall(board.usable)
     if over:
         words = ", ".join(f"{count} {KINDS[kind]}" for kind, count in over.items())
@@ -353,28 +327,3 @@ def _field(name: str, value: str) -> str:
 
 def _cycles(cycles: int, unit: int) -> str:
     return str(cycles) if unit == 1 else f"{cycles / unit:.1f}"
-
-
-def _table(
-    head: Sequence[str], rows: Sequence[Sequence[str]], *, left: set[int]
-) -> str:
-    """Return rows under their heads, columns two blanks apart or, if wide, one.
-
-    The first column gives way where the others need its room.
-    """
-    widths = [
-        max(len(row[column]) for row in (head, *rows)) for column in range(len(head))
-    ]
-    gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= WIDTH else " "
-    room = WIDTH - sum(widths[1:]) - len(gap) * (len(widths) - 1)
-    widths[0] = min(widths[0], max(len(head[0]), room))
-    rows = [[clipped(row[0], widths[0]), *row[1:]] for row in rows]
-    lines = [
-        gap.join(
-            cell.ljust(width) if column in left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in (head, *rows)
-    ]
-    lines.insert(1, "-" * max(len(line) for line in lines))
-    return "\n".join(lines)

@@ -1,5 +1,9 @@
 """Names from files as text that a terminal, a table or a picture can show."""
 
+from collections.abc import Sequence
+
+WIDTH = 100
+
 
 def plain(text: str) -> str:
     """Return a name with control characters replaced, so that it stays on its line.
@@ -21,3 +25,28 @@ def clipped(text: str, most: int) -> str:
         return text
     tail = (most - 2) // 2
     return f"{text[: most - 2 - tail]}..{text[len(text) - tail :]}"
+
+
+def text_table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], *, left: set[int]
+) -> str:
+    """Return rows under their heads, columns two blanks apart or, if wide, one.
+
+    The first column gives way where the others need its room.
+    """
+    widths = [
+        max(len(row[column]) for row in (head, *rows)) for column in range(len(head))
+    ]
+    gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= WIDTH else " "
+    room = WIDTH - sum(widths[1:]) - len(gap) * (len(widths) - 1)
+    widths[0] = min(widths[0], max(len(head[0]), room))
+    rows = [[clipped(row[0], widths[0]), *row[1:]] for row in rows]
+    lines = [
+        gap.join(
+            cell.ljust(width) if column in left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in (head, *rows)
+    ]
+    lines.insert(1, "-" * max(len(line) for line in lines))
+    return "\n".join(lines)

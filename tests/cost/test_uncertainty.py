@@ -82,8 +82,9 @@ def test_rows_of_an_accelerator_left_out_are_covered_as_often_as_is_said() -> No
 @pytest.mark.parametrize(
     ("fps", "lut", "order"),
     [
-        # LUTs are 2 % below the cap; the frame takes half of its time.
-        (100.0, 54_640, ["LUT", "frame time", "FF"]),
+        # LUTs are 2 % below the cap; the frame may take 60 % longer and flip-flops 57 %
+        # more, of which 20 and 15 % are within their errors.
+        (80.0, 54_640, ["LUT", "frame time", "FF"]),
         # LUTs are far below; the frame is as long as may be.
         (50.0, 20_000, ["frame time", "FF", "LUT"]),
     ],

@@ -1,0 +1,70 @@
+"""Commands about boards: the list of them, and a file for another one."""
+
+from pathlib import Path
+
+import click
+
+
+@click.group("boards", invoke_without_command=True)
+@click.pass_context
+def boards_command(ctx: click.Context) -> None:
+    """List the boards that ship with hao, or write a file for another one."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from hao.hw.board_file import board_aliases, board_names, load_board
+    from hao.report.boards import render_boards
+
+    boards = [load_board(name) for name in board_names()]
+    click.echo(render_boards(boards, board_aliases()))
+
+
+@boards_command.command("new")
+@click.argument("name")
+@click.option("--part", required=True, help="Part number, such as xczu3eg-sfvc784-1-e.")
+@click.option(
+    "--ddr",
+    required=True,
+    help="DDR of the processor: type, million transfers a second and bits, such as "
+    "DDR4-2400x64.",
+)
+@click.option(
+    "--clock",
+    "clock_mhz",
+    type=float,
+    help="Clock of the logic [MHz; default: what designs reached on boards of the "
+    "same logic].",
+)
+@click.option("--title", help="What reports print  [default: name and device].")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="File to write  [default: NAME.toml].",
+)
+@click.option("--force", is_flag=True, help="Replace an existing file.")
+def new_command(
+    *,
+    name: str,
+    part: str,
+    ddr: str,
+    clock_mhz: float | None,
+    title: str | None,
+    out: Path | None,
+    force: bool,
+) -> None:
+    """Write the file of a board: what the part has follows from its number.
+
+    \b
+    Example:
+      hao boards new mine --part xczu3eg-sfvc784-1-e --ddr DDR4-2400x32
+      hao search --board mine.toml --fps 50
+    """  # noqa: D301 - click needs the backspace that ends re-wrapping
+    from hao.hw.new_board import NewBoard, write_board_file
+
+    board = NewBoard(name=name, part=part, ddr=ddr, clock_mhz=clock_mhz, title=title)
+    path = out if out is not None else Path(f"{name}.toml")
+    write_board_file(board, path, force=force)
+    click.echo(
+        f"{path}: written; `hao search --board {path} --fps 50` searches. Measure "
+        "power.idle_mw, ddr.read_percent and ddr.write_percent and put them in, if you "
+        "can."
+    )

@@ -1,0 +1,30 @@
+"""The table of boards: a line for each, within the width, safe to print."""
+
+from dataclasses import replace
+
+from hao.hw.board_file import board_aliases, board_names, load_board
+from hao.report.boards import render_boards
+from hao.report.text import WIDTH
+
+BOARDS = [load_board(name) for name in board_names()]
+
+
+def test_every_board_has_a_line_and_every_alias_is_named() -> None:
+    text = render_boards(BOARDS, board_aliases())
+    table, _, notes = text.partition("\n\n")
+    assert [line.split()[0] for line in table.splitlines()[2:]] == list(board_names())
+    assert "ultra96-v2 (zu3eg)" in " ".join(notes.split())
+    assert max(len(line) for line in text.splitlines()) <= WIDTH
+
+
+def test_the_row_of_a_board_has_its_usable_resources() -> None:
+    # 79 % of 70,560 LUT = 55,742.4; 97 % of 432 BRAM18 = 419.04; 92 % of 4.27 GB/s
+    (row,) = render_boards([load_board("zu3eg")], {}).splitlines()[2:3]
+    assert row.split() == [
+        *("zu3eg", "XCZU3EG", "214", "360", "419", "0", "55742", "70560", "3.9"),
+    ]
+
+
+def test_control_characters_never_reach_the_terminal() -> None:
+    board = replace(BOARDS[0], name="\x1b[2J", device="\r\x07" * 40)
+    assert render_boards([board], {}).replace("\n", "").isprintable()
