@@ -12,7 +12,6 @@ the order of steps, and of what each leaves in the run, reads best in one place.
 """
 
 import hashlib
-import io
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -44,8 +43,8 @@ from hao.emit.project import (
 )
 from hao.emit.steps import Table, make_table
 from hao.emit.stored import map_bytes, map_codes, step_maps
-from hao.errors import InputError, ToolError
-from hao.frontends.model_file import load_model
+from hao.errors import InputError, RefusedError, ToolError
+from hao.files import held, write_files
 from hao.handoff.compare import compare, render_comparison
 from hao.handoff.load import load_report
 from hao.ir.integer import IntegerNetwork
@@ -53,7 +52,8 @@ from hao.ir.integer_run import run_integer, run_integer_layers
 from hao.ir.interpret import run_float
 from hao.ir.network import Network
 from hao.ir.seeded import seeded_frames, seeded_integers
-from hao.quant.weights_file import load_integers, save_integers
+from hao.model import load_buildable
+from hao.quant.weights_file import load_integers, render_integers
 from hao.report.design_file import load_design
 from hao.report.hardware import (
     Emission,
@@ -70,19 +70,21 @@ from hao.report.run_files import (
     QUANTIZATION_FILE,
     TRAINING_FOLDER,
     WEIGHTS_FILE,
+    Evaluation,
     check_absent,
-    evaluation_frames,
+    held_run,
+    load_evaluation,
     opened_run,
+    recorded_frames,
     recorded_quantization,
-    remove_file,
+    render_evaluation,
     run_integers,
-    write_whole,
 )
 
 if TYPE_CHECKING:
     from hao.lint.finding import Finding
     from hao.quant.dataset import Dataset
-    from hao.schedule.result import ScheduleReport
+    from hao.schedule.result import ScheduleFinding, ScheduleReport
 
 Progress = Callable[[str], None]
 
@@ -97,12 +99,6 @@ RECORDED_FRAMES = 4
 
 RANDOM_FRAMES = 2
 """The same with random weights, where frames mean nothing."""
-
-_EXTRAS = {
-    "torch": ("torch", "brevitas"),
-    "lint": ("tree_sitter", "tree_sitter_cpp", "clang", "llvmlite"),
-}
-"""Packages by the extra that brings them."""
 
 
 class Method(Enum):
@@ -155,41 +151,68 @@ def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
         UnsupportedError: A layer cannot be quantized.
         ToolError: torch or Brevitas is not installed.
     """
-    _check_installed("torch")
+    _check_installed("torch", "torch", "brevitas")
+    result, folder = opened_run(request.run)
+    with held_run(folder) as run:
+        check_absent(folder / WEIGHTS_FILE, force=request.force)
+        quantized = _quantized(request, result, folder, progress)
+        run.check()
+        _leave_integers(folder, quantized)
+    return quantized.quantization
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Quantized:
+    """Integers, what was found about them, and the frames and labels that it is of."""
+
+    net: IntegerNetwork
+    quantization: Quantization
+    evaluation: Evaluation | None
+
+
+def _quantized(
+    request: QuantizeRequest, result: SearchResult, folder: Path, progress: Progress
+) -> _Quantized:
+    """Return the integers of a run's network; only checkpoints are written."""
     from hao.quant.dataset import load_dataset
+    from hao.quant.float_net import FloatNet
     from hao.quant.integers import (
         accuracy_of_integers,
         count_differences,
-        input_codes,
         integer_network,
     )
     from hao.quant.ptq import quantize_network
     from hao.quant.scheme import Scheme
     from hao.quant.train import (
         QUANTIZED_SETTINGS,
-        accuracy_of_net,
+        check_fit,
+        classes_of_net,
         train_quantized,
     )
 
-    result, folder = opened_run(request.run)
-    check_absent(folder / WEIGHTS_FILE, force=request.force)
     design = result.design
     if request.weights is not None and request.weights.suffix == ".onnx":
-        network = load_model(request.weights).network
+        network = _model_network(request.weights, design.network)
         if any(layer.weight is not None for layer in network.compute_layers):
-            return _take_integers(request, result, folder, network, progress)
+            return _take_integers(request, result, network, progress)
     dataset = load_dataset(request.data or DEFAULT_DATA, design.network.input.ofm)
+    check_fit(design.network, dataset)
     progress(
         f"data {dataset.name}: {len(dataset.train)} training, "
         f"{len(dataset.validation)} validation, {len(dataset.test)} test frames"
     )
+    notes = _data_notes(request, dataset)
+    for note in notes:
+        progress(f"note: {note}")
     network = _float_network(request, design.network, dataset, folder, progress)
-    float_top1 = _float_top1(network, dataset)
+    float_class = classes_of_net(FloatNet(network, batch_norm=False), dataset.test)
+    labels = dataset.test.labels
+    float_top1 = _share(float_class, labels)
     progress(f"float: {float_top1:.2f} % of the test frames")
     scheme = Scheme(weight_bits=design.weight_bits, act_bits=design.engine.act_bits)
     model = quantize_network(network, scheme, dataset.train.frames)
-    calibrated = 100 * accuracy_of_net(model, dataset.test)
-    progress(f"post-training quantization: {calibrated:.2f} %")
+    quantized_class = classes_of_net(model, dataset.test)
+    progress(f"post-training quantization: {_share(quantized_class, labels):.2f} %")
     if request.method is Method.QAT:
         settings = replace(QUANTIZED_SETTINGS, seed=request.seed)
         if request.epochs is not None:
@@ -203,6 +226,7 @@ def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
             ),
             progress=_epoch_line("quantized", progress),
         )
+        quantized_class = classes_of_net(model, dataset.test)
     net = integer_network(model)
     agreement = count_differences(model, net, dataset.test.frames)
     quantization = Quantization(
@@ -211,31 +235,69 @@ def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
         method=request.method.value,
         frames=len(dataset.test),
         float_top1=float_top1,
-        quantized_top1=100 * accuracy_of_net(model, dataset.test),
+        quantized_top1=_share(quantized_class, labels),
         integer_top1=100 * accuracy_of_integers(net, dataset.test),
         compared=agreement.total,
         differing=agreement.differences,
+        notes=notes,
     )
-    codes = input_codes(net, dataset.test.frames)
-    _leave_integers(folder, net, quantization, (codes, dataset.test.labels))
-    return quantization
+    count = recorded_frames(design.network.input.ofm)
+    evaluation = Evaluation(
+        codes=net.frame_codes(dataset.test.frames[:count]),
+        labels=labels[:count],
+        float_class=float_class[:count],
+        quantized_class=quantized_class[:count],
+    )
+    return _Quantized(net=net, quantization=quantization, evaluation=evaluation)
+
+
+def _data_notes(request: QuantizeRequest, dataset: "Dataset") -> tuple[str, ...]:
+    """Return what a reader of the figures must know about the test frames."""
+    notes: list[str] = []
+    if request.weights is not None and dataset.drawn:
+        notes.append(
+            f"the weights come from {request.weights.name} and the test frames were "
+            "drawn here from all frames: if the weights were trained with some of "
+            "them, top-1 is too high. Folders train/ and test/ keep them apart"
+        )
+    if dataset.left_out:
+        notes.append(
+            f"{dataset.left_out} training frames that equal a test frame are left out"
+        )
+    return tuple(notes)
+
+
+def _share(classes: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
+    """Return how many classes are those of the labels [percent]."""
+    return 100 * float(np.mean(classes == labels))
+
+
+def _model_network(path: Path, designed: Network) -> Network:
+    """Return the network of a model file, at the image size of a design."""
+    return load_buildable(path, image_size=designed.input.ofm.height).network
 
 
 def _take_integers(
     request: QuantizeRequest,
     result: SearchResult,
-    folder: Path,
     network: Network,
     progress: Progress,
-) -> Quantization:
-    """Leave the integers of a file that is quantized already in the run."""
+) -> _Quantized:
+    """Return the integers of a file that is quantized already."""
     from hao.quant.dataset import load_dataset
-    from hao.quant.imported import count_rounding, imported_codes, imported_integers
+    from hao.quant.imported import count_rounding, imported_integers
+    from hao.quant.train import check_fit
 
     shape = result.design.network.input.ofm
+    notes: tuple[str, ...] = ()
     if request.data is not None:
-        test = load_dataset(request.data, shape).test
-        frames, labels = test.frames, test.labels
+        dataset = load_dataset(request.data, shape)
+        check_fit(result.design.network, dataset)
+        notes = _data_notes(request, dataset)
+        for note in notes:
+            progress(f"note: {note}")
+        count = recorded_frames(shape)
+        frames, labels = dataset.test.frames[:count], dataset.test.labels[:count]
     else:
         progress("no --data: frames are random, from 0 to 1")
         size = (RANDOM_FRAMES, shape.channels, shape.height, shape.width)
@@ -249,15 +311,20 @@ def _take_integers(
             "differ from the file by a rounding"
         )
     agreement = count_rounding(network, imported, frames)
-    codes = imported_codes(imported, frames)
+    codes = imported.net.frame_codes(frames)
     quantized = integers = evaluation = None
     if labels is not None:
-        real = run_float(network, frames.astype(np.float64))
-        quantized = 100 * float(
-            np.mean(real.reshape(len(real), -1).argmax(1) == labels)
+        best = np.concatenate(
+            [
+                run_float(network, frames[i : i + 64].astype(np.float64))
+                .reshape(len(frames[i : i + 64]), -1)
+                .argmax(1)
+                for i in range(0, len(frames), 64)
+            ]
         )
+        quantized = _share(best, labels)
         integers = _top1(_in_batches(imported.net, codes), labels)
-        evaluation = codes, labels
+        evaluation = Evaluation(codes=codes, labels=labels, quantized_class=best)
     quantization = Quantization(
         network=network.name,
         data=request.data or "random frames",
@@ -268,31 +335,25 @@ def _take_integers(
         integer_top1=integers,
         compared=agreement.total,
         differing=agreement.differences,
+        notes=notes,
     )
-    _leave_integers(folder, imported.net, quantization, evaluation)
-    return quantization
+    return _Quantized(
+        net=imported.net, quantization=quantization, evaluation=evaluation
+    )
 
 
-def _leave_integers(
-    folder: Path,
-    net: IntegerNetwork,
-    quantization: Quantization,
-    evaluation: tuple[NDArray[np.int64], NDArray[np.int64]] | None,
-) -> None:
-    """Leave integers and what was found about them in a run.
-
-    The integers go first and come last: where they are, all the rest is theirs.
-    """
-    remove_file(folder / WEIGHTS_FILE)
-    remove_file(folder / EVALUATION_FILE)
-    if evaluation is not None:
-        codes, labels = evaluation
-        stream = io.BytesIO()
-        np.savez_compressed(stream, codes=codes.astype(np.int16), labels=labels)
-        write_whole(folder / EVALUATION_FILE, stream.getvalue())
-    text = json.dumps(asdict(quantization), indent=1) + "\n"
-    write_whole(folder / QUANTIZATION_FILE, text.encode())
-    save_integers(net, folder / WEIGHTS_FILE)
+def _leave_integers(folder: Path, found: _Quantized) -> None:
+    """Leave integers and what was found about them in a run, all or nothing."""
+    frames = None
+    if found.evaluation is not None:
+        frames = render_evaluation(found.evaluation)
+    text = json.dumps(asdict(found.quantization), indent=1) + "\n"
+    files = {
+        EVALUATION_FILE: frames,
+        QUANTIZATION_FILE: text.encode(),
+        WEIGHTS_FILE: render_integers(found.net),
+    }
+    write_files(folder, files)
 
 
 def _float_network(
@@ -308,7 +369,7 @@ def _float_network(
 
     if request.weights is not None:
         if request.weights.suffix == ".onnx":
-            imported = load_model(request.weights).network
+            imported = _model_network(request.weights, network)
             try:
                 return with_parameters(network, dict(imported.params))
             except InputError as error:
@@ -341,18 +402,10 @@ def _checkpoint(folder: Path, word: str, *start: object) -> Path:
             for key, array in sorted(part.params.items()):
                 digest.update(key.encode() + array.tobytes())
         elif isinstance(part, Dataset):
-            digest.update(part.train.frames.tobytes() + part.train.labels.tobytes())
+            digest.update(part.train.fingerprint())
         else:
             digest.update(repr(part).encode())
     return folder / TRAINING_FOLDER / f"{word}-{digest.hexdigest()[:12]}.pt"
-
-
-def _float_top1(network: Network, dataset: "Dataset") -> float:
-    from hao.quant.float_net import FloatNet
-    from hao.quant.train import accuracy_of_net
-
-    net = FloatNet(network, batch_norm=False)
-    return 100 * accuracy_of_net(net, dataset.test)
 
 
 def _epoch_line(word: str, progress: Progress) -> Callable[..., None]:
@@ -403,6 +456,14 @@ def emit(
     """
     _check_seed(seed)
     result, folder = opened_run(run)
+    with held_run(folder):
+        return _emit(result, folder, weights=weights, seed=seed, force=force)
+
+
+def _emit(
+    result: SearchResult, folder: Path, *, weights: str | None, seed: int, force: bool
+) -> Emission:
+    """Render the project of an opened run that is held."""
     target = folder / PROJECT_FOLDER
     check_project_target(target, force=force)
     design = result.design
@@ -421,16 +482,14 @@ def emit(
         evaluation = folder / EVALUATION_FILE
         note = f"Weights are those of {source.name}."
         if weights is None and evaluation.is_file():
-            frames = evaluation_frames(evaluation, net)[0][:RECORDED_FRAMES]
+            frames = load_evaluation(evaluation, net).codes[:RECORDED_FRAMES]
         else:
             frames = seeded_frames(net, RANDOM_FRAMES, seed + 1)
             note += " The recorded frames are random."
     project = render_project(design, net, result.cost, frames, note=note)
-    # The simulation compares with these, so they lie beside the project.
-    remove_file(folder / EMITTED_FILE)
-    write_project(project, target, force=force)
-    if weights is not None:
-        save_integers(net, folder / EMITTED_FILE)
+    # The simulation compares with the integers, so others than the run's lie there too.
+    beside = {} if weights is None else {EMITTED_FILE: render_integers(net)}
+    write_project(project, target, force=force, beside=beside)
     return Emission(
         project=target,
         digest=project.digest,
@@ -468,6 +527,30 @@ def simulate(
     if images is not None and images < 1:
         raise InputError(f"{images} images; must be at least 1")
     result, folder = opened_run(run)
+    # Several may simulate at once, but nobody emits or quantizes meanwhile.
+    with held(folder, shared=True):
+        return _simulated(
+            result,
+            folder,
+            build=build,
+            images=images,
+            debug=debug,
+            size_fifos=size_fifos,
+            progress=progress,
+        )
+
+
+def _simulated(
+    result: SearchResult,
+    folder: Path,
+    *,
+    build: Build,
+    images: int | None,
+    debug: bool,
+    size_fifos: bool,
+    progress: Progress,
+) -> SimulationResult:
+    """Compile, run and compare the project of an opened run that is held."""
     design, project = result.design, folder / PROJECT_FOLDER
     find_compiler()
     if build is Build.AP_INT:
@@ -477,9 +560,9 @@ def simulate(
     table = make_table(design, net)
     _check_weights(project, table)
     found = recorded_quantization(folder) if own else None
-    frames, labels = _frames(folder, project, table, result, net, own=own)
-    if images is not None:
-        frames, labels = frames[:images], labels if labels is None else labels[:images]
+    evaluation = _evaluation(folder, project, table, result, net, own=own)
+    evaluation = evaluation.first(images)
+    frames, labels = evaluation.codes, evaluation.labels
     programs = folder / PROGRAM_FOLDER
     progress(f"compiling the {build.value} build")
     compile_project(project, build, programs / build.value)
@@ -535,6 +618,8 @@ def simulate(
             for fifo in replay.fifos
             if fifo.smallest is not None
         ),
+        float_top1=evaluation.float_top1,
+        quantized_top1=evaluation.quantized_top1,
         simulated_top1=_top1(simulated, labels),
         integer_top1=_top1(expected, labels),
         quantization=found,
@@ -577,36 +662,37 @@ def lint_run(run: Path) -> dict[str, tuple["Finding", ...]]:
 
     Raises:
         InputError: There is no project.
-        ToolError: The open headers or the parsers are missing.
+        ToolError: The parser or a C++ compiler is missing.
     """
-    _check_installed("lint")
+    _check_installed("lint", "tree_sitter", "tree_sitter_cpp")
     from hao.lint.check import lint
     from hao.lint.finding import Tool
 
     project = opened_run(run)[1] / PROJECT_FOLDER
     check_emitted(project)
-    include = [find_ap_types()]
-    return {
-        tool.value: lint(project / "src", tool=tool, include_paths=include)
-        for tool in Tool
-    }
+    return {tool.value: lint(project / "src", tool=tool) for tool in Tool}
 
 
-def lint_schedule(run: Path) -> "ScheduleReport | str":
-    """Return the schedule of a run's project, or in words why there is no clang.
+def lint_schedule(run: Path) -> "tuple[ScheduleFinding, ...] | str":
+    """Return what the schedule of a run's project shows; in words why it is unknown.
+
+    Code that clang refuses is a finding.
 
     Raises:
-        InputError: There is no project, or it does not compile.
-        ToolError: llvmlite is missing.
+        InputError: There is no project, or its script names no part or clock.
     """
-    _check_installed("lint")
-    from hao.schedule.compiler import find_clang
+    from hao.hls.compiler import find_clang
+    from hao.schedule.ir import Place
+    from hao.schedule.result import Rule, ScheduleFinding
 
     try:
         find_clang()
+        return schedule_run(run).findings
     except ToolError as error:
         return str(error)
-    return schedule_run(run)
+    except RefusedError as error:
+        place = Place(error.path, error.line)
+        return (ScheduleFinding(place, Rule.COMPILE.value, error.fault),)
 
 
 def schedule_run(
@@ -624,7 +710,7 @@ def schedule_run(
         InputError: There is no project, or it does not compile.
         ToolError: There is no clang, or llvmlite is missing.
     """
-    _check_installed("lint")
+    _check_installed("lint", "llvmlite")
     from hao.schedule.analyse import analyse_project
     from hao.schedule.project import SCRIPT, load_project
 
@@ -648,8 +734,8 @@ def read_reports(run: Path, reports: list[Path]) -> str:
     return render_comparison(compare(result.design, result.cost, loaded))
 
 
-def _check_installed(extra: str) -> None:
-    missing = [name for name in _EXTRAS[extra] if find_spec(name) is None]
+def _check_installed(extra: str, *packages: str) -> None:
+    missing = [name for name in packages if find_spec(name) is None]
     if missing:
         raise ToolError(
             f"{missing[0]}: not installed; `pip install 'hao[{extra}]'` brings it",
@@ -665,7 +751,7 @@ def _check_seed(seed: int) -> None:
 def _emitted_integers(folder: Path, project: Path) -> tuple[IntegerNetwork, bool]:
     """Return the integers that the run's project was emitted with; if its own."""
     check_emitted(project)
-    other = folder / EMITTED_FILE
+    other = project / EMITTED_FILE
     if other.is_file():
         return load_integers(other), False
     return run_integers(folder), True
@@ -690,7 +776,7 @@ def _project_bytes(project: Path, name: str) -> bytes:
         ) from error
 
 
-def _frames(
+def _evaluation(
     folder: Path,
     project: Path,
     table: Table,
@@ -698,11 +784,11 @@ def _frames(
     net: IntegerNetwork,
     *,
     own: bool,
-) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
-    """Return the frames to simulate, and their labels where known."""
+) -> Evaluation:
+    """Return the frames to simulate, and what is known of them."""
     evaluation = folder / EVALUATION_FILE
     if own and evaluation.is_file():
-        return evaluation_frames(evaluation, net)
+        return load_evaluation(evaluation, net)
     design = result.design
     source = table.arena.maps[design.network.input.name]
     port = design.board.port_bytes
@@ -720,7 +806,7 @@ def _frames(
         act_bits=design.engine.act_bits,
         signed=net.maps[design.network.input.name].quant.signed,
     )
-    return codes, None
+    return Evaluation(codes=codes)
 
 
 def _in_batches(

@@ -24,11 +24,12 @@ from hao.calibration.timings import load_timings
 from hao.cost.design import Design
 from hao.cost.evaluate import evaluate
 from hao.errors import InputError
+from hao.files import write_file
 from hao.handoff.load import load_report
 from hao.hw.board import Board
 from hao.hw.calibration import NEUTRAL
 from hao.report.design_file import FILE_NAME, load_design
-from hao.report.run_files import check_absent, write_whole
+from hao.report.run_files import check_absent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +87,7 @@ def calibrate(request: CalibrateRequest) -> Assessment:
         )
     found = assess(evidence, cases.board)
     if request.out is not None:
-        write_whole(request.out, render_calibration(found).encode())
+        write_file(request.out, render_calibration(found).encode())
     return found
 
 

@@ -1,7 +1,8 @@
 """Every exception that hao raises on purpose, with the exit code it causes.
 
-    HaoError                          exit code
+    HaoError                          exit code (1: what nobody foresaw)
     |-- InputError (ValueError)           2   a file or an argument is wrong
+    |   `-- RefusedError                  2   a compiler refuses a source
     |-- UnsupportedError                  2   valid, but not handled
     |-- InfeasibleError                   3   no design fits
     |-- SolverError                       4   a solver is missing or gave up
@@ -12,6 +13,7 @@ A message is one line with place, value, limit and remedy:
 `boards/demo.toml: ddr.width_bits = 48; must be a power of two from 16 to 512`.
 """
 
+import re
 from functools import partial
 from pathlib import Path
 
@@ -28,10 +30,46 @@ class InputError(HaoError, ValueError):
     exit_code = 2
 
 
+class RefusedError(InputError):
+    """A compiler refuses a source; the message is its first error.
+
+    Args:
+        text: The line that the compiler prints for it.
+        title: Name of the compiler, to print before it.
+    """
+
+    def __init__(self, text: str, title: str = "") -> None:
+        super().__init__(f"{title} refuses the source: {text}" if title else text)
+        found = re.match(r"(.+?):(\d+):(?:\d+:)? (?:fatal )?error: (.*)", text)
+        self.path = found[1] if found else ""
+        self.line = int(found[2]) if found else 0
+        self.fault = found[3] if found else text
+
+
 class UnsupportedError(HaoError):
-    """The input is valid but not handled: names the node and what is handled."""
+    """The input is valid but not handled: names the node and what is handled.
+
+    Attributes:
+        problems: Each thing that is not handled, one sentence with its remedy; the
+            message alone where there is one.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str, *, problems: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems or (message,)
+
+    @classmethod
+    def of_all(cls, place: str, problems: tuple[str, ...]) -> "UnsupportedError":
+        """Return the error that names every problem; at least one is given."""
+        if len(problems) == 1:
+            return cls(problems[0])
+        listed = " ".join(f"({n}) {text}." for n, text in enumerate(problems, 1))
+        return cls(
+            f"{place}: {len(problems)} things are not handled: {listed}",
+            problems=problems,
+        )
 
 
 class InfeasibleError(HaoError):

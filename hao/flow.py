@@ -26,7 +26,7 @@ from hao.program.solver import check_solver
 from hao.report.certificate import render_certificate
 from hao.report.design_file import load_design
 from hao.report.result import SearchResult, make_result
-from hao.report.run import load_run, write_run
+from hao.report.run import check_target, load_run, run_state, write_run
 from hao.request import (
     SearchRequest,
     board_of,
@@ -77,7 +77,8 @@ def search(
 
     Args:
         request: What to search for.
-        run_path: Directory to create; `None` writes nothing.
+        run_path: Directory to create; `None` writes nothing. If another command has
+            made a run of that name meanwhile, this one gets the next free name.
         force: Replace an existing run directory.
         progress: Told of each step, one line at a time.
 
@@ -90,6 +91,10 @@ def search(
     """
     check_request(request)
     check_solver(request.solver)
+    seen = None
+    if run_path is not None:
+        check_target(run_path, force=force)
+        seen = run_state(run_path)
     board = board_of(request)
     check_rate(request, board)
     candidates = candidates_of(request, progress)
@@ -110,7 +115,15 @@ def search(
     )
     if run_path is not None:
         certificate = _certificate(request, board, outcome, result)
-        result = write_run(result, run_path, force=force, certificate=certificate)
+        result = write_run(
+            result,
+            run_path,
+            force=force and run_state(run_path) == seen,
+            certificate=certificate,
+            or_next=True,
+        )
+        if result.run != run_path:
+            progress(f"{run_path}: made by another command meanwhile")
     return result
 
 

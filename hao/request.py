@@ -10,12 +10,12 @@ from hao.calibration.file import load_constants
 from hao.cost.power import why_no_power
 from hao.errors import InfeasibleError, InputError
 from hao.frontends.imported import ImportedNetwork
-from hao.frontends.model_file import load_model
 from hao.hw.board import Board, Frames
 from hao.hw.board_file import load_board
 from hao.hw.budget import with_budget
 from hao.hw.device import check_clock
 from hao.ir.network import Network
+from hao.model import load_buildable
 from hao.options.option import MICRO
 from hao.program.several import OVERLAP_PERCENT
 from hao.program.solver import SolverName
@@ -43,6 +43,9 @@ Source: half of the published rows took more than 1.16 times what was predicted
 MOST_BEST = 50
 """Most designs listed of one network (chosen here)."""
 
+MOST_PIXELS = 4096
+"""Largest height and width of a frame (chosen here)."""
+
 MOST_WORKERS = 256
 """Most processes on one machine (chosen here)."""
 
@@ -55,7 +58,8 @@ class SearchRequest:
         board: Name of a board or path of a board file.
         fps: Frame rate to reach; for `Objective.ACCURACY`, `AREA` and `POWER`.
         network: One network of the zoo; `None` for all with published accuracy.
-        image_size: Of that network; `None` for its usual one.
+        image_size: Of that network, or of a `model` whose file leaves it open; `None`
+            for its usual one.
         model: An ONNX or QONNX file instead of the zoo.
         top1: Float top-1 of `model` [percent], if known.
         min_top1: Least top-1 [percent]; for `Objective.FPS`, and if wanted for `AREA`
@@ -160,8 +164,16 @@ def check_request(request: SearchRequest) -> None:
             raise InputError(f"{name} {value:g}; must be above 0, at most 100 percent")
     if request.network is not None and request.model is not None:
         raise InputError("--network and --model exclude each other")
-    if request.image_size is not None and request.network is None:
-        raise InputError("--image-size needs --network")
+    if request.image_size is not None and not (request.network or request.model):
+        raise InputError("--image-size needs --network or --model")
+    if (
+        request.model is not None
+        and request.image_size is not None
+        and not 1 <= request.image_size <= MOST_PIXELS
+    ):
+        raise InputError(
+            f"--image-size {request.image_size}; must be from 1 to {MOST_PIXELS}"
+        )
     if request.top1 is not None and request.model is None:
         raise InputError("--top1 is the float accuracy of a --model; none was given")
     if request.clock_mhz is not None and not 10 <= request.clock_mhz <= 1000:
@@ -257,7 +269,9 @@ def candidates_of(request: SearchRequest, progress: Progress) -> list[Candidate]
     rules = request.rules
     published = published_networks()
     if request.model is not None:
-        imported: ImportedNetwork = load_model(request.model)
+        imported: ImportedNetwork = load_buildable(
+            request.model, image_size=request.image_size
+        )
         for note in imported.notes:
             progress(f"note: {note}")
         return [

@@ -19,6 +19,7 @@ from hao import build
 from hao.build import QuantizeRequest
 from hao.emit.check import Build
 from hao.errors import InputError, ToolError
+from hao.files import held
 from hao.flow import SearchRequest, search
 from hao.hw.board import Frames
 from hao.ir.integer_run import run_integer
@@ -80,8 +81,9 @@ def least(run: Path) -> QuantizeRequest:
 
 @pytest.fixture(scope="module")
 def found(quantized: Path) -> Quantization:
-    text = (quantized / run_files.QUANTIZATION_FILE).read_text()
-    return Quantization(**json.loads(text))
+    found = run_files.recorded_quantization(quantized)
+    assert found is not None
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +172,8 @@ def test_what_was_found_is_shown(
     assert "top-1" not in render_simulation(unlabelled)
     figures = json.loads(json.dumps(simulation_json(simulated)))
     assert figures["exact"] is True
-    assert figures["quantization"] == quantization_json(found)
+    expected = json.loads(json.dumps(quantization_json(found)))
+    assert figures["quantization"] == expected
     shown = render_quantization(found)
     assert f"0 of {found.compared} integers differ" in shown
     assert f"{found.float_top1:.2f} %" in shown
@@ -237,16 +240,16 @@ def test_random_weights_need_no_training(searched: Path, tmp_path: Path) -> None
     assert other.digest != emission.digest
     # Now with the weights of a file, and frames at random.
     net = run / "mine.npz"
-    shutil.copy(run / run_files.EMITTED_FILE, net)
+    shutil.copy(emission.project / run_files.EMITTED_FILE, net)
     third = build.emit(run, weights=str(net), force=True)
     assert "those of mine.npz. The recorded frames are random." in third.weights
 
 
 def test_own_weights_come_back_after_random_ones(own: Path) -> None:
     build.emit(own, weights=build.RANDOM_WEIGHTS, force=True)
-    assert (own / run_files.EMITTED_FILE).is_file()
+    assert (own / "hls" / run_files.EMITTED_FILE).is_file()
     build.emit(own, force=True)
-    assert not (own / run_files.EMITTED_FILE).exists()
+    assert not (own / "hls" / run_files.EMITTED_FILE).exists()
     # More images than there are is all of them; figures may be missing.
     (own / run_files.QUANTIZATION_FILE).unlink()
     result = build.simulate(own, images=10**6)
@@ -463,25 +466,21 @@ def test_a_place_that_cannot_be_written_is_named(
         with pytest.raises(InputError, match=r"cannot be written \(No space left"):
             build.emit(own, force=True)
     assert files_below(own) == before
-    (own / run_files.EMITTED_FILE).mkdir()
-    with pytest.raises(InputError, match=r"emitted_weights\.npz: cannot be replaced"):
-        build.emit(own, force=True)
 
 
-def test_a_full_disk_leaves_no_integers_of_another_quantization(
+def test_a_full_disk_leaves_the_earlier_integers_and_their_figures(
     own: Path, few: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(path: Path, data: bytes) -> int:
         raise OSError(28, "No space left on device")
 
+    before = files_below(own)
     monkeypatch.setattr(Path, "write_bytes", full)
     request = replace(least(own), method=build.Method.PTQ, data=few, force=True)
-    with pytest.raises(InputError, match=r"evaluation\.npz: cannot be written"):
+    with pytest.raises(InputError, match=r"cannot be written \(No space left"):
         build.quantize(request, progress=quiet)
-    monkeypatch.undo()
-    # The earlier integers are gone rather than beside figures that are not theirs.
-    assert not (own / run_files.WEIGHTS_FILE).exists()
-    assert not [p.name for p in own.iterdir() if p.name.startswith(".")]
+    shutil.rmtree(own / run_files.TRAINING_FOLDER)
+    assert files_below(own) == before
 
 
 def test_missing_programs_are_named_before_anything_runs(
@@ -498,7 +497,7 @@ def test_missing_programs_are_named_before_anything_runs(
 
 
 @pytest.mark.parametrize(
-    ("extra", "package"), [("torch", "brevitas"), ("lint", "clang")]
+    ("extra", "package"), [("torch", "brevitas"), ("lint", "tree_sitter")]
 )
 def test_missing_packages_are_named_with_their_extra(
     own: Path, monkeypatch: pytest.MonkeyPatch, extra: str, package: str
@@ -516,3 +515,88 @@ def test_missing_packages_are_named_with_their_extra(
     message = rf"{package}: not installed; `pip install 'hao\[{extra}\]'` brings it"
     with pytest.raises(ToolError, match=message):
         run()
+
+
+def test_figures_of_some_frames_are_all_of_these_frames(
+    own: Path, found: Quantization
+) -> None:
+    evaluation = run_files.load_evaluation(
+        own / run_files.EVALUATION_FILE, load_integers(own / run_files.WEIGHTS_FILE)
+    )
+    assert evaluation.float_top1 == found.float_top1
+    assert evaluation.quantized_top1 == found.quantized_top1
+    # Ten classes: any twenty first frames have two of each, and the recorded four
+    # are of four.
+    assert evaluation.labels is not None
+    assert np.bincount(evaluation.labels[:20]).tolist() == [2] * 10
+    assert len(set(evaluation.labels[: build.RECORDED_FRAMES].tolist())) == 4
+    result = build.simulate(own, images=20)
+    some = evaluation.first(20)
+    assert result.float_top1 == some.float_top1
+    assert result.quantized_top1 == some.quantized_top1
+    assert result.simulated_top1 == result.integer_top1
+    assert result.simulated_top1 == some.quantized_top1  # every integer is the model's
+    text = render_simulation(result)
+    assert "top-1 on 20 of 539 test frames, all figures on the same" in text
+
+
+def test_labels_beyond_the_outputs_are_refused_before_anything_is_calibrated(
+    searched: Path, tmp_path: Path, few: str
+) -> None:
+    run = Path(shutil.copytree(searched, tmp_path / "run"))
+    with np.load(few) as arrays:
+        far = {name: arrays[name] for name in arrays.files}
+    far["y_test"] = far["y_test"] + 10**15
+    np.savez(tmp_path / "far.npz", **far)
+    request = replace(
+        least(run), method=build.Method.PTQ, data=str(tmp_path / "far.npz")
+    )
+    with pytest.raises(InputError, match=r"has \d+ classes; network 'digits' gives 10"):
+        build.quantize(request, progress=quiet)
+
+
+def test_weights_from_elsewhere_are_noted_where_test_frames_were_drawn_here(
+    own: Path,
+) -> None:
+    request = least(own)
+    drawn = load_dataset("digits", load_design(own).design.network.input.ofm)
+    assert build._data_notes(request, drawn) == ()
+    elsewhere = replace(request, weights=Path("net.pt"))
+    (note,) = build._data_notes(elsewhere, replace(drawn, left_out=0))
+    assert note.startswith(
+        "the weights come from net.pt and the test frames were drawn"
+    )
+    given = replace(drawn, drawn=False, left_out=3)
+    (note,) = build._data_notes(elsewhere, given)
+    assert note == "3 training frames that equal a test frame are left out"
+
+
+def test_two_commands_at_once_do_not_disturb_one_another(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hao.files._TRIES", 1)
+    message = r"own: another hao command is working in it; wait until it has ended"
+    before = files_below(own)
+    with held(own, shared=True):
+        assert build.simulate(own, images=2).exact
+        with pytest.raises(InputError, match=message):
+            build.quantize(replace(least(own), force=True), progress=quiet)
+        with pytest.raises(InputError, match=message):
+            build.emit(own, force=True)
+    with held(own), pytest.raises(InputError, match=message):
+        build.simulate(own)
+    after = files_below(own)
+    assert {name: after[name] for name in before} == before
+
+
+def test_a_run_that_is_deleted_while_it_is_quantized_does_not_come_back(
+    own: Path, few: str
+) -> None:
+    def delete(line: str) -> None:
+        if line.startswith("post-training"):
+            shutil.rmtree(own)
+
+    request = replace(least(own), method=build.Method.PTQ, data=few, force=True)
+    with pytest.raises(InputError, match=r"own: deleted or replaced while hao worked"):
+        build.quantize(request, progress=delete)
+    assert not own.exists()

@@ -48,7 +48,7 @@ def _in_folder_with_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def hao(*words: str) -> Result:
-    return CliRunner().invoke(main, words, catch_exceptions=False)
+    return CliRunner().invoke(main, ("--traceback", *words), catch_exceptions=False)
 
 
 def succeed(*words: str) -> str:

@@ -9,8 +9,8 @@ from click.testing import CliRunner, Result
 from hao import build
 from hao.cli import main
 from hao.errors import ToolError
+from hao.hls import compiler
 from hao.report.schedule import has_faults, render_lint_schedule, render_schedule
-from hao.schedule import compiler
 from tests.schedule.projects import analyse, loop_of, write_project
 
 SLOW = loop_of("sum = sum * 3 + in.read(); out.write(sum / n);", before="int sum = 0;")
@@ -90,14 +90,16 @@ def test_without_a_clang_it_exits_with_5(
 
 
 def test_faults_are_told_from_what_only_costs(tmp_path: Path) -> None:
-    assert has_faults(analyse(tmp_path, SLOW))
+    assert has_faults(analyse(tmp_path, SLOW).findings)
     shifts = loop_of(
         "ap_uint<128> w = in.read(); w = w << (i & 127); out.write(w.range(99, 90));"
     )
     report = analyse(tmp_path, shifts)
     assert [item.rule for item in report.findings] == ["schedule-shifter"]
-    assert not has_faults(report)
-    assert render_lint_schedule(report).startswith("schedule: 1 findings\ntop.cpp:6: ")
+    assert not has_faults(report.findings)
+    assert render_lint_schedule(report.findings).startswith(
+        "schedule: 1 findings\ntop.cpp:6: "
+    )
     assert "schedule-shifter" in render_schedule(report)
 
 
@@ -107,3 +109,24 @@ def test_a_missing_package_is_named(
     monkeypatch.setattr("hao.build.find_spec", lambda _: None)
     with pytest.raises(ToolError, match=r"pip install 'hao\[lint\]'"):
         build.schedule_run(tmp_path)
+    assert "llvmlite: not installed" in build.lint_schedule(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [
+        ("int top(int x) {\n  return missing;\n}\n", "4:use of undeclared identifier"),
+        ("#include <ap_fixed.h>\n", "3:'ap_fixed.h' file not found"),
+    ],
+)
+def test_what_clang_refuses_is_a_fault_of_the_lint(
+    tmp_path: Path, source: str, fault: str
+) -> None:
+    findings = build.lint_schedule(write_project(tmp_path, source))
+    assert has_faults(findings)
+    path = tmp_path / "src" / "top.cpp"
+    line, words = fault.split(":")
+    assert f"top.cpp:{line}: schedule-compile: {words}" in render_lint_schedule(
+        findings
+    )
+    assert hao("schedule", tmp_path).stderr.count(f"{path}:{line}:") == 1

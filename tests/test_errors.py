@@ -11,6 +11,7 @@ from hao.errors import (
     HaoError,
     InfeasibleError,
     InputError,
+    RefusedError,
     SolverError,
     ToolError,
     UnsupportedError,
@@ -19,6 +20,7 @@ from hao.errors import (
 
 EXIT_CODES = {
     InputError: 2,
+    RefusedError: 2,
     UnsupportedError: 2,
     InfeasibleError: 3,
     SolverError: 4,

@@ -16,10 +16,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LEVELS = (
     {"errors", "intmath", "npz"},
-    {"data"},
+    {"data", "files"},
     {"ir"},
-    {"hw", "zoo", "frontends", "quant"},
-    {"cost", "accuracy", "lint", "options", "schedule"},
+    {"hw", "zoo", "frontends", "quant", "hls"},
+    {"cost", "accuracy", "lint", "model", "options", "schedule"},
     # emit writes out what cost prices: tiles, memories and DDR layout come from there.
     {"program", "handoff", "emit"},
     {"search", "calibration"},
@@ -34,7 +34,6 @@ LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
 # Library: the packages, or single modules, that may import it.
 ALLOWED = {
     "brevitas": {"quant"},
-    "clang": {"lint"},
     "click": {"cli"},
     "distributed": {"search.workers"},
     "gurobipy": {"program"},
@@ -54,6 +53,7 @@ ALLOWED = {
 LIGHT = {
     "errors": set[str](),
     "data": set[str](),
+    "files": set[str](),
     "intmath": set[str](),
     "npz": {"numpy"},
     "ir": {"numpy"},
@@ -63,7 +63,6 @@ LIGHT = {
 # Names of imports whose distribution is called otherwise, or is part of another.
 DISTRIBUTIONS = {
     "PIL": "pillow",
-    "clang": "libclang",
     "tree_sitter": "tree-sitter",
     "tree_sitter_cpp": "tree-sitter-cpp",
     "sklearn": "scikit-learn",

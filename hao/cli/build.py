@@ -69,11 +69,11 @@ def quantize_command(
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao import build
     from hao.report.hardware import quantization_json, render_quantization
-    from hao.report.run import newest_run
+    from hao.report.run import chosen_run
     from hao.report.run_files import WEIGHTS_FILE
 
     request = build.QuantizeRequest(
-        run=run if run is not None else newest_run(runs),
+        run=chosen_run(run, runs),
         data=data,
         weights=weights,
         method=build.Method(method),
@@ -106,9 +106,9 @@ def export_command(
 ) -> None:
     """Write a run's quantized network for other tools, as a QONNX file."""
     from hao import build
-    from hao.report.run import newest_run
+    from hao.report.run import chosen_run
 
-    folder = run if run is not None else newest_run(runs)
+    folder = chosen_run(run, runs)
     path = output if output is not None else folder / f"network.{format}.onnx"
     inexact = build.export(folder, path, force=force)
     click.echo(f"written to {path}")
@@ -157,10 +157,10 @@ def emit_command(
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao import build
     from hao.report.hardware import emission_json, render_emission
-    from hao.report.run import newest_run
+    from hao.report.run import chosen_run
 
     emission = build.emit(
-        run if run is not None else newest_run(runs),
+        chosen_run(run, runs),
         weights=weights,
         seed=seed,
         force=force,
@@ -209,12 +209,12 @@ def simulate_command(
     from hao import build
     from hao.emit.check import Build
     from hao.report.hardware import render_simulation, simulation_json
-    from hao.report.run import newest_run
+    from hao.report.run import chosen_run
 
     started = time.monotonic()
     with shown_progress(quiet=quiet or as_json) as progress:
         result = build.simulate(
-            run if run is not None else newest_run(runs),
+            chosen_run(run, runs),
             build=Build(build_name),
             images=images,
             debug=debug,
@@ -239,28 +239,29 @@ def lint_command(
 ) -> None:
     """Check a run's emitted C++ against the rules of both tool generations.
 
-    Pragma grammar and scope, unsynthesizable constructs, array ranks, unbounded loops,
-    memory ports against accesses a cycle; then the schedule, as `hao schedule` has it,
-    if there is a clang. Exits with 1 if a rule is broken, or if the schedule shows that
-    a loop is slower than planned or that the tool would refuse the code.
+    Pragma grammar and scope, dataflow form, unsynthesizable constructs, array ranks,
+    unbounded loops; then the schedule, as `hao schedule` has it, if there is a clang:
+    memory ports, recurrences, shared memories. Exits with 1 if a rule is broken, or if
+    the schedule shows that a loop is slower than planned or the code would be refused.
     """
     from hao import build
     from hao.report.hardware import findings_json, render_findings_by_tool
-    from hao.report.run import newest_run
+    from hao.report.run import chosen_run
     from hao.report.schedule import (
         has_faults,
         render_lint_schedule,
         schedule_findings_json,
     )
 
-    path = run if run is not None else newest_run(runs)
+    path = chosen_run(run, runs)
     findings = build.lint_run(path)
+    if not as_json:
+        click.echo(render_findings_by_tool(findings))
     schedule = build.lint_schedule(path)
     if as_json:
         found = findings_json(findings) | {"schedule": schedule_findings_json(schedule)}
         click.echo(json.dumps(found, indent=2))
     else:
-        click.echo(render_findings_by_tool(findings))
         click.echo(render_lint_schedule(schedule))
     if any(findings.values()) or has_faults(schedule):
         ctx.exit(1)

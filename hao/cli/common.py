@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 
 import click
 
-from hao.errors import HaoError
+from hao.cli.guard import one_line, traceback_option
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -18,16 +18,20 @@ T = TypeVar("T")
 class Group(click.Group):
     """A group whose commands turn errors into one line and an exit code."""
 
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a command, with the options that all have."""
+        cmd.params.append(traceback_option())
+        super().add_command(cmd, name)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words before the command; print one line and exit if they fail."""
+        with one_line(ctx):
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; print one line and exit where it raises."""
-        try:
+        with one_line(ctx):
             return super().invoke(ctx)
-        except HaoError as error:
-            click.echo(f"hao: {error}", err=True)
-            ctx.exit(error.exit_code)
-        except click.UsageError as error:
-            click.echo(f"hao: {error.format_message()}", err=True)
-            ctx.exit(error.exit_code)
 
 
 def quiet_progress(_: str) -> None:

@@ -14,6 +14,8 @@ from hao.cli.build import (
 )
 from hao.cli.calibrate import calibrate_command
 from hao.cli.common import Group
+from hao.cli.guard import traceback_option
+from hao.cli.model import check_command
 from hao.cli.schedule import schedule_command
 from hao.cli.search import (
     estimate_command,
@@ -33,6 +35,7 @@ def main() -> None:
     Start with:
       hao boards                            the boards that ship with hao
       hao networks                          the networks of the zoo
+      hao check net.onnx                    what of a model file can be built
       hao search --board zu3eg --fps 50     the most accurate design at 50 frames/s
       hao estimate RUN                      what that design costs, layer by layer
       hao verify RUN                        that nothing is better, checked again
@@ -43,7 +46,9 @@ def main() -> None:
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
 
 
+main.params.append(traceback_option())
 for _command in (
+    check_command,
     search_command,
     estimate_command,
     report_command,

@@ -43,11 +43,11 @@ def schedule_command(
       hao schedule my_project --uncertainty 12.5 --json
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao import build
-    from hao.report.run import newest_run
+    from hao.report.run import chosen_run
     from hao.report.schedule import render_schedule, schedule_json
 
     report = build.schedule_run(
-        run if run is not None else newest_run(runs),
+        chosen_run(run, runs),
         clock_mhz=clock_mhz,
         uncertainty=None if uncertainty is None else uncertainty / 100,
     )

@@ -34,7 +34,11 @@ def _bits(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
 @click.option(
     "--network", help="One network of the zoo; default: all with known top-1."
 )
-@click.option("--image-size", type=int, help="Height and width of the frame [pixels].")
+@click.option(
+    "--image-size",
+    type=int,
+    help="Height and width of the frame [pixels]; of a --model that leaves them open.",
+)
 @click.option(
     "--model",
     type=click.Path(path_type=Path),
@@ -217,6 +221,7 @@ def search_command(
       hao search --board zu3eg --fps 400 --network mobilenet_v2_100 --best 3
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao import flow
+    from hao.files import recover
     from hao.hw.board import Frames
     from hao.program.solver import SolverName
     from hao.report.run import check_run_name, check_target, default_run_name
@@ -266,6 +271,7 @@ def search_command(
     flow.check_request(request)
     run_path = None
     if not no_run:
+        recover(runs)
         if run_name is None:
             what = network if model is None else str(model)
             run_name = default_run_name(
@@ -326,11 +332,11 @@ def estimate_command(
     the newest run.
     """
     from hao import flow
-    from hao.report.run import newest_run
+    from hao.report.run import chosen_run
     from hao.report.tables import render_invocations
 
     started = time.monotonic()
-    path = run if run is not None else newest_run(runs)
+    path = chosen_run(run, runs)
     result = flow.estimate(path, calibration=calibration)
     detail = render_invocations(result)
     _show(result, detail, seconds=time.monotonic() - started, as_json=as_json)
@@ -339,16 +345,31 @@ def estimate_command(
 @click.command("report")
 @one_run
 def report_command(*, run: Path | None, runs: Path, as_json: bool) -> None:
-    """Show a run again: its answer, and its front and further designs if it has any.
+    """Show a run again: its answer, what was measured, its front and further designs.
 
     RUN is a run directory; without it, the newest run.
     """
     from hao import flow
-    from hao.report.run import newest_run
+    from hao.report.hardware import quantization_json, render_quantization
+    from hao.report.run import chosen_run
+    from hao.report.run_files import recorded_quantization
+    from hao.report.tables import result_json
 
     started = time.monotonic()
-    result = flow.reopen(run if run is not None else newest_run(runs))
-    _show(result, _lists(result), seconds=time.monotonic() - started, as_json=as_json)
+    result = flow.reopen(chosen_run(run, runs))
+    seconds = time.monotonic() - started
+    measured = recorded_quantization(result.run) if result.run is not None else None
+    if measured is not None and measured.network != result.design.network.name:
+        measured = None
+    if as_json:
+        found = result_json(result, seconds=seconds)
+        shown = None if measured is None else quantization_json(measured)
+        click.echo(json.dumps({**found, "measured": shown}, indent=2))
+        return
+    lists = _lists(result)
+    if measured is not None:
+        lists = f"measured: {render_quantization(measured)}\n\n{lists}".rstrip()
+    _show(result, lists, seconds=seconds, as_json=False)
 
 
 @click.command("networks")

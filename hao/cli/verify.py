@@ -58,11 +58,11 @@ def verify_command(
       hao verify runs/zu3eg-50fps-all --quick --json
       hao verify RUN --samples 1000          ten times the random designs
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
-    from hao.report.run import newest_run
+    from hao.report.run import chosen_run
     from hao.verify import verify
 
     started = time.monotonic()
-    path = run if run is not None else newest_run(runs)
+    path = chosen_run(run, runs)
     with shown_progress(quiet=quiet or as_json) as progress:
         seen = verify(
             path, quick=quick, samples=samples, workers=workers, progress=progress

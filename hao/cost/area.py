@@ -209,11 +209,20 @@ def dense_area(
         board=board,
     )
     loader = _loader(simd, pe, bits, shape.channel_words, board)
+    links = _links(
+        simd,
+        px * feature_width,
+        pe,
+        ways_in=0 if ring else 2,
+        ways_out=3 if ring else 1,
+        px=px,
+        act_bits=act_bits,
+    )
     step = Area(dsp=step_dsp, bram_18k=zero, lut=step_lut, ff=step_ff, lutram=zero)
     calibration = board.calibration
     factors = calibration.dense if ring else calibration.pointwise
     return StageArea(
-        base=_calibrated(_sum(base, ways, loader), factors),
+        base=_calibrated(_sum(base, ways, loader, links), factors),
         step=_calibrated(step, factors),
         steps=pe // 2,
     )
@@ -281,6 +290,35 @@ def _ways(
     return _sum(_logic(lut, ff), _memory(pe * act_bits, pack_words, px))
 
 
+def _links(
+    lanes_in: Ints,
+    operand_bits: Ints,
+    pe: Ints,
+    *,
+    ways_in: int,
+    ways_out: int,
+    px: int,
+    act_bits: int,
+) -> Area:
+    """Return the FIFOs between a stage's processes, and those to its neighbours.
+
+    Args:
+        lanes_in: Channels of a word that comes in.
+        operand_bits: Of a word of its array.
+        pe: Channels that it makes.
+        ways_in: Stages that may feed it, besides the DDR.
+        ways_out: Where its results may go, the DDR among them.
+        px: Pixels at once.
+        act_bits: Width of the activations.
+
+    Source: the streams that are emitted (`hao.emit.wiring.make_streams`).
+    """
+    bits = lanes_in * act_bits * (1 + ways_in * px) + operand_bits
+    bits = bits + ways_out * px * pe * act_bits
+    links = 2 + ways_in + ways_out
+    return _logic(blocks.link_lut(bits, links), blocks.link_ff(bits, links))
+
+
 def _loader(
     items: Ints, pe: Ints, weight_bits: Ints, channel_words: Ints, board: Board
 ) -> Area:
@@ -288,18 +326,25 @@ def _loader(
 
     One funnel serves all stages (`fixed_area`) and holds the largest of their units;
     each pays here for what its own is larger than `UNIT_BEATS`, whose sum is at least
-    that of the largest. A register assembles a word of the buffer from units.
+    that of the largest. A register assembles a word of the buffer from units. Units and
+    records come through a FIFO each, and go together through another to the array.
     """
     beat = 8 * board.port_bytes
     lane, word = items * weight_bits, pe * items * weight_bits
     shared = UNIT_BEATS * beat
-    more = np.maximum(np.minimum(word, -(-shared // lane) * lane) - shared, 0)
+    unit = np.minimum(word, -(-shared // lane) * lane)
+    more = np.maximum(unit - shared, 0)
+    come = 2 * (unit + beat)
     none = blocks.weight_funnel_lut(0, beat), blocks.weight_funnel_ff(0, beat)
     funnel = _logic(
         blocks.weight_funnel_lut(more, beat) - none[0],
         blocks.weight_funnel_ff(more, beat) - none[1] + word,
     )
-    return _sum(funnel, _memory(pe * RECORD_BITS, channel_words))
+    control = _logic(
+        blocks.link_lut(come, 3) + blocks.loop_control_lut(),
+        blocks.link_ff(come, 3) + blocks.loop_control_ff(),
+    )
+    return _sum(funnel, control, _memory(pe * RECORD_BITS, channel_words))
 
 
 def _lutram(width: Ints, words: Ints) -> Ints:
@@ -379,6 +424,15 @@ def depthwise_area(
             px=px,
             act_bits=act_bits,
             board=board,
+        ),
+        _links(
+            pe,
+            shape.kernel * ((px - 1) * stride + shape.kernel) * row_width,
+            pe,
+            ways_in=1,
+            ways_out=2,
+            px=px,
+            act_bits=act_bits,
         ),
     )
     if shape.convolves:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from hao.emit.project import MARK
 from hao.errors import InputError, ToolError
+from hao.files import recover, work_folder, write_file
 
 COMPILE_SECONDS = 600
 """Longest compilation (measured: 3 to 8 s; chosen here for slow machines)."""
@@ -155,9 +156,13 @@ def check_emitted(project: Path) -> None:
     """Check that a folder holds an emitted project.
 
     Raises:
-        InputError: It does not.
+        InputError: It does not, or may not be read.
     """
-    if not (project / MARK).is_file():
+    try:
+        there = (project / MARK).is_file()
+    except OSError as error:
+        raise InputError(f"{project}: cannot be read ({error.strerror})") from error
+    if not there:
         raise InputError(
             f"{project}: no emitted project in it; `hao emit-hls` makes one"
         )
@@ -184,28 +189,34 @@ def compile_project(project: Path, build: Build, program: Path) -> None:
     }[build]
     if build is Build.AP_INT:
         flags += ["-isystem", str(find_ap_types())]
-    command = (
-        find_compiler(),
-        "-std=c++14",
-        "-Wno-unknown-pragmas",
-        "-Isrc",
-        *flags,
-        "src/engine.cpp",
-        "tb/tb.cpp",
-        "-o",
-        str(program.resolve()),
-    )
     log = program.with_suffix(".log")
     try:
-        program.parent.mkdir(parents=True, exist_ok=True)
-        program.unlink(missing_ok=True)  # else an earlier one might be run
-        done = _run(command, cwd=project, timeout=COMPILE_SECONDS)
-        log.write_text(done.stdout + done.stderr)
+        program.parent.mkdir(exist_ok=True)
+        recover(program.parent)
+        # Beside its place: another simulation may be running the one that is there.
+        with work_folder(program) as work:
+            made = work.resolve() / "new"
+            command = (
+                find_compiler(),
+                "-std=c++14",
+                "-Wno-unknown-pragmas",
+                "-Isrc",
+                *flags,
+                "src/engine.cpp",
+                "tb/tb.cpp",
+                "-o",
+                str(made),
+            )
+            done = _run(command, cwd=project, timeout=COMPILE_SECONDS)
+            write_file(log, (done.stdout + done.stderr).encode())
+            built = done.returncode == 0 and made.is_file()
+            if built:
+                made.replace(program)
     except OSError as error:
         raise InputError(
             f"{program.parent}: cannot be written ({error.strerror}); must be a folder"
         ) from error
-    if done.returncode != 0 or not program.is_file():
+    if not built:
         lines = (done.stderr or done.stdout).splitlines()
         first = next((line for line in lines if "error" in line), "no message")
         raise ToolError(

@@ -62,6 +62,7 @@ from hao.ir.integer import (
     IntegerNetwork,
     Requantization,
 )
+from hao.ir.tensor import Rounding
 
 PAGE_BYTES = 4096
 """No AXI burst crosses such a boundary. Source: AMBA AXI4, A3.4.1."""
@@ -165,6 +166,7 @@ def make_context(
         "ddr_burst_bytes": board.ddr_burst_bytes,
         "arena_bytes": table.arena.beats * port,
         "weight_bytes": len(table.weights),
+        "frame": _frame(design, net),
         "input": _map(table.arena.maps[design.network.input.name], design, net),
         "output": _map(_output(design, table), design, net, output=True),
         "board": {
@@ -218,6 +220,33 @@ def _map(
         "store_bits": store_bits(design.engine.act_bits),
         "signed": kind.quant.signed,
         "exponent": kind.exponent,
+    }
+
+
+_ROUNDED = {
+    Rounding.HALF_EVEN: "np.rint(values)",
+    Rounding.HALF_UP: "np.floor(values + 0.5)",
+    Rounding.HALF_AWAY: "np.sign(values) * np.floor(np.abs(values) + 0.5)",
+    Rounding.CEIL: "np.ceil(values)",
+    Rounding.FLOOR: "np.floor(values)",
+    Rounding.TO_ZERO: "np.trunc(values)",
+}
+"""How the driver rounds, as NumPy; the same as `hao.ir.interpret.round_values`."""
+
+
+def _frame(design: Design, net: IntegerNetwork) -> dict[str, object] | None:
+    """Return how the driver makes codes of a frame, or `None` where it is not known."""
+    kind = net.maps[design.network.input.name]
+    if net.frame is None and kind.exponent is None:
+        return None
+    coding = net.coding
+    return {
+        "gain": list(coding.gain),
+        "offset": list(coding.offset),
+        "rounding": coding.rounding.name.lower().replace("_", " "),
+        "expression": _ROUNDED[coding.rounding],
+        "low": kind.low,
+        "high": kind.high,
     }
 
 

@@ -7,10 +7,10 @@ header of every file names hao's version and the digest of all the others.
 import hashlib
 import os
 import re
-import shutil
-import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import jinja2
 import numpy as np
@@ -25,6 +25,7 @@ from hao.emit.context import make_context
 from hao.emit.steps import Table, make_table
 from hao.emit.stored import map_bytes
 from hao.errors import InputError
+from hao.files import put_folder, work_folder
 from hao.ir.integer import IntegerNetwork
 from hao.ir.integer_run import run_integer
 
@@ -166,7 +167,7 @@ def origin_digest(design: Design, net: IntegerNetwork) -> str:
     parts = (
         *(design.network.layers, sorted(design.weight_bits.items()), design.engine),
         *(design.segments, design.board, net.network.layers, net.requantization),
-        sorted(net.maps.items(), key=lambda item: item[0]),
+        *(sorted(net.maps.items(), key=lambda item: item[0]), net.frame),
     )
     for part in parts:
         probe.update(repr(part).encode() + b"\0")
@@ -266,33 +267,35 @@ def check_project_target(target: Path, *, force: bool) -> None:
         )
 
 
-def write_project(project: Project, target: Path, *, force: bool) -> None:
+def write_project(
+    project: Project,
+    target: Path,
+    *,
+    force: bool,
+    beside: Mapping[str, bytes] = MappingProxyType({}),
+) -> None:
     """Write a project into a new directory, whole or not at all.
+
+    Args:
+        project: What to write.
+        target: The directory; what contains it must exist.
+        force: Whether a project that is there is replaced.
+        beside: More files for the directory, by name, that are not of the project.
 
     Raises:
         InputError: As `check_project_target`, or the directory cannot be written.
     """
     check_project_target(target, force=force)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".hao-", dir=target.parent))
+        with work_folder(target) as work:
+            new = work / "new"
+            for path, data in {**project.files, **beside}.items():
+                file = new / path
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(data)
+            put_folder(new, target)
     except OSError as error:
         raise _unwritable(target, error) from error
-    try:
-        new = work / "new"
-        for path, data in project.files.items():
-            file = new / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(data)
-        if os.path.lexists(target):
-            target.rename(work / "old")
-        new.rename(target)
-    except OSError as error:
-        if (work / "old").exists() and not target.exists():
-            (work / "old").rename(target)
-        raise _unwritable(target, error) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _unwritable(target: Path, error: OSError) -> InputError:

@@ -223,6 +223,7 @@ def make_streams(
             result.append(
                 _stream(f"{stage.name}_records", f"records_t<{kind}> ", UNIT_DEPTH)
             )
+            result.append(_stream(f"{stage.name}_fills", f"fill_t<{kind}> "))
         for route in stage.inputs:
             result.append(
                 _stream(route.stream, f"{route.word}<{kind}::{stage.in_lanes}> ")
@@ -285,7 +286,10 @@ def make_calls(
             "pointwise": ("pointwise_vectors", "step.vectors"),
         }[stage.name]
         calls.append(_call(window, record, *inputs, operands))
-        fills = [f"{stage.name}_units", f"{stage.name}_records"] if stage.loads else []
+        fills = [f"{stage.name}_fills"] if stage.loads else []
+        if stage.loads:
+            own = (f"{stage.name}_units", f"{stage.name}_records", *fills)
+            calls.append(_call(f"fill_{stage.name}", f"step.{stage.name}_array", *own))
         outputs = [route.stream for route in stage.routes]
         calls.append(
             _call(

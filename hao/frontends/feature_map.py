@@ -106,6 +106,34 @@ def one_axis_each(
     return tuple((axis,) if feature_map.size(axis) > 1 else () for axis in order)
 
 
+def stand_in(
+    layer: str, sizes: Sequence[int], *, like: FeatureMap | None
+) -> FeatureMap:
+    """Return a map for what an operator makes that cannot be read.
+
+    It only lets the rest of a file be looked at; no network is made of it.
+
+    Args:
+        layer: Name for it.
+        sizes: Shape of the tensor; empty if unknown.
+        like: What the operator reads, whose shape is taken where none is known.
+    """
+    if len(sizes) == 4 and min(sizes) > 0:
+        shape = Shape(channels=sizes[1], height=sizes[2], width=sizes[3])
+        order: Sequence[Axis] = CHANNELS_FIRST
+    elif len(sizes) == 2 and min(sizes) > 0:
+        shape = Shape(channels=sizes[1], height=1, width=1)
+        order = CHANNELS_FIRST[:2]
+    elif like is not None:
+        return replace(like, padding=Padding())
+    else:
+        shape, order = Shape(channels=1, height=1, width=1), CHANNELS_FIRST
+    made = FeatureMap(
+        layer=layer, batch=sizes[0] if sizes else 1, shape=shape, dimensions=()
+    )
+    return replace(made, dimensions=one_axis_each(made, order))
+
+
 def transpose(feature_map: FeatureMap, permutation: Sequence[int]) -> FeatureMap:
     """Return the tensor with its dimensions in another order.
 

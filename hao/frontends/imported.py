@@ -6,15 +6,17 @@ Names from a file become layer names here: unique, and safe wherever a name may 
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hao.errors import InputError
-from hao.ir.layer import Layer
+from hao.ir.layer import Conv, Depthwise, Input, Layer, Pool
+from hao.ir.lower import lowered, respelled_layers
 from hao.ir.network import Network
+from hao.ir.partition import engine_problems
 from hao.ir.rewrite import simplify
 
 NAME_LENGTH = 80
@@ -63,14 +65,18 @@ def finished_network(
     params: Mapping[str, NDArray[np.generic]],
     *,
     output: str,
-) -> Network:
-    """Return the simplified network that ends in a layer; unread layers are dropped.
+    notes: Sequence[str] = (),
+) -> ImportedNetwork:
+    """Return the network that ends in a layer, in layers that the engine has.
+
+    Layers that nothing reads are dropped.
 
     Args:
         name: What the user called it; made safe here.
         layers: Topological order.
         params: By "layer.parameter".
         output: Name of the layer whose OFM is the result.
+        notes: What the importer has to say.
 
     Raises:
         InputError: A parameter is not finite, or there is nothing but an input.
@@ -88,11 +94,35 @@ def finished_network(
     for key, array in params.items():
         if key.rpartition(".")[0] in names:
             frozen[key] = _checked(key, array)
-    return simplify(
+    read_network = simplify(
         Network(
             name=safe_name(name), layers=tuple(kept), params=MappingProxyType(frozen)
         )
     )
+    network = lowered(read_network)
+    said = (*notes, *respelled_layers(read_network, network))
+    return ImportedNetwork(network=network, notes=tuple(dict.fromkeys(said)))
+
+
+def lone_layer_problems(
+    layers: Sequence[Layer], params: Mapping[str, NDArray[np.generic]]
+) -> list[str]:
+    """Return what the engine does not run of layers with windows, each on its own.
+
+    For a file that makes no network, so that all its problems are told at once.
+    """
+    problems: list[str] = []
+    for layer in layers:
+        if not isinstance(layer, Conv | Depthwise | Pool):
+            continue
+        entry = Input(name="frame" if layer.name != "frame" else "entry", ofm=layer.ifm)
+        alone = replace(layer, input=entry.name)
+        own = {k: v for k, v in params.items() if k.rpartition(".")[0] == layer.name}
+        network = Network(
+            name="one", layers=(entry, alone), params=MappingProxyType(own)
+        )
+        problems += engine_problems(lowered(network))
+    return problems
 
 
 def _checked(key: str, array: NDArray[np.generic]) -> NDArray[np.generic]:

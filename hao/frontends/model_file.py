@@ -5,21 +5,42 @@ from pathlib import Path
 from hao.errors import InputError
 from hao.frontends.imported import ImportedNetwork
 from hao.frontends.onnx import load_onnx
+from hao.frontends.onnx_graph import load_graph
 
 SUFFIXES = (".onnx", ".qonnx")
 """Suffixes of files that can be read; pickled models are never loaded."""
 
 
-def load_model(path: Path) -> ImportedNetwork:
+def load_model(path: Path, *, image_size: int | None = None) -> ImportedNetwork:
     """Return the network of a model file.
+
+    Args:
+        path: The file.
+        image_size: Height and width of the frame where the file leaves them open.
 
     Raises:
         InputError: The suffix is unknown, or the file is missing or malformed.
-        UnsupportedError: The model holds something that is not handled.
+        UnsupportedError: The model holds something that is not handled; the error
+            names all of it.
     """
+    _check_suffix(path)
+    return load_onnx(path, image_size=image_size)
+
+
+def operators(path: Path, *, image_size: int | None = None) -> tuple[str, ...]:
+    """Return the operator of every node that the outputs of a file depend on.
+
+    Raises:
+        InputError: The suffix is unknown, or the file is missing or malformed.
+        UnsupportedError: Its frame cannot be told.
+    """
+    _check_suffix(path)
+    return tuple(node.op for node in load_graph(path, image_size=image_size).nodes)
+
+
+def _check_suffix(path: Path) -> None:
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(
             f"{path}: suffix {path.suffix!r}; must be {' or '.join(SUFFIXES)} (a "
             "pickled torch model is never loaded; export it with torch.onnx.export)"
         )
-    return load_onnx(path)

@@ -36,6 +36,39 @@ def read_relu(call: Call) -> Piece:
     return activation_piece(call.site, call.feature_map(), ActivationKind.RELU)
 
 
+def read_leaky_relu(call: Call) -> Piece:
+    """Return a ReLU, spelled LeakyRelu or PRelu with a slope of 0; nothing for 1.
+
+    Raises:
+        UnsupportedError: Another slope.
+    """
+    slopes = [call.node.real("alpha", 0.01)]
+    if call.node.op == "PRelu":
+        slopes = [float(v) for v in call.constant(1).values.astype(np.float64).ravel()]
+    if set(slopes) == {0.0}:
+        return read_relu(call)
+    if set(slopes) == {1.0}:
+        return Piece(value=call.feature_map())
+    raise UnsupportedError(
+        f"{call.label}: slope {slopes[0]:g} below 0; handled: 0, which is ReLU; train "
+        "with ReLU or ReLU6 instead"
+    )
+
+
+def read_concat(call: Call) -> Result:
+    """Return the one operand of a Concat.
+
+    Raises:
+        UnsupportedError: There are several.
+    """
+    if len(call.operands) == 1:
+        return read_identity(call)
+    raise UnsupportedError(
+        f"{call.label}: joins {len(call.operands)} maps; handled: one; add maps of "
+        "equal channels instead of joining them, as residual networks do"
+    )
+
+
 def read_clip(call: Call) -> Result:
     """Return ReLU, ReLU6 or nothing; on integer codes, a smaller range.
 
@@ -226,7 +259,7 @@ def read_scores(call: Call) -> Scores:
         return source
     x = call.feature_map()
     check_no_padding(call.site, x)
-    return Scores(source=x, note=note)
+    return Scores(source=x, maker=call.label, note=note)
 
 
 def _arithmetic(call: Call, terms: Callable[[_Real], tuple[_Real, _Real]]) -> Piece:
@@ -267,7 +300,8 @@ def _clipped(call: Call, x: FeatureMap, lowest: float, highest: float) -> Piece:
         return Piece(value=x)
     raise UnsupportedError(
         f"{call.label}: limits {lowest} to {highest}; handled: 0 to {RELU6_MAX} "
-        "(ReLU6), 0 to infinity (ReLU)"
+        "(ReLU6), 0 to infinity (ReLU); train with one of these, or put a quantizer "
+        "there, whose range is a limit too"
     )
 
 

@@ -3,8 +3,11 @@
 Exporters compute shapes and weights with chains of small operators. Those whose
 operands are all known are run by onnx's reference evaluator, which defines what they
 mean. Only operators of this list are: none of them reads files or loops, and none may
-produce more than `MAX_ELEMENTS`.
+produce more than `MAX_BYTES`. What is known of a result's size is checked before it is
+computed; `Alive` adds up the constants that are still needed.
 """
+
+from collections.abc import MutableMapping, Sequence
 
 import numpy as np
 import onnx
@@ -12,11 +15,18 @@ from onnx.reference import ReferenceEvaluator
 
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.onnx_graph import Node
-from hao.frontends.onnx_values import Call
+from hao.frontends.onnx_values import Call, Value
 from hao.frontends.piece_types import Array, Weight
 
-MAX_ELEMENTS = 2**27
-"""Largest constant that is computed; 512 MiB in float32. Chosen here."""
+MAX_BYTES = 2**29
+"""Largest constant that is computed [bytes]; chosen here: the largest weight of VGG-19
+has 411 MB."""
+
+MAX_ALIVE_BYTES = 2**30
+"""Most bytes of computed constants that are needed at one time [bytes]; chosen here."""
+
+_WIDEST = 8
+"""Bytes of the widest number that a constant may be made of [bytes]."""
 
 # fmt: off
 FOLDED = frozenset({
@@ -32,6 +42,36 @@ FOLDED = frozenset({
 # fmt: on
 
 _REARRANGING = frozenset({"Identity", "Cast", "Transpose", "Reshape"})
+
+
+class Alive:
+    """The computed constants that nodes still to come will read."""
+
+    def __init__(self, nodes: Sequence[Node], outputs: Sequence[str]) -> None:
+        self._last = {name: node for node in nodes for name in node.inputs}
+        self._kept = frozenset(outputs)
+        self._bytes: dict[str, int] = {}
+
+    def step(self, node: Node, values: MutableMapping[str, Value]) -> None:
+        """Count what a node has made, and drop what it was the last to read.
+
+        Raises:
+            UnsupportedError: More than `MAX_ALIVE_BYTES` are needed at one time.
+        """
+        for name in node.outputs:
+            made = values.get(name)
+            if isinstance(made, Weight):
+                self._bytes[name] = made.values.nbytes
+        total = sum(self._bytes.values())
+        if total > MAX_ALIVE_BYTES:
+            raise UnsupportedError(
+                f"{node.label}: constants of {total} bytes are needed at one time; "
+                f"handled: up to {MAX_ALIVE_BYTES}"
+            )
+        for name in (*node.inputs, *node.outputs):
+            over = self._last.get(name, node) is node and name not in self._kept
+            if over and self._bytes.pop(name, None) is not None:
+                del values[name]
 
 
 def folded_constant(call: Call) -> Weight:
@@ -81,23 +121,27 @@ def _evaluated(node: Node, operands: list[Array | None]) -> Array:
         raise InputError(
             f"{node.label}: cannot be computed from its constants: {error}"
         ) from error
-    if result.size > MAX_ELEMENTS:
-        raise _too_large(node, result.size)
+    if result.nbytes > MAX_BYTES:
+        raise _too_large(node, result.nbytes)
     return result
 
 
 def _check_size(node: Node, operands: list[Array | None]) -> None:
-    """Refuse operators that would make far more elements than they are given."""
+    """Refuse operators that would make far more bytes than they are given."""
     known = [operand for operand in operands if operand is not None]
+    width = max((operand.dtype.itemsize for operand in known), default=_WIDEST)
     elements = 0.0
     match node.op:
         case "ConstantOfShape" if known:
-            elements = _product(known[0])
+            elements, width = _product(known[0]), _WIDEST
+        case "Cast" | "CastLike" if known:
+            elements, width = known[0].size, _WIDEST
         case "Expand" | "Tile" if len(known) > 1:
             elements = _product(known[1]) * max(1, known[0].size)
         case "Range" if len(known) == 3:
             start, limit, step = (float(v.astype(np.float64).ravel()[0]) for v in known)
             elements = abs(limit - start) / abs(step) if step else 0.0
+            width = _WIDEST
         case "Pad" if known:
             pads = known[1] if len(known) > 1 else np.asarray(node.integers("pads", ()))
             elements = _product(pads + max(1, max(known[0].shape, default=1)))
@@ -112,8 +156,9 @@ def _check_size(node: Node, operands: list[Array | None]) -> None:
             elements = _broadcast_size(known)
         case _:
             pass
-    if elements > MAX_ELEMENTS:
-        raise _too_large(node, int(elements))
+    # Not a number where start, limit or step of a Range is none.
+    if not elements * width <= MAX_BYTES:
+        raise _too_large(node, elements * width)
 
 
 def _product(values: Array) -> float:
@@ -129,10 +174,10 @@ def _broadcast_size(operands: list[Array]) -> float:
     return float(np.prod(shape, dtype=np.float64))
 
 
-def _too_large(node: Node, elements: int) -> UnsupportedError:
+def _too_large(node: Node, size: float) -> UnsupportedError:
     return UnsupportedError(
-        f"{node.label}: computes a constant of {elements} elements; handled: up to "
-        f"{MAX_ELEMENTS}"
+        f"{node.label}: computes a constant of {size:.4g} bytes; handled: up to "
+        f"{MAX_BYTES}"
     )
 
 

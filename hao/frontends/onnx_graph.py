@@ -16,13 +16,11 @@ from onnx import inliner
 
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.imported import unique_names
+from hao.frontends.onnx_limits import MAX_FILE_BYTES, check_nodes, check_stored
 from hao.frontends.onnx_tensors import Array, stored_array, tensor_values
 from hao.frontends.piece_types import Site
 
 Attribute = int | float | str | tuple[int, ...] | tuple[float, ...] | Array
-
-MAX_FILE_BYTES = 2**31 - 1
-"""Largest protobuf message [bytes]; source: protobuf.dev, "Proto Limits"."""
 
 MIN_OPSET = 7
 """Oldest operator set that is read: before it, Add and Mul named the axis along which
@@ -112,6 +110,7 @@ class Graph:
         nodes: Operators in an order in which they can run.
         constants: Stored arrays, by tensor name.
         input_layer: Safe name for the frame.
+        model: The file, for shapes.
     """
 
     input: GraphInput
@@ -119,10 +118,26 @@ class Graph:
     nodes: tuple[Node, ...]
     constants: Mapping[str, Array]
     input_layer: str
+    model: onnx.ModelProto
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of tensors as far as onnx can tell; a size of 0 is open."""
+        try:
+            model = onnx.shape_inference.infer_shapes(self.model)
+        except Exception:  # whatever onnx meets in a file that contradicts itself
+            return {}
+        return {
+            value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
+            for value in (*model.graph.value_info, *model.graph.output)
+        }
 
 
-def load_graph(path: Path) -> Graph:
+def load_graph(path: Path, *, image_size: int | None = None) -> Graph:
     """Return the part of an ONNX file that its outputs depend on.
+
+    Args:
+        path: The file.
+        image_size: Height and width of the frame where the file leaves them open.
 
     Raises:
         InputError: The file cannot be read, is no ONNX model, refers to files outside
@@ -150,23 +165,22 @@ def load_graph(path: Path) -> Graph:
     sparse = {t.values.name for t in model.graph.sparse_initializer} & used
     if sparse:
         raise UnsupportedError(f"{path}: sparse tensor {min(sparse)!r}; handled: dense")
-    frame = _frame(path, model.graph, protos, used - set(stored))
+    frame = _frame(path, model.graph, protos, used - set(stored), image_size)
     layers = unique_names([frame.name, *(_title(proto) for proto in protos)])
     nodes = tuple(
         _node(proto, layer, versions)
         for proto, layer in zip(protos, layers[1:], strict=True)
     )
-    constants = {
-        name: stored_array(tensor, path)
-        for name, tensor in stored.items()
-        if name in used
-    }
+    needed = {name: tensor for name, tensor in stored.items() if name in used}
+    check_stored(path, list(needed.values()))
+    constants = {name: stored_array(tensor, path) for name, tensor in needed.items()}
     return Graph(
         input=frame,
         outputs=outputs,
         nodes=nodes,
         constants=MappingProxyType(constants),
         input_layer=layers[0],
+        model=model,
     )
 
 
@@ -176,10 +190,7 @@ def _parsed(path: Path) -> onnx.ModelProto:
             raise InputError(f"{path}: no such file")
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
-            raise InputError(
-                f"{path}: {size} bytes; an ONNX file has at most {MAX_FILE_BYTES}; "
-                "keep the weights in a file beside it"
-            )
+            raise InputError(f"{path}: {size} bytes; must be at most {MAX_FILE_BYTES}")
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
@@ -195,6 +206,7 @@ def _parsed(path: Path) -> onnx.ModelProto:
     if not model.ir_version or not model.HasField("graph"):
         raise InputError(f"{path}: not an ONNX model: it holds no graph")
     _check_texts(path, model)
+    check_nodes(path, model)
     if not model.functions:
         return model
     try:
@@ -258,6 +270,7 @@ def _frame(
     graph: onnx.GraphProto,
     protos: Sequence[onnx.NodeProto],
     unstored: set[str],
+    image_size: int | None,
 ) -> GraphInput:
     """Return the one input of the graph that is not a stored array."""
     made = {name for proto in protos for name in proto.output}
@@ -281,10 +294,16 @@ def _frame(
             f"{path}: inputs {sorted(entering)}; handled: networks of one input"
         )
     (value,) = entering.values()
-    return GraphInput(name=value.name, sizes=_sizes(path, value))
+    return GraphInput(name=value.name, sizes=_sizes(path, value, image_size))
 
 
-def _sizes(path: Path, value: onnx.ValueInfoProto) -> tuple[int, ...]:
+def _sizes(
+    path: Path, value: onnx.ValueInfoProto, image_size: int | None
+) -> tuple[int, ...]:
+    """Return the sizes of the frame, those that the file leaves open from outside.
+
+    The value is changed too, so that shapes can be inferred.
+    """
     tensor = value.type.tensor_type
     if not tensor.HasField("shape"):
         raise InputError(
@@ -296,12 +315,15 @@ def _sizes(path: Path, value: onnx.ValueInfoProto) -> tuple[int, ...]:
             sizes.append(dimension.dim_value)
         elif position == 0 and not dimension.dim_value:
             sizes.append(1)
+        elif image_size is not None and len(tensor.shape.dim) == 4:
+            sizes.append(image_size)
+            dimension.dim_value = image_size
         else:
             known = dimension.dim_param or dimension.dim_value or "unknown"
             raise InputError(
                 f"{path}: input {value.name!r}: dimension {position} is {known}; must "
-                "be a size of at least 1 (only the batch may vary); export the model "
-                "with a fixed image size"
+                "be a size of at least 1 (only the batch may vary); give height and "
+                "width with --image-size, or export the model with a fixed image size"
             )
     return tuple(sizes)
 

@@ -91,7 +91,8 @@ def _moved(graph: Graph, node: Node, sizes: tuple[int, ...]) -> tuple[int, ...] 
     match node.op:
         case "Transpose":
             order = node.integers("perm", range(rank)[::-1])
-            return tuple(sizes[i] for i in order) if len(order) == rank else None
+            known_order = sorted(order) == list(range(rank))
+            return tuple(sizes[i] for i in order) if known_order else None
         case "Reshape":
             target = _listed(graph, node, "shape")
             if target is None:

@@ -41,6 +41,9 @@ from hao.ir.layer import Padding, PoolKind
 CHANNELS_LAST_DOMAIN = "qonnx.custom_op.channels_last"
 """Operators of ONNX on channels-last tensors; source: qonnx 1.0, custom_op."""
 
+_AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
+"""Source: ONNX operator specification, Conv-11."""
+
 
 def order_of(call: Call) -> Order:
     """Return how the node's tensors are arranged."""
@@ -334,6 +337,10 @@ def _window(
         raise UnsupportedError(f"{call.label}: pads {pads}; handled: at least 0")
     before, after = list(pads[:2]), list(pads[2:])
     mode = node.text("auto_pad", "NOTSET")
+    if mode not in _AUTO_PADS:
+        raise InputError(
+            f"{call.label}: auto_pad {mode!r}; must be one of {', '.join(_AUTO_PADS)}"
+        )
     sizes = (
         x.shape.height + x.padding.top + x.padding.bottom,
         x.shape.width + x.padding.left + x.padding.right,

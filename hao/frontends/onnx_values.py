@@ -41,14 +41,16 @@ class Codes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """What a final Softmax, ArgMax or TopK makes of the network's output.
+    """What a final Softmax, Sigmoid, ArgMax or TopK makes of the network's output.
 
     Attributes:
         source: The output that they read.
+        maker: What errors call the node.
         note: What was left out.
     """
 
     source: FeatureMap
+    maker: str
     note: str
 
 
@@ -90,8 +92,8 @@ class Call:
                 return value
             case Scores():
                 raise UnsupportedError(
-                    f"{self.label}: follows a Softmax, ArgMax or TopK; handled: those "
-                    "at the end of a network"
+                    f"{self.label}: follows {value.maker}; handled: that at the end "
+                    "of a network alone, where the host does it"
                 )
             case Codes():
                 raise UnsupportedError(

@@ -52,11 +52,12 @@ class Weight:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """What one operator adds: its result, and layers with their parameters."""
+    """What one operator adds: its result, layers with their parameters, and notes."""
 
     value: FeatureMap
     layers: tuple[Layer, ...] = ()
     params: Mapping[str, Array] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,23 @@ class Window:
                 "handled: square kernels, and one stride for both directions"
             )
         return self.kernel[0], self.stride[0]
+
+    def squared(self, site: Site) -> "Window":
+        """Return the window of a convolution made square by taps of weight 0.
+
+        Raises:
+            UnsupportedError: The strides of height and width differ.
+        """
+        height, width = self.kernel
+        kernel = max(height, width)
+        padding = replace(
+            self.padding,
+            bottom=self.padding.bottom + kernel - height,
+            right=self.padding.right + kernel - width,
+        )
+        window = replace(self, kernel=(kernel, kernel), padding=padding)
+        window.square(site)
+        return window
 
     def rounded_up(self, x: FeatureMap) -> "Window":
         """Return the window with the padding that rounding sizes up asks for.

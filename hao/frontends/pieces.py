@@ -52,34 +52,48 @@ def conv_piece(
 ) -> Piece:
     """Return a dense or depthwise convolution.
 
+    Groups that are no depthwise convolution are run dense, with weights of 0 between
+    the groups; a rectangular kernel as a square one, with taps of weight 0.
+
     Args:
         site: Where it stands.
         x: Its input, arranged in `order`.
-        weight: Shape (ofm_channels, ifm_channels / groups, kernel, kernel).
+        weight: Shape (ofm_channels, ifm_channels / groups, height, width).
         bias: Shape (ofm_channels,), or None.
         window: Its kernel must be that of the weights.
-        groups: 1, or all channels of a depthwise convolution.
+        groups: Divides both numbers of channels.
         order: Of the tensors before and after.
 
     Raises:
         InputError: Shapes disagree.
-        UnsupportedError: Other groups, a rectangular kernel, or another arrangement.
+        UnsupportedError: Two strides, or another arrangement.
     """
     _check_arranged(site, x, order)
-    kernel, stride = window.square(site)
     ifm_channels, ofm_channels = x.shape.channels, weight.values.shape[0]
-    if groups not in (1, ifm_channels) or (groups > 1 and ofm_channels != groups):
-        raise UnsupportedError(
+    if groups < 1 or ifm_channels % groups or ofm_channels % groups:
+        raise InputError(
             f"{site.label}: {groups} groups of {ifm_channels} to {ofm_channels} "
-            "channels; handled: 1 group, or one group per channel with as many outputs"
+            "channels; must divide both"
         )
-    expected = (ofm_channels, ifm_channels // groups, kernel, kernel)
+    expected = (ofm_channels, ifm_channels // groups, *window.kernel)
     if weight.values.shape != expected:
         raise InputError(
             f"{site.label}: weights of shape {weight.values.shape}; must be {expected}"
         )
+    window = window.squared(site)
+    kernel, stride = window.square(site)
+    weight = replace(weight, values=_square_taps(weight.values, kernel))
+    depthwise = groups > 1 and groups == ifm_channels == ofm_channels
+    notes: tuple[str, ...] = ()
+    if groups > 1 and not depthwise:
+        weight = replace(weight, values=_dense_groups(weight.values, groups))
+        notes = (
+            f"{site.label}: {groups} groups of {ifm_channels // groups} to "
+            f"{ofm_channels // groups} channels are run as one dense convolution with "
+            f"zeros between the groups, {groups} times the products",
+        )
     padding = _sum(x.padding, window.padding)
-    kind = Depthwise if groups > 1 else Conv
+    kind = Depthwise if depthwise else Conv
     ofm = _ofm(site, x, ofm_channels, kernel=kernel, stride=stride, padding=padding)
     layer = kind(
         name=site.layer,
@@ -98,6 +112,7 @@ def conv_piece(
         value=value,
         layers=(layer,),
         params=_compute_params(site, weight, bias, ofm_channels),
+        notes=notes,
     )
 
 
@@ -245,6 +260,26 @@ def mean_piece(
         if keep or position not in chosen
     )
     return replace(piece, value=replace(piece.value, dimensions=left))
+
+
+def _square_taps(weight: Array, kernel: int) -> Array:
+    """Return weights whose kernel is square, zeros below and on the right."""
+    rows, columns = kernel - weight.shape[2], kernel - weight.shape[3]
+    if rows == columns == 0:
+        return weight
+    return np.pad(weight, ((0, 0), (0, 0), (0, rows), (0, columns)))
+
+
+def _dense_groups(weight: Array, groups: int) -> Array:
+    """Return weights over all input channels, zeros outside a channel's group."""
+    outputs, inputs = len(weight) // groups, weight.shape[1]
+    dense = np.zeros(
+        (len(weight), groups * inputs, *weight.shape[2:]), dtype=weight.dtype
+    )
+    for group in range(groups):
+        rows = slice(group * outputs, (group + 1) * outputs)
+        dense[rows, group * inputs : (group + 1) * inputs] = weight[rows]
+    return dense
 
 
 def _compute_params(

@@ -63,8 +63,7 @@ def trace_torch(module: nn.Module, input_shape: Shape) -> ImportedNetwork:
     for node, title in zip(nodes, titles, strict=True):
         if node.op == "output":
             output = _output(name, node, values)
-            network = finished_network(name, layers, params, output=output.layer)
-            return ImportedNetwork(network=network)
+            return finished_network(name, layers, params, output=output.layer)
         if node.op == "placeholder":
             if layers:
                 raise UnsupportedError(

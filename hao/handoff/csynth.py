@@ -30,6 +30,10 @@ MAX_XML_DEPTH = 200
 """Deepest nesting read; derived here: modules and loops nest by calls in the source,
 two elements a level, and the largest report seen has 13 levels."""
 
+MAX_XML_ELEMENTS = 400_000
+"""Most elements read; chosen here: the largest report seen has 0.7 MB, so less than a
+tenth. Elements of four bytes take fifty times as many in memory."""
+
 LAST_VIVADO_HLS = (2020, 1)
 """Last release of Vivado HLS; Vitis HLS writes no name of its own into the XML.
 
@@ -99,11 +103,17 @@ def _parse_xml(data: bytes, source: str) -> Element:
 
 def _guard(parser: expat.XMLParserType, builder: TreeBuilder, source: str) -> None:
     """Connect a parser to a builder; refuse what could expand or nest without bound."""
-    depth = 0
+    depth = elements = 0
 
     def start(tag: str, attributes: dict[str, str]) -> None:
-        nonlocal depth
+        nonlocal depth, elements
         depth += 1
+        elements += 1
+        if elements > MAX_XML_ELEMENTS:
+            raise InputError(
+                f"{source}: line {parser.CurrentLineNumber}: more than "
+                f"{MAX_XML_ELEMENTS} elements; a report of C synthesis has far fewer"
+            )
         if depth > MAX_XML_DEPTH:
             raise InputError(
                 f"{source}: line {parser.CurrentLineNumber}: elements nest deeper than "

@@ -27,7 +27,7 @@ from hao.handoff.utilization import (
     parse_utilization,
 )
 
-MAX_REPORT_BYTES = 256 * 2**20
+MAX_REPORT_BYTES = 8 * 2**20
 """Largest file read [bytes]; a report lists every operation of a core, and the largest
 seen has 0.7 MB. Chosen here so that a wrong file cannot fill the memory."""
 

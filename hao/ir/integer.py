@@ -28,8 +28,9 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.errors import InputError
+from hao.errors import InputError, UnsupportedError
 from hao.intmath import ceil_log2
+from hao.ir.frame import FrameCoding
 from hao.ir.layer import (
     Activation,
     Add,
@@ -116,6 +117,7 @@ class IntegerNetwork:
         network: Layers and integer parameters; no Affine, Activation or Quantize.
         maps: Type of the feature map that every layer makes, by layer name.
         requantization: Shift or multiplier, for all layers.
+        frame: How frames become codes; `None` where the exponent of the input says it.
 
     Raises:
         InputError: A layer kind, a parameter's shape or range, or a type is wrong, or
@@ -125,6 +127,7 @@ class IntegerNetwork:
     network: Network
     maps: Mapping[str, MapType]
     requantization: Requantization
+    frame: FrameCoding | None = None
 
     def __post_init__(self) -> None:
         for layer in self.network.layers:
@@ -148,6 +151,35 @@ class IntegerNetwork:
                     )
                 case _:
                     assert_never(layer)
+
+    def frame_codes(self, frames: NDArray[np.floating]) -> NDArray[np.int64]:
+        """Return frames of real values as the codes that enter.
+
+        Args:
+            frames: Shape (frames, channels, height, width).
+
+        Raises:
+            UnsupportedError: Neither `frame` nor an exponent says how.
+        """
+        kind = self.maps[self.network.input.name]
+        return self.coding.codes(frames, low=kind.low, high=kind.high)
+
+    @property
+    def coding(self) -> FrameCoding:
+        """Return how frames become codes.
+
+        Raises:
+            UnsupportedError: Neither `frame` nor an exponent says how.
+        """
+        exponent = self.maps[self.network.input.name].exponent
+        if self.frame is not None:
+            return self.frame
+        if exponent is None:
+            raise UnsupportedError(
+                f"network {self.network.name!r}: the scale of its input is not known; "
+                "give it codes"
+            )
+        return FrameCoding.of_exponent(exponent)
 
     def param(self, layer: str, name: str) -> NDArray[np.int64]:
         """Return a parameter.

@@ -78,7 +78,7 @@ def run_float_layers(
     maps: dict[str, NDArray[Real]] = {}
     for layer in network.layers:
         if isinstance(layer, Input):
-            maps[layer.name] = x
+            maps[layer.name] = scaled_frames(network, x)
             continue
         operands = [maps[name] for name in layer.inputs]
         maps[layer.name] = _run_layer(layer, operands, network.params)
@@ -86,6 +86,19 @@ def run_float_layers(
             if last_reader[name] == layer.name and name not in keep:
                 del maps[name]
     return {name: maps[name] for name in keep}
+
+
+def scaled_frames(network: Network, x: NDArray[Real]) -> NDArray[Real]:
+    """Return frames after the scaling that a network leaves to the host, if any.
+
+    It stands in the parameters `scale` and `shift` of the input layer, shape
+    (channels,) each; `hao.ir.lower` puts it there.
+    """
+    name = network.input.name
+    if f"{name}.scale" not in network.params:
+        return x
+    scaled: NDArray[Real] = x * _per_channel(network.params, f"{name}.scale", x)
+    return scaled + _per_channel(network.params, f"{name}.shift", x)
 
 
 def quantize_codes(

@@ -33,7 +33,9 @@ from hao.ir.layer import (
     Input,
     Layer,
     Linear,
+    Padding,
     Pool,
+    PoolKind,
     Quantize,
 )
 from hao.ir.network import Network
@@ -165,8 +167,9 @@ def partition(network: Network) -> Partition:
     Raises:
         UnsupportedError: A layer that the engine cannot run, by name.
     """
-    for layer in network.layers:
-        _check_layer(layer)
+    problems = engine_problems(network)
+    if problems:
+        raise UnsupportedError.of_all(f"network {network.name!r}", problems)
     chains = _chains(_units(network), network)
     positions: list[str] = []
     segments: list[Segment] = []
@@ -180,31 +183,60 @@ def partition(network: Network) -> Partition:
     return Partition(positions=tuple(positions), segments=tuple(segments))
 
 
-def _check_layer(layer: Layer) -> None:
-    """Refuse kernels and strides that no stage is built for."""
-    match layer:
-        case Conv() | Depthwise() | Pool():
-            _check_window(layer)
-        case Linear() | Input() | GlobalAveragePool() | Add():
-            return
-        case Affine() | Activation() | Quantize():
-            return
-        case _:
-            assert_never(layer)
+def engine_problems(network: Network) -> tuple[str, ...]:
+    """Return what the engine does not run of a network, a sentence with a remedy each.
+
+    Windows and averages; `partition` looks at how layers hang together.
+    """
+    found = (_window_problem(layer) for layer in network.layers)
+    return tuple(problem for problem in found if problem is not None)
 
 
-def _check_window(layer: Conv | Depthwise | Pool) -> None:
+def _window_problem(layer: Layer) -> str | None:
+    if not isinstance(layer, Conv | Depthwise | Pool):
+        return None
     if layer.kernel > MAX_KERNEL or layer.stride > MAX_STRIDE:
-        raise UnsupportedError(
+        return (
             f"layer {layer.name!r}: kernel {layer.kernel}, stride {layer.stride}; the "
             f"engine runs kernels up to {MAX_KERNEL} and strides up to {MAX_STRIDE}"
+            f"{_window_remedy(layer)}"
         )
     pad = layer.padding
     if max(pad.top, pad.left, pad.bottom, pad.right) >= layer.kernel:
-        raise UnsupportedError(
+        return (
             f"layer {layer.name!r}: padding {pad}; the engine pads by less than the "
-            f"kernel ({layer.kernel})"
+            f"kernel ({layer.kernel}); enlarge the kernel, or pad less"
         )
+    if (
+        isinstance(layer, Pool)
+        and layer.kind is PoolKind.AVERAGE
+        and not layer.include_padding
+        and pad != Padding()
+    ):
+        return (
+            f"layer {layer.name!r}: an average that leaves out its padding divides by "
+            "another number at the border; the engine divides all sums by one: set "
+            "count_include_pad = 1 and ceil_mode = 0, or pad by nothing"
+        )
+    return None
+
+
+def _window_remedy(layer: Conv | Depthwise | Pool) -> str:
+    match layer:
+        case Conv():
+            return (
+                "; a convolution of stride 4 with a kernel up to 14 is handled as "
+                "well; otherwise use smaller kernels one behind the other"
+            )
+        case Depthwise():
+            return "; use smaller kernels one behind the other"
+        case Pool(kind=PoolKind.MAX):
+            return (
+                "; a maximum is handled where two smaller ones in a row, with these "
+                "limits, give it"
+            )
+        case _:
+            return "; an average over the whole map is handled, of any size"
 
 
 def _transparent(network: Network) -> dict[str, str]:

@@ -1,8 +1,7 @@
-"""What the lint reports: findings, arrays it could not count, and how both print.
+"""What the lint reports: findings, and how they print.
 
 A finding is a fault that one of the tool generations would refuse, ignore or turn into
-slower hardware than the design counts on. An uncounted array is no fault: it says where
-the port rule could not decide, so that nobody takes its silence for proof.
+other hardware than the design counts on.
 """
 
 from collections.abc import Iterable
@@ -21,7 +20,6 @@ class Rule(Enum):
     """Every rule of the lint; the value is what a finding prints."""
 
     SYNTAX = "syntax"
-    MISSING_HEADER = "missing-header"
     PRAGMA_NAMESPACE = "pragma-namespace"
     PRAGMA_UNKNOWN = "pragma-unknown"
     PRAGMA_OBSOLETE = "pragma-obsolete"
@@ -53,8 +51,6 @@ class Rule(Enum):
     DATAFLOW_FORM = "dataflow-form"
     DATAFLOW_CHANNEL = "dataflow-channel"
     DATAFLOW_ARGUMENT = "dataflow-argument"
-    DATAFLOW_STATIC = "dataflow-static"
-    PORT_LIMIT = "port-limit"
     MULTIPLY_BINDING = "multiply-binding"
 
 
@@ -73,24 +69,6 @@ class Finding:
     line: int
     rule: str
     message: str
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Uncounted:
-    """An array whose accesses in a pipelined loop could not be counted, and why."""
-
-    path: str
-    line: int
-    array: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class LintReport:
-    """All that a run found, each list sorted by place."""
-
-    findings: tuple[Finding, ...]
-    uncounted: tuple[Uncounted, ...]
 
 
 def render_findings(findings: Iterable[Finding]) -> str:

@@ -6,10 +6,10 @@ pages of UG1399; for Vivado HLS UG902 (2019.2 and 2020.1), chapter "High-Level S
 Reference Guide". The places are those of UG1399 and of AMD's scope rules (github.com/
 Xilinx/ross-ai-assistant, skills/hls-pragma-scope).
 
-Names and values are in lower case: both tools ignore case. `_common` is one table,
-and so longer than a function should be.
+Names and values are in lower case: both tools ignore case.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -64,15 +64,6 @@ class Grammar:
     places: frozenset[Place] = frozenset(Place) - {Place.FILE}
 
 
-FUNCTION = frozenset({Place.FUNCTION})
-LOOP = frozenset({Place.LOOP})
-FUNCTION_OR_LOOP = FUNCTION | LOOP
-VARIABLE = Option(kind=Kind.NAME, required=True)
-COUNT = Option(kind=Kind.INTEGER)
-POSITIVE = Option(kind=Kind.INTEGER, minimum=1)
-LATENCY = Option(kind=Kind.INTEGER, minimum=-1)
-WORD = Option(kind=Kind.WORD)
-
 STORAGE_IMPLS = {
     # UG1399, pragma HLS bind_storage: implementations of each storage type.
     "fifo": frozenset({"auto", "bram", "lutram", "srl", "uram", "memory"}),
@@ -124,246 +115,109 @@ DSP_CORES = frozenset(
     {"dsp48", "mul", "mulns", "mul2s", "mul3s", "mul4s", "mul5s", "mul6s"}
 )
 
-_PORT_MODES = frozenset(
-    {
-        *("ap_none", "ap_vld", "ap_ack", "ap_hs", "ap_ovld", "ap_fifo", "ap_memory"),
-        *("bram", "axis", "s_axilite", "m_axi", "ap_stable"),
-        *("ap_ctrl_none", "ap_ctrl_hs", "ap_ctrl_chain"),
-    }
-)
+# One pragma a line: name, tool if only one knows it, places (Function, Loop, Region),
+# then its options: `!` required; `>=` an integer, `=` a word that may stand alone (with
+# Vivado HLS it must), `~` one that may with both, `:` one that follows `name=`; NAME is
+# that of a variable, WORD any; `+` a flag; `@` the tool that knows option or word.
+_TABLE = """
+aggregate@vitis FLR variable!:NAME compact=bit|byte|none|auto
+alias@vitis F ports!:WORD offset:WORD distance:WORD
+allocation FLR instances!:WORD limit!>=1 type=function|operation|core@vivado
+array_map@vivado FLR variable!:NAME instance:WORD offset>=0 mode=horizontal|vertical
+array_partition FLR variable!:NAME type=block|cyclic|complete factor>=1 dim>=0
+    +dynamic@vitis
+array_reshape FLR variable!:NAME type=block|cyclic|complete factor>=1 dim>=0
+    +object@vitis
+bind_op@vitis FLR variable!:NAME op!:OPERATIONS impl:OPERATION_IMPLS latency>=-1
+bind_storage@vitis FLR variable!:NAME type!:STORAGES impl:STORAGE_IMPLS latency>=-1
+clock@vivado F domain:WORD
+data_pack@vivado FLR variable!:NAME instance:WORD byte_pad=struct_level|field_level
+dataflow FL +disable_start_propagation@vitis
+dependence FL variable:NAME class=array|pointer type=intra|inter direction=raw|war|waw
+    dependent=true|false distance>=1
+disaggregate@vitis FLR variable!:NAME
+expression_balance FLR +off
+function_instantiate F variable!:NAME
+inline FR +off +recursive +region +self@vitis +all@vitis
+interface F port!:NAME
+    mode=ap_none|ap_vld|ap_ack|ap_hs|ap_ovld|ap_fifo|ap_memory|ap_bus@vivado|bram|
+    axis|s_axilite|m_axi|ap_stable|ap_ctrl_none|ap_ctrl_hs|ap_ctrl_chain
+    register_mode~forward|reverse|both|off bundle:WORD name:WORD clock:WORD offset:WORD
+    depth>=0 latency>=0 num_read_outstanding>=0 num_write_outstanding>=0
+    max_read_burst_length>=0 max_write_burst_length>=0 storage_type@vitis:WORD
+    storage_impl@vitis:WORD max_widen_bitwidth@vitis>=0 channel@vitis>=0
+    interrupt@vitis>=0 +register
+latency FLR min>=0 max>=0
+loop_flatten L +off
+loop_merge FLR +force
+loop_tripcount L min>=0 max!>=0 avg>=0
+occurrence R cycle>=1
+performance@vitis FLR target_ti:WORD target_tl:WORD scope:loop|region
+pipeline FL ii>=1 style@vitis:stp|flp|frp +rewind +off +enable_flush@vivado
+protocol FLR mode=floating|fixed
+reset FLR variable!:NAME +off
+resource@vivado FLR variable!:NAME core!:CORES latency>=-1 metadata:WORD
+stable F variable!:NAME
+stream FLR variable!:NAME depth>=1 dim>=0 type@vitis:fifo|pipo|shared|unsync +off@vivado
+top F name:WORD
+unroll L factor>=1 +region +skip_exit_check +complete@vitis +partial@vitis
+"""
+_PLACES = {"F": Place.FUNCTION, "L": Place.LOOP, "R": Place.REGION}
+_LISTS = {
+    "CORES": CORES,
+    "OPERATIONS": frozenset(OPERATION_IMPLS),
+    "OPERATION_IMPLS": frozenset().union(*OPERATION_IMPLS.values()),
+    "STORAGES": frozenset(STORAGE_IMPLS),
+    "STORAGE_IMPLS": frozenset().union(*STORAGE_IMPLS.values()),
+}
+_ITEM = re.compile(r"(\w+)(!?)(@\w+)?(?:(>=|[=~:])(.+))?$")
+_TOOLS = {Tool.VIVADO_HLS: "@vivado", Tool.VITIS_HLS: "@vitis"}
 
 
-def _choice(*values: str, vitis: bool, positional: bool = True) -> Option:
-    """Return an option whose words stand alone, with Vitis HLS also after `name=`."""
+def _grammars(tool: Tool) -> Mapping[str, Grammar]:
+    """Return the pragmas of one tool by name."""
+    known: dict[str, Grammar] = {}
+    for line in (
+        _TABLE.replace("|\n    ", "|").replace("\n    ", " ").strip().splitlines()
+    ):
+        head, places, *items = line.split()
+        name, _, only = head.partition("@")
+        options: dict[str, Option] = {}
+        flags: set[str] = set()
+        for item in items:
+            found = _ITEM.match(item.removeprefix("+"))
+            if found is None or found[3] not in {None, _TOOLS[tool]}:
+                continue
+            if item.startswith("+"):
+                flags.add(found[1])
+            else:
+                options[found[1]] = _option(tool, found[2], found[4], found[5])
+        if f"@{only}" in {"@", _TOOLS[tool]}:
+            where = frozenset(_PLACES[letter] for letter in places)
+            grammar = Grammar(options=options, flags=frozenset(flags), places=where)
+            known[name] = grammar
+    return MappingProxyType(known)
+
+
+def _option(tool: Tool, required: str, sign: str, text: str) -> Option:
+    """Return an option from its signs in the table and what follows them."""
+    if sign == ">=":
+        return Option(kind=Kind.INTEGER, minimum=int(text), required=bool(required))
+    if text in {"NAME", "WORD"}:
+        return Option(kind=Kind[text], required=bool(required))
+    words = (word.partition("@") for word in text.split("|"))
+    own = {word for word, at, only in words if at + only in {"", _TOOLS[tool]}}
     return Option(
         kind=Kind.ENUM,
-        values=frozenset(values),
-        positional=positional,
-        keyword=vitis,
+        values=_LISTS.get(text, frozenset(own)),
+        required=bool(required),
+        positional=sign in "=~",
+        keyword=sign != "=" or tool is Tool.VITIS_HLS,
     )
 
-
-def _split(*, vitis: bool) -> dict[str, Option]:
-    return {
-        "variable": VARIABLE,
-        "type": _choice("block", "cyclic", "complete", vitis=vitis),
-        "factor": POSITIVE,
-        "dim": COUNT,
-    }
-
-
-def _dependence(*, vitis: bool) -> dict[str, Option]:
-    return {
-        "variable": Option(kind=Kind.NAME),
-        "class": _choice("array", "pointer", vitis=vitis),
-        "type": _choice("intra", "inter", vitis=vitis),
-        "direction": _choice("raw", "war", "waw", vitis=vitis),
-        "dependent": _choice("true", "false", vitis=vitis),
-        "distance": POSITIVE,
-    }
-
-
-def _interface(*, vitis: bool) -> Grammar:
-    options = {
-        "port": VARIABLE,
-        "mode": Option(
-            kind=Kind.ENUM,
-            values=_PORT_MODES if vitis else _PORT_MODES | {"ap_bus"},
-            positional=True,
-            keyword=vitis,
-        ),
-        "register_mode": Option(
-            kind=Kind.ENUM,
-            values=frozenset({"forward", "reverse", "both", "off"}),
-            positional=True,
-        ),
-        **dict.fromkeys(("bundle", "name", "clock", "offset"), WORD),
-        **dict.fromkeys(
-            (
-                *("depth", "latency", "num_read_outstanding", "num_write_outstanding"),
-                *("max_read_burst_length", "max_write_burst_length"),
-            ),
-            COUNT,
-        ),
-    }
-    if vitis:
-        options |= dict.fromkeys(("storage_type", "storage_impl"), WORD)
-        options |= dict.fromkeys(("max_widen_bitwidth", "channel", "interrupt"), COUNT)
-    return Grammar(options=options, flags=frozenset({"register"}), places=FUNCTION)
-
-
-def _common(*, vitis: bool) -> dict[str, Grammar]:
-    """Return the pragmas of both generations; Vitis HLS adds `name=` to choices."""
-    flags = frozenset
-    allocation = (
-        ("operation", "function") if vitis else ("function", "operation", "core")
-    )
-    return {
-        "allocation": Grammar(
-            options={
-                "instances": Option(kind=Kind.WORD, required=True),
-                "limit": Option(kind=Kind.INTEGER, minimum=1, required=True),
-                "type": _choice(*allocation, vitis=vitis),
-            }
-        ),
-        "array_partition": Grammar(
-            options=_split(vitis=vitis), flags=flags({"dynamic"} if vitis else ())
-        ),
-        "array_reshape": Grammar(
-            options=_split(vitis=vitis), flags=flags({"object"} if vitis else ())
-        ),
-        "dataflow": Grammar(
-            flags=flags({"disable_start_propagation"} if vitis else ()),
-            places=FUNCTION_OR_LOOP,
-        ),
-        "dependence": Grammar(
-            options=_dependence(vitis=vitis), places=FUNCTION_OR_LOOP
-        ),
-        "expression_balance": Grammar(flags=flags({"off"})),
-        "function_instantiate": Grammar(
-            options={"variable": VARIABLE}, places=FUNCTION
-        ),
-        "inline": Grammar(
-            flags=flags(
-                {"off", "recursive", "region"} | ({"self", "all"} if vitis else set())
-            ),
-            places=FUNCTION | {Place.REGION},
-        ),
-        "interface": _interface(vitis=vitis),
-        "latency": Grammar(options={"min": COUNT, "max": COUNT}),
-        "loop_flatten": Grammar(flags=flags({"off"}), places=LOOP),
-        "loop_merge": Grammar(flags=flags({"force"})),
-        "loop_tripcount": Grammar(
-            options={
-                "min": COUNT,
-                "max": Option(kind=Kind.INTEGER, required=True),
-                "avg": COUNT,
-            },
-            places=LOOP,
-        ),
-        "occurrence": Grammar(
-            options={"cycle": POSITIVE}, places=frozenset({Place.REGION})
-        ),
-        "pipeline": Grammar(
-            options={"ii": POSITIVE}
-            | (
-                {"style": _choice("stp", "flp", "frp", vitis=True, positional=False)}
-                if vitis
-                else {}
-            ),
-            flags=flags({"rewind", "off"} | (set() if vitis else {"enable_flush"})),
-            places=FUNCTION_OR_LOOP,
-        ),
-        "protocol": Grammar(
-            options={"mode": _choice("floating", "fixed", vitis=vitis)}
-        ),
-        "reset": Grammar(options={"variable": VARIABLE}, flags=flags({"off"})),
-        "stable": Grammar(options={"variable": VARIABLE}, places=FUNCTION),
-        "stream": Grammar(
-            options={"variable": VARIABLE, "depth": POSITIVE, "dim": COUNT}
-            | (
-                {
-                    "type": _choice(
-                        "fifo", "pipo", "shared", "unsync", vitis=True, positional=False
-                    )
-                }
-                if vitis
-                else {}
-            ),
-            flags=flags(() if vitis else {"off"}),
-        ),
-        "top": Grammar(options={"name": WORD}, places=FUNCTION),
-        "unroll": Grammar(
-            options={"factor": POSITIVE},
-            flags=flags(
-                {"region", "skip_exit_check"}
-                | ({"complete", "partial"} if vitis else set())
-            ),
-            places=LOOP,
-        ),
-    }
-
-
-_VIVADO_ONLY = {
-    "array_map": Grammar(
-        options={
-            "variable": VARIABLE,
-            "instance": WORD,
-            "offset": COUNT,
-            "mode": _choice("horizontal", "vertical", vitis=False),
-        }
-    ),
-    "clock": Grammar(options={"domain": WORD}, places=FUNCTION),
-    "data_pack": Grammar(
-        options={
-            "variable": VARIABLE,
-            "instance": WORD,
-            "byte_pad": _choice("struct_level", "field_level", vitis=False),
-        }
-    ),
-    "resource": Grammar(
-        options={
-            "variable": VARIABLE,
-            "core": Option(kind=Kind.ENUM, values=CORES, required=True),
-            "latency": LATENCY,
-            "metadata": WORD,
-        }
-    ),
-}
-_VITIS_ONLY = {
-    "aggregate": Grammar(
-        options={
-            "variable": VARIABLE,
-            "compact": _choice("bit", "byte", "none", "auto", vitis=True),
-        }
-    ),
-    "alias": Grammar(
-        options={
-            "ports": Option(kind=Kind.WORD, required=True),
-            "offset": WORD,
-            "distance": WORD,
-        },
-        places=FUNCTION,
-    ),
-    "bind_op": Grammar(
-        options={
-            "variable": VARIABLE,
-            "op": Option(
-                kind=Kind.ENUM, values=frozenset(OPERATION_IMPLS), required=True
-            ),
-            "impl": Option(
-                kind=Kind.ENUM, values=frozenset().union(*OPERATION_IMPLS.values())
-            ),
-            "latency": LATENCY,
-        }
-    ),
-    "bind_storage": Grammar(
-        options={
-            "variable": VARIABLE,
-            "type": Option(
-                kind=Kind.ENUM, values=frozenset(STORAGE_IMPLS), required=True
-            ),
-            "impl": Option(
-                kind=Kind.ENUM, values=frozenset().union(*STORAGE_IMPLS.values())
-            ),
-            "latency": LATENCY,
-        }
-    ),
-    "disaggregate": Grammar(options={"variable": VARIABLE}),
-    "performance": Grammar(
-        options={
-            "target_ti": WORD,
-            "target_tl": WORD,
-            "scope": _choice("loop", "region", vitis=True, positional=False),
-        }
-    ),
-}
 
 GRAMMARS: Mapping[Tool, Mapping[str, Grammar]] = MappingProxyType(
-    {
-        Tool.VIVADO_HLS: MappingProxyType(_common(vitis=False) | _VIVADO_ONLY),
-        Tool.VITIS_HLS: MappingProxyType(_common(vitis=True) | _VITIS_ONLY),
-    }
+    {tool: _grammars(tool) for tool in Tool}
 )
 # What took the place of a pragma that Vitis HLS deprecates or removed.
 SUCCESSORS: Mapping[str, str] = MappingProxyType(

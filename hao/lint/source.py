@@ -1,48 +1,65 @@
-"""Load sources and parse what one tool generation sees of them.
+"""Sources as one tool generation sees them: preprocessed, then parsed.
 
-tree-sitter gives the syntax tree; it keeps pragmas as nodes at their place, which a
-compiler drops. Only this module touches its parser.
+A C++ compiler's preprocessor decides conditionals and expands macros. It gets copies
+from which the headers of the tool and the system are taken out, so that nothing need be
+installed for them; what they declare is known by name.
 """
 
-from collections.abc import Iterator, Mapping
+import posixpath
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import tree_sitter_cpp
-from tree_sitter import Language, Node, Parser
+from tree_sitter import Node
 
-from hao.errors import InputError
-from hao.lint.finding import Tool
-from hao.lint.preprocess import ActiveFile, Macro, find_include, preprocess
+from hao.errors import InputError, RefusedError
+from hao.hls.compiler import find_preprocessor, run_compiler
+from hao.hls.source import Pragma, read_source
+from hao.lint.finding import Finding, Rule, Tool
+from hao.lint.tree import child, declared_name, parse, search
 
-SUFFIXES = frozenset({".c", ".cc", ".cpp", ".cxx", ".h", ".hh", ".hpp"})
-HEADERS = frozenset({".h", ".hh", ".hpp"})
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One parsed file; `root` is its tree, of the text in `active`."""
-
-    active: ActiveFile
-    root: Node
-
-    @property
-    def path(self) -> str:
-        """Path of the file, as the caller named it."""
-        return self.active.path
-
-    def line(self, node: Node) -> int:
-        """Return the line in the file, from 1, where a node begins."""
-        return self.active.origins[node.start_point[0]]
+# Macros that the tools define while synthesizing (UG902; UG1399, "Macros").
+_MACROS = {
+    Tool.VIVADO_HLS: ("-D__SYNTHESIS__",),
+    Tool.VITIS_HLS: ("-D__SYNTHESIS__", "-D__VITIS_HLS__"),
+}
+_SUFFIXES = frozenset({".c", ".cc", ".cpp", ".cxx", ".h", ".hh", ".hpp"})
+_HEADERS = frozenset({".h", ".hh", ".hpp"})
+_DEFINE = re.compile(r"#define (\w+) +(.+)")
+_INCLUDE = re.compile(r'^[ \t]*#[ \t]*include\b[ \t]*(?:"([^"\n]+)")?.*$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A root file with all it includes, in the order of inclusion."""
+    """A source file with all it includes, for one tool.
 
-    root: str
-    sources: tuple[Source, ...]
-    macros: Mapping[str, Macro]
+    Attributes:
+        tool: That sees it so.
+        root: Tree of the text.
+        places: File, as the caller named it, and line of each line of the text.
+        pragmas: By line of the text, from 0.
+        macros: Those without parameters, by name.
+    """
+
+    tool: Tool
+    root: Node
+    places: tuple[tuple[str, int], ...]
+    pragmas: Mapping[int, Pragma]
+    macros: Mapping[str, str]
+
+    def place(self, node: Node) -> tuple[str, int]:
+        """Return file and line, from 1, where a node begins."""
+        return self.places[node.start_point[0]]
+
+    def at(self, node: Node, rule: Rule, message: str) -> Finding:
+        """Return a finding at a node."""
+        return Finding(*self.place(node), rule.value, message)
+
+    def pragma(self, node: Node) -> Pragma | None:
+        """Return the pragma of the tool that a node is."""
+        return self.pragmas.get(node.start_point[0])
 
 
 def load_files(folder: Path) -> dict[str, str]:
@@ -55,7 +72,7 @@ def load_files(folder: Path) -> dict[str, str]:
         raise InputError(f"{folder}: no such folder; give one with C++ sources")
     files: dict[str, str] = {}
     for path in sorted(folder.rglob("*")):
-        if path.suffix in SUFFIXES and path.is_file():
+        if path.suffix in _SUFFIXES and path.is_file():
             try:
                 text = path.read_text(encoding="utf-8")
             except UnicodeDecodeError as error:
@@ -71,88 +88,64 @@ def parse_units(files: Mapping[str, str], tool: Tool) -> tuple[Unit, ...]:
     `main` are test benches: the tool compiles them but builds no hardware of them, so
     they are left out, with the headers that only they include.
 
+    Args:
+        files: Text by relative path.
+        tool: Whose macros are defined.
+
     Raises:
-        InputError: As `preprocess`.
+        RefusedError: The preprocessor refuses a file, such as for an open `#if`.
+        ToolError: There is no preprocessor.
     """
-    parser = Parser(Language(tree_sitter_cpp.language()))
-    suffixes = {path: Path(path).suffix for path in files}
-    roots = sorted(path for path in files if suffixes[path] not in HEADERS)
-    if not roots:
-        included = _included(files)
-        roots = sorted(path for path in files if path not in included) or sorted(files)
-    units = []
-    for root in roots:
-        active, macros = preprocess(files, root, tool)
-        sources = tuple(
-            Source(file, parser.parse("\n".join(file.lines).encode()).root_node)
-            for file in active.values()
-        )
-        if not any(_has_main(source) for source in sources):
-            units.append(Unit(root, sources, macros))
-    return tuple(units)
+    command = find_preprocessor()
+    with tempfile.TemporaryDirectory(prefix="hao-lint-") as name:
+        folder = Path(name).resolve()
+        included = _write(files, folder)
+        roots = [path for path in files if Path(path).suffix not in _HEADERS]
+        roots = roots or [path for path in files if path not in included] or [*files]
+        units = [_parse(command, folder, path, tool) for path in sorted(roots)]
+    return tuple(unit for unit in units if not _is_bench(unit))
 
 
-def _included(files: Mapping[str, str]) -> set[str]:
-    """Return the files that another one includes."""
-    found: set[str] = set()
+def _write(files: Mapping[str, str], folder: Path) -> set[str]:
+    """Write the files, includes of others left out; return those that are included."""
+    included: set[str] = set()
+
+    def keep(match: re.Match[str]) -> str:
+        name = posixpath.normpath(match[1] or "/").removeprefix("../")
+        found = {p for p in files if p == name or p.endswith("/" + name)}
+        included.update(found)
+        return match[0] if found else ""
+
     for path, text in files.items():
-        for line in text.splitlines():
-            if line.lstrip().startswith("#include"):
-                rest = line.split("include", 1)[1].strip()
-                target = find_include(rest, path, files)
-                if target is not None and target != path:
-                    found.add(target)
-    return found
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(_INCLUDE.sub(keep, text), encoding="utf-8")
+    return included
 
 
-def _has_main(source: Source) -> bool:
+def _parse(command: Sequence[str], folder: Path, path: str, tool: Tool) -> Unit:
+    folders = [folder, *(item for item in folder.rglob("*") if item.is_dir())]
+    flags = ["-E", "-dD", "-nostdinc", "-w", *_MACROS[tool]]
+    flags += [f"-I{item}" for item in sorted(folders)]
+    prefix = f"{folder}/"
+    try:
+        source = read_source(run_compiler(command, folder / path, flags))
+    except RefusedError as error:
+        raise RefusedError(str(error).replace(prefix, "")) from error
+    lines, places, macros = [], [], {}
+    for text, (where, line) in zip(source.lines, source.places, strict=True):
+        own, define = where.startswith(prefix), _DEFINE.match(text)
+        if own and define is not None:
+            macros[define[1]] = define[2]
+        lines.append(text if own and not text.startswith(("#define", "#undef")) else "")
+        places.append((where.removeprefix(prefix), line))
+    root = parse("\n".join(lines))
+    pragmas = {item.row: item for item in source.pragmas}
+    return Unit(tool, root, tuple(places) or ((path, 1),), pragmas, macros)
+
+
+def _is_bench(unit: Unit) -> bool:
     return any(
-        declared_name(node) == "main"
-        for node in source.root.named_children
-        if node.type == "function_definition"
+        declared_name(child(node, "declarator")) == "main"
+        for _, node in search(unit.root, "(function_definition) @at")
     )
-
-
-def walk(node: Node) -> Iterator[Node]:
-    """Yield a node and all below it, in order of the text."""
-    todo = [node]
-    while todo:
-        current = todo.pop()
-        yield current
-        todo.extend(reversed(current.named_children))
-
-
-def text_of(node: Node | None) -> str:
-    """Return the text of a node, empty for None."""
-    return "" if node is None or node.text is None else node.text.decode()
-
-
-def ancestors(node: Node) -> Iterator[Node]:
-    """Yield the parents of a node, the nearest first."""
-    parent = node.parent
-    while parent is not None:
-        yield parent
-        parent = parent.parent
-
-
-def declarator_name(node: Node | None) -> Node | None:
-    """Return the name inside a declarator, through arrays, pointers and the rest."""
-    while node is not None:
-        if node.type in {"identifier", "field_identifier", "destructor_name"}:
-            return node
-        if node.type in {"qualified_identifier", "template_function"}:
-            node = node.child_by_field_name("name")
-            continue
-        inner = node.child_by_field_name("declarator")
-        if inner is None and node.type in {
-            *("reference_declarator", "parenthesized_declarator"),
-            *("variadic_declarator", "attributed_declarator"),
-        }:
-            inner = next(iter(node.named_children), None)
-        node = inner
-    return None
-
-
-def declared_name(node: Node) -> str:
-    """Return the name that a declaration or definition declares, or an empty text."""
-    return text_of(declarator_name(node.child_by_field_name("declarator")))

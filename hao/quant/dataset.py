@@ -1,23 +1,26 @@
 """Labelled frames to train on, to choose by, and to report.
 
-Where they come from is a word: `digits`, a folder of images by class, an `.npz` file,
-or a Python function. The test frames are never trained on nor calibrated with.
-Every split is fixed and stratified: each class is divided in the same proportions.
+Where they come from is a word: `digits`, a folder of images (`hao.quant.images`), an
+`.npz` file, or a Python function. The test frames are never trained on nor calibrated
+with: training frames that equal one of them are left out.
+Every split is fixed and stratified: each class is divided in the same proportions. The
+frames of a split are mixed, so that any first part of them has all classes alike.
 """
 
+import hashlib
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 from sklearn.datasets import load_digits
 
 from hao.errors import HaoError, InputError, UnsupportedError
 from hao.ir.tensor import Shape
 from hao.npz import load_npz
+from hao.quant.images import ImageFrames, load_image_folder
 
 DIGITS = "digits"
 """Name of scikit-learn's digits: 1797 greyscale images of 8x8 pixels."""
@@ -28,11 +31,14 @@ VALIDATION_SHARE = 0.1
 
 SPLIT_SEED = 0
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
-
 _DIGITS_MAX = 16
 _BYTE_MAX = 255
-_GREY, _COLOUR = 1, 3
+_GREY = 1
+_CHECKED = 1024
+"""Frames that are checked at a time."""
+
+Frames = NDArray[np.float32] | ImageFrames
+"""Frames in memory, or images that are decoded when a part of them is asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -40,39 +46,53 @@ class Split:
     """Frames with their labels.
 
     Attributes:
-        frames: float32 of shape (frames, channels, height, width), finite.
+        frames: float32 of shape (frames, channels, height, width), finite; or images.
         labels: int64 of shape (frames,), at least 0.
 
     Raises:
         InputError: A type, a shape or a value is wrong, or there are no frames.
     """
 
-    frames: NDArray[np.float32]
+    frames: Frames
     labels: NDArray[np.int64]
 
     def __post_init__(self) -> None:
         frames, labels = self.frames, self.labels
-        if frames.ndim != 4 or frames.dtype != np.float32:
-            raise InputError(
-                f"frames of shape {frames.shape}, type {frames.dtype}; must be float32 "
-                "of (frames, channels, height, width)"
-            )
+        if isinstance(frames, np.ndarray):
+            _check_array(frames)
         if labels.shape != frames.shape[:1] or labels.dtype != np.int64:
             raise InputError(
                 f"labels of shape {labels.shape}, type {labels.dtype}; must be int64 "
                 f"of ({len(frames)},)"
             )
-        if frames.size == 0:
+        if len(labels) == 0:
             raise InputError("no frames; must be at least one")
-        if not np.all(np.isfinite(frames)):
-            raise InputError("frames hold NaN or infinity; must be finite")
         if labels.min() < 0:
             raise InputError(f"label {labels.min()}; must be at least 0")
-        frames.setflags(write=False)
         labels.setflags(write=False)
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def chosen(self, indices: NDArray[np.integer]) -> "Split":
+        """Return some of the frames, in the order of their indices."""
+        frames = self.frames
+        kept: Frames = (
+            frames[indices]
+            if isinstance(frames, np.ndarray)
+            else frames.subset(indices)
+        )
+        return Split(frames=kept, labels=self.labels[indices])
+
+    def fingerprint(self) -> bytes:
+        """Return a digest of the frames, or of their files, and of the labels."""
+        frames = self.frames
+        own = (
+            hashlib.sha256(frames.tobytes()).digest()
+            if isinstance(frames, np.ndarray)
+            else frames.fingerprint()
+        )
+        return own + hashlib.sha256(self.labels.tobytes()).digest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -85,6 +105,9 @@ class Dataset:
         validation: To watch training by.
         test: For the figures that are reported.
         classes: Labels are below it.
+        drawn: Whether the test frames were drawn here from all frames, so that weights
+            from elsewhere may have been trained with them.
+        left_out: Training frames that were left out since they equal a test frame.
 
     Raises:
         InputError: A label is too large, or the shapes differ.
@@ -95,6 +118,8 @@ class Dataset:
     validation: Split
     test: Split
     classes: int
+    drawn: bool = False
+    left_out: int = 0
 
     def __post_init__(self) -> None:
         for word in ("train", "validation", "test"):
@@ -118,11 +143,24 @@ class Dataset:
         return Shape(channels=channels, height=height, width=width)
 
 
+def _check_array(frames: NDArray[np.float32]) -> None:
+    if frames.ndim != 4 or frames.dtype != np.float32:
+        raise InputError(
+            f"frames of shape {frames.shape}, type {frames.dtype}; must be float32 "
+            "of (frames, channels, height, width)"
+        )
+    for start in range(0, len(frames), _CHECKED):
+        if not np.all(np.isfinite(frames[start : start + _CHECKED])):
+            raise InputError("frames hold NaN or infinity; must be finite")
+    frames.setflags(write=False)
+
+
 def load_dataset(spec: str, shape: Shape) -> Dataset:
     """Return a data set with frames of the shape that a network reads.
 
     Args:
-        spec: `digits`; a folder with one folder of images per class; an `.npz` file
+        spec: `digits`; a folder with one folder of images per class, or with `train`
+            and `val` or `test` of those; an `.npz` file
             with `x_train`, `y_train`, `x_test` and `y_test`; or `package.module:name`
             of a function without arguments that returns a `Dataset`.
         shape: Of the network's input. Images are resized to it; arrays must have it.
@@ -148,13 +186,62 @@ def load_dataset(spec: str, shape: Shape) -> Dataset:
             f"data set {spec!r}: frames of {_text(dataset.shape)}; the network reads "
             f"{_text(shape)}"
         )
-    return dataset
+    return _apart(dataset)
+
+
+def _apart(dataset: Dataset) -> Dataset:
+    """Return a data set without training frames that equal a test frame.
+
+    Raises:
+        InputError: None is left.
+    """
+    train, test = dataset.train.frames, dataset.test.frames
+    if isinstance(train, np.ndarray) and isinstance(test, np.ndarray):
+        theirs = {hashlib.sha256(frame.tobytes()).digest() for frame in test}
+        equal = np.array(
+            [hashlib.sha256(frame.tobytes()).digest() in theirs for frame in train]
+        )
+    elif isinstance(train, ImageFrames) and isinstance(test, ImageFrames):
+        equal = train.equals(test)
+    else:
+        return dataset
+    if not equal.any():
+        return dataset
+    if equal.all():
+        raise InputError(
+            f"data set {dataset.name!r}: all training frames are test frames too; must "
+            "be others"
+        )
+    kept = dataset.train.chosen(np.flatnonzero(~equal))
+    return replace(dataset, train=kept, left_out=int(equal.sum()))
+
+
+def _mixed(split: Split) -> Split:
+    """Return the frames in an order in which every first part has all classes alike.
+
+    Frame k of the n of a class comes at place (k + 1/2) / n.
+    """
+    place = np.empty(len(split))
+    for label in np.unique(split.labels):
+        members = np.flatnonzero(split.labels == label)
+        place[members] = (np.arange(len(members)) + 0.5) / len(members)
+    return split.chosen(np.lexsort((split.labels, place)))
+
+
+def _split(frames: Frames, labels: NDArray[np.int64]) -> Split:
+    return Split(frames=frames, labels=labels)
 
 
 def split_of(
-    name: str, frames: NDArray[np.float32], labels: NDArray[np.int64]
+    name: str, frames: Frames, labels: NDArray[np.int64], *, mixed: bool = True
 ) -> Dataset:
     """Return a data set that divides labelled frames by fixed shares of each class.
+
+    Args:
+        name: What a report calls it.
+        frames: All of them.
+        labels: One a frame.
+        mixed: Whether training frames are mixed too, as test frames always are.
 
     Raises:
         InputError: A class has fewer than three frames, or `Split` refuses them.
@@ -164,10 +251,11 @@ def split_of(
     train, validation = _divided(name, rest, VALIDATION_SHARE / (1 - TEST_SHARE))
     return Dataset(
         name=name,
-        train=train,
+        train=_mixed(train) if mixed else train,
         validation=validation,
-        test=test,
+        test=_mixed(test),
         classes=int(labels.max()) + 1,
+        drawn=True,
     )
 
 
@@ -187,10 +275,7 @@ def _divided(name: str, whole: Split, share: float) -> tuple[Split, Split]:
         taken.append(members[:count])
         kept.append(members[count:])
     first, second = np.sort(np.concatenate(kept)), np.sort(np.concatenate(taken))
-    return (
-        Split(frames=whole.frames[first], labels=whole.labels[first]),
-        Split(frames=whole.frames[second], labels=whole.labels[second]),
-    )
+    return whole.chosen(first), whole.chosen(second)
 
 
 def _digits(shape: Shape) -> Dataset:
@@ -207,47 +292,28 @@ def _digits(shape: Shape) -> Dataset:
         align_corners=False,
     )
     frames: NDArray[np.float32] = enlarged.numpy()
-    return split_of(DIGITS, frames, bunch.target.astype(np.int64))
+    # They come in no order of classes.
+    return split_of(DIGITS, frames, bunch.target.astype(np.int64), mixed=False)
 
 
 def _image_folder(folder: Path, shape: Shape) -> Dataset:
-    modes = {_GREY: "L", _COLOUR: "RGB"}
-    if shape.channels not in modes:
-        raise InputError(
-            f"{folder}: images have 1 or 3 channels; the network reads {_text(shape)}"
-        )
-    classes = sorted(entry for entry in folder.iterdir() if entry.is_dir())
-    frames: list[NDArray[np.float32]] = []
-    labels: list[int] = []
-    for label, entry in enumerate(classes):
-        for path in sorted(entry.iterdir()):
-            if path.suffix.lower() in IMAGE_SUFFIXES:
-                frames.append(_image(path, modes[shape.channels], shape))
-                labels.append(label)
-    if not frames:
-        raise InputError(
-            f"{folder}: no images; must hold a folder per class with "
-            f"{', '.join(IMAGE_SUFFIXES)} files"
-        )
-    empty = sorted(set(range(len(classes))) - set(labels))
-    if empty:
-        raise InputError(f"{classes[empty[0]]}: no images; every class must have some")
-    return split_of(folder.name, np.stack(frames), np.array(labels, dtype=np.int64))
-
-
-def _image(path: Path, mode: str, shape: Shape) -> NDArray[np.float32]:
-    """Return an image as (channels, height, width) from 0 to 1."""
-    try:
-        with Image.open(path) as image:
-            fitted = image.convert(mode).resize(
-                (shape.width, shape.height), Image.Resampling.BILINEAR
-            )
-            pixels = np.asarray(fitted, dtype=np.float32)
-    except (UnidentifiedImageError, OSError, ValueError) as error:
-        raise InputError(f"{path}: not readable as an image; replace it") from error
-    planes = pixels.reshape(shape.height, shape.width, shape.channels)
-    scaled: NDArray[np.float32] = planes.transpose(2, 0, 1) / np.float32(_BYTE_MAX)
-    return scaled
+    """Return the images of a folder, divided as it is or by fixed shares."""
+    found = load_image_folder(folder, shape)
+    name = folder.name
+    if found.test is None:
+        return split_of(name, *found.train)
+    whole = Split(frames=found.train[0], labels=found.train[1])
+    if found.validation is None:
+        train, validation = _divided(name, whole, VALIDATION_SHARE)
+    else:
+        train, validation = whole, _split(*found.validation)
+    return Dataset(
+        name=name,
+        train=_mixed(train),
+        validation=validation,
+        test=_mixed(_split(*found.test)),
+        classes=len(found.classes),
+    )
 
 
 def _arrays(path: Path) -> Dataset:
@@ -255,7 +321,7 @@ def _arrays(path: Path) -> Dataset:
     try:
         arrays = load_npz(path)
     except ValueError as error:
-        raise InputError(f"{path}: not readable as .npz without pickle") from error
+        raise InputError(f"{error}; not readable as .npz without pickle") from error
     if missing := [key for key in keys if key not in arrays]:
         raise InputError(f"{path}: has no {missing[0]!r}; must hold {', '.join(keys)}")
     try:
@@ -264,9 +330,9 @@ def _arrays(path: Path) -> Dataset:
         train, validation = _divided(str(path), whole, VALIDATION_SHARE)
         return Dataset(
             name=path.stem,
-            train=train,
+            train=_mixed(train),
             validation=validation,
-            test=test,
+            test=_mixed(test),
             classes=int(max(whole.labels.max(), test.labels.max())) + 1,
         )
     except InputError as error:
@@ -291,12 +357,19 @@ def _labelled(path: Path, arrays: dict[str, NDArray[np.generic]], word: str) -> 
 
 def _made(spec: str) -> Dataset:
     module_name, _, name = spec.partition(":")
+    if not all(part.isidentifier() for part in (*module_name.split("."), name)):
+        raise InputError(
+            f"data set {spec!r}: no name of a function; must be "
+            "'package.module:function'"
+        )
     try:
         function = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except HaoError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever the user's module raises
         raise InputError(
-            f"data set {spec!r}: {error}; must be an importable "
-            "'package.module:function'"
+            f"data set {spec!r}: {type(error).__name__}: {error}; must be an "
+            "importable 'package.module:function'"
         ) from error
     if not callable(function):
         raise InputError(f"data set {spec!r}: not a function; must return a Dataset")
@@ -304,7 +377,7 @@ def _made(spec: str) -> Dataset:
         dataset = function()
     except HaoError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # whatever the user's function raises
         raise UnsupportedError(
             f"data set {spec!r}: the function raised {type(error).__name__}: {error}"
         ) from error
@@ -313,7 +386,7 @@ def _made(spec: str) -> Dataset:
             f"data set {spec!r}: returned {type(dataset).__name__}; must be "
             "hao.quant.dataset.Dataset"
         )
-    return dataset
+    return replace(dataset, train=_mixed(dataset.train), test=_mixed(dataset.test))
 
 
 def _text(shape: Shape) -> str:

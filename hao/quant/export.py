@@ -10,7 +10,6 @@ An executor in single precision computes exactly what the integer network does a
 as sums stay below 2^24 units; `export_qonnx` names the layers where they might not.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from hao.errors import InputError, UnsupportedError
+from hao.files import write_file
 from hao.ir.integer import (
     BIAS_BITS,
     IntegerNetwork,
@@ -84,12 +84,7 @@ def export_qonnx(
     if path.exists() and not force:
         raise InputError(f"{path}: exists; choose another name, or force it")
     content = qonnx_model(net, batch=batch).SerializeToString(deterministic=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+    write_file(path, content)
     return tuple(
         layer.name
         for layer in net.network.compute_layers

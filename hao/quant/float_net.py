@@ -5,7 +5,7 @@ into the weights and returns a `Network` with parameters, the form in which weig
 enter quantization wherever they come from.
 """
 
-import pickle
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +36,7 @@ from hao.ir.layer import (
     Quantize,
 )
 from hao.ir.network import Network
-from hao.npz import load_npz
+from hao.npz import MAX_UNPACKED_BYTES, load_npz
 from hao.quant.modules import (
     LayerwiseModule,
     module_key,
@@ -63,6 +63,7 @@ class FloatNet(LayerwiseModule):
         super().__init__(network)
         self.compute = nn.ModuleDict()
         self.norms = nn.ModuleDict()
+        add_frame_scaling(self)
         for layer in network.compute_layers:
             self.compute[module_key(layer.name)] = _module(layer)
             if batch_norm and not isinstance(layer, Linear):
@@ -82,7 +83,7 @@ class FloatNet(LayerwiseModule):
         x = operands[0]
         match layer:
             case Input():
-                return x
+                return scaled_frames(self, x)
             case Conv() | Depthwise() | Linear():
                 return activated(self.sums(layer, x), layer.activation)
             case Pool():
@@ -106,6 +107,21 @@ class FloatNet(LayerwiseModule):
         out: Tensor = module(inside)
         key = module_key(layer.name)
         return self.norms[key](out) if key in self.norms else out
+
+
+def add_frame_scaling(net: LayerwiseModule) -> None:
+    """Give a net the scale and shift of frames that its network leaves to the host."""
+    name = net.network.input.name
+    for word, neutral in (("scale", 1.0), ("shift", 0.0)):
+        given = net.network.params.get(f"{name}.{word}", np.array([neutral]))
+        values = torch.from_numpy(given.astype(np.float64)).reshape(1, -1, 1, 1)
+        net.register_buffer(f"frame_{word}", values.float(), persistent=False)
+
+
+def scaled_frames(net: LayerwiseModule, x: Tensor) -> Tensor:
+    """Return frames as the first layer reads them."""
+    scale, shift = net.get_buffer("frame_scale"), net.get_buffer("frame_shift")
+    return x * scale + shift
 
 
 def activated(x: Tensor, kind: ActivationKind) -> Tensor:
@@ -143,7 +159,7 @@ def folded_network(net: FloatNet) -> Network:
             bias = (bias - _array(norm.running_mean)) * gain + _array(norm.bias)
         params[f"{layer.name}.weight"] = weight
         params[f"{layer.name}.bias"] = bias
-    return with_parameters(net.network, params)
+    return with_parameters(net.network, params | frame_parameters(net.network))
 
 
 def with_parameters(
@@ -159,12 +175,13 @@ def with_parameters(
         for layer in network.compute_layers
         for word in ("weight", "bias")
     }
-    if unknown := sorted(set(params) - expected):
+    frame = {f"{network.input.name}.{word}" for word in ("scale", "shift")}
+    if unknown := sorted(set(params) - expected - frame):
         raise InputError(
             f"parameter {unknown[0]!r}: network {network.name!r} has no such parameter"
         )
     given = replace(network, params=MappingProxyType(dict(params)))
-    complete: dict[str, NDArray[np.generic]] = {}
+    complete = frame_parameters(given)
     layers = list(network.layers)
     for position, layer in enumerate(layers):
         if isinstance(layer, Conv | Depthwise | Linear):
@@ -177,6 +194,22 @@ def with_parameters(
     return Network(
         name=network.name, layers=tuple(layers), params=MappingProxyType(complete)
     )
+
+
+def frame_parameters(network: Network) -> dict[str, NDArray[np.generic]]:
+    """Return the scale and shift of frames that a network leaves to the host, if any.
+
+    Raises:
+        InputError: One is missing, misshapen or not finite.
+    """
+    keys = [f"{network.input.name}.{word}" for word in ("scale", "shift")]
+    if not any(key in network.params for key in keys):
+        return {}
+    found: dict[str, NDArray[np.generic]] = {}
+    for key in keys:
+        found[key] = _checked(network, key, (network.input.ofm.channels,))
+        found[key].setflags(write=False)
+    return found
 
 
 def load_weights(network: Network, path: Path) -> Network:
@@ -238,13 +271,14 @@ def _npz_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
     try:
         return load_npz(path)
     except ValueError as error:
-        raise InputError(f"{path}: not readable as .npz without pickle") from error
+        raise InputError(f"{error}; not readable as .npz without pickle") from error
 
 
 def _torch_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
+    _check_unpacked(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+    except Exception as error:  # torch raises whatever a broken pickle meets
         raise InputError(
             f"{path}: not readable as a torch state dict (weights only)"
         ) from error
@@ -253,7 +287,31 @@ def _torch_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
         for key, value in state.items()
     ):
         raise InputError(f"{path}: must hold a state dict, tensors by name")
+    total = sum(8 * value.numel() for value in state.values())
+    if total > 2 * MAX_UNPACKED_BYTES:
+        # A tensor may repeat a few numbers over any shape.
+        raise InputError(
+            f"{path}: {total} bytes in double precision; must be at most "
+            f"{2 * MAX_UNPACKED_BYTES}"
+        )
     return {key: _array(value) for key, value in state.items()}
+
+
+def _check_unpacked(path: Path) -> None:
+    """Check that a zip archive, as torch.save writes them, unpacks to what may be.
+
+    Raises:
+        InputError: It does not.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            total = sum(entry.file_size for entry in archive.infolist())
+    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError):
+        return  # torch says what is wrong, or reads its older format
+    if total > MAX_UNPACKED_BYTES:
+        raise InputError(
+            f"{path}: unpacks to {total} bytes; must be at most {MAX_UNPACKED_BYTES}"
+        )
 
 
 def _array(tensor: Tensor) -> NDArray[np.float64]:

@@ -120,20 +120,6 @@ def imported_integers(
     return _assembled(network, chains, sums, mode)
 
 
-def imported_codes(imported: ImportedIntegers, frames: NDArray[np.float32]) -> Integers:
-    """Return frames as codes of an imported network, halves rounded up.
-
-    Args:
-        imported: The network.
-        frames: Shape (frames, channels, height, width).
-    """
-    entry = imported.net.network.input.name
-    kind = imported.net.maps[entry]
-    scaled = frames.astype(np.float64) / imported.scales[entry]
-    codes = np.clip(np.floor(scaled + 0.5), kind.low, kind.high)
-    return codes.astype(np.int64)
-
-
 def count_rounding(
     network: Network, imported: ImportedIntegers, frames: NDArray[np.float32]
 ) -> Agreement:
@@ -157,7 +143,7 @@ def count_rounding(
     for start in range(0, len(frames), COMPARED_BATCH):
         batch = frames[start : start + COMPARED_BATCH]
         theirs = run_float_layers(network, batch.astype(np.float64), keep=sources)
-        codes = imported_codes(imported, batch)
+        codes = imported.net.frame_codes(batch)
         ours = run_integer_layers(imported.net, codes, frozenset(names))
         for name in names:
             kind = imported.net.maps[name]
@@ -199,7 +185,10 @@ def _assembled(
     )
     return ImportedIntegers(
         net=IntegerNetwork(
-            network=made, maps=MappingProxyType(maps), requantization=mode
+            network=made,
+            maps=MappingProxyType(maps),
+            requantization=mode,
+            frame=chains[network.input.name].frame_coding(),
         ),
         scales=MappingProxyType({name: chains[name].scale for name in maps}),
         sources=MappingProxyType({name: chains[name].last for name in maps}),

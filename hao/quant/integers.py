@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hao.errors import InputError, UnsupportedError
+from hao.ir.frame import FrameCoding
 from hao.ir.integer import (
     IntegerNetwork,
     MapType,
@@ -41,7 +42,7 @@ from hao.ir.layer import (
     Quantize,
 )
 from hao.ir.network import Network
-from hao.quant.dataset import Split
+from hao.quant.dataset import Frames, Split
 from hao.quant.modules import module_key
 from hao.quant.quant_net import QuantNet, weight_type
 from hao.quant.scales import mean_pixels
@@ -105,32 +106,29 @@ def integer_network(model: QuantNet) -> IntegerNetwork:
         network=network,
         maps=MappingProxyType(maps),
         requantization=Requantization.SHIFT,
+        frame=_frame_coding(model.network, maps[model.network.input.name]),
     )
 
 
-def input_codes(net: IntegerNetwork, frames: NDArray[np.float32]) -> Integers:
-    """Return frames as codes, halves rounded up.
-
-    Args:
-        net: Its input must have an exponent.
-        frames: Shape (frames, channels, height, width).
-
-    Raises:
-        UnsupportedError: The input's scale is no power of two.
-    """
-    kind = net.maps[net.network.input.name]
-    if kind.exponent is None:
-        raise UnsupportedError(
-            f"network {net.network.name!r}: the scale of its input is not known as a "
-            "power of two; give it codes"
+def _frame_coding(network: Network, kind: MapType) -> FrameCoding | None:
+    """Return how frames become codes, where the network scales them first."""
+    name = network.input.name
+    if f"{name}.scale" not in network.params:
+        return None
+    assert kind.exponent is not None
+    scale, shift = (
+        np.ldexp(
+            # As the model holds them.
+            network.params[f"{name}.{word}"].astype(np.float32).astype(np.float64),
+            -kind.exponent,
         )
-    scaled = np.ldexp(frames.astype(np.float64), -kind.exponent)
-    codes = np.clip(np.floor(scaled + 0.5), kind.low, kind.high)
-    return codes.astype(np.int64)
+        for word in ("scale", "shift")
+    )
+    return FrameCoding(gain=tuple(scale.tolist()), offset=tuple(shift.tolist()))
 
 
 def count_differences(
-    model: QuantNet, net: IntegerNetwork, frames: NDArray[np.float32]
+    model: QuantNet, net: IntegerNetwork, frames: Frames
 ) -> Agreement:
     """Return how many integers a Brevitas model and an integer network disagree on.
 
@@ -153,7 +151,7 @@ def count_differences(
     differing = dict.fromkeys(names, 0)
     for start in range(0, len(frames), COMPARED_BATCH):
         batch = frames[start : start + COMPARED_BATCH]
-        ours = run_integer_layers(net, input_codes(net, batch), frozenset(names))
+        ours = run_integer_layers(net, net.frame_codes(batch), frozenset(names))
 
         def see(layer: Layer, ofm: Tensor, ours: Mapping[str, Integers] = ours) -> None:
             exponent = net.maps[layer.name].exponent
@@ -180,7 +178,7 @@ def accuracy_of_integers(net: IntegerNetwork, split: Split) -> float:
     hits = 0
     for start in range(0, len(split), COMPARED_BATCH):
         chosen = slice(start, start + COMPARED_BATCH)
-        outputs = run_integer(net, input_codes(net, split.frames[chosen]))
+        outputs = run_integer(net, net.frame_codes(split.frames[chosen]))
         best = outputs.reshape(len(outputs), -1).argmax(axis=1)
         hits += int(np.sum(best == split.labels[chosen]))
     return hits / len(split)

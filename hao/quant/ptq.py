@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hao.errors import InputError
+from hao.ir.interpret import scaled_frames
 from hao.ir.layer import (
     ActivationKind,
     Add,
@@ -28,7 +29,8 @@ from hao.ir.layer import (
 )
 from hao.ir.network import Network
 from hao.ir.tensor import QType
-from hao.quant.float_net import FloatNet, float_parameters
+from hao.quant.dataset import Frames
+from hao.quant.float_net import FloatNet, float_parameters, frame_parameters
 from hao.quant.modules import module_key
 from hao.quant.quant_net import QuantNet, weight_type
 from hao.quant.scales import RELU6_EXPONENT, Exponents, Scales, legal_scales
@@ -77,7 +79,7 @@ PTQ_SETTINGS = PtqSettings()
 def quantize_network(
     network: Network,
     scheme: Scheme,
-    frames: NDArray[np.float32],
+    frames: Frames,
     settings: PtqSettings = PTQ_SETTINGS,
 ) -> QuantNet:
     """Return the Brevitas model of a network, ready to use or to be trained further.
@@ -93,7 +95,7 @@ def quantize_network(
         UnsupportedError: A layer cannot be quantized.
     """
     shape = network.input.ofm
-    if frames.ndim != 4 or frames.shape[1:] != (
+    if len(frames.shape) != 4 or frames.shape[1:] != (
         shape.channels,
         shape.height,
         shape.width,
@@ -104,9 +106,10 @@ def quantize_network(
         )
     if len(frames) == 0:
         raise InputError("no calibration frames; must be at least 1")
-    if not np.all(np.isfinite(frames)):
+    seen = frames[: settings.frames]
+    if not np.all(np.isfinite(seen)):
         raise InputError("calibration frames hold NaN or infinity; must be finite")
-    chosen = torch.from_numpy(frames[: settings.frames].astype(np.float32))
+    chosen = torch.from_numpy(seen.astype(np.float32))
     if settings.equalize:
         network = equalize_network(network)
     scales = calibrate(network, scheme, chosen)
@@ -143,7 +146,7 @@ def equalize_network(network: Network) -> Network:
             weights[first.name] = one / factor.reshape(-1, *[1] * (one.ndim - 1))
             biases[first.name] = biases[first.name] / factor
             weights[second.name] = _scaled_input(second, weights[second.name], factor)
-    params: dict[str, NDArray[np.generic]] = {}
+    params = frame_parameters(network)
     for name in weights:
         params[f"{name}.weight"], params[f"{name}.bias"] = weights[name], biases[name]
     return _with(network, params)
@@ -158,11 +161,12 @@ def calibrate(network: Network, scheme: Scheme, frames: Tensor) -> Scales:
         frames: Shape (frames, channels, height, width), float32.
 
     Raises:
-        InputError: The scheme is of another network, or a parameter is missing.
+        InputError: The scheme is of another network, a parameter is missing, or a map
+            overflows.
         UnsupportedError: A layer cannot be quantized.
     """
     samples = _sampled_maps(network, frames)
-    signed_input = bool(frames.min() < 0)
+    signed_input = bool(scaled_frames(network, frames.numpy()).min() < 0)
     maps: dict[str, int] = {}
     for layer in network.layers:
         values = samples[layer.name]
@@ -328,6 +332,11 @@ def _sampled_maps(network: Network, frames: Tensor) -> dict[str, NDArray[np.floa
 
     def see(layer: Layer, ofm: Tensor) -> None:
         values = ofm.flatten().double().numpy()
+        if not np.all(np.isfinite(values)):
+            raise InputError(
+                f"layer {layer.name!r}: its map overflows single precision (3.4e38); "
+                "its weights or the frames are too large, scale them down"
+            )
         if len(values) > share:
             values = values[generator.integers(len(values), size=share)]
         kept[layer.name].append(values)

@@ -31,7 +31,12 @@ from hao.ir.layer import (
 )
 from hao.ir.network import Network
 from hao.ir.tensor import QType, Rounding
-from hao.quant.float_net import activated, float_parameters
+from hao.quant.float_net import (
+    activated,
+    add_frame_scaling,
+    float_parameters,
+    scaled_frames,
+)
 from hao.quant.modules import (
     LayerwiseModule,
     module_key,
@@ -63,6 +68,7 @@ class QuantNet(LayerwiseModule):
         check_scheme(network, scheme)
         self.scheme, self.scales = scheme, scales
         self.compute = nn.ModuleDict()
+        add_frame_scaling(self)
         self.quantizers = nn.ModuleDict()
         for layer in network.layers:
             key = module_key(layer.name)
@@ -91,7 +97,7 @@ class QuantNet(LayerwiseModule):
         x = operands[0]
         match layer:
             case Input():
-                return self.quantized(layer, x)
+                return self.quantized(layer, scaled_frames(self, x))
             case Conv() | Depthwise() | Linear():
                 sums = activated(self.sums(layer, x), layer.activation)
                 return self.quantized(layer, sums)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.errors import InputError, UnsupportedError
+from hao.ir.frame import FrameCoding
 from hao.ir.integer import MAX_MEAN_SHIFT, MEAN_BITS, MapType
 from hao.ir.interpret import RELU6_MAX
 from hao.ir.layer import (
@@ -27,6 +28,7 @@ from hao.ir.layer import (
     Conv,
     Depthwise,
     GlobalAveragePool,
+    Input,
     Layer,
     Linear,
     Pool,
@@ -69,8 +71,19 @@ class Chain:
         self.scale, self.low, self.high = 1.0, 0, 0
         self._low: Real = np.full(channels, -np.inf)
         self._high: Real = np.full(channels, np.inf)
+        self._coded: tuple[Real, Real] = self.gain, self.offset
         if isinstance(maker, Conv | Depthwise | Linear | Add):
             self.activate(maker.name, maker.activation)
+
+    def frame_coding(self) -> FrameCoding:
+        """Return how the host makes the codes of a frame."""
+        assert self.quant is not None
+        gain, offset = self._coded
+        return FrameCoding(
+            gain=tuple(gain.tolist()),
+            offset=tuple(offset.tolist()),
+            rounding=self.quant.rounding,
+        )
 
     @property
     def floors(self) -> bool:
@@ -167,6 +180,7 @@ class Chain:
                 rounding=Rounding.HALF_UP,
             )
         self.quant, self.scale = quant, scale
+        self._coded = self.gain / scale, self.offset / scale
         self._narrow(layer, (low, high))
 
     def _centres(self, scale: float) -> bool:
@@ -205,15 +219,13 @@ def gathered_chains(network: Network) -> dict[str, Chain]:
                 chain.last = layer.name
             case Pool(kind=PoolKind.MAX):
                 chain = _picked(chains[layer.input], layer)
+            case Input():
+                chain = Chain(layer)
+                if f"{layer.name}.scale" in network.params:
+                    _scale(network, chain, layer)
             case _:
                 chain = Chain(layer)
         chains[layer.name] = chain
-    frame = network.input.name
-    if chains[frame].quant is not None and chains[frame].uniform_gain(frame) != 1:
-        raise UnsupportedError(
-            f"layer {frame!r}: frames are scaled before they are quantized; handled: "
-            "quantized as they come"
-        )
     return chains
 
 
@@ -294,10 +306,7 @@ def _take_in(
     before = (chain.low, chain.high, chain.scale)
     match layer:
         case Affine():
-            shape = (layer.ofm.channels,)
-            scale = np.broadcast_to(_values(network, f"{name}.scale"), shape)
-            shift = np.broadcast_to(_values(network, f"{name}.shift"), shape)
-            chain.scale_and_shift(name, scale, shift)
+            _scale(network, chain, layer)
         case Activation():
             chain.activate(name, layer.kind)
         case Quantize():
@@ -320,6 +329,14 @@ def _take_in(
             f"layer {name!r}: changes the codes of a maximum; handled: behind a "
             "maximum, nothing"
         )
+
+
+def _scale(network: Network, chain: Chain, layer: Affine | Input) -> None:
+    """Take in a layer's scale and shift."""
+    shape = (layer.ofm.channels,)
+    scale = np.broadcast_to(_values(network, f"{layer.name}.scale"), shape)
+    shift = np.broadcast_to(_values(network, f"{layer.name}.shift"), shape)
+    chain.scale_and_shift(layer.name, scale, shift)
 
 
 def _values(network: Network, key: str) -> Real:

@@ -7,9 +7,8 @@ every epoch, first beside its place and then moved there.
 """
 
 import hashlib
+import io
 import math
-import os
-import pickle
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from hao.errors import InputError
+from hao.files import write_file
 from hao.ir.network import Network
 from hao.quant.dataset import Dataset, Split
 from hao.quant.float_net import FloatNet, folded_network
@@ -180,10 +180,8 @@ def run_epochs(
     first = 0
     if checkpoint is not None and checkpoint.exists():
         first = _resumed(checkpoint, run, net, optimizer)
-    frames = torch.from_numpy(dataset.train.frames.copy()).to(device)
-    labels = torch.from_numpy(dataset.train.labels.copy()).to(device)
     for epoch in range(first, settings.epochs):
-        loss = _run_epoch(net, optimizer, (frames, labels), settings, epoch=epoch)
+        loss = _run_epoch(net, optimizer, dataset.train, settings, epoch=epoch)
         if not math.isfinite(loss):
             raise InputError(
                 f"training diverged in epoch {epoch + 1}; lower the learning rate "
@@ -203,7 +201,7 @@ def run_epochs(
 def _run_epoch(
     net: LayerwiseModule,
     optimizer: torch.optim.Optimizer,
-    data: tuple[Tensor, Tensor],
+    data: Split,
     settings: TrainSettings,
     *,
     epoch: int,
@@ -213,22 +211,24 @@ def _run_epoch(
     Args:
         net: Trained in place.
         optimizer: Of its parameters.
-        data: Frames and labels, on the net's device.
+        data: What it is trained on; a batch is read at a time.
         settings: How to train.
         epoch: From 0.
     """
-    frames, labels = data
     net.train()
-    order = _order(len(labels), settings.seed, epoch).to(labels.device)
-    steps = max(1, len(labels) // settings.batch)
+    device = next(net.parameters()).device
+    order = np.random.default_rng((settings.seed, epoch)).permutation(len(data))
+    steps = max(1, len(data) // settings.batch)
     total = 0.0
     for step in range(steps):
         share = _rate(epoch * steps + step, steps * settings.epochs)
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * share
         chosen = order[step * settings.batch : (step + 1) * settings.batch]
+        frames = torch.from_numpy(data.frames[chosen]).to(device)
+        labels = torch.from_numpy(data.labels[chosen]).to(device)
         loss = nn.functional.cross_entropy(
-            net(frames[chosen]), labels[chosen], label_smoothing=settings.smoothing
+            net(frames), labels, label_smoothing=settings.smoothing
         )
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call] # torch has it untyped
@@ -239,16 +239,21 @@ def _run_epoch(
 
 def accuracy_of_net(net: LayerwiseModule, split: Split) -> float:
     """Return the share of frames that a net classifies correctly, from 0 to 1."""
+    return float(np.mean(classes_of_net(net, split) == split.labels))
+
+
+def classes_of_net(net: LayerwiseModule, split: Split) -> NDArray[np.int64]:
+    """Return the class that a net gives every frame, shape (frames,)."""
     net.eval()
-    device = next(net.parameters()).device
-    hits = 0
+    parameter = next(net.parameters())
+    found = np.empty(len(split), dtype=np.int64)
     with torch.no_grad():
         for start in range(0, len(split), EVALUATION_BATCH):
             chosen = slice(start, start + EVALUATION_BATCH)
-            batch = torch.from_numpy(split.frames[chosen].copy()).to(device)
-            best = net(batch.to(next(net.parameters()).dtype)).argmax(1).cpu().numpy()
-            hits += int(np.sum(best == split.labels[chosen]))
-    return hits / len(split)
+            batch = torch.from_numpy(split.frames[chosen].copy())
+            best = net(batch.to(parameter.device, parameter.dtype)).argmax(1)
+            found[chosen] = best.cpu().numpy()
+    return found
 
 
 def check_fit(network: Network, dataset: Dataset) -> None:
@@ -269,12 +274,6 @@ def check_fit(network: Network, dataset: Dataset) -> None:
         )
 
 
-def _order(frames: int, seed: int, epoch: int) -> Tensor:
-    """Return a permutation that depends on the seed and the epoch only."""
-    drawn = np.random.default_rng((seed, epoch)).permutation(frames)
-    return torch.from_numpy(drawn)
-
-
 def _rate(step: int, steps: int) -> float:
     """Return the share of the learning rate: a short rise, then half a cosine."""
     rise = max(1, int(steps * _WARM_UP))
@@ -291,8 +290,7 @@ def _run_name(net: LayerwiseModule, dataset: Dataset, settings: TrainSettings) -
         digest.update(key.encode())
         array: NDArray[np.float64] = value.detach().cpu().double().numpy()
         digest.update(array.tobytes())
-    digest.update(dataset.train.frames.tobytes())
-    digest.update(dataset.train.labels.tobytes())
+    digest.update(dataset.train.fingerprint())
     return digest.hexdigest()
 
 
@@ -310,10 +308,16 @@ def _save(
         "net": net.state_dict(),
         "optimizer": optimizer.state_dict(),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    torch.save(state, beside)
-    beside.replace(path)
+    content = io.BytesIO()
+    torch.save(state, content)
+    try:
+        path.parent.mkdir(exist_ok=True)  # a run that was deleted does not come back
+    except OSError as error:
+        raise InputError(
+            f"{path.parent}: cannot be made ({error.strerror}); checkpoints of the "
+            "training lie there"
+        ) from error
+    write_file(path, content.getvalue())
 
 
 def _resumed(
@@ -323,7 +327,7 @@ def _resumed(
     device = next(net.parameters()).device
     try:
         state = torch.load(path, map_location=device, weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+    except Exception as error:  # torch raises whatever a broken pickle meets
         raise InputError(
             f"{path}: not readable as a checkpoint; delete it to start anew"
         ) from error

@@ -8,7 +8,6 @@ Equal networks give equal bytes: entries are sorted and carry no time.
 
 import io
 import json
-import os
 import zipfile
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import to_jsonable_python
 
 from hao.errors import InputError
+from hao.files import write_file
+from hao.ir.frame import FrameCoding
 from hao.ir.integer import IntegerNetwork, MapType, Requantization
 from hao.ir.layer import (
     Activation,
@@ -99,6 +100,7 @@ class _Header(_Table):
     requantization: Requantization
     layers: list[_Entry]
     maps: dict[str, MapType]
+    frame: FrameCoding | None = None
 
 
 def save_integers(net: IntegerNetwork, path: Path, *, force: bool = False) -> None:
@@ -114,17 +116,12 @@ def save_integers(net: IntegerNetwork, path: Path, *, force: bool = False) -> No
     """
     if path.exists() and not force:
         raise InputError(f"{path}: exists; choose another name, or force it")
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(render_integers(net))
-        beside.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+    write_file(path, render_integers(net))
 
 
 def render_integers(net: IntegerNetwork) -> bytes:
     """Return the bytes of the file of an integer network."""
-    header = {
+    header: dict[str, object] = {
         "schema": SCHEMA,
         "name": net.network.name,
         "requantization": net.requantization.value,
@@ -137,6 +134,8 @@ def render_integers(net: IntegerNetwork) -> bytes:
             for layer in net.network.layers
         },
     }
+    if net.frame is not None:
+        header["frame"] = to_jsonable_python(net.frame)
     text = json.dumps(header, indent=1, allow_nan=False).encode()
     arrays: dict[str, NDArray[np.generic]] = {
         key: _narrowed(np.asarray(array, dtype=np.int64))
@@ -177,6 +176,7 @@ def load_integers(path: Path) -> IntegerNetwork:
             network=network,
             maps=MappingProxyType(header.maps),
             requantization=header.requantization,
+            frame=header.frame,
         )
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
@@ -187,7 +187,7 @@ def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
         return load_npz(path)
     except ValueError as error:
         raise InputError(
-            f"{path}: not readable as a file of integers ({SCHEMA})"
+            f"{error}; not readable as a file of integers ({SCHEMA})"
         ) from error
 
 

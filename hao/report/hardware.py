@@ -24,6 +24,7 @@ class Quantization:
         integer_top1: The integer network [percent]; `None` without data.
         compared: Integers compared between the two, at every layer.
         differing: Of these, how many differ.
+        notes: What must be known about the test frames.
     """
 
     network: str
@@ -35,6 +36,7 @@ class Quantization:
     integer_top1: float | None
     compared: int
     differing: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,8 @@ class SimulationResult:
         seconds: Inside the simulated engine, all frames.
         invocations: In order, the first load of weights before them.
         fifos: Streams whose least depth was sought: name, emitted, least.
+        float_top1: Of the float network on the same frames [percent], where known.
+        quantized_top1: Of the quantized network, likewise.
         simulated_top1: Of the simulated outputs [percent], where labels are known.
         integer_top1: Of the interpreter's [percent], likewise.
         quantization: What `quantize` found, if the run's own weights were emitted.
@@ -96,6 +100,8 @@ class SimulationResult:
     seconds: float
     invocations: tuple[InvocationCycles, ...]
     fifos: tuple[tuple[str, int, int], ...]
+    float_top1: float | None
+    quantized_top1: float | None
     simulated_top1: float | None
     integer_top1: float | None
     quantization: Quantization | None
@@ -115,6 +121,7 @@ def render_quantization(found: Quantization) -> str:
         f"  integer     {_percent(found.integer_top1)}   what the hardware computes",
         f"  {found.differing} of {found.compared} integers differ between the last "
         "two, over all layers and frames",
+        *(f"  note: {note}" for note in found.notes),
     ]
     return "\n".join(lines)
 
@@ -169,11 +176,12 @@ def render_simulation(result: SimulationResult) -> str:
 def _accuracy_lines(result: SimulationResult) -> list[str]:
     if result.simulated_top1 is None or result.integer_top1 is None:
         return []
-    lines = ["top-1 on the test frames"]
     known = result.quantization
+    total = "" if known is None else f" of {known.frames}"
+    lines = [f"top-1 on {result.images}{total} test frames, all figures on the same"]
     if known is not None:
-        lines.append(f"  float       {_percent(known.float_top1)}")
-        lines.append(f"  quantized   {_percent(known.quantized_top1)}")
+        lines.append(f"  float       {_percent(result.float_top1)}")
+        lines.append(f"  quantized   {_percent(result.quantized_top1)}")
     lines.append(f"  integer     {result.integer_top1:6.2f} %")
     lines.append(f"  simulated   {result.simulated_top1:6.2f} %")
     return [*lines, ""]

@@ -15,16 +15,16 @@ an interruption leaves no half of one.
 """
 
 import csv
+import errno
 import io
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from hao.errors import InputError
+from hao.files import is_held, put_folder, recover, work_folder
 from hao.report.certificate import CERTIFICATE_FILE
 from hao.report.design_file import FILE_NAME, load_design, render_design
 from hao.report.others import render_others
@@ -114,6 +114,25 @@ def _stem(text: str) -> str:
     return re.sub(r"\.{2,}", ".", clean).strip(".-")[:40] or "unnamed"
 
 
+def chosen_run(run: Path | None, runs: Path) -> Path:
+    """Return a run that was named, or else the newest, as killed commands left it.
+
+    Args:
+        run: A run directory or a design file; `None` for the run written last.
+        runs: Folder of all runs.
+
+    Raises:
+        InputError: There is none.
+    """
+    if run is None:
+        recover(runs)
+        run = newest_run(runs)
+    else:
+        recover(run.parent)
+    recover(run)
+    return run
+
+
 def newest_run(runs: Path) -> Path:
     """Return the run that was written last.
 
@@ -121,21 +140,35 @@ def newest_run(runs: Path) -> Path:
         runs: Folder of all runs.
 
     Raises:
-        InputError: There is none.
+        InputError: There is none that may be read.
     """
-    found = []
-    if runs.is_dir():
-        for folder in runs.iterdir():
-            file = folder / FILE_NAME
-            if not folder.name.startswith(".") and file.is_file():
-                found.append((file.stat().st_mtime_ns, folder.name, folder))
+    found: list[tuple[int, str, Path]] = []
+    unreadable = ""
+    try:
+        for folder in runs.iterdir() if runs.is_dir() else ():
+            try:
+                written = (folder / FILE_NAME).stat().st_mtime_ns
+            except PermissionError:
+                unreadable = f"; {folder} may not be read"
+            except OSError:
+                continue
+            else:
+                if not folder.name.startswith("."):
+                    found.append((written, folder.name, folder))
+    except OSError as error:
+        raise InputError(f"{runs}: cannot be read ({error.strerror})") from error
     if not found:
-        raise InputError(f"{runs}: no run in it; `hao search` makes one")
+        raise InputError(f"{runs}: no run in it; `hao search` makes one{unreadable}")
     return max(found)[2]
 
 
 def write_run(
-    result: SearchResult, run_path: Path, *, force: bool, certificate: str | None = None
+    result: SearchResult,
+    run_path: Path,
+    *,
+    force: bool,
+    certificate: str | None = None,
+    or_next: bool = False,
 ) -> SearchResult:
     """Write a run directory and return the result that knows where it is.
 
@@ -144,43 +177,46 @@ def write_run(
         run_path: Directory to create; folders above it are created too.
         force: Replace a run that is there.
         certificate: Text of its certificate, if it has one.
+        or_next: Take the next free name, such as "t-2", rather than refuse.
 
     Raises:
         InputError: Something is there, or is no run and is not replaced, or the
             directory cannot be written.
     """
-    check_target(run_path, force=force)
+    if not or_next:
+        check_target(run_path, force=force)
     # Tables first: what fails here has touched nothing.
     files = _texts(result)
     if certificate is not None:
         files[CERTIFICATE_FILE] = certificate
     try:
         run_path.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".hao-", dir=run_path.parent))
+        recover(run_path.parent)
+        with work_folder(run_path) as work:
+            new = work / "new"
+            new.mkdir()
+            _write_files(result, files, new)
+            run_path = _put(new, run_path, force=force, or_next=or_next)
     except OSError as error:
         raise _unwritable(run_path, error) from error
-    try:
-        new = work / "new"
-        new.mkdir()
-        for name, text in files.items():
-            (new / name).write_text(text, encoding="utf-8", newline="\n")
-        if result.front:
-            _write_pictures(result, new)
-        for number, other in enumerate(result.others, start=2):
-            folder = new / f"{OTHERS}{number}"
-            folder.mkdir()
-            for name, text in _texts(other).items():
-                (folder / name).write_text(text, encoding="utf-8", newline="\n")
-        _move_into_place(new, run_path, old=work / "old", force=force)
-    except OSError as error:
-        raise _unwritable(run_path, error) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     others = tuple(
         replace(other, run=run_path / f"{OTHERS}{number}")
         for number, other in enumerate(result.others, start=2)
     )
     return replace(result, run=run_path, others=others)
+
+
+def _write_files(result: SearchResult, files: dict[str, str], new: Path) -> None:
+    """Write all that a run holds into a new folder."""
+    for name, text in files.items():
+        (new / name).write_text(text, encoding="utf-8", newline="\n")
+    if result.front:
+        _write_pictures(result, new)
+    for number, other in enumerate(result.others, start=2):
+        folder = new / f"{OTHERS}{number}"
+        folder.mkdir()
+        for name, text in _texts(other).items():
+            (folder / name).write_text(text, encoding="utf-8", newline="\n")
 
 
 def load_run(path: Path) -> SearchResult:
@@ -205,7 +241,8 @@ def check_target(run_path: Path, *, force: bool) -> None:
     """Check that a run may be written here, before the search that leads to it.
 
     Raises:
-        InputError: Something is there and is not to be replaced, or is no run.
+        InputError: Something is there and is not to be replaced, is no run, or another
+            command works in it.
     """
     if not os.path.lexists(run_path):
         return
@@ -213,26 +250,42 @@ def check_target(run_path: Path, *, force: bool) -> None:
         raise InputError(
             f"{run_path}: exists; must be a new directory, or --force replaces the run"
         )
-    if run_path.is_symlink() or not (run_path / FILE_NAME).is_file():
+    if run_path.is_symlink() or run_state(run_path) is None:
         raise InputError(
             f"{run_path}: not a run directory ({FILE_NAME} is not in it); --force "
             "replaces run directories only"
         )
+    if is_held(run_path):
+        raise InputError(
+            f"{run_path}: another hao command is working in it; wait until it has "
+            "ended, or choose another name with --run"
+        )
 
 
-def _move_into_place(new: Path, run_path: Path, *, old: Path, force: bool) -> None:
-    """Rename `new` to `run_path`; what stood there comes back if that fails."""
-    check_target(run_path, force=force)  # Another process may have been faster.
-    if not run_path.exists():
-        new.rename(run_path)
-        return
+def run_state(run_path: Path) -> tuple[int, int] | None:
+    """Return what tells one content of a run's place from another; `None` if none."""
     try:
-        run_path.rename(old)
-        new.rename(run_path)
-    except BaseException:
-        if old.exists() and not run_path.exists():
-            old.rename(run_path)
-        raise
+        return run_path.stat().st_ino, (run_path / FILE_NAME).stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def _put(new: Path, run_path: Path, *, force: bool, or_next: bool) -> Path:
+    """Move a run to its place, or to the next free name; return where it is."""
+    place, number = run_path, 1
+    while True:
+        if not or_next:
+            check_target(place, force=force)  # Another process may have been faster.
+        there = os.path.lexists(place)
+        if not there or (force and number == 1 and not is_held(place)):
+            try:
+                put_folder(new, place)
+                return place
+            except OSError as error:
+                if there or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+        number += 1
+        place = run_path.with_name(f"{run_path.name}-{number}")
 
 
 def _texts(result: SearchResult) -> dict[str, str]:

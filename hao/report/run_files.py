@@ -1,15 +1,19 @@
 """What a run directory holds besides its design: integers, frames, records.
 
 weights.npz       the integer network (`hao.quant.weights_file`)
-evaluation.npz    codes and labels of the test frames
+evaluation.npz    codes and labels of test frames, and what each network said to them
 quantization.json how accurate each form of the network is on them
 training/         checkpoints, so that a killed run resumes
-hls/              the emitted project
-emitted_weights.npz  its integers, where they are not the run's own
+hls/              the emitted project; in it, integers.npz where its integers are
+                  not the run's own
 build/            its compiled test bench
 """
 
+import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +21,12 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from hao.errors import InputError
+from hao.files import Held, held, recover
 from hao.ir.integer import IntegerNetwork
+from hao.ir.tensor import Shape
 from hao.npz import load_npz
 from hao.quant.weights_file import load_integers
-from hao.report.design_file import load_design
+from hao.report.design_file import FILE_NAME, load_design
 from hao.report.hardware import Quantization
 from hao.report.result import SearchResult
 
@@ -29,16 +35,35 @@ EVALUATION_FILE = "evaluation.npz"
 QUANTIZATION_FILE = "quantization.json"
 TRAINING_FOLDER = "training"
 PROJECT_FOLDER = "hls"
-EMITTED_FILE = "emitted_weights.npz"
+EMITTED_FILE = "integers.npz"
 PROGRAM_FOLDER = "build"
+
+MOST_RECORDED = 2**27
+"""Most bytes of test frames that a run records, at two a code [bytes]; chosen here: 445
+frames of 224 x 224 pixels."""
+
+_BY_FRAME = frozenset({"labels", "float_class", "quantized_class"})
 
 
 def opened_run(run: Path) -> tuple[SearchResult, Path]:
     """Return a run's result, and its directory."""
+    recover(run)
     result = load_design(run)
     if result.run is None:
         raise InputError(f"{run}: a design file alone; must be a run directory")
     return result, result.run
+
+
+@contextmanager
+def held_run(folder: Path) -> Iterator[Held]:
+    """Keep other commands from changing a run; what killed ones left is cleared first.
+
+    Raises:
+        InputError: Another command holds it, or it cannot be opened.
+    """
+    recover(folder / TRAINING_FOLDER)
+    with held(folder, mark=FILE_NAME) as run:
+        yield run
 
 
 def check_absent(path: Path, *, force: bool) -> None:
@@ -69,10 +94,72 @@ def recorded_quantization(folder: Path) -> Quantization | None:
         raise _stale(path) from error
 
 
-def evaluation_frames(
-    path: Path, net: IntegerNetwork
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the test frames and labels of a run, as integers of its network."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evaluation:
+    """Test frames of a run, mixed, so that any first part has all classes alike.
+
+    Attributes:
+        codes: Integers of the network's input, shape (frames, channels, height, width).
+        labels: Shape (frames,); `None` where frames are random.
+        float_class: What the float network said to each; `None` if unknown.
+        quantized_class: What the quantized network said, likewise.
+    """
+
+    codes: NDArray[np.int64]
+    labels: NDArray[np.int64] | None = None
+    float_class: NDArray[np.int64] | None = None
+    quantized_class: NDArray[np.int64] | None = None
+
+    def first(self, count: int | None) -> "Evaluation":
+        """Return the first frames, all if `count` is `None` or above their number."""
+        return Evaluation(
+            codes=self.codes[:count],
+            labels=None if self.labels is None else self.labels[:count],
+            float_class=None if self.float_class is None else self.float_class[:count],
+            quantized_class=(
+                None if self.quantized_class is None else self.quantized_class[:count]
+            ),
+        )
+
+    @property
+    def float_top1(self) -> float | None:
+        """Return how many of these frames the float network has right [percent]."""
+        return self._share(self.float_class)
+
+    @property
+    def quantized_top1(self) -> float | None:
+        """Return how many the quantized network has right [percent]."""
+        return self._share(self.quantized_class)
+
+    def _share(self, classes: NDArray[np.int64] | None) -> float | None:
+        if classes is None or self.labels is None:
+            return None
+        return 100 * float(np.mean(classes == self.labels))
+
+
+def recorded_frames(shape: Shape) -> int:
+    """Return how many test frames of a shape a run records, at least 1."""
+    return max(1, MOST_RECORDED // (2 * shape.elements))
+
+
+def render_evaluation(evaluation: Evaluation) -> bytes:
+    """Return the content of the file of test frames."""
+    arrays = {"codes": evaluation.codes.astype(np.int16)}
+    for name in _BY_FRAME:
+        array = getattr(evaluation, name)
+        if array is not None:
+            arrays[name] = array
+    stream = io.BytesIO()
+    np.savez_compressed(stream, allow_pickle=False, **arrays)
+    return stream.getvalue()
+
+
+def load_evaluation(path: Path, net: IntegerNetwork) -> Evaluation:
+    """Return the test frames of a run, as integers of its network.
+
+    Raises:
+        InputError: The file cannot be read, or is of another network.
+    """
     try:
         arrays = load_npz(path)
         codes, labels = arrays["codes"], arrays["labels"]
@@ -80,9 +167,13 @@ def evaluation_frames(
         raise _stale(path) from error
     shape, kind = net.network.input.ofm, net.maps[net.network.input.name]
     size = (shape.channels, shape.height, shape.width)
+    by_frame = _BY_FRAME & set(arrays)
     fits = (
         np.issubdtype(codes.dtype, np.integer)
-        and np.issubdtype(labels.dtype, np.integer)
+        and all(
+            np.issubdtype(arrays[n].dtype, np.integer) for n in _BY_FRAME & set(arrays)
+        )
+        and all(arrays[n].shape == labels.shape for n in _BY_FRAME & set(arrays))
         and codes.shape == (len(labels), *size)
         and labels.ndim == 1
         and codes.size > 0
@@ -91,7 +182,13 @@ def evaluation_frames(
     )
     if not fits:
         raise _stale(path)
-    return codes.astype(np.int64), labels.astype(np.int64)
+    known = {name: arrays[name].astype(np.int64) for name in by_frame}
+    return Evaluation(
+        codes=codes.astype(np.int64),
+        labels=known["labels"],
+        float_class=known.get("float_class"),
+        quantized_class=known.get("quantized_class"),
+    )
 
 
 def _stale(path: Path) -> InputError:
@@ -99,22 +196,3 @@ def _stale(path: Path) -> InputError:
         f"{path}: not readable, or of another network; `hao quantize --force` writes "
         "it anew"
     )
-
-
-def remove_file(path: Path) -> None:
-    """Delete a file that need not exist."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be replaced ({error.strerror})") from error
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file beside its place and move it there."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error

@@ -55,27 +55,29 @@ def render_schedule_findings(findings: Sequence[ScheduleFinding]) -> str:
     return "\n".join(lines)
 
 
-def render_lint_schedule(schedule: ScheduleReport | str) -> str:
+def render_lint_schedule(findings: Sequence[ScheduleFinding] | str) -> str:
     """Return the findings of a schedule as a part of the lint.
 
     Args:
-        schedule: The report, or in words why there is none.
+        findings: They, or in words why nothing was analysed.
     """
-    if isinstance(schedule, str):
-        return f"schedule: not analysed: {schedule}"
-    return f"schedule: {render_schedule_findings(schedule.findings)}"
+    if isinstance(findings, str):
+        return f"schedule: not analysed: {findings}"
+    return f"schedule: {render_schedule_findings(findings)}"
 
 
-def has_faults(schedule: ScheduleReport | str) -> bool:
-    """Return whether a schedule shows a fault, see `Rule.is_fault`."""
-    if isinstance(schedule, str):
+def has_faults(findings: Sequence[ScheduleFinding] | str) -> bool:
+    """Return whether findings of a schedule hold a fault, see `Rule.is_fault`."""
+    if isinstance(findings, str):
         return False
-    return any(Rule(item.rule).is_fault for item in schedule.findings)
+    return any(Rule(item.rule).is_fault for item in findings)
 
 
-def schedule_findings_json(schedule: ScheduleReport | str) -> list[object] | None:
+def schedule_findings_json(
+    findings: Sequence[ScheduleFinding] | str,
+) -> list[object] | None:
     """Return the findings as JSON values; `None` where nothing was analysed."""
-    if isinstance(schedule, str):
+    if isinstance(findings, str):
         return None
     return [
         {
@@ -84,7 +86,7 @@ def schedule_findings_json(schedule: ScheduleReport | str) -> list[object] | Non
             "rule": item.rule,
             "message": item.message,
         }
-        for item in schedule.findings
+        for item in findings
     ]
 
 
@@ -104,7 +106,7 @@ def schedule_json(report: ScheduleReport) -> dict[str, object]:
             for item in report.settings
         ],
         "loops": [_loop_json(loop, report.settings) for loop in report.loops],
-        "findings": schedule_findings_json(report),
+        "findings": schedule_findings_json(report.findings),
     }
 
 

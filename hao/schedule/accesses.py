@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from hao.hls.source import Pragma, pragmas_of
 from hao.schedule.memory import Address
 from hao.schedule.regions import Loop
-from hao.schedule.source import Pragma, pragmas_of
 
 _GRAIN = 8
 _MANY = 32

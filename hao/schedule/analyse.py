@@ -11,14 +11,10 @@ run_hls.tcl, src/*.cpp
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from hao.hls.compiler import Clang, find_clang
+from hao.hls.source import Pragma, read_source
 from hao.schedule.built import Surroundings
-from hao.schedule.compiler import (
-    HEADERS,
-    Clang,
-    compile_source,
-    find_clang,
-    preprocess,
-)
+from hao.schedule.compiler import HEADERS, compile_source, preprocess
 from hao.schedule.delays import Delays, load_delays
 from hao.schedule.ir import Module
 from hao.schedule.ir_text import read_module
@@ -30,7 +26,6 @@ from hao.schedule.prepare import Plan, apply_plan, keep_bus_accesses, make_plan
 from hao.schedule.project import HlsProject
 from hao.schedule.result import ScheduleReport, Setting
 from hao.schedule.rules import loop_findings
-from hao.schedule.source import Pragma, read_pragmas
 from hao.schedule.structure import shared_statics, wide_words
 from hao.schedule.variables import (
     Declared,
@@ -143,7 +138,7 @@ def compile_project(project: HlsProject, clang: Clang) -> Compiled:
     texts, pragmas = [], list[Pragma]()
     for source in project.sources:
         texts.append(compile_source(clang, source))
-        pragmas += read_pragmas(preprocess(clang, source))
+        pragmas += read_source(preprocess(clang, source)).pragmas
     raw = texts[0] if len(texts) == 1 else join_modules(texts)
     module = read_module(raw, HEADERS)
     plan = make_plan(module, pragmas, project.top)

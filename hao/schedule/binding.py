@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from hao.hls.source import Pragma
 from hao.schedule.ir import Place
-from hao.schedule.source import Pragma
 
 _ASSIGNED = re.compile(r"(\w+)(?:\[[^\]]*\])*\s*=(?!=)")
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hao.hls.source import pragmas_of
 from hao.schedule.accesses import Access, Keeping, Reach, find_dependences, read_rule
 from hao.schedule.built import BuiltLoop, Surroundings
 from hao.schedule.graph import Kind, Operator
@@ -11,7 +12,6 @@ from hao.schedule.ir import Instruction, constant, type_bits
 from hao.schedule.memory import Address, Storage, Variable
 from hao.schedule.operators import Target, Timing
 from hao.schedule.prepare import FIFO
-from hao.schedule.source import pragmas_of
 
 _TRANSFER = ("@llvm.memcpy", "@llvm.memmove", "@llvm.memset")
 

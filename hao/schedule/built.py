@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from hao.hls.source import Pragma
 from hao.schedule.accesses import Access
 from hao.schedule.delays import Delays
 from hao.schedule.graph import OperatorGraph
@@ -10,7 +11,6 @@ from hao.schedule.ir import Module
 from hao.schedule.layout import Layout
 from hao.schedule.memory import Variable
 from hao.schedule.regions import Loop
-from hao.schedule.source import Pragma
 from hao.schedule.variables import Variables
 from hao.schedule.widths import Widths
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from hao.hls.source import Pragma
 from hao.schedule.area import loop_area, product_slices
 from hao.schedule.build import build_graph
 from hao.schedule.built import Surroundings
@@ -17,7 +18,6 @@ from hao.schedule.prepare import Plan
 from hao.schedule.recurrence import Recurrence, find_recurrences
 from hao.schedule.regions import Loop, find_loops
 from hao.schedule.result import Counts, LoopSchedule, Setting, Step
-from hao.schedule.source import Pragma
 from hao.schedule.structure import process_title
 
 WIDE_SHIFTER = 64
@@ -115,7 +115,8 @@ def _counts(operators: Iterable[Operator]) -> Counts:
 def loop_label(place: Place) -> str:
     """Return the label of a loop: a C++ one, or hao's HAO_LOOP in front of it."""
     lines = _lines(place.path)
-    for row in (place.line - 1, place.line - 2):
+    # HAO_FOLLOW may stand between the two.
+    for row in (place.line - 1, place.line - 2, place.line - 3):
         if 0 <= row < len(lines):
             found = _LABEL.search(lines[row])
             if found and "?" not in lines[row] and "::" not in lines[row]:

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from hao.hls.source import Pragma
 from hao.schedule.ir import Function, Instruction, Module, constant, split_commas
 from hao.schedule.layout import Layout
 from hao.schedule.prepare import FIFO
-from hao.schedule.source import Pragma
 
 SMALL = 64
 """Numbers up to which a local variable without pragma is taken for registers.

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from hao.hls.source import Pragma, pragmas_of
 from hao.schedule.ir import NOWHERE, Function, Module, Place, closing
-from hao.schedule.source import Pragma, pragmas_of
 
 FIFO = "@hao_fifo_"
 """What the names of FIFO accesses begin with: include/hls_stream.h."""

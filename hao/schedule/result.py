@@ -23,6 +23,7 @@ class Rule(Enum):
     SHARED = "schedule-shared-static"
     WORD = "schedule-word"
     FLOAT = "schedule-float"
+    COMPILE = "schedule-compile"
 
     @property
     def is_fault(self) -> bool:

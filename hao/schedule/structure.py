@@ -9,12 +9,12 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from hao.hls.source import Pragma, pragmas_of
 from hao.schedule.ir import NOWHERE, Function, Module, Place
 from hao.schedule.layout import Layout
 from hao.schedule.memory import source_name
 from hao.schedule.prepare import Plan
 from hao.schedule.result import Rule, ScheduleFinding
-from hao.schedule.source import Pragma, pragmas_of
 
 WIDEST_WORD = 4096
 """Bits of a FIFO's or a memory's word that the tools take."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from hao.hls.source import Pragma, pragmas_of
 from hao.schedule.ir import Function, Instruction, Module
 from hao.schedule.layout import Layout
 from hao.schedule.memory import (
@@ -17,7 +18,6 @@ from hao.schedule.memory import (
     split_banks,
     stream_arguments,
 )
-from hao.schedule.source import Pragma, pragmas_of
 
 SHALLOW = 64
 """Words up to which a memory without pragma is taken to be one of LUTs: a LUT of the

@@ -238,6 +238,8 @@ def _around(
     bank = memory(stage.pe * act_bits, stage.pack_words)
     for _bank in range(px):
         total += bank
+    words = _words(stage, px, act_bits, packs=packs)
+    total += _fifos(words)
     if isinstance(stage, DepthwiseStage) and not stage.convolves:
         return total
     total += memory(32 * stage.pe, stage.channel_words)
@@ -250,8 +252,36 @@ def _around(
             unit += items * stage.weight_bits
     more = max(unit - 2 * port, 0)
     held = Resources(lut=(more + port) * 9 // 2 - port * 9 // 2, ff=2 * more)
+    # Units and records on their way to what hands them to the array, and from there.
+    coming = _fifos([unit, port, unit + port])
+    control = Resources(lut=blocks.loop_control_lut(), ff=blocks.loop_control_ff())
     # A register assembles the word.
-    return total + held + Resources(ff=word)
+    return total + held + coming + control + Resources(ff=word)
+
+
+def _words(
+    stage: DenseStage | DepthwiseStage, px: int, act_bits: int, *, packs: bool
+) -> list[int]:
+    """Return the bits of the words of a stage's streams."""
+    one = act_bits
+    made = px * stage.pe * one
+    if isinstance(stage, DepthwiseStage):
+        # From the DDR, from a stage, windows; to the DDR and to the pointwise stage.
+        columns = (px - 1) * (stage.rows - stage.kernel) + stage.kernel
+        window = stage.kernel * columns * stage.pe * one
+        return [stage.pe * one, px * stage.pe * one, window, made, made]
+    word = stage.simd * one
+    if packs:  # dense: no stage feeds it, two others take what it makes
+        return [word, px * word, made, made, made]
+    return [word, px * word, px * word, px * word, made]
+
+
+def _fifos(words: list[int]) -> Resources:
+    """Return FIFOs of two words: half a LUT and two flip-flops a bit."""
+    bits = sum(words)
+    return Resources(
+        lut=bits - bits // 2 + 6 * len(words), ff=2 * bits + 2 * len(words)
+    )
 
 
 def _acc_bits(weight_bits: int, act_bits: int, terms: int) -> int:

@@ -21,8 +21,11 @@ FIFOS = (
 )
 # Without these no two paths meet, so that no depth is too small to end.
 AROUND = (1, 3, 5)
-POLLED = 2  # the FIFO whose reader polls and drains it
+POLLED = 2  # the FIFO whose reader polls it at last
 POLL_INPUT = FIFOS[POLLED][3]
+FOLLOWED = (
+    6  # the FIFO that the poller writes in every iteration, and whose reader follows
+)
 # The process of each port; a read port is input 0, the write port output 0.
 PORT_PROCESSES = (0, 1, 4)
 WRITE_PORT = 2
@@ -50,7 +53,7 @@ class Loop:
     depth: int
     codes: list[int]
     polled: int = 0
-    drained: int = -1
+    followed: int = -1
 
 
 @dataclass(kw_only=True)
@@ -86,20 +89,32 @@ def random_network(
     rng = random.Random(seed)
     processes = [_random_process(rng) for _ in range(PROCESSES)]
     for fifo, (writer, output, reader, input_) in enumerate(FIFOS):
-        if fifo == POLLED or (fifo in AROUND and not paths_meet):
+        if fifo in (POLLED, FOLLOWED) or (fifo in AROUND and not paths_meet):
             continue
         sent = len(_iterations(processes[writer]))
         taken = len(_iterations(processes[reader]))
         words = rng.randint(1, min(sent, taken))
         _access(processes[writer], _spread(rng, words, sent), output + 4)
         _access(processes[reader], _spread(rng, words, taken), input_)
-    loader, array = processes[FIFOS[POLLED][0]], processes[FIFOS[POLLED][2]]
+    loader, poller = processes[FIFOS[POLLED][0]], processes[FIFOS[POLLED][2]]
+    follower = processes[FIFOS[FOLLOWED][2]]
     trips = len(_iterations(loader))
-    array.units = rng.randint(1, trips)
-    _access(loader, _spread(rng, array.units, trips), FIFOS[POLLED][1] + 4)
-    for loop in array.loops:
-        loop.polled = 1 << POLL_INPUT
-    array.loops.append(Loop(depth=rng.randint(1, 5), codes=[], drained=POLL_INPUT))
+    poller.units = rng.randint(1, trips)
+    _access(loader, _spread(rng, poller.units, trips), FIFOS[POLLED][1] + 4)
+    # C simulation finds every word at once, one an iteration.
+    rounds = max(poller.units, rng.choice([0, rng.randint(1, 300)]))
+    write = 1 << FIFOS[FOLLOWED][1] + 4
+    poller.loops.append(
+        Loop(depth=rng.randint(1, 5), codes=[write] * rounds, polled=1 << POLL_INPUT)
+    )
+    read = 1 << FIFOS[FOLLOWED][3]
+    follower.loops.append(
+        Loop(
+            depth=rng.randint(1, 12),
+            codes=[read] * rounds,
+            followed=FIFOS[FOLLOWED][3],
+        )
+    )
     for port, owner in enumerate(PORT_PROCESSES):
         process = processes[owner]
         trips = len(_iterations(process))
@@ -160,7 +175,7 @@ def network_text(network: Network) -> str:
         addresses = map(str, process.addresses)
         lines.append(" ".join(["addresses", str(len(process.addresses)), *addresses]))
         for loop in process.loops:
-            head = f"loop {loop.depth} {loop.polled} {loop.drained} {len(loop.codes)}"
+            head = f"loop {loop.depth} {loop.polled} {loop.followed} {len(loop.codes)}"
             lines.append(" ".join([head, *map(str, loop.codes)]))
     return "\n".join(lines) + "\n"
 
@@ -214,7 +229,7 @@ def write_tables(network: Network, folder: Path, limit: int) -> None:
         for loop in process.loops:
             bus = int(any(code & writes for code in loop.codes))
             trips = len(loop.codes)
-            row = [len(codes), trips, loop.depth, loop.drained + 1, loop.polled, bus]
+            row = [len(codes), trips, loop.depth, loop.followed + 1, loop.polled, bus]
             table += [*row, 0, 0]
             codes += loop.codes
         table += [0] * (64 - len(table)) + codes

@@ -203,7 +203,10 @@ def test_the_replay_counts_the_trips_of_the_cost_model(tmp_path: Path) -> None:
         if not outcome.exact:
             return [f"{sample}\n{outcome.text}"]
         replayed = json.loads((place / "replay.json").read_text())["steps"]
-        trips = [replayed_trips(step["processes"]) for step in replayed]
+        trips = [
+            replayed_trips(step, made)
+            for step, made in zip(replayed, table.steps, strict=True)
+        ]
         return wrong_trips(sample, table, trips)
 
     with ThreadPoolExecutor(JOBS) as pool:
@@ -258,16 +261,31 @@ class _Process(TypedDict):
     loops: list[_Loop]
 
 
-def replayed_trips(processes: list[_Process]) -> dict[str, int]:
-    """Return the iterations of each process, waits for weights left out."""
-    return {
-        process["name"]: sum(
-            loop["trips"]
-            for loop in process["loops"]
-            if loop["label"] not in ("records", "units")
-        )
-        for process in processes
+class _Stream(TypedDict):
+    name: str
+    words: int
+
+
+class _Replayed(TypedDict):
+    processes: list[_Process]
+    streams: list[_Stream]
+
+
+def replayed_trips(replayed: _Replayed, step: Step) -> dict[str, int]:
+    """Return the iterations of each process; of an array, those that compute."""
+    trips = {
+        process["name"]: sum(loop["trips"] for loop in process["loops"])
+        for process in replayed["processes"]
     }
+    words = {stream["name"]: stream["words"] for stream in replayed["streams"]}
+    passes = {"depthwise": step.depthwise_array.passes}
+    for role in Role:
+        computing = words.get(f"{role.value}_operands", 0) * passes.get(role.value, 1)
+        array = f"{role.value}_array"
+        if array in trips:
+            assert trips[array] >= computing
+            trips[array] = computing
+    return trips
 
 
 def predicted_trips(sample: Sample, run: StageRun, *, first: bool) -> StageTrips:

@@ -142,7 +142,10 @@ def expected_trips(run: Run, stage: StageRun, design: Design) -> StageTrips:
 
 
 def check_trips(design: Design, table: Table, replay: Replay) -> None:
-    """Check the iterations of every window and array of every step."""
+    """Check the iterations of every window of every step, and the least of arrays.
+
+    An array goes on until the weights of the next run have come.
+    """
     windows = {
         Role.DENSE: ("dense_window.lead", "dense_window.rows"),
         Role.DEPTHWISE: ("depthwise_window.rows",),
@@ -155,7 +158,8 @@ def check_trips(design: Design, table: Table, replay: Replay) -> None:
             trips = expected_trips(run, stage, design)
             array = step.trips[f"{stage.role.value}_array.array"]
             window = sum(step.trips.get(name, 0) for name in windows[stage.role])
-            assert (window, array) == (trips.window, trips.array), (run.name, stage)
+            assert window == trips.window, (run.name, stage)
+            assert array >= trips.array, (run.name, stage)
             checked += 1
     assert checked >= len(design.network.compute_layers)
 

@@ -300,4 +300,4 @@ def test_load_onnx_merges_a_pad_into_max_pool_behind_relu(tmp_path: Path) -> Non
     ]
     made = model(nodes, stored={"p": np.array([0, 0, 1, 1, 0, 0, 1, 1])})
     result = check_equal_to_onnxruntime(tmp_path, made, X)
-    assert kinds(result.network.layers) == ["Input", "Activation", "Pool"]
+    assert kinds(result.network.layers) == ["Input", "Depthwise", "Pool"]

@@ -262,8 +262,7 @@ class Calls(nn.Module):
     [
         (nn.Sigmoid(), r"Sigmoid '.*' is not handled; handled: modules Adaptive"),
         (nn.Conv2d(3, 4, 3, dilation=2), r"dilation \(2, 2\), padding_mode 'zeros'"),
-        (nn.Conv2d(3, 4, (1, 3)), r"kernel 1x3, stride 1x1; handled: square kernels"),
-        (nn.Conv2d(3, 6, 3, groups=3), r"3 groups of 3 to 6 channels; handled: 1"),
+        (nn.Conv2d(3, 4, 3, stride=(1, 2)), r"kernel 3x3, stride 1x2; handled: square"),
         (nn.ConvTranspose2d(3, 4, 2), r"ConvTranspose2d '0' is not handled"),
         (nn.BatchNorm2d(3, track_running_stats=False), r"no running statistics"),
         (nn.Hardtanh(-1, 1), r"limits \(-1, 1\); handled: 0 and 6"),

@@ -13,7 +13,7 @@ import pytest
 
 from hao.errors import InputError
 from hao.handoff.cosim import CosimReport
-from hao.handoff.csynth import MAX_XML_DEPTH
+from hao.handoff.csynth import MAX_XML_DEPTH, MAX_XML_ELEMENTS
 from hao.handoff.hierarchy import HierarchyReport
 from hao.handoff.load import MAX_REPORT_BYTES, Report, load_report, parse_report_text
 from hao.handoff.synthesis import (
@@ -376,6 +376,10 @@ def _totals(report: Report) -> tuple[object, ...]:
         (
             b"<profile>" * (MAX_XML_DEPTH + 1),
             f"elements nest deeper than {MAX_XML_DEPTH}",
+        ),
+        (
+            b"<profile>" + b"<a/>" * MAX_XML_ELEMENTS,
+            f"line 1: more than {MAX_XML_ELEMENTS} elements",
         ),
     ],
 )

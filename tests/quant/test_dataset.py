@@ -24,14 +24,15 @@ def test_digits_are_divided_for_good() -> None:
     assert sum(sizes) == 1797
     assert sizes == [1079, 179, 539]
     np.testing.assert_array_equal(dataset.test.frames, again.test.frames)
-    assert (dataset.train.frames.min(), dataset.train.frames.max()) == (0, 1)
+    frames = dataset.train.frames[:]
+    assert (frames.min(), frames.max()) == (0, 1)
 
 
 def test_no_frame_of_digits_is_in_two_splits() -> None:
     dataset = load_dataset("digits", GREY)
     # Frames are told apart by their bytes; scikit-learn's 1797 are all different.
     kinds = [
-        {frame.tobytes() for frame in split.frames}
+        {frame.tobytes() for frame in split.frames[:]}
         for split in (dataset.train, dataset.validation, dataset.test)
     ]
     assert sum(map(len, kinds)) == len(kinds[0] | kinds[1] | kinds[2]) == 1797
@@ -50,11 +51,11 @@ def test_digits_are_enlarged_between_their_pixels() -> None:
     dataset = load_dataset("digits", Shape(channels=1, height=8, width=8))
     larger = load_dataset("digits", GREY)
     # Bilinear, twice as large: pixel (1, 1) is 9/16, 3/16, 3/16 and 1/16 of four.
-    small = dataset.train.frames[:, 0]
+    small = dataset.train.frames[:][:, 0]
     expected = (
         9 * small[:, 0, 0] + 3 * small[:, 0, 1] + 3 * small[:, 1, 0] + small[:, 1, 1]
     ) / 16
-    np.testing.assert_allclose(larger.train.frames[:, 0, 1, 1], expected, atol=1e-6)
+    np.testing.assert_allclose(larger.train.frames[:][:, 0, 1, 1], expected, atol=1e-6)
 
 
 def write_images(folder: Path, classes: int = 2, count: int = 10) -> None:
@@ -79,7 +80,7 @@ def test_a_folder_of_images_is_read(tmp_path: Path, channels: int) -> None:
     ]
     for split in (dataset.train, dataset.test):
         # One colour per image: 100 * label + number of 255.
-        level = np.rint(split.frames[:, 0, 0, 0] * 255)
+        level = np.rint(split.frames[:][:, 0, 0, 0] * 255)
         np.testing.assert_array_equal(level // 100, split.labels)
 
 
@@ -173,7 +174,7 @@ def test_files_without_the_arrays_are_refused(tmp_path: Path) -> None:
     del values["y_test"]
     with pytest.raises(InputError, match="has no 'y_test'; must hold x_train"):
         load_dataset(save(tmp_path / "mine.npz", values), SMALL)
-    with pytest.raises(InputError, match=r"absent\.npz: not readable"):
+    with pytest.raises(InputError, match=r"absent\.npz: No such file .*; not readable"):
         load_dataset(str(tmp_path / "absent.npz"), SMALL)
 
 
@@ -182,12 +183,16 @@ from tests.quant.networks import stripes as good
 number = 3
 def wrong(): return 3
 def broken(): raise KeyError("lost")
+def leaving(): raise SystemExit(0)
 """
 
 
 @pytest.fixture
 def factories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_factories.py").write_text(FACTORIES)
+    (tmp_path / "failing.py").write_text("raise RuntimeError('at import')")
+    (tmp_path / "unparsable.py").write_text("def f(:")
+    (tmp_path / "leaving.py").write_text("raise SystemExit(0)")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "my_factories", raising=False)
 
@@ -207,6 +212,10 @@ def test_a_function_makes_a_data_set() -> None:
     [
         ("my_factories:absent", "must be an importable"),
         ("no_such_package.module:good", "must be an importable"),
+        ("..:good", "no name of a function; must be 'package.module:function'"),
+        ("failing:good", "RuntimeError: at import; must be an importable"),
+        ("unparsable:good", "SyntaxError: .*; must be an importable"),
+        ("leaving:good", "SystemExit: 0; must be an importable"),
         ("my_factories:number", "not a function"),
         ("my_factories:wrong", "returned int; must be"),
     ],
@@ -220,6 +229,8 @@ def test_other_functions_are_refused(spec: str, message: str) -> None:
 def test_a_function_that_fails_is_named() -> None:
     with pytest.raises(UnsupportedError, match="raised KeyError: 'lost'"):
         load_dataset("my_factories:broken", SIX)
+    with pytest.raises(UnsupportedError, match="raised SystemExit: 0"):
+        load_dataset("my_factories:leaving", SIX)
 
 
 def test_words_and_shapes_that_do_not_fit_are_refused() -> None:
@@ -243,3 +254,37 @@ def test_labels_beyond_the_classes_are_refused() -> None:
             test=wrong,
             classes=3,
         )
+
+
+def test_every_first_part_of_a_split_has_all_classes_alike(tmp_path: Path) -> None:
+    write_images(tmp_path / "photos", classes=3, count=20)
+    dataset = load_dataset(
+        str(tmp_path / "photos"), Shape(channels=1, height=2, width=2)
+    )
+    for split in (dataset.train, dataset.test):
+        for count in (3, 4, 6, 11):
+            found = np.bincount(split.labels[:count], minlength=3)
+            assert found.max() - found.min() <= 1
+    # Of classes of 12 and 4 frames, the first 4 hold 3 and 1.
+    values = arrays(16)
+    values["y_train"] = np.array([0] * 12 + [1] * 4)
+    values["x_test"], values["y_test"] = values["x_train"] + 1, values["y_train"]
+    mixed = load_dataset(save(tmp_path / "mine.npz", values), SMALL)
+    assert np.bincount(mixed.test.labels[:4]).tolist() == [3, 1]
+    assert not mixed.drawn
+    assert dataset.drawn
+
+
+def test_training_frames_that_equal_test_frames_are_left_out(tmp_path: Path) -> None:
+    values = arrays()
+    values["x_test"][2] = values["x_train"][5]
+    dataset = load_dataset(save(tmp_path / "mine.npz", values), SMALL)
+    shared = values["x_train"][5].astype(np.float32).tobytes()
+    train = {frame.tobytes() for frame in dataset.train.frames[:]}
+    validation = {frame.tobytes() for frame in dataset.validation.frames[:]}
+    assert dataset.left_out == 1 - (shared in validation)
+    assert shared not in train
+    values["x_test"] = values["x_train"]
+    values["y_test"] = values["y_train"]
+    with pytest.raises(InputError, match="all training frames are test frames too"):
+        load_dataset(save(tmp_path / "same.npz", values), SMALL)

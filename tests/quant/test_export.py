@@ -12,7 +12,7 @@ from hao.ir.integer import IntegerNetwork, Requantization
 from hao.ir.integer_run import run_integer
 from hao.ir.interpret import run_float
 from hao.quant.export import export_qonnx, qonnx_model
-from hao.quant.integers import input_codes, integer_network
+from hao.quant.integers import integer_network
 from hao.quant.ptq import quantize_network
 from hao.quant.scheme import uniform_scheme
 from tests.frontends.onnx_models import qonnx_outputs
@@ -29,7 +29,7 @@ def integers(weight_bits: int, act_bits: int, seed: int = 0) -> IntegerNetwork:
 
 def expected_outputs(net: IntegerNetwork, seed: int) -> tuple[np.ndarray, np.ndarray]:
     frames = frames_for(net.network, BATCH, seed)
-    codes = run_integer(net, input_codes(net, frames))
+    codes = run_integer(net, net.frame_codes(frames))
     exponent = net.maps[net.network.output.name].exponent
     assert exponent is not None
     return frames, np.ldexp(codes.astype(np.float64), exponent)

@@ -12,6 +12,7 @@ from hao.errors import InputError, UnsupportedError
 from hao.ir.interpret import run_float
 from hao.ir.layer import Affine, Pool
 from hao.ir.network import Network
+from hao.quant import float_net
 from hao.quant.float_net import FloatNet, folded_network, load_weights
 from tests.quant.networks import chain, every_kind, frames_for
 
@@ -128,3 +129,20 @@ def test_a_layer_that_cannot_be_trained_is_refused() -> None:
     longer = Network(name="longer", layers=(*network.layers, extra))
     with pytest.raises(UnsupportedError, match="'scale': Affine cannot be trained"):
         FloatNet(longer, batch_norm=True)
+
+
+def test_a_tensor_that_only_claims_its_size_is_refused(tmp_path: Path) -> None:
+    # One number, repeated over any shape: a file of a kilobyte.
+    huge = torch.zeros(1).expand(2**20, 2**20)
+    torch.save({"a.weight": huge}, tmp_path / "weights.pt")
+    with pytest.raises(InputError, match=f"{8 * 2**40} bytes in double precision"):
+        load_weights(chain(), tmp_path / "weights.pt")
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(tmp_path / "weights.pt", chain())
+    monkeypatch.setattr(float_net, "MAX_UNPACKED_BYTES", 1000)
+    with pytest.raises(InputError, match=r"unpacks to \d+ bytes; must be at most 1000"):
+        load_weights(chain(), path)

@@ -31,8 +31,8 @@ from hao.ir.layer import (
 from hao.ir.network import Network
 from hao.ir.tensor import QType, Rounding
 from hao.quant.export import export_qonnx
-from hao.quant.imported import count_rounding, imported_codes, imported_integers
-from hao.quant.integers import input_codes, integer_network
+from hao.quant.imported import count_rounding, imported_integers
+from hao.quant.integers import integer_network
 from hao.quant.ptq import quantize_network
 from hao.quant.scheme import uniform_scheme
 from tests.quant.networks import CLASSES, frames_for, shape, with_random_parameters
@@ -100,11 +100,11 @@ def test_a_network_comes_back_from_its_file_bit_for_bit(
     others = frames_for(network, 20, seed=3)
     assert count_rounding(file, imported, others).differences == 0
     np.testing.assert_array_equal(
-        imported_codes(imported, others), input_codes(net, others)
+        imported.net.frame_codes(others), net.frame_codes(others)
     )
     np.testing.assert_array_equal(
-        run_integer(imported.net, imported_codes(imported, others)),
-        run_integer(net, input_codes(net, others)),
+        run_integer(imported.net, imported.net.frame_codes(others)),
+        run_integer(net, net.frame_codes(others)),
     )
     assert imported.net.weight_bits() == {
         f"{name}.products" if name == "classifier" else f"{name}.sums": bits
@@ -204,7 +204,7 @@ def test_a_channel_that_is_multiplied_by_zero_is_its_constant() -> None:
     network = free(middle=(norm,), extra=extra)
     imported = imported_integers(network)
     frames = frames_for(network, 10)
-    codes = run_integer(imported.net, imported_codes(imported, frames))
+    codes = run_integer(imported.net, imported.net.frame_codes(frames))
     assert np.all(codes[:, 0] == np.rint(3.0 / imported.scales["conv"]))
 
 
@@ -330,6 +330,16 @@ def scaled_frames() -> Network:
     )
 
 
+def test_what_scales_frames_is_part_of_their_codes() -> None:
+    network = scaled_frames()
+    frames = frames_for(network, 6)
+    imported = imported_integers(network, frames)
+    assert imported.net.frame is not None
+    assert imported.net.frame.gain == (2 / imported.scales["frame"],) * 2
+    agreement = count_rounding(network, imported, frames)
+    assert agreement.differing["frame"] == 0
+
+
 @pytest.mark.parametrize(
     ("network", "message"),
     [
@@ -341,7 +351,6 @@ def scaled_frames() -> Network:
         (free(rounding=Rounding.CEIL), "'conv.q': rounds by CEIL"),
         (huge_ratio(), "'conv': .* codes per unit of a product"),
         (uneven_limits(), "'conv.q': other limits in other channels"),
-        (scaled_frames(), "'frame': frames are scaled before"),
         (
             free(extra={"conv.weight_zero_point": np.array([1.0])}),
             "'conv': weights with a zero point",

@@ -14,7 +14,6 @@ from hao.ir.interpret import run_float_layers
 from hao.quant.integers import (
     accuracy_of_integers,
     count_differences,
-    input_codes,
     integer_network,
 )
 from hao.quant.modules import module_key
@@ -37,6 +36,31 @@ def test_every_integer_of_every_layer_is_equal(weight_bits: int, act_bits: int) 
     # 40 frames, all maps: nothing was left out.
     elements = sum(layer.ofm.elements for layer in network.layers)
     assert (found.frames, found.total) == (40, 40 * elements)
+
+
+def test_what_scales_frames_is_part_of_the_model_and_of_their_codes() -> None:
+    network = every_kind()
+    scale, shift = np.array([1 / 3, -0.7]), np.array([0.1, 0.45])
+    network = replace(
+        network,
+        params=MappingProxyType(
+            {**network.params, "frame.scale": scale, "frame.shift": shift}
+        ),
+    )
+    scheme = uniform_scheme(network, weight_bits=8, act_bits=8)
+    model = quantize_network(network, scheme, frames_for(network, 24))
+    net = integer_network(model)
+    frames = frames_for(network, 40, seed=1)
+    assert count_differences(model, net, frames).differences == 0
+    exponent = net.maps["frame"].exponent
+    assert exponent is not None
+    scaled = frames * scale.reshape(1, 2, 1, 1) + shift.reshape(1, 2, 1, 1)
+    wanted = np.floor(np.ldexp(scaled, -exponent) + 0.5)
+    inside = np.abs(np.ldexp(scaled, -exponent) % 1 - 0.5) > 1e-3  # no near halves
+    kind = net.maps["frame"]
+    np.testing.assert_array_equal(
+        net.frame_codes(frames)[inside], np.clip(wanted, kind.low, kind.high)[inside]
+    )
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -67,7 +91,7 @@ def test_the_quantized_network_is_close_to_the_float_one() -> None:
     net = integer_network(quantize_network(network, scheme, frames, settings))
     names = frozenset(layer.name for layer in network.layers)
     exact = run_float_layers(network, frames.astype(np.float64), keep=names)
-    codes = run_integer_layers(net, input_codes(net, frames), names)
+    codes = run_integer_layers(net, net.frame_codes(frames), names)
     for name in names:
         exponent = net.maps[name].exponent
         assert exponent is not None
@@ -113,7 +137,7 @@ def test_frames_become_codes_with_halves_up() -> None:
     assert exponent is not None
     values = np.zeros((1, 1, 6, 6), dtype=np.float32)
     values[0, 0, 0] = np.array([-100, -1.5, -0.5, 0.5, 1.5, 100]) * 2.0**exponent
-    codes = input_codes(net, values)[0, 0, 0]
+    codes = net.frame_codes(values)[0, 0, 0]
     assert codes.tolist() == [-8, -1, 0, 1, 2, 7]
 
 

@@ -1,6 +1,8 @@
 """Post-training quantization: exponents by brute force, equalization exact, biases."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -136,3 +138,12 @@ def test_frames_that_are_not_finite_are_refused() -> None:
     scheme = uniform_scheme(network, weight_bits=4, act_bits=4)
     with pytest.raises(InputError, match="NaN or infinity"):
         quantize_network(network, scheme, frames)
+
+
+def test_a_map_that_overflows_is_named() -> None:
+    network = chain(0)
+    params = {k: np.multiply(a, 1e38) for k, a in network.params.items()}
+    large = replace(network, params=MappingProxyType(params))
+    scheme = uniform_scheme(large, weight_bits=8, act_bits=8)
+    with pytest.raises(InputError, match=r"layer '.*': its map overflows single prec"):
+        quantize_network(large, scheme, frames_for(large, 4))

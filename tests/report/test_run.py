@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from hao.errors import InputError
+from hao.files import held
 from hao.report.design_file import load_design
 from hao.report.run import (
     check_run_name,
+    check_target,
+    chosen_run,
     default_run_name,
     newest_run,
     render_front_csv,
@@ -127,6 +130,8 @@ def test_an_interruption_while_replacing_brings_the_old_run_back(
             raise KeyboardInterrupt
         return real(self, target)
 
+    # Where folders cannot change places in one step, the old one moves away first.
+    monkeypatch.setattr("hao.files._exchange", lambda first, second: False)
     monkeypatch.setattr(Path, "rename", fail_on_new)
     with pytest.raises(KeyboardInterrupt):
         write_run(OTHER, tmp_path / "a", force=True)
@@ -224,3 +229,54 @@ def test_no_run_at_all_is_an_error(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "none"):
         with pytest.raises(InputError, match=r"no run in it; `hao search` makes one"):
             newest_run(folder)
+
+
+def test_the_newest_run_passes_over_what_may_not_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(RESULT, tmp_path / "a", force=False)
+    (tmp_path / "secret").mkdir()
+    real = Path.stat
+
+    def forbid(self: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if self.parent.name == "secret":
+            raise PermissionError(13, "Permission denied")
+        return real(self, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", forbid)
+    assert newest_run(tmp_path) == tmp_path / "a"
+    (tmp_path / "a").rename(tmp_path / ".a")
+    with pytest.raises(InputError, match=r"no run in it; .*secret may not be read"):
+        newest_run(tmp_path)
+
+
+def test_a_run_of_a_search_that_was_overtaken_gets_the_next_name(
+    tmp_path: Path,
+) -> None:
+    write_run(OTHER, tmp_path / "a", force=False)
+    for name in ("a-2", "a-3"):
+        late = write_run(RESULT, tmp_path / "a", force=False, or_next=True)
+        assert late.run == tmp_path / name
+        assert load_design(tmp_path / name) == late
+    assert load_design(tmp_path / "a").fps_asked == 33
+
+
+def test_a_run_that_another_command_holds_is_not_replaced(tmp_path: Path) -> None:
+    write_run(OTHER, tmp_path / "a", force=False)
+    with held(tmp_path / "a"):
+        with pytest.raises(InputError, match=r"a: another hao command is working in"):
+            check_target(tmp_path / "a", force=True)
+        late = write_run(RESULT, tmp_path / "a", force=True, or_next=True)
+    assert late.run == tmp_path / "a-2"
+    assert load_design(tmp_path / "a").fps_asked == 33
+
+
+def test_a_run_that_is_named_is_recovered_first(tmp_path: Path) -> None:
+    write_run(RESULT, tmp_path / "a", force=False)
+    work = tmp_path / ".hao-a-abcdefgh"
+    (work / "new").mkdir(parents=True)
+    (tmp_path / "a").rename(work / "old")
+    assert chosen_run(tmp_path / "a", tmp_path) == tmp_path / "a"
+    assert load_design(tmp_path / "a").fps_asked == 50
+    assert chosen_run(None, tmp_path) == tmp_path / "a"
+    assert names(tmp_path) == ["a"]

@@ -92,6 +92,9 @@ PROCESSES = (
     "write_ofm",
     "read_weights",
     "finish",
+    "fill_dense",
+    "fill_depthwise",
+    "fill_pointwise",
 )
 """In the order of verilog/top.sv; a design has some of them."""
 

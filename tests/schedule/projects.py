@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from hao.hls.compiler import Clang
 from hao.schedule.analyse import analyse_project
-from hao.schedule.compiler import Clang
 from hao.schedule.project import load_project
 from hao.schedule.result import LoopSchedule, ScheduleReport
 

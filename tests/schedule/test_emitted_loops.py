@@ -7,9 +7,9 @@ both tool generations.
 
 import pytest
 
+from hao.hls.compiler import find_clang
 from hao.report.schedule import has_faults
 from hao.schedule.analyse import analyse_project
-from hao.schedule.compiler import find_clang
 from hao.schedule.project import load_project
 from hao.schedule.recurrence import Verdict
 from hao.schedule.result import ScheduleReport
@@ -49,7 +49,7 @@ def test_memories_and_streams_are_reached_once_a_cycle(report: ScheduleReport) -
 def test_nothing_divides_and_no_finding_is_a_fault(report: ScheduleReport) -> None:
     for loop in report.loops:
         assert loop.counts.dividers == 0, (loop.process, loop.label)
-    assert not has_faults(report), report.findings
+    assert not has_faults(report.findings), report.findings
 
 
 def test_every_access_to_the_bus_bursts(report: ScheduleReport) -> None:

@@ -8,9 +8,11 @@
 // word or a free place is missing, the whole pipeline of the process stands still.
 // A word is readable in the cycle after it was written; a place is free in the cycle
 // after it was read. A polled stream never makes its process wait: an iteration that
-// starts takes a word if there is one. An AXI port moves one beat a cycle, and all
-// ports share the bytes of the DDR, taking turns beat by beat; a run of addresses that
-// begins or ends within a DDR burst takes the bytes of that burst as well.
+// starts takes a word if there is one; its loop goes on until all words have come, and so
+// does a loop that follows it, which ends with the last word that it sends. An AXI port
+// moves one beat a cycle, and all ports share the bytes of the DDR, taking turns beat by
+// beat; a run of addresses that begins or ends within a DDR burst takes the bytes of that
+// burst as well.
 //
 // Sources: trips - 1 + depth cycles a loop, where depth = max(printed iteration latency
 // - 1, 1), holds for 942 of 946 pipelined loops with II = 1 or more in public Vitis HLS
@@ -92,8 +94,8 @@ struct Label {
 struct Loop {
   int label;
   std::size_t first;  // in Process::accesses
-  std::int64_t trips;
-  int drained;        // input that it reads until nothing is left, or -1
+  std::int64_t trips;  // recorded; a loop that polls or follows may go on
+  int followed;        // input that it reads until its writer has sent the last word, or -1
 };
 
 struct Process {
@@ -103,7 +105,7 @@ struct Process {
   std::vector<Label> labels;
   std::vector<int> inputs;   // channels
   std::vector<int> outputs;  // channels
-  std::uint64_t units[kMaxStreams] = {};  // words polled or drained, by input
+  std::uint64_t units[kMaxStreams] = {};  // words polled, by input
   std::uint8_t polled = 0;                // inputs that have been polled
 };
 
@@ -194,17 +196,19 @@ struct Run {
   const Process* process = nullptr;
   Fifo* inputs[kMaxStreams] = {};
   Fifo* outputs[kMaxStreams] = {};
-  std::uint64_t units[kMaxStreams] = {};  // still to be polled or drained
+  std::uint64_t units[kMaxStreams] = {};  // still to be polled
   State state = State::kWaiting;
   std::int64_t start = 0;  // first cycle of the loop
   std::size_t loop = 0;
   // Of the running loop:
   const std::uint16_t* accesses = nullptr;
   std::int64_t stage = 0;  // cycles in which the pipeline moved
-  std::int64_t trips = 0;
+  std::int64_t recorded = 0;  // iterations that C simulation saw
+  std::int64_t trips = 0;     // that the hardware makes; known once `sent`
   std::int64_t depth = 1;
   unsigned polled = 0;
-  int drained = -1;
+  int followed = -1;
+  bool sent = false;  // the loop has begun its last iteration
   bool writes_bus = false;
   // Of the cycle just looked at:
   Stall stall = Stall::kNone;
@@ -330,13 +334,12 @@ class Replayer {
     run.stage = 0;
     run.depth = label.depth;
     run.polled = label.polled;
-    run.drained = loop.drained;
-    run.trips = loop.drained < 0 ? loop.trips
-                                 : static_cast<std::int64_t>(run.units[loop.drained]);
+    run.followed = loop.followed;
+    run.recorded = loop.trips;
+    run.trips = 0;
+    run.sent = false;
     run.writes_bus = false;
-    ProcessTimes& times = result_.processes[&run - runs_.data()];
-    times.trips[loop.label] += run.trips;
-    times.runs[loop.label] += 1;
+    result_.processes[&run - runs_.data()].runs[loop.label] += 1;
   }
 
   void step(Run& run, std::int64_t now) {
@@ -367,36 +370,67 @@ class Replayer {
 
   // Moves the pipeline of `run` by one stage, or lets it stand still.
   void advance(Run& run, std::int64_t now) {
-    if (run.trips == 0) {  // one cycle in which the condition fails
+    if (run.recorded == 0) {  // one cycle in which the condition fails
       active_ = true;
       end_loop(run, now);
       return;
     }
-    unsigned reads = 0;
-    unsigned writes = 0;
-    const bool issues = run.stage < run.trips;
-    if (run.drained >= 0) {
-      if (issues) reads = 1u << run.drained;
-    } else {
-      if (issues) reads = run.accesses[run.stage] & 0xffu;
-      if (run.stage >= run.depth - 1)
-        writes = run.accesses[run.stage - run.depth + 1] >> 8;
-    }
+    const bool issues = !run.sent;
+    const unsigned reads = issues ? accesses(run, run.stage) & 0xffu : 0;
+    const std::int64_t leaves = run.stage - run.depth + 1;
+    const unsigned writes = leaves >= 0 ? accesses(run, leaves) >> 8 : 0;
     if (stalls(run, reads, writes, now)) return;
-    for (unsigned m = reads; m != 0; m &= m - 1) {
-      const int bit = detail::lowest_bit(m);
-      run.inputs[bit]->pop(now);
-      if (bit == run.drained) --run.units[bit];
-    }
+    for (unsigned m = reads; m != 0; m &= m - 1)
+      run.inputs[detail::lowest_bit(m)]->pop(now);
     for (unsigned m = writes; m != 0; m &= m - 1) {
       Fifo& fifo = *run.outputs[detail::lowest_bit(m)];
       fifo.push(now);
       run.writes_bus |= fifo.bus;
     }
-    if (issues && run.drained < 0) poll(run, now);
+    if (issues) poll(run, now);
     active_ = true;
     run.stall = Stall::kNone;
-    if (++run.stage == run.trips + run.depth - 1) end_loop(run, now);
+    ++run.stage;
+    if (issues && is_last(run)) {
+      run.sent = true;
+      run.trips = run.stage;
+      result_.processes[&run - runs_.data()].trips[label_of(run)] += run.trips;
+    }
+    if (run.sent && run.stage == run.trips + run.depth - 1) end_loop(run, now);
+  }
+
+  static int label_of(const Run& run) { return run.process->loops[run.loop].label; }
+
+  // What an iteration accesses; also of those that C simulation did not see.
+  static unsigned accesses(const Run& run, std::int64_t iteration) {
+    if (iteration < run.recorded) return run.accesses[iteration];
+    return run.followed >= 0 ? 1u << run.followed : run.accesses[run.recorded - 1];
+  }
+
+  // Whether the loop ends with the iteration that has just begun.
+  bool is_last(const Run& run) const {
+    if (run.stage < run.recorded) return false;
+    for (unsigned m = run.polled; m != 0; m &= m - 1)
+      if (run.units[detail::lowest_bit(m)] != 0) return false;
+    if (run.followed < 0) return true;
+    const Channel& channel = trace_.channels[run.process->inputs[run.followed]];
+    const Fifo& fifo = *run.inputs[run.followed];
+    return fifo.taken == fifo.written && sends_no_more(channel);
+  }
+
+  // Whether the writer of a channel has begun its last iteration, and none that has begun
+  // is still to write.
+  bool sends_no_more(const Channel& channel) const {
+    if (channel.writer < 0) return true;
+    const Run& writer = runs_[channel.writer];
+    if (writer.loop >= writer.process->loops.size()) return true;
+    if (writer.loop + 1 < writer.process->loops.size() || !writer.sent) return false;
+    const Fifo* fifo = &fifos_[&channel - trace_.channels.data()];
+    for (std::int64_t i = std::max<std::int64_t>(0, writer.stage - writer.depth + 1);
+         i < writer.trips; ++i)
+      for (unsigned m = accesses(writer, i) >> 8; m != 0; m &= m - 1)
+        if (writer.outputs[detail::lowest_bit(m)] == fifo) return false;
+    return true;
   }
 
   void poll(Run& run, std::int64_t now) {
@@ -468,13 +502,6 @@ class Replayer {
     run.state = State::kEnded;
     result_.processes[&run - runs_.data()].end = now;
     --live_;
-    for (std::size_t i = 0; i < run.process->inputs.size(); ++i) {
-      if (run.units[i] == 0) continue;
-      result_.failure = "process " + run.process->name + " ends with " +
-                        std::to_string(run.units[i]) + " words of stream " +
-                        trace_.channels[run.process->inputs[i]].name +
-                        " unread: it needs HAO_DRAIN after its loops";
-    }
   }
 
   void move_bus(std::int64_t now) {
@@ -583,8 +610,8 @@ class Replayer {
       const Loop& loop = run.process->loops[run.loop];
       text += "; process " + run.process->name + " (loop " +
               run.process->labels[loop.label].name + ", iteration " +
-              std::to_string(std::min(run.stage, run.trips)) + " of " +
-              std::to_string(run.trips) + ") waits for ";
+              std::to_string(std::min(run.stage, run.recorded)) + " of " +
+              std::to_string(run.recorded) + ") waits for ";
       if (run.stall == Stall::kFull)
         text += "a place in stream " + channel.name + " of depth " +
                 std::to_string(run.waits_for->depth);

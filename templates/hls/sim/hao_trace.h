@@ -12,9 +12,8 @@
 //                          a step is called name_2, and so on
 //   HAO_LOOP(label, depth) before a pipelined loop; `depth` [cycles] from the start of an
 //                          iteration through its writes; a loop takes trips - 1 + depth
-//   HAO_DRAIN(label, depth, stream)  before a loop that reads one word of `stream` (which
-//                          other loops poll) an iteration until all have come. How many
-//                          iterations it takes is found by the replay.
+//   HAO_FOLLOW(stream)     after HAO_LOOP: the loop reads one word of `stream` an iteration
+//                          until its writer has sent the last one
 //   HAO_TICK()             first statement of an iteration
 //   HAO_POLL(stream)       after HAO_LOOP: every iteration may take a word. read_nb says
 //                          it too; needed where an earlier loop took all words already
@@ -25,7 +24,9 @@
 //   HAO_DEPTH(stream, n)   its depth [words]; also for an array of streams
 //
 // A polled stream is taken from when a word is there, whatever C simulation saw: what
-// counts is how many words a step brings. In one iteration a stream or a port can be
+// counts is how many words a step brings. A loop that polls goes on until all of them have
+// come, and writes in every iteration what it wrote in its last recorded one; so does the
+// loop that follows it. In one iteration a stream or a port can be
 // accessed once. A test bench calls configure, then the engine, then print_json.
 #ifndef HAO_TRACE_H
 #define HAO_TRACE_H
@@ -45,8 +46,7 @@
 #define HAO_STEP_END() ::hao_trace::recorder().end_step()
 #define HAO_PROCESS(name) ::hao_trace::ProcessScope hao_process_scope(#name)
 #define HAO_LOOP(label, depth) ::hao_trace::recorder().begin_loop(#label, depth)
-#define HAO_DRAIN(label, depth, stream) \
-  ::hao_trace::recorder().begin_drain(#label, depth, stream)
+#define HAO_FOLLOW(stream) (stream).follow()
 #define HAO_TICK() ::hao_trace::recorder().tick()
 #define HAO_POLL(stream) (stream).poll()
 #define HAO_BUS(bytes) ::hao_trace::recorder().set_beat_bytes(bytes)
@@ -158,23 +158,12 @@ class Recorder {
     loop_open_ = true;
   }
 
-  template <typename Stream>
-  void begin_drain(const char* label, int depth, Stream& stream) {
-    begin_loop(label, depth);
-    if (process_ >= 0) current().loops.back().drained = stream.bind_reader();
-  }
-
   void tick() {
     if (process_ < 0) return needs_process("of a tick");
     if (!loop_open_) fail("process " + current().name + ": HAO_TICK before HAO_LOOP");
     Process& process = current();
     Loop& loop = process.loops.back();
     polled_ = 0;
-    if (loop.drained >= 0) {
-      drain_access_ = 0;
-      now_ = &drain_access_;
-      return;
-    }
     ++loop.trips;
     process.accesses.push_back(0);
     now_ = &process.accesses.back();
@@ -216,13 +205,9 @@ class Recorder {
   void note_read(Endpoint& stream, std::size_t held) {
     if (!recording_) return;
     const int bit = bind(stream, stream.reader, false, held);
-    const Loop* loop = loop_open_ ? &current().loops.back() : nullptr;
-    if (loop != nullptr && loop->drained == bit) {
-      ++current().units[bit];
-    } else if ((current().polled >> bit & 1) != 0) {
+    if ((current().polled >> bit & 1) != 0)
       fail("process " + current().name + " polls stream " + stream.name +
-           " and later waits for it: the second loop needs HAO_DRAIN");
-    }
+           " and waits for it: how many words are left is not known");
     note(bit, false, trace_.channels[stream.channel]);
   }
 
@@ -246,14 +231,20 @@ class Recorder {
     const int bit = bind(stream, stream.reader, false, held);
     if (!loop_open_) fail("stream " + stream.name + " is polled before HAO_LOOP");
     const Loop& loop = current().loops.back();
-    if (loop.drained >= 0) fail("stream " + stream.name + " is polled in a drain loop");
+    if (loop.followed >= 0) fail("stream " + stream.name + " is polled in a loop that follows");
     current().labels[loop.label].polled |= static_cast<std::uint8_t>(1u << bit);
     current().polled |= static_cast<std::uint8_t>(1u << bit);
     return bit;
   }
 
-  int bind_reader(Endpoint& stream, std::size_t held) {
-    return bind(stream, stream.reader, false, held);
+  void declare_followed(Endpoint& stream, std::size_t held) {
+    if (!recording_) return;
+    const int bit = bind(stream, stream.reader, false, held);
+    if (!loop_open_) fail("stream " + stream.name + " is followed before HAO_LOOP");
+    Loop& loop = current().loops.back();
+    if (current().labels[loop.label].polled != 0)
+      fail("stream " + stream.name + " is followed in a loop that polls");
+    loop.followed = bit;
   }
 
   [[noreturn]] void fail(const std::string& message) const {
@@ -345,9 +336,6 @@ class Recorder {
 
   void note(int bit, bool write, const Channel& channel) {
     if (now_ == nullptr) outside_tick(channel.name);
-    if (now_ == &drain_access_ && (write || bit != current().loops.back().drained))
-      fail("process " + current().name + ": a drain loop accesses " + channel.name +
-           "; it may only read what it drains");
     const std::uint16_t mask = static_cast<std::uint16_t>(1u << (write ? bit + 8 : bit));
     if ((*now_ & mask) != 0) twice(channel.name);
     *now_ |= mask;
@@ -409,7 +397,6 @@ class Recorder {
   std::uint64_t step_serial_ = 0;
   std::uint64_t process_serial_ = 0;
   std::uint16_t* now_ = nullptr;  // what the current iteration has accessed
-  std::uint16_t drain_access_ = 0;
   unsigned polled_ = 0;
   std::vector<std::uint64_t> next_address_;  // by port
   std::map<std::string, int> names_;         // processes of a name in the step

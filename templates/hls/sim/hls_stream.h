@@ -23,7 +23,7 @@
 #define HAO_STEP_END()
 #define HAO_PROCESS(name)
 #define HAO_LOOP(label, depth)
-#define HAO_DRAIN(label, depth, stream)
+#define HAO_FOLLOW(stream)
 #define HAO_TICK()
 #define HAO_POLL(stream)
 #define HAO_BUS(bytes)
@@ -88,7 +88,7 @@ class stream {
 
 #ifdef HAO_TRACE
   void poll() { hao_trace::recorder().declare_poll(endpoint_, size()); }
-  int bind_reader() { return hao_trace::recorder().bind_reader(endpoint_, size()); }
+  void follow() { hao_trace::recorder().declare_followed(endpoint_, size()); }
 #endif
 
   // For the replay: `depth` [words], where positive; `name`, where it has none yet.

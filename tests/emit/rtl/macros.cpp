@@ -53,21 +53,24 @@ void load(Stream& out, int units) {
   }
 }
 
-void multiply(Stream& units_in, int units, int trips, bool drain) {
-  HAO_PROCESS(multiply);
-  int units_read = 0;
+void fill(Stream& units_in, int units, int trips, Stream& out) {
+  HAO_PROCESS(fill);
   int unit;
-  HAO_LOOP(sums, 3);
-  for (int i = 0; i < trips; ++i) {
+  HAO_LOOP(fills, 2);
+  for (int i = 0; i < trips || units > 0; ++i) {
     HAO_TICK();
-    if (units_read < units && units_in.read_nb(unit)) ++units_read;
+    if (units_in.read_nb(unit)) --units;
+    out.write(i + 1 < trips || units > 0);
   }
-  if (!drain) return;
-  HAO_DRAIN(rest, 2, units_in);
-  while (units_read < units) {
+}
+
+void multiply(Stream& fills, bool more) {
+  HAO_PROCESS(multiply);
+  HAO_LOOP(sums, 3);
+  HAO_FOLLOW(fills);
+  while (more) {
     HAO_TICK();
-    units_in.read();
-    ++units_read;
+    more = fills.read() != 0;
   }
 }
 
@@ -146,10 +149,10 @@ void mistake(const std::string& what) {
     s.write(1);
     s.read();
   }
-  if (what == "drain") {
-    HAO_DRAIN(rest, 1, s);
-    HAO_TICK();
-    many[0].write(1);
+  if (what == "poll_and_follow") {
+    int word;
+    HAO_FOLLOW(s);
+    many[0].read_nb(word);
   }
 }
 
@@ -190,8 +193,11 @@ void step(const std::string& name, const std::vector<int>& n, const char* text) 
   } else if (name == "weights") {
     Stream units;
     HAO_DEPTH(units, 2);
+    Stream fills("fills");
+    HAO_DEPTH(fills, 2);
     load(units, n[0]);
-    multiply(units, n[0], n[1], n[2] != 0);
+    fill(units, n[0], n[1], fills);
+    multiply(fills, n[0] != 0 || n[1] != 0);
   } else if (name == "read") {
     read_port(0, n[0], 16, n[1]);
   } else if (name == "share") {
@@ -226,13 +232,14 @@ int main(int argc, char** argv) {
   if (name == "speed") {
     for (int i = 0; i < steps; ++i) {
       HAO_STEP_BEGIN(i);
-      Stream a("a"), b("b"), c("c");
+      Stream a("a"), b("b"), c("c"), d("d");
       produce(a, numbers[1]);
       load(b, numbers[1]);
       produce(c, numbers[1]);
       consume(a, numbers[1], 1);
       consume(c, numbers[1], 1);
-      multiply(b, numbers[1], numbers[1], true);
+      fill(b, numbers[1], numbers[1], d);
+      multiply(d, true);
       HAO_STEP_END();
     }
     std::printf("%lld\n", static_cast<long long>(hao_trace::recorder().process_cycles()));

@@ -4,8 +4,8 @@
 //   fifo DEPTH                       one line for each; they are numbered from 0
 //   process                          begins the next process
 //   inputs N | outputs N             FIFOs, or -1 - port
-//   units U                          words it takes from polled and drained streams
-//   loop DEPTH POLLED DRAINED TRIPS  masks of inputs; DRAINED: an input, or -1
+//   units U                          words it takes from polled streams
+//   loop DEPTH POLLED FOLLOWED TRIPS POLLED: a mask; FOLLOWED: an input, or -1
 //   CODE ...                         of each iteration: inputs + 16 * outputs
 //   bytes B, addresses N A ...       of the process's port, beat by beat
 #include <cstdint>
@@ -22,7 +22,7 @@ namespace {
 struct LoopText {
   int depth;
   unsigned polled;
-  int drained;
+  int followed;
   std::vector<unsigned> codes;
 };
 
@@ -60,18 +60,10 @@ void run(const ProcessText& process, int index, std::deque<hls::stream<int>>& fi
   for (std::size_t l = 0; l < process.loops.size(); ++l) {
     const LoopText& loop = process.loops[l];
     const std::string label = "l" + std::to_string(l);
-    if (loop.drained >= 0) {
-      hls::stream<int>& stream = fifos[process.inputs[loop.drained]];
-      hao_trace::recorder().begin_drain(label.c_str(), loop.depth, stream);
-      for (; left > 0; --left) {
-        HAO_TICK();
-        stream.read();
-      }
-      continue;
-    }
     hao_trace::recorder().begin_loop(label.c_str(), loop.depth);
     for (std::size_t i = 0; i < process.inputs.size(); ++i)
       if ((loop.polled >> i & 1) != 0) HAO_POLL(fifos[process.inputs[i]]);
+    if (loop.followed >= 0) HAO_FOLLOW(fifos[process.inputs[loop.followed]]);
     for (const unsigned code : loop.codes) {
       HAO_TICK();
       for (std::size_t i = 0; i < process.inputs.size(); ++i) {
@@ -116,7 +108,7 @@ int main() {
       LoopText loop;
       loop.depth = static_cast<int>(number);
       long trips = 0;
-      std::cin >> loop.polled >> loop.drained >> trips;
+      std::cin >> loop.polled >> loop.followed >> trips;
       for (const int code : read_numbers(static_cast<int>(trips)))
         loop.codes.push_back(static_cast<unsigned>(code));
       processes.back().loops.push_back(loop);

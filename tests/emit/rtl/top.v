@@ -3,7 +3,7 @@
 //
 //   port 0 -> 0 -fifo 0-> 2 -fifo 4-> 3 -fifo 6-> 4 -> port 2
 //             0 -fifo 1-> 3 (around 2)
-//   port 1 -> 1 -fifo 2-> 3 (polled)
+//   port 1 -> 1 -fifo 2-> 3 (polled at last; then 4 follows fifo 6)
 //             1 -fifo 3-> 2 -fifo 5-> 4 (around 3)
 `timescale 1ns / 1ps
 module top;
@@ -63,35 +63,40 @@ module top;
 
   wire [2:0] unused_take0, unused_take1, unused_put4;
   wire [1:0] unused_take2, unused_take4, unused_put0, unused_put1, unused_put2;
-  wire unused_take3;
+  wire unused_take3, silent3;
   wire [2:0] unused_put3;
   hao_process #(.ID(0)) process0 (.clk(clk), .cycle(cycle), .start_cycles(start),
       .gap_cycles(gap), .finish_cycles(finish), .can_take({3'b0, port_can_take[0]}),
       .take({unused_take0, port_take[0]}), .can_put({2'b0, can_put[1:0]}),
-      .put({unused_put0, put[1:0]}), .bus_acknowledged(1'b1), .loop_now(loop0),
+      .put({unused_put0, put[1:0]}), .bus_acknowledged(1'b1), .source_silent(1'b0),
+      .source_count(32'd0), .silent(), .loop_now(loop0),
       .loop_begun(begun[0]), .done(done[0]), .done_cycle(end0));
   hao_process #(.ID(1)) process1 (.clk(clk), .cycle(cycle), .start_cycles(start),
       .gap_cycles(gap), .finish_cycles(finish), .can_take({3'b0, port_can_take[1]}),
       .take({unused_take1, port_take[1]}), .can_put({2'b0, can_put[3:2]}),
-      .put({unused_put1, put[3:2]}), .bus_acknowledged(1'b1), .loop_now(loop1),
+      .put({unused_put1, put[3:2]}), .bus_acknowledged(1'b1), .source_silent(1'b0),
+      .source_count(32'd0), .silent(), .loop_now(loop1),
       .loop_begun(begun[1]), .done(done[1]), .done_cycle(end1));
   hao_process #(.ID(2)) process2 (.clk(clk), .cycle(cycle), .start_cycles(start),
       .gap_cycles(gap), .finish_cycles(finish),
       .can_take({2'b0, can_take[3], can_take[0]}),
       .take({unused_take2, take[3], take[0]}), .can_put({2'b0, can_put[5:4]}),
-      .put({unused_put2, put[5:4]}), .bus_acknowledged(1'b1), .loop_now(loop2),
+      .put({unused_put2, put[5:4]}), .bus_acknowledged(1'b1), .source_silent(1'b0),
+      .source_count(32'd0), .silent(), .loop_now(loop2),
       .loop_begun(begun[2]), .done(done[2]), .done_cycle(end2));
   hao_process #(.ID(3)) process3 (.clk(clk), .cycle(cycle), .start_cycles(start),
       .gap_cycles(gap), .finish_cycles(finish),
       .can_take({1'b0, can_take[2], can_take[1], can_take[4]}),
       .take({unused_take3, take[2], take[1], take[4]}), .can_put({3'b0, can_put[6]}),
-      .put({unused_put3, put[6]}), .bus_acknowledged(1'b1), .loop_now(loop3),
+      .put({unused_put3, put[6]}), .bus_acknowledged(1'b1), .source_silent(1'b0),
+      .source_count(32'd0), .silent(silent3), .loop_now(loop3),
       .loop_begun(begun[3]), .done(done[3]), .done_cycle(end3));
   hao_process #(.ID(4)) process4 (.clk(clk), .cycle(cycle), .start_cycles(start),
       .gap_cycles(gap), .finish_cycles(finish),
       .can_take({2'b0, can_take[5], can_take[6]}),
       .take({unused_take4, take[5], take[6]}), .can_put({3'b0, port_can_put[2]}),
-      .put({unused_put4, port_put[2]}), .bus_acknowledged(acknowledged),
+      .put({unused_put4, port_put[2]}), .bus_acknowledged(acknowledged), .source_silent(silent3),
+      .source_count(count[6]), .silent(),
       .loop_now(loop4), .loop_begun(begun[4]), .done(done[4]), .done_cycle(end4));
 
   always #5 clk = !clk;

@@ -1,3 +1,44 @@
+// Says in every iteration of an array what has come of the next run's weights: it looks,
+// never waits, and goes on after the array's own iterations until all has come.
+module fill #(
+    parameter int UNIT = 1,  // bits
+    parameter int SOME = 1
+) (
+    input logic clk,
+    input logic restart,
+    input int cycle,
+    input int iterations,  // of the array
+    input int fill_units,
+    input int fill_records,
+    fifo_if.reader units,
+    fifo_if.reader records,
+    fifo_if.writer fills,  // {last, unit is there, unit, records are there, records}
+    output logic done,
+    output int end_cycle
+);
+  import engine_pkg::*;
+  int n, units_got, records_got, index;
+  logic issue, begun, last, unit_there, records_there;
+  assign unit_there = units.can_take;
+  assign records_there = records.can_take;
+  assign last = n + 1 >= iterations && units_got + int'(unit_there) == fill_units &&
+      records_got + int'(records_there) == fill_records;
+  loops #(.W(3 + UNIT + SOME), .DEEPEST(DEPTH_FILL)) control (
+      .clk, .restart, .cycle, .count(1), .depth(DEPTH_FILL),
+      .empty(iterations == 0 && fill_units == 0 && fill_records == 0), .bus(1'b0),
+      .acknowledged(1'b0), .last, .can_read(1'b1), .writes(1'b1),
+      .word({last, unit_there, units.head, records_there, records.head}),
+      .can_write(fills.can_put), .index, .begun, .issue, .put(fills.put),
+      .out(fills.in), .done, .end_cycle);
+  assign units.take = issue && unit_there;
+  assign records.take = issue && records_there;
+  always_ff @(posedge clk) begin
+    n <= restart ? 0 : n + int'(issue);
+    units_got <= restart ? 0 : units_got + int'(units.take);
+    records_got <= restart ? 0 : records_got + int'(records.take);
+  end
+endmodule
+
 // The buffers of a stage's weights and records, which fill while the stage computes.
 module weight_buffer #(
     parameter int PE = 1,
@@ -5,21 +46,18 @@ module weight_buffer #(
     parameter int WB = 8,
     parameter int UNIT_ROWS = 1,
     parameter int WEIGHT_WORDS = 1,
-    parameter int CHANNEL_WORDS = 1
+    parameter int CHANNEL_WORDS = 1,
+    localparam int UNIT_BITS = engine_pkg::UNIT_ITEMS * engine_pkg::LOAD,
+    localparam int SOME_BITS = engine_pkg::RECORDS * engine_pkg::RECORD
 ) (
     input logic clk,
     input logic restart,
     input int fill_weight_base,
     input int fill_channel_base,
-    input int fill_units,
-    input int fill_records,
-    fifo_if.reader units,    // {last, lane, weights}
-    fifo_if.reader records,  // {last, lane, records}
-    input logic polls,       // an iteration starts that takes what is there
-    input logic drains_records,
-    input logic drains_units,
-    output int records_left,
-    output int units_left,
+    input logic takes_unit,
+    input logic [8+UNIT_BITS:0] unit_word,     // {last, lane, weights}
+    input logic takes_records,
+    input logic [8+SOME_BITS:0] records_word,  // {last, lane, records}
     input int weight_word,
     output logic [PE-1:0][ITEMS-1:0][WB-1:0] weights,
     input int channel_word,
@@ -34,15 +72,13 @@ module weight_buffer #(
   logic [7:0] unit_lane, records_lane;
   int next_weight, next_channel;
 
-  assign units.take = (polls && units_left > 0 && units.can_take) || drains_units;
-  assign records.take = (polls && records_left > 0 && records.can_take) || drains_records;
   // A pool needs neither, and may have more groups than they hold.
   assign weights = weight_words[weight_word<WEIGHT_WORDS?weight_word : 0];
   assign channels = channel_words[channel_word<CHANNEL_WORDS?channel_word : 0];
 
   always_comb begin
-    {unit_last, unit_lane, unit} = units.head;
-    {records_last, records_lane, some} = records.head;
+    {unit_last, unit_lane, unit} = unit_word;
+    {records_last, records_lane, some} = records_word;
     more_weights = new_weights;
     more_channels = new_channels;
     for (int row = 0; row < UNIT_ROWS; ++row)
@@ -57,12 +93,9 @@ module weight_buffer #(
     if (restart) begin
       next_weight <= fill_weight_base;
       next_channel <= fill_channel_base;
-      units_left <= fill_units;
-      records_left <= fill_records;
     end else begin
-      if (units.take) begin
+      if (takes_unit) begin
         new_weights <= more_weights;
-        units_left <= units_left - 1;
         if (unit_last) begin
           weight_words[next_weight] <= more_weights;
           next_weight <= next_weight + 1;
@@ -72,9 +105,8 @@ module weight_buffer #(
           end
         end
       end
-      if (records.take) begin
+      if (takes_records) begin
         new_channels <= more_channels;
-        records_left <= records_left - 1;
         if (records_last) begin
           channel_words[next_channel] <= more_channels;
           next_channel <= next_channel + 1;
@@ -104,8 +136,7 @@ module array #(
     input int pixel_groups,  // of the map that is made
     input engine_pkg::array_step_t r,
     fifo_if.reader operands,
-    fifo_if.reader units,
-    fifo_if.reader records,
+    fifo_if.reader fills,
     fifo_if.writer to_pack,
     fifo_if.writer to_depthwise,
     fifo_if.writer to_pointwise,
@@ -117,18 +148,18 @@ module array #(
   pixels_t result, out;
   logic signed [ACC-1:0] acc[PX][PE], sum[PX][PE];
   int index, fold, group, pixel_group;
-  logic issue, begun, put, empty, last, complete, drains, can_read, can_write;
+  logic issue, begun, put, empty, last, complete, computes, can_read, can_write;
+  logic unit_there, records_there, nothing_left;
+  logic [8+UNIT_ITEMS*LOAD:0] unit_word;
+  logic [8+RECORDS*RECORD:0] records_word;
 
   logic [PE-1:0][ITEMS-1:0][WB-1:0] weights;
   logic [PE-1:0][RECORD-1:0] channels;
-  int records_left, units_left;
   weight_buffer #(.PE(PE), .ITEMS(ITEMS), .WB(WB), .UNIT_ROWS(UNIT_ROWS),
       .WEIGHT_WORDS(WEIGHT_WORDS), .CHANNEL_WORDS(CHANNEL_WORDS)) buffer (
       .clk, .restart, .fill_weight_base(r.fill_weight_base),
-      .fill_channel_base(r.fill_channel_base), .fill_units(r.fill_units),
-      .fill_records(r.fill_records), .units, .records, .polls(issue && index == 0),
-      .drains_records(issue && index == 1), .drains_units(issue && index == 2),
-      .records_left, .units_left, .weight_word(r.weight_base + group * r.folds + fold),
+      .fill_channel_base(r.fill_channel_base), .takes_unit(issue && unit_there),
+      .unit_word, .takes_records(issue && records_there), .records_word, .weight_word(r.weight_base + group * r.folds + fold),
       .weights, .channel_word(r.channel_base + group), .channels);
 
   logic [PX-1:0][ITEMS-1:0][ACT-1:0] codes;
@@ -148,30 +179,21 @@ module array #(
           result[q][p] =
               ACT'(requantized(longint'(sum[q][p]), channels[p], r.low, r.high));
       end
-    last = complete && group == r.groups - 1 && pixel_group == pixel_groups - 1;
-    empty = pixel_groups == 0 || r.folds == 0;
-    can_read = operands.can_take;
-    if (index == 1) begin
-      last = records_left == 1;
-      empty = records_left == 0;
-      can_read = records.can_take;
-    end
-    if (index == 2) begin
-      last = units_left == 1;
-      empty = units_left == 0;
-      can_read = units.can_take;
-    end
-    drains = index != 0;
+    {nothing_left, unit_there, unit_word, records_there, records_word} = fills.head;
+    last = nothing_left;
+    empty = (pixel_groups == 0 || r.folds == 0) && r.fill_units == 0 && r.fill_records == 0;
+    computes = pixel_group < pixel_groups && r.folds != 0;
+    can_read = fills.can_take && (!computes || operands.can_take);
   end
   assign can_write = r.target == NONE ? to_pack.can_put :
       r.target == DEPTHWISE ? to_depthwise.can_put : to_pointwise.can_put;
 
   loops #(.W($bits(pixels_t)), .DEEPEST(DEPTH_ARRAY)) control (
-      .clk, .restart, .cycle, .count(3), .depth(drains ? DEPTH_FILL : DEPTH_ARRAY),
-      .empty, .bus(1'b0), .acknowledged(1'b0), .last, .can_read,
-      .writes(!drains && complete), .word(result), .can_write, .index, .begun, .issue,
+      .clk, .restart, .cycle, .count(1), .depth(DEPTH_ARRAY), .empty, .bus(1'b0),
+      .acknowledged(1'b0), .last, .can_read, .writes(computes && complete), .word(result), .can_write, .index, .begun, .issue,
       .put, .out, .done, .end_cycle);
-  assign operands.take = issue && !drains;
+  assign operands.take = issue && computes;
+  assign fills.take = issue;
   assign to_pack.in = out;
   assign to_depthwise.in = out;
   assign to_pointwise.in = out;
@@ -184,7 +206,7 @@ module array #(
       fold <= 0;
       group <= 0;
       pixel_group <= 0;
-    end else if (issue && !drains) begin
+    end else if (issue && computes) begin
       acc <= sum;
       fold <= complete ? 0 : fold + 1;
       if (complete) begin

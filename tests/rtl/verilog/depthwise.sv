@@ -164,8 +164,7 @@ module depthwise_array #(
     input int pixel_groups,  // of the map that is made
     input engine_pkg::depthwise_step_t r,
     fifo_if.reader windows,
-    fifo_if.reader units,
-    fifo_if.reader records,
+    fifo_if.reader fills,
     fifo_if.writer to_pack,
     fifo_if.writer to_pointwise,
     output logic done,
@@ -179,18 +178,18 @@ module depthwise_array #(
   logic signed [ACC-1:0] acc[PX][PE], sum[PX][PE];
   int pooled[PX][PE], pool[PX][PE];
   int index, pass, group, pixel_group;
-  logic issue, begun, put, empty, last, complete, drains, can_read;
+  logic issue, begun, put, empty, last, complete, computes, can_read;
+  logic unit_there, records_there, nothing_left;
+  logic [8+UNIT_ITEMS*LOAD:0] unit_word;
+  logic [8+RECORDS*RECORD:0] records_word;
 
   logic [PE-1:0][ITEMS-1:0][WB-1:0] weights;
   logic [PE-1:0][RECORD-1:0] channels;
-  int records_left, units_left;
   weight_buffer #(.PE(PE), .ITEMS(ITEMS), .WB(WB), .UNIT_ROWS(UNIT_ROWS),
       .WEIGHT_WORDS(WEIGHT_WORDS), .CHANNEL_WORDS(CHANNEL_WORDS)) buffer (
       .clk, .restart, .fill_weight_base(r.fill_weight_base),
-      .fill_channel_base(r.fill_channel_base), .fill_units(r.fill_units),
-      .fill_records(r.fill_records), .units, .records, .polls(issue && index == 0),
-      .drains_records(issue && index == 1), .drains_units(issue && index == 2),
-      .records_left, .units_left,
+      .fill_channel_base(r.fill_channel_base), .takes_unit(issue && unit_there),
+      .unit_word, .takes_records(issue && records_there), .records_word,
       .weight_word(r.weight_base + group * r.passes + pass), .weights,
       .channel_word(r.channel_base + group), .channels);
 
@@ -229,29 +228,29 @@ module depthwise_array #(
         else scaled = longint'(pool[q][p]);
         if (group * PE + p < r.channels) result[q][p] = ACT'(scaled);
       end
-    last = complete && group == r.groups - 1 && pixel_group == pixel_groups - 1;
+    {nothing_left, unit_there, unit_word, records_there, records_word} = fills.head;
+    computes = pixel_group < pixel_groups && r.passes != 0;
     empty = pixel_groups == 0 || r.passes == 0;
-    can_read = pass != 0 || windows.can_take;
-    if (index == 1) begin
-      last = records_left == 1;
-      empty = records_left == 0;
-      can_read = records.can_take;
+    can_read = !computes || pass != 0 || windows.can_take;
+    if (LOADS) begin
+      last = nothing_left;
+      empty = empty && r.fill_units == 0 && r.fill_records == 0;
+      can_read = can_read && fills.can_take;
+    end else begin
+      last = complete && group == r.groups - 1 && pixel_group == pixel_groups - 1;
+      unit_there = 0;
+      records_there = 0;
     end
-    if (index == 2) begin
-      last = units_left == 1;
-      empty = units_left == 0;
-      can_read = units.can_take;
-    end
-    drains = index != 0;
   end
 
   loops #(.W($bits(pixels_t)), .DEEPEST(DEPTH_ARRAY)) control (
-      .clk, .restart, .cycle, .count(LOADS ? 3 : 1),
-      .depth(drains ? DEPTH_FILL : DEPTH_ARRAY), .empty, .bus(1'b0),
-      .acknowledged(1'b0), .last, .can_read, .writes(!drains && complete),
-      .word(result), .can_write(r.target == NONE ? to_pack.can_put : to_pointwise.can_put),
+      .clk, .restart, .cycle, .count(1), .depth(DEPTH_ARRAY), .empty, .bus(1'b0),
+      .acknowledged(1'b0), .last, .can_read, .writes(computes && complete),
+      .word(result),
+      .can_write(r.target == NONE ? to_pack.can_put : to_pointwise.can_put),
       .index, .begun, .issue, .put, .out, .done, .end_cycle);
-  assign windows.take = issue && !drains && pass == 0;
+  assign windows.take = issue && computes && pass == 0;
+  assign fills.take = issue && LOADS;
   assign to_pack.in = out;
   assign to_pointwise.in = out;
   assign to_pack.put = put && r.target == NONE;
@@ -262,7 +261,7 @@ module depthwise_array #(
       pass <= 0;
       group <= 0;
       pixel_group <= 0;
-    end else if (issue && !drains) begin
+    end else if (issue && computes) begin
       window <= current;
       acc <= sum;
       pooled <= pool;

@@ -4,9 +4,10 @@ module top (
     input logic clk
 );
   import engine_pkg::*;
-  localparam int PROCESSES = 21;
+  localparam int PROCESSES = 24;
   localparam int UNIT = 9 + UNIT_ITEMS * LOAD;
   localparam int RECORDS_WORD = 9 + BEAT;
+  localparam int FILL = 3 + UNIT + RECORDS_WORD;
 
   logic [$bits(step_t)-1:0] steps[STEPS];
   int dumps[2*STEPS];
@@ -71,6 +72,9 @@ module top (
   fifo_if #(.W(RECORDS_WORD), .DEPTH(UNIT_DEPTH)) dense_records (clk, restart);
   fifo_if #(.W(RECORDS_WORD), .DEPTH(UNIT_DEPTH)) depthwise_records (clk, restart);
   fifo_if #(.W(RECORDS_WORD), .DEPTH(UNIT_DEPTH)) pointwise_records (clk, restart);
+  fifo_if #(.W(FILL), .DEPTH(FIFO_DEPTH)) dense_fills (clk, restart);
+  fifo_if #(.W(FILL), .DEPTH(FIFO_DEPTH)) depthwise_fills (clk, restart);
+  fifo_if #(.W(FILL), .DEPTH(FIFO_DEPTH)) pointwise_fills (clk, restart);
   fifo_if #(.W(DENSE_ITEMS*ACT), .DEPTH(FIFO_DEPTH)) dense_words (clk, restart);
   fifo_if #(.W(DEPTHWISE_PE*ACT), .DEPTH(FIFO_DEPTH)) depthwise_words (clk, restart);
   fifo_if #(.W(POINTWISE_ITEMS*ACT), .DEPTH(FIFO_DEPTH)) pointwise_words (clk, restart);
@@ -133,11 +137,16 @@ module top (
           .KERNEL(PACKED_KERNEL), .SPAN(PACKED_SPAN), .CHANNELS(PACKED_CHANNELS))
           window_i (.clk, .restart, .cycle, .r(s.dense_window), .words(dense_words),
           .operands(dense_operands), .done(done[6]), .end_cycle(ends[6]));
+      fill #(.UNIT(UNIT), .SOME(RECORDS_WORD)) fill_i (.clk, .restart, .cycle,
+          .iterations(dense_groups * s.dense_array.groups * s.dense_array.folds),
+          .fill_units(s.dense_array.fill_units), .fill_records(s.dense_array.fill_records),
+          .units(dense_units), .records(dense_records), .fills(dense_fills),
+          .done(done[21]), .end_cycle(ends[21]));
       array #(.PE(DENSE_PE), .ITEMS(DENSE_ITEMS), .WB(DENSE_WEIGHT_BITS),
           .ACC(DENSE_ACC_BITS), .UNIT_ROWS(DENSE_UNIT_ROWS),
           .WEIGHT_WORDS(DENSE_WEIGHT_WORDS), .CHANNEL_WORDS(DENSE_CHANNEL_WORDS))
           array_i (.clk, .restart, .cycle, .pixel_groups(dense_groups), .r(s.dense_array),
-          .operands(dense_operands), .units(dense_units), .records(dense_records),
+          .operands(dense_operands), .fills(dense_fills),
           .to_pack(dense_to_pack), .to_depthwise(dense_to_depthwise),
           .to_pointwise(dense_to_pointwise), .done(done[7]), .end_cycle(ends[7]));
       pack #(.PE(DENSE_PE), .WORDS(DENSE_PACK_WORDS)) pack_i (
@@ -145,7 +154,7 @@ module top (
           .r(s.pack), .words(dense_to_pack), .beats(dense_packed), .done(done[15]),
           .end_cycle(ends[15]));
     end else begin : no_dense
-      assign {done[3], done[6], done[7], done[15]} = '1;
+      assign {done[3], done[6], done[7], done[15], done[21]} = '1;
     end
     if (HAS_DEPTHWISE) begin : depthwise
       unpack #(.LANES(DEPTHWISE_PE), .HOLD(DEPTHWISE_HOLD)) unpack_i (
@@ -158,21 +167,29 @@ module top (
           window_i (.clk, .restart, .cycle, .r(s.depthwise_window),
           .words(depthwise_words), .from_dense(depthwise_from_dense),
           .windows(depthwise_operands), .done(done[8]), .end_cycle(ends[8]));
+      if (DEPTHWISE_LOADS) begin : loads
+        fill #(.UNIT(UNIT), .SOME(RECORDS_WORD)) fill_i (.clk, .restart, .cycle,
+            .iterations(depthwise_groups * s.depthwise_array.groups * s.depthwise_array.passes),
+            .fill_units(s.depthwise_array.fill_units), .fill_records(s.depthwise_array.fill_records),
+            .units(depthwise_units), .records(depthwise_records), .fills(depthwise_fills),
+            .done(done[22]), .end_cycle(ends[22]));
+      end else begin : loads_nothing
+        assign done[22] = 1;
+      end
       depthwise_array #(.PE(DEPTHWISE_PE), .ITEMS(DEPTHWISE_ITEMS),
           .WB(DEPTHWISE_WEIGHT_BITS), .ACC(DEPTHWISE_ACC_BITS), .SUM(DEPTHWISE_SUM_BITS),
           .UNIT_ROWS(DEPTHWISE_UNIT_ROWS), .WEIGHT_WORDS(DEPTHWISE_WEIGHT_WORDS),
           .CHANNEL_WORDS(DEPTHWISE_CHANNEL_WORDS), .KERNEL(DEPTHWISE_KERNEL),
           .SPAN(DEPTHWISE_SPAN), .LOADS(DEPTHWISE_LOADS)) array_i (
           .clk, .restart, .cycle, .pixel_groups(depthwise_groups), .r(s.depthwise_array),
-          .windows(depthwise_operands), .units(depthwise_units),
-          .records(depthwise_records), .to_pack(depthwise_to_pack),
+          .windows(depthwise_operands), .fills(depthwise_fills), .to_pack(depthwise_to_pack),
           .to_pointwise(depthwise_to_pointwise), .done(done[9]), .end_cycle(ends[9]));
       pack #(.PE(DEPTHWISE_PE), .WORDS(DEPTHWISE_PACK_WORDS)) pack_i (
           .clk, .restart, .cycle, .used(s.finish.source == DEPTHWISE && s.pack.total != 0),
           .r(s.pack), .words(depthwise_to_pack), .beats(depthwise_packed),
           .done(done[16]), .end_cycle(ends[16]));
     end else begin : no_depthwise
-      assign {done[4], done[8], done[9], done[16]} = '1;
+      assign {done[4], done[8], done[9], done[16], done[22]} = '1;
     end
     if (HAS_POINTWISE) begin : pointwise
       unpack #(.LANES(POINTWISE_ITEMS), .HOLD(POINTWISE_HOLD)) unpack_i (
@@ -184,12 +201,16 @@ module top (
           .out_groups(s.pointwise_array.groups), .words(pointwise_words),
           .from_dense(pointwise_from_dense), .from_depthwise(pointwise_from_depthwise),
           .operands(pointwise_operands), .done(done[10]), .end_cycle(ends[10]));
+      fill #(.UNIT(UNIT), .SOME(RECORDS_WORD)) fill_i (.clk, .restart, .cycle,
+          .iterations(s.vectors.total * s.pointwise_array.groups * s.pointwise_array.folds),
+          .fill_units(s.pointwise_array.fill_units), .fill_records(s.pointwise_array.fill_records),
+          .units(pointwise_units), .records(pointwise_records), .fills(pointwise_fills),
+          .done(done[23]), .end_cycle(ends[23]));
       array #(.PE(POINTWISE_PE), .ITEMS(POINTWISE_ITEMS), .WB(POINTWISE_WEIGHT_BITS),
           .ACC(POINTWISE_ACC_BITS), .UNIT_ROWS(POINTWISE_UNIT_ROWS),
           .WEIGHT_WORDS(POINTWISE_WEIGHT_WORDS), .CHANNEL_WORDS(POINTWISE_CHANNEL_WORDS))
           array_i (.clk, .restart, .cycle, .pixel_groups(s.vectors.total),
-          .r(s.pointwise_array), .operands(pointwise_operands), .units(pointwise_units),
-          .records(pointwise_records), .to_pack(pointwise_to_pack),
+          .r(s.pointwise_array), .operands(pointwise_operands), .fills(pointwise_fills), .to_pack(pointwise_to_pack),
           .to_depthwise(nowhere0), .to_pointwise(nowhere1), .done(done[11]),
           .end_cycle(ends[11]));
       pack #(.PE(POINTWISE_PE), .WORDS(POINTWISE_PACK_WORDS)) pack_i (
@@ -197,7 +218,7 @@ module top (
           .r(s.pack), .words(pointwise_to_pack), .beats(pointwise_packed),
           .done(done[17]), .end_cycle(ends[17]));
     end else begin : no_pointwise
-      assign {done[5], done[10], done[11], done[17]} = '1;
+      assign {done[5], done[10], done[11], done[17], done[23]} = '1;
     end
     if (HAS_DENSE && HAS_DEPTHWISE) begin : regroup_dense_depthwise
       regroup #(.IN(DENSE_PE), .OUT(DEPTHWISE_PE)) regroup_i (

@@ -1,0 +1,139 @@
+"""The last line of defence: what a command raises becomes one line and an exit code.
+
+Errors that hao foresees have their own message and code (`hao.errors`). What it does
+not foresee is caught here: one line that names it, exit code 1, and the traceback only
+with `--traceback`. SIGTERM and SIGHUP stop a command as ctrl-C does, so that it clears
+up behind itself.
+"""
+
+import errno
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+import click
+
+from hao.errors import HaoError
+
+INTERNAL = 1
+"""Exit code of an error that was not foreseen."""
+
+_LONGEST = 2000
+"""Most characters of a message (chosen here); a hostile file may have long names."""
+
+_STOPPED = 128
+"""Exit code of a command that a signal ended, less its number; as shells have it."""
+
+
+@contextmanager
+def one_line(ctx: click.Context) -> Iterator[None]:
+    """Print one line and exit where the body raises."""
+    signals: list[int] = []
+    try:
+        with _stopped_by_signals(signals):
+            yield
+    except click.exceptions.Exit:
+        raise
+    except HaoError as error:
+        _say(str(error))
+        ctx.exit(error.exit_code)
+    except click.ClickException as error:
+        _say(error.format_message())
+        ctx.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _say("interrupted")
+        ctx.exit(_STOPPED + (signals or [signal.SIGINT])[0])
+    except (Exception, SystemExit) as error:
+        if isinstance(error, OSError) and error.errno == errno.EPIPE:
+            raise  # click ends quietly when nobody reads on
+        if ctx.find_root().meta.get(TRACEBACK):
+            raise
+        _say(_unforeseen(error))
+        _give_up_output()
+        ctx.exit(INTERNAL)
+
+
+TRACEBACK = "hao.traceback"
+"""Key of the flag in a click context's `meta`."""
+
+
+def traceback_option() -> click.Option:
+    """Return the option, for every command, to see where an unforeseen error arose."""
+
+    def note(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+        if value:
+            ctx.find_root().meta[TRACEBACK] = True
+
+    return click.Option(
+        ["--traceback"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=note,
+        help="Show where an unforeseen error arose, for developers.",
+    )
+
+
+def _unforeseen(error: BaseException) -> str:
+    match error:
+        case MemoryError():
+            return "out of memory; close other programs, or give it smaller files"
+        case OSError() if error.strerror is not None:
+            place = "output" if error.filename is None else error.filename
+            return f"{place}: {error.strerror}"
+        case _:
+            return (
+                f"unforeseen {type(error).__name__}: {error}; --traceback shows where. "
+                "Please report it"
+            )
+
+
+def _say(message: str) -> None:
+    """Print a message to stderr, on one line and without control characters."""
+    line = " ".join(message.split())
+    if len(line) > _LONGEST:
+        line = f"{line[: _LONGEST - 3]}..."
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    with suppress(OSError):  # a full disk, or a closed terminal
+        click.echo(f"hao: {shown}", err=True)
+
+
+def _give_up_output() -> None:
+    """Drop what could not be printed, which Python would try again at its end."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
+
+
+@contextmanager
+def _stopped_by_signals(came: list[int]) -> Iterator[None]:
+    """Let SIGTERM and SIGHUP interrupt the body as SIGINT does, and list what came."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    # Who was started with a signal ignored (nohup) goes on ignoring it.
+    signals = [
+        number
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is signal.SIG_DFL
+    ]
+    for number in signals:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in signals:
+            signal.signal(number, signal.SIG_DFL)

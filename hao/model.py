@@ -1,0 +1,70 @@
+"""A model file as the search takes it: whatever is let in here can be built.
+
+    file -> layers of the engine -> a partition of them
+
+What no later step could quantize, emit or simulate is refused here, all of it at once.
+`check_model` says what became of a file's operators without stopping at what is
+missing.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hao.errors import UnsupportedError
+from hao.frontends.imported import ImportedNetwork
+from hao.frontends.model_file import load_model, operators
+from hao.ir.network import Network
+from hao.ir.partition import partition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCheck:
+    """What became of a model file.
+
+    Attributes:
+        operators: How many nodes there are of each operator.
+        network: What is built; `None` where something is missing.
+        notes: What was rewritten or left out, a sentence each.
+        missing: What cannot be built, a sentence with its remedy each.
+    """
+
+    operators: Mapping[str, int]
+    network: Network | None
+    notes: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def load_buildable(path: Path, *, image_size: int | None = None) -> ImportedNetwork:
+    """Return the network of a model file that every later step can take.
+
+    Args:
+        path: The file.
+        image_size: Height and width of the frame where the file leaves them open.
+
+    Raises:
+        InputError: The suffix is unknown, or the file is missing or malformed.
+        UnsupportedError: Something cannot be built; the error names all of it.
+    """
+    imported = load_model(path, image_size=image_size)
+    partition(imported.network)
+    return imported
+
+
+def check_model(path: Path, *, image_size: int | None = None) -> ModelCheck:
+    """Return what becomes of a model file, all that is missing included.
+
+    Raises:
+        InputError: The suffix is unknown, or the file is missing or malformed.
+    """
+    counted = Counter(operators(path, image_size=image_size))
+    try:
+        imported = load_buildable(path, image_size=image_size)
+    except UnsupportedError as error:
+        return ModelCheck(
+            operators=counted, network=None, notes=(), missing=error.problems
+        )
+    return ModelCheck(
+        operators=counted, network=imported.network, notes=imported.notes, missing=()
+    )
