@@ -35,8 +35,9 @@ Progress = Callable[[str], None]
 DEFAULT_MARGIN_PERCENT = 15.0
 """Part of the frame time that a prediction leaves free, unless asked otherwise.
 
-Source: half of the published rows took more than 1.16 times what was predicted
-(docs/validation.md); 15 % leave room for 1.18 times.
+Source: chosen here. The interval of a frame rate (docs/validation.md) reaches to 1.20
+times the predicted time, of which 15 % leave room for 1.18; reports say where it begins
+below what was asked.
 """
 
 
