@@ -54,12 +54,22 @@ from hao.ir.network import Network
 from hao.ir.seeded import seeded_frames, seeded_integers
 from hao.model import load_buildable
 from hao.quant.weights_file import load_integers, render_integers
-from hao.report.design_file import load_design
+from hao.report.design_file import FILE_NAME, load_design
 from hao.report.hardware import (
     Emission,
     InvocationCycles,
     Quantization,
     SimulationResult,
+    simulation_json,
+)
+from hao.report.records import (
+    PROJECT_RECORDS,
+    SCHEDULE_FILE,
+    SIMULATION_FILE,
+    SYNTHESIS_FILE,
+    drop_records,
+    keep_record,
+    synthesis_json,
 )
 from hao.report.result import SearchResult
 from hao.report.run_files import (
@@ -348,10 +358,11 @@ def _leave_integers(folder: Path, found: _Quantized) -> None:
     if found.evaluation is not None:
         frames = render_evaluation(found.evaluation)
     text = json.dumps(asdict(found.quantization), indent=1) + "\n"
-    files = {
+    files: dict[str, bytes | None] = {
         EVALUATION_FILE: frames,
         QUANTIZATION_FILE: text.encode(),
         WEIGHTS_FILE: render_integers(found.net),
+        **dict.fromkeys(PROJECT_RECORDS),
     }
     write_files(folder, files)
 
@@ -489,6 +500,7 @@ def _emit(
     project = render_project(design, net, result.cost, frames, note=note)
     # The simulation compares with the integers, so others than the run's lie there too.
     beside = {} if weights is None else {EMITTED_FILE: render_integers(net)}
+    drop_records(folder)
     write_project(project, target, force=force, beside=beside)
     return Emission(
         project=target,
@@ -598,7 +610,7 @@ def _simulated(
         act_bits=bits,
         signed=net.maps[output].quant.signed,
     )
-    return SimulationResult(
+    simulated_result = SimulationResult(
         build=build.value,
         images=said.images,
         mismatches=said.mismatches,
@@ -624,6 +636,8 @@ def _simulated(
         integer_top1=_top1(expected, labels),
         quantization=found,
     )
+    keep_record(folder, SIMULATION_FILE, simulation_json(simulated_result))
+    return simulated_result
 
 
 def compared_cycles(
@@ -711,6 +725,7 @@ def schedule_run(
         ToolError: There is no clang, or llvmlite is missing.
     """
     _check_installed("lint", "llvmlite")
+    from hao.report.schedule import schedule_json
     from hao.schedule.analyse import analyse_project
     from hao.schedule.project import SCRIPT, load_project
 
@@ -718,9 +733,13 @@ def schedule_run(
     if not (project / SCRIPT).is_file():
         project = opened_run(run)[1] / PROJECT_FOLDER
         check_emitted(project)
-    return analyse_project(
+    report = analyse_project(
         load_project(project, clock_mhz=clock_mhz), uncertainty=uncertainty
     )
+    own = project == run / PROJECT_FOLDER and clock_mhz is None and uncertainty is None
+    if own and (run / FILE_NAME).is_file():
+        keep_record(run, SCHEDULE_FILE, schedule_json(report))
+    return report
 
 
 def read_reports(run: Path, reports: list[Path]) -> str:
@@ -731,7 +750,10 @@ def read_reports(run: Path, reports: list[Path]) -> str:
     """
     result = load_design(run)
     loaded = [load_report(path) for path in reports]
-    return render_comparison(compare(result.design, result.cost, loaded))
+    rows = compare(result.design, result.cost, loaded)
+    if result.run is not None:
+        keep_record(result.run, SYNTHESIS_FILE, synthesis_json(rows))
+    return render_comparison(rows)
 
 
 def _check_installed(extra: str, *packages: str) -> None:

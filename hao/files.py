@@ -35,7 +35,7 @@ _NEW, _OLD = "new", "old"
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 """Source: Linux, include/uapi/linux/fcntl.h and include/uapi/linux/fs.h."""
 
-_LEFT_FILE = re.compile(r"\..+\.(npz|json|onnx|pt)\.\d+")
+_LEFT_FILE = re.compile(r"\..+\.(npz|json|html|onnx|pt)\.\d+")
 
 _TRIES, _PAUSE = 20, 0.1
 """How often, and after how many seconds each, a lock is tried again; chosen here."""

@@ -20,6 +20,7 @@ from hao.cost.evaluate import evaluate
 from hao.errors import InfeasibleError
 from hao.hw.board import Board
 from hao.options.option import MICRO
+from hao.page.files import renew_run_page, write_run_page
 from hao.program.codesign import SolveReport
 from hao.program.several import choose_several
 from hao.program.solver import check_solver
@@ -61,6 +62,7 @@ __all__ = [
     "network_table",
     "reopen",
     "search",
+    "write_page",
 ]
 
 Progress = Callable[[str], None]
@@ -122,6 +124,8 @@ def search(
             certificate=certificate,
             or_next=True,
         )
+        assert result.run is not None
+        write_run_page(result, result.run)
         if result.run != run_path:
             progress(f"{run_path}: made by another command meanwhile")
     return result
@@ -269,6 +273,19 @@ def reopen(path: Path) -> SearchResult:
             record what its design costs.
     """
     return load_run(path)
+
+
+def write_page(run: Path) -> Path:
+    """Write the page of a run anew, with what later steps found, and return its path.
+
+    Args:
+        run: A run directory.
+
+    Raises:
+        InputError: It is no run directory, is of another version of hao, or cannot be
+            written.
+    """
+    return renew_run_page(run)
 
 
 def estimate(path: Path, *, calibration: Path | None = None) -> SearchResult:

@@ -29,6 +29,8 @@ def load_npz(path: Path) -> dict[str, NDArray[np.generic]]:
         ValueError: It is not there, no archive, broken, larger than
             `MAX_UNPACKED_BYTES` unpacked, or holds Python objects.
     """
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path}: not a file, but a directory, a pipe or a device")
     try:
         with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
             entries = archive.infolist()

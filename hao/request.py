@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hao.accuracy.drops import load_drop_table
+from hao.accuracy.drops import load_drop_law
 from hao.accuracy.published import published_networks
 from hao.calibration.file import load_constants
 from hao.cost.power import why_no_power
@@ -266,7 +266,7 @@ def candidates_of(request: SearchRequest, progress: Progress) -> list[Candidate]
         InputError: A name or file is wrong, or bits are outside the predictor's table.
         UnsupportedError: The model has something that is not handled.
     """
-    table = load_drop_table()
+    law = load_drop_law()
     rules = request.rules
     published = published_networks()
     if request.model is not None:
@@ -280,7 +280,7 @@ def candidates_of(request: SearchRequest, progress: Progress) -> list[Candidate]
                 imported.network,
                 top1=request.top1,
                 source="given with --top1",
-                table=table,
+                law=law,
                 rules=rules,
             )
         ]
@@ -292,11 +292,11 @@ def candidates_of(request: SearchRequest, progress: Progress) -> list[Candidate]
                 network,
                 top1=None if known is None else known.top1,
                 source="" if known is None else known.best.source,
-                table=table,
+                law=law,
                 rules=rules,
             )
         ]
-    return published_candidates(tuple(published.values()), table, rules)
+    return published_candidates(tuple(published.values()), law, rules)
 
 
 def check_top1_known(request: SearchRequest, candidates: list[Candidate]) -> None:

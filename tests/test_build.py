@@ -37,8 +37,10 @@ from hao.report.hardware import (
     render_simulation,
     simulation_json,
 )
+from hao.report.records import Records, load_records
 from hao.search.candidates import BitRules
 
+PLACED = Path(__file__).parent / "handoff" / "fixtures" / "utilization_placed.rpt"
 FRAMES = 539  # 30 % of scikit-learn's 1797 digits
 
 
@@ -236,8 +238,16 @@ def test_random_weights_need_no_training(searched: Path, tmp_path: Path) -> None
     assert (result.images, result.exact) == (build.RANDOM_FRAMES, True)
     assert result.simulated_top1 is None
     assert result.quantization is None
+    # What steps found is kept in the run, until the step before them is done anew.
+    assert load_records(run).simulation == result
+    table = build.read_reports(run, [PLACED])
+    rows = load_records(run).synthesis
+    assert rows is not None
+    assert {row.report for row in rows} == {PLACED.name}
+    assert str(rows[0].predicted) in table
     other = build.emit(run, weights=build.RANDOM_WEIGHTS, seed=4, force=True)
     assert other.digest != emission.digest
+    assert load_records(run) == Records()
     # Now with the weights of a file, and frames at random.
     net = run / "mine.npz"
     shutil.copy(emission.project / run_files.EMITTED_FILE, net)

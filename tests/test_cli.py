@@ -114,7 +114,16 @@ def test_help_lists_every_command() -> None:
     text = succeed("--help")
     for command in (
         *("search", "estimate", "report", "verify", "boards", "networks"),
-        *("quantize", "export", "emit-hls", "simulate", "lint", "schedule"),
+        *(
+            "runs",
+            "compare",
+            "quantize",
+            "export",
+            "emit-hls",
+            "simulate",
+            "lint",
+            "schedule",
+        ),
         "report-hls",
     ):
         assert f"\n  {command} " in text
@@ -294,7 +303,7 @@ def test_an_accuracy_that_no_network_keeps_names_the_most_that_one_keeps() -> No
     assert line.startswith(
         "no network keeps 75 % top-1 at 20 fps with a margin of 15 %"
     )
-    assert "; the most that one keeps is 70." in line
+    assert "; the most that one keeps is 71." in line
 
 
 def test_the_smallest_within_a_budget_reopens_with_it() -> None:
@@ -575,7 +584,9 @@ def test_search_takes_an_onnx_file_with_its_float_top1() -> None:
     assert isinstance(top1, float)
     assert isinstance(low, float)
     assert isinstance(high, float)
-    assert low <= top1 <= high <= 71.9
+    assert low <= top1 <= 71.9
+    # Training may gain, by a point at most.
+    assert top1 <= high <= 72.9
     assert "zu3eg-50fps-net" in str(found["run"])
 
 
@@ -613,9 +624,24 @@ def test_search_writes_a_front_with_its_pictures() -> None:
     names = {path.name for path in Path("runs/with-front").iterdir()}
     assert names == {
         *("design.json", "certificate.json", "report.txt"),
-        *("front.csv", "front.png", "stages.png"),
+        *("front.csv", "front.png", "stages.png", "report.html"),
     }
     assert "frames/s" in succeed("report", "runs/with-front")
+    page = Path("runs/with-front/report.html")
+    first = page.read_bytes()
+    page.unlink()
+    assert succeed("report", "runs/with-front", "--html").startswith(f"page: {page}\n")
+    assert page.read_bytes() == first
+    assert "cnv_cifar@32" in succeed("runs")
+    assert json.loads(succeed("runs", "--json"))[0]["run"] == "with-front"
+    both = ("compare", "runs/with-front", "runs/with-front")
+    assert "second - first" in succeed(*both, "--html", "both.html")
+    assert "<h1>" in Path("both.html").read_text(encoding="utf-8")
+    assert "both.html: exists; --force" in refused(2, *both, "--html", "both.html")
+
+
+def test_runs_of_an_empty_folder_are_none() -> None:
+    assert succeed("runs", "--runs", "none").startswith("none: no run in it; `hao se")
 
 
 HELP = {

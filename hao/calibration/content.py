@@ -16,8 +16,12 @@ def read_content(path: Path, most: int) -> bytes:
         InputError: It cannot be read, or is larger.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: not a file; must be one")
         with path.open("rb") as stream:
             content = stream.read(most + 1)
+    except InputError:
+        raise
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"{path}: cannot be read ({reason})") from error

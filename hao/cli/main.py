@@ -16,6 +16,7 @@ from hao.cli.calibrate import calibrate_command
 from hao.cli.common import Group
 from hao.cli.guard import traceback_option
 from hao.cli.model import check_command
+from hao.cli.runs import compare_command, runs_command
 from hao.cli.schedule import schedule_command
 from hao.cli.search import (
     estimate_command,
@@ -38,6 +39,8 @@ def main() -> None:
       hao check net.onnx                    what of a model file can be built
       hao search --board zu3eg --fps 50     the most accurate design at 50 frames/s
       hao estimate RUN                      what that design costs, layer by layer
+      hao report RUN --html                 a page of it that can be sent on
+      hao runs; hao compare RUN RUN         all runs; two beside each other
       hao verify RUN                        that nothing is better, checked again
     Then, from the design to hardware:
       hao quantize RUN --data digits        integers of the design's bits
@@ -52,6 +55,8 @@ for _command in (
     search_command,
     estimate_command,
     report_command,
+    runs_command,
+    compare_command,
     verify_command,
     quantize_command,
     export_command,

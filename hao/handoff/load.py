@@ -50,6 +50,8 @@ def load_report(path: Path) -> Report:
     """
     source = str(path)
     try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{source}: not a file; must be {KINDS}")
         size = path.stat().st_size
         if size > MAX_REPORT_BYTES:
             raise InputError(

@@ -303,6 +303,8 @@ def _check_unpacked(path: Path) -> None:
     Raises:
         InputError: It does not.
     """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: not a file; must be a torch state dict or an .npz")
     try:
         with zipfile.ZipFile(path) as archive:
             total = sum(entry.file_size for entry in archive.infolist())

@@ -9,6 +9,7 @@ tells. Frames are read one batch at a time, so that a folder may be larger than 
 """
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -222,10 +223,16 @@ def _check_image(path: Path) -> None:
     try:
         if not path.is_file():
             raise InputError(f"{path}: not a file; must be an image, or go")
-        with Image.open(path, formats=_FORMATS) as image:
-            width, height = image.size
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path, formats=_FORMATS) as image:
+                width, height = image.size
     except InputError:
         raise
+    except Image.DecompressionBombError as error:
+        raise InputError(
+            f"{path}: far too many pixels; must be at most {MAX_PIXELS} in all"
+        ) from error
     except Exception as error:  # Pillow raises whatever a broken file leads to
         raise _unreadable(path, error) from error
     if width * height > MAX_PIXELS:

@@ -93,6 +93,8 @@ def read_json(path: Path, *, shown: str, what: str = "design") -> dict[str, obje
             key twice.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{shown}: {path.name} is no file; must be a {what} file")
         with path.open("rb") as stream:
             content = stream.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError as error:
@@ -100,6 +102,8 @@ def read_json(path: Path, *, shown: str, what: str = "design") -> dict[str, obje
         raise InputError(
             f"{shown}: {missing}; must be a run directory or a design file"
         ) from error
+    except InputError:
+        raise
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         raise InputError(f"{_short(shown)}: cannot be read: {error}") from error
     if len(content) > MAX_FILE_BYTES:
@@ -274,7 +278,7 @@ def _to_result(file: DesignFile, *, run: Path | None) -> SearchResult:
     design = to_design(file)
     try:
         cost = evaluate(design)
-    except OverflowError as error:
+    except (OverflowError, IndexError) as error:
         raise InputError(f"the design is too large to be priced: {error}") from error
     return SearchResult(
         design=design,
@@ -285,6 +289,8 @@ def _to_result(file: DesignFile, *, run: Path | None) -> SearchResult:
         accuracy=accuracy,
         evidence=file.evidence,
         out_of_range=file.out_of_range,
+        basis=file.basis,
+        stance=file.stance,
         proof=file.proof,
         objective=file.objective,
         fps_asked=file.fps_asked,

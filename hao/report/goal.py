@@ -61,8 +61,8 @@ def _bound_in_words(result: SearchResult) -> str:
     match result.objective:
         case Objective.ACCURACY:
             return (
-                f"none leaves more than {-bound / MICRO:.2f} % top-1, at the end that "
-                "the search ranks by"
+                f"none leaves more than {-bound / MICRO:.2f} % top-1, as the search "
+                "ranks it"
             )
         case Objective.FPS | Objective.LATENCY:
             rate = result.design.board.frames_per_s

@@ -4,6 +4,7 @@
       design.json   the design, reopened by `hao.report.design_file`
       certificate.json  what proves it, checked again by `hao verify`
       report.txt    tables
+      report.html   a page of it (`hao.page`), complete in one file
       best-2/ ...   further designs, where `--best` asked for them: each a run, which
                     `hao estimate`, `hao emit-hls` and so on take
       front.csv     one line per point of the front, if one was asked for
@@ -50,6 +51,9 @@ FRONT_COLUMNS = (
     "status",
     "power_w",
     "fps_per_watt",
+    "ranked",
+    "recipe",
+    "evidence",
 )
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -319,6 +323,8 @@ def render_front_csv(points: Sequence[FrontPoint]) -> str:
         known = [""] * 3
         if accuracy is not None:
             known = [f"{v:.4f}" for v in (accuracy.mean, accuracy.low, accuracy.high)]
+        basis = point.basis
+        evidence = "" if basis is None else basis.evidence.value
         power = [""] * 2
         if point.power_mw is not None and point.fps_per_watt is not None:
             power = [f"{point.power_mw / 1000:.3f}", f"{point.fps_per_watt:.4f}"]
@@ -332,6 +338,8 @@ def render_front_csv(points: Sequence[FrontPoint]) -> str:
                 f"{point.mean_bits:.4f}",
                 point.status.value,
                 *power,
+                f"{point.ranked:.4f}",
+                *([""] * 2 if basis is None else (basis.recipe.value, evidence)),
             ]
         )
     return stream.getvalue()

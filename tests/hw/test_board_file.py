@@ -1,6 +1,8 @@
 """The boards that ship with hao: found by their names, and every number sourced."""
 
 import re
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -110,6 +112,20 @@ def test_load_board_reads_a_path_and_a_name_alike() -> None:
 )
 def test_a_board_is_found_by_its_other_names(asked: str, name: str) -> None:
     assert load_board(asked).name == name
+
+
+def test_boards_are_read_without_libraries_that_take_long_to_load() -> None:
+    # `hao boards` stays below 0.2 CPU s: numpy and pydantic alone would take as long.
+    code = (
+        "import sys\nfrom hao.hw.board_file import board_names, load_board\n"
+        "from hao.report.boards import render_boards\n"
+        "render_boards([load_board(name) for name in board_names()], {})\n"
+        "print(*{'numpy', 'pydantic', 'scipy', 'rich'} & set(sys.modules))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == []
 
 
 def test_no_two_boards_share_a_name() -> None:

@@ -284,7 +284,10 @@ def test_a_seeded_fault_is_found_in_its_line(
 
 
 def test_every_rule_has_a_seeded_fault() -> None:
-    assert {rule for _, _, _, rule, _, _ in FAULTS} | {Rule.SYNTAX} == set(Rule)
+    assert {rule for _, _, _, rule, _, _ in FAULTS} | {
+        Rule.SYNTAX,
+        Rule.MISSING_HEADER,
+    } == set(Rule)
 
 
 def found_rules(text: str, tool: Tool = Tool.VITIS_HLS) -> list[str]:
@@ -347,8 +350,21 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
         lint(tmp_path, tool=Tool.VITIS_HLS)
 
 
+def test_a_header_that_the_project_lacks_is_found_where_the_tool_sees_it() -> None:
+    text = (
+        '#ifndef __SYNTHESIS__\n#include "bench.h"\n#endif\n'
+        '#include "ap_int.h"\n  # include "lost/stage.h"\nint f() { return 1; }\n'
+    )
+    (found,) = lint({"a.cpp": text}, tool=Tool.VITIS_HLS)
+    assert (found.line, found.rule) == (5, "missing-header")
+    assert found.message == "lost/stage.h: no such file among the sources"
+
+
 def test_headers_of_the_system_are_not_needed() -> None:
-    text = '#include <nowhere.h>\n#include "vendor.h"\n#include "b.h"\n'
+    text = '#include <nowhere.h>\n#include "hls_stream.h"\n#include "b.h"\n'
+    deep = {"a/b/c.cpp": '#include "../../inc/b.h"\n', "inc/b.h": "#error b\n"}
+    with pytest.raises(InputError, match=r"inc/b\.h:1:.* error: .*b$"):
+        lint(deep, tool=Tool.VITIS_HLS)
     files = {"src/a.cpp": text + "int f() { return kOne; }\n", "inc/b.h": "#error b\n"}
     with pytest.raises(InputError, match=r"^inc/b\.h:1:.* error: .*b$"):
         lint(files, tool=Tool.VITIS_HLS)
@@ -386,6 +402,16 @@ READINGS = [
     ("", "do { x += 1; } while (0);", []),
     # A pragma before a body without braces is the tools' to judge.
     ("", "for (int i = 0; i < 9; ++i)\n#pragma HLS LOOP_FLATTEN off\nx += i;", ["scope-place"]),
+    # Constants, the first of two options, and pragmas that are off.
+    ("", "const int n = n + 1;\nint m[4];\n{split} block factor=n", []),
+    ("void g(const int n) { int m[n]; }", "", ["synth-dynamic-array"]),
+    ("", "int y = 4;\nint m[y];", ["synth-dynamic-array"]),
+    ("", "int m[4];\n{split} cyclic factor=2 factor=9", ["pragma-repeated"]),
+    ("", "#pragma HLS PIPELINE off\n#pragma HLS DATAFLOW", []),
+    # Channels of one process, and what an unknown function may do with one.
+    ("void g(hls::stream<int> &s) { s.write(s.read()); }", "#pragma HLS DATAFLOW\nhls::stream<int> s;\ng(s);", ["dataflow-channel"]),
+    ("void w(int a[4]) { a[0] = 1; }\nvoid r(const int a[4]) { unknown(a); }", "#pragma HLS DATAFLOW\nint a[4];\nw(a);\nr(a);", []),
+    ("void w(int a[4]) { a[0] = 1; }\nvoid r(int a[4]) { unknown(a); }", "#pragma HLS DATAFLOW\nint a[4];\nw(a);\nr(a);", ["dataflow-channel"]),
     # A method may be called as the function that calls it is.
     ("", "x.f(x);", []),
 ]  # fmt: skip

@@ -91,12 +91,12 @@ def test_copies_of_test_images_are_not_trained_with(tmp_path: Path) -> None:
     assert 1 <= dataset.left_out <= 2
 
 
-def huge(path: Path) -> None:
+def huge(path: Path, size: int = 9000) -> None:
     def chunk(kind: bytes, data: bytes) -> bytes:
         body = kind + data
         return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
 
-    header = struct.pack(">IIBBBBB", 9000, 9000, 8, 2, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)
     path.write_bytes(
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", header)
@@ -110,6 +110,9 @@ def test_what_is_no_image_is_refused_by_name(tmp_path: Path) -> None:
     bad = tmp_path / "a" / "z.png"
     huge(bad)
     with pytest.raises(InputError, match=r"z\.png: 9000 x 9000 pixels; must be"):
+        load_image_folder(tmp_path, SHAPE)
+    huge(bad, 100_000)
+    with pytest.raises(InputError, match=r"z\.png: far too many pixels; must be at m"):
         load_image_folder(tmp_path, SHAPE)
     bad.unlink()
     os.mkfifo(bad)

@@ -161,6 +161,8 @@ def test_the_keys_of_the_schema_are_those_of_version_3() -> None:
             "accuracy",
             "evidence",
             "out_of_range",
+            "basis",
+            "stance",
             "proof",
             "cost",
         ),

@@ -1,0 +1,42 @@
+"""Commands that look at several runs: list them, set two beside each other."""
+
+from pathlib import Path
+
+import click
+
+from hao.cli.common import JSON, RUNS
+
+
+@click.command("runs")
+@RUNS
+@JSON
+def runs_command(*, runs: Path, as_json: bool) -> None:
+    """List the runs of a folder, the newest first."""
+    from hao.page.listing import list_runs, render_runs, runs_json
+
+    lines = list_runs(runs)
+    click.echo(runs_json(lines) if as_json else render_runs(lines, runs))
+
+
+@click.command("compare")
+@click.argument("first", type=click.Path(path_type=Path))
+@click.argument("second", type=click.Path(path_type=Path))
+@click.option(
+    "--html", "page", type=click.Path(path_type=Path), help="Also write a page here."
+)
+@click.option("--force", is_flag=True, help="Replace a page that is there.")
+def compare_command(
+    *, first: Path, second: Path, page: Path | None, force: bool
+) -> None:
+    """Show two runs beside each other.
+
+    FIRST and SECOND are run directories or design files.
+    """
+    from hao.page.compare import render_comparison
+    from hao.page.files import loaded_pair, write_comparison_page
+
+    text = render_comparison(*loaded_pair(first, second))
+    if page is not None:
+        write_comparison_page(first, second, page, force=force)
+        text += f"\npage: {page}\n"
+    click.echo(text, nl=False)

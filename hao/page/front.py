@@ -1,0 +1,205 @@
+"""The section on the front: what else could have been had, and what was published."""
+
+import math
+
+from hao.accuracy.drops import Basis
+from hao.page.parts import (
+    ANSWER,
+    OTHERS,
+    OURS,
+    Chart,
+    Figure,
+    Section,
+    Table,
+    axis,
+    chart_label,
+    decades,
+    hover,
+)
+from hao.report.published import DEVICE, PublishedPoint, load_published
+from hao.report.result import SearchResult
+from hao.report.text import clipped, plain
+from hao.search.front import FrontPoint
+
+
+def front_section(result: SearchResult) -> Section:
+    """Return the front with the published accelerators of the device beside it."""
+    front = result.front
+    known = bool(front) and all(point.accuracy is not None for point in front)
+    published: tuple[PublishedPoint, ...] = ()
+    if known and result.design.board.device == DEVICE:
+        published = load_published()
+    tables = []
+    if front:
+        tables.append(_front_table(front))
+    if published:
+        tables.append(_published_table(published))
+    return Section(
+        key="front",
+        title="The front: accuracy against speed",
+        words=(
+            "Each point is the best design for another demand. Points show the "
+            "predicted top-1 as the search ranks it, bars its 90 % interval; squares "
+            "are accelerators that others built and measured on the same device at "
+            "batch 1. Point at one for its bits and evidence.",
+        )
+        if front
+        else (),
+        charts=(
+            Chart(
+                key="front-chart",
+                title="Predicted top-1 against frames a second, with published "
+                "accelerators of the device",
+                figure=_figure(result, published, known=known),
+                height=460,
+            ),
+        )
+        if front
+        else (),
+        tables=tuple(tables),
+        missing=() if front else ("No front was asked for: `hao search --front 20`.",),
+    )
+
+
+def _figure(
+    result: SearchResult, published: tuple[PublishedPoint, ...], *, known: bool
+) -> Figure:
+    front = sorted(result.front, key=lambda point: point.fps)
+    heights = [point.ranked for point in front]
+    ours: Figure = {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "name": "predicted by hao",
+        "x": [point.fps for point in front],
+        "y": heights,
+        "marker": {"size": 9, "color": OURS},
+        "line": {"width": 1.5, "color": OURS},
+        "hovertext": [_about(point) for point in front],
+        "hoverinfo": "text",
+    }
+    if known:
+        accuracies = [point.accuracy for point in front if point.accuracy is not None]
+        ours["error_y"] = {
+            "type": "data",
+            "symmetric": False,
+            "array": [
+                max(a.high - h, 0.0) for a, h in zip(accuracies, heights, strict=True)
+            ],
+            "arrayminus": [
+                max(h - a.low, 0.0) for a, h in zip(accuracies, heights, strict=True)
+            ],
+            "color": OURS,
+            "thickness": 1.2,
+        }
+    here = f"{result.design.network.name}@{result.image_size}"
+    answer = [
+        index
+        for index, point in enumerate(front)
+        if point.network == here and math.isclose(point.fps, result.cost.fps)
+    ][:1]
+    traces = [
+        ours,
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": "the answer",
+            "x": [front[index].fps for index in answer],
+            "y": [heights[index] for index in answer],
+            "marker": {"symbol": "star", "size": 17, "color": ANSWER},
+            "hovertext": [_about(front[index]) for index in answer],
+            "hoverinfo": "text",
+        },
+    ]
+    if published:
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": "published, measured",
+                "x": [point.fps for point in published],
+                "y": [point.top1 for point in published],
+                "marker": {"symbol": "square", "size": 8, "color": OTHERS},
+                "hovertext": [
+                    hover(
+                        f"<b>{chart_label(point.label, 60)}</b>",
+                        f"{point.fps:.1f} frames/s, {point.top1:.2f} % (measured)",
+                        chart_label(point.source, 90),
+                    )
+                    for point in published
+                ],
+                "hoverinfo": "text",
+            }
+        )
+    high = (
+        "ImageNet top-1 [%]" if known else "top-1 that the bits cost, negated [points]"
+    )
+    return {
+        "data": traces,
+        "layout": {
+            "xaxis": axis(
+                "frames a second at batch 1, logarithmic", type="log", **decades()
+            ),
+            "yaxis": axis(high),
+        },
+    }
+
+
+def _about(point: FrontPoint) -> str:
+    accuracy = "top-1 unknown"
+    if point.accuracy is not None:
+        a = point.accuracy
+        accuracy = f"top-1 {a.mean:.2f} % ({a.low:.2f} to {a.high:.2f}), predicted"
+    watt = point.fps_per_watt
+    return hover(
+        f"<b>{chart_label(point.network, 60)}</b>",
+        f"{point.fps:.1f} frames/s, {point.latency_ms:.2f} ms, predicted",
+        accuracy,
+        f"{point.mean_bits:.2f} bits on average, reckoned to cost "
+        f"{point.cost_points:.2f} points",
+        *([] if point.basis is None else [f"rests on {_basis(point.basis)}"]),
+        point.status.value if watt is None else f"{watt:.1f} frames/s per watt",
+    )
+
+
+def _basis(basis: Basis) -> str:
+    return f"{basis.recipe.value}, {basis.evidence.value}"
+
+
+def _front_table(front: tuple[FrontPoint, ...]) -> Table:
+    return Table(
+        caption="Points of the front",
+        head=(
+            *("network", "top-1 [%]", "90 % interval", "frames/s", "ms"),
+            *("frames/s per W", "bits", "ranked", "rests on", "proof"),
+        ),
+        rows=tuple(
+            (
+                clipped(plain(point.network), 60),
+                "-" if point.accuracy is None else f"{point.accuracy.mean:.2f}",
+                "-"
+                if point.accuracy is None
+                else f"{point.accuracy.low:.2f} to {point.accuracy.high:.2f}",
+                f"{point.fps:.1f}",
+                f"{point.latency_ms:.2f}",
+                "-" if point.fps_per_watt is None else f"{point.fps_per_watt:.1f}",
+                f"{point.mean_bits:.2f}",
+                f"{point.ranked:.2f}",
+                "-" if point.basis is None else _basis(point.basis),
+                point.status.value,
+            )
+            for point in front
+        ),
+        text=frozenset({0, 2, 8, 9}),
+    )
+
+
+def _published_table(published: tuple[PublishedPoint, ...]) -> Table:
+    return Table(
+        caption="Published accelerators of this device, measured at batch 1",
+        head=("accelerator", "top-1 [%]", "frames/s", "source"),
+        rows=tuple(
+            (plain(p.label), f"{p.top1:.2f}", f"{p.fps:.1f}", plain(p.source))
+            for p in published
+        ),
+        text=frozenset({0, 3}),
+    )
