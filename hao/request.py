@@ -14,6 +14,7 @@ from hao.hw.board import Board, Frames
 from hao.hw.board_file import load_board
 from hao.hw.budget import with_budget
 from hao.hw.device import check_clock
+from hao.ir.lower import stages_only
 from hao.ir.network import Network
 from hao.model import load_buildable
 from hao.options.option import MICRO
@@ -277,7 +278,7 @@ def candidates_of(request: SearchRequest, progress: Progress) -> list[Candidate]
             progress(f"note: {note}")
         return [
             make_candidate(
-                imported.network,
+                stages_only(imported.network),
                 top1=request.top1,
                 source="given with --top1",
                 law=law,

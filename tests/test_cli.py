@@ -199,6 +199,10 @@ def test_networks_prints_every_network_with_its_size() -> None:
         (["--fps", "9", "--board", "nope.toml"], "nope.toml: no such file"),
         ([], "--fps is missing"),
         (["--fps", "0"], "--fps 0; must be above 0"),
+        (
+            ["--fps", "9", "--mean", "--pessimistic"],
+            "--mean and --pessimistic exclude each other",
+        ),
         (["--fps", "-1"], "--fps -1; must be above 0"),
         (["--fps", "nan"], "--fps nan; must be above 0"),
         (["--fps", "inf"], "--fps inf; must be above 0 and below"),
@@ -570,6 +574,22 @@ def test_errors_leave_no_traceback_and_the_exit_code_in_a_process() -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == "hao: --fps nan; must be above 0 and below 1000000\n"
+
+
+def test_the_recipe_is_part_of_the_request_and_of_the_answer() -> None:
+    words = ("search", "--network", "resnet18", "--fps", "20", "--bits", "4")
+    trained = search_json(*words)
+    plain = search_json(*words, "--recipe", "ptq", "--mean")
+    assert (trained["recipe"], trained["stance"]) == ("qat", "cautious")
+    assert (plain["recipe"], plain["stance"]) == ("ptq", "mean")
+    assert isinstance(trained["top1"], float)
+    assert isinstance(plain["top1"], float)
+    # Published at 4 bits without fitted rounding: 12 to 23 points lost.
+    assert plain["top1"] + 8 < trained["top1"]
+    assert plain["top1_ranked"] == plain["top1"]
+    text = " ".join(succeed("report", str(plain["run"])).split())
+    assert "of its family (2 networks, " in text
+    assert "for post-training quantization to 4-bit weights" in text
 
 
 def test_search_takes_an_onnx_file_with_its_float_top1() -> None:

@@ -71,6 +71,13 @@ def test_at_clock_changes_the_clock_alone() -> None:
     assert slow.at_clock(214_285) == BOARD
 
 
+def test_the_clock_exceeds_the_sourced_one_or_does_not() -> None:
+    assert BOARD.clock_excess == 1
+    assert BOARD.at_clock(100_000).clock_excess == 1
+    # Twice 214,285 kHz, by way of another clock.
+    assert BOARD.at_clock(100_000).at_clock(428_570).clock_excess == 2
+
+
 def test_at_clock_refuses_a_stopped_clock() -> None:
     with pytest.raises(InputError, match="'demo': clock_khz = 0; must be at least 1"):
         BOARD.at_clock(0)
