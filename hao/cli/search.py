@@ -96,6 +96,14 @@ def _bits(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
     "blocks.",
 )
 @click.option(
+    "--frames",
+    type=click.Choice(["one-at-a-time", "back-to-back"]),
+    default="one-at-a-time",
+    show_default=True,
+    help="What a frame rate counts: the engine and the host's call, or the engine "
+    "alone, where the host works on one frame while the engine runs another.",
+)
+@click.option(
     "--margin",
     "margin_percent",
     type=float,
@@ -196,6 +204,7 @@ def search_command(
     mean: bool,
     pessimistic: bool,
     objective: str,
+    frames: str,
     margin_percent: float | None,
     min_top1: float | None,
     max_lut: str | None,
@@ -232,6 +241,7 @@ def search_command(
     from hao import flow
     from hao.accuracy.terms import Recipe
     from hao.files import recover
+    from hao.hw.board import Frames
     from hao.program.solver import SolverName
     from hao.report.run import check_run_name, check_target, default_run_name
     from hao.request import DEFAULT_MARGIN_PERCENT
@@ -267,6 +277,7 @@ def search_command(
         max_dsp=max_dsp,
         max_bram=max_bram,
         objective=aim,
+        frames=Frames(frames),
         margin_percent=(
             DEFAULT_MARGIN_PERCENT if margin_percent is None else margin_percent
         ),

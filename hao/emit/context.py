@@ -163,6 +163,10 @@ def make_context(
         "burst": min(MAX_BURST_BEATS, PAGE_BYTES // port),
         "outstanding": OUTSTANDING_BURSTS,
         "ddr_bytes_per_kilocycle": board.ddr_kbytes_per_s * 1000 // board.clock_khz,
+        "ddr_write_cost": ceil_div(
+            1000 * board.ddr_read_percent, board.ddr_write_percent
+        ),
+        "ddr_burst_bytes": board.ddr_burst_bytes,
         "arena_bytes": table.arena.beats * port,
         "weight_bytes": len(table.weights),
         "frame": _frame(design, net),
@@ -262,6 +266,7 @@ def _predicted(cost: CostReport) -> dict[str, object]:
         "cycles": cost.latency_cycles,
         "fps": cost.fps,
         "latency_ms": cost.latency_ms,
+        "host_ms": cost.host_us / 1000,
         **blocks(cost.resources),
         "parts": {name: blocks(used) for name, used in cost.parts.items()},
     }

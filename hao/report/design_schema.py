@@ -42,7 +42,7 @@ from hao.search.candidates import Accuracy, Stance
 from hao.search.front import FrontPoint
 from hao.search.objective import Objective
 
-SCHEMA = "hao.design/2"
+SCHEMA = "hao.design/3"
 """Name and version of the format; a change of its keys or their meaning raises it."""
 
 ADDED_KEYS = frozenset(
