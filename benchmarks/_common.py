@@ -9,7 +9,7 @@ from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
 
-from hao.accuracy.drops import load_drop_table
+from hao.accuracy.drops import load_drop_law
 from hao.accuracy.published import published_networks
 from hao.hw.board import Board
 from hao.ir.network import Network
@@ -86,7 +86,7 @@ def candidate(name: str, rules: BitRules | None = None) -> Candidate:
         network,
         top1=None if known is None else known.top1,
         source="" if known is None else known.best.source,
-        table=load_drop_table(),
+        law=load_drop_law(),
         rules=rules or BitRules(),
     )
 

@@ -1,25 +1,27 @@
 """Measure the accuracy predictors: `python benchmarks/accuracy_predictor.py`.
 
-Prints tables in Markdown (about four minutes on two cores): the row predictor under
-three splits, the law behind `data/predicted_drop.csv` with networks and sources held
-out, and the additive rule for mixed schemes on the HAWQ-V3 rows. With `--check FILE`
-it instead fits the row predictor to the shipped rows and scores it on another file
-with the same columns.
+Prints tables in Markdown (some minutes on two cores): the row predictor under three
+splits, the law behind `data/drop_law.csv` with networks, sources and families left out
+of fit and calibration, and the additive rule for mixed schemes on the HAWQ-V3 rows;
+`--only` takes one part. With `--check FILE` it instead scores the row predictor and the
+shipped law on another file with the same columns.
 """
 
 import argparse
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from hao.accuracy.drops import load_drop_law
 from hao.accuracy.evaluate import Score, Split, check, evaluate, spearman
-from hao.accuracy.evidence import references, trained_references
-from hao.accuracy.law import HeldOutDrop, covered_across, hold_out
+from hao.accuracy.evidence import references
+from hao.accuracy.law import Nested, nested, subject_of
 from hao.accuracy.measured import QuantRow, load_quant_rows
 from hao.accuracy.predictor import fit_predictor
-from hao.accuracy.published import load_float_rows
+from hao.accuracy.reference import Reference, shipped_references
 from hao.errors import HaoError
 from hao.options.bits import layer_shares
 from hao.zoo import build_network
@@ -66,42 +68,97 @@ def print_check(path: Path) -> None:
             print(score_line(path.name, name, evaluation.score(choose)))
 
 
-def print_law(rows: Sequence[QuantRow]) -> None:
-    """Print the law of reference drops with networks, families and sources held out."""
-    known = references(rows) + trained_references(load_float_rows())
-    networks = {reference.network for reference in known}
-    print(f"\n## Law: {len(known)} reference drops of {len(networks)} networks\n")
-    print(
-        "| held out | weight bits | n | MAE | median | Spearman |\n"
-        "|---|---|---|---|---|---|"
-    )
-    for name, held in (
-        ("a source of a network", hold_out(known, lambda r: (r.network, r.source))),
-        ("a network", hold_out(known, lambda r: r.network)),
-        ("a family", hold_out(known, lambda r: r.family)),
-    ):
-        for bits, chosen in (
-            ("7 to 8", [h for h in held if h.reference.weight_bits >= 7]),
-            ("below 7", [h for h in held if h.reference.weight_bits < 7]),
+GROUPS: tuple[tuple[str, Callable[[Reference], str]], ...] = (
+    ("network", lambda r: r.network),
+    ("source", lambda r: r.source),
+    ("family", lambda r: r.family),
+)
+LAW_FOLDS = 20
+LEAST = 15
+LAW_HEADER = (
+    "| rows | n | MAE | median | bias | coverage | width | rank |\n"
+    "|---|---|---|---|---|---|---|---|"
+)
+
+
+def _kind(reference: Reference) -> str:
+    return "depthwise" if reference.depthwise else "dense"
+
+
+def _level(reference: Reference) -> str:
+    bits = reference.setting.weight_bits
+    return "7 to 8 bits" if bits >= 7 else "4 to 6 bits" if bits >= 4 else "2 to 3 bits"
+
+
+def _groups(items: Sequence[Nested]) -> dict[str, list[Nested]]:
+    """Return the rows of each line of a table, by what the line is called."""
+    found: dict[str, list[Nested]] = defaultdict(list)
+    for item in items:
+        reference = item.reference
+        setting, kind = reference.setting, _kind(reference)
+        recipe, level = setting.recipe.value.upper(), _level(reference)
+        rounding = ", nearest" if setting.nearest else ""
+        bits = f"W{setting.weight_bits:g}A{setting.act_bits:g}"
+        for name in (
+            " all",
+            f" all, {level}",
+            f" {kind}",
+            f" {kind}, {level}",
+            f" {kind}, {recipe}, {level}{rounding}",
+            f"{reference.family}, {recipe}, {bits}",
         ):
-            print(law_line(name, bits, chosen))
-    held = hold_out(known, lambda r: r.network)
-    for name, depthwise in (("dense", False), ("depthwise", True)):
-        inside = covered_across(held, depthwise=depthwise)
+            found[name].append(item)
+    return {
+        name.strip(): found[name]
+        for name in sorted(found)
+        if name.startswith(" ") or len(found[name]) >= LEAST
+    }
+
+
+def print_nested(items: Sequence[Nested]) -> None:
+    """Print how predictions compare with what was measured, by group."""
+    print(LAW_HEADER)
+    for name, part in _groups(items).items():
+        if len(part) < 2:
+            continue
+        truth = np.array([item.reference.drop for item in part])
+        drops = [item.drop for item in part]
+        mean = np.array([drop.mean for drop in drops])
+        ranked = mean + np.array([drop.noise for drop in drops])
+        ends = np.array([(drop.low, drop.high) for drop in drops])
+        inside = (ends[:, 0] <= truth) & (truth <= ends[:, 1])
+        errors = np.abs(mean - truth)
+        width = float(np.median(ends[:, 1] - ends[:, 0]))
         print(
-            f"\nCoverage of the interval across networks, {name}: "
-            f"{np.mean(inside):.3f} of {len(inside)} references."
+            f"| {name} | {len(part)} | {errors.mean():.2f} | {np.median(errors):.2f} "
+            f"| {(mean - truth).mean():+.2f} | {100 * inside.mean():.0f} % "
+            f"| {width:.2f} | {spearman(ranked, truth):.2f} |"
         )
 
 
-def law_line(name: str, bits: str, held: Sequence[HeldOutDrop]) -> str:
-    """Return one line of the table of the law."""
-    truth = np.array([h.reference.drop for h in held])
-    predicted = np.expm1([h.z for h in held])
-    errors = np.abs(truth - predicted)
-    return (
-        f"| {name} | {bits} | {len(held)} | {errors.mean():.2f} | "
-        f"{np.median(errors):.2f} | {spearman(truth, predicted):.3f} |"
+def print_law() -> None:
+    """Print the law with networks, sources and families left out."""
+    known = shipped_references()
+    networks = {reference.network for reference in known}
+    print(f"\n## Law: {len(known)} reference drops of {len(networks)} networks")
+    for name, group in GROUPS:
+        print(f"\nLeft out by {name}:\n")
+        print_nested(nested(known, group, folds=LAW_FOLDS))
+
+
+def print_law_check(path: Path) -> None:
+    """Print the shipped law's answers on another file's rows."""
+    law = load_drop_law()
+    found = references(load_quant_rows(path))
+    print(f"\nLaw, {len(found)} reference drops of {path.name}:\n")
+    print_nested(
+        [
+            Nested(
+                reference=reference,
+                drop=law.predict(subject_of(reference, law.plain), reference.setting),
+            )
+            for reference in found
+        ]
     )
 
 
@@ -146,14 +203,19 @@ def main() -> int:
     """Run what the command line asks for; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", type=Path, metavar="FILE")
+    parser.add_argument("--only", choices=("rows", "law", "mixed"))
     arguments = parser.parse_args()
     try:
         if arguments.check is not None:
             print_check(arguments.check)
-        else:
-            rows = load_quant_rows()
+            print_law_check(arguments.check)
+            return 0
+        rows = load_quant_rows()
+        if arguments.only in (None, "rows"):
             print_splits(rows)
-            print_law(rows)
+        if arguments.only in (None, "law"):
+            print_law()
+        if arguments.only in (None, "mixed"):
             print_mixed(rows)
     except HaoError as error:
         print(error, file=sys.stderr)

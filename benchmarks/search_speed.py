@@ -34,7 +34,7 @@ from _common import (
 from _synthetic import LENETS, large_board, lenet, residual_network
 
 from hao import flow
-from hao.accuracy.drops import load_drop_table
+from hao.accuracy.drops import load_drop_law
 from hao.errors import InfeasibleError
 from hao.hw.board import Board
 from hao.hw.board_file import load_board
@@ -148,9 +148,9 @@ def one(
 
 
 def _made(network: Network, rules: BitRules | None = None) -> Candidate:
-    table = load_drop_table()
+    law = load_drop_law()
     return make_candidate(
-        network, top1=None, source="", table=table, rules=rules or BitRules()
+        network, top1=None, source="", law=law, rules=rules or BitRules()
     )
 
 

@@ -93,7 +93,9 @@ from hao.report.run_files import (
 
 if TYPE_CHECKING:
     from hao.lint.finding import Finding
+    from hao.quant.agreement import Agreement
     from hao.quant.dataset import Dataset
+    from hao.quant.imported import ImportedIntegers
     from hao.schedule.result import ScheduleFinding, ScheduleReport
 
 Progress = Callable[[str], None]
@@ -287,6 +289,28 @@ def _model_network(path: Path, designed: Network) -> Network:
     return load_buildable(path, image_size=designed.input.ofm.height).network
 
 
+def _output_note(
+    network: Network,
+    imported: "ImportedIntegers",
+    agreement: "Agreement",
+    given: tuple[NDArray[np.float32], NDArray[np.int64]],
+) -> str:
+    """Return how far the outputs of a file and of its integers agree, in words."""
+    frames, codes = given
+    output = imported.net.network.output.name
+    ours = _in_batches(imported.net, codes).reshape(len(frames), -1).argmax(1)
+    theirs = [
+        run_float(network, frames[i : i + 64].astype(np.float64))
+        for i in range(0, len(frames), 64)
+    ]
+    best = np.concatenate([one.reshape(len(one), -1).argmax(1) for one in theirs])
+    return (
+        f"{agreement.differing[output]} of {agreement.compared[output]} output codes "
+        f"differ from the file's; the class agrees in {100 * np.mean(ours == best):.2f}"
+        " % of the frames"
+    )
+
+
 def _take_integers(
     request: QuantizeRequest,
     result: SearchResult,
@@ -322,6 +346,7 @@ def _take_integers(
         )
     agreement = count_rounding(network, imported, frames)
     codes = imported.net.frame_codes(frames)
+    notes += (_output_note(network, imported, agreement, (frames, codes)),)
     quantized = integers = evaluation = None
     if labels is not None:
         best = np.concatenate(

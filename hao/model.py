@@ -15,8 +15,11 @@ from pathlib import Path
 from hao.errors import UnsupportedError
 from hao.frontends.imported import ImportedNetwork
 from hao.frontends.model_file import load_model, operators
+from hao.ir.lower import is_quantized, stages_only
 from hao.ir.network import Network
-from hao.ir.partition import partition
+from hao.ir.partition import engine_problems, partition
+from hao.quant.codable import codable
+from hao.quant.imported import quantization_problems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,9 @@ class ModelCheck:
 def load_buildable(path: Path, *, image_size: int | None = None) -> ImportedNetwork:
     """Return the network of a model file that every later step can take.
 
+    A quantized network keeps its quantizers, of which `hao.quant.imported` makes the
+    integers; what the search sees of it is `stages_only`.
+
     Args:
         path: The file.
         image_size: Height and width of the frame where the file leaves them open.
@@ -48,8 +54,16 @@ def load_buildable(path: Path, *, image_size: int | None = None) -> ImportedNetw
         UnsupportedError: Something cannot be built; the error names all of it.
     """
     imported = load_model(path, image_size=image_size)
-    partition(imported.network)
-    return imported
+    network, notes = imported.network, imported.notes
+    problems = engine_problems(network)
+    if is_quantized(network):
+        network, more = codable(network)
+        notes += more
+        problems += quantization_problems(network)
+    if problems:
+        raise UnsupportedError.of_all(str(path), problems)
+    partition(stages_only(network))
+    return ImportedNetwork(network=network, notes=notes)
 
 
 def check_model(path: Path, *, image_size: int | None = None) -> ModelCheck:

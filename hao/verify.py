@@ -26,7 +26,7 @@ from typing import assert_never
 
 from pydantic import TypeAdapter, ValidationError
 
-from hao.accuracy.drops import load_drop_table
+from hao.accuracy.drops import load_drop_law
 from hao.errors import InfeasibleError, InputError, SolverError
 from hao.options.option import MICRO
 from hao.program.codesign import Measure, SolveReport
@@ -163,7 +163,7 @@ def _opened(path: Path, certificate: Certificate, result: SearchResult) -> _Case
                 to_network(certificate.problem.network),
                 top1=request.top1,
                 source="",
-                table=load_drop_table(),
+                law=load_drop_law(),
                 rules=request.rules,
             )
         ]

@@ -1,45 +1,91 @@
-"""What drop of top-1 does the search reckon with, for a network at uniform bits?
+"""What drop of top-1 does the search reckon with, for a checkpoint at given bits?
 
-Reads `data/predicted_drop.csv`, which `hao.accuracy.table` generates from published
-measurements. Reading needs no scikit-learn, so that a search starts at once.
+Reads `data/drop_law.csv`, the fitted law of `hao.accuracy.law`, and evaluates it. That
+needs no scikit-learn, so that a search starts at once. The terms of the law are those
+of `hao.accuracy.terms`; what it rests on is counted in `data/reference_drops.csv`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
+from math import exp, sinh, sqrt
 from pathlib import Path
 
 from hao.accuracy.records import read_records
+from hao.accuracy.reference import Reference, shipped_references
+from hao.accuracy.terms import (
+    CHANCE,
+    RANDOM,
+    UNIT,
+    Recipe,
+    Setting,
+    Subject,
+    mean_terms,
+    noise_terms,
+    prior,
+)
 from hao.data import data_path
 from hao.errors import InputError
 from hao.ir.tensor import MAX_BITS, MIN_BITS
 
-COLUMNS = (
-    "network",
-    "weight_bits",
-    "act_bits",
-    "drop_mean",
-    "drop_low",
-    "drop_high",
-    "out_of_range",
-    "evidence",
-    "references",
-)
-GENERIC_DENSE = "any_dense"
-GENERIC_DEPTHWISE = "any_depthwise"
+COLUMNS = ("part", "name", "value", "variance")
+SHIPPED = "drop_law.csv"
 MIN_ACT_BITS = 4
+COVERED = 0.9
+"""Share of results that an interval is to hold."""
+
+FIT_NOISE = 0.45
+"""Standard deviation of z that the fit of the weights reckons with; its value hardly
+matters, since the interval is calibrated on residuals."""
+
+MOST_GAIN = 1.0
+"""Most that training is expected to gain [points]: 2 of 98 results gained more."""
+
+_LOWER_MISSES = (0.01, 0.02, 0.03, 0.04, 0.05)
+_LARGEST_Z = 20.0
 
 
 class Evidence(Enum):
     """What a predicted drop rests on."""
 
     MEASURED = "measured"
-    """This network was measured at these bits."""
+    """This network was measured at these bits, or fewer, by this recipe."""
     FAMILY = "family"
-    """This network at other bits, or others of its family at these."""
+    """Others of its family were, at these bits or fewer, by this recipe."""
     NONE = "none"
-    """Other families only."""
+    """Neither was: other families or other bits only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """The published results nearest to a predicted drop.
+
+    Attributes:
+        recipe: By which they were quantized.
+        weight_bits: Bits of a weight; below 8, results with fewer count as well.
+        act_bits: Bits of an activation; results with fewer count as well.
+        own: Results of the network itself.
+        related: Results of its family, its own included.
+        networks: Networks that these are of.
+        sources: Sources that these are from.
+    """
+
+    recipe: Recipe
+    weight_bits: int
+    act_bits: int
+    own: int
+    related: int
+    networks: int
+    sources: int
+
+    @property
+    def evidence(self) -> Evidence:
+        """Return how near the nearest results are."""
+        if self.own:
+            return Evidence.MEASURED
+        return Evidence.FAMILY if self.related else Evidence.NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,114 +93,295 @@ class Drop:
     """Drop of top-1 at uniform bits [points], with its 90 % interval.
 
     Attributes:
-        mean: Central estimate, at least 0.
-        low: Optimistic end, at most `mean`.
+        mean: Expected drop, at least 0.
+        low: Optimistic end, at most `mean`; negative where training may gain.
         high: Pessimistic end, at least `mean`, at most the float accuracy.
-        out_of_range: No network of the family was measured at as few bits.
-        evidence: What it rests on.
-        references: Published results (one per source) of this network at these bits.
+        noise: Mean of what a result lies above `mean`, 0 where it does not.
+        out_of_range: No network of the family was measured at as few bits by the
+            recipe, or the network does not classify ImageNet.
+        basis: What it rests on.
     """
 
     mean: float
     low: float
     high: float
+    noise: float
     out_of_range: bool
-    evidence: Evidence
-    references: int
+    basis: Basis
+
+    @property
+    def cautious(self) -> float:
+        """Return the mean with the noise on top, by which a search ranks."""
+        return self.mean + self.noise
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Fitted weight of a term, with the variance that the data leave it."""
+
+    weight: float
+    variance: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DropTable:
-    """Predicted drops by (network, weight bits, activation bits)."""
+class LawDrop:
+    """What the law says of one setting [points]; `Drop` has the attributes."""
 
-    rows: Mapping[tuple[str, int, int], Drop]
+    mean: float
+    low: float
+    high: float
+    noise: float
 
-    def drop(
-        self,
-        network: str,
-        weight_bits: int,
-        act_bits: int,
-        *,
-        has_depthwise: bool | None = None,
-    ) -> Drop:
-        """Return the drop of a network at uniform bits.
+    @classmethod
+    def of(cls, drops: Sequence[float]) -> "LawDrop":
+        """Return the figures of evenly spaced quantiles, in ascending order."""
+        mean = sum(drops) / len(drops)
+        low, high = min(
+            ((_at(drops, p), _at(drops, p + COVERED)) for p in _LOWER_MISSES),
+            key=lambda ends: ends[1] - ends[0],
+        )
+        mean = max(mean, 0.0)
+        above = sum(max(drop - mean, 0.0) for drop in drops) / len(drops)
+        return cls(mean=mean, low=min(low, mean), high=max(high, mean), noise=above)
+
+
+def _at(quantiles: Sequence[float], share: float) -> float:
+    """Return the quantile at a share, between evenly spaced ones."""
+    place = share * len(quantiles) - 0.5
+    below = min(max(int(place), 0), len(quantiles) - 2)
+    step = quantiles[below + 1] - quantiles[below]
+    return quantiles[below] + step * (place - below)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DropLaw:
+    """The fitted law; made by `hao.accuracy.law.calibrate_law` or read from a file.
+
+    Attributes:
+        effects: By term.
+        plain: Float top-1 that checkpoints of a network usually reach [percent].
+        noise: Weights of the terms of the logarithm of the noise.
+        distributions: Evenly spaced quantiles of the noise in units of the deviation,
+            by kind and recipe, and of "all".
+        references: What it was fitted to.
+    """
+
+    effects: Mapping[str, Effect]
+    plain: Mapping[str, float]
+    noise: Mapping[str, float] = field(default_factory=dict)
+    distributions: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    references: tuple[Reference, ...] = ()
+
+    def centre(self, subject: Subject, setting: Setting) -> tuple[float, float]:
+        """Return the centre of z, and its variance that the random effects leave."""
+        z = variance = 0.0
+        for term, value in mean_terms(subject, setting).items():
+            effect = self.effects.get(term)
+            z += 0.0 if effect is None else effect.weight * value
+            if term.partition(":")[0] in RANDOM:
+                variance += prior(term) ** 2 if effect is None else effect.variance
+        return z, variance
+
+    def deviation(self, subject: Subject, setting: Setting, variance: float) -> float:
+        """Return the size of the noise around z.
 
         Args:
-            network: Name in the zoo, or any other name.
-            weight_bits: From 2 to 8.
-            act_bits: From 4 to 8.
-            has_depthwise: Of a network outside the zoo, which then gets the drop of
-                its kind with the interval across networks.
+            subject: The checkpoint.
+            setting: How it is quantized.
+            variance: Of z, as the random effects leave it.
+        """
+        terms = noise_terms(subject, setting)
+        log = sum(self.noise.get(term, 0.0) * value for term, value in terms.items())
+        return exp(log) * sqrt(1 + variance / FIT_NOISE**2)
+
+    def predict(self, subject: Subject, setting: Setting) -> LawDrop:
+        """Return expected drop, interval and noise of one setting [points]."""
+        z, variance = self.centre(subject, setting)
+        size = self.deviation(subject, setting, variance)
+        own = self.distributions.get(distribution_name(subject, setting))
+        scores = self.distributions["all"] if own is None else own
+        most = (100.0 if subject.top1 is None else subject.top1) - CHANCE
+        return LawDrop.of(
+            [
+                min(UNIT * sinh(min(z + size * score, _LARGEST_Z)), most)
+                for score in scores
+            ]
+        )
+
+    def check_recipe(self, subject: Subject, recipe: Recipe) -> None:
+        """Check that some network of the kind was quantized by a recipe.
 
         Raises:
-            InputError: Bits outside the table, or a network outside the zoo of which
-                `has_depthwise` is not said.
+            InputError: None was; says by which recipe some were.
         """
-        if not MIN_BITS <= weight_bits <= MAX_BITS:
+        alike = {
+            r.setting.recipe for r in self.references if _kind(r) == _kind(subject)
+        }
+        if recipe not in alike:
+            possible = ", ".join(sorted(r.value for r in alike)) or "none"
             raise InputError(
-                f"weight_bits = {weight_bits}; must be from {MIN_BITS} to {MAX_BITS}"
+                f"network {subject.network!r}: no {_kind(subject)} network was "
+                f"published as quantized by the recipe {recipe.value!r}; "
+                f"possible: {possible}"
             )
+
+    def drops(
+        self,
+        subject: Subject,
+        setting: Setting,
+        choices: Iterable[int],
+        *,
+        imagenet: bool = True,
+    ) -> dict[int, Drop]:
+        """Return the drop at each of some weight bits; fewer never lose less.
+
+        Args:
+            subject: The checkpoint.
+            setting: Recipe, scales, and activation bits from 4 to 8; its weight bits
+                and rounding do not count.
+            choices: Weight bits, from 2 to 8.
+            imagenet: The network classifies ImageNet, on which all was measured.
+
+        Raises:
+            InputError: Bits outside these ranges, or a recipe by which no network of
+                the kind was quantized.
+        """
+        act_bits = round(setting.act_bits)
         if not MIN_ACT_BITS <= act_bits <= MAX_BITS:
             raise InputError(
                 f"act_bits = {act_bits}; must be from {MIN_ACT_BITS} to {MAX_BITS}"
             )
-        known = self.rows.get((network, weight_bits, act_bits))
-        if known is not None:
-            return known
-        if has_depthwise is None:
-            raise InputError(
-                f"network {network!r} is not in the table of predicted drops; "
-                "has_depthwise must be given for a network outside the zoo"
+        self.check_recipe(subject, setting.recipe)
+        grid: dict[int, LawDrop] = {}
+        worst = [0.0, -100.0, 0.0, 0.0]
+        for bits in range(MAX_BITS, MIN_BITS - 1, -1):
+            for acts in range(MAX_BITS, act_bits - 1, -1):
+                found = self.predict(subject, _at_bits(setting, bits, acts))
+                ends = (found.mean, found.low, found.high, found.mean + found.noise)
+                worst = [max(pair) for pair in zip(worst, ends, strict=True)]
+            mean, low, high, cautious = worst
+            grid[bits] = LawDrop(mean=mean, low=low, high=high, noise=cautious - mean)
+        for bits in choices:
+            if bits not in grid:
+                raise InputError(
+                    f"weight_bits = {bits}; must be from {MIN_BITS} to {MAX_BITS}"
+                )
+        return {
+            bits: Drop(
+                mean=grid[bits].mean,
+                low=max(min(grid[bits].low, grid[bits].mean), -MOST_GAIN),
+                high=grid[bits].high,
+                noise=grid[bits].noise,
+                out_of_range=not imagenet
+                or self._beyond(subject, setting.recipe, bits, act_bits),
+                basis=self._basis(subject, setting.recipe, bits, act_bits),
             )
-        name = GENERIC_DEPTHWISE if has_depthwise else GENERIC_DENSE
-        return self.rows[name, weight_bits, act_bits]
+            for bits in choices
+        }
+
+    def _beyond(self, subject: Subject, recipe: Recipe, bits: int, acts: int) -> bool:
+        return not any(
+            _related(r, subject)
+            and r.setting.recipe is recipe
+            and r.setting.weight_bits <= bits
+            and r.setting.act_bits <= acts
+            for r in self.references
+        )
+
+    def _basis(self, subject: Subject, recipe: Recipe, bits: int, acts: int) -> Basis:
+        near = [
+            r
+            for r in self.references
+            if _related(r, subject)
+            and r.setting.recipe is recipe
+            and r.setting.weight_bits <= bits + 0.5
+            and (bits < MAX_BITS or r.setting.weight_bits > MAX_BITS - 1)
+            and r.setting.act_bits <= acts + 0.5
+        ]
+        return Basis(
+            recipe=recipe,
+            weight_bits=bits,
+            act_bits=acts,
+            own=sum(r.network == subject.network for r in near),
+            related=len(near),
+            networks=len({r.network for r in near}),
+            sources=len({r.source for r in near}),
+        )
 
 
-def load_drops(path: Path) -> DropTable:
-    """Return the table of a file.
+def _at_bits(setting: Setting, weight_bits: int, act_bits: int) -> Setting:
+    return Setting(
+        recipe=setting.recipe,
+        weight_bits=weight_bits,
+        act_bits=act_bits,
+        power_of_two=setting.power_of_two,
+        nearest=setting.recipe is Recipe.PTQ and weight_bits < MAX_BITS,
+        per_tensor=setting.per_tensor,
+    )
+
+
+def _related(reference: Reference, subject: Subject) -> bool:
+    same_kind = reference.depthwise == subject.depthwise
+    return same_kind and reference.family == subject.family
+
+
+def _kind(network: Reference | Subject) -> str:
+    if network.network.startswith("repvgg"):
+        return "re-parameterized"
+    return "depthwise" if network.depthwise else "dense"
+
+
+def distribution_name(subject: Subject, setting: Setting) -> str:
+    """Return the name of the noise's distribution: kind and recipe."""
+    kind = "depthwise" if subject.depthwise else "dense"
+    return f"{kind} {setting.recipe.value}"
+
+
+def load_law(path: Path, references: tuple[Reference, ...]) -> DropLaw:
+    """Return the law of a file.
+
+    Args:
+        path: File with the columns `COLUMNS`.
+        references: What the law was fitted to.
 
     Raises:
-        InputError: A line is malformed, occurs twice, its ends are out of order, or
-            the rows of a kind of network are missing; names file and line.
+        InputError: A line is malformed, or the noise's distribution is missing; names
+            file and line.
     """
-    rows: dict[tuple[str, int, int], Drop] = {}
+    effects: dict[str, Effect] = {}
+    numbers: dict[str, dict[str, float]] = {"plain": {}, "noise": {}}
+    scores: dict[str, list[float]] = defaultdict(list)
     for record in read_records(path, COLUMNS):
-        drop = Drop(
-            mean=record.number("drop_mean", low=0, high=100),
-            low=record.number("drop_low", low=0, high=100),
-            high=record.number("drop_high", low=0, high=100),
-            out_of_range=record.flag("out_of_range"),
-            evidence=record.member("evidence", Evidence),
-            references=record.integer("references", low=0, high=10_000),
-        )
-        if not drop.low <= drop.mean <= drop.high:
-            raise record.error("drop_mean", "from drop_low to drop_high")
-        key = (
-            record.text("network"),
-            record.integer("weight_bits", low=MIN_BITS, high=MAX_BITS),
-            record.integer("act_bits", low=MIN_ACT_BITS, high=MAX_BITS),
-        )
-        if key in rows:
-            raise record.error("network", "with other bits: these occur twice")
-        rows[key] = drop
-    for name in dict.fromkeys(
-        [GENERIC_DENSE, GENERIC_DEPTHWISE, *(k[0] for k in rows)]
-    ):
-        for weight_bits in range(MIN_BITS, MAX_BITS + 1):
-            for act_bits in range(MIN_ACT_BITS, MAX_BITS + 1):
-                if (name, weight_bits, act_bits) not in rows:
-                    raise InputError(
-                        f"{path.name}: network {name!r} lacks {weight_bits}-bit "
-                        f"weights with {act_bits}-bit activations; must have all bits"
-                    )
-    return DropTable(rows=rows)
+        part, name = record.text("part"), record.text("name")
+        value = record.number("value", low=-100, high=100)
+        match part:
+            case "effect":
+                variance = record.number("variance", low=0, high=100)
+                effects[name] = Effect(value, variance)
+            case "plain" | "noise":
+                numbers[part][name] = value
+            case "score":
+                if scores[name] and value < scores[name][-1]:
+                    raise record.error("value", "at least the score before it")
+                scores[name].append(value)
+            case _:
+                raise record.error("part", "effect, plain, noise or score")
+    if len(scores["all"]) < 2:
+        raise InputError(f"{path.name}: at least two scores named 'all' must be given")
+    return DropLaw(
+        effects=effects,
+        plain=numbers["plain"],
+        noise=numbers["noise"],
+        distributions={name: tuple(values) for name, values in scores.items()},
+        references=references,
+    )
 
 
 @cache
-def load_drop_table() -> DropTable:
-    """Return the shipped table.
+def load_drop_law() -> DropLaw:
+    """Return the shipped law.
 
     Raises:
         InputError: The shipped file is missing or malformed.
     """
-    return load_drops(data_path("data", "predicted_drop.csv"))
+    return load_law(data_path("data", SHIPPED), shipped_references())

@@ -30,6 +30,7 @@ FAMILIES = (
     "mobilenet",
     "mobilevit",
     "other",
+    "repvgg",
     "resnet",
     "regnet",
     "resnext",

@@ -116,6 +116,8 @@ _GATED_MODELS = (
     "se_resnet",
     "senet",
 )
+_UNGATED = "minimal"
+"""Variants of MobileNetV3 without squeeze-and-excite and hard-swish."""
 _NOT_CONVOLUTIONAL = ("vit", "deit", "swin")
 
 
@@ -248,7 +250,7 @@ def _row(record: Record) -> QuantRow:
         model=model,
         family=family,
         depthwise=family in _DEPTHWISE_FAMILIES or _contains(model, _DEPTHWISE_MODELS),
-        gated=_contains(model, _GATED_MODELS),
+        gated=_contains(model, _GATED_MODELS) and _UNGATED not in model,
         convolutional=not _contains(f"{family} {model}", _NOT_CONVOLUTIONAL),
         weight_bits=record.optional_number("weight_bits", low=1, high=32),
         act_bits=record.optional_number("act_bits", low=1, high=32),

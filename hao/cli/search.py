@@ -11,6 +11,7 @@ from hao.cli.common import CALIBRATION, JSON, RUNS, one_run, shown_progress
 
 if TYPE_CHECKING:
     from hao.report.result import SearchResult
+    from hao.search.candidates import Stance
 
 
 def _bits(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, ...]:
@@ -67,9 +68,23 @@ def _bits(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
     help="Let the first and last layer have fewer bits too (published results keep 8).",
 )
 @click.option(
+    "--recipe",
+    type=click.Choice(["ptq", "qat"]),
+    default="qat",
+    show_default=True,
+    help="How the network will be quantized: qat, by training; ptq, from a few frames "
+    "without training. Below 8 bits they lose very different amounts.",
+)
+@click.option(
     "--mean",
     is_flag=True,
-    help="Rank by the mean of the predicted accuracy, not by its pessimistic end.",
+    help="Rank by the mean of the predicted accuracy alone; default: less what results "
+    "fall short of it on average.",
+)
+@click.option(
+    "--pessimistic",
+    is_flag=True,
+    help="Rank by the low end of the predicted accuracy's 90 % interval.",
 )
 @click.option(
     "--objective",
@@ -79,6 +94,14 @@ def _bits(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
     help="Most accurate at --fps; fastest at --min-top1; fastest of all; or at --fps "
     "(and --min-top1, else as accurate as can be) with the least area or power of its "
     "blocks.",
+)
+@click.option(
+    "--frames",
+    type=click.Choice(["one-at-a-time", "back-to-back"]),
+    default="one-at-a-time",
+    show_default=True,
+    help="What a frame rate counts: the engine and the host's call, or the engine "
+    "alone, where the host works on one frame while the engine runs another.",
 )
 @click.option(
     "--margin",
@@ -177,8 +200,11 @@ def search_command(
     bits: tuple[int, ...],
     act_bits: int,
     free_first_last: bool,
+    recipe: str,
     mean: bool,
+    pessimistic: bool,
     objective: str,
+    frames: str,
     margin_percent: float | None,
     min_top1: float | None,
     max_lut: str | None,
@@ -208,15 +234,18 @@ def search_command(
       hao search --board kv260 --fps 200 --bits 8 --clock 250
       hao search --board my_board.toml --fps 30 --model net.onnx --top1 71.9
       hao search --board zu3eg --objective fps --min-top1 72
+      hao search --board zu3eg --fps 100 --recipe ptq
       hao search --board zu3eg --objective area --fps 100 --max-dsp 50%
       hao search --board zu3eg --fps 400 --network mobilenet_v2_100 --best 3
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao import flow
+    from hao.accuracy.terms import Recipe
     from hao.files import recover
+    from hao.hw.board import Frames
     from hao.program.solver import SolverName
     from hao.report.run import check_run_name, check_target, default_run_name
     from hao.request import DEFAULT_MARGIN_PERCENT
-    from hao.search.candidates import BitRules, Stance
+    from hao.search.candidates import BitRules
     from hao.search.workers import usable_cores
 
     whole_zoo = network is None and model is None
@@ -239,7 +268,8 @@ def search_command(
             choices=bits,
             act_bits=act_bits,
             keep_first_last=not free_first_last,
-            stance=Stance.MEAN if mean else Stance.PESSIMISTIC,
+            stance=_stance(mean=mean, pessimistic=pessimistic),
+            recipe=Recipe(recipe),
             block_points=block_points,
         ),
         max_lut=max_lut,
@@ -247,6 +277,7 @@ def search_command(
         max_dsp=max_dsp,
         max_bram=max_bram,
         objective=aim,
+        frames=Frames(frames),
         margin_percent=(
             DEFAULT_MARGIN_PERCENT if margin_percent is None else margin_percent
         ),
@@ -282,6 +313,17 @@ def search_command(
     if not as_json:
         where = "" if result.run is None else f"; written to {result.run}"
         click.echo(f"\nfound in {seconds:.1f} s{where}")
+
+
+def _stance(*, mean: bool, pessimistic: bool) -> "Stance":
+    """Return what of the predicted drop two flags ask to rank by."""
+    from hao.search.candidates import Stance
+
+    if mean and pessimistic:
+        raise click.UsageError("--mean and --pessimistic exclude each other")
+    if mean:
+        return Stance.MEAN
+    return Stance.PESSIMISTIC if pessimistic else Stance.CAUTIOUS
 
 
 def _lists(result: "SearchResult") -> str:

@@ -58,9 +58,12 @@ from hao.ir.integer import (
     MAX_ALIGN_SHIFT,
     MAX_SHIFT,
     MEAN_BITS,
+    MEAN_GUARD,
     MULTIPLIER_BITS,
+    WIDE_MEAN_BITS,
     IntegerNetwork,
     Requantization,
+    is_wide,
 )
 from hao.ir.tensor import Rounding
 
@@ -160,6 +163,10 @@ def make_context(
         "burst": min(MAX_BURST_BEATS, PAGE_BYTES // port),
         "outstanding": OUTSTANDING_BURSTS,
         "ddr_bytes_per_kilocycle": board.ddr_kbytes_per_s * 1000 // board.clock_khz,
+        "ddr_write_cost": ceil_div(
+            1000 * board.ddr_read_percent, board.ddr_write_percent
+        ),
+        "ddr_burst_bytes": board.ddr_burst_bytes,
         "arena_bytes": table.arena.beats * port,
         "weight_bytes": len(table.weights),
         "frame": _frame(design, net),
@@ -259,6 +266,7 @@ def _predicted(cost: CostReport) -> dict[str, object]:
         "cycles": cost.latency_cycles,
         "fps": cost.fps,
         "latency_ms": cost.latency_ms,
+        "host_ms": cost.host_us / 1000,
         **blocks(cost.resources),
         "parts": {name: blocks(used) for name, used in cost.parts.items()},
     }
@@ -273,6 +281,12 @@ def _engine(design: Design, net: IntegerNetwork, table: Table) -> dict[str, obje
         for role, rows in stage_unit_rows(design, net).items()
     ]
     pooled = [s.finish for s in table.steps if s.finish.pools]
+    multipliers = [
+        found
+        for step in table.steps
+        for found in (step.finish.multiplier, step.depthwise_array.multiplier)
+    ]
+    wide = is_wide(max(multipliers, default=0))
     load_beats, load_grain = _load_register(table, 8 * port)
     pixels = [
         run.invocation.stage_ofm.pixels
@@ -293,12 +307,29 @@ def _engine(design: Design, net: IntegerNetwork, table: Table) -> dict[str, obje
         "bias_bits": BIAS_BITS,
         "shift_bits": RECORD_SHIFT_BITS if multiplies else MAX_SHIFT.bit_length(),
         "multiplies": multiplies,
+        **_roundings(net, table),
         "multiplier_bits": MULTIPLIER_BITS if multiplies else 1,
         "max_align_shift": MAX_ALIGN_SHIFT,
-        "mean_bits": MEAN_BITS,
+        "mean_bits": WIDE_MEAN_BITS if wide else MEAN_BITS,
+        "mean_guard": MEAN_GUARD if wide else 0,
+        "narrow_mean": 2**MEAN_BITS - 1,
         "mean_words": max((step.mean_words for step in pooled), default=1),
         "sum_bits": engine.act_bits + 2 + ceil_log2(max([*pixels, 2])),
     }
+
+
+def _roundings(net: IntegerNetwork, table: Table) -> dict[str, object]:
+    """Return where something else is done than rounding halves up."""
+    finish = [step.finish for step in table.steps]
+    found = {
+        "channels_round": any(
+            net.rounding(layer.name).any() for layer in net.network.compute_layers
+        ),
+        "sums_round": any(step.rounding for step in finish),
+        "means_round": any(step.mean_rounding for step in finish),
+        "averages_round": any(step.depthwise_array.rounding for step in table.steps),
+    }
+    return {**found, "rounds": any(found.values())}
 
 
 def _stages(

@@ -226,6 +226,7 @@ def finish_step(run: Run, arena: Arena, net: IntegerNetwork) -> FinishStep:
             pool_signed=net.maps[made].quant.signed,
             multiplier=int(net.param(run.pool.name, "multiplier")[0]),
             mean_shift=int(net.param(run.pool.name, "shift")[0]),
+            mean_rounding=int(net.rounding(run.pool.name)[0]),
             pool_low=net.maps[run.pool.name].low,
             pool_high=net.maps[run.pool.name].high,
             mean_words=ceil_div(beats.lanes, beat),
@@ -257,6 +258,7 @@ def _with_add(step: FinishStep, run: Run, net: IntegerNetwork, made: str) -> Fin
         shift_a=first,
         shift_b=second,
         shift=shifts[2],
+        rounding=int(net.rounding(run.add.name)[0]),
         low=kind.low,
         high=kind.high,
     )

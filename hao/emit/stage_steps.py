@@ -416,4 +416,5 @@ def _depthwise_array(
         averages=1,
         multiplier=int(net.param(layer.name, "multiplier")[0]),
         shift=int(net.param(layer.name, "shift")[0]),
+        rounding=int(net.rounding(layer.name)[0]),
     )

@@ -20,8 +20,8 @@ from hao.ir.partition import DenseLayer
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 
-RECORD_SHIFT_BITS = 6
-"""Of the shift of a record with a multiplier, as stored (chosen here)."""
+RECORD_SHIFT_BITS = 5
+"""Of the shift of a record with a multiplier; the bit above says halves to even."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,8 +279,10 @@ def _records(run: StageRun, pe: int, net: IntegerNetwork, port: int) -> Bytes:
     part = slice(run.begin, run.end)
     bias = net.param(name, "bias")[part]
     shift = net.param(name, "shift")[part]
-    words = (bias & ((1 << BIAS_BITS) - 1)) | shift << BIAS_BITS
     assert shift.max() < 1 << RECORD_SHIFT_BITS
+    even = np.broadcast_to(net.rounding(name), (run.layer.ofm.channels,))[part]
+    above = shift | even << RECORD_SHIFT_BITS
+    words = (bias & ((1 << BIAS_BITS) - 1)) | above << BIAS_BITS
     size = record_bits(net) // 8
     if net.requantization is Requantization.MULTIPLIER:
         words = words | net.param(name, "multiplier")[part] << 32

@@ -13,9 +13,13 @@ Parameters by layer (`params`), all int64 and read-only:
                               multiplier  (ofm_channels,), in multiplier mode only
     Add                       shifts      (3,): operand 0 and 1 left, their sum right
     Pool (average), GlobalAveragePool
-                              multiplier  (1,), at most MEAN_BITS bits
+                              multiplier  (1,), at most MEAN_BITS bits, or wide
                               shift       (1,), 0 to MAX_MEAN_SHIFT
     Pool (maximum)            none: its codes are its input's
+
+How a right shift rounds is up to its layer, `rounding`, where it is no rounding of
+halves up: `HALVES_EVEN` or (not of a compute layer, whose bias can do that) `DOWN`; for
+a compute layer (ofm_channels,), for all others (1,).
 
 An activation function is no operation of its own: `MapType.low` and `high` clamp.
 """
@@ -65,6 +69,23 @@ MAX_ALIGN_SHIFT = 7
 
 MEAN_BITS = 8
 """Width of the unsigned multiplier that divides a sum by its number of pixels."""
+
+WIDE_MEAN_BITS = 24
+"""The same where a file divides by what 8 bits only come near; see `MEAN_GUARD`."""
+
+MEAN_GUARD = 20
+"""Low bits that a product with such a multiplier is rounded to first.
+
+They hold the error of the multiplier, half a unit of it times the sum, so that halves
+are halves; above them two different quotients differ. Source: derived here for sums
+below 2^20; tests/quant/test_imported.py compares with exact quotients.
+"""
+
+MAX_WIDE_MEAN_SHIFT = 47
+"""Largest right shift after a wide multiplier."""
+
+HALVES_UP, HALVES_EVEN, DOWN = 0, 1, 2
+"""What a right shift does to what it cuts off: as the parameter `rounding` has it."""
 
 MAX_MEAN_SHIFT = 31
 """Largest right shift after it."""
@@ -196,6 +217,12 @@ class IntegerNetwork:
         result: NDArray[np.int64] = array.view(np.int64)
         return result
 
+    def rounding(self, layer: str) -> NDArray[np.int64]:
+        """Return how a layer's right shifts round: one value, or one per channel."""
+        if f"{layer}.rounding" not in self.network.params:
+            return np.array([HALVES_UP])
+        return self.param(layer, "rounding")
+
     def weight_bits(self) -> dict[str, int]:
         """Return the width of every compute layer's weights, from their `QType`."""
         return {
@@ -225,6 +252,7 @@ class IntegerNetwork:
             top = 2**MULTIPLIER_BITS - 1
             self._check(name, "multiplier", (channels,), 0, top)
         self._check(name, "shift", (channels,), 0, limit)
+        self._check_rounding(name, (channels,), HALVES_EVEN)
 
     def _check_add(self, layer: Add) -> None:
         self._check(layer.name, "shifts", (3,), 0, MAX_SHIFT)
@@ -234,6 +262,7 @@ class IntegerNetwork:
                 f"{self.param(layer.name, 'shifts')[:2].tolist()}; must be at most "
                 f"{MAX_ALIGN_SHIFT}"
             )
+        self._check_rounding(layer.name, (1,), DOWN)
 
     def _check_pool(self, layer: Pool) -> None:
         if layer.kind is PoolKind.AVERAGE:
@@ -245,8 +274,15 @@ class IntegerNetwork:
             )
 
     def _check_mean(self, name: str) -> None:
-        self._check(name, "multiplier", (1,), 1, 2**MEAN_BITS - 1)
-        self._check(name, "shift", (1,), 0, MAX_MEAN_SHIFT)
+        self._check(name, "multiplier", (1,), 1, 2**WIDE_MEAN_BITS - 1)
+        wide = is_wide(int(self.param(name, "multiplier")[0]))
+        most = MAX_WIDE_MEAN_SHIFT if wide else MAX_MEAN_SHIFT
+        self._check(name, "shift", (1,), MEAN_GUARD + 1 if wide else 0, most)
+        self._check_rounding(name, (1,), DOWN)
+
+    def _check_rounding(self, name: str, shape: tuple[int, ...], most: int) -> None:
+        if f"{name}.rounding" in self.network.params:
+            self._check(name, "rounding", shape, HALVES_UP, most)
 
     def _check(
         self, layer: str, name: str, shape: tuple[int, ...], low: int, high: int
@@ -261,6 +297,11 @@ class IntegerNetwork:
                 f"parameter '{layer}.{name}' holds {array.min()} to {array.max()}; "
                 f"must be {low} to {high}"
             )
+
+
+def is_wide(multiplier: int) -> bool:
+    """Return whether a mean's multiplier has more than `MEAN_BITS` bits."""
+    return multiplier.bit_length() > MEAN_BITS
 
 
 def accumulator_bits(weight_bits: int, act_bits: int, terms: int) -> int:

@@ -1,8 +1,13 @@
 """What an integer network computes: the definition that emitted C++ equals bit for bit.
 
-Codes have shape (batch, channels, height, width). With `round_shift(v, s)` = v for
-s = 0 and floor((v + 2^(s-1)) / 2^s) for s >= 1, which rounds halves up, and with
-`clamp` to `MapType.low` and `high` of the layer at hand:
+Codes have shape (batch, channels, height, width). `round_shift(v, s)` is v for s = 0;
+for s >= 1, as the layer's `rounding` says,
+
+    HALVES_UP      floor((v + 2^(s-1)) / 2^s), where a layer says nothing
+    HALVES_EVEN    floor((v + 2^(s-1) - 1 + (floor(v / 2^s) mod 2)) / 2^s)
+    DOWN           floor(v / 2^s)
+
+and `clamp` is to `MapType.low` and `high` of the layer at hand:
 
     Conv, Depthwise, Linear    acc = sum(weight * x) + bias
         shift mode             y = clamp(round_shift(acc, shift))
@@ -11,7 +16,8 @@ s = 0 and floor((v + 2^(s-1)) / 2^s) for s >= 1, which rounds halves up, and wit
                                l, r, s = shifts
     Pool (maximum)             y = the largest code of the window
     Pool (average),            y = clamp(round_shift(sum * multiplier, shift))
-    GlobalAveragePool
+    GlobalAveragePool          with a wide multiplier, the product is rounded to a
+                               multiple of 2^MEAN_GUARD first, halves up
 
 Padding adds 0 to sums and is never the maximum. Linear flattens channel-major, as
 `run_float` does. Nothing wraps: accumulators are as wide as they must be, which is what
@@ -30,7 +36,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.errors import InputError, UnsupportedError
-from hao.ir.integer import IntegerNetwork, MapType, sum_range
+from hao.ir.integer import (
+    DOWN,
+    HALVES_EVEN,
+    HALVES_UP,
+    MEAN_GUARD,
+    IntegerNetwork,
+    MapType,
+    is_wide,
+    sum_range,
+)
 from hao.ir.layer import (
     Activation,
     Add,
@@ -153,7 +168,9 @@ def layer_codes(
             # At most 2 * 255 << 7 and half a step of 2^15: exact in float32.
             total = operands[0] * np.float32(2**left)
             total += operands[1] * np.float32(2**right)
-            result = requantize(total, np.array([shift]), output)
+            result = requantize(
+                total, np.array([shift]), output, params.get("rounding")
+            )
         case GlobalAveragePool() | Pool(kind=PoolKind.AVERAGE):
             result = _mean_codes(layer, operands[0], types[0], params, output)
         case Pool():
@@ -208,7 +225,10 @@ def exact_sums(
 
 
 def requantize(
-    values: NDArray[np.number], shift: NDArray[np.int64], output: MapType
+    values: NDArray[np.number],
+    shift: NDArray[np.int64],
+    output: MapType,
+    rounding: NDArray[np.int64] | None = None,
 ) -> Codes:
     """Return integers after a rounding right shift and a clamp.
 
@@ -217,19 +237,28 @@ def requantize(
             2^shift, must be exact in the type of the array.
         shift: Shape (channels,) or (1,), at least 0.
         output: Says the clamp.
+        rounding: Shape (channels,) or (1,); halves up if `None`.
     """
     by_channel = shift.reshape(1, -1, 1, 1)
+    mode = np.array(HALVES_UP if rounding is None else rounding).reshape(1, -1, 1, 1)
     if np.issubdtype(values.dtype, np.integer):
         integers = values.astype(np.int64)
         half = np.where(by_channel > 0, np.int64(1) << np.maximum(by_channel - 1, 0), 0)
-        rounded = (integers + half) >> by_channel
+        odd = (integers >> by_channel) & 1
+        less = np.where((mode == HALVES_EVEN) & (by_channel > 0), 1 - odd, 0)
+        added = np.where(mode == DOWN, 0, half - less)
+        rounded = (integers + added) >> by_channel
         clamped: NDArray[np.int64] = np.clip(rounded, output.low, output.high)
         return clamped.astype(np.float32)
     kind = values.dtype
     # Half a unit is added after the division: the same real number, and exact since its
     # numerator is. Without a shift there is nothing to round and no bit to hold a half.
     scaled = values * np.ldexp(1.0, -by_channel).astype(kind)
-    scaled += np.where(by_channel > 0, 0.5, 0.0).astype(kind)
+    even = mode == HALVES_EVEN
+    if np.any(even):
+        np.copyto(scaled, np.rint(scaled), where=even)
+    halves = np.where((by_channel > 0) & (mode == HALVES_UP), 0.5, 0.0)
+    scaled += halves.astype(kind)
     np.floor(scaled, out=scaled)
     np.clip(scaled, output.low, output.high, out=scaled)
     codes: Codes = np.asarray(scaled, dtype=np.float32)
@@ -297,7 +326,7 @@ def _compute_codes(
     np.add(wide, bias.astype(kind).reshape(1, -1, 1, 1), out=wide)
     if multiplier is not None:
         np.multiply(wide, multiplier.astype(kind).reshape(1, -1, 1, 1), out=wide)
-    return requantize(wide, shift, output)
+    return requantize(wide, shift, output, params.get("rounding"))
 
 
 def _mean_codes(
@@ -325,4 +354,8 @@ def _mean_codes(
         )
     else:
         sums = wide.sum(axis=(2, 3), keepdims=True, dtype=kind)
-    return requantize(sums * multiplier.astype(kind), shift, output)
+    scaled = sums * multiplier.astype(kind)
+    if is_wide(int(multiplier[0])):
+        guard = kind(2**MEAN_GUARD)
+        scaled = ((scaled + guard // kind(2)) // guard) * guard
+    return requantize(scaled, shift, output, params.get("rounding"))

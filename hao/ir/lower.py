@@ -69,7 +69,7 @@ def lowered(network: Network) -> Network:
         InputError: A parameter is missing, or overflows where layers are merged.
     """
     quantized = is_quantized(network)
-    network = simplify(maxima_last(network))
+    network = simplify(maxima_last(merged_quantizers(network)))
     network = simplify(_respelled(network, _doubled))
     network = _frame_affine_to_host(network)
     spellings: tuple[Callable[[Network, Layer], _Spelling | None], ...] = (
@@ -544,22 +544,13 @@ def _frame_affine_to_host(network: Network) -> Network:
         if key.rpartition(".")[0] != first.name
     }
     layers = tuple(
-        replace(one, input=frame.name)
-        if not isinstance(one, Input | Add) and one.input == first.name
-        else replace(one, inputs=_renamed(one.inputs, first.name, frame.name))
-        if isinstance(one, Add)
-        else one
+        _reading(one, {first.name: frame.name})
         for one in network.layers
         if one is not first
     )
     return Network(
         name=network.name, layers=layers, params=MappingProxyType(kept | params)
     )
-
-
-def _renamed(names: tuple[str, str], old: str, new: str) -> tuple[str, str]:
-    first, second = (new if name == old else name for name in names)
-    return first, second
 
 
 def _pointwise_as_depthwise(network: Network, layer: Layer) -> _Spelling | None:
@@ -584,3 +575,61 @@ def _pointwise_as_depthwise(network: Network, layer: Layer) -> _Spelling | None:
             f"{layer.name}.bias": shift.reshape(channels).copy(),
         },
     )
+
+
+def stages_only(network: Network) -> Network:
+    """Return the network without layers that are part of a requantization.
+
+    What reads an affine layer, an activation or a quantizer reads what it reads; types
+    of weights stay, parameters do not.
+    """
+    source: dict[str, str] = {}
+    layers: list[Layer] = []
+    for layer in network.layers:
+        if isinstance(layer, Affine | Activation | Quantize):
+            source[layer.name] = source.get(layer.input, layer.input)
+        else:
+            layers.append(_reading(layer, source))
+    return Network(name=network.name, layers=tuple(layers))
+
+
+def merged_quantizers(network: Network) -> Network:
+    """Return the network with one quantizer where several do the same to one map."""
+    heirs: dict[str, str] = {}
+    known: dict[object, str] = {}
+    for layer in network.layers:
+        if not isinstance(layer, Quantize):
+            continue
+        params = tuple(
+            network.params[f"{layer.name}.{word}"].tobytes()
+            for word in ("scale", "zero_point")
+        )
+        key = (heirs.get(layer.input, layer.input), layer.quant, params)
+        if key in known:
+            heirs[layer.name] = known[key]
+        else:
+            known[key] = layer.name
+    kept = [layer for layer in network.layers if layer.name not in heirs]
+    return Network(
+        name=network.name,
+        layers=tuple(_reading(layer, heirs) for layer in kept),
+        params=MappingProxyType(
+            {
+                k: v
+                for k, v in network.params.items()
+                if k.rpartition(".")[0] not in heirs
+            }
+        ),
+    )
+
+
+def _reading(layer: Layer, heirs: Mapping[str, str]) -> Layer:
+    """Return a layer that reads other layers, by the names it reads now."""
+    match layer:
+        case Input():
+            return layer
+        case Add():
+            first, second = (heirs.get(name, name) for name in layer.inputs)
+            return replace(layer, inputs=(first, second))
+        case _:
+            return replace(layer, input=heirs.get(layer.input, layer.input))

@@ -20,6 +20,7 @@ class Rule(Enum):
     """Every rule of the lint; the value is what a finding prints."""
 
     SYNTAX = "syntax"
+    MISSING_HEADER = "missing-header"
     PRAGMA_NAMESPACE = "pragma-namespace"
     PRAGMA_UNKNOWN = "pragma-unknown"
     PRAGMA_OBSOLETE = "pragma-obsolete"

@@ -11,6 +11,7 @@ from tree_sitter import Node
 from hao.lint.finding import Finding, Rule
 from hao.lint.pragmas import DSP_CORES, FABRIC_CORES
 from hao.lint.program import Function, PragmaUse, Program
+from hao.lint.source import MISSING
 from hao.lint.tree import LOOPS, child, declared_name, search, text_of, walk
 
 _MEMORY = "malloc|calloc|realloc|free|alloca"
@@ -75,8 +76,13 @@ _SEARCH = "\n".join(pattern for pattern, _, _ in _PATTERNS)
 
 
 def check_code(program: Program) -> Iterator[Finding]:
-    """Yield the findings on what cannot be parsed and on unsynthesizable code."""
+    """Yield the findings on what cannot be read and on unsynthesizable code."""
     unit = program.unit
+    for _, node in search(unit.root, "(preproc_call) @at"):
+        if text_of(node).startswith(MISSING):
+            name = text_of(node).removeprefix(MISSING).strip()
+            message = f"{name}: no such file among the sources"
+            yield unit.at(node, Rule.MISSING_HEADER, message)
     for node in _unparsed(unit.root):
         text = " ".join(text_of(node).split())[:40]
         what = f"{node.type!r} is missing" if node.is_missing else f"{text!r} is odd"

@@ -28,6 +28,13 @@ _MACROS = {
 _SUFFIXES = frozenset({".c", ".cc", ".cpp", ".cxx", ".h", ".hh", ".hpp"})
 _HEADERS = frozenset({".h", ".hh", ".hpp"})
 _DEFINE = re.compile(r"#define (\w+) +(.+)")
+# Headers of tools and system, which some write in quotes.
+_SHIPPED = re.compile(
+    r"((ap|hls|xf|xcl)[_/].*|(std|math|string|assert|float|limits|time)\w*\.h|\w+)$"
+)
+MISSING = "#pragma hao missing"
+"""Stands where a header would be that the project should have and has not."""
+
 _INCLUDE = re.compile(r'^[ \t]*#[ \t]*include\b[ \t]*(?:"([^"\n]+)")?.*$', re.MULTILINE)
 
 
@@ -114,7 +121,10 @@ def _write(files: Mapping[str, str], folder: Path) -> set[str]:
         name = posixpath.normpath(match[1] or "/").lstrip("./")
         found = {p for p in files if p == name or p.endswith("/" + name)}
         included.update(found)
-        return match[0] if found else ""
+        if found:
+            return match[0]
+        known = not name or _SHIPPED.match(name)
+        return "" if known else f"{MISSING} {match[1]}"
 
     for path, text in files.items():
         target = folder / path

@@ -2,7 +2,11 @@
 
 from hao import __version__
 from hao.accuracy.drops import Evidence
-from hao.cost.uncertainty import AREA_ERROR_PERCENT, latency_evidence
+from hao.cost.uncertainty import (
+    AREA_ERROR_PERCENT,
+    COVERAGE_PERCENT,
+    latency_evidence,
+)
 from hao.page.parts import (
     OTHERS,
     OURS,
@@ -15,10 +19,10 @@ from hao.page.parts import (
     count,
     percent,
 )
+from hao.report.evidence import basis_in_words
 from hao.report.hardware import SimulationResult
 from hao.report.records import Records
 from hao.report.result import SearchResult
-from hao.report.tables import EVIDENCE
 from hao.report.text import clipped, plain
 
 NO_INTEGERS = "No integers yet: `hao quantize` makes and measures them."
@@ -83,7 +87,7 @@ def accuracy_section(result: SearchResult, records: Records) -> Section:
 
 def _basis(result: SearchResult, interval: str) -> str:
     beyond = "; outside the measured bits" if result.out_of_range else ""
-    return f"{interval}; {EVIDENCE[result.evidence]}{beyond}"
+    return f"{interval}; {basis_in_words(result)}{beyond}"
 
 
 def _accuracy_words(result: SearchResult) -> tuple[str, ...]:
@@ -264,15 +268,21 @@ def source_section(result: SearchResult) -> Section:
             "frames/s, time, cycles",
             "predicted by the cost model of hao from the loops of the emitted engine "
             "(docs/cost_model.md)",
-            f"{len(evidence.ratios)} published accelerators that could be configured "
-            f"alike took {evidence.least:.2f} to {evidence.largest:.2f} times as long "
-            "as predicted (docs/validation.md)",
+            f"{COVERAGE_PERCENT} % interval: {evidence.fastest:.2f} to "
+            f"{evidence.slowest:.2f} times the predicted time, by leaving out in turn "
+            f"each of {len(evidence.accelerators)} published accelerators, "
+            f"{len(evidence.rows)} results (docs/validation.md)",
+        ),
+        (
+            "host",
+            plain(board.sources.get("host.call_us", "the board file")),
+            f"{board.host_us / 1000:g} ms of a frame, frames {board.frames.value}",
         ),
         (
             "top-1",
             f"float: {plain(result.float_source) or 'unknown'}; drop by bits: "
             "predicted from published results (docs/accuracy.md)",
-            EVIDENCE[result.evidence],
+            basis_in_words(result),
         ),
         (
             "LUT, FF",

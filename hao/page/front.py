@@ -2,6 +2,7 @@
 
 import math
 
+from hao.accuracy.drops import Basis
 from hao.page.parts import (
     ANSWER,
     OTHERS,
@@ -37,10 +38,10 @@ def front_section(result: SearchResult) -> Section:
         key="front",
         title="The front: accuracy against speed",
         words=(
-            "Each point is the best design for another demand. Points show the mean "
-            "of the predicted top-1, bars its 90 % interval; squares are accelerators "
-            "that others built and measured on the same device at batch 1. Point at "
-            "one for its bits and evidence.",
+            "Each point is the best design for another demand. Points show the "
+            "predicted top-1 as the search ranks it, bars its 90 % interval; squares "
+            "are accelerators that others built and measured on the same device at "
+            "batch 1. Point at one for its bits and evidence.",
         )
         if front
         else (),
@@ -60,17 +61,11 @@ def front_section(result: SearchResult) -> Section:
     )
 
 
-def _height(point: FrontPoint, *, known: bool) -> float:
-    if known and point.accuracy is not None:
-        return point.accuracy.mean
-    return -point.cost_points
-
-
 def _figure(
     result: SearchResult, published: tuple[PublishedPoint, ...], *, known: bool
 ) -> Figure:
     front = sorted(result.front, key=lambda point: point.fps)
-    heights = [_height(point, known=known) for point in front]
+    heights = [point.ranked for point in front]
     ours: Figure = {
         "type": "scatter",
         "mode": "lines+markers",
@@ -87,8 +82,12 @@ def _figure(
         ours["error_y"] = {
             "type": "data",
             "symmetric": False,
-            "array": [a.high - a.mean for a in accuracies],
-            "arrayminus": [a.mean - a.low for a in accuracies],
+            "array": [
+                max(a.high - h, 0.0) for a, h in zip(accuracies, heights, strict=True)
+            ],
+            "arrayminus": [
+                max(h - a.low, 0.0) for a, h in zip(accuracies, heights, strict=True)
+            ],
             "color": OURS,
             "thickness": 1.2,
         }
@@ -131,7 +130,9 @@ def _figure(
                 "hoverinfo": "text",
             }
         )
-    high = "ImageNet top-1 [%]" if known else "top-1 that the bits cost [points]"
+    high = (
+        "ImageNet top-1 [%]" if known else "top-1 that the bits cost, negated [points]"
+    )
     return {
         "data": traces,
         "layout": {
@@ -155,8 +156,13 @@ def _about(point: FrontPoint) -> str:
         accuracy,
         f"{point.mean_bits:.2f} bits on average, reckoned to cost "
         f"{point.cost_points:.2f} points",
+        *([] if point.basis is None else [f"rests on {_basis(point.basis)}"]),
         point.status.value if watt is None else f"{watt:.1f} frames/s per watt",
     )
+
+
+def _basis(basis: Basis) -> str:
+    return f"{basis.recipe.value}, {basis.evidence.value}"
 
 
 def _front_table(front: tuple[FrontPoint, ...]) -> Table:
@@ -164,7 +170,7 @@ def _front_table(front: tuple[FrontPoint, ...]) -> Table:
         caption="Points of the front",
         head=(
             *("network", "top-1 [%]", "90 % interval", "frames/s", "ms"),
-            *("frames/s per W", "bits", "cost [points]", "proof"),
+            *("frames/s per W", "bits", "ranked", "rests on", "proof"),
         ),
         rows=tuple(
             (
@@ -177,12 +183,13 @@ def _front_table(front: tuple[FrontPoint, ...]) -> Table:
                 f"{point.latency_ms:.2f}",
                 "-" if point.fps_per_watt is None else f"{point.fps_per_watt:.1f}",
                 f"{point.mean_bits:.2f}",
-                f"{point.cost_points:.2f}",
+                f"{point.ranked:.2f}",
+                "-" if point.basis is None else _basis(point.basis),
                 point.status.value,
             )
             for point in front
         ),
-        text=frozenset({0, 2, 8}),
+        text=frozenset({0, 2, 8, 9}),
     )
 
 

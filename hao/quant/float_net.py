@@ -45,6 +45,7 @@ from hao.quant.modules import (
     torch_padding,
     window_sums,
 )
+from hao.quant.parameters import float_parameters, frame_parameters
 
 
 class FloatNet(LayerwiseModule):
@@ -196,22 +197,6 @@ def with_parameters(
     )
 
 
-def frame_parameters(network: Network) -> dict[str, NDArray[np.generic]]:
-    """Return the scale and shift of frames that a network leaves to the host, if any.
-
-    Raises:
-        InputError: One is missing, misshapen or not finite.
-    """
-    keys = [f"{network.input.name}.{word}" for word in ("scale", "shift")]
-    if not any(key in network.params for key in keys):
-        return {}
-    found: dict[str, NDArray[np.generic]] = {}
-    for key in keys:
-        found[key] = _checked(network, key, (network.input.ofm.channels,))
-        found[key].setflags(write=False)
-    return found
-
-
 def load_weights(network: Network, path: Path) -> Network:
     """Return a network with the weights of a file.
 
@@ -229,42 +214,6 @@ def load_weights(network: Network, path: Path) -> Network:
         return with_parameters(network, arrays)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-
-
-def float_parameters(
-    network: Network, layer: Compute
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return copies of a layer's weight and bias, zeros where it has no bias.
-
-    Raises:
-        InputError: A parameter is missing, misshapen or not finite.
-    """
-    name, channels = layer.name, layer.ofm.channels
-    shape: tuple[int, ...] = (channels, layer.ifm.elements)
-    if not isinstance(layer, Linear):
-        depth = 1 if isinstance(layer, Depthwise) else layer.ifm.channels
-        shape = (channels, depth, layer.kernel, layer.kernel)
-    weight = _checked(network, f"{name}.weight", shape)
-    if not layer.bias and f"{name}.bias" not in network.params:
-        return weight, np.zeros(channels)
-    return weight, _checked(network, f"{name}.bias", (channels,))
-
-
-def _checked(network: Network, key: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    if key not in network.params:
-        raise InputError(
-            f"parameter {key!r} is missing; train network {network.name!r} or load "
-            "its weights"
-        )
-    array = network.params[key]
-    if array.shape != shape:
-        raise InputError(f"parameter {key!r} has shape {array.shape}; must be {shape}")
-    if not np.issubdtype(array.dtype, np.floating):
-        raise InputError(f"parameter {key!r} is {array.dtype}; must be floating point")
-    values = array.astype(np.float64)
-    if not np.all(np.isfinite(values)):
-        raise InputError(f"parameter {key!r} holds NaN or infinity; must be finite")
-    return values
 
 
 def _npz_arrays(path: Path) -> dict[str, NDArray[np.generic]]:

@@ -8,7 +8,7 @@ products are exact.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import assert_never
 
@@ -42,40 +42,13 @@ from hao.ir.layer import (
     Quantize,
 )
 from hao.ir.network import Network
+from hao.quant.agreement import COMPARED_BATCH, Agreement
 from hao.quant.dataset import Frames, Split
 from hao.quant.modules import module_key
 from hao.quant.quant_net import QuantNet, weight_type
 from hao.quant.scales import mean_pixels
 
-COMPARED_BATCH = 128
-"""Frames compared at a time."""
-
 Integers = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
-    """How a Brevitas model and an integer network compare, integer by integer.
-
-    Attributes:
-        frames: How many were compared.
-        compared: Integers compared, by layer.
-        differing: Integers that differ, by layer.
-    """
-
-    frames: int
-    compared: Mapping[str, int]
-    differing: Mapping[str, int]
-
-    @property
-    def total(self) -> int:
-        """Return all integers compared."""
-        return sum(self.compared.values())
-
-    @property
-    def differences(self) -> int:
-        """Return all integers that differ."""
-        return sum(self.differing.values())
 
 
 def integer_network(model: QuantNet) -> IntegerNetwork:

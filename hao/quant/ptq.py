@@ -30,17 +30,13 @@ from hao.ir.layer import (
 from hao.ir.network import Network
 from hao.ir.tensor import QType
 from hao.quant.dataset import Frames
-from hao.quant.float_net import FloatNet, float_parameters, frame_parameters
+from hao.quant.exponents import best_exponent
+from hao.quant.float_net import FloatNet
 from hao.quant.modules import module_key
+from hao.quant.parameters import float_parameters, frame_parameters
 from hao.quant.quant_net import QuantNet, weight_type
 from hao.quant.scales import RELU6_EXPONENT, Exponents, Scales, legal_scales
 from hao.quant.scheme import Scheme
-
-COVERED_PERCENT = 99.999
-"""Share of a map's values that the largest candidate covers; Brevitas' default."""
-
-CANDIDATES = 4
-"""Powers of two that are tried: the covering one and the next smaller ones."""
 
 EQUALIZATION_PASSES = 20
 """As in Brevitas' published post-training sweeps."""
@@ -49,9 +45,6 @@ SAMPLE_VALUES = 2**18
 """Values of a map that calibration looks at, at most."""
 
 CALIBRATION_BATCH = 64
-
-SMALLEST_EXPONENT = -40
-"""For a map or a channel of zeros, which any exponent would do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,39 +178,6 @@ def calibrate(network: Network, scheme: Scheme, frames: Tensor) -> Scales:
     return legal_scales(
         network, scheme, maps=maps, weights=weights, signed_input=signed_input
     )
-
-
-def best_exponent(
-    values: NDArray[np.floating],
-    quant: QType,
-    *,
-    covered: float = COVERED_PERCENT,
-    highest: int | None = None,
-) -> int:
-    """Return the exponent with the least squared error, the larger one if equal.
-
-    Args:
-        values: Any shape.
-        quant: The integer type.
-        covered: Percent of the magnitudes that the largest candidate represents.
-        highest: No candidate is larger; any if `None`.
-    """
-    threshold = float(np.percentile(np.abs(values), covered))
-    if threshold == 0:
-        return SMALLEST_EXPONENT
-    # The smallest power of two whose largest code is not below the threshold.
-    covering = int(np.ceil(np.log2(threshold / quant.highest)))
-    covering = max(covering, SMALLEST_EXPONENT + CANDIDATES)
-    if highest is not None:
-        covering = min(covering, highest)
-    best, least = covering, np.inf
-    for exponent in range(covering, covering - CANDIDATES, -1):
-        step = np.ldexp(1.0, exponent)
-        codes = np.clip(np.floor(values / step + 0.5), quant.lowest, quant.highest)
-        error = float(np.square(codes * step - values).sum())
-        if error < least:
-            best, least = exponent, error
-    return best
 
 
 def correct_biases(

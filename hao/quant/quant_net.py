@@ -34,7 +34,6 @@ from hao.ir.tensor import QType, Rounding
 from hao.quant.float_net import (
     activated,
     add_frame_scaling,
-    float_parameters,
     scaled_frames,
 )
 from hao.quant.modules import (
@@ -45,6 +44,7 @@ from hao.quant.modules import (
     torch_padding,
     window_sums,
 )
+from hao.quant.parameters import float_parameters
 from hao.quant.quantizers import bias_quantizer, map_quantizer, weight_quantizer
 from hao.quant.scales import Scales, bias_code_bits, mean_pixels
 from hao.quant.scheme import Scheme, check_scheme

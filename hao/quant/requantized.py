@@ -6,19 +6,36 @@ activations and quantizers behind it. Before its quantizer it is, per channel,
     value = clip(gain * sums + offset, low, high)
 
 since affine layers and ReLUs of such a clip are such clips again. The quantizer divides
-by its scale and rounds; a later activation, or a second quantizer on the same grid,
-only narrows the codes.
+by its scale, adds its zero point and rounds; from then on
+
+    value = scale * (code - zero)
+
+A zero point that the range of the codes can do without is taken out of them: int8
+with -128 becomes unsigned, uint8 with 128 signed. A quantizer to -1 and 1 is one to the
+codes 0 and 1 with zero at a half. What comes behind a quantizer narrows the codes,
+changes what they stand for, or leaves them as they are; where it does more, the map
+needs a copy with a requantization of its own (`NeedsCopyError`).
 """
 
 from collections.abc import Mapping
-from typing import assert_never
+from copy import copy
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hao.errors import InputError, UnsupportedError
 from hao.ir.frame import FrameCoding
-from hao.ir.integer import MAX_MEAN_SHIFT, MEAN_BITS, MapType
+from hao.ir.integer import (
+    DOWN,
+    HALVES_EVEN,
+    HALVES_UP,
+    MAX_MEAN_SHIFT,
+    MAX_WIDE_MEAN_SHIFT,
+    MEAN_BITS,
+    WIDE_MEAN_BITS,
+    MapType,
+)
 from hao.ir.interpret import RELU6_MAX
 from hao.ir.layer import (
     Activation,
@@ -31,6 +48,7 @@ from hao.ir.layer import (
     Input,
     Layer,
     Linear,
+    Padding,
     Pool,
     PoolKind,
     Quantize,
@@ -41,11 +59,28 @@ from hao.quant.scales import mean_pixels
 
 Real = NDArray[np.float64]
 
+WHOLE = 1e-5
+"""Part of a step within which a sum counts as a whole number of steps: scales are
+single precision, and a 32-bit quantizer behind sums only says that they are whole."""
+
 _LIMITS = {
     ActivationKind.NONE: (-np.inf, np.inf),
     ActivationKind.RELU: (0.0, np.inf),
     ActivationKind.RELU6: (0.0, float(RELU6_MAX)),
 }
+
+
+class NeedsCopyError(Exception):
+    """A layer does to codes what only a requantization of its own can do.
+
+    Attributes:
+        layer: Its name.
+        scale: What a step of the codes that it reads stands for.
+    """
+
+    def __init__(self, layer: str) -> None:
+        super().__init__(layer)
+        self.layer, self.scale = layer, 1.0
 
 
 class Chain:
@@ -55,20 +90,28 @@ class Chain:
         maker: The layer that it starts at.
         last: The layer whose map it makes.
         gain: Factor on the sums, shape (channels,).
-        offset: What is added then, shape (channels,).
+        offset: What is added then, zero points included, shape (channels,).
+        unit: What one step of the sums stands for, shape (channels,); 0 if unknown.
         quant: Type of the codes, `None` until quantized.
-        scale: What a code stands for.
+        step: What the quantizer divides by.
+        scale: What a step of the codes stands for where they are read.
+        zero: Code, or half between two, that stands for 0.0.
         low: Smallest code.
         high: Largest code.
+        shared: Other layers read these codes too, perhaps as other values.
     """
 
-    def __init__(self, maker: Layer) -> None:
+    def __init__(
+        self, maker: Layer, unit: Real | float = 0.0, reach: float = np.inf
+    ) -> None:
         channels = maker.ofm.channels
         self.maker = self.last = maker.name
         self.gain: Real = np.ones(channels)
         self.offset: Real = np.zeros(channels)
+        self.unit: Real = np.broadcast_to(np.asarray(unit), (channels,))
         self.quant: QType | None = None
-        self.scale, self.low, self.high = 1.0, 0, 0
+        self.step, self.scale, self.zero, self.low, self.high = 1.0, 1.0, 0.0, 0, 0
+        self.shared, self._reach = False, reach
         self._low: Real = np.full(channels, -np.inf)
         self._high: Real = np.full(channels, np.inf)
         self._coded: tuple[Real, Real] = self.gain, self.offset
@@ -85,15 +128,29 @@ class Chain:
             rounding=self.quant.rounding,
         )
 
-    @property
-    def floors(self) -> bool:
-        """Return whether the quantizer rounds down."""
-        return self.quant is not None and self.quant.rounding is Rounding.FLOOR
+    def picked_by(self, layer: Pool) -> "Chain":
+        """Return the chain of a maximum over these codes: it has the same."""
+        chain = copy(self)
+        chain.maker = chain.last = layer.name
+        chain.shared = False
+        return chain
 
     @property
-    def ties_up(self) -> bool:
-        """Return whether the quantizer rounds halves as the hardware does."""
-        return self.quant is not None and self.quant.rounding is Rounding.HALF_UP
+    def floors(self) -> bool:
+        """Return whether values are rounded down."""
+        return self.rounding is Rounding.FLOOR
+
+    @property
+    def rounding(self) -> Rounding:
+        """Return how values become codes, half away from 0 as the limits allow."""
+        assert self.quant is not None
+        found = self.quant.rounding
+        if self.low >= 0 and self.zero == 0:
+            if found is Rounding.HALF_AWAY:
+                return Rounding.HALF_UP
+            if found is Rounding.TO_ZERO:
+                return Rounding.FLOOR
+        return found
 
     def map_type(self) -> MapType:
         """Return the integer type of the map."""
@@ -103,32 +160,44 @@ class Chain:
             quant=self.quant,
             low=self.low,
             high=self.high,
-            exponent=int(exponent) - 1 if mantissa == 0.5 else None,
+            exponent=int(exponent) - 1 if mantissa == 0.5 and not self.zero else None,
         )
 
-    def uniform_gain(self, layer: str) -> float:
+    def uniform_gain(self, layer: str, operands: float) -> float:
         """Return the one factor of all channels.
 
+        Args:
+            layer: Named in the error.
+            operands: What the zeros of the operands add to the sums.
+
         Raises:
-            UnsupportedError: They differ, are not positive, or something is added.
+            UnsupportedError: Factors differ, are not positive, or something is added.
         """
-        shifted = np.any(self.offset != 0)
-        if np.ptp(self.gain) != 0 or self.gain[0] <= 0 or shifted:
+        added = self.offset - self.gain * operands
+        if np.ptp(self.gain) != 0 or self.gain[0] <= 0:
             raise UnsupportedError(
-                f"layer {layer!r}: factors or offsets by channel behind it; handled "
-                "behind adds, averages and frames: one positive factor"
+                f"layer {layer!r}: factors by channel behind it; handled behind adds "
+                "and averages: one positive factor; put a quantizer between"
+            )
+        if np.any(np.abs(added) > WHOLE * self.step):
+            raise UnsupportedError(
+                f"layer {layer!r}: something is added behind it, or zero points do "
+                "not cancel; handled behind adds and averages: nothing; quantize "
+                "without zero points, or put a quantizer between"
             )
         return float(self.gain[0])
 
     def scale_and_shift(self, layer: str, scale: Real, shift: Real) -> None:
-        """Take in an affine layer."""
+        """Take in an affine layer.
+
+        Raises:
+            NeedsCopyError: Codes cannot stand for what comes out.
+        """
         if self.quant is not None:
-            if np.ptp(scale) != 0 or scale[0] <= 0 or np.any(shift != 0):
-                raise UnsupportedError(
-                    f"layer {layer!r}: changes quantized values by channel; handled: "
-                    "one positive factor"
-                )
+            if np.ptp(scale) != 0 or scale[0] <= 0 or np.ptp(shift) != 0:
+                raise NeedsCopyError(layer)
             self.scale *= float(scale[0])
+            self.zero -= float(shift[0]) / self.scale
             return
         with np.errstate(invalid="ignore"):
             one, other = self._low * scale + shift, self._high * scale + shift
@@ -139,94 +208,237 @@ class Chain:
         self.offset = self.offset * scale + shift
 
     def activate(self, layer: str, kind: ActivationKind) -> None:
-        """Take in an activation."""
+        """Take in an activation.
+
+        Raises:
+            NeedsCopyError: It cuts codes between two of them.
+        """
         low, high = _LIMITS[kind]
         if self.quant is None:
             self._low = np.clip(self._low, low, high)
             self._high = np.clip(self._high, low, high)
             return
-        ends = (max(self.low, low / self.scale), min(self.high, high / self.scale))
-        self._narrow(layer, ends)
+        self._narrow(layer, low / self.scale + self.zero, high / self.scale + self.zero)
 
-    def quantize(self, layer: str, quant: QType, scale: float) -> None:
+    def quantize(self, layer: str, quant: QType, scale: float, zero: float) -> None:
         """Take in a quantizer.
 
+        Args:
+            layer: Its name.
+            quant: Its type.
+            scale: What a step stands for.
+            zero: Code that stands for 0.0.
+
         Raises:
-            UnsupportedError: Its type or rounding, or a second one on another grid.
+            UnsupportedError: Its type or rounding.
+            NeedsCopyError: A second one that changes values.
         """
-        if not MIN_BITS <= quant.bits <= MAX_BITS:
-            raise UnsupportedError(
-                f"layer {layer!r}: maps of {quant.bits} bits; handled: {MIN_BITS} to "
-                f"{MAX_BITS}"
-            )
+        if quant.bipolar:
+            # -1 and 1 as 0 and 1: half the step, and 0 in the middle.
+            quant = QType(bits=MIN_BITS, signed=False, rounding=Rounding.HALF_UP)
+            scale, zero, ends = 2 * scale, 0.5, (0, 1)
+        else:
+            ends = quant.lowest, quant.highest
         if self.quant is not None:
-            if scale != self.scale:
-                raise UnsupportedError(
-                    f"layer {layer!r}: quantizes codes of {self.scale:g} once more, to "
-                    f"{scale:g}; handled: the same scale"
-                )
-            ends = (max(self.low, quant.lowest), min(self.high, quant.highest))
-            self._narrow(layer, ends)
+            self._quantize_again(layer, ends, scale, zero)
             return
-        low = _uniform(layer, _rounded(layer, self._low / scale, quant))
-        high = _uniform(layer, _rounded(layer, self._high / scale, quant))
-        if quant.rounding is Rounding.FLOOR and self._centres(scale):
+        if quant.bits > MAX_BITS and self._all_whole(scale):
+            return  # sums on this very grid
+        if quant.bits > MAX_BITS and np.isfinite(self._reach):
+            # No more codes than the sums can make.
+            most = np.abs(self.gain) * self._reach + np.abs(self.offset)
+            bits = int(np.ceil(most.max() / scale)).bit_length()
+            signed = bool(self._low.min() < 0)
+            quant = replace(quant, bits=bits + signed, signed=signed, narrow=False)
+            ends = quant.lowest, quant.highest
+        quant, ends, zero = _without_zero(layer, quant, ends, zero)
+        low = _uniform(layer, _rounded(layer, self._low / scale + zero, quant, ends))
+        high = _uniform(layer, _rounded(layer, self._high / scale + zero, quant, ends))
+        self.offset = self.offset + zero * scale
+        if quant.rounding is Rounding.FLOOR and np.all(self.offset == scale / 2):
             # Half a step added, then rounded down: halves up.
             self.offset = self.offset - scale / 2
-            quant = QType(
-                bits=quant.bits,
-                signed=quant.signed,
-                narrow=quant.narrow,
-                rounding=Rounding.HALF_UP,
-            )
-        self.quant, self.scale = quant, scale
+            quant = replace(quant, rounding=Rounding.HALF_UP)
+        self.quant, self.step, self.scale, self.zero = quant, scale, scale, zero
         self._coded = self.gain / scale, self.offset / scale
-        self._narrow(layer, (low, high))
+        self.low, self.high = ends
+        self._narrow(layer, low, high)
 
-    def _centres(self, scale: float) -> bool:
-        """Return whether every channel has half a step added, at least."""
-        return bool(np.all(self.offset - scale / 2 == 0))
+    def _quantize_again(
+        self, layer: str, ends: tuple[int, int], scale: float, zero: float
+    ) -> None:
+        """Take in a quantizer of codes: no change, or fewer of them."""
+        ratio = self.scale / scale
+        whole = [ratio, zero - ratio * self.zero]
+        if any(abs(value - round(value)) > WHOLE for value in whole):
+            raise NeedsCopyError(layer)
+        # As codes of the first quantizer.
+        first, last = ((end - zero) / ratio + self.zero for end in ends)
+        if round(ratio) != 1 and (first > self.low or last < self.high):
+            raise NeedsCopyError(layer)
+        self._narrow(layer, first, last)
 
-    def _narrow(self, layer: str, ends: tuple[float, float]) -> None:
-        if ends[0] != int(ends[0]) or ends[1] != int(ends[1]) or ends[0] > 0:
+    def _all_whole(self, scale: float) -> bool:
+        """Return whether all values are whole numbers of steps, before quantizing."""
+        steps = np.stack([self.gain * self.unit, self.offset]) / scale
+        whole = np.abs(steps - np.rint(steps)) <= WHOLE
+        return bool(np.all(self.unit > 0) and np.all(whole))
+
+    def _narrow(self, layer: str, first: float, last: float) -> None:
+        """Cut codes at two values, which may lie outside of them."""
+        low, high = max(float(self.low), first), min(float(self.high), last)
+        if abs(low - round(low)) > WHOLE or abs(high - round(high)) > WHOLE:
+            raise NeedsCopyError(layer)
+        if round(low) > 0 or round(high) < 1:
             raise UnsupportedError(
-                f"layer {layer!r}: cuts codes at {ends[0]:g} and {ends[1]:g}; "
-                "handled: whole codes around 0"
+                f"layer {layer!r}: leaves the codes {low:g} to {high:g}; handled: "
+                "codes that hold 0 and 1; quantize so that both ends are used"
             )
-        self.low, self.high = int(ends[0]), int(ends[1])
+        self.low, self.high = round(low), round(high)
 
 
-def gathered_chains(network: Network) -> dict[str, Chain]:
+def _without_zero(
+    layer: str, quant: QType, ends: tuple[int, int], zero: float
+) -> tuple[QType, tuple[int, int], float]:
+    """Return type, codes and zero point, the latter taken out if possible.
+
+    Raises:
+        UnsupportedError: More bits than the engine has.
+    """
+    if not MIN_BITS <= max(quant.bits, MIN_BITS) <= MAX_BITS:
+        raise UnsupportedError(
+            f"layer {layer!r}: maps of {quant.bits} bits; handled: {MIN_BITS} to "
+            f"{MAX_BITS}"
+        )
+    quant = replace(quant, bits=max(quant.bits, MIN_BITS))
+    if zero == round(zero) and zero != 0:
+        low, high = ends[0] - round(zero), ends[1] - round(zero)
+        signed = low < 0
+        bits = max((-low - 1).bit_length(), high.bit_length()) + signed
+        if bits <= MAX_BITS:
+            kept = replace(quant, bits=max(bits, MIN_BITS), signed=signed, narrow=False)
+            return kept, (low, high), 0.0
+    return quant, ends, zero
+
+
+STAND_IN_FRAME = QType(bits=MAX_BITS, signed=True), 2.0 ** (1 - MAX_BITS)
+"""Type and scale of an open frame as long as there are no frames to choose from."""
+
+
+def frame_is_open(network: Network) -> bool:
+    """Return whether a network's frame is read before it is quantized."""
+    readers = network.consumers()
+    layers = {layer.name: layer for layer in network.layers}
+    name = network.input.name
+    while len(readers[name]) == 1:
+        reader = layers[readers[name][0]]
+        if isinstance(reader, Quantize):
+            return False
+        if not isinstance(reader, Affine | Activation):
+            return True
+        name = reader.name
+    return True
+
+
+def gathered_chains(
+    network: Network,
+    problems: list[str] | None = None,
+    *,
+    frame: tuple[QType, float] | None = None,
+) -> dict[str, Chain]:
     """Return the chain that every layer is part of.
+
+    Args:
+        network: As an importer returns it.
+        problems: Takes what is not handled, to go on; raised if `None`.
+        frame: Type and scale of the frame where the file does not quantize it.
 
     Raises:
         InputError: A parameter is missing.
         UnsupportedError: Something that is no single requantization.
+        NeedsCopyError: A layer whose operand must be copied first.
     """
     readers = network.consumers()
     chains: dict[str, Chain] = {}
     for layer in network.layers:
-        match layer:
-            case Affine() | Activation() | Quantize():
-                chain = chains[layer.input]
-                if len(readers[layer.input]) > 1:
-                    raise UnsupportedError(
-                        f"layer {layer.input!r}: read as it is and through "
-                        f"{layer.name!r}; handled: one quantizer behind a map, before "
-                        "it is shared"
-                    )
+        try:
+            chains[layer.name] = _chain(network, layer, chains, readers)
+            if isinstance(layer, Input) and frame is not None:
+                chains[layer.name].quantize(layer.name, *frame, 0.0)
+        except UnsupportedError as error:
+            if problems is None:
+                raise
+            problems.append(str(error))
+            chains[layer.name] = _stand_in(layer)
+        except NeedsCopyError as need:
+            need.scale = chains[layer.inputs[0]].scale
+            raise
+    return chains
+
+
+def _chain(
+    network: Network,
+    layer: Layer,
+    chains: Mapping[str, Chain],
+    readers: Mapping[str, tuple[str, ...]],
+) -> Chain:
+    match layer:
+        case Affine() | Activation() | Quantize():
+            chain = chains[layer.input]
+            if len(readers[layer.input]) == 1 and not chain.shared:
                 _take_in(network, chain, layer)
                 chain.last = layer.name
-            case Pool(kind=PoolKind.MAX):
-                chain = _picked(chains[layer.input], layer)
-            case Input():
-                chain = Chain(layer)
-                if f"{layer.name}.scale" in network.params:
-                    _scale(network, chain, layer)
-            case _:
-                chain = Chain(layer)
-        chains[layer.name] = chain
-    return chains
+                return chain
+            if chain.quant is None:
+                raise UnsupportedError(
+                    f"layer {layer.input!r}: read as it is and through {layer.name!r}; "
+                    "handled: one quantizer behind a map, before it is shared"
+                )
+            # A view of its own on the same codes, if they stay the same.
+            view = copy(chain)
+            view.shared = True
+            _take_in(network, view, layer)
+            if (view.low, view.high) != (chain.low, chain.high):
+                raise NeedsCopyError(layer.name)
+            return view
+        case Pool(kind=PoolKind.MAX):
+            source = chains[layer.input]
+            if source.quant is None:
+                raise UnsupportedError(
+                    f"layer {source.last!r}: its map is not quantized where "
+                    f"{layer.name!r} reads it; handled: a quantizer before a maximum"
+                )
+            return source.picked_by(layer)
+        case Input():
+            chain = Chain(layer)
+            if f"{layer.name}.scale" in network.params:
+                _scale(network, chain, layer)
+            return chain
+        case Conv() | Depthwise() | Linear():
+            step = network.params.get(f"{layer.name}.weight_scale", np.zeros(1))
+            return Chain(
+                layer, chains[layer.input].scale * step.astype(np.float64).reshape(-1)
+            )
+        case Add():
+            steps = [chains[name].scale for name in layer.inputs]
+            return Chain(layer, min(steps))
+        case Pool() | GlobalAveragePool():
+            source = chains[layer.input]
+            reach = source.scale * max(
+                source.high - source.zero, source.zero - source.low
+            )
+            made = Chain(layer, source.scale / mean_pixels(layer), reach)
+            if source.low >= source.zero:
+                made.activate(layer.name, ActivationKind.RELU)  # it is none below 0
+            return made
+
+
+def _stand_in(layer: Layer) -> Chain:
+    """Return a chain that lets the look at a network go on."""
+    chain = Chain(layer)
+    chain.quant = QType(bits=MAX_BITS, signed=True)
+    chain.low, chain.high = chain.quant.lowest, chain.quant.highest
+    return chain
 
 
 def add_shifts(
@@ -238,23 +450,24 @@ def add_shifts(
         UnsupportedError: No shifts do what the file does.
     """
     chain = chains[layer.name]
-    steps = [chains[name].scale for name in layer.inputs]
-    base = min(steps)
-    gain = chain.uniform_gain(layer.name)
-    ratios = np.array([steps[0] / base, steps[1] / base, chain.scale / (base * gain)])
+    operands = [chains[name] for name in layer.inputs]
+    steps = [operand.scale for operand in operands]
+    zeros = sum(operand.scale * operand.zero for operand in operands)
+    gain = chain.uniform_gain(layer.name, zeros)
+    base = min([*steps, chain.step / gain])
+    ratios = np.array([steps[0] / base, steps[1] / base, chain.step / (base * gain)])
     shifts = np.rint(np.log2(ratios))
-    if not np.array_equal(2.0**shifts, ratios) or shifts.min() < 0:
+    if not np.allclose(2.0**shifts, ratios, rtol=WHOLE, atol=0) or shifts.min() < 0:
         raise UnsupportedError(
             f"layer {layer.name!r}: scales {steps[0]:g} and {steps[1]:g}, and "
-            f"{chain.scale / gain:g} of the sum; handled: ratios that are powers of "
-            "two, the sum's not finer than both"
+            f"{chain.step / gain:g} of the sum; handled: ratios that are powers of two"
         )
-    exact = bool(chain.ties_up or shifts[2] == 0)
-    if chain.floors and shifts[2] > 0:
-        raise UnsupportedError(
-            f"layer {layer.name!r}: the sum is rounded down; handled: to the nearest"
-        )
-    return {"shifts": shifts.astype(np.int64)}, exact
+    rounding, known = _way(chain)
+    exact = bool(known or shifts[2] == 0)
+    integers = {"shifts": shifts.astype(np.int64)}
+    if rounding != HALVES_UP and shifts[2] > 0:
+        integers["rounding"] = np.array([rounding])
+    return integers, exact
 
 
 def mean_integers(
@@ -263,16 +476,21 @@ def mean_integers(
     """Return an average's integers, and whether they are exact.
 
     Raises:
-        UnsupportedError: No 8-bit multiplier comes close, or it is rounded down.
+        UnsupportedError: No 8-bit multiplier comes close.
     """
-    chain = chains[layer.name]
-    if chain.floors:
+    chain, source = chains[layer.name], chains[layer.input]
+    padded = isinstance(layer, Pool) and layer.padding != Padding()
+    if padded and source.zero != 0:
         raise UnsupportedError(
-            f"layer {layer.name!r}: the average is rounded down; handled: to the "
-            "nearest"
+            f"layer {layer.name!r}: an average that counts padding over a map with a "
+            "zero point; handled: none; quantize without zero points"
         )
-    gain = chain.uniform_gain(layer.name)
-    ratio = gain * chains[layer.input].scale / (chain.scale * mean_pixels(layer))
+    gain = chain.uniform_gain(layer.name, source.scale * source.zero)
+    ratio = gain * source.scale / (chain.step * mean_pixels(layer))
+    rounding, known = _way(chain)
+    mantissa = np.frexp(ratio)[0]
+    if 2.0**-MAX_MEAN_SHIFT < ratio < 1 and abs(mantissa - 0.5) > WHOLE / 2:
+        return _wide_mean(ratio, rounding), known
     shift = min(MEAN_BITS - 1 - int(np.floor(np.log2(ratio))), MAX_MEAN_SHIFT)
     multiplier = int(np.rint(np.ldexp(ratio, shift)))
     if multiplier == 2**MEAN_BITS:
@@ -282,28 +500,42 @@ def mean_integers(
             f"layer {layer.name!r}: {ratio:g} codes per code of the sum; handled: "
             f"2^-{MAX_MEAN_SHIFT} to below 2^{MEAN_BITS}"
         )
-    exact = bool(np.ldexp(float(multiplier), -shift) == ratio and chain.ties_up)
-    return {"multiplier": np.array([multiplier]), "shift": np.array([shift])}, exact
+    off = abs(np.ldexp(float(multiplier), -shift) / ratio - 1)
+    integers = {"multiplier": np.array([multiplier]), "shift": np.array([shift])}
+    if rounding != HALVES_UP:
+        integers["rounding"] = np.array([rounding])
+    return integers, bool(off <= WHOLE and known)
 
 
-def _picked(source: Chain, layer: Pool) -> Chain:
-    """Return the chain of a maximum: its codes are its input's."""
-    if source.quant is None:
-        raise UnsupportedError(
-            f"layer {source.last!r}: its map is not quantized where {layer.name!r} "
-            "reads it; handled: a quantizer before a maximum"
-        )
-    chain = Chain(layer)
-    chain.quant, chain.scale = source.quant, source.scale
-    chain.low, chain.high = source.low, source.high
-    return chain
+def _wide_mean(ratio: float, rounding: int) -> dict[str, NDArray[np.int64]]:
+    """Return the integers of an average whose ratio is no power of two."""
+    shift = WIDE_MEAN_BITS - 1 - int(np.floor(np.log2(ratio)))
+    shift = min(shift, MAX_WIDE_MEAN_SHIFT)
+    multiplier = min(int(np.rint(np.ldexp(ratio, shift))), 2**WIDE_MEAN_BITS - 1)
+    integers = {"multiplier": np.array([multiplier]), "shift": np.array([shift])}
+    if rounding != HALVES_UP:
+        integers["rounding"] = np.array([rounding])
+    return integers
+
+
+def _way(chain: Chain) -> tuple[int, bool]:
+    """Return how the hardware rounds for a quantizer, and whether it is the same."""
+    match chain.rounding:
+        case Rounding.HALF_EVEN:
+            return HALVES_EVEN, True
+        case Rounding.FLOOR:
+            return DOWN, True
+        case Rounding.HALF_UP:
+            return HALVES_UP, True
+        case _:
+            return HALVES_UP, False
 
 
 def _take_in(
     network: Network, chain: Chain, layer: Affine | Activation | Quantize
 ) -> None:
     name = layer.name
-    before = (chain.low, chain.high, chain.scale)
+    codes = (chain.low, chain.high)
     match layer:
         case Affine():
             _scale(network, chain, layer)
@@ -311,24 +543,17 @@ def _take_in(
             chain.activate(name, layer.kind)
         case Quantize():
             scale = _values(network, f"{name}.scale")
-            if np.any(_values(network, f"{name}.zero_point") != 0):
+            zero = _values(network, f"{name}.zero_point")
+            if np.ptp(scale) != 0 or np.ptp(zero) != 0:
                 raise UnsupportedError(
-                    f"layer {name!r}: maps with a zero point; handled: none"
+                    f"layer {name!r}: {max(scale.size, zero.size)} scales or zero "
+                    "points; handled: one for a map"
                 )
-            if np.ptp(scale) != 0:
-                raise UnsupportedError(
-                    f"layer {name!r}: {scale.size} scales; handled: one for a map"
-                )
-            chain.quantize(name, layer.quant, float(scale[0]))
-        case _:
-            assert_never(layer)
+            chain.quantize(name, layer.quant, float(scale[0]), float(zero[0]))
     source = next(one for one in network.layers if one.name == chain.maker)
     picks = isinstance(source, Pool) and source.kind is PoolKind.MAX
-    if picks and before != (chain.low, chain.high, chain.scale):
-        raise UnsupportedError(
-            f"layer {name!r}: changes the codes of a maximum; handled: behind a "
-            "maximum, nothing"
-        )
+    if picks and codes != (chain.low, chain.high):
+        raise NeedsCopyError(name)
 
 
 def _scale(network: Network, chain: Chain, layer: Affine | Input) -> None:
@@ -345,9 +570,9 @@ def _values(network: Network, key: str) -> Real:
     return network.params[key].astype(np.float64).reshape(-1)
 
 
-def _rounded(layer: str, codes: Real, quant: QType) -> Real:
+def _rounded(layer: str, codes: Real, quant: QType, ends: tuple[int, int]) -> Real:
     """Return limits as codes, rounded as the quantizer does."""
-    inside = np.clip(codes, quant.lowest, quant.highest)
+    inside = np.clip(codes, *ends)
     match quant.rounding:
         case Rounding.HALF_EVEN:
             return np.rint(inside)
@@ -357,13 +582,13 @@ def _rounded(layer: str, codes: Real, quant: QType) -> Real:
             return np.sign(inside) * np.floor(np.abs(inside) + 0.5)
         case Rounding.FLOOR:
             return np.floor(inside)
+        case Rounding.TO_ZERO if inside.min() >= 0:
+            return np.floor(inside)
         case Rounding.CEIL | Rounding.TO_ZERO:
             raise UnsupportedError(
                 f"layer {layer!r}: rounds by {quant.rounding.value}; handled: to the "
                 "nearest, or down"
             )
-        case _:
-            assert_never(quant.rounding)
 
 
 def _uniform(layer: str, ends: Real) -> float:

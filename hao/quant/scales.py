@@ -53,7 +53,7 @@ from hao.ir.layer import (
 )
 from hao.ir.network import Network
 from hao.ir.tensor import QType, Rounding
-from hao.quant.float_net import float_parameters
+from hao.quant.parameters import float_parameters
 from hao.quant.scheme import Scheme, check_scheme
 
 RELU6_EXPONENT = 3

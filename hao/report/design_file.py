@@ -278,7 +278,7 @@ def _to_result(file: DesignFile, *, run: Path | None) -> SearchResult:
     design = to_design(file)
     try:
         cost = evaluate(design)
-    except OverflowError as error:
+    except (OverflowError, IndexError) as error:
         raise InputError(f"the design is too large to be priced: {error}") from error
     return SearchResult(
         design=design,
@@ -289,6 +289,8 @@ def _to_result(file: DesignFile, *, run: Path | None) -> SearchResult:
         accuracy=accuracy,
         evidence=file.evidence,
         out_of_range=file.out_of_range,
+        basis=file.basis,
+        stance=file.stance,
         proof=file.proof,
         objective=file.objective,
         fps_asked=file.fps_asked,

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_jsonable_python
 
 import hao
-from hao.accuracy.drops import Evidence
+from hao.accuracy.drops import Basis, Evidence
 from hao.cost.design import Design
 from hao.cost.evaluate import CostReport
 from hao.errors import InputError
@@ -38,25 +38,30 @@ from hao.ir.layer import (
 from hao.ir.network import Network
 from hao.ir.partition import Segment, partition
 from hao.report.result import Proof, SearchResult
-from hao.search.candidates import Accuracy
+from hao.search.candidates import Accuracy, Stance
 from hao.search.front import FrontPoint
 from hao.search.objective import Objective
 
-SCHEMA = "hao.design/2"
+SCHEMA = "hao.design/3"
 """Name and version of the format; a change of its keys or their meaning raises it."""
 
 ADDED_KEYS = frozenset(
     {
+        "accuracy.ranked",
+        "basis",
         "board.budget",
         "board.calibration",
         "board.idle_mw",
         "board.sourced_khz",
         "block_points",
+        "front.accuracy.ranked",
+        "front.basis",
         "front.power_mw",
         "left_out",
         "margin_percent",
         "proof.bound",
         "proof.solver_reason",
+        "stance",
     }
 )
 """Keys that were added to this version: files without them are read all the same.
@@ -224,6 +229,8 @@ class DesignFile(Table):
     accuracy: Accuracy | None
     evidence: Evidence
     out_of_range: bool
+    basis: Basis | None = None
+    stance: Stance | None = None
     proof: Proof
     cost: RecordedCost
     board: Board
@@ -251,6 +258,8 @@ def to_document(result: SearchResult) -> dict[str, object]:
         "accuracy": result.accuracy,
         "evidence": result.evidence,
         "out_of_range": result.out_of_range,
+        "basis": result.basis,
+        "stance": result.stance,
         "proof": result.proof,
         "cost": _recorded(result.cost),
         "board": design.board,

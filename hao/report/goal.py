@@ -61,12 +61,12 @@ def _bound_in_words(result: SearchResult) -> str:
     match result.objective:
         case Objective.ACCURACY:
             return (
-                f"none leaves more than {-bound / MICRO:.2f} % top-1, at the end that "
-                "the search ranks by"
+                f"none leaves more than {-bound / MICRO:.2f} % top-1, as the search "
+                "ranks it"
             )
         case Objective.FPS | Objective.LATENCY:
-            khz = result.design.board.clock_khz
-            most = f"{1000 * khz / bound:.1f} frames/s" if bound > 0 else "any rate"
+            rate = result.design.board.frames_per_s
+            most = f"{rate(bound):.1f} frames/s" if bound > 0 else "any rate"
             return f"none makes more than {most}"
         case Objective.AREA | Objective.POWER:
             return f"none takes less than {blocks_in_words(result, bound)}"

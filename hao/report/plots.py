@@ -19,6 +19,8 @@ from matplotlib.text import Annotation, Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
+from hao.accuracy.drops import Evidence
+from hao.hw.board import Frames
 from hao.report.published import DEVICE, load_published
 from hao.report.result import SearchResult
 from hao.report.text import clipped, plain
@@ -62,8 +64,9 @@ class _Whisker:
 def write_front_picture(result: SearchResult, path: Path) -> None:
     """Write the front as PNG: top-1 against frames/s, published points beside it.
 
-    Points without a top-1 are drawn by the points that their bits cost. Published
-    points appear where the board has their device.
+    Our points stand at what the search ranks by, so that the answer is on their line.
+    Without a top-1 that is what their bits cost, negated. Published points appear where
+    the board has their device.
 
     Args:
         result: With a front.
@@ -71,7 +74,7 @@ def write_front_picture(result: SearchResult, path: Path) -> None:
     """
     known = all(point.accuracy is not None for point in result.front)
     figure, axes = _figure(9.6, 6.2)
-    heights = [_height(point, known=known) for point in result.front]
+    heights = [point.ranked for point in result.front]
     labels = _draw_front(axes, result, heights, known=known)
     board = result.design.board
     if known and board.device == DEVICE:
@@ -89,7 +92,7 @@ def write_front_picture(result: SearchResult, path: Path) -> None:
             _Label(text=p.label, fps=p.fps, top1=p.top1, colour=OTHERS)
             for p in published
         ]
-    _finish_axes(axes, labels, known=known)
+    _finish_axes(axes, labels, known=known, frames=board.frames)
     axes.set_title(
         f"{_literal(board.title, 60)}, {board.clock_mhz:.0f} MHz", loc="left"
     )
@@ -118,7 +121,7 @@ def write_stage_picture(result: SearchResult, path: Path) -> None:
     axes.grid(visible=True, axis="x", color="#dddddd", linewidth=0.7)
     axes.set_title(
         f"{_literal(result.design.network.name, 40)}: {cost.latency_ms:.2f} ms a frame "
-        f"at {result.design.board.clock_mhz:.0f} MHz",
+        f"in the engine at {result.design.board.clock_mhz:.0f} MHz",
         loc="left",
     )
     handles = [
@@ -146,13 +149,6 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _height(point: FrontPoint, *, known: bool) -> float:
-    if known:
-        assert point.accuracy is not None
-        return point.accuracy.mean
-    return -point.cost_points
-
-
 def _whiskers(front: Sequence[FrontPoint], heights: Sequence[float]) -> list[_Whisker]:
     return [
         _Whisker(
@@ -171,11 +167,12 @@ def _draw_front(
     """Draw our points and their intervals; return the labels that they want."""
     front = result.front
     fps = [point.fps for point in front]
-    ours = "predicted (ours)"
+    ours = f"predicted (ours){_recipe_in_words(front)}, as ranked"
     if known:
         intervals = [p.accuracy for p in front if p.accuracy is not None]
-        below = [a.mean - a.low for a in intervals]
-        above = [a.high - a.mean for a in intervals]
+        pairs = list(zip(heights, intervals, strict=True))
+        below = [max(height - a.low, 0.0) for height, a in pairs]
+        above = [max(a.high - height, 0.0) for height, a in pairs]
         axes.errorbar(
             fps,
             heights,
@@ -197,12 +194,29 @@ def _draw_front(
         color=OURS,
         label=ours,
     )
+    far = [
+        i
+        for i, point in enumerate(front)
+        if point.basis is not None and point.basis.evidence is not Evidence.MEASURED
+    ]
+    if far:
+        axes.plot(
+            [fps[i] for i in far],
+            [heights[i] for i in far],
+            linestyle="none",
+            marker="o",
+            markersize=6,
+            markerfacecolor="white",
+            color=OURS,
+            label="hollow: this network was not measured at these bits",
+        )
     here = f"{result.design.network.name}@{result.image_size}"
     one = len({point.network for point in front}) == 1
     labels = []
     for point, height in zip(front, heights, strict=True):
         answer = point.network == here and math.isclose(point.fps, result.cost.fps)
-        text = f"{point.mean_bits:.1f} bits" if one else point.network
+        text = f"{point.mean_bits:.1f} bits"
+        text = text if one else f"{clipped(point.network, 24)}, {text}"
         if answer:
             axes.plot(
                 [point.fps],
@@ -226,7 +240,14 @@ def _draw_front(
     return labels
 
 
-def _finish_axes(axes: Axes, labels: Sequence[_Label], *, known: bool) -> None:
+def _recipe_in_words(front: Sequence[FrontPoint]) -> str:
+    recipes = {p.basis.recipe.value.upper() for p in front if p.basis is not None}
+    return f", {' and '.join(sorted(recipes))}" if recipes else ""
+
+
+def _finish_axes(
+    axes: Axes, labels: Sequence[_Label], *, known: bool, frames: Frames
+) -> None:
     fps = [label.fps for label in labels]
     axes.set_xscale("log")
     # A third of a decade at least, so that the axis has numbers; room for labels.
@@ -237,11 +258,9 @@ def _finish_axes(axes: Axes, labels: Sequence[_Label], *, known: bool) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.margins(y=0.08)
-    axes.set_xlabel("frames per second at batch 1 [1/s], logarithmic")
+    axes.set_xlabel(f"frames per second, {frames.value} [1/s], logarithmic")
     axes.set_ylabel(
-        "ImageNet top-1 [%]"
-        if known
-        else "top-1 that the bits cost, pessimistic [points]"
+        "ImageNet top-1 [%]" if known else "top-1 that the bits cost, negated [points]"
     )
     axes.grid(visible=True, color="#e4e4e4", linewidth=0.7)
 

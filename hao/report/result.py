@@ -3,14 +3,14 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hao.accuracy.drops import Evidence
+from hao.accuracy.drops import Basis, Evidence
 from hao.cost.design import Design
 from hao.cost.evaluate import CostReport
 from hao.cost.power import Power, estimate_power
 from hao.hw.board import Board
 from hao.program.codesign import SolveReport
 from hao.program.solver import SolverName, Status
-from hao.search.candidates import Accuracy
+from hao.search.candidates import Accuracy, Stance
 from hao.search.front import FrontPoint
 from hao.search.ledger import Outcome
 from hao.search.objective import Objective
@@ -69,6 +69,9 @@ class SearchResult:
         fps_asked: Frame rate that was asked for, if any.
         margin_percent: Part of its frame time that the prediction had to leave free.
         front: Points of the front, most accurate first; empty if not asked for.
+        basis: Published results that the prediction is nearest to, with the recipe;
+            `None` in records of earlier versions.
+        stance: What of the predicted drop was ranked by; `None` likewise.
         block_points: Top-1 that leaving out a block was reckoned to cost [points], as
             given; `None` if all blocks were kept.
         others: Further designs of the network that were asked for, best first, each the
@@ -89,6 +92,8 @@ class SearchResult:
     fps_asked: float | None
     margin_percent: float = 0.0
     front: tuple[FrontPoint, ...] = ()
+    basis: Basis | None = None
+    stance: Stance | None = None
     block_points: float | None = None
     others: tuple["SearchResult", ...] = ()
     run: Path | None = None
@@ -138,7 +143,7 @@ def make_result(
     scheme = report.design.scheme
     lowest = min(report.design.weight_bits.values())
     used = [drop for bits, drop in candidate.drops.items() if bits >= lowest]
-    weakest = max(used, key=lambda drop: list(Evidence).index(drop.evidence))
+    basis = candidate.basis(scheme)
     return SearchResult(
         design=report.design,
         cost=report.cost,
@@ -146,7 +151,9 @@ def make_result(
         float_top1=candidate.top1,
         float_source=candidate.source,
         accuracy=candidate.accuracy(scheme),
-        evidence=weakest.evidence,
+        evidence=basis.evidence,
+        basis=basis,
+        stance=candidate.rules.stance,
         out_of_range=any(drop.out_of_range for drop in used),
         proof=Proof(
             status=Status.OPTIMAL if outcome.proven else Status.LIMIT,

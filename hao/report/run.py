@@ -51,6 +51,9 @@ FRONT_COLUMNS = (
     "status",
     "power_w",
     "fps_per_watt",
+    "ranked",
+    "recipe",
+    "evidence",
 )
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -320,6 +323,8 @@ def render_front_csv(points: Sequence[FrontPoint]) -> str:
         known = [""] * 3
         if accuracy is not None:
             known = [f"{v:.4f}" for v in (accuracy.mean, accuracy.low, accuracy.high)]
+        basis = point.basis
+        evidence = "" if basis is None else basis.evidence.value
         power = [""] * 2
         if point.power_mw is not None and point.fps_per_watt is not None:
             power = [f"{point.power_mw / 1000:.3f}", f"{point.fps_per_watt:.4f}"]
@@ -333,6 +338,8 @@ def render_front_csv(points: Sequence[FrontPoint]) -> str:
                 f"{point.mean_bits:.4f}",
                 point.status.value,
                 *power,
+                f"{point.ranked:.4f}",
+                *([""] * 2 if basis is None else (basis.recipe.value, evidence)),
             ]
         )
     return stream.getvalue()

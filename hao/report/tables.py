@@ -9,15 +9,20 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
-from hao.accuracy.drops import Evidence
 from hao.cost.evaluate import CostReport, InvocationCost
 from hao.cost.uncertainty import AREA_ERROR_PERCENT
 from hao.hw.board import Board
 from hao.hw.engine import Engine
 from hao.ir.change import left_out
 from hao.program.solver import Status
+from hao.report.evidence import basis_in_words, basis_json, ranked_in_words
 from hao.report.goal import left_out_in_words, smallest_in_words, unproven_in_words
-from hao.report.margins import margins_json, risk_in_words, speed_in_words
+from hao.report.margins import (
+    low_end_in_words,
+    margins_json,
+    risk_in_words,
+    speed_in_words,
+)
 from hao.report.result import SearchResult
 from hao.report.text import WIDTH, clipped, plain, text_table
 from hao.report.watts import power_in_words, power_json
@@ -25,11 +30,6 @@ from hao.report.words import bits_in_words, count_in_words, engine_in_words
 from hao.search.front import FrontPoint
 
 KINDS = {"dsp": "DSP", "bram_18k": "BRAM18", "uram": "URAM", "lut": "LUT", "ff": "FF"}
-EVIDENCE = {
-    Evidence.MEASURED: "measured: this network was quantized to these bits",
-    Evidence.FAMILY: "measured for its family only",
-    Evidence.NONE: "never measured for its family: the pessimistic end counts",
-}
 PATHS = ("dense", "depthwise", "pointwise", "ifm", "ofm", "residual")
 """Paths of an invocation, in the order of the columns."""
 
@@ -39,13 +39,14 @@ def render_summary(result: SearchResult) -> str:
     design, cost = result.design, result.cost
     board = design.board
     unproven, smallest = unproven_in_words(result), smallest_in_words(result)
-    dropped = left_out_in_words(result)
+    dropped, low_end = left_out_in_words(result), low_end_in_words(result)
     lines = [
         *([] if unproven is None else [_field("NOT PROVEN", unproven), ""]),
         f"{label(result)} on {plain(board.title)} at {board.clock_mhz:g} MHz",
         "",
         *_accuracy_lines(result),
         _field("speed", speed_in_words(result)),
+        *([] if low_end is None else [_field("low end", low_end)]),
         _field("at risk", risk_in_words(result)),
         _field("power", power_in_words(result)),
         *([] if smallest is None else [_field("made least", smallest)]),
@@ -114,8 +115,8 @@ def _invocation_row(
 def render_front(points: Sequence[FrontPoint]) -> str:
     """Return the points of a front as a table, in their order."""
     head = [
-        *("network", "top-1 %", "90 % interval", "frames/s", "ms", "fps/W", "bits"),
-        *("cost", "proof"),
+        *("network", "top-1 %", "90 % interval", "ranked", "frames/s", "ms", "fps/W"),
+        *("bits", "rests on", "proof"),
     ]
     rows = [
         (
@@ -124,20 +125,26 @@ def render_front(points: Sequence[FrontPoint]) -> str:
             "-"
             if point.accuracy is None
             else f"{point.accuracy.low:.2f} to {point.accuracy.high:.2f}",
+            f"{point.ranked:.2f}",
             f"{point.fps:.1f}",
             f"{point.latency_ms:.2f}",
             "-" if point.fps_per_watt is None else f"{point.fps_per_watt:.1f}",
             f"{point.mean_bits:.2f}",
-            f"{point.cost_points:.2f}",
+            "-"
+            if point.basis is None
+            else f"{point.basis.recipe.value}, {point.basis.evidence.value}",
             point.status.value,
         )
         for point in points
     ]
     note = (
-        "Predicted, batch 1; cost: points of top-1 that the bits are reckoned to cost; "
-        "fps/W: frames/s per watt of the board, a coarse estimate (docs/power.md)."
+        "Predicted, batch 1. Milliseconds are the engine's, without what the host adds "
+        "one frame at a time. Ranked: top-1 as the search reckons with it, or what the "
+        "bits cost, negated, where the float top-1 is unknown. Rests on: recipe, and "
+        "whether the network itself was measured with it at these bits, or its family "
+        "(docs/accuracy.md). fps/W: frames/s per watt of the board, a coarse estimate."
     )
-    table = text_table(head, rows, left={0, len(head) - 1})
+    table = text_table(head, rows, left={0, len(head) - 2, len(head) - 1})
     return f"{table}\n{textwrap.fill(note, WIDTH)}\n"
 
 
@@ -166,6 +173,7 @@ def result_json(result: SearchResult, *, seconds: float) -> dict[str, object]:
         "float_top1": result.float_top1,
         "float_source": result.float_source,
         "evidence": result.evidence.value,
+        **basis_json(result),
         "out_of_range": result.out_of_range,
         "fps": round(cost.fps, 4),
         "latency_ms": round(cost.latency_ms, 6),
@@ -217,9 +225,9 @@ def _accuracy_lines(result: SearchResult) -> list[str]:
         _field(
             "top-1",
             f"{accuracy.mean:.2f} % (predicted; 90 % interval {accuracy.low:.2f} to "
-            f"{accuracy.high:.2f})",
+            f"{accuracy.high:.2f}{ranked_in_words(result)})",
         ),
-        _field("rests on", f"{EVIDENCE[result.evidence]}{beyond}"),
+        _field("rests on", f"{basis_in_words(result)}{beyond}"),
         _field("float top-1", f"{result.float_top1:.2f} %{source}"),
     ]
 

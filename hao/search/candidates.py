@@ -3,19 +3,23 @@
 A candidate is a network at one image size with its float top-1 and the predicted drop
 under quantization, each from published results or, for a user's own model, as given.
 Accuracy objectives are integers (micro-points of top-1): float top-1 less the cost of
-every layer's bits, taken at the pessimistic end of the drop's interval or at its mean.
+every layer's bits. What is reckoned with for the whole network is the mean of the
+predicted drop with its noise on top, unless the request takes another stance.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
+from typing import assert_never
 
-from hao.accuracy.drops import Drop, DropTable
+from hao.accuracy.checkpoint import checkpoint_of, classifies_imagenet
+from hao.accuracy.drops import Basis, Drop, DropLaw, Evidence
 from hao.accuracy.published import PublishedNetwork
+from hao.accuracy.terms import Recipe, Setting
 from hao.hw.board import Board
 from hao.ir.blocks import residual_blocks
-from hao.ir.change import Scheme
+from hao.ir.change import Scheme, bits_of
 from hao.ir.layer import Depthwise
 from hao.ir.network import Network
 from hao.options.bits import bit_options
@@ -26,10 +30,26 @@ from hao.zoo import build_network
 
 
 class Stance(Enum):
-    """Which end of the predicted drop an objective uses."""
+    """What of the predicted drop an objective reckons with."""
 
+    CAUTIOUS = "cautious"
+    """Its mean, and what results lie above it on average: the noise."""
     PESSIMISTIC = "pessimistic"
+    """The high end of its interval."""
     MEAN = "mean"
+    """Its mean."""
+
+    def of(self, drop: Drop) -> float:
+        """Return what it reckons with [points]."""
+        match self:
+            case Stance.CAUTIOUS:
+                return drop.cautious
+            case Stance.PESSIMISTIC:
+                return drop.high
+            case Stance.MEAN:
+                return drop.mean
+            case _:
+                assert_never(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +60,8 @@ class BitRules:
         choices: Weight bits on offer, from 2 to 8.
         act_bits: Width of the activations, from 4 to 8.
         keep_first_last: The first and last layer keep the highest choice.
-        stance: Which end of the predicted drop counts.
+        stance: What of the predicted drop counts.
+        recipe: How the network is to be quantized.
         block_points: Top-1 that leaving out a residual block costs [points], as the
             caller reckons; `None` keeps all blocks.
     """
@@ -48,7 +69,8 @@ class BitRules:
     choices: tuple[int, ...] = (4, 6, 8)
     act_bits: int = 8
     keep_first_last: bool = True
-    stance: Stance = Stance.PESSIMISTIC
+    stance: Stance = Stance.CAUTIOUS
+    recipe: Recipe = Recipe.QAT
     block_points: float | None = None
 
 
@@ -59,12 +81,14 @@ class Accuracy:
     Attributes:
         mean: Central estimate.
         low: Pessimistic end of the 90 % interval.
-        high: Optimistic end.
+        high: Optimistic end; above the float top-1 where training may gain.
+        ranked: What the search ranks by, `None` in records of earlier versions.
     """
 
     mean: float
     low: float
     high: float
+    ranked: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,11 +118,9 @@ class Candidate:
 
     @cached_property
     def options(self) -> tuple[Option, ...]:
-        """Return the options of every layer at the stance's end of the drop."""
-        mean = self.rules.stance is Stance.MEAN
-        return self._options(
-            {b: d.mean if mean else d.high for b, d in self.drops.items()}
-        )
+        """Return the options of every layer at what the stance reckons with."""
+        stance = self.rules.stance
+        return self._options({b: stance.of(d) for b, d in self.drops.items()})
 
     def _options(self, drops: Mapping[int, float]) -> tuple[Option, ...]:
         options = bit_options(
@@ -131,19 +153,32 @@ class Candidate:
         """Return the top-1 under a scheme, or `None` if the float one is unknown."""
         if self.top1 is None:
             return None
-        left = []
-        for drops in (
-            {bits: drop.mean for bits, drop in self.drops.items()},
-            {bits: drop.high for bits, drop in self.drops.items()},
-            {bits: drop.low for bits, drop in self.drops.items()},
-        ):
+
+        def left(of: Callable[[Drop], float]) -> float:
+            assert self.top1 is not None
+            drops = {bits: of(drop) for bits, drop in self.drops.items()}
+            # A drop below zero is a gain of the whole network, not a layer's.
+            gain = min(0.0, *drops.values())
             spent = sum(
                 option.cost_micro
-                for option in self._options(drops)
+                for option in self._options({b: d - gain for b, d in drops.items()})
                 if option.change == scheme.get(option.layer)
             )
-            left.append(max(0.0, self.top1 - spent / MICRO))
-        return Accuracy(mean=left[0], low=left[1], high=left[2])
+            return min(max(0.0, self.top1 - spent / MICRO - gain), 100.0)
+
+        return Accuracy(
+            mean=left(lambda drop: drop.mean),
+            low=left(lambda drop: drop.high),
+            high=left(lambda drop: drop.low),
+            ranked=left(self.rules.stance.of),
+        )
+
+    def basis(self, scheme: Scheme) -> Basis:
+        """Return what the drop of a scheme rests on: the weakest of its bits."""
+        lowest = min(bits_of(scheme).values())
+        used = [drop.basis for bits, drop in self.drops.items() if bits >= lowest]
+        order = list(Evidence)
+        return max(used, key=lambda b: (order.index(b.evidence), -b.weight_bits))
 
     def problem(self, board: Board) -> Problem:
         """Return the co-design problem of this candidate on a board."""
@@ -172,39 +207,49 @@ def make_candidate(
     *,
     top1: float | None,
     source: str,
-    table: DropTable,
+    law: DropLaw,
     rules: BitRules,
 ) -> Candidate:
     """Return a candidate with its predicted drops looked up.
 
     Args:
-        network: Layers; its name is looked up in the table.
+        network: Layers; its name says of which family it is.
         top1: Float top-1 [percent], or `None` if unknown.
         source: Where it comes from.
-        table: Predicted drops.
-        rules: Bits on offer.
+        law: Of the drops.
+        rules: Bits on offer, and the recipe.
 
     Raises:
-        InputError: Bits outside the table.
+        InputError: Bits out of range, or a recipe by which no network of the kind was
+            published as quantized.
     """
     depthwise = any(isinstance(layer, Depthwise) for layer in network.layers)
+    image_size = network.input.ofm.width
+    subject = checkpoint_of(
+        network.name, image_size, depthwise=depthwise, top1=top1, plain=law.plain
+    )
     return Candidate(
         network=network,
-        image_size=network.input.ofm.width,
+        image_size=image_size,
         top1=top1,
         source=source,
-        drops={
-            bits: table.drop(
-                network.name, bits, rules.act_bits, has_depthwise=depthwise
-            )
-            for bits in rules.choices
-        },
+        drops=law.drops(
+            subject,
+            Setting(
+                recipe=rules.recipe,
+                weight_bits=max(rules.choices),
+                act_bits=rules.act_bits,
+                power_of_two=True,
+            ),
+            rules.choices,
+            imagenet=classifies_imagenet(network.name),
+        ),
         rules=rules,
     )
 
 
 def published_candidates(
-    published: Sequence[PublishedNetwork], table: DropTable, rules: BitRules
+    published: Sequence[PublishedNetwork], law: DropLaw, rules: BitRules
 ) -> list[Candidate]:
     """Return a candidate per published network and image size, most promising first.
 
@@ -218,7 +263,7 @@ def published_candidates(
             source=(
                 f"{entry.best.architecture} {entry.best.recipe}: {entry.best.source}"
             ),
-            table=table,
+            law=law,
             rules=rules
             if rules.block_points is None or residual_blocks(network)
             else replace(rules, block_points=None),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from hao.accuracy.drops import Basis
 from hao.cost.power import estimate_power
 from hao.hw.board import Board
 from hao.options.option import MICRO
@@ -21,13 +22,14 @@ class FrontPoint:
 
     Attributes:
         network: Name and image size.
-        fps: Frames per second at batch 1.
-        latency_ms: Of one frame [ms].
+        fps: Frames per second at batch 1, as frames follow each other.
+        latency_ms: The engine's time for one frame [ms].
         accuracy: Predicted top-1, or `None` if the float one is unknown.
-        cost_points: Top-1 that the bits cost at the stance's end [points].
+        cost_points: Top-1 that the bits cost, as the search reckons [points].
         mean_bits: Weight bits, averaged over the weights.
         status: Whether the design is proven optimal for its limit.
         power_mw: Estimated power of the board [mW], or `None` if not estimated.
+        basis: What the accuracy rests on, `None` in records of earlier versions.
     """
 
     network: str
@@ -38,6 +40,18 @@ class FrontPoint:
     mean_bits: float
     status: Status
     power_mw: int | None = None
+    basis: Basis | None = None
+
+    @property
+    def ranked(self) -> float:
+        """Return what the search ranks by: top-1 [percent], or the bits' cost, negated.
+
+        The mean of top-1 in records of earlier versions.
+        """
+        if self.accuracy is None:
+            return -self.cost_points
+        ranked = self.accuracy.ranked
+        return self.accuracy.mean if ranked is None else ranked
 
     @property
     def fps_per_watt(self) -> float | None:
@@ -62,6 +76,7 @@ def front_point(candidate: Candidate, report: SolveReport) -> FrontPoint:
         mean_bits=bits / weights,
         status=report.status,
         power_mw=None if power is None else power.total_mw,
+        basis=candidate.basis(report.design.scheme),
     )
 
 

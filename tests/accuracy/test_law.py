@@ -1,229 +1,163 @@
-"""Reference drops, and the law fitted to them."""
+"""The law of drops: what it is fitted to, and how sure it says it is."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
-from sklearn.gaussian_process import GaussianProcessRegressor
 
-from hao.accuracy.evidence import (
-    Reference,
-    is_comparable,
-    network_of,
-    references,
-    trained_references,
-)
+from hao.accuracy.drops import DropLaw, load_drop_law
+from hao.accuracy.evaluate import spearman
 from hao.accuracy.law import (
-    CalibratedLaw,
-    Target,
+    Nested,
     calibrate_law,
-    fit_law,
+    fit_mean,
     hold_out,
-    kernel,
-    measurements,
-    target_of,
-    training_set,
+    nested,
+    plain_top1,
+    subject_of,
 )
-from hao.accuracy.measured import (
-    Granularity,
-    Method,
-    QuantRow,
-    Rounding,
-    Scale,
-    load_quant_rows,
-)
-from hao.accuracy.published import load_float_rows
+from hao.accuracy.reference import Reference, shipped_references
+from hao.accuracy.terms import Recipe, Setting, Subject
+
+AT_8 = Setting(recipe=Recipe.PTQ, weight_bits=8, act_bits=8)
 
 
 @pytest.fixture(scope="module")
-def rows() -> tuple[QuantRow, ...]:
-    return load_quant_rows()
+def known() -> tuple[Reference, ...]:
+    return shipped_references()
 
 
 @pytest.fixture(scope="module")
-def known(rows: tuple[QuantRow, ...]) -> tuple[Reference, ...]:
-    # Few trees: they only choose among the recipes of the sweep.
-    return references(rows, trees=10) + trained_references(load_float_rows())
-
-
-@pytest.fixture(scope="module")
-def law(known: tuple[Reference, ...]) -> CalibratedLaw:
+def law(known: tuple[Reference, ...]) -> DropLaw:
     return calibrate_law(known)
 
 
-def _target(weight_bits: float, act_bits: float = 8, **changes: bool | str) -> Target:
-    base = Target(
-        network="never measured",
-        family="unheard of",
-        depthwise=False,
-        weight_bits=weight_bits,
-        act_bits=act_bits,
-    )
-    return replace(base, **changes)  # type: ignore[arg-type]
-
-
 @pytest.fixture(scope="module")
-def plain(rows: tuple[QuantRow, ...]) -> QuantRow:
-    return next(r for r in rows if not r.in_sweep and is_comparable(r) and r.depthwise)
+def left_out(known: tuple[Reference, ...]) -> tuple[Nested, ...]:
+    # Few folds: with more, each is predicted from more relatives.
+    return nested(known, lambda r: r.network, folds=4)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"top1_float": None},
-        {"weight_bits": None},
-        {"act_bits": 32.0},
-        {"weight_bits": 1.0},
-        {"mixed": True},
-        {"convolutional": False},
-        {"gated": True},
-        {"rounding": Rounding.NON_UNIFORM},
-        {"granularity": Granularity.PER_TENSOR, "method": Method.PTQ},
-    ],
-)
-def test_each_rule_excludes_a_row_on_its_own(
-    plain: QuantRow, change: dict[str, object]
-) -> None:
-    assert is_comparable(plain)
-    assert not is_comparable(replace(plain, **change))  # type: ignore[arg-type]
-
-
-def test_of_the_sweep_only_rows_of_our_hardware_count(
-    rows: tuple[QuantRow, ...],
-) -> None:
-    kept = [row for row in rows if row.in_sweep and is_comparable(row)]
-    assert {row.scale for row in kept} == {Scale.POWER_OF_TWO}
-    assert {row.granularity for row in kept} == {Granularity.PER_CHANNEL}
-    assert {row.backend for row in kept} == {"generic"}
-
-
-def test_models_of_several_frameworks_are_one_network() -> None:
-    names = ("tf_resnetv1_50", "resnet_v1p5_50", "pt_resnet50", "resnet50")
-    assert {network_of(name) for name in names} == {"resnet50"}
-    assert network_of("mobilenet_v2") == "mobilenet_v2_100"
-    assert network_of("inception_v3") == "inception_v3"
-
-
-def test_a_reference_is_the_best_recipe_of_its_source(
-    rows: tuple[QuantRow, ...], known: tuple[Reference, ...]
-) -> None:
-    # MQBench, MobileNetV2 W4A8: min-max 45.07, MSE 36.97, AdaRound 0.86.
-    (found,) = [
-        r
-        for r in known
-        if (r.network, r.weight_bits, r.act_bits) == ("mobilenet_v2_100", 4, 8)
-        and r.source == "ModelTC/MQBench"
-    ]
-    assert found.drop == pytest.approx(0.86)
-
-
-def test_references_are_never_negative(known: tuple[Reference, ...]) -> None:
-    assert min(reference.drop for reference in known) == 0
-
-
-def test_trained_references_average_over_image_sizes(
-    known: tuple[Reference, ...],
-) -> None:
-    # tf_slim, MobileNetV1 1.0 at 224, 192, 160, 128:
-    # 70.9-69.7, 70.0-69.0, 68.0-67.3, 65.2-64.0: mean of 1.2, 1.0, 0.7, 1.2.
-    (found,) = [
-        r
-        for r in known
-        if r.network == "mobilenet_v1_100" and r.source.startswith("tensorflow/models")
-    ]
-    assert found.drop == pytest.approx(1.025)
-    assert found.method is Method.QAT
-
-
-@pytest.mark.parametrize("depthwise", [False, True])
-@pytest.mark.parametrize("act_bits", [4, 8])
-def test_fewer_bits_never_lose_less_on_an_unknown_network(
-    law: CalibratedLaw, depthwise: bool, act_bits: int
-) -> None:
-    drops = law.predict(
-        [_target(bits, act_bits, depthwise=depthwise) for bits in range(8, 1, -1)]
+def measured(network: str, family: str, drop: float, source: str) -> Reference:
+    return Reference(
+        network=network,
+        family=family,
+        depthwise=False,
+        top1_float=74.0,
+        setting=AT_8,
+        drop=drop,
+        source=source,
+        rows=1,
     )
-    means = [drop.mean for drop in drops]
-    assert means == sorted(means)
-    assert all(drop.low <= drop.mean <= drop.high for drop in drops)
 
 
-def test_depthwise_networks_lose_more(law: CalibratedLaw) -> None:
-    for bits in (8, 6, 4):
-        dense, depthwise = law.predict([_target(bits), _target(bits, depthwise=True)])
-        assert depthwise.mean > dense.mean
+def test_the_shipped_law_is_what_the_references_give(law: DropLaw) -> None:
+    shipped = load_drop_law()
+    assert law.effects.keys() == shipped.effects.keys()
+    for term, effect in law.effects.items():
+        assert effect.weight == pytest.approx(shipped.effects[term].weight, abs=1e-3)
+    for name, scores in law.distributions.items():
+        assert scores == pytest.approx(shipped.distributions[name], abs=0.02)
+    assert law.plain == pytest.approx(shipped.plain, abs=0.01)
 
 
-def test_many_sources_give_the_range_of_what_they_found(
-    law: CalibratedLaw, known: tuple[Reference, ...]
-) -> None:
-    target = _target(8, network="resnet50", family="resnet")
-    drops = [reference.drop for reference in measurements(target, known)]
-    assert 8 <= len(drops) < 19
-    (found,) = law.predict([target])
-    assert found.high == pytest.approx(max(drops))
-    assert found.low == pytest.approx(min(drops), abs=1e-9)
-
-
-def test_a_measured_network_has_no_wider_interval_than_an_unknown_one(
-    law: CalibratedLaw, known: tuple[Reference, ...]
-) -> None:
-    for reference in known:
-        target = target_of(reference)
-        if reference.weight_bits not in (4, 8) or len(measurements(target, known)) > 7:
-            continue
-        (own,) = law.predict([target])
-        blind = replace(law, references=())
-        (other,) = blind.predict([target])
-        assert own.high <= other.high + 1e-9
-
-
-def test_holding_out_a_network_leaves_none_of_it_in_the_fit(
+def test_holding_out_leaves_nothing_of_network_or_source_in_the_fit(
     known: tuple[Reference, ...],
 ) -> None:
     some = known[::3]
-    inflated = [
-        replace(r, drop=r.drop + 30) if r.network == some[0].network else r
-        for r in some
-    ]
-    before = hold_out(some, lambda r: r.network)
-    after = hold_out(inflated, lambda r: r.network)
-    for one, other in zip(before, after, strict=True):
-        if one.reference.network == some[0].network:
-            assert one.z == pytest.approx(other.z)
+    first = some[0]
+
+    def inflated(share: Callable[[Reference], bool]) -> list[Reference]:
+        return [replace(r, drop=r.drop + 30) if share(r) else r for r in some]
+
+    groups = (lambda r: r.network, lambda r: r.source)
+    before = hold_out(some, *groups, folds=3)[0].z
+    for changed in (
+        inflated(lambda r: r.network == first.network),
+        inflated(lambda r: r.source == first.source),
+    ):
+        assert hold_out(changed, *groups, folds=3)[0].z == pytest.approx(before)
+    others = inflated(lambda r: r.network != first.network and r.source != first.source)
+    assert hold_out(others, *groups, folds=3)[0].z > before + 1
 
 
-def test_own_measurements_move_the_expectation(known: tuple[Reference, ...]) -> None:
-    target = _target(8)
-    measured = [
-        Reference(
-            network="never measured",
-            family="unheard of",
-            depthwise=False,
-            weight_bits=8,
-            act_bits=8,
-            drop=10.0,
-            source=f"source {i}",
-            method=Method.PTQ,
-            rows=1,
-        )
-        for i in range(3)
-    ]
-    before = fit_law(known).predict([target])[0][0]
-    after = fit_law([*known, *measured]).predict([target])[0][0]
-    assert after > before + 0.3
-
-
-def test_variances_are_near_the_maximum_likelihood(
+def test_what_a_network_lost_moves_what_is_expected_of_its_family(
     known: tuple[Reference, ...],
 ) -> None:
-    unfitted, places, residuals = training_set(known)
-    chosen = unfitted.process.fit(places, residuals).log_marginal_likelihood_value_
-    others = [
-        GaussianProcessRegressor(kernel(signal, noise), optimizer=None)
-        .fit(places, residuals)
-        .log_marginal_likelihood_value_
-        for signal in (0.01, 0.05, 0.2, 0.5)
-        for noise in (0.2, 0.35, 0.5, 0.8)
+    subjects = [
+        Subject(network=name, family=family, depthwise=False, top1=74.0)
+        for name, family in (("new", "unheard of"), ("cousin", "unheard of"))
     ]
-    assert chosen > max(others) - 2
-    assert chosen > min(others) + 20  # the data do speak about the noise
+    stranger = Subject(network="x", family="other one", depthwise=False, top1=74.0)
+    found = [measured("new", "unheard of", 10.0, f"source {i}") for i in range(3)]
+    effects, plain = fit_mean([*known, *found])
+    one, cousin, other = (
+        DropLaw(effects=effects, plain=plain).centre(subject, AT_8)[0]
+        for subject in (*subjects, stranger)
+    )
+    assert one > cousin > other
+
+
+def test_a_checkpoint_that_was_measured_leaves_less_open(law: DropLaw) -> None:
+    own = Subject(
+        network="resnet50",
+        family="resnet",
+        depthwise=False,
+        top1=76.1,
+        plain_top1=law.plain["resnet50"],
+    )
+    kin = replace(own, network="resnet77")
+    alien = replace(own, network="y", family="unheard of")
+    opened = [law.centre(subject, AT_8)[1] for subject in (own, kin, alien)]
+    assert opened == sorted(opened)
+    assert opened[0] < opened[2]
+
+
+def test_an_outlier_hardly_moves_the_expectation(
+    known: tuple[Reference, ...],
+) -> None:
+    cousin = Subject(network="cousin", family="resnet", depthwise=False, top1=74.0)
+
+    def centre(references: Sequence[Reference]) -> float:
+        effects, plain = fit_mean(references)
+        return DropLaw(effects=effects, plain=plain).centre(cousin, AT_8)[0]
+
+    collapsed = measured("resnet77", "resnet", 60.0, "a source")
+    assert abs(centre([*known, collapsed]) - centre(known)) < 0.05
+
+
+def test_the_usual_accuracy_of_a_network_is_the_median_of_its_checkpoints() -> None:
+    rows = [measured("a", "resnet", 0.0, str(i)) for i in range(3)]
+    rows[1] = replace(rows[1], top1_float=80.0)
+    assert plain_top1(rows) == {"a": 74.0}
+    assert subject_of(rows[1], plain_top1(rows)).strength == 2.0
+
+
+def test_networks_left_out_are_ranked_as_measured(left_out: tuple[Nested, ...]) -> None:
+    def rank(part: Sequence[Nested]) -> float:
+        return spearman(
+            np.array([item.drop.mean + item.drop.noise for item in part]),
+            np.array([item.reference.drop for item in part]),
+        )
+
+    assert rank(left_out) > 0.55
+    assert rank([item for item in left_out if item.reference.depthwise]) > 0.4
+
+
+@pytest.mark.parametrize("depthwise", [False, True])
+@pytest.mark.parametrize("recipe", list(Recipe))
+def test_intervals_hold_what_they_say(
+    left_out: tuple[Nested, ...], depthwise: bool, recipe: Recipe
+) -> None:
+    part = [
+        item
+        for item in left_out
+        if item.reference.depthwise == depthwise
+        and item.reference.setting.recipe is recipe
+        and item.reference.setting.weight_bits > 7
+    ]
+    inside = [i.drop.low <= i.reference.drop <= i.drop.high for i in part]
+    assert 0.82 <= np.mean(inside) <= 0.97
+    errors = [i.drop.mean - i.reference.drop for i in part]
+    assert abs(np.mean(errors)) < 0.6

@@ -7,7 +7,7 @@ accumulators reach what is proven of them.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from types import MappingProxyType
@@ -25,7 +25,7 @@ from hao.emit.stage_sizes import dense_acc_bits, depthwise_acc_bits
 from hao.errors import UnsupportedError
 from hao.hw.board_file import load_board
 from hao.hw.engine import DenseStage, DepthwiseStage, Engine, lanes_match
-from hao.intmath import ceil_div
+from hao.intmath import ceil_div, ceil_log2
 from hao.ir.change import scheme_of
 from hao.ir.integer import (
     BIAS_BITS,
@@ -35,6 +35,7 @@ from hao.ir.integer import (
     MAX_SHIFT,
     MEAN_BITS,
     MULTIPLIER_BITS,
+    WIDE_MEAN_BITS,
     IntegerNetwork,
     MapType,
     Requantization,
@@ -123,7 +124,9 @@ def random_sample(seed: int) -> Sample:
             network, design.weight_bits, act_bits=design.engine.act_bits, seed=seed
         )
         if kind in ("ends", "end multipliers"):
-            net = _Ends(rng, design, net).make(multiplies=kind == "end multipliers")
+            net = _Ends(rng, design, net).make(
+                multiplies=kind == "end multipliers", rounds=seed % 2 == 1
+            )
         elif kind == "multipliers":
             net = _with_multipliers(rng, net)
         return Sample(
@@ -381,15 +384,37 @@ class _Networks:
 def _random_design(
     rng: random.Random, network: Network, offered: tuple[Segment, ...]
 ) -> Design | None:
-    """Return a design, or `None` where no engine forms few enough products."""
+    """Return a design of random bits, or `None` where no engine is small enough."""
+    return design_for(rng, network, offered)
+
+
+def design_for(
+    rng: random.Random,
+    network: Network,
+    offered: tuple[Segment, ...],
+    *,
+    weight_bits: Mapping[str, int] | None = None,
+    act_bits: int | None = None,
+) -> Design | None:
+    """Return a design, or `None` where no engine forms few enough products.
+
+    Args:
+        rng: Drawn from.
+        network: What it runs.
+        offered: Its segments.
+        weight_bits: By layer; random if `None`.
+        act_bits: Random if `None`.
+    """
     board = load_board(rng.choice(BOARDS))
     if rng.random() < 0.2:
         board = replace(board, port_bytes=rng.choice((8, 16)))
     scheme = {layer.name: rng.randint(2, 8) for layer in network.compute_layers}
     if rng.random() < 0.3:  # a stage of few bits, where a DSP slice holds four products
         scheme = dict.fromkeys(scheme, rng.randint(2, 4))
+    scheme = scheme if weight_bits is None else dict(weight_bits)
     segments = _random_path(rng, offered)
-    act_bits = rng.choice((2, 3, 4, 4, 5, 6, 7, 8, 8))
+    drawn = rng.choice((2, 3, 4, 4, 5, 6, 7, 8, 8))
+    act_bits = drawn if act_bits is None else act_bits
     for _ in range(20):
         setting = Setting(
             board=board,
@@ -664,8 +689,8 @@ class _Ends:
                     else dense_acc_bits(stage, engine.act_bits)
                 )
 
-    def make(self, *, multiplies: bool) -> IntegerNetwork:
-        """Return the network with other numbers and types."""
+    def make(self, *, multiplies: bool, rounds: bool) -> IntegerNetwork:
+        """Return the network with other numbers, types and, if asked, roundings."""
         maps: dict[str, MapType] = {}
         params: dict[str, Ints] = {}
         layers: list[Layer] = []
@@ -679,19 +704,29 @@ class _Ends:
                     made = self._compute(kept, quant, maps[layer.input])
                     if multiplies:
                         made |= self._multipliers(layer.ofm.channels)
+                    if rounds:
+                        made["rounding"] = self._roundings(layer.ofm.channels, 2)
                     maps[layer.name] = self._type()
                 case Pool(kind=PoolKind.MAX):
                     maps[layer.name] = maps[layer.input]
                 case Pool():
                     made = self._mean(layer.kernel**2)
+                    if rounds:
+                        made |= self._wide_mean(layer.kernel**2)
+                        made["rounding"] = self._roundings(1, 3)
                     maps[layer.name] = self._type()
                 case GlobalAveragePool():
                     made = self._mean(layer.ifm.pixels)
+                    if rounds:
+                        made |= self._wide_mean(layer.ifm.pixels)
+                        made["rounding"] = self._roundings(1, 3)
                     maps[layer.name] = self._type()
                 case Add():
                     left = [self.rng.randint(0, MAX_ALIGN_SHIFT) for _ in range(2)]
                     right = self.rng.choice((0, 1, 4, 8, MAX_SHIFT))
                     made = {"shifts": np.array([*left, right], dtype=np.int64)}
+                    if rounds:
+                        made["rounding"] = self._roundings(1, 3)
                     maps[layer.name] = self._type()
                 case _:
                     maps[layer.name] = self._type()
@@ -756,6 +791,16 @@ class _Ends:
         late = self.numbers.integers(20, MAX_MULTIPLIER_SHIFT + 1, channels)
         wild = self.numbers.random(channels) < 0.2
         return {"multiplier": multiplier, "shift": np.where(wild, any_shift, late)}
+
+    def _wide_mean(self, pixels: int) -> dict[str, Ints]:
+        if self.numbers.random() < 0.5:
+            return {}
+        shift = WIDE_MEAN_BITS - 1 + ceil_log2(pixels)
+        multiplier = min(round(2**shift / pixels), 2**WIDE_MEAN_BITS - 1)
+        return {"multiplier": np.array([multiplier]), "shift": np.array([shift])}
+
+    def _roundings(self, count: int, kinds: int) -> Ints:
+        return np.asarray(self.numbers.integers(0, kinds, count), dtype=np.int64)
 
     def _mean(self, pixels: int) -> dict[str, Ints]:
         multiplier, shift = mean_multiplier(pixels)

@@ -90,6 +90,7 @@ def context(**changes: Value) -> Context:
             "cycles": 1000,
             "fps": 214285.0,
             "latency_ms": 0.004667,
+            "host_ms": 0.5,
             "parts": {"fixed": area, "dense": area},
             **area,
         },

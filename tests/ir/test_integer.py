@@ -117,6 +117,7 @@ def test_map_type_refuses_codes_outside_its_type_or_without_0(
             r"'l\.bias' holds .* must be -33554432 to 33554431",
         ),
         ({"shift": np.array([16])}, r"'l\.shift' holds 16 to 16; must be 0 to 15"),
+        ({"rounding": np.array([2])}, r"'l\.rounding' holds 2 to 2; must be 0 to 1"),
         ({"shift": np.array([-1])}, r"'l\.shift' holds -1 to -1; must be 0 to 15"),
     ],
 )
@@ -164,7 +165,7 @@ def test_integer_network_refuses_operands_shifted_too_far() -> None:
 
 def test_integer_network_refuses_a_mean_without_multiplier() -> None:
     pool = GlobalAveragePool(name="g", input="x", ifm=ONE, ofm=ONE)
-    with pytest.raises(InputError, match=r"'g\.multiplier' holds 256 .* 1 to 255"):
+    with pytest.raises(InputError, match=r"'g\.shift' holds 0 .* must be 21 to 47"):
         single(pool, multiplier=np.array([256]), shift=np.array([0]))
 
 

@@ -1,6 +1,8 @@
 """run_integer: by hand, equal to loops over products and to run_float, refused."""
 
 from dataclasses import replace
+from fractions import Fraction
+from math import floor
 from typing import assert_never
 
 import numpy as np
@@ -11,6 +13,9 @@ from numpy.typing import NDArray
 
 from hao.errors import InputError, UnsupportedError
 from hao.ir.integer import (
+    DOWN,
+    HALVES_EVEN,
+    HALVES_UP,
     IntegerNetwork,
     MapType,
     Requantization,
@@ -197,8 +202,11 @@ def test_an_average_that_leaves_out_its_padding_is_refused() -> None:
                 run_integer(net, codes)
 
 
-def rounded(value: int, shift: int) -> int:
-    return value if shift == 0 else (value + 2 ** (shift - 1)) // 2**shift
+def rounded(value: int, shift: int, how: int = HALVES_UP) -> int:
+    if how == HALVES_EVEN:
+        return round(Fraction(value, 2**shift))  # Python rounds halves to even
+    half = 0 if how == DOWN else Fraction(1, 2)
+    return floor(Fraction(value, 2**shift) + half)
 
 
 def naive(net: IntegerNetwork, codes: Integers) -> dict[str, Integers]:
@@ -242,6 +250,8 @@ def naive_code(
     def number(name: str, index: int = 0) -> int:
         return int(net.param(layer.name, name)[index])
 
+    ways = net.rounding(layer.name)
+    how = int(ways[channel % len(ways)])
     match layer:
         case Input():
             return int(codes[place])
@@ -260,19 +270,19 @@ def naive_code(
                     acc += sum(int(w[source, i, j]) * v for i, j, v in pixels)
             if net.requantization is Requantization.MULTIPLIER:
                 acc *= number("multiplier", channel)
-            value = rounded(acc, number("shift", channel))
+            value = rounded(acc, number("shift", channel), how)
         case Add():
             a, b = (int(maps[name][place]) for name in layer.inputs)
             total = a * 2 ** number("shifts", 0) + b * 2 ** number("shifts", 1)
-            value = rounded(total, number("shifts", 2))
+            value = rounded(total, number("shifts", 2), how)
         case Pool(kind=PoolKind.MAX):
             return max(v for _, _, v in seen(layer, x, channel, at))
         case Pool():
             total = sum(v for _, _, v in seen(layer, x, channel, at))
-            value = rounded(total * number("multiplier"), number("shift"))
+            value = rounded(total * number("multiplier"), number("shift"), how)
         case GlobalAveragePool():
             total = sum(int(v) for v in x[channel].ravel())
-            value = rounded(total * number("multiplier"), number("shift"))
+            value = rounded(total * number("multiplier"), number("shift"), how)
         case Affine() | Activation() | Quantize():
             raise AssertionError(layer)
         case _:
@@ -287,6 +297,7 @@ def networks(draw: st.DrawFn) -> IntegerNetwork:
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
     bits, act_bits = draw(st.integers(2, 8)), draw(st.integers(2, 8))
     mode = draw(st.sampled_from(Requantization))
+    rounds = draw(st.booleans())
     quant = QType(bits=bits, signed=True)
     kernel, stride = draw(st.integers(1, 3)), draw(st.integers(1, 2))
     sides = [draw(st.integers(0, kernel - 1)) for _ in range(4)]
@@ -363,6 +374,8 @@ def networks(draw: st.DrawFn) -> IntegerNetwork:
                 params[f"{layer.name}.weight"] = w
                 params[f"{layer.name}.bias"] = rng.integers(-500, 500, 3)
                 params[f"{layer.name}.shift"] = rng.integers(0, 12, 3)
+                if rounds:
+                    params[f"{layer.name}.rounding"] = rng.integers(0, 2, 3)
                 if mode is Requantization.MULTIPLIER:
                     params[f"{layer.name}.multiplier"] = rng.integers(0, 2**16, 3)
                     params[f"{layer.name}.shift"] = rng.integers(12, 26, 3)
@@ -378,6 +391,8 @@ def networks(draw: st.DrawFn) -> IntegerNetwork:
                 params[f"{layer.name}.shift"] = [shift]
             case _:
                 pass
+        if rounds and isinstance(layer, Add | GlobalAveragePool):
+            params[f"{layer.name}.rounding"] = rng.integers(0, 3, 1)
     return network(layers, types, params, mode)
 
 
@@ -537,17 +552,26 @@ def test_sums_in_int64_equal_those_in_floating_point() -> None:
 @given(
     values=st.lists(st.integers(-(2**23), 2**23), min_size=3, max_size=3),
     shift=st.lists(st.integers(0, 15), min_size=3, max_size=3),
+    halves=st.booleans(),
+    rounding=st.lists(st.integers(0, 2), min_size=3, max_size=3),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_requantize_is_the_same_in_every_type(
-    values: list[int], shift: list[int]
+    values: list[int], shift: list[int], halves: bool, rounding: list[int]
 ) -> None:
+    if halves:
+        values = [
+            (v % 255 - 127) * 2**s + 2**s // 2
+            for v, s in zip(values, shift, strict=True)
+        ]
     array = np.array(values).reshape(1, 3, 1, 1)
     expected = [
-        min(max(rounded(v, s), -128), 127) for v, s in zip(values, shift, strict=True)
+        min(max(rounded(v, s, how), -128), 127)
+        for v, s, how in zip(values, shift, rounding, strict=True)
     ]
     for number in (np.float32, np.float64, np.int64):
-        got = requantize(array.astype(number), np.array(shift), S8)
+        ways = np.array(rounding)
+        got = requantize(array.astype(number), np.array(shift), S8, ways)
         assert got.ravel().tolist() == expected
 
 

@@ -284,7 +284,10 @@ def test_a_seeded_fault_is_found_in_its_line(
 
 
 def test_every_rule_has_a_seeded_fault() -> None:
-    assert {rule for _, _, _, rule, _, _ in FAULTS} | {Rule.SYNTAX} == set(Rule)
+    assert {rule for _, _, _, rule, _, _ in FAULTS} | {
+        Rule.SYNTAX,
+        Rule.MISSING_HEADER,
+    } == set(Rule)
 
 
 def found_rules(text: str, tool: Tool = Tool.VITIS_HLS) -> list[str]:
@@ -347,8 +350,18 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
         lint(tmp_path, tool=Tool.VITIS_HLS)
 
 
+def test_a_header_that_the_project_lacks_is_found_where_the_tool_sees_it() -> None:
+    text = (
+        '#ifndef __SYNTHESIS__\n#include "bench.h"\n#endif\n'
+        '#include "ap_int.h"\n  # include "lost/stage.h"\nint f() { return 1; }\n'
+    )
+    (found,) = lint({"a.cpp": text}, tool=Tool.VITIS_HLS)
+    assert (found.line, found.rule) == (5, "missing-header")
+    assert found.message == "lost/stage.h: no such file among the sources"
+
+
 def test_headers_of_the_system_are_not_needed() -> None:
-    text = '#include <nowhere.h>\n#include "vendor.h"\n#include "b.h"\n'
+    text = '#include <nowhere.h>\n#include "hls_stream.h"\n#include "b.h"\n'
     deep = {"a/b/c.cpp": '#include "../../inc/b.h"\n', "inc/b.h": "#error b\n"}
     with pytest.raises(InputError, match=r"inc/b\.h:1:.* error: .*b$"):
         lint(deep, tool=Tool.VITIS_HLS)

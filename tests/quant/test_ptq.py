@@ -12,10 +12,9 @@ from hao.errors import InputError
 from hao.ir.interpret import run_float
 from hao.ir.network import Network
 from hao.ir.tensor import QType
+from hao.quant.exponents import SMALLEST_EXPONENT, best_exponent
 from hao.quant.ptq import (
-    SMALLEST_EXPONENT,
     PtqSettings,
-    best_exponent,
     calibrate,
     correct_biases,
     equalize_network,

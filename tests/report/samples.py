@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from hao.accuracy.drops import Evidence
+from hao.accuracy.drops import Basis, Evidence
+from hao.accuracy.terms import Recipe
 from hao.cost.design import Design
 from hao.cost.evaluate import evaluate
 from hao.hw.board_file import load_board
@@ -21,7 +22,7 @@ from hao.ir.partition import Role, Segment, partition
 from hao.ir.tensor import QType, Rounding
 from hao.program.solver import SolverName, Status
 from hao.report.result import Proof, SearchResult
-from hao.search.candidates import Accuracy
+from hao.search.candidates import Accuracy, Stance
 from hao.search.front import FrontPoint
 from hao.search.objective import Objective
 from tests.cost.samples import build_engine, conv, depthwise, linear, shape
@@ -103,6 +104,17 @@ def small_design(board: str = "zu3eg") -> Design:
     )
 
 
+BASIS = Basis(
+    recipe=Recipe.PTQ,
+    weight_bits=4,
+    act_bits=8,
+    own=0,
+    related=5,
+    networks=3,
+    sources=1,
+)
+
+
 def point(
     fps: float,
     top1: float | None,
@@ -117,18 +129,19 @@ def point(
         latency_ms=1000 / fps,
         accuracy=None
         if top1 is None
-        else Accuracy(mean=top1, low=top1 - low, high=top1 + high),
+        else Accuracy(mean=top1, low=top1 - low, high=top1 + high, ranked=top1 - 0.25),
         cost_points=0.25,
         mean_bits=5.5,
         status=Status.OPTIMAL,
         power_mw=5_000,
+        basis=BASIS,
     )
 
 
 def small_result(*, front: bool = True, board: str = "zu3eg") -> SearchResult:
     design = small_design(board)
     cost = evaluate(design)
-    accuracy = Accuracy(mean=70.25, low=68.5, high=70.75)
+    accuracy = Accuracy(mean=70.25, low=68.5, high=70.75, ranked=70.0)
     points = (
         replace(point(cost.fps, 70.25), accuracy=accuracy),
         point(2 * cost.fps, 66.0, "tiny@16"),
@@ -142,6 +155,8 @@ def small_result(*, front: bool = True, board: str = "zu3eg") -> SearchResult:
         accuracy=accuracy,
         evidence=Evidence.FAMILY,
         out_of_range=True,
+        basis=BASIS,
+        stance=Stance.CAUTIOUS,
         proof=Proof(
             status=Status.LIMIT,
             gap=0.0125,

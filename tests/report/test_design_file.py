@@ -13,7 +13,7 @@ import pytest
 from hao.accuracy.drops import Evidence
 from hao.cost.evaluate import evaluate
 from hao.errors import HaoError, InputError, UnsupportedError
-from hao.hw.board import Board, DspType
+from hao.hw.board import Board, DspType, Frames
 from hao.hw.resources import Resources
 from hao.ir.change import scheme_of
 from hao.ir.layer import Activation, ActivationKind, Affine, Input
@@ -40,10 +40,14 @@ CUSTOM = Board(
     lutram=777,
     dsp_type=DspType.DSP48E1,
     ddr_peak_kbytes_per_s=1_234_567,
-    ddr_efficiency_percent=71,
+    ddr_read_percent=71,
+    ddr_write_percent=71,
+    ddr_burst_bytes=16,
     ports=3,
     port_bytes=8,
     port_max_khz=150_000,
+    host_call_us=77,
+    frames=Frames.BACK_TO_BACK,
     sources={"clock.khz": "measured here"},
 )
 
@@ -144,11 +148,11 @@ def test_neither_time_nor_place_is_in_the_file(tmp_path: Path) -> None:
     assert render_design(replace(RESULT, run=tmp_path / "run")) == TEXT
 
 
-def test_the_keys_of_the_schema_are_those_of_version_2() -> None:
+def test_the_keys_of_the_schema_are_those_of_version_3() -> None:
     # A change here changes the format: SCHEMA in design_schema must be raised with it,
     # unless files without the key are still read (ADDED_KEYS).
     document = json.loads(TEXT)
-    assert document["schema"] == "hao.design/2"
+    assert document["schema"] == "hao.design/3"
     assert list(document) == [
         *("schema", "hao", "objective", "fps_asked", "margin_percent", "image_size"),
         *(
@@ -157,6 +161,8 @@ def test_the_keys_of_the_schema_are_those_of_version_2() -> None:
             "accuracy",
             "evidence",
             "out_of_range",
+            "basis",
+            "stance",
             "proof",
             "cost",
         ),
@@ -165,8 +171,10 @@ def test_the_keys_of_the_schema_are_those_of_version_2() -> None:
     ]
     assert list(document["board"]) == [
         *("name", "title", "device", "part", "clock_khz", "resources", "cap_percent"),
-        *("lutram", "dsp_type", "ddr_peak_kbytes_per_s", "ddr_efficiency_percent"),
-        *("ports", "port_bytes", "port_max_khz", "sourced_khz", "idle_mw", "budget"),
+        *("lutram", "dsp_type", "ddr_peak_kbytes_per_s", "ddr_read_percent"),
+        *("ddr_write_percent", "ddr_burst_bytes"),
+        *("ports", "port_bytes", "port_max_khz", "host_call_us", "frames"),
+        *("sourced_khz", "idle_mw", "budget"),
         "calibration",
         "sources",
     ]
@@ -353,7 +361,7 @@ def test_an_edited_record_of_resources_is_refused(tmp_path: Path) -> None:
         (b"[" * 100_000, r"not valid JSON"),
         (b'{"schema": ' + b"9" * 5000 + b"}", r"not valid JSON"),
         (
-            b'{"schema": "hao.design/2", "hao": "0", "x": '
+            b'{"schema": "hao.design/3", "hao": "0", "x": '
             + b"[" * 50
             + b"]" * 50
             + b"}",

@@ -66,7 +66,10 @@ def test_two_runs_of_one_result_hold_the_same_bytes(tmp_path: Path) -> None:
 def test_csv_leaves_empty_what_is_unknown() -> None:
     unknown = replace(point(40, None), power_mw=None)
     line = render_front_csv([unknown]).splitlines()[1]
-    assert line == "small@16,40.0000,25.000000,,,,0.250000,5.5000,optimal,,"
+    assert (
+        line
+        == "small@16,40.0000,25.000000,,,,0.250000,5.5000,optimal,,,-0.2500,ptq,family"
+    )
 
 
 def test_a_run_is_not_replaced_unless_asked(tmp_path: Path) -> None:

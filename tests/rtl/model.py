@@ -112,9 +112,22 @@ FUNCTIONS = """
   function automatic int number(logic [ACT-1:0] code, logic is_signed);
     return is_signed ? int'($signed(code)) : int'(code);
   endfunction
-  // Divides by 2 ** shift and rounds halves up.
-  function automatic longint rounded(longint value, int shift);
-    return (((value <<< 1) >>> shift) + 1) >>> 1;
+  // Divides by 2 ** shift; halves go up (0) or to even (1), or all goes down (2).
+  function automatic longint rounded(longint value, int shift, int how);
+    longint below, rest, half;
+    below = value >>> shift;
+    rest = value - (below <<< shift);
+    half = shift == 0 ? 1 : longint'(1) <<< (shift - 1);
+    if (how == 2) return below;
+    if (how == 1 && rest == half) return below + (below & 1);
+    return rest >= half ? below + 1 : below;
+  endfunction
+  // A sum times the multiplier of a mean, a wide one without the bits of its error.
+  function automatic longint product(longint sum, int multiplier);
+    longint exact;
+    exact = sum * longint'(multiplier);
+    if (multiplier < 256) return exact;
+    return ((exact + (longint'(1) <<< 19)) >>> 20) <<< 20;
   endfunction
   function automatic longint limited(longint value, int low, int high);
     return value < longint'(low) ? longint'(low)
@@ -125,7 +138,7 @@ FUNCTIONS = """
     longint scaled;
     scaled = acc;
     if (MULTIPLIES) scaled = acc * longint'(record[RECORD-32+:16]);
-    return limited(rounded(scaled, int'(record[31:26])), low, high);
+    return limited(rounded(scaled, int'(record[30:26]), int'(record[31])), low, high);
   endfunction
 
   // Input rows that output rows 0 to `row` need; past the last one, all that come.

@@ -8,7 +8,8 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from hao.accuracy.drops import Drop, Evidence
+from hao.accuracy.drops import Basis, Drop
+from hao.accuracy.terms import Recipe
 from hao.hw.board import Board
 from hao.ir.network import Network
 from hao.program.problem import Problem
@@ -32,14 +33,25 @@ def small_space(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(candidates_module, "Problem", partial(Problem, space=SPACE))
 
 
+BASIS = Basis(
+    recipe=Recipe.QAT,
+    weight_bits=8,
+    act_bits=8,
+    own=1,
+    related=3,
+    networks=2,
+    sources=2,
+)
+
+
 def drop(points: float) -> Drop:
     return Drop(
         mean=points,
         low=0,
         high=points,
+        noise=0,
         out_of_range=False,
-        evidence=Evidence.MEASURED,
-        references=0,
+        basis=BASIS,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from hao.accuracy.drops import load_drop_table
+from hao.accuracy.drops import load_drop_law
 from hao.accuracy.published import published_networks
 from hao.errors import InfeasibleError, SolverError
 from hao.ir.tensor import Shape
@@ -325,7 +325,7 @@ def test_the_report_names_what_is_left_open(monkeypatch: pytest.MonkeyPatch) -> 
     # 79.5 is what "second" has, 80 what "first" might: 0.5 / 79.5 = 0.63 %.
     assert text.startswith(
         "NOT PROVEN a better design is not excluded: none leaves more than 80.00 % "
-        "top-1, at the end that the search ranks by, gap 0.63 %; not searched to the "
+        "top-1, as the search ranks it, gap 0.63 %; not searched to the "
         "end: first@10 second@10 on Small board"
     )
 
@@ -452,7 +452,7 @@ def test_a_front_leaves_out_a_network_whose_solve_stops(
 def test_published_networks_come_most_promising_first() -> None:
     some = tuple(published_networks().values())[:9]
     bounds = [
-        c.bound_micro for c in published_candidates(some, load_drop_table(), BitRules())
+        c.bound_micro for c in published_candidates(some, load_drop_law(), BitRules())
     ]
     assert len(set(bounds)) > 1
     assert bounds == sorted(bounds, reverse=True)

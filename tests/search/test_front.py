@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from hao.accuracy.drops import load_drop_table
+from hao.accuracy.drops import load_drop_law
 from hao.cost.evaluate import evaluate
 from hao.cost.power import estimate_power
 from hao.ir.change import scheme_of
@@ -22,7 +22,7 @@ def point_of(board: str) -> tuple[FrontPoint, SolveReport]:
         design.network,
         top1=70.0,
         source="made up",
-        table=load_drop_table(),
+        law=load_drop_law(),
         rules=BitRules(),
     )
     # What a front point does not look at is zero.

@@ -193,14 +193,14 @@ module finish #(
         for (int j = 0; j < CODES; ++j)
           if (j % r.mean_lanes == i)
             total = total + longint'($signed(sums[n/CODES][j]));
-        value = limited(rounded(total * longint'(r.multiplier), r.mean_shift),
+        value = limited(rounded(product(total, r.multiplier), r.mean_shift, r.mean_rounding),
                         r.pool_low, r.pool_high);
         if (i < r.mean_lanes) result[i*STORE+:STORE] = STORE'({ACT'(value)});
       end else if (r.adds != 0) begin
         total = (longint'(number(beat[i*STORE+:ACT], r.is_signed != 0)) <<< r.shift_a)
             + (longint'(number(other[i*STORE+:ACT], r.residual_signed != 0))
                <<< r.shift_b);
-        value = limited(rounded(total, r.shift), r.low, r.high);
+        value = limited(rounded(total, r.shift, r.rounding), r.low, r.high);
         result[i*STORE+:STORE] = STORE'({ACT'(value)});
       end else begin
         result[i*STORE+:STORE] = beat[i*STORE+:STORE];

@@ -1,0 +1,235 @@
+"""A network that a file has quantized, spelled so that a map has one requantization.
+
+The engine requantizes a map once, on its way out of a stage. Files do more: a second
+quantizer behind the first, one before an add alone, a batch norm on codes. Each of
+these gets a 1x1 depthwise layer that hands the codes on, with a requantization of its
+own (the double rounding of the file, bit for bit). Operands of an add whose scales have
+no power of two between them are brought to such scales the same way. Weights of one
+bit, or with a zero point, get a signed type that holds them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.errors import UnsupportedError
+from hao.ir.integer import MAX_ALIGN_SHIFT
+from hao.ir.layer import (
+    Activation,
+    Add,
+    Affine,
+    Compute,
+    Conv,
+    Depthwise,
+    Input,
+    Layer,
+    Linear,
+    Quantize,
+)
+from hao.ir.lower import COPY_WEIGHT, copy_layer, free_name
+from hao.ir.network import Network
+from hao.ir.tensor import MAX_BITS, MIN_BITS, QType, Rounding
+from hao.quant.requantized import (
+    STAND_IN_FRAME,
+    WHOLE,
+    Chain,
+    NeedsCopyError,
+    frame_is_open,
+    gathered_chains,
+)
+
+MOST_FINER = MAX_BITS - MIN_BITS
+"""Largest power of two by which a copy may be finer than its source: its one weight."""
+
+
+def codable(network: Network) -> tuple[Network, tuple[str, ...]]:
+    """Return the network with a copy of a map wherever it needs one, and notes on them.
+
+    Outputs stay those of the network before, but for operands of adds, which are
+    rounded once more where scales have no power of two between them.
+
+    Args:
+        network: Quantized, in layers of the engine, with parameters.
+
+    Raises:
+        InputError: A parameter is missing.
+    """
+    network = _plain_weights(network)
+    notes: list[str] = []
+    while True:
+        try:
+            frame = STAND_IN_FRAME if frame_is_open(network) else None
+            chains = gathered_chains(network, [], frame=frame)
+        except NeedsCopyError as need:
+            layer = next(one for one in network.layers if one.name == need.layer)
+            finer = _finer(network, layer, need.scale)
+            network = _with_copy(network, layer, layer.inputs[0], finer)
+            notes.append(
+                f"layer {need.layer!r}: changes codes that are there already, so it "
+                "runs as a 1x1 depthwise layer of its own"
+            )
+            continue
+        aligned = _aligned_add(network, chains)
+        if aligned is None:
+            return network, tuple(notes)
+        network, name = aligned
+        notes.append(
+            f"layer {name!r}: an operand is brought to a scale that shifts reach, and "
+            "rounded once more"
+        )
+
+
+def _plain_weights(network: Network) -> Network:
+    """Return the network with signed weight types of 2 bits and more."""
+    layers = tuple(
+        replace(layer, weight=_weight_type(network, layer))
+        if isinstance(layer, Conv | Depthwise | Linear)
+        else layer
+        for layer in network.layers
+    )
+    return replace(network, layers=layers)
+
+
+def _weight_type(network: Network, layer: Compute) -> QType | None:
+    """Return a type that holds a layer's integers, the file's own where it does."""
+    quant = layer.weight
+    key = f"{layer.name}.weight_scale"
+    if quant is None or key not in network.params:
+        return quant
+    zero = network.params.get(f"{layer.name}.weight_zero_point", np.zeros(1))
+    if quant.signed and quant.bits >= MIN_BITS and not zero.any():
+        return quant
+    weight = network.params[f"{layer.name}.weight"].astype(np.float64)
+    step = network.params[key].astype(np.float64).reshape(-1, *[1] * (weight.ndim - 1))
+    codes = np.rint(weight / step)
+    reach = max(-codes.min() - 1, codes.max(), 1)
+    return QType(bits=int(reach).bit_length() + 1, signed=True)
+
+
+def _finer(network: Network, layer: Layer, scale: float) -> int:
+    """Return by which power of two the next quantizer is finer than codes; 0 if not."""
+    while isinstance(layer, Affine | Activation | Quantize):
+        params = network.params
+        if isinstance(layer, Affine):
+            factors = params[f"{layer.name}.scale"].astype(np.float64)
+            if np.ptp(factors) != 0:
+                return 0
+            scale *= abs(float(factors.ravel()[0]))
+        if isinstance(layer, Quantize):
+            target = float(params[f"{layer.name}.scale"].astype(np.float64).ravel()[0])
+            exponent = np.log2(scale / target) if scale > 0 else 0.0
+            whole = abs(exponent - np.rint(exponent)) <= WHOLE and exponent > 0
+            return min(int(np.rint(exponent)), MOST_FINER) if whole else 0
+        readers = network.consumers()[layer.name]
+        if len(readers) != 1:
+            return 0
+        layer = next(one for one in network.layers if one.name == readers[0])
+    return 0
+
+
+def _with_copy(
+    network: Network,
+    layer: Layer,
+    source: str,
+    finer: int,
+    extra: tuple[Quantize, dict[str, NDArray[np.generic]]] | None = None,
+) -> Network:
+    """Return the network in which a layer reads a copy of what it read.
+
+    Args:
+        network: The network.
+        layer: The reader.
+        source: Which of its operands is copied.
+        finer: The copy's weight is 2^finer steps of 2^-finer.
+        extra: A quantizer behind the copy, which reads it.
+    """
+    reads = next(one for one in network.layers if one.name == source)
+    name = free_name(network, f"{layer.name}.copy")
+    made, params = copy_layer(network, reads, name)
+    if finer:
+        quant = replace(COPY_WEIGHT, bits=MIN_BITS + finer)
+        made = replace(made, weight=quant)
+        params[f"{name}.weight_scale"] = np.array([2.0**-finer], dtype=np.float32)
+    added: list[Layer] = [made]
+    last = name
+    if extra is not None:
+        quantizer, more = extra
+        added.append(replace(quantizer, input=name))
+        params |= more
+        last = quantizer.name
+    if isinstance(layer, Add):
+        first, second = layer.inputs
+        # A map that is added to itself has been doubled before.
+        names = (last, second) if first == source else (first, last)
+        reader: Layer = replace(layer, inputs=names)
+    else:
+        assert not isinstance(layer, Input)
+        reader = replace(layer, input=last)
+    layers: list[Layer] = []
+    for one in network.layers:
+        if one.name == layer.name:
+            layers += [*added, reader]
+        else:
+            layers.append(one)
+    for array in params.values():
+        array.setflags(write=False)
+    return Network(
+        name=network.name,
+        layers=tuple(layers),
+        params=MappingProxyType({**network.params, **params}),
+    )
+
+
+def _aligned_add(
+    network: Network, chains: Mapping[str, Chain]
+) -> tuple[Network, str] | None:
+    """Return the network with one more operand of an add on a scale that shifts reach.
+
+    `None` where all are.
+    """
+    for layer in network.layers:
+        if not isinstance(layer, Add) or chains[layer.name].quant is None:
+            continue
+        chain = chains[layer.name]
+        try:
+            gain = chain.uniform_gain(layer.name, _zeros(layer, chains))
+        except UnsupportedError:
+            continue  # told by those who ask for all problems
+        target = chain.step / gain
+        for source in layer.inputs:
+            operand = chains[source]
+            exponent = np.log2(operand.scale / target)
+            if operand.quant is None or abs(exponent - np.rint(exponent)) <= WHOLE:
+                continue
+            made = _rescaled(network, layer, source, operand, target)
+            return made, layer.name
+    return None
+
+
+def _zeros(layer: Add, chains: Mapping[str, Chain]) -> float:
+    """Return what the zeros of an add's operands amount to in its sums."""
+    return sum(chains[name].scale * chains[name].zero for name in layer.inputs)
+
+
+def _rescaled(
+    network: Network, layer: Add, source: str, operand: Chain, target: float
+) -> Network:
+    """Return the network with an operand on the finest scale that holds its codes."""
+    quant = QType(bits=MAX_BITS, signed=operand.low < 0, rounding=Rounding.HALF_EVEN)
+    stretch = max(operand.high / quant.highest, operand.low / (quant.lowest or -1))
+    least = operand.scale * stretch
+    exponent = max(int(np.ceil(np.log2(least / target))), -MAX_ALIGN_SHIFT)
+    scale = target * 2.0**exponent
+    reads = next(one for one in network.layers if one.name == source)
+    name = free_name(network, f"{layer.name}.aligned")
+    quantizer = Quantize(
+        name=name, input=source, ifm=reads.ofm, ofm=reads.ofm, quant=quant
+    )
+    params: dict[str, NDArray[np.generic]] = {
+        f"{name}.scale": np.array([scale]),
+        f"{name}.zero_point": np.zeros(1),
+    }
+    return _with_copy(network, layer, source, 0, (quantizer, params))
