@@ -52,7 +52,8 @@ DIGITS_FPS ?= 10000
 
 search: setup ## search BOARD=zu3eg FPS=50; then take a network to simulated hardware
 	$(BIN)/hao search --board $(BOARD) --fps $(FPS)
-	$(BIN)/hao search --board $(BOARD) --fps $(DIGITS_FPS) --network digits
+	$(BIN)/hao search --board $(BOARD) --fps $(DIGITS_FPS) \
+	    --frames back-to-back --network digits
 	$(BIN)/hao quantize --data digits
 	$(BIN)/hao emit-hls
 	$(BIN)/hao simulate

@@ -39,12 +39,14 @@ class Configured:
     """A published accelerator as an engine with a dense and a depthwise stage.
 
     Attributes:
-        board: Clock, ports and DDR.
+        name: Short name.
+        board: Clock, ports, DDR, and whether the host's call was measured as well.
         simd, pe, px: Parallelism of the dense stage.
         depthwise_pe: Channels at once of the depthwise stage, which takes one tap.
         bram_18k: Block RAM that the publication prints.
     """
 
+    name: str
     board: Board
     simd: int
     pe: int

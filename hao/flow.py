@@ -32,6 +32,7 @@ from hao.request import (
     SearchRequest,
     board_of,
     candidates_of,
+    check_rate,
     check_request,
     check_top1_known,
     limits_of,
@@ -97,6 +98,7 @@ def search(
         check_target(run_path, force=force)
         seen = run_state(run_path)
     board = board_of(request)
+    check_rate(request, board)
     candidates = candidates_of(request, progress)
     check_top1_known(request, candidates)
     with open_workers(request.workers, request.cluster) as workers:
@@ -135,7 +137,7 @@ def _certificate(
     """Return the text of the certificate of an answer."""
     cycles, top1 = limits_of(request, board)
     # What does not bear on the answer, or stands in the design file, is left out.
-    aside = {"board", "calibration", "clock_mhz", "workers", "cluster"}
+    aside = {"board", "calibration", "clock_mhz", "frames", "workers", "cluster"}
     aside |= {"front_points", "best", "overlap_percent"}
     model = request.model and Path(request.model.name)
     asked = TypeAdapter(SearchRequest).dump_python(

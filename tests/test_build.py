@@ -21,6 +21,7 @@ from hao.emit.check import Build
 from hao.errors import InputError, ToolError
 from hao.files import held
 from hao.flow import SearchRequest, search
+from hao.hw.board import Frames
 from hao.ir.integer_run import run_integer
 from hao.quant.dataset import load_dataset
 from hao.quant.weights_file import load_integers
@@ -65,7 +66,11 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a run without integers; its path holds a space."""
     run = tmp_path_factory.mktemp("build") / "my runs" / "digits"
     request = SearchRequest(
-        board="zu3eg", fps=10_000, network="digits", rules=BitRules(choices=(4, 8))
+        board="zu3eg",
+        fps=10_000,
+        frames=Frames.BACK_TO_BACK,
+        network="digits",
+        rules=BitRules(choices=(4, 8)),
     )
     search(request, run_path=run)
     return run

@@ -20,6 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 from hao.cli import main
 from hao.data import data_path
 from hao.flow import SearchRequest, search
+from hao.hw.board import Frames
 from hao.hw.board_file import board_names
 from hao.report.design_file import load_design
 from hao.zoo import network_names
@@ -198,6 +199,10 @@ def test_networks_prints_every_network_with_its_size() -> None:
         (["--fps", "9", "--board", "nope.toml"], "nope.toml: no such file"),
         ([], "--fps is missing"),
         (["--fps", "0"], "--fps 0; must be above 0"),
+        (
+            ["--fps", "9", "--mean", "--pessimistic"],
+            "--mean and --pessimistic exclude each other",
+        ),
         (["--fps", "-1"], "--fps -1; must be above 0"),
         (["--fps", "nan"], "--fps nan; must be above 0"),
         (["--fps", "inf"], "--fps inf; must be above 0 and below"),
@@ -206,7 +211,7 @@ def test_networks_prints_every_network_with_its_size() -> None:
         (["--fps", "9", "--bits", "1,9"], "'1,9'; every choice must be from 2 to 8"),
         (["--fps", "9", "--bits", "x"], "'x'; must be whole numbers"),
         (["--fps", "9", "--bits", ""], "''; must be whole numbers"),
-        (["--fps", "9", "--act-bits", "3"], "3 is not in the range 4<=x<=8"),
+        (["--fps", "9", "--act-bits", "3"], "'3'; every choice must be from 4 to 8"),
         (["--fps", "9", "--image-size", "1"], "image size 1; must be at least 4"),
         (["--fps", "9", "--image-size", "-5"], "image size -5; must be at least 4"),
         (["--fps", "9", "--model", "m.onnx"], "--network and --model exclude each"),
@@ -330,7 +335,16 @@ def blocks(found: dict[str, object]) -> dict[str, int]:
 
 
 def test_several_designs_are_listed_reopened_and_go_on_as_runs() -> None:
-    words = ("search", "--network", "resnet8_cifar", "--fps", "1500", "--run", "r")
+    words = [
+        "search",
+        "--network",
+        "resnet8_cifar",
+        "--fps",
+        "1500",
+        "--run",
+        "r",
+        "--frames=back-to-back",
+    ]
     found = search_json(*words, "--best", "3", "--overlap", "50")
     text = succeed("report", "runs/r")
     assert "3 differs from 1: " in text
@@ -366,7 +380,16 @@ def test_a_budget_that_is_too_small_is_named() -> None:
 
 @pytest.mark.slow
 def test_a_design_without_a_block_goes_through_to_simulation() -> None:
-    words = ("search", "--network", "digits", "--drop-blocks", "1.5", "--bits", "8")
+    words = [
+        "search",
+        "--network",
+        "digits",
+        "--drop-blocks",
+        "1.5",
+        "--bits",
+        "8",
+        "--frames=back-to-back",
+    ]
     found = search_json(*words, "--fps", "62000", "--margin", "0", "--run", "d")
     assert found["left_out"]
     text = succeed("report", "runs/d")
@@ -378,9 +401,51 @@ def test_a_design_without_a_block_goes_through_to_simulation() -> None:
     assert "simulated " in succeed("simulate", "runs/d", "--quiet")
 
 
+@pytest.mark.parametrize(("margin", "most"), [(0, 2000), (15, 1700)])
+def test_the_host_bounds_the_rate_of_frames_one_at_a_time(
+    margin: int, most: int
+) -> None:
+    # Its 0.5 ms alone are 2000 frames/s, 15 % less with the margin.
+    words = ("search", "--network", "resnet8_cifar", "--quiet", f"--margin={margin}")
+    line = refused(3, *words, "--fps", "2500")
+    assert line.startswith("2500 fps")
+    assert "the host takes 0.5 ms of a frame" in line
+    assert f"come at {most} fps at most; --frames back-to-back leaves it out" in line
+
+
+def test_frames_one_at_a_time_take_what_the_host_adds() -> None:
+    words = [
+        *("search", "--network", "resnet8_cifar", "--bits", "8"),
+        *("--objective", "latency", "--no-run"),
+    ]
+    each, apart = (
+        search_json(*words, "--frames", use)
+        for use in ("one-at-a-time", "back-to-back")
+    )
+    # The same engine, and 0.5 ms of the host for each frame.
+    assert each["latency_cycles"] == apart["latency_cycles"]
+    assert each["engine"] == apart["engine"]
+    assert (each["host_ms"], apart["host_ms"]) == (0.5, 0)
+    for found, host in ((each, 0.5), (apart, 0.0)):
+        fps, ms = found["fps"], found["latency_ms"]
+        assert isinstance(fps, float)
+        assert isinstance(ms, float)
+        assert fps == pytest.approx(1000 / (ms + host), rel=1e-4)
+    text = succeed(*words, "--quiet")
+    assert "frames/s one at a time: " in text
+    assert "0.50 of the host a frame" in text
+
+
 @pytest.mark.parametrize("margin", [0, 15])
 def test_infeasible_names_the_limits_and_a_rate_that_is_reached(margin: int) -> None:
-    words = ("search", "--network", "resnet8_cifar", "--quiet", f"--margin={margin}")
+    words = [
+        "search",
+        "--network",
+        "resnet8_cifar",
+        "--quiet",
+        f"--margin={margin}",
+        "--frames=back-to-back",
+    ]
     line = refused(3, *words, "--fps", "14000")
     held = f" with a margin of {margin} % (--margin)" if margin else ""
     assert f"does not reach 14000 fps{held} on zu3eg: the limits on latency, " in line
@@ -393,7 +458,16 @@ def test_infeasible_names_the_limits_and_a_rate_that_is_reached(margin: int) -> 
 
 
 def test_a_margin_makes_the_prediction_faster_than_what_is_asked() -> None:
-    words = ("search", "--network", "resnet8_cifar", "--bits", "8", "--fps", "3000")
+    words = [
+        "search",
+        "--network",
+        "resnet8_cifar",
+        "--bits",
+        "8",
+        "--fps",
+        "2500",
+        "--frames=back-to-back",
+    ]
     for margin in (0, 60):
         found = search_json(*words, f"--margin={margin}", "--no-run", "--quiet")
         assert found["margin_percent"] == margin
@@ -401,7 +475,7 @@ def test_a_margin_makes_the_prediction_faster_than_what_is_asked() -> None:
         assert isinstance(fps, float)
         assert isinstance(low, float)
         assert isinstance(high, float)
-        assert fps >= 3000 / (1 - margin / 100)
+        assert fps >= 2500 / (1 - margin / 100)
         assert low < fps < high
 
 
@@ -431,7 +505,7 @@ def test_search_prints_one_json_object_and_writes_a_run() -> None:
     run = Path(str(found["run"]))
     assert run == Path("kept/zu3eg-100fps-resnet8_cifar")
     assert {path.name for path in run.iterdir()} == {
-        *("design.json", "certificate.json", "report.txt")
+        *("design.json", "certificate.json", "report.txt", "report.html")
     }
     for command in ("report", "estimate"):
         again = search_json(command, str(run))
@@ -500,6 +574,22 @@ def test_errors_leave_no_traceback_and_the_exit_code_in_a_process() -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == "hao: --fps nan; must be above 0 and below 1000000\n"
+
+
+def test_the_recipe_is_part_of_the_request_and_of_the_answer() -> None:
+    words = ("search", "--network", "resnet18", "--fps", "20", "--bits", "4")
+    trained = search_json(*words)
+    plain = search_json(*words, "--recipe", "ptq", "--mean")
+    assert (trained["recipe"], trained["stance"]) == ("qat", "cautious")
+    assert (plain["recipe"], plain["stance"]) == ("ptq", "mean")
+    assert isinstance(trained["top1"], float)
+    assert isinstance(plain["top1"], float)
+    # Published at 4 bits without fitted rounding: 12 to 23 points lost.
+    assert plain["top1"] + 8 < trained["top1"]
+    assert plain["top1_ranked"] == plain["top1"]
+    text = " ".join(succeed("report", str(plain["run"])).split())
+    assert "of its family (2 networks, " in text
+    assert "for post-training quantization to 4-bit weights" in text
 
 
 def test_search_takes_an_onnx_file_with_its_float_top1() -> None:
@@ -597,7 +687,10 @@ def test_commands_to_hardware_explain_themselves(command: str) -> None:
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a run of the digits; tests copy it before they add to it."""
     run = tmp_path_factory.mktemp("runs") / "digits"
-    search(SearchRequest(board="zu3eg", fps=10_000, network="digits"), run_path=run)
+    request = SearchRequest(
+        board="zu3eg", fps=10_000, frames=Frames.BACK_TO_BACK, network="digits"
+    )
+    search(request, run_path=run)
     return run
 
 

@@ -51,10 +51,9 @@ class Evidence(Enum):
     """What a predicted drop rests on."""
 
     MEASURED = "measured"
-    """This network was measured at these bits, or fewer of the activations, by this
-    recipe."""
+    """This network was measured at these bits, or fewer, by this recipe."""
     FAMILY = "family"
-    """Others of its family were, at these bits by this recipe."""
+    """Others of its family were, at these bits or fewer, by this recipe."""
     NONE = "none"
     """Neither was: other families or other bits only."""
 
@@ -65,7 +64,7 @@ class Basis:
 
     Attributes:
         recipe: By which they were quantized.
-        weight_bits: Bits of a weight.
+        weight_bits: Bits of a weight; below 8, results with fewer count as well.
         act_bits: Bits of an activation; results with fewer count as well.
         own: Results of the network itself.
         related: Results of its family, its own included.
@@ -295,7 +294,8 @@ class DropLaw:
             for r in self.references
             if _related(r, subject)
             and r.setting.recipe is recipe
-            and abs(r.setting.weight_bits - bits) <= 0.5
+            and r.setting.weight_bits <= bits + 0.5
+            and (bits < MAX_BITS or r.setting.weight_bits > MAX_BITS - 1)
             and r.setting.act_bits <= acts + 0.5
         ]
         return Basis(

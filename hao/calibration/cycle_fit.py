@@ -84,7 +84,7 @@ class CyclePrices:
             if figure.clocking is Clocking.COSIM:
                 board = _without_ddr(board)
             elif efficiency is not None:
-                board = replace(board, ddr_efficiency_percent=efficiency)
+                board = board.at_ddr(efficiency)
             self.known[key] = evaluate(replace(design, board=board)).latency_cycles
         return self.known[key]
 
@@ -99,7 +99,7 @@ class CyclePrices:
 
 
 def _without_ddr(board: Board) -> Board:
-    return replace(board, ddr_peak_kbytes_per_s=UNBOUND_DDR, ddr_efficiency_percent=100)
+    return replace(board.at_ddr(100), ddr_peak_kbytes_per_s=UNBOUND_DDR)
 
 
 def usable_figures(figures: Sequence[CycleFigure]) -> tuple[CycleFigure, ...]:
@@ -119,7 +119,7 @@ def fit_cycles(figures: Sequence[CycleFigure], prices: CyclePrices) -> CycleCons
         return SHIPPED
     if all(figure.clocking is Clocking.COSIM for figure in figures):
         return CycleConstants(step_cycles=_fit_steps(figures, prices, None)[1])
-    shipped = figures[0].case.design.board.ddr_efficiency_percent
+    shipped = figures[0].case.design.board.ddr_read_percent
     least = max(1, math.ceil(LEAST_EFFICIENCY * shipped))
 
     def cost(efficiency: int) -> tuple[float, int]:

@@ -65,5 +65,6 @@ def new_command(
     write_board_file(board, path, force=force)
     click.echo(
         f"{path}: written; `hao search --board {path} --fps 50` searches. Measure "
-        "power.idle_mw and ddr.efficiency_percent and put them in, if you can."
+        "power.idle_mw, ddr.read_percent and ddr.write_percent and put them in, if you "
+        "can."
     )

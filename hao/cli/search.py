@@ -27,6 +27,16 @@ def _bits(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
     return choices
 
 
+def _act_bits(
+    ctx: click.Context, param: click.Parameter, value: str
+) -> tuple[int, ...]:
+    """Return the bits of activations of a comma-separated list."""
+    choices = _bits(ctx, param, value)
+    if choices[0] < 4:
+        raise click.BadParameter(f"{value!r}; every choice must be from 4 to 8")
+    return choices
+
+
 @click.command("search")
 @click.option(
     "--board", default="zu3eg", show_default=True, help="Name, or a .toml file."
@@ -57,10 +67,10 @@ def _bits(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
 )
 @click.option(
     "--act-bits",
-    type=click.IntRange(4, 8),
-    default=8,
+    default="8",
     show_default=True,
-    help="Bits of the activations.",
+    callback=_act_bits,
+    help="Bits that the activations may have, such as 5,8; the frame keeps 8.",
 )
 @click.option(
     "--free-first-last",
@@ -94,6 +104,14 @@ def _bits(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
     help="Most accurate at --fps; fastest at --min-top1; fastest of all; or at --fps "
     "(and --min-top1, else as accurate as can be) with the least area or power of its "
     "blocks.",
+)
+@click.option(
+    "--frames",
+    type=click.Choice(["one-at-a-time", "back-to-back"]),
+    default="one-at-a-time",
+    show_default=True,
+    help="What a frame rate counts: the engine and the host's call, or the engine "
+    "alone, where the host works on one frame while the engine runs another.",
 )
 @click.option(
     "--margin",
@@ -190,12 +208,13 @@ def search_command(
     clock_mhz: float | None,
     calibration: Path | None,
     bits: tuple[int, ...],
-    act_bits: int,
+    act_bits: tuple[int, ...],
     free_first_last: bool,
     recipe: str,
     mean: bool,
     pessimistic: bool,
     objective: str,
+    frames: str,
     margin_percent: float | None,
     min_top1: float | None,
     max_lut: str | None,
@@ -232,6 +251,7 @@ def search_command(
     from hao import flow
     from hao.accuracy.terms import Recipe
     from hao.files import recover
+    from hao.hw.board import Frames
     from hao.program.solver import SolverName
     from hao.report.run import check_run_name, check_target, default_run_name
     from hao.request import DEFAULT_MARGIN_PERCENT
@@ -256,17 +276,19 @@ def search_command(
         calibration=calibration,
         rules=BitRules(
             choices=bits,
-            act_bits=act_bits,
+            act_bits=max(act_bits),
             keep_first_last=not free_first_last,
             stance=_stance(mean=mean, pessimistic=pessimistic),
             recipe=Recipe(recipe),
             block_points=block_points,
         ),
+        act_bits=act_bits if len(act_bits) > 1 else (),
         max_lut=max_lut,
         max_ff=max_ff,
         max_dsp=max_dsp,
         max_bram=max_bram,
         objective=aim,
+        frames=Frames(frames),
         margin_percent=(
             DEFAULT_MARGIN_PERCENT if margin_percent is None else margin_percent
         ),

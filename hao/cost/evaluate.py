@@ -61,8 +61,9 @@ class CostReport:
     Attributes:
         invocations: In execution order.
         first_load_cycles: Weights of the first invocation, before anything runs.
-        latency_cycles: One frame, first weight to last output.
+        latency_cycles: The engine's time for a frame, first weight to last output.
         clock_khz: Clock [kHz].
+        host_us: What the host adds to the time of a frame [us]; 0 back to back.
         parts: Resources by part of the engine.
         resources: Their sum.
         multipliers: Multipliers built.
@@ -73,6 +74,7 @@ class CostReport:
     first_load_cycles: int
     latency_cycles: int
     clock_khz: int
+    host_us: int
     parts: dict[str, Resources]
     resources: Resources
     multipliers: int
@@ -80,13 +82,18 @@ class CostReport:
 
     @property
     def latency_ms(self) -> float:
-        """Return the latency of one frame [ms]."""
+        """Return the engine's time for one frame [ms]."""
         return self.latency_cycles / self.clock_khz
 
     @property
+    def frame_ms(self) -> float:
+        """Return the time between frames, with what the host adds [ms]."""
+        return self.latency_ms + self.host_us / 1000
+
+    @property
     def fps(self) -> float:
-        """Return frames per second at batch 1, one frame after the other."""
-        return 1000 * self.clock_khz / self.latency_cycles
+        """Return frames per second at batch 1, as frames follow each other."""
+        return 1000 / self.frame_ms
 
     @property
     def efficiency(self) -> float:
@@ -165,7 +172,7 @@ def evaluate(design: Design, *, aligned_tiles: bool = True) -> CostReport:
     prices = []
     for segment in design.segments:
         invocation = segment.invocation
-        price = price_segment(invocation, columns, design.weight_bits, setting)
+        price = price_segment(invocation, columns, design.lane_bits, setting)
         for role, feasible in price.feasible.items():
             if not feasible[0]:
                 raise InputError(
@@ -188,6 +195,7 @@ def evaluate(design: Design, *, aligned_tiles: bool = True) -> CostReport:
         first_load_cycles=first,
         latency_cycles=first + sum(cost.period_cycles for cost in costs),
         clock_khz=board.clock_khz,
+        host_us=board.host_us,
         parts=parts,
         resources=sum(parts.values(), Resources()),
         multipliers=engine.multipliers,
@@ -208,7 +216,7 @@ def _invocation_cost(
     setting: Setting,
 ) -> InvocationCost:
     """Return the cost of one invocation that is followed by `upcoming`."""
-    bits = design.weight_bits
+    bits = design.lane_bits
     rows: dict[str, int] = {}
     for path in price.paths:
         rows[path.process] = max(rows.get(path.process, 0), _single(path))

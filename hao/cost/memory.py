@@ -7,10 +7,13 @@ behind one record of `RECORD_BYTES` per output channel.
 
 Feature map in, feature map out, residual and weights each have an AXI port of their
 own; together they share the DDR. Each port moves one beat per cycle at most, in
-bursts of whole rows; the DDR moves what the board file says that accelerators reach.
+bursts of whole rows; the DDR moves what the board file says that accelerators reach:
+bytes read, bytes written at their own share, and for short runs the whole DDR bursts
+that they touch. `Moved` keeps what a port carries apart from what that is for the DDR.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeVar, assert_never
 
 import numpy as np
@@ -88,6 +91,38 @@ def tile_bytes(channels: Count, shape: Shape, act_bits: int, board: Board) -> Co
     return beats * (shape.height * shape.width * board.port_bytes)
 
 
+def tile_run_bytes(channels: Count, shape: Shape, act_bits: int, board: Board) -> Count:
+    """Return what the beats of `tile_bytes` are for the DDR, in whole bursts [bytes].
+
+    The beats of a pixel are a run of their own, and the DDR moves every burst that a
+    run touches. Where pixels begin with a burst, so does a run, roughly; where they do
+    not, runs begin at any beat of a burst, and so touch the run and a burst less a beat
+    on average.
+
+    Args:
+        channels: Of the tile, at least 1.
+        shape: Of the whole map.
+        act_bits: Width of the codes.
+        board: Sets beat and DDR burst.
+
+    Source: derived here; equal to a count over all beginnings in
+    tests/cost/test_memory.py, and compared with the replay's addresses in tests/emit.
+    """
+    beat = beat_channels(act_bits, board)
+    whole = tile_bytes(channels, shape, act_bits, board)
+    if shape.channels <= beat:
+        return whole
+    port, burst = board.port_bytes, max(board.ddr_burst_bytes, board.port_bytes)
+    run = -(-channels // beat) * port
+    if -(-shape.channels // beat) * port % burst:
+        run = run + (burst - port)
+    else:
+        run = _up(run, burst)
+    part = channels < shape.channels
+    result: Count = whole + part * (run * (shape.height * shape.width) - whole)
+    return result
+
+
 def rows_used(layer: DenseLayer | DepthwiseLayer) -> int:
     """Return the rows of the IFM that a layer reads; what lies below is not read."""
     match layer:
@@ -109,6 +144,8 @@ def input_channels(
     the codes between its pixels and rows (whose weights are 0).
     """
     ifm = layer.ifm
+    if isinstance(layer, Conv):
+        return ifm.channels * layer.planes
     if not isinstance(layer, Linear) or ifm.height * ifm.width == 1:
         return ifm.channels
     row = row_bytes(ifm.channels, ifm.width, act_bits, board)
@@ -137,7 +174,10 @@ def weight_bytes(channels: Count, terms: int, weight_bits: int, board: Board) ->
 def layer_bytes(
     layer: DenseLayer | DepthwiseLayer, weight_bits: int, act_bits: int, board: Board
 ) -> int:
-    """Return the bytes of a layer's records and weights; none for a pool."""
+    """Return the bytes of a layer's records and weights; none for a pool.
+
+    `weight_bits` are those of a digit where weights run in two passes.
+    """
     if isinstance(layer, Pool):
         return 0
     terms = weight_terms(layer, act_bits, board)
@@ -145,11 +185,13 @@ def layer_bytes(
 
 
 def weight_terms(layer: DenseLayer | Depthwise, act_bits: int, board: Board) -> int:
-    """Return the stored weights of one output channel."""
+    """Return the stored weights of one output channel, or their digits."""
     match layer:
         case Linear():
-            return input_channels(layer, act_bits, board)
-        case Conv() | Depthwise():
+            return input_channels(layer, act_bits, board) * layer.passes
+        case Conv():
+            return layer.terms * layer.planes * layer.passes
+        case Depthwise():
             return layer.terms
         case _:
             assert_never(layer)
@@ -166,12 +208,62 @@ def port_cycles(moved_bytes: Count, board: Board) -> Count:
     return -(-beats * board.clock_khz // board.port_max_khz)
 
 
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What a port moves, and what that is for the DDR.
+
+    Attributes:
+        port: In whole beats [bytes].
+        ddr: As bytes that are read, in runs of whole DDR bursts [bytes].
+    """
+
+    port: NDArray[np.int64]
+    ddr: NDArray[np.int64]
+
+    def __add__(self, other: "Moved") -> "Moved":
+        return Moved(self.port + other.port, self.ddr + other.ddr)
+
+    def part(self, count: int, of: int) -> "Moved":
+        """Return `count` of `of` equal parts, rounded down."""
+        return Moved(self.port * count // of, self.ddr * count // of)
+
+
+def read(
+    moved_bytes: NDArray[np.int64] | int, runs: NDArray[np.int64] | int | None = None
+) -> Moved:
+    """Return what is read.
+
+    Args:
+        moved_bytes: Of the port [bytes].
+        runs: The same in whole DDR bursts [bytes]; `None` where rows are read.
+    """
+    port = np.asarray(moved_bytes)
+    return Moved(port, port if runs is None else np.asarray(runs))
+
+
+def written(
+    moved_bytes: NDArray[np.int64] | int,
+    board: Board,
+    runs: NDArray[np.int64] | int | None = None,
+) -> Moved:
+    """Return what is written, at the share of the peak that writes reach.
+
+    Args:
+        moved_bytes: Of the port [bytes].
+        board: Its shares of reads and writes.
+        runs: The same in whole DDR bursts [bytes]; `None` where rows are written.
+    """
+    known = read(moved_bytes, runs)
+    ratio = board.ddr_read_percent, board.ddr_write_percent
+    return Moved(known.port, -(-known.ddr * ratio[0] // ratio[1]))
+
+
 def ddr_cycles(moved_bytes: Count, board: Board) -> Count:
     """Return the engine's cycles in which the DDR moves so many bytes."""
     return -(-moved_bytes * board.clock_khz // board.ddr_kbytes_per_s)
 
 
-def beside_cycles(moved_bytes: NDArray[np.int64], board: Board) -> NDArray[np.int64]:
+def beside_cycles(moved: Moved, board: Board) -> NDArray[np.int64]:
     """Return by how much a transfer delays another port that is always busy.
 
     While both want the DDR, they share what it delivers; while only one does, a port
@@ -180,11 +272,11 @@ def beside_cycles(moved_bytes: NDArray[np.int64], board: Board) -> NDArray[np.in
 
     Source: derived here; compared with the cycle replay in tests/emit.
     """
-    return np.asarray(_alone_and_beside(moved_bytes, board)[1])
+    return np.asarray(_alone_and_beside(moved, board)[1])
 
 
 def shared_cycles(
-    ports: Sequence[NDArray[np.int64]],
+    ports: Sequence[Moved],
     board: Board,
     *,
     burst: NDArray[np.int64] | int = 0,
@@ -196,15 +288,15 @@ def shared_cycles(
     row, one is free.
 
     Args:
-        ports: Bytes of each port [bytes].
+        ports: What each port moves.
         board: Rates.
         burst: Beats that the others move in a row while the first port is busy, 0 if
             unknown.
     """
     # A port without bytes takes no part, but the first is told from the others.
-    ports = [ports[0], *(moved for moved in ports[1:] if moved.any())]
-    total = np.asarray(sum(ports[1:], ports[0]))
-    cycles = ddr_cycles(total, board)
+    ports = [ports[0], *(moved for moved in ports[1:] if moved.port.any())]
+    total = sum(ports[1:], ports[0])
+    cycles = ddr_cycles(total.ddr, board)
     known = [_alone_and_beside(moved, board) for moved in ports]
     for index, moved in enumerate(ports):
         alone, _ = known[index]
@@ -213,7 +305,8 @@ def shared_cycles(
         if len(ports) == 2:
             others, beside = known[1 - index]
         else:
-            others, beside = _alone_and_beside(total - moved, board)
+            rest = Moved(total.port - moved.port, total.ddr - moved.ddr)
+            others, beside = _alone_and_beside(rest, board)
         if index == 0:
             few = np.maximum(burst, 1)
             free = others * (few - 1) // few
@@ -223,9 +316,9 @@ def shared_cycles(
 
 
 def _alone_and_beside(
-    moved_bytes: NDArray[np.int64], board: Board
+    moved: Moved, board: Board
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the cycles of a port that has the DDR to itself, and `beside_cycles`."""
-    shared = ddr_cycles(moved_bytes, board)
-    alone = np.maximum(port_cycles(moved_bytes, board), shared)
+    shared = ddr_cycles(moved.ddr, board)
+    alone = np.maximum(port_cycles(moved.port, board), shared)
     return alone, np.maximum(2 * shared - alone, 0)

@@ -51,9 +51,7 @@ from hao.cost.loads import (
 )
 from hao.cost.memory import (
     ddr_cycles,
-    feature_bytes,
     port_cycles,
-    tile_bytes,
     weight_bytes,
     weight_terms,
 )
@@ -61,10 +59,11 @@ from hao.cost.overheads import load_overhead
 from hao.cost.paths import Path, paths
 from hao.cost.tiles import Tiles, cut_tiles
 from hao.cost.transfers import (
+    RunMaps,
     burst_beats,
     ddr_start,
-    ifm_bytes,
     load_delay,
+    run_maps,
     run_transfers,
     shared_beside_load,
 )
@@ -164,19 +163,14 @@ def _price_fused(
         pe = columns[invocation.stages[-1][0]].pe
     channels = np.asarray(stage_ofm.channels)
     burst = burst_beats(invocation, -(-channels // pe), channels, setting)
-    added = 0
-    if invocation.residual:
-        added = feature_bytes(stage_ofm, setting.act_bits, setting.board)
-    written = feature_bytes(invocation.ofm, setting.act_bits, setting.board)
-    moved = (ifm_bytes(invocation, setting), written, added)
+    maps = run_maps(invocation, channels, setting)
     weights = sum(load_bytes(invocation, load_stand_in(invocation, setting), setting))
     transfers = run_transfers(
         invocation,
         setting,
+        maps,
         pe=pe,
         channels=channels,
-        written=np.asarray(written),
-        added=np.asarray(added),
         weights=np.asarray(weights),
         burst=burst,
     )
@@ -184,10 +178,8 @@ def _price_fused(
     return SegmentPrice(
         paths=paths(invocation, times, transfers, setting.px),
         tiled={},
-        ddr=_ddr_row(invocation, times, moved, weights, burst, setting),
-        beside=Path(
-            "weights", int(load_delay(np.asarray(sum(moved)), loading, setting)), {}
-        ),
+        ddr=_ddr_row(invocation, times, maps, weights, burst, setting),
+        beside=Path("weights", int(load_delay(maps, loading, setting)), {}),
         opening=Path("weights", load_cycles(invocation, bits, setting), {}),
         opening_ddr=Path("weights", load_ddr_cycles(invocation, bits, setting), {}),
         tiles={},
@@ -236,15 +228,14 @@ def _stage_times(
 def _ddr_row(
     invocation: Invocation,
     times: dict[Role, StageTimes],
-    moved: tuple[int, ...],
+    maps: RunMaps,
     weights: int,
     burst: Cycles,
     setting: Setting,
 ) -> Path:
     """Return the cycles of the DDR for a run that is not tiled, as a row."""
     stages = invocation.stages
-    depth = int(ddr_start(len(stages), moved[0], weights, setting))
-    maps = tuple(np.asarray(each) for each in moved)
+    depth = int(ddr_start(len(stages), maps.ifm.port, weights, setting))
     own = np.asarray(weights)
     if len(stages) != 1:
         none = np.asarray(0)
@@ -301,10 +292,7 @@ class _TiledRun:
         """
         setting, run = self.setting, self.invocation
         board, act_bits = setting.board, setting.act_bits
-        written = tile_bytes(channels, run.ofm, act_bits, board)
-        added = np.zeros_like(channels)
-        if run.residual:
-            added = tile_bytes(channels, run.stage_ofm, act_bits, board)
+        maps = run_maps(run, channels, setting)
         stage_times = dense_times if self.role is Role.DENSE else pointwise_times
         times = stage_times(
             self.layer,
@@ -319,16 +307,14 @@ class _TiledRun:
         transfers = run_transfers(
             run,
             setting,
+            maps,
             pe=self.columns.pe,
             channels=channels,
-            written=written,
-            added=added,
             weights=np.asarray(loaded),
             burst=burst,
         )
-        read = ifm_bytes(run, setting)
         shared = shared_beside_load(
-            (np.full_like(written, read), written, added),
+            maps,
             loaded,
             setting,
             work=times.lead_in + times.cycles,
@@ -336,8 +322,8 @@ class _TiledRun:
         )
         return _Tile(
             paths=paths(run, {self.role: times}, transfers, setting.px),
-            ddr=ddr_start(1, read, loaded, setting) + shared,
-            delay=load_delay(read + written + added, 1, setting),
+            ddr=ddr_start(1, maps.ifm.port, loaded, setting) + shared,
+            delay=load_delay(maps, 1, setting),
         )
 
     def period(self, groups: Cycles, following: Cycles, bits: int) -> Cycles:

@@ -5,19 +5,26 @@
 share the DDR.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from hao.cost.columns import Setting
 from hao.cost.latency import Cycles, pack_cycles
 from hao.cost.memory import (
+    Moved,
     beat_channels,
     beside_cycles,
     ddr_cycles,
     feature_bytes,
     port_cycles,
+    read,
     row_bytes,
     rows_used,
     shared_cycles,
+    tile_bytes,
+    tile_run_bytes,
+    written,
 )
 from hao.cost.overheads import (
     FILL_CYCLES,
@@ -29,16 +36,59 @@ from hao.cost.overheads import (
 )
 from hao.cost.paths import Transfers, rows_ahead, rows_behind
 from hao.ir.partition import Invocation
+from hao.ir.tensor import Shape
+
+
+@dataclass(frozen=True, slots=True)
+class RunMaps:
+    """The feature maps of one run: what is read, written, and read to be added."""
+
+    ifm: Moved
+    ofm: Moved
+    residual: Moved
+
+    @property
+    def total(self) -> Moved:
+        """Return all of it."""
+        return self.ifm + self.ofm + self.residual
+
+
+def run_maps(invocation: Invocation, channels: Cycles, setting: Setting) -> RunMaps:
+    """Return what one run moves of its feature maps.
+
+    Args:
+        invocation: What runs.
+        channels: Output channels of the run, of a tile or of all.
+        setting: What all columns share. Accelerators that do not write tiles as hao
+            does (`aligned_tiles`) are not known to write short runs.
+    """
+    board, bits = setting.board, setting.act_bits
+
+    def moved(shape: Shape) -> tuple[Cycles, Cycles | None]:
+        runs = None
+        if setting.aligned_tiles:
+            runs = tile_run_bytes(channels, shape, bits, board)
+        return tile_bytes(channels, shape, bits, board), runs
+
+    ofm, ofm_runs = moved(invocation.ofm)
+    added, added_runs = np.zeros_like(channels), None
+    if invocation.residual:
+        added, added_runs = moved(invocation.stage_ofm)
+    ifm = np.full_like(channels, ifm_bytes(invocation, setting))
+    return RunMaps(
+        ifm=read(ifm),
+        ofm=written(ofm, board, ofm_runs),
+        residual=read(added, added_runs),
+    )
 
 
 def run_transfers(
     invocation: Invocation,
     setting: Setting,
+    maps: RunMaps,
     *,
     pe: Cycles,
     channels: Cycles,
-    written: Cycles,
-    added: Cycles,
     weights: Cycles,
     burst: Cycles,
 ) -> Transfers:
@@ -47,16 +97,15 @@ def run_transfers(
     Args:
         invocation: What runs.
         setting: What all columns share.
+        maps: Of `run_maps`.
         pe: Channels of a word of the last stage.
         channels: Channels of a pixel in this run.
-        written: Bytes that are written [bytes].
-        added: Bytes of the residual [bytes].
         weights: Bytes that load meanwhile, or what stands for them [bytes].
         burst: Of `burst_beats`.
     """
     board, px = setting.board, setting.px
-    read = np.asarray(ifm_bytes(invocation, setting))
-    ofm, residual = port_cycles(written, board), port_cycles(added, board)
+    ofm = port_cycles(maps.ofm.port, board)
+    residual = port_cycles(maps.residual.port, board)
     shape, pack, group = invocation.stage_ofm, np.asarray(0), np.asarray(0)
     if invocation.stages:
         pack = pack_cycles(
@@ -71,7 +120,7 @@ def run_transfers(
     beat = beat_channels(setting.act_bits, board)
     if pooled and setting.aligned_tiles:
         # One multiplier scales the sums of every beat, one after the other.
-        ofm = -(-written // board.port_bytes) * beat
+        ofm = -(-maps.ofm.port // board.port_bytes) * beat
     if part.any() and setting.aligned_tiles:
         # A tile's own channels lie apart: a loop for every pixel that is written.
         beats = -(-channels // beat)
@@ -84,25 +133,26 @@ def run_transfers(
         if invocation.residual:
             residual = residual + loops * PIXEL_READ_CYCLES
     rows = rows_used(invocation.stages[0][1]) if invocation.stages else shape.height
-    outside = (added, written * (not pooled))
+    outside = (maps.residual, maps.ofm.part(int(not pooled), 1))
     height = shape.height
     ahead, early = rows_ahead(invocation), max(height - rows_behind(invocation), 0)
     # Weights and the first rows begin together and take turns.
     late = np.asarray(0)
     if setting.double_buffered and setting.aligned_tiles:
-        late = beside_cycles(np.minimum(weights, read * ahead // rows), board)
+        ahead_bytes = maps.ifm.part(ahead, rows).port
+        late = beside_cycles(read(np.minimum(weights, ahead_bytes)), board)
     return Transfers(
         late=late,
-        ifm=port_cycles(read, board),
+        ifm=port_cycles(maps.ifm.port, board),
         ofm=ofm,
         residual=residual,
         pack=pack,
         group=group,
         ddr_in=shared_cycles(
-            [read, *(n * early // height for n in outside)], board, burst=burst
+            [maps.ifm, *(n.part(early, height) for n in outside)], board, burst=burst
         ),
         ddr_out=shared_cycles(
-            [read * max(rows - ahead, 0) // rows, *outside], board, burst=burst
+            [maps.ifm.part(max(rows - ahead, 0), rows), *outside], board, burst=burst
         ),
         ddr_left=shared_cycles(outside, board),
     )
@@ -141,7 +191,7 @@ def burst_beats(
 
 
 def shared_beside_load(
-    moved: tuple[Cycles, ...],
+    maps: RunMaps,
     weights: Cycles,
     setting: Setting,
     *,
@@ -154,26 +204,26 @@ def shared_beside_load(
     they delay beyond stands here.
 
     Args:
-        moved: Bytes of the map that is read, of what is written, and of the residual.
+        maps: Of `run_maps`.
         weights: Bytes that load meanwhile, or what stands for them [bytes].
         setting: What all columns share.
         work: Cycles of the only stage.
         burst: Beats that leave in a row, 0 if unknown.
     """
     board = setting.board
-    maps = moved[0] + moved[1] + moved[2]
-    cycles = shared_cycles(moved, board, burst=burst)
+    cycles = shared_cycles([maps.ifm, maps.ofm, maps.residual], board, burst=burst)
     cycles = cycles + np.zeros_like(work)
     if not setting.double_buffered:
         return cycles
     loading = ddr_cycles(weights, board)
-    cycles = cycles + beside_cycles(weights, board) - loading
-    cycles = np.maximum(cycles, ddr_cycles(maps, board))
+    cycles = cycles + beside_cycles(read(weights), board) - loading
+    cycles = np.maximum(cycles, ddr_cycles(maps.total.ddr, board))
     # While weights load, a reader gets a beat for each of theirs, and the writers
     # theirs; a stage that needs more waits.
-    read = np.maximum(moved[0], 1)
-    given = 2 * ddr_cycles(read, board) + ddr_cycles(moved[1] + moved[2], board)
-    waiting = (given - work) * np.minimum(weights, moved[0]) // read
+    ifm = np.maximum(maps.ifm.ddr, 1)
+    given = 2 * ddr_cycles(ifm, board)
+    given = given + ddr_cycles(maps.ofm.ddr + maps.residual.ddr, board)
+    waiting = (given - work) * np.minimum(weights, ifm) // ifm
     longer = np.where(given > work, work + waiting - loading, 0)
     result: Cycles = np.maximum(cycles, longer)
     return result
@@ -204,14 +254,16 @@ def ddr_start(
     return np.asarray(depth - np.minimum(passing, more))
 
 
-def load_delay(moved: Cycles, loading: int, setting: Setting) -> Cycles:
+def load_delay(maps: RunMaps, loading: int, setting: Setting) -> Cycles:
     """Return by how much maps delay the load beside them.
 
     Args:
-        moved: Bytes of all maps [bytes].
+        maps: Of `run_maps`.
         loading: Stages that load; in the latencies of their bursts maps move freely.
         setting: What all columns share.
     """
     board = setting.board
     free = load_overhead(loading) * board.ddr_kbytes_per_s // board.clock_khz
-    return beside_cycles(np.asarray(np.maximum(moved - free, 0)), board)
+    moved = maps.total
+    left = Moved(np.maximum(moved.port - free, 0), np.maximum(moved.ddr - free, 0))
+    return beside_cycles(left, board)

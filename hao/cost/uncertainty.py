@@ -2,18 +2,20 @@
 
 Latency: the rows of data/validated_latency.csv set predicted beside measured times of
 published accelerators that could be configured as engines of hao (docs/validation.md).
-If a new design's ratio of measured to predicted is drawn like those of n rows, it lies
-between the least and the largest of them with probability (n - 1) / (n + 1), whatever
-the distribution. The rows come from two accelerators, so that "drawn alike" is more
-than is known; it is the best that public figures allow.
+An accelerator's rows share its errors, so that a new design is to them as one
+accelerator is to the others: each is left out in turn, and its rows are set beside the
+middle ratio of all others. The interval is as wide as holds `COVERAGE_PERCENT` of what
+was left out. With two accelerators that is the best that public figures allow.
 
 Area: DSP slices and block RAMs follow from rules that were exact wherever they could be
 counted; LUTs and flip-flops were counted on synthesized blocks (docs/area.md).
 """
 
 import csv
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
+from math import ceil, exp, inf, log
 from statistics import median
 
 from hao.cost.evaluate import CostReport
@@ -30,7 +32,23 @@ off, and blocks are within 3 % of their own synthesis.
 
 LATENCY_FILE = "validated_latency.csv"
 
-_COLUMNS = ("key", "network", "predicted_ms", "measured_ms")
+COVERAGE_PERCENT = 80
+"""Share of frame rates that their interval is to hold [percent] (chosen here)."""
+
+_COLUMNS = ("key", "accelerator", "network", "predicted_ms", "measured_ms")
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyRow:
+    """A published row.
+
+    Attributes:
+        accelerator: Whose it is.
+        ratio: Measured over predicted time, above 0.
+    """
+
+    accelerator: str
+    ratio: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,35 +56,55 @@ class LatencyEvidence:
     """What is known of the latency's error.
 
     Attributes:
-        ratios: Measured over predicted time of every comparable row, ascending.
+        rows: Every comparable row, of at least two accelerators.
     """
 
-    ratios: tuple[float, ...]
+    rows: tuple[LatencyRow, ...]
 
     @property
-    def least(self) -> float:
-        """Return the least ratio, at most 1: a prediction may always be right."""
-        return min(1.0, self.ratios[0])
+    def accelerators(self) -> tuple[str, ...]:
+        """Return whose rows there are, sorted."""
+        return tuple(sorted({row.accelerator for row in self.rows}))
 
     @property
-    def largest(self) -> float:
-        """Return the largest ratio, at least 1."""
-        return max(1.0, self.ratios[-1])
+    def left_out(self) -> tuple[float, ...]:
+        """Return how far rows are from the middle of all other accelerators' rows.
+
+        As natural logarithms of ratios, in the order of the rows.
+        """
+        middle = {
+            name: _middle(row for row in self.rows if row.accelerator != name)
+            for name in self.accelerators
+        }
+        return tuple(log(row.ratio) - middle[row.accelerator] for row in self.rows)
 
     @property
-    def median(self) -> float:
-        """Return the middle ratio."""
-        return median(self.ratios)
+    def half_width(self) -> float:
+        """Return the least distance that holds enough of what was left out.
+
+        So many that a further row, drawn alike, would be held as often.
+        """
+        distances = sorted(abs(distance) for distance in self.left_out)
+        held = ceil(COVERAGE_PERCENT * (len(distances) + 1) / 100)
+        return distances[min(held, len(distances)) - 1]
 
     @property
-    def confidence_percent(self) -> int:
-        """Return the chance that a row drawn alike lies within [percent], down."""
-        rows = len(self.ratios)
-        return 100 * (rows - 1) // (rows + 1)
+    def fastest(self) -> float:
+        """Return the least ratio of the interval, at most 1: what is predicted."""
+        return min(1.0, exp(_middle(self.rows) - self.half_width))
+
+    @property
+    def slowest(self) -> float:
+        """Return the largest ratio of the interval, at least 1."""
+        return max(1.0, exp(_middle(self.rows) + self.half_width))
 
     def fps_interval(self, fps: float) -> tuple[float, float]:
         """Return the frame rates between which a prediction's truth may lie."""
-        return fps / self.largest, fps / self.least
+        return fps / self.slowest, fps / self.fastest
+
+
+def _middle(rows: Iterable[LatencyRow]) -> float:
+    return median(log(row.ratio) for row in rows)
 
 
 @cache
@@ -77,21 +115,27 @@ def latency_evidence() -> LatencyEvidence:
         InputError: The file is missing or malformed.
     """
     path = data_path("data", LATENCY_FILE)
-    ratios = []
+    rows = []
     with path.open(encoding="utf-8", newline="") as stream:
         reader = csv.DictReader(line for line in stream if not line.startswith("#"))
         if tuple(reader.fieldnames or ()) != _COLUMNS:
             raise InputError(f"{path}: columns must be {', '.join(_COLUMNS)}")
         for row in reader:
             try:
-                ratios.append(float(row["measured_ms"]) / float(row["predicted_ms"]))
+                ratio = float(row["measured_ms"]) / float(row["predicted_ms"])
+                if not 0 < ratio < inf:
+                    raise ValueError
+                rows.append(LatencyRow(row["accelerator"], ratio))
             except (TypeError, ValueError, ZeroDivisionError) as error:
                 raise InputError(
                     f"{path}: row {row['key']!r}: times must be numbers above 0"
                 ) from error
-    if not ratios:
-        raise InputError(f"{path}: no rows; `make validate` writes them")
-    return LatencyEvidence(tuple(sorted(ratios)))
+    evidence = LatencyEvidence(tuple(rows))
+    if len(evidence.accelerators) < 2:
+        raise InputError(
+            f"{path}: rows of fewer than two accelerators; `make validate` writes them"
+        )
+    return evidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +147,7 @@ class Headroom:
         room: Allowed over predicted.
         seen: How much larger than predicted it may well be.
         limit: What is allowed, in words.
-        measured: Whether `seen` was measured on a board.
+        measured: Whether `seen` rests on times of boards.
     """
 
     name: str
@@ -134,7 +178,7 @@ def headrooms(
             Headroom(
                 name="frame time",
                 room=cost.fps / fps_asked,
-                seen=latency_evidence().largest,
+                seen=latency_evidence().slowest,
                 limit=f"{fps_asked:g} frames/s",
                 measured=True,
             )

@@ -22,6 +22,14 @@ Source: 32 or 64 bits on Zynq-7000 (UG585), 32, 64 or 128 bits on Zynq UltraScal
 """
 
 
+BURST_BYTES = (16, 32, 64, 128)
+"""Bytes of a burst of the DDR.
+
+Source: 8 transfers of DDR3 (JESD79-3) and DDR4 (JESD79-4), 16 of LPDDR4 (JESD209-4), on
+16 to 64 data lines.
+"""
+
+
 class DspType(Enum):
     """DSP slice; sets which products can share one (see `hao.cost.packing`)."""
 
@@ -61,6 +69,18 @@ class Family(Enum):
                 assert_never(self)
 
 
+class Frames(Enum):
+    """How frames follow each other, which says what a frame rate counts.
+
+    One at a time, a program hands over a frame, waits for its result and then begins
+    the next: every frame takes the host's call as well. Back to back, the host's work
+    for one frame is done while the engine runs another.
+    """
+
+    ONE_AT_A_TIME = "one-at-a-time"
+    BACK_TO_BACK = "back-to-back"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
     """One board.
@@ -77,11 +97,17 @@ class Board:
         lutram: LUTs usable as memory, at most all of them.
         dsp_type: DSP slice.
         ddr_peak_kbytes_per_s: DDR peak bandwidth [1000 bytes/s], at least 1.
-        ddr_efficiency_percent: Share of the peak that accelerators reach [percent],
-            from 1 to 100.
+        ddr_read_percent: Share of the peak that an accelerator's reads reach beside
+            its writes [percent], from 1 to 100.
+        ddr_write_percent: The same of its writes.
+        ddr_burst_bytes: What one burst of the DDR moves, of which a short run may use
+            a part only [bytes], one of `BURST_BYTES`.
         ports: AXI ports to DDR that the engine may use, at least 1.
         port_bytes: Width of a port [bytes], one of `PORT_BYTES`.
         port_max_khz: Fastest clock of a port [kHz], at least 1.
+        host_call_us: What the host takes for a frame besides the engine's run, from
+            handing the frame over to having its result [us], at least 0.
+        frames: How frames follow each other.
         sourced_khz: Fastest clock that has a source [kHz], such as a design that
             reached it, if `clock_khz` is another; else `None`.
         idle_mw: Power of the board without a design at work [mW], at least 1; `None`
@@ -106,10 +132,14 @@ class Board:
     lutram: int
     dsp_type: DspType
     ddr_peak_kbytes_per_s: int
-    ddr_efficiency_percent: int
+    ddr_read_percent: int
+    ddr_write_percent: int
+    ddr_burst_bytes: int
     ports: int
     port_bytes: int
     port_max_khz: int
+    host_call_us: int
+    frames: Frames = Frames.ONE_AT_A_TIME
     sourced_khz: int | None = None
     idle_mw: int | None = None
     budget: Resources | None = None
@@ -153,22 +183,34 @@ class Board:
         percent = {
             f"cap_percent.{kind}": share
             for kind, share in self.cap_percent.as_dict().items()
-        } | {"ddr_efficiency_percent": self.ddr_efficiency_percent}
+        } | {
+            "ddr_read_percent": self.ddr_read_percent,
+            "ddr_write_percent": self.ddr_write_percent,
+        }
         for key, value in percent.items():
             if not 1 <= value <= 100:
                 raise InputError(
                     f"board {self.name!r}: {key} = {value}; must be from 1 to 100"
                 )
+        if self.host_call_us < 0:
+            raise InputError(
+                f"board {self.name!r}: host_call_us = {self.host_call_us}; must be at "
+                "least 0"
+            )
         if not 0 <= self.lutram <= device.lut:
             raise InputError(
                 f"board {self.name!r}: lutram = {self.lutram}; must be from 0 to the "
                 f"{device.lut} LUTs of the device"
             )
-        if self.port_bytes not in PORT_BYTES:
-            raise InputError(
-                f"board {self.name!r}: port_bytes = {self.port_bytes}; must be one of "
-                f"{', '.join(map(str, PORT_BYTES))}"
-            )
+        for key, value, allowed in (
+            ("port_bytes", self.port_bytes, PORT_BYTES),
+            ("ddr_burst_bytes", self.ddr_burst_bytes, BURST_BYTES),
+        ):
+            if value not in allowed:
+                raise InputError(
+                    f"board {self.name!r}: {key} = {value}; must be one of "
+                    f"{', '.join(map(str, allowed))}"
+                )
 
     @property
     def family(self) -> Family:
@@ -222,16 +264,46 @@ class Board:
 
     @property
     def ddr_kbytes_per_s(self) -> int:
-        """Return the DDR bandwidth that accelerators reach [1000 bytes/s]."""
+        """Return the DDR bandwidth that reads reach beside writes [1000 bytes/s].
+
+        A calibration moves it; writes keep their ratio to it.
+        """
         share = self.calibration.ddr_efficiency_percent
         if share is None:
-            share = self.ddr_efficiency_percent
+            share = self.ddr_read_percent
         return self.ddr_peak_kbytes_per_s * share // 100
+
+    @property
+    def host_us(self) -> int:
+        """Return what the host adds to the time of a frame [us]."""
+        return self.host_call_us if self.frames is Frames.ONE_AT_A_TIME else 0
+
+    def frames_per_s(self, cycles: int) -> float:
+        """Return the frame rate where the engine takes so many cycles a frame."""
+        return 1e6 / (1000 * cycles / self.clock_khz + self.host_us)
 
     @property
     def clock_mhz(self) -> float:
         """Return the clock of the programmable logic [MHz]."""
         return self.clock_khz / 1000
+
+    def at_ddr(self, percent: int) -> "Board":
+        """Return the same board whose reads reach so much of the DDR's peak.
+
+        Its writes keep their ratio to them, as far as whole percents do.
+
+        Args:
+            percent: From 1 to 100.
+
+        Raises:
+            InputError: The share is outside that range.
+        """
+        writes = round(self.ddr_write_percent * percent / self.ddr_read_percent)
+        return replace(
+            self,
+            ddr_read_percent=percent,
+            ddr_write_percent=min(100, max(1, writes)),
+        )
 
     def at_clock(self, clock_khz: int) -> "Board":
         """Return the same board at another clock [kHz], at least 1.

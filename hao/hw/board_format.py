@@ -26,6 +26,7 @@ from hao.hw.device import (
     device_of,
     devices,
     family_of,
+    host_call,
     port_bytes,
     port_limit,
 )
@@ -36,6 +37,10 @@ MAX_FILE_BYTES = 100_000
 
 DDR_TYPES = ("DDR2", "DDR3", "DDR3L", "LPDDR2", "LPDDR3", "DDR4", "LPDDR4")
 """Memories that the processors take. Source: UG585 and UG1085, DDR controller."""
+
+_LONG_BURSTS = ("LPDDR4",)
+"""Memories with bursts of 16 transfers; the others have 8. Source: JESD209-4; JESD79-2,
+JESD79-3, JESD79-4, JESD209-2, JESD209-3."""
 
 DDR_BITS = (16, 32, 64)
 """Widths of the DDR [bits]. Source: UG585 (16, 32) and UG1085 (32, 64)."""
@@ -104,7 +109,8 @@ _KEYS: dict[str, _Key] = {
     "ddr.type": _one_of(*DDR_TYPES),
     "ddr.bits": _one_of(*DDR_BITS),
     "ddr.transfers_per_s": _whole(1_000_000, 9_000_000_000),
-    "ddr.efficiency_percent": _whole(1, 100),
+    "ddr.read_percent": _whole(1, 100),
+    "ddr.write_percent": _whole(1, 100),
     "ports.count": _whole(1, 16, required=False),
     "ports.bytes": _whole(4, 16, required=False),
     "ports.max_khz": _whole(1_000, 2_000_000, required=False),
@@ -113,6 +119,7 @@ _KEYS: dict[str, _Key] = {
     "cap_percent.dsp": _PERCENT,
     "cap_percent.bram_18k": _PERCENT,
     "cap_percent.uram": _PERCENT,
+    "host.call_us": _whole(0, 1_000_000, required=False),
     "power.idle_mw": _whole(1, 1_000_000, required=False),
     "resources.lut": _POSITIVE,
     "resources.lutram": _COUNT,
@@ -181,6 +188,16 @@ def parse_board(text: str, *, shown: str) -> Board:
         InputError: As of `read_board`.
     """
     return _board(_parsed(text.encode(), shown=shown), shown=shown)
+
+
+def burst_bytes(ddr_type: str, bits: int) -> int:
+    """Return what one burst of a DDR moves [bytes].
+
+    Args:
+        ddr_type: One of `DDR_TYPES`.
+        bits: One of `DDR_BITS`.
+    """
+    return (16 if ddr_type in _LONG_BURSTS else 8) * bits // 8
 
 
 def check_board_name(name: str) -> None:
@@ -371,10 +388,13 @@ def _to_board(file: _Values, sources: dict[str, str]) -> Board:
         lutram=device.lutram,
         dsp_type=family.dsp_type,
         ddr_peak_kbytes_per_s=peak,
-        ddr_efficiency_percent=file.number("ddr.efficiency_percent"),
+        ddr_read_percent=file.number("ddr.read_percent"),
+        ddr_write_percent=file.number("ddr.write_percent"),
+        ddr_burst_bytes=burst_bytes(file.text("ddr.type"), file.number("ddr.bits")),
         ports=file.number("ports.count", PORTS),
         port_bytes=file.number("ports.bytes", port_bytes(family)),
         port_max_khz=file.number("ports.max_khz", port_limit(family).khz),
+        host_call_us=file.number("host.call_us", host_call(family).us),
         idle_mw=file.maybe("power.idle_mw"),
         sources=_defaults(family, device) | sources,
     )
@@ -414,8 +434,9 @@ def _defaults(family: Family, device: Device) -> dict[str, str]:
         "ports.bytes": PORTS_SOURCE,
         "ports.max_khz": port_limit(family).source,
     }
+    host = {"host.call_us": host_call(family).source}
     known = {"resources": device.source} if device.source else {}
-    return known | ports | caps
+    return known | ports | caps | host
 
 
 def _plain(key: str) -> str:

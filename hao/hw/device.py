@@ -52,6 +52,19 @@ PORTS_SOURCE = (
 """Where number and width of the ports come from, for the sources of a board."""
 
 
+@dataclass(frozen=True, slots=True)
+class HostCall:
+    """What the host takes for a frame besides the engine's run.
+
+    Attributes:
+        us: That time [us].
+        source: Where it comes from.
+    """
+
+    us: int
+    source: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
     """One device of the table.
@@ -84,6 +97,23 @@ class ClockLimit:
     khz: int
     what: str
     source: str
+
+
+def host_call(family: Family) -> HostCall:
+    """Return what the host takes for a frame where a board file does not say it."""
+    match family:
+        case Family.ZYNQ_ULTRASCALE:
+            return HostCall(
+                500, "by analogy with the KV260, the same cores: boards/kv260.toml"
+            )
+        case Family.ZYNQ_7000:
+            return HostCall(
+                1000,
+                "assumed: twice what the KV260 takes (boards/kv260.toml), as the "
+                "Cortex-A9 has half the clock of its Cortex-A53; not measured",
+            )
+        case _:
+            assert_never(family)
 
 
 @cache

@@ -13,11 +13,11 @@ _DDR = re.compile(
     r"(?P<type>[A-Z]+\dL?)-(?P<rate>\d{2,5}(?:\.\d{1,3})?)X(?P<bits>\d{2})"
 )
 
-EFFICIENCY_PERCENT = 75
+EFFICIENCY_PERCENT = 60
 """Share of the DDR's peak where nobody measured it [percent].
 
-Source: UG585 gives about 75 percent as a design limit; Manev, Vaishnav, Koch (FPT 2019)
-measured 75 percent on the ZCU102 and 92.5 on the Ultra96.
+Source: what accelerators reach on the Ultra96 (boards/zu3eg.toml), the least that a
+shipped board has.
 """
 
 CLOCK_KHZ = {"Artix-7": 100_000, "Kintex-7": 166_666, "UltraScale+": 214_285}
@@ -74,12 +74,14 @@ khz = {khz}
 
 [ddr]
 {_ddr_lines(board.ddr)}
-efficiency_percent = {EFFICIENCY_PERCENT}
+read_percent = {EFFICIENCY_PERCENT}
+write_percent = {EFFICIENCY_PERCENT}
 
 # Where values come from, under the same key; may be left out.
 [sources]
 clock.khz = {_quoted(clock)}
-ddr.efficiency_percent = "assumed: what was measured on the ZCU102"
+ddr.read_percent = "assumed: what accelerators reach on the Ultra96"
+ddr.write_percent = "assumed: as read_percent"
 """
     parse_board(text, shown=f"{board.name}.toml")
     return text

@@ -38,7 +38,7 @@ def comparison_rows(
         ("board", plain(a.design.board.name), plain(b.design.board.name), ""),
         _row("clock [MHz]", a.design.board.clock_mhz, b.design.board.clock_mhz, 3),
         _row("frames/s", a.cost.fps, b.cost.fps, 1),
-        _row("time of a frame [ms]", a.cost.latency_ms, b.cost.latency_ms, 3),
+        _row("engine [ms a frame]", a.cost.latency_ms, b.cost.latency_ms, 3),
         _row("cycles", a.cost.latency_cycles, b.cost.latency_cycles),
         _row("top-1 predicted [%]", _predicted(a), _predicted(b), 2),
         _row("top-1 predicted, low end [%]", _low(a), _low(b), 2),

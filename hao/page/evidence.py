@@ -2,7 +2,11 @@
 
 from hao import __version__
 from hao.accuracy.drops import Evidence
-from hao.cost.uncertainty import AREA_ERROR_PERCENT, latency_evidence
+from hao.cost.uncertainty import (
+    AREA_ERROR_PERCENT,
+    COVERAGE_PERCENT,
+    latency_evidence,
+)
 from hao.page.parts import (
     OTHERS,
     OURS,
@@ -264,9 +268,15 @@ def source_section(result: SearchResult) -> Section:
             "frames/s, time, cycles",
             "predicted by the cost model of hao from the loops of the emitted engine "
             "(docs/cost_model.md)",
-            f"{len(evidence.ratios)} published accelerators that could be configured "
-            f"alike took {evidence.least:.2f} to {evidence.largest:.2f} times as long "
-            "as predicted (docs/validation.md)",
+            f"{COVERAGE_PERCENT} % interval: {evidence.fastest:.2f} to "
+            f"{evidence.slowest:.2f} times the predicted time, by leaving out in turn "
+            f"each of {len(evidence.accelerators)} published accelerators, "
+            f"{len(evidence.rows)} results (docs/validation.md)",
+        ),
+        (
+            "host",
+            plain(board.sources.get("host.call_us", "the board file")),
+            f"{board.host_us / 1000:g} ms of a frame, frames {board.frames.value}",
         ),
         (
             "top-1",

@@ -70,7 +70,8 @@ def _cards(result: SearchResult, records: Records) -> tuple[Card, ...]:
         Card(
             name="Speed",
             value=f"{cost.fps:,.1f} frames/s",
-            detail=f"{cost.latency_ms:.3g} ms a frame; predicted",
+            detail=f"{cost.frame_ms:.3g} ms a frame, {cost.latency_ms:.3g} of it in "
+            "the engine; predicted",
         ),
         _top1_card(result, records),
         Card(

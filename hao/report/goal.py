@@ -65,8 +65,8 @@ def _bound_in_words(result: SearchResult) -> str:
                 "ranks it"
             )
         case Objective.FPS | Objective.LATENCY:
-            khz = result.design.board.clock_khz
-            most = f"{1000 * khz / bound:.1f} frames/s" if bound > 0 else "any rate"
+            rate = result.design.board.frames_per_s
+            most = f"{rate(bound):.1f} frames/s" if bound > 0 else "any rate"
             return f"none makes more than {most}"
         case Objective.AREA | Objective.POWER:
             return f"none takes less than {blocks_in_words(result, bound)}"

@@ -1,17 +1,31 @@
 """What a result promises beyond its point predictions: intervals, margin, risk."""
 
-from hao.cost.uncertainty import Headroom, headrooms, latency_evidence
+from math import ceil
+
+from hao.cost.uncertainty import (
+    COVERAGE_PERCENT,
+    Headroom,
+    headrooms,
+    latency_evidence,
+)
+from hao.hw.board import Frames
 from hao.report.result import SearchResult
 
 
 def speed_in_words(result: SearchResult) -> str:
     """Return frame rate and time, how sure they are, and what was asked."""
-    cost, evidence = result.cost, latency_evidence()
-    low, high = evidence.fps_interval(cost.fps)
+    cost = result.cost
+    low, high = latency_evidence().fps_interval(cost.fps)
+    if result.design.board.frames is Frames.ONE_AT_A_TIME:
+        parts = (
+            f"frames/s one at a time: {cost.latency_ms:.2f} ms of the engine and "
+            f"{cost.host_us / 1000:.2f} of the host a frame"
+        )
+    else:
+        parts = f"frames/s back to back: {cost.latency_ms:.2f} ms of the engine a frame"
     text = (
-        f"{cost.fps:.1f} frames/s, {cost.latency_ms:.2f} ms (predicted, batch 1; "
-        f"{low:.1f} to {high:.1f} with the errors of {len(evidence.ratios)} published "
-        f"rows)"
+        f"{cost.fps:.1f} {parts} (predicted, batch 1; {COVERAGE_PERCENT} % interval "
+        f"{low:.1f} to {high:.1f})"
     )
     if result.fps_asked is None:
         return text
@@ -20,12 +34,27 @@ def speed_in_words(result: SearchResult) -> str:
     return f"{text}; asked {result.fps_asked:g}{held}"
 
 
+def low_end_in_words(result: SearchResult) -> str | None:
+    """Return that the interval begins below what was asked; `None` if it does not."""
+    asked = result.fps_asked
+    evidence = latency_evidence()
+    low, _ = evidence.fps_interval(result.cost.fps)
+    if asked is None or low >= asked:
+        return None
+    margin = ceil(100 * (1 - 1 / evidence.slowest))
+    return (
+        f"the interval begins at {low:.1f} frames/s, below the {asked:g} asked; with "
+        f"--margin {margin} it would not"
+    )
+
+
 def risk_in_words(result: SearchResult) -> str:
     """Return which limits an error of prediction may pass, the first one first."""
     found = _headrooms(result)
     risks = [
         f"{item.name}: {_percent(item.room)} more than predicted passes {item.limit}, "
-        f"and {_percent(item.seen)} {'was seen' if item.measured else 'is possible'}"
+        f"and {_percent(item.seen)} "
+        f"{'lies within its interval' if item.measured else 'is possible'}"
         for item in found
         if item.strain > 1
     ]
@@ -46,8 +75,11 @@ def margins_json(result: SearchResult) -> dict[str, object]:
     """Return interval, margin and headroom as JSON values."""
     low, high = latency_evidence().fps_interval(result.cost.fps)
     return {
+        "frames": result.design.board.frames.value,
+        "host_ms": result.cost.host_us / 1000,
         "fps_low": round(low, 4),
         "fps_high": round(high, 4),
+        "low_end_below_asked": low_end_in_words(result) is not None,
         "margin_percent": result.margin_percent,
         "clock_excess": round(result.design.board.clock_excess, 4),
         "headroom": [

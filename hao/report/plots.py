@@ -20,6 +20,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
 from hao.accuracy.drops import Evidence
+from hao.hw.board import Frames
 from hao.report.published import DEVICE, load_published
 from hao.report.result import SearchResult
 from hao.report.text import clipped, plain
@@ -91,7 +92,7 @@ def write_front_picture(result: SearchResult, path: Path) -> None:
             _Label(text=p.label, fps=p.fps, top1=p.top1, colour=OTHERS)
             for p in published
         ]
-    _finish_axes(axes, labels, known=known)
+    _finish_axes(axes, labels, known=known, frames=board.frames)
     axes.set_title(
         f"{_literal(board.title, 60)}, {board.clock_mhz:.0f} MHz", loc="left"
     )
@@ -120,7 +121,7 @@ def write_stage_picture(result: SearchResult, path: Path) -> None:
     axes.grid(visible=True, axis="x", color="#dddddd", linewidth=0.7)
     axes.set_title(
         f"{_literal(result.design.network.name, 40)}: {cost.latency_ms:.2f} ms a frame "
-        f"at {result.design.board.clock_mhz:.0f} MHz",
+        f"in the engine at {result.design.board.clock_mhz:.0f} MHz",
         loc="left",
     )
     handles = [
@@ -244,7 +245,9 @@ def _recipe_in_words(front: Sequence[FrontPoint]) -> str:
     return f", {' and '.join(sorted(recipes))}" if recipes else ""
 
 
-def _finish_axes(axes: Axes, labels: Sequence[_Label], *, known: bool) -> None:
+def _finish_axes(
+    axes: Axes, labels: Sequence[_Label], *, known: bool, frames: Frames
+) -> None:
     fps = [label.fps for label in labels]
     axes.set_xscale("log")
     # A third of a decade at least, so that the axis has numbers; room for labels.
@@ -255,7 +258,7 @@ def _finish_axes(axes: Axes, labels: Sequence[_Label], *, known: bool) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.margins(y=0.08)
-    axes.set_xlabel("frames per second at batch 1 [1/s], logarithmic")
+    axes.set_xlabel(f"frames per second, {frames.value} [1/s], logarithmic")
     axes.set_ylabel(
         "ImageNet top-1 [%]" if known else "top-1 that the bits cost, negated [points]"
     )

@@ -17,7 +17,12 @@ from hao.ir.change import left_out
 from hao.program.solver import Status
 from hao.report.evidence import basis_in_words, basis_json, ranked_in_words
 from hao.report.goal import left_out_in_words, smallest_in_words, unproven_in_words
-from hao.report.margins import margins_json, risk_in_words, speed_in_words
+from hao.report.margins import (
+    low_end_in_words,
+    margins_json,
+    risk_in_words,
+    speed_in_words,
+)
 from hao.report.result import SearchResult
 from hao.report.text import WIDTH, clipped, plain, text_table
 from hao.report.watts import power_in_words, power_json
@@ -34,13 +39,14 @@ def render_summary(result: SearchResult) -> str:
     design, cost = result.design, result.cost
     board = design.board
     unproven, smallest = unproven_in_words(result), smallest_in_words(result)
-    dropped = left_out_in_words(result)
+    dropped, low_end = left_out_in_words(result), low_end_in_words(result)
     lines = [
         *([] if unproven is None else [_field("NOT PROVEN", unproven), ""]),
         f"{label(result)} on {plain(board.title)} at {board.clock_mhz:g} MHz",
         "",
         *_accuracy_lines(result),
         _field("speed", speed_in_words(result)),
+        *([] if low_end is None else [_field("low end", low_end)]),
         _field("at risk", risk_in_words(result)),
         _field("power", power_in_words(result)),
         *([] if smallest is None else [_field("made least", smallest)]),
@@ -132,7 +138,8 @@ def render_front(points: Sequence[FrontPoint]) -> str:
         for point in points
     ]
     note = (
-        "Predicted, batch 1. Ranked: top-1 as the search reckons with it, or what the "
+        "Predicted, batch 1. Milliseconds are the engine's, without what the host adds "
+        "one frame at a time. Ranked: top-1 as the search reckons with it, or what the "
         "bits cost, negated, where the float top-1 is unknown. Rests on: recipe, and "
         "whether the network itself was measured with it at these bits, or its family "
         "(docs/accuracy.md). fps/W: frames/s per watt of the board, a coarse estimate."

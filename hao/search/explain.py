@@ -35,7 +35,7 @@ def explained(
     problem = candidate.problem(board if board.budget is None else board.of_usable)
     progress(f"explaining: the fastest design of {candidate.label}")
     try:
-        reached = share * 1000 * board.clock_khz / fewest_cycles(problem)
+        reached = share * board.frames_per_s(fewest_cycles(problem))
         nearest = f"the most it reaches is {int(reached)} fps at the fewest bits"
     except InfeasibleError:
         nearest = "no engine fits at any frame rate"

@@ -40,7 +40,8 @@ Progress = Callable[[str], None]
 
 def budget_cycles(board: Board, fps: float) -> int:
     """Return the most cycles of a frame at which the board still makes `fps`."""
-    return int(board.clock_khz * 1000 / fps)
+    cycles = board.clock_khz * 1000 / fps - board.clock_khz * board.host_us / 1000
+    return max(0, int(cycles))
 
 
 def _least_step(candidate: Candidate) -> int:

@@ -22,8 +22,8 @@ class FrontPoint:
 
     Attributes:
         network: Name and image size.
-        fps: Frames per second at batch 1.
-        latency_ms: Of one frame [ms].
+        fps: Frames per second at batch 1, as frames follow each other.
+        latency_ms: The engine's time for one frame [ms].
         accuracy: Predicted top-1, or `None` if the float one is unknown.
         cost_points: Top-1 that the bits cost, as the search reckons [points].
         mean_bits: Weight bits, averaged over the weights.

@@ -37,7 +37,11 @@
     }
   }
   function soon(work) {
-    (window.requestIdleCallback || function (call) { setTimeout(call, 20); })(work);
+    if (window.requestIdleCallback) {
+      window.requestIdleCallback(work, { timeout: 300 });
+    } else {
+      setTimeout(work, 20);
+    }
   }
   window.addEventListener("load", function () { soon(later); });
   // A printed page is as wide as the paper, and shows what is folded away on a screen.

@@ -50,10 +50,13 @@ BOARD = Board(
     lutram=100_000,
     dsp_type=DspType.DSP48E2,
     ddr_peak_kbytes_per_s=1_600_000,
-    ddr_efficiency_percent=50,
+    ddr_read_percent=50,
+    ddr_write_percent=50,
+    ddr_burst_bytes=16,
     ports=4,
     port_bytes=8,
     port_max_khz=333_000,
+    host_call_us=0,
 )
 
 # Examples are the same in every run.

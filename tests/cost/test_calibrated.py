@@ -127,7 +127,7 @@ def test_tiles_before_the_last_take_them_too() -> None:
 @QUICK
 @given(designs(NETWORKS), st.integers(20, 100))
 def test_the_efficiency_replaces_that_of_the_board(design: Design, share: int) -> None:
-    replaced = replace(design.board, ddr_efficiency_percent=share)
+    replaced = design.board.at_ddr(share)
     constants = Calibration(ddr_efficiency_percent=share, reports=1)
     assert evaluate(calibrated(design, constants)) == evaluate(
         replace(design, board=replaced)

@@ -189,7 +189,7 @@ def test_what_binds_is_among_the_paths_or_the_memory(design: Design) -> None:
 @QUICK
 def test_a_wider_scheme_is_never_faster(design: Design, efficiency: int) -> None:
     # From a DDR of half the rate of a port to one of twice.
-    board = replace(BOARD, ddr_efficiency_percent=efficiency)
+    board = BOARD.at_ddr(efficiency)
     design = replace(design, board=board)
     wide = replace(design, scheme=scheme_of(dict.fromkeys(design.scheme, 8)))
     assert evaluate(wide).latency_cycles >= evaluate(design).latency_cycles

@@ -4,10 +4,12 @@ from dataclasses import replace
 from math import ceil
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hao.cost.memory import (
+    Moved,
     beat_channels,
     ddr_cycles,
     feature_bytes,
@@ -15,11 +17,14 @@ from hao.cost.memory import (
     layer_bytes,
     pixel_channels,
     port_cycles,
+    read,
     row_bytes,
     rows_used,
     store_bits,
     tile_bytes,
+    tile_run_bytes,
     weight_bytes,
+    written,
 )
 from hao.ir.layer import Conv, Depthwise, Padding
 from tests.cost.samples import BOARD, QUICK, conv, convs, depthwises, linear, shape
@@ -103,6 +108,48 @@ def test_a_tile_moves_its_own_beats_of_every_pixel() -> None:
     assert list(tile_bytes(parts, whole, 8, BOARD)) == [64, 64, 32, 32]
     # Where a beat holds the whole pixel, or two, a tile is the map.
     assert tile_bytes(3, shape(3, 2, 5), 8, BOARD) == 2 * 24
+
+
+def _touched(run: int, pixel: int, offset: int, burst: int, beat: int) -> float:
+    """Return the bytes of the bursts that a run touches, averaged over pixels."""
+    begins = [(n * pixel + offset) * beat for n in range(burst)]
+    ends = [begin + run * beat - 1 for begin in begins]
+    bursts = [e // burst - b // burst + 1 for b, e in zip(begins, ends, strict=True)]
+    return burst * sum(bursts) / len(begins)
+
+
+@pytest.mark.parametrize(("run", "pixel"), [(1, 3), (3, 5), (4, 7), (6, 9), (9, 11)])
+def test_a_short_run_takes_the_bursts_that_it_touches(run: int, pixel: int) -> None:
+    # Beats of 8 bytes in bursts of 64: pixels of an odd number of beats begin at any.
+    board = replace(BOARD, ddr_burst_bytes=64)
+    whole = shape(8 * pixel, 3, 5)
+    found = tile_run_bytes(8 * run, whole, 8, board)
+    for offset in range(8):
+        assert found == 15 * _touched(run, pixel, offset, 64, 8)
+
+
+def test_pixels_of_whole_bursts_begin_with_one() -> None:
+    board = replace(BOARD, ddr_burst_bytes=64)
+    # Pixels of 16 beats; runs of 8, 3 and 9 beats touch 1, 1 and 2 bursts from the
+    # start of one on.
+    for run, bursts in ((8, 1), (3, 1), (9, 2)):
+        assert tile_run_bytes(8 * run, shape(128, 2, 2), 8, board) == 4 * 64 * bursts
+        assert _touched(run, 16, 0, 64, 8) == 64 * bursts
+    # All channels, or pixels within a beat, lie without gaps.
+    assert tile_run_bytes(120, shape(120, 2, 2), 8, board) == 4 * 120
+    assert tile_run_bytes(3, shape(3, 2, 5), 8, board) == 2 * 24
+    # No burst is shorter than a beat.
+    assert tile_run_bytes(
+        24, shape(40, 2, 2), 8, replace(board, ddr_burst_bytes=16)
+    ) == (4 * (24 + 8))
+
+
+def test_writes_take_their_own_share_of_the_ddr() -> None:
+    board = replace(BOARD, ddr_read_percent=60, ddr_write_percent=45)
+    # 60 / 45: 41 bytes written are 54.7 read.
+    assert written(41, board) == Moved(np.asarray(41), np.asarray(55))
+    assert written(41, board, 64).ddr == 86
+    assert read(41, 64) == Moved(np.asarray(41), np.asarray(64))
 
 
 def test_rows_that_no_window_meets_are_not_read() -> None:
@@ -213,7 +260,7 @@ def test_ddr_cycles_by_hand() -> None:
     # 800,000 kB/s at 100,000 kHz: 8 bytes a cycle; 41 bytes in 6 cycles.
     assert ddr_cycles(41, BOARD) == 6
     # 60 %: 960,000 kB/s, 9.6 bytes a cycle: 41 / 9.6 = 4.3.
-    assert ddr_cycles(41, replace(BOARD, ddr_efficiency_percent=60)) == 5
+    assert ddr_cycles(41, BOARD.at_ddr(60)) == 5
 
 
 @given(st.integers(0, 10**9), st.integers(0, 10**9))

@@ -47,6 +47,7 @@ def report(*, feature_bytes: int, latency_cycles: int, macs: int) -> CostReport:
         first_load_cycles=0,
         latency_cycles=latency_cycles,
         clock_khz=200_000,
+        host_us=0,
         parts={"all": PARTS},
         resources=PARTS,
         multipliers=100,

@@ -180,7 +180,7 @@ def test_wider_weights_never_lower_a_row(
     }
     shared = replace(
         setting(px=px, double_buffered=double),
-        board=replace(BOARD, ddr_efficiency_percent=efficiency),
+        board=BOARD.at_ddr(efficiency),
     )
     few, many = (
         _rows(price_segment(run, columns, dict.fromkeys(BITS, b), shared), 0)
@@ -449,7 +449,7 @@ def test_loads_are_those_of_all_stages() -> None:
     assert load_cycles(BLOCK, BITS, alone) == 71 + starts
     assert load_ddr_cycles(BLOCK, BITS, alone) == 71 + starts
     slow = Setting(
-        board=replace(BOARD, ddr_efficiency_percent=25),
+        board=BOARD.at_ddr(25),
         px=1,
         act_bits=8,
         double_buffered=True,

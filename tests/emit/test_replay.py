@@ -200,6 +200,28 @@ def test_the_ddr_sets_the_pace_of_a_fast_port(macros: Path) -> None:
     assert run(macros, "read 40 40 ddr=8000").ends["read_port"] == 124
 
 
+def test_a_run_takes_whole_bursts_of_the_ddr(macros: Path) -> None:
+    # Beats 0..9 end at byte 160, in the middle of a burst of 64; beat 1010 begins at
+    # 16,160, 32 behind the start of one. 64 bytes that nobody uses take 8 cycles.
+    whole, short = (
+        run(macros, f"read 30 10 ddr=8000 ddr_burst={burst}") for burst in (16, 64)
+    )
+    assert short.ends["read_port"] == whole.ends["read_port"] + 8
+    # Where the run goes on in the next AXI burst or page, none is lost.
+    whole, long = (
+        run(macros, f"read 300 300 ddr=8000 burst=6 ddr_burst={n}") for n in (16, 64)
+    )
+    assert long.ends == whole.ends
+
+
+def test_written_bytes_may_take_more_of_the_ddr(macros: Path) -> None:
+    # Beats of 16 bytes at 8 a cycle and twice the cost: one in 4 cycles. Handed over in
+    # 3..12, beat 0 and a quarter of beat 1 are saved up: they leave at 4, 7, 11, ...,
+    # 39; acknowledged 44 later.
+    report = run(macros, "write 10 ddr=8000 write_cost=2000")
+    assert report.ends["write_port"] == 39 + 44 + 2
+
+
 def test_ports_share_the_ddr_in_turns(macros: Path) -> None:
     # 16 bytes a cycle: both beats 0 at 44, then port 0 at 45, 47, ... and port 1 at 46,
     # 48, ...; the beats 9 at 61 and 62 are read one cycle later.
@@ -247,6 +269,8 @@ def test_a_deadlock_names_processes_and_streams(macros: Path) -> None:
         ("two_writers 0", "stream s has two writers, processes produce and load"),
         ("share 10 0", "port 0 belongs to process read_port and to read_port_2"),
         ("single 1 1 outstanding=0", "configuration out of range"),
+        ("single 1 1 ddr_burst=0", "configuration out of range"),
+        ("single 1 1 write_cost=0", "configuration out of range"),
     ],
 )
 def test_what_has_no_meaning_in_hardware_is_refused(

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from hao.errors import InputError
-from hao.hw.board import Board, DspType, Family
+from hao.hw.board import Board, DspType, Family, Frames
 from hao.hw.resources import Resources
 
 BOARD = Board(
@@ -23,10 +23,13 @@ BOARD = Board(
     lutram=100,
     dsp_type=DspType.DSP48E2,
     ddr_peak_kbytes_per_s=4_266_666,
-    ddr_efficiency_percent=92,
+    ddr_read_percent=92,
+    ddr_write_percent=92,
+    ddr_burst_bytes=16,
     ports=4,
     port_bytes=16,
     port_max_khz=333_000,
+    host_call_us=0,
     sources={"clock.khz": "made up"},
 )
 
@@ -41,6 +44,23 @@ def test_ddr_bandwidth_is_the_share_of_the_peak() -> None:
     assert BOARD.ddr_kbytes_per_s == 3_925_332
 
 
+def test_at_ddr_moves_reads_and_writes_alike() -> None:
+    apart = replace(BOARD, ddr_read_percent=80, ddr_write_percent=60)
+    half = apart.at_ddr(40)
+    assert (half.ddr_read_percent, half.ddr_write_percent) == (40, 30)
+    assert half.at_ddr(80) == apart
+
+
+def test_the_host_counts_where_frames_come_one_at_a_time() -> None:
+    board = replace(BOARD.at_clock(100_000), host_call_us=250)
+    # 100,000 cycles at 100 MHz are 1 ms; with 0.25 ms of the host 800 a second.
+    assert board.host_us == 250
+    assert board.frames_per_s(100_000) == 800
+    apart = replace(board, frames=Frames.BACK_TO_BACK)
+    assert apart.host_us == 0
+    assert apart.frames_per_s(100_000) == 1000
+
+
 def test_clock_in_mhz() -> None:
     assert BOARD.clock_mhz == 214.285
 
@@ -49,6 +69,13 @@ def test_at_clock_changes_the_clock_alone() -> None:
     slow = BOARD.at_clock(100_000)
     assert slow.clock_khz == 100_000
     assert slow.at_clock(214_285) == BOARD
+
+
+def test_the_clock_exceeds_the_sourced_one_or_does_not() -> None:
+    assert BOARD.clock_excess == 1
+    assert BOARD.at_clock(100_000).clock_excess == 1
+    # Twice 214,285 kHz, by way of another clock.
+    assert BOARD.at_clock(100_000).at_clock(428_570).clock_excess == 2
 
 
 def test_at_clock_refuses_a_stopped_clock() -> None:
@@ -65,9 +92,13 @@ def test_at_clock_refuses_a_stopped_clock() -> None:
         (lambda: replace(BOARD, ports=-1), "ports = -1; must be at least 1"),
         (lambda: replace(BOARD, port_max_khz=0), "port_max_khz = 0; must be at least"),
         (lambda: replace(BOARD, ddr_peak_kbytes_per_s=0), "must be at least 1"),
-        (lambda: replace(BOARD, ddr_efficiency_percent=101), "must be from 1 to 100"),
+        (lambda: BOARD.at_ddr(101), "must be from 1 to 100"),
         (lambda: replace(BOARD, cap_percent=Resources(dsp=1)), "must be from 1 to 100"),
         (lambda: replace(BOARD, lutram=1002), "must be from 0 to the 1001 LUTs"),
+        (
+            lambda: replace(BOARD, host_call_us=-1),
+            "host_call_us = -1; must be",
+        ),
         (lambda: replace(BOARD, lutram=-1), "lutram = -1; must be from 0"),
         (lambda: replace(BOARD, idle_mw=0), "idle_mw = 0; must be at least 1"),
         (lambda: replace(BOARD, budget=Resources(lut=9)), "budget.dsp = 0; must be at"),
@@ -76,6 +107,8 @@ def test_at_clock_refuses_a_stopped_clock() -> None:
             "budget.ff is 1 above what the device has",
         ),
         (lambda: replace(BOARD, port_bytes=32), "= 32; must be one of 4, 8, 16"),
+        (lambda: replace(BOARD, ddr_write_percent=0), "must be from 1 to 100"),
+        (lambda: replace(BOARD, ddr_burst_bytes=48), "= 48; must be one of 16, 32, 64"),
     ],
 )
 def test_board_refuses_a_figure_out_of_range(

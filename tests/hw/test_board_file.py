@@ -158,3 +158,19 @@ def test_a_name_like_no_other_is_refused_on_one_line(name: str) -> None:
         load_board(name)
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize(
+    ("name", "burst"),
+    # 16 transfers of LPDDR4 and 8 of DDR3 and DDR4, on 32, 64, 16 and 32 lines.
+    [("zu3eg", 64), ("kv260", 64), ("pynq-z2", 16), ("zc706", 32)],
+)
+def test_a_burst_of_the_ddr_follows_from_its_type(name: str, burst: int) -> None:
+    assert load_board(name).ddr_burst_bytes == burst
+
+
+def test_what_the_host_takes_has_a_source_on_every_board() -> None:
+    for name in board_names():
+        board = load_board(name)
+        assert board.host_call_us >= 500
+        assert "KV260" in board.sources["host.call_us"]

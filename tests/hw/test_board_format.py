@@ -59,9 +59,11 @@ def test_a_file_may_say_everything(tmp_path: Path) -> None:
             "type": '"DDR3"',
             "bits": 16,
             "transfers_per_s": 500_000_100,
-            "efficiency_percent": 17,
+            "read_percent": 17,
+            "write_percent": 18,
         },
         "ports": {"count": 3, "bytes": 8, "max_khz": 100_018},
+        "host": {"call_us": 1020},
         "power": {"idle_mw": 1019},
     }
     lines = ['name = "a-1"', 'title = " T "', 'aliases = ["b"]', f'part = "{PART}"']
@@ -86,10 +88,14 @@ def test_a_file_may_say_everything(tmp_path: Path) -> None:
         dsp_type=DspType.DSP48E2,
         # 500,000,100 transfers of 2 bytes.
         ddr_peak_kbytes_per_s=1_000_000,
-        ddr_efficiency_percent=17,
+        ddr_read_percent=17,
+        ddr_write_percent=18,
+        # 8 transfers of 2 bytes.
+        ddr_burst_bytes=16,
         ports=3,
         port_bytes=8,
         port_max_khz=100_018,
+        host_call_us=1020,
         idle_mw=1019,
     )
     assert dict(board.sources) == {key: f"made up {key}" for key in keys}
@@ -105,7 +111,8 @@ khz = 100_000
 type = "DDR3"
 bits = 16
 transfers_per_s = 1_050_000_000
-efficiency_percent = 75
+read_percent = 75
+write_percent = 74
 """
 
 
@@ -122,10 +129,14 @@ def test_part_ddr_and_clock_are_enough(tmp_path: Path) -> None:
         lutram=6_000,
         dsp_type=DspType.DSP48E1,
         ddr_peak_kbytes_per_s=2_100_000,
-        ddr_efficiency_percent=75,
+        ddr_read_percent=75,
+        ddr_write_percent=74,
+        ddr_burst_bytes=16,
         ports=4,
         port_bytes=8,
         port_max_khz=250_000,
+        # Of the family.
+        host_call_us=1000,
     )
     assert "clock.khz" not in board.sources
     assert board.sources["resources"].startswith("DS190")
@@ -276,7 +287,7 @@ def test_every_number_is_a_whole_number_in_its_range(
 
 
 def test_every_number_of_the_file_was_tried() -> None:
-    assert len(NUMBER_LINES) == 9
+    assert len(NUMBER_LINES) == 11
 
 
 def test_load_board_refuses_a_number_in_place_of_a_table(tmp_path: Path) -> None:

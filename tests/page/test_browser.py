@@ -32,7 +32,11 @@ PAGES = {
 }
 CHECK = """
 <script>
-window.addEventListener("load", function () {
+window.addEventListener("load", function check() {
+  if (document.documentElement.dataset.waiting !== "0") {
+    setTimeout(check, 50);
+    return;
+  }
   document.querySelectorAll("details").forEach(function (each) { each.open = true; });
   axe.run(document).then(function (found) {
     var kept = document.createElement("pre");
@@ -67,7 +71,7 @@ def opened(page: Page, path: Path, width: int) -> tuple[str, str]:
         [
             *(browser, "--headless", "--no-sandbox", "--disable-gpu"),
             *("--enable-logging=stderr", f"--user-data-dir={path.parent / 'profile'}"),
-            *(f"--window-size={width},900", "--virtual-time-budget=20000"),
+            *(f"--window-size={width},900", "--virtual-time-budget=60000"),
             *("--dump-dom", path.as_uri()),
         ],
         capture_output=True,

@@ -1,6 +1,7 @@
 """Pages in run directories, and lists of runs, whatever state the runs are in."""
 
 import json
+import os
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -101,6 +102,13 @@ def test_the_list_says_how_far_each_run_is(tmp_path: Path) -> None:
     assert " 97.22  measured  quantized" in text
     listed = json.loads(runs_json(tuple(lines.values())))
     assert [row["run"] for row in listed] == list(lines)
+
+
+def test_the_newest_run_comes_first(tmp_path: Path) -> None:
+    for second, name in enumerate(("b", "c", "a")):
+        write_run(RESULT, tmp_path / name, force=False)
+        os.utime(tmp_path / name / "design.json", (second, second))
+    assert [line.name for line in list_runs(tmp_path)] == ["a", "c", "b"]
 
 
 def test_an_empty_or_missing_folder_has_no_runs(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hao.accuracy.drops import Evidence
+from hao.page.design import cut_svg, memory_section
 from hao.page.page import render_page, run_page
 from hao.program.solver import Status
 from hao.report.hardware import InvocationCycles, Quantization, SimulationResult
@@ -149,6 +150,20 @@ def test_every_feature_map_has_its_place_without_overlap_while_it_lives() -> Non
             assert not together or high <= other_low or other_high <= low
 
 
+def test_a_map_lives_until_the_last_invocation_that_reads_it() -> None:
+    runs = [segment.invocation for segment in RESULT.design.segments]
+    last = {RESULT.design.network.input.name: len(runs)}
+    for number, run in enumerate(runs, start=1):
+        for name in (run.input_name, run.residual_name):
+            if name is not None and name != RESULT.design.network.input.name:
+                last[name] = number
+    last[runs[-1].output_name] = len(runs)
+    (table,) = memory_section(RESULT).tables
+    assert {row[0]: int(row[-1]) for row in table.rows} == last
+    # The residual of the block is read later than the map beside it.
+    assert len(set(last.values())) > 1
+
+
 def test_a_run_half_done_says_which_command_comes_next() -> None:
     words = page().words
     for command in ("quantize", "emit-hls", "simulate", "schedule", "report-hls"):
@@ -258,6 +273,18 @@ def test_html_and_scripts_in_names_stay_text() -> None:
     labels = json.dumps(found.figures)
     assert "<img" not in labels
     assert "</script" not in labels
+
+
+def test_names_of_layers_stay_text_in_the_drawing_of_the_cut() -> None:
+    segment = RESULT.design.segments[0]
+    layer = segment.invocation.dense
+    assert layer is not None
+    run = replace(segment.invocation, dense=replace(layer, name=EVIL))
+    design = replace(RESULT.design)
+    object.__setattr__(design, "segments", (replace(segment, invocation=run),))
+    found = read(cut_svg(replace(RESULT, design=design)))
+    assert {tag for tag, _ in found.elements} <= {"svg", "text", "g", "title", "rect"}
+    assert any("<script>alert(1)" in text for text in found.texts["title"])
 
 
 def test_charts_need_a_script_and_the_rest_does_not() -> None:

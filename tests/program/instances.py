@@ -58,10 +58,13 @@ def board(
         lutram=lut if lutram is None else min(lutram, lut),
         dsp_type=dsp_type,
         ddr_peak_kbytes_per_s=ddr_kbytes_per_s,
-        ddr_efficiency_percent=100,
+        ddr_read_percent=100,
+        ddr_write_percent=100,
+        ddr_burst_bytes=16,
         ports=4,
         port_bytes=port_bytes,
         port_max_khz=port_max_khz,
+        host_call_us=0,
     )
 
 

@@ -4,8 +4,15 @@ from dataclasses import replace
 
 import pytest
 
+from hao.cost.evaluate import evaluate
 from hao.cost.uncertainty import latency_evidence
-from hao.report.margins import margins_json, risk_in_words, speed_in_words
+from hao.hw.board import Frames
+from hao.report.margins import (
+    low_end_in_words,
+    margins_json,
+    risk_in_words,
+    speed_in_words,
+)
 from tests.report.samples import small_result
 
 RESULT = small_result()
@@ -13,15 +20,43 @@ FPS = RESULT.cost.fps
 
 
 def test_the_speed_is_told_with_its_interval_and_what_was_asked() -> None:
-    evidence = latency_evidence()
-    interval = f"{FPS / evidence.largest:.1f} to {FPS / evidence.least:.1f} with"
+    low, high = latency_evidence().fps_interval(FPS)
     told = speed_in_words(RESULT)
-    assert f"{FPS:.1f} frames/s" in told
-    assert interval in told
+    # The board's host takes 0.5 ms a frame, one at a time.
+    assert told.startswith(f"{FPS:.1f} frames/s one at a time: ")
+    assert f"{RESULT.cost.latency_ms:.2f} ms of the engine and 0.50 of the host" in told
+    assert f"80 % interval {low:.1f} to {high:.1f})" in told
     assert told.endswith("asked 50, no margin")
     held = speed_in_words(replace(RESULT, margin_percent=12.5))
     assert held.endswith("asked 50 with a margin of 12.5 %")
     assert "asked" not in speed_in_words(replace(RESULT, fps_asked=None))
+
+
+def test_back_to_back_the_host_takes_no_time_of_a_frame() -> None:
+    design = RESULT.design
+    board = replace(design.board, frames=Frames.BACK_TO_BACK)
+    design = replace(design, board=board)
+    cost = evaluate(design)
+    told = speed_in_words(replace(RESULT, design=design, cost=cost))
+    assert told.startswith(f"{cost.fps:.1f} frames/s back to back: ")
+    assert "host" not in told
+    assert cost.fps == pytest.approx(1000 / cost.latency_ms)
+    assert pytest.approx(1000 / (cost.latency_ms + 0.5)) == FPS
+
+
+def test_an_interval_that_begins_below_what_was_asked_is_told() -> None:
+    low, _ = latency_evidence().fps_interval(FPS)
+    assert low_end_in_words(replace(RESULT, fps_asked=0.99 * low)) is None
+    assert low_end_in_words(replace(RESULT, fps_asked=None)) is None
+    asked = replace(RESULT, fps_asked=1.01 * low)
+    told = low_end_in_words(asked)
+    assert told is not None
+    assert told.startswith(f"the interval begins at {low:.1f} frames/s, below the ")
+    assert margins_json(asked)["low_end_below_asked"] is True
+    # With the margin that is named, the low end is what was asked, or a little more.
+    margin = int(told.partition("--margin ")[2].split()[0])
+    assert 1 / (1 - margin / 100) >= latency_evidence().slowest
+    assert 1 / (1 - (margin - 1) / 100) < latency_evidence().slowest
 
 
 @pytest.mark.parametrize("share", [0.5, 0.9])
@@ -29,11 +64,11 @@ def test_what_an_error_may_break_is_told(share: float) -> None:
     # Within the largest error seen of the limit, or far from it.
     tight = replace(RESULT, fps_asked=share * FPS)
     told = risk_in_words(tight)
-    if share * latency_evidence().largest < 1:
+    if share * latency_evidence().slowest < 1:
         assert told.startswith("no limit: ")
     else:
         assert told.startswith("frame time: 11 % more than predicted passes ")
-        assert told.endswith("was seen")
+        assert told.endswith("lies within its interval")
 
 
 def test_json_holds_interval_margin_and_room() -> None:
@@ -42,6 +77,7 @@ def test_json_holds_interval_margin_and_room() -> None:
     assert found["fps_low"] == pytest.approx(low, abs=1e-4)
     assert found["fps_high"] == pytest.approx(high, abs=1e-4)
     assert found["margin_percent"] == 15
+    assert (found["frames"], found["host_ms"]) == ("one-at-a-time", 0.5)
     rows = found["headroom"]
     assert isinstance(rows, list)
     rooms = {row["limit"]: row["room"] for row in rows}

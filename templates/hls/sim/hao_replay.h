@@ -11,7 +11,8 @@
 // starts takes a word if there is one; its loop goes on until all words have come, and so
 // does a loop that follows it, which ends with the last word that it sends. An AXI port
 // moves one beat a cycle, and all ports share the bytes of the DDR, taking turns beat by
-// beat.
+// beat; a run of addresses that begins or ends within a DDR burst takes the bytes of that
+// burst as well.
 //
 // Sources: trips - 1 + depth cycles a loop, where depth = max(printed iteration latency
 // - 1, 1), holds for 942 of 946 pipelined loops with II = 1 or more in public Vitis HLS
@@ -39,8 +40,12 @@ constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 
 // What the recorded code does not say. The defaults fit a Zynq UltraScale+ board.
 struct Config {
-  // DDR bandwidth [bytes in 1000 cycles], reads and writes together; 0: no limit.
+  // DDR bandwidth of reads [bytes in 1000 cycles], which writes share; 0: no limit.
   std::int64_t ddr_bytes_per_kilocycle = 0;
+  // What a written byte takes of it [bytes / 1000].
+  int ddr_write_cost = 1000;
+  // Bytes of a DDR burst, of which a short run may use a part only; 1: any run is whole.
+  int ddr_burst_bytes = 1;
   // Bytes of a beat, where HAO_BUS does not say otherwise.
   int port_bytes = 16;
   // From the request of a burst to its first beat [cycles]: 10 + 28 + 6, the latency of
@@ -107,6 +112,7 @@ struct Process {
 struct Burst {
   std::int64_t beats;
   std::size_t loop;  // of the process; the request goes out when this loop begins
+  int unused = 0;    // bytes of DDR bursts before its run, and behind the run before
 };
 
 // One direction of an AXI port.
@@ -311,7 +317,7 @@ class Replayer {
       bus.run = &runs_[port.process];
       bus.ready.assign(port.bursts.size(), 0);
       buses_.push_back(bus);
-      max_cost_ = std::max<std::int64_t>(max_cost_, port.bytes * 1000);
+      max_cost_ = std::max(max_cost_, beat_cost(port));
     }
   }
 
@@ -513,7 +519,7 @@ class Replayer {
     for (std::size_t i = 0; i < buses_.size(); ++i) {
       const std::size_t b = (first + i) % buses_.size();
       if (!wants(buses_[b], now)) continue;
-      const std::int64_t missing = buses_[b].port->bytes * 1000 - tokens_;
+      const std::int64_t missing = beat_cost(*buses_[b].port) - tokens_;
       if (rate > 0 && missing > 0) {
         event_ = std::min(event_, now + (missing + rate - 1) / rate);
         return;
@@ -548,14 +554,23 @@ class Replayer {
     return false;
   }
 
+  // What a beat takes of the DDR [bytes / 1000], and what no beat of its burst uses.
+  std::int64_t beat_cost(const Port& port, int unused = 0) const {
+    const std::int64_t each = port.write ? config_.ddr_write_cost : 1000;
+    return each * (port.bytes + unused);
+  }
+
   void serve(BusPort& bus, std::int64_t now) {
     active_ = true;
-    if (config_.ddr_bytes_per_kilocycle > 0) tokens_ -= bus.port->bytes * 1000;
-    if (bus.port->write) {
-      bus.fifo->pop(now);
-      return;
+    if (config_.ddr_bytes_per_kilocycle > 0) {
+      // Bytes that nobody uses are owed, so that what is saved up stays a beat.
+      const int unused = bus.served == 0 ? bus.port->bursts[bus.serving].unused : 0;
+      tokens_ -= beat_cost(*bus.port, unused);
     }
-    bus.fifo->push(now);
+    if (bus.port->write)
+      bus.fifo->pop(now);
+    else
+      bus.fifo->push(now);
     if (++bus.served < bus.port->bursts[bus.serving].beats) return;
     bus.served = 0;
     ++bus.serving;

@@ -69,15 +69,17 @@ inline void print_ports(std::FILE* file, const StepReport& step) {
 
 inline void print_config(std::FILE* file, const Config& config) {
   std::fprintf(file,
-               "{\"ddr_bytes_per_kilocycle\": %lld, \"port_bytes\": %d, \"read_latency\": "
-               "%d, \"write_latency\": %d, \"outstanding_bursts\": %d, "
+               "{\"ddr_bytes_per_kilocycle\": %lld, \"ddr_write_cost\": %d, "
+               "\"ddr_burst_bytes\": %d, \"port_bytes\": %d, \"read_latency\": %d, "
+               "\"write_latency\": %d, \"outstanding_bursts\": %d, "
                "\"max_burst_beats\": %d, \"start_cycles\": %d, \"gap_cycles\": %d, "
                "\"finish_cycles\": %d, \"step_cycles\": %d, \"unlimited_fifos\": %s, "
                "\"size_fifos\": %s}",
-               number(config.ddr_bytes_per_kilocycle), config.port_bytes,
-               config.read_latency, config.write_latency, config.outstanding_bursts,
-               config.max_burst_beats, config.start_cycles, config.gap_cycles,
-               config.finish_cycles, config.step_cycles,
+               number(config.ddr_bytes_per_kilocycle), config.ddr_write_cost,
+               config.ddr_burst_bytes, config.port_bytes, config.read_latency,
+               config.write_latency, config.outstanding_bursts, config.max_burst_beats,
+               config.start_cycles, config.gap_cycles, config.finish_cycles,
+               config.step_cycles,
                config.unlimited_fifos ? "true" : "false",
                config.size_fifos ? "true" : "false");
 }

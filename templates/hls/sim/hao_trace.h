@@ -104,9 +104,10 @@ class Recorder {
     if (config.max_burst_beats < 1 || config.outstanding_bursts < 1 ||
         config.port_bytes < 1 || config.read_latency < 1 || config.write_latency < 0 ||
         config.start_cycles < 0 || config.gap_cycles < 0 || config.finish_cycles < 0 ||
-        config.ddr_bytes_per_kilocycle < 0)
-      fail("configuration out of range: bursts, bytes and read_latency are at least 1, "
-           "the rest at least 0");
+        config.ddr_bytes_per_kilocycle < 0 || config.ddr_write_cost < 1 ||
+        config.ddr_burst_bytes < 1)
+      fail("configuration out of range: bursts, bytes, read_latency and ddr_write_cost "
+           "are at least 1, the rest at least 0");
     config_ = config;
   }
 
@@ -189,7 +190,14 @@ class Recorder {
     if (joins) {
       ++port.bursts.back().beats;
     } else {
-      port.bursts.push_back(Burst{1, loop});
+      int unused = 0;
+      if (port.bursts.empty() || address != next) {
+        const int burst = config_.ddr_burst_bytes;
+        unused = static_cast<int>(address * port.bytes % burst);
+        if (!port.bursts.empty())
+          unused += (burst - static_cast<int>(next * port.bytes % burst)) % burst;
+      }
+      port.bursts.push_back(Burst{1, loop, unused});
     }
     next = address + 1;
   }

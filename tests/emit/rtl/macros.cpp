@@ -170,6 +170,8 @@ hao_trace::Config settings(int count, char** text) {
     const std::string key(text[i], static_cast<std::size_t>(equals - text[i]));
     const int value = std::atoi(equals + 1);
     if (key == "ddr") config.ddr_bytes_per_kilocycle = value;
+    if (key == "write_cost") config.ddr_write_cost = value;
+    if (key == "ddr_burst") config.ddr_burst_bytes = value;
     if (key == "outstanding") config.outstanding_bursts = value;
     if (key == "burst") config.max_burst_beats = value;
     if (key == "read_latency") config.read_latency = value;
