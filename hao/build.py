@@ -42,7 +42,7 @@ from hao.emit.project import (
     write_project,
 )
 from hao.emit.steps import Table, make_table
-from hao.emit.stored import map_bytes, map_codes, step_maps
+from hao.emit.stored import frame_bytes, map_bytes, map_codes, step_maps
 from hao.errors import InputError, RefusedError, ToolError
 from hao.files import held, write_files
 from hao.handoff.compare import compare, render_comparison
@@ -621,7 +621,12 @@ def _simulated(
     said = run_simulation(
         programs / build.value,
         project,
-        frames=map_bytes(frames, source, port_bytes=port, act_bits=bits),
+        frames=frame_bytes(
+            frames,
+            source,
+            design=design,
+            signed=net.maps[net.network.input.name].quant.signed,
+        ),
         expected=map_bytes(expected, stored, port_bytes=port, act_bits=bits),
         maps=maps,
     )

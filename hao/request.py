@@ -75,6 +75,8 @@ class SearchRequest:
         max_dsp: Most DSP slices, likewise.
         max_bram: Most block RAMs in 18 Kb halves, likewise.
         rules: Bits on offer, and whether blocks may be left out.
+        act_bits: Widths of the activations to choose from, distinct, from 4 to 8; empty
+            for that of the rules alone.
         objective: What to optimise.
         frames: How frames follow each other: whether frame rates count what the host
             does for each, or the engine alone.
@@ -105,6 +107,7 @@ class SearchRequest:
     max_dsp: str | None = None
     max_bram: str | None = None
     rules: BitRules = field(default_factory=BitRules)
+    act_bits: tuple[int, ...] = ()
     objective: Objective = Objective.ACCURACY
     frames: Frames = Frames.ONE_AT_A_TIME
     margin_percent: float = DEFAULT_MARGIN_PERCENT
@@ -154,6 +157,8 @@ def check_request(request: SearchRequest) -> None:
         front_points=request.front_points,
     )
     _check_best(request)
+    if len(set(request.act_bits)) != len(request.act_bits):
+        raise InputError(f"--act-bits {request.act_bits}; must be distinct")
     points = request.rules.block_points
     if points is not None and not 0 <= points <= 100:
         raise InputError(f"--drop-blocks {points:g}; must be from 0 to 100 points")
@@ -267,8 +272,21 @@ def candidates_of(request: SearchRequest, progress: Progress) -> list[Candidate]
         InputError: A name or file is wrong, or bits are outside the predictor's table.
         UnsupportedError: The model has something that is not handled.
     """
+    widths = request.act_bits or (request.rules.act_bits,)
+    return [
+        candidate
+        for bits in sorted(widths, reverse=True)
+        for candidate in _candidates(
+            request, replace(request.rules, act_bits=bits), progress
+        )
+    ]
+
+
+def _candidates(
+    request: SearchRequest, rules: BitRules, progress: Progress
+) -> list[Candidate]:
+    """Return the networks to choose from at some rules."""
     law = load_drop_law()
-    rules = request.rules
     published = published_networks()
     if request.model is not None:
         imported: ImportedNetwork = load_buildable(

@@ -164,8 +164,9 @@ def _opened(path: Path, certificate: Certificate, result: SearchResult) -> _Case
                 top1=request.top1,
                 source="",
                 law=load_drop_law(),
-                rules=request.rules,
+                rules=replace(request.rules, act_bits=bits),
             )
+            for bits in request.act_bits or (request.rules.act_bits,)
         ]
     return _Case(
         run=path,

@@ -211,7 +211,7 @@ def test_networks_prints_every_network_with_its_size() -> None:
         (["--fps", "9", "--bits", "1,9"], "'1,9'; every choice must be from 2 to 8"),
         (["--fps", "9", "--bits", "x"], "'x'; must be whole numbers"),
         (["--fps", "9", "--bits", ""], "''; must be whole numbers"),
-        (["--fps", "9", "--act-bits", "3"], "3 is not in the range 4<=x<=8"),
+        (["--fps", "9", "--act-bits", "3"], "'3'; every choice must be from 4 to 8"),
         (["--fps", "9", "--image-size", "1"], "image size 1; must be at least 4"),
         (["--fps", "9", "--image-size", "-5"], "image size -5; must be at least 4"),
         (["--fps", "9", "--model", "m.onnx"], "--network and --model exclude each"),
@@ -505,7 +505,7 @@ def test_search_prints_one_json_object_and_writes_a_run() -> None:
     run = Path(str(found["run"]))
     assert run == Path("kept/zu3eg-100fps-resnet8_cifar")
     assert {path.name for path in run.iterdir()} == {
-        *("design.json", "certificate.json", "report.txt")
+        *("design.json", "certificate.json", "report.txt", "report.html")
     }
     for command in ("report", "estimate"):
         again = search_json(command, str(run))

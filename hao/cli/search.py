@@ -27,6 +27,16 @@ def _bits(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
     return choices
 
 
+def _act_bits(
+    ctx: click.Context, param: click.Parameter, value: str
+) -> tuple[int, ...]:
+    """Return the bits of activations of a comma-separated list."""
+    choices = _bits(ctx, param, value)
+    if choices[0] < 4:
+        raise click.BadParameter(f"{value!r}; every choice must be from 4 to 8")
+    return choices
+
+
 @click.command("search")
 @click.option(
     "--board", default="zu3eg", show_default=True, help="Name, or a .toml file."
@@ -57,10 +67,10 @@ def _bits(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
 )
 @click.option(
     "--act-bits",
-    type=click.IntRange(4, 8),
-    default=8,
+    default="8",
     show_default=True,
-    help="Bits of the activations.",
+    callback=_act_bits,
+    help="Bits that the activations may have, such as 5,8; the frame keeps 8.",
 )
 @click.option(
     "--free-first-last",
@@ -198,7 +208,7 @@ def search_command(
     clock_mhz: float | None,
     calibration: Path | None,
     bits: tuple[int, ...],
-    act_bits: int,
+    act_bits: tuple[int, ...],
     free_first_last: bool,
     recipe: str,
     mean: bool,
@@ -266,12 +276,13 @@ def search_command(
         calibration=calibration,
         rules=BitRules(
             choices=bits,
-            act_bits=act_bits,
+            act_bits=max(act_bits),
             keep_first_last=not free_first_last,
             stance=_stance(mean=mean, pessimistic=pessimistic),
             recipe=Recipe(recipe),
             block_points=block_points,
         ),
+        act_bits=act_bits if len(act_bits) > 1 else (),
         max_lut=max_lut,
         max_ff=max_ff,
         max_dsp=max_dsp,

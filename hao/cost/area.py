@@ -91,6 +91,7 @@ class DenseShape:
     channel_words: Ints
     pack_words: Ints
     terms: int
+    passes: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +159,8 @@ def dense_area(
         requantizers = lanes * px
         lut[here] = requantizers * (lane_lut + blocks.requantizer_lut(acc, act))
         ff[here] = requantizers * (lane_ff + blocks.requantizer_ff(acc, act))
+        if shape.passes > 1:
+            lut[here] += requantizers * blocks.digit_lut(acc)
         found = _packing(board.dsp_type, int(width), act_bits, px)
         if found is None:
             step_dsp[here] = 2 * columns * px
@@ -545,6 +548,7 @@ def _dense_shape(stage: DenseStage) -> DenseShape:
         channel_words=np.array([stage.channel_words]),
         pack_words=np.array([stage.pack_words]),
         terms=stage.terms,
+        passes=stage.passes,
     )
 
 

@@ -399,6 +399,15 @@ def requantizer_lut(acc_bits: Count, out_bits: Count) -> Count:
     return (5 * acc_bits) // 2 + (15 * out_bits) // 4 - 1
 
 
+def digit_lut(acc_bits: Count) -> Count:
+    """Return the LUTs that move one sum up by a digit, by two, or do not.
+
+    Source: derived here: a multiplexer of up to three, a LUT a bit. Synthesis may join
+    it with the adder behind it.
+    """
+    return acc_bits
+
+
 def requantizer_ff(acc_bits: Count, out_bits: Count) -> Count:
     """Return its flip-flops, three ranks. Source: as measured, exact."""
     return acc_bits + 2 * out_bits + 3

@@ -29,7 +29,7 @@ from hao.cost.widths import MAX_WORD_BITS, pixel_bits, window_bits
 from hao.errors import InputError
 from hao.hw.board import Board
 from hao.hw.engine import DenseStage, DepthwiseStage
-from hao.ir.layer import Depthwise, Linear, Pool
+from hao.ir.layer import Conv, Depthwise, Linear, Pool
 from hao.ir.partition import (
     DenseLayer,
     DepthwiseLayer,
@@ -37,6 +37,7 @@ from hao.ir.partition import (
     Partition,
     Role,
 )
+from hao.ir.passes import DIGIT_BITS
 
 Ints = NDArray[np.int64]
 
@@ -90,8 +91,20 @@ class Needs:
 
     @property
     def terms(self) -> int:
-        """Return the largest number of products summed into one output value."""
-        return max(layer.terms for layer in self.dense)
+        """Return the largest number of products summed into one output value.
+
+        A product of a high digit counts as what it is moved up by.
+        """
+        return max(
+            layer.terms * (layer.planes if isinstance(layer, Conv) else 1)
+            << DIGIT_BITS * (layer.passes - 1)
+            for layer in self.dense
+        )
+
+    @property
+    def passes(self) -> int:
+        """Return the most passes of a layer over the lanes of a dense stage."""
+        return max(layer.passes for layer in self.dense)
 
     @property
     def kernel(self) -> int:
@@ -334,6 +347,7 @@ def column_area(
         channel_words=channel_words(needs, columns.pe, double=double),
         pack_words=pack_words(needs, columns.pe),
         terms=needs.terms,
+        passes=needs.passes,
     )
     return dense_area(dense, px=px, act_bits=act_bits, board=board, ring=ring)
 
@@ -424,6 +438,7 @@ def build_stages(
             channel_words=int(records[0]),
             pack_words=int(packed[0]),
             terms=needs[role].terms,
+            passes=needs[role].passes,
         )
     return dense.get(Role.DENSE), depthwise, dense.get(Role.POINTWISE)
 
@@ -474,10 +489,10 @@ def check_buffers(design: Design) -> None:
                     "engine lacks"
                 )
             if not isinstance(layer, Pool) and (
-                design.weight_bits[layer.name] > stage.weight_bits
+                design.lane_bits[layer.name] > stage.weight_bits
             ):
                 raise InputError(
-                    f"layer {layer.name!r} has {design.weight_bits[layer.name]}-bit "
+                    f"layer {layer.name!r} has {design.lane_bits[layer.name]}-bit "
                     f"weights; the {role.value} stage takes {stage.weight_bits}"
                 )
             _check_buffer(layer, stage, role, setting)
@@ -521,6 +536,7 @@ def _check_buffer(
         asked |= {
             "feature words": (int(words[0]), stage.feature_words),
             "terms": (needs.terms, stage.terms),
+            "passes": (needs.passes, stage.passes),
         }
     for name, (need, have) in asked.items():
         if need > have:

@@ -6,10 +6,11 @@ from functools import cached_property
 from hao.errors import InputError
 from hao.hw.board import Board
 from hao.hw.engine import Engine
-from hao.ir.change import Scheme, bits_of
+from hao.ir.change import Bits, Scheme, bits_of, passes_of
 from hao.ir.layer import Activation, Affine, Quantize
 from hao.ir.network import Network
 from hao.ir.partition import Segment
+from hao.ir.passes import weight_passes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +39,30 @@ class Design:
         for layer in self.network.compute_layers:
             if layer.name not in self.weight_bits:
                 raise InputError(f"layer {layer.name!r} has no weight bits")
+            passes = weight_passes(layer)
+            if passes != (wanted := passes_of(self.scheme).get(layer.name, 1)):
+                raise InputError(
+                    f"layer {layer.name!r}: weights in {passes} passes; the scheme "
+                    f"says {wanted}"
+                )
         self._check_segments()
 
     @cached_property
     def weight_bits(self) -> dict[str, int]:
         """Return the weight bits of every layer that has weights."""
         return bits_of(self.scheme)
+
+    @cached_property
+    def lane_bits(self) -> dict[str, int]:
+        """Return the bits of the weights that every layer's lanes take at once.
+
+        Those of a digit where weights run in two passes.
+        """
+        return {
+            name: change.lane_bits
+            for name, change in self.scheme.items()
+            if isinstance(change, Bits)
+        }
 
     def _check_segments(self) -> None:
         """Check that the segments run the network from its first to its last stage."""

@@ -172,7 +172,7 @@ def evaluate(design: Design, *, aligned_tiles: bool = True) -> CostReport:
     prices = []
     for segment in design.segments:
         invocation = segment.invocation
-        price = price_segment(invocation, columns, design.weight_bits, setting)
+        price = price_segment(invocation, columns, design.lane_bits, setting)
         for role, feasible in price.feasible.items():
             if not feasible[0]:
                 raise InputError(
@@ -216,7 +216,7 @@ def _invocation_cost(
     setting: Setting,
 ) -> InvocationCost:
     """Return the cost of one invocation that is followed by `upcoming`."""
-    bits = design.weight_bits
+    bits = design.lane_bits
     rows: dict[str, int] = {}
     for path in price.paths:
         rows[path.process] = max(rows.get(path.process, 0), _single(path))

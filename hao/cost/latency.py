@@ -10,7 +10,7 @@ price every configuration at each of p counts, or of the configurations' own sha
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 from typing import cast
@@ -72,7 +72,9 @@ def _spatial(
     if isinstance(layer, Linear):
         channels = input_channels(layer, act_bits, board)
         return Shape(channels=channels, height=1, width=1), layer.ofm, 1, 1
-    return layer.ifm, layer.ofm, layer.kernel, layer.stride
+    channels = input_channels(layer, act_bits, board)
+    ifm = replace(layer.ifm, channels=channels)
+    return ifm, layer.ofm, layer.kernel, layer.stride
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,17 +169,17 @@ def packed_taps(layer: DenseLayer, simd: Cycles | int, channels: int) -> Cycles:
 def dense_folds(
     layer: DenseLayer, simd: Cycles | int, *, act_bits: int, board: Board
 ) -> Cycles:
-    """Return the passes that sum one output value on `simd` multipliers.
+    """Return the iterations that sum one output value on `simd` multipliers.
 
     Channels come in words of `simd`; where a word holds several pixels' channels,
-    taps are packed with channels.
+    taps are packed with channels. Every pass of the weights takes as many.
 
     Source: docs/engine.md; equal to a counted loop nest in tests/cost/test_latency.py.
     """
     channels = input_channels(layer, act_bits, board)
     kernel = 1 if isinstance(layer, Linear) else layer.kernel
     taps = packed_taps(layer, simd, channels)
-    return _cdiv(kernel**2, taps) * _cdiv(channels, simd)
+    return _cdiv(kernel**2, taps) * _cdiv(channels, simd) * layer.passes
 
 
 def dense_times(
@@ -315,7 +317,7 @@ def pointwise_times(
     """
     ifm, ofm, _, _ = _spatial(layer, act_bits, board)
     folds = _cdiv(ifm.channels, simd)
-    work = folds_out * folds
+    work = folds_out * folds * layer.passes
     xgroups = _cdiv(ofm.width, px)
     last = ofm.width - (xgroups - 1) * px
     opening = np.where(xgroups > 1, px, last)

@@ -111,7 +111,8 @@ def unit_cycles(
         # that these never load faster.
         word = np.maximum(lanes * simd * bits, -(-lanes // unit) * port)
         short = (tail > 0) * lanes * np.maximum(port, tail * bits)
-        made = made + count * kernel**2 * np.where(packed, 0, folds * word + short)
+        taps = kernel**2 * layer.passes
+        made = made + count * taps * np.where(packed, 0, folds * word + short)
         # Records: each group begins a beat.
         records = records + count * -(-lanes * RECORD_BYTES * 8 // port)
     result: Cycles = -(-made // port) + records

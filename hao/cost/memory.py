@@ -144,6 +144,8 @@ def input_channels(
     the codes between its pixels and rows (whose weights are 0).
     """
     ifm = layer.ifm
+    if isinstance(layer, Conv):
+        return ifm.channels * layer.planes
     if not isinstance(layer, Linear) or ifm.height * ifm.width == 1:
         return ifm.channels
     row = row_bytes(ifm.channels, ifm.width, act_bits, board)
@@ -172,7 +174,10 @@ def weight_bytes(channels: Count, terms: int, weight_bits: int, board: Board) ->
 def layer_bytes(
     layer: DenseLayer | DepthwiseLayer, weight_bits: int, act_bits: int, board: Board
 ) -> int:
-    """Return the bytes of a layer's records and weights; none for a pool."""
+    """Return the bytes of a layer's records and weights; none for a pool.
+
+    `weight_bits` are those of a digit where weights run in two passes.
+    """
     if isinstance(layer, Pool):
         return 0
     terms = weight_terms(layer, act_bits, board)
@@ -180,11 +185,13 @@ def layer_bytes(
 
 
 def weight_terms(layer: DenseLayer | Depthwise, act_bits: int, board: Board) -> int:
-    """Return the stored weights of one output channel."""
+    """Return the stored weights of one output channel, or their digits."""
     match layer:
         case Linear():
-            return input_channels(layer, act_bits, board)
-        case Conv() | Depthwise():
+            return input_channels(layer, act_bits, board) * layer.passes
+        case Conv():
+            return layer.terms * layer.planes * layer.passes
+        case Depthwise():
             return layer.terms
         case _:
             assert_never(layer)

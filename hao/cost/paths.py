@@ -33,7 +33,7 @@ from hao.cost.overheads import (
     STAGE_DEPTH_CYCLES,
     START_CYCLES,
 )
-from hao.ir.layer import Depthwise, Pool
+from hao.ir.layer import Depthwise, Linear, Pool
 from hao.ir.partition import Invocation, Role
 
 Terms = dict[Role, Cycles]
@@ -100,7 +100,9 @@ def rows_ahead(invocation: Invocation) -> int:
     """Return the input rows that are read before the first output row leaves."""
     rows = 1
     for role, layer in reversed(invocation.stages):
-        if role is not Role.POINTWISE:
+        if isinstance(layer, Linear):
+            rows = layer.ifm.height  # every output needs the whole map
+        elif role is not Role.POINTWISE:
             rows = rows_needed(layer, rows)
     return rows
 

@@ -83,12 +83,12 @@ def dense_trips(
     xgroups = ceil_div(layer.ofm.width, px)
     if taps < 2:
         words = ceil_div(channels, simd)
-        work = groups * kernel**2 * words
+        work = groups * layer.passes * kernel**2 * words
         sweep, feed = xgroups * work, width * words
     else:
         slots = ceil_div((px - 1) * stride + kernel - 1, taps) + 1
         gather = kernel * ceil_div(slots, px)
-        work = groups * ceil_div(kernel**2, taps)
+        work = groups * layer.passes * ceil_div(kernel**2, taps)
         sweep = gather + (xgroups - 1) * max(gather, work) + work
         feed = ceil_div(width, taps)
     return StageTrips(
@@ -143,7 +143,7 @@ def pointwise_trips(
     width = layer.ofm.width
     pixels = [min(px, width - x) for x in range(0, width, px)]
     feeds = [n * folds if first else folds for n in pixels] * layer.ofm.height
-    work = groups * folds
+    work = groups * layer.passes * folds
     return StageTrips(
         window=feeds[0] + sum(max(work, feed) for feed in (*feeds[1:], 0)),
         array=len(feeds) * work,

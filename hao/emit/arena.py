@@ -6,7 +6,7 @@ each at the lowest place that is free while it lives, is not optimal but close: 
 of layers needs its two largest neighbours.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hao.cost.design import Design
 from hao.cost.memory import (
@@ -16,6 +16,7 @@ from hao.cost.memory import (
     store_bits,
 )
 from hao.hw.board import Board
+from hao.ir.passes import frame_planes
 from hao.ir.tensor import Shape
 
 
@@ -82,7 +83,9 @@ def place_maps(design: Design) -> Arena:
     last = len(runs)
     born = {frame.name: -1}
     dies = {frame.name: last}
-    shapes = {frame.name: frame.ofm}
+    planes = frame_planes(design.network)
+    channels = frame.ofm.channels * planes
+    shapes = {frame.name: replace(frame.ofm, channels=channels)}
     for number, run in enumerate(runs):
         for name in (run.input_name, run.residual_name):
             if name is not None:

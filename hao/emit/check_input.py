@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import assert_never
 
+import numpy as np
+
 from hao.cost.catalogue import check_buffers
 from hao.cost.design import Design
 from hao.cost.widths import MAX_WORD_BITS, pixel_bits, window_bits
@@ -10,12 +12,13 @@ from hao.emit.runs import engine_stages
 from hao.emit.stage_sizes import dense_acc_bits, depthwise_acc_bits
 from hao.errors import InputError, UnsupportedError
 from hao.hw.engine import DepthwiseStage
-from hao.ir.integer import IntegerNetwork, accumulator_range
+from hao.ir.integer import IntegerNetwork, sum_range
 from hao.ir.layer import (
     Activation,
     ActivationKind,
     Add,
     Affine,
+    Compute,
     Conv,
     Depthwise,
     GlobalAveragePool,
@@ -27,7 +30,8 @@ from hao.ir.layer import (
     Quantize,
 )
 from hao.ir.network import Network
-from hao.ir.partition import DepthwiseLayer
+from hao.ir.partition import DenseLayer, DepthwiseLayer
+from hao.ir.passes import MOST_CODE, digit_type, factors, frame_planes, map_bits
 
 
 def check_match(design: Design, net: IntegerNetwork) -> None:
@@ -46,12 +50,21 @@ def check_match(design: Design, net: IntegerNetwork) -> None:
                 f"layer {name!r}: weights of {bits.get(name)} bits; the design has "
                 f"{wanted}. `hao quantize` makes integers of the design's bits"
             )
-    for name, kind in net.maps.items():
-        if kind.quant.bits > design.engine.act_bits:
+    for layer in design.network.layers:
+        kind = net.maps.get(layer.name)
+        most = map_bits(design.network, layer, design.engine.act_bits)
+        if kind is not None and kind.quant.bits > most:
             raise InputError(
-                f"layer {name!r}: activations of {kind.quant.bits} bits; the engine is "
-                f"built for {design.engine.act_bits}"
+                f"layer {layer.name!r}: activations of {kind.quant.bits} bits; the "
+                f"engine is built for {most}"
             )
+    frame = net.maps[net.network.input.name]
+    split = frame_planes(design.network) > 1
+    if split and frame.quant.signed and frame.high > MOST_CODE:
+        raise InputError(
+            f"layer {net.network.input.name!r}: codes up to {frame.high}; a signed "
+            f"frame in digits holds up to {MOST_CODE}, as `hao quantize` makes it"
+        )
     check_buffers(design)
     _check_words(design)
     _check_accumulators(design, net)
@@ -92,7 +105,7 @@ def _check_layers(designed: Network, given: Network) -> None:
 def _bare(layer: Layer) -> Layer:
     """Return a layer without what quantization adds to it, and what it reads."""
     match layer:
-        case Conv() | Depthwise() | Linear():
+        case Depthwise():
             return replace(
                 layer,
                 input="",
@@ -100,6 +113,14 @@ def _bare(layer: Layer) -> Layer:
                 activation=ActivationKind.NONE,
                 bias=True,
             )
+        case Conv():
+            one = replace(layer, planes=1, passes=1, bias=True)
+            none = ActivationKind.NONE
+            return replace(one, input="", weight=None, activation=none)
+        case Linear():
+            one_ = replace(layer, passes=1, bias=True)
+            none = ActivationKind.NONE
+            return replace(one_, input="", weight=None, activation=none)
         case Add():
             return replace(layer, inputs=("", ""), activation=ActivationKind.NONE)
         case Pool() if layer.kind is PoolKind.AVERAGE and not layer.include_padding:
@@ -141,6 +162,24 @@ def _check_words(design: Design) -> None:
             )
 
 
+def _sums(
+    net: IntegerNetwork, layer: Compute, planned: DenseLayer | Depthwise
+) -> tuple[int, int]:
+    """Return the lowest and the highest value of a layer's accumulators.
+
+    The worst case over all input maps, channels and orders in which bias and products
+    of weights, or of their digits, are added.
+    """
+    products = factors(net.param(layer.name, "weight"), planned)
+    codes = net.maps[layer.input]
+    if isinstance(planned, Conv) and planned.planes > 1:
+        codes = digit_type(codes)
+    lowest, highest = sum_range(products, codes)
+    bias = net.param(layer.name, "bias")
+    least = lowest + np.minimum(bias, 0)
+    return int(least.min()), int((highest + np.maximum(bias, 0)).max())
+
+
 def _check_accumulators(design: Design, net: IntegerNetwork) -> None:
     """Check that no sum of products can leave its accumulator."""
     stages = engine_stages(design)
@@ -155,7 +194,7 @@ def _check_accumulators(design: Design, net: IntegerNetwork) -> None:
                 if isinstance(stage, DepthwiseStage)
                 else dense_acc_bits(stage, design.engine.act_bits)
             )
-            low, high = accumulator_range(net, layers[planned.name])
+            low, high = _sums(net, layers[planned.name], planned)
             if low < -(2 ** (width - 1)) or high >= 2 ** (width - 1):
                 raise InputError(
                     f"layer {planned.name!r}: sums from {low} to {high}; the "

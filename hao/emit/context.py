@@ -65,6 +65,7 @@ from hao.ir.integer import (
     Requantization,
     is_wide,
 )
+from hao.ir.passes import DIGIT_BITS, FRAME_BITS, frame_planes
 from hao.ir.tensor import Rounding
 
 PAGE_BYTES = 4096
@@ -140,7 +141,7 @@ def make_context(
         "pointwise_vectors_in_luts": engine.pointwise is not None
         and bool(uses_lutram(engine.pointwise.feature_words)),
         "loading": [stage for stage in stages if stage.loads],
-        "widths": sorted(set(net.weight_bits().values())),
+        "widths": sorted(set(design.lane_bits.values())),
         "links": links,
         "packed": _packed(packed, engine.px) if packed else None,
         "packings": _packings(table),
@@ -209,17 +210,21 @@ def _map(
     layer = design.network.output if output else design.network.input
     name = design.segments[-1].invocation.output_name if output else layer.name
     kind = net.maps[name]
+    planes = 1 if output else frame_planes(design.network)
     return {
         "base": stored.base,
         "beats": stored.beats,
         "offset_bytes": stored.base * port,
         "bytes": stored.beats * port,
-        "channels": stored.shape.channels,
+        "channels": stored.shape.channels // planes,
+        "planes": planes,
         "height": stored.shape.height,
         "width": stored.shape.width,
         "pixel_channels": stored.pixel_channels,
         "row_bytes": stored.row_beats * port,
-        "bits": design.engine.act_bits,
+        "bits": design.engine.act_bits if planes == 1 else FRAME_BITS,
+        "digit_bits": DIGIT_BITS,
+        "act_bits": design.engine.act_bits,
         "store_bits": store_bits(design.engine.act_bits),
         "signed": kind.quant.signed,
         "exponent": kind.exponent,
@@ -301,10 +306,11 @@ def _engine(design: Design, net: IntegerNetwork, table: Table) -> dict[str, obje
         "port_bits": 8 * port,
         "record_bits": record_bits(net),
         "unit_items": max(units, default=1),
-        "load_bits": max(net.weight_bits().values(), default=2),
+        "load_bits": max(design.lane_bits.values(), default=2),
         "load_beats": load_beats,
         "load_grain": load_grain,
         "bias_bits": BIAS_BITS,
+        "digit_bits": DIGIT_BITS,
         "shift_bits": RECORD_SHIFT_BITS if multiplies else MAX_SHIFT.bit_length(),
         "multiplies": multiplies,
         **_roundings(net, table),
@@ -395,6 +401,7 @@ def _stages(
                 pack_grain=pack_grain,
                 weights_in_luts=bool(uses_lutram(hardware.weight_words)),
                 channels_in_luts=bool(uses_lutram(hardware.channel_words)),
+                passes=hardware.passes if isinstance(hardware, DenseStage) else 1,
                 convolves=loads,
                 pools=pools,
                 averages=any(step.depthwise_array.averages for step in table.steps),

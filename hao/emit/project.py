@@ -23,7 +23,7 @@ from hao.data import data_path
 from hao.emit.check_input import check_match
 from hao.emit.context import make_context
 from hao.emit.steps import Table, make_table
-from hao.emit.stored import map_bytes
+from hao.emit.stored import frame_bytes, map_bytes
 from hao.errors import InputError
 from hao.files import put_folder, work_folder
 from hao.ir.integer import IntegerNetwork
@@ -142,8 +142,11 @@ def _data_files(
     expected = run_integer(net, frames)
     return {
         "weights/weights.bin": table.weights.tobytes(),
-        "tb/frames.bin": map_bytes(
-            frames, source, port_bytes=port, act_bits=bits
+        "tb/frames.bin": frame_bytes(
+            frames,
+            source,
+            design=design,
+            signed=net.maps[net.network.input.name].quant.signed,
         ).tobytes(),
         "tb/expected.bin": map_bytes(
             expected, result, port_bytes=port, act_bits=bits

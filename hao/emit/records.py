@@ -120,6 +120,8 @@ class ArrayStep:
 
     trips: int = _f()
     folds: int = _f("words of weights for one group of output channels")
+    pass_folds: int = _f("of these, those of one pass")
+    up: int = _f("digits by which the sums of the first pass are moved up")
     groups: int = _f("groups of output channels")
     channels: int = _f("output channels that exist")
     is_signed: int = _f("the activations that come in")

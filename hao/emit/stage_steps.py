@@ -161,7 +161,8 @@ def _dense_window(stage: StageRun, hardware: DenseStage, design: Design) -> Wind
         kernel, stride = layer.kernel, layer.stride
         top, left = layer.padding.top, layer.padding.left
     taps = int(packed_taps(layer, hardware.simd, channels))
-    out_groups = ceil_div(stage.channels, hardware.pe)
+    # Of every output group, the window is sent once for each pass.
+    out_groups = ceil_div(stage.channels, hardware.pe) * layer.passes
     xgroups = ceil_div(ofm.width, px)
     ring_rows = kernel + stride
     common = WindowStep(
@@ -319,7 +320,7 @@ def _vectors(
     channels = input_channels(layer, design.engine.act_bits, design.board)
     _, ofm = _spatial(layer, channels)
     folds = ceil_div(channels, hardware.simd)
-    sends = ceil_div(stage.channels, hardware.pe) * folds
+    sends = ceil_div(stage.channels, hardware.pe) * layer.passes * folds
     xgroups = ceil_div(ofm.width, px)
     last_pixels = ofm.width - (xgroups - 1) * px
     words, last_words = folds, folds
@@ -368,8 +369,10 @@ def _array(
     xgroups = ceil_div(ofm.width, design.engine.px)
     kind = net.maps[layer.name]
     return ArrayStep(
-        trips=ofm.height * xgroups * groups * folds,
-        folds=folds,
+        trips=ofm.height * xgroups * groups * layer.passes * folds,
+        folds=layer.passes * folds,
+        pass_folds=folds,
+        up=layer.passes - 1,
         groups=groups,
         channels=stage.channels,
         is_signed=is_signed,

@@ -128,7 +128,7 @@ def _loads(
 
 def stage_unit_rows(design: Design, net: IntegerNetwork) -> dict[Role, int]:
     """Return the lanes of a weight unit of every stage that loads weights."""
-    bits = net.weight_bits()
+    bits = design.lane_bits
     narrowest: dict[Role, int] = {}
     for segment in design.segments:
         for role, layer in segment.invocation.stages:

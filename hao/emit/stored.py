@@ -3,8 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from hao.cost.design import Design
 from hao.emit.arena import StoredMap
 from hao.emit.steps import Table
+from hao.ir.passes import frame_planes, planes_of
 
 Bytes = NDArray[np.uint8]
 
@@ -37,6 +39,26 @@ def map_bytes(
     lanes = row.reshape(batch, -1, per_byte) << (bits * np.arange(per_byte))
     result: Bytes = lanes.sum(axis=-1).astype(np.uint8)
     return result
+
+
+def frame_bytes(
+    codes: NDArray[np.int64], stored: StoredMap, *, design: Design, signed: bool
+) -> Bytes:
+    """Return frames as they lie in DDR, where need be as planes of digits.
+
+    Args:
+        codes: Shape (frames, channels, height, width).
+        stored: Where and how they are stored.
+        design: Its network and engine.
+        signed: Codes are signed.
+
+    Returns:
+        Shape (frames, bytes of the frame).
+    """
+    if frame_planes(design.network) > 1:
+        codes = planes_of(codes, signed=signed)
+    port, bits = design.board.port_bytes, design.engine.act_bits
+    return map_bytes(codes, stored, port_bytes=port, act_bits=bits)
 
 
 def map_codes(

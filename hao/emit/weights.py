@@ -16,6 +16,7 @@ from hao.intmath import ceil_div
 from hao.ir.integer import BIAS_BITS, IntegerNetwork, Requantization
 from hao.ir.layer import Conv, Depthwise, Linear, Pool
 from hao.ir.partition import DenseLayer
+from hao.ir.passes import digits
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -70,13 +71,13 @@ def stage_weights(
         return None
     port = design.board.port_bytes
     weight = net.param(layer.name, "weight")[run.begin : run.end]
-    quant = _weight_bits(net, layer.name)
+    quant = design.lane_bits[layer.name]
     if isinstance(stage, DepthwiseStage):
         assert isinstance(layer, Depthwise)
         order = _depthwise_order(weight, stage)
     else:
         assert isinstance(layer, DenseLayer)
-        order = _dense_order(weight, layer, stage, design)
+        order = _dense_order(digits(weight, layer), layer, stage, design)
     records = _records(run, stage.pe, net, port)
     packed = _beats(_pack_bits(order.items, quant), port)
     units, trips = _unit_trips(order, rows=rows, bits=quant, port=port)
@@ -123,12 +124,6 @@ def unit_needs(load: LoadStep) -> frozenset[int]:
     return frozenset(needs | {load.tail_need, load.end_need})
 
 
-def _weight_bits(net: IntegerNetwork, name: str) -> int:
-    bits = net.weight_bits()[name]
-    assert bits is not None
-    return bits
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Order:
     """Weights in the order of DDR, and how they fall into words.
@@ -168,34 +163,41 @@ def _lanes(channels: int, pe: int) -> tuple[int, ...]:
 def _dense_order(
     weight: Ints, layer: Conv | Linear, stage: DenseStage, design: Design
 ) -> _Order:
-    """Return the weights of output channels by (group, fold, lane, item)."""
+    """Return the weights of output channels by (group, pass, fold, lane, item).
+
+    Args:
+        weight: Digits of the weights, shape (passes, ofm_channels, ...).
+        layer: Whose weights they are.
+        stage: The hardware.
+        design: Board and width of the activations.
+    """
     simd, pe, board = stage.simd, stage.pe, design.board
-    act_bits = design.engine.act_bits
-    channels = input_channels(layer, act_bits, board)
-    taps = _taps(weight, layer, channels, design)
+    channels = input_channels(layer, design.engine.act_bits, board)
+    taps = np.stack([_taps(digit, layer, channels, design) for digit in weight], axis=1)
+    rows, passes, kernel = taps.shape[:3]
     packed = int(packed_taps(layer, simd, channels))
     if packed > 1:
-        kernel = taps.shape[1]
         folds = ceil_div(kernel, packed)
-        flat = _padded(taps.reshape(len(taps), -1), 1, folds * packed * channels)
-        exists = np.arange(folds * packed * channels) < kernel * channels
-        cube = flat.reshape(len(taps), folds, packed * channels)
-        there = np.broadcast_to(exists.reshape(folds, -1), cube.shape)
+        size = folds * packed * channels
+        flat = _padded(taps.reshape(rows, passes, -1), 2, size)
+        # The last word of a pass is filled up where another pass follows it.
+        exists = np.arange(size) < (kernel * channels if passes == 1 else size)
+        cube = flat.reshape(rows, passes * folds, packed * channels)
+        there = np.tile(exists.reshape(folds, -1), (rows, passes, 1))
         inner, tail = 1, packed * channels
-        end = (kernel - (folds - 1) * packed) * channels
+        end = tail if passes > 1 else (kernel - (folds - 1) * packed) * channels
     else:
         inner = ceil_div(channels, simd)
-        kernel = taps.shape[1]
         folds = kernel * inner
-        wide = _padded(taps, 2, inner * simd)
-        cube = wide.reshape(len(taps), folds, simd)
-        exists = np.tile(np.arange(inner * simd) < channels, kernel)
-        there = np.broadcast_to(exists.reshape(folds, simd), cube.shape)
+        wide = _padded(taps, 3, inner * simd)
+        cube = wide.reshape(rows, passes * folds, simd)
+        exists = np.tile(np.arange(inner * simd) < channels, passes * kernel)
+        there = np.broadcast_to(exists.reshape(passes * folds, simd), cube.shape)
         tail = end = channels - (inner - 1) * simd
     return _Order(
         items=_by_group(cube, there, pe),
-        lanes=_lanes(len(weight), pe),
-        folds=folds,
+        lanes=_lanes(rows, pe),
+        folds=passes * folds,
         inner_folds=inner,
         width=simd,
         tail_items=tail,
@@ -206,7 +208,7 @@ def _dense_order(
 def _taps(weight: Ints, layer: Conv | Linear, channels: int, design: Design) -> Ints:
     """Return weights of shape (ofm_channels, kernel taps, channels)."""
     if isinstance(layer, Conv):
-        depth = weight.shape[1]
+        depth = weight.shape[1]  # of all planes
         return weight.transpose(0, 2, 3, 1).reshape(len(weight), -1, depth)
     shape = layer.ifm
     if shape.height * shape.width == 1:

@@ -82,6 +82,7 @@ class StageView:
     pack_grain: int
     weights_in_luts: bool
     channels_in_luts: bool
+    passes: int = 1
     convolves: bool = True
     pools: bool = False
     averages: bool = False

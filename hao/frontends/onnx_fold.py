@@ -44,6 +44,11 @@ FOLDED = frozenset({
 _REARRANGING = frozenset({"Identity", "Cast", "Transpose", "Reshape"})
 
 
+_RANGE_BYTES = 512
+"""Bytes that a number of a Range counts for [bytes]; chosen here: the evaluator makes
+a list of them, one by one, at 0.1 us each and more."""
+
+
 class Alive:
     """The computed constants that nodes still to come will read."""
 
@@ -141,7 +146,7 @@ def _check_size(node: Node, operands: list[Array | None]) -> None:
         case "Range" if len(known) == 3:
             start, limit, step = (float(v.astype(np.float64).ravel()[0]) for v in known)
             elements = abs(limit - start) / abs(step) if step else 0.0
-            width = _WIDEST
+            width = _RANGE_BYTES
         case "Pad" if known:
             pads = known[1] if len(known) > 1 else np.asarray(node.integers("pads", ()))
             elements = _product(pads + max(1, max(known[0].shape, default=1)))

@@ -12,6 +12,7 @@ from typing import assert_never
 
 from hao.errors import InputError
 from hao.ir.partition import Role
+from hao.ir.passes import most_passes
 from hao.ir.tensor import MAX_BITS, MIN_BITS
 
 
@@ -40,7 +41,9 @@ class DenseStage:
             output group of the deepest layer; both halves together likewise.
         pack_words: Depth of each of the `px` banks that collect the OFM for the way
             out [words of pe activations]: two groups of pixels.
-        terms: Largest number of products summed into one output value.
+        terms: Largest number of products summed into one output value; one of a high
+            digit of a weight counts as what it is moved up by.
+        passes: Most passes of a layer over the lanes (`hao.ir.passes`).
     """
 
     simd: int
@@ -52,6 +55,7 @@ class DenseStage:
     channel_words: int
     pack_words: int
     terms: int
+    passes: int = 1
 
     def __post_init__(self) -> None:
         depths = (
@@ -66,6 +70,10 @@ class DenseStage:
             )
         if not 0 <= 2 * self.dsp_pairs <= self.pe:
             raise InputError(f"{self.dsp_pairs} DSP pairs exceed {self.pe} lanes")
+        if not 1 <= self.passes <= most_passes():
+            raise InputError(
+                f"passes = {self.passes}; must be from 1 to {most_passes()}"
+            )
         _check_bits(self.weight_bits)
 
     @property

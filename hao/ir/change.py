@@ -10,18 +10,24 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from hao.errors import InputError
+from hao.ir.passes import DIGIT_BITS, MOST_PASSES, lane_bits
 from hao.ir.tensor import MAX_BITS, MIN_BITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bits:
-    """The layer's weights have so many bits, from 2 to 8.
+    """The layer's weights have so many bits, and run in one or two passes.
+
+    Attributes:
+        weight_bits: From 2 to 8; in two passes from 5.
+        passes: Over the lanes; in two, these need no more than 4 bits.
 
     Raises:
-        InputError: Bits outside that range.
+        InputError: Bits or passes outside these ranges.
     """
 
     weight_bits: int
+    passes: int = 1
 
     def __post_init__(self) -> None:
         if not MIN_BITS <= self.weight_bits <= MAX_BITS:
@@ -29,6 +35,18 @@ class Bits:
                 f"weight_bits = {self.weight_bits}; "
                 f"must be from {MIN_BITS} to {MAX_BITS}"
             )
+        if not 1 <= self.passes <= MOST_PASSES:
+            raise InputError(f"passes = {self.passes}; must be 1 or {MOST_PASSES}")
+        if self.passes > 1 and self.weight_bits <= DIGIT_BITS:
+            raise InputError(
+                f"weight_bits = {self.weight_bits} in {self.passes} passes; must be "
+                f"from {DIGIT_BITS + 1} to {MAX_BITS}: fewer run in one"
+            )
+
+    @property
+    def lane_bits(self) -> int:
+        """Return the width of the lanes that the layer needs."""
+        return lane_bits(self.weight_bits, self.passes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +80,15 @@ def bits_of(scheme: Scheme) -> dict[str, int]:
             case _:
                 assert_never(change)
     return found
+
+
+def passes_of(scheme: Scheme) -> dict[str, int]:
+    """Return the passes of the layers that run in more than one."""
+    return {
+        name: change.passes
+        for name, change in scheme.items()
+        if isinstance(change, Bits) and change.passes > 1
+    }
 
 
 def left_out(scheme: Scheme) -> tuple[str, ...]:

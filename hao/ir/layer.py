@@ -128,6 +128,10 @@ class Conv(_Windowed):
     activation: ActivationKind = ActivationKind.NONE
     bias: bool = True
     weight: QType | None = None
+    passes: int = 1
+    """How often the lanes run over its products (`hao.ir.passes`)."""
+    planes: int = 1
+    """Digits in which its IFM comes: 2 of a frame wider than the activations."""
 
     @property
     def terms(self) -> int:
@@ -180,6 +184,8 @@ class Linear(_Unary):
     activation: ActivationKind = ActivationKind.NONE
     bias: bool = True
     weight: QType | None = None
+    passes: int = 1
+    """How often the lanes run over its products (`hao.ir.passes`)."""
 
     @property
     def terms(self) -> int:

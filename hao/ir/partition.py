@@ -17,7 +17,7 @@ engine applies them in the requantization of the stage before.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
 from typing import assert_never
@@ -62,7 +62,7 @@ class Invocation:
     """One run of the engine: the layer in each stage, `None` where bypassed.
 
     Attributes:
-        ifm: Feature map read from DDR.
+        ifm: Feature map read from DDR; of a frame in digits with all planes.
         stage_ofm: Feature map that leaves the last stage, before the global pool.
         ofm: Feature map written to DDR.
         residual: A second feature map of shape `stage_ofm` is read and added.
@@ -428,11 +428,14 @@ def _invocation(units: list[_Unit], roles: dict[Role, Layer]) -> Invocation:
     assert pointwise is None or isinstance(pointwise, DenseLayer)
     assert not isinstance(first.layer, Input)
     stage_ofm = last.layer.ofm if roles else first.layer.ifm
+    ifm = first.layer.ifm
+    if isinstance(first.layer, Conv):
+        ifm = replace(ifm, channels=ifm.channels * first.layer.planes)
     return Invocation(
         dense=dense,
         depthwise=depthwise,
         pointwise=pointwise,
-        ifm=first.layer.ifm,
+        ifm=ifm,
         stage_ofm=stage_ofm,
         ofm=last.pool.ofm if last.pool is not None else stage_ofm,
         input_name=first.source,

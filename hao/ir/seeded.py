@@ -49,6 +49,7 @@ from hao.ir.layer import (
     Quantize,
 )
 from hao.ir.network import Network
+from hao.ir.passes import MOST_CODE, frame_planes, in_passes, map_bits
 from hao.ir.tensor import MAX_BITS, MIN_BITS, QType, Shape
 
 SPREADS = 2.5
@@ -95,7 +96,10 @@ def seeded_integers(
     """
     _check_request(network, scheme, act_bits)
     rng = np.random.default_rng(seed)
-    kind = _map_type(act_bits, signed=True, exponent=1 - act_bits)
+    bits = map_bits(network, network.input, act_bits)
+    kind = _map_type(bits, signed=True, exponent=1 - bits)
+    if frame_planes(network) > 1:
+        kind = replace(kind, low=-MOST_CODE, high=MOST_CODE)
     shape = network.input.ofm
     count = max(1, min(_MAX_CALIBRATION_FRAMES, _CALIBRATION_CODES // shape.elements))
     frames = _frames(shape, kind, count, rng).astype(np.float32)
@@ -223,7 +227,9 @@ class _Filler:
         """Return the layer with random parameters, its map's type and its codes."""
         match layer:
             case Conv() | Depthwise() | Linear():
-                quant = QType(bits=scheme[layer.name], signed=True, narrow=True)
+                quant = in_passes(
+                    QType(bits=scheme[layer.name], signed=True, narrow=True), layer
+                )
                 output = self._free_type(layer.activation)
                 typed = replace(layer, weight=quant)
                 params = self._compute_params(typed, quant, output)

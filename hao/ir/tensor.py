@@ -62,12 +62,14 @@ class QType:
         signed: Two's complement if true.
         narrow: The most negative (unsigned: the largest) code is not used.
         rounding: How real values become integers.
+        most: Largest magnitude in use, where that is less than the type's.
     """
 
     bits: int
     signed: bool
     narrow: bool = False
     rounding: Rounding = Rounding.HALF_EVEN
+    most: int | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.bits <= 32:
@@ -85,7 +87,8 @@ class QType:
             return 0
         if self.bipolar:
             return -1
-        return -int(2 ** (self.bits - 1)) + int(self.narrow)
+        lowest = -int(2 ** (self.bits - 1)) + int(self.narrow)
+        return lowest if self.most is None else max(lowest, -self.most)
 
     @property
     def highest(self) -> int:
@@ -93,5 +96,6 @@ class QType:
         if self.bipolar:
             return 1
         if self.signed:
-            return int(2 ** (self.bits - 1)) - 1
+            highest = int(2 ** (self.bits - 1)) - 1
+            return highest if self.most is None else min(highest, self.most)
         return int(2**self.bits) - 1 - int(self.narrow)

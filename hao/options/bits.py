@@ -20,13 +20,16 @@ Where the drops come from is left to the caller (`hao.accuracy.drops` for ImageN
 """
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from fractions import Fraction
 from math import isqrt
 
 from hao.errors import InputError
 from hao.ir.change import Bits
-from hao.ir.layer import Compute, Depthwise
+from hao.ir.layer import Compute, Conv, Depthwise, Linear
 from hao.ir.network import Network
+from hao.ir.passes import DIGIT_BITS
 from hao.ir.tensor import MAX_BITS, MIN_BITS
 from hao.options.option import MICRO, Option
 
@@ -125,6 +128,7 @@ def bit_options(
     choices: tuple[int, ...],
     drop_by_bits: Mapping[int, float],
     keep_first_last: bool = True,
+    two_passes: bool = False,
 ) -> tuple[Option, ...]:
     """Return the options of every compute layer, in layer order, most bits first.
 
@@ -138,6 +142,8 @@ def bit_options(
             at least 0, never falling towards fewer bits; holds every choice.
         keep_first_last: The first and last layer offer the highest choice alone, at no
             cost.
+        two_passes: Dense layers offer the highest choice in two passes over narrower
+            lanes too, at the same cost.
 
     Raises:
         InputError: Choices, drops, or bits fixed by the file, outside these ranges.
@@ -159,7 +165,31 @@ def bit_options(
                 _option(layer, bits, cost_micro=costs[bits][layer.name])
                 for bits in sorted(drops, reverse=True)
             )
+    if two_passes:
+        dense = {layer.name for layer in layers if isinstance(layer, Conv | Linear)}
+        fixed = {layer.name for layer in layers if layer.weight is not None}
+        options = [
+            each
+            for option in options
+            for each in _in_passes(option, dense - fixed, drops)
+        ]
     return tuple(options)
+
+
+def _in_passes(
+    option: Option, dense: AbstractSet[str], drops: Mapping[int, int]
+) -> tuple[Option, ...]:
+    """Return an option, and the same in two passes where that may be of use.
+
+    Fewer bits than the most on offer take as long in two passes, and as many bytes.
+    """
+    change = option.change
+    if option.layer not in dense or not isinstance(change, Bits):
+        return (option,)
+    most = max(drops)
+    if change.weight_bits < most or most <= max(DIGIT_BITS, min(drops)):
+        return (option,)
+    return option, replace(option, change=replace(change, passes=2))
 
 
 def _option(layer: Compute, bits: int, *, cost_micro: int) -> Option:

@@ -12,17 +12,19 @@ every way from the first to the last position takes one option of it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from typing import assert_never
 
 from hao.errors import InputError
 from hao.ir.blocks import Block, residual_blocks, without_blocks
-from hao.ir.change import Bits, Change, Keep, LeaveOut, Scheme, left_out
+from hao.ir.change import Bits, Change, Keep, LeaveOut, Scheme, left_out, passes_of
 from hao.ir.layer import Pool
 from hao.ir.network import Network
 from hao.ir.partition import Invocation, Partition, Segment, partition
+from hao.ir.passes import invocation_in_passes, run_in_passes
+from hao.ir.tensor import MAX_BITS
 from hao.options.option import Option
 
 Tie = tuple[str, ...]
@@ -47,6 +49,18 @@ class Site:
     first: int
     last: int
 
+    @property
+    def kinds(self) -> tuple[int, ...]:
+        """Return for each option the first one that is the same network.
+
+        Options that differ in how the hardware runs a layer only are of one kind.
+        """
+        bare = [
+            replace(change, passes=1) if isinstance(change, Bits) else change
+            for change in self.changes
+        ]
+        return tuple(bare.index(change) for change in bare)
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -54,15 +68,18 @@ class Run:
 
     Attributes:
         invocation: What runs.
-        bits: Weight bits of the layer in each stage in use, 0 for a pool.
+        bits: Width of the weights of the layer in each stage in use, or of their
+            digits where they run in two passes; 0 for a pool.
+        most: Width of the lanes from which on there is no use in the passes.
     """
 
     invocation: Invocation
     bits: tuple[int, ...]
+    most: tuple[int, ...]
 
     @property
     def weight_bits(self) -> dict[str, int]:
-        """Return the weight bits by layer."""
+        """Return the bits of weights, or of their digits, by layer."""
         return {
             layer.name: bits
             for (_, layer), bits in zip(self.invocation.stages, self.bits, strict=True)
@@ -131,6 +148,10 @@ class Frame:
         network, part = self.network, partition(self.network)
         if gone:
             network = without_blocks(network, [self._blocks[name] for name in gone])
+            part = partition(network)
+        in_passes = passes_of(chosen)
+        if in_passes:
+            network = run_in_passes(network, in_passes)
             part = partition(network)
         names = {layer.name for layer in network.compute_layers}
         scheme: dict[str, Change] = {}
@@ -329,18 +350,37 @@ class _Builder:
         variants = []
         for choice in product(*offered):
             taken = dict(zip(sites, choice, strict=True))
-            bits = tuple(
-                0 if s is None else self._bits(self.sites[s].changes[taken[s]])
+            changes = [
+                None if s is None else self._bits(self.sites[s].changes[taken[s]])
                 for s in layers
+            ]
+            passes = {
+                layer.name: change.passes
+                for (_, layer), change in zip(run.stages, changes, strict=True)
+                if change is not None and change.passes > 1
+            }
+            variants.append(
+                Variant(
+                    choice,
+                    Run(
+                        invocation_in_passes(run, passes) if passes else run,
+                        tuple(0 if c is None else c.lane_bits for c in changes),
+                        tuple(
+                            MAX_BITS
+                            if c is None or c.passes == 1
+                            else c.weight_bits - 1
+                            for c in changes
+                        ),
+                    ),
+                )
             )
-            variants.append(Variant(choice, Run(run, bits)))
         return Step(start, end, sites, tuple(variants))
 
     @staticmethod
-    def _bits(change: Change) -> int:
+    def _bits(change: Change) -> Bits:
         match change:
             case Bits():
-                return change.weight_bits
+                return change
             case Keep() | LeaveOut():
                 raise AssertionError("a block's change is no layer's")
             case _:

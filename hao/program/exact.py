@@ -192,12 +192,14 @@ class Apart:
 
     Attributes:
         costs: Real accuracy cost of each site's options [micro-points].
-        answers: Option of every free site in each earlier answer.
+        kinds: Of each site's options (`Site.kinds`).
+        answers: Kind of option of every free site in each earlier answer.
         overlap: Most free sites that may agree with each of them.
         penalty: Of agreeing in one site with each answer [micro-points].
     """
 
     costs: tuple[tuple[int, ...], ...]
+    kinds: tuple[tuple[int, ...], ...]
     answers: tuple[Mapping[int, int], ...]
     overlap: int
     penalty: tuple[int, ...]
@@ -211,7 +213,7 @@ class Apart:
         """Return the real cost of some options, and how many agree with each answer."""
         cost = sum(self.costs[site][option] for site, option in settled)
         agree = (
-            sum(answer.get(site) == option for site, option in settled)
+            sum(answer.get(site) == self.kinds[site][o] for site, o in settled)
             for answer in self.answers
         )
         return cost, *agree

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.cost.catalogue import Needs
-from hao.ir.layer import Linear
+from hao.ir.layer import Conv, Linear
 from hao.ir.partition import DenseLayer, DepthwiseLayer, Invocation, Role
-from hao.ir.tensor import MIN_BITS
+from hao.ir.tensor import MAX_BITS, MIN_BITS
 from hao.options.frame import Frame, Run
 
 Ints = NDArray[np.int64]
@@ -116,6 +116,16 @@ class Graph:
         of_run = np.full((len(self.runs), len(ROLES)), ABSENT, dtype=np.int64)
         for number, run in enumerate(self.runs):
             for (role, _), bits in zip(run.invocation.stages, run.bits, strict=True):
+                of_run[number, ROLES.index(role)] = bits
+        result: Ints = of_run[self.run]
+        return result
+
+    @cached_property
+    def most(self) -> Ints:
+        """Return the widest stages that each arc's run is of use on, (arcs, 3)."""
+        of_run = np.full((len(self.runs), len(ROLES)), MAX_BITS, dtype=np.int64)
+        for number, run in enumerate(self.runs):
+            for (role, _), bits in zip(run.invocation.stages, run.most, strict=True):
                 of_run[number, ROLES.index(role)] = bits
         result: Ints = of_run[self.run]
         return result
@@ -287,7 +297,7 @@ class _Builder:
 
     def _number(self, run: Run) -> int:
         shape = likeness(run.invocation)
-        key = shape, run.bits
+        key = shape, run.bits, run.most
         if key not in self._runs:
             self._runs[key] = len(self._found)
             self._found.append(run)
@@ -321,6 +331,8 @@ def likeness(invocation: Invocation) -> Hashable:
                 if isinstance(layer, Linear)
                 else (layer.kernel, layer.stride, layer.padding)
             ),
+            layer.passes if isinstance(layer, DenseLayer) else 1,
+            layer.planes if isinstance(layer, Conv) else 1,
         )
         for role, layer in invocation.stages
     )
@@ -339,12 +351,14 @@ class Widths:
 
     Attributes:
         bits: Weight width of each stage; `ABSENT` for one that is not built.
+        passes: Stages that may run layers in two passes.
         allowed: Arcs whose weights are no wider, on ways from end to end.
         needs: Layers that each stage may have to run; what buffers are sized for.
         floor: Least accuracy cost of any way [micro-points].
     """
 
     bits: Mapping[Role, int]
+    passes: frozenset[Role]
     allowed: Bools
     needs: Mapping[Role, Needs]
     floor: int
@@ -353,23 +367,33 @@ class Widths:
 def width_combinations(graph: Graph) -> list[Widths]:
     """Return every combination of stage widths that runs the network, cheapest first.
 
-    A stage that the network can do without may be left out too. Of equal cost, the
-    widest come first.
+    A stage that the network can do without may be left out too, and one that may run
+    layers in two passes may be built for one. Of equal cost, the widest come first.
     """
-    offered = []
+    offered: list[list[tuple[int, bool]]] = []
+    twice = graph.most < MAX_BITS
     for number in range(len(ROLES)):
         found = {int(bits) for bits in graph.bits[:, number]}
         wide_ = sorted(bits for bits in found if bits > 0) or [MIN_BITS]
-        offered.append([ABSENT, *wide_] if found != {ABSENT} else [ABSENT])
+        widest = graph.most[twice[:, number], number].max(initial=0)
+        least = graph.bits[twice[:, number], number].min(initial=MAX_BITS)
+        ways = [(ABSENT, False), *((bits, False) for bits in wide_)]
+        ways += [(bits, True) for bits in wide_ if least <= bits <= widest]
+        offered.append(ways if found != {ABSENT} else [(ABSENT, False)])
     combinations = list(product(*offered))
-    wide = np.array(combinations, dtype=np.int64)
-    allowed: Bools = np.all(graph.bits[None, :, :] <= wide[:, None, :], axis=-1)
+    wide = np.array([[b for b, _ in each] for each in combinations], dtype=np.int64)
+    passes = np.array([[p for _, p in each] for each in combinations], dtype=np.bool_)
+    allowed: Bools = np.all(
+        (graph.bits[None] <= wide[:, None])
+        & (~twice[None] | passes[:, None] & (wide[:, None] <= graph.most[None])),
+        axis=-1,
+    )
     come, go = graph.come_and_go(allowed)
     through = come[:, graph.start] + graph.cost + go[:, graph.end]
     allowed &= through < FAR
     result = []
     known: dict[bytes, dict[Role, Needs]] = {}
-    for bits, mask, floor in zip(combinations, allowed, go[:, 0], strict=True):
+    for ways_, mask, floor in zip(combinations, allowed, go[:, 0], strict=True):
         if floor >= FAR:
             continue
         layers = np.unique(np.array(graph.shapes)[graph.run[mask]]).tobytes()
@@ -377,7 +401,10 @@ def width_combinations(graph: Graph) -> list[Widths]:
             known[layers] = graph.needs(mask)
         result.append(
             Widths(
-                bits=dict(zip(ROLES, bits, strict=True)),
+                bits={role: bits for role, (bits, _) in zip(ROLES, ways_, strict=True)},
+                passes=frozenset(
+                    r for r, (_, p) in zip(ROLES, ways_, strict=True) if p
+                ),
                 allowed=mask,
                 needs=known[layers],
                 floor=int(floor),

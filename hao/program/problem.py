@@ -90,5 +90,5 @@ class Problem:
 
     @property
     def free_sites(self) -> tuple[int, ...]:
-        """Return the sites with more than one option."""
-        return tuple(i for i, s in enumerate(self.frame.sites) if len(s.costs) > 1)
+        """Return the sites with options of more than one kind."""
+        return tuple(i for i, s in enumerate(self.frame.sites) if any(s.kinds))

@@ -31,7 +31,7 @@ def least_cycles(problem: Problem) -> int:
     for option in problem.options:
         match option.change:
             case Bits():
-                widths.add(option.change.weight_bits)
+                widths.add(option.change.lane_bits)
             case LeaveOut():
                 return 0
             case _:

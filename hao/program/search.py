@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.ir.partition import Role
+from hao.ir.tensor import MAX_BITS
 from hao.program.by_cost import Sums, exact_goals, sums_of
 from hao.program.engines import (
     STEP,
@@ -45,7 +46,7 @@ from hao.program.fit import (
     lanes_match,
     neighbours,
 )
-from hao.program.graph import ABSENT, FAR, ROLES, Widths
+from hao.program.graph import ABSENT, FAR, ROLES, Graph, Widths
 from hao.program.lanes import lane_bounds
 from hao.program.sweep import Net, make_net, sweep
 from hao.program.tables import Choice, Periods, joined, periods_of
@@ -615,14 +616,14 @@ def _try_engines(
     order = np.argsort(cycles, kind="stable")
     choice, cycles = choice.take(order), cycles[order]
     served: list[tuple[Widths, NDArray[np.bool_]]] = []
-    for widths in sorted(members, key=lambda w: [-w.bits[role] for role in w.bits]):
+    for widths in sorted(members, key=_widest_first):
         if widths.floor > hunt.cost:
             continue
         open_ = cycles <= hunt.cycles
         if hunt.least is not Least.BLOCKS:
             # Whatever runs on narrower stages runs on an engine that is wider too.
             for wider, fits in served:
-                if all(wider.bits[r] >= b for r, b in widths.bits.items()):
+                if _runs_all(hunt.field.graph, wider, widths):
                     open_ &= ~fits
         rows = np.flatnonzero(open_)
         if rows.size == 0:
@@ -633,6 +634,25 @@ def _try_engines(
         served.append((widths, fits))
         if some.size:
             _close(hunt, widths, double, choice.take(some), cycles[some])
+
+
+def _widest_first(widths: Widths) -> tuple[list[int], int]:
+    return [-bits for bits in widths.bits.values()], -len(widths.passes)
+
+
+def _runs_all(graph: Graph, wider: Widths, widths: Widths) -> bool:
+    """Return whether some widths run all that others do, nothing of it slower.
+
+    In one pass a layer is never slower than in two.
+    """
+    for number, role in enumerate(ROLES):
+        if wider.bits[role] < widths.bits[role]:
+            return False
+        if role in widths.passes and role not in wider.passes:
+            most = graph.most[:, number]
+            if wider.bits[role] <= most[most < MAX_BITS].max(initial=ABSENT):
+                return False
+    return True
 
 
 def _net(hunt: _Hunt, widths: Widths) -> tuple[Net, bool]:

@@ -86,7 +86,8 @@ def choose_several(
 
 
 def _free(problem: Problem, choice: Sequence[int]) -> Mapping[int, int]:
-    return {site: choice[site] for site in problem.free_sites}
+    sites = problem.frame.sites
+    return {site: sites[site].kinds[choice[site]] for site in problem.free_sites}
 
 
 def _next(
@@ -100,6 +101,7 @@ def _next(
     sites = problem.frame.sites
     apart = Apart(
         costs=tuple(site.costs for site in sites),
+        kinds=tuple(site.kinds for site in sites),
         answers=answers,
         overlap=overlap,
         penalty=(0,) * len(answers),
@@ -109,16 +111,20 @@ def _next(
         return None
     cost, settled, prices = cheapest
     choice = tuple(problem.choices(settled.items()))
+    alike = _alike(problem.frame, choice)
     try:
         # Options that nothing reaches, in a block left out, stay as they are.
         fixed = choose_fastest(
-            problem.with_frame(_fixed(problem.frame, choice)),
+            problem.with_frame(_fixed(problem.frame, alike)),
             latency_limit=budget,
             solver=solver,
         )
     except InfeasibleError:
         pass
     else:
+        choice = tuple(
+            options[place] for options, place in zip(alike, fixed.choice, strict=True)
+        )
         return replace(
             fixed, choice=choice, cost_micro=cost, objective=cost, bound=cost
         )
@@ -140,15 +146,29 @@ def _next(
     return replace(report, cost_micro=cost, objective=cost, bound=cost)
 
 
-def _fixed(frame: Frame, choice: Sequence[int]) -> Frame:
-    """Return a frame in which every site has the chosen option alone."""
+def _alike(frame: Frame, choice: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """Return for every site the options of the kind that was chosen."""
+    return tuple(
+        tuple(o for o, kind in enumerate(site.kinds) if kind == site.kinds[chosen])
+        for site, chosen in zip(frame.sites, choice, strict=True)
+    )
+
+
+def _fixed(frame: Frame, alike: Sequence[tuple[int, ...]]) -> Frame:
+    """Return a frame in which every site has the named options alone."""
     steps = []
     for step in frame.steps:
         variants = tuple(
-            replace(variant, choice=(0,) * len(variant.choice))
+            replace(
+                variant,
+                choice=tuple(
+                    alike[site].index(option)
+                    for site, option in zip(step.sites, variant.choice, strict=True)
+                ),
+            )
             for variant in step.variants
             if all(
-                option == choice[site]
+                option in alike[site]
                 for site, option in zip(step.sites, variant.choice, strict=True)
             )
         )
@@ -156,10 +176,10 @@ def _fixed(frame: Frame, choice: Sequence[int]) -> Frame:
     sites = tuple(
         replace(
             site,
-            changes=(site.changes[option],),
-            costs=(site.costs[option],),
+            changes=tuple(site.changes[o] for o in options),
+            costs=tuple(site.costs[o] for o in options),
         )
-        for site, option in zip(frame.sites, choice, strict=True)
+        for site, options in zip(frame.sites, alike, strict=True)
     )
     return replace(frame, sites=sites, steps=tuple(steps))
 
@@ -174,9 +194,9 @@ def _penalised(frame: Frame, apart: Apart, free: Sequence[int]) -> Frame:
             + sum(
                 price
                 for answer, price in zip(apart.answers, apart.penalty, strict=True)
-                if answer[number] == option
+                if answer[number] == kind
             )
-            for option, cost in enumerate(site.costs)
+            for kind, cost in zip(site.kinds, site.costs, strict=True)
         ]
         sites[number] = replace(site, costs=tuple(costs))
     return replace(frame, sites=tuple(sites))

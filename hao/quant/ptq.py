@@ -28,6 +28,7 @@ from hao.ir.layer import (
     Linear,
 )
 from hao.ir.network import Network
+from hao.ir.passes import map_bits
 from hao.ir.tensor import QType
 from hao.quant.dataset import Frames
 from hao.quant.exponents import best_exponent
@@ -164,7 +165,8 @@ def calibrate(network: Network, scheme: Scheme, frames: Tensor) -> Scales:
     for layer in network.layers:
         values = samples[layer.name]
         signed = bool(values.min() < 0)
-        quant = QType(bits=scheme.act_bits, signed=signed)
+        bits = map_bits(network, layer, scheme.act_bits)
+        quant = QType(bits=bits, signed=signed)
         highest = RELU6_EXPONENT if _has_relu6(layer) else None
         maps[layer.name] = best_exponent(values, quant, highest=highest)
     weights: dict[str, Exponents] = {}

@@ -30,6 +30,7 @@ from hao.ir.layer import (
     Quantize,
 )
 from hao.ir.network import Network
+from hao.ir.passes import in_passes
 from hao.ir.tensor import QType, Rounding
 from hao.quant.float_net import (
     activated,
@@ -168,7 +169,8 @@ class QuantNet(LayerwiseModule):
 def weight_type(scheme: Scheme, layer: Compute) -> QType:
     """Return the integer type of a layer's weights: signed, without the lowest code."""
     bits = scheme.weight_bits[layer.name]
-    return QType(bits=bits, signed=True, narrow=True, rounding=Rounding.HALF_UP)
+    kind = QType(bits=bits, signed=True, narrow=True, rounding=Rounding.HALF_UP)
+    return in_passes(kind, layer)
 
 
 def mean_factor(layer: Pool | GlobalAveragePool) -> float:

@@ -60,6 +60,24 @@ class FrozenScale(nn.Module):
         return self.scale
 
 
+class CodesClamp(nn.Module):
+    """Clamps to the codes in use, where these are fewer than those of the width.
+
+    Args:
+        lowest: Smallest code.
+        highest: Largest one.
+    """
+
+    def __init__(self, lowest: int, highest: int) -> None:
+        super().__init__()
+        self._ends = float(lowest), float(highest)
+
+    def forward(self, x: Tensor, min_val: Tensor, max_val: Tensor) -> Tensor:
+        """Return `x` within the codes; gradients pass straight through."""
+        low, high = self._ends
+        return x + (x.clamp(low, high) - x).detach()
+
+
 class NoThreshold(nn.Module):
     """Stands where Brevitas divides by the integer range; the scale is given."""
 
@@ -83,7 +101,7 @@ def weight_quantizer(quant: QType, exponents: NDArray[np.int64], rank: int) -> I
         quant,
         exponents.reshape(-1, *[1] * (rank - 1)),
         proxy=WeightQuantProxyFromInjector,
-        clamp=TensorClampSte,
+        clamp=TensorClampSte if quant.most is None else CodesClamp,
     )
 
 
@@ -107,7 +125,7 @@ def map_quantizer(quant: QType, exponent: int) -> Injector:
         quant,
         np.array(exponent, dtype=np.int64),
         proxy=ActQuantProxyFromInjector,
-        clamp=TensorClamp,
+        clamp=TensorClamp if quant.most is None else CodesClamp,
     )
 
 
@@ -129,5 +147,7 @@ def _injector(
         input_view_impl=Identity,
         float_to_int_impl=HalfUp,
         tensor_clamp_impl=clamp,
+        lowest=quant.lowest,
+        highest=quant.highest,
     )
     return made

@@ -52,6 +52,7 @@ from hao.ir.layer import (
     Quantize,
 )
 from hao.ir.network import Network
+from hao.ir.passes import FRAME_BITS, MOST_CODE, map_bits
 from hao.ir.tensor import QType, Rounding
 from hao.quant.parameters import float_parameters
 from hao.quant.scheme import Scheme, check_scheme
@@ -87,7 +88,9 @@ def bias_code_bits(layer: Compute, scheme: Scheme) -> int:
     Source: the accumulator of `hao.ir.integer.accumulator_bits` has room for a bias
     of up to the largest sum of products, and memory for one of `BIAS_BITS`.
     """
-    sums = scheme.weight_bits[layer.name] + scheme.act_bits - 1
+    planes = layer.planes if isinstance(layer, Conv) else 1
+    act_bits = scheme.act_bits if planes == 1 else FRAME_BITS
+    sums = scheme.weight_bits[layer.name] + act_bits - 1
     return min(sums + ceil_log2(layer.terms), BIAS_BITS - 1)
 
 
@@ -239,7 +242,14 @@ def _typed(
             maps[layer.name] = maps[layer.input]
             continue
         signed = is_signed(layer, maps, signed_input)
-        quant = QType(bits=scheme.act_bits, signed=signed, rounding=Rounding.HALF_UP)
+        bits = map_bits(network, layer, scheme.act_bits)
+        split = bits != scheme.act_bits
+        quant = QType(
+            bits=bits,
+            signed=signed,
+            rounding=Rounding.HALF_UP,
+            most=MOST_CODE if signed and split else None,
+        )
         high = quant.highest
         if _activation(layer) is ActivationKind.RELU6:
             if exponent > RELU6_EXPONENT:

@@ -271,7 +271,8 @@ def recorded_problem(entry: ProblemEntry, like: Problem) -> Problem:
 def _change_text(change: Change) -> str:
     match change:
         case Bits():
-            return f"bits_{change.weight_bits}"
+            passes = "" if change.passes == 1 else f"_in_{change.passes}"
+            return f"bits_{change.weight_bits}{passes}"
         case Keep():
             return "keep"
         case LeaveOut():
@@ -287,4 +288,5 @@ def _change_of(text: str) -> Change:
         case "leave_out":
             return LeaveOut()
         case _:
-            return Bits(weight_bits=int(text.removeprefix("bits_")))
+            bits, _, passes = text.removeprefix("bits_").partition("_in_")
+            return Bits(weight_bits=int(bits), passes=int(passes or 1))

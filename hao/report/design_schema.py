@@ -37,6 +37,7 @@ from hao.ir.layer import (
 )
 from hao.ir.network import Network
 from hao.ir.partition import Segment, partition
+from hao.ir.passes import weight_passes
 from hao.report.result import Proof, SearchResult
 from hao.search.candidates import Accuracy, Stance
 from hao.search.front import FrontPoint
@@ -58,7 +59,13 @@ ADDED_KEYS = frozenset(
         "front.basis",
         "front.power_mw",
         "left_out",
+        "engine.dense.passes",
+        "engine.pointwise.passes",
         "margin_percent",
+        "network.layers.fields.passes",
+        "network.layers.fields.planes",
+        "network.layers.fields.quant.most",
+        "network.layers.fields.weight.most",
         "proof.bound",
         "proof.solver_reason",
         "stance",
@@ -326,7 +333,13 @@ def to_design(file: DesignFile) -> Design:
     return Design(
         network=network,
         scheme={
-            **{name: Bits(weight_bits=file.scheme[name]) for name in names},
+            **{
+                layer.name: Bits(
+                    weight_bits=file.scheme[layer.name],
+                    passes=weight_passes(layer),
+                )
+                for layer in network.compute_layers
+            },
             **dict.fromkeys(file.left_out, LeaveOut()),
         },
         engine=file.engine,

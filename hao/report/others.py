@@ -69,7 +69,8 @@ def _in_words(change: Change | None) -> str:
     """Return what a layer or block becomes; `None` is one that is not there."""
     match change:
         case Bits():
-            return str(change.weight_bits)
+            passes = "" if change.passes == 1 else f" in {change.passes} passes"
+            return f"{change.weight_bits}{passes}"
         case Keep():
             return "kept"
         case LeaveOut():

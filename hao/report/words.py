@@ -4,6 +4,7 @@ from collections import Counter
 
 from hao.cost.design import Design
 from hao.hw.engine import DenseStage, DepthwiseStage, Engine
+from hao.ir.change import passes_of
 
 
 def count_in_words(number: int, noun: str) -> str:
@@ -23,6 +24,9 @@ def bits_in_words(design: Design) -> str:
         n.weights * design.weight_bits[n.name] for n in design.network.compute_layers
     )
     mean = f", {total / weights:.2f} on average over the weights" if weights else ""
+    twice = len(passes_of(design.scheme))
+    if twice:
+        mean += f", {count_in_words(twice, 'layer')} in two passes"
     return (
         f"weights: {', '.join(words) or 'none'} bits{mean}; activations: "
         f"{design.engine.act_bits}"

@@ -20,8 +20,10 @@ from hao.accuracy.terms import Recipe, Setting
 from hao.hw.board import Board
 from hao.ir.blocks import residual_blocks
 from hao.ir.change import Scheme, bits_of
-from hao.ir.layer import Depthwise
+from hao.ir.layer import Depthwise, Quantize
 from hao.ir.network import Network
+from hao.ir.passes import FRAME_BITS, frame_in_planes
+from hao.ir.tensor import MAX_BITS
 from hao.options.bits import bit_options
 from hao.options.blocks import block_options
 from hao.options.option import MICRO, Option
@@ -58,7 +60,7 @@ class BitRules:
 
     Attributes:
         choices: Weight bits on offer, from 2 to 8.
-        act_bits: Width of the activations, from 4 to 8.
+        act_bits: Width of the activations, from 4 to 8; the frame keeps 8.
         keep_first_last: The first and last layer keep the highest choice.
         stance: What of the predicted drop counts.
         recipe: How the network is to be quantized.
@@ -113,8 +115,10 @@ class Candidate:
 
     @property
     def label(self) -> str:
-        """Return the name with the image size."""
-        return f"{self.network.name}@{self.image_size}"
+        """Return the name with the image size, and fewer bits of activations than 8."""
+        label = f"{self.network.name}@{self.image_size}"
+        bits = self.rules.act_bits
+        return label if bits == MAX_BITS else f"{label} A{bits}"
 
     @cached_property
     def options(self) -> tuple[Option, ...]:
@@ -128,6 +132,7 @@ class Candidate:
             choices=self.rules.choices,
             drop_by_bits=drops,
             keep_first_last=self.rules.keep_first_last,
+            two_passes=True,
         )
         if self.rules.block_points is None:
             return options
@@ -222,7 +227,13 @@ def make_candidate(
     Raises:
         InputError: Bits out of range, or a recipe by which no network of the kind was
             published as quantized.
+        UnsupportedError: Fewer than 8 bits of activations, and a frame that something
+            else than one convolution reads.
     """
+    imported = any(isinstance(layer, Quantize) for layer in network.layers)
+    if not imported:
+        planes = 2 if rules.act_bits < FRAME_BITS else 1
+        network = frame_in_planes(network, planes)
     depthwise = any(isinstance(layer, Depthwise) for layer in network.layers)
     image_size = network.input.ofm.width
     subject = checkpoint_of(

@@ -35,9 +35,10 @@ from hao.cost.widths import MAX_WORD_BITS
 from hao.errors import InputError
 from hao.hw.engine import DenseStage, DepthwiseStage, Engine, lanes_match
 from hao.hw.resources import Resources
-from hao.ir.change import Bits, Keep, Scheme, bits_of
+from hao.ir.change import Bits, Keep, Scheme
 from hao.ir.partition import Partition, Role, Segment, partition
 from hao.ir.tensor import MIN_BITS
+from hao.options.frame import Site
 from hao.program.problem import Problem
 
 DRAWS = 60
@@ -207,19 +208,23 @@ class _Draw:
     def scheme(
         self, rng: np.random.Generator, limit: int, *, keep: bool
     ) -> tuple[Scheme, int]:
-        """Return bits within a cost limit and their cost; `keep` the answer's if so."""
+        """Return bits within a cost limit and their cost; `keep` the answer's if so.
+
+        Layers run in as many passes as in the answer.
+        """
         taken = [
             (site, index)
             if keep or not isinstance(site.changes[index], Bits)
-            else (site, int(rng.integers(len(site.costs))))
+            else (site, int(rng.choice(_as_often(site, index))))
             for site, index in self._own
         ]
         cost = sum(site.costs[index] for site, index in taken)
         for place in rng.permutation(len(taken)):
             site, index = taken[place]
             if cost > limit and isinstance(site.changes[index], Bits):
-                taken[place] = site, int(np.argmin(site.costs))
-                cost += min(site.costs) - site.costs[index]
+                least = min(_as_often(site, index), key=site.costs.__getitem__)
+                taken[place] = site, least
+                cost += site.costs[least] - site.costs[index]
         scheme = dict(self._answer.scheme)
         for site, index in taken:
             if isinstance(site.changes[index], Bits):
@@ -273,11 +278,18 @@ class _Draw:
 
     def _widths(self, scheme: Scheme) -> dict[Role, int]:
         """Return the widths that the answer's partition asks for under a scheme."""
-        bits, widths = bits_of(scheme), dict.fromkeys(self._needs, MIN_BITS)
+        bits = {n: c.lane_bits for n, c in scheme.items() if isinstance(c, Bits)}
+        widths = dict.fromkeys(self._needs, MIN_BITS)
         for segment in self._answer.segments:
             for role, layer in segment.invocation.stages:
                 widths[role] = max(widths[role], bits.get(layer.name, MIN_BITS))
         return widths
+
+
+def _as_often(site: Site, index: int) -> list[int]:
+    """Return the options of a site that run in as many passes as one of them."""
+    passes = [c.passes if isinstance(c, Bits) else 0 for c in site.changes]
+    return [place for place, each in enumerate(passes) if each == passes[index]]
 
 
 def _values_of(engine: Engine) -> Values:
@@ -333,7 +345,7 @@ def _best_partition(design: Design, part: Partition) -> Design:
 
 def _runs(design: Design, segment: Segment) -> bool:
     """Return whether a design's engine can run a segment of its network."""
-    bits, engine = design.weight_bits, design.engine
+    bits, engine = design.lane_bits, design.engine
     run = segment.invocation
     for role, layer in run.stages:
         stage = engine.stage(role)

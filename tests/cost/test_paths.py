@@ -8,7 +8,14 @@ from hao.cost.latency import StageTimes
 from hao.cost.overheads import POOL_CYCLES, STAGE_DEPTH_CYCLES, START_CYCLES
 from hao.cost.paths import Path, Transfers, paths, rows_ahead, rows_behind
 from hao.ir.partition import Invocation, Role
-from tests.cost.samples import conv, depthwise, invocation, max_pool, shape
+from tests.cost.samples import (
+    conv,
+    depthwise,
+    invocation,
+    linear,
+    max_pool,
+    shape,
+)
 
 DEPTH = START_CYCLES + 3 * STAGE_DEPTH_CYCLES
 
@@ -92,6 +99,12 @@ def test_paths_that_change_within_every_row_by_hand() -> None:
 def test_paths_follow_the_rows_that_the_next_window_needs() -> None:
     # 5x5 with two rows of padding: 3 rows of 10 behind an input of 7.
     assert _cycles(_block(5))["depthwise"] == 37 + 600 + 400
+
+
+def test_a_linear_layer_reads_its_whole_map_ahead() -> None:
+    layer = linear(shape(4, 7, 5), 3)
+    assert rows_ahead(invocation(dense=layer)) == 7
+    assert rows_ahead(invocation(pointwise=layer)) == 7
 
 
 def test_rows_ahead_and_behind_a_block() -> None:

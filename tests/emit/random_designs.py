@@ -26,7 +26,7 @@ from hao.errors import UnsupportedError
 from hao.hw.board_file import load_board
 from hao.hw.engine import DenseStage, DepthwiseStage, Engine, lanes_match
 from hao.intmath import ceil_div, ceil_log2
-from hao.ir.change import scheme_of
+from hao.ir.change import Bits
 from hao.ir.integer import (
     BIAS_BITS,
     MAX_ALIGN_SHIFT,
@@ -59,6 +59,17 @@ from hao.ir.layer import (
 )
 from hao.ir.network import Network
 from hao.ir.partition import DenseLayer, DepthwiseLayer, Role, Segment, partition
+from hao.ir.passes import (
+    DIGIT_BITS,
+    MOST_CODE,
+    digit_type,
+    factors,
+    frame_in_planes,
+    frame_planes,
+    in_passes,
+    run_in_passes,
+    weight_passes,
+)
 from hao.ir.seeded import seeded_frames, seeded_integers
 from hao.ir.tensor import QType, Shape
 
@@ -111,7 +122,7 @@ def random_sample(seed: int) -> Sample:
     """Return the sample of a seed."""
     rng = random.Random(seed)
     while True:
-        network = _Networks(rng).make(f"fuzz{seed}")
+        network = _some_in_passes(_Networks(rng).make(f"fuzz{seed}"))
         try:
             parts = partition(network)
         except UnsupportedError:  # two sums in a row, for example
@@ -132,6 +143,24 @@ def random_sample(seed: int) -> Sample:
         return Sample(
             seed=seed, kind=kind, design=design, net=net, frames=_frames(net, seed)
         )
+
+
+def _some_in_passes(network: Network) -> Network:
+    """Return a network, or one in three times the same with layers in two passes."""
+    rng = random.Random(f"{network.name} {network.layers}")
+    dense = [x.name for x in network.compute_layers if not isinstance(x, Depthwise)]
+    if rng.random() < 1 / 5 and _frame_reader(network) is not None:
+        network = frame_in_planes(network, 2)
+    if rng.random() < 2 / 3:
+        return network
+    return run_in_passes(network, {name: 2 for name in dense if rng.random() < 0.5})
+
+
+def _frame_reader(network: Network) -> Conv | None:
+    """Return the convolution that alone reads the frame, if one does."""
+    names = network.consumers()[network.input.name]
+    (first, *others) = [x for x in network.layers if x.name in names]
+    return first if isinstance(first, Conv) and not others else None
 
 
 class _Networks:
@@ -412,8 +441,18 @@ def design_for(
     if rng.random() < 0.3:  # a stage of few bits, where a DSP slice holds four products
         scheme = dict.fromkeys(scheme, rng.randint(2, 4))
     scheme = scheme if weight_bits is None else dict(weight_bits)
+    in_passes = {
+        layer.name: weight_passes(layer)
+        for layer in network.compute_layers
+        if weight_passes(layer) > 1
+    }
+    # In two passes from 5 bits on: 2, 3 and 4 become 6, 7 and 8.
+    scheme |= {n: scheme[n] + 4 * (scheme[n] <= DIGIT_BITS) for n in in_passes}
+    lane_bits = scheme | dict.fromkeys(in_passes, DIGIT_BITS)
     segments = _random_path(rng, offered)
     drawn = rng.choice((2, 3, 4, 4, 5, 6, 7, 8, 8))
+    if frame_planes(network) > 1:
+        drawn = max(drawn, DIGIT_BITS)
     act_bits = drawn if act_bits is None else act_bits
     for _ in range(20):
         setting = Setting(
@@ -434,8 +473,11 @@ def design_for(
         return None
     return Design(
         network=network,
-        scheme=scheme_of(scheme),
-        engine=_random_engine(rng, segments, lanes, scheme, setting),
+        scheme={
+            name: Bits(weight_bits=bits, passes=in_passes.get(name, 1))
+            for name, bits in scheme.items()
+        },
+        engine=_random_engine(rng, segments, lanes, lane_bits, setting),
         segments=segments,
         board=board,
     )
@@ -699,7 +741,10 @@ class _Ends:
             kept = layer
             match layer:
                 case Conv() | Depthwise() | Linear():
-                    quant = QType(bits=self.design.weight_bits[layer.name], signed=True)
+                    quant = in_passes(
+                        QType(bits=self.design.weight_bits[layer.name], signed=True),
+                        layer,
+                    )
                     kept = replace(layer, weight=quant)
                     made = self._compute(kept, quant, maps[layer.input])
                     if multiplies:
@@ -728,6 +773,8 @@ class _Ends:
                     if rounds:
                         made["rounding"] = self._roundings(1, 3)
                     maps[layer.name] = self._type()
+                case Input() if frame_planes(self.design.network) > 1:
+                    maps[layer.name] = self._frame_type()
                 case _:
                     maps[layer.name] = self._type()
             layers.append(kept)
@@ -751,9 +798,16 @@ class _Ends:
             low, high = rng.randint(low, 0), rng.randint(1, high)
         return MapType(quant=quant, low=low, high=high, exponent=None)
 
+    def _frame_type(self) -> MapType:
+        signed = self.rng.random() < 0.5
+        quant = QType(bits=8, signed=signed, most=MOST_CODE if signed else None)
+        return MapType(quant=quant, low=quant.lowest, high=quant.highest, exponent=None)
+
     def _compute(self, layer: Compute, quant: QType, codes: MapType) -> dict[str, Ints]:
         weight = self._weight(layer, quant)
-        lowest, highest = sum_range(weight, codes)
+        if isinstance(layer, Conv) and layer.planes > 1:
+            codes = digit_type(codes)
+        lowest, highest = sum_range(factors(weight, layer), codes)
         end = 2 ** (self.acc_bits[layer.name] - 1)
         most = 2 ** (BIAS_BITS - 1)
         down = np.clip(-end - lowest, -most, 0)

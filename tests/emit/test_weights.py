@@ -14,14 +14,15 @@ from hao.emit.runs import Run, StageRun, engine_stages
 from hao.emit.steps import Table, make_table
 from hao.emit.weights import record_bits
 from hao.hw.engine import DenseStage, DepthwiseStage
-from hao.ir.change import scheme_of
+from hao.ir.change import Bits, scheme_of
 from hao.ir.integer import Requantization
 from hao.ir.layer import Conv, Depthwise, Linear, Pool
 from tests.emit.designs import SEEDS, sample, small
 from tests.emit.random_designs import Ints, Sample
 
-Place = tuple[int, ...] | None
-"""Where a weight stands in its parameter; `None` for one that is filled up."""
+Place = tuple[tuple[int, ...], int, int] | None
+"""Where a weight stands in its parameter, by how many bits its digit is moved up, and
+the plane of the frame that it meets; `None` for one that is filled up."""
 
 
 class Reader:
@@ -59,7 +60,8 @@ def dense_places(
     layer = run.layer
     assert isinstance(layer, Conv | Linear)
     ifm = layer.ifm
-    count = ifm.channels
+    planes = layer.planes if isinstance(layer, Conv) else 1
+    count = ifm.channels * planes
     across = isinstance(layer, Linear) and ifm.height * ifm.width > 1
     stored = 2 if act_bits <= 2 else 4 if act_bits <= 4 else 8
     beat = 8 * port // stored
@@ -74,32 +76,41 @@ def dense_places(
     taps = [(i, j) for i in range(kernel) for j in range(kernel)]
     packed = stage.simd // count if kernel > 1 else 1
 
-    def place(channel: int, tap: tuple[int, int], code: int) -> Place:
+    def place(channel: int, tap: tuple[int, int], code: int, up: int) -> Place:
         if not isinstance(layer, Linear):
-            return channel, code, *tap
+            plane, code = divmod(code, ifm.channels)
+            # What meets high digits of the frame is 4 bits higher already.
+            up -= 4 * (planes - 1 - plane)
+            return ((channel, code, *tap), up, plane) if up >= 0 else None
         if not across:
-            return channel, code
+            return (channel, code), up, 0
         height, rest = divmod(code, row)
         width, depth = divmod(rest, pixel)
         if width >= ifm.width or depth >= ifm.channels:
             return None
-        return channel, (depth * ifm.height + height) * ifm.width + width
+        return (channel, (depth * ifm.height + height) * ifm.width + width), up, 0
 
     folds: list[list[tuple[tuple[int, int], int]]] = []
+    filled = 0
     if packed >= 2:
         for begin in range(0, len(taps), packed):
             part = taps[begin : begin + packed]
             folds.append([(tap, code) for tap in part for code in range(count)])
+        if layer.passes > 1:
+            filled = packed * count - len(folds[-1])
     else:
         for tap in taps:
             for begin in range(0, count, stage.simd):
                 end = min(begin + stage.simd, count)
                 folds.append([(tap, code) for code in range(begin, end)])
     for group in range(run.begin, run.end, stage.pe):
-        for fold in folds:
-            for channel in range(group, min(group + stage.pe, run.end)):
-                for tap, code in fold:
-                    yield place(channel, tap, code)
+        for up in range(4 * (layer.passes - 1), -1, -4):
+            for number, fold in enumerate(folds):
+                for channel in range(group, min(group + stage.pe, run.end)):
+                    for tap, code in fold:
+                        yield place(channel, tap, code, up)
+                    if number == len(folds) - 1:
+                        yield from [None] * filled
 
 
 def depthwise_places(run: StageRun, stage: DepthwiseStage) -> Iterator[Place]:
@@ -111,7 +122,7 @@ def depthwise_places(run: StageRun, stage: DepthwiseStage) -> Iterator[Place]:
             for channel in range(group, min(group + stage.pe, run.end)):
                 for tap in range(begin, begin + stage.taps):
                     known = (channel, 0, *divmod(tap, layer.kernel))
-                    yield known if tap < size else None
+                    yield (known, 0, 0) if tap < size else None
 
 
 def check_stage(found: Sample, run: StageRun, reader: Reader) -> None:
@@ -133,6 +144,10 @@ def check_stage(found: Sample, run: StageRun, reader: Reader) -> None:
             np.testing.assert_array_equal(words >> 32, multiplier)
     weight = net.param(name, "weight")
     bits = design.weight_bits[name]
+    twice = isinstance(run.layer, Conv | Linear) and run.layer.passes > 1
+    if twice and design.scheme[name] != Bits(weight_bits=bits):
+        bits = 4
+    planes = run.layer.planes if isinstance(run.layer, Conv) else 1
     places = list(
         depthwise_places(run, stage)
         if isinstance(stage, DepthwiseStage)
@@ -140,16 +155,25 @@ def check_stage(found: Sample, run: StageRun, reader: Reader) -> None:
     )
     values = signed(reader.take(bits, len(places)), bits)
     reader.next_beat()
-    seen = np.zeros(weight.shape, dtype=np.int64)
-    for where, value in zip(places, values.tolist(), strict=True):
-        if where is None:
+    made = np.zeros((planes, *weight.shape), dtype=np.int64)
+    seen = np.zeros((planes, *weight.shape), dtype=np.int64)
+    for place, value in zip(places, values.tolist(), strict=True):
+        if place is None:
             assert value == 0
         else:
-            assert weight[where] == value, f"{found}: {name} at {where}"
-            seen[where] += 1
-    # Each of the run's weights once, and none of another tile.
-    assert seen[run.begin : run.end].min() == seen.max() == 1
-    assert seen.sum() == seen[run.begin : run.end].size
+            where, up, plane = place
+            made[plane, *where] += value << up
+            seen[plane, *where] += 1
+    # Each of the run's weights as often as it has digits, and none of another tile.
+    own = seen[:, run.begin : run.end]
+    assert own.min() >= 1
+    assert seen.sum() == own.sum()
+    for plane in made:
+        np.testing.assert_array_equal(
+            plane[run.begin : run.end],
+            weight[run.begin : run.end],
+            err_msg=f"{found}: {name}",
+        )
 
 
 def check_all(found: Sample) -> Table:

@@ -144,6 +144,11 @@ REFUSED: list[tuple[NodeProto, Stored, str]] = [
         {"s": np.float32(1)},
         "reads no integers of a QuantizeLinear; handled: pairs",
     ),
+    (
+        node("Range", "o", "s", "p"),
+        {"o": np.array(0), "s": np.array(2**21), "p": np.array(1)},
+        r"Range 'it': computes a constant of 1\.074e\+09 bytes; handled: up to",
+    ),
     (node("Expand", "w", "s"), {"w": W, "s": np.array([9] * 9)}, "constant of .* byt"),
 ]  # fmt: skip
 

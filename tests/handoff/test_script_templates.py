@@ -21,6 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedErro
 from numpy.typing import NDArray
 
 from hao.data import data_path
+from hao.ir.passes import planes_of
 
 Value = object
 Context = dict[str, Value]
@@ -33,7 +34,10 @@ INPUT: Context = {
     "width": 7,
     "pixel_channels": 4,
     "row_bytes": 16,
+    "planes": 1,
     "bits": 3,
+    "digit_bits": 4,
+    "act_bits": 3,
     "store_bits": 4,
     "signed": True,
     "exponent": -2,
@@ -46,7 +50,10 @@ OUTPUT: Context = {
     "width": 1,
     "pixel_channels": 10,
     "row_bytes": 16,
+    "planes": 1,
     "bits": 8,
+    "digit_bits": 4,
+    "act_bits": 8,
     "store_bits": 8,
     "signed": False,
     "exponent": 1,
@@ -85,6 +92,14 @@ def context(**changes: Value) -> Context:
         "arena_bytes": 4096,
         "weight_bytes": 48,
         "input": INPUT,
+        "frame": {
+            "rounding": "the nearest",
+            "gain": [4.0],
+            "offset": [0.0],
+            "low": -4,
+            "high": 3,
+            "expression": "np.floor(values + 0.5)",
+        },
         "output": OUTPUT,
         "predicted": {
             "cycles": 1000,
@@ -256,7 +271,7 @@ def test_driver_packs_a_feature_map_as_described_and_unpacks_it(
 ) -> None:
     module = load(project / "driver" / "hao_driver.py", monkeypatch)
     place = INPUT | {"bits": bits, "store_bits": store, "signed": signed}
-    place |= {"row_bytes": 32, "bytes": 160}
+    place |= {"row_bytes": 32, "bytes": 160, "act_bits": bits}
     feature_map = module.FeatureMap(**place)
     rng = np.random.default_rng(0)
     low = -(2 ** (bits - 1)) if signed else 0
@@ -266,13 +281,30 @@ def test_driver_packs_a_feature_map_as_described_and_unpacks_it(
     np.testing.assert_array_equal(feature_map.unpack(packed), codes)
 
 
+@pytest.mark.parametrize(("bits", "store"), [(4, 4), (6, 8)])
+@pytest.mark.parametrize("signed", [False, True])
+def test_driver_packs_a_frame_in_digits(
+    project: Path, monkeypatch: pytest.MonkeyPatch, bits: int, store: int, signed: bool
+) -> None:
+    module = load(project / "driver" / "hao_driver.py", monkeypatch)
+    place = INPUT | {"bits": 8, "act_bits": bits, "store_bits": store, "planes": 2}
+    place |= {"signed": signed, "pixel_channels": 8, "row_bytes": 64, "bytes": 320}
+    feature_map = module.FeatureMap(**place)
+    low, high = (-119, 119) if signed else (0, 255)
+    assert (feature_map.low, feature_map.high) == (low, high)
+    codes = np.random.default_rng(0).integers(low, high + 1, (3, 5, 7))
+    digits = planes_of(codes[None], signed=signed)[0]
+    expected = plain_bytes(digits, place | {"bits": bits})
+    assert feature_map.pack(codes).tobytes() == expected
+
+
 def test_driver_quantizes_halves_upwards_and_clamps(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = load(project / "driver" / "hao_driver.py", monkeypatch)
     # A code is a quarter; 3 signed bits hold -4 to 3.
     frame = [0.125, -0.125, 0.374, -9.0, 9.0]
-    assert module.INPUT.quantize(frame).tolist() == [1, 0, 1, -4, 3]
+    assert module.quantize_frame(np.array(frame)).ravel().tolist() == [1, 0, 1, -4, 3]
 
 
 def test_driver_runs_a_frame_on_the_board(

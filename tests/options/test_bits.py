@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from hao.data import data_path
 from hao.errors import InputError
+from hao.ir.change import Bits
 from hao.ir.layer import Conv, Depthwise, Linear
 from hao.ir.network import Network
 from hao.ir.tensor import QType
@@ -196,3 +197,23 @@ def test_the_shipped_hawq_problems_are_complete() -> None:
         assert len(problem["optimal"]) == 9
         for answer in problem["optimal"]:
             assert len(answer["bits"]) == convolutions
+
+
+def test_dense_layers_offer_their_bits_in_two_passes_at_the_same_cost() -> None:
+    network = build_network("mobilenet_v2_035", 96)
+    drops = {8: 0.5, 6: 1.0, 4: 3.0}
+    plain = bit_options(network, choices=(4, 6, 8), drop_by_bits=drops)
+    both = bit_options(network, choices=(4, 6, 8), drop_by_bits=drops, two_passes=True)
+    once = [o for o in both if isinstance(o.change, Bits) and o.change.passes == 1]
+    assert tuple(once) == plain
+    cost = {(o.layer, o.change): o.cost_micro for o in plain}
+    kinds = {layer.name: type(layer).__name__ for layer in network.compute_layers}
+    for option in both:
+        change = option.change
+        assert isinstance(change, Bits)
+        if change.passes == 2:
+            assert kinds[option.layer] != "Depthwise"
+            assert change.weight_bits == 8
+            assert option.cost_micro == cost[option.layer, replace(change, passes=1)]
+    twice = {o.layer for o in both} - {o.layer for o in both if o not in plain}
+    assert {kinds[name] for name in twice} == {"Depthwise"}

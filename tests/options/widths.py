@@ -1,4 +1,4 @@
-"""The weight bits of an option, where it has any."""
+"""The width of the lanes that an option needs, where it has any."""
 
 from hao.ir.change import Bits
 from hao.options.option import Option
@@ -6,4 +6,4 @@ from hao.options.option import Option
 
 def width(option: Option) -> int:
     assert isinstance(option.change, Bits)
-    return option.change.weight_bits
+    return option.change.lane_bits

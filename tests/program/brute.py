@@ -28,9 +28,10 @@ from hao.hw.board import Board
 from hao.hw.engine import DenseStage, DepthwiseStage, Engine, lanes_match
 from hao.hw.resources import Resources
 from hao.ir.change import Bits
-from hao.ir.layer import Linear, Pool
+from hao.ir.layer import Depthwise, Linear, Pool
 from hao.ir.network import Network
 from hao.ir.partition import Partition, Role, Segment, partition
+from hao.ir.tensor import MAX_BITS
 from hao.program.problem import Problem
 from tests.options.widths import width
 
@@ -128,11 +129,20 @@ class Periods:
     def design(self, path: Path, engine: Engine, scheme: Scheme) -> Design:
         return Design(
             network=self.problem.network,
-            scheme={name: Bits(weight_bits=bits) for name, bits in scheme.items()},
+            scheme=self._scheme(scheme),
             engine=engine,
             segments=tuple(self.segments[index] for index in path),
             board=self.problem.board,
         )
+
+    def _scheme(self, scheme: Scheme) -> dict[str, Bits]:
+        """Return the change of every layer; any bits that take the same lanes do."""
+        return {
+            layer.name: Bits(weight_bits=scheme[layer.name])
+            if isinstance(layer, Depthwise) or layer.passes == 1
+            else Bits(weight_bits=MAX_BITS, passes=layer.passes)
+            for layer in self.problem.network.compute_layers
+        }
 
     def _evaluate(
         self,
@@ -392,10 +402,11 @@ def _folds(layer: object, simd: int, setting: Setting) -> int:
             code = next(bits for bits in (2, 4, 8) if bits >= setting.act_bits)
             stored = feature_bytes(layer.ifm, setting.act_bits, setting.board)
             terms = 8 * stored // code
-        return -(-terms // simd)
+        return layer.passes * -(-terms // simd)
     channels, kernel = layer.ifm.channels, layer.kernel  # type: ignore[attr-defined]
     taps = max(1, simd // channels)
-    return int(-(-(kernel**2) // taps) * -(-channels // simd))
+    words = -(-(kernel**2) // taps) * -(-channels // simd)
+    return int(words * layer.passes)  # type: ignore[attr-defined]
 
 
 def _stages(

@@ -20,7 +20,7 @@ from hao.ir.network import Network
 from hao.ir.partition import partition
 from hao.ir.tensor import Shape
 from hao.options.blocks import block_options
-from hao.options.frame import Frame, Run, Site, Step, Variant, build_frame
+from hao.options.frame import Frame, Site, Step, Variant, build_frame
 from hao.options.option import Option
 from hao.program.codesign import choose_fastest, choose_most_accurate, field_of
 from hao.program.problem import Problem
@@ -225,7 +225,7 @@ class TestPairs:
                 )
                 for variant in step.variants:
                     assert variant.run is not None
-                    run = Run(segment.invocation, variant.run.bits)
+                    run = replace(variant.run, invocation=segment.invocation)
                     variants.append(Variant((*variant.choice, index), run))
             steps.append(
                 Step(step.start, step.end, (*step.sites, number), tuple(variants))

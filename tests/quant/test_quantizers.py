@@ -83,3 +83,15 @@ def test_gradients_reach_weights_that_saturate_but_not_maps() -> None:
     identity(x).sum().backward()
     assert x.grad is not None
     assert x.grad.tolist() == [0.0, 1.0]
+
+
+def test_weights_in_two_passes_keep_to_what_two_digits_hold() -> None:
+    quant = QType(bits=8, signed=True, narrow=True, most=119)
+    made = weight_quantizer(quant, np.array([0, -1]), 2)
+    layer = qnn.QuantLinear(3, 2, bias=False, weight_quant=made)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[300.0, -300.0, 118.4], [70.0, -59.6, 3.0]]))
+    codes = layer.quant_weight().int()
+    assert codes.tolist() == [[119, -119, 118], [119, -119, 6]]
+    layer.quant_weight().value.sum().backward()
+    assert torch.equal(layer.weight.grad, torch.ones(2, 3))

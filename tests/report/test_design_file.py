@@ -15,11 +15,14 @@ from hao.cost.evaluate import evaluate
 from hao.errors import HaoError, InputError, UnsupportedError
 from hao.hw.board import Board, DspType, Frames
 from hao.hw.resources import Resources
-from hao.ir.change import scheme_of
+from hao.ir.change import Bits, scheme_of
 from hao.ir.layer import Activation, ActivationKind, Affine, Input
 from hao.ir.network import Network
+from hao.ir.partition import Segment, partition
+from hao.ir.passes import run_in_passes
 from hao.report.design_file import load_design, render_design
 from hao.report.result import SearchResult
+from hao.report.words import bits_in_words
 from hao.search.objective import Objective
 from hao.zoo import build_network
 from tests.cost.samples import conv, shape
@@ -184,7 +187,7 @@ def test_the_keys_of_the_schema_are_those_of_version_3() -> None:
     ]
     assert list(document["engine"]["dense"]) == [
         *("simd", "pe", "weight_bits", "dsp_pairs", "weight_words", "feature_words"),
-        *("channel_words", "pack_words", "terms"),
+        *("channel_words", "pack_words", "terms", "passes"),
     ]
     assert list(document["engine"]["depthwise"]) == [
         *("pe", "taps", "weight_bits", "dsp_lanes", "weight_words", "row_words"),
@@ -207,6 +210,8 @@ def test_the_keys_of_the_schema_are_those_of_version_3() -> None:
         "activation": "relu6",
         "bias": True,
         "weight": None,
+        "passes": 1,
+        "planes": 1,
     }
 
 
@@ -218,6 +223,11 @@ def test_a_file_without_the_keys_that_were_added_is_read(tmp_path: Path) -> None
         del document["proof"]["bound"], document["proof"]["solver_reason"]
         for point in document["front"]:
             del point["power_mw"]
+        for stage in ("dense", "pointwise"):
+            del document["engine"][stage]["passes"]
+        for layer in document["network"]["layers"]:
+            layer.pop("passes", None)
+            layer.pop("planes", None)
 
     again = load_design(spoiled(tmp_path, age))
     assert again.cost == RESULT.cost
@@ -428,3 +438,44 @@ def test_no_change_of_a_value_raises_anything_but_an_error_of_hao(
             messages.append(str(error))
     assert len(messages) > 200
     assert not any("\n" in message for message in messages)
+
+
+def test_layers_in_two_passes_come_back(tmp_path: Path) -> None:
+    design = RESULT.design
+    dense = design.engine.dense
+    assert dense is not None
+    network = run_in_passes(design.network, {"stem": 2})
+    engine = replace(
+        design.engine,
+        dense=replace(dense, passes=2, terms=dense.terms << 4, weight_words=9000),
+    )
+    changed = replace(
+        design,
+        network=network,
+        scheme={**design.scheme, "stem": Bits(weight_bits=8, passes=2)},
+        engine=engine,
+        segments=tuple(
+            next(s for s in partition(network).segments if same(s, segment))
+            for segment in design.segments
+        ),
+    )
+    path = tmp_path / "design.json"
+    path.write_text(
+        render_design(replace(RESULT, design=changed, cost=evaluate(changed)))
+    )
+    again = load_design(path)
+    assert again.design == changed
+    assert "1 layer in two passes" in bits_in_words(again.design)
+    with pytest.raises(
+        InputError, match="'stem': weights in 2 passes; the scheme says 1"
+    ):
+        replace(changed, scheme=design.scheme)
+
+
+def same(one: Segment, other: Segment) -> bool:
+    """Return whether two segments run the same layers on the same stages."""
+    names = [
+        [(role, layer.name) for role, layer in s.invocation.stages]
+        for s in (one, other)
+    ]
+    return names[0] == names[1] and one.start == other.start

@@ -19,7 +19,7 @@ from hao.cost.overheads import MAX_BURST_BEATS, OUTSTANDING_BURSTS
 from hao.emit.context import LOOP_DEPTHS, make_context
 from hao.emit.records import STRUCTS, Step
 from hao.emit.steps import Table
-from hao.emit.stored import map_bytes
+from hao.emit.stored import frame_bytes
 from hao.emit.wiring import BUS_DEPTH, FIFO_DEPTH, UNIT_DEPTH, StageView
 from tests.emit.random_designs import Sample
 
@@ -169,14 +169,15 @@ class Run:
 def write_model(sample: Sample, table: Table, folder: Path) -> None:
     """Write a design's package, its steps, its weights and its first frame."""
     design = sample.design
-    port, bits = design.board.port_bytes, design.engine.act_bits
+    port = design.board.port_bytes
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "engine_pkg.sv").write_text(_package(sample, table))
     steps = ["".join(f"{v & 0xFFFFFFFF:08x}" for v in _values(s)) for s in table.steps]
     (folder / "steps.hex").write_text("\n".join(steps) + "\n")
     arena = np.zeros(table.arena.beats * port, dtype=np.uint8)
     source = table.arena.maps[design.network.input.name]
-    frame = map_bytes(sample.frames[:1], source, port_bytes=port, act_bits=bits)[0]
+    signed = sample.net.maps[design.network.input.name].quant.signed
+    frame = frame_bytes(sample.frames[:1], source, design=design, signed=signed)[0]
     arena[source.base * port : source.base * port + len(frame)] = frame
     _write_beats(folder / "arena.hex", arena, port)
     _write_beats(folder / "weights.hex", table.weights, port)

@@ -16,10 +16,11 @@ import pytest
 from hao.cost.design import Design
 from hao.emit.steps import Table, make_table
 from hao.hw.board_file import load_board
-from hao.ir.change import scheme_of
+from hao.ir.change import Bits
 from hao.ir.layer import Add, GlobalAveragePool, Input
 from hao.ir.network import Network
 from hao.ir.partition import Role
+from hao.ir.passes import run_in_passes
 from hao.ir.seeded import seeded_frames, seeded_integers
 from hao.zoo import build_network
 from tests.cost.samples import build_engine, conv, depthwise, linear, shape
@@ -38,7 +39,10 @@ def designed(
     px: int,
     double_buffered: bool,
     spare_folds: int,
+    twice: tuple[str, ...] = (),
 ) -> Sample:
+    """Return a design of a network; layers `twice` run in two passes."""
+    network = run_in_passes(network, dict.fromkeys(twice, 2))
     segments = longest_segments(network)
     engine = build_engine(
         segments,
@@ -51,7 +55,10 @@ def designed(
     scheme = {name: bits[i % len(bits)] for i, name in enumerate(layers)}
     design = Design(
         network=network,
-        scheme=scheme_of(scheme),
+        scheme={
+            name: Bits(weight_bits=wide, passes=2 if name in twice else 1)
+            for name, wide in scheme.items()
+        },
         engine=engine,
         segments=segments,
         board=load_board("zu3eg"),
@@ -87,6 +94,7 @@ def rows() -> Sample:
         px=3,
         double_buffered=True,
         spare_folds=1,
+        twice=("second", "third", "head"),
     )
 
 

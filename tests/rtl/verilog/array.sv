@@ -174,7 +174,8 @@ module array #(
       for (int p = 0; p < PE; ++p) begin
         sum[q][p] = fold == 0 ? ACC'($signed(channels[p][25:0])) : acc[q][p];
         for (int i = 0; i < ITEMS; ++i)
-          sum[q][p] = sum[q][p] + ACC'(x[q][i] * int'($signed(weights[p][i])));
+          sum[q][p] = sum[q][p]
+              + ACC'((x[q][i] * int'($signed(weights[p][i]))) <<< (4 * (r.up - fold / r.pass_folds)));
         if (group * PE + p < r.channels)
           result[q][p] =
               ACT'(requantized(longint'(sum[q][p]), channels[p], r.low, r.high));

@@ -198,7 +198,7 @@ module top (
           .words(pointwise_words), .done(done[5]), .end_cycle(ends[5]));
       pointwise_vectors #(.ITEMS(POINTWISE_ITEMS), .WORDS(POINTWISE_FEATURE_WORDS))
           vectors_i (.clk, .restart, .cycle, .r(s.vectors),
-          .out_groups(s.pointwise_array.groups), .words(pointwise_words),
+          .out_groups(s.pointwise_array.groups * (s.pointwise_array.up + 1)), .words(pointwise_words),
           .from_dense(pointwise_from_dense), .from_depthwise(pointwise_from_depthwise),
           .operands(pointwise_operands), .done(done[10]), .end_cycle(ends[10]));
       fill #(.UNIT(UNIT), .SOME(RECORDS_WORD)) fill_i (.clk, .restart, .cycle,
