@@ -525,8 +525,8 @@ def _emit(
     project = render_project(design, net, result.cost, frames, note=note)
     # The simulation compares with the integers, so others than the run's lie there too.
     beside = {} if weights is None else {EMITTED_FILE: render_integers(net)}
-    drop_records(folder)
     write_project(project, target, force=force, beside=beside)
+    drop_records(folder)
     return Emission(
         project=target,
         digest=project.digest,

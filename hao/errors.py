@@ -128,3 +128,16 @@ class ToolError(HaoError):
             ToolError, str(self), command=self.command, log_path=self.log_path
         )
         return make, ()
+
+
+class NeedsCopyError(HaoError):
+    """A layer does to codes what only a requantization of its own can do.
+
+    Attributes:
+        layer: Its name.
+        scale: What a step of the codes that it reads stands for.
+    """
+
+    def __init__(self, layer: str) -> None:
+        super().__init__(layer)
+        self.layer, self.scale = layer, 1.0

@@ -15,7 +15,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.errors import UnsupportedError
+from hao.errors import NeedsCopyError, UnsupportedError
 from hao.ir.integer import MAX_ALIGN_SHIFT
 from hao.ir.layer import (
     Activation,
@@ -36,7 +36,6 @@ from hao.quant.requantized import (
     STAND_IN_FRAME,
     WHOLE,
     Chain,
-    NeedsCopyError,
     frame_is_open,
     gathered_chains,
 )

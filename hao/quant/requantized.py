@@ -24,7 +24,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.errors import InputError, UnsupportedError
+from hao.errors import InputError, NeedsCopyError, UnsupportedError
 from hao.ir.frame import FrameCoding
 from hao.ir.integer import (
     DOWN,
@@ -68,19 +68,6 @@ _LIMITS = {
     ActivationKind.RELU: (0.0, np.inf),
     ActivationKind.RELU6: (0.0, float(RELU6_MAX)),
 }
-
-
-class NeedsCopyError(Exception):
-    """A layer does to codes what only a requantization of its own can do.
-
-    Attributes:
-        layer: Its name.
-        scale: What a step of the codes that it reads stands for.
-    """
-
-    def __init__(self, layer: str) -> None:
-        super().__init__(layer)
-        self.layer, self.scale = layer, 1.0
 
 
 class Chain:

@@ -71,7 +71,7 @@ class OptionEntry(Table):
     """One option of a layer or block, as `hao.options.option.Option`."""
 
     layer: str
-    change: Annotated[str, Field(pattern="^(bits_[2-8]|keep|leave_out)$")]
+    change: Annotated[str, Field(pattern="^(bits_[2-8](_in_2)?|keep|leave_out)$")]
     cost_micro: Annotated[int, Field(ge=0)]
 
 

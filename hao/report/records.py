@@ -146,7 +146,7 @@ def synthesis_json(rows: Sequence[Row]) -> list[object]:
 
 
 def drop_records(folder: Path) -> None:
-    """Remove the records of the emitted project, which is about to be another one.
+    """Remove the records of the project that was emitted before; another one has come.
 
     Raises:
         InputError: One cannot be removed.
