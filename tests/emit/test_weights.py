@@ -137,8 +137,10 @@ def check_stage(found: Sample, run: StageRun, reader: Reader) -> None:
         part = slice(begin, end)
         bias = signed(words & (2**26 - 1), 26)
         np.testing.assert_array_equal(bias, net.param(name, "bias")[part])
-        shift = words >> 26 & 63
+        shift = words >> 26 & 31
         np.testing.assert_array_equal(shift, net.param(name, "shift")[part])
+        rounding = np.broadcast_to(net.rounding(name), run.layer.ofm.channels)[part]
+        np.testing.assert_array_equal(words >> 31 & 1, rounding)
         if multiplies:
             multiplier = net.param(name, "multiplier")[part]
             np.testing.assert_array_equal(words >> 32, multiplier)

@@ -283,9 +283,11 @@ def _package(sample: Sample, table: Table) -> str:
     context = make_context(design, sample.net, table, evaluate(design))
     engine, stages = context["engine"], context["stages"]
     rate = context["ddr_bytes_per_kilocycle"]
+    write_cost = context["ddr_write_cost"]
     assert isinstance(engine, dict)
     assert isinstance(stages, list)
     assert isinstance(rate, int)
+    assert isinstance(write_cost, int)
     port = design.board.port_bytes
     loading = [stage.code for stage in stages if stage.loads]
     constants: dict[str, int] = {
@@ -309,6 +311,8 @@ def _package(sample: Sample, table: Table) -> str:
         "WEIGHT_BEATS": len(table.weights) // port,
         "LIMIT": LIMIT,
         "DDR_RATE": rate,
+        "DDR_WRITE_COST": write_cost,
+        "DDR_BURST_BEATS": max(design.board.ddr_burst_bytes // port, 1),
         "READ_LATENCY": SYSTEM["read_latency"],
         "WRITE_LATENCY": SYSTEM["write_latency"],
         "OUTSTANDING": SYSTEM["outstanding_bursts"],

@@ -84,36 +84,62 @@ module read_port (
   end
 endmodule
 
-// Ports take turns, beat by beat; none overtakes one that waits for its bytes.
+// Ports take turns, beat by beat; none overtakes one that waits for its bytes. The memory
+// moves whole bursts: where addresses jump, the rest of the burst that is left and what
+// lies before the new address in its burst are paid for with the beat that jumps.
 module ddr #(
-    parameter int PORTS = 4
+    parameter int PORTS = 4,
+    parameter bit [PORTS-1:0] WRITES = 0
 ) (
     input logic clk,
     input logic restart,
     input logic [PORTS-1:0] wants,
+    input int address[PORTS],  // of the beat that moves next
     output logic [PORTS-1:0] move
 );
   import engine_pkg::*;
-  localparam int COST = 1000 * PORT_BYTES;
-  localparam int CAP = DDR_RATE + COST;
-  int tokens, turn, left, after;
+  localparam int READ_COST = 1000 * PORT_BYTES;
+  localparam int WRITE_COST = DDR_WRITE_COST * PORT_BYTES;
+  localparam int CAP = DDR_RATE + (WRITE_COST > READ_COST ? WRITE_COST : READ_COST);
+  int tokens, turn, left, after, port, cost;
+  int following[PORTS];  // beat behind the last one that moved, or -1
   logic blocked;
+
+  // Beats between `address` and the begin of its burst below, or above.
+  function automatic int below(int address);
+    return address % DDR_BURST_BEATS;
+  endfunction
+  function automatic int above(int address);
+    return (DDR_BURST_BEATS - below(address)) % DDR_BURST_BEATS;
+  endfunction
+
   always_comb begin
     left = tokens + DDR_RATE > CAP ? CAP : tokens + DDR_RATE;
     after = turn;
     move = 0;
     blocked = 0;
     for (int i = 0; i < PORTS; ++i) begin
-      if (wants[(turn+i)%PORTS] && left < COST) blocked = 1;
-      if (wants[(turn+i)%PORTS] && !blocked) begin
-        move[(turn+i)%PORTS] = 1;
-        left = left - COST;
-        after = (turn + i + 1) % PORTS;
+      port = (turn + i) % PORTS;
+      cost = WRITES[port] ? WRITE_COST : READ_COST;
+      if (wants[port] && left < cost) blocked = 1;
+      if (wants[port] && !blocked) begin
+        move[port] = 1;
+        left = left - cost;
+        if (address[port] != following[port]) begin
+          left = left - cost * below(address[port]);
+          if (following[port] >= 0) left = left - cost * above(following[port]);
+        end
+        after = (port + 1) % PORTS;
       end
     end
   end
   always_ff @(posedge clk) begin
     tokens <= restart ? 0 : left;
     turn <= restart ? 0 : after;
+  end
+  for (genvar i = 0; i < PORTS; ++i) begin : places
+    always_ff @(posedge clk)
+      if (restart) following[i] <= -1;
+      else if (move[i]) following[i] <= address[i] + 1;
   end
 endmodule

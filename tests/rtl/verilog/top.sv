@@ -46,7 +46,10 @@ module top (
       .move(move[1]), .address(ifm_address), .data(arena[ifm_address]));
   read_port residual_port (.clk, .restart, .cycle, .user(residual_if), .wants(wants[2]),
       .move(move[2]), .address(residual_address), .data(arena[residual_address]));
-  ddr #(.PORTS(4)) memory (.clk, .restart, .wants, .move);
+  int addresses[4];
+  assign addresses = '{weights_address, ifm_address, residual_address, ofm_address};
+  ddr #(.PORTS(4), .WRITES(4'b1000)) memory (
+      .clk, .restart, .wants, .address(addresses), .move);
   assign wants[3] = ofm_if.can_take;
   assign ofm_if.take = move[3];
   assign {ofm_address, ofm_beat} = ofm_if.head;
