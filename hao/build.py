@@ -95,7 +95,6 @@ if TYPE_CHECKING:
     from hao.lint.finding import Finding
     from hao.quant.agreement import Agreement
     from hao.quant.dataset import Dataset
-    from hao.quant.imported import ImportedIntegers
     from hao.schedule.result import ScheduleFinding, ScheduleReport
 
 Progress = Callable[[str], None]
@@ -289,25 +288,28 @@ def _model_network(path: Path, designed: Network) -> Network:
     return load_buildable(path, image_size=designed.input.ofm.height).network
 
 
+def _file_classes(
+    network: Network, frames: NDArray[np.float32], size: int = 64
+) -> NDArray[np.int64]:
+    """Return the class of every frame as the file's own arithmetic has it."""
+    outputs = [
+        run_float(network, frames[start : start + size].astype(np.float64))
+        for start in range(0, len(frames), size)
+    ]
+    return np.concatenate([part.reshape(len(part), -1).argmax(1) for part in outputs])
+
+
 def _output_note(
-    network: Network,
-    imported: "ImportedIntegers",
+    output: str,
     agreement: "Agreement",
-    given: tuple[NDArray[np.float32], NDArray[np.int64]],
+    ours: NDArray[np.int64],
+    theirs: NDArray[np.int64],
 ) -> str:
     """Return how far the outputs of a file and of its integers agree, in words."""
-    frames, codes = given
-    output = imported.net.network.output.name
-    ours = _in_batches(imported.net, codes).reshape(len(frames), -1).argmax(1)
-    theirs = [
-        run_float(network, frames[i : i + 64].astype(np.float64))
-        for i in range(0, len(frames), 64)
-    ]
-    best = np.concatenate([one.reshape(len(one), -1).argmax(1) for one in theirs])
     return (
         f"{agreement.differing[output]} of {agreement.compared[output]} output codes "
-        f"differ from the file's; the class agrees in {100 * np.mean(ours == best):.2f}"
-        " % of the frames"
+        f"differ from the file's; the class agrees in {_share(ours, theirs):.2f} % of "
+        "the frames"
     )
 
 
@@ -346,19 +348,14 @@ def _take_integers(
         )
     agreement = count_rounding(network, imported, frames)
     codes = imported.net.frame_codes(frames)
-    notes += (_output_note(network, imported, agreement, (frames, codes)),)
+    outputs, best = _in_batches(imported.net, codes), _file_classes(network, frames)
+    classes = outputs.reshape(len(outputs), -1).argmax(1)
+    output = imported.net.network.output.name
+    notes += (_output_note(output, agreement, classes, best),)
     quantized = integers = evaluation = None
     if labels is not None:
-        best = np.concatenate(
-            [
-                run_float(network, frames[i : i + 64].astype(np.float64))
-                .reshape(len(frames[i : i + 64]), -1)
-                .argmax(1)
-                for i in range(0, len(frames), 64)
-            ]
-        )
         quantized = _share(best, labels)
-        integers = _top1(_in_batches(imported.net, codes), labels)
+        integers = _share(classes, labels)
         evaluation = Evaluation(codes=codes, labels=labels, quantized_class=best)
     quantization = Quantization(
         network=network.name,

@@ -97,8 +97,8 @@ def whole(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def content(path: Path) -> str | None:
     """Return a digest of a file or folder; `None` if it is not there.
 
-    The page of a run is made from the other files once they are in place, and can be made
-    again (`hao report --html`), so that it is no part of what must not be lost.
+    The page of a run is made from the other files once they are in place, and can be
+    made again (`hao report --html`), so that it is no part of what must not be lost.
     """
     if not path.exists():
         return None
