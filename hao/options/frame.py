@@ -1,10 +1,11 @@
 """Options as an integer program sees them: sites, and what may run between positions.
 
 A *site* is something that is chosen: one layer's change, that of layers tied together,
-or whether a block stays. A *step* covers positions of the network's partition; each of
-its *variants* names one option of every site that it depends on, and the run of the
-engine (an invocation and the bits of its weights) under these options. No run at all
-means that nothing happens between the positions: a block left out.
+the channels of a group, or whether a block stays. A *step* covers positions of the
+network's partition; each of its *variants* names one option of every site that it
+depends on, and the run of the engine (an invocation and the bits of its weights) under
+these options. No run at all means that nothing happens between the positions: a block
+left out.
 
 The frame tells the program nothing about kinds. A step may depend on a site whose layer
 lies elsewhere, such as a neighbour whose width it reads: the site then spans both, and
@@ -19,13 +20,26 @@ from typing import assert_never
 
 from hao.errors import InputError
 from hao.ir.blocks import Block, residual_blocks, without_blocks
-from hao.ir.change import Bits, Change, Keep, LeaveOut, Scheme, left_out, passes_of
+from hao.ir.change import (
+    Bits,
+    Change,
+    Channels,
+    Keep,
+    LeaveOut,
+    Scheme,
+    kept_channels,
+    layer_bits,
+    left_out,
+    passes_of,
+)
+from hao.ir.channels import channel_groups, without_channels
 from hao.ir.layer import Pool
 from hao.ir.network import Network
 from hao.ir.partition import Invocation, Partition, Segment, partition
 from hao.ir.passes import invocation_in_passes, run_in_passes
 from hao.ir.tensor import MAX_BITS
 from hao.options.option import Option
+from hao.options.widths import Widths
 
 Tie = tuple[str, ...]
 """Names of layers that take the same change."""
@@ -36,7 +50,7 @@ class Site:
     """Something that is chosen.
 
     Attributes:
-        names: Layers that take the chosen change, or the one block.
+        names: Layers that take the chosen change, or the one block or group.
         changes: Change of each option.
         costs: Top-1 that each option costs [1e-6 points].
         first: First position whose step depends on it.
@@ -145,14 +159,15 @@ class Frame:
         for site, index in zip(self.sites, choice, strict=True):
             chosen |= dict.fromkeys(site.names, site.changes[index])
         gone = left_out(chosen)
-        network, part = self.network, partition(self.network)
+        network = self.network
+        if kept := kept_channels(chosen):
+            network = without_channels(network, kept)
         if gone:
             network = without_blocks(network, [self._blocks[name] for name in gone])
-            part = partition(network)
-        in_passes = passes_of(chosen)
-        if in_passes:
+        if in_passes := passes_of(chosen):
             network = run_in_passes(network, in_passes)
-            part = partition(network)
+        part = partition(network)
+        groups = {group.name for group in channel_groups(network)}
         names = {layer.name for layer in network.compute_layers}
         scheme: dict[str, Change] = {}
         for name, change in chosen.items():
@@ -162,6 +177,9 @@ class Frame:
                         scheme[name] = change
                 case LeaveOut():
                     scheme[name] = change
+                case Channels():
+                    if name in groups:
+                        scheme[name] = change
                 case Keep():
                     continue
                 case _:
@@ -179,16 +197,17 @@ def _key(run: Invocation) -> tuple[object, ...]:
 def build_frame(
     network: Network, options: Iterable[Option], ties: Iterable[Tie] = ()
 ) -> Frame:
-    """Return the frame of a network and the options of its layers and blocks.
+    """Return the frame of a network and the options of its parts.
 
     Args:
         network: Layers; parameters are not needed.
-        options: Of every layer with weights, and of blocks that may be left out.
+        options: Of every layer with weights, of blocks that may be left out, and of
+            groups of channels that may be narrower.
         ties: Layers that take the same change; their costs add up.
 
     Raises:
-        InputError: A layer has no options, or ties join layers whose changes differ or
-            that lie in a block which may be left out.
+        InputError: A layer has no options, ties join layers whose changes differ or
+            that lie in a block which may be left out, or a group cannot be narrower.
         UnsupportedError: A layer that the engine cannot run.
     """
     part = partition(network)
@@ -219,6 +238,7 @@ class _Builder:
         ties: tuple[Tie, ...],
     ) -> None:
         self._network, self._part, self._by_name = network, part, by_name
+        self._widths = Widths(network, by_name)
         self._blocks = sorted(blocks.values(), key=lambda block: block.first)
         place = {name: index for index, name in enumerate(part.positions)}
         self._place = place
@@ -246,6 +266,8 @@ class _Builder:
             members = group[name]
             if name in blocks:
                 first, last = blocks[name].first, blocks[name].last
+            elif name in self._widths.groups:
+                first, last = self._widths.span(name, place)
             else:
                 first, last = place[members[0]], place[members[-1]]
             self._site |= dict.fromkeys(members, len(sites))
@@ -287,18 +309,10 @@ class _Builder:
         found = []
         for block in self._blocks:
             site = self._site[block.name]
-            out = next(
-                (
-                    i
-                    for i, change in enumerate(self.sites[site].changes)
-                    if isinstance(change, LeaveOut)
-                ),
-                None,
-            )
-            if out is not None:
-                found.append(
-                    Step(block.first, block.last, (site,), (Variant((out,), None),))
-                )
+            changes = self.sites[site].changes
+            for out in [i for i, each in enumerate(changes) if each == LeaveOut()][:1]:
+                none = Variant((out,), None)
+                found.append(Step(block.first, block.last, (site,), (none,)))
         return found
 
     def joined(self) -> list[Step]:
@@ -338,7 +352,9 @@ class _Builder:
             if block.first <= end and block.last >= start:
                 out = any(block is other for other in gone)
                 wanted[self._site[block.name]] = LeaveOut if out else Keep
-        sites = tuple(sorted({s for s in layers if s is not None} | set(wanted)))
+        groups = {self._site[name]: name for name in self._widths.touched(run)}
+        whole = {s for s in layers if s is not None} | set(wanted) | set(groups)
+        sites = tuple(sorted(whole))
         offered = [
             [
                 index
@@ -348,10 +364,16 @@ class _Builder:
             for site in sites
         ]
         variants = []
+        narrowed: dict[tuple[int, ...], Invocation] = {}
         for choice in product(*offered):
             taken = dict(zip(sites, choice, strict=True))
+            key = tuple(taken[site] for site in groups)
+            if key not in narrowed:
+                chosen = {n: self.sites[s].changes[taken[s]] for s, n in groups.items()}
+                narrowed[key] = self._widths.narrowed(run, chosen)
+            own = narrowed[key]
             changes = [
-                None if s is None else self._bits(self.sites[s].changes[taken[s]])
+                None if s is None else layer_bits(self.sites[s].changes[taken[s]])
                 for s in layers
             ]
             passes = {
@@ -363,7 +385,7 @@ class _Builder:
                 Variant(
                     choice,
                     Run(
-                        invocation_in_passes(run, passes) if passes else run,
+                        invocation_in_passes(own, passes) if passes else own,
                         tuple(0 if c is None else c.lane_bits for c in changes),
                         tuple(
                             MAX_BITS
@@ -375,13 +397,3 @@ class _Builder:
                 )
             )
         return Step(start, end, sites, tuple(variants))
-
-    @staticmethod
-    def _bits(change: Change) -> Bits:
-        match change:
-            case Bits():
-                return change
-            case Keep() | LeaveOut():
-                raise AssertionError("a block's change is no layer's")
-            case _:
-                assert_never(change)

@@ -21,7 +21,7 @@ from hao.errors import InputError
 from hao.hw.board import Board
 from hao.hw.engine import Engine
 from hao.hw.resources import Resources
-from hao.ir.change import Bits, LeaveOut, left_out
+from hao.ir.change import Bits, Channels, LeaveOut, left_out
 from hao.ir.layer import (
     Activation,
     Add,
@@ -59,6 +59,7 @@ ADDED_KEYS = frozenset(
         "front.basis",
         "front.power_mw",
         "left_out",
+        "channels",
         "engine.dense.passes",
         "engine.pointwise.passes",
         "margin_percent",
@@ -244,6 +245,7 @@ class DesignFile(Table):
     engine: Engine
     scheme: dict[str, Annotated[int, Field(ge=2, le=8)]]
     left_out: list[Annotated[str, Field(min_length=1)]] = []
+    channels: dict[str, str] = {}
     block_points: _Points | None = None
     segments: Annotated[list[_SegmentTable], Field(min_length=1)]
     front: list[FrontPoint]
@@ -276,6 +278,11 @@ def to_document(result: SearchResult) -> dict[str, object]:
             for layer in design.network.compute_layers
         },
         "left_out": list(left_out(design.scheme)),
+        "channels": {
+            name: str(change)
+            for name, change in design.scheme.items()
+            if isinstance(change, Channels)
+        },
         "block_points": _real(result.block_points),
         "segments": [_segment_table(segment) for segment in design.segments],
         "front": result.front,
@@ -341,6 +348,7 @@ def to_design(file: DesignFile) -> Design:
                 for layer in network.compute_layers
             },
             **dict.fromkeys(file.left_out, LeaveOut()),
+            **{name: Channels.of_text(text) for name, text in file.channels.items()},
         },
         engine=file.engine,
         segments=_segments(file, network),
