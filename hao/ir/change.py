@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from hao.errors import InputError
+from hao.ir.layer import Conv, Depthwise, Layer, Linear
 from hao.ir.passes import DIGIT_BITS, MOST_PASSES, lane_bits
 from hao.ir.tensor import MAX_BITS, MIN_BITS
 
@@ -59,12 +60,53 @@ class LeaveOut:
     """The residual block is left out: what it would have read passes on."""
 
 
-Change = Bits | Keep | LeaveOut
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replace:
+    """The block's layers are replaced by others, between maps of the same shapes.
+
+    Attributes:
+        operation: What the layers are called together; unique for a block.
+        layers: In topological order. They read the block's entry and each other, and
+            bear names that the network does not have; the last one makes the result.
+        weight_bits: Of all of them that have weights, from 2 to 8.
+
+    Raises:
+        InputError: No layers, or bits outside this range.
+    """
+
+    operation: str
+    layers: tuple[Layer, ...]
+    weight_bits: int
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise InputError(
+                f"operation {self.operation!r}: no layers; to leave a block out is a "
+                "change of its own"
+            )
+        if not MIN_BITS <= self.weight_bits <= MAX_BITS:
+            raise InputError(
+                f"operation {self.operation!r}: weight_bits = {self.weight_bits}; "
+                f"must be from {MIN_BITS} to {MAX_BITS}"
+            )
+
+    @property
+    def bits(self) -> dict[str, Bits]:
+        """Return the bits of every layer that has weights."""
+        return {
+            layer.name: Bits(weight_bits=self.weight_bits)
+            for layer in self.layers
+            if isinstance(layer, Conv | Depthwise | Linear)
+        }
+
+
+Change = Bits | Keep | LeaveOut | Replace
 
 Scheme = Mapping[str, Change]
-"""The chosen change of every layer with weights, and of every block that is left out.
+"""The chosen change of every layer with weights, and of every block that is left out
+or replaced; the layers in its place have theirs.
 
-A block goes by the name of the layer that makes its result.
+A block goes by the name that `hao.ir.blocks` gives it.
 """
 
 
@@ -75,7 +117,7 @@ def bits_of(scheme: Scheme) -> dict[str, int]:
         match change:
             case Bits():
                 found[name] = change.weight_bits
-            case Keep() | LeaveOut():
+            case Keep() | LeaveOut() | Replace():
                 continue
             case _:
                 assert_never(change)
@@ -94,6 +136,11 @@ def passes_of(scheme: Scheme) -> dict[str, int]:
 def left_out(scheme: Scheme) -> tuple[str, ...]:
     """Return the names of the blocks that a scheme leaves out."""
     return tuple(n for n, change in scheme.items() if isinstance(change, LeaveOut))
+
+
+def replaced(scheme: Scheme) -> dict[str, Replace]:
+    """Return the blocks that a scheme replaces, with what stands in their place."""
+    return {n: change for n, change in scheme.items() if isinstance(change, Replace)}
 
 
 def scheme_of(weight_bits: Mapping[str, int]) -> dict[str, Change]:

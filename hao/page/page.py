@@ -20,7 +20,12 @@ from hao.page.front import front_section
 from hao.page.glossary import TERMS, term_key, with_terms
 from hao.page.parts import Card, Page, Section, Table, percent
 from hao.program.solver import Status
-from hao.report.goal import left_out_in_words, smallest_in_words, unproven_in_words
+from hao.report.goal import (
+    left_out_in_words,
+    replaced_in_words,
+    smallest_in_words,
+    unproven_in_words,
+)
 from hao.report.margins import risk_in_words, speed_in_words
 from hao.report.records import Records
 from hao.report.result import SearchResult
@@ -129,6 +134,7 @@ def _answer_section(result: SearchResult, records: Records) -> Section:
         ("bits", bits_in_words(design)),
         ("made least", smallest_in_words(result)),
         ("left out", left_out_in_words(result)),
+        ("replaced", replaced_in_words(result)),
     ]
     over = cost.resources.shortfall(design.board.usable)
     fits = "It fits" if not over else f"It DOES NOT FIT ({', '.join(over)} too large)"

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from hao.cost.area import DenseShape, dense_area, fixed_area
 from hao.hw.board import Board
-from hao.ir.change import Bits, LeaveOut
+from hao.ir.change import Bits, LeaveOut, Replace
 from hao.ir.layer import Depthwise
 from hao.program.fit import DSP_PRICES, priced_luts
 from hao.program.problem import Problem
@@ -24,15 +24,15 @@ def least_cycles(problem: Problem) -> int:
 
     Dense and pointwise products are made by the multipliers of both stages; how many a
     board holds is bounded by LUTs and DSPs at several prices, for lanes without
-    buffers. Where blocks may be left out, only what lies outside of all counts: nothing
-    here, so the bound is 0.
+    buffers. Where blocks may be left out or replaced, only what lies outside of all of
+    them counts: nothing here, so the bound is 0.
     """
     widths = set()
     for option in problem.options:
         match option.change:
             case Bits():
                 widths.add(option.change.lane_bits)
-            case LeaveOut():
+            case LeaveOut() | Replace():
                 return 0
             case _:
                 continue
