@@ -148,9 +148,7 @@ def test_blocks_are_replaced_where_that_pays(seed: int) -> None:
             assert names >= {layer.name for layer in change.layers}
 
 
-def test_the_fastest_replaces_and_the_most_accurate_keeps() -> None:
-    problem, _ = _instance(5)
-    fast = choose_fastest(problem)
-    assert replaced(fast.design.scheme)
-    report = choose_most_accurate(problem, budget=10**9)
-    assert not replaced(report.design.scheme)
+@pytest.mark.parametrize(("seed", "pays"), [(5, True), (9, False)])
+def test_both_answers_occur(seed: int, pays: bool) -> None:
+    problem, _ = _instance(seed)
+    assert bool(replaced(choose_fastest(problem).design.scheme)) == pays
