@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from hao.errors import InputError
+from hao.ir.layer import Conv, Depthwise, Layer, Linear
 from hao.ir.passes import DIGIT_BITS, MOST_PASSES, lane_bits
 from hao.ir.tensor import MAX_BITS, MIN_BITS
 
@@ -115,14 +116,55 @@ class Channels:
         return ",".join(text)
 
 
-Change = Bits | Keep | LeaveOut | Channels
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replace:
+    """The block's layers are replaced by others, between maps of the same shapes.
+
+    Attributes:
+        operation: What the layers are called together; unique for a block.
+        layers: In topological order. They read the block's entry and each other, and
+            bear names that the network does not have; the last one makes the result.
+        weight_bits: Of all of them that have weights, from 2 to 8.
+
+    Raises:
+        InputError: No layers, or bits outside this range.
+    """
+
+    operation: str
+    layers: tuple[Layer, ...]
+    weight_bits: int
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise InputError(
+                f"operation {self.operation!r}: no layers; to leave a block out is a "
+                "change of its own"
+            )
+        if not MIN_BITS <= self.weight_bits <= MAX_BITS:
+            raise InputError(
+                f"operation {self.operation!r}: weight_bits = {self.weight_bits}; "
+                f"must be from {MIN_BITS} to {MAX_BITS}"
+            )
+
+    @property
+    def bits(self) -> dict[str, Bits]:
+        """Return the bits of every layer that has weights."""
+        return {
+            layer.name: Bits(weight_bits=self.weight_bits)
+            for layer in self.layers
+            if isinstance(layer, Conv | Depthwise | Linear)
+        }
+
+
+Change = Bits | Keep | LeaveOut | Channels | Replace
 
 Scheme = Mapping[str, Change]
-"""The chosen change of layers with weights, blocks left out, and groups of channels.
+"""The chosen change of layers with weights, blocks left out or replaced, and channels.
 
-Groups are in it where they have a choice.
+The layers in a block's place have their bits in it. Groups of channels are in it where
+they have a choice.
 
-A block goes by the name of the layer that makes its result.
+A block goes by the name that `hao.ir.blocks` gives it.
 """
 
 
@@ -133,7 +175,7 @@ def bits_of(scheme: Scheme) -> dict[str, int]:
         match change:
             case Bits():
                 found[name] = change.weight_bits
-            case Keep() | LeaveOut() | Channels():
+            case Keep() | LeaveOut() | Channels() | Replace():
                 continue
             case _:
                 assert_never(change)
@@ -145,7 +187,7 @@ def layer_bits(change: Change) -> Bits:
     match change:
         case Bits():
             return change
-        case Keep() | LeaveOut() | Channels():
+        case Keep() | LeaveOut() | Channels() | Replace():
             raise AssertionError("a block's or group's change is no layer's")
         case _:
             assert_never(change)
@@ -170,6 +212,11 @@ def kept_channels(scheme: Scheme) -> dict[str, tuple[int, ...]]:
     return {
         n: change.kept for n, change in scheme.items() if isinstance(change, Channels)
     }
+
+
+def replaced(scheme: Scheme) -> dict[str, Replace]:
+    """Return the blocks that a scheme replaces, with what stands in their place."""
+    return {n: change for n, change in scheme.items() if isinstance(change, Replace)}
 
 
 def scheme_of(weight_bits: Mapping[str, int]) -> dict[str, Change]:

@@ -5,9 +5,10 @@ the group of every map that it touches, and the site of a group spans all positi
 make, pass on or read its channels: a pair of neighbours is priced exactly.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from hao.errors import InputError
+from hao.ir.blocks import Block
 from hao.ir.change import Change, Channels
 from hao.ir.channels import ChannelGroup, channel_groups, narrowed_run
 from hao.ir.network import Network
@@ -58,25 +59,31 @@ class Widths:
             for member in group.members
         }
 
-    def span(self, name: str, place: Mapping[str, int]) -> tuple[int, int]:
-        """Return the first and last position that depends on a group.
-
-        Args:
-            name: Of the group.
-            place: Position of each layer that has one.
-        """
+    def layers(self, name: str) -> tuple[str, ...]:
+        """Return the layers that make, pass on or read the channels of a group."""
         group = self.groups[name]
-        found = [
-            place[layer] for layer in (*group.members, *group.readers) if layer in place
-        ]
-        return min(found), max(found)
+        return (*group.members, *group.readers)
 
     def touched(self, run: Invocation) -> tuple[str, ...]:
         """Return the groups of the maps that a run reads, makes or passes on."""
         names = [run.input_name, run.output_name]
-        names += [layer.name for _, layer in run.stages]
-        found = (self._group_of.get(name) for name in names)
+        return self._of(names + [layer.name for _, layer in run.stages])
+
+    def _of(self, maps: Iterable[str]) -> tuple[str, ...]:
+        found = (self._group_of.get(name) for name in maps)
         return tuple(dict.fromkeys(name for name in found if name is not None))
+
+    def check_edges(self, block: Block) -> None:
+        """Check that the maps which a block reads and makes have no choice of channels.
+
+        Raises:
+            InputError: One has, so that layers in the block's place may not fit.
+        """
+        if groups := self._of((block.entry, block.result)):
+            raise InputError(
+                f"block {block.name!r} may be replaced, and {groups[0]!r} be narrower; "
+                "what stands in its place fits one width only: offer one of the two"
+            )
 
     def narrowed(self, run: Invocation, chosen: Mapping[str, Change]) -> Invocation:
         """Return a run under the choice for each group that it touches."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from hao.cost.area import DenseShape, dense_area, fixed_area
 from hao.hw.board import Board
-from hao.ir.change import Bits, Channels, Keep, LeaveOut
+from hao.ir.change import Bits, Channels, Keep, LeaveOut, Replace
 from hao.ir.channels import without_channels
 from hao.ir.layer import Depthwise
 from hao.program.fit import DSP_PRICES, priced_luts
@@ -26,8 +26,9 @@ def least_cycles(problem: Problem) -> int:
 
     Dense and pointwise products are made by the multipliers of both stages; how many a
     board holds is bounded by LUTs and DSPs at several prices, for lanes without
-    buffers. Of groups of channels the narrowest counts. Where blocks may be left out,
-    only what lies outside of all counts: nothing here, so the bound is 0.
+    buffers. Of groups of channels the narrowest counts. Where blocks may be left out or
+    replaced, only what lies outside of all of them counts: nothing here, so the bound
+    is 0.
     """
     widths = set()
     fewest: dict[str, tuple[int, ...]] = {}
@@ -35,7 +36,7 @@ def least_cycles(problem: Problem) -> int:
         match option.change:
             case Bits():
                 widths.add(option.change.lane_bits)
-            case LeaveOut():
+            case LeaveOut() | Replace():
                 return 0
             case Channels():
                 kept = option.change.kept

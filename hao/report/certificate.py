@@ -17,7 +17,7 @@ from pydantic_core import to_jsonable_python
 
 import hao
 from hao.errors import InputError, UnsupportedError
-from hao.ir.change import Bits, Change, Channels, Keep, LeaveOut
+from hao.ir.change import Bits, Change, Channels, Keep, LeaveOut, Replace
 from hao.options.option import Option
 from hao.program.problem import Problem
 from hao.program.solver import SolverName, Status
@@ -283,6 +283,11 @@ def _change_text(change: Change) -> str:
             return "leave_out"
         case Channels():
             return f"channels_{change}"
+        case Replace():
+            raise InputError(
+                f"operation {change.operation!r}: a design in which operations were "
+                "replaced has no certificate yet"
+            )
         case _:
             assert_never(change)
 

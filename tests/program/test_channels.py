@@ -15,12 +15,14 @@ import pytest
 from hao.cost.evaluate import evaluate
 from hao.errors import InfeasibleError, InputError
 from hao.hw.board_file import load_board
-from hao.ir.change import Bits, Channels, kept_channels
+from hao.ir.blocks import residual_blocks
+from hao.ir.change import Bits, Channels, Keep, Replace, kept_channels
 from hao.ir.channels import channel_groups, without_channels
+from hao.ir.layer import Conv
 from hao.ir.network import Network
 from hao.ir.tensor import Shape
 from hao.options.blocks import block_options
-from hao.options.frame import build_frame
+from hao.options.build import build_frame
 from hao.options.option import Option
 from hao.program.codesign import choose_fastest, choose_most_accurate
 from hao.program.problem import Problem
@@ -190,3 +192,19 @@ def test_options_for_channels_that_there_are_not_are_refused() -> None:
     last = channel_groups(network)[-1].name
     with pytest.raises(InputError, match="keeps its channels: the network's outputs"):
         build_frame(network, _with(network, last, Channels((0, 1))))
+
+
+def test_a_block_is_not_replaced_at_the_edge_of_a_group_with_a_choice() -> None:
+    network = build_network("digits")
+    layers = {layer.name: layer for layer in network.layers}
+    (block,) = (b for b in residual_blocks(network) if b.entry == "stem")
+    conv = layers["block1.expand"]
+    assert isinstance(conv, Conv)
+    instead = replace(conv, name="other", ofm=conv.ifm)
+    options = _with(network, "stem.channels", Channels((0, 1)))
+    options += [
+        Option(layer=block.name, change=change, cost_micro=0)
+        for change in (Keep(), Replace(operation="o", layers=(instead,), weight_bits=8))
+    ]
+    with pytest.raises(InputError, match=r"replaced, and 'stem\.channels' be narrower"):
+        build_frame(network, options)
