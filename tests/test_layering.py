@@ -44,7 +44,7 @@ ALLOWED = {
     "joblib": {"search.workers"},
     "llvmlite": {"schedule"},
     "matplotlib": {"report"},
-    "onnx": {"frontends", "quant.export"},
+    "onnx": {"frontends", "quant.export", "quant.export_float"},
     "rich": {"cli", "report"},
     "sklearn": {"accuracy", "quant.dataset"},
     "tree_sitter": {"lint"},
