@@ -667,8 +667,14 @@ def float_weights(quantized: Path, folder: Path) -> Path:
     (state,) = (quantized / "training").glob("float-*.pt")
     net = FloatNet(network, batch_norm=True)
     net.load_state_dict(torch.load(state, weights_only=True)["net"])
-    path = folder / "weights.npz"
-    np.savez(path, **folded_network(net).params)
+    path = folder / "weights.pt"
+    torch.save(
+        {
+            key: torch.from_numpy(array)
+            for key, array in folded_network(net).params.items()
+        },
+        path,
+    )
     return path
 
 
