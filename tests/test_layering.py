@@ -46,7 +46,7 @@ ALLOWED = {
     "matplotlib": {"report"},
     "onnx": {"frontends", "quant.export", "quant.export_float"},
     "rich": {"cli", "report"},
-    "sklearn": {"accuracy", "quant.dataset"},
+    "sklearn": {"accuracy", "quant.known"},
     "tree_sitter": {"lint"},
     "tree_sitter_cpp": {"lint"},
     "torch": {"quant", "options", "frontends.torch"},

@@ -24,7 +24,7 @@ from sklearn.datasets import load_sample_images
 
 from hao.errors import InputError
 from hao.quant.arrays import LabelledArray, load_idx_folder
-from hao.quant.dataset import fashion_folder
+from hao.quant.known import fashion_folder
 
 SIZE = 32
 SCALES = (1, 2, 4)
