@@ -79,6 +79,7 @@ from hao.report.result import SearchResult
 from hao.report.run_files import (
     EMITTED_FILE,
     EVALUATION_FILE,
+    FLOAT_FILE,
     PROGRAM_FOLDER,
     PROJECT_FOLDER,
     QUANTIZATION_FILE,
@@ -138,7 +139,8 @@ class QuantizeRequest:
         data: What `hao.quant.dataset.load_dataset` reads; `None` for the digits, or
             for no data with weights that a file quantized.
         weights: Float weights: a torch state dict, an .npz, or an ONNX file; `None`
-            trains here. From a QONNX or QCDQ file its integers are taken as they are.
+            takes the run's own, where it was pruned, or trains here. From a QONNX or
+            QCDQ file its integers are taken as they are.
         method: PTQ or QAT.
         float_epochs: Of training in floating point; `None` for the default.
         epochs: Of quantization-aware training; `None` for the default.
@@ -511,15 +513,19 @@ def _float_network(
     from hao.quant.frame_scale import normalised_network
     from hao.quant.train import FLOAT_SETTINGS, train_float
 
-    if request.weights is not None:
-        if request.weights.suffix == ".onnx":
-            imported = _model_network(request.weights, network)
+    weights = request.weights
+    if weights is None and (folder / FLOAT_FILE).is_file():
+        progress(f"float weights are the run's own, {FLOAT_FILE}")
+        weights = folder / FLOAT_FILE
+    if weights is not None:
+        if weights.suffix == ".onnx":
+            imported = _model_network(weights, network)
             try:
                 loaded = with_parameters(network, dict(imported.params))
             except InputError as error:
-                raise InputError(f"{request.weights}: {error}") from error
+                raise InputError(f"{weights}: {error}") from error
         else:
-            loaded = load_weights(network, request.weights)
+            loaded = load_weights(network, weights)
         return normalised_network(loaded, request.preparation)
     settings = replace(FLOAT_SETTINGS, seed=request.seed)
     if request.float_epochs is not None:

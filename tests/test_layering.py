@@ -27,7 +27,7 @@ LEVELS = (
     {"page"},
     {"request"},
     {"flow", "build", "calibrate"},
-    {"verify"},
+    {"verify", "prune"},
     {"cli"},
 )
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}

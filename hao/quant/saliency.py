@@ -78,7 +78,9 @@ def taylor_scores(
             totals[group.name] += _scores(net, group) / steps
         optimizer.step()
         if (step + 1) % 50 == 0:
-            progress(f"saliency: step {step + 1} of {steps}, loss {float(loss):.3f}")
+            progress(
+                f"saliency: step {step + 1} of {steps}, loss {float(loss.detach()):.3f}"
+            )
     net.eval().cpu()
     return totals
 
@@ -161,7 +163,7 @@ def masked_losses(
     for norm in norms:
         norm.momentum = 0.0  # statistics of the batch count, and are not kept
     count = min(len(split), MEASURED_FRAMES)
-    frames = torch.from_numpy(split.frames[:count]).to(device)
+    frames = torch.from_numpy(split.frames[:count].copy()).to(device)
     labels = torch.from_numpy(split.labels[:count].copy()).to(device)
     with torch.no_grad():
         if teacher is not None and not teacher.labels:

@@ -3,10 +3,10 @@
     scores by training -> widths that the engine's lanes make worth it -> their measured
         costs -> the program chooses widths and engine -> channels go -> again
 
-Source: HALP (Shen et al., arXiv:2110.10811) and MDP (Sun et al., arXiv:2406.12079). What
-differs: widths and engine are chosen together, by the integer program, with prices that
-depend on the channels read and made; costs are measured losses before they meet in an
-objective. The frame time comes down in steps, on an exponential path from what the
+Source: HALP (Shen et al., arXiv:2110.10811) and MDP (Sun et al., arXiv:2406.12079).
+What differs: widths and engine are chosen together, by the integer program, with prices
+that depend on the channels read and made; costs are measured losses before they meet in
+an objective. The frame time comes down in steps, on an exponential path from what the
 whole network takes to what is asked:
 
     budget of step t of k = start^(1 - t/k) * goal^(t/k)
