@@ -37,6 +37,7 @@ from hao.emit.check import (
 )
 from hao.emit.check_input import check_match
 from hao.emit.project import (
+    Told,
     check_origin,
     check_project_target,
     render_project,
@@ -372,7 +373,7 @@ def _frames_done(word: str, progress: Progress) -> Callable[[int, int], None]:
 def _data_notes(request: QuantizeRequest, dataset: "Dataset") -> tuple[str, ...]:
     """Return what a reader of the figures must know about the test frames."""
     notes: list[str] = []
-    if request.weights is not None and dataset.drawn:
+    if request.weights is not None and dataset.drawn and dataset.labelled:
         notes.append(
             f"the weights come from {request.weights.name} and the test frames were "
             "drawn here from all frames: if the weights were trained with some of "
@@ -645,18 +646,22 @@ def _emit(
             seed=seed,
         )
         frames = seeded_frames(net, RANDOM_FRAMES, seed + 1)
-        note = f"Weights are random (seed {seed}): outputs mean nothing."
+        told = Told(note=f"Weights are random (seed {seed}): outputs mean nothing.")
     else:
         source = folder / WEIGHTS_FILE if weights is None else Path(weights)
         net = run_integers(folder) if weights is None else load_integers(source)
         evaluation = folder / EVALUATION_FILE
-        note = f"Weights are those of {source.name}."
+        told = Told(note=f"Weights are those of {source.name}.")
+        found = recorded_quantization(folder) if weights is None else None
+        if found is not None:
+            fit = found.preparation.fit
+            told = replace(told, fit=fit, classes=found.classes)
         if weights is None and evaluation.is_file():
             frames = load_evaluation(evaluation, net).codes[:RECORDED_FRAMES]
         else:
             frames = seeded_frames(net, RANDOM_FRAMES, seed + 1)
-            note += " The recorded frames are random."
-    project = render_project(design, net, result.cost, frames, note=note)
+            told = replace(told, note=f"{told.note} The recorded frames are random.")
+    project = render_project(design, net, result.cost, frames, told=told)
     # The simulation compares with the integers, so others than the run's lie there too.
     beside = {} if weights is None else {EMITTED_FILE: render_integers(net)}
     write_project(project, target, force=force, beside=beside)
@@ -666,7 +671,7 @@ def _emit(
         digest=project.digest,
         files=len(project.files),
         steps=len(project.table.steps),
-        weights=note,
+        weights=told.note,
     )
 
 
