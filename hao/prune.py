@@ -214,15 +214,19 @@ def _trained(
     request: PruneRequest, network: Network, dataset: "Dataset", progress: Progress
 ) -> Network:
     """Return the network with float weights: loaded, or trained here."""
-    from hao.quant.float_net import load_weights, with_parameters
+    from hao.quant.float_net import with_parameters
     from hao.quant.train import FLOAT_SETTINGS, train_float
+    from hao.quant.weights import WeightSource, load_weights
 
     weights = request.weights
     if weights is None and request.run is not None:
         own = request.run / FLOAT_FILE
         weights = own if own.is_file() else None
     if weights is not None:
-        return load_weights(network, weights)
+        loaded = load_weights(network, WeightSource(path=weights))
+        for note in loaded.notes:
+            progress(f"weights: {note}")
+        return loaded.network
     if network.params:
         return with_parameters(network, dict(network.params))
     settings = replace(FLOAT_SETTINGS, seed=request.seed)

@@ -21,7 +21,8 @@ from hao.ir.change import kept_channels
 from hao.ir.channels import without_channels
 from hao.prune import PruneRequest
 from hao.quant.dataset import Dataset, load_dataset
-from hao.quant.float_net import FloatNet, folded_network, load_weights
+from hao.quant.float_net import FloatNet, folded_network
+from hao.quant.weights import WeightSource, load_weights
 from hao.report.design_file import load_design
 from hao.request import SearchRequest
 from hao.zoo import build_network
@@ -98,7 +99,8 @@ def test_a_pruned_network_goes_on_to_simulated_hardware(
     assert result.cost.fps * 0.85 >= 38000
 
     # The files hold that network.
-    network = load_weights(narrow, runs / "p" / "float.pt")
+    source = WeightSource(path=runs / "p" / "float.pt")
+    network = load_weights(narrow, source).network
     frames = np.random.default_rng(0).random((2, 1, 16, 16), dtype=np.float32)
     wanted = FloatNet(network, batch_norm=False).eval()(torch.from_numpy(frames))
     session = onnxruntime.InferenceSession(runs / "p" / "float.onnx")

@@ -21,7 +21,8 @@ from hao.cli.common import JSON, RUNS, one_run, shown_progress
 @click.option(
     "--weights",
     type=click.Path(path_type=Path),
-    help="Float weights: torch state dict, .npz or ONNX file  [default: train here]. "
+    help="Float weights: torch state dict, .safetensors, .npz, ONNX file, or "
+    "'package.module:function' that makes a torch module  [default: train here]. "
     "The integers of a QONNX or QCDQ file are taken as they are.",
 )
 @click.option(
@@ -60,6 +61,17 @@ from hao.cli.common import JSON, RUNS, one_run, shown_progress
     help="Of the resizing.",
 )
 @click.option(
+    "--bn-eps",
+    type=float,
+    help="Of the batch norms in --weights  [default: what their library has].",
+)
+@click.option(
+    "--mapping",
+    type=click.Path(path_type=Path),
+    help="Lines `layer <- name in --weights`: followed if the file is there, else "
+    "written.",
+)
+@click.option(
     "--labels",
     type=click.Path(path_type=Path),
     help="Names of the network's outputs, one a line.",
@@ -82,6 +94,8 @@ def quantize_command(
     std: str | None,
     resize: int | None,
     interpolation: str,
+    bn_eps: float | None,
+    mapping: Path | None,
     labels: Path | None,
     runs: Path,
     force: bool,
@@ -120,6 +134,8 @@ def quantize_command(
             std=stds,
         ),
         labels=labels,
+        bn_eps=bn_eps,
+        mapping=mapping,
     )
     with shown_progress(quiet=quiet or as_json) as progress:
         quantization = build.quantize(request, progress=progress)

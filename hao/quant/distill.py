@@ -15,7 +15,7 @@ from hao.ir.network import Network
 from hao.quant.float_net import FloatNet
 from hao.quant.modules import LayerwiseModule, choose_device
 
-SHARE = 0.7
+TEACHER_SHARE = 0.7
 TEMPERATURE = 2.0
 """Chosen here; papers use 0.5 to 0.9, and 1 to 4."""
 
@@ -32,7 +32,7 @@ class Teacher:
     """
 
     net: LayerwiseModule
-    share: float = SHARE
+    share: float = TEACHER_SHARE
     temperature: float = TEMPERATURE
     labels: bool = True
 

@@ -50,7 +50,7 @@ MEASURED_WIDTHS = 3
 LEAST_SHARE = 8
 """A group keeps one in so many of its channels, at least (chosen here)."""
 
-SAMPLES = 8
+SLOPE_CHOICES = 8
 """Random choices of all groups that say how much top-1 a loss is (chosen here)."""
 
 
@@ -289,7 +289,7 @@ def measured_costs(
     """Return what fewer channels cost, group by group, mapped to measured loss.
 
     Of every group, `MEASURED_WIDTHS` numbers of channels are measured alone, on the
-    validation frames. What a loss is in top-1 comes from `SAMPLES` random choices of
+    validation frames. What a loss is in top-1 comes from `SLOPE_CHOICES` random choices of
     all groups at once: the slope of top-1 over loss through the origin.
 
     Args:
@@ -314,15 +314,15 @@ def measured_costs(
             name: kept_by_score(scores[name], int(rng.choice(offered)))
             for name, offered in widths.items()
         }
-        for _ in range(SAMPLES)
+        for _ in range(SLOPE_CHOICES)
     ]
     base, *found = masked_losses(
         net, dataset.validation, groups, choices, teacher=teacher
     )
     losses = np.array([each.loss - base.loss for each in found])
     drops = np.array([base.top1 - each.top1 for each in found])
-    slope = points_per_loss(losses[-SAMPLES:], drops[-SAMPLES:])
-    alone = iter(losses[:-SAMPLES] * slope)
+    slope = points_per_loss(losses[-SLOPE_CHOICES:], drops[-SLOPE_CHOICES:])
+    alone = iter(losses[:-SLOPE_CHOICES] * slope)
     return {
         name: GroupCosts(
             scores=scores[name],
