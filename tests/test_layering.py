@@ -23,6 +23,7 @@ LEVELS = (
     # emit writes out what cost prices: tiles, memories and DDR layout come from there.
     {"program", "handoff", "emit"},
     {"search", "calibration"},
+    {"measure"},
     {"report"},
     {"page"},
     {"request"},
@@ -46,7 +47,7 @@ ALLOWED = {
     "matplotlib": {"report"},
     "onnx": {"frontends", "quant.export"},
     "rich": {"cli", "report"},
-    "sklearn": {"accuracy", "quant.dataset"},
+    "sklearn": {"accuracy", "measure", "quant.dataset"},
     "tree_sitter": {"lint"},
     "tree_sitter_cpp": {"lint"},
     "torch": {"quant", "options", "frontends.torch"},

@@ -12,14 +12,23 @@ every way from the first to the last position takes one option of it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from typing import assert_never
 
 from hao.errors import InputError
 from hao.ir.blocks import Block, residual_blocks, without_blocks
-from hao.ir.change import Bits, Change, Keep, LeaveOut, Scheme, left_out, passes_of
+from hao.ir.change import (
+    Bits,
+    Change,
+    Keep,
+    LeaveOut,
+    Scheme,
+    bare,
+    left_out,
+    passes_of,
+)
 from hao.ir.layer import Pool
 from hao.ir.network import Network
 from hao.ir.partition import Invocation, Partition, Segment, partition
@@ -55,11 +64,8 @@ class Site:
 
         Options that differ in how the hardware runs a layer only are of one kind.
         """
-        bare = [
-            replace(change, passes=1) if isinstance(change, Bits) else change
-            for change in self.changes
-        ]
-        return tuple(bare.index(change) for change in bare)
+        kinds = [bare(change) for change in self.changes]
+        return tuple(kinds.index(kind) for kind in kinds)
 
 
 @dataclass(frozen=True, slots=True)
