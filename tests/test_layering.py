@@ -47,7 +47,7 @@ ALLOWED = {
     "matplotlib": {"report"},
     "onnx": {"frontends", "quant.export"},
     "rich": {"cli", "report"},
-    "sklearn": {"accuracy", "measure", "quant.dataset"},
+    "sklearn": {"accuracy", "measure", "quant.known"},
     "tree_sitter": {"lint"},
     "tree_sitter_cpp": {"lint"},
     "torch": {"quant", "options", "frontends.torch"},

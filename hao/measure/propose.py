@@ -19,7 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.errors import InfeasibleError
-from hao.ir.change import Bits, Change, Keep, LeaveOut, Scheme, bare, change_text
+from hao.ir.change import (
+    Bits,
+    Change,
+    Channels,
+    Keep,
+    LeaveOut,
+    Replace,
+    Scheme,
+    bare,
+    change_text,
+)
 from hao.measure.predictors import Encoder, Linear, Predictor
 from hao.measure.sample import Origin, scheme_key
 from hao.options.option import MICRO, Option
@@ -310,11 +320,9 @@ def _is_of(option: Option, scheme: Scheme) -> bool:
     if taken is not None:
         return bare(option.change) == bare(taken)
     match option.change:
-        case Bits():
-            return True  # of a layer in a block that is left out
-        case Keep():
-            return True
-        case LeaveOut():
+        case Bits() | Keep() | Channels():
+            return True  # of a layer or a group in a block that is left out
+        case LeaveOut() | Replace():
             return False
         case _:
             assert_never(option.change)

@@ -25,7 +25,16 @@ from sklearn.isotonic import IsotonicRegression
 
 from hao.accuracy.evaluate import spearman
 from hao.errors import UnsupportedError
-from hao.ir.change import Bits, Change, Keep, LeaveOut, bare, change_text
+from hao.ir.change import (
+    Bits,
+    Change,
+    Channels,
+    Keep,
+    LeaveOut,
+    Replace,
+    bare,
+    change_text,
+)
 from hao.ir.network import Network
 from hao.measure.sample import Part
 from hao.measure.store import Store
@@ -112,12 +121,12 @@ def measure_saliencies(
             case Bits() if kind is Kind.SQNR:
                 error, power = _weight_error(network, layer, change)
                 value = error / power if power > 0 else 0.0
-            case Bits() | LeaveOut() if kind is Kind.PLUG_IN:
+            case _ if kind is Kind.PLUG_IN:
                 value = _plugged_in(subject, network, layer, change)
-            case LeaveOut():
+            case LeaveOut() | Channels() | Replace():
                 raise UnsupportedError(
-                    f"block {layer!r} left out: {kind.value} looks at weights only; "
-                    "handled by: plug-in"
+                    f"{layer!r}: {kind.value} looks at the bits of weights only; other "
+                    "changes are handled by: plug-in"
                 )
             case Bits():
                 raise AssertionError(kind)
@@ -169,18 +178,18 @@ def _weight_error(network: Network, layer: str, change: Bits) -> tuple[float, fl
 
 
 def _plugged_in(
-    subject: Subject, network: Network, layer: str, change: Bits | LeaveOut
+    subject: Subject, network: Network, layer: str, change: Change
 ) -> float:
     """Return by how much the loss rises with one change in the float network [nats]."""
     search = subject.parts[Part.SEARCH]
-    if isinstance(change, LeaveOut):
-        changed = network_under(network, {layer: change}, subject.calibration)
-    else:
+    if isinstance(change, Bits):
         (one,) = (each for each in network.compute_layers if each.name == layer)
         weight, _ = float_parameters(network, one)
         params = dict(network.params)
         params[f"{layer}.weight"] = rounded_weight(weight, change.weight_bits)
         changed = replace(network, params=MappingProxyType(params))
+    else:
+        changed = network_under(network, {layer: change}, subject.calibration)
     outputs = log_probabilities(FloatNet(changed, batch_norm=False), search.frames)
     return divergence(search.exact, outputs)
 

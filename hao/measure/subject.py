@@ -10,15 +10,25 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.errors import HaoError, InputError
-from hao.ir.blocks import residual_blocks, without_blocks
-from hao.ir.change import Bits, Keep, LeaveOut, Scheme, bits_of
+from hao.errors import HaoError, InputError, UnsupportedError
+from hao.ir.blocks import residual_blocks, with_operations
+from hao.ir.change import (
+    Bits,
+    Channels,
+    Keep,
+    LeaveOut,
+    Replace,
+    Scheme,
+    bits_of,
+    kept_channels,
+    left_out,
+)
+from hao.ir.channels import channel_groups, without_channels
 from hao.ir.network import Network
 from hao.measure.sample import Part, Result, Sample, Trial
 from hao.quant.dataset import Dataset
@@ -159,7 +169,7 @@ def network_under(
 ) -> Network:
     """Return a float network with the changes of a scheme but for its bits.
 
-    Where it loses layers, its batch statistics are estimated anew.
+    Where it loses layers or channels, its batch statistics are estimated anew.
 
     Args:
         network: With float parameters.
@@ -167,34 +177,42 @@ def network_under(
         frames: What statistics are estimated on.
 
     Raises:
-        InputError: The scheme names a block that may not be left out.
+        InputError: The scheme names a block that may not be left out, or channels that
+            the network does not have.
+        UnsupportedError: It replaces operations.
     """
-    gone: list[str] = []
     for name, change in scheme.items():
         match change:
-            case LeaveOut():
-                gone.append(name)
-            case Bits() | Keep():
+            case Bits() | Keep() | LeaveOut() | Channels():
                 continue
+            case Replace():
+                raise UnsupportedError(
+                    f"block {name!r}: operation {change.operation!r} has no trained "
+                    "weights; handled: bits, channels, and blocks left out"
+                )
             case _:
                 assert_never(change)
-    if not gone:
+    gone, kept = left_out(scheme), kept_channels(scheme)
+    if not gone and not kept:
         return network
-    blocks = {block.name: block for block in residual_blocks(network)}
+    left = without_channels(network, kept) if kept else network
+    blocks = {block.name: block for block in residual_blocks(left)}
     if unknown := [name for name in gone if name not in blocks]:
         raise InputError(
             f"scheme: network {network.name!r} has no block {unknown[0]!r} that may "
             "be left out"
         )
-    left = without_blocks(network, [blocks[name] for name in gone])
-    names = {layer.name for layer in left.layers}
-    params = {
-        key: array
-        for key, array in network.params.items()
-        if key.rpartition(".")[0] in names
-    }
-    left = replace(left, params=MappingProxyType(params))
-    return with_statistics(left, channel_statistics(network, frames), frames)
+    if gone:
+        left = with_operations(left, {blocks[name]: () for name in gone})
+    statistics = dict(channel_statistics(network, frames))
+    for group in channel_groups(network):
+        if group.name not in kept:
+            continue
+        index = np.array(kept[group.name], dtype=np.int64)
+        for layer in (*group.makers, *group.passing):
+            mean, spread = statistics[layer]
+            statistics[layer] = mean[index], spread[index]
+    return with_statistics(left, statistics, frames)
 
 
 def quantized(subject: Subject, trial: Trial) -> QuantNet:

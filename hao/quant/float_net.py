@@ -69,7 +69,7 @@ class FloatNet(LayerwiseModule):
             self.compute[module_key(layer.name)] = _module(layer)
             if batch_norm and not isinstance(layer, Linear):
                 self.norms[module_key(layer.name)] = nn.BatchNorm2d(layer.ofm.channels)
-        if network.params:
+        if set(network.params) - set(frame_parameters(network)):
             for layer in network.compute_layers:
                 weight, bias = float_parameters(network, layer)
                 module = self.compute[module_key(layer.name)]

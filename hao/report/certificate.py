@@ -67,11 +67,15 @@ class NetworkEntry(Table):
     cost_limit: int | None
 
 
+_CHANGES = r"^(bits_[2-8](_in_2)?|keep|leave_out|channels_\d+(-\d+)?(,\d+(-\d+)?)*)$"
+"""How a change is written; of channels, ranges of those that stay."""
+
+
 class OptionEntry(Table):
     """One option of a layer or block, as `hao.options.option.Option`."""
 
     layer: str
-    change: Annotated[str, Field(pattern="^(bits_[2-8](_in_2)?|keep|leave_out)$")]
+    change: Annotated[str, Field(pattern=_CHANGES)]
     cost_micro: Annotated[int, Field(ge=0)]
 
 
