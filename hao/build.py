@@ -174,7 +174,7 @@ def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
         UnsupportedError: A layer cannot be quantized.
         ToolError: torch or Brevitas is not installed.
     """
-    _check_installed("torch", "torch", "brevitas")
+    check_torch()
     result, folder = opened_run(request.run)
     with held_run(folder) as run:
         check_absent(folder / WEIGHTS_FILE, force=request.force)
@@ -194,7 +194,7 @@ class _Quantized:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Data:
+class LoadedData:
     """A data set, the names of the network's outputs, and what must be known of it."""
 
     dataset: "Dataset"
@@ -206,7 +206,7 @@ def _quantized(
     request: QuantizeRequest, result: SearchResult, folder: Path, progress: Progress
 ) -> _Quantized:
     """Return the integers of a run's network; only checkpoints are written."""
-    from hao.quant.frame_scale import folded_frames, normalised_network
+    from hao.quant.frame_scale import normalised_network
     from hao.quant.ptq import quantize_network
     from hao.quant.scheme import Scheme
 
@@ -217,11 +217,8 @@ def _quantized(
         if any(layer.weight is not None for layer in network.compute_layers):
             network = normalised_network(network, request.preparation)
             return _take_integers(request, result, network, progress)
-    data = _data(request, design.network, progress)
+    network, data = float_inputs(request, design.network, folder, progress)
     dataset = data.dataset
-    network = _float_network(request, design.network, dataset, folder, progress)
-    if not isinstance(dataset.train.frames, np.ndarray) and frame_parameters(network):
-        network = folded_frames(network)
     scheme = Scheme(weight_bits=design.weight_bits, act_bits=design.engine.act_bits)
     progress("calibrating")
     model = quantize_network(network, scheme, dataset.train.frames)
@@ -230,7 +227,32 @@ def _quantized(
     return _measured(request, data, network, model, progress)
 
 
-def _data(request: QuantizeRequest, network: Network, progress: Progress) -> _Data:
+def float_inputs(
+    request: QuantizeRequest, network: Network, folder: Path, progress: Progress
+) -> tuple[Network, LoadedData]:
+    """Return a network with float weights, loaded or trained here, and its data set.
+
+    Args:
+        request: Which data and weights.
+        network: Layers.
+        folder: Run directory, where checkpoints of the training lie.
+        progress: Told of each step.
+
+    Raises:
+        InputError: Data or weights are wrong.
+        UnsupportedError: A layer cannot be trained.
+    """
+    from hao.quant.frame_scale import folded_frames
+
+    data = _data(request, network, progress)
+    frames = data.dataset.train.frames
+    network = _float_network(request, network, data.dataset, folder, progress)
+    if not isinstance(frames, np.ndarray) and frame_parameters(network):
+        network = folded_frames(network)
+    return network, data
+
+
+def _data(request: QuantizeRequest, network: Network, progress: Progress) -> LoadedData:
     """Return the data set of a request, and what must be known about it."""
     from hao.quant.class_names import load_class_names, named_outputs
     from hao.quant.dataset import load_dataset
@@ -264,7 +286,7 @@ def _data(request: QuantizeRequest, network: Network, progress: Progress) -> _Da
     notes = _data_notes(request, dataset)
     for note in notes:
         progress(f"note: {note}")
-    return _Data(dataset=dataset, names=names, notes=notes)
+    return LoadedData(dataset=dataset, names=names, notes=notes)
 
 
 def _trained(
@@ -294,7 +316,7 @@ def _trained(
 
 def _measured(
     request: QuantizeRequest,
-    data: _Data,
+    data: LoadedData,
     network: Network,
     model: "QuantNet",
     progress: Progress,
@@ -895,6 +917,15 @@ def read_reports(run: Path, reports: list[Path]) -> str:
     if result.run is not None:
         keep_record(result.run, SYNTHESIS_FILE, synthesis_json(rows))
     return render_comparison(rows)
+
+
+def check_torch() -> None:
+    """Check that what quantization needs is installed.
+
+    Raises:
+        ToolError: torch or Brevitas is not.
+    """
+    _check_installed("torch", "torch", "brevitas")
 
 
 def _check_installed(extra: str, *packages: str) -> None:

@@ -1,8 +1,11 @@
 """A search request: what a user may ask for, checked, and what follows from it."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
 
 from hao.accuracy.drops import load_drop_law
 from hao.accuracy.published import published_networks
@@ -20,6 +23,9 @@ from hao.model import load_buildable
 from hao.options.option import MICRO
 from hao.program.several import OVERLAP_PERCENT
 from hao.program.solver import SolverName
+from hao.report.certificate import Certificate
+from hao.report.design_file import explain
+from hao.report.design_schema import to_network
 from hao.search.candidates import (
     BitRules,
     Candidate,
@@ -327,3 +333,40 @@ def check_top1_known(request: SearchRequest, candidates: list[Candidate]) -> Non
                 f"--min-top1 {request.min_top1:g}: the float top-1 of "
                 f"{candidate.label} is unknown{remedy}"
             )
+
+
+def asked_again(
+    certificate: Certificate, board: str
+) -> tuple[SearchRequest, dict[str, Candidate]]:
+    """Return the request that a certificate records, and its candidates by label.
+
+    Those of the zoo are made anew; that of a model file has the recorded layers.
+
+    Args:
+        certificate: Of a run.
+        board: Name of its board.
+
+    Raises:
+        InputError: The request is malformed, or not a legal one.
+        UnsupportedError: A layer that the engine cannot run.
+    """
+    asked = {**certificate.asked, "board": board}
+    try:
+        request = TypeAdapter(SearchRequest).validate_json(json.dumps(asked))
+    except ValidationError as error:
+        raise InputError(f"asked.{explain(error.errors()[0])}") from error
+    check_request(request)
+    if request.model is None:
+        found = candidates_of(request, lambda _: None)
+    else:
+        found = [
+            make_candidate(
+                to_network(certificate.problem.network),
+                top1=request.top1,
+                source="",
+                law=load_drop_law(),
+                rules=replace(request.rules, act_bits=bits),
+            )
+            for bits in request.act_bits or (request.rules.act_bits,)
+        ]
+    return request, {candidate.label: candidate for candidate in found}

@@ -28,7 +28,7 @@ LEVELS = (
     {"page"},
     {"request"},
     {"flow", "build", "calibrate"},
-    {"verify"},
+    {"explore", "verify"},
     {"cli"},
 )
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}

@@ -35,7 +35,7 @@ from hao.measure.propose import (
     best_proposals,
     design_of_scheme,
     neighbour,
-    random_proposal,
+    random_bits,
     reranked,
 )
 from hao.measure.sample import Origin, Part, Result, Sample, Trial
@@ -205,7 +205,7 @@ def run_loop(
                 seed=settings.seed,
                 origin=one.origin,
                 turn=turn,
-                cycles=one.report.cost.latency_cycles,
+                cycles=one.cycles,
             )
             for one in proposals
             if one.key not in have
@@ -310,7 +310,7 @@ def _proposals(
             break
         budget, start = starts[number % len(starts)]
         extra = (
-            random_proposal(ask, budget, generator)
+            random_bits(ask, start, budget, generator)
             if turn == 0 and number % 2
             else neighbour(ask, start, budget, generator)
         )
@@ -392,9 +392,9 @@ def _front(
 def _report(
     ask: Ask, designs: Mapping[str, Proposal], trial: Trial, budget: int
 ) -> SolveReport:
-    """Return a design of a scheme; that of an earlier command is found anew."""
+    """Return a design of a scheme; one that was not solved for is so now."""
     known = designs.get(trial.key)
-    if known is not None and known.report.cost.latency_cycles <= budget:
+    if known is not None and known.report is not None and known.cycles <= budget:
         return known.report
     return design_of_scheme(
         ask.problems[trial.act_bits], trial.scheme, budget=budget, solver=ask.solver

@@ -5,20 +5,24 @@ latency is the scheme that it predicts to be best, with proof. Around it:
 
 - K best: answers that differ from it (LANA's overlap), which another predictor may rank
   higher.
-- Exploration: schemes next to it, a few sites a step to either side, that a design
-  within the latency runs.
-- Random schemes, so that the predictor also knows what is bad.
+- Exploration: schemes next to it, a few layers a step to either side, that its engine
+  runs within the latency.
+- Random bits within what its engine runs, so that the predictor also knows what is bad.
+
+The last two take milliseconds, since they are priced and not solved for. The design
+that is kept of one of them in the end is solved for.
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.errors import InfeasibleError
+from hao.cost.design import Design
+from hao.cost.evaluate import evaluate
+from hao.errors import InfeasibleError, InputError
 from hao.ir.change import (
     Bits,
     Change,
@@ -30,6 +34,7 @@ from hao.ir.change import (
     bare,
     change_text,
 )
+from hao.ir.passes import DIGIT_BITS
 from hao.measure.predictors import Encoder, Linear, Predictor
 from hao.measure.sample import Origin, scheme_key
 from hao.options.option import MICRO, Option
@@ -51,8 +56,8 @@ MOST_STEPS = 3
 """Most sites in which exploration differs from where it starts (chosen here)."""
 
 
-RANDOM_TRIES = 3
-"""Random schemes that are tried for a budget (chosen here): each costs a solve."""
+DRAWS = 20
+"""Schemes that are drawn until one fits (chosen here)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,19 +65,23 @@ class Proposal:
     """A scheme with a design that runs it.
 
     Attributes:
-        report: The design, with its costs.
+        design: A design of the scheme.
+        cycles: Its latency.
         act_bits: Width of the activations.
         origin: Why it is proposed.
+        report: How the design was solved for; `None` if it was priced alone.
     """
 
-    report: SolveReport
+    design: Design
+    cycles: int
     act_bits: int
     origin: Origin
+    report: SolveReport | None = None
 
     @property
     def scheme(self) -> Scheme:
         """Return the scheme of the design."""
-        return self.report.design.scheme
+        return self.design.scheme
 
     @property
     def key(self) -> str:
@@ -218,7 +227,13 @@ def best_proposals(
                 solver=ask.solver,
             )
         proposals += [
-            Proposal(report=report, act_bits=act_bits, origin=origin)
+            Proposal(
+                design=report.design,
+                cycles=report.cost.latency_cycles,
+                act_bits=act_bits,
+                origin=origin,
+                report=report,
+            )
             for report in found
         ]
     return proposals
@@ -227,7 +242,7 @@ def best_proposals(
 def neighbour(
     ask: Ask, start: Proposal, budget: int, generator: np.random.Generator
 ) -> Proposal | None:
-    """Return a scheme next to another one, with its fastest design.
+    """Return a scheme next to another one, on the same engine.
 
     Args:
         ask: What is proposed for.
@@ -238,60 +253,85 @@ def neighbour(
     Returns:
         `None` where none of some draws runs within the latency.
     """
-    problem = ask.problems[start.act_bits]
-    by_layer = {
-        layer: changes
-        for layer, changes in _by_layer(problem.options).items()
-        if len(changes) > 1 and layer in start.scheme
-    }
+    by_layer = _free_bits(ask, start)
     if not by_layer:
         return None
     layers = sorted(by_layer)
-    for _ in range(RANDOM_TRIES):
-        scheme = {layer: bare(change) for layer, change in start.scheme.items()}
+    for _ in range(DRAWS):
         steps = min(len(layers), int(generator.integers(1, MOST_STEPS + 1)))
+        scheme = dict(start.scheme)
         for layer in generator.choice(layers, size=steps, replace=False):
-            changes = by_layer[layer]
-            place = changes.index(scheme[layer]) + (
-                1 if generator.random() < 0.5 else -1
-            )
-            scheme[layer] = changes[min(max(place, 0), len(changes) - 1)]
-        with suppress(InfeasibleError):
-            report = design_of_scheme(problem, scheme, budget=budget, solver=ask.solver)
-            return Proposal(
-                report=report, act_bits=start.act_bits, origin=Origin.EXPLORE
-            )
+            offers = by_layer[layer]
+            place = offers.index(bare(scheme[layer]))
+            place += 1 if generator.random() < 0.5 else -1
+            scheme[layer] = offers[min(max(place, 0), len(offers) - 1)]
+        found = _on_engine(start, scheme, budget, Origin.EXPLORE)
+        if found is not None:
+            return found
     return None
 
 
-def random_proposal(
-    ask: Ask, budget: int, generator: np.random.Generator
+def random_bits(
+    ask: Ask, start: Proposal, budget: int, generator: np.random.Generator
 ) -> Proposal | None:
-    """Return a random scheme within a budget, with its fastest design.
+    """Return a scheme of random bits, on the engine of another one.
 
-    Every layer draws its change.
+    How many bits are likely is drawn too, so that schemes are good and bad as wholes.
 
     Args:
         ask: What is proposed for.
+        start: Whose engine and other changes are kept.
         budget: Most latency [cycles].
         generator: Of the draws.
 
     Returns:
-        `None` where none of some draws fits.
+        `None` where none of some draws runs within the latency.
     """
-    widths = sorted(ask.problems)
-    act_bits = int(generator.choice(widths))
-    problem = ask.problems[act_bits]
-    by_layer = _by_layer(problem.options)
-    for _ in range(RANDOM_TRIES):
-        chosen = {
-            layer: changes[int(generator.integers(len(changes)))]
-            for layer, changes in by_layer.items()
-        }
-        with suppress(InfeasibleError):
-            report = design_of_scheme(problem, chosen, budget=budget, solver=ask.solver)
-            return Proposal(report=report, act_bits=act_bits, origin=Origin.RANDOM)
+    by_layer = _free_bits(ask, start)
+    for _ in range(DRAWS):
+        skew = generator.normal()
+        scheme = dict(start.scheme)
+        for layer, offers in sorted(by_layer.items()):
+            weights = np.exp(skew * np.linspace(-1, 1, len(offers)))
+            place = generator.choice(len(offers), p=weights / weights.sum())
+            scheme[layer] = offers[int(place)]
+        found = _on_engine(start, scheme, budget, Origin.RANDOM)
+        if found is not None:
+            return found
     return None
+
+
+def _free_bits(ask: Ask, start: Proposal) -> dict[str, list[Change]]:
+    """Return the bits that layers with a choice may have, most first."""
+    options = ask.problems[start.act_bits].options
+    return {
+        layer: changes
+        for layer, changes in _by_layer(options).items()
+        if len(changes) > 1 and isinstance(start.scheme.get(layer), Bits)
+    }
+
+
+def _on_engine(
+    start: Proposal, scheme: Scheme, budget: int, origin: Origin
+) -> Proposal | None:
+    """Return a scheme on the engine of another one, if that runs it in time."""
+    kept = dict(scheme)
+    for layer, change in scheme.items():
+        old = start.scheme[layer]
+        if isinstance(change, Bits) and isinstance(old, Bits):
+            # The network of the design has its layers in these passes.
+            passes = old.passes if change.weight_bits > DIGIT_BITS else 1
+            kept[layer] = replace(change, passes=passes)
+    try:
+        design = replace(start.design, scheme=kept)
+        cycles = evaluate(design).latency_cycles
+    except InputError:
+        return None  # more bits than a stage of the engine takes, or fewer passes
+    if cycles > budget:
+        return None
+    return Proposal(
+        design=design, cycles=cycles, act_bits=start.act_bits, origin=origin
+    )
 
 
 def design_of_scheme(

@@ -161,13 +161,16 @@ class Store:
 
 
 @contextmanager
-def open_store(path: Path, about: Mapping[str, str]) -> Iterator[Store]:
+def open_store(
+    path: Path, about: Mapping[str, str], remembered: Mapping[str, str] | None = None
+) -> Iterator[Store]:
     """Yield the store of a file, made where it is not there.
 
     Args:
         path: Of the file.
         about: What the measurements are of: digests and settings by name, each of which
             a store that is there must have recorded alike.
+        remembered: What a new store keeps besides, for `recorded_about`.
 
     Raises:
         InputError: The store is of something else or of another schema, is damaged or
@@ -180,7 +183,7 @@ def open_store(path: Path, about: Mapping[str, str]) -> Iterator[Store]:
             _claim(connection)
             known = _about(connection)
             if not known:
-                _begin(connection, about)
+                _begin(connection, {**(remembered or {}), **about})
         if known:
             _check_same(path, known, {"schema": STORE_SCHEMA, **about})
         yield Store(path, connection)

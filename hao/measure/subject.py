@@ -123,9 +123,12 @@ def make_subject(
     the validation frames, which no weights of hao were trained with, and by training
     frames after those, as LANA does. The test frames are for the last word alone.
 
+    Without labels, the classes of the float network stand in their place: top-1 is then
+    the agreement with it.
+
     Args:
         networks: With float parameters, by the width of the activations.
-        dataset: Labelled frames.
+        dataset: Frames.
         calibration: Training frames that calibrate, at least 1.
         search: Frames that schemes are chosen by, at least 1, as far as there are.
 
@@ -151,7 +154,7 @@ def make_subject(
         networks=dict(networks),
         calibration=train.frames[:calibration],
         parts={
-            part: Frames(frames=some, labels=given, exact=log_probabilities(net, some))
+            part: _frames(net, some, given if dataset.labelled else None)
             for part, (some, given) in parts.items()
         },
         dataset=dataset,
@@ -162,6 +165,14 @@ def make_subject(
             "finite; scale its weights or the frames down"
         )
     return subject
+
+
+def _frames(
+    net: FloatNet, frames: NDArray[np.float32], labels: NDArray[np.int64] | None
+) -> Frames:
+    exact = log_probabilities(net, frames)
+    given = exact.argmax(1).astype(np.int64) if labels is None else labels
+    return Frames(frames=frames, labels=given, exact=exact)
 
 
 def network_under(
