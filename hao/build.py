@@ -37,6 +37,7 @@ from hao.emit.check import (
 )
 from hao.emit.check_input import check_match
 from hao.emit.project import (
+    Told,
     check_origin,
     check_project_target,
     render_project,
@@ -45,6 +46,7 @@ from hao.emit.project import (
 from hao.emit.steps import Table, make_table
 from hao.emit.stored import frame_bytes, map_bytes, map_codes, step_maps
 from hao.errors import InputError, RefusedError, ToolError
+from hao.factory import is_factory
 from hao.files import held, write_files
 from hao.handoff.compare import compare, render_comparison
 from hao.handoff.load import load_report
@@ -94,6 +96,7 @@ from hao.report.run_files import (
     render_evaluation,
     run_integers,
 )
+from hao.zoo.registry import network_names
 
 if TYPE_CHECKING:
     from hao.lint.finding import Finding
@@ -137,8 +140,9 @@ class QuantizeRequest:
         run: Run directory.
         data: What `hao.quant.dataset.load_dataset` reads; `None` for the digits, or
             for no data with weights that a file quantized.
-        weights: Float weights: a torch state dict, an .npz, or an ONNX file; `None`
-            trains here. From a QONNX or QCDQ file its integers are taken as they are.
+        weights: Float weights: a file that `hao.quant.weights` reads, an ONNX file, or
+            `package.module:function` that makes a torch module; `None` trains here.
+            From a QONNX or QCDQ file its integers are taken as they are.
         method: PTQ or QAT.
         float_epochs: Of training in floating point; `None` for the default.
         epochs: Of quantization-aware training; `None` for the default.
@@ -146,9 +150,12 @@ class QuantizeRequest:
         force: Replace earlier integers.
         preparation: What pictures go through before the network reads them.
         labels: A file with the names of the network's outputs, a line each.
+        bn_eps: What batch norms of `weights` add to variances, above 0; `None` for the
+            default of the library that named them.
+        mapping: As `hao.quant.weights.WeightSource` has it.
 
     Raises:
-        InputError: The seed is negative.
+        InputError: The seed is negative, or `bn_eps` not above 0.
     """
 
     run: Path
@@ -161,9 +168,13 @@ class QuantizeRequest:
     force: bool = False
     preparation: Preparation = UNPREPARED
     labels: Path | None = None
+    bn_eps: float | None = None
+    mapping: Path | None = None
 
     def __post_init__(self) -> None:
         _check_seed(self.seed)
+        if self.bn_eps is not None and not 0 < self.bn_eps < 1:
+            raise InputError(f"batch norm eps {self.bn_eps:g}; must be from 0 to 1")
 
 
 def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
@@ -384,7 +395,7 @@ def _frames_done(word: str, progress: Progress) -> Callable[[int, int], None]:
 def _data_notes(request: QuantizeRequest, dataset: "Dataset") -> tuple[str, ...]:
     """Return what a reader of the figures must know about the test frames."""
     notes: list[str] = []
-    if request.weights is not None and dataset.drawn:
+    if request.weights is not None and dataset.drawn and dataset.labelled:
         notes.append(
             f"the weights come from {request.weights.name} and the test frames were "
             "drawn here from all frames: if the weights were trained with some of "
@@ -529,19 +540,11 @@ def _float_network(
     progress: Progress,
 ) -> Network:
     """Return the network with float weights: loaded, or trained here."""
-    from hao.quant.float_net import load_weights, with_parameters
     from hao.quant.frame_scale import normalised_network
     from hao.quant.train import FLOAT_SETTINGS, train_float
 
     if request.weights is not None:
-        if request.weights.suffix == ".onnx":
-            imported = _model_network(request.weights, network)
-            try:
-                loaded = with_parameters(network, dict(imported.params))
-            except InputError as error:
-                raise InputError(f"{request.weights}: {error}") from error
-        else:
-            loaded = load_weights(network, request.weights)
+        loaded = _loaded_network(request, request.weights, network, progress)
         return normalised_network(loaded, request.preparation)
     settings = replace(FLOAT_SETTINGS, seed=request.seed)
     if request.float_epochs is not None:
@@ -554,6 +557,27 @@ def _float_network(
         checkpoint=_checkpoint(folder, "float", settings, network, dataset),
         progress=_epoch_line("float", progress),
     )
+
+
+def _loaded_network(
+    request: QuantizeRequest, weights: Path, network: Network, progress: Progress
+) -> Network:
+    """Return the network with the float weights of a file, or of a module."""
+    from hao.quant.float_net import with_parameters
+    from hao.quant.weights import WeightSource, load_weights
+
+    own = is_factory(str(weights)) and network.name not in network_names()
+    if weights.suffix == ".onnx" or own:
+        imported = _model_network(weights, network)
+        try:
+            return with_parameters(network, dict(imported.params))
+        except InputError as error:
+            raise InputError(f"{weights}: {error}") from error
+    source = WeightSource(path=weights, eps=request.bn_eps, mapping=request.mapping)
+    loaded = load_weights(network, source)
+    for note in loaded.notes:
+        progress(f"weights: {note}")
+    return loaded.network
 
 
 def _checkpoint(folder: Path, word: str, *start: object) -> Path:
@@ -644,18 +668,22 @@ def _emit(
             seed=seed,
         )
         frames = seeded_frames(net, RANDOM_FRAMES, seed + 1)
-        note = f"Weights are random (seed {seed}): outputs mean nothing."
+        told = Told(note=f"Weights are random (seed {seed}): outputs mean nothing.")
     else:
         source = folder / WEIGHTS_FILE if weights is None else Path(weights)
         net = run_integers(folder) if weights is None else load_integers(source)
         evaluation = folder / EVALUATION_FILE
-        note = f"Weights are those of {source.name}."
+        told = Told(note=f"Weights are those of {source.name}.")
+        found = recorded_quantization(folder) if weights is None else None
+        if found is not None:
+            fit = found.preparation.fit
+            told = replace(told, fit=fit, classes=found.classes)
         if weights is None and evaluation.is_file():
             frames = load_evaluation(evaluation, net).codes[:RECORDED_FRAMES]
         else:
             frames = seeded_frames(net, RANDOM_FRAMES, seed + 1)
-            note += " The recorded frames are random."
-    project = render_project(design, net, result.cost, frames, note=note)
+            told = replace(told, note=f"{told.note} The recorded frames are random.")
+    project = render_project(design, net, result.cost, frames, told=told)
     # The simulation compares with the integers, so others than the run's lie there too.
     beside = {} if weights is None else {EMITTED_FILE: render_integers(net)}
     write_project(project, target, force=force, beside=beside)
@@ -665,7 +693,7 @@ def _emit(
         digest=project.digest,
         files=len(project.files),
         steps=len(project.table.steps),
-        weights=note,
+        weights=told.note,
     )
 
 

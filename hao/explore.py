@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from hao.build import Method, QuantizeRequest, check_torch, float_inputs
 from hao.errors import InputError
+from hao.factory import is_factory
 from hao.ir.change import bits_of
 from hao.ir.network import Network
 from hao.measure.loop import (
@@ -182,12 +183,21 @@ def _source(request: ExploreRequest, folder: Path) -> QuantizeRequest:
 
 def _remembered(source: QuantizeRequest) -> str:
     """Return data and weights as a later command can find them."""
-    weights = None if source.weights is None else source.weights.resolve()
-    labels = None if source.labels is None else source.labels.resolve()
+    weights = _kept_path(source.weights)
+    labels, mapping = _kept_path(source.labels), _kept_path(source.mapping)
     values = TypeAdapter(QuantizeRequest).dump_python(
-        replace(source, weights=weights, labels=labels), mode="json", exclude={"run"}
+        replace(source, weights=weights, labels=labels, mapping=mapping),
+        mode="json",
+        exclude={"run"},
     )
     return json.dumps(values)
+
+
+def _kept_path(path: Path | None) -> Path | None:
+    """Return a path that holds in other folders too; that of a function stays."""
+    if path is None or is_factory(str(path)):
+        return path
+    return path.resolve()
 
 
 def _subject(

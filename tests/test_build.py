@@ -6,6 +6,8 @@ forms of the network agree, not that it is accurate (tests/quant/test_digits.py 
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +16,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from PIL import Image
 
 from hao import build
 from hao.build import QuantizeRequest
@@ -362,6 +365,8 @@ def test_a_run_without_integers_or_project_is_refused(searched: Path) -> None:
 
 
 def test_numbers_out_of_range_are_refused(quantized: Path) -> None:
+    with pytest.raises(InputError, match="batch norm eps 2; must be from 0 to 1"):
+        QuantizeRequest(run=quantized, bn_eps=2)
     with pytest.raises(InputError, match="seed -1; must be at least 0"):
         QuantizeRequest(run=quantized, seed=-1)
     with pytest.raises(InputError, match="seed -1; must be at least 0"):
@@ -655,10 +660,10 @@ def test_frames_without_labels_measure_agreement(
     assert any("no labels: agreement" in note for note in found.notes)
     text = render_quantization(found)
     assert f"unknown {found.integer_agreement:6.2f} %   what the hardware" in text
-    build.emit(run)
-    simulated = build.simulate(run, images=3)
-    assert simulated.exact
-    assert simulated.simulated_top1 is None
+    net = load_integers(run / "weights.npz")
+    kept = run_files.load_evaluation(run / run_files.EVALUATION_FILE, net)
+    assert kept.labels is None
+    assert kept.float_class is not None
 
 
 def float_weights(quantized: Path, folder: Path) -> Path:
@@ -668,13 +673,8 @@ def float_weights(quantized: Path, folder: Path) -> Path:
     net = FloatNet(network, batch_norm=True)
     net.load_state_dict(torch.load(state, weights_only=True)["net"])
     path = folder / "weights.pt"
-    torch.save(
-        {
-            key: torch.from_numpy(array)
-            for key, array in folded_network(net).params.items()
-        },
-        path,
-    )
+    params = folded_network(net).params
+    torch.save({key: torch.tensor(array) for key, array in params.items()}, path)
     return path
 
 
@@ -725,3 +725,29 @@ def test_long_steps_tell_how_far_they_are(
     build.quantize(request, progress=lines.append)
     for word in ("float", "quantized", "integers", "comparing every integer"):
         assert f"{word}: 40 of 40 frames" in lines
+
+
+def test_the_demo_classifies_pictures_without_a_board(
+    own: Path, tmp_path: Path
+) -> None:
+    net = load_integers(own / "weights.npz")
+    shape = net.network.input.ofm
+    values = load_dataset("digits", shape).test.frames[:1]
+    pixels = np.rint(values[0, 0] * 255).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a digit.png")
+    said = subprocess.run(
+        [sys.executable, "demo.py", str(tmp_path / "a digit.png"), "--simulate"],
+        cwd=own / "hls" / "driver",
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    codes = net.frame_codes(pixels[None, None] / np.float32(255))
+    outputs = run_integer(net, codes).reshape(-1)
+    # The names of the classes are those of the digits.
+    best = [str(number) for number in np.argsort(-outputs, kind="stable")[:5]]
+    assert said[0] == str(tmp_path / "a digit.png")
+    assert [line.split()[0] for line in said[1:]] == best
+    exponent = net.maps[net.network.output.name].exponent
+    assert exponent is not None
+    assert said[1].split()[1] == f"{outputs.max() * 2.0**exponent:g}"

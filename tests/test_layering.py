@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LEVELS = (
     {"errors", "intmath", "npz"},
-    {"data", "files"},
+    {"data", "factory", "files"},
     {"ir"},
     {"hw", "zoo", "frontends", "quant", "hls"},
     {"cost", "accuracy", "lint", "model", "options", "schedule"},
@@ -47,6 +47,7 @@ ALLOWED = {
     "matplotlib": {"report"},
     "onnx": {"frontends", "quant.export"},
     "rich": {"cli", "report"},
+    "safetensors": {"quant"},
     "sklearn": {"accuracy", "measure", "quant.known"},
     "tree_sitter": {"lint"},
     "tree_sitter_cpp": {"lint"},
@@ -56,6 +57,7 @@ ALLOWED = {
 LIGHT = {
     "errors": set[str](),
     "data": set[str](),
+    "factory": set[str](),
     "files": set[str](),
     "intmath": set[str](),
     "npz": {"numpy"},

@@ -28,6 +28,8 @@ class Source:
         std: Likewise.
         resize: Short side [pixels].
         interpolation: Of the resizing.
+        bn_eps: Of the batch norms in the weights.
+        mapping: File that says which weights are of which layer.
         labels: File with the names of the outputs.
     """
 
@@ -40,6 +42,8 @@ class Source:
     std: str | None
     resize: int | None
     interpolation: str
+    bn_eps: float | None
+    mapping: Path | None
     labels: Path | None
 
     @property
@@ -55,6 +59,8 @@ class Source:
                 self.mean,
                 self.std,
                 self.resize,
+                self.bn_eps,
+                self.mapping,
                 self.labels,
             )
         )
@@ -89,6 +95,8 @@ class Source:
                 std=stds,
             ),
             labels=self.labels,
+            bn_eps=self.bn_eps,
+            mapping=self.mapping,
         )
 
 
@@ -104,8 +112,9 @@ _OPTIONS = (
     click.option(
         "--weights",
         type=click.Path(path_type=Path),
-        help="Float weights: torch state dict, .npz or ONNX file  [default: train "
-        "here]. Integers of a QONNX or QCDQ file are taken as they are by quantize.",
+        help="Float weights: torch state dict, .safetensors, .npz, ONNX file, or "
+        "'package.module:function' that makes a torch module  [default: train here]. "
+        "Integers of a QONNX or QCDQ file are taken as they are by quantize.",
     ),
     click.option(
         "--float-epochs", type=click.IntRange(1), help="Of training in float."
@@ -142,6 +151,17 @@ _OPTIONS = (
         help="Of the resizing.",
     ),
     click.option(
+        "--bn-eps",
+        type=float,
+        help="Of the batch norms in --weights  [default: what their library has].",
+    ),
+    click.option(
+        "--mapping",
+        type=click.Path(path_type=Path),
+        help="Lines `layer <- name in --weights`: followed if the file is there, else "
+        "written.",
+    ),
+    click.option(
         "--labels",
         type=click.Path(path_type=Path),
         help="Names of the network's outputs, one a line.",
@@ -164,6 +184,8 @@ def source_options(command: Callable[..., T]) -> Callable[..., T]:
         std: str | None,
         resize: int | None,
         interpolation: str,
+        bn_eps: float | None,
+        mapping: Path | None,
         labels: Path | None,
         **others: object,
     ) -> T:
@@ -177,6 +199,8 @@ def source_options(command: Callable[..., T]) -> Callable[..., T]:
             std=std,
             resize=resize,
             interpolation=interpolation,
+            bn_eps=bn_eps,
+            mapping=mapping,
             labels=labels,
         )
         return command(source=source, **others)

@@ -42,7 +42,7 @@ from hao.measure.sample import Origin, Part, Result, Sample, Trial
 from hao.measure.store import Store
 from hao.measure.subject import Subject, evaluate
 from hao.program.codesign import SolveReport
-from hao.search.workers import Workers
+from hao.search.workers import Farm
 
 Progress = Callable[[str], None]
 
@@ -141,7 +141,7 @@ class Bench:
 
     subject: Subject
     store: Store
-    workers: Workers
+    workers: Farm
     progress: Progress
 
 

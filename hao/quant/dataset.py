@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.errors import InputError
+from hao.factory import made_by
 from hao.ir.picture import STRETCHED, Fit
 from hao.ir.tensor import Shape
 from hao.quant.arrays import (
@@ -32,7 +33,6 @@ from hao.quant.arrays import (
     load_idx_folder,
 )
 from hao.quant.division import divided, mixed_order
-from hao.quant.factory import made_by
 from hao.quant.images import ImageFrames, load_image_folder
 from hao.quant.known import CLASS_NAMES, DIGITS, FASHION, digits, fashion_folder
 from hao.quant.pictures import ByteFrames, byte_frames
@@ -347,12 +347,7 @@ def _array_split(given: LabelledArray, shape: Shape, fit: Fit) -> Split:
 
 
 def _made(spec: str) -> Dataset:
-    dataset = made_by(spec, "data set")
-    if not isinstance(dataset, Dataset):
-        raise InputError(
-            f"data set {spec!r}: returned {type(dataset).__name__}; must be "
-            "hao.quant.dataset.Dataset"
-        )
+    dataset = made_by(spec, "data set", Dataset)
     return replace(dataset, train=_mixed(dataset.train), test=_mixed(dataset.test))
 
 

@@ -140,6 +140,19 @@ def _solved(_: None, task: Task) -> Answer:
 class Workers(Protocol):
     """Whoever answers tasks."""
 
+    def solve(
+        self, tasks: Iterable[Task], progress: Progress
+    ) -> Generator[Answer, None, None]:
+        """Yield the answer to every task, in their order; closing it drops the rest.
+
+        Raises:
+            SolverError: The workers died, or their cluster went away.
+        """
+
+
+class Farm(Workers, Protocol):
+    """Workers that do other work too."""
+
     def each(
         self,
         function: Callable[[Shared, Item], Result],
@@ -154,15 +167,6 @@ class Workers(Protocol):
             shared: What all items need, sent to a worker once as far as possible.
             items: Taken as workers become free; closing the answers drops the rest.
             progress: Told of each item.
-
-        Raises:
-            SolverError: The workers died, or their cluster went away.
-        """
-
-    def solve(
-        self, tasks: Iterable[Task], progress: Progress
-    ) -> Generator[Answer, None, None]:
-        """Yield the answer to every task, in their order; closing it drops the rest.
 
         Raises:
             SolverError: The workers died, or their cluster went away.
@@ -308,7 +312,7 @@ def usable_cores() -> int:
 
 
 @contextmanager
-def open_workers(count: int = 1, cluster: str | None = None) -> Iterator[Workers]:
+def open_workers(count: int = 1, cluster: str | None = None) -> Iterator[Farm]:
     """Yield the workers asked for, and let go of them at the end.
 
     Args:
