@@ -3,11 +3,15 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hao.cli.common import JSON, RUNS, shown_progress
 from hao.cli.source import Source, source_options
+
+if TYPE_CHECKING:
+    from hao.explore import ExploreRequest
 
 DEFAULT_MEASURE = 40
 """Schemes to measure unless asked otherwise: a predictor's few dozen (chosen here)."""
@@ -94,10 +98,9 @@ def explore_command(
       hao explore runs/digits --data digits --measure 40
       hao explore runs/digits --measure 80
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
-    from hao.explore import ExploreRequest, explore
+    from hao.explore import ExploreRequest
     from hao.measure.loop import LoopSettings
     from hao.measure.saliency import Kind
-    from hao.report.measured import render_measured
     from hao.report.run import chosen_run
 
     path = chosen_run(run, runs)
@@ -116,10 +119,18 @@ def explore_command(
         workers=workers,
         cluster=cluster,
     )
+    explore_run(request, as_json=as_json, quiet=quiet)
+
+
+def explore_run(request: "ExploreRequest", *, as_json: bool, quiet: bool) -> None:
+    """Measure what was asked for, and print what came out."""
+    from hao.explore import explore
+    from hao.report.measured import render_measured
+
     with shown_progress(quiet=quiet or as_json) as progress:
         found = explore(request, progress=progress)
     if as_json:
         click.echo(json.dumps(asdict(found), indent=2))
         return
     click.echo(render_measured(found))
-    click.echo(f"\nwritten to {path}")
+    click.echo(f"\nwritten to {request.run}")

@@ -182,9 +182,9 @@ def run_loop(
     while True:
         before = [sample for sample in known if sample.trial.turn < turn]
         within = [sample for sample in known if sample.trial.turn == turn]
-        room = settings.measure - len(before)
-        if room <= 0:
+        if len(known) >= settings.measure:
             break
+        room = settings.measure - len(before)
         rested = _rests(before, ask.budgets, turn)
         if rested:
             break
@@ -223,7 +223,7 @@ def run_loop(
         front=front,
         predictor=_fitted(encoder, known),
         ahead=_ahead(ahead),
-        turns=turn,
+        turns=1 + max(sample.trial.turn for sample in known),
         rested=rested,
         seconds_measuring=sum(
             sample.result.seconds

@@ -51,8 +51,8 @@ Floats = NDArray[np.float64]
 Key = tuple[str, str]
 """Layer or block, and its change in words."""
 
-CURVATURE_FRAMES = 256
-"""Frames that curvatures are estimated on (chosen here)."""
+SALIENCY_FRAMES = 512
+"""Search frames that saliencies look at, at most (chosen here)."""
 
 ANCHORS = 12
 """Options whose loss is measured to map a cheap saliency (chosen here)."""
@@ -108,7 +108,7 @@ def measure_saliencies(
     network = equalize_network(subject.networks[act_bits])
     curvatures: Mapping[str, float] = {}
     if kind is Kind.HESSIAN:
-        frames = subject.parts[Part.SEARCH].frames[:CURVATURE_FRAMES]
+        frames = subject.parts[Part.SEARCH].frames[:SALIENCY_FRAMES]
         curvatures = mean_curvatures(network, frames)
     values: dict[Key, float] = {}
     for layer, change in changes_of(options):
@@ -190,8 +190,9 @@ def _plugged_in(
         changed = replace(network, params=MappingProxyType(params))
     else:
         changed = network_under(network, {layer: change}, subject.calibration)
-    outputs = log_probabilities(FloatNet(changed, batch_norm=False), search.frames)
-    return divergence(search.exact, outputs)
+    frames = search.frames[:SALIENCY_FRAMES]
+    outputs = log_probabilities(FloatNet(changed, batch_norm=False), frames)
+    return divergence(search.exact[:SALIENCY_FRAMES], outputs)
 
 
 def mapped_to_loss(

@@ -129,10 +129,12 @@ def render_measured(found: Measured) -> str:
         f"{plain(found.network)} on {plain(found.data)}: {found.schemes} schemes "
         f"measured in {found.turns} turns"
         + (", until nothing better was found" if found.rested else ""),
-        f"measured {word} [%], float {found.float_search_top1:.2f} on the "
-        f"{found.search_frames} frames that schemes are chosen by, "
-        f"{found.float_test_top1:.2f} on {found.test_frames} test frames",
-        f"test frames were used for nothing else; measured {trained}",
+        f"search: measured {word} [%] on the {found.search_frames} frames that schemes "
+        "are chosen by,",
+        "        validation frames, then training frames; float: "
+        f"{found.float_search_top1:.2f}",
+        f"test:   likewise on {found.test_frames} frames used for nothing else, "
+        f"{trained}; float: {found.float_test_top1:.2f}",
         "",
         f"{'design':>12} {'frames/s':>9} {'search':>7} {'test':>7} "
         f"{'90 % interval':>15}  layers at bits",

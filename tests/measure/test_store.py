@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hao.errors import InputError
-from hao.ir.change import Bits, Channels, LeaveOut
+from hao.ir.change import Bits, Change, Channels, LeaveOut
 from hao.measure.sample import (
     Origin,
     Part,
@@ -25,7 +25,7 @@ from hao.measure.sample import (
 from hao.measure.store import Store, open_store, recorded_about
 
 ABOUT = {"network": "digits 1", "data set": "digits 2"}
-SCHEME = {
+SCHEME: dict[str, Change] = {
     "stem": Bits(weight_bits=8, passes=2),
     "block": LeaveOut(),
     "head.channels": Channels((0, 1, 3)),
