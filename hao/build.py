@@ -235,7 +235,12 @@ def _quantized(
         network = folded_frames(network)
     scheme = Scheme(weight_bits=design.weight_bits, act_bits=design.engine.act_bits)
     progress("calibrating")
-    model = quantize_network(network, scheme, dataset.train.frames)
+    model = quantize_network(
+        network,
+        scheme,
+        dataset.train.frames,
+        counted=_told("calibrating", "steps", progress),
+    )
     if request.method is Method.QAT:
         model = _trained(request, model, dataset, folder, progress)
     return _measured(request, data, network, model, progress)
@@ -321,14 +326,16 @@ def _measured(
 
     test, net = data.dataset.test, integer_network(model)
     floats, quantized = (
-        classes_of_net(form, test, _frames_done(word, progress))
+        classes_of_net(form, test, _told(word, "frames", progress))
         for form, word in (
             (FloatNet(network, batch_norm=False), "float"),
             (model, "quantized"),
         )
     )
-    integers = classes_of_integers(net, test.frames, _frames_done("integers", progress))
-    compared = _frames_done("comparing every integer", progress)
+    integers = classes_of_integers(
+        net, test.frames, _told("integers", "frames", progress)
+    )
+    compared = _told("comparing every integer", "frames", progress)
     agreement = count_differences(model, net, test.frames, compared)
     labels = test.labels if data.dataset.labelled else None
     quantization = Quantization(
@@ -357,15 +364,15 @@ def _measured(
     return _Quantized(net=net, quantization=quantization, evaluation=evaluation)
 
 
-def _frames_done(word: str, progress: Progress) -> Callable[[int, int], None]:
-    """Return what tells of a long step over frames, every few seconds."""
+def _told(word: str, unit: str, progress: Progress) -> Callable[[int, int], None]:
+    """Return what tells of a long step, every few seconds."""
     told = time.monotonic()
 
     def tell(done: int, total: int) -> None:
         nonlocal told
         if time.monotonic() - told >= TELL_SECONDS:
             told = time.monotonic()
-            progress(f"{word}: {done} of {total} frames")
+            progress(f"{word}: {done} of {total} {unit}")
 
     return tell
 
