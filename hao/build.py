@@ -81,6 +81,7 @@ from hao.report.result import SearchResult
 from hao.report.run_files import (
     EMITTED_FILE,
     EVALUATION_FILE,
+    FLOAT_FILE,
     PROGRAM_FOLDER,
     PROJECT_FOLDER,
     QUANTIZATION_FILE,
@@ -141,7 +142,8 @@ class QuantizeRequest:
         data: What `hao.quant.dataset.load_dataset` reads; `None` for the digits, or
             for no data with weights that a file quantized.
         weights: Float weights: a file that `hao.quant.weights` reads, an ONNX file, or
-            `package.module:function` that makes a torch module; `None` trains here.
+            `package.module:function` that makes a torch module; `None`
+            takes the run's own, where it was pruned, or trains here.
             From a QONNX or QCDQ file its integers are taken as they are.
         method: PTQ or QAT.
         float_epochs: Of training in floating point; `None` for the default.
@@ -528,8 +530,12 @@ def _float_network(
     from hao.quant.frame_scale import normalised_network
     from hao.quant.train import FLOAT_SETTINGS, train_float
 
-    if request.weights is not None:
-        loaded = _loaded_network(request, request.weights, network, progress)
+    weights = request.weights
+    if weights is None and (folder / FLOAT_FILE).is_file():
+        progress(f"float weights are the run's own, {FLOAT_FILE}")
+        weights = folder / FLOAT_FILE
+    if weights is not None:
+        loaded = _loaded_network(request, weights, network, progress)
         return normalised_network(loaded, request.preparation)
     settings = replace(FLOAT_SETTINGS, seed=request.seed)
     if request.float_epochs is not None:
