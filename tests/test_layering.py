@@ -28,7 +28,7 @@ LEVELS = (
     {"page"},
     {"request"},
     {"flow", "build", "calibrate"},
-    {"explore", "verify"},
+    {"explore", "prune", "verify"},
     {"cli"},
 )
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
@@ -45,7 +45,7 @@ ALLOWED = {
     "joblib": {"search.workers"},
     "llvmlite": {"schedule"},
     "matplotlib": {"report"},
-    "onnx": {"frontends", "quant.export"},
+    "onnx": {"frontends", "quant.export", "quant.export_float"},
     "rich": {"cli", "report"},
     "safetensors": {"quant"},
     "sklearn": {"accuracy", "measure", "quant.known"},

@@ -17,6 +17,7 @@ from hao.cli.common import Group
 from hao.cli.explore import explore_command
 from hao.cli.guard import traceback_option
 from hao.cli.model import check_command
+from hao.cli.prune import prune_command
 from hao.cli.runs import compare_command, runs_command
 from hao.cli.schedule import schedule_command
 from hao.cli.search import (
@@ -62,6 +63,7 @@ for _command in (
     compare_command,
     verify_command,
     explore_command,
+    prune_command,
     quantize_command,
     export_command,
     emit_command,

@@ -32,7 +32,9 @@ from hao.ir.channels import channel_groups, without_channels
 from hao.ir.network import Network
 from hao.measure.sample import Part, Result, Sample, Trial
 from hao.quant.dataset import Dataset
+from hao.quant.distill import Teacher
 from hao.quant.float_net import FloatNet
+from hao.quant.modules import choose_device
 from hao.quant.outputs import cross_entropy, divergence, log_probabilities
 from hao.quant.ptq import PtqSettings, quantize_network
 from hao.quant.quant_net import QuantNet
@@ -41,9 +43,6 @@ from hao.quant.statistics import channel_statistics, with_statistics
 from hao.quant.train import QUANTIZED_SETTINGS, check_fit, train_quantized
 
 Floats = NDArray[np.float64]
-
-DISTILLATION = 0.5
-"""Share of the loss of training that is towards the float network (chosen here)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,13 +249,10 @@ def quantized(subject: Subject, trial: Trial) -> QuantNet:
     )
     if trial.epochs == 0:
         return model
-    settings = replace(
-        QUANTIZED_SETTINGS,
-        epochs=trial.epochs,
-        seed=trial.seed,
-        distillation=DISTILLATION,
-    )
-    return train_quantized(model, subject.dataset, settings, teacher=whole)
+    settings = replace(QUANTIZED_SETTINGS, epochs=trial.epochs, seed=trial.seed)
+    exact = FloatNet(whole, batch_norm=False).eval().to(choose_device())
+    teacher = Teacher(net=exact, labels=subject.dataset.labelled)
+    return train_quantized(model, subject.dataset, settings, teacher=teacher)
 
 
 def evaluate(subject: Subject, trial: Trial) -> Sample:
