@@ -1,5 +1,6 @@
 """What a Python caller gives a request becomes what its fields say, or is refused."""
 
+from collections.abc import Hashable
 from dataclasses import fields
 from enum import Enum
 from functools import cache
@@ -19,7 +20,8 @@ def take_fields(request: Any) -> None:  # noqa: ANN401  # any dataclass
     Raises:
         ArgumentError: A field is of a type that it cannot take.
     """
-    kinds = _kinds(type(request))
+    made: type = type(request)
+    kinds = _kinds(made)
     for field in fields(request):
         value: object = getattr(request, field.name)
         try:
@@ -33,7 +35,7 @@ def take_fields(request: Any) -> None:  # noqa: ANN401  # any dataclass
 
 
 @cache
-def _kinds(made: type) -> dict[str, object]:
+def _kinds(made: Hashable) -> dict[str, object]:
     return get_type_hints(made)
 
 
