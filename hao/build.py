@@ -82,6 +82,7 @@ from hao.report.result import SearchResult
 from hao.report.run_files import (
     EMITTED_FILE,
     EVALUATION_FILE,
+    FLOAT_FILE,
     PROGRAM_FOLDER,
     PROJECT_FOLDER,
     QUANTIZATION_FILE,
@@ -142,7 +143,8 @@ class QuantizeRequest:
         data: What `hao.quant.dataset.load_dataset` reads; `None` for the digits, or
             for no data with weights that a file quantized.
         weights: Float weights: a file that `hao.quant.weights` reads, an ONNX file, or
-            `package.module:function` that makes a torch module; `None` trains here.
+            `package.module:function` that makes a torch module; `None`
+            takes the run's own, where it was pruned, or trains here.
             From a QONNX or QCDQ file its integers are taken as they are.
         method: PTQ or QAT.
         float_epochs: Of training in floating point; `None` for the default.
@@ -240,7 +242,12 @@ def _quantized(
         network = folded_frames(network)
     scheme = Scheme(weight_bits=design.weight_bits, act_bits=design.engine.act_bits)
     progress("calibrating")
-    model = quantize_network(network, scheme, dataset.train.frames)
+    model = quantize_network(
+        network,
+        scheme,
+        dataset.train.frames,
+        counted=_told("calibrating", "steps", progress),
+    )
     if request.method is Method.QAT:
         model = _trained(request, model, dataset, folder, progress)
     return _measured(request, data, network, model, progress)
@@ -326,14 +333,16 @@ def _measured(
 
     test, net = data.dataset.test, integer_network(model)
     floats, quantized = (
-        classes_of_net(form, test, _frames_done(word, progress))
+        classes_of_net(form, test, _told(word, "frames", progress))
         for form, word in (
             (FloatNet(network, batch_norm=False), "float"),
             (model, "quantized"),
         )
     )
-    integers = classes_of_integers(net, test.frames, _frames_done("integers", progress))
-    compared = _frames_done("comparing every integer", progress)
+    integers = classes_of_integers(
+        net, test.frames, _told("integers", "frames", progress)
+    )
+    compared = _told("comparing every integer", "frames", progress)
     agreement = count_differences(model, net, test.frames, compared)
     labels = test.labels if data.dataset.labelled else None
     quantization = Quantization(
@@ -362,15 +371,15 @@ def _measured(
     return _Quantized(net=net, quantization=quantization, evaluation=evaluation)
 
 
-def _frames_done(word: str, progress: Progress) -> Callable[[int, int], None]:
-    """Return what tells of a long step over frames, every few seconds."""
+def _told(word: str, unit: str, progress: Progress) -> Callable[[int, int], None]:
+    """Return what tells of a long step, every few seconds."""
     told = time.monotonic()
 
     def tell(done: int, total: int) -> None:
         nonlocal told
         if time.monotonic() - told >= TELL_SECONDS:
             told = time.monotonic()
-            progress(f"{word}: {done} of {total} frames")
+            progress(f"{word}: {done} of {total} {unit}")
 
     return tell
 
@@ -526,8 +535,12 @@ def _float_network(
     from hao.quant.frame_scale import normalised_network
     from hao.quant.train import FLOAT_SETTINGS, train_float
 
-    if request.weights is not None:
-        loaded = _loaded_network(request, request.weights, network, progress)
+    weights = request.weights
+    if weights is None and (folder / FLOAT_FILE).is_file():
+        progress(f"float weights are the run's own, {FLOAT_FILE}")
+        weights = folder / FLOAT_FILE
+    if weights is not None:
+        loaded = _loaded_network(request, weights, network, progress)
         return normalised_network(loaded, request.preparation)
     settings = replace(FLOAT_SETTINGS, seed=request.seed)
     if request.float_epochs is not None:

@@ -725,6 +725,11 @@ def test_long_steps_tell_how_far_they_are(
     build.quantize(request, progress=lines.append)
     for word in ("float", "quantized", "integers", "comparing every integer"):
         assert f"{word}: 40 of 40 frames" in lines
+    # Three batches of 64 of the 135 frames that train, and the layers.
+    layers = len(load_design(run).design.network.layers)
+    steps = [line for line in lines if line.startswith("calibrating: ")]
+    assert len(steps) == 3 + layers
+    assert steps[-1] == f"calibrating: {3 + layers} of {3 + layers} steps"
 
 
 def test_the_demo_classifies_pictures_without_a_board(

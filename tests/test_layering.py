@@ -27,7 +27,7 @@ LEVELS = (
     {"page"},
     {"request"},
     {"flow", "build", "calibrate"},
-    {"verify"},
+    {"verify", "prune"},
     {"cli"},
 )
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
@@ -44,7 +44,7 @@ ALLOWED = {
     "joblib": {"search.workers"},
     "llvmlite": {"schedule"},
     "matplotlib": {"report"},
-    "onnx": {"frontends", "quant.export"},
+    "onnx": {"frontends", "quant.export", "quant.export_float"},
     "rich": {"cli", "report"},
     "safetensors": {"quant"},
     "sklearn": {"accuracy", "quant.known"},

@@ -16,6 +16,7 @@ from hao.cli.calibrate import calibrate_command
 from hao.cli.common import Group
 from hao.cli.guard import traceback_option
 from hao.cli.model import check_command
+from hao.cli.prune import prune_command
 from hao.cli.runs import compare_command, runs_command
 from hao.cli.schedule import schedule_command
 from hao.cli.search import (
@@ -58,6 +59,7 @@ for _command in (
     runs_command,
     compare_command,
     verify_command,
+    prune_command,
     quantize_command,
     export_command,
     emit_command,

@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from hao.errors import InputError
 from hao.files import write_file
 from hao.ir.network import Network
 from hao.quant.counted import Counted, batch_size, uncounted
 from hao.quant.dataset import Dataset, Split
+from hao.quant.distill import Teacher
 from hao.quant.float_net import FloatNet, folded_network
 from hao.quant.modules import LayerwiseModule, choose_device
 from hao.quant.parameters import frame_parameters
@@ -165,14 +166,23 @@ def run_epochs(
     *,
     checkpoint: Path | None,
     progress: Progress,
+    teacher: Teacher | None = None,
 ) -> None:
     """Train a net, which the caller has just made, in place.
+
+    Args:
+        net: Trained in place.
+        dataset: Only its train and validation frames are used.
+        settings: How to train.
+        checkpoint: Where to keep the state after every epoch, and to resume from.
+        progress: Called after every epoch.
+        teacher: Whose outputs count beside the labels, if any.
 
     Raises:
         InputError: The checkpoint is unreadable or of another run.
     """
     device = choose_device()
-    run = _run_name(net, dataset, settings)
+    run = _run_name(net, dataset, settings, teacher)
     net.to(device)
     optimizer = torch.optim.AdamW(
         net.parameters(),
@@ -183,7 +193,9 @@ def run_epochs(
     if checkpoint is not None and checkpoint.exists():
         first = _resumed(checkpoint, run, net, optimizer)
     for epoch in range(first, settings.epochs):
-        loss = _run_epoch(net, optimizer, dataset.train, settings, epoch=epoch)
+        loss = _run_epoch(
+            net, optimizer, dataset.train, settings, epoch=epoch, teacher=teacher
+        )
         if not math.isfinite(loss):
             raise InputError(
                 f"training diverged in epoch {epoch + 1}; lower the learning rate "
@@ -207,6 +219,7 @@ def _run_epoch(
     settings: TrainSettings,
     *,
     epoch: int,
+    teacher: Teacher | None,
 ) -> float:
     """Train for one epoch and return the mean loss; a last partial batch is left out.
 
@@ -216,6 +229,7 @@ def _run_epoch(
         data: What it is trained on; a batch is read at a time.
         settings: How to train.
         epoch: From 0.
+        teacher: Whose outputs count beside the labels, if any.
     """
     net.train()
     device = next(net.parameters()).device
@@ -229,14 +243,27 @@ def _run_epoch(
         chosen = order[step * settings.batch : (step + 1) * settings.batch]
         frames = torch.from_numpy(data.frames[chosen]).to(device)
         labels = torch.from_numpy(data.labels[chosen]).to(device)
-        loss = nn.functional.cross_entropy(
-            net(frames), labels, label_smoothing=settings.smoothing
-        )
+        loss = loss_of(net, frames, labels, settings, teacher)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call] # torch has it untyped
         optimizer.step()
         total += float(loss.detach())
     return total / steps
+
+
+def loss_of(
+    net: LayerwiseModule,
+    frames: Tensor,
+    labels: Tensor,
+    settings: TrainSettings,
+    teacher: Teacher | None,
+) -> Tensor:
+    """Return the loss of a batch, with gradients."""
+    outputs = net(frames)
+    loss = nn.functional.cross_entropy(
+        outputs, labels, label_smoothing=settings.smoothing
+    )
+    return loss if teacher is None else teacher.blended(loss, outputs, frames)
 
 
 def accuracy_of_net(net: LayerwiseModule, split: Split) -> float:
@@ -288,11 +315,20 @@ def _rate(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
 
-def _run_name(net: LayerwiseModule, dataset: Dataset, settings: TrainSettings) -> str:
+def _run_name(
+    net: LayerwiseModule,
+    dataset: Dataset,
+    settings: TrainSettings,
+    teacher: Teacher | None,
+) -> str:
     """Return a digest of all that training starts from."""
     digest = hashlib.sha256(repr(sorted(asdict(settings).items())).encode())
     digest.update(repr(net.network.layers).encode())
-    for key, value in net.state_dict().items():
+    states = [net.state_dict()]
+    if teacher is not None:
+        digest.update(repr((teacher.share, teacher.temperature)).encode())
+        states.append(teacher.net.state_dict())
+    for key, value in (item for state in states for item in state.items()):
         digest.update(key.encode())
         array: NDArray[np.float64] = value.detach().cpu().double().numpy()
         digest.update(array.tobytes())

@@ -20,9 +20,10 @@ import errno
 import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from hao.errors import InputError
 from hao.files import is_held, put_folder, recover, work_folder
@@ -32,6 +33,8 @@ from hao.report.others import render_others
 from hao.report.result import SearchResult
 from hao.report.tables import render_front, render_invocations, render_summary
 from hao.search.front import FrontPoint
+
+NO_FILES: Mapping[str, bytes] = MappingProxyType({})
 
 MAX_NAME = 100
 """Longest name of a run [characters]; file systems take 255 (chosen here)."""
@@ -173,6 +176,7 @@ def write_run(
     force: bool,
     certificate: str | None = None,
     or_next: bool = False,
+    more: Mapping[str, bytes] = NO_FILES,
 ) -> SearchResult:
     """Write a run directory and return the result that knows where it is.
 
@@ -182,6 +186,7 @@ def write_run(
         force: Replace a run that is there.
         certificate: Text of its certificate, if it has one.
         or_next: Take the next free name, such as "t-2", rather than refuse.
+        more: Further files, by name.
 
     Raises:
         InputError: Something is there, or is no run and is not replaced, or the
@@ -200,6 +205,8 @@ def write_run(
             new = work / "new"
             new.mkdir()
             _write_files(result, files, new)
+            for name, content in more.items():
+                (new / name).write_bytes(content)
             run_path = _put(new, run_path, force=force, or_next=or_next)
     except OSError as error:
         raise _unwritable(run_path, error) from error
