@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hao.arguments import take_fields
 from hao.cost.evaluate import CostReport
 from hao.emit.check import (
     Build,
@@ -45,7 +46,7 @@ from hao.emit.project import (
 )
 from hao.emit.steps import Table, make_table
 from hao.emit.stored import frame_bytes, map_bytes, map_codes, step_maps
-from hao.errors import InputError, RefusedError, ToolError
+from hao.errors import ArgumentError, InputError, RefusedError, ToolError
 from hao.factory import is_factory
 from hao.files import held, write_files
 from hao.handoff.compare import compare, render_comparison
@@ -156,8 +157,11 @@ class QuantizeRequest:
             default of the library that named them.
         mapping: As `hao.quant.weights.WeightSource` has it.
 
+    Words stand for the members of enumerations, such as "ptq", and text for paths.
+
     Raises:
-        InputError: The seed is negative, or `bn_eps` not above 0.
+        ArgumentError: A field is of a type that it cannot take, the seed is negative,
+            or `bn_eps` is not above 0.
     """
 
     run: Path
@@ -174,9 +178,10 @@ class QuantizeRequest:
     mapping: Path | None = None
 
     def __post_init__(self) -> None:
+        take_fields(self)
         _check_seed(self.seed)
         if self.bn_eps is not None and not 0 < self.bn_eps < 1:
-            raise InputError(f"batch norm eps {self.bn_eps:g}; must be from 0 to 1")
+            raise ArgumentError(f"`bn_eps` = {self.bn_eps:g}; must be from 0 to 1")
 
 
 def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:

@@ -365,7 +365,7 @@ def test_a_run_without_integers_or_project_is_refused(searched: Path) -> None:
 
 
 def test_numbers_out_of_range_are_refused(quantized: Path) -> None:
-    with pytest.raises(InputError, match="batch norm eps 2; must be from 0 to 1"):
+    with pytest.raises(InputError, match="`bn_eps` = 2; must be from 0 to 1"):
         QuantizeRequest(run=quantized, bn_eps=2)
     with pytest.raises(InputError, match="seed -1; must be at least 0"):
         QuantizeRequest(run=quantized, seed=-1)
