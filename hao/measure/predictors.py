@@ -39,7 +39,7 @@ Floats = NDArray[np.float64]
 LEAST_SAMPLES = 8
 """Samples from which on a predictor is fitted (chosen here)."""
 
-FOLDS = 5
+_FOLDS = 5
 
 COVERAGE = 0.9
 """Share of schemes whose top-1 an interval is to hold."""
@@ -350,9 +350,9 @@ def _held_out(
     learner: Learner, features: Floats, divergence: Floats, top1: Floats, sites: int
 ) -> tuple[Floats, Floats]:
     """Return divergence and top-1 of every sample as the other folds predict them."""
-    folds = np.random.default_rng(0).permutation(len(features)) % FOLDS
+    folds = np.random.default_rng(0).permutation(len(features)) % _FOLDS
     out, out_top1 = np.empty(len(features)), np.empty(len(features))
-    for fold in range(FOLDS):
+    for fold in range(_FOLDS):
         rest, held = folds != fold, folds == fold
         model = fit_model(learner, features[rest], divergence[rest], sites)
         out[held] = np.maximum(model.predict(features[held]), 0)

@@ -56,7 +56,7 @@ MOST_STEPS = 3
 """Most sites in which exploration differs from where it starts (chosen here)."""
 
 
-DRAWS = 20
+_DRAWS = 20
 """Schemes that are drawn until one fits (chosen here)."""
 
 
@@ -257,7 +257,7 @@ def neighbour(
     if not by_layer:
         return None
     layers = sorted(by_layer)
-    for _ in range(DRAWS):
+    for _ in range(_DRAWS):
         steps = min(len(layers), int(generator.integers(1, MOST_STEPS + 1)))
         scheme = dict(start.scheme)
         for layer in generator.choice(layers, size=steps, replace=False):
@@ -288,7 +288,7 @@ def random_bits(
         `None` where none of some draws runs within the latency.
     """
     by_layer = _free_bits(ask, start)
-    for _ in range(DRAWS):
+    for _ in range(_DRAWS):
         skew = generator.normal()
         scheme = dict(start.scheme)
         for layer, offers in sorted(by_layer.items()):
