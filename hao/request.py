@@ -12,7 +12,7 @@ from hao.accuracy.published import published_networks
 from hao.arguments import take_fields
 from hao.calibration.file import load_constants
 from hao.cost.power import why_no_power
-from hao.errors import ArgumentError, InfeasibleError
+from hao.errors import ArgumentError, InfeasibleError, InputError
 from hao.frontends.imported import ImportedNetwork
 from hao.hw.board import Board, Frames
 from hao.hw.board_file import load_board

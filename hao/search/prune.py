@@ -289,8 +289,8 @@ def measured_costs(
     """Return what fewer channels cost, group by group, mapped to measured loss.
 
     Of every group, `MEASURED_WIDTHS` numbers of channels are measured alone, on the
-    validation frames. What a loss is in top-1 comes from `SLOPE_CHOICES` random choices of
-    all groups at once: the slope of top-1 over loss through the origin.
+    validation frames. What a loss is in top-1 comes from `SLOPE_CHOICES` random choices
+    of all groups at once: the slope of top-1 over loss through the origin.
 
     Args:
         net: With batch norms.
