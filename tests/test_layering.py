@@ -16,18 +16,19 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LEVELS = (
     {"errors", "intmath", "npz"},
-    {"data", "factory", "files"},
+    {"arguments", "data", "factory", "files"},
     {"ir"},
     {"hw", "zoo", "frontends", "quant", "hls"},
     {"cost", "accuracy", "lint", "model", "options", "schedule"},
     # emit writes out what cost prices: tiles, memories and DDR layout come from there.
     {"program", "handoff", "emit"},
     {"search", "calibration"},
+    {"measure"},
     {"report"},
     {"page"},
     {"request"},
     {"flow", "build", "calibrate"},
-    {"verify", "prune"},
+    {"explore", "prune", "verify"},
     {"cli"},
 )
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
@@ -47,7 +48,7 @@ ALLOWED = {
     "onnx": {"frontends", "quant.export", "quant.export_float"},
     "rich": {"cli", "report"},
     "safetensors": {"quant"},
-    "sklearn": {"accuracy", "quant.known"},
+    "sklearn": {"accuracy", "measure", "quant.known"},
     "tree_sitter": {"lint"},
     "tree_sitter_cpp": {"lint"},
     "torch": {"quant", "options", "frontends.torch"},

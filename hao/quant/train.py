@@ -136,6 +136,7 @@ def train_quantized(
     *,
     checkpoint: Path | None = None,
     progress: Progress = ignore_progress,
+    teacher: Teacher | None = None,
 ) -> QuantNet:
     """Return a Brevitas model after quantization-aware training.
 
@@ -148,6 +149,7 @@ def train_quantized(
         settings: How to train.
         checkpoint: Where to keep the state after every epoch, and to resume from.
         progress: Called after every epoch.
+        teacher: Whose outputs count beside the labels, if any.
 
     Raises:
         InputError: Data and network do not fit, or the checkpoint is of another run.
@@ -155,7 +157,14 @@ def train_quantized(
     check_fit(model.network, dataset)
     net = QuantNet(model.network, model.scheme, model.scales)
     net.load_state_dict({k: v.cpu() for k, v in model.state_dict().items()})
-    run_epochs(net, dataset, settings, checkpoint=checkpoint, progress=progress)
+    run_epochs(
+        net,
+        dataset,
+        settings,
+        checkpoint=checkpoint,
+        progress=progress,
+        teacher=teacher,
+    )
     return net
 
 

@@ -7,6 +7,8 @@
       report.html   a page of it (`hao.page`), complete in one file
       best-2/ ...   further designs, where `--best` asked for them: each a run, which
                     `hao estimate`, `hao emit-hls` and so on take
+      measured.json, measured-1/ ...  what `hao explore` measured, in the file
+                    measurements.sqlite, and the best designs by measurement
       front.csv     one line per point of the front, if one was asked for
       front.png     its picture
       stages.png    with it, the time of every invocation, and what binds
