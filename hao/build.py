@@ -130,7 +130,8 @@ class QuantizeRequest:
         data: "digits", a folder of images, an .npz, or "package.module:function";
             `None` for the digits, or for no data with weights that a file quantized.
         weights: Float weights: a torch state dict, an .npz, or an ONNX file; `None`
-            trains here. From a QONNX or QCDQ file its integers are taken as they are.
+            takes those that the run has, or trains here. From a QONNX or QCDQ file its
+            integers are taken as they are.
         method: PTQ or QAT.
         float_epochs: Of training in floating point; `None` for the default.
         epochs: Of quantization-aware training; `None` for the default.
@@ -162,7 +163,7 @@ def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
         UnsupportedError: A layer cannot be quantized.
         ToolError: torch or Brevitas is not installed.
     """
-    _check_installed("torch", "torch", "brevitas")
+    check_installed("torch", "torch", "brevitas")
     result, folder = opened_run(request.run)
     with held_run(folder) as run:
         check_absent(folder / WEIGHTS_FILE, force=request.force)
@@ -232,10 +233,10 @@ def _quantized(
             model,
             dataset,
             settings,
-            checkpoint=_checkpoint(
-                folder, "quantized", settings, scheme, network, dataset
-            ),
-            progress=_epoch_line("quantized", progress),
+            checkpoint=folder
+            / TRAINING_FOLDER
+            / checkpoint_name("quantized", settings, scheme, network, dataset),
+            progress=epoch_line("quantized", progress),
         )
         quantized_class = classes_of_net(model, dataset.test)
     net = integer_network(model)
@@ -397,6 +398,7 @@ def _float_network(
     progress: Progress,
 ) -> Network:
     """Return the network with float weights: loaded, or trained here."""
+    from hao.quant.float_files import STATE_FILE
     from hao.quant.float_net import load_weights, with_parameters
     from hao.quant.train import FLOAT_SETTINGS, train_float
 
@@ -408,6 +410,9 @@ def _float_network(
             except InputError as error:
                 raise InputError(f"{request.weights}: {error}") from error
         return load_weights(network, request.weights)
+    if (folder / STATE_FILE).is_file():
+        progress(f"float weights: those of {STATE_FILE} in the run")
+        return load_weights(network, folder / STATE_FILE)
     settings = replace(FLOAT_SETTINGS, seed=request.seed)
     if request.float_epochs is not None:
         settings = replace(settings, epochs=request.float_epochs)
@@ -415,13 +420,15 @@ def _float_network(
         network,
         dataset,
         settings,
-        checkpoint=_checkpoint(folder, "float", settings, network, dataset),
-        progress=_epoch_line("float", progress),
+        checkpoint=folder
+        / TRAINING_FOLDER
+        / checkpoint_name("float", settings, network, dataset),
+        progress=epoch_line("float", progress),
     )
 
 
-def _checkpoint(folder: Path, word: str, *start: object) -> Path:
-    """Return the file that keeps the state of a training.
+def checkpoint_name(word: str, *start: object) -> str:
+    """Return the name of the file that keeps the state of a training.
 
     Another start (settings, bits, layers, parameters, data) has another file, so that
     one run may train again with other settings, and still resume.
@@ -438,10 +445,11 @@ def _checkpoint(folder: Path, word: str, *start: object) -> Path:
             digest.update(part.train.fingerprint())
         else:
             digest.update(repr(part).encode())
-    return folder / TRAINING_FOLDER / f"{word}-{digest.hexdigest()[:12]}.pt"
+    return f"{word}-{digest.hexdigest()[:12]}.pt"
 
 
-def _epoch_line(word: str, progress: Progress) -> Callable[..., None]:
+def epoch_line(word: str, progress: Progress) -> Callable[..., None]:
+    """Return what tells of every epoch of a training."""
     from hao.quant.train import EpochReport
 
     def show(report: EpochReport) -> None:
@@ -705,7 +713,7 @@ def lint_run(run: Path) -> dict[str, tuple["Finding", ...]]:
         InputError: There is no project.
         ToolError: The parser or a C++ compiler is missing.
     """
-    _check_installed("lint", "tree_sitter", "tree_sitter_cpp")
+    check_installed("lint", "tree_sitter", "tree_sitter_cpp")
     from hao.lint.check import lint
     from hao.lint.finding import Tool
 
@@ -751,7 +759,7 @@ def schedule_run(
         InputError: There is no project, or it does not compile.
         ToolError: There is no clang, or llvmlite is missing.
     """
-    _check_installed("lint", "llvmlite")
+    check_installed("lint", "llvmlite")
     from hao.report.schedule import schedule_json
     from hao.schedule.analyse import analyse_project
     from hao.schedule.project import SCRIPT, load_project
@@ -783,7 +791,12 @@ def read_reports(run: Path, reports: list[Path]) -> str:
     return render_comparison(rows)
 
 
-def _check_installed(extra: str, *packages: str) -> None:
+def check_installed(extra: str, *packages: str) -> None:
+    """Check that packages of an optional extra are there.
+
+    Raises:
+        ToolError: One is missing.
+    """
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
         raise ToolError(

@@ -22,12 +22,12 @@ LEVELS = (
     {"cost", "accuracy", "lint", "model", "options", "schedule"},
     # emit writes out what cost prices: tiles, memories and DDR layout come from there.
     {"program", "handoff", "emit"},
-    {"search", "calibration"},
+    {"search", "calibration", "replace"},
     {"report"},
     {"page"},
     {"request"},
     {"flow", "build", "calibrate"},
-    {"verify"},
+    {"verify", "replacement"},
     {"cli"},
 )
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
@@ -44,12 +44,12 @@ ALLOWED = {
     "joblib": {"search.workers"},
     "llvmlite": {"schedule"},
     "matplotlib": {"report"},
-    "onnx": {"frontends", "quant.export"},
+    "onnx": {"frontends", "quant.export", "quant.float_onnx"},
     "rich": {"cli", "report"},
     "sklearn": {"accuracy", "quant.dataset"},
     "tree_sitter": {"lint"},
     "tree_sitter_cpp": {"lint"},
-    "torch": {"quant", "options", "frontends.torch"},
+    "torch": {"quant", "replace", "frontends.torch"},
 }
 # What these packages may import besides the standard library.
 LIGHT = {

@@ -13,8 +13,8 @@ from hao.cli.common import JSON, RUNS, one_run, shown_progress
 @click.argument("run", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--data",
-    help="'digits' (the default), 'fashion-mnist', a folder with a folder of images per "
-    "class (or train/ and val/ or test/ of those) or with IDX files, an .npz file "
+    help="'digits' (the default), 'fashion-mnist', a folder with a folder of images "
+    "per class (or train/ and val/ or test/ of those) or with IDX files, an .npz file "
     "(x_train, y_train, x_test, y_test), or 'package.module:function' returning a "
     "Dataset.",
 )

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from hao.search.candidates import Stance
 
 
-def _bits(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, ...]:
+def bit_choices(
+    ctx: click.Context, param: click.Parameter, value: str
+) -> tuple[int, ...]:
     """Return the bit choices of a comma-separated list."""
     try:
         choices = tuple(sorted({int(part) for part in value.split(",")}))
@@ -31,7 +33,7 @@ def _act_bits(
     ctx: click.Context, param: click.Parameter, value: str
 ) -> tuple[int, ...]:
     """Return the bits of activations of a comma-separated list."""
-    choices = _bits(ctx, param, value)
+    choices = bit_choices(ctx, param, value)
     if choices[0] < 4:
         raise click.BadParameter(f"{value!r}; every choice must be from 4 to 8")
     return choices
@@ -62,7 +64,7 @@ def _act_bits(
     "--bits",
     default="4,6,8",
     show_default=True,
-    callback=_bits,
+    callback=bit_choices,
     help="Weight bits that a layer may have.",
 )
 @click.option(

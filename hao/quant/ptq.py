@@ -29,7 +29,7 @@ from hao.ir.layer import (
 )
 from hao.ir.network import Network
 from hao.ir.passes import map_bits
-from hao.ir.tensor import QType
+from hao.ir.tensor import QType, Rounding
 from hao.quant.dataset import Frames
 from hao.quant.exponents import best_exponent
 from hao.quant.float_net import FloatNet
@@ -180,6 +180,23 @@ def calibrate(network: Network, scheme: Scheme, frames: Tensor) -> Scales:
     return legal_scales(
         network, scheme, maps=maps, weights=weights, signed_input=signed_input
     )
+
+
+def rounded_weight(weight: NDArray[np.float64], bits: int) -> NDArray[np.float64]:
+    """Return weights on the grid that calibration chooses for every channel.
+
+    Args:
+        weight: Output channels first.
+        bits: Width of a weight.
+    """
+    quant = QType(bits=bits, signed=True, narrow=True, rounding=Rounding.HALF_UP)
+    rows = weight.reshape(len(weight), -1)
+    steps = np.ldexp(
+        1.0, [best_exponent(row, quant, covered=100.0) for row in rows]
+    ).reshape(-1, 1)
+    codes = np.clip(np.floor(rows / steps + 0.5), quant.lowest, quant.highest)
+    rounded: NDArray[np.float64] = (codes * steps).reshape(weight.shape)
+    return rounded
 
 
 def correct_biases(

@@ -46,6 +46,8 @@ class TrainSettings:
         weight_decay: Of AdamW, on all parameters.
         smoothing: Of the labels, 0 to below 1.
         seed: Of the order of the frames and of the initial weights.
+        distillation: Share of the loss that is towards the outputs of a teacher, where
+            there is one, from 0 to 1; the rest is towards the labels.
     """
 
     epochs: int
@@ -54,8 +56,11 @@ class TrainSettings:
     weight_decay: float = 1e-4
     smoothing: float = 0.0
     seed: int = 0
+    distillation: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.distillation <= 1:
+            raise InputError(f"distillation = {self.distillation}; must be from 0 to 1")
         if self.epochs < 1 or self.batch < 2:
             raise InputError(
                 f"epochs = {self.epochs}, batch = {self.batch}; must be at least 1 "
@@ -122,7 +127,14 @@ def train_float(
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         net = FloatNet(network, batch_norm=True)
-    run_epochs(net, dataset, settings, checkpoint=checkpoint, progress=progress)
+    run_epochs(
+        net,
+        dataset,
+        settings,
+        teacher=None,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
     return folded_network(net)
 
 
@@ -131,6 +143,7 @@ def train_quantized(
     dataset: Dataset,
     settings: TrainSettings = QUANTIZED_SETTINGS,
     *,
+    teacher: Network | None = None,
     checkpoint: Path | None = None,
     progress: Progress = ignore_progress,
 ) -> QuantNet:
@@ -143,6 +156,7 @@ def train_quantized(
         model: Where training starts; it is left as it is.
         dataset: Only its train and validation frames are used.
         settings: How to train.
+        teacher: Float network whose outputs are learnt too, as far as the settings say.
         checkpoint: Where to keep the state after every epoch, and to resume from.
         progress: Called after every epoch.
 
@@ -152,7 +166,14 @@ def train_quantized(
     check_fit(model.network, dataset)
     net = QuantNet(model.network, model.scheme, model.scales)
     net.load_state_dict({k: v.cpu() for k, v in model.state_dict().items()})
-    run_epochs(net, dataset, settings, checkpoint=checkpoint, progress=progress)
+    run_epochs(
+        net,
+        dataset,
+        settings,
+        teacher=teacher,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
     return net
 
 
@@ -161,6 +182,7 @@ def run_epochs(
     dataset: Dataset,
     settings: TrainSettings,
     *,
+    teacher: Network | None,
     checkpoint: Path | None,
     progress: Progress,
 ) -> None:
@@ -170,8 +192,11 @@ def run_epochs(
         InputError: The checkpoint is unreadable or of another run.
     """
     device = choose_device()
-    run = _run_name(net, dataset, settings)
+    run = _run_name(net, dataset, settings, teacher)
     net.to(device)
+    guide = None
+    if teacher is not None and settings.distillation > 0:
+        guide = FloatNet(teacher, batch_norm=False).eval().to(device)
     optimizer = torch.optim.AdamW(
         net.parameters(),
         lr=settings.learning_rate,
@@ -181,7 +206,9 @@ def run_epochs(
     if checkpoint is not None and checkpoint.exists():
         first = _resumed(checkpoint, run, net, optimizer)
     for epoch in range(first, settings.epochs):
-        loss = _run_epoch(net, optimizer, dataset.train, settings, epoch=epoch)
+        loss = _run_epoch(
+            net, optimizer, dataset.train, settings, guide=guide, epoch=epoch
+        )
         if not math.isfinite(loss):
             raise InputError(
                 f"training diverged in epoch {epoch + 1}; lower the learning rate "
@@ -204,6 +231,7 @@ def _run_epoch(
     data: Split,
     settings: TrainSettings,
     *,
+    guide: FloatNet | None,
     epoch: int,
 ) -> float:
     """Train for one epoch and return the mean loss; a last partial batch is left out.
@@ -213,6 +241,7 @@ def _run_epoch(
         optimizer: Of its parameters.
         data: What it is trained on; a batch is read at a time.
         settings: How to train.
+        guide: The teacher.
         epoch: From 0.
     """
     net.train()
@@ -227,9 +256,15 @@ def _run_epoch(
         chosen = order[step * settings.batch : (step + 1) * settings.batch]
         frames = torch.from_numpy(data.frames[chosen]).to(device)
         labels = torch.from_numpy(data.labels[chosen]).to(device)
+        outputs = net(frames)
         loss = nn.functional.cross_entropy(
-            net(frames), labels, label_smoothing=settings.smoothing
+            outputs, labels, label_smoothing=settings.smoothing
         )
+        if guide is not None:
+            with torch.no_grad():
+                taught = guide(frames).softmax(1)
+            towards = nn.functional.cross_entropy(outputs, taught)
+            loss = torch.lerp(loss, towards, settings.distillation)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call] # torch has it untyped
         optimizer.step()
@@ -282,14 +317,21 @@ def _rate(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
 
-def _run_name(net: LayerwiseModule, dataset: Dataset, settings: TrainSettings) -> str:
+def _run_name(
+    net: LayerwiseModule,
+    dataset: Dataset,
+    settings: TrainSettings,
+    teacher: Network | None,
+) -> str:
     """Return a digest of all that training starts from."""
     digest = hashlib.sha256(repr(sorted(asdict(settings).items())).encode())
+    for key, array in sorted(({} if teacher is None else teacher.params).items()):
+        digest.update(key.encode() + array.tobytes())
     digest.update(repr(net.network.layers).encode())
     for key, value in net.state_dict().items():
         digest.update(key.encode())
-        array: NDArray[np.float64] = value.detach().cpu().double().numpy()
-        digest.update(array.tobytes())
+        values: NDArray[np.float64] = value.detach().cpu().double().numpy()
+        digest.update(values.tobytes())
     digest.update(dataset.train.fingerprint())
     return digest.hexdigest()
 
