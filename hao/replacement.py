@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hao.accuracy.drops import Evidence
-from hao.build import DEFAULT_DATA, check_installed, checkpoint_name, epoch_line
+from hao.build import DEFAULT_DATA, check_installed, checkpoint_path, epoch_line
 from hao.errors import InfeasibleError, InputError
 from hao.files import write_files
 from hao.hw.board import Board, Frames
-from hao.ir.lower import stages_only
 from hao.ir.network import Network
 from hao.ir.passes import FRAME_BITS, frame_in_planes
 from hao.model import load_buildable
@@ -32,6 +31,7 @@ from hao.program.solver import SolverName
 from hao.report.design_file import load_design
 from hao.report.result import Proof, SearchResult
 from hao.report.run import check_target, write_run
+from hao.report.run_files import TRAINING_FOLDER
 from hao.request import (
     DEFAULT_MARGIN_PERCENT,
     SearchRequest,
@@ -46,12 +46,11 @@ from hao.zoo import build_network, network_names
 if TYPE_CHECKING:
     from hao.quant.dataset import Dataset
     from hao.replace.choose import Finalist, Teacher
+    from hao.replace.pool import Place
 
 Progress = Callable[[str], None]
 
 RECORD_FILE = "replacement.json"
-
-TRAINING_FOLDER = "training"
 
 MOST_LISTED = 20
 """Most designs that are measured whole (chosen here; LANA takes about 100)."""
@@ -69,7 +68,8 @@ class ReplaceRequest:
         weights: Float weights of the teacher; `None` trains it here, but for an ONNX
             file or a run that has some.
         pool: Table of operations beside hao's own.
-        only: Names of operations to offer; empty for all.
+        only: Names of operations to offer, "identity" for leaving a block out; empty
+            for all.
         choices: Weight bits on offer.
         bits: Whether the teacher's own layers may have fewer than the most, too.
         act_bits: Width of the activations, from 4 to 8.
@@ -155,7 +155,7 @@ def replace_operations(
 ) -> Replacement:
     """Return the best design with replaced operations, and leave it in a run directory.
 
-    Checkpoints lie beside the run, in "NAME.training", and in the run in the end; so a
+    Checkpoints lie beside the run, in "NAME.work", and in the run in the end; so a
     command that was killed goes on where it was.
 
     Args:
@@ -178,7 +178,14 @@ def replace_operations(
     check_target(run_path, force=force)
     board = board_of(request.search)
     check_rate(request.search, board)
-    folder = run_path.with_name(f"{run_path.name}.{TRAINING_FOLDER}")
+    folder = run_path.with_name(f"{run_path.name}.work")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be made ({error.strerror}); checkpoints lie there until "
+            "the run is written"
+        ) from error
     teacher, dataset = _teacher(request, folder, progress)
     finalists = _finalists(request, board, teacher, progress)
     best = finalists[0].report
@@ -193,7 +200,7 @@ def replace_operations(
             teacher.network,
             dataset,
             settings,
-            checkpoint=folder / checkpoint_name("tuned", settings, plain, dataset),
+            checkpoint=checkpoint_path(folder, "tuned", settings, plain, dataset),
             progress=epoch_line("fine-tuning", progress),
         )
     result = write_run(_result(request, best), run_path, force=force)
@@ -209,7 +216,8 @@ def replace_operations(
     write_files(result.run, {**float_files(tuned), RECORD_FILE: record.encode()})
     write_run_page(result, result.run)
     with suppress(OSError):
-        folder.rename(result.run / TRAINING_FOLDER)
+        (folder / TRAINING_FOLDER).rename(result.run / TRAINING_FOLDER)
+        folder.rmdir()
     return found
 
 
@@ -221,20 +229,9 @@ def _teacher(
     from hao.quant.train import check_fit
     from hao.replace.choose import Teacher
     from hao.replace.distill import DistillSettings, distill
-    from hao.replace.pool import places_of
 
     bare = _network(request)
-    pool = load_pool(request.pool)
-    if request.only:
-        known = {operation.name for operation in pool}
-        for name in request.only:
-            if name not in known:
-                raise InputError(
-                    f"--only {name}: no such operation; the pool has "
-                    f"{', '.join(sorted(known)[:5])} and others (data/operations.csv)"
-                )
-        pool = tuple(o for o in pool if o.name in request.only)
-    places = places_of(bare, pool)
+    places = _places(request, bare)
     dataset = load_dataset(request.data, bare.input.ofm)
     check_fit(bare, dataset)
     network = _with_weights(request, bare, dataset, folder, progress)
@@ -245,7 +242,12 @@ def _teacher(
     if request.distill_epochs is not None:
         settings = replace(settings, epochs=request.distill_epochs)
     distilled = distill(
-        network, places, dataset.train, settings, folder=folder, progress=progress
+        network,
+        places,
+        dataset.train,
+        settings,
+        folder=folder / TRAINING_FOLDER,
+        progress=progress,
     )
     teacher = Teacher(
         network=network,
@@ -256,11 +258,32 @@ def _teacher(
     return teacher, dataset
 
 
+def _places(request: ReplaceRequest, network: Network) -> tuple["Place", ...]:
+    """Return the blocks with the operations that are offered."""
+    from hao.replace.pool import places_of
+    from hao.replace.score import IDENTITY
+
+    pool = load_pool(request.pool)
+    if not request.only:
+        return places_of(network, pool)
+    known = {IDENTITY, *(operation.name for operation in pool)}
+    for name in request.only:
+        if name not in known:
+            raise InputError(
+                f"--only {name}: no such operation; the pool has "
+                f"{', '.join(sorted(known)[:5])} and others (data/operations.csv)"
+            )
+    found = places_of(network, [o for o in pool if o.name in request.only])
+    if IDENTITY in request.only:
+        return found
+    return tuple(replace(place, identity=False) for place in found)
+
+
 def _network(request: ReplaceRequest) -> Network:
     """Return the network that is named; with parameters if a file gives them."""
     path = Path(request.subject)
     if path.suffix == ".onnx":
-        network = stages_only(load_buildable(path).network)
+        network = load_buildable(path).network
     elif path.is_dir():
         network = load_design(path).design.network
     elif request.subject in network_names():
@@ -282,16 +305,18 @@ def _with_weights(
 ) -> Network:
     """Return the teacher with weights: given, those of its file, or trained here."""
     from hao.quant.float_files import STATE_FILE
-    from hao.quant.float_net import load_weights, with_parameters
+    from hao.quant.float_net import with_parameters
     from hao.quant.train import FLOAT_SETTINGS, train_float
+    from hao.quant.weights import WeightSource, load_weights
 
     own = Path(request.subject) / STATE_FILE
-    if request.weights is not None:
-        return load_weights(network, request.weights)
+    given = request.weights
+    if given is None and not network.params and own.is_file():
+        given = own
+    if given is not None:
+        return load_weights(network, WeightSource(path=given)).network
     if network.params:
         return with_parameters(network, dict(network.params))
-    if own.is_file():
-        return load_weights(network, own)
     settings = replace(FLOAT_SETTINGS, seed=request.seed)
     if request.float_epochs is not None:
         settings = replace(settings, epochs=request.float_epochs)
@@ -299,7 +324,7 @@ def _with_weights(
         network,
         dataset,
         settings,
-        checkpoint=folder / checkpoint_name("teacher", settings, network, dataset),
+        checkpoint=checkpoint_path(folder, "teacher", settings, network, dataset),
         progress=epoch_line("teacher", progress),
     )
 

@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LEVELS = (
     {"errors", "intmath", "npz"},
-    {"data", "files"},
+    {"data", "factory", "files"},
     {"ir"},
     {"hw", "zoo", "frontends", "quant", "hls"},
     {"cost", "accuracy", "lint", "model", "options", "schedule"},
@@ -46,7 +46,8 @@ ALLOWED = {
     "matplotlib": {"report"},
     "onnx": {"frontends", "quant.export", "quant.float_onnx"},
     "rich": {"cli", "report"},
-    "sklearn": {"accuracy", "quant.dataset"},
+    "safetensors": {"quant"},
+    "sklearn": {"accuracy", "quant.known"},
     "tree_sitter": {"lint"},
     "tree_sitter_cpp": {"lint"},
     "torch": {"quant", "replace", "frontends.torch"},
@@ -55,6 +56,7 @@ ALLOWED = {
 LIGHT = {
     "errors": set[str](),
     "data": set[str](),
+    "factory": set[str](),
     "files": set[str](),
     "intmath": set[str](),
     "npz": {"numpy"},

@@ -8,7 +8,7 @@ import pytest
 
 from hao.errors import InputError
 from hao.quant.arrays import load_idx_folder
-from hao.quant.dataset import fashion_folder
+from hao.quant.known import fashion_folder
 from tools import fashion_on_photos, fetch_fashion_mnist
 from tools.fashion_on_photos import on_photos, parts, photographs
 

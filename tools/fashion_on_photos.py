@@ -16,7 +16,7 @@ import colorsys
 import sys
 from pathlib import Path
 
-import matplotlib.cbook
+import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -24,7 +24,7 @@ from sklearn.datasets import load_sample_images
 
 from hao.errors import InputError
 from hao.quant.arrays import LabelledArray, load_idx_folder
-from hao.quant.dataset import fashion_folder
+from hao.quant.known import fashion_folder
 
 SIZE = 32
 SCALES = (1, 2, 4)
@@ -36,8 +36,9 @@ Bytes = NDArray[np.uint8]
 
 def photographs() -> list[Bytes]:
     """Return the photographs, each at every scale, of shape (height, width, 3)."""
-    with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as stream:
-        hopper = np.asarray(Image.open(stream).convert("RGB"))
+    samples = Path(matplotlib.get_data_path()) / "sample_data"
+    with Image.open(samples / "grace_hopper.jpg") as picture:
+        hopper = np.asarray(picture.convert("RGB"))
     pictures = [*load_sample_images().images, hopper]
     return [
         np.asarray(Image.fromarray(picture).reduce(scale))

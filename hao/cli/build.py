@@ -16,12 +16,13 @@ from hao.cli.common import JSON, RUNS, one_run, shown_progress
     help="'digits' (the default), 'fashion-mnist', a folder with a folder of images "
     "per class (or train/ and val/ or test/ of those) or with IDX files, an .npz file "
     "(x_train, y_train, x_test, y_test), or 'package.module:function' returning a "
-    "Dataset.",
+    "Dataset. --method ptq needs no labels: images in no folders, no y_train, y_test.",
 )
 @click.option(
     "--weights",
     type=click.Path(path_type=Path),
-    help="Float weights: torch state dict, .npz or ONNX file  [default: train here]. "
+    help="Float weights: torch state dict, .safetensors, .npz, ONNX file, or "
+    "'package.module:function' that makes a torch module  [default: train here]. "
     "The integers of a QONNX or QCDQ file are taken as they are.",
 )
 @click.option(
@@ -40,6 +41,41 @@ from hao.cli.common import JSON, RUNS, one_run, shown_progress
     show_default=True,
     help="Of training.",
 )
+@click.option(
+    "--preset",
+    help="Normalisation of the frames: imagenet, tf, 0..1 or 0..255  [default: 0..1].",
+)
+@click.option("--mean", help="Instead of it: one number, or one a channel, as 0.5,0.4.")
+@click.option("--std", help="Likewise. Numbers above 1 are of pixels from 0 to 255.")
+@click.option(
+    "--resize",
+    type=int,
+    help="Short side that pictures are resized to, the middle then cut out [pixels]  "
+    "[default: stretched to the frame].",
+)
+@click.option(
+    "--interpolation",
+    type=click.Choice(["bilinear", "bicubic"]),
+    default="bilinear",
+    show_default=True,
+    help="Of the resizing.",
+)
+@click.option(
+    "--bn-eps",
+    type=float,
+    help="Of the batch norms in --weights  [default: what their library has].",
+)
+@click.option(
+    "--mapping",
+    type=click.Path(path_type=Path),
+    help="Lines `layer <- name in --weights`: followed if the file is there, else "
+    "written.",
+)
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    help="Names of the network's outputs, one a line.",
+)
 @RUNS
 @click.option("--force", is_flag=True, help="Replace earlier integers of the run.")
 @JSON
@@ -53,6 +89,14 @@ def quantize_command(
     float_epochs: int | None,
     epochs: int | None,
     seed: int,
+    preset: str | None,
+    mean: str | None,
+    std: str | None,
+    resize: int | None,
+    interpolation: str,
+    bn_eps: float | None,
+    mapping: Path | None,
+    labels: Path | None,
     runs: Path,
     force: bool,
     as_json: bool,
@@ -66,13 +110,15 @@ def quantize_command(
     \b
     Examples:
       hao quantize runs/digits --data digits
-      hao quantize --data images/ --weights net.pt --method ptq
+      hao quantize --data images/ --weights net.pt --method ptq --preset imagenet
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao import build
+    from hao.ir.picture import Fit, Interpolation, Preparation, normalisation
     from hao.report.hardware import quantization_json, render_quantization
     from hao.report.run import chosen_run
     from hao.report.run_files import WEIGHTS_FILE
 
+    means, stds = normalisation(preset, mean, std)
     request = build.QuantizeRequest(
         run=chosen_run(run, runs),
         data=data,
@@ -82,6 +128,14 @@ def quantize_command(
         epochs=epochs,
         seed=seed,
         force=force,
+        preparation=Preparation(
+            fit=Fit(short_side=resize, interpolation=Interpolation(interpolation)),
+            mean=means,
+            std=stds,
+        ),
+        labels=labels,
+        bn_eps=bn_eps,
+        mapping=mapping,
     )
     with shown_progress(quiet=quiet or as_json) as progress:
         quantization = build.quantize(request, progress=progress)

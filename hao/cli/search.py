@@ -55,7 +55,8 @@ def _act_bits(
 @click.option(
     "--model",
     type=click.Path(path_type=Path),
-    help="An ONNX or QONNX file instead of the zoo.",
+    help="Instead of the zoo: an ONNX or QONNX file, or 'package.module:function' that "
+    "makes a torch module.",
 )
 @click.option("--top1", type=float, help="Float top-1 of --model [percent], if known.")
 @click.option("--clock", "clock_mhz", type=float, help="Clock [MHz], not the board's.")

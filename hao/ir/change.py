@@ -1,4 +1,4 @@
-"""What may change about a layer or a block: the closed set of kinds, and schemes.
+"""What may change about a network: the closed set of kinds, and schemes.
 
 A search offers changes as options (`hao.options`) and a design records those that were
 chosen. A kind that is added here is named by the type checker wherever kinds are told
@@ -13,6 +13,9 @@ from hao.errors import InputError
 from hao.ir.layer import Conv, Depthwise, Layer, Linear
 from hao.ir.passes import DIGIT_BITS, MOST_PASSES, lane_bits
 from hao.ir.tensor import MAX_BITS, MIN_BITS
+
+MOST_CHANNELS = 1 << 20
+"""Channels of a map are below it, where a file names them (chosen here)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,59 @@ class LeaveOut:
     """The residual block is left out: what it would have read passes on."""
 
 
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """A group of channels (`hao.ir.channels`) keeps some of them.
+
+    Attributes:
+        kept: Channels that stay, ascending.
+
+    Raises:
+        InputError: None stays, or they are not ascending from 0.
+    """
+
+    kept: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        steps = zip((-1, *self.kept), self.kept, strict=False)
+        if not self.kept or any(after <= before for before, after in steps):
+            raise InputError(
+                f"channels {self.kept[:8]}; must be ascending from 0, at least one"
+            )
+
+    @classmethod
+    def of_text(cls, text: str) -> "Channels":
+        """Return the channels that stay of ranges such as "0-3,5".
+
+        Raises:
+            InputError: The text is not of this form, or names no channels in order.
+        """
+        kept: list[int] = []
+        for part in text.split(","):
+            first, dash, last = part.partition("-")
+            if not (first.isdecimal() and (last if dash else "0").isdecimal()):
+                raise InputError(
+                    f"channels {text[:40]!r}; must be ranges such as 0-3,5"
+                )
+            end = int(last if dash else first)
+            if end >= MOST_CHANNELS:
+                raise InputError(f"channel {end}; must be below {MOST_CHANNELS}")
+            kept += range(int(first), end + 1)
+        return cls(tuple(kept))
+
+    def __str__(self) -> str:
+        """Return the channels that stay as ranges, such as "0-3,5"."""
+        text: list[str] = []
+        start = 0
+        for place, channel in enumerate(self.kept, start=1):
+            if place < len(self.kept) and self.kept[place] == channel + 1:
+                continue
+            first = self.kept[start]
+            text.append(f"{first}" if first == channel else f"{first}-{channel}")
+            start = place
+        return ",".join(text)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replace:
     """The block's layers are replaced by others, between maps of the same shapes.
@@ -100,28 +156,41 @@ class Replace:
         }
 
 
-Change = Bits | Keep | LeaveOut | Replace
+Change = Bits | Keep | LeaveOut | Channels | Replace
 
 Scheme = Mapping[str, Change]
-"""The chosen change of every layer with weights, and of every block that is left out
-or replaced; the layers in its place have theirs.
+"""The chosen change of layers with weights, blocks left out or replaced, and channels.
+
+The layers in a block's place have their bits in it. Groups of channels are in it where
+they have a choice.
 
 A block goes by the name that `hao.ir.blocks` gives it.
 """
 
 
 def bits_of(scheme: Scheme) -> dict[str, int]:
-    """Return the weight bits by layer that a scheme sets; blocks have none."""
+    """Return the weight bits by layer that a scheme sets; other changes set none."""
     found: dict[str, int] = {}
     for name, change in scheme.items():
         match change:
             case Bits():
                 found[name] = change.weight_bits
-            case Keep() | LeaveOut() | Replace():
+            case Keep() | LeaveOut() | Channels() | Replace():
                 continue
             case _:
                 assert_never(change)
     return found
+
+
+def layer_bits(change: Change) -> Bits:
+    """Return a layer's change, which is one of bits."""
+    match change:
+        case Bits():
+            return change
+        case Keep() | LeaveOut() | Channels() | Replace():
+            raise AssertionError("a block's or group's change is no layer's")
+        case _:
+            assert_never(change)
 
 
 def passes_of(scheme: Scheme) -> dict[str, int]:
@@ -136,6 +205,13 @@ def passes_of(scheme: Scheme) -> dict[str, int]:
 def left_out(scheme: Scheme) -> tuple[str, ...]:
     """Return the names of the blocks that a scheme leaves out."""
     return tuple(n for n, change in scheme.items() if isinstance(change, LeaveOut))
+
+
+def kept_channels(scheme: Scheme) -> dict[str, tuple[int, ...]]:
+    """Return the channels that stay, by group, of the groups that a scheme names."""
+    return {
+        n: change.kept for n, change in scheme.items() if isinstance(change, Channels)
+    }
 
 
 def replaced(scheme: Scheme) -> dict[str, Replace]:

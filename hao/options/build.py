@@ -8,11 +8,10 @@ their own: no run reaches across the edge of a block that is replaced.
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import product
-from typing import assert_never
 
 from hao.errors import InputError
 from hao.ir.blocks import Block, residual_blocks, without_blocks
-from hao.ir.change import Bits, Change, Keep, LeaveOut, Replace
+from hao.ir.change import Keep, LeaveOut, Replace, layer_bits
 from hao.ir.layer import Input, Layer, Pool
 from hao.ir.network import Network
 from hao.ir.partition import Invocation, Partition, partition
@@ -21,21 +20,23 @@ from hao.ir.passes import invocation_in_passes
 from hao.ir.tensor import MAX_BITS
 from hao.options.frame import Frame, Run, Site, Step, Tie, Variant, run_key
 from hao.options.option import Option
+from hao.options.widths import Widths
 
 
 def build_frame(
     network: Network, options: Iterable[Option], ties: Iterable[Tie] = ()
 ) -> Frame:
-    """Return the frame of a network and the options of its layers and blocks.
+    """Return the frame of a network and the options of its parts.
 
     Args:
         network: Layers; parameters are not needed.
-        options: Of every layer with weights, and of blocks that may be left out.
+        options: Of every layer with weights, of blocks that may be left out or
+            replaced, and of groups of channels that may be narrower.
         ties: Layers that take the same change; their costs add up.
 
     Raises:
         InputError: A layer has no options, or ties join layers whose changes differ or
-            that lie in a block which may be left out.
+            that lie in a block which may be left out, or a group cannot be narrower.
         UnsupportedError: A layer that the engine cannot run.
     """
     part = partition(network)
@@ -106,6 +107,7 @@ class _Builder:
     ) -> None:
         self._network, self._part, self._by_name = network, part, by_name
         self._blocks = sorted(blocks.values(), key=lambda block: block.first)
+        self._widths = Widths(network, by_name)
         place = {name: index for index, name in enumerate(part.positions)}
         self._place = place
         self._more = {
@@ -169,10 +171,14 @@ class _Builder:
         return place + sum(max(0, n) for p, n in self._more.items() if p <= place)
 
     def _span(self, name: str, members: Tie) -> tuple[int, int]:
-        """Return the positions whose steps depend on a block, or on tied layers."""
+        """Return the positions whose steps depend on what goes by a name."""
         for block in self._blocks:
             if block.name == name:
                 return self._start(block.first), self._end(block.last)
+        if name in self._widths.groups:
+            layers = self._widths.layers(name)
+            found = [self._place[layer] for layer in layers if layer in self._place]
+            return self._start(min(found)), self._start(max(found))
         places = [self._start(self._place[member]) for member in members]
         return places[0], places[-1]
 
@@ -221,6 +227,7 @@ class _Builder:
             for index, change in enumerate(self.sites[site].changes):
                 if not isinstance(change, Replace):
                     continue
+                self._widths.check_edges(block)
                 part = _inside(change.layers)
                 for segment in part.segments:
                     run, end = segment.invocation, first + segment.end
@@ -278,7 +285,9 @@ class _Builder:
             if block.first <= end and block.last >= start:
                 out = any(block is other for other in gone)
                 wanted[self._site[block.name]] = LeaveOut if out else Keep
-        sites = tuple(sorted({s for s in layers if s is not None} | set(wanted)))
+        groups = {self._site[name]: name for name in self._widths.touched(run)}
+        whole = {s for s in layers if s is not None} | set(wanted) | set(groups)
+        sites = tuple(sorted(whole))
         offered = [
             [
                 index
@@ -288,10 +297,16 @@ class _Builder:
             for site in sites
         ]
         variants = []
+        narrowed: dict[tuple[int, ...], Invocation] = {}
         for choice in product(*offered):
             taken = dict(zip(sites, choice, strict=True))
+            key = tuple(taken[site] for site in groups)
+            if key not in narrowed:
+                chosen = {n: self.sites[s].changes[taken[s]] for s, n in groups.items()}
+                narrowed[key] = self._widths.narrowed(run, chosen)
+            own = narrowed[key]
             changes = [
-                None if s is None else self._bits(self.sites[s].changes[taken[s]])
+                None if s is None else layer_bits(self.sites[s].changes[taken[s]])
                 for s in layers
             ]
             passes = {
@@ -303,7 +318,7 @@ class _Builder:
                 Variant(
                     choice,
                     Run(
-                        invocation_in_passes(run, passes) if passes else run,
+                        invocation_in_passes(own, passes) if passes else own,
                         tuple(0 if c is None else c.lane_bits for c in changes),
                         tuple(
                             MAX_BITS
@@ -315,13 +330,3 @@ class _Builder:
                 )
             )
         return Step(self._start(start), self._end(end), sites, tuple(variants))
-
-    @staticmethod
-    def _bits(change: Change) -> Bits:
-        match change:
-            case Bits():
-                return change
-            case Keep() | LeaveOut() | Replace():
-                raise AssertionError("a block's change is no layer's")
-            case _:
-                assert_never(change)

@@ -1,11 +1,11 @@
 """Options as an integer program sees them: sites, and what may run between positions.
 
 A *site* is something that is chosen: one layer's change, that of layers tied together,
-whether a block stays, or what stands in its place. A *step* covers positions of the
-network's partition; each of its *variants* names one option of every site that it
-depends on, and the run of the engine (an invocation and the bits of its weights) under
-these options. No run at all means that nothing happens between the positions: a block
-left out.
+the channels of a group, whether a block stays, or what stands in its place. A *step*
+covers positions of the network's partition; each of its *variants* names one option of
+every site that it depends on, and the run of the engine (an invocation and the bits of
+its weights) under these options. No run at all means that nothing happens between the
+positions: a block left out.
 
 The frame tells the program nothing about kinds. A step may depend on a site whose layer
 lies elsewhere, such as a neighbour whose width it reads: the site then spans both, and
@@ -20,14 +20,17 @@ from hao.ir.blocks import Block, with_operations
 from hao.ir.change import (
     Bits,
     Change,
+    Channels,
     Keep,
     LeaveOut,
     Replace,
     Scheme,
+    kept_channels,
     left_out,
     passes_of,
     replaced,
 )
+from hao.ir.channels import channel_groups, without_channels
 from hao.ir.layer import Layer
 from hao.ir.network import Network
 from hao.ir.partition import Invocation, Segment, partition
@@ -42,7 +45,7 @@ class Site:
     """Something that is chosen.
 
     Attributes:
-        names: Layers that take the chosen change, or the one block.
+        names: Layers that take the chosen change, or the one block or group.
         changes: Change of each option.
         costs: Top-1 that each option costs [1e-6 points].
         first: First position whose step depends on it.
@@ -148,7 +151,9 @@ class Frame:
         chosen: dict[str, Change] = {}
         for site, index in zip(self.sites, choice, strict=True):
             chosen |= dict.fromkeys(site.names, site.changes[index])
-        network, part = self.network, partition(self.network)
+        network = self.network
+        if kept := kept_channels(chosen):
+            network = without_channels(network, kept)
         operations: dict[Block, tuple[Layer, ...]] = {
             self.blocks[name]: () for name in left_out(chosen)
         }
@@ -156,11 +161,10 @@ class Frame:
             operations[self.blocks[name]] = instead.layers
         if operations:
             network = with_operations(network, operations)
-            part = partition(network)
-        in_passes = passes_of(chosen)
-        if in_passes:
+        if in_passes := passes_of(chosen):
             network = run_in_passes(network, in_passes)
-            part = partition(network)
+        part = partition(network)
+        groups = {group.name for group in channel_groups(network)}
         layers = {layer.name: layer for layer in network.layers}
         scheme: dict[str, Change] = {}
         for name, change in chosen.items():
@@ -170,6 +174,9 @@ class Frame:
                         scheme[name] = change
                 case LeaveOut():
                     scheme[name] = change
+                case Channels():
+                    if name in groups:
+                        scheme[name] = change
                 case Replace():
                     own = tuple(layers[layer.name] for layer in change.layers)
                     scheme |= {name: replace(change, layers=own), **change.bits}

@@ -21,6 +21,7 @@ from hao.page.glossary import TERMS, term_key, with_terms
 from hao.page.parts import Card, Page, Section, Table, percent
 from hao.program.solver import Status
 from hao.report.goal import (
+    channels_in_words,
     left_out_in_words,
     replaced_in_words,
     smallest_in_words,
@@ -134,6 +135,7 @@ def _answer_section(result: SearchResult, records: Records) -> Section:
         ("bits", bits_in_words(design)),
         ("made least", smallest_in_words(result)),
         ("left out", left_out_in_words(result)),
+        ("channels", channels_in_words(result)),
         ("replaced", replaced_in_words(result)),
     ]
     over = cost.resources.shortfall(design.board.usable)

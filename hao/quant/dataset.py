@@ -14,17 +14,16 @@ nor calibrated with: training frames that equal one are left out. Every split is
 """
 
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
 
 from hao.errors import InputError
+from hao.factory import made_by
+from hao.ir.picture import STRETCHED, Fit
 from hao.ir.tensor import Shape
 from hao.quant.arrays import (
     ArrayFile,
@@ -34,28 +33,14 @@ from hao.quant.arrays import (
     load_idx_folder,
 )
 from hao.quant.division import divided, mixed_order
-from hao.quant.factory import made_by
 from hao.quant.images import ImageFrames, load_image_folder
-from hao.quant.pictures import STRETCHED, ByteFrames, Fit, byte_frames
-
-DIGITS = "digits"
-"""Name of scikit-learn's digits: 1797 greyscale images of 8x8 pixels."""
-
-FASHION = "fashion-mnist"
-"""Name of Fashion-MNIST: 70,000 greyscale images of garments, 28x28 pixels, 10 classes
-(Xiao, Rasul and Vollgraf, arXiv:1708.07747)."""
-
-FASHION_VARIABLE = "HAO_FASHION_MNIST"
-FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")
-"""Where its IDX files are: the environment variable names a folder, or else where the
-package dataset-fashion-mnist of Debian and Ubuntu puts them."""
+from hao.quant.known import CLASS_NAMES, DIGITS, FASHION, digits, fashion_folder
+from hao.quant.pictures import ByteFrames, byte_frames
 
 TEST_SHARE = 0.3
 VALIDATION_SHARE = 0.1
 """Shares of a whole that comes without a split of its own; chosen here."""
 
-_DIGITS_MAX = 16
-_GREY = 1
 _CHECKED = 1024
 """Frames that are checked at a time."""
 
@@ -131,6 +116,7 @@ class Dataset:
         left_out: Training frames that were left out since they equal a test frame.
         labelled: Whether labels mean anything; without, all of them are 0.
         names: Of the classes, in the order of the labels; empty if unknown.
+        notes: What became of images of other modes, a sentence each.
 
     Raises:
         InputError: A label is too large, or the shapes differ.
@@ -145,6 +131,7 @@ class Dataset:
     left_out: int = 0
     labelled: bool = True
     names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for word in ("train", "validation", "test"):
@@ -185,7 +172,8 @@ def load_dataset(spec: str, shape: Shape, fit: Fit = STRETCHED) -> Dataset:
 
     Args:
         spec: `digits`; `fashion-mnist`; a folder with one folder of images per class,
-            or with `train` and `val` or `test` of those; a folder of IDX files; an
+            or with `train` and `val` or `test` of those, or with images that have no
+            labels in their place; a folder of IDX files; an
             `.npz` file with `x_train`, `y_train`, `x_test` and `y_test`; or
             `package.module:name` of a function without arguments that returns a
             `Dataset`.
@@ -205,7 +193,7 @@ def load_dataset(spec: str, shape: Shape, fit: Fit = STRETCHED) -> Dataset:
     elif folder.is_dir() and holds_idx(folder):
         dataset = _arrays(spec, load_idx_folder(folder), shape, fit)
     elif folder.is_dir():
-        dataset = _image_folder(folder, shape)
+        dataset = _image_folder(folder, shape, fit)
     elif spec.endswith(".npz"):
         dataset = _arrays(spec, load_arrays(folder), shape, fit)
     elif ":" in spec:
@@ -281,6 +269,7 @@ def split_of(
         test=_mixed(test),
         classes=int(labels.max()) + 1,
         drawn=True,
+        names=CLASS_NAMES.get(name, ()),
     )
 
 
@@ -298,62 +287,32 @@ def _divided(name: str, whole: Split, share: float) -> tuple[Split, Split]:
 
 
 def _digits(shape: Shape) -> Dataset:
-    if shape.channels != _GREY:
-        raise InputError(
-            f"data set 'digits' is greyscale; the network reads {_text(shape)}"
-        )
-    bunch = load_digits()
-    pixels = torch.from_numpy(bunch.images.astype(np.float32) / _DIGITS_MAX)
-    enlarged = torch.nn.functional.interpolate(
-        pixels[:, None],
-        size=(shape.height, shape.width),
-        mode="bilinear",
-        align_corners=False,
-    )
-    frames: NDArray[np.float32] = enlarged.numpy()
     # They come in no order of classes.
-    return split_of(DIGITS, frames, bunch.target.astype(np.int64), mixed=False)
+    return split_of(DIGITS, *digits(shape), mixed=False)
 
 
-def _image_folder(folder: Path, shape: Shape) -> Dataset:
+def _image_folder(folder: Path, shape: Shape, fit: Fit) -> Dataset:
     """Return the images of a folder, divided as it is or by fixed shares."""
-    found = load_image_folder(folder, shape)
-    name = folder.name
+    found = load_image_folder(folder, shape, fit)
+    name, known = folder.resolve().name, found.classes
     if found.test is None:
-        return replace(split_of(name, *found.train), names=found.classes)
+        dataset = split_of(name, *found.train)
+        return replace(dataset, names=known, labelled=bool(known), notes=found.notes)
     whole = _split(*found.train)
     if found.validation is None:
         train, validation = _divided(name, whole, VALIDATION_SHARE)
     else:
-        train, validation = (
-            whole,
-            Split(frames=found.validation[0], labels=found.validation[1]),
-        )
+        train, validation = whole, _split(*found.validation)
     return Dataset(
         name=name,
         train=_mixed(train),
         validation=validation,
         test=_mixed(_split(*found.test)),
-        classes=len(found.classes),
-        names=found.classes,
+        classes=max(1, len(known)),
+        names=known,
+        labelled=bool(known),
+        notes=found.notes,
     )
-
-
-def fashion_folder() -> Path:
-    """Return the folder of the IDX files of Fashion-MNIST.
-
-    Raises:
-        InputError: It is not there.
-    """
-    named = os.environ.get(FASHION_VARIABLE)
-    folder = Path(named) if named else FASHION_FOLDER
-    if not folder.is_dir():
-        raise InputError(
-            f"data set {FASHION!r}: no folder {folder}; `apt install "
-            "dataset-fashion-mnist` or tools/fetch_fashion_mnist.py brings it, and "
-            f"{FASHION_VARIABLE} names another folder"
-        )
-    return folder
 
 
 def _arrays(spec: str, found: ArrayFile, shape: Shape, fit: Fit) -> Dataset:
@@ -369,6 +328,7 @@ def _arrays(spec: str, found: ArrayFile, shape: Shape, fit: Fit) -> Dataset:
             test=_mixed(test),
             classes=int(max(whole.labels.max(), test.labels.max())) + 1,
             labelled=found.train.labels is not None,
+            names=CLASS_NAMES.get(spec, ()),
         )
     except InputError as error:
         if str(error).startswith(spec):
@@ -387,12 +347,7 @@ def _array_split(given: LabelledArray, shape: Shape, fit: Fit) -> Split:
 
 
 def _made(spec: str) -> Dataset:
-    dataset = made_by(spec, "data set")
-    if not isinstance(dataset, Dataset):
-        raise InputError(
-            f"data set {spec!r}: returned {type(dataset).__name__}; must be "
-            "hao.quant.dataset.Dataset"
-        )
+    dataset = made_by(spec, "data set", Dataset)
     return replace(dataset, train=_mixed(dataset.train), test=_mixed(dataset.test))
 
 

@@ -7,76 +7,71 @@ all pixels that a smaller picture merges.
 
 import hashlib
 from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from hao.errors import InputError
+from hao.ir.picture import BYTE_MAX, Fit
 from hao.ir.tensor import Shape
-
-BYTE_MAX = 255
 
 _GREY, _COLOUR = 1, 3
 _LUMA = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in grey; source: ITU-R BT.601, as Pillow has it."""
 
-_MOST_SIDE = 8192
-"""Longest short side that pictures are resized to [pixels]; chosen here."""
+_WORD_MAX = 65535
+
+_PLAIN = ("1", "L", "RGB", "P", "YCbCr")
+_CLEAR = ("LA", "RGBA", "PA")
+_WIDE = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+_WHITE = (255, 255, 255, 255)
 
 
-class Interpolation(Enum):
-    """How pixels between pixels are found."""
+def mode_note(image: Image.Image, channels: int) -> str:
+    """Return what becomes of an image's colours, in words; "" where nothing is lost.
 
-    BILINEAR = "bilinear"
-    BICUBIC = "bicubic"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fit:
-    """How a picture is brought to the size of a frame.
-
-    Attributes:
-        short_side: What its shorter side is resized to [pixels]; the middle is then
-            cut out, with black around it where it is smaller than the frame. `None`
-            stretches the picture to the frame.
-        interpolation: Of the resizing.
+    Only the header is looked at.
 
     Raises:
-        InputError: The side is below 1 or beyond reason.
+        InputError: Its pixels are of a kind that is not handled.
     """
-
-    short_side: int | None = None
-    interpolation: Interpolation = Interpolation.BILINEAR
-
-    def __post_init__(self) -> None:
-        if self.short_side is not None and not 1 <= self.short_side <= _MOST_SIDE:
-            raise InputError(
-                f"pictures resized to a short side of {self.short_side} pixels; must "
-                f"be from 1 to {_MOST_SIDE}"
-            )
-
-    def __str__(self) -> str:
-        if self.short_side is None:
-            return f"stretched to the frame, {self.interpolation.value}"
-        return (
-            f"short side resized to {self.short_side}, middle cut out, "
-            f"{self.interpolation.value}"
+    mode = image.mode
+    if mode in _CLEAR or "transparency" in image.info:
+        return "transparent: laid over white"
+    if mode == "CMYK":
+        return "CMYK: converted without a colour profile"
+    if mode in _WIDE:
+        return "of 16 bits: brought to 8"
+    if mode not in _PLAIN:
+        raise InputError(
+            f"pixels of mode {mode!r}; must be grey, colour, palette, CMYK or 16-bit "
+            "grey"
         )
-
-    def resized(self, width: int, height: int, frame: Shape) -> tuple[int, int]:
-        """Return the size that a picture is resized to [pixels]: width, height."""
-        if self.short_side is None:
-            return frame.width, frame.height
-        short = min(width, height)
-        return tuple(  # type: ignore[return-value] # two of them
-            max(1, (2 * side * self.short_side + short) // (2 * short))
-            for side in (width, height)
-        )
+    if channels == _GREY and mode not in ("1", "L"):
+        return "in colour: mixed to grey"
+    if channels == _COLOUR and mode in ("1", "L"):
+        return "grey: repeated for three channels"
+    return ""
 
 
-STRETCHED = Fit()
+def with_channels(image: Image.Image, channels: int) -> Image.Image:
+    """Return an image as grey (1 channel) or colour (3).
+
+    Raises:
+        InputError: Its pixels are of a kind that is not handled.
+    """
+    mode_note(image, channels)
+    if image.mode in _CLEAR or "transparency" in image.info:
+        clear = image.convert("RGBA")
+        ground = Image.new("RGBA", image.size, _WHITE)
+        image = Image.alpha_composite(ground, clear).convert("RGB")
+    elif image.mode in _WIDE:
+        words = np.asarray(image).astype(np.int64).clip(0, _WORD_MAX)
+        image = Image.fromarray(((2 * words + 257) // 514).astype(np.uint8))
+    elif image.mode not in ("L", "RGB"):
+        image = image.convert("RGB")
+    return image.convert("L" if channels == _GREY else "RGB")
 
 
 def fitted(image: Image.Image, frame: Shape, fit: Fit) -> Image.Image:

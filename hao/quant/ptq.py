@@ -47,13 +47,18 @@ SAMPLE_VALUES = 2**18
 
 CALIBRATION_BATCH = 64
 
+CORRECTED_VALUES = 2**27
+"""Values of the largest map that bias correction looks at, at most; chosen here: 111
+frames of EfficientNet-Lite0, and four such maps in memory."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PtqSettings:
     """What post-training quantization does.
 
     Attributes:
-        frames: Training frames that it looks at, from the first one on.
+        frames: Training frames that it looks at, from the first one on; bias correction
+            at no more than `CORRECTED_VALUES` allows.
         equalize: Whether neighbouring layers are equalized.
         correct_bias: Whether mean errors are taken out.
     """
@@ -217,6 +222,8 @@ def correct_biases(
     Raises:
         InputError: A parameter is missing.
     """
+    largest = max(layer.ofm.elements for layer in network.layers)
+    frames = frames[: max(1, CORRECTED_VALUES // largest)]
     exact, rounded = (
         FloatNet(network, batch_norm=False),
         QuantNet(network, scheme, scales),

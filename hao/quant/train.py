@@ -21,15 +21,17 @@ from torch import nn
 from hao.errors import InputError
 from hao.files import write_file
 from hao.ir.network import Network
+from hao.quant.counted import Counted, batch_size, uncounted
 from hao.quant.dataset import Dataset, Split
 from hao.quant.float_net import FloatNet, folded_network
 from hao.quant.modules import LayerwiseModule, choose_device
+from hao.quant.parameters import frame_parameters
 from hao.quant.quant_net import QuantNet
 
 CHECKPOINT_SCHEMA = "hao.training/1"
 
 EVALUATION_BATCH = 256
-"""Frames evaluated at a time."""
+"""Frames evaluated at a time, at most."""
 
 _WARM_UP = 0.1
 """Share of the steps in which the learning rate rises to its full value."""
@@ -277,17 +279,21 @@ def accuracy_of_net(net: LayerwiseModule, split: Split) -> float:
     return float(np.mean(classes_of_net(net, split) == split.labels))
 
 
-def classes_of_net(net: LayerwiseModule, split: Split) -> NDArray[np.int64]:
+def classes_of_net(
+    net: LayerwiseModule, split: Split, counted: Counted = uncounted
+) -> NDArray[np.int64]:
     """Return the class that a net gives every frame, shape (frames,)."""
     net.eval()
     parameter = next(net.parameters())
     found = np.empty(len(split), dtype=np.int64)
     with torch.no_grad():
-        for start in range(0, len(split), EVALUATION_BATCH):
-            chosen = slice(start, start + EVALUATION_BATCH)
+        size = batch_size(net.network, EVALUATION_BATCH)
+        for start in range(0, len(split), size):
+            chosen = slice(start, start + size)
             batch = torch.from_numpy(split.frames[chosen].copy())
             best = net(batch.to(parameter.device, parameter.dtype)).argmax(1)
             found[chosen] = best.cpu().numpy()
+            counted(start + len(batch), len(split))
     return found
 
 
@@ -332,6 +338,8 @@ def _run_name(
         digest.update(key.encode())
         values: NDArray[np.float64] = value.detach().cpu().double().numpy()
         digest.update(values.tobytes())
+    for key, scaling in sorted(frame_parameters(net.network).items()):
+        digest.update(key.encode() + scaling.tobytes())
     digest.update(dataset.train.fingerprint())
     return digest.hexdigest()
 

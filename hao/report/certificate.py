@@ -17,7 +17,7 @@ from pydantic_core import to_jsonable_python
 
 import hao
 from hao.errors import InputError, UnsupportedError
-from hao.ir.change import Bits, Change, Keep, LeaveOut, Replace
+from hao.ir.change import Bits, Change, Channels, Keep, LeaveOut, Replace
 from hao.options.option import Option
 from hao.program.problem import Problem
 from hao.program.solver import SolverName, Status
@@ -67,11 +67,15 @@ class NetworkEntry(Table):
     cost_limit: int | None
 
 
+_CHANGES = r"^(bits_[2-8](_in_2)?|keep|leave_out|channels_\d+(-\d+)?(,\d+(-\d+)?)*)$"
+"""How a change is written; of channels, ranges of those that stay."""
+
+
 class OptionEntry(Table):
     """One option of a layer or block, as `hao.options.option.Option`."""
 
     layer: str
-    change: Annotated[str, Field(pattern="^(bits_[2-8](_in_2)?|keep|leave_out)$")]
+    change: Annotated[str, Field(pattern=_CHANGES)]
     cost_micro: Annotated[int, Field(ge=0)]
 
 
@@ -277,6 +281,8 @@ def _change_text(change: Change) -> str:
             return "keep"
         case LeaveOut():
             return "leave_out"
+        case Channels():
+            return f"channels_{change}"
         case Replace():
             raise InputError(
                 f"operation {change.operation!r}: a design in which operations were "
@@ -292,6 +298,8 @@ def _change_of(text: str) -> Change:
             return Keep()
         case "leave_out":
             return LeaveOut()
+        case _ if text.startswith("channels_"):
+            return Channels.of_text(text.removeprefix("channels_"))
         case _:
             bits, _, passes = text.removeprefix("bits_").partition("_in_")
             return Bits(weight_bits=int(bits), passes=int(passes or 1))

@@ -21,7 +21,15 @@ from hao.errors import InputError
 from hao.hw.board import Board
 from hao.hw.engine import Engine
 from hao.hw.resources import Resources
-from hao.ir.change import Bits, Change, LeaveOut, Replace, left_out, replaced
+from hao.ir.change import (
+    Bits,
+    Change,
+    Channels,
+    LeaveOut,
+    Replace,
+    left_out,
+    replaced,
+)
 from hao.ir.layer import (
     Activation,
     Add,
@@ -59,6 +67,7 @@ ADDED_KEYS = frozenset(
         "front.basis",
         "front.power_mw",
         "left_out",
+        "channels",
         "replaced",
         "engine.dense.passes",
         "engine.pointwise.passes",
@@ -253,6 +262,7 @@ class DesignFile(Table):
     engine: Engine
     scheme: dict[str, Annotated[int, Field(ge=2, le=8)]]
     left_out: list[Annotated[str, Field(min_length=1)]] = []
+    channels: dict[str, str] = {}
     replaced: dict[str, _ReplacedTable] = {}
     block_points: _Points | None = None
     segments: Annotated[list[_SegmentTable], Field(min_length=1)]
@@ -286,6 +296,11 @@ def to_document(result: SearchResult) -> dict[str, object]:
             for layer in design.network.compute_layers
         },
         "left_out": list(left_out(design.scheme)),
+        "channels": {
+            name: str(change)
+            for name, change in design.scheme.items()
+            if isinstance(change, Channels)
+        },
         "replaced": {
             name: {
                 "operation": change.operation,
@@ -359,6 +374,7 @@ def to_design(file: DesignFile) -> Design:
                 for layer in network.compute_layers
             },
             **dict.fromkeys(file.left_out, LeaveOut()),
+            **{name: Channels.of_text(text) for name, text in file.channels.items()},
             **_replaced(file, network),
         },
         engine=file.engine,

@@ -94,7 +94,7 @@ def replayed(design: Design, folder: Path) -> tuple[Table, Replay]:
     """Return the table and the replay of a design with random weights."""
     net = seeded_integers(design.network, design.weight_bits, act_bits=8, seed=0)
     cost = evaluate(design)
-    project = render_project(design, net, cost, seeded_frames(net, 1, 1), note="")
+    project = render_project(design, net, cost, seeded_frames(net, 1, 1))
     write_project(project, folder / "hls", force=True)
     compile_project(folder / "hls", Build.TRACE, folder / "trace")
     return project.table, run_replay(folder / "trace", folder / "hls")

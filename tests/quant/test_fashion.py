@@ -10,7 +10,8 @@ import pytest
 
 from hao.errors import InputError
 from hao.ir.tensor import Shape
-from hao.quant.dataset import FASHION_VARIABLE, Dataset, fashion_folder, load_dataset
+from hao.quant.dataset import Dataset, load_dataset
+from hao.quant.known import FASHION_VARIABLE, fashion_folder
 
 SHAPE = Shape(channels=1, height=28, width=28)
 

@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 
 from hao.errors import InputError
+from hao.ir.picture import Fit, Interpolation
 from hao.ir.tensor import Shape
-from hao.quant.pictures import Fit, Interpolation, byte_frames, fitted
+from hao.quant.pictures import byte_frames, fitted
 
 
 def frame(channels: int, height: int, width: int) -> Shape:

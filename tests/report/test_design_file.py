@@ -15,7 +15,7 @@ from hao.cost.evaluate import evaluate
 from hao.errors import HaoError, InputError, UnsupportedError
 from hao.hw.board import Board, DspType, Frames
 from hao.hw.resources import Resources
-from hao.ir.change import Bits, Replace, scheme_of
+from hao.ir.change import Bits, Channels, Replace, scheme_of
 from hao.ir.layer import Activation, ActivationKind, Affine, Input
 from hao.ir.network import Network
 from hao.ir.partition import Segment, partition
@@ -171,6 +171,14 @@ def test_networks_of_the_zoo_come_back(name: str, tmp_path: Path) -> None:
     assert again.design.segments == longest_segments(network)
 
 
+def test_channels_that_stay_come_back_as_ranges(tmp_path: Path) -> None:
+    kept = Channels((0, 1, 2, 5, 7))
+    scheme = {**RESULT.design.scheme, "stem.channels": kept}
+    result = replace(RESULT, design=replace(RESULT.design, scheme=scheme))
+    assert json.loads(render_design(result))["channels"] == {"stem.channels": "0-2,5,7"}
+    assert reopened(render_design(result), tmp_path) == result
+
+
 def test_neither_time_nor_place_is_in_the_file(tmp_path: Path) -> None:
     assert render_design(replace(RESULT, run=tmp_path / "run")) == TEXT
 
@@ -193,9 +201,8 @@ def test_the_keys_of_the_schema_are_those_of_version_3() -> None:
             "proof",
             "cost",
         ),
-        *("board", "engine", "scheme", "left_out", "replaced", "block_points"),
-        "segments",
-        *("front", "network"),
+        *("board", "engine", "scheme", "left_out", "channels", "replaced"),
+        *("block_points", "segments", "front", "network"),
     ]
     assert list(document["board"]) == [
         *("name", "title", "device", "part", "clock_khz", "resources", "cap_percent"),

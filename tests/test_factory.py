@@ -3,7 +3,7 @@
 import pytest
 
 from hao.errors import InputError
-from hao.quant.factory import is_factory, made_by
+from hao.factory import is_factory, made_by
 
 
 @pytest.mark.parametrize(
@@ -24,9 +24,14 @@ def test_what_names_a_function(spec: str, named: bool) -> None:
 
 
 def test_what_a_function_makes_is_returned() -> None:
-    assert isinstance(made_by("collections:OrderedDict", "data set"), dict)
+    assert made_by("collections:OrderedDict", "data set", dict) == {}
+
+
+def test_another_kind_is_refused() -> None:
+    with pytest.raises(InputError, match=r"returned OrderedDict; must be b"):
+        made_by("collections:OrderedDict", "data set", list)
 
 
 def test_messages_begin_with_what_is_sought() -> None:
     with pytest.raises(InputError, match="model 'a b:c': no name of a function"):
-        made_by("a b:c", "model")
+        made_by("a b:c", "model", dict)

@@ -1,8 +1,11 @@
 """What a function of the user's own makes, named as `package.module:function`."""
 
 import importlib
+from typing import TypeVar
 
 from hao.errors import HaoError, InputError, UnsupportedError
+
+Made = TypeVar("Made")
 
 
 def is_factory(spec: str) -> bool:
@@ -12,15 +15,17 @@ def is_factory(spec: str) -> bool:
     return colon == ":" and all(part.isidentifier() for part in parts)
 
 
-def made_by(spec: str, what: str) -> object:
+def made_by(spec: str, what: str, kind: type[Made]) -> Made:
     """Return what a function without arguments returns.
 
     Args:
         spec: `package.module:function`.
         what: Such as "data set"; messages begin with it.
+        kind: What the function must return.
 
     Raises:
-        InputError: It names no function that can be imported.
+        InputError: It names no function that can be imported, or one that returns
+            something else.
         UnsupportedError: The function raised something.
     """
     place = f"{what} {spec!r}"
@@ -48,4 +53,9 @@ def made_by(spec: str, what: str) -> object:
         raise UnsupportedError(
             f"{place}: the function raised {type(error).__name__}: {error}"
         ) from error
+    if not isinstance(made, kind):
+        raise InputError(
+            f"{place}: returned {type(made).__name__}; must be {kind.__module__}."
+            f"{kind.__qualname__}"
+        )
     return made
