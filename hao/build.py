@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hao.arguments import take_fields
 from hao.cost.evaluate import CostReport
 from hao.emit.check import (
     Build,
@@ -45,7 +46,7 @@ from hao.emit.project import (
 )
 from hao.emit.steps import Table, make_table
 from hao.emit.stored import frame_bytes, map_bytes, map_codes, step_maps
-from hao.errors import InputError, RefusedError, ToolError
+from hao.errors import ArgumentError, InputError, RefusedError, ToolError
 from hao.factory import is_factory
 from hao.files import held, write_files
 from hao.handoff.compare import compare, render_comparison
@@ -81,6 +82,7 @@ from hao.report.result import SearchResult
 from hao.report.run_files import (
     EMITTED_FILE,
     EVALUATION_FILE,
+    FLOAT_FILE,
     PROGRAM_FOLDER,
     PROJECT_FOLDER,
     QUANTIZATION_FILE,
@@ -141,9 +143,9 @@ class QuantizeRequest:
         data: What `hao.quant.dataset.load_dataset` reads; `None` for the digits, or
             for no data with weights that a file quantized.
         weights: Float weights: a file that `hao.quant.weights` reads, an ONNX file, or
-            `package.module:function` that makes a torch module; `None` takes those that
-            the run has, or trains here. From a QONNX or QCDQ file its integers are
-            taken as they are.
+            `package.module:function` that makes a torch module; `None`
+            takes the run's own, where its network was changed, or trains here.
+            From a QONNX or QCDQ file its integers are taken as they are.
         method: PTQ or QAT.
         float_epochs: Of training in floating point; `None` for the default.
         epochs: Of quantization-aware training; `None` for the default.
@@ -155,8 +157,11 @@ class QuantizeRequest:
             default of the library that named them.
         mapping: As `hao.quant.weights.WeightSource` has it.
 
+    Words stand for the members of enumerations, such as "ptq", and text for paths.
+
     Raises:
-        InputError: The seed is negative, or `bn_eps` not above 0.
+        ArgumentError: A field is of a type that it cannot take, the seed is negative,
+            or `bn_eps` is not above 0.
     """
 
     run: Path
@@ -173,9 +178,10 @@ class QuantizeRequest:
     mapping: Path | None = None
 
     def __post_init__(self) -> None:
+        take_fields(self)
         _check_seed(self.seed)
         if self.bn_eps is not None and not 0 < self.bn_eps < 1:
-            raise InputError(f"batch norm eps {self.bn_eps:g}; must be from 0 to 1")
+            raise ArgumentError(f"`bn_eps` = {self.bn_eps:g}; must be from 0 to 1")
 
 
 def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
@@ -186,7 +192,7 @@ def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
         UnsupportedError: A layer cannot be quantized.
         ToolError: torch or Brevitas is not installed.
     """
-    check_installed("torch", "torch", "brevitas")
+    check_torch()
     result, folder = opened_run(request.run)
     with held_run(folder) as run:
         check_absent(folder / WEIGHTS_FILE, force=request.force)
@@ -206,7 +212,7 @@ class _Quantized:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Data:
+class LoadedData:
     """A data set, the names of the network's outputs, and what must be known of it."""
 
     dataset: "Dataset"
@@ -218,7 +224,7 @@ def _quantized(
     request: QuantizeRequest, result: SearchResult, folder: Path, progress: Progress
 ) -> _Quantized:
     """Return the integers of a run's network; only checkpoints are written."""
-    from hao.quant.frame_scale import folded_frames, normalised_network
+    from hao.quant.frame_scale import normalised_network
     from hao.quant.ptq import quantize_network
     from hao.quant.scheme import Scheme
 
@@ -229,20 +235,47 @@ def _quantized(
         if any(layer.weight is not None for layer in network.compute_layers):
             network = normalised_network(network, request.preparation)
             return _take_integers(request, result, network, progress)
-    data = _data(request, design.network, progress)
+    network, data = float_inputs(request, design.network, folder, progress)
     dataset = data.dataset
-    network = _float_network(request, design.network, dataset, folder, progress)
-    if not isinstance(dataset.train.frames, np.ndarray) and frame_parameters(network):
-        network = folded_frames(network)
     scheme = Scheme(weight_bits=design.weight_bits, act_bits=design.engine.act_bits)
     progress("calibrating")
-    model = quantize_network(network, scheme, dataset.train.frames)
+    model = quantize_network(
+        network,
+        scheme,
+        dataset.train.frames,
+        counted=_told("calibrating", "steps", progress),
+    )
     if request.method is Method.QAT:
         model = _trained(request, model, dataset, folder, progress)
     return _measured(request, data, network, model, progress)
 
 
-def _data(request: QuantizeRequest, network: Network, progress: Progress) -> _Data:
+def float_inputs(
+    request: QuantizeRequest, network: Network, folder: Path, progress: Progress
+) -> tuple[Network, LoadedData]:
+    """Return a network with float weights, loaded or trained here, and its data set.
+
+    Args:
+        request: Which data and weights.
+        network: Layers.
+        folder: Run directory, where checkpoints of the training lie.
+        progress: Told of each step.
+
+    Raises:
+        InputError: Data or weights are wrong.
+        UnsupportedError: A layer cannot be trained.
+    """
+    from hao.quant.frame_scale import folded_frames
+
+    data = _data(request, network, progress)
+    frames = data.dataset.train.frames
+    network = _float_network(request, network, data.dataset, folder, progress)
+    if not isinstance(frames, np.ndarray) and frame_parameters(network):
+        network = folded_frames(network)
+    return network, data
+
+
+def _data(request: QuantizeRequest, network: Network, progress: Progress) -> LoadedData:
     """Return the data set of a request, and what must be known about it."""
     from hao.quant.class_names import load_class_names, named_outputs
     from hao.quant.dataset import load_dataset
@@ -276,7 +309,7 @@ def _data(request: QuantizeRequest, network: Network, progress: Progress) -> _Da
     notes = _data_notes(request, dataset)
     for note in notes:
         progress(f"note: {note}")
-    return _Data(dataset=dataset, names=names, notes=notes)
+    return LoadedData(dataset=dataset, names=names, notes=notes)
 
 
 def _trained(
@@ -306,7 +339,7 @@ def _trained(
 
 def _measured(
     request: QuantizeRequest,
-    data: _Data,
+    data: LoadedData,
     network: Network,
     model: "QuantNet",
     progress: Progress,
@@ -322,14 +355,16 @@ def _measured(
 
     test, net = data.dataset.test, integer_network(model)
     floats, quantized = (
-        classes_of_net(form, test, _frames_done(word, progress))
+        classes_of_net(form, test, _told(word, "frames", progress))
         for form, word in (
             (FloatNet(network, batch_norm=False), "float"),
             (model, "quantized"),
         )
     )
-    integers = classes_of_integers(net, test.frames, _frames_done("integers", progress))
-    compared = _frames_done("comparing every integer", progress)
+    integers = classes_of_integers(
+        net, test.frames, _told("integers", "frames", progress)
+    )
+    compared = _told("comparing every integer", "frames", progress)
     agreement = count_differences(model, net, test.frames, compared)
     labels = test.labels if data.dataset.labelled else None
     quantization = Quantization(
@@ -358,15 +393,15 @@ def _measured(
     return _Quantized(net=net, quantization=quantization, evaluation=evaluation)
 
 
-def _frames_done(word: str, progress: Progress) -> Callable[[int, int], None]:
-    """Return what tells of a long step over frames, every few seconds."""
+def _told(word: str, unit: str, progress: Progress) -> Callable[[int, int], None]:
+    """Return what tells of a long step, every few seconds."""
     told = time.monotonic()
 
     def tell(done: int, total: int) -> None:
         nonlocal told
         if time.monotonic() - told >= TELL_SECONDS:
             told = time.monotonic()
-            progress(f"{word}: {done} of {total} frames")
+            progress(f"{word}: {done} of {total} {unit}")
 
     return tell
 
@@ -518,15 +553,14 @@ def _float_network(
     folder: Path,
     progress: Progress,
 ) -> Network:
-    """Return the network with float weights: loaded, the run's own, or trained here."""
-    from hao.quant.float_files import STATE_FILE
+    """Return the network with float weights: loaded, or trained here."""
     from hao.quant.frame_scale import normalised_network
     from hao.quant.train import FLOAT_SETTINGS, train_float
 
     weights = request.weights
-    if weights is None and (folder / STATE_FILE).is_file():
-        progress(f"float weights: those of {STATE_FILE} in the run")
-        weights = folder / STATE_FILE
+    if weights is None and (folder / FLOAT_FILE).is_file():
+        progress(f"float weights are the run's own, {FLOAT_FILE}")
+        weights = folder / FLOAT_FILE
     if weights is not None:
         loaded = _loaded_network(request, weights, network, progress)
         return normalised_network(loaded, request.preparation)
@@ -854,7 +888,7 @@ def lint_run(run: Path) -> dict[str, tuple["Finding", ...]]:
         InputError: There is no project.
         ToolError: The parser or a C++ compiler is missing.
     """
-    check_installed("lint", "tree_sitter", "tree_sitter_cpp")
+    _check_installed("lint", "tree_sitter", "tree_sitter_cpp")
     from hao.lint.check import lint
     from hao.lint.finding import Tool
 
@@ -900,7 +934,7 @@ def schedule_run(
         InputError: There is no project, or it does not compile.
         ToolError: There is no clang, or llvmlite is missing.
     """
-    check_installed("lint", "llvmlite")
+    _check_installed("lint", "llvmlite")
     from hao.report.schedule import schedule_json
     from hao.schedule.analyse import analyse_project
     from hao.schedule.project import SCRIPT, load_project
@@ -932,12 +966,16 @@ def read_reports(run: Path, reports: list[Path]) -> str:
     return render_comparison(rows)
 
 
-def check_installed(extra: str, *packages: str) -> None:
-    """Check that packages of an optional extra are there.
+def check_torch() -> None:
+    """Check that what quantization needs is installed.
 
     Raises:
-        ToolError: One is missing.
+        ToolError: torch or Brevitas is not.
     """
+    _check_installed("torch", "torch", "brevitas")
+
+
+def _check_installed(extra: str, *packages: str) -> None:
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
         raise ToolError(

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hao.accuracy.drops import Evidence
-from hao.build import DEFAULT_DATA, check_installed, checkpoint_path, epoch_line
+from hao.build import DEFAULT_DATA, check_torch, checkpoint_path, epoch_line
 from hao.errors import InfeasibleError, InputError
-from hao.files import write_files
 from hao.hw.board import Board, Frames
 from hao.ir.network import Network
 from hao.ir.passes import FRAME_BITS, frame_in_planes
@@ -31,7 +30,7 @@ from hao.program.solver import SolverName
 from hao.report.design_file import load_design
 from hao.report.result import Proof, SearchResult
 from hao.report.run import check_target, write_run
-from hao.report.run_files import TRAINING_FOLDER
+from hao.report.run_files import FLOAT_FILE, FLOAT_STEM, TRAINING_FOLDER
 from hao.request import (
     DEFAULT_MARGIN_PERCENT,
     SearchRequest,
@@ -51,6 +50,9 @@ if TYPE_CHECKING:
 Progress = Callable[[str], None]
 
 RECORD_FILE = "replacement.json"
+
+TUNING_EPOCHS = 20
+"""Of training after operations were replaced (chosen here; LANA takes 100)."""
 
 MOST_LISTED = 20
 """Most designs that are measured whole (chosen here; LANA takes about 100)."""
@@ -170,9 +172,11 @@ def replace_operations(
         InfeasibleError: No choice of operations reaches the frame rate.
         ToolError: torch or Brevitas is not installed.
     """
-    check_installed("torch", "torch", "brevitas")
-    from hao.quant.fine_tune import FINE_TUNE_SETTINGS, fine_tune
-    from hao.quant.float_files import float_files
+    check_torch()
+    from hao.quant.distill import teacher_of
+    from hao.quant.export_float import float_files
+    from hao.quant.train import TrainSettings
+    from hao.quant.tune import tune_float
 
     check_request(request.search)
     check_target(run_path, force=force)
@@ -191,20 +195,18 @@ def replace_operations(
     best = finalists[0].report
     plain = teacher.under(best.design.scheme)
     tuned = plain
-    settings = replace(FINE_TUNE_SETTINGS, seed=request.seed)
-    if request.epochs is not None:
-        settings = replace(settings, epochs=max(1, request.epochs))
-    if request.epochs != 0 and plain is not teacher.network:
-        tuned = fine_tune(
+    epochs = TUNING_EPOCHS if request.epochs is None else request.epochs
+    if epochs > 0 and plain is not teacher.network:
+        settings = TrainSettings(epochs=epochs, learning_rate=4e-3, seed=request.seed)
+        tuned = tune_float(
             plain,
-            teacher.network,
             dataset,
             settings,
+            teacher=teacher_of(teacher.network, labels=dataset.labelled),
             checkpoint=checkpoint_path(folder, "tuned", settings, plain, dataset),
-            progress=epoch_line("fine-tuning", progress),
+            progress=epoch_line("tuning", progress),
         )
-    result = write_run(_result(request, best), run_path, force=force)
-    assert result.run is not None
+    result = _result(request, best)
     found = Replacement(
         result=result,
         teacher_top1=_top1(teacher.network, dataset),
@@ -212,13 +214,16 @@ def replace_operations(
         float_top1=_top1(tuned, dataset),
         finalists=finalists,
     )
+    files = {FLOAT_STEM + end: text for end, text in float_files(tuned).items()}
     record = json.dumps(_record(request, found), indent=1) + "\n"
-    write_files(result.run, {**float_files(tuned), RECORD_FILE: record.encode()})
+    files[RECORD_FILE] = record.encode()
+    result = write_run(result, run_path, force=force, more=files)
+    assert result.run is not None
     write_run_page(result, result.run)
     with suppress(OSError):
         (folder / TRAINING_FOLDER).rename(result.run / TRAINING_FOLDER)
         folder.rmdir()
-    return found
+    return replace(found, result=result)
 
 
 def _teacher(
@@ -304,12 +309,11 @@ def _with_weights(
     progress: Progress,
 ) -> Network:
     """Return the teacher with weights: given, those of its file, or trained here."""
-    from hao.quant.float_files import STATE_FILE
     from hao.quant.float_net import with_parameters
     from hao.quant.train import FLOAT_SETTINGS, train_float
     from hao.quant.weights import WeightSource, load_weights
 
-    own = Path(request.subject) / STATE_FILE
+    own = Path(request.subject) / FLOAT_FILE
     given = request.weights
     if given is None and not network.params and own.is_file():
         given = own

@@ -365,7 +365,7 @@ def test_a_run_without_integers_or_project_is_refused(searched: Path) -> None:
 
 
 def test_numbers_out_of_range_are_refused(quantized: Path) -> None:
-    with pytest.raises(InputError, match="batch norm eps 2; must be from 0 to 1"):
+    with pytest.raises(InputError, match="`bn_eps` = 2; must be from 0 to 1"):
         QuantizeRequest(run=quantized, bn_eps=2)
     with pytest.raises(InputError, match="seed -1; must be at least 0"):
         QuantizeRequest(run=quantized, seed=-1)
@@ -725,6 +725,11 @@ def test_long_steps_tell_how_far_they_are(
     build.quantize(request, progress=lines.append)
     for word in ("float", "quantized", "integers", "comparing every integer"):
         assert f"{word}: 40 of 40 frames" in lines
+    # Three batches of 64 of the 135 frames that train, and the layers.
+    layers = len(load_design(run).design.network.layers)
+    steps = [line for line in lines if line.startswith("calibrating: ")]
+    assert len(steps) == 3 + layers
+    assert steps[-1] == f"calibrating: {3 + layers} of {3 + layers} steps"
 
 
 def test_the_demo_classifies_pictures_without_a_board(

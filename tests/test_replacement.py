@@ -13,8 +13,7 @@ from hao.cli import main
 from hao.errors import InfeasibleError, InputError
 from hao.hw.board import Frames
 from hao.ir.change import replaced
-from hao.quant.float_files import ONNX_FILE, STATE_FILE
-from hao.quant.float_onnx import float_onnx
+from hao.quant.export_float import float_files
 from hao.replacement import (
     RECORD_FILE,
     Replacement,
@@ -29,7 +28,7 @@ from tests.replace.instances import dataset, teacher
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a trained network as ONNX, and its data."""
     made: Path = tmp_path_factory.mktemp("replacement")
-    (made / "net.onnx").write_bytes(float_onnx(teacher()))
+    (made / "net.onnx").write_bytes(float_files(teacher())[".onnx"])
     data = dataset()
     np.savez(
         made / "data.npz",
@@ -67,7 +66,9 @@ def found(folder: Path, request_: ReplaceRequest) -> Replacement:
 def test_the_run_holds_the_changed_network_in_every_form(found: Replacement) -> None:
     run = found.result.run
     assert run is not None
-    assert {STATE_FILE, ONNX_FILE, RECORD_FILE} < {path.name for path in run.iterdir()}
+    assert {"float.pt", "float.pt2", "float.onnx", RECORD_FILE} < {
+        path.name for path in run.iterdir()
+    }
     assert load_design(run).design == found.result.design
     record = json.loads((run / RECORD_FILE).read_text())
     assert record["float_top1"] == found.float_top1

@@ -34,15 +34,19 @@ TRAIN_SHARE = 0.7
 Bytes = NDArray[np.uint8]
 
 
-def photographs() -> list[Bytes]:
-    """Return the photographs, each at every scale, of shape (height, width, 3)."""
+def whole_photographs() -> list[Bytes]:
+    """Return the photographs: a palace, a flower, Grace Hopper; (height, width, 3)."""
     samples = Path(matplotlib.get_data_path()) / "sample_data"
     with Image.open(samples / "grace_hopper.jpg") as picture:
         hopper = np.asarray(picture.convert("RGB"))
-    pictures = [*load_sample_images().images, hopper]
+    return [*load_sample_images().images, hopper]
+
+
+def photographs() -> list[Bytes]:
+    """Return the photographs, each at every scale, of shape (height, width, 3)."""
     return [
         np.asarray(Image.fromarray(picture).reduce(scale))
-        for picture in pictures
+        for picture in whole_photographs()
         for scale in SCALES
     ]
 

@@ -2,29 +2,18 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from hao.cli.common import JSON, RUNS, one_run, shown_progress
+from hao.cli.source import Source, source_options
 
 
 @click.command("quantize")
 @click.argument("run", type=click.Path(path_type=Path), required=False)
-@click.option(
-    "--data",
-    help="'digits' (the default), 'fashion-mnist', a folder with a folder of images "
-    "per class (or train/ and val/ or test/ of those) or with IDX files, an .npz file "
-    "(x_train, y_train, x_test, y_test), or 'package.module:function' returning a "
-    "Dataset. --method ptq needs no labels: images in no folders, no y_train, y_test.",
-)
-@click.option(
-    "--weights",
-    type=click.Path(path_type=Path),
-    help="Float weights: torch state dict, .safetensors, .npz, ONNX file, or "
-    "'package.module:function' that makes a torch module  [default: train here]. "
-    "The integers of a QONNX or QCDQ file are taken as they are.",
-)
+@source_options
 @click.option(
     "--method",
     type=click.Choice(["qat", "ptq"]),
@@ -32,50 +21,7 @@ from hao.cli.common import JSON, RUNS, one_run, shown_progress
     show_default=True,
     help="Quantization-aware training, or calibration alone.",
 )
-@click.option("--float-epochs", type=click.IntRange(1), help="Of training in float.")
 @click.option("--epochs", type=click.IntRange(1), help="Of training with the bits.")
-@click.option(
-    "--seed",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Of training.",
-)
-@click.option(
-    "--preset",
-    help="Normalisation of the frames: imagenet, tf, 0..1 or 0..255  [default: 0..1].",
-)
-@click.option("--mean", help="Instead of it: one number, or one a channel, as 0.5,0.4.")
-@click.option("--std", help="Likewise. Numbers above 1 are of pixels from 0 to 255.")
-@click.option(
-    "--resize",
-    type=int,
-    help="Short side that pictures are resized to, the middle then cut out [pixels]  "
-    "[default: stretched to the frame].",
-)
-@click.option(
-    "--interpolation",
-    type=click.Choice(["bilinear", "bicubic"]),
-    default="bilinear",
-    show_default=True,
-    help="Of the resizing.",
-)
-@click.option(
-    "--bn-eps",
-    type=float,
-    help="Of the batch norms in --weights  [default: what their library has].",
-)
-@click.option(
-    "--mapping",
-    type=click.Path(path_type=Path),
-    help="Lines `layer <- name in --weights`: followed if the file is there, else "
-    "written.",
-)
-@click.option(
-    "--labels",
-    type=click.Path(path_type=Path),
-    help="Names of the network's outputs, one a line.",
-)
 @RUNS
 @click.option("--force", is_flag=True, help="Replace earlier integers of the run.")
 @JSON
@@ -83,20 +29,9 @@ from hao.cli.common import JSON, RUNS, one_run, shown_progress
 def quantize_command(
     *,
     run: Path | None,
-    data: str | None,
-    weights: Path | None,
+    source: Source,
     method: str,
-    float_epochs: int | None,
     epochs: int | None,
-    seed: int,
-    preset: str | None,
-    mean: str | None,
-    std: str | None,
-    resize: int | None,
-    interpolation: str,
-    bn_eps: float | None,
-    mapping: Path | None,
-    labels: Path | None,
     runs: Path,
     force: bool,
     as_json: bool,
@@ -113,29 +48,16 @@ def quantize_command(
       hao quantize --data images/ --weights net.pt --method ptq --preset imagenet
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao import build
-    from hao.ir.picture import Fit, Interpolation, Preparation, normalisation
     from hao.report.hardware import quantization_json, render_quantization
     from hao.report.run import chosen_run
     from hao.report.run_files import WEIGHTS_FILE
 
-    means, stds = normalisation(preset, mean, std)
-    request = build.QuantizeRequest(
-        run=chosen_run(run, runs),
-        data=data,
-        weights=weights,
+    path = chosen_run(run, runs)
+    request = replace(
+        source.request(path) or build.QuantizeRequest(run=path),
         method=build.Method(method),
-        float_epochs=float_epochs,
         epochs=epochs,
-        seed=seed,
         force=force,
-        preparation=Preparation(
-            fit=Fit(short_side=resize, interpolation=Interpolation(interpolation)),
-            mean=means,
-            std=stds,
-        ),
-        labels=labels,
-        bn_eps=bn_eps,
-        mapping=mapping,
     )
     with shown_progress(quiet=quiet or as_json) as progress:
         quantization = build.quantize(request, progress=progress)

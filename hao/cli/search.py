@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -194,6 +195,20 @@ def _act_bits(
     metavar="ADDRESS",
     help="Solve on a Dask cluster: tcp://host:8786 (docs/scale.md).",
 )
+@click.option(
+    "--measure",
+    type=click.IntRange(1),
+    help="Then measure so many schemes on --data, as `hao explore` does.",
+)
+@click.option(
+    "--data",
+    help="Data set of --measure, as `hao quantize` takes it  [default: digits].",
+)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="Float weights for --measure  [default: those of --model, else trained here].",
+)
 @click.option("--run", "run_name", help="Name of the run  [default: from the request].")
 @RUNS
 @click.option("--force", is_flag=True, help="Replace a run of the same name.")
@@ -231,6 +246,9 @@ def search_command(
     solver: str,
     workers: int | None,
     cluster: str | None,
+    measure: int | None,
+    data: str | None,
+    weights: Path | None,
     run_name: str | None,
     runs: Path,
     force: bool,
@@ -250,6 +268,7 @@ def search_command(
       hao search --board zu3eg --fps 100 --recipe ptq
       hao search --board zu3eg --objective area --fps 100 --max-dsp 50%
       hao search --board zu3eg --fps 400 --network mobilenet_v2_100 --best 3
+      hao search --board zu3eg --fps 200 --model net.onnx --data images/ --measure 40
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao import flow
     from hao.accuracy.terms import Recipe
@@ -303,6 +322,12 @@ def search_command(
         cluster=cluster,
     )
     flow.check_request(request)
+    if measure is None and (data is not None or weights is not None):
+        raise click.UsageError(
+            "--data and --weights are for --measure, which is not set"
+        )
+    if measure is not None and (no_run or fps is None):
+        raise click.UsageError("--measure needs --fps, and a run that is written")
     run_path = None
     if not no_run:
         recover(runs)
@@ -327,6 +352,26 @@ def search_command(
     if not as_json:
         where = "" if result.run is None else f"; written to {result.run}"
         click.echo(f"\nfound in {seconds:.1f} s{where}")
+    if measure is not None and result.run is not None:
+        from hao.build import QuantizeRequest
+        from hao.cli.explore import explore_run
+        from hao.explore import ExploreRequest
+        from hao.measure.loop import LoopSettings
+
+        source = QuantizeRequest(
+            run=result.run, data=data, weights=model if weights is None else weights
+        )
+        explore_run(
+            ExploreRequest(
+                run=result.run,
+                source=source,
+                settings=LoopSettings(measure=measure),
+                workers=workers if cluster is None else 1,
+                cluster=cluster,
+            ),
+            as_json=as_json,
+            quiet=quiet,
+        )
 
 
 def _stance(*, mean: bool, pessimistic: bool) -> "Stance":
@@ -401,6 +446,8 @@ def report_command(*, run: Path | None, runs: Path, as_json: bool, html: bool) -
     """
     from hao import flow
     from hao.report.hardware import quantization_json, render_quantization
+    from hao.report.measured import render_measured
+    from hao.report.records import load_records
     from hao.report.run import chosen_run
     from hao.report.run_files import recorded_quantization
     from hao.report.tables import result_json
@@ -414,14 +461,19 @@ def report_command(*, run: Path | None, runs: Path, as_json: bool, html: bool) -
     measured = recorded_quantization(result.run) if result.run is not None else None
     if measured is not None and measured.network != result.design.network.name:
         measured = None
+    schemes = load_records(result.run).measured
     if as_json:
         found = result_json(result, seconds=seconds)
         shown = None if measured is None else quantization_json(measured)
-        click.echo(json.dumps({**found, "measured": shown}, indent=2))
+        explored = None if schemes is None else asdict(schemes)
+        found = {**found, "measured": shown, "measured_schemes": explored}
+        click.echo(json.dumps(found, indent=2))
         return
     lists = _lists(result)
     if measured is not None:
         lists = f"measured: {render_quantization(measured)}\n\n{lists}".rstrip()
+    if schemes is not None:
+        lists = f"measured: {render_measured(schemes)}\n\n{lists}".rstrip()
     _show(result, lists, seconds=seconds, as_json=False)
 
 

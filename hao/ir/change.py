@@ -5,8 +5,9 @@ chosen. A kind that is added here is named by the type checker wherever kinds ar
 apart; the integer program sees none of them.
 """
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from hao.errors import InputError
@@ -226,3 +227,64 @@ def scheme_of(weight_bits: Mapping[str, int]) -> dict[str, Change]:
         InputError: Bits outside 2 to 8.
     """
     return {name: Bits(weight_bits=bits) for name, bits in weight_bits.items()}
+
+
+def bare(change: Change) -> Change:
+    """Return a change without what matters to the hardware alone: the passes.
+
+    Changes that are equal then make the same network.
+    """
+    match change:
+        case Bits():
+            return replace(change, passes=1)
+        case Keep() | LeaveOut() | Channels() | Replace():
+            return change
+        case _:
+            assert_never(change)
+
+
+def change_text(change: Change) -> str:
+    """Return a change as the word that records have for it, such as "bits_4".
+
+    Raises:
+        InputError: It replaces operations, which no word names.
+    """
+    match change:
+        case Bits():
+            passes = "" if change.passes == 1 else f"_in_{change.passes}"
+            return f"bits_{change.weight_bits}{passes}"
+        case Keep():
+            return "keep"
+        case LeaveOut():
+            return "leave_out"
+        case Channels():
+            return f"channels_{change}"
+        case Replace():
+            raise InputError(
+                f"operation {change.operation!r}: a design in which operations were "
+                "replaced has no certificate yet"
+            )
+        case _:
+            assert_never(change)
+
+
+def change_of(text: str) -> Change:
+    """Return the change that a word of `change_text` stands for.
+
+    Raises:
+        InputError: It is no such word.
+    """
+    match text:
+        case "keep":
+            return Keep()
+        case "leave_out":
+            return LeaveOut()
+        case _ if text.startswith("channels_"):
+            return Channels.of_text(text.removeprefix("channels_"))
+    found = re.fullmatch(r"bits_([0-9])(?:_in_([0-9]))?", text)
+    if found is None:
+        raise InputError(
+            f"change {text[:40]!r}; must be keep, leave_out, or such as bits_4 or "
+            "channels_0-3"
+        )
+    return Bits(weight_bits=int(found[1]), passes=int(found[2] or 1))

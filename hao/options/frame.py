@@ -25,6 +25,7 @@ from hao.ir.change import (
     LeaveOut,
     Replace,
     Scheme,
+    bare,
     kept_channels,
     left_out,
     passes_of,
@@ -64,11 +65,8 @@ class Site:
 
         Options that differ in how the hardware runs a layer only are of one kind.
         """
-        bare = [
-            replace(change, passes=1) if isinstance(change, Bits) else change
-            for change in self.changes
-        ]
-        return tuple(bare.index(change) for change in bare)
+        kinds = [bare(change) for change in self.changes]
+        return tuple(kinds.index(kind) for kind in kinds)
 
 
 @dataclass(frozen=True, slots=True)

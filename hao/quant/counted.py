@@ -9,7 +9,7 @@ _HELD_VALUES = 2**27
 double precision."""
 
 Counted = Callable[[int, int], None]
-"""Told how many frames are done, and of how many, after each batch."""
+"""Told how many frames, or other steps, are done, and of how many."""
 
 
 def uncounted(done: int, total: int) -> None:

@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from hao.errors import InputError
 from hao.files import write_file
 from hao.ir.network import Network
 from hao.quant.counted import Counted, batch_size, uncounted
 from hao.quant.dataset import Dataset, Split
+from hao.quant.distill import Teacher
 from hao.quant.float_net import FloatNet, folded_network
 from hao.quant.modules import LayerwiseModule, choose_device
 from hao.quant.parameters import frame_parameters
@@ -48,8 +49,6 @@ class TrainSettings:
         weight_decay: Of AdamW, on all parameters.
         smoothing: Of the labels, 0 to below 1.
         seed: Of the order of the frames and of the initial weights.
-        distillation: Share of the loss that is towards the outputs of a teacher, where
-            there is one, from 0 to 1; the rest is towards the labels.
     """
 
     epochs: int
@@ -58,11 +57,8 @@ class TrainSettings:
     weight_decay: float = 1e-4
     smoothing: float = 0.0
     seed: int = 0
-    distillation: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.distillation <= 1:
-            raise InputError(f"distillation = {self.distillation}; must be from 0 to 1")
         if self.epochs < 1 or self.batch < 2:
             raise InputError(
                 f"epochs = {self.epochs}, batch = {self.batch}; must be at least 1 "
@@ -129,14 +125,7 @@ def train_float(
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         net = FloatNet(network, batch_norm=True)
-    run_epochs(
-        net,
-        dataset,
-        settings,
-        teacher=None,
-        checkpoint=checkpoint,
-        progress=progress,
-    )
+    run_epochs(net, dataset, settings, checkpoint=checkpoint, progress=progress)
     return folded_network(net)
 
 
@@ -145,9 +134,9 @@ def train_quantized(
     dataset: Dataset,
     settings: TrainSettings = QUANTIZED_SETTINGS,
     *,
-    teacher: Network | None = None,
     checkpoint: Path | None = None,
     progress: Progress = ignore_progress,
+    teacher: Teacher | None = None,
 ) -> QuantNet:
     """Return a Brevitas model after quantization-aware training.
 
@@ -158,9 +147,9 @@ def train_quantized(
         model: Where training starts; it is left as it is.
         dataset: Only its train and validation frames are used.
         settings: How to train.
-        teacher: Float network whose outputs are learnt too, as far as the settings say.
         checkpoint: Where to keep the state after every epoch, and to resume from.
         progress: Called after every epoch.
+        teacher: Whose outputs count beside the labels, if any.
 
     Raises:
         InputError: Data and network do not fit, or the checkpoint is of another run.
@@ -172,9 +161,9 @@ def train_quantized(
         net,
         dataset,
         settings,
-        teacher=teacher,
         checkpoint=checkpoint,
         progress=progress,
+        teacher=teacher,
     )
     return net
 
@@ -184,11 +173,19 @@ def run_epochs(
     dataset: Dataset,
     settings: TrainSettings,
     *,
-    teacher: Network | None,
     checkpoint: Path | None,
     progress: Progress,
+    teacher: Teacher | None = None,
 ) -> None:
     """Train a net, which the caller has just made, in place.
+
+    Args:
+        net: Trained in place.
+        dataset: Only its train and validation frames are used.
+        settings: How to train.
+        checkpoint: Where to keep the state after every epoch, and to resume from.
+        progress: Called after every epoch.
+        teacher: Whose outputs count beside the labels, if any.
 
     Raises:
         InputError: The checkpoint is unreadable or of another run.
@@ -196,9 +193,6 @@ def run_epochs(
     device = choose_device()
     run = _run_name(net, dataset, settings, teacher)
     net.to(device)
-    guide = None
-    if teacher is not None and settings.distillation > 0:
-        guide = FloatNet(teacher, batch_norm=False).eval().to(device)
     optimizer = torch.optim.AdamW(
         net.parameters(),
         lr=settings.learning_rate,
@@ -209,7 +203,7 @@ def run_epochs(
         first = _resumed(checkpoint, run, net, optimizer)
     for epoch in range(first, settings.epochs):
         loss = _run_epoch(
-            net, optimizer, dataset.train, settings, guide=guide, epoch=epoch
+            net, optimizer, dataset.train, settings, epoch=epoch, teacher=teacher
         )
         if not math.isfinite(loss):
             raise InputError(
@@ -233,8 +227,8 @@ def _run_epoch(
     data: Split,
     settings: TrainSettings,
     *,
-    guide: FloatNet | None,
     epoch: int,
+    teacher: Teacher | None,
 ) -> float:
     """Train for one epoch and return the mean loss; a last partial batch is left out.
 
@@ -243,8 +237,8 @@ def _run_epoch(
         optimizer: Of its parameters.
         data: What it is trained on; a batch is read at a time.
         settings: How to train.
-        guide: The teacher.
         epoch: From 0.
+        teacher: Whose outputs count beside the labels, if any.
     """
     net.train()
     device = next(net.parameters()).device
@@ -258,20 +252,27 @@ def _run_epoch(
         chosen = order[step * settings.batch : (step + 1) * settings.batch]
         frames = torch.from_numpy(data.frames[chosen]).to(device)
         labels = torch.from_numpy(data.labels[chosen]).to(device)
-        outputs = net(frames)
-        loss = nn.functional.cross_entropy(
-            outputs, labels, label_smoothing=settings.smoothing
-        )
-        if guide is not None:
-            with torch.no_grad():
-                taught = guide(frames).softmax(1)
-            towards = nn.functional.cross_entropy(outputs, taught)
-            loss = torch.lerp(loss, towards, settings.distillation)
+        loss = loss_of(net, frames, labels, settings, teacher)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call] # torch has it untyped
         optimizer.step()
         total += float(loss.detach())
     return total / steps
+
+
+def loss_of(
+    net: LayerwiseModule,
+    frames: Tensor,
+    labels: Tensor,
+    settings: TrainSettings,
+    teacher: Teacher | None,
+) -> Tensor:
+    """Return the loss of a batch, with gradients."""
+    outputs = net(frames)
+    loss = nn.functional.cross_entropy(
+        outputs, labels, label_smoothing=settings.smoothing
+    )
+    return loss if teacher is None else teacher.blended(loss, outputs, frames)
 
 
 def accuracy_of_net(net: LayerwiseModule, split: Split) -> float:
@@ -327,17 +328,19 @@ def _run_name(
     net: LayerwiseModule,
     dataset: Dataset,
     settings: TrainSettings,
-    teacher: Network | None,
+    teacher: Teacher | None,
 ) -> str:
     """Return a digest of all that training starts from."""
     digest = hashlib.sha256(repr(sorted(asdict(settings).items())).encode())
-    for key, array in sorted(({} if teacher is None else teacher.params).items()):
-        digest.update(key.encode() + array.tobytes())
     digest.update(repr(net.network.layers).encode())
-    for key, value in net.state_dict().items():
+    states = [net.state_dict()]
+    if teacher is not None:
+        digest.update(repr((teacher.share, teacher.temperature)).encode())
+        states.append(teacher.net.state_dict())
+    for key, value in (item for state in states for item in state.items()):
         digest.update(key.encode())
-        values: NDArray[np.float64] = value.detach().cpu().double().numpy()
-        digest.update(values.tobytes())
+        array: NDArray[np.float64] = value.detach().cpu().double().numpy()
+        digest.update(array.tobytes())
     for key, scaling in sorted(frame_parameters(net.network).items()):
         digest.update(key.encode() + scaling.tobytes())
     digest.update(dataset.train.fingerprint())

@@ -10,14 +10,14 @@ it again; nothing in it is believed because it stands there.
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, assert_never
+from typing import Annotated
 
 from pydantic import Field, ValidationError
 from pydantic_core import to_jsonable_python
 
 import hao
 from hao.errors import InputError, UnsupportedError
-from hao.ir.change import Bits, Change, Channels, Keep, LeaveOut, Replace
+from hao.ir.change import change_of, change_text
 from hao.options.option import Option
 from hao.program.problem import Problem
 from hao.program.solver import SolverName, Status
@@ -198,7 +198,7 @@ def render_certificate(
             "options": [
                 {
                     "layer": option.layer,
-                    "change": _change_text(option.change),
+                    "change": change_text(option.change),
                     "cost_micro": option.cost_micro,
                 }
                 for option in problem.options
@@ -260,7 +260,7 @@ def recorded_problem(entry: ProblemEntry, like: Problem) -> Problem:
         options=tuple(
             Option(
                 layer=option.layer,
-                change=_change_of(option.change),
+                change=change_of(option.change),
                 cost_micro=option.cost_micro,
             )
             for option in entry.options
@@ -270,36 +270,3 @@ def recorded_problem(entry: ProblemEntry, like: Problem) -> Problem:
         board=like.board,
         space=like.space,
     )
-
-
-def _change_text(change: Change) -> str:
-    match change:
-        case Bits():
-            passes = "" if change.passes == 1 else f"_in_{change.passes}"
-            return f"bits_{change.weight_bits}{passes}"
-        case Keep():
-            return "keep"
-        case LeaveOut():
-            return "leave_out"
-        case Channels():
-            return f"channels_{change}"
-        case Replace():
-            raise InputError(
-                f"operation {change.operation!r}: a design in which operations were "
-                "replaced has no certificate yet"
-            )
-        case _:
-            assert_never(change)
-
-
-def _change_of(text: str) -> Change:
-    match text:
-        case "keep":
-            return Keep()
-        case "leave_out":
-            return LeaveOut()
-        case _ if text.startswith("channels_"):
-            return Channels.of_text(text.removeprefix("channels_"))
-        case _:
-            bits, _, passes = text.removeprefix("bits_").partition("_in_")
-            return Bits(weight_bits=int(bits), passes=int(passes or 1))

@@ -3,6 +3,9 @@
 weights.npz       the integer network (`hao.quant.weights_file`)
 evaluation.npz    codes and labels of test frames, and what each network said to them
 quantization.json how accurate each form of the network is on them
+float.pt          float weights that come with the design, where channels were taken out
+float.pt2, .onnx  the same network for use elsewhere
+pruning.json      what that did
 training/         checkpoints, so that a killed run resumes
 hls/              the emitted project; in it, integers.npz where its integers are
                   not the run's own
@@ -31,6 +34,9 @@ from hao.report.hardware import Quantization
 from hao.report.result import SearchResult
 
 WEIGHTS_FILE = "weights.npz"
+FLOAT_STEM = "float"
+FLOAT_FILE = f"{FLOAT_STEM}.pt"
+PRUNING_FILE = "pruning.json"
 EVALUATION_FILE = "evaluation.npz"
 QUANTIZATION_FILE = "quantization.json"
 TRAINING_FOLDER = "training"

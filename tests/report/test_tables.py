@@ -62,6 +62,11 @@ def test_control_characters_of_names_never_reach_the_terminal() -> None:
     assert "\x07" not in text
 
 
+def test_a_result_prints_as_its_summary() -> None:
+    result = small_result()
+    assert repr(result) == str(result) == render_summary(result)
+
+
 def test_the_summary_says_what_the_result_holds() -> None:
     text = render_summary(RESULT)
     cost, power = RESULT.cost, RESULT.power
