@@ -51,10 +51,10 @@ Progress = Callable[[str], None]
 
 RECORD_FILE = "replacement.json"
 
-TUNING_EPOCHS = 20
+FINE_TUNING_EPOCHS = 20
 """Of training after operations were replaced (chosen here; LANA takes 100)."""
 
-MOST_LISTED = 20
+MOST_FINALISTS = 20
 """Most designs that are measured whole (chosen here; LANA takes about 100)."""
 
 
@@ -110,8 +110,8 @@ class ReplaceRequest:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.best <= MOST_LISTED:
-            raise InputError(f"--best {self.best}; must be from 1 to {MOST_LISTED}")
+        if not 1 <= self.best <= MOST_FINALISTS:
+            raise InputError(f"--best {self.best}; must be from 1 to {MOST_FINALISTS}")
         if self.score_frames < 1 or self.seed < 0:
             raise InputError(
                 f"--score-frames {self.score_frames}, --seed {self.seed}; must be at "
@@ -195,7 +195,7 @@ def replace_operations(
     best = finalists[0].report
     plain = teacher.under(best.design.scheme)
     tuned = plain
-    epochs = TUNING_EPOCHS if request.epochs is None else request.epochs
+    epochs = FINE_TUNING_EPOCHS if request.epochs is None else request.epochs
     if epochs > 0 and plain is not teacher.network:
         settings = TrainSettings(epochs=epochs, learning_rate=4e-3, seed=request.seed)
         tuned = tune_float(
