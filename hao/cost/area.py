@@ -92,6 +92,7 @@ class DenseShape:
     pack_words: Ints
     terms: int
     passes: int = 1
+    skips: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -549,6 +550,7 @@ def _dense_shape(stage: DenseStage) -> DenseShape:
         pack_words=np.array([stage.pack_words]),
         terms=stage.terms,
         passes=stage.passes,
+        skips=stage.skips,
     )
 
 

@@ -9,8 +9,8 @@ from itertools import pairwise
 from typing import assert_never
 
 from hao.cost.design import Design
-from hao.cost.latency import packed_taps
 from hao.cost.memory import input_channels, rows_used
+from hao.cost.words import packed_taps
 from hao.emit.records import (
     NONE,
     ArrayStep,

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.cost.design import Design
-from hao.cost.latency import packed_taps
 from hao.cost.memory import input_channels
+from hao.cost.words import packed_taps
 from hao.emit.arena import stored_map
 from hao.emit.records import LoadStep
 from hao.emit.runs import StageRun

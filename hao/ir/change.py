@@ -11,23 +11,26 @@ from typing import assert_never
 
 from hao.errors import InputError
 from hao.ir.passes import DIGIT_BITS, MOST_PASSES, lane_bits
+from hao.ir.sparsity import FULL, check_density
 from hao.ir.tensor import MAX_BITS, MIN_BITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bits:
-    """The layer's weights have so many bits, and run in one or two passes.
+    """The layer's weights have so many bits, run in one or two passes, or are pruned.
 
     Attributes:
         weight_bits: From 2 to 8; in two passes from 5.
         passes: Over the lanes; in two, these need no more than 4 bits.
+        density: Share of the words of weights that are kept (`hao.ir.sparsity`) [%].
 
     Raises:
-        InputError: Bits or passes outside these ranges.
+        InputError: Bits, passes or density outside these ranges.
     """
 
     weight_bits: int
     passes: int = 1
+    density: int = FULL
 
     def __post_init__(self) -> None:
         if not MIN_BITS <= self.weight_bits <= MAX_BITS:
@@ -42,6 +45,7 @@ class Bits:
                 f"weight_bits = {self.weight_bits} in {self.passes} passes; must be "
                 f"from {DIGIT_BITS + 1} to {MAX_BITS}: fewer run in one"
             )
+        check_density(self.density, f"weights of {self.weight_bits} bits")
 
     @property
     def lane_bits(self) -> int:
@@ -88,6 +92,15 @@ def passes_of(scheme: Scheme) -> dict[str, int]:
         name: change.passes
         for name, change in scheme.items()
         if isinstance(change, Bits) and change.passes > 1
+    }
+
+
+def densities_of(scheme: Scheme) -> dict[str, int]:
+    """Return the densities of the layers that do not keep all their words [%]."""
+    return {
+        name: change.density
+        for name, change in scheme.items()
+        if isinstance(change, Bits) and change.density < FULL
     }
 
 

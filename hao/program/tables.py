@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.cost.columns import DenseColumns, Setting
-from hao.cost.latency import dense_folds
-from hao.cost.loads import load_cycles, load_ddr_cycles
+from hao.cost.loads import load_cycles, load_ddr_cycles, load_ddr_row, load_row
 from hao.cost.paths import Path
 from hao.cost.prices import SegmentPrice, price_segment
 from hao.cost.tiles import cut_tiles
+from hao.cost.words import dense_folds
 from hao.hw.board import Board
 from hao.ir.layer import Depthwise, Pool
 from hao.ir.partition import Role
@@ -155,8 +155,8 @@ class Tables:
         invocation = run.invocation
         setting = self._setting()
         sizes = {role: self.grids[role].lanes for role, _ in invocation.stages}
+        columns = {role: self.grids[role].shapes() for role in sizes}
         if shape not in self._shaped:
-            columns = {role: self.grids[role].shapes() for role in sizes}
             self._shaped[shape] = price_segment(
                 invocation, columns, run.weight_bits, setting
             )
@@ -173,15 +173,18 @@ class Tables:
             halves = 2 if self.double_buffered else 1
             least[role] = halves * folds * -(-layer.ofm.channels // grid.second)
             never[role] = least[role] > deepest_words(grid)
-        port = load_cycles(invocation, run.weight_bits, setting)
-        ddr = load_ddr_cycles(invocation, run.weight_bits, setting)
+        port = load_row(invocation, columns, run.weight_bits, setting)
+        ddr = load_ddr_row(invocation, columns, run.weight_bits, setting)
         return Table(
             paths=_longest(self._row(path, sizes, never) for path in price.paths),
             beside=self._row(price.beside, sizes),
             ddr=self._row(price.ddr, sizes),
-            opening=Row(constant=port, terms={}),
-            opening_ddr=Row(constant=ddr, terms={}),
-            serial=max(port, ddr),
+            opening=self._row(port, sizes),
+            opening_ddr=self._row(ddr, sizes),
+            serial=max(
+                load_cycles(invocation, columns, run.weight_bits, setting),
+                load_ddr_cycles(invocation, columns, run.weight_bits, setting),
+            ),
             least_words=least,
         )
 
@@ -211,8 +214,8 @@ class Tables:
             opening=self._row(price.opening, sizes),
             opening_ddr=self._row(price.opening_ddr, sizes),
             serial=max(
-                load_cycles(run.invocation, run.weight_bits, setting),
-                load_ddr_cycles(run.invocation, run.weight_bits, setting),
+                load_cycles(run.invocation, columns, run.weight_bits, setting),
+                load_ddr_cycles(run.invocation, columns, run.weight_bits, setting),
             ),
             least_words={},
             key_of=key_of,

@@ -18,6 +18,7 @@ from pydantic_core import to_jsonable_python
 import hao
 from hao.errors import InputError, UnsupportedError
 from hao.ir.change import Bits, Change, Keep, LeaveOut
+from hao.ir.sparsity import FULL
 from hao.options.option import Option
 from hao.program.problem import Problem
 from hao.program.solver import SolverName, Status
@@ -272,7 +273,8 @@ def _change_text(change: Change) -> str:
     match change:
         case Bits():
             passes = "" if change.passes == 1 else f"_in_{change.passes}"
-            return f"bits_{change.weight_bits}{passes}"
+            kept = "" if change.density == FULL else f"_kept_{change.density}"
+            return f"bits_{change.weight_bits}{passes}{kept}"
         case Keep():
             return "keep"
         case LeaveOut():
@@ -288,5 +290,10 @@ def _change_of(text: str) -> Change:
         case "leave_out":
             return LeaveOut()
         case _:
+            text, _, kept = text.partition("_kept_")
             bits, _, passes = text.removeprefix("bits_").partition("_in_")
-            return Bits(weight_bits=int(bits), passes=int(passes or 1))
+            return Bits(
+                weight_bits=int(bits),
+                passes=int(passes or 1),
+                density=int(kept or FULL),
+            )

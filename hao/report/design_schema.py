@@ -38,6 +38,7 @@ from hao.ir.layer import (
 from hao.ir.network import Network
 from hao.ir.partition import Segment, partition
 from hao.ir.passes import weight_passes
+from hao.ir.sparsity import density_of
 from hao.report.result import Proof, SearchResult
 from hao.search.candidates import Accuracy, Stance
 from hao.search.front import FrontPoint
@@ -60,8 +61,11 @@ ADDED_KEYS = frozenset(
         "front.power_mw",
         "left_out",
         "engine.dense.passes",
+        "engine.dense.skips",
         "engine.pointwise.passes",
+        "engine.pointwise.skips",
         "margin_percent",
+        "network.layers.fields.density",
         "network.layers.fields.passes",
         "network.layers.fields.planes",
         "network.layers.fields.quant.most",
@@ -337,6 +341,7 @@ def to_design(file: DesignFile) -> Design:
                 layer.name: Bits(
                     weight_bits=file.scheme[layer.name],
                     passes=weight_passes(layer),
+                    density=density_of(layer),
                 )
                 for layer in network.compute_layers
             },

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from hao.cost.catalogue import Needs, build_stages, pool_words, word_bits
 from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
 from hao.cost.design import Design
-from hao.cost.latency import dense_folds
 from hao.cost.memory import beat_channels
 from hao.cost.widths import MAX_WORD_BITS
+from hao.cost.words import dense_folds
 from hao.emit.stage_sizes import dense_acc_bits, depthwise_acc_bits
 from hao.errors import UnsupportedError
 from hao.hw.board_file import load_board
