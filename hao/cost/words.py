@@ -101,6 +101,15 @@ def index_bytes(
     return beats * board.port_bytes * listed
 
 
+def list_words(weight_words: Cycles, board: Board) -> Cycles:
+    """Return the depth of the memory of a stage's lists [beats]: two halves.
+
+    A word of weights has one place in a list, so that each half of the lists serves a
+    half of the weight buffer.
+    """
+    return 2 * ceil_divided(weight_words * INDEX_BYTES, 2 * board.port_bytes)
+
+
 def stage_bytes(
     layer: DenseLayer,
     channels: Cycles | int,

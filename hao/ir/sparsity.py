@@ -64,6 +64,32 @@ def kept_words(words: Count, density: int) -> Count:
     return -(-words * density // FULL)
 
 
+def keep_largest(
+    weight: NDArray[np.int64], words: NDArray[np.int64], pe: int, density: int
+) -> NDArray[np.int64]:
+    """Return weights of which the words with the least energy are zeros.
+
+    Args:
+        weight: Shape (ofm_channels, ...).
+        words: Word of an output group that each weight of a channel lies in, from 0,
+            shape (...).
+        pe: Output channels of a group.
+        density: Share of the words of each group that is kept [%].
+    """
+    channels, count = len(weight), int(words.max()) + 1
+    groups = -(-channels // pe)
+    flat = weight.reshape(channels, -1)
+    energy = np.zeros((groups, count), dtype=np.int64)
+    group = np.arange(channels) // pe
+    np.add.at(energy, (group[:, None], words.ravel()[None, :]), flat**2)
+    kept = kept_words(count, density)
+    least = np.argsort(-energy, axis=1, kind="stable")[:, kept:]
+    there = np.ones((groups, count), dtype=np.bool_)
+    np.put_along_axis(there, least, False, axis=1)
+    result: NDArray[np.int64] = np.where(there[group][:, words.ravel()], flat, 0)
+    return result.reshape(weight.shape)
+
+
 def with_densities(network: Network, densities: Mapping[str, int]) -> Network:
     """Return a network whose layers keep so much of their words [%]; others all."""
     layers: tuple[Layer, ...] = tuple(

@@ -22,6 +22,7 @@ from hao.cost.memory import beat_channels
 from hao.cost.widths import MAX_WORD_BITS
 from hao.cost.words import dense_folds
 from hao.emit.stage_sizes import dense_acc_bits, depthwise_acc_bits
+from hao.emit.weights import pruned
 from hao.errors import UnsupportedError
 from hao.hw.board_file import load_board
 from hao.hw.engine import DenseStage, DepthwiseStage, Engine, lanes_match
@@ -71,8 +72,10 @@ from hao.ir.passes import (
     weight_passes,
 )
 from hao.ir.seeded import seeded_frames, seeded_integers
+from hao.ir.sparsity import density_of, with_densities
 from hao.ir.tensor import QType, Shape
 
+DENSITIES = (1, 10, 25, 50, 50, 60, 75, 90)
 BOARDS = ("zu3eg", "pynq-z2", "kv260", "zc706")
 LARGEST_MAP = 17
 MOST_CHANNELS = 70
@@ -140,20 +143,28 @@ def random_sample(seed: int) -> Sample:
             )
         elif kind == "multipliers":
             net = _with_multipliers(rng, net)
+        net = pruned(net, design)
         return Sample(
             seed=seed, kind=kind, design=design, net=net, frames=_frames(net, seed)
         )
 
 
 def _some_in_passes(network: Network) -> Network:
-    """Return a network, or one in three times the same with layers in two passes."""
+    """Return a network, or one in three times the same with layers in two passes.
+
+    One in four times some layers are pruned.
+    """
     rng = random.Random(f"{network.name} {network.layers}")
     dense = [x.name for x in network.compute_layers if not isinstance(x, Depthwise)]
     if rng.random() < 1 / 5 and _frame_reader(network) is not None:
         network = frame_in_planes(network, 2)
-    if rng.random() < 2 / 3:
+    if rng.random() > 2 / 3:
+        chosen = {name: 2 for name in dense if rng.random() < 0.5}
+        network = run_in_passes(network, chosen)
+    if rng.random() > 1 / 4:
         return network
-    return run_in_passes(network, {name: 2 for name in dense if rng.random() < 0.5})
+    kept = {name: rng.choice(DENSITIES) for name in dense if rng.random() < 0.7}
+    return with_densities(network, kept)
 
 
 def _frame_reader(network: Network) -> Conv | None:
@@ -474,8 +485,12 @@ def design_for(
     return Design(
         network=network,
         scheme={
-            name: Bits(weight_bits=bits, passes=in_passes.get(name, 1))
-            for name, bits in scheme.items()
+            layer.name: Bits(
+                weight_bits=scheme[layer.name],
+                passes=in_passes.get(layer.name, 1),
+                density=density_of(layer),
+            )
+            for layer in network.compute_layers
         },
         engine=_random_engine(rng, segments, lanes, lane_bits, setting),
         segments=segments,
