@@ -53,10 +53,35 @@ def signed(values: Ints, bits: int) -> Ints:
     return values - ((values >> (bits - 1)) << bits)
 
 
+def take_list(
+    run: StageRun, stage: DenseStage, words: int, reader: Reader
+) -> list[list[int]]:
+    """Return the words of each group and pass that a list says are kept, in order.
+
+    An entry: 10 bits for the group of channels, 3 each for column and row of a tap.
+    """
+    layer = run.layer
+    assert isinstance(layer, Conv | Linear)
+    kernel = 1 if isinstance(layer, Linear) else layer.kernel
+    inner = words // kernel**2
+    kept = -(-layer.density * words // 100)
+    lists = []
+    for _ in range(run.begin, run.end, stage.pe):
+        for _ in range(layer.passes):
+            entries = reader.take(16, kept)
+            row, column = entries >> 13, entries >> 10 & 7
+            assert max(row.max(), column.max()) < kernel
+            found = (row * kernel + column) * inner + (entries & 1023)
+            assert (np.diff(found) > 0).all()
+            lists.append(found.tolist())
+    reader.next_beat()
+    return lists
+
+
 def dense_places(
-    run: StageRun, stage: DenseStage, port: int, act_bits: int
+    run: StageRun, stage: DenseStage, port: int, act_bits: int, reader: Reader
 ) -> Iterator[Place]:
-    """Yield the place of every weight in DDR, in order."""
+    """Yield the place of every weight in DDR, in order, behind a list if any."""
     layer = run.layer
     assert isinstance(layer, Conv | Linear)
     ifm = layer.ifm
@@ -90,7 +115,7 @@ def dense_places(
             return None
         return (channel, (depth * ifm.height + height) * ifm.width + width), up, 0
 
-    folds: list[list[tuple[tuple[int, int], int]]] = []
+    folds: list[list[tuple[tuple[int, int], int] | None]] = []
     filled = 0
     if packed >= 2:
         for begin in range(0, len(taps), packed):
@@ -103,12 +128,19 @@ def dense_places(
             for begin in range(0, count, stage.simd):
                 end = min(begin + stage.simd, count)
                 folds.append([(tap, code) for code in range(begin, end)])
+    whole = folds
+    lists: list[list[int]] = []
+    if layer.density < 100 and packed < 2 and planes == 1:
+        whole = [fold + [None] * (stage.simd - len(fold)) for fold in folds]
+        lists = take_list(run, stage, len(folds), reader)
+    every = list(range(len(folds)))
     for group in range(run.begin, run.end, stage.pe):
         for up in range(4 * (layer.passes - 1), -1, -4):
+            folds = [whole[number] for number in (lists.pop(0) if lists else every)]
             for number, fold in enumerate(folds):
                 for channel in range(group, min(group + stage.pe, run.end)):
-                    for tap, code in fold:
-                        yield place(channel, tap, code, up)
+                    for item in fold:
+                        yield None if item is None else place(channel, *item, up)
                     if number == len(folds) - 1:
                         yield from [None] * filled
 
@@ -147,13 +179,17 @@ def check_stage(found: Sample, run: StageRun, reader: Reader) -> None:
     weight = net.param(name, "weight")
     bits = design.weight_bits[name]
     twice = isinstance(run.layer, Conv | Linear) and run.layer.passes > 1
-    if twice and design.scheme[name] != Bits(weight_bits=bits):
+    change = design.scheme[name]
+    assert isinstance(change, Bits)
+    if twice and replace(change, density=100) != Bits(weight_bits=bits):
         bits = 4
     planes = run.layer.planes if isinstance(run.layer, Conv) else 1
     places = list(
         depthwise_places(run, stage)
         if isinstance(stage, DepthwiseStage)
-        else dense_places(run, stage, design.board.port_bytes, design.engine.act_bits)
+        else dense_places(
+            run, stage, design.board.port_bytes, design.engine.act_bits, reader
+        )
     )
     values = signed(reader.take(bits, len(places)), bits)
     reader.next_beat()
@@ -166,9 +202,11 @@ def check_stage(found: Sample, run: StageRun, reader: Reader) -> None:
             where, up, plane = place
             made[plane, *where] += value << up
             seen[plane, *where] += 1
-    # Each of the run's weights as often as it has digits, and none of another tile.
+    # Each of the run's weights as often as it has digits, and none of another tile; of
+    # a pruned layer those that are not 0.
     own = seen[:, run.begin : run.end]
-    assert own.min() >= 1
+    pruned = isinstance(run.layer, Conv | Linear) and run.layer.density < 100
+    assert own.min() >= (0 if pruned else 1)
     assert seen.sum() == own.sum()
     for plane in made:
         np.testing.assert_array_equal(
@@ -227,7 +265,7 @@ def test_samples_hold_every_way_to_pack() -> None:
                 kinds |= kinds_of(found, run, stage)
     assert kinds >= {
         *("depthwise", "packed", "dense", "pointwise", "linear", "linear on a map"),
-        *("tile", "multiplier"),
+        *("tile", "multiplier", "listed dense", "listed pointwise"),
     }
 
 
@@ -244,9 +282,11 @@ def kinds_of(found: Sample, run: Run, stage: StageRun) -> set[str]:
         return kinds | {"depthwise"}
     hardware = engine_stages(found.design)[stage.role]
     assert isinstance(hardware, DenseStage)
+    packs = layer.kernel > 1 and hardware.simd >= 2 * layer.ifm.channels
+    if layer.density < 100 and not packs:
+        kinds.add(f"listed {stage.role.value}")
     if layer.kernel == 1:
         return kinds | {"pointwise"}
-    packs = hardware.simd >= 2 * layer.ifm.channels
     return kinds | {"packed" if packs else "dense"}
 
 
