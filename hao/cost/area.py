@@ -19,6 +19,7 @@ from hao.cost.memory import RECORD_BYTES, beat_channels
 from hao.cost.overheads import MAX_BURST_BEATS, OUTSTANDING_BURSTS
 from hao.cost.packing import Sharing, packing
 from hao.cost.widths import memory_parts
+from hao.cost.words import INDEX_BYTES, list_words
 from hao.hw.board import Board, DspType
 from hao.hw.calibration import PartFactors, scaled
 from hao.hw.engine import DenseStage, DepthwiseStage, Engine
@@ -222,6 +223,8 @@ def dense_area(
         px=px,
         act_bits=act_bits,
     )
+    if shape.skips:
+        base = _sum(base, _order(shape.weight_words, board, ring=ring))
     step = Area(dsp=step_dsp, bram_18k=zero, lut=step_lut, ff=step_ff, lutram=zero)
     calibration = board.calibration
     factors = calibration.dense if ring else calibration.pointwise
@@ -349,6 +352,19 @@ def _loader(
         blocks.link_ff(come, 3) + blocks.loop_control_ff(),
     )
     return _sum(funnel, control, _memory(pe * RECORD_BITS, channel_words))
+
+
+def _order(weight_words: Ints, board: Board, *, ring: bool) -> Area:
+    """Return the area of the lists of a stage that skips words, and their process.
+
+    Beats come through a FIFO, and places of 16 bits go through another.
+    """
+    beat = 8 * board.port_bytes
+    bits = np.full_like(weight_words, beat + 8 * INDEX_BYTES)
+    lut = blocks.link_lut(bits, 2) + blocks.order_lut(beat, ring=ring)
+    ff = blocks.link_ff(bits, 2) + blocks.order_ff(ring=ring)
+    lists = list_words(weight_words, board)
+    return _sum(_logic(lut, ff), _memory(np.full_like(lists, beat), lists))
 
 
 def _lutram(width: Ints, words: Ints) -> Ints:

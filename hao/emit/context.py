@@ -89,6 +89,7 @@ LOOP_DEPTHS = {
     "unpack": 6,
     "feed": 3,
     "window": 6,
+    "listed": 9,
     "array": 16,
     "fill": 3,
     "regroup": 2,
@@ -103,8 +104,9 @@ LOOP_DEPTHS = {
 
 Derived by adding up registers: a stream access 1, a memory read 2, a multiplexer of
 pixels 1; `array`: operands 1, memory 2, DSP cascade 4, adder tree 4, accumulator 1,
-requantizer 4. To be replaced by what a synthesis report says; the sum over a stage is
-what `hao.cost.latency.STAGE_DEPTH_CYCLES` prices.
+requantizer 4; `listed`: of the dense window where places of words come first, as the
+schedule analysis finds it. To be replaced by what a synthesis report says; the sum
+over a stage is what `hao.cost.latency.STAGE_DEPTH_CYCLES` prices.
 """
 
 

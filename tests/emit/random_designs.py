@@ -75,6 +75,7 @@ from hao.ir.seeded import seeded_frames, seeded_integers
 from hao.ir.sparsity import density_of, with_densities
 from hao.ir.tensor import QType, Shape
 
+FIRST_PRUNED = 40  # those before are for witnesses that prune nothing, such as the RTL
 DENSITIES = (1, 10, 25, 50, 50, 60, 75, 90)
 BOARDS = ("zu3eg", "pynq-z2", "kv260", "zc706")
 LARGEST_MAP = 17
@@ -126,6 +127,8 @@ def random_sample(seed: int) -> Sample:
     rng = random.Random(seed)
     while True:
         network = _some_in_passes(_Networks(rng).make(f"fuzz{seed}"))
+        if seed >= FIRST_PRUNED:
+            network = _some_pruned(network)
         try:
             parts = partition(network)
         except UnsupportedError:  # two sums in a row, for example
@@ -150,19 +153,22 @@ def random_sample(seed: int) -> Sample:
 
 
 def _some_in_passes(network: Network) -> Network:
-    """Return a network, or one in three times the same with layers in two passes.
-
-    One in four times some layers are pruned.
-    """
+    """Return a network, or one in three times the same with layers in two passes."""
     rng = random.Random(f"{network.name} {network.layers}")
     dense = [x.name for x in network.compute_layers if not isinstance(x, Depthwise)]
     if rng.random() < 1 / 5 and _frame_reader(network) is not None:
         network = frame_in_planes(network, 2)
-    if rng.random() > 2 / 3:
-        chosen = {name: 2 for name in dense if rng.random() < 0.5}
-        network = run_in_passes(network, chosen)
-    if rng.random() > 1 / 4:
+    if rng.random() < 2 / 3:
         return network
+    return run_in_passes(network, {name: 2 for name in dense if rng.random() < 0.5})
+
+
+def _some_pruned(network: Network) -> Network:
+    """Return a network, or every second time the same with layers that are pruned."""
+    rng = random.Random(f"{network.name} {network.layers} pruned")
+    if rng.random() < 1 / 2:
+        return network
+    dense = [x.name for x in network.compute_layers if not isinstance(x, Depthwise)]
     kept = {name: rng.choice(DENSITIES) for name in dense if rng.random() < 0.7}
     return with_densities(network, kept)
 

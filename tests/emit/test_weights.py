@@ -18,7 +18,9 @@ from hao.ir.change import Bits, scheme_of
 from hao.ir.integer import Requantization
 from hao.ir.layer import Conv, Depthwise, Linear, Pool
 from tests.emit.designs import SEEDS, sample, small
-from tests.emit.random_designs import Ints, Sample
+from tests.emit.random_designs import FIRST_PRUNED, Ints, Sample
+
+PRUNED = range(FIRST_PRUNED, FIRST_PRUNED + 12)
 
 Place = tuple[tuple[int, ...], int, int] | None
 """Where a weight stands in its parameter, by how many bits its digit is moved up, and
@@ -228,7 +230,7 @@ def check_all(found: Sample) -> Table:
     return table
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", [*SEEDS, *PRUNED])
 def test_weights_and_records_come_back(seed: int) -> None:
     check_all(sample(seed))
 
@@ -257,7 +259,7 @@ def test_weights_of_every_width_come_back(bits: int) -> None:
 
 def test_samples_hold_every_way_to_pack() -> None:
     kinds = set()
-    for seed in SEEDS:
+    for seed in (*SEEDS, *PRUNED):
         found = sample(seed)
         for run in make_table(found.design, found.net).runs:
             for stage in run.stages if run is not None else ():
