@@ -55,7 +55,7 @@ def analyse(report: SolveReport, folder: Path) -> ScheduleReport:
         design.network, design.weight_bits, act_bits=design.engine.act_bits, seed=0
     )
     frames = seeded_frames(net, 1, 1)
-    project = render_project(design, net, report.cost, frames, note="")
+    project = render_project(design, net, report.cost, frames)
     write_project(project, folder / "hls", force=True)
     return analyse_project(load_project(folder / "hls"))
 

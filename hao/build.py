@@ -13,8 +13,9 @@ the order of steps, and of what each leaves in the run, reads best in one place.
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hao.arguments import take_fields
 from hao.cost.evaluate import CostReport
 from hao.emit.check import (
     Build,
@@ -36,6 +38,7 @@ from hao.emit.check import (
 )
 from hao.emit.check_input import check_match
 from hao.emit.project import (
+    Told,
     check_origin,
     check_project_target,
     render_project,
@@ -43,7 +46,8 @@ from hao.emit.project import (
 )
 from hao.emit.steps import Table, make_table
 from hao.emit.stored import frame_bytes, map_bytes, map_codes, step_maps
-from hao.errors import InputError, RefusedError, ToolError
+from hao.errors import ArgumentError, InputError, RefusedError, ToolError
+from hao.factory import is_factory
 from hao.files import held, write_files
 from hao.handoff.compare import compare, render_comparison
 from hao.handoff.load import load_report
@@ -51,8 +55,10 @@ from hao.ir.integer import IntegerNetwork
 from hao.ir.integer_run import run_integer, run_integer_layers
 from hao.ir.interpret import run_float
 from hao.ir.network import Network
+from hao.ir.picture import UNPREPARED, Preparation
 from hao.ir.seeded import seeded_frames, seeded_integers
 from hao.model import load_buildable
+from hao.quant.parameters import frame_parameters
 from hao.quant.weights_file import load_integers, render_integers
 from hao.report.design_file import FILE_NAME, load_design
 from hao.report.hardware import (
@@ -60,6 +66,7 @@ from hao.report.hardware import (
     InvocationCycles,
     Quantization,
     SimulationResult,
+    quantization_json,
     simulation_json,
 )
 from hao.report.records import (
@@ -75,6 +82,7 @@ from hao.report.result import SearchResult
 from hao.report.run_files import (
     EMITTED_FILE,
     EVALUATION_FILE,
+    FLOAT_FILE,
     PROGRAM_FOLDER,
     PROJECT_FOLDER,
     QUANTIZATION_FILE,
@@ -90,14 +98,19 @@ from hao.report.run_files import (
     render_evaluation,
     run_integers,
 )
+from hao.zoo.registry import network_names
 
 if TYPE_CHECKING:
     from hao.lint.finding import Finding
     from hao.quant.agreement import Agreement
     from hao.quant.dataset import Dataset
+    from hao.quant.quant_net import QuantNet
     from hao.schedule.result import ScheduleFinding, ScheduleReport
 
 Progress = Callable[[str], None]
+
+TELL_SECONDS = 2
+"""From one line about a long step to the next, at least [s]."""
 
 DEFAULT_DATA = "digits"
 """Data set that comes with a dependency, so that everything works offline."""
@@ -127,18 +140,28 @@ class QuantizeRequest:
 
     Attributes:
         run: Run directory.
-        data: "digits", a folder of images, an .npz, or "package.module:function";
-            `None` for the digits, or for no data with weights that a file quantized.
-        weights: Float weights: a torch state dict, an .npz, or an ONNX file; `None`
-            trains here. From a QONNX or QCDQ file its integers are taken as they are.
+        data: What `hao.quant.dataset.load_dataset` reads; `None` for the digits, or
+            for no data with weights that a file quantized.
+        weights: Float weights: a file that `hao.quant.weights` reads, an ONNX file, or
+            `package.module:function` that makes a torch module; `None`
+            takes the run's own, where it was pruned, or trains here.
+            From a QONNX or QCDQ file its integers are taken as they are.
         method: PTQ or QAT.
         float_epochs: Of training in floating point; `None` for the default.
         epochs: Of quantization-aware training; `None` for the default.
         seed: Of all training, at least 0.
         force: Replace earlier integers.
+        preparation: What pictures go through before the network reads them.
+        labels: A file with the names of the network's outputs, a line each.
+        bn_eps: What batch norms of `weights` add to variances, above 0; `None` for the
+            default of the library that named them.
+        mapping: As `hao.quant.weights.WeightSource` has it.
+
+    Words stand for the members of enumerations, such as "ptq", and text for paths.
 
     Raises:
-        InputError: The seed is negative.
+        ArgumentError: A field is of a type that it cannot take, the seed is negative,
+            or `bn_eps` is not above 0.
     """
 
     run: Path
@@ -149,9 +172,16 @@ class QuantizeRequest:
     epochs: int | None = None
     seed: int = 0
     force: bool = False
+    preparation: Preparation = UNPREPARED
+    labels: Path | None = None
+    bn_eps: float | None = None
+    mapping: Path | None = None
 
     def __post_init__(self) -> None:
+        take_fields(self)
         _check_seed(self.seed)
+        if self.bn_eps is not None and not 0 < self.bn_eps < 1:
+            raise ArgumentError(f"`bn_eps` = {self.bn_eps:g}; must be from 0 to 1")
 
 
 def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
@@ -162,7 +192,7 @@ def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
         UnsupportedError: A layer cannot be quantized.
         ToolError: torch or Brevitas is not installed.
     """
-    _check_installed("torch", "torch", "brevitas")
+    check_torch()
     result, folder = opened_run(request.run)
     with held_run(folder) as run:
         check_absent(folder / WEIGHTS_FILE, force=request.force)
@@ -181,91 +211,205 @@ class _Quantized:
     evaluation: Evaluation | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedData:
+    """A data set, the names of the network's outputs, and what must be known of it."""
+
+    dataset: "Dataset"
+    names: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
 def _quantized(
     request: QuantizeRequest, result: SearchResult, folder: Path, progress: Progress
 ) -> _Quantized:
     """Return the integers of a run's network; only checkpoints are written."""
-    from hao.quant.dataset import load_dataset
-    from hao.quant.float_net import FloatNet
-    from hao.quant.integers import (
-        accuracy_of_integers,
-        count_differences,
-        integer_network,
-    )
+    from hao.quant.frame_scale import normalised_network
     from hao.quant.ptq import quantize_network
     from hao.quant.scheme import Scheme
-    from hao.quant.train import (
-        QUANTIZED_SETTINGS,
-        check_fit,
-        classes_of_net,
-        train_quantized,
-    )
 
     design = result.design
+    request.preparation.check_channels(design.network.input.ofm.channels)
     if request.weights is not None and request.weights.suffix == ".onnx":
         network = _model_network(request.weights, design.network)
         if any(layer.weight is not None for layer in network.compute_layers):
+            network = normalised_network(network, request.preparation)
             return _take_integers(request, result, network, progress)
-    dataset = load_dataset(request.data or DEFAULT_DATA, design.network.input.ofm)
-    check_fit(design.network, dataset)
+    network, data = float_inputs(request, design.network, folder, progress)
+    dataset = data.dataset
+    scheme = Scheme(weight_bits=design.weight_bits, act_bits=design.engine.act_bits)
+    progress("calibrating")
+    model = quantize_network(
+        network,
+        scheme,
+        dataset.train.frames,
+        counted=_told("calibrating", "steps", progress),
+    )
+    if request.method is Method.QAT:
+        model = _trained(request, model, dataset, folder, progress)
+    return _measured(request, data, network, model, progress)
+
+
+def float_inputs(
+    request: QuantizeRequest, network: Network, folder: Path, progress: Progress
+) -> tuple[Network, LoadedData]:
+    """Return a network with float weights, loaded or trained here, and its data set.
+
+    Args:
+        request: Which data and weights.
+        network: Layers.
+        folder: Run directory, where checkpoints of the training lie.
+        progress: Told of each step.
+
+    Raises:
+        InputError: Data or weights are wrong.
+        UnsupportedError: A layer cannot be trained.
+    """
+    from hao.quant.frame_scale import folded_frames
+
+    data = _data(request, network, progress)
+    frames = data.dataset.train.frames
+    network = _float_network(request, network, data.dataset, folder, progress)
+    if not isinstance(frames, np.ndarray) and frame_parameters(network):
+        network = folded_frames(network)
+    return network, data
+
+
+def _data(request: QuantizeRequest, network: Network, progress: Progress) -> LoadedData:
+    """Return the data set of a request, and what must be known about it."""
+    from hao.quant.class_names import load_class_names, named_outputs
+    from hao.quant.dataset import load_dataset
+    from hao.quant.train import check_fit
+
+    outputs = network.output.ofm.elements
+    names: tuple[str, ...] = ()
+    if request.labels is not None:
+        names = load_class_names(request.labels, outputs)
+    fit = request.preparation.fit
+    dataset = load_dataset(request.data or DEFAULT_DATA, network.input.ofm, fit)
+    dataset, names = named_outputs(
+        dataset, outputs, names, trained=request.weights is not None
+    )
+    check_fit(network, dataset)
+    if not dataset.labelled and request.weights is None:
+        raise InputError(
+            f"data set {dataset.name!r} has no labels to train with; --weights FILE "
+            "brings trained weights"
+        )
+    if not dataset.labelled and request.method is Method.QAT:
+        raise InputError(
+            f"data set {dataset.name!r} has no labels to train with; --method ptq "
+            "calibrates without"
+        )
     progress(
         f"data {dataset.name}: {len(dataset.train)} training, "
-        f"{len(dataset.validation)} validation, {len(dataset.test)} test frames"
+        f"{len(dataset.validation)} validation, {len(dataset.test)} test frames; "
+        f"{request.preparation}"
     )
     notes = _data_notes(request, dataset)
     for note in notes:
         progress(f"note: {note}")
-    network = _float_network(request, design.network, dataset, folder, progress)
-    float_class = classes_of_net(FloatNet(network, batch_norm=False), dataset.test)
-    labels = dataset.test.labels
-    float_top1 = _share(float_class, labels)
-    progress(f"float: {float_top1:.2f} % of the test frames")
-    scheme = Scheme(weight_bits=design.weight_bits, act_bits=design.engine.act_bits)
-    model = quantize_network(network, scheme, dataset.train.frames)
-    quantized_class = classes_of_net(model, dataset.test)
-    progress(f"post-training quantization: {_share(quantized_class, labels):.2f} %")
-    if request.method is Method.QAT:
-        settings = replace(QUANTIZED_SETTINGS, seed=request.seed)
-        if request.epochs is not None:
-            settings = replace(settings, epochs=request.epochs)
-        model = train_quantized(
-            model,
-            dataset,
-            settings,
-            checkpoint=_checkpoint(
-                folder, "quantized", settings, scheme, network, dataset
-            ),
-            progress=_epoch_line("quantized", progress),
+    return LoadedData(dataset=dataset, names=names, notes=notes)
+
+
+def _trained(
+    request: QuantizeRequest,
+    model: "QuantNet",
+    dataset: "Dataset",
+    folder: Path,
+    progress: Progress,
+) -> "QuantNet":
+    """Return a calibrated model after training with its bits."""
+    from hao.quant.train import QUANTIZED_SETTINGS, accuracy_of_net, train_quantized
+
+    top1 = 100 * accuracy_of_net(model, dataset.test)
+    progress(f"post-training quantization: {top1:.2f} %")
+    settings = replace(QUANTIZED_SETTINGS, seed=request.seed)
+    if request.epochs is not None:
+        settings = replace(settings, epochs=request.epochs)
+    start = (settings, model.scheme, model.network, dataset)
+    return train_quantized(
+        model,
+        dataset,
+        settings,
+        checkpoint=_checkpoint(folder, "quantized", *start),
+        progress=_epoch_line("quantized", progress),
+    )
+
+
+def _measured(
+    request: QuantizeRequest,
+    data: LoadedData,
+    network: Network,
+    model: "QuantNet",
+    progress: Progress,
+) -> _Quantized:
+    """Return the integers of a model, and how all forms do on the test frames."""
+    from hao.quant.float_net import FloatNet
+    from hao.quant.integers import (
+        classes_of_integers,
+        count_differences,
+        integer_network,
+    )
+    from hao.quant.train import classes_of_net
+
+    test, net = data.dataset.test, integer_network(model)
+    floats, quantized = (
+        classes_of_net(form, test, _told(word, "frames", progress))
+        for form, word in (
+            (FloatNet(network, batch_norm=False), "float"),
+            (model, "quantized"),
         )
-        quantized_class = classes_of_net(model, dataset.test)
-    net = integer_network(model)
-    agreement = count_differences(model, net, dataset.test.frames)
+    )
+    integers = classes_of_integers(
+        net, test.frames, _told("integers", "frames", progress)
+    )
+    compared = _told("comparing every integer", "frames", progress)
+    agreement = count_differences(model, net, test.frames, compared)
+    labels = test.labels if data.dataset.labelled else None
     quantization = Quantization(
-        network=design.network.name,
-        data=dataset.name,
+        network=network.name,
+        data=data.dataset.name,
         method=request.method.value,
-        frames=len(dataset.test),
-        float_top1=float_top1,
-        quantized_top1=_share(quantized_class, labels),
-        integer_top1=100 * accuracy_of_integers(net, dataset.test),
+        frames=len(test),
+        float_top1=_share(floats, labels),
+        quantized_top1=_share(quantized, labels),
+        integer_top1=_share(integers, labels),
+        quantized_agreement=_share(quantized, floats),
+        integer_agreement=_share(integers, floats),
         compared=agreement.total,
         differing=agreement.differences,
-        notes=notes,
+        notes=data.notes,
+        preparation=request.preparation,
+        classes=data.names,
     )
-    count = recorded_frames(design.network.input.ofm)
+    count = recorded_frames(network.input.ofm)
     evaluation = Evaluation(
-        codes=net.frame_codes(dataset.test.frames[:count]),
-        labels=labels[:count],
-        float_class=float_class[:count],
-        quantized_class=quantized_class[:count],
+        codes=net.frame_codes(test.frames[:count]),
+        labels=None if labels is None else labels[:count],
+        float_class=floats[:count],
+        quantized_class=quantized[:count],
     )
     return _Quantized(net=net, quantization=quantization, evaluation=evaluation)
+
+
+def _told(word: str, unit: str, progress: Progress) -> Callable[[int, int], None]:
+    """Return what tells of a long step, every few seconds."""
+    told = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told
+        if time.monotonic() - told >= TELL_SECONDS:
+            told = time.monotonic()
+            progress(f"{word}: {done} of {total} {unit}")
+
+    return tell
 
 
 def _data_notes(request: QuantizeRequest, dataset: "Dataset") -> tuple[str, ...]:
     """Return what a reader of the figures must know about the test frames."""
     notes: list[str] = []
-    if request.weights is not None and dataset.drawn:
+    if request.weights is not None and dataset.drawn and dataset.labelled:
         notes.append(
             f"the weights come from {request.weights.name} and the test frames were "
             "drawn here from all frames: if the weights were trained with some of "
@@ -275,11 +419,20 @@ def _data_notes(request: QuantizeRequest, dataset: "Dataset") -> tuple[str, ...]
         notes.append(
             f"{dataset.left_out} training frames that equal a test frame are left out"
         )
-    return tuple(notes)
+    if not dataset.labelled:
+        notes.append(
+            "the frames have no labels: agreement with the float network is what is "
+            "measured"
+        )
+    return (*notes, *dataset.notes)
 
 
-def _share(classes: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
-    """Return how many classes are those of the labels [percent]."""
+def _share(
+    classes: NDArray[np.int64], labels: NDArray[np.int64] | None
+) -> float | None:
+    """Return how many classes are those of the labels [percent]; `None` without."""
+    if labels is None:
+        return None
     return 100 * float(np.mean(classes == labels))
 
 
@@ -320,25 +473,25 @@ def _take_integers(
     progress: Progress,
 ) -> _Quantized:
     """Return the integers of a file that is quantized already."""
-    from hao.quant.dataset import load_dataset
     from hao.quant.imported import count_rounding, imported_integers
-    from hao.quant.train import check_fit
 
     shape = result.design.network.input.ofm
     notes: tuple[str, ...] = ()
+    labels: NDArray[np.int64] | None = None
+    names: tuple[str, ...] = ()
     if request.data is not None:
-        dataset = load_dataset(request.data, shape)
-        check_fit(result.design.network, dataset)
-        notes = _data_notes(request, dataset)
-        for note in notes:
-            progress(f"note: {note}")
+        # Nothing is trained, so labels are not needed.
+        ptq = replace(request, method=Method.PTQ)
+        data = _data(ptq, result.design.network, progress)
+        notes, names = data.notes, data.names
         count = recorded_frames(shape)
-        frames, labels = dataset.test.frames[:count], dataset.test.labels[:count]
+        frames = data.dataset.test.frames[:count]
+        if data.dataset.labelled:
+            labels = data.dataset.test.labels[:count]
     else:
         progress("no --data: frames are random, from 0 to 1")
         size = (RANDOM_FRAMES, shape.channels, shape.height, shape.width)
         frames = np.random.default_rng(request.seed).random(size, dtype=np.float32)
-        labels = None
     imported = imported_integers(network, frames)
     check_match(result.design, imported.net)
     if imported.rounded:
@@ -365,9 +518,13 @@ def _take_integers(
         float_top1=None,
         quantized_top1=quantized,
         integer_top1=integers,
+        quantized_agreement=None,
+        integer_agreement=_share(classes, best),
         compared=agreement.total,
         differing=agreement.differences,
         notes=notes,
+        preparation=request.preparation,
+        classes=names,
     )
     return _Quantized(
         net=imported.net, quantization=quantization, evaluation=evaluation
@@ -379,7 +536,7 @@ def _leave_integers(folder: Path, found: _Quantized) -> None:
     frames = None
     if found.evaluation is not None:
         frames = render_evaluation(found.evaluation)
-    text = json.dumps(asdict(found.quantization), indent=1) + "\n"
+    text = json.dumps(quantization_json(found.quantization), indent=1) + "\n"
     files: dict[str, bytes | None] = {
         EVALUATION_FILE: frames,
         QUANTIZATION_FILE: text.encode(),
@@ -397,20 +554,20 @@ def _float_network(
     progress: Progress,
 ) -> Network:
     """Return the network with float weights: loaded, or trained here."""
-    from hao.quant.float_net import load_weights, with_parameters
+    from hao.quant.frame_scale import normalised_network
     from hao.quant.train import FLOAT_SETTINGS, train_float
 
-    if request.weights is not None:
-        if request.weights.suffix == ".onnx":
-            imported = _model_network(request.weights, network)
-            try:
-                return with_parameters(network, dict(imported.params))
-            except InputError as error:
-                raise InputError(f"{request.weights}: {error}") from error
-        return load_weights(network, request.weights)
+    weights = request.weights
+    if weights is None and (folder / FLOAT_FILE).is_file():
+        progress(f"float weights are the run's own, {FLOAT_FILE}")
+        weights = folder / FLOAT_FILE
+    if weights is not None:
+        loaded = _loaded_network(request, weights, network, progress)
+        return normalised_network(loaded, request.preparation)
     settings = replace(FLOAT_SETTINGS, seed=request.seed)
     if request.float_epochs is not None:
         settings = replace(settings, epochs=request.float_epochs)
+    network = normalised_network(network, request.preparation)
     return train_float(
         network,
         dataset,
@@ -418,6 +575,27 @@ def _float_network(
         checkpoint=_checkpoint(folder, "float", settings, network, dataset),
         progress=_epoch_line("float", progress),
     )
+
+
+def _loaded_network(
+    request: QuantizeRequest, weights: Path, network: Network, progress: Progress
+) -> Network:
+    """Return the network with the float weights of a file, or of a module."""
+    from hao.quant.float_net import with_parameters
+    from hao.quant.weights import WeightSource, load_weights
+
+    own = is_factory(str(weights)) and network.name not in network_names()
+    if weights.suffix == ".onnx" or own:
+        imported = _model_network(weights, network)
+        try:
+            return with_parameters(network, dict(imported.params))
+        except InputError as error:
+            raise InputError(f"{weights}: {error}") from error
+    source = WeightSource(path=weights, eps=request.bn_eps, mapping=request.mapping)
+    loaded = load_weights(network, source)
+    for note in loaded.notes:
+        progress(f"weights: {note}")
+    return loaded.network
 
 
 def _checkpoint(folder: Path, word: str, *start: object) -> Path:
@@ -508,18 +686,22 @@ def _emit(
             seed=seed,
         )
         frames = seeded_frames(net, RANDOM_FRAMES, seed + 1)
-        note = f"Weights are random (seed {seed}): outputs mean nothing."
+        told = Told(note=f"Weights are random (seed {seed}): outputs mean nothing.")
     else:
         source = folder / WEIGHTS_FILE if weights is None else Path(weights)
         net = run_integers(folder) if weights is None else load_integers(source)
         evaluation = folder / EVALUATION_FILE
-        note = f"Weights are those of {source.name}."
+        told = Told(note=f"Weights are those of {source.name}.")
+        found = recorded_quantization(folder) if weights is None else None
+        if found is not None:
+            fit = found.preparation.fit
+            told = replace(told, fit=fit, classes=found.classes)
         if weights is None and evaluation.is_file():
             frames = load_evaluation(evaluation, net).codes[:RECORDED_FRAMES]
         else:
             frames = seeded_frames(net, RANDOM_FRAMES, seed + 1)
-            note += " The recorded frames are random."
-    project = render_project(design, net, result.cost, frames, note=note)
+            told = replace(told, note=f"{told.note} The recorded frames are random.")
+    project = render_project(design, net, result.cost, frames, told=told)
     # The simulation compares with the integers, so others than the run's lie there too.
     beside = {} if weights is None else {EMITTED_FILE: render_integers(net)}
     write_project(project, target, force=force, beside=beside)
@@ -529,7 +711,7 @@ def _emit(
         digest=project.digest,
         files=len(project.files),
         steps=len(project.table.steps),
-        weights=note,
+        weights=told.note,
     )
 
 
@@ -781,6 +963,15 @@ def read_reports(run: Path, reports: list[Path]) -> str:
     if result.run is not None:
         keep_record(result.run, SYNTHESIS_FILE, synthesis_json(rows))
     return render_comparison(rows)
+
+
+def check_torch() -> None:
+    """Check that what quantization needs is installed.
+
+    Raises:
+        ToolError: torch or Brevitas is not.
+    """
+    _check_installed("torch", "torch", "brevitas")
 
 
 def _check_installed(extra: str, *packages: str) -> None:

@@ -2,6 +2,7 @@
 
     HaoError                          exit code (1: what nobody foresaw)
     |-- InputError (ValueError)           2   a file or an argument is wrong
+    |   |-- ArgumentError                 2   a field of a request is wrong
     |   `-- RefusedError                  2   a compiler refuses a source
     |-- UnsupportedError                  2   valid, but not handled
     |-- InfeasibleError                   3   no design fits
@@ -14,6 +15,7 @@ A message is one line with place, value, limit and remedy:
 """
 
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +30,22 @@ class InputError(HaoError, ValueError):
     """A file or an argument is wrong: where, got what, allowed what."""
 
     exit_code = 2
+
+
+class ArgumentError(InputError):
+    """Fields of a request are wrong; the message names them in backquotes.
+
+    So a Python call reads "`min_top1` = 120; must be above 0, at most 100 percent", and
+    the command line "--min-top1 120; must be above 0, at most 100 percent".
+    """
+
+    def named(self, name_of: Callable[[str], str]) -> str:
+        """Return the message with other names of the fields.
+
+        Args:
+            name_of: The name of a field, such as its flag.
+        """
+        return re.sub(r"`(\w+)`(?: =)?", lambda found: name_of(found[1]), str(self))
 
 
 class RefusedError(InputError):

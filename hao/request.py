@@ -1,14 +1,18 @@
 """A search request: what a user may ask for, checked, and what follows from it."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from hao.accuracy.drops import load_drop_law
 from hao.accuracy.published import published_networks
+from hao.arguments import take_fields
 from hao.calibration.file import load_constants
 from hao.cost.power import why_no_power
-from hao.errors import InfeasibleError, InputError
+from hao.errors import ArgumentError, InfeasibleError, InputError
 from hao.frontends.imported import ImportedNetwork
 from hao.hw.board import Board, Frames
 from hao.hw.board_file import load_board
@@ -20,6 +24,9 @@ from hao.model import load_buildable
 from hao.options.option import MICRO
 from hao.program.several import OVERLAP_PERCENT
 from hao.program.solver import SolverName
+from hao.report.certificate import Certificate
+from hao.report.design_file import explain
+from hao.report.design_schema import to_network
 from hao.search.candidates import (
     BitRules,
     Candidate,
@@ -91,9 +98,14 @@ class SearchRequest:
         workers: Networks that are solved side by side on this machine, at least 1.
         cluster: Address of a Dask scheduler, such as "tcp://host:8786", whose workers
             solve instead; `None` for this machine.
+
+    Words stand for the members of enumerations, such as "highs", and text for paths.
+
+    Raises:
+        ArgumentError: A field is of a type that it cannot take.
     """
 
-    board: str
+    board: str | Path
     fps: float | None = None
     network: str | None = None
     image_size: int | None = None
@@ -117,6 +129,9 @@ class SearchRequest:
     solver: SolverName = SolverName.AUTO
     workers: int = 1
     cluster: str | None = None
+
+    def __post_init__(self) -> None:
+        take_fields(self)
 
     @property
     def promised_share(self) -> float:
@@ -146,10 +161,12 @@ def check_request(request: SearchRequest) -> None:
     """Check what concerns several arguments at once.
 
     Raises:
-        InputError: An argument is missing, out of range, or clashes with another.
+        ArgumentError: An argument is missing, out of range, or clashes with another.
     """
     if request.fps is not None and not 0 < request.fps < 1e6:
-        raise InputError(f"--fps {request.fps:g}; must be above 0 and below 1000000")
+        raise ArgumentError(
+            f"`fps` = {request.fps:g}; must be above 0 and below 1000000"
+        )
     check_objective(
         request.objective,
         fps=request.fps,
@@ -158,59 +175,65 @@ def check_request(request: SearchRequest) -> None:
     )
     _check_best(request)
     if len(set(request.act_bits)) != len(request.act_bits):
-        raise InputError(f"--act-bits {request.act_bits}; must be distinct")
+        raise ArgumentError(f"`act_bits` = {request.act_bits}; must be distinct")
     points = request.rules.block_points
     if points is not None and not 0 <= points <= 100:
-        raise InputError(f"--drop-blocks {points:g}; must be from 0 to 100 points")
-    if not 0 <= request.margin_percent <= 90:
-        raise InputError(
-            f"--margin {request.margin_percent:g}; must be from 0 to 90 percent"
+        raise ArgumentError(
+            f"`block_points` = {points:g}; must be from 0 to 100 points"
         )
-    for name, value in (("--top1", request.top1), ("--min-top1", request.min_top1)):
+    if not 0 <= request.margin_percent <= 90:
+        raise ArgumentError(
+            f"`margin_percent` = {request.margin_percent:g}; must be from 0 to 90 "
+            "percent"
+        )
+    for name, value in (("top1", request.top1), ("min_top1", request.min_top1)):
         if value is not None and not 0 < value <= 100:
-            raise InputError(f"{name} {value:g}; must be above 0, at most 100 percent")
+            raise ArgumentError(
+                f"`{name}` = {value:g}; must be above 0, at most 100 percent"
+            )
     if request.network is not None and request.model is not None:
-        raise InputError("--network and --model exclude each other")
+        raise ArgumentError("`network` and `model` exclude each other")
     if request.image_size is not None and not (request.network or request.model):
-        raise InputError("--image-size needs --network or --model")
+        raise ArgumentError("`image_size` needs `network` or `model`")
     if (
         request.model is not None
         and request.image_size is not None
         and not 1 <= request.image_size <= MOST_PIXELS
     ):
-        raise InputError(
-            f"--image-size {request.image_size}; must be from 1 to {MOST_PIXELS}"
+        raise ArgumentError(
+            f"`image_size` = {request.image_size}; must be from 1 to {MOST_PIXELS}"
         )
     if request.top1 is not None and request.model is None:
-        raise InputError("--top1 is the float accuracy of a --model; none was given")
+        raise ArgumentError("`top1` is the float accuracy of a `model`; none was given")
     if request.clock_mhz is not None and not 10 <= request.clock_mhz <= 1000:
-        raise InputError(
-            f"--clock {request.clock_mhz:g} MHz; must be from 10 to 1000 MHz"
+        raise ArgumentError(
+            f"`clock_mhz` = {request.clock_mhz:g} MHz; must be from 10 to 1000 MHz"
         )
     if not 1 <= request.workers <= MOST_WORKERS:
-        raise InputError(
-            f"--workers {request.workers}; must be from 1 to {MOST_WORKERS}"
+        raise ArgumentError(
+            f"`workers` = {request.workers}; must be from 1 to {MOST_WORKERS}"
         )
     if request.cluster is not None and request.workers != 1:
-        raise InputError("--workers and --cluster exclude each other")
+        raise ArgumentError("`workers` and `cluster` exclude each other")
 
 
 def _check_best(request: SearchRequest) -> None:
     """Check how many designs are asked for, and how alike they may be.
 
     Raises:
-        InputError: A number is out of range, or the objective lists one design only.
+        ArgumentError: A number is out of range, or the objective lists one design only.
     """
     if not 1 <= request.best <= MOST_BEST:
-        raise InputError(f"--best {request.best}; must be from 1 to {MOST_BEST}")
+        raise ArgumentError(f"`best` = {request.best}; must be from 1 to {MOST_BEST}")
     if not 0 <= request.overlap_percent <= 100:
-        raise InputError(
-            f"--overlap {request.overlap_percent}; must be from 0 to 100 percent"
+        raise ArgumentError(
+            f"`overlap_percent` = {request.overlap_percent}; must be from 0 to 100 "
+            "percent"
         )
     if request.best > 1 and request.objective is not Objective.ACCURACY:
-        raise InputError(
-            f"--best {request.best}: several designs are listed for the objective "
-            f"'accuracy', not for {request.objective.value!r}; leave --best out"
+        raise ArgumentError(
+            f"`best` = {request.best}: several designs are listed for the objective "
+            f"'accuracy', not for {request.objective.value!r}; leave `best` out"
         )
 
 
@@ -223,7 +246,7 @@ def board_of(request: SearchRequest) -> Board:
             the clock is beyond what its ports or speed grade allow.
     """
     board = with_budget(
-        load_board(request.board),
+        load_board(str(request.board)),
         {
             "lut": request.max_lut,
             "ff": request.max_ff,
@@ -233,7 +256,7 @@ def board_of(request: SearchRequest) -> Board:
     )
     no_power = why_no_power(board)
     if request.objective is Objective.POWER and no_power is not None:
-        raise InputError(f"--objective power: board {board.name!r}: {no_power}")
+        raise ArgumentError(f"`objective` = power: board {board.name!r}: {no_power}")
     if request.calibration is not None:
         constants = load_constants(request.calibration, board)
         board = replace(board, calibration=constants)
@@ -322,8 +345,45 @@ def check_top1_known(request: SearchRequest, candidates: list[Candidate]) -> Non
     """Check that a least top-1 is asked only where the float top-1 is known."""
     for candidate in candidates:
         if request.min_top1 is not None and candidate.top1 is None:
-            remedy = "" if request.model is None else "; --top1 gives it"
-            raise InputError(
-                f"--min-top1 {request.min_top1:g}: the float top-1 of "
+            remedy = "" if request.model is None else "; `top1` gives it"
+            raise ArgumentError(
+                f"`min_top1` = {request.min_top1:g}: the float top-1 of "
                 f"{candidate.label} is unknown{remedy}"
             )
+
+
+def asked_again(
+    certificate: Certificate, board: str
+) -> tuple[SearchRequest, dict[str, Candidate]]:
+    """Return the request that a certificate records, and its candidates by label.
+
+    Those of the zoo are made anew; that of a model file has the recorded layers.
+
+    Args:
+        certificate: Of a run.
+        board: Name of its board.
+
+    Raises:
+        InputError: The request is malformed, or not a legal one.
+        UnsupportedError: A layer that the engine cannot run.
+    """
+    asked = {**certificate.asked, "board": board}
+    try:
+        request = TypeAdapter(SearchRequest).validate_json(json.dumps(asked))
+    except ValidationError as error:
+        raise InputError(f"asked.{explain(error.errors()[0])}") from error
+    check_request(request)
+    if request.model is None:
+        found = candidates_of(request, lambda _: None)
+    else:
+        found = [
+            make_candidate(
+                to_network(certificate.problem.network),
+                top1=request.top1,
+                source="",
+                law=load_drop_law(),
+                rules=replace(request.rules, act_bits=bits),
+            )
+            for bits in request.act_bits or (request.rules.act_bits,)
+        ]
+    return request, {candidate.label: candidate for candidate in found}

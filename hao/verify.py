@@ -17,16 +17,12 @@ the exact search, which gives the integer program what it has to confirm. Not ch
 the front, and that of networks whose best designs are equal the right one was named.
 """
 
-import json
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import assert_never
 
-from pydantic import TypeAdapter, ValidationError
-
-from hao.accuracy.drops import load_drop_law
 from hao.errors import InfeasibleError, InputError, SolverError
 from hao.options.option import MICRO
 from hao.program.codesign import Measure, SolveReport
@@ -40,13 +36,12 @@ from hao.report.certificate import (
     load_certificate,
     recorded_problem,
 )
-from hao.report.design_file import FILE_NAME, explain, load_design
-from hao.report.design_schema import to_network
+from hao.report.design_file import FILE_NAME, load_design
 from hao.report.goal import blocks_in_words
 from hao.report.result import SearchResult
 from hao.report.verification import Verification
-from hao.request import SearchRequest, candidates_of, check_request, limits_of
-from hao.search.candidates import Candidate, make_candidate
+from hao.request import SearchRequest, asked_again, limits_of
+from hao.search.candidates import Candidate
 from hao.search.explore import Fate
 from hao.search.objective import Objective, measure_of
 from hao.search.rivals import rivals, settled
@@ -149,31 +144,13 @@ def verify(
 
 def _opened(path: Path, certificate: Certificate, result: SearchResult) -> _Case:
     """Return a run with its request read and its candidates made anew."""
-    asked = {**certificate.asked, "board": result.design.board.name}
-    try:
-        request = TypeAdapter(SearchRequest).validate_json(json.dumps(asked))
-    except ValidationError as error:
-        raise InputError(f"asked.{explain(error.errors()[0])}") from error
-    check_request(request)
-    if request.model is None:
-        found = candidates_of(request, lambda _: None)
-    else:
-        found = [
-            make_candidate(
-                to_network(certificate.problem.network),
-                top1=request.top1,
-                source="",
-                law=load_drop_law(),
-                rules=replace(request.rules, act_bits=bits),
-            )
-            for bits in request.act_bits or (request.rules.act_bits,)
-        ]
+    request, candidates = asked_again(certificate, result.design.board.name)
     return _Case(
         run=path,
         result=result,
         certificate=certificate,
         request=request,
-        candidates={candidate.label: candidate for candidate in found},
+        candidates=candidates,
     )
 
 

@@ -6,6 +6,8 @@ forms of the network agree, not that it is accurate (tests/quant/test_digits.py 
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +16,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from PIL import Image
 
 from hao import build
 from hao.build import QuantizeRequest
@@ -23,7 +26,9 @@ from hao.files import held
 from hao.flow import SearchRequest, search
 from hao.hw.board import Frames
 from hao.ir.integer_run import run_integer
+from hao.ir.picture import Preparation
 from hao.quant.dataset import load_dataset
+from hao.quant.float_net import FloatNet, folded_network
 from hao.quant.weights_file import load_integers
 from hao.report import run_files
 from hao.report.design_file import load_design
@@ -289,7 +294,7 @@ def test_training_begins_resumes_and_begins_anew(
     request = replace(least(run), data=few)
 
     def kill(line: str) -> None:
-        if line.startswith("post-training"):
+        if line == "calibrating":
             raise KeyboardInterrupt
 
     def epochs(wanted: QuantizeRequest) -> tuple[int, int]:
@@ -360,6 +365,8 @@ def test_a_run_without_integers_or_project_is_refused(searched: Path) -> None:
 
 
 def test_numbers_out_of_range_are_refused(quantized: Path) -> None:
+    with pytest.raises(InputError, match="`bn_eps` = 2; must be from 0 to 1"):
+        QuantizeRequest(run=quantized, bn_eps=2)
     with pytest.raises(InputError, match="seed -1; must be at least 0"):
         QuantizeRequest(run=quantized, seed=-1)
     with pytest.raises(InputError, match="seed -1; must be at least 0"):
@@ -607,10 +614,145 @@ def test_a_run_that_is_deleted_while_it_is_quantized_does_not_come_back(
     own: Path, few: str
 ) -> None:
     def delete(line: str) -> None:
-        if line.startswith("post-training"):
+        if line == "calibrating":
             shutil.rmtree(own)
 
     request = replace(least(own), method=build.Method.PTQ, data=few, force=True)
     with pytest.raises(InputError, match=r"own: deleted or replaced while hao worked"):
         build.quantize(request, progress=delete)
     assert not own.exists()
+
+
+@pytest.fixture(scope="module")
+def bytes_file(searched: Path, few: str) -> Path:
+    """Return a file with few of the digits as bytes, without labels."""
+    path = Path(few).with_name("bytes.npz")
+    with np.load(few) as arrays:
+        parts = {
+            key: np.rint(255 * arrays[key]).astype(np.uint8)
+            for key in ("x_train", "x_test")
+        }
+    np.savez(path, **parts)
+    return path
+
+
+def test_frames_without_labels_measure_agreement(
+    searched: Path, quantized: Path, bytes_file: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(searched, tmp_path / "run"))
+    weights = float_weights(quantized, tmp_path)
+    preparation = Preparation(mean=(0.5,), std=(0.3,))
+    request = QuantizeRequest(
+        run=run,
+        data=str(bytes_file),
+        weights=weights,
+        method=build.Method.PTQ,
+        preparation=preparation,
+    )
+    found = build.quantize(request, progress=quiet)
+    assert run_files.recorded_quantization(run) == found
+    assert (found.float_top1, found.quantized_top1, found.integer_top1) == (None,) * 3
+    assert found.quantized_agreement == found.integer_agreement
+    assert found.integer_agreement is not None
+    assert found.integer_agreement > 50
+    assert found.differing == 0
+    assert found.preparation == preparation
+    assert any("no labels: agreement" in note for note in found.notes)
+    text = render_quantization(found)
+    assert f"unknown {found.integer_agreement:6.2f} %   what the hardware" in text
+    net = load_integers(run / "weights.npz")
+    kept = run_files.load_evaluation(run / run_files.EVALUATION_FILE, net)
+    assert kept.labels is None
+    assert kept.float_class is not None
+
+
+def float_weights(quantized: Path, folder: Path) -> Path:
+    """Return a file with the float weights of a run's training."""
+    network = load_design(quantized).design.network
+    (state,) = (quantized / "training").glob("float-*.pt")
+    net = FloatNet(network, batch_norm=True)
+    net.load_state_dict(torch.load(state, weights_only=True)["net"])
+    path = folder / "weights.pt"
+    params = folded_network(net).params
+    torch.save({key: torch.tensor(array) for key, array in params.items()}, path)
+    return path
+
+
+def test_what_cannot_be_without_labels_is_refused(
+    searched: Path, quantized: Path, bytes_file: Path, tmp_path: Path
+) -> None:
+    request = QuantizeRequest(
+        run=searched,
+        data=str(bytes_file),
+        weights=float_weights(quantized, tmp_path),
+        method=build.Method.PTQ,
+    )
+    three = Preparation(mean=(0, 0, 0))
+    for wrong, message in (
+        (replace(request, weights=None), "labels to train with; --weights FILE brings"),
+        (replace(request, method=build.Method.QAT), "train with; --method ptq calib"),
+        (replace(request, preparation=three), "mean of 3 numbers; the network reads 1"),
+    ):
+        with pytest.raises(InputError, match=message):
+            build.quantize(wrong, progress=quiet)
+
+
+def test_training_normalises_as_the_integers_do(
+    searched: Path, few: str, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(searched, tmp_path / "run"))
+    preparation = Preparation(mean=(0.2,), std=(0.25,))
+    request = replace(least(run), data=few, preparation=preparation)
+    found = build.quantize(request, progress=quiet)
+    assert found.differing == 0
+    net = load_integers(run / "weights.npz")
+    with np.load(few) as arrays:
+        frames = arrays["x_test"]
+    kind = net.maps[net.network.input.name]
+    assert kind.exponent is not None
+    codes = np.floor((frames[:2] - 0.2) / 0.25 * 2.0**-kind.exponent + 0.5)
+    found_codes = net.frame_codes(frames[:2])
+    assert np.abs(np.clip(codes, kind.low, kind.high) - found_codes).max() <= 1
+
+
+def test_long_steps_tell_how_far_they_are(
+    searched: Path, few: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "TELL_SECONDS", 0)
+    run = Path(shutil.copytree(searched, tmp_path / "run"))
+    lines: list[str] = []
+    request = replace(least(run), data=few, method=build.Method.PTQ)
+    build.quantize(request, progress=lines.append)
+    for word in ("float", "quantized", "integers", "comparing every integer"):
+        assert f"{word}: 40 of 40 frames" in lines
+    # Three batches of 64 of the 135 frames that train, and the layers.
+    layers = len(load_design(run).design.network.layers)
+    steps = [line for line in lines if line.startswith("calibrating: ")]
+    assert len(steps) == 3 + layers
+    assert steps[-1] == f"calibrating: {3 + layers} of {3 + layers} steps"
+
+
+def test_the_demo_classifies_pictures_without_a_board(
+    own: Path, tmp_path: Path
+) -> None:
+    net = load_integers(own / "weights.npz")
+    shape = net.network.input.ofm
+    values = load_dataset("digits", shape).test.frames[:1]
+    pixels = np.rint(values[0, 0] * 255).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a digit.png")
+    said = subprocess.run(
+        [sys.executable, "demo.py", str(tmp_path / "a digit.png"), "--simulate"],
+        cwd=own / "hls" / "driver",
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    codes = net.frame_codes(pixels[None, None] / np.float32(255))
+    outputs = run_integer(net, codes).reshape(-1)
+    # The names of the classes are those of the digits.
+    best = [str(number) for number in np.argsort(-outputs, kind="stable")[:5]]
+    assert said[0] == str(tmp_path / "a digit.png")
+    assert [line.split()[0] for line in said[1:]] == best
+    exponent = net.maps[net.network.output.name].exponent
+    assert exponent is not None
+    assert said[1].split()[1] == f"{outputs.max() * 2.0**exponent:g}"

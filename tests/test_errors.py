@@ -8,6 +8,7 @@ import pytest
 
 import hao.errors
 from hao.errors import (
+    ArgumentError,
     HaoError,
     InfeasibleError,
     InputError,
@@ -20,6 +21,7 @@ from hao.errors import (
 
 EXIT_CODES = {
     InputError: 2,
+    ArgumentError: 2,
     RefusedError: 2,
     UnsupportedError: 2,
     InfeasibleError: 3,

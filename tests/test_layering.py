@@ -16,18 +16,19 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LEVELS = (
     {"errors", "intmath", "npz"},
-    {"data", "files"},
+    {"arguments", "data", "factory", "files"},
     {"ir"},
     {"hw", "zoo", "frontends", "quant", "hls"},
     {"cost", "accuracy", "lint", "model", "options", "schedule"},
     # emit writes out what cost prices: tiles, memories and DDR layout come from there.
     {"program", "handoff", "emit"},
     {"search", "calibration"},
+    {"measure"},
     {"report"},
     {"page"},
     {"request"},
     {"flow", "build", "calibrate"},
-    {"verify"},
+    {"explore", "prune", "verify"},
     {"cli"},
 )
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
@@ -44,9 +45,10 @@ ALLOWED = {
     "joblib": {"search.workers"},
     "llvmlite": {"schedule"},
     "matplotlib": {"report"},
-    "onnx": {"frontends", "quant.export"},
+    "onnx": {"frontends", "quant.export", "quant.export_float"},
     "rich": {"cli", "report"},
-    "sklearn": {"accuracy", "quant.dataset"},
+    "safetensors": {"quant"},
+    "sklearn": {"accuracy", "measure", "quant.known"},
     "tree_sitter": {"lint"},
     "tree_sitter_cpp": {"lint"},
     "torch": {"quant", "options", "frontends.torch"},
@@ -55,6 +57,7 @@ ALLOWED = {
 LIGHT = {
     "errors": set[str](),
     "data": set[str](),
+    "factory": set[str](),
     "files": set[str](),
     "intmath": set[str](),
     "npz": {"numpy"},

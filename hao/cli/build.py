@@ -2,27 +2,18 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from hao.cli.common import JSON, RUNS, one_run, shown_progress
+from hao.cli.source import Source, source_options
 
 
 @click.command("quantize")
 @click.argument("run", type=click.Path(path_type=Path), required=False)
-@click.option(
-    "--data",
-    help="'digits' (the default), a folder with a folder of images per class (or train/"
-    " and val/ or test/ of those), an .npz file (x_train, y_train, x_test, y_test), or "
-    "'package.module:function' returning a Dataset.",
-)
-@click.option(
-    "--weights",
-    type=click.Path(path_type=Path),
-    help="Float weights: torch state dict, .npz or ONNX file  [default: train here]. "
-    "The integers of a QONNX or QCDQ file are taken as they are.",
-)
+@source_options
 @click.option(
     "--method",
     type=click.Choice(["qat", "ptq"]),
@@ -30,15 +21,7 @@ from hao.cli.common import JSON, RUNS, one_run, shown_progress
     show_default=True,
     help="Quantization-aware training, or calibration alone.",
 )
-@click.option("--float-epochs", type=click.IntRange(1), help="Of training in float.")
 @click.option("--epochs", type=click.IntRange(1), help="Of training with the bits.")
-@click.option(
-    "--seed",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Of training.",
-)
 @RUNS
 @click.option("--force", is_flag=True, help="Replace earlier integers of the run.")
 @JSON
@@ -46,12 +29,9 @@ from hao.cli.common import JSON, RUNS, one_run, shown_progress
 def quantize_command(
     *,
     run: Path | None,
-    data: str | None,
-    weights: Path | None,
+    source: Source,
     method: str,
-    float_epochs: int | None,
     epochs: int | None,
-    seed: int,
     runs: Path,
     force: bool,
     as_json: bool,
@@ -65,21 +45,18 @@ def quantize_command(
     \b
     Examples:
       hao quantize runs/digits --data digits
-      hao quantize --data images/ --weights net.pt --method ptq
+      hao quantize --data images/ --weights net.pt --method ptq --preset imagenet
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao import build
     from hao.report.hardware import quantization_json, render_quantization
     from hao.report.run import chosen_run
     from hao.report.run_files import WEIGHTS_FILE
 
-    request = build.QuantizeRequest(
-        run=chosen_run(run, runs),
-        data=data,
-        weights=weights,
+    path = chosen_run(run, runs)
+    request = replace(
+        source.request(path) or build.QuantizeRequest(run=path),
         method=build.Method(method),
-        float_epochs=float_epochs,
         epochs=epochs,
-        seed=seed,
         force=force,
     )
     with shown_progress(quiet=quiet or as_json) as progress:

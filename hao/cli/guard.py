@@ -17,7 +17,16 @@ from types import FrameType
 
 import click
 
-from hao.errors import HaoError
+from hao.errors import ArgumentError, HaoError
+
+FLAGS = {
+    "block_points": "--drop-blocks",
+    "clock_mhz": "--clock",
+    "front_points": "--front",
+    "margin_percent": "--margin",
+    "overlap_percent": "--overlap",
+}
+"""Flags that are not called as the field of the request is."""
 
 INTERNAL = 1
 """Exit code of an error that was not foreseen."""
@@ -38,6 +47,9 @@ def one_line(ctx: click.Context) -> Iterator[None]:
             yield
     except click.exceptions.Exit:
         raise
+    except ArgumentError as error:
+        _say(error.named(flag_of))
+        ctx.exit(error.exit_code)
     except HaoError as error:
         _say(str(error))
         ctx.exit(error.exit_code)
@@ -76,6 +88,11 @@ def traceback_option() -> click.Option:
         callback=note,
         help="Show where an unforeseen error arose, for developers.",
     )
+
+
+def flag_of(field: str) -> str:
+    """Return the flag that sets a field of a request."""
+    return FLAGS.get(field, f"--{field.replace('_', '-')}")
 
 
 def _unforeseen(error: BaseException) -> str:

@@ -14,8 +14,10 @@ from hao.cli.build import (
 )
 from hao.cli.calibrate import calibrate_command
 from hao.cli.common import Group
+from hao.cli.explore import explore_command
 from hao.cli.guard import traceback_option
 from hao.cli.model import check_command
+from hao.cli.prune import prune_command
 from hao.cli.runs import compare_command, runs_command
 from hao.cli.schedule import schedule_command
 from hao.cli.search import (
@@ -42,6 +44,8 @@ def main() -> None:
       hao report RUN --html                 a page of it that can be sent on
       hao runs; hao compare RUN RUN         all runs; two beside each other
       hao verify RUN                        that nothing is better, checked again
+    With your own data:
+      hao explore RUN --data images/        schemes measured, the best of them kept
     Then, from the design to hardware:
       hao quantize RUN --data digits        integers of the design's bits
       hao emit-hls RUN                      an HLS project that computes them
@@ -58,6 +62,8 @@ for _command in (
     runs_command,
     compare_command,
     verify_command,
+    explore_command,
+    prune_command,
     quantize_command,
     export_command,
     emit_command,

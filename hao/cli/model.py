@@ -21,9 +21,9 @@ def check_command(
 ) -> None:
     """Say what of an ONNX or QONNX file is handled, rewritten and missing.
 
-    MODEL is the file. Everything that is missing is listed, each with what to put in
-    its place. Exits with 2 if anything is missing; what passes can be searched,
-    quantized, emitted and simulated.
+    MODEL is the file, or package.module:function that makes a torch module. Everything
+    that is missing is listed, each with what to put in its place. Exits with 2 if
+    anything is missing; what passes can be searched, quantized, emitted and simulated.
 
     \b
     Examples:

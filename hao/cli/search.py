@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from hao.search.candidates import Stance
 
 
-def _bits(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, ...]:
+def bit_choices(
+    ctx: click.Context, param: click.Parameter, value: str
+) -> tuple[int, ...]:
     """Return the bit choices of a comma-separated list."""
     try:
         choices = tuple(sorted({int(part) for part in value.split(",")}))
@@ -31,7 +34,7 @@ def _act_bits(
     ctx: click.Context, param: click.Parameter, value: str
 ) -> tuple[int, ...]:
     """Return the bits of activations of a comma-separated list."""
-    choices = _bits(ctx, param, value)
+    choices = bit_choices(ctx, param, value)
     if choices[0] < 4:
         raise click.BadParameter(f"{value!r}; every choice must be from 4 to 8")
     return choices
@@ -53,7 +56,8 @@ def _act_bits(
 @click.option(
     "--model",
     type=click.Path(path_type=Path),
-    help="An ONNX or QONNX file instead of the zoo.",
+    help="Instead of the zoo: an ONNX or QONNX file, or 'package.module:function' that "
+    "makes a torch module.",
 )
 @click.option("--top1", type=float, help="Float top-1 of --model [percent], if known.")
 @click.option("--clock", "clock_mhz", type=float, help="Clock [MHz], not the board's.")
@@ -62,7 +66,7 @@ def _act_bits(
     "--bits",
     default="4,6,8",
     show_default=True,
-    callback=_bits,
+    callback=bit_choices,
     help="Weight bits that a layer may have.",
 )
 @click.option(
@@ -191,6 +195,20 @@ def _act_bits(
     metavar="ADDRESS",
     help="Solve on a Dask cluster: tcp://host:8786 (docs/scale.md).",
 )
+@click.option(
+    "--measure",
+    type=click.IntRange(1),
+    help="Then measure so many schemes on --data, as `hao explore` does.",
+)
+@click.option(
+    "--data",
+    help="Data set of --measure, as `hao quantize` takes it  [default: digits].",
+)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="Float weights for --measure  [default: those of --model, else trained here].",
+)
 @click.option("--run", "run_name", help="Name of the run  [default: from the request].")
 @RUNS
 @click.option("--force", is_flag=True, help="Replace a run of the same name.")
@@ -228,6 +246,9 @@ def search_command(
     solver: str,
     workers: int | None,
     cluster: str | None,
+    measure: int | None,
+    data: str | None,
+    weights: Path | None,
     run_name: str | None,
     runs: Path,
     force: bool,
@@ -247,6 +268,7 @@ def search_command(
       hao search --board zu3eg --fps 100 --recipe ptq
       hao search --board zu3eg --objective area --fps 100 --max-dsp 50%
       hao search --board zu3eg --fps 400 --network mobilenet_v2_100 --best 3
+      hao search --board zu3eg --fps 200 --model net.onnx --data images/ --measure 40
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao import flow
     from hao.accuracy.terms import Recipe
@@ -300,6 +322,12 @@ def search_command(
         cluster=cluster,
     )
     flow.check_request(request)
+    if measure is None and (data is not None or weights is not None):
+        raise click.UsageError(
+            "--data and --weights are for --measure, which is not set"
+        )
+    if measure is not None and (no_run or fps is None):
+        raise click.UsageError("--measure needs --fps, and a run that is written")
     run_path = None
     if not no_run:
         recover(runs)
@@ -324,6 +352,26 @@ def search_command(
     if not as_json:
         where = "" if result.run is None else f"; written to {result.run}"
         click.echo(f"\nfound in {seconds:.1f} s{where}")
+    if measure is not None and result.run is not None:
+        from hao.build import QuantizeRequest
+        from hao.cli.explore import explore_run
+        from hao.explore import ExploreRequest
+        from hao.measure.loop import LoopSettings
+
+        source = QuantizeRequest(
+            run=result.run, data=data, weights=model if weights is None else weights
+        )
+        explore_run(
+            ExploreRequest(
+                run=result.run,
+                source=source,
+                settings=LoopSettings(measure=measure),
+                workers=workers if cluster is None else 1,
+                cluster=cluster,
+            ),
+            as_json=as_json,
+            quiet=quiet,
+        )
 
 
 def _stance(*, mean: bool, pessimistic: bool) -> "Stance":
@@ -398,6 +446,8 @@ def report_command(*, run: Path | None, runs: Path, as_json: bool, html: bool) -
     """
     from hao import flow
     from hao.report.hardware import quantization_json, render_quantization
+    from hao.report.measured import render_measured
+    from hao.report.records import load_records
     from hao.report.run import chosen_run
     from hao.report.run_files import recorded_quantization
     from hao.report.tables import result_json
@@ -411,14 +461,19 @@ def report_command(*, run: Path | None, runs: Path, as_json: bool, html: bool) -
     measured = recorded_quantization(result.run) if result.run is not None else None
     if measured is not None and measured.network != result.design.network.name:
         measured = None
+    schemes = load_records(result.run).measured
     if as_json:
         found = result_json(result, seconds=seconds)
         shown = None if measured is None else quantization_json(measured)
-        click.echo(json.dumps({**found, "measured": shown}, indent=2))
+        explored = None if schemes is None else asdict(schemes)
+        found = {**found, "measured": shown, "measured_schemes": explored}
+        click.echo(json.dumps(found, indent=2))
         return
     lists = _lists(result)
     if measured is not None:
         lists = f"measured: {render_quantization(measured)}\n\n{lists}".rstrip()
+    if schemes is not None:
+        lists = f"measured: {render_measured(schemes)}\n\n{lists}".rstrip()
     _show(result, lists, seconds=seconds, as_json=False)
 
 

@@ -7,8 +7,9 @@ blocks (`hao.cost.blocks`), times the factors of the board's calibration; what C
 synthesis prints is another figure.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from hao.cost import blocks
 from hao.cost.bram import lutram_lut, memory, memory_bram18, memory_ff, memory_lut
 from hao.cost.memory import RECORD_BYTES, beat_channels
 from hao.cost.overheads import MAX_BURST_BEATS, OUTSTANDING_BURSTS
-from hao.cost.packing import Sharing, packing
+from hao.cost.packing import Packing, Sharing, packing
 from hao.cost.widths import memory_parts
 from hao.cost.words import INDEX_BYTES, list_words
 from hao.hw.board import Board, DspType
@@ -56,7 +57,7 @@ RECORD_BITS = 8 * RECORD_BYTES
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Area:
-    """Device blocks per configuration, arrays of one length; `lut` counts `lutram`."""
+    """Device blocks per configuration, arrays that broadcast; `lut` counts `lutram`."""
 
     dsp: Ints
     bram_18k: Ints
@@ -72,17 +73,34 @@ class StageArea:
     Attributes:
         base: All lanes in LUTs; no DSP.
         step: Change when one pair of lanes (depthwise: one lane) uses DSPs.
-        steps: Most such steps.
+        steps: Most such steps, at any pixels at once.
     """
 
     base: Area
     step: Area
     steps: Ints
 
+    def at(self, place: int) -> "StageArea":
+        """Return the area at one of several counts of pixels priced side by side.
+
+        Args:
+            place: Index of the count.
+        """
+        return StageArea(
+            base=_each(self.base, lambda values: values[place]),
+            step=_each(self.step, lambda values: values[place]),
+            steps=self.steps,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DenseShape:
-    """Arrays that describe dense stages: those of `hao.hw.engine.DenseStage`."""
+    """Arrays that describe dense stages: those of `hao.hw.engine.DenseStage`.
+
+    Where many stages differ in the depth of the weight buffer alone, `lane_of` says for
+    each of `weight_words` to which place of the other arrays it belongs. Of several
+    counts of pixels at once, `feature_words` has an axis in front.
+    """
 
     simd: Ints
     pe: Ints
@@ -94,11 +112,15 @@ class DenseShape:
     terms: int
     passes: int = 1
     skips: bool = False
+    lane_of: Ints | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthwiseShape:
-    """Arrays that describe depthwise stages: see `hao.hw.engine.DepthwiseStage`."""
+    """Arrays that describe depthwise stages: see `hao.hw.engine.DepthwiseStage`.
+
+    Of several counts of pixels at once, `row_words` has an axis in front.
+    """
 
     pe: Ints
     taps: Ints
@@ -114,125 +136,189 @@ class DepthwiseShape:
     convolves: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _DensePacking:
-    """Steps of two lanes: slices per multiplier column, and the LUTs around them."""
-
-    quad: bool
-    depth: int
-
-
-def _packing(
-    dsp_type: DspType, weight_bits: int, act_bits: int, px: int
-) -> _DensePacking | None:
-    if px % 2 == 0:
-        quad = packing(
-            Sharing.QUAD, dsp_type, weight_bits=weight_bits, act_bits=act_bits
-        )
-        if quad is not None:
-            return _DensePacking(quad=True, depth=quad.depth)
-    pair = packing(Sharing.PAIR, dsp_type, weight_bits=weight_bits, act_bits=act_bits)
-    return None if pair is None else _DensePacking(quad=False, depth=pair.depth)
-
-
-def _array(value: int) -> Ints:
+def _array(value: int | Ints) -> Ints:
     return np.asarray(value, dtype=np.int64)
 
 
 def dense_area(
-    shape: DenseShape, *, px: int, act_bits: int, board: Board, ring: bool
+    shape: DenseShape, *, px: int | Ints, act_bits: int, board: Board, ring: bool
 ) -> StageArea:
-    """Return the area of dense (`ring`: with a ring of rows) or pointwise stages."""
+    """Return the area of dense (`ring`: with a ring of rows) or pointwise stages.
+
+    Args:
+        shape: The stages.
+        px: Pixels at once: one count, or an array of shape (p, 1) for results of shape
+            (p, stages).
+        act_bits: Width of the activations.
+        board: DSPs, ports and calibration.
+        ring: The stage keeps a ring of rows.
+    """
     simd, pe, bits = shape.simd, shape.pe, shape.weight_bits
-    growth = ceil_log2(max(shape.terms, 2)) + BIAS_GROWTH_BITS
-    lut = np.zeros_like(simd)
-    ff = np.zeros_like(simd)
-    step_dsp = np.zeros_like(simd)
-    step_lut = np.zeros_like(simd)
-    step_ff = np.zeros_like(simd)
-    act = _array(act_bits)
-    for width in np.unique(bits):
-        here = bits == width
-        lanes, columns = pe[here], simd[here]
-        acc = _array(int(width) + act_bits + growth)
-        w = _array(int(width))
-        lane_lut = blocks.lut_lane(columns, w, act, acc)
-        lane_ff = blocks.lut_lane_ff(columns, w, act, acc)
-        requantizers = lanes * px
-        lut[here] = requantizers * (lane_lut + blocks.requantizer_lut(acc, act))
-        ff[here] = requantizers * (lane_ff + blocks.requantizer_ff(acc, act))
-        if shape.passes > 1:
-            lut[here] += requantizers * blocks.digit_lut(acc)
-        found = _packing(board.dsp_type, int(width), act_bits, px)
-        if found is None:
-            step_dsp[here] = 2 * columns * px
-            step_lut[here] = (
-                2 * px * (blocks.dsp_single_lut(columns, w, act, acc) - lane_lut)
-            )
-            step_ff[here] = (
-                2 * px * (blocks.dsp_single_ff(columns, w, act, acc) - lane_ff)
-            )
-            continue
-        depth = _array(found.depth)
-        lut[here] += px * blocks.activation_delay_lut(columns, act, depth)
-        ff[here] += px * blocks.activation_delay_ff(columns, act, depth)
-        if found.quad:
-            groups = px // 2
-            lut[here] += groups * blocks.quad_operand_lut(columns, act)
-            made = blocks.dsp_quad_lut(columns, w, act, acc, depth)
-            made_ff = blocks.dsp_quad_ff(columns, w, act, acc, depth)
-        else:
-            groups = px
-            made = blocks.dsp_pair_lut(columns, w, act, acc, depth)
-            made_ff = blocks.dsp_pair_ff(columns, w, act, acc, depth)
-        step_dsp[here] = groups * columns
-        step_lut[here] = groups * made - 2 * px * lane_lut
-        step_ff[here] = groups * made_ff - 2 * px * lane_ff
     feature_width = simd * act_bits
-    weights = _weights(pe, simd * bits, shape.weight_words)
-    bram = weights.bram_18k
-    bram = bram + px * memory_bram18(feature_width, shape.feature_words)
-    lut += weights.lut
-    lut += px * memory_lut(feature_width, shape.feature_words)
-    ff += weights.ff
-    ff += px * memory_ff(feature_width, shape.feature_words)
-    lutram = weights.lutram + px * _lutram(feature_width, shape.feature_words)
+    lut, ff = _array(blocks.loop_control_lut()), _array(blocks.loop_control_ff())
     if ring:
-        lut += blocks.window_lut(_array(1), _array(0), _array(px), feature_width)
-        ff += blocks.window_ff(_array(1), _array(0), _array(px), feature_width)
-    lut += blocks.loop_control_lut()
-    ff += blocks.loop_control_ff()
-    zero = np.zeros_like(simd)
-    base = Area(dsp=zero, bram_18k=bram, lut=lut, ff=ff, lutram=lutram)
-    ways = _ways(
-        simd,
-        pe,
-        shape.pack_words,
-        packs=ring,
-        px=px,
-        act_bits=act_bits,
-        board=board,
+        one, none, pixels = _array(1), _array(0), _array(px)
+        lut = lut + blocks.window_lut(one, none, pixels, feature_width)
+        ff = ff + blocks.window_ff(one, none, pixels, feature_width)
+    lanes, step = _dense_lanes(shape, px, act_bits, board)
+    base = _sum(
+        lanes,
+        _logic(lut, ff),
+        _memory(feature_width, shape.feature_words, px),
+        _ways(
+            simd,
+            pe,
+            shape.pack_words,
+            packs=ring,
+            px=px,
+            act_bits=act_bits,
+            board=board,
+        ),
+        _loader(simd, pe, bits, shape.channel_words, board),
+        _links(
+            simd,
+            px * feature_width,
+            pe,
+            ways_in=0 if ring else 2,
+            ways_out=3 if ring else 1,
+            px=px,
+            act_bits=act_bits,
+        ),
     )
-    loader = _loader(simd, pe, bits, shape.channel_words, board)
-    links = _links(
-        simd,
-        px * feature_width,
-        pe,
-        ways_in=0 if ring else 2,
-        ways_out=3 if ring else 1,
-        px=px,
-        act_bits=act_bits,
-    )
+    steps = pe // 2
+    if shape.lane_of is not None:
+        lane = shape.lane_of
+        base, step = (
+            _each(
+                part, lambda v: np.broadcast_to(v, lanes.lut.shape).take(lane, axis=-1)
+            )
+            for part in (base, step)
+        )
+        simd, pe, bits, steps = (each[lane] for each in (simd, pe, bits, steps))
+    base = _sum(base, _weights(pe, simd * bits, shape.weight_words))
     if shape.skips:
         base = _sum(base, _order(shape.weight_words, board, ring=ring))
-    step = Area(dsp=step_dsp, bram_18k=zero, lut=step_lut, ff=step_ff, lutram=zero)
     calibration = board.calibration
     factors = calibration.dense if ring else calibration.pointwise
-    return StageArea(
-        base=_calibrated(_sum(base, ways, loader, links), factors),
-        step=_calibrated(step, factors),
-        steps=pe // 2,
+    return _stage_area(base, step, steps, px, factors)
+
+
+def _stage_area(
+    base: Area, step: Area, steps: Ints, px: int | Ints, factors: PartFactors
+) -> StageArea:
+    """Return a calibrated area whose arrays are of one shape."""
+    shape = np.broadcast_shapes(np.shape(px), steps.shape)
+
+    def full(area: Area) -> Area:
+        made = _calibrated(area, factors)
+        return _each(made, lambda values: np.broadcast_to(values, shape))
+
+    return StageArea(base=full(base), step=full(step), steps=steps)
+
+
+def _dense_lanes(
+    shape: DenseShape, px: int | Ints, act_bits: int, board: Board
+) -> tuple[Area, Area]:
+    """Return the multipliers and adders of all lanes in LUTs, and a step onto DSPs."""
+    simd, pe, bits = shape.simd, shape.pe, shape.weight_bits
+    growth = ceil_log2(max(shape.terms, 2)) + BIAS_GROWTH_BITS
+    pixels = np.reshape(np.asarray(px, dtype=np.int64), (-1, 1))
+    act = _array(act_bits)
+    made = np.zeros((5, pixels.size, simd.size), dtype=np.int64)
+    for width in np.unique(bits):
+        here = np.flatnonzero(bits == width)
+        acc, w = _array(int(width) + act_bits + growth), _array(int(width))
+        lane_lut = blocks.lut_lane(simd[here], w, act, acc)
+        lane_ff = blocks.lut_lane_ff(simd[here], w, act, acc)
+        each_lut = lane_lut + blocks.requantizer_lut(acc, act)
+        each_ff = lane_ff + blocks.requantizer_ff(acc, act)
+        if shape.passes > 1:
+            each_lut = each_lut + blocks.digit_lut(acc)
+        for odd in np.unique(pixels % 2):
+            rows = np.flatnonzero(pixels[:, 0] % 2 == odd)
+            some = pixels[rows]
+            step = _dense_step(
+                _sharing(board.dsp_type, int(width), act_bits, even=not odd),
+                simd[here],
+                (w, act, acc),
+                some,
+            )
+            made[:, rows[:, None], here] = np.stack(
+                [
+                    pe[here] * some * each_lut + step.before_lut,
+                    pe[here] * some * each_ff + step.before_ff,
+                    step.dsp,
+                    step.lut - 2 * some * lane_lut,
+                    step.ff - 2 * some * lane_ff,
+                ]
+            )
+    lut, ff, dsp, step_lut, step_ff = made.reshape(5, *np.shape(px)[:-1], -1)
+    zero = np.zeros_like(lut)
+    return (
+        Area(dsp=zero, bram_18k=zero, lut=lut, ff=ff, lutram=zero),
+        Area(dsp=dsp, bram_18k=zero, lut=step_lut, ff=step_ff, lutram=zero),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _DenseStep:
+    """Two lanes on DSPs, of shape (pixels at once, stages).
+
+    Attributes:
+        dsp: Slices.
+        lut: LUTs around them.
+        ff: Flip-flops around them.
+        before_lut: LUTs of what serves all lanes that are on DSPs.
+        before_ff: Flip-flops of that.
+    """
+
+    dsp: Ints
+    lut: Ints
+    ff: Ints
+    before_lut: Ints
+    before_ff: Ints
+
+
+def _sharing(
+    dsp_type: DspType, weight_bits: int, act_bits: int, *, even: bool
+) -> Packing | None:
+    """Return how two lanes share slices; with an even count of pixels these may too."""
+    for sharing in (Sharing.QUAD, Sharing.PAIR)[not even :]:
+        found = packing(sharing, dsp_type, weight_bits=weight_bits, act_bits=act_bits)
+        if found is not None:
+            return found
+    return None
+
+
+def _dense_step(
+    found: Packing | None, simd: Ints, widths: tuple[Ints, Ints, Ints], px: Ints
+) -> _DenseStep:
+    """Return two lanes on DSPs.
+
+    Args:
+        found: How products share a slice, if they do.
+        simd: Products of a lane and pixel.
+        widths: Of weights, activations and sums [bits].
+        px: Pixels at once, of shape (p, 1).
+    """
+    act = widths[1]
+    if found is None:
+        none = np.zeros_like(px * simd)
+        each = blocks.dsp_single_lut(simd, *widths), blocks.dsp_single_ff(simd, *widths)
+        return _DenseStep(2 * px * simd, 2 * px * each[0], 2 * px * each[1], none, none)
+    depth = _array(found.depth)
+    before_lut = px * blocks.activation_delay_lut(simd, act, depth)
+    before_ff = px * blocks.activation_delay_ff(simd, act, depth)
+    groups = px
+    if found.sharing is Sharing.QUAD:
+        groups = px // 2
+        before_lut = before_lut + groups * blocks.quad_operand_lut(simd, act)
+        lut = blocks.dsp_quad_lut(simd, *widths, depth)
+        ff = blocks.dsp_quad_ff(simd, *widths, depth)
+    else:
+        lut = blocks.dsp_pair_lut(simd, *widths, depth)
+        ff = blocks.dsp_pair_ff(simd, *widths, depth)
+    return _DenseStep(groups * simd, groups * lut, groups * ff, before_lut, before_ff)
 
 
 def _weights(lanes: Ints, lane_bits: Ints, words: Ints) -> Area:
@@ -244,7 +330,7 @@ def _weights(lanes: Ints, lane_bits: Ints, words: Ints) -> Area:
 def _memory(width: Ints, words: Ints, copies: Ints | int = 1) -> Area:
     """Return what `copies` memories of one shape take."""
     return Area(
-        dsp=np.zeros_like(words),
+        dsp=_array(0),
         bram_18k=copies * memory_bram18(width, words),
         lut=copies * memory_lut(width, words),
         ff=copies * memory_ff(width, words),
@@ -255,11 +341,22 @@ def _memory(width: Ints, words: Ints, copies: Ints | int = 1) -> Area:
 def _sum(*parts: Area) -> Area:
     """Return the sum of areas of the same configurations."""
     return Area(
-        dsp=np.sum([part.dsp for part in parts], axis=0),
-        bram_18k=np.sum([part.bram_18k for part in parts], axis=0),
-        lut=np.sum([part.lut for part in parts], axis=0),
-        ff=np.sum([part.ff for part in parts], axis=0),
-        lutram=np.sum([part.lutram for part in parts], axis=0),
+        dsp=reduce(np.add, [part.dsp for part in parts]),
+        bram_18k=reduce(np.add, [part.bram_18k for part in parts]),
+        lut=reduce(np.add, [part.lut for part in parts]),
+        ff=reduce(np.add, [part.ff for part in parts]),
+        lutram=reduce(np.add, [part.lutram for part in parts]),
+    )
+
+
+def _each(area: Area, change: Callable[[Ints], Ints]) -> Area:
+    """Return an area with every array changed alike."""
+    return Area(
+        dsp=change(area.dsp),
+        bram_18k=change(area.bram_18k),
+        lut=change(area.lut),
+        ff=change(area.ff),
+        lutram=change(area.lutram),
     )
 
 
@@ -270,7 +367,7 @@ def _calibrated(area: Area, factors: PartFactors) -> Area:
 
 
 def _logic(lut: Ints, ff: Ints) -> Area:
-    zero = np.zeros_like(lut)
+    zero = _array(0)
     return Area(dsp=zero, bram_18k=zero, lut=lut, ff=ff, lutram=zero)
 
 
@@ -280,7 +377,7 @@ def _ways(
     pack_words: Ints,
     *,
     packs: bool,
-    px: int,
+    px: int | Ints,
     act_bits: int,
     board: Board,
 ) -> Area:
@@ -291,7 +388,7 @@ def _ways(
     """
     beat = beat_channels(act_bits, board)
     lut = blocks.unpack_lut(beat, lanes_in, act_bits, packs=packs)
-    lut = lut + blocks.pack_lut(beat, pe, px, act_bits)
+    lut = lut + blocks.pack_lut(beat, pe, _array(px), act_bits)
     ff = blocks.unpack_ff(beat, lanes_in, act_bits)
     ff = ff + blocks.pack_ff(beat, pe, act_bits)
     return _sum(_logic(lut, ff), _memory(pe * act_bits, pack_words, px))
@@ -304,7 +401,7 @@ def _links(
     *,
     ways_in: int,
     ways_out: int,
-    px: int,
+    px: int | Ints,
     act_bits: int,
 ) -> Area:
     """Return the FIFOs between a stage's processes, and those to its neighbours.
@@ -373,69 +470,36 @@ def _lutram(width: Ints, words: Ints) -> Ints:
 
 
 def depthwise_area(
-    shape: DepthwiseShape, *, px: int, act_bits: int, board: Board
+    shape: DepthwiseShape, *, px: int | Ints, act_bits: int, board: Board
 ) -> StageArea:
-    """Return the area of depthwise (and pooling) stages."""
+    """Return the area of depthwise (and pooling) stages.
+
+    Args:
+        shape: The stages.
+        px: Pixels at once: one count, or an array of shape (p, 1) for results of shape
+            (p, stages).
+        act_bits: Width of the activations.
+        board: DSPs, ports and calibration.
+    """
     pe, taps, bits = shape.pe, shape.taps, shape.weight_bits
-    growth = ceil_log2(max(shape.kernel**2, 2)) + BIAS_GROWTH_BITS
-    zero = np.zeros_like(pe)
-    lut, ff = zero.copy(), zero.copy()
-    step_dsp, step_lut, step_ff = zero.copy(), zero.copy(), zero.copy()
-    act = _array(act_bits)
-    for width in np.unique(bits) if shape.convolves else ():
-        here = bits == width
-        lanes, columns = pe[here], taps[here]
-        acc = _array(int(width) + act_bits + growth)
-        w = _array(int(width))
-        lane_lut = blocks.lut_lane(columns, w, act, acc)
-        lane_ff = blocks.lut_lane_ff(columns, w, act, acc)
-        lut[here] = lanes * px * (lane_lut + blocks.requantizer_lut(acc, act))
-        ff[here] = lanes * px * (lane_ff + blocks.requantizer_ff(acc, act))
-        found = packing(
-            Sharing.PIXEL_PAIR,
-            board.dsp_type,
-            weight_bits=int(width),
-            act_bits=act_bits,
-        )
-        if px % 2 == 0 and found is not None:
-            depth = _array(found.depth)
-            made = blocks.dsp_pixel_pair_lut(columns, w, act, acc, depth)
-            made_ff = blocks.dsp_pixel_pair_ff(columns, w, act, acc, depth)
-            step_dsp[here] = columns * (px // 2)
-            step_lut[here] = made * (px // 2) - px * lane_lut
-            step_ff[here] = made_ff * (px // 2) - px * lane_ff
-        else:
-            step_dsp[here] = columns * px
-            step_lut[here] = px * (
-                blocks.dsp_single_lut(columns, w, act, acc) - lane_lut
-            )
-            step_ff[here] = px * (blocks.dsp_single_ff(columns, w, act, acc) - lane_ff)
-    if shape.pools:
-        # Compare and select of every tap and pixel: an adder and a multiplexer a bit.
-        lut += pe * px * taps * 2 * act_bits
+    lanes, step = _depthwise_lanes(shape, px, act_bits, board)
     row_width = pe * act_bits
     row_banks = shape.rows * px
     # A stage that only pools keeps no weights.
     weights = _weights(pe, taps * bits * int(shape.convolves), shape.weight_words)
-    bram = weights.bram_18k
-    bram = bram + row_banks * memory_bram18(row_width, shape.row_words)
-    lut += weights.lut
-    lut += row_banks * memory_lut(row_width, shape.row_words)
-    ff += weights.ff
-    ff += row_banks * memory_ff(row_width, shape.row_words)
-    cache = blocks.column_cache_lut(_array(shape.kernel), pe, act, shape.groups)
-    lut += cache
-    lutram = weights.lutram + cache
-    lutram = lutram + row_banks * _lutram(row_width, shape.row_words)
-    stride = shape.rows - shape.kernel
-    lut += blocks.window_lut(
-        _array(shape.kernel), _array(stride), _array(px), row_width
-    )
-    ff += blocks.window_ff(_array(shape.kernel), _array(stride), _array(px), row_width)
-    lut += blocks.loop_control_lut()
-    ff += blocks.loop_control_ff()
+    kernel, stride = _array(shape.kernel), _array(shape.rows - shape.kernel)
+    cache = blocks.column_cache_lut(kernel, pe, _array(act_bits), shape.groups)
     base = _sum(
-        Area(dsp=zero, bram_18k=bram, lut=lut, ff=ff, lutram=lutram),
+        lanes,
+        weights,
+        _memory(row_width, shape.row_words, row_banks),
+        replace(_logic(cache, _array(0)), lutram=cache),
+        _logic(
+            blocks.window_lut(kernel, stride, _array(px), row_width)
+            + blocks.loop_control_lut(),
+            blocks.window_ff(kernel, stride, _array(px), row_width)
+            + blocks.loop_control_ff(),
+        ),
         _ways(
             pe,
             pe,
@@ -457,12 +521,64 @@ def depthwise_area(
     )
     if shape.convolves:
         base = _sum(base, _loader(taps, pe, bits, shape.channel_words, board))
-    step = Area(dsp=step_dsp, bram_18k=zero, lut=step_lut, ff=step_ff, lutram=zero)
-    factors = board.calibration.depthwise
-    return StageArea(
-        base=_calibrated(base, factors),
-        step=_calibrated(step, factors),
-        steps=pe if shape.convolves else zero,
+    steps = pe if shape.convolves else np.zeros_like(pe)
+    return _stage_area(base, step, steps, px, board.calibration.depthwise)
+
+
+def _depthwise_lanes(
+    shape: DepthwiseShape, px: int | Ints, act_bits: int, board: Board
+) -> tuple[Area, Area]:
+    """Return all lanes in LUTs with what pools, and a step of one lane onto DSPs."""
+    pe, taps, bits = shape.pe, shape.taps, shape.weight_bits
+    growth = ceil_log2(max(shape.kernel**2, 2)) + BIAS_GROWTH_BITS
+    act = _array(act_bits)
+    # Pixels in twos share a slice, where their count is even.
+    twos = _array(np.asarray(px) % 2 == 0)
+    full = np.broadcast_shapes(np.shape(px), pe.shape)
+    made = np.zeros((5, *full), dtype=np.int64)
+    for width in np.unique(bits) if shape.convolves else ():
+        here = bits == width
+        lanes, columns = pe[here], taps[here]
+        acc, w = _array(int(width) + act_bits + growth), _array(int(width))
+        lane_lut = blocks.lut_lane(columns, w, act, acc)
+        lane_ff = blocks.lut_lane_ff(columns, w, act, acc)
+        found = packing(
+            Sharing.PIXEL_PAIR,
+            board.dsp_type,
+            weight_bits=int(width),
+            act_bits=act_bits,
+        )
+        dsp = columns * px
+        lut = px * blocks.dsp_single_lut(columns, w, act, acc)
+        ff = px * blocks.dsp_single_ff(columns, w, act, acc)
+        if found is not None:
+            half, depth = px // 2, _array(found.depth)
+            paired = blocks.dsp_pixel_pair_lut(columns, w, act, acc, depth)
+            paired_ff = blocks.dsp_pixel_pair_ff(columns, w, act, acc, depth)
+            dsp = np.where(twos, columns * half, dsp)
+            lut = np.where(twos, paired * half, lut)
+            ff = np.where(twos, paired_ff * half, ff)
+        each = lanes * px
+        for values, own in zip(
+            made,
+            (
+                each * (lane_lut + blocks.requantizer_lut(acc, act)),
+                each * (lane_ff + blocks.requantizer_ff(acc, act)),
+                dsp,
+                lut - px * lane_lut,
+                ff - px * lane_ff,
+            ),
+            strict=True,
+        ):
+            values[..., here] = own
+    lut, ff, dsp, step_lut, step_ff = made
+    if shape.pools:
+        # Compare and select of every tap and pixel: an adder and a multiplexer a bit.
+        lut = lut + pe * px * taps * 2 * act_bits
+    zero = np.zeros_like(lut)
+    return (
+        Area(dsp=zero, bram_18k=zero, lut=lut, ff=ff, lutram=zero),
+        Area(dsp=dsp, bram_18k=zero, lut=step_lut, ff=step_ff, lutram=zero),
     )
 
 

@@ -585,7 +585,7 @@ def unpack_ff(beat: int, lanes: Count, bits: int) -> Count:
     return (lanes + 2 * beat) * bits
 
 
-def pack_lut(beat: int, lanes: Count, px: int, bits: int) -> Count:
+def pack_lut(beat: int, lanes: Count, px: Count, bits: int) -> Count:
     """Return the LUTs between the banks of a stage's OFM and the beats.
 
     Arguments as in `unpack_lut`, and `px` banks, of which one is read.

@@ -148,12 +148,14 @@ def ring_words(needs: Needs, simd: Ints, setting: Setting) -> Ints:
     tests/cost/test_catalogue.py.
     """
     words = np.ones_like(simd)
+    alike: dict[tuple[int, ...], DenseLayer] = {}
     for layer in needs.dense:
-        channels = _channels(layer, setting)
         rows, width, stride = 2, 1, 1
         if not isinstance(layer, Linear):
             rows, width = layer.kernel + layer.stride, layer.ifm.width
             stride = layer.stride
+        alike.setdefault((_channels(layer, setting), rows, width, stride), layer)
+    for (channels, rows, width, stride), layer in alike.items():
         taps = packed_taps(layer, simd, channels)
         packed = -(-width // (taps * setting.px))
         apart = -(-width // (stride * setting.px)) * stride
@@ -208,7 +210,7 @@ def pack_words(needs: Needs, pe: Ints) -> Ints:
     return 2 * output_groups(needs, pe)
 
 
-def row_words(needs: Needs, pe: Ints, px: int) -> Ints:
+def row_words(needs: Needs, pe: Ints, px: int | Ints) -> Ints:
     """Return the depth of one row and pixel bank of the depthwise ring [words]."""
     words = np.ones_like(pe)
     for layer in needs.depthwise:
@@ -320,7 +322,15 @@ def depthwise_catalogue(
 def column_area(
     columns: Columns, needs: Needs, setting: Setting, *, ring: bool
 ) -> StageArea:
-    """Return the area of columns whose buffers serve `needs`."""
+    """Return the area of columns whose buffers serve `needs`.
+
+    Args:
+        columns: Configurations of a stage.
+        needs: Layers that it may run.
+        setting: What the columns share; with pixels at once of shape (p, 1) the areas
+            are of shape (p, columns).
+        ring: The stage keeps a ring of rows.
+    """
     px, act_bits, board = setting.px, setting.act_bits, setting.board
     double = setting.double_buffered
     if isinstance(columns, DepthwiseColumns):
@@ -339,22 +349,28 @@ def column_area(
             convolves=needs.convolves,
         )
         return depthwise_area(shape, px=px, act_bits=act_bits, board=board)
+    # Most columns differ in the depth of the weight buffer alone.
+    _, first, lane_of = np.unique(
+        (columns.simd << 32) + (columns.pe << 8) + columns.weight_bits,
+        return_index=True,
+        return_inverse=True,
+    )
+    simd, pe = columns.simd[first], columns.pe[first]
     feature_words = (
-        ring_words(needs, columns.simd, setting)
-        if ring
-        else vector_words(needs, columns.simd, setting)
+        ring_words(needs, simd, setting) if ring else vector_words(needs, simd, setting)
     )
     dense = DenseShape(
-        simd=columns.simd,
-        pe=columns.pe,
-        weight_bits=columns.weight_bits,
+        simd=simd,
+        pe=pe,
+        weight_bits=columns.weight_bits[first],
         weight_words=columns.weight_words,
         feature_words=feature_words,
-        channel_words=channel_words(needs, columns.pe, double=double),
-        pack_words=pack_words(needs, columns.pe),
+        channel_words=channel_words(needs, pe, double=double),
+        pack_words=pack_words(needs, pe),
         terms=needs.terms,
         passes=needs.passes,
         skips=needs.pruned,
+        lane_of=lane_of,
     )
     return dense_area(dense, px=px, act_bits=act_bits, board=board, ring=ring)
 

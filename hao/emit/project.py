@@ -28,6 +28,7 @@ from hao.errors import InputError
 from hao.files import put_folder, work_folder
 from hao.ir.integer import IntegerNetwork
 from hao.ir.integer_run import run_integer
+from hao.ir.picture import STRETCHED, Fit
 
 MARK = "hao_project.txt"
 """File that makes a folder known as an emitted project."""
@@ -65,11 +66,30 @@ _OTHERS = {
     "run_hls.tcl": "run_hls.tcl.j2",
     "run_vivado.tcl": "run_vivado.tcl.j2",
     "driver/hao_driver.py": "driver_hao_driver.py.j2",
+    "driver/hao_picture.py": "driver_hao_picture.py.j2",
     "driver/demo.py": "driver_demo.py.j2",
     "README.md": "project_README.md.j2",
 }
 _NATIVE = ("hls_stream.h", "hao_trace.h", "hao_replay.h", "hao_report.h")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a project says beside its design and its integers.
+
+    Attributes:
+        note: A sentence for its README, such as where weights come from.
+        fit: How its driver brings pictures to the size of a frame.
+        classes: Names of the network's outputs; empty if unknown.
+    """
+
+    note: str = ""
+    fit: Fit = STRETCHED
+    classes: tuple[str, ...] = ()
+
+
+NOTHING_TOLD = Told()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +113,7 @@ def render_project(
     cost: CostReport,
     frames: NDArray[np.int64],
     *,
-    note: str = "",
+    told: Told = NOTHING_TOLD,
 ) -> Project:
     """Return the project of a design that runs `net`.
 
@@ -103,7 +123,7 @@ def render_project(
         cost: Predictions, for the project's README.
         frames: Input codes recorded with the test bench, of shape (frames, channels,
             height, width), at least one frame.
-        note: A sentence for the project's README, such as where weights come from.
+        told: What else it says.
 
     Raises:
         InputError: Network and design do not belong together, or a number does not fit
@@ -119,9 +139,17 @@ def render_project(
         "origin": origin_digest(design, net),
         "name": _identifier(design),
         "frames": len(frames),
-        "tool_notes": [note] if note else [],
+        "tool_notes": [told.note] if told.note else [],
+        "picture": {
+            "short_side": told.fit.short_side,
+            "interpolation": told.fit.interpolation.name,
+            "described": str(told.fit),
+        },
     }
     files = _data_files(design, net, table, frames)
+    if told.classes:
+        lines = (" ".join(name.split()) + "\n" for name in told.classes)
+        files["driver/labels.txt"] = "".join(lines).encode()
     digest = _digest(files, context)
     context["digest"] = digest
     for path, text in _texts(context).items():

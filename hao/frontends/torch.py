@@ -16,7 +16,8 @@ import torch
 from torch import fx, nn
 from torch.nn import functional
 
-from hao.errors import UnsupportedError
+from hao.errors import InputError, UnsupportedError
+from hao.factory import made_by
 from hao.frontends import torch_functions as functions
 from hao.frontends.feature_map import (
     CHANNELS_FIRST,
@@ -31,6 +32,40 @@ from hao.frontends.pointwise_pieces import affine_piece
 from hao.frontends.torch_call import Call, Reader, Result, Value, pair_of
 from hao.ir.layer import Input, Layer, Padding
 from hao.ir.tensor import Shape
+
+
+def trace_factory(spec: str, image_size: int | None) -> ImportedNetwork:
+    """Return the network of the module that a function of the user's makes.
+
+    Args:
+        spec: `package.module:function`.
+        image_size: Height and width of its frames [pixels].
+
+    Raises:
+        InputError: The function cannot be used, makes something else, or the module
+            has no convolution that tells the channels, or no size is given.
+        UnsupportedError: As `trace_torch`, or the function raised something.
+    """
+    module = made_by(spec, "model", nn.Module)
+    convolutions = [part for part in module.modules() if isinstance(part, nn.Conv2d)]
+    if not convolutions:
+        raise InputError(f"model {spec!r}: no Conv2d; must have one to begin with")
+    if image_size is None:
+        raise InputError(f"model {spec!r}: frames of any size; --image-size gives one")
+    return trace_torch(
+        module,
+        Shape(
+            channels=convolutions[0].in_channels, height=image_size, width=image_size
+        ),
+    )
+
+
+def module_kinds(spec: str) -> tuple[str, ...]:
+    """Return the kind of every part of the module that a function makes."""
+    module = made_by(spec, "model", nn.Module)
+    return tuple(
+        type(part).__name__ for part in module.modules() if not [*part.children()]
+    )
 
 
 def trace_torch(module: nn.Module, input_shape: Shape) -> ImportedNetwork:

@@ -4,17 +4,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from hao.errors import InputError
+from hao.errors import ArgumentError
 from hao.hw.board import Board
 from hao.hw.resources import Resources
 
-FLAGS = {
-    "lut": "--max-lut",
-    "ff": "--max-ff",
-    "dsp": "--max-dsp",
-    "bram_18k": "--max-bram",
+FIELDS = {
+    "lut": "max_lut",
+    "ff": "max_ff",
+    "dsp": "max_dsp",
+    "bram_18k": "max_bram",
 }
-"""Kinds that may have a budget, and how the command line calls it."""
+"""Kinds that may have a budget, and how a request calls it."""
 
 
 def with_budget(board: Board, limits: Mapping[str, str | None]) -> Board:
@@ -24,11 +24,11 @@ def with_budget(board: Board, limits: Mapping[str, str | None]) -> Board:
 
     Args:
         board: The board.
-        limits: By kind of `FLAGS`, a whole number of blocks (BRAM in 18 Kb halves) or
+        limits: By kind of `FIELDS`, a whole number of blocks (BRAM in 18 Kb halves) or
             a share of the device such as "50%", rounded down; `None` for no budget.
 
     Raises:
-        InputError: A limit is neither, is below one block, or above what the device
+        ArgumentError: A limit is neither, is below one block, or above what the device
             has.
     """
     counts = board.resources.as_dict()
@@ -36,11 +36,11 @@ def with_budget(board: Board, limits: Mapping[str, str | None]) -> Board:
     if not given:
         return board
     for kind, text in given.items():
-        counts[kind] = _count(text, flag=FLAGS[kind], device=counts[kind])
+        counts[kind] = _count(text, name=FIELDS[kind], device=counts[kind])
     return replace(board, budget=Resources(**counts))
 
 
-def _count(text: str, *, flag: str, device: int) -> int:
+def _count(text: str, *, name: str, device: int) -> int:
     """Return the blocks that a limit allows."""
     share = re.fullmatch(r"(\d{1,3}(?:\.\d{1,6})?)\s*%", text.strip(), re.ASCII)
     if share:
@@ -50,8 +50,8 @@ def _count(text: str, *, flag: str, device: int) -> int:
         count = int(text) if re.fullmatch(r"\s*\d{1,9}\s*", text, re.ASCII) else 0
         fine = 1 <= count <= device
     if not fine:
-        raise InputError(
-            f"{flag} {text[:20]}; must be a whole number from 1 to the {device} of the "
-            "device, or a share of at least one block, such as 50%"
+        raise ArgumentError(
+            f"`{name}` = {text[:20]}; must be a whole number from 1 to the {device} of "
+            "the device, or a share of at least one block, such as 50%"
         )
     return count

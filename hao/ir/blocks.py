@@ -1,11 +1,14 @@
-"""Residual blocks that may be left out of a network, and the network without them.
+"""Blocks that may be left out of a network or replaced, and the network without them.
 
-A block is a chain of layers whose last one adds the map that the first one reads. Left
-out, that map takes the place of the block's result: shapes agree, since they were
-added. Weights of the other layers stay as they are.
+A block is a part of a network that reads one map and makes one; no other layer reads
+what is inside. Left out, the map that it reads takes the place of its result; replaced,
+the result of the layers in its place does. Weights of other layers stay as they are.
+
+A residual block is a chain of layers whose last one adds the map that the first one
+reads. What else may be replaced is found by `hao.ir.parts`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hao.errors import InputError, UnsupportedError
@@ -16,11 +19,12 @@ from hao.ir.partition import Invocation, partition
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """A residual block.
+    """A block.
 
     Attributes:
-        name: The add that makes its result.
-        entry: The layer whose result the block reads and adds.
+        name: What it is called; of a residual block, the add that makes its result.
+        entry: The layer whose result the block reads.
+        result: The layer that makes its result.
         layers: Names of its layers, those without work included.
         first: Position of its first layer in the network's partition.
         last: Position of its last layer.
@@ -28,6 +32,7 @@ class Block:
 
     name: str
     entry: str
+    result: str
     layers: frozenset[str]
     first: int
     last: int
@@ -68,7 +73,14 @@ def residual_blocks(network: Network) -> tuple[Block, ...]:
         if inside is None:
             continue
         entry, names = inside
-        block = Block(name=add.name, entry=entry, layers=names, first=first, last=last)
+        block = Block(
+            name=add.name,
+            entry=entry,
+            result=add.name,
+            layers=names,
+            first=first,
+            last=last,
+        )
         if _keeps_order(network, part.positions, block, found):
             found.append(block)
     return tuple(found)
@@ -118,34 +130,61 @@ def _keeps_order(
 
 
 def without_blocks(network: Network, blocks: Iterable[Block]) -> Network:
-    """Return a network without some of its residual blocks.
+    """Return a network without some of its blocks.
 
     Args:
         network: Layers and, perhaps, parameters.
-        blocks: Of `residual_blocks`.
+        blocks: Of `residual_blocks` or `hao.ir.parts`; each has the shape of its entry.
 
     Raises:
         InputError: A layer outside a block reads a map inside.
     """
-    entry = {block.name: block.entry for block in blocks}
-    dropped = frozenset[str]().union(*(block.layers for block in blocks))
+    return with_operations(network, {block: () for block in blocks})
+
+
+def with_operations(
+    network: Network, operations: Mapping[Block, Sequence[Layer]]
+) -> Network:
+    """Return a network with other layers in the place of some of its blocks.
+
+    Args:
+        network: Layers and, perhaps, parameters.
+        operations: In topological order, each reading the block's entry or another of
+            them; none leaves the block out. Their names are new to the network.
+
+    Returns:
+        Without parameters of the new layers.
+
+    Raises:
+        InputError: A layer outside a block reads a map inside, or the layers in its
+            place do not fit between the maps that it reads and makes.
+    """
+    instead = {
+        block.result: layers[-1].name if layers else block.entry
+        for block, layers in operations.items()
+    }
+    dropped = frozenset[str]().union(*(block.layers for block in operations))
 
     def source(name: str) -> str:
-        while name in entry:
-            name = entry[name]
+        while name in instead:
+            name = instead[name]
         return name
 
-    kept: list[Layer] = []
-    for layer in network.layers:
-        if layer.name in dropped:
-            continue
+    def repointed(layer: Layer) -> Layer:
         if isinstance(layer, Add):
             first, second = layer.inputs
-            kept.append(replace(layer, inputs=(source(first), source(second))))
-        elif isinstance(layer, Input):
-            kept.append(layer)
-        else:
-            kept.append(replace(layer, input=source(layer.input)))
+            return replace(layer, inputs=(source(first), source(second)))
+        if isinstance(layer, Input):
+            return layer
+        return replace(layer, input=source(layer.input))
+
+    waiting = dict(operations)
+    kept: list[Layer] = []
+    for layer in network.layers:
+        for block in [b for b in waiting if layer.name in b.layers]:
+            kept += map(repointed, waiting.pop(block))
+        if layer.name not in dropped:
+            kept.append(repointed(layer))
     return Network(
         name=network.name,
         layers=tuple(kept),

@@ -21,6 +21,7 @@ from hao.page.parts import (
 )
 from hao.report.evidence import basis_in_words
 from hao.report.hardware import SimulationResult
+from hao.report.measured import Measured
 from hao.report.records import Records
 from hao.report.result import SearchResult
 from hao.report.text import clipped, plain
@@ -67,6 +68,10 @@ def accuracy_section(result: SearchResult, records: Records) -> Section:
         if simulation.integer_top1 is not None:
             detail += f", of which the integers get {simulation.integer_top1:.2f} %"
         rows.append(("simulated, measured", simulation.simulated_top1, detail))
+    measured = records.measured
+    tables: tuple[Table, ...] = ()
+    if measured is not None:
+        tables = (measured_table(measured),)
     return Section(
         key="accuracy",
         title="Accuracy",
@@ -80,8 +85,40 @@ def accuracy_section(result: SearchResult, records: Records) -> Section:
                 or (("none", "-", "no float accuracy of this network is known"),),
                 text=frozenset({0, 2}),
             ),
+            *tables,
         ),
         missing=tuple(missing),
+    )
+
+
+def measured_table(found: Measured) -> Table:
+    """Return the schemes that were measured best."""
+    word = "top-1" if found.labelled else "agreement with float"
+    return Table(
+        caption=f"Measured on {plain(found.data)}: the best of {found.schemes} schemes "
+        f"(float: {found.float_search_top1:.2f} and {found.float_test_top1:.2f} %). "
+        f"Chosen by {found.search_frames} search frames; {found.test_frames} test "
+        "frames served for nothing else",
+        head=(
+            "folder of the run",
+            "frames/s, predicted",
+            f"{word} [%], search frames",
+            f"{word} [%], test frames",
+            "90 % interval",
+            "layers at bits",
+        ),
+        rows=tuple(
+            (
+                plain(one.folder),
+                f"{one.fps:,.1f}",
+                f"{one.search_top1:.2f}",
+                f"{one.test_top1:.2f}",
+                f"{one.test_low:.2f} to {one.test_high:.2f}",
+                f"{plain(one.bits)}; activations {one.act_bits}",
+            )
+            for one in found.designs
+        ),
+        text=frozenset({0, 5}),
     )
 
 

@@ -20,7 +20,13 @@ from hao.page.front import front_section
 from hao.page.glossary import TERMS, term_key, with_terms
 from hao.page.parts import Card, Page, Section, Table, percent
 from hao.program.solver import Status
-from hao.report.goal import left_out_in_words, smallest_in_words, unproven_in_words
+from hao.report.goal import (
+    channels_in_words,
+    left_out_in_words,
+    replaced_in_words,
+    smallest_in_words,
+    unproven_in_words,
+)
 from hao.report.margins import risk_in_words, speed_in_words
 from hao.report.records import Records
 from hao.report.result import SearchResult
@@ -129,6 +135,8 @@ def _answer_section(result: SearchResult, records: Records) -> Section:
         ("bits", bits_in_words(design)),
         ("made least", smallest_in_words(result)),
         ("left out", left_out_in_words(result)),
+        ("channels", channels_in_words(result)),
+        ("replaced", replaced_in_words(result)),
     ]
     over = cost.resources.shortfall(design.board.usable)
     fits = "It fits" if not over else f"It DOES NOT FIT ({', '.join(over)} too large)"

@@ -173,12 +173,11 @@ class Field:
             problem = self.problem
             self._rooms[key] = Room(
                 areas={
-                    role: self._area(role, widths, number, place, double)
+                    role: self._area(role, widths, number, double).at(place)
                     for role in widths.needs
                 },
                 held={
-                    role: grids[role].held[self._held(role, number)]
-                    & self._narrow(role, widths, number, place, double)
+                    role: self._held_columns(role, widths, number, place, double)
                     for role in widths.needs
                 },
                 grids={role: grids[role] for role in widths.needs},
@@ -210,21 +209,29 @@ class Field:
     def _number(self, widths: Widths) -> int:
         return next(i for i, n in enumerate(self._needs) if n is widths.needs)
 
+    def _held_columns(
+        self, role: Role, widths: Widths, number: int, place: int, double: bool
+    ) -> NDArray[np.bool_]:
+        """Return the columns that suit a stage's layers and whose words are narrow."""
+        held: NDArray[np.bool_] = (
+            self.tables(double).grids[role].held[self._held(role, number)]
+        )
+        return held & self._narrow(role, widths, number, place, double)
+
     def _held(self, role: Role, number: int) -> int:
         """Return the place of a set of needs in a grid's `held`."""
         return sum(role in needs for needs in self._needs[:number])
 
-    def _area(
-        self, role: Role, widths: Widths, number: int, place: int, double: bool
-    ) -> StageArea:
+    def _area(self, role: Role, widths: Widths, number: int, double: bool) -> StageArea:
+        """Return the area of a stage's columns, of shape (pixels, columns)."""
         bits = widths.bits[role]
-        key = (role, bits, number, place, double)
+        key = (role, bits, number, double)
         if key not in self._areas:
             grid = self.tables(double).grids[role]
             self._areas[key] = column_area(
                 grid.columns(np.arange(grid.words.size), bits),
                 widths.needs[role],
-                self.setting(self.pixels[place], double),
+                self.setting(np.array(self.pixels)[:, None], double),
                 ring=role is Role.DENSE,
             )
         return self._areas[key]
@@ -266,23 +273,24 @@ class Field:
         key = (role, double, *sorted(offers))
         if key not in self._lane_areas:
             grid = self.tables(double).grids[role]
-            surrogates: list[Ints] = []
-            brams: list[Ints] = []
+            shape = len(self.pixels), grid.words.size
             far = int(FAR)
-            for place in range(len(self.pixels)):
-                for number, widths in enumerate(offers.values()):
-                    room = self.room(widths, place, double)
-                    area, held = room.areas[role], room.held[role]
-                    sums = np.stack([priced_luts(area, p) for p in DSP_PRICES])
-                    sums = np.where(held, sums, far)
-                    bram = np.where(held, area.base.bram_18k, far)
-                    if number:
-                        sums = np.minimum(sums, surrogates.pop())
-                        bram = np.minimum(bram, brams.pop())
-                    surrogates.append(sums)
-                    brams.append(bram)
-            surrogate = np.stack(surrogates, axis=1)
-            columns_bram = np.stack(brams)
+            surrogate = np.full((len(DSP_PRICES), *shape), far, dtype=np.int64)
+            columns_bram = np.full(shape, far, dtype=np.int64)
+            for widths in offers.values():
+                number = self._number(widths)
+                area = self._area(role, widths, number, double)
+                held = np.stack(
+                    [
+                        self._held_columns(role, widths, number, place, double)
+                        for place in range(len(self.pixels))
+                    ]
+                )
+                for price, least in zip(DSP_PRICES, surrogate, strict=True):
+                    priced = np.where(held, priced_luts(area, price), far)
+                    np.minimum(least, priced, out=least)
+                bram = np.where(held, area.base.bram_18k, far)
+                np.minimum(columns_bram, bram, out=columns_bram)
             self._lane_areas[key] = LaneArea(
                 surrogate=_least_of(grid, surrogate),
                 bram_18k=_least_of(grid, columns_bram),

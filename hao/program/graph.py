@@ -237,7 +237,8 @@ class _Builder:
                     if any(before.get(s, o) != o for s, o in chosen.items()):
                         continue
                     known = before | chosen
-                    behind = tuple((site, known[site]) for site in alive)
+                    # Layers that are tied in a block which is replaced have no option.
+                    behind = tuple((s, known[s]) for s in alive if s in known)
                     settled = tuple(
                         (site, option)
                         for site, option in chosen.items()

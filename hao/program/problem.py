@@ -7,7 +7,8 @@ from functools import cached_property
 from hao.cost.catalogue import PIXELS, pool_words
 from hao.hw.board import Board
 from hao.ir.network import Network
-from hao.options.frame import Frame, Tie, build_frame
+from hao.options.build import build_frame
+from hao.options.frame import Frame, Tie
 from hao.options.option import Option
 from hao.program.graph import Graph, build_graph
 from hao.program.space import Space

@@ -1,13 +1,15 @@
 """A bound that needs no search: products of a frame, and multipliers of a board."""
 
 from functools import cache
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hao.cost.area import DenseShape, dense_area, fixed_area
 from hao.hw.board import Board
-from hao.ir.change import Bits, LeaveOut
+from hao.ir.change import Bits, Channels, Keep, LeaveOut, Replace
+from hao.ir.channels import without_channels
 from hao.ir.layer import Depthwise
 from hao.program.fit import DSP_PRICES, priced_luts
 from hao.program.problem import Problem
@@ -24,21 +26,31 @@ def least_cycles(problem: Problem) -> int:
 
     Dense and pointwise products are made by the multipliers of both stages; how many a
     board holds is bounded by LUTs and DSPs at several prices, for lanes without
-    buffers. Where blocks may be left out, only what lies outside of all counts: nothing
-    here, so the bound is 0.
+    buffers. Of groups of channels the narrowest counts. Where blocks may be left out or
+    replaced, only what lies outside of all of them counts: nothing here, so the bound
+    is 0.
     """
     widths = set()
+    fewest: dict[str, tuple[int, ...]] = {}
     for option in problem.options:
         match option.change:
             case Bits():
                 widths.add(option.change.lane_bits)
-            case LeaveOut():
+            case LeaveOut() | Replace():
                 return 0
-            case _:
+            case Channels():
+                kept = option.change.kept
+                fewest[option.layer] = min(
+                    kept, fewest.get(option.layer, kept), key=len
+                )
+            case Keep():
                 continue
+            case _:
+                assert_never(option.change)
+    network = without_channels(problem.network, fewest)
     products = sum(
         layer.macs
-        for layer in problem.network.compute_layers
+        for layer in network.compute_layers
         if not isinstance(layer, Depthwise)
     )
     most = _most_multipliers(

@@ -80,6 +80,13 @@ MOST_LISTED = 50_000
 Of small networks, millions are as good as the best: the fastest is then found anew.
 """
 
+COMPARED = 200_000
+"""Numbers that an engine is compared with before it is kept (chosen here).
+
+Where prices depend on many options, engines have thousands of rows, hardly one of them
+beats another in all, and comparing all with all took most of the time.
+"""
+
 SPREAD = np.geomspace(2.0**-5, 2.0**5, 9)
 """Prices of accuracy tried on many engines, relative to a guess (chosen here)."""
 
@@ -904,11 +911,17 @@ def _row_table(periods: Mapping[int, Periods], size: int) -> Ints:
 
 
 def _undominated(periods: Mapping[int, Periods], alive: Ints) -> Ints:
-    """Return the engines of `alive` that no other beats in every row."""
+    """Return the engines of `alive` that none of the first kept ones beats in all rows.
+
+    Args:
+        periods: Of all engines.
+        alive: Engines, the most promising first.
+    """
     table = _row_table({n: made.take(alive) for n, made in periods.items()}, alive.size)
+    most = max(1, COMPARED // max(1, table.shape[1]))
     kept: list[int] = []
     for place in range(alive.size):
-        if not (table[kept] <= table[place]).all(axis=1).any():
+        if not (table[kept[:most]] <= table[place]).all(axis=1).any():
             kept.append(place)
     return alive[kept]
 

@@ -12,6 +12,8 @@ at most `budget` cycles costs less than (swept - budget) / rate.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +28,8 @@ Cycles = NDArray[np.int64] | NDArray[np.float64]
 """Cycles, or cycles plus priced cost."""
 
 Rate = float | NDArray[np.float64]
+
+Some = TypeVar("Some", Ints, Cycles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,12 +214,86 @@ def sweep(
             array of shape (m, 1) gives results of shape (m, engines).
     """
     to_go: list[Cycles] = []
+    ahead: dict[int, _Ahead] = {}
     for stop in net.stops:
-        here = periods[stop.run]
-        after = _behind(net, here, stop.end, periods, to_go, double_buffered, rate)
-        to_go.append(after)
-    first = _entered(net, 0, periods, to_go, double_buffered, rate)
-    return Swept(first, tuple(to_go))
+        here, node = periods[stop.run], stop.end
+        best: Cycles | None = None
+        finish = net.finishes.get(node)
+        if finish is not None:
+            best = _priced(here.alone, rate, finish.cost)
+        if node in net.entries:
+            # Stops before a node follow each other, and look ahead alike.
+            if node not in ahead:
+                ahead = {node: _ahead(net.entries[node], periods, to_go, rate)}
+            value = ahead[node].least(here, double_buffered)
+            best = value if best is None else np.minimum(best, value)
+        assert best is not None, "every stop lies on a way from end to end"
+        to_go.append(best)
+    values = [
+        _priced(
+            opened(periods[entry.run], double_buffered=double_buffered)
+            + to_go[entry.stop],
+            rate,
+            entry.cost,
+        )
+        for entry in net.entries[0]
+    ]
+    return Swept(reduce(np.minimum, values), tuple(to_go))
+
+
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """The entries of a node side by side, arrays of shape (entries, engines or 1).
+
+    Attributes:
+        opening: Cycles of the port for what opens each.
+        opening_ddr: Cycles of the DDR for that.
+        serial: Cycles of all its weights.
+        rest: Least cycles from its start on, priced; of shape (entries, m, engines)
+            where there are m prices.
+    """
+
+    opening: Ints
+    opening_ddr: Ints
+    serial: Ints
+    rest: Cycles
+
+    def least(self, here: Periods, double_buffered: bool) -> Cycles:
+        """Return the least cycles from the start of a run on, priced."""
+        if double_buffered:
+            took = np.maximum(here.alone, here.beside + self.opening)
+            took = np.maximum(took, here.ddr + self.opening_ddr)
+        else:
+            took = here.alone + self.serial
+        if self.rest.ndim > took.ndim:
+            took = took[:, None]
+        result: Cycles = (took + self.rest).min(axis=0)
+        return result
+
+
+def _ahead(
+    entries: Sequence[Entry],
+    periods: Mapping[int, Periods],
+    to_go: Sequence[Cycles],
+    rate: Rate,
+) -> _Ahead:
+    """Return the entries of a node side by side."""
+    runs = [periods[entry.run] for entry in entries]
+    return _Ahead(
+        opening=_stacked([run.opening for run in runs]),
+        opening_ddr=_stacked([run.opening_ddr for run in runs]),
+        serial=np.array([[run.serial] for run in runs], dtype=np.int64),
+        rest=_stacked([_priced(to_go[e.stop], rate, e.cost) for e in entries]),
+    )
+
+
+def _stacked(values: Sequence[Some]) -> Some:
+    """Return arrays that broadcast as one, of at least two axes."""
+    shapes = {value.shape for value in values}
+    if len(shapes) > 1:
+        values = np.broadcast_arrays(*values)
+    made: Some = np.array(values)  # type: ignore[assignment]  # of a list its stubs lose the type
+    return made if made.ndim > 1 else made[:, None]
 
 
 def period(here: Periods, after: Periods, *, double_buffered: bool) -> Ints:
@@ -235,47 +313,6 @@ def opened(first: Periods, *, double_buffered: bool) -> Ints:
     if not double_buffered:
         return np.asarray(first.serial)
     return np.maximum(first.opening, first.opening_ddr)
-
-
-def _behind(
-    net: Net,
-    here: Periods,
-    node: int,
-    periods: Mapping[int, Periods],
-    to_go: Sequence[Cycles],
-    double_buffered: bool,
-    rate: Rate,
-) -> Cycles:
-    """Return the least cycles from the start of a run on, priced."""
-    best: Cycles | None = None
-    finish = net.finishes.get(node)
-    if finish is not None:
-        best = _priced(here.alone, rate, finish.cost)
-    for entry in net.entries.get(node, ()):
-        took = period(here, periods[entry.run], double_buffered=double_buffered)
-        value = _priced(took + to_go[entry.stop], rate, entry.cost)
-        best = value if best is None else np.minimum(best, value)
-    assert best is not None, "every stop lies on a way from end to end"
-    return best
-
-
-def _entered(
-    net: Net,
-    node: int,
-    periods: Mapping[int, Periods],
-    to_go: Sequence[Cycles],
-    double_buffered: bool,
-    rate: Rate,
-) -> Cycles:
-    """Return the least cycles from a node on where nothing runs before it, priced."""
-    values: list[Cycles] = []
-    for entry in net.entries[node]:
-        first = opened(periods[entry.run], double_buffered=double_buffered)
-        values.append(_priced(first + to_go[entry.stop], rate, entry.cost))
-    best = values[0]
-    for value in values[1:]:
-        best = np.minimum(best, value)
-    return best
 
 
 def _priced(cycles: Cycles, rate: Rate, cost: int) -> Cycles:

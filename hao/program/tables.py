@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hao.cost.columns import DenseColumns, Setting
 from hao.cost.loads import load_cycles, load_ddr_cycles, load_ddr_row, load_row
 from hao.cost.paths import Path
-from hao.cost.prices import SegmentPrice, price_segment
+from hao.cost.prices import price_segment
 from hao.cost.tiles import cut_tiles
 from hao.cost.words import dense_folds
 from hao.hw.board import Board
@@ -80,12 +80,16 @@ class Row:
     terms: Mapping[Role, Ints]
 
 
+NOTHING = Row(constant=0, terms={})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """A priced run.
 
     Attributes:
-        paths: Rows of the computation; the longest counts.
+        paths: Rows of the computation; the longest counts. Tables that share the tuple
+            differ only in what opens the run.
         beside: Row of `Periods.beside`.
         ddr: Row of `Periods.ddr`.
         opening: Row of `Periods.opening`.
@@ -138,7 +142,7 @@ class Tables:
     double_buffered: bool
     grids: Mapping[Role, Grid]
     _known: dict[int, Table] = field(default_factory=dict)
-    _shaped: dict[int, SegmentPrice] = field(default_factory=dict)
+    _shaped: dict[int, Table] = field(default_factory=dict)
 
     def table(self, number: int) -> Table:
         """Return the table of run `number` of the graph."""
@@ -151,16 +155,30 @@ class Tables:
         return found
 
     def _fused(self, number: int) -> Table:
+        """Return the table of a run that is never tiled.
+
+        Runs that differ in bits only share its rows: bits set what opens it.
+        """
         run, shape = self.graph.runs[number], self.graph.shapes[number]
-        invocation = run.invocation
+        if shape not in self._shaped:
+            self._shaped[shape] = self._computed(run)
         setting = self._setting()
+        sizes = {role: self.grids[role].lanes for role, _ in run.invocation.stages}
+        columns = {role: self.grids[role].shapes() for role in sizes}
+        asked = run.invocation, columns, run.weight_bits, setting
+        return replace(
+            self._shaped[shape],
+            opening=self._row(load_row(*asked), sizes),
+            opening_ddr=self._row(load_ddr_row(*asked), sizes),
+            serial=max(load_cycles(*asked), load_ddr_cycles(*asked)),
+        )
+
+    def _computed(self, run: Run) -> Table:
+        """Return the table of a run that is never tiled, but for what opens it."""
+        invocation, setting = run.invocation, self._setting()
         sizes = {role: self.grids[role].lanes for role, _ in invocation.stages}
         columns = {role: self.grids[role].shapes() for role in sizes}
-        if shape not in self._shaped:
-            self._shaped[shape] = price_segment(
-                invocation, columns, run.weight_bits, setting
-            )
-        price = self._shaped[shape]
+        price = price_segment(invocation, columns, run.weight_bits, setting)
         least: dict[Role, Ints] = {}
         never: dict[Role, Bools] = {}
         for role, layer in invocation.stages:
@@ -173,18 +191,13 @@ class Tables:
             halves = 2 if self.double_buffered else 1
             least[role] = halves * folds * -(-layer.ofm.channels // grid.second)
             never[role] = least[role] > deepest_words(grid)
-        port = load_row(invocation, columns, run.weight_bits, setting)
-        ddr = load_ddr_row(invocation, columns, run.weight_bits, setting)
         return Table(
             paths=_longest(self._row(path, sizes, never) for path in price.paths),
             beside=self._row(price.beside, sizes),
             ddr=self._row(price.ddr, sizes),
-            opening=self._row(port, sizes),
-            opening_ddr=self._row(ddr, sizes),
-            serial=max(
-                load_cycles(invocation, columns, run.weight_bits, setting),
-                load_ddr_cycles(invocation, columns, run.weight_bits, setting),
-            ),
+            opening=NOTHING,
+            opening_ddr=NOTHING,
+            serial=0,
             least_words=least,
         )
 
@@ -395,9 +408,14 @@ def periods_of(
     grids = tables.grids
     lane = {r: choice.pixels * grids[r].lanes + i for r, i in choice.lanes.items()}
     words = {role: grids[role].words[index] for role, index in choice.columns.items()}
-    result = {}
+    result: dict[int, Periods] = {}
+    like: dict[int, Periods] = {}
     for number in numbers:
         table = tables.table(number)
+        known = like.get(id(table.paths))
+        if known is not None:
+            result[number] = _opened(known, table, lane)
+            continue
         index = lane
         never: Bools | None = None
         if table.key_of is not None:
@@ -432,7 +450,18 @@ def periods_of(
             opening_ddr=_sum(table.opening_ddr, index),
             serial=table.serial,
         )
+        like[id(table.paths)] = result[number]
     return result
+
+
+def _opened(known: Periods, table: Table, index: Mapping[Role, Ints]) -> Periods:
+    """Return the periods of a run that differs from a known one in what opens it."""
+    return replace(
+        known,
+        opening=_sum(table.opening, index),
+        opening_ddr=_sum(table.opening_ddr, index),
+        serial=table.serial,
+    )
 
 
 def _sum(row: Row, index: Mapping[Role, Ints]) -> Ints:
@@ -458,7 +487,7 @@ def stage_periods(
         numbers: Runs of the tables' graph.
         most: Lane shapes worth considering, per stage, of shape (pixels, lane shapes).
     """
-    result = {}
+    result: dict[int, Periods] = {}
 
     def least(row: Row) -> Ints:
         total: Ints = np.asarray(row.constant, dtype=np.int64)
@@ -472,9 +501,19 @@ def stage_periods(
                 total = total + best
         return total
 
+    like: dict[int, Periods] = {}
     for number in numbers:
         table = tables.table(number)
         table = table.relaxed or table
+        known = like.get(id(table.paths))
+        if known is not None:
+            result[number] = replace(
+                known,
+                opening=least(table.opening),
+                opening_ddr=least(table.opening_ddr),
+                serial=table.serial,
+            )
+            continue
         ddr = least(table.ddr)
         alone = ddr
         for path in table.paths:
@@ -487,4 +526,5 @@ def stage_periods(
             opening_ddr=least(table.opening_ddr),
             serial=table.serial,
         )
+        like[id(table.paths)] = result[number]
     return result

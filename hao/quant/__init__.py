@@ -4,7 +4,7 @@ The way through, one call per step; each result is handed to the next:
 
     dataset.load_dataset              frames and labels, split for good
     train.train_float                 Network with float parameters
-    float_net.load_weights            the same, from a file
+    weights.load_weights              the same, from a file
     ptq.quantize_network              QuantNet: a Brevitas model on frozen powers of two
     train.train_quantized             the same after quantization-aware training
     integers.integer_network          IntegerNetwork: what the accelerator computes

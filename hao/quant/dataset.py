@@ -1,44 +1,53 @@
-"""Labelled frames to train on, to choose by, and to report.
+"""Frames to train on, to choose by, and to report, mostly with labels.
 
-Where they come from is a word: `digits`, a folder of images (`hao.quant.images`), an
-`.npz` file, or a Python function. The test frames are never trained on nor calibrated
-with: training frames that equal one of them are left out.
-Every split is fixed and stratified: each class is divided in the same proportions. The
-frames of a split are mixed, so that any first part of them has all classes alike.
+Where they come from is a word: `digits`, `fashion-mnist`, a folder of images
+(`hao.quant.images`) or of IDX files, an `.npz` file, or a Python function. So
+
+    shape = Shape(channels=1, height=28, width=28)
+    dataset = load_dataset("fashion-mnist", shape)
+    dataset.train.frames[:64]   # float32, (64, 1, 28, 28), from 0 to 1
+    dataset.train.labels[:64]   # int64, (64,)
+
+has 54,000 frames to train on, 6,000 to choose by (`validation`) and 10,000 to report
+(`test`), kept as bytes until they are asked for. The test frames are never trained on
+nor calibrated with: training frames that equal one are left out. Every split is fixed.
 """
 
 import hashlib
-import importlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
 
-from hao.errors import HaoError, InputError, UnsupportedError
+from hao.errors import InputError
+from hao.factory import made_by
+from hao.ir.picture import STRETCHED, Fit
 from hao.ir.tensor import Shape
-from hao.npz import load_npz
+from hao.quant.arrays import (
+    ArrayFile,
+    LabelledArray,
+    holds_idx,
+    load_arrays,
+    load_idx_folder,
+)
+from hao.quant.division import divided, mixed_order
 from hao.quant.images import ImageFrames, load_image_folder
-
-DIGITS = "digits"
-"""Name of scikit-learn's digits: 1797 greyscale images of 8x8 pixels."""
+from hao.quant.known import CLASS_NAMES, DIGITS, FASHION, digits, fashion_folder
+from hao.quant.pictures import ByteFrames, byte_frames
 
 TEST_SHARE = 0.3
 VALIDATION_SHARE = 0.1
 """Shares of a whole that comes without a split of its own; chosen here."""
 
-SPLIT_SEED = 0
-
-_DIGITS_MAX = 16
-_BYTE_MAX = 255
-_GREY = 1
 _CHECKED = 1024
 """Frames that are checked at a time."""
 
-Frames = NDArray[np.float32] | ImageFrames
-"""Frames in memory, or images that are decoded when a part of them is asked for."""
+Frames = NDArray[np.float32] | ByteFrames | ImageFrames
+"""Frames in memory as numbers or as bytes, or images that are decoded when a part of
+them is asked for. All have `shape` and `len`; a slice or an array of indices gives
+float32 of shape (frames, channels, height, width)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,12 +86,9 @@ class Split:
     def chosen(self, indices: NDArray[np.integer]) -> "Split":
         """Return some of the frames, in the order of their indices."""
         frames = self.frames
-        kept: Frames = (
-            frames[indices]
-            if isinstance(frames, np.ndarray)
-            else frames.subset(indices)
-        )
-        return Split(frames=kept, labels=self.labels[indices])
+        if isinstance(frames, np.ndarray):
+            return Split(frames=frames[indices], labels=self.labels[indices])
+        return Split(frames=frames.subset(indices), labels=self.labels[indices])
 
     def fingerprint(self) -> bytes:
         """Return a digest of the frames, or of their files, and of the labels."""
@@ -97,7 +103,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Dataset:
-    """Labelled frames of one shape, divided for good.
+    """Frames of one shape, divided for good.
 
     Attributes:
         name: What a report calls it.
@@ -108,6 +114,9 @@ class Dataset:
         drawn: Whether the test frames were drawn here from all frames, so that weights
             from elsewhere may have been trained with them.
         left_out: Training frames that were left out since they equal a test frame.
+        labelled: Whether labels mean anything; without, all of them are 0.
+        names: Of the classes, in the order of the labels; empty if unknown.
+        notes: What became of images of other modes, a sentence each.
 
     Raises:
         InputError: A label is too large, or the shapes differ.
@@ -120,6 +129,9 @@ class Dataset:
     classes: int
     drawn: bool = False
     left_out: int = 0
+    labelled: bool = True
+    names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for word in ("train", "validation", "test"):
@@ -155,31 +167,41 @@ def _check_array(frames: NDArray[np.float32]) -> None:
     frames.setflags(write=False)
 
 
-def load_dataset(spec: str, shape: Shape) -> Dataset:
+def load_dataset(spec: str, shape: Shape, fit: Fit = STRETCHED) -> Dataset:
     """Return a data set with frames of the shape that a network reads.
 
     Args:
-        spec: `digits`; a folder with one folder of images per class, or with `train`
-            and `val` or `test` of those; an `.npz` file
-            with `x_train`, `y_train`, `x_test` and `y_test`; or `package.module:name`
-            of a function without arguments that returns a `Dataset`.
-        shape: Of the network's input. Images are resized to it; arrays must have it.
+        spec: `digits`; `fashion-mnist`; a folder with one folder of images per class,
+            or with `train` and `val` or `test` of those, or with images that have no
+            labels in their place; a folder of IDX files; an
+            `.npz` file with `x_train`, `y_train`, `x_test` and `y_test`; or
+            `package.module:name` of a function without arguments that returns a
+            `Dataset`.
+        shape: Of the network's input. Images and arrays of bytes are brought to it;
+            floats must have it.
+        fit: How they are brought to it.
 
     Raises:
         InputError: The data cannot be read, or do not fit.
+        UnsupportedError: The function raised something.
     """
+    folder = Path(spec)
     if spec == DIGITS:
         dataset = _digits(shape)
-    elif Path(spec).is_dir():
-        dataset = _image_folder(Path(spec), shape)
+    elif spec == FASHION:
+        dataset = _arrays(FASHION, load_idx_folder(fashion_folder()), shape, fit)
+    elif folder.is_dir() and holds_idx(folder):
+        dataset = _arrays(spec, load_idx_folder(folder), shape, fit)
+    elif folder.is_dir():
+        dataset = _image_folder(folder, shape, fit)
     elif spec.endswith(".npz"):
-        dataset = _arrays(Path(spec))
+        dataset = _arrays(spec, load_arrays(folder), shape, fit)
     elif ":" in spec:
         dataset = _made(spec)
     else:
         raise InputError(
-            f"data set {spec!r}; must be 'digits', a folder of images, an .npz file or "
-            "'package.module:function'"
+            f"data set {spec!r}; must be 'digits', 'fashion-mnist', a folder of images "
+            "or of IDX files, an .npz file or 'package.module:function'"
         )
     if dataset.shape != shape:
         raise InputError(
@@ -196,15 +218,13 @@ def _apart(dataset: Dataset) -> Dataset:
         InputError: None is left.
     """
     train, test = dataset.train.frames, dataset.test.frames
-    if isinstance(train, np.ndarray) and isinstance(test, np.ndarray):
-        theirs = {hashlib.sha256(frame.tobytes()).digest() for frame in test}
-        equal = np.array(
-            [hashlib.sha256(frame.tobytes()).digest() in theirs for frame in train]
-        )
-    elif isinstance(train, ImageFrames) and isinstance(test, ImageFrames):
+    if isinstance(train, ImageFrames) and isinstance(test, ImageFrames):
         equal = train.equals(test)
-    else:
+    elif isinstance(train, ImageFrames) or isinstance(test, ImageFrames):
         return dataset
+    else:
+        theirs = set(_digests(test))
+        equal = np.array([digest in theirs for digest in _digests(train)])
     if not equal.any():
         return dataset
     if equal.all():
@@ -216,20 +236,13 @@ def _apart(dataset: Dataset) -> Dataset:
     return replace(dataset, train=kept, left_out=int(equal.sum()))
 
 
+def _digests(frames: NDArray[np.float32] | ByteFrames) -> Iterator[bytes]:
+    for frame in frames.pixels if isinstance(frames, ByteFrames) else frames:
+        yield hashlib.sha256(frame.tobytes()).digest()
+
+
 def _mixed(split: Split) -> Split:
-    """Return the frames in an order in which every first part has all classes alike.
-
-    Frame k of the n of a class comes at place (k + 1/2) / n.
-    """
-    place = np.empty(len(split))
-    for label in np.unique(split.labels):
-        members = np.flatnonzero(split.labels == label)
-        place[members] = (np.arange(len(members)) + 0.5) / len(members)
-    return split.chosen(np.lexsort((split.labels, place)))
-
-
-def _split(frames: Frames, labels: NDArray[np.int64]) -> Split:
-    return Split(frames=frames, labels=labels)
+    return split.chosen(mixed_order(split.labels))
 
 
 def split_of(
@@ -256,53 +269,36 @@ def split_of(
         test=_mixed(test),
         classes=int(labels.max()) + 1,
         drawn=True,
+        names=CLASS_NAMES.get(name, ()),
     )
+
+
+def _split(frames: Frames, labels: NDArray[np.int64]) -> Split:
+    return Split(frames=frames, labels=labels)
 
 
 def _divided(name: str, whole: Split, share: float) -> tuple[Split, Split]:
     """Return the frames without a share of each class, and that share."""
-    generator = np.random.default_rng(SPLIT_SEED)
-    kept: list[NDArray[np.intp]] = []
-    taken: list[NDArray[np.intp]] = []
-    for label in np.unique(whole.labels):
-        members = generator.permutation(np.flatnonzero(whole.labels == label))
-        count = max(1, round(len(members) * share))
-        if count >= len(members):
-            raise InputError(
-                f"data set {name!r}: class {label} has too few frames to divide into "
-                "train, validation and test; must be at least 3"
-            )
-        taken.append(members[:count])
-        kept.append(members[count:])
-    first, second = np.sort(np.concatenate(kept)), np.sort(np.concatenate(taken))
+    try:
+        first, second = divided(whole.labels, share)
+    except InputError as error:
+        raise InputError(f"data set {name!r}: {error}") from error
     return whole.chosen(first), whole.chosen(second)
 
 
 def _digits(shape: Shape) -> Dataset:
-    if shape.channels != _GREY:
-        raise InputError(
-            f"data set 'digits' is greyscale; the network reads {_text(shape)}"
-        )
-    bunch = load_digits()
-    pixels = torch.from_numpy(bunch.images.astype(np.float32) / _DIGITS_MAX)
-    enlarged = torch.nn.functional.interpolate(
-        pixels[:, None],
-        size=(shape.height, shape.width),
-        mode="bilinear",
-        align_corners=False,
-    )
-    frames: NDArray[np.float32] = enlarged.numpy()
     # They come in no order of classes.
-    return split_of(DIGITS, frames, bunch.target.astype(np.int64), mixed=False)
+    return split_of(DIGITS, *digits(shape), mixed=False)
 
 
-def _image_folder(folder: Path, shape: Shape) -> Dataset:
+def _image_folder(folder: Path, shape: Shape, fit: Fit) -> Dataset:
     """Return the images of a folder, divided as it is or by fixed shares."""
-    found = load_image_folder(folder, shape)
-    name = folder.name
+    found = load_image_folder(folder, shape, fit)
+    name, known = folder.resolve().name, found.classes
     if found.test is None:
-        return split_of(name, *found.train)
-    whole = Split(frames=found.train[0], labels=found.train[1])
+        dataset = split_of(name, *found.train)
+        return replace(dataset, names=known, labelled=bool(known), notes=found.notes)
+    whole = _split(*found.train)
     if found.validation is None:
         train, validation = _divided(name, whole, VALIDATION_SHARE)
     else:
@@ -312,80 +308,46 @@ def _image_folder(folder: Path, shape: Shape) -> Dataset:
         train=_mixed(train),
         validation=validation,
         test=_mixed(_split(*found.test)),
-        classes=len(found.classes),
+        classes=max(1, len(known)),
+        names=known,
+        labelled=bool(known),
+        notes=found.notes,
     )
 
 
-def _arrays(path: Path) -> Dataset:
-    keys = ("x_train", "y_train", "x_test", "y_test")
+def _arrays(spec: str, found: ArrayFile, shape: Shape, fit: Fit) -> Dataset:
+    """Return the arrays of a file or a folder; what trains is divided by a share."""
     try:
-        arrays = load_npz(path)
-    except ValueError as error:
-        raise InputError(f"{error}; not readable as .npz without pickle") from error
-    if missing := [key for key in keys if key not in arrays]:
-        raise InputError(f"{path}: has no {missing[0]!r}; must hold {', '.join(keys)}")
-    try:
-        whole = _labelled(path, arrays, "train")
-        test = _labelled(path, arrays, "test")
-        train, validation = _divided(str(path), whole, VALIDATION_SHARE)
+        whole = _array_split(found.train, shape, fit)
+        test = _array_split(found.test, shape, fit)
+        train, validation = _divided(spec, whole, VALIDATION_SHARE)
         return Dataset(
-            name=path.stem,
+            name=Path(spec).stem,
             train=_mixed(train),
             validation=validation,
             test=_mixed(test),
             classes=int(max(whole.labels.max(), test.labels.max())) + 1,
+            labelled=found.train.labels is not None,
+            names=CLASS_NAMES.get(spec, ()),
         )
     except InputError as error:
-        if str(error).startswith(str(path)):
+        if str(error).startswith(spec):
             raise
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{spec}: {error}") from error
 
 
-def _labelled(path: Path, arrays: dict[str, NDArray[np.generic]], word: str) -> Split:
-    x, y = arrays[f"x_{word}"], arrays[f"y_{word}"]
-    if not np.issubdtype(y.dtype, np.integer):
-        raise InputError(f"{path}: y_{word} is {y.dtype}; must be integers")
-    if x.dtype == np.uint8:
-        frames = x.astype(np.float32) / np.float32(_BYTE_MAX)
-    elif np.issubdtype(x.dtype, np.floating):
-        with np.errstate(over="ignore"):
-            frames = x.astype(np.float32)
+def _array_split(given: LabelledArray, shape: Shape, fit: Fit) -> Split:
+    frames: Frames
+    if given.frames.dtype == np.uint8:
+        frames = byte_frames(given.frames.astype(np.uint8, copy=False), shape, fit)
     else:
-        raise InputError(f"{path}: x_{word} is {x.dtype}; must be float or uint8")
-    return Split(frames=frames, labels=y.astype(np.int64))
+        frames = given.frames.astype(np.float32, copy=False)
+    none = np.zeros(len(frames), dtype=np.int64)
+    return _split(frames, none if given.labels is None else given.labels)
 
 
 def _made(spec: str) -> Dataset:
-    module_name, _, name = spec.partition(":")
-    if not all(part.isidentifier() for part in (*module_name.split("."), name)):
-        raise InputError(
-            f"data set {spec!r}: no name of a function; must be "
-            "'package.module:function'"
-        )
-    try:
-        function = getattr(importlib.import_module(module_name), name)
-    except HaoError:
-        raise
-    except (Exception, SystemExit) as error:  # whatever the user's module raises
-        raise InputError(
-            f"data set {spec!r}: {type(error).__name__}: {error}; must be an "
-            "importable 'package.module:function'"
-        ) from error
-    if not callable(function):
-        raise InputError(f"data set {spec!r}: not a function; must return a Dataset")
-    try:
-        dataset = function()
-    except HaoError:
-        raise
-    except (Exception, SystemExit) as error:  # whatever the user's function raises
-        raise UnsupportedError(
-            f"data set {spec!r}: the function raised {type(error).__name__}: {error}"
-        ) from error
-    if not isinstance(dataset, Dataset):
-        raise InputError(
-            f"data set {spec!r}: returned {type(dataset).__name__}; must be "
-            "hao.quant.dataset.Dataset"
-        )
+    dataset = made_by(spec, "data set", Dataset)
     return replace(dataset, train=_mixed(dataset.train), test=_mixed(dataset.test))
 
 

@@ -5,10 +5,8 @@ into the weights and returns a `Network` with parameters, the form in which weig
 enter quantization wherever they come from.
 """
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import assert_never
 
@@ -36,7 +34,6 @@ from hao.ir.layer import (
     Quantize,
 )
 from hao.ir.network import Network
-from hao.npz import MAX_UNPACKED_BYTES, load_npz
 from hao.quant.modules import (
     LayerwiseModule,
     module_key,
@@ -69,7 +66,7 @@ class FloatNet(LayerwiseModule):
             self.compute[module_key(layer.name)] = _module(layer)
             if batch_norm and not isinstance(layer, Linear):
                 self.norms[module_key(layer.name)] = nn.BatchNorm2d(layer.ofm.channels)
-        if network.params:
+        if set(network.params) - set(frame_parameters(network)):
             for layer in network.compute_layers:
                 weight, bias = float_parameters(network, layer)
                 module = self.compute[module_key(layer.name)]
@@ -195,74 +192,6 @@ def with_parameters(
     return Network(
         name=network.name, layers=tuple(layers), params=MappingProxyType(complete)
     )
-
-
-def load_weights(network: Network, path: Path) -> Network:
-    """Return a network with the weights of a file.
-
-    Args:
-        network: Layers; parameters it has are not kept.
-        path: An `.npz` of arrays, or a torch state dict, by "layer.weight" and
-            "layer.bias". A bias may be missing where the layer has none.
-
-    Raises:
-        InputError: The file cannot be read, or a parameter is missing, unknown,
-            misshapen or not finite.
-    """
-    arrays = _npz_arrays(path) if path.suffix == ".npz" else _torch_arrays(path)
-    try:
-        return with_parameters(network, arrays)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-
-
-def _npz_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
-    try:
-        return load_npz(path)
-    except ValueError as error:
-        raise InputError(f"{error}; not readable as .npz without pickle") from error
-
-
-def _torch_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
-    _check_unpacked(path)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever a broken pickle meets
-        raise InputError(
-            f"{path}: not readable as a torch state dict (weights only)"
-        ) from error
-    if not isinstance(state, dict) or not all(
-        isinstance(key, str) and isinstance(value, Tensor)
-        for key, value in state.items()
-    ):
-        raise InputError(f"{path}: must hold a state dict, tensors by name")
-    total = sum(8 * value.numel() for value in state.values())
-    if total > 2 * MAX_UNPACKED_BYTES:
-        # A tensor may repeat a few numbers over any shape.
-        raise InputError(
-            f"{path}: {total} bytes in double precision; must be at most "
-            f"{2 * MAX_UNPACKED_BYTES}"
-        )
-    return {key: _array(value) for key, value in state.items()}
-
-
-def _check_unpacked(path: Path) -> None:
-    """Check that a zip archive, as torch.save writes them, unpacks to what may be.
-
-    Raises:
-        InputError: It does not.
-    """
-    if path.exists() and not path.is_file():
-        raise InputError(f"{path}: not a file; must be a torch state dict or an .npz")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            total = sum(entry.file_size for entry in archive.infolist())
-    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError):
-        return  # torch says what is wrong, or reads its older format
-    if total > MAX_UNPACKED_BYTES:
-        raise InputError(
-            f"{path}: unpacks to {total} bytes; must be at most {MAX_UNPACKED_BYTES}"
-        )
 
 
 def _array(tensor: Tensor) -> NDArray[np.float64]:

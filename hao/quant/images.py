@@ -3,6 +3,8 @@
     photos/cat/1.png ...                    a folder per class: divided here
     photos/train/cat/1.png ...              divided by whoever made the folder:
     photos/val/cat/...  photos/test/cat/... one or both beside `train`
+    photos/1.png ...                        without classes: divided here, or in
+    photos/train/1.png ...  photos/test/... parts
 
 Every file is looked at before any is decoded: its kind, and the size that its header
 tells. Frames are read one batch at a time, so that a folder may be larger than memory.
@@ -10,6 +12,7 @@ tells. Frames are read one batch at a time, so that a folder may be larger than 
 
 import hashlib
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +22,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hao.errors import InputError
+from hao.ir.picture import BYTE_MAX, STRETCHED, Fit
 from hao.ir.tensor import Shape
+from hao.quant.pictures import fitted, mode_note, with_channels
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 
@@ -30,9 +35,8 @@ TRAIN, VALIDATION, TEST = "train", ("val", "validation", "valid"), "test"
 """Names of the folders of a layout that is divided already; source: those of ImageNet
 and of torchvision's, Keras' and Ultralytics' examples."""
 
-_MODES = {1: "L", 3: "RGB"}
+_CHANNELS = (1, 3)
 _FORMATS = ("BMP", "JPEG", "PNG")
-_BYTE_MAX = 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,11 +45,13 @@ class ImageFrames:
 
     Attributes:
         paths: The files.
-        size: What they are resized to.
+        size: What they are brought to.
+        fit: How.
     """
 
     paths: tuple[Path, ...]
     size: Shape
+    fit: Fit = STRETCHED
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -69,18 +75,20 @@ class ImageFrames:
         )
         frames = np.empty((len(paths), *self.shape[1:]), dtype=np.float32)
         for frame, path in zip(frames, paths, strict=True):
-            frame[:] = _decoded(path, self.size)
+            frame[:] = _decoded(path, self.size, self.fit)
         return frames
 
     def subset(self, chosen: NDArray[np.integer]) -> "ImageFrames":
         """Return some of the images, in the order of their indices."""
         return ImageFrames(
-            paths=tuple(self.paths[index] for index in chosen), size=self.size
+            paths=tuple(self.paths[index] for index in chosen),
+            size=self.size,
+            fit=self.fit,
         )
 
     def fingerprint(self) -> bytes:
         """Return a digest of which files these are, and of when they last changed."""
-        digest = hashlib.sha256(repr(self.size).encode())
+        digest = hashlib.sha256(repr((self.size, self.fit)).encode())
         for path in self.paths:
             known = path.stat()
             digest.update(f"{path}\0{known.st_size}\0{known.st_mtime_ns}\0".encode())
@@ -108,54 +116,54 @@ class ImageFolder:
         train: All images, if nobody has divided them.
         validation: Those to watch training by, if set apart.
         test: Those to report, if set apart.
-        classes: Names of the classes, in the order of the labels.
+        classes: Names of the classes, in the order of the labels; none where images lie
+            in no folders of classes, and all labels are 0.
+        notes: What becomes of images of other modes, a sentence for each kind.
     """
 
     train: Labelled
     validation: Labelled | None
     test: Labelled | None
     classes: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
-def load_image_folder(folder: Path, size: Shape) -> ImageFolder:
+def load_image_folder(folder: Path, size: Shape, fit: Fit = STRETCHED) -> ImageFolder:
     """Return the images of a folder, none of them decoded yet.
 
     Args:
-        folder: With a folder per class, or with `train` and `val` or `test` of those.
-        size: What images are resized to; 1 or 3 channels.
+        folder: With a folder per class, or with `train` and `val` or `test` of those;
+            or with the images themselves in place of the folders per class.
+        size: What images are brought to; 1 or 3 channels.
+        fit: How.
 
     Raises:
         InputError: A folder or a file cannot be read, is none, or does not belong.
     """
-    if size.channels not in _MODES:
+    if size.channels not in _CHANNELS:
         raise InputError(
             f"{folder}: images have 1 or 3 channels; the network reads "
             f"{size.channels}x{size.height}x{size.width}"
         )
+    reader = _Reader(size, fit)
     names = [entry.name for entry in _folders(folder)]
-    if TRAIN not in names or not _folders(folder / TRAIN):
+    if not _is_divided(folder, names):
         parts = [name for name in names if name in (*VALIDATION, TEST)]
         if parts and any(_folders(folder / name) for name in parts):
             raise InputError(
-                f"{folder}: {parts[0]}/ but no {TRAIN}/ with a folder per class; hao "
-                f"calibrates with images of {TRAIN}/ and never with those it reports"
+                f"{folder}: {parts[0]}/ but no {TRAIN}/ with images, or with a folder "
+                f"of them per class; hao calibrates with images of {TRAIN}/ and never "
+                "with those it reports"
             )
-        classes = tuple(names)
-        whole = _labelled(folder, classes, size)
-        return ImageFolder(train=whole, validation=None, test=None, classes=classes)
-    classes = tuple(entry.name for entry in _folders(folder / TRAIN))
+        return reader.found(reader.labelled(folder, names), None, None, names)
+    classes = [entry.name for entry in _folders(folder / TRAIN)]
     set_apart = [name for name in VALIDATION if name in names]
-    validation = (
-        _labelled(folder / set_apart[0], classes, size, all_there=False)
-        if set_apart
-        else None
-    )
-    test = (
-        _labelled(folder / TEST, classes, size, all_there=False)
-        if TEST in names
-        else None
-    )
-    if test is None:
+    validation = test = None
+    if set_apart:
+        validation = reader.labelled(folder / set_apart[0], classes, all_there=False)
+    if TEST in names:
+        test = reader.labelled(folder / TEST, classes, all_there=False)
+    else:
         # As in ImageNet: what is called validation is what results are reported on.
         validation, test = None, validation
     if test is None:
@@ -163,42 +171,76 @@ def load_image_folder(folder: Path, size: Shape) -> ImageFolder:
             f"{folder}: {TRAIN}/ but neither val/ nor {TEST}/ beside it; must hold "
             "one, or a folder per class alone"
         )
-    train = _labelled(folder / TRAIN, classes, size)
-    return ImageFolder(train=train, validation=validation, test=test, classes=classes)
+    train = reader.labelled(folder / TRAIN, classes)
+    return reader.found(train, validation, test, classes)
 
 
-def _labelled(
-    folder: Path, classes: Sequence[str], size: Shape, *, all_there: bool = True
-) -> Labelled:
-    """Return the images of a folder per class, and the numbers of their classes."""
-    unknown = {entry.name for entry in _folders(folder)} - set(classes)
-    if unknown:
-        raise InputError(
-            f"{folder / min(unknown)}: no such class in {TRAIN}/; every class must be "
-            "there"
+class _Reader:
+    """Finds images, and counts those of other modes."""
+
+    def __init__(self, size: Shape, fit: Fit) -> None:
+        self.size, self.fit = size, fit
+        self.notes: Counter[str] = Counter()
+
+    def found(
+        self,
+        train: Labelled,
+        validation: Labelled | None,
+        test: Labelled | None,
+        classes: Sequence[str],
+    ) -> ImageFolder:
+        return ImageFolder(
+            train=train,
+            validation=validation,
+            test=test,
+            classes=tuple(classes),
+            notes=tuple(f"{n} images are {note}" for note, n in self.notes.items()),
         )
-    paths: list[Path] = []
-    labels: list[int] = []
-    for label, name in enumerate(classes):
-        if not all_there and not (folder / name).is_dir():
-            continue
-        found = [
-            path
-            for path in _entries(folder / name)
-            if path.suffix.lower() in IMAGE_SUFFIXES
-        ]
-        if not found and all_there and len(classes) > 1:
-            raise InputError(f"{folder / name}: no images; every class must have some")
-        for path in found:
-            _check_image(path)
-        paths += found
-        labels += [label] * len(found)
-    if not paths:
-        raise InputError(
-            f"{folder}: no images; must hold a folder per class with "
-            f"{', '.join(IMAGE_SUFFIXES)} files"
-        )
-    return ImageFrames(paths=tuple(paths), size=size), np.array(labels, dtype=np.int64)
+
+    def labelled(
+        self, folder: Path, classes: Sequence[str], *, all_there: bool = True
+    ) -> Labelled:
+        """Return the images of a folder, and the numbers of their classes."""
+        unknown = {entry.name for entry in _folders(folder)} - set(classes)
+        if unknown:
+            raise InputError(
+                f"{folder / min(unknown)}: no such class in {TRAIN}/; every class must "
+                "be there"
+            )
+        paths: list[Path] = []
+        labels: list[int] = []
+        places = [folder / name for name in classes] or [folder]
+        for label, place in enumerate(places):
+            if not all_there and not place.is_dir():
+                continue
+            images = _images(place)
+            if not images and all_there and len(classes) > 1:
+                raise InputError(f"{place}: no images; every class must have some")
+            for path in images:
+                note = _check_image(path, self.size.channels)
+                if note:
+                    self.notes[note] += 1
+            paths += images
+            labels += [label] * len(images)
+        if not paths:
+            raise InputError(
+                f"{folder}: no images; must hold {', '.join(IMAGE_SUFFIXES)} files, or "
+                "a folder of them per class"
+            )
+        frames = ImageFrames(paths=tuple(paths), size=self.size, fit=self.fit)
+        return frames, np.array(labels, dtype=np.int64)
+
+
+def _is_divided(folder: Path, names: Sequence[str]) -> bool:
+    """Return whether a folder is divided into parts; a class may be called train."""
+    if TRAIN not in names:
+        return False
+    parts_alone = len(names) > 1 and set(names) <= {TRAIN, *VALIDATION, TEST}
+    return parts_alone or bool(_folders(folder / TRAIN))
+
+
+def _images(folder: Path) -> list[Path]:
+    return [path for path in _entries(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -214,11 +256,11 @@ def _entries(folder: Path) -> list[Path]:
         raise InputError(f"{folder}: cannot be read ({error.strerror})") from error
 
 
-def _check_image(path: Path) -> None:
-    """Check what can be told without decoding an image.
+def _check_image(path: Path, channels: int) -> str:
+    """Check what can be told without decoding an image; return what its mode loses.
 
     Raises:
-        InputError: It is no file, no image, or too large.
+        InputError: It is no file, no image, too large, or of a mode not handled.
     """
     try:
         if not path.is_file():
@@ -227,8 +269,10 @@ def _check_image(path: Path) -> None:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path, formats=_FORMATS) as image:
                 width, height = image.size
-    except InputError:
-        raise
+                note = mode_note(image, channels)
+    except InputError as error:
+        told = str(error).startswith(str(path))
+        raise error if told else InputError(f"{path}: {error}") from error
     except Image.DecompressionBombError as error:
         raise InputError(
             f"{path}: far too many pixels; must be at most {MAX_PIXELS} in all"
@@ -239,21 +283,19 @@ def _check_image(path: Path) -> None:
         raise InputError(
             f"{path}: {width} x {height} pixels; must be at most {MAX_PIXELS} in all"
         )
+    return note
 
 
-def _decoded(path: Path, size: Shape) -> NDArray[np.float32]:
+def _decoded(path: Path, size: Shape, fit: Fit) -> NDArray[np.float32]:
     """Return an image as (channels, height, width) from 0 to 1."""
     try:
         with Image.open(path, formats=_FORMATS) as image:
-            fitted = image.convert(_MODES[size.channels]).resize(
-                (size.width, size.height), Image.Resampling.BILINEAR
-            )
-            pixels = np.asarray(fitted, dtype=np.float32)
+            image.load()
+            pixels = np.asarray(fitted(with_channels(image, size.channels), size, fit))
     except Exception as error:  # Pillow raises whatever a broken file leads to
         raise _unreadable(path, error) from error
     planes = pixels.reshape(size.height, size.width, size.channels)
-    scaled: NDArray[np.float32] = planes.transpose(2, 0, 1) / np.float32(_BYTE_MAX)
-    return scaled
+    return planes.transpose(2, 0, 1).astype(np.float32) / np.float32(BYTE_MAX)
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

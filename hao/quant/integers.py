@@ -43,6 +43,7 @@ from hao.ir.layer import (
 )
 from hao.ir.network import Network
 from hao.quant.agreement import COMPARED_BATCH, Agreement
+from hao.quant.counted import Counted, batch_size, uncounted
 from hao.quant.dataset import Frames, Split
 from hao.quant.modules import module_key
 from hao.quant.quant_net import QuantNet, weight_type
@@ -101,7 +102,10 @@ def _frame_coding(network: Network, kind: MapType) -> FrameCoding | None:
 
 
 def count_differences(
-    model: QuantNet, net: IntegerNetwork, frames: Frames
+    model: QuantNet,
+    net: IntegerNetwork,
+    frames: Frames,
+    counted: Counted = uncounted,
 ) -> Agreement:
     """Return how many integers a Brevitas model and an integer network disagree on.
 
@@ -109,6 +113,7 @@ def count_differences(
         model: Evaluated in double precision.
         net: Evaluated by `hao.ir.integer_run`.
         frames: Shape (frames, channels, height, width).
+        counted: Told of every batch.
 
     Raises:
         InputError: The two have other layers.
@@ -122,8 +127,9 @@ def count_differences(
     exact = model.exact_copy()
     compared = dict.fromkeys(names, 0)
     differing = dict.fromkeys(names, 0)
-    for start in range(0, len(frames), COMPARED_BATCH):
-        batch = frames[start : start + COMPARED_BATCH]
+    size = batch_size(net.network, COMPARED_BATCH)
+    for start in range(0, len(frames), size):
+        batch = frames[start : start + size]
         ours = run_integer_layers(net, net.frame_codes(batch), frozenset(names))
 
         def see(layer: Layer, ofm: Tensor, ours: Mapping[str, Integers] = ours) -> None:
@@ -135,6 +141,7 @@ def count_differences(
 
         with torch.no_grad():
             exact.visit(torch.from_numpy(batch.astype(np.float64)), see)
+        counted(start + len(batch), len(frames))
     return Agreement(
         frames=len(frames),
         compared=MappingProxyType(compared),
@@ -148,13 +155,30 @@ def accuracy_of_integers(net: IntegerNetwork, split: Split) -> float:
     Raises:
         UnsupportedError: The input's scale is no power of two.
     """
-    hits = 0
-    for start in range(0, len(split), COMPARED_BATCH):
-        chosen = slice(start, start + COMPARED_BATCH)
-        outputs = run_integer(net, net.frame_codes(split.frames[chosen]))
-        best = outputs.reshape(len(outputs), -1).argmax(axis=1)
-        hits += int(np.sum(best == split.labels[chosen]))
-    return hits / len(split)
+    return float(np.mean(classes_of_integers(net, split.frames) == split.labels))
+
+
+def classes_of_integers(
+    net: IntegerNetwork, frames: Frames, counted: Counted = uncounted
+) -> Integers:
+    """Return the class that an integer network gives every frame, shape (frames,).
+
+    Args:
+        net: The network.
+        frames: Shape (frames, channels, height, width).
+        counted: Told of every batch.
+
+    Raises:
+        UnsupportedError: The input's scale is no power of two.
+    """
+    found: list[Integers] = []
+    size = batch_size(net.network, COMPARED_BATCH)
+    for start in range(0, len(frames), size):
+        batch = frames[start : start + size]
+        outputs = run_integer(net, net.frame_codes(batch))
+        found.append(outputs.reshape(len(outputs), -1).argmax(axis=1))
+        counted(start + len(batch), len(frames))
+    return np.concatenate(found)
 
 
 def _map_type(model: QuantNet, layer: Layer, maps: Mapping[str, MapType]) -> MapType:

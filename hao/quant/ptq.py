@@ -29,7 +29,8 @@ from hao.ir.layer import (
 )
 from hao.ir.network import Network
 from hao.ir.passes import map_bits
-from hao.ir.tensor import QType
+from hao.ir.tensor import QType, Rounding
+from hao.quant.counted import Counted, uncounted
 from hao.quant.dataset import Frames
 from hao.quant.exponents import best_exponent
 from hao.quant.float_net import FloatNet
@@ -47,13 +48,18 @@ SAMPLE_VALUES = 2**18
 
 CALIBRATION_BATCH = 64
 
+CORRECTED_VALUES = 2**27
+"""Values of the largest map that bias correction looks at, at most; chosen here: 111
+frames of EfficientNet-Lite0, and four such maps in memory."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PtqSettings:
     """What post-training quantization does.
 
     Attributes:
-        frames: Training frames that it looks at, from the first one on.
+        frames: Training frames that it looks at, from the first one on; bias correction
+            at no more than `CORRECTED_VALUES` allows.
         equalize: Whether neighbouring layers are equalized.
         correct_bias: Whether mean errors are taken out.
     """
@@ -75,6 +81,7 @@ def quantize_network(
     scheme: Scheme,
     frames: Frames,
     settings: PtqSettings = PTQ_SETTINGS,
+    counted: Counted = uncounted,
 ) -> QuantNet:
     """Return the Brevitas model of a network, ready to use or to be trained further.
 
@@ -83,6 +90,7 @@ def quantize_network(
         scheme: Bits.
         frames: Training frames, shape (frames, channels, height, width).
         settings: What is done.
+        counted: Told of every step: batches of frames, then layers.
 
     Raises:
         InputError: Frames, scheme or parameters do not fit the network.
@@ -106,9 +114,13 @@ def quantize_network(
     chosen = torch.from_numpy(seen.astype(np.float32))
     if settings.equalize:
         network = equalize_network(network)
-    scales = calibrate(network, scheme, chosen)
+    batches = -(-len(chosen) // CALIBRATION_BATCH)
+    steps = batches + (len(network.layers) if settings.correct_bias else 0)
+    scales = calibrate(network, scheme, chosen, lambda n, _: counted(n, steps))
     if settings.correct_bias:
-        network = correct_biases(network, scheme, scales, chosen)
+        network = correct_biases(
+            network, scheme, scales, chosen, lambda n, _: counted(batches + n, steps)
+        )
     return QuantNet(network, scheme, scales)
 
 
@@ -146,20 +158,23 @@ def equalize_network(network: Network) -> Network:
     return _with(network, params)
 
 
-def calibrate(network: Network, scheme: Scheme, frames: Tensor) -> Scales:
+def calibrate(
+    network: Network, scheme: Scheme, frames: Tensor, counted: Counted = uncounted
+) -> Scales:
     """Return legal powers of two that lose least on the given frames.
 
     Args:
         network: With float parameters.
         scheme: Bits.
         frames: Shape (frames, channels, height, width), float32.
+        counted: Told of every batch of frames.
 
     Raises:
         InputError: The scheme is of another network, a parameter is missing, or a map
             overflows.
         UnsupportedError: A layer cannot be quantized.
     """
-    samples = _sampled_maps(network, frames)
+    samples = _sampled_maps(network, frames, counted)
     signed_input = bool(scaled_frames(network, frames.numpy()).min() < 0)
     maps: dict[str, int] = {}
     for layer in network.layers:
@@ -182,8 +197,29 @@ def calibrate(network: Network, scheme: Scheme, frames: Tensor) -> Scales:
     )
 
 
+def rounded_weight(weight: NDArray[np.float64], bits: int) -> NDArray[np.float64]:
+    """Return weights on the grid that calibration chooses for every channel.
+
+    Args:
+        weight: Output channels first.
+        bits: Width of a weight.
+    """
+    quant = QType(bits=bits, signed=True, narrow=True, rounding=Rounding.HALF_UP)
+    rows = weight.reshape(len(weight), -1)
+    steps = np.ldexp(
+        1.0, [best_exponent(row, quant, covered=100.0) for row in rows]
+    ).reshape(-1, 1)
+    codes = np.clip(np.floor(rows / steps + 0.5), quant.lowest, quant.highest)
+    rounded: NDArray[np.float64] = (codes * steps).reshape(weight.shape)
+    return rounded
+
+
 def correct_biases(
-    network: Network, scheme: Scheme, scales: Scales, frames: Tensor
+    network: Network,
+    scheme: Scheme,
+    scales: Scales,
+    frames: Tensor,
+    counted: Counted = uncounted,
 ) -> Network:
     """Return the network with biases that make up for mean errors of quantization.
 
@@ -196,10 +232,13 @@ def correct_biases(
         scheme: Bits.
         scales: Of the quantized network.
         frames: Shape (frames, channels, height, width), float32.
+        counted: Told of every layer.
 
     Raises:
         InputError: A parameter is missing.
     """
+    largest = max(layer.ofm.elements for layer in network.layers)
+    frames = frames[: max(1, CORRECTED_VALUES // largest)]
     exact, rounded = (
         FloatNet(network, batch_norm=False),
         QuantNet(network, scheme, scales),
@@ -210,7 +249,7 @@ def correct_biases(
     maps: dict[str, tuple[Tensor, Tensor]] = {}
     params = dict(network.params)
     with torch.no_grad():
-        for layer in network.layers:
+        for number, layer in enumerate(network.layers, 1):
             pairs = [maps[name] for name in layer.inputs] or [(frames, frames)]
             if isinstance(layer, Conv | Depthwise | Linear):
                 error = _mean_error(layer, exact, rounded, pairs[0])
@@ -226,6 +265,7 @@ def correct_biases(
                 left[name] -= 1
                 if left[name] == 0:
                     maps.pop(name, None)
+            counted(number, len(network.layers))
     return _with(network, params)
 
 
@@ -282,7 +322,9 @@ def _scaled_input(
     return scaled
 
 
-def _sampled_maps(network: Network, frames: Tensor) -> dict[str, NDArray[np.float64]]:
+def _sampled_maps(
+    network: Network, frames: Tensor, counted: Counted
+) -> dict[str, NDArray[np.float64]]:
     """Return some values of every map, at most `SAMPLE_VALUES` of each."""
     net = FloatNet(network, batch_norm=False).eval()
     generator = np.random.default_rng(0)
@@ -306,6 +348,7 @@ def _sampled_maps(network: Network, frames: Tensor) -> dict[str, NDArray[np.floa
     with torch.no_grad():
         for start in range(0, len(frames), CALIBRATION_BATCH):
             net.visit(frames[start : start + CALIBRATION_BATCH], see)
+            counted(start // CALIBRATION_BATCH + 1, batches)
     return {name: np.concatenate(parts) for name, parts in kept.items()}
 
 

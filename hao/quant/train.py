@@ -16,20 +16,23 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from hao.errors import InputError
 from hao.files import write_file
 from hao.ir.network import Network
+from hao.quant.counted import Counted, batch_size, uncounted
 from hao.quant.dataset import Dataset, Split
+from hao.quant.distill import Teacher
 from hao.quant.float_net import FloatNet, folded_network
 from hao.quant.modules import LayerwiseModule, choose_device
+from hao.quant.parameters import frame_parameters
 from hao.quant.quant_net import QuantNet
 
 CHECKPOINT_SCHEMA = "hao.training/1"
 
 EVALUATION_BATCH = 256
-"""Frames evaluated at a time."""
+"""Frames evaluated at a time, at most."""
 
 _WARM_UP = 0.1
 """Share of the steps in which the learning rate rises to its full value."""
@@ -133,6 +136,7 @@ def train_quantized(
     *,
     checkpoint: Path | None = None,
     progress: Progress = ignore_progress,
+    teacher: Teacher | None = None,
 ) -> QuantNet:
     """Return a Brevitas model after quantization-aware training.
 
@@ -145,6 +149,7 @@ def train_quantized(
         settings: How to train.
         checkpoint: Where to keep the state after every epoch, and to resume from.
         progress: Called after every epoch.
+        teacher: Whose outputs count beside the labels, if any.
 
     Raises:
         InputError: Data and network do not fit, or the checkpoint is of another run.
@@ -152,7 +157,14 @@ def train_quantized(
     check_fit(model.network, dataset)
     net = QuantNet(model.network, model.scheme, model.scales)
     net.load_state_dict({k: v.cpu() for k, v in model.state_dict().items()})
-    run_epochs(net, dataset, settings, checkpoint=checkpoint, progress=progress)
+    run_epochs(
+        net,
+        dataset,
+        settings,
+        checkpoint=checkpoint,
+        progress=progress,
+        teacher=teacher,
+    )
     return net
 
 
@@ -163,14 +175,23 @@ def run_epochs(
     *,
     checkpoint: Path | None,
     progress: Progress,
+    teacher: Teacher | None = None,
 ) -> None:
     """Train a net, which the caller has just made, in place.
+
+    Args:
+        net: Trained in place.
+        dataset: Only its train and validation frames are used.
+        settings: How to train.
+        checkpoint: Where to keep the state after every epoch, and to resume from.
+        progress: Called after every epoch.
+        teacher: Whose outputs count beside the labels, if any.
 
     Raises:
         InputError: The checkpoint is unreadable or of another run.
     """
     device = choose_device()
-    run = _run_name(net, dataset, settings)
+    run = _run_name(net, dataset, settings, teacher)
     net.to(device)
     optimizer = torch.optim.AdamW(
         net.parameters(),
@@ -181,7 +202,9 @@ def run_epochs(
     if checkpoint is not None and checkpoint.exists():
         first = _resumed(checkpoint, run, net, optimizer)
     for epoch in range(first, settings.epochs):
-        loss = _run_epoch(net, optimizer, dataset.train, settings, epoch=epoch)
+        loss = _run_epoch(
+            net, optimizer, dataset.train, settings, epoch=epoch, teacher=teacher
+        )
         if not math.isfinite(loss):
             raise InputError(
                 f"training diverged in epoch {epoch + 1}; lower the learning rate "
@@ -205,6 +228,7 @@ def _run_epoch(
     settings: TrainSettings,
     *,
     epoch: int,
+    teacher: Teacher | None,
 ) -> float:
     """Train for one epoch and return the mean loss; a last partial batch is left out.
 
@@ -214,6 +238,7 @@ def _run_epoch(
         data: What it is trained on; a batch is read at a time.
         settings: How to train.
         epoch: From 0.
+        teacher: Whose outputs count beside the labels, if any.
     """
     net.train()
     device = next(net.parameters()).device
@@ -227,9 +252,7 @@ def _run_epoch(
         chosen = order[step * settings.batch : (step + 1) * settings.batch]
         frames = torch.from_numpy(data.frames[chosen]).to(device)
         labels = torch.from_numpy(data.labels[chosen]).to(device)
-        loss = nn.functional.cross_entropy(
-            net(frames), labels, label_smoothing=settings.smoothing
-        )
+        loss = loss_of(net, frames, labels, settings, teacher)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call] # torch has it untyped
         optimizer.step()
@@ -237,22 +260,41 @@ def _run_epoch(
     return total / steps
 
 
+def loss_of(
+    net: LayerwiseModule,
+    frames: Tensor,
+    labels: Tensor,
+    settings: TrainSettings,
+    teacher: Teacher | None,
+) -> Tensor:
+    """Return the loss of a batch, with gradients."""
+    outputs = net(frames)
+    loss = nn.functional.cross_entropy(
+        outputs, labels, label_smoothing=settings.smoothing
+    )
+    return loss if teacher is None else teacher.blended(loss, outputs, frames)
+
+
 def accuracy_of_net(net: LayerwiseModule, split: Split) -> float:
     """Return the share of frames that a net classifies correctly, from 0 to 1."""
     return float(np.mean(classes_of_net(net, split) == split.labels))
 
 
-def classes_of_net(net: LayerwiseModule, split: Split) -> NDArray[np.int64]:
+def classes_of_net(
+    net: LayerwiseModule, split: Split, counted: Counted = uncounted
+) -> NDArray[np.int64]:
     """Return the class that a net gives every frame, shape (frames,)."""
     net.eval()
     parameter = next(net.parameters())
     found = np.empty(len(split), dtype=np.int64)
     with torch.no_grad():
-        for start in range(0, len(split), EVALUATION_BATCH):
-            chosen = slice(start, start + EVALUATION_BATCH)
+        size = batch_size(net.network, EVALUATION_BATCH)
+        for start in range(0, len(split), size):
+            chosen = slice(start, start + size)
             batch = torch.from_numpy(split.frames[chosen].copy())
             best = net(batch.to(parameter.device, parameter.dtype)).argmax(1)
             found[chosen] = best.cpu().numpy()
+            counted(start + len(batch), len(split))
     return found
 
 
@@ -282,14 +324,25 @@ def _rate(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
 
-def _run_name(net: LayerwiseModule, dataset: Dataset, settings: TrainSettings) -> str:
+def _run_name(
+    net: LayerwiseModule,
+    dataset: Dataset,
+    settings: TrainSettings,
+    teacher: Teacher | None,
+) -> str:
     """Return a digest of all that training starts from."""
     digest = hashlib.sha256(repr(sorted(asdict(settings).items())).encode())
     digest.update(repr(net.network.layers).encode())
-    for key, value in net.state_dict().items():
+    states = [net.state_dict()]
+    if teacher is not None:
+        digest.update(repr((teacher.share, teacher.temperature)).encode())
+        states.append(teacher.net.state_dict())
+    for key, value in (item for state in states for item in state.items()):
         digest.update(key.encode())
         array: NDArray[np.float64] = value.detach().cpu().double().numpy()
         digest.update(array.tobytes())
+    for key, scaling in sorted(frame_parameters(net.network).items()):
+        digest.update(key.encode() + scaling.tobytes())
     digest.update(dataset.train.fingerprint())
     return digest.hexdigest()
 

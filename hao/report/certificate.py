@@ -10,15 +10,14 @@ it again; nothing in it is believed because it stands there.
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, assert_never
+from typing import Annotated
 
 from pydantic import Field, ValidationError
 from pydantic_core import to_jsonable_python
 
 import hao
 from hao.errors import InputError, UnsupportedError
-from hao.ir.change import Bits, Change, Keep, LeaveOut
-from hao.ir.sparsity import FULL
+from hao.ir.change import change_of, change_text
 from hao.options.option import Option
 from hao.program.problem import Problem
 from hao.program.solver import SolverName, Status
@@ -68,11 +67,15 @@ class NetworkEntry(Table):
     cost_limit: int | None
 
 
+_CHANGES = r"^(bits_[2-8](_in_2)?|keep|leave_out|channels_\d+(-\d+)?(,\d+(-\d+)?)*)$"
+"""How a change is written; of channels, ranges of those that stay."""
+
+
 class OptionEntry(Table):
     """One option of a layer or block, as `hao.options.option.Option`."""
 
     layer: str
-    change: Annotated[str, Field(pattern="^(bits_[2-8](_in_2)?|keep|leave_out)$")]
+    change: Annotated[str, Field(pattern=_CHANGES)]
     cost_micro: Annotated[int, Field(ge=0)]
 
 
@@ -195,7 +198,7 @@ def render_certificate(
             "options": [
                 {
                     "layer": option.layer,
-                    "change": _change_text(option.change),
+                    "change": change_text(option.change),
                     "cost_micro": option.cost_micro,
                 }
                 for option in problem.options
@@ -257,7 +260,7 @@ def recorded_problem(entry: ProblemEntry, like: Problem) -> Problem:
         options=tuple(
             Option(
                 layer=option.layer,
-                change=_change_of(option.change),
+                change=change_of(option.change),
                 cost_micro=option.cost_micro,
             )
             for option in entry.options
@@ -267,33 +270,3 @@ def recorded_problem(entry: ProblemEntry, like: Problem) -> Problem:
         board=like.board,
         space=like.space,
     )
-
-
-def _change_text(change: Change) -> str:
-    match change:
-        case Bits():
-            passes = "" if change.passes == 1 else f"_in_{change.passes}"
-            kept = "" if change.density == FULL else f"_kept_{change.density}"
-            return f"bits_{change.weight_bits}{passes}{kept}"
-        case Keep():
-            return "keep"
-        case LeaveOut():
-            return "leave_out"
-        case _:
-            assert_never(change)
-
-
-def _change_of(text: str) -> Change:
-    match text:
-        case "keep":
-            return Keep()
-        case "leave_out":
-            return LeaveOut()
-        case _:
-            text, _, kept = text.partition("_kept_")
-            bits, _, passes = text.removeprefix("bits_").partition("_in_")
-            return Bits(
-                weight_bits=int(bits),
-                passes=int(passes or 1),
-                density=int(kept or FULL),
-            )

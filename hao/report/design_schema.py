@@ -21,7 +21,15 @@ from hao.errors import InputError
 from hao.hw.board import Board
 from hao.hw.engine import Engine
 from hao.hw.resources import Resources
-from hao.ir.change import Bits, LeaveOut, left_out
+from hao.ir.change import (
+    Bits,
+    Change,
+    Channels,
+    LeaveOut,
+    Replace,
+    left_out,
+    replaced,
+)
 from hao.ir.layer import (
     Activation,
     Add,
@@ -60,6 +68,8 @@ ADDED_KEYS = frozenset(
         "front.basis",
         "front.power_mw",
         "left_out",
+        "channels",
+        "replaced",
         "engine.dense.passes",
         "engine.dense.skips",
         "engine.pointwise.passes",
@@ -216,6 +226,14 @@ class _SegmentTable(Table):
     pointwise: str | None
 
 
+class _ReplacedTable(Table):
+    """A block with other layers in its place, by their names."""
+
+    operation: Annotated[str, Field(min_length=1)]
+    weight_bits: Annotated[int, Field(ge=2, le=8)]
+    layers: Annotated[list[str], Field(min_length=1)]
+
+
 class RecordedCost(Table):
     """What the design cost when it was written."""
 
@@ -248,6 +266,8 @@ class DesignFile(Table):
     engine: Engine
     scheme: dict[str, Annotated[int, Field(ge=2, le=8)]]
     left_out: list[Annotated[str, Field(min_length=1)]] = []
+    channels: dict[str, str] = {}
+    replaced: dict[str, _ReplacedTable] = {}
     block_points: _Points | None = None
     segments: Annotated[list[_SegmentTable], Field(min_length=1)]
     front: list[FrontPoint]
@@ -280,6 +300,19 @@ def to_document(result: SearchResult) -> dict[str, object]:
             for layer in design.network.compute_layers
         },
         "left_out": list(left_out(design.scheme)),
+        "channels": {
+            name: str(change)
+            for name, change in design.scheme.items()
+            if isinstance(change, Channels)
+        },
+        "replaced": {
+            name: {
+                "operation": change.operation,
+                "weight_bits": change.weight_bits,
+                "layers": [layer.name for layer in change.layers],
+            }
+            for name, change in replaced(design.scheme).items()
+        },
         "block_points": _real(result.block_points),
         "segments": [_segment_table(segment) for segment in design.segments],
         "front": result.front,
@@ -346,11 +379,31 @@ def to_design(file: DesignFile) -> Design:
                 for layer in network.compute_layers
             },
             **dict.fromkeys(file.left_out, LeaveOut()),
+            **{name: Channels.of_text(text) for name, text in file.channels.items()},
+            **_replaced(file, network),
         },
         engine=file.engine,
         segments=_segments(file, network),
         board=file.board,
     )
+
+
+def _replaced(file: DesignFile, network: Network) -> dict[str, Change]:
+    """Return the blocks that were replaced, with the layers in their place."""
+    layers = {layer.name: layer for layer in network.layers}
+    found: dict[str, Change] = {}
+    for name, table in file.replaced.items():
+        for each in table.layers:
+            if each not in layers:
+                raise InputError(
+                    f"replaced.{name}: {each!r} is no layer of the network"
+                )
+        found[name] = Replace(
+            operation=table.operation,
+            layers=tuple(layers[each] for each in table.layers),
+            weight_bits=table.weight_bits,
+        )
+    return found
 
 
 def _segments(file: DesignFile, network: Network) -> tuple[Segment, ...]:

@@ -2,7 +2,8 @@
 
 from typing import assert_never
 
-from hao.ir.change import left_out
+from hao.ir.change import kept_channels, left_out, replaced
+from hao.ir.channels import GROUP_SUFFIX
 from hao.options.option import MICRO
 from hao.program.solver import Status
 from hao.report.result import SearchResult
@@ -45,6 +46,29 @@ def left_out_in_words(result: SearchResult) -> str | None:
         return None
     text = f"{', '.join(map(plain, names))} ({count_in_words(len(names), 'block')}"
     return f"{text}{_points_in_words(result)})"
+
+
+def channels_in_words(result: SearchResult) -> str | None:
+    """Return how many channels stay of groups with a choice; `None` if none had one."""
+    kept = kept_channels(result.design.scheme)
+    if not kept:
+        return None
+    return ", ".join(
+        f"{plain(name.removesuffix(GROUP_SUFFIX))} {len(channels)}"
+        for name, channels in kept.items()
+    )
+
+
+def replaced_in_words(result: SearchResult) -> str | None:
+    """Return which blocks were replaced, and by what; `None` if none was."""
+    found = replaced(result.design.scheme)
+    if not found:
+        return None
+    parts = [
+        f"{plain(name)} by {plain(change.operation)} at {change.weight_bits} bits"
+        for name, change in found.items()
+    ]
+    return f"{', '.join(parts)} ({count_in_words(len(found), 'block')})"
 
 
 def _points_in_words(result: SearchResult) -> str:

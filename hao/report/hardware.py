@@ -1,9 +1,13 @@
 """What quantization, emission and simulation found: values, tables and JSON."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pydantic_core import to_jsonable_python
+
+from hao.ir.picture import UNPREPARED, Preparation
 
 if TYPE_CHECKING:
     from hao.lint.finding import Finding
@@ -25,6 +29,12 @@ class Quantization:
         compared: Integers compared between the two, at every layer.
         differing: Of these, how many differ.
         notes: What must be known about the test frames.
+        quantized_agreement: Frames that the Brevitas model gives the class that the
+            float network does [percent]; `None` where a file was quantized.
+        integer_agreement: Of the integer network, likewise; with the file's own class
+            where one was quantized.
+        preparation: What pictures went through before the network read them.
+        classes: Names of the network's outputs; empty if unknown.
     """
 
     network: str
@@ -37,6 +47,10 @@ class Quantization:
     compared: int
     differing: int
     notes: tuple[str, ...] = ()
+    quantized_agreement: float | None = None
+    integer_agreement: float | None = None
+    preparation: Preparation = UNPREPARED
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,9 +130,12 @@ def render_quantization(found: Quantization) -> str:
     """Return how accurate each form of the network is, as text."""
     lines = [
         f"{found.network} on {found.data}, {found.frames} test frames, {found.method}",
+        "              top-1    same class as float",
         f"  float       {_percent(found.float_top1)}",
-        f"  quantized   {_percent(found.quantized_top1)}   in floating point",
-        f"  integer     {_percent(found.integer_top1)}   what the hardware computes",
+        f"  quantized   {_percent(found.quantized_top1)} "
+        f"{_percent(found.quantized_agreement)}   in floating point",
+        f"  integer     {_percent(found.integer_top1)} "
+        f"{_percent(found.integer_agreement)}   what the hardware computes",
         f"  {found.differing} of {found.compared} integers differ between the last "
         "two, over all layers and frames",
         *(f"  note: {note}" for note in found.notes),
@@ -127,12 +144,18 @@ def render_quantization(found: Quantization) -> str:
 
 
 def _percent(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:6.2f} %"
+    return " unknown" if value is None else f"{value:6.2f} %"
 
 
 def quantization_json(found: Quantization) -> dict[str, object]:
     """Return the same as JSON values."""
-    return asdict(found)
+    return _json(found)
+
+
+def _json(value: object) -> dict[str, object]:
+    made = to_jsonable_python(value)
+    assert isinstance(made, dict)
+    return made
 
 
 def render_emission(emission: Emission) -> str:
@@ -149,7 +172,7 @@ def render_emission(emission: Emission) -> str:
 
 def emission_json(emission: Emission) -> dict[str, object]:
     """Return the same as JSON values."""
-    return {**asdict(emission), "project": str(emission.project)}
+    return _json(emission)
 
 
 def render_simulation(result: SimulationResult) -> str:
@@ -204,7 +227,7 @@ def _cycle_lines(result: SimulationResult) -> list[str]:
 
 def simulation_json(result: SimulationResult) -> dict[str, object]:
     """Return the same as JSON values."""
-    return {**asdict(result), "exact": result.exact}
+    return {**_json(result), "exact": result.exact}
 
 
 def render_findings_by_tool(found: Mapping[str, Sequence["Finding"]]) -> str:

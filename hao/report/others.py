@@ -4,7 +4,7 @@ import textwrap
 from collections import Counter
 from typing import assert_never
 
-from hao.ir.change import Bits, Change, Keep, LeaveOut
+from hao.ir.change import Bits, Change, Channels, Keep, LeaveOut, Replace
 from hao.ir.sparsity import FULL
 from hao.report.result import SearchResult
 from hao.report.text import WIDTH, plain
@@ -77,6 +77,10 @@ def _in_words(change: Change | None) -> str:
             return "kept"
         case LeaveOut():
             return "left out"
+        case Channels():
+            return f"{len(change.kept)} channels"
+        case Replace():
+            return f"{change.operation} at {change.weight_bits} bits"
         case None:
             return "absent"
         case _:

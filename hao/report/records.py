@@ -4,6 +4,7 @@
     simulation.json     what the simulation of the emitted project said (`hao simulate`)
     schedule.json       what its pipelined loops allow (`hao schedule`)
     synthesis.json      what reports of the vendor's tools say (`hao report-hls`)
+    measured.json       schemes measured on the user's data (`hao explore`)
 
 Each is removed where a step before it is done anew. A record that cannot be read is
 told apart from one that is not there: a page says so and shows the rest.
@@ -21,6 +22,7 @@ from hao.errors import InputError
 from hao.files import write_file
 from hao.handoff.compare import Row
 from hao.report.hardware import Quantization, SimulationResult
+from hao.report.measured import MEASURED_FILE, Measured
 from hao.report.run_files import QUANTIZATION_FILE
 
 SIMULATION_FILE = "simulation.json"
@@ -79,6 +81,7 @@ class Records:
         simulation: What the simulation said.
         schedule: What the pipelined loops allow.
         synthesis: What the vendor's tools reported.
+        measured: What schemes measured.
         unreadable: Names of files that are there but cannot be read.
     """
 
@@ -86,6 +89,7 @@ class Records:
     simulation: SimulationResult | None = None
     schedule: ScheduleRecord | None = None
     synthesis: tuple[SynthesisRow, ...] | None = None
+    measured: Measured | None = None
     unreadable: tuple[str, ...] = ()
 
 
@@ -115,6 +119,7 @@ def load_records(folder: Path | None) -> Records:
         simulation=read(SIMULATION_FILE, TypeAdapter(SimulationResult)),
         schedule=read(SCHEDULE_FILE, TypeAdapter(ScheduleRecord)),
         synthesis=read(SYNTHESIS_FILE, TypeAdapter(tuple[SynthesisRow, ...])),
+        measured=read(MEASURED_FILE, TypeAdapter(Measured)),
         unreadable=tuple(bad),
     )
 

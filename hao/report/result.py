@@ -98,6 +98,12 @@ class SearchResult:
     others: tuple["SearchResult", ...] = ()
     run: Path | None = None
 
+    def __repr__(self) -> str:
+        """Return the summary of the report: what Python and notebooks show."""
+        from hao.report.tables import render_summary
+
+        return render_summary(self)
+
     @property
     def power(self) -> Power | None:
         """Return the estimated power, or `None` where the board lacks figures."""

@@ -7,6 +7,8 @@
       report.html   a page of it (`hao.page`), complete in one file
       best-2/ ...   further designs, where `--best` asked for them: each a run, which
                     `hao estimate`, `hao emit-hls` and so on take
+      measured.json, measured-1/ ...  what `hao explore` measured, in the file
+                    measurements.sqlite, and the best designs by measurement
       front.csv     one line per point of the front, if one was asked for
       front.png     its picture
       stages.png    with it, the time of every invocation, and what binds
@@ -20,9 +22,10 @@ import errno
 import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from hao.errors import InputError
 from hao.files import is_held, put_folder, recover, work_folder
@@ -32,6 +35,8 @@ from hao.report.others import render_others
 from hao.report.result import SearchResult
 from hao.report.tables import render_front, render_invocations, render_summary
 from hao.search.front import FrontPoint
+
+NO_FILES: Mapping[str, bytes] = MappingProxyType({})
 
 MAX_NAME = 100
 """Longest name of a run [characters]; file systems take 255 (chosen here)."""
@@ -173,6 +178,7 @@ def write_run(
     force: bool,
     certificate: str | None = None,
     or_next: bool = False,
+    more: Mapping[str, bytes] = NO_FILES,
 ) -> SearchResult:
     """Write a run directory and return the result that knows where it is.
 
@@ -182,6 +188,7 @@ def write_run(
         force: Replace a run that is there.
         certificate: Text of its certificate, if it has one.
         or_next: Take the next free name, such as "t-2", rather than refuse.
+        more: Further files, by name.
 
     Raises:
         InputError: Something is there, or is no run and is not replaced, or the
@@ -200,6 +207,8 @@ def write_run(
             new = work / "new"
             new.mkdir()
             _write_files(result, files, new)
+            for name, content in more.items():
+                (new / name).write_bytes(content)
             run_path = _put(new, run_path, force=force, or_next=or_next)
     except OSError as error:
         raise _unwritable(run_path, error) from error

@@ -3,6 +3,9 @@
 weights.npz       the integer network (`hao.quant.weights_file`)
 evaluation.npz    codes and labels of test frames, and what each network said to them
 quantization.json how accurate each form of the network is on them
+float.pt          float weights that come with the design, where channels were taken out
+float.pt2, .onnx  the same network for use elsewhere
+pruning.json      what that did
 training/         checkpoints, so that a killed run resumes
 hls/              the emitted project; in it, integers.npz where its integers are
                   not the run's own
@@ -31,6 +34,9 @@ from hao.report.hardware import Quantization
 from hao.report.result import SearchResult
 
 WEIGHTS_FILE = "weights.npz"
+FLOAT_STEM = "float"
+FLOAT_FILE = f"{FLOAT_STEM}.pt"
+PRUNING_FILE = "pruning.json"
 EVALUATION_FILE = "evaluation.npz"
 QUANTIZATION_FILE = "quantization.json"
 TRAINING_FOLDER = "training"
@@ -100,7 +106,7 @@ class Evaluation:
 
     Attributes:
         codes: Integers of the network's input, shape (frames, channels, height, width).
-        labels: Shape (frames,); `None` where frames are random.
+        labels: Shape (frames,); `None` where frames are random, or have none.
         float_class: What the float network said to each; `None` if unknown.
         quantized_class: What the quantized network said, likewise.
     """
@@ -162,32 +168,29 @@ def load_evaluation(path: Path, net: IntegerNetwork) -> Evaluation:
     """
     try:
         arrays = load_npz(path)
-        codes, labels = arrays["codes"], arrays["labels"]
+        codes = arrays["codes"]
     except (ValueError, KeyError) as error:
         raise _stale(path) from error
     shape, kind = net.network.input.ofm, net.maps[net.network.input.name]
     size = (shape.channels, shape.height, shape.width)
-    by_frame = _BY_FRAME & set(arrays)
+    known = {name: arrays[name] for name in _BY_FRAME & set(arrays)}
     fits = (
         np.issubdtype(codes.dtype, np.integer)
+        and known
         and all(
-            np.issubdtype(arrays[n].dtype, np.integer) for n in _BY_FRAME & set(arrays)
+            np.issubdtype(array.dtype, np.integer) and array.shape == codes.shape[:1]
+            for array in known.values()
         )
-        and all(arrays[n].shape == labels.shape for n in _BY_FRAME & set(arrays))
-        and codes.shape == (len(labels), *size)
-        and labels.ndim == 1
+        and codes.shape[1:] == size
         and codes.size > 0
         and kind.low <= codes.min()
         and codes.max() <= kind.high
     )
     if not fits:
         raise _stale(path)
-    known = {name: arrays[name].astype(np.int64) for name in by_frame}
     return Evaluation(
         codes=codes.astype(np.int64),
-        labels=known["labels"],
-        float_class=known.get("float_class"),
-        quantized_class=known.get("quantized_class"),
+        **{name: array.astype(np.int64) for name, array in known.items()},
     )
 
 

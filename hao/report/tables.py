@@ -13,10 +13,16 @@ from hao.cost.evaluate import CostReport, InvocationCost
 from hao.cost.uncertainty import AREA_ERROR_PERCENT
 from hao.hw.board import Board
 from hao.hw.engine import Engine
-from hao.ir.change import left_out
+from hao.ir.change import kept_channels, left_out, replaced
 from hao.program.solver import Status
 from hao.report.evidence import basis_in_words, basis_json, ranked_in_words
-from hao.report.goal import left_out_in_words, smallest_in_words, unproven_in_words
+from hao.report.goal import (
+    channels_in_words,
+    left_out_in_words,
+    replaced_in_words,
+    smallest_in_words,
+    unproven_in_words,
+)
 from hao.report.margins import (
     low_end_in_words,
     margins_json,
@@ -39,7 +45,9 @@ def render_summary(result: SearchResult) -> str:
     design, cost = result.design, result.cost
     board = design.board
     unproven, smallest = unproven_in_words(result), smallest_in_words(result)
+    channels = channels_in_words(result)
     dropped, low_end = left_out_in_words(result), low_end_in_words(result)
+    instead = replaced_in_words(result)
     lines = [
         *([] if unproven is None else [_field("NOT PROVEN", unproven), ""]),
         f"{label(result)} on {plain(board.title)} at {board.clock_mhz:g} MHz",
@@ -53,6 +61,8 @@ def render_summary(result: SearchResult) -> str:
         _field("constants", board.calibration.summary),
         _field("bits", bits_in_words(design)),
         *([] if dropped is None else [_field("left out", dropped)]),
+        *([] if channels is None else [_field("channels", channels)]),
+        *([] if instead is None else [_field("replaced", instead)]),
         "",
         *_resource_lines(board, cost),
         "",
@@ -188,7 +198,14 @@ def result_json(result: SearchResult, *, seconds: float) -> dict[str, object]:
         "bits": {str(width): bits[width] for width in sorted(bits)},
         "act_bits": design.engine.act_bits,
         "left_out": list(left_out(design.scheme)),
+        "replaced": {
+            name: [change.operation, change.weight_bits]
+            for name, change in replaced(design.scheme).items()
+        },
         "block_points": result.block_points,
+        "channels": {
+            name: len(kept) for name, kept in kept_channels(design.scheme).items()
+        },
         "engine": engine_in_words(design.engine),
         "bottleneck": cost.bottleneck,
         "efficiency": round(cost.efficiency, 4),

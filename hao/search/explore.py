@@ -23,8 +23,9 @@ from hao.options.option import MICRO
 from hao.program.codesign import NO_LIMIT, Measure
 from hao.program.solver import SolverName
 from hao.search.candidates import Candidate
+from hao.search.in_turn import solve_in_turn
 from hao.search.ledger import EXCLUDED, NO_DESIGN, Fate, Known, Ledger, Outcome
-from hao.search.workers import IN_PROCESS, Answer, Task, Workers, solve_in_turn
+from hao.search.workers import IN_PROCESS, Answer, Task, Workers
 
 __all__ = [
     "Fate",

@@ -10,8 +10,9 @@ from hao.options.option import MICRO
 from hao.program.codesign import SolveReport, trade_off
 from hao.program.solver import SolverName, Status
 from hao.search.candidates import Accuracy, Candidate
+from hao.search.in_turn import solve_in_turn
 from hao.search.ledger import Outcome
-from hao.search.workers import IN_PROCESS, Answer, Task, Workers, solve_in_turn
+from hao.search.workers import IN_PROCESS, Answer, Task, Workers
 
 Progress = Callable[[str], None]
 

@@ -16,7 +16,7 @@ engine waits for the next frame, so fewer blocks are what saves power.
 from enum import Enum
 
 from hao.cost.power import BRAM_18K_FJ, CLOCK_FJ, DSP_FJ, FF_FJ, LUT_FJ
-from hao.errors import InputError
+from hao.errors import ArgumentError
 from hao.hw.board import Board
 from hao.program.fit import Measure
 
@@ -79,28 +79,29 @@ def check_objective(
         front_points: Points of a front, 0 for none.
 
     Raises:
-        InputError: Something is missing or of no use; the message names the flag.
+        ArgumentError: Something is missing or of no use.
     """
     name = objective.value
     at_rate = objective is Objective.ACCURACY or objective.is_smallest
     if at_rate and fps is None:
-        raise InputError(f"--fps is missing; the objective {name!r} needs it")
+        raise ArgumentError(f"`fps` is missing; the objective {name!r} needs it")
     if objective is Objective.FPS and min_top1 is None:
-        raise InputError(
-            "--min-top1 is missing; the objective 'fps' needs it ('latency' is the "
+        raise ArgumentError(
+            "`min_top1` is missing; the objective 'fps' needs it ('latency' is the "
             "fastest whatever the accuracy)"
         )
     if not at_rate and fps is not None:
-        raise InputError(
-            "--fps belongs to the objectives 'accuracy', 'area' and 'power', not to "
+        raise ArgumentError(
+            "`fps` belongs to the objectives 'accuracy', 'area' and 'power', not to "
             f"{name!r}"
         )
     if objective in (Objective.ACCURACY, Objective.LATENCY) and min_top1 is not None:
-        raise InputError(
-            "--min-top1 belongs to the objectives 'fps', 'area' and 'power', not to "
+        raise ArgumentError(
+            "`min_top1` belongs to the objectives 'fps', 'area' and 'power', not to "
             f"{name!r}"
         )
     if objective.is_smallest and front_points:
-        raise InputError(
-            f"--front is of accuracy against frame rate, not for the objective {name!r}"
+        raise ArgumentError(
+            "`front_points` is of accuracy against frame rate, not for the objective "
+            f"{name!r}"
         )

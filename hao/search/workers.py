@@ -3,18 +3,17 @@
 A `Task` is one network on one board with its limits. Solving it is a pure function of
 it, so it may run anywhere, ahead of its turn, and again where a worker died. `Workers`
 answer tasks in the order in which these come. This process starts a task only when its
-answer is asked for; joblib's processes and a Dask cluster work ahead. `solve_in_turn`
-throws away what was asked for under limits that an earlier answer has changed, so an
-answer never depends on who worked on it, nor on how many did.
+answer is asked for; joblib's processes and a Dask cluster work ahead. An answer never
+depends on who worked on it, nor on how many did. `each` farms out any other pure
+function likewise.
 """
 
 import warnings
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from hao import __version__
 from hao.errors import InfeasibleError, InputError, SolverError
@@ -120,6 +119,24 @@ def solve_task(task: Task, progress: Progress = _no_progress) -> Answer:
         return error.with_traceback(None)
 
 
+class Labelled(Protocol):
+    """Something to work on that progress can name."""
+
+    @property
+    def label(self) -> str:
+        """Return what progress calls it."""
+
+
+Shared = TypeVar("Shared")
+Item = TypeVar("Item", bound=Labelled)
+Result = TypeVar("Result")
+
+
+def _solved(_: None, task: Task) -> Answer:
+    """Return the answer to a task; run on a worker."""
+    return solve_task(task)
+
+
 class Workers(Protocol):
     """Whoever answers tasks."""
 
@@ -133,8 +150,43 @@ class Workers(Protocol):
         """
 
 
+class Farm(Workers, Protocol):
+    """Workers that do other work too."""
+
+    def each(
+        self,
+        function: Callable[[Shared, Item], Result],
+        shared: Shared,
+        items: Iterable[Item],
+        progress: Progress,
+    ) -> Generator[Result, None, None]:
+        """Yield `function(shared, item)` for every item, in their order.
+
+        Args:
+            function: Pure, of a module; it may run twice where a worker died.
+            shared: What all items need, sent to a worker once as far as possible.
+            items: Taken as workers become free; closing the answers drops the rest.
+            progress: Told of each item.
+
+        Raises:
+            SolverError: The workers died, or their cluster went away.
+        """
+
+
 class InProcess:
     """This process: one task after the other, each when its answer is asked for."""
+
+    def each(
+        self,
+        function: Callable[[Shared, Item], Result],
+        shared: Shared,
+        items: Iterable[Item],
+        progress: Progress,
+    ) -> Generator[Result, None, None]:
+        """Yield `function(shared, item)` for every item, when it is asked for."""
+        for item in items:
+            progress(item.label)
+            yield function(shared, item)
 
     def solve(
         self, tasks: Iterable[Task], progress: Progress
@@ -162,6 +214,24 @@ class SideBySide:
     client: "Client | None" = None
     address: str = ""
 
+    def each(
+        self,
+        function: Callable[[Shared, Item], Result],
+        shared: Shared,
+        items: Iterable[Item],
+        progress: Progress,
+    ) -> Generator[Result, None, None]:
+        """Yield `function(shared, item)` for every item, worked on ahead, in order.
+
+        Raises:
+            SolverError: A process died twice, or the cluster went away.
+        """
+        left = iter(items)
+        while batch := list(islice(left, AHEAD * self.count)):
+            for item in batch:
+                progress(item.label)
+            yield from self._batch(function, shared, batch)
+
     def solve(
         self, tasks: Iterable[Task], progress: Progress
     ) -> Generator[Answer, None, None]:
@@ -170,32 +240,38 @@ class SideBySide:
         Raises:
             SolverError: A process died twice, or the cluster went away.
         """
-        left = iter(tasks)
-        while batch := list(islice(left, AHEAD * self.count)):
-            for task in batch:
-                progress(task.label)
-            yield from self._batch(batch)
+        yield from self.each(_solved, None, tasks, progress)
 
-    def _batch(self, tasks: Sequence[Task]) -> Generator[Answer, None, None]:
-        """Yield the answers to a few tasks; where processes died, once more."""
+    def _batch(
+        self,
+        function: Callable[[Shared, Item], Result],
+        shared: Shared,
+        items: Sequence[Item],
+    ) -> Generator[Result, None, None]:
+        """Yield the results of a few items; where processes died, once more."""
         from joblib.externals.loky.process_executor import BrokenProcessPool
 
         done = 0
         for again in (True, False):
             try:
-                with closing(self._tried(tasks[done:])) as answers:
-                    for answer in answers:
+                with closing(self._tried(function, shared, items[done:])) as results:
+                    for result in results:
                         done += 1
-                        yield answer
+                        yield result
                 return
             except BrokenProcessPool as error:
                 if not again:
                     raise SolverError(
-                        f"{tasks[done].label}: a worker process died, twice; it may "
+                        f"{items[done].label}: a worker process died, twice; it may "
                         "lack memory: use fewer --workers"
                     ) from error
 
-    def _tried(self, tasks: Sequence[Task]) -> Generator[Answer, None, None]:
+    def _tried(
+        self,
+        function: Callable[[Shared, Item], Result],
+        shared: Shared,
+        items: Sequence[Item],
+    ) -> Generator[Result, None, None]:
         from joblib import Parallel, delayed, parallel_config
 
         config = (
@@ -205,10 +281,10 @@ class SideBySide:
         )
         try:
             with config:
-                answers = Parallel(return_as="generator", batch_size=1)(
-                    delayed(solve_task)(task) for task in tasks
+                results = Parallel(return_as="generator", batch_size=1)(
+                    delayed(function)(shared, item) for item in items
                 )
-            yield from answers
+            yield from results
         except Exception as error:
             if self.client is None or not _is_of_cluster(error):
                 raise
@@ -236,7 +312,7 @@ def usable_cores() -> int:
 
 
 @contextmanager
-def open_workers(count: int = 1, cluster: str | None = None) -> Iterator[Workers]:
+def open_workers(count: int = 1, cluster: str | None = None) -> Iterator[Farm]:
     """Yield the workers asked for, and let go of them at the end.
 
     Args:
@@ -304,44 +380,3 @@ def _check_workers(address: str, client: "Client") -> None:
                 f"--cluster {address}: worker {worker} must have hao {__version__}; "
                 f"it answers: {version}"
             )
-
-
-def solve_in_turn(
-    items: Sequence[int],
-    task_of: Callable[[int], Task | None],
-    take: Callable[[int, Answer], bool],
-    *,
-    workers: Workers,
-    progress: Progress,
-) -> None:
-    """Ask for one item after the other, and hand each answer to `take`.
-
-    Args:
-        items: What to ask for, in order.
-        task_of: The task of an item by what is known so far, or `None` to pass over.
-        take: Told of an item and its answer; returns whether that changes any task
-            after it. These are then asked for anew.
-        workers: Who solves.
-        progress: Told of each task.
-
-    Raises:
-        SolverError: The workers died, or their cluster went away.
-    """
-    first = 0
-    while first < len(items):
-        asked: deque[int] = deque()
-
-        def tasks(start: int, asked: deque[int]) -> Iterator[Task]:
-            for place in range(start, len(items)):
-                task = task_of(items[place])
-                if task is not None:
-                    asked.append(place)
-                    yield task
-
-        with closing(workers.solve(tasks(first, asked), progress)) as answers:
-            first = len(items)
-            for answer in answers:
-                place = asked.popleft()
-                if take(items[place], answer):
-                    first = place + 1
-                    break

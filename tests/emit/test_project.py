@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from hao import __version__
 from hao.cost.area import AXI_PORTS, fixed_area
@@ -21,6 +22,7 @@ from hao.cost.overheads import READ_LATENCY
 from hao.emit.project import (
     MARK,
     Project,
+    Told,
     check_origin,
     check_project_target,
     origin_digest,
@@ -34,7 +36,9 @@ from hao.hls.source import read_source
 from hao.ir.frame import FrameCoding
 from hao.ir.integer import IntegerNetwork
 from hao.ir.partition import Role
+from hao.ir.picture import Fit, Interpolation
 from hao.ir.tensor import Rounding
+from hao.quant.images import ImageFrames
 from hao.schedule.compiler import HEADERS, compile_source, preprocess
 from hao.schedule.ir_text import read_module
 from hao.schedule.prepare import make_plan
@@ -48,9 +52,12 @@ SYSTEM = re.compile(r"[a-z_0-9]+|[a-z]+\.h|ap_int\.h|hls_stream\.h")
 
 
 def render(found: Sample, note: str = "") -> Project:
-    return render_project(
-        found.design, found.net, evaluate(found.design), found.frames, note=note
-    )
+    return render_told(found, Told(note=note))
+
+
+def render_told(found: Sample, told: Told) -> Project:
+    cost = evaluate(found.design)
+    return render_project(found.design, found.net, cost, found.frames, told=told)
 
 
 @cache
@@ -319,6 +326,78 @@ def test_the_driver_codes_frames_as_the_network_says(rounding: Rounding) -> None
     np.testing.assert_array_equal(
         driver["quantize_frame"](frame), net.frame_codes(frame[np.newaxis])[0]
     )
+
+
+def pictures(folder: Path) -> list[Path]:
+    """Return pictures of every mode that is handled, of odd sizes."""
+    generator = np.random.default_rng(0)
+    colour = Image.fromarray(generator.integers(0, 256, (21, 34, 3), dtype=np.uint8))
+    made = {
+        "colour.png": colour,
+        "tall.png": colour.rotate(90, expand=True),
+        "photo.jpg": colour,
+        "grey.png": colour.convert("L"),
+        "palette.png": colour.convert("P"),
+        "clear.png": Image.merge("RGBA", (*colour.split(), colour.convert("L"))),
+        "wide.png": Image.fromarray(
+            generator.integers(0, 65536, (21, 34)).astype(np.uint16)
+        ),
+        "cmyk.jpg": colour.convert("CMYK"),
+    }
+    for name, image in made.items():
+        image.save(folder / name)
+    return [folder / name for name in made]
+
+
+def picture_driver(found: Sample, told: Told, channels: int) -> dict[str, Any]:
+    """Return the names in the picture driver of a project, for so many channels."""
+    text = texts(render_told(found, told))["driver/hao_picture.py"]
+    shape = found.net.network.input.ofm
+    assert f"CHANNELS, HEIGHT, WIDTH = {shape.channels}, " in text
+    driver: dict[str, Any] = {}
+    exec(compile(text, "hao_picture.py", "exec"), driver)
+    driver["CHANNELS"] = channels
+    return driver
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    "fit",
+    [
+        Fit(),
+        Fit(short_side=9, interpolation=Interpolation.BICUBIC),
+        Fit(short_side=2),
+    ],
+)
+def test_the_driver_reads_pictures_as_calibration_did(
+    tmp_path: Path, fit: Fit, channels: int
+) -> None:
+    found = small()
+    driver = picture_driver(found, Told(fit=fit), channels)
+    frame = replace(found.net.network.input.ofm, channels=channels)
+    paths = pictures(tmp_path)
+    expected = ImageFrames(paths=tuple(paths), size=frame, fit=fit)[:]
+    for path, values in zip(paths, expected, strict=True):
+        np.testing.assert_array_equal(driver["load_picture"](path), values)
+
+
+def test_pictures_that_do_not_fit_the_driver_are_refused(tmp_path: Path) -> None:
+    driver = picture_driver(small(), Told(), 2)
+    with pytest.raises(ValueError, match="frames of 2 channels; pictures have 1 or 3"):
+        driver["load_picture"](tmp_path / "absent.png")
+    with pytest.raises(ValueError, match="pixels of mode F; must be grey, colour or"):
+        driver["with_channels"](Image.new("F", (2, 2)))
+
+
+def test_names_of_classes_are_lines_beside_the_driver(tmp_path: Path) -> None:
+    project = render_told(small(), Told(classes=("cat", "dog,\nbarking")))
+    assert project.files["driver/labels.txt"] == b"cat\ndog, barking\n"
+    assert "driver/labels.txt" not in small_project().files
+    driver = picture_driver(small(), Told(), 3)
+    driver["__file__"] = str(tmp_path / "hao_picture.py")
+    assert driver["load_labels"]() is None
+    (tmp_path / "labels.txt").write_bytes(project.files["driver/labels.txt"])
+    assert driver["load_labels"]() == ["cat", "dog, barking"]
 
 
 def test_a_name_of_any_characters_becomes_an_identifier() -> None:

@@ -98,7 +98,7 @@ def replayed(design: Design, folder: Path) -> tuple[Table, Replay]:
     net = seeded_integers(design.network, design.weight_bits, act_bits=8, seed=0)
     net = pruned(net, design)
     cost = evaluate(design)
-    project = render_project(design, net, cost, seeded_frames(net, 1, 1), note="")
+    project = render_project(design, net, cost, seeded_frames(net, 1, 1))
     write_project(project, folder / "hls", force=True)
     compile_project(folder / "hls", Build.TRACE, folder / "trace")
     return project.table, run_replay(folder / "trace", folder / "hls")
@@ -308,7 +308,9 @@ def test_a_layer_that_keeps_half_its_words_takes_half_its_cycles(
     runs: dict[int, tuple[InvocationCycles, ...]] = {}
     for density in (100, 50):
         design = pruned_design(density)
-        table, replay = replayed(design, tmp_path / str(density))
+        place = tmp_path / str(density)
+        place.mkdir()
+        table, replay = replayed(design, place)
         check_trips(design, table, replay)
         runs[density] = compared(design, table, replay)
         assert far_off(runs[density], frozenset()) == []

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.imported import ImportedNetwork
+from hao.frontends.model_file import load_model, operators
 from hao.frontends.onnx import load_onnx
 from hao.frontends.torch import trace_torch
 from hao.ir.interpret import run_float
@@ -353,3 +354,44 @@ def test_import_of_the_package_loads_neither_torch_nor_onnx() -> None:
         "assert not {'torch', 'onnx'} & set(sys.modules), sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+class Small(nn.Module):
+    """A convolution, a batch norm, a classifier."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.norm = nn.BatchNorm2d(4)
+        self.fc = nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.fc(torch.relu(self.norm(self.conv(x))).mean((2, 3)))
+        return out
+
+
+def small() -> nn.Module:
+    torch.manual_seed(0)
+    return Small()
+
+
+def without_convolutions() -> nn.Module:
+    return nn.Linear(2, 2)
+
+
+def test_a_function_that_makes_a_module_is_a_model() -> None:
+    spec = Path("tests.frontends.test_torch:small")
+    network = load_model(spec, image_size=8).network
+    x = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
+    with torch.no_grad():
+        expected = small().eval()(torch.from_numpy(x)).numpy()
+    found = run_float(network, x).reshape(expected.shape)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert operators(spec) == ("Conv2d", "BatchNorm2d", "Linear")
+
+
+def test_modules_that_do_not_tell_their_frames_are_refused() -> None:
+    with pytest.raises(InputError, match="frames of any size; --image-size gives one"):
+        load_model(Path("tests.frontends.test_torch:small"))
+    with pytest.raises(InputError, match="no Conv2d; must have one to begin with"):
+        load_model(Path("tests.frontends.test_torch:without_convolutions"))

@@ -6,7 +6,7 @@ import pytest
 
 from hao.errors import InputError
 from hao.hw.board_file import load_board
-from hao.hw.budget import FLAGS, with_budget
+from hao.hw.budget import FIELDS, with_budget
 
 BOARD = load_board("zu3eg")
 
@@ -17,7 +17,7 @@ def test_a_budget_is_a_count_or_a_share_of_the_device() -> None:
         BOARD, {"lut": "12.5%", "dsp": "33.4 %", "bram_18k": "7", "ff": None}
     )
     assert board.usable == replace(BOARD.usable, lut=8820, dsp=120, bram_18k=7)
-    assert with_budget(BOARD, dict.fromkeys(FLAGS)) is BOARD
+    assert with_budget(BOARD, dict.fromkeys(FIELDS)) is BOARD
 
 
 def test_the_caps_hold_above_a_budget() -> None:
@@ -35,5 +35,7 @@ def test_what_is_usable_may_be_seen_as_a_device() -> None:
     "text", ["0", "-1", "0%", "101%", "100.1%", "70561", "x", "", "1e3", "nan", "5.5"]
 )
 def test_a_budget_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match=r"^--max-lut .*; must be a whole number from"):
+    with pytest.raises(
+        InputError, match=r"^`max_lut` = .*; must be a whole number from"
+    ):
         with_budget(BOARD, {"lut": text})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hao.errors import InputError
-from hao.ir.change import Bits, densities_of, scheme_of
+from hao.ir.change import Bits, change_of, change_text, densities_of, scheme_of
 from hao.ir.layer import Conv, Input
 from hao.ir.network import Network
 from hao.ir.partition import partition
@@ -36,6 +36,16 @@ def test_a_density_is_a_percentage(density: int) -> None:
 def test_a_scheme_names_the_layers_that_are_pruned() -> None:
     scheme = scheme_of({"a": 8}) | {"b": Bits(weight_bits=4, density=25)}
     assert densities_of(scheme) == {"b": 25}
+
+
+def test_a_change_that_prunes_has_a_word() -> None:
+    for change, text in (
+        (Bits(weight_bits=8, passes=2, density=5), "bits_8_in_2_kept_5"),
+        (Bits(weight_bits=4, density=50), "bits_4_kept_50"),
+        (Bits(weight_bits=4), "bits_4"),
+    ):
+        assert change_text(change) == text
+        assert change_of(text) == change
 
 
 def test_the_words_of_least_energy_become_zeros() -> None:

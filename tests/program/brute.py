@@ -302,16 +302,16 @@ def _needs(
     others: list[tuple[Partition, list[Path]]],
 ) -> dict[Role, Needs]:
     """Return the layers that the buffers of each stage are sized for."""
-    layers: dict[Role, dict[str, object]] = {}
+    layers: dict[Role, dict[object, None]] = {}
     for part, paths in others:
         fine = [path for path in paths if _wide_enough(problem, part, path, bits)]
         used = [*used, (part, fine)]
     for part, paths in used:
         for index in sorted({index for path in paths for index in path}):
             for role, layer in part.segments[index].invocation.stages:
-                layers.setdefault(role, {})[layer.name] = layer
+                layers.setdefault(role, {})[layer] = None
     return {
-        role: Needs(tuple(found.values()))  # type: ignore[arg-type]
+        role: Needs(tuple(found))  # type: ignore[arg-type]
         for role, found in layers.items()
     }
 
@@ -374,10 +374,10 @@ def _columns(
         # At least one fold of lanes, at most all weights, of whichever layer needs
         # most; both halves where there are two.
         halves = 2 if setting.double_buffered else 1
-        folds = {layer.name: _folds(layer, simd, setting) for layer in needs.dense}
+        folds = {layer: _folds(layer, simd, setting) for layer in needs.dense}
         least = halves * max(folds.values())
         useful = halves * max(
-            folds[layer.name] * -(-layer.ofm.channels // pe) for layer in needs.dense
+            folds[layer] * -(-layer.ofm.channels // pe) for layer in needs.dense
         )
         for words in sorted({min(depth, useful) for depth in space.depths}):
             if words < least:

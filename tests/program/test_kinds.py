@@ -20,7 +20,8 @@ from hao.ir.network import Network
 from hao.ir.partition import partition
 from hao.ir.tensor import Shape
 from hao.options.blocks import block_options
-from hao.options.frame import Frame, Site, Step, Variant, build_frame
+from hao.options.build import build_frame
+from hao.options.frame import Frame, Site, Step, Variant
 from hao.options.option import Option
 from hao.program.codesign import choose_fastest, choose_most_accurate, field_of
 from hao.program.problem import Problem
@@ -235,6 +236,7 @@ class TestPairs:
             positions=base.positions,
             sites=(*base.sites, channels),
             steps=tuple(steps),
+            blocks={},
         )
         return alone.with_frame(frame)
 

@@ -86,10 +86,10 @@ def test_a_folder_of_images_is_read(tmp_path: Path, channels: int) -> None:
 
 def test_folders_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     shape = Shape(channels=3, height=3, width=5)
-    with pytest.raises(InputError, match="no images; must hold a folder per class"):
+    with pytest.raises(InputError, match="no images; must hold "):
         load_dataset(str(tmp_path), shape)
     write_images(tmp_path / "few", count=1)
-    with pytest.raises(InputError, match="class 0 has too few frames"):
+    with pytest.raises(InputError, match="'few': too few frames to divide"):
         load_dataset(str(tmp_path / "few"), shape)
     write_images(tmp_path / "photos")
     with pytest.raises(InputError, match="1 or 3 channels; the network reads 2x3x5"):
@@ -134,7 +134,7 @@ def test_bytes_become_0_to_1(tmp_path: Path) -> None:
     values = arrays()
     values["x_test"] = np.full((6, 1, 4, 4), 255, dtype=np.uint8)
     dataset = load_dataset(save(tmp_path / "mine.npz", values), SMALL)
-    assert np.all(dataset.test.frames == 1)
+    assert np.all(dataset.test.frames[:] == 1)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +150,7 @@ def test_bytes_become_0_to_1(tmp_path: Path) -> None:
         ("y_test", np.full(6, -1), "label -1; must be at least 0"),
         ("y_test", np.zeros(5, dtype=np.int64), r"labels of shape \(5,\)"),
         ("y_test", np.array([None] * 6), "without pickle"),
+        ("x_test", np.zeros((6, 2, 4, 4), np.uint8), "of 2 channels; the network"),
     ],
 )
 def test_wrong_arrays_are_refused(
@@ -234,7 +235,7 @@ def test_a_function_that_fails_is_named() -> None:
 
 
 def test_words_and_shapes_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(InputError, match="data set 'cats'; must be 'digits', a folder"):
+    with pytest.raises(InputError, match="data set 'cats'; must be 'digits', 'fash"):
         load_dataset("cats", GREY)
     with pytest.raises(InputError, match="'digits' is greyscale; the network reads 3x"):
         load_dataset("digits", Shape(channels=3, height=16, width=16))

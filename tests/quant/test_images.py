@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from hao.errors import InputError
+from hao.ir.picture import Fit
 from hao.ir.tensor import Shape
 from hao.quant import images
 from hao.quant.dataset import load_dataset
@@ -73,7 +74,7 @@ def test_a_part_may_lack_a_class_but_have_no_other(tmp_path: Path) -> None:
 
 def test_parts_that_do_not_suffice_are_refused(tmp_path: Path) -> None:
     fill(tmp_path / "val")
-    with pytest.raises(InputError, match=r"val/ but no train/ with a folder per class"):
+    with pytest.raises(InputError, match=r"val/ but no train/ with images, or with"):
         load_image_folder(tmp_path, SHAPE)
     (tmp_path / "val").rename(tmp_path / "train")
     with pytest.raises(InputError, match=r"train/ but neither val/ nor test/ beside"):
@@ -151,9 +152,9 @@ def test_images_are_decoded_where_they_are_asked_for(
     decoded: list[Path] = []
     real = images._decoded
 
-    def count(path: Path, size: Shape) -> object:
+    def count(path: Path, size: Shape, fit: Fit) -> object:
         decoded.append(path)
-        return real(path, size)
+        return real(path, size, fit)
 
     monkeypatch.setattr(images, "_decoded", count)
     dataset = load_dataset(str(tmp_path), SHAPE)
@@ -171,3 +172,110 @@ def test_a_fingerprint_changes_with_the_files(tmp_path: Path) -> None:
     for path in tmp_path.rglob("*.png"):
         os.utime(path, ns=(0, 0))
     assert load_dataset(str(tmp_path), SHAPE).train.fingerprint() != before
+
+
+def picture(folder: Path, name: str, image: Image.Image) -> Path:
+    folder.mkdir(exist_ok=True)
+    image.save(folder / name)
+    return folder / name
+
+
+def decoded(path: Path, channels: int) -> list[int]:
+    """Return the bytes of the first pixel of an image that a folder holds alone."""
+    shape = Shape(channels=channels, height=2, width=2)
+    found = load_image_folder(path.parent, shape)
+    values = found.train[0][:][0, :, 0, 0] * 255
+    return [int(value) for value in np.rint(values)]
+
+
+def clear_palette() -> Image.Image:
+    image = Image.new("P", (2, 2), 1)
+    image.putpalette([0, 0, 0, 10, 20, 30])
+    return image
+
+
+WIDE = Image.fromarray(np.full((2, 2), 51 * 257 + 100, dtype=np.uint16))
+"""Grey of 16 bits, a little above 51 of 255."""
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "colour", "grey"),
+    [
+        ("a.png", Image.new("L", (2, 2), 7), [7, 7, 7], [7]),
+        ("a.png", Image.new("1", (2, 2), 1), [255, 255, 255], [255]),
+        # 0.299 * 10 + 0.587 * 20 + 0.114 * 30 = 18.15
+        ("a.png", Image.new("RGB", (2, 2), (10, 20, 30)), [10, 20, 30], [18]),
+        ("a.png", clear_palette(), [10, 20, 30], [18]),
+        # Half of black over white: 255 * (1 - 128 / 255) = 127.
+        ("a.png", Image.new("RGBA", (2, 2), (0, 0, 0, 128)), [127, 127, 127], [127]),
+        ("a.png", Image.new("LA", (2, 2), (9, 0)), [255, 255, 255], [255]),
+        ("a.png", WIDE, [51, 51, 51], [51]),
+        # CMYK (0, 0, 0, 51): black of a fifth; JPEG keeps one colour as it is.
+        ("a.jpg", Image.new("CMYK", (2, 2), (0, 0, 0, 51)), [204, 204, 204], [204]),
+    ],
+)
+def test_images_of_every_mode_are_read(
+    tmp_path: Path, name: str, image: Image.Image, colour: list[int], grey: list[int]
+) -> None:
+    path = picture(tmp_path / "photos", name, image)
+    assert decoded(path, 3) == colour
+    assert decoded(path, 1) == grey
+
+
+def test_a_palette_with_a_clear_colour_is_laid_over_white(tmp_path: Path) -> None:
+    path = tmp_path / "photos" / "a.png"
+    path.parent.mkdir()
+    clear_palette().save(path, transparency=1)
+    assert decoded(path, 3) == [255, 255, 255]
+
+
+def test_what_becomes_of_other_modes_is_told(tmp_path: Path) -> None:
+    for number in range(6):
+        picture(tmp_path, f"{number}.png", Image.new("LA", (2, 2), (number, 200)))
+        picture(tmp_path, f"{number}.jpg", Image.new("L", (2, 2), 40 * number))
+    dataset = load_dataset(str(tmp_path), SHAPE)
+    assert set(dataset.notes) == {
+        "6 images are transparent: laid over white",
+        "6 images are grey: repeated for three channels",
+    }
+
+
+def test_a_mode_that_is_not_handled_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = picture(tmp_path, "a.png", Image.new("L", (2, 2)))
+    monkeypatch.setattr(Image, "open", lambda *_, **__: Image.new("F", (2, 2)))
+    with pytest.raises(InputError, match=r"a\.png: pixels of mode 'F'; must be grey"):
+        load_image_folder(path.parent, SHAPE)
+
+
+def test_images_without_classes_are_unlabelled(tmp_path: Path) -> None:
+    for number in range(10):
+        picture(tmp_path / "photos", f"{number}.png", Image.new("L", (4, 4), number))
+    dataset = load_dataset(str(tmp_path / "photos"), SHAPE)
+    assert (dataset.labelled, dataset.classes, dataset.names) == (False, 1, ())
+    assert [len(dataset.train), len(dataset.validation), len(dataset.test)] == [6, 1, 3]
+    assert dataset.drawn
+
+
+def test_images_without_classes_may_be_divided(tmp_path: Path) -> None:
+    for part, first in (("train", 0), ("test", 50)):
+        for number in range(first, first + 10):
+            grey = Image.new("L", (4, 4), number)
+            picture(tmp_path / part, f"{number}.png", grey)
+    dataset = load_dataset(str(tmp_path), SHAPE)
+    assert values(dataset.test.frames) == set(range(50, 60))
+    assert not dataset.labelled
+    assert not dataset.drawn
+
+
+def test_the_fit_is_part_of_the_frames(tmp_path: Path) -> None:
+    ramp = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(4, 16))
+    for number in range(4):
+        picture(tmp_path / "photos", f"{number}.png", ramp)
+    plain, cut = (
+        load_image_folder(tmp_path / "photos", SHAPE, fit).train[0]
+        for fit in (Fit(), Fit(short_side=4))
+    )
+    assert plain.fingerprint() != cut.fingerprint()
+    np.testing.assert_array_equal(np.rint(cut[:][0, 0, 0] * 255), [6, 7, 8, 9])

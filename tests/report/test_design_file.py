@@ -15,7 +15,7 @@ from hao.cost.evaluate import evaluate
 from hao.errors import HaoError, InputError, UnsupportedError
 from hao.hw.board import Board, DspType, Frames
 from hao.hw.resources import Resources
-from hao.ir.change import Bits, scheme_of
+from hao.ir.change import Bits, Channels, Replace, scheme_of
 from hao.ir.layer import Activation, ActivationKind, Affine, Input
 from hao.ir.network import Network
 from hao.ir.partition import Segment, partition
@@ -109,6 +109,30 @@ def test_layers_that_stand_alone_come_back(tmp_path: Path) -> None:
     assert reopened(render_design(result), tmp_path) == result
 
 
+def _with_replaced() -> SearchResult:
+    """Return the result as if the last two layers stood in a block's place."""
+    layers = RESULT.design.network.layers[-2:]
+    change = Replace(operation="separable", layers=layers, weight_bits=4)
+    scheme = {**RESULT.design.scheme, "block1": change}
+    return replace(RESULT, design=replace(RESULT.design, scheme=scheme))
+
+
+def test_blocks_that_were_replaced_come_back(tmp_path: Path) -> None:
+    result = _with_replaced()
+    assert reopened(render_design(result), tmp_path) == result
+
+
+def test_layers_in_place_of_a_block_are_the_networks(tmp_path: Path) -> None:
+    document = json.loads(render_design(_with_replaced()))
+    document["replaced"]["block1"]["layers"] = ["nobody"]
+    path = tmp_path / "edited.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(
+        InputError, match=r"replaced\.block1: 'nobody' is no layer of the network"
+    ):
+        load_design(path)
+
+
 def test_parameters_are_not_kept(tmp_path: Path) -> None:
     network = RESULT.design.network
     with_params = replace(network, params={"stem.bias": np.zeros(8)})
@@ -147,6 +171,14 @@ def test_networks_of_the_zoo_come_back(name: str, tmp_path: Path) -> None:
     assert again.design.segments == longest_segments(network)
 
 
+def test_channels_that_stay_come_back_as_ranges(tmp_path: Path) -> None:
+    kept = Channels((0, 1, 2, 5, 7))
+    scheme = {**RESULT.design.scheme, "stem.channels": kept}
+    result = replace(RESULT, design=replace(RESULT.design, scheme=scheme))
+    assert json.loads(render_design(result))["channels"] == {"stem.channels": "0-2,5,7"}
+    assert reopened(render_design(result), tmp_path) == result
+
+
 def test_neither_time_nor_place_is_in_the_file(tmp_path: Path) -> None:
     assert render_design(replace(RESULT, run=tmp_path / "run")) == TEXT
 
@@ -169,8 +201,8 @@ def test_the_keys_of_the_schema_are_those_of_version_3() -> None:
             "proof",
             "cost",
         ),
-        *("board", "engine", "scheme", "left_out", "block_points", "segments"),
-        *("front", "network"),
+        *("board", "engine", "scheme", "left_out", "channels", "replaced"),
+        *("block_points", "segments", "front", "network"),
     ]
     assert list(document["board"]) == [
         *("name", "title", "device", "part", "clock_khz", "resources", "cap_percent"),

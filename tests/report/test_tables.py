@@ -8,7 +8,7 @@ import pytest
 
 from hao.cost.evaluate import evaluate
 from hao.hw.resources import Resources
-from hao.ir.change import LeaveOut
+from hao.ir.change import Channels, LeaveOut
 from hao.program.solver import Status
 from hao.report.goal import smallest_in_words, unproven_in_words
 from hao.report.result import SearchResult
@@ -60,6 +60,11 @@ def test_control_characters_of_names_never_reach_the_terminal() -> None:
     assert "\x1b" not in text
     assert "\r" not in text
     assert "\x07" not in text
+
+
+def test_a_result_prints_as_its_summary() -> None:
+    result = small_result()
+    assert repr(result) == str(result) == render_summary(result)
 
 
 def test_the_summary_says_what_the_result_holds() -> None:
@@ -145,6 +150,14 @@ def test_what_was_made_least_is_said_with_its_amount() -> None:
     assert smallest_in_words(RESULT) is None
     text = render_summary(replace(RESULT, objective=Objective.AREA))
     assert f"made least   {100 * share:.1f} %" in text
+
+
+def test_channels_that_stay_are_named_with_their_group() -> None:
+    scheme = {**RESULT.design.scheme, "stem.channels": Channels((0, 2, 5))}
+    result = replace(RESULT, design=replace(RESULT.design, scheme=scheme))
+    assert "channels     stem 3\n" in render_summary(result)
+    assert "channels  " not in render_summary(RESULT)
+    assert result_json(result, seconds=0)["channels"] == {"stem.channels": 3}
 
 
 def test_blocks_left_out_are_named_with_the_figure_that_was_given() -> None:

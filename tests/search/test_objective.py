@@ -41,22 +41,28 @@ def test_other_objectives_do_not_count_blocks() -> None:
 @pytest.mark.parametrize(
     ("name", "fps", "top1", "points", "message"),
     [
-        ("accuracy", None, None, 0, "--fps is missing; the objective 'accuracy'"),
-        ("area", None, None, 0, "--fps is missing; the objective 'area' needs it"),
-        ("power", None, 70, 0, "--fps is missing; the objective 'power' needs it"),
+        ("accuracy", None, None, 0, "`fps` is missing; the objective 'accuracy'"),
+        ("area", None, None, 0, "`fps` is missing; the objective 'area' needs it"),
+        ("power", None, 70, 0, "`fps` is missing; the objective 'power' needs it"),
         (
             "fps",
             None,
             None,
             0,
-            "--min-top1 is missing; the objective 'fps' .*'latency'",
+            "`min_top1` is missing; the objective 'fps' .*'latency'",
         ),
-        ("fps", 9, None, 0, "--min-top1 is missing; the objective 'fps' needs it"),
-        ("fps", 9, 70, 0, "--fps belongs to the .* 'area' and 'power', not to 'fps'"),
-        ("latency", 9, None, 0, "--fps belongs to .* not to 'latency'"),
-        ("latency", None, 70, 0, "--min-top1 belongs to .* not to 'latency'"),
-        ("accuracy", 9, 70, 0, "--min-top1 belongs to .*'fps', 'area' and 'power'"),
-        ("area", 9, None, 3, "--front is of accuracy against frame rate, not .*'area'"),
+        ("fps", 9, None, 0, "`min_top1` is missing; the objective 'fps' needs it"),
+        ("fps", 9, 70, 0, "`fps` belongs to the .* 'area' and 'power', not to 'fps'"),
+        ("latency", 9, None, 0, "`fps` belongs to .* not to 'latency'"),
+        ("latency", None, 70, 0, "`min_top1` belongs to .* not to 'latency'"),
+        ("accuracy", 9, 70, 0, "`min_top1` belongs to .*'fps', 'area' and 'power'"),
+        (
+            "area",
+            9,
+            None,
+            3,
+            "`front_points` is of accuracy against frame rate, not .*'area'",
+        ),
     ],
 )
 def test_flags_that_do_not_go_together_are_refused(

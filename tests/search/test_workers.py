@@ -220,9 +220,11 @@ def test_a_cluster_needs_distributed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_requests_are_checked() -> None:
     for count in (0, 257):
-        with pytest.raises(InputError, match=rf"--workers {count}; must be from 1 to"):
+        with pytest.raises(
+            InputError, match=rf"`workers` = {count}; must be from 1 to"
+        ):
             check_request(SearchRequest(board="zu3eg", fps=9, workers=count))
-    with pytest.raises(InputError, match="--workers and --cluster exclude each other"):
+    with pytest.raises(InputError, match="`workers` and `cluster` exclude each other"):
         check_request(
             SearchRequest(board="zu3eg", fps=9, workers=2, cluster="tcp://host:8786")
         )

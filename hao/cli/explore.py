@@ -1,0 +1,136 @@
+"""The command that measures schemes of a run on the user's own data."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hao.cli.common import JSON, RUNS, shown_progress
+from hao.cli.source import Source, source_options
+
+if TYPE_CHECKING:
+    from hao.explore import ExploreRequest
+
+DEFAULT_MEASURE = 40
+"""Schemes to measure unless asked otherwise: a predictor's few dozen (chosen here)."""
+
+
+def _rates(
+    ctx: click.Context, param: click.Parameter, value: str | None
+) -> tuple[float, ...]:
+    """Return the frame rates of a comma-separated list."""
+    try:
+        return tuple(float(part) for part in value.split(",")) if value else ()
+    except ValueError:
+        raise click.BadParameter(
+            f"{value!r}; must be numbers with commas between, such as 50,100"
+        ) from None
+
+
+@click.command("explore")
+@click.argument("run", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--measure",
+    type=click.IntRange(1),
+    default=DEFAULT_MEASURE,
+    show_default=True,
+    help="Schemes to measure in all, those of earlier commands included.",
+)
+@source_options
+@click.option(
+    "--rates",
+    callback=_rates,
+    help="Further frame rates to find the best scheme at, such as 50,100.",
+)
+@click.option(
+    "--saliency",
+    type=click.Choice(["plug-in", "hessian", "sqnr"]),
+    default="plug-in",
+    show_default=True,
+    help="What the first schemes are chosen by.",
+)
+@click.option("--batch", type=click.IntRange(1), default=8, show_default=True)
+@click.option(
+    "--epochs",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Of training with distillation before every measurement.",
+)
+@click.option(
+    "--final-epochs",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Likewise before the best are measured on the test frames.",
+)
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--cluster", metavar="ADDRESS", help="Measure on a Dask cluster.")
+@RUNS
+@JSON
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def explore_command(
+    *,
+    run: Path | None,
+    measure: int,
+    source: Source,
+    rates: tuple[float, ...],
+    saliency: str,
+    batch: int,
+    epochs: int,
+    final_epochs: int,
+    workers: int,
+    cluster: str | None,
+    runs: Path,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Measure schemes of a run's network on your own data, and keep the best.
+
+    RUN is a run directory; without it, the newest run. The integer program proposes
+    schemes, these are quantized and measured, a predictor is fitted, and it proposes
+    again. A killed command goes on where it was: type it again.
+
+    \b
+    Examples:
+      hao explore runs/digits --data digits --measure 40
+      hao explore runs/digits --measure 80
+    """  # noqa: D301 - click needs the backspace that ends re-wrapping
+    from hao.explore import ExploreRequest
+    from hao.measure.loop import LoopSettings
+    from hao.measure.saliency import Kind
+    from hao.report.run import chosen_run
+
+    path = chosen_run(run, runs)
+    request = ExploreRequest(
+        run=path,
+        source=source.request(path),
+        settings=LoopSettings(
+            measure=measure,
+            batch=batch,
+            epochs=epochs,
+            final_epochs=final_epochs,
+            seed=source.seed,
+        ),
+        saliency=Kind(saliency),
+        rates=rates,
+        workers=workers,
+        cluster=cluster,
+    )
+    explore_run(request, as_json=as_json, quiet=quiet)
+
+
+def explore_run(request: "ExploreRequest", *, as_json: bool, quiet: bool) -> None:
+    """Measure what was asked for, and print what came out."""
+    from hao.explore import explore
+    from hao.report.measured import render_measured
+
+    with shown_progress(quiet=quiet or as_json) as progress:
+        found = explore(request, progress=progress)
+    if as_json:
+        click.echo(json.dumps(asdict(found), indent=2))
+        return
+    click.echo(render_measured(found))
+    click.echo(f"\nwritten to {request.run}")

@@ -1,0 +1,439 @@
+"""The loop: propose by the program, measure, fit, propose again.
+
+Turn 0 takes the proven optima under the saliencies, schemes next to them, and random
+ones. Later turns take the optima under the additive predictor and its K best, re-ranked
+by whichever predictor does best in cross-validation, and schemes next to these. The
+loop ends with its budget of measurements, or when the front rests: two turns in a row
+have found nothing better at any latency. Of every latency, the best by measurement is
+then measured on test frames, which nothing was chosen by, trained first if wished.
+
+What a turn proposes follows from the samples of the turns before it and from the seed.
+So a loop that was killed goes on as if it had not been: the turn that it was in is
+proposed again, and what was measured of it is not measured again.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from hao.errors import InfeasibleError, InputError
+from hao.measure.predictors import (
+    LEAST_SAMPLES,
+    Encoder,
+    Predictor,
+    Quality,
+    fit_predictor,
+    score,
+)
+from hao.measure.propose import (
+    Ask,
+    Proposal,
+    additive_costs,
+    best_proposals,
+    design_of_scheme,
+    neighbour,
+    random_bits,
+    reranked,
+)
+from hao.measure.sample import Origin, Part, Result, Sample, Trial
+from hao.measure.store import Store
+from hao.measure.subject import Subject, evaluate
+from hao.program.codesign import SolveReport
+from hao.search.workers import Farm
+
+Progress = Callable[[str], None]
+
+RESTING_TURNS = 2
+"""Turns without a better scheme at any latency after which the front rests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopSettings:
+    """How to spend the measurements.
+
+    Attributes:
+        measure: Most schemes to measure on the search frames, at least 1.
+        batch: Schemes of a turn, at least 1.
+        best: Designs of a latency that are proposed in a turn, at least 1.
+        epochs: Of training before a scheme is measured; 0 for none.
+        final_epochs: Of training with distillation before the last measurement.
+        seed: Of exploration and training, at least 0.
+
+    Raises:
+        InputError: A number is out of range.
+    """
+
+    measure: int
+    batch: int = 8
+    best: int = 2
+    epochs: int = 0
+    final_epochs: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value, least in (
+            ("schemes to measure", self.measure, 1),
+            ("schemes of a turn", self.batch, 1),
+            ("designs of a latency", self.best, 1),
+            ("epochs", self.epochs, 0),
+            ("epochs at the end", self.final_epochs, 0),
+            ("seed", self.seed, 0),
+        ):
+            if value < least:
+                raise InputError(f"{name} = {value}; must be at least {least}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontChoice:
+    """The best scheme at a latency, by measurement.
+
+    Attributes:
+        budget: Most latency [cycles].
+        search: Its sample on the frames that it was chosen by.
+        report: A design that runs it.
+        test: Its sample on frames that nothing was chosen by.
+    """
+
+    budget: int
+    search: Sample
+    report: SolveReport
+    test: Sample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exploration:
+    """What a loop came to.
+
+    Attributes:
+        samples: Measured on the search frames, in order.
+        front: The best scheme at every latency that has one, longest first.
+        predictor: Fitted to all samples; `None` where there were too few.
+        ahead: How well predictors did on schemes measured after they were fitted.
+        turns: Of the loop.
+        rested: Whether it ended because the front rests.
+        seconds_measuring: Sum of all measurements [s].
+        seconds_own: What the loop itself took beside them, in this process [s].
+    """
+
+    samples: tuple[Sample, ...]
+    front: tuple[FrontChoice, ...]
+    predictor: Predictor | None
+    ahead: Quality | None
+    turns: int
+    rested: bool
+    seconds_measuring: float
+    seconds_own: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What a loop works with.
+
+    Attributes:
+        subject: What is measured on.
+        store: Where samples are kept.
+        workers: Who measures.
+        progress: Told of each step.
+    """
+
+    subject: Subject
+    store: Store
+    workers: Farm
+    progress: Progress
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Seconds of measuring, and of all that is not."""
+
+    started: float = field(default_factory=time.perf_counter)
+    waiting: float = 0.0
+
+    @property
+    def own(self) -> float:
+        return time.perf_counter() - self.started - self.waiting
+
+
+def run_loop(
+    bench: Bench, ask: Ask, encoder: Encoder, settings: LoopSettings
+) -> Exploration:
+    """Return the best schemes by measurement.
+
+    Args:
+        bench: Frames, store, workers.
+        ask: Problems and latencies.
+        encoder: Of their schemes.
+        settings: How to spend the measurements.
+
+    Raises:
+        InfeasibleError: No scheme is within any of the latencies.
+        InputError: No scheme could be measured, or the store cannot be written.
+        SolverError: The workers died.
+    """
+    clock = _Clock()
+    known = _searched(bench.store, settings)
+    turn = max((sample.trial.turn for sample in known), default=0)
+    designs: dict[str, Proposal] = {}
+    ahead: list[tuple[Predictor, Sample]] = []
+    rested = False
+    while True:
+        before = [sample for sample in known if sample.trial.turn < turn]
+        within = [sample for sample in known if sample.trial.turn == turn]
+        if len(known) >= settings.measure:
+            break
+        room = settings.measure - len(before)
+        rested = _rests(before, ask.budgets, turn)
+        if rested:
+            break
+        bench.progress(f"turn {turn}: choosing schemes, {len(known)} measured")
+        predictor = _fitted(encoder, before)
+        proposals = _proposals(ask, encoder, settings, before, predictor, turn)
+        proposals = proposals[: min(room, settings.batch)]
+        if not proposals:
+            rested = turn > 0
+            break
+        designs |= {one.key: one for one in proposals}
+        have = {sample.trial.key for sample in within}
+        todo = [
+            Trial(
+                scheme=one.scheme,
+                act_bits=one.act_bits,
+                epochs=settings.epochs,
+                seed=settings.seed,
+                origin=one.origin,
+                turn=turn,
+                cycles=one.cycles,
+            )
+            for one in proposals
+            if one.key not in have
+        ]
+        _measure(bench, todo, clock)
+        known = _searched(bench.store, settings)
+        if predictor is not None:
+            ahead += [
+                (predictor, sample) for sample in known if sample.trial.turn == turn
+            ]
+        turn += 1
+    front = _front(bench, ask, settings, known, designs, clock)
+    return Exploration(
+        samples=tuple(known),
+        front=front,
+        predictor=_fitted(encoder, known),
+        ahead=_ahead(ahead),
+        turns=1 + max(sample.trial.turn for sample in known),
+        rested=rested,
+        seconds_measuring=sum(
+            sample.result.seconds
+            for sample in bench.store.samples()
+            if sample.result is not None
+        ),
+        seconds_own=clock.own,
+    )
+
+
+def _searched(store: Store, settings: LoopSettings) -> list[Sample]:
+    """Return the samples that the loop chooses by."""
+    wanted = (Part.SEARCH, settings.epochs, settings.seed)
+    return [
+        sample
+        for sample in store.samples()
+        if (sample.trial.part, sample.trial.epochs, sample.trial.seed) == wanted
+    ]
+
+
+def _measure(bench: Bench, trials: Sequence[Trial], clock: _Clock) -> None:
+    """Measure schemes and keep each sample as it comes."""
+    started = time.perf_counter()
+    found = bench.workers.each(evaluate, bench.subject, trials, bench.progress)
+    with closing(found) as samples:
+        for sample in samples:
+            bench.store.add(sample)
+    clock.waiting += time.perf_counter() - started
+
+
+def _fitted(encoder: Encoder, samples: Sequence[Sample]) -> Predictor | None:
+    useful = [sample for sample in samples if sample.result is not None]
+    if len(useful) < LEAST_SAMPLES:
+        return None
+    return fit_predictor(encoder, useful)
+
+
+def _proposals(
+    ask: Ask,
+    encoder: Encoder,
+    settings: LoopSettings,
+    before: Sequence[Sample],
+    predictor: Predictor | None,
+    turn: int,
+) -> list[Proposal]:
+    """Return what to measure in a turn, the most wanted first, none of it measured.
+
+    Half of a turn are the best by prediction, K best at one of the latencies, which
+    change from turn to turn; the rest explores, in turn 0 by random schemes too.
+    """
+    generator = np.random.default_rng((settings.seed, turn))
+    costs = additive_costs(encoder, None if predictor is None else predictor.linear)
+    done = {sample.trial.key for sample in before}
+    optima: dict[int, Proposal] = {}
+    ranked: list[list[Proposal]] = []
+    for place, budget in enumerate(ask.budgets):
+        many = turn > 0 and turn % len(ask.budgets) == place
+        found = best_proposals(
+            ask,
+            costs,
+            budget,
+            origin=Origin.BEST if turn else Origin.START,
+            count=settings.best if many else 1,
+        )
+        if predictor is not None:
+            found = reranked(predictor, found)
+        if found:
+            optima[budget] = found[0]
+            ranked.append([one for one in found if one.key not in done])
+    if not optima:
+        raise InfeasibleError(
+            f"no scheme of {ask.problems[max(ask.problems)].network.name} runs within "
+            f"{max(ask.budgets)} cycles; ask for a lower frame rate",
+            conflicts=("latency",),
+        )
+    chosen: dict[str, Proposal] = {}
+    for place in range(max(map(len, ranked))):
+        for one in (some[place] for some in ranked if place < len(some)):
+            chosen.setdefault(one.key, one)
+    chosen = dict(list(chosen.items())[: max(1, settings.batch // 2)])
+    starts = list(optima.items())
+    for number in range(3 * settings.batch):
+        if len(chosen) >= settings.batch:
+            break
+        budget, start = starts[number % len(starts)]
+        extra = (
+            random_bits(ask, start, budget, generator)
+            if turn == 0 and number % 2
+            else neighbour(ask, start, budget, generator)
+        )
+        if extra is not None and extra.key not in done:
+            chosen.setdefault(extra.key, extra)
+    return list(chosen.values())
+
+
+def _best(samples: Sequence[Sample], budget: int) -> Sample | None:
+    """Return the sample of least divergence within a latency."""
+    fitting = [
+        sample
+        for sample in samples
+        if sample.result is not None
+        and sample.trial.cycles is not None
+        and sample.trial.cycles <= budget
+    ]
+    return min(fitting, key=_divergence, default=None)
+
+
+def _divergence(sample: Sample) -> float:
+    assert sample.result is not None
+    return sample.result.divergence
+
+
+def _rests(samples: Sequence[Sample], budgets: Sequence[int], turn: int) -> bool:
+    """Return whether the last turns found nothing better at any latency."""
+    if turn <= RESTING_TURNS:
+        return False
+    earlier = [s for s in samples if s.trial.turn < turn - RESTING_TURNS]
+    return all(_best(samples, budget) == _best(earlier, budget) for budget in budgets)
+
+
+def _front(
+    bench: Bench,
+    ask: Ask,
+    settings: LoopSettings,
+    samples: Sequence[Sample],
+    designs: Mapping[str, Proposal],
+    clock: _Clock,
+) -> tuple[FrontChoice, ...]:
+    """Return the best of every latency, measured on the test frames."""
+    best: dict[int, Sample] = {}
+    for budget in sorted(ask.budgets, reverse=True):
+        found = _best(samples, budget)
+        if found is not None:
+            best[budget] = found
+    if not best:
+        failures = [sample.failure for sample in samples if sample.failure]
+        raise InputError(
+            f"none of {len(samples)} schemes could be measured: "
+            f"{failures[0] if failures else 'none was within the latencies'}"
+        )
+    finals = {
+        budget: replace(
+            sample.trial,
+            part=Part.TEST,
+            epochs=max(settings.epochs, settings.final_epochs),
+            origin=Origin.FINAL,
+        )
+        for budget, sample in best.items()
+    }
+    have = {sample.trial.identity for sample in bench.store.samples()}
+    wanted = {trial.identity: trial for trial in finals.values()}
+    todo = [trial for identity, trial in wanted.items() if identity not in have]
+    _measure(bench, todo, clock)
+    tested = {sample.trial.identity: sample for sample in bench.store.samples()}
+    return tuple(
+        FrontChoice(
+            budget=budget,
+            search=sample,
+            report=_report(ask, designs, sample.trial, budget),
+            test=tested[finals[budget].identity],
+        )
+        for budget, sample in best.items()
+    )
+
+
+def _report(
+    ask: Ask, designs: Mapping[str, Proposal], trial: Trial, budget: int
+) -> SolveReport:
+    """Return a design of a scheme; one that was not solved for is so now."""
+    known = designs.get(trial.key)
+    if known is not None and known.report is not None and known.cycles <= budget:
+        return known.report
+    return design_of_scheme(
+        ask.problems[trial.act_bits], trial.scheme, budget=budget, solver=ask.solver
+    )
+
+
+def _ahead(pairs: Sequence[tuple[Predictor, Sample]]) -> Quality | None:
+    """Return how well predictors did on what was measured after they were fitted."""
+    by_predictor: dict[int, tuple[Predictor, list[Sample]]] = {}
+    for predictor, sample in pairs:
+        if sample.result is not None:
+            by_predictor.setdefault(id(predictor), (predictor, []))[1].append(sample)
+    scores = [
+        score(predictor, some)
+        for predictor, some in by_predictor.values()
+        if len(some) > 1
+    ]
+    if not scores:
+        return None
+    rows = sum(one.rows for one in scores)
+
+    def mean(of: Callable[[Quality], float]) -> float:
+        return sum(one.rows * of(one) for one in scores) / rows
+
+    return Quality(
+        rows=rows,
+        spearman=mean(lambda one: one.spearman),
+        spearman_top1=mean(lambda one: one.spearman_top1),
+        mae=mean(lambda one: one.mae),
+        coverage=mean(lambda one: one.coverage or 0.0),
+    )
+
+
+def result_of(sample: Sample) -> Result:
+    """Return the result of a sample.
+
+    Raises:
+        InputError: It has none.
+    """
+    if sample.result is None:
+        raise InputError(f"a scheme could not be measured: {sample.failure}")
+    return sample.result

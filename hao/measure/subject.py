@@ -1,0 +1,284 @@
+"""A network with its parameters and frames: all that measuring a scheme needs.
+
+`network_under` is the one place that says what a scheme does to the float network, and
+`evaluate` how the outcome is measured. A kind of change that is added to
+`hao.ir.change` is named there by the type checker.
+"""
+
+import hashlib
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.errors import HaoError, InputError, UnsupportedError
+from hao.ir.blocks import residual_blocks, with_operations
+from hao.ir.change import (
+    Bits,
+    Channels,
+    Keep,
+    LeaveOut,
+    Replace,
+    Scheme,
+    bits_of,
+    kept_channels,
+    left_out,
+)
+from hao.ir.channels import channel_groups, without_channels
+from hao.ir.network import Network
+from hao.measure.sample import Part, Result, Sample, Trial
+from hao.quant.dataset import Dataset
+from hao.quant.distill import Teacher
+from hao.quant.float_net import FloatNet
+from hao.quant.modules import choose_device
+from hao.quant.outputs import cross_entropy, divergence, log_probabilities
+from hao.quant.ptq import PtqSettings, quantize_network
+from hao.quant.quant_net import QuantNet
+from hao.quant.scheme import Scheme as QuantScheme
+from hao.quant.statistics import channel_statistics, with_statistics
+from hao.quant.train import QUANTIZED_SETTINGS, check_fit, train_quantized
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frames:
+    """Frames that schemes are measured on.
+
+    Attributes:
+        frames: float32 of shape (frames, channels, height, width).
+        labels: Shape (frames,).
+        exact: Logarithms of the probabilities that the float network gives, shape
+            (frames, classes).
+    """
+
+    frames: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    exact: Floats
+
+    @property
+    def top1(self) -> float:
+        """Return the top-1 of the float network [percent]."""
+        return 100 * float(np.mean(self.exact.argmax(1) == self.labels))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Subject:
+    """What schemes are measured on.
+
+    Attributes:
+        networks: The float network as it runs at a width of the activations.
+        calibration: Training frames that post-training quantization looks at.
+        parts: Frames by what they are for.
+        dataset: Of which the frames are; trained on where a trial has epochs.
+    """
+
+    networks: Mapping[int, Network]
+    calibration: NDArray[np.float32]
+    parts: Mapping[Part, Frames]
+    dataset: Dataset
+
+    @property
+    def network(self) -> Network:
+        """Return the float network at its widest activations."""
+        return self.networks[max(self.networks)]
+
+    def about(self) -> dict[str, str]:
+        """Return digests of what measurements are of, by name."""
+        data = hashlib.sha256()
+        for split in (self.dataset.train, self.dataset.validation, self.dataset.test):
+            data.update(split.fingerprint())
+        search = self.parts[Part.SEARCH]
+        data.update(search.frames.tobytes() + self.calibration.tobytes())
+        return {
+            "network": _digest(self.network, parameters=False),
+            "parameters": _digest(self.network, parameters=True),
+            "data set": f"{self.dataset.name} {data.hexdigest()[:16]}",
+        }
+
+
+def _digest(network: Network, *, parameters: bool) -> str:
+    digest = hashlib.sha256(repr(network.layers).encode())
+    if parameters:
+        for key, array in sorted(network.params.items()):
+            digest.update(key.encode() + array.tobytes())
+    return f"{network.name} {digest.hexdigest()[:16]}"
+
+
+def make_subject(
+    networks: Mapping[int, Network],
+    dataset: Dataset,
+    *,
+    calibration: int = 256,
+    search: int = 1024,
+) -> Subject:
+    """Return a subject with its frames divided.
+
+    Post-training quantization looks at the first training frames. Schemes are chosen by
+    the validation frames, which no weights of hao were trained with, and by training
+    frames after those, as LANA does. The test frames are for the last word alone.
+
+    Without labels, the classes of the float network stand in their place: top-1 is then
+    the agreement with it.
+
+    Args:
+        networks: With float parameters, by the width of the activations.
+        dataset: Frames.
+        calibration: Training frames that calibrate, at least 1.
+        search: Frames that schemes are chosen by, at least 1, as far as there are.
+
+    Raises:
+        InputError: A number is below 1, or the data do not fit the network.
+    """
+    if calibration < 1 or search < 1:
+        raise InputError(
+            f"{calibration} calibration and {search} search frames; must be at least 1"
+        )
+    for network in networks.values():
+        check_fit(network, dataset)
+    net = FloatNet(networks[max(networks)], batch_norm=False)
+    train, held = dataset.train, dataset.validation
+    more = train.frames[calibration : calibration + max(0, search - len(held))]
+    frames = np.concatenate([held.frames[:search], more])
+    labels = np.concatenate([held.labels[:search], train.labels[calibration:]])
+    parts = {
+        Part.SEARCH: (frames, labels[: len(frames)]),
+        Part.TEST: (dataset.test.frames[:], dataset.test.labels),
+    }
+    subject = Subject(
+        networks=dict(networks),
+        calibration=train.frames[:calibration],
+        parts={
+            part: _frames(net, some, given if dataset.labelled else None)
+            for part, (some, given) in parts.items()
+        },
+        dataset=dataset,
+    )
+    if not all(np.all(np.isfinite(one.exact)) for one in subject.parts.values()):
+        raise InputError(
+            f"network {subject.network.name!r}: its outputs on the data are not "
+            "finite; scale its weights or the frames down"
+        )
+    return subject
+
+
+def _frames(
+    net: FloatNet, frames: NDArray[np.float32], labels: NDArray[np.int64] | None
+) -> Frames:
+    exact = log_probabilities(net, frames)
+    given = exact.argmax(1).astype(np.int64) if labels is None else labels
+    return Frames(frames=frames, labels=given, exact=exact)
+
+
+def network_under(
+    network: Network, scheme: Scheme, frames: NDArray[np.float32]
+) -> Network:
+    """Return a float network with the changes of a scheme but for its bits.
+
+    Where it loses layers or channels, its batch statistics are estimated anew.
+
+    Args:
+        network: With float parameters.
+        scheme: Of its layers and blocks.
+        frames: What statistics are estimated on.
+
+    Raises:
+        InputError: The scheme names a block that may not be left out, or channels that
+            the network does not have.
+        UnsupportedError: It replaces operations.
+    """
+    for name, change in scheme.items():
+        match change:
+            case Bits() | Keep() | LeaveOut() | Channels():
+                continue
+            case Replace():
+                raise UnsupportedError(
+                    f"block {name!r}: operation {change.operation!r} has no trained "
+                    "weights; handled: bits, channels, and blocks left out"
+                )
+            case _:
+                assert_never(change)
+    gone, kept = left_out(scheme), kept_channels(scheme)
+    if not gone and not kept:
+        return network
+    left = without_channels(network, kept) if kept else network
+    blocks = {block.name: block for block in residual_blocks(left)}
+    if unknown := [name for name in gone if name not in blocks]:
+        raise InputError(
+            f"scheme: network {network.name!r} has no block {unknown[0]!r} that may "
+            "be left out"
+        )
+    if gone:
+        left = with_operations(left, {blocks[name]: () for name in gone})
+    statistics = dict(channel_statistics(network, frames))
+    for group in channel_groups(network):
+        if group.name not in kept:
+            continue
+        index = np.array(kept[group.name], dtype=np.int64)
+        for layer in (*group.makers, *group.passing):
+            mean, spread = statistics[layer]
+            statistics[layer] = mean[index], spread[index]
+    return with_statistics(left, statistics, frames)
+
+
+def quantized(subject: Subject, trial: Trial) -> QuantNet:
+    """Return the Brevitas model of a trial.
+
+    Raises:
+        InputError: The scheme is of another network, or training diverges.
+        UnsupportedError: A layer that cannot be quantized.
+    """
+    whole = subject.networks.get(trial.act_bits)
+    if whole is None:
+        raise InputError(
+            f"activations of {trial.act_bits} bits; this subject has "
+            f"{', '.join(map(str, sorted(subject.networks)))}"
+        )
+    network = network_under(whole, trial.scheme, subject.calibration)
+    names = {layer.name for layer in network.compute_layers}
+    bits = {n: b for n, b in bits_of(trial.scheme).items() if n in names}
+    model = quantize_network(
+        network,
+        QuantScheme(weight_bits=bits, act_bits=trial.act_bits),
+        subject.calibration,
+        PtqSettings(frames=len(subject.calibration)),
+    )
+    if trial.epochs == 0:
+        return model
+    settings = replace(QUANTIZED_SETTINGS, epochs=trial.epochs, seed=trial.seed)
+    exact = FloatNet(whole, batch_norm=False).eval().to(choose_device())
+    teacher = Teacher(net=exact, labels=subject.dataset.labelled)
+    return train_quantized(model, subject.dataset, settings, teacher=teacher)
+
+
+def evaluate(subject: Subject, trial: Trial) -> Sample:
+    """Return what a trial comes to: the unit of work that workers do.
+
+    A scheme that cannot be measured is a sample without a result.
+    """
+    started = time.perf_counter()
+    part = subject.parts[trial.part]
+    try:
+        outputs = log_probabilities(quantized(subject, trial), part.frames)
+    except HaoError as error:
+        return Sample(trial=trial, result=None, failure=str(error))
+    loss = cross_entropy(outputs, part.labels)
+    apart = divergence(part.exact, outputs)
+    if not (math.isfinite(loss) and math.isfinite(apart)):
+        return Sample(trial=trial, result=None, failure="its loss is not finite")
+    classes = outputs.argmax(1)
+    return Sample(
+        trial=trial,
+        result=Result(
+            frames=len(part.labels),
+            top1=100 * float(np.mean(classes == part.labels)),
+            loss=loss,
+            divergence=apart,
+            agreement=100 * float(np.mean(classes == part.exact.argmax(1))),
+            seconds=time.perf_counter() - started,
+        ),
+    )

@@ -1,0 +1,214 @@
+"""A network with float parameters as files for use elsewhere.
+
+An ONNX file; a torch program (`torch.export`), which runs without hao; and a state
+dict by "layer.weight" and "layer.bias", which `hao quantize --weights` reads too.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import assert_never
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from hao.ir.interpret import RELU6_MAX
+from hao.ir.layer import (
+    Activation,
+    ActivationKind,
+    Add,
+    Affine,
+    Compute,
+    Conv,
+    Depthwise,
+    GlobalAveragePool,
+    Input,
+    Layer,
+    Linear,
+    Pool,
+    PoolKind,
+    Quantize,
+)
+from hao.ir.network import Network
+from hao.quant.export import IR_VERSION, OPSET
+from hao.quant.float_net import FloatNet
+from hao.quant.parameters import float_parameters, frame_parameters
+
+NO_ATTRIBUTES: Mapping[str, int | list[int]] = MappingProxyType({})
+
+FRAMES = "frames"
+"""Name of the input, of shape (batch, channels, height, width)."""
+
+
+def float_files(network: Network) -> dict[str, bytes]:
+    """Return the files of a network with float parameters, by suffix.
+
+    Args:
+        network: Compute, pooling and add layers, with parameters.
+
+    Raises:
+        InputError: A parameter is missing.
+        UnsupportedError: A layer of another kind.
+    """
+    net = FloatNet(network, batch_norm=False).eval()
+    return {
+        ".pt": _state(network),
+        ".pt2": _program(net),
+        ".onnx": onnx_model(network).SerializeToString(deterministic=True),
+    }
+
+
+def _state(network: Network) -> bytes:
+    tensors = {}
+    for layer in network.compute_layers:
+        for word, array in zip(
+            ("weight", "bias"), float_parameters(network, layer), strict=True
+        ):
+            tensors[f"{layer.name}.{word}"] = torch.from_numpy(array).float()
+    for key, values in frame_parameters(network).items():
+        tensors[key] = torch.from_numpy(values.astype(np.float32))
+    content = io.BytesIO()
+    torch.save(tensors, content)
+    return content.getvalue()
+
+
+def _program(net: FloatNet) -> bytes:
+    shape = net.network.input.ofm
+    # A batch of two, since torch takes one for a fixed size.
+    frames = torch.zeros(2, shape.channels, shape.height, shape.width)
+    batch = torch.export.Dim("batch", min=1, max=65536)
+    program = torch.export.export(net, (frames,), dynamic_shapes=({0: batch},))
+    content = io.BytesIO()
+    torch.export.save(program, content)
+    return content.getvalue()
+
+
+def onnx_model(network: Network) -> onnx.ModelProto:
+    """Return the ONNX model of a network in single precision.
+
+    Args:
+        network: Compute, pooling and add layers, with parameters.
+
+    Raises:
+        InputError: A parameter is missing.
+    """
+    made = _Graph(network)
+    for layer in network.layers:
+        made.add(layer)
+    shape, last = network.input.ofm, network.output
+    sizes: list[str | int] = ["batch", shape.channels, shape.height, shape.width]
+    out: list[str | int] = ["batch", last.ofm.channels]
+    if not isinstance(last, Linear):
+        out += [last.ofm.height, last.ofm.width]
+    graph = helper.make_graph(
+        made.nodes,
+        network.name,
+        [helper.make_tensor_value_info(FRAMES, TensorProto.FLOAT, sizes)],
+        [helper.make_tensor_value_info(last.name, TensorProto.FLOAT, out)],
+        made.tensors,
+    )
+    model = helper.make_model(
+        graph, producer_name="hao", opset_imports=[helper.make_opsetid("", OPSET)]
+    )
+    model.ir_version = IR_VERSION
+    return model
+
+
+class _Graph:
+    """Nodes and stored tensors while they are collected."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self.nodes: list[NodeProto] = []
+        self.tensors: list[TensorProto] = []
+
+    def store(self, name: str, array: NDArray[np.generic]) -> str:
+        """Store a tensor and return its name."""
+        self.tensors.append(numpy_helper.from_array(array.astype(np.float32), name))
+        return name
+
+    def node(
+        self,
+        kind: str,
+        inputs: Sequence[str],
+        output: str,
+        attributes: Mapping[str, int | list[int]] = NO_ATTRIBUTES,
+    ) -> None:
+        """Add a node that makes one tensor."""
+        made = helper.make_node(kind, list(inputs), [output], name=output)
+        made.attribute.extend(
+            helper.make_attribute(key, value) for key, value in attributes.items()
+        )
+        self.nodes.append(made)
+
+    def add(self, layer: Layer) -> None:
+        """Add a layer's nodes."""
+        kind = ActivationKind.NONE
+        if isinstance(layer, Conv | Depthwise | Linear | Add):
+            kind = layer.activation
+        out = layer.name if kind is ActivationKind.NONE else f"{layer.name}/sums"
+        match layer:
+            case Input():
+                self._add_frames(layer)
+            case Conv() | Depthwise():
+                groups = layer.ifm.channels if isinstance(layer, Depthwise) else 1
+                names = [layer.input, *self._parameters(layer)]
+                self.node("Conv", names, out, {**_window(layer), "group": groups})
+            case Linear():
+                flat = f"{layer.name}/flat"
+                self.node("Flatten", [layer.input], flat, {"axis": 1})
+                self.node("Gemm", [flat, *self._parameters(layer)], out, {"transB": 1})
+            case Pool(kind=PoolKind.MAX):
+                self.node("MaxPool", [layer.input], out, _window(layer))
+            case Pool():
+                counted = {"count_include_pad": int(layer.include_padding)}
+                window = {**_window(layer), **counted}
+                self.node("AveragePool", [layer.input], out, window)
+            case GlobalAveragePool():
+                self.node("GlobalAveragePool", [layer.input], out)
+            case Add():
+                self.node("Add", layer.inputs, out)
+            case Affine() | Activation() | Quantize():
+                raise AssertionError("no FloatNet has such a layer")
+            case _:
+                assert_never(layer)
+        match kind:
+            case ActivationKind.NONE:
+                pass
+            case ActivationKind.RELU:
+                self.node("Relu", [out], layer.name)
+            case ActivationKind.RELU6:
+                ends = [self.store(f"{out}/{v}", np.array(v)) for v in (0, RELU6_MAX)]
+                self.node("Clip", [out, *ends], layer.name)
+            case _:
+                assert_never(kind)
+
+    def _parameters(self, layer: Compute) -> list[str]:
+        arrays = float_parameters(self._network, layer)
+        words = zip(("weight", "bias"), arrays, strict=True)
+        return [self.store(f"{layer.name}.{word}", array) for word, array in words]
+
+    def _add_frames(self, layer: Input) -> None:
+        """Add the scale and shift of frames, or nothing."""
+        values = frame_parameters(self._network)
+        if not values:
+            self.node("Identity", [FRAMES], layer.name)
+            return
+        scale, shift = (
+            self.store(key, values[key].reshape(-1, 1, 1))
+            for key in (f"{layer.name}.scale", f"{layer.name}.shift")
+        )
+        self.node("Mul", [FRAMES, scale], f"{layer.name}/scaled")
+        self.node("Add", [f"{layer.name}/scaled", shift], layer.name)
+
+
+def _window(layer: Conv | Depthwise | Pool) -> dict[str, int | list[int]]:
+    pad = layer.padding
+    return {
+        "kernel_shape": [layer.kernel] * 2,
+        "strides": [layer.stride] * 2,
+        "pads": [pad.top, pad.left, pad.bottom, pad.right],
+    }

@@ -1,0 +1,354 @@
+"""Which channels go, so that a network reaches a frame rate: HALP, made exact.
+
+    scores by training -> widths that the engine's lanes make worth it -> their measured
+        costs -> the program chooses widths and engine -> channels go -> again
+
+Source: HALP (Shen et al., arXiv:2110.10811) and MDP (Sun et al., arXiv:2406.12079).
+What differs: widths and engine are chosen together, by the integer program, with prices
+that depend on the channels read and made; costs are measured losses before they meet in
+an objective. The frame time comes down in steps, on an exponential path from what the
+whole network takes to what is asked:
+
+    budget of step t of k = start^(1 - t/k) * goal^(t/k)
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.errors import InfeasibleError, InputError
+from hao.hw.board import Board
+from hao.hw.engine import Engine
+from hao.ir.change import kept_channels
+from hao.ir.channels import ChannelGroup, channel_groups, without_channels
+from hao.ir.network import Network
+from hao.ir.partition import Role, Segment
+from hao.options.channels import (
+    MOST_WIDTHS,
+    GroupCosts,
+    channel_options,
+    kept_by_score,
+    offered_widths,
+)
+from hao.options.option import Option
+from hao.program.codesign import SolveReport, choose_fastest, choose_most_accurate
+from hao.program.problem import Problem
+from hao.quant.dataset import Dataset
+from hao.quant.distill import Teacher
+from hao.quant.float_net import FloatNet, folded_network
+from hao.quant.normed import normed_net
+from hao.quant.saliency import Scores, masked_losses, taylor_scores
+from hao.quant.train import TrainSettings
+
+Progress = Callable[[str], None]
+
+MEASURED_WIDTHS = 3
+"""Numbers of channels per group whose loss is measured (chosen here)."""
+
+LEAST_SHARE = 8
+"""A group keeps one in so many of its channels, at least (chosen here)."""
+
+SLOPE_CHOICES = 8
+"""Random choices of all groups that say how much top-1 a loss is (chosen here)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruneSettings:
+    """How channels are taken out.
+
+    Attributes:
+        steps: Times that channels go, at least 1; 1 takes all of them at once.
+        iterations: Training steps before each, over which scores are averaged.
+        widths: Numbers of channels offered per group.
+        training: Learning rate, batch, seed and smoothing of these steps.
+    """
+
+    steps: int = 4
+    iterations: int = 60
+    widths: int = MOST_WIDTHS
+    training: TrainSettings = field(
+        default_factory=lambda: TrainSettings(epochs=1, learning_rate=1e-3)
+    )
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.iterations < 1 or self.widths < 2:
+            raise InputError(
+                f"steps = {self.steps}, iterations = {self.iterations}, widths = "
+                f"{self.widths}; must be at least 1, 1 and 2"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """A network with fewer channels.
+
+    Attributes:
+        network: With parameters.
+        kept: Channels of the whole network that stay, by group.
+        report: Of the last solve.
+        start_cycles: Frame time of the whole network's fastest design.
+    """
+
+    network: Network
+    kept: Mapping[str, tuple[int, ...]]
+    report: SolveReport
+    start_cycles: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What is to be pruned, and for what.
+
+    Attributes:
+        network: With parameters.
+        dataset: Only its train and validation frames are used.
+        board: Where it is to run.
+        budget: Most cycles of a frame.
+        layer_options: Options of the layers of a network, such as their bits.
+        act_bits: Width of the activations.
+        teacher: Whose outputs count beside the labels.
+    """
+
+    network: Network
+    dataset: Dataset
+    board: Board
+    budget: int
+    layer_options: Callable[[Network], tuple[Option, ...]]
+    act_bits: int
+    teacher: Teacher
+
+    def problem(self, network: Network, more: Sequence[Option] = ()) -> Problem:
+        """Return the problem of a network with options of its groups beside."""
+        return Problem(
+            network=network,
+            options=(*self.layer_options(network), *more),
+            board=self.board,
+            act_bits=self.act_bits,
+        )
+
+
+def prune(
+    task: Task, settings: PruneSettings, progress: Progress = lambda _: None
+) -> Pruned:
+    """Take channels out of a network until its best design keeps a frame time.
+
+    Args:
+        task: The network and what it is to reach.
+        settings: How.
+        progress: Told of each step.
+
+    Raises:
+        InputError: The network is fast enough as it is, or no group can be narrower.
+        InfeasibleError: Not even the fewest channels on offer reach the frame time.
+    """
+    network = task.network
+    free = [group for group in channel_groups(network) if not group.fixed]
+    if not free:
+        raise InputError(
+            f"network {network.name!r}: no channels may be taken out: "
+            f"{'; '.join(f'{g.name}: {g.fixed}' for g in channel_groups(network))}"
+        )
+    report = choose_fastest(task.problem(network))
+    start = report.cost.latency_cycles
+    if start <= task.budget:
+        raise InputError(
+            f"network {network.name!r} takes {start} cycles a frame as it is, of "
+            f"{task.budget} allowed; ask for a higher frame rate, or search without "
+            "pruning"
+        )
+    _check_reach(task, free)
+    kept = {group.name: tuple(range(group.channels)) for group in free}
+    for step in range(1, settings.steps + 1):
+        share = step / settings.steps
+        budget = int(start ** (1 - share) * task.budget**share)
+        if step == settings.steps:
+            budget = task.budget
+        word = f"pruning step {step}/{settings.steps}"
+        net, options = _options(task, network, report, settings, step, progress)
+        report = choose_most_accurate(task.problem(network, options), budget=budget)
+        chosen = kept_channels(report.design.scheme)
+        network = without_channels(folded_network(net), chosen)
+        kept = {
+            name: tuple(np.array(whole)[list(chosen[name])].tolist())
+            for name, whole in kept.items()
+        }
+        progress(
+            f"{word}: {report.cost.latency_cycles} of {budget} cycles, "
+            f"{_channels(network)} of {_channels(task.network)} channels"
+        )
+    return Pruned(network=network, kept=kept, report=report, start_cycles=start)
+
+
+def _channels(network: Network) -> int:
+    return sum(g.channels for g in channel_groups(network) if not g.fixed)
+
+
+def _check_reach(task: Task, free: Sequence[ChannelGroup]) -> None:
+    """Check that the fewest channels reach the frame time.
+
+    Raises:
+        InfeasibleError: They do not; the error names the nearest frame rate.
+    """
+    fewest = {g.name: range(max(1, g.channels // LEAST_SHARE)) for g in free}
+    narrow = without_channels(task.network, fewest)
+    least = choose_fastest(task.problem(narrow)).cost.latency_cycles
+    if least > task.budget:
+        nearest = task.board.frames_per_s(least)
+        asked = task.board.frames_per_s(task.budget)
+        raise InfeasibleError(
+            f"{task.network.name}: {asked:.1f} predicted fps are out of reach on "
+            f"{task.board.title}: with one channel in {LEAST_SHARE} of every group it "
+            f"makes {nearest:.1f}",
+            conflicts=("latency",),
+        )
+
+
+def _options(
+    task: Task,
+    network: Network,
+    report: SolveReport,
+    settings: PruneSettings,
+    step: int,
+    progress: Progress,
+) -> tuple[FloatNet, tuple[Option, ...]]:
+    """Return the network, trained on, and the options of its groups."""
+    net = normed_net(network, task.dataset.train)
+    free = [group for group in channel_groups(network) if not group.fixed]
+    scores = taylor_scores(
+        net,
+        task.dataset.train,
+        free,
+        settings.training,
+        steps=settings.iterations,
+        first=(step - 1) * settings.iterations,
+        teacher=task.teacher,
+        progress=progress,
+    )
+    lanes = group_lanes(free, report.design.engine, report.design.segments)
+    whole = {g.name: g.channels for g in channel_groups(task.network)}
+    widths = {
+        group.name: offered_widths(
+            group.channels,
+            lanes[group.name],
+            least=max(1, whole[group.name] // LEAST_SHARE),
+            most=settings.widths,
+        )
+        for group in free
+    }
+    costs = measured_costs(
+        net, task.dataset, free, scores, widths, teacher=task.teacher, seed=step
+    )
+    return net, channel_options(costs, widths)
+
+
+def group_lanes(
+    groups: Sequence[ChannelGroup], engine: Engine, segments: Sequence[Segment]
+) -> dict[str, tuple[int, ...]]:
+    """Return the lane counts of the stages that work on the channels of each group.
+
+    Args:
+        groups: Of the network that the segments run.
+        engine: Its stages.
+        segments: Which stage runs which layer.
+    """
+    made: dict[str, int] = {}
+    read: dict[str, int] = {}
+    for segment in segments:
+        for role, layer in segment.invocation.stages:
+            match role:
+                case Role.DENSE | Role.POINTWISE:
+                    stage = engine.dense if role is Role.DENSE else engine.pointwise
+                    assert stage is not None
+                    made[layer.name], read[layer.name] = stage.pe, stage.simd
+                case Role.DEPTHWISE:
+                    assert engine.depthwise is not None
+                    made[layer.name] = engine.depthwise.pe
+    return {
+        group.name: tuple(
+            sorted(
+                {made[name] for name in group.members if name in made}
+                | {read[name] for name in group.readers if name in read}
+            )
+        )
+        for group in groups
+    }
+
+
+def measured_costs(
+    net: FloatNet,
+    dataset: Dataset,
+    groups: Sequence[ChannelGroup],
+    scores: Scores,
+    widths: Mapping[str, Sequence[int]],
+    *,
+    teacher: Teacher | None = None,
+    seed: int = 0,
+) -> dict[str, GroupCosts]:
+    """Return what fewer channels cost, group by group, mapped to measured loss.
+
+    Of every group, `MEASURED_WIDTHS` numbers of channels are measured alone, on the
+    validation frames. What a loss is in top-1 comes from `SLOPE_CHOICES` random choices
+    of all groups at once: the slope of top-1 over loss through the origin.
+
+    Args:
+        net: With batch norms.
+        dataset: Only its validation frames are used.
+        groups: That may be narrower.
+        scores: Of their channels.
+        widths: Numbers of channels on offer, descending, by group.
+        teacher: Whose classes stand for labels where these mean nothing.
+        seed: Of the random choices.
+    """
+    rng = np.random.default_rng(seed)
+    points = {g.name: _spread(widths[g.name][1:]) for g in groups}
+    choices: list[dict[str, tuple[int, ...]]] = [{}]
+    choices += [
+        {name: kept_by_score(scores[name], width)}
+        for name, found in points.items()
+        for width in found
+    ]
+    choices += [
+        {
+            name: kept_by_score(scores[name], int(rng.choice(offered)))
+            for name, offered in widths.items()
+        }
+        for _ in range(SLOPE_CHOICES)
+    ]
+    base, *found = masked_losses(
+        net, dataset.validation, groups, choices, teacher=teacher
+    )
+    losses = np.array([each.loss - base.loss for each in found])
+    drops = np.array([base.top1 - each.top1 for each in found])
+    slope = points_per_loss(losses[-SLOPE_CHOICES:], drops[-SLOPE_CHOICES:])
+    alone = iter(losses[:-SLOPE_CHOICES] * slope)
+    return {
+        name: GroupCosts(
+            scores=scores[name],
+            points=tuple(own),
+            costs=tuple(float(next(alone)) for _ in own),
+        )
+        for name, own in points.items()
+    }
+
+
+def points_per_loss(losses: NDArray[np.float64], drops: NDArray[np.float64]) -> float:
+    """Return how many points of top-1 a rise of the loss by 1 is, by least squares.
+
+    Args:
+        losses: Rises of the loss.
+        drops: Falls of top-1 that came with them [points].
+    """
+    square = float((losses**2).sum())
+    slope = float((losses * drops).sum()) / square if square > 0 else 0.0
+    # Where nothing is lost, any scale will do: all costs are near zero.
+    return slope if slope > 0 else 1.0
+
+
+def _spread(offered: Sequence[int]) -> tuple[int, ...]:
+    """Return the narrowest width and others evenly between, descending."""
+    if len(offered) <= MEASURED_WIDTHS:
+        return tuple(offered)
+    places = np.linspace(0, len(offered) - 1, MEASURED_WIDTHS).round().astype(int)
+    return tuple(offered[place] for place in places)

@@ -1,0 +1,70 @@
+"""Requests take words and text as a Python caller writes them, or name the field."""
+
+from pathlib import Path
+
+import pytest
+
+from hao.build import Method, QuantizeRequest
+from hao.cli.guard import flag_of
+from hao.errors import ArgumentError
+from hao.hw.board import Frames
+from hao.program.solver import SolverName
+from hao.request import SearchRequest, check_request
+from hao.search.objective import Objective
+
+
+def _asked(**given: object) -> SearchRequest:
+    return SearchRequest(board="zu3eg", **given)  # type: ignore[arg-type]
+
+
+def test_words_and_text_become_what_the_fields_say() -> None:
+    request = _asked(
+        fps=50, solver="highs", objective="power", frames="back-to-back", model="a.onnx"
+    )
+    assert request.solver is SolverName.HIGHS
+    assert request.objective is Objective.POWER
+    assert request.frames is Frames.BACK_TO_BACK
+    assert request.model == Path("a.onnx")
+    made = QuantizeRequest(run="runs/a", method="ptq")  # type: ignore[arg-type]
+    assert made.run == Path("runs/a")
+    assert made.method is Method.PTQ
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"fps": "fast"}, "^`fps` = 'fast'; must be a valid number"),
+        (
+            {"solver": "cplex"},
+            "`solver` = 'cplex'; must be one of 'auto', 'gurobi', 'hi",
+        ),
+        ({"frames": 3}, "`frames` = 3; must be one of 'one-at-a-time', 'back-to-back'"),
+        ({"rules": 5}, "^`rules` = 5; must be .*BitRules"),
+        ({"workers": 1.5}, "^`workers` = 1.5; must be a valid integer"),
+        ({"act_bits": 8}, "^`act_bits` = 8; must be a valid tuple"),
+    ],
+)
+def test_a_wrong_type_is_refused_by_the_name_of_its_field(
+    given: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        _asked(**given)
+
+
+def test_a_call_reads_the_field_and_the_command_line_the_flag() -> None:
+    request = _asked(fps=50.0, margin_percent=95.0)
+    with pytest.raises(ArgumentError) as caught:
+        check_request(request)
+    assert str(caught.value) == "`margin_percent` = 95; must be from 0 to 90 percent"
+    shown = caught.value.named(flag_of)
+    assert shown == "--margin 95; must be from 0 to 90 percent"
+
+
+def test_every_flag_that_a_field_stands_for_exists() -> None:
+    from hao.cli.search import search_command
+
+    flags = {flag for param in search_command.params for flag in param.opts}
+    fields = {"fps", "network", "image_size", "model", "top1", "min_top1", "clock_mhz"}
+    fields |= {"max_lut", "act_bits", "block_points", "margin_percent", "front_points"}
+    fields |= {"best", "overlap_percent", "workers", "cluster", "objective"}
+    assert {flag_of(field) for field in fields} <= flags
