@@ -637,6 +637,25 @@ def link_ff(bits: Count, links: Count | int = 1) -> Count:
     return found
 
 
+def order_lut(port_bits: int, *, ring: bool) -> int:
+    """Return the LUTs that send a stage places of words, and find what they meet.
+
+    Args:
+        port_bits: Of a beat, which holds places of 16 bits.
+        ring: They lie in a ring of rows (dense), else in the vectors of pixels.
+
+    Source: trial syntheses with yosys (docs/area.md, "Lists of words"): 135 for 64
+    bits, 164 for 128, and 281 to 298 for addresses of 13 bits in a ring; 16 to choose a
+    vector are derived.
+    """
+    return 106 + 29 * port_bits // 64 + (300 if ring else 16)
+
+
+def order_ff(*, ring: bool) -> int:
+    """Return their flip-flops. Source: the same trial syntheses."""
+    return 111 + (161 if ring else 0)
+
+
 def pool_lut(beat: int, act_bits: int) -> int:
     """Return the LUTs of a global average pool, beside its memory of sums.
 

@@ -153,7 +153,7 @@ class _Writer:
         name = layer.name
         match layer:
             case Input():
-                self._map(layer, "frames")
+                self._map(layer, self._scaled_frames(layer))
             case Conv() | Depthwise() | Linear():
                 self._map(layer, self._sums(layer))
             case Add():
@@ -214,6 +214,21 @@ class _Writer:
             },
             domain=QUANT_DOMAIN,
         )
+
+    def _scaled_frames(self, layer: Input) -> str:
+        """Return frames as the host scales them, in units of the input's codes."""
+        coding = self._net.frame
+        if coding is None:
+            return "frames"
+        step = _step(self._net.maps[layer.name])
+        gain, offset = (
+            (np.array(numbers) * step).astype(np.float32).reshape(1, -1, 1, 1)
+            for numbers in (coding.gain, coding.offset)
+        )
+        by = self._constant(f"{layer.name}.gain", gain)
+        scaled = self._node("Mul", ["frames", by], f"{layer.name}.scaled")
+        plus = self._constant(f"{layer.name}.offset", offset)
+        return self._node("Add", [scaled, plus], f"{layer.name}.shifted")
 
     def _map(self, layer: Layer, source: str) -> None:
         """Add what turns sums into a layer's map: activation, rounding and clamp."""

@@ -367,7 +367,9 @@ def _misfit(network: Network, layer: Compute, near: Stored) -> InputError:
         why = f"it tells {has[0]} classes apart, the network {want[0]}"
         if has[0] == want[0] + 1:
             why += " (TF has one for the background: leave its row out)"
-    elif layer.input == network.input.name and has[2:] == want[2:]:
+    elif (
+        layer.input == network.input.name and has[2:] == want[2:] and has[1] != want[1]
+    ):
         why = f"it reads {has[1]} channels, the network {want[1]}"
     return InputError(
         f"layer {layer.name!r} of network {network.name!r} has weights of shape "

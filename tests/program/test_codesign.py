@@ -24,8 +24,8 @@ from tests.program.brute import Optimum, fastest, front, most_accurate
 from tests.program.instances import random_problem
 
 THOROUGH = pytest.mark.thorough
-P1_FAST = [seed for seed in range(60) if seed not in (4, 5, 7, 11, 12, 22, 30, 42)]
-P1_MORE = (4, 5, 7, 12, 30, 42, *range(60, 220))
+P1_FAST = [seed for seed in range(45) if seed not in (4, 5, 7, 11, 12, 22, 30, 42)]
+P1_MORE = (4, 5, 7, 12, 30, 42, *range(45, 220))
 P1_SEEDS = [*P1_FAST, *(pytest.param(seed, marks=THOROUGH) for seed in P1_MORE)]
 P2_FAST = [seed for seed in range(14) if seed not in (1, 4, 5, 7)]
 P2_MORE = (1, 4, 5, 7, *range(14, 44))
@@ -220,3 +220,19 @@ def test_what_is_refused_at_any_cost_has_no_design_at_any() -> None:
             seen = refusal.at_any_cost
         assert not seen
     assert excluded > 7
+
+
+@pytest.mark.parametrize("seed", [1, 4, 7])
+def test_a_tolerance_is_kept_and_said(seed: int) -> None:
+    problem = random_problem(seed, choices=3, layers=4)
+    try:
+        budget = choose_fastest(problem).cost.latency_cycles * 3 // 2
+    except InfeasibleError:
+        return
+    exact = choose_most_accurate(problem, budget=budget)
+    near = choose_most_accurate(problem, budget=budget, tolerance=0.3)
+    assert near.bound <= exact.cost_micro <= near.cost_micro
+    assert near.bound >= 0.7 * near.cost_micro - 1
+    assert near.cost.latency_cycles <= budget
+    if near.cost_micro > exact.cost_micro:
+        assert near.status is Status.LIMIT

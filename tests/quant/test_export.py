@@ -11,7 +11,9 @@ from hao.frontends.onnx import load_onnx
 from hao.ir.integer import IntegerNetwork, Requantization
 from hao.ir.integer_run import run_integer
 from hao.ir.interpret import run_float
+from hao.ir.picture import Preparation
 from hao.quant.export import export_qonnx, qonnx_model
+from hao.quant.frame_scale import normalised_network
 from hao.quant.integers import integer_network
 from hao.quant.ptq import quantize_network
 from hao.quant.scheme import uniform_scheme
@@ -46,6 +48,18 @@ def test_qonnx_computes_the_same_outputs(
     got = qonnx_outputs(onnx.load(path), frames)
     np.testing.assert_array_equal(got.reshape(expected.shape), expected)
     assert np.unique(expected).size > 2  # not all saturated or zero
+
+
+def test_what_the_host_does_to_frames_is_part_of_the_file(tmp_path: Path) -> None:
+    preparation = Preparation(mean=(0.4, -0.2), std=(0.5, 2.0))
+    network = normalised_network(every_kind(), preparation)
+    scheme = uniform_scheme(network, weight_bits=8, act_bits=8)
+    net = integer_network(quantize_network(network, scheme, frames_for(network, 16)))
+    assert net.frame is not None
+    export_qonnx(net, tmp_path / "net.onnx", batch=BATCH)
+    frames, expected = expected_outputs(net, 5)
+    got = qonnx_outputs(onnx.load(tmp_path / "net.onnx"), frames)
+    np.testing.assert_array_equal(got.reshape(expected.shape), expected)
 
 
 def test_an_imported_export_computes_the_same_outputs(tmp_path: Path) -> None:

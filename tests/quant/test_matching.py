@@ -98,6 +98,10 @@ def changed(key: int, *shape: int) -> Tensors:
         (changed(-1, 10, 1280), "it tells 10 classes apart, the network 1000"),
         (changed(-1, 1001, 1280), r"1001 classes apart, the network 1000 \(TF has one"),
         (changed(0, 32, 1, 3, 3), "it reads 1 channels, the network 3"),
+        (
+            {"conv.weight": no_numbers(16, 3, 3, 3)},
+            r"'conv' of the file \(16, 3, 3, 3\); must be of one shape",
+        ),
         (changed(0, 32, 3, 5, 5), r"'features.0' of the file \(32, 3, 5, 5\); must be"),
     ],
 )
