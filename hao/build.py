@@ -144,7 +144,7 @@ class QuantizeRequest:
             for no data with weights that a file quantized.
         weights: Float weights: a file that `hao.quant.weights` reads, an ONNX file, or
             `package.module:function` that makes a torch module; `None`
-            takes the run's own, where it was pruned, or trains here.
+            takes the run's own, where its network was changed, or trains here.
             From a QONNX or QCDQ file its integers are taken as they are.
         method: PTQ or QAT.
         float_epochs: Of training in floating point; `None` for the default.
@@ -332,8 +332,8 @@ def _trained(
         model,
         dataset,
         settings,
-        checkpoint=_checkpoint(folder, "quantized", *start),
-        progress=_epoch_line("quantized", progress),
+        checkpoint=checkpoint_path(folder, "quantized", *start),
+        progress=epoch_line("quantized", progress),
     )
 
 
@@ -572,8 +572,8 @@ def _float_network(
         network,
         dataset,
         settings,
-        checkpoint=_checkpoint(folder, "float", settings, network, dataset),
-        progress=_epoch_line("float", progress),
+        checkpoint=checkpoint_path(folder, "float", settings, network, dataset),
+        progress=epoch_line("float", progress),
     )
 
 
@@ -598,7 +598,7 @@ def _loaded_network(
     return loaded.network
 
 
-def _checkpoint(folder: Path, word: str, *start: object) -> Path:
+def checkpoint_path(folder: Path, word: str, *start: object) -> Path:
     """Return the file that keeps the state of a training.
 
     Another start (settings, bits, layers, parameters, data) has another file, so that
@@ -619,7 +619,8 @@ def _checkpoint(folder: Path, word: str, *start: object) -> Path:
     return folder / TRAINING_FOLDER / f"{word}-{digest.hexdigest()[:12]}.pt"
 
 
-def _epoch_line(word: str, progress: Progress) -> Callable[..., None]:
+def epoch_line(word: str, progress: Progress) -> Callable[..., None]:
+    """Return what tells of every epoch of a training."""
     from hao.quant.train import EpochReport
 
     def show(report: EpochReport) -> None:
@@ -844,6 +845,7 @@ def _simulated(
         simulated_top1=_top1(simulated, labels),
         integer_top1=_top1(expected, labels),
         quantization=found,
+        simulated_agreement=_top1(simulated, evaluation.float_class),
     )
     keep_record(folder, SIMULATION_FILE, simulation_json(simulated_result))
     return simulated_result

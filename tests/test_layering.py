@@ -22,13 +22,13 @@ LEVELS = (
     {"cost", "accuracy", "lint", "model", "options", "schedule"},
     # emit writes out what cost prices: tiles, memories and DDR layout come from there.
     {"program", "handoff", "emit"},
-    {"search", "calibration"},
+    {"search", "calibration", "replace"},
     {"measure"},
     {"report"},
     {"page"},
     {"request"},
     {"flow", "build", "calibrate"},
-    {"explore", "prune", "verify"},
+    {"explore", "prune", "replacement", "verify"},
     {"cli"},
 )
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
@@ -51,7 +51,7 @@ ALLOWED = {
     "sklearn": {"accuracy", "measure", "quant.known"},
     "tree_sitter": {"lint"},
     "tree_sitter_cpp": {"lint"},
-    "torch": {"quant", "options", "frontends.torch"},
+    "torch": {"quant", "replace", "frontends.torch"},
 }
 # What these packages may import besides the standard library.
 LIGHT = {

@@ -18,6 +18,7 @@ from hao.cli.explore import explore_command
 from hao.cli.guard import traceback_option
 from hao.cli.model import check_command
 from hao.cli.prune import prune_command
+from hao.cli.replace import replace_command
 from hao.cli.runs import compare_command, runs_command
 from hao.cli.schedule import schedule_command
 from hao.cli.search import (
@@ -40,6 +41,7 @@ def main() -> None:
       hao networks                          the networks of the zoo
       hao check net.onnx                    what of a model file can be built
       hao search --board zu3eg --fps 50     the most accurate design at 50 frames/s
+      hao replace digits --fps 8000         faster operations in place of its blocks
       hao estimate RUN                      what that design costs, layer by layer
       hao report RUN --html                 a page of it that can be sent on
       hao runs; hao compare RUN RUN         all runs; two beside each other
@@ -57,6 +59,7 @@ main.params.append(traceback_option())
 for _command in (
     check_command,
     search_command,
+    replace_command,
     estimate_command,
     report_command,
     runs_command,

@@ -119,12 +119,12 @@ def _between(result: str, entry: str, layers: dict[str, Layer]) -> frozenset[str
 def _name(result: str, names: frozenset[str], layers: dict[str, Layer]) -> str:
     if isinstance(layers[result], Add):
         return result
-    stem = block_stem(names)
+    stem = _stem(names)
     alike = {name for name in layers if name.startswith(f"{stem}.")}
     return stem if stem and alike == names else f"{result}.block"
 
 
-def block_stem(names: frozenset[str]) -> str:
+def _stem(names: frozenset[str]) -> str:
     """Return what names of layers have in common before a dot; empty if nothing."""
     split = [name.split(".")[:-1] for name in sorted(names)]
     common = []

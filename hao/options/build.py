@@ -247,9 +247,14 @@ class _Builder:
         """Return the segments that reach across a run of blocks that are left out."""
         names = {run_key(segment.invocation) for segment in self._part.segments}
         found = []
-        for start, _ in enumerate(self._blocks):
+        may_go = [
+            block
+            for block in self._blocks
+            if any(isinstance(o.change, LeaveOut) for o in self._by_name[block.name])
+        ]
+        for start, _ in enumerate(may_go):
             run: list[Block] = []
-            for block in self._blocks[start:]:
+            for block in may_go[start:]:
                 if run and block.first != run[-1].last + 1:
                     break
                 run.append(block)

@@ -17,6 +17,7 @@ P1 is `choose_fastest` on a problem whose layers have one option each.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import assert_never
 
 import numpy as np
@@ -169,6 +170,7 @@ def choose_most_accurate(
     cost_limit: int | None = None,
     excluded: int = -1,
     look_beyond: bool = False,
+    tolerance: float = 0.0,
     solver: SolverName = SolverName.AUTO,
     progress: Progress = lambda _: None,
 ) -> SolveReport:
@@ -182,6 +184,8 @@ def choose_most_accurate(
         excluded: Cost up to which no design meets the budget, as the caller knows.
         look_beyond: Where no design keeps the limits, also look whether bounds exclude
             all designs that cost more; the error then says so (`at_any_cost`).
+        tolerance: Share of its accuracy cost by which the design may be beaten; above
+            0, ties are left as they come.
         solver: Who solves the integer program.
         progress: Told of each step.
 
@@ -192,7 +196,17 @@ def choose_most_accurate(
     found, counts, possible = None, Counts(), least_cycles(problem) <= budget
     if possible:
         field = field_of(problem)
-        found = _most_accurate(field, budget, spend, counts, progress, excluded)
+        if tolerance > 0:
+            found = find(
+                field,
+                Least.COST,
+                Limits(cycles=budget, cost=spend),
+                counts=counts,
+                tolerance=tolerance,
+                progress=progress,
+            )
+        else:
+            found = _most_accurate(field, budget, spend, counts, progress, excluded)
         if found is None and look_beyond:
             possible = may_run_within(field, budget)
     if found is None:
@@ -201,8 +215,17 @@ def choose_most_accurate(
             f"in {budget} cycles",
             at_any_cost=not possible,
         )
-    found = _fewest_luts(field, found, counts)
-    return solved(problem, found, counts, solver, Least.COST, Limits(cycles=budget))
+    if tolerance == 0:
+        found = _fewest_luts(field, found, counts)
+    return solved(
+        problem,
+        found,
+        counts,
+        solver,
+        Least.COST,
+        Limits(cycles=budget),
+        tolerance=tolerance,
+    )
 
 
 def _most_accurate(
@@ -388,6 +411,7 @@ def solved(
     *,
     measure: Measure = FEWEST_LUTS,
     apart: Apart | None = None,
+    tolerance: float = 0.0,
 ) -> SolveReport:
     """Return a proven design as the integer program picks it.
 
@@ -400,6 +424,7 @@ def solved(
         limits: What it must keep.
         measure: How blocks are counted.
         apart: Earlier answers that it must stay apart from.
+        tolerance: Share of its accuracy cost by which it may be beaten.
 
     Raises:
         SolverError: The integer program does not come to the optimum.
@@ -420,12 +445,13 @@ def solved(
             objective, proven, rows_ = program.measure, found.blocks, rows
         case _:
             assert_never(least)
+    beaten = ceil(tolerance * proven) if least is Least.COST else 0
     model = program.model(objective, rows_)
     picked, name, nodes = found, solver, 0
     try:
-        solution = _solve(model, solver, float(proven), problem)
+        solution = _solve(model, solver, float(proven - beaten), problem)
         nodes, name = solution.nodes, solution.solver
-        if least is not Least.BLOCKS:
+        if least is not Least.BLOCKS and tolerance == 0:
             last = program.model(program.measure, rows)
             solution = _solve(last, solver, float(found.blocks), problem)
             nodes += solution.nodes
@@ -451,9 +477,9 @@ def solved(
         cost=cost,
         cost_micro=spent,
         choice=choice,
-        status=Status.OPTIMAL,
+        status=Status.LIMIT if beaten else Status.OPTIMAL,
         objective=value,
-        bound=value,
+        bound=min(value, proven - beaten) if beaten else value,
         solver=name,
         variables=len(model.names),
         constraints=len(model.row_names),

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from hao.cost.catalogue import Needs
 from hao.ir.layer import Conv, Linear
 from hao.ir.partition import DenseLayer, DepthwiseLayer, Invocation, Role
+from hao.ir.sparsity import density_of
 from hao.ir.tensor import MAX_BITS, MIN_BITS
 from hao.options.frame import Frame, Run
 
@@ -366,6 +367,7 @@ def likeness(invocation: Invocation) -> Hashable:
             ),
             layer.passes if isinstance(layer, DenseLayer) else 1,
             layer.planes if isinstance(layer, Conv) else 1,
+            density_of(layer),
         )
         for role, layer in invocation.stages
     )

@@ -11,6 +11,7 @@ finds no better design there is none.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from math import ceil
 from typing import assert_never
 
 import numpy as np
@@ -80,7 +81,7 @@ MOST_LISTED = 50_000
 Of small networks, millions are as good as the best: the fastest is then found anew.
 """
 
-MANY = 30_000
+MANY_SHAPES = 30_000
 """Lane shapes from which on a bound with a price on accuracy pays (chosen here)."""
 
 COMPARED = 200_000
@@ -170,6 +171,7 @@ class _Hunt:
     nets: dict[int, tuple[Net, bool]]
     unions: dict[tuple[int, tuple[int, ...]], "_Union"]
     sums: dict[int, Sums | None]
+    tolerance: float
     rate: float | None = None
     ties: bool = True
 
@@ -198,7 +200,8 @@ class _Hunt:
                 self.cycles = found.way.cycles - 1
             case Least.COST:
                 allowance = 0 if self.apart is None else self.apart.allowance
-                self.cost = found.way.cost - 1 + allowance
+                sought = found.way.cost - ceil(self.tolerance * found.way.cost)
+                self.cost = sought - 1 + allowance
             case Least.BLOCKS:
                 self.blocks = found.blocks - 1
             case _:
@@ -214,6 +217,7 @@ def find(
     counts: Counts | None = None,
     first: bool = False,
     apart: Apart | None = None,
+    tolerance: float = 0.0,
     progress: Progress = lambda _: None,
 ) -> Found | None:
     """Return the design with the least of something within limits, or `None`.
@@ -226,6 +230,8 @@ def find(
         counts: Added up to, if given.
         first: Whether the first design within the limits will do.
         apart: Earlier answers to stay apart from; the field's costs hold its penalties.
+        tolerance: Share of its accuracy cost by which a design that is found may be
+            beaten, where that cost is to be small.
         progress: Told of each group of widths that is searched.
     """
     allowance = 0 if apart is None else apart.allowance
@@ -244,6 +250,7 @@ def find(
         nets={},
         unions={},
         sums={},
+        tolerance=tolerance,
     )
     open_ = [w for w in field.widths if w.floor <= hunt.cost]
     known = [w for w in open_ if all(_listed(hunt, w, d) for d in _bufferings(field))]
@@ -327,7 +334,7 @@ def _search_group(hunt: _Hunt, group: Group, double: bool) -> None:
     if hunt.least is Least.CYCLES and limit > LOOSE * lanes.least:
         limit = min(limit, _quick_limit(hunt, group, double))
     bounded = lanes.within(limit)
-    if hunt.least is Least.COST and bounded.bound.size > MANY:
+    if hunt.least is Least.COST and bounded.bound.size > MANY_SHAPES:
         bounded = _priced_lanes(hunt, group, double) or bounded
     order = np.arange(bounded.bound.size)
     value = bounded.bound

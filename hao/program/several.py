@@ -55,6 +55,7 @@ def choose_several(
     count: int,
     budget: int,
     overlap: int,
+    tolerance: float = 0.0,
     solver: SolverName = SolverName.AUTO,
     progress: Progress = lambda _: None,
 ) -> tuple[SolveReport, ...]:
@@ -68,6 +69,7 @@ def choose_several(
         count: Most designs, at least 1.
         budget: Most latency [cycles].
         overlap: Most free sites in which two designs may agree.
+        tolerance: Share of its accuracy cost by which each may be beaten.
         solver: Who solves the integer programs.
         progress: Told of each step.
 
@@ -78,7 +80,7 @@ def choose_several(
     while len(reports) < count:
         progress(f"design {len(reports) + 1} of {count}")
         answers = tuple(_free(problem, report.choice) for report in reports)
-        found = _next(problem, answers, overlap, budget, solver)
+        found = _next(problem, answers, overlap, budget, solver, tolerance)
         if found is None:
             break
         reports.append(found)
@@ -96,6 +98,7 @@ def _next(
     overlap: int,
     budget: int,
     solver: SolverName,
+    tolerance: float,
 ) -> SolveReport | None:
     """Return the most accurate design apart from earlier answers, or `None`."""
     sites = problem.frame.sites
@@ -132,9 +135,23 @@ def _next(
     shadow = problem.with_frame(_penalised(problem.frame, apart, problem.free_sites))
     field, counts = field_of(shadow), Counts()
     limits = Limits(cycles=budget)
-    found = find(field, Least.COST, limits, counts=counts, apart=apart)
+    found = find(
+        field, Least.COST, limits, counts=counts, apart=apart, tolerance=tolerance
+    )
     if found is None:
         return None
+    if tolerance > 0:
+        report = solved(
+            shadow,
+            found,
+            counts,
+            solver,
+            Least.COST,
+            limits,
+            apart=apart,
+            tolerance=tolerance,
+        )
+        return replace(report, cost_micro=found.way.cost)
     # Of the most accurate the fastest, of these one with the fewest LUTs.
     for least in (Least.CYCLES, Least.BLOCKS):
         limits = Limits(cycles=found.way.cycles, cost=found.way.cost, blocks=NO_LIMIT)
@@ -144,6 +161,11 @@ def _next(
     )
     cost = found.way.cost
     return replace(report, cost_micro=cost, objective=cost, bound=cost)
+
+
+def only_alike(frame: Frame, choice: Sequence[int]) -> Frame:
+    """Return a frame in which every site has the options alike a choice alone."""
+    return _fixed(frame, _alike(frame, choice))
 
 
 def _alike(frame: Frame, choice: Sequence[int]) -> tuple[tuple[int, ...], ...]:

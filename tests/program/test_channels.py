@@ -139,7 +139,7 @@ def test_channels_alone_are_chosen_as_an_exhaustive_search_does(
 ) -> None:
     problem = _problem(seed, choices=1)
     if seed % 2:  # bounds with a price on accuracy, which pay where engines are many
-        monkeypatch.setattr(search, "MANY", -1)
+        monkeypatch.setattr(search, "MANY_SHAPES", -1)
     _check(problem, _latencies(problem))
 
 
@@ -151,7 +151,7 @@ def test_channels_and_bits_are_chosen_together(
 ) -> None:
     problem = _problem(seed, choices=2)
     if seed % 2 == 0:
-        monkeypatch.setattr(search, "MANY", -1)
+        monkeypatch.setattr(search, "MANY_SHAPES", -1)
     _check(problem, _latencies(problem))
 
 

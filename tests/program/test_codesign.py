@@ -220,3 +220,19 @@ def test_what_is_refused_at_any_cost_has_no_design_at_any() -> None:
             seen = refusal.at_any_cost
         assert not seen
     assert excluded > 7
+
+
+@pytest.mark.parametrize("seed", [1, 4, 7])
+def test_a_tolerance_is_kept_and_said(seed: int) -> None:
+    problem = random_problem(seed, choices=3, layers=4)
+    try:
+        budget = choose_fastest(problem).cost.latency_cycles * 3 // 2
+    except InfeasibleError:
+        return
+    exact = choose_most_accurate(problem, budget=budget)
+    near = choose_most_accurate(problem, budget=budget, tolerance=0.3)
+    assert near.bound <= exact.cost_micro <= near.cost_micro
+    assert near.bound >= 0.7 * near.cost_micro - 1
+    assert near.cost.latency_cycles <= budget
+    if near.cost_micro > exact.cost_micro:
+        assert near.status is Status.LIMIT

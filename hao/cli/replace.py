@@ -1,0 +1,161 @@
+"""The command that replaces a network's blocks by operations that run faster."""
+
+from pathlib import Path
+
+import click
+
+from hao.cli.common import RUNS, shown_progress
+from hao.cli.search import bit_choices
+
+
+@click.command("replace")
+@click.argument("subject", metavar="NETWORK_OR_RUN")
+@click.option("--fps", type=float, required=True, help="Frames per second to reach.")
+@click.option(
+    "--board", default="zu3eg", show_default=True, help="Name, or a .toml file."
+)
+@click.option(
+    "--data",
+    default="digits",
+    show_default=True,
+    help="Frames to learn from, as for `hao quantize`.",
+)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="Float weights of NETWORK_OR_RUN; default: those that it has, else trained.",
+)
+@click.option(
+    "--pool",
+    type=click.Path(path_type=Path),
+    help="A table of operations beside hao's own: name,layers,add.",
+)
+@click.option(
+    "--only", metavar="NAMES", help="Operations to offer, with commas between."
+)
+@click.option(
+    "--bits",
+    default="4,8",
+    show_default=True,
+    callback=bit_choices,
+    help="Weight bits on offer.",
+)
+@click.option(
+    "--operations-only",
+    is_flag=True,
+    help="Layers that are not replaced keep the most bits.",
+)
+@click.option(
+    "--best",
+    type=int,
+    default=10,
+    show_default=True,
+    metavar="K",
+    help="Designs whose networks are put together and measured.",
+)
+@click.option(
+    "--score-frames",
+    type=int,
+    default=1024,
+    show_default=True,
+    help="Training frames that losses are measured on.",
+)
+@click.option(
+    "--frames",
+    type=click.Choice(["one-at-a-time", "back-to-back"]),
+    default="one-at-a-time",
+    show_default=True,
+    help="What a frame rate counts, as for `hao search`.",
+)
+@click.option("--float-epochs", type=int, help="Of the teacher, if it is trained here.")
+@click.option("--distill-epochs", type=int, help="Of every operation.")
+@click.option("--epochs", type=int, help="Of fine-tuning; 0 for none.")
+@click.option(
+    "--margin",
+    "margin_percent",
+    type=float,
+    default=15.0,
+    show_default=True,
+    help="Part of the frame time that the prediction leaves free [percent].",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of all training.")
+@click.option("--run", "run_name", help="Name of the run  [default: from the request].")
+@RUNS
+@click.option("--force", is_flag=True, help="Replace a run of the same name.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def replace_command(
+    *,
+    subject: str,
+    fps: float,
+    board: str,
+    data: str,
+    weights: Path | None,
+    pool: Path | None,
+    only: str | None,
+    bits: tuple[int, ...],
+    operations_only: bool,
+    best: int,
+    score_frames: int,
+    frames: str,
+    float_epochs: int | None,
+    distill_epochs: int | None,
+    epochs: int | None,
+    margin_percent: float,
+    seed: int,
+    run_name: str | None,
+    runs: Path,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Replace blocks of a network by operations that run faster, and fine-tune it.
+
+    NETWORK_OR_RUN is a network of the zoo, a float ONNX file, or a run directory. Every
+    operation of a pool is trained to do what each block does; an integer program
+    chooses operations, bits and engine; the best of several choices is trained on.
+
+    \b
+    Examples:
+      hao replace digits --fps 8000
+      hao replace mobilenet.onnx --fps 200 --data photographs/
+    """  # noqa: D301 - click needs the backspace that ends re-wrapping
+    from hao.files import recover
+    from hao.hw.board import Frames
+    from hao.replacement import ReplaceRequest, replace_operations
+    from hao.report.run import check_run_name, default_run_name
+    from hao.report.tables import render_summary
+
+    request = ReplaceRequest(
+        subject=subject,
+        fps=fps,
+        board=board,
+        data=data,
+        weights=weights,
+        pool=pool,
+        only=() if only is None else tuple(only.split(",")),
+        choices=bits,
+        bits=not operations_only,
+        best=best,
+        frames=Frames(frames),
+        score_frames=score_frames,
+        float_epochs=float_epochs,
+        distill_epochs=distill_epochs,
+        epochs=epochs,
+        margin_percent=margin_percent,
+        seed=seed,
+    )
+    recover(runs)
+    if run_name is None:
+        run_name = default_run_name(
+            runs, board=board, fps=fps, network=f"{Path(subject).stem}-replaced"
+        )
+    check_run_name(run_name)
+    with shown_progress(quiet=quiet) as progress:
+        found = replace_operations(
+            request, run_path=runs / run_name, force=force, progress=progress
+        )
+    click.echo(render_summary(found.result))
+    click.echo(
+        f"float top-1 on the test frames: teacher {found.teacher_top1:.2f} %, replaced "
+        f"{found.plain_top1:.2f} %, fine-tuned {found.float_top1:.2f} %"
+    )
+    click.echo(f"written to {found.result.run}")

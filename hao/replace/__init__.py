@@ -1,0 +1,1 @@
+"""Operation replacement: candidates distilled, scored, assembled and chosen."""

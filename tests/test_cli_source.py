@@ -1,0 +1,63 @@
+"""What the options for data, weights and pictures ask for."""
+
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from hao.build import QuantizeRequest
+from hao.cli.source import Source, source_options
+from hao.errors import InputError
+from hao.ir.picture import Fit, Interpolation, Preparation
+
+
+def asked(*words: str) -> QuantizeRequest | None:
+    """Return the request that a command line with these words makes."""
+    found: list[QuantizeRequest | None] = []
+
+    @click.command()
+    @source_options
+    def command(source: Source) -> None:
+        found.append(source.request(Path("run")))
+
+    result = CliRunner().invoke(command, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return found[0]
+
+
+def test_words_become_a_request() -> None:
+    found = asked(
+        *("--data", "photos", "--weights", "net.pth", "--bn-eps", "0.001"),
+        *("--mean", "127", "--std", "128", "--resize", "256"),
+        *("--interpolation", "bicubic", "--mapping", "map.txt", "--labels", "names"),
+    )
+    assert found == QuantizeRequest(
+        run=Path("run"),
+        data="photos",
+        weights=Path("net.pth"),
+        preparation=Preparation(
+            fit=Fit(short_side=256, interpolation=Interpolation.BICUBIC),
+            mean=(127 / 255,),
+            std=(128 / 255,),
+        ),
+        labels=Path("names"),
+        bn_eps=0.001,
+        mapping=Path("map.txt"),
+    )
+
+
+def test_a_preset_names_mean_and_std() -> None:
+    found = asked("--preset", "imagenet")
+    assert found is not None
+    assert found.preparation.mean == (0.485, 0.456, 0.406)
+
+
+def test_nothing_named_is_no_request() -> None:
+    assert asked() is None
+    assert asked("--seed", "1") is not None
+
+
+def test_words_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(InputError, match="--mean and --std; must be given both"):
+        asked("--mean", "0.5")
