@@ -121,9 +121,8 @@ def test_weights_that_were_pruned_stay_zero_in_training() -> None:
     )
     for density, still in ((50, True), (100, False)):
         start = with_densities(pruned, {layer.name: density})
-        model = quantize_network(
-            start, uniform_scheme(start, 4, 8), dataset.train.frames
-        )
+        scheme = uniform_scheme(start, weight_bits=4, act_bits=8)
+        model = quantize_network(start, scheme, dataset.train.frames)
         net = train_quantized(model, dataset, SETTINGS)
         codes = integer_network(net).param(layer.name, "weight").reshape(-1)
         assert codes[1::2].any()
