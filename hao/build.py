@@ -848,6 +848,7 @@ def _simulated(
         simulated_top1=_top1(simulated, labels),
         integer_top1=_top1(expected, labels),
         quantization=found,
+        simulated_agreement=_top1(simulated, evaluation.float_class),
     )
     keep_record(folder, SIMULATION_FILE, simulation_json(simulated_result))
     return simulated_result
