@@ -5,6 +5,7 @@ network, take channels out once, and train the same number of epochs with the wh
 network as teacher:
 
 - exact: widths and engine chosen together (`hao.search.prune`, one step);
+- scores: the same, with lost scores as costs, as HALP has them, not measured losses;
 - knapsack: HALP's own, a dynamic program over groups of channels and cycles that keeps
   one best state per capacity, on the engine of the whole network, each group priced
   with the others whole;
@@ -31,7 +32,12 @@ from hao.ir.change import Bits, kept_channels
 from hao.ir.channels import ChannelGroup, channel_groups, without_channels
 from hao.ir.network import Network
 from hao.ir.partition import partition
-from hao.options.channels import channel_options, kept_by_score, offered_widths
+from hao.options.channels import (
+    GroupCosts,
+    channel_options,
+    kept_by_score,
+    offered_widths,
+)
 from hao.options.option import Option
 from hao.program.codesign import SolveReport, choose_fastest, choose_most_accurate
 from hao.program.problem import Problem
@@ -108,6 +114,18 @@ def make_case(seed: int, share: float) -> Case:
 def exact(case: Case) -> Network:
     net = normed_net(case.network, case.dataset.train)
     costs = measured_costs(net, case.dataset, case.groups, case.scores, case.widths)
+    options = channel_options(costs, case.widths)
+    report = choose_most_accurate(problem(case.network, options), budget=case.budget)
+    return without_channels(case.network, kept_channels(report.design.scheme))
+
+
+def by_scores(case: Case) -> Network:
+    costs = {
+        g.name: GroupCosts(
+            scores=case.scores[g.name], points=(), costs=(), points_per_score=10.0
+        )
+        for g in case.groups
+    }
     options = channel_options(costs, case.widths)
     report = choose_most_accurate(problem(case.network, options), budget=case.budget)
     return without_channels(case.network, kept_channels(report.design.scheme))
@@ -235,6 +253,7 @@ def main() -> None:
         )
         rules = {
             "exact": lambda case=case: exact(case),
+            "scores": lambda case=case: by_scores(case),
             "knapsack": lambda case=case: knapsack(case),
             "uniform": lambda case=case: shrunk(case, case.scores),
             "magnitude": lambda case=case: shrunk(case, norms(case)),
