@@ -177,6 +177,12 @@ def test_what_was_found_is_shown(
     assert "DIFFERS, 2 bytes in 1 images" in render_simulation(worse)
     unlabelled = replace(simulated, simulated_top1=None, wrong_steps=None, fifos=())
     assert "top-1" not in render_simulation(unlabelled)
+    # Another witness: how many of the classes are the float network's.
+    assert simulated.simulated_agreement == found.integer_agreement
+    same = f"{found.integer_agreement:.2f} % of {FRAMES} test frames"
+    assert f"same class simulated as in float: {same}" in render_simulation(unlabelled)
+    unknown = replace(unlabelled, simulated_agreement=None)
+    assert "same class" not in render_simulation(unknown)
     figures = json.loads(json.dumps(simulation_json(simulated)))
     assert figures["exact"] is True
     expected = json.loads(json.dumps(quantization_json(found)))
