@@ -17,6 +17,7 @@ from hao.hw.engine import DenseStage, DepthwiseStage
 from hao.intmath import ceil_div
 from hao.ir.integer import BIAS_BITS, IntegerNetwork, Requantization
 from hao.ir.layer import Conv, Depthwise, Linear, Pool
+from hao.ir.network import Network
 from hao.ir.partition import DenseLayer
 from hao.ir.passes import digits
 from hao.ir.sparsity import keep_largest
@@ -243,27 +244,28 @@ def weight_words(layer: Conv | Linear, simd: int, design: Design) -> Ints:
     return found[1:].reshape(shape)
 
 
-def pruned(net: IntegerNetwork, design: Design) -> IntegerNetwork:
-    """Return integers whose pruned layers keep the words of the most energy.
+def pruned_network(network: Network, design: Design) -> Network:
+    """Return a network whose pruned layers keep the words of the most energy.
 
-    Meant for numbers that were not trained for this engine, such as seeded ones.
+    Args:
+        network: Layers of the design, with parameters.
+        design: Says what each layer keeps, and what a word of its stage holds.
     """
-    stages, params = engine_stages(design), dict(net.network.params)
+    stages, params = engine_stages(design), dict(network.params)
+    board, act_bits = design.board, design.engine.act_bits
     for segment in design.segments:
         for role, layer in segment.invocation.stages:
             stage = stages[role]
             if not isinstance(layer, DenseLayer) or not isinstance(stage, DenseStage):
                 continue
-            board, act_bits = design.board, design.engine.act_bits
             if not skips_words(layer, stage.simd, act_bits=act_bits, board=board):
                 continue
             words = weight_words(layer, stage.simd, design)
             name = f"{layer.name}.weight"
-            weight: Ints = params[name].astype(np.int64)
-            params[name] = keep_largest(weight, words, stage.pe, layer.density)
-            params[name].setflags(write=False)
-    network = replace(net.network, params=MappingProxyType(params))
-    return replace(net, network=network)
+            kept = keep_largest(params[name], words, stage.pe, layer.density)
+            kept.setflags(write=False)
+            params[name] = kept
+    return replace(network, params=MappingProxyType(params))
 
 
 def _kept_order(cube: Ints, layer: Conv | Linear, stage: DenseStage) -> _Order:

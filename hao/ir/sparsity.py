@@ -12,7 +12,7 @@ holds several taps (`hao.cost.latency.packed_taps`): pruned or not, it runs as e
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,12 +65,12 @@ def kept_words(words: Count, density: int) -> Count:
 
 
 def keep_largest(
-    weight: NDArray[np.int64], words: NDArray[np.int64], pe: int, density: int
-) -> NDArray[np.int64]:
+    weight: NDArray[Any], words: NDArray[np.int64], pe: int, density: int
+) -> NDArray[Any]:
     """Return weights of which the words with the least energy are zeros.
 
     Args:
-        weight: Shape (ofm_channels, ...).
+        weight: Integers or floats, shape (ofm_channels, ...).
         words: Word of an output group that each weight of a channel lies in, from 0,
             shape (...).
         pe: Output channels of a group.
@@ -79,14 +79,16 @@ def keep_largest(
     channels, count = len(weight), int(words.max()) + 1
     groups = -(-channels // pe)
     flat = weight.reshape(channels, -1)
-    energy = np.zeros((groups, count), dtype=np.int64)
+    energy = np.zeros((groups, count))
     group = np.arange(channels) // pe
-    np.add.at(energy, (group[:, None], words.ravel()[None, :]), flat**2)
+    np.add.at(
+        energy, (group[:, None], words.ravel()[None, :]), flat.astype(np.float64) ** 2
+    )
     kept = kept_words(count, density)
     least = np.argsort(-energy, axis=1, kind="stable")[:, kept:]
     there = np.ones((groups, count), dtype=np.bool_)
     np.put_along_axis(there, least, False, axis=1)
-    result: NDArray[np.int64] = np.where(there[group][:, words.ravel()], flat, 0)
+    result = np.where(there[group][:, words.ravel()], flat, 0).astype(weight.dtype)
     return result.reshape(weight.shape)
 
 

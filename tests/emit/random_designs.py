@@ -22,7 +22,7 @@ from hao.cost.memory import beat_channels
 from hao.cost.widths import MAX_WORD_BITS
 from hao.cost.words import dense_folds
 from hao.emit.stage_sizes import dense_acc_bits, depthwise_acc_bits
-from hao.emit.weights import pruned
+from hao.emit.weights import pruned_network
 from hao.errors import UnsupportedError
 from hao.hw.board_file import load_board
 from hao.hw.engine import DenseStage, DepthwiseStage, Engine, lanes_match
@@ -146,7 +146,7 @@ def random_sample(seed: int) -> Sample:
             )
         elif kind == "multipliers":
             net = _with_multipliers(rng, net)
-        net = pruned(net, design)
+        net = replace(net, network=pruned_network(net.network, design))
         return Sample(
             seed=seed, kind=kind, design=design, net=net, frames=_frames(net, seed)
         )

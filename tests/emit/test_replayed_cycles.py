@@ -5,7 +5,7 @@ prices the same loops without running them. Loops of arrays and windows must agr
 the iteration, cycles within the bounds below.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from hao.emit.check import Build, Replay, compile_project, run_replay
 from hao.emit.project import render_project, write_project
 from hao.emit.runs import Run, StageRun
 from hao.emit.steps import Table
-from hao.emit.weights import pruned
+from hao.emit.weights import pruned_network
 from hao.hw.board_file import load_board
 from hao.intmath import ceil_div
 from hao.ir.change import Bits, scheme_of
@@ -96,7 +96,7 @@ def designed(case: Case) -> Design:
 def replayed(design: Design, folder: Path) -> tuple[Table, Replay]:
     """Return the table and the replay of a design with random weights."""
     net = seeded_integers(design.network, design.weight_bits, act_bits=8, seed=0)
-    net = pruned(net, design)
+    net = replace(net, network=pruned_network(net.network, design))
     cost = evaluate(design)
     project = render_project(design, net, cost, seeded_frames(net, 1, 1))
     write_project(project, folder / "hls", force=True)
