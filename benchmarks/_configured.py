@@ -190,7 +190,7 @@ def best_design(
     serial = [0] * len(stops)
     if not engine.double_buffered:
         serial = [
-            max(load(s.invocation, scheme, setting) for load in LOADS)
+            max(load(s.invocation, {}, scheme, setting) for load in LOADS)
             for s in segments.segments
         ]
     chosen = _fastest(stops, serial)

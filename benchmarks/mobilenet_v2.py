@@ -31,15 +31,10 @@ from hao.cost.catalogue import BUFFER_WORDS, LANES, PIXELS, TAPS
 from hao.cost.columns import Setting
 from hao.cost.design import Design
 from hao.cost.evaluate import CostReport, InvocationCost
-from hao.cost.latency import (
-    StageTimes,
-    dense_folds,
-    dense_times,
-    depthwise_times,
-    pointwise_times,
-)
+from hao.cost.latency import StageTimes, dense_times, depthwise_times, pointwise_times
 from hao.cost.overheads import STAGE_DEPTH_CYCLES, START_CYCLES
 from hao.cost.tiles import tile_groups
+from hao.cost.words import dense_folds
 from hao.data import data_path
 from hao.hw.board import Board
 from hao.hw.board_file import load_board

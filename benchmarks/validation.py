@@ -29,8 +29,8 @@ from benchmarks._published import Row, load_rows
 from hao.cost.area import engine_resources
 from hao.cost.design import Design
 from hao.cost.evaluate import CostReport, evaluate
-from hao.cost.latency import dense_folds
 from hao.cost.uncertainty import COVERAGE_PERCENT, LatencyEvidence, LatencyRow
+from hao.cost.words import dense_folds
 from hao.errors import InfeasibleError
 from hao.hw.board import Board, Frames
 from hao.hw.board_file import load_board

@@ -46,6 +46,7 @@ from hao.emit.project import (
 )
 from hao.emit.steps import Table, make_table
 from hao.emit.stored import frame_bytes, map_bytes, map_codes, step_maps
+from hao.emit.weights import pruned_network
 from hao.errors import ArgumentError, InputError, RefusedError, ToolError
 from hao.factory import is_factory
 from hao.files import held, write_files
@@ -237,6 +238,7 @@ def _quantized(
             return _take_integers(request, result, network, progress)
     network, data = float_inputs(request, design.network, folder, progress)
     dataset = data.dataset
+    network = pruned_network(network, design)
     scheme = Scheme(weight_bits=design.weight_bits, act_bits=design.engine.act_bits)
     progress("calibrating")
     model = quantize_network(
@@ -686,6 +688,7 @@ def _emit(
             act_bits=design.engine.act_bits,
             seed=seed,
         )
+        net = replace(net, network=pruned_network(net.network, design))
         frames = seeded_frames(net, RANDOM_FRAMES, seed + 1)
         told = Told(note=f"Weights are random (seed {seed}): outputs mean nothing.")
     else:
@@ -845,6 +848,7 @@ def _simulated(
         simulated_top1=_top1(simulated, labels),
         integer_top1=_top1(expected, labels),
         quantization=found,
+        simulated_agreement=_top1(simulated, evaluation.float_class),
     )
     keep_record(folder, SIMULATION_FILE, simulation_json(simulated_result))
     return simulated_result

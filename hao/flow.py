@@ -6,7 +6,7 @@ Every step is one call whose result is a named value handed to the next. What th
 command line does, a notebook can do by calling these functions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -68,20 +68,30 @@ __all__ = [
 Progress = Callable[[str], None]
 
 
+def no_files(result: SearchResult) -> Mapping[str, bytes]:
+    """Return no files that a result leaves in its run besides."""
+    return {}
+
+
 def search(
     request: SearchRequest,
     *,
+    candidates: Sequence[Candidate] | None = None,
     run_path: Path | None = None,
     force: bool = False,
+    more: Callable[[SearchResult], Mapping[str, bytes]] = no_files,
     progress: Progress = lambda _: None,
 ) -> SearchResult:
     """Return the best design for a request, and leave it in a run directory.
 
     Args:
         request: What to search for.
+        candidates: Its networks, with more options than it makes itself; `None` for
+            those of the request.
         run_path: Directory to create; `None` writes nothing. If another command has
             made a run of that name meanwhile, this one gets the next free name.
         force: Replace an existing run directory.
+        more: What files a result leaves in its run besides.
         progress: Told of each step, one line at a time.
 
     Raises:
@@ -99,7 +109,8 @@ def search(
         seen = run_state(run_path)
     board = board_of(request)
     check_rate(request, board)
-    candidates = candidates_of(request, progress)
+    if candidates is None:
+        candidates = candidates_of(request, progress)
     check_top1_known(request, candidates)
     with open_workers(request.workers, request.cluster) as workers:
         outcome = _search(request, board, candidates, workers, progress)
@@ -123,6 +134,7 @@ def search(
             force=force and run_state(run_path) == seen,
             certificate=certificate,
             or_next=True,
+            more=more(result),
         )
         assert result.run is not None
         write_run_page(result, result.run)
@@ -151,7 +163,7 @@ def _certificate(
 def _search(
     request: SearchRequest,
     board: Board,
-    candidates: list[Candidate],
+    candidates: Sequence[Candidate],
     workers: Workers,
     progress: Progress,
 ) -> Outcome:
@@ -214,7 +226,7 @@ def _search(
 def _front(
     request: SearchRequest,
     board: Board,
-    candidates: list[Candidate],
+    candidates: Sequence[Candidate],
     outcome: Outcome,
     workers: Workers,
     progress: Progress,

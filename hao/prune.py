@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 from hao.accuracy.drops import load_drop_law
 from hao.errors import InputError, UnsupportedError
+from hao.flow import search
 from hao.hw.board import Board
-from hao.ir.change import Channels
-from hao.ir.channels import channel_groups
+from hao.ir.change import Channels, kept_channels
+from hao.ir.channels import channel_groups, without_channels
 from hao.ir.lower import is_quantized
 from hao.ir.network import Network
 from hao.options.option import Option
@@ -40,7 +41,7 @@ from hao.search.explore import search_accuracy
 
 if TYPE_CHECKING:
     from hao.quant.dataset import Dataset
-    from hao.search.prune import Pruned
+    from hao.search.prune import Pruned, Task
 
 Progress = Callable[[str], None]
 
@@ -244,6 +245,33 @@ def _trained(
     )
 
 
+def _task(
+    request: PruneRequest,
+    board: Board,
+    candidate: Candidate,
+    dataset: "Dataset",
+    whole: Network,
+) -> "Task":
+    """Return what is to be made narrower, and for what."""
+    from hao.quant.distill import teacher_of
+    from hao.search.prune import Task
+
+    def layer_options(network: Network) -> tuple[Option, ...]:
+        return replace(candidate, network=network).options
+
+    budget, _ = limits_of(request.search, board)
+    assert budget is not None
+    return Task(
+        network=whole,
+        dataset=dataset,
+        board=board,
+        budget=budget,
+        layer_options=layer_options,
+        act_bits=candidate.rules.act_bits,
+        teacher=teacher_of(whole, labels=dataset.labelled),
+    )
+
+
 def _pruned(
     request: PruneRequest,
     board: Board,
@@ -253,26 +281,11 @@ def _pruned(
     progress: Progress,
 ) -> tuple["Pruned", Network]:
     """Return the network with fewer channels, before and after training again."""
-    from hao.quant.distill import teacher_of
     from hao.quant.train import TrainSettings
     from hao.quant.tune import tune_float
-    from hao.search.prune import PruneSettings, Task, prune
+    from hao.search.prune import PruneSettings, prune
 
-    def layer_options(network: Network) -> tuple[Option, ...]:
-        return replace(candidate, network=network).options
-
-    budget, _ = limits_of(request.search, board)
-    assert budget is not None
-    teacher = teacher_of(whole, labels=dataset.labelled)
-    task = Task(
-        network=whole,
-        dataset=dataset,
-        board=board,
-        budget=budget,
-        layer_options=layer_options,
-        act_bits=candidate.rules.act_bits,
-        teacher=teacher,
-    )
+    task = _task(request, board, candidate, dataset, whole)
     training = TrainSettings(epochs=1, learning_rate=1e-3, seed=request.seed)
     settings = PruneSettings(
         steps=request.steps, iterations=request.iterations, training=training
@@ -283,13 +296,67 @@ def _pruned(
         pruned.network,
         dataset,
         TrainSettings(epochs=epochs, learning_rate=4e-3, seed=request.seed),
-        teacher=teacher,
+        teacher=task.teacher,
         progress=lambda e: progress(
             f"tuning epoch {e.epoch}/{e.epochs}: loss {e.loss:.3f}, "
             f"{100 * e.accuracy:.2f} % of the validation frames"
         ),
     )
     return pruned, tuned
+
+
+def search_channels(
+    request: PruneRequest,
+    *,
+    run_path: Path | None = None,
+    force: bool = False,
+    progress: Progress = lambda _: None,
+) -> SearchResult:
+    """Return the best design of a network with channels and bits chosen together.
+
+    What fewer channels cost is measured before any training without them, so it is
+    more than they will cost; what bits cost is predicted. The run has the narrower
+    network's float weights, as they were cut.
+
+    Args:
+        request: One network, its data and weights; steps and epochs do not count.
+        run_path: Directory to create; `None` writes nothing.
+        force: Replace an existing run.
+        progress: Told of each step.
+
+    Raises:
+        InputError: The request, a file or a name is wrong, or no channels may go.
+        InfeasibleError: No design meets the limits.
+        UnsupportedError: A layer cannot be trained, or weights are quantized already.
+    """
+    from hao.program.codesign import choose_fastest
+    from hao.quant.export_float import float_files
+    from hao.quant.float_net import folded_network
+    from hao.search.prune import PruneSettings, weighed_options
+
+    board, candidate = _subject(request, progress)
+    dataset = _data(request, candidate.network, progress)
+    whole = _trained(request, candidate.network, dataset, progress)
+    task = _task(request, board, candidate, dataset, whole)
+    report = choose_fastest(task.problem(whole))
+    settings = PruneSettings(iterations=request.iterations)
+    net, options = weighed_options(task, whole, report, settings, 1, progress)
+    if not options:
+        raise InputError(f"network {whole.name!r}: no channels may be taken out")
+    trained = folded_network(net)
+
+    def files(result: SearchResult) -> dict[str, bytes]:
+        narrow = without_channels(trained, kept_channels(result.design.scheme))
+        return {FLOAT_STEM + end: text for end, text in float_files(narrow).items()}
+
+    return search(
+        request.search,
+        candidates=[replace(candidate, channels=options)],
+        run_path=run_path,
+        force=force,
+        more=files,
+        progress=progress,
+    )
 
 
 def _designed(

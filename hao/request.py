@@ -1,7 +1,7 @@
 """A search request: what a user may ask for, checked, and what follows from it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from hao.model import load_buildable
 from hao.options.option import MICRO
 from hao.program.several import OVERLAP_PERCENT
 from hao.program.solver import SolverName
-from hao.report.certificate import Certificate
+from hao.report.certificate import Certificate, recorded_channels
 from hao.report.design_file import explain
 from hao.report.design_schema import to_network
 from hao.search.candidates import (
@@ -341,7 +341,7 @@ def _candidates(
     return published_candidates(tuple(published.values()), law, rules)
 
 
-def check_top1_known(request: SearchRequest, candidates: list[Candidate]) -> None:
+def check_top1_known(request: SearchRequest, candidates: Sequence[Candidate]) -> None:
     """Check that a least top-1 is asked only where the float top-1 is known."""
     for candidate in candidates:
         if request.min_top1 is not None and candidate.top1 is None:
@@ -358,6 +358,7 @@ def asked_again(
     """Return the request that a certificate records, and its candidates by label.
 
     Those of the zoo are made anew; that of a model file has the recorded layers.
+    What channels cost was measured, so their options are the recorded ones.
 
     Args:
         certificate: Of a run.
@@ -386,4 +387,7 @@ def asked_again(
             )
             for bits in request.act_bits or (request.rules.act_bits,)
         ]
-    return request, {candidate.label: candidate for candidate in found}
+    channels = recorded_channels(certificate.problem)
+    return request, {
+        c.label: replace(c, channels=channels) if channels else c for c in found
+    }

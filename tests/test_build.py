@@ -177,6 +177,12 @@ def test_what_was_found_is_shown(
     assert "DIFFERS, 2 bytes in 1 images" in render_simulation(worse)
     unlabelled = replace(simulated, simulated_top1=None, wrong_steps=None, fifos=())
     assert "top-1" not in render_simulation(unlabelled)
+    # Another witness: how many of the classes are the float network's.
+    assert simulated.simulated_agreement == found.integer_agreement
+    same = f"{found.integer_agreement:.2f} % of {FRAMES} test frames"
+    assert f"same class simulated as in float: {same}" in render_simulation(unlabelled)
+    unknown = replace(unlabelled, simulated_agreement=None)
+    assert "same class" not in render_simulation(unknown)
     figures = json.loads(json.dumps(simulation_json(simulated)))
     assert figures["exact"] is True
     expected = json.loads(json.dumps(quantization_json(found)))
@@ -637,10 +643,16 @@ def bytes_file(searched: Path, few: str) -> Path:
 
 
 def test_frames_without_labels_measure_agreement(
-    searched: Path, quantized: Path, bytes_file: Path, tmp_path: Path
+    searched: Path,
+    quantized: Path,
+    bytes_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run = Path(shutil.copytree(searched, tmp_path / "run"))
     weights = float_weights(quantized, tmp_path)
+    monkeypatch.setattr(build, "TELL_SECONDS", 0)
+    lines: list[str] = []
     preparation = Preparation(mean=(0.5,), std=(0.3,))
     request = QuantizeRequest(
         run=run,
@@ -649,7 +661,7 @@ def test_frames_without_labels_measure_agreement(
         method=build.Method.PTQ,
         preparation=preparation,
     )
-    found = build.quantize(request, progress=quiet)
+    found = build.quantize(request, progress=lines.append)
     assert run_files.recorded_quantization(run) == found
     assert (found.float_top1, found.quantized_top1, found.integer_top1) == (None,) * 3
     assert found.quantized_agreement == found.integer_agreement
@@ -664,6 +676,11 @@ def test_frames_without_labels_measure_agreement(
     kept = run_files.load_evaluation(run / run_files.EVALUATION_FILE, net)
     assert kept.labels is None
     assert kept.float_class is not None
+    for word in ("float", "quantized", "integers", "comparing every integer"):
+        assert f"{word}: 40 of 40 frames" in lines
+    # Three batches of 64 of the 135 frames to calibrate with, and the layers.
+    steps = 3 + len(load_design(run).design.network.layers)
+    assert f"calibrating: {steps} of {steps} steps" in lines
 
 
 def float_weights(quantized: Path, folder: Path) -> Path:
@@ -713,23 +730,6 @@ def test_training_normalises_as_the_integers_do(
     codes = np.floor((frames[:2] - 0.2) / 0.25 * 2.0**-kind.exponent + 0.5)
     found_codes = net.frame_codes(frames[:2])
     assert np.abs(np.clip(codes, kind.low, kind.high) - found_codes).max() <= 1
-
-
-def test_long_steps_tell_how_far_they_are(
-    searched: Path, few: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(build, "TELL_SECONDS", 0)
-    run = Path(shutil.copytree(searched, tmp_path / "run"))
-    lines: list[str] = []
-    request = replace(least(run), data=few, method=build.Method.PTQ)
-    build.quantize(request, progress=lines.append)
-    for word in ("float", "quantized", "integers", "comparing every integer"):
-        assert f"{word}: 40 of 40 frames" in lines
-    # Three batches of 64 of the 135 frames that train, and the layers.
-    layers = len(load_design(run).design.network.layers)
-    steps = [line for line in lines if line.startswith("calibrating: ")]
-    assert len(steps) == 3 + layers
-    assert steps[-1] == f"calibrating: {3 + layers} of {3 + layers} steps"
 
 
 def test_the_demo_classifies_pictures_without_a_board(

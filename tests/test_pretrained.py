@@ -27,6 +27,7 @@ from hao.quant.float_net import FloatNet
 from hao.quant.frame_scale import normalised_network
 from hao.quant.images import ImageFrames
 from hao.quant.weights import WeightSource, load_weights
+from hao.report.hardware import render_simulation
 from hao.search.candidates import BitRules
 from hao.zoo.registry import build_network
 from tools.fashion_on_photos import whole_photographs
@@ -122,6 +123,10 @@ def test_pretrained_weights_go_all_the_way(
     build.emit(run)
     simulated = build.simulate(run, images=1)
     assert simulated.exact
+    assert simulated.simulated_agreement == 100
+    assert "same class simulated as in float: 100.00 % of 1" in render_simulation(
+        simulated
+    )
     said = subprocess.run(
         [sys.executable, "demo.py", str(photographs[1]), "--simulate"],
         cwd=run / "hls" / "driver",

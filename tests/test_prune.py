@@ -80,6 +80,37 @@ def test_a_frame_rate_must_be_asked_for() -> None:
         PruneRequest(search=SearchRequest(board="zu3eg"), data="digits")
 
 
+def test_options_of_channels_need_what_their_costs_are_measured_with() -> None:
+    found = run("search", "--network", "digits", "--fps", "9", "--options", "channels")
+    assert "must be 'bits' or 'bits,channels'" in found.output
+    asked = ("search", "--network", "digits", "--fps", "9", "--options")
+    found = run(*asked, "bits,channels")
+    assert "needs --fps, --data with labels, and --network" in found.output
+    more = ("--data", "digits", "--drop-blocks", "1")
+    found = run(*asked, "bits,channels", *more)
+    assert "excludes --drop-blocks" in found.output
+    assert found.exit_code != 0
+
+
+@pytest.mark.thorough
+def test_channels_and_bits_are_searched_together_and_verified(
+    weights: Path, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    words = ("search", "--network", "digits", "--fps", "36500", "--bits", "4,8")
+    more = ("--frames", "back-to-back", "--options", "bits,channels", "--run", "c")
+    given = ("--data", "digits", "--weights", str(weights), "--runs", str(runs))
+    found = run(*words, *more, *given, "--quiet")
+    assert found.exit_code == 0, found.output
+    result = load_design(runs / "c")
+    kept = kept_channels(result.design.scheme)
+    narrow = without_channels(build_network("digits"), kept)
+    shapes = [layer.ofm for layer in result.design.network.layers]
+    assert shapes == [layer.ofm for layer in narrow.layers]
+    load_weights(narrow, WeightSource(path=runs / "c" / "float.pt"))
+    assert run("verify", str(runs / "c"), "--quick").exit_code == 0
+
+
 @pytest.mark.thorough
 def test_a_pruned_network_goes_on_to_simulated_hardware(
     weights: Path, tmp_path: Path

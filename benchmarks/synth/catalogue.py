@@ -74,15 +74,6 @@ def _datapath() -> Iterator[Block]:
         yield datapath.requantizer(acc_bits, 8, clamp_first=False)
     for bits in (4, 6, 8):
         yield datapath.residual(bits)
-    for items_in, items_out in (
-        (4, 8), (8, 16), (8, 32), (16, 64), (6, 24), (3, 6), (16, 128),
-        (8, 4), (16, 8), (32, 8), (64, 16), (24, 6), (6, 3), (128, 16),
-        (6, 8), (8, 6), (12, 16), (16, 12), (7, 8), (16, 24), (24, 16), (5, 16),
-        (16, 36), (9, 16), (4, 9),
-    ):  # fmt: skip
-        yield datapath.gearbox(items_in, items_out, 8)
-    yield datapath.gearbox(32, 8, 4)
-    yield datapath.gearbox(12, 16, 4)
     yield datapath.loop_control()
 
 

@@ -1,7 +1,6 @@
 """Requantizers, residual adder, width converters and loop counters in Verilog."""
 
 import random
-from math import gcd
 
 from benchmarks.synth.block import Block, Vectors, pack, pipelined
 
@@ -194,107 +193,6 @@ def residual(bits: int) -> Block:
         in_bits=in_bits,
         out_bits=bits,
         vectors=Vectors(inputs=made.inputs, expected=made.expected, masks=masks),
-    )
-
-
-_GEARBOX_BENCH = """
-module bench;
-  reg clk = 0; always #5 clk = ~clk;
-  reg [{n}*{b}-1:0] word; reg valid = 0, ready = 0, rst = 1;
-  wire [{m}*{b}+1:0] out; integer i, sent = 0, got = 0, bad = 0, t;
-  wire out_valid = out[{m}*{b}+1], in_ready = out[{m}*{b}];
-  top u(.clk(clk), .in({{rst, ready, valid, word}}), .out(out));
-  // Item number k carries a value made of k, so a lost, doubled or moved item shows.
-  function [{b}-1:0] item(input integer k); item = (k * 37 + k / 64) ^ (k >> 3);
-  endfunction
-  initial begin
-    repeat (3) @(posedge clk);
-    #1 rst = 0;
-    for (t = 0; t < 4000; t = t + 1) begin
-      for (i = 0; i < {n}; i = i + 1) word[i*{b} +: {b}] = item(sent + i);
-      valid = (t % 500 < 250) ? 1 : $random; ready = (t % 300 < 150) ? 1 : $random;
-      #4;
-      if (out_valid === 1 && ready)  begin
-        for (i = 0; i < {m}; i = i + 1)
-          if (out[i*{b} +: {b}] !== item(got + i)) bad = bad + 1;
-        got = got + {m};
-      end
-      if (in_ready === 1 && valid) sent = sent + {n};
-      @(posedge clk); #1;
-    end
-    if (bad == 0 && got > 1000) $display("PASS");
-    else $display("FAIL bad %0d sent %0d got %0d", bad, sent, got);
-    $finish;
-  end
-endmodule
-"""
-
-
-def gearbox(items_in: int, items_out: int, bits: int) -> Block:
-    """Return a stream converter. Input: {reset, ready, valid, word}."""
-    n, m = items_in * bits, items_out * bits
-    head = (
-        f"module top(input clk, input [{n + 2}:0] in, output [{m + 1}:0] out);\n"
-        f"  wire [{n - 1}:0] word = in[{n - 1}:0];\n"
-        f"  wire valid = in[{n}], ready = in[{n + 1}], rst = in[{n + 2}];\n"
-    )
-    if items_in % items_out == 0:
-        ratio = items_in // items_out
-        width = max(1, ratio.bit_length())
-        body = (
-            f"  reg [{n - 1}:0] held; reg [{width - 1}:0] left;\n"
-            "  wire out_valid = left != 0, take = out_valid & ready;\n"
-            "  wire in_ready = left == 0 | (left == 1 & ready);\n"
-            "  always @(posedge clk) begin\n"
-            f"    if (in_ready & valid) begin held <= word; left <= {ratio}; end\n"
-            f"    else if (take) begin held[{n - m - 1}:0] <= held[{n - 1}:{m}];\n"
-            "      left <= left - 1; end\n"
-            "    if (rst) left <= 0;\n  end\n"
-            f"  assign out = {{out_valid, in_ready, held[{m - 1}:0]}};\n"
-        )
-    elif items_out % items_in == 0:
-        ratio = items_out // items_in
-        width = ratio.bit_length()
-        body = (
-            f"  reg [{m - 1}:0] held; reg [{width - 1}:0] have;\n"
-            f"  wire full = have == {ratio};\n"
-            "  wire in_ready = ~full | ready;\n"
-            "  always @(posedge clk) begin\n"
-            f"    if (in_ready & valid) begin held <= {{word, held[{m - 1}:{n}]}};\n"
-            "      have <= full ? 1 : have + 1; end\n"
-            "    else if (full & ready) have <= 0;\n"
-            "    if (rst) have <= 0;\n  end\n"
-            "  assign out = {full, in_ready, held};\n"
-        )
-    else:
-        step = gcd(items_in, items_out)
-        room = items_in + items_out - step
-        unit, slots = step * bits, room // step
-        put, get = items_in // step, items_out // step
-        width = slots.bit_length()
-        body = (
-            f"  reg [{slots * unit - 1}:0] held; reg [{width - 1}:0] have;\n"
-            f"  wire out_valid = have >= {get}, take = out_valid & ready;\n"
-            f"  wire [{width - 1}:0] rest = take ? have - {get} : have;\n"
-            f"  wire in_ready = rest <= {slots - put};\n"
-            f"  wire [{slots * unit - 1}:0] kept = take ? held >> {m} : held;\n"
-            f"  reg [{slots * unit - 1}:0] next; integer i, k;\n"
-            "  always @* begin next = kept;\n"
-            f"    for (k = 0; k <= {slots - put}; k = k + 1) if (rest == k)\n"
-            f"      next[k*{unit} +: {n}] = word;\n  end\n"
-            "  always @(posedge clk) begin\n"
-            f"    if (in_ready & valid) begin held <= next; have <= rest + {put}; end\n"
-            "    else begin held <= kept; have <= rest; end\n"
-            "    if (rst) have <= 0;\n  end\n"
-            f"  assign out = {{out_valid, in_ready, held[{m - 1}:0]}};\n"
-        )
-    return Block(
-        kind="gearbox",
-        params={"in": items_in, "out": items_out, "bits": bits},
-        source=head + body + "endmodule\n",
-        in_bits=n + 3,
-        out_bits=m + 2,
-        bench=_GEARBOX_BENCH.format(n=items_in, m=items_out, b=bits),
     )
 
 

@@ -70,6 +70,14 @@ def _act_bits(
     help="Weight bits that a layer may have.",
 )
 @click.option(
+    "--options",
+    "option_kinds",
+    default="bits",
+    show_default=True,
+    help="Kinds of options that are chosen together: bits, or bits,channels, which "
+    "trains and measures on --data (docs/channels.md).",
+)
+@click.option(
     "--act-bits",
     default="8",
     show_default=True,
@@ -226,6 +234,7 @@ def search_command(
     clock_mhz: float | None,
     calibration: Path | None,
     bits: tuple[int, ...],
+    option_kinds: str,
     act_bits: tuple[int, ...],
     free_first_last: bool,
     recipe: str,
@@ -322,9 +331,20 @@ def search_command(
         cluster=cluster,
     )
     flow.check_request(request)
-    if measure is None and (data is not None or weights is not None):
+    channels = "channels" in _kinds(option_kinds)
+    if channels and (data is None or fps is None or whole_zoo):
         raise click.UsageError(
-            "--data and --weights are for --measure, which is not set"
+            "--options bits,channels needs --fps, --data with labels, and --network or "
+            "--model: what channels cost is measured"
+        )
+    if channels and (block_points is not None or len(act_bits) > 1):
+        raise click.UsageError(
+            "--options bits,channels excludes --drop-blocks and several --act-bits"
+        )
+    if measure is None and not channels and (data is not None or weights is not None):
+        raise click.UsageError(
+            "--data and --weights are for --measure and for --options bits,channels, "
+            "neither of which is set"
         )
     if measure is not None and (no_run or fps is None):
         raise click.UsageError("--measure needs --fps, and a run that is written")
@@ -346,7 +366,20 @@ def search_command(
         check_target(run_path, force=force)
     started = time.monotonic()
     with shown_progress(quiet=quiet or as_json) as progress:
-        result = flow.search(request, run_path=run_path, force=force, progress=progress)
+        if channels:
+            from hao.prune import PruneRequest, search_channels
+
+            assert data is not None
+            result = search_channels(
+                PruneRequest(search=request, data=data, weights=weights),
+                run_path=run_path,
+                force=force,
+                progress=progress,
+            )
+        else:
+            result = flow.search(
+                request, run_path=run_path, force=force, progress=progress
+            )
     seconds = time.monotonic() - started
     _show(result, _lists(result), seconds=seconds, as_json=as_json)
     if not as_json:
@@ -372,6 +405,14 @@ def search_command(
             as_json=as_json,
             quiet=quiet,
         )
+
+
+def _kinds(text: str) -> frozenset[str]:
+    """Return the kinds of options of a comma-separated list."""
+    kinds = frozenset(text.split(","))
+    if "bits" not in kinds or not kinds <= {"bits", "channels"}:
+        raise click.UsageError(f"--options {text!r}; must be 'bits' or 'bits,channels'")
+    return kinds
 
 
 def _stance(*, mean: bool, pessimistic: bool) -> "Stance":

@@ -20,6 +20,7 @@ from hao.cost.memory import RECORD_BYTES, beat_channels
 from hao.cost.overheads import MAX_BURST_BEATS, OUTSTANDING_BURSTS
 from hao.cost.packing import Packing, Sharing, packing
 from hao.cost.widths import memory_parts
+from hao.cost.words import INDEX_BYTES, list_words
 from hao.hw.board import Board, DspType
 from hao.hw.calibration import PartFactors, scaled
 from hao.hw.engine import DenseStage, DepthwiseStage, Engine
@@ -110,6 +111,7 @@ class DenseShape:
     pack_words: Ints
     terms: int
     passes: int = 1
+    skips: bool = False
     lane_of: Ints | None = None
 
 
@@ -194,6 +196,8 @@ def dense_area(
         )
         simd, pe, bits, steps = (each[lane] for each in (simd, pe, bits, steps))
     base = _sum(base, _weights(pe, simd * bits, shape.weight_words))
+    if shape.skips:
+        base = _sum(base, _order(shape.weight_words, board, ring=ring))
     calibration = board.calibration
     factors = calibration.dense if ring else calibration.pointwise
     return _stage_area(base, step, steps, px, factors)
@@ -447,6 +451,19 @@ def _loader(
     return _sum(funnel, control, _memory(pe * RECORD_BITS, channel_words))
 
 
+def _order(weight_words: Ints, board: Board, *, ring: bool) -> Area:
+    """Return the area of the lists of a stage that skips words, and their process.
+
+    Beats come through a FIFO, and places of 16 bits go through another.
+    """
+    beat = 8 * board.port_bytes
+    bits = np.full_like(weight_words, beat + 8 * INDEX_BYTES)
+    lut = blocks.link_lut(bits, 2) + blocks.order_lut(beat, ring=ring)
+    ff = blocks.link_ff(bits, 2) + blocks.order_ff(ring=ring)
+    lists = list_words(weight_words, board)
+    return _sum(_logic(lut, ff), _memory(np.full_like(lists, beat), lists))
+
+
 def _lutram(width: Ints, words: Ints) -> Ints:
     """Return the LUTs used as memory, zero where block RAM is."""
     return np.where(memory_bram18(width, words) > 0, 0, lutram_lut(width, words))
@@ -665,6 +682,7 @@ def _dense_shape(stage: DenseStage) -> DenseShape:
         pack_words=np.array([stage.pack_words]),
         terms=stage.terms,
         passes=stage.passes,
+        skips=stage.skips,
     )
 
 

@@ -466,64 +466,6 @@ def _parts(whole: Count, part: Count) -> Count:
     return np.asarray(np.floor_divide(whole, part), np.int64)
 
 
-# LUTs per 16 held bits of a converter between words that do not divide each other, by
-# the smaller of the two words' parts; from 10 on the last step continues.
-# Source: data/block_cost.csv, rows gearbox; 6 and 8 parts interpolated.
-_UNEVEN = np.concatenate(
-    [
-        np.array([0, 0, 22, 27, 61, 49, 52, 55, 62, 70], np.int64),
-        70 + 4 * np.arange(1, 1015, dtype=np.int64),
-    ]
-)
-
-
-def _differs(left: Count, right: Count) -> Count:
-    """Return 1 where two counts differ, else 0."""
-    return _over(left - right, 0) + _over(right - left, 0)
-
-
-def _counter_bits(states: Count) -> Count:
-    """Return the bits of a counter from 0 to `states`, 1 to 255."""
-    bits = _over(states, 0) + _over(states, 1) + _over(states, 3) + _over(states, 7)
-    return bits + _over(states, 15) + _over(states, 31) + _over(states, 63)
-
-
-def gearbox_lut(items_in: Count, items_out: Count, bits: Count) -> Count:
-    """Return the LUTs between streams of `items_in` and `items_out` items a word.
-
-    Where one divides the other, a shift register loaded or read at once; otherwise a
-    buffer that takes a word at any multiple of the common divisor. None if both agree.
-
-    Args:
-        items_in: Items of a word that comes in.
-        items_out: Items of a word that goes out.
-        bits: Bits of an item.
-
-    Source: data/block_cost.csv, rows gearbox; docs/area.md.
-    """
-    step = _gcd(items_in, items_out)
-    into, out = _parts(items_in, step), _parts(items_out, step)
-    uneven = _over(into, 1) * _over(out, 1)
-    fewer = (items_in - items_out) * _over(into, out)
-    even = fewer * bits + 4 * _counter_bits(into * out) - 5
-    parts = out - (out - into) * _over(out, into)
-    held = (items_in + items_out - step) * bits
-    general = held * _take(_UNEVEN, parts) // 16
-    chosen = uneven * general + (1 - uneven) * even
-    return chosen * _differs(items_in, items_out)
-
-
-def gearbox_ff(items_in: Count, items_out: Count, bits: Count) -> Count:
-    """Return its flip-flops: what it holds and a counter of it."""
-    step = _gcd(items_in, items_out)
-    uneven = _over(_parts(items_in, step), 1) * _over(_parts(items_out, step), 1)
-    wider = items_in + (items_out - items_in) * _over(items_out, items_in)
-    held = uneven * (items_in + items_out - step) + (1 - uneven) * wider
-    counter = _counter_bits(_parts(held, step))
-    ff: Count = (held * bits + counter) * _differs(items_in, items_out)
-    return ff
-
-
 def weight_funnel_lut(unit_bits: Count, port_bits: int) -> Count:
     """Return the LUTs that cut a stage's weights out of the beats of the port.
 
@@ -635,6 +577,25 @@ def link_ff(bits: Count, links: Count | int = 1) -> Count:
     """
     found: Count = 2 * bits + 2 * links
     return found
+
+
+def order_lut(port_bits: int, *, ring: bool) -> int:
+    """Return the LUTs that send a stage places of words, and find what they meet.
+
+    Args:
+        port_bits: Of a beat, which holds places of 16 bits.
+        ring: They lie in a ring of rows (dense), else in the vectors of pixels.
+
+    Source: trial syntheses with yosys (docs/area.md, "Lists of words"): 135 for 64
+    bits, 164 for 128, and 281 to 298 for addresses of 13 bits in a ring; 16 to choose a
+    vector are derived.
+    """
+    return 106 + 29 * port_bits // 64 + (300 if ring else 16)
+
+
+def order_ff(*, ring: bool) -> int:
+    """Return their flip-flops. Source: the same trial syntheses."""
+    return 111 + (161 if ring else 0)
 
 
 def pool_lut(beat: int, act_bits: int) -> int:

@@ -23,9 +23,9 @@ from hao.cost.area import (
 )
 from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
 from hao.cost.design import Design
-from hao.cost.latency import dense_folds, packed_taps
 from hao.cost.memory import beat_channels, input_channels, pixel_channels
 from hao.cost.widths import MAX_WORD_BITS, pixel_bits, window_bits
+from hao.cost.words import dense_folds, packed_taps
 from hao.errors import InputError
 from hao.hw.board import Board
 from hao.hw.engine import DenseStage, DepthwiseStage
@@ -38,6 +38,7 @@ from hao.ir.partition import (
     Role,
 )
 from hao.ir.passes import DIGIT_BITS
+from hao.ir.sparsity import FULL, stored_density
 
 Ints = NDArray[np.int64]
 
@@ -105,6 +106,11 @@ class Needs:
     def passes(self) -> int:
         """Return the most passes of a layer over the lanes of a dense stage."""
         return max(layer.passes for layer in self.dense)
+
+    @property
+    def pruned(self) -> bool:
+        """Return whether a layer of a dense stage keeps a part of its words only."""
+        return any(stored_density(layer) < FULL for layer in self.dense)
 
     @property
     def kernel(self) -> int:
@@ -363,6 +369,7 @@ def column_area(
         pack_words=pack_words(needs, pe),
         terms=needs.terms,
         passes=needs.passes,
+        skips=needs.pruned,
         lane_of=lane_of,
     )
     return dense_area(dense, px=px, act_bits=act_bits, board=board, ring=ring)
@@ -455,6 +462,7 @@ def build_stages(
             pack_words=int(packed[0]),
             terms=needs[role].terms,
             passes=needs[role].passes,
+            skips=needs[role].pruned,
         )
     return dense.get(Role.DENSE), depthwise, dense.get(Role.POINTWISE)
 
@@ -553,6 +561,7 @@ def _check_buffer(
             "feature words": (int(words[0]), stage.feature_words),
             "terms": (needs.terms, stage.terms),
             "passes": (needs.passes, stage.passes),
+            "skipping of words": (int(needs.pruned), int(stage.skips)),
         }
     for name, (need, have) in asked.items():
         if need > have:

@@ -6,11 +6,12 @@ from functools import cached_property
 from hao.errors import InputError
 from hao.hw.board import Board
 from hao.hw.engine import Engine
-from hao.ir.change import Bits, Scheme, bits_of, passes_of
+from hao.ir.change import Bits, Scheme, bits_of, densities_of, passes_of
 from hao.ir.layer import Activation, Affine, Quantize
 from hao.ir.network import Network
 from hao.ir.partition import Segment
 from hao.ir.passes import weight_passes
+from hao.ir.sparsity import FULL, density_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,12 @@ class Design:
             if passes != (wanted := passes_of(self.scheme).get(layer.name, 1)):
                 raise InputError(
                     f"layer {layer.name!r}: weights in {passes} passes; the scheme "
+                    f"says {wanted}"
+                )
+            density = density_of(layer)
+            if density != (wanted := densities_of(self.scheme).get(layer.name, FULL)):
+                raise InputError(
+                    f"layer {layer.name!r}: keeps {density} % of its words; the scheme "
                     f"says {wanted}"
                 )
         self._check_segments()

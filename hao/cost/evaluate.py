@@ -13,8 +13,7 @@ from hao.cost.area import engine_resources
 from hao.cost.catalogue import check_buffers
 from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
 from hao.cost.design import Design
-from hao.cost.loads import load_cycles, load_ddr_cycles
-from hao.cost.memory import layer_bytes
+from hao.cost.loads import load_bytes, load_cycles, load_ddr_cycles
 from hao.cost.paths import Path
 from hao.cost.prices import SegmentPrice, price_segment
 from hao.cost.transfers import map_bytes
@@ -181,7 +180,7 @@ def evaluate(design: Design, *, aligned_tiles: bool = True) -> CostReport:
                 )
         prices.append(price)
     costs = [
-        _invocation_cost(segment.invocation, price, upcoming, design, setting)
+        _invocation_cost(segment.invocation, columns, price, upcoming, design, setting)
         for segment, price, upcoming in zip(
             design.segments, prices, (*prices[1:], None), strict=True
         )
@@ -210,6 +209,7 @@ def _single(path: Path) -> int:
 
 def _invocation_cost(
     invocation: Invocation,
+    columns: dict[Role, Columns],
     price: SegmentPrice,
     upcoming: SegmentPrice | None,
     design: Design,
@@ -221,7 +221,7 @@ def _invocation_cost(
     for path in price.paths:
         rows[path.process] = max(rows.get(path.process, 0), _single(path))
     ddr = _single(price.ddr)
-    own_load = load_cycles(invocation, bits, setting)
+    own_load = load_cycles(invocation, columns, bits, setting)
     serial = 0
     bounds = dict(rows)
     if setting.double_buffered and upcoming is not None:
@@ -230,7 +230,8 @@ def _invocation_cost(
     else:
         bounds["ddr"] = ddr
     if not setting.double_buffered:
-        serial = max(own_load, load_ddr_cycles(invocation, bits, setting))
+        ddr_load = load_ddr_cycles(invocation, columns, bits, setting)
+        serial = max(own_load, ddr_load)
     binding, longest = max(bounds.items(), key=lambda item: item[1])
     if serial > longest:
         binding = "weights"
@@ -247,8 +248,7 @@ def _invocation_cost(
         binding=binding,
         feature_bytes=map_bytes(invocation, setting, tiles=tiles),
         weight_bytes=sum(
-            layer_bytes(layer, bits[layer.name], setting.act_bits, setting.board)
-            for _, layer in invocation.stages
-            if not isinstance(layer, Pool)
+            int(moved.max())
+            for moved in load_bytes(invocation, columns, bits, setting).values()
         ),
     )

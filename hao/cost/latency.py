@@ -16,7 +16,6 @@ from itertools import pairwise
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hao.cost.memory import (
     beat_channels,
@@ -26,18 +25,11 @@ from hao.cost.memory import (
     rows_used,
 )
 from hao.cost.overheads import LEAD_CYCLES
+from hao.cost.words import Cycles, ceil_divided, dense_folds, packed_taps
 from hao.hw.board import Board
 from hao.ir.layer import Linear
 from hao.ir.partition import DenseLayer, DepthwiseLayer
 from hao.ir.tensor import Shape
-
-Cycles = NDArray[np.int64]
-"""One count per stage configuration, or an array of shape () for a single one."""
-
-
-def _cdiv(a: Cycles | int, b: Cycles | int) -> Cycles:
-    """Return the elementwise ceiling of a / b."""
-    return cast(Cycles, -(-np.asarray(a, dtype=np.int64) // b))
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,35 +145,6 @@ def _all_rows(intake: _Intake, sweep: Cycles, feed: Cycles) -> Cycles:
     )
 
 
-def packed_taps(layer: DenseLayer, simd: Cycles | int, channels: int) -> Cycles:
-    """Return the kernel columns in a word of the ring; 1 where none are packed.
-
-    Args:
-        layer: A dense layer.
-        simd: Multipliers per lane.
-        channels: Of `hao.cost.memory.input_channels`.
-    """
-    if isinstance(layer, Linear) or layer.kernel == 1:
-        return np.ones_like(np.asarray(simd, dtype=np.int64))
-    return np.maximum(1, np.asarray(simd, dtype=np.int64) // channels)
-
-
-def dense_folds(
-    layer: DenseLayer, simd: Cycles | int, *, act_bits: int, board: Board
-) -> Cycles:
-    """Return the iterations that sum one output value on `simd` multipliers.
-
-    Channels come in words of `simd`; where a word holds several pixels' channels,
-    taps are packed with channels. Every pass of the weights takes as many.
-
-    Source: docs/engine.md; equal to a counted loop nest in tests/cost/test_latency.py.
-    """
-    channels = input_channels(layer, act_bits, board)
-    kernel = 1 if isinstance(layer, Linear) else layer.kernel
-    taps = packed_taps(layer, simd, channels)
-    return _cdiv(kernel**2, taps) * _cdiv(channels, simd) * layer.passes
-
-
 def dense_times(
     layer: DenseLayer,
     *,
@@ -211,11 +174,11 @@ def dense_times(
     # A window of packed taps is gathered, px slots a cycle, while the one before is
     # sent; the first of a row waits for it.
     columns = (px - 1) * stride + kernel
-    slots = _cdiv(columns - 1, taps) + 1
-    gather = np.where(taps > 1, kernel * _cdiv(slots, px), 0)
-    xgroups = _cdiv(ofm.width, px)
+    slots = ceil_divided(columns - 1, taps) + 1
+    gather = np.where(taps > 1, kernel * ceil_divided(slots, px), 0)
+    xgroups = ceil_divided(ofm.width, px)
     sweep = gather + (xgroups - 1) * np.maximum(gather, work) + work
-    feed = _cdiv(ifm.width, taps) * _cdiv(ifm.channels, simd)
+    feed = ceil_divided(ifm.width, taps) * ceil_divided(ifm.channels, simd)
     # No stage stands before this one.
     intake = _intake(layer, True)
     row = np.maximum(sweep, intake.most * feed)
@@ -239,7 +202,8 @@ def first_columns(layer: DepthwiseLayer, px: Cycles | int) -> Cycles:
     Later windows find all but `stride` of their `px` columns kept from before.
     """
     columns = (px - 1) * layer.stride + layer.kernel - layer.padding.left
-    result: Cycles = np.maximum(1, _cdiv(np.minimum(layer.ifm.width, columns), px))
+    needed = np.minimum(layer.ifm.width, columns)
+    result: Cycles = np.maximum(1, ceil_divided(needed, px))
     return result
 
 
@@ -271,12 +235,12 @@ def depthwise_times(
     Source: docs/engine.md; equal to a counted loop nest in tests/cost/test_latency.py.
     """
     ifm, ofm, kernel, stride = _spatial(layer, act_bits, board)
-    groups = _cdiv(ofm.channels, pe)
-    passes = _cdiv(kernel**2, taps)
+    groups = ceil_divided(ofm.channels, pe)
+    passes = ceil_divided(kernel**2, taps)
     left: Cycles = np.maximum(first_columns(layer, px), passes)
-    xgroups = _cdiv(ofm.width, px)
+    xgroups = ceil_divided(ofm.width, px)
     sweep: Cycles = groups * (left + (xgroups - 1) * np.maximum(stride, passes))
-    feed = (ifm.width if first else _cdiv(ifm.width, px)) * groups
+    feed = (ifm.width if first else ceil_divided(ifm.width, px)) * groups
     intake = _intake(layer, first)
     row = np.maximum(sweep, intake.most * feed)
     came = _unpack_cycles(ifm, pe, 1, act_bits, board) if first else 0
@@ -316,9 +280,9 @@ def pointwise_times(
     Source: docs/engine.md; equal to a counted loop nest in tests/cost/test_latency.py.
     """
     ifm, ofm, _, _ = _spatial(layer, act_bits, board)
-    folds = _cdiv(ifm.channels, simd)
-    work = folds_out * folds * layer.passes
-    xgroups = _cdiv(ofm.width, px)
+    folds = ceil_divided(ifm.channels, simd)
+    work = folds_out * dense_folds(layer, simd, act_bits=act_bits, board=board)
+    xgroups = ceil_divided(ofm.width, px)
     last = ofm.width - (xgroups - 1) * px
     opening = np.where(xgroups > 1, px, last)
     whole, short = work, work
@@ -362,12 +326,12 @@ def _unpack_cycles(
     """
     beat = beat_channels(act_bits, board)
     row = port_cycles(row_bytes(ifm.channels, ifm.width, act_bits, board), board)
-    words = _cdiv(ifm.channels, lanes)
+    words = ceil_divided(ifm.channels, lanes)
     beats = -(-ifm.channels // beat)
     # Only the last word of a pixel may need no beat of its own.
-    kept = (words > 1) & (_cdiv((words - 1) * lanes, beat) == beats)
+    kept = (words > 1) & (ceil_divided((words - 1) * lanes, beat) == beats)
     pixel = np.where(np.asarray(lanes) > beat, np.maximum(beats + kept, words), words)
-    slots = np.maximum(_cdiv(ifm.width, taps), row)
+    slots = np.maximum(ceil_divided(ifm.width, taps), row)
     return np.where(np.asarray(taps) > 1, slots, np.maximum(ifm.width * pixel, row))
 
 
@@ -394,7 +358,7 @@ def pack_cycles(
     Source: docs/engine.md; equal to a counted loop nest in tests/cost/test_latency.py.
     """
     pixels = layer.ofm.height * layer.ofm.width
-    groups, beats = _cdiv(channels, pe), _cdiv(channels, beat)
+    groups, beats = ceil_divided(channels, pe), ceil_divided(channels, beat)
     early = (groups - 1) * pe // beat
     narrow = np.asarray(pe) <= beat
     each = np.where(narrow, groups - 1 + beats - early, np.maximum(groups, beats))

@@ -3,10 +3,11 @@
 With double buffering they load while another run computes; else in a step of their own.
 """
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 
-from hao.cost.columns import DenseColumns, Setting, WeightBits
-from hao.cost.latency import Cycles, packed_taps
+from hao.cost.columns import Columns, DenseColumns, Setting, WeightBits
 from hao.cost.memory import (
     RECORD_BYTES,
     ddr_cycles,
@@ -15,39 +16,125 @@ from hao.cost.memory import (
     port_cycles,
 )
 from hao.cost.overheads import load_overhead
-from hao.ir.layer import Linear, Pool
-from hao.ir.partition import DenseLayer, Invocation
+from hao.cost.paths import Path
+from hao.cost.words import Cycles, dense_folds, index_bytes, packed_taps, stage_bytes
+from hao.hw.board import Board
+from hao.ir.layer import Depthwise, Linear, Pool
+from hao.ir.partition import DenseLayer, Invocation, Role
+from hao.ir.sparsity import FULL, stored_density
 
 
-def load_cycles(invocation: Invocation, bits: WeightBits, setting: Setting) -> int:
+def load_row(
+    invocation: Invocation,
+    columns: Mapping[Role, Columns],
+    bits: WeightBits,
+    setting: Setting,
+) -> Path:
     """Return the cycles in which the weight port loads an invocation's weights.
 
-    Without double buffering that is a step of its own.
+    Without double buffering that is a step of its own. Only where a layer is pruned do
+    they depend on a stage's configuration.
+
+    Args:
+        invocation: What runs.
+        columns: Configurations of every stage that the invocation uses.
+        bits: Weight bits by layer.
+        setting: What all columns share.
     """
-    loads = [
-        port_cycles(b, setting.board) for b in load_bytes(invocation, bits, setting)
-    ]
-    return sum(loads) + load_starts(invocation, setting)[0]
+    start, _ = load_starts(invocation, setting)
+    return _row(invocation, columns, bits, setting, port_cycles, start)
 
 
-def load_ddr_cycles(invocation: Invocation, bits: WeightBits, setting: Setting) -> int:
+def load_ddr_row(
+    invocation: Invocation,
+    columns: Mapping[Role, Columns],
+    bits: WeightBits,
+    setting: Setting,
+) -> Path:
     """Return the cycles in which the DDR delivers an invocation's weights.
 
-    Without double buffering that is a step of its own, latencies included.
+    Without double buffering that is a step of its own, latencies included. Arguments as
+    in `load_row`.
     """
-    loads = [
-        ddr_cycles(b, setting.board) for b in load_bytes(invocation, bits, setting)
-    ]
-    return sum(loads) + load_starts(invocation, setting)[1]
+    _, start = load_starts(invocation, setting)
+    return _row(invocation, columns, bits, setting, ddr_cycles, start)
 
 
-def load_bytes(invocation: Invocation, bits: WeightBits, setting: Setting) -> list[int]:
-    """Return the bytes of every stage's weights, where it has any."""
-    return [
-        layer_bytes(layer, bits[layer.name], setting.act_bits, setting.board)
-        for _, layer in invocation.stages
-        if not isinstance(layer, Pool)
-    ]
+def _row(
+    invocation: Invocation,
+    columns: Mapping[Role, Columns],
+    bits: WeightBits,
+    setting: Setting,
+    cycles: Callable[[Cycles, Board], Cycles],
+    start: int,
+) -> Path:
+    """Return `start` and the cycles of each stage's weights, as a row."""
+    constant, terms = start, {}
+    for role, moved in load_bytes(invocation, columns, bits, setting).items():
+        taken = cycles(moved, setting.board)
+        if taken.ndim:
+            terms[role] = taken
+        else:
+            constant += int(taken)
+    return Path("weights", constant, terms)
+
+
+def load_cycles(
+    invocation: Invocation,
+    columns: Mapping[Role, Columns],
+    bits: WeightBits,
+    setting: Setting,
+) -> int:
+    """Return the least of `load_row` over all configurations."""
+    return _least(load_row(invocation, columns, bits, setting))
+
+
+def load_ddr_cycles(
+    invocation: Invocation,
+    columns: Mapping[Role, Columns],
+    bits: WeightBits,
+    setting: Setting,
+) -> int:
+    """Return the least of `load_ddr_row` over all configurations."""
+    return _least(load_ddr_row(invocation, columns, bits, setting))
+
+
+def _least(row: Path) -> int:
+    return row.constant + sum(int(np.min(term)) for term in row.terms.values())
+
+
+def load_bytes(
+    invocation: Invocation,
+    columns: Mapping[Role, Columns],
+    bits: WeightBits,
+    setting: Setting,
+) -> dict[Role, Cycles]:
+    """Return the bytes of every stage's weights, where it has any [bytes].
+
+    One number of a stage whose layer is not pruned, else one for each column. Arguments
+    as in `load_row`.
+    """
+    found: dict[Role, Cycles] = {}
+    for role, layer in invocation.stages:
+        if isinstance(layer, Pool):
+            continue
+        width = bits[layer.name]
+        if isinstance(layer, Depthwise) or stored_density(layer) == FULL:
+            moved = layer_bytes(layer, width, setting.act_bits, setting.board)
+            found[role] = np.asarray(moved)
+            continue
+        chosen = columns[role]
+        assert isinstance(chosen, DenseColumns)
+        found[role] = stage_bytes(
+            layer,
+            layer.ofm.channels,
+            width,
+            simd=chosen.simd,
+            pe=chosen.pe,
+            act_bits=setting.act_bits,
+            board=setting.board,
+        )
+    return found
 
 
 def load_starts(invocation: Invocation, setting: Setting) -> tuple[int, int]:
@@ -64,13 +151,18 @@ def loading_stages(invocation: Invocation) -> int:
     return sum(not isinstance(layer, Pool) for _, layer in invocation.stages)
 
 
-def load_stand_in(invocation: Invocation, setting: Setting) -> WeightBits:
-    """Return weights as wide as activations, which stand for those of the next run.
+def load_stand_in(invocation: Invocation, setting: Setting) -> int:
+    """Return the bytes of weights that stand for those of the next run [bytes].
 
-    These are not known where a run is priced; its own mostly are about as many. Their
-    width must not depend on the bits, or a run with wider weights would be faster.
+    Those are not known where a run is priced; its own mostly are about as many, here as
+    wide as activations. They must not depend on the bits, or a run with wider weights
+    would be faster; nor on words that are kept, which differ by configuration.
     """
-    return {layer.name: setting.act_bits for _, layer in invocation.stages}
+    return sum(
+        layer_bytes(layer, setting.act_bits, setting.act_bits, setting.board)
+        for _, layer in invocation.stages
+        if not isinstance(layer, Pool)
+    )
 
 
 def unit_cycles(
@@ -83,7 +175,7 @@ def unit_cycles(
     """Return the cycles in which the loader makes the units of a tile's weights.
 
     A unit takes the beats that it needs and at least a cycle; a word whose lanes hold
-    fewer than `simd` weights comes lane by lane.
+    fewer than `simd` weights comes lane by lane. Words of a pruned layer are whole.
 
     Args:
         layer: Dense or pointwise, of one pixel or of a map.
@@ -102,6 +194,7 @@ def unit_cycles(
     packed = packed_taps(layer, simd, depth) > 1
     folds = depth // simd
     tail = depth - folds * simd
+    kept = dense_folds(layer, simd, act_bits=setting.act_bits, board=setting.board)
     full = channels // pe
     made = np.zeros_like(pe)
     records = np.zeros_like(pe)
@@ -112,8 +205,19 @@ def unit_cycles(
         word = np.maximum(lanes * simd * bits, -(-lanes // unit) * port)
         short = (tail > 0) * lanes * np.maximum(port, tail * bits)
         taps = kernel**2 * layer.passes
-        made = made + count * taps * np.where(packed, 0, folds * word + short)
+        whole = taps * (folds * word + short)
+        if stored_density(layer) < FULL:
+            whole = kept * word
+        made = made + count * np.where(packed, 0, whole)
         # Records: each group begins a beat.
         records = records + count * -(-lanes * RECORD_BYTES * 8 // port)
-    result: Cycles = -(-made // port) + records
+    listed = index_bytes(
+        layer,
+        channels,
+        simd=simd,
+        pe=pe,
+        act_bits=setting.act_bits,
+        board=setting.board,
+    )
+    result: Cycles = -(-made // port) + records + listed // setting.board.port_bytes
     return result

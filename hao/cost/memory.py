@@ -152,7 +152,9 @@ def input_channels(
     return ifm.height * (8 * row // store_bits(act_bits))
 
 
-def weight_bytes(channels: Count, terms: int, weight_bits: int, board: Board) -> Count:
+def weight_bytes(
+    channels: Count, terms: Count | int, weight_bits: int, board: Board
+) -> Count:
     """Return the bytes of a layer's records and weights in DDR [bytes].
 
     Each begins a beat. Left out, so that the bytes depend on no configuration and are

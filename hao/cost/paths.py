@@ -19,20 +19,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.cost.latency import (
-    Cycles,
-    StageTimes,
-    first_columns,
-    rows_fed,
-    rows_left,
-    rows_needed,
-)
+from hao.cost.latency import StageTimes, first_columns, rows_fed, rows_left, rows_needed
 from hao.cost.overheads import (
     POOL_CYCLES,
     SLACK_WORDS,
     STAGE_DEPTH_CYCLES,
     START_CYCLES,
 )
+from hao.cost.words import Cycles
 from hao.ir.layer import Depthwise, Linear, Pool
 from hao.ir.partition import Invocation, Role
 

@@ -34,17 +34,10 @@ from hao.cost.columns import (
     Setting,
     WeightBits,
 )
-from hao.cost.latency import (
-    Cycles,
-    StageTimes,
-    dense_times,
-    depthwise_times,
-    pointwise_times,
-)
+from hao.cost.latency import StageTimes, dense_times, depthwise_times, pointwise_times
 from hao.cost.loads import (
-    load_bytes,
-    load_cycles,
-    load_ddr_cycles,
+    load_ddr_row,
+    load_row,
     load_stand_in,
     loading_stages,
     unit_cycles,
@@ -52,8 +45,6 @@ from hao.cost.loads import (
 from hao.cost.memory import (
     ddr_cycles,
     port_cycles,
-    weight_bytes,
-    weight_terms,
 )
 from hao.cost.overheads import load_overhead
 from hao.cost.paths import Path, paths
@@ -67,6 +58,7 @@ from hao.cost.transfers import (
     run_transfers,
     shared_beside_load,
 )
+from hao.cost.words import Cycles, stage_bytes
 from hao.ir.layer import Depthwise, Pool
 from hao.ir.partition import DenseLayer, Invocation, Role
 
@@ -164,7 +156,7 @@ def _price_fused(
     channels = np.asarray(stage_ofm.channels)
     burst = burst_beats(invocation, -(-channels // pe), channels, setting)
     maps = run_maps(invocation, channels, setting)
-    weights = sum(load_bytes(invocation, load_stand_in(invocation, setting), setting))
+    weights = load_stand_in(invocation, setting)
     transfers = run_transfers(
         invocation,
         setting,
@@ -180,8 +172,8 @@ def _price_fused(
         tiled={},
         ddr=_ddr_row(invocation, times, maps, weights, burst, setting),
         beside=Path("weights", int(load_delay(maps, loading, setting)), {}),
-        opening=Path("weights", load_cycles(invocation, bits, setting), {}),
-        opening_ddr=Path("weights", load_ddr_cycles(invocation, bits, setting), {}),
+        opening=load_row(invocation, columns, bits, setting),
+        opening_ddr=load_ddr_row(invocation, columns, bits, setting),
         tiles={},
         feasible=feasible,
     )
@@ -269,8 +261,15 @@ class _TiledRun:
     def weight_bytes(self, channels: Cycles, bits: int) -> Cycles:
         """Return the bytes of the weights of so many channels [bytes]."""
         setting = self.setting
-        terms = weight_terms(self.layer, setting.act_bits, setting.board)
-        return weight_bytes(channels, terms, bits, setting.board)
+        return stage_bytes(
+            self.layer,
+            channels,
+            bits,
+            simd=self.columns.simd,
+            pe=self.columns.pe,
+            act_bits=setting.act_bits,
+            board=setting.board,
+        )
 
     def load(self, channels: Cycles, bits: int) -> tuple[Cycles, Cycles]:
         """Return the cycles in which port and DDR load a tile's weights."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.cost.columns import DenseColumns, Ints, Setting
-from hao.cost.latency import Cycles, dense_folds
+from hao.cost.words import Cycles, dense_folds
 from hao.errors import InputError
 from hao.ir.partition import DenseLayer
 

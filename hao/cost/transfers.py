@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hao.cost.columns import Setting
-from hao.cost.latency import Cycles, pack_cycles
+from hao.cost.latency import pack_cycles
 from hao.cost.memory import (
     Moved,
     beat_channels,
@@ -35,6 +35,7 @@ from hao.cost.overheads import (
     load_overhead,
 )
 from hao.cost.paths import Transfers, rows_ahead, rows_behind
+from hao.cost.words import Cycles
 from hao.ir.partition import Invocation
 from hao.ir.tensor import Shape
 

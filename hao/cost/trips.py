@@ -16,6 +16,7 @@ from hao.hw.board import Board
 from hao.intmath import ceil_div
 from hao.ir.layer import Conv, Depthwise, Linear, Pool
 from hao.ir.partition import DenseLayer, DepthwiseLayer
+from hao.ir.sparsity import kept_words, stored_density
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,8 @@ def dense_trips(
     xgroups = ceil_div(layer.ofm.width, px)
     if taps < 2:
         words = ceil_div(channels, simd)
-        work = groups * layer.passes * kernel**2 * words
+        kept = kept_words(kernel**2 * words, stored_density(layer))
+        work = groups * layer.passes * kept
         sweep, feed = xgroups * work, width * words
     else:
         slots = ceil_div((px - 1) * stride + kernel - 1, taps) + 1
@@ -143,7 +145,7 @@ def pointwise_trips(
     width = layer.ofm.width
     pixels = [min(px, width - x) for x in range(0, width, px)]
     feeds = [n * folds if first else folds for n in pixels] * layer.ofm.height
-    work = groups * layer.passes * folds
+    work = groups * layer.passes * kept_words(folds, stored_density(layer))
     return StageTrips(
         window=feeds[0] + sum(max(work, feed) for feed in (*feeds[1:], 0)),
         array=len(feeds) * work,

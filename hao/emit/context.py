@@ -8,13 +8,17 @@ from collections.abc import Iterable
 from math import gcd
 from typing import assert_never
 
+import numpy as np
+
 from hao.cost.bram import uses_lutram
 from hao.cost.design import Design
 from hao.cost.evaluate import CostReport
 from hao.cost.memory import store_bits
 from hao.cost.overheads import MAX_BURST_BEATS, OUTSTANDING_BURSTS
 from hao.cost.widths import memory_parts
+from hao.cost.words import INDEX_BYTES, list_words
 from hao.emit.arena import StoredMap
+from hao.emit.lists import GROUP_BITS, TAP_BITS
 from hao.emit.records import (
     NONE,
     LoadStep,
@@ -23,6 +27,7 @@ from hao.emit.records import (
     initializer,
     signed_bits,
     structs,
+    unset,
 )
 from hao.emit.runs import CODES, engine_stages
 from hao.emit.stage_sizes import (
@@ -65,6 +70,7 @@ from hao.ir.integer import (
     Requantization,
     is_wide,
 )
+from hao.ir.partition import Role
 from hao.ir.passes import DIGIT_BITS, FRAME_BITS, frame_planes
 from hao.ir.tensor import Rounding
 
@@ -83,12 +89,14 @@ LOOP_DEPTHS = {
     "unpack": 6,
     "feed": 3,
     "window": 6,
+    "listed": 9,
     "array": 16,
     "fill": 3,
     "regroup": 2,
     "pack": 8,
     "finish": 6,
     "mean": 12,
+    "order": 6,
     "records": 4,
     "units": 7,
 }
@@ -96,8 +104,9 @@ LOOP_DEPTHS = {
 
 Derived by adding up registers: a stream access 1, a memory read 2, a multiplexer of
 pixels 1; `array`: operands 1, memory 2, DSP cascade 4, adder tree 4, accumulator 1,
-requantizer 4. To be replaced by what a synthesis report says; the sum over a stage is
-what `hao.cost.latency.STAGE_DEPTH_CYCLES` prices.
+requantizer 4; `listed`: of the dense window where places of words come first, as the
+schedule analysis finds it. To be replaced by what a synthesis report says; the sum
+over a stage is what `hao.cost.latency.STAGE_DEPTH_CYCLES` prices.
 """
 
 
@@ -126,10 +135,19 @@ def make_context(
     port = board.port_bytes
     packed = [s.dense_window for s in table.steps if s.dense_window.taps > 1]
     named = {stage.name: stage for stage in stages}
+    left = unset(table.steps)
     return {
         "network": design.network.name,
         "port_bytes": port,
         "engine": _engine(design, net, table),
+        "skips": {role.value: _skips(role, table) for role in Role},
+        "skipping": [stage for stage in stages if stage.skips],
+        "place": {
+            "bits": 8 * INDEX_BYTES,
+            "group_bits": GROUP_BITS,
+            "tap_bits": TAP_BITS,
+            "lane_bits": signed_bits(0, port // INDEX_BYTES),
+        },
         "stages": stages,
         "depthwise": named.get("depthwise"),
         "pointwise": named.get("pointwise"),
@@ -156,7 +174,7 @@ def make_context(
         "bounds": _bounds(table),
         "records": structs(table.steps),
         "steps": [
-            {"title": title, "record": initializer(step)}
+            {"title": title, "record": initializer(step, left)}
             for title, step in zip(table.titles, table.steps, strict=True)
         ],
         "arena_beats": table.arena.beats,
@@ -402,6 +420,8 @@ def _stages(
                 weights_in_luts=bool(uses_lutram(hardware.weight_words)),
                 channels_in_luts=bool(uses_lutram(hardware.channel_words)),
                 passes=hardware.passes if isinstance(hardware, DenseStage) else 1,
+                skips=_skips(role, table),
+                lists_in_luts=bool(uses_lutram(_list_words(hardware, design))),
                 convolves=loads,
                 pools=pools,
                 averages=any(step.depthwise_array.averages for step in table.steps),
@@ -419,6 +439,24 @@ def _stages(
             )
         )
     return result
+
+
+def _skips(role: Role, table: Table) -> bool:
+    """Return whether a stage runs over a list of words in any step."""
+    match role:
+        case Role.DENSE:
+            return any(step.dense_array.entries for step in table.steps)
+        case Role.POINTWISE:
+            return any(step.pointwise_array.entries for step in table.steps)
+        case Role.DEPTHWISE:
+            return False
+        case _:
+            assert_never(role)
+
+
+def _list_words(hardware: DenseStage | DepthwiseStage, design: Design) -> int:
+    """Return the depth of a stage's lists [beats]."""
+    return int(list_words(np.asarray(hardware.weight_words), design.board))
 
 
 def _register(words: set[int], beat: int) -> tuple[int, int]:
@@ -506,6 +544,14 @@ def _constants(
             ),
             Constant(name="feature_words", value=hardware.feature_words),
         ]
+        if hardware.skips:
+            own.append(
+                Constant(
+                    name="list_words",
+                    value=_list_words(hardware, design),
+                    note="  // beats of places of words",
+                )
+            )
         acc = dense_acc_bits(hardware, engine.act_bits)
     return (
         *own,
@@ -628,6 +674,6 @@ def _bounds(table: Table) -> dict[str, int]:
             max(s.dense_regroup.trips, s.depthwise_regroup.trips) for s in steps
         ),
         "pack": most(s.pack.trips for s in steps),
-        "records": most(load.record_beats for load in loads),
+        "records": most(load.record_beats + load.list_beats for load in loads),
         "units": most(load.unit_trips for load in loads),
     }

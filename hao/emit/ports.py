@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hao.cost.design import Design
-from hao.cost.latency import packed_taps
 from hao.cost.memory import input_channels, rows_used
+from hao.cost.words import packed_taps
 from hao.emit.arena import Arena, StoredMap, stored_map
 from hao.emit.records import (
     NONE,

@@ -59,6 +59,7 @@ _STAGE_SOURCES = {
     "depthwise": ("rows.h", "depthwise_window.h", "depthwise_array.h"),
     "pointwise": ("pointwise_vectors.h",),
 }
+_SKIPPING_SOURCES = ("order.h",)
 _OTHERS = {
     "tb/tb.cpp": "tb/tb.cpp.j2",
     "Makefile": "Makefile.j2",
@@ -252,6 +253,8 @@ def _texts(context: dict[str, object]) -> dict[str, str]:
                 {**context, "stage": stage}
             )
             texts[f"src/{stage.name}_array.h"] = _headed(text, context)
+    if context["skipping"]:
+        names += _SKIPPING_SOURCES
     for name in dict.fromkeys(names):
         text = environment.get_template(f"src/{name}.j2").render(context)
         texts[f"src/{name}"] = _headed(text, context)

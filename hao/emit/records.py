@@ -16,8 +16,9 @@ DEPTHWISE = 2
 POINTWISE = 3
 
 
-def _f(doc: str = "") -> Any:  # noqa: ANN401 - what dataclasses.field returns
-    return field(default=0, metadata={"doc": doc})
+def _f(doc: str = "", *, rare: bool = False) -> Any:  # noqa: ANN401 - what dataclasses.field returns
+    """Return a field; a rare one is emitted only where some step sets it."""
+    return field(default=0, metadata={"doc": doc, "rare": rare})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,10 +92,11 @@ class WindowStep:
     taps: int = _f("kernel taps in a word: above 1 where taps are packed")
     channels: int = _f("of a tap, where taps are packed")
     folds: int = _f("words of a window, where taps are packed")
-    sends: int = _f("words sent for a group of pixels, where taps are packed")
+    sends: int = _f("words sent for a group of pixels: packed taps, or listed")
     gathers: int = _f("reads that gather a window of packed taps")
     gathers_per_row: int = _f("the same for one kernel row")
     group_period: int = _f("the larger of sends and gathers")
+    listed: int = _f("words are sent in the order of a list", rare=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +114,7 @@ class VectorsStep:
     last_period: int = _f("the same where that is the last of a row")
     xgroups: int = _f("groups of pixels of a row")
     total: int = _f("groups of pixels of the map")
+    listed: int = _f("words are sent in the order of a list", rare=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +137,10 @@ class ArrayStep:
     fill_units: int = _f("units of the next run")
     fill_records: int = _f("beats of records of the next run")
     target: int = _f("0 pack, 2 depthwise, 3 pointwise")
+    entries: int = _f("of the list of words that a group of pixels meets", rare=True)
+    list_base: int = _f("first beat of the list in use", rare=True)
+    fill_list_base: int = _f("first beat that the next run's list fills", rare=True)
+    fill_lists: int = _f("beats of the next run's list", rare=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +263,7 @@ class LoadStep:
     end_need: int = _f("the same in the last word of a group")
     rest_need: int = _f("the same for what is left of a word of full lanes")
     last_need: int = _f("the same in the last group")
+    list_beats: int = _f("of the list of words, behind the records", rare=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -385,6 +393,7 @@ def structs(steps: Sequence[Step]) -> tuple[Struct, ...]:
             for item in fields(record):
                 key = (type(record), item.name)
                 seen.setdefault(key, set()).add(int(getattr(record, item.name)))
+    left = unset(steps)
     result = []
     for kind, name in STRUCTS.items():
         members = tuple(
@@ -399,11 +408,24 @@ def structs(steps: Sequence[Step]) -> tuple[Struct, ...]:
                 bits=_bits(seen.get((kind, item.name), {0})),
             )
             for item in fields(kind)
+            if (kind, item.name) not in left
         )
         doc = (kind.__doc__ or "").split("\n", 1)[0]
         counted = COUNTED.get(kind, "")
         result.append(Struct(name=name, doc=doc, fields=members, counted=counted))
     return tuple(result)
+
+
+def unset(steps: Sequence[Step]) -> frozenset[tuple[type, str]]:
+    """Return the rare fields of records in which no step sets any: not emitted."""
+    records = [getattr(step, part.name) for step in steps for part in fields(step)]
+    left: set[tuple[type, str]] = set()
+    for kind in STRUCTS:
+        rare = [item.name for item in fields(kind) if item.metadata.get("rare")]
+        some = [record for record in records if type(record) is kind]
+        if not any(getattr(record, name) for record in some for name in rare):
+            left |= {(kind, name) for name in rare}
+    return frozenset(left)
 
 
 def signed_bits(low: int, high: int) -> int:
@@ -429,10 +451,19 @@ def _narrowest(values: set[int]) -> str:
     return "int"
 
 
-def initializer(record: object) -> str:
-    """Return the C++ aggregate initializer of a record."""
+def initializer(record: object, left: frozenset[tuple[type, str]] = frozenset()) -> str:
+    """Return the C++ aggregate initializer of a record.
+
+    Args:
+        record: A step or a part.
+        left: Fields that are left out (`unset`).
+    """
     values = []
     for item in fields(record):  # type: ignore[arg-type]
+        if (type(record), item.name) in left:
+            continue
         value = getattr(record, item.name)
-        values.append(str(int(value)) if isinstance(value, int) else initializer(value))
+        values.append(
+            str(int(value)) if isinstance(value, int) else initializer(value, left)
+        )
     return "{" + ", ".join(values) + "}"

@@ -9,8 +9,8 @@ from itertools import pairwise
 from typing import assert_never
 
 from hao.cost.design import Design
-from hao.cost.latency import packed_taps
 from hao.cost.memory import input_channels, rows_used
+from hao.cost.words import packed_taps
 from hao.emit.records import (
     NONE,
     ArrayStep,
@@ -26,6 +26,7 @@ from hao.intmath import ceil_div
 from hao.ir.integer import IntegerNetwork
 from hao.ir.layer import Conv, Depthwise, Linear, Pool, PoolKind
 from hao.ir.partition import DenseLayer, DepthwiseLayer, Role
+from hao.ir.sparsity import FULL, kept_words, stored_density
 from hao.ir.tensor import Shape
 
 
@@ -184,7 +185,8 @@ def _dense_window(stage: StageRun, hardware: DenseStage, design: Design) -> Wind
     if taps == 1:
         groups = ceil_div(channels, hardware.simd)
         feed = ifm.width * groups
-        sweep = xgroups * out_groups * kernel**2 * groups
+        sends = out_groups * kept_words(kernel**2 * groups, stored_density(layer))
+        sweep = xgroups * sends
         # Column -left of a row: (block * px + turn) * stride + phase.
         places, phase = divmod(-left, stride)
         block, turn = divmod(places, px)
@@ -200,6 +202,8 @@ def _dense_window(stage: StageRun, hardware: DenseStage, design: Design) -> Wind
             first_turn=turn,
             first_phase=phase,
         )
+        if stored_density(layer) < FULL:
+            step = replace(step, listed=1, sends=sends)
     else:
         slots = ceil_div(ifm.width, taps)
         # The same, a slot being `taps` columns: (block * px + turn) * taps + offset.
@@ -320,7 +324,8 @@ def _vectors(
     channels = input_channels(layer, design.engine.act_bits, design.board)
     _, ofm = _spatial(layer, channels)
     folds = ceil_div(channels, hardware.simd)
-    sends = ceil_div(stage.channels, hardware.pe) * layer.passes * folds
+    kept = kept_words(folds, stored_density(layer))
+    sends = ceil_div(stage.channels, hardware.pe) * layer.passes * kept
     xgroups = ceil_div(ofm.width, px)
     last_pixels = ofm.width - (xgroups - 1) * px
     words, last_words = folds, folds
@@ -344,6 +349,7 @@ def _vectors(
         last_period=max(last_words, sends),
         xgroups=xgroups,
         total=total,
+        listed=int(stored_density(layer) < FULL),
     )
 
 
@@ -363,8 +369,10 @@ def _array(
     kernel = 1 if isinstance(layer, Linear) else layer.kernel
     taps = int(packed_taps(layer, hardware.simd, channels))
     folds = ceil_div(kernel**2, taps)
+    listed = taps == 1 and stored_density(layer) < FULL
     if taps == 1:
         folds *= ceil_div(channels, hardware.simd)
+        folds = kept_words(folds, stored_density(layer))
     groups = ceil_div(stage.channels, hardware.pe)
     xgroups = ceil_div(ofm.width, design.engine.px)
     kind = net.maps[layer.name]
@@ -379,6 +387,7 @@ def _array(
         low=kind.low,
         high=kind.high,
         target=target,
+        entries=groups * layer.passes * folds if listed else 0,
     )
 
 

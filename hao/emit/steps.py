@@ -11,6 +11,7 @@ from typing import TypeVar, assert_never
 import numpy as np
 
 from hao.cost.design import Design
+from hao.cost.words import list_words
 from hao.emit.arena import Arena, place_maps
 from hao.emit.ports import (
     finish_step,
@@ -25,6 +26,7 @@ from hao.emit.runs import CODES, Run, StageRun, design_runs, engine_stages
 from hao.emit.stage_sizes import unit_rows
 from hao.emit.stage_steps import stage_step
 from hao.emit.weights import Bytes, StageWeights, stage_weights
+from hao.hw.engine import DenseStage
 from hao.ir.integer import IntegerNetwork
 from hao.ir.layer import Pool
 from hao.ir.partition import Role
@@ -163,9 +165,11 @@ def _with_load(
         match role:
             case Role.DENSE:
                 array = _filled(step.dense_array, packed, weight, channel)
+                array = _listed(array, packed, _list_base(design, role, half))
                 step = replace(step, dense_load=packed.load, dense_array=array)
             case Role.POINTWISE:
                 array = _filled(step.pointwise_array, packed, weight, channel)
+                array = _listed(array, packed, _list_base(design, role, half))
                 step = replace(step, pointwise_load=packed.load, pointwise_array=array)
             case Role.DEPTHWISE:
                 products = _filled(step.depthwise_array, packed, weight, channel)
@@ -194,9 +198,11 @@ def _in_half(step: Step, design: Design, half: int) -> Step:
         match role:
             case Role.DENSE:
                 array = _based(step.dense_array, weight, channel)
+                array = replace(array, list_base=_list_base(design, role, half))
                 step = replace(step, dense_array=array)
             case Role.POINTWISE:
                 array = _based(step.pointwise_array, weight, channel)
+                array = replace(array, list_base=_list_base(design, role, half))
                 step = replace(step, pointwise_array=array)
             case Role.DEPTHWISE:
                 products = _based(step.depthwise_array, weight, channel)
@@ -208,6 +214,20 @@ def _in_half(step: Step, design: Design, half: int) -> Step:
 
 def _based(array: _Array, weight: int, channel: int) -> _Array:
     return replace(array, weight_base=weight, channel_base=channel)
+
+
+def _listed(array: ArrayStep, packed: StageWeights, base: int) -> ArrayStep:
+    if not packed.lists:
+        return array
+    return replace(array, fill_list_base=base, fill_lists=packed.lists)
+
+
+def _list_base(design: Design, role: Role, half: int) -> int:
+    """Return where a half of a stage's lists begins [beats]; 0 where it has none."""
+    stage = engine_stages(design)[role]
+    if not (isinstance(stage, DenseStage) and stage.skips and half):
+        return 0
+    return int(list_words(np.asarray(stage.weight_words), design.board)) // 2
 
 
 def _bases(design: Design, role: Role, half: int) -> tuple[int, int]:

@@ -1,22 +1,26 @@
 """Weights and records as the loader reads them (docs/engine.md, "Weights in DDR")."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hao.cost.design import Design
-from hao.cost.latency import packed_taps
 from hao.cost.memory import input_channels
+from hao.cost.words import packed_taps, skips_words
 from hao.emit.arena import stored_map
+from hao.emit.lists import fold_places, kept_folds
 from hao.emit.records import LoadStep
-from hao.emit.runs import StageRun
+from hao.emit.runs import StageRun, engine_stages
 from hao.hw.engine import DenseStage, DepthwiseStage
 from hao.intmath import ceil_div
 from hao.ir.integer import BIAS_BITS, IntegerNetwork, Requantization
 from hao.ir.layer import Conv, Depthwise, Linear, Pool
+from hao.ir.network import Network
 from hao.ir.partition import DenseLayer
 from hao.ir.passes import digits
+from hao.ir.sparsity import keep_largest
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -34,6 +38,7 @@ class StageWeights:
         load: What tells the loader about them.
         units: Units that reach the stage.
         records: Beats of records.
+        lists: Beats of the list of words that are kept.
         base: First beat among the weights of all runs.
     """
 
@@ -41,6 +46,7 @@ class StageWeights:
     load: LoadStep
     units: int
     records: int
+    lists: int = 0
     base: int = 0
 
 
@@ -79,6 +85,7 @@ def stage_weights(
         assert isinstance(layer, DenseLayer)
         order = _dense_order(digits(weight, layer), layer, stage, design)
     records = _records(run, stage.pe, net, port)
+    listed = _beats(order.places.astype("<u2").view(np.uint8), port)
     packed = _beats(_pack_bits(order.items, quant), port)
     units, trips = _unit_trips(order, rows=rows, bits=quant, port=port)
     groups = ceil_div(run.channels, stage.pe)
@@ -104,12 +111,14 @@ def stage_weights(
         end_need=end_rows * order.end_items * quant,
         rest_need=_rest(stage.pe, rows) * order.width * quant,
         last_need=_rest(last_lanes, rows) * order.width * quant,
+        list_beats=len(listed) // port,
     )
     return StageWeights(
-        data=np.concatenate([records, packed]),
+        data=np.concatenate([records, listed, packed]),
         load=load,
         units=units,
         records=len(records) // port,
+        lists=len(listed) // port,
     )
 
 
@@ -136,6 +145,8 @@ class _Order:
         width: Items of a full word's lane.
         tail_items: Items in a lane of the last word of a tap.
         end_items: Items in a lane of the last word of a group.
+        places: Of the words among all of a group, as the windows' list says them; empty
+            where all words are kept.
     """
 
     items: Ints
@@ -145,6 +156,7 @@ class _Order:
     width: int
     tail_items: int
     end_items: int
+    places: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def lane_items(self, fold: int) -> int:
         """Return the items of a lane in word `fold` of a group."""
@@ -194,6 +206,8 @@ def _dense_order(
         exists = np.tile(np.arange(inner * simd) < channels, passes * kernel)
         there = np.broadcast_to(exists.reshape(passes * folds, simd), cube.shape)
         tail = end = channels - (inner - 1) * simd
+        if skips_words(layer, simd, act_bits=design.engine.act_bits, board=board):
+            return _kept_order(cube.reshape(rows, passes, folds, simd), layer, stage)
     return _Order(
         items=_by_group(cube, there, pe),
         lanes=_lanes(rows, pe),
@@ -202,6 +216,82 @@ def _dense_order(
         width=simd,
         tail_items=tail,
         end_items=end,
+    )
+
+
+def weight_words(layer: Conv | Linear, simd: int, design: Design) -> Ints:
+    """Return the word of an output group that each weight of a channel lies in.
+
+    Args:
+        layer: A layer whose words are skipped.
+        simd: Multipliers per lane.
+        design: Board and width of the activations.
+
+    Returns:
+        Shape of the weights of one output channel.
+    """
+    shape: tuple[int, ...] = (layer.ifm.elements,)
+    if isinstance(layer, Conv):
+        shape = (layer.ifm.channels, layer.kernel, layer.kernel)
+    count = int(np.prod(shape))
+    channels = input_channels(layer, design.engine.act_bits, design.board)
+    numbers = 1 + np.arange(count).reshape(1, *shape)  # 0: no weight
+    taps = _taps(numbers, layer, channels, design)[0]
+    inner = ceil_div(channels, simd)
+    word = np.arange(taps.shape[1]) // simd + inner * np.arange(len(taps))[:, None]
+    found = np.zeros(count + 1, dtype=np.int64)
+    found[taps] = word
+    return found[1:].reshape(shape)
+
+
+def pruned_network(network: Network, design: Design) -> Network:
+    """Return a network whose pruned layers keep the words of the most energy.
+
+    Args:
+        network: Layers of the design, with parameters.
+        design: Says what each layer keeps, and what a word of its stage holds.
+    """
+    stages, params = engine_stages(design), dict(network.params)
+    board, act_bits = design.board, design.engine.act_bits
+    for segment in design.segments:
+        for role, layer in segment.invocation.stages:
+            stage = stages[role]
+            if not isinstance(layer, DenseLayer) or not isinstance(stage, DenseStage):
+                continue
+            if not skips_words(layer, stage.simd, act_bits=act_bits, board=board):
+                continue
+            words = weight_words(layer, stage.simd, design)
+            name = f"{layer.name}.weight"
+            kept = keep_largest(params[name], words, stage.pe, layer.density)
+            kept.setflags(write=False)
+            params[name] = kept
+    return replace(network, params=MappingProxyType(params))
+
+
+def _kept_order(cube: Ints, layer: Conv | Linear, stage: DenseStage) -> _Order:
+    """Return the words of a pruned layer that are kept, whole, and their places.
+
+    Args:
+        cube: Weights, shape (ofm_channels, passes, folds, simd).
+        layer: Whose weights they are.
+        stage: The hardware.
+    """
+    rows, passes, folds, simd = cube.shape
+    kept = kept_folds(cube, layer, stage.pe)
+    count = kept.shape[1]
+    group = np.arange(rows) // stage.pe
+    chosen = np.take_along_axis(cube, kept[group][:, None, :, None], axis=2)
+    chosen = chosen.reshape(rows, passes * count, simd)
+    places = np.repeat(fold_places(kept, folds, layer)[:, None, :], passes, axis=1)
+    return _Order(
+        items=_by_group(chosen, np.ones(chosen.shape, dtype=np.bool_), stage.pe),
+        lanes=_lanes(rows, stage.pe),
+        folds=passes * count,
+        inner_folds=1,
+        width=simd,
+        tail_items=simd,
+        end_items=simd,
+        places=places.ravel(),
     )
 
 

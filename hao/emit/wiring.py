@@ -83,6 +83,8 @@ class StageView:
     weights_in_luts: bool
     channels_in_luts: bool
     passes: int = 1
+    skips: bool = False
+    lists_in_luts: bool = False
     convolves: bool = True
     pools: bool = False
     averages: bool = False
@@ -225,6 +227,9 @@ def make_streams(
                 _stream(f"{stage.name}_records", f"records_t<{kind}> ", UNIT_DEPTH)
             )
             result.append(_stream(f"{stage.name}_fills", f"fill_t<{kind}> "))
+        if stage.skips:
+            result.append(_stream(f"{stage.name}_lists", "hao_beat", UNIT_DEPTH))
+            result.append(_stream(f"{stage.name}_places", "fold_place_t"))
         for route in stage.inputs:
             result.append(
                 _stream(route.stream, f"{route.word}<{kind}::{stage.in_lanes}> ")
@@ -255,7 +260,11 @@ def make_calls(
         name
         for stage in stages
         if stage.loads
-        for name in (f"{stage.name}_units", f"{stage.name}_records")
+        for name in (
+            f"{stage.name}_units",
+            f"{stage.name}_records",
+            *([f"{stage.name}_lists"] if stage.skips else []),
+        )
     ]
     calls = []
     if loads:
@@ -286,6 +295,13 @@ def make_calls(
             "depthwise": ("depthwise_window", "step.depthwise_window"),
             "pointwise": ("pointwise_vectors", "step.vectors"),
         }[stage.name]
+        if stage.skips:
+            places = f"{stage.name}_places"
+            array = f"step.{stage.name}_array"
+            calls.append(
+                _call(f"order_{stage.name}", array, f"{stage.name}_lists", places)
+            )
+            inputs.append(places)
         calls.append(_call(window, record, *inputs, operands))
         fills = [f"{stage.name}_fills"] if stage.loads else []
         if stage.loads:

@@ -44,6 +44,8 @@ class DenseStage:
         terms: Largest number of products summed into one output value; one of a high
             digit of a weight counts as what it is moved up by.
         passes: Most passes of a layer over the lanes (`hao.ir.passes`).
+        skips: It skips words of weights that are zeros (`hao.ir.sparsity`), and keeps a
+            list of those that are not.
     """
 
     simd: int
@@ -56,6 +58,7 @@ class DenseStage:
     pack_words: int
     terms: int
     passes: int = 1
+    skips: bool = False
 
     def __post_init__(self) -> None:
         depths = (

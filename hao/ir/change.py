@@ -13,6 +13,7 @@ from typing import assert_never
 from hao.errors import InputError
 from hao.ir.layer import Conv, Depthwise, Layer, Linear
 from hao.ir.passes import DIGIT_BITS, MOST_PASSES, lane_bits
+from hao.ir.sparsity import FULL, check_density
 from hao.ir.tensor import MAX_BITS, MIN_BITS
 
 MOST_CHANNELS = 1 << 20
@@ -21,18 +22,20 @@ MOST_CHANNELS = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bits:
-    """The layer's weights have so many bits, and run in one or two passes.
+    """The layer's weights have so many bits, run in one or two passes, or are pruned.
 
     Attributes:
         weight_bits: From 2 to 8; in two passes from 5.
         passes: Over the lanes; in two, these need no more than 4 bits.
+        density: Share of the words of weights that are kept (`hao.ir.sparsity`) [%].
 
     Raises:
-        InputError: Bits or passes outside these ranges.
+        InputError: Bits, passes or density outside these ranges.
     """
 
     weight_bits: int
     passes: int = 1
+    density: int = FULL
 
     def __post_init__(self) -> None:
         if not MIN_BITS <= self.weight_bits <= MAX_BITS:
@@ -47,6 +50,7 @@ class Bits:
                 f"weight_bits = {self.weight_bits} in {self.passes} passes; must be "
                 f"from {DIGIT_BITS + 1} to {MAX_BITS}: fewer run in one"
             )
+        check_density(self.density, f"weights of {self.weight_bits} bits")
 
     @property
     def lane_bits(self) -> int:
@@ -203,6 +207,15 @@ def passes_of(scheme: Scheme) -> dict[str, int]:
     }
 
 
+def densities_of(scheme: Scheme) -> dict[str, int]:
+    """Return the densities of the layers that do not keep all their words [%]."""
+    return {
+        name: change.density
+        for name, change in scheme.items()
+        if isinstance(change, Bits) and change.density < FULL
+    }
+
+
 def left_out(scheme: Scheme) -> tuple[str, ...]:
     """Return the names of the blocks that a scheme leaves out."""
     return tuple(n for n, change in scheme.items() if isinstance(change, LeaveOut))
@@ -252,7 +265,8 @@ def change_text(change: Change) -> str:
     match change:
         case Bits():
             passes = "" if change.passes == 1 else f"_in_{change.passes}"
-            return f"bits_{change.weight_bits}{passes}"
+            kept = "" if change.density == FULL else f"_kept_{change.density}"
+            return f"bits_{change.weight_bits}{passes}{kept}"
         case Keep():
             return "keep"
         case LeaveOut():
@@ -281,10 +295,14 @@ def change_of(text: str) -> Change:
             return LeaveOut()
         case _ if text.startswith("channels_"):
             return Channels.of_text(text.removeprefix("channels_"))
-    found = re.fullmatch(r"bits_([0-9])(?:_in_([0-9]))?", text)
+    found = re.fullmatch(r"bits_([0-9])(?:_in_([0-9]))?(?:_kept_([0-9]{1,3}))?", text)
     if found is None:
         raise InputError(
             f"change {text[:40]!r}; must be keep, leave_out, or such as bits_4 or "
             "channels_0-3"
         )
-    return Bits(weight_bits=int(found[1]), passes=int(found[2] or 1))
+    return Bits(
+        weight_bits=int(found[1]),
+        passes=int(found[2] or 1),
+        density=int(found[3] or FULL),
+    )

@@ -132,6 +132,8 @@ class Conv(_Windowed):
     """How often the lanes run over its products (`hao.ir.passes`)."""
     planes: int = 1
     """Digits in which its IFM comes: 2 of a frame wider than the activations."""
+    density: int = 100
+    """Share of the words of its weights that are kept [%] (`hao.ir.sparsity`)."""
 
     @property
     def terms(self) -> int:
@@ -186,6 +188,8 @@ class Linear(_Unary):
     weight: QType | None = None
     passes: int = 1
     """How often the lanes run over its products (`hao.ir.passes`)."""
+    density: int = 100
+    """Share of the words of its weights that are kept [%] (`hao.ir.sparsity`)."""
 
     @property
     def terms(self) -> int:

@@ -68,11 +68,15 @@ class GroupCosts:
         scores: Of every channel.
         points: Numbers of channels whose cost was measured, descending, below all.
         costs: Top-1 that each of them costs [points]; negative ones count as none.
+        points_per_score: Top-1 that a score is, at first order [points]. No cost is
+            taken as less than that of the lost scores, so that channels whose measured
+            loss drowns in noise go last.
     """
 
     scores: NDArray[np.float64]
     points: tuple[int, ...]
     costs: tuple[float, ...]
+    points_per_score: float = 0.0
 
     def cost(self, width: int) -> float:
         """Return what keeping so many channels costs [points].
@@ -82,9 +86,10 @@ class GroupCosts:
         lost = [self._lost(point) for point in (self.scores.size, *self.points)]
         risen = np.maximum.accumulate([0.0, *self.costs])
         own = self._lost(width)
-        if own <= lost[-1]:
-            return float(np.interp(own, lost, risen))
-        return float(risen[-1] * own / lost[-1]) if lost[-1] > 0 else float(risen[-1])
+        measured = float(np.interp(own, lost, risen))
+        if own > lost[-1] > 0:
+            measured = float(risen[-1] * own / lost[-1])
+        return max(measured, self.points_per_score * own)
 
     def _lost(self, width: int) -> float:
         ordered = np.sort(self.scores)

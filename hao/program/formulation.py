@@ -233,11 +233,9 @@ class _Writer:
 
     def _loads(self, arc: int) -> tuple[int, int]:
         run = self._graph.runs[self._graph.arcs[arc].run]
-        setting = self._play.setting
-        return (
-            load_cycles(run.invocation, run.weight_bits, setting),
-            load_ddr_cycles(run.invocation, run.weight_bits, setting),
-        )
+        play = self._play
+        asked = run.invocation, play.stages, run.weight_bits, play.setting
+        return load_cycles(*asked), load_ddr_cycles(*asked)
 
     def _price(self, number: int) -> SegmentPrice:
         if number not in self._prices:

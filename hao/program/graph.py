@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 from hao.cost.catalogue import Needs
 from hao.ir.layer import Conv, Linear
 from hao.ir.partition import DenseLayer, DepthwiseLayer, Invocation, Role
+from hao.ir.sparsity import density_of
 from hao.ir.tensor import MAX_BITS, MIN_BITS
 from hao.options.frame import Frame, Run
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
 
 FAR = np.int64(1) << 50
 """Cycles or costs of what cannot be; far above any real one, far below overflow."""
@@ -78,6 +80,8 @@ class Graph:
         runs: What may run; runs that cost the same are one.
         shapes: Number of each run's shape: runs that differ in bits only share it.
         edges: Positions that no arc reaches across; between them lie chains.
+        spread: Accuracy cost of each arc where that of an option is divided evenly over
+            the chains that know of it; sums over whole ways are the same.
     """
 
     position: Ints
@@ -86,6 +90,7 @@ class Graph:
     runs: tuple[Run, ...]
     shapes: tuple[int, ...]
     edges: tuple[int, ...]
+    spread: Floats
 
     @cached_property
     def start(self) -> Ints:
@@ -279,13 +284,41 @@ class _Builder:
             crossed[position[arc.start] + 1 : position[arc.end]] = True
         for node, _, _ in ways[last]:
             crossed[position[node] + 1 : frame.positions] = True
+        edges = tuple(int(p) for p in np.flatnonzero(~crossed))
+        ordered = tuple(sorted(joined, key=lambda a: (a.start, a.end, a.run)))
         return Graph(
             position=position,
-            arcs=tuple(sorted(joined, key=lambda a: (a.start, a.end, a.run))),
+            arcs=ordered,
             finishes=tuple(Finish(*way) for way in ways[last]),
             runs=tuple(self._found),
             shapes=tuple(self._shape_of),
-            edges=tuple(int(p) for p in np.flatnonzero(~crossed)),
+            edges=edges,
+            spread=self._spread(ordered, edges),
+        )
+
+    def _spread(self, arcs: Iterable[Arc], edges: tuple[int, ...]) -> Floats:
+        """Return the costs of arcs, each option's divided over the chains it spans.
+
+        An option counts where it is settled, and in every chain at whose first node it
+        is known; a way has one arc from there.
+        """
+        sites = self._frame.sites
+        chains = [1 + sum(s.first < e <= s.last for e in edges) for s in sites]
+        states = {number: state for (_, state), number in self._nodes.items()}
+        places = {number: place for (place, _), number in self._nodes.items()}
+        first = set(edges)
+        return np.array(
+            [
+                sum(
+                    sites[site].costs[option] / chains[site]
+                    for site, option in (
+                        *arc.settled,
+                        *(states[arc.start] if places[arc.start] in first else ()),
+                    )
+                )
+                for arc in arcs
+            ],
+            dtype=np.float64,
         )
 
     def _alive(self, place: int) -> tuple[int, ...]:
@@ -334,6 +367,7 @@ def likeness(invocation: Invocation) -> Hashable:
             ),
             layer.passes if isinstance(layer, DenseLayer) else 1,
             layer.planes if isinstance(layer, Conv) else 1,
+            density_of(layer),
         )
         for role, layer in invocation.stages
     )

@@ -18,7 +18,7 @@ from hao.ir.partition import Role
 from hao.program.field import Field, Group, LaneArea
 from hao.program.fit import lanes_match
 from hao.program.graph import FAR
-from hao.program.sweep import chain_products, chain_sweeps
+from hao.program.sweep import Net, chain_products, chain_sweeps
 from hao.program.tables import Choice, stage_periods
 
 Ints = NDArray[np.int64]
@@ -47,9 +47,18 @@ class LaneBounds:
         field: What is searched.
         group: Combinations of widths.
         double: Whether engines double-buffer.
+        net: What ways there are; those over the lightest runs if `None`.
+        rate: Price of accuracy, which counts as cycles [cycles per micro-point].
     """
 
-    def __init__(self, field: Field, group: Group, double: bool) -> None:
+    def __init__(
+        self,
+        field: Field,
+        group: Group,
+        double: bool,
+        net: Net | None = None,
+        rate: float = 0.0,
+    ) -> None:
         self._field, self._group, self._double = field, group, double
         self._areas = {r: field.lane_area(group.widths, r, double) for r in group.roles}
         caps = field.caps
@@ -58,7 +67,10 @@ class LaneBounds:
             & (area.surrogate <= caps[:, None, None]).all(axis=0)
             for role, area in self._areas.items()
         }
-        self._chains, self._opening = _bound_chains(field, group, double, self._keep)
+        ways = group.light if net is None else net
+        self._chains, self._opening = _bound_chains(
+            field, group, double, self._keep, (ways, rate)
+        )
 
     @property
     def least(self) -> int:
@@ -70,11 +82,11 @@ class LaneBounds:
         floor = self._chains.times @ np.maximum.reduce(floors)
         return int(np.min(np.minimum(floor, FAR) + self._opening))
 
-    def within(self, limit: int) -> Bounded:
+    def within(self, limit: float) -> Bounded:
         """Return all lane shapes whose engines may fit and take at most `limit` cycles.
 
         Args:
-            limit: Most cycles.
+            limit: Most cycles, priced cost included.
         """
         field, roles = self._field, self._group.roles
         parts: list[tuple[int, Lanes, Ints]] = []
@@ -129,10 +141,14 @@ class _Chains:
 
 
 def _bound_chains(
-    field: Field, group: Group, double: bool, keep: Mapping[Role, Bools]
+    field: Field,
+    group: Group,
+    double: bool,
+    keep: Mapping[Role, Bools],
+    priced: tuple[Net, float],
 ) -> tuple[_Chains, Ints]:
     """Return the bounds of every chain, and the cycles before the first, by pixels."""
-    tables, net = field.tables(double), group.light
+    tables, (net, rate) = field.tables(double), priced
     products = np.array(chain_products(net), dtype=np.float64)
     size = len(field.pixels)
     opening = np.zeros((size, 1), dtype=np.int64)
@@ -142,7 +158,7 @@ def _bound_chains(
         shape = (size, tables.grids[role].lanes)
         cycles[role] = np.empty((products.size, *shape))
         for number, chain in enumerate(
-            chain_sweeps(net, periods, double_buffered=double)
+            chain_sweeps(net, periods, double_buffered=double, rate=rate)
         ):
             cycles[role][number] = np.minimum(chain, FAR)
         if double:
@@ -194,7 +210,7 @@ class _Triples:
         areas: Mapping[Role, LaneArea],
         chains: _Chains,
         place: int,
-        limit: int,
+        limit: float,
     ) -> None:
         self._grids = field.tables(double).grids
         self._room, self._caps = field.limit, field.caps

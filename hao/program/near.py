@@ -17,6 +17,9 @@ Ints = NDArray[np.int64]
 NEAR = 16
 """Engines whose columns the integer program chooses from (chosen here)."""
 
+QUICKEST = 256
+"""Lane shapes that these engines are of, where there are very many (chosen here)."""
+
 NEAR_PERCENT = 1
 """How much slower than the optimum they may be, at the fewest bits (chosen here)."""
 
@@ -34,7 +37,9 @@ def columns_near(
     columns = {role: {index} for role, index in found.columns.items()}
     for group in field.groups([found.widths], spend):
         bounded = lane_bounds(field, group, found.double).within(limit)
-        rows = np.flatnonzero(bounded.choice.pixels == found.place)[:STEP]
+        rows = np.flatnonzero(bounded.choice.pixels == found.place)
+        if rows.size > STEP:
+            rows = rows[:QUICKEST]
         engines: list[tuple[int, tuple[int, ...]]] = []
         for choice, cycles in expand(
             field, group, found.double, bounded.choice.take(rows), limit

@@ -48,7 +48,7 @@ from hao.program.fit import (
     neighbours,
 )
 from hao.program.graph import ABSENT, FAR, ROLES, Graph, Widths
-from hao.program.lanes import lane_bounds
+from hao.program.lanes import Bounded, LaneBounds, lane_bounds
 from hao.program.sweep import Net, make_net, sweep
 from hao.program.tables import Choice, Periods, joined, periods_of
 
@@ -80,6 +80,9 @@ MOST_LISTED = 50_000
 
 Of small networks, millions are as good as the best: the fastest is then found anew.
 """
+
+MANY_SHAPES = 30_000
+"""Lane shapes from which on a bound with a price on accuracy pays (chosen here)."""
 
 COMPARED = 200_000
 """Numbers that an engine is compared with before it is kept (chosen here).
@@ -331,6 +334,8 @@ def _search_group(hunt: _Hunt, group: Group, double: bool) -> None:
     if hunt.least is Least.CYCLES and limit > LOOSE * lanes.least:
         limit = min(limit, _quick_limit(hunt, group, double))
     bounded = lanes.within(limit)
+    if hunt.least is Least.COST and bounded.bound.size > MANY_SHAPES:
+        bounded = _priced_lanes(hunt, group, double) or bounded
     order = np.arange(bounded.bound.size)
     value = bounded.bound
     if hunt.least is Least.BLOCKS:
@@ -372,6 +377,44 @@ def _search_group(hunt: _Hunt, group: Group, double: bool) -> None:
     if hunt.ties:
         limit = min(limit, hunt.cycles + (hunt.least is Least.CYCLES))
         _list(hunt, group, double, limit, kept)
+
+
+def _priced_lanes(hunt: _Hunt, group: Group, double: bool) -> Bounded | None:
+    """Return the lane shapes that may keep the limits by a bound that prices accuracy.
+
+    Where options make runs much faster, the lightest runs exclude next to nothing. A
+    design of the quickest engines then comes first, to know a cost and a price.
+
+    Returns:
+        Their bounds are 0; `None` where no price is known.
+    """
+    if hunt.apart is not None:
+        return None
+    if hunt.best is None:
+        _start(hunt, group, double)
+    if hunt.best is None or not hunt.rate:
+        return None
+    graph, rate = hunt.field.graph, hunt.rate
+    allowed = np.logical_or.reduce([w.allowed for w in group.widths])
+    within = graph.within(allowed, hunt.cost_of_interest)
+    if not within.any():
+        return None
+    net = make_net(graph, within)
+    lanes = LaneBounds(hunt.field, group, double, net, rate)
+    found = lanes.within(hunt.cycles + rate * hunt.cost_of_interest + 1)
+    return Bounded(found.choice, np.zeros_like(found.bound))
+
+
+def _start(hunt: _Hunt, group: Group, double: bool) -> None:
+    """Look for designs among the engines that are quickest at the ends of the cost."""
+    field = hunt.field
+    floor = min(widths.floor for widths in group.widths)
+    for each in (*field.groups(group.widths, floor), group):
+        _, point = _first_limit(field, each, double)
+        if point is None:
+            continue
+        for choice, cycles in expand(field, group, double, point, hunt.cycles):
+            _try_engines(hunt, group.widths, double, choice, cycles)
 
 
 def _list(
@@ -517,37 +560,38 @@ def _quick_limit(hunt: _Hunt, group: Group, double: bool) -> int:
     if hunt.apart is not None:
         return NO_LIMIT
     if _dearest(group.light) <= hunt.cost:
-        return _first_limit(hunt.field, group, double)
+        return _first_limit(hunt.field, group, double)[0]
     floor = min(widths.floor for widths in group.widths)
     cheapest = hunt.field.groups(group.widths, floor)
-    return min(_first_limit(hunt.field, each, double) for each in cheapest)
+    return min(_first_limit(hunt.field, each, double)[0] for each in cheapest)
 
 
-def _first_limit(field: Field, group: Group, double: bool) -> int:
+def _first_limit(field: Field, group: Group, double: bool) -> tuple[int, Choice | None]:
     """Return a latency that some engine of a group reaches at its lightest runs.
 
     Some lane shapes are drawn, those with the lowest bounds priced, and the best one
-    improved; only what it saves depends on the draw. `NO_LIMIT` if none is found.
+    improved; only what it saves depends on the draw. `NO_LIMIT` if none is found. The
+    lane shapes that reach it come with it.
     """
     tables = field.tables(double)
     rng = np.random.default_rng(0)
     size = 60_000
     lanes = {r: rng.integers(0, tables.grids[r].lanes, size) for r in group.roles}
     pixels = rng.integers(0, len(field.pixels), size)
-    best = NO_LIMIT
+    best, point = NO_LIMIT, None
     drawn = Choice(pixels=pixels, lanes=lanes, columns={})
     for _ in range(6):
         fine = _lanes_match(field, double, drawn)
         fine &= may_fit(field, group.widths, double, drawn)
         drawn = drawn.take(np.flatnonzero(fine))
         if not len(drawn):
-            return best
+            return best, point
         found = _quickest(field, group, double, drawn)
         if found is None or found[0] >= best:
-            return best
+            return best, point
         best, point = found
         drawn = _around(field, group, double, point)
-    return best
+    return best, point
 
 
 def _lanes_match(field: Field, double: bool, choice: Choice) -> Bools:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hao.cost.bram import memory_bram18
 from hao.cost.catalogue import BUFFER_WORDS, LANES, TAPS, Needs
 from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
-from hao.cost.latency import dense_folds
+from hao.cost.words import dense_folds
 from hao.hw.board import Board
 from hao.ir.partition import Role
 from hao.ir.tensor import MIN_BITS

@@ -372,12 +372,13 @@ def chain_sweeps(
     periods: Mapping[int, Periods],
     *,
     double_buffered: bool,
-    rate: Rate = 0.0,
+    rate: float = 0.0,
 ) -> list[Cycles]:
     """Return lower bounds of the cycles, priced, of every chain of positions.
 
     A chain lies between positions that no run reaches across. Bounds of all chains, and
-    of what is loaded before the first one, add up to a bound of a whole way.
+    of what is loaded before the first one, add up to a bound of a whole way. Costs are
+    those of `Graph.spread`.
 
     Args:
         net: What ways there are.
@@ -388,6 +389,10 @@ def chain_sweeps(
     position = net.graph.position
     edges = set(net.graph.edges)
     cut = {n for n in range(position.size) if int(position[n]) in edges}
+
+    def price(entry: Entry) -> float:
+        return rate * float(net.graph.spread[entry.arc]) if rate else 0.0
+
     to_go: list[Cycles] = []
     for stop in net.stops:
         here = periods[stop.run]
@@ -404,7 +409,7 @@ def chain_sweeps(
                 value = np.maximum(value, here.ddr + low_ddr)
             if stop.end not in cut:
                 value = _entering(
-                    value + to_go[entry.stop], entry, after, double_buffered, rate
+                    value + to_go[entry.stop], after, double_buffered, price(entry)
                 )
             best = value if best is None else np.minimum(best, value)
         assert best is not None
@@ -416,7 +421,7 @@ def chain_sweeps(
             chains[int(position[node])] = np.zeros(1, dtype=np.int64)
         for entry in net.entries.get(node, ()):
             value = _entering(
-                to_go[entry.stop], entry, periods[entry.run], double_buffered, rate
+                to_go[entry.stop], periods[entry.run], double_buffered, price(entry)
             )
             place = int(position[node])
             known = chains.get(place)
@@ -425,11 +430,11 @@ def chain_sweeps(
 
 
 def _entering(
-    cycles: Cycles, entry: Entry, after: Periods, double_buffered: bool, rate: Rate
+    cycles: Cycles, after: Periods, double_buffered: bool, price: float
 ) -> Cycles:
     if not double_buffered:
         cycles = cycles + after.serial
-    return _priced(cycles, rate, entry.cost)
+    return cycles if price == 0 else np.asarray(cycles + price, dtype=np.float64)
 
 
 def _least(cycles: Ints) -> Ints:

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.cost.columns import DenseColumns, Setting
-from hao.cost.latency import dense_folds
-from hao.cost.loads import load_cycles, load_ddr_cycles
+from hao.cost.loads import load_cycles, load_ddr_cycles, load_ddr_row, load_row
 from hao.cost.paths import Path
 from hao.cost.prices import price_segment
 from hao.cost.tiles import cut_tiles
+from hao.cost.words import dense_folds
 from hao.hw.board import Board
 from hao.ir.layer import Depthwise, Pool
 from hao.ir.partition import Role
@@ -163,13 +163,14 @@ class Tables:
         if shape not in self._shaped:
             self._shaped[shape] = self._computed(run)
         setting = self._setting()
-        port = load_cycles(run.invocation, run.weight_bits, setting)
-        ddr = load_ddr_cycles(run.invocation, run.weight_bits, setting)
+        sizes = {role: self.grids[role].lanes for role, _ in run.invocation.stages}
+        columns = {role: self.grids[role].shapes() for role in sizes}
+        asked = run.invocation, columns, run.weight_bits, setting
         return replace(
             self._shaped[shape],
-            opening=Row(constant=port, terms={}),
-            opening_ddr=Row(constant=ddr, terms={}),
-            serial=max(port, ddr),
+            opening=self._row(load_row(*asked), sizes),
+            opening_ddr=self._row(load_ddr_row(*asked), sizes),
+            serial=max(load_cycles(*asked), load_ddr_cycles(*asked)),
         )
 
     def _computed(self, run: Run) -> Table:
@@ -226,8 +227,8 @@ class Tables:
             opening=self._row(price.opening, sizes),
             opening_ddr=self._row(price.opening_ddr, sizes),
             serial=max(
-                load_cycles(run.invocation, run.weight_bits, setting),
-                load_ddr_cycles(run.invocation, run.weight_bits, setting),
+                load_cycles(run.invocation, columns, run.weight_bits, setting),
+                load_ddr_cycles(run.invocation, columns, run.weight_bits, setting),
             ),
             least_words={},
             key_of=key_of,

@@ -36,7 +36,7 @@ def mean_curvatures(
     weights = [
         net.compute[module_key(layer.name)].get_parameter("weight") for layer in layers
     ]
-    outputs = net(torch.from_numpy(frames).to(device))
+    outputs = net(torch.from_numpy(frames.copy()).to(device))
     target = outputs.detach().softmax(1)
     loss = -(target * outputs.log_softmax(1)).sum(1).mean()
     slopes = torch.autograd.grad(loss, weights, create_graph=True)

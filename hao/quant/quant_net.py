@@ -31,6 +31,7 @@ from hao.ir.layer import (
 )
 from hao.ir.network import Network
 from hao.ir.passes import in_passes
+from hao.ir.sparsity import FULL, density_of
 from hao.ir.tensor import QType, Rounding
 from hao.quant.float_net import (
     activated,
@@ -163,7 +164,17 @@ class QuantNet(LayerwiseModule):
         with torch.no_grad():
             module.get_parameter("weight").copy_(torch.from_numpy(weight))
             module.get_parameter("bias").copy_(torch.from_numpy(bias))
+        if density_of(layer) < FULL:
+            _hold_zeros(module.get_parameter("weight"))
         return module
+
+
+def _hold_zeros(weight: nn.Parameter) -> None:
+    """Let no gradient reach what is 0 now: what was pruned stays so in training."""
+    kept = (weight.detach() != 0).to(weight.dtype)
+    weight.register_hook(  # type: ignore[no-untyped-call] # torch has it untyped
+        lambda gradient: gradient * kept.to(gradient)
+    )
 
 
 def weight_type(scheme: Scheme, layer: Compute) -> QType:

@@ -106,7 +106,7 @@ def _visit(
     with torch.no_grad():
         for layer in net.network.layers:
             operands = [maps[name] for name in layer.inputs] or [
-                torch.from_numpy(frames)
+                torch.from_numpy(frames.copy())
             ]
             if isinstance(layer, Conv | Depthwise | Linear):
                 see(layer, net.sums(layer, operands[0]))

@@ -248,6 +248,16 @@ def load_certificate(run: Path) -> Certificate:
         raise UnsupportedError(f"{path}: {error}") from error
 
 
+def recorded_channels(entry: ProblemEntry) -> tuple[Option, ...]:
+    """Return the options of groups of channels that a certificate records."""
+    found = (
+        Option(layer=o.layer, change=change_of(o.change), cost_micro=o.cost_micro)
+        for o in entry.options
+        if o.change.startswith("channels_")
+    )
+    return tuple(found)
+
+
 def recorded_problem(entry: ProblemEntry, like: Problem) -> Problem:
     """Return the problem of a certificate, on the board and space of another.
 

@@ -46,6 +46,7 @@ from hao.ir.layer import (
 from hao.ir.network import Network
 from hao.ir.partition import Segment, partition
 from hao.ir.passes import weight_passes
+from hao.ir.sparsity import density_of
 from hao.report.result import Proof, SearchResult
 from hao.search.candidates import Accuracy, Stance
 from hao.search.front import FrontPoint
@@ -70,8 +71,11 @@ ADDED_KEYS = frozenset(
         "channels",
         "replaced",
         "engine.dense.passes",
+        "engine.dense.skips",
         "engine.pointwise.passes",
+        "engine.pointwise.skips",
         "margin_percent",
+        "network.layers.fields.density",
         "network.layers.fields.passes",
         "network.layers.fields.planes",
         "network.layers.fields.quant.most",
@@ -370,6 +374,7 @@ def to_design(file: DesignFile) -> Design:
                 layer.name: Bits(
                     weight_bits=file.scheme[layer.name],
                     passes=weight_passes(layer),
+                    density=density_of(layer),
                 )
                 for layer in network.compute_layers
             },

@@ -102,6 +102,8 @@ class SimulationResult:
         simulated_top1: Of the simulated outputs [percent], where labels are known.
         integer_top1: Of the interpreter's [percent], likewise.
         quantization: What `quantize` found, if the run's own weights were emitted.
+        simulated_agreement: Frames whose simulated class is that of the float network
+            [percent]; `None` where that is not known.
     """
 
     build: str
@@ -119,6 +121,7 @@ class SimulationResult:
     simulated_top1: float | None
     integer_top1: float | None
     quantization: Quantization | None
+    simulated_agreement: float | None = None
 
     @property
     def exact(self) -> bool:
@@ -198,7 +201,10 @@ def render_simulation(result: SimulationResult) -> str:
 
 def _accuracy_lines(result: SimulationResult) -> list[str]:
     if result.simulated_top1 is None or result.integer_top1 is None:
-        return []
+        if result.simulated_agreement is None:
+            return []
+        same = f"{result.simulated_agreement:.2f} % of {result.images} test frames"
+        return [f"same class simulated as in float: {same}", ""]
     known = result.quantization
     total = "" if known is None else f" of {known.frames}"
     lines = [f"top-1 on {result.images}{total} test frames, all figures on the same"]

@@ -5,6 +5,7 @@ from collections import Counter
 from typing import assert_never
 
 from hao.ir.change import Bits, Change, Channels, Keep, LeaveOut, Replace
+from hao.ir.sparsity import FULL
 from hao.report.result import SearchResult
 from hao.report.text import WIDTH, plain
 from hao.report.words import count_in_words, engine_in_words
@@ -70,7 +71,8 @@ def _in_words(change: Change | None) -> str:
     match change:
         case Bits():
             passes = "" if change.passes == 1 else f" in {change.passes} passes"
-            return f"{change.weight_bits}{passes}"
+            kept = "" if change.density == FULL else f" at {change.density} % kept"
+            return f"{change.weight_bits}{passes}{kept}"
         case Keep():
             return "kept"
         case LeaveOut():

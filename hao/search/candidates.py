@@ -104,6 +104,7 @@ class Candidate:
         source: Where `top1` comes from.
         drops: Predicted drop at uniform bits, by bits.
         rules: Bits on offer.
+        channels: Options of groups of channels, if any.
     """
 
     network: Network
@@ -112,6 +113,7 @@ class Candidate:
     source: str
     drops: Mapping[int, Drop]
     rules: BitRules
+    channels: tuple[Option, ...] = ()
 
     @property
     def label(self) -> str:
@@ -134,6 +136,7 @@ class Candidate:
             keep_first_last=self.rules.keep_first_last,
             two_passes=True,
         )
+        options += self.channels
         if self.rules.block_points is None:
             return options
         return options + block_options(

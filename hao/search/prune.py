@@ -166,7 +166,7 @@ def prune(
         if step == settings.steps:
             budget = task.budget
         word = f"pruning step {step}/{settings.steps}"
-        net, options = _options(task, network, report, settings, step, progress)
+        net, options = weighed_options(task, network, report, settings, step, progress)
         report = choose_most_accurate(task.problem(network, options), budget=budget)
         chosen = kept_channels(report.design.scheme)
         network = without_channels(folded_network(net), chosen)
@@ -205,7 +205,7 @@ def _check_reach(task: Task, free: Sequence[ChannelGroup]) -> None:
         )
 
 
-def _options(
+def weighed_options(
     task: Task,
     network: Network,
     report: SolveReport,
@@ -213,7 +213,16 @@ def _options(
     step: int,
     progress: Progress,
 ) -> tuple[FloatNet, tuple[Option, ...]]:
-    """Return the network, trained on, and the options of its groups."""
+    """Return a network, trained on, and the options of its groups.
+
+    Args:
+        task: The whole network, data and board.
+        network: With parameters; the whole one, or one with fewer channels.
+        report: Of a design of it, whose lanes say which widths are worth it.
+        settings: How channels are taken out.
+        step: From 1; says which batches come.
+        progress: Told now and then.
+    """
     net = normed_net(network, task.dataset.train)
     free = [group for group in channel_groups(network) if not group.fixed]
     scores = taylor_scores(
@@ -328,6 +337,7 @@ def measured_costs(
             scores=scores[name],
             points=tuple(own),
             costs=tuple(float(next(alone)) for _ in own),
+            points_per_score=slope,
         )
         for name, own in points.items()
     }

@@ -95,12 +95,6 @@ FORMULAS: dict[
         0.02,
         0,
     ),
-    "gearbox": (
-        lambda p: blocks.gearbox_lut(p["in"], p["out"], p["bits"]),
-        lambda p: blocks.gearbox_ff(p["in"], p["out"], p["bits"]),
-        0.15,
-        8,
-    ),
     "word_window": (
         lambda p: blocks.window_lut(1, 0, p["px"], p["word"]),
         lambda p: blocks.window_ff(1, 0, p["px"], p["word"]),
@@ -283,11 +277,6 @@ def test_stream_and_buffer_arrays_equal_scalars(rows: list[tuple[int, ...]]) -> 
     first, second, third, fourth = (
         np.array(c, np.int64) for c in zip(*rows, strict=True)
     )
-    for name in ("gearbox_lut", "gearbox_ff"):
-        function = getattr(blocks, name)
-        scalars = [function(a, b, c) for a, b, c, _ in rows]
-        assert all(isinstance(value, int) for value in scalars)
-        assert function(first, second, third).tolist() == scalars
     for name in ("window_lut", "window_ff"):
         function = getattr(blocks, name)
         scalars = [function(1 + c % 7, d % 3, c, 8 * a) for a, _, c, d in rows]

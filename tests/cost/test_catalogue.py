@@ -33,8 +33,8 @@ from hao.cost.catalogue import (
     word_bits,
 )
 from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
-from hao.cost.latency import dense_folds
 from hao.cost.memory import input_channels
+from hao.cost.words import dense_folds
 from hao.hw.board import Board
 from hao.hw.engine import Engine
 from hao.hw.resources import Resources

@@ -80,8 +80,8 @@ def _latency(design: Design) -> int:
             bounds.append(value(price.ddr) + value(upcoming.opening_ddr))
         total += max(bounds)
         if not engine.double_buffered:
-            loads = load_cycles(run, scheme, setting)
-            total += max(loads, load_ddr_cycles(run, scheme, setting))
+            loads = load_cycles(run, {}, scheme, setting)
+            total += max(loads, load_ddr_cycles(run, {}, scheme, setting))
     return total
 
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from hao.cost.latency import (
     StageTimes,
-    dense_folds,
     dense_times,
     depthwise_times,
     pack_cycles,
@@ -19,6 +18,7 @@ from hao.cost.latency import (
     rows_needed,
 )
 from hao.cost.overheads import LEAD_CYCLES
+from hao.cost.words import dense_folds
 from hao.ir.layer import Conv, Depthwise, Linear, Padding
 from hao.ir.partition import DenseLayer, DepthwiseLayer
 from tests.cost.samples import (

@@ -31,6 +31,8 @@ def test_depths_are_those_of_the_emitted_loops() -> None:
         "unpack": overheads.UNPACK_DEPTH,
         "feed": overheads.FEED_DEPTH,
         "window": overheads.WINDOW_DEPTH,
+        "listed": 9,  # of pruned layers; not priced, nor is the one of `order`
+        "order": 6,
         "array": overheads.ARRAY_DEPTH,
         "fill": overheads.BUS_LOOP_DEPTH,
         "regroup": overheads.REGROUP_DEPTH,

@@ -11,7 +11,6 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hao.cost.columns import Columns, DenseColumns, Setting
-from hao.cost.latency import dense_folds
 from hao.cost.loads import load_cycles, load_ddr_cycles, unit_cycles
 from hao.cost.memory import (
     ddr_cycles,
@@ -29,6 +28,7 @@ from hao.cost.overheads import (
 from hao.cost.paths import Path
 from hao.cost.prices import SegmentPrice, price_segment
 from hao.cost.tiles import tile_groups
+from hao.cost.words import dense_folds
 from hao.errors import InputError
 from hao.ir.layer import Conv, Linear
 from hao.ir.partition import Invocation, Role
@@ -440,22 +440,22 @@ def test_loads_are_those_of_all_stages() -> None:
     # 120 weights of 5 bits: 75 bytes, 10 beats; 180 of 8: 23; 240 of 3: 90 bytes, 12.
     # Records of 20, 20 and 12 channels: 10, 10 and 6 beats.
     starts = load_overhead(3)
-    assert load_cycles(BLOCK, BITS, setting()) == 10 + 23 + 12 + 26 + starts
+    assert load_cycles(BLOCK, {}, BITS, setting()) == 10 + 23 + 12 + 26 + starts
     # The DDR moves as many bytes a cycle as a port: whole beats.
-    assert load_ddr_cycles(BLOCK, BITS, setting()) == 71
+    assert load_ddr_cycles(BLOCK, {}, BITS, setting()) == 71
     # Without double buffering they are a step of their own: nothing else moves while
     # their bursts are waited for.
     alone = setting(double_buffered=False)
-    assert load_cycles(BLOCK, BITS, alone) == 71 + starts
-    assert load_ddr_cycles(BLOCK, BITS, alone) == 71 + starts
+    assert load_cycles(BLOCK, {}, BITS, alone) == 71 + starts
+    assert load_ddr_cycles(BLOCK, {}, BITS, alone) == 71 + starts
     slow = Setting(
         board=BOARD.at_ddr(25),
         px=1,
         act_bits=8,
         double_buffered=True,
     )
-    assert load_cycles(BLOCK, BITS, slow) == 71 + starts
-    assert load_ddr_cycles(BLOCK, BITS, slow) == 142
+    assert load_cycles(BLOCK, {}, BITS, slow) == 71 + starts
+    assert load_ddr_cycles(BLOCK, {}, BITS, slow) == 142
 
 
 def test_a_pool_loads_nothing() -> None:
@@ -463,7 +463,7 @@ def test_a_pool_loads_nothing() -> None:
     assert layer_bytes(pool, 8, 8, BOARD) == 0
     for double in (True, False):
         shared = setting(double_buffered=double)
-        assert load_cycles(invocation(depthwise=pool), {}, shared) == 0
+        assert load_cycles(invocation(depthwise=pool), {}, {}, shared) == 0
 
 
 def test_the_ddr_moves_both_maps_and_the_residual() -> None:
@@ -488,8 +488,8 @@ def test_the_ddr_moves_both_maps_and_the_residual() -> None:
     # Beside a load, all but what moves while its bursts are waited for.
     assert price.beside.constant == max(0, moved // 8 - load_overhead(3))
     # A fused segment starts with all its weights.
-    assert price.opening.constant == load_cycles(BLOCK, BITS, setting())
-    assert price.opening_ddr.constant == load_ddr_cycles(BLOCK, BITS, setting())
+    assert price.opening.constant == load_cycles(BLOCK, {}, BITS, setting())
+    assert price.opening_ddr.constant == load_ddr_cycles(BLOCK, {}, BITS, setting())
 
 
 def _latency(price: SegmentPrice, column: int) -> int:

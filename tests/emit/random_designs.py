@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from hao.cost.catalogue import Needs, build_stages, pool_words, word_bits
 from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
 from hao.cost.design import Design
-from hao.cost.latency import dense_folds
 from hao.cost.memory import beat_channels
 from hao.cost.widths import MAX_WORD_BITS
+from hao.cost.words import dense_folds
 from hao.emit.stage_sizes import dense_acc_bits, depthwise_acc_bits
+from hao.emit.weights import pruned_network
 from hao.errors import UnsupportedError
 from hao.hw.board_file import load_board
 from hao.hw.engine import DenseStage, DepthwiseStage, Engine, lanes_match
@@ -71,8 +72,11 @@ from hao.ir.passes import (
     weight_passes,
 )
 from hao.ir.seeded import seeded_frames, seeded_integers
+from hao.ir.sparsity import density_of, with_densities
 from hao.ir.tensor import QType, Shape
 
+FIRST_PRUNED = 40  # those before are for witnesses that prune nothing, such as the RTL
+DENSITIES = (1, 10, 25, 50, 50, 60, 75, 90)
 BOARDS = ("zu3eg", "pynq-z2", "kv260", "zc706")
 LARGEST_MAP = 17
 MOST_CHANNELS = 70
@@ -123,6 +127,8 @@ def random_sample(seed: int) -> Sample:
     rng = random.Random(seed)
     while True:
         network = _some_in_passes(_Networks(rng).make(f"fuzz{seed}"))
+        if seed >= FIRST_PRUNED:
+            network = _some_pruned(network)
         try:
             parts = partition(network)
         except UnsupportedError:  # two sums in a row, for example
@@ -140,6 +146,7 @@ def random_sample(seed: int) -> Sample:
             )
         elif kind == "multipliers":
             net = _with_multipliers(rng, net)
+        net = replace(net, network=pruned_network(net.network, design))
         return Sample(
             seed=seed, kind=kind, design=design, net=net, frames=_frames(net, seed)
         )
@@ -154,6 +161,16 @@ def _some_in_passes(network: Network) -> Network:
     if rng.random() < 2 / 3:
         return network
     return run_in_passes(network, {name: 2 for name in dense if rng.random() < 0.5})
+
+
+def _some_pruned(network: Network) -> Network:
+    """Return a network, or every second time the same with layers that are pruned."""
+    rng = random.Random(f"{network.name} {network.layers} pruned")
+    if rng.random() < 1 / 2:
+        return network
+    dense = [x.name for x in network.compute_layers if not isinstance(x, Depthwise)]
+    kept = {name: rng.choice(DENSITIES) for name in dense if rng.random() < 0.7}
+    return with_densities(network, kept)
 
 
 def _frame_reader(network: Network) -> Conv | None:
@@ -474,8 +491,12 @@ def design_for(
     return Design(
         network=network,
         scheme={
-            name: Bits(weight_bits=bits, passes=in_passes.get(name, 1))
-            for name, bits in scheme.items()
+            layer.name: Bits(
+                weight_bits=scheme[layer.name],
+                passes=in_passes.get(layer.name, 1),
+                density=density_of(layer),
+            )
+            for layer in network.compute_layers
         },
         engine=_random_engine(rng, segments, lanes, lane_bits, setting),
         segments=segments,

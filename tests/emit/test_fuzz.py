@@ -27,7 +27,7 @@ from hao.intmath import ceil_div
 from hao.ir.layer import Depthwise, Pool
 from hao.ir.partition import Invocation, Role
 from tests.emit import builds
-from tests.emit.random_designs import Sample, random_sample
+from tests.emit.random_designs import FIRST_PRUNED, Sample, random_sample
 
 # The last one is the first whose weights are split over several memories.
 QUICK = (*range(48), 79)
@@ -111,6 +111,15 @@ def test_random_designs_cover_what_the_engine_can_do() -> None:
     stages = [s for sample in samples for s in engine_stages(sample.design).values()]
     parts = [memory_parts(s.pe, s.items * s.weight_bits) for s in stages]
     assert max(parts) > 1
+    tables = [make_table(x.design, x.net) for x in samples[FIRST_PRUNED:]]
+    steps = [step for table in tables for step in table.steps]
+    for arrays in (
+        [step.dense_array for step in steps],
+        [step.pointwise_array for step in steps],
+    ):
+        # Lists of which a beat holds a part; that load while one is in use.
+        assert any(array.entries > 8 for array in arrays)
+        assert any(array.fill_lists and array.entries for array in arrays)
 
 
 def is_pooled(run: Invocation) -> bool:

@@ -7,6 +7,7 @@ import pytest
 from hao.emit.records import (
     COUNTED,
     STRUCTS,
+    ArrayStep,
     FinishStep,
     LoadStep,
     ReadStep,
@@ -14,6 +15,7 @@ from hao.emit.records import (
     initializer,
     signed_bits,
     structs,
+    unset,
 )
 from hao.emit.steps import make_table
 from tests.emit.designs import sample
@@ -53,11 +55,23 @@ def test_nested_records_follow_each_other_as_their_structs_do() -> None:
 
 
 def test_a_struct_has_the_fields_of_its_record_in_order() -> None:
-    by_name = {struct.name: struct for struct in structs([Step()])}
+    by_name = {struct.name: struct for struct in structs([numbered(0)])}
     assert set(by_name) == set(STRUCTS.values())
     for record, name in STRUCTS.items():
         names = [item.name for item in by_name[name].fields]
         assert names == [item.name for item in fields(record)]
+
+
+def test_fields_that_no_step_sets_are_left_out() -> None:
+    rare = {"entries", "list_base", "fill_list_base", "fill_lists"}
+    plain, listed = Step(), Step(dense_array=ArrayStep(entries=3))
+    for steps, missing in (([plain], rare), ([plain, listed], set())):
+        array = next(s for s in structs(steps) if s.name == "array_step_t")
+        names = {item.name for item in fields(ArrayStep)}
+        assert {item.name for item in array.fields} == names - missing
+        assert len(fields(ArrayStep)) - len(missing) == (
+            initializer(ArrayStep(), unset(steps)).count(",") + 1
+        )
 
 
 def test_structs_are_defined_before_they_are_used() -> None:
@@ -152,5 +166,9 @@ def test_every_value_of_a_table_lies_in_the_type_of_its_field(seed: int) -> None
         for part in fields(Step):
             record = getattr(step, part.name)
             for item in fields(record):
-                low, high = LIMITS[kinds[STRUCTS[type(record)], item.name]]
+                kind = kinds.get((STRUCTS[type(record)], item.name))
+                if kind is None:  # that no step sets
+                    assert getattr(record, item.name) == 0
+                    continue
+                low, high = LIMITS[kind]
                 assert low <= int(getattr(record, item.name)) <= high

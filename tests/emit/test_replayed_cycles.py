@@ -5,7 +5,7 @@ prices the same loops without running them. Loops of arrays and windows must agr
 the iteration, cycles within the bounds below.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -18,15 +18,18 @@ from hao.emit.check import Build, Replay, compile_project, run_replay
 from hao.emit.project import render_project, write_project
 from hao.emit.runs import Run, StageRun
 from hao.emit.steps import Table
+from hao.emit.weights import pruned_network
 from hao.hw.board_file import load_board
 from hao.intmath import ceil_div
-from hao.ir.change import scheme_of
-from hao.ir.layer import Conv, Depthwise, Linear, Pool
-from hao.ir.partition import Role
+from hao.ir.change import Bits, scheme_of
+from hao.ir.layer import Conv, Depthwise, Input, Linear, Pool
+from hao.ir.network import Network
+from hao.ir.partition import Role, partition
 from hao.ir.seeded import seeded_frames, seeded_integers
+from hao.ir.sparsity import with_densities
 from hao.report.hardware import InvocationCycles
 from hao.zoo import build_network
-from tests.cost.samples import build_engine
+from tests.cost.samples import build_engine, conv, shape
 from tests.report.samples import longest_segments
 
 TOTAL = 0.03
@@ -93,6 +96,7 @@ def designed(case: Case) -> Design:
 def replayed(design: Design, folder: Path) -> tuple[Table, Replay]:
     """Return the table and the replay of a design with random weights."""
     net = seeded_integers(design.network, design.weight_bits, act_bits=8, seed=0)
+    net = replace(net, network=pruned_network(net.network, design))
     cost = evaluate(design)
     project = render_project(design, net, cost, seeded_frames(net, 1, 1))
     write_project(project, folder / "hls", force=True)
@@ -264,3 +268,54 @@ def test_predicted_cycles_are_those_of_the_replay(case: Case, tmp_path: Path) ->
 @pytest.mark.parametrize("case", LARGE, ids=lambda case: case.network)
 def test_predicted_cycles_of_large_networks(case: Case, tmp_path: Path) -> None:
     check(case, tmp_path)
+
+
+def pruned_design(density: int) -> Design:
+    """Return a 3x3 and a 1x1 convolution in runs of their own, pruned."""
+    image = Input(name="image", ofm=shape(32, 12, 12))
+    first = conv(image.ofm, 48, name="first")
+    second = conv(first.ofm, 64, 1, name="second", source="first")
+    network = with_densities(
+        Network(name="pruned", layers=(image, first, second)),
+        {"first": density, "second": density},
+    )
+    roles = [((Role.DENSE, "first"),), ((Role.POINTWISE, "second"),)]
+    segments = [
+        s
+        for s in partition(network).segments
+        if tuple((role, x.name) for role, x in s.invocation.stages) in roles
+    ]
+    engine = build_engine(
+        tuple(segments),
+        lanes={Role.DENSE: (8, 8), Role.POINTWISE: (4, 4)},
+        double_buffered=True,
+        spare_folds=600,
+        px=2,
+    )
+    change = Bits(weight_bits=8, density=density)
+    return Design(
+        network=network,
+        scheme={"first": change, "second": change},
+        engine=engine,
+        segments=tuple(segments),
+        board=load_board("zu3eg"),
+    )
+
+
+def test_a_layer_that_keeps_half_its_words_takes_half_its_cycles(
+    tmp_path: Path,
+) -> None:
+    runs: dict[int, tuple[InvocationCycles, ...]] = {}
+    for density in (100, 50):
+        design = pruned_design(density)
+        place = tmp_path / str(density)
+        place.mkdir()
+        table, replay = replayed(design, place)
+        check_trips(design, table, replay)
+        runs[density] = compared(design, table, replay)
+        assert far_off(runs[density], frozenset()) == []
+        model = evaluate(design).latency_cycles
+        assert abs(model - replay.cycles) <= TOTAL * replay.cycles
+    for whole, half in zip(runs[100][1:], runs[50][1:], strict=True):
+        assert half.name == whole.name
+        assert half.replayed <= 0.55 * whole.replayed, whole.name

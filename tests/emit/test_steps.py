@@ -113,7 +113,8 @@ def test_loads_cover_the_packed_weights_once_and_in_order(seed: int) -> None:
             if has_load(now):
                 # Units take their bits one behind another, and end in a last beat.
                 bits = sum(need for _, need in walked_units(now))
-                beats += now.record_beats + ceil_div(bits, 8 * port)
+                beats += now.record_beats + now.list_beats
+                beats += ceil_div(bits, 8 * port)
         assert step.fetch.beats == beats
         assert beats == 0 or step.fetch.base == at
         at += beats

@@ -18,7 +18,9 @@ from hao.ir.change import Bits, scheme_of
 from hao.ir.integer import Requantization
 from hao.ir.layer import Conv, Depthwise, Linear, Pool
 from tests.emit.designs import SEEDS, sample, small
-from tests.emit.random_designs import Ints, Sample
+from tests.emit.random_designs import FIRST_PRUNED, Ints, Sample
+
+PRUNED = range(FIRST_PRUNED, FIRST_PRUNED + 12)
 
 Place = tuple[tuple[int, ...], int, int] | None
 """Where a weight stands in its parameter, by how many bits its digit is moved up, and
@@ -53,10 +55,35 @@ def signed(values: Ints, bits: int) -> Ints:
     return values - ((values >> (bits - 1)) << bits)
 
 
+def take_list(
+    run: StageRun, stage: DenseStage, words: int, reader: Reader
+) -> list[list[int]]:
+    """Return the words of each group and pass that a list says are kept, in order.
+
+    An entry: 10 bits for the group of channels, 3 each for column and row of a tap.
+    """
+    layer = run.layer
+    assert isinstance(layer, Conv | Linear)
+    kernel = 1 if isinstance(layer, Linear) else layer.kernel
+    inner = words // kernel**2
+    kept = -(-layer.density * words // 100)
+    lists = []
+    for _ in range(run.begin, run.end, stage.pe):
+        for _ in range(layer.passes):
+            entries = reader.take(16, kept)
+            row, column = entries >> 13, entries >> 10 & 7
+            assert max(row.max(), column.max()) < kernel
+            found = (row * kernel + column) * inner + (entries & 1023)
+            assert (np.diff(found) > 0).all()
+            lists.append(found.tolist())
+    reader.next_beat()
+    return lists
+
+
 def dense_places(
-    run: StageRun, stage: DenseStage, port: int, act_bits: int
+    run: StageRun, stage: DenseStage, port: int, act_bits: int, reader: Reader
 ) -> Iterator[Place]:
-    """Yield the place of every weight in DDR, in order."""
+    """Yield the place of every weight in DDR, in order, behind a list if any."""
     layer = run.layer
     assert isinstance(layer, Conv | Linear)
     ifm = layer.ifm
@@ -90,7 +117,7 @@ def dense_places(
             return None
         return (channel, (depth * ifm.height + height) * ifm.width + width), up, 0
 
-    folds: list[list[tuple[tuple[int, int], int]]] = []
+    folds: list[list[tuple[tuple[int, int], int] | None]] = []
     filled = 0
     if packed >= 2:
         for begin in range(0, len(taps), packed):
@@ -103,12 +130,19 @@ def dense_places(
             for begin in range(0, count, stage.simd):
                 end = min(begin + stage.simd, count)
                 folds.append([(tap, code) for code in range(begin, end)])
+    whole = folds
+    lists: list[list[int]] = []
+    if layer.density < 100 and packed < 2 and planes == 1:
+        whole = [fold + [None] * (stage.simd - len(fold)) for fold in folds]
+        lists = take_list(run, stage, len(folds), reader)
+    every = list(range(len(folds)))
     for group in range(run.begin, run.end, stage.pe):
         for up in range(4 * (layer.passes - 1), -1, -4):
+            folds = [whole[number] for number in (lists.pop(0) if lists else every)]
             for number, fold in enumerate(folds):
                 for channel in range(group, min(group + stage.pe, run.end)):
-                    for tap, code in fold:
-                        yield place(channel, tap, code, up)
+                    for item in fold:
+                        yield None if item is None else place(channel, *item, up)
                     if number == len(folds) - 1:
                         yield from [None] * filled
 
@@ -147,13 +181,17 @@ def check_stage(found: Sample, run: StageRun, reader: Reader) -> None:
     weight = net.param(name, "weight")
     bits = design.weight_bits[name]
     twice = isinstance(run.layer, Conv | Linear) and run.layer.passes > 1
-    if twice and design.scheme[name] != Bits(weight_bits=bits):
+    change = design.scheme[name]
+    assert isinstance(change, Bits)
+    if twice and replace(change, density=100) != Bits(weight_bits=bits):
         bits = 4
     planes = run.layer.planes if isinstance(run.layer, Conv) else 1
     places = list(
         depthwise_places(run, stage)
         if isinstance(stage, DepthwiseStage)
-        else dense_places(run, stage, design.board.port_bytes, design.engine.act_bits)
+        else dense_places(
+            run, stage, design.board.port_bytes, design.engine.act_bits, reader
+        )
     )
     values = signed(reader.take(bits, len(places)), bits)
     reader.next_beat()
@@ -166,9 +204,11 @@ def check_stage(found: Sample, run: StageRun, reader: Reader) -> None:
             where, up, plane = place
             made[plane, *where] += value << up
             seen[plane, *where] += 1
-    # Each of the run's weights as often as it has digits, and none of another tile.
+    # Each of the run's weights as often as it has digits, and none of another tile; of
+    # a pruned layer those that are not 0.
     own = seen[:, run.begin : run.end]
-    assert own.min() >= 1
+    pruned = isinstance(run.layer, Conv | Linear) and run.layer.density < 100
+    assert own.min() >= (0 if pruned else 1)
     assert seen.sum() == own.sum()
     for plane in made:
         np.testing.assert_array_equal(
@@ -190,7 +230,7 @@ def check_all(found: Sample) -> Table:
     return table
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", [*SEEDS, *PRUNED])
 def test_weights_and_records_come_back(seed: int) -> None:
     check_all(sample(seed))
 
@@ -219,7 +259,7 @@ def test_weights_of_every_width_come_back(bits: int) -> None:
 
 def test_samples_hold_every_way_to_pack() -> None:
     kinds = set()
-    for seed in SEEDS:
+    for seed in (*SEEDS, *PRUNED):
         found = sample(seed)
         for run in make_table(found.design, found.net).runs:
             for stage in run.stages if run is not None else ():
@@ -227,7 +267,7 @@ def test_samples_hold_every_way_to_pack() -> None:
                 kinds |= kinds_of(found, run, stage)
     assert kinds >= {
         *("depthwise", "packed", "dense", "pointwise", "linear", "linear on a map"),
-        *("tile", "multiplier"),
+        *("tile", "multiplier", "listed dense", "listed pointwise"),
     }
 
 
@@ -244,9 +284,11 @@ def kinds_of(found: Sample, run: Run, stage: StageRun) -> set[str]:
         return kinds | {"depthwise"}
     hardware = engine_stages(found.design)[stage.role]
     assert isinstance(hardware, DenseStage)
+    packs = layer.kernel > 1 and hardware.simd >= 2 * layer.ifm.channels
+    if layer.density < 100 and not packs:
+        kinds.add(f"listed {stage.role.value}")
     if layer.kernel == 1:
         return kinds | {"pointwise"}
-    packs = hardware.simd >= 2 * layer.ifm.channels
     return kinds | {"packed" if packs else "dense"}
 
 

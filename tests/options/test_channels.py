@@ -65,6 +65,12 @@ def test_costs_pass_through_what_was_measured_and_never_fall() -> None:
     assert gains.cost(1) == pytest.approx(2)  # twice the scores of width 2
 
 
+def test_no_cost_is_below_that_of_the_lost_scores() -> None:
+    scores = np.array([4.0, 3.0, 2.0, 1.0])
+    costs = GroupCosts(scores=scores, points=(2,), costs=(0.0,), points_per_score=2.0)
+    assert [costs.cost(width) for width in (4, 3, 2)] == [0, 2, 6]
+
+
 def test_options_name_the_channels_that_stay() -> None:
     costs = {
         "g": GroupCosts(scores=np.array([1.0, 5.0, 2.0]), points=(1,), costs=(3.0,))

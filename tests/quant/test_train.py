@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from hao.errors import InputError
+from hao.ir.layer import Conv
 from hao.ir.network import Network
+from hao.ir.sparsity import with_densities
 from hao.quant.float_net import FloatNet
 from hao.quant.integers import count_differences, integer_network
 from hao.quant.ptq import quantize_network
@@ -105,6 +107,26 @@ def test_quantized_training_learns_and_stays_exact() -> None:
         not torch.equal(value, before[key])
         for key, value in trained.state_dict().items()
     )
+
+
+def test_weights_that_were_pruned_stay_zero_in_training() -> None:
+    dataset, network = stripes(), train_float(untrained(), stripes(), SETTINGS)
+    layer = next(x for x in network.compute_layers if isinstance(x, Conv))
+    params = dict(network.params)
+    weight = np.array(params[f"{layer.name}.weight"])
+    weight.reshape(-1)[::2] = 0
+    params[f"{layer.name}.weight"] = weight
+    pruned = replace(
+        with_densities(network, {layer.name: 50}), params=MappingProxyType(params)
+    )
+    for density, still in ((50, True), (100, False)):
+        start = with_densities(pruned, {layer.name: density})
+        scheme = uniform_scheme(start, weight_bits=4, act_bits=8)
+        model = quantize_network(start, scheme, dataset.train.frames)
+        net = train_quantized(model, dataset, SETTINGS)
+        codes = integer_network(net).param(layer.name, "weight").reshape(-1)
+        assert codes[1::2].any()
+        assert codes[::2].any() != still
 
 
 def test_a_killed_quantized_run_resumes_to_the_same_integers(tmp_path: Path) -> None:

@@ -219,7 +219,7 @@ def test_the_keys_of_the_schema_are_those_of_version_3() -> None:
     ]
     assert list(document["engine"]["dense"]) == [
         *("simd", "pe", "weight_bits", "dsp_pairs", "weight_words", "feature_words"),
-        *("channel_words", "pack_words", "terms", "passes"),
+        *("channel_words", "pack_words", "terms", "passes", "skips"),
     ]
     assert list(document["engine"]["depthwise"]) == [
         *("pe", "taps", "weight_bits", "dsp_lanes", "weight_words", "row_words"),
@@ -244,6 +244,7 @@ def test_the_keys_of_the_schema_are_those_of_version_3() -> None:
         "weight": None,
         "passes": 1,
         "planes": 1,
+        "density": 100,
     }
 
 
@@ -256,10 +257,11 @@ def test_a_file_without_the_keys_that_were_added_is_read(tmp_path: Path) -> None
         for point in document["front"]:
             del point["power_mw"]
         for stage in ("dense", "pointwise"):
-            del document["engine"][stage]["passes"]
+            del document["engine"][stage]["passes"], document["engine"][stage]["skips"]
         for layer in document["network"]["layers"]:
             layer.pop("passes", None)
             layer.pop("planes", None)
+            layer.pop("density", None)
 
     again = load_design(spoiled(tmp_path, age))
     assert again.cost == RESULT.cost
