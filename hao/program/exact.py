@@ -15,6 +15,7 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from hao.program.first_way import FIRST_WAY, priced_ways, single
 from hao.program.graph import Settled
 from hao.program.sweep import Entry, Net, sweep
 from hao.program.tables import Periods
@@ -53,12 +54,6 @@ RATES = np.array([0.0, 0.72, 0.9, 1.0, 1.12, 1.4])
 Source: chosen here; the guess comes from many engines, each with a best of its own.
 """
 
-
-LOOSE = 1.05
-"""Limit of the cost, relative to its bound, above which a way is sought first."""
-
-TRIED = np.geomspace(0.5, 2.0, 9)
-"""Prices of accuracy at which it is sought, relative to the sharpest (chosen here)."""
 
 DOMINANCE_ROWS = 256
 """Labels that are compared with each other at a time (chosen here)."""
@@ -251,61 +246,13 @@ def best_way(
         spend: Most cost [micro-points]; with `apart`, its allowance included.
         apart: Earlier answers to stay apart from.
     """
-    if goal is Goal.COST and apart is None and spend > LOOSE * outlook.least:
+    if goal is Goal.COST and apart is None and spend > FIRST_WAY * outlook.least:
         # A way that there is keeps labels few where no better design is known yet.
-        known = _priced_ways(net, periods, outlook.rate, double_buffered)
+        known = priced_ways(net, periods, outlook.rate, double_buffered)
         costs = [cost for cycles, cost in known if cycles <= budget]
         spend = min([spend, *costs])
     search = _Search(net, periods, double_buffered, outlook, apart)
     return search.run(goal, budget, spend)
-
-
-def _priced_ways(
-    net: Net, periods: Mapping[int, Periods], rate: float, double_buffered: bool
-) -> list[tuple[int, int]]:
-    """Return cycles and cost of the best ways at prices around a rate, for one engine.
-
-    Args:
-        net: What ways there are.
-        periods: Of one engine.
-        rate: Price of accuracy [cycles per micro-point].
-        double_buffered: Whether weights load while another run computes.
-    """
-    found = []
-    single = {number: _single(each) for number, each in periods.items()}
-    for price in rate * TRIED:
-        swept = sweep(net, periods, double_buffered=double_buffered, rate=float(price))
-        go = [float(np.min(each)) for each in swept.to_go]
-        cycles = cost = node = 0
-        here: tuple[int, ...] | None = None
-        while True:
-            options = []
-            finish = net.finishes.get(node)
-            if finish is not None:
-                last = 0 if here is None else here[0]
-                options.append((last + price * finish.cost, last, finish.cost, -1))
-            for entry in net.entries.get(node, ()):
-                took = _took(here, single[entry.run], double_buffered)
-                value = took + go[entry.stop] + price * entry.cost
-                options.append((value, took, entry.cost, entry.stop))
-            _, took, more, stop = min(options)
-            cycles, cost = cycles + took, cost + more
-            if stop < 0:
-                break
-            node, here = net.stops[stop].end, single[net.stops[stop].run]
-        found.append((cycles, cost))
-    return found
-
-
-def _took(
-    here: tuple[int, ...] | None, after: tuple[int, ...], double_buffered: bool
-) -> int:
-    """Return the cycles from the start of a run, or of a frame, to that of the next."""
-    if here is None:
-        return max(after[3], after[4]) if double_buffered else after[5]
-    if not double_buffered:
-        return here[0] + after[5]
-    return max(here[0], here[1] + after[3], here[2] + after[4])
 
 
 def _slack(limit: float) -> float:
@@ -373,7 +320,7 @@ class _Search:
     ) -> None:
         self._net, self._double, self._rate = net, double, outlook.rate
         self._apart = apart
-        self._periods = {n: _single(p) for n, p in periods.items()}
+        self._periods = {n: single(p) for n, p in periods.items()}
         self._fast, self._priced = outlook.cycles, outlook.priced
         self._rest = least_costs(net)
         self._added = {
@@ -582,10 +529,3 @@ def _beaten(kept: Ints, some: Ints) -> NDArray[np.bool_]:
             fine &= part[:, None, column] <= some[None, left, column]
         beaten[left] = fine.any(axis=0)
     return beaten
-
-
-def _single(made: Periods) -> tuple[int, int, int, int, int, int]:
-    """Return the periods of a single engine as integers."""
-    values = (made.alone, made.beside, made.ddr, made.opening, made.opening_ddr)
-    alone, beside, ddr, opening, opening_ddr = (int(np.min(value)) for value in values)
-    return alone, beside, ddr, opening, opening_ddr, made.serial
