@@ -329,7 +329,7 @@ def print_race(race: Race, seeds: int, count: int) -> None:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--samples", type=int, default=40)
     parser.add_argument("--search-frames", type=int, default=1024)
     parser.add_argument("--data", nargs="+", default=["noisy-digits", "fashion-mnist"])

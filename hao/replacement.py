@@ -5,7 +5,8 @@
 
 The run goes on through `hao quantize`, `hao emit-hls` and `hao simulate` as any other
 does; its float weights lie in it. torch takes seconds to load, so what needs it is
-imported where it is used.
+imported where it is used. Longer than other modules, since the order of steps reads
+best in one place.
 """
 
 import json

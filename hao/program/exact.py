@@ -15,6 +15,7 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from hao.program.first_way import FIRST_WAY, priced_ways, single
 from hao.program.graph import Settled
 from hao.program.sweep import Entry, Net, sweep
 from hao.program.tables import Periods
@@ -72,10 +73,7 @@ def guessed_rate(net: Net, periods: Mapping[int, Periods], double: bool) -> floa
 
 
 def _least_cost(net: Net) -> int:
-    to_go: list[int] = []
-    for stop in net.stops:
-        to_go.append(_least_from(net, stop.end, to_go))
-    return _least_from(net, 0, to_go)
+    return _least_from(net, 0, least_costs(net))
 
 
 def _least_from(net: Net, node: int, to_go: list[int]) -> int:
@@ -88,8 +86,12 @@ def _least_from(net: Net, node: int, to_go: list[int]) -> int:
 def least_costs(net: Net) -> list[int]:
     """Return the least cost behind each stop [micro-points]."""
     to_go: list[int] = []
+    behind: dict[int, int] = {}
     for stop in net.stops:
-        to_go.append(_least_from(net, stop.end, to_go))
+        # All stops before a node go on alike.
+        if stop.end not in behind:
+            behind[stop.end] = _least_from(net, stop.end, to_go)
+        to_go.append(behind[stop.end])
     return to_go
 
 
@@ -244,6 +246,11 @@ def best_way(
         spend: Most cost [micro-points]; with `apart`, its allowance included.
         apart: Earlier answers to stay apart from.
     """
+    if goal is Goal.COST and apart is None and spend > FIRST_WAY * outlook.least:
+        # A way that there is keeps labels few where no better design is known yet.
+        known = priced_ways(net, periods, outlook.rate, double_buffered)
+        costs = [cost for cycles, cost in known if cycles <= budget]
+        spend = min([spend, *costs])
     search = _Search(net, periods, double_buffered, outlook, apart)
     return search.run(goal, budget, spend)
 
@@ -313,7 +320,7 @@ class _Search:
     ) -> None:
         self._net, self._double, self._rate = net, double, outlook.rate
         self._apart = apart
-        self._periods = {n: _single(p) for n, p in periods.items()}
+        self._periods = {n: single(p) for n, p in periods.items()}
         self._fast, self._priced = outlook.cycles, outlook.priced
         self._rest = least_costs(net)
         self._added = {
@@ -370,26 +377,41 @@ class _Search:
                 first = max(after[3], after[4])
             zero = np.zeros((1, self._added[entry.arc].size), dtype=np.int64)
             self._push(entry, zero, first, none)
+        over: list[tuple[Ints, Ints]] = []
         for number in range(len(net.stops) - 1, -1, -1):
             waiting = self._waiting.pop(number, None)
-            if waiting is None:
-                continue
-            labels, ids = self._settle(waiting)
             stop = net.stops[number]
-            alone, beside, ddr = self._periods[stop.run][:3]
-            finish = net.finishes.get(stop.end)
-            if finish is not None:
-                ends = labels + self._row(finish.cost, finish.settled)
-                ends[:, 0] += alone
-                best = self._ended(ends, ids, stop.end, goal, best)
-            for entry in net.entries.get(stop.end, ()):
-                after = self._periods[entry.run]
-                if self._double:
+            if waiting is not None:
+                labels, ids = self._settle(waiting)
+                alone, beside, ddr = self._periods[stop.run][:3]
+                finish = net.finishes.get(stop.end)
+                done = labels.copy()
+                done[:, 0] += alone
+                if finish is not None:
+                    ends = done + self._row(finish.cost, finish.settled)
+                    best = self._ended(ends, ids, stop.end, goal, best)
+                over.append((done, ids))
+                for entry in net.entries.get(stop.end, ()) if self._double else ():
+                    after = self._periods[entry.run]
                     took = max(alone, beside + after[3], ddr + after[4])
-                else:
-                    took = alone + after[5]
-                self._push(entry, labels, took, ids)
+                    self._push(entry, labels, took, ids)
+            if number == 0 or net.stops[number - 1].end != stop.end:
+                if not self._double and over:
+                    self._leave(stop.end, over)
+                over = []
         return None if best is None else self._way(best)
+
+    def _leave(self, node: int, over: list[tuple[Ints, Ints]]) -> None:
+        """Go on from a node where no run reaches into the next.
+
+        What ran before it does not matter then: labels of all its stops are compared.
+        """
+        labels = np.concatenate([made for made, _ in over])
+        ids = np.concatenate([numbers for _, numbers in over])
+        kept = self._best(labels)
+        for entry in self._net.entries.get(node, ()):
+            took = self._periods[entry.run][5]
+            self._push(entry, labels[kept], took, ids[kept])
 
     def _ended(
         self, ends: Ints, ids: Ints, node: int, goal: Goal, best: _End | None
@@ -440,21 +462,26 @@ class _Search:
         labels = np.concatenate([w[0] for w in waiting])
         parent = np.concatenate([w[1] for w in waiting])
         arc = np.concatenate([np.full(w[1].size, w[2]) for w in waiting])
-        order = np.lexsort((labels[:, 1], labels[:, 0]))
-        if self._apart is None:
-            cost = labels[order, 1]
-            least = np.minimum.accumulate(cost)
-            order = order[np.concatenate([[True], cost[1:] < least[:-1]])]
-        else:
-            # The net's cost, real cost plus penalties, is for bounds alone.
-            value = np.delete(labels, 1, axis=1)
-            order = np.lexsort((*value.T[:0:-1], value[:, 0]))
-            order = order[_undominated(value[order])]
+        order = self._best(labels)
         self._parent.append(parent[order])
         self._arc.append(arc[order])
         ids = np.arange(self._count, self._count + order.size)
         self._count += order.size
         return labels[order], ids
+
+    def _best(self, labels: Ints) -> Ints:
+        """Return the places of labels that no other beats, by cycles."""
+        order = np.lexsort((labels[:, 1], labels[:, 0]))
+        if self._apart is None:
+            cost = labels[order, 1]
+            least = np.minimum.accumulate(cost)
+            ends: Ints = order[np.concatenate([[True], cost[1:] < least[:-1]])]
+            return ends
+        # The net's cost, real cost plus penalties, is for bounds alone.
+        value = np.delete(labels, 1, axis=1)
+        order = np.lexsort((*value.T[:0:-1], value[:, 0]))
+        best: Ints = order[_undominated(value[order])]
+        return best
 
     def _way(self, best: _End) -> Way:
         cycles, cost, label, node = best
@@ -502,10 +529,3 @@ def _beaten(kept: Ints, some: Ints) -> NDArray[np.bool_]:
             fine &= part[:, None, column] <= some[None, left, column]
         beaten[left] = fine.any(axis=0)
     return beaten
-
-
-def _single(made: Periods) -> tuple[int, int, int, int, int, int]:
-    """Return the periods of a single engine as integers."""
-    values = (made.alone, made.beside, made.ddr, made.opening, made.opening_ddr)
-    alone, beside, ddr, opening, opening_ddr = (int(np.min(value)) for value in values)
-    return alone, beside, ddr, opening, opening_ddr, made.serial

@@ -12,7 +12,7 @@ at most `budget` cycles costs less than (swept - budget) / rate.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from typing import TypeVar
 
 import numpy as np
@@ -241,7 +241,7 @@ def sweep(
     return Swept(reduce(np.minimum, values), tuple(to_go))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Ahead:
     """The entries of a node side by side, arrays of shape (entries, engines or 1).
 
@@ -258,13 +258,20 @@ class _Ahead:
     serial: Ints
     rest: Cycles
 
+    @cached_property
+    def least_alone(self) -> Cycles:
+        """Return the least cycles from the end of a run beside which nothing loads."""
+        serial = self.serial[:, None] if self.rest.ndim > 2 else self.serial
+        result: Cycles = (serial + self.rest).min(axis=0)
+        return result
+
     def least(self, here: Periods, double_buffered: bool) -> Cycles:
         """Return the least cycles from the start of a run on, priced."""
         if double_buffered:
             took = np.maximum(here.alone, here.beside + self.opening)
             took = np.maximum(took, here.ddr + self.opening_ddr)
         else:
-            took = here.alone + self.serial
+            return np.asarray(here.alone + self.least_alone)
         if self.rest.ndim > took.ndim:
             took = took[:, None]
         result: Cycles = (took + self.rest).min(axis=0)

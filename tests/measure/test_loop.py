@@ -102,6 +102,7 @@ def test_a_killed_loop_goes_on_as_if_it_had_not_been(
     assert resumed == []
 
 
+@pytest.mark.thorough
 def test_a_loop_that_may_measure_more_goes_on(tmp_path: Path) -> None:
     path, budget = tmp_path / "m.sqlite", latency()
     first = explored(path, replace(SETTINGS, measure=3), budget)
@@ -110,6 +111,7 @@ def test_a_loop_that_may_measure_more_goes_on(tmp_path: Path) -> None:
     assert len(second.samples) > 3
 
 
+@pytest.mark.thorough
 def test_schemes_that_cannot_be_measured_are_kept_and_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,11 +90,10 @@ def test_linear_weights_are_never_negative() -> None:
     assert found.base >= 0
 
 
-@pytest.mark.parametrize("learner", Learner)
-def test_every_learner_ranks_schemes_left_out(learner: Learner) -> None:
-    quality = fit_predictor(ENCODER, samples(60, 0)).quality[learner]
-    assert quality.rows == 60
-    assert quality.spearman > 0.7
+def test_every_learner_ranks_schemes_left_out() -> None:
+    for quality in fit_predictor(ENCODER, samples(60, 0)).quality.values():
+        assert quality.rows == 60
+        assert quality.spearman > 0.7
 
 
 def test_the_additive_predictor_wins_where_the_truth_is_additive() -> None:
@@ -107,6 +106,7 @@ def test_the_additive_predictor_wins_where_the_truth_is_additive() -> None:
     assert held.spearman_top1 > 0.85
 
 
+@pytest.mark.thorough
 def test_intervals_hold_what_they_say() -> None:
     inside = [
         score(fit_predictor(ENCODER, samples(40, seed)), samples(100, seed + 100))

@@ -62,8 +62,8 @@ def test_curvature_is_the_trace_of_the_hessian() -> None:
         float(torch.autograd.grad(slope[place], weight, retain_graph=True)[0][place])
         for place in np.ndindex(*weight.shape)
     )
-    found = mean_curvatures(network, frames, probes=400)["classifier"]
-    assert found * weight.numel() == pytest.approx(trace, rel=0.1)
+    found = mean_curvatures(network, frames, probes=100)["classifier"]
+    assert found * weight.numel() == pytest.approx(trace, rel=0.2)
 
 
 def test_sqnr_is_the_share_of_noise_in_the_weights() -> None:
