@@ -26,3 +26,12 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_a_dead_link_is_found(tmp_path: Path) -> None:
     text = "[a](no.md#part) [b](https://x.org/no.md) ![c](pic.png) [d](#here)"
     assert dead_links(text, tmp_path) == ["no.md", "pic.png"]
+
+
+def test_every_decision_has_a_number_of_its_own_which_its_title_says() -> None:
+    pages = sorted((ROOT / "docs" / "decisions").glob("[0-9]*-*.md"))
+    numbers = [int(page.name[:4]) for page in pages]
+    assert numbers == list(range(len(pages)))
+    for number, page in zip(numbers[1:], pages[1:], strict=True):
+        title = page.read_text(encoding="utf-8").partition("\n")[0]
+        assert re.match(rf"# {number:04d}\. ", title), title
