@@ -255,7 +255,7 @@ def test_the_smallest_of_several_networks_is_verified(
 ) -> None:
     monkeypatch.setattr(candidates_module, "Problem", partial(Problem, space=SMALL))
     monkeypatch.setattr(flow, "board_of", lambda _: BOARD)
-    for module in ("hao.flow", "hao.verify"):
+    for module in ("hao.flow", "hao.request"):
         monkeypatch.setattr(f"{module}.candidates_of", lambda *_: candidates()[2:])
     request = flow.SearchRequest(
         board="small",
@@ -274,7 +274,7 @@ def several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a run over the made-up networks of the searches."""
     monkeypatch.setattr(candidates_module, "Problem", partial(Problem, space=SMALL))
     monkeypatch.setattr(flow, "board_of", lambda _: BOARD)
-    for module in ("hao.flow", "hao.verify"):
+    for module in ("hao.flow", "hao.request"):
         monkeypatch.setattr(f"{module}.candidates_of", lambda *_: candidates()[2:])
     request = flow.SearchRequest(board="small", fps=2_000, margin_percent=0)
     flow.search(request, run_path=tmp_path / "several")

@@ -111,6 +111,11 @@ def context(**changes: Value) -> Context:
         },
         "frames": 2,
         "tool_notes": ["A note of one sentence."],
+        "picture": {
+            "short_side": None,
+            "interpolation": "BILINEAR",
+            "described": "stretched to the frame",
+        },
     } | changes
 
 
