@@ -23,6 +23,7 @@ from hao.ir.channels import channel_groups, without_channels
 from hao.ir.lower import is_quantized
 from hao.ir.network import Network
 from hao.options.option import Option
+from hao.page.files import write_run_page
 from hao.report.design_file import FILE_NAME, load_design
 from hao.report.result import SearchResult, make_result
 from hao.report.run import check_target, write_run
@@ -162,6 +163,8 @@ def prune_run(
     files = {FLOAT_STEM + end: text for end, text in float_files(tuned).items()}
     files[PRUNING_FILE] = (json.dumps(pruning_json(pruning), indent=1) + "\n").encode()
     written = write_run(result, run_path, force=force, or_next=True, more=files)
+    assert written.run is not None
+    write_run_page(written, written.run)
     return written, pruning
 
 

@@ -50,7 +50,6 @@ def explored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return runs / "t"
 
 
-@pytest.mark.thorough
 def test_the_best_is_a_run_of_its_own(explored: Path) -> None:
     best = load_design(explored / "measured-1")
     assert best.accuracy is None
@@ -64,7 +63,6 @@ def test_the_best_is_a_run_of_its_own(explored: Path) -> None:
     assert (explored / "certificate.json").is_file()
 
 
-@pytest.mark.thorough
 def test_report_and_page_show_it_as_measured(explored: Path) -> None:
     assert "measured-1" in run(f"report {explored}").output
     shown = json.loads(run(f"report {explored} --json").output)
@@ -73,7 +71,6 @@ def test_report_and_page_show_it_as_measured(explored: Path) -> None:
     assert "Measured on digits: the best of 2 schemes" in page
 
 
-@pytest.mark.thorough
 def test_it_goes_on_without_the_data_named_again(explored: Path) -> None:
     before = load_records(explored).measured
     found = run(f"explore {explored}", EXPLORE.replace("--float-epochs 1", ""))
@@ -85,7 +82,6 @@ def test_it_goes_on_without_the_data_named_again(explored: Path) -> None:
     assert after.seconds_measuring == before.seconds_measuring
 
 
-@pytest.mark.thorough
 def test_other_data_are_refused(explored: Path, tmp_path: Path) -> None:
     other = tmp_path / "t"
     shutil.copytree(explored, other)
@@ -95,7 +91,6 @@ def test_other_data_are_refused(explored: Path, tmp_path: Path) -> None:
     assert "measurements of another parameters" in found.output
 
 
-@pytest.mark.thorough
 def test_a_run_in_which_nothing_was_measured_needs_data(
     explored: Path, tmp_path: Path
 ) -> None:
@@ -107,7 +102,6 @@ def test_a_run_in_which_nothing_was_measured_needs_data(
     assert "nothing was measured in it yet; --data names what" in found.output
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -92,7 +92,6 @@ def test_options_of_channels_need_what_their_costs_are_measured_with() -> None:
     assert found.exit_code != 0
 
 
-@pytest.mark.thorough
 def test_channels_and_bits_are_searched_together_and_verified(
     weights: Path, tmp_path: Path
 ) -> None:
@@ -111,7 +110,6 @@ def test_channels_and_bits_are_searched_together_and_verified(
     assert run("verify", str(runs / "c"), "--quick").exit_code == 0
 
 
-@pytest.mark.thorough
 def test_a_pruned_network_goes_on_to_simulated_hardware(
     weights: Path, tmp_path: Path
 ) -> None:
@@ -128,6 +126,7 @@ def test_a_pruned_network_goes_on_to_simulated_hardware(
     narrow = without_channels(whole, kept)
     assert result.design.network.layers == narrow.layers
     assert result.cost.fps * 0.85 >= 38000
+    assert (runs / "p" / "report.html").is_file()
 
     # The files hold that network.
     source = WeightSource(path=runs / "p" / "float.pt")
