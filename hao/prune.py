@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hao.accuracy.drops import load_drop_law
+from hao.build import epoch_line
 from hao.errors import InputError, UnsupportedError
 from hao.flow import search
 from hao.hw.board import Board
@@ -241,10 +242,7 @@ def _trained(
         network,
         dataset,
         settings,
-        progress=lambda e: progress(
-            f"float epoch {e.epoch}/{e.epochs}: loss {e.loss:.3f}, "
-            f"{100 * e.accuracy:.2f} % of the validation frames"
-        ),
+        progress=epoch_line("float", progress),
     )
 
 
@@ -300,10 +298,7 @@ def _pruned(
         dataset,
         TrainSettings(epochs=epochs, learning_rate=4e-3, seed=request.seed),
         teacher=task.teacher,
-        progress=lambda e: progress(
-            f"tuning epoch {e.epoch}/{e.epochs}: loss {e.loss:.3f}, "
-            f"{100 * e.accuracy:.2f} % of the validation frames"
-        ),
+        progress=epoch_line("tuning", progress),
     )
     return pruned, tuned
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from hao.cli.common import JSON, RUNS, one_run, shown_progress
+from hao.cli.common import JSON, QUIET, RUNS, one_run, shown_progress
 from hao.cli.source import Source, source_options
 
 
@@ -25,7 +25,7 @@ from hao.cli.source import Source, source_options
 @RUNS
 @click.option("--force", is_flag=True, help="Replace earlier integers of the run.")
 @JSON
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@QUIET
 def quantize_command(
     *,
     run: Path | None,
@@ -163,7 +163,7 @@ def emit_command(
 @click.option("--size-fifos", is_flag=True, help="Seek the least depth of each FIFO.")
 @RUNS
 @JSON
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@QUIET
 @click.pass_context
 def simulate_command(
     ctx: click.Context,

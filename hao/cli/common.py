@@ -77,6 +77,32 @@ CALIBRATION = click.option(
 )
 
 
+FRAMES = click.option(
+    "--frames",
+    type=click.Choice(["one-at-a-time", "back-to-back"]),
+    default="one-at-a-time",
+    show_default=True,
+    help="What a frame rate counts, as in `hao search`.",
+)
+
+MARGIN = click.option(
+    "--margin",
+    "margin_percent",
+    type=float,
+    default=15.0,
+    show_default=True,
+    help="Part of the frame time that the prediction leaves free [percent].",
+)
+
+RUN_NAME = click.option(
+    "--run", "run_name", help="Name of the run  [default: from the request]."
+)
+
+REPLACED = click.option("--force", is_flag=True, help="Replace a run of the same name.")
+
+QUIET = click.option("--quiet", is_flag=True, help="Show no progress.")
+
+
 def one_run(command: Callable[P, T]) -> Callable[P, T]:
     """Add the argument and options of commands that look at one run."""
     for decorate in (

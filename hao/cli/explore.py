@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hao.cli.common import JSON, RUNS, shown_progress
+from hao.cli.common import JSON, QUIET, RUNS, shown_progress
 from hao.cli.source import Source, source_options
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _rates(
 @click.option("--cluster", metavar="ADDRESS", help="Measure on a Dask cluster.")
 @RUNS
 @JSON
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@QUIET
 def explore_command(
     *,
     run: Path | None,

@@ -5,7 +5,16 @@ from pathlib import Path
 
 import click
 
-from hao.cli.common import JSON, RUNS, shown_progress
+from hao.cli.common import (
+    FRAMES,
+    JSON,
+    MARGIN,
+    QUIET,
+    REPLACED,
+    RUN_NAME,
+    RUNS,
+    shown_progress,
+)
 from hao.cli.search import bit_choices
 
 
@@ -53,26 +62,13 @@ from hao.cli.search import bit_choices
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of training."
 )
-@click.option(
-    "--frames",
-    type=click.Choice(["one-at-a-time", "back-to-back"]),
-    default="one-at-a-time",
-    show_default=True,
-    help="What a frame rate counts, as in `hao search`.",
-)
-@click.option(
-    "--margin",
-    "margin_percent",
-    type=float,
-    default=15.0,
-    show_default=True,
-    help="Part of the frame time that the prediction leaves free [percent].",
-)
-@click.option("--run", "run_name", help="Name of the run  [default: from the request].")
+@FRAMES
+@MARGIN
+@RUN_NAME
 @RUNS
-@click.option("--force", is_flag=True, help="Replace a run of the same name.")
+@REPLACED
 @JSON
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@QUIET
 def prune_command(
     *,
     source: str,

@@ -4,7 +4,15 @@ from pathlib import Path
 
 import click
 
-from hao.cli.common import RUNS, shown_progress
+from hao.cli.common import (
+    FRAMES,
+    MARGIN,
+    QUIET,
+    REPLACED,
+    RUN_NAME,
+    RUNS,
+    shown_progress,
+)
 from hao.cli.search import bit_choices
 
 
@@ -60,29 +68,16 @@ from hao.cli.search import bit_choices
     show_default=True,
     help="Training frames that losses are measured on.",
 )
-@click.option(
-    "--frames",
-    type=click.Choice(["one-at-a-time", "back-to-back"]),
-    default="one-at-a-time",
-    show_default=True,
-    help="What a frame rate counts, as for `hao search`.",
-)
+@FRAMES
 @click.option("--float-epochs", type=int, help="Of the teacher, if it is trained here.")
 @click.option("--distill-epochs", type=int, help="Of every operation.")
 @click.option("--epochs", type=int, help="Of fine-tuning; 0 for none.")
-@click.option(
-    "--margin",
-    "margin_percent",
-    type=float,
-    default=15.0,
-    show_default=True,
-    help="Part of the frame time that the prediction leaves free [percent].",
-)
+@MARGIN
 @click.option("--seed", type=int, default=0, show_default=True, help="Of all training.")
-@click.option("--run", "run_name", help="Name of the run  [default: from the request].")
+@RUN_NAME
 @RUNS
-@click.option("--force", is_flag=True, help="Replace a run of the same name.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@REPLACED
+@QUIET
 def replace_command(
     *,
     subject: str,

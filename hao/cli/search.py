@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hao.cli.common import CALIBRATION, JSON, RUNS, one_run, shown_progress
+from hao.cli.common import (
+    CALIBRATION,
+    JSON,
+    QUIET,
+    REPLACED,
+    RUN_NAME,
+    RUNS,
+    one_run,
+    shown_progress,
+)
 
 if TYPE_CHECKING:
     from hao.report.result import SearchResult
@@ -217,12 +226,12 @@ def _act_bits(
     type=click.Path(path_type=Path),
     help="Float weights for --measure  [default: those of --model, else trained here].",
 )
-@click.option("--run", "run_name", help="Name of the run  [default: from the request].")
+@RUN_NAME
 @RUNS
-@click.option("--force", is_flag=True, help="Replace a run of the same name.")
+@REPLACED
 @click.option("--no-run", is_flag=True, help="Write nothing.")
 @JSON
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@QUIET
 def search_command(
     *,
     board: str,

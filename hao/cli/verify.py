@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from hao.cli.common import one_run, shown_progress
+from hao.cli.common import QUIET, one_run, shown_progress
 
 
 @click.command("verify")
@@ -30,7 +30,7 @@ from hao.cli.common import one_run, shown_progress
     show_default=True,
     help="Networks solved again side by side.",
 )
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@QUIET
 @click.pass_context
 def verify_command(
     ctx: click.Context,
