@@ -151,6 +151,7 @@ def make_context(
         "depthwise": named.get("depthwise"),
         "pointwise": named.get("pointwise"),
         "has_dense": "dense" in named,
+        "dense_fills": any(step.dense_window.fill for step in table.steps),
         "dense_ring_in_luts": engine.dense is not None
         and bool(uses_lutram(engine.dense.feature_words)),
         "depthwise_ring_in_luts": engine.depthwise is not None
@@ -338,6 +339,26 @@ def _engine(design: Design, net: IntegerNetwork, table: Table) -> dict[str, obje
         "narrow_mean": 2**MEAN_BITS - 1,
         "mean_words": max((step.mean_words for step in pooled), default=1),
         "sum_bits": engine.act_bits + 2 + ceil_log2(max([*pixels, 2])),
+        **_biases(table),
+    }
+
+
+def _biases(table: Table) -> dict[str, object]:
+    """Return where something is added to a sum, and bits that it takes more."""
+    adds = [step.finish for step in table.steps if step.finish.bias]
+    means = [step.finish for step in table.steps if step.finish.pools]
+    averages = [step.depthwise_array for step in table.steps]
+    added = [abs(step.bias) for step in adds]
+    codes = [abs(step.code_bias) << step.mean_shift for step in means]
+    codes += [abs(step.code_bias) << step.shift for step in averages]
+    return {
+        "sums_move": bool(adds),
+        "sums_fill": any(step.finish.unit for step in table.steps),
+        "means_fill": any(step.mean_last for step in means),
+        "add_bits": signed_bits(0, max(added, default=0)),
+        "means_move": any(step.sum_bias or step.code_bias for step in means),
+        "averages_move": any(step.sum_bias or step.code_bias for step in averages),
+        "code_bits": signed_bits(0, max(codes, default=0)),
     }
 
 
