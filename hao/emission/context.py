@@ -151,6 +151,11 @@ def make_context(
         "depthwise": named.get("depthwise"),
         "pointwise": named.get("pointwise"),
         "has_dense": "dense" in named,
+        "thirds": any(
+            window.stride > 2
+            for step in table.steps
+            for window in (step.dense_window, step.depthwise_window)
+        ),
         "dense_fills": any(step.dense_window.fill for step in table.steps),
         "dense_ring_in_luts": engine.dense is not None
         and bool(uses_lutram(engine.dense.feature_words)),
@@ -655,7 +660,10 @@ def _window_bits(table: Table, px: int) -> dict[str, int]:
         for step in table.steps
         for window in (step.dense_window, step.depthwise_window)
     ]
-    rows = max(max(w.lead_words, w.sweep, w.period_one, w.period_two) for w in used)
+    rows = max(
+        max(w.lead_words, w.sweep, w.period_one, w.period_two, w.period_three)
+        for w in used
+    )
     words = max(2 * w.ring_rows * w.row_words for w in used)
     return {
         "row_bits": signed_bits(0, rows),

@@ -67,6 +67,7 @@ class WindowStep:
     xgroups: int = _f("groups of pixels of an output row")
     period_one: int = _f("iterations of an output row while one input row comes")
     period_two: int = _f("the same while two come")
+    period_three: int = _f("the same while three come", rare=True)
     columns: int = _f("columns of words of an input row")
     phases: int = _f("columns that share a place in a bank, one for each stride")
     row_words: int = _f("words of a bank that a row takes")
