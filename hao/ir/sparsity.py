@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.errors import InputError
-from hao.ir.layer import Conv, Layer, Linear
+from hao.ir.layer import Compute, Conv, Layer, Linear
 from hao.ir.network import Network
 from hao.ir.partition import DenseLayer, Invocation
 
@@ -52,6 +52,15 @@ def stored_density(layer: DenseLayer) -> int:
     """Return the share of its words that the engine runs over at least [%]."""
     whole = isinstance(layer, Conv) and layer.planes > 1
     return FULL if whole else layer.density
+
+
+def kept_macs(layer: Compute) -> int:
+    """Return a layer's multiply-accumulates of one frame, of the words it keeps.
+
+    Rounded down: the words of whole groups that the engine runs over hold no fewer.
+    """
+    density = stored_density(layer) if isinstance(layer, Conv | Linear) else FULL
+    return layer.macs * density // FULL
 
 
 def kept_words(words: Count, density: int) -> Count:

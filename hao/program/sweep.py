@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.ir.layer import Depthwise, Pool
+from hao.ir.sparsity import kept_macs
 from hao.program.graph import FAR, Arc, Finish, Graph, Settled
 from hao.program.tables import Periods, tiled_role
 
@@ -289,7 +290,7 @@ def _ahead(
     return _Ahead(
         opening=_stacked([run.opening for run in runs]),
         opening_ddr=_stacked([run.opening_ddr for run in runs]),
-        serial=np.array([[run.serial] for run in runs], dtype=np.int64),
+        serial=_stacked([run.serial for run in runs]),
         rest=_stacked([_priced(to_go[e.stop], rate, e.cost) for e in entries]),
     )
 
@@ -318,7 +319,7 @@ def period(here: Periods, after: Periods, *, double_buffered: bool) -> Ints:
 def opened(first: Periods, *, double_buffered: bool) -> Ints:
     """Return the cycles before the start of a run that nothing runs before."""
     if not double_buffered:
-        return np.asarray(first.serial)
+        return first.serial
     return np.maximum(first.opening, first.opening_ddr)
 
 
@@ -450,7 +451,7 @@ def chain_products(net: Net) -> list[int]:
     products = {}
     for number in net.runs:
         products[number] = sum(
-            layer.macs
+            kept_macs(layer)
             for _, layer in graph.runs[number].invocation.stages
             if not isinstance(layer, Depthwise | Pool)
         )
