@@ -33,7 +33,11 @@ from hao.model import load_buildable
 from hao.options.option import MICRO
 from hao.program.several import OVERLAP_PERCENT
 from hao.program.solver import SolverName
-from hao.report.certificate import Certificate, recorded_channels
+from hao.report.certificate import (
+    Certificate,
+    recorded_channels,
+    recorded_densities,
+)
 from hao.report.design_file import explain
 from hao.report.design_schema import to_network
 from hao.zoo import build_network
@@ -365,7 +369,7 @@ def asked_again(
         board: Name of its board.
 
     Raises:
-        InputError: The request is malformed, or not a legal one.
+        InputError: The request is malformed, or not a legal one; or densities are.
         UnsupportedError: A layer that the engine cannot run.
     """
     asked = {**certificate.asked, "board": board}
@@ -388,6 +392,10 @@ def asked_again(
             for bits in request.act_bits or (request.rules.act_bits,)
         ]
     channels = recorded_channels(certificate.problem)
+    densities = recorded_densities(certificate.problem)
     return request, {
-        c.label: replace(c, channels=channels) if channels else c for c in found
+        c.label: replace(c, channels=channels, densities=densities)
+        if channels or densities
+        else c
+        for c in found
     }

@@ -8,7 +8,7 @@ predicted drop with its noise on top, unless the request takes another stance.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 from typing import assert_never
@@ -27,6 +27,7 @@ from hao.ir.tensor import MAX_BITS
 from hao.options.bits import bit_options
 from hao.options.blocks import block_options
 from hao.options.option import MICRO, Option
+from hao.options.sparsity import DensityCosts, density_options
 from hao.program.problem import Problem
 from hao.zoo import build_network
 
@@ -105,6 +106,7 @@ class Candidate:
         drops: Predicted drop at uniform bits, by bits.
         rules: Bits on offer.
         channels: Options of groups of channels, if any.
+        densities: What keeping fewer words costs, of layers that may.
     """
 
     network: Network
@@ -114,6 +116,7 @@ class Candidate:
     drops: Mapping[int, Drop]
     rules: BitRules
     channels: tuple[Option, ...] = ()
+    densities: DensityCosts = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -136,7 +139,7 @@ class Candidate:
             keep_first_last=self.rules.keep_first_last,
             two_passes=True,
         )
-        options += self.channels
+        options = density_options(options, self.densities) + self.channels
         if self.rules.block_points is None:
             return options
         return options + block_options(

@@ -27,6 +27,7 @@ from torch import Tensor
 from hao.quant.dataset import Split
 from hao.quant.distill import Teacher
 from hao.quant.float_net import FloatNet
+from hao.quant.normed import settle_norms
 from hao.quant.saliency import Steps, layer_weight
 from hao.quant.train import TrainSettings
 
@@ -101,7 +102,7 @@ def train_towards(
         kept = project({name: _array(value) for name, value in weights.items()})
         for name, weight in weights.items():
             weight.mul_(_tensor(kept[name], weight))
-    net.eval().cpu()
+    settle_norms(net, split)
     return kept
 
 

@@ -9,6 +9,7 @@ reads it again; nothing in it is believed because it stands there.
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,8 @@ from pydantic_core import to_jsonable_python
 import hao
 from hao.answer.explore import Fate, Outcome
 from hao.errors import InputError, UnsupportedError
-from hao.ir.change import change_of, change_text
+from hao.ir.change import Bits, Change, change_of, change_text
+from hao.ir.sparsity import FULL
 from hao.options.option import Option
 from hao.program.problem import Problem
 from hao.program.solver import SolverName, Status
@@ -67,7 +69,10 @@ class NetworkEntry(Table):
     cost_limit: int | None
 
 
-_CHANGES = r"^(bits_[2-8](_in_2)?|keep|leave_out|channels_\d+(-\d+)?(,\d+(-\d+)?)*)$"
+_CHANGES = (
+    r"^(bits_[2-8](_in_2)?(_kept_\d{1,3})?|keep|leave_out|"
+    r"channels_\d+(-\d+)?(,\d+(-\d+)?)*)$"
+)
 """How a change is written; of channels, ranges of those that stay."""
 
 
@@ -256,6 +261,32 @@ def recorded_channels(entry: ProblemEntry) -> tuple[Option, ...]:
         if o.change.startswith("channels_")
     )
     return tuple(found)
+
+
+def recorded_densities(entry: ProblemEntry) -> dict[str, dict[int, int]]:
+    """Return what a certificate records of densities: costs beside those of the bits.
+
+    Raises:
+        InputError: A layer keeps fewer words at bits at which it does not keep all.
+    """
+    whole: dict[tuple[str, Change], int] = {}
+    found: dict[str, dict[int, int]] = {}
+    for option in entry.options:
+        change = change_of(option.change)
+        if not isinstance(change, Bits):
+            continue
+        if change.density == FULL:
+            whole[option.layer, change] = option.cost_micro
+            continue
+        known = whole.get((option.layer, replace(change, density=FULL)))
+        if known is None:
+            raise InputError(
+                f"option {option.change!r} of layer {option.layer!r} comes before the "
+                "one that keeps all words; the certificate must list that first"
+            )
+        costs = found.setdefault(option.layer, {})
+        costs.setdefault(change.density, option.cost_micro - known)
+    return found
 
 
 def recorded_problem(entry: ProblemEntry, like: Problem) -> Problem:

@@ -1,0 +1,434 @@
+"""Which words go, so that a network reaches a frame rate: ALCS on this engine.
+
+    densities and engine, chosen together -> training towards pruned weights, whose
+        projections are the same program -> words go for good
+
+Source: ALCS (Zhao et al., arXiv:2109.00170): pruning under a limit on latency, solved
+by ADMM. What differs: a block is what the engine takes a cycle for, so that its lanes
+are part of the choice; the latency of a layer is no interpolation but the cost model's
+count, with the cycle at which the DDR binds in it; and costs are losses that were
+measured before they meet in an objective.
+
+The shape of a word is the engine's, so costs are measured for the lanes of a design,
+the program chooses anew, and so on; `ENGINE_ROUNDS` times. Training then keeps these
+lanes, pixels at once and buffering; depths of buffers, the split between DSPs and LUTs,
+and the partition stay free.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.answer.prune import Task, points_per_loss
+from hao.emission.weights import stage_words
+from hao.errors import InfeasibleError, InputError
+from hao.hw.engine import Engine
+from hao.ir.change import densities_of
+from hao.ir.network import Network
+from hao.ir.partition import Role
+from hao.ir.sparsity import Words, kept_words, with_densities
+from hao.options.sparsity import (
+    DENSITIES,
+    DensityCosts,
+    LossCurve,
+    density_options,
+    why_whole,
+)
+from hao.program.codesign import SolveReport, choose_fastest, choose_most_accurate
+from hao.program.problem import DEFAULT_SPACE, Problem
+from hao.program.space import Space
+from hao.quant.admm import Arrays, Masks, Splitting, train_towards
+from hao.quant.dataset import Dataset
+from hao.quant.distill import Teacher
+from hao.quant.float_net import FloatNet, folded_network
+from hao.quant.normed import normed_net
+from hao.quant.saliency import layer_weight, pruned_losses
+from hao.quant.train import TrainSettings
+
+Progress = Callable[[str], None]
+
+Scores = Mapping[str, NDArray[np.float64]]
+"""Score of every word, shape (groups, words), by layer."""
+
+ENGINE_ROUNDS = 2
+"""Times that densities and engine are chosen before training (chosen here)."""
+
+SLOPE_CHOICES = 8
+"""Random choices of all layers that say how much top-1 a loss is (chosen here)."""
+
+LEAST_SHARE = 0.1
+"""No layer costs less than so much of what layers cost in the middle, share for share
+of the scores (chosen here)."""
+
+PENALTY = 1.0
+"""Of ADMM, relative to the measured loss of pruning a layer (chosen here)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SparsitySettings:
+    """How words are taken out.
+
+    Attributes:
+        rounds: Projections with training behind them, at least 1.
+        iterations: Training steps behind each.
+        densities: Shares of the words that are offered besides all [%], falling.
+        training: Learning rate, batch, seed and smoothing of these steps.
+    """
+
+    rounds: int = 8
+    iterations: int = 60
+    densities: tuple[int, ...] = DENSITIES
+    training: TrainSettings = field(
+        default_factory=lambda: TrainSettings(epochs=1, learning_rate=1e-3)
+    )
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1 or self.iterations < 1 or not self.densities:
+            raise InputError(
+                f"rounds = {self.rounds}, iterations = {self.iterations}, densities = "
+                f"{self.densities}; must be at least 1, 1 and one of them"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sparsified:
+    """A network that keeps a part of its words.
+
+    Attributes:
+        network: With parameters and densities.
+        report: Of the last solve: densities and engine.
+        words: Words of an output group, kept and all, of layers that may be pruned.
+        start_cycles: Frame time of the whole network's fastest design.
+    """
+
+    network: Network
+    report: SolveReport
+    words: Mapping[str, tuple[int, int]]
+    start_cycles: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curves:
+    """What leaving out words costs, layer by layer.
+
+    Attributes:
+        of: The curve of each layer.
+        points_per_loss: Top-1 that a rise of the loss by 1 is [points].
+    """
+
+    of: Mapping[str, LossCurve]
+    points_per_loss: float
+
+    def costs(
+        self, words: Mapping[str, Words], scores: Scores, densities: Sequence[int]
+    ) -> DensityCosts:
+        """Return the cost of every density, of layers with words.
+
+        A density that keeps no fewer words than the one before is left out.
+        """
+        found = {}
+        for name, curve in self.of.items():
+            if name not in words:
+                continue
+            own, fewest, costs = words[name], words[name].count, {}
+            for density in densities:
+                kept = kept_words(own.count, density)
+                if kept < fewest:
+                    lost = own.lost(scores[name], density)
+                    costs[density], fewest = curve.cost_micro(lost), kept
+            found[name] = costs
+        return found
+
+
+def energies(weights: Arrays, words: Mapping[str, Words]) -> Scores:
+    """Return the energy of every word: the sum of the squares of its weights."""
+    return {n: own.sums(weights[n] ** 2) for n, own in words.items() if n in weights}
+
+
+def weights_of(net: FloatNet, names: Sequence[str]) -> Arrays:
+    """Return the weights of some layers of a net."""
+    return {
+        name: layer_weight(net, name).detach().cpu().double().numpy() for name in names
+    }
+
+
+def prunable(network: Network) -> tuple[str, ...]:
+    """Return the names of the layers that may be pruned.
+
+    Raises:
+        InputError: None may.
+    """
+    reasons = {layer.name: why_whole(layer) for layer in network.compute_layers}
+    names = tuple(name for name, reason in reasons.items() if reason is None)
+    if not names:
+        raise InputError(
+            f"network {network.name!r}: no words may be left out: "
+            f"{'; '.join(f'{name}: {reason}' for name, reason in reasons.items())}"
+        )
+    return names
+
+
+def measured_curves(
+    net: FloatNet,
+    dataset: Dataset,
+    words: Mapping[str, Words],
+    scores: Scores,
+    densities: Sequence[int],
+    *,
+    teacher: Teacher | None = None,
+) -> Curves:
+    """Return what fewer words cost, layer by layer, mapped to measured loss.
+
+    Every density of every layer is measured alone, on the validation frames. What a
+    loss is in top-1 comes from `SLOPE_CHOICES` random choices of all layers at once.
+
+    Args:
+        net: With batch norms.
+        dataset: Only its validation frames are used.
+        words: How the weights of layers lie in words.
+        scores: Of the words, which say what stays.
+        densities: On offer [%].
+        teacher: Whose classes stand for labels where these mean nothing.
+    """
+    rng = np.random.default_rng(0)
+
+    def mask(name: str, density: int) -> NDArray[np.bool_]:
+        channels = len(layer_weight(net, name))
+        return words[name].mask(scores[name], density, channels)
+
+    alone = [(name, density) for name in words for density in densities]
+    choices: list[dict[str, NDArray[np.bool_]]] = [{}]
+    choices += [{name: mask(name, density)} for name, density in alone]
+    choices += [
+        {name: mask(name, int(rng.choice(densities))) for name in words}
+        for _ in range(SLOPE_CHOICES)
+    ]
+    base, *found = pruned_losses(net, dataset.validation, choices, teacher=teacher)
+    losses = np.array([each.loss - base.loss for each in found])
+    drops = np.array([base.top1 - each.top1 for each in found])
+    slope = points_per_loss(losses[-SLOPE_CHOICES:], drops[-SLOPE_CHOICES:])
+    points: dict[str, list[tuple[float, float]]] = {name: [] for name in words}
+    for (name, density), loss in zip(alone, losses, strict=False):
+        lost = words[name].lost(scores[name], density)
+        if lost > max((own for own, _ in points[name]), default=0.0):
+            points[name].append((lost, float(loss) * slope))
+    steep = [max(cost, 0) / lost for own in points.values() for lost, cost in own]
+    least = LEAST_SHARE * float(np.median(steep)) if steep else 0.0
+    return Curves(
+        of={n: LossCurve(points=tuple(own), least=least) for n, own in points.items()},
+        points_per_loss=slope,
+    )
+
+
+def sparsify(
+    task: Task, settings: SparsitySettings, progress: Progress = lambda _: None
+) -> Sparsified:
+    """Take words out of a network until its best design keeps a frame time.
+
+    Args:
+        task: The network and what it is to reach.
+        settings: How.
+        progress: Told of each step.
+
+    Raises:
+        InputError: The network is fast enough as it is, or no layer may be pruned.
+        InfeasibleError: Not even the fewest words on offer reach the frame time.
+    """
+    names = prunable(task.network)
+    report = choose_fastest(task.problem(task.network))
+    start = report.cost.latency_cycles
+    if start <= task.budget:
+        raise InputError(
+            f"network {task.network.name!r} takes {start} cycles a frame as it is, of "
+            f"{task.budget} allowed; ask for a higher frame rate, or search without "
+            "pruning"
+        )
+    fewest = min(settings.densities)
+    free = {name: {fewest: 0} for name in names}
+    report = choose_fastest(sparse_problem(task, free))
+    _check_reach(task, report, fewest)
+    net = normed_net(task.network, task.dataset.train)
+    chooser = _Chooser(task, settings, net, names, progress)
+    for number in range(ENGINE_ROUNDS):
+        report = chooser.engine(report, f"engine {number + 1}/{ENGINE_ROUNDS}")
+    curves = chooser.curves(report)
+    projection = _Projection(task, settings, curves, report, progress)
+    splitting = Splitting(
+        rounds=settings.rounds,
+        steps=settings.iterations,
+        training=settings.training,
+        penalties=_penalties(net, stage_words(report.design), curves),
+    )
+    train_towards(
+        net, task.dataset.train, splitting, projection.masks, teacher=task.teacher
+    )
+    report = projection.report
+    densities = densities_of(report.design.scheme)
+    return Sparsified(
+        network=with_densities(folded_network(net), densities),
+        report=report,
+        words={
+            name: (kept_words(own.count, densities.get(name, 100)), own.count)
+            for name, own in stage_words(report.design).items()
+            if name in names
+        },
+        start_cycles=start,
+    )
+
+
+def sparse_problem(
+    task: Task, costs: DensityCosts, space: Space = DEFAULT_SPACE
+) -> Problem:
+    """Return the problem of a task's network with densities on offer."""
+    made = task.problem(task.network)
+    return replace(made, options=density_options(made.options, costs), space=space)
+
+
+def _check_reach(task: Task, report: SolveReport, fewest: int) -> None:
+    """Check that the fewest words reach the frame time.
+
+    Raises:
+        InfeasibleError: They do not; the error names the nearest frame rate.
+    """
+    least = report.cost.latency_cycles
+    if least > task.budget:
+        nearest = task.board.frames_per_s(least)
+        asked = task.board.frames_per_s(task.budget)
+        raise InfeasibleError(
+            f"{task.network.name}: {asked:.1f} predicted fps are out of reach on "
+            f"{task.board.title}: with {fewest} % of the words of every layer it makes "
+            f"{nearest:.1f}",
+            conflicts=("latency",),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Chooser:
+    """Densities and engine by measured costs, before any training without words."""
+
+    task: Task
+    settings: SparsitySettings
+    net: FloatNet
+    names: tuple[str, ...]
+    progress: Progress
+
+    def curves(self, report: SolveReport) -> Curves:
+        """Return what fewer words cost, in words of a design's stages."""
+        words = self._words(report)
+        scores = energies(weights_of(self.net, tuple(words)), words)
+        return measured_curves(
+            self.net,
+            self.task.dataset,
+            words,
+            scores,
+            self.settings.densities,
+            teacher=self.task.teacher,
+        )
+
+    def engine(self, report: SolveReport, word: str) -> SolveReport:
+        """Return the best design by costs that are measured for another one's lanes."""
+        words = self._words(report)
+        scores = energies(weights_of(self.net, tuple(words)), words)
+        costs = self.curves(report).costs(words, scores, self.settings.densities)
+        found = choose_most_accurate(
+            sparse_problem(self.task, costs), budget=self.task.budget
+        )
+        self.progress(f"{word}: {_text(found, self.task.budget)}")
+        return found
+
+    def _words(self, report: SolveReport) -> dict[str, Words]:
+        every = stage_words(report.design)
+        return {name: own for name, own in every.items() if name in self.names}
+
+
+def space_like(engine: Engine) -> Space:
+    """Return the engines with an engine's lanes, pixels at once and buffering."""
+    stages = ((Role.DENSE, engine.dense), (Role.POINTWISE, engine.pointwise))
+    return replace(
+        DEFAULT_SPACE,
+        pixels=(engine.px,),
+        buffering=(engine.double_buffered,),
+        shapes=tuple(
+            (role, (stage.simd, stage.pe))
+            for role, stage in stages
+            if stage is not None
+        ),
+    )
+
+
+class _Projection:
+    """Weights to those nearest that keep the frame time, on lanes that are fixed.
+
+    Args:
+        task: The network and what it is to reach.
+        settings: Densities on offer.
+        curves: What fewer words cost.
+        report: Of a design with these lanes.
+        progress: Told of each projection.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        settings: SparsitySettings,
+        curves: Curves,
+        report: SolveReport,
+        progress: Progress,
+    ) -> None:
+        self._task, self._settings, self._curves = task, settings, curves
+        self._space = space_like(report.design.engine)
+        self._progress, self._count = progress, 0
+        self.report = report
+
+    def masks(self, weights: Arrays) -> Masks:
+        """Return which weights stay."""
+        words = stage_words(self.report.design)
+        costs = self._curves.costs(
+            words, energies(weights, words), self._settings.densities
+        )
+        self.report = choose_most_accurate(
+            sparse_problem(self._task, costs, self._space), budget=self._task.budget
+        )
+        self._count += 1
+        self._progress(
+            f"projection {self._count}/{self._settings.rounds + 1}: "
+            f"{_text(self.report, self._task.budget)}"
+        )
+        # A layer may have moved to the other stage.
+        words = stage_words(self.report.design)
+        scores = energies(weights, words)
+        densities = densities_of(self.report.design.scheme)
+        return {
+            name: words[name].mask(scores[name], densities[name], len(weight))
+            if name in words and name in densities
+            else np.ones(weight.shape, dtype=np.bool_)
+            for name, weight in weights.items()
+        }
+
+
+def _penalties(
+    net: FloatNet, words: Mapping[str, Words], curves: Curves
+) -> dict[str, float]:
+    """Return the penalty of each layer: what pruning it costs, per square of weights.
+
+    Half of it times the squares that go is the measured loss, where the most words go.
+    """
+    found = {}
+    for name, curve in curves.of.items():
+        weight = weights_of(net, (name,))[name]
+        energy = float((weight**2).sum())
+        lost = max((own for own, _ in curve.points), default=0.0)
+        if energy > 0 and lost > 0:
+            loss = curve.cost(lost) / curves.points_per_loss
+            found[name] = 2 * PENALTY * loss / (lost * energy)
+    return found
+
+
+def _text(report: SolveReport, budget: int) -> str:
+    densities = densities_of(report.design.scheme)
+    return (
+        f"{report.cost.latency_cycles} of {budget} cycles, {len(densities)} layers "
+        "pruned"
+    )
