@@ -31,12 +31,14 @@ from hao.ir.lower import stages_only
 from hao.ir.network import Network
 from hao.model import load_buildable
 from hao.options.option import MICRO
+from hao.program.problem import DEFAULT_SPACE
 from hao.program.several import OVERLAP_PERCENT
 from hao.program.solver import SolverName
 from hao.report.certificate import (
     Certificate,
     recorded_channels,
     recorded_densities,
+    recorded_space,
 )
 from hao.report.design_file import explain
 from hao.report.design_schema import to_network
@@ -369,7 +371,7 @@ def asked_again(
         board: Name of its board.
 
     Raises:
-        InputError: The request is malformed, or not a legal one; or densities are.
+        InputError: The request is malformed, or not a legal one.
         UnsupportedError: A layer that the engine cannot run.
     """
     asked = {**certificate.asked, "board": board}
@@ -393,9 +395,10 @@ def asked_again(
         ]
     channels = recorded_channels(certificate.problem)
     densities = recorded_densities(certificate.problem)
-    return request, {
-        c.label: replace(c, channels=channels, densities=densities)
-        if channels or densities
-        else c
-        for c in found
-    }
+    space = recorded_space(certificate.problem)
+    if channels or densities or space != DEFAULT_SPACE:
+        found = [
+            replace(c, channels=channels, densities=densities, space=space)
+            for c in found
+        ]
+    return request, {c.label: c for c in found}

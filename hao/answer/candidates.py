@@ -28,7 +28,8 @@ from hao.options.bits import bit_options
 from hao.options.blocks import block_options
 from hao.options.option import MICRO, Option
 from hao.options.sparsity import DensityCosts, density_options
-from hao.program.problem import Problem
+from hao.program.problem import DEFAULT_SPACE, Problem
+from hao.program.space import Space
 from hao.zoo import build_network
 
 
@@ -107,6 +108,7 @@ class Candidate:
         rules: Bits on offer.
         channels: Options of groups of channels, if any.
         densities: What keeping fewer words costs, of layers that may.
+        space: Engines to choose from.
     """
 
     network: Network
@@ -117,6 +119,7 @@ class Candidate:
     rules: BitRules
     channels: tuple[Option, ...] = ()
     densities: DensityCosts = field(default_factory=dict)
+    space: Space = DEFAULT_SPACE
 
     @property
     def label(self) -> str:
@@ -198,6 +201,7 @@ class Candidate:
             options=self.options,
             board=board,
             act_bits=self.rules.act_bits,
+            space=self.space,
         )
 
     def problem_at_most_bits(self, board: Board) -> Problem:
@@ -210,6 +214,7 @@ class Candidate:
             options=tuple(most.values()),
             board=board,
             act_bits=self.rules.act_bits,
+            space=self.space,
         )
 
 

@@ -34,7 +34,8 @@ from hao.options.channels import (
 )
 from hao.options.option import Option
 from hao.program.codesign import SolveReport, choose_fastest, choose_most_accurate
-from hao.program.problem import Problem
+from hao.program.problem import DEFAULT_SPACE, Problem
+from hao.program.space import Space
 from hao.quant.dataset import Dataset
 from hao.quant.distill import Teacher
 from hao.quant.float_net import FloatNet, folded_network
@@ -109,6 +110,7 @@ class Task:
         layer_options: Options of the layers of a network, such as their bits.
         act_bits: Width of the activations.
         teacher: Whose outputs count beside the labels.
+        space: Engines to choose from.
     """
 
     network: Network
@@ -118,6 +120,7 @@ class Task:
     layer_options: Callable[[Network], tuple[Option, ...]]
     act_bits: int
     teacher: Teacher
+    space: Space = DEFAULT_SPACE
 
     def problem(self, network: Network, more: Sequence[Option] = ()) -> Problem:
         """Return the problem of a network with options of its groups beside."""
@@ -126,6 +129,7 @@ class Task:
             options=(*self.layer_options(network), *more),
             board=self.board,
             act_bits=self.act_bits,
+            space=self.space,
         )
 
 

@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.answer.prune import Task, points_per_loss
+from hao.cost.design import Design
 from hao.emission.weights import stage_words
 from hao.errors import InfeasibleError, InputError
-from hao.hw.engine import Engine
 from hao.ir.change import densities_of
 from hao.ir.network import Network
 from hao.ir.partition import Role
@@ -37,7 +37,7 @@ from hao.options.sparsity import (
     why_whole,
 )
 from hao.program.codesign import SolveReport, choose_fastest, choose_most_accurate
-from hao.program.problem import DEFAULT_SPACE, Problem
+from hao.program.problem import Problem
 from hao.program.space import Space
 from hao.quant.admm import Arrays, Masks, Splitting, train_towards
 from hao.quant.dataset import Dataset
@@ -279,11 +279,21 @@ def sparsify(
 
 
 def sparse_problem(
-    task: Task, costs: DensityCosts, space: Space = DEFAULT_SPACE
+    task: Task, costs: DensityCosts, space: Space | None = None
 ) -> Problem:
-    """Return the problem of a task's network with densities on offer."""
+    """Return the problem of a task's network with densities on offer.
+
+    Args:
+        task: What is to be pruned.
+        costs: Of the densities.
+        space: Engines to choose from; `None` for those of the task.
+    """
     made = task.problem(task.network)
-    return replace(made, options=density_options(made.options, costs), space=space)
+    return replace(
+        made,
+        options=density_options(made.options, costs),
+        space=made.space if space is None else space,
+    )
 
 
 def _check_reach(task: Task, report: SolveReport, fewest: int) -> None:
@@ -343,17 +353,32 @@ class _Chooser:
         return {name: own for name, own in every.items() if name in self.names}
 
 
-def space_like(engine: Engine) -> Space:
-    """Return the engines with an engine's lanes, pixels at once and buffering."""
+def space_like(design: Design, space: Space) -> Space:
+    """Return the engines in whose words the weights of a design are pruned.
+
+    They have its lanes, pixels at once and buffering, and run its pruned layers on the
+    same stages.
+
+    Args:
+        design: With layers that keep a part of their words.
+        space: The engines that it was chosen from.
+    """
+    engine, pruned = design.engine, densities_of(design.scheme)
     stages = ((Role.DENSE, engine.dense), (Role.POINTWISE, engine.pointwise))
     return replace(
-        DEFAULT_SPACE,
+        space,
         pixels=(engine.px,),
         buffering=(engine.double_buffered,),
         shapes=tuple(
             (role, (stage.simd, stage.pe))
             for role, stage in stages
             if stage is not None
+        ),
+        roles=tuple(
+            (layer.name, role)
+            for segment in design.segments
+            for role, layer in segment.invocation.stages
+            if layer.name in pruned
         ),
     )
 
@@ -378,7 +403,7 @@ class _Projection:
         progress: Progress,
     ) -> None:
         self._task, self._settings, self._curves = task, settings, curves
-        self._space = space_like(report.design.engine)
+        self._space = replace(space_like(report.design, task.space), roles=())
         self._progress, self._count = progress, 0
         self.report = report
 

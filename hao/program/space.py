@@ -39,6 +39,7 @@ class Space:
         depths: Depths of the weight buffers [words].
         buffering: Whether weights are double-buffered: the choices on offer.
         shapes: `simd` and `pe` of dense or pointwise stages, where these are given.
+        roles: Stage on which a layer runs, where that is given.
     """
 
     pixels: tuple[int, ...]
@@ -47,6 +48,7 @@ class Space:
     depths: tuple[int, ...] = BUFFER_WORDS
     buffering: tuple[bool, ...] = (True, False)
     shapes: tuple[tuple[Role, tuple[int, int]], ...] = ()
+    roles: tuple[tuple[str, Role], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

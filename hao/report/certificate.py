@@ -20,10 +20,12 @@ import hao
 from hao.answer.explore import Fate, Outcome
 from hao.errors import InputError, UnsupportedError
 from hao.ir.change import Bits, Change, change_of, change_text
+from hao.ir.partition import Role
 from hao.ir.sparsity import FULL
 from hao.options.option import Option
-from hao.program.problem import Problem
+from hao.program.problem import DEFAULT_SPACE, Problem
 from hao.program.solver import SolverName, Status
+from hao.program.space import Space
 from hao.report.design_file import (
     check_leaves,
     explain,
@@ -84,6 +86,25 @@ class OptionEntry(Table):
     cost_micro: Annotated[int, Field(ge=0)]
 
 
+Lanes = Annotated[int, Field(ge=1, le=64)]
+
+
+class HeldEntry(Table):
+    """What of the engine was given: weights are pruned in words of these lanes.
+
+    Attributes:
+        pixels: Pixels at once on offer.
+        buffering: Whether weights are double-buffered: the choices on offer.
+        shapes: `simd` and `pe` of stages.
+        roles: Stage of each layer, where that is given.
+    """
+
+    pixels: Annotated[list[Annotated[int, Field(ge=1, le=64)]], Field(min_length=1)]
+    buffering: Annotated[list[bool], Field(min_length=1)]
+    shapes: dict[Role, tuple[Lanes, Lanes]]
+    roles: dict[str, Role]
+
+
 class ProblemEntry(Table):
     """The answer's problem, but for the board, which the design file has."""
 
@@ -91,6 +112,7 @@ class ProblemEntry(Table):
     options: list[OptionEntry]
     ties: list[list[str]]
     network: NetworkTable
+    held: HeldEntry | None = None
 
 
 class Certificate(Table):
@@ -198,21 +220,35 @@ def render_certificate(
         "solver": report.solver,
         "priced": report.priced,
         "networks": networks,
-        "problem": {
-            "act_bits": problem.act_bits,
-            "options": [
-                {
-                    "layer": option.layer,
-                    "change": change_text(option.change),
-                    "cost_micro": option.cost_micro,
-                }
-                for option in problem.options
-            ],
-            "ties": problem.ties,
-            "network": network_document(problem.network),
-        },
+        "problem": _problem_document(problem),
     }
     return json.dumps(to_jsonable_python(values), indent=1, allow_nan=False) + "\n"
+
+
+def _problem_document(problem: Problem) -> dict[str, object]:
+    """Return a problem as the values of a `ProblemEntry`."""
+    values: dict[str, object] = {
+        "act_bits": problem.act_bits,
+        "options": [
+            {
+                "layer": option.layer,
+                "change": change_text(option.change),
+                "cost_micro": option.cost_micro,
+            }
+            for option in problem.options
+        ],
+        "ties": problem.ties,
+        "network": network_document(problem.network),
+    }
+    space = problem.space
+    if space != DEFAULT_SPACE:
+        values["held"] = {
+            "pixels": space.pixels,
+            "buffering": space.buffering,
+            "shapes": dict(space.shapes),
+            "roles": dict(space.roles),
+        }
+    return values
 
 
 def load_certificate(run: Path) -> Certificate:
@@ -266,8 +302,7 @@ def recorded_channels(entry: ProblemEntry) -> tuple[Option, ...]:
 def recorded_densities(entry: ProblemEntry) -> dict[str, dict[int, int]]:
     """Return what a certificate records of densities: costs beside those of the bits.
 
-    Raises:
-        InputError: A layer keeps fewer words at bits at which it does not keep all.
+    A layer that was pruned before keeps its density at no cost, and has none here.
     """
     whole: dict[tuple[str, Change], int] = {}
     found: dict[str, dict[int, int]] = {}
@@ -275,18 +310,27 @@ def recorded_densities(entry: ProblemEntry) -> dict[str, dict[int, int]]:
         change = change_of(option.change)
         if not isinstance(change, Bits):
             continue
+        all_words = option.layer, replace(change, density=FULL)
         if change.density == FULL:
-            whole[option.layer, change] = option.cost_micro
-            continue
-        known = whole.get((option.layer, replace(change, density=FULL)))
-        if known is None:
-            raise InputError(
-                f"option {option.change!r} of layer {option.layer!r} comes before the "
-                "one that keeps all words; the certificate must list that first"
-            )
-        costs = found.setdefault(option.layer, {})
-        costs.setdefault(change.density, option.cost_micro - known)
+            whole[all_words] = option.cost_micro
+        elif all_words in whole:
+            costs = found.setdefault(option.layer, {})
+            costs.setdefault(change.density, option.cost_micro - whole[all_words])
     return found
+
+
+def recorded_space(entry: ProblemEntry) -> Space:
+    """Return the engines among which a certificate says that the answer is best."""
+    held = entry.held
+    if held is None:
+        return DEFAULT_SPACE
+    return replace(
+        DEFAULT_SPACE,
+        pixels=tuple(held.pixels),
+        buffering=tuple(held.buffering),
+        shapes=tuple(held.shapes.items()),
+        roles=tuple(held.roles.items()),
+    )
 
 
 def recorded_problem(entry: ProblemEntry, like: Problem) -> Problem:
