@@ -5,23 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hao.answer.densities import energies, measured_curves, prunable, weights_of
 from hao.answer.prune import Task
-from hao.answer.sparsity import (
-    SparsitySettings,
-    energies,
-    measured_curves,
-    prunable,
-    space_like,
-    sparsify,
-    weights_of,
-)
+from hao.answer.sparsity import SparsitySettings, space_like, sparsify
 from hao.cost.evaluate import evaluate
 from hao.emission.weights import stage_words
 from hao.errors import InfeasibleError, InputError
 from hao.ir.change import Bits, densities_of
 from hao.ir.layer import ActivationKind, Conv, GlobalAveragePool, Linear
 from hao.ir.network import Network
-from hao.ir.sparsity import Words, density_of, kept_words, with_densities
+from hao.ir.sparsity import Words, density_of, kept_words
 from hao.options.option import Option
 from hao.program.codesign import choose_fastest
 from hao.program.space import Space
@@ -150,4 +143,3 @@ def test_costs_are_measured_and_rise_with_what_is_lost(task: Task) -> None:
     few = {"l1": Words(np.arange(9).reshape(1, 3, 3) // 3, 4)}
     few_scores = energies(weights, few)
     assert list(curves.costs(few, few_scores, (75, 50, 25))["l1"]) == [50, 25]
-    assert with_densities(task.network, {"l1": 50}).layers != task.network.layers

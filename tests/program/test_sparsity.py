@@ -83,7 +83,12 @@ def _enumerated(problem: Problem) -> dict[int, int]:
 
 
 @pytest.mark.parametrize(
-    ("lut", "double"), [(12_500, True), (14_000, True), (12_500, False)]
+    ("lut", "double"),
+    [
+        (12_500, True),
+        (12_500, False),
+        pytest.param(14_000, True, marks=pytest.mark.thorough),
+    ],
 )
 def test_blocks_bits_and_engine_equal_enumeration(lut: int, double: bool) -> None:
     problem = _problem(lut, double=double)
