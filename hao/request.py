@@ -31,7 +31,6 @@ from hao.ir.lower import stages_only
 from hao.ir.network import Network
 from hao.model import load_buildable
 from hao.options.option import MICRO
-from hao.program.problem import DEFAULT_SPACE
 from hao.program.several import OVERLAP_PERCENT
 from hao.program.solver import SolverName
 from hao.report.certificate import (
@@ -396,7 +395,7 @@ def asked_again(
     channels = recorded_channels(certificate.problem)
     densities = recorded_densities(certificate.problem)
     space = recorded_space(certificate.problem)
-    if channels or densities or space != DEFAULT_SPACE:
+    if channels or densities or space is not None:
         found = [
             replace(c, channels=channels, densities=densities, space=space)
             for c in found

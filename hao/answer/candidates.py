@@ -28,7 +28,7 @@ from hao.options.bits import bit_options
 from hao.options.blocks import block_options
 from hao.options.option import MICRO, Option
 from hao.options.sparsity import DensityCosts, density_options
-from hao.program.problem import DEFAULT_SPACE, Problem
+from hao.program.problem import Problem
 from hao.program.space import Space
 from hao.zoo import build_network
 
@@ -108,7 +108,7 @@ class Candidate:
         rules: Bits on offer.
         channels: Options of groups of channels, if any.
         densities: What keeping fewer words costs, of layers that may.
-        space: Engines to choose from.
+        space: Engines to choose from; `None` for all.
     """
 
     network: Network
@@ -119,7 +119,7 @@ class Candidate:
     rules: BitRules
     channels: tuple[Option, ...] = ()
     densities: DensityCosts = field(default_factory=dict)
-    space: Space = DEFAULT_SPACE
+    space: Space | None = None
 
     @property
     def label(self) -> str:
@@ -196,26 +196,23 @@ class Candidate:
 
     def problem(self, board: Board) -> Problem:
         """Return the co-design problem of this candidate on a board."""
-        return Problem(
-            network=self.network,
-            options=self.options,
-            board=board,
-            act_bits=self.rules.act_bits,
-            space=self.space,
-        )
+        return self._problem(board, self.options)
 
     def problem_at_most_bits(self, board: Board) -> Problem:
         """Return the problem in which every layer has its first option: most bits."""
         most: dict[str, Option] = {}
         for option in self.options:
             most.setdefault(option.layer, option)
-        return Problem(
+        return self._problem(board, tuple(most.values()))
+
+    def _problem(self, board: Board, options: tuple[Option, ...]) -> Problem:
+        problem = Problem(
             network=self.network,
-            options=tuple(most.values()),
+            options=options,
             board=board,
             act_bits=self.rules.act_bits,
-            space=self.space,
         )
+        return problem if self.space is None else replace(problem, space=self.space)
 
 
 def make_candidate(

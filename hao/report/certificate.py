@@ -220,13 +220,18 @@ def render_certificate(
         "solver": report.solver,
         "priced": report.priced,
         "networks": networks,
-        "problem": _problem_document(problem),
+        "problem": _problem_document(problem, answer.space),
     }
     return json.dumps(to_jsonable_python(values), indent=1, allow_nan=False) + "\n"
 
 
-def _problem_document(problem: Problem) -> dict[str, object]:
-    """Return a problem as the values of a `ProblemEntry`."""
+def _problem_document(problem: Problem, held: Space | None) -> dict[str, object]:
+    """Return a problem as the values of a `ProblemEntry`.
+
+    Args:
+        problem: The answer's.
+        held: What of the engine was given, if anything.
+    """
     values: dict[str, object] = {
         "act_bits": problem.act_bits,
         "options": [
@@ -240,13 +245,12 @@ def _problem_document(problem: Problem) -> dict[str, object]:
         "ties": problem.ties,
         "network": network_document(problem.network),
     }
-    space = problem.space
-    if space != DEFAULT_SPACE:
+    if held is not None:
         values["held"] = {
-            "pixels": space.pixels,
-            "buffering": space.buffering,
-            "shapes": dict(space.shapes),
-            "roles": dict(space.roles),
+            "pixels": held.pixels,
+            "buffering": held.buffering,
+            "shapes": dict(held.shapes),
+            "roles": dict(held.roles),
         }
     return values
 
@@ -319,11 +323,11 @@ def recorded_densities(entry: ProblemEntry) -> dict[str, dict[int, int]]:
     return found
 
 
-def recorded_space(entry: ProblemEntry) -> Space:
-    """Return the engines among which a certificate says that the answer is best."""
+def recorded_space(entry: ProblemEntry) -> Space | None:
+    """Return the engines that a certificate says were given, `None` for all."""
     held = entry.held
     if held is None:
-        return DEFAULT_SPACE
+        return None
     return replace(
         DEFAULT_SPACE,
         pixels=tuple(held.pixels),
