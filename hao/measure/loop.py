@@ -299,6 +299,9 @@ def _proposals(
             f"{max(ask.budgets)} cycles; ask for a lower frame rate",
             conflicts=("latency",),
         )
+    # Half of a turn may be fewer schemes than latencies: each of these comes first once.
+    first = turn % len(ranked)
+    ranked = ranked[first:] + ranked[:first]
     chosen: dict[str, Proposal] = {}
     for place in range(max(map(len, ranked))):
         for one in (some[place] for some in ranked if place < len(some)):
