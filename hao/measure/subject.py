@@ -54,10 +54,10 @@ class Frames:
         labels: Shape (frames,).
         exact: Logarithms of the probabilities that the float network gives, shape
             (frames, classes).
-        unseen: How many of them, from the first on, no weights were trained with; all
-            of them count as such where none is. What is right or wrong is counted on
-            these alone: a trained network is right on what it was trained with, and
-            what it loses there is no measure of what it loses elsewhere.
+        unseen: How many of them, from the first on, no weights were trained with. What
+            is right or wrong is counted on these alone: a trained network is right on
+            what it was trained with, and what it loses there is not what it loses
+            elsewhere.
     """
 
     frames: NDArray[np.float32]
@@ -181,9 +181,7 @@ def _frames(
 ) -> Frames:
     exact = log_probabilities(net, frames)
     given = exact.argmax(1).astype(np.int64) if labels is None else labels
-    return Frames(
-        frames=frames, labels=given, exact=exact, unseen=unseen or len(frames)
-    )
+    return Frames(frames=frames, labels=given, exact=exact, unseen=unseen)
 
 
 def network_under(
