@@ -63,7 +63,7 @@ def feature_map(
     }
 
 
-_ROUNDED = {
+ROUNDED = {
     Rounding.HALF_EVEN: ("np.rint(values)", "std::nearbyint(value)"),
     Rounding.HALF_UP: ("np.floor(values + 0.5)", "std::floor(value + 0.5)"),
     Rounding.HALF_AWAY: (
@@ -83,7 +83,7 @@ def frame_coding(design: Design, net: IntegerNetwork) -> dict[str, object] | Non
     if net.frame is None and kind.exponent is None:
         return None
     coding = net.coding
-    numpy, cpp = _ROUNDED[coding.rounding]
+    numpy, cpp = ROUNDED[coding.rounding]
     return {
         "gain": list(coding.gain),
         "offset": list(coding.offset),

@@ -18,7 +18,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hao.emission.host import ROUNDED
 from hao.ir.integer_run import run_integer
+from hao.ir.interpret import round_values
 from tests.emission.builds import write_sample
 from tests.emission.designs import sample, small
 from tests.emission.random_designs import Sample
@@ -197,6 +199,24 @@ def test_the_simulated_host_program_gives_the_integers(
     assert done.returncode == 0, done.stderr
     codes = np.fromfile(folder / "codes", np.int32)
     np.testing.assert_array_equal(codes, expected_codes(found).ravel())
+
+
+def test_the_host_program_rounds_as_the_network_says(tmp_path: Path) -> None:
+    values = [x / 4 for x in range(-12, 13)]
+    lines = [
+        f'for (double value : values) std::printf("%g ", {cpp}); std::puts("");'
+        for _, cpp in ROUNDED.values()
+    ]
+    listed = ", ".join(map(str, values))
+    (tmp_path / "main.cpp").write_text(
+        "#include <cmath>\n#include <cstdio>\nint main() {\n"
+        f"const double values[] = {{{listed}}};\n" + "\n".join(lines) + "\n}\n"
+    )
+    program = compiled(tmp_path, "round", "main.cpp")
+    said = subprocess.run([program], capture_output=True, text=True, check=True).stdout
+    for rounding, line in zip(ROUNDED, said.splitlines(), strict=True):
+        found = np.array(line.split(), dtype=float)
+        np.testing.assert_array_equal(found, round_values(np.array(values), rounding))
 
 
 # ---- Python -------------------------------------------------------------------------
