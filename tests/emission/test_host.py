@@ -204,7 +204,7 @@ def test_the_simulated_host_program_gives_the_integers(
 def test_the_host_program_rounds_as_the_network_says(tmp_path: Path) -> None:
     values = [x / 4 for x in range(-12, 13)]
     lines = [
-        f'for (double value : values) std::printf("%g ", {cpp}); std::puts("");'
+        f'for (double value : values) std::printf("%g ", {cpp});\nstd::puts("");'
         for _, cpp in ROUNDED.values()
     ]
     listed = ", ".join(map(str, values))
