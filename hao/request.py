@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import InstanceOf, TypeAdapter, ValidationError
 
 from hao.accuracy.drops import load_drop_law
 from hao.accuracy.published import published_networks
@@ -29,7 +29,7 @@ from hao.hw.budget import with_budget
 from hao.hw.device import check_clock
 from hao.ir.lower import stages_only
 from hao.ir.network import Network
-from hao.model import load_buildable
+from hao.model import check_buildable, load_buildable
 from hao.options.option import MICRO
 from hao.program.several import OVERLAP_PERCENT
 from hao.program.solver import SolverName
@@ -69,7 +69,8 @@ class SearchRequest:
         network: One network of the zoo; `None` for all with published accuracy.
         image_size: Of that network, or of a `model` whose file leaves it open; `None`
             for its usual one.
-        model: An ONNX or QONNX file instead of the zoo.
+        model: Instead of the zoo an ONNX or QONNX file, `package.module:function` that
+            makes a torch module, or a network; `hao.from_torch` makes one of a module.
         top1: Float top-1 of `model` [percent], if known.
         min_top1: Least top-1 [percent]; for `Objective.FPS`, and if wanted for `AREA`
             and `POWER`.
@@ -109,7 +110,7 @@ class SearchRequest:
     fps: float | None = None
     network: str | None = None
     image_size: int | None = None
-    model: Path | None = None
+    model: Path | InstanceOf[Network] | None = None
     top1: float | None = None
     min_top1: float | None = None
     clock_mhz: float | None = None
@@ -312,9 +313,7 @@ def _candidates(
     law = load_drop_law()
     published = published_networks()
     if request.model is not None:
-        imported: ImportedNetwork = load_buildable(
-            request.model, image_size=request.image_size
-        )
+        imported = _imported(request.model, request.image_size)
         for note in imported.notes:
             progress(f"note: {note}")
         return [
@@ -339,6 +338,13 @@ def _candidates(
             )
         ]
     return published_candidates(tuple(published.values()), law, rules)
+
+
+def _imported(model: Path | Network, image_size: int | None) -> ImportedNetwork:
+    """Return the network of a file, or one that is given."""
+    if isinstance(model, Network):
+        return check_buildable(ImportedNetwork(network=model, notes=()), model.name)
+    return load_buildable(model, image_size=image_size)
 
 
 def check_top1_known(request: SearchRequest, candidates: Sequence[Candidate]) -> None:

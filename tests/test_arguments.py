@@ -41,6 +41,7 @@ def test_words_and_text_become_what_the_fields_say() -> None:
         ({"frames": 3}, "`frames` = 3; must be one of 'one-at-a-time', 'back-to-back'"),
         ({"rules": 5}, "^`rules` = 5; must be .*BitRules"),
         ({"workers": 1.5}, "^`workers` = 1.5; must be a valid integer"),
+        ({"model": 5}, "^`model` = 5; must be a Path or a Network$"),
         ({"act_bits": 8}, "^`act_bits` = 8; must be a valid tuple"),
     ],
 )

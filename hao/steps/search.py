@@ -130,7 +130,7 @@ def _certificate(
     # What does not bear on the answer, or stands in the design file, is left out.
     aside = {"board", "calibration", "clock_mhz", "frames", "workers", "cluster"}
     aside |= {"front_points", "best", "overlap_percent"}
-    model = request.model and Path(request.model.name)
+    model = request.model and Path(request.model.name)  # of a file or a network
     asked = TypeAdapter(SearchRequest).dump_python(
         replace(request, model=model), mode="json", exclude=aside
     )
