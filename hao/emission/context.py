@@ -59,7 +59,6 @@ from hao.hw.engine import DenseStage, DepthwiseStage
 from hao.hw.resources import Resources
 from hao.intmath import ceil_div, ceil_log2
 from hao.ir.integer import (
-    BIAS_BITS,
     MAX_ALIGN_SHIFT,
     MAX_SHIFT,
     MEAN_BITS,
@@ -327,12 +326,12 @@ def _engine(design: Design, net: IntegerNetwork, table: Table) -> dict[str, obje
         "load_bits": max(design.lane_bits.values(), default=2),
         "load_beats": load_beats,
         "load_grain": load_grain,
-        "bias_bits": BIAS_BITS,
+        "bias_bits": net.requantization.bias_bits,
         "digit_bits": DIGIT_BITS,
         "shift_bits": RECORD_SHIFT_BITS if multiplies else MAX_SHIFT.bit_length(),
         "multiplies": multiplies,
         **_roundings(net, table),
-        "multiplier_bits": MULTIPLIER_BITS if multiplies else 1,
+        "multiplier_bits": MULTIPLIER_BITS,
         "max_align_shift": MAX_ALIGN_SHIFT,
         "mean_bits": WIDE_MEAN_BITS if wide else MEAN_BITS,
         "mean_guard": MEAN_GUARD if wide else 0,
