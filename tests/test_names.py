@@ -21,8 +21,30 @@ PAGES = sorted(
 NAMED = re.compile(r"`(hao(?:\.[A-Za-z_]\w*)+)(?:\(\))?`")
 # Classes that still share a name with another's; this list only gets shorter.
 SHARED = set(
-    "Call Evaluation Frames Graph HeldOut Kind Linear Measured Method Piece Rounding "
-    "Run Scores Setting Site Split Step Subject Table Task Teacher Widths".split()
+    [
+        "Call",
+        "Evaluation",
+        "Frames",
+        "Graph",
+        "HeldOut",
+        "Kind",
+        "Linear",
+        "Measured",
+        "Method",
+        "Piece",
+        "Rounding",
+        "Run",
+        "Scores",
+        "Setting",
+        "Site",
+        "Split",
+        "Step",
+        "Subject",
+        "Table",
+        "Task",
+        "Teacher",
+        "Widths",
+    ]
 )
 
 
