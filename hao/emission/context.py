@@ -46,7 +46,7 @@ from hao.emission.wiring import (
     Paths,
     Route,
     StageView,
-    Window,
+    WindowKind,
     beats_name,
     input_name,
     make_calls,
@@ -104,7 +104,7 @@ Derived by adding up registers: a stream access 1, a memory read 2, a multiplexe
 pixels 1; `array`: operands 1, memory 2, DSP cascade 4, adder tree 4, accumulator 1,
 requantizer 4; `listed`: of the dense window where places of words come first, as the
 schedule analysis finds it. To be replaced by what a synthesis report says; the sum
-over a stage is what `hao.cost.latency.STAGE_DEPTH_CYCLES` prices.
+over a stage is what `hao.cost.overheads.STAGE_DEPTH_CYCLES` prices.
 """
 
 
@@ -360,7 +360,7 @@ def _stages(
                 averages=any(step.depthwise_array.averages for step in table.steps),
                 strides=tuple(sorted({stride for _, stride in depthwise})),
                 kinds=tuple(
-                    Window(
+                    WindowKind(
                         kernel=kernel,
                         stride=stride,
                         test=_test(("kernel", kernel), ("stride", stride))
