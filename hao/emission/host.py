@@ -16,7 +16,7 @@ from hao.ir.integer import IntegerNetwork
 from hao.ir.passes import DIGIT_BITS, FRAME_BITS, frame_planes
 from hao.ir.tensor import Rounding
 
-PAGE_BYTES = 4096
+LINUX_PAGE_BYTES = 4096
 """What arenas and weights of the C++ host program begin at: a page of Linux."""
 
 FRAMES_IN_FLIGHT = 2
@@ -128,8 +128,10 @@ def system_side(design: Design, table: Table) -> dict[str, object]:
     """Return addresses, interrupt and ports that block design and overlay share."""
     board = design.board
     control = _CONTROL[board.family]
-    arena = PAGE_BYTES * ceil_div(table.arena.beats * board.port_bytes, PAGE_BYTES)
-    weights = PAGE_BYTES * ceil_div(len(table.weights), PAGE_BYTES)
+    arena = LINUX_PAGE_BYTES * ceil_div(
+        table.arena.beats * board.port_bytes, LINUX_PAGE_BYTES
+    )
+    weights = LINUX_PAGE_BYTES * ceil_div(len(table.weights), LINUX_PAGE_BYTES)
     return {
         "control": f"{control:#x}",
         "control_digits": f"{control:x}",
