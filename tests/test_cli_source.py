@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from hao.cli.source import Source, source_options
+from hao.cli.source import TypedSource, source_options
 from hao.errors import InputError
 from hao.ir.picture import Fit, Interpolation, Preparation
 from hao.steps.floats import QuantizeRequest
@@ -18,7 +18,7 @@ def asked(*words: str) -> QuantizeRequest | None:
 
     @click.command()
     @source_options
-    def command(source: Source) -> None:
+    def command(source: TypedSource) -> None:
         found.append(source.request(Path("run")))
 
     result = CliRunner().invoke(command, words, catch_exceptions=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from hao.cli.common import JSON, QUIET, RUNS, one_run, shown_progress
-from hao.cli.source import Source, source_options
+from hao.cli.source import TypedSource, source_options
 
 
 @click.command("quantize")
@@ -29,7 +29,7 @@ from hao.cli.source import Source, source_options
 def quantize_command(
     *,
     run: Path | None,
-    source: Source,
+    source: TypedSource,
     method: str,
     epochs: int | None,
     runs: Path,

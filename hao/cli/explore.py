@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hao.cli.common import JSON, QUIET, RUNS, shown_progress
-from hao.cli.source import Source, source_options
+from hao.cli.source import TypedSource, source_options
 
 if TYPE_CHECKING:
     from hao.steps.explore import ExploreRequest
@@ -75,7 +75,7 @@ def explore_command(
     *,
     run: Path | None,
     measure: int,
-    source: Source,
+    source: TypedSource,
     rates: tuple[float, ...],
     saliency: str,
     batch: int,

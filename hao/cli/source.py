@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class TypedSource:
     """Data, weights and preparation as they were typed.
 
     Attributes:
@@ -189,7 +189,7 @@ def source_options(command: Callable[..., T]) -> Callable[..., T]:
         labels: Path | None,
         **others: object,
     ) -> T:
-        source = Source(
+        source = TypedSource(
             data=data,
             weights=weights,
             float_epochs=float_epochs,

@@ -34,8 +34,8 @@ from hao.report.design_file import (
     with_tagged_layers,
 )
 from hao.report.design_schema import (
+    FileTable,
     NetworkTable,
-    Table,
     network_document,
     to_network,
 )
@@ -47,7 +47,7 @@ CERTIFICATE_SCHEMA = "hao.certificate/1"
 """Name and version of the format; a change of its keys or their meaning raises it."""
 
 
-class NetworkEntry(Table):
+class NetworkEntry(FileTable):
     """Why one network is the answer, or is not.
 
     Attributes:
@@ -78,7 +78,7 @@ _CHANGES = (
 """How a change is written; of channels, ranges of those that stay."""
 
 
-class OptionEntry(Table):
+class OptionEntry(FileTable):
     """One option of a layer or block, as `hao.options.option.Option`."""
 
     layer: str
@@ -89,7 +89,7 @@ class OptionEntry(Table):
 Lanes = Annotated[int, Field(ge=1, le=64)]
 
 
-class HeldEntry(Table):
+class HeldEntry(FileTable):
     """What of the engine was given: weights are pruned in words of these lanes.
 
     Attributes:
@@ -105,7 +105,7 @@ class HeldEntry(Table):
     roles: dict[str, Role]
 
 
-class ProblemEntry(Table):
+class ProblemEntry(FileTable):
     """The answer's problem, but for the board, which the design file has."""
 
     act_bits: Annotated[int, Field(ge=2, le=8)]
@@ -115,7 +115,7 @@ class ProblemEntry(Table):
     held: HeldEntry | None = None
 
 
-class Certificate(Table):
+class Certificate(FileTable):
     """What a run claims, and what proves it.
 
     Attributes:
