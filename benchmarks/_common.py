@@ -11,12 +11,12 @@ from pathlib import Path
 
 from hao.accuracy.drops import load_drop_law
 from hao.accuracy.published import published_networks
+from hao.answer.candidates import BitRules, Candidate, make_candidate
 from hao.hw.board import Board
 from hao.ir.network import Network
 from hao.options.bits import bit_options
 from hao.program.problem import DEFAULT_SPACE, Problem
 from hao.program.space import Space
-from hao.search.candidates import BitRules, Candidate, make_candidate
 from hao.zoo import build_network
 
 

@@ -4,7 +4,7 @@ Digits, one network, equal frame times on one board. All rules start from one tr
 network, take channels out once, and train the same number of epochs with the whole
 network as teacher:
 
-- exact: widths and engine chosen together (`hao.search.prune`, one step);
+- exact: widths and engine chosen together (`hao.answer.prune`, one step);
 - scores: the same, with lost scores as costs, as HALP has them, not measured losses;
 - knapsack: HALP's own, a dynamic program over groups of channels and cycles that keeps
   one best state per capacity, on the engine of the whole network, each group priced
@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from hao.answer.prune import group_lanes, measured_costs
 from hao.cost.evaluate import evaluate
 from hao.hw.board import Frames
 from hao.hw.board_file import load_board
@@ -48,7 +49,6 @@ from hao.quant.normed import normed_net
 from hao.quant.saliency import Scores, taylor_scores
 from hao.quant.train import TrainSettings, accuracy_of_net, train_float
 from hao.quant.tune import tune_float
-from hao.search.prune import group_lanes, measured_costs
 from hao.zoo import build_network
 
 NETWORK, BOARD = "digits", "zu3eg"

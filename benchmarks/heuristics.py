@@ -45,11 +45,11 @@ from pymoo.operators.repair.rounding import RoundingRepair
 from pymoo.operators.sampling.rnd import IntegerRandomSampling
 from simanneal import Annealer
 
+from hao.answer.candidates import BitRules
 from hao.hw.board import Board
 from hao.hw.board_file import load_board
 from hao.options.option import MICRO
 from hao.program.codesign import choose_fastest
-from hao.search.candidates import BitRules
 
 NETWORKS = {
     "resnet20_cifar": BitRules(choices=(2, 3, 4, 5, 6, 7, 8), keep_first_last=False),

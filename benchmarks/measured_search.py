@@ -34,6 +34,8 @@ from pymoo.operators.sampling.rnd import IntegerRandomSampling
 
 from hao.accuracy.evaluate import spearman
 from hao.accuracy.terms import Recipe
+from hao.answer.candidates import BitRules
+from hao.answer.workers import IN_PROCESS
 from hao.cost.design import Design
 from hao.cost.evaluate import evaluate as price
 from hao.errors import InfeasibleError, InputError
@@ -41,11 +43,12 @@ from hao.hw.board import Board, Frames
 from hao.hw.board_file import load_board
 from hao.hw.budget import with_budget
 from hao.ir.change import scheme_of
-from hao.measure.loop import Bench, LoopSettings, result_of, run_loop
+from hao.measure.loop import Bench, result_of, run_loop
 from hao.measure.predictors import encoded, fit_predictor, score
 from hao.measure.propose import Ask, design_of_scheme, make_encoder
-from hao.measure.saliency import Kind, measure_saliencies, rank_correlation
+from hao.measure.saliency import measure_saliencies, rank_correlation
 from hao.measure.sample import Part, Sample, Trial
+from hao.measure.settings import Kind, LoopSettings
 from hao.measure.store import open_store
 from hao.measure.subject import Subject, evaluate, make_subject
 from hao.program.codesign import choose_fastest
@@ -53,8 +56,6 @@ from hao.program.problem import Problem
 from hao.program.solver import SolverName
 from hao.quant.dataset import Dataset, Split, load_dataset
 from hao.quant.train import train_float
-from hao.search.candidates import BitRules
-from hao.search.workers import IN_PROCESS
 from hao.zoo import build_network
 
 CHOICES = (2, 3, 4, 5, 6, 8)

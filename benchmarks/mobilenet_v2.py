@@ -27,6 +27,7 @@ from dataclasses import replace
 import numpy as np
 from _common import candidate, machine, print_table, uniform_problem
 
+from hao.answer.candidates import BitRules
 from hao.cost.catalogue import BUFFER_WORDS, LANES, PIXELS, TAPS
 from hao.cost.columns import Setting
 from hao.cost.design import Design
@@ -46,7 +47,6 @@ from hao.ir.partition import DenseLayer, DepthwiseLayer, Invocation, Role
 from hao.program.codesign import SolveReport, choose_fastest, field_of
 from hao.program.problem import DEFAULT_SPACE
 from hao.program.space import Space
-from hao.search.candidates import BitRules
 from hao.zoo import build_network
 
 NETWORK = "mobilenet_v2_100"

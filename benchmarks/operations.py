@@ -18,6 +18,10 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import kendalltau
 
+from hao.distillation.choose import Teacher
+from hao.distillation.distill import DistillSettings, distill
+from hao.distillation.pool import assembled, places_of
+from hao.distillation.score import Scores, outputs_of, rounded, score
 from hao.ir.change import Bits, Change, LeaveOut, Replace
 from hao.ir.network import Network
 from hao.options.operations import load_pool
@@ -25,10 +29,6 @@ from hao.quant.dataset import load_dataset
 from hao.quant.float_net import FloatNet
 from hao.quant.outputs import divergence
 from hao.quant.train import FLOAT_SETTINGS, accuracy_of_net, train_float
-from hao.replace.choose import Teacher
-from hao.replace.distill import DistillSettings, distill
-from hao.replace.pool import assembled, places_of
-from hao.replace.score import Scores, outputs_of, rounded, score
 from hao.zoo import build_network
 
 NAMES = (

@@ -27,7 +27,7 @@ from pathlib import Path
 
 from _common import machine, print_row, print_table, uniform_problem
 
-from hao.emit.project import render_project, write_project
+from hao.emission.project import render_project, write_project
 from hao.errors import HaoError
 from hao.hw.board import Board
 from hao.hw.board_file import load_board

@@ -33,8 +33,9 @@ from _common import (
 )
 from _synthetic import LENETS, large_board, lenet, residual_network
 
-from hao import flow
+import hao
 from hao.accuracy.drops import load_drop_law
+from hao.answer.candidates import BitRules, Candidate, make_candidate
 from hao.errors import InfeasibleError
 from hao.hw.board import Board
 from hao.hw.board_file import load_board
@@ -51,7 +52,6 @@ from hao.program.engines import light_cycles
 from hao.program.search import NO_LIMIT
 from hao.program.solver import SolverName
 from hao.program.tables import Choice
-from hao.search.candidates import BitRules, Candidate, make_candidate
 from hao.zoo import build_network
 
 NETWORK = "mobilenet_v2_100"
@@ -110,10 +110,10 @@ def _said(report: SolveReport) -> str:
     )
 
 
-def _flow(request: flow.SearchRequest) -> Timed:
+def _flow(request: hao.SearchRequest) -> Timed:
     def run() -> str:
         try:
-            found = flow.search(request)
+            found = hao.search(request)
         except InfeasibleError as error:
             return f"refused: {error}"
         name, proof = found.design.network.name, found.proof.status.value
@@ -124,7 +124,7 @@ def _flow(request: flow.SearchRequest) -> Timed:
 
 def zoo(fps: float) -> Timed:
     """Search the networks with published accuracy, for the answer alone."""
-    return _flow(flow.SearchRequest(board=BOARD, fps=fps, margin_percent=0))
+    return _flow(hao.SearchRequest(board=BOARD, fps=fps, margin_percent=0))
 
 
 def one(
@@ -136,7 +136,7 @@ def one(
 ) -> Timed:
     """Search one network at a frame rate."""
     return _flow(
-        flow.SearchRequest(
+        hao.SearchRequest(
             board=BOARD,
             network=name,
             fps=fps,

@@ -34,13 +34,13 @@ from _common import (
     write_section,
 )
 
+from hao.answer.candidates import BitRules
 from hao.errors import InfeasibleError
 from hao.hw.board import Board
 from hao.hw.board_file import load_board
 from hao.options.option import MICRO
 from hao.program.codesign import choose_fastest, choose_most_accurate
 from hao.program.conflicts import fewest_cycles
-from hao.search.candidates import BitRules
 from hao.zoo import build_network
 
 BOARD = "zu3eg"

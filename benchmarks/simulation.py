@@ -17,10 +17,10 @@ from typing import TypeVar
 
 from _common import machine, print_table
 
-from hao import build, flow
-from hao.emit.check import Build, compile_project, run_simulation
-from hao.emit.project import render_project, write_project
-from hao.emit.stored import map_bytes
+import hao
+from hao.emission.check import Build, compile_project, run_replay, run_simulation
+from hao.emission.project import render_project, write_project
+from hao.emission.stored import map_bytes
 from hao.ir.integer_run import run_integer
 from hao.ir.seeded import seeded_frames, seeded_integers
 from hao.report.result import SearchResult
@@ -81,7 +81,7 @@ def measured(result: SearchResult, folder: Path) -> list[str]:
         cells += [f"{compile_s:.1f}", f"{said.seconds / FRAMES:.2f}", exact]
     cells.append("yes" if (outputs[0] == outputs[1]).all() else "NO")
     compile_project(folder / "hls", Build.TRACE, folder / "trace")
-    replay, replay_s = timed(lambda: build.run_replay(folder / "trace", folder / "hls"))
+    replay, replay_s = timed(lambda: run_replay(folder / "trace", folder / "hls"))
     model = result.cost.latency_cycles
     cells += [
         f"{model:,}",
@@ -97,10 +97,10 @@ def main() -> None:
     print(machine())
     rows = []
     for name, fps in CASES:
-        request = flow.SearchRequest(
+        request = hao.SearchRequest(
             board=BOARD, network=name, fps=fps, margin_percent=0
         )
-        result = flow.search(request)
+        result = hao.search(request)
         with tempfile.TemporaryDirectory(prefix="hao-bench-") as work:
             label = f"{name}, {result.cost.fps:.0f} fps"
             rows.append([label, *measured(result, Path(work))])

@@ -1,339 +1,73 @@
-"""The flow: from a request to a chosen, proven, recorded design. Read this first.
+"""The flow, one call a step: the index of what hao can do. Read this first.
 
-    request -> board, candidates -> search -> report -> run directory
+    request -> search -> run directory -> quantize -> emit -> simulate -> reports
 
-Every step is one call whose result is a named value handed to the next. What the
-command line does, a notebook can do by calling these functions.
+Every step is one call whose result is a named value. What the command line does, a
+notebook does by calling these functions; `import hao` gives all of them by name.
+
+    a design         search, then reopen, estimate, verify, write_page
+    accuracy         quantize, explore (measured), export (QONNX)
+    other networks   prune_run (channels), replace_operations
+    hardware         emit, simulate, lint_run, schedule_run, read_reports, calibrate
+
+Each step stands in a module of `hao.steps`, with its request and its result. torch,
+solvers and ONNX are loaded by the step that needs them, when it runs.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
-
-from pydantic import TypeAdapter
-
-from hao.accuracy.published import published_networks
-from hao.calibration.file import load_constants
-from hao.cost.evaluate import evaluate
-from hao.errors import InfeasibleError
-from hao.hw.board import Board
-from hao.options.option import MICRO
-from hao.page.files import renew_run_page, write_run_page
-from hao.program.codesign import SolveReport
-from hao.program.several import choose_several
-from hao.program.solver import check_solver
-from hao.report.certificate import render_certificate
-from hao.report.design_file import load_design
-from hao.report.result import SearchResult, make_result
-from hao.report.run import check_target, load_run, run_state, write_run
-from hao.request import (
-    SearchRequest,
-    board_of,
-    candidates_of,
-    check_rate,
-    check_request,
-    check_top1_known,
-    limits_of,
-)
-from hao.search.candidates import (
-    Candidate,
-)
-from hao.search.explain import explained, held_in_words, why_not_gurobi
-from hao.search.explore import (
-    Outcome,
-    search_accuracy,
-    search_fps,
-    search_smallest,
-)
-from hao.search.front import FrontPoint, network_front, zoo_front
-from hao.search.objective import Objective, measure_of
-from hao.search.workers import Workers, open_workers
-from hao.zoo import build_network, network_names
+from hao.answer.objective import Objective
+from hao.emission.check import Build
+from hao.errors import HaoError
+from hao.ir.network import Network
+from hao.program.solver import SolverName
+from hao.report.networks import network_table
+from hao.report.result import SearchResult
+from hao.request import SearchRequest, board_of, candidates_of, check_request
+from hao.steps.calibrate import CalibrateRequest, calibrate
+from hao.steps.emit import emit
+from hao.steps.explore import ExploreRequest, explore
+from hao.steps.floats import Method, QuantizeRequest
+from hao.steps.prune import PruneRequest, prune_run
+from hao.steps.quantize import export, quantize
+from hao.steps.replace import ReplaceRequest, replace_operations
+from hao.steps.reports import lint_run, lint_schedule, read_reports, schedule_run
+from hao.steps.runs import estimate, reopen, write_page
+from hao.steps.search import search
+from hao.steps.simulate import simulate
+from hao.steps.verify import verify
 
 __all__ = [
+    "Build",
+    "CalibrateRequest",
+    "ExploreRequest",
+    "HaoError",
+    "Method",
+    "Network",
     "Objective",
+    "PruneRequest",
+    "QuantizeRequest",
+    "ReplaceRequest",
     "SearchRequest",
+    "SearchResult",
+    "SolverName",
     "board_of",
+    "calibrate",
     "candidates_of",
     "check_request",
+    "emit",
     "estimate",
+    "explore",
+    "export",
+    "lint_run",
+    "lint_schedule",
     "network_table",
+    "prune_run",
+    "quantize",
+    "read_reports",
     "reopen",
+    "replace_operations",
+    "schedule_run",
     "search",
+    "simulate",
+    "verify",
     "write_page",
 ]
-
-Progress = Callable[[str], None]
-
-
-def no_files(result: SearchResult) -> Mapping[str, bytes]:
-    """Return no files that a result leaves in its run besides."""
-    return {}
-
-
-def search(
-    request: SearchRequest,
-    *,
-    candidates: Sequence[Candidate] | None = None,
-    run_path: Path | None = None,
-    force: bool = False,
-    more: Callable[[SearchResult], Mapping[str, bytes]] = no_files,
-    progress: Progress = lambda _: None,
-) -> SearchResult:
-    """Return the best design for a request, and leave it in a run directory.
-
-    Args:
-        request: What to search for.
-        candidates: Its networks, with more options than it makes itself; `None` for
-            those of the request.
-        run_path: Directory to create; `None` writes nothing. If another command has
-            made a run of that name meanwhile, this one gets the next free name.
-        force: Replace an existing run directory.
-        more: What files a result leaves in its run besides.
-        progress: Told of each step, one line at a time.
-
-    Raises:
-        InputError: The request, a file or a name is wrong.
-        UnsupportedError: The model has a layer that the engine cannot run.
-        InfeasibleError: No design meets the limits.
-        SolverError: Gurobi was asked for and does not run here; or no design was found,
-            but it is not proven that there is none; or the workers died.
-    """
-    check_request(request)
-    check_solver(request.solver)
-    seen = None
-    if run_path is not None:
-        check_target(run_path, force=force)
-        seen = run_state(run_path)
-    board = board_of(request)
-    check_rate(request, board)
-    if candidates is None:
-        candidates = candidates_of(request, progress)
-    check_top1_known(request, candidates)
-    with open_workers(request.workers, request.cluster) as workers:
-        outcome = _search(request, board, candidates, workers, progress)
-        front = _front(request, board, candidates, outcome, workers, progress)
-    others = _others(request, board, outcome, progress)
-    result = make_result(
-        outcome,
-        board=board,
-        front=front,
-        others=others,
-        fps_asked=request.fps,
-        margin_percent=request.margin_percent if request.fps is not None else 0.0,
-        objective=request.objective,
-        solver_reason=why_not_gurobi(request.solver, outcome.report.solver),
-    )
-    if run_path is not None:
-        certificate = _certificate(request, board, outcome, result)
-        result = write_run(
-            result,
-            run_path,
-            force=force and run_state(run_path) == seen,
-            certificate=certificate,
-            or_next=True,
-            more=more(result),
-        )
-        assert result.run is not None
-        write_run_page(result, result.run)
-        if result.run != run_path:
-            progress(f"{run_path}: made by another command meanwhile")
-    return result
-
-
-def _certificate(
-    request: SearchRequest, board: Board, outcome: Outcome, result: SearchResult
-) -> str:
-    """Return the text of the certificate of an answer."""
-    cycles, top1 = limits_of(request, board)
-    # What does not bear on the answer, or stands in the design file, is left out.
-    aside = {"board", "calibration", "clock_mhz", "frames", "workers", "cluster"}
-    aside |= {"front_points", "best", "overlap_percent"}
-    model = request.model and Path(request.model.name)
-    asked = TypeAdapter(SearchRequest).dump_python(
-        replace(request, model=model), mode="json", exclude=aside
-    )
-    return render_certificate(
-        result, outcome, asked=asked, cycles_limit=cycles, least_top1_micro=top1
-    )
-
-
-def _search(
-    request: SearchRequest,
-    board: Board,
-    candidates: Sequence[Candidate],
-    workers: Workers,
-    progress: Progress,
-) -> Outcome:
-    """Return the answer, or explain why there is none."""
-    if request.fps is None:
-        return search_fps(
-            candidates,
-            board,
-            top1=request.min_top1,
-            solver=request.solver,
-            workers=workers,
-            progress=progress,
-        )
-    most_accurate = partial(
-        search_accuracy,
-        candidates,
-        board,
-        fps=request.fps / request.promised_share,
-        solver=request.solver,
-        workers=workers,
-        progress=progress,
-    )
-    measure = measure_of(request.objective, board)
-    try:
-        if measure is None:
-            return most_accurate()
-        return search_smallest(
-            candidates,
-            board,
-            measure=measure,
-            fps=request.fps / request.promised_share,
-            top1=request.min_top1,
-            solver=request.solver,
-            workers=workers,
-            progress=progress,
-        )
-    except InfeasibleError as error:
-        if request.min_top1 is not None:
-            nearest = None
-            with suppress(InfeasibleError):
-                nearest = most_accurate()
-            if nearest is not None:
-                raise InfeasibleError(
-                    f"no network keeps {request.min_top1:g} % top-1 at "
-                    f"{request.fps:g} fps{held_in_words(request.margin_percent)} on "
-                    f"{board.name}; the most that one keeps is "
-                    f"{-nearest.loss / MICRO:.2f} % ({nearest.candidate.label})",
-                    conflicts=("accuracy", "latency"),
-                ) from error
-        smallest = min(candidates, key=lambda c: c.network.macs)
-        raise explained(
-            smallest,
-            board,
-            fps=request.fps,
-            margin_percent=request.margin_percent,
-            progress=progress,
-        ) from error
-
-
-def _front(
-    request: SearchRequest,
-    board: Board,
-    candidates: Sequence[Candidate],
-    outcome: Outcome,
-    workers: Workers,
-    progress: Progress,
-) -> tuple[FrontPoint, ...]:
-    """Return the front that was asked for, with the answer on it."""
-    if request.front_points == 0:
-        return ()
-    if len(candidates) == 1:
-        return network_front(
-            candidates[0],
-            board,
-            points=request.front_points,
-            solver=request.solver,
-            progress=progress,
-        )
-    return zoo_front(
-        candidates,
-        board,
-        outcome,
-        points=request.front_points,
-        solver=request.solver,
-        workers=workers,
-        progress=progress,
-    )
-
-
-def _others(
-    request: SearchRequest, board: Board, outcome: Outcome, progress: Progress
-) -> tuple[SolveReport, ...]:
-    """Return further designs of the chosen network that were asked for, best first."""
-    if request.best == 1:
-        return ()
-    cycles, _ = limits_of(request, board)
-    assert cycles is not None
-    problem = outcome.candidate.problem(board)
-    found = choose_several(
-        problem,
-        outcome.report,
-        count=request.best,
-        budget=cycles,
-        overlap=len(problem.free_sites) * request.overlap_percent // 100,
-        solver=request.solver,
-        progress=progress,
-    )
-    return found[1:]
-
-
-def reopen(path: Path) -> SearchResult:
-    """Return the result of an earlier run, checked against the cost model.
-
-    Args:
-        path: A run directory, whose further designs come with it, or a design file.
-
-    Raises:
-        InputError: The file is missing, malformed, of another schema, or does not
-            record what its design costs.
-    """
-    return load_run(path)
-
-
-def write_page(run: Path) -> Path:
-    """Write the page of a run anew, with what later steps found, and return its path.
-
-    Args:
-        run: A run directory.
-
-    Raises:
-        InputError: It is no run directory, is of another version of hao, or cannot be
-            written.
-    """
-    return renew_run_page(run)
-
-
-def estimate(path: Path, *, calibration: Path | None = None) -> SearchResult:
-    """Return a recorded or edited design with what it costs, priced anew.
-
-    Args:
-        path: A run directory or a design file.
-        calibration: File of the cost model's constants; `None` for those that the
-            design was found with. A front, which has others, is left out.
-
-    Raises:
-        InputError: A file is missing, malformed or of another schema, the design is
-            not consistent, or the constants are for another board.
-    """
-    result = load_design(path, check=False)
-    if calibration is None:
-        return result
-    design = result.design
-    constants = load_constants(calibration, design.board)
-    design = replace(design, board=replace(design.board, calibration=constants))
-    return replace(result, design=design, cost=evaluate(design), front=())
-
-
-def network_table() -> str:
-    """Return the networks of the zoo with products, parameters and published top-1."""
-    published = published_networks()
-    lines = [f"{'network':28} {'size':>5} {'MMACs':>8} {'M params':>9}  best top-1"]
-    for name in network_names():
-        network = build_network(name)
-        best = [
-            f"{entry.top1:.1f}@{size}"
-            for (known, size), entry in sorted(published.items())
-            if known == name
-        ]
-        lines.append(
-            f"{name:28} {network.input.ofm.width:5} {network.macs / 1e6:8.1f} "
-            f"{network.parameters / 1e6:9.2f}  {' '.join(best) or '-'}"
-        )
-    return "\n".join(lines)

@@ -9,6 +9,15 @@ from pydantic import TypeAdapter, ValidationError
 
 from hao.accuracy.drops import load_drop_law
 from hao.accuracy.published import published_networks
+from hao.answer.candidates import (
+    BitRules,
+    Candidate,
+    make_candidate,
+    published_candidates,
+)
+from hao.answer.explain import held_in_words
+from hao.answer.explore import budget_cycles
+from hao.answer.objective import Objective, check_objective
 from hao.arguments import take_fields
 from hao.calibration.file import load_constants
 from hao.cost.power import why_no_power
@@ -27,15 +36,6 @@ from hao.program.solver import SolverName
 from hao.report.certificate import Certificate, recorded_channels
 from hao.report.design_file import explain
 from hao.report.design_schema import to_network
-from hao.search.candidates import (
-    BitRules,
-    Candidate,
-    make_candidate,
-    published_candidates,
-)
-from hao.search.explain import held_in_words
-from hao.search.explore import budget_cycles
-from hao.search.objective import Objective, check_objective
 from hao.zoo import build_network
 
 Progress = Callable[[str], None]

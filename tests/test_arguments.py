@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from hao.build import Method, QuantizeRequest
+from hao.answer.objective import Objective
 from hao.cli.guard import flag_of
 from hao.errors import ArgumentError
 from hao.hw.board import Frames
 from hao.program.solver import SolverName
 from hao.request import SearchRequest, check_request
-from hao.search.objective import Objective
+from hao.steps.floats import Method, QuantizeRequest
 
 
 def _asked(**given: object) -> SearchRequest:

@@ -17,9 +17,9 @@ import pytest
 from click.testing import CliRunner, Result
 from onnx import TensorProto, helper, numpy_helper
 
+from hao import SearchRequest, search
 from hao.cli import main
 from hao.data import data_path
-from hao.flow import SearchRequest, search
 from hao.hw.board import Frames
 from hao.hw.board_file import board_names
 from hao.report.design_file import load_design

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from hao import build
 from hao.cli import main
 from hao.errors import ToolError
 from hao.hls import compiler
 from hao.report.schedule import has_faults, render_lint_schedule, render_schedule
+from hao.steps.reports import lint_schedule, schedule_run
 from tests.schedule.projects import analyse, loop_of, write_project
 
 SLOW = loop_of("sum = sum * 3 + in.read(); out.write(sum / n);", before="int sum = 0;")
@@ -83,7 +83,7 @@ def test_without_a_clang_it_exits_with_5(
     assert "`apt install clang-16` or `pip install ziglang` brings one" in result.stderr
     assert len(result.stderr.splitlines()) == 1
     # The lint goes on without it.
-    reason = build.lint_schedule(tmp_path)
+    reason = lint_schedule(tmp_path)
     assert isinstance(reason, str)
     assert render_lint_schedule(reason).startswith("schedule: not analysed: no clang")
     assert not has_faults(reason)
@@ -106,10 +106,10 @@ def test_faults_are_told_from_what_only_costs(tmp_path: Path) -> None:
 def test_a_missing_package_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hao.build.find_spec", lambda _: None)
+    monkeypatch.setattr("hao.steps.common.find_spec", lambda _: None)
     with pytest.raises(ToolError, match=r"pip install 'hao\[lint\]'"):
-        build.schedule_run(tmp_path)
-    assert "llvmlite: not installed" in build.lint_schedule(tmp_path)
+        schedule_run(tmp_path)
+    assert "llvmlite: not installed" in lint_schedule(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_missing_package_is_named(
 def test_what_clang_refuses_is_a_fault_of_the_lint(
     tmp_path: Path, source: str, fault: str
 ) -> None:
-    findings = build.lint_schedule(write_project(tmp_path, source))
+    findings = lint_schedule(write_project(tmp_path, source))
     assert has_faults(findings)
     path = tmp_path / "src" / "top.cpp"
     line, words = fault.split(":")

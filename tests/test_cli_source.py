@@ -6,10 +6,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from hao.build import QuantizeRequest
 from hao.cli.source import Source, source_options
 from hao.errors import InputError
 from hao.ir.picture import Fit, Interpolation, Preparation
+from hao.steps.floats import QuantizeRequest
 
 
 def asked(*words: str) -> QuantizeRequest | None:

@@ -19,16 +19,16 @@ import pytest
 import torch
 from PIL import Image
 
-from hao import build
-from hao.build import QuantizeRequest
-from hao.flow import SearchRequest, search
+import hao
+from hao import SearchRequest, search
+from hao.answer.candidates import BitRules
 from hao.ir.picture import Fit, Interpolation, Preparation
 from hao.quant.float_net import FloatNet
 from hao.quant.frame_scale import normalised_network
 from hao.quant.images import ImageFrames
 from hao.quant.weights import WeightSource, load_weights
 from hao.report.hardware import render_simulation
-from hao.search.candidates import BitRules
+from hao.steps.floats import QuantizeRequest
 from hao.zoo.registry import build_network
 from tools.fashion_on_photos import whole_photographs
 
@@ -112,16 +112,16 @@ def test_pretrained_weights_go_all_the_way(
         run=run,
         data=str(crops),
         weights=weights,
-        method=build.Method.PTQ,
+        method=hao.Method.PTQ,
         preparation=PREPARATION,
     )
-    found = build.quantize(request, progress=lambda _: None)
+    found = hao.quantize(request, progress=lambda _: None)
     assert found.differing == 0
     assert found.frames == 12
     assert found.integer_agreement is not None
     assert found.integer_agreement >= 75  # 8 bits and scales of powers of two
-    build.emit(run)
-    simulated = build.simulate(run, images=1)
+    hao.emit(run)
+    simulated = hao.simulate(run, images=1)
     assert simulated.exact
     assert simulated.simulated_agreement == 100
     assert "same class simulated as in float: 100.00 % of 1" in render_simulation(

@@ -28,9 +28,9 @@ from hao.quant.integers import count_differences, integer_network
 from hao.quant.ptq import quantize_network
 from hao.quant.requantized import frame_is_open
 from hao.quant.scheme import uniform_scheme
-from tests.emit import builds
-from tests.emit.random_designs import Sample, design_for
-from tests.emit.test_fuzz import compare_sample
+from tests.emission import builds
+from tests.emission.random_designs import Sample, design_for
+from tests.emission.test_fuzz import compare_sample
 from tests.frontends.onnx_models import qonnx_outputs
 from tests.random_files import random_file
 

@@ -1,8 +1,8 @@
 """The command line: parse, call one function of the flow, print.
 
 Results go to stdout, progress and errors to stderr. Every `HaoError` becomes one line
-and its exit code. `hao.flow` and `hao.build` are imported when a command runs, so that
-`hao --help` answers at once.
+and its exit code. The step is imported when a command runs, so that `hao --help`
+answers at once.
 """
 
 from hao.cli.main import main

@@ -47,20 +47,21 @@ def quantize_command(
       hao quantize runs/digits --data digits
       hao quantize --data images/ --weights net.pt --method ptq --preset imagenet
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
-    from hao import build
     from hao.report.hardware import quantization_json, render_quantization
     from hao.report.run import chosen_run
     from hao.report.run_files import WEIGHTS_FILE
+    from hao.steps.floats import Method, QuantizeRequest
+    from hao.steps.quantize import quantize
 
     path = chosen_run(run, runs)
     request = replace(
-        source.request(path) or build.QuantizeRequest(run=path),
-        method=build.Method(method),
+        source.request(path) or QuantizeRequest(run=path),
+        method=Method(method),
         epochs=epochs,
         force=force,
     )
     with shown_progress(quiet=quiet or as_json) as progress:
-        quantization = build.quantize(request, progress=progress)
+        quantization = quantize(request, progress=progress)
     if as_json:
         click.echo(json.dumps(quantization_json(quantization), indent=2))
         return
@@ -82,12 +83,12 @@ def export_command(
     *, run: Path | None, format: str, output: Path | None, runs: Path, force: bool
 ) -> None:
     """Write a run's quantized network for other tools, as a QONNX file."""
-    from hao import build
     from hao.report.run import chosen_run
+    from hao.steps.quantize import export
 
     folder = chosen_run(run, runs)
     path = output if output is not None else folder / f"network.{format}.onnx"
-    inexact = build.export(folder, path, force=force)
+    inexact = export(folder, path, force=force)
     click.echo(f"written to {path}")
     if inexact:
         click.echo(
@@ -132,11 +133,11 @@ def emit_command(
       hao emit-hls
       hao emit-hls runs/zu3eg-50fps-all --weights random
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
-    from hao import build
     from hao.report.hardware import emission_json, render_emission
     from hao.report.run import chosen_run
+    from hao.steps.emit import emit
 
-    emission = build.emit(
+    emission = emit(
         chosen_run(run, runs),
         weights=weights,
         seed=seed,
@@ -183,14 +184,14 @@ def simulate_command(
     bit; the cycles of a frame are replayed from a trace of the emitted code and shown
     beside the priced ones. Exits with 1 if anything differs.
     """
-    from hao import build
-    from hao.emit.check import Build
+    from hao.emission.check import Build
     from hao.report.hardware import render_simulation, simulation_json
     from hao.report.run import chosen_run
+    from hao.steps.simulate import simulate
 
     started = time.monotonic()
     with shown_progress(quiet=quiet or as_json) as progress:
-        result = build.simulate(
+        result = simulate(
             chosen_run(run, runs),
             build=Build(build_name),
             images=images,
@@ -221,7 +222,6 @@ def lint_command(
     memory ports, recurrences, shared memories. Exits with 1 if a rule is broken, or if
     the schedule shows that a loop is slower than planned or the code would be refused.
     """
-    from hao import build
     from hao.report.hardware import findings_json, render_findings_by_tool
     from hao.report.run import chosen_run
     from hao.report.schedule import (
@@ -229,12 +229,13 @@ def lint_command(
         render_lint_schedule,
         schedule_findings_json,
     )
+    from hao.steps.reports import lint_run, lint_schedule
 
     path = chosen_run(run, runs)
-    findings = build.lint_run(path)
+    findings = lint_run(path)
     if not as_json:
         click.echo(render_findings_by_tool(findings))
-    schedule = build.lint_schedule(path)
+    schedule = lint_schedule(path)
     if as_json:
         found = findings_json(findings) | {"schedule": schedule_findings_json(schedule)}
         click.echo(json.dumps(found, indent=2))
@@ -253,6 +254,6 @@ def report_hls_command(*, run: Path, reports: tuple[Path, ...]) -> None:
     REPORTS are csynth.xml or csynth.rpt of Vivado HLS or Vitis HLS, and utilization,
     timing or co-simulation reports, in any number.
     """
-    from hao import build
+    from hao.steps.reports import read_reports
 
-    click.echo(build.read_reports(run, list(reports)))
+    click.echo(read_reports(run, list(reports)))

@@ -49,14 +49,14 @@ def calibrate_command(
       hao calibrate runs/a a/*.rpt runs/b b/*.rpt --timings board.csv --out zu3eg.json
       hao search --board zu3eg --fps 50 --calibration zu3eg.json
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
-    from hao import calibrate
     from hao.calibration.file import calibration_document
     from hao.calibration.text import render_assessment
+    from hao.steps.calibrate import CalibrateRequest, calibrate
 
-    request = calibrate.CalibrateRequest(
+    request = CalibrateRequest(
         reports=_by_run(files), timings=timings, out=out, force=force
     )
-    found = calibrate.calibrate(request)
+    found = calibrate(request)
     if as_json:
         click.echo(json.dumps(calibration_document(found), indent=2))
         return

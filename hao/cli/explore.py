@@ -11,7 +11,7 @@ from hao.cli.common import JSON, QUIET, RUNS, shown_progress
 from hao.cli.source import Source, source_options
 
 if TYPE_CHECKING:
-    from hao.explore import ExploreRequest
+    from hao.steps.explore import ExploreRequest
 
 DEFAULT_MEASURE = 40
 """Schemes to measure unless asked otherwise: a predictor's few dozen (chosen here)."""
@@ -98,10 +98,9 @@ def explore_command(
       hao explore runs/digits --data digits --measure 40
       hao explore runs/digits --measure 80
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
-    from hao.explore import ExploreRequest
-    from hao.measure.loop import LoopSettings
-    from hao.measure.saliency import Kind
+    from hao.measure.settings import Kind, LoopSettings
     from hao.report.run import chosen_run
+    from hao.steps.explore import ExploreRequest
 
     path = chosen_run(run, runs)
     request = ExploreRequest(
@@ -124,8 +123,8 @@ def explore_command(
 
 def explore_run(request: "ExploreRequest", *, as_json: bool, quiet: bool) -> None:
     """Measure what was asked for, and print what came out."""
-    from hao.explore import explore
     from hao.report.measured import render_measured
+    from hao.steps.explore import explore
 
     with shown_progress(quiet=quiet or as_json) as progress:
         found = explore(request, progress=progress)

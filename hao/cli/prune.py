@@ -104,13 +104,13 @@ def prune_command(
       hao prune digits --fps 40000 --frames back-to-back
       hao prune runs/mine --fps 900 --data images/ --steps 1
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
-    from hao import prune
+    from hao.answer.candidates import BitRules
     from hao.files import recover
     from hao.hw.board import Frames
     from hao.report.run import check_run_name, default_run_name
     from hao.report.tables import render_summary
     from hao.request import SearchRequest
-    from hao.search.candidates import BitRules
+    from hao.steps import prune
 
     path = Path(source)
     is_run, is_file = prune.is_run(path), path.suffix == ".onnx"

@@ -115,9 +115,9 @@ def replace_command(
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao.files import recover
     from hao.hw.board import Frames
-    from hao.replacement import ReplaceRequest, replace_operations
     from hao.report.run import check_run_name, default_run_name
     from hao.report.tables import render_summary
+    from hao.steps.replace import ReplaceRequest, replace_operations
 
     request = ReplaceRequest(
         subject=subject,

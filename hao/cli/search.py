@@ -20,8 +20,8 @@ from hao.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from hao.answer.candidates import Stance
     from hao.report.result import SearchResult
-    from hao.search.candidates import Stance
 
 
 def bit_choices(
@@ -288,23 +288,24 @@ def search_command(
       hao search --board zu3eg --fps 400 --network mobilenet_v2_100 --best 3
       hao search --board zu3eg --fps 200 --model net.onnx --data images/ --measure 40
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
-    from hao import flow
     from hao.accuracy.terms import Recipe
+    from hao.answer.candidates import BitRules
+    from hao.answer.objective import Objective
+    from hao.answer.workers import usable_cores
     from hao.files import recover
     from hao.hw.board import Frames
     from hao.program.solver import SolverName
     from hao.report.run import check_run_name, check_target, default_run_name
-    from hao.request import DEFAULT_MARGIN_PERCENT
-    from hao.search.candidates import BitRules
-    from hao.search.workers import usable_cores
+    from hao.request import DEFAULT_MARGIN_PERCENT, SearchRequest, check_request
+    from hao.steps.search import search
 
     whole_zoo = network is None and model is None
-    aim = flow.Objective(objective)
+    aim = Objective(objective)
     if front_points is None:
         front_points = 6 if whole_zoo and not aim.is_smallest else 0
     if workers is None:
         workers = min(4, usable_cores()) if whole_zoo and cluster is None else 1
-    request = flow.SearchRequest(
+    request = SearchRequest(
         board=board,
         fps=fps,
         network=network,
@@ -339,7 +340,7 @@ def search_command(
         workers=workers,
         cluster=cluster,
     )
-    flow.check_request(request)
+    check_request(request)
     channels = "channels" in _kinds(option_kinds)
     if channels and (data is None or fps is None or whole_zoo):
         raise click.UsageError(
@@ -376,7 +377,7 @@ def search_command(
     started = time.monotonic()
     with shown_progress(quiet=quiet or as_json) as progress:
         if channels:
-            from hao.prune import PruneRequest, search_channels
+            from hao.steps.prune import PruneRequest, search_channels
 
             assert data is not None
             result = search_channels(
@@ -386,19 +387,17 @@ def search_command(
                 progress=progress,
             )
         else:
-            result = flow.search(
-                request, run_path=run_path, force=force, progress=progress
-            )
+            result = search(request, run_path=run_path, force=force, progress=progress)
     seconds = time.monotonic() - started
     _show(result, _lists(result), seconds=seconds, as_json=as_json)
     if not as_json:
         where = "" if result.run is None else f"; written to {result.run}"
         click.echo(f"\nfound in {seconds:.1f} s{where}")
     if measure is not None and result.run is not None:
-        from hao.build import QuantizeRequest
         from hao.cli.explore import explore_run
-        from hao.explore import ExploreRequest
-        from hao.measure.loop import LoopSettings
+        from hao.measure.settings import LoopSettings
+        from hao.steps.explore import ExploreRequest
+        from hao.steps.floats import QuantizeRequest
 
         source = QuantizeRequest(
             run=result.run, data=data, weights=model if weights is None else weights
@@ -426,7 +425,7 @@ def _kinds(text: str) -> frozenset[str]:
 
 def _stance(*, mean: bool, pessimistic: bool) -> "Stance":
     """Return what of the predicted drop two flags ask to rank by."""
-    from hao.search.candidates import Stance
+    from hao.answer.candidates import Stance
 
     if mean and pessimistic:
         raise click.UsageError("--mean and --pessimistic exclude each other")
@@ -471,13 +470,13 @@ def estimate_command(
     RUN is a run directory or a design file (which may have been edited); without it,
     the newest run.
     """
-    from hao import flow
     from hao.report.run import chosen_run
     from hao.report.tables import render_invocations
+    from hao.steps.runs import estimate
 
     started = time.monotonic()
     path = chosen_run(run, runs)
-    result = flow.estimate(path, calibration=calibration)
+    result = estimate(path, calibration=calibration)
     detail = render_invocations(result)
     _show(result, detail, seconds=time.monotonic() - started, as_json=as_json)
 
@@ -494,19 +493,19 @@ def report_command(*, run: Path | None, runs: Path, as_json: bool, html: bool) -
 
     RUN is a run directory; without it, the newest run.
     """
-    from hao import flow
     from hao.report.hardware import quantization_json, render_quantization
     from hao.report.measured import render_measured
     from hao.report.records import load_records
     from hao.report.run import chosen_run
     from hao.report.run_files import recorded_quantization
     from hao.report.tables import result_json
+    from hao.steps.runs import reopen, write_page
 
     started = time.monotonic()
     path = chosen_run(run, runs)
     if html:
-        click.echo(f"page: {flow.write_page(path)}", err=as_json)
-    result = flow.reopen(path)
+        click.echo(f"page: {write_page(path)}", err=as_json)
+    result = reopen(path)
     seconds = time.monotonic() - started
     measured = recorded_quantization(result.run) if result.run is not None else None
     if measured is not None and measured.network != result.design.network.name:
@@ -530,6 +529,6 @@ def report_command(*, run: Path | None, runs: Path, as_json: bool, html: bool) -
 @click.command("networks")
 def networks_command() -> None:
     """List the networks of the zoo, with products, parameters and published top-1."""
-    from hao import flow
+    from hao.report.networks import network_table
 
-    click.echo(flow.network_table())
+    click.echo(network_table())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from hao.build import QuantizeRequest
+    from hao.steps.floats import QuantizeRequest
 
 T = TypeVar("T")
 
@@ -74,8 +74,8 @@ class Source:
         Raises:
             InputError: A word is no number, or the name of a normalisation is unknown.
         """
-        from hao.build import QuantizeRequest
         from hao.ir.picture import Fit, Interpolation, Preparation, normalisation
+        from hao.steps.floats import QuantizeRequest
 
         if not self.named and self.seed == 0:
             return None

@@ -59,7 +59,7 @@ def verify_command(
       hao verify RUN --samples 1000          ten times the random designs
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao.report.run import chosen_run
-    from hao.verify import verify
+    from hao.steps.verify import verify
 
     started = time.monotonic()
     path = chosen_run(run, runs)

@@ -415,7 +415,7 @@ def _links(
         px: Pixels at once.
         act_bits: Width of the activations.
 
-    Source: the streams that are emitted (`hao.emit.wiring.make_streams`).
+    Source: the streams that are emitted (`hao.emission.wiring.make_streams`).
     """
     bits = lanes_in * act_bits * (1 + ways_in * px) + operand_bits
     bits = bits + ways_out * px * pe * act_bits

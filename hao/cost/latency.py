@@ -315,7 +315,7 @@ def _unpack_cycles(
     """Return the cycles in which a row of beats is cut into words.
 
     A word takes the beats that it needs and at least a cycle. Source: docs/engine.md;
-    equal to `hao.emit.steps` in tests/emit.
+    equal to `hao.emission.steps` in tests/emission.
 
     Args:
         ifm: As the stage sees it.

@@ -106,7 +106,8 @@ def tile_run_bytes(channels: Count, shape: Shape, act_bits: int, board: Board) -
         board: Sets beat and DDR burst.
 
     Source: derived here; equal to a count over all beginnings in
-    tests/cost/test_memory.py, and compared with the replay's addresses in tests/emit.
+    tests/cost/test_memory.py, and compared in tests/emission with the addresses of
+    the replay.
     """
     beat = beat_channels(act_bits, board)
     whole = tile_bytes(channels, shape, act_bits, board)
@@ -272,7 +273,7 @@ def beside_cycles(moved: Moved, board: Board) -> NDArray[np.int64]:
     takes no more than its beat a cycle, and what the DDR could deliver beyond is lost.
     So a beat costs the busy port what two take together, less its own.
 
-    Source: derived here; compared with the cycle replay in tests/emit.
+    Source: derived here; compared with the cycle replay in tests/emission.
     """
     return np.asarray(_alone_and_beside(moved, board)[1])
 

@@ -2,7 +2,7 @@
 
 They are those of the machine that the cycle replay models (latencies of a port, cycles
 between loops: templates/hls/sim/hao_replay.h) and the depths of the emitted loops
-(`hao.emit.context.LOOP_DEPTHS`); tests/cost/test_overheads.py compares with both. A
+(`hao.emission.context.LOOP_DEPTHS`); tests/cost/test_overheads.py compares with both. A
 loop of n iterations that starts at s reads at s, s + 1, ... and what it writes can be
 read `depth` cycles later; a word that crosses several processes is late by the sum of
 their depths, once a step.
@@ -121,7 +121,10 @@ reader, run dry, and a gap comes after each.
 """
 
 SLACK_WORDS = 4
-"""Words that two FIFOs of two hold between stages. Source: `FIFO_DEPTH` of hao.emit."""
+"""Words that two FIFOs of two hold between stages.
+
+Source: `FIFO_DEPTH` of hao.emission.
+"""
 
 
 def load_overhead(stages: int) -> int:

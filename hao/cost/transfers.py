@@ -245,7 +245,7 @@ def ddr_start(
         weights: Bytes that load meanwhile, or what stands for them [bytes].
         setting: What all columns share.
 
-    Source: derived here; compared with the cycle replay in tests/emit.
+    Source: derived here; compared with the cycle replay in tests/emission.
     """
     depth = START_CYCLES + STAGE_DEPTH_CYCLES * stages
     if not (setting.double_buffered and setting.aligned_tiles):

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from hao.answer.workers import Farm
 from hao.errors import InfeasibleError, InputError
 from hao.measure.predictors import (
     LEAST_SAMPLES,
@@ -39,51 +40,15 @@ from hao.measure.propose import (
     reranked,
 )
 from hao.measure.sample import Origin, Part, Result, Sample, Trial
+from hao.measure.settings import LoopSettings
 from hao.measure.store import Store
 from hao.measure.subject import Subject, evaluate
 from hao.program.codesign import SolveReport
-from hao.search.workers import Farm
 
 Progress = Callable[[str], None]
 
 RESTING_TURNS = 2
 """Turns without a better scheme at any latency after which the front rests."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoopSettings:
-    """How to spend the measurements.
-
-    Attributes:
-        measure: Most schemes to measure on the search frames, at least 1.
-        batch: Schemes of a turn, at least 1.
-        best: Designs of a latency that are proposed in a turn, at least 1.
-        epochs: Of training before a scheme is measured; 0 for none.
-        final_epochs: Of training with distillation before the last measurement.
-        seed: Of exploration and training, at least 0.
-
-    Raises:
-        InputError: A number is out of range.
-    """
-
-    measure: int
-    batch: int = 8
-    best: int = 2
-    epochs: int = 0
-    final_epochs: int = 0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, value, least in (
-            ("schemes to measure", self.measure, 1),
-            ("schemes of a turn", self.batch, 1),
-            ("designs of a latency", self.best, 1),
-            ("epochs", self.epochs, 0),
-            ("epochs at the end", self.final_epochs, 0),
-            ("seed", self.seed, 0),
-        ):
-            if value < least:
-                raise InputError(f"{name} = {value}; must be at least {least}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,6 @@ Cheap measures are mapped to measured loss before they meet others in an objecti
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from enum import Enum
 from types import MappingProxyType
 from typing import assert_never
 
@@ -37,6 +36,7 @@ from hao.ir.change import (
 )
 from hao.ir.network import Network
 from hao.measure.sample import Part
+from hao.measure.settings import Kind
 from hao.measure.store import Store
 from hao.measure.subject import Subject, network_under
 from hao.options.option import Option
@@ -56,14 +56,6 @@ SALIENCY_FRAMES = 512
 
 ANCHORS = 12
 """Options whose loss is measured to map a cheap saliency (chosen here)."""
-
-
-class Kind(Enum):
-    """How a saliency is measured."""
-
-    PLUG_IN = "plug-in"
-    HESSIAN = "hessian"
-    SQNR = "sqnr"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from html import escape
 
 from hao.cost.evaluate import InvocationCost
 from hao.cost.uncertainty import AREA_ERROR_PERCENT
-from hao.emit.arena import place_maps
+from hao.emission.arena import place_maps
 from hao.ir.layer import Conv, Depthwise, Layer, Linear, Pool
 from hao.ir.tensor import Shape
 from hao.page.parts import (

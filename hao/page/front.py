@@ -3,6 +3,7 @@
 import math
 
 from hao.accuracy.drops import Basis
+from hao.answer.front import FrontPoint
 from hao.page.parts import (
     ANSWER,
     OTHERS,
@@ -19,7 +20,6 @@ from hao.page.parts import (
 from hao.report.published import DEVICE, PublishedPoint, load_published
 from hao.report.result import SearchResult
 from hao.report.text import clipped, plain
-from hao.search.front import FrontPoint
 
 
 def front_section(result: SearchResult) -> Section:

@@ -3,8 +3,8 @@
 `certificate.json` lies beside the design. It holds the request, the limits that follow
 from it, the answer's value and bound, why every other network is not the answer, and
 the answer's problem: the network before any change and the options of its layers. With
-the board of the design file that is all that a second solve needs. `hao.verify` reads
-it again; nothing in it is believed because it stands there.
+the board of the design file that is all that a second solve needs. `hao.steps.verify`
+reads it again; nothing in it is believed because it stands there.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError
 from pydantic_core import to_jsonable_python
 
 import hao
+from hao.answer.explore import Fate, Outcome
 from hao.errors import InputError, UnsupportedError
 from hao.ir.change import change_of, change_text
 from hao.options.option import Option
@@ -35,7 +36,6 @@ from hao.report.design_schema import (
     to_network,
 )
 from hao.report.result import SearchResult
-from hao.search.explore import Fate, Outcome
 
 CERTIFICATE_FILE = "certificate.json"
 

@@ -15,6 +15,9 @@ from pydantic_core import to_jsonable_python
 
 import hao
 from hao.accuracy.drops import Basis, Evidence
+from hao.answer.candidates import Accuracy, Stance
+from hao.answer.front import FrontPoint
+from hao.answer.objective import Objective
 from hao.cost.design import Design
 from hao.cost.evaluate import CostReport
 from hao.errors import InputError
@@ -48,9 +51,6 @@ from hao.ir.partition import Segment, partition
 from hao.ir.passes import weight_passes
 from hao.ir.sparsity import density_of
 from hao.report.result import Proof, SearchResult
-from hao.search.candidates import Accuracy, Stance
-from hao.search.front import FrontPoint
-from hao.search.objective import Objective
 
 SCHEMA = "hao.design/3"
 """Name and version of the format; a change of its keys or their meaning raises it."""

@@ -2,9 +2,9 @@
 
 from hao.accuracy.drops import MIN_ACT_BITS, Evidence
 from hao.accuracy.terms import Recipe
+from hao.answer.candidates import Stance
 from hao.report.result import SearchResult
 from hao.report.words import count_in_words
-from hao.search.candidates import Stance
 
 RECIPES = {
     Recipe.PTQ: "post-training quantization",

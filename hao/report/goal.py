@@ -2,6 +2,7 @@
 
 from typing import assert_never
 
+from hao.answer.objective import AREA_SCALE, Objective, measure_of
 from hao.ir.change import kept_channels, left_out, replaced
 from hao.ir.channels import GROUP_SUFFIX
 from hao.options.option import MICRO
@@ -9,7 +10,6 @@ from hao.program.solver import Status
 from hao.report.result import SearchResult
 from hao.report.text import plain
 from hao.report.words import count_in_words
-from hao.search.objective import AREA_SCALE, Objective, measure_of
 
 
 def smallest_in_words(result: SearchResult) -> str | None:

@@ -20,11 +20,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
 from hao.accuracy.drops import Evidence
+from hao.answer.front import FrontPoint
 from hao.hw.board import Frames
 from hao.report.published import DEVICE, load_published
 from hao.report.result import SearchResult
 from hao.report.text import clipped, plain
-from hao.search.front import FrontPoint
 
 OURS = "#0b6fa4"
 ANSWER = "#d1495b"

@@ -4,16 +4,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hao.accuracy.drops import Basis, Evidence
+from hao.answer.candidates import Accuracy, Stance
+from hao.answer.front import FrontPoint
+from hao.answer.ledger import Outcome
+from hao.answer.objective import Objective
 from hao.cost.design import Design
 from hao.cost.evaluate import CostReport
 from hao.cost.power import Power, estimate_power
 from hao.hw.board import Board
 from hao.program.codesign import SolveReport
 from hao.program.solver import SolverName, Status
-from hao.search.candidates import Accuracy, Stance
-from hao.search.front import FrontPoint
-from hao.search.ledger import Outcome
-from hao.search.objective import Objective
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
+from hao.answer.front import FrontPoint
 from hao.errors import InputError
 from hao.files import is_held, put_folder, recover, work_folder
 from hao.report.certificate import CERTIFICATE_FILE
@@ -34,7 +35,6 @@ from hao.report.design_file import FILE_NAME, load_design, render_design
 from hao.report.others import render_others
 from hao.report.result import SearchResult
 from hao.report.tables import render_front, render_invocations, render_summary
-from hao.search.front import FrontPoint
 
 NO_FILES: Mapping[str, bytes] = MappingProxyType({})
 

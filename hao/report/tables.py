@@ -9,6 +9,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
+from hao.answer.front import FrontPoint
 from hao.cost.evaluate import CostReport, InvocationCost
 from hao.cost.uncertainty import AREA_ERROR_PERCENT
 from hao.hw.board import Board
@@ -33,7 +34,6 @@ from hao.report.result import SearchResult
 from hao.report.text import WIDTH, clipped, plain, text_table
 from hao.report.watts import power_in_words, power_json
 from hao.report.words import bits_in_words, count_in_words, engine_in_words
-from hao.search.front import FrontPoint
 
 KINDS = {"dsp": "DSP", "bram_18k": "BRAM18", "uram": "URAM", "lut": "LUT", "ff": "FF"}
 PATHS = ("dense", "depthwise", "pointwise", "ifm", "ofm", "residual")

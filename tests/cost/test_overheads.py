@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from hao.cost import overheads
-from hao.emit.context import LOOP_DEPTHS
-from hao.emit.wiring import FIFO_DEPTH
+from hao.emission.context import LOOP_DEPTHS
+from hao.emission.wiring import FIFO_DEPTH
 
 REPLAY = Path(__file__).parents[2] / "templates" / "hls" / "sim" / "hao_replay.h"
 

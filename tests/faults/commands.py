@@ -158,15 +158,17 @@ def _serve() -> None:
     import brevitas.nn  # noqa: F401 - what commands load
     import torch
 
-    import hao.build
-    import hao.calibrate
     import hao.flow
     import hao.frontends.onnx
     import hao.quant.integers
     import hao.quant.ptq
     import hao.quant.train
     import hao.report.tables
-    import hao.verify  # noqa: F401
+    import hao.steps.calibrate
+    import hao.steps.emit
+    import hao.steps.quantize
+    import hao.steps.simulate
+    import hao.steps.verify  # noqa: F401
 
     torch.set_num_threads(1)
     for line in sys.stdin:

@@ -4,14 +4,15 @@ from functools import cache
 
 from hao.ir.network import Network
 from hao.measure.propose import Ask, make_encoder
-from hao.measure.saliency import Kind, measure_saliencies
+from hao.measure.saliency import measure_saliencies
+from hao.measure.settings import Kind
 from hao.measure.subject import Subject, make_subject
 from hao.options.bits import bit_options
 from hao.program.problem import Problem
 from hao.quant.train import TrainSettings, train_float
+from tests.answer.samples import SPACE
 from tests.program.instances import board
 from tests.quant.networks import chain, stripes
-from tests.search.samples import SPACE
 
 BOARD = board(dsp=1, lut=13_000, bram_18k=150)
 """So small that fewer bits are faster."""

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from hao.answer.workers import IN_PROCESS, open_workers
 from hao.ir.change import Bits, Change, scheme_of
 from hao.measure.sample import Result, Sample, Trial
 from hao.measure.subject import evaluate
-from hao.search.workers import IN_PROCESS, open_workers
+from tests.answer.test_workers import cluster, wait_for
 from tests.measure.samples import subject, trained
-from tests.search.test_workers import cluster, wait_for
 
 
 def quiet(_: str) -> None:

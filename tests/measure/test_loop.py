@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from hao.answer.workers import IN_PROCESS
 from hao.errors import InfeasibleError, InputError
 from hao.ir.change import bits_of
 from hao.measure import loop as loop_module
-from hao.measure.loop import Bench, Exploration, LoopSettings, result_of, run_loop
+from hao.measure.loop import Bench, Exploration, result_of, run_loop
 from hao.measure.sample import Origin, Part, Sample, Trial
+from hao.measure.settings import LoopSettings
 from hao.measure.store import Store, open_store
 from hao.measure.subject import Subject, evaluate
 from hao.program.codesign import choose_fastest
-from hao.search.workers import IN_PROCESS
 from tests.measure.samples import ENCODER, ask, problem, subject
 
 SETTINGS = LoopSettings(measure=6, batch=3, best=2)

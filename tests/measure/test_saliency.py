@@ -11,7 +11,6 @@ from hao.errors import UnsupportedError
 from hao.ir.change import Bits, Channels, Keep, LeaveOut
 from hao.measure import saliency as saliency_module
 from hao.measure.saliency import (
-    Kind,
     Saliencies,
     known_saliencies,
     mapped_to_loss,
@@ -19,6 +18,7 @@ from hao.measure.saliency import (
     rank_correlation,
 )
 from hao.measure.sample import Part
+from hao.measure.settings import Kind
 from hao.measure.store import open_store
 from hao.options.option import Option
 from hao.quant.curvature import mean_curvatures

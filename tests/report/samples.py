@@ -4,6 +4,9 @@ from dataclasses import replace
 
 from hao.accuracy.drops import Basis, Evidence
 from hao.accuracy.terms import Recipe
+from hao.answer.candidates import Accuracy, Stance
+from hao.answer.front import FrontPoint
+from hao.answer.objective import Objective
 from hao.cost.design import Design
 from hao.cost.evaluate import evaluate
 from hao.hw.board_file import load_board
@@ -22,9 +25,6 @@ from hao.ir.partition import Role, Segment, partition
 from hao.ir.tensor import QType, Rounding
 from hao.program.solver import SolverName, Status
 from hao.report.result import Proof, SearchResult
-from hao.search.candidates import Accuracy, Stance
-from hao.search.front import FrontPoint
-from hao.search.objective import Objective
 from tests.cost.samples import build_engine, conv, depthwise, linear, shape
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from hao.accuracy.drops import Evidence
+from hao.answer.objective import Objective
 from hao.cost.evaluate import evaluate
 from hao.errors import HaoError, InputError, UnsupportedError
 from hao.hw.board import Board, DspType, Frames
@@ -23,7 +24,6 @@ from hao.ir.passes import run_in_passes
 from hao.report.design_file import load_design, render_design
 from hao.report.result import SearchResult
 from hao.report.words import bits_in_words
-from hao.search.objective import Objective
 from hao.zoo import build_network
 from tests.cost.samples import conv, shape
 from tests.report.samples import longest_segments, small_result

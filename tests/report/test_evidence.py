@@ -6,8 +6,8 @@ import pytest
 
 from hao.accuracy.drops import Evidence
 from hao.accuracy.terms import Recipe
+from hao.answer.candidates import Stance
 from hao.report.evidence import basis_in_words, basis_json, ranked_in_words
-from hao.search.candidates import Stance
 from tests.report.samples import BASIS, small_result
 
 RESULT = small_result()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hao.answer.objective import Objective
 from hao.cost.evaluate import evaluate
 from hao.hw.resources import Resources
 from hao.ir.change import Channels, LeaveOut
@@ -20,7 +21,6 @@ from hao.report.tables import (
 )
 from hao.report.text import WIDTH, clipped, plain
 from hao.report.words import bits_in_words, engine_in_words
-from hao.search.objective import Objective
 from tests.report.samples import point, small_result
 
 RESULT = small_result()

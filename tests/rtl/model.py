@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from hao.cost.evaluate import evaluate
 from hao.cost.overheads import MAX_BURST_BEATS, OUTSTANDING_BURSTS
-from hao.emit.context import LOOP_DEPTHS, make_context
-from hao.emit.records import STRUCTS, Step
-from hao.emit.steps import Table
-from hao.emit.stored import frame_bytes
-from hao.emit.wiring import BUS_DEPTH, FIFO_DEPTH, UNIT_DEPTH, StageView
-from tests.emit.random_designs import Sample
+from hao.emission.context import LOOP_DEPTHS, make_context
+from hao.emission.records import STRUCTS, Step
+from hao.emission.steps import Table
+from hao.emission.stored import frame_bytes
+from hao.emission.wiring import BUS_DEPTH, FIFO_DEPTH, UNIT_DEPTH, StageView
+from tests.emission.random_designs import Sample
 
 SOURCES = Path(__file__).parent / "verilog"
 TIMEOUT = 240  # [s]
@@ -380,7 +380,7 @@ def _stage_constants(name: str, view: StageView | None, codes: int) -> dict[str,
 
 
 def _structs() -> list[str]:
-    """Return the records of hao.emit as packed structs of 32-bit numbers."""
+    """Return the records of hao.emission as packed structs of 32-bit numbers."""
     lines = []
     for kind, name in STRUCTS.items():
         lines.append("  typedef struct packed {")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hao.cost.design import Design
-from hao.emit.steps import Table, make_table
+from hao.emission.steps import Table, make_table
 from hao.hw.board_file import load_board
 from hao.ir.change import Bits
 from hao.ir.layer import Add, GlobalAveragePool, Input
@@ -24,8 +24,8 @@ from hao.ir.passes import run_in_passes
 from hao.ir.seeded import seeded_frames, seeded_integers
 from hao.zoo import build_network
 from tests.cost.samples import build_engine, conv, depthwise, linear, shape
-from tests.emit.designs import SEEDS, sample, small
-from tests.emit.random_designs import Sample
+from tests.emission.designs import SEEDS, sample, small
+from tests.emission.random_designs import Sample
 from tests.report.samples import longest_segments
 from tests.rtl.model import SYSTEM
 from tests.rtl.witness import Witness, witness

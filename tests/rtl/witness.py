@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hao.emit.stored import map_bytes
+from hao.emission.stored import map_bytes
 from hao.ir.integer_run import run_integer_layers
-from tests.emit import builds
-from tests.emit.random_designs import Sample
+from tests.emission import builds
+from tests.emission.random_designs import Sample
 from tests.rtl.model import build_model, run_model, write_model
 
 TRACE = ("-isystem", "tb/native", "-DHAO_FAST", "-DHAO_TRACE")

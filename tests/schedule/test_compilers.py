@@ -15,8 +15,8 @@ from hao.schedule.analyse import analyse_project
 from hao.schedule.compiler import HEADERS
 from hao.schedule.project import load_project
 from hao.schedule.result import ScheduleReport
-from tests.emit.builds import write_sample
-from tests.emit.designs import small
+from tests.emission.builds import write_sample
+from tests.emission.designs import small
 
 
 def installed_clang() -> Clang | None:

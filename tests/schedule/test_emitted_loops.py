@@ -13,8 +13,8 @@ from hao.schedule.analyse import analyse_project
 from hao.schedule.project import load_project
 from hao.schedule.recurrence import Verdict
 from hao.schedule.result import ScheduleReport
-from tests.emit.builds import write_sample
-from tests.emit.designs import sample, small
+from tests.emission.builds import write_sample
+from tests.emission.designs import sample, small
 
 SEEDS = (0, 5, 13)
 """Random engines: pixels at once, 4 to 8 bits, packed taps, pools, residual adds."""

@@ -18,7 +18,7 @@
 // - 1, 1), holds for 942 of 946 pipelined loops with II = 1 or more in public Vitis HLS
 // reports; a function of one loop takes 2 more (943 of 966); a dataflow region takes 1
 // more than its slowest process (110 of 115). FIFOs and standing pipelines (style = stp)
-// as in UG1399; tests/emit/test_replay.py compares with Verilog, cycle by cycle. The
+// as in UG1399; tests/emission/test_replay.py compares with Verilog, cycle by cycle. The
 // schedule itself (II and depth of a loop) is what the engine's source says, not found
 // here; FIFOs in BRAM that answer a cycle later, refresh of the DDR and the turnaround
 // between its reads and writes are not modelled. One class holds it all, since every

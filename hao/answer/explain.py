@@ -1,0 +1,80 @@
+"""Why a search found nothing: which limits clash, and what is reached instead."""
+
+import re
+from collections.abc import Callable
+
+from hao.answer.candidates import Candidate
+from hao.answer.explore import budget_cycles
+from hao.errors import InfeasibleError, SolverError
+from hao.hw.board import Board
+from hao.program.conflicts import clashing_limits, fewest_cycles
+from hao.program.solver import SolverName, check_solver
+
+Progress = Callable[[str], None]
+
+
+def explained(
+    candidate: Candidate,
+    board: Board,
+    *,
+    fps: float,
+    margin_percent: float,
+    progress: Progress = lambda _: None,
+) -> InfeasibleError:
+    """Return an error that names the clashing limits and the nearest frame rate.
+
+    Args:
+        candidate: A network that does not reach the frame rate.
+        board: Where it is to run.
+        fps: Frame rate asked for.
+        margin_percent: Part of the frame time that must stay free [percent].
+        progress: Told of each step.
+    """
+    share = 1 - margin_percent / 100
+    # A budget is lifted like any other limit once it is what the device has.
+    problem = candidate.problem(board if board.budget is None else board.of_usable)
+    progress(f"explaining: the fastest design of {candidate.label}")
+    try:
+        reached = share * board.frames_per_s(fewest_cycles(problem))
+        nearest = f"the most it reaches is {int(reached)} fps at the fewest bits"
+    except InfeasibleError:
+        nearest = "no engine fits at any frame rate"
+    budget = budget_cycles(board, fps / share)
+    clash = clashing_limits(problem, budget=budget, progress=progress)
+    if clash == ("latency",):
+        reason = "the limit on latency alone is too tight, whatever the board has"
+    elif clash == ("space",):
+        reason = "no engine runs it, whatever the board has (space)"
+    elif len(clash) == 1:
+        reason = f"the limit on {clash[0]} is too tight"
+    else:
+        reason = f"the limits on {', '.join(clash)} clash"
+    return InfeasibleError(
+        f"{candidate.label} does not reach {fps:g} fps{held_in_words(margin_percent)} "
+        f"on {board.name}: {reason}; {nearest}",
+        conflicts=clash,
+    )
+
+
+def held_in_words(margin_percent: float) -> str:
+    """Return that a margin [percent] is held, for a message; empty if none is."""
+    return (
+        f" with a margin of {margin_percent:g} % (--margin)" if margin_percent else ""
+    )
+
+
+def why_not_gurobi(asked: SolverName, used: SolverName) -> str:
+    """Return why HiGHS solved where Gurobi is tried first; empty if it was not so.
+
+    Args:
+        asked: Solver of the request.
+        used: Who solved.
+    """
+    if asked is not SolverName.AUTO or used is not SolverName.HIGHS:
+        return ""
+    try:
+        check_solver(SolverName.GUROBI)
+    except SolverError as error:
+        # Without what follows, which may name a file of this machine.
+        return re.split(r" \(|[:;]", str(error))[0]
+    return "the program is larger than its licence takes"

@@ -1,0 +1,271 @@
+"""Which network, with which design, is best: the search over candidates.
+
+Of every candidate a search keeps how good a design of it may still be: its floor. At
+first that is the top-1 that is left at the most bits; a proof that no design meets the
+limits raises it; a solve that stops at its work limit, with a design or without, does
+not. A candidate whose floor is no better than the best design known is passed over.
+The answer is therefore the optimum over all networks, but for the candidates that
+`Outcome.open` names. `Verdict` records for each why it is not the answer.
+
+Candidates are asked about in a fixed order, under limits that follow from the answers
+before; so the outcome does not depend on the workers. Of designs that are equally good,
+the one that is better in the other respect is chosen (the faster of equally accurate
+ones, the more accurate of equally fast ones), then the one whose label sorts first. An
+unknown float top-1 counts as 100 %.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from hao.answer.candidates import Candidate
+from hao.answer.in_turn import solve_in_turn
+from hao.answer.ledger import EXCLUDED, NO_DESIGN, Fate, Known, Ledger, Outcome
+from hao.answer.workers import IN_PROCESS, Answer, Task, Workers
+from hao.errors import InfeasibleError
+from hao.hw.board import Board
+from hao.options.option import MICRO
+from hao.program.codesign import NO_LIMIT, Measure
+from hao.program.solver import SolverName
+
+__all__ = [
+    "Fate",
+    "Outcome",
+    "budget_cycles",
+    "search_accuracy",
+    "search_fps",
+    "search_smallest",
+]
+
+Progress = Callable[[str], None]
+
+
+def budget_cycles(board: Board, fps: float) -> int:
+    """Return the most cycles of a frame at which the board still makes `fps`."""
+    cycles = board.clock_khz * 1000 / fps - board.clock_khz * board.host_us / 1000
+    return max(0, int(cycles))
+
+
+def _least_step(candidate: Candidate) -> int:
+    """Return by how much any scheme costs more than the least, if it does at all."""
+    costs: dict[str, set[int]] = {}
+    for option in candidate.options:
+        costs.setdefault(option.layer, set()).add(option.cost_micro)
+    ordered = [sorted(found) for found in costs.values() if len(found) > 1]
+    return min((found[1] - found[0] for found in ordered), default=EXCLUDED)
+
+
+def search_accuracy(
+    candidates: Sequence[Candidate],
+    board: Board,
+    *,
+    fps: float,
+    solver: SolverName = SolverName.AUTO,
+    workers: Workers = IN_PROCESS,
+    progress: Progress = lambda _: None,
+) -> Outcome:
+    """Return the most accurate network and design that reach `fps`.
+
+    First the candidates are taken at their most bits, most promising first, until one
+    reaches the frame rate; then those before it, but for those that bounds exclude at
+    any bits, are tried with fewer bits, as far as these can cost. Of equally accurate
+    designs, the fastest is chosen as far as the solves tell; of these, the one whose
+    label sorts first.
+
+    Args:
+        candidates: In any order.
+        board: Where it is to run.
+        fps: Frames per second at batch 1.
+        solver: Who solves the integer programs.
+        workers: Who solves the candidates.
+        progress: Told of each candidate.
+
+    Raises:
+        InfeasibleError: No candidate reaches the frame rate.
+        SolverError: None was found to reach it, but this is not proven; or the workers
+            died.
+    """
+    order = sorted(candidates, key=lambda c: (-c.bound_micro, c.label))
+    ledger = Ledger(
+        [Known(candidate=c, floor=-c.bound_micro) for c in order],
+        lambda c, r: (r.cost_micro - c.top1_micro, r.cost.latency_cycles, c.label),
+    )
+    budget = budget_cycles(board, fps)
+
+    def task(
+        place: int, cost_limit: int | None, how: str = "", excluded: int = -1
+    ) -> Task:
+        candidate = order[place]
+        return Task(
+            label=f"[{place + 1}/{len(order)}] {candidate.label}{how}",
+            problem=candidate.problem(board),
+            budget=budget,
+            cost_limit=cost_limit,
+            excluded=excluded,
+            look_beyond=not how and len(order) > 1,
+            solver=solver,
+        )
+
+    def at_most_bits(place: int) -> Task | None:
+        candidate = order[place]
+        if -candidate.bound_micro > ledger.loss:
+            return None
+        return task(place, candidate.top1_micro - candidate.bound_micro)
+
+    def with_fewer_bits(place: int) -> Task | None:
+        entry, loss = ledger.entries[place], ledger.loss
+        if entry.report is not None or entry.floor > loss:
+            return None
+        limit = None if loss == NO_DESIGN else entry.candidate.top1_micro + loss
+        known = entry.candidate.top1_micro - entry.candidate.bound_micro
+        return task(place, limit, ", fewer bits", known)
+
+    def take_at_most_bits(place: int, answer: Answer) -> bool:
+        floor = EXCLUDED
+        if not (isinstance(answer, InfeasibleError) and answer.at_any_cost):
+            floor = -order[place].bound_micro + _least_step(order[place])
+        return ledger.take(place, answer, floor=floor)
+
+    places = range(len(order))
+    solve_in_turn(
+        places,
+        at_most_bits,
+        take_at_most_bits,
+        workers=workers,
+        progress=progress,
+    )
+    passed = [place for place in places if ledger.entries[place].asked]
+    solve_in_turn(
+        passed, with_fewer_bits, ledger.take, workers=workers, progress=progress
+    )
+    return ledger.outcome(f"no network reaches {fps:g} fps on {board.title}")
+
+
+def search_fps(
+    candidates: Sequence[Candidate],
+    board: Board,
+    *,
+    top1: float | None,
+    solver: SolverName = SolverName.AUTO,
+    workers: Workers = IN_PROCESS,
+    progress: Progress = lambda _: None,
+) -> Outcome:
+    """Return the fastest network and design with at least `top1` left.
+
+    Each candidate must be as fast as the fastest before it. Of equally fast designs,
+    the one with more top-1 left is chosen; of these, the one whose label sorts first.
+
+    Args:
+        candidates: In any order; those with fewer products are tried first.
+        board: Where it is to run.
+        top1: Least top-1 [percent] at the stance's end; `None` for any.
+        solver: Who solves the integer programs.
+        workers: Who solves the candidates.
+        progress: Told of each candidate.
+
+    Raises:
+        InfeasibleError: No candidate keeps that accuracy, or none fits the board.
+        SolverError: None was found, but that there is none is not proven; or the
+            workers died.
+    """
+    needed = None if top1 is None else round(top1 * MICRO)
+    order = sorted(candidates, key=lambda c: (c.network.macs, c.label))
+    ledger = Ledger(
+        [Known(candidate=c, floor=0) for c in order],
+        lambda c, r: (r.cost.latency_cycles, r.cost_micro - c.top1_micro, c.label),
+    )
+
+    def task(place: int) -> Task | None:
+        candidate = order[place]
+        if needed is not None and candidate.bound_micro < needed:
+            return None
+        return Task(
+            label=f"[{place + 1}/{len(order)}] {candidate.label}",
+            problem=candidate.problem(board),
+            cost_limit=None if needed is None else candidate.top1_micro - needed,
+            latency_limit=min(ledger.loss, NO_LIMIT),
+            solver=solver,
+        )
+
+    solve_in_turn(
+        range(len(order)), task, ledger.take, workers=workers, progress=progress
+    )
+    limit_text = "" if top1 is None else f" with {top1:g} % top-1"
+    return ledger.outcome(f"no network fits {board.title}{limit_text}")
+
+
+def search_smallest(
+    candidates: Sequence[Candidate],
+    board: Board,
+    *,
+    measure: Measure,
+    fps: float,
+    top1: float | None,
+    solver: SolverName = SolverName.AUTO,
+    workers: Workers = IN_PROCESS,
+    progress: Progress = lambda _: None,
+) -> Outcome:
+    """Return the network and design of fewest blocks that reach `fps` and keep `top1`.
+
+    Without `top1`, `search_accuracy` decides the network, and its smallest design that
+    is as accurate as its most accurate one is chosen. With it, every network that can
+    keep it competes, each within the blocks of the smallest before it. Of equally small
+    designs, the one with more top-1 left is chosen; of these, the one whose label sorts
+    first.
+
+    Args:
+        candidates: In any order; those with fewer products are tried first.
+        board: Where it is to run.
+        measure: How blocks are counted.
+        fps: Frames per second at batch 1.
+        top1: Least top-1 [percent] at the stance's end; `None` for the most at `fps`.
+        solver: Who solves the integer programs.
+        workers: Who solves the candidates.
+        progress: Told of each candidate.
+
+    Raises:
+        InfeasibleError: No candidate reaches the frame rate and keeps the accuracy.
+        SolverError: None was found, but that there is none is not proven; or the
+            workers died.
+    """
+    first: Outcome | None = None
+    order = sorted(candidates, key=lambda c: (c.network.macs, c.label))
+    if top1 is None and len(order) > 1:
+        first = search_accuracy(
+            order, board, fps=fps, solver=solver, workers=workers, progress=progress
+        )
+        order = [first.candidate]
+    ledger = Ledger(
+        [Known(candidate=c, floor=0) for c in order],
+        lambda c, r: (r.objective, r.cost_micro - c.top1_micro, c.label),
+    )
+    needed = None if top1 is None else round(top1 * MICRO)
+
+    def task(place: int) -> Task | None:
+        candidate = order[place]
+        if needed is not None and candidate.bound_micro < needed:
+            return None
+        limit = None if needed is None else candidate.top1_micro - needed
+        return Task(
+            label=f"smallest: [{place + 1}/{len(order)}] {candidate.label}",
+            problem=candidate.problem(board),
+            budget=budget_cycles(board, fps),
+            measure=measure,
+            most_blocks=None if ledger.loss == NO_DESIGN else ledger.loss,
+            cost_limit=limit if first is None else first.report.cost_micro,
+            solver=solver,
+        )
+
+    solve_in_turn(
+        range(len(order)), task, ledger.take, workers=workers, progress=progress
+    )
+    limit_text = "" if top1 is None else f" with {top1:g} % top-1"
+    outcome = ledger.outcome(
+        f"no network reaches {fps:g} fps on {board.title}{limit_text}"
+    )
+    if first is None:
+        return outcome
+    (chosen,) = outcome.verdicts
+    return replace(
+        outcome,
+        verdicts=tuple(chosen if v.fate is Fate.CHOSEN else v for v in first.verdicts),
+    )

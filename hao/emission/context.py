@@ -1,0 +1,679 @@
+"""What the templates are told: names, sizes, streams and calls.
+
+Templates loop, choose and print; every number and every decision which process exists
+is made here. A process exists if some step uses it.
+"""
+
+from collections.abc import Iterable
+from math import gcd
+from typing import assert_never
+
+import numpy as np
+
+from hao.cost.bram import uses_lutram
+from hao.cost.design import Design
+from hao.cost.evaluate import CostReport
+from hao.cost.memory import store_bits
+from hao.cost.overheads import MAX_BURST_BEATS, OUTSTANDING_BURSTS
+from hao.cost.widths import memory_parts
+from hao.cost.words import INDEX_BYTES, list_words
+from hao.emission.arena import StoredMap
+from hao.emission.lists import GROUP_BITS, TAP_BITS
+from hao.emission.records import (
+    NONE,
+    LoadStep,
+    Step,
+    WindowStep,
+    initializer,
+    signed_bits,
+    structs,
+    unset,
+)
+from hao.emission.runs import CODES, engine_stages
+from hao.emission.stage_sizes import (
+    Slices,
+    dense_acc_bits,
+    dense_slices,
+    depthwise_acc_bits,
+    depthwise_slices,
+)
+from hao.emission.steps import Table, stage_unit_rows
+from hao.emission.weights import RECORD_SHIFT_BITS, record_bits, unit_needs
+from hao.emission.wiring import (
+    NAMES,
+    Constant,
+    Paths,
+    Route,
+    StageView,
+    Window,
+    beats_name,
+    input_name,
+    make_calls,
+    make_links,
+    make_streams,
+    packed_name,
+    words_name,
+)
+from hao.hw.board import Family
+from hao.hw.engine import DenseStage, DepthwiseStage
+from hao.hw.resources import Resources
+from hao.intmath import ceil_div, ceil_log2
+from hao.ir.integer import (
+    BIAS_BITS,
+    MAX_ALIGN_SHIFT,
+    MAX_SHIFT,
+    MEAN_BITS,
+    MEAN_GUARD,
+    MULTIPLIER_BITS,
+    WIDE_MEAN_BITS,
+    IntegerNetwork,
+    Requantization,
+    is_wide,
+)
+from hao.ir.partition import Role
+from hao.ir.passes import DIGIT_BITS, FRAME_BITS, frame_planes
+from hao.ir.tensor import Rounding
+
+PAGE_BYTES = 4096
+"""No AXI burst crosses such a boundary. Source: AMBA AXI4, A3.4.1."""
+
+UNCERTAINTY_PERCENT = 27
+"""Part of a clock period that C synthesis leaves for routing.
+
+Source: the default of Vitis HLS (UG1399, `set_clock_uncertainty`). Less would be faster
+on paper, but a full device routes slowly; the emitted loops are to fit what remains.
+"""
+
+LOOP_DEPTHS = {
+    "bus": 3,
+    "unpack": 6,
+    "feed": 3,
+    "window": 6,
+    "listed": 9,
+    "array": 16,
+    "fill": 3,
+    "regroup": 2,
+    "pack": 8,
+    "finish": 6,
+    "mean": 12,
+    "order": 6,
+    "records": 4,
+    "units": 7,
+}
+"""Cycles from the start of an iteration through its writes, by kind of loop.
+
+Derived by adding up registers: a stream access 1, a memory read 2, a multiplexer of
+pixels 1; `array`: operands 1, memory 2, DSP cascade 4, adder tree 4, accumulator 1,
+requantizer 4; `listed`: of the dense window where places of words come first, as the
+schedule analysis finds it. To be replaced by what a synthesis report says; the sum
+over a stage is what `hao.cost.latency.STAGE_DEPTH_CYCLES` prices.
+"""
+
+
+def make_context(
+    design: Design, net: IntegerNetwork, table: Table, cost: CostReport
+) -> dict[str, object]:
+    """Return the variables of all templates but the digest.
+
+    Args:
+        design: Engine, partition, board.
+        net: Integers.
+        table: Steps.
+        cost: Predictions, for the README of the project.
+    """
+    paths = Paths.of(table)
+    stages = _stages(design, net, table, paths)
+    links = make_links(paths, design)
+    adds = any(step.finish.adds for step in table.steps)
+    pools = any(step.finish.pools for step in table.steps)
+    ifm_targets = [Route(code=c, stream=beats_name(c)) for c in paths.targets(NONE)]
+    ofm_sources = [
+        Route(code=c, stream=packed_name(c) if c else beats_name(NONE))
+        for c in paths.sources(NONE)
+    ]
+    engine, board = design.engine, design.board
+    port = board.port_bytes
+    packed = [s.dense_window for s in table.steps if s.dense_window.taps > 1]
+    named = {stage.name: stage for stage in stages}
+    left = unset(table.steps)
+    return {
+        "network": design.network.name,
+        "port_bytes": port,
+        "engine": _engine(design, net, table),
+        "skips": {role.value: _skips(role, table) for role in Role},
+        "skipping": [stage for stage in stages if stage.skips],
+        "place": {
+            "bits": 8 * INDEX_BYTES,
+            "group_bits": GROUP_BITS,
+            "tap_bits": TAP_BITS,
+            "lane_bits": signed_bits(0, port // INDEX_BYTES),
+        },
+        "stages": stages,
+        "depthwise": named.get("depthwise"),
+        "pointwise": named.get("pointwise"),
+        "has_dense": "dense" in named,
+        "dense_ring_in_luts": engine.dense is not None
+        and bool(uses_lutram(engine.dense.feature_words)),
+        "depthwise_ring_in_luts": engine.depthwise is not None
+        and bool(uses_lutram(engine.depthwise.row_words)),
+        "pointwise_vectors_in_luts": engine.pointwise is not None
+        and bool(uses_lutram(engine.pointwise.feature_words)),
+        "loading": [stage for stage in stages if stage.loads],
+        "widths": sorted(set(design.lane_bits.values())),
+        "links": links,
+        "packed": _packed(packed, engine.px) if packed else None,
+        "packings": _packings(table),
+        "window": _window_bits(table, engine.px),
+        "adds_residuals": adds,
+        "pools_globally": pools,
+        "ifm_targets": ifm_targets,
+        "ofm_sources": ofm_sources,
+        "streams": make_streams(stages, links, ifm_targets, adds),
+        "calls": make_calls(stages, links, ifm_targets, ofm_sources, adds),
+        "depths": LOOP_DEPTHS,
+        "bounds": _bounds(table),
+        "records": structs(table.steps),
+        "steps": [
+            {"title": title, "record": initializer(step, left)}
+            for title, step in zip(table.titles, table.steps, strict=True)
+        ],
+        "arena_beats": table.arena.beats,
+        "weight_beats": len(table.weights) // port,
+        "burst": min(MAX_BURST_BEATS, PAGE_BYTES // port),
+        "outstanding": OUTSTANDING_BURSTS,
+        "ddr_bytes_per_kilocycle": board.ddr_kbytes_per_s * 1000 // board.clock_khz,
+        "ddr_write_cost": ceil_div(
+            1000 * board.ddr_read_percent, board.ddr_write_percent
+        ),
+        "ddr_burst_bytes": board.ddr_burst_bytes,
+        "arena_bytes": table.arena.beats * port,
+        "weight_bytes": len(table.weights),
+        "frame": _frame(design, net),
+        "input": _map(table.arena.maps[design.network.input.name], design, net),
+        "output": _map(_output(design, table), design, net, output=True),
+        "board": {
+            "name": board.name,
+            "part": board.part,
+            "family": _family(board.family),
+            "clock_mhz": round(board.clock_khz / 1000, 3),
+            "clock_ns": round(1e6 / board.clock_khz, 3),
+            "uncertainty_percent": UNCERTAINTY_PERCENT,
+            "uncertainty_ns": round(1e4 * UNCERTAINTY_PERCENT / board.clock_khz, 3),
+            "port_bytes": port,
+        },
+        "ports": ["ifm", "ofm", *(["residual"] if adds else []), "weights"],
+        "predicted": _predicted(cost),
+    }
+
+
+def _family(family: Family) -> str:
+    """Return what the templates call a family; sets the processor of the design."""
+    match family:
+        case Family.ZYNQ_7000:
+            return "zynq7000"
+        case Family.ZYNQ_ULTRASCALE:
+            return "zynqmp"
+        case _:
+            assert_never(family)
+
+
+def _output(design: Design, table: Table) -> StoredMap:
+    return table.arena.maps[design.segments[-1].invocation.output_name]
+
+
+def _map(
+    stored: StoredMap, design: Design, net: IntegerNetwork, *, output: bool = False
+) -> dict[str, object]:
+    port = design.board.port_bytes
+    layer = design.network.output if output else design.network.input
+    name = design.segments[-1].invocation.output_name if output else layer.name
+    kind = net.maps[name]
+    planes = 1 if output else frame_planes(design.network)
+    return {
+        "base": stored.base,
+        "beats": stored.beats,
+        "offset_bytes": stored.base * port,
+        "bytes": stored.beats * port,
+        "channels": stored.shape.channels // planes,
+        "planes": planes,
+        "height": stored.shape.height,
+        "width": stored.shape.width,
+        "pixel_channels": stored.pixel_channels,
+        "row_bytes": stored.row_beats * port,
+        "bits": design.engine.act_bits if planes == 1 else FRAME_BITS,
+        "digit_bits": DIGIT_BITS,
+        "act_bits": design.engine.act_bits,
+        "store_bits": store_bits(design.engine.act_bits),
+        "signed": kind.quant.signed,
+        "exponent": kind.exponent,
+    }
+
+
+_ROUNDED = {
+    Rounding.HALF_EVEN: "np.rint(values)",
+    Rounding.HALF_UP: "np.floor(values + 0.5)",
+    Rounding.HALF_AWAY: "np.sign(values) * np.floor(np.abs(values) + 0.5)",
+    Rounding.CEIL: "np.ceil(values)",
+    Rounding.FLOOR: "np.floor(values)",
+    Rounding.TO_ZERO: "np.trunc(values)",
+}
+"""How the driver rounds, as NumPy; the same as `hao.ir.interpret.round_values`."""
+
+
+def _frame(design: Design, net: IntegerNetwork) -> dict[str, object] | None:
+    """Return how the driver makes codes of a frame, or `None` where it is not known."""
+    kind = net.maps[design.network.input.name]
+    if net.frame is None and kind.exponent is None:
+        return None
+    coding = net.coding
+    return {
+        "gain": list(coding.gain),
+        "offset": list(coding.offset),
+        "rounding": coding.rounding.name.lower().replace("_", " "),
+        "expression": _ROUNDED[coding.rounding],
+        "low": kind.low,
+        "high": kind.high,
+    }
+
+
+def _predicted(cost: CostReport) -> dict[str, object]:
+    def blocks(used: Resources) -> dict[str, int]:
+        return {
+            "dsp": used.dsp,
+            "lut": used.lut,
+            "ff": used.ff,
+            "bram_18k": used.bram_18k,
+        }
+
+    return {
+        "cycles": cost.latency_cycles,
+        "fps": cost.fps,
+        "latency_ms": cost.latency_ms,
+        "host_ms": cost.host_us / 1000,
+        **blocks(cost.resources),
+        "parts": {name: blocks(used) for name, used in cost.parts.items()},
+    }
+
+
+def _engine(design: Design, net: IntegerNetwork, table: Table) -> dict[str, object]:
+    engine, port = design.engine, design.board.port_bytes
+    multiplies = net.requantization is Requantization.MULTIPLIER
+    hardware = engine_stages(design)
+    units = [
+        rows * hardware[role].items
+        for role, rows in stage_unit_rows(design, net).items()
+    ]
+    pooled = [s.finish for s in table.steps if s.finish.pools]
+    multipliers = [
+        found
+        for step in table.steps
+        for found in (step.finish.multiplier, step.depthwise_array.multiplier)
+    ]
+    wide = is_wide(max(multipliers, default=0))
+    load_beats, load_grain = _load_register(table, 8 * port)
+    pixels = [
+        run.invocation.stage_ofm.pixels
+        for run in table.runs
+        if run is not None and run.pool is not None
+    ]
+    return {
+        "px": engine.px,
+        "act_bits": engine.act_bits,
+        "store_bits": store_bits(engine.act_bits),
+        "beat_lanes": 8 * port // store_bits(engine.act_bits),
+        "port_bits": 8 * port,
+        "record_bits": record_bits(net),
+        "unit_items": max(units, default=1),
+        "load_bits": max(design.lane_bits.values(), default=2),
+        "load_beats": load_beats,
+        "load_grain": load_grain,
+        "bias_bits": BIAS_BITS,
+        "digit_bits": DIGIT_BITS,
+        "shift_bits": RECORD_SHIFT_BITS if multiplies else MAX_SHIFT.bit_length(),
+        "multiplies": multiplies,
+        **_roundings(net, table),
+        "multiplier_bits": MULTIPLIER_BITS if multiplies else 1,
+        "max_align_shift": MAX_ALIGN_SHIFT,
+        "mean_bits": WIDE_MEAN_BITS if wide else MEAN_BITS,
+        "mean_guard": MEAN_GUARD if wide else 0,
+        "narrow_mean": 2**MEAN_BITS - 1,
+        "mean_words": max((step.mean_words for step in pooled), default=1),
+        "sum_bits": engine.act_bits + 2 + ceil_log2(max([*pixels, 2])),
+    }
+
+
+def _roundings(net: IntegerNetwork, table: Table) -> dict[str, object]:
+    """Return where something else is done than rounding halves up."""
+    finish = [step.finish for step in table.steps]
+    found = {
+        "channels_round": any(
+            net.rounding(layer.name).any() for layer in net.network.compute_layers
+        ),
+        "sums_round": any(step.rounding for step in finish),
+        "means_round": any(step.mean_rounding for step in finish),
+        "averages_round": any(step.depthwise_array.rounding for step in table.steps),
+    }
+    return {**found, "rounds": any(found.values())}
+
+
+def _stages(
+    design: Design, net: IntegerNetwork, table: Table, paths: Paths
+) -> list[StageView]:
+    engine = design.engine
+    rows = stage_unit_rows(design, net)
+    depthwise = {
+        (step.depthwise_array.kernel, step.depthwise_array.stride)
+        for step in table.steps
+        if step.depthwise_array.trips
+    }
+    result = []
+    for role, hardware in engine_stages(design).items():
+        code = CODES[role]
+        if not paths.uses(code):
+            continue
+        name = NAMES[code]
+        constants = _constants(design, hardware, table, rows.get(role, 1))
+        convolves = not isinstance(hardware, DepthwiseStage) or hardware.convolves
+        loads = convolves and role in rows
+        pools = isinstance(hardware, DepthwiseStage) and hardware.pools
+        first = code in paths.targets(NONE)
+        last = NONE in paths.targets(code)
+        lanes = hardware.lanes_in
+        beat = 8 * design.board.port_bytes // store_bits(engine.act_bits)
+        unpacks = [
+            s.unpack for s in table.steps if s.read.target == code and s.read.beats
+        ]
+        packs = [
+            s.pack for s in table.steps if s.finish.source == code and s.pack.groups
+        ]
+        taken = {n for u in unpacks for n in (u.tail, u.row_tail)}
+        taken |= {lanes for u in unpacks if u.words > 1}
+        given = {p.tail for p in packs} | {hardware.pe for p in packs if p.groups > 1}
+        unpack_beats, unpack_grain = _register(taken, beat)
+        pack_beats, pack_grain = _register(given, beat)
+        result.append(
+            StageView(
+                name=name,
+                code=code,
+                constants=constants,
+                routes=tuple(
+                    Route(code=c, stream=words_name(code, c))
+                    for c in paths.targets(code)
+                ),
+                inputs=tuple(
+                    Route(
+                        code=c,
+                        stream=input_name(c, code),
+                        word="slot_t" if c == NONE else "pixels_t",
+                    )
+                    for c in paths.sources(code)
+                ),
+                first=first,
+                last=last,
+                loads=loads,
+                in_lanes="pe" if isinstance(hardware, DepthwiseStage) else "items",
+                unpack_beats=unpack_beats,
+                unpack_grain=unpack_grain,
+                pack_words=2 * max((p.groups for p in packs), default=1),
+                pack_beats=pack_beats,
+                pack_grain=pack_grain,
+                weights_in_luts=bool(uses_lutram(hardware.weight_words)),
+                channels_in_luts=bool(uses_lutram(hardware.channel_words)),
+                passes=hardware.passes if isinstance(hardware, DenseStage) else 1,
+                skips=_skips(role, table),
+                lists_in_luts=bool(uses_lutram(_list_words(hardware, design))),
+                convolves=loads,
+                pools=pools,
+                averages=any(step.depthwise_array.averages for step in table.steps),
+                strides=tuple(sorted({stride for _, stride in depthwise})),
+                kinds=tuple(
+                    Window(
+                        kernel=kernel,
+                        stride=stride,
+                        test=_test(("kernel", kernel), ("stride", stride))
+                        if len(depthwise) > 1
+                        else "",
+                    )
+                    for kernel, stride in sorted(depthwise)
+                ),
+            )
+        )
+    return result
+
+
+def _skips(role: Role, table: Table) -> bool:
+    """Return whether a stage runs over a list of words in any step."""
+    match role:
+        case Role.DENSE:
+            return any(step.dense_array.entries for step in table.steps)
+        case Role.POINTWISE:
+            return any(step.pointwise_array.entries for step in table.steps)
+        case Role.DEPTHWISE:
+            return False
+        case _:
+            assert_never(role)
+
+
+def _list_words(hardware: DenseStage | DepthwiseStage, design: Design) -> int:
+    """Return the depth of a stage's lists [beats]."""
+    return int(list_words(np.asarray(hardware.weight_words), design.board))
+
+
+def _register(words: set[int], beat: int) -> tuple[int, int]:
+    """Return the beats of a register between beats and words, and its grain.
+
+    The grain, a power of two like the beat, divides the place at which any word begins;
+    so the longest word lies at most a grain less than a beat above the lowest code.
+
+    Args:
+        words: Codes (or bits) of every word that occurs.
+        beat: Codes (or bits) of a beat.
+    """
+    grain = gcd(beat, *words)
+    return ceil_div(max(words, default=beat) + beat - grain, beat), grain
+
+
+def _loads(steps: Iterable[Step]) -> list[LoadStep]:
+    """Return what the loader does in all steps, for all stages."""
+    return [
+        load
+        for s in steps
+        for load in (s.dense_load, s.depthwise_load, s.pointwise_load)
+    ]
+
+
+def _load_register(table: Table, port_bits: int) -> tuple[int, int]:
+    """Return the beats of the loader's register and its grain [bits]."""
+    used = [load for load in _loads(table.steps) if load.unit_trips]
+    return _register({need for load in used for need in unit_needs(load)}, port_bits)
+
+
+def _packings(table: Table) -> list[dict[str, int]]:
+    """Return how the pixels of packed taps lie in a word, once for each way."""
+    ways = {
+        (u.channels, u.pixel_channels, u.taps)
+        for u in (step.unpack for step in table.steps)
+        if u.taps > 1
+    }
+    names = ("channels", "pixel_channels", "taps")
+    return [dict(zip(names, way, strict=True)) for way in sorted(ways)]
+
+
+def _constants(
+    design: Design,
+    hardware: DenseStage | DepthwiseStage,
+    table: Table,
+    unit_rows: int,
+) -> tuple[Constant, ...]:
+    engine, board = design.engine, design.board
+    slices: Slices
+    if isinstance(hardware, DepthwiseStage):
+        slices = depthwise_slices(
+            hardware, act_bits=engine.act_bits, px=engine.px, board=board
+        )
+        used = [s.depthwise_window for s in table.steps if s.depthwise_window.row_trips]
+        span = max((engine.px - 1) * w.stride + w.kernel for w in used)
+        own = [
+            Constant(name="items", value=hardware.taps, note="  // taps at once"),
+            Constant(name="pe", value=hardware.pe, note="  // channels at once"),
+            Constant(
+                name="dsp_lanes", value=hardware.dsp_lanes, note="  // the rest in LUTs"
+            ),
+            Constant(name="row_words", value=hardware.row_words),
+            Constant(name="groups", value=hardware.groups),
+            Constant(name="rows", value=hardware.rows, note="  // of the ring"),
+            Constant(name="kernel", value=hardware.kernel),
+            Constant(name="span", value=span, note="  // columns of a window"),
+            Constant(name="kept", value=max(1, *(w.kept for w in used))),
+            Constant(
+                name="sum_bits",
+                value=engine.act_bits + 1 + ceil_log2(max(hardware.kernel**2, 2)),
+                note="  // of an average",
+            ),
+        ]
+        acc = depthwise_acc_bits(hardware, engine.act_bits)
+    else:
+        slices = dense_slices(
+            hardware, act_bits=engine.act_bits, px=engine.px, board=board
+        )
+        own = [
+            Constant(name="items", value=hardware.simd, note="  // multipliers a lane"),
+            Constant(name="pe", value=hardware.pe, note="  // output channels at once"),
+            Constant(
+                name="dsp_pairs", value=hardware.dsp_pairs, note="  // the rest in LUTs"
+            ),
+            Constant(name="feature_words", value=hardware.feature_words),
+        ]
+        if hardware.skips:
+            own.append(
+                Constant(
+                    name="list_words",
+                    value=_list_words(hardware, design),
+                    note="  // beats of places of words",
+                )
+            )
+        acc = dense_acc_bits(hardware, engine.act_bits)
+    return (
+        *own,
+        Constant(name="weight_bits", value=hardware.weight_bits),
+        Constant(name="acc_bits", value=acc, note="  // cannot overflow"),
+        Constant(
+            name="sharing", value=slices.sharing, note="  // products of a DSP slice"
+        ),
+        Constant(name="field", value=slices.field),
+        Constant(name="chain", value=slices.chain),
+        Constant(
+            name="weight_parts",
+            value=memory_parts(hardware.pe, hardware.items * hardware.weight_bits),
+            note="  // memories of so many lanes each",
+        ),
+        Constant(name="weight_words", value=hardware.weight_words),
+        Constant(name="channel_words", value=hardware.channel_words),
+        Constant(name="unit_rows", value=unit_rows),
+    )
+
+
+def _packed(windows: Iterable[WindowStep], px: int) -> dict[str, object]:
+    """Return the sizes of windows of packed taps, and all kinds of them.
+
+    Where every step is of one kind, its numbers are constants of the hardware; of
+    several, each is built and the step chooses.
+    """
+    used = list(windows)
+    taps = {window.taps for window in used}
+    slots = sorted({(w.taps, w.channels) for w in used})
+    kinds = sorted({(w.taps, w.channels, w.kernel, w.stride) for w in used})
+    return {
+        "kernel": max(window.kernel for window in used),
+        "span": max((px - 1) * window.stride + window.kernel for window in used),
+        "channels": max(window.channels for window in used),
+        "taps": taps.pop() if len(taps) == 1 else "step.taps",
+        "slots": [
+            {
+                "taps": taps,
+                "channels": channels,
+                "test": _test(("taps", taps), ("channels", channels))
+                if len(slots) > 1
+                else "",
+            }
+            for taps, channels in slots
+        ],
+        "windows": [
+            {
+                "taps": taps,
+                "channels": channels,
+                "kernel": kernel,
+                "stride": stride,
+                "folds": ceil_div(kernel**2, taps),
+                "test": _test(
+                    ("taps", taps),
+                    ("channels", channels),
+                    ("kernel", kernel),
+                    ("stride", stride),
+                )
+                if len(kinds) > 1
+                else "",
+            }
+            for taps, channels, kernel, stride in kinds
+        ],
+    }
+
+
+def _test(*values: tuple[str, int]) -> str:
+    """Return the C++ beginning of a condition: fields of the step and their values."""
+    return "".join(f"step.{name} == {value} && " for name, value in values)
+
+
+def _window_bits(table: Table, px: int) -> dict[str, int]:
+    """Return the widths of what window processes count, of either sign.
+
+    A count goes one step past its end before it starts again, and columns and rows
+    begin outside the map; each width is what that needs.
+    """
+    used = [
+        window
+        for step in table.steps
+        for window in (step.dense_window, step.depthwise_window)
+    ]
+    rows = max(max(w.lead_words, w.sweep, w.period_one, w.period_two) for w in used)
+    words = max(2 * w.ring_rows * w.row_words for w in used)
+    return {
+        "row_bits": signed_bits(0, rows),
+        "word_bits": signed_bits(0, words),
+        "px_bits": signed_bits(0, 2 * px),
+    }
+
+
+def _bounds(table: Table) -> dict[str, int]:
+    """Return the longest trip count of every kind of loop."""
+    steps = table.steps
+
+    def most(values: Iterable[int]) -> int:
+        return max(1, *values)
+
+    windows = [w for s in steps for w in (s.dense_window, s.depthwise_window)]
+    arrays = [a for s in steps for a in (s.dense_array, s.pointwise_array)]
+    depthwise = [s.depthwise_array for s in steps]
+    loads = _loads(steps)
+    return {
+        "fetch": most(s.fetch.beats for s in steps),
+        "finish": most(s.finish.beats for s in steps),
+        "beats": most(max(s.read.beats, s.write.run) for s in steps),
+        "pixels": most(s.write.pixels for s in steps),
+        "unpack": most(s.unpack.trips for s in steps),
+        "window": max(
+            most(w.lead_words + w.row_trips for w in windows),
+            most(s.vectors.trips for s in steps),
+        ),
+        "array": max(most(a.trips for a in arrays), most(a.trips for a in depthwise)),
+        "fill": max(
+            most(max(a.fill_units, a.fill_records) for a in arrays),
+            most(max(a.fill_units, a.fill_records) for a in depthwise),
+        ),
+        "regroup": most(
+            max(s.dense_regroup.trips, s.depthwise_regroup.trips) for s in steps
+        ),
+        "pack": most(s.pack.trips for s in steps),
+        "records": most(load.record_beats + load.list_beats for load in loads),
+        "units": most(load.unit_trips for load in loads),
+    }

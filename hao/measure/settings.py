@@ -1,0 +1,50 @@
+"""What may be chosen of a measured search; loads neither torch nor scikit-learn."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from hao.errors import InputError
+
+
+class Kind(Enum):
+    """How a saliency is measured."""
+
+    PLUG_IN = "plug-in"
+    HESSIAN = "hessian"
+    SQNR = "sqnr"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopSettings:
+    """How to spend the measurements.
+
+    Attributes:
+        measure: Most schemes to measure on the search frames, at least 1.
+        batch: Schemes of a turn, at least 1.
+        best: Designs of a latency that are proposed in a turn, at least 1.
+        epochs: Of training before a scheme is measured; 0 for none.
+        final_epochs: Of training with distillation before the last measurement.
+        seed: Of exploration and training, at least 0.
+
+    Raises:
+        InputError: A number is out of range.
+    """
+
+    measure: int
+    batch: int = 8
+    best: int = 2
+    epochs: int = 0
+    final_epochs: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value, least in (
+            ("schemes to measure", self.measure, 1),
+            ("schemes of a turn", self.batch, 1),
+            ("designs of a latency", self.best, 1),
+            ("epochs", self.epochs, 0),
+            ("epochs at the end", self.final_epochs, 0),
+            ("seed", self.seed, 0),
+        ):
+            if value < least:
+                raise InputError(f"{name} = {value}; must be at least {least}")

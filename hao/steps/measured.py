@@ -1,0 +1,195 @@
+"""What a measured search runs: its subject, its loop, and what it leaves.
+
+Loads torch and scikit-learn, and is imported when `hao.steps.explore` runs.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hao.answer.candidates import Candidate
+from hao.ir.change import bits_of
+from hao.ir.network import Network
+from hao.measure.loop import Bench, Exploration, FrontChoice, result_of, run_loop
+from hao.measure.predictors import Quality
+from hao.measure.propose import Ask, make_encoder
+from hao.measure.saliency import known_saliencies, mapped_to_loss
+from hao.measure.sample import Part
+from hao.measure.settings import Kind
+from hao.measure.subject import Subject, make_subject
+from hao.program.problem import Problem
+from hao.quant.float_net import with_parameters
+from hao.report.measured import (
+    MEASURED_FOLDER,
+    Measured,
+    MeasuredDesign,
+    PredictorScore,
+    share_interval,
+)
+from hao.report.result import Proof, SearchResult
+from hao.report.run import write_run
+from hao.request import SearchRequest
+from hao.steps.floats import QuantizeRequest, float_inputs
+
+Progress = Callable[[str], None]
+
+
+if TYPE_CHECKING:
+    from hao.steps.explore import ExploreRequest
+
+
+def make_float_subject(
+    source: QuantizeRequest,
+    candidates: dict[int, Candidate],
+    folder: Path,
+    progress: Progress,
+) -> Subject:
+    """Return the float network at every width of the activations, and its frames."""
+    widest = max(candidates)
+    whole, data = float_inputs(source, candidates[widest].network, folder, progress)
+    networks: dict[int, Network] = {widest: whole}
+    for width, candidate in candidates.items():
+        if width != widest:
+            networks[width] = with_parameters(candidate.network, whole.params)
+    return make_subject(networks, data.dataset)
+
+
+def explored(
+    request: ExploreRequest,
+    bench: Bench,
+    problems: dict[int, Problem],
+    budgets: tuple[int, ...],
+    asked: SearchRequest,
+) -> Exploration:
+    """Return what the loop of measurements comes to, from saliencies on."""
+    saliencies = {}
+    for width, problem in problems.items():
+        bench.progress(f"saliency of every option ({request.saliency.value})")
+        values = known_saliencies(
+            bench.store, bench.subject, problem.options, width, request.saliency
+        )
+        if request.saliency is not Kind.PLUG_IN:
+            values = mapped_to_loss(values, bench.subject, problem.options, width)
+        saliencies[width] = values.values
+    return run_loop(
+        bench,
+        Ask(
+            problems=problems,
+            budgets=budgets,
+            overlap_percent=asked.overlap_percent,
+            solver=asked.solver,
+        ),
+        make_encoder(problems, saliencies),
+        request.settings,
+    )
+
+
+def leave_designs(result: SearchResult, found: Exploration, folder: Path) -> None:
+    """Write the measured designs, each a run in a folder of the run."""
+    for number, choice in enumerate(found.front, start=1):
+        write_run(
+            _as_result(result, choice),
+            folder / f"{MEASURED_FOLDER}{number}",
+            force=True,
+        )
+
+
+def _as_result(result: SearchResult, choice: FrontChoice) -> SearchResult:
+    """Return a measured design as a result; nothing is predicted of its accuracy."""
+    report = choice.report
+    return replace(
+        result,
+        design=report.design,
+        cost=report.cost,
+        float_top1=None,
+        float_source="",
+        accuracy=None,
+        basis=None,
+        front=(),
+        others=(),
+        proof=Proof(
+            status=report.status,
+            gap=report.gap,
+            solver=report.solver,
+            variables=report.variables,
+            constraints=report.constraints,
+            nodes=report.nodes,
+            priced=report.priced,
+            candidates=1,
+            solved=1,
+        ),
+        run=None,
+    )
+
+
+def measured_of(found: Exploration, subject: Subject) -> Measured:
+    """Return the record of a loop.
+
+    Args:
+        found: What it came to.
+        subject: What it measured on.
+
+    Raises:
+        InputError: A final scheme could not be measured.
+    """
+    search, test = subject.parts[Part.SEARCH], subject.parts[Part.TEST]
+    scores = []
+    if found.predictor is not None:
+        scores = [
+            _score(f"{learner.value}, cross-validated", quality)
+            for learner, quality in found.predictor.quality.items()
+        ]
+    if found.ahead is not None:
+        scores.append(_score("of later turns, ahead", found.ahead))
+    return Measured(
+        network=subject.network.name,
+        data=subject.dataset.name,
+        labelled=subject.dataset.labelled,
+        search_frames=len(search.labels),
+        test_frames=len(test.labels),
+        float_search_top1=search.top1,
+        float_test_top1=test.top1,
+        schemes=len(found.samples),
+        failed=sum(sample.result is None for sample in found.samples),
+        turns=found.turns,
+        rested=found.rested,
+        final_epochs=found.front[0].test.trial.epochs,
+        seconds_measuring=found.seconds_measuring,
+        seconds_own=found.seconds_own,
+        learner="" if found.predictor is None else found.predictor.learner.value,
+        scores=tuple(scores),
+        designs=tuple(
+            _design(choice, number) for number, choice in enumerate(found.front, 1)
+        ),
+    )
+
+
+def _score(name: str, quality: Quality) -> PredictorScore:
+    return PredictorScore(
+        name=name,
+        rows=quality.rows,
+        spearman=quality.spearman,
+        spearman_top1=quality.spearman_top1,
+        mae=quality.mae,
+        coverage=quality.coverage,
+    )
+
+
+def _design(choice: FrontChoice, number: int) -> MeasuredDesign:
+    cost, test = choice.report.cost, result_of(choice.test)
+    counts = Counter(bits_of(choice.report.design.scheme).values())
+    low, high = share_interval(test.top1, test.frames)
+    return MeasuredDesign(
+        folder=f"{MEASURED_FOLDER}{number}",
+        fps=cost.fps,
+        cycles=cost.latency_cycles,
+        cycles_limit=choice.budget,
+        act_bits=choice.search.trial.act_bits,
+        bits=", ".join(f"{counts[b]} at {b}" for b in sorted(counts, reverse=True)),
+        search_top1=result_of(choice.search).top1,
+        test_top1=test.top1,
+        test_low=low,
+        test_high=high,
+    )

@@ -1,0 +1,58 @@
+"""Why there is no answer, and why another solver gave it."""
+
+import pytest
+
+from hao.answer import explain
+from hao.answer.explain import explained, why_not_gurobi
+from hao.errors import SolverError
+from hao.hw.board_file import load_board
+from hao.hw.budget import with_budget
+from hao.program.solver import SolverName
+from tests.answer.samples import BOARD, candidates, small_space
+
+
+def test_the_fastest_design_is_looked_for_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small_space(monkeypatch)
+    low = candidates()[0]
+    steps: list[str] = []
+    error = explained(low, BOARD, fps=1e5, margin_percent=10, progress=steps.append)
+    assert steps[0] == "explaining: the fastest design of low@7"
+    assert len(steps) == 6
+    # "low" takes 378 cycles at best, of which 10 % of the frame rate stay free.
+    most = int(0.9 * 1000 * BOARD.clock_khz / 378)
+    assert f"; the most it reaches is {most} fps at the fewest bits" in str(error)
+    assert "low@7 does not reach 100000 fps with a margin of 10 % (--margin)" in str(
+        error
+    )
+
+
+def test_a_budget_is_a_limit_that_may_clash(monkeypatch: pytest.MonkeyPatch) -> None:
+    small_space(monkeypatch)
+    board = with_budget(load_board("zu3eg"), {"lut": "5000"})
+    error = explained(candidates()[0], board, fps=10, margin_percent=0)
+    assert error.conflicts == ("lut",)
+    assert "10 fps on zu3eg: the limit on lut is too tight; no engine" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("gurobipy is not installed (x); use", "gurobipy is not installed"),
+        ("no Gurobi licence that works (GRB=/home): x", "no Gurobi licence that works"),
+        ("no Gurobi licence that works: x; use", "no Gurobi licence that works"),
+        (None, "the program is larger than its licence takes"),
+    ],
+)
+def test_gurobi_is_missed_for_a_reason_without_paths(
+    monkeypatch: pytest.MonkeyPatch, fault: str | None, words: str
+) -> None:
+    def check(_: SolverName) -> None:
+        if fault is not None:
+            raise SolverError(fault)
+
+    monkeypatch.setattr(explain, "check_solver", check)
+    assert why_not_gurobi(SolverName.AUTO, SolverName.HIGHS) == words
+    assert why_not_gurobi(SolverName.AUTO, SolverName.GUROBI) == ""
+    assert why_not_gurobi(SolverName.HIGHS, SolverName.HIGHS) == ""

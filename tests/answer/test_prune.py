@@ -1,0 +1,156 @@
+"""Channels taken out until a frame time is kept: what stays, and what is refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hao.answer.prune import (
+    PruneSettings,
+    Task,
+    group_lanes,
+    measured_costs,
+    points_per_loss,
+    prune,
+)
+from hao.errors import InfeasibleError, InputError
+from hao.ir.change import Bits
+from hao.ir.channels import channel_groups
+from hao.ir.layer import ActivationKind, Conv, GlobalAveragePool, Linear
+from hao.ir.network import Network
+from hao.ir.tensor import Shape
+from hao.options.option import Option
+from hao.program.codesign import choose_fastest
+from hao.quant.distill import teacher_of
+from hao.quant.normed import normed_net
+from hao.quant.train import TrainSettings, train_float
+from tests.program.instances import Builder, board
+from tests.quant.networks import CLASSES, shape, stripes
+
+
+def _network() -> Network:
+    made = Builder(shape(1, 6)).conv(12, 3).conv(16, 3).conv(12, 1)
+    layers = [
+        replace(x, activation=ActivationKind.RELU) if isinstance(x, Conv) else x
+        for x in made.layers
+    ]
+    layers += [
+        GlobalAveragePool(name="p", input=made.last, ifm=made.shape, ofm=shape(12, 1)),
+        Linear(name="c", input="p", ifm=shape(12, 1), ofm=shape(CLASSES, 1)),
+    ]
+    return Network(name="small", layers=tuple(layers))
+
+
+def _bits(network: Network) -> tuple[Option, ...]:
+    return tuple(
+        Option(layer=layer.name, change=Bits(weight_bits=8), cost_micro=0)
+        for layer in network.compute_layers
+    )
+
+
+@pytest.fixture(scope="module")
+def task() -> Task:
+    settings = TrainSettings(epochs=8, learning_rate=0.03, batch=4)
+    network = train_float(_network(), stripes(), settings)
+    return Task(
+        network=network,
+        dataset=stripes(),
+        board=board(dsp=40, lut=20_000),
+        budget=1,
+        layer_options=_bits,
+        act_bits=8,
+        teacher=teacher_of(network),
+    )
+
+
+SETTINGS = PruneSettings(
+    steps=2,
+    iterations=3,
+    widths=3,
+    training=TrainSettings(epochs=1, learning_rate=1e-3, batch=8),
+)
+
+
+def test_channels_go_until_the_frame_time_is_kept(task: Task) -> None:
+    start = choose_fastest(task.problem(task.network)).cost.latency_cycles
+    budget = start * 3 // 4
+    told: list[str] = []
+    pruned = prune(replace(task, budget=budget), SETTINGS, told.append)
+    assert pruned.start_cycles == start
+    assert pruned.report.cost.latency_cycles <= budget
+    again = choose_fastest(task.problem(pruned.network)).cost.latency_cycles
+    assert again <= budget
+    groups = {g.name: g for g in channel_groups(pruned.network) if not g.fixed}
+    assert set(pruned.kept) == set(groups)
+    for name, channels in pruned.kept.items():
+        assert len(channels) == groups[name].channels
+        whole = next(g for g in channel_groups(task.network) if g.name == name)
+        assert set(channels) <= set(range(whole.channels))
+    assert any(word.startswith("pruning step 2/2") for word in told)
+    # Weights are those of the channels that stay: trained a little, not shuffled.
+    first = task.network.compute_layers[0].name
+    kept = list(pruned.kept[f"{first}.channels"])
+    own, old = (x.params[f"{first}.weight"] for x in (pruned.network, task.network))
+    assert np.corrcoef(np.ravel(own), np.ravel(old[kept]))[0, 1] > 0.9
+
+
+def test_what_is_fast_enough_is_left_alone(task: Task) -> None:
+    with pytest.raises(
+        InputError, match="cycles a frame as it is, of 10000000 allowed"
+    ):
+        prune(replace(task, budget=10_000_000), SETTINGS)
+
+
+def test_a_frame_time_out_of_reach_names_the_nearest(task: Task) -> None:
+    with pytest.raises(InfeasibleError, match=r"out of reach on .* it makes [\d.]+"):
+        prune(replace(task, budget=10), SETTINGS)
+
+
+def test_a_network_of_which_nothing_may_go_says_why(task: Task) -> None:
+    made = Builder(Shape(channels=1, height=6, width=6)).conv(3, 3)
+    network = made.network()
+    with pytest.raises(InputError, match=r"no channels may be taken out: .* outputs"):
+        prune(replace(task, network=network), SETTINGS)
+
+
+def test_settings_out_of_range_are_refused() -> None:
+    with pytest.raises(InputError, match="steps = 0, iterations = 60, widths = 5"):
+        PruneSettings(steps=0)
+
+
+def test_lanes_of_a_group_are_those_that_make_and_read_it(task: Task) -> None:
+    report = choose_fastest(task.problem(task.network))
+    groups = channel_groups(task.network)
+    lanes = group_lanes(groups, report.design.engine, report.design.segments)
+    stages = {
+        layer.name: report.design.engine.stage(role)
+        for segment in report.design.segments
+        for role, layer in segment.invocation.stages
+    }
+    first = groups[0]
+    maker, reader = stages[first.makers[0]], stages[first.readers[0]]
+    assert maker is not None
+    assert set(lanes[first.name]) == {maker.pe, reader.simd}  # type: ignore[union-attr]
+
+
+def test_costs_are_measured_and_never_fall_with_channels(task: Task) -> None:
+    network = task.network
+    groups = [g for g in channel_groups(network) if not g.fixed]
+    net = normed_net(network, task.dataset.train)
+    rng = np.random.default_rng(0)
+    scores = {g.name: rng.random(g.channels) for g in groups}
+    widths = {g.name: tuple(range(g.channels, 0, -3)) for g in groups}
+    costs = measured_costs(net, task.dataset, groups, scores, widths)
+    for name, offered in widths.items():
+        found = [costs[name].cost(width) for width in offered]
+        assert found[0] == 0
+        assert found == sorted(found)
+    assert max(costs[name].cost(widths[name][-1]) for name in widths) > 0
+
+
+def test_points_per_loss_is_a_slope_through_the_origin() -> None:
+    assert points_per_loss(np.array([0.1, 0.2]), np.array([4.0, 8.0])) == pytest.approx(
+        40
+    )
+    assert points_per_loss(np.array([0.0]), np.array([0.0])) == 1
+    assert points_per_loss(np.array([0.1]), np.array([-1.0])) == 1

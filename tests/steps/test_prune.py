@@ -1,0 +1,147 @@
+"""`hao prune`, from a network to simulated hardware, and what it refuses.
+
+Trained for as few steps as there are: what is claimed is that the narrower network goes
+on like any other, not that it is accurate (docs/channels.md has figures).
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+import hao
+from hao.cli.main import main
+from hao.errors import InputError
+from hao.ir.change import kept_channels
+from hao.ir.channels import without_channels
+from hao.quant.dataset import Dataset, load_dataset
+from hao.quant.float_net import FloatNet, folded_network
+from hao.quant.weights import WeightSource, load_weights
+from hao.report.design_file import load_design
+from hao.request import SearchRequest
+from hao.steps.prune import PruneRequest
+from hao.zoo import build_network
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(main, words)
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """Return a file of random weights: nothing here depends on what they say."""
+    torch.manual_seed(0)
+    network = folded_network(FloatNet(build_network("digits"), batch_norm=False))
+    path = tmp_path / "weights.npz"
+    np.savez(path, allow_pickle=False, **dict(network.params))
+    return path
+
+
+def unlabelled() -> Dataset:
+    """Return the digits without their labels."""
+    digits = load_dataset("digits", build_network("digits").input.ofm)
+    return replace(digits, labelled=False)
+
+
+def test_frames_without_labels_are_refused() -> None:
+    found = run(*("prune", "digits", "--fps", "9", "--data", f"{__name__}:unlabelled"))
+    assert found.exit_code != 0
+    assert "has no labels; pruning measures what channels cost" in found.output
+    assert found.output.count("\n") == 1
+
+
+def test_a_network_that_is_fast_enough_is_left_alone(
+    weights: Path, tmp_path: Path
+) -> None:
+    words = ("prune", "digits", "--fps", "9", "--weights", str(weights))
+    found = run(*words, "--runs", str(tmp_path / "runs"), "--quiet")
+    assert found.exit_code != 0
+    assert "cycles a frame as it is, of" in found.output
+    assert not list((tmp_path / "runs").glob("*"))
+
+
+def test_a_frame_rate_out_of_reach_names_the_nearest(
+    weights: Path, tmp_path: Path
+) -> None:
+    words = ("prune", "digits", "--fps", "900000", "--frames", "back-to-back")
+    more = ("--weights", str(weights), "--runs", str(tmp_path / "runs"), "--quiet")
+    found = run(*words, *more)
+    assert found.exit_code != 0
+    assert "predicted fps are out of reach on" in found.output
+
+
+def test_a_frame_rate_must_be_asked_for() -> None:
+    with pytest.raises(InputError, match="--fps is missing"):
+        PruneRequest(search=SearchRequest(board="zu3eg"), data="digits")
+
+
+def test_options_of_channels_need_what_their_costs_are_measured_with() -> None:
+    found = run("search", "--network", "digits", "--fps", "9", "--options", "channels")
+    assert "must be 'bits' or 'bits,channels'" in found.output
+    asked = ("search", "--network", "digits", "--fps", "9", "--options")
+    found = run(*asked, "bits,channels")
+    assert "needs --fps, --data with labels, and --network" in found.output
+    more = ("--data", "digits", "--drop-blocks", "1")
+    found = run(*asked, "bits,channels", *more)
+    assert "excludes --drop-blocks" in found.output
+    assert found.exit_code != 0
+
+
+def test_channels_and_bits_are_searched_together_and_verified(
+    weights: Path, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    words = ("search", "--network", "digits", "--fps", "36500", "--bits", "4,8")
+    more = ("--frames", "back-to-back", "--options", "bits,channels", "--run", "c")
+    given = ("--data", "digits", "--weights", str(weights), "--runs", str(runs))
+    found = run(*words, *more, *given, "--quiet")
+    assert found.exit_code == 0, found.output
+    result = load_design(runs / "c")
+    kept = kept_channels(result.design.scheme)
+    narrow = without_channels(build_network("digits"), kept)
+    shapes = [layer.ofm for layer in result.design.network.layers]
+    assert shapes == [layer.ofm for layer in narrow.layers]
+    load_weights(narrow, WeightSource(path=runs / "c" / "float.pt"))
+    assert run("verify", str(runs / "c"), "--quick").exit_code == 0
+
+
+def test_a_pruned_network_goes_on_to_simulated_hardware(
+    weights: Path, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    words = ("prune", "digits", "--fps", "38000", "--frames", "back-to-back")
+    few = ("--steps", "1", "--iterations", "2", "--epochs", "1", "--run", "p")
+    found = run(*words, *few, "--weights", str(weights), "--runs", str(runs), "--json")
+    assert found.exit_code == 0, found.output
+    pruning = json.loads(found.stdout)
+    result = load_design(runs / "p")
+    kept = kept_channels(result.design.scheme)
+    assert {name: len(channels) for name, channels in kept.items()} == pruning["after"]
+    whole = build_network("digits")
+    narrow = without_channels(whole, kept)
+    assert result.design.network.layers == narrow.layers
+    assert result.cost.fps * 0.85 >= 38000
+    assert (runs / "p" / "report.html").is_file()
+
+    # The files hold that network.
+    source = WeightSource(path=runs / "p" / "float.pt")
+    network = load_weights(narrow, source).network
+    frames = np.random.default_rng(0).random((2, 1, 16, 16), dtype=np.float32)
+    wanted = FloatNet(network, batch_norm=False).eval()(torch.from_numpy(frames))
+    session = onnxruntime.InferenceSession(runs / "p" / "float.onnx")
+    (by_onnx,) = session.run(None, {"frames": frames})
+    assert np.allclose(by_onnx, wanted.detach().numpy(), atol=1e-3)
+
+    # Its own weights are what is quantized; then it is as any design.
+    told: list[str] = []
+    request = hao.QuantizeRequest(run=runs / "p", data="digits", method=hao.Method.PTQ)
+    quantized = hao.quantize(request, progress=told.append)
+    assert quantized.differing == 0
+    assert any("float weights are the run's own" in line for line in told)
+    hao.emit(runs / "p")
+    assert hao.simulate(runs / "p", images=3).exact

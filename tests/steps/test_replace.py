@@ -1,0 +1,142 @@
+"""Operations replaced from a file to a run, and on to the simulated project."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from hao import Method, QuantizeRequest, emit, quantize, simulate
+from hao.cli import main
+from hao.errors import InfeasibleError, InputError
+from hao.hw.board import Frames
+from hao.ir.change import replaced
+from hao.quant.export_float import float_files
+from hao.report.design_file import load_design
+from hao.steps.replace import (
+    RECORD_FILE,
+    Replacement,
+    ReplaceRequest,
+    replace_operations,
+)
+from tests.distillation.instances import dataset, teacher
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a trained network as ONNX, and its data."""
+    made: Path = tmp_path_factory.mktemp("replacement")
+    (made / "net.onnx").write_bytes(float_files(teacher())[".onnx"])
+    data = dataset()
+    np.savez(
+        made / "data.npz",
+        x_train=data.train.frames[:],
+        y_train=data.train.labels,
+        x_test=data.test.frames[:],
+        y_test=data.test.labels,
+    )
+    (made / "pool.csv").write_text("name,layers,add\nmine,conv1 4 | conv1 o,yes\n")
+    return made
+
+
+@pytest.fixture(scope="module")
+def request_(folder: Path) -> ReplaceRequest:
+    return ReplaceRequest(
+        subject=str(folder / "net.onnx"),
+        fps=187_000,
+        frames=Frames.BACK_TO_BACK,
+        margin_percent=0,
+        data=str(folder / "data.npz"),
+        pool=folder / "pool.csv",
+        only=("mine", "conv1"),
+        best=2,
+        distill_epochs=2,
+        epochs=2,
+    )
+
+
+@pytest.fixture(scope="module")
+def found(folder: Path, request_: ReplaceRequest) -> Replacement:
+    # The teacher makes 184 000 frames a second at most, with operations 191 000.
+    return replace_operations(request_, run_path=folder / "runs" / "fast")
+
+
+def test_the_run_holds_the_changed_network_in_every_form(found: Replacement) -> None:
+    run = found.result.run
+    assert run is not None
+    assert {"float.pt", "float.pt2", "float.onnx", RECORD_FILE} < {
+        path.name for path in run.iterdir()
+    }
+    assert load_design(run).design == found.result.design
+    record = json.loads((run / RECORD_FILE).read_text())
+    assert record["float_top1"] == found.float_top1
+    assert len(record["finalists"]) == len(found.finalists)
+    losses = [each.measured for each in found.finalists]
+    assert losses == sorted(losses)
+    # Nothing is left beside the run, and its checkpoints are in it.
+    assert [path.name for path in run.parent.iterdir()] == ["fast"]
+    assert any((run / "training").iterdir())
+
+
+@pytest.mark.slow
+def test_the_run_goes_on_to_a_bit_exact_project(
+    found: Replacement, folder: Path
+) -> None:
+    run = found.result.run
+    assert run is not None
+    scheme = found.result.design.scheme
+    assert replaced(scheme)
+    asked = QuantizeRequest(run=run, data=str(folder / "data.npz"), method=Method.PTQ)
+    quantized = quantize(asked, progress=lambda _: None)
+    assert quantized.float_top1 == pytest.approx(found.float_top1)
+    assert quantized.differing == 0
+    emit(run)
+    assert simulate(run, images=3).mismatches == 0
+
+
+def test_a_rate_that_nothing_reaches_names_the_nearest(
+    folder: Path, request_: ReplaceRequest
+) -> None:
+    asked = replace(request_, fps=400_000)
+    with pytest.raises(InfeasibleError, match=r"that one reaches is \d+\.\d f"):
+        replace_operations(asked, run_path=folder / "runs" / "slow")
+
+
+def test_a_place_that_cannot_be_made_is_refused(
+    folder: Path, request_: ReplaceRequest
+) -> None:
+    with pytest.raises(InputError, match=r"work: cannot be made .* checkpoints lie"):
+        replace_operations(request_, run_path=folder / "pool.csv" / "run")
+
+
+def test_a_subject_that_is_nothing_is_refused(
+    folder: Path, request_: ReplaceRequest
+) -> None:
+    asked = replace(request_, subject="nothing")
+    with pytest.raises(InputError, match="'nothing': neither a network of the zoo"):
+        replace_operations(asked, run_path=folder / "runs" / "none")
+
+
+def test_the_command_says_in_one_line_what_is_wrong(tmp_path: Path) -> None:
+    asked = ["replace", "nothing", "--fps", "10", "--runs", str(tmp_path / "runs")]
+    result = CliRunner().invoke(main, [*asked, "--only", "conv1", "--quiet"])
+    assert result.exit_code != 0
+    assert result.output.startswith("hao: 'nothing': neither a network of the zoo")
+    assert result.output.count("\n") == 1
+
+
+def test_an_unknown_operation_is_refused(
+    folder: Path, request_: ReplaceRequest
+) -> None:
+    asked = replace(request_, only=("nobody",))
+    with pytest.raises(InputError, match="--only nobody: no such operation; the pool"):
+        replace_operations(asked, run_path=folder / "runs" / "none")
+
+
+def test_numbers_out_of_range_are_refused() -> None:
+    with pytest.raises(InputError, match="--best 21; must be from 1 to 20"):
+        ReplaceRequest(subject="digits", fps=100, best=21)
+    with pytest.raises(InputError, match="--score-frames 0, --seed 0; must be at leas"):
+        ReplaceRequest(subject="digits", fps=100, score_frames=0)
