@@ -105,6 +105,8 @@ class Candidate:
         drops: Predicted drop at uniform bits, by bits.
         rules: Bits on offer.
         channels: Options of groups of channels, if any.
+        changes: What made the network out of the one that the request names, if it is
+            another: it was changed and trained, and its top-1 measured.
     """
 
     network: Network
@@ -114,6 +116,7 @@ class Candidate:
     drops: Mapping[int, Drop]
     rules: BitRules
     channels: tuple[Option, ...] = ()
+    changes: Scheme | None = None
 
     @property
     def label(self) -> str:
