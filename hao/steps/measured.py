@@ -58,7 +58,7 @@ def make_float_subject(
 
 
 def explored(
-    request: ExploreRequest,
+    request: "ExploreRequest",
     bench: Bench,
     problems: dict[int, Problem],
     budgets: tuple[int, ...],

@@ -185,7 +185,8 @@ def test_a_pruned_network_goes_on_to_simulated_hardware(
     assert hao.simulate(runs / "p", images=3).exact
 
 
-def test_a_killed_pruning_goes_on_where_it_was(weights: Path, tmp_path: Path) -> None:
+@pytest.mark.thorough
+def test_a_killed_command_goes_on_where_it_was(weights: Path, tmp_path: Path) -> None:
     search = SearchRequest(
         board="zu3eg",
         network="digits",
