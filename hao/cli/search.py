@@ -279,7 +279,6 @@ def search_command(
     from hao.accuracy.terms import Recipe
     from hao.answer.candidates import BitRules, Stance
     from hao.answer.objective import Objective
-    from hao.answer.workers import usable_cores
     from hao.files import recover
     from hao.hw.board import Frames
     from hao.program.solver import SolverName
@@ -289,11 +288,6 @@ def search_command(
     from hao.steps.search import search
 
     whole_zoo = network is None and model is None
-    aim = Objective(objective)
-    if front_points is None:
-        front_points = 6 if whole_zoo and not aim.is_smallest else 0
-    if workers is None:
-        workers = min(4, usable_cores()) if whole_zoo and cluster is None else 1
     request = SearchRequest(
         board=board,
         fps=fps,
@@ -317,7 +311,7 @@ def search_command(
         max_ff=max_ff,
         max_dsp=max_dsp,
         max_bram=max_bram,
-        objective=aim,
+        objective=Objective(objective),
         frames=Frames(frames),
         margin_percent=(
             DEFAULT_MARGIN_PERCENT if margin_percent is None else margin_percent
@@ -358,7 +352,7 @@ def search_command(
                 fps=fps,
                 min_top1=min_top1,
                 network=what,
-                smallest=objective if aim.is_smallest else None,
+                smallest=objective if request.objective.is_smallest else None,
             )
         check_run_name(run_name)
         run_path = runs / run_name
@@ -391,7 +385,7 @@ def search_command(
                 run=result.run,
                 source=replace(source, weights=source.weights or model),
                 settings=LoopSettings(measure=measure),
-                workers=workers if cluster is None else 1,
+                workers=request.processes,
                 cluster=cluster,
             ),
             as_json=as_json,

@@ -15,7 +15,7 @@ from hao.emission.records import LoadStep
 from hao.emission.runs import StageRun, engine_stages
 from hao.hw.engine import DenseStage, DepthwiseStage
 from hao.intmath import ceil_div
-from hao.ir.integer import BIAS_BITS, IntegerNetwork, Requantization
+from hao.ir.integer import MULTIPLIER_BITS, IntegerNetwork, Requantization
 from hao.ir.layer import Conv, Depthwise, Linear, Pool
 from hao.ir.network import Network
 from hao.ir.partition import DenseLayer
@@ -26,7 +26,7 @@ Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 
 RECORD_SHIFT_BITS = 5
-"""Of the shift of a record with a multiplier; the bit above says halves to even."""
+"""Of the shift of a record; the bit above says halves to even."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -374,10 +374,11 @@ def _records(run: StageRun, pe: int, net: IntegerNetwork, port: int) -> Bytes:
     assert shift.max() < 1 << RECORD_SHIFT_BITS
     even = np.broadcast_to(net.rounding(name), (run.layer.ofm.channels,))[part]
     above = shift | even << RECORD_SHIFT_BITS
-    words = (bias & ((1 << BIAS_BITS) - 1)) | above << BIAS_BITS
+    bits = net.requantization.bias_bits
+    words = (bias & ((1 << bits) - 1)) | above << bits
     size = record_bits(net) // 8
     if net.requantization is Requantization.MULTIPLIER:
-        words = words | net.param(name, "multiplier")[part] << 32
+        words = words | net.param(name, "multiplier")[part] << 64 - MULTIPLIER_BITS
     kind = np.dtype("<u4") if size == 4 else np.dtype("<u8")
     data = words.astype(kind).view(np.uint8).reshape(-1, size)
     groups = [

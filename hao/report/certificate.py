@@ -30,8 +30,8 @@ from hao.report.design_file import (
     with_tagged_layers,
 )
 from hao.report.design_schema import (
+    FileTable,
     NetworkTable,
-    Table,
     network_document,
     to_network,
 )
@@ -43,7 +43,7 @@ CERTIFICATE_SCHEMA = "hao.certificate/1"
 """Name and version of the format; a change of its keys or their meaning raises it."""
 
 
-class NetworkEntry(Table):
+class NetworkEntry(FileTable):
     """Why one network is the answer, or is not.
 
     Attributes:
@@ -71,7 +71,7 @@ _CHANGES = r"^(bits_[2-8](_in_2)?|keep|leave_out|channels_\d+(-\d+)?(,\d+(-\d+)?
 """How a change is written; of channels, ranges of those that stay."""
 
 
-class OptionEntry(Table):
+class OptionEntry(FileTable):
     """One option of a layer or block, as `hao.options.option.Option`."""
 
     layer: str
@@ -79,7 +79,7 @@ class OptionEntry(Table):
     cost_micro: Annotated[int, Field(ge=0)]
 
 
-class ProblemEntry(Table):
+class ProblemEntry(FileTable):
     """The answer's problem, but for the board, which the design file has."""
 
     act_bits: Annotated[int, Field(ge=2, le=8)]
@@ -88,7 +88,7 @@ class ProblemEntry(Table):
     network: NetworkTable
 
 
-class ChangedEntry(Table):
+class ChangedEntry(FileTable):
     """What is recorded of a network that was changed and trained, not searched for.
 
     Attributes:
@@ -99,7 +99,7 @@ class ChangedEntry(Table):
     top1: Annotated[float, Field(ge=0, le=100)] | None
 
 
-class Certificate(Table):
+class Certificate(FileTable):
     """What a run claims, and what proves it.
 
     Attributes:

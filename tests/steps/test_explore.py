@@ -120,7 +120,10 @@ def test_rates_out_of_range_are_refused(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--data digits", "--data, --weights and what goes with them are for --measure"),
+        (
+            "--data digits",
+            "--data, --weights and what goes with them are for --me",
+        ),
         ("--measure 3 --no-run", "--measure needs --fps, and a run that is written"),
     ],
 )
