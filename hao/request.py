@@ -398,8 +398,9 @@ def asked_again(
 ) -> tuple[SearchRequest, dict[str, Candidate]]:
     """Return the request that a certificate records, and its candidates by label.
 
-    Those of the zoo are made anew; that of a model file has the recorded layers.
-    What channels cost was measured, so their options are the recorded ones.
+    Those of the zoo are made anew; that of a model file has the recorded layers, and so
+    has one that was changed and trained, with the recorded top-1. What channels cost
+    was measured, so their options are the recorded ones.
 
     Args:
         certificate: Of a run.
@@ -415,13 +416,14 @@ def asked_again(
     except ValidationError as error:
         raise InputError(f"asked.{explain(error.errors()[0])}") from error
     check_request(request)
-    if request.model is None:
+    changed = certificate.changed
+    if request.model is None and changed is None:
         found = candidates_of(request, lambda _: None)
     else:
         found = [
             make_candidate(
                 to_network(certificate.problem.network),
-                top1=request.top1,
+                top1=request.top1 if changed is None else changed.top1,
                 source="",
                 law=load_drop_law(),
                 rules=replace(request.rules, act_bits=bits),

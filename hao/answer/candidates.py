@@ -109,6 +109,8 @@ class Candidate:
         channels: Options of groups of channels, if any.
         densities: What keeping fewer words costs, of layers that may.
         space: Engines to choose from; `None` for all.
+        changes: What made the network out of the one that the request names, if it is
+            another: it was changed and trained, and its top-1 measured.
     """
 
     network: Network
@@ -120,6 +122,7 @@ class Candidate:
     channels: tuple[Option, ...] = ()
     densities: DensityCosts = field(default_factory=dict)
     space: Space | None = None
+    changes: Scheme | None = None
 
     @property
     def label(self) -> str:

@@ -31,9 +31,10 @@ def priced_ways(
     """
     found = []
     alone = {number: single(each) for number, each in periods.items()}
-    for price in rate * TRIED:
-        swept = sweep(net, periods, double_buffered=double_buffered, rate=float(price))
-        go = [float(np.min(each)) for each in swept.to_go]
+    prices = rate * TRIED
+    swept = sweep(net, periods, double_buffered=double_buffered, rate=prices[:, None])
+    every = np.stack([np.broadcast_to(e, (prices.size, 1)) for e in swept.to_go])
+    for price, go in zip(prices.tolist(), every[:, :, 0].T.tolist(), strict=True):
         cycles = cost = node = 0
         here: tuple[int, ...] | None = None
         while True:

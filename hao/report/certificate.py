@@ -115,6 +115,17 @@ class ProblemEntry(FileTable):
     held: HeldEntry | None = None
 
 
+class ChangedEntry(FileTable):
+    """What is recorded of a network that was changed and trained, not searched for.
+
+    Attributes:
+        top1: Float top-1 that was measured on test frames [percent], if they had
+            labels.
+    """
+
+    top1: Annotated[float, Field(ge=0, le=100)] | None
+
+
 class Certificate(FileTable):
     """What a run claims, and what proves it.
 
@@ -134,6 +145,8 @@ class Certificate(FileTable):
         priced: Engines that the search of the answer's network priced.
         networks: Every network that was considered, in the order of the search.
         problem: The answer's.
+        changed: Of a network that is not the one that `asked` names, but was made of it
+            by training; its layers are those of `problem`.
     """
 
     hao: str
@@ -151,6 +164,7 @@ class Certificate(FileTable):
     priced: int
     networks: Annotated[list[NetworkEntry], Field(min_length=1)]
     problem: ProblemEntry
+    changed: ChangedEntry | None = None
 
 
 def digest(content: bytes) -> str:
@@ -222,6 +236,8 @@ def render_certificate(
         "networks": networks,
         "problem": _problem_document(problem, answer.space),
     }
+    if answer.changes is not None:
+        values["changed"] = {"top1": answer.top1}
     return json.dumps(to_jsonable_python(values), indent=1, allow_nan=False) + "\n"
 
 
