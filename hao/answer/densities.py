@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.answer.prune import points_per_loss
+from hao.answer.prune import SLOPE_CHOICES, points_per_loss
 from hao.errors import InputError
 from hao.ir.network import Network
 from hao.ir.sparsity import Words, kept_words
@@ -24,10 +24,7 @@ from hao.quant.saliency import layer_weight, pruned_losses
 Scores = Mapping[str, NDArray[np.float64]]
 """Score of every word, shape (groups, words), by layer."""
 
-SLOPE_CHOICES = 8
-"""Random choices of all layers that say how much top-1 a loss is (chosen here)."""
-
-LEAST_SHARE = 0.1
+LEAST_OF_MEDIAN = 0.1
 """No layer costs less than so much of what layers cost in the middle, share for share
 of the scores (chosen here)."""
 
@@ -138,7 +135,7 @@ def measured_curves(
         if lost > max((own for own, _ in points[name]), default=0.0):
             points[name].append((lost, float(loss) * slope))
     steep = [max(cost, 0) / lost for own in points.values() for lost, cost in own]
-    least = LEAST_SHARE * float(np.median(steep)) if steep else 0.0
+    least = LEAST_OF_MEDIAN * float(np.median(steep)) if steep else 0.0
     return Curves(
         of={n: LossCurve(points=tuple(own), least=least) for n, own in points.items()},
         points_per_loss=slope,
