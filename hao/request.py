@@ -34,7 +34,12 @@ from hao.model import check_buildable, load_buildable
 from hao.options.option import MICRO
 from hao.program.several import OVERLAP_PERCENT
 from hao.program.solver import SolverName
-from hao.report.certificate import Certificate, recorded_channels
+from hao.report.certificate import (
+    Certificate,
+    recorded_channels,
+    recorded_densities,
+    recorded_space,
+)
 from hao.report.design_file import explain
 from hao.report.design_schema import to_network
 from hao.zoo import build_network
@@ -314,7 +319,7 @@ def check_rate(request: SearchRequest, board: Board) -> None:
     raise InfeasibleError(
         f"{request.fps:g} fps{held_in_words(request.margin_percent)} on {board.name}: "
         f"the host takes {board.host_us / 1000:g} ms of a frame, so that frames one at "
-        f"a time come at {most} fps at most; --frames back-to-back leaves it out",
+        f"a time come at {most} fps at most; `frames` = back-to-back leaves it out",
         conflicts=("latency",),
     )
 
@@ -350,7 +355,7 @@ def _candidates(
             make_candidate(
                 stages_only(imported.network),
                 top1=request.top1,
-                source="given with --top1",
+                source="given by the user",
                 law=law,
                 rules=rules,
             )
@@ -393,8 +398,9 @@ def asked_again(
 ) -> tuple[SearchRequest, dict[str, Candidate]]:
     """Return the request that a certificate records, and its candidates by label.
 
-    Those of the zoo are made anew; that of a model file has the recorded layers.
-    What channels cost was measured, so their options are the recorded ones.
+    Those of the zoo are made anew; that of a model file has the recorded layers, and so
+    has one that was changed and trained, with the recorded top-1. What channels cost
+    was measured, so their options are the recorded ones.
 
     Args:
         certificate: Of a run.
@@ -410,13 +416,14 @@ def asked_again(
     except ValidationError as error:
         raise InputError(f"asked.{explain(error.errors()[0])}") from error
     check_request(request)
-    if request.model is None:
+    changed = certificate.changed
+    if request.model is None and changed is None:
         found = candidates_of(request, lambda _: None)
     else:
         found = [
             make_candidate(
                 to_network(certificate.problem.network),
-                top1=request.top1,
+                top1=request.top1 if changed is None else changed.top1,
                 source="",
                 law=load_drop_law(),
                 rules=replace(request.rules, act_bits=bits),
@@ -424,6 +431,11 @@ def asked_again(
             for bits in request.act_bits or (request.rules.act_bits,)
         ]
     channels = recorded_channels(certificate.problem)
-    return request, {
-        c.label: replace(c, channels=channels) if channels else c for c in found
-    }
+    densities = recorded_densities(certificate.problem)
+    space = recorded_space(certificate.problem)
+    if channels or densities or space is not None:
+        found = [
+            replace(c, channels=channels, densities=densities, space=space)
+            for c in found
+        ]
+    return request, {c.label: c for c in found}

@@ -55,6 +55,7 @@ def no_files(result: SearchResult) -> Mapping[str, bytes]:
 def search(
     request: SearchRequest,
     *,
+    board: Board | None = None,
     candidates: Sequence[Candidate] | None = None,
     run_path: Path | None = None,
     force: bool = False,
@@ -65,6 +66,7 @@ def search(
 
     Args:
         request: What to search for.
+        board: Where it runs; `None` for the board of the request.
         candidates: Its networks, with more options than it makes itself; `None` for
             those of the request.
         run_path: Directory to create; `None` writes nothing. If another command has
@@ -86,7 +88,8 @@ def search(
     if run_path is not None:
         check_target(run_path, force=force)
         seen = run_state(run_path)
-    board = board_of(request)
+    if board is None:
+        board = board_of(request)
     check_rate(request, board)
     if candidates is None:
         candidates = candidates_of(request, progress)
