@@ -131,8 +131,8 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr.replace("NO_MKDOCS_2_WARNING", "")
-    for page in ("tutorial", "commands/search", "api/program", "glossary"):
-        assert (tmp_path / "site" / page / "index.html").is_file()
+    for name in ("tutorial", "commands/search", "api/program", "glossary"):
+        assert (tmp_path / "site" / name / "index.html").is_file()
     for page in (tmp_path / "site").rglob("*.html"):
         loaded = re.findall(
             r'(?:src|href)="(https?://[^"]+\.(?:js|css))"', page.read_text()
