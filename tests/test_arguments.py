@@ -41,6 +41,7 @@ def test_words_and_text_become_what_the_fields_say() -> None:
         ({"frames": 3}, "`frames` = 3; must be one of 'one-at-a-time', 'back-to-back'"),
         ({"rules": 5}, "^`rules` = 5; must be .*BitRules"),
         ({"workers": 1.5}, "^`workers` = 1.5; must be a valid integer"),
+        ({"model": 5}, "^`model` = 5; must be a Path or a Network$"),
         ({"act_bits": 8}, "^`act_bits` = 8; must be a valid tuple"),
     ],
 )
@@ -68,3 +69,17 @@ def test_every_flag_that_a_field_stands_for_exists() -> None:
     fields |= {"max_lut", "act_bits", "block_points", "margin_percent", "front_points"}
     fields |= {"best", "overlap_percent", "workers", "cluster", "objective"}
     assert {flag_of(field) for field in fields} <= flags
+
+
+def test_what_a_request_leaves_open_depends_on_whether_networks_compete() -> None:
+    one = _asked(fps=50, network="digits")
+    assert (one.points, one.processes) == (0, 1)
+    zoo = _asked(fps=50)
+    assert zoo.points == 6
+    assert 1 <= zoo.processes <= 4
+    assert _asked(fps=50, objective="area").points == 0
+    assert _asked(fps=50, cluster="tcp://a:1").processes == 1
+    assert (_asked(fps=50, front_points=2).points, _asked(workers=9).processes) == (
+        2,
+        9,
+    )

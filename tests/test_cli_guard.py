@@ -12,12 +12,12 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from hao.cli.common import Group
+from hao.cli.common import GuardedGroup
 from hao.errors import InputError
 
 
 def failing(error: BaseException) -> click.Group:
-    @click.group(cls=Group)
+    @click.group(cls=GuardedGroup)
     def group() -> None:
         """Do nothing."""
 

@@ -2,7 +2,7 @@
 
 A model file comes from anywhere: it is parsed as a protobuf message and never
 unpickled, and only what the outputs depend on is looked at. How arrays are read is in
-`hao.frontends.onnx_tensors`, what the nodes mean in `hao.frontends.onnx_ops`.
+`hao.frontends.onnx_tensors`, what the nodes mean in `hao.frontends.onnx_layers`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -8,7 +8,8 @@ bit. Who makes one: `hao.quant` (Brevitas, imported QONNX files) and `hao.ir.see
 Parameters by layer (`params`), all int64 and read-only:
 
     Conv, Depthwise, Linear   weight      shapes as in hao.ir.layer
-                              bias        (ofm_channels,), unit of the products
+                              bias        (ofm_channels,), unit of the products; in
+                                          multiplier mode that times the multiplier
                               shift       (ofm_channels,), 0 to MAX_SHIFT
                               multiplier  (ofm_channels,), in multiplier mode only
     Add                       shifts      (3,): operand 0 and 1 left, their sum right
@@ -58,11 +59,18 @@ MAX_SHIFT = 15
 MAX_MULTIPLIER_SHIFT = 31
 """Largest right shift in multiplier mode."""
 
-MULTIPLIER_BITS = 16
-"""Width of the unsigned multipliers of multiplier mode."""
+MULTIPLIER_BITS = 18
+"""Width of the signed multipliers of multiplier mode: a port of a DSP slice."""
 
 BIAS_BITS = 26
 """Width of the signed bias in memory; with 6 bits of shift it fills a 32-bit record."""
+
+WIDE_BIAS_BITS = 40
+"""The same in multiplier mode; with shift and multiplier it fills a 64-bit record.
+
+It is added behind the multiplier, so that both ends of a channel's codes are met: a
+bias in whole units of the products moves all its codes by the same part of a unit.
+"""
 
 MAX_ALIGN_SHIFT = 7
 """Largest left shift of an operand of an add (3 bits, as `cost.blocks` prices it)."""
@@ -97,7 +105,12 @@ class Requantization(Enum):
     SHIFT = "shift"
     """A right shift per output channel, rounding halves up."""
     MULTIPLIER = "multiplier"
-    """A 16-bit multiplier and a right shift per output channel."""
+    """An 18-bit multiplier, a wide bias and a right shift per output channel."""
+
+    @property
+    def bias_bits(self) -> int:
+        """Return the width of a bias in memory."""
+        return WIDE_BIAS_BITS if self is Requantization.MULTIPLIER else BIAS_BITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,13 +257,13 @@ class IntegerNetwork:
             shape = (channels, depth, layer.kernel, layer.kernel)
         quant = layer.weight
         self._check(name, "weight", shape, quant.lowest, quant.highest)
-        most = 2 ** (BIAS_BITS - 1)
+        most = 2 ** (self.requantization.bias_bits - 1)
         self._check(name, "bias", (channels,), -most, most - 1)
         limit = MAX_SHIFT
         if self.requantization is Requantization.MULTIPLIER:
             limit = MAX_MULTIPLIER_SHIFT
-            top = 2**MULTIPLIER_BITS - 1
-            self._check(name, "multiplier", (channels,), 0, top)
+            top = 2 ** (MULTIPLIER_BITS - 1)
+            self._check(name, "multiplier", (channels,), -top, top - 1)
         self._check(name, "shift", (channels,), 0, limit)
         self._check_rounding(name, (channels,), HALVES_EVEN)
 
@@ -351,7 +364,7 @@ def accumulator_range(net: IntegerNetwork, layer: Compute) -> tuple[int, int]:
 
     The exact worst case over all input maps, all channels and all orders in which
     products and bias are added, from the actual weights and the codes that the layer
-    before lets through.
+    before lets through. In multiplier mode the bias comes behind the accumulator.
 
     Args:
         net: The network of `layer`.
@@ -366,6 +379,8 @@ def accumulator_range(net: IntegerNetwork, layer: Compute) -> tuple[int, int]:
             f"layer {layer.name!r} reads {layer.input!r}, which is not in it"
         )
     lowest, highest = sum_range(net.param(layer.name, "weight"), codes)
+    if net.requantization is Requantization.MULTIPLIER:
+        return int(lowest.min()), int(highest.max())
     bias = net.param(layer.name, "bias")
     low = lowest + np.minimum(bias, 0)
     high = highest + np.maximum(bias, 0)

@@ -9,9 +9,9 @@ for s >= 1, as the layer's `rounding` says,
 
 and `clamp` is to `MapType.low` and `high` of the layer at hand:
 
-    Conv, Depthwise, Linear    acc = sum(weight * x) + bias
-        shift mode             y = clamp(round_shift(acc, shift))
-        multiplier mode        y = clamp(round_shift(acc * multiplier, shift))
+    Conv, Depthwise, Linear    acc = sum(weight * x)
+        shift mode             y = clamp(round_shift(acc + bias, shift))
+        multiplier mode        y = clamp(round_shift(acc * multiplier + bias, shift))
     Add                        y = clamp(round_shift((a << l) + (b << r), s)),
                                l, r, s = shifts
     Pool (maximum)             y = the largest code of the window
@@ -314,18 +314,17 @@ def _compute_codes(
 ) -> Codes:
     weight, bias, shift = params["weight"], params["bias"], params["shift"]
     lowest, highest = sum_range(weight, codes)
-    widest = np.maximum(-lowest, highest) + np.abs(bias)
-    limit = int(widest.max())
-    acc = exact_sums(layer, x, weight, limit)
+    widest = np.maximum(-lowest, highest)
+    acc = exact_sums(layer, x, weight, int(widest.max()))
     multiplier = params.get("multiplier")
     if multiplier is not None:
-        limit = int((widest * multiplier).max())
+        widest = widest * np.maximum(np.abs(multiplier), 1)
     # The sums keep their type where it holds what follows; otherwise they are widened.
-    kind = exact_type(max(rounding_limit(limit, shift), int(widest.max())))
+    kind = exact_type(rounding_limit(int((widest + np.abs(bias)).max()), shift))
     wide: NDArray[np.number] = acc.astype(kind, copy=False)
-    np.add(wide, bias.astype(kind).reshape(1, -1, 1, 1), out=wide)
     if multiplier is not None:
         np.multiply(wide, multiplier.astype(kind).reshape(1, -1, 1, 1), out=wide)
+    np.add(wide, bias.astype(kind).reshape(1, -1, 1, 1), out=wide)
     return requantize(wide, shift, output, params.get("rounding"))
 
 

@@ -83,6 +83,7 @@ class Chain:
         step: What the quantizer divides by.
         scale: What a step of the codes stands for where they are read.
         zero: Code, or half between two, that stands for 0.0.
+        moved: What the file's own codes are larger by.
         low: Smallest code.
         high: Largest code.
         shared: Other layers read these codes too, perhaps as other values.
@@ -98,6 +99,7 @@ class Chain:
         self.unit: Real = np.broadcast_to(np.asarray(unit), (channels,))
         self.quant: QType | None = None
         self.step, self.scale, self.zero, self.low, self.high = 1.0, 1.0, 0.0, 0, 0
+        self.moved = 0
         self.shared, self._reach = False, reach
         self._low: Real = np.full(channels, -np.inf)
         self._high: Real = np.full(channels, np.inf)
@@ -121,11 +123,6 @@ class Chain:
         chain.maker = chain.last = layer.name
         chain.shared = False
         return chain
-
-    @property
-    def floors(self) -> bool:
-        """Return whether values are rounded down."""
-        return self.rounding is Rounding.FLOOR
 
     @property
     def rounding(self) -> Rounding:
@@ -238,7 +235,9 @@ class Chain:
             signed = bool(self._low.min() < 0)
             quant = replace(quant, bits=bits + signed, signed=signed, narrow=False)
             ends = quant.lowest, quant.highest
+        own = ends
         quant, ends, zero = _without_zero(layer, quant, ends, zero)
+        self.moved = own[0] - ends[0]
         low = _uniform(layer, _rounded(layer, self._low / scale + zero, quant, ends))
         high = _uniform(layer, _rounded(layer, self._high / scale + zero, quant, ends))
         self.offset = self.offset + zero * scale
@@ -509,7 +508,7 @@ def _way(chain: Chain) -> tuple[int, bool]:
     """Return how the hardware rounds for a quantizer, and whether it is the same."""
     match chain.rounding:
         case Rounding.HALF_EVEN:
-            return HALVES_EVEN, True
+            return HALVES_EVEN, chain.moved % 2 == 0
         case Rounding.FLOOR:
             return DOWN, True
         case Rounding.HALF_UP:

@@ -134,8 +134,8 @@ def test_integer_network_refuses_parameters(
 def test_integer_network_refuses_multiplier_mode_without_multipliers() -> None:
     with pytest.raises(InputError, match=r"parameter 'l\.multiplier' is missing"):
         linear(W, B, mode=Requantization.MULTIPLIER)
-    with pytest.raises(InputError, match=r"holds 65536 to 65536; must be 0 to 65535"):
-        linear(W, B, mode=Requantization.MULTIPLIER, multiplier=np.array([65536]))
+    with pytest.raises(InputError, match=r"holds 131072 to 131072; must be -131072"):
+        linear(W, B, mode=Requantization.MULTIPLIER, multiplier=np.array([2**17]))
 
 
 def test_integer_network_refuses_a_layer_without_weight_type() -> None:

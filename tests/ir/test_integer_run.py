@@ -257,7 +257,7 @@ def naive_code(
             return int(codes[place])
         case Conv() | Depthwise() | Linear():
             w = net.param(layer.name, "weight")[channel]
-            acc = number("bias", channel)
+            acc = 0
             if isinstance(layer, Linear):
                 acc += sum(int(a) * int(b) for a, b in zip(w, x.ravel(), strict=True))
             elif isinstance(layer, Depthwise):
@@ -270,6 +270,7 @@ def naive_code(
                     acc += sum(int(w[source, i, j]) * v for i, j, v in pixels)
             if net.requantization is Requantization.MULTIPLIER:
                 acc *= number("multiplier", channel)
+            acc += number("bias", channel)
             value = rounded(acc, number("shift", channel), how)
         case Add():
             a, b = (int(maps[name][place]) for name in layer.inputs)
@@ -377,7 +378,9 @@ def networks(draw: st.DrawFn) -> IntegerNetwork:
                 if rounds:
                     params[f"{layer.name}.rounding"] = rng.integers(0, 2, 3)
                 if mode is Requantization.MULTIPLIER:
-                    params[f"{layer.name}.multiplier"] = rng.integers(0, 2**16, 3)
+                    top = 2**17
+                    params[f"{layer.name}.multiplier"] = rng.integers(-top, top, 3)
+                    params[f"{layer.name}.bias"] = rng.integers(-(2**24), 2**24, 3)
                     params[f"{layer.name}.shift"] = rng.integers(12, 26, 3)
             case Add():
                 params[f"{layer.name}.shifts"] = rng.integers(0, 4, 3)

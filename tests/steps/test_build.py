@@ -44,7 +44,7 @@ from hao.report.hardware import (
 )
 from hao.report.records import Records, load_records
 from hao.steps.common import RANDOM_FRAMES
-from hao.steps.emit import RANDOM_WEIGHTS, RECORDED_FRAMES
+from hao.steps.emit import LEAST_FRAMES, MOST_FRAMES, RANDOM_WEIGHTS
 from hao.steps.floats import QuantizeRequest, data_notes
 
 PLACED = Path(__file__).parent / "handoff" / "fixtures" / "utilization_placed.rpt"
@@ -551,11 +551,12 @@ def test_figures_of_some_frames_are_all_of_these_frames(
     )
     assert evaluation.float_top1 == found.float_top1
     assert evaluation.quantized_top1 == found.quantized_top1
-    # Ten classes: any twenty first frames have two of each, and the recorded four
-    # are of four.
+    # Ten classes: any twenty first frames have two of each, and the test bench has one.
     assert evaluation.labels is not None
     assert np.bincount(evaluation.labels[:20]).tolist() == [2] * 10
-    assert len(set(evaluation.labels[:RECORDED_FRAMES].tolist())) == 4
+    recorded = evaluation.covering(LEAST_FRAMES, MOST_FRAMES).labels
+    assert recorded is not None
+    assert sorted(recorded.tolist()) == list(range(10))
     result = hao.simulate(own, images=20)
     some = evaluation.first(20)
     assert result.float_top1 == some.float_top1

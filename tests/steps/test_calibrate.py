@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hao.calibration.file import load_calibration, render_calibration
-from hao.calibration.results import Assessment, Group
+from hao.calibration.results import Assessment, ConstantGroup
 from hao.calibration.text import render_assessment
 from hao.cost.design import Design
 from hao.cost.evaluate import evaluate
@@ -102,7 +102,7 @@ def found(evidence: CalibrateRequest) -> Assessment:
     return calibrate(evidence)
 
 
-def group(found: Assessment, figure: str, source: str) -> Group:
+def group(found: Assessment, figure: str, source: str) -> ConstantGroup:
     return next(g for g in found.groups if (g.figure, g.source) == (figure, source))
 
 

@@ -206,7 +206,7 @@ module depthwise_array #(
     scaled = 0;
     for (int q = 0; q < PX; ++q)
       for (int p = 0; p < PE; ++p) begin
-        sum[q][p] = pass == 0 ? ACC'($signed(channels[p][25:0])) : acc[q][p];
+        sum[q][p] = pass == 0 ? ACC'(first_sum(channels[p])) : acc[q][p];
         pool[q][p] = pooled[q][p];
         for (int t = 0; t < ITEMS; ++t) begin
           tap = pass * ITEMS + t;
