@@ -13,7 +13,7 @@ from hao.quant.dataset import Dataset, Split, load_dataset
 from hao.quant.float_net import with_parameters
 from hao.quant.train import FLOAT_SETTINGS, train_float
 
-EPOCHS = {"digits": 20, "fashion-mnist": 6}
+EPOCHS = {"digits": 20, "fashion-mnist": 5}
 """Of float training, which leave 88 % of the noisy digits and 86 % of the garments."""
 
 FASHION_FRAMES = {"train": 8000, "validation": 1024, "test": 3000}
