@@ -1,6 +1,7 @@
 """What long benchmarks share: results that outlive a kill, networks trained once."""
 
 import csv
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +53,14 @@ class Rows:
                 writer.writeheader()
             writer.writerow(text)
         self.rows.append(text)
+
+
+def spread(values: Sequence[float]) -> str:
+    """Return mean, standard deviation and number of values; "-" for none."""
+    if not values:
+        return "-"
+    apart = f" +- {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.2f}{apart} ({len(values)})"
 
 
 def known_data(name: str, network: Network) -> Dataset:

@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from _common import candidate, machine, print_table
-from _kept import EPOCHS, Rows, known_data, trained
+from _kept import EPOCHS, Rows, known_data, spread, trained
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.core.problem import ElementwiseProblem
 from pymoo.operators.crossover.ux import UniformCrossover
@@ -429,14 +429,14 @@ def print_race(name: str, rows: Rows, times: Rows) -> None:
         return {row["seed"]: float(row["top1"]) for row in found}
 
     table: list[list[object]] = [
-        [method, *(_spread(list(values(method, b).values())) for b in budgets)]
+        [method, *(spread(list(values(method, b).values())) for b in budgets)]
         for method in METHODS
     ]
     for rival in list(METHODS)[1:]:
         cells: list[object] = [f"loop less {rival}"]
         for budget in budgets:
             ours, theirs = values("loop", budget), values(rival, budget)
-            cells.append(_spread([ours[s] - theirs[s] for s in ours if s in theirs]))
+            cells.append(spread([ours[s] - theirs[s] for s in ours if s in theirs]))
         table.append(cells)
     print(
         f"\n{name}: test top-1, mean and standard deviation over {len(seeds)} seeds\n"
@@ -450,13 +450,6 @@ def print_race(name: str, rows: Rows, times: Rows) -> None:
         f"\nloop, CPU s of all seeds: {spent['measuring']:.0f} measuring, "
         f"{spent['saliencies']:.0f} saliencies, {spent['own']:.1f} of its own"
     )
-
-
-def _spread(values: Sequence[float]) -> str:
-    if not values:
-        return "-"
-    spread = f" +- {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.2f}{spread} ({len(values)})"
 
 
 def main() -> None:

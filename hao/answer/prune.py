@@ -53,6 +53,9 @@ LEAST_SHARE = 8
 SLOPE_CHOICES = 8
 """Random choices of all groups that say how much top-1 a loss is (chosen here)."""
 
+LEAST_LOSS = 0.05
+"""Losses of a whole network below this count as it [nats] (chosen here)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PruneSettings:
@@ -298,8 +301,10 @@ def measured_costs(
     """Return what fewer channels cost, group by group, mapped to measured loss.
 
     Of every group, `MEASURED_WIDTHS` numbers of channels are measured alone, on the
-    validation frames. What a loss is in top-1 comes from `SLOPE_CHOICES` random choices
-    of all groups at once: the slope of top-1 over loss through the origin.
+    validation frames. Losses of several groups multiply rather than add up: what counts
+    is the logarithm of how many times the whole network's loss one is, which a sum
+    of costs then predicts. What that is in top-1 comes from `SLOPE_CHOICES` random
+    choices of all groups at once: the slope of top-1 over it through the origin.
 
     Args:
         net: With batch norms.
@@ -328,30 +333,32 @@ def measured_costs(
     base, *found = masked_losses(
         net, dataset.validation, groups, choices, teacher=teacher
     )
-    losses = np.array([each.loss - base.loss for each in found])
+    floor = max(base.loss, LEAST_LOSS)
+    folds = np.log1p([(each.loss - base.loss) / floor for each in found])
     drops = np.array([base.top1 - each.top1 for each in found])
-    slope = points_per_loss(losses[-SLOPE_CHOICES:], drops[-SLOPE_CHOICES:])
-    alone = iter(losses[:-SLOPE_CHOICES] * slope)
+    slope = points_per_fold(folds[-SLOPE_CHOICES:], drops[-SLOPE_CHOICES:])
+    alone = iter(folds[:-SLOPE_CHOICES] * slope)
     return {
         name: GroupCosts(
             scores=scores[name],
             points=tuple(own),
             costs=tuple(float(next(alone)) for _ in own),
-            points_per_score=slope,
+            base_loss=floor,
+            points_per_fold=slope,
         )
         for name, own in points.items()
     }
 
 
-def points_per_loss(losses: NDArray[np.float64], drops: NDArray[np.float64]) -> float:
-    """Return how many points of top-1 a rise of the loss by 1 is, by least squares.
+def points_per_fold(folds: NDArray[np.float64], drops: NDArray[np.float64]) -> float:
+    """Return how many points of top-1 a loss e times as high is, by least squares.
 
     Args:
-        losses: Rises of the loss.
+        folds: Logarithms of how many times the loss of the whole network losses are.
         drops: Falls of top-1 that came with them [points].
     """
-    square = float((losses**2).sum())
-    slope = float((losses * drops).sum()) / square if square > 0 else 0.0
+    square = float((folds**2).sum())
+    slope = float((folds * drops).sum()) / square if square > 0 else 0.0
     # Where nothing is lost, any scale will do: all costs are near zero.
     return slope if slope > 0 else 1.0
 
