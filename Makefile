@@ -75,8 +75,11 @@ bench: setup ## run every benchmark
 	@set -e; for script in $(BENCHMARKS); do \
 	    echo "== $$script"; $(BIN)/python $$script; done
 
-docs: setup ## check that every relative link of the pages points at a file
-	$(BIN)/python -m pytest tests/test_docs.py
+docs: setup ## build the site into site/, its links and examples checked
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
+	    --editable '.[docs]'
+	$(BIN)/python -m pytest tests/test_docs.py tests/test_site.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 notebooks: setup ## execute every notebook
 	@set -e; for notebook in $(NOTEBOOKS); do echo "== $$notebook"; \
@@ -91,5 +94,5 @@ thorough: setup ## run what make test leaves out: hundreds of random cases, an h
 	$(PYTEST) -m thorough
 
 clean: ## delete caches and builds; .venv and runs/ stay
-	rm -rf dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf dist build site .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find hao tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -199,10 +199,7 @@ def test_networks_prints_every_network_with_its_size() -> None:
         (["--fps", "9", "--board", "nope.toml"], "nope.toml: no such file"),
         ([], "--fps is missing"),
         (["--fps", "0"], "--fps 0; must be above 0"),
-        (
-            ["--fps", "9", "--mean", "--pessimistic"],
-            "--mean and --pessimistic exclude each other",
-        ),
+        (["--fps", "9", "--rank", "best"], "'best' is not one of 'cautious', 'mean'"),
         (["--fps", "-1"], "--fps -1; must be above 0"),
         (["--fps", "nan"], "--fps nan; must be above 0"),
         (["--fps", "inf"], "--fps inf; must be above 0 and below"),
@@ -579,7 +576,7 @@ def test_errors_leave_no_traceback_and_the_exit_code_in_a_process() -> None:
 def test_the_recipe_is_part_of_the_request_and_of_the_answer() -> None:
     words = ("search", "--network", "resnet18", "--fps", "20", "--bits", "4")
     trained = search_json(*words)
-    plain = search_json(*words, "--recipe", "ptq", "--mean")
+    plain = search_json(*words, "--recipe", "ptq", "--rank", "mean")
     assert (trained["recipe"], trained["stance"]) == ("qat", "cautious")
     assert (plain["recipe"], plain["stance"]) == ("ptq", "mean")
     assert isinstance(trained["top1"], float)

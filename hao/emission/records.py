@@ -323,7 +323,7 @@ COUNTED: dict[type, str] = {
 }
 """Records whose processes count in registers as wide as the fields need."""
 
-_INNER: dict[str, type] = {
+PARTS: dict[str, type] = {
     "fetch": FetchStep,
     "dense_load": LoadStep,
     "depthwise_load": LoadStep,
@@ -399,7 +399,7 @@ def structs(steps: Sequence[Step]) -> tuple[Struct, ...]:
         members = tuple(
             StructField(
                 type=(
-                    STRUCTS[_INNER[item.name]]
+                    STRUCTS[PARTS[item.name]]
                     if kind is Step
                     else _narrowest(seen.get((kind, item.name), {0}))
                 ),
@@ -449,21 +449,3 @@ def _narrowest(values: set[int]) -> str:
         if least <= low and high <= most:
             return kind
     return "int"
-
-
-def initializer(record: object, left: frozenset[tuple[type, str]] = frozenset()) -> str:
-    """Return the C++ aggregate initializer of a record.
-
-    Args:
-        record: A step or a part.
-        left: Fields that are left out (`unset`).
-    """
-    values = []
-    for item in fields(record):  # type: ignore[arg-type]
-        if (type(record), item.name) in left:
-            continue
-        value = getattr(record, item.name)
-        values.append(
-            str(int(value)) if isinstance(value, int) else initializer(value, left)
-        )
-    return "{" + ", ".join(values) + "}"

@@ -18,10 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.ir.change import Channels
+from hao.options.measured import cost_between
 from hao.options.option import MICRO, Option
 
 MOST_WIDTHS = 5
 """Numbers of channels offered per group, unless asked otherwise (chosen here)."""
+
+LEAST_LOSS = 0.05
+"""Losses of a whole network below this count as this [nats] (chosen here)."""
 
 
 def offered_widths(
@@ -86,12 +90,9 @@ class GroupCosts:
 
         Beyond the measured numbers it goes on as the lost scores do.
         """
-        lost = [self._lost(point) for point in (self.scores.size, *self.points)]
-        risen = np.maximum.accumulate([0.0, *self.costs])
+        lost = [self._lost(point) for point in self.points]
         own = self._lost(width)
-        measured = float(np.interp(own, lost, risen))
-        if own > lost[-1] > 0:
-            measured = float(risen[-1] * own / lost[-1])
+        measured = cost_between(own, tuple(zip(lost, self.costs, strict=True)))
         return max(measured, self.points_per_fold * log1p(own / self.base_loss))
 
     def _lost(self, width: int) -> float:

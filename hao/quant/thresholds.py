@@ -63,7 +63,7 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Fit:
+class Fitted:
     """A requantization; all arrays of shape (channels,).
 
     Attributes:
@@ -80,10 +80,10 @@ class Fit:
     rounding: Integers
     exact: NDArray[np.bool_]
 
-    def where(self, chosen: NDArray[np.bool_], other: "Fit") -> "Fit":
+    def where(self, chosen: NDArray[np.bool_], other: "Fitted") -> "Fitted":
         """Return this one in some channels, another in the rest."""
         pick = np.where
-        return Fit(
+        return Fitted(
             multiplier=pick(chosen, self.multiplier, other.multiplier),
             shift=pick(chosen, self.shift, other.shift),
             bias=pick(chosen, self.bias, other.bias),
@@ -160,7 +160,7 @@ def _edges(
             return np.where(own > 0, at, at - 1), own > 0
 
 
-def fit(found: Thresholds, mode: Requantization) -> Fit:
+def fit(found: Thresholds, mode: Requantization) -> Fitted:
     """Return the requantization that makes a layer's codes, or comes closest."""
     if mode is Requantization.SHIFT:
         shift = np.clip(np.rint(-np.log2(found.ratio)), 0, MAX_SHIFT).astype(np.int64)
@@ -188,7 +188,7 @@ def fit(found: Thresholds, mode: Requantization) -> Fit:
 
 def _either(
     found: Thresholds, multiplier: Integers, shift: Integers, mode: Requantization
-) -> Fit:
+) -> Fitted:
     """Return a fit with halves to even where those up do not do."""
     up, even = (
         _with_bias(found, (multiplier, shift), mode.bias_bits, rounding)
@@ -199,7 +199,7 @@ def _either(
 
 def _with_bias(
     found: Thresholds, factors: tuple[Integers, Integers], bits: int, rounding: int
-) -> Fit:
+) -> Fitted:
     """Return the fit of one multiplier, shift and rounding.
 
     Of the biases that do, the one next to the file's own, in whole numbers below it.
@@ -223,7 +223,7 @@ def _with_bias(
     own = np.where(near, np.rint(found.bias), found.bias)
     wished = np.clip(np.floor(own * multiplier), -end, end - 1).astype(np.int64)
     between = np.clip((low + high) // 2, -end, end - 1)
-    return Fit(
+    return Fitted(
         multiplier=multiplier,
         shift=shift,
         bias=np.where(exact, np.clip(wished, low, high), between),

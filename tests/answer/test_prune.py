@@ -1,17 +1,17 @@
 """Channels taken out until a frame time is kept: what stays, and what is refused."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hao.answer.prune import (
-    LEAST_LOSS,
     PruneSettings,
     Task,
     group_lanes,
     measured_costs,
-    points_per_fold,
+    points_per_loss,
     prune,
 )
 from hao.errors import InfeasibleError, InputError
@@ -20,7 +20,7 @@ from hao.ir.channels import channel_groups
 from hao.ir.layer import ActivationKind, Conv, GlobalAveragePool, Linear
 from hao.ir.network import Network
 from hao.ir.tensor import Shape
-from hao.options.channels import kept_by_score
+from hao.options.channels import LEAST_LOSS, kept_by_score
 from hao.options.option import Option
 from hao.program.codesign import choose_fastest
 from hao.quant.distill import teacher_of
@@ -80,7 +80,7 @@ def test_channels_go_until_the_frame_time_is_kept(task: Task) -> None:
     told: list[str] = []
     pruned = prune(replace(task, budget=budget), SETTINGS, told.append)
     assert pruned.start_cycles == start
-    assert pruned.report.cost.latency_cycles <= budget
+    assert pruned.cycles <= budget
     again = choose_fastest(task.problem(pruned.network)).cost.latency_cycles
     assert again <= budget
     groups = {g.name: g for g in channel_groups(pruned.network) if not g.fixed}
@@ -95,6 +95,36 @@ def test_channels_go_until_the_frame_time_is_kept(task: Task) -> None:
     kept = list(pruned.kept[f"{first}.channels"])
     own, old = (x.params[f"{first}.weight"] for x in (pruned.network, task.network))
     assert np.corrcoef(np.ravel(own), np.ravel(old[kept]))[0, 1] > 0.9
+
+
+def test_a_killed_pruning_goes_on_with_the_next_step(
+    task: Task, tmp_path: Path
+) -> None:
+    start = choose_fastest(task.problem(task.network)).cost.latency_cycles
+    task = replace(task, budget=start * 3 // 4)
+    checkpoint = tmp_path / "training" / "state.npz"
+
+    def killed(line: str) -> None:
+        if line.startswith("pruning step 1/2"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prune(task, SETTINGS, killed, checkpoint=checkpoint)
+    told: list[str] = []
+    again = prune(task, SETTINGS, told.append, checkpoint=checkpoint)
+    assert not any(line.startswith("pruning step 1/2") for line in told)
+    whole = prune(task, SETTINGS)
+    assert again.kept == whole.kept
+    assert again.cycles == whole.cycles
+    for key, array in whole.network.params.items():
+        assert np.array_equal(array, again.network.params[key])
+    # Nothing is left to do, and nothing is done twice.
+    told.clear()
+    assert prune(task, SETTINGS, told.append, checkpoint=checkpoint).kept == again.kept
+    assert told == []
+    checkpoint.write_bytes(checkpoint.read_bytes()[:100])
+    with pytest.raises(InputError, match="not readable as a pruning of network"):
+        prune(task, SETTINGS, checkpoint=checkpoint)
 
 
 def test_what_is_fast_enough_is_left_alone(task: Task) -> None:
@@ -159,9 +189,9 @@ def test_costs_are_measured_and_never_fall_with_channels(task: Task) -> None:
         assert costs[name].costs[-1] == pytest.approx(wanted)
 
 
-def test_points_per_fold_are_a_slope_through_the_origin() -> None:
-    assert points_per_fold(np.array([0.1, 0.2]), np.array([4.0, 8.0])) == pytest.approx(
+def test_points_per_loss_is_a_slope_through_the_origin() -> None:
+    assert points_per_loss(np.array([0.1, 0.2]), np.array([4.0, 8.0])) == pytest.approx(
         40
     )
-    assert points_per_fold(np.array([0.0]), np.array([0.0])) == 1
-    assert points_per_fold(np.array([0.1]), np.array([-1.0])) == 1
+    assert points_per_loss(np.array([0.0]), np.array([0.0])) == 1
+    assert points_per_loss(np.array([0.1]), np.array([-1.0])) == 1

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hao.ir.integer import HALVES_EVEN, HALVES_UP, Requantization
 from hao.ir.tensor import Rounding
-from hao.quant.thresholds import Fit, Thresholds, file_thresholds, fit
+from hao.quant.thresholds import Fitted, Thresholds, file_thresholds, fit
 
 Integers = NDArray[np.int64]
 
@@ -38,7 +38,7 @@ def rounded(value: Fraction, rounding: Rounding) -> int:
             assert_never(rounding)
 
 
-def made(found: Fit, channel: int, y: int, codes: tuple[int, int]) -> int:
+def made(found: Fitted, channel: int, y: int, codes: tuple[int, int]) -> int:
     """Requantize a sum as `hao.ir.integer_run` says, in exact numbers."""
     total = int(found.multiplier[channel]) * y + int(found.bias[channel])
     shift, how = int(found.shift[channel]), int(found.rounding[channel])
@@ -59,7 +59,7 @@ def case(
 
 
 def differing(
-    found: Fit,
+    found: Fitted,
     ratio: Fraction,
     bias: Fraction,
     codes: tuple[int, int, int],
