@@ -120,10 +120,10 @@ def bits() -> str:
     for row in rows:
         weight, act = int(row["w_bits"]), int(row["a_bits"])
         lut = float(row["lut_per_mult"])
-        x, y = 80 + 8 * weight * act, 300 - 3 * lut
-        parts.append(f'<circle cx="{x}" cy="{y:.0f}" r="3.5" fill="#3f51b5"/>')
+        x, at = 80 + 8 * weight * act, round(300 - 3 * lut)
+        parts.append(f'<circle cx="{x}" cy="{at}" r="3.5" fill="#3f51b5"/>')
         if (weight, act) in marked:
-            parts.append(label(x, round(y) - 9, f"{weight} x {act}: {lut:g}"))
+            parts.append(label(x, at - 9, f"{weight} x {act}: {lut:g}"))
     parts.append(label(340, 345, "weight bits times activation bits"))
     parts.append(label(60, 30, "LUTs of one multiplier", "small"))
     return drawing(660, 360, "LUTs of a multiplier by the bits of its factors", parts)
