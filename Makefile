@@ -23,7 +23,8 @@ BENCHMARKS := $(filter-out benchmarks/_%,$(sort $(wildcard benchmarks/*.py)))
 NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup search test lint types bench docs notebooks validate thorough clean
+.PHONY: help setup search test lint types bench docs dist notebooks validate \
+    thorough clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' \
@@ -80,6 +81,11 @@ docs: setup ## build the site into site/, its links and examples checked
 	    --editable '.[docs]'
 	$(BIN)/python -m pytest tests/test_docs.py tests/test_site.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+dist: setup ## build wheel and sdist into dist/, and run a search from the wheel
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m pytest tests/test_package.py
 
 notebooks: setup ## execute every notebook
 	@set -e; for notebook in $(NOTEBOOKS); do echo "== $$notebook"; \
