@@ -66,6 +66,10 @@ from hao.quant.thresholds import Thresholds, file_thresholds, fit
 Integers = NDArray[np.int64]
 Real = NDArray[np.float64]
 
+HALF = 1e-6
+"""Part of a code within which two codes count as equally near: what is left of a
+file's single precision."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ImportedIntegers:
@@ -161,7 +165,8 @@ def count_rounding(
 
     The reference is `hao.ir.interpret` in double precision; a difference spreads to
     the layers behind it and is counted in each. An output that the file leaves
-    unquantized is rounded to the nearest code first.
+    unquantized is rounded to the nearest code first; of two equally near ones either
+    will do.
 
     Args:
         network: What `imported` was made from.
@@ -182,10 +187,9 @@ def count_rounding(
         for name in names:
             kind = imported.net.maps[name]
             real = theirs[imported.sources[name]] / imported.scales[name]
-            codes_of_file = np.floor(real + imported.zeros[name] + 0.5)
-            wanted = np.clip(codes_of_file, kind.low, kind.high)
-            compared[name] += wanted.size
-            differing[name] += int(np.sum(wanted != ours[name]))
+            real = np.clip(real + imported.zeros[name], kind.low, kind.high)
+            compared[name] += real.size
+            differing[name] += int(np.sum(np.abs(real - ours[name]) > 0.5 + HALF))
     return Agreement(
         frames=len(frames),
         compared=MappingProxyType(compared),
