@@ -17,6 +17,7 @@ from hao.cost.columns import Setting
 from hao.cost.widths import MAX_WORD_BITS
 from hao.hw.resources import Resources
 from hao.ir.partition import Role
+from hao.program.bounded import Shapes
 from hao.program.fit import DSP_PRICES, Measure, Room, priced_luts
 from hao.program.graph import FAR, Widths, width_combinations
 from hao.program.problem import Problem
@@ -68,12 +69,14 @@ class Listed:
         cost: Accuracy cost that ways could have then; the fewest bits are of that.
         choice: The engines.
         least: Their cycles at the fewest bits.
+        bound: Bounds of their accuracy cost within these cycles [micro-points].
     """
 
     cycles: int
     cost: int
     choice: Choice
     least: Ints
+    bound: NDArray[np.float64]
 
 
 class Field:
@@ -99,6 +102,7 @@ class Field:
         self._lane_areas: dict[tuple[object, ...], LaneArea] = {}
         self.listed: dict[tuple[int, bool], Listed] = {}
         self.bounds: dict[tuple[object, ...], object] = {}
+        self.shapes: dict[tuple[tuple[Role, ...], bool], Shapes] = {}
 
     @property
     def pixels(self) -> tuple[int, ...]:
@@ -251,14 +255,7 @@ class Field:
         members: dict[tuple[object, ...], list[Widths]] = {}
         nets: dict[tuple[object, ...], Net] = {}
         for each, mask in zip(open_, masks, strict=True):
-            packed = np.packbits(mask).tobytes()
-            if packed not in self._lights:
-                light = lightest(graph, mask)
-                key_ = np.packbits(light).tobytes()
-                known = next((v for v in self._lights.values() if v[0] == key_), None)
-                net = make_net(graph, light) if known is None else known[1]
-                self._lights[packed] = key_, net
-            light_key, net = self._lights[packed]
+            light_key, net = self._light(mask)
             key = light_key, tuple(each.needs)
             members.setdefault(key, []).append(each)
             nets[key] = net
@@ -266,6 +263,36 @@ class Field:
             Group(widths=tuple(found), light=nets[key], roles=tuple(found[0].needs))
             for key, found in members.items()
         ]
+
+    def joint(
+        self, widths: Sequence[Widths], roles: tuple[Role, ...], spend: int
+    ) -> Group | None:
+        """Return all combinations with the same stages as one, `None` if there are none.
+
+        Its bounds hold for each of the groups that it is made of.
+
+        Args:
+            widths: Combinations, cheapest first.
+            roles: Stages that are built.
+            spend: Most accuracy cost [micro-points].
+        """
+        some = [w for w in widths if w.floor <= spend and tuple(w.needs) == roles]
+        if not some:
+            return None
+        masks = self.graph.within(np.stack([w.allowed for w in some]), spend)
+        _, net = self._light(masks.any(axis=0))
+        return Group(widths=tuple(some), light=net, roles=roles)
+
+    def _light(self, mask: NDArray[np.bool_]) -> tuple[bytes, Net]:
+        """Return the net of the lightest of some arcs, and what it is known by."""
+        packed = np.packbits(mask).tobytes()
+        if packed not in self._lights:
+            light = lightest(self.graph, mask)
+            key = np.packbits(light).tobytes()
+            known = next((v for v in self._lights.values() if v[0] == key), None)
+            net = make_net(self.graph, light) if known is None else known[1]
+            self._lights[packed] = key, net
+        return self._lights[packed]
 
     def lane_area(self, every: Sequence[Widths], role: Role, double: bool) -> LaneArea:
         """Return what lane shapes of a stage take at least under any of some widths."""

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.ir.partition import Role
+from hao.program.bounded import Bounded
 from hao.program.field import Field, Group, LaneArea
 from hao.program.fit import lanes_match
 from hao.program.graph import FAR
-from hao.program.sweep import Net, chain_products, chain_sweeps
+from hao.program.sweep import chain_products, chain_sweeps
 from hao.program.tables import Choice, stage_periods
 
 Ints = NDArray[np.int64]
@@ -32,14 +33,6 @@ Lanes = dict[Role, Ints]
 """Lane shapes of each stage, arrays of one length."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bounded:
-    """Lane shapes of many engines with lower bounds of their cycles, best first."""
-
-    choice: Choice
-    bound: Ints
-
-
 class LaneBounds:
     """Lower bounds of the lane shapes of one group at one buffering.
 
@@ -47,18 +40,9 @@ class LaneBounds:
         field: What is searched.
         group: Combinations of widths.
         double: Whether engines double-buffer.
-        net: What ways there are; those over the lightest runs if `None`.
-        rate: Price of accuracy, which counts as cycles [cycles per micro-point].
     """
 
-    def __init__(
-        self,
-        field: Field,
-        group: Group,
-        double: bool,
-        net: Net | None = None,
-        rate: float = 0.0,
-    ) -> None:
+    def __init__(self, field: Field, group: Group, double: bool) -> None:
         self._field, self._group, self._double = field, group, double
         self._areas = {r: field.lane_area(group.widths, r, double) for r in group.roles}
         caps = field.caps
@@ -67,10 +51,7 @@ class LaneBounds:
             & (area.surrogate <= caps[:, None, None]).all(axis=0)
             for role, area in self._areas.items()
         }
-        ways = group.light if net is None else net
-        self._chains, self._opening = _bound_chains(
-            field, group, double, self._keep, (ways, rate)
-        )
+        self._chains, self._opening = _bound_chains(field, group, double, self._keep)
 
     @property
     def least(self) -> int:
@@ -86,7 +67,7 @@ class LaneBounds:
         """Return all lane shapes whose engines may fit and take at most `limit` cycles.
 
         Args:
-            limit: Most cycles, priced cost included.
+            limit: Most cycles.
         """
         field, roles = self._field, self._group.roles
         parts: list[tuple[int, Lanes, Ints]] = []
@@ -145,10 +126,9 @@ def _bound_chains(
     group: Group,
     double: bool,
     keep: Mapping[Role, Bools],
-    priced: tuple[Net, float],
 ) -> tuple[_Chains, Ints]:
     """Return the bounds of every chain, and the cycles before the first, by pixels."""
-    tables, (net, rate) = field.tables(double), priced
+    tables, net = field.tables(double), group.light
     products = np.array(chain_products(net), dtype=np.float64)
     size = len(field.pixels)
     opening = np.zeros((size, 1), dtype=np.int64)
@@ -158,7 +138,7 @@ def _bound_chains(
         shape = (size, tables.grids[role].lanes)
         cycles[role] = np.empty((products.size, *shape))
         for number, chain in enumerate(
-            chain_sweeps(net, periods, double_buffered=double, rate=rate)
+            chain_sweeps(net, periods, double_buffered=double)
         ):
             cycles[role][number] = np.minimum(chain, FAR)
         if double:

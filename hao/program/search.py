@@ -27,6 +27,7 @@ from hao.program.engines import (
     fitting,
     light_cycles,
     may_fit,
+    priced,
     widest,
 )
 from hao.program.exact import (
@@ -48,7 +49,9 @@ from hao.program.fit import (
     neighbours,
 )
 from hao.program.graph import ABSENT, FAR, ROLES, Graph, Widths
-from hao.program.lanes import Bounded, LaneBounds, lane_bounds
+from hao.program.bounded import Bounded, Shapes
+from hao.program.lanes import lane_bounds
+from hao.program.sieve import FEW, sieved
 from hao.program.sweep import Net, make_net, sweep
 from hao.program.tables import Choice, Periods, joined, periods_of
 
@@ -56,6 +59,8 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Progress = Callable[[str], None]
+
+NONE = np.zeros(0, dtype=np.int64)
 
 NO_LIMIT = 1 << 40
 """Above any latency [cycles] (an hour at 300 MHz), cost or measure of interest."""
@@ -71,6 +76,9 @@ BATCH = 4_096
 
 CLOSED = 32
 """Engines whose outlook is computed side by side (chosen here)."""
+
+GUESSED = 64
+"""Engines, the fastest ones, from which a price of accuracy is guessed (chosen here)."""
 
 QUICK = 24
 """Fast engines that are tried first where the smallest is sought (chosen here)."""
@@ -281,10 +289,11 @@ def may_run_within(field: Field, cycles: int) -> bool:
         field: Where to search, at any accuracy cost.
         cycles: Most cycles.
     """
+    stages = {tuple(widths.needs) for widths in field.widths}
     return any(
-        lane_bounds(field, group, double).within(cycles).bound.size
-        for group in field.groups(field.widths, NO_LIMIT)
+        shapes_within(field, roles, double, cycles, NO_LIMIT).bound.size
         for double in _bufferings(field)
+        for roles in sorted(stages, key=len, reverse=True)
     )
 
 
@@ -310,7 +319,8 @@ def _search_listed(hunt: _Hunt, open_: list[Widths]) -> None:
             assert listed is not None, "limits only tighten"
             lists.setdefault(id(listed), (listed, []))[1].append(widths)
         for listed, members in lists.values():
-            rows = np.flatnonzero(listed.least <= hunt.cycles)
+            fine = listed.least <= hunt.cycles
+            rows = np.flatnonzero(fine & (listed.bound <= hunt.cost_of_interest + 1e-3))
             if rows.size:
                 _try_engines(
                     hunt, members, double, listed.choice.take(rows), listed.least[rows]
@@ -330,12 +340,9 @@ def _search_group(hunt: _Hunt, group: Group, double: bool) -> None:
     hunt.ties = hunt.least is not Least.BLOCKS
     ties = hunt.best is not None and hunt.least is Least.CYCLES
     limit = hunt.cycles + ties
-    lanes = lane_bounds(field, group, double)
-    if hunt.least is Least.CYCLES and limit > LOOSE * lanes.least:
+    if hunt.least is Least.CYCLES and _is_loose(hunt, group, double, limit):
         limit = min(limit, _quick_limit(hunt, group, double))
-    bounded = lanes.within(limit)
-    if hunt.least is Least.COST and bounded.bound.size > MANY_SHAPES:
-        bounded = _priced_lanes(hunt, group, double) or bounded
+    bounded = _shapes(hunt, group, double, limit)
     order = np.arange(bounded.bound.size)
     value = bounded.bound
     if hunt.least is Least.BLOCKS:
@@ -379,34 +386,81 @@ def _search_group(hunt: _Hunt, group: Group, double: bool) -> None:
         _list(hunt, group, double, limit, kept)
 
 
-def _priced_lanes(hunt: _Hunt, group: Group, double: bool) -> Bounded | None:
-    """Return the lane shapes that may keep the limits by a bound that prices accuracy.
+def shapes_within(
+    field: Field, roles: tuple[Role, ...], double: bool, limit: int, spend: int
+) -> Bounded:
+    """Return the lane shapes that bounds at the lightest runs do not exclude.
 
-    Where options make runs much faster, the lightest runs exclude next to nothing. A
-    design of the quickest engines then comes first, to know a cost and a price.
+    Args:
+        field: Where to search.
+        roles: Stages that are built.
+        double: Whether the engines double-buffer.
+        limit: Most cycles.
+        spend: Most accuracy cost [micro-points].
 
     Returns:
-        Their bounds are 0; `None` where no price is known.
+        Lane shapes with the least cycles of any engine of each, at any widths and
+        depths of buffers; best first. They are kept with the field.
     """
-    if hunt.apart is not None:
-        return None
-    if hunt.best is None:
+    known = field.shapes.get((roles, double))
+    if known is not None and limit <= known.limit and spend <= known.spend:
+        return known.shapes.within(limit)
+    group = field.joint(field.widths, roles, spend)
+    if group is None:
+        return Bounded(joined([], roles), NONE)
+    found = lane_bounds(field, group, double).within(limit).choice
+    rows = sieved(field, double, found, group.light, rate=0.0, limit=limit)
+    found = priced(field, group, double, found.take(rows), limit)
+    if found.bound.size <= MOST_LISTED:
+        field.shapes[roles, double] = Shapes(limit, spend, found)
+    return found
+
+
+def _is_loose(hunt: _Hunt, group: Group, double: bool, limit: int) -> bool:
+    """Return whether a limit is far above what engines take, and nothing is known."""
+    field, spend = hunt.field, hunt.cost_of_interest
+    known = field.shapes.get((group.roles, double))
+    if known is not None and limit <= known.limit and spend <= known.spend:
+        return False
+    joint = field.joint(field.widths, group.roles, spend)
+    assert joint is not None, "the group is part of it"
+    return limit > LOOSE * lane_bounds(field, joint, double).least
+
+
+def _shapes(hunt: _Hunt, group: Group, double: bool, limit: int) -> Bounded:
+    """Return the lane shapes of a group that bounds do not exclude.
+
+    Where options make runs much faster, the lightest runs exclude next to nothing.
+    Bounds with a price of accuracy then follow.
+
+    Args:
+        hunt: What is sought.
+        group: Combinations of widths.
+        double: Whether the engines double-buffer.
+        limit: Most cycles.
+    """
+    field, spend = hunt.field, hunt.cost_of_interest
+    found = shapes_within(field, group.roles, double, limit, spend)
+    found = priced(field, group, double, found.choice, limit)
+    if hunt.least is Least.BLOCKS or hunt.apart is not None:
+        return found
+    if found.bound.size > MANY_SHAPES and not hunt.rate:
         _start(hunt, group, double)
-    if hunt.best is None or not hunt.rate:
-        return None
-    graph, rate = hunt.field.graph, hunt.rate
+    if found.bound.size <= FEW or not hunt.rate:
+        return found
+    graph, rate = field.graph, hunt.rate
     allowed = np.logical_or.reduce([w.allowed for w in group.widths])
-    within = graph.within(allowed, hunt.cost_of_interest)
+    within = graph.within(allowed, spend)
     if not within.any():
-        return None
+        return found.take(NONE)
     net = make_net(graph, within)
-    lanes = LaneBounds(hunt.field, group, double, net, rate)
-    found = lanes.within(hunt.cycles + rate * hunt.cost_of_interest + 1)
-    return Bounded(found.choice, np.zeros_like(found.bound))
+    reach = min(limit, hunt.cycles + 1) + rate * spend + 1
+    rows = sieved(field, double, found.choice, net, rate=rate, limit=reach)
+    return found.take(rows)
 
 
 def _start(hunt: _Hunt, group: Group, double: bool) -> None:
-    """Look for designs among the engines that are quickest at the ends of the cost."""
+    """Look for a design and a price among engines quickest at the ends of the cost."""
     field = hunt.field
     floor = min(widths.floor for widths in group.widths)
     for each in (*field.groups(group.widths, floor), group):
@@ -437,10 +491,17 @@ def _list(
     choice = joined([choice for choice, _ in kept], group.roles)
     least = np.concatenate([np.zeros(0, np.int64), *(c for _, c in kept)])
     # Most were kept before the best was known.
-    near = _within_reach(hunt, group, double, choice)
-    cost = hunt.cost_of_interest if hunt.least is Least.COST else hunt.asked
+    reach = _reach(hunt, group, double, choice)
+    near = np.flatnonzero(reach <= hunt.of_interest)
+    bound, cost = np.full(near.size, -np.inf), hunt.asked
+    if hunt.least is Least.COST:
+        bound, cost = reach[near], hunt.cost_of_interest
     listed = Listed(
-        cycles=cycles, cost=cost, choice=choice.take(near), least=least[near]
+        cycles=cycles,
+        cost=cost,
+        choice=choice.take(near),
+        least=least[near],
+        bound=bound,
     )
     for widths in group.widths:
         hunt.field.listed[id(widths), double] = listed
@@ -805,7 +866,8 @@ class _Case:
         """Return a guess of the price of accuracy for each engine."""
         rates, key = self.hunt.rates, (id(self.widths), self.double)
         if key not in rates:
-            rates[key] = guessed_rate(self.net, self.periods(choice), self.double)
+            some = self.periods(choice.take(np.arange(min(GUESSED, len(choice)))))
+            rates[key] = guessed_rate(self.net, some, self.double)
         return np.full(len(choice), rates[key])
 
     def outlooks(

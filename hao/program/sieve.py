@@ -1,0 +1,102 @@
+"""Lane shapes that bounds of pairs do not exclude.
+
+`hao.program.lanes` bounds lane shapes stage by stage, so that what several runs of a
+chain take on different stages does not add up. Here one stage at a time is left open,
+at the best of its lane shapes for every run, and each pair of the other two is bounded
+over all whole ways. Many engines share a pair, so this excludes most of them at a
+fraction of what it takes to bound each by itself.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.ir.partition import Role
+from hao.program.field import Field
+from hao.program.sweep import Net, sweep
+from hao.program.tables import Choice, periods_of
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+FEW = 4_096
+"""Engines up to which each is bounded by itself (chosen here)."""
+
+SHARED = 2
+"""Engines that a pair must stand for on average (chosen here)."""
+
+MOST_LANES = 1 << 16
+"""Above the lane shapes of any stage."""
+
+STEP = 16_384
+"""Pairs bounded side by side (chosen here)."""
+
+
+def sieved(
+    field: Field,
+    double: bool,
+    choice: Choice,
+    net: Net,
+    *,
+    rate: float,
+    limit: float,
+) -> Ints:
+    """Return the lane shapes that no pair of their stages rules out.
+
+    Args:
+        field: What is searched.
+        double: Whether engines double-buffer.
+        choice: Lane shapes of all stages.
+        net: What ways there are.
+        rate: Price of accuracy, which counts as cycles [cycles per micro-point].
+        limit: Most cycles, priced cost included.
+    """
+    rows = np.arange(len(choice))
+    if len(choice.lanes) < len(Role) or rows.size <= FEW:
+        return rows
+    for role in sorted(choice.lanes, key=lambda r: _pairs(choice, r)[0].size):
+        some = choice.take(rows)
+        first, pair = _pairs(some, role)
+        if first.size * SHARED > rows.size:
+            continue
+        bound = _bounds(field, double, some, first, role, net, rate)
+        rows = rows[(bound <= limit)[pair]]
+        if rows.size <= FEW:
+            break
+    return rows
+
+
+def _pairs(choice: Choice, role: Role) -> tuple[Ints, Ints]:
+    """Return an engine of each pair of stages beside one, and the pair of each engine."""
+    key = choice.pixels
+    for other, lane in choice.lanes.items():
+        if other is not role:
+            key = key * MOST_LANES + lane
+    _, first, pair = np.unique(key, return_index=True, return_inverse=True)
+    return first, pair.reshape(-1)
+
+
+def _bounds(
+    field: Field,
+    double: bool,
+    choice: Choice,
+    first: Ints,
+    role: Role,
+    net: Net,
+    rate: float,
+) -> Floats:
+    """Return the bounds of pairs with one stage at its best."""
+    tables = field.tables(double)
+    used = np.zeros((len(field.pixels), tables.grids[role].lanes), dtype=np.bool_)
+    used[choice.pixels, choice.lanes[role]] = True
+    bound = np.empty(first.size)
+    for start in range(0, first.size, STEP):
+        some = choice.take(first[start : start + STEP])
+        pairs = Choice(
+            pixels=some.pixels,
+            lanes={r: lane for r, lane in some.lanes.items() if r is not role},
+            columns={},
+        )
+        periods = periods_of(tables, pairs, net.runs, {role: used})
+        swept = sweep(net, periods, double_buffered=double, rate=rate)
+        bound[start : start + STEP] = swept.total
+    return bound
