@@ -108,10 +108,14 @@ class SolveReport:
 
 
 def field_of(problem: Problem) -> Field:
-    """Return the field of a problem: made once, kept with it."""
+    """Return the field of a problem: made once, kept with it.
+
+    A problem with other costs than another one shares prices with it.
+    """
     kept = problem.__dict__
     if "field" not in kept:
-        kept["field"] = Field(problem)
+        like: Problem | None = kept.get("like")
+        kept["field"] = Field(problem, None if like is None else field_of(like))
     field: Field = kept["field"]
     return field
 

@@ -96,7 +96,7 @@ class LaneBounds:
 def lane_bounds(field: Field, group: Group, double: bool) -> LaneBounds:
     """Return the bounds of a group's lane shapes: made once, kept with the field."""
     widths = tuple((*w.bits.values(), w.passes) for w in group.widths)
-    key = (id(group.light), group.roles, widths, double)
+    key = (group.light.form, group.roles, widths, double)
     made = field.bounds.get(key)
     if not isinstance(made, LaneBounds):
         made = LaneBounds(field, group, double)

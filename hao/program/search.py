@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from hao.ir.partition import Role
 from hao.ir.tensor import MAX_BITS
+from hao.program.bounded import Bounded, Shapes
 from hao.program.by_cost import Sums, exact_goals, sums_of
 from hao.program.engines import (
     STEP,
@@ -49,7 +50,6 @@ from hao.program.fit import (
     neighbours,
 )
 from hao.program.graph import ABSENT, FAR, ROLES, Graph, Widths
-from hao.program.bounded import Bounded, Shapes
 from hao.program.lanes import lane_bounds
 from hao.program.sieve import FEW, sieved
 from hao.program.sweep import Net, make_net, sweep
@@ -78,7 +78,7 @@ CLOSED = 32
 """Engines whose outlook is computed side by side (chosen here)."""
 
 GUESSED = 64
-"""Engines, the fastest ones, from which a price of accuracy is guessed (chosen here)."""
+"""Engines, the fastest, from which a price of accuracy is guessed (chosen here)."""
 
 QUICK = 24
 """Fast engines that are tried first where the smallest is sought (chosen here)."""
@@ -402,25 +402,36 @@ def shapes_within(
         Lane shapes with the least cycles of any engine of each, at any widths and
         depths of buffers; best first. They are kept with the field.
     """
-    known = field.shapes.get((roles, double))
-    if known is not None and limit <= known.limit and spend <= known.spend:
-        return known.shapes.within(limit)
+    known = _known_shapes(field, roles, double, limit, spend)
+    if known is not None:
+        return known.within(limit)
     group = field.joint(field.widths, roles, spend)
     if group is None:
         return Bounded(joined([], roles), NONE)
-    found = lane_bounds(field, group, double).within(limit).choice
-    rows = sieved(field, double, found, group.light, rate=0.0, limit=limit)
-    found = priced(field, group, double, found.take(rows), limit)
+    some = lane_bounds(field, group, double).within(limit).choice
+    rows = sieved(field, double, some, group.light, rate=0.0, limit=limit)
+    found = priced(field, group, double, some.take(rows), limit)
     if found.bound.size <= MOST_LISTED:
-        field.shapes[roles, double] = Shapes(limit, spend, found)
+        kept = field.shapes if spend < NO_LIMIT else field.shapes_at_any_cost
+        kept[roles, double] = Shapes(limit, spend, found)
     return found
+
+
+def _known_shapes(
+    field: Field, roles: tuple[Role, ...], double: bool, limit: int, spend: int
+) -> Bounded | None:
+    """Return lane shapes that hold all within some limits, if some are known."""
+    for kept in (field.shapes, field.shapes_at_any_cost):
+        known = kept.get((roles, double))
+        if known is not None and limit <= known.limit and spend <= known.spend:
+            return known.shapes
+    return None
 
 
 def _is_loose(hunt: _Hunt, group: Group, double: bool, limit: int) -> bool:
     """Return whether a limit is far above what engines take, and nothing is known."""
     field, spend = hunt.field, hunt.cost_of_interest
-    known = field.shapes.get((group.roles, double))
-    if known is not None and limit <= known.limit and spend <= known.spend:
+    if _known_shapes(field, group.roles, double, limit, spend) is not None:
         return False
     joint = field.joint(field.widths, group.roles, spend)
     assert joint is not None, "the group is part of it"
@@ -823,8 +834,9 @@ def _close(
     if free and hunt.least is Least.CYCLES:
         # Whatever is fastest is cheap enough. The cycles are those of a search that
         # may have allowed a higher cost: lower bounds then, not to be taken for exact.
-        for row in range(cycles.size):
-            if int(cycles[row]) > hunt.cycles:
+        rows, cycles = _fastest(case, choice)
+        for row, least in zip(rows, cycles, strict=True):
+            if int(least) > hunt.cycles:
                 return
             one = choice.take(np.array([row]))
             case.settle_all(one, case.periods(one), case.rate(one))
@@ -847,6 +859,20 @@ def _close(
                 break
             own = {number: made.take(part) for number, made in periods.items()}
             case.settle_all(some.take(part), own, rates[part])
+
+
+def _fastest(case: "_Case", choice: Choice) -> tuple[Ints, Ints]:
+    """Return the engines within the hunt's cycles, at any cost, and their cycles."""
+    cycles = np.empty(len(choice), dtype=np.int64)
+    for start in range(0, cycles.size, BATCH):
+        some = case.periods(
+            choice.take(np.arange(start, min(start + BATCH, cycles.size)))
+        )
+        swept = sweep(case.net, some, double_buffered=case.double)
+        cycles[start : start + BATCH] = swept.total
+    order = np.argsort(cycles, kind="stable")
+    order = order[cycles[order] <= case.hunt.cycles]
+    return order, cycles[order]
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ def sieved(
 
 
 def _pairs(choice: Choice, role: Role) -> tuple[Ints, Ints]:
-    """Return an engine of each pair of stages beside one, and the pair of each engine."""
+    """Return an engine of every pair of stages beside one, and each engine's pair."""
     key = choice.pixels
     for other, lane in choice.lanes.items():
         if other is not role:
