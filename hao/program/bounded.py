@@ -1,10 +1,12 @@
 """Lane shapes with lower bounds of what their engines take."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hao.ir.partition import Role
 from hao.program.tables import Choice
 
 Ints = NDArray[np.int64]
@@ -39,3 +41,22 @@ class Shapes:
     limit: int
     spend: int
     shapes: Bounded
+
+
+def best_first(parts: Sequence[Bounded], roles: Sequence[Role]) -> Bounded:
+    """Return all lane shapes of some parts, those of the fewest cycles first.
+
+    Args:
+        parts: Of any number.
+        roles: Stages of their engines.
+    """
+    none = np.zeros(0, dtype=np.int64)
+    bound = np.concatenate([none, *(part.bound for part in parts)])
+    order = np.argsort(bound, kind="stable")
+    lanes = {
+        role: np.concatenate([none, *(part.choice.lanes[role] for part in parts)])
+        for role in roles
+    }
+    pixels = np.concatenate([none, *(part.choice.pixels for part in parts)])
+    choice = Choice(pixels=pixels, lanes=lanes, columns={})
+    return Bounded(choice.take(order), bound[order])

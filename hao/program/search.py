@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from hao.ir.partition import Role
 from hao.ir.tensor import MAX_BITS
-from hao.program.bounded import Bounded, Shapes
+from hao.program.bounded import Bounded, Shapes, best_first
 from hao.program.by_cost import Sums, exact_goals, sums_of
 from hao.program.engines import (
     STEP,
@@ -88,6 +88,9 @@ MOST_LISTED = 50_000
 
 Of small networks, millions are as good as the best: the fastest is then found anew.
 """
+
+MOST_SHAPES = 500_000
+"""Most lane shapes that are kept for other widths and searches (chosen here)."""
 
 MANY_SHAPES = 30_000
 """Lane shapes from which on a bound with a price on accuracy pays (chosen here)."""
@@ -407,11 +410,13 @@ def shapes_within(
         return known.within(limit)
     group = field.joint(field.widths, roles, spend)
     if group is None:
-        return Bounded(joined([], roles), NONE)
-    some = lane_bounds(field, group, double).within(limit).choice
-    rows = sieved(field, double, some, group.light, rate=0.0, limit=limit)
-    found = priced(field, group, double, some.take(rows), limit)
-    if found.bound.size <= MOST_LISTED:
+        return best_first([], roles)
+    parts = []
+    for some in lane_bounds(field, group, double).each(limit):
+        rows = sieved(field, double, some, group.light, rate=0.0, limit=limit)
+        parts.append(priced(field, group, double, some.take(rows), limit))
+    found = best_first(parts, roles)
+    if found.bound.size <= MOST_SHAPES:
         kept = field.shapes if spend < NO_LIMIT else field.shapes_at_any_cost
         kept[roles, double] = Shapes(limit, spend, found)
     return found
@@ -450,7 +455,11 @@ def _shapes(hunt: _Hunt, group: Group, double: bool, limit: int) -> Bounded:
         double: Whether the engines double-buffer.
         limit: Most cycles.
     """
-    field, spend = hunt.field, hunt.cost_of_interest
+    field = hunt.field
+    if hunt.least is Least.COST and hunt.cost_of_interest >= NO_LIMIT:
+        # Any cost makes most engines fast enough; of one design's, few are.
+        _start(hunt, group, double)
+    spend = hunt.cost_of_interest
     found = shapes_within(field, group.roles, double, limit, spend)
     found = priced(field, group, double, found.choice, limit)
     if hunt.least is Least.BLOCKS or hunt.apart is not None:
@@ -892,9 +901,12 @@ class _Case:
         """Return a guess of the price of accuracy for each engine."""
         rates, key = self.hunt.rates, (id(self.widths), self.double)
         if key not in rates:
-            some = self.periods(choice.take(np.arange(min(GUESSED, len(choice)))))
-            rates[key] = guessed_rate(self.net, some, self.double)
+            rates[key] = self.hunt.rate or self._guess(choice)
         return np.full(len(choice), rates[key])
+
+    def _guess(self, choice: Choice) -> float:
+        some = self.periods(choice.take(np.arange(min(GUESSED, len(choice)))))
+        return guessed_rate(self.net, some, self.double)
 
     def outlooks(
         self, periods: Mapping[int, Periods], rates: Floats

@@ -7,6 +7,8 @@ over all whole ways. Many engines share a pair, so this excludes most of them at
 fraction of what it takes to bound each by itself.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,9 +25,6 @@ FEW = 4_096
 
 SHARED = 2
 """Engines that a pair must stand for on average (chosen here)."""
-
-MOST_LANES = 1 << 16
-"""Above the lane shapes of any stage."""
 
 STEP = 16_384
 """Pairs bounded side by side (chosen here)."""
@@ -53,9 +52,11 @@ def sieved(
     rows = np.arange(len(choice))
     if len(choice.lanes) < len(Role) or rows.size <= FEW:
         return rows
-    for role in sorted(choice.lanes, key=lambda r: _pairs(choice, r)[0].size):
+    grids = field.tables(double).grids
+    sizes = {role: grids[role].lanes for role in choice.lanes}
+    for role in sorted(sizes, key=lambda r: _pairs(choice, sizes, r)[0].size):
         some = choice.take(rows)
-        first, pair = _pairs(some, role)
+        first, pair = _pairs(some, sizes, role)
         if first.size * SHARED > rows.size:
             continue
         bound = _bounds(field, double, some, first, role, net, rate)
@@ -65,14 +66,16 @@ def sieved(
     return rows
 
 
-def _pairs(choice: Choice, role: Role) -> tuple[Ints, Ints]:
+def _pairs(choice: Choice, sizes: Mapping[Role, int], role: Role) -> tuple[Ints, Ints]:
     """Return an engine of every pair of stages beside one, and each engine's pair."""
-    key = choice.pixels
+    key, space = choice.pixels, int(choice.pixels.max(initial=0)) + 1
     for other, lane in choice.lanes.items():
         if other is not role:
-            key = key * MOST_LANES + lane
-    _, first, pair = np.unique(key, return_index=True, return_inverse=True)
-    return first, pair.reshape(-1)
+            key, space = key * sizes[other] + lane, space * sizes[other]
+    engine = np.full(space, -1, dtype=np.int64)
+    engine[key] = np.arange(key.size)
+    there = engine >= 0
+    return engine[there], (np.cumsum(there) - 1)[key]
 
 
 def _bounds(

@@ -1,6 +1,7 @@
 """Tables, bounds, fits and labels of a field against plain enumeration."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -11,16 +12,19 @@ from hao.cost.paths import Path
 from hao.cost.prices import SegmentPrice, price_segment
 from hao.errors import InfeasibleError
 from hao.hw.engine import lanes_match
-from hao.program import search
+from hao.ir.partition import Role
+from hao.program import search, sieve
+from hao.program.bounded import best_first
 from hao.program.by_cost import exact_goals, sums_of
-from hao.program.codesign import choose_fastest
-from hao.program.engines import expand, fitting, widest
+from hao.program.codesign import choose_fastest, choose_most_accurate, field_of
+from hao.program.engines import expand, fitting, priced, widest
 from hao.program.exact import Goal, best_way, outlooks
 from hao.program.field import Field, Group
 from hao.program.fit import neighbours
 from hao.program.graph import FAR
 from hao.program.lanes import lane_bounds
 from hao.program.search import Found, Least, Limits, find
+from hao.program.sieve import sieved
 from hao.program.sweep import Net, make_net, sweep
 from hao.program.tables import Choice, Periods, periods_of
 from tests.program.instances import random_problem
@@ -98,7 +102,11 @@ def test_every_engine_within_a_limit_is_listed(seed: int, share: float) -> None:
             fits = fitting(field, widths, double, every)
             for row in np.flatnonzero(fits & (cycles <= limit)):
                 expected[_key(every, int(row))] = int(cycles[row])
-        bounded = lane_bounds(field, group, double).within(limit)
+        parts = [
+            priced(field, group, double, some, limit)
+            for some in lane_bounds(field, group, double).each(limit)
+        ]
+        bounded = best_first(parts, group.roles)
         assert (np.diff(bounded.bound) >= 0).all()
         listed = {}
         for choice, exact in expand(field, group, double, bounded.choice, limit):
@@ -118,7 +126,11 @@ def test_bounds_of_lane_shapes_are_below_every_engine(seed: int) -> None:
         if not len(every):
             continue
         cycles = _cycles(field, group.light, double, every)
-        bounded = lane_bounds(field, group, double).within(1 << 45)
+        parts = [
+            priced(field, group, double, some, int(FAR) - 1)
+            for some in lane_bounds(field, group, double).each(1 << 45)
+        ]
+        bounded = best_first(parts, group.roles)
         bound = {
             (
                 int(bounded.choice.pixels[row]),
@@ -133,6 +145,54 @@ def test_bounds_of_lane_shapes_are_below_every_engine(seed: int) -> None:
             )
             if key in bound:
                 assert bound[key] <= cycles[row]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("rate", [0.0, 0.01, 1.0])
+def test_the_sieve_keeps_all_that_are_within_the_limit(
+    seed: int, rate: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sieve, "FEW", 0)
+    monkeypatch.setattr(sieve, "SHARED", 0)
+    field, dropped = _field(seed, choices=2), 0
+    for group, double in _cases(field):
+        allowed = np.logical_or.reduce([w.allowed for w in group.widths])
+        net = make_net(field.graph, allowed)
+        for choice in lane_bounds(field, group, double).each(1 << 45):
+            periods = periods_of(field.tables(double), choice, net.runs)
+            swept = sweep(net, periods, double_buffered=double, rate=rate)
+            total = np.broadcast_to(swept.total, (len(choice),)).astype(np.float64)
+            for limit in np.quantile(total, [0.0, 0.1, 0.5]):
+                kept = sieved(field, double, choice, net, rate=rate, limit=limit)
+                assert set(np.flatnonzero(total <= limit)) <= set(kept)
+                dropped += len(choice) - kept.size
+    # Fields without one of the stages have no pairs beside it.
+    stages = max(len(group.roles) for group, _ in _cases(field))
+    assert (dropped > 0) == (stages == len(Role))
+
+
+@pytest.mark.parametrize("seed", [2, 3, 6, 8, 9])
+def test_other_costs_give_what_a_problem_of_its_own_gives(seed: int) -> None:
+    problem = random_problem(seed, choices=2, layers=3)
+    rng = np.random.default_rng(seed)
+    options = tuple(
+        replace(option, cost_micro=int(rng.integers(0, 1_000_000)))
+        for option in problem.options
+    )
+    fresh = replace(problem, options=options)
+    fewest = find(Field(problem), Least.CYCLES, Limits())
+    assert fewest is not None
+    field_of(problem).tables(True)
+    again = problem.with_option_costs(options)
+    assert field_of(again).tables(True) is field_of(problem).tables(True)
+    assert again.graph.arcs == fresh.graph.arcs
+    assert again.graph.finishes == fresh.graph.finishes
+    for budget in (fewest.way.cycles, fewest.way.cycles * 3 // 2):
+        answers = [
+            choose_most_accurate(one, budget=budget) for one in (again, fresh, problem)
+        ]
+        assert answers[0].design == answers[1].design
+        assert answers[0].objective == answers[1].objective
 
 
 def _price_rows(price: SegmentPrice) -> tuple[int, int, int]:
