@@ -154,7 +154,9 @@ class Field:
                 if needs:
                     setting = self.setting(1, double)
                     grid = make_grid(role, needs, self.problem.space, setting)
-                    grids[role] = grid.keep(self._may_fit(grid, double))
+                    if role is not Role.DEPTHWISE:  # its lane shapes are its columns
+                        grid = grid.keep(self._may_fit(grid, double))
+                    grids[role] = grid
             self._shared.tables[double] = Tables(
                 graph=self.graph,
                 board=self.problem.board,

@@ -300,6 +300,23 @@ def may_run_within(field: Field, cycles: int) -> bool:
     )
 
 
+def is_quick(field: Field, cycles: int) -> bool:
+    """Return whether some drawn engine runs a frame in some cycles.
+
+    Args:
+        field: Where to search, at any accuracy cost.
+        cycles: Most cycles.
+
+    Returns:
+        If not, others may.
+    """
+    return any(
+        _first_limit(field, group, double)[0] <= min(cycles, NO_LIMIT - 1)
+        for group in field.groups(field.widths, NO_LIMIT)[:1]
+        for double in _bufferings(field)
+    )
+
+
 def _bufferings(field: Field) -> tuple[bool, ...]:
     """Return the bufferings on offer, double buffers first: they mostly win."""
     return tuple(sorted(set(field.problem.space.buffering), reverse=True))

@@ -25,6 +25,7 @@ from hao.program.graph import FAR
 from hao.program.lanes import lane_bounds
 from hao.program.search import Found, Least, Limits, find
 from hao.program.sieve import sieved
+from hao.program.space import Grid
 from hao.program.sweep import Net, make_net, sweep
 from hao.program.tables import Choice, Periods, periods_of
 from tests.program.instances import random_problem
@@ -171,7 +172,37 @@ def test_the_sieve_keeps_all_that_are_within_the_limit(
     assert (dropped > 0) == (stages == len(Role))
 
 
-@pytest.mark.parametrize("seed", [2, 3, 6, 8, 9])
+@pytest.mark.parametrize("percent", [33, 36, 40])
+def test_columns_that_are_left_out_are_part_of_no_engine_that_fits(
+    percent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: dict[tuple[Role, bool], NDArray[np.bool_]] = {}
+    real = Field._may_fit
+
+    def noted(self: Field, grid: Grid, double: bool) -> NDArray[np.bool_]:
+        kept[grid.role, double] = real(self, grid, double)
+        return np.ones(grid.words.size, dtype=np.bool_)
+
+    monkeypatch.setattr(Field, "_may_fit", noted)
+    problem, fitted = random_problem(2, layers=3), 0
+    had = problem.board.resources
+    lut, dsp = had.lut * percent // 100, had.dsp * percent // 100
+    less = replace(had, lut=lut, dsp=dsp)
+    board = replace(problem.board, resources=less, lutram=lut)
+    field = Field(replace(problem, board=board))
+    for group, double in _cases(field):
+        every = _all_engines(field, group, double)
+        for widths in group.widths:
+            fits = fitting(field, widths, double, every)
+            fitted += int(fits.sum())
+            for role, index in every.columns.items():
+                if role is not Role.DEPTHWISE:
+                    assert kept[role, double][index[fits]].all()
+    assert fitted
+    assert any((~columns).any() for columns in kept.values())
+
+
+@pytest.mark.parametrize("seed", [2, 3, 6, 9])
 def test_other_costs_give_what_a_problem_of_its_own_gives(seed: int) -> None:
     problem = random_problem(seed, choices=2, layers=3)
     rng = np.random.default_rng(seed)
@@ -249,7 +280,13 @@ def test_tables_hold_the_prices_of_single_engines(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_an_engine_fits_if_some_steps_do(seed: int) -> None:
+def test_an_engine_fits_if_some_steps_do(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def all_columns(self: Field, grid: Grid, double: bool) -> NDArray[np.bool_]:
+        return np.ones(grid.words.size, dtype=np.bool_)
+
+    monkeypatch.setattr(Field, "_may_fit", all_columns)
     field = _field(seed)
     rng = np.random.default_rng(seed)
     seen = set()
