@@ -9,9 +9,9 @@ from hao.ir.network import Network
 from hao.zoo.architecture import (
     CLASSES,
     Architecture,
-    Dataset,
-    Family,
+    ClassSet,
     NamedBlock,
+    Publication,
     architecture_network,
     numbered,
     pooled_classifier,
@@ -43,12 +43,12 @@ def lenet(name: str) -> Network:
     ]
     if fourth:
         blocks.append(("fc2", LinearBlock(channels=fourth, activated=True)))
-    blocks.append(("classifier", LinearBlock(channels=CLASSES[Dataset.DIGITS])))
+    blocks.append(("classifier", LinearBlock(channels=CLASSES[ClassSet.DIGITS])))
     return architecture_network(
         Architecture(
             name=name.lower().replace(" ", "_").replace("-", ""),
-            family=Family.DIGITS,
-            dataset=Dataset.DIGITS,
+            family=Publication.DIGITS,
+            dataset=ClassSet.DIGITS,
             image_size=32,
             padding=PaddingRule.VALID,
             blocks=tuple(blocks),
@@ -74,13 +74,13 @@ def residual_network(layers: int) -> Network:
     return architecture_network(
         Architecture(
             name=f"residual_{layers}",
-            family=Family.CIFAR,
-            dataset=Dataset.CIFAR10,
+            family=Publication.CIFAR,
+            dataset=ClassSet.CIFAR10,
             image_size=32,
             blocks=(
                 ("stem", ConvBlock(channels=16, kernel=3)),
                 *numbered("block", chosen),
-                *pooled_classifier(Dataset.CIFAR10),
+                *pooled_classifier(ClassSet.CIFAR10),
             ),
         )
     )

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from hao.schedule.graph import Kind, Operator, OperatorGraph
+from hao.schedule.graph import Operator, OperatorGraph, OperatorKind
 from hao.schedule.ir import NOWHERE
 
 _CLOCK = re.compile(
@@ -253,8 +253,8 @@ def _operator(entry: Entry) -> Operator:
     delay = entry.delay
     if latency > 1 and _FLOAT.match(entry.op):
         # A float core registers its inputs: a sum repeats every `latency` cycles.
-        return Operator(Kind.FLOAT, 0, 0.0, latency + 1, 0.0, NOWHERE, 0)
-    kind = Kind.LOAD if entry.op == "load" and latency else Kind.WIRE
+        return Operator(OperatorKind.FLOAT, 0, 0.0, latency + 1, 0.0, NOWHERE, 0)
+    kind = OperatorKind.LOAD if entry.op == "load" and latency else OperatorKind.WIRE
     return Operator(kind, 0, delay, latency, out, NOWHERE, 0)
 
 

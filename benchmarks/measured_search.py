@@ -4,27 +4,33 @@ Three questions, on the `digits` network with scikit-learn's digits plus Gaussia
 of 0.3 (noise makes bits matter), and on Fashion-MNIST where it is installed:
 
 1. What does each saliency cost, and how well does it rank options and whole schemes?
-2. How well does a predictor fitted to `--samples` random schemes rank as many others by
-   their top-1 on the test frames?
+2. How well does a predictor fitted to `--samples` random schemes rank as many others,
+   and how many top-1 lie inside their intervals of 90 %?
 3. Which test top-1 does each method reach at the latency of uniform 8, 6, 5, 4 and 3
    bits with the same number of measurements: the loop, random schemes, NSGA-II (pymoo),
-   and the uniform schemes themselves?
+   and the uniform schemes themselves? Every seed has float weights of its own.
 
-Rivals know a scheme's latency on the engines of the uniform schemes while they search;
-of what they measured, the best at a latency is sought with the exact search, as the
-loop's is. Every method chooses on the search frames; the test frames come last.
+Rivals know a scheme's latency on the engines of the uniform schemes while they search,
+and random schemes are drawn until one is within a latency, each in its turn; of what
+rivals measured, the best at a latency is sought with the exact search, as the loop's
+is. Every method chooses on the search frames; the test frames come last.
+
+All that is measured lies in `--folder`: a killed run goes on where it was, and more
+seeds are run beside those that are there.
 """
 
 import argparse
 import statistics
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
+import torch
 from _common import candidate, machine, print_table
+from _kept import EPOCHS, Rows, known_data, spread, trained
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.core.problem import ElementwiseProblem
 from pymoo.operators.crossover.ux import UniformCrossover
@@ -35,79 +41,130 @@ from pymoo.operators.sampling.rnd import IntegerRandomSampling
 from hao.accuracy.evaluate import spearman
 from hao.accuracy.terms import Recipe
 from hao.answer.candidates import BitRules
-from hao.answer.workers import IN_PROCESS
+from hao.answer.workers import Item, Progress, Shared
+from hao.answer.workers import Result as Worked
 from hao.cost.design import Design
 from hao.cost.evaluate import evaluate as price
-from hao.errors import InfeasibleError, InputError
-from hao.hw.board import Board, Frames
+from hao.errors import InputError
+from hao.hw.board import Frames
 from hao.hw.board_file import load_board
-from hao.hw.budget import with_budget
 from hao.ir.change import scheme_of
+from hao.ir.network import Network
 from hao.measure.loop import Bench, result_of, run_loop
 from hao.measure.predictors import encoded, fit_predictor, score
 from hao.measure.propose import Ask, design_of_scheme, make_encoder
-from hao.measure.saliency import measure_saliencies, rank_correlation
+from hao.measure.saliency import known_saliencies, rank_correlation
 from hao.measure.sample import Part, Sample, Trial
 from hao.measure.settings import Kind, LoopSettings
-from hao.measure.store import open_store
+from hao.measure.store import Store, open_store
 from hao.measure.subject import Subject, evaluate, make_subject
-from hao.program.codesign import choose_fastest
+from hao.program.codesign import NO_LIMIT, choose_fastest
 from hao.program.problem import Problem
 from hao.program.solver import SolverName
-from hao.quant.dataset import Dataset, Split, load_dataset
-from hao.quant.train import train_float
+from hao.program.space import Space
+from hao.quant.dataset import Dataset, Split
 from hao.zoo import build_network
 
 CHOICES = (2, 3, 4, 5, 6, 8)
 UNIFORM = (8, 6, 5, 4, 3)
 NOISE = 0.3
+DRAWS = 2
+"""Of noise, for every test frame of the digits: there are only 539."""
+
+SPACE = Space(
+    pixels=(1, 2, 4), lanes=(8, 16, 32), taps=(3, 9), depths=(256,), buffering=(True,)
+)
+"""Of the engine: with all else, uniform bits take at most 17 cycles less."""
+
+BATCH = 10
+"""Schemes of a turn of the loop."""
+
+KEYS = ("data", "seed", "method", "cycles")
 
 Scheme = Mapping[str, int]
 
 
 def noisy_digits() -> Dataset:
     """Return the digits with noise, which clean ones are too easy without."""
-    whole = load_dataset("digits", build_network("digits").input.ofm)
+    whole = known_data("digits", build_network("digits"))
 
-    def noisy(split: Split, seed: int) -> Split:
+    def noisy(split: Split, seed: int, draws: int = 1) -> Split:
         generator = np.random.default_rng(seed)
-        noise = generator.normal(0, NOISE, split.frames.shape)
-        frames = (split.frames[:] + noise).astype(np.float32)
-        return Split(frames=frames, labels=split.labels)
+        frames = np.concatenate([split.frames[:]] * draws)
+        noise = generator.normal(0, NOISE, frames.shape)
+        labels = np.concatenate([split.labels] * draws)
+        return Split(frames=(frames + noise).astype(np.float32), labels=labels)
 
     return replace(
         whole,
         name="noisy digits",
         train=noisy(whole.train, 0),
         validation=noisy(whole.validation, 1),
-        test=noisy(whole.test, 2),
+        test=noisy(whole.test, 2, DRAWS),
     )
 
 
-def small_board() -> Board:
-    """Return a board so small that bits decide the frame rate of a small network."""
-    limits = {"lut": "30%", "ff": None, "dsp": "20%", "bram_18k": None}
-    board = with_budget(load_board("pynq-z2"), limits)
-    return replace(board, frames=Frames.BACK_TO_BACK)
-
-
-def problem_of(choices: tuple[int, ...], board: Board) -> Problem:
+def problem_of(choices: tuple[int, ...]) -> Problem:
+    """Return the problem of the network: on this board, each layer's bits count."""
     rules = BitRules(choices=choices, keep_first_last=False, recipe=Recipe.PTQ)
-    return candidate("digits", rules).problem(board)
+    board = replace(load_board("zu3eg"), frames=Frames.BACK_TO_BACK)
+    return replace(candidate("digits", rules).problem(board), space=SPACE)
+
+
+@dataclass(kw_only=True)
+class Counting:
+    """This process as the loop's workers, its CPU seconds counted."""
+
+    seconds: float = 0.0
+
+    def each(
+        self,
+        function: Callable[[Shared, Item], Worked],
+        shared: Shared,
+        items: Iterable[Item],
+        progress: Progress,
+    ) -> Generator[Worked, None, None]:
+        for item in items:
+            started = time.process_time()
+            found = function(shared, item)
+            self.seconds += time.process_time() - started
+            yield found
 
 
 @dataclass(frozen=True, kw_only=True)
 class Race:
-    """What all methods share."""
+    """What all methods share: one network, its data and latencies."""
 
+    name: str
+    seed: int
+    folder: Path
     subject: Subject
     problem: Problem
     layers: tuple[str, ...]
     uniform: Mapping[int, Design]
     budgets: tuple[int, ...]
+    fastest: dict[str, int] = field(default_factory=dict)
 
-    def trial(self, scheme: Scheme, part: Part = Part.SEARCH) -> Trial:
-        return Trial(scheme=scheme_of(scheme), act_bits=8, part=part)
+    @contextmanager
+    def store(self, method: str) -> Iterator[Store]:
+        """Open the store of a method; what it measured before is there."""
+        path = self.folder / f"{self.name}-{self.seed}-{method}.sqlite"
+        with open_store(path, self.subject.about()) as store:
+            yield store
+
+    def measured(
+        self, store: Store, scheme: Scheme, part: Part = Part.SEARCH
+    ) -> Sample:
+        """Return what a scheme measures, measuring it if the store has it not."""
+        trial = Trial(scheme=scheme_of(scheme), act_bits=8, part=part)
+        return self.again(store, trial)
+
+    def again(self, store: Store, trial: Trial) -> Sample:
+        for sample in store.samples():
+            if sample.trial.identity == trial.identity:
+                return sample
+        store.add(evaluate(self.subject, trial))
+        return self.again(store, trial)
 
     def latency(self, scheme: Scheme) -> int:
         """Return the least latency on the engines of the uniform schemes [cycles]."""
@@ -120,7 +177,16 @@ class Race:
                 continue
         return min(found)
 
-    def finals(self, samples: Sequence[Sample]) -> dict[int, float]:
+    def least_latency(self, trial: Trial) -> int:
+        """Return the latency of the fastest design of a scheme [cycles]."""
+        if trial.key not in self.fastest:
+            report = design_of_scheme(
+                self.problem, trial.scheme, budget=NO_LIMIT, solver=SolverName.AUTO
+            )
+            self.fastest[trial.key] = report.cost.latency_cycles
+        return self.fastest[trial.key]
+
+    def finals(self, store: Store, samples: Sequence[Sample]) -> dict[int, float]:
         """Return the test top-1 of the best sample at every latency."""
         ranked = sorted(
             (s for s in samples if s.result is not None),
@@ -129,18 +195,10 @@ class Race:
         found = {}
         for budget in self.budgets:
             for sample in ranked:
-                try:
-                    design_of_scheme(
-                        self.problem,
-                        sample.trial.scheme,
-                        budget=budget,
-                        solver=SolverName.AUTO,
-                    )
-                except InfeasibleError:
-                    continue
-                test = evaluate(self.subject, replace(sample.trial, part=Part.TEST))
-                found[budget] = result_of(test).top1
-                break
+                if self.least_latency(sample.trial) <= budget:
+                    trial = replace(sample.trial, part=Part.TEST)
+                    found[budget] = result_of(self.again(store, trial)).top1
+                    break
         return found
 
 
@@ -151,43 +209,56 @@ def random_scheme(layers: Sequence[str], generator: np.random.Generator) -> Sche
     return dict(zip(layers, map(int, bits), strict=True))
 
 
-def by_loop(race: Race, count: int, seed: int) -> tuple[dict[int, float], float, float]:
-    """Return the loop's test top-1, its own seconds and those of measuring."""
+Outcome = tuple[dict[int, float], dict[str, object]]
+"""Test top-1 by latency [percent], and CPU seconds."""
+
+
+def by_loop(race: Race, count: int) -> Outcome:
+    """Return what the loop reaches."""
+    workers = Counting()
     started = time.process_time()
-    found = measure_saliencies(race.subject, race.problem.options, 8, Kind.PLUG_IN)
-    encoder = make_encoder({8: race.problem}, {8: found.values})
-    with (
-        TemporaryDirectory() as folder,
-        open_store(Path(folder) / "m.sqlite", race.subject.about()) as store,
-    ):
+    with race.store("loop") as store:
+        saliencies = known_saliencies(
+            store, race.subject, race.problem.options, 8, Kind.PLUG_IN
+        )
+        salient = time.process_time() - started
+        encoder = make_encoder({8: race.problem}, {8: saliencies.values})
         bench = Bench(
             subject=race.subject,
             store=store,
-            workers=IN_PROCESS,
+            workers=workers,
             progress=lambda _: None,
         )
         ask = Ask(problems={8: race.problem}, budgets=race.budgets, overlap_percent=70)
-        settings = LoopSettings(measure=count, seed=seed)
+        settings = LoopSettings(measure=count, batch=BATCH, seed=race.seed)
         explored = run_loop(bench, ask, encoder, settings)
+    own = time.process_time() - started - salient - workers.seconds
     top1 = {one.budget: result_of(one.test).top1 for one in explored.front}
-    own = time.process_time() - started - explored.seconds_measuring
-    return top1, own, explored.seconds_measuring
+    return top1, {"measuring": workers.seconds, "saliencies": salient, "own": own}
 
 
-def by_random(race: Race, count: int, seed: int) -> dict[int, float]:
-    generator = np.random.default_rng(seed)
-    schemes = [random_scheme(race.layers, generator) for _ in range(count)]
-    return race.finals([evaluate(race.subject, race.trial(s)) for s in schemes])
+def by_random(race: Race, count: int) -> Outcome:
+    """Return what random schemes reach, each drawn until it is within a latency."""
+    generator = np.random.default_rng(race.seed)
+    samples = []
+    with race.store("random") as store:
+        for number in range(count):
+            budget = race.budgets[number % len(race.budgets)]
+            scheme = random_scheme(race.layers, generator)
+            while race.latency(scheme) > budget:
+                scheme = random_scheme(race.layers, generator)
+            samples.append(race.measured(store, scheme))
+        return race.finals(store, samples), {}
 
 
 class Genes(ElementwiseProblem):  # type: ignore[misc]
     """Bits by layer as pymoo takes them: divergence and latency, both least."""
 
-    def __init__(self, race: Race) -> None:
+    def __init__(self, race: Race, store: Store) -> None:
         super().__init__(
             n_var=len(race.layers), n_obj=2, xl=0, xu=len(CHOICES) - 1, vtype=int
         )
-        self.race = race
+        self.race, self.store = race, store
         self.samples: dict[str, Sample] = {}
 
     def _evaluate(
@@ -195,136 +266,190 @@ class Genes(ElementwiseProblem):  # type: ignore[misc]
     ) -> None:
         bits = [CHOICES[int(place)] for place in x]
         scheme = dict(zip(self.race.layers, bits, strict=True))
-        trial = self.race.trial(scheme)
-        if trial.key not in self.samples:
-            self.samples[trial.key] = evaluate(self.race.subject, trial)
-        result = result_of(self.samples[trial.key])
-        out["F"] = [result.divergence, self.race.latency(scheme)]
+        sample = self.race.measured(self.store, scheme)
+        self.samples[sample.trial.key] = sample
+        out["F"] = [result_of(sample).divergence, self.race.latency(scheme)]
 
 
-def by_genes(race: Race, count: int, seed: int) -> dict[int, float]:
-    genes = Genes(race)
-    algorithm = NSGA2(
-        pop_size=10,
-        sampling=IntegerRandomSampling(),
-        crossover=UniformCrossover(repair=RoundingRepair()),
-        mutation=PM(prob=1.0, eta=3.0, vtype=float, repair=RoundingRepair()),
-    )
-    algorithm.setup(genes, termination=("n_gen", 10**6), seed=seed, verbose=False)
-    while len(genes.samples) < count:
-        algorithm.next()
-    return race.finals(list(genes.samples.values())[:count])
-
-
-def print_saliencies(race: Race, samples: Sequence[Sample]) -> None:
-    """Print what saliencies cost, and how well they rank options and schemes."""
-    exact = measure_saliencies(race.subject, race.problem.options, 8, Kind.PLUG_IN)
-    tests = [evaluate(race.subject, replace(s.trial, part=Part.TEST)) for s in samples]
-    top1 = np.array([result_of(test).top1 for test in tests])
-    rows = []
-    for kind in Kind:
-        found = measure_saliencies(race.subject, race.problem.options, 8, kind)
-        encoder = make_encoder({8: race.problem}, {8: found.values})
-        total = encoded(encoder, [(s.trial.scheme, 8) for s in samples]).sum(axis=1)
-        rows.append(
-            (
-                kind.value,
-                round(found.seconds, 1),
-                rank_correlation(found, exact),
-                spearman(total, -top1),
-            )
+def by_genes(race: Race, count: int) -> Outcome:
+    """Return what NSGA-II reaches."""
+    with race.store("nsga2") as store:
+        genes = Genes(race, store)
+        algorithm = NSGA2(
+            pop_size=10,
+            sampling=IntegerRandomSampling(),
+            crossover=UniformCrossover(repair=RoundingRepair()),
+            mutation=PM(prob=1.0, eta=3.0, vtype=float, repair=RoundingRepair()),
         )
-    print_table(("saliency", "s", "with plug-in", "sum with test top-1"), rows)
+        algorithm.setup(
+            genes, termination=("n_gen", 10**6), seed=race.seed, verbose=False
+        )
+        while len(genes.samples) < count:
+            algorithm.next()
+        return race.finals(store, list(genes.samples.values())[:count]), {}
 
 
-def print_predictors(race: Race, samples: Sequence[Sample]) -> None:
+def by_uniform(race: Race, _: int) -> Outcome:
+    """Return what the best of the uniform schemes has at every latency."""
+    with race.store("uniform") as store:
+        samples = [
+            race.measured(store, dict.fromkeys(race.layers, bits))
+            for bits in race.uniform
+        ]
+        return race.finals(store, samples), {}
+
+
+METHODS: dict[str, Callable[[Race, int], Outcome]] = {
+    "loop": by_loop,
+    "random": by_random,
+    "NSGA-II": by_genes,
+    "uniform": by_uniform,
+}
+
+
+def random_samples(race: Race, count: int, part: Part) -> list[Sample]:
+    """Return random schemes, measured on some frames."""
+    generator = np.random.default_rng(1000 + race.seed)
+    schemes = [random_scheme(race.layers, generator) for _ in range(count)]
+    with race.store("held-out") as store:
+        return [race.measured(store, scheme, part) for scheme in schemes]
+
+
+def print_saliencies(race: Race, count: int) -> None:
+    """Print what saliencies cost, and how well they rank options and schemes."""
+    samples = random_samples(race, count, Part.TEST)
+    top1 = np.array([result_of(test).top1 for test in samples])
+    rows = []
+    with race.store("held-out") as store:
+        every = race.problem.options
+        exact = known_saliencies(store, race.subject, every, 8, Kind.PLUG_IN)
+        for kind in Kind:
+            found = known_saliencies(store, race.subject, every, 8, kind)
+            encoder = make_encoder({8: race.problem}, {8: found.values})
+            schemes = [(s.trial.scheme, 8) for s in samples]
+            total = encoded(encoder, schemes).sum(axis=1)
+            rows.append(
+                (kind.value, rank_correlation(found, exact), spearman(total, -top1))
+            )
+    print_table(("saliency", "with plug-in", "sum with test top-1"), rows)
+
+
+def print_predictors(race: Race, count: int) -> None:
     """Print predictors fitted to one half of samples and scored on the other."""
-    found = measure_saliencies(race.subject, race.problem.options, 8, Kind.PLUG_IN)
+    samples = random_samples(race, 2 * count, Part.SEARCH)
+    tests = random_samples(race, 2 * count, Part.TEST)
+    with race.store("held-out") as store:
+        found = known_saliencies(
+            store, race.subject, race.problem.options, 8, Kind.PLUG_IN
+        )
     encoder = make_encoder({8: race.problem}, {8: found.values})
-    half = len(samples) // 2
-    predictor = fit_predictor(encoder, samples[:half])
-    tests = [
-        evaluate(race.subject, replace(s.trial, part=Part.TEST)) for s in samples[half:]
-    ]
-    held = score(predictor, tests)
+    predictor = fit_predictor(encoder, samples[:count])
     rows: list[tuple[object, ...]] = [
         (one.value, q.rows, q.spearman, q.spearman_top1, q.mae, "cross-validated")
         for one, q in predictor.quality.items()
     ]
-    rows.append(
-        (
-            f"{predictor.learner.value}, held-out schemes, test frames",
-            held.rows,
-            held.spearman,
-            held.spearman_top1,
-            held.mae,
-            held.coverage,
+    for word, held in (("search", samples[count:]), ("test", tests[count:])):
+        q = score(predictor, held)
+        rows.append(
+            (
+                f"{predictor.learner.value}, schemes held out, {word} frames",
+                *(q.rows, q.spearman, q.spearman_top1, q.mae, q.coverage),
+            )
         )
-    )
     print_table(
         ("predictor", "schemes", "Spearman", "of top-1", "MAE [points]", "inside"), rows
     )
-
-
-def make_race(dataset: Dataset, search: int) -> Race:
-    board = small_board()
-    problem = problem_of(CHOICES, board)
-    network = train_float(problem.network, dataset)
-    subject = make_subject({8: network}, dataset, search=search)
-    uniform = {
-        bits: choose_fastest(problem_of((bits,), board)).design for bits in UNIFORM
-    }
-    latencies = {bits: price(design).latency_cycles for bits, design in uniform.items()}
+    found_tops = predictor.predict([(s.trial.scheme, 8) for s in samples[count:]])
+    widths = sorted(high - low for _, low, high in found_tops)
     print(
-        f"\nfloat: {subject.parts[Part.TEST].top1:.2f} % of the test frames;", end=" "
+        f"\nmean width of an interval: {statistics.mean(widths):.1f} points, of the "
+        f"narrower half {statistics.mean(widths[: count // 2]):.1f}"
     )
-    print(f"cycles of uniform bits: {latencies}\n")
-    # Latencies within a thousandth are one.
-    budgets: list[int] = []
-    for cycles in sorted(latencies.values()):
-        if not budgets or cycles > budgets[-1] * 1.001:
-            budgets.append(cycles)
+
+
+def make_race(name: str, seed: int, folder: Path, search: int) -> Race:
+    """Return a network with weights of a seed, its data, and the latencies."""
+    data = noisy_digits() if name == "digits" else known_data(name, digits())
+    problem = problem_of(CHOICES)
+    network = trained(
+        problem.network,
+        data,
+        epochs=EPOCHS[name],
+        seed=seed,
+        path=folder / f"{name}-{seed}.npz",
+    )
+    subject = make_subject({8: network}, data, search=search)
+    uniform = {bits: choose_fastest(problem_of((bits,))).design for bits in UNIFORM}
+    latencies = {bits: price(design).latency_cycles for bits, design in uniform.items()}
+    tops = {part.value: round(one.top1, 2) for part, one in subject.parts.items()}
+    print(f"{name}, seed {seed}: float {tops}, cycles of uniform bits {latencies}")
     return Race(
+        name=name,
+        seed=seed,
+        folder=folder,
         subject=subject,
         problem=problem,
         layers=tuple(layer.name for layer in network.compute_layers),
         uniform=uniform,
-        budgets=tuple(reversed(budgets)),
+        budgets=tuple(sorted(set(latencies.values()), reverse=True)),
     )
 
 
-def print_race(race: Race, seeds: int, count: int) -> None:
-    """Print the test top-1 of every method at every latency: mean and spread."""
-    found: dict[str, list[dict[int, float]]] = {}
-    own = measuring = 0.0
-    for seed in range(seeds):
-        top1, mine, theirs = by_loop(race, count, seed)
-        own, measuring = own + mine, measuring + theirs
-        for name, one in (
-            ("loop", top1),
-            ("random", by_random(race, count, seed)),
-            ("NSGA-II", by_genes(race, count, seed)),
-        ):
-            found.setdefault(name, []).append(one)
-            print(f"seed {seed}: {name}: {one}", flush=True)
-    for bits, design in race.uniform.items():
-        test = evaluate(
-            race.subject, race.trial(dict.fromkeys(race.layers, bits), Part.TEST)
+def digits() -> Network:
+    return build_network("digits")
+
+
+def run_race(race: Race, rows: Rows, times: Rows, count: int) -> None:
+    """Run the methods that have no results yet."""
+    for method, run in METHODS.items():
+        if rows.where(data=race.name, seed=race.seed, method=method):
+            continue
+        started = time.process_time()
+        top1, seconds = run(race, count)
+        one = {"data": race.name, "seed": race.seed, "method": method}
+        for cycles, value in top1.items():
+            rows.add({**one, "cycles": cycles, "top1": round(value, 3)})
+        for part, spent in seconds.items():
+            times.add({**one, "part": part, "seconds": spent})
+        print(
+            f"seed {race.seed}: {method}: {top1}, "
+            f"{time.process_time() - started:.0f} CPU s",
+            flush=True,
         )
-        cycles = price(design).latency_cycles
-        at = {b: result_of(test).top1 for b in race.budgets if cycles <= b * 1.001}
-        found[f"uniform {bits}"] = [at]
-    rows = []
-    for name, runs in found.items():
-        cells: list[object] = [name]
-        for budget in race.budgets:
-            values = [run[budget] for run in runs if budget in run]
-            spread = f" +- {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-            cells.append(f"{statistics.mean(values):.2f}{spread}" if values else "-")
-        rows.append(cells)
-    heads = [f"top-1 at {budget} cycles" for budget in race.budgets]
-    print_table(("method", *heads), rows)
-    print(f"\nloop: {measuring:.0f} s of measuring, {own:.0f} CPU s of its own")
+
+
+def print_race(name: str, rows: Rows, times: Rows) -> None:
+    """Print the test top-1 of every method at every latency, over all seeds."""
+    have = rows.where(data=name)
+    seeds = sorted({row["seed"] for row in have})
+    budgets = sorted({int(row["cycles"]) for row in have}, reverse=True)
+
+    def values(method: str, cycles: int) -> dict[str, float]:
+        found = rows.where(data=name, method=method, cycles=cycles)
+        return {row["seed"]: float(row["top1"]) for row in found}
+
+    table: list[list[object]] = [
+        [method, *(spread(list(values(method, b).values())) for b in budgets)]
+        for method in METHODS
+    ]
+    for rival in list(METHODS)[1:]:
+        cells: list[object] = [f"loop less {rival}"]
+        for budget in budgets:
+            ours, theirs = values("loop", budget), values(rival, budget)
+            cells.append(spread([ours[s] - theirs[s] for s in ours if s in theirs]))
+        table.append(cells)
+    print(
+        f"\n{name}: test top-1, mean and standard deviation over {len(seeds)} seeds\n"
+    )
+    print_table(("method", *(f"{budget} cycles" for budget in budgets)), table)
+    spent = {
+        part: sum(float(r["seconds"]) for r in times.where(data=name, part=part))
+        for part in ("measuring", "saliencies", "own")
+    }
+    print(
+        f"\nloop, CPU s of all seeds: {spent['measuring']:.0f} measuring, "
+        f"{spent['saliencies']:.0f} saliencies, {spent['own']:.1f} of its own"
+    )
 
 
 def main() -> None:
@@ -332,31 +457,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--samples", type=int, default=40)
-    parser.add_argument("--search-frames", type=int, default=1024)
-    parser.add_argument("--data", nargs="+", default=["noisy-digits", "fashion-mnist"])
+    parser.add_argument("--search-frames", type=int, default=400)
+    parser.add_argument("--data", nargs="+", default=["digits", "fashion-mnist"])
+    parser.add_argument("--folder", type=Path, default=Path("runs/measured-search"))
+    parser.add_argument("--only", choices=("race", "predictors"), default=None)
     args = parser.parse_args()
+    torch.set_num_threads(1)
     print(f"Machine: {machine()}")
+    rows = Rows(args.folder / "race.csv", KEYS)
+    times = Rows(args.folder / "times.csv", ("data", "seed", "method", "part"))
     for name in args.data:
-        print(f"\n## {name}")
-        try:
-            shape = build_network("digits").input.ofm
-            dataset = (
-                noisy_digits() if name == "noisy-digits" else load_dataset(name, shape)
-            )
-        except InputError as error:
-            print(f"left out: {error}")
-            continue
-        race = make_race(dataset, args.search_frames)
-        generator = np.random.default_rng(1000)
-        samples = [
-            evaluate(race.subject, race.trial(random_scheme(race.layers, generator)))
-            for _ in range(2 * args.samples)
-        ]
-        print_saliencies(race, samples[: args.samples])
-        print()
-        print_predictors(race, samples)
-        print()
-        print_race(race, args.seeds, args.samples)
+        for seed in range(args.seeds):
+            try:
+                race = make_race(name, seed, args.folder, args.search_frames)
+            except InputError as error:
+                print(f"{name} left out: {error}")
+                break
+            if args.only != "predictors":
+                run_race(race, rows, times, args.samples)
+            if seed == 0 and args.only != "race":
+                print_saliencies(race, args.samples)
+                print()
+                print_predictors(race, args.samples)
+        if args.only != "predictors":
+            print_race(name, rows, times)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ from hao.options.bits import bit_options
 from hao.program.codesign import choose_fastest
 from hao.program.problem import Problem
 from hao.zoo import build_network
-from hao.zoo.architecture import Architecture, Family, architecture_network
+from hao.zoo.architecture import Architecture, Publication, architecture_network
 from hao.zoo.classic import vgg_features
 
 HERE = Path(__file__).resolve().parent
@@ -200,7 +200,7 @@ def msd_narrow() -> Configured:
 def msd_networks() -> Mapping[str, Network]:
     vgg = Architecture(
         name="vgg16_convolutions",
-        family=Family.VGG,
+        family=Publication.VGG,
         blocks=vgg_features((64, 128, 256, 512, 512), (2, 2, 3, 3, 3)),
     )
     return {

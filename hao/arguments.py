@@ -4,7 +4,8 @@ from collections.abc import Hashable
 from dataclasses import fields
 from enum import Enum
 from functools import cache
-from typing import Any, get_args, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -36,7 +37,7 @@ def take_fields(request: Any) -> None:  # noqa: ANN401  # any dataclass
 
 @cache
 def _kinds(made: Hashable) -> dict[str, object]:
-    return get_type_hints(made)
+    return get_type_hints(made, include_extras=True)
 
 
 @cache
@@ -49,5 +50,10 @@ def _wanted(kind: object, error: ValidationError) -> str:
     for each in (kind, *get_args(kind)):
         if isinstance(each, type) and issubclass(each, Enum):
             return "one of " + ", ".join(repr(member.value) for member in each)
+    members = [each for each in get_args(kind) if each is not NoneType]
+    if get_origin(kind) in (Union, UnionType) and len(members) > 1:
+        # `Annotated` holds its type first.
+        types = [get_args(each)[0] if get_args(each) else each for each in members]
+        return " or ".join(f"a {each.__name__}" for each in types)
     said = error.errors()[0]["msg"].removeprefix("Input should be ")
     return said[:1].lower() + said[1:]

@@ -5,6 +5,7 @@
 Every step is one call whose result is a named value. What the command line does, a
 notebook does by calling these functions; `import hao` gives all of them by name.
 
+    a network        check_model, from_torch; or one of network_table
     a design         search, then reopen, estimate, verify, write_page
     accuracy         quantize, explore (measured), export (QONNX)
     other networks   prune_run (channels), replace_operations
@@ -14,10 +15,13 @@ Each step stands in a module of `hao.steps`, with its request and its result. to
 solvers and ONNX are loaded by the step that needs them, when it runs.
 """
 
+from hao.answer.candidates import BitRules
 from hao.answer.objective import Objective
 from hao.emission.check import Build
 from hao.errors import HaoError
+from hao.hw.board import Frames
 from hao.ir.network import Network
+from hao.model import check_model
 from hao.program.solver import SolverName
 from hao.report.networks import network_table
 from hao.report.result import SearchResult
@@ -26,6 +30,7 @@ from hao.steps.calibrate import CalibrateRequest, calibrate
 from hao.steps.emit import emit
 from hao.steps.explore import ExploreRequest, explore
 from hao.steps.floats import Method, QuantizeRequest
+from hao.steps.model import from_torch
 from hao.steps.prune import PruneRequest, prune_run
 from hao.steps.quantize import export, quantize
 from hao.steps.replace import ReplaceRequest, replace_operations
@@ -36,9 +41,11 @@ from hao.steps.simulate import simulate
 from hao.steps.verify import verify
 
 __all__ = [
+    "BitRules",
     "Build",
     "CalibrateRequest",
     "ExploreRequest",
+    "Frames",
     "HaoError",
     "Method",
     "Network",
@@ -52,11 +59,13 @@ __all__ = [
     "board_of",
     "calibrate",
     "candidates_of",
+    "check_model",
     "check_request",
     "emit",
     "estimate",
     "explore",
     "export",
+    "from_torch",
     "lint_run",
     "lint_schedule",
     "network_table",

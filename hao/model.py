@@ -53,7 +53,19 @@ def load_buildable(path: Path, *, image_size: int | None = None) -> ImportedNetw
         InputError: The suffix is unknown, or the file is missing or malformed.
         UnsupportedError: Something cannot be built; the error names all of it.
     """
-    imported = load_model(path, image_size=image_size)
+    return check_buildable(load_model(path, image_size=image_size), str(path))
+
+
+def check_buildable(imported: ImportedNetwork, where: str) -> ImportedNetwork:
+    """Return a network as every later step can take it.
+
+    Args:
+        imported: The network, and what is known about it.
+        where: Its file or name; messages begin with it.
+
+    Raises:
+        UnsupportedError: Something cannot be built; the error names all of it.
+    """
     network, notes = imported.network, imported.notes
     problems = engine_problems(network)
     if is_quantized(network):
@@ -61,7 +73,7 @@ def load_buildable(path: Path, *, image_size: int | None = None) -> ImportedNetw
         notes += more
         problems += quantization_problems(network)
     if problems:
-        raise UnsupportedError.of_all(str(path), problems)
+        raise UnsupportedError.of_all(where, problems)
     partition(stages_only(network))
     return ImportedNetwork(network=network, notes=notes)
 

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import InstanceOf, TypeAdapter, ValidationError
 
+from hao.accuracy.between import known_networks
 from hao.accuracy.drops import load_drop_law
 from hao.accuracy.published import published_networks
 from hao.answer.candidates import (
@@ -14,10 +15,12 @@ from hao.answer.candidates import (
     Candidate,
     make_candidate,
     published_candidates,
+    source_of,
 )
 from hao.answer.explain import held_in_words
 from hao.answer.explore import budget_cycles
 from hao.answer.objective import Objective, check_objective
+from hao.answer.workers import usable_cores
 from hao.arguments import take_fields
 from hao.calibration.file import load_constants
 from hao.cost.power import why_no_power
@@ -29,11 +32,16 @@ from hao.hw.budget import with_budget
 from hao.hw.device import check_clock
 from hao.ir.lower import stages_only
 from hao.ir.network import Network
-from hao.model import load_buildable
+from hao.model import check_buildable, load_buildable
 from hao.options.option import MICRO
 from hao.program.several import OVERLAP_PERCENT
 from hao.program.solver import SolverName
-from hao.report.certificate import Certificate, recorded_channels
+from hao.report.certificate import (
+    Certificate,
+    recorded_channels,
+    recorded_densities,
+    recorded_space,
+)
 from hao.report.design_file import explain
 from hao.report.design_schema import to_network
 from hao.zoo import build_network
@@ -55,6 +63,12 @@ MOST_BEST = 50
 MOST_PIXELS = 4096
 """Largest height and width of a frame (chosen here)."""
 
+FRONT_POINTS = 6
+"""Points of the front where networks compete (chosen here)."""
+
+USUAL_WORKERS = 4
+"""Most processes unless asked for more (chosen here)."""
+
 MOST_WORKERS = 256
 """Most processes on one machine (chosen here)."""
 
@@ -69,7 +83,10 @@ class SearchRequest:
         network: One network of the zoo; `None` for all with published accuracy.
         image_size: Of that network, or of a `model` whose file leaves it open; `None`
             for its usual one.
-        model: An ONNX or QONNX file instead of the zoo.
+        between_sizes: Where networks compete, offer them at image sizes between
+            published ones too, with interpolated top-1.
+        model: Instead of the zoo an ONNX or QONNX file, `package.module:function` that
+            makes a torch module, or a network; `hao.from_torch` makes one of a module.
         top1: Float top-1 of `model` [percent], if known.
         min_top1: Least top-1 [percent]; for `Objective.FPS`, and if wanted for `AREA`
             and `POWER`.
@@ -89,13 +106,15 @@ class SearchRequest:
             does for each, or the engine alone.
         margin_percent: Part of the frame time that the prediction must leave free
             [percent], from 0 to 90; counts where `fps` is asked for.
-        front_points: Points of the front to compute besides; 0 for none.
+        front_points: Points of the front to compute besides; 0 for none; `None` for 6
+            where networks compete and not the smallest design is asked for, else none.
         best: Designs of the chosen network to list, the answer included, at least 1;
             more than 1 with `Objective.ACCURACY` only.
         overlap_percent: Share of the layers with a choice in which two of them may be
             alike [percent], from 0 to 100.
         solver: Who solves the integer programs.
-        workers: Networks that are solved side by side on this machine, at least 1.
+        workers: Networks that are solved side by side on this machine, at least 1;
+            `None` for its cores, at most 4, where networks compete, else 1.
         cluster: Address of a Dask scheduler, such as "tcp://host:8786", whose workers
             solve instead; `None` for this machine.
 
@@ -109,7 +128,8 @@ class SearchRequest:
     fps: float | None = None
     network: str | None = None
     image_size: int | None = None
-    model: Path | None = None
+    between_sizes: bool = False
+    model: Path | InstanceOf[Network] | None = None
     top1: float | None = None
     min_top1: float | None = None
     clock_mhz: float | None = None
@@ -123,11 +143,11 @@ class SearchRequest:
     objective: Objective = Objective.ACCURACY
     frames: Frames = Frames.ONE_AT_A_TIME
     margin_percent: float = DEFAULT_MARGIN_PERCENT
-    front_points: int = 0
+    front_points: int | None = None
     best: int = 1
     overlap_percent: int = OVERLAP_PERCENT
     solver: SolverName = SolverName.AUTO
-    workers: int = 1
+    workers: int | None = None
     cluster: str | None = None
 
     def __post_init__(self) -> None:
@@ -137,6 +157,27 @@ class SearchRequest:
     def promised_share(self) -> float:
         """Return the share of a predicted frame rate that is promised."""
         return 1 - self.margin_percent / 100
+
+    @property
+    def several(self) -> bool:
+        """Return whether networks compete: those of the zoo."""
+        return self.network is None and self.model is None
+
+    @property
+    def points(self) -> int:
+        """Return how many points of the front to compute."""
+        if self.front_points is not None:
+            return self.front_points
+        return FRONT_POINTS if self.several and not self.objective.is_smallest else 0
+
+    @property
+    def processes(self) -> int:
+        """Return how many networks to solve side by side on this machine."""
+        if self.workers is not None:
+            return self.workers
+        if self.several and self.cluster is None:
+            return min(USUAL_WORKERS, usable_cores())
+        return 1
 
 
 def limits_of(request: SearchRequest, board: Board) -> tuple[int | None, int | None]:
@@ -171,7 +212,7 @@ def check_request(request: SearchRequest) -> None:
         request.objective,
         fps=request.fps,
         min_top1=request.min_top1,
-        front_points=request.front_points,
+        front_points=request.points,
     )
     _check_best(request)
     if len(set(request.act_bits)) != len(request.act_bits):
@@ -195,6 +236,10 @@ def check_request(request: SearchRequest) -> None:
         raise ArgumentError("`network` and `model` exclude each other")
     if request.image_size is not None and not (request.network or request.model):
         raise ArgumentError("`image_size` needs `network` or `model`")
+    if request.between_sizes and not request.several:
+        raise ArgumentError(
+            "`between_sizes` offers more networks; it excludes `network` and `model`"
+        )
     if (
         request.model is not None
         and request.image_size is not None
@@ -209,11 +254,11 @@ def check_request(request: SearchRequest) -> None:
         raise ArgumentError(
             f"`clock_mhz` = {request.clock_mhz:g} MHz; must be from 10 to 1000 MHz"
         )
-    if not 1 <= request.workers <= MOST_WORKERS:
+    if not 1 <= request.processes <= MOST_WORKERS:
         raise ArgumentError(
             f"`workers` = {request.workers}; must be from 1 to {MOST_WORKERS}"
         )
-    if request.cluster is not None and request.workers != 1:
+    if request.cluster is not None and request.processes != 1:
         raise ArgumentError("`workers` and `cluster` exclude each other")
 
 
@@ -283,7 +328,7 @@ def check_rate(request: SearchRequest, board: Board) -> None:
     raise InfeasibleError(
         f"{request.fps:g} fps{held_in_words(request.margin_percent)} on {board.name}: "
         f"the host takes {board.host_us / 1000:g} ms of a frame, so that frames one at "
-        f"a time come at {most} fps at most; --frames back-to-back leaves it out",
+        f"a time come at {most} fps at most; `frames` = back-to-back leaves it out",
         conflicts=("latency",),
     )
 
@@ -310,35 +355,53 @@ def _candidates(
 ) -> list[Candidate]:
     """Return the networks to choose from at some rules."""
     law = load_drop_law()
-    published = published_networks()
     if request.model is not None:
-        imported: ImportedNetwork = load_buildable(
-            request.model, image_size=request.image_size
-        )
+        imported = _imported(request.model, request.image_size)
         for note in imported.notes:
             progress(f"note: {note}")
         return [
             make_candidate(
                 stages_only(imported.network),
                 top1=request.top1,
-                source="given with --top1",
+                source="given by the user",
                 law=law,
                 rules=rules,
             )
         ]
     if request.network is not None:
         network: Network = build_network(request.network, request.image_size)
-        known = published.get((network.name, network.input.ofm.width))
+        known = known_networks().get((network.name, network.input.ofm.width))
+        if known is None:
+            _tell_known_sizes(network, progress)
         return [
             make_candidate(
                 network,
                 top1=None if known is None else known.top1,
-                source="" if known is None else known.best.source,
+                source="" if known is None else source_of(known),
                 law=law,
                 rules=rules,
             )
         ]
-    return published_candidates(tuple(published.values()), law, rules)
+    offered = known_networks() if request.between_sizes else published_networks()
+    return published_candidates(tuple(offered.values()), law, rules)
+
+
+def _tell_known_sizes(network: Network, progress: Progress) -> None:
+    """Say at which image sizes the accuracy of a network is known, if at any."""
+    size = network.input.ofm.width
+    sizes = sorted(known for name, known in known_networks() if name == network.name)
+    if sizes:
+        progress(
+            f"note: {network.name}@{size}: top-1 is unknown; published or interpolated "
+            f"at image sizes {', '.join(map(str, sizes))}"
+        )
+
+
+def _imported(model: Path | Network, image_size: int | None) -> ImportedNetwork:
+    """Return the network of a file, or one that is given."""
+    if isinstance(model, Network):
+        return check_buildable(ImportedNetwork(network=model, notes=()), model.name)
+    return load_buildable(model, image_size=image_size)
 
 
 def check_top1_known(request: SearchRequest, candidates: Sequence[Candidate]) -> None:
@@ -357,8 +420,9 @@ def asked_again(
 ) -> tuple[SearchRequest, dict[str, Candidate]]:
     """Return the request that a certificate records, and its candidates by label.
 
-    Those of the zoo are made anew; that of a model file has the recorded layers.
-    What channels cost was measured, so their options are the recorded ones.
+    Those of the zoo are made anew; that of a model file has the recorded layers, and so
+    has one that was changed and trained, with the recorded top-1. What channels cost
+    was measured, so their options are the recorded ones.
 
     Args:
         certificate: Of a run.
@@ -374,13 +438,14 @@ def asked_again(
     except ValidationError as error:
         raise InputError(f"asked.{explain(error.errors()[0])}") from error
     check_request(request)
-    if request.model is None:
+    changed = certificate.changed
+    if request.model is None and changed is None:
         found = candidates_of(request, lambda _: None)
     else:
         found = [
             make_candidate(
                 to_network(certificate.problem.network),
-                top1=request.top1,
+                top1=request.top1 if changed is None else changed.top1,
                 source="",
                 law=load_drop_law(),
                 rules=replace(request.rules, act_bits=bits),
@@ -388,6 +453,11 @@ def asked_again(
             for bits in request.act_bits or (request.rules.act_bits,)
         ]
     channels = recorded_channels(certificate.problem)
-    return request, {
-        c.label: replace(c, channels=channels) if channels else c for c in found
-    }
+    densities = recorded_densities(certificate.problem)
+    space = recorded_space(certificate.problem)
+    if channels or densities or space is not None:
+        found = [
+            replace(c, channels=channels, densities=densities, space=space)
+            for c in found
+        ]
+    return request, {c.label: c for c in found}

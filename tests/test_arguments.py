@@ -1,12 +1,14 @@
 """Requests take words and text as a Python caller writes them, or name the field."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from hao.answer.objective import Objective
+from hao.cli import main
 from hao.cli.guard import flag_of
-from hao.errors import ArgumentError
+from hao.errors import ArgumentError, InfeasibleError
 from hao.hw.board import Frames
 from hao.program.solver import SolverName
 from hao.request import SearchRequest, check_request
@@ -41,6 +43,7 @@ def test_words_and_text_become_what_the_fields_say() -> None:
         ({"frames": 3}, "`frames` = 3; must be one of 'one-at-a-time', 'back-to-back'"),
         ({"rules": 5}, "^`rules` = 5; must be .*BitRules"),
         ({"workers": 1.5}, "^`workers` = 1.5; must be a valid integer"),
+        ({"model": 5}, "^`model` = 5; must be a Path or a Network$"),
         ({"act_bits": 8}, "^`act_bits` = 8; must be a valid tuple"),
     ],
 )
@@ -56,7 +59,7 @@ def test_a_call_reads_the_field_and_the_command_line_the_flag() -> None:
     with pytest.raises(ArgumentError) as caught:
         check_request(request)
     assert str(caught.value) == "`margin_percent` = 95; must be from 0 to 90 percent"
-    shown = caught.value.named(flag_of)
+    shown = caught.value.named(partial(flag_of, main))
     assert shown == "--margin 95; must be from 0 to 90 percent"
 
 
@@ -67,4 +70,26 @@ def test_every_flag_that_a_field_stands_for_exists() -> None:
     fields = {"fps", "network", "image_size", "model", "top1", "min_top1", "clock_mhz"}
     fields |= {"max_lut", "act_bits", "block_points", "margin_percent", "front_points"}
     fields |= {"best", "overlap_percent", "workers", "cluster", "objective"}
-    assert {flag_of(field) for field in fields} <= flags
+    assert {flag_of(search_command, field) for field in fields} <= flags
+    assert flag_of(main, "run_path") == "--run"
+    assert flag_of(main, "clang") == ""
+
+
+def test_a_word_in_backquotes_that_is_no_field_stays_as_it_is() -> None:
+    error = InfeasibleError("no `clang`; `solver` = highs, or `force` it")
+    shown = error.named(partial(flag_of, main))
+    assert shown == "no `clang`; --solver highs, or --force it"
+
+
+def test_what_a_request_leaves_open_depends_on_whether_networks_compete() -> None:
+    one = _asked(fps=50, network="digits")
+    assert (one.points, one.processes) == (0, 1)
+    zoo = _asked(fps=50)
+    assert zoo.points == 6
+    assert 1 <= zoo.processes <= 4
+    assert _asked(fps=50, objective="area").points == 0
+    assert _asked(fps=50, cluster="tcp://a:1").processes == 1
+    assert (_asked(fps=50, front_points=2).points, _asked(workers=9).processes) == (
+        2,
+        9,
+    )

@@ -12,12 +12,12 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from hao.cli.common import Group
+from hao.cli.common import GuardedGroup
 from hao.errors import InputError
 
 
 def failing(error: BaseException) -> click.Group:
-    @click.group(cls=Group)
+    @click.group(cls=GuardedGroup)
     def group() -> None:
         """Do nothing."""
 
@@ -90,8 +90,8 @@ def test_a_full_disk_behind_the_output_is_one_line(words: list[str]) -> None:
 
 WAIT = """
 import pathlib, sys, time, click
-from hao.cli.common import Group
-@click.group(cls=Group)
+from hao.cli.common import GuardedGroup
+@click.group(cls=GuardedGroup)
 def main(): pass
 @main.command("wait")
 def wait():

@@ -5,9 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 import hao
 from hao import flow
+from hao.errors import ArgumentError
 
 ROOT = Path(__file__).resolve().parent.parent
 # What only the step that needs it may load.
@@ -51,3 +54,46 @@ def test_modules_that_share_a_name_with_no_step_are_still_modules() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT
     )
     assert run.stdout.strip() == "True True True"
+
+
+def test_a_torch_module_is_searched_and_verified(tmp_path: Path) -> None:
+    module = nn.Sequential(
+        nn.Conv2d(3, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(16, 10),
+    )
+    network = hao.from_torch(module, torch.zeros(1, 3, 16, 16))
+    assert network.layers == hao.from_torch(module, (3, 16, 16)).layers
+    assert network.input.ofm.width == 16
+    request = hao.SearchRequest(board="zu3eg", fps=1000, model=network, top1=80)
+    result = hao.search(request, run_path=tmp_path / "own")
+    assert result.design.network.name == "Sequential"
+    assert hao.verify(tmp_path / "own", samples=10).verified
+
+
+def test_a_network_that_no_step_can_build_is_refused_by_its_name() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 8, 11), nn.ReLU())
+    request = hao.SearchRequest(
+        board="zu3eg", fps=1, model=hao.from_torch(module, (3, 32, 32))
+    )
+    with pytest.raises(
+        hao.HaoError, match=r"^layer '0': kernel 11, stride 1; the engine"
+    ):
+        hao.search(request)
+
+
+@pytest.mark.parametrize(
+    ("module", "example", "message"),
+    [
+        (3, (3, 8, 8), "`module` = int; must be a torch.nn.Module"),
+        (nn.ReLU(), (8, 8), r"`example` = \(8, 8\); must be \(channels, height, width"),
+        (nn.ReLU(), (3, 8.5, 8), r"`example` = \(3, 8.5, 8\); must be"),
+    ],
+)
+def test_what_is_no_module_or_frame_is_refused(
+    module: object, example: tuple[int, ...], message: str
+) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        hao.from_torch(module, example)

@@ -4,34 +4,34 @@ from collections.abc import Mapping
 from functools import cache
 from typing import assert_never
 
+from hao.accuracy.between import known_networks
 from hao.accuracy.published import FloatRow, Precision, load_float_rows
-from hao.accuracy.published import published_networks as known_networks
 from hao.accuracy.terms import Subject
-from hao.zoo import Dataset, Family, entry, network_names
+from hao.zoo import ClassSet, Publication, entry, network_names
 
 
-def measured_family(family: Family) -> str:
+def measured_family(family: Publication) -> str:
     """Return the family of measured networks that a family of the zoo belongs to."""
     match family:
         case (
-            Family.MOBILENET_V1
-            | Family.MOBILENET_V2
-            | Family.MOBILENET_V3
-            | Family.MOBILENET_V4
-            | Family.MNASNET
-            | Family.SPNASNET
-            | Family.FBNET
+            Publication.MOBILENET_V1
+            | Publication.MOBILENET_V2
+            | Publication.MOBILENET_V3
+            | Publication.MOBILENET_V4
+            | Publication.MNASNET
+            | Publication.SPNASNET
+            | Publication.FBNET
         ):
             return "mobilenet"
-        case Family.EFFICIENTNET_LITE:
+        case Publication.EFFICIENTNET_LITE:
             return "efficientnet"
-        case Family.RESNET:
+        case Publication.RESNET:
             return "resnet"
-        case Family.VGG:
+        case Publication.VGG:
             return "vgg"
-        case Family.REPVGG:
+        case Publication.REPVGG:
             return "repvgg"
-        case Family.CIFAR | Family.DIGITS:
+        case Publication.CIFAR | Publication.DIGITS:
             return "small"
         case _:
             assert_never(family)
@@ -44,7 +44,7 @@ def classifies_imagenet(network: str) -> bool:
     """
     if network not in network_names():
         return True
-    return entry(network).dataset is Dataset.IMAGENET
+    return entry(network).dataset is ClassSet.IMAGENET
 
 
 def _checkpoint(row: FloatRow) -> tuple[str, str, str, str]:

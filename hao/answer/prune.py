@@ -14,11 +14,14 @@ whole network takes to what is asked:
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hao.answer.pruned import Pruned, load_pruned, render_pruned
 from hao.errors import InfeasibleError, InputError
+from hao.files import write_file
 from hao.hw.board import Board
 from hao.hw.engine import Engine
 from hao.ir.change import kept_channels
@@ -26,6 +29,7 @@ from hao.ir.channels import ChannelGroup, channel_groups, without_channels
 from hao.ir.network import Network
 from hao.ir.partition import Role, Segment
 from hao.options.channels import (
+    LEAST_LOSS,
     MOST_WIDTHS,
     GroupCosts,
     channel_options,
@@ -34,7 +38,8 @@ from hao.options.channels import (
 )
 from hao.options.option import Option
 from hao.program.codesign import SolveReport, choose_fastest, choose_most_accurate
-from hao.program.problem import Problem
+from hao.program.problem import DEFAULT_SPACE, Problem
+from hao.program.space import Space
 from hao.quant.dataset import Dataset
 from hao.quant.distill import Teacher
 from hao.quant.float_net import FloatNet, folded_network
@@ -81,23 +86,6 @@ class PruneSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pruned:
-    """A network with fewer channels.
-
-    Attributes:
-        network: With parameters.
-        kept: Channels of the whole network that stay, by group.
-        report: Of the last solve.
-        start_cycles: Frame time of the whole network's fastest design.
-    """
-
-    network: Network
-    kept: Mapping[str, tuple[int, ...]]
-    report: SolveReport
-    start_cycles: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """What is to be pruned, and for what.
 
@@ -109,6 +97,7 @@ class Task:
         layer_options: Options of the layers of a network, such as their bits.
         act_bits: Width of the activations.
         teacher: Whose outputs count beside the labels.
+        space: Engines to choose from.
     """
 
     network: Network
@@ -118,6 +107,7 @@ class Task:
     layer_options: Callable[[Network], tuple[Option, ...]]
     act_bits: int
     teacher: Teacher
+    space: Space = DEFAULT_SPACE
 
     def problem(self, network: Network, more: Sequence[Option] = ()) -> Problem:
         """Return the problem of a network with options of its groups beside."""
@@ -126,11 +116,16 @@ class Task:
             options=(*self.layer_options(network), *more),
             board=self.board,
             act_bits=self.act_bits,
+            space=self.space,
         )
 
 
 def prune(
-    task: Task, settings: PruneSettings, progress: Progress = lambda _: None
+    task: Task,
+    settings: PruneSettings,
+    progress: Progress = lambda _: None,
+    *,
+    checkpoint: Path | None = None,
 ) -> Pruned:
     """Take channels out of a network until its best design keeps a frame time.
 
@@ -138,9 +133,57 @@ def prune(
         task: The network and what it is to reach.
         settings: How.
         progress: Told of each step.
+        checkpoint: File that keeps the state after every step, and from which a killed
+            run of the same task and settings goes on; `None` keeps none.
 
     Raises:
-        InputError: The network is fast enough as it is, or no group can be narrower.
+        InputError: The network is fast enough as it is, no group can be narrower, or
+            the checkpoint is not readable.
+        InfeasibleError: Not even the fewest channels on offer reach the frame time.
+    """
+    pruned = None if checkpoint is None else load_pruned(checkpoint, task.network)
+    if pruned is None:
+        pruned = _started(task)
+    start = pruned.start_cycles
+    for step in range(pruned.steps + 1, settings.steps + 1):
+        share = step / settings.steps
+        budget = int(start ** (1 - share) * task.budget**share)
+        if step == settings.steps:
+            budget = task.budget
+        net, options = weighed_options(
+            task, pruned.network, pruned.lanes, settings, step, progress
+        )
+        report = choose_most_accurate(
+            task.problem(pruned.network, options), budget=budget
+        )
+        chosen = kept_channels(report.design.scheme)
+        network = without_channels(folded_network(net), chosen)
+        pruned = Pruned(
+            network=network,
+            kept={
+                name: tuple(np.array(whole)[list(chosen[name])].tolist())
+                for name, whole in pruned.kept.items()
+            },
+            lanes=lanes_of(network, report),
+            cycles=report.cost.latency_cycles,
+            start_cycles=start,
+            steps=step,
+        )
+        if checkpoint is not None:
+            checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            write_file(checkpoint, render_pruned(pruned))
+        progress(
+            f"pruning step {step}/{settings.steps}: {pruned.cycles} of {budget} "
+            f"cycles, {_channels(network)} of {_channels(task.network)} channels"
+        )
+    return pruned
+
+
+def _started(task: Task) -> Pruned:
+    """Return the whole network on its fastest engine, where pruning can begin.
+
+    Raises:
+        InputError: It is fast enough as it is, or no group can be narrower.
         InfeasibleError: Not even the fewest channels on offer reach the frame time.
     """
     network = task.network
@@ -159,26 +202,14 @@ def prune(
             "pruning"
         )
     _check_reach(task, free)
-    kept = {group.name: tuple(range(group.channels)) for group in free}
-    for step in range(1, settings.steps + 1):
-        share = step / settings.steps
-        budget = int(start ** (1 - share) * task.budget**share)
-        if step == settings.steps:
-            budget = task.budget
-        word = f"pruning step {step}/{settings.steps}"
-        net, options = weighed_options(task, network, report, settings, step, progress)
-        report = choose_most_accurate(task.problem(network, options), budget=budget)
-        chosen = kept_channels(report.design.scheme)
-        network = without_channels(folded_network(net), chosen)
-        kept = {
-            name: tuple(np.array(whole)[list(chosen[name])].tolist())
-            for name, whole in kept.items()
-        }
-        progress(
-            f"{word}: {report.cost.latency_cycles} of {budget} cycles, "
-            f"{_channels(network)} of {_channels(task.network)} channels"
-        )
-    return Pruned(network=network, kept=kept, report=report, start_cycles=start)
+    return Pruned(
+        network=network,
+        kept={group.name: tuple(range(group.channels)) for group in free},
+        lanes=lanes_of(network, report),
+        cycles=start,
+        start_cycles=start,
+        steps=0,
+    )
 
 
 def _channels(network: Network) -> int:
@@ -208,7 +239,7 @@ def _check_reach(task: Task, free: Sequence[ChannelGroup]) -> None:
 def weighed_options(
     task: Task,
     network: Network,
-    report: SolveReport,
+    lanes: Mapping[str, tuple[int, ...]],
     settings: PruneSettings,
     step: int,
     progress: Progress,
@@ -218,7 +249,7 @@ def weighed_options(
     Args:
         task: The whole network, data and board.
         network: With parameters; the whole one, or one with fewer channels.
-        report: Of a design of it, whose lanes say which widths are worth it.
+        lanes: By group, of the stages of an engine: they say which widths are worth it.
         settings: How channels are taken out.
         step: From 1; says which batches come.
         progress: Told now and then.
@@ -235,7 +266,6 @@ def weighed_options(
         teacher=task.teacher,
         progress=progress,
     )
-    lanes = group_lanes(free, report.design.engine, report.design.segments)
     whole = {g.name: g.channels for g in channel_groups(task.network)}
     widths = {
         group.name: offered_widths(
@@ -250,6 +280,12 @@ def weighed_options(
         net, task.dataset, free, scores, widths, teacher=task.teacher, seed=step
     )
     return net, channel_options(costs, widths)
+
+
+def lanes_of(network: Network, report: SolveReport) -> dict[str, tuple[int, ...]]:
+    """Return the lane counts of a design's stages that work on each group."""
+    free = [group for group in channel_groups(network) if not group.fixed]
+    return group_lanes(free, report.design.engine, report.design.segments)
 
 
 def group_lanes(
@@ -297,9 +333,9 @@ def measured_costs(
 ) -> dict[str, GroupCosts]:
     """Return what fewer channels cost, group by group, mapped to measured loss.
 
-    Of every group, `MEASURED_WIDTHS` numbers of channels are measured alone, on the
-    validation frames. What a loss is in top-1 comes from `SLOPE_CHOICES` random choices
-    of all groups at once: the slope of top-1 over loss through the origin.
+    Of every group, `MEASURED_WIDTHS` numbers of channels are measured alone. Losses of
+    groups multiply: a cost is the logarithm of how many times the whole network's loss
+    one is. What that is in top-1 comes from `SLOPE_CHOICES` random choices of all.
 
     Args:
         net: With batch norms.
@@ -328,16 +364,18 @@ def measured_costs(
     base, *found = masked_losses(
         net, dataset.validation, groups, choices, teacher=teacher
     )
-    losses = np.array([each.loss - base.loss for each in found])
+    floor = max(base.loss, LEAST_LOSS)
+    folds = np.log1p([(each.loss - base.loss) / floor for each in found])
     drops = np.array([base.top1 - each.top1 for each in found])
-    slope = points_per_loss(losses[-SLOPE_CHOICES:], drops[-SLOPE_CHOICES:])
-    alone = iter(losses[:-SLOPE_CHOICES] * slope)
+    slope = points_per_loss(folds[-SLOPE_CHOICES:], drops[-SLOPE_CHOICES:])
+    alone = iter(folds[:-SLOPE_CHOICES] * slope)
     return {
         name: GroupCosts(
             scores=scores[name],
             points=tuple(own),
             costs=tuple(float(next(alone)) for _ in own),
-            points_per_score=slope,
+            base_loss=floor,
+            points_per_fold=slope,
         )
         for name, own in points.items()
     }
@@ -347,7 +385,7 @@ def points_per_loss(losses: NDArray[np.float64], drops: NDArray[np.float64]) -> 
     """Return how many points of top-1 a rise of the loss by 1 is, by least squares.
 
     Args:
-        losses: Rises of the loss.
+        losses: Rises of the loss, or logarithms of how many times it is.
         drops: Falls of top-1 that came with them [points].
     """
     square = float((losses**2).sum())
@@ -358,7 +396,6 @@ def points_per_loss(losses: NDArray[np.float64], drops: NDArray[np.float64]) -> 
 
 def _spread(offered: Sequence[int]) -> tuple[int, ...]:
     """Return the narrowest width and others evenly between, descending."""
-    if len(offered) <= MEASURED_WIDTHS:
-        return tuple(offered)
-    places = np.linspace(0, len(offered) - 1, MEASURED_WIDTHS).round().astype(int)
+    count = min(len(offered), MEASURED_WIDTHS)
+    places = np.linspace(0, len(offered) - 1, count).round().astype(int)
     return tuple(offered[place] for place in places)

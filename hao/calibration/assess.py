@@ -31,19 +31,19 @@ from hao.calibration.evidence import (
     FITTED,
     PARTS,
     AreaFigure,
+    CalibrationEvidence,
     CycleFigure,
-    Evidence,
 )
 from hao.calibration.results import (
     CSYNTH_RANGE,
     Assessment,
     Comparison,
-    Group,
-    Score,
+    ConstantGroup,
+    FitScore,
 )
 from hao.calibration.robust import HUBER, as_percent
 from hao.errors import InputError
-from hao.handoff.compare import TOTAL, Quantity, Source
+from hao.handoff.compare import TOTAL, FigureSource, Quantity
 from hao.hw.board import Board
 from hao.hw.calibration import FACTOR_RANGE, Calibration, PartFactors
 
@@ -68,10 +68,10 @@ class _Method(Generic[Figure, Constants]):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Judged(Generic[Constants]):
     constants: Constants
-    group: Group
+    group: ConstantGroup
 
 
-def assess(evidence: Evidence, board: Board) -> Assessment:
+def assess(evidence: CalibrationEvidence, board: Board) -> Assessment:
     """Return the constants that evidence asks for, and how well they predict.
 
     Args:
@@ -87,13 +87,13 @@ def assess(evidence: Evidence, board: Board) -> Assessment:
             f"no figure to calibrate with{why}; must have a placed utilization report, "
             "a C synthesis report, a co-simulation report or a timing"
         )
-    groups: list[Group] = []
+    groups: list[ConstantGroup] = []
     comparisons: list[Comparison] = []
     used: set[tuple[str, str]] = set()
-    found: dict[Source, dict[Quantity, Factors]] = {}
+    found: dict[FigureSource, dict[Quantity, Factors]] = {}
     for source, limits in (
-        (Source.PLACEMENT, FACTOR_RANGE),
-        (Source.CSYNTH, CSYNTH_RANGE),
+        (FigureSource.PLACEMENT, FACTOR_RANGE),
+        (FigureSource.CSYNTH, CSYNTH_RANGE),
     ):
         for quantity in FITTED:
             figures = [
@@ -105,7 +105,7 @@ def assess(evidence: Evidence, board: Board) -> Assessment:
                 continue
             groups.append(judged.group)
             comparisons += [_area_comparison(f, judged.constants) for f in figures]
-            if source is Source.PLACEMENT and judged.group.adopted:
+            if source is FigureSource.PLACEMENT and judged.group.adopted:
                 used.update((f.label, f.report) for f in figures)
     prices = CyclePrices()
     cycles = usable_figures(evidence.cycles)
@@ -120,8 +120,10 @@ def assess(evidence: Evidence, board: Board) -> Assessment:
     return Assessment(
         board=board.name,
         device=board.device,
-        calibration=_calibration(found[Source.PLACEMENT], timed.constants, len(used)),
-        csynth=_by_part(found[Source.CSYNTH]),
+        calibration=_calibration(
+            found[FigureSource.PLACEMENT], timed.constants, len(used)
+        ),
+        csynth=_by_part(found[FigureSource.CSYNTH]),
         groups=tuple(groups),
         comparisons=tuple(comparisons),
         reports=tuple(sorted({f"{c.label}: {c.report}" for c in comparisons})),
@@ -131,7 +133,7 @@ def assess(evidence: Evidence, board: Board) -> Assessment:
 
 def _judge_area(
     figures: Sequence[AreaFigure],
-    source: Source,
+    source: FigureSource,
     quantity: Quantity,
     limits: tuple[int, int],
 ) -> _Judged[Factors]:
@@ -183,12 +185,12 @@ def _judge(
     after = [abs(method.error(f, fitted)) for f in figures]
     blocks = [method.block(f) for f in figures]
 
-    def score(block: str, chosen: Sequence[int]) -> Score:
+    def score(block: str, chosen: Sequence[int]) -> FitScore:
         def percent(errors: Sequence[float]) -> float:
             mean = sum(errors[i] for i in chosen) / len(chosen)
             return round(as_percent(mean), 2)
 
-        return Score(
+        return FitScore(
             figure=figure,
             source=source,
             block=block,
@@ -207,7 +209,9 @@ def _judge(
     if len(scores) > 1:
         scores.append(score("all", range(len(figures))))
     adopted = bool(figures) and (unseen is None or sum(unseen) < sum(before))
-    group = Group(figure=figure, source=source, adopted=adopted, scores=tuple(scores))
+    group = ConstantGroup(
+        figure=figure, source=source, adopted=adopted, scores=tuple(scores)
+    )
     return _Judged(constants=fitted if adopted else method.shipped, group=group)
 
 

@@ -19,7 +19,15 @@ from enum import Enum
 from hao.cost.design import Design
 from hao.cost.evaluate import CostReport
 from hao.errors import InputError
-from hao.handoff.compare import FIXED, STAGES, TOTAL, Quantity, Row, Source, compare
+from hao.handoff.compare import (
+    FIXED,
+    STAGES,
+    TOTAL,
+    ComparedFigure,
+    FigureSource,
+    Quantity,
+    compare,
+)
 from hao.handoff.cosim import CosimReport
 from hao.handoff.hierarchy import HierarchyReport
 from hao.handoff.load import Report
@@ -69,7 +77,7 @@ class AreaFigure:
     Attributes:
         label: Of the design.
         report: Name of the file.
-        source: `Source.PLACEMENT` or `Source.CSYNTH`.
+        source: `FigureSource.PLACEMENT` or `FigureSource.CSYNTH`.
         quantity: One of `FITTED`.
         predicted: Of every part that the figure covers, by name, at least 1 each.
         reported: Of all of them, at least 1.
@@ -77,7 +85,7 @@ class AreaFigure:
 
     label: str
     report: str
-    source: Source
+    source: FigureSource
     quantity: Quantity
     predicted: tuple[tuple[str, int], ...]
     reported: int
@@ -109,7 +117,7 @@ class CycleFigure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class CalibrationEvidence:
     """All that is known.
 
     Attributes:
@@ -122,23 +130,23 @@ class Evidence:
     cycles: tuple[CycleFigure, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def __add__(self, other: "Evidence") -> "Evidence":
+    def __add__(self, other: "CalibrationEvidence") -> "CalibrationEvidence":
         """Return both together."""
-        return Evidence(
+        return CalibrationEvidence(
             area=self.area + other.area,
             cycles=self.cycles + other.cycles,
             notes=self.notes + other.notes,
         )
 
 
-def read_evidence(case: Case, reports: Sequence[Report]) -> Evidence:
+def read_evidence(case: Case, reports: Sequence[Report]) -> CalibrationEvidence:
     """Return what reports on one design say.
 
     Raises:
         InputError: A report is of another device or another top function, or a
             co-simulation failed.
     """
-    found = sum((_of_report(case, report) for report in reports), Evidence())
+    found = sum((_of_report(case, report) for report in reports), CalibrationEvidence())
     area = found.area
     for quantity in FITTED:
         area = _with_fixed(area, quantity)
@@ -152,7 +160,8 @@ def _with_fixed(
     placed = [
         f
         for f in figures
-        if (f.source, f.quantity) == (Source.PLACEMENT, quantity) and f.block != FIXED
+        if (f.source, f.quantity) == (FigureSource.PLACEMENT, quantity)
+        and f.block != FIXED
     ]
     stages = {f.block: f for f in placed if f.block != TOTAL}
     totals = [f for f in placed if f.block == TOTAL]
@@ -167,7 +176,7 @@ def _with_fixed(
     return tuple(fixed if f is total else f for f in figures)
 
 
-def _of_report(case: Case, report: Report) -> Evidence:
+def _of_report(case: Case, report: Report) -> CalibrationEvidence:
     rows = compare(case.design, case.cost, [report])
     where = f"{case.label}: {report.source}"
     match report:
@@ -181,9 +190,9 @@ def _of_report(case: Case, report: Report) -> Evidence:
                 clock_khz=case.cost.clock_khz,
                 reported=max(1, row.reported),
             )
-            return Evidence(cycles=(figure,))
+            return CalibrationEvidence(cycles=(figure,))
         case TimingReport():
-            return Evidence(
+            return CalibrationEvidence(
                 notes=(f"{where}: the clock is not a constant of the model",)
             )
         case SynthesisReport():
@@ -195,7 +204,7 @@ def _of_report(case: Case, report: Report) -> Evidence:
             covers_fixed = True
         case HierarchyReport() | UtilizationReport():
             if not report.state.placed:
-                return Evidence(
+                return CalibrationEvidence(
                     notes=(f"{where}: {report.state.value}, not placed; left out",)
                 )
             covers_fixed = not report.of_core
@@ -203,11 +212,11 @@ def _of_report(case: Case, report: Report) -> Evidence:
     notes = _suspicious(rows, where)
     if not figures:
         notes += (f"{where}: nothing in it can be compared part by part; left out",)
-    return Evidence(area=figures, notes=notes)
+    return CalibrationEvidence(area=figures, notes=notes)
 
 
 def _area_figures(
-    case: Case, rows: Sequence[Row], *, covers_fixed: bool
+    case: Case, rows: Sequence[ComparedFigure], *, covers_fixed: bool
 ) -> tuple[AreaFigure, ...]:
     """Return the LUTs and flip-flops of each part, and of those that are not apart."""
     found: list[AreaFigure] = []
@@ -242,7 +251,7 @@ def _area_figures(
     return tuple(found)
 
 
-def _suspicious(rows: Sequence[Row], where: str) -> tuple[str, ...]:
+def _suspicious(rows: Sequence[ComparedFigure], where: str) -> tuple[str, ...]:
     """Return a note for each exact count that is far off."""
     notes = []
     for row in rows:

@@ -15,7 +15,7 @@ from pydantic_core import to_jsonable_python
 import hao
 from hao.calibration.content import read_content
 from hao.calibration.evidence import FITTED, PARTS
-from hao.calibration.results import CSYNTH_RANGE, Assessment, Comparison, Group
+from hao.calibration.results import CSYNTH_RANGE, Assessment, Comparison, ConstantGroup
 from hao.errors import InputError
 from hao.hw.board import Board
 from hao.hw.calibration import Calibration
@@ -40,7 +40,7 @@ class _File(BaseModel):
     device: Annotated[str, Field(min_length=1, max_length=200)]
     constants: Calibration
     csynth: dict[str, dict[str, _Factor]]
-    groups: tuple[Group, ...]
+    groups: tuple[ConstantGroup, ...]
     reports: tuple[str, ...]
     notes: tuple[str, ...]
     figures: tuple[Comparison, ...]

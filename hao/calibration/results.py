@@ -15,7 +15,7 @@ Source: chosen here; such estimates are larger than placement by far.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
+class FitScore:
     """How well one block's figures are predicted.
 
     Attributes:
@@ -47,7 +47,7 @@ class Comparison:
     Attributes:
         label: Of the design.
         report: Name of the file.
-        figure: As in `Score`, and so are the next two.
+        figure: As in `FitScore`, and so are the next two.
         source: Who reported it.
         block: Part of the engine, or "total".
         shipped: Predicted by the shipped constants.
@@ -68,11 +68,11 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class ConstantGroup:
     """One set of constants that are fitted together.
 
     Attributes:
-        figure: As in `Score`.
+        figure: As in `FitScore`.
         source: Likewise.
         adopted: Whether its constants replace the shipped ones.
         scores: By block, the last one over all figures of the group.
@@ -81,7 +81,7 @@ class Group:
     figure: str
     source: str
     adopted: bool
-    scores: tuple[Score, ...]
+    scores: tuple[FitScore, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ class Assessment:
     device: str
     calibration: Calibration
     csynth: dict[str, dict[str, int]]
-    groups: tuple[Group, ...]
+    groups: tuple[ConstantGroup, ...]
     comparisons: tuple[Comparison, ...]
     reports: tuple[str, ...]
     notes: tuple[str, ...]

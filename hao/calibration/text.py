@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from hao.calibration.evidence import FITTED, PARTS
-from hao.calibration.results import Assessment, Comparison, Group
+from hao.calibration.results import Assessment, Comparison, ConstantGroup
 from hao.hw.calibration import ONE
 
 
@@ -40,7 +40,7 @@ def _constants(found: Assessment) -> str:
     return f"{_table(rows, names=1)}\n{cycles}"
 
 
-def _errors(groups: Sequence[Group]) -> str:
+def _errors(groups: Sequence[ConstantGroup]) -> str:
     """Return the mean errors by block."""
     rows = [
         [

@@ -2,13 +2,16 @@
 
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hao.cli.common import JSON, QUIET, RUNS, one_run, shown_progress
-from hao.cli.source import Source, source_options
+from hao.cli.source import source_options
+
+if TYPE_CHECKING:
+    from hao.steps.floats import Source
 
 
 @click.command("quantize")
@@ -29,7 +32,7 @@ from hao.cli.source import Source, source_options
 def quantize_command(
     *,
     run: Path | None,
-    source: Source,
+    source: "Source",
     method: str,
     epochs: int | None,
     runs: Path,
@@ -54,8 +57,9 @@ def quantize_command(
     from hao.steps.quantize import quantize
 
     path = chosen_run(run, runs)
-    request = replace(
-        source.request(path) or QuantizeRequest(run=path),
+    request = QuantizeRequest(
+        **source.named,
+        run=path,
         method=Method(method),
         epochs=epochs,
         force=force,

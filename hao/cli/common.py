@@ -15,7 +15,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Group(click.Group):
+class GuardedGroup(click.Group):
     """A group whose commands turn errors into one line and an exit code."""
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from hao.cli.common import JSON, QUIET, RUNS, shown_progress
-from hao.cli.source import Source, source_options
+from hao.cli.source import source_options
 
 if TYPE_CHECKING:
     from hao.steps.explore import ExploreRequest
+    from hao.steps.floats import Source
 
 DEFAULT_MEASURE = 40
 """Schemes to measure unless asked otherwise: a predictor's few dozen (chosen here)."""
@@ -75,7 +76,7 @@ def explore_command(
     *,
     run: Path | None,
     measure: int,
-    source: Source,
+    source: "Source",
     rates: tuple[float, ...],
     saliency: str,
     batch: int,
@@ -101,11 +102,12 @@ def explore_command(
     from hao.measure.settings import Kind, LoopSettings
     from hao.report.run import chosen_run
     from hao.steps.explore import ExploreRequest
+    from hao.steps.floats import Source
 
     path = chosen_run(run, runs)
     request = ExploreRequest(
         run=path,
-        source=source.request(path),
+        source=None if source == Source() else source,
         settings=LoopSettings(
             measure=measure,
             batch=batch,

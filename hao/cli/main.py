@@ -13,7 +13,7 @@ from hao.cli.build import (
     simulate_command,
 )
 from hao.cli.calibrate import calibrate_command
-from hao.cli.common import Group
+from hao.cli.common import GuardedGroup
 from hao.cli.explore import explore_command
 from hao.cli.guard import traceback_option
 from hao.cli.model import check_command
@@ -30,7 +30,7 @@ from hao.cli.search import (
 from hao.cli.verify import verify_command
 
 
-@click.group(cls=Group, context_settings={"max_content_width": 92})
+@click.group(cls=GuardedGroup, context_settings={"max_content_width": 92})
 @click.version_option(__version__, prog_name="hao")
 def main() -> None:
     """Choose a network, its weight bits and an FPGA accelerator, together and proven.

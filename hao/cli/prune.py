@@ -1,7 +1,9 @@
 """The command that takes channels out of a network: prune."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,23 +18,16 @@ from hao.cli.common import (
     shown_progress,
 )
 from hao.cli.search import bit_choices
+from hao.cli.source import source_options
+
+if TYPE_CHECKING:
+    from hao.steps.floats import Source
 
 
 @click.command("prune")
-@click.argument("source", metavar="RUN_OR_NETWORK")
+@click.argument("subject", metavar="RUN_OR_NETWORK")
 @click.option("--fps", type=float, required=True, help="Frames per second to reach.")
-@click.option(
-    "--data",
-    default="digits",
-    show_default=True,
-    help="Labelled frames, as `hao quantize --data` takes them.",
-)
-@click.option(
-    "--weights",
-    type=click.Path(path_type=Path),
-    help="Float weights: torch state dict or .npz  [default: the run's, or from "
-    "training here].",
-)
+@source_options
 @click.option(
     "--board", default="zu3eg", show_default=True, help="Of a network; a run has one."
 )
@@ -58,10 +53,6 @@ from hao.cli.search import bit_choices
     help="Training steps before each, over which saliency is averaged.",
 )
 @click.option("--epochs", type=click.IntRange(1), help="Of training after the last.")
-@click.option("--float-epochs", type=click.IntRange(1), help="Of training before.")
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of training."
-)
 @FRAMES
 @MARGIN
 @RUN_NAME
@@ -71,17 +62,14 @@ from hao.cli.search import bit_choices
 @QUIET
 def prune_command(
     *,
-    source: str,
+    subject: str,
     fps: float,
-    data: str,
-    weights: Path | None,
+    source: "Source",
     board: str,
     bits: tuple[int, ...],
     steps: int,
     iterations: int,
     epochs: int | None,
-    float_epochs: int | None,
-    seed: int,
     frames: str,
     margin_percent: float,
     run_name: str | None,
@@ -111,31 +99,29 @@ def prune_command(
     from hao.report.tables import render_summary
     from hao.request import SearchRequest
     from hao.steps import prune
+    from hao.steps.changed import subject_named
 
-    path = Path(source)
-    is_run, is_file = prune.is_run(path), path.suffix == ".onnx"
-    request = prune.PruneRequest(
-        search=SearchRequest(
+    search, run = subject_named(
+        subject,
+        SearchRequest(
             board=board,
             fps=fps,
-            network=None if is_run or is_file else source,
-            model=path if is_file else None,
             rules=BitRules(choices=bits),
             frames=Frames(frames),
             margin_percent=margin_percent,
         ),
-        run=path if is_run else None,
-        data=data,
-        weights=weights,
+    )
+    request = prune.PruneRequest(
+        **source.named,
+        search=search,
+        run=run,
         steps=steps,
         iterations=iterations,
         epochs=epochs,
-        float_epochs=float_epochs,
-        seed=seed,
     )
     recover(runs)
     if run_name is None:
-        what = f"{path.name if is_run else source}-pruned"
+        what = f"{Path(subject).stem}-pruned"
         run_name = default_run_name(runs, board=board, fps=fps, network=what)
     check_run_name(run_name)
     with shown_progress(quiet=quiet or as_json) as progress:
@@ -143,7 +129,7 @@ def prune_command(
             request, runs / run_name, force=force, progress=progress
         )
     if as_json:
-        click.echo(json.dumps(prune.pruning_json(pruning), indent=2))
+        click.echo(json.dumps(asdict(pruning), indent=2))
         return
     click.echo(render_summary(result))
     click.echo(prune.render_pruning(pruning))

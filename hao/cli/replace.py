@@ -1,6 +1,7 @@
 """The command that replaces a network's blocks by operations that run faster."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,10 @@ from hao.cli.common import (
     shown_progress,
 )
 from hao.cli.search import bit_choices
+from hao.cli.source import source_options
+
+if TYPE_CHECKING:
+    from hao.steps.floats import Source
 
 
 @click.command("replace")
@@ -22,17 +27,7 @@ from hao.cli.search import bit_choices
 @click.option(
     "--board", default="zu3eg", show_default=True, help="Name, or a .toml file."
 )
-@click.option(
-    "--data",
-    default="digits",
-    show_default=True,
-    help="Frames to learn from, as for `hao quantize`.",
-)
-@click.option(
-    "--weights",
-    type=click.Path(path_type=Path),
-    help="Float weights of NETWORK_OR_RUN; default: those that it has, else trained.",
-)
+@source_options
 @click.option(
     "--pool",
     type=click.Path(path_type=Path),
@@ -69,11 +64,9 @@ from hao.cli.search import bit_choices
     help="Training frames that losses are measured on.",
 )
 @FRAMES
-@click.option("--float-epochs", type=int, help="Of the teacher, if it is trained here.")
 @click.option("--distill-epochs", type=int, help="Of every operation.")
 @click.option("--epochs", type=int, help="Of fine-tuning; 0 for none.")
 @MARGIN
-@click.option("--seed", type=int, default=0, show_default=True, help="Of all training.")
 @RUN_NAME
 @RUNS
 @REPLACED
@@ -83,8 +76,7 @@ def replace_command(
     subject: str,
     fps: float,
     board: str,
-    data: str,
-    weights: Path | None,
+    source: "Source",
     pool: Path | None,
     only: str | None,
     bits: tuple[int, ...],
@@ -92,11 +84,9 @@ def replace_command(
     best: int,
     score_frames: int,
     frames: str,
-    float_epochs: int | None,
     distill_epochs: int | None,
     epochs: int | None,
     margin_percent: float,
-    seed: int,
     run_name: str | None,
     runs: Path,
     force: bool,
@@ -113,30 +103,36 @@ def replace_command(
       hao replace digits --fps 8000
       hao replace mobilenet.onnx --fps 200 --data photographs/
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
+    from hao.answer.candidates import BitRules
     from hao.files import recover
     from hao.hw.board import Frames
     from hao.report.run import check_run_name, default_run_name
     from hao.report.tables import render_summary
+    from hao.request import SearchRequest
+    from hao.steps.changed import subject_named
     from hao.steps.replace import ReplaceRequest, replace_operations
 
+    search, run = subject_named(
+        subject,
+        SearchRequest(
+            board=board,
+            fps=fps,
+            rules=BitRules(choices=bits),
+            frames=Frames(frames),
+            margin_percent=margin_percent,
+            best=best,
+        ),
+    )
     request = ReplaceRequest(
-        subject=subject,
-        fps=fps,
-        board=board,
-        data=data,
-        weights=weights,
+        **source.named,
+        search=search,
+        run=run,
         pool=pool,
         only=() if only is None else tuple(only.split(",")),
-        choices=bits,
-        bits=not operations_only,
-        best=best,
-        frames=Frames(frames),
+        operations_only=operations_only,
         score_frames=score_frames,
-        float_epochs=float_epochs,
         distill_epochs=distill_epochs,
         epochs=epochs,
-        margin_percent=margin_percent,
-        seed=seed,
     )
     recover(runs)
     if run_name is None:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +18,11 @@ from hao.cli.common import (
     one_run,
     shown_progress,
 )
+from hao.cli.source import source_options
 
 if TYPE_CHECKING:
-    from hao.answer.candidates import Stance
     from hao.report.result import SearchResult
+    from hao.steps.floats import Source
 
 
 def bit_choices(
@@ -61,6 +62,12 @@ def _act_bits(
     "--image-size",
     type=int,
     help="Height and width of the frame [pixels]; of a --model that leaves them open.",
+)
+@click.option(
+    "--between-sizes",
+    is_flag=True,
+    help="Offer networks of the zoo at image sizes between published ones too, with "
+    "interpolated top-1 (hao networks lists them).",
 )
 @click.option(
     "--model",
@@ -107,15 +114,12 @@ def _act_bits(
     "without training. Below 8 bits they lose very different amounts.",
 )
 @click.option(
-    "--mean",
-    is_flag=True,
-    help="Rank by the mean of the predicted accuracy alone; default: less what results "
-    "fall short of it on average.",
-)
-@click.option(
-    "--pessimistic",
-    is_flag=True,
-    help="Rank by the low end of the predicted accuracy's 90 % interval.",
+    "--rank",
+    type=click.Choice(["cautious", "mean", "pessimistic"]),
+    default="cautious",
+    show_default=True,
+    help="What of the predicted accuracy to rank by: its mean less what results fall "
+    "short of it on average, its mean, or the low end of its 90 % interval.",
 )
 @click.option(
     "--objective",
@@ -217,15 +221,7 @@ def _act_bits(
     type=click.IntRange(1),
     help="Then measure so many schemes on --data, as `hao explore` does.",
 )
-@click.option(
-    "--data",
-    help="Data set of --measure, as `hao quantize` takes it  [default: digits].",
-)
-@click.option(
-    "--weights",
-    type=click.Path(path_type=Path),
-    help="Float weights for --measure  [default: those of --model, else trained here].",
-)
+@source_options
 @RUN_NAME
 @RUNS
 @REPLACED
@@ -238,6 +234,7 @@ def search_command(
     fps: float | None,
     network: str | None,
     image_size: int | None,
+    between_sizes: bool,
     model: Path | None,
     top1: float | None,
     clock_mhz: float | None,
@@ -247,8 +244,7 @@ def search_command(
     act_bits: tuple[int, ...],
     free_first_last: bool,
     recipe: str,
-    mean: bool,
-    pessimistic: bool,
+    rank: str,
     objective: str,
     frames: str,
     margin_percent: float | None,
@@ -265,8 +261,7 @@ def search_command(
     workers: int | None,
     cluster: str | None,
     measure: int | None,
-    data: str | None,
-    weights: Path | None,
+    source: "Source",
     run_name: str | None,
     runs: Path,
     force: bool,
@@ -289,27 +284,23 @@ def search_command(
       hao search --board zu3eg --fps 200 --model net.onnx --data images/ --measure 40
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao.accuracy.terms import Recipe
-    from hao.answer.candidates import BitRules
+    from hao.answer.candidates import BitRules, Stance
     from hao.answer.objective import Objective
-    from hao.answer.workers import usable_cores
     from hao.files import recover
     from hao.hw.board import Frames
     from hao.program.solver import SolverName
     from hao.report.run import check_run_name, check_target, default_run_name
     from hao.request import DEFAULT_MARGIN_PERCENT, SearchRequest, check_request
+    from hao.steps.floats import Source
     from hao.steps.search import search
 
     whole_zoo = network is None and model is None
-    aim = Objective(objective)
-    if front_points is None:
-        front_points = 6 if whole_zoo and not aim.is_smallest else 0
-    if workers is None:
-        workers = min(4, usable_cores()) if whole_zoo and cluster is None else 1
     request = SearchRequest(
         board=board,
         fps=fps,
         network=network,
         image_size=image_size,
+        between_sizes=between_sizes,
         model=model,
         top1=top1,
         min_top1=min_top1,
@@ -319,7 +310,7 @@ def search_command(
             choices=bits,
             act_bits=max(act_bits),
             keep_first_last=not free_first_last,
-            stance=_stance(mean=mean, pessimistic=pessimistic),
+            stance=Stance(rank),
             recipe=Recipe(recipe),
             block_points=block_points,
         ),
@@ -328,7 +319,7 @@ def search_command(
         max_ff=max_ff,
         max_dsp=max_dsp,
         max_bram=max_bram,
-        objective=aim,
+        objective=Objective(objective),
         frames=Frames(frames),
         margin_percent=(
             DEFAULT_MARGIN_PERCENT if margin_percent is None else margin_percent
@@ -342,7 +333,7 @@ def search_command(
     )
     check_request(request)
     channels = "channels" in _kinds(option_kinds)
-    if channels and (data is None or fps is None or whole_zoo):
+    if channels and (source.data is None or fps is None or whole_zoo):
         raise click.UsageError(
             "--options bits,channels needs --fps, --data with labels, and --network or "
             "--model: what channels cost is measured"
@@ -351,10 +342,10 @@ def search_command(
         raise click.UsageError(
             "--options bits,channels excludes --drop-blocks and several --act-bits"
         )
-    if measure is None and not channels and (data is not None or weights is not None):
+    if measure is None and not channels and source != Source():
         raise click.UsageError(
-            "--data and --weights are for --measure and for --options bits,channels, "
-            "neither of which is set"
+            "--data, --weights and what goes with them are for --measure and for "
+            "--options bits,channels, neither of which is set"
         )
     if measure is not None and (no_run or fps is None):
         raise click.UsageError("--measure needs --fps, and a run that is written")
@@ -369,7 +360,7 @@ def search_command(
                 fps=fps,
                 min_top1=min_top1,
                 network=what,
-                smallest=objective if aim.is_smallest else None,
+                smallest=objective if request.objective.is_smallest else None,
             )
         check_run_name(run_name)
         run_path = runs / run_name
@@ -379,9 +370,8 @@ def search_command(
         if channels:
             from hao.steps.prune import PruneRequest, search_channels
 
-            assert data is not None
             result = search_channels(
-                PruneRequest(search=request, data=data, weights=weights),
+                PruneRequest(**source.named, search=request),
                 run_path=run_path,
                 force=force,
                 progress=progress,
@@ -397,17 +387,13 @@ def search_command(
         from hao.cli.explore import explore_run
         from hao.measure.settings import LoopSettings
         from hao.steps.explore import ExploreRequest
-        from hao.steps.floats import QuantizeRequest
 
-        source = QuantizeRequest(
-            run=result.run, data=data, weights=model if weights is None else weights
-        )
         explore_run(
             ExploreRequest(
                 run=result.run,
-                source=source,
+                source=replace(source, weights=source.weights or model),
                 settings=LoopSettings(measure=measure),
-                workers=workers if cluster is None else 1,
+                workers=request.processes,
                 cluster=cluster,
             ),
             as_json=as_json,
@@ -421,17 +407,6 @@ def _kinds(text: str) -> frozenset[str]:
     if "bits" not in kinds or not kinds <= {"bits", "channels"}:
         raise click.UsageError(f"--options {text!r}; must be 'bits' or 'bits,channels'")
     return kinds
-
-
-def _stance(*, mean: bool, pessimistic: bool) -> "Stance":
-    """Return what of the predicted drop two flags ask to rank by."""
-    from hao.answer.candidates import Stance
-
-    if mean and pessimistic:
-        raise click.UsageError("--mean and --pessimistic exclude each other")
-    if mean:
-        return Stance.MEAN
-    return Stance.PESSIMISTIC if pessimistic else Stance.CAUTIOUS
 
 
 def _lists(result: "SearchResult") -> str:
@@ -528,7 +503,7 @@ def report_command(*, run: Path | None, runs: Path, as_json: bool, html: bool) -
 
 @click.command("networks")
 def networks_command() -> None:
-    """List the networks of the zoo, with products, parameters and published top-1."""
+    """List the networks of the zoo, with products, parameters and float top-1."""
     from hao.report.networks import network_table
 
     click.echo(network_table())

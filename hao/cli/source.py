@@ -1,104 +1,13 @@
 """The options that name data, weights and how pictures are prepared, for commands."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import click
 
-if TYPE_CHECKING:
-    from hao.steps.floats import QuantizeRequest
-
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """Data, weights and preparation as they were typed.
-
-    Attributes:
-        data: What to read; `None` if not named.
-        weights: File of float weights.
-        float_epochs: Of training in float.
-        seed: Of training.
-        preset: Name of a normalisation.
-        mean: Of the normalisation, in words.
-        std: Likewise.
-        resize: Short side [pixels].
-        interpolation: Of the resizing.
-        bn_eps: Of the batch norms in the weights.
-        mapping: File that says which weights are of which layer.
-        labels: File with the names of the outputs.
-    """
-
-    data: str | None
-    weights: Path | None
-    float_epochs: int | None
-    seed: int
-    preset: str | None
-    mean: str | None
-    std: str | None
-    resize: int | None
-    interpolation: str
-    bn_eps: float | None
-    mapping: Path | None
-    labels: Path | None
-
-    @property
-    def named(self) -> bool:
-        """Return whether anything was named but the seed."""
-        return self.interpolation != "bilinear" or any(
-            value is not None
-            for value in (
-                self.data,
-                self.weights,
-                self.float_epochs,
-                self.preset,
-                self.mean,
-                self.std,
-                self.resize,
-                self.bn_eps,
-                self.mapping,
-                self.labels,
-            )
-        )
-
-    def request(self, run: Path) -> "QuantizeRequest | None":
-        """Return the request that the words amount to, `None` if nothing was named.
-
-        Args:
-            run: Run directory.
-
-        Raises:
-            InputError: A word is no number, or the name of a normalisation is unknown.
-        """
-        from hao.ir.picture import Fit, Interpolation, Preparation, normalisation
-        from hao.steps.floats import QuantizeRequest
-
-        if not self.named and self.seed == 0:
-            return None
-        means, stds = normalisation(self.preset, self.mean, self.std)
-        return QuantizeRequest(
-            run=run,
-            data=self.data,
-            weights=self.weights,
-            float_epochs=self.float_epochs,
-            seed=self.seed,
-            preparation=Preparation(
-                fit=Fit(
-                    short_side=self.resize,
-                    interpolation=Interpolation(self.interpolation),
-                ),
-                mean=means,
-                std=stds,
-            ),
-            labels=self.labels,
-            bn_eps=self.bn_eps,
-            mapping=self.mapping,
-        )
-
 
 _OPTIONS = (
     click.option(
@@ -189,19 +98,20 @@ def source_options(command: Callable[..., T]) -> Callable[..., T]:
         labels: Path | None,
         **others: object,
     ) -> T:
+        from hao.ir.picture import Fit, Interpolation, Preparation, normalisation
+        from hao.steps.floats import Source
+
+        means, stds = normalisation(preset, mean, std)
+        fit = Fit(short_side=resize, interpolation=Interpolation(interpolation))
         source = Source(
             data=data,
             weights=weights,
             float_epochs=float_epochs,
             seed=seed,
-            preset=preset,
-            mean=mean,
-            std=std,
-            resize=resize,
-            interpolation=interpolation,
+            preparation=Preparation(fit=fit, mean=means, std=stds),
+            labels=labels,
             bn_eps=bn_eps,
             mapping=mapping,
-            labels=labels,
         )
         return command(source=source, **others)
 

@@ -12,7 +12,7 @@ from hao.emission.runs import engine_stages
 from hao.emission.stage_sizes import dense_acc_bits, depthwise_acc_bits
 from hao.errors import InputError, UnsupportedError
 from hao.hw.engine import DepthwiseStage
-from hao.ir.integer import IntegerNetwork, sum_range
+from hao.ir.integer import IntegerNetwork, Requantization, sum_range
 from hao.ir.layer import (
     Activation,
     ActivationKind,
@@ -168,13 +168,15 @@ def _sums(
     """Return the lowest and the highest value of a layer's accumulators.
 
     The worst case over all input maps, channels and orders in which bias and products
-    of weights, or of their digits, are added.
+    of weights, or of their digits, are added; in multiplier mode the bias is not.
     """
     products = factors(net.param(layer.name, "weight"), planned)
     codes = net.maps[layer.input]
     if isinstance(planned, Conv) and planned.planes > 1:
         codes = digit_type(codes)
     lowest, highest = sum_range(products, codes)
+    if net.requantization is Requantization.MULTIPLIER:
+        return int(lowest.min()), int(highest.max())
     bias = net.param(layer.name, "bias")
     least = lowest + np.minimum(bias, 0)
     return int(least.min()), int((highest + np.maximum(bias, 0)).max())

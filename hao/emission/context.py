@@ -18,13 +18,13 @@ from hao.cost.overheads import MAX_BURST_BEATS, OUTSTANDING_BURSTS
 from hao.cost.widths import memory_parts
 from hao.cost.words import INDEX_BYTES, list_words
 from hao.emission.arena import StoredMap
+from hao.emission.host import family_word, feature_map, frame_coding, system_side
 from hao.emission.lists import GROUP_BITS, TAP_BITS
 from hao.emission.records import (
     NONE,
     LoadStep,
     Step,
     WindowStep,
-    initializer,
     signed_bits,
     structs,
     unset,
@@ -38,6 +38,7 @@ from hao.emission.stage_sizes import (
     depthwise_slices,
 )
 from hao.emission.steps import Table, stage_unit_rows
+from hao.emission.table_text import initializers
 from hao.emission.weights import RECORD_SHIFT_BITS, record_bits, unit_needs
 from hao.emission.wiring import (
     NAMES,
@@ -45,7 +46,7 @@ from hao.emission.wiring import (
     Paths,
     Route,
     StageView,
-    Window,
+    WindowKind,
     beats_name,
     input_name,
     make_calls,
@@ -54,12 +55,10 @@ from hao.emission.wiring import (
     packed_name,
     words_name,
 )
-from hao.hw.board import Family
 from hao.hw.engine import DenseStage, DepthwiseStage
 from hao.hw.resources import Resources
 from hao.intmath import ceil_div, ceil_log2
 from hao.ir.integer import (
-    BIAS_BITS,
     MAX_ALIGN_SHIFT,
     MAX_SHIFT,
     MEAN_BITS,
@@ -71,8 +70,7 @@ from hao.ir.integer import (
     is_wide,
 )
 from hao.ir.partition import Role
-from hao.ir.passes import DIGIT_BITS, FRAME_BITS, frame_planes
-from hao.ir.tensor import Rounding
+from hao.ir.passes import DIGIT_BITS
 
 PAGE_BYTES = 4096
 """No AXI burst crosses such a boundary. Source: AMBA AXI4, A3.4.1."""
@@ -106,7 +104,7 @@ Derived by adding up registers: a stream access 1, a memory read 2, a multiplexe
 pixels 1; `array`: operands 1, memory 2, DSP cascade 4, adder tree 4, accumulator 1,
 requantizer 4; `listed`: of the dense window where places of words come first, as the
 schedule analysis finds it. To be replaced by what a synthesis report says; the sum
-over a stage is what `hao.cost.latency.STAGE_DEPTH_CYCLES` prices.
+over a stage is what `hao.cost.overheads.STAGE_DEPTH_CYCLES` prices.
 """
 
 
@@ -152,6 +150,12 @@ def make_context(
         "depthwise": named.get("depthwise"),
         "pointwise": named.get("pointwise"),
         "has_dense": "dense" in named,
+        "thirds": any(
+            window.stride > 2
+            for step in table.steps
+            for window in (step.dense_window, step.depthwise_window)
+        ),
+        "dense_fills": any(step.dense_window.fill for step in table.steps),
         "dense_ring_in_luts": engine.dense is not None
         and bool(uses_lutram(engine.dense.feature_words)),
         "depthwise_ring_in_luts": engine.depthwise is not None
@@ -174,7 +178,7 @@ def make_context(
         "bounds": _bounds(table),
         "records": structs(table.steps),
         "steps": [
-            {"title": title, "record": initializer(step, left)}
+            {"title": title, "parts": initializers(step, left)}
             for title, step in zip(table.titles, table.steps, strict=True)
         ],
         "arena_beats": table.arena.beats,
@@ -188,13 +192,14 @@ def make_context(
         "ddr_burst_bytes": board.ddr_burst_bytes,
         "arena_bytes": table.arena.beats * port,
         "weight_bytes": len(table.weights),
-        "frame": _frame(design, net),
-        "input": _map(table.arena.maps[design.network.input.name], design, net),
-        "output": _map(_output(design, table), design, net, output=True),
+        "frame": frame_coding(design, net),
+        "system": system_side(design, table),
+        "input": feature_map(table.arena.maps[design.network.input.name], design, net),
+        "output": feature_map(_output(design, table), design, net, output=True),
         "board": {
             "name": board.name,
             "part": board.part,
-            "family": _family(board.family),
+            "family": family_word(board.family),
             "clock_mhz": round(board.clock_khz / 1000, 3),
             "clock_ns": round(1e6 / board.clock_khz, 3),
             "uncertainty_percent": UNCERTAINTY_PERCENT,
@@ -206,74 +211,8 @@ def make_context(
     }
 
 
-def _family(family: Family) -> str:
-    """Return what the templates call a family; sets the processor of the design."""
-    match family:
-        case Family.ZYNQ_7000:
-            return "zynq7000"
-        case Family.ZYNQ_ULTRASCALE:
-            return "zynqmp"
-        case _:
-            assert_never(family)
-
-
 def _output(design: Design, table: Table) -> StoredMap:
     return table.arena.maps[design.segments[-1].invocation.output_name]
-
-
-def _map(
-    stored: StoredMap, design: Design, net: IntegerNetwork, *, output: bool = False
-) -> dict[str, object]:
-    port = design.board.port_bytes
-    layer = design.network.output if output else design.network.input
-    name = design.segments[-1].invocation.output_name if output else layer.name
-    kind = net.maps[name]
-    planes = 1 if output else frame_planes(design.network)
-    return {
-        "base": stored.base,
-        "beats": stored.beats,
-        "offset_bytes": stored.base * port,
-        "bytes": stored.beats * port,
-        "channels": stored.shape.channels // planes,
-        "planes": planes,
-        "height": stored.shape.height,
-        "width": stored.shape.width,
-        "pixel_channels": stored.pixel_channels,
-        "row_bytes": stored.row_beats * port,
-        "bits": design.engine.act_bits if planes == 1 else FRAME_BITS,
-        "digit_bits": DIGIT_BITS,
-        "act_bits": design.engine.act_bits,
-        "store_bits": store_bits(design.engine.act_bits),
-        "signed": kind.quant.signed,
-        "exponent": kind.exponent,
-    }
-
-
-_ROUNDED = {
-    Rounding.HALF_EVEN: "np.rint(values)",
-    Rounding.HALF_UP: "np.floor(values + 0.5)",
-    Rounding.HALF_AWAY: "np.sign(values) * np.floor(np.abs(values) + 0.5)",
-    Rounding.CEIL: "np.ceil(values)",
-    Rounding.FLOOR: "np.floor(values)",
-    Rounding.TO_ZERO: "np.trunc(values)",
-}
-"""How the driver rounds, as NumPy; the same as `hao.ir.interpret.round_values`."""
-
-
-def _frame(design: Design, net: IntegerNetwork) -> dict[str, object] | None:
-    """Return how the driver makes codes of a frame, or `None` where it is not known."""
-    kind = net.maps[design.network.input.name]
-    if net.frame is None and kind.exponent is None:
-        return None
-    coding = net.coding
-    return {
-        "gain": list(coding.gain),
-        "offset": list(coding.offset),
-        "rounding": coding.rounding.name.lower().replace("_", " "),
-        "expression": _ROUNDED[coding.rounding],
-        "low": kind.low,
-        "high": kind.high,
-    }
 
 
 def _predicted(cost: CostReport) -> dict[str, object]:
@@ -327,18 +266,38 @@ def _engine(design: Design, net: IntegerNetwork, table: Table) -> dict[str, obje
         "load_bits": max(design.lane_bits.values(), default=2),
         "load_beats": load_beats,
         "load_grain": load_grain,
-        "bias_bits": BIAS_BITS,
+        "bias_bits": net.requantization.bias_bits,
         "digit_bits": DIGIT_BITS,
         "shift_bits": RECORD_SHIFT_BITS if multiplies else MAX_SHIFT.bit_length(),
         "multiplies": multiplies,
         **_roundings(net, table),
-        "multiplier_bits": MULTIPLIER_BITS if multiplies else 1,
+        "multiplier_bits": MULTIPLIER_BITS,
         "max_align_shift": MAX_ALIGN_SHIFT,
         "mean_bits": WIDE_MEAN_BITS if wide else MEAN_BITS,
         "mean_guard": MEAN_GUARD if wide else 0,
         "narrow_mean": 2**MEAN_BITS - 1,
         "mean_words": max((step.mean_words for step in pooled), default=1),
         "sum_bits": engine.act_bits + 2 + ceil_log2(max([*pixels, 2])),
+        **_biases(table),
+    }
+
+
+def _biases(table: Table) -> dict[str, object]:
+    """Return where something is added to a sum, and bits that it takes more."""
+    adds = [step.finish for step in table.steps if step.finish.bias]
+    means = [step.finish for step in table.steps if step.finish.pools]
+    averages = [step.depthwise_array for step in table.steps]
+    added = [abs(step.bias) for step in adds]
+    codes = [abs(step.code_bias) << step.mean_shift for step in means]
+    codes += [abs(step.code_bias) << step.shift for step in averages]
+    return {
+        "sums_move": bool(adds),
+        "sums_fill": any(step.finish.unit for step in table.steps),
+        "means_fill": any(step.mean_last for step in means),
+        "add_bits": signed_bits(0, max(added, default=0)),
+        "means_move": any(step.sum_bias or step.code_bias for step in means),
+        "averages_move": any(step.sum_bias or step.code_bias for step in averages),
+        "code_bits": signed_bits(0, max(codes, default=0)),
     }
 
 
@@ -427,7 +386,7 @@ def _stages(
                 averages=any(step.depthwise_array.averages for step in table.steps),
                 strides=tuple(sorted({stride for _, stride in depthwise})),
                 kinds=tuple(
-                    Window(
+                    WindowKind(
                         kernel=kernel,
                         stride=stride,
                         test=_test(("kernel", kernel), ("stride", stride))
@@ -635,7 +594,10 @@ def _window_bits(table: Table, px: int) -> dict[str, int]:
         for step in table.steps
         for window in (step.dense_window, step.depthwise_window)
     ]
-    rows = max(max(w.lead_words, w.sweep, w.period_one, w.period_two) for w in used)
+    rows = max(
+        max(w.lead_words, w.sweep, w.period_one, w.period_two, w.period_three)
+        for w in used
+    )
     words = max(2 * w.ring_rows * w.row_words for w in used)
     return {
         "row_bits": signed_bits(0, rows),

@@ -24,6 +24,7 @@ from hao.emission.check_input import check_match
 from hao.emission.context import make_context
 from hao.emission.steps import Table, make_table
 from hao.emission.stored import frame_bytes, map_bytes
+from hao.emission.table_text import render_table
 from hao.errors import InputError
 from hao.files import put_folder, work_folder
 from hao.ir.integer import IntegerNetwork
@@ -64,13 +65,26 @@ _OTHERS = {
     "tb/tb.cpp": "tb/tb.cpp.j2",
     "Makefile": "Makefile.j2",
     "run_hls.tcl": "run_hls.tcl.j2",
+    "run_ooc.tcl": "run_ooc.tcl.j2",
     "run_vivado.tcl": "run_vivado.tcl.j2",
+    "host/hao_layout.h": "host/hao_layout.h.j2",
+    "host/main.cpp": "host/main.cpp.j2",
+    "firmware/Makefile": "firmware/Makefile.j2",
     "driver/hao_driver.py": "driver_hao_driver.py.j2",
     "driver/hao_picture.py": "driver_hao_picture.py.j2",
     "driver/demo.py": "driver_demo.py.j2",
     "README.md": "project_README.md.j2",
 }
+_OVERLAY = "firmware/overlay.dtsi.j2"
 _NATIVE = ("hls_stream.h", "hao_trace.h", "hao_replay.h", "hao_report.h")
+_COPIED = {
+    **{f"tb/native/{name}": f"sim/{name}" for name in _NATIVE},
+    "host/hao_device.h": "host/hao_device.h",
+    "host/hao_driver.h": "host/hao_driver.h",
+    "host/hao_linux.h": "host/hao_linux.h",
+    "host/hao_simulated.h": "host/hao_simulated.h",
+    "firmware/shell.json": "firmware/shell.json",
+}
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -170,6 +184,7 @@ def _data_files(
     result = table.arena.maps[design.segments[-1].invocation.output_name]
     expected = run_integer(net, frames)
     return {
+        "layer_table.csv": render_table(table.titles, table.steps).encode(),
         "weights/weights.bin": table.weights.tobytes(),
         "tb/frames.bin": frame_bytes(
             frames,
@@ -260,8 +275,10 @@ def _texts(context: dict[str, object]) -> dict[str, str]:
         texts[f"src/{name}"] = _headed(text, context)
     for path, template in _OTHERS.items():
         texts[path] = environment.get_template(template).render(context)
-    for name in _NATIVE:
-        texts[f"tb/native/{name}"] = (folder / "sim" / name).read_text()
+    overlay = environment.get_template(_OVERLAY)
+    texts[f"firmware/{context['name']}.dtsi"] = overlay.render(context)
+    for path, name in _COPIED.items():
+        texts[path] = (folder / name).read_text()
     texts[MARK] = (
         f"Emitted by hao {context['version']}; digest {context['digest']}.\n"
         f"Made from {context['origin']}.\n"
@@ -296,7 +313,7 @@ def check_project_target(target: Path, *, force: bool) -> None:
         )
     if target.is_symlink() or not (target / MARK).is_file():
         raise InputError(
-            f"{target}: no emitted project ({MARK} is not in it); --force replaces "
+            f"{target}: no emitted project ({MARK} is not in it); `force` replaces "
             "emitted projects only"
         )
 

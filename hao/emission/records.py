@@ -67,6 +67,7 @@ class WindowStep:
     xgroups: int = _f("groups of pixels of an output row")
     period_one: int = _f("iterations of an output row while one input row comes")
     period_two: int = _f("the same while two come")
+    period_three: int = _f("the same while three come", rare=True)
     columns: int = _f("columns of words of an input row")
     phases: int = _f("columns that share a place in a bank, one for each stride")
     row_words: int = _f("words of a bank that a row takes")
@@ -161,6 +162,8 @@ class DepthwiseStep:
     multiplier: int = _f("of an average")
     shift: int = _f("of an average")
     rounding: int = _f("of an average: 0 halves up, 1 to even, 2 down")
+    sum_bias: int = _f("added to the sum of an average", rare=True)
+    code_bias: int = _f("added to its codes", rare=True)
     weight_base: int = _f("first word of the weights in use")
     channel_base: int = _f("first word of the records in use")
     fill_weight_base: int = _f("first word that the next run's weights fill")
@@ -230,6 +233,13 @@ class FinishStep:
     shift_b: int = _f("left shift of the residual")
     shift: int = _f("right shift of their sum")
     rounding: int = _f("of the sum: 0 halves up, 1 to even, 2 down")
+    bias: int = _f("added to the sum", rare=True)
+    unit: int = _f(
+        "beats of a row, or of a pixel: of codes that are to be 0", rare=True
+    )
+    unit_lanes: int = _f("codes of its last beat before those", rare=True)
+    pixel_lanes: int = _f("codes of a pixel in a beat", rare=True)
+    pixel_codes: int = _f("and those of them that exist", rare=True)
     low: int = _f("smallest sum")
     high: int = _f("largest sum")
     pools: int = _f("a global average pool follows")
@@ -237,6 +247,9 @@ class FinishStep:
     multiplier: int = _f("of the average")
     mean_shift: int = _f()
     mean_rounding: int = _f("of the average, likewise")
+    sum_bias: int = _f("added to the sum of the average", rare=True)
+    code_bias: int = _f("added to its codes", rare=True)
+    mean_last: int = _f("codes that exist in its last beat", rare=True)
     pool_low: int = _f()
     pool_high: int = _f()
     mean_words: int = _f("beats of a pixel")
@@ -323,7 +336,7 @@ COUNTED: dict[type, str] = {
 }
 """Records whose processes count in registers as wide as the fields need."""
 
-_INNER: dict[str, type] = {
+PARTS: dict[str, type] = {
     "fetch": FetchStep,
     "dense_load": LoadStep,
     "depthwise_load": LoadStep,
@@ -399,7 +412,7 @@ def structs(steps: Sequence[Step]) -> tuple[Struct, ...]:
         members = tuple(
             StructField(
                 type=(
-                    STRUCTS[_INNER[item.name]]
+                    STRUCTS[PARTS[item.name]]
                     if kind is Step
                     else _narrowest(seen.get((kind, item.name), {0}))
                 ),
@@ -449,21 +462,3 @@ def _narrowest(values: set[int]) -> str:
         if least <= low and high <= most:
             return kind
     return "int"
-
-
-def initializer(record: object, left: frozenset[tuple[type, str]] = frozenset()) -> str:
-    """Return the C++ aggregate initializer of a record.
-
-    Args:
-        record: A step or a part.
-        left: Fields that are left out (`unset`).
-    """
-    values = []
-    for item in fields(record):  # type: ignore[arg-type]
-        if (type(record), item.name) in left:
-            continue
-        value = getattr(record, item.name)
-        values.append(
-            str(int(value)) if isinstance(value, int) else initializer(value, left)
-        )
-    return "{" + ", ".join(values) + "}"

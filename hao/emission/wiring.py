@@ -48,7 +48,7 @@ class Constant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class WindowKind:
     """A kind of window that some step has.
 
     Attributes:
@@ -89,7 +89,7 @@ class StageView:
     pools: bool = False
     averages: bool = False
     strides: tuple[int, ...] = ()
-    kinds: tuple[Window, ...] = ()
+    kinds: tuple[WindowKind, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

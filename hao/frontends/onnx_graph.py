@@ -2,7 +2,7 @@
 
 A model file comes from anywhere: it is parsed as a protobuf message and never
 unpickled, and only what the outputs depend on is looked at. How arrays are read is in
-`hao.frontends.onnx_tensors`, what the nodes mean in `hao.frontends.onnx_ops`.
+`hao.frontends.onnx_tensors`, what the nodes mean in `hao.frontends.onnx_layers`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -323,7 +323,7 @@ def _sizes(
             raise InputError(
                 f"{path}: input {value.name!r}: dimension {position} is {known}; must "
                 "be a size of at least 1 (only the batch may vary); give height and "
-                "width with --image-size, or export the model with a fixed image size"
+                "width with `image_size`, or export the model with a fixed image size"
             )
     return tuple(sizes)
 

@@ -16,7 +16,7 @@ import torch
 from torch import fx, nn
 from torch.nn import functional
 
-from hao.errors import InputError, UnsupportedError
+from hao.errors import ArgumentError, InputError, UnsupportedError
 from hao.factory import made_by
 from hao.frontends import torch_functions as functions
 from hao.frontends.feature_map import (
@@ -51,7 +51,7 @@ def trace_factory(spec: str, image_size: int | None) -> ImportedNetwork:
     if not convolutions:
         raise InputError(f"model {spec!r}: no Conv2d; must have one to begin with")
     if image_size is None:
-        raise InputError(f"model {spec!r}: frames of any size; --image-size gives one")
+        raise InputError(f"model {spec!r}: frames of any size; `image_size` gives one")
     return trace_torch(
         module,
         Shape(
@@ -66,6 +66,19 @@ def module_kinds(spec: str) -> tuple[str, ...]:
     return tuple(
         type(part).__name__ for part in module.modules() if not [*part.children()]
     )
+
+
+def as_module(value: object) -> nn.Module:
+    """Return a value that is a torch module.
+
+    Raises:
+        ArgumentError: It is something else.
+    """
+    if not isinstance(value, nn.Module):
+        raise ArgumentError(
+            f"`module` = {type(value).__name__}; must be a torch.nn.Module"
+        )
+    return value
 
 
 def trace_torch(module: nn.Module, input_shape: Shape) -> ImportedNetwork:

@@ -40,7 +40,7 @@ TOTAL = "total"
 PS_PER_NS = 1000
 
 
-class Source(Enum):
+class FigureSource(Enum):
     """Which step a figure comes from; later ones are nearer to the board."""
 
     CSYNTH = "csynth"
@@ -62,7 +62,7 @@ class Quantity(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ComparedFigure:
     """One figure, predicted and reported.
 
     Attributes:
@@ -76,7 +76,7 @@ class Row:
 
     block: str
     quantity: Quantity
-    source: Source
+    source: FigureSource
     report: str
     predicted: int
     reported: int | None
@@ -91,7 +91,7 @@ class Row:
 
 def compare(
     design: Design, cost: CostReport, reports: Sequence[Report]
-) -> tuple[Row, ...]:
+) -> tuple[ComparedFigure, ...]:
     """Return every figure that both sides have, in the order of `reports`.
 
     Args:
@@ -105,7 +105,7 @@ def compare(
     """
     if not reports:
         raise InputError("no report to compare with; must be at least one")
-    rows: list[Row] = []
+    rows: list[ComparedFigure] = []
     for report in reports:
         if not isinstance(report, CosimReport):
             _check_device(design, report)
@@ -113,15 +113,27 @@ def compare(
             case SynthesisReport():
                 rows += _synthesis_rows(cost, report)
             case UtilizationReport():
-                step = Source.PLACEMENT if report.state.placed else Source.SYNTHESIS
+                step = (
+                    FigureSource.PLACEMENT
+                    if report.state.placed
+                    else FigureSource.SYNTHESIS
+                )
                 rows += _resource_rows(
                     TOTAL, (cost.resources, report.used), step, report.source
                 )
             case HierarchyReport():
-                step = Source.PLACEMENT if report.state.placed else Source.SYNTHESIS
+                step = (
+                    FigureSource.PLACEMENT
+                    if report.state.placed
+                    else FigureSource.SYNTHESIS
+                )
                 rows += _block_rows(cost, report, step)
             case TimingReport():
-                step = Source.PLACEMENT if report.state.placed else Source.SYNTHESIS
+                step = (
+                    FigureSource.PLACEMENT
+                    if report.state.placed
+                    else FigureSource.SYNTHESIS
+                )
                 reached = report.reached_ns if report.clocks else None
                 rows.append(_clock_row(cost, reached, step, report.source))
             case CosimReport():
@@ -131,7 +143,7 @@ def compare(
     return tuple(rows)
 
 
-def render_comparison(rows: Sequence[Row]) -> str:
+def render_comparison(rows: Sequence[ComparedFigure]) -> str:
     """Return a table of `rows`, one line each."""
     lines = [("block", "quantity", "source", "predicted", "reported", "ratio")]
     for row in rows:
@@ -178,12 +190,15 @@ def _check_device(
 
 
 def _resource_rows(
-    block: str, pair: tuple[Resources, Resources | None], source: Source, report: str
-) -> list[Row]:
+    block: str,
+    pair: tuple[Resources, Resources | None],
+    source: FigureSource,
+    report: str,
+) -> list[ComparedFigure]:
     """Return a row for each kind of resource of a pair (predicted, reported)."""
     predicted, reported = pair
     return [
-        Row(
+        ComparedFigure(
             block=block,
             quantity=Quantity(kind),
             source=source,
@@ -196,10 +211,10 @@ def _resource_rows(
 
 
 def _clock_row(
-    cost: CostReport, reached_ns: float | None, source: Source, report: str
-) -> Row:
+    cost: CostReport, reached_ns: float | None, source: FigureSource, report: str
+) -> ComparedFigure:
     """Return the clock period of the design beside the one that was reached [ps]."""
-    return Row(
+    return ComparedFigure(
         block=TOTAL,
         quantity=Quantity.CLOCK_PS,
         source=source,
@@ -210,9 +225,9 @@ def _clock_row(
 
 
 def _latency_row(
-    cost: CostReport, cycles: int | None, source: Source, report: str
-) -> Row:
-    return Row(
+    cost: CostReport, cycles: int | None, source: FigureSource, report: str
+) -> ComparedFigure:
+    return ComparedFigure(
         block=TOTAL,
         quantity=Quantity.LATENCY_CYCLES,
         source=source,
@@ -222,17 +237,17 @@ def _latency_row(
     )
 
 
-def _cosim_row(cost: CostReport, report: CosimReport) -> Row:
+def _cosim_row(cost: CostReport, report: CosimReport) -> ComparedFigure:
     if not report.passed:
         raise InputError(
             f"{report.source}: the {report.language} co-simulation failed; its cycles "
             "mean nothing"
         )
-    return _latency_row(cost, report.average_latency, Source.COSIM, report.source)
+    return _latency_row(cost, report.average_latency, FigureSource.COSIM, report.source)
 
 
-def _synthesis_rows(cost: CostReport, report: SynthesisReport) -> list[Row]:
-    source, name = Source.CSYNTH, report.source
+def _synthesis_rows(cost: CostReport, report: SynthesisReport) -> list[ComparedFigure]:
+    source, name = FigureSource.CSYNTH, report.source
     rows = [_latency_row(cost, report.latency.high, source, name)]
     if report.clock_estimated_ns is not None:
         rows.append(_clock_row(cost, report.clock_estimated_ns, source, name))
@@ -240,10 +255,10 @@ def _synthesis_rows(cost: CostReport, report: SynthesisReport) -> list[Row]:
 
 
 def _block_rows(
-    cost: CostReport, report: SynthesisReport | HierarchyReport, source: Source
-) -> list[Row]:
+    cost: CostReport, report: SynthesisReport | HierarchyReport, source: FigureSource
+) -> list[ComparedFigure]:
     """Return the resources of every block, if the report has modules, and the total."""
-    rows: list[Row] = []
+    rows: list[ComparedFigure] = []
     if report.modules:
         blocks = split_blocks(report, expected=tuple(cost.parts))
         for block in sorted(blocks, key=(FIXED, *STAGES).index):

@@ -56,7 +56,7 @@ class Pragma:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class PreprocessedSource:
     """A preprocessed source.
 
     Attributes:
@@ -70,7 +70,7 @@ class Source:
     pragmas: tuple[Pragma, ...]
 
 
-def read_source(preprocessed: str) -> Source:
+def read_source(preprocessed: str) -> PreprocessedSource:
     """Return what a preprocessed source holds."""
     lines: list[str] = []
     places: list[tuple[str, int]] = []
@@ -98,7 +98,7 @@ def read_source(preprocessed: str) -> Source:
                 braces.append(places[-1])
             elif token == "}" and braces:
                 braces.pop()
-    return Source(tuple(lines), tuple(places), tuple(pragmas))
+    return PreprocessedSource(tuple(lines), tuple(places), tuple(pragmas))
 
 
 def _read_items(text: str) -> tuple[str, tuple[tuple[str, str], ...]]:

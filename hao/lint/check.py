@@ -3,7 +3,7 @@
 It reads text: grammar and place of pragmas, form of dataflow regions, ports, and code
 that no tool synthesizes. What a compiler knows (types that do not fit, recurrences,
 memory ports, what processes share) is for `hao.schedule`. The rules are listed in
-`hao.lint.finding.Rule`.
+`hao.lint.finding.LintRule`.
 """
 
 from collections.abc import Mapping

@@ -16,7 +16,7 @@ _NAMES = frozenset({"identifier", "field_identifier", "type_identifier"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Variable:
+class DeclaredName:
     """A variable, parameter or member; or a name for a type.
 
     Attributes:
@@ -52,7 +52,7 @@ class Variable:
 
 def declared(
     unit: Unit, node: Node, scope: Node | None, *, is_parameter: bool = False
-) -> Iterator[Variable]:
+) -> Iterator[DeclaredName]:
     """Yield the variables or types of a declaration, functions left out."""
     kind = child(node, "type")
     if node.type == "alias_declaration":
@@ -71,7 +71,7 @@ def declared(
         if name is None or name.type == "function_declarator":
             continue
         path, line = unit.place(name)
-        yield Variable(
+        yield DeclaredName(
             name=text_of(name),
             sizes=sizes,
             kind=kind,
@@ -85,7 +85,7 @@ def declared(
         )
 
 
-def parameters(unit: Unit, declarator: Node | None) -> Iterator[Variable]:
+def parameters(unit: Unit, declarator: Node | None) -> Iterator[DeclaredName]:
     """Yield the parameters with a name of a function's declarator."""
     while declarator is not None and declarator.type != "function_declarator":
         declarator = inner_declarator(declarator)

@@ -16,7 +16,7 @@ class Tool(Enum):
     VITIS_HLS = "Vitis HLS"  # from 2020.2
 
 
-class Rule(Enum):
+class LintRule(Enum):
     """Every rule of the lint; the value is what a finding prints."""
 
     SYNTAX = "syntax"
@@ -62,7 +62,7 @@ class Finding:
     Attributes:
         path: File, as the caller named it.
         line: Line in that file, from 1.
-        rule: Value of a `Rule`.
+        rule: Value of a `LintRule`.
         message: What is wrong and what is allowed, on one line.
     """
 

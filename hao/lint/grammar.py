@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from hao.hls.source import Pragma
-from hao.lint.finding import Rule, Tool
+from hao.lint.finding import LintRule, Tool
 from hao.lint.pragmas import (
     FLAG_SUCCESSORS,
     GRAMMARS,
@@ -17,7 +17,7 @@ from hao.lint.pragmas import (
     STORAGE_IMPLS,
     SUCCESSORS,
     Grammar,
-    Kind,
+    ValueKind,
 )
 
 _MISSPELT = re.compile(r"(HSL|HL|HLSS|HLS_\w*|HLSL|HILS)\b", re.IGNORECASE)
@@ -25,7 +25,7 @@ _LITERAL = re.compile(r"[-+]?\d+$")
 _VARIABLE = re.compile(r"[A-Za-z_][\w.:\[\]>*-]*$")
 _IMPLS = frozenset().union(*STORAGE_IMPLS.values(), *OPERATION_IMPLS.values())
 
-Fault = tuple[Rule, str]
+Fault = tuple[LintRule, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def read_pragma(pragma: Pragma, tool: Tool) -> Reading:
     for word, value in pragma.items:
         key, value = (word, value) if value else (_owner(known, word), word)
         if (key or word) in options.keys() | flags:
-            faults.append((Rule.PRAGMA_REPEATED, f"{key or word} stands twice"))
+            faults.append((LintRule.PRAGMA_REPEATED, f"{key or word} stands twice"))
         if key:
             options.setdefault(key, value)
         else:
@@ -83,7 +83,7 @@ def read_pragma(pragma: Pragma, tool: Tool) -> Reading:
     else:
         faults += _flag_faults(pragma.kind, grammar, flags, tool)
         faults += [
-            (Rule.PRAGMA_MISSING, f"{key}= is required")
+            (LintRule.PRAGMA_MISSING, f"{key}= is required")
             for key, option in grammar.options.items()
             if option.required and key not in options
         ]
@@ -102,8 +102,8 @@ def _owner(grammar: Grammar, word: str) -> str:
 def _unknown(name: str, tool: Tool) -> Fault:
     successor = SUCCESSORS.get(name)
     if successor is not None:
-        return Rule.PRAGMA_OBSOLETE, f"is obsolete in {tool.value}; use {successor}"
-    return Rule.PRAGMA_UNKNOWN, f"is no pragma of {tool.value}"
+        return LintRule.PRAGMA_OBSOLETE, f"is obsolete in {tool.value}; use {successor}"
+    return LintRule.PRAGMA_UNKNOWN, f"is no pragma of {tool.value}"
 
 
 def _value_faults(
@@ -112,19 +112,22 @@ def _value_faults(
     option = grammar.options.get(key)
     if option is None:
         known = ", ".join(sorted(grammar.options)) or "none"
-        yield Rule.PRAGMA_OPTION, f"{tool.value} has no option {key}=; known: {known}"
+        yield (
+            LintRule.PRAGMA_OPTION,
+            f"{tool.value} has no option {key}=; known: {known}",
+        )
         return
     if not option.keyword:
-        yield Rule.PRAGMA_OPTION, f"{tool.value} takes {value} without {key}="
+        yield LintRule.PRAGMA_OPTION, f"{tool.value} takes {value} without {key}="
     wanted = ""
-    if option.kind is Kind.ENUM and value.lower() not in option.values:
+    if option.kind is ValueKind.ENUM and value.lower() not in option.values:
         wanted = "be one of " + ", ".join(sorted(option.values))
-    elif option.kind is Kind.INTEGER and _below(value, option.minimum):
+    elif option.kind is ValueKind.INTEGER and _below(value, option.minimum):
         wanted = f"be at least {option.minimum}"
-    elif option.kind is Kind.NAME and not _VARIABLE.match(value):
+    elif option.kind is ValueKind.NAME and not _VARIABLE.match(value):
         wanted = "name a variable"
     if wanted:
-        yield Rule.PRAGMA_VALUE, f"{key}={value}; must {wanted}"
+        yield LintRule.PRAGMA_VALUE, f"{key}={value}; must {wanted}"
 
 
 def _below(value: str, minimum: int) -> bool:
@@ -138,9 +141,9 @@ def _flag_faults(
         successor = FLAG_SUCCESSORS.get((name, flag))
         if successor is not None:
             message = f"{flag} is obsolete in {tool.value}; use {successor}"
-            yield Rule.PRAGMA_OBSOLETE, message
+            yield LintRule.PRAGMA_OBSOLETE, message
         else:
-            yield Rule.PRAGMA_OPTION, f"{tool.value} does not know the word {flag}"
+            yield LintRule.PRAGMA_OPTION, f"{tool.value} does not know the word {flag}"
 
 
 def _combination_faults(name: str, options: Mapping[str, str]) -> Iterator[Fault]:
@@ -150,23 +153,23 @@ def _combination_faults(name: str, options: Mapping[str, str]) -> Iterator[Fault
     match name:
         case "array_partition" | "array_reshape":
             if kind in {"block", "cyclic"} and "factor" not in chosen:
-                yield Rule.PRAGMA_MISSING, f"{kind} requires factor="
+                yield LintRule.PRAGMA_MISSING, f"{kind} requires factor="
             if kind in {"", "complete"} and "factor" in chosen:
                 message = "factor= has no effect on complete; write block or cyclic"
-                yield Rule.PRAGMA_VALUE, message
+                yield LintRule.PRAGMA_VALUE, message
         case "bind_storage" | "bind_op":
             table = STORAGE_IMPLS if name == "bind_storage" else OPERATION_IMPLS
             what = kind if name == "bind_storage" else chosen.get("op", "")
             allowed = table.get(what, frozenset())
             if allowed and impl in _IMPLS - allowed:
                 message = f"{what} has no impl={impl}; must be one of "
-                yield Rule.PRAGMA_VALUE, message + ", ".join(sorted(allowed))
+                yield LintRule.PRAGMA_VALUE, message + ", ".join(sorted(allowed))
         case "latency" if not chosen:
-            yield Rule.PRAGMA_MISSING, "min= or max= is required"
+            yield LintRule.PRAGMA_MISSING, "min= or max= is required"
         case "dependence" if not chosen.keys() & {"variable", "class"}:
-            yield Rule.PRAGMA_MISSING, "variable= or class is required"
+            yield LintRule.PRAGMA_MISSING, "variable= or class is required"
         case "dependence" if chosen.keys() >= {"variable", "class"}:
-            yield Rule.PRAGMA_VALUE, "variable= and class exclude each other"
+            yield LintRule.PRAGMA_VALUE, "variable= and class exclude each other"
     low, high = chosen.get("min", ""), chosen.get("max", "")
     if _LITERAL.match(low) and _LITERAL.match(high) and int(low) > int(high):
-        yield Rule.PRAGMA_VALUE, f"min={low} exceeds max={high}"
+        yield LintRule.PRAGMA_VALUE, f"min={low} exceeds max={high}"

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from hao.lint.finding import Tool
 
 
-class Kind(Enum):
+class ValueKind(Enum):
     """What the value of an option is."""
 
     INTEGER = auto()  # a constant expression, at least the option's minimum
@@ -27,7 +27,7 @@ class Kind(Enum):
     ENUM = auto()  # one of a list
 
 
-class Place(Enum):
+class PragmaPlace(Enum):
     """What encloses a pragma directly."""
 
     FILE = "outside a function"
@@ -37,7 +37,7 @@ class Place(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
+class PragmaOption:
     """One `name=value` of a pragma.
 
     Attributes:
@@ -47,7 +47,7 @@ class Option:
         keyword: They may stand with it.
     """
 
-    kind: Kind
+    kind: ValueKind
     values: frozenset[str] = frozenset()
     minimum: int = 0
     required: bool = False
@@ -59,9 +59,11 @@ class Option:
 class Grammar:
     """Options, bare flags and legal places of one pragma."""
 
-    options: Mapping[str, Option] = field(default_factory=lambda: MappingProxyType({}))
+    options: Mapping[str, PragmaOption] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
     flags: frozenset[str] = frozenset()
-    places: frozenset[Place] = frozenset(Place) - {Place.FILE}
+    places: frozenset[PragmaPlace] = frozenset(PragmaPlace) - {PragmaPlace.FILE}
 
 
 STORAGE_IMPLS = {
@@ -162,7 +164,7 @@ stream FLR variable!:NAME depth>=1 dim>=0 type@vitis:fifo|pipo|shared|unsync +of
 top F name:WORD
 unroll L factor>=1 +region +skip_exit_check +complete@vitis +partial@vitis
 """
-_PLACES = {"F": Place.FUNCTION, "L": Place.LOOP, "R": Place.REGION}
+_PLACES = {"F": PragmaPlace.FUNCTION, "L": PragmaPlace.LOOP, "R": PragmaPlace.REGION}
 _LISTS = {
     "CORES": CORES,
     "OPERATIONS": frozenset(OPERATION_IMPLS),
@@ -182,7 +184,7 @@ def _grammars(tool: Tool) -> Mapping[str, Grammar]:
     ):
         head, places, *items = line.split()
         name, _, only = head.partition("@")
-        options: dict[str, Option] = {}
+        options: dict[str, PragmaOption] = {}
         flags: set[str] = set()
         for item in items:
             found = _ITEM.match(item.removeprefix("+"))
@@ -199,16 +201,18 @@ def _grammars(tool: Tool) -> Mapping[str, Grammar]:
     return MappingProxyType(known)
 
 
-def _option(tool: Tool, required: str, sign: str, text: str) -> Option:
+def _option(tool: Tool, required: str, sign: str, text: str) -> PragmaOption:
     """Return an option from its signs in the table and what follows them."""
     if sign == ">=":
-        return Option(kind=Kind.INTEGER, minimum=int(text), required=bool(required))
+        return PragmaOption(
+            kind=ValueKind.INTEGER, minimum=int(text), required=bool(required)
+        )
     if text in {"NAME", "WORD"}:
-        return Option(kind=Kind[text], required=bool(required))
+        return PragmaOption(kind=ValueKind[text], required=bool(required))
     words = (word.partition("@") for word in text.split("|"))
     own = {word for word, at, only in words if at + only in {"", _TOOLS[tool]}}
-    return Option(
-        kind=Kind.ENUM,
+    return PragmaOption(
+        kind=ValueKind.ENUM,
         values=_LISTS.get(text, frozenset(own)),
         required=bool(required),
         positional=sign in "=~",

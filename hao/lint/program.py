@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from tree_sitter import Node
 
 from hao.lint.constants import evaluate, is_cast
-from hao.lint.declared import Variable, declared, parameters
+from hao.lint.declared import DeclaredName, declared, parameters
 from hao.lint.grammar import Reading, read_pragma
-from hao.lint.pragmas import Place
+from hao.lint.pragmas import PragmaPlace
 from hao.lint.source import Unit
 from hao.lint.tree import (
     LOOPS,
@@ -34,7 +34,7 @@ _KNOWN_TYPES = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CodeCall:
     """A call: the name called, methods by their own, and arguments."""
 
     name: str
@@ -49,25 +49,25 @@ class PragmaUse:
 
     reading: Reading
     node: Node
-    place: Place
+    place: PragmaPlace
     holder: Node | None
     line: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Function:
+class CodeFunction:
     """A function definition; `template` names the parameters of its templates."""
 
     name: str
     node: Node
     body: Node
-    parameters: tuple[Variable, ...]
-    variables: tuple[Variable, ...]
+    parameters: tuple[DeclaredName, ...]
+    variables: tuple[DeclaredName, ...]
     pragmas: tuple[PragmaUse, ...]
-    calls: tuple[Call, ...]
+    calls: tuple[CodeCall, ...]
     template: frozenset[str]
 
-    def visible(self, name: str, at: Node) -> Variable | None:
+    def visible(self, name: str, at: Node) -> DeclaredName | None:
         """Return the innermost variable of that name that a place inside sees."""
         around = {node.id for node in ancestors(at)}
         own = (
@@ -82,7 +82,7 @@ class Function:
 
 
 @dataclass(slots=True)
-class Program:
+class CodeUnit:
     """All that the rules need to know of one unit. Made by `build_program`.
 
     Attributes:
@@ -96,28 +96,28 @@ class Program:
     """
 
     unit: Unit
-    functions: list[Function] = field(default_factory=list)
-    variables: dict[str, Variable] = field(default_factory=dict)
-    members: dict[str, Variable] = field(default_factory=dict)
-    types: dict[str, Variable] = field(default_factory=dict)
+    functions: list[CodeFunction] = field(default_factory=list)
+    variables: dict[str, DeclaredName] = field(default_factory=dict)
+    members: dict[str, DeclaredName] = field(default_factory=dict)
+    types: dict[str, DeclaredName] = field(default_factory=dict)
     classes: set[str] = field(default_factory=set)
     constants: dict[str, int] = field(default_factory=dict)
     stray: list[PragmaUse] = field(default_factory=list)
     tops: frozenset[str] = frozenset()
 
-    def named(self, name: str) -> list[Function]:
+    def named(self, name: str) -> list[CodeFunction]:
         """Return the functions of a name; more than one where it is overloaded."""
         return [item for item in self.functions if item.name == name]
 
     def variable(
-        self, function: Function | None, name: str, at: Node
-    ) -> Variable | None:
+        self, function: CodeFunction | None, name: str, at: Node
+    ) -> DeclaredName | None:
         """Return what a name means at a place inside a function, or at file scope."""
         local = None if function is None else function.visible(name, at)
         return local or self.members.get(name) or self.variables.get(name)
 
     def value(
-        self, node: Node | None, function: Function | None, at: Node | None = None
+        self, node: Node | None, function: CodeFunction | None, at: Node | None = None
     ) -> int | None:
         """Return the value of an expression, None where constants leave it open.
 
@@ -145,14 +145,14 @@ class Program:
 
         return evaluate(node, value_of)
 
-    def number(self, text: str, function: Function, at: Node) -> int | None:
+    def number(self, text: str, function: CodeFunction, at: Node) -> int | None:
         """Return the value of an operand of a pragma, which stands at a place."""
         return self.value(parse_expression(text), function, at)
 
     def is_constant(
         self,
         node: Node,
-        function: Function,
+        function: CodeFunction,
         at: Node | None = None,
         *,
         unknown: bool = False,
@@ -190,25 +190,25 @@ class Program:
                 return False
         return True
 
-    def _initial(self, variable: Variable, at: Node) -> Node | None:
+    def _initial(self, variable: DeclaredName, at: Node) -> Node | None:
         """Return what a constant begins with; it ends before the place that asks."""
         value = variable.value
         if value is None or variable.is_parameter or not variable.is_const:
             return None
         return value if value.end_byte <= at.start_byte else None
 
-    def sizes(self, variable: Variable) -> tuple[Node | None, ...]:
+    def sizes(self, variable: DeclaredName) -> tuple[Node | None, ...]:
         """Return the sizes of all dimensions, those of its type's name included."""
         return variable.sizes + tuple(
             size for kind in self._chain(variable) for size in kind.sizes
         )
 
-    def is_stream(self, variable: Variable) -> bool:
+    def is_stream(self, variable: DeclaredName) -> bool:
         """Return whether a variable is an `hls::stream`, or an array of them."""
         texts = [item.type_text for item in (variable, *self._chain(variable))]
         return any(re.search(r"\bstream\s*<", text) for text in texts)
 
-    def is_open(self, variable: Variable) -> bool:
+    def is_open(self, variable: DeclaredName) -> bool:
         """Return whether a template or a header leaves open what a type is."""
         kind = (variable, *self._chain(variable))[-1].kind
         if kind is None or kind.type in {"primitive_type", "sized_type_specifier"}:
@@ -216,9 +216,9 @@ class Program:
         name = text_of(child(kind, "name") or kind)
         return name not in self.classes | _KNOWN_TYPES
 
-    def _chain(self, variable: Variable) -> list[Variable]:
+    def _chain(self, variable: DeclaredName) -> list[DeclaredName]:
         """Return what the name of a variable's type stands for, and so on."""
-        found: list[Variable] = []
+        found: list[DeclaredName] = []
         following = self.types.get(text_of(variable.kind))
         while following is not None and following not in found:
             found.append(following)
@@ -226,7 +226,7 @@ class Program:
         return found
 
 
-def build_program(unit: Unit, top: str | None) -> Program:
+def build_program(unit: Unit, top: str | None) -> CodeUnit:
     """Return what is in a unit.
 
     Args:
@@ -234,7 +234,7 @@ def build_program(unit: Unit, top: str | None) -> Program:
         top: Name of the top function; None takes those with an INTERFACE pragma that no
             other function calls.
     """
-    program = Program(unit)
+    program = CodeUnit(unit)
     for name, text in unit.macros.items():
         number = program.value(parse_expression(text), None)
         if number is not None:
@@ -265,7 +265,7 @@ def build_program(unit: Unit, top: str | None) -> Program:
     return program
 
 
-def _tops(program: Program) -> Iterator[str]:
+def _tops(program: CodeUnit) -> Iterator[str]:
     called = {
         call.name
         for function in program.functions
@@ -284,7 +284,7 @@ def _owner(node: Node) -> str:
     return "" if owner is None else text_of(child(owner, "name")) + "::"
 
 
-def _add_enumerators(program: Program, node: Node) -> None:
+def _add_enumerators(program: CodeUnit, node: Node) -> None:
     following: int | None = 0
     for item in walk(node):
         if item.type == "enumerator":
@@ -296,10 +296,10 @@ def _add_enumerators(program: Program, node: Node) -> None:
                 program.constants[_owner(node) + name] = number
 
 
-def _function(unit: Unit, node: Node, body: Node) -> Function:
-    variables: list[Variable] = []
+def _function(unit: Unit, node: Node, body: Node) -> CodeFunction:
+    variables: list[DeclaredName] = []
     pragmas: list[PragmaUse] = []
-    calls: list[Call] = []
+    calls: list[CodeCall] = []
     for inner in walk(body):
         if inner.type == "declaration":
             scope = next(p for p in ancestors(inner) if p.type in _BLOCKS)
@@ -309,7 +309,7 @@ def _function(unit: Unit, node: Node, body: Node) -> Function:
         elif inner.type == "call_expression":
             calls.append(_call(inner))
     declarator = child(node, "declarator")
-    return Function(
+    return CodeFunction(
         name=declared_name(declarator),
         node=node,
         body=body,
@@ -336,13 +336,13 @@ def _template(node: Node) -> frozenset[str]:
     )
 
 
-def _call(node: Node) -> Call:
+def _call(node: Node) -> CodeCall:
     called, listed = child(node, "function"), child(node, "arguments")
     is_method = called is not None and called.type == "field_expression"
     while called is not None and called.type not in {"identifier", "field_identifier"}:
         called = child(called, "field" if called.type == "field_expression" else "name")
     arguments = () if listed is None else tuple(listed.named_children)
-    return Call(text_of(called), node, arguments, is_method)
+    return CodeCall(text_of(called), node, arguments, is_method)
 
 
 def _pragma_uses(unit: Unit, node: Node) -> Iterator[PragmaUse]:
@@ -353,15 +353,15 @@ def _pragma_uses(unit: Unit, node: Node) -> Iterator[PragmaUse]:
         yield PragmaUse(reading, node, place, holder, unit.place(node)[1])
 
 
-def _place(node: Node) -> tuple[Place, Node | None]:
+def _place(node: Node) -> tuple[PragmaPlace, Node | None]:
     for parent in ancestors(node):
         if parent.type in LOOPS:
-            return Place.LOOP, parent
+            return PragmaPlace.LOOP, parent
         if parent.type == "compound_statement":
             owner = parent.parent
             if owner is not None and owner.type == "function_definition":
-                return Place.FUNCTION, owner
+                return PragmaPlace.FUNCTION, owner
             if owner is not None and owner.type in LOOPS:
-                return Place.LOOP, owner
-            return Place.REGION, parent
-    return Place.FILE, None
+                return PragmaPlace.LOOP, owner
+            return PragmaPlace.REGION, parent
+    return PragmaPlace.FILE, None

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from tree_sitter import Node
 
-from hao.lint.finding import Finding, Rule
+from hao.lint.finding import Finding, LintRule
 from hao.lint.pragmas import DSP_CORES, FABRIC_CORES
-from hao.lint.program import Function, PragmaUse, Program
+from hao.lint.program import CodeFunction, CodeUnit, PragmaUse
 from hao.lint.source import MISSING
 from hao.lint.tree import LOOPS, child, declared_name, search, text_of, walk
 
@@ -30,34 +30,34 @@ _NAME = '((qualified_identifier) @at (#match? @at "^std::({})\\\\b"))'
 _POINTERS = ("pointer_declarator", "abstract_pointer_declarator")
 # Pattern of the tree, rule, message; {0} is the name of what is called or used.
 _PATTERNS = (
-    ("(new_expression) @at", Rule.SYNTH_MEMORY, "new allocates at run time"),
-    ("(delete_expression) @at", Rule.SYNTH_MEMORY, "delete frees at run time"),
-    ("(throw_statement) @at", Rule.SYNTH_EXCEPTION, "throw needs exceptions"),
-    ("(try_statement) @at", Rule.SYNTH_EXCEPTION, "try needs exceptions"),
+    ("(new_expression) @at", LintRule.SYNTH_MEMORY, "new allocates at run time"),
+    ("(delete_expression) @at", LintRule.SYNTH_MEMORY, "delete frees at run time"),
+    ("(throw_statement) @at", LintRule.SYNTH_EXCEPTION, "throw needs exceptions"),
+    ("(try_statement) @at", LintRule.SYNTH_EXCEPTION, "try needs exceptions"),
     (
-        *("(goto_statement) @at", Rule.SYNTH_GOTO),
+        *("(goto_statement) @at", LintRule.SYNTH_GOTO),
         "goto has no loop bounds; write a loop",
     ),
-    ('"virtual" @at', Rule.SYNTH_VIRTUAL, "virtual calls are decided at run time"),
+    ('"virtual" @at', LintRule.SYNTH_VIRTUAL, "virtual calls are decided at run time"),
     (
-        *(_CALL.replace("{}", _MEMORY), Rule.SYNTH_MEMORY),
+        *(_CALL.replace("{}", _MEMORY), LintRule.SYNTH_MEMORY),
         "{0} manages memory at run time; use an array",
     ),
     (
-        *(_CALL.replace("{}", _SYSTEM), Rule.SYNTH_SYSTEM_CALL),
+        *(_CALL.replace("{}", _SYSTEM), LintRule.SYNTH_SYSTEM_CALL),
         "{0} belongs inside #ifndef __SYNTHESIS__",
     ),
     (
-        *(_NAME.replace("{}", _SYSTEM_OBJECTS), Rule.SYNTH_SYSTEM_CALL),
+        *(_NAME.replace("{}", _SYSTEM_OBJECTS), LintRule.SYNTH_SYSTEM_CALL),
         "{0} belongs inside #ifndef __SYNTHESIS__",
     ),
     (
-        *(_NAME.replace("{}", _CONTAINERS), Rule.SYNTH_CONTAINER),
+        *(_NAME.replace("{}", _CONTAINERS), LintRule.SYNTH_CONTAINER),
         "std::{0} needs memory at run time; use an array or hls::stream",
     ),
     *(
         (
-            *(f"({kind} declarator: ({kind})) @at", Rule.SYNTH_POINTER),
+            *(f"({kind} declarator: ({kind})) @at", LintRule.SYNTH_POINTER),
             "pointer to pointer; pass the array itself",
         )
         for kind in _POINTERS
@@ -66,7 +66,7 @@ _PATTERNS = (
         (
             f"({prefix}function_declarator declarator: "
             f"({prefix}parenthesized_declarator ({prefix}pointer_declarator))) @at",
-            Rule.SYNTH_FUNCTION_POINTER,
+            LintRule.SYNTH_FUNCTION_POINTER,
             "function pointer; make it a template parameter or a call",
         )
         for prefix in ("", "abstract_")
@@ -75,19 +75,19 @@ _PATTERNS = (
 _SEARCH = "\n".join(pattern for pattern, _, _ in _PATTERNS)
 
 
-def check_code(program: Program) -> Iterator[Finding]:
+def check_code(program: CodeUnit) -> Iterator[Finding]:
     """Yield the findings on what cannot be read and on unsynthesizable code."""
     unit = program.unit
     for _, node in search(unit.root, "(preproc_call) @at"):
         if text_of(node).startswith(MISSING):
             name = text_of(node).removeprefix(MISSING).strip()
             message = f"{name}: no such file among the sources"
-            yield unit.at(node, Rule.MISSING_HEADER, message)
+            yield unit.at(node, LintRule.MISSING_HEADER, message)
     for node in _unparsed(unit.root):
         text = " ".join(text_of(node).split())[:40]
         what = f"{node.type!r} is missing" if node.is_missing else f"{text!r} is odd"
         message = f"cannot be parsed, {what}; what it is about is not checked"
-        yield unit.at(node, Rule.SYNTAX, message)
+        yield unit.at(node, LintRule.SYNTAX, message)
     for index, node in search(unit.root, _SEARCH):
         _, rule, message = _PATTERNS[index]
         found = re.match(r"(?:std::)?(\w+)", text_of(node))
@@ -97,7 +97,7 @@ def check_code(program: Program) -> Iterator[Finding]:
             for size in variable.sizes:
                 if size and not program.is_constant(size, function, unknown=True):
                     message = f"{variable.name}[{text_of(size)}]: must be a constant"
-                    yield unit.at(size, Rule.SYNTH_DYNAMIC_ARRAY, message)
+                    yield unit.at(size, LintRule.SYNTH_DYNAMIC_ARRAY, message)
     yield from _recursion(program)
 
 
@@ -109,7 +109,7 @@ def _unparsed(root: Node) -> Iterator[Node]:
             yield node
 
 
-def _recursion(program: Program) -> Iterator[Finding]:
+def _recursion(program: CodeUnit) -> Iterator[Finding]:
     """Find functions that call themselves, through others or directly.
 
     Names cannot tell overloads apart, nor whose method is called.
@@ -123,7 +123,7 @@ def _recursion(program: Program) -> Iterator[Finding]:
         path = _way_back(graph, function.name)
         if path:
             message = f"recursion: {' -> '.join(path)}; write a loop"
-            yield program.unit.at(function.node, Rule.SYNTH_RECURSION, message)
+            yield program.unit.at(function.node, LintRule.SYNTH_RECURSION, message)
 
 
 def _way_back(graph: dict[str, list[str]], start: str) -> list[str]:
@@ -140,7 +140,7 @@ def _way_back(graph: dict[str, list[str]], start: str) -> list[str]:
     return []
 
 
-def check_loops(program: Program) -> Iterator[Finding]:
+def check_loops(program: CodeUnit) -> Iterator[Finding]:
     """Yield the loops whose count the tool cannot tell and no pragma states."""
     for function in program.functions:
         stated = {
@@ -161,14 +161,14 @@ def check_loops(program: Program) -> Iterator[Finding]:
             if not once and not bounded:
                 word = node.type.split("_")[0]
                 message = f"{word} without a constant bound; add LOOP_TRIPCOUNT max="
-                yield program.unit.at(node, Rule.LOOP_TRIPCOUNT, message)
+                yield program.unit.at(node, LintRule.LOOP_TRIPCOUNT, message)
 
 
 _NEVER = frozenset({"(0)", "(false)"})
 
 
 def _ends(
-    program: Program, function: Function, loop: Node, condition: Node | None
+    program: CodeUnit, function: CodeFunction, loop: Node, condition: Node | None
 ) -> bool:
     """Return whether a condition, or one side of `&&`, compares with a constant."""
     left, right = child(condition, "left"), child(condition, "right")
@@ -181,7 +181,7 @@ def _ends(
     return program.is_constant(bound, function)
 
 
-def check_multipliers(program: Program) -> Iterator[Finding]:
+def check_multipliers(program: CodeUnit) -> Iterator[Finding]:
     """Yield the functions `lut_*` and `dsp_*` whose products are bound otherwise.
 
     The pragma names the variable that takes the product; without it the tool puts
@@ -200,12 +200,12 @@ def check_multipliers(program: Program) -> Iterator[Finding]:
         found = ", ".join(sorted(bound)) or "nothing"
         yield program.unit.at(
             function.node,
-            Rule.MULTIPLY_BINDING,
+            LintRule.MULTIPLY_BINDING,
             f"{function.name} binds its products to {found}; {remedy}",
         )
 
 
-def _multiplies(function: Function) -> bool:
+def _multiplies(function: CodeFunction) -> bool:
     products = '(binary_expression "*") @at (assignment_expression "*=") @at'
     return any(True for _ in search(function.body, products))
 

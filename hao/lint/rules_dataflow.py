@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from tree_sitter import Node
 
-from hao.lint.declared import Variable
-from hao.lint.finding import Finding, Rule
-from hao.lint.program import Call, Function, Program
+from hao.lint.declared import DeclaredName
+from hao.lint.finding import Finding, LintRule
+from hao.lint.program import CodeCall, CodeFunction, CodeUnit
 from hao.lint.tree import child, is_statement_of, text_of, walk
 
 _FORMS = frozenset(
@@ -37,12 +37,12 @@ _METHODS = {
 class Use:
     """What a process does with an argument; both False where that is unknown."""
 
-    call: Call
+    call: CodeCall
     reads: bool
     writes: bool
 
 
-def check_dataflow(program: Program) -> Iterator[Finding]:
+def check_dataflow(program: CodeUnit) -> Iterator[Finding]:
     """Yield the findings on every region with a DATAFLOW pragma."""
     for function in program.functions:
         for use in function.pragmas:
@@ -52,7 +52,7 @@ def check_dataflow(program: Program) -> Iterator[Finding]:
                 yield from _channels(program, function, region)
 
 
-def _form(program: Program, region: Node) -> Iterator[Finding]:
+def _form(program: CodeUnit, region: Node) -> Iterator[Finding]:
     for node in region.named_children:
         inner = next(iter(node.named_children), None)
         if node.type == "expression_statement":
@@ -65,13 +65,15 @@ def _form(program: Program, region: Node) -> Iterator[Finding]:
         if not legal:
             what = node.type.replace("_", " ")
             message = f"{what} in a DATAFLOW region; must be a declaration or a call"
-            yield program.unit.at(node, Rule.DATAFLOW_FORM, message)
+            yield program.unit.at(node, LintRule.DATAFLOW_FORM, message)
 
 
-def _channels(program: Program, function: Function, region: Node) -> Iterator[Finding]:
+def _channels(
+    program: CodeUnit, function: CodeFunction, region: Node
+) -> Iterator[Finding]:
     """Find what does not go from one process to one other."""
     passed: dict[str, dict[str, list[Use]]] = defaultdict(lambda: defaultdict(list))
-    variables: dict[str, Variable] = {}
+    variables: dict[str, DeclaredName] = {}
     for call in function.calls:
         if not is_statement_of(call.node, region):
             continue
@@ -101,7 +103,7 @@ def _channels(program: Program, function: Function, region: Node) -> Iterator[Fi
             faults = [f for item in passed[name].items() if (f := _channel(*item))]
             if not passed[name]:
                 faults = [f"{name} is passed to no call; remove it"]
-            rule = Rule.DATAFLOW_CHANNEL.value
+            rule = LintRule.DATAFLOW_CHANNEL.value
             for fault in faults:
                 yield Finding(variable.path, variable.line, rule, fault)
 
@@ -123,7 +125,7 @@ def _channel(text: str, uses: Sequence[Use]) -> str:
 
 
 def _outer(
-    program: Program, text: str, uses: Sequence[Use], *, is_stream: bool
+    program: CodeUnit, text: str, uses: Sequence[Use], *, is_stream: bool
 ) -> Iterator[Finding]:
     """Find what comes from outside of a region and goes to several processes."""
     if len(uses) > 1:
@@ -133,11 +135,11 @@ def _outer(
         if read_only:
             remedy = "declare it const or give each its own"
         message = f"{text} goes to {names}; {remedy}"
-        yield program.unit.at(uses[1].call.node, Rule.DATAFLOW_ARGUMENT, message)
+        yield program.unit.at(uses[1].call.node, LintRule.DATAFLOW_ARGUMENT, message)
 
 
 def _argument_use(
-    program: Program, call: Call, index: int, depth: int = 0
+    program: CodeUnit, call: CodeCall, index: int, depth: int = 0
 ) -> tuple[bool, bool]:
     """Return whether a call reads and writes its argument of an index."""
     reads = writes = False
@@ -150,7 +152,7 @@ def _argument_use(
 
 
 def _parameter_use(
-    program: Program, function: Function, parameter: Variable, depth: int
+    program: CodeUnit, function: CodeFunction, parameter: DeclaredName, depth: int
 ) -> tuple[bool, bool]:
     reads = writes = False
     calls = {call.node.id: call for call in function.calls}

@@ -17,7 +17,7 @@ from tree_sitter import Node
 from hao.errors import InputError, RefusedError
 from hao.hls.compiler import find_preprocessor, run_compiler
 from hao.hls.source import Pragma, read_source
-from hao.lint.finding import Finding, Rule, Tool
+from hao.lint.finding import Finding, LintRule, Tool
 from hao.lint.tree import child, declared_name, parse, search
 
 # Macros that the tools define while synthesizing (UG902; UG1399, "Macros").
@@ -60,7 +60,7 @@ class Unit:
         """Return file and line, from 1, where a node begins."""
         return self.places[node.start_point[0]]
 
-    def at(self, node: Node, rule: Rule, message: str) -> Finding:
+    def at(self, node: Node, rule: LintRule, message: str) -> Finding:
         """Return a finding at a node."""
         return Finding(*self.place(node), rule.value, message)
 

@@ -17,10 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from hao.answer.workers import Farm
-from hao.errors import InfeasibleError, InputError
+from hao.errors import InputError
 from hao.measure.predictors import (
     LEAST_SAMPLES,
     Encoder,
@@ -29,20 +27,12 @@ from hao.measure.predictors import (
     fit_predictor,
     score,
 )
-from hao.measure.propose import (
-    Ask,
-    Proposal,
-    additive_costs,
-    best_proposals,
-    design_of_scheme,
-    neighbour,
-    random_bits,
-    reranked,
-)
+from hao.measure.propose import Ask, Proposal, design_of_scheme
 from hao.measure.sample import Origin, Part, Result, Sample, Trial
 from hao.measure.settings import LoopSettings
 from hao.measure.store import Store
 from hao.measure.subject import Subject, evaluate
+from hao.measure.turn import Turn, propose
 from hao.program.codesign import SolveReport
 
 Progress = Callable[[str], None]
@@ -155,12 +145,24 @@ def run_loop(
             break
         bench.progress(f"turn {turn}: choosing schemes, {len(known)} measured")
         predictor = _fitted(encoder, before)
-        proposals = _proposals(ask, encoder, settings, before, predictor, turn)
-        proposals = proposals[: min(room, settings.batch)]
+        proposed = propose(
+            Turn(
+                ask=ask,
+                encoder=encoder,
+                settings=settings,
+                before=before,
+                predictor=predictor,
+                number=turn,
+            )
+        )
+        proposals = proposed.schemes[:room]
+        designs |= {one.key: one for one in (*proposals, *proposed.faster)}
+        for one in proposed.faster:
+            bench.store.quicken(one.key, one.cycles)
         if not proposals:
             rested = turn > 0
+            known = _searched(bench.store, settings)
             break
-        designs |= {one.key: one for one in proposals}
         have = {sample.trial.key for sample in within}
         todo = [
             Trial(
@@ -224,64 +226,6 @@ def _fitted(encoder: Encoder, samples: Sequence[Sample]) -> Predictor | None:
     if len(useful) < LEAST_SAMPLES:
         return None
     return fit_predictor(encoder, useful)
-
-
-def _proposals(
-    ask: Ask,
-    encoder: Encoder,
-    settings: LoopSettings,
-    before: Sequence[Sample],
-    predictor: Predictor | None,
-    turn: int,
-) -> list[Proposal]:
-    """Return what to measure in a turn, the most wanted first, none of it measured.
-
-    Half of a turn are the best by prediction, K best at one of the latencies, which
-    change from turn to turn; the rest explores, in turn 0 by random schemes too.
-    """
-    generator = np.random.default_rng((settings.seed, turn))
-    costs = additive_costs(encoder, None if predictor is None else predictor.linear)
-    done = {sample.trial.key for sample in before}
-    optima: dict[int, Proposal] = {}
-    ranked: list[list[Proposal]] = []
-    for place, budget in enumerate(ask.budgets):
-        many = turn > 0 and turn % len(ask.budgets) == place
-        found = best_proposals(
-            ask,
-            costs,
-            budget,
-            origin=Origin.BEST if turn else Origin.START,
-            count=settings.best if many else 1,
-        )
-        if predictor is not None:
-            found = reranked(predictor, found)
-        if found:
-            optima[budget] = found[0]
-            ranked.append([one for one in found if one.key not in done])
-    if not optima:
-        raise InfeasibleError(
-            f"no scheme of {ask.problems[max(ask.problems)].network.name} runs within "
-            f"{max(ask.budgets)} cycles; ask for a lower frame rate",
-            conflicts=("latency",),
-        )
-    chosen: dict[str, Proposal] = {}
-    for place in range(max(map(len, ranked))):
-        for one in (some[place] for some in ranked if place < len(some)):
-            chosen.setdefault(one.key, one)
-    chosen = dict(list(chosen.items())[: max(1, settings.batch // 2)])
-    starts = list(optima.items())
-    for number in range(3 * settings.batch):
-        if len(chosen) >= settings.batch:
-            break
-        budget, start = starts[number % len(starts)]
-        extra = (
-            random_bits(ask, start, budget, generator)
-            if turn == 0 and number % 2
-            else neighbour(ask, start, budget, generator)
-        )
-        if extra is not None and extra.key not in done:
-            chosen.setdefault(extra.key, extra)
-    return list(chosen.values())
 
 
 def _best(samples: Sequence[Sample], budget: int) -> Sample | None:

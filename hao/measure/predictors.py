@@ -8,7 +8,8 @@ saliencies of a scheme's changes [nats].
 The linear predictor is additive, so that the integer program takes it as the options'
 costs; the others re-rank what it proposes. Which is used is decided by cross-validation
 on the samples, and the same folds give conformal intervals (Vovk et al., 2005): of
-schemes drawn alike, so large a share has its top-1 inside.
+schemes drawn alike, so large a share has its top-1 inside. They are wide where much is
+lost and narrow where little is (locally weighted, Lei et al., 2018).
 """
 
 import warnings
@@ -46,6 +47,10 @@ COVERAGE = 0.9
 
 CLEARLY = 0.01
 """By how much a rank correlation must be higher to count (chosen here)."""
+
+_SURE = 2.0
+"""Errors grow with so much and the predicted drop [points] (chosen here: of 40 digits'
+schemes held out, 12 times, 0.5 to 4 points hold 93 % alike)."""
 
 _FLOOR = 1e-4
 """Divergence below which schemes count as alike [nats] (chosen here)."""
@@ -239,7 +244,8 @@ class Predictor:
         model: That one, fitted to all samples.
         linear: The additive one, likewise.
         top1: From divergence [nats] to top-1 [percent].
-        half_width: Of the interval of a top-1 [points].
+        best_top1: Of all samples [percent].
+        relative: Half of an interval, as a share of `_SURE` and the predicted drop.
         quality: Of every kind, in cross-validation.
     """
 
@@ -248,7 +254,8 @@ class Predictor:
     model: Model
     linear: Linear
     top1: Callable[[Floats], Floats]
-    half_width: float
+    best_top1: float
+    relative: float
     quality: Mapping[Learner, Quality]
 
     def divergence(self, schemes: Sequence[tuple[Scheme, int]]) -> Floats:
@@ -266,14 +273,9 @@ class Predictor:
         if not schemes:
             return ()
         centre = self.top1(self.divergence(schemes))
-        return tuple(
-            (
-                float(value),
-                max(0.0, float(value) - self.half_width),
-                min(100.0, float(value) + self.half_width),
-            )
-            for value in centre
-        )
+        reach = self.relative * _unsure(centre, self.best_top1)
+        low, high = np.maximum(0, centre - reach), np.minimum(100, centre + reach)
+        return tuple(zip(centre.tolist(), low.tolist(), high.tolist(), strict=True))
 
 
 def encoded(encoder: Encoder, schemes: Sequence[tuple[Scheme, int]]) -> Floats:
@@ -323,14 +325,16 @@ def fit_predictor(encoder: Encoder, samples: Sequence[Sample]) -> Predictor:
     sites = len(encoder.sites)
     quality: dict[Learner, Quality] = {}
     misses: dict[Learner, Floats] = {}
+    highest = float(top1.max())
     for learner in Learner:
         out, out_top1 = _held_out(learner, features, divergence, top1, sites)
-        misses[learner] = np.abs(out_top1 - top1)
+        missed = np.abs(out_top1 - top1)
+        misses[learner] = missed / _unsure(out_top1, highest)
         quality[learner] = Quality(
             rows=len(useful),
             spearman=spearman(out, divergence),
             spearman_top1=spearman(out, -top1),
-            mae=float(misses[learner].mean()),
+            mae=float(missed.mean()),
         )
     best = max(Learner, key=lambda one: quality[one].spearman)
     if quality[best].spearman - quality[Learner.LINEAR].spearman <= CLEARLY:
@@ -341,7 +345,8 @@ def fit_predictor(encoder: Encoder, samples: Sequence[Sample]) -> Predictor:
         model=fit_model(best, features, divergence, sites),
         linear=fit_linear(features, divergence, sites),
         top1=_top1_map(divergence, top1),
-        half_width=_conformal(misses[best]),
+        best_top1=highest,
+        relative=_conformal(misses[best]),
         quality=quality,
     )
 
@@ -360,8 +365,13 @@ def _held_out(
     return out, out_top1
 
 
+def _unsure(top1: Floats, highest: float) -> Floats:
+    """Return how large errors are in proportion: with the predicted drop [points]."""
+    return _SURE + np.maximum(0, highest - top1)
+
+
 def _conformal(misses: Floats) -> float:
-    """Return the half width that holds `COVERAGE` of what is drawn alike [points]."""
+    """Return the miss that `COVERAGE` of what is drawn alike stay within."""
     place = min(len(misses), int(np.ceil((len(misses) + 1) * COVERAGE))) - 1
     return float(np.sort(misses)[place])
 

@@ -85,7 +85,8 @@ class Result:
     """What a measurement found.
 
     Attributes:
-        frames: How many were looked at.
+        frames: How many no weights were trained with: top-1, loss and agreement are of
+            these, the divergence is of all.
         top1: Share that is classified as labelled [percent].
         loss: Mean cross-entropy towards the labels [nats].
         divergence: Mean Kullback-Leibler divergence of the outputs from those of the

@@ -54,16 +54,22 @@ class Frames:
         labels: Shape (frames,).
         exact: Logarithms of the probabilities that the float network gives, shape
             (frames, classes).
+        unseen: How many of them, from the first on, no weights were trained with. What
+            is right or wrong is counted on these alone: a trained network is right on
+            what it was trained with, and what it loses there is not what it loses
+            elsewhere.
     """
 
     frames: NDArray[np.float32]
     labels: NDArray[np.int64]
     exact: Floats
+    unseen: int
 
     @property
     def top1(self) -> float:
-        """Return the top-1 of the float network [percent]."""
-        return 100 * float(np.mean(self.exact.argmax(1) == self.labels))
+        """Return the top-1 of the float network on the unseen frames [percent]."""
+        right = self.exact.argmax(1) == self.labels
+        return 100 * float(np.mean(right[: self.unseen]))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -145,16 +151,17 @@ def make_subject(
     more = train.frames[calibration : calibration + max(0, search - len(held))]
     frames = np.concatenate([held.frames[:search], more])
     labels = np.concatenate([held.labels[:search], train.labels[calibration:]])
+    test = dataset.test
     parts = {
-        Part.SEARCH: (frames, labels[: len(frames)]),
-        Part.TEST: (dataset.test.frames[:], dataset.test.labels),
+        Part.SEARCH: (frames, labels[: len(frames)], min(len(held), search)),
+        Part.TEST: (test.frames[:], test.labels, len(test)),
     }
     subject = Subject(
         networks=dict(networks),
         calibration=train.frames[:calibration],
         parts={
-            part: _frames(net, some, given if dataset.labelled else None)
-            for part, (some, given) in parts.items()
+            part: _frames(net, some, given if dataset.labelled else None, unseen)
+            for part, (some, given, unseen) in parts.items()
         },
         dataset=dataset,
     )
@@ -167,11 +174,14 @@ def make_subject(
 
 
 def _frames(
-    net: FloatNet, frames: NDArray[np.float32], labels: NDArray[np.int64] | None
+    net: FloatNet,
+    frames: NDArray[np.float32],
+    labels: NDArray[np.int64] | None,
+    unseen: int,
 ) -> Frames:
     exact = log_probabilities(net, frames)
     given = exact.argmax(1).astype(np.int64) if labels is None else labels
-    return Frames(frames=frames, labels=given, exact=exact)
+    return Frames(frames=frames, labels=given, exact=exact, unseen=unseen)
 
 
 def network_under(
@@ -245,7 +255,7 @@ def quantized(subject: Subject, trial: Trial) -> QuantNet:
         network,
         QuantScheme(weight_bits=bits, act_bits=trial.act_bits),
         subject.calibration,
-        PtqSettings(frames=len(subject.calibration)),
+        PtqSettings(frames=len(subject.calibration), fit_rounding=trial.epochs == 0),
     )
     if trial.epochs == 0:
         return model
@@ -266,19 +276,20 @@ def evaluate(subject: Subject, trial: Trial) -> Sample:
         outputs = log_probabilities(quantized(subject, trial), part.frames)
     except HaoError as error:
         return Sample(trial=trial, result=None, failure=str(error))
-    loss = cross_entropy(outputs, part.labels)
+    unseen = part.unseen
+    loss = cross_entropy(outputs[:unseen], part.labels[:unseen])
     apart = divergence(part.exact, outputs)
     if not (math.isfinite(loss) and math.isfinite(apart)):
         return Sample(trial=trial, result=None, failure="its loss is not finite")
-    classes = outputs.argmax(1)
+    classes = outputs.argmax(1)[:unseen]
     return Sample(
         trial=trial,
         result=Result(
-            frames=len(part.labels),
-            top1=100 * float(np.mean(classes == part.labels)),
+            frames=unseen,
+            top1=100 * float(np.mean(classes == part.labels[:unseen])),
             loss=loss,
             divergence=apart,
-            agreement=100 * float(np.mean(classes == part.exact.argmax(1))),
+            agreement=100 * float(np.mean(classes == part.exact.argmax(1)[:unseen])),
             seconds=time.perf_counter() - started,
         ),
     )

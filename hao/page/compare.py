@@ -7,8 +7,8 @@ from hao.page.parts import (
     Chart,
     Figure,
     Page,
+    PageTable,
     Section,
-    Table,
     axis,
     chart_label,
     count,
@@ -155,7 +155,7 @@ def comparison_page(first: Loaded, second: Loaded) -> Page:
             ),
             charts=(_device_chart(a, b, names), _binding_chart(a, b, names)),
             tables=(
-                Table(
+                PageTable(
                     caption="The two runs beside each other",
                     head=("figure", *names, "second - first"),
                     rows=comparison_rows(first, second),
@@ -251,7 +251,7 @@ def _bits_section(a: SearchResult, b: SearchResult, names: tuple[str, str]) -> S
         for layer in a.design.network.compute_layers
         if a.design.weight_bits[layer.name] != b.design.weight_bits[layer.name]
     )
-    table = Table(
+    table = PageTable(
         caption="Layers whose bits differ",
         head=(*BITS_HEAD, *(f"bits of {name}" for name in names)),
         rows=rows,

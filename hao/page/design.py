@@ -14,8 +14,8 @@ from hao.page.parts import (
     OURS,
     Chart,
     Figure,
+    PageTable,
     Section,
-    Table,
     axis,
     chart_label,
     count,
@@ -76,7 +76,7 @@ def invocation_section(result: SearchResult) -> Section:
             ),
         ),
         tables=(
-            Table(
+            PageTable(
                 caption="Cycles of every invocation, by path",
                 head=(
                     *("invocation", "million MACs", "tiles", "period", "dense"),
@@ -199,7 +199,7 @@ def bits_section(result: SearchResult) -> Section:
             ),
         ),
         tables=(
-            Table(
+            PageTable(
                 caption="Bits and weights of every layer",
                 head=(*BITS_HEAD, "bits", "KiB"),
                 rows=rows,
@@ -263,7 +263,7 @@ def device_section(result: SearchResult) -> Section:
             ),
         ),
         tables=(
-            Table(
+            PageTable(
                 caption="Blocks of the device",
                 head=(
                     *("resource", "used", "usable", "device", "of device"),
@@ -272,12 +272,12 @@ def device_section(result: SearchResult) -> Section:
                 rows=rows,
                 text=frozenset({0, 5}),
             ),
-            Table(
+            PageTable(
                 caption="The same by part of the engine",
                 head=("part", *(KINDS[kind] for kind in kinds)),
                 rows=parts,
             ),
-            Table(
+            PageTable(
                 caption="Stages of the engine",
                 head=("stage", "what is built"),
                 rows=stages,
@@ -414,7 +414,7 @@ def memory_section(result: SearchResult) -> Section:
             ),
         ),
         tables=(
-            Table(
+            PageTable(
                 caption="Feature maps in DDR",
                 head=("map", "shape", "place", "bytes", "written by", "last read by"),
                 rows=tuple(rows),
@@ -512,7 +512,7 @@ def roofline_section(result: SearchResult) -> Section:
         if work
         else (),
         tables=(
-            Table(
+            PageTable(
                 caption="Work, traffic and speed of every invocation",
                 head=("invocation", "MACs a byte", "billion MACs a second", "binds"),
                 rows=tuple(

@@ -12,8 +12,8 @@ from hao.page.parts import (
     OURS,
     Chart,
     Figure,
+    PageTable,
     Section,
-    Table,
     axis,
     chart_label,
     count,
@@ -69,7 +69,7 @@ def accuracy_section(result: SearchResult, records: Records) -> Section:
             detail += f", of which the integers get {simulation.integer_top1:.2f} %"
         rows.append(("simulated, measured", simulation.simulated_top1, detail))
     measured = records.measured
-    tables: tuple[Table, ...] = ()
+    tables: tuple[PageTable, ...] = ()
     if measured is not None:
         tables = (measured_table(measured),)
     return Section(
@@ -78,7 +78,7 @@ def accuracy_section(result: SearchResult, records: Records) -> Section:
         words=_accuracy_words(result),
         charts=(_accuracy_chart(rows),) if len(rows) > 1 else (),
         tables=(
-            Table(
+            PageTable(
                 caption="Top-1 of every form of the network",
                 head=("form", "top-1 [%]", "where it is from"),
                 rows=tuple((name, f"{top1:.2f}", source) for name, top1, source in rows)
@@ -91,10 +91,10 @@ def accuracy_section(result: SearchResult, records: Records) -> Section:
     )
 
 
-def measured_table(found: Measured) -> Table:
+def measured_table(found: Measured) -> PageTable:
     """Return the schemes that were measured best."""
     word = "top-1" if found.labelled else "agreement with float"
-    return Table(
+    return PageTable(
         caption=f"Measured on {plain(found.data)}: the best of {found.schemes} schemes "
         f"(float: {found.float_search_top1:.2f} and {found.float_test_top1:.2f} %). "
         f"Chosen by {found.search_frames} search frames; {found.test_frames} test "
@@ -199,7 +199,7 @@ def witness_section(result: SearchResult, records: Records) -> Section:
         )
         if findings:
             tables.append(
-                Table(
+                PageTable(
                     caption="Findings of the schedule",
                     head=("rule", "place", "finding"),
                     rows=tuple(
@@ -258,8 +258,8 @@ def _replay_chart(simulation: SimulationResult) -> Chart:
     )
 
 
-def _replay_table(simulation: SimulationResult) -> Table:
-    return Table(
+def _replay_table(simulation: SimulationResult) -> PageTable:
+    return PageTable(
         caption="Cycles of every invocation",
         head=("invocation", "predicted", "replayed", "predicted / replayed"),
         rows=tuple(
@@ -274,8 +274,8 @@ def _replay_table(simulation: SimulationResult) -> Table:
     )
 
 
-def _synthesis_table(records: Records) -> Table:
-    return Table(
+def _synthesis_table(records: Records) -> PageTable:
+    return PageTable(
         caption="Predicted beside the vendor tools' reports",
         head=("block", "quantity", "step", "report", "predicted", "reported", "ratio"),
         rows=tuple(
@@ -356,13 +356,13 @@ def source_section(result: SearchResult) -> Section:
             "speeds are optimistic rather than not (docs/validation.md).",
         ),
         tables=(
-            Table(
+            PageTable(
                 caption="Figures of the answer",
                 head=("figure", "how it was obtained", "how sure it is"),
                 rows=tuple(basis),
                 text=frozenset({0, 1, 2}),
             ),
-            Table(
+            PageTable(
                 caption=f"Figures of the board: {plain(board.part)}",
                 head=("figure", "source"),
                 rows=tuple(

@@ -10,8 +10,8 @@ from hao.page.parts import (
     OURS,
     Chart,
     Figure,
+    PageTable,
     Section,
-    Table,
     axis,
     chart_label,
     decades,
@@ -165,8 +165,8 @@ def _basis(basis: Basis) -> str:
     return f"{basis.recipe.value}, {basis.evidence.value}"
 
 
-def _front_table(front: tuple[FrontPoint, ...]) -> Table:
-    return Table(
+def _front_table(front: tuple[FrontPoint, ...]) -> PageTable:
+    return PageTable(
         caption="Points of the front",
         head=(
             *("network", "top-1 [%]", "90 % interval", "frames/s", "ms"),
@@ -193,8 +193,8 @@ def _front_table(front: tuple[FrontPoint, ...]) -> Table:
     )
 
 
-def _published_table(published: tuple[PublishedPoint, ...]) -> Table:
-    return Table(
+def _published_table(published: tuple[PublishedPoint, ...]) -> PageTable:
+    return PageTable(
         caption="Published accelerators of this device, measured at batch 1",
         head=("accelerator", "top-1 [%]", "frames/s", "source"),
         rows=tuple(

@@ -18,7 +18,7 @@ from hao.page.design import (
 from hao.page.evidence import accuracy_section, source_section, witness_section
 from hao.page.front import front_section
 from hao.page.glossary import TERMS, term_key, with_terms
-from hao.page.parts import Card, Page, Section, Table, percent
+from hao.page.parts import Card, Page, PageTable, Section, percent
 from hao.program.solver import Status
 from hao.report.goal import (
     channels_in_words,
@@ -153,7 +153,7 @@ def _answer_section(result: SearchResult, records: Records) -> Section:
             f"Not readable, and left out here: {', '.join(records.unreadable)}."
         )
     others = tuple(
-        Table(
+        PageTable(
             caption=f"Design {number} of this network",
             head=("", ""),
             rows=(
@@ -164,7 +164,7 @@ def _answer_section(result: SearchResult, records: Records) -> Section:
         )
         for number, other in enumerate(result.others, start=2)
     )
-    table = Table(
+    table = PageTable(
         caption="The answer in words",
         head=("what", "how much, and how sure"),
         rows=tuple((name, text) for name, text in rows if text is not None),

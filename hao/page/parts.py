@@ -33,7 +33,7 @@ OURS, ANSWER, OTHERS = "#0b6fa4", "#c0392b", "#4b5563"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class PageTable:
     """A table.
 
     Attributes:
@@ -89,7 +89,7 @@ class Section:
     title: str
     words: tuple[str, ...] = ()
     charts: tuple[Chart, ...] = ()
-    tables: tuple[Table, ...] = ()
+    tables: tuple[PageTable, ...] = ()
     svg: str = ""
     missing: tuple[str, ...] = ()
 

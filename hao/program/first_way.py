@@ -31,9 +31,10 @@ def priced_ways(
     """
     found = []
     alone = {number: single(each) for number, each in periods.items()}
-    for price in rate * TRIED:
-        swept = sweep(net, periods, double_buffered=double_buffered, rate=float(price))
-        go = [float(np.min(each)) for each in swept.to_go]
+    prices = rate * TRIED
+    swept = sweep(net, periods, double_buffered=double_buffered, rate=prices[:, None])
+    every = np.stack([np.broadcast_to(e, (prices.size, 1)) for e in swept.to_go])
+    for price, go in zip(prices.tolist(), every[:, :, 0].T.tolist(), strict=True):
         cycles = cost = node = 0
         here: tuple[int, ...] | None = None
         while True:
@@ -68,6 +69,7 @@ def _took(
 
 def single(made: Periods) -> tuple[int, int, int, int, int, int]:
     """Return the periods of a single engine as integers."""
-    values = (made.alone, made.beside, made.ddr, made.opening, made.opening_ddr)
-    alone, beside, ddr, opening, opening_ddr = (int(np.min(value)) for value in values)
-    return alone, beside, ddr, opening, opening_ddr, made.serial
+    alone, beside, ddr, opening, opening_ddr, serial = (
+        int(np.min(value)) for value in made.arrays
+    )
+    return alone, beside, ddr, opening, opening_ddr, serial

@@ -38,6 +38,8 @@ class Space:
         taps: Kernel taps at once.
         depths: Depths of the weight buffers [words].
         buffering: Whether weights are double-buffered: the choices on offer.
+        shapes: `simd` and `pe` of dense or pointwise stages, where these are given.
+        roles: Stage on which a layer runs, where that is given.
     """
 
     pixels: tuple[int, ...]
@@ -45,6 +47,8 @@ class Space:
     taps: tuple[int, ...] = TAPS
     depths: tuple[int, ...] = BUFFER_WORDS
     buffering: tuple[bool, ...] = (True, False)
+    shapes: tuple[tuple[Role, tuple[int, int]], ...] = ()
+    roles: tuple[tuple[str, Role], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,8 +132,11 @@ def make_grid(
     """
     if role is Role.DEPTHWISE:
         return _depthwise_grid(needs, space)
-    option = np.array(space.lanes, dtype=np.int64)
-    simd, pe = (grid.ravel() for grid in np.meshgrid(option, option))
+    given = dict(space.shapes).get(role)
+    option = [np.array(space.lanes, dtype=np.int64)] * 2
+    if given is not None:
+        option = [np.array([lanes], dtype=np.int64) for lanes in given]
+    simd, pe = (grid.ravel() for grid in np.meshgrid(*option))
     lane = np.arange(simd.size)
     depths = np.array(space.depths, dtype=np.int64)
     factor = 2 if setting.double_buffered else 1

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.ir.layer import Depthwise, Pool
+from hao.ir.sparsity import kept_macs
 from hao.program.graph import FAR, Arc, Finish, Graph, Settled
 from hao.program.tables import Periods, tiled_role
 
@@ -26,6 +27,9 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Cycles = NDArray[np.int64] | NDArray[np.float64]
 """Cycles, or cycles plus priced cost."""
+
+MANY_ENTRIES = 24
+"""Entries of a node from which on those that matter are picked out (chosen here)."""
 
 Rate = float | NDArray[np.float64]
 
@@ -277,15 +281,47 @@ class _Ahead:
 
     def least(self, here: Periods, double_buffered: bool) -> Cycles:
         """Return the least cycles from the start of a run on, priced."""
-        if double_buffered:
-            took = np.maximum(here.alone, here.beside + self.opening)
-            took = np.maximum(took, here.ddr + self.opening_ddr)
-        else:
+        if not double_buffered:
             return np.asarray(here.alone + self.least_alone)
-        if self.rest.ndim > took.ndim:
+        opening, opening_ddr, rest = self._unbeaten
+        took = np.maximum(here.alone, here.beside + opening)
+        took = np.maximum(took, here.ddr + opening_ddr)
+        if rest.ndim > took.ndim:
             took = took[:, None]
-        result: Cycles = (took + self.rest).min(axis=0)
+        result: Cycles = (took + rest).min(axis=0)
         return result
+
+    @cached_property
+    def _unbeaten(self) -> tuple[Ints, Ints, Cycles]:
+        """Return openings and rests, of many entries those that matter to an engine.
+
+        In the order of what opens them, an entry does not matter where an earlier one
+        has no more cycles to go and all earlier ones open no later.
+        """
+        opens = self.opening, self.opening_ddr
+        if len(self.rest) < MANY_ENTRIES:
+            return *opens, self.rest
+        order = np.argsort(opens[0].mean(axis=1) + opens[1].mean(axis=1), kind="stable")
+        rest = self.rest[order]
+        kept = np.ones(rest.shape, dtype=np.bool_)
+        kept[1:] = rest[1:] < np.minimum.accumulate(rest)[:-1]
+        sorted_ = []
+        for values in opens:
+            values = values[order]
+            late = np.zeros(values.shape, dtype=np.bool_)
+            late[1:] = values[1:] < np.maximum.accumulate(values)[:-1]
+            wide = (slice(None), None) if rest.ndim > 2 else ()
+            kept |= late[wide]
+            sorted_.append(np.broadcast_to(values[wide], rest.shape))
+        place = kept.cumsum(axis=0) - 1
+        shape = (int(place[-1].max()) + 1, *rest.shape[1:])
+        where = (place[kept], *np.nonzero(kept)[1:])
+        packed_rest = np.full(shape, FAR, dtype=rest.dtype)
+        packed_rest[where] = rest[kept]
+        packed = np.zeros((2, *shape), dtype=np.int64)
+        for made, values in zip(packed, sorted_, strict=True):
+            made[where] = values[kept]
+        return packed[0], packed[1], packed_rest
 
 
 def _ahead(
@@ -299,7 +335,7 @@ def _ahead(
     return _Ahead(
         opening=_stacked([run.opening for run in runs]),
         opening_ddr=_stacked([run.opening_ddr for run in runs]),
-        serial=np.array([[run.serial] for run in runs], dtype=np.int64),
+        serial=_stacked([run.serial for run in runs]),
         rest=_stacked([_priced(to_go[e.stop], rate, e.cost) for e in entries]),
     )
 
@@ -328,7 +364,7 @@ def period(here: Periods, after: Periods, *, double_buffered: bool) -> Ints:
 def opened(first: Periods, *, double_buffered: bool) -> Ints:
     """Return the cycles before the start of a run that nothing runs before."""
     if not double_buffered:
-        return np.asarray(first.serial)
+        return first.serial
     return np.maximum(first.opening, first.opening_ddr)
 
 
@@ -397,25 +433,40 @@ def chain_sweeps(
     edges = set(net.graph.edges)
     cut = {n for n in range(position.size) if int(position[n]) in edges}
 
+    lows = {e.run: _lows(periods[e.run]) for es in net.entries.values() for e in es}
+    # Where a chain ends, what the next one opens with is all that matters of it.
+    behind = {
+        node: _undercut([lows[run] for run in {e.run for e in net.entries[node]}])
+        for node in cut
+        if node in net.entries
+    }
     to_go: list[Ints] = []
     for stop in net.stops:
         here = periods[stop.run]
-        best: Ints | None = None
-        finish = net.finishes.get(stop.end)
-        if finish is not None:
-            best = here.alone
-        for entry in net.entries.get(stop.end, ()):
-            after = periods[entry.run]
-            value: Ints = here.alone
-            if double_buffered:
-                low, low_ddr = _least(after.opening), _least(after.opening_ddr)
-                value = np.maximum(value, _least(here.beside) + low)
-                value = np.maximum(value, here.ddr + low_ddr)
-            if stop.end not in cut:
-                value = _entering(value + to_go[entry.stop], after, double_buffered)
-            best = value if best is None else np.minimum(best, value)
-        assert best is not None
-        to_go.append(best)
+        beside = _least(here.beside)
+
+        def until(low: _Lows, here: Periods = here, beside: Ints = beside) -> Ints:
+            if not double_buffered:
+                return here.alone
+            value = np.maximum(here.alone, beside + low[0])
+            result: Ints = np.maximum(value, here.ddr + low[1])
+            return result
+
+        ways: list[Ints] = []
+        if stop.end in net.finishes:
+            ways.append(here.alone)
+        if stop.end in cut:
+            ways += [until(low) for low in behind.get(stop.end, ())]
+        else:
+            ways += [
+                _entering(
+                    until(lows[entry.run]) + to_go[entry.stop],
+                    periods[entry.run],
+                    double_buffered,
+                )
+                for entry in net.entries.get(stop.end, ())
+            ]
+        to_go.append(reduce(np.minimum, ways))
     chains: dict[int, Ints] = {}
     for node in cut:
         if node in net.finishes and node in net.entries:
@@ -427,6 +478,23 @@ def chain_sweeps(
             known = chains.get(place)
             chains[place] = value if known is None else np.minimum(known, value)
     return [chains[place] for place in sorted(chains)]
+
+
+_Lows = tuple[Ints, Ints]
+"""Least cycles of the port and of the DDR for what opens a run, by pixels at once."""
+
+
+def _lows(run: Periods) -> _Lows:
+    return _least(run.opening), _least(run.opening_ddr)
+
+
+def _undercut(lows: Sequence[_Lows]) -> list[_Lows]:
+    """Return the openings that no other one undercuts at all pixels at once."""
+    kept: list[_Lows] = []
+    for low in sorted(lows, key=lambda low: (float(low[0].sum()), float(low[1].sum()))):
+        if not any((k[0] <= low[0]).all() and (k[1] <= low[1]).all() for k in kept):
+            kept.append(low)
+    return kept
 
 
 def _entering(cycles: Ints, after: Periods, double_buffered: bool) -> Ints:
@@ -446,7 +514,7 @@ def chain_products(net: Net) -> list[int]:
     products = {}
     for number in net.runs:
         products[number] = sum(
-            layer.macs
+            kept_macs(layer)
             for _, layer in graph.runs[number].invocation.stages
             if not isinstance(layer, Depthwise | Pool)
         )

@@ -6,12 +6,11 @@ of that becomes one requantization. With y the sums in units of their products,
 
     code = clamp(round(ratio * (y + bias)))
 
-per channel. Where every ratio is 1 / 2^shift, the integer network is in power-of-two
-mode and the integers are the file's, halves included: a bias that is no whole number of
-units leaves no halves, a whole one rounds them as the file does. Otherwise all ratios
-become 16-bit multipliers over powers of two, which are ratios only nearly:
-`count_rounding` says how many integers differ, `ImportedIntegers.rounded` where they
-may. Adds have shifts and averages 8-bit multipliers in both modes.
+per channel. Where shifts make exactly the file's codes of all sums that can occur
+(`hao.quant.thresholds`), the integer network is in power-of-two mode; otherwise all
+layers get multipliers, which make them too where codes are few or sums short, and come
+within one code elsewhere: `ImportedIntegers.rounded` says where, `count_rounding` how
+often. Adds have shifts and averages multipliers of their own in both modes.
 """
 
 from collections.abc import Mapping
@@ -24,15 +23,11 @@ from numpy.typing import NDArray
 
 from hao.errors import InputError, UnsupportedError
 from hao.ir.integer import (
-    BIAS_BITS,
-    HALVES_EVEN,
     HALVES_UP,
-    MAX_MULTIPLIER_SHIFT,
-    MAX_SHIFT,
-    MULTIPLIER_BITS,
     IntegerNetwork,
     MapType,
     Requantization,
+    sum_range,
 )
 from hao.ir.integer_run import run_integer_layers
 from hao.ir.interpret import run_float_layers, scaled_frames
@@ -61,20 +56,15 @@ from hao.quant.requantized import (
     STAND_IN_FRAME,
     Chain,
     add_shifts,
+    check_pads,
     frame_is_open,
     gathered_chains,
     mean_integers,
 )
+from hao.quant.thresholds import Thresholds, file_thresholds, fit
 
 Integers = NDArray[np.int64]
 Real = NDArray[np.float64]
-
-RATIO = 2.0**-22
-"""Part by which a ratio may differ from a power of two and count as one: scales in
-files are single precision, some of them quotients."""
-
-WHOLE_BIAS = 2.0**-10
-"""Part of a unit of the products within which a bias counts as whole, likewise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -101,14 +91,14 @@ class _Sums:
     """What a compute layer requantizes.
 
     Attributes:
-        weight: Integers, signs turned where a later factor is negative.
-        bias: In units of the products, not rounded yet.
-        ratio: Codes per unit of the products, positive.
+        weight: Integers, signs turned where a later factor is negative and they hold.
+        thresholds: The file's codes of its sums, turned where that factor is negative.
+        signs: -1 for channels whose sums are turned but not their weights.
     """
 
     weight: Integers
-    bias: Real
-    ratio: Real
+    thresholds: Thresholds
+    signs: Integers
 
 
 def imported_integers(
@@ -131,7 +121,7 @@ def imported_integers(
     sums = {
         layer.name: _sums(network, layer, chains) for layer in network.compute_layers
     }
-    shifted = all(_is_shift(entry.ratio) for entry in sums.values())
+    shifted = all(_is_shift(entry) for entry in sums.values())
     mode = Requantization.SHIFT if shifted else Requantization.MULTIPLIER
     return _assembled(network, chains, sums, mode)
 
@@ -156,11 +146,7 @@ def quantization_problems(network: Network) -> tuple[str, ...]:
             continue
         try:
             if isinstance(layer, Conv | Depthwise | Linear):
-                entry = _sums(network, layer, chains)
-                mode = Requantization.SHIFT
-                if not _is_shift(entry.ratio):
-                    mode = Requantization.MULTIPLIER
-                _requantized(layer.name, chains[layer.name], entry, mode)
+                _sums(network, layer, chains)
             else:
                 _parameters(layer, chains, {}, Requantization.SHIFT)
         except UnsupportedError as error:
@@ -327,15 +313,13 @@ def _chosen_scale(chain: Chain, values: Real, quant: QType) -> float:
     """Return what a code of an output shall stand for.
 
     Steps of the sums times a power of two where all channels have the same steps, so
-    that shifts do; else a power of two, no finer than the sums.
+    that shifts do; else a power of two.
     """
     steps = np.abs(chain.gain * chain.unit)
     if np.all(steps > 0) and np.ptp(steps) <= 1e-9 * steps.max():
         step = float(steps[0])
         return step * 2.0 ** max(0, best_exponent(values / step, quant))
-    finest = float(steps.max())
-    scale = 2.0 ** best_exponent(values, quant)
-    return max(scale, 2.0 ** np.ceil(np.log2(finest))) if finest > 0 else scale
+    return 2.0 ** best_exponent(values, quant)
 
 
 def _parameters(
@@ -345,12 +329,11 @@ def _parameters(
     mode: Requantization,
 ) -> tuple[dict[str, Integers], bool]:
     """Return a layer's integers, and whether they are exact."""
-    chain = chains[layer.name]
     match layer:
         case Input():
             return {}, True
         case Conv() | Depthwise() | Linear():
-            return _requantized(layer.name, chain, sums[layer.name], mode)
+            return _requantized(sums[layer.name], mode)
         case Add():
             return add_shifts(layer, chains)
         case GlobalAveragePool() | Pool(kind=PoolKind.AVERAGE):
@@ -364,102 +347,15 @@ def _parameters(
 
 
 def _requantized(
-    name: str, chain: Chain, entry: _Sums, mode: Requantization
+    entry: _Sums, mode: Requantization
 ) -> tuple[dict[str, Integers], bool]:
-    if mode is Requantization.SHIFT:
-        shift = np.rint(-np.log2(entry.ratio)).astype(np.int64)
-        multiplier = np.ones_like(shift)
-    else:
-        multiplier, shift = _multipliers(name, entry.ratio)
-    whole, even, exact = _whole_bias(chain, entry, multiplier, shift)
-    most = 2 ** (BIAS_BITS - 1) - 1
-    if np.abs(whole).max() > most:
-        raise UnsupportedError(
-            f"layer {name!r}: a bias of {np.abs(whole).max():.0f} units of its "
-            f"products; handled: up to {most}"
-        )
-    values = {
-        "weight": entry.weight,
-        "bias": whole.astype(np.int64),
-        "shift": shift,
-    }
+    found = fit(entry.thresholds, mode)
+    values = {"weight": entry.weight, "bias": found.bias, "shift": found.shift}
     if mode is Requantization.MULTIPLIER:
-        values["multiplier"] = multiplier
-    if np.any(even):
-        values["rounding"] = np.where(even, HALVES_EVEN, HALVES_UP)
-    return values, exact
-
-
-def _multipliers(name: str, ratio: Real) -> tuple[Integers, Integers]:
-    """Return 16-bit multipliers and right shifts that come closest to ratios."""
-    wished = MULTIPLIER_BITS - 1 - np.floor(np.log2(ratio)).astype(np.int64)
-    shift = np.minimum(wished, MAX_MULTIPLIER_SHIFT)
-    if shift.min() < 0:
-        raise UnsupportedError(
-            f"layer {name!r}: {ratio.max():g} codes per unit of a product; "
-            f"handled: below 2^{MULTIPLIER_BITS}"
-        )
-    multiplier = np.rint(np.ldexp(ratio, shift)).astype(np.int64)
-    full = multiplier == 2**MULTIPLIER_BITS
-    return np.where(full, multiplier // 2, multiplier), shift - full
-
-
-def _whole_bias(
-    chain: Chain, entry: _Sums, multiplier: Integers, shift: Integers
-) -> tuple[Real, NDArray[np.bool_], bool]:
-    """Return biases in whole units, where halves go to even, and whether all is exact.
-
-    Sums y are integers, so that where a ratio is 1 / 2^n, floor((y + bias) / 2^n) needs
-    only the whole part of a bias, and so does rounding to the nearest for n > 0: halves
-    occur where the bias is whole. Rounding down is rounding halves up of half a code
-    less. Where there are two codes, y is compared with one number, whatever the ratio.
-    """
-    bias = entry.bias
-    if _has_two_codes(chain):
-        return _threshold(chain, entry, multiplier, shift)
-    made = np.ldexp(multiplier.astype(np.float64), -shift)
-    power = made == np.ldexp(1.0, np.frexp(made)[1] - 1)
-    same = (np.abs(made / entry.ratio - 1) <= RATIO) & power
-    cuts = same & (made < 1)
-    half = np.where(cuts | ~same, 0.5 / entry.ratio, 0.0)
-    near = np.abs(bias - np.rint(bias)) <= WHOLE_BIAS
-    floor = np.where(near, np.rint(bias), np.floor(bias))
-    if chain.floors:
-        whole = np.where(same, floor - half, np.floor(bias - half + 0.5))
-        return whole, np.zeros(len(bias), dtype=np.bool_), bool(np.all(same))
-    whole = np.where(cuts, floor, np.floor(bias + 0.5))
-    rounding = chain.rounding
-    even = cuts & near & (rounding is Rounding.HALF_EVEN)
-    if rounding in (Rounding.HALF_EVEN, Rounding.HALF_UP):
-        # Without a cut, a half in the bias is one in every sum.
-        ties = same & ~cuts & (np.abs(bias - np.floor(bias) - 0.5) <= WHOLE_BIAS)
-        known = ~ties if rounding is Rounding.HALF_EVEN else np.ones_like(ties)
-    else:
-        known = ~(cuts & near)
-    return whole, even, bool(np.all(same & known))
-
-
-def _has_two_codes(chain: Chain) -> bool:
-    return chain.low == 0 and chain.high == 1 and not chain.floors
-
-
-def _threshold(
-    chain: Chain, entry: _Sums, multiplier: Integers, shift: Integers
-) -> tuple[Real, NDArray[np.bool_], bool]:
-    """Return the biases of a layer whose codes are 0 and 1: y is at least a number.
-
-    The least y whose ratio * (y + bias) rounds to 1 is ceil(0.5 / ratio - bias); with
-    halves to even the half itself rounds to 0.
-    """
-    made = np.ldexp(multiplier.astype(np.float64), -shift)
-    edge = 0.5 / entry.ratio - entry.bias
-    near = np.abs(edge - np.rint(edge)) <= WHOLE_BIAS
-    least = np.where(near, np.rint(edge), np.ceil(edge))
-    if chain.rounding is not Rounding.HALF_UP:
-        least = np.where(near, least + 1, least)
-    # floor(made * (y + whole) + 1 / 2) >= 1 from y = least on.
-    whole = np.ceil(0.5 / made) - least
-    return whole, np.zeros(len(least), dtype=np.bool_), True
+        values["multiplier"] = found.multiplier * entry.signs
+    if np.any(found.rounding != HALVES_UP):
+        values["rounding"] = found.rounding
+    return values, bool(np.all(found.exact))
 
 
 def _sums(network: Network, layer: Compute, chains: Mapping[str, Chain]) -> _Sums:
@@ -478,30 +374,30 @@ def _sums(network: Network, layer: Compute, chains: Mapping[str, Chain]) -> _Sum
     unit = source.scale * step
     if source.zero != 0:
         if not isinstance(layer, Linear) and layer.padding != Padding():
-            raise UnsupportedError(
-                f"layer {name!r}: pads a map whose zero point is {source.zero:g}; "
-                "handled: 0, or no padding; quantize activations symmetrically"
-            )
+            check_pads(name, source)
         bias = bias - unit * source.zero * codes.reshape(len(codes), -1).sum(axis=1)
+    assert chain.quant is not None
     gain, offset = chain.gain, chain.offset
     turned = np.where(gain < 0, -1, 1)
     dead = gain == 0  # a channel that is a constant: no weights, the constant as bias
-    by_row = np.where(dead, 0, turned).reshape(-1, *[1] * (codes.ndim - 1))
+    shape = (-1, *[1] * (codes.ndim - 1))
+    weight = codes * np.where(dead, 0, turned).reshape(shape)
     ratio = np.where(dead, 1.0, np.abs(gain) * unit / chain.step)
-    # (gain * (unit * y + bias) + offset) / scale = ratio * (turned * y + added)
-    added = (gain * bias + offset) / chain.step / ratio
-    if _has_two_codes(chain):
-        # y is compared with one number, which every ratio can say; 1 says it in shifts.
-        added, ratio = added - 0.5 / ratio + 0.5, np.ones_like(ratio)
-    weight = codes * by_row
+    lowest, highest = sum_range(weight, source.map_type())
     # The code that only negative numbers have, once turned around, has no counterpart.
-    if weight.min() < -(2 ** (quant.bits - 1)) or weight.max() >= 2 ** (quant.bits - 1):
-        raise UnsupportedError(
-            f"layer {name!r}: weights reach {np.abs(weight).max()}, which "
-            f"{quant.bits} signed bits do not hold; handled: signed, and narrow where "
-            "a negative factor follows"
-        )
-    return _Sums(weight=weight, bias=added, ratio=ratio)
+    kept = weight.reshape(len(weight), -1).max(axis=1) >= 2 ** (quant.bits - 1)
+    return _Sums(
+        weight=np.where(kept.reshape(shape), codes, weight),
+        signs=np.where(kept, -1, 1),
+        # (gain * (unit * y + bias) + offset) / step = ratio * (turned * y + added)
+        thresholds=file_thresholds(
+            ratio,
+            (gain * bias + offset) / chain.step / ratio,
+            codes=(chain.low, chain.high, chain.moved),
+            rounding=chain.quant.rounding,
+            sums=(lowest, highest),
+        ),
+    )
 
 
 def _weight_scale(network: Network, layer: Compute) -> Real:
@@ -543,7 +439,7 @@ def _integer_layer(layer: Layer, chains: Mapping[str, Chain]) -> Layer:
             assert_never(layer)
 
 
-def _is_shift(ratio: Real) -> bool:
-    shift = np.rint(-np.log2(ratio))
-    near = np.all(np.abs(np.ldexp(ratio, shift.astype(np.int64)) - 1) <= RATIO)
-    return bool(near and shift.min() >= 0 and shift.max() <= MAX_SHIFT)
+def _is_shift(entry: _Sums) -> bool:
+    """Return whether shifts make a layer's codes."""
+    found = fit(entry.thresholds, Requantization.SHIFT)
+    return bool(np.all(found.exact) and np.all(entry.signs > 0))

@@ -36,6 +36,9 @@ class HalfUp(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` rounded to integers that are still floats."""
         # x + 0.5 itself may round up, as at 0.49999997; x - low is exact.
+        if not torch.is_grad_enabled():
+            low = torch.floor(x)
+            return low.add_(x - low >= 0.5)
         low = torch.floor(x.detach())
         rounded = low + (x.detach() - low >= 0.5).to(x.dtype)
         return x + (rounded - x).detach()

@@ -111,7 +111,7 @@ LAYER_TYPES = (
 )
 
 
-class Table(BaseModel):
+class FileTable(BaseModel):
     """A table of a file: no key but its own, no text for a number."""
 
     model_config = ConfigDict(
@@ -119,52 +119,52 @@ class Table(BaseModel):
     )
 
 
-class _Input(Table):
+class _Input(FileTable):
     type: Literal["input"]
     fields: Input
 
 
-class _Conv(Table):
+class _Conv(FileTable):
     type: Literal["conv"]
     fields: Conv
 
 
-class _Depthwise(Table):
+class _Depthwise(FileTable):
     type: Literal["depthwise"]
     fields: Depthwise
 
 
-class _Linear(Table):
+class _Linear(FileTable):
     type: Literal["linear"]
     fields: Linear
 
 
-class _Pool(Table):
+class _Pool(FileTable):
     type: Literal["pool"]
     fields: Pool
 
 
-class _GlobalAveragePool(Table):
+class _GlobalAveragePool(FileTable):
     type: Literal["global_average_pool"]
     fields: GlobalAveragePool
 
 
-class _Add(Table):
+class _Add(FileTable):
     type: Literal["add"]
     fields: Add
 
 
-class _Affine(Table):
+class _Affine(FileTable):
     type: Literal["affine"]
     fields: Affine
 
 
-class _Activation(Table):
+class _Activation(FileTable):
     type: Literal["activation"]
     fields: Activation
 
 
-class _Quantize(Table):
+class _Quantize(FileTable):
     type: Literal["quantize"]
     fields: Quantize
 
@@ -211,14 +211,14 @@ def layer_type(layer: Layer) -> str:
             assert_never(layer)
 
 
-class NetworkTable(Table):
+class NetworkTable(FileTable):
     """A network: its name and layers."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
     layers: Annotated[list[_Entry], Field(min_length=1, max_length=MAX_LAYERS)]
 
 
-class _SegmentTable(Table):
+class _SegmentTable(FileTable):
     start: int
     end: int
     dense: str | None
@@ -226,7 +226,7 @@ class _SegmentTable(Table):
     pointwise: str | None
 
 
-class _ReplacedTable(Table):
+class _ReplacedTable(FileTable):
     """A block with other layers in its place, by their names."""
 
     operation: Annotated[str, Field(min_length=1)]
@@ -234,7 +234,7 @@ class _ReplacedTable(Table):
     layers: Annotated[list[str], Field(min_length=1)]
 
 
-class RecordedCost(Table):
+class RecordedCost(FileTable):
     """What the design cost when it was written."""
 
     latency_cycles: int
@@ -246,7 +246,7 @@ class RecordedCost(Table):
 _Points = Annotated[float, Field(ge=0, le=100)]
 
 
-class DesignFile(Table):
+class DesignFile(FileTable):
     """A design file, all but its first two lines: schema and version."""
 
     objective: Objective

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from hao.errors import InputError
 from hao.files import write_file
-from hao.handoff.compare import Row
+from hao.handoff.compare import ComparedFigure
 from hao.report.hardware import Quantization, SimulationResult
 from hao.report.measured import MEASURED_FILE, Measured
 from hao.report.run_files import QUANTIZATION_FILE
@@ -135,7 +135,7 @@ def keep_record(
     write_file(folder / name, (json.dumps(values, indent=1) + "\n").encode())
 
 
-def synthesis_json(rows: Sequence[Row]) -> list[object]:
+def synthesis_json(rows: Sequence[ComparedFigure]) -> list[object]:
     """Return figures of the vendor's tools beside predictions as JSON values."""
     return [
         {

@@ -146,12 +146,14 @@ def make_result(
     """
     candidate, report = outcome.candidate, outcome.report
     assert report.design.board == board
-    scheme = report.design.scheme
-    lowest = min(report.design.weight_bits.values())
+    design, scheme = report.design, report.design.scheme
+    if candidate.changes:
+        design = replace(design, scheme={**scheme, **candidate.changes})
+    lowest = min(design.weight_bits.values())
     used = [drop for bits, drop in candidate.drops.items() if bits >= lowest]
     basis = candidate.basis(scheme)
     return SearchResult(
-        design=report.design,
+        design=design,
         cost=report.cost,
         image_size=candidate.image_size,
         float_top1=candidate.top1,

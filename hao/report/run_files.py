@@ -75,7 +75,7 @@ def held_run(folder: Path) -> Iterator[Held]:
 def check_absent(path: Path, *, force: bool) -> None:
     """Check that a file is not there, or may be replaced."""
     if os.path.lexists(path) and not force:
-        raise InputError(f"{path}: exists; --force replaces it")
+        raise InputError(f"{path}: exists; `force` replaces it")
 
 
 def run_integers(folder: Path) -> IntegerNetwork:
@@ -84,7 +84,7 @@ def run_integers(folder: Path) -> IntegerNetwork:
     if not path.is_file():
         raise InputError(
             f"{folder}: no {WEIGHTS_FILE} in it; `hao quantize` makes it, or use "
-            "--weights random"
+            "`weights` = random"
         )
     return load_integers(path)
 
@@ -118,13 +118,32 @@ class Evaluation:
 
     def first(self, count: int | None) -> "Evaluation":
         """Return the first frames, all if `count` is `None` or above their number."""
+        return self._chosen(np.arange(len(self.codes))[:count])
+
+    def covering(self, least: int, most: int) -> "Evaluation":
+        """Return the first frame of every class, and others up to `least`, in order.
+
+        Args:
+            least: Frames at least, where there are so many.
+            most: Frames at most, at least `least`; classes beyond are left out.
+        """
+        classes = self.labels if self.labels is not None else self.float_class
+        firsts = np.arange(0)
+        if classes is not None:
+            firsts = np.sort(np.unique(classes, return_index=True)[1])[:most]
+        others = np.setdiff1d(np.arange(len(self.codes)), firsts)
+        more = others[: max(0, least - len(firsts))]
+        return self._chosen(np.sort(np.concatenate([firsts, more])))
+
+    def _chosen(self, frames: NDArray[np.int64]) -> "Evaluation":
+        def part(array: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+            return None if array is None else array[frames]
+
         return Evaluation(
-            codes=self.codes[:count],
-            labels=None if self.labels is None else self.labels[:count],
-            float_class=None if self.float_class is None else self.float_class[:count],
-            quantized_class=(
-                None if self.quantized_class is None else self.quantized_class[:count]
-            ),
+            codes=self.codes[frames],
+            labels=part(self.labels),
+            float_class=part(self.float_class),
+            quantized_class=part(self.quantized_class),
         )
 
     @property

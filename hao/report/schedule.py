@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from hao.schedule.recurrence import Recurrence, Verdict
+from hao.schedule.recurrence import IntervalVerdict, Recurrence
 from hao.schedule.result import (
     LoopSchedule,
-    Rule,
     ScheduleFinding,
     ScheduleReport,
-    Setting,
+    ScheduleRule,
+    Uncertainty,
 )
 from hao.schedule.rules import describe_path
 
@@ -67,10 +67,10 @@ def render_lint_schedule(findings: Sequence[ScheduleFinding] | str) -> str:
 
 
 def has_faults(findings: Sequence[ScheduleFinding] | str) -> bool:
-    """Return whether findings of a schedule hold a fault, see `Rule.is_fault`."""
+    """Return whether findings hold a fault, see `ScheduleRule.is_fault`."""
     if isinstance(findings, str):
         return False
-    return any(Rule(item.rule).is_fault for item in findings)
+    return any(ScheduleRule(item.rule).is_fault for item in findings)
 
 
 def schedule_findings_json(
@@ -130,11 +130,11 @@ def _row(loop: LoopSchedule) -> list[str]:
 def verdict_in_words(recurrence: Recurrence, target: int) -> str:
     """Return the interval that a recurrence allows, such as "II 1" or "II >= 3"."""
     match recurrence.verdict(target):
-        case Verdict.FITS:
+        case IntervalVerdict.FITS:
             return f"II {max(target, recurrence.interval)}"
-        case Verdict.DOUBTFUL:
-            return Verdict.DOUBTFUL.value
-        case Verdict.FAILS:
+        case IntervalVerdict.DOUBTFUL:
+            return IntervalVerdict.DOUBTFUL.value
+        case IntervalVerdict.FAILS:
             return f"II >= {recurrence.interval}"
 
 
@@ -157,7 +157,9 @@ def _columns(
     return lines
 
 
-def _loop_json(loop: LoopSchedule, settings: Sequence[Setting]) -> dict[str, object]:
+def _loop_json(
+    loop: LoopSchedule, settings: Sequence[Uncertainty]
+) -> dict[str, object]:
     counts = loop.counts
     return {
         "process": loop.process,

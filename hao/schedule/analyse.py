@@ -24,12 +24,12 @@ from hao.schedule.memory import Storage, accessed_pointers
 from hao.schedule.optimise import inline, join_modules, optimise
 from hao.schedule.prepare import Plan, apply_plan, keep_bus_accesses, make_plan
 from hao.schedule.project import HlsProject
-from hao.schedule.result import ScheduleReport, Setting
+from hao.schedule.result import ScheduleReport, Uncertainty
 from hao.schedule.rules import loop_findings
 from hao.schedule.structure import shared_statics, wide_words
 from hao.schedule.variables import (
     Declared,
-    Variables,
+    IrVariables,
     declared_words,
     pragma_holders,
 )
@@ -60,7 +60,7 @@ class Compiled:
 
 def clock_settings(
     project: HlsProject, uncertainty: float | None = None
-) -> tuple[Setting, ...]:
+) -> tuple[Uncertainty, ...]:
     """Return the clock uncertainties that a project may meet, the deciding one first.
 
     Args:
@@ -74,7 +74,8 @@ def clock_settings(
         if project.uncertainty is not None:
             shares.insert(0, ("run_hls.tcl", project.uncertainty))
     return tuple(
-        Setting(title, share, project.clock_ns * (1 - share)) for title, share in shares
+        Uncertainty(title, share, project.clock_ns * (1 - share))
+        for title, share in shares
     )
 
 
@@ -123,7 +124,7 @@ def _surroundings(
 ) -> Surroundings:
     module, pragmas = compiled.module, compiled.pragmas
     layout = Layout(module.types)
-    variables = Variables(
+    variables = IrVariables(
         module, layout, pragmas, compiled.plan.top, declared=compiled.declared
     )
     return Surroundings(module, layout, variables, pragmas, delays, budget_ns, clock_ns)
@@ -159,7 +160,7 @@ def _bus_rows(
 ) -> tuple[list[int], dict[str, int]]:
     """Return the lines of a module that access the bus, and the bytes of an element."""
     layout = Layout(module.types)
-    variables = Variables(module, layout, pragmas, plan.top, declared=declared)
+    variables = IrVariables(module, layout, pragmas, plan.top, declared=declared)
     rows: list[int] = []
     elements: dict[str, int] = {}
     for function in module.functions.values() if variables.bus else ():

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hao.schedule.graph import Kind, Operator
+from hao.schedule.graph import Operator, OperatorKind
 
 _ADDER_EXTRA = 7  # an adder of w bits prints w + 7
 _COMPARE_WIDE = 25  # comparisons up to here print w + 7, wider ones a third of w
@@ -64,11 +64,11 @@ def loop_area(operators: Iterable[Operator], registers: int) -> LoopArea:
     """
     dsp, lut, ff = 0, 0.0, float(registers)
     for operator in operators:
-        if operator.kind is Kind.MULTIPLY:
+        if operator.kind is OperatorKind.MULTIPLY:
             slices = product_slices(operator)
             dsp += slices
         lut += operator_luts(operator)
-        if operator.kind is Kind.DIVIDE and not operator.by_constant:
+        if operator.kind is OperatorKind.DIVIDE and not operator.by_constant:
             ff += _DIVIDER_FF * operator.width**2
     return LoopArea(dsp, round(lut), round(ff))
 
@@ -77,23 +77,23 @@ def operator_luts(operator: Operator) -> float:
     """Return the LUTs of an operator."""
     bits = operator.bits
     match operator.kind:
-        case Kind.ADD:
+        case OperatorKind.ADD:
             return bits + _ADDER_EXTRA
-        case Kind.COMPARE:
+        case OperatorKind.COMPARE:
             wide = operator.width > _COMPARE_WIDE
             return (operator.width // 3 if wide else operator.width) + _ADDER_EXTRA
-        case Kind.SELECT | Kind.LOGIC:
+        case OperatorKind.SELECT | OperatorKind.LOGIC:
             return bits
-        case Kind.REGISTER:
+        case OperatorKind.REGISTER:
             return operator.width if operator.delay else 0
-        case Kind.MUX:
+        case OperatorKind.MUX:
             return bits * math.ceil(operator.width / _MUX_INPUTS)
-        case Kind.SHIFT:
+        case OperatorKind.SHIFT:
             return _shifter_luts(operator.width)
-        case Kind.MULTIPLY if product_slices(operator) == 0:
+        case OperatorKind.MULTIPLY if product_slices(operator) == 0:
             small, large = operator.sizes
             return _LUT_PRODUCT * small * large
-        case Kind.DIVIDE:
+        case OperatorKind.DIVIDE:
             # By a constant it is a product and some adders.
             power = 1.0 if operator.by_constant else _DIVIDER_LUT
             return power * operator.width**2

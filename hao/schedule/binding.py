@@ -10,12 +10,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from hao.hls.source import Pragma
-from hao.schedule.ir import Place
+from hao.schedule.ir import SourceLine
 
 _ASSIGNED = re.compile(r"(\w+)(?:\[[^\]]*\])*\s*=(?!=)")
 
 
-def bound_to_fabric(pragmas: Sequence[Pragma], place: Place) -> bool | None:
+def bound_to_fabric(pragmas: Sequence[Pragma], place: SourceLine) -> bool | None:
     """Return whether a product at a place is built of LUTs; `None` if nothing says."""
     for row in (place.line, place.line - 1):
         for name in _ASSIGNED.findall(_line(place.path, row)):

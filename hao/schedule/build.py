@@ -4,12 +4,12 @@ from hao.schedule.binding import bound_to_fabric
 from hao.schedule.build_accesses import AccessBuilder, is_access
 from hao.schedule.built import BuiltLoop, Surroundings
 from hao.schedule.counters import counter_bits, counter_starts, counter_steps
-from hao.schedule.graph import Kind, OperatorGraph
-from hao.schedule.ir import Instruction, Place
+from hao.schedule.graph import OperatorGraph, OperatorKind
+from hao.schedule.ir import Instruction, SourceLine
 from hao.schedule.merge import merge_operators
-from hao.schedule.operators import Context, Timing, classify
+from hao.schedule.operators import Context, DelayTable, classify
 from hao.schedule.regions import Loop
-from hao.schedule.widths import Widths
+from hao.schedule.widths import ValueWidths
 
 _NOTES = ("@llvm.lifetime", "@llvm.dbg", "@llvm.assume", "@llvm.experimental")
 _NO_OPERATOR = frozenset(("br", "switch", "ret", "unreachable", "alloca", "fence"))
@@ -38,10 +38,10 @@ class _Builder:
         )
         steps = counter_steps(self._body, self._carried)
         bits = counter_bits(loop, self._inside, self._outside, steps)
-        widths = Widths(self._body, self._carried, self._outside, bits)
+        widths = ValueWidths(self._body, self._carried, self._outside, bits)
         starts = counter_starts(self._inside, steps)
         self._built = BuiltLoop(loop, OperatorGraph(), widths, steps, starts)
-        self._timing = Timing(around.delays, around.budget, around.clock, widths)
+        self._timing = DelayTable(around.delays, around.budget, around.clock, widths)
         self._conditions: dict[str, int | None] = {}
 
     def build(self) -> BuiltLoop:
@@ -80,7 +80,7 @@ class _Builder:
             start = self._built.nodes.get(value)
             if start is not None:
                 self._built.graph.join(start, node)
-        if item.op == "phi" and operator.kind is not Kind.WIRE:
+        if item.op == "phi" and operator.kind is not OperatorKind.WIRE:
             for block in self._loop.choosing(item.block):
                 self._join_condition(block, node)
 
@@ -93,7 +93,7 @@ class _Builder:
             fabric = bound_to_fabric(self._around.pragmas, where)
         return Context(where, item.name in self._carried, fabric)
 
-    def _near(self, item: Instruction) -> Place:
+    def _near(self, item: Instruction) -> SourceLine:
         """Return the line of what an instruction without one works on."""
         debug = self._around.module.debug
         for value in item.ops:

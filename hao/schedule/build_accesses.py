@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from hao.hls.source import pragmas_of
 from hao.schedule.accesses import Access, Keeping, Reach, find_dependences, read_rule
 from hao.schedule.built import BuiltLoop, Surroundings
-from hao.schedule.graph import Kind, Operator
+from hao.schedule.graph import Operator, OperatorKind
 from hao.schedule.ir import Instruction, constant, type_bits
-from hao.schedule.memory import Address, Storage, Variable
-from hao.schedule.operators import Target, Timing
+from hao.schedule.memory import Address, IrVariable, Storage
+from hao.schedule.operators import DelayTable, Target
 from hao.schedule.prepare import FIFO
 
 _TRANSFER = ("@llvm.memcpy", "@llvm.memmove", "@llvm.memset")
@@ -46,7 +46,7 @@ class AccessBuilder:
         self,
         built: BuiltLoop,
         around: Surroundings,
-        timing: Timing,
+        timing: DelayTable,
         join_condition: Callable[[str, int], None],
     ) -> None:
         self._built = built
@@ -105,7 +105,7 @@ class AccessBuilder:
                 else:
                     graph.join(start, end, found.distance)
 
-    def _rule(self, variable: Variable) -> int | None:
+    def _rule(self, variable: IrVariable) -> int | None:
         """Return what the DEPENDENCE pragmas of this loop say of a variable."""
         first, last = self._around.module.debug.loop_range(self._built.loop.latch)
         own = [
@@ -125,7 +125,7 @@ class AccessBuilder:
         if not writes:
             # The word stands at the FIFO's output before anyone asks for it; the
             # condition decides only whether it counts.
-            gate = graph.add(Operator(Kind.WIRE, 0, 0.0, 0, 0.0, place, 0))
+            gate = graph.add(Operator(OperatorKind.WIRE, 0, 0.0, 0, 0.0, place, 0))
             graph.join(node, gate)
             node = gate
         self._built.nodes[item.name] = node
@@ -162,10 +162,10 @@ class AccessBuilder:
         self._note(rank, item, node, piece)
         return node
 
-    def _variable(self, address: Address) -> Variable:
+    def _variable(self, address: Address) -> IrVariable:
         return self._around.variables.find(self._built.loop.function, address.base)
 
-    def _positions(self, variable: Variable, address: Address, size: int) -> int:
+    def _positions(self, variable: IrVariable, address: Address, size: int) -> int:
         """Return at how many places of a variable an access may go."""
         whole = self._around.layout.size(variable.type)
         step = math.gcd(*(factor for _, factor in address.terms)) or max(1, size)

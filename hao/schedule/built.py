@@ -9,10 +9,10 @@ from hao.schedule.delays import Delays
 from hao.schedule.graph import OperatorGraph
 from hao.schedule.ir import Module
 from hao.schedule.layout import Layout
-from hao.schedule.memory import Variable
+from hao.schedule.memory import IrVariable
 from hao.schedule.regions import Loop
-from hao.schedule.variables import Variables
-from hao.schedule.widths import Widths
+from hao.schedule.variables import IrVariables
+from hao.schedule.widths import ValueWidths
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Surroundings:
 
     module: Module
     layout: Layout
-    variables: Variables
+    variables: IrVariables
     pragmas: Sequence[Pragma]
     delays: Delays
     budget: float
@@ -55,9 +55,9 @@ class BuiltLoop:
 
     loop: Loop
     graph: OperatorGraph
-    widths: Widths
+    widths: ValueWidths
     steps: dict[str, int]
     starts: dict[str, int]
     nodes: dict[str, int] = field(default_factory=dict)
     accesses: dict[tuple[str, str], list[Access]] = field(default_factory=dict)
-    variables: dict[tuple[str, str], Variable] = field(default_factory=dict)
+    variables: dict[tuple[str, str], IrVariable] = field(default_factory=dict)

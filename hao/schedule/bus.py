@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from hao.schedule.accesses import Access
 from hao.schedule.built import BuiltLoop
-from hao.schedule.ir import Place
+from hao.schedule.ir import SourceLine
 from hao.schedule.memory import Storage
 
 
@@ -27,7 +27,7 @@ class BusAccess:
     """
 
     port: str
-    place: Place
+    place: SourceLine
     writes: bool
     obstacle: str
 

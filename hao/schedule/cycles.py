@@ -13,7 +13,7 @@ _CLOSE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Arc:
+class TimedEdge:
     """An edge between two operators.
 
     Attributes:
@@ -80,7 +80,9 @@ def components(size: int, after: Sequence[Sequence[int]]) -> list[list[int]]:
     return found
 
 
-def largest_ratio(size: int, arcs: Sequence[Arc]) -> tuple[float, list[Arc]]:
+def largest_ratio(
+    size: int, arcs: Sequence[TimedEdge]
+) -> tuple[float, list[TimedEdge]]:
     """Return the largest ratio of a cycle and that cycle; 0 and none without cycles.
 
     Args:
@@ -96,11 +98,11 @@ def largest_ratio(size: int, arcs: Sequence[Arc]) -> tuple[float, list[Arc]]:
         sizes.append(len(part))
         for node in part:
             part_of[node] = number
-    inner: dict[int, list[Arc]] = {}
+    inner: dict[int, list[TimedEdge]] = {}
     for arc in arcs:
         if part_of[arc.start] == part_of[arc.end]:
             inner.setdefault(part_of[arc.start], []).append(arc)
-    best, cycle = 0.0, list[Arc]()
+    best, cycle = 0.0, list[TimedEdge]()
     for edges in inner.values():
         ratio, found = _part_ratio(edges)
         if found and (not cycle or ratio > best + _CLOSE):
@@ -108,7 +110,7 @@ def largest_ratio(size: int, arcs: Sequence[Arc]) -> tuple[float, list[Arc]]:
     return best, cycle
 
 
-def _part_ratio(arcs: list[Arc]) -> tuple[float, list[Arc]]:
+def _part_ratio(arcs: list[TimedEdge]) -> tuple[float, list[TimedEdge]]:
     """Return the largest ratio within a strongly connected part.
 
     Source: Howard's policy iteration, as in Dasdan, "Experimental analysis of the
@@ -118,12 +120,12 @@ def _part_ratio(arcs: list[Arc]) -> tuple[float, list[Arc]]:
     number: dict[int, int] = {}
     for arc in arcs:
         number.setdefault(arc.start, len(number))
-    out: list[list[Arc]] = [[] for _ in number]
+    out: list[list[TimedEdge]] = [[] for _ in number]
     for arc in arcs:
         out[number[arc.start]].append(arc)
     policy = [max(edges, key=lambda a: a.weight - a.distance) for edges in out]
     value = [0.0] * len(out)
-    best, cycle = float("-inf"), list[Arc]()
+    best, cycle = float("-inf"), list[TimedEdge]()
     for _ in range(10 * len(out) + 100):
         ratio, found = _policy_cycle(policy, number)
         if not cycle or ratio > best:
@@ -142,10 +144,12 @@ def _part_ratio(arcs: list[Arc]) -> tuple[float, list[Arc]]:
     return best, cycle
 
 
-def _policy_cycle(policy: list[Arc], number: dict[int, int]) -> tuple[float, list[Arc]]:
+def _policy_cycle(
+    policy: list[TimedEdge], number: dict[int, int]
+) -> tuple[float, list[TimedEdge]]:
     """Return the largest ratio among the cycles that the chosen edges form."""
     state = [0] * len(policy)
-    best, cycle = float("-inf"), list[Arc]()
+    best, cycle = float("-inf"), list[TimedEdge]()
     for start in range(len(policy)):
         path = []
         at = start
@@ -163,11 +167,11 @@ def _policy_cycle(policy: list[Arc], number: dict[int, int]) -> tuple[float, lis
 
 
 def _policy_values(
-    policy: list[Arc],
+    policy: list[TimedEdge],
     number: dict[int, int],
     value: list[float],
     ratio: float,
-    cycle: list[Arc],
+    cycle: list[TimedEdge],
 ) -> None:
     """Set what every node is worth that reaches the best cycle by chosen edges."""
     into: list[list[int]] = [[] for _ in policy]

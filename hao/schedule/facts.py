@@ -15,20 +15,20 @@ _SAME_LOW_BITS = frozenset(("zext", "sext", "trunc", "freeze", "and"))
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Fact:
     """What is known of a value: whether it equals a number, or (`None`) is true."""
 
     holds: bool
     number: int | None
 
-    def contradicts(self, other: "Known") -> bool:
+    def contradicts(self, other: "Fact") -> bool:
         """Return whether both cannot be."""
         if self.number == other.number:
             return self.holds != other.holds
         return self.holds and other.holds
 
 
-Facts = Mapping[str, Known]
+Facts = Mapping[str, Fact]
 
 
 def exclude(a: Facts, b: Facts) -> bool:
@@ -69,7 +69,7 @@ class LoopFacts:
             if sides[0] == 0:
                 return known
             number = constant(end.ops[sides[0]])
-            name, fact = self._root(end.ops[0]), Known(True, number)
+            name, fact = self._root(end.ops[0]), Fact(True, number)
         else:
             name, fact = self._tested(end.ops[0], sides[0] == 0)
         old = known.get(name)
@@ -79,14 +79,14 @@ class LoopFacts:
             return known  # equality says more than the rest
         return {**known, name: fact}
 
-    def _tested(self, condition: str, holds: bool) -> tuple[str, Known]:
+    def _tested(self, condition: str, holds: bool) -> tuple[str, Fact]:
         item = self._values.get(condition)
         if item is not None and item.op == "icmp" and item.detail in ("eq", "ne"):
             number = constant(item.ops[1])
             if number is not None:
                 equal = holds == (item.detail == "eq")
-                return self._root(item.ops[0]), Known(equal, number)
-        return condition, Known(holds, None)
+                return self._root(item.ops[0]), Fact(equal, number)
+        return condition, Fact(holds, None)
 
     def _root(self, value: str) -> str:
         """Return a name for the low bits of what a value is made from."""

@@ -9,10 +9,10 @@ shifting by a constant are wires.
 from dataclasses import dataclass, field
 from enum import Enum
 
-from hao.schedule.ir import Place
+from hao.schedule.ir import SourceLine
 
 
-class Kind(Enum):
+class OperatorKind(Enum):
     """What an operator is; the value is how it prints."""
 
     ADD = "add"
@@ -50,12 +50,12 @@ class Operator:
         by_constant: Whether an operand of a product or division is a constant.
     """
 
-    kind: Kind
+    kind: OperatorKind
     width: int
     delay: float
     latency: int
     out: float
-    place: Place
+    place: SourceLine
     bits: int
     sizes: tuple[int, int] = (0, 0)
     fabric: bool | None = None

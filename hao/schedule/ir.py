@@ -96,7 +96,7 @@ class Instruction:
 
 
 @dataclass(slots=True)
-class Function:
+class IrFunction:
     """A function with a body.
 
     Attributes:
@@ -122,14 +122,14 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class SourceLine:
     """A line of a source file."""
 
     path: str
     line: int
 
 
-NOWHERE = Place("", 0)
+NOWHERE = SourceLine("", 0)
 
 
 class Debug:
@@ -148,7 +148,7 @@ class Debug:
             )
         }
         self._headers = str(headers)
-        self._places: dict[int, Place] = {}
+        self._places: dict[int, SourceLine] = {}
         self._files: dict[int, str] = {}
 
     def number(self, node: int, key: str) -> int:
@@ -171,7 +171,7 @@ class Debug:
             self._files[node] = path
         return self._files[node]
 
-    def place(self, location: int) -> Place:
+    def place(self, location: int) -> SourceLine:
         """Return the line of a location, outside of the passed-over headers."""
         if location not in self._places:
             text = self.nodes.get(location, "")
@@ -185,10 +185,10 @@ class Debug:
             if path.startswith(self._headers) and found.group(3):
                 self._places[location] = self.place(int(found.group(3)))
             else:
-                self._places[location] = Place(path, int(found.group(1)))
+                self._places[location] = SourceLine(path, int(found.group(1)))
         return self._places[location]
 
-    def loop_range(self, loop: int) -> tuple[Place, Place]:
+    def loop_range(self, loop: int) -> tuple[SourceLine, SourceLine]:
         """Return the first and the last line of a loop."""
         refs = [int(n) for n in re.findall(r"!(\d+)", self.nodes.get(loop, ""))]
         ends = [n for n in refs if self.nodes.get(n, "").startswith("!DILocation")]
@@ -200,10 +200,10 @@ class Debug:
         """Return whether a scope lies in the passed-over headers."""
         return self.path(scope).startswith(self._headers)
 
-    def plain_place(self, location: int) -> Place:
+    def plain_place(self, location: int) -> SourceLine:
         """Return the line of a location itself, headers included."""
         scope = self.number(location, "scope")
-        return Place(self.path(scope), self.number(location, "line"))
+        return SourceLine(self.path(scope), self.number(location, "line"))
 
 
 @dataclass(slots=True)
@@ -218,7 +218,7 @@ class Module:
         debug: Where things come from.
     """
 
-    functions: dict[str, Function]
+    functions: dict[str, IrFunction]
     globals: dict[str, str]
     constants: frozenset[str]
     types: dict[str, str]

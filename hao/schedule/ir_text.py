@@ -9,8 +9,8 @@ from pathlib import Path
 
 from hao.schedule.ir import (
     Debug,
-    Function,
     Instruction,
+    IrFunction,
     Module,
     closing,
     split_commas,
@@ -26,8 +26,8 @@ _LABEL = re.compile(r'^("[^"]+"|[-\w.$]+):')
 
 def read_module(text: str, headers: Path) -> Module:
     """Return a module from its text."""
-    functions: dict[str, Function] = {}
-    function: Function | None = None
+    functions: dict[str, IrFunction] = {}
+    function: IrFunction | None = None
     block = ""
     lines = iter(enumerate(text.splitlines()))
     for row, line in lines:
@@ -70,7 +70,7 @@ def read_module(text: str, headers: Path) -> Module:
     )
 
 
-def _read_header(line: str, row: int) -> Function:
+def _read_header(line: str, row: int) -> IrFunction:
     found = _DEFINE.match(line)
     assert found is not None, line
     inside = "(" + found.group(2)
@@ -79,7 +79,7 @@ def _read_header(line: str, row: int) -> Function:
     copies = frozenset(part.split()[-1] for part in parts if "byval" in part)
     program = re.search(r"!dbg !(\d+)", line)
     number = int(program.group(1)) if program else -1
-    return Function(found.group(1).strip('"'), arguments, number, row, copies)
+    return IrFunction(found.group(1).strip('"'), arguments, number, row, copies)
 
 
 _RESULT = re.compile(r'(%(?:"[^"]+"|[-\w.$]+)) = (.*)$')

@@ -15,7 +15,7 @@ _MARK = re.compile(r"\[0 x \[(\d+) x i8\]\]$")
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class StructMember:
     """A member of a struct: byte that it begins at, and its type."""
 
     offset: int
@@ -86,7 +86,7 @@ class Layout:
             self._bits[name] = found
         return self._bits[name]
 
-    def fields(self, name: str) -> tuple[Field, ...]:
+    def fields(self, name: str) -> tuple[StructMember, ...]:
         """Return the members of a struct; none for other types."""
         body = self._struct(name)
         if body is None:
@@ -97,7 +97,7 @@ class Layout:
             size, align = self._measure(part)
             if not packed:
                 at = -(-at // align) * align
-            found.append(Field(at, part))
+            found.append(StructMember(at, part))
             at += size
         return tuple(found)
 

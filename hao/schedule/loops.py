@@ -10,14 +10,14 @@ from hao.schedule.area import loop_area, product_slices
 from hao.schedule.build import build_graph
 from hao.schedule.built import Surroundings
 from hao.schedule.bus import bus_accesses
-from hao.schedule.graph import Kind, Operator, OperatorGraph
-from hao.schedule.ir import Place
+from hao.schedule.graph import Operator, OperatorGraph, OperatorKind
+from hao.schedule.ir import SourceLine
 from hao.schedule.pipeline import find_pipeline
 from hao.schedule.ports import find_port_limit
 from hao.schedule.prepare import Plan
 from hao.schedule.recurrence import Recurrence, find_recurrences
 from hao.schedule.regions import Loop, find_loops
-from hao.schedule.result import Counts, LoopSchedule, Setting, Step
+from hao.schedule.result import CycleStep, LoopSchedule, OperatorCounts, Uncertainty
 from hao.schedule.structure import process_title
 
 WIDE_SHIFTER = 64
@@ -30,7 +30,7 @@ _LABEL = re.compile(r"(?:HAO_LOOP\((\w+)|\b(\w+)\s*:\s*(?:for|while|do)?\b)")
 
 
 def analyse_loops(
-    around: Surroundings, plan: Plan, settings: Sequence[Setting]
+    around: Surroundings, plan: Plan, settings: Sequence[Uncertainty]
 ) -> tuple[LoopSchedule, ...]:
     """Return the pipelined loops by place."""
     module = around.module
@@ -48,7 +48,7 @@ def analyse_loops(
 
 def _analyse(
     around: Surroundings,
-    settings: Sequence[Setting],
+    settings: Sequence[Uncertainty],
     loops: Iterable[Loop],
     loop: Loop,
     pragma: Pragma,
@@ -76,43 +76,43 @@ def _analyse(
     )
 
 
-def _steps(graph: OperatorGraph, recurrence: Recurrence) -> tuple[Step, ...]:
+def _steps(graph: OperatorGraph, recurrence: Recurrence) -> tuple[CycleStep, ...]:
     """Return the operators of a recurrence that take time."""
     found = []
     for node in recurrence.cycle:
         operator = graph.operators[node]
         delay = operator.delay + operator.out
         if delay > 0 or operator.latency:
-            found.append(Step(_words(operator), delay, operator.place))
+            found.append(CycleStep(_words(operator), delay, operator.place))
     return tuple(found)
 
 
 def _words(operator: Operator) -> str:
-    if operator.kind is Kind.MUX:
+    if operator.kind is OperatorKind.MUX:
         return f"multiplexer of {operator.width} inputs"
     return f"{operator.kind.value} of {operator.width} bits"
 
 
-def _counts(operators: Iterable[Operator]) -> Counts:
+def _counts(operators: Iterable[Operator]) -> OperatorCounts:
     every = list(operators)
-    products = [item for item in every if item.kind is Kind.MULTIPLY]
-    dividers = [item for item in every if item.kind is Kind.DIVIDE]
-    shifters = [item.width for item in every if item.kind is Kind.SHIFT]
-    muxes = [item.width for item in every if item.kind is Kind.MUX]
+    products = [item for item in every if item.kind is OperatorKind.MULTIPLY]
+    dividers = [item for item in every if item.kind is OperatorKind.DIVIDE]
+    shifters = [item.width for item in every if item.kind is OperatorKind.SHIFT]
+    muxes = [item.width for item in every if item.kind is OperatorKind.MUX]
     in_dsp = sum(product_slices(item) > 0 for item in products)
     constant = sum(item.by_constant for item in dividers)
-    return Counts(
+    return OperatorCounts(
         in_dsp,
         len(products) - in_dsp,
         len(dividers) - constant,
         constant,
         tuple(sorted(width for width in shifters if width > WIDE_SHIFTER)),
         tuple(sorted(inputs for inputs in muxes if inputs >= WIDE_MULTIPLEXER)),
-        sum(item.kind is Kind.FLOAT for item in every),
+        sum(item.kind is OperatorKind.FLOAT for item in every),
     )
 
 
-def loop_label(place: Place) -> str:
+def loop_label(place: SourceLine) -> str:
     """Return the label of a loop: a C++ one, or hao's HAO_LOOP in front of it."""
     lines = _lines(place.path)
     # HAO_FOLLOW may stand between the two.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from hao.hls.source import Pragma
-from hao.schedule.ir import Function, Instruction, Module, constant, split_commas
+from hao.schedule.ir import Instruction, IrFunction, Module, constant, split_commas
 from hao.schedule.layout import Layout
 from hao.schedule.prepare import FIFO
 
@@ -44,7 +44,7 @@ class Bank:
 
 
 @dataclass(frozen=True, slots=True)
-class Variable:
+class IrVariable:
     """A variable.
 
     Attributes:
@@ -303,7 +303,7 @@ def called_with(module: Module) -> dict[tuple[str, str], list[tuple[str, str]]]:
     return found
 
 
-def stream_arguments(function: Function) -> frozenset[str]:
+def stream_arguments(function: IrFunction) -> frozenset[str]:
     """Return the pointers that a function uses as FIFOs."""
     return frozenset(
         item.ops[0]

@@ -8,9 +8,9 @@ prints 0 ns.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from hao.schedule.graph import Kind, OperatorGraph
+from hao.schedule.graph import OperatorGraph, OperatorKind
 from hao.schedule.ir import Instruction
-from hao.schedule.operators import Timing
+from hao.schedule.operators import DelayTable
 
 _WIDENING = frozenset(("zext", "sext", "trunc", "freeze"))
 
@@ -21,7 +21,7 @@ def merge_operators(
     nodes: Mapping[str, int],
     *,
     carried: frozenset[str],
-    timing: Timing,
+    timing: DelayTable,
 ) -> None:
     """Take the delay of operators that the next one takes in.
 
@@ -44,9 +44,9 @@ def merge_operators(
             if source is None or source in joined or source == node:
                 continue
             inner = graph.operators[source]
-            if outer.kind is Kind.LOGIC and inner.kind is Kind.LOGIC:
+            if outer.kind is OperatorKind.LOGIC and inner.kind is OperatorKind.LOGIC:
                 inner.delay = 0.0
-            elif outer.kind is Kind.ADD and inner.kind is Kind.ADD:
+            elif outer.kind is OperatorKind.ADD and inner.kind is OperatorKind.ADD:
                 inner.delay = 0.0
                 outer.delay = max(outer.delay, timing.three(outer.width))
                 joined.add(node)
@@ -79,7 +79,7 @@ class _Behind:
             item = self._items.get(value)
             if value in self._carried or item is None:
                 return None
-            if self._graph.operators[node].kind is not Kind.WIRE:
+            if self._graph.operators[node].kind is not OperatorKind.WIRE:
                 return node
             if item.op not in _WIDENING:
                 return None

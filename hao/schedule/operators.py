@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hao.schedule.delays import Delays, Timed
-from hao.schedule.graph import Kind, Operator
-from hao.schedule.ir import Instruction, Place, constant, undefined
+from hao.schedule.graph import Operator, OperatorKind
+from hao.schedule.ir import Instruction, SourceLine, constant, undefined
 from hao.schedule.memory import Storage
-from hao.schedule.widths import Widths
+from hao.schedule.widths import ValueWidths
 
 _WIRES = frozenset(
     [
@@ -59,7 +59,7 @@ the fabric holds four inputs (schedule reports print no `sparsemux` below five).
 class Context:
     """What an instruction does not say itself: place, whether it hands on, binding."""
 
-    place: Place
+    place: SourceLine
     is_carried: bool
     fabric: bool | None
 
@@ -86,7 +86,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
+class DelayTable:
     """Operators with their delays.
 
     Attributes:
@@ -99,141 +99,154 @@ class Timing:
     delays: Delays
     budget: float
     clock: float
-    widths: Widths
+    widths: ValueWidths
 
     def plain(
-        self, kind: Kind, timed: Timed | None, width: int, place: Place, bits: int
+        self,
+        kind: OperatorKind,
+        timed: Timed | None,
+        width: int,
+        place: SourceLine,
+        bits: int,
     ) -> Operator:
         """Return an operator within a cycle."""
         delay = self.delays.delay(timed, width) if timed is not None else 0.0
         return Operator(kind, width, delay, 0, 0.0, place, bits)
 
-    def compare(self, width: int, place: Place) -> Operator:
+    def compare(self, width: int, place: SourceLine) -> Operator:
         """Return a comparison; of single bits it is logic."""
         if width == 1:
-            return self.plain(Kind.LOGIC, Timed.LOGIC, 1, place, 1)
-        return self.plain(Kind.COMPARE, Timed.COMPARE, width, place, 1)
+            return self.plain(OperatorKind.LOGIC, Timed.LOGIC, 1, place, 1)
+        return self.plain(OperatorKind.COMPARE, Timed.COMPARE, width, place, 1)
 
     def three(self, width: int) -> float:
         """Return the delay of an adder of three operands [ns]."""
         return self.delays.delay(Timed.ADD3, width)
 
-    def fifo(self, callee: str, place: Place) -> Operator:
+    def fifo(self, callee: str, place: SourceLine) -> Operator:
         """Return an access to a FIFO; asking whether it is empty reads a flag."""
         if callee.endswith(("_empty", "_full")):
-            return self.plain(Kind.FIFO, Timed.LOGIC, 1, place, 1)
-        return self.plain(Kind.FIFO, Timed.FIFO, int(self.clock), place, 1)
+            return self.plain(OperatorKind.FIFO, Timed.LOGIC, 1, place, 1)
+        return self.plain(OperatorKind.FIFO, Timed.FIFO, int(self.clock), place, 1)
 
-    def access(self, where: "Target", place: Place, bits: int) -> Operator:
+    def access(self, where: "Target", place: SourceLine, bits: int) -> Operator:
         """Return an access to a variable."""
         if where.storage is Storage.BUS:
             # Schedule reports give a beat the whole budget: nothing is chained to it.
             out = 0.0 if where.writes else self.budget
-            return Operator(Kind.BUS, bits, self.budget, 1, out, place, bits)
+            return Operator(OperatorKind.BUS, bits, self.budget, 1, out, place, bits)
         if where.storage is Storage.MEMORY or (
             where.storage is Storage.TABLE and where.moves
         ):
             kind = Timed.LUTRAM if where.in_luts else Timed.MEMORY
             time = self.delays.delay(kind, 1)
             if where.writes:
-                return Operator(Kind.STORE, bits, time, 0, 0.0, place, 0)
-            return Operator(Kind.LOAD, bits, time, 1, time, place, bits)
+                return Operator(OperatorKind.STORE, bits, time, 0, 0.0, place, 0)
+            return Operator(OperatorKind.LOAD, bits, time, 1, time, place, bits)
         if where.storage is Storage.REGISTERS and where.writes:
             choice = Timed.SELECT if where.moves or where.guarded else None
-            return self.plain(Kind.REGISTER, choice, bits, place, 0)
+            return self.plain(OperatorKind.REGISTER, choice, bits, place, 0)
         if where.storage is Storage.REGISTERS and where.moves:
             return self.chooser(where.elements, bits, place)
-        return self.plain(Kind.WIRE, None, bits, place, bits)
+        return self.plain(OperatorKind.WIRE, None, bits, place, bits)
 
-    def chooser(self, inputs: int, bits: int, place: Place) -> Operator:
+    def chooser(self, inputs: int, bits: int, place: SourceLine) -> Operator:
         """Return what selects one of several inputs."""
         if inputs < _MUX_FROM:
-            return self.plain(Kind.SELECT, Timed.SELECT, bits, place, bits)
-        made = self.plain(Kind.MUX, Timed.MUX, inputs, place, bits)
+            return self.plain(OperatorKind.SELECT, Timed.SELECT, bits, place, bits)
+        made = self.plain(OperatorKind.MUX, Timed.MUX, inputs, place, bits)
         return made
 
 
-def classify(item: Instruction, context: Context, timing: Timing) -> Operator:
+def classify(item: Instruction, context: Context, timing: DelayTable) -> Operator:
     """Return the operator of an instruction that accesses nothing."""
     op, place = item.op, context.place
     widths = timing.widths
     bits = item.width if item.type != "void" else 0
     if context.is_carried:
         held = widths.result(item) if item.type != "ptr" else 0
-        return timing.plain(Kind.CARRIED, None, held, place, held)
+        return timing.plain(OperatorKind.CARRIED, None, held, place, held)
     if item.type == "ptr":
-        return timing.plain(Kind.WIRE, None, 0, place, 0)
+        return timing.plain(OperatorKind.WIRE, None, 0, place, 0)
     if op in _WIRES:
-        return timing.plain(Kind.WIRE, None, bits, place, widths.result(item))
+        return timing.plain(OperatorKind.WIRE, None, bits, place, widths.result(item))
     if op in _FLOATS:
-        return timing.plain(Kind.FLOAT, None, bits, place, bits)
+        return timing.plain(OperatorKind.FLOAT, None, bits, place, bits)
     if op == "icmp":
         return timing.compare(widths.compared(item), place)
     width = widths.result(item)
     if op in ("add", "sub"):
-        return timing.plain(Kind.ADD, Timed.ADD, width, place, width)
+        return timing.plain(OperatorKind.ADD, Timed.ADD, width, place, width)
     if op in ("and", "or", "xor"):
         return _logic(item, width, place, timing)
     if op == "select":
-        kind = Kind.LOGIC if item.type == "i1" else Kind.SELECT
+        kind = OperatorKind.LOGIC if item.type == "i1" else OperatorKind.SELECT
         timed = Timed.LOGIC if item.type == "i1" else Timed.SELECT
         return timing.plain(kind, timed, width, place, width)
     if op == "phi":
         return _phi(item, width, place, timing)
     if op in ("shl", "lshr", "ashr"):
         if constant(item.ops[1]) is not None:
-            return timing.plain(Kind.WIRE, None, width, place, width)
+            return timing.plain(OperatorKind.WIRE, None, width, place, width)
         size = width if op == "shl" else max(width, widths.operand(item, 0))
-        return timing.plain(Kind.SHIFT, Timed.SHIFT, size, place, width)
+        return timing.plain(OperatorKind.SHIFT, Timed.SHIFT, size, place, width)
     if op == "mul":
         return _multiply(item, width, context, timing)
     if op in ("udiv", "sdiv", "urem", "srem"):
         return _divide(item, width, place, timing)
     if op == "call":
         return _call(item, width, place, timing)
-    return timing.plain(Kind.WIRE, None, width, place, width)
+    return timing.plain(OperatorKind.WIRE, None, width, place, width)
 
 
-def _logic(item: Instruction, width: int, place: Place, timing: Timing) -> Operator:
+def _logic(
+    item: Instruction, width: int, place: SourceLine, timing: DelayTable
+) -> Operator:
     fixed = [value for value in map(constant, item.ops) if value is not None]
     if fixed and item.op in ("and", "or") and item.type != "i1":
         # With a constant each bit is a wire.
-        return timing.plain(Kind.WIRE, None, width, place, width)
+        return timing.plain(OperatorKind.WIRE, None, width, place, width)
     if item.op == "or" and item.detail == "disjoint":
-        return timing.plain(Kind.WIRE, None, width, place, width)
-    return timing.plain(Kind.LOGIC, Timed.LOGIC, width, place, width)
+        return timing.plain(OperatorKind.WIRE, None, width, place, width)
+    return timing.plain(OperatorKind.LOGIC, Timed.LOGIC, width, place, width)
 
 
-def _phi(item: Instruction, width: int, place: Place, timing: Timing) -> Operator:
+def _phi(
+    item: Instruction, width: int, place: SourceLine, timing: DelayTable
+) -> Operator:
     inputs = {value for value in item.ops if not undefined(value)}
     if len(inputs) < 2:
-        return timing.plain(Kind.WIRE, None, width, place, width)
+        return timing.plain(OperatorKind.WIRE, None, width, place, width)
     if item.type == "i1":
-        return timing.plain(Kind.LOGIC, Timed.LOGIC, 1, place, 1)
+        return timing.plain(OperatorKind.LOGIC, Timed.LOGIC, 1, place, 1)
     return timing.chooser(len(inputs), width, place)
 
 
 def _multiply(
-    item: Instruction, width: int, context: Context, timing: Timing
+    item: Instruction, width: int, context: Context, timing: DelayTable
 ) -> Operator:
     sizes = (timing.widths.operand(item, 0), timing.widths.operand(item, 1))
     # What the result cuts off, no operand needs either.
     sizes = (min(sizes[0], width), min(sizes[1], width))
     delay = timing.delays.delay(Timed.MULTIPLY, max(sizes))
     by_constant = any(constant(value) is not None for value in item.ops)
-    made = Operator(Kind.MULTIPLY, max(sizes), delay, 0, 0.0, context.place, width)
+    made = Operator(
+        OperatorKind.MULTIPLY, max(sizes), delay, 0, 0.0, context.place, width
+    )
     made.sizes, made.fabric, made.by_constant = sizes, context.fabric, by_constant
     return made
 
 
-def _divide(item: Instruction, width: int, place: Place, timing: Timing) -> Operator:
+def _divide(
+    item: Instruction, width: int, place: SourceLine, timing: DelayTable
+) -> Operator:
     sizes = (timing.widths.operand(item, 0), timing.widths.operand(item, 1))
     stage = timing.delays.delay(Timed.ADD, sizes[1]) + timing.delays.delay(
         Timed.SELECT, sizes[1]
     )
     stage = min(stage, timing.budget)
     latency = sizes[0] + _DIVIDER_EXTRA
-    made = Operator(Kind.DIVIDE, sizes[0], stage, latency, stage, place, width)
+    made = Operator(OperatorKind.DIVIDE, sizes[0], stage, latency, stage, place, width)
     made.sizes = sizes
     made.by_constant = constant(item.ops[1]) is not None
     return made
@@ -242,11 +255,13 @@ def _divide(item: Instruction, width: int, place: Place, timing: Timing) -> Oper
 _COMPARING: Sequence[str] = ("@llvm.smin", "@llvm.smax", "@llvm.umin", "@llvm.umax")
 
 
-def _call(item: Instruction, width: int, place: Place, timing: Timing) -> Operator:
+def _call(
+    item: Instruction, width: int, place: SourceLine, timing: DelayTable
+) -> Operator:
     if item.detail.startswith((*_COMPARING, "@llvm.abs")):
         first = Timed.ADD if item.detail.startswith("@llvm.abs") else Timed.COMPARE
         size = timing.widths.compared(item) if first is Timed.COMPARE else width
-        made = timing.plain(Kind.SELECT, Timed.SELECT, width, place, width)
+        made = timing.plain(OperatorKind.SELECT, Timed.SELECT, width, place, width)
         made.delay += timing.delays.delay(first, size)
         return made
-    return timing.plain(Kind.WIRE, None, width, place, width)
+    return timing.plain(OperatorKind.WIRE, None, width, place, width)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hao.schedule.graph import Kind, OperatorGraph
+from hao.schedule.graph import OperatorGraph, OperatorKind
 
 _SLACK = 1e-6
 
@@ -58,7 +58,7 @@ def find_pipeline(graph: OperatorGraph, budget: float) -> Pipeline:
     registers = 0
     for node, operator in enumerate(operators):
         made = ends[node][0]
-        if operator.kind is Kind.CARRIED:
+        if operator.kind is OperatorKind.CARRIED:
             # It is handed over when it is first needed, not at the first cycle.
             made = first_use[node]
             registers += operator.bits

@@ -14,7 +14,7 @@ from hao.schedule.accesses import Access
 from hao.schedule.built import BuiltLoop
 from hao.schedule.facts import LoopFacts, exclude
 from hao.schedule.layout import Layout
-from hao.schedule.memory import Address, Storage, Variable, find_spot
+from hao.schedule.memory import Address, IrVariable, Storage, find_spot
 
 _FEW = 48
 """Blocks up to which conditions are compared pair by pair; chosen here, for speed."""
@@ -68,7 +68,7 @@ class _Use:
         self.words[writes].add(word)
 
 
-def _limit(variable: Variable, reads: int, writes: int) -> PortLimit:
+def _limit(variable: IrVariable, reads: int, writes: int) -> PortLimit:
     """Return the interval that so many accesses an iteration need."""
     if variable.storage is Storage.MEMORY:
         both = math.ceil((reads + writes) / variable.reads)
@@ -82,7 +82,7 @@ def _limit(variable: Variable, reads: int, writes: int) -> PortLimit:
 
 
 def _uses(
-    built: BuiltLoop, layout: Layout, variable: Variable, accesses: Iterable[Access]
+    built: BuiltLoop, layout: Layout, variable: IrVariable, accesses: Iterable[Access]
 ) -> Iterable[_Use]:
     """Yield the accesses to each bank of a memory, or to a FIFO or a port."""
     if variable.storage is Storage.MEMORY:
@@ -98,13 +98,13 @@ def _uses(
         yield use
 
 
-def _beat(variable: Variable, item: Access) -> tuple[object, int]:
+def _beat(variable: IrVariable, item: Access) -> tuple[object, int]:
     """Return which beat an access to the bus is part of."""
     return item.address.terms, item.address.offset // variable.word
 
 
 def _by_bank(
-    built: BuiltLoop, layout: Layout, variable: Variable, accesses: Iterable[Access]
+    built: BuiltLoop, layout: Layout, variable: IrVariable, accesses: Iterable[Access]
 ) -> Iterable[_Use]:
     """Yield the accesses to each bank.
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from hao.hls.source import Pragma, pragmas_of
-from hao.schedule.ir import NOWHERE, Function, Module, Place, closing
+from hao.schedule.ir import NOWHERE, IrFunction, Module, SourceLine, closing
 
 FIFO = "@hao_fifo_"
 """What the names of FIFO accesses begin with: include/hls_stream.h."""
@@ -34,8 +34,8 @@ class Plan:
     top: tuple[str, ...]
     processes: frozenset[str]
     regions: frozenset[str]
-    pipelined: Mapping[Place, Pragma]
-    unrolled: Mapping[Place, int]
+    pipelined: Mapping[SourceLine, Pragma]
+    unrolled: Mapping[SourceLine, int]
 
 
 def make_plan(module: Module, pragmas: Iterable[Pragma], top: str | None) -> Plan:
@@ -70,7 +70,7 @@ def make_plan(module: Module, pragmas: Iterable[Pragma], top: str | None) -> Pla
     )
 
 
-def _own(module: Module) -> list[tuple[str, Function]]:
+def _own(module: Module) -> list[tuple[str, IrFunction]]:
     """Return the functions of the project, those of the analysis' headers left out."""
     debug = module.debug
     return [
@@ -80,7 +80,7 @@ def _own(module: Module) -> list[tuple[str, Function]]:
     ]
 
 
-def _called(module: Module, function: Function) -> set[str]:
+def _called(module: Module, function: IrFunction) -> set[str]:
     own = {name for name, _ in _own(module)}
     return {
         callee
@@ -123,7 +123,7 @@ def _tops(
     return interface or set(calls) - called
 
 
-def _ranges(module: Module) -> set[tuple[Place, Place]]:
+def _ranges(module: Module) -> set[tuple[SourceLine, SourceLine]]:
     """Return first and last line of every loop."""
     debug = module.debug
     found = {
@@ -136,8 +136,8 @@ def _ranges(module: Module) -> set[tuple[Place, Place]]:
 
 
 def _around(
-    ranges: Iterable[tuple[Place, Place]], item: Pragma
-) -> tuple[Place, Place] | None:
+    ranges: Iterable[tuple[SourceLine, SourceLine]], item: Pragma
+) -> tuple[SourceLine, SourceLine] | None:
     """Return the innermost loop that holds a pragma."""
     holding = [
         pair
@@ -150,12 +150,12 @@ def _around(
 def _unrolled(
     module: Module,
     pragmas: list[Pragma],
-    pipelined: Mapping[Place, Pragma],
+    pipelined: Mapping[SourceLine, Pragma],
     calls: Mapping[str, set[str]],
-) -> dict[Place, int]:
+) -> dict[SourceLine, int]:
     ranges = _ranges(module)
     inside = [pair for pair in ranges if pair[0] in pipelined]
-    found: dict[Place, int] = {}
+    found: dict[SourceLine, int] = {}
     for first, last in ranges:
         if any(
             first.path == outer[0].path
@@ -192,7 +192,7 @@ def _unrolled(
     return found
 
 
-def _within(place: Place, ranges: Iterable[tuple[Place, Place]]) -> bool:
+def _within(place: SourceLine, ranges: Iterable[tuple[SourceLine, SourceLine]]) -> bool:
     return any(
         place.path == first.path and first.line <= place.line <= last.line
         for first, last in ranges

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from hao.schedule.cycles import Arc, components, largest_ratio
-from hao.schedule.graph import Edge, Kind, OperatorGraph
+from hao.schedule.cycles import TimedEdge, components, largest_ratio
+from hao.schedule.graph import Edge, OperatorGraph, OperatorKind
 
 CERTAIN = 0.9
 """Share of the budget below which a recurrence is sure to close: docs/schedule.md."""
@@ -22,7 +22,7 @@ HOPELESS = 1.1
 """Share of the budget above which it is sure not to."""
 
 
-class Verdict(Enum):
+class IntervalVerdict(Enum):
     """Whether a loop reaches the interval it is meant to, as far as recurrences go."""
 
     FITS = "fits"
@@ -48,11 +48,15 @@ class Recurrence:
     cycle: tuple[int, ...]
     distance: int
 
-    def verdict(self, target: int = 1) -> Verdict:
+    def verdict(self, target: int = 1) -> IntervalVerdict:
         """Return whether an iteration can begin every `target` cycles."""
         if self.ratio < CERTAIN * target:
-            return Verdict.FITS
-        return Verdict.DOUBTFUL if self.ratio <= HOPELESS * target else Verdict.FAILS
+            return IntervalVerdict.FITS
+        return (
+            IntervalVerdict.DOUBTFUL
+            if self.ratio <= HOPELESS * target
+            else IntervalVerdict.FAILS
+        )
 
     @property
     def interval(self) -> int:
@@ -75,7 +79,9 @@ def find_recurrences(
     found = []
     for budget in budgets:
         arcs = [
-            Arc(item.start, item.end, item.time / budget + item.cycles, item.distance)
+            TimedEdge(
+                item.start, item.end, item.time / budget + item.cycles, item.distance
+            )
             for item in timed
         ]
         ratio, cycle = largest_ratio(len(nodes), arcs)
@@ -112,14 +118,14 @@ class _Timed:
         self.cycles = max(0, start.latency - 1)
         if edge.clocked:
             # Both ends lie on clock edges; the read's set-up is part of its cycle.
-            self.time -= end.delay if end.kind is Kind.LOAD else 0.0
+            self.time -= end.delay if end.kind is OperatorKind.LOAD else 0.0
             self.cycles = start.latency + 1
 
 
 def _least_period(size: int, timed: Sequence[_Timed]) -> float | None:
     """Return the period [ns] that allows an interval of 1; `None` if none does."""
-    whole = [Arc(i.start, i.end, float(i.cycles), i.distance) for i in timed]
+    whole = [TimedEdge(i.start, i.end, float(i.cycles), i.distance) for i in timed]
     if largest_ratio(size, whole)[0] >= 1.0 - 1e-9:
         return None
-    arcs = [Arc(i.start, i.end, i.time, i.distance - i.cycles) for i in timed]
+    arcs = [TimedEdge(i.start, i.end, i.time, i.distance - i.cycles) for i in timed]
     return max(0.0, largest_ratio(size, arcs)[0])

@@ -7,7 +7,7 @@ it are left out. Two blocks of it exclude each other where no path joins them.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from hao.schedule.ir import Function, Instruction
+from hao.schedule.ir import Instruction, IrFunction
 
 Graph = Mapping[str, list[str]]
 
@@ -104,7 +104,7 @@ class Loop:
         pred: Blocks that come before one in the same iteration.
     """
 
-    function: Function
+    function: IrFunction
     head: str
     latch: int
     order: list[str]
@@ -202,7 +202,7 @@ class Loop:
                     at = behind[at]
 
 
-def find_loops(function: Function) -> list[Loop]:
+def find_loops(function: IrFunction) -> list[Loop]:
     """Return the loops of a function, inner ones too."""
     start = next(iter(function.blocks))
     succ = {

@@ -5,12 +5,12 @@ from enum import Enum
 
 from hao.schedule.area import LoopArea
 from hao.schedule.bus import BusAccess
-from hao.schedule.ir import Place
+from hao.schedule.ir import SourceLine
 from hao.schedule.ports import PortLimit
 from hao.schedule.recurrence import Recurrence
 
 
-class Rule(Enum):
+class ScheduleRule(Enum):
     """What a finding is about; the value is what prints."""
 
     RECURRENCE = "schedule-recurrence"
@@ -31,7 +31,12 @@ class Rule(Enum):
 
         The others cost speed or area, or may turn out well.
         """
-        return self not in (Rule.DOUBTFUL, Rule.BURST, Rule.SHIFTER, Rule.FLOAT)
+        return self not in (
+            ScheduleRule.DOUBTFUL,
+            ScheduleRule.BURST,
+            ScheduleRule.SHIFTER,
+            ScheduleRule.FLOAT,
+        )
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -40,17 +45,17 @@ class ScheduleFinding:
 
     Attributes:
         place: Line of the source.
-        rule: Value of a `Rule`.
+        rule: Value of a `ScheduleRule`.
         message: On one line.
     """
 
-    place: Place
+    place: SourceLine
     rule: str
     message: str
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class Uncertainty:
     """A clock uncertainty, and who sets it.
 
     Attributes:
@@ -65,16 +70,16 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class CycleStep:
     """An operator of a recurrence, as it prints: "add of 32 bits", with its delay."""
 
     text: str
     delay_ns: float
-    place: Place
+    place: SourceLine
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class OperatorCounts:
     """Operators of a loop that cost much.
 
     Attributes:
@@ -117,16 +122,16 @@ class LoopSchedule:
 
     process: str
     label: str
-    place: Place
+    place: SourceLine
     target: int
     recurrences: tuple[Recurrence, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[CycleStep, ...]
     ports: PortLimit
     depth: int
-    counts: Counts
+    counts: OperatorCounts
     area: LoopArea
     bus: tuple[BusAccess, ...]
-    inner: tuple[Place, ...]
+    inner: tuple[SourceLine, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +152,6 @@ class ScheduleReport:
     family: str
     clock_ns: float
     compiler: str
-    settings: tuple[Setting, ...]
+    settings: tuple[Uncertainty, ...]
     loops: tuple[LoopSchedule, ...]
     findings: tuple[ScheduleFinding, ...]

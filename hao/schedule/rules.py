@@ -3,14 +3,20 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from hao.schedule.recurrence import Verdict
-from hao.schedule.result import LoopSchedule, Rule, ScheduleFinding, Setting, Step
+from hao.schedule.recurrence import IntervalVerdict
+from hao.schedule.result import (
+    CycleStep,
+    LoopSchedule,
+    ScheduleFinding,
+    ScheduleRule,
+    Uncertainty,
+)
 
 _SHOWN = 12
 
 
 def loop_findings(
-    loop: LoopSchedule, settings: Sequence[Setting]
+    loop: LoopSchedule, settings: Sequence[Uncertainty]
 ) -> Iterable[ScheduleFinding]:
     """Yield the findings about a loop, judged by the first setting."""
     title = f"loop {loop.label or loop.place.line} of {loop.process}"
@@ -19,7 +25,7 @@ def loop_findings(
         ports = loop.ports
         yield ScheduleFinding(
             loop.place,
-            Rule.PORTS.value,
+            ScheduleRule.PORTS.value,
             f"{title}: {ports.variable} is read {ports.reads} and written "
             f"{ports.writes} times an iteration; II {ports.interval} if the tool does "
             "not copy it",
@@ -28,7 +34,7 @@ def loop_findings(
     for place in loop.inner:
         yield ScheduleFinding(
             place,
-            Rule.INNER_LOOP.value,
+            ScheduleRule.INNER_LOOP.value,
             f"{title} holds a loop that cannot be unrolled, so it is not pipelined",
         )
     for access in loop.bus:
@@ -36,7 +42,7 @@ def loop_findings(
             how = "write" if access.writes else "read"
             yield ScheduleFinding(
                 access.place,
-                Rule.BURST.value,
+                ScheduleRule.BURST.value,
                 f"{title}: {how} of port {access.port} is no burst: {access.obstacle}",
             )
 
@@ -46,7 +52,7 @@ def _operators(loop: LoopSchedule, title: str) -> Iterable[ScheduleFinding]:
     if counts.dividers:
         yield ScheduleFinding(
             loop.place,
-            Rule.DIVIDER.value,
+            ScheduleRule.DIVIDER.value,
             f"{title}: {counts.dividers} divisions or remainders by a variable, each a "
             "pipeline as deep as its dividend is wide",
         )
@@ -54,23 +60,23 @@ def _operators(loop: LoopSchedule, title: str) -> Iterable[ScheduleFinding]:
         count, most = len(counts.shifters), max(counts.shifters)
         yield ScheduleFinding(
             loop.place,
-            Rule.SHIFTER.value,
+            ScheduleRule.SHIFTER.value,
             f"{title}: {count} shifters by a variable, of up to {most} bits",
         )
     if counts.floats:
         yield ScheduleFinding(
             loop.place,
-            Rule.FLOAT.value,
+            ScheduleRule.FLOAT.value,
             f"{title}: {counts.floats} floating-point operators, which are not timed",
         )
 
 
 def _recurrence(
-    loop: LoopSchedule, setting: Setting, title: str
+    loop: LoopSchedule, setting: Uncertainty, title: str
 ) -> Iterable[ScheduleFinding]:
     recurrence = loop.recurrences[0]
     verdict = recurrence.verdict(loop.target)
-    if verdict is Verdict.FITS:
+    if verdict is IntervalVerdict.FITS:
         return
     if recurrence.least_period is None:
         need = f"{recurrence.ratio:.2f} cycles of {setting.budget_ns:.2f} ns"
@@ -79,10 +85,10 @@ def _recurrence(
             f"{recurrence.least_period:.2f} ns, a cycle has "
             f"{setting.budget_ns:.2f} ns for logic"
         )
-    if verdict is Verdict.DOUBTFUL:
-        rule, end = Rule.DOUBTFUL, f"II {loop.target} may fail"
+    if verdict is IntervalVerdict.DOUBTFUL:
+        rule, end = ScheduleRule.DOUBTFUL, f"II {loop.target} may fail"
     else:
-        rule, end = Rule.RECURRENCE, f"II at least {recurrence.interval}"
+        rule, end = ScheduleRule.RECURRENCE, f"II at least {recurrence.interval}"
     over = f" over {recurrence.distance} iterations" if recurrence.distance > 1 else ""
     yield ScheduleFinding(
         loop.place,
@@ -91,7 +97,7 @@ def _recurrence(
     )
 
 
-def describe_path(steps: Sequence[Step], *, most: int = _SHOWN) -> str:
+def describe_path(steps: Sequence[CycleStep], *, most: int = _SHOWN) -> str:
     """Return up to `most` operators of a recurrence on one line, with their places."""
     words = [
         f"{step.text} ({Path(step.place.path).name}:{step.place.line})"

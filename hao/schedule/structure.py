@@ -10,11 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from hao.hls.source import Pragma, pragmas_of
-from hao.schedule.ir import NOWHERE, Function, Module, Place
+from hao.schedule.ir import NOWHERE, IrFunction, Module, SourceLine
 from hao.schedule.layout import Layout
 from hao.schedule.memory import source_name
 from hao.schedule.prepare import Plan
-from hao.schedule.result import Rule, ScheduleFinding
+from hao.schedule.result import ScheduleFinding, ScheduleRule
 
 WIDEST_WORD = 4096
 """Bits of a FIFO's or a memory's word that the tools take."""
@@ -25,7 +25,7 @@ _GLOBAL = re.compile(r'@("[^"]+"|[-\w.$]+)')
 def shared_statics(module: Module, plan: Plan) -> Iterable[ScheduleFinding]:
     """Yield the variables that two processes of a region reach."""
     for region in sorted(plan.regions):
-        users: dict[str, dict[str, Place]] = defaultdict(dict)
+        users: dict[str, dict[str, SourceLine]] = defaultdict(dict)
         for process in _called(module, module.functions.get(region)):
             for name, place in _reached(module, process).items():
                 users[name][process] = place
@@ -34,7 +34,7 @@ def shared_statics(module: Module, plan: Plan) -> Iterable[ScheduleFinding]:
                 titles = sorted(process_title(module, p) for p in places)
                 yield ScheduleFinding(
                     min(places.values()),
-                    Rule.SHARED.value,
+                    ScheduleRule.SHARED.value,
                     f"static {source_name(name)} is reached by {' and '.join(titles)}; "
                     "a dataflow process needs an array of its own",
                 )
@@ -51,7 +51,7 @@ def wide_words(
                 if bits > WIDEST_WORD:
                     yield ScheduleFinding(
                         _first_use(module, function, item.name),
-                        Rule.WORD.value,
+                        ScheduleRule.WORD.value,
                         f"FIFO {item.name[1:]} has words of {bits} bits; the tools "
                         f"take up to {WIDEST_WORD}",
                     )
@@ -63,8 +63,8 @@ def wide_words(
         bits = layout.bits(layout.element(kind)) if pragma is not None else 0
         if pragma is not None and bits > WIDEST_WORD:
             yield ScheduleFinding(
-                Place(pragma.path, pragma.line),
-                Rule.WORD.value,
+                SourceLine(pragma.path, pragma.line),
+                ScheduleRule.WORD.value,
                 f"memory {source_name(name)} has words of {bits} bits; the tools take "
                 f"up to {WIDEST_WORD}",
             )
@@ -77,7 +77,7 @@ def process_title(module: Module, name: str) -> str:
     return found.group(1) if found else name
 
 
-def _called(module: Module, function: Function | None) -> list[str]:
+def _called(module: Module, function: IrFunction | None) -> list[str]:
     if function is None:
         return []
     names = [
@@ -88,9 +88,9 @@ def _called(module: Module, function: Function | None) -> list[str]:
     return [name for name in dict.fromkeys(names) if name in module.functions]
 
 
-def _reached(module: Module, process: str) -> dict[str, Place]:
+def _reached(module: Module, process: str) -> dict[str, SourceLine]:
     """Return the variables that a process and what it calls reach, with a line each."""
-    found: dict[str, Place] = {}
+    found: dict[str, SourceLine] = {}
     waiting, seen = [process], set[str]()
     while waiting:
         name = waiting.pop()
@@ -112,7 +112,7 @@ def _reached(module: Module, process: str) -> dict[str, Place]:
     return found
 
 
-def _first_use(module: Module, function: Function, name: str) -> Place:
+def _first_use(module: Module, function: IrFunction, name: str) -> SourceLine:
     for item in function.instructions():
         if name in item.ops and item.location >= 0:
             place = module.debug.place(item.location)

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from hao.hls.source import Pragma, pragmas_of
-from hao.schedule.ir import Function, Instruction, Module
+from hao.schedule.ir import Instruction, IrFunction, Module
 from hao.schedule.layout import Layout
 from hao.schedule.memory import (
     SMALL,
     Addresses,
+    IrVariable,
     Storage,
-    Variable,
     called_with,
     local_names,
     port_limits,
@@ -44,7 +44,7 @@ class Declared:
     bus_bytes: Mapping[str, int] = field(default_factory=dict)
 
 
-class Variables:
+class IrVariables:
     """The variables of a module.
 
     Args:
@@ -78,7 +78,7 @@ class Variables:
             name: {item.name: item for item in function.instructions()}
             for name, function in module.functions.items()
         }
-        self._found: dict[tuple[str, str], Variable] = {}
+        self._found: dict[tuple[str, str], IrVariable] = {}
         self.bus = {
             item.options["port"]: item.options.get("bundle", "gmem")
             for item in pragmas_of(pragmas, "interface")
@@ -86,59 +86,59 @@ class Variables:
             and "port" in item.options
         }
 
-    def find(self, function: Function, base: str) -> Variable:
+    def find(self, function: IrFunction, base: str) -> IrVariable:
         """Return the variable that a pointer of a function starts from."""
         key = (function.name, base)
         if key not in self._found:
             # Guards against a circle of calls.
-            self._found[key] = Variable(key, base.lstrip("%@"), Storage.INPUT, "i8")
+            self._found[key] = IrVariable(key, base.lstrip("%@"), Storage.INPUT, "i8")
             self._found[key] = self._make(function, base)
         return self._found[key]
 
-    def addresses(self, function: Function, fixed: frozenset[str]) -> Addresses:
+    def addresses(self, function: IrFunction, fixed: frozenset[str]) -> Addresses:
         """Return the addresses of a function."""
         return Addresses(self._values[function.name], self._layout, fixed)
 
-    def _make(self, function: Function, base: str) -> Variable:
+    def _make(self, function: IrFunction, base: str) -> IrVariable:
         if base.startswith("@"):
             return self._global(base[1:].strip('"'))
         item = self._values[function.name].get(base)
         if item is not None and item.op == "alloca":
             return self._local(function, base, item.detail)
         if base in self._streams[function.name]:
-            return Variable((function.name, base), base[1:], Storage.STREAM, "i8")
+            return IrVariable((function.name, base), base[1:], Storage.STREAM, "i8")
         if base in function.arguments and base not in function.by_value:
             return self._argument(function, base)
-        return Variable((function.name, base), base.lstrip("%"), Storage.INPUT, "i8")
+        return IrVariable((function.name, base), base.lstrip("%"), Storage.INPUT, "i8")
 
-    def _argument(self, function: Function, base: str) -> Variable:
+    def _argument(self, function: IrFunction, base: str) -> IrVariable:
         name = base[1:]
         if function.name in self._top:
             if name in self.bus:
                 key = ("", f"bus {self.bus[name]} {name}")
                 word = self._declared.bus_bytes.get(name, 1)
-                return Variable(key, name, Storage.BUS, "i8", word=word)
-            return Variable((function.name, base), name, Storage.MEMORY, "i8")
+                return IrVariable(key, name, Storage.BUS, "i8", word=word)
+            return IrVariable((function.name, base), name, Storage.MEMORY, "i8")
         for caller_name, value in self._callers.get((function.name, base), []):
             caller = self._module.functions[caller_name]
             origin = self.addresses(caller, frozenset()).of(value).base
             return self.find(caller, origin)
-        return Variable((function.name, base), name, Storage.INPUT, "i8")
+        return IrVariable((function.name, base), name, Storage.INPUT, "i8")
 
-    def _global(self, name: str) -> Variable:
+    def _global(self, name: str) -> IrVariable:
         kind = self._module.globals.get(name, "i8")
         called = source_name(name)
         key = ("", "@" + name)
         if name in self._module.constants:
-            return Variable(key, called, Storage.TABLE, kind)
+            return IrVariable(key, called, Storage.TABLE, kind)
         own = self._of_static(name, called)
         return self._array(key, called, own, kind, is_word=False)
 
-    def _local(self, function: Function, base: str, kind: str) -> Variable:
+    def _local(self, function: IrFunction, base: str, kind: str) -> IrVariable:
         key = (function.name, base)
         is_stream = "hls::stream" in kind or base in self._streams[function.name]
         if is_stream:
-            return Variable(key, base[1:], Storage.STREAM, kind)
+            return IrVariable(key, base[1:], Storage.STREAM, kind)
         names = local_names(base)
         is_word = any(n in self._declared.words for n in names)
         for name in names:
@@ -156,23 +156,23 @@ class Variables:
         kind: str,
         *,
         is_word: bool,
-    ) -> Variable:
+    ) -> IrVariable:
         layout = self._layout
         dims = layout.dims(kind)
         banks = split_banks(dims, pragmas_of(own, *_PARTITION))
         complete = len(banks) == len(dims) and all(b.banks == b.elements for b in banks)
         if not dims or complete or is_word:
-            return Variable(key, name, Storage.REGISTERS, kind, banks)
+            return IrVariable(key, name, Storage.REGISTERS, kind, banks)
         joined = bool(pragmas_of(own, *_JOIN))
         element = layout.element(kind)
         reads, writes, shared = port_limits(pragmas_of(own, *_STORAGE))
         word = layout.size(element) if joined or not layout.fields(element) else 1
-        made = Variable(
+        made = IrVariable(
             key, name, Storage.MEMORY, kind, banks, word, reads, writes, shared
         )
         return replace(made, in_luts=self._in_luts(made, own))
 
-    def _in_luts(self, variable: Variable, own: Sequence[Pragma]) -> bool:
+    def _in_luts(self, variable: IrVariable, own: Sequence[Pragma]) -> bool:
         """Return whether a memory is built of LUTs: by pragma, or as it is shallow."""
         for item in pragmas_of(own, *_STORAGE):
             how = " ".join(item.options.values()).lower()
@@ -193,7 +193,7 @@ class Variables:
         ]
         return held or [item for item, holders in named if not holders]
 
-    def _of_local(self, function: Function, base: str, name: str) -> list[Pragma]:
+    def _of_local(self, function: IrFunction, base: str, name: str) -> list[Pragma]:
         """Return the pragmas of a local variable: those in a file that uses it."""
         named = [item for item, _ in self._named(name)]
         if len({item.path for item in named}) < 2:
@@ -204,7 +204,7 @@ class Variables:
         }
         return [item for item in named if item.path in paths]
 
-    def _users(self, function: Function, base: str) -> Iterable[Instruction]:
+    def _users(self, function: IrFunction, base: str) -> Iterable[Instruction]:
         for item in function.instructions():
             if base in item.ops and item.location >= 0:
                 yield item

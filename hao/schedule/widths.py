@@ -38,7 +38,7 @@ class Range:
         return max(1, min(self.plain, self.signed))
 
 
-class Widths:
+class ValueWidths:
     """Bits of the values of a loop.
 
     Args:

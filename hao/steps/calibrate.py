@@ -12,10 +12,10 @@ from pathlib import Path
 
 from hao.calibration.assess import assess
 from hao.calibration.evidence import (
+    CalibrationEvidence,
     Case,
     Clocking,
     CycleFigure,
-    Evidence,
     read_evidence,
 )
 from hao.calibration.file import render_calibration
@@ -61,7 +61,7 @@ def calibrate(request: CalibrateRequest) -> Assessment:
             raise InputError(f"{request.out}: a directory; must be a file to write")
         check_absent(request.out, force=request.force)
     cases = _Cases()
-    evidence = Evidence()
+    evidence = CalibrationEvidence()
     for run, paths in request.reports.items():
         if not paths:
             raise InputError(f"{run}: no report after it; must be at least one")
@@ -80,10 +80,10 @@ def calibrate(request: CalibrateRequest) -> Assessment:
                 clock_khz=timing.clock_khz,
                 reported=timing.cycles,
             )
-            evidence += Evidence(cycles=(figure,))
+            evidence += CalibrationEvidence(cycles=(figure,))
     if cases.board is None:
         raise InputError(
-            "nothing to calibrate from; must be a run with its reports, or --timings"
+            "nothing to calibrate from; must be a run with its reports, or `timings`"
         )
     found = assess(evidence, cases.board)
     if request.out is not None:

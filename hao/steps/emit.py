@@ -36,8 +36,12 @@ RANDOM_WEIGHTS = "random"
 """Name of the seeded random weights, in place of a file."""
 
 
-RECORDED_FRAMES = 4
-"""Frames that a project's test bench carries with it (chosen here)."""
+LEAST_FRAMES, MOST_FRAMES = 4, 16
+"""Frames that a project's test bench carries with it (chosen here).
+
+One of every class, as far as that goes; each takes time in the C simulation of the
+synthesis tool, which is some 20 times as slow as the native one.
+"""
 
 
 def emit(
@@ -89,7 +93,8 @@ def _emit(
             fit = found.preparation.fit
             told = replace(told, fit=fit, classes=found.classes)
         if weights is None and evaluation.is_file():
-            frames = load_evaluation(evaluation, net).codes[:RECORDED_FRAMES]
+            known = load_evaluation(evaluation, net)
+            frames = known.covering(LEAST_FRAMES, MOST_FRAMES).codes
         else:
             frames = seeded_frames(net, RANDOM_FRAMES, seed + 1)
             told = replace(told, note=f"{told.note} The recorded frames are random.")

@@ -7,7 +7,6 @@ The run's own answer stays: it was chosen and proven by predicted accuracy. What
 measured stands beside it, each design in a folder that later commands take as a run.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -32,7 +31,7 @@ from hao.report.result import SearchResult
 from hao.report.run_files import held_run, opened_run
 from hao.request import SearchRequest, asked_again, limits_of
 from hao.steps.common import check_torch
-from hao.steps.floats import Method, QuantizeRequest
+from hao.steps.floats import Source
 
 Progress = Callable[[str], None]
 
@@ -55,7 +54,7 @@ class ExploreRequest:
     """
 
     run: Path
-    source: QuantizeRequest | None
+    source: Source | None
     settings: LoopSettings
     saliency: Kind = Kind.PLUG_IN
     rates: tuple[float, ...] = ()
@@ -138,46 +137,44 @@ def _budgets(
     own, _ = limits_of(asked, board)
     if own is None and not request.rates:
         raise InputError(
-            f"{request.run}: a search for no frame rate; --rates gives those at which "
+            f"{request.run}: a search for no frame rate; `rates` gives those at which "
             "schemes are measured"
         )
     budgets = [] if own is None else [own]
     for rate in request.rates:
         if not 0 < rate < 1e6:
-            raise InputError(f"--rates {rate:g}; must be above 0 and below 1000000")
+            raise InputError(f"`rates` = {rate:g}; must be above 0 and below 1000000")
         budgets.append(budget_cycles(board, rate / asked.promised_share))
     return tuple(sorted(set(budgets), reverse=True))
 
 
-def _source(request: ExploreRequest, folder: Path) -> QuantizeRequest:
+def _source(request: ExploreRequest, folder: Path) -> Source:
     """Return which data and weights to measure with."""
     if request.source is not None:
-        return replace(request.source, run=folder, method=Method.PTQ)
+        return request.source
     text = recorded_about(folder / STORE_FILE).get(_ASKED)
     if text is None:
         raise InputError(
-            f"{folder}: nothing was measured in it yet; --data names what to measure on"
+            f"{folder}: nothing was measured in it yet; `data` names what to measure on"
         )
     try:
-        values = {**json.loads(text), "run": str(folder)}
-        return TypeAdapter(QuantizeRequest).validate_json(json.dumps(values))
+        return TypeAdapter(Source).validate_json(text)
     except (ValueError, TypeError, ValidationError) as error:
         raise InputError(
             f"{folder / STORE_FILE}: which data were measured on is not readable; "
-            "--data names them"
+            "`data` names them"
         ) from error
 
 
-def _remembered(source: QuantizeRequest) -> str:
+def _remembered(source: Source) -> str:
     """Return data and weights as a later command can find them."""
-    weights = _kept_path(source.weights)
-    labels, mapping = _kept_path(source.labels), _kept_path(source.mapping)
-    values = TypeAdapter(QuantizeRequest).dump_python(
-        replace(source, weights=weights, labels=labels, mapping=mapping),
-        mode="json",
-        exclude={"run"},
+    kept = replace(
+        source,
+        weights=_kept_path(source.weights),
+        labels=_kept_path(source.labels),
+        mapping=_kept_path(source.mapping),
     )
-    return json.dumps(values)
+    return TypeAdapter(Source).dump_json(kept).decode()
 
 
 def _kept_path(path: Path | None) -> Path | None:

@@ -1,12 +1,12 @@
-"""Data and float weights of a run's network: loaded, or trained here.
+"""Data and float weights of a network: loaded, or trained here; for all steps.
 
 torch takes seconds to load, so what needs it is imported where it is used.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from hao.quant.parameters import frame_parameters
 from hao.report.run_files import (
     FLOAT_FILE,
 )
-from hao.steps.common import Progress, check_seed, checkpoint_path, epoch_line
+from hao.steps.common import Progress, checkpoint_path, epoch_line
 from hao.zoo.registry import network_names
 
 if TYPE_CHECKING:
@@ -41,22 +41,16 @@ class Method(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QuantizeRequest:
-    """What to quantize, and how.
+class Source:
+    """Which data and which float weights a step works with.
 
     Attributes:
-        run: Run directory.
-        data: What `hao.quant.dataset.load_dataset` reads; `None` for the digits, or
-            for no data with weights that a file quantized.
+        data: What `hao.quant.dataset.load_dataset` reads; `None` for the digits.
         weights: Float weights: a file that `hao.quant.weights` reads, an ONNX file, or
             `package.module:function` that makes a torch module; `None`
-            takes the run's own, where its network was changed, or trains here.
-            From a QONNX or QCDQ file its integers are taken as they are.
-        method: PTQ or QAT.
+            takes those that a run or model file has, or trains here.
         float_epochs: Of training in floating point; `None` for the default.
-        epochs: Of quantization-aware training; `None` for the default.
         seed: Of all training, at least 0.
-        force: Replace earlier integers.
         preparation: What pictures go through before the network reads them.
         labels: A file with the names of the network's outputs, a line each.
         bn_eps: What batch norms of `weights` add to variances, above 0; `None` for the
@@ -70,14 +64,10 @@ class QuantizeRequest:
             or `bn_eps` is not above 0.
     """
 
-    run: Path
     data: str | None = None
     weights: Path | None = None
-    method: Method = Method.QAT
     float_epochs: int | None = None
-    epochs: int | None = None
     seed: int = 0
-    force: bool = False
     preparation: Preparation = UNPREPARED
     labels: Path | None = None
     bn_eps: float | None = None
@@ -85,9 +75,35 @@ class QuantizeRequest:
 
     def __post_init__(self) -> None:
         take_fields(self)
-        check_seed(self.seed)
+        if self.seed < 0:
+            raise ArgumentError(f"`seed` = {self.seed}; must be at least 0")
         if self.bn_eps is not None and not 0 < self.bn_eps < 1:
             raise ArgumentError(f"`bn_eps` = {self.bn_eps:g}; must be from 0 to 1")
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """Return data and weights as the keywords of a request that has them."""
+        return {each.name: getattr(self, each.name) for each in fields(Source)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantizeRequest(Source):
+    """What to quantize, and how.
+
+    Attributes:
+        run: Run directory.
+        method: PTQ or QAT.
+        epochs: Of quantization-aware training; `None` for the default.
+        force: Replace earlier integers.
+
+    Without `data`, weights that a file quantized are taken with no data at all. From a
+    QONNX or QCDQ file as `weights` its integers are taken as they are.
+    """
+
+    run: Path
+    method: Method = Method.QAT
+    epochs: int | None = None
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,75 +116,107 @@ class LoadedData:
 
 
 def float_inputs(
-    request: QuantizeRequest, network: Network, folder: Path, progress: Progress
+    source: Source,
+    network: Network,
+    folder: Path | None,
+    progress: Progress,
+    *,
+    own: Path | None = None,
+    labels_for: str = "",
 ) -> tuple[Network, LoadedData]:
     """Return a network with float weights, loaded or trained here, and its data set.
 
     Args:
-        request: Which data and weights.
-        network: Layers.
-        folder: Run directory, where checkpoints of the training lie.
+        source: Which data and weights.
+        network: Layers; its own parameters, if it has any, are what `source` may leave
+            out.
+        folder: Where checkpoints of the training lie; `None` keeps none.
         progress: Told of each step.
+        own: Run directory whose float weights are taken, if it has some and `source`
+            names none.
+        labels_for: As for `loaded_data`.
 
     Raises:
         InputError: Data or weights are wrong.
         UnsupportedError: A layer cannot be trained.
     """
-    from hao.quant.frame_scale import folded_frames
+    from hao.quant.float_net import with_parameters
+    from hao.quant.frame_scale import folded_frames, normalised_network
 
-    data = loaded_data(request, network, progress)
+    weights = source.weights
+    if weights is None and own is not None and (own / FLOAT_FILE).is_file():
+        progress(f"float weights are the run's own, {FLOAT_FILE}")
+        weights = own / FLOAT_FILE
+    held = weights is not None or bool(network.params)
+    data = loaded_data(source, network, progress, held=held, labels_for=labels_for)
+    if weights is not None:
+        network = _loaded_network(source, weights, network, progress)
+    elif held:
+        network = with_parameters(network, dict(network.params))
+    network = normalised_network(network, source.preparation)
+    if not held:
+        network = _trained_network(source, network, data.dataset, folder, progress)
     frames = data.dataset.train.frames
-    network = _float_network(request, network, data.dataset, folder, progress)
     if not isinstance(frames, np.ndarray) and frame_parameters(network):
         network = folded_frames(network)
     return network, data
 
 
 def loaded_data(
-    request: QuantizeRequest, network: Network, progress: Progress
+    source: Source,
+    network: Network,
+    progress: Progress,
+    *,
+    held: bool = True,
+    labels_for: str = "",
 ) -> LoadedData:
-    """Return the data set of a request, and what must be known about it."""
+    """Return the data set of a request, and what must be known about it.
+
+    Args:
+        source: Which data.
+        network: What reads them.
+        progress: Told what they are.
+        held: Whether there are weights; else they are trained with the labels.
+        labels_for: What else labels are needed for, and what to do without; empty if
+            for nothing.
+
+    Raises:
+        InputError: They cannot be read, do not fit, or lack labels.
+    """
     from hao.quant.class_names import load_class_names, named_outputs
     from hao.quant.dataset import load_dataset
     from hao.quant.train import check_fit
 
     outputs = network.output.ofm.elements
     names: tuple[str, ...] = ()
-    if request.labels is not None:
-        names = load_class_names(request.labels, outputs)
-    fit = request.preparation.fit
-    dataset = load_dataset(request.data or DEFAULT_DATA, network.input.ofm, fit)
-    dataset, names = named_outputs(
-        dataset, outputs, names, trained=request.weights is not None
-    )
+    if source.labels is not None:
+        names = load_class_names(source.labels, outputs)
+    fit = source.preparation.fit
+    dataset = load_dataset(source.data or DEFAULT_DATA, network.input.ofm, fit)
+    trained = source.weights is not None or bool(network.params)
+    dataset, names = named_outputs(dataset, outputs, names, trained=trained)
     check_fit(network, dataset)
-    if not dataset.labelled and request.weights is None:
-        raise InputError(
-            f"data set {dataset.name!r} has no labels to train with; --weights FILE "
-            "brings trained weights"
-        )
-    if not dataset.labelled and request.method is Method.QAT:
-        raise InputError(
-            f"data set {dataset.name!r} has no labels to train with; --method ptq "
-            "calibrates without"
-        )
+    if not held and not labels_for:
+        labels_for = "to train with; `weights` = FILE brings trained weights"
+    if not dataset.labelled and labels_for:
+        raise InputError(f"data set {dataset.name!r} has no labels {labels_for}")
     progress(
         f"data {dataset.name}: {len(dataset.train)} training, "
         f"{len(dataset.validation)} validation, {len(dataset.test)} test frames; "
-        f"{request.preparation}"
+        f"{source.preparation}"
     )
-    notes = data_notes(request, dataset)
+    notes = data_notes(source, dataset)
     for note in notes:
         progress(f"note: {note}")
     return LoadedData(dataset=dataset, names=names, notes=notes)
 
 
-def data_notes(request: QuantizeRequest, dataset: "Dataset") -> tuple[str, ...]:
+def data_notes(source: Source, dataset: "Dataset") -> tuple[str, ...]:
     """Return what a reader of the figures must know about the test frames."""
     notes: list[str] = []
-    if request.weights is not None and dataset.drawn and dataset.labelled:
+    if source.weights is not None and dataset.drawn and dataset.labelled:
         notes.append(
-            f"the weights come from {request.weights.name} and the test frames were "
+            f"the weights come from {source.weights.name} and the test frames were "
             "drawn here from all frames: if the weights were trained with some of "
             "them, top-1 is too high. Folders train/ and test/ keep them apart"
         )
@@ -184,39 +232,34 @@ def data_notes(request: QuantizeRequest, dataset: "Dataset") -> tuple[str, ...]:
     return (*notes, *dataset.notes)
 
 
-def _float_network(
-    request: QuantizeRequest,
+def _trained_network(
+    source: Source,
     network: Network,
     dataset: "Dataset",
-    folder: Path,
+    folder: Path | None,
     progress: Progress,
 ) -> Network:
-    """Return the network with float weights: loaded, or trained here."""
-    from hao.quant.frame_scale import normalised_network
+    """Return a network with float weights that are trained here."""
     from hao.quant.train import FLOAT_SETTINGS, train_float
 
-    weights = request.weights
-    if weights is None and (folder / FLOAT_FILE).is_file():
-        progress(f"float weights are the run's own, {FLOAT_FILE}")
-        weights = folder / FLOAT_FILE
-    if weights is not None:
-        loaded = _loaded_network(request, weights, network, progress)
-        return normalised_network(loaded, request.preparation)
-    settings = replace(FLOAT_SETTINGS, seed=request.seed)
-    if request.float_epochs is not None:
-        settings = replace(settings, epochs=request.float_epochs)
-    network = normalised_network(network, request.preparation)
+    settings = replace(FLOAT_SETTINGS, seed=source.seed)
+    if source.float_epochs is not None:
+        settings = replace(settings, epochs=source.float_epochs)
+    progress("no weights: training the network in floating point")
+    checkpoint = None
+    if folder is not None:
+        checkpoint = checkpoint_path(folder, "float", settings, network, dataset)
     return train_float(
         network,
         dataset,
         settings,
-        checkpoint=checkpoint_path(folder, "float", settings, network, dataset),
+        checkpoint=checkpoint,
         progress=epoch_line("float", progress),
     )
 
 
 def _loaded_network(
-    request: QuantizeRequest, weights: Path, network: Network, progress: Progress
+    source: Source, weights: Path, network: Network, progress: Progress
 ) -> Network:
     """Return the network with the float weights of a file, or of a module."""
     from hao.quant.float_net import with_parameters
@@ -229,8 +272,8 @@ def _loaded_network(
             return with_parameters(network, dict(imported.params))
         except InputError as error:
             raise InputError(f"{weights}: {error}") from error
-    source = WeightSource(path=weights, eps=request.bn_eps, mapping=request.mapping)
-    loaded = load_weights(network, source)
+    given = WeightSource(path=weights, eps=source.bn_eps, mapping=source.mapping)
+    loaded = load_weights(network, given)
     for note in loaded.notes:
         progress(f"weights: {note}")
     return loaded.network

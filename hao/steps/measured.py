@@ -31,7 +31,7 @@ from hao.report.measured import (
 from hao.report.result import Proof, SearchResult
 from hao.report.run import write_run
 from hao.request import SearchRequest
-from hao.steps.floats import QuantizeRequest, float_inputs
+from hao.steps.floats import Source, float_inputs
 
 Progress = Callable[[str], None]
 
@@ -41,14 +41,15 @@ if TYPE_CHECKING:
 
 
 def make_float_subject(
-    source: QuantizeRequest,
+    source: Source,
     candidates: dict[int, Candidate],
     folder: Path,
     progress: Progress,
 ) -> Subject:
     """Return the float network at every width of the activations, and its frames."""
     widest = max(candidates)
-    whole, data = float_inputs(source, candidates[widest].network, folder, progress)
+    network = candidates[widest].network
+    whole, data = float_inputs(source, network, folder, progress, own=folder)
     networks: dict[int, Network] = {widest: whole}
     for width, candidate in candidates.items():
         if width != widest:
@@ -57,7 +58,7 @@ def make_float_subject(
 
 
 def explored(
-    request: ExploreRequest,
+    request: "ExploreRequest",
     bench: Bench,
     problems: dict[int, Problem],
     budgets: tuple[int, ...],

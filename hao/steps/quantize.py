@@ -100,7 +100,7 @@ def _quantized(
 ) -> _Quantized:
     """Return the integers of a run's network; only checkpoints are written."""
     from hao.quant.frame_scale import normalised_network
-    from hao.quant.ptq import quantize_network
+    from hao.quant.ptq import PtqSettings, quantize_network
     from hao.quant.scheme import Scheme
 
     design = result.design
@@ -110,7 +110,17 @@ def _quantized(
         if any(layer.weight is not None for layer in network.compute_layers):
             network = normalised_network(network, request.preparation)
             return _take_integers(request, result, network, progress)
-    network, data = float_inputs(request, design.network, folder, progress)
+    labels_for = ""
+    if request.method is Method.QAT:
+        labels_for = "to train with; `method` = ptq calibrates without"
+    network, data = float_inputs(
+        request,
+        design.network,
+        folder,
+        progress,
+        own=folder,
+        labels_for=labels_for,
+    )
     dataset = data.dataset
     network = pruned_network(network, design)
     scheme = Scheme(weight_bits=design.weight_bits, act_bits=design.engine.act_bits)
@@ -119,6 +129,7 @@ def _quantized(
         network,
         scheme,
         dataset.train.frames,
+        PtqSettings(fit_rounding=request.method is Method.PTQ),
         counted=told("calibrating", "steps", progress),
     )
     if request.method is Method.QAT:
@@ -246,16 +257,14 @@ def _take_integers(
     labels: NDArray[np.int64] | None = None
     names: tuple[str, ...] = ()
     if request.data is not None:
-        # Nothing is trained, so labels are not needed.
-        ptq = replace(request, method=Method.PTQ)
-        data = loaded_data(ptq, result.design.network, progress)
+        data = loaded_data(request, result.design.network, progress)
         notes, names = data.notes, data.names
         count = recorded_frames(shape)
         frames = data.dataset.test.frames[:count]
         if data.dataset.labelled:
             labels = data.dataset.test.labels[:count]
     else:
-        progress("no --data: frames are random, from 0 to 1")
+        progress("no data: frames are random, from 0 to 1")
         size = (RANDOM_FRAMES, shape.channels, shape.height, shape.width)
         frames = np.random.default_rng(request.seed).random(size, dtype=np.float32)
     imported = imported_integers(network, frames)

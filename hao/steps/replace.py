@@ -5,51 +5,40 @@
 
 The run goes on through `hao quantize`, `hao emit-hls` and `hao simulate` as any other
 does; its float weights lie in it. torch takes seconds to load, so what needs it is
-imported where it is used. Longer than other modules, since the order of steps reads
-best in one place.
+imported where it is used.
 """
 
 import json
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hao.accuracy.drops import Evidence
-from hao.answer.objective import Objective
-from hao.errors import InfeasibleError, InputError
-from hao.hw.board import Board, Frames
+from pydantic import TypeAdapter
+
+from hao.errors import ArgumentError, InfeasibleError
+from hao.hw.board import Board
+from hao.ir.change import Change, LeaveOut, Replace
 from hao.ir.network import Network
-from hao.ir.passes import FRAME_BITS, frame_in_planes
-from hao.model import load_buildable
 from hao.options.operations import load_pool
-from hao.page.files import write_run_page
 from hao.program.codesign import SolveReport, choose_fastest
 from hao.program.problem import Problem
-from hao.program.solver import SolverName
-from hao.report.design_file import load_design
-from hao.report.result import Proof, SearchResult
-from hao.report.run import check_target, write_run
-from hao.report.run_files import FLOAT_FILE, FLOAT_STEM, TRAINING_FOLDER
-from hao.request import (
-    DEFAULT_MARGIN_PERCENT,
-    SearchRequest,
-    board_of,
-    check_rate,
-    check_request,
-    limits_of,
+from hao.report.result import SearchResult
+from hao.report.run_files import TRAINING_FOLDER
+from hao.request import limits_of
+from hao.steps.changed import (
+    Changed,
+    ChangeRequest,
+    Trained,
+    load_trained,
+    work_beside,
+    write_changed,
 )
-from hao.steps.common import check_torch, checkpoint_path, epoch_line
-from hao.steps.floats import DEFAULT_DATA
-from hao.zoo import build_network, network_names
+from hao.steps.common import Progress, check_torch, checkpoint_path, epoch_line
 
 if TYPE_CHECKING:
     from hao.distillation.choose import Finalist, Teacher
     from hao.distillation.pool import Place
-    from hao.quant.dataset import Dataset
-
-Progress = Callable[[str], None]
 
 RECORD_FILE = "replacement.json"
 
@@ -61,74 +50,39 @@ MOST_FINALISTS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReplaceRequest:
+class ReplaceRequest(ChangeRequest):
     """What to replace, and where it is to run.
 
+    Of `search`, `best` is how many designs are measured whole. `epochs` may be 0.
+
     Attributes:
-        subject: A network of the zoo, a float ONNX file, or a run directory.
-        fps: Frame rate to reach.
-        board: Name of a board or path of a board file.
-        data: As for `hao quantize`.
-        weights: Float weights of the teacher; `None` trains it here, but for an ONNX
-            file or a run that has some.
         pool: Table of operations beside hao's own.
         only: Names of operations to offer, "identity" for leaving a block out; empty
             for all.
-        choices: Weight bits on offer.
-        bits: Whether the teacher's own layers may have fewer than the most, too.
-        act_bits: Width of the activations, from 4 to 8.
-        best: Designs that are measured whole, at least 1.
-        frames: How frames follow each other, as for a search.
+        operations_only: Whether the teacher's own layers keep the most bits.
         score_frames: Training frames that losses are measured on, at least 1.
-        float_epochs: Of the teacher; `None` for the default.
         distill_epochs: Of every operation; `None` for the default.
-        epochs: Of fine-tuning; `None` for the default, 0 for none.
-        margin_percent: Part of the frame time that the prediction must leave free.
-        solver: Who solves the integer programs.
-        seed: Of all training, at least 0.
 
     Raises:
-        InputError: A number is out of range.
+        ArgumentError: A field is out of range, or there is no frame rate.
     """
 
-    subject: str
-    fps: float
-    board: str = "zu3eg"
-    data: str = DEFAULT_DATA
-    weights: Path | None = None
     pool: Path | None = None
     only: tuple[str, ...] = ()
-    choices: tuple[int, ...] = (4, 8)
-    bits: bool = True
-    act_bits: int = 8
-    best: int = 10
-    frames: Frames = Frames.ONE_AT_A_TIME
+    operations_only: bool = False
     score_frames: int = 1024
-    float_epochs: int | None = None
     distill_epochs: int | None = None
-    epochs: int | None = None
-    margin_percent: float = DEFAULT_MARGIN_PERCENT
-    solver: SolverName = field(default=SolverName.AUTO)
-    seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.best <= MOST_FINALISTS:
-            raise InputError(f"--best {self.best}; must be from 1 to {MOST_FINALISTS}")
-        if self.score_frames < 1 or self.seed < 0:
-            raise InputError(
-                f"--score-frames {self.score_frames}, --seed {self.seed}; must be at "
-                "least 1 and 0"
+        ChangeRequest.__post_init__(self)
+        if self.search.best > MOST_FINALISTS:
+            raise ArgumentError(
+                f"`best` = {self.search.best}; must be at most {MOST_FINALISTS}"
             )
-
-    @property
-    def search(self) -> SearchRequest:
-        """Return what of it a search would be asked."""
-        return SearchRequest(
-            board=self.board,
-            fps=self.fps,
-            frames=self.frames,
-            margin_percent=self.margin_percent,
-        )
+        if self.score_frames < 1:
+            raise ArgumentError(
+                f"`score_frames` = {self.score_frames}; must be at least 1"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,18 +90,18 @@ class Replacement:
     """What replacing operations came to.
 
     Attributes:
-        result: The design.
         teacher_top1: Of the teacher on the test frames [percent].
         plain_top1: Of the changed network before fine-tuning [percent].
         float_top1: Of the changed network after it [percent].
         finalists: Designs that were measured whole, the best first.
+        result: The design, proven for the network with the operations of the first.
     """
 
-    result: SearchResult
     teacher_top1: float
     plain_top1: float
     float_top1: float
     finalists: tuple["Finalist", ...]
+    result: SearchResult
 
 
 def replace_operations(
@@ -159,8 +113,7 @@ def replace_operations(
 ) -> Replacement:
     """Return the best design with replaced operations, and leave it in a run directory.
 
-    Checkpoints lie beside the run, in "NAME.work", and in the run in the end; so a
-    command that was killed goes on where it was.
+    A killed command goes on where it was: after the last epoch, or the last pass.
 
     Args:
         request: What to replace.
@@ -175,74 +128,82 @@ def replace_operations(
         ToolError: torch or Brevitas is not installed.
     """
     check_torch()
+    with work_beside(run_path, force=force) as folder:
+        trained = load_trained(request, folder, progress)
+        teacher = _teacher(request, trained, folder, progress)
+        finalists = _finalists(request, trained, teacher, progress)
+        scheme = finalists[0].report.design.scheme
+        plain = teacher.under(scheme)
+        tuned = _tuned(request, trained, plain, folder, progress)
+        top1 = {
+            "teacher_top1": trained.top1(teacher.network),
+            "plain_top1": trained.top1(plain),
+            "float_top1": trained.top1(tuned),
+        }
+        record = json.dumps(_record(request, top1, finalists), indent=1) + "\n"
+        changes: dict[str, Change] = {
+            name: change
+            for name, change in scheme.items()
+            if isinstance(change, LeaveOut | Replace)
+        }
+        changed = Changed(
+            network=tuned,
+            changes=changes,
+            top1=top1["float_top1"] if trained.dataset.labelled else None,
+            files=lambda _: {RECORD_FILE: record.encode()},
+        )
+        if request.operations_only:
+            trained = _at_bits(trained, finalists[0].report)
+        result = write_changed(
+            trained, changed, run_path, folder, force=force, progress=progress
+        )
+    return Replacement(**top1, finalists=finalists, result=result)
+
+
+def _at_bits(trained: Trained, report: SolveReport) -> Trained:
+    """Return a network that may have the bits of a design alone."""
+    used = tuple(sorted(set(report.design.weight_bits.values())))
+    rules = replace(trained.asked.rules, choices=used)
+    return replace(trained, asked=replace(trained.asked, rules=rules))
+
+
+def _tuned(
+    request: ReplaceRequest,
+    trained: Trained,
+    plain: Network,
+    folder: Path,
+    progress: Progress,
+) -> Network:
+    """Return a changed network after training on, if anything was changed."""
     from hao.quant.distill import teacher_of
-    from hao.quant.export_float import float_files
     from hao.quant.train import TrainSettings
     from hao.quant.tune import tune_float
 
-    check_request(request.search)
-    check_target(run_path, force=force)
-    board = board_of(request.search)
-    check_rate(request.search, board)
-    folder = run_path.with_name(f"{run_path.name}.work")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{folder}: cannot be made ({error.strerror}); checkpoints lie there until "
-            "the run is written"
-        ) from error
-    teacher, dataset = _teacher(request, folder, progress)
-    finalists = _finalists(request, board, teacher, progress)
-    best = finalists[0].report
-    plain = teacher.under(best.design.scheme)
-    tuned = plain
     epochs = FINE_TUNING_EPOCHS if request.epochs is None else request.epochs
-    if epochs > 0 and plain is not teacher.network:
-        settings = TrainSettings(epochs=epochs, learning_rate=4e-3, seed=request.seed)
-        tuned = tune_float(
-            plain,
-            dataset,
-            settings,
-            teacher=teacher_of(teacher.network, labels=dataset.labelled),
-            checkpoint=checkpoint_path(folder, "tuned", settings, plain, dataset),
-            progress=epoch_line("tuning", progress),
-        )
-    result = _result(request, best)
-    found = Replacement(
-        result=result,
-        teacher_top1=_top1(teacher.network, dataset),
-        plain_top1=_top1(plain, dataset),
-        float_top1=_top1(tuned, dataset),
-        finalists=finalists,
+    if epochs == 0 or plain is trained.network:
+        return plain
+    settings = TrainSettings(epochs=epochs, learning_rate=4e-3, seed=request.seed)
+    start = (settings, plain, trained.dataset)
+    return tune_float(
+        plain,
+        trained.dataset,
+        settings,
+        teacher=teacher_of(trained.network, labels=trained.dataset.labelled),
+        checkpoint=checkpoint_path(folder, "tuned", *start),
+        progress=epoch_line("tuning", progress),
     )
-    files = {FLOAT_STEM + end: text for end, text in float_files(tuned).items()}
-    record = json.dumps(_record(request, found), indent=1) + "\n"
-    files[RECORD_FILE] = record.encode()
-    result = write_run(result, run_path, force=force, more=files)
-    assert result.run is not None
-    write_run_page(result, result.run)
-    with suppress(OSError):
-        (folder / TRAINING_FOLDER).rename(result.run / TRAINING_FOLDER)
-        folder.rmdir()
-    return replace(found, result=result)
 
 
 def _teacher(
-    request: ReplaceRequest, folder: Path, progress: Progress
-) -> tuple["Teacher", "Dataset"]:
-    """Return the teacher with its distilled operations, and the data."""
+    request: ReplaceRequest, trained: Trained, folder: Path, progress: Progress
+) -> "Teacher":
+    """Return the teacher with its distilled operations."""
     from hao.distillation.choose import Teacher
     from hao.distillation.distill import DistillSettings, distill
-    from hao.quant.dataset import load_dataset
-    from hao.quant.train import check_fit
 
-    bare = _network(request)
-    places = _places(request, bare)
-    dataset = load_dataset(request.data, bare.input.ofm)
-    check_fit(bare, dataset)
-    network = _with_weights(request, bare, dataset, folder, progress)
-    progress(f"teacher: {_top1(network, dataset):.2f} % of the test frames")
+    network, frames = trained.network, trained.dataset.train
+    places = _places(request, network)
+    progress(f"teacher: {trained.top1(network):.2f} % of the test frames")
     count = sum(len(place.operations) for place in places)
     progress(f"{count} operations in the place of {len(places)} blocks")
     settings = DistillSettings(seed=request.seed)
@@ -251,18 +212,17 @@ def _teacher(
     distilled = distill(
         network,
         places,
-        dataset.train,
+        frames,
         settings,
         folder=folder / TRAINING_FOLDER,
         progress=progress,
     )
-    teacher = Teacher(
+    return Teacher(
         network=network,
         places=places,
         params=distilled.params,
-        frames=dataset.train.frames[: request.score_frames],
+        frames=frames.frames[: request.score_frames],
     )
-    return teacher, dataset
 
 
 def _places(request: ReplaceRequest, network: Network) -> tuple["Place", ...]:
@@ -276,8 +236,8 @@ def _places(request: ReplaceRequest, network: Network) -> tuple["Place", ...]:
     known = {IDENTITY, *(operation.name for operation in pool)}
     for name in request.only:
         if name not in known:
-            raise InputError(
-                f"--only {name}: no such operation; the pool has "
+            raise ArgumentError(
+                f"`only` = {name}; no such operation: the pool has "
                 f"{', '.join(sorted(known)[:5])} and others (data/operations.csv)"
             )
     found = places_of(network, [o for o in pool if o.name in request.only])
@@ -286,79 +246,35 @@ def _places(request: ReplaceRequest, network: Network) -> tuple["Place", ...]:
     return tuple(replace(place, identity=False) for place in found)
 
 
-def _network(request: ReplaceRequest) -> Network:
-    """Return the network that is named; with parameters if a file gives them."""
-    path = Path(request.subject)
-    if path.suffix == ".onnx":
-        network = load_buildable(path).network
-    elif path.is_dir():
-        network = load_design(path).design.network
-    elif request.subject in network_names():
-        network = build_network(request.subject)
-    else:
-        raise InputError(
-            f"{request.subject!r}: neither a network of the zoo (`hao networks`), an "
-            "ONNX file nor a run directory"
-        )
-    return frame_in_planes(network, 2 if request.act_bits < FRAME_BITS else 1)
-
-
-def _with_weights(
-    request: ReplaceRequest,
-    network: Network,
-    dataset: "Dataset",
-    folder: Path,
-    progress: Progress,
-) -> Network:
-    """Return the teacher with weights: given, those of its file, or trained here."""
-    from hao.quant.float_net import with_parameters
-    from hao.quant.train import FLOAT_SETTINGS, train_float
-    from hao.quant.weights import WeightSource, load_weights
-
-    own = Path(request.subject) / FLOAT_FILE
-    given = request.weights
-    if given is None and not network.params and own.is_file():
-        given = own
-    if given is not None:
-        return load_weights(network, WeightSource(path=given)).network
-    if network.params:
-        return with_parameters(network, dict(network.params))
-    settings = replace(FLOAT_SETTINGS, seed=request.seed)
-    if request.float_epochs is not None:
-        settings = replace(settings, epochs=request.float_epochs)
-    return train_float(
-        network,
-        dataset,
-        settings,
-        checkpoint=checkpoint_path(folder, "teacher", settings, network, dataset),
-        progress=epoch_line("teacher", progress),
-    )
-
-
 def _finalists(
-    request: ReplaceRequest, board: Board, teacher: "Teacher", progress: Progress
+    request: ReplaceRequest, trained: Trained, teacher: "Teacher", progress: Progress
 ) -> tuple["Finalist", ...]:
     """Return the designs that the program proposes, measured whole, the best first."""
     from hao.distillation.choose import measured_options, ranked
     from hao.distillation.score import score
 
+    rules = trained.asked.rules
     scores = score(
         teacher.network,
         teacher.places,
         teacher.params,
         teacher.frames,
-        request.choices,
+        rules.choices,
         progress=progress,
     )
     problem = Problem(
         network=replace(teacher.network, params={}),
         options=measured_options(
-            teacher.network, teacher.places, scores, request.choices, bits=request.bits
+            teacher.network,
+            teacher.places,
+            scores,
+            rules.choices,
+            bits=not request.operations_only,
         ),
-        board=board,
-        act_bits=request.act_bits,
+        board=trained.board,
+        act_bits=rules.act_bits,
     )
-    reports = _proposed(request, board, problem, progress)
+    reports = _proposed(request, trained.board, problem, progress)
     progress(f"measuring {len(reports)} networks whole")
     return ranked(teacher, reports)
 
@@ -368,84 +284,43 @@ def _proposed(
 ) -> tuple[SolveReport, ...]:
     from hao.distillation.propose import propose
 
-    cycles, _ = limits_of(request.search, board)
+    search = request.search
+    cycles, _ = limits_of(search, board)
     assert cycles is not None
     try:
         return propose(
             problem,
             budget=cycles,
-            count=request.best,
-            solver=request.solver,
+            count=search.best,
+            solver=search.solver,
             progress=progress,
         )
     except InfeasibleError as error:
-        fastest = choose_fastest(problem, solver=request.solver)
-        share = request.search.promised_share
-        most = board.frames_per_s(fastest.cost.latency_cycles) * share
+        fastest = choose_fastest(problem, solver=search.solver)
+        most = board.frames_per_s(fastest.cost.latency_cycles) * search.promised_share
         raise InfeasibleError(
             f"no choice of operations of {problem.network.name} was found that reaches "
-            f"{request.fps:g} fps with {request.margin_percent:g} % to spare on "
+            f"{search.fps:g} fps with {search.margin_percent:g} % to spare on "
             f"{board.name}; the most that one reaches is {most:.1f} fps",
             conflicts=("latency",),
         ) from error
 
 
-def _top1(network: Network, dataset: "Dataset") -> float:
-    """Return the top-1 of a float network on the test frames [percent]."""
-    from hao.quant.float_net import FloatNet
-    from hao.quant.train import accuracy_of_net
-
-    net = FloatNet(network, batch_norm=False)
-    return 100 * accuracy_of_net(net, dataset.test)
-
-
-def _result(request: ReplaceRequest, report: SolveReport) -> SearchResult:
-    """Return a design as what a run holds; its accuracy is measured, not predicted."""
-    return SearchResult(
-        design=report.design,
-        cost=report.cost,
-        image_size=report.design.network.input.ofm.width,
-        float_top1=None,
-        float_source="",
-        accuracy=None,
-        evidence=Evidence.NONE,
-        out_of_range=False,
-        proof=Proof(
-            status=report.status,
-            gap=report.gap,
-            solver=report.solver,
-            variables=report.variables,
-            constraints=report.constraints,
-            nodes=report.nodes,
-            priced=report.priced,
-            candidates=1,
-            solved=1,
-            open=(report.design.network.name,),
-        ),
-        objective=Objective.ACCURACY,
-        fps_asked=request.fps,
-        margin_percent=request.margin_percent,
-    )
-
-
-def _record(request: ReplaceRequest, found: Replacement) -> dict[str, object]:
-    asked = {key: value for key, value in asdict(request).items() if key != "solver"}
-    asked["frames"] = request.frames.value
+def _record(
+    request: ReplaceRequest,
+    top1: Mapping[str, float],
+    finalists: Sequence["Finalist"],
+) -> dict[str, object]:
     return {
-        "schema": "hao.replacement/1",
-        "asked": {
-            key: str(value) if isinstance(value, Path) else value
-            for key, value in asked.items()
-        },
-        "teacher_top1": found.teacher_top1,
-        "plain_top1": found.plain_top1,
-        "float_top1": found.float_top1,
+        "schema": "hao.replacement/2",
+        "asked": TypeAdapter(ReplaceRequest).dump_python(request, mode="json"),
+        **top1,
         "finalists": [
             {
                 "latency_cycles": each.report.cost.latency_cycles,
                 "predicted_nats": each.predicted,
                 "measured_nats": each.measured,
             }
-            for each in found.finalists
+            for each in finalists
         ],
     }

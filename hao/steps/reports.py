@@ -55,8 +55,8 @@ def lint_schedule(run: Path) -> "tuple[ScheduleFinding, ...] | str":
         InputError: There is no project, or its script names no part or clock.
     """
     from hao.hls.compiler import find_clang
-    from hao.schedule.ir import Place
-    from hao.schedule.result import Rule, ScheduleFinding
+    from hao.schedule.ir import SourceLine
+    from hao.schedule.result import ScheduleFinding, ScheduleRule
 
     try:
         find_clang()
@@ -64,8 +64,8 @@ def lint_schedule(run: Path) -> "tuple[ScheduleFinding, ...] | str":
     except ToolError as error:
         return str(error)
     except RefusedError as error:
-        place = Place(error.path, error.line)
-        return (ScheduleFinding(place, Rule.COMPILE.value, error.fault),)
+        place = SourceLine(error.path, error.line)
+        return (ScheduleFinding(place, ScheduleRule.COMPILE.value, error.fault),)
 
 
 def schedule_run(

@@ -55,6 +55,7 @@ def no_files(result: SearchResult) -> Mapping[str, bytes]:
 def search(
     request: SearchRequest,
     *,
+    board: Board | None = None,
     candidates: Sequence[Candidate] | None = None,
     run_path: Path | None = None,
     force: bool = False,
@@ -65,6 +66,7 @@ def search(
 
     Args:
         request: What to search for.
+        board: Where it runs; `None` for the board of the request.
         candidates: Its networks, with more options than it makes itself; `None` for
             those of the request.
         run_path: Directory to create; `None` writes nothing. If another command has
@@ -86,12 +88,13 @@ def search(
     if run_path is not None:
         check_target(run_path, force=force)
         seen = run_state(run_path)
-    board = board_of(request)
+    if board is None:
+        board = board_of(request)
     check_rate(request, board)
     if candidates is None:
         candidates = candidates_of(request, progress)
     check_top1_known(request, candidates)
-    with open_workers(request.workers, request.cluster) as workers:
+    with open_workers(request.processes, request.cluster) as workers:
         outcome = _search(request, board, candidates, workers, progress)
         front = _front(request, board, candidates, outcome, workers, progress)
     others = _others(request, board, outcome, progress)
@@ -130,7 +133,7 @@ def _certificate(
     # What does not bear on the answer, or stands in the design file, is left out.
     aside = {"board", "calibration", "clock_mhz", "frames", "workers", "cluster"}
     aside |= {"front_points", "best", "overlap_percent"}
-    model = request.model and Path(request.model.name)
+    model = request.model and Path(request.model.name)  # of a file or a network
     asked = TypeAdapter(SearchRequest).dump_python(
         replace(request, model=model), mode="json", exclude=aside
     )
@@ -211,13 +214,13 @@ def _front(
     progress: Progress,
 ) -> tuple[FrontPoint, ...]:
     """Return the front that was asked for, with the answer on it."""
-    if request.front_points == 0:
+    if request.points == 0:
         return ()
     if len(candidates) == 1:
         return network_front(
             candidates[0],
             board,
-            points=request.front_points,
+            points=request.points,
             solver=request.solver,
             progress=progress,
         )
@@ -225,7 +228,7 @@ def _front(
         candidates,
         board,
         outcome,
-        points=request.front_points,
+        points=request.points,
         solver=request.solver,
         workers=workers,
         progress=progress,

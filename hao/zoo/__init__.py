@@ -1,6 +1,6 @@
 """Architectures as tables; `build_network` turns a name into a `Network`."""
 
-from hao.zoo.architecture import Dataset, Family
+from hao.zoo.architecture import ClassSet, Publication
 from hao.zoo.registry import (
     ZooEntry,
     build_network,
@@ -10,8 +10,8 @@ from hao.zoo.registry import (
 )
 
 __all__ = [
-    "Dataset",
-    "Family",
+    "ClassSet",
+    "Publication",
     "ZooEntry",
     "build_network",
     "entry",

@@ -26,7 +26,7 @@ from hao.zoo.style import PaddingRule, Style
 NamedBlock = tuple[str, Block]
 
 
-class Family(Enum):
+class Publication(Enum):
     """Which publication an architecture belongs to."""
 
     MOBILENET_V1 = "mobilenet_v1"
@@ -44,7 +44,7 @@ class Family(Enum):
     DIGITS = "digits"
 
 
-class Dataset(Enum):
+class ClassSet(Enum):
     """What the classifier tells apart; the value names the data."""
 
     IMAGENET = "imagenet"
@@ -52,8 +52,8 @@ class Dataset(Enum):
     DIGITS = "digits"
 
 
-IMAGE_CHANNELS = {Dataset.IMAGENET: 3, Dataset.CIFAR10: 3, Dataset.DIGITS: 1}
-CLASSES = {Dataset.IMAGENET: 1000, Dataset.CIFAR10: 10, Dataset.DIGITS: 10}
+IMAGE_CHANNELS = {ClassSet.IMAGENET: 3, ClassSet.CIFAR10: 3, ClassSet.DIGITS: 1}
+CLASSES = {ClassSet.IMAGENET: 1000, ClassSet.CIFAR10: 10, ClassSet.DIGITS: 10}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +71,8 @@ class Architecture:
     """
 
     name: str
-    family: Family
-    dataset: Dataset = Dataset.IMAGENET
+    family: Publication
+    dataset: ClassSet = ClassSet.IMAGENET
     image_size: int = 224
     activation: ActivationKind = ActivationKind.RELU
     padding: PaddingRule = PaddingRule.SYMMETRIC
@@ -95,7 +95,7 @@ def numbered(prefix: str, blocks: Sequence[Block]) -> tuple[NamedBlock, ...]:
 
 
 def pooled_classifier(
-    dataset: Dataset, *, head_channels: int | None = None, head_first: bool = True
+    dataset: ClassSet, *, head_channels: int | None = None, head_first: bool = True
 ) -> tuple[NamedBlock, ...]:
     """Return the usual end: a 1x1 head, global average pool, classifier.
 

@@ -11,9 +11,9 @@ network once that is folded.
 from hao.zoo.architecture import (
     CLASSES,
     Architecture,
-    Dataset,
-    Family,
+    ClassSet,
     NamedBlock,
+    Publication,
     numbered,
     pooled_classifier,
 )
@@ -53,12 +53,12 @@ _VGG_VARIANTS = (
 def _resnet(depth: int, blocks: list[Block]) -> Architecture:
     return Architecture(
         name=f"resnet{depth}",
-        family=Family.RESNET,
+        family=Publication.RESNET,
         blocks=(
             ("stem", ConvBlock(channels=64, kernel=7, stride=2)),
             ("stem_pool", MaxPoolBlock(kernel=3, stride=2)),
             *numbered("block", blocks),
-            *pooled_classifier(Dataset.IMAGENET),
+            *pooled_classifier(ClassSet.IMAGENET),
         ),
     )
 
@@ -95,11 +95,11 @@ def _repvgg(variant: str, stem: int, channels: tuple[int, ...]) -> Architecture:
     ]
     return Architecture(
         name=f"repvgg_{variant}",
-        family=Family.REPVGG,
+        family=Publication.REPVGG,
         blocks=(
             ("stem", ConvBlock(channels=stem, kernel=3, stride=2)),
             *numbered("block", blocks),
-            *pooled_classifier(Dataset.IMAGENET),
+            *pooled_classifier(ClassSet.IMAGENET),
         ),
     )
 
@@ -122,12 +122,12 @@ def vgg_features(
 def _vgg(depth: int, repeats: tuple[int, ...]) -> Architecture:
     return Architecture(
         name=f"vgg{depth}",
-        family=Family.VGG,
+        family=Publication.VGG,
         blocks=(
             *vgg_features(_VGG_CHANNELS, repeats),
             ("fc1", LinearBlock(channels=4096, activated=True, map_size=7)),
             ("fc2", LinearBlock(channels=4096, activated=True)),
-            ("classifier", LinearBlock(channels=CLASSES[Dataset.IMAGENET])),
+            ("classifier", LinearBlock(channels=CLASSES[ClassSet.IMAGENET])),
         ),
     )
 

@@ -13,9 +13,9 @@ timm's variants (125, 100h, 110d, 120d): its `mobilenetv3.py` and `efficientnet.
 from hao.ir.layer import ActivationKind
 from hao.zoo.architecture import (
     Architecture,
-    Dataset,
-    Family,
+    ClassSet,
     NamedBlock,
+    Publication,
     numbered,
     pooled_classifier,
 )
@@ -127,13 +127,13 @@ def _v1(
     ]
     return Architecture(
         name=f"mobilenet_v1_{suffix}",
-        family=Family.MOBILENET_V1,
+        family=Publication.MOBILENET_V1,
         activation=ActivationKind.RELU6,
         padding=padding,
         blocks=(
             _stem(scaled_channels(32, width_percent)),
             *numbered("block", separable),
-            *pooled_classifier(Dataset.IMAGENET, head_channels=head_channels),
+            *pooled_classifier(ClassSet.IMAGENET, head_channels=head_channels),
         ),
     )
 
@@ -165,13 +165,13 @@ def _v2(
     ]
     return Architecture(
         name=f"mobilenet_v2_{suffix}",
-        family=Family.MOBILENET_V2,
+        family=Publication.MOBILENET_V2,
         activation=ActivationKind.RELU6,
         padding=padding,
         blocks=(
             _stem(stem),
             *numbered("block", blocks),
-            *pooled_classifier(Dataset.IMAGENET, head_channels=head),
+            *pooled_classifier(ClassSet.IMAGENET, head_channels=head),
         ),
     )
 
@@ -189,14 +189,14 @@ def _v3(
     ]
     return Architecture(
         name=f"mobilenet_v3_{size}_minimal",
-        family=Family.MOBILENET_V3,
+        family=Publication.MOBILENET_V3,
         padding=PaddingRule.SAME,
         blocks=(
             _stem(_V3_STEM),
             *numbered("block", [first, *inverted]),
             ("last", ConvBlock(channels=rows[-1][0])),
             *pooled_classifier(
-                Dataset.IMAGENET, head_channels=head_channels, head_first=False
+                ClassSet.IMAGENET, head_channels=head_channels, head_first=False
             ),
         ),
     )

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from hao.zoo.architecture import (
     Architecture,
-    Dataset,
-    Family,
+    ClassSet,
+    Publication,
     numbered,
     pooled_classifier,
 )
@@ -122,13 +122,15 @@ def _conv(
 ) -> Architecture:
     return Architecture(
         name=f"mobilenet_v4_conv_{size}",
-        family=Family.MOBILENET_V4,
+        family=Publication.MOBILENET_V4,
         image_size=image_size,
         blocks=(
             ("stem", ConvBlock(channels=stem, kernel=3, stride=2)),
             *numbered("block", blocks),
             ("last", ConvBlock(channels=last)),
-            *pooled_classifier(Dataset.IMAGENET, head_channels=_HEAD, head_first=False),
+            *pooled_classifier(
+                ClassSet.IMAGENET, head_channels=_HEAD, head_first=False
+            ),
         ),
     )
 

@@ -14,8 +14,8 @@ from hao.ir.network import Network
 from hao.zoo import classic, mobilenet, mobilenet_v4, searched, small
 from hao.zoo.architecture import (
     Architecture,
-    Dataset,
-    Family,
+    ClassSet,
+    Publication,
     architecture_network,
 )
 
@@ -84,8 +84,8 @@ class ZooEntry:
     """
 
     name: str
-    family: Family
-    dataset: Dataset
+    family: Publication
+    dataset: ClassSet
     default_image_size: int
     has_depthwise: bool
 

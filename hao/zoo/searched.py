@@ -15,8 +15,8 @@ of the first and last stage are not scaled). Checked against timm's definitions.
 from hao.ir.layer import ActivationKind
 from hao.zoo.architecture import (
     Architecture,
-    Dataset,
-    Family,
+    ClassSet,
+    Publication,
     numbered,
     pooled_classifier,
 )
@@ -85,7 +85,7 @@ _EFFICIENTNET_LITE_VARIANTS = (
 
 def _searched(
     name: str,
-    family: Family,
+    family: Publication,
     *,
     stem: int,
     blocks: tuple[Block, ...],
@@ -97,7 +97,7 @@ def _searched(
         blocks=(
             ("stem", ConvBlock(channels=stem, kernel=3, stride=2)),
             *numbered("block", blocks),
-            *pooled_classifier(Dataset.IMAGENET, head_channels=head),
+            *pooled_classifier(ClassSet.IMAGENET, head_channels=head),
         ),
     )
 
@@ -125,14 +125,14 @@ def _efficientnet_lite(
     ]
     return Architecture(
         name=f"efficientnet_lite{number}",
-        family=Family.EFFICIENTNET_LITE,
+        family=Publication.EFFICIENTNET_LITE,
         image_size=image_size,
         activation=ActivationKind.RELU6,
         padding=PaddingRule.SAME,
         blocks=(
             ("stem", ConvBlock(channels=32, kernel=3, stride=2)),
             *numbered("block", blocks),
-            *pooled_classifier(Dataset.IMAGENET, head_channels=1280),
+            *pooled_classifier(ClassSet.IMAGENET, head_channels=1280),
         ),
     )
 
@@ -140,7 +140,7 @@ def _efficientnet_lite(
 ARCHITECTURES = (
     _searched(
         "mnasnet_100",
-        Family.MNASNET,
+        Publication.MNASNET,
         stem=32,
         blocks=(
             SeparableBlock(channels=16),
@@ -149,7 +149,7 @@ ARCHITECTURES = (
     ),
     _searched(
         "spnasnet_100",
-        Family.SPNASNET,
+        Publication.SPNASNET,
         stem=32,
         blocks=(
             SeparableBlock(channels=16),
@@ -158,7 +158,7 @@ ARCHITECTURES = (
     ),
     _searched(
         "fbnetc_100",
-        Family.FBNET,
+        Publication.FBNET,
         stem=16,
         blocks=inverted_blocks(_FBNET_C, ifm_channels=16),
         head=1984,

@@ -13,8 +13,8 @@ three groups of VGG-16 and one classifier, 191 MMAC. `digits` is this project's 
 from hao.zoo.architecture import (
     CLASSES,
     Architecture,
-    Dataset,
-    Family,
+    ClassSet,
+    Publication,
     numbered,
     pooled_classifier,
 )
@@ -42,14 +42,14 @@ def _cifar_resnet(
     ]
     return Architecture(
         name=f"resnet{depth}_cifar",
-        family=Family.CIFAR,
-        dataset=Dataset.CIFAR10,
+        family=Publication.CIFAR,
+        dataset=ClassSet.CIFAR10,
         image_size=_CIFAR_SIZE,
         padding=padding,
         blocks=(
             ("stem", ConvBlock(channels=16, kernel=3)),
             *numbered("block", blocks),
-            *pooled_classifier(Dataset.CIFAR10),
+            *pooled_classifier(ClassSet.CIFAR10),
         ),
     )
 
@@ -58,12 +58,12 @@ def _cifar_vgg(
     name: str, channels: tuple[int, ...], repeats: tuple[int, ...]
 ) -> Architecture:
     classifier = LinearBlock(
-        channels=CLASSES[Dataset.CIFAR10], map_size=_CIFAR_SIZE >> len(channels)
+        channels=CLASSES[ClassSet.CIFAR10], map_size=_CIFAR_SIZE >> len(channels)
     )
     return Architecture(
         name=name,
-        family=Family.CIFAR,
-        dataset=Dataset.CIFAR10,
+        family=Publication.CIFAR,
+        dataset=ClassSet.CIFAR10,
         image_size=_CIFAR_SIZE,
         blocks=(*vgg_features(channels, repeats), ("classifier", classifier)),
     )
@@ -71,8 +71,8 @@ def _cifar_vgg(
 
 _CNV = Architecture(
     name="cnv_cifar",
-    family=Family.CIFAR,
-    dataset=Dataset.CIFAR10,
+    family=Publication.CIFAR,
+    dataset=ClassSet.CIFAR10,
     image_size=_CIFAR_SIZE,
     padding=PaddingRule.VALID,
     blocks=(
@@ -86,14 +86,14 @@ _CNV = Architecture(
         ("conv6", ConvBlock(channels=256, kernel=3)),
         ("fc1", LinearBlock(channels=512, activated=True)),
         ("fc2", LinearBlock(channels=512, activated=True)),
-        ("classifier", LinearBlock(channels=CLASSES[Dataset.CIFAR10])),
+        ("classifier", LinearBlock(channels=CLASSES[ClassSet.CIFAR10])),
     ),
 )
 
 _DIGITS = Architecture(
     name="digits",
-    family=Family.DIGITS,
-    dataset=Dataset.DIGITS,
+    family=Publication.DIGITS,
+    dataset=ClassSet.DIGITS,
     image_size=_DIGITS_SIZE,
     blocks=(
         ("stem", ConvBlock(channels=16, kernel=3)),
@@ -101,7 +101,7 @@ _DIGITS = Architecture(
         ("block2", InvertedBlock(channels=24, expanded=48, stride=2)),
         ("block3", InvertedBlock(channels=24, expanded=48)),
         ("block4", InvertedBlock(channels=32, expanded=48, stride=2)),
-        *pooled_classifier(Dataset.DIGITS, head_channels=48),
+        *pooled_classifier(ClassSet.DIGITS, head_channels=48),
     ),
 )
 

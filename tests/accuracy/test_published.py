@@ -14,7 +14,7 @@ from hao.accuracy.published import (
 )
 from hao.data import data_path
 from hao.errors import InputError
-from hao.zoo import Dataset, entry, network_names
+from hao.zoo import ClassSet, entry, network_names
 
 HEADER = (
     "architecture,recipe,width,image_size,top1,top5,params_m,macs_m,precision,source"
@@ -34,7 +34,7 @@ def test_every_line_of_the_shipped_file_is_read() -> None:
 
 def test_every_imagenet_network_of_the_zoo_has_a_float_accuracy() -> None:
     published = {name for name, _ in published_networks()}
-    imagenet = {n for n in network_names() if entry(n).dataset is Dataset.IMAGENET}
+    imagenet = {n for n in network_names() if entry(n).dataset is ClassSet.IMAGENET}
     assert imagenet == published
 
 

@@ -1,6 +1,7 @@
 """Channels taken out until a frame time is kept: what stays, and what is refused."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,10 +20,12 @@ from hao.ir.channels import channel_groups
 from hao.ir.layer import ActivationKind, Conv, GlobalAveragePool, Linear
 from hao.ir.network import Network
 from hao.ir.tensor import Shape
+from hao.options.channels import LEAST_LOSS, kept_by_score
 from hao.options.option import Option
 from hao.program.codesign import choose_fastest
 from hao.quant.distill import teacher_of
 from hao.quant.normed import normed_net
+from hao.quant.saliency import masked_losses
 from hao.quant.train import TrainSettings, train_float
 from tests.program.instances import Builder, board
 from tests.quant.networks import CLASSES, shape, stripes
@@ -77,7 +80,7 @@ def test_channels_go_until_the_frame_time_is_kept(task: Task) -> None:
     told: list[str] = []
     pruned = prune(replace(task, budget=budget), SETTINGS, told.append)
     assert pruned.start_cycles == start
-    assert pruned.report.cost.latency_cycles <= budget
+    assert pruned.cycles <= budget
     again = choose_fastest(task.problem(pruned.network)).cost.latency_cycles
     assert again <= budget
     groups = {g.name: g for g in channel_groups(pruned.network) if not g.fixed}
@@ -92,6 +95,36 @@ def test_channels_go_until_the_frame_time_is_kept(task: Task) -> None:
     kept = list(pruned.kept[f"{first}.channels"])
     own, old = (x.params[f"{first}.weight"] for x in (pruned.network, task.network))
     assert np.corrcoef(np.ravel(own), np.ravel(old[kept]))[0, 1] > 0.9
+
+
+def test_a_killed_pruning_goes_on_with_the_next_step(
+    task: Task, tmp_path: Path
+) -> None:
+    start = choose_fastest(task.problem(task.network)).cost.latency_cycles
+    task = replace(task, budget=start * 3 // 4)
+    checkpoint = tmp_path / "training" / "state.npz"
+
+    def killed(line: str) -> None:
+        if line.startswith("pruning step 1/2"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prune(task, SETTINGS, killed, checkpoint=checkpoint)
+    told: list[str] = []
+    again = prune(task, SETTINGS, told.append, checkpoint=checkpoint)
+    assert not any(line.startswith("pruning step 1/2") for line in told)
+    whole = prune(task, SETTINGS)
+    assert again.kept == whole.kept
+    assert again.cycles == whole.cycles
+    for key, array in whole.network.params.items():
+        assert np.array_equal(array, again.network.params[key])
+    # Nothing is left to do, and nothing is done twice.
+    told.clear()
+    assert prune(task, SETTINGS, told.append, checkpoint=checkpoint).kept == again.kept
+    assert told == []
+    checkpoint.write_bytes(checkpoint.read_bytes()[:100])
+    with pytest.raises(InputError, match="not readable as a pruning of network"):
+        prune(task, SETTINGS, checkpoint=checkpoint)
 
 
 def test_what_is_fast_enough_is_left_alone(task: Task) -> None:
@@ -146,6 +179,14 @@ def test_costs_are_measured_and_never_fall_with_channels(task: Task) -> None:
         assert found[0] == 0
         assert found == sorted(found)
     assert max(costs[name].cost(widths[name][-1]) for name in widths) > 0
+    lone = {name: kept_by_score(scores[name], widths[name][-1]) for name in widths}
+    choices = [{}, *({name: kept} for name, kept in lone.items())]
+    whole, *others = masked_losses(net, task.dataset.validation, groups, choices)
+    for name, other in zip(widths, others, strict=True):
+        assert costs[name].base_loss == max(whole.loss, LEAST_LOSS)
+        fold = np.log1p((other.loss - whole.loss) / costs[name].base_loss)
+        wanted = costs[name].points_per_fold * fold
+        assert costs[name].costs[-1] == pytest.approx(wanted)
 
 
 def test_points_per_loss_is_a_slope_through_the_origin() -> None:

@@ -13,7 +13,7 @@ from hao.calibration.area_fit import (
 )
 from hao.calibration.evidence import PARTS, AreaFigure
 from hao.calibration.robust import HUBER, RIDGE
-from hao.handoff.compare import Quantity, Source
+from hao.handoff.compare import FigureSource, Quantity
 from hao.hw.calibration import FACTOR_RANGE, ONE
 
 TRUE = {"fixed": 0.8, "dense": 1.5, "depthwise": 1.2, "pointwise": 0.7}
@@ -25,7 +25,7 @@ def figure(
     return AreaFigure(
         label=label,
         report=report,
-        source=Source.PLACEMENT,
+        source=FigureSource.PLACEMENT,
         quantity=Quantity.LUT,
         predicted=tuple(parts.items()),
         reported=round(reported),

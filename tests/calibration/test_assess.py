@@ -5,9 +5,9 @@ import math
 import pytest
 
 from hao.calibration.assess import assess
-from hao.calibration.evidence import AreaFigure, Evidence
+from hao.calibration.evidence import AreaFigure, CalibrationEvidence
 from hao.errors import InputError
-from hao.handoff.compare import Quantity, Source
+from hao.handoff.compare import FigureSource, Quantity
 from hao.hw.board_file import load_board
 from hao.hw.calibration import NEUTRAL
 
@@ -15,7 +15,7 @@ BOARD = load_board("zu3eg")
 
 
 def figure(
-    label: str, ratio: float, *, source: Source = Source.PLACEMENT
+    label: str, ratio: float, *, source: FigureSource = FigureSource.PLACEMENT
 ) -> AreaFigure:
     """Return LUTs of the dense part, predicted to be many, so that nothing rounds."""
     return AreaFigure(
@@ -29,7 +29,9 @@ def figure(
 
 
 def test_each_design_is_predicted_by_the_others() -> None:
-    found = assess(Evidence(area=(figure("a", 1.2), figure("b", 1.1))), BOARD)
+    found = assess(
+        CalibrationEvidence(area=(figure("a", 1.2), figure("b", 1.1))), BOARD
+    )
     (group,) = found.groups
     (score,) = group.scores
     near, far = math.log(1.1), math.log(1.2)
@@ -51,7 +53,7 @@ def test_each_design_is_predicted_by_the_others() -> None:
 
 def test_two_reports_of_a_design_are_left_out_together() -> None:
     figures = (figure("a", 1.2), figure("a", 1.2), figure("b", 1.0))
-    (group,) = assess(Evidence(area=figures), BOARD).groups
+    (group,) = assess(CalibrationEvidence(area=figures), BOARD).groups
     # Without a nothing speaks against 1: its figures are as far off as before.
     unseen = group.scores[-1].unseen_percent
     assert unseen is not None
@@ -60,8 +62,8 @@ def test_two_reports_of_a_design_are_left_out_together() -> None:
 
 
 def test_synthesis_alone_leaves_the_cost_model_as_it_is() -> None:
-    figures = tuple(figure(name, 2.0, source=Source.CSYNTH) for name in "abc")
-    found = assess(Evidence(area=figures), BOARD)
+    figures = tuple(figure(name, 2.0, source=FigureSource.CSYNTH) for name in "abc")
+    found = assess(CalibrationEvidence(area=figures), BOARD)
     assert found.calibration == NEUTRAL
     assert found.csynth["dense"]["lut"] > 1500
     assert found.csynth["dense"]["ff"] == 1000
@@ -70,4 +72,4 @@ def test_synthesis_alone_leaves_the_cost_model_as_it_is() -> None:
 
 def test_nothing_to_fit_is_refused_with_the_first_reason() -> None:
     with pytest.raises(InputError, match=r"no figure to calibrate with: a: left out;"):
-        assess(Evidence(notes=("a: left out",)), BOARD)
+        assess(CalibrationEvidence(notes=("a: left out",)), BOARD)

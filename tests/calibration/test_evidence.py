@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from hao.calibration.evidence import Case, Clocking, Evidence, read_evidence
+from hao.calibration.evidence import CalibrationEvidence, Case, Clocking, read_evidence
 from hao.cost.evaluate import evaluate
 from hao.errors import InputError
-from hao.handoff.compare import Quantity, Source
+from hao.handoff.compare import FigureSource, Quantity
 from hao.handoff.load import parse_report_text
 from hao.hw.resources import Resources
 from tests.calibration.synthetic import (
@@ -26,11 +26,11 @@ PARTS = true_parts(CASE.cost, TRUTH, np.random.default_rng(0))
 TOTAL = sum(PARTS.values(), Resources())
 
 
-def evidence(*texts: str) -> Evidence:
+def evidence(*texts: str) -> CalibrationEvidence:
     return read_evidence(CASE, [parse_report_text(text, "a.rpt") for text in texts])
 
 
-def luts(found: Evidence) -> dict[tuple[str, ...], tuple[int, int]]:
+def luts(found: CalibrationEvidence) -> dict[tuple[str, ...], tuple[int, int]]:
     """Return predicted and reported LUTs by the parts that a figure covers."""
     return {
         tuple(sorted(name for name, _ in f.predicted)): (
@@ -51,7 +51,7 @@ def test_a_hierarchical_report_tells_the_stages_of_the_core() -> None:
     # The core's rest is not "fixed": the platform is outside it.
     assert luts(found) == expected
     assert len(found.area) == 6
-    assert {figure.source for figure in found.area} == {Source.PLACEMENT}
+    assert {figure.source for figure in found.area} == {FigureSource.PLACEMENT}
 
 
 def test_a_flat_report_tells_the_total() -> None:
@@ -101,7 +101,7 @@ def test_a_netlist_that_is_not_placed_is_left_out() -> None:
 
 def test_synthesis_is_apart_from_placement() -> None:
     found = evidence(csynth_text(PARTS))
-    assert {figure.source for figure in found.area} == {Source.CSYNTH}
+    assert {figure.source for figure in found.area} == {FigureSource.CSYNTH}
     assert set(luts(found)) == {("dense",), ("depthwise",), ("fixed",), ("pointwise",)}
     # What the stages leave of the total.
     assert luts(found)[("fixed",)] == (CASE.cost.parts["fixed"].lut, PARTS["fixed"].lut)

@@ -13,7 +13,7 @@ from hao.calibration.file import (
     load_constants,
     render_calibration,
 )
-from hao.calibration.results import Assessment, Comparison, Group, Score
+from hao.calibration.results import Assessment, Comparison, ConstantGroup, FitScore
 from hao.errors import InputError
 from hao.hw.board_file import load_board
 from hao.hw.calibration import Calibration, PartFactors
@@ -35,12 +35,12 @@ FOUND = Assessment(
         for part in ("fixed", "dense", "depthwise", "pointwise")
     },
     groups=(
-        Group(
+        ConstantGroup(
             figure="lut",
             source="placement",
             adopted=True,
             scores=(
-                Score(
+                FitScore(
                     figure="lut",
                     source="placement",
                     block="dense",

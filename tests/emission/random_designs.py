@@ -36,6 +36,7 @@ from hao.ir.integer import (
     MAX_SHIFT,
     MEAN_BITS,
     MULTIPLIER_BITS,
+    WIDE_BIAS_BITS,
     WIDE_MEAN_BITS,
     IntegerNetwork,
     MapType,
@@ -250,7 +251,7 @@ class _Networks:
 
     def _window(self, shape: Shape, kernel: int) -> tuple[Padding, int]:
         """Return a padding that lets the window fit, and a stride."""
-        stride = self.rng.choice((1, 1, 2))
+        stride = self.rng.choice((1, 1, 2, 3))
         for _ in range(4):
             pad = self._padding(kernel)
             height = shape.height + pad.top + pad.bottom
@@ -715,10 +716,16 @@ def _with_multipliers(rng: random.Random, net: IntegerNetwork) -> IntegerNetwork
     params = dict(net.network.params)
     for layer in net.network.compute_layers:
         shift = net.param(layer.name, "shift")
-        extra = numbers.integers(0, MULTIPLIER_BITS + 1, shift.shape)
-        scale = numbers.uniform(0.5, 1.0, shift.shape) * 2.0**extra
-        multiplier = np.clip(np.rint(scale), 0, 2**MULTIPLIER_BITS - 1)
-        params[f"{layer.name}.multiplier"] = multiplier.astype(np.int64)
+        extra = numbers.integers(0, MULTIPLIER_BITS, shift.shape)
+        scale = numbers.uniform(0.5, 0.99, shift.shape) * 2.0**extra
+        sign = numbers.choice([-1, 1], shift.shape, p=[0.3, 0.7])
+        multiplier = (sign * np.rint(scale)).astype(np.int64)
+        params[f"{layer.name}.multiplier"] = multiplier
+        # What a bias in units of the products is, and a part of a unit.
+        part = numbers.integers(-(2**12), 2**12, shift.shape)
+        bias = net.param(layer.name, "bias") * multiplier + part
+        most = 2 ** (WIDE_BIAS_BITS - 1)
+        params[f"{layer.name}.bias"] = np.clip(bias, -most, most - 1)
         params[f"{layer.name}.shift"] = shift + extra
     return IntegerNetwork(
         network=replace(net.network, params=MappingProxyType(params)),
@@ -791,6 +798,9 @@ class _Ends:
                     left = [self.rng.randint(0, MAX_ALIGN_SHIFT) for _ in range(2)]
                     right = self.rng.choice((0, 1, 4, 8, MAX_SHIFT))
                     made = {"shifts": np.array([*left, right], dtype=np.int64)}
+                    if self.rng.random() < 0.3:
+                        added = self.rng.randint(-(2**15), 2**15)
+                        made["bias"] = np.array([added], dtype=np.int64)
                     if rounds:
                         made["rounding"] = self._roundings(1, 3)
                     maps[layer.name] = self._type()
@@ -817,7 +827,10 @@ class _Ends:
         low, high = quant.lowest, quant.highest
         if rng.random() < 0.3:
             low, high = rng.randint(low, 0), rng.randint(1, high)
-        return MapType(quant=quant, low=low, high=high, exponent=None)
+        zero = 0
+        if self.rng.random() < 0.3:
+            zero = self.rng.randint(quant.lowest, quant.highest)
+        return MapType(quant=quant, low=low, high=high, exponent=None, zero=zero)
 
     def _frame_type(self) -> MapType:
         signed = self.rng.random() < 0.5
@@ -860,12 +873,19 @@ class _Ends:
         return np.where(mixed, either, one)
 
     def _multipliers(self, channels: int) -> dict[str, Ints]:
-        ends = np.array([0, 1, 2**15, 2**MULTIPLIER_BITS - 1], dtype=np.int64)
-        multiplier = ends[self.numbers.choice(4, channels, p=(0.05, 0.05, 0.3, 0.6))]
+        top = 2 ** (MULTIPLIER_BITS - 1)
+        ends = np.array([0, 1, -top, top // 2, top - 1], dtype=np.int64)
+        shares = (0.05, 0.05, 0.2, 0.2, 0.5)
+        multiplier = ends[self.numbers.choice(5, channels, p=shares)]
+        most = 2 ** (WIDE_BIAS_BITS - 1)
+        far = self.numbers.choice([-most, most - 1], channels)
+        near = self.numbers.integers(-(2**30), 2**30, channels)
+        bias = np.where(self.numbers.random(channels) < 0.2, far, near)
         any_shift = self.numbers.integers(0, MAX_MULTIPLIER_SHIFT + 1, channels)
         late = self.numbers.integers(20, MAX_MULTIPLIER_SHIFT + 1, channels)
         wild = self.numbers.random(channels) < 0.2
-        return {"multiplier": multiplier, "shift": np.where(wild, any_shift, late)}
+        shift = np.where(wild, any_shift, late)
+        return {"multiplier": multiplier, "bias": bias, "shift": shift}
 
     def _wide_mean(self, pixels: int) -> dict[str, Ints]:
         if self.numbers.random() < 0.5:
@@ -882,10 +902,15 @@ class _Ends:
         if self.rng.random() < 0.3:
             multiplier = self.rng.choice((1, 2**MEAN_BITS - 1))
             shift = self.rng.choice((0, 1, shift, MAX_MEAN_SHIFT))
-        return {
+        made: dict[str, Ints] = {
             "multiplier": np.array([multiplier], dtype=np.int64),
             "shift": np.array([shift], dtype=np.int64),
         }
+        if self.rng.random() < 0.3:
+            most = pixels * 255
+            added = self.rng.randint(-most, most), self.rng.randint(-255, 255)
+            made["bias"] = np.array(added, dtype=np.int64)
+        return made
 
 
 def _frames(net: IntegerNetwork, seed: int) -> Ints:

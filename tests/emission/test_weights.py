@@ -169,15 +169,16 @@ def check_stage(found: Sample, run: StageRun, reader: Reader) -> None:
         words = reader.take(64 if multiplies else 32, end - begin)
         reader.next_beat()
         part = slice(begin, end)
-        bias = signed(words & (2**26 - 1), 26)
+        bits = 40 if multiplies else 26
+        bias = signed(words & (2**bits - 1), bits)
         np.testing.assert_array_equal(bias, net.param(name, "bias")[part])
-        shift = words >> 26 & 31
+        shift = words >> bits & 31
         np.testing.assert_array_equal(shift, net.param(name, "shift")[part])
         rounding = np.broadcast_to(net.rounding(name), run.layer.ofm.channels)[part]
-        np.testing.assert_array_equal(words >> 31 & 1, rounding)
+        np.testing.assert_array_equal(words >> bits + 5 & 1, rounding)
         if multiplies:
             multiplier = net.param(name, "multiplier")[part]
-            np.testing.assert_array_equal(words >> 32, multiplier)
+            np.testing.assert_array_equal(words >> 46, multiplier)
     weight = net.param(name, "weight")
     bits = design.weight_bits[name]
     twice = isinstance(run.layer, Conv | Linear) and run.layer.passes > 1

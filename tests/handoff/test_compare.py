@@ -10,9 +10,9 @@ from hao.cost.design import Design
 from hao.cost.evaluate import CostReport, evaluate
 from hao.errors import InputError
 from hao.handoff.compare import (
+    ComparedFigure,
+    FigureSource,
     Quantity,
-    Row,
-    Source,
     compare,
     render_comparison,
     split_blocks,
@@ -81,7 +81,9 @@ def synthesis(name: str = "vitis_csynth.xml") -> SynthesisReport:
     return report
 
 
-def figures(rows: tuple[Row, ...]) -> dict[tuple[str, str], tuple[int, int | None]]:
+def figures(
+    rows: tuple[ComparedFigure, ...],
+) -> dict[tuple[str, str], tuple[int, int | None]]:
     return {
         (row.block, row.quantity.value): (row.predicted, row.reported) for row in rows
     }
@@ -92,7 +94,7 @@ def test_csynth_is_compared_block_by_block_and_in_total(
 ) -> None:
     rows = compare(design, cost, [synthesis()])
     found = figures(rows)
-    assert {row.source for row in rows} == {Source.CSYNTH}
+    assert {row.source for row in rows} == {FigureSource.CSYNTH}
     assert found["total", "latency_cycles"] == (2500, 3000)
     # 200 MHz is 5000 ps.
     assert found["total", "clock_ps"] == (5000, 3408)
@@ -173,8 +175,8 @@ def test_placed_and_estimated_luts_are_kept_apart(
         if (row.block, row.quantity) == ("total", Quantity.LUT)
     }
     assert luts == {
-        Source.CSYNTH: (4100, 8000, "vitis_csynth.xml"),
-        Source.PLACEMENT: (4100, 5000, "utilization_placed.rpt"),
+        FigureSource.CSYNTH: (4100, 8000, "vitis_csynth.xml"),
+        FigureSource.PLACEMENT: (4100, 5000, "utilization_placed.rpt"),
     }
 
 
@@ -182,7 +184,7 @@ def test_placement_is_compared_block_by_block(design: Design, cost: CostReport) 
     report = load_report(FIXTURES / "utilization_hierarchy.rpt")
     rows = compare(design, cost, [report])
     found = figures(rows)
-    assert {row.source for row in rows} == {Source.PLACEMENT}
+    assert {row.source for row in rows} == {FigureSource.PLACEMENT}
     # The lane is part of the array that holds it.
     assert found["dense", "lut"] == (1500, 1600)
     assert found["dense", "bram_18k"] == (9, 10)
@@ -205,13 +207,13 @@ def test_timing_and_cosim_give_one_figure_each(
         5000,
         5000,
     )
-    assert clock.source is Source.PLACEMENT
+    assert clock.source is FigureSource.PLACEMENT
     assert (cycles.quantity, cycles.predicted, cycles.reported) == (
         Quantity.LATENCY_CYCLES,
         2500,
         3150,
     )
-    assert cycles.source is Source.COSIM
+    assert cycles.source is FigureSource.COSIM
     assert cycles.ratio == 1.26
 
 

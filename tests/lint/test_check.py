@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hao.errors import InputError
-from hao.lint import Finding, Rule, Tool, lint, render_findings
+from hao.lint import Finding, LintRule, Tool, lint, render_findings
 
 PRAGMAS = """#ifndef HAO_PRAGMAS_H
 #define HAO_PRAGMAS_H
@@ -179,62 +179,66 @@ HALVE = "  return value / 2;\n"
 LOAD = "    beat<kLanes> item;\n"
 # file, old text, new text, rule, fragment of the line, tools
 FAULTS = [
-    (E, "#pragma HLS DATAFLOW", "#pragma HSL DATAFLOW", Rule.PRAGMA_NAMESPACE, "HSL", BOTH),
-    (E, "#pragma HLS DATAFLOW", "#pragma HLS DATAFLOWS", Rule.PRAGMA_UNKNOWN, "FLOWS", BOTH),
-    (S, "HAO_FABRIC(product)", "#pragma HLS RESOURCE variable=product core=Mul_LUT", Rule.PRAGMA_OBSOLETE, "core=Mul_LUT", VITIS),
-    (E, "HAO_PACK(pixels)", "#pragma HLS DATA_PACK variable=pixels", Rule.PRAGMA_OBSOLETE, "DATA_PACK", VITIS),
-    (E, "HAO_PACK(pixels)", "#pragma HLS AGGREGATE variable=pixels", Rule.PRAGMA_UNKNOWN, "AGGREGATE", VIVADO),
-    (S, "row complete dim=2", "row type=complete dim=2", Rule.PRAGMA_OPTION, "type=complete", VIVADO),
-    (E, "results depth=2", "results deep=2", Rule.PRAGMA_OPTION, "deep=2", BOTH),
-    (E, "results depth=2", "results depth=-2", Rule.PRAGMA_VALUE, "depth=-2", BOTH),
-    (E, "depth=kTerms", "depth=kDepth", Rule.PRAGMA_VALUE, "kDepth", BOTH),
-    (S, "INLINE off", "INLINE of", Rule.PRAGMA_OPTION, "INLINE of", BOTH),
-    (S, "variable=row complete", "variable=row cyclic", Rule.PRAGMA_MISSING, "row cyclic", BOTH),
-    (E, "min=1 max=1024", "min=1", Rule.PRAGMA_MISSING, "TRIPCOUNT", BOTH),
-    (E, "min=1 max=1024", "min=9 max=4", Rule.PRAGMA_VALUE, "TRIPCOUNT", BOTH),
-    (E, "m_axi port=input", "maxi port=input", Rule.PRAGMA_OPTION, "maxi", BOTH),
-    (E, "results depth=2", "results depth=2 depth=4", Rule.PRAGMA_REPEATED, "depth=4", BOTH),
-    (E, HALVE, "#pragma HLS UNROLL\n" + HALVE, Rule.SCOPE_PLACE, "UNROLL", BOTH),
-    (E, "static int halve", "#pragma HLS INLINE\nstatic int halve", Rule.SCOPE_PLACE, "INLINE", BOTH),
-    (S, "row complete dim=2", "raw complete dim=2", Rule.SCOPE_VARIABLE, "raw complete", BOTH),
-    (S, "#pragma HLS INLINE off\n", "#pragma HLS INLINE off\n#pragma HLS ARRAY_PARTITION variable=sums complete\n", Rule.SCOPE_ORDER, "variable=sums", BOTH),
-    (E, "#pragma HLS DATAFLOW", "#pragma HLS DATAFLOW\n#pragma HLS PIPELINE", Rule.SCOPE_CONFLICT, "@last HLS PIPELINE", BOTH),
-    (E, HALVE, "#pragma HLS INTERFACE ap_none port=value\n" + HALVE, Rule.INTERFACE_TOP, "ap_none", BOTH),
-    (E, "port=count", "port=counts", Rule.INTERFACE_PORT, "port=counts", BOTH),
-    (S, "sums complete", "sums complete dim=2", Rule.PARTITION_DIM, "sums complete", BOTH),
-    (E, "weights complete dim=1", "weights complete dim=3", Rule.PARTITION_DIM, "dim=3", BOTH),
-    (E, "held cyclic factor=2", "held cyclic factor=16", Rule.PARTITION_FACTOR, "factor=16", BOTH),
-    (E, HALVE, "#pragma HLS ARRAY_PARTITION variable=value complete\n" + HALVE, Rule.PARTITION_ARRAY, "variable=value", BOTH),
-    (E, HALVE, "#pragma HLS STREAM variable=value depth=2\n" + HALVE, Rule.STREAM_TYPE, "variable=value", BOTH),
-    (E, HALVE, "  int *p = new int[4];\n" + HALVE, Rule.SYNTH_MEMORY, "new int", BOTH),
-    (E, HALVE, "  return halve(value - 1);\n", Rule.SYNTH_RECURSION, "static int halve", BOTH),
-    (E, HALVE, "  struct odd { virtual int f(); };\n" + HALVE, Rule.SYNTH_VIRTUAL, "virtual", BOTH),
-    (E, HALVE, "  if (value < 0) throw 1;\n" + HALVE, Rule.SYNTH_EXCEPTION, "throw", BOTH),
-    (E, HALVE, "  std::vector<int> v;\n" + HALVE, Rule.SYNTH_CONTAINER, "std::vector", BOTH),
-    (E, HALVE, "  int (*call)(int) = 0;\n" + HALVE, Rule.SYNTH_FUNCTION_POINTER, "(*call)", BOTH),
-    (E, HALVE, "  int room[value];\n" + HALVE, Rule.SYNTH_DYNAMIC_ARRAY, "room[", BOTH),
-    (E, HALVE, '  printf("x");\n' + HALVE, Rule.SYNTH_SYSTEM_CALL, 'printf("x")', BOTH),
-    (E, HALVE, "  int **p = 0;\n" + HALVE, Rule.SYNTH_POINTER, "**p", BOTH),
-    (E, HALVE, "  goto end;\nend:\n" + HALVE, Rule.SYNTH_GOTO, "goto", BOTH),
-    (E, HALVE, "  while (value > 9) value -= 2;\n" + HALVE, Rule.LOOP_TRIPCOUNT, "while", BOTH),
-    (E, "#pragma HLS LOOP_TRIPCOUNT min=1 max=1024\n", "", Rule.LOOP_TRIPCOUNT, "i < count", BOTH),
-    (E, "  load(input, pixels", "  if (count > 0) load(input, pixels", Rule.DATAFLOW_FORM, "if (count", BOTH),
-    (E, "  store(results, output);", "  store(pixels, output);", Rule.DATAFLOW_CHANNEL, 'pixels("pixels")', BOTH),
-    (E, "  store(results, output);", "  store(results, output);\n  store(results, output);", Rule.DATAFLOW_ARGUMENT, "@last store(", BOTH),
-    (S, "  HAO_FABRIC(product)\n", "", Rule.MULTIPLY_BINDING, "lut_product(ap", BOTH),
-    (S, "  const ap_int<16> product = x * w;\n", "  ap_int<16> product = x * w;\n  HAO_FABRIC(product)\n", Rule.MULTIPLY_BINDING, "dsp_product(ap", BOTH),
-    (S, "  const ap_int<16> product = x * w;\n", "  ap_int<16> product = x * w;\n  BIND_DSP(product)\n", Rule.MULTIPLY_BINDING, "dsp_product(ap", BOTH),
+    (E, "#pragma HLS DATAFLOW", "#pragma HSL DATAFLOW", LintRule.PRAGMA_NAMESPACE, "HSL", BOTH),
+    (E, "#pragma HLS DATAFLOW", "#pragma HLS DATAFLOWS", LintRule.PRAGMA_UNKNOWN, "FLOWS", BOTH),
+    (S, "HAO_FABRIC(product)", "#pragma HLS RESOURCE variable=product core=Mul_LUT", LintRule.PRAGMA_OBSOLETE, "core=Mul_LUT", VITIS),
+    (E, "HAO_PACK(pixels)", "#pragma HLS DATA_PACK variable=pixels", LintRule.PRAGMA_OBSOLETE, "DATA_PACK", VITIS),
+    (E, "HAO_PACK(pixels)", "#pragma HLS AGGREGATE variable=pixels", LintRule.PRAGMA_UNKNOWN, "AGGREGATE", VIVADO),
+    (S, "row complete dim=2", "row type=complete dim=2", LintRule.PRAGMA_OPTION, "type=complete", VIVADO),
+    (E, "results depth=2", "results deep=2", LintRule.PRAGMA_OPTION, "deep=2", BOTH),
+    (E, "results depth=2", "results depth=-2", LintRule.PRAGMA_VALUE, "depth=-2", BOTH),
+    (E, "depth=kTerms", "depth=kDepth", LintRule.PRAGMA_VALUE, "kDepth", BOTH),
+    (S, "INLINE off", "INLINE of", LintRule.PRAGMA_OPTION, "INLINE of", BOTH),
+    (S, "variable=row complete", "variable=row cyclic", LintRule.PRAGMA_MISSING, "row cyclic", BOTH),
+    (E, "min=1 max=1024", "min=1", LintRule.PRAGMA_MISSING, "TRIPCOUNT", BOTH),
+    (E, "min=1 max=1024", "min=9 max=4", LintRule.PRAGMA_VALUE, "TRIPCOUNT", BOTH),
+    (E, "m_axi port=input", "maxi port=input", LintRule.PRAGMA_OPTION, "maxi", BOTH),
+    (E, "results depth=2", "results depth=2 depth=4", LintRule.PRAGMA_REPEATED, "depth=4", BOTH),
+    (E, HALVE, "#pragma HLS UNROLL\n" + HALVE, LintRule.SCOPE_PLACE, "UNROLL", BOTH),
+    (E, "static int halve", "#pragma HLS INLINE\nstatic int halve", LintRule.SCOPE_PLACE, "INLINE", BOTH),
+    (S, "row complete dim=2", "raw complete dim=2", LintRule.SCOPE_VARIABLE, "raw complete", BOTH),
+    (S, "#pragma HLS INLINE off\n", "#pragma HLS INLINE off\n#pragma HLS ARRAY_PARTITION variable=sums complete\n", LintRule.SCOPE_ORDER, "variable=sums", BOTH),
+    (E, "#pragma HLS DATAFLOW", "#pragma HLS DATAFLOW\n#pragma HLS PIPELINE", LintRule.SCOPE_CONFLICT, "@last HLS PIPELINE", BOTH),
+    (E, HALVE, "#pragma HLS INTERFACE ap_none port=value\n" + HALVE, LintRule.INTERFACE_TOP, "ap_none", BOTH),
+    (E, "port=count", "port=counts", LintRule.INTERFACE_PORT, "port=counts", BOTH),
+    (S, "sums complete", "sums complete dim=2", LintRule.PARTITION_DIM, "sums complete", BOTH),
+    (E, "weights complete dim=1", "weights complete dim=3", LintRule.PARTITION_DIM, "dim=3", BOTH),
+    (E, "held cyclic factor=2", "held cyclic factor=16", LintRule.PARTITION_FACTOR, "factor=16", BOTH),
+    (E, HALVE, "#pragma HLS ARRAY_PARTITION variable=value complete\n" + HALVE, LintRule.PARTITION_ARRAY, "variable=value", BOTH),
+    (E, HALVE, "#pragma HLS STREAM variable=value depth=2\n" + HALVE, LintRule.STREAM_TYPE, "variable=value", BOTH),
+    (E, HALVE, "  int *p = new int[4];\n" + HALVE, LintRule.SYNTH_MEMORY, "new int", BOTH),
+    (E, HALVE, "  return halve(value - 1);\n", LintRule.SYNTH_RECURSION, "static int halve", BOTH),
+    (E, HALVE, "  struct odd { virtual int f(); };\n" + HALVE, LintRule.SYNTH_VIRTUAL, "virtual", BOTH),
+    (E, HALVE, "  if (value < 0) throw 1;\n" + HALVE, LintRule.SYNTH_EXCEPTION, "throw", BOTH),
+    (E, HALVE, "  std::vector<int> v;\n" + HALVE, LintRule.SYNTH_CONTAINER, "std::vector", BOTH),
+    (E, HALVE, "  int (*call)(int) = 0;\n" + HALVE, LintRule.SYNTH_FUNCTION_POINTER, "(*call)", BOTH),
+    (E, HALVE, "  int room[value];\n" + HALVE, LintRule.SYNTH_DYNAMIC_ARRAY, "room[", BOTH),
+    (E, HALVE, '  printf("x");\n' + HALVE, LintRule.SYNTH_SYSTEM_CALL, 'printf("x")', BOTH),
+    (E, HALVE, "  int **p = 0;\n" + HALVE, LintRule.SYNTH_POINTER, "**p", BOTH),
+    (E, HALVE, "  goto end;\nend:\n" + HALVE, LintRule.SYNTH_GOTO, "goto", BOTH),
+    (E, HALVE, "  while (value > 9) value -= 2;\n" + HALVE, LintRule.LOOP_TRIPCOUNT, "while", BOTH),
+    (E, "#pragma HLS LOOP_TRIPCOUNT min=1 max=1024\n", "", LintRule.LOOP_TRIPCOUNT, "i < count", BOTH),
+    (E, "  load(input, pixels", "  if (count > 0) load(input, pixels", LintRule.DATAFLOW_FORM, "if (count", BOTH),
+    (E, "  store(results, output);", "  store(pixels, output);", LintRule.DATAFLOW_CHANNEL, 'pixels("pixels")', BOTH),
+    (E, "  store(results, output);", "  store(results, output);\n  store(results, output);", LintRule.DATAFLOW_ARGUMENT, "@last store(", BOTH),
+    (S, "  HAO_FABRIC(product)\n", "", LintRule.MULTIPLY_BINDING, "lut_product(ap", BOTH),
+    (S, "  const ap_int<16> product = x * w;\n", "  ap_int<16> product = x * w;\n  HAO_FABRIC(product)\n", LintRule.MULTIPLY_BINDING, "dsp_product(ap", BOTH),
+    (S, "  const ap_int<16> product = x * w;\n", "  ap_int<16> product = x * w;\n  BIND_DSP(product)\n", LintRule.MULTIPLY_BINDING, "dsp_product(ap", BOTH),
 ]  # fmt: skip
 # What a fault may bring along: the tool would trip over it again elsewhere.
 CONSEQUENCES = {
-    Rule.SYNTAX: {
-        *(Rule.SYNTH_CONTAINER, Rule.SYNTH_SYSTEM_CALL, Rule.SYNTH_VIRTUAL),
+    LintRule.SYNTAX: {
+        *(LintRule.SYNTH_CONTAINER, LintRule.SYNTH_SYSTEM_CALL, LintRule.SYNTH_VIRTUAL),
     },
-    Rule.LOOP_TRIPCOUNT: {Rule.PRAGMA_MISSING},
-    Rule.DATAFLOW_CHANNEL: {
-        *(Rule.DATAFLOW_FORM, Rule.DATAFLOW_CHANNEL, Rule.DATAFLOW_ARGUMENT),
+    LintRule.LOOP_TRIPCOUNT: {LintRule.PRAGMA_MISSING},
+    LintRule.DATAFLOW_CHANNEL: {
+        *(
+            LintRule.DATAFLOW_FORM,
+            LintRule.DATAFLOW_CHANNEL,
+            LintRule.DATAFLOW_ARGUMENT,
+        ),
     },
-    Rule.DATAFLOW_ARGUMENT: {Rule.DATAFLOW_CHANNEL},
+    LintRule.DATAFLOW_ARGUMENT: {LintRule.DATAFLOW_CHANNEL},
 }
 
 
@@ -263,7 +267,7 @@ def test_a_seeded_fault_is_found_in_its_line(
     path: str,
     old: str,
     new: str,
-    rule: Rule,
+    rule: LintRule,
     fragment: str,
     tools: tuple[Tool, ...],
     tool: Tool,
@@ -277,7 +281,7 @@ def test_a_seeded_fault_is_found_in_its_line(
         assert found == ()
         return
     assert places.count(expected) == 1
-    others = {Rule(name) for *place, name in places if (*place, name) != expected}
+    others = {LintRule(name) for *place, name in places if (*place, name) != expected}
     assert {
         other for other in others if rule not in CONSEQUENCES.get(other, ())
     } == set()
@@ -285,9 +289,9 @@ def test_a_seeded_fault_is_found_in_its_line(
 
 def test_every_rule_has_a_seeded_fault() -> None:
     assert {rule for _, _, _, rule, _, _ in FAULTS} | {
-        Rule.SYNTAX,
-        Rule.MISSING_HEADER,
-    } == set(Rule)
+        LintRule.SYNTAX,
+        LintRule.MISSING_HEADER,
+    } == set(LintRule)
 
 
 def found_rules(text: str, tool: Tool = Tool.VITIS_HLS) -> list[str]:

@@ -118,8 +118,13 @@ def test_intervals_hold_what_they_say() -> None:
 def test_predictions_lie_in_their_interval_and_within_percents() -> None:
     predictor = fit_predictor(ENCODER, samples(20, 0))
     schemes = [(one.trial.scheme, 8) for one in samples(20, 1)]
-    for centre, low, high in predictor.predict(schemes):
+    found = predictor.predict(schemes)
+    for centre, low, high in found:
         assert 0 <= low <= centre <= high <= 100
+    middle = [one for one in found if one[1] > 0 and one[2] < 100]
+    middle.sort(key=lambda one: one[0])
+    # What loses more is less sure.
+    assert middle[0][2] - middle[0][1] > middle[-1][2] - middle[-1][1]
     assert predictor.predict([]) == ()
 
 

@@ -91,6 +91,18 @@ def test_samples_come_back_as_they_were(tmp_path: Path) -> None:
     assert recorded_about(tmp_path / "none") == {}
 
 
+def test_a_faster_design_of_a_scheme_is_kept(tmp_path: Path) -> None:
+    slow = sample(1)
+    one = replace(slow, trial=replace(slow.trial, cycles=100))
+    with open_store(tmp_path / "m.sqlite", ABOUT) as store:
+        store.add(one)
+        for cycles, kept in ((120, 100), (80, 80), (90, 80)):
+            store.quicken(one.trial.key, cycles)
+            assert [found.trial.cycles for found in store.samples()] == [kept]
+        store.quicken("another", 1)
+        assert [found.trial.cycles for found in store.samples()] == [80]
+
+
 @pytest.mark.parametrize("name", ABOUT)
 def test_a_store_of_something_else_is_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / "m.sqlite"

@@ -69,6 +69,21 @@ def test_training_moves_what_is_measured_and_its_seed_counts() -> None:
     assert again.divergence == second.divergence
 
 
+def test_top1_is_counted_on_frames_that_nothing_was_trained_with() -> None:
+    # 20 validation frames, then 10 training frames behind the 4 that calibrate.
+    few = make_subject({8: trained()}, stripes(), calibration=4, search=30)
+    result = evaluate(few, bits(2)).result
+    assert result is not None
+    outputs = log_probabilities(quantized(few, bits(2)), few.parts[Part.SEARCH].frames)
+    held = stripes().validation
+    assert (len(outputs), len(held), result.frames) == (30, 20, 20)
+    right = outputs[:20].argmax(1) == held.labels
+    assert result.top1 == pytest.approx(100 * right.mean())
+    assert result.loss == pytest.approx(cross_entropy(outputs[:20], held.labels))
+    exact = few.parts[Part.SEARCH].exact
+    assert result.divergence == pytest.approx(divergence(exact, outputs))
+
+
 def test_without_labels_top1_is_agreement() -> None:
     bare = make_subject({8: trained()}, replace(stripes(), labelled=False))
     result = evaluate(bare, bits(2)).result

@@ -13,6 +13,10 @@ def test_halves_are_rounded_up_and_nothing_else_is() -> None:
     x = torch.tensor([-1.5, -0.5, 0.5, 1.5, 0.49999997, -0.50000006, 8388609.0])
     expected = [-1.0, 0.0, 1.0, 2.0, 0.0, -1.0, 8388609.0]
     assert HalfUp()(x).tolist() == expected
+    before = x.clone()
+    with torch.no_grad():
+        assert HalfUp()(x).tolist() == expected
+    assert torch.equal(x, before)
 
 
 def test_gradients_pass_straight_through_rounding() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hao.errors import InputError
-from hao.handoff.compare import Quantity, Row, Source
+from hao.handoff.compare import ComparedFigure, FigureSource, Quantity
 from hao.report.hardware import simulation_json
 from hao.report.records import (
     SCHEDULE_FILE,
@@ -27,10 +27,10 @@ def test_a_folder_without_records_and_no_folder_have_none(tmp_path: Path) -> Non
 
 def test_records_are_read_back_as_they_were_kept(tmp_path: Path) -> None:
     keep_record(tmp_path, SIMULATION_FILE, simulation_json(SIMULATION))
-    row = Row(
+    row = ComparedFigure(
         block="total",
         quantity=Quantity.LUT,
-        source=Source.PLACEMENT,
+        source=FigureSource.PLACEMENT,
         report="/home/me/placed.rpt",
         predicted=10,
         reported=None,

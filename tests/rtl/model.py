@@ -58,7 +58,8 @@ WORKED_OUT = frozenset(
             for stage in ("dense", "depthwise")
             for name in (
                 *("lead_words", "row_trips", "feed", "sweep", "columns", "phases"),
-                *("period_one", "period_two", "group_period", "row_words"),
+                *("period_one", "period_two", "period_three", "group_period"),
+                "row_words",
                 *("ring_rows", "ring_base", "ring_words", "base_words"),
                 *("next_columns", "next_words", "next_turn", "next_offset"),
                 *("first_word", "first_block", "first_turn", "first_phase"),
@@ -133,12 +134,19 @@ FUNCTIONS = """
     return value < longint'(low) ? longint'(low)
         : value > longint'(high) ? longint'(high) : value;
   endfunction
+  // What a channel's sum begins with.
+  function automatic longint first_sum(logic [RECORD-1:0] record);
+    return MULTIPLIES ? 0 : longint'($signed(record[0+:BIAS]));
+  endfunction
   function automatic longint requantized(longint acc, logic [RECORD-1:0] record,
                                          int low, int high);
     longint scaled;
     scaled = acc;
-    if (MULTIPLIES) scaled = acc * longint'(record[RECORD-32+:16]);
-    return limited(rounded(scaled, int'(record[30:26]), int'(record[31])), low, high);
+    if (MULTIPLIES)
+      scaled = acc * longint'($signed(record[RECORD-18+:18]))
+          + longint'($signed(record[0+:BIAS]));
+    return limited(rounded(scaled, int'(record[BIAS+:5]), int'(record[BIAS+5])),
+                   low, high);
   endfunction
 
   // Input rows that output rows 0 to `row` need; past the last one, all that come.
@@ -300,6 +308,7 @@ def _package(sample: Sample, table: Table) -> str:
         "PAGE_BEATS": 4096 // port,
         "RECORD": engine["record_bits"],
         "RECORDS": 8 * port // engine["record_bits"],
+        "BIAS": engine["bias_bits"],
         "MULTIPLIES": int(engine["multiplies"]),
         "UNIT_ITEMS": engine["unit_items"],
         "LOAD": engine["load_bits"],

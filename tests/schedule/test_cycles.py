@@ -6,12 +6,12 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from hao.schedule.cycles import Arc, components, largest_ratio
-from hao.schedule.ir import Function, Instruction
+from hao.schedule.cycles import TimedEdge, components, largest_ratio
+from hao.schedule.ir import Instruction, IrFunction
 from hao.schedule.regions import dominators, find_loops
 
 
-def random_arcs(seed: int) -> tuple[int, list[Arc]]:
+def random_arcs(seed: int) -> tuple[int, list[TimedEdge]]:
     """Return a graph whose edges against the order of its nodes alone have distance."""
     rng = np.random.default_rng(seed)
     size = int(rng.integers(2, 8))
@@ -19,11 +19,11 @@ def random_arcs(seed: int) -> tuple[int, list[Arc]]:
     for _ in range(int(rng.integers(size, 3 * size))):
         start, end = (int(n) for n in rng.integers(0, size, 2))
         distance = int(rng.integers(1, 3)) if end <= start else int(rng.integers(0, 2))
-        arcs.append(Arc(start, end, float(rng.integers(0, 20)) / 4, distance))
+        arcs.append(TimedEdge(start, end, float(rng.integers(0, 20)) / 4, distance))
     return size, arcs
 
 
-def enumerated_ratio(arcs: Sequence[Arc]) -> float:
+def enumerated_ratio(arcs: Sequence[TimedEdge]) -> float:
     """Return the largest ratio of all cycles, each tried with each parallel edge."""
     graph = nx.MultiDiGraph()
     for arc in arcs:
@@ -51,12 +51,15 @@ def test_the_ratio_is_the_largest_of_all_cycles(seed: int) -> None:
 
 
 def test_negative_distances_on_edges_are_allowed_where_cycles_sum_above_zero() -> None:
-    arcs = [Arc(0, 1, 2.0, -1), Arc(1, 0, 1.0, 2), Arc(1, 1, 0.5, 1)]
+    arcs = [TimedEdge(0, 1, 2.0, -1), TimedEdge(1, 0, 1.0, 2), TimedEdge(1, 1, 0.5, 1)]
     assert largest_ratio(2, arcs)[0] == pytest.approx(3.0)
 
 
 def test_a_graph_without_cycles_has_no_ratio() -> None:
-    assert largest_ratio(3, [Arc(0, 1, 5.0, 0), Arc(1, 2, 5.0, 1)]) == (0.0, [])
+    assert largest_ratio(3, [TimedEdge(0, 1, 5.0, 0), TimedEdge(1, 2, 5.0, 1)]) == (
+        0.0,
+        [],
+    )
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -85,12 +88,12 @@ def test_dominators_are_those_of_networkx(seed: int) -> None:
     assert dominators(succ, "0") == expected
 
 
-def function(succ: dict[str, list[str]]) -> Function:
+def function(succ: dict[str, list[str]]) -> IrFunction:
     blocks = {
         block: [Instruction("", "br", "void", (), (), block, labels=tuple(after))]
         for block, after in succ.items()
     }
-    return Function("f", (), -1, 0, blocks=blocks)
+    return IrFunction("f", (), -1, 0, blocks=blocks)
 
 
 # entry -> head -> (left -> (deep -> join2, join2) , right) -> join -> head or exit

@@ -11,7 +11,7 @@ from hao.hls.compiler import find_clang
 from hao.report.schedule import has_faults
 from hao.schedule.analyse import analyse_project
 from hao.schedule.project import load_project
-from hao.schedule.recurrence import Verdict
+from hao.schedule.recurrence import IntervalVerdict
 from hao.schedule.result import ScheduleReport
 from tests.emission.builds import write_sample
 from tests.emission.designs import sample, small
@@ -38,7 +38,7 @@ def test_no_recurrence_comes_near_the_clock_period(report: ScheduleReport) -> No
     assert len(report.loops) >= 8
     for loop in report.loops:
         verdicts = {found.verdict() for found in loop.recurrences}
-        assert verdicts == {Verdict.FITS}, (loop.process, loop.label)
+        assert verdicts == {IntervalVerdict.FITS}, (loop.process, loop.label)
 
 
 def test_memories_and_streams_are_reached_once_a_cycle(report: ScheduleReport) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hao.schedule.recurrence import Recurrence, Verdict
+from hao.schedule.recurrence import IntervalVerdict, Recurrence
 from tests.schedule.projects import (
     ZU3EG,
     ZU7EV,
@@ -151,24 +151,26 @@ def test_a_branch_is_a_multiplexer_on_its_condition(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("ratio", "verdict", "interval"),
     [
-        (0.0, Verdict.FITS, 1),
-        (0.89, Verdict.FITS, 1),
-        (0.9, Verdict.DOUBTFUL, 1),
-        (1.1, Verdict.DOUBTFUL, 2),
-        (1.11, Verdict.FAILS, 2),
-        (3.72, Verdict.FAILS, 4),
+        (0.0, IntervalVerdict.FITS, 1),
+        (0.89, IntervalVerdict.FITS, 1),
+        (0.9, IntervalVerdict.DOUBTFUL, 1),
+        (1.1, IntervalVerdict.DOUBTFUL, 2),
+        (1.11, IntervalVerdict.FAILS, 2),
+        (3.72, IntervalVerdict.FAILS, 4),
     ],
 )
-def test_bands_of_the_verdict(ratio: float, verdict: Verdict, interval: int) -> None:
+def test_bands_of_the_verdict(
+    ratio: float, verdict: IntervalVerdict, interval: int
+) -> None:
     recurrence = Recurrence(ratio, 1.0, (), 1)
     assert recurrence.verdict() is verdict
     assert recurrence.interval == interval
 
 
 def test_a_slower_target_is_judged_against_itself() -> None:
-    assert Recurrence(1.7, 1.0, (), 1).verdict(2) is Verdict.FITS
-    assert Recurrence(1.9, 1.0, (), 1).verdict(2) is Verdict.DOUBTFUL
-    assert Recurrence(2.3, 1.0, (), 1).verdict(2) is Verdict.FAILS
+    assert Recurrence(1.7, 1.0, (), 1).verdict(2) is IntervalVerdict.FITS
+    assert Recurrence(1.9, 1.0, (), 1).verdict(2) is IntervalVerdict.DOUBTFUL
+    assert Recurrence(2.3, 1.0, (), 1).verdict(2) is IntervalVerdict.FAILS
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hao.calibration.file import load_calibration, render_calibration
-from hao.calibration.results import Assessment, Group
+from hao.calibration.results import Assessment, ConstantGroup
 from hao.calibration.text import render_assessment
 from hao.cost.design import Design
 from hao.cost.evaluate import evaluate
@@ -102,7 +102,7 @@ def found(evidence: CalibrateRequest) -> Assessment:
     return calibrate(evidence)
 
 
-def group(found: Assessment, figure: str, source: str) -> Group:
+def group(found: Assessment, figure: str, source: str) -> ConstantGroup:
     return next(g for g in found.groups if (g.figure, g.source) == (figure, source))
 
 
@@ -279,7 +279,7 @@ def test_the_file_is_written_whole_and_comes_back(
     result = calibrate(CalibrateRequest(reports=few, out=out))
     assert load_calibration(out) == result
     assert list(tmp_path.iterdir()) == [out]
-    with pytest.raises(InputError, match=r"zu3eg.json: exists; --force replaces it"):
+    with pytest.raises(InputError, match=r"zu3eg.json: exists; `force` replaces it"):
         calibrate(CalibrateRequest(reports=few, out=out))
     calibrate(CalibrateRequest(reports=few, out=out, force=True))
     # Nothing in it tells when or where it was made.

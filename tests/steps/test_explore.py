@@ -20,7 +20,7 @@ SEARCH = (
     "search --network digits --board zu3eg --fps 30000 --frames back-to-back "
     "--bits 4,8 --recipe ptq --quiet"
 )
-DATA = "tests.test_explore:few_digits"
+DATA = f"{__name__}:few_digits"
 EXPLORE = "--measure 2 --batch 2 --saliency sqnr --float-epochs 1 --quiet"
 
 
@@ -120,7 +120,10 @@ def test_rates_out_of_range_are_refused(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--data digits", "--data and --weights are for --measure"),
+        (
+            "--data digits",
+            "--data, --weights and what goes with them are for --me",
+        ),
         ("--measure 3 --no-run", "--measure needs --fps, and a run that is written"),
     ],
 )

@@ -7,6 +7,7 @@ on like any other, not that it is accurate (docs/channels.md has figures).
 import json
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import onnxruntime
@@ -15,16 +16,22 @@ import torch
 from click.testing import CliRunner, Result
 
 import hao
+from hao.answer.candidates import BitRules
 from hao.cli.main import main
-from hao.errors import InputError
+from hao.errors import ArgumentError, UnsupportedError
+from hao.hw.board import Frames
 from hao.ir.change import kept_channels
 from hao.ir.channels import without_channels
+from hao.ir.layer import Conv
+from hao.ir.tensor import QType
+from hao.program.solver import Status
 from hao.quant.dataset import Dataset, load_dataset
 from hao.quant.float_net import FloatNet, folded_network
 from hao.quant.weights import WeightSource, load_weights
 from hao.report.design_file import load_design
-from hao.request import SearchRequest
-from hao.steps.prune import PruneRequest
+from hao.request import SearchRequest, candidates_of
+from hao.steps import changed
+from hao.steps.prune import PruneRequest, prune_run
 from hao.zoo import build_network
 
 
@@ -51,7 +58,7 @@ def unlabelled() -> Dataset:
 def test_frames_without_labels_are_refused() -> None:
     found = run(*("prune", "digits", "--fps", "9", "--data", f"{__name__}:unlabelled"))
     assert found.exit_code != 0
-    assert "has no labels; pruning measures what channels cost" in found.output
+    assert "has no labels to measure with; pruning takes out what costs" in found.output
     assert found.output.count("\n") == 1
 
 
@@ -76,8 +83,36 @@ def test_a_frame_rate_out_of_reach_names_the_nearest(
 
 
 def test_a_frame_rate_must_be_asked_for() -> None:
-    with pytest.raises(InputError, match="--fps is missing"):
-        PruneRequest(search=SearchRequest(board="zu3eg"), data="digits")
+    with pytest.raises(ArgumentError, match="`fps` is missing; the network changes"):
+        PruneRequest(search=SearchRequest(board="zu3eg"))
+    search = SearchRequest(board="zu3eg", fps=9)
+    with pytest.raises(ArgumentError, match="`steps` = 0; must be at least 1"):
+        PruneRequest(search=search, steps=0)
+    with pytest.raises(ArgumentError, match="`seed` = -1; must be at least 0"):
+        PruneRequest(search=search, seed=-1)
+
+
+def test_a_subject_that_is_nothing_is_refused() -> None:
+    found = run("prune", "nothing", "--fps", "9")
+    assert found.exit_code == 2
+    assert found.output.startswith("hao: 'nothing': neither a network of the zoo")
+
+
+def test_weights_that_a_file_quantized_are_refused(tmp_path: Path) -> None:
+    search = SearchRequest(board="zu3eg", fps=9, network="digits")
+    candidate = candidates_of(search, lambda _: None)[0]
+    layers = tuple(
+        replace(x, weight=QType(bits=4, signed=True)) if isinstance(x, Conv) else x
+        for x in candidate.network.layers
+    )
+    network = replace(candidate.network, layers=layers)
+    with (
+        patch.object(
+            changed, "candidates_of", lambda *_: [replace(candidate, network=network)]
+        ),
+        pytest.raises(UnsupportedError, match="quantized already; only networks in fl"),
+    ):
+        changed.load_trained(PruneRequest(search=search), tmp_path, lambda _: None)
 
 
 def test_options_of_channels_need_what_their_costs_are_measured_with() -> None:
@@ -126,6 +161,9 @@ def test_a_pruned_network_goes_on_to_simulated_hardware(
     narrow = without_channels(whole, kept)
     assert result.design.network.layers == narrow.layers
     assert result.cost.fps * 0.85 >= 38000
+    assert result.proof.status is Status.OPTIMAL
+    assert run("verify", str(runs / "p"), "--samples", "20").exit_code == 0
+    assert [path.name for path in runs.iterdir()] == ["p"]
     assert (runs / "p" / "report.html").is_file()
 
     # The files hold that network.
@@ -145,3 +183,36 @@ def test_a_pruned_network_goes_on_to_simulated_hardware(
     assert any("float weights are the run's own" in line for line in told)
     hao.emit(runs / "p")
     assert hao.simulate(runs / "p", images=3).exact
+
+
+@pytest.mark.thorough
+def test_a_killed_command_goes_on_where_it_was(weights: Path, tmp_path: Path) -> None:
+    search = SearchRequest(
+        board="zu3eg",
+        network="digits",
+        fps=36000,
+        frames=Frames.BACK_TO_BACK,
+        rules=BitRules(choices=(8,)),
+    )
+    request = PruneRequest(
+        search=search, weights=weights, steps=2, iterations=1, epochs=1
+    )
+    whole = prune_run(request, tmp_path / "a", force=False, progress=lambda _: None)
+
+    def killed(line: str) -> None:
+        if line.startswith("pruning step 2/2"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prune_run(request, tmp_path / "b", force=False, progress=killed)
+    assert list((tmp_path / "b.work" / "training").glob("pruned-*.npz"))
+    told: list[str] = []
+    again = prune_run(request, tmp_path / "b", force=False, progress=told.append)
+    assert not any(line.startswith("pruning step") for line in told)
+    assert again[1] == whole[1]
+    design = [(tmp_path / name / "design.json").read_bytes() for name in "ab"]
+    assert design[0] == design[1]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [
+        "a",
+        "b",
+    ]

@@ -8,13 +8,17 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from hao import Method, QuantizeRequest, emit, quantize, simulate
+from hao import Method, QuantizeRequest, emit, quantize, simulate, verify
+from hao.answer.candidates import BitRules
 from hao.cli import main
-from hao.errors import InfeasibleError, InputError
+from hao.errors import ArgumentError, InfeasibleError, InputError
 from hao.hw.board import Frames
 from hao.ir.change import replaced
+from hao.program.solver import Status
 from hao.quant.export_float import float_files
+from hao.report.certificate import CERTIFICATE_FILE
 from hao.report.design_file import load_design
+from hao.request import SearchRequest
 from hao.steps.replace import (
     RECORD_FILE,
     Replacement,
@@ -44,14 +48,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def request_(folder: Path) -> ReplaceRequest:
     return ReplaceRequest(
-        subject=str(folder / "net.onnx"),
-        fps=187_000,
-        frames=Frames.BACK_TO_BACK,
-        margin_percent=0,
+        search=SearchRequest(
+            board="zu3eg",
+            model=folder / "net.onnx",
+            fps=187_000,
+            frames=Frames.BACK_TO_BACK,
+            margin_percent=0,
+            rules=BitRules(choices=(4, 8)),
+            best=2,
+        ),
         data=str(folder / "data.npz"),
         pool=folder / "pool.csv",
         only=("mine", "conv1"),
-        best=2,
         distill_epochs=2,
         epochs=2,
     )
@@ -99,7 +107,7 @@ def test_the_run_goes_on_to_a_bit_exact_project(
 def test_a_rate_that_nothing_reaches_names_the_nearest(
     folder: Path, request_: ReplaceRequest
 ) -> None:
-    asked = replace(request_, fps=400_000)
+    asked = replace(request_, search=replace(request_.search, fps=400_000))
     with pytest.raises(InfeasibleError, match=r"that one reaches is \d+\.\d f"):
         replace_operations(asked, run_path=folder / "runs" / "slow")
 
@@ -109,14 +117,6 @@ def test_a_place_that_cannot_be_made_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=r"work: cannot be made .* checkpoints lie"):
         replace_operations(request_, run_path=folder / "pool.csv" / "run")
-
-
-def test_a_subject_that_is_nothing_is_refused(
-    folder: Path, request_: ReplaceRequest
-) -> None:
-    asked = replace(request_, subject="nothing")
-    with pytest.raises(InputError, match="'nothing': neither a network of the zoo"):
-        replace_operations(asked, run_path=folder / "runs" / "none")
 
 
 def test_the_command_says_in_one_line_what_is_wrong(tmp_path: Path) -> None:
@@ -131,12 +131,45 @@ def test_an_unknown_operation_is_refused(
     folder: Path, request_: ReplaceRequest
 ) -> None:
     asked = replace(request_, only=("nobody",))
-    with pytest.raises(InputError, match="--only nobody: no such operation; the pool"):
+    with pytest.raises(
+        InputError, match="`only` = nobody; no such operation: the pool"
+    ):
         replace_operations(asked, run_path=folder / "runs" / "none")
 
 
-def test_numbers_out_of_range_are_refused() -> None:
-    with pytest.raises(InputError, match="--best 21; must be from 1 to 20"):
-        ReplaceRequest(subject="digits", fps=100, best=21)
-    with pytest.raises(InputError, match="--score-frames 0, --seed 0; must be at leas"):
-        ReplaceRequest(subject="digits", fps=100, score_frames=0)
+def test_numbers_out_of_range_are_refused(request_: ReplaceRequest) -> None:
+    with pytest.raises(ArgumentError, match="`best` = 21; must be at most 20"):
+        replace(request_, search=replace(request_.search, best=21))
+    with pytest.raises(ArgumentError, match="`score_frames` = 0; must be at least 1"):
+        replace(request_, score_frames=0)
+
+
+def test_the_command_names_flags(tmp_path: Path) -> None:
+    asked = ["replace", "digits", "--fps", "10", "--runs", str(tmp_path / "runs")]
+    for words, message in (
+        (["--best", "21"], "--best 21; must be at most 20"),
+        (["--score-frames", "0"], "--score-frames 0; must be at least 1"),
+    ):
+        result = CliRunner().invoke(main, [*asked, *words, "--quiet"])
+        assert result.exit_code == 2
+        assert result.output == f"hao: {message}\n"
+
+
+def test_the_answer_is_proven_and_verified_again(found: Replacement) -> None:
+    run = found.result.run
+    assert run is not None
+    assert found.result.proof.status is Status.OPTIMAL
+    assert found.result.proof.open == ()
+    assert found.result.cost.latency_cycles <= min(
+        each.report.cost.latency_cycles for each in found.finalists[:1]
+    )
+    seen = verify(run, samples=20)
+    assert seen.verified, seen.reason
+    # Another top-1 than the measured one is another answer.
+    path = run / CERTIFICATE_FILE
+    text = path.read_text()
+    record = json.loads(text)
+    record["changed"]["top1"] -= 1
+    path.write_text(json.dumps(record))
+    assert verify(run, samples=0).reason.startswith("option of layer")
+    path.write_text(text)

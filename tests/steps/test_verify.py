@@ -263,6 +263,7 @@ def test_the_smallest_of_several_networks_is_verified(
         margin_percent=0,
         min_top1=min_top1,
         objective=hao.Objective.AREA,
+        workers=1,
     )
     hao.search(request, run_path=tmp_path / "several")
     seen = verify(tmp_path / "several", samples=10)
@@ -276,7 +277,9 @@ def several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("hao.steps.search.board_of", lambda _: BOARD)
     for module in ("hao.steps.search", "hao.request"):
         monkeypatch.setattr(f"{module}.candidates_of", lambda *_: candidates()[2:])
-    request = hao.SearchRequest(board="small", fps=2_000, margin_percent=0)
+    request = hao.SearchRequest(
+        board="small", fps=2_000, margin_percent=0, front_points=0, workers=1
+    )
     hao.search(request, run_path=tmp_path / "several")
     return tmp_path / "several"
 
@@ -309,7 +312,9 @@ def test_a_network_with_a_better_design_is_found(
     best = read(several / CERTIFICATE_FILE)["label"]
     rest = [c for c in candidates()[2:] if c.label != best]
     monkeypatch.setattr("hao.steps.search.candidates_of", lambda *_: rest)
-    request = hao.SearchRequest(board="small", fps=2_000, margin_percent=0)
+    request = hao.SearchRequest(
+        board="small", fps=2_000, margin_percent=0, front_points=0, workers=1
+    )
     hao.search(request, run_path=tmp_path / "second")
     certificate = read(tmp_path / "second" / CERTIFICATE_FILE)
     (won,) = (c for c in candidates() if c.label == best)

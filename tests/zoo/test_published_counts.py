@@ -15,7 +15,7 @@ import pytest
 from hao.data import data_path
 from hao.ir.layer import Compute, Conv, Depthwise, GlobalAveragePool, Linear
 from hao.ir.network import Network
-from hao.zoo import Family, build_network, entry, zoo_name
+from hao.zoo import Publication, build_network, entry, zoo_name
 
 TIMM_SOURCE = "huggingface/pytorch-image-models"
 
@@ -206,13 +206,13 @@ def normalised(architecture: str, network: Network) -> tuple[Compute, ...]:
     # Convolutions that a batch norm follows in the published form: all, but none in
     # VGG without "_bn", and not the head behind the pool in MobileNetV3.
     family = entry(network.name).family
-    if family is Family.VGG and not architecture.endswith("_bn"):
+    if family is Publication.VGG and not architecture.endswith("_bn"):
         return ()
     return tuple(
         layer
         for layer in network.compute_layers
         if isinstance(layer, Conv | Depthwise)
-        and not (family is Family.MOBILENET_V3 and layer.name == "head")
+        and not (family is Publication.MOBILENET_V3 and layer.name == "head")
     )
 
 
@@ -242,11 +242,11 @@ def timm_parameters(architecture: str, network: Network) -> int:
     # torch counts weights, biases, and scale and shift of every batch norm; VGG keeps
     # its biases beside the batch norm.
     family = entry(network.name).family
-    if family is Family.REPVGG:
+    if family is Publication.REPVGG:
         return repvgg_training_parameters(network)
     with_norm = normalised(architecture, network)
     bare = tuple(layer for layer in network.compute_layers if layer not in with_norm)
-    per_channel = 3 if family is Family.VGG else 2
+    per_channel = 3 if family is Publication.VGG else 2
     return weights(network) + per_channel * channels(with_norm) + channels(bare)
 
 
@@ -313,7 +313,7 @@ def test_gmacs_equal_timms_benchmark(
     name = zoo_name(architecture)
     assert name is not None
     network = build_network(name, size)
-    deployed = entry(name).family is Family.REPVGG
+    deployed = entry(name).family is Publication.REPVGG
     with_norm = () if deployed else normalised(architecture, network)
     operations = (
         network.macs

@@ -19,9 +19,9 @@ from hao.ir.layer import (
     Pool,
 )
 from hao.ir.network import Network
-from hao.zoo import Dataset, Family, build_network, entry, network_names, zoo_name
+from hao.zoo import ClassSet, Publication, build_network, entry, network_names, zoo_name
 
-SIZE_BOUND = (Family.VGG, Family.CIFAR)
+SIZE_BOUND = (Publication.VGG, Publication.CIFAR)
 """Families with a member whose classifier needs a map of one size."""
 
 FREE_NAMES = [name for name in network_names() if entry(name).family not in SIZE_BOUND]
@@ -54,8 +54,8 @@ def test_names_are_sorted_unique_and_those_of_the_entries() -> None:
 def test_default_size_gives_a_classifier_without_parameters_attached(name: str) -> None:
     known = entry(name)
     network = build_network(name)
-    expected_channels = 1 if known.dataset is Dataset.DIGITS else 3
-    expected_classes = 1000 if known.dataset is Dataset.IMAGENET else 10
+    expected_channels = 1 if known.dataset is ClassSet.DIGITS else 3
+    expected_classes = 1000 if known.dataset is ClassSet.IMAGENET else 10
     frame = network.input.ofm
     assert (frame.channels, frame.height, frame.width) == (
         expected_channels,

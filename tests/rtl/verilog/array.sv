@@ -172,7 +172,7 @@ module array #(
       for (int i = 0; i < ITEMS; ++i) x[q][i] = number(codes[q][i], r.is_signed != 0);
     for (int q = 0; q < PX; ++q)
       for (int p = 0; p < PE; ++p) begin
-        sum[q][p] = fold == 0 ? ACC'($signed(channels[p][25:0])) : acc[q][p];
+        sum[q][p] = fold == 0 ? ACC'(first_sum(channels[p])) : acc[q][p];
         for (int i = 0; i < ITEMS; ++i)
           sum[q][p] = sum[q][p]
               + ACC'((x[q][i] * int'($signed(weights[p][i]))) <<< (4 * (r.up - fold / r.pass_folds)));

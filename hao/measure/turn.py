@@ -1,0 +1,170 @@
+"""What one turn of the loop measures.
+
+Half of a turn are the best by prediction: the proven optimum at every latency, each of
+these first in its turn, and K best at one of them. The rest explores schemes next to
+the optima: in turn 0 as they are drawn, with random ones between them, later those that
+the predictor likes best of a few. The most accurate scheme at one latency often keeps a
+shorter one: of a scheme that comes several times, the fastest design counts.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hao.errors import InfeasibleError
+from hao.measure.predictors import Encoder, Predictor
+from hao.measure.propose import (
+    Ask,
+    Proposal,
+    additive_costs,
+    best_proposals,
+    neighbour,
+    random_bits,
+    reranked,
+)
+from hao.measure.sample import Origin, Sample
+from hao.measure.settings import LoopSettings
+
+_ATTEMPTS = 3
+"""Times that exploration draws for a scheme that a turn has room for (chosen here)."""
+
+_DRAWN = 8
+"""Schemes next to an optimum of which a predictor takes the best (chosen here)."""
+
+Found = dict[int, list[Proposal]]
+"""Designs by latency, the most accurate by prediction first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What a turn knows.
+
+    Attributes:
+        ask: What is proposed for.
+        encoder: Of schemes.
+        settings: How to spend the measurements.
+        before: Samples of earlier turns.
+        predictor: Fitted to them; `None` where they are too few.
+        number: From 0.
+    """
+
+    ask: Ask
+    encoder: Encoder
+    settings: LoopSettings
+    before: Sequence[Sample]
+    predictor: Predictor | None
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposed:
+    """What a turn proposes.
+
+    Attributes:
+        schemes: To measure, the most wanted first; none was measured before.
+        faster: Designs of measured schemes, faster than those that are known.
+    """
+
+    schemes: tuple[Proposal, ...]
+    faster: tuple[Proposal, ...]
+
+
+def propose(turn: Turn) -> Proposed:
+    """Return what to measure in a turn.
+
+    Raises:
+        InfeasibleError: No scheme is within any of the latencies.
+    """
+    done = {sample.trial.key: sample.trial.cycles for sample in turn.before}
+    fastest: dict[str, Proposal] = {}
+    optima = _optima(turn)
+    for found in optima.values():
+        for one in found:
+            _keep_faster(fastest, one)
+    chosen: dict[str, None] = {}
+    for one in _by_want(turn, optima):
+        if one.key not in done and len(chosen) < max(1, turn.settings.batch // 2):
+            chosen[one.key] = None
+    for one in _explored(turn, optima, (*done, *chosen)):
+        if len(chosen) >= turn.settings.batch:
+            break
+        _keep_faster(fastest, one)
+        chosen[one.key] = None
+    return Proposed(
+        schemes=tuple(fastest[key] for key in chosen),
+        faster=tuple(
+            one
+            for key, one in fastest.items()
+            if (known := done.get(key)) is not None and one.cycles < known
+        ),
+    )
+
+
+def _optima(turn: Turn) -> Found:
+    """Return the best designs by prediction, K best at one of the latencies."""
+    linear = None if turn.predictor is None else turn.predictor.linear
+    costs = additive_costs(turn.encoder, linear)
+    optima: Found = {}
+    for place, budget in enumerate(turn.ask.budgets):
+        many = turn.number > 0 and turn.number % len(turn.ask.budgets) == place
+        found = best_proposals(
+            turn.ask,
+            costs,
+            budget,
+            origin=Origin.BEST if turn.number else Origin.START,
+            count=turn.settings.best if many else 1,
+        )
+        if turn.predictor is not None:
+            found = reranked(turn.predictor, found)
+        if found:
+            optima[budget] = found
+    if not optima:
+        name = turn.ask.problems[max(turn.ask.problems)].network.name
+        raise InfeasibleError(
+            f"no scheme of {name} runs within {max(turn.ask.budgets)} cycles; ask for "
+            "a lower frame rate",
+            conflicts=("latency",),
+        )
+    return optima
+
+
+def _by_want(turn: Turn, optima: Found) -> Iterator[Proposal]:
+    """Yield the best designs of all latencies, then the second best, and so on."""
+    ranked = list(optima.values())
+    first = turn.number % len(ranked)
+    for place in range(max(map(len, ranked))):
+        for found in (*ranked[first:], *ranked[:first]):
+            if place < len(found):
+                yield found[place]
+
+
+def _explored(turn: Turn, optima: Found, done: Iterable[str]) -> Iterator[Proposal]:
+    """Yield schemes next to the optima, in turn 0 every other one at random.
+
+    Args:
+        turn: What it knows.
+        optima: By latency.
+        done: Keys of what is not wanted.
+    """
+    generator = np.random.default_rng((turn.settings.seed, turn.number))
+    known = set(done)
+    starts = [(budget, found[0]) for budget, found in optima.items()]
+    for number in range(_ATTEMPTS * turn.settings.batch):
+        budget, start = starts[number % len(starts)]
+        draw = random_bits if turn.number == 0 and number % 2 else neighbour
+        count = 1 if turn.predictor is None else _DRAWN
+        drawn = [draw(turn.ask, start, budget, generator) for _ in range(count)]
+        found = [one for one in drawn if one is not None and one.key not in known]
+        if turn.predictor is not None:
+            found = reranked(turn.predictor, found)
+        for one in found[:1]:
+            known.add(one.key)
+            yield one
+
+
+def _keep_faster(fastest: dict[str, Proposal], one: Proposal) -> None:
+    """Keep a design of a scheme if none is known that is as fast."""
+    known = fastest.get(one.key)
+    if known is None or one.cycles < known.cycles:
+        fastest[one.key] = one

@@ -1,0 +1,163 @@
+// Runs frames through the core, several in flight: while the core computes one, the host
+// packs the next into another arena and unpacks the one before.
+#ifndef HAO_DRIVER_H
+#define HAO_DRIVER_H
+
+#include <chrono>
+#include <cstring>
+
+#include "hao_device.h"
+#include "hao_layout.h"
+
+namespace hao {
+
+const std::size_t kPage = 4096;
+
+inline std::size_t whole_pages(std::size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
+
+// Bytes of memory that a driver needs for so many frames in flight.
+inline std::size_t memory_bytes(int in_flight) {
+  return whole_pages(kWeightBytes) + in_flight * whole_pages(kArenaBytes);
+}
+
+typedef std::chrono::steady_clock steady;
+
+inline double seconds_since(steady::time_point begin) {
+  return std::chrono::duration<double>(steady::now() - begin).count();
+}
+
+struct Timing {
+  double total;  // from the first frame packed to the last one unpacked [s]
+  double core;   // from every start of the core until its end is seen [s]
+};
+
+class Driver {
+ public:
+  Driver(Device &device, const registers_t &registers, const bytes_t &weights, int in_flight,
+         bool interrupts, double timeout_s)
+      : device_(device),
+        registers_(registers),
+        in_flight_(in_flight),
+        interrupts_(interrupts),
+        timeout_s_(timeout_s) {
+    if (weights.size() != kWeightBytes)
+      throw std::runtime_error(std::to_string(weights.size()) + " bytes of weights; must be " +
+                               std::to_string(kWeightBytes));
+    if (device.size() < memory_bytes(in_flight))
+      throw std::runtime_error(std::to_string(device.size()) + " bytes of memory; " +
+                               std::to_string(in_flight) + " frames in flight need " +
+                               std::to_string(memory_bytes(in_flight)));
+    std::memset(device.memory(), 0, memory_bytes(in_flight));
+    if (!weights.empty()) std::memcpy(device.memory(), weights.data(), weights.size());
+    device.to_device(0, memory_bytes(in_flight));
+    set_address("weights", 0);
+    set_arena(0);
+    device.write(kInterruptEnable, interrupts ? 1 : 0);
+    device.write(kGlobalInterrupt, interrupts ? 1 : 0);
+  }
+
+  // Runs `count` frames: `source(n)` returns the codes of frame n, `sink(n, codes)` takes
+  // those of its output. Frames come and go in their order. With `overlap`, and more than
+  // one in flight, host and core work at once.
+  template <class Source, class Sink>
+  Timing run(long count, bool overlap, Source source, Sink sink) {
+    Timing timing = {0, 0};
+    const steady::time_point begin = steady::now();
+    if (count > 0) {
+      load(0, source(0));
+      start(0);
+    }
+    for (long n = 0; n < count; ++n) {
+      const bool more = n + 1 < count, ahead = more && overlap && in_flight_ > 1;
+      if (ahead) load(n + 1, source(n + 1));
+      timing.core += finish();
+      if (ahead) start(n + 1);
+      sink(n, store(n));
+      if (more && !ahead) {
+        load(n + 1, source(n + 1));
+        start(n + 1);
+      }
+    }
+    timing.total = seconds_since(begin);
+    return timing;
+  }
+
+ private:
+  std::size_t arena(long frame) const {
+    return whole_pages(kWeightBytes) + (frame % in_flight_) * whole_pages(kArenaBytes);
+  }
+
+  void load(long frame, const codes_t &codes) {
+    const std::size_t at = arena(frame) + kInput.offset_bytes;
+    kInput.pack(codes, device_.memory() + at);
+    device_.to_device(at, kInput.bytes);
+  }
+
+  codes_t store(long frame) {
+    const std::size_t at = arena(frame) + kOutput.offset_bytes;
+    device_.from_device(at, kOutput.bytes);
+    return kOutput.unpack(device_.memory() + at);
+  }
+
+  // The core reads the addresses while it runs, so they change between runs only.
+  void start(long frame) {
+    if (!(device_.read(kControl) & kIdle))
+      throw std::runtime_error("the core is busy; load the bitstream again");
+    set_arena(frame);
+    if (interrupts_) {
+      clear_interrupt();
+      device_.arm();
+    }
+    started_ = steady::now();
+    device_.write(kControl, kStart);
+  }
+
+  double finish() {
+    while (!done())
+      if (seconds_since(started_) > timeout_s_)
+        throw std::runtime_error(
+            "the core did not finish in time; check the clock, and that bitstream and "
+            "weights are of one project");
+    return seconds_since(started_);
+  }
+
+  bool done() {
+    if (!interrupts_) return device_.read(kControl) & kDone;
+    return device_.wait(timeout_s_) && clear_interrupt();
+  }
+
+  // The status is cleared by reading or by writing ones, by the tool's version.
+  bool clear_interrupt() {
+    const std::uint32_t status = device_.read(kInterruptStatus);
+    if (status) device_.write(kInterruptStatus, status);
+    return status & 1;
+  }
+
+  void set_arena(long frame) {
+    for (const char *port : kPorts)
+      if (std::strcmp(port, "weights") != 0) set_address(port, arena(frame));
+  }
+
+  void set_address(const std::string &port, std::size_t offset) {
+    const registers_t::const_iterator found = registers_.find(port);
+    if (found == registers_.end())
+      throw std::runtime_error("the core has no address register for port " + port);
+    const std::uint64_t address = device_.address() + offset;
+    if (found->second.bits <= 32 && address >> 32)
+      throw std::runtime_error("memory above 4 GiB; port " + port + " takes 32 bits");
+    device_.write(found->second.offset, static_cast<std::uint32_t>(address));
+    if (found->second.bits > 32)
+      device_.write(found->second.offset + 4, static_cast<std::uint32_t>(address >> 32));
+  }
+
+  Device &device_;
+  const registers_t registers_;
+  const int in_flight_;
+  const bool interrupts_;
+  const double timeout_s_;
+  steady::time_point started_;
+};
+
+}  // namespace hao
+
+#endif
