@@ -319,7 +319,7 @@ def check_rate(request: SearchRequest, board: Board) -> None:
     raise InfeasibleError(
         f"{request.fps:g} fps{held_in_words(request.margin_percent)} on {board.name}: "
         f"the host takes {board.host_us / 1000:g} ms of a frame, so that frames one at "
-        f"a time come at {most} fps at most; --frames back-to-back leaves it out",
+        f"a time come at {most} fps at most; `frames` = back-to-back leaves it out",
         conflicts=("latency",),
     )
 
@@ -355,7 +355,7 @@ def _candidates(
             make_candidate(
                 stages_only(imported.network),
                 top1=request.top1,
-                source="given with --top1",
+                source="given by the user",
                 law=law,
                 rules=rules,
             )

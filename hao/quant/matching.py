@@ -317,7 +317,7 @@ def _by_shape(
             raise InputError(
                 f"{len(theirs)} layers of the file have weights of shape {shape}, "
                 f"{len(ours)} of network {network.name!r}, such as {ours[0].name!r}; "
-                f"--mapping FILE says which belong, such as {extra!r}"
+                f"`mapping` = FILE says which belong, such as {extra!r}"
             )
         sides = [layer for layer in ours if _SHORTCUT.search(layer.name)]
         their_sides = [layer for layer in theirs if layer.is_shortcut]

@@ -108,7 +108,7 @@ def _check_clear(matched: Matched, mapping: Path | None) -> None:
     """
     if not matched.doubtful:
         return
-    remedy = "--mapping FILE proposes which is which, to be checked"
+    remedy = "`mapping` = FILE proposes which is which, to be checked"
     if mapping is not None:
         write_file(mapping, render_mapping(matched).encode())
         remedy = f"{mapping} now proposes which is which: check it and run again"
@@ -134,7 +134,7 @@ def _eps_notes(matched: Matched, eps: float, *, given: bool) -> list[str]:
     small = float(np.percentile(np.concatenate([n.variance for n in norms]), 5))
     if not given and small < _SMALL * eps:
         note += (
-            f", which matters: one variance in 20 is below {small:.2g}; --bn-eps gives "
+            f", which matters: one variance in 20 is below {small:.2g}; `bn_eps` gives "
             "another"
         )
     return [note]

@@ -112,7 +112,7 @@ def _quantized(
             return _take_integers(request, result, network, progress)
     labels_for = ""
     if request.method is Method.QAT:
-        labels_for = "to train with; --method ptq calibrates without"
+        labels_for = "to train with; `method` = ptq calibrates without"
     network, data = float_inputs(
         request,
         design.network,
@@ -263,7 +263,7 @@ def _take_integers(
         if data.dataset.labelled:
             labels = data.dataset.test.labels[:count]
     else:
-        progress("no --data: frames are random, from 0 to 1")
+        progress("no data: frames are random, from 0 to 1")
         size = (RANDOM_FRAMES, shape.channels, shape.height, shape.width)
         frames = np.random.default_rng(request.seed).random(size, dtype=np.float32)
     imported = imported_integers(network, frames)

@@ -391,7 +391,7 @@ def test_a_function_that_makes_a_module_is_a_model() -> None:
 
 
 def test_modules_that_do_not_tell_their_frames_are_refused() -> None:
-    with pytest.raises(InputError, match="frames of any size; --image-size gives one"):
+    with pytest.raises(InputError, match="frames of any size; `image_size` gives one"):
         load_model(Path("tests.frontends.test_torch:small"))
     with pytest.raises(InputError, match="no Conv2d; must have one to begin with"):
         load_model(Path("tests.frontends.test_torch:without_convolutions"))

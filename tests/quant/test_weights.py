@@ -359,7 +359,7 @@ def test_a_doubtful_match_is_proposed_and_refused(tmp_path: Path) -> None:
     }
     path = tmp_path / "w.safetensors"
     save_file({key: torch.tensor(array) for key, array in tensors.items()}, path)
-    with pytest.raises(InputError, match="in another order; --mapping FILE proposes"):
+    with pytest.raises(InputError, match="in another order; `mapping` = FILE proposes"):
         load_weights(network, WeightSource(path=path))
     mapping = tmp_path / "mapping.txt"
     with pytest.raises(InputError, match=r"mapping\.txt now proposes which is which"):

@@ -323,7 +323,7 @@ def test_training_begins_resumes_and_begins_anew(
     assert epochs(replace(request, run=other)) == (1, 1)
     assert (other / run_files.WEIGHTS_FILE).read_bytes() == weights
     hao.emit(run)
-    with pytest.raises(InputError, match=r"weights\.npz: exists; --force replaces it"):
+    with pytest.raises(InputError, match=r"weights\.npz: exists; `force` replaces it"):
         hao.quantize(request, progress=quiet)
     # Other settings begin beside the finished training, and the project is stale.
     assert epochs(replace(request, epochs=2, force=True)) == (0, 2)
@@ -358,7 +358,9 @@ def test_a_design_file_alone_is_refused(quantized: Path, tmp_path: Path) -> None
 
 
 def test_a_run_without_integers_or_project_is_refused(searched: Path) -> None:
-    message = r"no weights\.npz in it; `hao quantize` makes it, or use --weights random"
+    message = (
+        r"no weights\.npz in it; `hao quantize` makes it, or use `weights` = random"
+    )
     with pytest.raises(InputError, match=message):
         hao.emit(searched)
     with pytest.raises(InputError, match=message):
@@ -708,8 +710,11 @@ def test_what_cannot_be_without_labels_is_refused(
     )
     three = Preparation(mean=(0, 0, 0))
     for wrong, message in (
-        (replace(request, weights=None), "labels to train with; --weights FILE brings"),
-        (replace(request, method=hao.Method.QAT), "train with; --method ptq calib"),
+        (
+            replace(request, weights=None),
+            "labels to train with; `weights` = FILE brings",
+        ),
+        (replace(request, method=hao.Method.QAT), "train with; `method` = ptq calib"),
         (replace(request, preparation=three), "mean of 3 numbers; the network reads 1"),
     ):
         with pytest.raises(InputError, match=message):
