@@ -140,6 +140,36 @@ def sparsify(
     )
 
 
+def density_costs(
+    task: Task,
+    net: FloatNet,
+    progress: Progress = lambda _: None,
+    densities: tuple[int, ...] = DENSITIES,
+) -> DensityCosts:
+    """Return what fewer words of a net's layers cost, where it is not trained on.
+
+    They are measured in words of the fastest design at the fewest words on offer.
+
+    Args:
+        task: What the design is for.
+        net: With batch norms.
+        progress: Told when it is done.
+        densities: On offer besides all words [%].
+
+    Raises:
+        InputError: No layer may be pruned.
+        InfeasibleError: No design fits the board.
+    """
+    names = prunable(task.network)
+    fewest = {name: {min(densities): 0} for name in names}
+    report = choose_fastest(sparse_problem(task, fewest))
+    settings = SparsitySettings(densities=densities)
+    chooser = _Chooser(task, settings, net, names, progress)
+    costs = chooser.costs(report)
+    progress(f"sparsity: {len(costs)} layers weighed at {len(densities)} densities")
+    return costs
+
+
 def sparse_problem(
     task: Task, costs: DensityCosts, space: Space | None = None
 ) -> Problem:
@@ -199,13 +229,16 @@ class _Chooser:
             teacher=self.task.teacher,
         )
 
-    def engine(self, report: SolveReport, word: str) -> SolveReport:
-        """Return the best design by costs that are measured for another one's lanes."""
+    def costs(self, report: SolveReport) -> DensityCosts:
+        """Return the cost of every density on offer, likewise."""
         words = self._words(report)
         scores = energies(weights_of(self.net, tuple(words)), words)
-        costs = self.curves(report).costs(words, scores, self.settings.densities)
+        return self.curves(report).costs(words, scores, self.settings.densities)
+
+    def engine(self, report: SolveReport, word: str) -> SolveReport:
+        """Return the best design by costs that are measured for another one's lanes."""
         found = choose_most_accurate(
-            sparse_problem(self.task, costs), budget=self.task.budget
+            sparse_problem(self.task, self.costs(report)), budget=self.task.budget
         )
         self.progress(f"{word}: {_text(found, self.task.budget)}")
         return found

@@ -128,7 +128,7 @@ def prune_command(
         **source.named,
         search=search,
         run=run,
-        method=prune.Method(method),
+        method=prune.PruneMethod(method),
         steps=steps,
         iterations=iterations,
         epochs=epochs,

@@ -10,33 +10,30 @@ use elsewhere.
 
 import json
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
-from hao.errors import ArgumentError, InputError
+from hao.errors import ArgumentError
 from hao.files import write_file
-from hao.ir.change import Channels, Scheme, kept_channels
-from hao.ir.channels import channel_groups, without_channels
+from hao.ir.change import Channels, Scheme
+from hao.ir.channels import channel_groups
 from hao.ir.network import Network
 from hao.options.option import Option
 from hao.program.space import Space
 from hao.report.result import SearchResult
-from hao.report.run_files import FLOAT_STEM, PRUNING_FILE
+from hao.report.run_files import PRUNING_FILE
 from hao.request import limits_of
 from hao.steps.changed import (
     Changed,
     ChangeRequest,
     Trained,
-    keep_training,
     load_trained,
     work_beside,
     write_changed,
 )
 from hao.steps.common import Progress, check_torch, checkpoint_path, epoch_line
-from hao.steps.search import search
 
 if TYPE_CHECKING:
     from hao.answer.prune import Task
@@ -45,7 +42,7 @@ TUNING_EPOCHS = 15
 """Of training after the last channels went, unless asked otherwise (chosen here)."""
 
 
-class Method(Enum):
+class PruneMethod(Enum):
     """What is taken out of a network."""
 
     CHANNELS = "channels"
@@ -54,7 +51,7 @@ class Method(Enum):
     """Words of its weights: blocks that the engine skips (ALCS)."""
 
 
-_LABELS = "to measure with; pruning takes out what costs least top-1, so it needs some"
+LABELS = "to measure with; pruning takes out what costs least top-1, so it needs some"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +68,7 @@ class PruneRequest(ChangeRequest):
         ArgumentError: A field is out of range, or there is no frame rate.
     """
 
-    method: Method = Method.CHANNELS
+    method: PruneMethod = PruneMethod.CHANNELS
     steps: int = 4
     iterations: int = 60
 
@@ -104,7 +101,7 @@ class Pruning:
     network: str
     data: str
     frames: int
-    method: Method
+    method: PruneMethod
     before: dict[str, int]
     after: dict[str, int]
     whole_top1: float
@@ -136,11 +133,11 @@ def prune_run(
     """
     check_torch()
     with work_beside(run_path, force=force) as folder:
-        trained = load_trained(request, folder, progress, labels_for=_LABELS)
+        trained = load_trained(request, folder, progress, labels_for=LABELS)
         match request.method:
-            case Method.CHANNELS:
+            case PruneMethod.CHANNELS:
                 cut = _narrowed(request, trained, folder, progress)
-            case Method.SPARSITY:
+            case PruneMethod.SPARSITY:
                 cut = _sparsified(request, trained, folder, progress)
             case _:
                 assert_never(request.method)
@@ -199,7 +196,7 @@ class _Cut:
     space: Space | None = None
 
 
-def _task(trained: Trained) -> "Task":
+def task_of(trained: Trained) -> "Task":
     """Return what is to be made narrower, and for what."""
     from hao.answer.prune import Task
     from hao.quant.distill import teacher_of
@@ -227,7 +224,7 @@ def _narrowed(
     from hao.answer.prune import PruneSettings, prune
     from hao.quant.train import TrainSettings
 
-    task = _task(trained)
+    task = task_of(trained)
     settings = PruneSettings(
         steps=request.steps,
         iterations=request.iterations,
@@ -255,7 +252,7 @@ def _sparsified(
     from hao.answer.sparsity import SparsitySettings, sparsify
     from hao.quant.train import TrainSettings
 
-    task = _task(trained)
+    task = task_of(trained)
     settings = SparsitySettings(
         rounds=request.steps,
         iterations=request.iterations,
@@ -305,64 +302,6 @@ def _tuned(
     )
 
 
-def search_channels(
-    request: PruneRequest,
-    *,
-    run_path: Path | None = None,
-    force: bool = False,
-    progress: Progress = lambda _: None,
-) -> SearchResult:
-    """Return the best design of a network with channels and bits chosen together.
-
-    What fewer channels cost is measured before any training without them, so it is
-    more than they will cost; what bits cost is predicted. The run has the narrower
-    network's float weights, as they were cut.
-
-    Args:
-        request: One network, its data and weights; steps and epochs do not count.
-        run_path: Directory to create; `None` writes nothing.
-        force: Replace an existing run.
-        progress: Told of each step.
-
-    Raises:
-        InputError: The request, a file or a name is wrong, or no channels may go.
-        InfeasibleError: No design meets the limits.
-        UnsupportedError: A layer cannot be trained, or weights are quantized already.
-    """
-    from hao.answer.prune import PruneSettings, lanes_of, weighed_options
-    from hao.program.codesign import choose_fastest
-    from hao.quant.export_float import float_files
-    from hao.quant.float_net import folded_network
-
-    beside = work_beside(run_path, force=force) if run_path else nullcontext()
-    with beside as folder:
-        trained = load_trained(request, folder, progress, labels_for=_LABELS)
-        task, whole = _task(trained), trained.network
-        lanes = lanes_of(whole, choose_fastest(task.problem(whole)))
-        settings = PruneSettings(iterations=request.iterations)
-        net, options = weighed_options(task, whole, lanes, settings, 1, progress)
-        if not options:
-            raise InputError(f"network {whole.name!r}: no channels may be taken out")
-        weights = folded_network(net)
-
-        def files(result: SearchResult) -> dict[str, bytes]:
-            narrow = without_channels(weights, kept_channels(result.design.scheme))
-            return {FLOAT_STEM + end: text for end, text in float_files(narrow).items()}
-
-        result = search(
-            trained.asked,
-            board=trained.board,
-            candidates=[replace(trained.candidate, channels=options)],
-            run_path=run_path,
-            force=force,
-            more=files,
-            progress=progress,
-        )
-        if folder is not None:
-            keep_training(folder, result)
-    return result
-
-
 def pruning_json(pruning: Pruning) -> dict[str, object]:
     """Return a pruning as JSON values."""
     return {**asdict(pruning), "method": pruning.method.value}
@@ -371,9 +310,9 @@ def pruning_json(pruning: Pruning) -> dict[str, object]:
 def render_pruning(pruning: Pruning) -> str:
     """Return what pruning did, a line per group or layer and per figure."""
     match pruning.method:
-        case Method.CHANNELS:
+        case PruneMethod.CHANNELS:
             head = f"{'group':32} {'channels':>8} {'kept':>6}"
-        case Method.SPARSITY:
+        case PruneMethod.SPARSITY:
             head = f"{'layer':32} {'words':>8} {'kept':>6}"
         case _:
             assert_never(pruning.method)
