@@ -15,9 +15,11 @@ Each step stands in a module of `hao.steps`, with its request and its result. to
 solvers and ONNX are loaded by the step that needs them, when it runs.
 """
 
+from hao.answer.candidates import BitRules
 from hao.answer.objective import Objective
 from hao.emission.check import Build
 from hao.errors import HaoError
+from hao.hw.board import Frames
 from hao.ir.network import Network
 from hao.model import check_model
 from hao.program.solver import SolverName
@@ -39,9 +41,11 @@ from hao.steps.simulate import simulate
 from hao.steps.verify import verify
 
 __all__ = [
+    "BitRules",
     "Build",
     "CalibrateRequest",
     "ExploreRequest",
+    "Frames",
     "HaoError",
     "Method",
     "Network",
