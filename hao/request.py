@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import InstanceOf, TypeAdapter, ValidationError
 
+from hao.accuracy.between import known_networks
 from hao.accuracy.drops import load_drop_law
 from hao.accuracy.published import published_networks
 from hao.answer.candidates import (
@@ -14,6 +15,7 @@ from hao.answer.candidates import (
     Candidate,
     make_candidate,
     published_candidates,
+    source_of,
 )
 from hao.answer.explain import held_in_words
 from hao.answer.explore import budget_cycles
@@ -81,6 +83,8 @@ class SearchRequest:
         network: One network of the zoo; `None` for all with published accuracy.
         image_size: Of that network, or of a `model` whose file leaves it open; `None`
             for its usual one.
+        between_sizes: Where networks compete, offer them at image sizes between
+            published ones too, with interpolated top-1.
         model: Instead of the zoo an ONNX or QONNX file, `package.module:function` that
             makes a torch module, or a network; `hao.from_torch` makes one of a module.
         top1: Float top-1 of `model` [percent], if known.
@@ -124,6 +128,7 @@ class SearchRequest:
     fps: float | None = None
     network: str | None = None
     image_size: int | None = None
+    between_sizes: bool = False
     model: Path | InstanceOf[Network] | None = None
     top1: float | None = None
     min_top1: float | None = None
@@ -231,6 +236,10 @@ def check_request(request: SearchRequest) -> None:
         raise ArgumentError("`network` and `model` exclude each other")
     if request.image_size is not None and not (request.network or request.model):
         raise ArgumentError("`image_size` needs `network` or `model`")
+    if request.between_sizes and not request.several:
+        raise ArgumentError(
+            "`between_sizes` offers more networks; it excludes `network` and `model`"
+        )
     if (
         request.model is not None
         and request.image_size is not None
@@ -346,7 +355,6 @@ def _candidates(
 ) -> list[Candidate]:
     """Return the networks to choose from at some rules."""
     law = load_drop_law()
-    published = published_networks()
     if request.model is not None:
         imported = _imported(request.model, request.image_size)
         for note in imported.notes:
@@ -362,17 +370,31 @@ def _candidates(
         ]
     if request.network is not None:
         network: Network = build_network(request.network, request.image_size)
-        known = published.get((network.name, network.input.ofm.width))
+        known = known_networks().get((network.name, network.input.ofm.width))
+        if known is None:
+            _tell_known_sizes(network, progress)
         return [
             make_candidate(
                 network,
                 top1=None if known is None else known.top1,
-                source="" if known is None else known.best.source,
+                source="" if known is None else source_of(known),
                 law=law,
                 rules=rules,
             )
         ]
-    return published_candidates(tuple(published.values()), law, rules)
+    offered = known_networks() if request.between_sizes else published_networks()
+    return published_candidates(tuple(offered.values()), law, rules)
+
+
+def _tell_known_sizes(network: Network, progress: Progress) -> None:
+    """Say at which image sizes the accuracy of a network is known, if at any."""
+    size = network.input.ofm.width
+    sizes = sorted(known for name, known in known_networks() if name == network.name)
+    if sizes:
+        progress(
+            f"note: {network.name}@{size}: top-1 is unknown; published or interpolated "
+            f"at image sizes {', '.join(map(str, sizes))}"
+        )
 
 
 def _imported(model: Path | Network, image_size: int | None) -> ImportedNetwork:

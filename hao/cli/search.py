@@ -64,6 +64,12 @@ def _act_bits(
     help="Height and width of the frame [pixels]; of a --model that leaves them open.",
 )
 @click.option(
+    "--between-sizes",
+    is_flag=True,
+    help="Offer networks of the zoo at image sizes between published ones too, with "
+    "interpolated top-1 (hao networks lists them).",
+)
+@click.option(
     "--model",
     type=click.Path(path_type=Path),
     help="Instead of the zoo: an ONNX or QONNX file, or 'package.module:function' that "
@@ -229,6 +235,7 @@ def search_command(
     fps: float | None,
     network: str | None,
     image_size: int | None,
+    between_sizes: bool,
     model: Path | None,
     top1: float | None,
     clock_mhz: float | None,
@@ -294,6 +301,7 @@ def search_command(
         fps=fps,
         network=network,
         image_size=image_size,
+        between_sizes=between_sizes,
         model=model,
         top1=top1,
         min_top1=min_top1,
@@ -501,7 +509,7 @@ def report_command(*, run: Path | None, runs: Path, as_json: bool, html: bool) -
 
 @click.command("networks")
 def networks_command() -> None:
-    """List the networks of the zoo, with products, parameters and published top-1."""
+    """List the networks of the zoo, with products, parameters and float top-1."""
     from hao.report.networks import network_table
 
     click.echo(network_table())
