@@ -91,8 +91,9 @@ def _act_bits(
     "option_kinds",
     default="bits",
     show_default=True,
-    help="Kinds of options that are chosen together: bits, or bits,channels, which "
-    "trains and measures on --data (docs/channels.md).",
+    help="Kinds of options that are chosen together: bits, or bits,channels or "
+    "bits,sparsity or bits,channels,sparsity; what channels and sparsity cost is "
+    "measured on --data (docs/channels.md, docs/sparsity.md).",
 )
 @click.option(
     "--act-bits",
@@ -324,20 +325,20 @@ def search_command(
         cluster=cluster,
     )
     check_request(request)
-    channels = "channels" in _kinds(option_kinds)
-    if channels and (source.data is None or fps is None or whole_zoo):
+    kinds = _kinds(option_kinds)
+    if kinds and (source.data is None or fps is None or whole_zoo):
         raise click.UsageError(
-            "--options bits,channels needs --fps, --data with labels, and --network or "
-            "--model: what channels cost is measured"
+            f"--options {option_kinds} needs --fps, --data with labels, and --network "
+            "or --model: what fewer channels and words cost is measured"
         )
-    if channels and (block_points is not None or len(act_bits) > 1):
+    if kinds and (block_points is not None or len(act_bits) > 1):
         raise click.UsageError(
-            "--options bits,channels excludes --drop-blocks and several --act-bits"
+            f"--options {option_kinds} excludes --drop-blocks and several --act-bits"
         )
-    if measure is None and not channels and source != Source():
+    if measure is None and not kinds and source != Source():
         raise click.UsageError(
             "--data, --weights and what goes with them are for --measure and for "
-            "--options bits,channels, neither of which is set"
+            "--options with more than bits, neither of which is set"
         )
     if measure is not None and (no_run or fps is None):
         raise click.UsageError("--measure needs --fps, and a run that is written")
@@ -359,11 +360,13 @@ def search_command(
         check_target(run_path, force=force)
     started = time.monotonic()
     with shown_progress(quiet=quiet or as_json) as progress:
-        if channels:
-            from hao.steps.prune import PruneRequest, search_channels
+        if kinds:
+            from hao.steps.prune import PruneRequest
+            from hao.steps.together import MeasuredKind, search_together
 
-            result = search_channels(
+            result = search_together(
                 PruneRequest(**source.named, search=request),
+                frozenset(MeasuredKind(kind) for kind in kinds),
                 run_path=run_path,
                 force=force,
                 progress=progress,
@@ -394,11 +397,14 @@ def search_command(
 
 
 def _kinds(text: str) -> frozenset[str]:
-    """Return the kinds of options of a comma-separated list."""
-    kinds = frozenset(text.split(","))
-    if "bits" not in kinds or not kinds <= {"bits", "channels"}:
-        raise click.UsageError(f"--options {text!r}; must be 'bits' or 'bits,channels'")
-    return kinds
+    """Return the kinds of options in a comma-separated list, but for bits."""
+    kinds = text.split(",")
+    if "bits" not in kinds or not set(kinds) <= {"bits", "channels", "sparsity"}:
+        raise click.UsageError(
+            f"--options {text!r}; must be 'bits', or with ',channels', ',sparsity' or "
+            "both behind it"
+        )
+    return frozenset(kinds) - {"bits"}
 
 
 def _lists(result: "SearchResult") -> str:
