@@ -49,7 +49,7 @@ from hao.program.codesign import (
 )
 from hao.program.conflicts import fewest_cycles
 from hao.program.engines import light_cycles
-from hao.program.search import NO_LIMIT
+from hao.program.hunt import NO_LIMIT
 from hao.program.solver import SolverName
 from hao.program.tables import Choice
 from hao.zoo import build_network

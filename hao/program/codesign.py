@@ -35,20 +35,13 @@ from hao.program.exact import Apart, Way
 from hao.program.field import Field
 from hao.program.fit import FEWEST_LUTS, Measure
 from hao.program.formulation import Play, build_program
+from hao.program.hunt import NO_LIMIT, Counts, Found, Least, Limits, Progress
 from hao.program.near import arcs_in_play, columns_near
 from hao.program.problem import Problem
 from hao.program.products import least_cycles
 from hao.program.rows import Program
-from hao.program.search import (
-    NO_LIMIT,
-    Counts,
-    Found,
-    Least,
-    Limits,
-    Progress,
-    find,
-    may_run_within,
-)
+from hao.program.search import find
+from hao.program.shapes import may_run_within
 from hao.program.solver import LinearModel, Solution, SolverName, Status, solve
 
 __all__ = [

@@ -7,17 +7,12 @@ from hao.errors import InfeasibleError
 from hao.hw.board import Board
 from hao.hw.resources import Resources
 from hao.program.codesign import field_of
+from hao.program.hunt import NO_LIMIT, Least, Limits, Progress
 from hao.program.problem import Problem
 from hao.program.products import least_cycles
-from hao.program.search import (
-    NO_LIMIT,
-    Least,
-    Limits,
-    Progress,
-    find,
-    is_quick,
-    may_run_within,
-)
+from hao.program.quick import is_quick
+from hao.program.search import find
+from hao.program.shapes import may_run_within
 
 _RELAXED = 1000
 """Factor by which a limit is lifted to see whether it is part of a conflict."""

@@ -28,15 +28,9 @@ from hao.program.codesign import (
 )
 from hao.program.exact import Apart
 from hao.program.graph import Graph
+from hao.program.hunt import NO_LIMIT, Counts, Least, Limits, Progress
 from hao.program.problem import Problem
-from hao.program.search import (
-    NO_LIMIT,
-    Counts,
-    Least,
-    Limits,
-    Progress,
-    find,
-)
+from hao.program.search import find
 from hao.program.solver import LinearModel, SolverName, solve
 
 Floats = NDArray[np.float64]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.ir.partition import Role
+from hao.program.engines import STEP
 from hao.program.field import Field
 from hao.program.sweep import Net, sweep
 from hao.program.tables import Choice, periods_of
@@ -25,9 +26,6 @@ FEW = 4_096
 
 SHARED = 2
 """Engines that a pair must stand for on average (chosen here)."""
-
-STEP = 16_384
-"""Pairs bounded side by side (chosen here)."""
 
 
 def sieved(

@@ -13,17 +13,19 @@ from hao.cost.prices import SegmentPrice, price_segment
 from hao.errors import InfeasibleError
 from hao.hw.engine import lanes_match
 from hao.ir.partition import Role
-from hao.program import search, sieve
+from hao.program import quick, search, shapes, sieve
 from hao.program.bounded import best_first
 from hao.program.by_cost import exact_goals, sums_of
 from hao.program.codesign import choose_fastest, choose_most_accurate, field_of
+from hao.program.dominance import distinct
 from hao.program.engines import expand, fitting, priced, widest
 from hao.program.exact import Goal, best_way, outlooks
 from hao.program.field import Field, Group
 from hao.program.fit import neighbours
 from hao.program.graph import FAR
+from hao.program.hunt import Found, Hunt, Least, Limits
 from hao.program.lanes import lane_bounds
-from hao.program.search import Found, Least, Limits, find
+from hao.program.search import find
 from hao.program.sieve import sieved
 from hao.program.space import Grid
 from hao.program.sweep import Net, make_net, sweep
@@ -472,13 +474,13 @@ def test_a_quick_limit_is_reached_within_the_cost(
     problem = random_problem(4, choices=3, layers=4)
     seen: list[int] = []
 
-    def noted(hunt: search._Hunt, group: Group, double: bool) -> int:
+    def noted(hunt: Hunt, group: Group, double: bool) -> int:
         seen.append(real(hunt, group, double))
         return seen[-1]
 
-    real = search._quick_limit
-    monkeypatch.setattr(search, "_quick_limit", noted)
-    monkeypatch.setattr(search, "LOOSE", 0.0)
+    real = quick.quick_limit
+    monkeypatch.setattr(search, "quick_limit", noted)
+    monkeypatch.setattr(shapes, "LOOSE", 0.0)
     fastest = find(Field(problem), Least.CYCLES, Limits())
     assert fastest is not None
     floor = Field(problem).widths[0].floor
@@ -524,7 +526,7 @@ def test_engines_that_differ_do_not_stand_for_each_other() -> None:
     table = rng.integers(0, 3, (3, 200))
     same = (np.asarray(value) for value in (1, 2, 0))
     made = Periods(table[0], table[1], table[2], *same)
-    first = search._distinct({0: made}, 200)
+    first = distinct({0: made}, 200)
     rows = {tuple(column) for column in table.T}
     assert {tuple(table[:, place]) for place in first} == rows
     assert first.size == len(rows)
