@@ -28,7 +28,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from _common import machine, print_table
+from _common import machine, print_row, print_table
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
@@ -73,8 +73,8 @@ BOARD = "zu3eg"
 WIDTHS = ((16, 1), (32, 2), (32, 1), (64, 2), (64, 1))
 """Output channels and stride of each 3x3 convolution."""
 SIDE = 16
-TRAIN_FRAMES, TEST_FRAMES = 8000, 4000
-FLOAT_EPOCHS, TUNING_EPOCHS, ITERATIONS, ROUNDS = 6, 4, 60, 8
+TRAIN_FRAMES, TEST_FRAMES = 4000, 4000
+FLOAT_EPOCHS, TUNING_EPOCHS, ITERATIONS, ROUNDS = 8, 4, 60, 6
 ASSEMBLIES = 100
 
 
@@ -344,7 +344,7 @@ def main() -> None:
             )
             figures = share_left(case, tuned), top1(case, cut), top1(case, tuned)
             rows.append((seed, word, cycles, *figures))
-            print(rows[-1], flush=True)
+            print_row(rows[-1])
         tau_rows += [(seed, word, tau) for word, tau in taus(case).items()]
     head = ("seed", "rule", "cycles", "weights left [%]", "cut [%]", "trained [%]")
     print_table(head, rows)
