@@ -7,9 +7,8 @@ from functools import cached_property
 from hao.cost.catalogue import PIXELS, pool_words
 from hao.hw.board import Board
 from hao.ir.network import Network
-from hao.ir.partition import Role
 from hao.options.build import build_frame
-from hao.options.frame import Frame, Step, Tie
+from hao.options.frame import Frame, Tie, Variant
 from hao.options.option import Option
 from hao.program.graph import Graph, build_graph
 from hao.program.space import Space
@@ -45,10 +44,11 @@ class Problem:
     def frame(self) -> Frame:
         """Return the choices of the network."""
         frame = build_frame(self.network, self.options, self.ties)
-        roles = dict(self.space.roles)
-        return replace(
-            frame, steps=tuple(step for step in frame.steps if _runs_on(step, roles))
-        )
+        steps = [step for step in frame.steps if all(map(self._allows, step.variants))]
+        return replace(frame, steps=tuple(steps))
+
+    def _allows(self, variant: Variant) -> bool:
+        return variant.run is None or self.space.allows(variant.run.invocation)
 
     @cached_property
     def graph(self) -> Graph:
@@ -98,13 +98,3 @@ class Problem:
     def free_sites(self) -> tuple[int, ...]:
         """Return the sites with options of more than one kind."""
         return tuple(i for i, s in enumerate(self.frame.sites) if any(s.kinds))
-
-
-def _runs_on(step: Step, roles: Mapping[str, Role]) -> bool:
-    """Return whether a step runs layers on the stages that are given, if any are."""
-    return all(
-        roles.get(layer.name, role) is role
-        for variant in step.variants[:1]
-        if variant.run is not None
-        for role, layer in variant.run.invocation.stages
-    )
