@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import InstanceOf, TypeAdapter, ValidationError
 
+from hao.accuracy.between import known_networks
 from hao.accuracy.drops import load_drop_law
 from hao.accuracy.published import published_networks
 from hao.answer.candidates import (
@@ -14,6 +15,7 @@ from hao.answer.candidates import (
     Candidate,
     make_candidate,
     published_candidates,
+    source_of,
 )
 from hao.answer.explain import held_in_words
 from hao.answer.explore import budget_cycles
@@ -22,6 +24,7 @@ from hao.answer.workers import usable_cores
 from hao.arguments import take_fields
 from hao.calibration.file import load_constants
 from hao.cost.power import why_no_power
+from hao.cost.uncertainty import latency_evidence
 from hao.errors import ArgumentError, InfeasibleError, InputError
 from hao.frontends.imported import ImportedNetwork
 from hao.hw.board import Board, Frames
@@ -46,13 +49,13 @@ from hao.zoo import build_network
 
 Progress = Callable[[str], None]
 
-DEFAULT_MARGIN_PERCENT = 15.0
-"""Part of the frame time that a prediction leaves free, unless asked otherwise.
 
-Source: chosen here. The interval of a frame rate (docs/validation.md) reaches to 1.20
-times the predicted time, of which 15 % leave room for 1.18; reports say where it begins
-below what was asked.
-"""
+def usual_margin() -> float:
+    """Return what part of the frame time a prediction leaves free by default [percent].
+
+    So much that the interval of its frame rate begins no lower than at what was asked.
+    """
+    return float(latency_evidence().margin_percent)
 
 
 MOST_BEST = 50
@@ -81,6 +84,8 @@ class SearchRequest:
         network: One network of the zoo; `None` for all with published accuracy.
         image_size: Of that network, or of a `model` whose file leaves it open; `None`
             for its usual one.
+        between_sizes: Where networks compete, offer them at image sizes between
+            published ones too, with interpolated top-1.
         model: Instead of the zoo an ONNX or QONNX file, `package.module:function` that
             makes a torch module, or a network; `hao.from_torch` makes one of a module.
         top1: Float top-1 of `model` [percent], if known.
@@ -101,7 +106,8 @@ class SearchRequest:
         frames: How frames follow each other: whether frame rates count what the host
             does for each, or the engine alone.
         margin_percent: Part of the frame time that the prediction must leave free
-            [percent], from 0 to 90; counts where `fps` is asked for.
+            [percent], from 0 to 90; counts where `fps` is asked for. By default so much
+            that the interval of the frame rate begins at `fps`.
         front_points: Points of the front to compute besides; 0 for none; `None` for 6
             where networks compete and not the smallest design is asked for, else none.
         best: Designs of the chosen network to list, the answer included, at least 1;
@@ -124,6 +130,7 @@ class SearchRequest:
     fps: float | None = None
     network: str | None = None
     image_size: int | None = None
+    between_sizes: bool = False
     model: Path | InstanceOf[Network] | None = None
     top1: float | None = None
     min_top1: float | None = None
@@ -137,7 +144,7 @@ class SearchRequest:
     act_bits: tuple[int, ...] = ()
     objective: Objective = Objective.ACCURACY
     frames: Frames = Frames.ONE_AT_A_TIME
-    margin_percent: float = DEFAULT_MARGIN_PERCENT
+    margin_percent: float = field(default_factory=usual_margin)
     front_points: int | None = None
     best: int = 1
     overlap_percent: int = OVERLAP_PERCENT
@@ -231,6 +238,10 @@ def check_request(request: SearchRequest) -> None:
         raise ArgumentError("`network` and `model` exclude each other")
     if request.image_size is not None and not (request.network or request.model):
         raise ArgumentError("`image_size` needs `network` or `model`")
+    if request.between_sizes and not request.several:
+        raise ArgumentError(
+            "`between_sizes` offers more networks; it excludes `network` and `model`"
+        )
     if (
         request.model is not None
         and request.image_size is not None
@@ -346,7 +357,6 @@ def _candidates(
 ) -> list[Candidate]:
     """Return the networks to choose from at some rules."""
     law = load_drop_law()
-    published = published_networks()
     if request.model is not None:
         imported = _imported(request.model, request.image_size)
         for note in imported.notes:
@@ -362,17 +372,31 @@ def _candidates(
         ]
     if request.network is not None:
         network: Network = build_network(request.network, request.image_size)
-        known = published.get((network.name, network.input.ofm.width))
+        known = known_networks().get((network.name, network.input.ofm.width))
+        if known is None:
+            _tell_known_sizes(network, progress)
         return [
             make_candidate(
                 network,
                 top1=None if known is None else known.top1,
-                source="" if known is None else known.best.source,
+                source="" if known is None else source_of(known),
                 law=law,
                 rules=rules,
             )
         ]
-    return published_candidates(tuple(published.values()), law, rules)
+    offered = known_networks() if request.between_sizes else published_networks()
+    return published_candidates(tuple(offered.values()), law, rules)
+
+
+def _tell_known_sizes(network: Network, progress: Progress) -> None:
+    """Say at which image sizes the accuracy of a network is known, if at any."""
+    size = network.input.ofm.width
+    sizes = sorted(known for name, known in known_networks() if name == network.name)
+    if sizes:
+        progress(
+            f"note: {network.name}@{size}: top-1 is unknown; published or interpolated "
+            f"at image sizes {', '.join(map(str, sizes))}"
+        )
 
 
 def _imported(model: Path | Network, image_size: int | None) -> ImportedNetwork:

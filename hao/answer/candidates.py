@@ -13,6 +13,7 @@ from enum import Enum
 from functools import cached_property
 from typing import assert_never
 
+from hao.accuracy.between import LARGEST_ERROR, MEAN_ERROR
 from hao.accuracy.checkpoint import checkpoint_of, classifies_imagenet
 from hao.accuracy.drops import Basis, Drop, DropLaw, Evidence
 from hao.accuracy.published import PublishedNetwork
@@ -270,6 +271,18 @@ def make_candidate(
     )
 
 
+def source_of(entry: PublishedNetwork) -> str:
+    """Return where the float accuracy of a network comes from, in words."""
+    origin = f"{entry.best.architecture} {entry.best.recipe}: {entry.best.source}"
+    if not entry.interpolated:
+        return origin
+    return (
+        f"interpolated between published image sizes, which are hit within "
+        f"{MEAN_ERROR} points on average when left out, {LARGEST_ERROR} at most; "
+        f"{origin}"
+    )
+
+
 def published_candidates(
     published: Sequence[PublishedNetwork], law: DropLaw, rules: BitRules
 ) -> list[Candidate]:
@@ -282,9 +295,7 @@ def published_candidates(
         make_candidate(
             network,
             top1=entry.top1,
-            source=(
-                f"{entry.best.architecture} {entry.best.recipe}: {entry.best.source}"
-            ),
+            source=source_of(entry),
             law=law,
             rules=rules
             if rules.block_points is None or residual_blocks(network)

@@ -100,7 +100,7 @@ def _quantized(
 ) -> _Quantized:
     """Return the integers of a run's network; only checkpoints are written."""
     from hao.quant.frame_scale import normalised_network
-    from hao.quant.ptq import quantize_network
+    from hao.quant.ptq import PtqSettings, quantize_network
     from hao.quant.scheme import Scheme
 
     design = result.design
@@ -129,6 +129,7 @@ def _quantized(
         network,
         scheme,
         dataset.train.frames,
+        PtqSettings(fit_rounding=request.method is Method.PTQ),
         counted=told("calibrating", "steps", progress),
     )
     if request.method is Method.QAT:
