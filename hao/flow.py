@@ -8,7 +8,7 @@ notebook does by calling these functions; `import hao` gives all of them by name
     a network        check_model, from_torch; or one of network_table
     a design         search, then reopen, estimate, verify, write_page
     accuracy         quantize, explore (measured), export (QONNX)
-    other networks   prune_run (channels), replace_operations
+    other networks   prune_run (channels or weights), replace_operations
     hardware         emit, simulate, lint_run, schedule_run, read_reports, calibrate
 
 Each step stands in a module of `hao.steps`, with its request and its result. torch,
@@ -31,7 +31,7 @@ from hao.steps.emit import emit
 from hao.steps.explore import ExploreRequest, explore
 from hao.steps.floats import Method, QuantizeRequest
 from hao.steps.model import from_torch
-from hao.steps.prune import PruneRequest, prune_run
+from hao.steps.prune import PruneMethod, PruneRequest, prune_run
 from hao.steps.quantize import export, quantize
 from hao.steps.replace import ReplaceRequest, replace_operations
 from hao.steps.reports import lint_run, lint_schedule, read_reports, schedule_run
@@ -50,6 +50,7 @@ __all__ = [
     "Method",
     "Network",
     "Objective",
+    "PruneMethod",
     "PruneRequest",
     "QuantizeRequest",
     "ReplaceRequest",

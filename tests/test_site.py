@@ -5,10 +5,18 @@ The whole site is built by `make docs` and, here, among the thorough tests.
 
 import doctest
 import importlib
+import json
+import os
 import re
+import shutil
 import subprocess
 import sys
+from functools import partial
+from html import unescape
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import click
@@ -119,22 +127,86 @@ def test_examples_in_docstrings_and_pages_are_true() -> None:
     assert tried > 5
 
 
-@pytest.mark.thorough
-def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+def test_what_the_theme_leaves_out_is_put_in() -> None:
+    page = '<div data-md-component="search" role="dialog"><pre><code>x</code></pre>'
+    made = site.on_post_page(page)
+    assert 'role="dialog" aria-label="Search"' in made
+    assert '<pre tabindex="0"><code>' in made
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the site, built strictly."""
+    folder = tmp_path_factory.mktemp("site") / "site"
     done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", tmp_path / "site"],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", folder],
         cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
         text=True,
         timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "WARNING" not in done.stderr.replace("NO_MKDOCS_2_WARNING", "")
+    assert "WARNING" not in done.stderr
+    return folder
+
+
+@pytest.mark.thorough
+def test_the_site_is_whole_and_loads_nothing_from_elsewhere(built: Path) -> None:
     for name in ("tutorial", "commands/search", "api/program", "glossary"):
-        assert (tmp_path / "site" / name / "index.html").is_file()
-    for page in (tmp_path / "site").rglob("*.html"):
-        loaded = re.findall(
-            r'(?:src|href)="(https?://[^"]+\.(?:js|css))"', page.read_text()
+        assert (built / name / "index.html").is_file()
+    for page in built.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        assert re.findall(r'(?:src|href)="(https?://[^"]+\.(?:js|css))"', text) == []
+
+
+CHECK = """<script>window.addEventListener("load", function () {
+  setTimeout(function () { axe.run(document).then(function (found) {
+    var kept = document.createElement("pre");
+    kept.id = "axe";
+    kept.textContent = JSON.stringify({
+      wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+      wrong: found.violations.map(function (each) {
+        return each.id + ": " + each.nodes[0].html.slice(0, 200);
+      }),
+    });
+    document.body.appendChild(kept);
+  }); }, 4000);
+});</script>"""
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("width", [1280, 500])
+@pytest.mark.parametrize("name", ["explained", "tutorial", "commands/search"])
+def test_a_page_of_the_site_keeps_the_rules_of_axe(
+    built: Path, tmp_path: Path, name: str, width: int
+) -> None:
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium on PATH")
+    axe = files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+    text = (built / name / "index.html").read_text(encoding="utf-8")
+    text = text.replace("</body>", f"<script>{axe}</script>{CHECK}</body>")
+    (built / name / "checked.html").write_text(text, encoding="utf-8")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(built))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        address = f"127.0.0.1:{server.server_port}"
+        Thread(target=server.serve_forever, daemon=True).start()
+        done = subprocess.run(
+            [
+                *(browser, "--headless", "--no-sandbox", "--disable-gpu"),
+                *("--enable-logging=stderr", f"--user-data-dir={tmp_path}"),
+                *(f"--window-size={width},900", "--virtual-time-budget=60000"),
+                *("--dump-dom", f"http://{address}/{name}/checked.html"),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=True,
         )
-        assert loaded == [], page
+        server.shutdown()
+    assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
+    found = re.search(r'<pre id="axe">(.*?)</pre>', done.stdout, re.S)
+    assert found is not None
+    assert json.loads(unescape(found[1])) == {"wide": 0, "wrong": []}

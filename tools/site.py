@@ -231,3 +231,10 @@ def on_files(files: "Files", config: "MkDocsConfig") -> "Files":
 def on_page_markdown(markdown: str, page: "Page", **_: object) -> str:
     """Mend links that leave docs/."""
     return linked(markdown, page.file.src_uri)
+
+
+def on_post_page(output: str, **_: object) -> str:
+    """Name the dialog of the search, and let the keyboard scroll code."""
+    dialog = 'data-md-component="search" role="dialog"'
+    output = output.replace(dialog, f'{dialog} aria-label="Search"')
+    return output.replace("<pre>", '<pre tabindex="0">')

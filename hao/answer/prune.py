@@ -333,10 +333,9 @@ def measured_costs(
 ) -> dict[str, GroupCosts]:
     """Return what fewer channels cost, group by group, mapped to measured loss.
 
-    Of every group, `MEASURED_WIDTHS` numbers of channels are measured alone, on the
-    validation frames. Losses of several groups multiply: a cost is the logarithm of how
-    many times the whole network's loss one is. What that is in top-1, a slope through
-    the origin, comes from `SLOPE_CHOICES` random choices of all groups at once.
+    Of every group, `MEASURED_WIDTHS` numbers of channels are measured alone. Losses of
+    groups multiply: a cost is the logarithm of how many times the whole network's loss
+    one is. What that is in top-1 comes from `SLOPE_CHOICES` random choices of all.
 
     Args:
         net: With batch norms.

@@ -28,13 +28,13 @@ from hao.answer.densities import (
     weights_of,
 )
 from hao.answer.prune import Task
+from hao.answer.sparsified import Sparsified
 from hao.cost.design import Design
 from hao.emission.weights import stage_words
 from hao.errors import InfeasibleError, InputError
 from hao.ir.change import densities_of
-from hao.ir.network import Network
 from hao.ir.partition import Role
-from hao.ir.sparsity import Words, kept_words, with_densities
+from hao.ir.sparsity import FULL, Words, kept_words, with_densities
 from hao.options.sparsity import (
     DENSITIES,
     DensityCosts,
@@ -83,23 +83,6 @@ class SparsitySettings:
             )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sparsified:
-    """A network that keeps a part of its words.
-
-    Attributes:
-        network: With parameters and densities.
-        report: Of the last solve: densities and engine.
-        words: Words of an output group, kept and all, of layers that may be pruned.
-        start_cycles: Frame time of the whole network's fastest design.
-    """
-
-    network: Network
-    report: SolveReport
-    words: Mapping[str, tuple[int, int]]
-    start_cycles: int
-
-
 def sparsify(
     task: Task, settings: SparsitySettings, progress: Progress = lambda _: None
 ) -> Sparsified:
@@ -142,18 +125,49 @@ def sparsify(
     train_towards(
         net, task.dataset.train, splitting, projection.masks, teacher=task.teacher
     )
-    report = projection.report
-    densities = densities_of(report.design.scheme)
+    design = projection.report.design
+    densities = densities_of(design.scheme)
     return Sparsified(
         network=with_densities(folded_network(net), densities),
-        report=report,
+        space=space_like(design, task.space),
         words={
-            name: (kept_words(own.count, densities.get(name, 100)), own.count)
-            for name, own in stage_words(report.design).items()
+            name: (kept_words(own.count, densities.get(name, FULL)), own.count)
+            for name, own in stage_words(design).items()
             if name in names
         },
+        cycles=projection.report.cost.latency_cycles,
         start_cycles=start,
     )
+
+
+def density_costs(
+    task: Task,
+    net: FloatNet,
+    progress: Progress = lambda _: None,
+    densities: tuple[int, ...] = DENSITIES,
+) -> DensityCosts:
+    """Return what fewer words of a net's layers cost, where it is not trained on.
+
+    They are measured in words of the fastest design at the fewest words on offer.
+
+    Args:
+        task: What the design is for.
+        net: With batch norms.
+        progress: Told when it is done.
+        densities: On offer besides all words [%].
+
+    Raises:
+        InputError: No layer may be pruned.
+        InfeasibleError: No design fits the board.
+    """
+    names = prunable(task.network)
+    fewest = {name: {min(densities): 0} for name in names}
+    report = choose_fastest(sparse_problem(task, fewest))
+    settings = SparsitySettings(densities=densities)
+    chooser = _Chooser(task, settings, net, names, progress)
+    costs = chooser.costs(report)
+    progress(f"sparsity: {len(costs)} layers weighed at {len(densities)} densities")
+    return costs
 
 
 def sparse_problem(
@@ -215,13 +229,16 @@ class _Chooser:
             teacher=self.task.teacher,
         )
 
-    def engine(self, report: SolveReport, word: str) -> SolveReport:
-        """Return the best design by costs that are measured for another one's lanes."""
+    def costs(self, report: SolveReport) -> DensityCosts:
+        """Return the cost of every density on offer, likewise."""
         words = self._words(report)
         scores = energies(weights_of(self.net, tuple(words)), words)
-        costs = self.curves(report).costs(words, scores, self.settings.densities)
+        return self.curves(report).costs(words, scores, self.settings.densities)
+
+    def engine(self, report: SolveReport, word: str) -> SolveReport:
+        """Return the best design by costs that are measured for another one's lanes."""
         found = choose_most_accurate(
-            sparse_problem(self.task, costs), budget=self.task.budget
+            sparse_problem(self.task, self.costs(report)), budget=self.task.budget
         )
         self.progress(f"{word}: {_text(found, self.task.budget)}")
         return found
@@ -324,7 +341,7 @@ def _penalties(
         energy = float((weight**2).sum())
         lost = max((own for own, _ in curve.points), default=0.0)
         if energy > 0 and lost > 0:
-            loss = curve.cost(lost) / curves.points_per_loss
+            loss = curves.rise(curve.cost(lost))
             found[name] = 2 * PENALTY * loss / (lost * energy)
     return found
 

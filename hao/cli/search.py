@@ -11,6 +11,7 @@ import click
 from hao.cli.common import (
     CALIBRATION,
     JSON,
+    MARGIN,
     QUIET,
     REPLACED,
     RUN_NAME,
@@ -90,8 +91,9 @@ def _act_bits(
     "option_kinds",
     default="bits",
     show_default=True,
-    help="Kinds of options that are chosen together: bits, or bits,channels, which "
-    "trains and measures on --data (docs/channels.md).",
+    help="Kinds of options that are chosen together: bits, or bits,channels or "
+    "bits,sparsity or bits,channels,sparsity; what channels and sparsity cost is "
+    "measured on --data (docs/channels.md, docs/sparsity.md).",
 )
 @click.option(
     "--act-bits",
@@ -138,14 +140,7 @@ def _act_bits(
     help="What a frame rate counts: the engine and the host's call, or the engine "
     "alone, where the host works on one frame while the engine runs another.",
 )
-@click.option(
-    "--margin",
-    "margin_percent",
-    type=float,
-    default=None,
-    help="Part of the frame time that the prediction leaves free, for --fps [percent; "
-    "default: 15].",
-)
+@MARGIN
 @click.option(
     "--min-top1",
     type=float,
@@ -247,7 +242,7 @@ def search_command(
     rank: str,
     objective: str,
     frames: str,
-    margin_percent: float | None,
+    margin_percent: float,
     min_top1: float | None,
     max_lut: str | None,
     max_ff: str | None,
@@ -290,7 +285,7 @@ def search_command(
     from hao.hw.board import Frames
     from hao.program.solver import SolverName
     from hao.report.run import check_run_name, check_target, default_run_name
-    from hao.request import DEFAULT_MARGIN_PERCENT, SearchRequest, check_request
+    from hao.request import SearchRequest, check_request
     from hao.steps.floats import Source
     from hao.steps.search import search
 
@@ -321,9 +316,7 @@ def search_command(
         max_bram=max_bram,
         objective=Objective(objective),
         frames=Frames(frames),
-        margin_percent=(
-            DEFAULT_MARGIN_PERCENT if margin_percent is None else margin_percent
-        ),
+        margin_percent=margin_percent,
         front_points=front_points,
         best=best,
         overlap_percent=overlap_percent,
@@ -332,20 +325,20 @@ def search_command(
         cluster=cluster,
     )
     check_request(request)
-    channels = "channels" in _kinds(option_kinds)
-    if channels and (source.data is None or fps is None or whole_zoo):
+    kinds = _kinds(option_kinds)
+    if kinds and (source.data is None or fps is None or whole_zoo):
         raise click.UsageError(
-            "--options bits,channels needs --fps, --data with labels, and --network or "
-            "--model: what channels cost is measured"
+            f"--options {option_kinds} needs --fps, --data with labels, and --network "
+            "or --model: what fewer channels and words cost is measured"
         )
-    if channels and (block_points is not None or len(act_bits) > 1):
+    if kinds and (block_points is not None or len(act_bits) > 1):
         raise click.UsageError(
-            "--options bits,channels excludes --drop-blocks and several --act-bits"
+            f"--options {option_kinds} excludes --drop-blocks and several --act-bits"
         )
-    if measure is None and not channels and source != Source():
+    if measure is None and not kinds and source != Source():
         raise click.UsageError(
             "--data, --weights and what goes with them are for --measure and for "
-            "--options bits,channels, neither of which is set"
+            "--options with more than bits, neither of which is set"
         )
     if measure is not None and (no_run or fps is None):
         raise click.UsageError("--measure needs --fps, and a run that is written")
@@ -367,11 +360,13 @@ def search_command(
         check_target(run_path, force=force)
     started = time.monotonic()
     with shown_progress(quiet=quiet or as_json) as progress:
-        if channels:
-            from hao.steps.prune import PruneRequest, search_channels
+        if kinds:
+            from hao.steps.prune import PruneRequest
+            from hao.steps.together import MeasuredKind, search_together
 
-            result = search_channels(
+            result = search_together(
                 PruneRequest(**source.named, search=request),
+                frozenset(MeasuredKind(kind) for kind in kinds),
                 run_path=run_path,
                 force=force,
                 progress=progress,
@@ -402,11 +397,14 @@ def search_command(
 
 
 def _kinds(text: str) -> frozenset[str]:
-    """Return the kinds of options of a comma-separated list."""
-    kinds = frozenset(text.split(","))
-    if "bits" not in kinds or not kinds <= {"bits", "channels"}:
-        raise click.UsageError(f"--options {text!r}; must be 'bits' or 'bits,channels'")
-    return kinds
+    """Return the kinds of options in a comma-separated list, but for bits."""
+    kinds = text.split(",")
+    if "bits" not in kinds or not set(kinds) <= {"bits", "channels", "sparsity"}:
+        raise click.UsageError(
+            f"--options {text!r}; must be 'bits', or with ',channels', ',sparsity' or "
+            "both behind it"
+        )
+    return frozenset(kinds) - {"bits"}
 
 
 def _lists(result: "SearchResult") -> str:

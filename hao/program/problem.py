@@ -7,9 +7,8 @@ from functools import cached_property
 from hao.cost.catalogue import PIXELS, pool_words
 from hao.hw.board import Board
 from hao.ir.network import Network
-from hao.ir.partition import Role
 from hao.options.build import build_frame
-from hao.options.frame import Frame, Step, Tie
+from hao.options.frame import Frame, Tie, Variant
 from hao.options.option import Option
 from hao.program.graph import Graph, build_graph
 from hao.program.space import Space
@@ -45,10 +44,11 @@ class Problem:
     def frame(self) -> Frame:
         """Return the choices of the network."""
         frame = build_frame(self.network, self.options, self.ties)
-        roles = dict(self.space.roles)
-        return replace(
-            frame, steps=tuple(step for step in frame.steps if _runs_on(step, roles))
-        )
+        steps = [step for step in frame.steps if all(map(self._allows, step.variants))]
+        return replace(frame, steps=tuple(steps))
+
+    def _allows(self, variant: Variant) -> bool:
+        return variant.run is None or self.space.allows(variant.run.invocation)
 
     @cached_property
     def graph(self) -> Graph:
@@ -86,6 +86,37 @@ class Problem:
         made.__dict__["frame"] = frame
         return made
 
+    def with_costs(self, costs: Sequence[Sequence[int]]) -> "Problem":
+        """Return the problem with other accuracy costs, which keeps what was priced.
+
+        Its field (`hao.program.codesign.field_of`) shares tables and areas with that of
+        this problem.
+
+        Args:
+            costs: Of the options of every site of the frame [micro-points].
+        """
+        made = self.with_frame(self.frame.with_costs(costs))
+        made.__dict__["graph"] = self.graph.with_costs(made.frame.sites)
+        made.__dict__["like"] = self
+        return made
+
+    def with_option_costs(self, options: Sequence[Option]) -> "Problem":
+        """Return the problem with other costs of its options, as `with_costs`.
+
+        Args:
+            options: The same options in the same order, each at any cost.
+        """
+        by_name: dict[str, list[int]] = {}
+        for option in options:
+            by_name.setdefault(option.layer, []).append(option.cost_micro)
+        costs = [
+            [sum(same) for same in zip(*(by_name[n] for n in site.names), strict=True)]
+            for site in self.frame.sites
+        ]
+        made = self.with_costs(costs)
+        object.__setattr__(made, "options", tuple(options))
+        return made
+
     def choices(self, settled: Iterable[tuple[int, int]]) -> Sequence[int]:
         """Return an option for every site: those settled, else the first.
 
@@ -98,13 +129,3 @@ class Problem:
     def free_sites(self) -> tuple[int, ...]:
         """Return the sites with options of more than one kind."""
         return tuple(i for i, s in enumerate(self.frame.sites) if any(s.kinds))
-
-
-def _runs_on(step: Step, roles: Mapping[str, Role]) -> bool:
-    """Return whether a step runs layers on the stages that are given, if any are."""
-    return all(
-        roles.get(layer.name, role) is role
-        for variant in step.variants[:1]
-        if variant.run is not None
-        for role, layer in variant.run.invocation.stages
-    )

@@ -7,7 +7,7 @@ priced for all of the latter at once (`hao.program.tables`).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -18,7 +18,7 @@ from hao.cost.catalogue import BUFFER_WORDS, LANES, TAPS, Needs
 from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
 from hao.cost.words import dense_folds
 from hao.hw.board import Board
-from hao.ir.partition import Role
+from hao.ir.partition import Invocation, Role
 from hao.ir.tensor import MIN_BITS
 
 Ints = NDArray[np.int64]
@@ -49,6 +49,19 @@ class Space:
     buffering: tuple[bool, ...] = (True, False)
     shapes: tuple[tuple[Role, tuple[int, int]], ...] = ()
     roles: tuple[tuple[str, Role], ...] = ()
+
+    def lanes_of(self, role: Role) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the values of `simd` and `pe` of a dense or pointwise stage."""
+        given = dict(self.shapes).get(role)
+        if given is None:
+            return self.lanes, self.lanes
+        simd, pe = given
+        return (simd,), (pe,)
+
+    def allows(self, run: Invocation) -> bool:
+        """Return whether a run has layers on the stages that are given, if any are."""
+        given = dict(self.roles)
+        return all(given.get(layer.name, role) is role for role, layer in run.stages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +101,17 @@ class Grid:
         """Return the channels that each lane shape hands to the stage behind."""
         return self.first if self.role is Role.DEPTHWISE else self.second
 
+    def keep(self, columns: Bools) -> "Grid":
+        """Return the grid with some of its columns; lane shapes keep their places."""
+        lane_of = self.lane_of[columns]
+        return replace(
+            self,
+            lane_of=lane_of,
+            words=self.words[columns],
+            starts=np.searchsorted(lane_of, np.arange(self.lanes + 1)),
+            held=tuple(held[columns] for held in self.held),
+        )
+
     def shapes(self) -> Columns:
         """Return the lane shapes as columns whose buffers hold everything."""
         return self._columns(
@@ -121,10 +145,7 @@ def make_grid(
     """
     if role is Role.DEPTHWISE:
         return _depthwise_grid(needs, space)
-    given = dict(space.shapes).get(role)
-    option = [np.array(space.lanes, dtype=np.int64)] * 2
-    if given is not None:
-        option = [np.array([lanes], dtype=np.int64) for lanes in given]
+    option = [np.array(lanes, dtype=np.int64) for lanes in space.lanes_of(role)]
     simd, pe = (grid.ravel() for grid in np.meshgrid(*option))
     lane = np.arange(simd.size)
     depths = np.array(space.depths, dtype=np.int64)

@@ -79,8 +79,12 @@ def test_words_go_until_the_frame_time_is_kept(task: Task) -> None:
     told: list[str] = []
     found = sparsify(replace(task, budget=budget), SETTINGS, told.append)
     assert found.start_cycles == start
-    assert found.report.cost.latency_cycles <= budget
-    design = found.report.design
+    assert found.cycles <= budget
+    # On the engines with these words, a search of the pruned network is as fast.
+    again = choose_fastest(replace(task, space=found.space).problem(found.network))
+    assert again.cost.latency_cycles <= found.cycles
+    assert evaluate(again.design) == again.cost
+    design = again.design
     densities = densities_of(design.scheme)
     assert densities
     layers = {layer.name: layer for layer in found.network.compute_layers}
@@ -90,15 +94,7 @@ def test_words_go_until_the_frame_time_is_kept(task: Task) -> None:
         assert density_of(layers[name]) == densities.get(name, 100)
         used = words.sums(found.network.params[f"{name}.weight"] ** 2) > 0
         assert used.sum(axis=1).max() <= kept
-    # On the engines with these words, a search of the pruned network is as fast.
-    space = space_like(design, SPACE)
-    again = choose_fastest(replace(task, space=space).problem(found.network))
-    assert again.cost.latency_cycles <= found.report.cost.latency_cycles
-    assert densities_of(again.design.scheme) == densities
-    assert evaluate(again.design) == again.cost
-    assert {n: w.place.tolist() for n, w in stage_words(again.design).items()} == {
-        n: w.place.tolist() for n, w in stage_words(design).items()
-    }
+    assert space_like(design, SPACE) == found.space
     assert sum(word.startswith("projection") for word in told) == 3
 
 

@@ -13,6 +13,7 @@ import pytest
 from hao.cost.evaluate import evaluate
 from hao.ir.change import Bits, densities_of
 from hao.ir.network import Network
+from hao.ir.partition import Role
 from hao.ir.sparsity import FULL, density_of, with_densities
 from hao.ir.tensor import Shape
 from hao.options.option import Option
@@ -118,3 +119,18 @@ def test_a_stage_that_keeps_all_words_is_built_without_lists() -> None:
     report = choose_fastest(_problem(14_000, double=True), cost_limit=0)
     assert report.design.engine.dense is not None
     assert not report.design.engine.dense.skips
+
+
+def test_lanes_and_stages_that_are_given_are_kept() -> None:
+    problem = _problem(14_000, double=True)
+    free = choose_fastest(problem).design
+    assert free.engine.dense is not None
+    assert (free.engine.dense.simd, free.engine.dense.pe) != (2, 4)
+    shapes = ((Role.DENSE, (2, 4)),)
+    held = replace(problem, space=replace(problem.space, shapes=shapes))
+    dense = choose_fastest(held).design.engine.dense
+    assert dense is not None
+    assert (dense.simd, dense.pe) == (2, 4)
+    roles = (("l1", Role.POINTWISE),)  # where no 3x3 convolution runs
+    nowhere = replace(problem, space=replace(problem.space, roles=roles))
+    assert len(nowhere.frame.steps) == len(problem.frame.steps) - 1
