@@ -7,8 +7,8 @@ least cost, and least cycles plus priced cost, at the price that makes the Lagra
 bound largest. No integer program and no tolerance is involved.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from enum import Enum
 from typing import assert_never
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hao.program.first_way import FIRST_WAY, priced_ways, single
 from hao.program.graph import Settled
-from hao.program.sweep import Entry, Net, sweep
+from hao.program.sweep import Net, sweep
 from hao.program.tables import Periods
 
 Ints = NDArray[np.int64]
@@ -54,6 +54,9 @@ RATES = np.array([0.0, 0.72, 0.9, 1.0, 1.12, 1.4])
 Source: chosen here; the guess comes from many engines, each with a best of its own.
 """
 
+
+TOGETHER = 1_000_000
+"""Labels that are made at a time (chosen here)."""
 
 DOMINANCE_ROWS = 256
 """Labels that are compared with each other at a time (chosen here)."""
@@ -165,9 +168,9 @@ def outlooks(
     limit = budget if goal is Goal.CYCLES else spend
     bound = dual_bound(total[1:], tried[1:], goal=goal, budget=budget, spend=spend)
     best = bound.argmax(axis=0)
-    to_go: Floats = np.stack(
-        [np.broadcast_to(each, tried.shape) for each in swept.to_go]
-    ).astype(np.float64)
+    to_go: Floats = np.broadcast_to(swept.to_go, (len(net.stops), *tried.shape)).astype(
+        np.float64
+    )
     result: list[Outlook | None] = []
     for place, row in enumerate(best):
         least = float(bound[row, place])
@@ -289,6 +292,9 @@ def sharpest_rate(
     return rate
 
 
+_Waiting = tuple[Ints, Ints, Ints]
+"""Labels, the labels before them, and the arcs that led to them."""
+
 _End = tuple[int, int, int, int]
 """Cycles, cost, label and node of the end of a way."""
 
@@ -301,6 +307,35 @@ def _rank(end: _End, goal: Goal) -> tuple[int, int]:
             return end[1], end[0]
         case _:
             assert_never(goal)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ways:
+    """The entries of a node side by side, arrays of one length.
+
+    Attributes:
+        stops: Numbers of their stops.
+        ends: Nodes behind these.
+        arcs: Arcs of the graph.
+        added: What each adds to a label but for cycles.
+        opening: Cycles of the port for what opens the stop's run.
+        opening_ddr: Cycles of the DDR for that.
+        serial: Cycles of all its weights.
+        alone: Cycles of the run by itself.
+    """
+
+    stops: Ints
+    ends: Ints
+    arcs: Ints
+    added: Ints
+    opening: Ints
+    opening_ddr: Ints
+    serial: Ints
+    alone: Ints
+
+    def take(self, index: Ints) -> "_Ways":
+        """Return the entries at `index`."""
+        return _Ways(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
 
 class _Search:
@@ -322,7 +357,7 @@ class _Search:
         self._apart = apart
         self._periods = {n: single(p) for n, p in periods.items()}
         self._fast, self._priced = outlook.cycles, outlook.priced
-        self._rest = least_costs(net)
+        self._rest = np.array(least_costs(net), dtype=np.int64)
         self._added = {
             entry.arc: self._row(entry.cost, net.graph.arcs[entry.arc].settled)
             for entries in net.entries.values()
@@ -333,7 +368,7 @@ class _Search:
         self._parent: list[Ints] = []
         self._arc: list[Ints] = []
         self._count = 0
-        self._waiting: dict[int, list[tuple[Ints, Ints, int]]] = {}
+        self._known: dict[int, _Ways] = {}
         self._budget = self._spend = 0
 
     def _row(self, cost: int, settled: Settled) -> Ints:
@@ -366,52 +401,142 @@ class _Search:
 
     def run(self, goal: Goal, budget: int, spend: int) -> Way | None:
         """Return the best way, `None` if none keeps the limits."""
-        net = self._net
-        best: _End | None = None
         self._budget, self._spend = budget, spend
-        none = np.array([-1])
-        for entry in net.entries[0]:
-            after = self._periods[entry.run]
-            first = after[5]
-            if self._double:
-                first = max(after[3], after[4])
-            zero = np.zeros((1, self._added[entry.arc].size), dtype=np.int64)
-            self._push(entry, zero, first, none)
-        over: list[tuple[Ints, Ints]] = []
-        for number in range(len(net.stops) - 1, -1, -1):
-            waiting = self._waiting.pop(number, None)
-            stop = net.stops[number]
-            if waiting is not None:
-                labels, ids = self._settle(waiting)
-                alone, beside, ddr = self._periods[stop.run][:3]
-                finish = net.finishes.get(stop.end)
-                done = labels.copy()
-                done[:, 0] += alone
-                if finish is not None:
-                    ends = done + self._row(finish.cost, finish.settled)
-                    best = self._ended(ends, ids, stop.end, goal, best)
-                over.append((done, ids))
-                for entry in net.entries.get(stop.end, ()) if self._double else ():
-                    after = self._periods[entry.run]
-                    took = max(alone, beside + after[3], ddr + after[4])
-                    self._push(entry, labels, took, ids)
-            if number == 0 or net.stops[number - 1].end != stop.end:
-                if not self._double and over:
-                    self._leave(stop.end, over)
-                over = []
+        best = self._overlapping(goal) if self._double else self._in_turn(goal)
         return None if best is None else self._way(best)
 
-    def _leave(self, node: int, over: list[tuple[Ints, Ints]]) -> None:
-        """Go on from a node where no run reaches into the next.
+    def _overlapping(self, goal: Goal) -> _End | None:
+        """Return the best end where the weights of a run load beside the one before."""
+        net = self._net
+        best: _End | None = None
+        waiting: dict[int, list[_Waiting]] = {}
 
-        What ran before it does not matter then: labels of all its stops are compared.
+        def push(node: int, labels: Ints, ids: Ints, run: tuple[int, int, int]) -> None:
+            ways = self._ways(node)
+            alone, beside, ddr = run
+            took = np.maximum(alone, beside + ways.opening)
+            took = np.maximum(took, ddr + ways.opening_ddr)
+            for some, parent, place in self._made(ways, took, labels, ids):
+                # Places ascend: labels of one entry follow each other.
+                _, first = np.unique(place, return_index=True)
+                for part in np.split(np.arange(place.size), first[1:]):
+                    stop = int(ways.stops[place[part[0]]])
+                    arcs = ways.arcs[place[part]]
+                    waiting.setdefault(stop, []).append(
+                        (some[part], parent[part], arcs)
+                    )
+
+        push(0, *self._begin(), (0, 0, 0))
+        for number in range(len(net.stops) - 1, -1, -1):
+            if number not in waiting:
+                continue
+            stop = net.stops[number]
+            labels, ids = self._settle(waiting.pop(number))
+            run = self._periods[stop.run][:3]
+            finish = net.finishes.get(stop.end)
+            if finish is not None:
+                ends = labels + self._row(finish.cost, finish.settled)
+                ends[:, 0] += run[0]
+                best = self._ended(ends, ids, stop.end, goal, best)
+            if stop.end in net.entries:
+                push(stop.end, labels, ids, run)
+        return best
+
+    def _begin(self) -> tuple[Ints, Ints]:
+        """Return the label before anything, and its number: none."""
+        width = len(next(iter(self._added.values())))
+        return np.zeros((1, width), dtype=np.int64), np.array([-1])
+
+    def _in_turn(self, goal: Goal) -> _End | None:
+        """Return the best end where no run reaches into the next.
+
+        What ran before a node does not matter then: its labels are all compared.
         """
-        labels = np.concatenate([made for made, _ in over])
-        ids = np.concatenate([numbers for _, numbers in over])
-        kept = self._best(labels)
-        for entry in self._net.entries.get(node, ()):
-            took = self._periods[entry.run][5]
-            self._push(entry, labels[kept], took, ids[kept])
+        net = self._net
+        best: _End | None = None
+        waiting: dict[int, list[_Waiting]] = {}
+        for node in sorted({0, *(stop.end for stop in net.stops)}):
+            labels, ids = self._begin()
+            if node:
+                if node not in waiting:
+                    continue
+                labels, ids = self._settle(waiting.pop(node))
+            finish = net.finishes.get(node) if node else None
+            if finish is not None:
+                ends = labels + self._row(finish.cost, finish.settled)
+                best = self._ended(ends, ids, node, goal, best)
+            if node not in net.entries:
+                continue
+            ways = self._ways(node)
+            for end in np.unique(ways.ends):
+                some = ways.take(np.flatnonzero(ways.ends == end))
+                if self._apart is None:
+                    # Of two, one that takes as long and costs as much is of no use.
+                    both = np.stack([some.serial + some.alone, some.added[:, 1]], 1)
+                    some = some.take(self._best(both))
+                for made, parent, place in self._made(some, some.serial, labels, ids):
+                    made[:, 0] += some.alone[place]
+                    waiting.setdefault(int(end), []).append(
+                        (made, parent, some.arcs[place])
+                    )
+        return best
+
+    def _ways(self, node: int) -> "_Ways":
+        """Return the entries of a node side by side."""
+        if node not in self._known:
+            net, entries = self._net, self._net.entries[node]
+            runs = [self._periods[entry.run] for entry in entries]
+            stops = [entry.stop for entry in entries]
+            self._known[node] = _Ways(
+                stops=np.array(stops),
+                ends=np.array([net.stops[stop].end for stop in stops]),
+                arcs=np.array([entry.arc for entry in entries]),
+                added=np.stack([self._added[entry.arc] for entry in entries]),
+                opening=np.array([run[3] for run in runs]),
+                opening_ddr=np.array([run[4] for run in runs]),
+                serial=np.array([run[5] for run in runs]),
+                alone=np.array([self._periods[net.stops[s].run][0] for s in stops]),
+            )
+        return self._known[node]
+
+    def _made(
+        self, ways: "_Ways", took: Ints, labels: Ints, ids: Ints
+    ) -> Iterator[tuple[Ints, Ints, Ints]]:
+        """Yield labels at the stops of entries that may end within the limits.
+
+        Args:
+            ways: The entries.
+            took: Cycles until each of their stops begins.
+            labels: Before them.
+            ids: Numbers of these labels.
+
+        Yields:
+            Labels, the numbers of those before them, and places of their entries,
+            ascending.
+        """
+        count = max(1, TOGETHER // len(ways.arcs))
+        for start in range(0, len(labels), count):
+            made = labels[None, start : start + count] + ways.added[:, None]
+            made[..., 0] += took[:, None]
+            place, row = np.nonzero(self._may_end(made, ways.stops[:, None]))
+            some = made[place, row]
+            if self._apart is not None:
+                fine = self._within(some)
+                place, row, some = place[fine], row[fine], some[fine]
+                sure = np.stack(self._sure)[ways.stops[place]]
+                some[:, 3:] = np.maximum(some[:, 3:], sure)
+            if place.size:
+                yield some, ids[start + row], place
+
+    def _may_end(self, labels: Ints, stops: Ints) -> NDArray[np.bool_]:
+        """Return which labels at stops may end within the limits, by all bounds."""
+        cycles, cost = labels[..., 0], labels[..., 1]
+        fine: NDArray[np.bool_] = cycles + self._fast[stops] <= self._budget
+        fine &= cost + self._rest[stops] <= self._spend
+        reach = self._budget + self._rate * self._spend
+        priced = cycles + self._rate * cost + self._priced[stops]
+        fine &= priced <= reach + _slack(reach)
+        return fine
 
     def _ended(
         self, ends: Ints, ids: Ints, node: int, goal: Goal, best: _End | None
@@ -439,29 +564,11 @@ class _Search:
             )
         return fine
 
-    def _push(self, entry: Entry, labels: Ints, took: int, parent: Ints) -> None:
-        stop = entry.stop
-        made = labels + self._added[entry.arc]
-        made[:, 0] += took
-        cycles, cost = made[:, 0], made[:, 1]
-        fine = cycles + self._fast[stop] <= self._budget
-        fine &= cost + self._rest[stop] <= self._spend
-        reach = self._budget + self._rate * self._spend
-        priced = cycles + self._rate * cost + self._priced[stop]
-        fine &= priced <= reach + _slack(reach)
-        if self._apart is not None:
-            fine &= self._within(made)
-            made[:, 3:] = np.maximum(made[:, 3:], self._sure[stop])
-        if fine.any():
-            self._waiting.setdefault(stop, []).append(
-                (made[fine], parent[fine], entry.arc)
-            )
-
-    def _settle(self, waiting: list[tuple[Ints, Ints, int]]) -> tuple[Ints, Ints]:
+    def _settle(self, waiting: Sequence[_Waiting]) -> tuple[Ints, Ints]:
         """Return the labels of a stop that no other beats, and their numbers."""
         labels = np.concatenate([w[0] for w in waiting])
         parent = np.concatenate([w[1] for w in waiting])
-        arc = np.concatenate([np.full(w[1].size, w[2]) for w in waiting])
+        arc = np.concatenate([w[2] for w in waiting])
         order = self._best(labels)
         self._parent.append(parent[order])
         self._arc.append(arc[order])

@@ -33,8 +33,8 @@ def priced_ways(
     alone = {number: single(each) for number, each in periods.items()}
     prices = rate * TRIED
     swept = sweep(net, periods, double_buffered=double_buffered, rate=prices[:, None])
-    every = np.stack([np.broadcast_to(e, (prices.size, 1)) for e in swept.to_go])
-    for price, go in zip(prices.tolist(), every[:, :, 0].T.tolist(), strict=True):
+    to_go = swept.to_go[:, :, 0].T.tolist()
+    for price, go in zip(prices.tolist(), to_go, strict=True):
         cycles = cost = node = 0
         here: tuple[int, ...] | None = None
         while True:

@@ -91,6 +91,16 @@ Where prices depend on many options, engines have thousands of rows, hardly one 
 beats another in all, and comparing all with all took most of the time.
 """
 
+LOOKED_AT = 4_096
+"""Lane shapes among which better designs are sought first (chosen here)."""
+
+NEAREST = 6
+"""Lane shapes of these, of the lowest bounds, that are tried (chosen here)."""
+
+TOGETHER = 1_500_000
+"""Prices of runs on engines that are looked at side by side: more of them fall out of
+the processor's caches (chosen here)."""
+
 SPREAD = np.geomspace(2.0**-5, 2.0**5, 9)
 """Prices of accuracy tried on many engines, relative to a guess (chosen here)."""
 
@@ -402,6 +412,12 @@ def _priced_lanes(hunt: _Hunt, group: Group, double: bool) -> Bounded | None:
     net = make_net(graph, within)
     lanes = LaneBounds(hunt.field, group, double, net, rate)
     found = lanes.within(hunt.cycles + rate * hunt.cost_of_interest + 1)
+    # The less the best design costs, the fewer lane shapes are left.
+    while found.bound.size > MANY_SHAPES:
+        first = found.choice.take(np.arange(LOOKED_AT))
+        if not _try_nearest(hunt, group, double, first):
+            break
+        found = lanes.within(hunt.cycles + rate * hunt.cost_of_interest + 1)
     return Bounded(found.choice, np.zeros_like(found.bound))
 
 
@@ -415,6 +431,23 @@ def _start(hunt: _Hunt, group: Group, double: bool) -> None:
             continue
         for choice, cycles in expand(field, group, double, point, hunt.cycles):
             _try_engines(hunt, group.widths, double, choice, cycles)
+
+
+def _try_nearest(hunt: _Hunt, group: Group, double: bool, shapes: Choice) -> bool:
+    """Look for better designs on the lane shapes of the lowest bounds, if any.
+
+    Returns:
+        Whether there was one.
+    """
+    known = hunt.best
+    reach = _reach(hunt, group, double, shapes)
+    order = np.argsort(reach, kind="stable")[:NEAREST]
+    order = order[reach[order] <= hunt.of_interest]
+    for choice, cycles in expand(
+        hunt.field, group, double, shapes.take(order), hunt.cycles
+    ):
+        _try_engines(hunt, group.widths, double, choice, cycles)
+    return hunt.best is not known
 
 
 def _list(
@@ -477,8 +510,9 @@ def _reach(hunt: _Hunt, group: Group, double: bool, choice: Choice) -> Floats:
         if union.dearest <= hunt.cost or (hunt.rate is None and union.sums is None):
             continue
         rows = np.flatnonzero(code == own_code)
-        for start in range(0, rows.size, STEP):
-            some = rows[start : start + STEP]
+        step = max(1, min(STEP, TOGETHER // len(union.net.runs)))
+        for start in range(0, rows.size, step):
+            some = rows[start : start + step]
             result[some] = _bound(hunt, union, double, choice.take(some))
     return result
 
