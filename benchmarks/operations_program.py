@@ -26,7 +26,8 @@ from hao.ir.tensor import Shape
 from hao.options.frame import Frame, Run, Site, Step, Variant
 from hao.options.option import Option
 from hao.program.codesign import field_of
-from hao.program.exact import Goal, best_way, guessed_rate, outlooks
+from hao.program.exact import Goal, guessed_rate, outlooks
+from hao.program.labels import best_way
 from hao.program.problem import Problem
 from hao.program.space import Space
 from hao.program.sweep import Net, make_net, sweep

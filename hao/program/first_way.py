@@ -1,7 +1,7 @@
 """Ways that there are, to begin with: the best at some prices of accuracy.
 
 Their costs are no optimum, but a limit: where no design is known, it keeps the labels
-of `hao.program.exact` few.
+of `hao.program.labels` few.
 """
 
 from collections.abc import Mapping

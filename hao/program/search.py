@@ -4,7 +4,7 @@
 limit on blocks that has the least of one of them. It goes through the groups of widths
 (`hao.program.engines`), discards engines by their cycles at the fewest bits, then by a
 Lagrangian bound of all engines at once (`hao.program.sweep`), and closes what is left,
-engine by engine, by labels (`hao.program.exact`). Nothing is passed over: where it
+engine by engine, by labels (`hao.program.labels`). Nothing is passed over: where it
 finds no better design there is none.
 """
 
@@ -34,7 +34,6 @@ from hao.program.exact import (
     Goal,
     Outlook,
     Way,
-    best_way,
     dual_bound,
     guessed_rate,
     outlooks,
@@ -48,6 +47,7 @@ from hao.program.fit import (
     neighbours,
 )
 from hao.program.graph import ABSENT, FAR, ROLES, Graph, Widths
+from hao.program.labels import best_way
 from hao.program.lanes import Bounded, LaneBounds, lane_bounds
 from hao.program.sweep import Net, make_net, sweep
 from hao.program.tables import Choice, Periods, joined, periods_of
@@ -414,7 +414,7 @@ def _priced_lanes(hunt: _Hunt, group: Group, double: bool) -> Bounded | None:
     found = lanes.within(hunt.cycles + rate * hunt.cost_of_interest + 1)
     # The less the best design costs, the fewer lane shapes are left.
     while found.bound.size > MANY_SHAPES:
-        first = found.choice.take(np.arange(LOOKED_AT))
+        first = found.choice.take(np.arange(min(LOOKED_AT, found.bound.size)))
         if not _try_nearest(hunt, group, double, first):
             break
         found = lanes.within(hunt.cycles + rate * hunt.cost_of_interest + 1)

@@ -15,10 +15,11 @@ from hao.program import search
 from hao.program.by_cost import exact_goals, sums_of
 from hao.program.codesign import choose_fastest
 from hao.program.engines import expand, fitting, widest
-from hao.program.exact import Goal, best_way, outlooks
+from hao.program.exact import Goal, outlooks
 from hao.program.field import Field, Group
 from hao.program.fit import neighbours
 from hao.program.graph import FAR
+from hao.program.labels import best_way
 from hao.program.lanes import lane_bounds
 from hao.program.search import Found, Least, Limits, find
 from hao.program.sweep import Net, make_net, sweep
