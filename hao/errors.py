@@ -25,6 +25,22 @@ class HaoError(Exception):
 
     exit_code = 1
 
+    def named(self, name_of: Callable[[str], str]) -> str:
+        """Return the message with other names of the fields that it sets in backquotes.
+
+        A Python call reads "`min_top1` = 120; must be at most 100 percent", the command
+        line "--min-top1 120; must be at most 100 percent".
+
+        Args:
+            name_of: The name of a field, such as its flag; "" for what is no field.
+        """
+
+        def other(found: re.Match[str]) -> str:
+            name = name_of(found[1])
+            return name + (" " if found[2] else "") if name else found[0]
+
+        return re.sub(r"`(\w+)`( = )?", other, str(self))
+
 
 class InputError(HaoError, ValueError):
     """A file or an argument is wrong: where, got what, allowed what."""
@@ -33,19 +49,7 @@ class InputError(HaoError, ValueError):
 
 
 class ArgumentError(InputError):
-    """Fields of a request are wrong; the message names them in backquotes.
-
-    So a Python call reads "`min_top1` = 120; must be above 0, at most 100 percent", and
-    the command line "--min-top1 120; must be above 0, at most 100 percent".
-    """
-
-    def named(self, name_of: Callable[[str], str]) -> str:
-        """Return the message with other names of the fields.
-
-        Args:
-            name_of: The name of a field, such as its flag.
-        """
-        return re.sub(r"`(\w+)`(?: =)?", lambda found: name_of(found[1]), str(self))
+    """Fields of a request are wrong; the message names them in backquotes."""
 
 
 class RefusedError(InputError):

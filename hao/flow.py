@@ -8,16 +8,18 @@ notebook does by calling these functions; `import hao` gives all of them by name
     a network        check_model, from_torch; or one of network_table
     a design         search, then reopen, estimate, verify, write_page
     accuracy         quantize, explore (measured), export (QONNX)
-    other networks   prune_run (channels), replace_operations
+    other networks   prune_run (channels or weights), replace_operations
     hardware         emit, simulate, lint_run, schedule_run, read_reports, calibrate
 
 Each step stands in a module of `hao.steps`, with its request and its result. torch,
 solvers and ONNX are loaded by the step that needs them, when it runs.
 """
 
+from hao.answer.candidates import BitRules
 from hao.answer.objective import Objective
 from hao.emission.check import Build
 from hao.errors import HaoError
+from hao.hw.board import Frames
 from hao.ir.network import Network
 from hao.model import check_model
 from hao.program.solver import SolverName
@@ -29,7 +31,7 @@ from hao.steps.emit import emit
 from hao.steps.explore import ExploreRequest, explore
 from hao.steps.floats import Method, QuantizeRequest
 from hao.steps.model import from_torch
-from hao.steps.prune import PruneRequest, prune_run
+from hao.steps.prune import PruneMethod, PruneRequest, prune_run
 from hao.steps.quantize import export, quantize
 from hao.steps.replace import ReplaceRequest, replace_operations
 from hao.steps.reports import lint_run, lint_schedule, read_reports, schedule_run
@@ -39,13 +41,16 @@ from hao.steps.simulate import simulate
 from hao.steps.verify import verify
 
 __all__ = [
+    "BitRules",
     "Build",
     "CalibrateRequest",
     "ExploreRequest",
+    "Frames",
     "HaoError",
     "Method",
     "Network",
     "Objective",
+    "PruneMethod",
     "PruneRequest",
     "QuantizeRequest",
     "ReplaceRequest",

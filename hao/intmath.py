@@ -7,13 +7,22 @@ def ceil_div(numerator: int, denominator: int) -> int:
     Args:
         numerator: Any integer.
         denominator: At least 1.
+
+    Examples:
+        >>> ceil_div(7, 2), ceil_div(-7, 2), ceil_div(6, 2)
+        (4, -3, 3)
     """
     assert denominator > 0
     return -(-numerator // denominator)
 
 
 def round_up(value: int, multiple: int) -> int:
-    """Return the smallest multiple of `multiple` that is not below `value`."""
+    """Return the smallest multiple of `multiple` that is not below `value`.
+
+    Examples:
+        >>> round_up(9, 4)
+        12
+    """
     return ceil_div(value, multiple) * multiple
 
 
@@ -22,6 +31,10 @@ def ceil_log2(value: int) -> int:
 
     Args:
         value: At least 1.
+
+    Examples:
+        >>> [ceil_log2(value) for value in (1, 2, 3, 4, 5)]
+        [0, 1, 2, 2, 3]
     """
     assert value > 0
     return (value - 1).bit_length()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import InstanceOf, TypeAdapter, ValidationError
 
+from hao.accuracy.between import known_networks
 from hao.accuracy.drops import load_drop_law
 from hao.accuracy.published import published_networks
 from hao.answer.candidates import (
@@ -14,6 +15,7 @@ from hao.answer.candidates import (
     Candidate,
     make_candidate,
     published_candidates,
+    source_of,
 )
 from hao.answer.explain import held_in_words
 from hao.answer.explore import budget_cycles
@@ -34,7 +36,12 @@ from hao.model import check_buildable, load_buildable
 from hao.options.option import MICRO
 from hao.program.several import OVERLAP_PERCENT
 from hao.program.solver import SolverName
-from hao.report.certificate import Certificate, recorded_channels
+from hao.report.certificate import (
+    Certificate,
+    recorded_channels,
+    recorded_densities,
+    recorded_space,
+)
 from hao.report.design_file import explain
 from hao.report.design_schema import to_network
 from hao.zoo import build_network
@@ -76,6 +83,8 @@ class SearchRequest:
         network: One network of the zoo; `None` for all with published accuracy.
         image_size: Of that network, or of a `model` whose file leaves it open; `None`
             for its usual one.
+        between_sizes: Where networks compete, offer them at image sizes between
+            published ones too, with interpolated top-1.
         model: Instead of the zoo an ONNX or QONNX file, `package.module:function` that
             makes a torch module, or a network; `hao.from_torch` makes one of a module.
         top1: Float top-1 of `model` [percent], if known.
@@ -119,6 +128,7 @@ class SearchRequest:
     fps: float | None = None
     network: str | None = None
     image_size: int | None = None
+    between_sizes: bool = False
     model: Path | InstanceOf[Network] | None = None
     top1: float | None = None
     min_top1: float | None = None
@@ -226,6 +236,10 @@ def check_request(request: SearchRequest) -> None:
         raise ArgumentError("`network` and `model` exclude each other")
     if request.image_size is not None and not (request.network or request.model):
         raise ArgumentError("`image_size` needs `network` or `model`")
+    if request.between_sizes and not request.several:
+        raise ArgumentError(
+            "`between_sizes` offers more networks; it excludes `network` and `model`"
+        )
     if (
         request.model is not None
         and request.image_size is not None
@@ -314,7 +328,7 @@ def check_rate(request: SearchRequest, board: Board) -> None:
     raise InfeasibleError(
         f"{request.fps:g} fps{held_in_words(request.margin_percent)} on {board.name}: "
         f"the host takes {board.host_us / 1000:g} ms of a frame, so that frames one at "
-        f"a time come at {most} fps at most; --frames back-to-back leaves it out",
+        f"a time come at {most} fps at most; `frames` = back-to-back leaves it out",
         conflicts=("latency",),
     )
 
@@ -341,7 +355,6 @@ def _candidates(
 ) -> list[Candidate]:
     """Return the networks to choose from at some rules."""
     law = load_drop_law()
-    published = published_networks()
     if request.model is not None:
         imported = _imported(request.model, request.image_size)
         for note in imported.notes:
@@ -350,24 +363,38 @@ def _candidates(
             make_candidate(
                 stages_only(imported.network),
                 top1=request.top1,
-                source="given with --top1",
+                source="given by the user",
                 law=law,
                 rules=rules,
             )
         ]
     if request.network is not None:
         network: Network = build_network(request.network, request.image_size)
-        known = published.get((network.name, network.input.ofm.width))
+        known = known_networks().get((network.name, network.input.ofm.width))
+        if known is None:
+            _tell_known_sizes(network, progress)
         return [
             make_candidate(
                 network,
                 top1=None if known is None else known.top1,
-                source="" if known is None else known.best.source,
+                source="" if known is None else source_of(known),
                 law=law,
                 rules=rules,
             )
         ]
-    return published_candidates(tuple(published.values()), law, rules)
+    offered = known_networks() if request.between_sizes else published_networks()
+    return published_candidates(tuple(offered.values()), law, rules)
+
+
+def _tell_known_sizes(network: Network, progress: Progress) -> None:
+    """Say at which image sizes the accuracy of a network is known, if at any."""
+    size = network.input.ofm.width
+    sizes = sorted(known for name, known in known_networks() if name == network.name)
+    if sizes:
+        progress(
+            f"note: {network.name}@{size}: top-1 is unknown; published or interpolated "
+            f"at image sizes {', '.join(map(str, sizes))}"
+        )
 
 
 def _imported(model: Path | Network, image_size: int | None) -> ImportedNetwork:
@@ -426,6 +453,11 @@ def asked_again(
             for bits in request.act_bits or (request.rules.act_bits,)
         ]
     channels = recorded_channels(certificate.problem)
-    return request, {
-        c.label: replace(c, channels=channels) if channels else c for c in found
-    }
+    densities = recorded_densities(certificate.problem)
+    space = recorded_space(certificate.problem)
+    if channels or densities or space is not None:
+        found = [
+            replace(c, channels=channels, densities=densities, space=space)
+            for c in found
+        ]
+    return request, {c.label: c for c in found}

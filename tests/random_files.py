@@ -181,7 +181,7 @@ class _File:
         kernel = rng.choice((1, 1, 3, 3, 5, 2))
         if kernel > self.size:
             kernel = 1
-        stride = rng.choice((1, 1, 2)) if self.size > 4 else 1
+        stride = rng.choice((1, 1, 2, 3)) if self.size > 4 else 1
         out = rng.choice((3, 4, 6, 8))
         groups = 1
         if rng.random() < 0.25:

@@ -1,12 +1,14 @@
 """Requests take words and text as a Python caller writes them, or name the field."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from hao.answer.objective import Objective
+from hao.cli import main
 from hao.cli.guard import flag_of
-from hao.errors import ArgumentError
+from hao.errors import ArgumentError, InfeasibleError
 from hao.hw.board import Frames
 from hao.program.solver import SolverName
 from hao.request import SearchRequest, check_request
@@ -57,7 +59,7 @@ def test_a_call_reads_the_field_and_the_command_line_the_flag() -> None:
     with pytest.raises(ArgumentError) as caught:
         check_request(request)
     assert str(caught.value) == "`margin_percent` = 95; must be from 0 to 90 percent"
-    shown = caught.value.named(flag_of)
+    shown = caught.value.named(partial(flag_of, main))
     assert shown == "--margin 95; must be from 0 to 90 percent"
 
 
@@ -68,7 +70,15 @@ def test_every_flag_that_a_field_stands_for_exists() -> None:
     fields = {"fps", "network", "image_size", "model", "top1", "min_top1", "clock_mhz"}
     fields |= {"max_lut", "act_bits", "block_points", "margin_percent", "front_points"}
     fields |= {"best", "overlap_percent", "workers", "cluster", "objective"}
-    assert {flag_of(field) for field in fields} <= flags
+    assert {flag_of(search_command, field) for field in fields} <= flags
+    assert flag_of(main, "run_path") == "--run"
+    assert flag_of(main, "clang") == ""
+
+
+def test_a_word_in_backquotes_that_is_no_field_stays_as_it_is() -> None:
+    error = InfeasibleError("no `clang`; `solver` = highs, or `force` it")
+    shown = error.named(partial(flag_of, main))
+    assert shown == "no `clang`; --solver highs, or --force it"
 
 
 def test_what_a_request_leaves_open_depends_on_whether_networks_compete() -> None:

@@ -90,8 +90,8 @@ def test_a_full_disk_behind_the_output_is_one_line(words: list[str]) -> None:
 
 WAIT = """
 import pathlib, sys, time, click
-from hao.cli.common import Group
-@click.group(cls=Group)
+from hao.cli.common import GuardedGroup
+@click.group(cls=GuardedGroup)
 def main(): pass
 @main.command("wait")
 def wait():

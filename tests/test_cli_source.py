@@ -57,5 +57,5 @@ def test_nothing_named_is_the_default() -> None:
 
 
 def test_words_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(InputError, match="--mean and --std; must be given both"):
+    with pytest.raises(InputError, match="`mean` and `std`; must be given both"):
         asked("--mean", "0.5")

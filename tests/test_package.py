@@ -103,11 +103,16 @@ def test_sdist_carries_what_builds_and_tests_it(dist: Path) -> None:
     for folder in ("hao", "boards", "templates", "data", "tests"):
         assert files_below(folder) <= names
     assert {"LICENSE", "NOTICE", "README.md", "Makefile", "constraints.txt"} <= names
+    assert {"CITATION.cff", "Containerfile", "mkdocs.yml"} <= names
 
 
-def test_versions_agree() -> None:
+def test_the_version_stands_in_one_place(wheel: Path, dist: Path) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["version"] == hao.__version__
+    assert project["dynamic"] == ["version"]
+    assert wheel.name == f"hao-{hao.__version__}-py3-none-any.whl"
+    assert (dist / f"hao-{hao.__version__}.tar.gz").is_file()
+    cited = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {hao.__version__}\n" in cited
 
 
 def test_installed_hao_finds_its_boards(installed: Path, tmp_path: Path) -> None:

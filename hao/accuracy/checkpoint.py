@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import assert_never
 
+from hao.accuracy.between import known_networks
 from hao.accuracy.published import FloatRow, Precision, load_float_rows
-from hao.accuracy.published import published_networks as known_networks
 from hao.accuracy.terms import Subject
 from hao.zoo import ClassSet, Publication, entry, network_names
 

@@ -237,8 +237,8 @@ class DropLaw:
 
         Args:
             subject: The checkpoint.
-            setting: Recipe, scales, and activation bits from 4 to 8; its weight bits
-                and rounding do not count.
+            setting: Recipe, scales, rounding, and activation bits from 4 to 8; its
+                weight bits do not count.
             choices: Weight bits, from 2 to 8.
             imagenet: The network classifies ImageNet, on which all was measured.
 
@@ -315,7 +315,7 @@ def _at_bits(setting: Setting, weight_bits: int, act_bits: int) -> Setting:
         weight_bits=weight_bits,
         act_bits=act_bits,
         power_of_two=setting.power_of_two,
-        nearest=setting.recipe is Recipe.PTQ and weight_bits < MAX_BITS,
+        nearest=setting.nearest and weight_bits < MAX_BITS,
         per_tensor=setting.per_tensor,
     )
 

@@ -72,6 +72,8 @@ class PublishedNetwork:
         best: The float row of highest top-1.
         recipes: Float rows, best first.
         quantized: Rows that were published as already quantized.
+        interpolated: Its top-1 lies between those of two published sizes
+            (`hao.accuracy.between`).
     """
 
     name: str
@@ -79,6 +81,7 @@ class PublishedNetwork:
     best: FloatRow
     recipes: tuple[FloatRow, ...]
     quantized: tuple[FloatRow, ...]
+    interpolated: bool = False
 
     @property
     def top1(self) -> float:

@@ -8,11 +8,12 @@ predicted drop with its noise on top, unless the request takes another stance.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 from typing import assert_never
 
+from hao.accuracy.between import LARGEST_ERROR, MEAN_ERROR
 from hao.accuracy.checkpoint import checkpoint_of, classifies_imagenet
 from hao.accuracy.drops import Basis, Drop, DropLaw, Evidence
 from hao.accuracy.published import PublishedNetwork
@@ -27,7 +28,9 @@ from hao.ir.tensor import MAX_BITS
 from hao.options.bits import bit_options
 from hao.options.blocks import block_options
 from hao.options.option import MICRO, Option
+from hao.options.sparsity import DensityCosts, density_options
 from hao.program.problem import Problem
+from hao.program.space import Space
 from hao.zoo import build_network
 
 
@@ -105,6 +108,8 @@ class Candidate:
         drops: Predicted drop at uniform bits, by bits.
         rules: Bits on offer.
         channels: Options of groups of channels, if any.
+        densities: What keeping fewer words costs, of layers that may.
+        space: Engines to choose from; `None` for all.
         changes: What made the network out of the one that the request names, if it is
             another: it was changed and trained, and its top-1 measured.
     """
@@ -116,6 +121,8 @@ class Candidate:
     drops: Mapping[int, Drop]
     rules: BitRules
     channels: tuple[Option, ...] = ()
+    densities: DensityCosts = field(default_factory=dict)
+    space: Space | None = None
     changes: Scheme | None = None
 
     @property
@@ -139,7 +146,7 @@ class Candidate:
             keep_first_last=self.rules.keep_first_last,
             two_passes=True,
         )
-        options += self.channels
+        options = density_options(options, self.densities) + self.channels
         if self.rules.block_points is None:
             return options
         return options + block_options(
@@ -193,24 +200,23 @@ class Candidate:
 
     def problem(self, board: Board) -> Problem:
         """Return the co-design problem of this candidate on a board."""
-        return Problem(
-            network=self.network,
-            options=self.options,
-            board=board,
-            act_bits=self.rules.act_bits,
-        )
+        return self._problem(board, self.options)
 
     def problem_at_most_bits(self, board: Board) -> Problem:
         """Return the problem in which every layer has its first option: most bits."""
         most: dict[str, Option] = {}
         for option in self.options:
             most.setdefault(option.layer, option)
-        return Problem(
+        return self._problem(board, tuple(most.values()))
+
+    def _problem(self, board: Board, options: tuple[Option, ...]) -> Problem:
+        problem = Problem(
             network=self.network,
-            options=tuple(most.values()),
+            options=options,
             board=board,
             act_bits=self.rules.act_bits,
         )
+        return problem if self.space is None else replace(problem, space=self.space)
 
 
 def make_candidate(
@@ -265,6 +271,18 @@ def make_candidate(
     )
 
 
+def source_of(entry: PublishedNetwork) -> str:
+    """Return where the float accuracy of a network comes from, in words."""
+    origin = f"{entry.best.architecture} {entry.best.recipe}: {entry.best.source}"
+    if not entry.interpolated:
+        return origin
+    return (
+        f"interpolated between published image sizes, which are hit within "
+        f"{MEAN_ERROR} points on average when left out, {LARGEST_ERROR} at most; "
+        f"{origin}"
+    )
+
+
 def published_candidates(
     published: Sequence[PublishedNetwork], law: DropLaw, rules: BitRules
 ) -> list[Candidate]:
@@ -277,9 +295,7 @@ def published_candidates(
         make_candidate(
             network,
             top1=entry.top1,
-            source=(
-                f"{entry.best.architecture} {entry.best.recipe}: {entry.best.source}"
-            ),
+            source=source_of(entry),
             law=law,
             rules=rules
             if rules.block_points is None or residual_blocks(network)

@@ -59,7 +59,9 @@ def explained(
 def held_in_words(margin_percent: float) -> str:
     """Return that a margin [percent] is held, for a message; empty if none is."""
     return (
-        f" with a margin of {margin_percent:g} % (--margin)" if margin_percent else ""
+        f" with a margin of {margin_percent:g} % (`margin_percent`)"
+        if margin_percent
+        else ""
     )
 
 

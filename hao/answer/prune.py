@@ -29,6 +29,7 @@ from hao.ir.channels import ChannelGroup, channel_groups, without_channels
 from hao.ir.network import Network
 from hao.ir.partition import Role, Segment
 from hao.options.channels import (
+    LEAST_LOSS,
     MOST_WIDTHS,
     GroupCosts,
     channel_options,
@@ -37,7 +38,8 @@ from hao.options.channels import (
 )
 from hao.options.option import Option
 from hao.program.codesign import SolveReport, choose_fastest, choose_most_accurate
-from hao.program.problem import Problem
+from hao.program.problem import DEFAULT_SPACE, Problem
+from hao.program.space import Space
 from hao.quant.dataset import Dataset
 from hao.quant.distill import Teacher
 from hao.quant.float_net import FloatNet, folded_network
@@ -95,6 +97,7 @@ class Task:
         layer_options: Options of the layers of a network, such as their bits.
         act_bits: Width of the activations.
         teacher: Whose outputs count beside the labels.
+        space: Engines to choose from.
     """
 
     network: Network
@@ -104,6 +107,7 @@ class Task:
     layer_options: Callable[[Network], tuple[Option, ...]]
     act_bits: int
     teacher: Teacher
+    space: Space = DEFAULT_SPACE
 
     def problem(self, network: Network, more: Sequence[Option] = ()) -> Problem:
         """Return the problem of a network with options of its groups beside."""
@@ -112,6 +116,7 @@ class Task:
             options=(*self.layer_options(network), *more),
             board=self.board,
             act_bits=self.act_bits,
+            space=self.space,
         )
 
 
@@ -328,9 +333,9 @@ def measured_costs(
 ) -> dict[str, GroupCosts]:
     """Return what fewer channels cost, group by group, mapped to measured loss.
 
-    Of every group, `MEASURED_WIDTHS` numbers of channels are measured alone, on the
-    validation frames. What a loss is in top-1 comes from `SLOPE_CHOICES` random choices
-    of all groups at once: the slope of top-1 over loss through the origin.
+    Of every group, `MEASURED_WIDTHS` numbers of channels are measured alone. Losses of
+    groups multiply: a cost is the logarithm of how many times the whole network's loss
+    one is. What that is in top-1 comes from `SLOPE_CHOICES` random choices of all.
 
     Args:
         net: With batch norms.
@@ -359,16 +364,18 @@ def measured_costs(
     base, *found = masked_losses(
         net, dataset.validation, groups, choices, teacher=teacher
     )
-    losses = np.array([each.loss - base.loss for each in found])
+    floor = max(base.loss, LEAST_LOSS)
+    folds = np.log1p([(each.loss - base.loss) / floor for each in found])
     drops = np.array([base.top1 - each.top1 for each in found])
-    slope = points_per_loss(losses[-SLOPE_CHOICES:], drops[-SLOPE_CHOICES:])
-    alone = iter(losses[:-SLOPE_CHOICES] * slope)
+    slope = points_per_loss(folds[-SLOPE_CHOICES:], drops[-SLOPE_CHOICES:])
+    alone = iter(folds[:-SLOPE_CHOICES] * slope)
     return {
         name: GroupCosts(
             scores=scores[name],
             points=tuple(own),
             costs=tuple(float(next(alone)) for _ in own),
-            points_per_score=slope,
+            base_loss=floor,
+            points_per_fold=slope,
         )
         for name, own in points.items()
     }
@@ -378,7 +385,7 @@ def points_per_loss(losses: NDArray[np.float64], drops: NDArray[np.float64]) -> 
     """Return how many points of top-1 a rise of the loss by 1 is, by least squares.
 
     Args:
-        losses: Rises of the loss.
+        losses: Rises of the loss, or logarithms of how many times it is.
         drops: Falls of top-1 that came with them [points].
     """
     square = float((losses**2).sum())
@@ -389,7 +396,6 @@ def points_per_loss(losses: NDArray[np.float64], drops: NDArray[np.float64]) -> 
 
 def _spread(offered: Sequence[int]) -> tuple[int, ...]:
     """Return the narrowest width and others evenly between, descending."""
-    if len(offered) <= MEASURED_WIDTHS:
-        return tuple(offered)
-    places = np.linspace(0, len(offered) - 1, MEASURED_WIDTHS).round().astype(int)
+    count = min(len(offered), MEASURED_WIDTHS)
+    places = np.linspace(0, len(offered) - 1, count).round().astype(int)
     return tuple(offered[place] for place in places)

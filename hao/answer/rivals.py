@@ -145,7 +145,9 @@ class _Draw:
 
     def __init__(self, problem: Problem, answer: Design) -> None:
         self._problem, self._answer = problem, answer
-        self.part = partition(answer.network)
+        part = partition(answer.network)
+        allowed = [s for s in part.segments if problem.space.allows(s.invocation)]
+        self.part = replace(part, segments=tuple(allowed))
         # With and without the blocks that are left out.
         self._segments = partition(problem.network).segments + self.part.segments
         every = Partition(positions=(), segments=self._segments)
@@ -176,7 +178,8 @@ class _Draw:
                 taps = tuple(sorted({min(t, most) for t in space.taps}))
                 own = {"pe": space.lanes, "taps": taps}
             else:
-                own = {"simd": space.lanes, "pe": space.lanes, "words": space.depths}
+                lanes = space.lanes_of(role)
+                own = {"simd": lanes[0], "pe": lanes[1], "words": space.depths}
             offered |= {(role, key): some for key, some in own.items()}
         drawn = {key: int(rng.choice(some)) for key, some in offered.items()}
         if near:
@@ -210,7 +213,7 @@ class _Draw:
     ) -> tuple[Scheme, int]:
         """Return bits within a cost limit and their cost; `keep` the answer's if so.
 
-        Layers run in as many passes as in the answer.
+        Layers run in as many passes and keep as many words as in the answer.
         """
         taken = [
             (site, index)
@@ -287,9 +290,11 @@ class _Draw:
 
 
 def _as_often(site: Site, index: int) -> list[int]:
-    """Return the options of a site that run in as many passes as one of them."""
-    passes = [c.passes if isinstance(c, Bits) else 0 for c in site.changes]
-    return [place for place, each in enumerate(passes) if each == passes[index]]
+    """Return the options of a site that run as often over as many words as one."""
+    runs = [
+        (c.passes, c.density) if isinstance(c, Bits) else (0, 0) for c in site.changes
+    ]
+    return [place for place, each in enumerate(runs) if each == runs[index]]
 
 
 def _values_of(engine: Engine) -> Values:

@@ -263,7 +263,7 @@ class SideBySide:
                 if not again:
                     raise SolverError(
                         f"{items[done].label}: a worker process died, twice; it may "
-                        "lack memory: use fewer --workers"
+                        "lack memory: use fewer `workers`"
                     ) from error
 
     def _tried(
@@ -290,7 +290,7 @@ class SideBySide:
                 raise
             reason = " ".join(str(error).split())[:120] or type(error).__name__
             raise SolverError(
-                f"--cluster {self.address}: the cluster went away before the search "
+                f"`cluster` = {self.address}: the cluster went away before the search "
                 f"was done; nothing was written ({reason})"
             ) from error
 
@@ -345,14 +345,14 @@ def _connected(address: str) -> "Iterator[Client]":
         from distributed import Client
     except ImportError:
         raise InputError(
-            f"--cluster {address} needs the package distributed; "
+            f"`cluster` = {address} needs the package distributed; "
             "pip install 'hao[cluster]'"
         ) from None
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
-            f"--cluster {address}: no Dask scheduler answers there within "
+            f"`cluster` = {address}: no Dask scheduler answers there within "
             f"{CONNECT_SECONDS} s; an address is like tcp://host:8786"
         ) from error
     try:
@@ -372,11 +372,11 @@ def _check_workers(address: str, client: "Client") -> None:
         client.wait_for_workers(1, timeout=CONNECT_SECONDS)
     except TimeoutError as error:
         raise InputError(
-            f"--cluster {address} has no worker; start one: dask worker {address}"
+            f"`cluster` = {address} has no worker; start one: dask worker {address}"
         ) from error
     for worker, version in client.run(_version, on_error="return").items():
         if version != __version__:
             raise InputError(
-                f"--cluster {address}: worker {worker} must have hao {__version__}; "
+                f"`cluster` = {address}: worker {worker} must have hao {__version__}; "
                 f"it answers: {version}"
             )

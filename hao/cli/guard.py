@@ -13,11 +13,12 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import FrameType
 
 import click
 
-from hao.errors import ArgumentError, HaoError
+from hao.errors import HaoError
 
 FLAGS = {
     "block_points": "--drop-blocks",
@@ -25,6 +26,7 @@ FLAGS = {
     "front_points": "--front",
     "margin_percent": "--margin",
     "overlap_percent": "--overlap",
+    "run_path": "--run",
 }
 """Flags that are not called as the field of the request is."""
 
@@ -47,11 +49,8 @@ def one_line(ctx: click.Context) -> Iterator[None]:
             yield
     except click.exceptions.Exit:
         raise
-    except ArgumentError as error:
-        _say(error.named(flag_of))
-        ctx.exit(error.exit_code)
     except HaoError as error:
-        _say(str(error))
+        _say(error.named(partial(flag_of, ctx.find_root().command)))
         ctx.exit(error.exit_code)
     except click.ClickException as error:
         _say(error.format_message())
@@ -90,9 +89,21 @@ def traceback_option() -> click.Option:
     )
 
 
-def flag_of(field: str) -> str:
-    """Return the flag that sets a field of a request."""
-    return FLAGS.get(field, f"--{field.replace('_', '-')}")
+def flag_of(command: click.Command, field: str) -> str:
+    """Return the flag of a command that sets a field, or "" if there is none.
+
+    Args:
+        command: A command, or a group whose commands are looked through.
+        field: Of a request, or an argument of a step.
+    """
+    flag = FLAGS.get(field, f"--{field.replace('_', '-')}")
+    commands = [command]
+    for group in commands:
+        if any(flag in param.opts for param in group.params):
+            return flag
+        if isinstance(group, click.Group):
+            commands += group.commands.values()
+    return ""
 
 
 def _unforeseen(error: BaseException) -> str:

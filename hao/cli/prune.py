@@ -1,7 +1,6 @@
-"""The command that takes channels out of a network: prune."""
+"""The command that takes channels or weights out of a network: prune."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,18 +38,28 @@ if TYPE_CHECKING:
     help="Weight bits that a layer may have.",
 )
 @click.option(
+    "--method",
+    type=click.Choice(["channels", "sparsity"]),
+    default="channels",
+    show_default=True,
+    help="What is taken out: channels (HALP), or blocks of weights that the engine "
+    "skips (ALCS).",
+)
+@click.option(
     "--steps",
     type=click.IntRange(1, 100),
     default=4,
     show_default=True,
-    help="Times that channels are taken out; 1: all at once.",
+    help="Times that channels are taken out, 1: all at once; or that weights are "
+    "projected.",
 )
 @click.option(
     "--iterations",
     type=click.IntRange(1),
     default=60,
     show_default=True,
-    help="Training steps before each, over which saliency is averaged.",
+    help="Training steps before each, over which saliency is averaged; or behind each "
+    "projection.",
 )
 @click.option("--epochs", type=click.IntRange(1), help="Of training after the last.")
 @FRAMES
@@ -67,6 +76,7 @@ def prune_command(
     source: "Source",
     board: str,
     bits: tuple[int, ...],
+    method: str,
     steps: int,
     iterations: int,
     epochs: int | None,
@@ -78,19 +88,22 @@ def prune_command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Take channels out of a network until it reaches a frame rate (HALP).
+    """Take channels or weights out of a network until it reaches a frame rate.
 
     RUN_OR_NETWORK is a run directory, a network of the zoo, or an ONNX file with float
-    weights. Which channels go is decided by their effect on the loss, how many by the
-    integer program, together with the accelerator. The narrower network is trained
-    again with the whole one as its teacher, and left in a run like any other: `hao
-    quantize`, `hao emit-hls` and `hao simulate` go on from there. The run holds it as
-    float.pt (state dict), float.pt2 (torch program) and float.onnx too.
+    weights. Which channels go (HALP) is decided by their effect on the loss, how many
+    by the integer program, together with the accelerator. With --method sparsity
+    (ALCS), weights go in blocks that take the engine a cycle; the same program is the
+    projection of ADMM. The pruned network is trained again with the whole one as its
+    teacher, and left in a run like any other: `hao quantize`, `hao emit-hls` and `hao
+    simulate` go on from there. The run holds it as float.pt (state dict), float.pt2
+    (torch program) and float.onnx too.
 
     \b
     Examples:
       hao prune digits --fps 40000 --frames back-to-back
       hao prune runs/mine --fps 900 --data images/ --steps 1
+      hao prune digits --fps 37500 --frames back-to-back --method sparsity
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao.answer.candidates import BitRules
     from hao.files import recover
@@ -115,6 +128,7 @@ def prune_command(
         **source.named,
         search=search,
         run=run,
+        method=prune.PruneMethod(method),
         steps=steps,
         iterations=iterations,
         epochs=epochs,
@@ -129,7 +143,7 @@ def prune_command(
             request, runs / run_name, force=force, progress=progress
         )
     if as_json:
-        click.echo(json.dumps(asdict(pruning), indent=2))
+        click.echo(json.dumps(prune.pruning_json(pruning), indent=2))
         return
     click.echo(render_summary(result))
     click.echo(prune.render_pruning(pruning))

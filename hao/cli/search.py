@@ -64,6 +64,12 @@ def _act_bits(
     help="Height and width of the frame [pixels]; of a --model that leaves them open.",
 )
 @click.option(
+    "--between-sizes",
+    is_flag=True,
+    help="Offer networks of the zoo at image sizes between published ones too, with "
+    "interpolated top-1 (hao networks lists them).",
+)
+@click.option(
     "--model",
     type=click.Path(path_type=Path),
     help="Instead of the zoo: an ONNX or QONNX file, or 'package.module:function' that "
@@ -84,8 +90,9 @@ def _act_bits(
     "option_kinds",
     default="bits",
     show_default=True,
-    help="Kinds of options that are chosen together: bits, or bits,channels, which "
-    "trains and measures on --data (docs/channels.md).",
+    help="Kinds of options that are chosen together: bits, or bits,channels or "
+    "bits,sparsity or bits,channels,sparsity; what channels and sparsity cost is "
+    "measured on --data (docs/channels.md, docs/sparsity.md).",
 )
 @click.option(
     "--act-bits",
@@ -228,6 +235,7 @@ def search_command(
     fps: float | None,
     network: str | None,
     image_size: int | None,
+    between_sizes: bool,
     model: Path | None,
     top1: float | None,
     clock_mhz: float | None,
@@ -293,6 +301,7 @@ def search_command(
         fps=fps,
         network=network,
         image_size=image_size,
+        between_sizes=between_sizes,
         model=model,
         top1=top1,
         min_top1=min_top1,
@@ -324,20 +333,20 @@ def search_command(
         cluster=cluster,
     )
     check_request(request)
-    channels = "channels" in _kinds(option_kinds)
-    if channels and (source.data is None or fps is None or whole_zoo):
+    kinds = _kinds(option_kinds)
+    if kinds and (source.data is None or fps is None or whole_zoo):
         raise click.UsageError(
-            "--options bits,channels needs --fps, --data with labels, and --network or "
-            "--model: what channels cost is measured"
+            f"--options {option_kinds} needs --fps, --data with labels, and --network "
+            "or --model: what fewer channels and words cost is measured"
         )
-    if channels and (block_points is not None or len(act_bits) > 1):
+    if kinds and (block_points is not None or len(act_bits) > 1):
         raise click.UsageError(
-            "--options bits,channels excludes --drop-blocks and several --act-bits"
+            f"--options {option_kinds} excludes --drop-blocks and several --act-bits"
         )
-    if measure is None and not channels and source != Source():
+    if measure is None and not kinds and source != Source():
         raise click.UsageError(
             "--data, --weights and what goes with them are for --measure and for "
-            "--options bits,channels, neither of which is set"
+            "--options with more than bits, neither of which is set"
         )
     if measure is not None and (no_run or fps is None):
         raise click.UsageError("--measure needs --fps, and a run that is written")
@@ -359,11 +368,13 @@ def search_command(
         check_target(run_path, force=force)
     started = time.monotonic()
     with shown_progress(quiet=quiet or as_json) as progress:
-        if channels:
-            from hao.steps.prune import PruneRequest, search_channels
+        if kinds:
+            from hao.steps.prune import PruneRequest
+            from hao.steps.together import MeasuredKind, search_together
 
-            result = search_channels(
+            result = search_together(
                 PruneRequest(**source.named, search=request),
+                frozenset(MeasuredKind(kind) for kind in kinds),
                 run_path=run_path,
                 force=force,
                 progress=progress,
@@ -394,11 +405,14 @@ def search_command(
 
 
 def _kinds(text: str) -> frozenset[str]:
-    """Return the kinds of options of a comma-separated list."""
-    kinds = frozenset(text.split(","))
-    if "bits" not in kinds or not kinds <= {"bits", "channels"}:
-        raise click.UsageError(f"--options {text!r}; must be 'bits' or 'bits,channels'")
-    return kinds
+    """Return the kinds of options in a comma-separated list, but for bits."""
+    kinds = text.split(",")
+    if "bits" not in kinds or not set(kinds) <= {"bits", "channels", "sparsity"}:
+        raise click.UsageError(
+            f"--options {text!r}; must be 'bits', or with ',channels', ',sparsity' or "
+            "both behind it"
+        )
+    return frozenset(kinds) - {"bits"}
 
 
 def _lists(result: "SearchResult") -> str:
@@ -495,7 +509,7 @@ def report_command(*, run: Path | None, runs: Path, as_json: bool, html: bool) -
 
 @click.command("networks")
 def networks_command() -> None:
-    """List the networks of the zoo, with products, parameters and published top-1."""
+    """List the networks of the zoo, with products, parameters and float top-1."""
     from hao.report.networks import network_table
 
     click.echo(network_table())

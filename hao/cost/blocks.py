@@ -619,8 +619,8 @@ def pool_ff(beat: int, act_bits: int) -> int:
 
 # LUTs per 16 bits of a multiplexer of so many ring rows, from 0.
 # Source: data/block_cost.csv, rows column_window; 1 to 3 rows by construction (two
-# 2:1 multiplexers or one 4:1 a LUT6).
-_ROW_MUX = np.array([0, 0, 8, 16, 16, 32, 29, 32, 28, 37], np.int64)
+# 2:1 multiplexers or one 4:1 a LUT6); 10 rows by analogy with 9.
+_ROW_MUX = np.array([0, 0, 8, 16, 16, 32, 29, 32, 28, 37, 41], np.int64)
 
 
 def window_lut(kernel: Count, stride: Count, px: Count, word_bits: Count) -> Count:
@@ -633,7 +633,7 @@ def window_lut(kernel: Count, stride: Count, px: Count, word_bits: Count) -> Cou
 
     Args:
         kernel: Rows read at once, 1 to 7.
-        stride: Rows of the ring beyond `kernel`, 0 to 2.
+        stride: Rows of the ring beyond `kernel`, 0 to 3.
         px: Words of a row read side by side, 1 to 16.
         word_bits: Bits of one pixel's word.
 

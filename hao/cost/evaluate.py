@@ -22,6 +22,7 @@ from hao.hw.engine import DenseStage, Engine
 from hao.hw.resources import Resources
 from hao.ir.layer import Pool
 from hao.ir.partition import Invocation, Role
+from hao.ir.sparsity import kept_macs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,7 @@ class InvocationCost:
 
     Attributes:
         name: Layers it runs.
-        macs: Multiply-accumulates of one frame.
+        macs: Multiply-accumulates of one frame, of the words of weights that are kept.
         tiles: Runs over groups of output channels.
         path_cycles: Cycles of each path: a stage, or a port ("ifm", "ofm", ...).
         load_cycles: Cycles to load its weights; a step of its own, with its start,
@@ -66,7 +67,7 @@ class CostReport:
         parts: Resources by part of the engine.
         resources: Their sum.
         multipliers: Multipliers built.
-        macs: Multiply-accumulates of one frame.
+        macs: Multiply-accumulates of one frame, of the words of weights that are kept.
     """
 
     invocations: tuple[InvocationCost, ...]
@@ -198,7 +199,7 @@ def evaluate(design: Design, *, aligned_tiles: bool = True) -> CostReport:
         parts=parts,
         resources=sum(parts.values(), Resources()),
         multipliers=engine.multipliers,
-        macs=design.network.macs,
+        macs=sum(kept_macs(layer) for layer in design.network.compute_layers),
     )
 
 
@@ -239,7 +240,9 @@ def _invocation_cost(
     return InvocationCost(
         name=invocation.name,
         macs=sum(
-            layer.macs for _, layer in invocation.stages if not isinstance(layer, Pool)
+            kept_macs(layer)
+            for _, layer in invocation.stages
+            if not isinstance(layer, Pool)
         ),
         tiles=tiles,
         path_cycles=rows,

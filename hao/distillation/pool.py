@@ -57,7 +57,7 @@ def places_of(network: Network, pool: Iterable[Operation]) -> tuple[Place, ...]:
     if not kept:
         raise InputError(
             f"network {network.name!r}: no block that an operation of the pool could "
-            "replace; a table of one's own (--pool) may hold one that fits"
+            "replace; a table of one's own (`pool`) may hold one that fits"
         )
     return kept
 

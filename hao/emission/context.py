@@ -150,6 +150,12 @@ def make_context(
         "depthwise": named.get("depthwise"),
         "pointwise": named.get("pointwise"),
         "has_dense": "dense" in named,
+        "thirds": any(
+            window.stride > 2
+            for step in table.steps
+            for window in (step.dense_window, step.depthwise_window)
+        ),
+        "dense_fills": any(step.dense_window.fill for step in table.steps),
         "dense_ring_in_luts": engine.dense is not None
         and bool(uses_lutram(engine.dense.feature_words)),
         "depthwise_ring_in_luts": engine.depthwise is not None
@@ -272,6 +278,26 @@ def _engine(design: Design, net: IntegerNetwork, table: Table) -> dict[str, obje
         "narrow_mean": 2**MEAN_BITS - 1,
         "mean_words": max((step.mean_words for step in pooled), default=1),
         "sum_bits": engine.act_bits + 2 + ceil_log2(max([*pixels, 2])),
+        **_biases(table),
+    }
+
+
+def _biases(table: Table) -> dict[str, object]:
+    """Return where something is added to a sum, and bits that it takes more."""
+    adds = [step.finish for step in table.steps if step.finish.bias]
+    means = [step.finish for step in table.steps if step.finish.pools]
+    averages = [step.depthwise_array for step in table.steps]
+    added = [abs(step.bias) for step in adds]
+    codes = [abs(step.code_bias) << step.mean_shift for step in means]
+    codes += [abs(step.code_bias) << step.shift for step in averages]
+    return {
+        "sums_move": bool(adds),
+        "sums_fill": any(step.finish.unit for step in table.steps),
+        "means_fill": any(step.mean_last for step in means),
+        "add_bits": signed_bits(0, max(added, default=0)),
+        "means_move": any(step.sum_bias or step.code_bias for step in means),
+        "averages_move": any(step.sum_bias or step.code_bias for step in averages),
+        "code_bits": signed_bits(0, max(codes, default=0)),
     }
 
 
@@ -568,7 +594,10 @@ def _window_bits(table: Table, px: int) -> dict[str, int]:
         for step in table.steps
         for window in (step.dense_window, step.depthwise_window)
     ]
-    rows = max(max(w.lead_words, w.sweep, w.period_one, w.period_two) for w in used)
+    rows = max(
+        max(w.lead_words, w.sweep, w.period_one, w.period_two, w.period_three)
+        for w in used
+    )
     words = max(2 * w.ring_rows * w.row_words for w in used)
     return {
         "row_bits": signed_bits(0, rows),

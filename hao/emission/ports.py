@@ -216,10 +216,11 @@ def finish_step(run: Run, arena: Arena, net: IntegerNetwork) -> FinishStep:
     )
     made = run.stages[-1].layer.name if run.stages else run.invocation.input_name
     if run.add is not None:
-        step = _with_add(step, run, net, made)
+        step = _with_mask(_with_add(step, run, net, made), run, beats)
         made = run.add.name
     if run.pool is not None:
         beat = beats.kept.beat_channels
+        begin, end = net.optional(run.pool.name, "bias", 2)
         step = replace(
             step,
             pools=1,
@@ -227,12 +228,50 @@ def finish_step(run: Run, arena: Arena, net: IntegerNetwork) -> FinishStep:
             multiplier=int(net.param(run.pool.name, "multiplier")[0]),
             mean_shift=int(net.param(run.pool.name, "shift")[0]),
             mean_rounding=int(net.rounding(run.pool.name)[0]),
+            sum_bias=begin,
+            code_bias=end,
             pool_low=net.maps[run.pool.name].low,
             pool_high=net.maps[run.pool.name].high,
             mean_words=ceil_div(beats.lanes, beat),
             mean_lanes=min(beats.lanes, beat),
         )
+        if begin or end or step.pool_low > 0 or step.pool_high < 0:
+            exist = _existing(run, beats) - (step.mean_words - 1) * beat
+            step = replace(step, mean_last=exist)
     return step
+
+
+def _existing(run: Run, beats: _Beats) -> int:
+    """Return the channels of a pixel in a run."""
+    return min(beats.lanes, beats.kept.shape.channels - run.begin)
+
+
+def _with_mask(step: FinishStep, run: Run, beats: _Beats) -> FinishStep:
+    """Return the step with what tells codes that exist from those that fill up.
+
+    Those are 0 in DDR, and would not be where 0 + 0 gives another code.
+    """
+    if step.bias == 0 and step.low <= 0 <= step.high:
+        return step
+    kept, exist = beats.kept, _existing(run, beats)
+    if beats.lanes < kept.beat_channels:
+        pixels = kept.beat_channels // kept.pixel_channels
+        last = kept.shape.width - (kept.row_beats - 1) * pixels
+        return replace(
+            step,
+            unit=kept.row_beats,
+            unit_lanes=last * kept.pixel_channels,
+            pixel_lanes=kept.pixel_channels,
+            pixel_codes=exist,
+        )
+    unit = ceil_div(beats.lanes, kept.beat_channels)
+    return replace(
+        step,
+        unit=unit,
+        unit_lanes=exist - (unit - 1) * kept.beat_channels,
+        pixel_lanes=kept.beat_channels,
+        pixel_codes=kept.beat_channels,
+    )
 
 
 def stored_like(shape: Shape, other: StoredMap) -> StoredMap:
@@ -259,6 +298,7 @@ def _with_add(step: FinishStep, run: Run, net: IntegerNetwork, made: str) -> Fin
         shift_b=second,
         shift=shifts[2],
         rounding=int(net.rounding(run.add.name)[0]),
+        bias=net.optional(run.add.name, "bias", 1)[0],
         low=kind.low,
         high=kind.high,
     )

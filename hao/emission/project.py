@@ -313,7 +313,7 @@ def check_project_target(target: Path, *, force: bool) -> None:
         )
     if target.is_symlink() or not (target / MARK).is_file():
         raise InputError(
-            f"{target}: no emitted project ({MARK} is not in it); --force replaces "
+            f"{target}: no emitted project ({MARK} is not in it); `force` replaces "
             "emitted projects only"
         )
 

@@ -23,8 +23,8 @@ from hao.emission.records import (
 from hao.emission.runs import CODES, Run, StageRun, engine_stages
 from hao.hw.engine import DenseStage, DepthwiseStage, lanes_match
 from hao.intmath import ceil_div
-from hao.ir.integer import IntegerNetwork
-from hao.ir.layer import Conv, Depthwise, Linear, Pool, PoolKind
+from hao.ir.integer import IntegerNetwork, MapType
+from hao.ir.layer import Conv, Depthwise, Linear, Padding, Pool, PoolKind
 from hao.ir.partition import DenseLayer, DepthwiseLayer, Role
 from hao.ir.sparsity import FULL, kept_words, stored_density
 from hao.ir.tensor import Shape
@@ -49,7 +49,7 @@ def stage_step(
         return replace(
             step,
             depthwise_window=_depthwise_window(
-                stage, before, hardware, design, lowest=net.maps[fed].low
+                stage, before, hardware, design, kind=net.maps[fed]
             ),
             depthwise_array=_depthwise_array(
                 stage, hardware, design, net, is_signed=is_signed, target=target
@@ -58,7 +58,7 @@ def stage_step(
     array = _array(stage, hardware, design, net, is_signed=is_signed, target=target)
     match stage.role:
         case Role.DENSE:
-            window = _dense_window(stage, hardware, design)
+            window = _dense_window(stage, hardware, design, zero=net.maps[fed].zero)
             return replace(step, dense_window=window, dense_array=array)
         case Role.POINTWISE:
             vectors = _vectors(stage, before, hardware, design)
@@ -152,15 +152,18 @@ def _row_trips(
     return sum(max(sweep, count * feed) for count in fresh)
 
 
-def _dense_window(stage: StageRun, hardware: DenseStage, design: Design) -> WindowStep:
+def _dense_window(
+    stage: StageRun, hardware: DenseStage, design: Design, *, zero: int
+) -> WindowStep:
     layer, px = stage.layer, design.engine.px
     assert isinstance(layer, DenseLayer)
     channels = input_channels(layer, design.engine.act_bits, design.board)
     ifm, ofm = _spatial(layer, channels)
-    kernel, stride, top, left = 1, 1, 0, 0
+    kernel, stride, top, left, padded = 1, 1, 0, 0, False
     if not isinstance(layer, Linear):
         kernel, stride = layer.kernel, layer.stride
         top, left = layer.padding.top, layer.padding.left
+        padded = layer.padding != Padding()
     taps = int(packed_taps(layer, hardware.simd, channels))
     # Of every output group, the window is sent once for each pass.
     out_groups = ceil_div(stage.channels, hardware.pe) * layer.passes
@@ -179,6 +182,7 @@ def _dense_window(stage: StageRun, hardware: DenseStage, design: Design) -> Wind
         xgroups=xgroups,
         ring_rows=ring_rows,
         next_columns=px * stride,
+        fill=zero if padded else 0,
         taps=taps,
         channels=channels,
     )
@@ -242,6 +246,7 @@ def _dense_window(stage: StageRun, hardware: DenseStage, design: Design) -> Wind
         sweep=sweep,
         period_one=max(sweep, feed),
         period_two=max(sweep, 2 * feed),
+        period_three=max(sweep, 3 * feed) if stride > 2 else 0,
         ring_words=ring_rows * step.row_words,
         base_words=-top % ring_rows * step.row_words,
         lead_words=needed_rows(layer, step.rows_used)[0] * feed,
@@ -255,7 +260,7 @@ def _depthwise_window(
     hardware: DepthwiseStage,
     design: Design,
     *,
-    lowest: int,
+    kind: MapType,
 ) -> WindowStep:
     layer, px = stage.layer, design.engine.px
     assert isinstance(layer, DepthwiseLayer)
@@ -272,10 +277,10 @@ def _depthwise_window(
     edge = max(1, ceil_div(needed, px))
     sweep = groups * (edge + (xgroups - 1) * stride)
     feed = columns * groups
-    fill = 0
+    fill = kind.zero
     if isinstance(layer, Pool) and layer.kind is PoolKind.MAX:
         # Wins no maximum, but that of a window past the end of a row.
-        fill = lowest
+        fill = kind.low
     ring_rows = kernel + stride
     kept = max(kernel - stride, 0)
     # Behind the kept columns of the second group of pixels: block * px + turn, less the
@@ -289,6 +294,7 @@ def _depthwise_window(
         sweep=sweep,
         period_one=max(sweep, feed),
         period_two=max(sweep, 2 * feed),
+        period_three=max(sweep, 3 * feed) if stride > 2 else 0,
         rows=ifm.height,
         width=ifm.width,
         rows_used=rows,
@@ -422,10 +428,13 @@ def _depthwise_array(
         return step
     if layer.kind is PoolKind.MAX:
         return replace(step, pools=1)
+    begin, end = net.optional(layer.name, "bias", 2)
     return replace(
         step,
         pools=1,
         averages=1,
+        sum_bias=begin,
+        code_bias=end,
         multiplier=int(net.param(layer.name, "multiplier")[0]),
         shift=int(net.param(layer.name, "shift")[0]),
         rounding=int(net.rounding(layer.name)[0]),

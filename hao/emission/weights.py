@@ -15,12 +15,13 @@ from hao.emission.records import LoadStep
 from hao.emission.runs import StageRun, engine_stages
 from hao.hw.engine import DenseStage, DepthwiseStage
 from hao.intmath import ceil_div
+from hao.ir.change import densities_of
 from hao.ir.integer import MULTIPLIER_BITS, IntegerNetwork, Requantization
 from hao.ir.layer import Conv, Depthwise, Linear, Pool
 from hao.ir.network import Network
 from hao.ir.partition import DenseLayer
 from hao.ir.passes import digits
-from hao.ir.sparsity import keep_largest
+from hao.ir.sparsity import Words, keep_largest
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -219,11 +220,32 @@ def _dense_order(
     )
 
 
-def weight_words(layer: Conv | Linear, simd: int, design: Design) -> Ints:
+def stage_words(design: Design) -> dict[str, Words]:
+    """Return how the weights of every layer that may be pruned lie in words.
+
+    Layers whose words hold several taps, or whose frame comes in digits, keep all of
+    them: they are left out.
+    """
+    stages, board = engine_stages(design), design.board
+    found = {}
+    for segment in design.segments:
+        for role, layer in segment.invocation.stages:
+            stage = stages[role]
+            if not isinstance(layer, DenseLayer) or not isinstance(stage, DenseStage):
+                continue
+            pruned = replace(layer, density=1)
+            act_bits = design.engine.act_bits
+            if skips_words(pruned, stage.simd, act_bits=act_bits, board=board):
+                place = _word_places(layer, stage.simd, design)
+                found[layer.name] = Words(place, stage.pe)
+    return found
+
+
+def _word_places(layer: Conv | Linear, simd: int, design: Design) -> Ints:
     """Return the word of an output group that each weight of a channel lies in.
 
     Args:
-        layer: A layer whose words are skipped.
+        layer: Whose words hold channels of one tap.
         simd: Multipliers per lane.
         design: Board and width of the activations.
 
@@ -251,20 +273,14 @@ def pruned_network(network: Network, design: Design) -> Network:
         network: Layers of the design, with parameters.
         design: Says what each layer keeps, and what a word of its stage holds.
     """
-    stages, params = engine_stages(design), dict(network.params)
-    board, act_bits = design.board, design.engine.act_bits
-    for segment in design.segments:
-        for role, layer in segment.invocation.stages:
-            stage = stages[role]
-            if not isinstance(layer, DenseLayer) or not isinstance(stage, DenseStage):
-                continue
-            if not skips_words(layer, stage.simd, act_bits=act_bits, board=board):
-                continue
-            words = weight_words(layer, stage.simd, design)
-            name = f"{layer.name}.weight"
-            kept = keep_largest(params[name], words, stage.pe, layer.density)
+    params = dict(network.params)
+    densities = densities_of(design.scheme)
+    for name, words in stage_words(design).items():
+        if name in densities:
+            weight = f"{name}.weight"
+            kept = keep_largest(params[weight], words, densities[name])
             kept.setflags(write=False)
-            params[name] = kept
+            params[weight] = kept
     return replace(network, params=MappingProxyType(params))
 
 

@@ -21,8 +21,8 @@ from hao.frontends.pointwise_pieces import (
     activation_piece,
     add_piece,
     affine_piece,
+    clip_piece,
 )
-from hao.ir.interpret import RELU6_MAX
 from hao.ir.layer import ActivationKind
 
 _Real = NDArray[np.floating]
@@ -70,11 +70,7 @@ def read_concat(call: Call) -> Result:
 
 
 def read_clip(call: Call) -> Result:
-    """Return ReLU, ReLU6 or nothing; on integer codes, a smaller range.
-
-    Raises:
-        UnsupportedError: Other limits.
-    """
+    """Return what keeps values between two limits; on integer codes, fewer of them."""
     lowest = _limit(call, 1, "min", -inf)
     highest = _limit(call, 2, "max", inf)
     source = call.operand(0)
@@ -88,13 +84,13 @@ def read_clip(call: Call) -> Result:
 
 
 def read_maximum(call: Call) -> Piece:
-    """Return ReLU, spelled Max(x, 0), or nothing."""
+    """Return what keeps values above a constant."""
     x, constant = _map_and_constant(call)
     return _clipped(call, x, _single(call, constant.values), inf)
 
 
 def read_minimum(call: Call) -> Piece:
-    """Return ReLU6, spelled Min(Relu(x), 6), or nothing."""
+    """Return what keeps values below a constant."""
     x, constant = _map_and_constant(call)
     return _clipped(call, x, -inf, _single(call, constant.values))
 
@@ -289,20 +285,7 @@ def _map_and_constant(call: Call) -> tuple[FeatureMap, Weight]:
 
 
 def _clipped(call: Call, x: FeatureMap, lowest: float, highest: float) -> Piece:
-    low = max(lowest, 0.0) if x.nonnegative else lowest
-    if low == 0 and highest == RELU6_MAX:
-        return activation_piece(call.site, x, ActivationKind.RELU6)
-    if low == 0 and highest >= _FLOAT_MAX:
-        if x.nonnegative:
-            return Piece(value=x)
-        return activation_piece(call.site, x, ActivationKind.RELU)
-    if low <= -_FLOAT_MAX and highest >= _FLOAT_MAX:
-        return Piece(value=x)
-    raise UnsupportedError(
-        f"{call.label}: limits {lowest} to {highest}; handled: 0 to {RELU6_MAX} "
-        "(ReLU6), 0 to infinity (ReLU); train with one of these, or put a quantizer "
-        "there, whose range is a limit too"
-    )
+    return clip_piece(call.site, x, lowest, highest)
 
 
 def _limit(call: Call, position: int, attribute: str, default: float) -> float:

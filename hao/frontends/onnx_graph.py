@@ -323,7 +323,7 @@ def _sizes(
             raise InputError(
                 f"{path}: input {value.name!r}: dimension {position} is {known}; must "
                 "be a size of at least 1 (only the batch may vary); give height and "
-                "width with --image-size, or export the model with a fixed image size"
+                "width with `image_size`, or export the model with a fixed image size"
             )
     return tuple(sizes)
 

@@ -10,8 +10,12 @@ import numpy as np
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.feature_map import FeatureMap
 from hao.frontends.piece_types import Array, Piece, Site, check_no_padding
+from hao.ir.interpret import RELU6_MAX
 from hao.ir.layer import Activation, ActivationKind, Add, Affine, Quantize
 from hao.ir.tensor import QType
+
+_FLOAT_MAX = float(np.finfo(np.float32).max)
+"""What Clip-6 takes for an absent limit; source: onnx/docs/Changelog.md, Clip-6."""
 
 
 def add_piece(site: Site, x: FeatureMap, y: FeatureMap) -> Piece:
@@ -40,6 +44,53 @@ def activation_piece(site: Site, x: FeatureMap, kind: ActivationKind) -> Piece:
     )
     value = x.after(site.layer, x.shape, nonnegative=True)
     return Piece(value=replace(value, padding=x.padding), layers=(layer,))
+
+
+def clip_piece(site: Site, x: FeatureMap, lowest: float, highest: float) -> Piece:
+    """Return what keeps values between two limits: nothing, a ReLU or a ReLU6.
+
+    Between other limits than those of a ReLU6 values are scaled and shifted to its and
+    back; below or above one limit they are shifted, or turned around, to a ReLU's.
+
+    Args:
+        site: Where it stands.
+        x: Its input.
+        lowest: -inf for none, as the least number of single precision is.
+        highest: inf for none, likewise.
+
+    Raises:
+        UnsupportedError: It would move padded zeros, no value lies between the
+            limits, or one is no number.
+    """
+    if not lowest < highest:
+        raise UnsupportedError(
+            f"{site.label}: limits {lowest} to {highest}; must be numbers, the first "
+            "below the second"
+        )
+    low = max(lowest, 0.0) if x.nonnegative else lowest
+    scale, shift, kind = 1.0, low, ActivationKind.RELU
+    if highest < _FLOAT_MAX and low > -_FLOAT_MAX:
+        scale, kind = (highest - low) / RELU6_MAX, ActivationKind.RELU6
+    elif highest < _FLOAT_MAX:
+        scale, shift = -1.0, highest
+    elif low <= -_FLOAT_MAX or (x.nonnegative and low == 0):
+        return Piece(value=x)
+    if (scale, shift) == (1.0, 0.0):
+        return activation_piece(site, x, kind)
+    names = f"{site.layer}.to", f"{site.layer}.{kind.value}"
+    to, act = (replace(site, layer=name) for name in names)
+    first = affine_piece(to, x, scale=_one(1 / scale), shift=_one(-shift / scale))
+    second = activation_piece(act, first.value, kind)
+    third = affine_piece(site, second.value, scale=_one(scale), shift=_one(shift))
+    return Piece(
+        value=replace(third.value, nonnegative=low >= 0),
+        layers=(*first.layers, *second.layers, *third.layers),
+        params={**first.params, **third.params},
+    )
+
+
+def _one(value: float) -> Array:
+    return np.array([value], dtype=np.float64)
 
 
 def affine_piece(site: Site, x: FeatureMap, *, scale: Array, shift: Array) -> Piece:

@@ -51,7 +51,7 @@ def trace_factory(spec: str, image_size: int | None) -> ImportedNetwork:
     if not convolutions:
         raise InputError(f"model {spec!r}: no Conv2d; must have one to begin with")
     if image_size is None:
-        raise InputError(f"model {spec!r}: frames of any size; --image-size gives one")
+        raise InputError(f"model {spec!r}: frames of any size; `image_size` gives one")
     return trace_torch(
         module,
         Shape(

@@ -13,9 +13,8 @@ from hao.errors import UnsupportedError
 from hao.frontends.feature_map import reshape
 from hao.frontends.piece_types import Piece, Window, check_no_padding
 from hao.frontends.pieces import global_average_piece, mean_piece, pool_piece
-from hao.frontends.pointwise_pieces import activation_piece, add_piece
+from hao.frontends.pointwise_pieces import activation_piece, add_piece, clip_piece
 from hao.frontends.torch_call import Call, Result, pair_of
-from hao.ir.interpret import RELU6_MAX
 from hao.ir.layer import ActivationKind, Padding, PoolKind
 
 
@@ -30,23 +29,22 @@ def read_relu6(call: Call) -> Piece:
 
 
 def read_hardtanh(call: Call) -> Piece:
-    """Return ReLU6, spelled as Hardtanh from 0 to 6."""
+    """Return what keeps values between two limits."""
     lowest = call.argument(1, "min_val", -1.0)
     return clipped(call, lowest, call.argument(2, "max_val", 1.0))
 
 
 def clipped(call: Call, lowest: object, highest: object) -> Piece:
-    """Return ReLU6, if these are its limits.
+    """Return what keeps values between two limits.
 
     Raises:
-        UnsupportedError: They are others.
+        UnsupportedError: They are no numbers.
     """
-    limits = (lowest, highest)
-    if limits != (0, RELU6_MAX):
+    if not isinstance(lowest, int | float) or not isinstance(highest, int | float):
         raise UnsupportedError(
-            f"{call.site.label}: limits {limits}; handled: 0 and {RELU6_MAX} (ReLU6)"
+            f"{call.site.label}: limits {lowest} and {highest}; handled: numbers"
         )
-    return read_relu6(call)
+    return clip_piece(call.site, call.x, float(lowest), float(highest))
 
 
 def read_max_pool(call: Call) -> Piece:

@@ -106,7 +106,7 @@ def write_board_file(board: NewBoard, path: Path, *, force: bool = False) -> Non
         with path.open("w" if force else "x", encoding="utf-8") as stream:
             stream.write(text)
     except FileExistsError:
-        raise InputError(f"{path}: exists; --force replaces it") from None
+        raise InputError(f"{path}: exists; `force` replaces it") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from error
 

@@ -13,9 +13,12 @@ Parameters by layer (`params`), all int64 and read-only:
                               shift       (ofm_channels,), 0 to MAX_SHIFT
                               multiplier  (ofm_channels,), in multiplier mode only
     Add                       shifts      (3,): operand 0 and 1 left, their sum right
+                              bias        (1,), added to that sum; may be missing
     Pool (average), GlobalAveragePool
                               multiplier  (1,), at most MEAN_BITS bits, or wide
                               shift       (1,), 0 to MAX_MEAN_SHIFT
+                              bias        (2,), added to the sum of codes, and to the
+                                          codes that leave; may be missing
     Pool (maximum)            none: its codes are its input's
 
 How a right shift rounds is up to its layer, `rounding`, where it is no rounding of
@@ -72,6 +75,12 @@ It is added behind the multiplier, so that both ends of a channel's codes are me
 bias in whole units of the products moves all its codes by the same part of a unit.
 """
 
+ADD_BIAS_BITS = 24
+"""Width of the signed bias of an add: a code of the sum, shifted to the left."""
+
+MEAN_BIAS_BITS = 24
+"""Width of the signed bias of a sum of codes: a code times the pixels of a mean."""
+
 MAX_ALIGN_SHIFT = 7
 """Largest left shift of an operand of an add (3 bits, as `cost.blocks` prices it)."""
 
@@ -123,12 +132,14 @@ class MapType:
         high: Largest one (below the type's own after a ReLU6).
         exponent: A code stands for `code * 2**exponent`; `None` where its scale is
             no power of two (multiplier mode), and only ratios of scales are known.
+        zero: Code that stands for 0.0, of which padding is.
     """
 
     quant: QType
     low: int
     high: int
     exponent: int | None
+    zero: int = 0
 
     def __post_init__(self) -> None:
         if not MIN_BITS <= self.quant.bits <= MAX_BITS:
@@ -136,10 +147,11 @@ class MapType:
                 f"activations of {self.quant.bits} bits; must have {MIN_BITS} to "
                 f"{MAX_BITS}"
             )
-        if not self.quant.lowest <= self.low <= 0 < self.high <= self.quant.highest:
+        least, most = self.quant.lowest, self.quant.highest
+        if not (least <= self.low < self.high <= most and least <= self.zero <= most):
             raise InputError(
-                f"codes {self.low} to {self.high} of {self.quant}; must hold 0 and lie "
-                f"in {self.quant.lowest} to {self.quant.highest}"
+                f"codes {self.low} to {self.high}, {self.zero} for 0.0, of "
+                f"{self.quant}; must be two or more, in {least} to {most}"
             )
 
 
@@ -230,6 +242,12 @@ class IntegerNetwork:
         result: NDArray[np.int64] = array.view(np.int64)
         return result
 
+    def optional(self, layer: str, name: str, count: int) -> tuple[int, ...]:
+        """Return the numbers of a parameter, zeros where a layer has none."""
+        if f"{layer}.{name}" not in self.network.params:
+            return (0,) * count
+        return tuple(int(value) for value in self.param(layer, name))
+
     def rounding(self, layer: str) -> NDArray[np.int64]:
         """Return how a layer's right shifts round: one value, or one per channel."""
         if f"{layer}.rounding" not in self.network.params:
@@ -275,6 +293,9 @@ class IntegerNetwork:
                 f"{self.param(layer.name, 'shifts')[:2].tolist()}; must be at most "
                 f"{MAX_ALIGN_SHIFT}"
             )
+        if f"{layer.name}.bias" in self.network.params:
+            most = 2 ** (ADD_BIAS_BITS - 1)
+            self._check(layer.name, "bias", (1,), -most, most - 1)
         self._check_rounding(layer.name, (1,), DOWN)
 
     def _check_pool(self, layer: Pool) -> None:
@@ -291,7 +312,18 @@ class IntegerNetwork:
         wide = is_wide(int(self.param(name, "multiplier")[0]))
         most = MAX_WIDE_MEAN_SHIFT if wide else MAX_MEAN_SHIFT
         self._check(name, "shift", (1,), MEAN_GUARD + 1 if wide else 0, most)
+        if f"{name}.bias" in self.network.params:
+            most = 2 ** (MEAN_BIAS_BITS - 1)
+            self._check(name, "bias", (2,), -most, most - 1)
+            self._check_code(name, int(self.param(name, "bias")[1]))
         self._check_rounding(name, (1,), DOWN)
+
+    def _check_code(self, name: str, value: int) -> None:
+        if abs(value) >= 2**MAX_BITS:
+            raise InputError(
+                f"parameter '{name}.bias' adds {value} to codes; must be less than "
+                f"{2**MAX_BITS}"
+            )
 
     def _check_rounding(self, name: str, shape: tuple[int, ...], most: int) -> None:
         if f"{name}.rounding" in self.network.params:
@@ -339,8 +371,8 @@ def sum_range(
     """Return the lowest and the highest sum of any subset of a channel's products.
 
     A sum of floating-point or wrapping numbers that passes through no value outside
-    this range, in whatever order it adds, is therefore covered. Padding is: its
-    products are 0, and so is the empty sum.
+    this range, in whatever order it adds, is therefore covered. Padding is, whatever
+    code it has.
 
     Args:
         weight: Shape (ofm_channels, ...); all products of a channel are summed.
@@ -354,9 +386,8 @@ def sum_range(
     rows = weight.reshape(len(weight), -1)
     positive = np.maximum(rows, 0).sum(axis=1)
     negative = rows.sum(axis=1) - positive
-    lowest = positive * codes.low + negative * codes.high
-    highest = positive * codes.high + negative * codes.low
-    return lowest, highest
+    low, high = min(codes.low, codes.zero, 0), max(codes.high, codes.zero, 0)
+    return positive * low + negative * high, positive * high + negative * low
 
 
 def accumulator_range(net: IntegerNetwork, layer: Compute) -> tuple[int, int]:

@@ -12,15 +12,17 @@ and `clamp` is to `MapType.low` and `high` of the layer at hand:
     Conv, Depthwise, Linear    acc = sum(weight * x)
         shift mode             y = clamp(round_shift(acc + bias, shift))
         multiplier mode        y = clamp(round_shift(acc * multiplier + bias, shift))
-    Add                        y = clamp(round_shift((a << l) + (b << r), s)),
+    Add                        y = clamp(round_shift((a << l) + (b << r) + bias, s)),
                                l, r, s = shifts
     Pool (maximum)             y = the largest code of the window
-    Pool (average),            y = clamp(round_shift(sum * multiplier, shift))
-    GlobalAveragePool          with a wide multiplier, the product is rounded to a
-                               multiple of 2^MEAN_GUARD first, halves up
+    Pool (average),            y = clamp(round_shift(mean + (bias[1] << shift), shift)),
+    GlobalAveragePool          mean = (sum + bias[0]) * multiplier; with a wide
+                               multiplier rounded to a multiple of 2^MEAN_GUARD first,
+                               halves up
 
-Padding adds 0 to sums and is never the maximum. Linear flattens channel-major, as
-`run_float` does. Nothing wraps: accumulators are as wide as they must be, which is what
+Padding has the code that stands for 0.0 in sums and is never the maximum. Linear
+flattens channel-major, as `run_float` does. Nothing wraps: accumulators are as wide as
+they must be, which is what
 `hao.ir.integer.accumulator_range` says.
 
 Sums are taken in floating point wherever all values on the way are proven to be
@@ -66,6 +68,7 @@ from hao.ir.windows import (
     Number,
     dense_sums,
     depthwise_sums,
+    pad_pixels,
     window_maximum,
     window_sum,
 )
@@ -165,9 +168,12 @@ def layer_codes(
             result = _compute_codes(layer, operands[0], types[0], params, output)
         case Add():
             left, right, shift = (int(value) for value in params["shifts"])
-            # At most 2 * 255 << 7 and half a step of 2^15: exact in float32.
+            # At most 2 * 255 << 7, a bias below 2^23 and half a step of 2^15: exact in
+            # float32.
             total = operands[0] * np.float32(2**left)
             total += operands[1] * np.float32(2**right)
+            if "bias" in params:
+                total += np.float32(params["bias"][0])
             result = requantize(
                 total, np.array([shift]), output, params.get("rounding")
             )
@@ -203,7 +209,7 @@ def exact_type(limit: int) -> type[np.float32 | np.float64 | np.int64]:
 
 
 def exact_sums(
-    layer: Compute, x: Codes, weight: NDArray[np.int64], limit: int
+    layer: Compute, x: Codes, weight: NDArray[np.int64], limit: int, *, zero: int = 0
 ) -> NDArray[np.number]:
     """Return a layer's exact sums of products, without bias, in some number type.
 
@@ -212,16 +218,18 @@ def exact_sums(
         x: Shape (batch, ifm_channels, ifm_height, ifm_width).
         weight: Shape as in `hao.ir.layer`.
         limit: No sum of a subset of products exceeds it in magnitude.
+        zero: Code of the padding.
 
     Returns:
         Shape (batch, ofm_channels, ofm_height, ofm_width), of type `exact_type(limit)`.
     """
     kind = exact_type(limit)
     if kind is np.float32:
-        return _sums(layer, x, weight.astype(np.float32))
+        return _sums(layer, x, weight.astype(np.float32), np.float32(zero))
     if kind is np.float64:
-        return _sums(layer, x.astype(np.float64), weight.astype(np.float64))
-    return _sums(layer, x.astype(np.int64), weight)
+        wide = x.astype(np.float64), weight.astype(np.float64)
+        return _sums(layer, *wide, np.float64(zero))
+    return _sums(layer, x.astype(np.int64), weight, np.int64(zero))
 
 
 def requantize(
@@ -292,13 +300,17 @@ def _check_codes(net: IntegerNetwork, codes: NDArray[np.int64]) -> None:
 
 
 def _sums(
-    layer: Compute, x: NDArray[Number], weight: NDArray[Number]
+    layer: Compute, x: NDArray[Number], weight: NDArray[Number], zero: Number
 ) -> NDArray[Number]:
     match layer:
         case Conv():
-            return dense_sums(x, weight, stride=layer.stride, padding=layer.padding)
+            padded = pad_pixels(x, layer.padding, fill=zero)
+            return dense_sums(padded, weight, stride=layer.stride, padding=Padding())
         case Depthwise():
-            return depthwise_sums(x, weight, stride=layer.stride, padding=layer.padding)
+            padded = pad_pixels(x, layer.padding, fill=zero)
+            return depthwise_sums(
+                padded, weight, stride=layer.stride, padding=Padding()
+            )
         case Linear():
             sums = np.empty((len(x), len(weight)), dtype=x.dtype)
             np.matmul(x.reshape(len(x), -1), weight.T, out=sums)
@@ -315,7 +327,7 @@ def _compute_codes(
     weight, bias, shift = params["weight"], params["bias"], params["shift"]
     lowest, highest = sum_range(weight, codes)
     widest = np.maximum(-lowest, highest)
-    acc = exact_sums(layer, x, weight, int(widest.max()))
+    acc = exact_sums(layer, x, weight, int(widest.max()), zero=codes.zero)
     multiplier = params.get("multiplier")
     if multiplier is not None:
         widest = widest * np.maximum(np.abs(multiplier), 1)
@@ -344,17 +356,22 @@ def _mean_codes(
                 "by another number at the border; only one that counts it is handled"
             )
         pixels = layer.kernel**2
-    largest = pixels * max(codes.high, -codes.low) * int(multiplier[0])
+    begin, end = (int(value) for value in params.get("bias", np.zeros(2)))
+    most = max(codes.high, -codes.low, abs(codes.zero))
+    largest = (pixels * most + abs(begin)) * int(multiplier[0])
+    largest += abs(end) << int(shift[0])
     kind = exact_type(rounding_limit(largest, shift))
     wide: NDArray[np.number] = x.astype(kind)
     if isinstance(layer, Pool):
+        padded = pad_pixels(wide, layer.padding, fill=kind(codes.zero))
         sums = window_sum(
-            wide, kernel=layer.kernel, stride=layer.stride, padding=layer.padding
+            padded, kernel=layer.kernel, stride=layer.stride, padding=Padding()
         )
     else:
         sums = wide.sum(axis=(2, 3), keepdims=True, dtype=kind)
-    scaled = sums * multiplier.astype(kind)
+    scaled = (sums + kind(begin)) * multiplier.astype(kind)
     if is_wide(int(multiplier[0])):
         guard = kind(2**MEAN_GUARD)
         scaled = ((scaled + guard // kind(2)) // guard) * guard
+    scaled = scaled + kind(end << int(shift[0]))
     return requantize(scaled, shift, output, params.get("rounding"))

@@ -42,7 +42,7 @@ from hao.ir.network import Network
 from hao.ir.tensor import Shape
 
 MAX_KERNEL = 7
-MAX_STRIDE = 2
+MAX_STRIDE = 3
 
 
 class Role(Enum):

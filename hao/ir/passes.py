@@ -188,7 +188,7 @@ def frame_in_planes(network: Network, planes: int) -> Network:
         raise UnsupportedError(
             f"network {network.name!r}: its frame is read by {', '.join(readers)}; "
             "activations of fewer than 8 bits beside a frame of 8 need one convolution "
-            "there, so it runs with --act-bits 8"
+            "there, so it runs with `act_bits` = 8"
         )
     passes = first.passes + planes - first.planes
     split = replace(first, planes=planes, passes=passes)

@@ -165,10 +165,10 @@ def normalisation(
             raise InputError(f"preset {preset!r}; must be one of {', '.join(PRESETS)}")
         return PRESETS[preset]
     if preset is not None:
-        raise InputError(f"preset {preset!r} beside --mean or --std; must be one way")
+        raise InputError(f"preset {preset!r} beside `mean` or `std`; must be one way")
     if mean is None or std is None:
-        raise InputError("--mean and --std; must be given both")
-    means, stds = _numbers("--mean", mean), _numbers("--std", std)
+        raise InputError("`mean` and `std`; must be given both")
+    means, stds = _numbers("`mean`", mean), _numbers("`std`", std)
     if max(*means, *stds) > 1:
         means = tuple(number / BYTE_MAX for number in means)
         stds = tuple(number / BYTE_MAX for number in stds)
@@ -180,5 +180,5 @@ def _numbers(option: str, words: str) -> tuple[float, ...]:
         return tuple(float(word) for word in words.split(","))
     except ValueError as error:
         raise InputError(
-            f"{option} {words!r}; must be numbers with commas between them"
+            f"{option} = {words!r}; must be numbers with commas between them"
         ) from error

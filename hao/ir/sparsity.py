@@ -11,14 +11,14 @@ holds several taps (`hao.cost.latency.packed_taps`): pruned or not, it runs as e
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hao.errors import InputError
-from hao.ir.layer import Conv, Layer, Linear
+from hao.ir.layer import Compute, Conv, Layer, Linear
 from hao.ir.network import Network
 from hao.ir.partition import DenseLayer, Invocation
 
@@ -54,6 +54,15 @@ def stored_density(layer: DenseLayer) -> int:
     return FULL if whole else layer.density
 
 
+def kept_macs(layer: Compute) -> int:
+    """Return a layer's multiply-accumulates of one frame, of the words it keeps.
+
+    Rounded down: the words of whole groups that the engine runs over hold no fewer.
+    """
+    density = stored_density(layer) if isinstance(layer, Conv | Linear) else FULL
+    return layer.macs * density // FULL
+
+
 def kept_words(words: Count, density: int) -> Count:
     """Return how many of the words of an output group are kept: at least one.
 
@@ -64,32 +73,83 @@ def kept_words(words: Count, density: int) -> Count:
     return -(-words * density // FULL)
 
 
-def keep_largest(
-    weight: NDArray[Any], words: NDArray[np.int64], pe: int, density: int
-) -> NDArray[Any]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Words:
+    """How the weights of a layer lie in the words of a stage.
+
+    Attributes:
+        place: Word of an output group that each weight of a channel lies in, from 0,
+            in the shape of a channel's weights.
+        pe: Output channels of a group.
+    """
+
+    place: NDArray[np.int64]
+    pe: int
+
+    @property
+    def count(self) -> int:
+        """Return the words of an output group."""
+        return int(self.place.max()) + 1
+
+    def sums(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the sum of some values of the weights in each word.
+
+        Args:
+            values: Shape (ofm_channels, ...).
+
+        Returns:
+            Shape (groups, words).
+        """
+        group = np.arange(len(values)) // self.pe
+        found = np.zeros((-(-len(values) // self.pe), self.count))
+        flat = values.reshape(len(values), -1).astype(np.float64)
+        np.add.at(found, (group[:, None], self.place.ravel()[None, :]), flat)
+        return found
+
+    def mask(
+        self, scores: NDArray[np.float64], density: int, channels: int
+    ) -> NDArray[np.bool_]:
+        """Return which weights stay: those in the words of the highest scores.
+
+        Args:
+            scores: Of words, shape (groups, words); of equals, the first stay.
+            density: Share of the words of each group that is kept [%].
+            channels: Output channels.
+
+        Returns:
+            Shape (ofm_channels, ...).
+        """
+        least = np.argsort(-scores, axis=1, kind="stable")
+        there = np.ones(scores.shape, dtype=np.bool_)
+        gone = least[:, kept_words(self.count, density) :]
+        np.put_along_axis(there, gone, False, axis=1)
+        flat = there[np.arange(channels) // self.pe][:, self.place.ravel()]
+        return flat.reshape(channels, *self.place.shape)
+
+    def lost(self, scores: NDArray[np.float64], density: int) -> float:
+        """Return the share of all scores that goes with the words which do not stay.
+
+        Args:
+            scores: Of words, at least 0, shape (groups, words).
+            density: Share of the words of each group that is kept [%].
+        """
+        ordered = np.sort(scores, axis=1)
+        gone = self.count - kept_words(self.count, density)
+        total = float(scores.sum())
+        return float(ordered[:, :gone].sum()) / total if total > 0 else 0.0
+
+
+def keep_largest(weight: NDArray[Any], words: Words, density: int) -> NDArray[Any]:
     """Return weights of which the words with the least energy are zeros.
 
     Args:
         weight: Integers or floats, shape (ofm_channels, ...).
-        words: Word of an output group that each weight of a channel lies in, from 0,
-            shape (...).
-        pe: Output channels of a group.
+        words: How they lie in words.
         density: Share of the words of each group that is kept [%].
     """
-    channels, count = len(weight), int(words.max()) + 1
-    groups = -(-channels // pe)
-    flat = weight.reshape(channels, -1)
-    energy = np.zeros((groups, count))
-    group = np.arange(channels) // pe
-    np.add.at(
-        energy, (group[:, None], words.ravel()[None, :]), flat.astype(np.float64) ** 2
-    )
-    kept = kept_words(count, density)
-    least = np.argsort(-energy, axis=1, kind="stable")[:, kept:]
-    there = np.ones((groups, count), dtype=np.bool_)
-    np.put_along_axis(there, least, False, axis=1)
-    result = np.where(there[group][:, words.ravel()], flat, 0).astype(weight.dtype)
-    return result.reshape(weight.shape)
+    energy = words.sums(weight.astype(np.float64) ** 2)
+    kept = words.mask(energy, density, len(weight))
+    return np.where(kept, weight, 0).astype(weight.dtype)
 
 
 def with_densities(network: Network, densities: Mapping[str, int]) -> Network:

@@ -255,7 +255,7 @@ def quantized(subject: Subject, trial: Trial) -> QuantNet:
         network,
         QuantScheme(weight_bits=bits, act_bits=trial.act_bits),
         subject.calibration,
-        PtqSettings(frames=len(subject.calibration)),
+        PtqSettings(frames=len(subject.calibration), fit_rounding=trial.epochs == 0),
     )
     if trial.epochs == 0:
         return model

@@ -2,11 +2,12 @@
 
 Half of a turn are the best by prediction: the proven optimum at every latency, each of
 these first in its turn, and K best at one of them. The rest explores schemes next to
-the optima, in turn 0 random ones too. The most accurate scheme at one latency often
-keeps a shorter one: of a scheme that comes several times, the fastest design counts.
+the optima: in turn 0 as they are drawn, with random ones between them, later those that
+the predictor likes best of a few. The most accurate scheme at one latency often keeps a
+shorter one: of a scheme that comes several times, the fastest design counts.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,10 @@ from hao.measure.sample import Origin, Sample
 from hao.measure.settings import LoopSettings
 
 _ATTEMPTS = 3
-"""Schemes that exploration draws for each that a turn has room for (chosen here)."""
+"""Times that exploration draws for a scheme that a turn has room for (chosen here)."""
+
+_DRAWN = 8
+"""Schemes next to an optimum of which a predictor takes the best (chosen here)."""
 
 Found = dict[int, list[Proposal]]
 """Designs by latency, the most accurate by prediction first."""
@@ -82,12 +86,11 @@ def propose(turn: Turn) -> Proposed:
     for one in _by_want(turn, optima):
         if one.key not in done and len(chosen) < max(1, turn.settings.batch // 2):
             chosen[one.key] = None
-    for one in _explored(turn, optima):
+    for one in _explored(turn, optima, (*done, *chosen)):
         if len(chosen) >= turn.settings.batch:
             break
         _keep_faster(fastest, one)
-        if one.key not in done:
-            chosen[one.key] = None
+        chosen[one.key] = None
     return Proposed(
         schemes=tuple(fastest[key] for key in chosen),
         faster=tuple(
@@ -136,16 +139,28 @@ def _by_want(turn: Turn, optima: Found) -> Iterator[Proposal]:
                 yield found[place]
 
 
-def _explored(turn: Turn, optima: Found) -> Iterator[Proposal]:
-    """Yield schemes next to the optima, in turn 0 every other one at random."""
+def _explored(turn: Turn, optima: Found, done: Iterable[str]) -> Iterator[Proposal]:
+    """Yield schemes next to the optima, in turn 0 every other one at random.
+
+    Args:
+        turn: What it knows.
+        optima: By latency.
+        done: Keys of what is not wanted.
+    """
     generator = np.random.default_rng((turn.settings.seed, turn.number))
+    known = set(done)
     starts = [(budget, found[0]) for budget, found in optima.items()]
     for number in range(_ATTEMPTS * turn.settings.batch):
         budget, start = starts[number % len(starts)]
         draw = random_bits if turn.number == 0 and number % 2 else neighbour
-        found = draw(turn.ask, start, budget, generator)
-        if found is not None:
-            yield found
+        count = 1 if turn.predictor is None else _DRAWN
+        drawn = [draw(turn.ask, start, budget, generator) for _ in range(count)]
+        found = [one for one in drawn if one is not None and one.key not in known]
+        if turn.predictor is not None:
+            found = reranked(turn.predictor, found)
+        for one in found[:1]:
+            known.add(one.key)
+            yield one
 
 
 def _keep_faster(fastest: dict[str, Proposal], one: Proposal) -> None:

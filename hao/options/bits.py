@@ -30,6 +30,7 @@ from hao.ir.change import Bits
 from hao.ir.layer import Compute, Conv, Depthwise, Linear
 from hao.ir.network import Network
 from hao.ir.passes import DIGIT_BITS
+from hao.ir.sparsity import density_of
 from hao.ir.tensor import MAX_BITS, MIN_BITS
 from hao.options.option import MICRO, Option
 
@@ -133,7 +134,8 @@ def bit_options(
     """Return the options of every compute layer, in layer order, most bits first.
 
     A layer whose file fixes its bits offers those alone, at no cost: the network came
-    that way. It keeps its share, so the other layers do not pay for it.
+    that way. It keeps its share, so the other layers do not pay for it. A layer that is
+    pruned stays so.
 
     Args:
         network: The network; parameters are not needed.
@@ -194,7 +196,7 @@ def _in_passes(
 
 def _option(layer: Compute, bits: int, *, cost_micro: int) -> Option:
     try:
-        change = Bits(weight_bits=bits)
+        change = Bits(weight_bits=bits, density=density_of(layer))
     except InputError as cause:
         raise InputError(f"layer {layer.name!r}: {cause}") from cause
     return Option(layer=layer.name, change=change, cost_micro=cost_micro)

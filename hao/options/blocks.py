@@ -37,7 +37,7 @@ def block_options(
     if not blocks:
         raise InputError(
             f"network {network.name!r} has no residual block that may be left out; "
-            "search it without --drop-blocks"
+            "search it without `block_points`"
         )
     least: dict[str, int] = {}
     for option in layers:

@@ -11,12 +11,20 @@ from itertools import product
 
 from hao.errors import InputError
 from hao.ir.blocks import Block, residual_blocks, without_blocks
-from hao.ir.change import Keep, LeaveOut, Replace, layer_bits
+from hao.ir.change import (
+    Keep,
+    LeaveOut,
+    Replace,
+    densities_of,
+    layer_bits,
+    passes_of,
+)
 from hao.ir.layer import Input, Layer, Pool
 from hao.ir.network import Network
 from hao.ir.partition import Invocation, Partition, partition
 from hao.ir.parts import replaceable_blocks
 from hao.ir.passes import invocation_in_passes
+from hao.ir.sparsity import invocation_with_densities
 from hao.ir.tensor import MAX_BITS
 from hao.options.frame import Frame, Run, Site, Step, Tie, Variant, run_key
 from hao.options.option import Option
@@ -309,11 +317,13 @@ class _Builder:
                 None if s is None else layer_bits(self.sites[s].changes[taken[s]])
                 for s in layers
             ]
-            passes = {
-                layer.name: change.passes
+            named = {
+                layer.name: change
                 for (_, layer), change in zip(run.stages, changes, strict=True)
-                if change is not None and change.passes > 1
+                if change is not None
             }
+            own = invocation_with_densities(own, densities_of(named))
+            passes = passes_of(named)
             variants.append(
                 Variant(
                     choice,

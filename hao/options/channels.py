@@ -12,16 +12,20 @@ far along the cost is. It never falls as channels do.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import lcm
+from math import lcm, log1p
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hao.ir.change import Channels
+from hao.options.measured import cost_between
 from hao.options.option import MICRO, Option
 
 MOST_WIDTHS = 5
 """Numbers of channels offered per group, unless asked otherwise (chosen here)."""
+
+LEAST_LOSS = 0.05
+"""Losses of a whole network below this count as this [nats] (chosen here)."""
 
 
 def offered_widths(
@@ -68,28 +72,28 @@ class GroupCosts:
         scores: Of every channel.
         points: Numbers of channels whose cost was measured, descending, below all.
         costs: Top-1 that each of them costs [points]; negative ones count as none.
-        points_per_score: Top-1 that a score is, at first order [points]. No cost is
-            taken as less than that of the lost scores, so that channels whose measured
-            loss drowns in noise go last.
+        base_loss: Of the whole network [nats], above 0. A score is the first-order
+            rise of the loss where its channel goes.
+        points_per_fold: Top-1 that is lost where the loss grows by a factor e [points].
+            No cost is taken as less than that of the lost scores, so that channels
+            whose measured loss drowns in noise go last.
     """
 
     scores: NDArray[np.float64]
     points: tuple[int, ...]
     costs: tuple[float, ...]
-    points_per_score: float = 0.0
+    base_loss: float = 1.0
+    points_per_fold: float = 0.0
 
     def cost(self, width: int) -> float:
         """Return what keeping so many channels costs [points].
 
         Beyond the measured numbers it goes on as the lost scores do.
         """
-        lost = [self._lost(point) for point in (self.scores.size, *self.points)]
-        risen = np.maximum.accumulate([0.0, *self.costs])
+        lost = [self._lost(point) for point in self.points]
         own = self._lost(width)
-        measured = float(np.interp(own, lost, risen))
-        if own > lost[-1] > 0:
-            measured = float(risen[-1] * own / lost[-1])
-        return max(measured, self.points_per_score * own)
+        measured = cost_between(own, tuple(zip(lost, self.costs, strict=True)))
+        return max(measured, self.points_per_fold * log1p(own / self.base_loss))
 
     def _lost(self, width: int) -> float:
         ordered = np.sort(self.scores)

@@ -26,6 +26,7 @@ from hao.ir.change import (
     Replace,
     Scheme,
     bare,
+    densities_of,
     kept_channels,
     left_out,
     passes_of,
@@ -36,6 +37,7 @@ from hao.ir.layer import Layer
 from hao.ir.network import Network
 from hao.ir.partition import Invocation, Segment, partition
 from hao.ir.passes import run_in_passes
+from hao.ir.sparsity import with_densities
 
 Tie = tuple[str, ...]
 """Names of layers that take the same change."""
@@ -159,6 +161,7 @@ class Frame:
             operations[self.blocks[name]] = instead.layers
         if operations:
             network = with_operations(network, operations)
+        network = with_densities(network, densities_of(chosen))
         if in_passes := passes_of(chosen):
             network = run_in_passes(network, in_passes)
         part = partition(network)

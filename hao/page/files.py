@@ -58,7 +58,7 @@ def write_comparison_page(
         InputError: A run cannot be read, or the file exists or cannot be written.
     """
     if path.exists() and not force:
-        raise InputError(f"{path}: exists; --force replaces it")
+        raise InputError(f"{path}: exists; `force` replaces it")
     pair = [_loaded(run) for run in (first, second)]
     write_file(path, render_page(comparison_page(*pair)).encode())
 

@@ -23,6 +23,7 @@ from hao.program.solver import Status
 from hao.report.goal import (
     channels_in_words,
     left_out_in_words,
+    pruned_in_words,
     replaced_in_words,
     smallest_in_words,
     unproven_in_words,
@@ -136,6 +137,7 @@ def _answer_section(result: SearchResult, records: Records) -> Section:
         ("made least", smallest_in_words(result)),
         ("left out", left_out_in_words(result)),
         ("channels", channels_in_words(result)),
+        ("pruned", pruned_in_words(result)),
         ("replaced", replaced_in_words(result)),
     ]
     over = cost.resources.shortfall(design.board.usable)

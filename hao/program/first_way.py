@@ -69,6 +69,7 @@ def _took(
 
 def single(made: Periods) -> tuple[int, int, int, int, int, int]:
     """Return the periods of a single engine as integers."""
-    values = (made.alone, made.beside, made.ddr, made.opening, made.opening_ddr)
-    alone, beside, ddr, opening, opening_ddr = (int(np.min(value)) for value in values)
-    return alone, beside, ddr, opening, opening_ddr, made.serial
+    alone, beside, ddr, opening, opening_ddr, serial = (
+        int(np.min(value)) for value in made.arrays
+    )
+    return alone, beside, ddr, opening, opening_ddr, serial

@@ -37,7 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.cost.columns import Columns, Setting
-from hao.cost.loads import load_cycles, load_ddr_cycles
+from hao.cost.loads import load_ddr_row, load_row
 from hao.cost.paths import Path
 from hao.cost.prices import SegmentPrice, price_segment
 from hao.ir.partition import Role
@@ -206,15 +206,18 @@ class _Writer:
         """Write the arcs, and that they make one way from end to end."""
         graph = self._graph
         balance: dict[int, Terms] = {}
+        loads: dict[int, list[tuple[int, tuple[Path, ...]]]] = {}
         for arc in self._play.arcs:
             made = graph.arcs[arc]
-            serial = 0.0
-            if not self._double:
-                serial = float(max(self._loads(arc)))
+            rows = () if self._double else self._loads(arc)
+            fixed = not any(row.terms for row in rows)
+            serial = float(max((row.constant for row in rows if fixed), default=0))
             variable = self._variables.add(
                 f"f[{arc}]", 1, True, cycles=serial, cost=self._cost(made)
             )
             self._arc[arc] = variable
+            if not fixed:
+                loads.setdefault(int(graph.position[made.end]), []).append((arc, rows))
             balance.setdefault(made.start, []).append((variable, 1.0))
             balance.setdefault(made.end, []).append((variable, -1.0))
         for number, finish in enumerate(graph.finishes):
@@ -226,16 +229,22 @@ class _Writer:
                 self._end[number] = variable
         for node in sorted(balance):
             self._rows.add(f"flow[{node}]", "=", 1 if node == 0 else 0, balance[node])
+        for place, every in loads.items():
+            # Of pruned layers, how long weights load depends on the columns.
+            variable = self._variables.add(f"S[{place}]", np.inf, False, cycles=1)
+            for arc, rows in every:
+                for number, row in enumerate(rows):
+                    self._if_taken(f"load[{arc},{number}]", variable, row, [], [arc])
 
     def _cost(self, made: Arc | Finish) -> int:
         apart = self._play.apart
         return made.cost if apart is None else apart.count(made.settled)[0]
 
-    def _loads(self, arc: int) -> tuple[int, int]:
+    def _loads(self, arc: int) -> tuple[Path, ...]:
         run = self._graph.runs[self._graph.arcs[arc].run]
         play = self._play
         asked = run.invocation, play.stages, run.weight_bits, play.setting
-        return load_cycles(*asked), load_ddr_cycles(*asked)
+        return load_row(*asked), load_ddr_row(*asked)
 
     def _price(self, number: int) -> SegmentPrice:
         if number not in self._prices:

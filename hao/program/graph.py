@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from hao.cost.catalogue import Needs
 from hao.ir.layer import Conv, Linear
 from hao.ir.partition import DenseLayer, DepthwiseLayer, Invocation, Role
-from hao.ir.sparsity import density_of
+from hao.ir.sparsity import FULL, density_of, stored_density
 from hao.ir.tensor import MAX_BITS, MIN_BITS
 from hao.options.frame import Frame, Run
 
@@ -133,6 +133,17 @@ class Graph:
             for (role, _), bits in zip(run.invocation.stages, run.most, strict=True):
                 of_run[number, ROLES.index(role)] = bits
         result: Ints = of_run[self.run]
+        return result
+
+    @cached_property
+    def skips(self) -> Bools:
+        """Return in which stages each arc's run leaves out words, (arcs, 3)."""
+        of_run = np.zeros((len(self.runs), len(ROLES)), dtype=np.bool_)
+        for number, run in enumerate(self.runs):
+            for role, layer in run.invocation.stages:
+                pruned = isinstance(layer, DenseLayer) and stored_density(layer) < FULL
+                of_run[number, ROLES.index(role)] = pruned
+        result: Bools = of_run[self.run]
         return result
 
     @cached_property
@@ -387,6 +398,7 @@ class Widths:
     Attributes:
         bits: Weight width of each stage; `ABSENT` for one that is not built.
         passes: Stages that may run layers in two passes.
+        skips: Stages that may leave out words of pruned layers.
         allowed: Arcs whose weights are no wider, on ways from end to end.
         needs: Layers that each stage may have to run; what buffers are sized for.
         floor: Least accuracy cost of any way [micro-points].
@@ -394,6 +406,7 @@ class Widths:
 
     bits: Mapping[Role, int]
     passes: frozenset[Role]
+    skips: frozenset[Role]
     allowed: Bools
     needs: Mapping[Role, Needs]
     floor: int
@@ -403,24 +416,30 @@ def width_combinations(graph: Graph) -> list[Widths]:
     """Return every combination of stage widths that runs the network, cheapest first.
 
     A stage that the network can do without may be left out too, and one that may run
-    layers in two passes may be built for one. Of equal cost, the widest come first.
+    layers in two passes, or leave out words, may be built without. Of equal cost, the
+    widest come first.
     """
-    offered: list[list[tuple[int, bool]]] = []
+    offered: list[list[tuple[int, bool, bool]]] = []
     twice = graph.most < MAX_BITS
     for number in range(len(ROLES)):
         found = {int(bits) for bits in graph.bits[:, number]}
         wide_ = sorted(bits for bits in found if bits > 0) or [MIN_BITS]
         widest = graph.most[twice[:, number], number].max(initial=0)
         least = graph.bits[twice[:, number], number].min(initial=MAX_BITS)
-        ways = [(ABSENT, False), *((bits, False) for bits in wide_)]
+        ways = [(bits, False) for bits in wide_]
         ways += [(bits, True) for bits in wide_ if least <= bits <= widest]
-        offered.append(ways if found != {ABSENT} else [(ABSENT, False)])
+        skips = [False, True] if graph.skips[:, number].any() else [False]
+        built = [(*way, skip) for way in ways for skip in skips]
+        absent = [(ABSENT, False, False)]
+        offered.append(absent + built if found != {ABSENT} else absent)
     combinations = list(product(*offered))
-    wide = np.array([[b for b, _ in each] for each in combinations], dtype=np.int64)
-    passes = np.array([[p for _, p in each] for each in combinations], dtype=np.bool_)
+    wide, passes, skips_ = (
+        np.array([[way[n] for way in each] for each in combinations]) for n in range(3)
+    )
     allowed: Bools = np.all(
         (graph.bits[None] <= wide[:, None])
-        & (~twice[None] | passes[:, None] & (wide[:, None] <= graph.most[None])),
+        & (~twice[None] | passes[:, None] & (wide[:, None] <= graph.most[None]))
+        & (~graph.skips[None] | skips_[:, None]),
         axis=-1,
     )
     come, go = graph.come_and_go(allowed)
@@ -436,9 +455,12 @@ def width_combinations(graph: Graph) -> list[Widths]:
             known[layers] = graph.needs(mask)
         result.append(
             Widths(
-                bits={role: bits for role, (bits, _) in zip(ROLES, ways_, strict=True)},
+                bits={role: way[0] for role, way in zip(ROLES, ways_, strict=True)},
                 passes=frozenset(
-                    r for r, (_, p) in zip(ROLES, ways_, strict=True) if p
+                    r for r, (_, both, _) in zip(ROLES, ways_, strict=True) if both
+                ),
+                skips=frozenset(
+                    r for r, (_, _, skip) in zip(ROLES, ways_, strict=True) if skip
                 ),
                 allowed=mask,
                 needs=known[layers],

@@ -114,7 +114,7 @@ class LaneBounds:
 
 def lane_bounds(field: Field, group: Group, double: bool) -> LaneBounds:
     """Return the bounds of a group's lane shapes: made once, kept with the field."""
-    widths = tuple((*w.bits.values(), w.passes) for w in group.widths)
+    widths = tuple((*w.bits.values(), w.passes, w.skips) for w in group.widths)
     key = (id(group.light), group.roles, widths, double)
     made = field.bounds.get(key)
     if not isinstance(made, LaneBounds):

@@ -8,7 +8,7 @@ from hao.cost.catalogue import PIXELS, pool_words
 from hao.hw.board import Board
 from hao.ir.network import Network
 from hao.options.build import build_frame
-from hao.options.frame import Frame, Tie
+from hao.options.frame import Frame, Tie, Variant
 from hao.options.option import Option
 from hao.program.graph import Graph, build_graph
 from hao.program.space import Space
@@ -43,7 +43,12 @@ class Problem:
     @cached_property
     def frame(self) -> Frame:
         """Return the choices of the network."""
-        return build_frame(self.network, self.options, self.ties)
+        frame = build_frame(self.network, self.options, self.ties)
+        steps = [step for step in frame.steps if all(map(self._allows, step.variants))]
+        return replace(frame, steps=tuple(steps))
+
+    def _allows(self, variant: Variant) -> bool:
+        return variant.run is None or self.space.allows(variant.run.invocation)
 
     @cached_property
     def graph(self) -> Graph:

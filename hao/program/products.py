@@ -11,6 +11,7 @@ from hao.hw.board import Board
 from hao.ir.change import Bits, Channels, Keep, LeaveOut, Replace
 from hao.ir.channels import without_channels
 from hao.ir.layer import Depthwise
+from hao.ir.sparsity import kept_macs, with_densities
 from hao.program.fit import DSP_PRICES, priced_luts
 from hao.program.problem import Problem
 from hao.program.space import Space
@@ -26,30 +27,34 @@ def least_cycles(problem: Problem) -> int:
 
     Dense and pointwise products are made by the multipliers of both stages; how many a
     board holds is bounded by LUTs and DSPs at several prices, for lanes without
-    buffers. Of groups of channels the narrowest counts. Where blocks may be left out or
+    buffers. Of groups of channels the narrowest counts, of layers that may be pruned
+    the fewest words. Where blocks may be left out or
     replaced, only what lies outside of all of them counts: nothing here, so the bound
     is 0.
     """
     widths = set()
+    densities: dict[str, int] = {}
     fewest: dict[str, tuple[int, ...]] = {}
     for option in problem.options:
         match option.change:
             case Bits():
                 widths.add(option.change.lane_bits)
+                kept = option.change.density
+                densities[option.layer] = min(kept, densities.get(option.layer, kept))
             case LeaveOut() | Replace():
                 return 0
             case Channels():
-                kept = option.change.kept
+                channels = option.change.kept
                 fewest[option.layer] = min(
-                    kept, fewest.get(option.layer, kept), key=len
+                    channels, fewest.get(option.layer, channels), key=len
                 )
             case Keep():
                 continue
             case _:
                 assert_never(option.change)
-    network = without_channels(problem.network, fewest)
+    network = with_densities(without_channels(problem.network, fewest), densities)
     products = sum(
-        layer.macs
+        kept_macs(layer)
         for layer in network.compute_layers
         if not isinstance(layer, Depthwise)
     )

@@ -728,8 +728,9 @@ def _try_engines(
             _close(hunt, widths, double, choice.take(some), cycles[some])
 
 
-def _widest_first(widths: Widths) -> tuple[list[int], int]:
-    return [-bits for bits in widths.bits.values()], -len(widths.passes)
+def _widest_first(widths: Widths) -> tuple[list[int], int, int]:
+    wide = [-bits for bits in widths.bits.values()]
+    return wide, -len(widths.passes), -len(widths.skips)
 
 
 def _runs_all(graph: Graph, wider: Widths, widths: Widths) -> bool:
@@ -739,6 +740,8 @@ def _runs_all(graph: Graph, wider: Widths, widths: Widths) -> bool:
     """
     for number, role in enumerate(ROLES):
         if wider.bits[role] < widths.bits[role]:
+            return False
+        if role in widths.skips and role not in wider.skips:
             return False
         if role in widths.passes and role not in wider.passes:
             most = graph.most[:, number]

@@ -167,11 +167,11 @@ def check_solver(solver: SolverName) -> None:
         import gurobipy  # noqa: F401 - whether it can be
     except ImportError as error:
         raise SolverError(
-            f"gurobipy is not installed ({error}); use --solver highs"
+            f"gurobipy is not installed ({error}); use `solver` = highs"
         ) from error
     fault = _licence_fault(os.environ.get("GRB_LICENSE_FILE"))
     if fault:
-        raise SolverError(f"{fault}; use --solver highs")
+        raise SolverError(f"{fault}; use `solver` = highs")
 
 
 @functools.cache
@@ -214,7 +214,7 @@ def _solve_gurobi(
         if error.errno == gp.GRB.Error.SIZE_LIMIT_EXCEEDED:
             raise SolverError(
                 f"{len(model.names)} variables, {len(model.row_names)} rows; "
-                f"this Gurobi licence takes {GUROBI_SIZE}; use --solver highs"
+                f"this Gurobi licence takes {GUROBI_SIZE}; use `solver` = highs"
             ) from error
         raise SolverError(f"Gurobi: {error}") from error
 

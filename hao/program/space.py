@@ -18,7 +18,7 @@ from hao.cost.catalogue import BUFFER_WORDS, LANES, TAPS, Needs
 from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
 from hao.cost.words import dense_folds
 from hao.hw.board import Board
-from hao.ir.partition import Role
+from hao.ir.partition import Invocation, Role
 from hao.ir.tensor import MIN_BITS
 
 Ints = NDArray[np.int64]
@@ -38,6 +38,8 @@ class Space:
         taps: Kernel taps at once.
         depths: Depths of the weight buffers [words].
         buffering: Whether weights are double-buffered: the choices on offer.
+        shapes: `simd` and `pe` of dense or pointwise stages, where these are given.
+        roles: Stage on which a layer runs, where that is given.
     """
 
     pixels: tuple[int, ...]
@@ -45,6 +47,21 @@ class Space:
     taps: tuple[int, ...] = TAPS
     depths: tuple[int, ...] = BUFFER_WORDS
     buffering: tuple[bool, ...] = (True, False)
+    shapes: tuple[tuple[Role, tuple[int, int]], ...] = ()
+    roles: tuple[tuple[str, Role], ...] = ()
+
+    def lanes_of(self, role: Role) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the values of `simd` and `pe` of a dense or pointwise stage."""
+        given = dict(self.shapes).get(role)
+        if given is None:
+            return self.lanes, self.lanes
+        simd, pe = given
+        return (simd,), (pe,)
+
+    def allows(self, run: Invocation) -> bool:
+        """Return whether a run has layers on the stages that are given, if any are."""
+        given = dict(self.roles)
+        return all(given.get(layer.name, role) is role for role, layer in run.stages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +134,8 @@ def make_grid(
     """
     if role is Role.DEPTHWISE:
         return _depthwise_grid(needs, space)
-    option = np.array(space.lanes, dtype=np.int64)
-    simd, pe = (grid.ravel() for grid in np.meshgrid(option, option))
+    option = [np.array(lanes, dtype=np.int64) for lanes in space.lanes_of(role)]
+    simd, pe = (grid.ravel() for grid in np.meshgrid(*option))
     lane = np.arange(simd.size)
     depths = np.array(space.depths, dtype=np.int64)
     factor = 2 if setting.double_buffered else 1

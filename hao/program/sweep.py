@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.ir.layer import Depthwise, Pool
+from hao.ir.sparsity import kept_macs
 from hao.program.graph import FAR, Arc, Finish, Graph, Settled
 from hao.program.tables import Periods, tiled_role
 
@@ -290,7 +291,7 @@ def _beside(runs: Sequence[Periods], shape: tuple[int, ...]) -> Periods:
         ddr=wide([run.ddr for run in runs]),
         opening=wide([run.opening for run in runs]),
         opening_ddr=wide([run.opening_ddr for run in runs]),
-        serial=0,
+        serial=np.zeros(1, dtype=np.int64),
     )
 
 
@@ -301,7 +302,7 @@ class _Ahead:
     Attributes:
         opening: Cycles of the port for what opens each.
         opening_ddr: Cycles of the DDR for that.
-        serial: Cycles of all its weights, of shape (entries,).
+        serial: Cycles of all its weights.
         rest: Least cycles from its start on, priced; of shape (entries, m, engines)
             where there are m prices.
     """
@@ -314,7 +315,7 @@ class _Ahead:
     @cached_property
     def least_alone(self) -> Cycles:
         """Return the least cycles from the end of a run beside which nothing loads."""
-        serial = self.serial.reshape(-1, *(1,) * (self.rest.ndim - 1))
+        serial = self.serial[:, None] if self.rest.ndim > 2 else self.serial
         result: Cycles = (serial + self.rest).min(axis=0)
         return result
 
@@ -390,7 +391,7 @@ def _ahead(
     return _Ahead(
         opening=_stacked([run.opening for run in runs]),
         opening_ddr=_stacked([run.opening_ddr for run in runs]),
-        serial=np.array([run.serial for run in runs], dtype=np.int64),
+        serial=_stacked([run.serial for run in runs]),
         rest=rest,
     )
 
@@ -419,7 +420,7 @@ def period(here: Periods, after: Periods, *, double_buffered: bool) -> Ints:
 def opened(first: Periods, *, double_buffered: bool) -> Ints:
     """Return the cycles before the start of a run that nothing runs before."""
     if not double_buffered:
-        return np.asarray(first.serial)
+        return first.serial
     return np.maximum(first.opening, first.opening_ddr)
 
 
@@ -582,7 +583,7 @@ def chain_products(net: Net) -> list[int]:
     products = {}
     for number in net.runs:
         products[number] = sum(
-            layer.macs
+            kept_macs(layer)
             for _, layer in graph.runs[number].invocation.stages
             if not isinstance(layer, Depthwise | Pool)
         )

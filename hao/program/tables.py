@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.cost.columns import DenseColumns, Setting
-from hao.cost.loads import load_cycles, load_ddr_cycles, load_ddr_row, load_row
+from hao.cost.loads import load_ddr_row, load_row
 from hao.cost.paths import Path
 from hao.cost.prices import price_segment
 from hao.cost.tiles import cut_tiles
@@ -49,12 +49,19 @@ class Periods:
     ddr: Ints
     opening: Ints
     opening_ddr: Ints
-    serial: int
+    serial: Ints
 
     @property
     def arrays(self) -> tuple[Ints, ...]:
-        """Return all but `serial`, in the order of the attributes."""
-        return self.alone, self.beside, self.ddr, self.opening, self.opening_ddr
+        """Return all arrays, in the order of the attributes."""
+        return (
+            self.alone,
+            self.beside,
+            self.ddr,
+            self.opening,
+            self.opening_ddr,
+            self.serial,
+        )
 
     def take(self, index: Ints) -> "Periods":
         """Return the periods of the engines at `index`."""
@@ -68,7 +75,7 @@ class Periods:
             ddr=some(self.ddr),
             opening=some(self.opening),
             opening_ddr=some(self.opening_ddr),
-            serial=self.serial,
+            serial=some(self.serial),
         )
 
 
@@ -94,7 +101,7 @@ class Table:
         ddr: Row of `Periods.ddr`.
         opening: Row of `Periods.opening`.
         opening_ddr: Row of `Periods.opening_ddr`.
-        serial: Of `Periods.serial`.
+        serial: Rows of `Periods.serial`, of the port and of the DDR.
         least_words: Buffer words that each lane shape needs at least, of stages whose
             weights must all be held.
         key_of: Place of each column in the rows of a run that may be tiled, or -1
@@ -108,7 +115,7 @@ class Table:
     ddr: Row
     opening: Row
     opening_ddr: Row
-    serial: int
+    serial: tuple[Row, ...]
     least_words: Mapping[Role, Ints]
     key_of: Ints | None = None
     relaxed: "Table | None" = None
@@ -166,11 +173,10 @@ class Tables:
         sizes = {role: self.grids[role].lanes for role, _ in run.invocation.stages}
         columns = {role: self.grids[role].shapes() for role in sizes}
         asked = run.invocation, columns, run.weight_bits, setting
+        port = self._row(load_row(*asked), sizes)
+        ddr = self._row(load_ddr_row(*asked), sizes)
         return replace(
-            self._shaped[shape],
-            opening=self._row(load_row(*asked), sizes),
-            opening_ddr=self._row(load_ddr_row(*asked), sizes),
-            serial=max(load_cycles(*asked), load_ddr_cycles(*asked)),
+            self._shaped[shape], opening=port, opening_ddr=ddr, serial=(port, ddr)
         )
 
     def _computed(self, run: Run) -> Table:
@@ -197,7 +203,7 @@ class Tables:
             ddr=self._row(price.ddr, sizes),
             opening=NOTHING,
             opening_ddr=NOTHING,
-            serial=0,
+            serial=(),
             least_words=least,
         )
 
@@ -218,7 +224,8 @@ class Tables:
         key_of = np.full(grid.words.size, -1, dtype=np.int64)
         key_of[fits] = place
         columns = {role: every.take(fits[first])}
-        price = price_segment(run.invocation, columns, run.weight_bits, setting)
+        asked = run.invocation, columns, run.weight_bits, setting
+        price = price_segment(*asked)
         sizes = {role: keys.size}
         table = Table(
             paths=_longest(self._row(path, sizes) for path in price.paths),
@@ -226,9 +233,9 @@ class Tables:
             ddr=self._row(price.ddr, sizes),
             opening=self._row(price.opening, sizes),
             opening_ddr=self._row(price.opening_ddr, sizes),
-            serial=max(
-                load_cycles(run.invocation, columns, run.weight_bits, setting),
-                load_ddr_cycles(run.invocation, columns, run.weight_bits, setting),
+            serial=(
+                self._row(load_row(*asked), sizes),
+                self._row(load_ddr_row(*asked), sizes),
             ),
             least_words={},
             key_of=key_of,
@@ -327,7 +334,8 @@ def _relaxed(table: Table, role: Role, lane_of: Ints, lanes: int) -> Table:
         return result
 
     def row(made: Row) -> Row:
-        return Row(constant=made.constant, terms={role: least(made.terms[role])})
+        terms = {r: least(cycles) for r, cycles in made.terms.items()}
+        return Row(constant=made.constant, terms=terms)
 
     behind = (*table.paths, table.beside, table.ddr)
 
@@ -349,7 +357,7 @@ def _relaxed(table: Table, role: Role, lane_of: Ints, lanes: int) -> Table:
         ddr=row(table.ddr),
         opening=opening(table.opening),
         opening_ddr=opening(table.opening_ddr),
-        serial=table.serial,
+        serial=tuple(row(path) for path in table.serial),
         least_words={},
     )
 
@@ -448,7 +456,7 @@ def periods_of(
             ddr=ddr,
             opening=_sum(table.opening, index),
             opening_ddr=_sum(table.opening_ddr, index),
-            serial=table.serial,
+            serial=_slowest(_sum(row, index) for row in table.serial),
         )
         like[id(table.paths)] = result[number]
     return result
@@ -460,8 +468,12 @@ def _opened(known: Periods, table: Table, index: Mapping[Role, Ints]) -> Periods
         known,
         opening=_sum(table.opening, index),
         opening_ddr=_sum(table.opening_ddr, index),
-        serial=table.serial,
+        serial=_slowest(_sum(row, index) for row in table.serial),
     )
+
+
+def _slowest(rows: Iterable[Ints]) -> Ints:
+    return np.asarray(np.maximum.reduce(list(rows)))
 
 
 def _sum(row: Row, index: Mapping[Role, Ints]) -> Ints:
@@ -511,7 +523,7 @@ def stage_periods(
                 known,
                 opening=least(table.opening),
                 opening_ddr=least(table.opening_ddr),
-                serial=table.serial,
+                serial=_slowest(map(least, table.serial)),
             )
             continue
         ddr = least(table.ddr)
@@ -524,7 +536,7 @@ def stage_periods(
             ddr=ddr,
             opening=least(table.opening),
             opening_ddr=least(table.opening_ddr),
-            serial=table.serial,
+            serial=_slowest(map(least, table.serial)),
         )
         like[id(table.paths)] = result[number]
     return result

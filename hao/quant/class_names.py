@@ -52,7 +52,7 @@ def named_outputs(
             raise InputError(
                 f"data set {dataset.name!r} has {len(own)} classes, such as "
                 f"{own[0]!r}; the network has {outputs} outputs, and which is which is "
-                "not known. --labels FILE names the outputs, one a line"
+                "not known. `labels` = FILE names the outputs, one a line"
             )
         if not own:
             return dataset, ()
@@ -67,7 +67,7 @@ def named_outputs(
     if unknown := [name for name in own if name not in places]:
         raise InputError(
             f"data set {dataset.name!r}: class {unknown[0]!r} is none of the names in "
-            "--labels; must be a line, what stands before its comma, or its first word"
+            "`labels`; must be a line, what stands before its comma, or its first word"
         )
     order = np.array([places[name] for name in own], dtype=np.int64)
     train, validation, test = (

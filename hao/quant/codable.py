@@ -194,7 +194,7 @@ def _aligned_add(
             continue
         chain = chains[layer.name]
         try:
-            gain = chain.uniform_gain(layer.name, _zeros(layer, chains))
+            gain = chain.uniform_gain(layer.name)
         except UnsupportedError:
             continue  # told by those who ask for all problems
         target = chain.step / gain
@@ -206,11 +206,6 @@ def _aligned_add(
             made = _rescaled(network, layer, source, operand, target)
             return made, layer.name
     return None
-
-
-def _zeros(layer: Add, chains: Mapping[str, Chain]) -> float:
-    """Return what the zeros of an add's operands amount to in its sums."""
-    return sum(chains[name].scale * chains[name].zero for name in layer.inputs)
 
 
 def _rescaled(

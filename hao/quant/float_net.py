@@ -34,8 +34,10 @@ from hao.ir.layer import (
     Quantize,
 )
 from hao.ir.network import Network
+from hao.ir.sparsity import FULL, density_of
 from hao.quant.modules import (
     LayerwiseModule,
+    hold_zeros,
     module_key,
     padded,
     pooled_maximum,
@@ -75,6 +77,8 @@ class FloatNet(LayerwiseModule):
                 with torch.no_grad():
                     module.weight.copy_(torch.from_numpy(weight))
                     module.bias.copy_(torch.from_numpy(bias))
+                if density_of(layer) < FULL:
+                    hold_zeros(module.get_parameter("weight"))
 
     def run_layer(self, layer: Layer, operands: Sequence[Tensor]) -> Tensor:
         """Return the feature map that a layer makes."""

@@ -56,6 +56,7 @@ from hao.quant.requantized import (
     STAND_IN_FRAME,
     Chain,
     add_shifts,
+    check_pads,
     frame_is_open,
     gathered_chains,
     mean_integers,
@@ -373,10 +374,7 @@ def _sums(network: Network, layer: Compute, chains: Mapping[str, Chain]) -> _Sum
     unit = source.scale * step
     if source.zero != 0:
         if not isinstance(layer, Linear) and layer.padding != Padding():
-            raise UnsupportedError(
-                f"layer {name!r}: pads a map whose zero point is {source.zero:g}; "
-                "handled: 0, or no padding; quantize activations symmetrically"
-            )
+            check_pads(name, source)
         bias = bias - unit * source.zero * codes.reshape(len(codes), -1).sum(axis=1)
     assert chain.quant is not None
     gain, offset = chain.gain, chain.offset

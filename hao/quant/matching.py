@@ -35,7 +35,7 @@ BatchNormalization, TF-slim and efficientnet-pytorch."""
 _WEIGHTS = ("weight", "kernel", "weights", "depthwise_kernel", "depthwise_weights")
 _BIASES = ("bias", "biases")
 _GAINS, _SHIFTS = ("weight", "gamma", "scale"), ("bias", "beta", "offset")
-_MEANS = ("running_mean", "moving_mean", "mean")
+MEANS = ("running_mean", "moving_mean", "mean")
 _VARIANCES = ("running_var", "moving_variance", "moving_var", "var")
 _CHANNELS_LAST = ("kernel", "weights", "depthwise_kernel", "depthwise_weights")
 _SHORTCUT = re.compile(r"downsample|shortcut|skip|identity|_0_conv")
@@ -158,7 +158,7 @@ def _stored(name: str, group: _Group) -> Stored | None:
 
 
 def _norm(name: str, group: _Group) -> BatchNorm | None:
-    mean, variance = group.first(_MEANS), group.first(_VARIANCES)
+    mean, variance = group.first(MEANS), group.first(_VARIANCES)
     if mean is None or variance is None:
         return None
     gain, shift = group.first(_GAINS), group.first(_SHIFTS)
@@ -317,7 +317,7 @@ def _by_shape(
             raise InputError(
                 f"{len(theirs)} layers of the file have weights of shape {shape}, "
                 f"{len(ours)} of network {network.name!r}, such as {ours[0].name!r}; "
-                f"--mapping FILE says which belong, such as {extra!r}"
+                f"`mapping` = FILE says which belong, such as {extra!r}"
             )
         sides = [layer for layer in ours if _SHORTCUT.search(layer.name)]
         their_sides = [layer for layer in theirs if layer.is_shortcut]

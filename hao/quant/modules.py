@@ -127,3 +127,11 @@ def is_compute(layer: Layer) -> bool:
 def choose_device() -> torch.device:
     """Return a GPU if torch sees one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def hold_zeros(weight: nn.Parameter) -> None:
+    """Let no gradient reach what is 0 now: what was pruned stays so in training."""
+    kept = (weight.detach() != 0).to(weight.dtype)
+    weight.register_hook(  # type: ignore[no-untyped-call] # torch has it untyped
+        lambda gradient: gradient * kept.to(gradient)
+    )

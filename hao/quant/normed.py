@@ -54,6 +54,28 @@ def normed_net(network: Network, split: Split) -> FloatNet:
     return net.eval()
 
 
+def settle_norms(net: FloatNet, split: Split) -> None:
+    """Give batch norms the statistics of a net as it is now; it ends in evaluation.
+
+    Args:
+        net: With batch norms, whose weights were changed at a stroke.
+        split: Statistics are those of its first frames, `MOST_FRAMES` at most.
+    """
+    norms = [norm for norm in net.norms.values() if isinstance(norm, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all batches
+    net.cpu().train()
+    count = min(len(split), MOST_FRAMES)
+    with torch.no_grad():
+        for start in range(0, count - count % _BATCH or count, _BATCH):
+            net(torch.from_numpy(split.frames[start : start + _BATCH].copy()))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    net.eval()
+
+
 def _moments(
     network: Network, split: Split
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

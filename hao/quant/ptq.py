@@ -1,15 +1,13 @@
-"""Post-training quantization: equalize, calibrate, correct biases.
+"""Post-training quantization: equalize, calibrate, fit roundings, correct biases.
 
 Equalization moves factors between neighbouring layers so that channels have like
 ranges (Nagel et al., arXiv:1906.04721, section 4.1). Calibration chooses for every map,
 and for every channel of weights, the power of two with the least squared error among
-the one that covers the values (all but a fraction of them) and smaller ones. Bias
-correction (ibid., section 4.2, from data) takes out the mean error that
-quantization leaves in each channel.
+the one that covers the values (all but a fraction of them) and smaller ones.
+`hao.quant.adjusted` does the rest.
 """
 
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -30,11 +28,11 @@ from hao.ir.layer import (
 from hao.ir.network import Network
 from hao.ir.passes import map_bits
 from hao.ir.tensor import QType, Rounding
+from hao.quant.adjusted import adjusted_network, with_biases
 from hao.quant.counted import Counted, uncounted
 from hao.quant.dataset import Frames
 from hao.quant.exponents import best_exponent
 from hao.quant.float_net import FloatNet
-from hao.quant.modules import module_key
 from hao.quant.parameters import float_parameters, frame_parameters
 from hao.quant.quant_net import QuantNet, weight_type
 from hao.quant.scales import RELU6_EXPONENT, Exponents, Scales, legal_scales
@@ -48,24 +46,22 @@ SAMPLE_VALUES = 2**18
 
 CALIBRATION_BATCH = 64
 
-CORRECTED_VALUES = 2**27
-"""Values of the largest map that bias correction looks at, at most; chosen here: 111
-frames of EfficientNet-Lite0, and four such maps in memory."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PtqSettings:
     """What post-training quantization does.
 
     Attributes:
-        frames: Training frames that it looks at, from the first one on; bias correction
-            at no more than `CORRECTED_VALUES` allows.
+        frames: Training frames that it looks at, from the first one on; fewer where
+            `hao.quant.adjusted` says so.
         equalize: Whether neighbouring layers are equalized.
+        fit_rounding: Whether weights are rounded so that sums change least.
         correct_bias: Whether mean errors are taken out.
     """
 
     frames: int = 256
     equalize: bool = True
+    fit_rounding: bool = True
     correct_bias: bool = True
 
     def __post_init__(self) -> None:
@@ -115,11 +111,16 @@ def quantize_network(
     if settings.equalize:
         network = equalize_network(network)
     batches = -(-len(chosen) // CALIBRATION_BATCH)
-    steps = batches + (len(network.layers) if settings.correct_bias else 0)
+    adjusts = settings.fit_rounding or settings.correct_bias
+    steps = batches + (len(network.layers) if adjusts else 0)
     scales = calibrate(network, scheme, chosen, lambda n, _: counted(n, steps))
-    if settings.correct_bias:
-        network = correct_biases(
-            network, scheme, scales, chosen, lambda n, _: counted(batches + n, steps)
+    if adjusts:
+        network = adjusted_network(
+            QuantNet(network, scheme, scales),
+            chosen,
+            fit_rounding=settings.fit_rounding,
+            correct_bias=settings.correct_bias,
+            counted=lambda n, _: counted(batches + n, steps),
         )
     return QuantNet(network, scheme, scales)
 
@@ -155,7 +156,7 @@ def equalize_network(network: Network) -> Network:
     params = frame_parameters(network)
     for name in weights:
         params[f"{name}.weight"], params[f"{name}.bias"] = weights[name], biases[name]
-    return _with(network, params)
+    return with_biases(network, params)
 
 
 def calibrate(
@@ -212,81 +213,6 @@ def rounded_weight(weight: NDArray[np.float64], bits: int) -> NDArray[np.float64
     codes = np.clip(np.floor(rows / steps + 0.5), quant.lowest, quant.highest)
     rounded: NDArray[np.float64] = (codes * steps).reshape(weight.shape)
     return rounded
-
-
-def correct_biases(
-    network: Network,
-    scheme: Scheme,
-    scales: Scales,
-    frames: Tensor,
-    counted: Counted = uncounted,
-) -> Network:
-    """Return the network with biases that make up for mean errors of quantization.
-
-    Layer by layer, in order: the mean over frames and pixels of what a channel sums up
-    to, in floating point less quantized, with everything before already corrected, is
-    added to its bias.
-
-    Args:
-        network: With float parameters.
-        scheme: Bits.
-        scales: Of the quantized network.
-        frames: Shape (frames, channels, height, width), float32.
-        counted: Told of every layer.
-
-    Raises:
-        InputError: A parameter is missing.
-    """
-    largest = max(layer.ofm.elements for layer in network.layers)
-    frames = frames[: max(1, CORRECTED_VALUES // largest)]
-    exact, rounded = (
-        FloatNet(network, batch_norm=False),
-        QuantNet(network, scheme, scales),
-    )
-    exact.eval()
-    readers = network.consumers()
-    left = {name: len(names) for name, names in readers.items()}
-    maps: dict[str, tuple[Tensor, Tensor]] = {}
-    params = dict(network.params)
-    with torch.no_grad():
-        for number, layer in enumerate(network.layers, 1):
-            pairs = [maps[name] for name in layer.inputs] or [(frames, frames)]
-            if isinstance(layer, Conv | Depthwise | Linear):
-                error = _mean_error(layer, exact, rounded, pairs[0])
-                module = rounded.compute[module_key(layer.name)]
-                module.get_parameter("bias").add_(error.to(torch.float32))
-                _, bias = float_parameters(network, layer)
-                params[f"{layer.name}.bias"] = bias + error.numpy()
-            maps[layer.name] = (
-                exact.run_layer(layer, [pair[0] for pair in pairs]),
-                rounded.run_layer(layer, [pair[1] for pair in pairs]),
-            )
-            for name in layer.inputs:
-                left[name] -= 1
-                if left[name] == 0:
-                    maps.pop(name, None)
-            counted(number, len(network.layers))
-    return _with(network, params)
-
-
-def _mean_error(
-    layer: Compute, exact: FloatNet, rounded: QuantNet, x: tuple[Tensor, Tensor]
-) -> Tensor:
-    """Return per channel by how much sums are too low on average, in doubles."""
-    error = exact.sums(layer, x[0]) - rounded.sums(layer, x[1])
-    return error.double().mean(dim=(0, 2, 3))
-
-
-def _with(network: Network, params: dict[str, NDArray[np.generic]]) -> Network:
-    for array in params.values():
-        array.setflags(write=False)
-    layers = tuple(
-        replace(layer, bias=True)
-        if isinstance(layer, Conv | Depthwise | Linear)
-        else layer
-        for layer in network.layers
-    )
-    return replace(network, layers=layers, params=MappingProxyType(params))
 
 
 def _neighbours(network: Network) -> list[tuple[Compute, Compute]]:

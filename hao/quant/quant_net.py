@@ -40,6 +40,7 @@ from hao.quant.float_net import (
 )
 from hao.quant.modules import (
     LayerwiseModule,
+    hold_zeros,
     module_key,
     padded,
     pooled_maximum,
@@ -165,16 +166,8 @@ class QuantNet(LayerwiseModule):
             module.get_parameter("weight").copy_(torch.from_numpy(weight))
             module.get_parameter("bias").copy_(torch.from_numpy(bias))
         if density_of(layer) < FULL:
-            _hold_zeros(module.get_parameter("weight"))
+            hold_zeros(module.get_parameter("weight"))
         return module
-
-
-def _hold_zeros(weight: nn.Parameter) -> None:
-    """Let no gradient reach what is 0 now: what was pruned stays so in training."""
-    kept = (weight.detach() != 0).to(weight.dtype)
-    weight.register_hook(  # type: ignore[no-untyped-call] # torch has it untyped
-        lambda gradient: gradient * kept.to(gradient)
-    )
 
 
 def weight_type(scheme: Scheme, layer: Compute) -> QType:

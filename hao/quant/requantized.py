@@ -27,11 +27,13 @@ from numpy.typing import NDArray
 from hao.errors import InputError, NeedsCopyError, UnsupportedError
 from hao.ir.frame import FrameCoding
 from hao.ir.integer import (
+    ADD_BIAS_BITS,
     DOWN,
     HALVES_EVEN,
     HALVES_UP,
     MAX_MEAN_SHIFT,
     MAX_WIDE_MEAN_SHIFT,
+    MEAN_BIAS_BITS,
     MEAN_BITS,
     WIDE_MEAN_BITS,
     MapType,
@@ -145,31 +147,44 @@ class Chain:
             low=self.low,
             high=self.high,
             exponent=int(exponent) - 1 if mantissa == 0.5 and not self.zero else None,
+            zero=round(self.zero) if self.pads else 0,
         )
 
-    def uniform_gain(self, layer: str, operands: float) -> float:
+    @property
+    def pads(self) -> bool:
+        """Return whether a code stands for 0.0, so that maps can be padded with it."""
+        assert self.quant is not None
+        whole = abs(self.zero - round(self.zero)) <= WHOLE
+        return whole and self.quant.lowest <= round(self.zero) <= self.quant.highest
+
+    def uniform_gain(self, layer: str) -> float:
         """Return the one factor of all channels.
 
         Args:
             layer: Named in the error.
-            operands: What the zeros of the operands add to the sums.
 
         Raises:
-            UnsupportedError: Factors differ, are not positive, or something is added.
+            UnsupportedError: Factors differ or are not positive.
         """
-        added = self.offset - self.gain * operands
         if np.ptp(self.gain) != 0 or self.gain[0] <= 0:
             raise UnsupportedError(
                 f"layer {layer!r}: factors by channel behind it; handled behind adds "
                 "and averages: one positive factor; put a quantizer between"
             )
-        if np.any(np.abs(added) > WHOLE * self.step):
-            raise UnsupportedError(
-                f"layer {layer!r}: something is added behind it, or zero points do "
-                "not cancel; handled behind adds and averages: nothing; quantize "
-                "without zero points, or put a quantizer between"
-            )
         return float(self.gain[0])
+
+    def added_codes(self, layer: str) -> float:
+        """Return what is added to all codes, zero points included.
+
+        Raises:
+            UnsupportedError: It differs by channel.
+        """
+        if np.ptp(self.offset) > WHOLE * self.step:
+            raise UnsupportedError(
+                f"layer {layer!r}: numbers by channel are added behind it; handled "
+                "behind adds and averages: one number; put a quantizer between"
+            )
+        return float(self.offset[0]) / self.step
 
     def scale_and_shift(self, layer: str, scale: Real, shift: Real) -> None:
         """Take in an affine layer.
@@ -275,10 +290,10 @@ class Chain:
         low, high = max(float(self.low), first), min(float(self.high), last)
         if abs(low - round(low)) > WHOLE or abs(high - round(high)) > WHOLE:
             raise NeedsCopyError(layer)
-        if round(low) > 0 or round(high) < 1:
+        if round(low) >= round(high):
             raise UnsupportedError(
-                f"layer {layer!r}: leaves the codes {low:g} to {high:g}; handled: "
-                "codes that hold 0 and 1; quantize so that both ends are used"
+                f"layer {layer!r}: leaves the codes {low:g} to {high:g}; handled: two "
+                "and more; quantize so that more are used"
             )
         self.low, self.high = round(low), round(high)
 
@@ -439,7 +454,7 @@ def add_shifts(
     operands = [chains[name] for name in layer.inputs]
     steps = [operand.scale for operand in operands]
     zeros = sum(operand.scale * operand.zero for operand in operands)
-    gain = chain.uniform_gain(layer.name, zeros)
+    gain = chain.uniform_gain(layer.name)
     base = min([*steps, chain.step / gain])
     ratios = np.array([steps[0] / base, steps[1] / base, chain.step / (base * gain)])
     shifts = np.rint(np.log2(ratios))
@@ -449,11 +464,24 @@ def add_shifts(
             f"{chain.step / gain:g} of the sum; handled: ratios that are powers of two"
         )
     rounding, known = _way(chain)
-    exact = bool(known or shifts[2] == 0)
     integers = {"shifts": shifts.astype(np.int64)}
-    if rounding != HALVES_UP and shifts[2] > 0:
+    # In units of the sum: what is added to codes, less what the operands' zeros are.
+    bias = chain.added_codes(layer.name) * 2.0 ** shifts[2] - zeros / base
+    whole, cuts = abs(bias - np.rint(bias)) <= WHOLE, shifts[2] > 0
+    if not whole:
+        # Then no sum is a half, and the part of a unit decides nothing.
+        rounding = DOWN if rounding == DOWN else HALVES_UP
+    bias = np.rint(bias) if whole else np.floor(bias)
+    if abs(bias) >= 2 ** (ADD_BIAS_BITS - 1):
+        raise UnsupportedError(
+            f"layer {layer.name!r}: zero points far beyond the codes of its sum; "
+            "handled: scales of operands and sum that are alike"
+        )
+    if bias:
+        integers["bias"] = np.array([int(bias)])
+    if rounding != HALVES_UP and cuts:
         integers["rounding"] = np.array([rounding])
-    return integers, exact
+    return integers, bool(whole if not cuts else known or not whole)
 
 
 def mean_integers(
@@ -465,18 +493,16 @@ def mean_integers(
         UnsupportedError: No 8-bit multiplier comes close.
     """
     chain, source = chains[layer.name], chains[layer.input]
-    padded = isinstance(layer, Pool) and layer.padding != Padding()
-    if padded and source.zero != 0:
-        raise UnsupportedError(
-            f"layer {layer.name!r}: an average that counts padding over a map with a "
-            "zero point; handled: none; quantize without zero points"
-        )
-    gain = chain.uniform_gain(layer.name, source.scale * source.zero)
+    if isinstance(layer, Pool) and layer.padding != Padding():
+        check_pads(layer.name, source)
+    gain = chain.uniform_gain(layer.name)
     ratio = gain * source.scale / (chain.step * mean_pixels(layer))
     rounding, known = _way(chain)
+    bias, whole = _mean_bias(layer, chain, source, ratio)
+    known = known and whole
     mantissa = np.frexp(ratio)[0]
     if 2.0**-MAX_MEAN_SHIFT < ratio < 1 and abs(mantissa - 0.5) > WHOLE / 2:
-        return _wide_mean(ratio, rounding), known
+        return _wide_mean(ratio, rounding) | bias, known
     shift = min(MEAN_BITS - 1 - int(np.floor(np.log2(ratio))), MAX_MEAN_SHIFT)
     multiplier = int(np.rint(np.ldexp(ratio, shift)))
     if multiplier == 2**MEAN_BITS:
@@ -487,10 +513,51 @@ def mean_integers(
             f"2^-{MAX_MEAN_SHIFT} to below 2^{MEAN_BITS}"
         )
     off = abs(np.ldexp(float(multiplier), -shift) / ratio - 1)
-    integers = {"multiplier": np.array([multiplier]), "shift": np.array([shift])}
+    integers = {
+        "multiplier": np.array([multiplier]),
+        "shift": np.array([shift]),
+        **bias,
+    }
     if rounding != HALVES_UP:
         integers["rounding"] = np.array([rounding])
     return integers, bool(off <= WHOLE and known)
+
+
+def _mean_bias(
+    layer: Pool | GlobalAveragePool, chain: Chain, source: Chain, ratio: float
+) -> tuple[dict[str, NDArray[np.int64]], bool]:
+    """Return what an average adds to sums and codes, and whether that is whole.
+
+    Nothing where the codes of 0.0 cancel.
+
+    Raises:
+        UnsupportedError: Too much of it.
+    """
+    codes = chain.added_codes(layer.name)
+    sums = -mean_pixels(layer) * source.zero
+    if abs(codes + sums * ratio) <= WHOLE:
+        return {}, True
+    whole = [round(sums), round(codes)]
+    if abs(whole[0]) >= 2 ** (MEAN_BIAS_BITS - 1) or abs(whole[1]) >= 2**MAX_BITS:
+        raise UnsupportedError(
+            f"layer {layer.name!r}: {codes:g} is added to its codes; handled: less "
+            f"than {2**MAX_BITS}; put a quantizer between"
+        )
+    exact = max(abs(sums - whole[0]), abs(codes - whole[1])) <= WHOLE
+    return {"bias": np.array(whole, dtype=np.int64)}, exact
+
+
+def check_pads(layer: str, source: Chain) -> None:
+    """Check that a map that a layer pads has a code for 0.0.
+
+    Raises:
+        UnsupportedError: It has none.
+    """
+    if not source.pads:
+        raise UnsupportedError(
+            f"layer {layer!r}: pads a map whose zero point is {source.zero:g}, which "
+            "is none of its codes; quantize so that 0.0 is one, or pad by nothing"
+        )
 
 
 def _wide_mean(ratio: float, rounding: int) -> dict[str, NDArray[np.int64]]:

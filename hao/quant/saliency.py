@@ -1,4 +1,4 @@
-"""How much the loss depends on every channel: Taylor scores, and masks that test them.
+"""How much the loss depends on channels and words: Taylor scores, and masks.
 
 Source: HALP (Shen et al., arXiv:2110.10811, as described by its authors' code): the
 score of a channel is |gamma * dL/dgamma + beta * dL/dbeta| with the scale and shift of
@@ -13,7 +13,7 @@ it (LANA, arXiv:2107.10624, section 3.2).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hao.ir.channels import ChannelGroup
+from hao.ir.sparsity import Words
 from hao.quant.dataset import Split
 from hao.quant.distill import Teacher
 from hao.quant.float_net import FloatNet
@@ -60,29 +61,104 @@ def taylor_scores(
         teacher: Whose outputs count beside the labels, if any.
         progress: Told now and then.
     """
-    device = choose_device()
-    net.to(device).train()
-    optimizer = torch.optim.AdamW(
-        net.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
     totals = {group.name: np.zeros(group.channels) for group in groups}
-    batches = _batches(split, settings, first)
-    for step in range(steps):
-        chosen = next(batches)
-        frames = torch.from_numpy(split.frames[chosen]).to(device)
-        labels = torch.from_numpy(split.labels[chosen]).to(device)
-        loss = loss_of(net, frames, labels, settings, teacher)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call] # torch has it untyped
+    training = Steps(net, split, settings, first=first, teacher=teacher)
+    for step, loss in enumerate(training.take(steps)):
         for group in groups:
             totals[group.name] += _scores(net, group) / steps
-        optimizer.step()
         if (step + 1) % 50 == 0:
-            progress(
-                f"saliency: step {step + 1} of {steps}, loss {float(loss.detach()):.3f}"
-            )
+            progress(f"saliency: step {step + 1} of {steps}, loss {loss:.3f}")
     net.eval().cpu()
     return totals
+
+
+def taylor_word_scores(
+    net: FloatNet,
+    split: Split,
+    words: Mapping[str, Words],
+    settings: TrainSettings,
+    *,
+    steps: int,
+    teacher: Teacher | None = None,
+) -> Scores:
+    """Train a net for some steps, in place, and return its words' mean scores.
+
+    The score of a word is |sum of w * dL/dw| over its weights, the first-order change
+    of the loss where the word is set to zero, averaged over the steps.
+
+    Args:
+        net: With batch norms.
+        split: What it is trained on.
+        words: How the weights of layers lie in words.
+        settings: Learning rate, batch, seed and labels' smoothing.
+        steps: Of training, at least 1.
+        teacher: Whose outputs count beside the labels, if any.
+
+    Returns:
+        Of every word, shape (groups, words), by layer.
+    """
+    totals: dict[str, NDArray[np.float64]] = {}
+    for _ in Steps(net, split, settings, teacher=teacher).take(steps):
+        for name, own in words.items():
+            change = _change(layer_weight(net, name)).cpu().double().numpy()
+            scores = np.abs(own.sums(change)) / steps
+            totals[name] = totals[name] + scores if name in totals else scores
+    net.eval().cpu()
+    return totals
+
+
+def layer_weight(net: FloatNet, name: str) -> nn.Parameter:
+    """Return the weights of a layer of a net."""
+    return net.compute[module_key(name)].get_parameter("weight")
+
+
+class Steps:
+    """Training of a net, step by step, in place.
+
+    Args:
+        net: What is trained.
+        split: What it is trained on.
+        settings: Learning rate, batch, seed and labels' smoothing.
+        first: Number of the first step: which batches come.
+        teacher: Whose outputs count beside the labels, if any.
+        penalty: What is added to the loss, if anything.
+    """
+
+    def __init__(
+        self,
+        net: FloatNet,
+        split: Split,
+        settings: TrainSettings,
+        *,
+        first: int = 0,
+        teacher: Teacher | None = None,
+        penalty: Callable[[], Tensor] | None = None,
+    ) -> None:
+        self._net, self._split, self._settings = net, split, settings
+        self._teacher, self._penalty = teacher, penalty
+        self._device = choose_device()
+        net.to(self._device).train()
+        self._optimizer = torch.optim.AdamW(
+            net.parameters(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+        )
+        self._batches = _batches(split, settings, first)
+
+    def take(self, steps: int) -> Iterator[float]:
+        """Train on, and yield each step's loss where its gradients are at hand."""
+        self._net.train()
+        for _ in range(steps):
+            chosen = next(self._batches)
+            frames = torch.from_numpy(self._split.frames[chosen]).to(self._device)
+            labels = torch.from_numpy(self._split.labels[chosen]).to(self._device)
+            loss = loss_of(self._net, frames, labels, self._settings, self._teacher)
+            if self._penalty is not None:
+                loss = loss + self._penalty()
+            self._optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call] # torch has it untyped
+            yield float(loss.detach())
+            self._optimizer.step()
 
 
 def _batches(
@@ -156,6 +232,36 @@ def masked_losses(
         choices: Channels that stay, by group.
         teacher: Whose classes stand for labels where these mean nothing.
     """
+    changes = [_masked(net, groups, kept) for kept in choices]
+    return _losses(net, split, changes, teacher)
+
+
+def pruned_losses(
+    net: FloatNet,
+    split: Split,
+    choices: Sequence[Mapping[str, NDArray[np.bool_]]],
+    *,
+    teacher: Teacher | None = None,
+) -> list[Measured]:
+    """Return what a net does with some weights set to zero, choice by choice.
+
+    Args:
+        net: With batch norms; it is left as it was.
+        split: Measured on its first frames, `MEASURED_FRAMES` at most.
+        choices: Which weights stay, by layer.
+        teacher: Whose classes stand for labels where these mean nothing.
+    """
+    changes = [_zeroed(net, kept) for kept in choices]
+    return _losses(net, split, changes, teacher)
+
+
+def _losses(
+    net: FloatNet,
+    split: Split,
+    changes: Sequence[AbstractContextManager[None]],
+    teacher: Teacher | None,
+) -> list[Measured]:
+    """Return what a net does under changes, one after another."""
     device = choose_device()
     net.to(device).train()
     norms = [norm for norm in net.norms.values() if isinstance(norm, nn.BatchNorm2d)]
@@ -169,8 +275,8 @@ def masked_losses(
         if teacher is not None and not teacher.labels:
             labels = teacher.net(frames).argmax(1)
         found = []
-        for kept in choices:
-            with _masked(net, groups, kept):
+        for change in changes:
+            with change:
                 found.append(_measured(net, frames, labels))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
@@ -206,6 +312,21 @@ def _masked(
             for parameter in module.parameters():
                 saved.append((parameter.data, parameter.data.clone()))
                 parameter.data[torch.from_numpy(gone).to(parameter.device)] = 0
+    try:
+        yield
+    finally:
+        for values, before in saved:
+            values.copy_(before)
+
+
+@contextmanager
+def _zeroed(net: FloatNet, kept: Mapping[str, NDArray[np.bool_]]) -> Iterator[None]:
+    """Set the weights that do not stay to zero for a while."""
+    saved: list[tuple[Tensor, Tensor]] = []
+    for name, stays in kept.items():
+        weight = layer_weight(net, name)
+        saved.append((weight.data, weight.data.clone()))
+        weight.data[torch.from_numpy(~stays).to(weight.device)] = 0
     try:
         yield
     finally:

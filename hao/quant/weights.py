@@ -12,6 +12,7 @@ from hao.files import write_file
 from hao.ir.network import Network
 from hao.quant.float_net import with_parameters
 from hao.quant.matching import (
+    MEANS,
     Matched,
     Stored,
     default_eps,
@@ -76,12 +77,17 @@ def load_weights(network: Network, source: WeightSource) -> LoadedWeights:
 
 
 def _loaded(network: Network, state: State, source: WeightSource) -> LoadedWeights:
-    own = {f"{layer.name}.weight" for layer in network.compute_layers}
-    if 2 * len(own & set(state.tensors)) > len(own):
-        named = with_parameters(network, dict(state.tensors))
-        return LoadedWeights(network=named, notes=state.notes)
+    names = [layer.name for layer in network.compute_layers]
+    own = {name for name in names if f"{name}.weight" in state.tensors}
+    theirs_by_ours: dict[str, str] = {}
+    norms = any(name.endswith(MEANS) for name in state.tensors)
+    if 2 * len(own) > len(names):
+        if not norms:
+            named = with_parameters(network, dict(state.tensors))
+            return LoadedWeights(network=named, notes=state.notes)
+        theirs_by_ours = {name: name for name in names if name in own}
     stored = stored_layers(state.tensors, by_name=state.by_name)
-    mapping = _read_mapping(source.mapping)
+    mapping = theirs_by_ours | _read_mapping(source.mapping)
     matched = match(network, stored, mapping, by_name=state.by_name)
     _check_clear(matched, source.mapping)
     usual = default_eps(stored) if source.eps is None else source.eps
@@ -108,7 +114,7 @@ def _check_clear(matched: Matched, mapping: Path | None) -> None:
     """
     if not matched.doubtful:
         return
-    remedy = "--mapping FILE proposes which is which, to be checked"
+    remedy = "`mapping` = FILE proposes which is which, to be checked"
     if mapping is not None:
         write_file(mapping, render_mapping(matched).encode())
         remedy = f"{mapping} now proposes which is which: check it and run again"
@@ -134,7 +140,7 @@ def _eps_notes(matched: Matched, eps: float, *, given: bool) -> list[str]:
     small = float(np.percentile(np.concatenate([n.variance for n in norms]), 5))
     if not given and small < _SMALL * eps:
         note += (
-            f", which matters: one variance in 20 is below {small:.2g}; --bn-eps gives "
+            f", which matters: one variance in 20 is below {small:.2g}; `bn_eps` gives "
             "another"
         )
     return [note]
@@ -142,8 +148,10 @@ def _eps_notes(matched: Matched, eps: float, *, given: bool) -> list[str]:
 
 def _match_notes(matched: Matched) -> list[str]:
     (first, one), (last, other) = matched.pairs[0], matched.pairs[-1]
+    by_name = all(layer.name == theirs.name for layer, theirs in matched.pairs)
+    how = "by name" if by_name else "by shape and order"
     notes = [
-        f"{len(matched.pairs)} layers by shape and order: {first.name} <- {one.name} "
+        f"{len(matched.pairs)} layers {how}: {first.name} <- {one.name} "
         f"... {last.name} <- {other.name}"
     ]
     if matched.unused:

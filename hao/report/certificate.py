@@ -9,6 +9,7 @@ reads it again; nothing in it is believed because it stands there.
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -18,10 +19,13 @@ from pydantic_core import to_jsonable_python
 import hao
 from hao.answer.explore import Fate, Outcome
 from hao.errors import InputError, UnsupportedError
-from hao.ir.change import change_of, change_text
+from hao.ir.change import Bits, Change, change_of, change_text
+from hao.ir.partition import Role
+from hao.ir.sparsity import FULL
 from hao.options.option import Option
-from hao.program.problem import Problem
+from hao.program.problem import DEFAULT_SPACE, Problem
 from hao.program.solver import SolverName, Status
+from hao.program.space import Space
 from hao.report.design_file import (
     check_leaves,
     explain,
@@ -67,7 +71,10 @@ class NetworkEntry(FileTable):
     cost_limit: int | None
 
 
-_CHANGES = r"^(bits_[2-8](_in_2)?|keep|leave_out|channels_\d+(-\d+)?(,\d+(-\d+)?)*)$"
+_CHANGES = (
+    r"^(bits_[2-8](_in_2)?(_kept_\d{1,3})?|keep|leave_out|"
+    r"channels_\d+(-\d+)?(,\d+(-\d+)?)*)$"
+)
 """How a change is written; of channels, ranges of those that stay."""
 
 
@@ -79,6 +86,25 @@ class OptionEntry(FileTable):
     cost_micro: Annotated[int, Field(ge=0)]
 
 
+Lanes = Annotated[int, Field(ge=1, le=64)]
+
+
+class HeldEntry(FileTable):
+    """What of the engine was given: weights are pruned in words of these lanes.
+
+    Attributes:
+        pixels: Pixels at once on offer.
+        buffering: Whether weights are double-buffered: the choices on offer.
+        shapes: `simd` and `pe` of stages.
+        roles: Stage of each layer, where that is given.
+    """
+
+    pixels: Annotated[list[Annotated[int, Field(ge=1, le=64)]], Field(min_length=1)]
+    buffering: Annotated[list[bool], Field(min_length=1)]
+    shapes: dict[Role, tuple[Lanes, Lanes]]
+    roles: dict[str, Role]
+
+
 class ProblemEntry(FileTable):
     """The answer's problem, but for the board, which the design file has."""
 
@@ -86,6 +112,7 @@ class ProblemEntry(FileTable):
     options: list[OptionEntry]
     ties: list[list[str]]
     network: NetworkTable
+    held: HeldEntry | None = None
 
 
 class ChangedEntry(FileTable):
@@ -207,23 +234,41 @@ def render_certificate(
         "solver": report.solver,
         "priced": report.priced,
         "networks": networks,
-        "problem": {
-            "act_bits": problem.act_bits,
-            "options": [
-                {
-                    "layer": option.layer,
-                    "change": change_text(option.change),
-                    "cost_micro": option.cost_micro,
-                }
-                for option in problem.options
-            ],
-            "ties": problem.ties,
-            "network": network_document(problem.network),
-        },
+        "problem": _problem_document(problem, answer.space),
     }
     if answer.changes is not None:
         values["changed"] = {"top1": answer.top1}
     return json.dumps(to_jsonable_python(values), indent=1, allow_nan=False) + "\n"
+
+
+def _problem_document(problem: Problem, held: Space | None) -> dict[str, object]:
+    """Return a problem as the values of a `ProblemEntry`.
+
+    Args:
+        problem: The answer's.
+        held: What of the engine was given, if anything.
+    """
+    values: dict[str, object] = {
+        "act_bits": problem.act_bits,
+        "options": [
+            {
+                "layer": option.layer,
+                "change": change_text(option.change),
+                "cost_micro": option.cost_micro,
+            }
+            for option in problem.options
+        ],
+        "ties": problem.ties,
+        "network": network_document(problem.network),
+    }
+    if held is not None:
+        values["held"] = {
+            "pixels": held.pixels,
+            "buffering": held.buffering,
+            "shapes": dict(held.shapes),
+            "roles": dict(held.roles),
+        }
+    return values
 
 
 def load_certificate(run: Path) -> Certificate:
@@ -272,6 +317,40 @@ def recorded_channels(entry: ProblemEntry) -> tuple[Option, ...]:
         if o.change.startswith("channels_")
     )
     return tuple(found)
+
+
+def recorded_densities(entry: ProblemEntry) -> dict[str, dict[int, int]]:
+    """Return what a certificate records of densities: costs beside those of the bits.
+
+    A layer that was pruned before keeps its density at no cost, and has none here.
+    """
+    whole: dict[tuple[str, Change], int] = {}
+    found: dict[str, dict[int, int]] = {}
+    for option in entry.options:
+        change = change_of(option.change)
+        if not isinstance(change, Bits):
+            continue
+        all_words = option.layer, replace(change, density=FULL)
+        if change.density == FULL:
+            whole[all_words] = option.cost_micro
+        elif all_words in whole:
+            costs = found.setdefault(option.layer, {})
+            costs.setdefault(change.density, option.cost_micro - whole[all_words])
+    return found
+
+
+def recorded_space(entry: ProblemEntry) -> Space | None:
+    """Return the engines that a certificate says were given, `None` for all."""
+    held = entry.held
+    if held is None:
+        return None
+    return replace(
+        DEFAULT_SPACE,
+        pixels=tuple(held.pixels),
+        buffering=tuple(held.buffering),
+        shapes=tuple(held.shapes.items()),
+        roles=tuple(held.roles.items()),
+    )
 
 
 def recorded_problem(entry: ProblemEntry, like: Problem) -> Problem:

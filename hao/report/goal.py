@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from hao.answer.objective import AREA_SCALE, Objective, measure_of
-from hao.ir.change import kept_channels, left_out, replaced
+from hao.ir.change import densities_of, kept_channels, left_out, replaced
 from hao.ir.channels import GROUP_SUFFIX
 from hao.options.option import MICRO
 from hao.program.solver import Status
@@ -57,6 +57,15 @@ def channels_in_words(result: SearchResult) -> str | None:
         f"{plain(name.removesuffix(GROUP_SUFFIX))} {len(channels)}"
         for name, channels in kept.items()
     )
+
+
+def pruned_in_words(result: SearchResult) -> str | None:
+    """Return which layers keep a part of their words; `None` if all keep all."""
+    kept = densities_of(result.design.scheme)
+    if not kept:
+        return None
+    parts = [f"{plain(name)} {density} %" for name, density in kept.items()]
+    return f"{', '.join(parts)} of the words of weights kept"
 
 
 def replaced_in_words(result: SearchResult) -> str | None:

@@ -52,6 +52,10 @@ class Quantization:
     preparation: Preparation = UNPREPARED
     classes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        """Return the report: what Python and notebooks show."""
+        return render_quantization(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Emission:
@@ -70,6 +74,10 @@ class Emission:
     files: int
     steps: int
     weights: str
+
+    def __repr__(self) -> str:
+        """Return the report: what Python and notebooks show."""
+        return render_emission(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +135,10 @@ class SimulationResult:
     def exact(self) -> bool:
         """Return whether every compared byte is equal."""
         return self.mismatches == 0 and not self.wrong_steps
+
+    def __repr__(self) -> str:
+        """Return the report: what Python and notebooks show."""
+        return render_simulation(self)
 
 
 def render_quantization(found: Quantization) -> str:

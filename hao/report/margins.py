@@ -44,7 +44,7 @@ def low_end_in_words(result: SearchResult) -> str | None:
     margin = ceil(100 * (1 - 1 / evidence.slowest))
     return (
         f"the interval begins at {low:.1f} frames/s, below the {asked:g} asked; with "
-        f"--margin {margin} it would not"
+        f"a margin of {margin} % it would not"
     )
 
 

@@ -261,17 +261,17 @@ def check_target(run_path: Path, *, force: bool) -> None:
         return
     if not force:
         raise InputError(
-            f"{run_path}: exists; must be a new directory, or --force replaces the run"
+            f"{run_path}: exists; must be a new directory, or `force` replaces the run"
         )
     if run_path.is_symlink() or run_state(run_path) is None:
         raise InputError(
-            f"{run_path}: not a run directory ({FILE_NAME} is not in it); --force "
+            f"{run_path}: not a run directory ({FILE_NAME} is not in it); `force` "
             "replaces run directories only"
         )
     if is_held(run_path):
         raise InputError(
             f"{run_path}: another hao command is working in it; wait until it has "
-            "ended, or choose another name with --run"
+            "ended, or choose another name with `run_path`"
         )
 
 

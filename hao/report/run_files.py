@@ -75,7 +75,7 @@ def held_run(folder: Path) -> Iterator[Held]:
 def check_absent(path: Path, *, force: bool) -> None:
     """Check that a file is not there, or may be replaced."""
     if os.path.lexists(path) and not force:
-        raise InputError(f"{path}: exists; --force replaces it")
+        raise InputError(f"{path}: exists; `force` replaces it")
 
 
 def run_integers(folder: Path) -> IntegerNetwork:
@@ -84,7 +84,7 @@ def run_integers(folder: Path) -> IntegerNetwork:
     if not path.is_file():
         raise InputError(
             f"{folder}: no {WEIGHTS_FILE} in it; `hao quantize` makes it, or use "
-            "--weights random"
+            "`weights` = random"
         )
     return load_integers(path)
 

@@ -14,12 +14,13 @@ from hao.cost.evaluate import CostReport, InvocationCost
 from hao.cost.uncertainty import AREA_ERROR_PERCENT
 from hao.hw.board import Board
 from hao.hw.engine import Engine
-from hao.ir.change import kept_channels, left_out, replaced
+from hao.ir.change import densities_of, kept_channels, left_out, replaced
 from hao.program.solver import Status
 from hao.report.evidence import basis_in_words, basis_json, ranked_in_words
 from hao.report.goal import (
     channels_in_words,
     left_out_in_words,
+    pruned_in_words,
     replaced_in_words,
     smallest_in_words,
     unproven_in_words,
@@ -47,7 +48,7 @@ def render_summary(result: SearchResult) -> str:
     unproven, smallest = unproven_in_words(result), smallest_in_words(result)
     channels = channels_in_words(result)
     dropped, low_end = left_out_in_words(result), low_end_in_words(result)
-    instead = replaced_in_words(result)
+    instead, pruned = replaced_in_words(result), pruned_in_words(result)
     lines = [
         *([] if unproven is None else [_field("NOT PROVEN", unproven), ""]),
         f"{label(result)} on {plain(board.title)} at {board.clock_mhz:g} MHz",
@@ -62,6 +63,7 @@ def render_summary(result: SearchResult) -> str:
         _field("bits", bits_in_words(design)),
         *([] if dropped is None else [_field("left out", dropped)]),
         *([] if channels is None else [_field("channels", channels)]),
+        *([] if pruned is None else [_field("pruned", pruned)]),
         *([] if instead is None else [_field("replaced", instead)]),
         "",
         *_resource_lines(board, cost),
@@ -206,6 +208,7 @@ def result_json(result: SearchResult, *, seconds: float) -> dict[str, object]:
         "channels": {
             name: len(kept) for name, kept in kept_channels(design.scheme).items()
         },
+        "densities": densities_of(design.scheme),
         "engine": engine_in_words(design.engine),
         "bottleneck": cost.bottleneck,
         "efficiency": round(cost.efficiency, 4),

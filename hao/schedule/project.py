@@ -77,7 +77,7 @@ def _clock_ns(script: Path, text: str) -> float:
         r"^\s*create_clock\b.*?-period\s+\{?\s*([\d.]+)\s*(ns|MHz)?", text, re.MULTILINE
     )
     if found is None or float(found.group(1)) <= 0:
-        raise InputError(f"{script}: no create_clock -period; give --clock")
+        raise InputError(f"{script}: no create_clock -period; give `clock_mhz`")
     value = float(found.group(1))
     return 1000 / value if found.group(2) == "MHz" else value
 

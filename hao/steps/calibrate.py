@@ -83,7 +83,7 @@ def calibrate(request: CalibrateRequest) -> Assessment:
             evidence += CalibrationEvidence(cycles=(figure,))
     if cases.board is None:
         raise InputError(
-            "nothing to calibrate from; must be a run with its reports, or --timings"
+            "nothing to calibrate from; must be a run with its reports, or `timings`"
         )
     found = assess(evidence, cases.board)
     if request.out is not None:

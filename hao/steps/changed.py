@@ -25,6 +25,7 @@ from hao.hw.board import Board
 from hao.ir.change import Scheme
 from hao.ir.lower import is_quantized
 from hao.ir.network import Network
+from hao.program.space import Space
 from hao.report.design_file import FILE_NAME, load_design
 from hao.report.result import SearchResult
 from hao.report.run import check_target
@@ -214,12 +215,14 @@ class Changed:
         changes: What was changed, as its design names it.
         top1: On the test frames [percent]; `None` where they have no labels.
         files: What the run holds besides, of its result.
+        space: Engines that it may run on, where its weights suit some only.
     """
 
     network: Network
     changes: Scheme
     top1: float | None
     files: Callable[[SearchResult], Mapping[str, bytes]] = field(default=no_files)
+    space: Space | None = None
 
 
 def write_changed(
@@ -261,7 +264,7 @@ def write_changed(
     result = search(
         replace(trained.asked, best=1, front_points=0),
         board=trained.board,
-        candidates=[replace(candidate, changes=changed.changes)],
+        candidates=[replace(candidate, changes=changed.changes, space=changed.space)],
         run_path=run_path,
         force=force,
         more=lambda result: {**floats, **changed.files(result)},

@@ -137,13 +137,13 @@ def _budgets(
     own, _ = limits_of(asked, board)
     if own is None and not request.rates:
         raise InputError(
-            f"{request.run}: a search for no frame rate; --rates gives those at which "
+            f"{request.run}: a search for no frame rate; `rates` gives those at which "
             "schemes are measured"
         )
     budgets = [] if own is None else [own]
     for rate in request.rates:
         if not 0 < rate < 1e6:
-            raise InputError(f"--rates {rate:g}; must be above 0 and below 1000000")
+            raise InputError(f"`rates` = {rate:g}; must be above 0 and below 1000000")
         budgets.append(budget_cycles(board, rate / asked.promised_share))
     return tuple(sorted(set(budgets), reverse=True))
 
@@ -155,14 +155,14 @@ def _source(request: ExploreRequest, folder: Path) -> Source:
     text = recorded_about(folder / STORE_FILE).get(_ASKED)
     if text is None:
         raise InputError(
-            f"{folder}: nothing was measured in it yet; --data names what to measure on"
+            f"{folder}: nothing was measured in it yet; `data` names what to measure on"
         )
     try:
         return TypeAdapter(Source).validate_json(text)
     except (ValueError, TypeError, ValidationError) as error:
         raise InputError(
             f"{folder / STORE_FILE}: which data were measured on is not readable; "
-            "--data names them"
+            "`data` names them"
         ) from error
 
 

@@ -197,7 +197,7 @@ def loaded_data(
     dataset, names = named_outputs(dataset, outputs, names, trained=trained)
     check_fit(network, dataset)
     if not held and not labels_for:
-        labels_for = "to train with; --weights FILE brings trained weights"
+        labels_for = "to train with; `weights` = FILE brings trained weights"
     if not dataset.labelled and labels_for:
         raise InputError(f"data set {dataset.name!r} has no labels {labels_for}")
     progress(

@@ -1,48 +1,57 @@
-"""From a trained network to one with fewer channels that reaches a frame rate.
+"""From a trained network to one with less in it that reaches a frame rate.
 
-    network, weights, data -> scores -> channels and engine, chosen together, in steps
-        -> training with the whole network as teacher -> a run like any other
+    network, weights, data -> costs -> channels or words and engine, chosen together, in
+        steps -> training with the whole network as teacher -> a run like any other
 
-The run holds the narrower network's float weights beside its design, so that
+The run holds the pruned network's float weights beside its design, so that
 `hao quantize`, `hao emit-hls` and `hao simulate` go on from there, and files of it for
 use elsewhere.
 """
 
 import json
-from contextlib import nullcontext
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
-from hao.errors import ArgumentError, InputError
-from hao.ir.change import Channels, kept_channels
-from hao.ir.channels import channel_groups, without_channels
+from hao.errors import ArgumentError
+from hao.files import write_file
+from hao.ir.change import Channels, Scheme
+from hao.ir.channels import channel_groups
 from hao.ir.network import Network
 from hao.options.option import Option
+from hao.program.space import Space
 from hao.report.result import SearchResult
-from hao.report.run_files import FLOAT_STEM, PRUNING_FILE
+from hao.report.run_files import PRUNING_FILE
 from hao.request import limits_of
 from hao.steps.changed import (
     Changed,
     ChangeRequest,
     Trained,
-    keep_training,
     load_trained,
     work_beside,
     write_changed,
 )
 from hao.steps.common import Progress, check_torch, checkpoint_path, epoch_line
-from hao.steps.search import search
 
 if TYPE_CHECKING:
     from hao.answer.prune import Task
-    from hao.answer.pruned import Pruned
 
 TUNING_EPOCHS = 15
 """Of training after the last channels went, unless asked otherwise (chosen here)."""
 
 
-_LABELS = "to measure with; pruning takes out what costs least top-1, so it needs some"
+class PruneMethod(Enum):
+    """What is taken out of a network."""
+
+    CHANNELS = "channels"
+    """Channels of its maps (HALP)."""
+    SPARSITY = "sparsity"
+    """Words of its weights: blocks that the engine skips (ALCS)."""
+
+
+LABELS = "to measure with; pruning takes out what costs least top-1, so it needs some"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +59,16 @@ class PruneRequest(ChangeRequest):
     """What to prune, and how.
 
     Attributes:
-        steps: Times that channels go; 1 takes all of them at once.
-        iterations: Training steps before each.
+        method: What is taken out.
+        steps: Times that channels go, or that weights are projected: 1 takes all of
+            them at once.
+        iterations: Training steps before each, or behind each projection.
 
     Raises:
         ArgumentError: A field is out of range, or there is no frame rate.
     """
 
+    method: PruneMethod = PruneMethod.CHANNELS
     steps: int = 4
     iterations: int = 60
 
@@ -75,10 +87,12 @@ class Pruning:
         network: Its name.
         data: The data set's.
         frames: Test frames.
-        before: Channels of every group that could be narrower.
-        after: Channels of these that stay.
+        method: What was taken out.
+        before: Channels of every group that could be narrower; or words of an output
+            group of every layer that could be pruned.
+        after: What of these stays.
         whole_top1: Of the whole network, in floating point.
-        cut_top1: Of the narrower one before it was trained again.
+        cut_top1: Of the pruned one before it was trained again.
         top1: After.
         whole_fps: Predicted for the whole network's fastest design.
         fps: Predicted for the design.
@@ -87,6 +101,7 @@ class Pruning:
     network: str
     data: str
     frames: int
+    method: PruneMethod
     before: dict[str, int]
     after: dict[str, int]
     whole_top1: float
@@ -99,7 +114,7 @@ class Pruning:
 def prune_run(
     request: PruneRequest, run_path: Path, *, force: bool, progress: Progress
 ) -> tuple[SearchResult, Pruning]:
-    """Prune a network and leave the narrower one in a run directory.
+    """Prune a network and leave what stays in a run directory.
 
     A killed command goes on where it was: after the last epoch, or the last step.
 
@@ -112,39 +127,45 @@ def prune_run(
     Raises:
         InputError: The request, a file or a name is wrong; the network is fast enough
             as it is; or nothing of it may be taken out.
-        InfeasibleError: The frame rate is out of reach with any channels on offer.
+        InfeasibleError: The frame rate is out of reach with all that is on offer gone.
         UnsupportedError: A layer cannot be trained, or weights are quantized already.
         ToolError: torch or Brevitas is not installed.
     """
     check_torch()
     with work_beside(run_path, force=force) as folder:
-        trained = load_trained(request, folder, progress, labels_for=_LABELS)
-        pruned, tuned = _pruned(request, trained, folder, progress)
-        before = {
-            g.name: g.channels for g in channel_groups(trained.network) if not g.fixed
-        }
+        trained = load_trained(request, folder, progress, labels_for=LABELS)
+        match request.method:
+            case PruneMethod.CHANNELS:
+                cut = _narrowed(request, trained, folder, progress)
+            case PruneMethod.SPARSITY:
+                cut = _sparsified(request, trained, folder, progress)
+            case _:
+                assert_never(request.method)
+        tuned = _tuned(request, trained, cut.network, folder, progress)
         pruning = Pruning(
             network=trained.network.name,
             data=trained.dataset.name,
             frames=len(trained.dataset.test),
-            before=before,
-            after={name: len(pruned.kept[name]) for name in before},
+            method=request.method,
+            before=dict(cut.before),
+            after=dict(cut.after),
             whole_top1=trained.top1(trained.network),
-            cut_top1=trained.top1(pruned.network),
+            cut_top1=trained.top1(cut.network),
             top1=trained.top1(tuned),
-            whole_fps=trained.board.frames_per_s(pruned.start_cycles),
-            fps=trained.board.frames_per_s(pruned.cycles),
+            whole_fps=trained.board.frames_per_s(cut.start_cycles),
+            fps=trained.board.frames_per_s(cut.cycles),
         )
 
         def files(result: SearchResult) -> dict[str, bytes]:
-            values = asdict(replace(pruning, fps=result.cost.fps))
+            values = pruning_json(replace(pruning, fps=result.cost.fps))
             return {PRUNING_FILE: (json.dumps(values, indent=1) + "\n").encode()}
 
         changed = Changed(
             network=tuned,
-            changes={name: Channels(kept) for name, kept in pruned.kept.items()},
+            changes=cut.changes,
             top1=pruning.top1,
             files=files,
+            space=cut.space,
         )
         result = write_changed(
             trained, changed, run_path, folder, force=force, progress=progress
@@ -152,7 +173,30 @@ def prune_run(
     return result, replace(pruning, fps=result.cost.fps)
 
 
-def _task(trained: Trained) -> "Task":
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cut:
+    """A network of which something was taken out, before it is trained again.
+
+    Attributes:
+        network: With parameters.
+        changes: As its design names them, where its layers do not.
+        before: What there was, by group or layer.
+        after: What stays.
+        cycles: Of a frame.
+        start_cycles: Of a frame of the whole network's fastest design.
+        space: Engines that it may run on; `None` for all.
+    """
+
+    network: Network
+    changes: Scheme
+    before: Mapping[str, int]
+    after: Mapping[str, int]
+    cycles: int
+    start_cycles: int
+    space: Space | None = None
+
+
+def task_of(trained: Trained) -> "Task":
     """Return what is to be made narrower, and for what."""
     from hao.answer.prune import Task
     from hao.quant.distill import teacher_of
@@ -173,97 +217,106 @@ def _task(trained: Trained) -> "Task":
     )
 
 
-def _pruned(
+def _narrowed(
     request: PruneRequest, trained: Trained, folder: Path, progress: Progress
-) -> tuple["Pruned", Network]:
-    """Return the network with fewer channels, before and after training again."""
+) -> _Cut:
+    """Return the network with fewer channels."""
     from hao.answer.prune import PruneSettings, prune
     from hao.quant.train import TrainSettings
-    from hao.quant.tune import tune_float
 
-    task, dataset = _task(trained), trained.dataset
+    task = task_of(trained)
     settings = PruneSettings(
         steps=request.steps,
         iterations=request.iterations,
         training=TrainSettings(epochs=1, learning_rate=1e-3, seed=request.seed),
     )
     start = (settings, task.board, task.budget, trained.asked.rules)
-    state = checkpoint_path(folder, "pruned", *start, task.network, dataset)
+    state = checkpoint_path(folder, "pruned", *start, task.network, trained.dataset)
     pruned = prune(task, settings, progress, checkpoint=state.with_suffix(".npz"))
+    groups = [g for g in channel_groups(trained.network) if not g.fixed]
+    return _Cut(
+        network=pruned.network,
+        changes={name: Channels(kept) for name, kept in pruned.kept.items()},
+        before={g.name: g.channels for g in groups},
+        after={g.name: len(pruned.kept[g.name]) for g in groups},
+        cycles=pruned.cycles,
+        start_cycles=pruned.start_cycles,
+    )
+
+
+def _sparsified(
+    request: PruneRequest, trained: Trained, folder: Path, progress: Progress
+) -> _Cut:
+    """Return the network with fewer words."""
+    from hao.answer.sparsified import load_sparsified, render_sparsified
+    from hao.answer.sparsity import SparsitySettings, sparsify
+    from hao.quant.train import TrainSettings
+
+    task = task_of(trained)
+    settings = SparsitySettings(
+        rounds=request.steps,
+        iterations=request.iterations,
+        training=TrainSettings(epochs=1, learning_rate=1e-3, seed=request.seed),
+    )
+    start = (settings, task.board, task.budget, trained.asked.rules)
+    state = checkpoint_path(folder, "sparse", *start, task.network, trained.dataset)
+    place = state.with_suffix(".npz")
+    found = load_sparsified(place, task.network)
+    if found is None:
+        found = sparsify(task, settings, progress)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_file(place, render_sparsified(found))
+    return _Cut(
+        network=found.network,
+        changes={},
+        before={name: count for name, (_, count) in found.words.items()},
+        after={name: kept for name, (kept, _) in found.words.items()},
+        cycles=found.cycles,
+        start_cycles=found.start_cycles,
+        space=found.space,
+    )
+
+
+def _tuned(
+    request: PruneRequest,
+    trained: Trained,
+    network: Network,
+    folder: Path,
+    progress: Progress,
+) -> Network:
+    """Return a pruned network after training with the whole one as its teacher."""
+    from hao.quant.distill import teacher_of
+    from hao.quant.train import TrainSettings
+    from hao.quant.tune import tune_float
+
+    dataset = trained.dataset
     epochs = TUNING_EPOCHS if request.epochs is None else request.epochs
     training = TrainSettings(epochs=epochs, learning_rate=4e-3, seed=request.seed)
-    tuned = tune_float(
-        pruned.network,
+    return tune_float(
+        network,
         dataset,
         training,
-        teacher=task.teacher,
-        checkpoint=checkpoint_path(folder, "tuned", training, pruned.network, dataset),
+        teacher=teacher_of(trained.network, labels=dataset.labelled),
+        checkpoint=checkpoint_path(folder, "tuned", training, network, dataset),
         progress=epoch_line("tuning", progress),
     )
-    return pruned, tuned
 
 
-def search_channels(
-    request: PruneRequest,
-    *,
-    run_path: Path | None = None,
-    force: bool = False,
-    progress: Progress = lambda _: None,
-) -> SearchResult:
-    """Return the best design of a network with channels and bits chosen together.
-
-    What fewer channels cost is measured before any training without them, so it is
-    more than they will cost; what bits cost is predicted. The run has the narrower
-    network's float weights, as they were cut.
-
-    Args:
-        request: One network, its data and weights; steps and epochs do not count.
-        run_path: Directory to create; `None` writes nothing.
-        force: Replace an existing run.
-        progress: Told of each step.
-
-    Raises:
-        InputError: The request, a file or a name is wrong, or no channels may go.
-        InfeasibleError: No design meets the limits.
-        UnsupportedError: A layer cannot be trained, or weights are quantized already.
-    """
-    from hao.answer.prune import PruneSettings, lanes_of, weighed_options
-    from hao.program.codesign import choose_fastest
-    from hao.quant.export_float import float_files
-    from hao.quant.float_net import folded_network
-
-    beside = work_beside(run_path, force=force) if run_path else nullcontext()
-    with beside as folder:
-        trained = load_trained(request, folder, progress, labels_for=_LABELS)
-        task, whole = _task(trained), trained.network
-        lanes = lanes_of(whole, choose_fastest(task.problem(whole)))
-        settings = PruneSettings(iterations=request.iterations)
-        net, options = weighed_options(task, whole, lanes, settings, 1, progress)
-        if not options:
-            raise InputError(f"network {whole.name!r}: no channels may be taken out")
-        weights = folded_network(net)
-
-        def files(result: SearchResult) -> dict[str, bytes]:
-            narrow = without_channels(weights, kept_channels(result.design.scheme))
-            return {FLOAT_STEM + end: text for end, text in float_files(narrow).items()}
-
-        result = search(
-            trained.asked,
-            board=trained.board,
-            candidates=[replace(trained.candidate, channels=options)],
-            run_path=run_path,
-            force=force,
-            more=files,
-            progress=progress,
-        )
-        if folder is not None:
-            keep_training(folder, result)
-    return result
+def pruning_json(pruning: Pruning) -> dict[str, object]:
+    """Return a pruning as JSON values."""
+    return {**asdict(pruning), "method": pruning.method.value}
 
 
 def render_pruning(pruning: Pruning) -> str:
-    """Return what pruning did, a line per group and per figure."""
-    lines = [f"{'group':32} {'channels':>8} {'kept':>6}"]
+    """Return what pruning did, a line per group or layer and per figure."""
+    match pruning.method:
+        case PruneMethod.CHANNELS:
+            head = f"{'group':32} {'channels':>8} {'kept':>6}"
+        case PruneMethod.SPARSITY:
+            head = f"{'layer':32} {'words':>8} {'kept':>6}"
+        case _:
+            assert_never(pruning.method)
+    lines = [head]
     lines += [
         f"{name:32} {count:>8} {pruning.after[name]:>6}"
         for name, count in pruning.before.items()

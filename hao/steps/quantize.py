@@ -100,7 +100,7 @@ def _quantized(
 ) -> _Quantized:
     """Return the integers of a run's network; only checkpoints are written."""
     from hao.quant.frame_scale import normalised_network
-    from hao.quant.ptq import quantize_network
+    from hao.quant.ptq import PtqSettings, quantize_network
     from hao.quant.scheme import Scheme
 
     design = result.design
@@ -112,7 +112,7 @@ def _quantized(
             return _take_integers(request, result, network, progress)
     labels_for = ""
     if request.method is Method.QAT:
-        labels_for = "to train with; --method ptq calibrates without"
+        labels_for = "to train with; `method` = ptq calibrates without"
     network, data = float_inputs(
         request,
         design.network,
@@ -129,6 +129,7 @@ def _quantized(
         network,
         scheme,
         dataset.train.frames,
+        PtqSettings(fit_rounding=request.method is Method.PTQ),
         counted=told("calibrating", "steps", progress),
     )
     if request.method is Method.QAT:
@@ -263,7 +264,7 @@ def _take_integers(
         if data.dataset.labelled:
             labels = data.dataset.test.labels[:count]
     else:
-        progress("no --data: frames are random, from 0 to 1")
+        progress("no data: frames are random, from 0 to 1")
         size = (RANDOM_FRAMES, shape.channels, shape.height, shape.width)
         frames = np.random.default_rng(request.seed).random(size, dtype=np.float32)
     imported = imported_integers(network, frames)

@@ -23,8 +23,9 @@ def test_the_fastest_design_is_looked_for_first(
     # "low" takes 378 cycles at best, of which 10 % of the frame rate stay free.
     most = int(0.9 * 1000 * BOARD.clock_khz / 378)
     assert f"; the most it reaches is {most} fps at the fewest bits" in str(error)
-    assert "low@7 does not reach 100000 fps with a margin of 10 % (--margin)" in str(
-        error
+    assert (
+        "low@7 does not reach 100000 fps with a margin of 10 % (`margin_percent`)"
+        in str(error)
     )
 
 

@@ -20,10 +20,12 @@ from hao.ir.channels import channel_groups
 from hao.ir.layer import ActivationKind, Conv, GlobalAveragePool, Linear
 from hao.ir.network import Network
 from hao.ir.tensor import Shape
+from hao.options.channels import LEAST_LOSS, kept_by_score
 from hao.options.option import Option
 from hao.program.codesign import choose_fastest
 from hao.quant.distill import teacher_of
 from hao.quant.normed import normed_net
+from hao.quant.saliency import masked_losses
 from hao.quant.train import TrainSettings, train_float
 from tests.program.instances import Builder, board
 from tests.quant.networks import CLASSES, shape, stripes
@@ -177,6 +179,14 @@ def test_costs_are_measured_and_never_fall_with_channels(task: Task) -> None:
         assert found[0] == 0
         assert found == sorted(found)
     assert max(costs[name].cost(widths[name][-1]) for name in widths) > 0
+    lone = {name: kept_by_score(scores[name], widths[name][-1]) for name in widths}
+    choices = [{}, *({name: kept} for name, kept in lone.items())]
+    whole, *others = masked_losses(net, task.dataset.validation, groups, choices)
+    for name, other in zip(widths, others, strict=True):
+        assert costs[name].base_loss == max(whole.loss, LEAST_LOSS)
+        fold = np.log1p((other.loss - whole.loss) / costs[name].base_loss)
+        wanted = costs[name].points_per_fold * fold
+        assert costs[name].costs[-1] == pytest.approx(wanted)
 
 
 def test_points_per_loss_is_a_slope_through_the_origin() -> None:

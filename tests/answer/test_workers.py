@@ -171,7 +171,7 @@ def test_a_cluster_answers_as_one_process_does_though_a_worker_dies() -> None:
         next(answers)
         started.scheduler.kill()
         with pytest.raises(
-            SolverError, match=rf"^--cluster {started.address}: the clu"
+            SolverError, match=rf"^`cluster` = {started.address}: the clu"
         ):
             list(answers)
 

@@ -251,7 +251,7 @@ class _Networks:
 
     def _window(self, shape: Shape, kernel: int) -> tuple[Padding, int]:
         """Return a padding that lets the window fit, and a stride."""
-        stride = self.rng.choice((1, 1, 2))
+        stride = self.rng.choice((1, 1, 2, 3))
         for _ in range(4):
             pad = self._padding(kernel)
             height = shape.height + pad.top + pad.bottom
@@ -798,6 +798,9 @@ class _Ends:
                     left = [self.rng.randint(0, MAX_ALIGN_SHIFT) for _ in range(2)]
                     right = self.rng.choice((0, 1, 4, 8, MAX_SHIFT))
                     made = {"shifts": np.array([*left, right], dtype=np.int64)}
+                    if self.rng.random() < 0.3:
+                        added = self.rng.randint(-(2**15), 2**15)
+                        made["bias"] = np.array([added], dtype=np.int64)
                     if rounds:
                         made["rounding"] = self._roundings(1, 3)
                     maps[layer.name] = self._type()
@@ -824,7 +827,10 @@ class _Ends:
         low, high = quant.lowest, quant.highest
         if rng.random() < 0.3:
             low, high = rng.randint(low, 0), rng.randint(1, high)
-        return MapType(quant=quant, low=low, high=high, exponent=None)
+        zero = 0
+        if self.rng.random() < 0.3:
+            zero = self.rng.randint(quant.lowest, quant.highest)
+        return MapType(quant=quant, low=low, high=high, exponent=None, zero=zero)
 
     def _frame_type(self) -> MapType:
         signed = self.rng.random() < 0.5
@@ -896,10 +902,15 @@ class _Ends:
         if self.rng.random() < 0.3:
             multiplier = self.rng.choice((1, 2**MEAN_BITS - 1))
             shift = self.rng.choice((0, 1, shift, MAX_MEAN_SHIFT))
-        return {
+        made: dict[str, Ints] = {
             "multiplier": np.array([multiplier], dtype=np.int64),
             "shift": np.array([shift], dtype=np.int64),
         }
+        if self.rng.random() < 0.3:
+            most = pixels * 255
+            added = self.rng.randint(-most, most), self.rng.randint(-255, 255)
+            made["bias"] = np.array(added, dtype=np.int64)
+        return made
 
 
 def _frames(net: IntegerNetwork, seed: int) -> Ints:

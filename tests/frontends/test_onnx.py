@@ -80,6 +80,30 @@ def test_load_onnx_reads_clip_as_relu6_from_attributes_and_inputs(
 
 
 @pytest.mark.parametrize(
+    ("low", "high"), [(0, 1), (-1, 1), (-0.5, None), (None, 0.25), (0.5, 3)]
+)
+@pytest.mark.parametrize("behind", [False, True])
+def test_load_onnx_scales_other_limits_to_those_of_a_relu6(
+    tmp_path: Path, low: float | None, high: float | None, behind: bool
+) -> None:
+    limits: Stored = {
+        name: np.float32(value)
+        for name, value in (("low", low), ("high", high))
+        if value is not None
+    }
+    names = [name if name in limits else "" for name in ("low", "high")]
+    source = "r" if behind else "a"
+    nodes = [
+        conv(result="a"),
+        helper.make_node("Relu", ["a"], ["r"]),
+        helper.make_node("Clip", [source, *names], ["c"]),
+        helper.make_node("Conv", ["c", "w2"], ["y"]),
+    ]
+    stored: Stored = {"w": W * 3, "b": B, "w2": floats(9, 2, 4, 1, 1), **limits}
+    check_equal_to_onnxruntime(tmp_path, model(nodes, stored=stored), X)
+
+
+@pytest.mark.parametrize(
     ("op", "second", "kind"),
     [
         ("Max", 0.0, ActivationKind.RELU),

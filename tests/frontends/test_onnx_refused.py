@@ -66,8 +66,8 @@ REFUSED: list[tuple[NodeProto, Stored, str]] = [
     ),
     (
         node("Clip", "x", "a", "b"),
-        {"a": np.float32(0), "b": np.float32(1)},
-        r"Clip 'it': limits 0\.0 to 1\.0; handled: 0 to 6 \(ReLU6\)",
+        {"a": np.float32(1), "b": np.float32(1)},
+        r"Clip 'it': limits 1\.0 to 1\.0; must be numbers, the first below",
     ),
     (
         node("Add", "x", "w"),

@@ -266,7 +266,11 @@ class Calls(nn.Module):
         (nn.Conv2d(3, 4, 3, stride=(1, 2)), r"kernel 3x3, stride 1x2; handled: square"),
         (nn.ConvTranspose2d(3, 4, 2), r"ConvTranspose2d '0' is not handled"),
         (nn.BatchNorm2d(3, track_running_stats=False), r"no running statistics"),
-        (nn.Hardtanh(-1, 1), r"limits \(-1, 1\); handled: 0 and 6"),
+        (nn.Hardtanh(0, float("nan")), r"limits 0.0 to nan; must be numbers, the"),
+        (
+            Calls(lambda x: functional.hardtanh(x, 0.0, x)),
+            r"limits 0.0 and .*; handled: numbers",
+        ),
         (nn.MaxPool2d(2, dilation=2), r"dilation \(2, 2\), return_indices False"),
         (nn.AvgPool2d(2, divisor_override=3), r"divisor_override 3; handled: neither"),
         (nn.AdaptiveAvgPool2d(2), r"output_size 2; handled: 1"),
@@ -391,7 +395,7 @@ def test_a_function_that_makes_a_module_is_a_model() -> None:
 
 
 def test_modules_that_do_not_tell_their_frames_are_refused() -> None:
-    with pytest.raises(InputError, match="frames of any size; --image-size gives one"):
+    with pytest.raises(InputError, match="frames of any size; `image_size` gives one"):
         load_model(Path("tests.frontends.test_torch:small"))
     with pytest.raises(InputError, match="no Conv2d; must have one to begin with"):
         load_model(Path("tests.frontends.test_torch:without_convolutions"))

@@ -74,7 +74,7 @@ def test_nonsense_is_refused(change: dict[str, object], message: str) -> None:
 def test_a_file_is_replaced_only_if_told(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     write_board_file(BOARD, path)
-    with pytest.raises(InputError, match=r"mine\.toml: exists; --force replaces it$"):
+    with pytest.raises(InputError, match=r"mine\.toml: exists; `force` replaces it$"):
         write_board_file(BOARD, path)
     write_board_file(replace(BOARD, clock_mhz=100), path, force=True)
     assert load_board(str(path)).clock_khz == 100_000

@@ -98,12 +98,18 @@ def test_map_type_refuses_widths_that_the_engine_has_not() -> None:
         kind(9, signed=True)
 
 
-@pytest.mark.parametrize(("low", "high"), [(-1, 3), (0, 16), (1, 3), (0, 0)])
-def test_map_type_refuses_codes_outside_its_type_or_without_0(
-    low: int, high: int
+@pytest.mark.parametrize(
+    ("low", "high", "zero"), [(-1, 3, 0), (0, 16, 0), (0, 0, 0), (0, 3, 16), (0, 3, -1)]
+)
+def test_map_type_refuses_codes_outside_its_type(
+    low: int, high: int, zero: int
 ) -> None:
-    with pytest.raises(InputError, match=rf"codes {low} to {high} of .*; must hold 0"):
-        MapType(quant=QType(bits=4, signed=False), low=low, high=high, exponent=0)
+    quant = QType(bits=4, signed=False)
+    MapType(quant=quant, low=10, high=15, exponent=None, zero=10)
+    with pytest.raises(
+        InputError, match=rf"codes {low} to {high}, {zero} for 0.0, .* in 0 to 15"
+    ):
+        MapType(quant=quant, low=low, high=high, exponent=0, zero=zero)
 
 
 @pytest.mark.parametrize(
@@ -167,6 +173,21 @@ def test_integer_network_refuses_a_mean_without_multiplier() -> None:
     pool = GlobalAveragePool(name="g", input="x", ifm=ONE, ofm=ONE)
     with pytest.raises(InputError, match=r"'g\.shift' holds 0 .* must be 21 to 47"):
         single(pool, multiplier=np.array([256]), shift=np.array([0]))
+
+
+def test_integer_network_refuses_biases_that_are_too_large() -> None:
+    add = Add(name="a", inputs=("x", "x"), ofm=ONE)
+    shifts = np.array([0, 0, 0])
+    single(add, shifts=shifts, bias=np.array([-(2**23)]))
+    with pytest.raises(InputError, match=r"'a\.bias' holds 8388608 .* to 8388607"):
+        single(add, shifts=shifts, bias=np.array([2**23]))
+    mean = GlobalAveragePool(name="g", input="x", ifm=ONE, ofm=ONE)
+    factor, shift = np.array([128]), np.array([8])
+    single(mean, multiplier=factor, shift=shift, bias=np.array([2**23 - 1, -255]))
+    with pytest.raises(InputError, match=r"'g\.bias' holds .* to 8388607"):
+        single(mean, multiplier=factor, shift=shift, bias=np.array([2**23, 0]))
+    with pytest.raises(InputError, match=r"'g\.bias' adds 256 to codes; must be less"):
+        single(mean, multiplier=factor, shift=shift, bias=np.array([0, 256]))
 
 
 def test_integer_network_refuses_a_maximum_of_another_type() -> None:

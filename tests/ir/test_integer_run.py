@@ -223,9 +223,21 @@ def naive(net: IntegerNetwork, codes: Integers) -> dict[str, Integers]:
 
 
 def seen(
-    layer: Conv | Depthwise | Pool, x: Integers, channel: int, at: tuple[int, int]
+    layer: Conv | Depthwise | Pool,
+    x: Integers,
+    channel: int,
+    at: tuple[int, int],
+    zero: int | None = None,
 ) -> list[tuple[int, int, int]]:
-    """Return (row, column, code) of the pixels of a window, without padding."""
+    """Return (row, column, code) of the pixels of a window; of padding, if it has one.
+
+    Args:
+        layer: Says where windows lie.
+        x: The map.
+        channel: Of the map.
+        at: Row and column of the output.
+        zero: Code of the padding.
+    """
     found = []
     for i in range(layer.kernel):
         for j in range(layer.kernel):
@@ -233,6 +245,8 @@ def seen(
             column = at[1] * layer.stride + j - layer.padding.left
             if 0 <= row < x.shape[1] and 0 <= column < x.shape[2]:
                 found.append((i, j, int(x[channel, row, column])))
+            elif zero is not None:
+                found.append((i, j, zero))
     return found
 
 
@@ -250,6 +264,14 @@ def naive_code(
     def number(name: str, index: int = 0) -> int:
         return int(net.param(layer.name, name)[index])
 
+    def mean(total: int) -> int:
+        scaled = (total + biases[0]) * number("multiplier")
+        return rounded(scaled + biases[1] * 2 ** number("shift"), number("shift"), how)
+
+    biases = [0, 0]
+    if f"{layer.name}.bias" in net.network.params:
+        biases = net.param(layer.name, "bias").tolist()
+    zero = net.maps[layer.inputs[0]].zero if layer.inputs else 0
     ways = net.rounding(layer.name)
     how = int(ways[channel % len(ways)])
     match layer:
@@ -262,11 +284,11 @@ def naive_code(
                 acc += sum(int(a) * int(b) for a, b in zip(w, x.ravel(), strict=True))
             elif isinstance(layer, Depthwise):
                 acc += sum(
-                    int(w[0, i, j]) * v for i, j, v in seen(layer, x, channel, at)
+                    int(w[0, i, j]) * v for i, j, v in seen(layer, x, channel, at, zero)
                 )
             else:
                 for source in range(len(x)):
-                    pixels = seen(layer, x, source, at)
+                    pixels = seen(layer, x, source, at, zero)
                     acc += sum(int(w[source, i, j]) * v for i, j, v in pixels)
             if net.requantization is Requantization.MULTIPLIER:
                 acc *= number("multiplier", channel)
@@ -275,15 +297,15 @@ def naive_code(
         case Add():
             a, b = (int(maps[name][place]) for name in layer.inputs)
             total = a * 2 ** number("shifts", 0) + b * 2 ** number("shifts", 1)
+            total += biases[0]
             value = rounded(total, number("shifts", 2), how)
         case Pool(kind=PoolKind.MAX):
             return max(v for _, _, v in seen(layer, x, channel, at))
         case Pool():
-            total = sum(v for _, _, v in seen(layer, x, channel, at))
-            value = rounded(total * number("multiplier"), number("shift"), how)
+            total = sum(v for _, _, v in seen(layer, x, channel, at, zero))
+            value = mean(total)
         case GlobalAveragePool():
-            total = sum(int(v) for v in x[channel].ravel())
-            value = rounded(total * number("multiplier"), number("shift"), how)
+            value = mean(sum(int(v) for v in x[channel].ravel()))
         case Affine() | Activation() | Quantize():
             raise AssertionError(layer)
         case _:
@@ -298,7 +320,7 @@ def networks(draw: st.DrawFn) -> IntegerNetwork:
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
     bits, act_bits = draw(st.integers(2, 8)), draw(st.integers(2, 8))
     mode = draw(st.sampled_from(Requantization))
-    rounds = draw(st.booleans())
+    rounds, moved = draw(st.booleans()), draw(st.booleans())
     quant = QType(bits=bits, signed=True)
     kernel, stride = draw(st.integers(1, 3)), draw(st.integers(1, 2))
     sides = [draw(st.integers(0, kernel - 1)) for _ in range(4)]
@@ -364,6 +386,10 @@ def networks(draw: st.DrawFn) -> IntegerNetwork:
     types: dict[str, MapType] = {}
     for layer in layers:
         types[layer.name] = kind(act_bits, signed=draw(st.booleans()))
+        if moved:
+            held = types[layer.name].quant
+            zero = int(rng.integers(held.lowest, held.highest + 1))
+            types[layer.name] = replace(types[layer.name], zero=zero)
         match layer:
             case Conv() | Depthwise() | Linear():
                 rows = (layer.ofm.channels, -1)
@@ -384,6 +410,8 @@ def networks(draw: st.DrawFn) -> IntegerNetwork:
                     params[f"{layer.name}.shift"] = rng.integers(12, 26, 3)
             case Add():
                 params[f"{layer.name}.shifts"] = rng.integers(0, 4, 3)
+                if moved:
+                    params[f"{layer.name}.bias"] = rng.integers(-90, 90, 1)
             case Pool(kind=PoolKind.MAX):
                 types[layer.name] = types[layer.input]
             case Pool() | GlobalAveragePool():
@@ -392,6 +420,8 @@ def networks(draw: st.DrawFn) -> IntegerNetwork:
                 )
                 params[f"{layer.name}.multiplier"] = [multiplier]
                 params[f"{layer.name}.shift"] = [shift]
+                if moved:
+                    params[f"{layer.name}.bias"] = rng.integers(-90, 90, 2)
             case _:
                 pass
         if rounds and isinstance(layer, Add | GlobalAveragePool):

@@ -142,5 +142,5 @@ def test_a_frame_that_no_convolution_reads_alone_is_refused() -> None:
         name="p", input="x", ifm=image.ofm, ofm=image.ofm, kernel=1, kind=PoolKind.MAX
     )
     network = Network(name="n", layers=(image, pool))
-    with pytest.raises(UnsupportedError, match=r"is read by p; .* with --act-bits 8"):
+    with pytest.raises(UnsupportedError, match=r"is read by p; .* with `act_bits` = 8"):
         frame_in_planes(network, 2)

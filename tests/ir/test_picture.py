@@ -28,10 +28,10 @@ def test_words_say_mean_and_std(
     ("words", "message"),
     [
         (("caffe", None, None), "preset 'caffe'; must be one of imagenet, tf, 0..1"),
-        (("tf", "1", "1"), "preset 'tf' beside --mean or --std; must be one way"),
-        ((None, "1", None), "--mean and --std; must be given both"),
-        ((None, "a", "1"), "--mean 'a'; must be numbers with commas between them"),
-        ((None, "1", ""), "--std ''; must be numbers with commas between them"),
+        (("tf", "1", "1"), "preset 'tf' beside `mean` or `std`; must be one way"),
+        ((None, "1", None), "`mean` and `std`; must be given both"),
+        ((None, "a", "1"), "`mean` = 'a'; must be numbers with commas between them"),
+        ((None, "1", ""), "`std` = ''; must be numbers with commas between them"),
     ],
 )
 def test_other_words_are_refused(words: tuple[str | None, ...], message: str) -> None:

@@ -11,6 +11,7 @@ from hao.ir.layer import Conv, Input
 from hao.ir.network import Network
 from hao.ir.partition import partition
 from hao.ir.sparsity import (
+    Words,
     density_of,
     invocation_with_densities,
     keep_largest,
@@ -53,11 +54,11 @@ def test_the_words_of_least_energy_become_zeros() -> None:
     # and 0 + 1 + 1 + 0 in the first group, 0 and 25 in the second.
     weight = np.array([[1, 2, 0, 1], [3, 4, 1, 0], [0, 0, 5, 0], [0, 0, 0, 0]])
     words = np.array([0, 0, 1, 1])
-    made = keep_largest(weight, words, 2, 50)
+    made = keep_largest(weight, Words(words, 2), 50)
     assert made.tolist() == [[1, 2, 0, 0], [3, 4, 0, 0], [0, 0, 5, 0], [0, 0, 0, 0]]
-    np.testing.assert_array_equal(keep_largest(weight, words, 2, 100), weight)
+    np.testing.assert_array_equal(keep_largest(weight, Words(words, 2), 100), weight)
     # A last group of fewer channels counts those that it has.
-    assert keep_largest(weight[:3], words, 2, 50).tolist() == made[:3].tolist()
+    assert keep_largest(weight[:3], Words(words, 2), 50).tolist() == made[:3].tolist()
 
 
 def test_layers_of_a_network_and_of_a_run_get_their_densities() -> None:

@@ -1,12 +1,19 @@
 """A turn: whose optimum comes first, and that the fastest design of a scheme counts."""
 
+from dataclasses import replace
 from functools import cache
 
+import numpy as np
+import pytest
+
+from hao.ir.change import scheme_of
+from hao.measure import turn as turn_module
+from hao.measure.predictors import Linear, Predictor, fit_predictor
 from hao.measure.propose import Proposal, additive_costs, best_proposals
-from hao.measure.sample import Origin, Sample, Trial
+from hao.measure.sample import Origin, Result, Sample, Trial
 from hao.measure.settings import LoopSettings
 from hao.measure.turn import Proposed, Turn, propose
-from tests.measure.samples import ENCODER, ask
+from tests.measure.samples import CHOICES, ENCODER, ask, trained
 
 SLOW, FAST = 10**6, 700
 """Latencies: one that all schemes keep, and one that the most bits do not."""
@@ -57,3 +64,50 @@ def test_a_faster_design_of_what_was_measured_is_told() -> None:
     (faster,) = proposed(1, measured(best, SLOW), batch=4).faster
     assert (faster.key, faster.cycles) == (best.key, best.cycles)
     assert proposed(1, measured(best, best.cycles), batch=4).faster == ()
+
+
+def test_exploration_takes_what_the_predictor_likes_best_of_some_draws(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def salience(one: Proposal) -> float:
+        return float(ENCODER.encode(one.scheme, 8).sum())
+
+    def worst_first(_: Predictor, proposals: list[Proposal]) -> list[Proposal]:
+        return sorted(proposals, key=salience, reverse=True)
+
+    def explored(predictor: Predictor | None, batch: int) -> list[float]:
+        turn = Turn(
+            ask=ask(SLOW),
+            encoder=ENCODER,
+            settings=LoopSettings(measure=40, batch=batch, best=1),
+            before=(),
+            predictor=predictor,
+            number=1,
+        )
+        found = propose(turn).schemes
+        return [salience(one) for one in found if one.origin is Origin.EXPLORE]
+
+    predictor = fit_predictor(ENCODER, random_samples(12))
+    # All of its weights are those of the saliencies.
+    predictor = replace(predictor, linear=Linear(base=0, weights=np.ones(3)))
+    monkeypatch.setattr(turn_module, "reranked", worst_first)
+    monkeypatch.setattr(turn_module, "_DRAWN", 60)
+    every = explored(None, 12)
+    assert len(every) > 2
+    assert every[0] < max(every)
+    assert explored(predictor, 2) == [max(every)]
+
+
+def random_samples(count: int) -> list[Sample]:
+    names = [layer.name for layer in trained().compute_layers]
+    generator = np.random.default_rng(0)
+    found = []
+    for _ in range(count):
+        bits = generator.choice(CHOICES, size=len(names))
+        scheme = scheme_of(dict(zip(names, map(int, bits), strict=True)))
+        result = Result(
+            frames=9, top1=90, loss=0, divergence=0.1, agreement=90, seconds=0
+        )
+        trial = Trial(scheme=scheme, act_bits=8)
+        found.append(Sample(trial=trial, result=result))
+    return found

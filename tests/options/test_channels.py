@@ -1,6 +1,6 @@
 """Widths on offer follow the lanes; costs follow what was measured."""
 
-from math import ceil
+from math import ceil, log
 
 import numpy as np
 import pytest
@@ -67,8 +67,12 @@ def test_costs_pass_through_what_was_measured_and_never_fall() -> None:
 
 def test_no_cost_is_below_that_of_the_lost_scores() -> None:
     scores = np.array([4.0, 3.0, 2.0, 1.0])
-    costs = GroupCosts(scores=scores, points=(2,), costs=(0.0,), points_per_score=2.0)
-    assert [costs.cost(width) for width in (4, 3, 2)] == [0, 2, 6]
+    costs = GroupCosts(
+        scores=scores, points=(2,), costs=(0.0,), base_loss=0.5, points_per_fold=2.0
+    )
+    # Widths 3 and 2 lose scores of 1 and 3: the loss of 0.5 is then 3 and 7 times.
+    found = [costs.cost(width) for width in (4, 3, 2)]
+    assert found == pytest.approx([0, 2 * log(3), 2 * log(7)])
 
 
 def test_options_name_the_channels_that_stay() -> None:

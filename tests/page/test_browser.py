@@ -1,7 +1,8 @@
 """Pages in headless Chromium: drawn, nothing in the console, accessible by axe's rules.
 
-Keyboard, phone width and print were looked at by hand; the rules of axe hold contrast,
-names, headings, landmarks and regions that scroll.
+Phone width and print were looked at by hand; the rules of axe hold contrast, names,
+headings, landmarks and regions that scroll. All that can be used takes the keyboard's
+focus, and shows it.
 """
 
 import json
@@ -38,11 +39,24 @@ window.addEventListener("load", function check() {
     return;
   }
   document.querySelectorAll("details").forEach(function (each) { each.open = true; });
+  // What a pointer can use a keyboard must reach, and must show that it did.
+  var lost = [];
+  document.querySelectorAll("a[href], button, summary, input, select, [tabindex='0']")
+    .forEach(function (each) {
+      if (!each.getClientRects().length || each.closest(".js-plotly-plot")) return;
+      each.focus();
+      var style = getComputedStyle(each);
+      var seen = style.outlineStyle !== "none" || style.boxShadow !== "none";
+      if (document.activeElement !== each || each.tabIndex < 0 || !seen) {
+        lost.push(each.outerHTML.slice(0, 200));
+      }
+    });
   axe.run(document).then(function (found) {
     var kept = document.createElement("pre");
     kept.id = "axe";
     kept.textContent = JSON.stringify({
       wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+      lost: lost,
       wrong: found.violations.map(function (each) {
         return each.id + ": " + each.nodes[0].html.slice(0, 200);
       }),
@@ -97,7 +111,7 @@ def test_a_page_is_drawn_without_errors_and_keeps_the_rules_of_axe(
     found = re.search(r'<pre id="axe">(.*?)</pre>', dom, re.S)
     assert found is not None
     said = json.loads(unescape(found[1]))
-    assert said == {"wide": 0, "wrong": []}
+    assert said == {"wide": 0, "lost": [], "wrong": []}
 
 
 @pytest.mark.slow
@@ -107,11 +121,16 @@ def test_a_page_that_is_wrong_is_seen(tmp_path: Path) -> None:
     html = render_page(page).replace(
         "<main>",
         '<main><script>console.error("seen")</script><img src="data:,">'
-        '<p style="color: #ccc">pale</p>',
+        '<p style="color: #ccc">pale</p>'
+        '<button style="outline: none" id="unseen">press</button>',
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tests.page.test_browser.render_page", lambda _: html)
         dom, console = opened(page, tmp_path / "page.html", 1280)
     assert "image-alt" in dom
     assert "color-contrast" in dom
+    found = re.search(r'<pre id="axe">(.*?)</pre>', dom, re.S)
+    assert found is not None
+    (lost,) = json.loads(unescape(found[1]))["lost"]
+    assert 'id="unseen"' in lost
     assert "seen" in console

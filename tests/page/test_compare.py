@@ -91,7 +91,7 @@ def test_pages_of_two_runs_are_written_once(tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     write_comparison_page(first, second, path, force=False)
     assert "a beside b" in path.read_text(encoding="utf-8")
-    with pytest.raises(InputError, match=r"page\.html: exists; --force replaces it$"):
+    with pytest.raises(InputError, match=r"page\.html: exists; `force` replaces it$"):
         write_comparison_page(first, second, path, force=False)
     write_comparison_page(first, second, path, force=True)
     with pytest.raises(InputError, match=r"no such file; must be a run directory"):

@@ -31,6 +31,7 @@ from hao.ir.change import Bits
 from hao.ir.layer import Depthwise, Linear, Pool
 from hao.ir.network import Network
 from hao.ir.partition import Partition, Role, Segment, partition
+from hao.ir.sparsity import density_of
 from hao.ir.tensor import MAX_BITS
 from hao.program.problem import Problem
 from tests.options.widths import width
@@ -138,7 +139,7 @@ class Periods:
     def _scheme(self, scheme: Scheme) -> dict[str, Bits]:
         """Return the change of every layer; any bits that take the same lanes do."""
         return {
-            layer.name: Bits(weight_bits=scheme[layer.name])
+            layer.name: Bits(weight_bits=scheme[layer.name], density=density_of(layer))
             if isinstance(layer, Depthwise) or layer.passes == 1
             else Bits(weight_bits=MAX_BITS, passes=layer.passes)
             for layer in self.problem.network.compute_layers

@@ -235,7 +235,7 @@ def _all_ways(
             stop = net.stops[entry.stop]
             if before is None:
                 took = max(one(after.opening), one(after.opening_ddr))
-                took = took if double else after.serial
+                took = took if double else one(after.serial)
             else:
                 here = periods[before]
                 took = one(here.alone)
@@ -243,7 +243,7 @@ def _all_ways(
                     took = max(took, one(here.beside) + one(after.opening))
                     took = max(took, one(here.ddr) + one(after.opening_ddr))
                 else:
-                    took += after.serial
+                    took += one(after.serial)
             onward(stop.end, stop.run, cycles + took, cost + entry.cost)
 
     onward(0, None, 0, 0)
@@ -426,7 +426,8 @@ def _value(found: Found, least: Least) -> int:
 def test_engines_that_differ_do_not_stand_for_each_other() -> None:
     rng = np.random.default_rng(0)
     table = rng.integers(0, 3, (3, 200))
-    made = Periods(table[0], table[1], table[2], np.asarray(1), np.asarray(2), 0)
+    same = (np.asarray(value) for value in (1, 2, 0))
+    made = Periods(table[0], table[1], table[2], *same)
     first = search._distinct({0: made}, 200)
     rows = {tuple(column) for column in table.T}
     assert {tuple(table[:, place]) for place in first} == rows

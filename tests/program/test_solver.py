@@ -92,7 +92,7 @@ def test_gurobi_asked_for_a_larger_model_is_refused() -> None:
     with pytest.raises(
         SolverError,
         match=r"2001 variables, 2 rows; this Gurobi licence takes 2000; "
-        r"use --solver highs",
+        r"use `solver` = highs",
     ):
         solve(_knapsack(GUROBI_SIZE + 1, 0), solver=SolverName.GUROBI)
 
@@ -113,7 +113,7 @@ def test_a_licence_that_does_not_work_leaves_highs(
     with pytest.raises(
         SolverError,
         match=r"^no Gurobi licence that works \(GRB_LICENSE_FILE=.*gurobi\.lic\): .+; "
-        r"use --solver highs$",
+        r"use `solver` = highs$",
     ):
         solve(_knapsack(8, 0), solver=SolverName.GUROBI)
 
@@ -125,7 +125,7 @@ def test_without_gurobipy_auto_and_highs_solve(monkeypatch: pytest.MonkeyPatch) 
         assert found.solver is SolverName.HIGHS
         assert found.status is Status.OPTIMAL
     with pytest.raises(
-        SolverError, match=r"^gurobipy is not installed \(.*\); use --solver highs$"
+        SolverError, match=r"^gurobipy is not installed \(.*\); use `solver` = highs$"
     ):
         solve(_knapsack(12, 3), solver=SolverName.GUROBI)
 

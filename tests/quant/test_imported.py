@@ -12,6 +12,7 @@ from hao.errors import InputError, UnsupportedError
 from hao.frontends.onnx import load_onnx
 from hao.ir.integer import HALVES_EVEN, HALVES_UP, Requantization
 from hao.ir.integer_run import run_integer
+from hao.ir.interpret import run_float
 from hao.ir.layer import (
     Activation,
     ActivationKind,
@@ -30,6 +31,7 @@ from hao.ir.layer import (
 )
 from hao.ir.network import Network
 from hao.ir.tensor import QType, Rounding
+from hao.quant.codable import codable
 from hao.quant.export import export_qonnx
 from hao.quant.imported import count_rounding, imported_integers
 from hao.quant.integers import integer_network
@@ -455,3 +457,111 @@ def test_an_add_of_unlike_scales_is_refused() -> None:
     twice = {**params, "add.q.scale": network.params["conv.q.scale"] * 2}
     good = replace(longer, params=MappingProxyType(twice))
     assert imported_integers(good).net.param("add", "shifts").tolist() == [0, 0, 1]
+
+
+def asymmetric(seed: int, *, powers: bool) -> Network:
+    """Return a residual network whose every map has a zero point of its own."""
+    rng = np.random.default_rng(seed)
+    same = Padding.same(3)
+    frame = Input(name="frame", ofm=shape(2, 6))
+    params: dict[str, NDArray[np.generic]] = {}
+
+    def quant(name: str, reads: Layer, *, signed: bool) -> Quantize:
+        step = 2.0 ** -int(rng.integers(3, 5))
+        factor = 1.0 if powers else rng.uniform(0.7, 1.4)
+        low = -128 if signed else 0
+        params[f"{name}.scale"] = np.array([step * factor])
+        params[f"{name}.zero_point"] = np.array([float(low + rng.integers(1, 200))])
+        return quantizer(name, reads, QType(bits=8, signed=signed))
+
+    def weighted(name: str, *size: int) -> None:
+        step = 2.0**-6 * (1.0 if powers else rng.uniform(0.7, 1.4))
+        params[f"{name}.weight"] = rng.integers(-8, 8, size=size) * step
+        params[f"{name}.weight_scale"] = np.array([step])
+        params[f"{name}.bias"] = rng.integers(-40, 40, size=size[0]) * 2.0**-10
+
+    weight = QType(bits=4, signed=True)
+    first = quant("frame.q", frame, signed=True)
+    conv = Conv(
+        name="conv",
+        input=first.name,
+        ifm=shape(2, 6),
+        ofm=shape(3, 6),
+        kernel=3,
+        padding=same,
+        weight=weight,
+    )
+    weighted("conv", 3, 2, 3, 3)
+    second = quant("conv.q", conv, signed=False)
+    deep = Depthwise(
+        name="deep",
+        input=second.name,
+        ifm=shape(3, 6),
+        ofm=shape(3, 6),
+        kernel=3,
+        padding=same,
+        weight=weight,
+    )
+    weighted("deep", 3, 1, 3, 3)
+    third = quant("deep.q", deep, signed=True)
+    add = Add(name="add", inputs=(second.name, third.name), ofm=shape(3, 6))
+    fourth = quant("add.q", add, signed=False)
+    pool = Pool(
+        name="pool",
+        input=fourth.name,
+        ifm=shape(3, 6),
+        ofm=shape(3, 3),
+        kernel=3,
+        stride=2,
+        padding=same,
+        kind=PoolKind.AVERAGE,
+    )
+    fifth = quant("pool.q", pool, signed=True)
+    mean = GlobalAveragePool(
+        name="mean", input=fifth.name, ifm=shape(3, 3), ofm=shape(3, 1)
+    )
+    sixth = quant("mean.q", mean, signed=False)
+    last = Linear(
+        name="last", input=sixth.name, ifm=shape(3, 1), ofm=shape(4, 1), weight=weight
+    )
+    weighted("last", 4, 3)
+    seventh = quant("last.q", last, signed=True)
+    made = (first, conv, second, deep, third, add, fourth, pool, fifth, mean, sixth)
+    return Network(
+        name="asymmetric",
+        layers=(frame, *made, last, seventh),
+        params=MappingProxyType(params),
+    )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_zero_points_are_in_padding_biases_sums_and_averages(seed: int) -> None:
+    network = asymmetric(seed, powers=True)
+    imported = imported_integers(network)
+    found = count_rounding(network, imported, 4 * frames_for(network, 30, seed=seed))
+    assert found.differences == 0
+    assert imported.net.maps["conv"].zero == imported.zeros["conv"] != 0
+    assert "add.bias" in imported.net.network.params
+    assert "mean.bias" in imported.net.network.params
+
+
+def test_zero_points_with_free_scales_are_within_a_code() -> None:
+    network, _ = codable(asymmetric(9, powers=False))
+    imported = imported_integers(network)
+    frames = 4 * frames_for(network, 30)
+    theirs = run_float(network, frames.astype(np.float64)).reshape(len(frames), -1)
+    ours = run_integer(imported.net, imported.net.frame_codes(frames))
+    codes = theirs / imported.scales["last"] + imported.zeros["last"]
+    assert np.abs(codes - ours.reshape(len(frames), -1)).max() <= 1.001
+
+
+def test_padding_without_a_code_is_refused() -> None:
+    network = few_codes(1, narrow=True, rounding=Rounding.HALF_EVEN)
+    conv = next(layer for layer in network.layers if isinstance(layer, Conv))
+    bipolar = quantizer("frame.q", network.input, QType(bits=1, signed=True))
+    layers = tuple(
+        bipolar if layer.name == "frame.q" else layer for layer in network.layers
+    )
+    with pytest.raises(UnsupportedError, match="'conv': pads a map whose zero point"):
+        imported_integers(replace(network, layers=layers))
+    assert conv.padding != Padding()

@@ -6,7 +6,7 @@ from torch import nn
 
 from hao.quant.dataset import Split
 from hao.quant.float_net import FloatNet, folded_network
-from hao.quant.normed import normed_net
+from hao.quant.normed import normed_net, settle_norms
 from tests.quant.networks import every_kind
 
 
@@ -39,3 +39,21 @@ def test_folding_undoes_what_was_put_back() -> None:
     for layer in network.compute_layers:
         key = f"{layer.name}.weight"
         assert np.allclose(again.params[key], network.params[key], atol=1e-5)
+
+
+def test_norms_settle_on_weights_that_changed_at_a_stroke() -> None:
+    split = _split(300)
+    net = normed_net(every_kind(), split)
+    assert isinstance(split.frames, np.ndarray)
+    first = next(iter(net.norms))
+    weight = net.compute[first].get_parameter("weight")
+    with torch.no_grad():
+        weight.mul_(3)
+        settle_norms(net, split)
+        sums = net.compute[first](torch.from_numpy(split.frames[:256].copy()))
+    norm = net.norms[first]
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert norm.running_mean is not None
+    assert torch.allclose(norm.running_mean, sums.mean((0, 2, 3)), atol=1e-4)
+    assert norm.momentum == 0.1
+    assert not net.training

@@ -12,11 +12,11 @@ from hao.errors import InputError
 from hao.ir.interpret import run_float
 from hao.ir.network import Network
 from hao.ir.tensor import QType
+from hao.quant.adjusted import adjusted_network
 from hao.quant.exponents import SMALLEST_EXPONENT, best_exponent
 from hao.quant.ptq import (
     PtqSettings,
     calibrate,
-    correct_biases,
     equalize_network,
     quantize_network,
 )
@@ -91,7 +91,9 @@ def test_corrected_biases_take_out_the_mean_error() -> None:
         return error
 
     plain = mean_error(QuantNet(network, scheme, scales))
-    corrected = correct_biases(network, scheme, scales, frames)
+    corrected = adjusted_network(
+        QuantNet(network, scheme, scales), frames, fit_rounding=False, correct_bias=True
+    )
     better = mean_error(QuantNet(corrected, scheme, scales))
     step = 2.0 ** scales.exponent("classifier")
     assert better < 0.3 * plain

@@ -12,6 +12,7 @@ from hao.errors import InputError
 from hao.ir.layer import Conv
 from hao.ir.network import Network
 from hao.ir.sparsity import with_densities
+from hao.quant.distill import teacher_of
 from hao.quant.float_net import FloatNet
 from hao.quant.integers import count_differences, integer_network
 from hao.quant.ptq import quantize_network
@@ -24,6 +25,7 @@ from hao.quant.train import (
     train_float,
     train_quantized,
 )
+from hao.quant.tune import tune_float
 from tests.quant.networks import chain, every_kind, stripes
 
 SETTINGS = TrainSettings(epochs=6, learning_rate=0.03, batch=4)
@@ -127,6 +129,10 @@ def test_weights_that_were_pruned_stay_zero_in_training() -> None:
         codes = integer_network(net).param(layer.name, "weight").reshape(-1)
         assert codes[1::2].any()
         assert codes[::2].any() != still
+        tuned = tune_float(start, dataset, SETTINGS, teacher=teacher_of(network))
+        values = tuned.params[f"{layer.name}.weight"].reshape(-1)
+        assert values[1::2].all()
+        assert values[::2].any() != still
 
 
 def test_a_killed_quantized_run_resumes_to_the_same_integers(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from hao.ir.layer import Depthwise, Linear
 from hao.ir.network import Network
 from hao.quant import state
 from hao.quant.weights import WeightSource, load_weights
+from hao.steps.model import from_torch
 from hao.zoo.registry import build_network
 from tests.quant.networks import chain, every_kind
 
@@ -359,7 +360,7 @@ def test_a_doubtful_match_is_proposed_and_refused(tmp_path: Path) -> None:
     }
     path = tmp_path / "w.safetensors"
     save_file({key: torch.tensor(array) for key, array in tensors.items()}, path)
-    with pytest.raises(InputError, match="in another order; --mapping FILE proposes"):
+    with pytest.raises(InputError, match="in another order; `mapping` = FILE proposes"):
         load_weights(network, WeightSource(path=path))
     mapping = tmp_path / "mapping.txt"
     with pytest.raises(InputError, match=r"mapping\.txt now proposes which is which"):
@@ -407,3 +408,36 @@ def test_a_mapping_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 def test_functions_that_make_no_module_are_refused(spec: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         load_weights(chain(), WeightSource(path=Path(spec)))
+
+
+def test_the_state_of_the_very_module_comes_by_name_its_batch_norms_folded(
+    tmp_path: Path,
+) -> None:
+    class Twins(nn.Module):
+        """Two layers of one shape, run in another order than they are kept in."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.late = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8))
+            self.early = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8))
+            self.stem = nn.Conv2d(3, 8, 3, padding=1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = self.late(torch.relu(self.early(self.stem(x))))
+            return y
+
+    torch.manual_seed(0)
+    module = Twins()
+    for norm in (module.late[1], module.early[1]):
+        assert isinstance(norm, nn.BatchNorm2d)
+        assert norm.running_mean is not None
+        nn.init.uniform_(norm.weight, 0.5, 2)
+        nn.init.uniform_(norm.running_mean)
+    network = from_torch(module, (3, 8, 8))
+    torch.save(module.state_dict(), tmp_path / "net.pt")
+    bare = replace(network, params=MappingProxyType({}))
+    found = load_weights(bare, WeightSource(path=tmp_path / "net.pt"))
+    for key, array in network.params.items():
+        theirs = found.network.params[key].astype(np.float64)
+        np.testing.assert_allclose(theirs, array.astype(np.float64), rtol=1e-6)
+    assert found.notes[0] == "3 layers by name: stem <- stem ... late.0 <- late.0"

@@ -54,7 +54,7 @@ def test_an_interval_that_begins_below_what_was_asked_is_told() -> None:
     assert told.startswith(f"the interval begins at {low:.1f} frames/s, below the ")
     assert margins_json(asked)["low_end_below_asked"] is True
     # With the margin that is named, the low end is what was asked, or a little more.
-    margin = int(told.partition("--margin ")[2].split()[0])
+    margin = int(told.partition("a margin of ")[2].split()[0])
     assert 1 / (1 - margin / 100) >= latency_evidence().slowest
     assert 1 / (1 - (margin - 1) / 100) < latency_evidence().slowest
 

@@ -58,7 +58,8 @@ WORKED_OUT = frozenset(
             for stage in ("dense", "depthwise")
             for name in (
                 *("lead_words", "row_trips", "feed", "sweep", "columns", "phases"),
-                *("period_one", "period_two", "group_period", "row_words"),
+                *("period_one", "period_two", "period_three", "group_period"),
+                "row_words",
                 *("ring_rows", "ring_base", "ring_words", "base_words"),
                 *("next_columns", "next_words", "next_turn", "next_offset"),
                 *("first_word", "first_block", "first_turn", "first_phase"),

@@ -52,8 +52,8 @@ def test_a_clock_in_megahertz(tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         ("set_part", "# set_part", "no set_part; the delays depend on the part"),
-        ("create_clock", "# create", "no create_clock -period; give --clock"),
-        ("-period 5", "-period 0", "no create_clock -period; give --clock"),
+        ("create_clock", "# create", "no create_clock -period; give `clock_mhz`"),
+        ("-period 5", "-period 0", "no create_clock -period; give `clock_mhz`"),
         (
             "set_top",
             "set_clock_uncertainty 100%\nset_top",

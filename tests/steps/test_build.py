@@ -47,7 +47,8 @@ from hao.steps.common import RANDOM_FRAMES
 from hao.steps.emit import LEAST_FRAMES, MOST_FRAMES, RANDOM_WEIGHTS
 from hao.steps.floats import QuantizeRequest, data_notes
 
-PLACED = Path(__file__).parent / "handoff" / "fixtures" / "utilization_placed.rpt"
+FIXTURES = Path(__file__).parent.parent / "handoff" / "fixtures"
+PLACED = FIXTURES / "utilization_placed.rpt"
 FRAMES = 539  # 30 % of scikit-learn's 1797 digits
 
 
@@ -323,7 +324,7 @@ def test_training_begins_resumes_and_begins_anew(
     assert epochs(replace(request, run=other)) == (1, 1)
     assert (other / run_files.WEIGHTS_FILE).read_bytes() == weights
     hao.emit(run)
-    with pytest.raises(InputError, match=r"weights\.npz: exists; --force replaces it"):
+    with pytest.raises(InputError, match=r"weights\.npz: exists; `force` replaces it"):
         hao.quantize(request, progress=quiet)
     # Other settings begin beside the finished training, and the project is stale.
     assert epochs(replace(request, epochs=2, force=True)) == (0, 2)
@@ -358,7 +359,9 @@ def test_a_design_file_alone_is_refused(quantized: Path, tmp_path: Path) -> None
 
 
 def test_a_run_without_integers_or_project_is_refused(searched: Path) -> None:
-    message = r"no weights\.npz in it; `hao quantize` makes it, or use --weights random"
+    message = (
+        r"no weights\.npz in it; `hao quantize` makes it, or use `weights` = random"
+    )
     with pytest.raises(InputError, match=message):
         hao.emit(searched)
     with pytest.raises(InputError, match=message):
@@ -375,7 +378,7 @@ def test_a_run_without_integers_or_project_is_refused(searched: Path) -> None:
 def test_numbers_out_of_range_are_refused(quantized: Path) -> None:
     with pytest.raises(InputError, match="`bn_eps` = 2; must be from 0 to 1"):
         QuantizeRequest(run=quantized, bn_eps=2)
-    with pytest.raises(InputError, match="seed -1; must be at least 0"):
+    with pytest.raises(InputError, match="`seed` = -1; must be at least 0"):
         QuantizeRequest(run=quantized, seed=-1)
     with pytest.raises(InputError, match="seed -1; must be at least 0"):
         hao.emit(quantized, weights=RANDOM_WEIGHTS, seed=-1, force=True)
@@ -708,8 +711,11 @@ def test_what_cannot_be_without_labels_is_refused(
     )
     three = Preparation(mean=(0, 0, 0))
     for wrong, message in (
-        (replace(request, weights=None), "labels to train with; --weights FILE brings"),
-        (replace(request, method=hao.Method.QAT), "train with; --method ptq calib"),
+        (
+            replace(request, weights=None),
+            "labels to train with; `weights` = FILE brings",
+        ),
+        (replace(request, method=hao.Method.QAT), "train with; `method` = ptq calib"),
         (replace(request, preparation=three), "mean of 3 numbers; the network reads 1"),
     ):
         with pytest.raises(InputError, match=message):
@@ -757,4 +763,5 @@ def test_the_demo_classifies_pictures_without_a_board(
     assert [line.split()[0] for line in said[1:]] == best
     exponent = net.maps[net.network.output.name].exponent
     assert exponent is not None
-    assert said[1].split()[1] == f"{outputs.max() * 2.0**exponent:g}"
+    powers = np.exp((outputs - outputs.max()) * 2.0**exponent)
+    assert said[1].split()[1] == f"{1 / powers.sum():.4g}"  # its share, by softmax

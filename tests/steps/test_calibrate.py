@@ -279,7 +279,7 @@ def test_the_file_is_written_whole_and_comes_back(
     result = calibrate(CalibrateRequest(reports=few, out=out))
     assert load_calibration(out) == result
     assert list(tmp_path.iterdir()) == [out]
-    with pytest.raises(InputError, match=r"zu3eg.json: exists; --force replaces it"):
+    with pytest.raises(InputError, match=r"zu3eg.json: exists; `force` replaces it"):
         calibrate(CalibrateRequest(reports=few, out=out))
     calibrate(CalibrateRequest(reports=few, out=out, force=True))
     # Nothing in it tells when or where it was made.

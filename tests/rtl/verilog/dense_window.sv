@@ -125,7 +125,8 @@ module dense_window #(
           slot = floor_div(c, r.taps);
           lane = (c - slot * r.taps) * r.channels;
           if (slot >= gather_slot && slot < gather_slot + PX) begin
-            gathering[gather_row][j] = 0;
+            for (int ch = 0; ch < CHANNELS; ++ch)
+                gathering[gather_row][j][ch] = ch < r.channels ? ACT'(r.fill) : 0;
             if (y >= 0 && y < r.rows && c >= 0 && c < r.width) begin
               bank = slot % PX;
               address = y % ring_rows * blocks + slot / PX;

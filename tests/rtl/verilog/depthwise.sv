@@ -223,8 +223,10 @@ module depthwise_array #(
         if (r.pools == 0)
           scaled = requantized(longint'(sum[q][p]), channels[p], r.low, r.high);
         else if (r.averages != 0)
-          scaled = limited(rounded(product(longint'(SUM'(pool[q][p])), r.multiplier),
-                                   r.shift, r.rounding), r.low, r.high);
+          scaled = limited(rounded(
+              product(longint'(SUM'(pool[q][p])) + longint'(r.sum_bias), r.multiplier)
+                  + (longint'(r.code_bias) <<< r.shift),
+              r.shift, r.rounding), r.low, r.high);
         else scaled = longint'(pool[q][p]);
         if (group * PE + p < r.channels) result[q][p] = ACT'(scaled);
       end

@@ -193,14 +193,21 @@ module finish #(
         for (int j = 0; j < CODES; ++j)
           if (j % r.mean_lanes == i)
             total = total + longint'($signed(sums[n/CODES][j]));
-        value = limited(rounded(product(total, r.multiplier), r.mean_shift, r.mean_rounding),
+        total = product(total + longint'(r.sum_bias), r.multiplier)
+            + (longint'(r.code_bias) <<< r.mean_shift);
+        value = limited(rounded(total, r.mean_shift, r.mean_rounding),
                         r.pool_low, r.pool_high);
+        if (r.mean_last != 0 && n / CODES == r.mean_words - 1 && i >= r.mean_last)
+          value = 0;
         if (i < r.mean_lanes) result[i*STORE+:STORE] = STORE'({ACT'(value)});
       end else if (r.adds != 0) begin
         total = (longint'(number(beat[i*STORE+:ACT], r.is_signed != 0)) <<< r.shift_a)
             + (longint'(number(other[i*STORE+:ACT], r.residual_signed != 0))
-               <<< r.shift_b);
+               <<< r.shift_b) + longint'(r.bias);
         value = limited(rounded(total, r.shift, r.rounding), r.low, r.high);
+        // What only fills a pixel or a row up stays 0.
+        if (r.unit != 0 && (i % r.pixel_lanes >= r.pixel_codes
+            || (n % r.unit == r.unit - 1 && i >= r.unit_lanes))) value = 0;
         result[i*STORE+:STORE] = STORE'({ACT'(value)});
       end else begin
         result[i*STORE+:STORE] = beat[i*STORE+:STORE];

@@ -1,0 +1,355 @@
+"""Fewer words of weights: ALCS on the engine against other rules, at equal frame times.
+
+A small convolutional network on the digits or on Fashion-MNIST. All rules start from
+one trained network and keep the same frame time on one board, a share of the whole
+network's; what they leave is trained the same number of epochs with the whole network
+as teacher:
+
+- alcs: what `hao prune --method sparsity` does;
+- one shot: the same densities and engine program, words of least energy taken out at
+  once, without the training towards them;
+- uniform: one density of all layers, the largest that keeps the frame time;
+- unstructured: single weights of least magnitude, over all layers (each scaled by its
+  root mean square), on the lanes of the whole network's best design: a word is skipped
+  where all its weights are zero, and a layer keeps as many words as its fullest group;
+- channels: what `hao prune --steps 1` does.
+
+Then how honest the sum of measured costs is: Kendall's tau between it and the measured
+rise of the loss over 100 random assemblies of densities, with words kept by energy and
+by Taylor score. Cycles are predicted; top-1 is of test frames in floating point.
+
+Run: python benchmarks/sparsity.py [DATA] [SEEDS] [SHARE]
+DATA is digits or fashion-mnist (a Debian package, `dataset-fashion-mnist`).
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from _common import machine, print_table
+from numpy.typing import NDArray
+from scipy.stats import kendalltau
+
+from hao.answer.densities import Scores, energies, measured_curves, prunable, weights_of
+from hao.answer.prune import PruneSettings, Task, prune
+from hao.answer.sparsity import (
+    SparsitySettings,
+    density_costs,
+    space_like,
+    sparse_problem,
+    sparsify,
+)
+from hao.emission.weights import pruned_network, stage_words
+from hao.hw.board import Frames
+from hao.hw.board_file import load_board
+from hao.ir.change import Bits, densities_of
+from hao.ir.layer import (
+    ActivationKind,
+    Conv,
+    GlobalAveragePool,
+    Input,
+    Layer,
+    Linear,
+    Padding,
+    window_shape,
+)
+from hao.ir.network import Network
+from hao.ir.sparsity import Words, density_of, with_densities
+from hao.ir.tensor import Shape
+from hao.options.option import Option
+from hao.options.sparsity import DENSITIES
+from hao.program.codesign import SolveReport, choose_fastest, choose_most_accurate
+from hao.quant.dataset import Dataset, Split, load_dataset
+from hao.quant.distill import teacher_of
+from hao.quant.float_net import FloatNet
+from hao.quant.normed import normed_net
+from hao.quant.saliency import pruned_losses, taylor_word_scores
+from hao.quant.train import TrainSettings, accuracy_of_net, train_float
+from hao.quant.tune import tune_float
+
+BOARD = "zu3eg"
+WIDTHS = ((16, 1), (32, 2), (32, 1), (64, 2), (64, 1))
+"""Output channels and stride of each 3x3 convolution."""
+SIDE = 16
+TRAIN_FRAMES, TEST_FRAMES = 8000, 4000
+FLOAT_EPOCHS, TUNING_EPOCHS, ITERATIONS, ROUNDS = 6, 4, 60, 8
+ASSEMBLIES = 100
+
+
+def build(classes: int) -> Network:
+    """Return five convolutions, a mean and a classifier."""
+    shape = Shape(channels=1, height=SIDE, width=SIDE)
+    layers: list[Layer] = [Input(name="frame", ofm=shape)]
+    for number, (channels, stride) in enumerate(WIDTHS, start=1):
+        padding = Padding.same(3)
+        ofm = window_shape(
+            shape, channels=channels, kernel=3, stride=stride, padding=padding
+        )
+        layers.append(
+            Conv(
+                name=f"conv{number}",
+                input=layers[-1].name,
+                ifm=shape,
+                ofm=ofm,
+                kernel=3,
+                stride=stride,
+                padding=padding,
+                activation=ActivationKind.RELU,
+            )
+        )
+        shape = ofm
+    flat = Shape(channels=shape.channels, height=1, width=1)
+    layers.append(
+        GlobalAveragePool(name="mean", input=layers[-1].name, ifm=shape, ofm=flat)
+    )
+    out = Shape(channels=classes, height=1, width=1)
+    layers.append(Linear(name="classifier", input="mean", ifm=flat, ofm=out))
+    return Network(name="five", layers=tuple(layers))
+
+
+def load(data: str) -> tuple[Network, Dataset]:
+    """Return a network and a data set, of a part of its frames where there are many."""
+    shape = Shape(channels=1, height=SIDE, width=SIDE)
+    dataset = load_dataset(data, shape)
+    dataset = replace(
+        dataset,
+        train=first(dataset.train, TRAIN_FRAMES),
+        validation=first(dataset.validation, TEST_FRAMES),
+        test=first(dataset.test, TEST_FRAMES),
+    )
+    return build(dataset.classes), dataset
+
+
+def first(split: Split, most: int) -> Split:
+    return split.chosen(np.arange(min(most, len(split))))
+
+
+def bits(network: Network) -> tuple[Option, ...]:
+    return tuple(
+        Option(
+            layer=layer.name,
+            change=Bits(weight_bits=8, density=density_of(layer)),
+            cost_micro=0,
+        )
+        for layer in network.compute_layers
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A trained network, and the frame time to keep."""
+
+    task: Task
+    whole: SolveReport
+    seed: int
+
+    @property
+    def training(self) -> TrainSettings:
+        return TrainSettings(epochs=1, learning_rate=1e-3, seed=self.seed)
+
+
+def make_case(data: str, seed: int, share: float) -> Case:
+    bare, dataset = load(data)
+    settings = TrainSettings(epochs=FLOAT_EPOCHS, learning_rate=5e-3, seed=seed)
+    network = train_float(bare, dataset, settings)
+    task = Task(
+        network=network,
+        dataset=dataset,
+        board=replace(load_board(BOARD), frames=Frames.BACK_TO_BACK),
+        budget=0,
+        layer_options=bits,
+        act_bits=8,
+        teacher=teacher_of(network),
+    )
+    whole = choose_fastest(task.problem(network))
+    budget = int(whole.cost.latency_cycles * share)
+    return Case(task=replace(task, budget=budget), whole=whole, seed=seed)
+
+
+Cut = tuple[Network, int]
+"""A network before it is trained again, and its cycles."""
+
+
+def alcs(case: Case) -> Cut:
+    settings = SparsitySettings(
+        rounds=ROUNDS, iterations=ITERATIONS, training=case.training
+    )
+    found = sparsify(case.task, settings)
+    return found.network, found.cycles
+
+
+def one_shot(case: Case) -> Cut:
+    net = normed_net(case.task.network, case.task.dataset.train)
+    costs = density_costs(case.task, net)
+    report = choose_most_accurate(
+        sparse_problem(case.task, costs), budget=case.task.budget
+    )
+    return _cut(case, report), report.cost.latency_cycles
+
+
+def uniform(case: Case) -> Cut:
+    names = prunable(case.task.network)
+    for density in range(95, 4, -5):
+        # Free of cost, so that the fastest design has them all.
+        network = with_densities(case.task.network, dict.fromkeys(names, density))
+        report = choose_fastest(case.task.problem(network))
+        if report.cost.latency_cycles <= case.task.budget:
+            return _cut(case, report), report.cost.latency_cycles
+    raise SystemExit("no uniform density keeps the frame time")
+
+
+def _cut(case: Case, report: SolveReport) -> Network:
+    densities = densities_of(report.design.scheme)
+    return pruned_network(with_densities(case.task.network, densities), report.design)
+
+
+def unstructured(case: Case) -> Cut:
+    """Return what is left at the least threshold that keeps the frame time."""
+    network, design = case.task.network, case.whole.design
+    words = stage_words(design)
+    scaled = {
+        name: np.abs(network.params[f"{name}.weight"].astype(np.float64))
+        for name in prunable(network)
+    }
+    scaled = {name: w / np.sqrt((w**2).mean()) for name, w in scaled.items()}
+    every = np.sort(np.concatenate([w.ravel() for w in scaled.values()]))
+    space = space_like(design, case.task.space)
+    low, high = 0, every.size - 1
+    best: Cut | None = None
+    while high - low > every.size // 200:
+        middle = (low + high) // 2
+        kept = {name: w > every[middle] for name, w in scaled.items()}
+        densities = {n: _density(words[n], kept[n]) for n in words if n in kept}
+        pruned = with_densities(network, densities)
+        held = replace(case.task, space=space)
+        cycles = choose_fastest(held.problem(pruned)).cost.latency_cycles
+        if cycles > case.task.budget:
+            low = middle
+            continue
+        high = middle
+        params = dict(network.params)
+        for name, stays in kept.items():
+            params[f"{name}.weight"] = np.where(stays, params[f"{name}.weight"], 0)
+        # Zeros are held in training where a layer keeps a part of its words.
+        held_zeros = {n: min(99, densities.get(n, 99)) for n in kept}
+        best = replace(with_densities(pruned, held_zeros), params=params), cycles
+    if best is None:
+        raise SystemExit("no threshold keeps the frame time")
+    return best
+
+
+def _density(words: Words, kept: NDArray[np.bool_]) -> int:
+    """Return the density at which a layer keeps the words of its fullest group."""
+    most = int((words.sums(kept) > 0).sum(axis=1).max())
+    return max(1, 100 * most // words.count + (100 * most % words.count > 0))
+
+
+def channels(case: Case) -> Cut:
+    settings = PruneSettings(steps=1, iterations=ITERATIONS, training=case.training)
+    found = prune(case.task, settings)
+    return found.network, found.cycles
+
+
+RULES = {
+    "alcs": alcs,
+    "one shot": one_shot,
+    "uniform": uniform,
+    "unstructured": unstructured,
+    "channels": channels,
+}
+
+
+def top1(case: Case, network: Network) -> float:
+    net = FloatNet(network, batch_norm=False)
+    return 100 * accuracy_of_net(net, case.task.dataset.test)
+
+
+def share_left(case: Case, network: Network) -> float:
+    """Return the share of the whole network's weights that are left [percent]."""
+
+    def count(some: Network) -> int:
+        return sum(
+            int(np.count_nonzero(some.params[f"{layer.name}.weight"]))
+            for layer in some.compute_layers
+        )
+
+    return 100 * count(network) / count(case.task.network)
+
+
+def taus(case: Case) -> dict[str, float]:
+    """Return Kendall's tau of the sum of costs, by how words are scored."""
+    task = case.task
+    net = normed_net(task.network, task.dataset.train)
+    names = prunable(task.network)
+    words = {n: w for n, w in stage_words(case.whole.design).items() if n in names}
+    trained = normed_net(task.network, task.dataset.train)
+    scores: dict[str, Scores] = {
+        "energy": energies(weights_of(net, tuple(words)), words),
+        "Taylor": taylor_word_scores(
+            trained,
+            task.dataset.train,
+            words,
+            case.training,
+            steps=ITERATIONS,
+            teacher=task.teacher,
+        ),
+    }
+    return {word: _tau(case, net, words, own) for word, own in scores.items()}
+
+
+def _tau(
+    case: Case, net: FloatNet, words: Mapping[str, Words], scores: Scores
+) -> float:
+    dataset, rng = case.task.dataset, np.random.default_rng(case.seed)
+    curves = measured_curves(net, dataset, words, scores, DENSITIES)
+    costs = curves.costs(words, scores, DENSITIES)
+    made = {x.name: x.ofm.channels for x in case.task.network.compute_layers}
+    predicted, choices = [], []
+    for _ in range(ASSEMBLIES):
+        chosen = {name: _drawn(rng, own) for name, own in costs.items()}
+        predicted.append(sum(costs[n].get(d, 0) for n, d in chosen.items()))
+        choices.append(
+            {n: words[n].mask(scores[n], d, made[n]) for n, d in chosen.items()}
+        )
+    found = pruned_losses(net, dataset.validation, choices)
+    return float(kendalltau(predicted, [each.loss for each in found]).statistic)
+
+
+def _drawn(rng: np.random.Generator, costs: Mapping[int, int]) -> int:
+    offered: Sequence[int] = (100, *costs)
+    return int(rng.choice(offered))
+
+
+def main() -> None:
+    data = sys.argv[1] if len(sys.argv) > 1 else "digits"
+    seeds = int(sys.argv[2]) if len(sys.argv) > 2 else 2
+    share = float(sys.argv[3]) if len(sys.argv) > 3 else 0.7
+    torch.set_num_threads(1)
+    print(f"{data} on {BOARD}, {share:.0%} of the whole network's frame time")
+    print(machine())
+    rows, tau_rows = [], []
+    for seed in range(seeds):
+        case = make_case(data, seed, share)
+        cycles = case.whole.cost.latency_cycles
+        rows.append((seed, "whole", cycles, 100.0, "", top1(case, case.task.network)))
+        for word, rule in RULES.items():
+            cut, cycles = rule(case)
+            tuned = tune_float(
+                cut,
+                case.task.dataset,
+                TrainSettings(epochs=TUNING_EPOCHS, learning_rate=4e-3, seed=seed),
+                teacher=case.task.teacher,
+            )
+            figures = share_left(case, tuned), top1(case, cut), top1(case, tuned)
+            rows.append((seed, word, cycles, *figures))
+            print(rows[-1], flush=True)
+        tau_rows += [(seed, word, tau) for word, tau in taus(case).items()]
+    head = ("seed", "rule", "cycles", "weights left [%]", "cut [%]", "trained [%]")
+    print_table(head, rows)
+    print_table(("seed", "words by", "Kendall's tau"), tau_rows)
+
+
+if __name__ == "__main__":
+    main()

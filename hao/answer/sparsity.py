@@ -1,0 +1,354 @@
+"""Which words go, so that a network reaches a frame rate: ALCS on this engine.
+
+    densities and engine, chosen together -> training towards pruned weights, whose
+        projections are the same program -> words go for good
+
+Source: ALCS (Zhao et al., arXiv:2109.00170): pruning under a limit on latency, solved
+by ADMM. What differs: a block is what the engine takes a cycle for, so that its lanes
+are part of the choice; the latency of a layer is no interpolation but the cost model's
+count, with the cycle at which the DDR binds in it; and costs are losses that were
+measured before they meet in an objective.
+
+The shape of a word is the engine's, so costs are measured for the lanes of a design,
+the program chooses anew, and so on; `ENGINE_ROUNDS` times. Training then keeps these
+lanes, pixels at once and buffering; depths of buffers, the split between DSPs and LUTs,
+and the partition stay free.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from hao.answer.densities import (
+    Curves,
+    energies,
+    measured_curves,
+    prunable,
+    weights_of,
+)
+from hao.answer.prune import Task
+from hao.answer.sparsified import Sparsified
+from hao.cost.design import Design
+from hao.emission.weights import stage_words
+from hao.errors import InfeasibleError, InputError
+from hao.ir.change import densities_of
+from hao.ir.partition import Role
+from hao.ir.sparsity import FULL, Words, kept_words, with_densities
+from hao.options.sparsity import (
+    DENSITIES,
+    DensityCosts,
+    density_options,
+)
+from hao.program.codesign import SolveReport, choose_fastest, choose_most_accurate
+from hao.program.problem import Problem
+from hao.program.space import Space
+from hao.quant.admm import Arrays, Masks, Splitting, train_towards
+from hao.quant.float_net import FloatNet, folded_network
+from hao.quant.normed import normed_net
+from hao.quant.train import TrainSettings
+
+Progress = Callable[[str], None]
+
+ENGINE_ROUNDS = 2
+"""Times that densities and engine are chosen before training (chosen here)."""
+
+PENALTY = 1.0
+"""Of ADMM, relative to the measured loss of pruning a layer (chosen here)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SparsitySettings:
+    """How words are taken out.
+
+    Attributes:
+        rounds: Projections with training behind them, at least 1.
+        iterations: Training steps behind each.
+        densities: Shares of the words that are offered besides all [%], falling.
+        training: Learning rate, batch, seed and smoothing of these steps.
+    """
+
+    rounds: int = 8
+    iterations: int = 60
+    densities: tuple[int, ...] = DENSITIES
+    training: TrainSettings = field(
+        default_factory=lambda: TrainSettings(epochs=1, learning_rate=1e-3)
+    )
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1 or self.iterations < 1 or not self.densities:
+            raise InputError(
+                f"rounds = {self.rounds}, iterations = {self.iterations}, densities = "
+                f"{self.densities}; must be at least 1, 1 and one of them"
+            )
+
+
+def sparsify(
+    task: Task, settings: SparsitySettings, progress: Progress = lambda _: None
+) -> Sparsified:
+    """Take words out of a network until its best design keeps a frame time.
+
+    Args:
+        task: The network and what it is to reach.
+        settings: How.
+        progress: Told of each step.
+
+    Raises:
+        InputError: The network is fast enough as it is, or no layer may be pruned.
+        InfeasibleError: Not even the fewest words on offer reach the frame time.
+    """
+    names = prunable(task.network)
+    report = choose_fastest(task.problem(task.network))
+    start = report.cost.latency_cycles
+    if start <= task.budget:
+        raise InputError(
+            f"network {task.network.name!r} takes {start} cycles a frame as it is, of "
+            f"{task.budget} allowed; ask for a higher frame rate, or search without "
+            "pruning"
+        )
+    fewest = min(settings.densities)
+    free = {name: {fewest: 0} for name in names}
+    report = choose_fastest(sparse_problem(task, free))
+    _check_reach(task, report, fewest)
+    net = normed_net(task.network, task.dataset.train)
+    chooser = _Chooser(task, settings, net, names, progress)
+    for number in range(ENGINE_ROUNDS):
+        report = chooser.engine(report, f"engine {number + 1}/{ENGINE_ROUNDS}")
+    curves = chooser.curves(report)
+    projection = _Projection(task, settings, curves, report, progress)
+    splitting = Splitting(
+        rounds=settings.rounds,
+        steps=settings.iterations,
+        training=settings.training,
+        penalties=_penalties(net, stage_words(report.design), curves),
+    )
+    train_towards(
+        net, task.dataset.train, splitting, projection.masks, teacher=task.teacher
+    )
+    design = projection.report.design
+    densities = densities_of(design.scheme)
+    return Sparsified(
+        network=with_densities(folded_network(net), densities),
+        space=space_like(design, task.space),
+        words={
+            name: (kept_words(own.count, densities.get(name, FULL)), own.count)
+            for name, own in stage_words(design).items()
+            if name in names
+        },
+        cycles=projection.report.cost.latency_cycles,
+        start_cycles=start,
+    )
+
+
+def density_costs(
+    task: Task,
+    net: FloatNet,
+    progress: Progress = lambda _: None,
+    densities: tuple[int, ...] = DENSITIES,
+) -> DensityCosts:
+    """Return what fewer words of a net's layers cost, where it is not trained on.
+
+    They are measured in words of the fastest design at the fewest words on offer.
+
+    Args:
+        task: What the design is for.
+        net: With batch norms.
+        progress: Told when it is done.
+        densities: On offer besides all words [%].
+
+    Raises:
+        InputError: No layer may be pruned.
+        InfeasibleError: No design fits the board.
+    """
+    names = prunable(task.network)
+    fewest = {name: {min(densities): 0} for name in names}
+    report = choose_fastest(sparse_problem(task, fewest))
+    settings = SparsitySettings(densities=densities)
+    chooser = _Chooser(task, settings, net, names, progress)
+    costs = chooser.costs(report)
+    progress(f"sparsity: {len(costs)} layers weighed at {len(densities)} densities")
+    return costs
+
+
+def sparse_problem(
+    task: Task, costs: DensityCosts, space: Space | None = None
+) -> Problem:
+    """Return the problem of a task's network with densities on offer.
+
+    Args:
+        task: What is to be pruned.
+        costs: Of the densities.
+        space: Engines to choose from; `None` for those of the task.
+    """
+    made = task.problem(task.network)
+    return replace(
+        made,
+        options=density_options(made.options, costs),
+        space=made.space if space is None else space,
+    )
+
+
+def _check_reach(task: Task, report: SolveReport, fewest: int) -> None:
+    """Check that the fewest words reach the frame time.
+
+    Raises:
+        InfeasibleError: They do not; the error names the nearest frame rate.
+    """
+    least = report.cost.latency_cycles
+    if least > task.budget:
+        nearest = task.board.frames_per_s(least)
+        asked = task.board.frames_per_s(task.budget)
+        raise InfeasibleError(
+            f"{task.network.name}: {asked:.1f} predicted fps are out of reach on "
+            f"{task.board.title}: with {fewest} % of the words of every layer it makes "
+            f"{nearest:.1f}",
+            conflicts=("latency",),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Chooser:
+    """Densities and engine by measured costs, before any training without words."""
+
+    task: Task
+    settings: SparsitySettings
+    net: FloatNet
+    names: tuple[str, ...]
+    progress: Progress
+
+    def curves(self, report: SolveReport) -> Curves:
+        """Return what fewer words cost, in words of a design's stages."""
+        words = self._words(report)
+        scores = energies(weights_of(self.net, tuple(words)), words)
+        return measured_curves(
+            self.net,
+            self.task.dataset,
+            words,
+            scores,
+            self.settings.densities,
+            teacher=self.task.teacher,
+        )
+
+    def costs(self, report: SolveReport) -> DensityCosts:
+        """Return the cost of every density on offer, likewise."""
+        words = self._words(report)
+        scores = energies(weights_of(self.net, tuple(words)), words)
+        return self.curves(report).costs(words, scores, self.settings.densities)
+
+    def engine(self, report: SolveReport, word: str) -> SolveReport:
+        """Return the best design by costs that are measured for another one's lanes."""
+        found = choose_most_accurate(
+            sparse_problem(self.task, self.costs(report)), budget=self.task.budget
+        )
+        self.progress(f"{word}: {_text(found, self.task.budget)}")
+        return found
+
+    def _words(self, report: SolveReport) -> dict[str, Words]:
+        every = stage_words(report.design)
+        return {name: own for name, own in every.items() if name in self.names}
+
+
+def space_like(design: Design, space: Space) -> Space:
+    """Return the engines in whose words the weights of a design are pruned.
+
+    They have its lanes, pixels at once and buffering, and run its pruned layers on the
+    same stages.
+
+    Args:
+        design: With layers that keep a part of their words.
+        space: The engines that it was chosen from.
+    """
+    engine, pruned = design.engine, densities_of(design.scheme)
+    stages = ((Role.DENSE, engine.dense), (Role.POINTWISE, engine.pointwise))
+    return replace(
+        space,
+        pixels=(engine.px,),
+        buffering=(engine.double_buffered,),
+        shapes=tuple(
+            (role, (stage.simd, stage.pe))
+            for role, stage in stages
+            if stage is not None
+        ),
+        roles=tuple(
+            (layer.name, role)
+            for segment in design.segments
+            for role, layer in segment.invocation.stages
+            if layer.name in pruned
+        ),
+    )
+
+
+class _Projection:
+    """Weights to those nearest that keep the frame time, on lanes that are fixed.
+
+    Args:
+        task: The network and what it is to reach.
+        settings: Densities on offer.
+        curves: What fewer words cost.
+        report: Of a design with these lanes.
+        progress: Told of each projection.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        settings: SparsitySettings,
+        curves: Curves,
+        report: SolveReport,
+        progress: Progress,
+    ) -> None:
+        self._task, self._settings, self._curves = task, settings, curves
+        self._space = replace(space_like(report.design, task.space), roles=())
+        self._progress, self._count = progress, 0
+        self.report = report
+
+    def masks(self, weights: Arrays) -> Masks:
+        """Return which weights stay."""
+        words = stage_words(self.report.design)
+        costs = self._curves.costs(
+            words, energies(weights, words), self._settings.densities
+        )
+        self.report = choose_most_accurate(
+            sparse_problem(self._task, costs, self._space), budget=self._task.budget
+        )
+        self._count += 1
+        self._progress(
+            f"projection {self._count}/{self._settings.rounds + 1}: "
+            f"{_text(self.report, self._task.budget)}"
+        )
+        # A layer may have moved to the other stage.
+        words = stage_words(self.report.design)
+        scores = energies(weights, words)
+        densities = densities_of(self.report.design.scheme)
+        return {
+            name: words[name].mask(scores[name], densities[name], len(weight))
+            if name in words and name in densities
+            else np.ones(weight.shape, dtype=np.bool_)
+            for name, weight in weights.items()
+        }
+
+
+def _penalties(
+    net: FloatNet, words: Mapping[str, Words], curves: Curves
+) -> dict[str, float]:
+    """Return the penalty of each layer: what pruning it costs, per square of weights.
+
+    Half of it times the squares that go is the measured loss, where the most words go.
+    """
+    found = {}
+    for name, curve in curves.of.items():
+        weight = weights_of(net, (name,))[name]
+        energy = float((weight**2).sum())
+        lost = max((own for own, _ in curve.points), default=0.0)
+        if energy > 0 and lost > 0:
+            loss = curve.cost(lost) / curves.points_per_loss
+            found[name] = 2 * PENALTY * loss / (lost * energy)
+    return found
+
+
+def _text(report: SolveReport, budget: int) -> str:
+    densities = densities_of(report.design.scheme)
+    return (
+        f"{report.cost.latency_cycles} of {budget} cycles, {len(densities)} layers "
+        "pruned"
+    )

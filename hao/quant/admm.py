@@ -1,0 +1,115 @@
+"""Training towards pruned weights: the weights and their pruned copies, split by ADMM.
+
+    min L(W) + g(Z)  so that  W = Z,    g(Z) = 0 where Z keeps the frame time, else far
+
+    Z <- projection of W + U:  the pruned weights nearest to W + U that keep the time
+    U <- U + W - Z
+    W <- steps of training on L(W) + sum over layers of p/2 ||W - Z + U||^2
+
+Which weights a projection keeps is the caller's affair: a choice of densities under a
+limit on cycles, hence an integer program. The penalty p of a layer is in units of the
+loss per square of its weights; layers whose weights differ in scale have their own.
+
+Source: Boyd et al., Distributed Optimization and Statistical Learning via the
+Alternating Direction Method of Multipliers (2011), sections 3.1.1 and 9; for pruning
+under a limit on latency ALCS (Zhao et al., arXiv:2109.00170), whose updates are not
+known here in detail.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hao.quant.dataset import Split
+from hao.quant.distill import Teacher
+from hao.quant.float_net import FloatNet
+from hao.quant.normed import settle_norms
+from hao.quant.saliency import Steps, layer_weight
+from hao.quant.train import TrainSettings
+
+Arrays = Mapping[str, NDArray[np.float64]]
+"""Weights by layer."""
+
+Masks = Mapping[str, NDArray[np.bool_]]
+"""Which weights stay, by layer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Splitting:
+    """How weights are trained towards their projections.
+
+    Attributes:
+        rounds: Projections with training behind them, at least 1.
+        steps: Of training behind each, at least 1.
+        training: Learning rate, batch, seed and smoothing.
+        penalties: p of each layer that may be pruned.
+    """
+
+    rounds: int
+    steps: int
+    training: TrainSettings
+    penalties: Mapping[str, float]
+
+
+def train_towards(
+    net: FloatNet,
+    split: Split,
+    splitting: Splitting,
+    project: Callable[[Arrays], Masks],
+    *,
+    teacher: Teacher | None = None,
+) -> Masks:
+    """Train a net towards pruned weights, in place, and prune it.
+
+    Args:
+        net: With batch norms.
+        split: What it is trained on.
+        splitting: How.
+        project: Says which weights stay, of those of all layers with a penalty.
+        teacher: Whose outputs count beside the labels, if any.
+
+    Returns:
+        The weights that stay; others of these layers are 0 now.
+    """
+    names = tuple(splitting.penalties)
+    dual: dict[str, Tensor] = {}
+    target: dict[str, Tensor] = {}
+
+    def penalty() -> Tensor:
+        terms = [
+            factor / 2 * (layer_weight(net, name) - target[name]).square().sum()
+            for name, factor in splitting.penalties.items()
+        ]
+        return torch.stack(terms).sum()
+
+    steps = Steps(net, split, splitting.training, teacher=teacher, penalty=penalty)
+    for _ in range(splitting.rounds):
+        weights = {name: layer_weight(net, name).detach() for name in names}
+        moved = {n: w + dual[n] if dual else w.clone() for n, w in weights.items()}
+        kept = project({name: _array(value) for name, value in moved.items()})
+        for name, value in moved.items():
+            pruned = value * _tensor(kept[name], value)
+            dual[name] = value - pruned
+            target[name] = pruned - dual[name]
+        for _ in steps.take(splitting.steps):
+            pass
+    with torch.no_grad():
+        weights = {name: layer_weight(net, name) for name in names}
+        kept = project({name: _array(value) for name, value in weights.items()})
+        for name, weight in weights.items():
+            weight.mul_(_tensor(kept[name], weight))
+    settle_norms(net, split)
+    return kept
+
+
+def _array(value: Tensor) -> NDArray[np.float64]:
+    array: NDArray[np.float64] = value.detach().cpu().double().numpy()
+    return array
+
+
+def _tensor(kept: NDArray[np.bool_], like: Tensor) -> Tensor:
+    return torch.from_numpy(kept).to(like)

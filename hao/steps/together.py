@@ -1,0 +1,144 @@
+"""Channels, words and bits of one network, chosen together with its accelerator.
+
+    network, weights, data -> measured costs of fewer channels and of fewer words
+        -> one program with the bits beside them -> a run with the weights, cut
+
+What fewer channels or words cost is measured before any training without them, so it is
+more than they will cost; what bits cost is predicted.
+"""
+
+from collections.abc import Set as AbstractSet
+from contextlib import nullcontext
+from dataclasses import replace
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hao.answer.candidates import Candidate
+from hao.emission.weights import pruned_network
+from hao.errors import InputError
+from hao.ir.change import densities_of, kept_channels
+from hao.ir.channels import without_channels
+from hao.ir.network import Network
+from hao.ir.sparsity import with_densities
+from hao.report.result import SearchResult
+from hao.report.run_files import FLOAT_STEM
+from hao.steps.changed import Trained, keep_training, load_trained, work_beside
+from hao.steps.common import Progress
+from hao.steps.prune import LABELS, PruneRequest, task_of
+from hao.steps.search import search
+
+if TYPE_CHECKING:
+    from hao.answer.prune import Task
+    from hao.quant.float_net import FloatNet
+
+
+class MeasuredKind(Enum):
+    """A kind of options whose costs are measured."""
+
+    CHANNELS = "channels"
+    SPARSITY = "sparsity"
+
+
+def search_together(
+    request: PruneRequest,
+    kinds: AbstractSet[MeasuredKind],
+    *,
+    run_path: Path | None = None,
+    force: bool = False,
+    progress: Progress = lambda _: None,
+) -> SearchResult:
+    """Return the best design of a network with bits and other options chosen together.
+
+    The run has the float weights as they were cut: without the channels and words that
+    went.
+
+    Args:
+        request: One network, its data and weights; method, steps and epochs do not
+            count.
+        kinds: What is offered besides bits, at least one.
+        run_path: Directory to create; `None` writes nothing.
+        force: Replace an existing run.
+        progress: Told of each step.
+
+    Raises:
+        InputError: The request, a file or a name is wrong, or nothing may be taken out.
+        InfeasibleError: No design meets the limits.
+        UnsupportedError: A layer cannot be trained, or weights are quantized already.
+    """
+    from hao.quant.export_float import float_files
+    from hao.quant.float_net import folded_network
+
+    beside = work_beside(run_path, force=force) if run_path else nullcontext()
+    with beside as folder:
+        trained = load_trained(request, folder, progress, labels_for=LABELS)
+        net, candidate = _weighed(request, trained, kinds, progress)
+        weights = folded_network(net)
+
+        def files(result: SearchResult) -> dict[str, bytes]:
+            cut = _cut(weights, result)
+            return {FLOAT_STEM + end: text for end, text in float_files(cut).items()}
+
+        result = search(
+            trained.asked,
+            board=trained.board,
+            candidates=[candidate],
+            run_path=run_path,
+            force=force,
+            more=files,
+            progress=progress,
+        )
+        if folder is not None:
+            keep_training(folder, result)
+    return result
+
+
+def _cut(weights: Network, result: SearchResult) -> Network:
+    """Return a network without the channels and words that a result leaves out."""
+    scheme = result.design.scheme
+    narrow = without_channels(weights, kept_channels(scheme))
+    return pruned_network(with_densities(narrow, densities_of(scheme)), result.design)
+
+
+def _weighed(
+    request: PruneRequest,
+    trained: Trained,
+    kinds: AbstractSet[MeasuredKind],
+    progress: Progress,
+) -> tuple["FloatNet", Candidate]:
+    """Return the net whose options were weighed, and the candidate with them.
+
+    Raises:
+        InputError: Nothing may be taken out.
+    """
+    from hao.answer.sparsity import density_costs
+    from hao.quant.normed import normed_net
+
+    task, candidate = task_of(trained), trained.candidate
+    if MeasuredKind.CHANNELS in kinds:
+        net, candidate = _with_channels(request, task, candidate, progress)
+    else:
+        net = normed_net(trained.network, trained.dataset.train)
+    if MeasuredKind.SPARSITY in kinds:
+        candidate = replace(candidate, densities=density_costs(task, net, progress))
+    return net, candidate
+
+
+def _with_channels(
+    request: PruneRequest, task: "Task", candidate: Candidate, progress: Progress
+) -> tuple["FloatNet", Candidate]:
+    """Return a net trained on, and the candidate with options of its channels.
+
+    Raises:
+        InputError: No channels may be taken out.
+    """
+    from hao.answer.prune import PruneSettings, lanes_of, weighed_options
+    from hao.program.codesign import choose_fastest
+
+    whole = task.network
+    lanes = lanes_of(whole, choose_fastest(task.problem(whole)))
+    settings = PruneSettings(iterations=request.iterations)
+    net, options = weighed_options(task, whole, lanes, settings, 1, progress)
+    if not options:
+        raise InputError(f"network {whole.name!r}: no channels may be taken out")
+    return net, replace(candidate, channels=options)

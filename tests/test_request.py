@@ -1,0 +1,43 @@
+"""Which networks a request offers, and what is said of their accuracy."""
+
+import pytest
+
+from hao.accuracy.between import networks_between
+from hao.accuracy.published import published_networks
+from hao.errors import InputError
+from hao.request import SearchRequest, candidates_of, check_request
+
+
+def test_sizes_between_published_ones_are_offered_when_asked() -> None:
+    plain = candidates_of(SearchRequest(board="zu3eg", fps=50), lambda _: None)
+    request = SearchRequest(board="zu3eg", fps=50, between_sizes=True)
+    check_request(request)
+    more = candidates_of(request, lambda _: None)
+    assert len(plain) == len(published_networks())
+    assert len(more) == len(plain) + len(networks_between())
+    (found,) = [c for c in more if c.label == "mobilenet_v4_conv_medium@288"]
+    # 79.916 at 256 and 80.89 at 320 pixels: five ninths of the way by 1 / size.
+    assert found.top1 == pytest.approx(79.916 + 0.974 * 5 / 9, abs=1e-3)
+    assert found.source.startswith("interpolated between published image sizes, which")
+    assert not any("interpolated" in c.source for c in plain)
+
+
+def test_a_size_between_is_known_and_one_beyond_says_what_is() -> None:
+    told: list[str] = []
+    request = SearchRequest(board="zu3eg", fps=5, network="resnet50", image_size=208)
+    (found,) = candidates_of(request, told.append)
+    assert found.top1 == networks_between()["resnet50", 208].top1
+    assert not told
+    beyond = SearchRequest(board="zu3eg", fps=5, network="resnet50", image_size=304)
+    (unknown,) = candidates_of(beyond, told.append)
+    assert unknown.top1 is None
+    assert told == [
+        "note: resnet50@304: top-1 is unknown; published or interpolated at image "
+        "sizes 160, 176, 192, 208, 224, 256, 272, 288"
+    ]
+
+
+def test_more_sizes_exclude_one_network() -> None:
+    request = SearchRequest(board="zu3eg", network="digits", fps=9, between_sizes=True)
+    with pytest.raises(InputError, match="`between_sizes` offers more networks"):
+        check_request(request)
