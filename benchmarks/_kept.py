@@ -17,7 +17,7 @@ from hao.quant.train import FLOAT_SETTINGS, train_float
 EPOCHS = {"digits": 20, "fashion-mnist": 5}
 """Of float training, which leave 88 % of the noisy digits and 86 % of the garments."""
 
-FASHION_FRAMES = {"train": 8000, "validation": 1024, "test": 3000}
+FASHION_FRAMES = {"train": 8000, "validation": 1024, "test": 1500}
 """Frames of Fashion-MNIST that are used, the first of each part: what one core does."""
 
 

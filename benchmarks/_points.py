@@ -23,8 +23,8 @@ from hao.program.codesign import design_of, field_of
 from hao.program.exact import Way
 from hao.program.fit import FEWEST_LUTS, KINDS, Room
 from hao.program.graph import FAR, Widths
+from hao.program.hunt import Found
 from hao.program.problem import Problem
-from hao.program.search import Found
 from hao.program.tables import Row, Table, Tables, tiled_role
 
 Ints = NDArray[np.int64]

@@ -308,10 +308,10 @@ def top1(case: Case, network: Network) -> float:
 RULES: dict[str, Callable[[Case], Network]] = {
     "whole": lambda case: case.network,
     "exact": exact,
-    "scores": by_scores,
     "knapsack": knapsack,
     "uniform": lambda case: shrunk(case, case.scores),
     "magnitude": lambda case: shrunk(case, norms(case)),
+    "scores": by_scores,
 }
 
 

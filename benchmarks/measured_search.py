@@ -76,6 +76,8 @@ SPACE = Space(
 )
 """Of the engine: with all else, uniform bits take at most 17 cycles less."""
 
+PARTS = ("race", "predictors", "saliencies")
+
 BATCH = 10
 """Schemes of a turn of the loop."""
 
@@ -307,17 +309,17 @@ METHODS: dict[str, Callable[[Race, int], Outcome]] = {
 }
 
 
-def random_samples(race: Race, count: int, part: Part) -> list[Sample]:
-    """Return random schemes, measured on some frames."""
+def random_samples(race: Race, count: int, part: Part, first: int = 0) -> list[Sample]:
+    """Return random schemes from one to another, measured on some frames."""
     generator = np.random.default_rng(1000 + race.seed)
-    schemes = [random_scheme(race.layers, generator) for _ in range(count)]
+    schemes = [random_scheme(race.layers, generator) for _ in range(first + count)]
     with race.store("held-out") as store:
-        return [race.measured(store, scheme, part) for scheme in schemes]
+        return [race.measured(store, scheme, part) for scheme in schemes[first:]]
 
 
 def print_saliencies(race: Race, count: int) -> None:
     """Print what saliencies cost, and how well they rank options and schemes."""
-    samples = random_samples(race, count, Part.TEST)
+    samples = random_samples(race, count, Part.TEST, count)
     top1 = np.array([result_of(test).top1 for test in samples])
     rows = []
     with race.store("held-out") as store:
@@ -337,7 +339,7 @@ def print_saliencies(race: Race, count: int) -> None:
 def print_predictors(race: Race, count: int) -> None:
     """Print predictors fitted to one half of samples and scored on the other."""
     samples = random_samples(race, 2 * count, Part.SEARCH)
-    tests = random_samples(race, 2 * count, Part.TEST)
+    tests = random_samples(race, count, Part.TEST, count)
     with race.store("held-out") as store:
         found = known_saliencies(
             store, race.subject, race.problem.options, 8, Kind.PLUG_IN
@@ -348,7 +350,7 @@ def print_predictors(race: Race, count: int) -> None:
         (one.value, q.rows, q.spearman, q.spearman_top1, q.mae, "cross-validated")
         for one, q in predictor.quality.items()
     ]
-    for word, held in (("search", samples[count:]), ("test", tests[count:])):
+    for word, held in (("search", samples[count:]), ("test", tests)):
         q = score(predictor, held)
         rows.append(
             (
@@ -460,7 +462,7 @@ def main() -> None:
     parser.add_argument("--search-frames", type=int, default=400)
     parser.add_argument("--data", nargs="+", default=["digits", "fashion-mnist"])
     parser.add_argument("--folder", type=Path, default=Path("runs/measured-search"))
-    parser.add_argument("--only", choices=("race", "predictors"), default=None)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     args = parser.parse_args()
     torch.set_num_threads(1)
     print(f"Machine: {machine()}")
@@ -473,13 +475,13 @@ def main() -> None:
             except InputError as error:
                 print(f"{name} left out: {error}")
                 break
-            if args.only != "predictors":
+            if "race" in args.parts:
                 run_race(race, rows, times, args.samples)
-            if seed == 0 and args.only != "race":
-                print_saliencies(race, args.samples)
-                print()
+            if seed == 0 and "predictors" in args.parts:
                 print_predictors(race, args.samples)
-        if args.only != "predictors":
+            if seed == 0 and "saliencies" in args.parts:
+                print_saliencies(race, args.samples)
+        if "race" in args.parts:
             print_race(name, rows, times)
 
 

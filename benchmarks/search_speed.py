@@ -49,7 +49,7 @@ from hao.program.codesign import (
 )
 from hao.program.conflicts import fewest_cycles
 from hao.program.engines import light_cycles
-from hao.program.search import NO_LIMIT
+from hao.program.hunt import NO_LIMIT
 from hao.program.solver import SolverName
 from hao.program.tables import Choice
 from hao.zoo import build_network
@@ -247,7 +247,7 @@ def _cases() -> dict[str, Case]:
             f"{name}, front of 20 points", partial(front, name), Target(15)
         )
     cases["refusal-1"] = Case(
-        f"{NETWORK} at 2000 fps", lambda: one(NETWORK, 2000), Target(5)
+        f"{NETWORK} at 1500 fps", lambda: one(NETWORK, 1500), Target(5)
     )
     cases["refusal-2"] = Case(
         "vgg16_cifar at 600 fps, bits 2, 4, 8",

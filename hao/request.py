@@ -24,6 +24,7 @@ from hao.answer.workers import usable_cores
 from hao.arguments import take_fields
 from hao.calibration.file import load_constants
 from hao.cost.power import why_no_power
+from hao.cost.uncertainty import latency_evidence
 from hao.errors import ArgumentError, InfeasibleError, InputError
 from hao.frontends.imported import ImportedNetwork
 from hao.hw.board import Board, Frames
@@ -48,13 +49,13 @@ from hao.zoo import build_network
 
 Progress = Callable[[str], None]
 
-DEFAULT_MARGIN_PERCENT = 15.0
-"""Part of the frame time that a prediction leaves free, unless asked otherwise.
 
-Source: chosen here. The interval of a frame rate (docs/validation.md) reaches to 1.20
-times the predicted time, of which 15 % leave room for 1.18; reports say where it begins
-below what was asked.
-"""
+def usual_margin() -> float:
+    """Return what part of the frame time a prediction leaves free by default [percent].
+
+    So much that the interval of its frame rate begins no lower than at what was asked.
+    """
+    return float(latency_evidence().margin_percent)
 
 
 MOST_BEST = 50
@@ -105,7 +106,8 @@ class SearchRequest:
         frames: How frames follow each other: whether frame rates count what the host
             does for each, or the engine alone.
         margin_percent: Part of the frame time that the prediction must leave free
-            [percent], from 0 to 90; counts where `fps` is asked for.
+            [percent], from 0 to 90; counts where `fps` is asked for. By default so much
+            that the interval of the frame rate begins at `fps`.
         front_points: Points of the front to compute besides; 0 for none; `None` for 6
             where networks compete and not the smallest design is asked for, else none.
         best: Designs of the chosen network to list, the answer included, at least 1;
@@ -142,7 +144,7 @@ class SearchRequest:
     act_bits: tuple[int, ...] = ()
     objective: Objective = Objective.ACCURACY
     frames: Frames = Frames.ONE_AT_A_TIME
-    margin_percent: float = DEFAULT_MARGIN_PERCENT
+    margin_percent: float = field(default_factory=usual_margin)
     front_points: int | None = None
     best: int = 1
     overlap_percent: int = OVERLAP_PERCENT

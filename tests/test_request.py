@@ -4,6 +4,7 @@ import pytest
 
 from hao.accuracy.between import networks_between
 from hao.accuracy.published import published_networks
+from hao.cost.uncertainty import latency_evidence
 from hao.errors import InputError
 from hao.request import SearchRequest, candidates_of, check_request
 
@@ -41,3 +42,10 @@ def test_more_sizes_exclude_one_network() -> None:
     request = SearchRequest(board="zu3eg", network="digits", fps=9, between_sizes=True)
     with pytest.raises(InputError, match="`between_sizes` offers more networks"):
         check_request(request)
+
+
+@pytest.mark.parametrize("fps", [7.0, 50.0, 900.0])
+def test_by_default_the_interval_begins_at_what_was_asked(fps: float) -> None:
+    request = SearchRequest(board="zu3eg", fps=fps)
+    low, _ = latency_evidence().fps_interval(fps / request.promised_share)
+    assert fps <= low < 1.02 * fps

@@ -14,6 +14,7 @@ from hao.answer.prune import SLOPE_CHOICES, points_per_loss
 from hao.errors import InputError
 from hao.ir.network import Network
 from hao.ir.sparsity import Words, kept_words
+from hao.options.channels import LEAST_LOSS
 from hao.options.sparsity import DensityCosts, LossCurve, why_whole
 from hao.quant.admm import Arrays
 from hao.quant.dataset import Dataset
@@ -35,11 +36,17 @@ class Curves:
 
     Attributes:
         of: The curve of each layer.
-        points_per_loss: Top-1 that a rise of the loss by 1 is [points].
+        points_per_fold: Top-1 that the loss e times as high is [points].
+        loss: Of the whole network [nats].
     """
 
     of: Mapping[str, LossCurve]
-    points_per_loss: float
+    points_per_fold: float
+    loss: float
+
+    def rise(self, cost: float) -> float:
+        """Return the rise of the loss that costs so much top-1 [nats]."""
+        return self.loss * float(np.expm1(cost / self.points_per_fold))
 
     def costs(
         self, words: Mapping[str, Words], scores: Scores, densities: Sequence[int]
@@ -101,8 +108,10 @@ def measured_curves(
 ) -> Curves:
     """Return what fewer words cost, layer by layer, mapped to measured loss.
 
-    Every density of every layer is measured alone, on the validation frames. What a
-    loss is in top-1 comes from `SLOPE_CHOICES` random choices of all layers at once.
+    Every density of every layer is measured alone, on the validation frames. Losses of
+    layers multiply: a cost is the logarithm of how many times the whole network's loss
+    one is (`hao.answer.prune.measured_costs`). What that is in top-1 comes from
+    `SLOPE_CHOICES` random choices of all layers at once.
 
     Args:
         net: With batch norms.
@@ -126,17 +135,20 @@ def measured_curves(
         for _ in range(SLOPE_CHOICES)
     ]
     base, *found = pruned_losses(net, dataset.validation, choices, teacher=teacher)
-    losses = np.array([each.loss - base.loss for each in found])
+    floor = max(base.loss, LEAST_LOSS)
+    # A loss that falls is no gain: noise, of which the logarithm must not be -inf.
+    folds = np.log1p([max(0.0, each.loss - base.loss) / floor for each in found])
     drops = np.array([base.top1 - each.top1 for each in found])
-    slope = points_per_loss(losses[-SLOPE_CHOICES:], drops[-SLOPE_CHOICES:])
+    slope = points_per_loss(folds[-SLOPE_CHOICES:], drops[-SLOPE_CHOICES:])
     points: dict[str, list[tuple[float, float]]] = {name: [] for name in words}
-    for (name, density), loss in zip(alone, losses, strict=False):
+    for (name, density), fold in zip(alone, folds, strict=False):
         lost = words[name].lost(scores[name], density)
         if lost > max((own for own, _ in points[name]), default=0.0):
-            points[name].append((lost, float(loss) * slope))
+            points[name].append((lost, float(fold) * slope))
     steep = [max(cost, 0) / lost for own in points.values() for lost, cost in own]
     least = LEAST_OF_MEDIAN * float(np.median(steep)) if steep else 0.0
     return Curves(
         of={n: LossCurve(points=tuple(own), least=least) for n, own in points.items()},
-        points_per_loss=slope,
+        points_per_fold=slope,
+        loss=floor,
     )

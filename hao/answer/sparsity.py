@@ -341,7 +341,7 @@ def _penalties(
         energy = float((weight**2).sum())
         lost = max((own for own, _ in curve.points), default=0.0)
         if energy > 0 and lost > 0:
-            loss = curve.cost(lost) / curves.points_per_loss
+            loss = curves.rise(curve.cost(lost))
             found[name] = 2 * PENALTY * loss / (lost * energy)
     return found
 

@@ -85,13 +85,20 @@ FRAMES = click.option(
     help="What a frame rate counts, as in `hao search`.",
 )
 
+
+def _usual_margin() -> float:
+    from hao.request import usual_margin
+
+    return usual_margin()
+
+
 MARGIN = click.option(
     "--margin",
     "margin_percent",
     type=float,
-    default=15.0,
-    show_default=True,
-    help="Part of the frame time that the prediction leaves free [percent].",
+    default=_usual_margin,
+    show_default="so much that the interval of the frame rate begins at --fps",
+    help="Part of the frame time that the prediction leaves free, for --fps [percent].",
 )
 
 RUN_NAME = click.option(

@@ -11,6 +11,7 @@ import click
 from hao.cli.common import (
     CALIBRATION,
     JSON,
+    MARGIN,
     QUIET,
     REPLACED,
     RUN_NAME,
@@ -139,14 +140,7 @@ def _act_bits(
     help="What a frame rate counts: the engine and the host's call, or the engine "
     "alone, where the host works on one frame while the engine runs another.",
 )
-@click.option(
-    "--margin",
-    "margin_percent",
-    type=float,
-    default=None,
-    help="Part of the frame time that the prediction leaves free, for --fps [percent; "
-    "default: 15].",
-)
+@MARGIN
 @click.option(
     "--min-top1",
     type=float,
@@ -248,7 +242,7 @@ def search_command(
     rank: str,
     objective: str,
     frames: str,
-    margin_percent: float | None,
+    margin_percent: float,
     min_top1: float | None,
     max_lut: str | None,
     max_ff: str | None,
@@ -291,7 +285,7 @@ def search_command(
     from hao.hw.board import Frames
     from hao.program.solver import SolverName
     from hao.report.run import check_run_name, check_target, default_run_name
-    from hao.request import DEFAULT_MARGIN_PERCENT, SearchRequest, check_request
+    from hao.request import SearchRequest, check_request
     from hao.steps.floats import Source
     from hao.steps.search import search
 
@@ -322,9 +316,7 @@ def search_command(
         max_bram=max_bram,
         objective=Objective(objective),
         frames=Frames(frames),
-        margin_percent=(
-            DEFAULT_MARGIN_PERCENT if margin_percent is None else margin_percent
-        ),
+        margin_percent=margin_percent,
         front_points=front_points,
         best=best,
         overlap_percent=overlap_percent,

@@ -98,6 +98,14 @@ class LatencyEvidence:
         """Return the largest ratio of the interval, at least 1."""
         return max(1.0, exp(_middle(self.rows) + self.half_width))
 
+    @property
+    def margin_percent(self) -> int:
+        """Return the part of the frame time that the interval takes at most [percent].
+
+        With so much left free, the interval begins no lower than what was asked.
+        """
+        return ceil(100 * (1 - 1 / self.slowest))
+
     def fps_interval(self, fps: float) -> tuple[float, float]:
         """Return the frame rates between which a prediction's truth may lie."""
         return fps / self.slowest, fps / self.fastest

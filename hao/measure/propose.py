@@ -192,7 +192,7 @@ def priced(
         )
         for option in problem.options
     )
-    return replace(problem, options=options)
+    return problem.with_option_costs(options)
 
 
 def best_proposals(

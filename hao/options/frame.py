@@ -139,6 +139,18 @@ class Frame:
     steps: tuple[Step, ...]
     blocks: Mapping[str, Block]
 
+    def with_costs(self, costs: Sequence[Sequence[int]]) -> "Frame":
+        """Return the frame with other accuracy costs.
+
+        Args:
+            costs: Of the options of every site [micro-points].
+        """
+        sites = tuple(
+            replace(site, costs=tuple(own))
+            for site, own in zip(self.sites, costs, strict=True)
+        )
+        return replace(self, sites=sites)
+
     def changed(
         self, choice: Sequence[int], runs: Iterable[Invocation]
     ) -> tuple[Network, Scheme, tuple[Segment, ...]]:

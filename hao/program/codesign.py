@@ -35,20 +35,13 @@ from hao.program.exact import Apart, Way
 from hao.program.field import Field
 from hao.program.fit import FEWEST_LUTS, Measure
 from hao.program.formulation import Play, build_program
+from hao.program.hunt import NO_LIMIT, Counts, Found, Least, Limits, Progress
 from hao.program.near import arcs_in_play, columns_near
 from hao.program.problem import Problem
 from hao.program.products import least_cycles
 from hao.program.rows import Program
-from hao.program.search import (
-    NO_LIMIT,
-    Counts,
-    Found,
-    Least,
-    Limits,
-    Progress,
-    find,
-    may_run_within,
-)
+from hao.program.search import find
+from hao.program.shapes import may_run_within
 from hao.program.solver import LinearModel, Solution, SolverName, Status, solve
 
 __all__ = [
@@ -108,10 +101,14 @@ class SolveReport:
 
 
 def field_of(problem: Problem) -> Field:
-    """Return the field of a problem: made once, kept with it."""
+    """Return the field of a problem: made once, kept with it.
+
+    A problem with other costs than another one shares prices with it.
+    """
     kept = problem.__dict__
     if "field" not in kept:
-        kept["field"] = Field(problem)
+        like: Problem | None = kept.get("like")
+        kept["field"] = Field(problem, None if like is None else field_of(like))
     field: Field = kept["field"]
     return field
 
@@ -182,8 +179,8 @@ def choose_most_accurate(
         cost_limit: Only designs of at most this accuracy cost are of interest
             [micro-points]; `None` for no limit.
         excluded: Cost up to which no design meets the budget, as the caller knows.
-        look_beyond: Where no design keeps the limits, also look whether bounds exclude
-            all designs that cost more; the error then says so (`at_any_cost`).
+        look_beyond: Look first whether bounds exclude all designs, whatever they cost;
+            the error then says so (`at_any_cost`).
         tolerance: Share of its accuracy cost by which the design may be beaten; above
             0, ties are left as they come.
         solver: Who solves the integer program.
@@ -194,6 +191,9 @@ def choose_most_accurate(
     """
     spend = NO_LIMIT if cost_limit is None else cost_limit
     found, counts, possible = None, Counts(), least_cycles(problem) <= budget
+    if possible and look_beyond:
+        # Bounds at any cost come first: where they exclude all, nothing else is priced.
+        possible = may_run_within(field_of(problem), budget)
     if possible:
         field = field_of(problem)
         if tolerance > 0:
@@ -207,8 +207,6 @@ def choose_most_accurate(
             )
         else:
             found = _most_accurate(field, budget, spend, counts, progress, excluded)
-        if found is None and look_beyond:
-            possible = may_run_within(field, budget)
     if found is None:
         raise InfeasibleError(
             f"{problem.network.name}: no engine on {problem.board.title} runs a frame "

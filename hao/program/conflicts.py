@@ -7,8 +7,12 @@ from hao.errors import InfeasibleError
 from hao.hw.board import Board
 from hao.hw.resources import Resources
 from hao.program.codesign import field_of
+from hao.program.hunt import NO_LIMIT, Least, Limits, Progress
 from hao.program.problem import Problem
-from hao.program.search import NO_LIMIT, Least, Limits, Progress, find
+from hao.program.products import least_cycles
+from hao.program.quick import is_quick
+from hao.program.search import find
+from hao.program.shapes import may_run_within
 
 _RELAXED = 1000
 """Factor by which a limit is lifted to see whether it is part of a conflict."""
@@ -35,6 +39,10 @@ def clashing_limits(
     conflict = ["latency"]
     if not _reaches(problem, NO_LIMIT):
         budget, conflict = NO_LIMIT, []
+    progress("explaining: without the limits of the board")
+    if not _reaches(problem.on_board(_lift(problem.board, LIFTED)), budget):
+        # Without any of them it is out of reach: none is part of the conflict.
+        return tuple(conflict) or ("space",)
     for name in LIFTED:
         progress(f"explaining: without the limit on {name}")
         board = _lift(problem.board, (*lifted, name))
@@ -75,5 +83,12 @@ def fewest_cycles(problem: Problem) -> int:
 
 def _reaches(problem: Problem, budget: int) -> bool:
     """Return whether some design meets the budget, whatever it costs in accuracy."""
-    limits = Limits(cycles=budget)
-    return find(field_of(problem), Least.CYCLES, limits, first=True) is not None
+    field, limits = field_of(problem), Limits(cycles=budget)
+    if least_cycles(problem) > budget:
+        return False
+    if is_quick(field, budget):
+        return True
+    return (
+        may_run_within(field, budget)
+        and find(field, Least.CYCLES, limits, first=True) is not None
+    )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.ir.partition import Role
+from hao.program.bounded import Bounded
 from hao.program.field import Field, Group
 from hao.program.fit import DSP_PRICES
 from hao.program.graph import Widths
@@ -79,6 +80,32 @@ def light_cycles(field: Field, group: Group, double: bool, choice: Choice) -> In
     swept = sweep(group.light, periods, double_buffered=double)
     result: Ints = np.broadcast_to(swept.total, (len(choice),)).astype(np.int64)
     return result
+
+
+def priced(
+    field: Field, group: Group, double: bool, choice: Choice, limit: int
+) -> Bounded:
+    """Return the lane shapes that may fit and be in time, with their least cycles.
+
+    Args:
+        field: What is searched.
+        group: Combinations of widths.
+        double: Whether engines double-buffer.
+        choice: Lane shapes; buffers are taken at the best depth for each run.
+        limit: Most cycles.
+    """
+    rows = np.flatnonzero(may_fit(field, group.widths, double, choice))
+    found = []
+    for start in range(0, rows.size, STEP):
+        some = rows[start : start + STEP]
+        cycles = light_cycles(field, group, double, choice.take(some))
+        fine = cycles <= limit
+        found.append((some[fine], cycles[fine]))
+    none = np.zeros(0, dtype=np.int64)
+    kept = np.concatenate([none, *(some for some, _ in found)])
+    bound = np.concatenate([none, *(cycles for _, cycles in found)])
+    order = np.argsort(bound, kind="stable")
+    return Bounded(choice.take(kept[order]), bound[order])
 
 
 def _members(grid: Grid, role: Role, choice: Choice) -> Choice:

@@ -5,7 +5,7 @@ their engines take the same cycles at the fewest bits, and are bounded together.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -17,8 +17,9 @@ from hao.cost.columns import Setting
 from hao.cost.widths import MAX_WORD_BITS
 from hao.hw.resources import Resources
 from hao.ir.partition import Role
+from hao.program.bounded import Shapes
 from hao.program.fit import DSP_PRICES, Measure, Room, priced_luts
-from hao.program.graph import FAR, Widths, width_combinations
+from hao.program.graph import FAR, Widths, at_costs_of, width_combinations
 from hao.program.problem import Problem
 from hao.program.space import Grid, make_grid, setting_of
 from hao.program.sweep import Net, lightest, make_net
@@ -68,12 +69,35 @@ class Listed:
         cost: Accuracy cost that ways could have then; the fewest bits are of that.
         choice: The engines.
         least: Their cycles at the fewest bits.
+        bound: Bounds of their accuracy cost within these cycles [micro-points].
     """
 
     cycles: int
     cost: int
     choice: Choice
     least: Ints
+    bound: NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class _Shared:
+    """What fields of problems that differ in accuracy costs have in common.
+
+    Attributes:
+        needs: Layers that stages may have to run, by number.
+        tables: Prices by buffering.
+    """
+
+    needs: list[Mapping[Role, Needs]]
+    tables: dict[bool, Tables] = field(default_factory=dict)
+    areas: dict[tuple[object, ...], StageArea] = field(default_factory=dict)
+    narrows: dict[tuple[Role, int, int, bool], NDArray[np.bool_]] = field(
+        default_factory=dict
+    )
+    rooms: dict[tuple[object, ...], Room] = field(default_factory=dict)
+    lane_areas: dict[tuple[object, ...], LaneArea] = field(default_factory=dict)
+    bounds: dict[tuple[object, ...], object] = field(default_factory=dict)
+    shapes: dict[tuple[tuple[Role, ...], bool], Shapes] = field(default_factory=dict)
 
 
 class Field:
@@ -81,24 +105,35 @@ class Field:
 
     Args:
         problem: What to choose for.
+        like: Field of a problem that differs in accuracy costs only, if there is one:
+            what does not depend on these is shared with it.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, like: "Field | None" = None) -> None:
         self.problem = problem
         self.graph = problem.graph
-        self.widths = width_combinations(self.graph)
-        self._needs: list[Mapping[Role, Needs]] = []
-        for widths in self.widths:
-            if not any(widths.needs is known for known in self._needs):
-                self._needs.append(widths.needs)
-        self._tables: dict[bool, Tables] = {}
-        self._areas: dict[tuple[object, ...], StageArea] = {}
-        self._narrows: dict[tuple[Role, int, int, bool], NDArray[np.bool_]] = {}
-        self._rooms: dict[tuple[object, ...], Room] = {}
         self._lights: dict[bytes, tuple[bytes, Net]] = {}
-        self._lane_areas: dict[tuple[object, ...], LaneArea] = {}
         self.listed: dict[tuple[int, bool], Listed] = {}
-        self.bounds: dict[tuple[object, ...], object] = {}
+        self.shapes: dict[tuple[tuple[Role, ...], bool], Shapes] = {}
+        if like is None:
+            self.widths: list[Widths] = width_combinations(self.graph)
+            self._shared: _Shared = _Shared([])
+            for widths in self.widths:
+                if not any(widths.needs is known for known in self._shared.needs):
+                    self._shared.needs.append(widths.needs)
+        else:
+            self.widths = at_costs_of(self.graph, like.widths)
+            self._shared = like._shared
+
+    @property
+    def bounds(self) -> dict[tuple[object, ...], object]:
+        """Return the bounds of lane shapes, by what they are of."""
+        return self._shared.bounds
+
+    @property
+    def shapes_at_any_cost(self) -> dict[tuple[tuple[Role, ...], bool], Shapes]:
+        """Return the lane shapes that were bounded whatever they cost."""
+        return self._shared.shapes
 
     @property
     def pixels(self) -> tuple[int, ...]:
@@ -112,14 +147,17 @@ class Field:
 
     def tables(self, double: bool) -> Tables:
         """Return the tables at one buffering."""
-        if double not in self._tables:
+        if double not in self._shared.tables:
             grids = {}
             for role in Role:
-                needs = [n[role] for n in self._needs if role in n]
+                needs = [n[role] for n in self._shared.needs if role in n]
                 if needs:
                     setting = self.setting(1, double)
-                    grids[role] = make_grid(role, needs, self.problem.space, setting)
-            self._tables[double] = Tables(
+                    grid = make_grid(role, needs, self.problem.space, setting)
+                    if role is not Role.DEPTHWISE:  # its lane shapes are its columns
+                        grid = grid.keep(self._may_fit(grid, double))
+                    grids[role] = grid
+            self._shared.tables[double] = Tables(
                 graph=self.graph,
                 board=self.problem.board,
                 act_bits=self.problem.act_bits,
@@ -127,7 +165,26 @@ class Field:
                 double_buffered=double,
                 grids=grids,
             )
-        return self._tables[double]
+        return self._shared.tables[double]
+
+    def _may_fit(self, grid: Grid, double: bool) -> NDArray[np.bool_]:
+        """Return the columns that fit the board at some pixels and some widths.
+
+        What does not is part of no design, and need not be priced.
+        """
+        offers = {
+            (w.bits[grid.role], self._number(w)): w
+            for w in self.widths
+            if grid.role in w.needs
+        }
+        fine = np.zeros(grid.words.size, dtype=np.bool_)
+        for widths in offers.values():
+            area = self._area_of(grid, widths, double)
+            surrogate = np.stack([priced_luts(area, price) for price in DSP_PRICES])
+            fits = (surrogate <= self.caps[:, None, None]).all(axis=0)
+            fits &= area.base.bram_18k <= self.limit.bram_18k
+            fine |= fits.any(axis=0)
+        return fine
 
     @cached_property
     def limit(self) -> Resources:
@@ -168,10 +225,10 @@ class Field:
         """
         number = self._number(widths)
         key = (*widths.bits.values(), number, place, double)
-        if key not in self._rooms:
+        if key not in self._shared.rooms:
             grids = self.tables(double).grids
             problem = self.problem
-            self._rooms[key] = Room(
+            self._shared.rooms[key] = Room(
                 areas={
                     role: self._area(role, widths, number, double).at(place)
                     for role in widths.needs
@@ -189,25 +246,25 @@ class Field:
                     pool_words=problem.pool_words,
                 ),
             )
-        return self._rooms[key]
+        return self._shared.rooms[key]
 
     def _narrow(
         self, role: Role, widths: Widths, number: int, place: int, double: bool
     ) -> NDArray[np.bool_]:
         """Return the columns whose words on streams the tools take."""
         key = (role, number, place, double)
-        if key not in self._narrows:
+        if key not in self._shared.narrows:
             grid = self.tables(double).grids[role]
             bits = word_bits(
                 grid.columns(np.arange(grid.words.size), widths.bits[role]),
                 widths.needs[role],
                 self.setting(self.pixels[place], double),
             )
-            self._narrows[key] = bits <= MAX_WORD_BITS
-        return self._narrows[key]
+            self._shared.narrows[key] = bits <= MAX_WORD_BITS
+        return self._shared.narrows[key]
 
     def _number(self, widths: Widths) -> int:
-        return next(i for i, n in enumerate(self._needs) if n is widths.needs)
+        return next(i for i, n in enumerate(self._shared.needs) if n is widths.needs)
 
     def _held_columns(
         self, role: Role, widths: Widths, number: int, place: int, double: bool
@@ -220,21 +277,25 @@ class Field:
 
     def _held(self, role: Role, number: int) -> int:
         """Return the place of a set of needs in a grid's `held`."""
-        return sum(role in needs for needs in self._needs[:number])
+        return sum(role in needs for needs in self._shared.needs[:number])
 
     def _area(self, role: Role, widths: Widths, number: int, double: bool) -> StageArea:
         """Return the area of a stage's columns, of shape (pixels, columns)."""
         bits = widths.bits[role]
         key = (role, bits, number, double)
-        if key not in self._areas:
+        if key not in self._shared.areas:
             grid = self.tables(double).grids[role]
-            self._areas[key] = column_area(
-                grid.columns(np.arange(grid.words.size), bits),
-                widths.needs[role],
-                self.setting(np.array(self.pixels)[:, None], double),
-                ring=role is Role.DENSE,
-            )
-        return self._areas[key]
+            self._shared.areas[key] = self._area_of(grid, widths, double)
+        return self._shared.areas[key]
+
+    def _area_of(self, grid: Grid, widths: Widths, double: bool) -> StageArea:
+        """Return the area of a grid's columns, of shape (pixels, columns)."""
+        return column_area(
+            grid.columns(np.arange(grid.words.size), widths.bits[grid.role]),
+            widths.needs[grid.role],
+            self.setting(np.array(self.pixels)[:, None], double),
+            ring=grid.role is Role.DENSE,
+        )
 
     def groups(self, widths: Sequence[Widths], spend: int) -> list[Group]:
         """Return the groups of combinations that ways of at most a cost can use.
@@ -251,14 +312,7 @@ class Field:
         members: dict[tuple[object, ...], list[Widths]] = {}
         nets: dict[tuple[object, ...], Net] = {}
         for each, mask in zip(open_, masks, strict=True):
-            packed = np.packbits(mask).tobytes()
-            if packed not in self._lights:
-                light = lightest(graph, mask)
-                key_ = np.packbits(light).tobytes()
-                known = next((v for v in self._lights.values() if v[0] == key_), None)
-                net = make_net(graph, light) if known is None else known[1]
-                self._lights[packed] = key_, net
-            light_key, net = self._lights[packed]
+            light_key, net = self._light(mask)
             key = light_key, tuple(each.needs)
             members.setdefault(key, []).append(each)
             nets[key] = net
@@ -267,11 +321,41 @@ class Field:
             for key, found in members.items()
         ]
 
+    def joint(
+        self, widths: Sequence[Widths], roles: tuple[Role, ...], spend: int
+    ) -> Group | None:
+        """Return all combinations of the same stages as one, `None` if there is none.
+
+        Its bounds hold for each of the groups that it is made of.
+
+        Args:
+            widths: Combinations, cheapest first.
+            roles: Stages that are built.
+            spend: Most accuracy cost [micro-points].
+        """
+        some = [w for w in widths if w.floor <= spend and tuple(w.needs) == roles]
+        if not some:
+            return None
+        masks = self.graph.within(np.stack([w.allowed for w in some]), spend)
+        _, net = self._light(np.logical_or.reduce(masks))
+        return Group(widths=tuple(some), light=net, roles=roles)
+
+    def _light(self, mask: NDArray[np.bool_]) -> tuple[bytes, Net]:
+        """Return the net of the lightest of some arcs, and what it is known by."""
+        packed = np.packbits(mask).tobytes()
+        if packed not in self._lights:
+            light = lightest(self.graph, mask)
+            key = np.packbits(light).tobytes()
+            known = next((v for v in self._lights.values() if v[0] == key), None)
+            net = make_net(self.graph, light) if known is None else known[1]
+            self._lights[packed] = key, net
+        return self._lights[packed]
+
     def lane_area(self, every: Sequence[Widths], role: Role, double: bool) -> LaneArea:
         """Return what lane shapes of a stage take at least under any of some widths."""
         offers = {(w.bits[role], self._number(w)): w for w in every}
         key = (role, double, *sorted(offers))
-        if key not in self._lane_areas:
+        if key not in self._shared.lane_areas:
             grid = self.tables(double).grids[role]
             shape = len(self.pixels), grid.words.size
             far = int(FAR)
@@ -291,13 +375,13 @@ class Field:
                     np.minimum(least, priced, out=least)
                 bram = np.where(held, area.base.bram_18k, far)
                 np.minimum(columns_bram, bram, out=columns_bram)
-            self._lane_areas[key] = LaneArea(
+            self._shared.lane_areas[key] = LaneArea(
                 surrogate=_least_of(grid, surrogate),
                 bram_18k=_least_of(grid, columns_bram),
                 columns_surrogate=surrogate,
                 columns_bram=columns_bram,
             )
-        return self._lane_areas[key]
+        return self._shared.lane_areas[key]
 
     def lane_measure(
         self, group: Group, role: Role, double: bool, measure: Measure

@@ -8,7 +8,7 @@ accuracy cost of these options. Steps in which nothing runs are passed over: the
 and options are part of the arc behind them, or of how a way ends.
 """
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -21,11 +21,10 @@ from hao.ir.layer import Conv, Linear
 from hao.ir.partition import DenseLayer, DepthwiseLayer, Invocation, Role
 from hao.ir.sparsity import FULL, density_of, stored_density
 from hao.ir.tensor import MAX_BITS, MIN_BITS
-from hao.options.frame import Frame, Run
+from hao.options.frame import Frame, Run, Site
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
 
 FAR = np.int64(1) << 50
 """Cycles or costs of what cannot be; far above any real one, far below overflow."""
@@ -80,8 +79,6 @@ class Graph:
         runs: What may run; runs that cost the same are one.
         shapes: Number of each run's shape: runs that differ in bits only share it.
         edges: Positions that no arc reaches across; between them lie chains.
-        spread: Accuracy cost of each arc where that of an option is divided evenly over
-            the chains that know of it; sums over whole ways are the same.
     """
 
     position: Ints
@@ -90,7 +87,6 @@ class Graph:
     runs: tuple[Run, ...]
     shapes: tuple[int, ...]
     edges: tuple[int, ...]
-    spread: Floats
 
     @cached_property
     def start(self) -> Ints:
@@ -158,6 +154,22 @@ class Graph:
     def by_shape(self) -> Ints:
         """Return the arcs by `alike`, then by cost."""
         return np.lexsort((self.cost, self.alike))
+
+    def with_costs(self, sites: Sequence[Site]) -> "Graph":
+        """Return the graph with other accuracy costs of the same options.
+
+        Args:
+            sites: Of the frame that the graph is of, but for their costs.
+        """
+
+        def cost(settled: Settled) -> int:
+            return sum(sites[site].costs[option] for site, option in settled)
+
+        return replace(
+            self,
+            arcs=tuple(replace(arc, cost=cost(arc.settled)) for arc in self.arcs),
+            finishes=tuple(replace(f, cost=cost(f.settled)) for f in self.finishes),
+        )
 
     def come_and_go(self, allowed: Bools) -> tuple[Ints, Ints]:
         """Return the least cost up to each node, and from it on.
@@ -304,32 +316,6 @@ class _Builder:
             runs=tuple(self._found),
             shapes=tuple(self._shape_of),
             edges=edges,
-            spread=self._spread(ordered, edges),
-        )
-
-    def _spread(self, arcs: Iterable[Arc], edges: tuple[int, ...]) -> Floats:
-        """Return the costs of arcs, each option's divided over the chains it spans.
-
-        An option counts where it is settled, and in every chain at whose first node it
-        is known; a way has one arc from there.
-        """
-        sites = self._frame.sites
-        chains = [1 + sum(s.first < e <= s.last for e in edges) for s in sites]
-        states = {number: state for (_, state), number in self._nodes.items()}
-        places = {number: place for (place, _), number in self._nodes.items()}
-        first = set(edges)
-        return np.array(
-            [
-                sum(
-                    sites[site].costs[option] / chains[site]
-                    for site, option in (
-                        *arc.settled,
-                        *(states[arc.start] if places[arc.start] in first else ()),
-                    )
-                )
-                for arc in arcs
-            ],
-            dtype=np.float64,
         )
 
     def _alive(self, place: int) -> tuple[int, ...]:
@@ -412,6 +398,26 @@ class Widths:
     floor: int
 
 
+def _order(widths: Widths) -> tuple[int, list[int]]:
+    """Return the key of an order in which the cheapest come first, then the widest."""
+    return widths.floor, [-widths.bits[role] for role in ROLES]
+
+
+def at_costs_of(graph: Graph, every: Sequence[Widths]) -> list[Widths]:
+    """Return combinations of stage widths with the floors of a graph, cheapest first.
+
+    Args:
+        graph: Differs from that of the combinations in accuracy costs only.
+        every: The combinations.
+    """
+    _, go = graph.come_and_go(np.stack([widths.allowed for widths in every]))
+    made = [
+        replace(widths, floor=int(floor))
+        for widths, floor in zip(every, go[:, 0], strict=True)
+    ]
+    return sorted(made, key=_order)
+
+
 def width_combinations(graph: Graph) -> list[Widths]:
     """Return every combination of stage widths that runs the network, cheapest first.
 
@@ -467,4 +473,4 @@ def width_combinations(graph: Graph) -> list[Widths]:
                 floor=int(floor),
             )
         )
-    return sorted(result, key=lambda w: (w.floor, [-w.bits[role] for role in ROLES]))
+    return sorted(result, key=_order)

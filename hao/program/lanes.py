@@ -8,7 +8,7 @@ must stay below the board's), widths at their narrowest. So what is left out tak
 cycles than the limit or exceeds the board.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from hao.ir.partition import Role
 from hao.program.field import Field, Group, LaneArea
 from hao.program.fit import lanes_match
 from hao.program.graph import FAR
-from hao.program.sweep import Net, chain_products, chain_sweeps
+from hao.program.sweep import chain_products, chain_sweeps
 from hao.program.tables import Choice, stage_periods
 
 Ints = NDArray[np.int64]
@@ -32,14 +32,6 @@ Lanes = dict[Role, Ints]
 """Lane shapes of each stage, arrays of one length."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bounded:
-    """Lane shapes of many engines with lower bounds of their cycles, best first."""
-
-    choice: Choice
-    bound: Ints
-
-
 class LaneBounds:
     """Lower bounds of the lane shapes of one group at one buffering.
 
@@ -47,18 +39,9 @@ class LaneBounds:
         field: What is searched.
         group: Combinations of widths.
         double: Whether engines double-buffer.
-        net: What ways there are; those over the lightest runs if `None`.
-        rate: Price of accuracy, which counts as cycles [cycles per micro-point].
     """
 
-    def __init__(
-        self,
-        field: Field,
-        group: Group,
-        double: bool,
-        net: Net | None = None,
-        rate: float = 0.0,
-    ) -> None:
+    def __init__(self, field: Field, group: Group, double: bool) -> None:
         self._field, self._group, self._double = field, group, double
         self._areas = {r: field.lane_area(group.widths, r, double) for r in group.roles}
         caps = field.caps
@@ -67,10 +50,7 @@ class LaneBounds:
             & (area.surrogate <= caps[:, None, None]).all(axis=0)
             for role, area in self._areas.items()
         }
-        ways = group.light if net is None else net
-        self._chains, self._opening = _bound_chains(
-            field, group, double, self._keep, (ways, rate)
-        )
+        self._chains, self._opening = _bound_chains(field, group, double, self._keep)
 
     @property
     def least(self) -> int:
@@ -82,40 +62,33 @@ class LaneBounds:
         floor = self._chains.times @ np.maximum.reduce(floors)
         return int(np.min(np.minimum(floor, FAR) + self._opening))
 
-    def within(self, limit: float) -> Bounded:
-        """Return all lane shapes whose engines may fit and take at most `limit` cycles.
+    def each(self, limit: int) -> Iterator[Choice]:
+        """Yield the lane shapes whose engines may fit and be in time, by pixels.
 
         Args:
-            limit: Most cycles, priced cost included.
+            limit: Most cycles.
         """
-        field, roles = self._field, self._group.roles
-        parts: list[tuple[int, Lanes, Ints]] = []
-        for place in range(len(field.pixels)):
+        for place in range(len(self._field.pixels)):
             before = int(self._opening[place])
             triples = _Triples(
-                field, self._double, self._areas, self._chains, place, limit - before
+                self._field,
+                self._double,
+                self._areas,
+                self._chains,
+                place,
+                limit - before,
             )
-            found = triples.within({role: self._keep[role][place] for role in roles})
-            if found is not None:
-                parts.append((place, found[0], found[1] + before))
-        none = np.zeros(0, dtype=np.int64)
-        bound = np.concatenate([none, *(bound for _, _, bound in parts)])
-        order = np.argsort(bound, kind="stable")
-        pixels = [np.full(bound.size, place) for place, _, bound in parts]
-        lanes = {
-            role: np.concatenate([none, *(lanes[role] for _, lanes, _ in parts)])[order]
-            for role in roles
-        }
-        choice = Choice(
-            pixels=np.concatenate([none, *pixels])[order], lanes=lanes, columns={}
-        )
-        return Bounded(choice, bound[order])
+            keep = {role: self._keep[role][place] for role in self._group.roles}
+            lanes = triples.within(keep)
+            if lanes is not None:
+                size = next(iter(lanes.values())).size
+                yield Choice(pixels=np.full(size, place), lanes=lanes, columns={})
 
 
 def lane_bounds(field: Field, group: Group, double: bool) -> LaneBounds:
     """Return the bounds of a group's lane shapes: made once, kept with the field."""
     widths = tuple((*w.bits.values(), w.passes, w.skips) for w in group.widths)
-    key = (id(group.light), group.roles, widths, double)
+    key = (group.light.form, group.roles, widths, double)
     made = field.bounds.get(key)
     if not isinstance(made, LaneBounds):
         made = LaneBounds(field, group, double)
@@ -145,10 +118,9 @@ def _bound_chains(
     group: Group,
     double: bool,
     keep: Mapping[Role, Bools],
-    priced: tuple[Net, float],
 ) -> tuple[_Chains, Ints]:
     """Return the bounds of every chain, and the cycles before the first, by pixels."""
-    tables, (net, rate) = field.tables(double), priced
+    tables, net = field.tables(double), group.light
     products = np.array(chain_products(net), dtype=np.float64)
     size = len(field.pixels)
     opening = np.zeros((size, 1), dtype=np.int64)
@@ -158,7 +130,7 @@ def _bound_chains(
         shape = (size, tables.grids[role].lanes)
         cycles[role] = np.empty((products.size, *shape))
         for number, chain in enumerate(
-            chain_sweeps(net, periods, double_buffered=double, rate=rate)
+            chain_sweeps(net, periods, double_buffered=double)
         ):
             cycles[role][number] = np.minimum(chain, FAR)
         if double:
@@ -228,8 +200,8 @@ class _Triples:
         }
         self._needed = 0
 
-    def within(self, keep: Mapping[Role, Bools]) -> tuple[Lanes, Ints] | None:
-        """Return the triples within the limit and their bounds, `None` if none are.
+    def within(self, keep: Mapping[Role, Bools]) -> Lanes | None:
+        """Return the triples within the limit, `None` if none are.
 
         Args:
             keep: Lane shapes worth considering.
@@ -255,13 +227,9 @@ class _Triples:
         parts = [part for part in found if part is not None]
         if not parts:
             return None
-        return (
-            {
-                role: np.concatenate([lanes[role] for lanes, _ in parts])
-                for role in cycles
-            },
-            np.concatenate([bound for _, bound in parts]),
-        )
+        return {
+            role: np.concatenate([lanes[role] for lanes in parts]) for role in cycles
+        }
 
     def _multipliers_needed(self, floor: Floats) -> int:
         """Return the multipliers below which the limit is out of reach.
@@ -281,9 +249,7 @@ class _Triples:
                 low = middle
         return high
 
-    def _pairs(
-        self, alive: Mapping[Role, Ints], lane: int | None
-    ) -> tuple[Lanes, Ints] | None:
+    def _pairs(self, alive: Mapping[Role, Ints], lane: int | None) -> Lanes | None:
         """Return the dense and pointwise lanes that go with a depthwise lane shape."""
         outer = list(self._multipliers)
         caps, blocks = self._caps, self._room.bram_18k
@@ -339,7 +305,7 @@ class _Triples:
         least = self._times @ np.maximum(self._cycles[role][:, index], beside)
         return index[least <= self._limit]
 
-    def _within_limit(self, chosen: Lanes) -> tuple[Lanes, Ints] | None:
+    def _within_limit(self, chosen: Lanes) -> Lanes | None:
         """Return the lane shapes whose bounds, chain by chain, keep the limit."""
         weight = self._products * self._times
         order = np.argsort(-weight, kind="stable")
@@ -367,4 +333,4 @@ class _Triples:
                 total, made = total[fine], made[fine]
             if total.size == 0:
                 return None
-        return chosen, total.astype(np.int64)
+        return chosen

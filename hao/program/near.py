@@ -4,11 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.ir.partition import Role
-from hao.program.engines import STEP, expand, fitting
+from hao.program.engines import expand, fitting, priced
 from hao.program.exact import Apart, sharpest_rate
 from hao.program.field import Field
+from hao.program.hunt import Found
 from hao.program.lanes import lane_bounds
-from hao.program.search import Found
 from hao.program.sweep import make_net, through
 from hao.program.tables import periods_of
 
@@ -18,7 +18,7 @@ NEAR = 16
 """Engines whose columns the integer program chooses from (chosen here)."""
 
 QUICKEST = 256
-"""Lane shapes that these engines are of, where there are very many (chosen here)."""
+"""Lane shapes that these engines are of (chosen here)."""
 
 NEAR_PERCENT = 1
 """How much slower than the optimum they may be, at the fewest bits (chosen here)."""
@@ -36,14 +36,15 @@ def columns_near(
     spend = found.way.cost + (0 if apart is None else apart.allowance)
     columns = {role: {index} for role, index in found.columns.items()}
     for group in field.groups([found.widths], spend):
-        bounded = lane_bounds(field, group, found.double).within(limit)
-        rows = np.flatnonzero(bounded.choice.pixels == found.place)
-        if rows.size > STEP:
-            rows = rows[:QUICKEST]
         engines: list[tuple[int, tuple[int, ...]]] = []
-        for choice, cycles in expand(
-            field, group, found.double, bounded.choice.take(rows), limit
-        ):
+        for shapes in lane_bounds(field, group, found.double).each(limit):
+            if int(shapes.pixels[0]) == found.place:
+                break
+        else:
+            continue
+        shapes = priced(field, group, found.double, shapes, limit).choice
+        quick = shapes.take(np.arange(min(QUICKEST, len(shapes))))
+        for choice, cycles in expand(field, group, found.double, quick, limit):
             fits = np.flatnonzero(fitting(field, found.widths, found.double, choice))
             for row in fits[np.argsort(cycles[fits], kind="stable")][:NEAR]:
                 engine = tuple(int(choice.columns[r][row]) for r in found.columns)

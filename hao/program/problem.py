@@ -86,6 +86,37 @@ class Problem:
         made.__dict__["frame"] = frame
         return made
 
+    def with_costs(self, costs: Sequence[Sequence[int]]) -> "Problem":
+        """Return the problem with other accuracy costs, which keeps what was priced.
+
+        Its field (`hao.program.codesign.field_of`) shares tables and areas with that of
+        this problem.
+
+        Args:
+            costs: Of the options of every site of the frame [micro-points].
+        """
+        made = self.with_frame(self.frame.with_costs(costs))
+        made.__dict__["graph"] = self.graph.with_costs(made.frame.sites)
+        made.__dict__["like"] = self
+        return made
+
+    def with_option_costs(self, options: Sequence[Option]) -> "Problem":
+        """Return the problem with other costs of its options, as `with_costs`.
+
+        Args:
+            options: The same options in the same order, each at any cost.
+        """
+        by_name: dict[str, list[int]] = {}
+        for option in options:
+            by_name.setdefault(option.layer, []).append(option.cost_micro)
+        costs = [
+            [sum(same) for same in zip(*(by_name[n] for n in site.names), strict=True)]
+            for site in self.frame.sites
+        ]
+        made = self.with_costs(costs)
+        object.__setattr__(made, "options", tuple(options))
+        return made
+
     def choices(self, settled: Iterable[tuple[int, int]]) -> Sequence[int]:
         """Return an option for every site: those settled, else the first.
 

@@ -28,15 +28,9 @@ from hao.program.codesign import (
 )
 from hao.program.exact import Apart
 from hao.program.graph import Graph
+from hao.program.hunt import NO_LIMIT, Counts, Least, Limits, Progress
 from hao.program.problem import Problem
-from hao.program.search import (
-    NO_LIMIT,
-    Counts,
-    Least,
-    Limits,
-    Progress,
-    find,
-)
+from hao.program.search import find
 from hao.program.solver import LinearModel, SolverName, solve
 
 Floats = NDArray[np.float64]
@@ -132,7 +126,7 @@ def _next(
             fixed, choice=choice, cost_micro=cost, objective=cost, bound=cost
         )
     apart = replace(apart, penalty=prices)
-    shadow = problem.with_frame(_penalised(problem.frame, apart, problem.free_sites))
+    shadow = problem.with_costs(_penalised(problem.frame, apart, problem.free_sites))
     field, counts = field_of(shadow), Counts()
     limits = Limits(cycles=budget)
     found = find(
@@ -206,12 +200,14 @@ def _fixed(frame: Frame, alike: Sequence[tuple[int, ...]]) -> Frame:
     return replace(frame, sites=sites, steps=tuple(steps))
 
 
-def _penalised(frame: Frame, apart: Apart, free: Sequence[int]) -> Frame:
-    """Return a frame whose options cost more the more earlier answers have them."""
-    sites = list(frame.sites)
+def _penalised(
+    frame: Frame, apart: Apart, free: Sequence[int]
+) -> list[tuple[int, ...]]:
+    """Return costs of options that are higher the more earlier answers have them."""
+    costs = [site.costs for site in frame.sites]
     for number in free:
-        site = sites[number]
-        costs = [
+        site = frame.sites[number]
+        costs[number] = tuple(
             cost
             + sum(
                 price
@@ -219,9 +215,8 @@ def _penalised(frame: Frame, apart: Apart, free: Sequence[int]) -> Frame:
                 if answer[number] == kind
             )
             for kind, cost in zip(site.kinds, site.costs, strict=True)
-        ]
-        sites[number] = replace(site, costs=tuple(costs))
-    return replace(frame, sites=tuple(sites))
+        )
+    return costs
 
 
 def _cheapest(

@@ -7,7 +7,7 @@ priced for all of the latter at once (`hao.program.tables`).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -100,6 +100,17 @@ class Grid:
     def lanes_out(self) -> Ints:
         """Return the channels that each lane shape hands to the stage behind."""
         return self.first if self.role is Role.DEPTHWISE else self.second
+
+    def keep(self, columns: Bools) -> "Grid":
+        """Return the grid with some of its columns; lane shapes keep their places."""
+        lane_of = self.lane_of[columns]
+        return replace(
+            self,
+            lane_of=lane_of,
+            words=self.words[columns],
+            starts=np.searchsorted(lane_of, np.arange(self.lanes + 1)),
+            held=tuple(held[columns] for held in self.held),
+        )
 
     def shapes(self) -> Columns:
         """Return the lane shapes as columns whose buffers hold everything."""

@@ -10,7 +10,7 @@ With a price of `rate` cycles per micro-point it gives the Lagrangian bound: no 
 at most `budget` cycles costs less than (swept - budget) / rate.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import TypeVar
@@ -101,6 +101,16 @@ class Net:
             )
             for node, own in numbers.items()
         )
+
+    @cached_property
+    def form(self) -> Hashable:
+        """Return what the cycles of ways depend on: all but costs and arcs."""
+        entries = [
+            (node, entry.stop, entry.run)
+            for node, found in self.entries.items()
+            for entry in found
+        ]
+        return self.stops, tuple(entries), tuple(self.finishes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -474,26 +484,20 @@ def chain_sweeps(
     periods: Mapping[int, Periods],
     *,
     double_buffered: bool,
-    rate: float = 0.0,
-) -> list[Cycles]:
-    """Return lower bounds of the cycles, priced, of every chain of positions.
+) -> list[Ints]:
+    """Return lower bounds of the cycles of every chain of positions.
 
     A chain lies between positions that no run reaches across. Bounds of all chains, and
-    of what is loaded before the first one, add up to a bound of a whole way. Costs are
-    those of `Graph.spread`.
+    of what is loaded before the first one, add up to a bound of a whole way.
 
     Args:
         net: What ways there are.
         periods: Lower bounds for the configurations of one stage.
         double_buffered: Whether weights load while another run computes.
-        rate: Price of accuracy [cycles per micro-point].
     """
     position = net.graph.position
     edges = set(net.graph.edges)
     cut = {n for n in range(position.size) if int(position[n]) in edges}
-
-    def price(entry: Entry) -> float:
-        return rate * float(net.graph.spread[entry.arc]) if rate else 0.0
 
     lows = {e.run: _lows(periods[e.run]) for es in net.entries.values() for e in es}
     # Where a chain ends, what the next one opens with is all that matters of it.
@@ -502,7 +506,7 @@ def chain_sweeps(
         for node in cut
         if node in net.entries
     }
-    to_go: list[Cycles] = []
+    to_go: list[Ints] = []
     for stop in net.stops:
         here = periods[stop.run]
         beside = _least(here.beside)
@@ -514,7 +518,7 @@ def chain_sweeps(
             result: Ints = np.maximum(value, here.ddr + low[1])
             return result
 
-        ways: list[Cycles] = []
+        ways: list[Ints] = []
         if stop.end in net.finishes:
             ways.append(here.alone)
         if stop.end in cut:
@@ -525,20 +529,17 @@ def chain_sweeps(
                     until(lows[entry.run]) + to_go[entry.stop],
                     periods[entry.run],
                     double_buffered,
-                    price(entry),
                 )
                 for entry in net.entries.get(stop.end, ())
             ]
         to_go.append(reduce(np.minimum, ways))
-    chains: dict[int, Cycles] = {}
+    chains: dict[int, Ints] = {}
     for node in cut:
         if node in net.finishes and node in net.entries:
             # All that lies behind may be left out.
             chains[int(position[node])] = np.zeros(1, dtype=np.int64)
         for entry in net.entries.get(node, ()):
-            value = _entering(
-                to_go[entry.stop], periods[entry.run], double_buffered, price(entry)
-            )
+            value = _entering(to_go[entry.stop], periods[entry.run], double_buffered)
             place = int(position[node])
             known = chains.get(place)
             chains[place] = value if known is None else np.minimum(known, value)
@@ -562,12 +563,8 @@ def _undercut(lows: Sequence[_Lows]) -> list[_Lows]:
     return kept
 
 
-def _entering(
-    cycles: Cycles, after: Periods, double_buffered: bool, price: float
-) -> Cycles:
-    if not double_buffered:
-        cycles = cycles + after.serial
-    return cycles if price == 0 else np.asarray(cycles + price, dtype=np.float64)
+def _entering(cycles: Ints, after: Periods, double_buffered: bool) -> Ints:
+    return cycles if double_buffered else cycles + after.serial
 
 
 def _least(cycles: Ints) -> Ints:

@@ -404,7 +404,10 @@ def joined(choices: Sequence[Choice], roles: Sequence[Role]) -> Choice:
 
 
 def periods_of(
-    tables: Tables, choice: Choice, numbers: Sequence[int]
+    tables: Tables,
+    choice: Choice,
+    numbers: Sequence[int],
+    at_best: Mapping[Role, Bools] | None = None,
 ) -> dict[int, Periods]:
     """Return the periods of runs for many engines.
 
@@ -412,9 +415,12 @@ def periods_of(
         tables: Prices.
         choice: Engines.
         numbers: Runs of the tables' graph.
+        at_best: Stages that the engines leave open, each taken at the best of some lane
+            shapes, row by row: lower bounds then. Of shape (pixels, lane shapes).
     """
     grids = tables.grids
     lane = {r: choice.pixels * grids[r].lanes + i for r, i in choice.lanes.items()}
+    free = _Open(choice.pixels, at_best or {})
     words = {role: grids[role].words[index] for role, index in choice.columns.items()}
     result: dict[int, Periods] = {}
     like: dict[int, Periods] = {}
@@ -422,7 +428,7 @@ def periods_of(
         table = tables.table(number)
         known = like.get(id(table.paths))
         if known is not None:
-            result[number] = _opened(known, table, lane)
+            result[number] = _opened(known, table, lane, free)
             continue
         index = lane
         never: Bools | None = None
@@ -444,31 +450,47 @@ def periods_of(
                 never = short if never is None else never | short
         compute: Ints | None = None
         for path in table.paths:
-            value = _sum(path, index)
+            value = _sum(path, index, free)
             compute = value if compute is None else np.maximum(compute, value)
-        ddr = _sum(table.ddr, index)
+        ddr = _sum(table.ddr, index, free)
         alone = ddr if compute is None else np.maximum(compute, ddr)
         if never is not None and never.any():
             alone = np.where(never, FAR, alone)
         result[number] = Periods(
             alone=alone,
-            beside=_sum(table.beside, index),
+            beside=_sum(table.beside, index, free),
             ddr=ddr,
-            opening=_sum(table.opening, index),
-            opening_ddr=_sum(table.opening_ddr, index),
-            serial=_slowest(_sum(row, index) for row in table.serial),
+            opening=_sum(table.opening, index, free),
+            opening_ddr=_sum(table.opening_ddr, index, free),
+            serial=_slowest(_sum(row, index, free) for row in table.serial),
         )
         like[id(table.paths)] = result[number]
     return result
 
 
-def _opened(known: Periods, table: Table, index: Mapping[Role, Ints]) -> Periods:
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """Stages that engines leave open: their pixels, and the lane shapes on offer."""
+
+    pixels: Ints
+    at_best: Mapping[Role, Bools]
+
+    def least(self, role: Role, cycles: Ints) -> Ints:
+        """Return the least of a stage's cycles for each engine."""
+        best = np.where(self.at_best[role], cycles, FAR).min(axis=1, initial=FAR)
+        taken: Ints = best[self.pixels]
+        return taken
+
+
+def _opened(
+    known: Periods, table: Table, index: Mapping[Role, Ints], free: _Open
+) -> Periods:
     """Return the periods of a run that differs from a known one in what opens it."""
     return replace(
         known,
-        opening=_sum(table.opening, index),
-        opening_ddr=_sum(table.opening_ddr, index),
-        serial=_slowest(_sum(row, index) for row in table.serial),
+        opening=_sum(table.opening, index, free),
+        opening_ddr=_sum(table.opening_ddr, index, free),
+        serial=_slowest(_sum(row, index, free) for row in table.serial),
     )
 
 
@@ -476,9 +498,12 @@ def _slowest(rows: Iterable[Ints]) -> Ints:
     return np.asarray(np.maximum.reduce(list(rows)))
 
 
-def _sum(row: Row, index: Mapping[Role, Ints]) -> Ints:
+def _sum(row: Row, index: Mapping[Role, Ints], free: _Open) -> Ints:
     total: Ints = np.asarray(row.constant, dtype=np.int64)
     for role, cycles in row.terms.items():
+        if role in free.at_best:
+            total = total + free.least(role, cycles)
+            continue
         flat = cycles.reshape(-1)
         if flat.size == 0:
             return np.full(index[role].shape, FAR, dtype=np.int64)

@@ -11,8 +11,37 @@ COVERED_PERCENT = 99.999
 CANDIDATES = 4
 """Powers of two that are tried: the covering one and the next smaller ones."""
 
+NEARLY = 0.98
+"""Part of the largest value that covering codes reach at least: without it, values up
+to 1 would take twice the step that 8 bits allow, for 1 / 256 (chosen here)."""
+
 SMALLEST_EXPONENT = -40
 """For a map or a channel of zeros, which any exponent would do."""
+
+
+def covering_exponent(
+    values: NDArray[np.floating],
+    quant: QType,
+    *,
+    covered: float = COVERED_PERCENT,
+    highest: int | None = None,
+    part: float = NEARLY,
+) -> int:
+    """Return the smallest exponent at which the codes cover values.
+
+    Args:
+        values: Any shape.
+        quant: The integer type.
+        covered: Percent of the magnitudes that are to be covered.
+        highest: The exponent is no larger; any if `None`.
+        part: Of the largest such magnitude that codes reach at least.
+    """
+    threshold = part * float(np.percentile(np.abs(values), covered))
+    if threshold == 0:
+        return SMALLEST_EXPONENT
+    covering = int(np.ceil(np.log2(threshold / quant.highest)))
+    covering = max(covering, SMALLEST_EXPONENT + CANDIDATES)
+    return covering if highest is None else min(covering, highest)
 
 
 def best_exponent(
@@ -30,14 +59,11 @@ def best_exponent(
         covered: Percent of the magnitudes that the largest candidate represents.
         highest: No candidate is larger; any if `None`.
     """
-    threshold = float(np.percentile(np.abs(values), covered))
-    if threshold == 0:
-        return SMALLEST_EXPONENT
-    # The smallest power of two whose largest code is not below the threshold.
-    covering = int(np.ceil(np.log2(threshold / quant.highest)))
-    covering = max(covering, SMALLEST_EXPONENT + CANDIDATES)
-    if highest is not None:
-        covering = min(covering, highest)
+    covering = covering_exponent(
+        values, quant, covered=covered, highest=highest, part=1
+    )
+    if covering == SMALLEST_EXPONENT:
+        return covering
     best, least = covering, np.inf
     for exponent in range(covering, covering - CANDIDATES, -1):
         step = np.ldexp(1.0, exponent)

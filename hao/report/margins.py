@@ -1,7 +1,5 @@
 """What a result promises beyond its point predictions: intervals, margin, risk."""
 
-from math import ceil
-
 from hao.cost.uncertainty import (
     COVERAGE_PERCENT,
     Headroom,
@@ -41,7 +39,7 @@ def low_end_in_words(result: SearchResult) -> str | None:
     low, _ = evidence.fps_interval(result.cost.fps)
     if asked is None or low >= asked:
         return None
-    margin = ceil(100 * (1 - 1 / evidence.slowest))
+    margin = evidence.margin_percent
     return (
         f"the interval begins at {low:.1f} frames/s, below the {asked:g} asked; with "
         f"a margin of {margin} % it would not"

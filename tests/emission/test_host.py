@@ -47,7 +47,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("host") / "project"
     write_sample(FOUND, folder)
     (folder / "build").mkdir()
-    compiled(folder, "build/host", "host/main.cpp")
+    compiled(folder, "build/host", "-Wextra", "host/main.cpp")
     return folder, library(folder)
 
 

@@ -15,6 +15,7 @@ from hao.ir.sparsity import (
     density_of,
     invocation_with_densities,
     keep_largest,
+    kept_macs,
     kept_words,
     stored_density,
     with_densities,
@@ -86,3 +87,13 @@ def test_a_frame_in_digits_keeps_all_words() -> None:
     pruned = replace(layer, density=25)
     assert stored_density(pruned) == 25
     assert stored_density(replace(pruned, planes=2, passes=2)) == 100
+
+
+def test_products_of_words_that_are_kept() -> None:
+    layer = conv(shape(4, 6, 6), 8)  # 8 channels of 6 x 6, 4 x 9 terms
+    assert isinstance(layer, Conv)
+    assert kept_macs(layer) == 8 * 36 * 36
+    assert kept_macs(replace(layer, density=25)) == 8 * 36 * 9
+    # A frame in digits keeps all words, and so all products.
+    whole = replace(layer, density=25, planes=2)
+    assert kept_macs(whole) == whole.macs

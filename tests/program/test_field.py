@@ -1,6 +1,7 @@
 """Tables, bounds, fits and labels of a field against plain enumeration."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -11,17 +12,23 @@ from hao.cost.paths import Path
 from hao.cost.prices import SegmentPrice, price_segment
 from hao.errors import InfeasibleError
 from hao.hw.engine import lanes_match
-from hao.program import search
+from hao.ir.partition import Role
+from hao.program import quick, search, shapes, sieve
+from hao.program.bounded import best_first
 from hao.program.by_cost import exact_goals, sums_of
-from hao.program.codesign import choose_fastest
-from hao.program.engines import expand, fitting, widest
+from hao.program.codesign import choose_fastest, choose_most_accurate, field_of
+from hao.program.dominance import distinct
+from hao.program.engines import expand, fitting, priced, widest
 from hao.program.exact import Goal, outlooks
 from hao.program.field import Field, Group
 from hao.program.fit import neighbours
 from hao.program.graph import FAR
+from hao.program.hunt import Found, Hunt, Least, Limits
 from hao.program.labels import best_way
 from hao.program.lanes import lane_bounds
-from hao.program.search import Found, Least, Limits, find
+from hao.program.search import find
+from hao.program.sieve import sieved
+from hao.program.space import Grid
 from hao.program.sweep import Net, make_net, sweep
 from hao.program.tables import Choice, Periods, periods_of
 from tests.program.instances import random_problem
@@ -99,7 +106,11 @@ def test_every_engine_within_a_limit_is_listed(seed: int, share: float) -> None:
             fits = fitting(field, widths, double, every)
             for row in np.flatnonzero(fits & (cycles <= limit)):
                 expected[_key(every, int(row))] = int(cycles[row])
-        bounded = lane_bounds(field, group, double).within(limit)
+        parts = [
+            priced(field, group, double, some, limit)
+            for some in lane_bounds(field, group, double).each(limit)
+        ]
+        bounded = best_first(parts, group.roles)
         assert (np.diff(bounded.bound) >= 0).all()
         listed = {}
         for choice, exact in expand(field, group, double, bounded.choice, limit):
@@ -119,7 +130,11 @@ def test_bounds_of_lane_shapes_are_below_every_engine(seed: int) -> None:
         if not len(every):
             continue
         cycles = _cycles(field, group.light, double, every)
-        bounded = lane_bounds(field, group, double).within(1 << 45)
+        parts = [
+            priced(field, group, double, some, int(FAR) - 1)
+            for some in lane_bounds(field, group, double).each(1 << 45)
+        ]
+        bounded = best_first(parts, group.roles)
         bound = {
             (
                 int(bounded.choice.pixels[row]),
@@ -134,6 +149,84 @@ def test_bounds_of_lane_shapes_are_below_every_engine(seed: int) -> None:
             )
             if key in bound:
                 assert bound[key] <= cycles[row]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("rate", [0.0, 0.01, 1.0])
+def test_the_sieve_keeps_all_that_are_within_the_limit(
+    seed: int, rate: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sieve, "FEW", 0)
+    monkeypatch.setattr(sieve, "SHARED", 0)
+    field, dropped = _field(seed, choices=2), 0
+    for group, double in _cases(field):
+        allowed = np.logical_or.reduce([w.allowed for w in group.widths])
+        net = make_net(field.graph, allowed)
+        for choice in lane_bounds(field, group, double).each(1 << 45):
+            periods = periods_of(field.tables(double), choice, net.runs)
+            swept = sweep(net, periods, double_buffered=double, rate=rate)
+            total = np.broadcast_to(swept.total, (len(choice),)).astype(np.float64)
+            for limit in np.quantile(total, [0.0, 0.1, 0.5]):
+                kept = sieved(field, double, choice, net, rate=rate, limit=limit)
+                assert set(np.flatnonzero(total <= limit)) <= set(kept)
+                dropped += len(choice) - kept.size
+    # Fields without one of the stages have no pairs beside it.
+    stages = max(len(group.roles) for group, _ in _cases(field))
+    assert (dropped > 0) == (stages == len(Role))
+
+
+@pytest.mark.parametrize("percent", [33, 36, 40])
+def test_columns_that_are_left_out_are_part_of_no_engine_that_fits(
+    percent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: dict[tuple[Role, bool], NDArray[np.bool_]] = {}
+    real = Field._may_fit
+
+    def noted(self: Field, grid: Grid, double: bool) -> NDArray[np.bool_]:
+        kept[grid.role, double] = real(self, grid, double)
+        return np.ones(grid.words.size, dtype=np.bool_)
+
+    monkeypatch.setattr(Field, "_may_fit", noted)
+    problem, fitted = random_problem(2, layers=3), 0
+    had = problem.board.resources
+    lut, dsp = had.lut * percent // 100, had.dsp * percent // 100
+    less = replace(had, lut=lut, dsp=dsp)
+    board = replace(problem.board, resources=less, lutram=lut)
+    field = Field(replace(problem, board=board))
+    for group, double in _cases(field):
+        every = _all_engines(field, group, double)
+        for widths in group.widths:
+            fits = fitting(field, widths, double, every)
+            fitted += int(fits.sum())
+            for role, index in every.columns.items():
+                if role is not Role.DEPTHWISE:
+                    assert kept[role, double][index[fits]].all()
+    assert fitted
+    assert any((~columns).any() for columns in kept.values())
+
+
+@pytest.mark.parametrize("seed", [2, 3, 6, 9])
+def test_other_costs_give_what_a_problem_of_its_own_gives(seed: int) -> None:
+    problem = random_problem(seed, choices=2, layers=3)
+    rng = np.random.default_rng(seed)
+    options = tuple(
+        replace(option, cost_micro=int(rng.integers(0, 1_000_000)))
+        for option in problem.options
+    )
+    fresh = replace(problem, options=options)
+    fewest = find(Field(problem), Least.CYCLES, Limits())
+    assert fewest is not None
+    field_of(problem).tables(True)
+    again = problem.with_option_costs(options)
+    assert field_of(again).tables(True) is field_of(problem).tables(True)
+    assert again.graph.arcs == fresh.graph.arcs
+    assert again.graph.finishes == fresh.graph.finishes
+    for budget in (fewest.way.cycles, fewest.way.cycles * 3 // 2):
+        answers = [
+            choose_most_accurate(one, budget=budget) for one in (again, fresh, problem)
+        ]
+        assert answers[0].design == answers[1].design
+        assert answers[0].objective == answers[1].objective
 
 
 def _price_rows(price: SegmentPrice) -> tuple[int, int, int]:
@@ -190,7 +283,13 @@ def test_tables_hold_the_prices_of_single_engines(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_an_engine_fits_if_some_steps_do(seed: int) -> None:
+def test_an_engine_fits_if_some_steps_do(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def all_columns(self: Field, grid: Grid, double: bool) -> NDArray[np.bool_]:
+        return np.ones(grid.words.size, dtype=np.bool_)
+
+    monkeypatch.setattr(Field, "_may_fit", all_columns)
     field = _field(seed)
     rng = np.random.default_rng(seed)
     seen = set()
@@ -376,13 +475,13 @@ def test_a_quick_limit_is_reached_within_the_cost(
     problem = random_problem(4, choices=3, layers=4)
     seen: list[int] = []
 
-    def noted(hunt: search._Hunt, group: Group, double: bool) -> int:
+    def noted(hunt: Hunt, group: Group, double: bool) -> int:
         seen.append(real(hunt, group, double))
         return seen[-1]
 
-    real = search._quick_limit
-    monkeypatch.setattr(search, "_quick_limit", noted)
-    monkeypatch.setattr(search, "LOOSE", 0.0)
+    real = quick.quick_limit
+    monkeypatch.setattr(search, "quick_limit", noted)
+    monkeypatch.setattr(shapes, "LOOSE", 0.0)
     fastest = find(Field(problem), Least.CYCLES, Limits())
     assert fastest is not None
     floor = Field(problem).widths[0].floor
@@ -428,7 +527,7 @@ def test_engines_that_differ_do_not_stand_for_each_other() -> None:
     table = rng.integers(0, 3, (3, 200))
     same = (np.asarray(value) for value in (1, 2, 0))
     made = Periods(table[0], table[1], table[2], *same)
-    first = search._distinct({0: made}, 200)
+    first = distinct({0: made}, 200)
     rows = {tuple(column) for column in table.T}
     assert {tuple(table[:, place]) for place in first} == rows
     assert first.size == len(rows)

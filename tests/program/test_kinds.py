@@ -24,8 +24,9 @@ from hao.options.build import build_frame
 from hao.options.frame import Frame, Site, Step, Variant
 from hao.options.option import Option
 from hao.program.codesign import choose_fastest, choose_most_accurate, field_of
+from hao.program.hunt import Least, Limits
 from hao.program.problem import Problem
-from hao.program.search import Least, Limits, find
+from hao.program.search import find
 from hao.program.space import Space
 from tests.program.brute import by_scheme, cost_of
 from tests.program.instances import (

@@ -13,7 +13,11 @@ from hao.ir.interpret import run_float
 from hao.ir.network import Network
 from hao.ir.tensor import QType
 from hao.quant.adjusted import adjusted_network
-from hao.quant.exponents import SMALLEST_EXPONENT, best_exponent
+from hao.quant.exponents import (
+    SMALLEST_EXPONENT,
+    best_exponent,
+    covering_exponent,
+)
 from hao.quant.ptq import (
     PtqSettings,
     calibrate,
@@ -148,3 +152,31 @@ def test_a_map_that_overflows_is_named() -> None:
     scheme = uniform_scheme(large, weight_bits=8, act_bits=8)
     with pytest.raises(InputError, match=r"layer '.*': its map overflows single prec"):
         quantize_network(large, scheme, frames_for(large, 4))
+
+
+@pytest.mark.parametrize("top", [0.3, 1.0, 5.9, 100.0])
+def test_covering_codes_reach_the_largest_value_and_no_further(top: float) -> None:
+    values = np.random.default_rng(0).uniform(0, top, 500)
+    values[0] = top
+    quant = QType(bits=8, signed=False)
+    exponent = covering_exponent(values, quant, covered=100.0)
+    assert quant.highest * 2.0**exponent >= 0.98 * top
+    assert quant.highest * 2.0 ** (exponent - 1) < 0.98 * top
+
+
+def test_pixels_from_0_to_1_keep_their_256_codes() -> None:
+    pixels = np.arange(256) / 255
+    assert covering_exponent(pixels, QType(bits=8, signed=False)) == -8
+
+
+@pytest.mark.parametrize(("bits", "cut"), [(4, True), (8, False)])
+def test_maps_of_8_bits_are_not_cut_at_rare_large_values(bits: int, cut: bool) -> None:
+    network = chain()
+    frames = torch.from_numpy(np.abs(frames_for(network, 64)).clip(0, 1))
+    frames[0, 0, 0, 0] = 15.0
+    scheme = uniform_scheme(network, weight_bits=8, act_bits=bits)
+    # One of 2304 values is 15 times the next: the least squared error cuts it.
+    highest = calibrate(network, scheme, frames).maps["frame"]
+    assert highest.exponent is not None
+    reach = highest.quant.highest * 2.0**highest.exponent
+    assert (reach < 14) is cut

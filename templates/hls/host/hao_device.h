@@ -32,8 +32,9 @@ class Device {
 };
 
 // Registers of block control (UG1399, S_AXILITE control register map).
-enum { kControl = 0x0, kGlobalInterrupt = 0x4, kInterruptEnable = 0x8, kInterruptStatus = 0xc };
-enum { kStart = 0x1, kDone = 0x2, kIdle = 0x4 };
+const std::uint32_t kControl = 0x0, kGlobalInterrupt = 0x4;
+const std::uint32_t kInterruptEnable = 0x8, kInterruptStatus = 0xc;
+const std::uint32_t kStart = 0x1, kDone = 0x2, kIdle = 0x4;
 
 // The registers that take the address of a port's memory.
 struct Register {

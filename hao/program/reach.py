@@ -1,0 +1,113 @@
+"""What engines may reach at best: bounds of the goal over all widths that may fit."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.ir.partition import Role
+from hao.program.by_cost import Sums, exact_goals, sums_of
+from hao.program.engines import (
+    STEP,
+    UNFIT,
+    widest,
+)
+from hao.program.exact import (
+    dual_bound,
+)
+from hao.program.field import Group
+from hao.program.graph import ABSENT, ROLES
+from hao.program.hunt import Hunt, Union, dearest, goal_of
+from hao.program.sweep import make_net, sweep
+from hao.program.tables import Choice, Periods, periods_of
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+def within_reach(hunt: Hunt, group: Group, double: bool, choice: Choice) -> Ints:
+    """Return the engines that a bound over all widths that may fit does not exclude."""
+    reach = reach_of(hunt, group, double, choice)
+    return np.flatnonzero(reach <= hunt.of_interest)
+
+
+def reach_of(hunt: Hunt, group: Group, double: bool, choice: Choice) -> Floats:
+    """Return a bound of the goal for engines, over all widths at which they may fit.
+
+    It is infinite where there are none, and `-inf` where nothing is known: before a
+    price of accuracy is, or where no way costs too much. Depths of buffers may be
+    relaxed.
+    """
+    result = np.full(len(choice), -np.inf)
+    every = [w for w in group.widths if w.floor <= hunt.cost_of_interest]
+    if len(every) == 1:
+        own = [every[0].bits[role] for role in choice.lanes]
+        bits = np.broadcast_to(np.array(own), (len(choice), len(own)))
+    else:
+        bits = widest(hunt.field, every, double, choice)
+        result[(bits == UNFIT).any(axis=1)] = np.inf
+    code = (bits * 16 ** np.arange(bits.shape[1])).sum(axis=1)
+    every_code, first = np.unique(code, return_index=True)
+    for own_code, place in zip(every_code, first, strict=True):
+        if result[place] == np.inf:
+            continue
+        own_ = dict(zip(choice.lanes, map(int, bits[place]), strict=True))
+        union = _union(hunt, group, own_)
+        if union.dearest <= hunt.cost or (hunt.rate is None and union.sums is None):
+            continue
+        rows = np.flatnonzero(code == own_code)
+        for start in range(0, rows.size, STEP):
+            some = rows[start : start + STEP]
+            result[some] = _bound(hunt, union, double, choice.take(some))
+    return result
+
+
+def _union(hunt: Hunt, group: Group, bits: Mapping[Role, int]) -> Union:
+    """Return the ways of a group at no more than some bits."""
+    key = id(group), tuple(bits.values())
+    if key not in hunt.unions:
+        graph = hunt.field.graph
+        most = np.array([bits.get(role, ABSENT) for role in ROLES])
+        allowed = np.logical_or.reduce([w.allowed for w in group.widths])
+        allowed &= (graph.bits <= most).all(axis=1)
+        apart = hunt.apart
+        net = make_net(
+            graph,
+            graph.within(allowed, hunt.cost_of_interest),
+            None if apart is None else apart.count,
+        )
+        sums = None if apart else sums_of(net, hunt.cost_of_interest)
+        hunt.unions[key] = Union(group, net, dearest(net), sums)
+    return hunt.unions[key]
+
+
+def _bound(hunt: Hunt, union: Union, double: bool, choice: Choice) -> Floats:
+    """Return a bound of engines: exact but for depths, or at a price of accuracy."""
+    periods = periods_of(hunt.field.tables(double), choice, union.net.runs)
+    if union.sums is not None:
+        return exact_bound(hunt, union.sums, periods, double, len(choice))
+    rates = np.full((1, 1), hunt.rate)
+    swept = sweep(union.net, periods, double_buffered=double, rate=rates)
+    total = np.asarray(swept.total, dtype=np.float64)
+    bound: Floats = dual_bound(
+        np.broadcast_to(total, (1, len(choice))),
+        rates,
+        goal=goal_of(hunt.least),
+        budget=hunt.cycles,
+        spend=hunt.cost,
+    )
+    return np.ravel(bound)
+
+
+def exact_bound(
+    hunt: Hunt, sums: Sums, periods: Mapping[int, Periods], double: bool, size: int
+) -> Floats:
+    """Return the least of the goal that engines reach within the hunt's limits."""
+    return exact_goals(
+        sums,
+        periods,
+        size,
+        double_buffered=double,
+        goal=goal_of(hunt.least),
+        budget=hunt.cycles,
+    ).astype(np.float64)
