@@ -252,24 +252,21 @@ def _shapes(hunt: Hunt, group: Group, double: bool, limit: int) -> Bounded:
     while True:
         reach = min(limit, hunt.cycles + 1) + rate * spend + 1
         rows = sieved(field, double, found.choice, net, rate=rate, limit=reach)
-        found = found.take(rows)
-        if found.bound.size <= MANY_SHAPES or not _try_some(
-            hunt, group, double, found.choice
-        ):
+        first = found.choice.take(rows[:LOOKED_AT])
+        found = found.take(np.sort(rows))
+        if rows.size <= MANY_SHAPES or not _try_some(hunt, group, double, first):
             return found
         # The less the best design costs, the fewer lane shapes are left.
         spend = hunt.cost_of_interest
 
 
-def _try_some(hunt: Hunt, group: Group, double: bool, shapes: Choice) -> bool:
-    """Look for better designs on the best of some lane shapes, drawn evenly from many.
+def _try_some(hunt: Hunt, group: Group, double: bool, some: Choice) -> bool:
+    """Look for better designs on the best of some lane shapes.
 
     Returns:
         Whether there was one.
     """
     known = hunt.best
-    drawn = np.unique(np.linspace(0, len(shapes) - 1, LOOKED_AT).astype(np.int64))
-    some = shapes.take(drawn)
     reach = reach_of(hunt, group, double, some)
     order = np.argsort(reach, kind="stable")[:NEAREST]
     order = order[reach[order] <= hunt.of_interest]
