@@ -1,22 +1,29 @@
-"""Which designs to measure whole: the best by the program, and others that differ.
+"""Which designs to measure whole: the program's answers on engines that are in reach.
 
-The first one is proven over all engines, up to `TOLERANCE`. Those that differ from it
-are the best on engines whose stages have its lanes: what they are for is to measure
-other operations, and which engine runs these is searched anew in the end.
+Operations make the space of designs very large, and on small networks most engines tie.
+So the program works on few engines at a time: those whose stages have the lanes of the
+fastest engine for the teacher first, then also those of the fastest engine for the
+operations that it chose, until that gains nothing. Within these engines each answer is
+proven up to `TOLERANCE`; over all engines it is not.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from hao.errors import InfeasibleError
 from hao.hw.engine import Engine
-from hao.program.codesign import SolveReport, choose_most_accurate
+from hao.ir.change import Bits
+from hao.program.codesign import SolveReport, choose_fastest, choose_most_accurate
 from hao.program.problem import Problem
-from hao.program.several import OVERLAP_PERCENT, choose_several
+from hao.program.several import OVERLAP_PERCENT, choose_several, only_alike
 from hao.program.solver import SolverName
 from hao.program.space import Space
 
 TOLERANCE = 0.02
 """Share of its loss by which an answer may be beaten (chosen here)."""
+
+ROUNDS = 4
+"""Most times that engines are added (chosen here)."""
 
 DEPTHS = (64, 512, 2048, 8192)
 """Depths of weight buffers that are offered [words] (chosen here)."""
@@ -37,22 +44,46 @@ def propose(
         budget: Most latency [cycles].
         count: Most designs, at least 1.
         solver: Who solves the integer programs.
-        progress: Told of each step.
+        progress: Told of every round.
 
     Raises:
-        InfeasibleError: No design meets the budget.
+        InfeasibleError: No design meets the budget; `at_any_cost` tells nothing.
     """
-    first = choose_most_accurate(
-        problem, budget=budget, tolerance=TOLERANCE, solver=solver, progress=progress
+    plain = replace(
+        problem,
+        options=tuple(o for o in problem.options if isinstance(o.change, Bits)),
     )
-    progress(
-        f"{first.cost.latency_cycles} cycles, predicted loss "
-        f"{first.cost_micro / 1e6:.3f} nats"
-    )
-    inside = _with_lanes(problem, first.design.engine)
+    engines = [choose_fastest(plain, solver=solver).design.engine]
+    best: SolveReport | None = None
+    inside = problem
+    for number in range(ROUNDS):
+        inside = _with_engines(problem, engines)
+        try:
+            found = choose_most_accurate(
+                inside, budget=budget, tolerance=TOLERANCE, solver=solver
+            )
+        except InfeasibleError:
+            found = choose_fastest(inside, solver=solver)
+        progress(
+            f"engines {number + 1}: {found.cost.latency_cycles} cycles, predicted loss "
+            f"{found.cost_micro / 1e6:.3f} nats"
+        )
+        within = found.cost.latency_cycles <= budget
+        if within and (best is None or found.cost_micro < best.cost_micro):
+            best = found
+        fastest = choose_fastest(
+            problem.with_frame(only_alike(problem.frame, found.choice)), solver=solver
+        )
+        if fastest.cost.latency_cycles >= found.cost.latency_cycles:
+            break
+        engines.append(fastest.design.engine)
+    if best is None:
+        raise InfeasibleError(
+            f"{problem.network.name}: no design within {budget} cycles was found"
+        )
     return choose_several(
         inside,
-        first,
+        best,
         count=count,
         budget=budget,
         overlap=len(problem.free_sites) * OVERLAP_PERCENT // 100,
@@ -62,24 +93,27 @@ def propose(
     )
 
 
-def _with_lanes(problem: Problem, engine: Engine) -> Problem:
-    """Return the problem with engines of the lanes that an engine has."""
+def _with_engines(problem: Problem, engines: Iterable[Engine]) -> Problem:
+    """Return the problem with engines of the lanes that some engines have."""
     lanes: set[int] = set()
-    taps = {1}
-    for stage in (engine.dense, engine.pointwise):
-        if stage is not None:
-            lanes |= {stage.simd, stage.pe}
-    if engine.depthwise is not None:
-        lanes.add(engine.depthwise.pe)
-        taps.add(engine.depthwise.taps)
+    taps, pixels, buffering = {1}, set(), set()
+    for engine in engines:
+        for stage in (engine.dense, engine.pointwise):
+            if stage is not None:
+                lanes |= {stage.simd, stage.pe}
+        if engine.depthwise is not None:
+            lanes.add(engine.depthwise.pe)
+            taps.add(engine.depthwise.taps)
+        pixels.add(engine.px)
+        buffering.add(engine.double_buffered)
     made = replace(
         problem,
         space=Space(
-            pixels=(engine.px,),
+            pixels=tuple(sorted(pixels)),
             lanes=tuple(sorted(lanes)),
             taps=tuple(sorted(taps)),
             depths=DEPTHS,
-            buffering=(engine.double_buffered,),
+            buffering=tuple(sorted(buffering)),
         ),
     )
     return made.with_frame(problem.frame)

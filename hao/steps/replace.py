@@ -299,7 +299,7 @@ def _proposed(
         fastest = choose_fastest(problem, solver=search.solver)
         most = board.frames_per_s(fastest.cost.latency_cycles) * search.promised_share
         raise InfeasibleError(
-            f"no choice of operations of {problem.network.name} reaches "
+            f"no choice of operations of {problem.network.name} was found that reaches "
             f"{search.fps:g} fps with {search.margin_percent:g} % to spare on "
             f"{board.name}; the most that one reaches is {most:.1f} fps",
             conflicts=("latency",),
