@@ -9,17 +9,23 @@ missing.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hao.errors import UnsupportedError
 from hao.frontends.imported import ImportedNetwork
 from hao.frontends.model_file import load_model, operators
+from hao.ir.layer import Conv, Depthwise, Linear
 from hao.ir.lower import is_quantized, stages_only
 from hao.ir.network import Network
 from hao.ir.partition import engine_problems, partition
 from hao.quant.codable import codable
-from hao.quant.imported import quantization_problems
+from hao.quant.imported import check_quantization
+
+MULTIPLIED = (
+    "scales that no shifts express: sums take an 18-bit multiplier, a DSP slice for "
+    "each lane and pixel at once"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +77,26 @@ def check_buildable(imported: ImportedNetwork, where: str) -> ImportedNetwork:
     if is_quantized(network):
         network, more = codable(network)
         notes += more
-        problems += quantization_problems(network)
+        found = check_quantization(network)
+        problems += found.problems
+        if found.multiplies:
+            network = _multiplied(network)
+            notes += (MULTIPLIED,)
     if problems:
         raise UnsupportedError.of_all(where, problems)
     partition(stages_only(network))
     return ImportedNetwork(network=network, notes=notes)
+
+
+def _multiplied(network: Network) -> Network:
+    """Return the network whose sums all take a multiplier."""
+    layers = tuple(
+        replace(layer, multiplied=True)
+        if isinstance(layer, Conv | Depthwise | Linear)
+        else layer
+        for layer in network.layers
+    )
+    return replace(network, layers=layers)
 
 
 def check_model(path: Path, *, image_size: int | None = None) -> ModelCheck:

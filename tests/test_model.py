@@ -10,8 +10,16 @@ from onnx import helper
 
 from hao.cli.main import main
 from hao.errors import UnsupportedError
-from hao.model import check_model, load_buildable
-from tests.frontends.onnx_models import Stored, floats, model, node_with
+from hao.model import MULTIPLIED, check_model, load_buildable
+from tests.frontends.onnx_models import (
+    QONNX_DOMAIN,
+    Stored,
+    floats,
+    model,
+    node_with,
+)
+
+QUANT = {"signed": 1, "narrow": 0, "rounding_mode": "ROUND"}
 
 
 def bad_model(folder: Path) -> Path:
@@ -41,6 +49,26 @@ def test_all_that_is_missing_is_told_at_once(tmp_path: Path) -> None:
     assert [any(n in p for p in caught.value.problems) for n in named] == [True] * 4
     assert len(caught.value.problems) == 4
     assert "\n" not in str(caught.value)
+
+
+def test_scales_that_no_shifts_express_are_marked_and_noted(tmp_path: Path) -> None:
+    path = tmp_path / "file.onnx"
+    found = []
+    for step in (0.5, 0.3):
+        scales = {"s": np.float32(step), "z": np.float32(0), "b": np.float32(4)}
+        nodes = [
+            node_with("Quant", ["x", "s", "z", "b"], ["q"], QUANT, domain=QONNX_DOMAIN),
+            node_with("Quant", ["w", "t", "z", "b"], ["v"], QUANT, domain=QONNX_DOMAIN),
+            helper.make_node("Conv", ["q", "v"], ["c"], "conv"),
+            node_with("Quant", ["c", "t", "z", "b"], ["y"], QUANT, domain=QONNX_DOMAIN),
+        ]
+        stored: Stored = {"w": floats(0, 2, 3, 3, 3), "t": np.float32(0.25), **scales}
+        made = model(nodes, stored=stored, x=(1, 3, 6, 6), domains=[(QONNX_DOMAIN, 1)])
+        path.write_bytes(made.SerializeToString())
+        imported = load_buildable(path)
+        (conv,) = imported.network.compute_layers
+        found.append((conv.multiplied, MULTIPLIED in imported.notes))
+    assert found == [(False, False), (True, True)]
 
 
 def test_check_lists_operators_and_what_is_missing(tmp_path: Path) -> None:

@@ -262,7 +262,8 @@ class _Draw:
             )
             memory -= int(area.base.lutram[0])
             each = max(1, int(area.step.dsp[0]))
-            steps[role] = min(int(area.steps[0]), dsp // each)
+            dsp -= int(area.base.dsp[0])
+            steps[role] = min(int(area.steps[0]), max(dsp, 0) // each)
             dsp -= steps[role] * each
         dense, depthwise, pointwise = build_stages(columns, steps, self._needs, setting)
         engine = Engine(

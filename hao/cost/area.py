@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from hao.cost import blocks
 from hao.cost.bram import lutram_lut, memory, memory_bram18, memory_ff, memory_lut
-from hao.cost.memory import RECORD_BYTES, beat_channels
+from hao.cost.memory import MULTIPLIED_BYTES, RECORD_BYTES, beat_channels
 from hao.cost.overheads import MAX_BURST_BEATS, OUTSTANDING_BURSTS
-from hao.cost.packing import Packing, Sharing, packing
+from hao.cost.packing import Packing, Sharing, packing, wide_port_bits
 from hao.cost.widths import memory_parts
 from hao.cost.words import INDEX_BYTES, list_words
 from hao.hw.board import Board, DspType
@@ -51,8 +51,8 @@ Source: derived here from docs/engine.md, "Weights in DDR".
 BIAS_GROWTH_BITS = 1
 """The bias starts in the accumulator and may add one bit (derived here)."""
 
-RECORD_BITS = 8 * RECORD_BYTES
-"""Bias and shift of one output channel. Source: `hao.cost.memory.RECORD_BYTES`."""
+RECORD_BITS = {False: 8 * RECORD_BYTES, True: 8 * MULTIPLIED_BYTES}
+"""Of one output channel, without and with a multiplier. Source: `hao.cost.memory`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ class StageArea:
     """A stage with all lanes in LUTs, and the change per step of lanes onto DSPs.
 
     Attributes:
-        base: All lanes in LUTs; no DSP.
+        base: All lanes in LUTs; DSPs of requantizers alone.
         step: Change when one pair of lanes (depthwise: one lane) uses DSPs.
         steps: Most such steps, at any pixels at once.
     """
@@ -112,6 +112,7 @@ class DenseShape:
     terms: int
     passes: int = 1
     skips: bool = False
+    multiplies: bool = False
     lane_of: Ints | None = None
 
 
@@ -134,6 +135,7 @@ class DepthwiseShape:
     kernel: int
     pools: bool
     convolves: bool
+    multiplies: bool = False
 
 
 def _array(value: int | Ints) -> Ints:
@@ -174,7 +176,8 @@ def dense_area(
             act_bits=act_bits,
             board=board,
         ),
-        _loader(simd, pe, bits, shape.channel_words, board),
+        _loader(simd, pe, bits, board),
+        _memory(pe * RECORD_BITS[shape.multiplies], shape.channel_words),
         _links(
             simd,
             px * feature_width,
@@ -224,14 +227,14 @@ def _dense_lanes(
     growth = ceil_log2(max(shape.terms, 2)) + BIAS_GROWTH_BITS
     pixels = np.reshape(np.asarray(px, dtype=np.int64), (-1, 1))
     act = _array(act_bits)
-    made = np.zeros((5, pixels.size, simd.size), dtype=np.int64)
+    made = np.zeros((6, pixels.size, simd.size), dtype=np.int64)
     for width in np.unique(bits):
         here = np.flatnonzero(bits == width)
         acc, w = _array(int(width) + act_bits + growth), _array(int(width))
         lane_lut = blocks.lut_lane(simd[here], w, act, acc)
         lane_ff = blocks.lut_lane_ff(simd[here], w, act, acc)
-        each_lut = lane_lut + blocks.requantizer_lut(acc, act)
-        each_ff = lane_ff + blocks.requantizer_ff(acc, act)
+        again = _requantizer(acc, act, board, multiplies=shape.multiplies)
+        each_lut, each_ff = lane_lut + again.lut, lane_ff + again.ff
         if shape.passes > 1:
             each_lut = each_lut + blocks.digit_lut(acc)
         for odd in np.unique(pixels % 2):
@@ -250,13 +253,42 @@ def _dense_lanes(
                     step.dsp,
                     step.lut - 2 * some * lane_lut,
                     step.ff - 2 * some * lane_ff,
+                    pe[here] * some * again.dsp,
                 ]
             )
-    lut, ff, dsp, step_lut, step_ff = made.reshape(5, *np.shape(px)[:-1], -1)
+    lut, ff, dsp, step_lut, step_ff, own = made.reshape(6, *np.shape(px)[:-1], -1)
     zero = np.zeros_like(lut)
     return (
-        Area(dsp=zero, bram_18k=zero, lut=lut, ff=ff, lutram=zero),
+        Area(dsp=own, bram_18k=zero, lut=lut, ff=ff, lutram=zero),
         Area(dsp=dsp, bram_18k=zero, lut=step_lut, ff=step_ff, lutram=zero),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Requantizer:
+    """Slices, LUTs and flip-flops of a lane's requantizer, one for each pixel."""
+
+    dsp: Ints
+    lut: Ints
+    ff: Ints
+
+
+def _requantizer(
+    acc: Ints, act: Ints, board: Board, *, multiplies: bool
+) -> _Requantizer:
+    """Return what brings a sum back to the width of activations.
+
+    A slice adds the bias to its product; of two slices, an adder behind them does.
+    """
+    if not multiplies:
+        lut, ff = blocks.requantizer_lut(acc, act), blocks.requantizer_ff(acc, act)
+        return _Requantizer(_array(0), _array(lut), _array(ff))
+    port = wide_port_bits(board.dsp_type)
+    lut = blocks.multiplier_requantizer_lut(acc, act, port)
+    return _Requantizer(
+        _array(blocks.multiplier_requantizer_dsp(acc, port)),
+        _array(lut + blocks.wide_bias_lut(acc, port)),
+        _array(blocks.multiplier_requantizer_ff(acc, act, port)),
     )
 
 
@@ -423,9 +455,7 @@ def _links(
     return _logic(blocks.link_lut(bits, links), blocks.link_ff(bits, links))
 
 
-def _loader(
-    items: Ints, pe: Ints, weight_bits: Ints, channel_words: Ints, board: Board
-) -> Area:
+def _loader(items: Ints, pe: Ints, weight_bits: Ints, board: Board) -> Area:
     """Return the area of what brings weights and records to a stage.
 
     One funnel serves all stages (`fixed_area`) and holds the largest of their units;
@@ -448,7 +478,7 @@ def _loader(
         blocks.link_lut(come, 3) + blocks.loop_control_lut(),
         blocks.link_ff(come, 3) + blocks.loop_control_ff(),
     )
-    return _sum(funnel, control, _memory(pe * RECORD_BITS, channel_words))
+    return _sum(funnel, control)
 
 
 def _order(weight_words: Ints, board: Board, *, ring: bool) -> Area:
@@ -520,7 +550,8 @@ def depthwise_area(
         ),
     )
     if shape.convolves:
-        base = _sum(base, _loader(taps, pe, bits, shape.channel_words, board))
+        records = _memory(pe * RECORD_BITS[shape.multiplies], shape.channel_words)
+        base = _sum(base, _loader(taps, pe, bits, board), records)
     steps = pe if shape.convolves else np.zeros_like(pe)
     return _stage_area(base, step, steps, px, board.calibration.depthwise)
 
@@ -535,7 +566,7 @@ def _depthwise_lanes(
     # Pixels in twos share a slice, where their count is even.
     twos = _array(np.asarray(px) % 2 == 0)
     full = np.broadcast_shapes(np.shape(px), pe.shape)
-    made = np.zeros((5, *full), dtype=np.int64)
+    made = np.zeros((6, *full), dtype=np.int64)
     for width in np.unique(bits) if shape.convolves else ():
         here = bits == width
         lanes, columns = pe[here], taps[here]
@@ -559,25 +590,27 @@ def _depthwise_lanes(
             lut = np.where(twos, paired * half, lut)
             ff = np.where(twos, paired_ff * half, ff)
         each = lanes * px
+        again = _requantizer(acc, act, board, multiplies=shape.multiplies)
         for values, own in zip(
             made,
             (
-                each * (lane_lut + blocks.requantizer_lut(acc, act)),
-                each * (lane_ff + blocks.requantizer_ff(acc, act)),
+                each * (lane_lut + again.lut),
+                each * (lane_ff + again.ff),
                 dsp,
                 lut - px * lane_lut,
                 ff - px * lane_ff,
+                each * again.dsp,
             ),
             strict=True,
         ):
             values[..., here] = own
-    lut, ff, dsp, step_lut, step_ff = made
+    lut, ff, dsp, step_lut, step_ff, slices = made
     if shape.pools:
         # Compare and select of every tap and pixel: an adder and a multiplexer a bit.
         lut = lut + pe * px * taps * 2 * act_bits
     zero = np.zeros_like(lut)
     return (
-        Area(dsp=zero, bram_18k=zero, lut=lut, ff=ff, lutram=zero),
+        Area(dsp=slices, bram_18k=zero, lut=lut, ff=ff, lutram=zero),
         Area(dsp=dsp, bram_18k=zero, lut=step_lut, ff=step_ff, lutram=zero),
     )
 
@@ -683,6 +716,7 @@ def _dense_shape(stage: DenseStage) -> DenseShape:
         terms=stage.terms,
         passes=stage.passes,
         skips=stage.skips,
+        multiplies=stage.multiplies,
     )
 
 
@@ -700,6 +734,7 @@ def _depthwise_shape(stage: DepthwiseStage) -> DepthwiseShape:
         kernel=stage.kernel,
         pools=stage.pools,
         convolves=stage.convolves,
+        multiplies=stage.multiplies,
     )
 
 

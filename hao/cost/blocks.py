@@ -413,29 +413,45 @@ def requantizer_ff(acc_bits: Count, out_bits: Count) -> Count:
     return acc_bits + 2 * out_bits + 3
 
 
-def multiplier_requantizer_lut(acc_bits: Count, out_bits: Count) -> Count:
+def multiplier_requantizer_lut(
+    acc_bits: Count, out_bits: Count, port_bits: int = _PORT_ACC_BITS
+) -> Count:
     """Return the LUTs of a requantizer in multiplier mode, beside its DSP slices.
 
-    A 16-bit multiplier, then a shift by 16 to 31 bits. A product of two slices costs
-    28 LUTs to join. Source: data/block_cost.csv, rows multiplier_requantizer; 6 %.
+    A 16-bit multiplier, then a shift by 16 to 31 bits; 18 bits fit the slice as well. A
+    product of two slices costs 28 LUTs to join. Source: data/block_cost.csv, rows
+    multiplier_requantizer; 6 %.
     """
-    joined = 28 * _over(acc_bits, _PORT_ACC_BITS)
+    joined = 28 * _over(acc_bits, port_bits)
     return requantizer_lut(acc_bits, out_bits) + 2 + joined
 
 
-def multiplier_requantizer_ff(acc_bits: Count, out_bits: Count) -> Count:
+def wide_bias_lut(acc_bits: Count, port_bits: int = _PORT_ACC_BITS) -> Count:
+    """Return the LUTs that add a bias behind a product of two slices.
+
+    A single slice adds it itself. Source: derived here, a LUT for each bit of the sum
+    of a sum times 18 bits.
+    """
+    return (acc_bits + 18) * _over(acc_bits, port_bits)
+
+
+def multiplier_requantizer_ff(
+    acc_bits: Count, out_bits: Count, port_bits: int = _PORT_ACC_BITS
+) -> Count:
     """Return its flip-flops; the slice holds the product.
 
     Source: the measured rows less the product's register, which yosys leaves outside
     the slice where one slice suffices.
     """
-    joined = (acc_bits + 2) * _over(acc_bits, _PORT_ACC_BITS)
+    joined = (acc_bits + 2) * _over(acc_bits, port_bits)
     return acc_bits + 2 * out_bits + 8 + joined
 
 
-def multiplier_requantizer_dsp(acc_bits: Count) -> Count:
-    """Return its DSP slices (DSP48E2): two where the accumulator exceeds 27 bits."""
-    return 1 + _over(acc_bits, _PORT_ACC_BITS)
+def multiplier_requantizer_dsp(
+    acc_bits: Count, port_bits: int = _PORT_ACC_BITS
+) -> Count:
+    """Return its DSP slices: two where the accumulator exceeds the wide port."""
+    return 1 + _over(acc_bits, port_bits)
 
 
 def residual_lut(bits: Count) -> Count:

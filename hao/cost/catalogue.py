@@ -113,6 +113,13 @@ class Needs:
         return any(stored_density(layer) < FULL for layer in self.dense)
 
     @property
+    def multiplies(self) -> bool:
+        """Return whether a layer's codes take a multiplier."""
+        return any(
+            not isinstance(layer, Pool) and layer.multiplied for layer in self.layers
+        )
+
+    @property
     def kernel(self) -> int:
         """Return the largest kernel of the depthwise stage."""
         return max(layer.kernel for layer in self.depthwise)
@@ -347,6 +354,7 @@ def column_area(
             kernel=needs.kernel,
             pools=needs.pools,
             convolves=needs.convolves,
+            multiplies=needs.multiplies,
         )
         return depthwise_area(shape, px=px, act_bits=act_bits, board=board)
     # Most columns differ in the depth of the weight buffer alone.
@@ -370,6 +378,7 @@ def column_area(
         terms=needs.terms,
         passes=needs.passes,
         skips=needs.pruned,
+        multiplies=needs.multiplies,
         lane_of=lane_of,
     )
     return dense_area(dense, px=px, act_bits=act_bits, board=board, ring=ring)
@@ -402,11 +411,14 @@ def _within_board(
     fixed = fixed_area(
         setting.board, act_bits=setting.act_bits, residual=False, pool_words=0
     )
-    steps = np.minimum(area.steps, limit.dsp // np.maximum(area.step.dsp, 1))
+    left = np.maximum(limit.dsp - area.base.dsp, 0)
+    steps = np.minimum(area.steps, left // np.maximum(area.step.dsp, 1))
     # Moving a lane onto DSPs may cost LUTs where the lane is tiny; take the better.
     least = area.base.lut + np.minimum(0, steps * area.step.lut)
     fits = np.flatnonzero(
-        (least <= limit.lut - fixed.lut) & (area.base.bram_18k <= limit.bram_18k)
+        (least <= limit.lut - fixed.lut)
+        & (area.base.bram_18k <= limit.bram_18k)
+        & (area.base.dsp <= limit.dsp)
     )
     kept = columns.take(fits)
     return Catalogue(columns=kept, area=column_area(kept, needs, setting, ring=ring))
@@ -448,6 +460,7 @@ def build_stages(
                 kernel=needs[role].kernel,
                 pools=needs[role].pools,
                 convolves=needs[role].convolves,
+                multiplies=needs[role].multiplies,
             )
             continue
         feature = _feature_words(role, needs[role], column.simd, setting)
@@ -463,6 +476,7 @@ def build_stages(
             terms=needs[role].terms,
             passes=needs[role].passes,
             skips=needs[role].pruned,
+            multiplies=needs[role].multiplies,
         )
     return dense.get(Role.DENSE), depthwise, dense.get(Role.POINTWISE)
 
@@ -537,6 +551,7 @@ def _check_buffer(
             int(channel_words(needs, pe, double=double)[0]),
             stage.channel_words,
         ),
+        "multipliers of codes": (int(needs.multiplies), int(stage.multiplies)),
         "pack words": (int(pack_words(needs, pe)[0]), stage.pack_words),
     }
     if isinstance(stage, DepthwiseStage):

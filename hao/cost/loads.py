@@ -9,11 +9,11 @@ import numpy as np
 
 from hao.cost.columns import Columns, DenseColumns, Setting, WeightBits
 from hao.cost.memory import (
-    RECORD_BYTES,
     ddr_cycles,
     input_channels,
     layer_bytes,
     port_cycles,
+    record_bytes,
 )
 from hao.cost.overheads import load_overhead
 from hao.cost.paths import Path
@@ -210,7 +210,7 @@ def unit_cycles(
             whole = kept * word
         made = made + count * np.where(packed, 0, whole)
         # Records: each group begins a beat.
-        records = records + count * -(-lanes * RECORD_BYTES * 8 // port)
+        records = records + count * -(-lanes * record_bytes(layer) * 8 // port)
     listed = index_bytes(
         layer,
         channels,

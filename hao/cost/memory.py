@@ -3,7 +3,7 @@
 Layout in DDR (docs/engine.md). A code of a feature map takes `store_bits`; a pixel
 takes `pixel_channels` codes, so that none straddles a beat that it does not start; a
 row is rounded up to whole beats of the port. Weights are packed at their own width,
-behind one record of `RECORD_BYTES` per output channel.
+behind one record per output channel (`record_bytes`).
 
 Feature map in, feature map out, residual and weights each have an AXI port of their
 own; together they share the DDR. Each port moves one beat per cycle at most, in
@@ -35,6 +35,14 @@ Source: chosen here; every other network of the zoo has multiples of 4.
 
 RECORD_BYTES = 4
 """Bias (26 bits) and shift (6 bits) of one output channel. Source: docs/engine.md."""
+
+MULTIPLIED_BYTES = 8
+"""The same with a multiplier of 18 bits and a bias of 40. Source: as there."""
+
+
+def record_bytes(layer: DenseLayer | Depthwise) -> int:
+    """Return the bytes of a record of one of a layer's channels."""
+    return MULTIPLIED_BYTES if layer.multiplied else RECORD_BYTES
 
 
 def _up(value: Count, multiple: int) -> Count:
@@ -154,7 +162,12 @@ def input_channels(
 
 
 def weight_bytes(
-    channels: Count, terms: Count | int, weight_bits: int, board: Board
+    channels: Count,
+    terms: Count | int,
+    weight_bits: int,
+    board: Board,
+    *,
+    record: int = RECORD_BYTES,
 ) -> Count:
     """Return the bytes of a layer's records and weights in DDR [bytes].
 
@@ -169,9 +182,10 @@ def weight_bytes(
         terms: Weights of one output channel.
         weight_bits: Their width.
         board: Sets the beat.
+        record: Bytes of a channel's record.
     """
     packed = _up(-(-channels * (terms * weight_bits) // 8), board.port_bytes)
-    return packed + _up(channels * RECORD_BYTES, board.port_bytes)
+    return packed + _up(channels * record, board.port_bytes)
 
 
 def layer_bytes(
@@ -184,7 +198,9 @@ def layer_bytes(
     if isinstance(layer, Pool):
         return 0
     terms = weight_terms(layer, act_bits, board)
-    return weight_bytes(layer.ofm.channels, terms, weight_bits, board)
+    return weight_bytes(
+        layer.ofm.channels, terms, weight_bits, board, record=record_bytes(layer)
+    )
 
 
 def weight_terms(layer: DenseLayer | Depthwise, act_bits: int, board: Board) -> int:

@@ -39,7 +39,7 @@ _SUM_BITS = 48
 QUAD_MAX_BITS = 4
 
 
-def _wide_port_bits(dsp_type: DspType) -> int:
+def wide_port_bits(dsp_type: DspType) -> int:
     """Return the bits of the multiplier's wide signed port; sources as above."""
     match dsp_type:
         case DspType.DSP48E1:
@@ -142,7 +142,7 @@ def packing(
     _check_bits("act_bits", act_bits)
     weight = _weight_range(weight_bits, narrow)
     act = _act_range(act_bits, act_signed)
-    wide = _wide_port_bits(dsp_type)
+    wide = wide_port_bits(dsp_type)
     match sharing:
         case Sharing.PAIR:
             field = _widest_field(weight, wide)

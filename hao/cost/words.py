@@ -12,7 +12,12 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.cost.memory import input_channels, weight_bytes, weight_terms
+from hao.cost.memory import (
+    input_channels,
+    record_bytes,
+    weight_bytes,
+    weight_terms,
+)
 from hao.hw.board import Board
 from hao.ir.layer import Linear
 from hao.ir.partition import DenseLayer
@@ -138,7 +143,8 @@ def stage_bytes(
         folds = dense_folds(layer, simd, act_bits=act_bits, board=board)
         listed = skips_words(layer, simd, act_bits=act_bits, board=board)
         terms = np.where(listed, folds * simd, terms)
-    moved = weight_bytes(np.asarray(channels), terms, weight_bits, board)
+    record = record_bytes(layer)
+    moved = weight_bytes(np.asarray(channels), terms, weight_bits, board, record=record)
     return moved + index_bytes(
         layer, channels, simd=simd, pe=pe, act_bits=act_bits, board=board
     )

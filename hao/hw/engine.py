@@ -46,6 +46,7 @@ class DenseStage:
         passes: Most passes of a layer over the lanes (`hao.ir.passes`).
         skips: It skips words of weights that are zeros (`hao.ir.sparsity`), and keeps a
             list of those that are not.
+        multiplies: Its codes take a multiplier.
     """
 
     simd: int
@@ -59,6 +60,7 @@ class DenseStage:
     terms: int
     passes: int = 1
     skips: bool = False
+    multiplies: bool = False
 
     def __post_init__(self) -> None:
         depths = (
@@ -109,6 +111,7 @@ class DepthwiseStage:
         kernel: Largest kernel it serves.
         pools: It serves pooling.
         convolves: It serves convolutions; without them it has no multipliers.
+        multiplies: As in `DenseStage`.
     """
 
     pe: int
@@ -124,6 +127,7 @@ class DepthwiseStage:
     kernel: int
     pools: bool
     convolves: bool
+    multiplies: bool = False
 
     def __post_init__(self) -> None:
         depths = (

@@ -134,6 +134,8 @@ class Conv(_Windowed):
     """Digits in which its IFM comes: 2 of a frame wider than the activations."""
     density: int = 100
     """Share of the words of its weights that are kept [%] (`hao.ir.sparsity`)."""
+    multiplied: bool = False
+    """Whether its codes take a multiplier: scales of a file that no shifts express."""
 
     @property
     def terms(self) -> int:
@@ -158,6 +160,8 @@ class Depthwise(_Windowed):
     activation: ActivationKind = ActivationKind.NONE
     bias: bool = True
     weight: QType | None = None
+    multiplied: bool = False
+    """Whether its codes take a multiplier: scales of a file that no shifts express."""
 
     @property
     def terms(self) -> int:
@@ -190,6 +194,8 @@ class Linear(_Unary):
     """How often the lanes run over its products (`hao.ir.passes`)."""
     density: int = 100
     """Share of the words of its weights that are kept [%] (`hao.ir.sparsity`)."""
+    multiplied: bool = False
+    """Whether its codes take a multiplier: scales of a file that no shifts express."""
 
     @property
     def terms(self) -> int:

@@ -34,7 +34,8 @@ DSP_PRICES = (0, 20, 40, 60, 80, 100, 130, 170)
 def priced_luts(area: StageArea, price: int) -> Ints:
     """Return the LUTs plus priced DSPs that each column takes at least."""
     step = area.step.lut + price * area.step.dsp
-    result: Ints = area.base.lut + np.minimum(0, area.steps * step)
+    base = area.base.lut + price * area.base.dsp
+    result: Ints = base + np.minimum(0, area.steps * step)
     return result
 
 
@@ -134,8 +135,17 @@ class Room:
         steps = self._steps(columns, whole=False)
         for role, index in columns.items():
             lut += steps[role] * self.areas[role].step.lut[index]
+        fine &= self._spare(columns) >= 0
         result: Bools = fine & (lut <= limits["lut"] + 1e-6)
         return result
+
+    def _spare(self, columns: Mapping[Role, Ints]) -> Ints:
+        """Return the DSPs that are left for lanes."""
+        size = next(iter(columns.values())).size
+        left = np.full(size, self.limit.dsp, dtype=np.int64)
+        for role, index in columns.items():
+            left = left - self.areas[role].base.dsp[index]
+        return left
 
     def greedy_steps(self, columns: Mapping[Role, Ints]) -> dict[Role, Ints]:
         """Return steps of lanes onto DSPs that save most LUTs per DSP, greedily."""
@@ -156,7 +166,7 @@ class Room:
             ]
         )
         order = np.argsort(-saving, axis=0, kind="stable")
-        left = np.full(order.shape[1:], float(self.limit.dsp))
+        left = np.maximum(self._spare(columns), 0).astype(np.float64)
         steps = {r: np.zeros(order.shape[1:]) for r in roles}
         for rank in range(len(roles)):
             for number, role in enumerate(roles):

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.cost.catalogue import Needs
-from hao.ir.layer import Conv, Linear
+from hao.ir.layer import Conv, Linear, Pool
 from hao.ir.partition import DenseLayer, DepthwiseLayer, Invocation, Role
 from hao.ir.sparsity import FULL, density_of, stored_density
 from hao.ir.tensor import MAX_BITS, MIN_BITS
@@ -365,6 +365,7 @@ def likeness(invocation: Invocation) -> Hashable:
             layer.passes if isinstance(layer, DenseLayer) else 1,
             layer.planes if isinstance(layer, Conv) else 1,
             density_of(layer),
+            not isinstance(layer, Pool) and layer.multiplied,
         )
         for role, layer in invocation.stages
     )

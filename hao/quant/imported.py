@@ -66,6 +66,10 @@ from hao.quant.thresholds import Thresholds, file_thresholds, fit
 Integers = NDArray[np.int64]
 Real = NDArray[np.float64]
 
+HALF = 1e-6
+"""Part of a code within which two codes count as equally near: what is left of a
+file's single precision."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ImportedIntegers:
@@ -126,8 +130,21 @@ def imported_integers(
     return _assembled(network, chains, sums, mode)
 
 
-def quantization_problems(network: Network) -> tuple[str, ...]:
-    """Return what `imported_integers` would refuse, a sentence each.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantizationCheck:
+    """What a look at a quantized network finds.
+
+    Attributes:
+        problems: What `imported_integers` would refuse, a sentence each.
+        multiplies: Whether shifts do not express its scales.
+    """
+
+    problems: tuple[str, ...]
+    multiplies: bool
+
+
+def check_quantization(network: Network) -> QuantizationCheck:
+    """Return what a look at a quantized network finds.
 
     Args:
         network: As `hao.quant.codable.codable` returns it, with parameters.
@@ -139,19 +156,24 @@ def quantization_problems(network: Network) -> tuple[str, ...]:
     frame = STAND_IN_FRAME if frame_is_open(network) else None
     chains = gathered_chains(network, problems, frame=frame)
     for name in _open_ends(network, chains, problems):
-        chains[name].quantize(name, QType(bits=MAX_BITS, signed=True), 1.0, 0.0)
+        # Of one step of sums a code is a step; of several, no shifts do for all.
+        scale = _uniform_step(chains[name]) or 1.0
+        chains[name].quantize(name, QType(bits=MAX_BITS, signed=True), scale, 0.0)
+    multiplies = False
     for layer in network.layers:
         passed = isinstance(layer, Input | Affine | Activation | Quantize)
         if passed or chains[layer.name].maker != layer.name:
             continue
         try:
             if isinstance(layer, Conv | Depthwise | Linear):
-                _sums(network, layer, chains)
+                multiplies |= not _is_shift(_sums(network, layer, chains))
             else:
                 _parameters(layer, chains, {}, Requantization.SHIFT)
         except UnsupportedError as error:
             problems.append(str(error))
-    return tuple(dict.fromkeys(problems))
+    return QuantizationCheck(
+        problems=tuple(dict.fromkeys(problems)), multiplies=multiplies
+    )
 
 
 def count_rounding(
@@ -161,7 +183,8 @@ def count_rounding(
 
     The reference is `hao.ir.interpret` in double precision; a difference spreads to
     the layers behind it and is counted in each. An output that the file leaves
-    unquantized is rounded to the nearest code first.
+    unquantized is rounded to the nearest code first; of two equally near ones either
+    will do.
 
     Args:
         network: What `imported` was made from.
@@ -182,10 +205,9 @@ def count_rounding(
         for name in names:
             kind = imported.net.maps[name]
             real = theirs[imported.sources[name]] / imported.scales[name]
-            codes_of_file = np.floor(real + imported.zeros[name] + 0.5)
-            wanted = np.clip(codes_of_file, kind.low, kind.high)
-            compared[name] += wanted.size
-            differing[name] += int(np.sum(wanted != ours[name]))
+            real = np.clip(real + imported.zeros[name], kind.low, kind.high)
+            compared[name] += real.size
+            differing[name] += int(np.sum(np.abs(real - ours[name]) > 0.5 + HALF))
     return Agreement(
         frames=len(frames),
         compared=MappingProxyType(compared),
@@ -315,11 +337,17 @@ def _chosen_scale(chain: Chain, values: Real, quant: QType) -> float:
     Steps of the sums times a power of two where all channels have the same steps, so
     that shifts do; else a power of two.
     """
-    steps = np.abs(chain.gain * chain.unit)
-    if np.all(steps > 0) and np.ptp(steps) <= 1e-9 * steps.max():
-        step = float(steps[0])
+    step = _uniform_step(chain)
+    if step:
         return step * 2.0 ** max(0, best_exponent(values / step, quant))
     return 2.0 ** best_exponent(values, quant)
+
+
+def _uniform_step(chain: Chain) -> float:
+    """Return what a unit of all channels' sums stands for; 0 if they differ."""
+    steps = np.abs(chain.gain * chain.unit)
+    same = np.all(steps > 0) and np.ptp(steps) <= 1e-9 * steps.max()
+    return float(steps[0]) if same else 0.0
 
 
 def _parameters(

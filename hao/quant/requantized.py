@@ -498,10 +498,14 @@ def mean_integers(
     gain = chain.uniform_gain(layer.name)
     ratio = gain * source.scale / (chain.step * mean_pixels(layer))
     rounding, known = _way(chain)
+    power = abs(np.frexp(ratio)[0] - 0.5) <= WHOLE / 2
     bias, whole = _mean_bias(layer, chain, source, ratio)
+    if power and ratio < 1 and not whole:
+        # As for an add: no sum is a half, and the part of a unit decides nothing.
+        rounding = DOWN if rounding == DOWN else HALVES_UP
+        known = whole = True
     known = known and whole
-    mantissa = np.frexp(ratio)[0]
-    if 2.0**-MAX_MEAN_SHIFT < ratio < 1 and abs(mantissa - 0.5) > WHOLE / 2:
+    if 2.0**-MAX_MEAN_SHIFT < ratio < 1 and not power:
         return _wide_mean(ratio, rounding) | bias, known
     shift = min(MEAN_BITS - 1 - int(np.floor(np.log2(ratio))), MAX_MEAN_SHIFT)
     multiplier = int(np.rint(np.ldexp(ratio, shift)))
@@ -528,7 +532,8 @@ def _mean_bias(
 ) -> tuple[dict[str, NDArray[np.int64]], bool]:
     """Return what an average adds to sums and codes, and whether that is whole.
 
-    Nothing where the codes of 0.0 cancel.
+    Nothing where the codes of 0.0 cancel; all of it to the sums, the part of a unit
+    left out, where halves of their units are no codes.
 
     Raises:
         UnsupportedError: Too much of it.
@@ -538,12 +543,16 @@ def _mean_bias(
     if abs(codes + sums * ratio) <= WHOLE:
         return {}, True
     whole = [round(sums), round(codes)]
+    exact = max(abs(sums - whole[0]), abs(codes - whole[1])) <= WHOLE
+    if not exact and ratio < 1 and abs(np.frexp(ratio)[0] - 0.5) <= WHOLE / 2:
+        total = sums + codes / ratio
+        exact = abs(total - round(total)) <= WHOLE
+        whole = [round(total) if exact else int(np.floor(total)), 0]
     if abs(whole[0]) >= 2 ** (MEAN_BIAS_BITS - 1) or abs(whole[1]) >= 2**MAX_BITS:
         raise UnsupportedError(
             f"layer {layer.name!r}: {codes:g} is added to its codes; handled: less "
             f"than {2**MAX_BITS}; put a quantizer between"
         )
-    exact = max(abs(sums - whole[0]), abs(codes - whole[1])) <= WHOLE
     return {"bias": np.array(whole, dtype=np.int64)}, exact
 
 

@@ -36,6 +36,9 @@ quotients, leave open."""
 WHOLE_SUM = 2.0**-10
 """Most of a unit of the products within which a threshold counts as a whole sum."""
 
+_DOUBLE = 2.0**-46
+"""The same in double precision, of a few operations."""
+
 _LARGEST = np.iinfo(np.int64).max // 4
 
 
@@ -102,8 +105,8 @@ def file_thresholds(
 ) -> Thresholds:
     """Return the thresholds of round(ratio * (y + bias)).
 
-    A ratio that is nearly a power of two is one, and a threshold that is nearly a whole
-    sum is that sum, or lies just behind it where the file rounds its half down.
+    A ratio that is nearly a power of two is one; then a threshold that is nearly a
+    whole sum is that sum, or lies just behind it where the file rounds its half down.
 
     Args:
         ratio: Codes per unit, positive, shape (channels,).
@@ -121,8 +124,12 @@ def file_thresholds(
     edge, inside = _edges(wanted, moved, rounding)
     scaled = edge / ratio[:, None]
     at = scaled - bias[:, None]
-    size = np.abs(bias)[:, None] + np.where(same, 0.0, 1.0)[:, None] * np.abs(scaled)
-    whole = np.abs(at - np.rint(at)) <= np.minimum(size * PRECISION, WHOLE_SUM)
+    # Of other ratios halves are none but by chance: only what double precision leaves
+    # open counts as one.
+    size = np.abs(bias)[:, None] + np.abs(scaled)
+    near = np.minimum(np.abs(bias)[:, None] * PRECISION, WHOLE_SUM)
+    near = np.maximum(np.where(same[:, None], near, 0.0), size * _DOUBLE)
+    whole = np.abs(at - np.rint(at)) <= near
     least = np.where(whole, np.rint(at) + ~inside, np.ceil(at))
     lowest, highest = sums
     kept = np.clip(least, lowest[:, None], highest[:, None] + 1)

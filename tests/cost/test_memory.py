@@ -183,6 +183,9 @@ def test_a_linear_layer_takes_the_stored_map_in_as_one_pixel() -> None:
     assert rows_used(layer) == 2
     # 7 records of 4 bytes: 4 beats; 7 x 48 weights of 4 bits.
     assert layer_bytes(layer, 4, 8, BOARD) == 32 + 168
+    # With a multiplier a record has 8 bytes.
+    wide = replace(layer, multiplied=True)
+    assert layer_bytes(wide, 4, 8, BOARD) == 56 + 168
     # One pixel has no codes between.
     assert input_channels(linear(shape(5, 1, 1), 7), 8, BOARD) == 5
 

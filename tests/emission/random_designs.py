@@ -251,7 +251,9 @@ class _Networks:
 
     def _window(self, shape: Shape, kernel: int) -> tuple[Padding, int]:
         """Return a padding that lets the window fit, and a stride."""
-        stride = self.rng.choice((1, 1, 2, 3))
+        stride = self.rng.choice((1, 1, 2))
+        if stride == 2 and (shape.height + shape.channels) % 4 == 0:
+            stride = 3  # no draw of its own, so that seeds keep what they bring
         for _ in range(4):
             pad = self._padding(kernel)
             height = shape.height + pad.top + pad.bottom

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import onnx
@@ -22,6 +23,9 @@ Stored = dict[str, ArrayLike]
 
 IR_VERSION = 10
 """What onnxruntime reads; newer versions of onnx write a newer one by default."""
+
+_ONE_AT_A_TIME = Lock()
+"""Held while a function of the onnx package is another: threads must not undo it."""
 
 QONNX_DOMAIN = "qonnx.custom_op.general"
 
@@ -92,7 +96,7 @@ def onnxruntime_outputs(made: onnx.ModelProto, x: NDArray[np.generic]) -> Floats
 
 def qonnx_outputs(made: onnx.ModelProto, x: Floats) -> Floats:
     """Return what QONNX's executor computes; it runs every node as its own model."""
-    with _old_ir_version():
+    with _ONE_AT_A_TIME, _old_ir_version():
         wrapper = ModelWrapper(made).transform(InferShapes())
         results = execute_onnx(wrapper, {made.graph.input[0].name: x})
     (result,) = results.values()

@@ -1,4 +1,4 @@
-"""With a calibration too, the programs find what enumeration finds, priced alike."""
+"""With a calibration or multipliers, programs find what enumeration finds."""
 
 from dataclasses import replace
 
@@ -7,6 +7,7 @@ import pytest
 from hao.cost.evaluate import evaluate
 from hao.errors import InfeasibleError
 from hao.hw.calibration import Calibration, PartFactors
+from hao.ir.layer import Conv, Depthwise, Linear
 from hao.program.codesign import choose_fastest, choose_most_accurate
 from hao.program.problem import Problem
 from hao.program.solver import Status
@@ -57,6 +58,35 @@ def test_bits_and_engine_equal_enumeration(seed: int, calibration: Calibration) 
     accurate = most_accurate(found, budget)
     report = choose_most_accurate(problem, budget=budget)
     assert (report.cost_micro, report.cost.latency_cycles) == accurate
+
+
+def multiplied_problem(seed: int) -> Problem:
+    problem = random_problem(seed, choices=3, layers=3)
+    layers = tuple(
+        replace(layer, multiplied=True)
+        if isinstance(layer, Conv | Depthwise | Linear)
+        else layer
+        for layer in problem.network.layers
+    )
+    return replace(problem, network=replace(problem.network, layers=layers))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 6, 8, 10])
+def test_with_multipliers_bits_and_engine_equal_enumeration(seed: int) -> None:
+    problem = multiplied_problem(seed)
+    found = front(problem)
+    best = fastest(found)
+    if best is None:
+        with pytest.raises(InfeasibleError):
+            choose_fastest(problem)
+        return
+    report = choose_fastest(problem)
+    cost = evaluate(report.design)
+    assert report.objective == report.bound == cost.latency_cycles == best
+    assert not cost.resources.shortfall(problem.board.usable)
+    engine = report.design.engine
+    stages = (engine.dense, engine.depthwise, engine.pointwise)
+    assert any(stage is not None and stage.multiplies for stage in stages)
 
 
 def test_larger_logic_changes_what_is_chosen() -> None:

@@ -219,12 +219,12 @@ def test_the_keys_of_the_schema_are_those_of_version_3() -> None:
     ]
     assert list(document["engine"]["dense"]) == [
         *("simd", "pe", "weight_bits", "dsp_pairs", "weight_words", "feature_words"),
-        *("channel_words", "pack_words", "terms", "passes", "skips"),
+        *("channel_words", "pack_words", "terms", "passes", "skips", "multiplies"),
     ]
     assert list(document["engine"]["depthwise"]) == [
         *("pe", "taps", "weight_bits", "dsp_lanes", "weight_words", "row_words"),
         *("groups", "channel_words", "pack_words", "rows", "kernel", "pools"),
-        "convolves",
+        *("convolves", "multiplies"),
     ]
     assert list(document["proof"]) == [
         *("status", "gap", "solver", "variables", "constraints", "nodes", "priced"),
@@ -245,6 +245,7 @@ def test_the_keys_of_the_schema_are_those_of_version_3() -> None:
         "passes": 1,
         "planes": 1,
         "density": 100,
+        "multiplied": False,
     }
 
 
@@ -258,10 +259,13 @@ def test_a_file_without_the_keys_that_were_added_is_read(tmp_path: Path) -> None
             del point["power_mw"]
         for stage in ("dense", "pointwise"):
             del document["engine"][stage]["passes"], document["engine"][stage]["skips"]
+            del document["engine"][stage]["multiplies"]
+        del document["engine"]["depthwise"]["multiplies"]
         for layer in document["network"]["layers"]:
             layer.pop("passes", None)
             layer.pop("planes", None)
             layer.pop("density", None)
+            layer.pop("multiplied", None)
 
     again = load_design(spoiled(tmp_path, age))
     assert again.cost == RESULT.cost
