@@ -2,7 +2,7 @@
 
 Where few layers have a choice, few sums of costs can occur. The dynamic program of
 `hao.program.sweep` then runs once for each of them, with no price of accuracy and no
-gap: it says of thousands of engines at once what the labels of `hao.program.exact` say
+gap: it says of thousands of engines at once what the labels of `hao.program.labels` say
 of one.
 """
 

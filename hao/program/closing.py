@@ -16,7 +16,6 @@ from hao.program.engines import (
 from hao.program.exact import (
     Outlook,
     Way,
-    best_way,
     dual_bound,
     guessed_rate,
     outlooks,
@@ -26,6 +25,7 @@ from hao.program.fit import (
 )
 from hao.program.graph import ABSENT, ROLES, Graph, Widths
 from hao.program.hunt import Found, Hunt, Least, dearest, goal_limit, goal_of
+from hao.program.labels import best_way
 from hao.program.reach import exact_bound
 from hao.program.sweep import Net, make_net, sweep
 from hao.program.tables import Choice, Periods, periods_of

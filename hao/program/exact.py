@@ -1,10 +1,8 @@
-"""The best way through a net for one engine: exact, by labels.
+"""Bounds of the ways through a net, and what a way is and must keep.
 
-A label is what a way has taken and cost before a stop: cycles and micro-points. Of two
-labels at one stop, one that is no better in either is dropped; so is one whose way
-cannot end within the limits, by three bounds of what is still to come: least cycles,
-least cost, and least cycles plus priced cost, at the price that makes the Lagrangian
-bound largest. No integer program and no tolerance is involved.
+Bounds of what is still to come behind a stop: least cycles, least cost, and least
+cycles plus priced cost, at the price that makes the Lagrangian bound largest. What they
+leave open `hao.program.labels` closes.
 """
 
 from collections.abc import Mapping
@@ -15,9 +13,8 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.program.first_way import FIRST_WAY, priced_ways, single
 from hao.program.graph import Settled
-from hao.program.sweep import Entry, Net, sweep
+from hao.program.sweep import Net, sweep
 from hao.program.tables import Periods
 
 Ints = NDArray[np.int64]
@@ -53,10 +50,6 @@ RATES = np.array([0.0, 0.72, 0.9, 1.0, 1.12, 1.4])
 
 Source: chosen here; the guess comes from many engines, each with a best of its own.
 """
-
-
-DOMINANCE_ROWS = 256
-"""Labels that are compared with each other at a time (chosen here)."""
 
 
 def guessed_rate(net: Net, periods: Mapping[int, Periods], double: bool) -> float:
@@ -165,13 +158,13 @@ def outlooks(
     limit = budget if goal is Goal.CYCLES else spend
     bound = dual_bound(total[1:], tried[1:], goal=goal, budget=budget, spend=spend)
     best = bound.argmax(axis=0)
-    to_go: Floats = np.stack(
-        [np.broadcast_to(each, tried.shape) for each in swept.to_go]
-    ).astype(np.float64)
+    to_go: Floats = np.broadcast_to(swept.to_go, (len(net.stops), *tried.shape)).astype(
+        np.float64
+    )
     result: list[Outlook | None] = []
     for place, row in enumerate(best):
         least = float(bound[row, place])
-        if float(total[0, place]) > budget or least > limit + _slack(limit):
+        if float(total[0, place]) > budget or least > limit + slack(limit):
             result.append(None)
             continue
         result.append(
@@ -221,41 +214,7 @@ class Apart:
         return cost, *agree
 
 
-def best_way(
-    net: Net,
-    periods: Mapping[int, Periods],
-    outlook: Outlook,
-    *,
-    double_buffered: bool,
-    goal: Goal,
-    budget: int,
-    spend: int,
-    apart: Apart | None = None,
-) -> Way | None:
-    """Return the way with the least of the goal within both limits, or `None`.
-
-    Of equals, one with the least of the other.
-
-    Args:
-        net: What ways there are.
-        periods: Of one engine, arrays of one element.
-        outlook: Of that engine, at limits no tighter.
-        double_buffered: Whether weights load while another run computes.
-        goal: What to minimise.
-        budget: Most cycles.
-        spend: Most cost [micro-points]; with `apart`, its allowance included.
-        apart: Earlier answers to stay apart from.
-    """
-    if goal is Goal.COST and apart is None and spend > FIRST_WAY * outlook.least:
-        # A way that there is keeps labels few where no better design is known yet.
-        known = priced_ways(net, periods, outlook.rate, double_buffered)
-        costs = [cost for cycles, cost in known if cycles <= budget]
-        spend = min([spend, *costs])
-    search = _Search(net, periods, double_buffered, outlook, apart)
-    return search.run(goal, budget, spend)
-
-
-def _slack(limit: float) -> float:
+def slack(limit: float) -> float:
     """Return by how much a bound in floating point may be off."""
     return 1e-3 + 1e-9 * abs(limit)
 
@@ -287,245 +246,3 @@ def sharpest_rate(
         bound = dual_bound(total, rates, goal=Goal.CYCLES, budget=budget, spend=spend)
         rate = float(rates[int(np.argmax(bound)), 0])
     return rate
-
-
-_End = tuple[int, int, int, int]
-"""Cycles, cost, label and node of the end of a way."""
-
-
-def _rank(end: _End, goal: Goal) -> tuple[int, int]:
-    match goal:
-        case Goal.CYCLES:
-            return end[0], end[1]
-        case Goal.COST:
-            return end[1], end[0]
-        case _:
-            assert_never(goal)
-
-
-class _Search:
-    """One run of the label method.
-
-    A label is a row: cycles, cost as the net has it, and with earlier answers the real
-    cost and how many choices agree with each of them.
-    """
-
-    def __init__(
-        self,
-        net: Net,
-        periods: Mapping[int, Periods],
-        double: bool,
-        outlook: Outlook,
-        apart: Apart | None,
-    ) -> None:
-        self._net, self._double, self._rate = net, double, outlook.rate
-        self._apart = apart
-        self._periods = {n: single(p) for n, p in periods.items()}
-        self._fast, self._priced = outlook.cycles, outlook.priced
-        self._rest = least_costs(net)
-        self._added = {
-            entry.arc: self._row(entry.cost, net.graph.arcs[entry.arc].settled)
-            for entries in net.entries.values()
-            for entry in entries
-        }
-        self._sure = self._harmless()
-        # Every label kept: its parent and the arc that led to it.
-        self._parent: list[Ints] = []
-        self._arc: list[Ints] = []
-        self._count = 0
-        self._waiting: dict[int, list[tuple[Ints, Ints, int]]] = {}
-        self._budget = self._spend = 0
-
-    def _row(self, cost: int, settled: Settled) -> Ints:
-        more = () if self._apart is None else self._apart.count(settled)
-        return np.array([0, cost, *more], dtype=np.int64)
-
-    def _harmless(self) -> list[Ints]:
-        """Return for each stop the agreements up to which no way from it has too many.
-
-        Labels with fewer are worth the same; counted alike, more of them are dropped.
-        """
-        if self._apart is None:
-            return []
-        to_go: list[Ints] = []
-
-        def most(node: int) -> Ints:
-            ways = [
-                self._added[e.arc][3:] + to_go[e.stop]
-                for e in self._net.entries.get(node, ())
-            ]
-            if node in self._net.finishes:
-                finish = self._net.finishes[node]
-                ways.append(self._row(finish.cost, finish.settled)[3:])
-            highest: Ints = np.stack(ways).max(axis=0)
-            return highest
-
-        for stop in self._net.stops:
-            to_go.append(most(stop.end))
-        return [self._apart.overlap - each for each in to_go]
-
-    def run(self, goal: Goal, budget: int, spend: int) -> Way | None:
-        """Return the best way, `None` if none keeps the limits."""
-        net = self._net
-        best: _End | None = None
-        self._budget, self._spend = budget, spend
-        none = np.array([-1])
-        for entry in net.entries[0]:
-            after = self._periods[entry.run]
-            first = after[5]
-            if self._double:
-                first = max(after[3], after[4])
-            zero = np.zeros((1, self._added[entry.arc].size), dtype=np.int64)
-            self._push(entry, zero, first, none)
-        over: list[tuple[Ints, Ints]] = []
-        for number in range(len(net.stops) - 1, -1, -1):
-            waiting = self._waiting.pop(number, None)
-            stop = net.stops[number]
-            if waiting is not None:
-                labels, ids = self._settle(waiting)
-                alone, beside, ddr = self._periods[stop.run][:3]
-                finish = net.finishes.get(stop.end)
-                done = labels.copy()
-                done[:, 0] += alone
-                if finish is not None:
-                    ends = done + self._row(finish.cost, finish.settled)
-                    best = self._ended(ends, ids, stop.end, goal, best)
-                over.append((done, ids))
-                for entry in net.entries.get(stop.end, ()) if self._double else ():
-                    after = self._periods[entry.run]
-                    took = max(alone, beside + after[3], ddr + after[4])
-                    self._push(entry, labels, took, ids)
-            if number == 0 or net.stops[number - 1].end != stop.end:
-                if not self._double and over:
-                    self._leave(stop.end, over)
-                over = []
-        return None if best is None else self._way(best)
-
-    def _leave(self, node: int, over: list[tuple[Ints, Ints]]) -> None:
-        """Go on from a node where no run reaches into the next.
-
-        What ran before it does not matter then: labels of all its stops are compared.
-        """
-        labels = np.concatenate([made for made, _ in over])
-        ids = np.concatenate([numbers for _, numbers in over])
-        kept = self._best(labels)
-        for entry in self._net.entries.get(node, ()):
-            took = self._periods[entry.run][5]
-            self._push(entry, labels[kept], took, ids[kept])
-
-    def _ended(
-        self, ends: Ints, ids: Ints, node: int, goal: Goal, best: _End | None
-    ) -> _End | None:
-        """Return the best end so far, and tighten the limits to it."""
-        for place in np.flatnonzero(self._within(ends)):
-            real = 1 if self._apart is None else 2
-            end = int(ends[place, 0]), int(ends[place, real]), int(ids[place]), node
-            if best is None or _rank(end, goal) < _rank(best, goal):
-                best = end
-        # Of equals, those with less of the other still go on.
-        if best is not None and goal is Goal.CYCLES:
-            self._budget = best[0]
-        elif best is not None:
-            allowance = 0 if self._apart is None else self._apart.allowance
-            self._spend = best[1] + allowance
-        return best
-
-    def _within(self, labels: Ints) -> NDArray[np.bool_]:
-        fine = (labels[:, 0] <= self._budget) & (labels[:, 1] <= self._spend)
-        if self._apart is not None:
-            real = self._spend - self._apart.allowance
-            fine &= (labels[:, 2] <= real) & (labels[:, 3:] <= self._apart.overlap).all(
-                axis=1
-            )
-        return fine
-
-    def _push(self, entry: Entry, labels: Ints, took: int, parent: Ints) -> None:
-        stop = entry.stop
-        made = labels + self._added[entry.arc]
-        made[:, 0] += took
-        cycles, cost = made[:, 0], made[:, 1]
-        fine = cycles + self._fast[stop] <= self._budget
-        fine &= cost + self._rest[stop] <= self._spend
-        reach = self._budget + self._rate * self._spend
-        priced = cycles + self._rate * cost + self._priced[stop]
-        fine &= priced <= reach + _slack(reach)
-        if self._apart is not None:
-            fine &= self._within(made)
-            made[:, 3:] = np.maximum(made[:, 3:], self._sure[stop])
-        if fine.any():
-            self._waiting.setdefault(stop, []).append(
-                (made[fine], parent[fine], entry.arc)
-            )
-
-    def _settle(self, waiting: list[tuple[Ints, Ints, int]]) -> tuple[Ints, Ints]:
-        """Return the labels of a stop that no other beats, and their numbers."""
-        labels = np.concatenate([w[0] for w in waiting])
-        parent = np.concatenate([w[1] for w in waiting])
-        arc = np.concatenate([np.full(w[1].size, w[2]) for w in waiting])
-        order = self._best(labels)
-        self._parent.append(parent[order])
-        self._arc.append(arc[order])
-        ids = np.arange(self._count, self._count + order.size)
-        self._count += order.size
-        return labels[order], ids
-
-    def _best(self, labels: Ints) -> Ints:
-        """Return the places of labels that no other beats, by cycles."""
-        order = np.lexsort((labels[:, 1], labels[:, 0]))
-        if self._apart is None:
-            cost = labels[order, 1]
-            least = np.minimum.accumulate(cost)
-            ends: Ints = order[np.concatenate([[True], cost[1:] < least[:-1]])]
-            return ends
-        # The net's cost, real cost plus penalties, is for bounds alone.
-        value = np.delete(labels, 1, axis=1)
-        order = np.lexsort((*value.T[:0:-1], value[:, 0]))
-        best: Ints = order[_undominated(value[order])]
-        return best
-
-    def _way(self, best: _End) -> Way:
-        cycles, cost, label, node = best
-        parents, arcs_of = np.concatenate(self._parent), np.concatenate(self._arc)
-        arcs: list[int] = []
-        while label >= 0:
-            arcs.append(int(arcs_of[label]))
-            label = int(parents[label])
-        arcs.reverse()
-        settled = [pair for arc in arcs for pair in self._net.graph.arcs[arc].settled]
-        settled += self._net.finishes[node].settled
-        return Way(cycles, cost, tuple(arcs), tuple(sorted(settled)))
-
-
-def _undominated(values: Ints) -> Ints:
-    """Return the places of rows that no row before them equals or beats everywhere.
-
-    Args:
-        values: Of shape (rows, figures), sorted by the first figure, then the others:
-            no row beats one before it.
-    """
-    kept = np.zeros((0, values.shape[1]), dtype=np.int64)
-    places: list[Ints] = []
-    for start in range(0, len(values), DOMINANCE_ROWS):
-        some = values[start : start + DOMINANCE_ROWS]
-        fine = ~_beaten(kept, some)
-        here = np.flatnonzero(fine)
-        some = some[fine]
-        # Of these, a row that an earlier one beats; the relation is transitive.
-        wins = (some[:, None, :] <= some[None, :, :]).all(axis=2)
-        fine = np.logical_not(np.triu(wins, k=1).any(axis=0))
-        places.append(start + here[fine])
-        kept = np.concatenate([kept, some[fine]])
-    return np.concatenate(places)
-
-
-def _beaten(kept: Ints, some: Ints) -> NDArray[np.bool_]:
-    """Return which rows of `some` a row of `kept` equals or beats everywhere."""
-    beaten = np.zeros(len(some), dtype=np.bool_)
-    for start in range(0, len(kept), 4 * DOMINANCE_ROWS):
-        part = kept[start : start + 4 * DOMINANCE_ROWS]
-        left = np.flatnonzero(~beaten)
-        fine = np.ones((len(part), left.size), dtype=np.bool_)
-        for column in range(some.shape[1]):
-            fine &= part[:, None, column] <= some[None, left, column]
-        beaten[left] = fine.any(axis=0)
-    return beaten

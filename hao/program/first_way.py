@@ -1,7 +1,7 @@
 """Ways that there are, to begin with: the best at some prices of accuracy.
 
 Their costs are no optimum, but a limit: where no design is known, it keeps the labels
-of `hao.program.exact` few.
+of `hao.program.labels` few.
 """
 
 from collections.abc import Mapping
@@ -33,8 +33,8 @@ def priced_ways(
     alone = {number: single(each) for number, each in periods.items()}
     prices = rate * TRIED
     swept = sweep(net, periods, double_buffered=double_buffered, rate=prices[:, None])
-    every = np.stack([np.broadcast_to(e, (prices.size, 1)) for e in swept.to_go])
-    for price, go in zip(prices.tolist(), every[:, :, 0].T.tolist(), strict=True):
+    to_go = swept.to_go[:, :, 0].T.tolist()
+    for price, go in zip(prices.tolist(), to_go, strict=True):
         cycles = cost = node = 0
         here: tuple[int, ...] | None = None
         while True:

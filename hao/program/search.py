@@ -61,6 +61,12 @@ Of small networks, millions are as good as the best: the fastest is then found a
 MANY_SHAPES = 30_000
 """Lane shapes from which on a bound with a price on accuracy pays (chosen here)."""
 
+LOOKED_AT = 4_096
+"""Of so many lane shapes, better designs are sought among the best (chosen here)."""
+
+NEAREST = 6
+"""Lane shapes of these that are tried (chosen here)."""
+
 
 def find(
     field: Field,
@@ -243,9 +249,32 @@ def _shapes(hunt: Hunt, group: Group, double: bool, limit: int) -> Bounded:
     if not within.any():
         return found.take(NONE)
     net = make_net(graph, within)
-    reach = min(limit, hunt.cycles + 1) + rate * spend + 1
-    rows = sieved(field, double, found.choice, net, rate=rate, limit=reach)
-    return found.take(rows)
+    while True:
+        reach = min(limit, hunt.cycles + 1) + rate * spend + 1
+        rows = sieved(field, double, found.choice, net, rate=rate, limit=reach)
+        first = found.choice.take(rows[:LOOKED_AT])
+        found = found.take(np.sort(rows))
+        if rows.size <= MANY_SHAPES or not _try_some(hunt, group, double, first):
+            return found
+        # The less the best design costs, the fewer lane shapes are left.
+        spend = hunt.cost_of_interest
+
+
+def _try_some(hunt: Hunt, group: Group, double: bool, some: Choice) -> bool:
+    """Look for better designs on the best of some lane shapes.
+
+    Returns:
+        Whether there was one.
+    """
+    known = hunt.best
+    reach = reach_of(hunt, group, double, some)
+    order = np.argsort(reach, kind="stable")[:NEAREST]
+    order = order[reach[order] <= hunt.of_interest]
+    for choice, cycles in expand(
+        hunt.field, group, double, some.take(order), hunt.cycles
+    ):
+        try_engines(hunt, group.widths, double, choice, cycles)
+    return hunt.best is not known
 
 
 def _start(hunt: Hunt, group: Group, double: bool) -> None:

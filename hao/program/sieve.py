@@ -37,7 +37,7 @@ def sieved(
     rate: float,
     limit: float,
 ) -> Ints:
-    """Return the lane shapes that no pair of their stages rules out.
+    """Return the lane shapes that no pair of their stages rules out, best bounds first.
 
     Args:
         field: What is searched.
@@ -52,16 +52,18 @@ def sieved(
         return rows
     grids = field.tables(double).grids
     sizes = {role: grids[role].lanes for role in choice.lanes}
+    highest = np.full(rows.size, -np.inf)
     for role in sorted(sizes, key=lambda r: _pairs(choice, sizes, r)[0].size):
         some = choice.take(rows)
         first, pair = _pairs(some, sizes, role)
         if first.size * SHARED > rows.size:
             continue
         bound = _bounds(field, double, some, first, role, net, rate)
+        highest[rows] = np.maximum(highest[rows], bound[pair])
         rows = rows[(bound <= limit)[pair]]
         if rows.size <= FEW:
             break
-    return rows
+    return rows[np.argsort(highest[rows], kind="stable")]
 
 
 def _pairs(choice: Choice, sizes: Mapping[Role, int], role: Role) -> tuple[Ints, Ints]:

@@ -31,6 +31,9 @@ Cycles = NDArray[np.int64] | NDArray[np.float64]
 MANY_ENTRIES = 24
 """Entries of a node from which on those that matter are picked out (chosen here)."""
 
+FEW_NUMBERS = 65_536
+"""Numbers that are computed at a time, where runs and entries meet (chosen here)."""
+
 Rate = float | NDArray[np.float64]
 
 Some = TypeVar("Some", Ints, Cycles)
@@ -85,6 +88,21 @@ class Net:
         return tuple(sorted(found))
 
     @cached_property
+    def ends(self) -> tuple["End", ...]:
+        """Return the nodes behind stops with what may follow there, last first."""
+        numbers: dict[int, list[int]] = {}
+        for number, stop in enumerate(self.stops):
+            numbers.setdefault(stop.end, []).append(number)
+        return tuple(
+            End(
+                stops=slice(own[0], own[-1] + 1),
+                entries=self.entries.get(node, ()),
+                finish=self.finishes.get(node),
+            )
+            for node, own in numbers.items()
+        )
+
+    @cached_property
     def form(self) -> Hashable:
         """Return what the cycles of ways depend on: all but costs and arcs."""
         entries = [
@@ -93,6 +111,21 @@ class Net:
             for entry in found
         ]
         return self.stops, tuple(entries), tuple(self.finishes)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A node behind stops.
+
+    Attributes:
+        stops: Numbers of the stops before it, which follow each other.
+        entries: How it goes on.
+        finish: Cheapest way to end there, if there is one.
+    """
+
+    stops: slice
+    entries: tuple[Entry, ...]
+    finish: Finish | None
 
 
 def make_net(
@@ -204,11 +237,11 @@ class Swept:
 
     Attributes:
         total: Least cycles plus priced cost of a whole way, per engine.
-        to_go: The same from the start of each stop's run on.
+        to_go: The same from the start of each stop's run on, of shape (stops, ...).
     """
 
     total: Cycles
-    to_go: tuple[Cycles, ...]
+    to_go: Cycles
 
 
 def sweep(
@@ -227,22 +260,22 @@ def sweep(
         rate: Price of accuracy [cycles per micro-point]; 0 gives whole cycles. An
             array of shape (m, 1) gives results of shape (m, engines).
     """
-    to_go: list[Cycles] = []
-    ahead: dict[int, _Ahead] = {}
-    for stop in net.stops:
-        here, node = periods[stop.run], stop.end
+    priced = not (isinstance(rate, float) and rate == 0)
+    engines = {array.shape for each in periods.values() for array in each.arrays}
+    shape = np.broadcast_shapes((1,), *engines, *((np.shape(rate),) if priced else ()))
+    kind = np.float64 if priced else np.int64
+    to_go: Cycles = np.empty((len(net.stops), *shape), dtype=kind)
+    for end in net.ends:
+        here = _beside([periods[stop.run] for stop in net.stops[end.stops]], shape)
         best: Cycles | None = None
-        finish = net.finishes.get(node)
-        if finish is not None:
-            best = _priced(here.alone, rate, finish.cost)
-        if node in net.entries:
-            # Stops before a node follow each other, and look ahead alike.
-            if node not in ahead:
-                ahead = {node: _ahead(net.entries[node], periods, to_go, rate)}
-            value = ahead[node].least(here, double_buffered)
+        if end.finish is not None:
+            best = _priced(here.alone, rate, end.finish.cost)
+        if end.entries:
+            ahead = _ahead(end.entries, periods, to_go, rate)
+            value = ahead.least(here, double_buffered)
             best = value if best is None else np.minimum(best, value)
         assert best is not None, "every stop lies on a way from end to end"
-        to_go.append(best)
+        to_go[end.stops] = best
     values = [
         _priced(
             opened(periods[entry.run], double_buffered=double_buffered)
@@ -252,7 +285,24 @@ def sweep(
         )
         for entry in net.entries[0]
     ]
-    return Swept(reduce(np.minimum, values), tuple(to_go))
+    return Swept(reduce(np.minimum, values), to_go)
+
+
+def _beside(runs: Sequence[Periods], shape: tuple[int, ...]) -> Periods:
+    """Return the periods of runs side by side, of shape (runs, ..., engines)."""
+
+    def wide(arrays: Sequence[Ints]) -> Ints:
+        made = _stacked(arrays)
+        return made[:, None] if len(shape) > 1 else made
+
+    return Periods(
+        alone=wide([run.alone for run in runs]),
+        beside=wide([run.beside for run in runs]),
+        ddr=wide([run.ddr for run in runs]),
+        opening=wide([run.opening for run in runs]),
+        opening_ddr=wide([run.opening_ddr for run in runs]),
+        serial=np.zeros(1, dtype=np.int64),
+    )
 
 
 @dataclass(frozen=True)
@@ -280,15 +330,26 @@ class _Ahead:
         return result
 
     def least(self, here: Periods, double_buffered: bool) -> Cycles:
-        """Return the least cycles from the start of a run on, priced."""
+        """Return the least cycles from the start of runs on, priced.
+
+        Args:
+            here: The runs side by side.
+            double_buffered: Whether weights load while another run computes.
+        """
         if not double_buffered:
             return np.asarray(here.alone + self.least_alone)
         opening, opening_ddr, rest = self._unbeaten
-        took = np.maximum(here.alone, here.beside + opening)
-        took = np.maximum(took, here.ddr + opening_ddr)
-        if rest.ndim > took.ndim:
-            took = took[:, None]
-        result: Cycles = (took + rest).min(axis=0)
+        count = max(1, FEW_NUMBERS // rest.size)
+        parts = []
+        for start in range(0, len(here.alone), count):
+            some = slice(start, start + count)
+            alone, beside, ddr = (
+                values[some, None] for values in (here.alone, here.beside, here.ddr)
+            )
+            took = np.maximum(alone, beside + opening)
+            took = np.maximum(took, ddr + opening_ddr)
+            parts.append((took + rest).min(axis=1))
+        result: Cycles = np.concatenate(parts)
         return result
 
     @cached_property
@@ -298,9 +359,10 @@ class _Ahead:
         In the order of what opens them, an entry does not matter where an earlier one
         has no more cycles to go and all earlier ones open no later.
         """
+        wide = (slice(None), None) if self.rest.ndim > 2 else ()
         opens = self.opening, self.opening_ddr
         if len(self.rest) < MANY_ENTRIES:
-            return *opens, self.rest
+            return opens[0][wide], opens[1][wide], self.rest
         order = np.argsort(opens[0].mean(axis=1) + opens[1].mean(axis=1), kind="stable")
         rest = self.rest[order]
         kept = np.ones(rest.shape, dtype=np.bool_)
@@ -310,7 +372,6 @@ class _Ahead:
             values = values[order]
             late = np.zeros(values.shape, dtype=np.bool_)
             late[1:] = values[1:] < np.maximum.accumulate(values)[:-1]
-            wide = (slice(None), None) if rest.ndim > 2 else ()
             kept |= late[wide]
             sorted_.append(np.broadcast_to(values[wide], rest.shape))
         place = kept.cumsum(axis=0) - 1
@@ -327,16 +388,21 @@ class _Ahead:
 def _ahead(
     entries: Sequence[Entry],
     periods: Mapping[int, Periods],
-    to_go: Sequence[Cycles],
+    to_go: Cycles,
     rate: Rate,
 ) -> _Ahead:
     """Return the entries of a node side by side."""
     runs = [periods[entry.run] for entry in entries]
+    rest: Cycles = to_go[[entry.stop for entry in entries]]
+    costs = np.array([entry.cost for entry in entries], dtype=np.int64)
+    if rest.dtype == np.float64 and costs.any():
+        more = rate * costs.reshape(-1, *(1,) * (rest.ndim - 1))
+        rest = np.asarray(rest + more, dtype=np.float64)
     return _Ahead(
         opening=_stacked([run.opening for run in runs]),
         opening_ddr=_stacked([run.opening_ddr for run in runs]),
         serial=_stacked([run.serial for run in runs]),
-        rest=_stacked([_priced(to_go[e.stop], rate, e.cost) for e in entries]),
+        rest=rest,
     )
 
 

@@ -12,6 +12,8 @@ from hao.cost.design import Design
 from hao.cost.evaluate import CostReport
 from hao.cost.power import Power, estimate_power
 from hao.hw.board import Board
+from hao.ir.change import Replace, Scheme
+from hao.ir.network import Network
 from hao.program.codesign import SolveReport
 from hao.program.solver import SolverName, Status
 
@@ -148,7 +150,8 @@ def make_result(
     assert report.design.board == board
     design, scheme = report.design, report.design.scheme
     if candidate.changes:
-        design = replace(design, scheme={**scheme, **candidate.changes})
+        changes = _as_built(candidate.changes, design.network)
+        design = replace(design, scheme={**scheme, **changes})
     lowest = min(design.weight_bits.values())
     used = [drop for bits, drop in candidate.drops.items() if bits >= lowest]
     basis = candidate.basis(scheme)
@@ -199,3 +202,14 @@ def make_result(
         ),
         block_points=candidate.rules.block_points,
     )
+
+
+def _as_built(changes: Scheme, network: Network) -> Scheme:
+    """Return changes whose layers are those that a design runs, passes included."""
+    layers = {layer.name: layer for layer in network.layers}
+    return {
+        name: replace(change, layers=tuple(layers[x.name] for x in change.layers))
+        if isinstance(change, Replace)
+        else change
+        for name, change in changes.items()
+    }

@@ -19,11 +19,12 @@ from hao.program.by_cost import exact_goals, sums_of
 from hao.program.codesign import choose_fastest, choose_most_accurate, field_of
 from hao.program.dominance import distinct
 from hao.program.engines import expand, fitting, priced, widest
-from hao.program.exact import Goal, best_way, outlooks
+from hao.program.exact import Goal, outlooks
 from hao.program.field import Field, Group
 from hao.program.fit import neighbours
 from hao.program.graph import FAR
 from hao.program.hunt import Found, Hunt, Least, Limits
+from hao.program.labels import best_way
 from hao.program.lanes import lane_bounds
 from hao.program.search import find
 from hao.program.sieve import sieved
