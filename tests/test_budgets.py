@@ -27,9 +27,9 @@ LONG_MODULES = {
     "ir/partition.py",
     "page/design.py",
     "program/codesign.py",
-    "program/exact.py",
     "program/field.py",
     "program/graph.py",
+    "program/labels.py",
     "program/sweep.py",
     "program/tables.py",
     "quant/imported.py",
@@ -45,6 +45,7 @@ LONG_CLASSES = {
     "program/field.py:Field",
     "program/fit.py:Room",
     "program/formulation.py:_Writer",
+    "program/labels.py:_Search",
     "quant/export.py:_Writer",
     "quant/requantized.py:Chain",
 }
