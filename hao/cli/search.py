@@ -340,6 +340,11 @@ def search_command(
             "--data, --weights and what goes with them are for --measure and for "
             "--options with more than bits, neither of which is set"
         )
+    if measure is not None and kinds:
+        raise click.UsageError(
+            f"--measure is of bits alone, not of --options {option_kinds}; `hao prune` "
+            "leaves a run that `hao explore` measures"
+        )
     if measure is not None and (no_run or fps is None):
         raise click.UsageError("--measure needs --fps, and a run that is written")
     run_path = None

@@ -120,6 +120,11 @@ def _candidates(
     certificate = load_certificate(folder)
     asked, every = asked_again(certificate, result.design.board.name)
     answer = every[certificate.label]
+    if answer.channels or answer.densities:
+        raise InputError(
+            f"{folder}: its channels or words of weights were chosen besides its bits, "
+            "and only bits are measured; `hao prune` leaves a run that can be explored"
+        )
     same = (answer.network.name, answer.image_size)
     found = {
         one.rules.act_bits: one

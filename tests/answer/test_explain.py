@@ -19,7 +19,8 @@ def test_the_fastest_design_is_looked_for_first(
     steps: list[str] = []
     error = explained(low, BOARD, fps=1e5, margin_percent=10, progress=steps.append)
     assert steps[0] == "explaining: the fastest design of low@7"
-    assert len(steps) == 6
+    assert steps[1] == "explaining: without the limits of the board"
+    assert len(steps) == 7
     # "low" takes 378 cycles at best, of which 10 % of the frame rate stay free.
     most = int(0.9 * 1000 * BOARD.clock_khz / 378)
     assert f"; the most it reaches is {most} fps at the fewest bits" in str(error)

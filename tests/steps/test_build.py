@@ -404,7 +404,7 @@ def test_data_of_another_shape_is_refused(searched: Path, tmp_path: Path) -> Non
 
 
 def test_another_design_in_the_run_is_refused(own: Path, tmp_path: Path) -> None:
-    request = SearchRequest(board="pynq-z2", fps=800, network="digits")
+    request = SearchRequest(board="pynq-z2", fps=700, network="digits")
     search(request, run_path=tmp_path / "other")
     shutil.copy(tmp_path / "other" / "design.json", own / "design.json")
     with pytest.raises(InputError, match="emitted from other weights or another desig"):

@@ -11,9 +11,11 @@ from click.testing import CliRunner, Result
 
 from hao.cli import main
 from hao.quant.dataset import Dataset, load_dataset
+from hao.report.certificate import load_certificate
 from hao.report.design_file import load_design
 from hao.report.measured import share_interval
 from hao.report.records import load_records
+from hao.request import asked_again
 from hao.zoo import build_network
 
 SEARCH = (
@@ -102,6 +104,17 @@ def test_a_run_in_which_nothing_was_measured_needs_data(
     assert "nothing was measured in it yet; --data names what" in found.output
 
 
+def test_a_run_whose_words_were_chosen_too_is_refused(
+    explored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, every = asked_again(load_certificate(explored), "zu3eg")
+    chosen = {n: replace(c, densities={"stem": {50: 1}}) for n, c in every.items()}
+    monkeypatch.setattr("hao.steps.explore.asked_again", lambda *_: (asked, chosen))
+    found = run(f"explore {explored}", EXPLORE)
+    assert found.exit_code == 2
+    assert "and only bits are measured; `hao prune` leaves a run" in found.output
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -125,6 +138,10 @@ def test_rates_out_of_range_are_refused(
             "--data, --weights and what goes with them are for --me",
         ),
         ("--measure 3 --no-run", "--measure needs --fps, and a run that is written"),
+        (
+            "--measure 3 --data digits --options bits,channels",
+            "--measure is of bits alone, not of --options bits,channels",
+        ),
     ],
 )
 def test_search_takes_data_with_measure_only(words: str, message: str) -> None:
