@@ -124,7 +124,11 @@ def _flow(request: hao.SearchRequest) -> Timed:
 
 def zoo(fps: float) -> Timed:
     """Search the networks with published accuracy, for the answer alone."""
-    return _flow(hao.SearchRequest(board=BOARD, fps=fps, margin_percent=0))
+    return _flow(
+        hao.SearchRequest(
+            board=BOARD, fps=fps, margin_percent=0, front_points=0, workers=1
+        )
+    )
 
 
 def one(
