@@ -1,18 +1,14 @@
 """A network with fewer channels, and the file in which a pruning keeps its state."""
 
-import io
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
-from hao.errors import InputError
+from hao.answer.kept import load_kept, render_kept
 from hao.ir.channels import without_channels
 from hao.ir.network import Network
-from hao.npz import load_npz
-from hao.quant.float_net import with_parameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,17 +32,28 @@ class Pruned:
     steps: int
 
 
+class _State(BaseModel):
+    """What a file keeps beside the parameters."""
+
+    model_config = ConfigDict(extra="forbid", strict=False)
+
+    kept: dict[str, tuple[int, ...]]
+    lanes: dict[str, tuple[int, ...]]
+    cycles: int
+    start_cycles: int
+    steps: int
+
+
 def render_pruned(pruned: Pruned) -> bytes:
     """Return the state of a pruning as the content of an .npz file."""
-    arrays: dict[str, NDArray[np.generic]] = {
-        "figures": np.array([pruned.cycles, pruned.start_cycles, pruned.steps])
-    }
-    for word, numbers in (("kept", pruned.kept), ("lanes", pruned.lanes)):
-        arrays |= {f"{word}/{name}": np.array(own) for name, own in numbers.items()}
-    arrays |= {f"param/{key}": array for key, array in pruned.network.params.items()}
-    content = io.BytesIO()
-    np.savez(content, allow_pickle=False, **arrays)
-    return content.getvalue()
+    state = _State(
+        kept=dict(pruned.kept),
+        lanes=dict(pruned.lanes),
+        cycles=pruned.cycles,
+        start_cycles=pruned.start_cycles,
+        steps=pruned.steps,
+    )
+    return render_kept(state, pruned.network)
 
 
 def load_pruned(path: Path, whole: Network) -> Pruned | None:
@@ -59,29 +66,17 @@ def load_pruned(path: Path, whole: Network) -> Pruned | None:
     Raises:
         InputError: It is not readable, or of another network.
     """
-    if not path.exists():
+    found = load_kept(
+        path, whole, _State, lambda bare, state: without_channels(bare, state.kept)
+    )
+    if found is None:
         return None
-    try:
-        arrays = load_npz(path)
-
-        def named(word: str) -> dict[str, NDArray[np.generic]]:
-            start = f"{word}/"
-            return {
-                k[len(start) :]: a for k, a in arrays.items() if k.startswith(start)
-            }
-
-        kept = {name: tuple(a.tolist()) for name, a in named("kept").items()}
-        narrow = without_channels(replace(whole, params={}), kept)
-        cycles, start, steps = (int(x) for x in arrays["figures"])
-        return Pruned(
-            network=with_parameters(narrow, named("param")),
-            kept=kept,
-            lanes={name: tuple(a.tolist()) for name, a in named("lanes").items()},
-            cycles=cycles,
-            start_cycles=start,
-            steps=steps,
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: not readable as a pruning of network {whole.name!r}; delete it"
-        ) from error
+    state, network = found
+    return Pruned(
+        network=network,
+        kept=state.kept,
+        lanes=state.lanes,
+        cycles=state.cycles,
+        start_cycles=state.start_cycles,
+        steps=state.steps,
+    )

@@ -1,23 +1,18 @@
 """A network that keeps a part of its words, and the file in which its state is kept."""
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from hao.errors import InputError
+from hao.answer.kept import load_kept, render_kept
 from hao.ir.network import Network
 from hao.ir.partition import Role
 from hao.ir.sparsity import density_of, with_densities
-from hao.npz import load_npz
 from hao.program.problem import DEFAULT_SPACE
 from hao.program.space import Space
-from hao.quant.float_net import with_parameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +62,7 @@ def render_sparsified(found: Sparsified) -> bytes:
         cycles=found.cycles,
         start_cycles=found.start_cycles,
     )
-    arrays: dict[str, NDArray[np.generic]] = {
-        "state": np.frombuffer(state.model_dump_json().encode(), dtype=np.uint8)
-    }
-    arrays |= {f"param/{key}": array for key, array in found.network.params.items()}
-    content = io.BytesIO()
-    np.savez(content, allow_pickle=False, **arrays)
-    return content.getvalue()
+    return render_kept(state, found.network)
 
 
 def load_sparsified(path: Path, whole: Network) -> Sparsified | None:
@@ -86,31 +75,22 @@ def load_sparsified(path: Path, whole: Network) -> Sparsified | None:
     Raises:
         InputError: It is not readable, or of another network.
     """
-    if not path.exists():
+    found = load_kept(
+        path, whole, _State, lambda bare, state: with_densities(bare, state.densities)
+    )
+    if found is None:
         return None
-    try:
-        arrays = load_npz(path)
-        state = _State.model_validate_json(arrays["state"].tobytes())
-        params = {
-            key.removeprefix("param/"): array
-            for key, array in arrays.items()
-            if key.startswith("param/")
-        }
-        pruned = with_densities(replace(whole, params={}), state.densities)
-        return Sparsified(
-            network=with_parameters(pruned, params),
-            space=replace(
-                DEFAULT_SPACE,
-                pixels=state.pixels,
-                buffering=state.buffering,
-                shapes=state.shapes,
-                roles=state.roles,
-            ),
-            words=state.words,
-            cycles=state.cycles,
-            start_cycles=state.start_cycles,
-        )
-    except (ValueError, KeyError, ValidationError) as error:
-        raise InputError(
-            f"{path}: not readable as a pruning of network {whole.name!r}; delete it"
-        ) from error
+    state, network = found
+    return Sparsified(
+        network=network,
+        space=replace(
+            DEFAULT_SPACE,
+            pixels=state.pixels,
+            buffering=state.buffering,
+            shapes=state.shapes,
+            roles=state.roles,
+        ),
+        words=state.words,
+        cycles=state.cycles,
+        start_cycles=state.start_cycles,
+    )

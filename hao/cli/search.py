@@ -289,7 +289,6 @@ def search_command(
     from hao.steps.floats import Source
     from hao.steps.search import search
 
-    whole_zoo = network is None and model is None
     request = SearchRequest(
         board=board,
         fps=fps,
@@ -326,7 +325,7 @@ def search_command(
     )
     check_request(request)
     kinds = _kinds(option_kinds)
-    if kinds and (source.data is None or fps is None or whole_zoo):
+    if kinds and (source.data is None or fps is None or request.several):
         raise click.UsageError(
             f"--options {option_kinds} needs --fps, --data with labels, and --network "
             "or --model: what fewer channels and words cost is measured"
