@@ -47,7 +47,8 @@ def test_the_navigation_takes_in_what_belongs_below_a_page() -> None:
     class Config:
         nav: Any = ("index.md", {"Do": [{"Commands": "commands.md"}]})
 
-    found: Any = site.on_config(Config())  # type: ignore[arg-type]
+    config: Any = Config()
+    found: Any = site.on_config(config)
     (under,) = found.nav[1]["Do"]
     assert under["Commands"][0] == "commands.md"
     assert "commands/search.md" in under["Commands"]
