@@ -27,7 +27,7 @@ from hao.hw.board_file import load_board
 from hao.zoo import build_network
 
 NETWORKS = ("mobilenet_v2_100", "resnet18", "resnet50", "efficientnet_lite0")
-ACT_BITS = (8, 5)
+ACT_BITS = (8, 5, 4)
 SIZE = 224
 
 
