@@ -16,13 +16,13 @@ from typing import TypedDict
 
 import pytest
 
-from hao.cost.design import Design
 from hao.cost.trips import StageTrips, dense_trips, depthwise_trips, pointwise_trips
 from hao.cost.widths import memory_parts
 from hao.emission.records import Step
 from hao.emission.runs import StageRun, engine_stages
 from hao.emission.stage_sizes import Slices, dense_slices
 from hao.emission.steps import Table, make_table
+from hao.engine.design import Design
 from hao.engine.stages import DenseStage, DepthwiseStage
 from hao.hw.board import DspType
 from hao.intmath import ceil_div
