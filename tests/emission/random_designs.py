@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 
 from hao.cost.catalogue import Needs, build_stages, pool_words, word_bits
 from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
-from hao.cost.design import Design
 from hao.cost.memory import beat_channels
 from hao.cost.widths import MAX_WORD_BITS
 from hao.cost.words import dense_folds
 from hao.emission.stage_sizes import dense_acc_bits, depthwise_acc_bits
 from hao.emission.weights import pruned_network
+from hao.engine.design import Design
+from hao.engine.stages import DenseStage, DepthwiseStage, Engine, lanes_match
 from hao.errors import UnsupportedError
 from hao.hw.board_file import load_board
-from hao.hw.engine import DenseStage, DepthwiseStage, Engine, lanes_match
 from hao.intmath import ceil_div, ceil_log2
 from hao.ir.change import Bits
 from hao.ir.integer import (
@@ -123,8 +123,13 @@ def _brief(layer: DenseLayer | DepthwiseLayer) -> str:
     return f"{text} to {ofm.channels}x{ofm.height}x{ofm.width}"
 
 
-def random_sample(seed: int) -> Sample:
-    """Return the sample of a seed."""
+def random_sample(seed: int, bits: tuple[int, int] | None = None) -> Sample:
+    """Return the sample of a seed.
+
+    Args:
+        seed: Says all of it.
+        bits: Of all weights and of activations, instead of random ones.
+    """
     rng = random.Random(seed)
     while True:
         network = _some_in_passes(_Networks(rng).make(f"fuzz{seed}"))
@@ -134,7 +139,7 @@ def random_sample(seed: int) -> Sample:
             parts = partition(network)
         except UnsupportedError:  # two sums in a row, for example
             continue
-        design = _random_design(rng, network, parts.segments)
+        design = _random_design(rng, network, parts.segments, bits)
         if design is None:
             continue
         kind = rng.choice(KINDS)
@@ -431,10 +436,16 @@ class _Networks:
 
 
 def _random_design(
-    rng: random.Random, network: Network, offered: tuple[Segment, ...]
+    rng: random.Random,
+    network: Network,
+    offered: tuple[Segment, ...],
+    bits: tuple[int, int] | None,
 ) -> Design | None:
     """Return a design of random bits, or `None` where no engine is small enough."""
-    return design_for(rng, network, offered)
+    if bits is None:
+        return design_for(rng, network, offered)
+    every = {layer.name: bits[0] for layer in network.compute_layers}
+    return design_for(rng, network, offered, weight_bits=every, act_bits=bits[1])
 
 
 def design_for(
