@@ -153,12 +153,16 @@ class Field:
         problem = self.problem
         return setting_of(problem.board, problem.act_bits, px, double_buffered=double)
 
+    def needs(self, role: Role) -> list[Needs]:
+        """Return the sets of layers that a stage may have to run."""
+        return [needs[role] for needs in self._shared.needs if role in needs]
+
     def tables(self, double: bool) -> Tables:
         """Return the tables at one buffering."""
         if double not in self._shared.tables:
             grids = {}
             for role in Role:
-                needs = [n[role] for n in self._shared.needs if role in n]
+                needs = self.needs(role)
                 if needs:
                     setting = self.setting(1, double)
                     grid = make_grid(role, needs, self.problem.space, setting)

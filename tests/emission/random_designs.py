@@ -123,8 +123,13 @@ def _brief(layer: DenseLayer | DepthwiseLayer) -> str:
     return f"{text} to {ofm.channels}x{ofm.height}x{ofm.width}"
 
 
-def random_sample(seed: int) -> Sample:
-    """Return the sample of a seed."""
+def random_sample(seed: int, bits: tuple[int, int] | None = None) -> Sample:
+    """Return the sample of a seed.
+
+    Args:
+        seed: Says all of it.
+        bits: Of all weights and of activations, instead of random ones.
+    """
     rng = random.Random(seed)
     while True:
         network = _some_in_passes(_Networks(rng).make(f"fuzz{seed}"))
@@ -134,7 +139,7 @@ def random_sample(seed: int) -> Sample:
             parts = partition(network)
         except UnsupportedError:  # two sums in a row, for example
             continue
-        design = _random_design(rng, network, parts.segments)
+        design = _random_design(rng, network, parts.segments, bits)
         if design is None:
             continue
         kind = rng.choice(KINDS)
@@ -431,10 +436,16 @@ class _Networks:
 
 
 def _random_design(
-    rng: random.Random, network: Network, offered: tuple[Segment, ...]
+    rng: random.Random,
+    network: Network,
+    offered: tuple[Segment, ...],
+    bits: tuple[int, int] | None,
 ) -> Design | None:
     """Return a design of random bits, or `None` where no engine is small enough."""
-    return design_for(rng, network, offered)
+    if bits is None:
+        return design_for(rng, network, offered)
+    every = {layer.name: bits[0] for layer in network.compute_layers}
+    return design_for(rng, network, offered, weight_bits=every, act_bits=bits[1])
 
 
 def design_for(
