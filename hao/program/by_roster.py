@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.program.closing import Case, runs_all, ways_of, widest_first
+from hao.program.closing import GUESSED, Case, runs_all, ways_of, widest_first
 from hao.program.engines import expand, fitting
 from hao.program.exact import Goal, dual_bound, guessed_rate
 from hao.program.field import Field
@@ -33,10 +33,7 @@ SPREAD = np.geomspace(2.0**-5, 2.0**5, 9)
 NEAR = np.array([0.8, 1.0, 1.25])
 """Prices tried on every engine at its widths, relative to the best (chosen here)."""
 
-GUESSED = 64
-"""Engines, the fastest, from which a price of accuracy is guessed (chosen here)."""
-
-BATCH = 64
+PAIRS = 64
 """Engines whose bounds at their widths are computed side by side (chosen here)."""
 
 
@@ -126,8 +123,8 @@ def search_roster(hunt: Hunt, roster: Roster, double: bool) -> None:
     """Look for the design of least cost among the engines of a roster."""
     found = _Search(hunt, roster, double)
     pairs = found.pairs()
-    for start in range(0, pairs.size, BATCH):
-        if hunt.cost < found.floor or not found.close(pairs[start : start + BATCH]):
+    for start in range(0, pairs.size, PAIRS):
+        if hunt.cost < found.floor or not found.close(pairs[start : start + PAIRS]):
             return
 
 
