@@ -58,8 +58,8 @@ class Task:
         cost_limit: Most accuracy cost [micro-points]; `None` for no limit.
         excluded: Accuracy cost up to which no design meets the budget, as is known
             [micro-points].
-        look_beyond: Whether to look, where no design of at most the cost meets the
-            budget, if bounds exclude all others too.
+        decide: Whether a design of at most the cost meets the budget is all that
+            counts, and if not, whether bounds exclude all others too.
         latency_limit: Most latency [cycles] of interest of the fastest design.
         solver: Who solves the integer programs.
     """
@@ -71,7 +71,7 @@ class Task:
     most_blocks: int | None = None
     cost_limit: int | None = None
     excluded: int = -1
-    look_beyond: bool = False
+    decide: bool = False
     latency_limit: int = NO_LIMIT
     solver: SolverName = SolverName.AUTO
 
@@ -111,7 +111,7 @@ def solve_task(task: Task, progress: Progress = _no_progress) -> Answer:
             budget=task.budget,
             cost_limit=task.cost_limit,
             excluded=task.excluded,
-            look_beyond=task.look_beyond,
+            decide=task.decide,
             solver=task.solver,
             progress=progress,
         )

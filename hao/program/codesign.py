@@ -166,7 +166,7 @@ def choose_most_accurate(
     budget: int,
     cost_limit: int | None = None,
     excluded: int = -1,
-    look_beyond: bool = False,
+    decide: bool = False,
     tolerance: float = 0.0,
     solver: SolverName = SolverName.AUTO,
     progress: Progress = lambda _: None,
@@ -179,8 +179,10 @@ def choose_most_accurate(
         cost_limit: Only designs of at most this accuracy cost are of interest
             [micro-points]; `None` for no limit.
         excluded: Cost up to which no design meets the budget, as the caller knows.
-        look_beyond: Look first whether bounds exclude all designs, whatever they cost;
-            the error then says so (`at_any_cost`).
+        decide: Whether there is a design within the limits is all that counts: the
+            first that is found is returned, of its cost neither the fastest nor the
+            smallest, and no integer program confirms it. Bounds at any cost come first:
+            where they exclude all designs, the error says so (`at_any_cost`).
         tolerance: Share of its accuracy cost by which the design may be beaten; above
             0, ties are left as they come.
         solver: Who solves the integer program.
@@ -191,12 +193,20 @@ def choose_most_accurate(
     """
     spend = NO_LIMIT if cost_limit is None else cost_limit
     found, counts, possible = None, Counts(), least_cycles(problem) <= budget
-    if possible and look_beyond:
-        # Bounds at any cost come first: where they exclude all, nothing else is priced.
+    if possible and decide:
         possible = may_run_within(field_of(problem), budget)
     if possible:
         field = field_of(problem)
-        if tolerance > 0:
+        if decide:
+            found = find(
+                field,
+                Least.CYCLES,
+                Limits(cycles=budget, cost=spend),
+                counts=counts,
+                first=True,
+                progress=progress,
+            )
+        elif tolerance > 0:
             found = find(
                 field,
                 Least.COST,
@@ -213,6 +223,8 @@ def choose_most_accurate(
             f"in {budget} cycles",
             at_any_cost=not possible,
         )
+    if decide:
+        return _decided(problem, found, counts, solver)
     if tolerance == 0:
         found = _fewest_luts(field, found, counts)
     return solved(
@@ -223,6 +235,28 @@ def choose_most_accurate(
         Least.COST,
         Limits(cycles=budget),
         tolerance=tolerance,
+    )
+
+
+def _decided(
+    problem: Problem, found: Found, counts: Counts, solver: SolverName
+) -> SolveReport:
+    """Return a design that keeps the limits, as the search found it."""
+    design, choice = design_of(problem, found)
+    least = field_of(problem).widths[0].floor
+    return SolveReport(
+        design=design,
+        cost=evaluate(design),
+        cost_micro=found.way.cost,
+        choice=choice,
+        status=Status.OPTIMAL if found.way.cost == least else Status.LIMIT,
+        objective=found.way.cost,
+        bound=least,
+        solver=solver,
+        variables=0,
+        constraints=0,
+        nodes=0,
+        priced=counts.priced,
     )
 
 

@@ -207,14 +207,14 @@ def test_what_is_refused_at_any_cost_has_no_design_at_any() -> None:
                     problem,
                     budget=budget - 1 if share == 1 else budget,
                     cost_limit=cheapest,
-                    look_beyond=True,
+                    decide=True,
                 )
             excluded += error.value.at_any_cost
         # The fastest design costs more than the most accurate one, if anything does.
         seen = False
         try:
             choose_most_accurate(
-                problem, budget=least, cost_limit=cheapest, look_beyond=True
+                problem, budget=least, cost_limit=cheapest, decide=True
             )
         except InfeasibleError as refusal:
             seen = refusal.at_any_cost
