@@ -67,10 +67,11 @@ def search_accuracy(
     """Return the most accurate network and design that reach `fps`.
 
     First the candidates are taken at their most bits, most promising first, until one
-    reaches the frame rate (of several, that it does is all that is asked for). Those
-    before it, but for those that bounds exclude at any bits, are then tried with fewer
-    bits, as far as these can cost, those with fewer products first. Last, where the
-    answer has its most bits, its best design is sought. Of equally accurate designs,
+    reaches the frame rate (of several, that it does is all that is asked for, where
+    bounds make it likely). Those before it, but for those that bounds exclude at any
+    bits, are then tried with fewer bits, as far as these can cost, those with fewer
+    products first. Last, where the answer has its most bits, its best design is
+    sought. Of equally accurate designs,
     the fastest is chosen as far as the solves tell; of these, the one whose label sorts
     first.
 
@@ -175,7 +176,7 @@ class _ByAccuracy:
             return None
         limit = None if loss == NO_DESIGN else entry.candidate.top1_micro + loss
         task = self._task(place, limit, ", fewer bits")
-        return replace(task, excluded=self._least(place))
+        return replace(task, unlikely=self._least(place))
 
     def take(self, place: int, answer: Answer) -> bool:
         """Note an answer; return whether its design is the best now."""

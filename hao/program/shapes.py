@@ -22,15 +22,16 @@ MOST_SHAPES = 500_000
 """Most lane shapes that are kept for other widths and searches (chosen here)."""
 
 
-def may_run_within(field: Field, cycles: int) -> bool:
+def may_run_within(field: Field, cycles: int, spend: int) -> bool:
     """Return whether lane shapes, by rough bounds, may run a frame in some cycles.
 
     Args:
-        field: Where to search, at any accuracy cost.
+        field: Where to search.
         cycles: Most cycles.
+        spend: Most accuracy cost [micro-points].
     """
     stages = {tuple(widths.needs) for widths in field.widths}
-    groups = [field.joint(field.widths, roles, NO_LIMIT) for roles in stages]
+    groups = [field.joint(field.widths, roles, spend) for roles in stages]
     return any(
         any_within(field, group, double, cycles)
         for double in bufferings(field)

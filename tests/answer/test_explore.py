@@ -189,7 +189,7 @@ def test_of_equally_accurate_networks_the_faster_is_chosen() -> None:
     assert fates(accurate(1001))[-3:] == [
         ("slow", Fate.WORSE),
         ("tied", Fate.CHOSEN),
-        ("low", Fate.BOUNDED),
+        ("low", Fate.WORSE),
     ]
 
 
