@@ -146,6 +146,7 @@ def _dense_column(stage: DenseStage) -> DenseColumns:
         pe=np.array([stage.pe]),
         weight_words=np.array([stage.weight_words]),
         weight_bits=np.array([stage.weight_bits]),
+        in_uram=np.array([stage.weights_in_uram]),
     )
 
 
