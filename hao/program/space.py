@@ -154,7 +154,7 @@ def make_grid(
         setting: Board, width of the activations, buffering.
     """
     if role is Role.DEPTHWISE:
-        return _depthwise_grid(needs, space)
+        return depthwise_grid(needs, space)
     option = [np.array(lanes, dtype=np.int64) for lanes in space.lanes_of(role)]
     simd, pe = (grid.ravel() for grid in np.meshgrid(*option))
     lane = np.arange(simd.size)
@@ -214,7 +214,8 @@ def _unpacked(places: Ints) -> tuple[Ints, Bools, Ints]:
     )
 
 
-def _depthwise_grid(needs: Sequence[Needs], space: Space) -> Grid:
+def depthwise_grid(needs: Sequence[Needs], space: Space) -> Grid:
+    """Return the grid of the depthwise stage, whose columns are its lane shapes."""
     kernels = [need.kernel**2 for need in needs]
     option = sorted({min(taps, most) for most in kernels for taps in space.taps})
     pe, taps = (
