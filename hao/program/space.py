@@ -157,39 +157,15 @@ def make_grid(
         return depthwise_grid(needs, space)
     option = [np.array(lanes, dtype=np.int64) for lanes in space.lanes_of(role)]
     simd, pe = (grid.ravel() for grid in np.meshgrid(*option))
-    lane = np.arange(simd.size)
-    depths = np.array(space.depths, dtype=np.int64)
-    factor = 2 if setting.double_buffered else 1
-    usable = setting.board.usable
-    blocks = max(depths.max(initial=0) // URAM_WORDS, 1) if usable.uram else 0
-    ultra_depths = URAM_WORDS * np.arange(1, blocks + 1)
-    offers: list[Ints] = []
-    for need in needs:
-        found: list[Ints] = []
-        useful, least = np.ones_like(simd), np.ones_like(simd)
-        for layer in need.dense:
-            folds = dense_folds(
-                layer, simd, act_bits=setting.act_bits, board=setting.board
-            )
-            useful = np.maximum(useful, folds * -(-layer.ofm.channels // pe))
-            least = np.maximum(least, folds)
-        useful, least = factor * useful, factor * least
-        for ultra, offer in ((0, depths), (1, ultra_depths)):
-            # A deeper buffer than all weights together is waste; the first is kept.
-            words = np.minimum(offer[:, None], useful)
-            shallower = np.concatenate([[0], offer[:-1]])[:, None]
-            kept = (offer[:, None] >= least) & (useful > shallower)
-            place = (2 * lane[None, :] + ultra) * ANY_WORDS + words
-            found.append(place[kept])
-        offers.append(np.unique(np.concatenate(found)))
+    offers = [_offered(need, simd, pe, space, setting) for need in needs]
     every = np.unique(np.concatenate(offers))
     # What exceeds the memory even at the fewest bits is part of no design.
     lane_of, in_uram, words_of = _unpacked(every)
     width = pe[lane_of] * simd[lane_of] * MIN_BITS
     fits = np.where(
         in_uram,
-        uram(width, words_of) <= usable.uram,
-        memory_bram18(width, words_of) <= usable.bram_18k,
+        uram(width, words_of) <= setting.board.usable.uram,
+        memory_bram18(width, words_of) <= setting.board.usable.bram_18k,
     )
     every = every[fits]
     lane_of, in_uram, words_of = _unpacked(every)
@@ -203,6 +179,37 @@ def make_grid(
         starts=np.searchsorted(lane_of, np.arange(simd.size + 1)),
         held=tuple(np.isin(every, offer) for offer in offers),
     )
+
+
+def _offered(
+    needs: Needs, simd: Ints, pe: Ints, space: Space, setting: Setting
+) -> Ints:
+    """Return the columns of a dense or pointwise stage, packed as `_unpacked` takes them.
+
+    A buffer of one block of URAM costs alike up to `URAM_WORDS`: it is offered at that
+    depth and multiples.
+    """
+    useful, least = np.ones_like(simd), np.ones_like(simd)
+    for layer in needs.dense:
+        folds = dense_folds(layer, simd, act_bits=setting.act_bits, board=setting.board)
+        useful = np.maximum(useful, folds * -(-layer.ofm.channels // pe))
+        least = np.maximum(least, folds)
+    factor = 2 if setting.double_buffered else 1
+    useful, least = factor * useful, factor * least
+    depths = np.array(space.depths, dtype=np.int64)
+    blocks = max(depths.max(initial=0) // URAM_WORDS, 1)
+    offers = [depths]
+    if setting.board.usable.uram:
+        offers.append(URAM_WORDS * np.arange(1, blocks + 1))
+    found = []
+    for in_uram, offer in enumerate(offers):
+        # A deeper buffer than all weights together is waste; the first is kept.
+        words = np.minimum(offer[:, None], useful)
+        shallower = np.concatenate([[0], offer[:-1]])[:, None]
+        kept = (offer[:, None] >= least) & (useful > shallower)
+        places = (2 * np.arange(simd.size) + in_uram) * ANY_WORDS + words
+        found.append(places[kept])
+    return np.unique(np.concatenate(found))
 
 
 def _unpacked(places: Ints) -> tuple[Ints, Bools, Ints]:
