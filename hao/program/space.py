@@ -184,7 +184,7 @@ def make_grid(
 def _offered(
     needs: Needs, simd: Ints, pe: Ints, space: Space, setting: Setting
 ) -> Ints:
-    """Return the columns of a dense or pointwise stage, packed as `_unpacked` takes them.
+    """Return the columns of a dense or pointwise stage, for `_unpacked`.
 
     A buffer of one block of URAM costs alike up to `URAM_WORDS`: it is offered at that
     depth and multiples.
