@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hao.cost.arrival import Arrival
 from hao.cost.columns import Setting
 from hao.cost.latency import pack_cycles
 from hao.cost.memory import (
@@ -36,6 +37,7 @@ from hao.cost.overheads import (
 )
 from hao.cost.paths import Transfers, rows_ahead, rows_behind
 from hao.cost.words import Cycles
+from hao.ir.layer import Linear
 from hao.ir.partition import Invocation
 from hao.ir.tensor import Shape
 
@@ -138,25 +140,50 @@ def run_transfers(
     height = shape.height
     ahead, early = rows_ahead(invocation), max(height - rows_behind(invocation), 0)
     # Weights and the first rows begin together and take turns.
-    late = np.asarray(0)
-    if setting.double_buffered and setting.aligned_tiles:
-        ahead_bytes = maps.ifm.part(ahead, rows).port
-        late = beside_cycles(read(np.minimum(weights, ahead_bytes)), board)
+    meanwhile = setting.double_buffered and setting.aligned_tiles
+    loaded = np.asarray(weights if meanwhile else 0)
+    arrival = Arrival(
+        ifm=maps.ifm,
+        rows=1 if _one_pixel(invocation) else rows,
+        residual=outside[0],
+        ofm=outside[1],
+        weights=loaded,
+        spare=_beside_rest(invocation, maps, loaded, setting),
+        burst=burst,
+        board=board,
+    )
+    ahead_bytes = maps.ifm.part(ahead, rows).port
     return Transfers(
-        late=late,
+        late=beside_cycles(read(np.minimum(loaded, ahead_bytes)), board),
         ifm=port_cycles(maps.ifm.port, board),
         ofm=ofm,
         residual=residual,
         pack=pack,
         group=group,
-        ddr_in=shared_cycles(
-            [maps.ifm, *(n.part(early, height) for n in outside)], board, burst=burst
-        ),
+        ddr_in=arrival.last(np.asarray(early), np.asarray(height)),
         ddr_out=shared_cycles(
             [maps.ifm.part(max(rows - ahead, 0), rows), *outside], board, burst=burst
         ),
         ddr_left=shared_cycles(outside, board),
+        arrival=arrival if setting.aligned_tiles else None,
     )
+
+
+def _one_pixel(invocation: Invocation) -> bool:
+    """Return whether the first stage takes the whole map as one pixel."""
+    return bool(invocation.stages) and isinstance(invocation.stages[0][1], Linear)
+
+
+def _beside_rest(
+    invocation: Invocation, maps: RunMaps, weights: Cycles, setting: Setting
+) -> Cycles:
+    """Return the cycles in which more weights than input load beside what is left.
+
+    Which weights load is not known; of those that stand for them, half of what is more.
+    """
+    more = ddr_cycles(np.maximum(weights - maps.ifm.port, 0), setting.board)
+    passing = FILL_CYCLES + STAGE_DEPTH_CYCLES * len(invocation.stages)
+    return np.asarray(np.minimum(passing, more) // 2)
 
 
 def ifm_bytes(invocation: Invocation, setting: Setting) -> int:
