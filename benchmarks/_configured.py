@@ -14,14 +14,14 @@ import numpy as np
 from hao.cost.area import engine_resources
 from hao.cost.catalogue import BUFFER_WORDS, Needs, build_stages, pool_words
 from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
-from hao.cost.design import Design
 from hao.cost.evaluate import engine_columns
 from hao.cost.loads import load_cycles, load_ddr_cycles
 from hao.cost.paths import Path
 from hao.cost.prices import SegmentPrice, price_segment
+from hao.engine.design import Design
+from hao.engine.stages import Engine
 from hao.errors import InfeasibleError
 from hao.hw.board import Board
-from hao.hw.engine import Engine
 from hao.ir.change import scheme_of
 from hao.ir.layer import ActivationKind, Input, Layer
 from hao.ir.network import Network

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from hao.accuracy.drops import load_drop_law
-from hao.accuracy.evaluate import Score, Split, check, evaluate, spearman
-from hao.accuracy.evidence import references
-from hao.accuracy.law import Nested, nested, subject_of
-from hao.accuracy.measured import QuantRow, load_quant_rows
-from hao.accuracy.predictor import fit_predictor
+from hao.accuracy.fit.evaluate import Score, Split, check, evaluate, spearman
+from hao.accuracy.fit.evidence import references
+from hao.accuracy.fit.law import Nested, nested, subject_of
+from hao.accuracy.fit.measured import QuantRow, load_quant_rows
+from hao.accuracy.fit.predictor import fit_predictor
 from hao.accuracy.reference import Reference, shipped_references
 from hao.errors import HaoError
 from hao.options.bits import layer_shares

@@ -38,13 +38,13 @@ from pymoo.operators.mutation.pm import PM
 from pymoo.operators.repair.rounding import RoundingRepair
 from pymoo.operators.sampling.rnd import IntegerRandomSampling
 
-from hao.accuracy.evaluate import spearman
+from hao.accuracy.fit.evaluate import spearman
 from hao.accuracy.terms import Recipe
 from hao.answer.candidates import BitRules
 from hao.answer.workers import Item, Progress, Shared
 from hao.answer.workers import Result as Worked
-from hao.cost.design import Design
 from hao.cost.evaluate import evaluate as price
+from hao.engine.design import Design
 from hao.errors import InputError
 from hao.hw.board import Frames
 from hao.hw.board_file import load_board

@@ -30,16 +30,16 @@ from _common import candidate, machine, print_table, uniform_problem
 from hao.answer.candidates import BitRules
 from hao.cost.catalogue import BUFFER_WORDS, LANES, PIXELS, TAPS
 from hao.cost.columns import Setting
-from hao.cost.design import Design
 from hao.cost.evaluate import CostReport, InvocationCost
 from hao.cost.latency import StageTimes, dense_times, depthwise_times, pointwise_times
 from hao.cost.overheads import STAGE_DEPTH_CYCLES, START_CYCLES
 from hao.cost.tiles import tile_groups
 from hao.cost.words import dense_folds
 from hao.data import data_path
+from hao.engine.design import Design
+from hao.engine.stages import DenseStage, DepthwiseStage
 from hao.hw.board import Board
 from hao.hw.board_file import load_board
-from hao.hw.engine import DenseStage, DepthwiseStage
 from hao.intmath import ceil_div
 from hao.ir.change import Bits
 from hao.ir.layer import Depthwise, Linear, Pool

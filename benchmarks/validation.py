@@ -27,14 +27,14 @@ from benchmarks._configured import (
 )
 from benchmarks._published import Row, load_rows
 from hao.cost.area import engine_resources
-from hao.cost.design import Design
 from hao.cost.evaluate import CostReport, evaluate
 from hao.cost.uncertainty import COVERAGE_PERCENT, LatencyEvidence, LatencyRow
 from hao.cost.words import dense_folds
+from hao.engine.design import Design
+from hao.engine.stages import Engine
 from hao.errors import InfeasibleError
 from hao.hw.board import Board, Frames
 from hao.hw.board_file import load_board
-from hao.hw.engine import Engine
 from hao.hw.resources import Resources
 from hao.intmath import ceil_div
 from hao.ir.layer import Conv

@@ -35,7 +35,7 @@ LONG_MODULES = {
     "quant/imported.py",
     "quant/matching.py",
     "quant/requantized.py",
-    "report/design_schema.py",
+    "runs/design_schema.py",
     "request.py",
     "steps/verify.py",
 }

@@ -22,7 +22,7 @@ from hao.cli import main
 from hao.data import data_path
 from hao.hw.board import Frames
 from hao.hw.board_file import board_names
-from hao.report.design_file import load_design
+from hao.runs.design_file import load_design
 from hao.zoo import network_names
 
 KEYS = {

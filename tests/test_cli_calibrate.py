@@ -12,7 +12,7 @@ from hao.calibration.file import load_calibration
 from hao.cli import main
 from hao.cost.evaluate import evaluate
 from hao.hw.resources import Resources
-from hao.report.design_file import FILE_NAME, load_design
+from hao.runs.design_file import FILE_NAME, load_design
 from tests.calibration.synthetic import (
     Truth,
     hierarchy_text,

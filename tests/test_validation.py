@@ -28,13 +28,13 @@ from benchmarks.validation import (
     render_table,
     unpacked_cycles,
 )
-from hao.cost.design import Design
 from hao.cost.evaluate import CostReport, evaluate
 from hao.cost.memory import MIN_PIXEL_CHANNELS, RECORD_BYTES, ddr_cycles
 from hao.cost.overheads import STAGE_DEPTH_CYCLES, START_CYCLES
+from hao.engine.design import Design
+from hao.engine.stages import DenseStage, Engine
 from hao.errors import InfeasibleError
 from hao.hw.board_file import load_board
-from hao.hw.engine import DenseStage, Engine
 from hao.ir.change import scheme_of
 from hao.ir.layer import Conv, Input, Padding
 from hao.ir.network import Network

@@ -1,8 +1,8 @@
 """What drop of top-1 does the search reckon with, for a checkpoint at given bits?
 
-Reads `data/drop_law.csv`, the fitted law of `hao.accuracy.law`, and evaluates it. That
-needs no scikit-learn, so that a search starts at once. The terms of the law are those
-of `hao.accuracy.terms`; what it rests on is counted in `data/reference_drops.csv`.
+Reads `data/drop_law.csv`, the fitted law of `hao.accuracy.fit.law`, and evaluates it.
+That needs no scikit-learn, so that a search starts at once. The terms of the law are
+those of `hao.accuracy.terms`; `data/reference_drops.csv` counts what it rests on.
 """
 
 from collections import defaultdict
@@ -155,7 +155,7 @@ def _at(quantiles: Sequence[float], share: float) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class DropLaw:
-    """The fitted law; made by `hao.accuracy.law.calibrate_law` or read from a file.
+    """The fitted law; made by `hao.accuracy.fit.law.calibrate_law` or read from a file.
 
     Attributes:
         effects: By term.

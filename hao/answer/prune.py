@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.answer.pruned import Pruned, load_pruned, render_pruned
+from hao.engine.stages import Engine
 from hao.errors import InfeasibleError, InputError
 from hao.files import write_file
 from hao.hw.board import Board
-from hao.hw.engine import Engine
 from hao.ir.change import kept_channels
 from hao.ir.channels import ChannelGroup, channel_groups, without_channels
 from hao.ir.network import Network

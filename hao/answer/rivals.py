@@ -28,12 +28,12 @@ from hao.cost.catalogue import (
     word_bits,
 )
 from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
-from hao.cost.design import Design
 from hao.cost.evaluate import CostReport, engine_columns, evaluate
 from hao.cost.prices import price_segment
 from hao.cost.widths import MAX_WORD_BITS
+from hao.engine.design import Design
+from hao.engine.stages import DenseStage, DepthwiseStage, Engine, lanes_match
 from hao.errors import InputError
-from hao.hw.engine import DenseStage, DepthwiseStage, Engine, lanes_match
 from hao.hw.resources import Resources
 from hao.ir.change import Bits, Keep, Scheme
 from hao.ir.partition import Partition, Role, Segment, partition

@@ -29,8 +29,8 @@ from hao.answer.densities import (
 )
 from hao.answer.prune import Task
 from hao.answer.sparsified import Sparsified
-from hao.cost.design import Design
 from hao.emission.weights import stage_words
+from hao.engine.design import Design
 from hao.errors import InfeasibleError, InputError
 from hao.ir.change import densities_of
 from hao.ir.partition import Role

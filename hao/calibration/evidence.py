@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from hao.cost.design import Design
 from hao.cost.evaluate import CostReport
+from hao.engine.design import Design
 from hao.errors import InputError
 from hao.handoff.compare import (
     FIXED,

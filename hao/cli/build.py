@@ -51,8 +51,8 @@ def quantize_command(
       hao quantize --data images/ --weights net.pt --method ptq --preset imagenet
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao.report.hardware import quantization_json, render_quantization
-    from hao.report.run import chosen_run
-    from hao.report.run_files import WEIGHTS_FILE
+    from hao.runs.run import chosen_run
+    from hao.runs.run_files import WEIGHTS_FILE
     from hao.steps.floats import Method, QuantizeRequest
     from hao.steps.quantize import quantize
 
@@ -87,7 +87,7 @@ def export_command(
     *, run: Path | None, format: str, output: Path | None, runs: Path, force: bool
 ) -> None:
     """Write a run's quantized network for other tools, as a QONNX file."""
-    from hao.report.run import chosen_run
+    from hao.runs.run import chosen_run
     from hao.steps.quantize import export
 
     folder = chosen_run(run, runs)
@@ -138,7 +138,7 @@ def emit_command(
       hao emit-hls runs/zu3eg-50fps-all --weights random
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao.report.hardware import emission_json, render_emission
-    from hao.report.run import chosen_run
+    from hao.runs.run import chosen_run
     from hao.steps.emit import emit
 
     emission = emit(
@@ -190,7 +190,7 @@ def simulate_command(
     """
     from hao.emission.check import Build
     from hao.report.hardware import render_simulation, simulation_json
-    from hao.report.run import chosen_run
+    from hao.runs.run import chosen_run
     from hao.steps.simulate import simulate
 
     started = time.monotonic()
@@ -227,12 +227,12 @@ def lint_command(
     the schedule shows that a loop is slower than planned or the code would be refused.
     """
     from hao.report.hardware import findings_json, render_findings_by_tool
-    from hao.report.run import chosen_run
     from hao.report.schedule import (
         has_faults,
         render_lint_schedule,
         schedule_findings_json,
     )
+    from hao.runs.run import chosen_run
     from hao.steps.reports import lint_run, lint_schedule
 
     path = chosen_run(run, runs)

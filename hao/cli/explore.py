@@ -100,7 +100,7 @@ def explore_command(
       hao explore runs/digits --measure 80
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao.measure.settings import Kind, LoopSettings
-    from hao.report.run import chosen_run
+    from hao.runs.run import chosen_run
     from hao.steps.explore import ExploreRequest
     from hao.steps.floats import Source
 

@@ -108,9 +108,9 @@ def prune_command(
     from hao.answer.candidates import BitRules
     from hao.files import recover
     from hao.hw.board import Frames
-    from hao.report.run import check_run_name, default_run_name
     from hao.report.tables import render_summary
     from hao.request import SearchRequest
+    from hao.runs.run import check_run_name, default_run_name
     from hao.steps import prune
     from hao.steps.changed import subject_named
 

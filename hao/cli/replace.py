@@ -106,9 +106,9 @@ def replace_command(
     from hao.answer.candidates import BitRules
     from hao.files import recover
     from hao.hw.board import Frames
-    from hao.report.run import check_run_name, default_run_name
     from hao.report.tables import render_summary
     from hao.request import SearchRequest
+    from hao.runs.run import check_run_name, default_run_name
     from hao.steps.changed import subject_named
     from hao.steps.replace import ReplaceRequest, replace_operations
 

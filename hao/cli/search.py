@@ -284,8 +284,8 @@ def search_command(
     from hao.files import recover
     from hao.hw.board import Frames
     from hao.program.solver import SolverName
-    from hao.report.run import check_run_name, check_target, default_run_name
     from hao.request import SearchRequest, check_request
+    from hao.runs.run import check_run_name, check_target, default_run_name
     from hao.steps.floats import Source
     from hao.steps.search import search
 
@@ -447,8 +447,8 @@ def estimate_command(
     RUN is a run directory or a design file (which may have been edited); without it,
     the newest run.
     """
-    from hao.report.run import chosen_run
     from hao.report.tables import render_invocations
+    from hao.runs.run import chosen_run
     from hao.steps.runs import estimate
 
     started = time.monotonic()
@@ -472,10 +472,10 @@ def report_command(*, run: Path | None, runs: Path, as_json: bool, html: bool) -
     """
     from hao.report.hardware import quantization_json, render_quantization
     from hao.report.measured import render_measured
-    from hao.report.records import load_records
-    from hao.report.run import chosen_run
-    from hao.report.run_files import recorded_quantization
     from hao.report.tables import result_json
+    from hao.runs.records import load_records
+    from hao.runs.run import chosen_run
+    from hao.runs.run_files import recorded_quantization
     from hao.steps.runs import reopen, write_page
 
     started = time.monotonic()

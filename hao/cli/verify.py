@@ -58,7 +58,7 @@ def verify_command(
       hao verify runs/zu3eg-50fps-all --quick --json
       hao verify RUN --samples 1000          ten times the random designs
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
-    from hao.report.run import chosen_run
+    from hao.runs.run import chosen_run
     from hao.steps.verify import verify
 
     started = time.monotonic()

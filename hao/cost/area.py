@@ -21,9 +21,9 @@ from hao.cost.overheads import MAX_BURST_BEATS, OUTSTANDING_BURSTS
 from hao.cost.packing import Packing, Sharing, packing, wide_port_bits
 from hao.cost.widths import memory_parts
 from hao.cost.words import INDEX_BYTES, list_words
+from hao.engine.stages import DenseStage, DepthwiseStage, Engine
 from hao.hw.board import Board, DspType
 from hao.hw.calibration import PartFactors, scaled
-from hao.hw.engine import DenseStage, DepthwiseStage, Engine
 from hao.hw.resources import Resources
 from hao.intmath import ceil_log2
 
@@ -95,7 +95,7 @@ class StageArea:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DenseShape:
-    """Arrays that describe dense stages: those of `hao.hw.engine.DenseStage`.
+    """Arrays that describe dense stages: those of `hao.engine.stages.DenseStage`.
 
     Where many stages differ in the depth of the weight buffer alone, `lane_of` says for
     each of `weight_words` to which place of the other arrays it belongs. Of several
@@ -118,7 +118,7 @@ class DenseShape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthwiseShape:
-    """Arrays that describe depthwise stages: see `hao.hw.engine.DepthwiseStage`.
+    """Arrays that describe depthwise stages: see `hao.engine.stages.DepthwiseStage`.
 
     Of several counts of pixels at once, `row_words` has an axis in front.
     """

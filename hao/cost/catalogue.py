@@ -22,13 +22,13 @@ from hao.cost.area import (
     fixed_area,
 )
 from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
-from hao.cost.design import Design
 from hao.cost.memory import beat_channels, input_channels, pixel_channels
 from hao.cost.widths import MAX_WORD_BITS, pixel_bits, window_bits
 from hao.cost.words import dense_folds, packed_taps
+from hao.engine.design import Design
+from hao.engine.stages import DenseStage, DepthwiseStage
 from hao.errors import InputError
 from hao.hw.board import Board
-from hao.hw.engine import DenseStage, DepthwiseStage
 from hao.ir.layer import Conv, Depthwise, Linear, Pool
 from hao.ir.partition import (
     DenseLayer,

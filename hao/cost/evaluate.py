@@ -12,13 +12,13 @@ import numpy as np
 from hao.cost.area import engine_resources
 from hao.cost.catalogue import check_buffers
 from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
-from hao.cost.design import Design
 from hao.cost.loads import load_bytes, load_cycles, load_ddr_cycles
 from hao.cost.paths import Path
 from hao.cost.prices import SegmentPrice, price_segment
 from hao.cost.transfers import map_bytes
+from hao.engine.design import Design
+from hao.engine.stages import DenseStage, Engine
 from hao.errors import InputError
-from hao.hw.engine import DenseStage, Engine
 from hao.hw.resources import Resources
 from hao.ir.layer import Pool
 from hao.ir.partition import Invocation, Role

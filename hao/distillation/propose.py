@@ -10,8 +10,8 @@ proven up to `TOLERANCE`; over all engines it is not.
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from hao.engine.stages import Engine
 from hao.errors import InfeasibleError
-from hao.hw.engine import Engine
 from hao.ir.change import Bits
 from hao.program.codesign import SolveReport, choose_fastest, choose_most_accurate
 from hao.program.problem import Problem

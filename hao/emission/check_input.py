@@ -6,12 +6,12 @@ from typing import assert_never
 import numpy as np
 
 from hao.cost.catalogue import check_buffers
-from hao.cost.design import Design
 from hao.cost.widths import MAX_WORD_BITS, pixel_bits, window_bits
 from hao.emission.runs import engine_stages
 from hao.emission.stage_sizes import dense_acc_bits, depthwise_acc_bits
+from hao.engine.design import Design
+from hao.engine.stages import DepthwiseStage
 from hao.errors import InputError, UnsupportedError
-from hao.hw.engine import DepthwiseStage
 from hao.ir.integer import IntegerNetwork, Requantization, sum_range
 from hao.ir.layer import (
     Activation,

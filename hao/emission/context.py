@@ -11,7 +11,6 @@ from typing import assert_never
 import numpy as np
 
 from hao.cost.bram import uses_lutram
-from hao.cost.design import Design
 from hao.cost.evaluate import CostReport
 from hao.cost.memory import store_bits
 from hao.cost.overheads import MAX_BURST_BEATS, OUTSTANDING_BURSTS
@@ -55,7 +54,8 @@ from hao.emission.wiring import (
     packed_name,
     words_name,
 )
-from hao.hw.engine import DenseStage, DepthwiseStage
+from hao.engine.design import Design
+from hao.engine.stages import DenseStage, DepthwiseStage
 from hao.hw.resources import Resources
 from hao.intmath import ceil_div, ceil_log2
 from hao.ir.integer import (

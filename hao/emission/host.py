@@ -6,10 +6,10 @@ that they agree on where things are.
 
 from typing import assert_never
 
-from hao.cost.design import Design
 from hao.cost.memory import store_bits
 from hao.emission.arena import StoredMap
 from hao.emission.steps import Table
+from hao.engine.design import Design
 from hao.hw.board import Family
 from hao.intmath import ceil_div
 from hao.ir.integer import IntegerNetwork

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hao.cost.design import Design
 from hao.cost.memory import input_channels, rows_used
 from hao.cost.words import packed_taps
 from hao.emission.arena import Arena, StoredMap, stored_map
@@ -22,6 +21,7 @@ from hao.emission.records import (
     WriteStep,
 )
 from hao.emission.runs import CODES, Run, StageRun, engine_stages
+from hao.engine.design import Design
 from hao.intmath import ceil_div
 from hao.ir.integer import IntegerNetwork
 from hao.ir.layer import Linear

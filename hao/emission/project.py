@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao import __version__
-from hao.cost.design import Design
 from hao.cost.evaluate import CostReport
 from hao.data import data_path
 from hao.emission.check_input import check_match
@@ -25,6 +24,7 @@ from hao.emission.context import make_context
 from hao.emission.steps import Table, make_table
 from hao.emission.stored import frame_bytes, map_bytes
 from hao.emission.table_text import render_table
+from hao.engine.design import Design
 from hao.errors import InputError
 from hao.files import put_folder, work_folder
 from hao.ir.integer import IntegerNetwork

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from hao.cost.columns import Setting
-from hao.cost.design import Design
 from hao.cost.tiles import tile_groups
 from hao.emission.records import DENSE, DEPTHWISE, POINTWISE
-from hao.hw.engine import DenseStage, DepthwiseStage
+from hao.engine.design import Design
+from hao.engine.stages import DenseStage, DepthwiseStage
 from hao.ir.integer import IntegerNetwork
 from hao.ir.layer import Add, GlobalAveragePool
 from hao.ir.partition import DenseLayer, DepthwiseLayer, Invocation, Role

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from hao.cost.blocks import CHAIN_MAX, cascade_length
 from hao.cost.packing import Sharing, packing
+from hao.engine.stages import DenseStage, DepthwiseStage
 from hao.hw.board import Board
-from hao.hw.engine import DenseStage, DepthwiseStage
 from hao.intmath import ceil_div
 from hao.ir.integer import accumulator_bits
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import assert_never
 
-from hao.cost.design import Design
 from hao.cost.memory import input_channels, rows_used
 from hao.cost.words import packed_taps
 from hao.emission.records import (
@@ -21,7 +20,8 @@ from hao.emission.records import (
     WindowStep,
 )
 from hao.emission.runs import CODES, Run, StageRun, engine_stages
-from hao.hw.engine import DenseStage, DepthwiseStage, lanes_match
+from hao.engine.design import Design
+from hao.engine.stages import DenseStage, DepthwiseStage, lanes_match
 from hao.intmath import ceil_div
 from hao.ir.integer import IntegerNetwork, MapType
 from hao.ir.layer import Conv, Depthwise, Linear, Padding, Pool, PoolKind

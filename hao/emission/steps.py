@@ -10,7 +10,6 @@ from typing import TypeVar, assert_never
 
 import numpy as np
 
-from hao.cost.design import Design
 from hao.cost.words import list_words
 from hao.emission.arena import Arena, place_maps
 from hao.emission.ports import (
@@ -26,7 +25,8 @@ from hao.emission.runs import CODES, Run, StageRun, design_runs, engine_stages
 from hao.emission.stage_sizes import unit_rows
 from hao.emission.stage_steps import stage_step
 from hao.emission.weights import Bytes, StageWeights, stage_weights
-from hao.hw.engine import DenseStage
+from hao.engine.design import Design
+from hao.engine.stages import DenseStage
 from hao.ir.integer import IntegerNetwork
 from hao.ir.layer import Pool
 from hao.ir.partition import Role

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.cost.design import Design
 from hao.emission.arena import StoredMap
 from hao.emission.steps import Table
+from hao.engine.design import Design
 from hao.ir.passes import frame_planes, planes_of
 
 Bytes = NDArray[np.uint8]

@@ -6,14 +6,14 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.cost.design import Design
 from hao.cost.memory import input_channels
 from hao.cost.words import packed_taps, skips_words
 from hao.emission.arena import stored_map
 from hao.emission.lists import fold_places, kept_folds
 from hao.emission.records import LoadStep
 from hao.emission.runs import StageRun, engine_stages
-from hao.hw.engine import DenseStage, DepthwiseStage
+from hao.engine.design import Design
+from hao.engine.stages import DenseStage, DepthwiseStage
 from hao.intmath import ceil_div
 from hao.ir.change import densities_of
 from hao.ir.integer import MULTIPLIER_BITS, IntegerNetwork, Requantization

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import gcd
 
-from hao.cost.design import Design
 from hao.emission.records import DEPTHWISE, NONE
 from hao.emission.runs import CODES, engine_stages
 from hao.emission.steps import Table
-from hao.hw.engine import lanes_match
+from hao.engine.design import Design
+from hao.engine.stages import lanes_match
 
 FIFO_DEPTH = 2
 """Words of a stream between two processes that run in step (chosen here)."""

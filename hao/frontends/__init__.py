@@ -1,5 +1,5 @@
 """Files and modules of other tools to networks.
 
-Nothing is imported here: `hao.frontends.onnx` needs onnx, `hao.frontends.torch` needs
-torch, and neither is loaded before it is asked for.
+Nothing is imported here: `hao.frontends.from_onnx` needs onnx,
+`hao.frontends.from_torch` needs torch, and neither is loaded before it is asked for.
 """

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from hao.errors import InputError
 from hao.factory import is_factory
+from hao.frontends.from_onnx.graph import load_graph
+from hao.frontends.from_onnx.model import load_onnx
 from hao.frontends.imported import ImportedNetwork
-from hao.frontends.onnx import load_onnx
-from hao.frontends.onnx_graph import load_graph
 
 SUFFIXES = (".onnx", ".qonnx")
 """Suffixes of files that can be read; pickled models are never loaded."""
@@ -28,7 +28,7 @@ def load_model(path: Path, *, image_size: int | None = None) -> ImportedNetwork:
             names all of it.
     """
     if is_factory(str(path)):
-        from hao.frontends.torch import trace_factory
+        from hao.frontends.from_torch.module import trace_factory
 
         return trace_factory(str(path), image_size)
     _check_suffix(path)
@@ -43,7 +43,7 @@ def operators(path: Path, *, image_size: int | None = None) -> tuple[str, ...]:
         UnsupportedError: Its frame cannot be told.
     """
     if is_factory(str(path)):
-        from hao.frontends.torch import module_kinds
+        from hao.frontends.from_torch.module import module_kinds
 
         return module_kinds(str(path))
     _check_suffix(path)

@@ -103,8 +103,8 @@ class Window:
 
         A window that would start behind the last pixel is not added.
 
-        Source: ONNX operator specification, MaxPool-22 (ceil_mode), and the same in
-        PyTorch; equality with onnxruntime is tested in tests/frontends/test_onnx.py.
+        Source: ONNX operator specification, MaxPool-22 (ceil_mode), and PyTorch;
+        tests/frontends/from_onnx/test_model.py compares with onnxruntime.
         """
         padding = self.padding
         bottom = _missing(

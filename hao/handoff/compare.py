@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import assert_never
 
-from hao.cost.design import Design
 from hao.cost.evaluate import CostReport
+from hao.engine.design import Design
 from hao.errors import InputError
 from hao.handoff.cosim import CosimReport
 from hao.handoff.hierarchy import HierarchyReport

@@ -118,7 +118,7 @@ def quantize_codes(
 
     Source: QONNX Quant and BipolarQuant, `int_quant` and `binary_quant` of qonnx 1.0
     (divide, add, clamp, round); equality is tested in
-    tests/frontends/test_onnx_quant.py.
+    tests/frontends/from_onnx/test_quant.py.
     """
     shifted = x / scale + zero_point
     if quant.bipolar:

@@ -20,8 +20,8 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.cost.design import Design
 from hao.cost.evaluate import evaluate
+from hao.engine.design import Design
 from hao.errors import InfeasibleError, InputError
 from hao.ir.change import (
     Bits,

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.isotonic import IsotonicRegression
 
-from hao.accuracy.evaluate import spearman
+from hao.accuracy.fit.evaluate import spearman
 from hao.errors import UnsupportedError
 from hao.ir.change import (
     Bits,

@@ -22,9 +22,9 @@ from hao.page.parts import (
 from hao.report.evidence import basis_in_words
 from hao.report.hardware import SimulationResult
 from hao.report.measured import Measured
-from hao.report.records import Records
 from hao.report.result import SearchResult
 from hao.report.text import clipped, plain
+from hao.runs.records import Records
 
 NO_INTEGERS = "No integers yet: `hao quantize` makes and measures them."
 NO_SIMULATION = "Not simulated yet: `hao emit-hls`, then `hao simulate`."

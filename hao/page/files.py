@@ -7,9 +7,9 @@ from hao.errors import InputError
 from hao.files import write_file
 from hao.page.compare import comparison_page
 from hao.page.page import render_page, run_page
-from hao.report.records import Records, load_records
 from hao.report.result import SearchResult
-from hao.report.run import load_run
+from hao.runs.records import Records, load_records
+from hao.runs.run import load_run
 
 PAGE_FILE = "report.html"
 

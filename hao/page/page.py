@@ -29,12 +29,12 @@ from hao.report.goal import (
     unproven_in_words,
 )
 from hao.report.margins import risk_in_words, speed_in_words
-from hao.report.records import Records
 from hao.report.result import SearchResult
 from hao.report.tables import KINDS, label
 from hao.report.text import plain
 from hao.report.watts import power_in_words
 from hao.report.words import bits_in_words, count_in_words
+from hao.runs.records import Records
 
 SCRIPT_FILE = "plotly-basic.min.js"
 """Plotly's basic bundle 4.1.1 (MIT), as npm serves it: plotly.js-basic-dist-min."""

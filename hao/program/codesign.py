@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 from hao.cost.area import fixed_area
 from hao.cost.catalogue import build_stages
 from hao.cost.columns import Columns
-from hao.cost.design import Design
 from hao.cost.evaluate import CostReport, evaluate
+from hao.engine.design import Design
+from hao.engine.stages import Engine
 from hao.errors import InfeasibleError, SolverError, WorkLimitError
-from hao.hw.engine import Engine
 from hao.ir.partition import Role
 from hao.program.exact import Apart, Way
 from hao.program.field import Field

@@ -8,9 +8,9 @@ from hao.answer.candidates import Accuracy, Stance
 from hao.answer.front import FrontPoint
 from hao.answer.ledger import Outcome
 from hao.answer.objective import Objective
-from hao.cost.design import Design
 from hao.cost.evaluate import CostReport
 from hao.cost.power import Power, estimate_power
+from hao.engine.design import Design
 from hao.hw.board import Board
 from hao.ir.change import Replace, Scheme
 from hao.ir.network import Network

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from hao.answer.front import FrontPoint
 from hao.cost.evaluate import CostReport, InvocationCost
 from hao.cost.uncertainty import AREA_ERROR_PERCENT
+from hao.engine.stages import Engine
 from hao.hw.board import Board
-from hao.hw.engine import Engine
 from hao.ir.change import densities_of, kept_channels, left_out, replaced
 from hao.program.solver import Status
 from hao.report.evidence import basis_in_words, basis_json, ranked_in_words

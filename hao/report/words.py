@@ -2,8 +2,8 @@
 
 from collections import Counter
 
-from hao.cost.design import Design
-from hao.hw.engine import DenseStage, DepthwiseStage, Engine
+from hao.engine.design import Design
+from hao.engine.stages import DenseStage, DepthwiseStage, Engine
 from hao.ir.change import passes_of
 
 

@@ -21,15 +21,15 @@ from hao.calibration.evidence import (
 from hao.calibration.file import render_calibration
 from hao.calibration.results import Assessment
 from hao.calibration.timings import load_timings
-from hao.cost.design import Design
 from hao.cost.evaluate import evaluate
+from hao.engine.design import Design
 from hao.errors import InputError
 from hao.files import write_file
 from hao.handoff.load import load_report
 from hao.hw.board import Board
 from hao.hw.calibration import NEUTRAL
-from hao.report.design_file import FILE_NAME, load_design
-from hao.report.run_files import check_absent
+from hao.runs.design_file import FILE_NAME, load_design
+from hao.runs.run_files import check_absent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,10 +26,7 @@ from hao.ir.change import Scheme
 from hao.ir.lower import is_quantized
 from hao.ir.network import Network
 from hao.program.space import Space
-from hao.report.design_file import FILE_NAME, load_design
 from hao.report.result import SearchResult
-from hao.report.run import check_target
-from hao.report.run_files import FLOAT_STEM, TRAINING_FOLDER
 from hao.request import (
     SearchRequest,
     board_of,
@@ -37,6 +34,9 @@ from hao.request import (
     check_rate,
     check_request,
 )
+from hao.runs.design_file import FILE_NAME, load_design
+from hao.runs.run import check_target
+from hao.runs.run_files import FLOAT_STEM, TRAINING_FOLDER
 from hao.steps.common import Progress
 from hao.steps.floats import Source, float_inputs
 from hao.steps.search import no_files, search

@@ -13,7 +13,7 @@ from hao.errors import InputError, ToolError
 from hao.ir.integer import IntegerNetwork
 from hao.ir.integer_run import run_integer
 from hao.ir.network import Network
-from hao.report.run_files import (
+from hao.runs.run_files import (
     TRAINING_FOLDER,
 )
 

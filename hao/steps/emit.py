@@ -15,11 +15,11 @@ from hao.quant.weights_file import load_integers, render_integers
 from hao.report.hardware import (
     Emission,
 )
-from hao.report.records import (
+from hao.report.result import SearchResult
+from hao.runs.records import (
     drop_records,
 )
-from hao.report.result import SearchResult
-from hao.report.run_files import (
+from hao.runs.run_files import (
     EMITTED_FILE,
     EVALUATION_FILE,
     PROJECT_FOLDER,

@@ -21,15 +21,15 @@ from hao.factory import is_factory
 from hao.measure.settings import Kind, LoopSettings
 from hao.measure.store import STORE_FILE, open_store, recorded_about
 from hao.page.files import renew_run_page
-from hao.report.certificate import load_certificate
 from hao.report.measured import (
     MEASURED_FILE,
     Measured,
 )
-from hao.report.records import keep_record
 from hao.report.result import SearchResult
-from hao.report.run_files import held_run, opened_run
 from hao.request import SearchRequest, asked_again, limits_of
+from hao.runs.certificate import load_certificate
+from hao.runs.records import keep_record
+from hao.runs.run_files import held_run, opened_run
 from hao.steps.common import check_torch
 from hao.steps.floats import Source
 

@@ -29,8 +29,8 @@ from hao.report.measured import (
     share_interval,
 )
 from hao.report.result import Proof, SearchResult
-from hao.report.run import write_run
 from hao.request import SearchRequest
+from hao.runs.run import write_run
 from hao.steps.floats import Source, float_inputs
 
 Progress = Callable[[str], None]

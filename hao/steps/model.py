@@ -36,7 +36,7 @@ def from_torch(module: object, example: HasShape | Sequence[int]) -> Network:
         ToolError: torch is not installed.
     """
     check_installed("torch", "torch")
-    from hao.frontends.torch import as_module, trace_torch
+    from hao.frontends.from_torch.module import as_module, trace_torch
 
     sizes = tuple(example.shape if isinstance(example, HasShape) else example)
     if len(sizes) == 4:

@@ -23,8 +23,8 @@ from hao.ir.network import Network
 from hao.options.option import Option
 from hao.program.space import Space
 from hao.report.result import SearchResult
-from hao.report.run_files import PRUNING_FILE
 from hao.request import limits_of
+from hao.runs.run_files import PRUNING_FILE
 from hao.steps.changed import (
     Changed,
     ChangeRequest,

@@ -2,7 +2,7 @@
 
     run directory -> float weights -> Brevitas -> integers
 
-What it leaves in a run directory is listed in `hao.report.run_files`. torch takes
+What it leaves in a run directory is listed in `hao.runs.run_files`. torch takes
 seconds to load, so what needs it is imported where it is used.
 """
 
@@ -26,11 +26,11 @@ from hao.report.hardware import (
     Quantization,
     quantization_json,
 )
-from hao.report.records import (
+from hao.report.result import SearchResult
+from hao.runs.records import (
     PROJECT_RECORDS,
 )
-from hao.report.result import SearchResult
-from hao.report.run_files import (
+from hao.runs.run_files import (
     EVALUATION_FILE,
     QUANTIZATION_FILE,
     WEIGHTS_FILE,

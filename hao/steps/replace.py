@@ -24,8 +24,8 @@ from hao.options.operations import load_pool
 from hao.program.codesign import SolveReport, choose_fastest
 from hao.program.problem import Problem
 from hao.report.result import SearchResult
-from hao.report.run_files import TRAINING_FOLDER
 from hao.request import limits_of
+from hao.runs.run_files import TRAINING_FOLDER
 from hao.steps.changed import (
     Changed,
     ChangeRequest,

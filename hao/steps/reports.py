@@ -12,14 +12,14 @@ from hao.emission.check import (
 from hao.errors import RefusedError, ToolError
 from hao.handoff.compare import compare, render_comparison
 from hao.handoff.load import load_report
-from hao.report.design_file import FILE_NAME, load_design
-from hao.report.records import (
+from hao.runs.design_file import FILE_NAME, load_design
+from hao.runs.records import (
     SCHEDULE_FILE,
     SYNTHESIS_FILE,
     keep_record,
     synthesis_json,
 )
-from hao.report.run_files import (
+from hao.runs.run_files import (
     PROJECT_FOLDER,
     opened_run,
 )

@@ -6,9 +6,9 @@ from pathlib import Path
 from hao.calibration.file import load_constants
 from hao.cost.evaluate import evaluate
 from hao.page.files import renew_run_page
-from hao.report.design_file import load_design
 from hao.report.result import SearchResult
-from hao.report.run import load_run
+from hao.runs.design_file import load_design
+from hao.runs.run import load_run
 
 
 def reopen(path: Path) -> SearchResult:

@@ -31,9 +31,7 @@ from hao.page.files import write_run_page
 from hao.program.codesign import SolveReport
 from hao.program.several import choose_several
 from hao.program.solver import check_solver
-from hao.report.certificate import render_certificate
 from hao.report.result import SearchResult, make_result
-from hao.report.run import check_target, run_state, write_run
 from hao.request import (
     SearchRequest,
     board_of,
@@ -43,6 +41,8 @@ from hao.request import (
     check_top1_known,
     limits_of,
 )
+from hao.runs.certificate import render_certificate
+from hao.runs.run import check_target, run_state, write_run
 
 Progress = Callable[[str], None]
 

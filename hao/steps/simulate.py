@@ -30,12 +30,12 @@ from hao.report.hardware import (
     SimulationResult,
     simulation_json,
 )
-from hao.report.records import (
+from hao.report.result import SearchResult
+from hao.runs.records import (
     SIMULATION_FILE,
     keep_record,
 )
-from hao.report.result import SearchResult
-from hao.report.run_files import (
+from hao.runs.run_files import (
     EMITTED_FILE,
     EVALUATION_FILE,
     PROGRAM_FOLDER,

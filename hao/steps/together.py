@@ -22,7 +22,7 @@ from hao.ir.channels import without_channels
 from hao.ir.network import Network
 from hao.ir.sparsity import with_densities
 from hao.report.result import SearchResult
-from hao.report.run_files import FLOAT_STEM
+from hao.runs.run_files import FLOAT_STEM
 from hao.steps.changed import Trained, keep_training, load_trained, work_beside
 from hao.steps.common import Progress
 from hao.steps.prune import LABELS, PruneRequest, task_of

@@ -33,7 +33,11 @@ from hao.options.option import MICRO
 from hao.program.codesign import Measure, SolveReport
 from hao.program.problem import Problem
 from hao.program.solver import SolverName, Status
-from hao.report.certificate import (
+from hao.report.goal import blocks_in_words
+from hao.report.result import SearchResult
+from hao.report.verification import Verification
+from hao.request import SearchRequest, asked_again, limits_of
+from hao.runs.certificate import (
     CERTIFICATE_FILE,
     Certificate,
     NetworkEntry,
@@ -41,11 +45,7 @@ from hao.report.certificate import (
     load_certificate,
     recorded_problem,
 )
-from hao.report.design_file import FILE_NAME, load_design
-from hao.report.goal import blocks_in_words
-from hao.report.result import SearchResult
-from hao.report.verification import Verification
-from hao.request import SearchRequest, asked_again, limits_of
+from hao.runs.design_file import FILE_NAME, load_design
 
 Progress = Callable[[str], None]
 

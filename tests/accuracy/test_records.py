@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hao.accuracy.measured import Method
+from hao.accuracy.fit.measured import Method
 from hao.accuracy.records import Record, read_records
 from hao.errors import InputError
 

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from hao.cost.design import Design
 from hao.cost.evaluate import CostReport, evaluate
+from hao.engine.design import Design
 from hao.hw.board_file import load_board
 from hao.hw.resources import Resources
 from hao.ir.change import scheme_of
 from hao.ir.layer import Add, GlobalAveragePool, Input
 from hao.ir.network import Network
 from hao.ir.partition import Role, partition
-from hao.report.design_file import FILE_NAME, render_design
+from hao.runs.design_file import FILE_NAME, render_design
 from tests.cost.samples import build_engine, conv, depthwise, linear, shape
 from tests.report.samples import longest_segments, small_result
 

@@ -15,9 +15,9 @@ from hao.calibration.cycle_fit import (
     usable_figures,
 )
 from hao.calibration.evidence import Case, Clocking, CycleFigure
-from hao.cost.design import Design
 from hao.cost.evaluate import evaluate
 from hao.cost.overheads import STAGE_DEPTH_CYCLES, START_CYCLES, load_overhead
+from hao.engine.design import Design
 from tests.calibration.synthetic import (
     SHAPES,
     Truth,

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from hao.cost.catalogue import Needs, build_stages, pool_words
 from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
-from hao.cost.design import Design
 from hao.cost.memory import beat_channels
 from hao.cost.tiles import tile_unit
 from hao.cost.words import dense_folds
+from hao.engine.design import Design
+from hao.engine.stages import Engine
 from hao.hw.board import Board, DspType
-from hao.hw.engine import Engine
 from hao.hw.resources import Resources
 from hao.ir.change import scheme_of
 from hao.ir.layer import (

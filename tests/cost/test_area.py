@@ -21,9 +21,9 @@ from hao.cost.area import (
 )
 from hao.cost.bram import memory
 from hao.cost.packing import Sharing, packing
+from hao.engine.stages import DenseStage, DepthwiseStage, Engine
 from hao.errors import InputError
 from hao.hw.board import Board, DspType
-from hao.hw.engine import DenseStage, DepthwiseStage, Engine
 from hao.hw.resources import Resources
 from tests.cost.samples import BOARD, QUICK, THOROUGH
 

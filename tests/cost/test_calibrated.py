@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from hao.cost.area import engine_resources
 from hao.cost.columns import Columns
-from hao.cost.design import Design
 from hao.cost.evaluate import evaluate
 from hao.cost.overheads import START_CYCLES
 from hao.cost.prices import price_segment
+from hao.engine.design import Design
 from hao.hw.calibration import (
     STEP_CYCLES_RANGE,
     Calibration,

@@ -35,8 +35,8 @@ from hao.cost.catalogue import (
 from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
 from hao.cost.memory import input_channels
 from hao.cost.words import dense_folds
+from hao.engine.stages import Engine
 from hao.hw.board import Board
-from hao.hw.engine import Engine
 from hao.hw.resources import Resources
 from hao.ir.layer import Conv, Depthwise, Linear
 from hao.ir.partition import DenseLayer, Role, partition

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from hao.cost.area import engine_resources
 from hao.cost.columns import Setting
-from hao.cost.design import Design
 from hao.cost.evaluate import CostReport, engine_columns, evaluate
 from hao.cost.loads import load_cycles, load_ddr_cycles
 from hao.cost.overheads import (
@@ -22,8 +21,9 @@ from hao.cost.overheads import (
 )
 from hao.cost.paths import Path
 from hao.cost.prices import price_segment
+from hao.engine.design import Design
+from hao.engine.stages import DenseStage, DepthwiseStage, Engine
 from hao.errors import InputError
-from hao.hw.engine import DenseStage, DepthwiseStage, Engine
 from hao.hw.resources import Resources
 from hao.ir.change import scheme_of
 from hao.ir.layer import (

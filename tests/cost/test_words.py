@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hao.cost.area import DenseShape, dense_area
-from hao.cost.design import Design
 from hao.cost.evaluate import evaluate
 from hao.cost.latency import dense_times
 from hao.cost.trips import dense_trips
@@ -19,6 +18,7 @@ from hao.cost.words import (
     skips_words,
     stage_bytes,
 )
+from hao.engine.design import Design
 from hao.errors import InputError
 from hao.hw.board_file import load_board
 from hao.ir.change import Bits, scheme_of

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from hao.cost.design import Design
+from hao.engine.design import Design
 from hao.hw.board_file import load_board
 from hao.ir.change import scheme_of
 from hao.ir.layer import Add, GlobalAveragePool, Input

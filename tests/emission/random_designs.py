@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 
 from hao.cost.catalogue import Needs, build_stages, pool_words, word_bits
 from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
-from hao.cost.design import Design
 from hao.cost.memory import beat_channels
 from hao.cost.widths import MAX_WORD_BITS
 from hao.cost.words import dense_folds
 from hao.emission.stage_sizes import dense_acc_bits, depthwise_acc_bits
 from hao.emission.weights import pruned_network
+from hao.engine.design import Design
+from hao.engine.stages import DenseStage, DepthwiseStage, Engine, lanes_match
 from hao.errors import UnsupportedError
 from hao.hw.board_file import load_board
-from hao.hw.engine import DenseStage, DepthwiseStage, Engine, lanes_match
 from hao.intmath import ceil_div, ceil_log2
 from hao.ir.change import Bits
 from hao.ir.integer import (

@@ -21,8 +21,8 @@ from hao.cost.widths import memory_parts
 from hao.emission.records import Step
 from hao.emission.runs import StageRun, engine_stages
 from hao.emission.steps import Table, make_table
+from hao.engine.stages import DenseStage, DepthwiseStage
 from hao.hw.board import DspType
-from hao.hw.engine import DenseStage, DepthwiseStage
 from hao.intmath import ceil_div
 from hao.ir.layer import Depthwise, Pool
 from hao.ir.partition import Invocation, Role

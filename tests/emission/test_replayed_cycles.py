@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from hao.cost.design import Design
 from hao.cost.evaluate import evaluate
 from hao.cost.trips import StageTrips, dense_trips, depthwise_trips, pointwise_trips
 from hao.emission.check import Build, Replay, compile_project, run_replay
@@ -18,6 +17,7 @@ from hao.emission.project import render_project, write_project
 from hao.emission.runs import Run, StageRun
 from hao.emission.steps import Table
 from hao.emission.weights import pruned_network
+from hao.engine.design import Design
 from hao.hw.board_file import load_board
 from hao.intmath import ceil_div
 from hao.ir.change import Bits, scheme_of

@@ -8,8 +8,8 @@ import pytest
 from hao.cost.columns import Setting
 from hao.cost.tiles import tile_groups
 from hao.emission.runs import Run, design_runs, engine_stages
+from hao.engine.stages import DenseStage, DepthwiseStage
 from hao.errors import InputError
-from hao.hw.engine import DenseStage, DepthwiseStage
 from hao.ir.layer import Add, Conv, Linear
 from hao.ir.partition import Role
 from tests.emission.designs import SEEDS, sample, small

@@ -14,8 +14,8 @@ from hao.emission.steps import (
     make_table,
     stage_unit_rows,
 )
+from hao.engine.stages import DepthwiseStage
 from hao.hw.board_file import load_board
-from hao.hw.engine import DepthwiseStage
 from hao.intmath import ceil_div
 from hao.ir.layer import Pool
 from hao.ir.partition import Role

@@ -13,7 +13,7 @@ import pytest
 from hao.emission.runs import Run, StageRun, engine_stages
 from hao.emission.steps import Table, make_table
 from hao.emission.weights import record_bits
-from hao.hw.engine import DenseStage, DepthwiseStage
+from hao.engine.stages import DenseStage, DepthwiseStage
 from hao.ir.change import Bits, scheme_of
 from hao.ir.integer import Requantization
 from hao.ir.layer import Conv, Depthwise, Linear, Pool

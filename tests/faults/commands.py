@@ -159,7 +159,7 @@ def _serve() -> None:
     import torch
 
     import hao.flow
-    import hao.frontends.onnx
+    import hao.frontends.from_onnx.model
     import hao.quant.integers
     import hao.quant.ptq
     import hao.quant.train

@@ -14,8 +14,8 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.transformation.infer_shapes import InferShapes
 
+from hao.frontends.from_onnx.model import load_onnx
 from hao.frontends.imported import ImportedNetwork
-from hao.frontends.onnx import load_onnx
 from hao.ir.interpret import run_float
 
 Floats = NDArray[np.float32]

@@ -11,8 +11,8 @@ import pytest
 from onnx import NodeProto, TensorProto, helper
 
 from hao.errors import InputError, UnsupportedError
-from hao.frontends import onnx_fold, onnx_graph, onnx_limits
-from hao.frontends.onnx import load_onnx
+from hao.frontends.from_onnx import fold, graph, limits
+from hao.frontends.from_onnx.model import load_onnx
 from tests.frontends.onnx_models import (
     Stored,
     floats,
@@ -68,7 +68,7 @@ def test_a_file_that_fails_to_be_read_is_refused(
 def test_a_file_beyond_the_limit_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(onnx_graph, "MAX_FILE_BYTES", 10)
+    monkeypatch.setattr(graph, "MAX_FILE_BYTES", 10)
     path = tmp_path / "model.onnx"
     path.write_bytes(b"x" * 11)
     with pytest.raises(InputError, match="11 bytes; must be at most 10"):
@@ -417,7 +417,7 @@ def test_functions_that_nest_without_end_are_refused(tmp_path: Path) -> None:
 def test_a_file_of_very_many_nodes_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(onnx_limits, "MAX_NODES", 1)
+    monkeypatch.setattr(limits, "MAX_NODES", 1)
     nodes = [helper.make_node("Relu", ["x"], ["t"]), node("Relu", "t")]
     with pytest.raises(UnsupportedError, match=r"2 nodes with its functions"):
         imported(tmp_path, model(nodes))
@@ -449,7 +449,7 @@ def test_constants_that_are_all_needed_at_once_are_limited(
 ) -> None:
     # Four constants of 40 bytes, added in pairs. If all are made first, a sum is the
     # fifth; if the first pair goes before the second is made, there are at most four.
-    monkeypatch.setattr(onnx_fold, "MAX_ALIVE_BYTES", 160)
+    monkeypatch.setattr(fold, "MAX_ALIVE_BYTES", 160)
     made = [helper.make_node("ConstantOfShape", ["ten"], [f"k{i}"]) for i in range(4)]
     left = helper.make_node("Add", ["k0", "k1"], ["left"])
     right = helper.make_node("Add", ["k2", "k3"], ["right"])

@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from hao.frontends.onnx import load_onnx
+from hao.frontends.from_onnx.model import load_onnx
 from hao.ir.interpret import run_float
 from hao.ir.layer import (
     Input,

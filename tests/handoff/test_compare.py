@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hao.cost.design import Design
 from hao.cost.evaluate import CostReport, evaluate
+from hao.engine.design import Design
 from hao.errors import InputError
 from hao.handoff.compare import (
     ComparedFigure,

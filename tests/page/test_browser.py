@@ -19,7 +19,7 @@ import pytest
 from hao.page.compare import comparison_page
 from hao.page.page import render_page, run_page
 from hao.page.parts import Page
-from hao.report.records import Records
+from hao.runs.records import Records
 from tests.page.test_page import QUANTIZATION, SIMULATION, evil_result
 from tests.report.samples import small_result
 

@@ -12,8 +12,8 @@ from hao.page.design import cut_svg, memory_section
 from hao.page.page import render_page, run_page
 from hao.program.solver import Status
 from hao.report.hardware import InvocationCycles, Quantization, SimulationResult
-from hao.report.records import Records, ScheduledLoop, ScheduleRecord, SynthesisRow
 from hao.report.result import SearchResult
+from hao.runs.records import Records, ScheduledLoop, ScheduleRecord, SynthesisRow
 from tests.page.html import Reader, read
 from tests.report.samples import point, small_result
 

@@ -20,12 +20,12 @@ from hao.cost.area import engine_resources
 from hao.cost.bram import memory_lut
 from hao.cost.catalogue import Needs, build_stages, pool_words
 from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
-from hao.cost.design import Design
 from hao.cost.evaluate import evaluate
 from hao.cost.memory import beat_channels, feature_bytes
+from hao.engine.design import Design
+from hao.engine.stages import DenseStage, DepthwiseStage, Engine, lanes_match
 from hao.errors import InputError
 from hao.hw.board import Board
-from hao.hw.engine import DenseStage, DepthwiseStage, Engine, lanes_match
 from hao.hw.resources import Resources
 from hao.ir.change import Bits
 from hao.ir.layer import Depthwise, Linear, Pool

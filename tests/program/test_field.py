@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from hao.cost.paths import Path
 from hao.cost.prices import SegmentPrice, price_segment
+from hao.engine.stages import lanes_match
 from hao.errors import InfeasibleError
-from hao.hw.engine import lanes_match
 from hao.ir.partition import Role
 from hao.program import quick, search, shapes, sieve
 from hao.program.bounded import best_first

@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from hao.errors import InputError, UnsupportedError
-from hao.frontends.onnx import load_onnx
+from hao.frontends.from_onnx.model import load_onnx
 from hao.ir.integer import IntegerNetwork, Requantization
 from hao.ir.integer_run import run_integer
 from hao.ir.interpret import run_float

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hao.errors import InputError, UnsupportedError
-from hao.frontends.onnx import load_onnx
+from hao.frontends.from_onnx.model import load_onnx
 from hao.ir.integer import HALVES_EVEN, HALVES_UP, Requantization
 from hao.ir.integer_run import run_integer
 from hao.ir.interpret import run_float

@@ -7,8 +7,8 @@ from hao.accuracy.terms import Recipe
 from hao.answer.candidates import Accuracy, Stance
 from hao.answer.front import FrontPoint
 from hao.answer.objective import Objective
-from hao.cost.design import Design
 from hao.cost.evaluate import evaluate
+from hao.engine.design import Design
 from hao.hw.board_file import load_board
 from hao.ir.change import scheme_of
 from hao.ir.layer import (

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from hao.cost.design import Design
 from hao.emission.steps import Table, make_table
+from hao.engine.design import Design
 from hao.hw.board_file import load_board
 from hao.ir.change import Bits
 from hao.ir.layer import Add, GlobalAveragePool, Input

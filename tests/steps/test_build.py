@@ -30,8 +30,6 @@ from hao.ir.picture import Preparation
 from hao.quant.dataset import load_dataset
 from hao.quant.float_net import FloatNet, folded_network
 from hao.quant.weights_file import load_integers
-from hao.report import run_files
-from hao.report.design_file import load_design
 from hao.report.hardware import (
     Quantization,
     SimulationResult,
@@ -42,7 +40,9 @@ from hao.report.hardware import (
     render_simulation,
     simulation_json,
 )
-from hao.report.records import Records, load_records
+from hao.runs import run_files
+from hao.runs.design_file import load_design
+from hao.runs.records import Records, load_records
 from hao.steps.common import RANDOM_FRAMES
 from hao.steps.emit import LEAST_FRAMES, MOST_FRAMES, RANDOM_WEIGHTS
 from hao.steps.floats import QuantizeRequest, data_notes

@@ -15,8 +15,8 @@ import pytest
 from hao.calibration.file import load_calibration, render_calibration
 from hao.calibration.results import Assessment, ConstantGroup
 from hao.calibration.text import render_assessment
-from hao.cost.design import Design
 from hao.cost.evaluate import evaluate
+from hao.engine.design import Design
 from hao.errors import InputError
 from hao.hw.calibration import NEUTRAL, ONE
 from hao.hw.resources import Resources

@@ -11,11 +11,11 @@ from click.testing import CliRunner, Result
 
 from hao.cli import main
 from hao.quant.dataset import Dataset, load_dataset
-from hao.report.certificate import load_certificate
-from hao.report.design_file import load_design
 from hao.report.measured import share_interval
-from hao.report.records import load_records
 from hao.request import asked_again
+from hao.runs.certificate import load_certificate
+from hao.runs.design_file import load_design
+from hao.runs.records import load_records
 from hao.zoo import build_network
 
 SEARCH = (

@@ -28,8 +28,8 @@ from hao.program.solver import Status
 from hao.quant.dataset import Dataset, load_dataset
 from hao.quant.float_net import FloatNet, folded_network
 from hao.quant.weights import WeightSource, load_weights
-from hao.report.design_file import load_design
 from hao.request import SearchRequest, candidates_of
+from hao.runs.design_file import load_design
 from hao.steps import changed
 from hao.steps.prune import PruneRequest, prune_run
 from hao.zoo import build_network

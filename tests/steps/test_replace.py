@@ -16,9 +16,9 @@ from hao.hw.board import Frames
 from hao.ir.change import replaced
 from hao.program.solver import Status
 from hao.quant.export_float import float_files
-from hao.report.certificate import CERTIFICATE_FILE
-from hao.report.design_file import load_design
 from hao.request import SearchRequest
+from hao.runs.certificate import CERTIFICATE_FILE
+from hao.runs.design_file import load_design
 from hao.steps.replace import (
     RECORD_FILE,
     Replacement,

@@ -19,7 +19,7 @@ from hao.ir.network import Network
 from hao.ir.sparsity import kept_words
 from hao.quant.float_net import FloatNet, folded_network
 from hao.quant.weights import WeightSource, load_weights
-from hao.report.design_file import load_design
+from hao.runs.design_file import load_design
 from hao.steps.prune import PruneMethod, Pruning, pruning_json, render_pruning
 from hao.zoo import build_network
 

@@ -20,8 +20,8 @@ from hao.errors import InputError
 from hao.hw.board import Frames
 from hao.program.problem import Problem
 from hao.program.space import Space
-from hao.report.certificate import CERTIFICATE_FILE, digest
-from hao.report.design_file import load_design, render_design
+from hao.runs.certificate import CERTIFICATE_FILE, digest
+from hao.runs.design_file import load_design, render_design
 from hao.steps.verify import verify
 from hao.zoo import build_network
 from tests.answer.samples import BOARD, candidates

@@ -1,0 +1,263 @@
+"""What does a checkpoint lose at given bits, measured there or not, and how sure is it?
+
+Model of a reference drop (`hao.accuracy.fit.evidence`), in z = asinh(drop / UNIT):
+
+    z = sum of weight x term + deviation x noise      (`hao.accuracy.terms`)
+
+The weights are those of a ridge in units of the prior, so kind, recipe and bits are
+fixed effects, and family, line, network, checkpoint and source random ones: rows of a
+family are pooled, and a checkpoint's own row counts as far as sources agree at all. A
+prediction is for a source that nobody has seen: the source's effect is left out.
+Outliers count less (weights of Student's t with `FREEDOM` degrees of freedom).
+
+The deviation has two parts: what the random effects still leave open (their prior
+variance, less what was measured), and noise. The noise is log-linear in kind, recipe,
+family, capacity and bits; a gamma regression is fitted to absolute residuals of
+references that were left out with their whole network, and again with their whole
+source. The distribution of those residuals over their deviation, which has heavy tails,
+gives everything else:
+
+- mean: of the drop itself, tails included, not the drop at the mean of z;
+- low, high: 90 % interval, conformal quantiles;
+- noise: mean absolute deviation from the mean. A search ranks by mean plus noise.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import GammaRegressor, Ridge
+
+from hao.accuracy.drops import FIT_NOISE, DropLaw, Effect, LawDrop, distribution_name
+from hao.accuracy.reference import Reference
+from hao.accuracy.terms import (
+    UNIT,
+    Subject,
+    mean_terms,
+    noise_terms,
+    prior,
+)
+
+FREEDOM = 4.0
+"""Degrees of freedom of the noise: heavy tails, as collapsed recipes make them."""
+
+FOLDS = 6
+STEPS = 60
+"""Quantiles that describe the distribution of the noise."""
+
+MIN_SCORES = 30
+"""Fewest residuals of a kind and recipe with a distribution of their own."""
+
+_REWEIGHTINGS = 5
+_NOISE_PRIOR = 0.02
+_NOISE_GROUP = 0.6
+_SEED = 0
+
+Floats = NDArray[np.float64]
+Group = Callable[[Reference], Hashable]
+
+
+def plain_top1(references: Sequence[Reference]) -> dict[str, float]:
+    """Return what checkpoints of each network usually reach [percent]."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for reference in references:
+        found[reference.network].append(reference.top1_float)
+    return {network: median(values) for network, values in found.items()}
+
+
+def subject_of(reference: Reference, plain: Mapping[str, float]) -> Subject:
+    """Return the checkpoint that a reference is about."""
+    return Subject(
+        network=reference.network,
+        family=reference.family,
+        depthwise=reference.depthwise,
+        top1=reference.top1_float,
+        plain_top1=plain.get(reference.network),
+    )
+
+
+def _transformed(references: Sequence[Reference]) -> Floats:
+    return np.arcsinh(np.array([r.drop for r in references]) / UNIT)
+
+
+def fit_mean(
+    references: Sequence[Reference],
+) -> tuple[dict[str, Effect], dict[str, float]]:
+    """Return the effects of the terms, and the usual float accuracies behind them."""
+    plain = plain_top1(references)
+    rows = []
+    for reference in references:
+        terms = mean_terms(subject_of(reference, plain), reference.setting)
+        terms[f"source:{reference.source} {reference.setting.recipe.value}"] = 1.0
+        rows.append(terms)
+    columns = {t: i for i, t in enumerate(sorted({t for row in rows for t in row}))}
+    units = np.array([prior(term) for term in columns])
+    matrix = np.zeros((len(rows), len(columns)))
+    for line, row in zip(matrix, rows, strict=True):
+        for term, value in row.items():
+            line[columns[term]] = value
+    z = _transformed(references)
+    ridge = Ridge(alpha=1.0, fit_intercept=False, solver="cholesky")
+    weights = np.full(len(rows), FIT_NOISE**-2)
+    for _ in range(_REWEIGHTINGS):
+        ridge.fit(matrix * units, z, sample_weight=weights)
+        scores = (z - ridge.predict(matrix * units)) / FIT_NOISE
+        weights = FIT_NOISE**-2 * (FREEDOM + 1) / (FREEDOM + scores**2)
+    seen = (matrix != 0).T @ weights
+    effects = {
+        term: Effect(
+            weight=float(ridge.coef_[i] * units[i]),
+            variance=float(1 / (units[i] ** -2 + seen[i])),
+        )
+        for term, i in columns.items()
+        if not term.startswith("source:")
+    }
+    return effects, plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """A reference with what its relatives alone say of it.
+
+    Attributes:
+        reference: What was measured.
+        subject: Its checkpoint, as the relatives know it.
+        z: Centre.
+        open_variance: Variance of z that the random effects leave open.
+    """
+
+    reference: Reference
+    subject: Subject
+    z: float
+    open_variance: float
+
+    @property
+    def residual(self) -> float:
+        """Return the measured z less the centre."""
+        return float(np.arcsinh(self.reference.drop / UNIT)) - self.z
+
+
+def _folds(references: Sequence[Reference], group: Group, folds: int) -> list[int]:
+    """Return the fold of every reference; those of one group share it."""
+    sizes = Counter(group(r) for r in references)
+    names = sorted(sizes, key=str)
+    order = np.random.default_rng(_SEED).permutation(len(names))
+    fold = {names[name]: place % folds for place, name in enumerate(order)}
+    return [fold[group(r)] for r in references]
+
+
+def hold_out(
+    references: Sequence[Reference], *groups: Group, folds: int = FOLDS
+) -> tuple[HeldOut, ...]:
+    """Return every reference as predicted from those that share no group with it."""
+    numbers = [_folds(references, group, folds) for group in groups]
+    places = list(zip(*numbers, strict=True))
+    held: dict[int, HeldOut] = {}
+    for place in sorted(set(places)):
+        known = [
+            r
+            for r, other in zip(references, places, strict=True)
+            if all(x != y for x, y in zip(place, other, strict=True))
+        ]
+        effects, plain = fit_mean(known)
+        law = DropLaw(effects=effects, plain=plain)
+        for i, other in enumerate(places):
+            if other == place:
+                reference = references[i]
+                subject = subject_of(reference, plain)
+                z, variance = law.centre(subject, reference.setting)
+                held[i] = HeldOut(
+                    reference=reference, subject=subject, z=z, open_variance=variance
+                )
+    return tuple(held[i] for i in range(len(references)))
+
+
+def fit_noise(held: Sequence[HeldOut]) -> dict[str, float]:
+    """Return the weights of the terms of the logarithm of the noise."""
+    rows = [noise_terms(item.subject, item.reference.setting) for item in held]
+    # The term "noise" is the intercept.
+    names = sorted({term for row in rows for term in row} - {"noise"})
+    columns = {term: i for i, term in enumerate(names)}
+    units = np.array(
+        [_NOISE_GROUP if t.startswith("noise family") else 1.0 for t in columns]
+    )
+    matrix = np.zeros((len(rows), len(columns)))
+    for line, row in zip(matrix, rows, strict=True):
+        for term in row.keys() & columns.keys():
+            line[columns[term]] = row[term]
+    # What the open variance explains is not noise.
+    sizes = np.array([abs(item.residual) for item in held])
+    known = np.sqrt([item.open_variance for item in held])
+    targets = np.maximum(sizes, 0.02) / np.sqrt(1 + (known / FIT_NOISE) ** 2)
+    model = GammaRegressor(alpha=_NOISE_PRIOR, fit_intercept=True, max_iter=500)
+    model.fit(matrix * units, targets)
+    weights = {t: float(model.coef_[i] * units[i]) for t, i in columns.items()}
+    return weights | {"noise": float(model.intercept_)}
+
+
+def _distribution(scores: Floats) -> tuple[float, ...]:
+    """Return evenly spaced quantiles of scores."""
+    return tuple(
+        float(q) for q in np.quantile(scores, (np.arange(STEPS) + 0.5) / STEPS)
+    )
+
+
+def calibrate_law(references: Sequence[Reference]) -> DropLaw:
+    """Return the law fitted to reference drops, with its noise calibrated."""
+    held = hold_out(references, lambda r: r.network, lambda r: r.source)
+    effects, plain = fit_mean(references)
+    law = DropLaw(
+        effects=effects,
+        plain=plain,
+        noise=fit_noise(held),
+        references=tuple(references),
+    )
+    scores: dict[str, list[float]] = defaultdict(list)
+    for item in held:
+        setting = item.reference.setting
+        size = law.deviation(item.subject, setting, item.open_variance)
+        for name in (
+            "all",
+            distribution_name(item.subject, setting),
+        ):
+            scores[name].append(item.residual / size)
+    return replace(
+        law,
+        distributions={
+            name: _distribution(np.array(values))
+            for name, values in scores.items()
+            if name == "all" or len(values) >= MIN_SCORES
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nested:
+    """A reference with what a law says that was calibrated without its group."""
+
+    reference: Reference
+    drop: LawDrop
+
+
+def nested(
+    references: Sequence[Reference], group: Group, *, folds: int = FOLDS
+) -> tuple[Nested, ...]:
+    """Return every reference as a law calibrated on other groups predicts it.
+
+    Unlike `hold_out`, noise and intervals are those of the others too.
+    """
+    found: dict[int, Nested] = {}
+    fold = _folds(references, group, folds)
+    for number in sorted(set(fold)):
+        law = calibrate_law(
+            [r for r, f in zip(references, fold, strict=True) if f != number]
+        )
+        for i, (reference, f) in enumerate(zip(references, fold, strict=True)):
+            if f == number:
+                subject = subject_of(reference, law.plain)
+                drop = law.predict(subject, reference.setting)
+                found[i] = Nested(reference=reference, drop=drop)
+    return tuple(found[i] for i in range(len(references)))

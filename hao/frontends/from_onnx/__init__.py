@@ -1,0 +1,1 @@
+"""Reads ONNX, QONNX, QCDQ and QDQ files into a network."""

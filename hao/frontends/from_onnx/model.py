@@ -1,0 +1,332 @@
+"""ONNX and QONNX files to networks.
+
+The graph is read node by node. Every tensor stands for a feature map, a constant, or
+something on the way between quantizers (`hao.frontends.from_onnx.values`); nodes on
+constants are evaluated, the others become pieces of the network, and what is not in
+`READERS` is refused by name. Batch norms and activations are folded at the end by
+`hao.ir.rewrite`. Outputs equal those of onnxruntime and of QONNX's executor up to the
+rounding of floating-point sums.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from hao.errors import InputError, UnsupportedError
+from hao.frontends.feature_map import CHANNELS_FIRST, Axis, FeatureMap, stand_in
+from hao.frontends.from_onnx import elementwise, fold, layers, quant
+from hao.frontends.from_onnx.graph import Graph, Node, load_graph
+from hao.frontends.from_onnx.input import input_map
+from hao.frontends.from_onnx.values import Call, Codes, Result, Scores, Value
+from hao.frontends.imported import (
+    ImportedNetwork,
+    finished_network,
+    lone_layer_problems,
+)
+from hao.frontends.piece_types import Array, Piece, Weight
+from hao.ir.layer import Input, Layer, Padding
+
+Reader = Callable[[Call], Result]
+
+QUANTIZERS: Mapping[str, Reader] = {
+    "BipolarQuant": quant.read_bipolar_quant,
+    "IntQuant": quant.read_quant,
+    "Quant": quant.read_quant,
+    "Trunc": quant.read_trunc,
+}
+"""QONNX's operators. Files put them in the domain qonnx.custom_op.general,
+finn.custom_op.general, onnx.brevitas or none, so only the operator's name counts."""
+
+LINEAR_QUANTIZERS: Mapping[str, Reader] = {
+    "DequantizeLinear": quant.read_dequantize_linear,
+    "QuantizeLinear": quant.read_quantize_linear,
+}
+
+CHANNELS_LAST_READERS: Mapping[str, Reader] = {
+    "BatchNormalization": layers.read_batch_norm,
+    "Conv": layers.read_conv,
+    "MaxPool": layers.read_max_pool,
+}
+
+READERS: Mapping[str, Reader] = {
+    **CHANNELS_LAST_READERS,
+    **LINEAR_QUANTIZERS,
+    "Add": elementwise.read_add,
+    "ArgMax": elementwise.read_scores,
+    "AveragePool": layers.read_average_pool,
+    "Cast": elementwise.read_cast,
+    "Clip": elementwise.read_clip,
+    "Concat": elementwise.read_concat,
+    "Div": elementwise.read_divide,
+    "Dropout": elementwise.read_identity,
+    "Flatten": elementwise.read_flatten,
+    "Gemm": layers.read_gemm,
+    "GlobalAveragePool": layers.read_global_average,
+    "GlobalMaxPool": layers.read_global_max,
+    "HardSigmoid": elementwise.read_scores,
+    "Identity": elementwise.read_identity,
+    "LeakyRelu": elementwise.read_leaky_relu,
+    "LogSoftmax": elementwise.read_scores,
+    "MatMul": layers.read_matmul,
+    "Max": elementwise.read_maximum,
+    "MaxPool": layers.read_max_pool,
+    "Min": elementwise.read_minimum,
+    "Mul": elementwise.read_multiply,
+    "Neg": elementwise.read_negative,
+    "PRelu": elementwise.read_leaky_relu,
+    "Pad": layers.read_pad,
+    "ReduceMean": layers.read_mean,
+    "Relu": elementwise.read_relu,
+    "Reshape": elementwise.read_reshape,
+    "Shape": elementwise.read_shape,
+    "Sigmoid": elementwise.read_scores,
+    "Size": elementwise.read_size,
+    "Softmax": elementwise.read_scores,
+    "Squeeze": elementwise.read_squeeze,
+    "Sub": elementwise.read_subtract,
+    "Sum": elementwise.read_sum,
+    "Tanh": elementwise.read_scores,
+    "TopK": elementwise.read_scores,
+    "Transpose": elementwise.read_transpose,
+    "Unsqueeze": elementwise.read_unsqueeze,
+}
+"""What is read of ONNX itself, by operator."""
+
+_SMOOTH = "no smooth functions inside a network; train with ReLU or ReLU6 instead"
+_ENLARGES = "maps never grow; classify, or leave what enlarges the map to the host"
+_NORM = "statistics of the frame at hand; train with BatchNormalization instead"
+_ATTENTION = "no products of two maps; use convolutions instead"
+_LOOPS = "no recurrence and no branches; unroll the model, or use convolutions"
+_INTEGERS = (
+    "integer operators; export the model with QuantizeLinear and DequantizeLinear "
+    "instead (QDQ format)"
+)
+_SPLITS = "maps are neither split nor joined; add maps of equal channels instead"
+
+
+def _each(reason: str, operators: str) -> dict[str, str]:
+    return dict.fromkeys(operators.split(), reason)
+
+
+REASONS: Mapping[str, str] = {
+    **_each(_SMOOTH, "Celu Elu Erf Exp Gelu HardSwish Log Mish Pow Selu Softplus Sqrt"),
+    **_each(_ENLARGES, "ConvTranspose DepthToSpace Resize Upsample"),
+    **_each(_NORM, "GroupNormalization InstanceNormalization LRN LayerNormalization"),
+    **_each(_ATTENTION, "Attention Einsum"),
+    **_each(_SPLITS, "Gather Slice Split SpaceToDepth"),
+    **_each(_LOOPS, "GRU LSTM RNN If Loop Scan"),
+    **_each(_INTEGERS, "ConvInteger MatMulInteger QLinearConv QLinearMatMul"),
+    "FloatQuant": "quantizes to floating point (such as FP8); weights and feature maps "
+    "must be integers: use Quant",
+    "MultiThreshold": "a quantizer already turned into thresholds; export the QONNX "
+    "model before FINN streamlines it",
+}
+"""Why some operators are refused that users are likely to meet, and the remedy."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Reading:
+    """A network while its file is read.
+
+    Attributes:
+        values: What every tensor stands for so far.
+        layers: In the order of the file.
+        params: By "layer.parameter".
+        notes: For a report.
+        problems: What cannot be read, a sentence each.
+        stand_ins: Tensors whose value only lets the reading go on.
+        guessed: Those among them whose shape is not known either.
+    """
+
+    values: dict[str, Value]
+    layers: list[Layer]
+    params: dict[str, Array] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    stand_ins: set[str] = field(default_factory=set)
+    guessed: set[str] = field(default_factory=set)
+
+    def take(self, node: Node, result: Result) -> None:
+        """Add what a node became."""
+        if isinstance(result, Piece):
+            self.layers.extend(result.layers)
+            self.params.update(result.params)
+            self.notes.extend(result.notes)
+            self.values[node.outputs[0]] = result.value
+        elif isinstance(result, Scores):
+            self.values.update((name, result) for name in node.outputs)
+        else:
+            self.values[node.outputs[0]] = result
+
+
+def load_onnx(path: Path, *, image_size: int | None = None) -> ImportedNetwork:
+    """Return the network in an ONNX or QONNX file.
+
+    A batch dimension of the file is left out. A final Softmax, Sigmoid, ArgMax or TopK
+    is left out too, and noted: the order of the classes is that of what it reads.
+
+    Args:
+        path: The file; arrays that it keeps outside lie in its folder.
+        image_size: Height and width of the frame where the file leaves them open.
+
+    Returns:
+        Batch norms folded into float weights, activations fused, padding merged into
+        windows. Integer weights have their type in the layer, their dequantized
+        values in "layer.weight", and "layer.weight_scale", "layer.weight_zero_point".
+
+    Raises:
+        InputError: The file cannot be read or contradicts itself.
+        UnsupportedError: It holds something that hao does not handle; the error names
+            all such nodes.
+    """
+    graph = load_graph(path, image_size=image_size)
+    frame, input_notes = input_map(graph)
+    reading = _Reading(
+        values={graph.input.name: frame},
+        layers=[Input(name=frame.layer, ofm=frame.shape)],
+        notes=list(input_notes),
+    )
+    reading.values.update(
+        (name, Weight(values=array)) for name, array in graph.constants.items()
+    )
+    alive = fold.Alive(graph.nodes, graph.outputs)
+    # Numbers that are not finite are found in the parameters at the end.
+    with np.errstate(all="ignore"):
+        for node in graph.nodes:
+            _read_into(reading, graph, node)
+            alive.step(node, reading.values)
+    problems = reading.problems
+    try:
+        output, output_notes = _output(path, graph, reading)
+    except UnsupportedError as error:
+        problems.append(str(error))
+    if problems:
+        problems += lone_layer_problems(reading.layers, reading.params)
+        raise UnsupportedError.of_all(str(path), tuple(dict.fromkeys(problems)))
+    return finished_network(
+        path.stem,
+        reading.layers,
+        reading.params,
+        output=output.layer,
+        notes=(*reading.notes, *output_notes),
+    )
+
+
+def _read_into(reading: _Reading, graph: Graph, node: Node) -> None:
+    """Read a node; where it cannot be read, say why and go on with a stand-in."""
+    try:
+        call, reader = _call(node, reading.values)
+        blind = reading.stand_ins.intersection(node.inputs)
+        if blind and node.op in LINEAR_QUANTIZERS:
+            # Half of a pair whose other half could not be read.
+            reading.values[node.outputs[0]] = call.operands[0] or Weight(
+                values=np.zeros(1)
+            )
+            reading.stand_ins.update(node.outputs)
+            return
+        reading.take(node, reader(call))
+        if blind:
+            reading.stand_ins.update(node.outputs)
+        if reading.guessed.intersection(node.inputs):
+            reading.guessed.update(node.outputs)
+        return
+    except UnsupportedError as error:
+        if not reading.guessed.intersection(node.inputs) or not _is_known(node):
+            reading.problems.append(str(error))
+    except InputError:
+        if not reading.stand_ins.intersection(node.inputs):
+            raise
+    shapes = graph.shapes()
+    for name in filter(None, node.outputs):
+        sizes = shapes.get(name, ())
+        first = next(
+            (
+                value
+                for source in node.inputs
+                if isinstance(value := reading.values.get(source), FeatureMap)
+            ),
+            None,
+        )
+        reading.values[name] = stand_in(node.site.layer, sizes, like=first)
+        reading.stand_ins.add(name)
+        if len(sizes) not in (2, 4) or min(sizes) < 1:
+            reading.guessed.add(name)
+
+
+def _is_known(node: Node) -> bool:
+    """Return whether there is a reader of the node's operator."""
+    return node.op in QUANTIZERS or node.op in READERS
+
+
+def _call(node: Node, values: Mapping[str, Value]) -> tuple[Call, Reader]:
+    """Return a node with its operands, and what reads it."""
+    for name in node.inputs:
+        if name and name not in values:
+            raise UnsupportedError(
+                f"{node.label}: reads {name!r}, a second output of another node; "
+                "handled: first outputs"
+            )
+    operands = tuple(values[name] if name else None for name in node.inputs)
+    call = Call(node=node, operands=operands)
+    reader = QUANTIZERS.get(node.op)
+    known = [operand for operand in operands if operand is not None]
+    fixed = all(isinstance(operand, Weight) for operand in known)
+    if fixed and not node.domain and node.op in fold.FOLDED:
+        return call, fold.folded_constant
+    if reader is None and node.domain in ("", layers.CHANNELS_LAST_DOMAIN):
+        table = CHANNELS_LAST_READERS if node.domain else READERS
+        reader = table.get(node.op)
+    if reader is None:
+        raise _refused(node)
+    return call, reader
+
+
+def _refused(node: Node) -> UnsupportedError:
+    domain = f" of {node.domain!r}" if node.domain else ""
+    reason = REASONS.get(
+        node.op, "the engine has no such operation; see docs/models.md for what it has"
+    )
+    if "fpgadataflow" in node.domain:
+        reason = "a FINN hardware block; import the model from before the conversion"
+    return UnsupportedError(f"{node.label}{domain} is not handled: {reason}")
+
+
+def _output(
+    path: Path, graph: Graph, reading: _Reading
+) -> tuple[FeatureMap, list[str]]:
+    """Return the one feature map that the outputs show, and notes on the others."""
+    notes: list[str] = []
+    maps: dict[str, FeatureMap] = {}
+    for name in graph.outputs:
+        value = reading.values.get(name)
+        match value:
+            case FeatureMap():
+                maps[value.layer] = value
+            case Scores():
+                maps[value.source.layer] = value.source
+                notes.append(value.note)
+            case Weight():
+                notes.append(f"output {name!r} is a constant and is left out")
+            case Codes() | None:
+                raise UnsupportedError(
+                    f"{path}: output {name!r} holds integers of a QuantizeLinear or a "
+                    "second output; handled: feature maps"
+                )
+    if len(maps) != 1:
+        raise UnsupportedError(
+            f"{path}: {len(maps)} outputs {sorted(maps)}; handled: networks of one "
+            "output"
+        )
+    (output,) = maps.values()
+    if output.padding != Padding():
+        raise UnsupportedError(f"{path}: the output is a padded map; handled: layers")
+    order = [axis for axis in CHANNELS_FIRST if axis in output.axes]
+    if list(output.axes) != order:
+        axes = ", ".join(a.value for a in output.axes if a is not Axis.BATCH)
+        notes.append(
+            f"the file's output runs over ({axes}); the network's over channels, "
+            "height, width"
+        )
+    return output, notes

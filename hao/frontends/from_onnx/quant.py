@@ -1,0 +1,356 @@
+"""Quantizers in ONNX files: QONNX operators, and QuantizeLinear with DequantizeLinear.
+
+On weights a quantizer leaves an integer type beside the values that it computes; on
+feature maps it becomes a `Quantize` layer. QONNX writes a quantizer as one operator
+(Quant, also called IntQuant; BipolarQuant; Trunc), ONNX as a pair with integers
+between them, fewer than 8 bits by a Clip (QCDQ).
+
+Source: QONNX operator specification, github.com/fastmachinelearning/qonnx,
+docs/qonnx-custom-ops, and the executor of qonnx 1.0, which the tests compare with;
+ONNX operator specification, QuantizeLinear and DequantizeLinear, opsets 10 to 23.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from hao.errors import InputError, UnsupportedError
+from hao.frontends.feature_map import FeatureMap, per_channel
+from hao.frontends.from_onnx.values import Call, Codes, Result, whole_numbers
+from hao.frontends.piece_types import (
+    Array,
+    Piece,
+    Site,
+    Weight,
+)
+from hao.frontends.pointwise_pieces import (
+    affine_piece,
+    check_scale,
+    quantize_piece,
+)
+from hao.ir.interpret import quantize_codes
+from hao.ir.tensor import QType, Rounding
+
+ROUNDINGS = {
+    "ROUND": Rounding.HALF_EVEN,
+    "HALF_EVEN": Rounding.HALF_EVEN,
+    "HALF_UP": Rounding.HALF_AWAY,
+    "CEIL": Rounding.CEIL,
+    "FLOOR": Rounding.FLOOR,
+    "DOWN": Rounding.TO_ZERO,
+    "ROUND_TO_ZERO": Rounding.TO_ZERO,
+}
+"""Rounding modes by their QONNX names; source: qonnx 1.0, `resolve_rounding_mode`,
+and Brevitas, `FloatToIntImplType`, for ROUND_TO_ZERO."""
+
+TRUNC_INPUT_BITS = 32
+"""Width at which the input of Trunc is brought back to integers. Trunc does not clamp
+there, and no accumulator is wider; source: qonnx 1.0, `trunc_v1` and `trunc_v2`."""
+
+_Real = NDArray[np.floating]
+
+_INTEGER_RANGES: dict[int, tuple[int, int]] = {
+    int(kind): (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
+    for kind, dtype in (
+        (onnx.TensorProto.INT8, np.int8),
+        (onnx.TensorProto.UINT8, np.uint8),
+        (onnx.TensorProto.INT16, np.int16),
+        (onnx.TensorProto.UINT16, np.uint16),
+        (onnx.TensorProto.INT32, np.int32),
+    )
+} | {int(onnx.TensorProto.INT4): (-8, 7), int(onnx.TensorProto.UINT4): (0, 15)}
+
+
+def read_quant(call: Call) -> Result:
+    """Return what QONNX's Quant makes of weights or a feature map.
+
+    Raises:
+        InputError: The bit width is no integer.
+        UnsupportedError: The rounding mode is none of `ROUNDINGS`.
+    """
+    scale, zero_point = call.constant(1).values, call.constant(2).values
+    bits = whole_numbers(call.label, call.constant(3).values)
+    if len(set(bits)) != 1:
+        raise UnsupportedError(f"{call.label}: widths {bits}; handled: one width")
+    quant = _qtype(
+        call,
+        bits=bits[0],
+        signed=call.node.integer("signed", 1) == 1,
+        narrow=call.node.integer("narrow", 0) == 1,
+        rounding=_rounding(call, "ROUND"),
+    )
+    return _quantized(call, quant, scale, zero_point)
+
+
+def read_bipolar_quant(call: Call) -> Result:
+    """Return what QONNX's BipolarQuant makes: -scale or scale."""
+    scale = call.constant(1).values
+    quant = QType(bits=1, signed=True)
+    return _quantized(call, quant, scale, np.zeros((1,), dtype=scale.dtype))
+
+
+def read_trunc(call: Call) -> Piece:
+    """Return QONNX's Trunc: integers of a wide type, cut to fewer bits.
+
+    Version 1 keeps the scale of the input, version 2 names the new one. The map is
+    first brought back to integers, which a scale of other than a power of two would
+    leave slightly off, so that halves are rounded as they should be.
+
+    Raises:
+        UnsupportedError: A zero point other than 0, or a constant operand.
+    """
+    x = call.feature_map()
+    scale = call.constant(1).values
+    if np.any(call.constant(2).values != 0):
+        raise UnsupportedError(f"{call.label}: has a zero point; handled: 0")
+    check_scale(call.site, scale)
+    real = _on_map(call, x, scale).astype(np.float64)
+    named = len(call.operands) > 5
+    bits = whole_numbers(call.label, call.constant(5 if named else 4).values)[0]
+    if named:
+        ratio = _on_map(call, x, call.constant(4).values).astype(np.float64) / real
+        shift: _Real = np.rint(np.log2(ratio))
+    else:
+        input_bits = whole_numbers(call.label, call.constant(3).values)[0]
+        shift = np.array([input_bits - bits], dtype=np.float64)
+    exact = np.all(np.log2(real) == np.rint(np.log2(real)))
+    unit = np.where(exact, real, 1.0)
+    quant = _qtype(
+        call,
+        bits=bits if named else TRUNC_INPUT_BITS,
+        signed=not named or call.node.integer("signed", 1) == 1,
+        narrow=named and call.node.integer("narrow", 0) == 1,
+        rounding=_rounding(call, "FLOOR"),
+    )
+    wide = QType(bits=TRUNC_INPUT_BITS, signed=True)
+    after = 1.0 if named else 2.0**-shift
+    factors = (unit / real, unit, unit * 2.0**shift, real / unit * after)
+    return _trunc_layers(
+        call, x, (wide, quant), tuple(np.atleast_1d(f) for f in factors)
+    )
+
+
+def _trunc_layers(
+    call: Call,
+    x: FeatureMap,
+    quants: tuple[QType, QType],
+    factors: tuple[_Real, ...],
+) -> Piece:
+    """Return a scaling, two quantizers and a scaling, by their four factors."""
+    kind = call.constant(1).values.dtype
+    first, inner, outer, last = (factor.astype(kind) for factor in factors)
+    zero = np.zeros((1,), dtype=kind)
+    site = call.site
+
+    def part(name: str) -> Site:
+        return Site(layer=f"{site.layer}.{name}", label=site.label)
+
+    scaled = affine_piece(part("unscaled"), x, scale=first, shift=zero)
+    integers = quantize_piece(
+        part("integers"), scaled.value, quant=quants[0], scale=inner, zero_point=zero
+    )
+    cut = quantize_piece(
+        part("cut"), integers.value, quant=quants[1], scale=outer, zero_point=zero
+    )
+    return _joined(
+        scaled, integers, cut, affine_piece(site, cut.value, scale=last, shift=zero)
+    )
+
+
+def read_quantize_linear(call: Call) -> Codes:
+    """Return the integers of a QuantizeLinear.
+
+    Raises:
+        UnsupportedError: Blocked scales or another integer type.
+    """
+    source = call.operand(0)
+    if not isinstance(source, Weight):
+        source = call.feature_map()
+    scale, zero_point, kind = _linear_parameters(call, _rank(source))
+    if "output_dtype" in call.node.attributes and call.optional(2) is None:
+        kind = call.node.integer("output_dtype", kind)
+    lowest, highest = _range(call, kind)
+    return Codes(
+        source=source,
+        scale=scale,
+        zero_point=zero_point,
+        lowest=lowest,
+        highest=highest,
+    )
+
+
+def read_dequantize_linear(call: Call) -> Result:
+    """Return the real values of integers: stored ones, or those of QuantizeLinear.
+
+    Raises:
+        UnsupportedError: Another scale than that of the QuantizeLinear, or a range
+            that is no integer type.
+    """
+    source = call.operand(0)
+    if isinstance(source, Weight):
+        return _dequantized(call, source)
+    if not isinstance(source, Codes):
+        raise UnsupportedError(
+            f"{call.label}: reads no integers of a QuantizeLinear; handled: pairs"
+        )
+    scale, zero_point, _ = _linear_parameters(call, _rank(source.source))
+    same = np.array_equal(scale, source.scale)
+    if not same or not np.array_equal(zero_point, source.zero_point):
+        raise UnsupportedError(
+            f"{call.label}: other scale or zero point than its QuantizeLinear; "
+            "handled: the same"
+        )
+    quant = _type_of_range(call, source.lowest, source.highest)
+    inner = replace(call, operands=(source.source, *call.operands[1:]))
+    return _quantized(inner, quant, scale, zero_point)
+
+
+def _dequantized(call: Call, stored: Weight) -> Weight:
+    codes = stored.values
+    scale, zero_point, _ = _linear_parameters(call, codes.ndim)
+    check_scale(call.site, scale)
+    if np.issubdtype(codes.dtype, np.floating):
+        raise UnsupportedError(
+            f"{call.label}: dequantizes type {codes.dtype}; handled: integers"
+        )
+    kind = onnx.helper.np_dtype_to_tensor_dtype(codes.dtype)
+    quant = _type_of_range(call, *_range(call, kind))
+    step = _real(scale)
+    try:
+        shifted = codes.astype(np.int64) - zero_point.astype(np.int64)
+        values = shifted.astype(step.dtype) * step
+    except ValueError as error:
+        raise InputError(
+            f"{call.label}: scale of shape {scale.shape} on integers of shape "
+            f"{codes.shape}"
+        ) from error
+    return Weight(values=values, quant=quant, scale=scale, zero_point=zero_point)
+
+
+def _quantized(call: Call, quant: QType, scale: Array, zero_point: Array) -> Result:
+    source = call.operand(0)
+    check_scale(call.site, scale)
+    if not isinstance(source, Weight):
+        x = call.feature_map()
+        return quantize_piece(
+            call.site,
+            x,
+            quant=quant,
+            scale=_on_map(call, x, scale),
+            zero_point=_on_map(call, x, zero_point),
+        )
+    if not np.issubdtype(source.values.dtype, np.floating):
+        raise UnsupportedError(
+            f"{call.label}: quantizes type {source.values.dtype}; handled: floating "
+            "point"
+        )
+    values = _real(source.values)
+    if not np.all(np.isfinite(values)):
+        raise InputError(f"{call.label}: weights hold NaN or infinity; must be finite")
+    step, zero = _real(scale, values.dtype), _real(zero_point, values.dtype)
+    try:
+        codes = quantize_codes(values, quant, scale=step, zero_point=zero)
+    except ValueError as error:
+        raise InputError(
+            f"{call.label}: scale of shape {scale.shape} on weights of shape "
+            f"{values.shape}"
+        ) from error
+    return Weight(
+        values=(codes - zero) * step, quant=quant, scale=step, zero_point=zero
+    )
+
+
+def _linear_parameters(call: Call, rank: int) -> tuple[Array, Array, int]:
+    """Return scale, zero point and integer type; vectors lie along their axis."""
+    if call.node.integer("block_size", 0):
+        raise UnsupportedError(f"{call.label}: blocked scales; handled: per channel")
+    scale = call.constant(1).values
+    given = call.optional(2)
+    zeros = np.zeros(scale.shape, dtype=np.uint8)
+    stored = zeros if given is None else given.values
+    kind = onnx.helper.np_dtype_to_tensor_dtype(stored.dtype)
+    axis = call.node.integer("axis", 1)
+    real = np.float32 if not np.issubdtype(scale.dtype, np.floating) else scale.dtype
+    return (
+        _along(call, scale.astype(real), axis, rank),
+        _along(call, stored.astype(real), axis, rank),
+        kind,
+    )
+
+
+def _along(call: Call, values: Array, axis: int, rank: int) -> Array:
+    if values.size == 1:
+        return values.reshape(1)
+    if values.ndim != 1 or not -rank <= axis < rank:
+        raise UnsupportedError(
+            f"{call.label}: scale of shape {values.shape}, axis {axis}; handled: one "
+            "value, or a vector along an axis"
+        )
+    return values.reshape([-1 if d == axis % rank else 1 for d in range(rank)])
+
+
+def _rank(source: FeatureMap | Weight) -> int:
+    if isinstance(source, Weight):
+        return source.values.ndim
+    return len(source.dimensions)
+
+
+def _range(call: Call, kind: int) -> tuple[int, int]:
+    if kind not in _INTEGER_RANGES:
+        name = onnx.helper.tensor_dtype_to_string(kind)
+        raise UnsupportedError(f"{call.label}: type {name}; handled: integers")
+    return _INTEGER_RANGES[kind]
+
+
+def _type_of_range(call: Call, lowest: int, highest: int) -> QType:
+    """Return the integer type of exactly these limits, narrow if it has to be."""
+    signed = lowest < 0
+    bits = (highest + 1).bit_length() if signed else max(1, highest.bit_length())
+    for narrow in (False, True):
+        if 1 <= bits <= 32 and not (signed and bits == 1):
+            quant = QType(bits=bits, signed=signed, narrow=narrow)
+            if (quant.lowest, quant.highest) == (lowest, highest):
+                return quant
+    raise UnsupportedError(
+        f"{call.label}: integers from {lowest} to {highest}; handled: all integers of "
+        "some width, with or without the last one"
+    )
+
+
+def _qtype(
+    call: Call, *, bits: int, signed: bool, narrow: bool, rounding: Rounding
+) -> QType:
+    try:
+        return QType(bits=bits, signed=signed, narrow=narrow, rounding=rounding)
+    except InputError as error:
+        raise InputError(f"{call.label}: {error}") from error
+
+
+def _rounding(call: Call, default: str) -> Rounding:
+    mode = call.node.text("rounding_mode", default).upper()
+    if mode not in ROUNDINGS:
+        raise UnsupportedError(
+            f"{call.label}: rounding_mode {mode!r}; handled: {', '.join(ROUNDINGS)}"
+        )
+    return ROUNDINGS[mode]
+
+
+def _on_map(call: Call, x: FeatureMap, values: Array) -> Array:
+    return per_channel(x, values, node=call.label)
+
+
+def _real(values: Array, kind: np.dtype[np.generic] | None = None) -> _Real:
+    """Return an array of a floating-point type as one."""
+    real: _Real = values.astype(kind or values.dtype)
+    return real
+
+
+def _joined(*pieces: Piece) -> Piece:
+    """Return several pieces in a row as one."""
+    return Piece(
+        value=pieces[-1].value,
+        layers=tuple(layer for piece in pieces for layer in piece.layers),
+        params={k: v for piece in pieces for k, v in piece.params.items()},
+    )

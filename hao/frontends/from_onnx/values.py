@@ -1,0 +1,156 @@
+"""What the tensors of an ONNX graph can stand for while it is read.
+
+A tensor is a feature map, a constant, integer codes on their way from QuantizeLinear
+to DequantizeLinear, or class scores behind the end of the network. A `Call` is a node
+with its operands; asking it for one kind refuses the others by name.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hao.errors import InputError, UnsupportedError
+from hao.frontends.feature_map import FeatureMap
+from hao.frontends.from_onnx.graph import Node
+from hao.frontends.piece_types import (
+    Array,
+    Piece,
+    Site,
+    Weight,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Codes:
+    """Integers that stand for real values.
+
+    Attributes:
+        source: The real values.
+        scale: Real value of one step; broadcasts against the source.
+        zero_point: Integer that stands for 0.0; broadcasts against the source.
+        lowest: Smallest integer that occurs.
+        highest: Largest integer that occurs.
+    """
+
+    source: FeatureMap | Weight
+    scale: Array
+    zero_point: Array
+    lowest: int
+    highest: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """What a final Softmax, Sigmoid, ArgMax or TopK makes of the network's output.
+
+    Attributes:
+        source: The output that they read.
+        maker: What errors call the node.
+        note: What was left out.
+    """
+
+    source: FeatureMap
+    maker: str
+    note: str
+
+
+Value = FeatureMap | Weight | Codes | Scores
+Result = Piece | Weight | Codes | Scores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A node and its operands; None where an optional one is left out."""
+
+    node: Node
+    operands: tuple[Value | None, ...]
+
+    @property
+    def label(self) -> str:
+        """Return what errors call the node."""
+        return self.node.label
+
+    @property
+    def site(self) -> Site:
+        """Return where the node stands."""
+        return self.node.site
+
+    def operand(self, position: int) -> Value | None:
+        """Return an operand, or None if it is left out."""
+        return self.operands[position] if position < len(self.operands) else None
+
+    def feature_map(self, position: int = 0) -> FeatureMap:
+        """Return an operand that depends on the input of the network.
+
+        Raises:
+            InputError: It is left out.
+            UnsupportedError: It is of another kind.
+        """
+        value = self.operand(position)
+        match value:
+            case FeatureMap():
+                return value
+            case Scores():
+                raise UnsupportedError(
+                    f"{self.label}: follows {value.maker}; handled: that at the end "
+                    "of a network alone, where the host does it"
+                )
+            case Codes():
+                raise UnsupportedError(
+                    f"{self.label}: reads integers from QuantizeLinear; handled: "
+                    "DequantizeLinear behind it, with or without a Clip between"
+                )
+            case Weight():
+                raise UnsupportedError(
+                    f"{self.label}: input {position} is a constant; handled: a feature "
+                    "map"
+                )
+            case None:
+                raise InputError(f"{self.label}: input {position} is missing")
+
+    def constant(self, position: int) -> Weight:
+        """Return an operand that the file fixes.
+
+        Raises:
+            InputError: It is left out.
+            UnsupportedError: It depends on the input of the network.
+        """
+        value = self.optional(position)
+        if value is None:
+            raise InputError(f"{self.label}: input {position} is missing")
+        return value
+
+    def optional(self, position: int) -> Weight | None:
+        """Return an operand that the file fixes, or None if it is left out.
+
+        Raises:
+            UnsupportedError: It depends on the input of the network.
+        """
+        value = self.operand(position)
+        if value is None or isinstance(value, Weight):
+            return value
+        raise UnsupportedError(
+            f"{self.label}: input {position} depends on the network's input (as in "
+            "attention or squeeze-and-excite); handled: constants"
+        )
+
+    def integers(self, position: int, attribute: str) -> tuple[int, ...] | None:
+        """Return a list from an operand or, in older operator sets, an attribute."""
+        value = self.optional(position)
+        if value is not None:
+            return whole_numbers(self.label, value.values)
+        if attribute in self.node.attributes:
+            return self.node.integers(attribute, ())
+        return None
+
+
+def whole_numbers(label: str, values: Array) -> tuple[int, ...]:
+    """Return an array as integers.
+
+    Raises:
+        InputError: One of them is no integer.
+    """
+    real = values.astype(np.float64).ravel()
+    if not np.all(np.isfinite(real)) or np.any(real != np.rint(real)):
+        raise InputError(f"{label}: {real[:4].tolist()} should be integers")
+    return tuple(int(value) for value in values.ravel())

@@ -1,0 +1,1 @@
+"""Reads torch modules into a network."""

@@ -1,0 +1,263 @@
+"""What calls of PyTorch's functions become, one function per call.
+
+Each function reads the arguments in PyTorch's spelling, defaults included, and calls
+the piece that they stand for. Modules that do the same as a function share it; nothing
+here needs PyTorch itself. Source of every default: the documentation of
+torch.nn.functional, 2.4 to 2.13.
+"""
+
+from collections.abc import Mapping
+from math import prod
+
+from hao.errors import UnsupportedError
+from hao.frontends.feature_map import reshape
+from hao.frontends.from_torch.call import Call, Result, pair_of
+from hao.frontends.piece_types import Piece, Window, check_no_padding
+from hao.frontends.pieces import global_average_piece, mean_piece, pool_piece
+from hao.frontends.pointwise_pieces import activation_piece, add_piece, clip_piece
+from hao.ir.layer import ActivationKind, Padding, PoolKind
+
+
+def read_relu(call: Call) -> Piece:
+    """Return a ReLU."""
+    return activation_piece(call.site, call.x, ActivationKind.RELU)
+
+
+def read_relu6(call: Call) -> Piece:
+    """Return a ReLU6."""
+    return activation_piece(call.site, call.x, ActivationKind.RELU6)
+
+
+def read_hardtanh(call: Call) -> Piece:
+    """Return what keeps values between two limits."""
+    lowest = call.argument(1, "min_val", -1.0)
+    return clipped(call, lowest, call.argument(2, "max_val", 1.0))
+
+
+def clipped(call: Call, lowest: object, highest: object) -> Piece:
+    """Return what keeps values between two limits.
+
+    Raises:
+        UnsupportedError: They are no numbers.
+    """
+    if not isinstance(lowest, int | float) or not isinstance(highest, int | float):
+        raise UnsupportedError(
+            f"{call.site.label}: limits {lowest} and {highest}; handled: numbers"
+        )
+    return clip_piece(call.site, call.x, float(lowest), float(highest))
+
+
+def read_max_pool(call: Call) -> Piece:
+    """Return a maximum over windows, given as a function."""
+    return max_pool_of(
+        call,
+        kernel=call.argument(1, "kernel_size"),
+        stride=call.argument(2, "stride"),
+        padding=call.argument(3, "padding", 0),
+        others={
+            "dilation": call.argument(4, "dilation", 1),
+            "return_indices": call.argument(6, "return_indices", False),
+        },
+        rounds_up=bool(call.argument(5, "ceil_mode", False)),
+    )
+
+
+def max_pool_of(
+    call: Call,
+    *,
+    kernel: object,
+    stride: object,
+    padding: object,
+    others: Mapping[str, object],
+    rounds_up: bool,
+) -> Piece:
+    """Return a maximum over windows, from values in PyTorch's spelling.
+
+    Raises:
+        UnsupportedError: Dilated, or the places of the maxima are wanted.
+    """
+    dilation = pair_of(call.site, "dilation", others["dilation"])
+    if dilation != (1, 1) or others["return_indices"]:
+        raise UnsupportedError(
+            f"{call.site.label}: dilation {dilation}, return_indices "
+            f"{others['return_indices']}; handled: 1, False"
+        )
+    window = pool_window(call, kernel, stride, padding)
+    if rounds_up:
+        window = window.rounded_up(call.x)
+    return pool_piece(call.site, call.x, kind=PoolKind.MAX, window=window)
+
+
+def read_average_pool(call: Call) -> Piece:
+    """Return an average over windows, given as a function."""
+    window = pool_window(
+        call,
+        call.argument(1, "kernel_size"),
+        call.argument(2, "stride"),
+        call.argument(3, "padding", 0),
+    )
+    return average_pool_of(
+        call,
+        window,
+        counted=bool(call.argument(5, "count_include_pad", True)),
+        rounds_up=bool(call.argument(4, "ceil_mode", False)),
+        divisor=call.argument(6, "divisor_override"),
+    )
+
+
+def average_pool_of(
+    call: Call, window: Window, *, counted: bool, rounds_up: bool, divisor: object
+) -> Piece:
+    """Return an average over windows.
+
+    Raises:
+        UnsupportedError: Another divisor, or ceil_mode counts its padding.
+    """
+    wider = window.rounded_up(call.x) if rounds_up else window
+    if divisor is not None or (
+        wider != window and counted and window.padding != Padding()
+    ):
+        raise UnsupportedError(
+            f"{call.site.label}: ceil_mode {rounds_up}, divisor_override {divisor}; "
+            "handled: neither, or ceil_mode without counted padding"
+        )
+    # What ceil_mode adds is never counted.
+    included = counted and wider == window
+    return pool_piece(
+        call.site,
+        call.x,
+        kind=PoolKind.AVERAGE,
+        window=wider,
+        include_padding=included,
+    )
+
+
+def pool_window(call: Call, kernel: object, stride: object, padding: object) -> Window:
+    """Return the window of a pool; without a stride, that of the kernel."""
+    size = pair_of(call.site, "kernel_size", kernel)
+    missing = stride is None or stride == []
+    return Window(
+        kernel=size,
+        stride=size if missing else pair_of(call.site, "stride", stride),
+        padding=around(pair_of(call.site, "padding", padding)),
+    )
+
+
+def around(sizes: tuple[int, int]) -> Padding:
+    """Return the same padding on both sides."""
+    height, width = sizes
+    return Padding(top=height, left=width, bottom=height, right=width)
+
+
+def read_adaptive_pool(call: Call) -> Piece:
+    """Return the average over all pixels."""
+    return averaged(call, call.argument(1, "output_size"))
+
+
+def averaged(call: Call, size: object) -> Piece:
+    """Return the average over all pixels, if that is the size asked for.
+
+    Raises:
+        UnsupportedError: It is another.
+    """
+    if pair_of(call.site, "output_size", size) != (1, 1):
+        raise UnsupportedError(f"{call.site.label}: output_size {size}; handled: 1")
+    return global_average_piece(call.site, call.x)
+
+
+def read_identity(call: Call) -> Piece:
+    """Return the operand, unchanged."""
+    return Piece(value=call.x)
+
+
+def read_flatten(call: Call) -> Piece:
+    """Return the tensor flattened by a function."""
+    start = call.argument(1, "start_dim", 0)
+    end = call.argument(2, "end_dim", -1)
+    assert isinstance(start, int)
+    assert isinstance(end, int)
+    return flattened(call, start, end)
+
+
+def flattened(call: Call, start: int, end: int) -> Piece:
+    """Return the tensor with dimensions `start` to `end` merged."""
+    sizes = call.x.sizes
+    first, last = start % len(sizes), end % len(sizes)
+    merged = prod(sizes[first : last + 1])
+    return _reshaped(call, (*sizes[:first], merged, *sizes[last + 1 :]))
+
+
+def read_view(call: Call) -> Piece:
+    """Return the tensor in another shape."""
+    sizes = call.positional[1:] or (call.named.get("shape", call.named.get("size")),)
+    if len(sizes) == 1 and isinstance(sizes[0], tuple | list):
+        sizes = tuple(sizes[0])
+    whole = tuple(size for size in sizes if isinstance(size, int))
+    if len(whole) != len(sizes):
+        raise UnsupportedError(f"{call.site.label}: sizes {sizes}; handled: numbers")
+    return _reshaped(call, whole)
+
+
+def _reshaped(call: Call, sizes: tuple[int, ...]) -> Piece:
+    check_no_padding(call.site, call.x)
+    return Piece(value=reshape(call.x, sizes, node=call.site.label))
+
+
+def read_size(call: Call) -> Result:
+    """Return the sizes of a tensor, or one of them."""
+    sizes = call.x.sizes
+    position = call.argument(1, "dim")
+    return sizes[position] if isinstance(position, int) else sizes
+
+
+def read_getattr(call: Call) -> Result:
+    """Return the sizes of a tensor from its attribute."""
+    name = call.argument(1, "name")
+    if name != "shape":
+        raise UnsupportedError(f"{call.site.label}: attribute {name!r}; handled: shape")
+    return call.x.sizes
+
+
+def read_getitem(call: Call) -> Result:
+    """Return one of the sizes of a tensor, or some."""
+    value, index = call.positional[:2]
+    if isinstance(value, tuple) and isinstance(index, int | slice):
+        item: Result = value[index]
+        return item
+    raise UnsupportedError(
+        f"{call.site.label}: takes a part of a tensor; handled: sizes of a tensor"
+    )
+
+
+def read_mean(call: Call) -> Piece:
+    """Return a mean over pixels."""
+    axes = call.argument(1, "dim")
+    chosen = (axes,) if isinstance(axes, int) else axes
+    if not isinstance(chosen, tuple | list):
+        raise UnsupportedError(
+            f"{call.site.label}: averages over everything; handled: height and width"
+        )
+    keep = bool(call.argument(2, "keepdim", False))
+    return mean_piece(call.site, call.x, dimensions=tuple(chosen), keep=keep)
+
+
+def read_add(call: Call) -> Result:
+    """Return a residual add, or the sum of two sizes."""
+    first, second = call.argument(0, "input"), call.argument(1, "other")
+    if isinstance(first, int) and isinstance(second, int):
+        return first + second
+    if call.argument(3, "alpha", 1) != 1:
+        raise UnsupportedError(f"{call.site.label}: scales an operand; handled: x + y")
+    return add_piece(call.site, call.x, call.feature_map(1, "other"))
+
+
+def read_multiply(call: Call) -> int:
+    """Return the product of two sizes.
+
+    Raises:
+        UnsupportedError: An operand is a tensor.
+    """
+    first, second = call.argument(0, "input"), call.argument(1, "other")
+    if isinstance(first, int) and isinstance(second, int):
+        return first * second
+    raise UnsupportedError(f"{call.site.label}: multiplies tensors; handled: sizes")
