@@ -76,7 +76,9 @@ class Arrival:
         held = OUTSTANDING_BURSTS * MAX_BURST_BEATS * self.board.port_bytes
         turns, added, made = self.ifm.port, self.residual, self.ofm
         least = added.port * written // of
-        taken = np.maximum(least, np.minimum(np.minimum(added.port, least + held), turns))
+        taken = np.maximum(
+            least, np.minimum(np.minimum(added.port, least + held), turns)
+        )
         most = made.port * written // of
         left = np.maximum(np.minimum(most, turns), most - held)
         others = [

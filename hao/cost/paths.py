@@ -34,6 +34,13 @@ from hao.cost.words import Cycles
 from hao.ir.layer import Depthwise, Linear, Pool
 from hao.ir.partition import Invocation, Role
 
+EMPTIED = 8
+"""Of the input behind what the first output needs, a stage waits for this part at most.
+
+Source: chosen here: with it the frames of random pruned networks are nearest to their
+replay (docs/cost_model.md). Where maps are small, input ends before pipelines are full.
+"""
+
 Terms = dict[Role, Cycles]
 
 
@@ -192,7 +199,10 @@ class _Chain:
 
     def through(self) -> Iterator[Path]:
         """Yield the paths of processes that are busy from their first input on."""
+        arrival = self._transfers.arrival
         read = np.maximum(self._transfers.ifm, self._transfers.ddr_in)
+        if self._used and arrival is not None:
+            read = np.maximum(self._transfers.ifm, self._last_input(arrival))
         first = self._used[0] if self._used else None
         if first is not None:
             read = np.maximum(read, self._times[first].intake)
@@ -219,11 +229,16 @@ class _Chain:
         arrival = self._transfers.arrival
         if not self._used or arrival is None:
             return
-        whole = arrival.row * arrival.rows
-        before = arrival.row * self._ahead + self._in_flight(arrival)
-        written = np.maximum(whole - before, 0)
-        read = arrival.last(written, np.maximum(whole, 1)) - arrival.spare
+        read = self._last_input(arrival) - arrival.spare
         yield from self._behind("ddr", self._begin.plus(read, self._used[0]), 0, 1)
+
+    def _last_input(self, arrival: Arrival) -> Cycles:
+        """Return the cycles of the DDR until all input has come."""
+        whole = arrival.row * arrival.rows
+        # Stages that follow hold about as much as the first one does.
+        held = self._in_flight(arrival) * len(self._used)
+        written = np.maximum(whole - arrival.row * self._ahead - held, 0)
+        return arrival.last(written, np.maximum(whole, 1))
 
     def _ready(self, index: int) -> _Sum:
         """Return when a stage begins to send what its first output row needs."""
@@ -246,7 +261,7 @@ class _Chain:
             work = np.maximum(work, came - STAGE_DEPTH_CYCLES)
         ready = self._begin.plus(work, role)
         for between in range(1, index):
-            more = self._lead(between) + self._held(between)
+            more = self._lead(between) + self._held(between) + self._starved(between)
             ready = ready.plus(more, self._used[between])
         return ready
 
@@ -269,14 +284,15 @@ class _Chain:
                 ready = ready.plus(self._times[role].lead_in, role)
             ready = ready.plus(self._lead(index), role)
             if held:
-                ready = ready.plus(self._held(index), role)
+                ready = ready.plus(self._held(index) + self._starved(index), role)
         return ready
 
     def _opening(self, arrival: Arrival) -> Cycles:
         """Return the input that the first stage needs to begin [bytes]."""
         role, layer = self._stages[0]
         if role is Role.POINTWISE and not isinstance(layer, Linear):
-            return arrival.row // -(-layer.ofm.width // np.asarray(self._px))
+            groups = -(-layer.ofm.width // np.asarray(self._px))
+            return np.asarray(arrival.row // groups)
         return arrival.row * rows_needed(layer)
 
     def _in_flight(self, arrival: Arrival) -> Cycles:
@@ -299,6 +315,20 @@ class _Chain:
         own = self._times[role]
         waiting = ARRAY_DEPTH * (own.row - own.trips) // own.trips
         return np.asarray(np.minimum(waiting, (layer.ofm.height - 1) * own.row))
+
+    def _starved(self, index: int) -> Cycles:
+        """Return how long a later stage holds outputs back where input comes slowly."""
+        arrival = self._transfers.arrival
+        if arrival is None or index == 0:
+            return np.asarray(0)
+        own = self._times[self._used[index]]
+        first, layer = self._stages[0][1], self._stages[index][1]
+        ratio = max(1, first.ofm.height // max(1, layer.ofm.height))
+        row = arrival.first(arrival.row) * ratio
+        idle = np.maximum(row - own.row, 0)
+        lag = ARRAY_DEPTH * idle // own.trips + WINDOW_DEPTH * idle // own.row
+        left = max(arrival.rows - self._ahead, 0) * arrival.first(arrival.row)
+        return np.asarray(np.minimum(lag, left // EMPTIED))
 
     def _lead(self, index: int) -> Cycles:
         """Return the cycles of a stage until the process behind it can start."""

@@ -148,7 +148,8 @@ def run_transfers(
         residual=outside[0],
         ofm=outside[1],
         weights=loaded,
-        spare=_beside_rest(invocation, maps, loaded, setting),
+        # Beside the work that is left; half of it, as which weights load is not known.
+        spare=_weights_beyond(loaded, maps.ifm.port, setting) // 2,
         burst=burst,
         board=board,
     )
@@ -174,16 +175,9 @@ def _one_pixel(invocation: Invocation) -> bool:
     return bool(invocation.stages) and isinstance(invocation.stages[0][1], Linear)
 
 
-def _beside_rest(
-    invocation: Invocation, maps: RunMaps, weights: Cycles, setting: Setting
-) -> Cycles:
-    """Return the cycles in which more weights than input load beside what is left.
-
-    Which weights load is not known; of those that stand for them, half of what is more.
-    """
-    more = ddr_cycles(np.maximum(weights - maps.ifm.port, 0), setting.board)
-    passing = FILL_CYCLES + STAGE_DEPTH_CYCLES * len(invocation.stages)
-    return np.asarray(np.minimum(passing, more) // 2)
+def _weights_beyond(weights: Cycles, read: Cycles | int, setting: Setting) -> Cycles:
+    """Return the cycles of the DDR for weights that are more than the input."""
+    return np.asarray(ddr_cycles(np.maximum(weights - read, 0), setting.board))
 
 
 def ifm_bytes(invocation: Invocation, setting: Setting) -> int:
@@ -278,8 +272,12 @@ def ddr_start(
     if not (setting.double_buffered and setting.aligned_tiles):
         return np.asarray(depth)
     passing = FILL_CYCLES + STAGE_DEPTH_CYCLES * stages
-    more = ddr_cycles(np.maximum(np.asarray(weights) - read, 0), setting.board)
-    return np.asarray(depth - np.minimum(passing, more))
+    # The next run often has more weights: the mean of as many and of twice as many.
+    beyond = [
+        np.minimum(passing, _weights_beyond(times * np.asarray(weights), read, setting))
+        for times in (1, 2)
+    ]
+    return np.asarray(depth - (beyond[0] + beyond[1]) // 2)
 
 
 def load_delay(maps: RunMaps, loading: int, setting: Setting) -> Cycles:

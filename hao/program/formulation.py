@@ -315,7 +315,9 @@ class _Writer:
                 )
                 more = [(ddr, 1.0)]
             for path in _merged(price.ddr):
-                self._if_taken(f"ddr[{number},{path.label}]", variable, path, more, arcs)
+                self._if_taken(
+                    f"ddr[{number},{path.label}]", variable, path, more, arcs
+                )
             for role, feasible in price.feasible.items():
                 if not feasible.all():
                     self._add(

@@ -10,6 +10,7 @@ configurations, exact or with the depth of buffers relaxed to the best of each r
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -495,7 +496,7 @@ def _opened(
 
 
 def _slowest(rows: Iterable[Ints]) -> Ints:
-    return np.asarray(np.maximum.reduce(list(rows)))
+    return np.asarray(reduce(np.maximum, rows))
 
 
 def _sum(row: Row, index: Mapping[Role, Ints], free: _Open) -> Ints:
