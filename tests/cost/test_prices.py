@@ -490,7 +490,7 @@ def test_the_ddr_moves_both_maps_and_the_residual() -> None:
     # They are 4 beats more than the 10 rows of 9 columns that are read, 8 bytes each,
     # and twice as many are more than pass beside the last words: the mean of both.
     passing = FILL_CYCLES + 3 * STAGE_DEPTH_CYCLES
-    assert 2 * 94 - 90 > passing
+    assert passing < 2 * 94 - 90
     start = START_CYCLES + 3 * STAGE_DEPTH_CYCLES - (94 - 90 + passing) // 2
     assert price.ddr[0].constant == moved // 8 + start
     assert price.ddr[0].terms == {}
