@@ -22,24 +22,15 @@ from numpy.typing import NDArray
 from hao.cost.arrival import Arrival
 from hao.cost.latency import StageTimes, first_columns, rows_fed, rows_left, rows_needed
 from hao.cost.overheads import (
-    ARRAY_DEPTH,
     POOL_CYCLES,
     SLACK_WORDS,
     STAGE_DEPTH_CYCLES,
     START_CYCLES,
-    UNPACK_DEPTH,
-    WINDOW_DEPTH,
 )
+from hao.cost.waits import Waits
 from hao.cost.words import Cycles
 from hao.ir.layer import Depthwise, Linear, Pool
 from hao.ir.partition import Invocation, Role
-
-EMPTIED = 8
-"""Of the input behind what the first output needs, a stage waits for this part at most.
-
-Source: chosen here: with it the frames of random pruned networks are nearest to their
-replay (docs/cost_model.md). Where maps are small, input ends before pipelines are full.
-"""
 
 Terms = dict[Role, Cycles]
 
@@ -195,14 +186,19 @@ class _Chain:
         self._left = np.maximum(packed, transfers.ddr_left)
         depth = START_CYCLES + STAGE_DEPTH_CYCLES * len(self._used)
         self._begin = _Sum(depth, {})
-        self._ahead = rows_ahead(invocation)
+        self._waits = Waits(
+            stages=invocation.stages,
+            times=times,
+            arrival=transfers.arrival,
+            ahead=rows_ahead(invocation),
+        )
 
     def through(self) -> Iterator[Path]:
         """Yield the paths of processes that are busy from their first input on."""
         arrival = self._transfers.arrival
         read = np.maximum(self._transfers.ifm, self._transfers.ddr_in)
         if self._used and arrival is not None:
-            read = np.maximum(self._transfers.ifm, self._last_input(arrival))
+            read = np.maximum(self._transfers.ifm, self._waits.last_input())
         first = self._used[0] if self._used else None
         if first is not None:
             read = np.maximum(read, self._times[first].intake)
@@ -229,16 +225,8 @@ class _Chain:
         arrival = self._transfers.arrival
         if not self._used or arrival is None:
             return
-        read = self._last_input(arrival) - arrival.spare
+        read = self._waits.last_input() - arrival.spare
         yield from self._behind("ddr", self._begin.plus(read, self._used[0]), 0, 1)
-
-    def _last_input(self, arrival: Arrival) -> Cycles:
-        """Return the cycles of the DDR until all input has come."""
-        whole = arrival.row * arrival.rows
-        # Stages that follow hold about as much as the first one does.
-        held = self._in_flight(arrival) * len(self._used)
-        written = np.maximum(whole - arrival.row * self._ahead - held, 0)
-        return arrival.last(written, np.maximum(whole, 1))
 
     def _ready(self, index: int) -> _Sum:
         """Return when a stage begins to send what its first output row needs."""
@@ -247,21 +235,21 @@ class _Chain:
         if index == 0:
             came: Cycles = np.asarray(0)
             if arrival is not None:
-                came = arrival.first(self._opening(arrival))
+                came = arrival.first(self._waits.opening(self._px))
             return self._begin.plus(np.maximum(own.lead_in, came), role)
-        work = own.lead_in + self._lead(0) + self._held(0)
+        work = own.lead_in + self._lead(0) + self._waits.held(0)
         if arrival is not None:
-            needed = self._opening(arrival)
+            needed = self._waits.opening(self._px)
             following = self._stages[1][1]
             if isinstance(following, Depthwise | Pool):
                 rows = rows_needed(layer, rows_needed(following) + 1)
                 needed = rows * arrival.row
             # A pipeline's depth takes no time where its iterations wait for input.
-            came = arrival.first(needed + self._in_flight(arrival))
+            came = arrival.first(needed + self._waits.in_flight())
             work = np.maximum(work, came - STAGE_DEPTH_CYCLES)
         ready = self._begin.plus(work, role)
         for between in range(1, index):
-            more = self._lead(between) + self._held(between) + self._starved(between)
+            more = self._lead(between) + self._waits.held(between)
             ready = ready.plus(more, self._used[between])
         return ready
 
@@ -284,51 +272,8 @@ class _Chain:
                 ready = ready.plus(self._times[role].lead_in, role)
             ready = ready.plus(self._lead(index), role)
             if held:
-                ready = ready.plus(self._held(index) + self._starved(index), role)
+                ready = ready.plus(self._waits.held(index), role)
         return ready
-
-    def _opening(self, arrival: Arrival) -> Cycles:
-        """Return the input that the first stage needs to begin [bytes]."""
-        role, layer = self._stages[0]
-        if role is Role.POINTWISE and not isinstance(layer, Linear):
-            groups = -(-layer.ofm.width // np.asarray(self._px))
-            return np.asarray(arrival.row // groups)
-        return arrival.row * rows_needed(layer)
-
-    def _in_flight(self, arrival: Arrival) -> Cycles:
-        """Return what the first stage holds of an input that it waits for [bytes].
-
-        Nothing moves in a pipeline that waits, so as much input as there are iterations
-        in it must come before its first output leaves.
-        """
-        role, layer = self._stages[0]
-        own = self._times[role]
-        stride = 1 if isinstance(layer, Linear) else layer.stride
-        row = arrival.row * stride
-        unpack = np.maximum(own.intake // arrival.rows, 1)
-        held = row * ARRAY_DEPTH // own.trips + row * WINDOW_DEPTH // own.row
-        return np.asarray(held + arrival.row * UNPACK_DEPTH // unpack)
-
-    def _held(self, index: int) -> Cycles:
-        """Return how long an array that waits for its window holds outputs back."""
-        role, layer = self._stages[index]
-        own = self._times[role]
-        waiting = ARRAY_DEPTH * (own.row - own.trips) // own.trips
-        return np.asarray(np.minimum(waiting, (layer.ofm.height - 1) * own.row))
-
-    def _starved(self, index: int) -> Cycles:
-        """Return how long a later stage holds outputs back where input comes slowly."""
-        arrival = self._transfers.arrival
-        if arrival is None or index == 0:
-            return np.asarray(0)
-        own = self._times[self._used[index]]
-        first, layer = self._stages[0][1], self._stages[index][1]
-        ratio = max(1, first.ofm.height // max(1, layer.ofm.height))
-        row = arrival.first(arrival.row) * ratio
-        idle = np.maximum(row - own.row, 0)
-        lag = ARRAY_DEPTH * idle // own.trips + WINDOW_DEPTH * idle // own.row
-        left = max(arrival.rows - self._ahead, 0) * arrival.first(arrival.row)
-        return np.asarray(np.minimum(lag, left // EMPTIED))
 
     def _lead(self, index: int) -> Cycles:
         """Return the cycles of a stage until the process behind it can start."""

@@ -42,10 +42,7 @@ from hao.cost.loads import (
     loading_stages,
     unit_cycles,
 )
-from hao.cost.memory import (
-    ddr_cycles,
-    port_cycles,
-)
+from hao.cost.memory import ddr_cycles, port_cycles
 from hao.cost.overheads import load_overhead
 from hao.cost.paths import Path, paths, reading_paths
 from hao.cost.tiles import Tiles, cut_tiles
@@ -150,11 +147,10 @@ def _price_fused(
 ) -> SegmentPrice:
     """Return the price of a run that is not tiled; arguments as `price_segment`."""
     times, feasible = _stage_times(invocation, columns, setting)
-    stage_ofm = invocation.stage_ofm
     pe: Cycles = np.asarray(1)
     if invocation.stages:
         pe = columns[invocation.stages[-1][0]].pe
-    channels = np.asarray(stage_ofm.channels)
+    channels = np.asarray(invocation.stage_ofm.channels)
     burst = burst_beats(invocation, -(-channels // pe), channels, setting)
     maps = run_maps(invocation, channels, setting)
     weights = load_stand_in(invocation, setting)
