@@ -90,7 +90,7 @@ class Waits:
         own = self.times[role]
         waiting = ARRAY_DEPTH * (own.row - own.trips) // own.trips
         most = (layer.ofm.height - 1) * own.row
-        return np.minimum(waiting, most) + self._starved(index)
+        return np.asarray(np.minimum(waiting, most) + self._starved(index))
 
     def _starved(self, index: int) -> Cycles:
         """Return how long a later stage holds outputs back where input comes slowly."""
