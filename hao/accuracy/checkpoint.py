@@ -6,7 +6,7 @@ from typing import assert_never
 
 from hao.accuracy.between import known_networks, widths_between
 from hao.accuracy.published import FloatRow, Precision, load_float_rows
-from hao.accuracy.terms import Subject
+from hao.accuracy.terms import Checkpoint
 from hao.zoo import ClassSet, Publication, entry, network_names
 
 
@@ -81,7 +81,7 @@ def checkpoint_of(
     depthwise: bool,
     top1: float | None,
     plain: Mapping[str, float],
-) -> Subject:
+) -> Checkpoint:
     """Return the checkpoint of a network as the law of drops sees it.
 
     Args:
@@ -92,7 +92,7 @@ def checkpoint_of(
         plain: Float top-1 that checkpoints usually reach, by network [percent].
     """
     in_zoo = network in network_names()
-    return Subject(
+    return Checkpoint(
         network=network,
         family=measured_family(entry(network).family) if in_zoo else "",
         depthwise=depthwise,

@@ -17,7 +17,7 @@ from hao.accuracy.between import ERRORS
 from hao.accuracy.checkpoint import checkpoint_of, classifies_imagenet
 from hao.accuracy.drops import Basis, Drop, DropLaw, Evidence
 from hao.accuracy.published import PublishedNetwork
-from hao.accuracy.terms import Recipe, Setting
+from hao.accuracy.terms import QuantSetting, Recipe
 from hao.hw.board import Board
 from hao.ir.blocks import residual_blocks
 from hao.ir.change import Scheme, bits_of
@@ -258,7 +258,7 @@ def make_candidate(
         source=source,
         drops=law.drops(
             subject,
-            Setting(
+            QuantSetting(
                 recipe=rules.recipe,
                 weight_bits=max(rules.choices),
                 act_bits=rules.act_bits,

@@ -307,16 +307,17 @@ class _Writer:
             for path in _merged(price.paths):
                 self._if_taken(f"time[{number},{path.label}]", variable, path, [], arcs)
             after = self._opening.get(end)
+            more: Terms = []
             if after is not None:
                 port, ddr = after
                 self._if_taken(
                     f"weights[{number}]", variable, price.beside, [(port, 1.0)], arcs
                 )
+                more = [(ddr, 1.0)]
+            for path in _merged(price.ddr):
                 self._if_taken(
-                    f"ddr[{number}]", variable, price.ddr, [(ddr, 1.0)], arcs
+                    f"ddr[{number},{path.label}]", variable, path, more, arcs
                 )
-            else:
-                self._if_taken(f"ddr[{number}]", variable, price.ddr, [], arcs)
             for role, feasible in price.feasible.items():
                 if not feasible.all():
                     self._add(
