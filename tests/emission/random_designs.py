@@ -531,7 +531,11 @@ def _words_are_taken(
         ]
         one = np.ones(1, dtype=np.int64)
         columns: Columns = DenseColumns(
-            simd=first * one, pe=second * one, weight_words=one, weight_bits=one
+            simd=first * one,
+            pe=second * one,
+            weight_words=one,
+            weight_bits=one,
+            in_uram=one > 1,
         )
         if role is Role.DEPTHWISE:
             columns = DepthwiseColumns(
@@ -666,6 +670,7 @@ def _random_engine(
             pe=np.array([second]),
             weight_words=np.array([words]),
             weight_bits=np.array([bits]),
+            in_uram=np.array([False]),
         )
     dense, depthwise, pointwise = build_stages(columns, steps, needs, setting)
     residual = any(segment.invocation.residual for segment in segments)
