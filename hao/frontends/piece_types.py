@@ -98,6 +98,19 @@ class Window:
         window.square(site)
         return window
 
+    def uncounted(self, own: "Window", *, counts: bool) -> Padding:
+        """Return the padding by which an average over these windows does not divide.
+
+        Args:
+            own: The windows before their sizes were rounded up: what that adds is
+                never counted.
+            counts: Whether the padding of `own` is.
+        """
+        pads, less = self.padding, own.padding
+        if not counts:
+            return pads
+        return Padding(bottom=pads.bottom - less.bottom, right=pads.right - less.right)
+
     def rounded_up(self, x: FeatureMap) -> "Window":
         """Return the window with the padding that rounding sizes up asks for.
 

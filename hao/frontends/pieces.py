@@ -172,10 +172,19 @@ def pool_piece(
     *,
     kind: PoolKind,
     window: Window,
-    include_padding: bool = True,
+    uncounted: Padding | None = None,
     order: Order = CHANNELS_FIRST,
 ) -> Piece:
     """Return a pooling layer; an average over the whole map becomes a global one.
+
+    Args:
+        site: Where it stands.
+        x: Its input, arranged in `order`.
+        kind: What a window computes.
+        window: Its size, and its own padding.
+        uncounted: Part of that padding by which an average does not divide; `None`
+            for none.
+        order: Of the tensors before and after.
 
     Raises:
         InputError: The window does not fit.
@@ -188,17 +197,11 @@ def pool_piece(
     if kind is PoolKind.AVERAGE and whole and padding == Padding():
         return global_average_piece(site, x)
     kernel, stride = window.square(site)
-    if x.padding != Padding():
-        if kind is PoolKind.MAX and not x.nonnegative:
-            raise UnsupportedError(
-                f"{site.label}: takes the maximum over padded zeros; handled: zeros "
-                "around values that are not negative, or padding by the pool itself"
-            )
-        if kind is PoolKind.AVERAGE and window.padding != Padding():
-            raise UnsupportedError(
-                f"{site.label}: pads a map that a Pad has padded; handled: one of them"
-            )
-        include_padding = True
+    if x.padding != Padding() and kind is PoolKind.MAX and not x.nonnegative:
+        raise UnsupportedError(
+            f"{site.label}: takes the maximum over padded zeros; handled: zeros "
+            "around values that are not negative, or padding by the pool itself"
+        )
     channels = x.shape.channels
     ofm = _ofm(site, x, channels, kernel=kernel, stride=stride, padding=padding)
     layer = Pool(
@@ -210,7 +213,7 @@ def pool_piece(
         stride=stride,
         padding=padding,
         kind=kind,
-        include_padding=include_padding or padding == Padding(),
+        uncounted=uncounted or Padding(),
     )
     value = x.after(site.layer, ofm, nonnegative=x.nonnegative)
     return Piece(value=value, layers=(layer,))

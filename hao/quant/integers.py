@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hao.errors import InputError, UnsupportedError
+from hao.ir.averages import mean_pixels
 from hao.ir.frame import FrameCoding
 from hao.ir.integer import (
     IntegerNetwork,
@@ -47,7 +48,6 @@ from hao.quant.counted import Counted, batch_size, uncounted
 from hao.quant.dataset import Frames, Split
 from hao.quant.modules import module_key
 from hao.quant.quant_net import QuantNet, weight_type
-from hao.quant.scales import mean_pixels
 
 Integers = NDArray[np.int64]
 

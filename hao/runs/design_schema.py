@@ -73,6 +73,7 @@ ADDED_KEYS = frozenset(
         "engine.dense.multiplies",
         "engine.dense.passes",
         "engine.dense.skips",
+        "engine.depthwise.mean_bits",
         "engine.depthwise.multiplies",
         "engine.pointwise.multiplies",
         "engine.pointwise.passes",

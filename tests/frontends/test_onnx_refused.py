@@ -90,12 +90,6 @@ REFUSED: list[tuple[NodeProto, Stored, str]] = [
         r"kernel_shape \(3,\); handled: two-dimensional windows",
     ),
     (
-        node("AveragePool", "x", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1,
-             count_include_pad=1),
-        {},
-        "ceil_mode = 1 with count_include_pad = 1",
-    ),
-    (
         node("BatchNormalization", "x", "w", "w", "w", "w", training_mode=1),
         {"w": floats(0, 3)},
         "training_mode = 1; handled: frozen statistics",
@@ -398,17 +392,6 @@ def test_dequantized_floats_are_refused(tmp_path: Path) -> None:
             ],
             {"p": np.array([0, 0, 1, 1, 0, 0, 1, 1])},
             "MaxPool 'it': takes the maximum over padded zeros; handled: zeros around",
-        ),
-        (
-            [
-                helper.make_node("Pad", ["x", "p"], ["q"]),
-                helper.make_node(
-                    "AveragePool", ["q"], ["y"], "it", kernel_shape=[2, 2],
-                    pads=[1, 1, 0, 0],
-                ),
-            ],
-            {"p": np.array([0, 0, 1, 1, 0, 0, 1, 1])},
-            "AveragePool 'it': pads a map that a Pad has padded; handled: one of them",
         ),
         (
             [

@@ -162,26 +162,21 @@ def read_max_pool(call: Call) -> Piece:
 
 
 def read_average_pool(call: Call) -> Piece:
-    """Return an average over windows.
+    """Return an average over windows; what ceil_mode adds is never counted.
 
-    Raises:
-        UnsupportedError: ceil_mode adds a window and counts its padding.
+    Source: PyTorch, `avg_pool2d`, which onnxruntime follows; equality with both is
+    tested in tests/frontends/from_onnx/test_model.py and tests/frontends/from_torch.
     """
     x = call.feature_map()
-    counted = call.node.integer("count_include_pad", 0) == 1
+    counts = call.node.integer("count_include_pad", 0) == 1
     window = _window(call, x)
     wider = _window(call, x, rounds_up=call.node.integer("ceil_mode", 0) == 1)
-    if wider != window and counted:
-        raise UnsupportedError(
-            f"{call.label}: ceil_mode = 1 with count_include_pad = 1; handled: one of "
-            "them"
-        )
     return pool_piece(
         call.site,
         x,
         kind=PoolKind.AVERAGE,
         window=wider,
-        include_padding=counted,
+        uncounted=wider.uncounted(window, counts=counts),
         order=order_of(call),
     )
 

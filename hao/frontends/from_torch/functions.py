@@ -111,24 +111,19 @@ def average_pool_of(
     """Return an average over windows.
 
     Raises:
-        UnsupportedError: Another divisor, or ceil_mode counts its padding.
+        UnsupportedError: Another divisor.
     """
-    wider = window.rounded_up(call.x) if rounds_up else window
-    if divisor is not None or (
-        wider != window and counted and window.padding != Padding()
-    ):
+    if divisor is not None:
         raise UnsupportedError(
-            f"{call.site.label}: ceil_mode {rounds_up}, divisor_override {divisor}; "
-            "handled: neither, or ceil_mode without counted padding"
+            f"{call.site.label}: divisor_override {divisor}; handled: none"
         )
-    # What ceil_mode adds is never counted.
-    included = counted and wider == window
+    wider = window.rounded_up(call.x) if rounds_up else window
     return pool_piece(
         call.site,
         call.x,
         kind=PoolKind.AVERAGE,
         window=wider,
-        include_padding=included,
+        uncounted=wider.uncounted(window, counts=counted),
     )
 
 
