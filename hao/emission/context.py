@@ -198,6 +198,7 @@ def make_context(
         "system": system_side(design, table),
         "input": feature_map(table.arena.maps[design.network.input.name], design, net),
         "output": feature_map(_output(design, table), design, net, output=True),
+        "output_zero": net.maps[design.segments[-1].invocation.output_name].zero,
         "board": {
             "name": board.name,
             "part": board.part,

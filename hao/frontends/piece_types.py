@@ -42,12 +42,14 @@ class Weight:
         quant: Integer type, if the file fixed one.
         scale: Real value of one integer step; broadcasts against `values`.
         zero_point: Integer that stands for 0.0; broadcasts against `values`.
+        note: What was made of them, for a report.
     """
 
     values: Array
     quant: QType | None = None
     scale: Array = field(default_factory=lambda: np.ones(1))
     zero_point: Array = field(default_factory=lambda: np.zeros(1))
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

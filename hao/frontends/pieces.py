@@ -14,6 +14,7 @@ import numpy as np
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.feature_map import (
     CHANNELS_FIRST,
+    CHANNELS_LAST,
     Axis,
     FeatureMap,
     one_axis_each,
@@ -230,20 +231,26 @@ def global_average_piece(site: Site, x: FeatureMap) -> Piece:
     return Piece(value=value, layers=(layer,))
 
 
-def mean_piece(
-    site: Site, x: FeatureMap, *, dimensions: Sequence[int], keep: bool
+def pixels_piece(
+    site: Site,
+    x: FeatureMap,
+    kind: PoolKind,
+    *,
+    dimensions: Sequence[int],
+    keep: bool,
 ) -> Piece:
-    """Return the mean over some dimensions of a tensor, if they are all pixels.
+    """Return the mean or maximum over some dimensions of a tensor, if all are pixels.
 
     Args:
         site: Where it stands.
         x: Its input.
-        dimensions: Averaged over; negative ones count from the end.
+        kind: Mean or maximum.
+        dimensions: That it goes over; negative ones count from the end.
         keep: The dimensions stay, with size 1.
 
     Raises:
         InputError: There is no such dimension.
-        UnsupportedError: The mean runs over channels, frames, or some pixels only.
+        UnsupportedError: It runs over channels, frames, or some pixels only.
     """
     rank = len(x.dimensions)
     if any(not -rank <= d < rank for d in dimensions):
@@ -253,10 +260,16 @@ def mean_piece(
     pixels = {a for a in (Axis.HEIGHT, Axis.WIDTH) if x.size(a) > 1}
     if axes != pixels:
         raise UnsupportedError(
-            f"{site.label}: averages over axes {tuple(dimensions)} of {x.sizes}; "
+            f"{site.label}: goes over axes {tuple(dimensions)} of {x.sizes}; "
             "handled: over height and width"
         )
-    piece = global_average_piece(site, x)
+    if kind is PoolKind.MAX and pixels:
+        window = Window(kernel=(x.shape.height, x.shape.width))
+        last = x.arranged(CHANNELS_LAST) and not x.arranged(CHANNELS_FIRST)
+        order = CHANNELS_LAST if last else CHANNELS_FIRST
+        piece = pool_piece(site, x, kind=kind, window=window, order=order)
+    else:
+        piece = global_average_piece(site, x)
     left = tuple(
         dimension
         for position, dimension in enumerate(piece.value.dimensions)

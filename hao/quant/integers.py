@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from hao.errors import InputError, UnsupportedError
 from hao.ir.averages import mean_pixels
+from hao.ir.classes import classes_of
 from hao.ir.frame import FrameCoding
 from hao.ir.integer import (
     IntegerNetwork,
@@ -176,7 +177,8 @@ def classes_of_integers(
     for start in range(0, len(frames), size):
         batch = frames[start : start + size]
         outputs = run_integer(net, net.frame_codes(batch))
-        found.append(outputs.reshape(len(outputs), -1).argmax(axis=1))
+        zero = net.maps[net.network.output.name].zero
+        found.append(classes_of(outputs, zero=zero))
         counted(start + len(batch), len(frames))
     return np.concatenate(found)
 

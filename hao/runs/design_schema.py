@@ -10,7 +10,7 @@ are not kept: a design is shapes, bits and parallelism.
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, assert_never
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import to_jsonable_python
 
 import hao
@@ -45,6 +45,7 @@ from hao.ir.layer import (
     Linear,
     Pool,
     Quantize,
+    current_pool_fields,
 )
 from hao.ir.network import Network
 from hao.ir.partition import Segment, partition
@@ -84,6 +85,7 @@ ADDED_KEYS = frozenset(
         "network.layers.fields.passes",
         "network.layers.fields.planes",
         "network.layers.fields.quant.most",
+        "network.layers.fields.uncounted",
         "network.layers.fields.weight.most",
         "proof.bound",
         "proof.solver_reason",
@@ -146,7 +148,7 @@ class _Linear(FileTable):
 
 class _Pool(FileTable):
     type: Literal["pool"]
-    fields: Pool
+    fields: Annotated[Pool, BeforeValidator(current_pool_fields)]
 
 
 class _GlobalAveragePool(FileTable):

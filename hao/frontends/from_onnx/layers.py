@@ -29,7 +29,7 @@ from hao.frontends.pieces import (
     conv_piece,
     global_average_piece,
     linear_piece,
-    mean_piece,
+    pixels_piece,
     pool_piece,
 )
 from hao.frontends.pointwise_pieces import (
@@ -201,12 +201,25 @@ def read_mean(call: Call) -> Piece:
     Raises:
         UnsupportedError: It names no axes, or other axes than pixels.
     """
+    return _over_pixels(call, PoolKind.AVERAGE)
+
+
+def read_max(call: Call) -> Piece:
+    """Return a maximum over pixels.
+
+    Raises:
+        UnsupportedError: It names no axes, or other axes than pixels.
+    """
+    return _over_pixels(call, PoolKind.MAX)
+
+
+def _over_pixels(call: Call, kind: PoolKind) -> Piece:
     x = call.feature_map()
     axes = call.integers(1, "axes")
     if axes is None:
-        raise UnsupportedError(f"{call.label}: averages over all axes; handled: pixels")
+        raise UnsupportedError(f"{call.label}: goes over all axes; handled: pixels")
     keep = call.node.integer("keepdims", 1) == 1
-    return mean_piece(call.site, x, dimensions=axes, keep=keep)
+    return pixels_piece(call.site, x, kind, dimensions=axes, keep=keep)
 
 
 def read_pad(call: Call) -> Piece:

@@ -13,7 +13,7 @@ from hao.errors import UnsupportedError
 from hao.frontends.feature_map import reshape
 from hao.frontends.from_torch.call import Call, Result, pair_of
 from hao.frontends.piece_types import Piece, Window, check_no_padding
-from hao.frontends.pieces import global_average_piece, mean_piece, pool_piece
+from hao.frontends.pieces import global_average_piece, pixels_piece, pool_piece
 from hao.frontends.pointwise_pieces import activation_piece, add_piece, clip_piece
 from hao.ir.layer import ActivationKind, Padding, PoolKind
 
@@ -233,7 +233,9 @@ def read_mean(call: Call) -> Piece:
             f"{call.site.label}: averages over everything; handled: height and width"
         )
     keep = bool(call.argument(2, "keepdim", False))
-    return mean_piece(call.site, call.x, dimensions=tuple(chosen), keep=keep)
+    return pixels_piece(
+        call.site, call.x, PoolKind.AVERAGE, dimensions=tuple(chosen), keep=keep
+    )
 
 
 def read_add(call: Call) -> Result:

@@ -207,6 +207,20 @@ def test_load_onnx_pool_geometry_equals_onnxruntime(
     check_equal_to_onnxruntime(folder, made, floats(1, 1, 3, size, size))
 
 
+@pytest.mark.parametrize("keep", [0, 1])
+@pytest.mark.parametrize("op", ["ReduceMax", "ReduceMean"])
+def test_load_onnx_reduces_over_pixels(tmp_path: Path, op: str, keep: int) -> None:
+    node = helper.make_node(op, ["x"], ["y"], axes=[2, -1], keepdims=keep)
+    check_equal_to_onnxruntime(tmp_path, model([node], opset=13), X)
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"]),
+        helper.make_node("Transpose", ["c"], ["t"], perm=[0, 2, 3, 1]),
+        helper.make_node(op, ["t"], ["y"], axes=[1, 2], keepdims=keep),
+    ]
+    stored: Stored = {"w": floats(0, 4, 3, 3, 3)}
+    check_equal_to_onnxruntime(tmp_path, model(nodes, stored=stored, opset=13), X)
+
+
 def test_load_onnx_averages_over_padding_of_its_own_and_of_a_pad(
     tmp_path: Path,
 ) -> None:

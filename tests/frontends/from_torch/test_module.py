@@ -280,7 +280,7 @@ class Calls(nn.Module):
         (Calls(lambda x: x[:, 0]), r"takes a part of a tensor; handled: sizes"),
         (Calls(lambda x: x.dtype), r"attribute 'dtype'; handled: shape"),
         (Calls(lambda x: x.mean()), r"averages over everything; handled: height"),
-        (Calls(lambda x: x.mean(1)), r"averages over axes \(1,\).*height and width"),
+        (Calls(lambda x: x.mean(1)), r"goes over axes \(1,\).*height and width"),
         (Calls(lambda x: x + 1), r"argument 'other' is a int; handled: a tensor"),
         (Calls(lambda x: (x, x)), r"returns a tuple; handled: one tensor"),
         (Calls(lambda x: x if x.sum() > 0 else -x), r"cannot be traced: "),
