@@ -292,9 +292,8 @@ def classes_of_net(
         for start in range(0, len(split), size):
             chosen = slice(start, start + size)
             batch = torch.from_numpy(split.frames[chosen].copy())
-            batch = batch.to(parameter.device, parameter.dtype)
-            best = class_scores(net(batch)).argmax(1)
-            found[chosen] = best.cpu().numpy()
+            scores = class_scores(net(batch.to(parameter.device, parameter.dtype)))
+            found[chosen] = scores.argmax(1).cpu().numpy()
             counted(start + len(batch), len(split))
     return found
 
