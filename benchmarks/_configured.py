@@ -97,6 +97,7 @@ def sized_engine(
             pe=np.array([accelerator.pe]),
             weight_words=np.array([weight_words]),
             weight_bits=bits,
+            in_uram=np.array([False]),
         )
     }
     if needs[Role.DEPTHWISE].layers:

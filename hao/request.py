@@ -99,6 +99,7 @@ class SearchRequest:
         max_ff: Most flip-flops, likewise.
         max_dsp: Most DSP slices, likewise.
         max_bram: Most block RAMs in 18 Kb halves, likewise.
+        max_uram: Most URAM blocks, likewise; none may be allowed.
         rules: Bits on offer, and whether blocks may be left out.
         act_bits: Widths of the activations to choose from, distinct, from 4 to 8; empty
             for that of the rules alone.
@@ -140,6 +141,7 @@ class SearchRequest:
     max_ff: str | None = None
     max_dsp: str | None = None
     max_bram: str | None = None
+    max_uram: str | None = None
     rules: BitRules = field(default_factory=BitRules)
     act_bits: tuple[int, ...] = ()
     objective: Objective = Objective.ACCURACY
@@ -299,6 +301,7 @@ def board_of(request: SearchRequest) -> Board:
             "ff": request.max_ff,
             "dsp": request.max_dsp,
             "bram_18k": request.max_bram,
+            "uram": request.max_uram,
         },
     )
     no_power = why_no_power(board)

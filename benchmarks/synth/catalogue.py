@@ -54,7 +54,7 @@ def _lanes() -> Iterator[Block]:
         yield _packed(Operands.PAIR, 16, (8, 8), chain=chain)
     for chain in (3, 8, 16):
         yield _packed(Operands.PAIR, 16, (4, 8), chain=chain)
-    for bits in ((4, 4), (2, 4)):
+    for bits in ((4, 4), (2, 4), (4, 5), (3, 6)):
         for simd in (4, 8, 9, 16, 18, 32):
             yield _packed(Operands.QUAD, simd, bits)
     for taps in (1, 3, 5, 9, 25):

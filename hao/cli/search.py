@@ -158,6 +158,11 @@ def _act_bits(
     "--max-bram", metavar="BUDGET", help="Most block RAMs, in 18 Kb halves, likewise."
 )
 @click.option(
+    "--max-uram",
+    metavar="BUDGET",
+    help="Most URAM blocks, which some devices have, likewise; 0 for none.",
+)
+@click.option(
     "--drop-blocks",
     "block_points",
     metavar="POINTS",
@@ -248,6 +253,7 @@ def search_command(
     max_ff: str | None,
     max_dsp: str | None,
     max_bram: str | None,
+    max_uram: str | None,
     block_points: float | None,
     front_points: int | None,
     best: int,
@@ -313,6 +319,7 @@ def search_command(
         max_ff=max_ff,
         max_dsp=max_dsp,
         max_bram=max_bram,
+        max_uram=max_uram,
         objective=Objective(objective),
         frames=Frames(frames),
         margin_percent=margin_percent,

@@ -6,6 +6,7 @@ must equal `CostReport.latency_cycles` of the design it returns (tested).
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -122,6 +123,10 @@ class CostReport:
         return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
 
 
+KEPT = 4096
+"""Prices of segments that are kept (chosen here)."""
+
+
 def engine_columns(engine: Engine) -> dict[Role, Columns]:
     """Return the stages of an engine as columns of length one."""
     result: dict[Role, Columns] = {}
@@ -146,6 +151,7 @@ def _dense_column(stage: DenseStage) -> DenseColumns:
         pe=np.array([stage.pe]),
         weight_words=np.array([stage.weight_words]),
         weight_bits=np.array([stage.weight_bits]),
+        in_uram=np.array([stage.weights_in_uram]),
     )
 
 
@@ -169,10 +175,12 @@ def evaluate(design: Design, *, aligned_tiles: bool = True) -> CostReport:
     )
     columns = engine_columns(engine)
     check_buffers(design)
-    prices = []
+    prices, lanes = [], design.lane_bits
     for segment in design.segments:
         invocation = segment.invocation
-        price = price_segment(invocation, columns, design.lane_bits, setting)
+        names = [layer.name for _, layer in invocation.stages]
+        bits = tuple((name, lanes[name]) for name in names if name in lanes)
+        price = _segment_price(invocation, engine, bits, setting)
         for role, feasible in price.feasible.items():
             if not feasible[0]:
                 raise InputError(
@@ -201,6 +209,24 @@ def evaluate(design: Design, *, aligned_tiles: bool = True) -> CostReport:
         multipliers=engine.multipliers,
         macs=sum(kept_macs(layer) for layer in design.network.compute_layers),
     )
+
+
+@lru_cache(maxsize=KEPT)
+def _segment_price(
+    invocation: Invocation,
+    engine: Engine,
+    bits: tuple[tuple[str, int], ...],
+    setting: Setting,
+) -> SegmentPrice:
+    """Return the price of a segment on an engine; designs that differ little share it.
+
+    Args:
+        invocation: What runs.
+        engine: Its stages are read.
+        bits: Bits of a lane's weights, of the layers that have any.
+        setting: What all columns share.
+    """
+    return price_segment(invocation, engine_columns(engine), dict(bits), setting)
 
 
 def _single(path: Path) -> int:

@@ -34,9 +34,13 @@ from hao.ir.tensor import MAX_BITS, MIN_BITS
 _NARROW_PORT_BITS = 18
 _SUM_BITS = 48
 
-# Widest operands of the four-product template; beyond them a field holds too short a
-# sum to pay for its correction. Source: docs/area.md, "Packed DSP lanes".
-QUAD_MAX_BITS = 4
+QUAD_MIN_DEPTH = 4
+"""Fewest terms that every field of the four-product template must be able to sum.
+
+Source: chosen here: as many slices are added in a cascade anyhow
+(`hao.cost.blocks.CHAIN_MAX`), so four products then cost no more LUTs each than two;
+shorter cascades are corrected more often (docs/area.md, "Packed DSP lanes").
+"""
 
 
 def wide_port_bits(dsp_type: DspType) -> int:
@@ -126,6 +130,8 @@ def packing(
 ) -> Packing | None:
     """Return the packing with the widest fields, or `None` if none is exact.
 
+    Four products are not packed where a field holds fewer than `QUAD_MIN_DEPTH` terms.
+
     Args:
         sharing: What the products are to have in common.
         dsp_type: DSP slice of the device.
@@ -149,15 +155,13 @@ def packing(
         case Sharing.PIXEL_PAIR:
             field = _widest_field(act, wide)
         case Sharing.QUAD:
-            if max(weight_bits, act_bits) > QUAD_MAX_BITS:
-                return None
             field = min(
                 _widest_field(weight, wide, 2), _widest_field(act, _NARROW_PORT_BITS)
             )
-    fields = 4 if sharing is Sharing.QUAD else 2
+    fields, least = (4, QUAD_MIN_DEPTH) if sharing is Sharing.QUAD else (2, 1)
     topmost = _SUM_BITS - (fields - 1) * field
     depth = _depth(weight, act, min(field, topmost))
-    if depth < 1:
+    if depth < least:
         return None
     return Packing(sharing=sharing, field_bits=field, depth=depth)
 

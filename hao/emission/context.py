@@ -225,6 +225,7 @@ def _predicted(cost: CostReport) -> dict[str, object]:
             "lut": used.lut,
             "ff": used.ff,
             "bram_18k": used.bram_18k,
+            "uram": used.uram,
         }
 
     return {
@@ -394,7 +395,7 @@ def _stages(
                 pack_words=2 * max((p.groups for p in packs), default=1),
                 pack_beats=pack_beats,
                 pack_grain=pack_grain,
-                weights_in_luts=bool(uses_lutram(hardware.weight_words)),
+                weight_memory=_weight_memory(hardware),
                 channels_in_luts=bool(uses_lutram(hardware.channel_words)),
                 passes=hardware.passes if isinstance(hardware, DenseStage) else 1,
                 skips=_skips(role, table),
@@ -430,6 +431,13 @@ def _skips(role: Role, table: Table) -> bool:
             return False
         case _:
             assert_never(role)
+
+
+def _weight_memory(hardware: DenseStage | DepthwiseStage) -> str:
+    """Return what a stage's weights are kept in, as the macro of a pragma says it."""
+    if isinstance(hardware, DenseStage) and hardware.weights_in_uram:
+        return "URAM"
+    return "LUTRAM" if uses_lutram(hardware.weight_words) else "BRAM"
 
 
 def _list_words(hardware: DenseStage | DepthwiseStage, design: Design) -> int:

@@ -93,7 +93,7 @@ class StageView:
     pack_words: int
     pack_beats: int
     pack_grain: int
-    weights_in_luts: bool
+    weight_memory: str
     channels_in_luts: bool
     passes: int = 1
     skips: bool = False

@@ -47,6 +47,7 @@ class DenseStage:
         skips: It skips words of weights that are zeros (`hao.ir.sparsity`), and keeps a
             list of those that are not.
         multiplies: Its codes take a multiplier.
+        weights_in_uram: The weight buffer is made of URAM, else of block RAM or LUTs.
     """
 
     simd: int
@@ -61,6 +62,7 @@ class DenseStage:
     passes: int = 1
     skips: bool = False
     multiplies: bool = False
+    weights_in_uram: bool = False
 
     def __post_init__(self) -> None:
         depths = (

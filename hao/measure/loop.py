@@ -13,7 +13,7 @@ proposed again, and what was measured of it is not measured again.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
@@ -27,7 +27,7 @@ from hao.measure.predictors import (
     fit_predictor,
     score,
 )
-from hao.measure.propose import Ask, Proposal, design_of_scheme
+from hao.measure.propose import Ask, design_of_scheme
 from hao.measure.sample import Origin, Part, Result, Sample, Trial
 from hao.measure.settings import LoopSettings
 from hao.measure.store import Store
@@ -131,7 +131,6 @@ def run_loop(
     clock = _Clock()
     known = _searched(bench.store, settings)
     turn = max((sample.trial.turn for sample in known), default=0)
-    designs: dict[str, Proposal] = {}
     ahead: list[tuple[Predictor, Sample]] = []
     rested = False
     while True:
@@ -156,7 +155,6 @@ def run_loop(
             )
         )
         proposals = proposed.schemes[:room]
-        designs |= {one.key: one for one in (*proposals, *proposed.faster)}
         for one in proposed.faster:
             bench.store.quicken(one.key, one.cycles)
         if not proposals:
@@ -184,7 +182,7 @@ def run_loop(
                 (predictor, sample) for sample in known if sample.trial.turn == turn
             ]
         turn += 1
-    front = _front(bench, ask, settings, known, designs, clock)
+    front = _front(bench, ask, settings, known, clock)
     return Exploration(
         samples=tuple(known),
         front=front,
@@ -258,7 +256,6 @@ def _front(
     ask: Ask,
     settings: LoopSettings,
     samples: Sequence[Sample],
-    designs: Mapping[str, Proposal],
     clock: _Clock,
 ) -> tuple[FrontChoice, ...]:
     """Return the best of every latency, measured on the test frames."""
@@ -291,22 +288,15 @@ def _front(
         FrontChoice(
             budget=budget,
             search=sample,
-            report=_report(ask, designs, sample.trial, budget),
+            report=design_of_scheme(
+                ask.problems[sample.trial.act_bits],
+                sample.trial.scheme,
+                budget=budget,
+                solver=ask.solver,
+            ),
             test=tested[finals[budget].identity],
         )
         for budget, sample in best.items()
-    )
-
-
-def _report(
-    ask: Ask, designs: Mapping[str, Proposal], trial: Trial, budget: int
-) -> SolveReport:
-    """Return a design of a scheme; one that was not solved for is so now."""
-    known = designs.get(trial.key)
-    if known is not None and known.report is not None and known.cycles <= budget:
-        return known.report
-    return design_of_scheme(
-        ask.problems[trial.act_bits], trial.scheme, budget=budget, solver=ask.solver
     )
 
 

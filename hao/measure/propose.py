@@ -9,8 +9,8 @@ latency is the scheme that it predicts to be best, with proof. Around it:
   runs within the latency.
 - Random bits within what its engine runs, so that the predictor also knows what is bad.
 
-The last two take milliseconds, since they are priced and not solved for. The design
-that is kept of one of them in the end is solved for.
+The last two take milliseconds, since they are priced and not searched for. What is kept
+in the end is solved for: the fastest design of its scheme.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from hao.cost.evaluate import evaluate
 from hao.engine.design import Design
-from hao.errors import InfeasibleError, InputError
+from hao.errors import InputError
 from hao.ir.change import (
     Bits,
     Change,
@@ -38,9 +38,9 @@ from hao.ir.passes import DIGIT_BITS
 from hao.measure.predictors import Encoder, Linear, Predictor
 from hao.measure.sample import Origin, scheme_key
 from hao.options.option import MICRO, Option
-from hao.program.codesign import SolveReport, choose_fastest, choose_most_accurate
+from hao.program.codesign import SolveReport, choose_fastest, near_most_accurate
 from hao.program.problem import Problem
-from hao.program.several import choose_several
+from hao.program.several import near_several
 from hao.program.solver import SolverName
 
 Floats = NDArray[np.float64]
@@ -51,6 +51,10 @@ Costs = Mapping[tuple[int, str, str], float]
 POINTS_PER_NAT = 25.0
 """Top-1 that a nat of divergence costs, until samples tell [points] (chosen here); the
 choice of the program at a latency does not depend on it."""
+
+WITHIN = 1e-3
+"""Share of its predicted cost by which a proposal may be beaten (chosen here): far less
+than a predictor errs by."""
 
 MOST_STEPS = 3
 """Most sites in which exploration differs from where it starts (chosen here)."""
@@ -69,14 +73,12 @@ class Proposal:
         cycles: Its latency.
         act_bits: Width of the activations.
         origin: Why it is proposed.
-        report: How the design was solved for; `None` if it was priced alone.
     """
 
     design: Design
     cycles: int
     act_bits: int
     origin: Origin
-    report: SolveReport | None = None
 
     @property
     def scheme(self) -> Scheme:
@@ -211,30 +213,28 @@ def best_proposals(
     proposals = []
     for act_bits, problem in ask.problems.items():
         one = priced(problem, act_bits, costs, POINTS_PER_NAT)
-        try:
-            first = choose_most_accurate(one, budget=budget, solver=ask.solver)
-        except InfeasibleError:
+        first = near_most_accurate(one, budget=budget, tolerance=WITHIN)
+        if first is None:
             continue
-        found: tuple[SolveReport, ...] = (first,)
+        designs = [first[0]]
         if count > 1:
-            overlap = len(one.free_sites) * ask.overlap_percent // 100
-            found = choose_several(
+            designs += near_several(
                 one,
-                first,
-                count=count,
+                first[1],
+                count=count - 1,
                 budget=budget,
-                overlap=overlap,
+                overlap=len(one.free_sites) * ask.overlap_percent // 100,
+                tolerance=WITHIN,
                 solver=ask.solver,
             )
         proposals += [
             Proposal(
-                design=report.design,
-                cycles=report.cost.latency_cycles,
+                design=design,
+                cycles=evaluate(design).latency_cycles,
                 act_bits=act_bits,
                 origin=origin,
-                report=report,
             )
-            for report in found
+            for design in designs
         ]
     return proposals
 

@@ -64,14 +64,14 @@ def try_engines(
     order = np.argsort(cycles, kind="stable")
     choice, cycles = choice.take(order), cycles[order]
     served: list[tuple[Widths, NDArray[np.bool_]]] = []
-    for widths in sorted(members, key=_widest_first):
+    for widths in sorted(members, key=widest_first):
         if widths.floor > hunt.cost:
             continue
         open_ = cycles <= hunt.cycles
         if hunt.least is not Least.BLOCKS:
             # Whatever runs on narrower stages runs on an engine that is wider too.
             for wider, fits in served:
-                if _runs_all(hunt.field.graph, wider, widths):
+                if runs_all(hunt.field.graph, wider, widths):
                     open_ &= ~fits
         rows = np.flatnonzero(open_)
         if rows.size == 0:
@@ -84,12 +84,13 @@ def try_engines(
             _close(hunt, widths, double, choice.take(some), cycles[some])
 
 
-def _widest_first(widths: Widths) -> tuple[list[int], int, int]:
+def widest_first(widths: Widths) -> tuple[list[int], int, int]:
+    """Return the key of an order in which widths come after all that run theirs too."""
     wide = [-bits for bits in widths.bits.values()]
     return wide, -len(widths.passes), -len(widths.skips)
 
 
-def _runs_all(graph: Graph, wider: Widths, widths: Widths) -> bool:
+def runs_all(graph: Graph, wider: Widths, widths: Widths) -> bool:
     """Return whether some widths run all that others do, nothing of it slower.
 
     In one pass a layer is never slower than in two.
@@ -106,7 +107,7 @@ def _runs_all(graph: Graph, wider: Widths, widths: Widths) -> bool:
     return True
 
 
-def _net(hunt: Hunt, widths: Widths) -> tuple[Net, bool]:
+def ways_of(hunt: Hunt, widths: Widths) -> tuple[Net, bool]:
     """Return the ways of at most the cost, and whether all of them cost no more."""
     key = id(widths)
     if key not in hunt.nets:
@@ -132,8 +133,8 @@ def _close(
     hunt: Hunt, widths: Widths, double: bool, choice: Choice, cycles: Ints
 ) -> None:
     """Look for better designs among engines of given widths, best first."""
-    net, free = _net(hunt, widths)
-    case = _Case(hunt, net, widths, double)
+    net, free = ways_of(hunt, widths)
+    case = ClosingTask(hunt, net, widths, double)
     if hunt.least is Least.BLOCKS:
         _close_blocks(case, choice)
         return
@@ -167,7 +168,7 @@ def _close(
             case.settle_all(some.take(part), own, rates[part])
 
 
-def _fastest(case: "_Case", choice: Choice) -> tuple[Ints, Ints]:
+def _fastest(case: "ClosingTask", choice: Choice) -> tuple[Ints, Ints]:
     """Return the engines within the hunt's cycles, at any cost, and their cycles."""
     cycles = np.empty(len(choice), dtype=np.int64)
     for start in range(0, cycles.size, BATCH):
@@ -182,7 +183,7 @@ def _fastest(case: "_Case", choice: Choice) -> tuple[Ints, Ints]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Case:
+class ClosingTask:
     """Engines of given widths and buffering under a hunt."""
 
     hunt: Hunt
@@ -276,7 +277,7 @@ class _Case:
 
 
 def _bounds(
-    case: _Case, choice: Choice, *, prune: bool
+    case: ClosingTask, choice: Choice, *, prune: bool
 ) -> tuple[Choice, dict[int, Periods], Floats, Floats]:
     """Return the engines within reach, their periods, bounds and best rates.
 
@@ -325,7 +326,7 @@ def _bounds(
     )
 
 
-def _close_blocks(case: _Case, choice: Choice) -> None:
+def _close_blocks(case: ClosingTask, choice: Choice) -> None:
     """Look for designs of fewer blocks, smallest engines first."""
     hunt = case.hunt
     choice, periods, _, rates = _bounds(case, choice, prune=False)

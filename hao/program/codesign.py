@@ -53,6 +53,7 @@ __all__ = [
     "choose_most_accurate",
     "choose_smallest",
     "field_of",
+    "near_most_accurate",
     "solved",
     "trade_off",
 ]
@@ -224,6 +225,39 @@ def choose_most_accurate(
         Limits(cycles=budget),
         tolerance=tolerance,
     )
+
+
+def near_most_accurate(
+    problem: Problem,
+    *,
+    budget: int,
+    tolerance: float,
+    apart: Apart | None = None,
+) -> tuple[Design, tuple[int, ...]] | None:
+    """Return a design of about the least accuracy cost within a budget, and its choice.
+
+    It is as proven as that of `choose_most_accurate` with a tolerance, but no integer
+    program picks it: for what is asked again and again, as a measured search does.
+
+    Args:
+        problem: What to choose for; with `apart`, its costs hold the penalties.
+        budget: Most latency [cycles].
+        tolerance: Share of its accuracy cost by which it may be beaten, above 0.
+        apart: Earlier answers to stay apart from.
+
+    Returns:
+        Design and option of every site, `None` if no engine meets the budget.
+    """
+    if least_cycles(problem) > budget:
+        return None
+    found = find(
+        field_of(problem),
+        Least.COST,
+        Limits(cycles=budget),
+        apart=apart,
+        tolerance=tolerance,
+    )
+    return None if found is None else design_of(problem, found)
 
 
 def _most_accurate(

@@ -21,6 +21,7 @@ from hao.program.bounded import Shapes
 from hao.program.fit import DSP_PRICES, Measure, Room, priced_luts
 from hao.program.graph import FAR, Widths, at_costs_of, width_combinations
 from hao.program.problem import Problem
+from hao.program.roster import Rosters
 from hao.program.space import Grid, make_grid, setting_of
 from hao.program.sweep import Net, lightest, make_net
 from hao.program.tables import Choice, Tables
@@ -98,6 +99,7 @@ class _Shared:
     lane_areas: dict[tuple[object, ...], LaneArea] = field(default_factory=dict)
     bounds: dict[tuple[object, ...], object] = field(default_factory=dict)
     shapes: dict[tuple[tuple[Role, ...], bool], Shapes] = field(default_factory=dict)
+    rosters: dict[bool, Rosters] = field(default_factory=dict)
 
 
 class Field:
@@ -112,6 +114,7 @@ class Field:
     def __init__(self, problem: Problem, like: "Field | None" = None) -> None:
         self.problem = problem
         self.graph = problem.graph
+        self.asked_again = like is not None
         self._lights: dict[bytes, tuple[bytes, Net]] = {}
         self.listed: dict[tuple[int, bool], Listed] = {}
         self.shapes: dict[tuple[tuple[Role, ...], bool], Shapes] = {}
@@ -131,6 +134,11 @@ class Field:
         return self._shared.bounds
 
     @property
+    def rosters(self) -> dict[bool, Rosters]:
+        """Return the rosters by buffering."""
+        return self._shared.rosters
+
+    @property
     def shapes_at_any_cost(self) -> dict[tuple[tuple[Role, ...], bool], Shapes]:
         """Return the lane shapes that were bounded whatever they cost."""
         return self._shared.shapes
@@ -145,12 +153,16 @@ class Field:
         problem = self.problem
         return setting_of(problem.board, problem.act_bits, px, double_buffered=double)
 
+    def needs(self, role: Role) -> list[Needs]:
+        """Return the sets of layers that a stage may have to run."""
+        return [needs[role] for needs in self._shared.needs if role in needs]
+
     def tables(self, double: bool) -> Tables:
         """Return the tables at one buffering."""
         if double not in self._shared.tables:
             grids = {}
             for role in Role:
-                needs = [n[role] for n in self._shared.needs if role in n]
+                needs = self.needs(role)
                 if needs:
                     setting = self.setting(1, double)
                     grid = make_grid(role, needs, self.problem.space, setting)
@@ -183,6 +195,7 @@ class Field:
             surrogate = np.stack([priced_luts(area, price) for price in DSP_PRICES])
             fits = (surrogate <= self.caps[:, None, None]).all(axis=0)
             fits &= area.base.bram_18k <= self.limit.bram_18k
+            fits &= area.base.uram <= self.limit.uram
             fine |= fits.any(axis=0)
         return fine
 
@@ -205,6 +218,7 @@ class Field:
         return Resources(
             dsp=usable.dsp - fixed.dsp,
             bram_18k=usable.bram_18k - fixed.bram_18k,
+            uram=usable.uram - fixed.uram,
             lut=usable.lut - fixed.lut,
             ff=usable.ff - fixed.ff,
         )

@@ -70,6 +70,6 @@ def _took(
 def single(made: Periods) -> tuple[int, int, int, int, int, int]:
     """Return the periods of a single engine as integers."""
     alone, beside, ddr, opening, opening_ddr, serial = (
-        int(np.min(value)) for value in made.arrays
+        int(value.item()) for value in made.arrays
     )
     return alone, beside, ddr, opening, opening_ddr, serial

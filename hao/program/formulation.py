@@ -14,7 +14,7 @@ Rows
     one[r]           sum_c x[r,c] = 1
     match[..]        a lane count of one stage needs a matching one next door
     step[r,g]        e[r,g] <= sum_{c in g} steps_c x[r,c]
-    dsp, lut, ff, bram_18k, lutram       within the board
+    dsp, lut, ff, bram_18k, uram, lutram within the board
     flow[n]          as many arcs leave a node as enter it; one leaves the source
     time[k,path]     E >= path of run k                        if an arc of it is taken
     weights[k]       E >= delay of run k + O[n], n behind it   if an arc of it is taken

@@ -19,7 +19,7 @@ from hao.program.field import Field, Group, LaneArea
 from hao.program.fit import lanes_match
 from hao.program.graph import FAR
 from hao.program.sweep import chain_products, chain_sweeps
-from hao.program.tables import Choice, stage_periods
+from hao.program.tables import Choice, Priced, stage_periods
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -32,6 +32,19 @@ Lanes = dict[Role, Ints]
 """Lane shapes of each stage, arrays of one length."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """What lane shapes are bounded by.
+
+    Attributes:
+        tables: What runs take at least.
+        areas: What lane shapes of each stage take of the board at least.
+    """
+
+    tables: Priced
+    areas: Mapping[Role, LaneArea]
+
+
 class LaneBounds:
     """Lower bounds of the lane shapes of one group at one buffering.
 
@@ -39,18 +52,22 @@ class LaneBounds:
         field: What is searched.
         group: Combinations of widths.
         double: Whether engines double-buffer.
+        prices: What they are bounded by.
     """
 
-    def __init__(self, field: Field, group: Group, double: bool) -> None:
-        self._field, self._group, self._double = field, group, double
-        self._areas = {r: field.lane_area(group.widths, r, double) for r in group.roles}
+    def __init__(
+        self, field: Field, group: Group, double: bool, prices: Prices
+    ) -> None:
+        self._field, self._group, self._prices = field, group, prices
         caps = field.caps
         self._keep = {
             role: (area.bram_18k <= field.limit.bram_18k)
             & (area.surrogate <= caps[:, None, None]).all(axis=0)
-            for role, area in self._areas.items()
+            for role, area in prices.areas.items()
         }
-        self._chains, self._opening = _bound_chains(field, group, double, self._keep)
+        self._chains, self._opening = _bound_chains(
+            group, double, prices.tables, self._keep
+        )
 
     @property
     def least(self) -> int:
@@ -71,12 +88,7 @@ class LaneBounds:
         for place in range(len(self._field.pixels)):
             before = int(self._opening[place])
             triples = _Triples(
-                self._field,
-                self._double,
-                self._areas,
-                self._chains,
-                place,
-                limit - before,
+                self._field, self._prices, self._chains, place, limit - before
             )
             keep = {role: self._keep[role][place] for role in self._group.roles}
             lanes = triples.within(keep)
@@ -87,13 +99,20 @@ class LaneBounds:
 
 def lane_bounds(field: Field, group: Group, double: bool) -> LaneBounds:
     """Return the bounds of a group's lane shapes: made once, kept with the field."""
-    widths = tuple((*w.bits.values(), w.passes, w.skips) for w in group.widths)
-    key = (group.light.form, group.roles, widths, double)
+    key = bounds_key(group, double)
     made = field.bounds.get(key)
     if not isinstance(made, LaneBounds):
-        made = LaneBounds(field, group, double)
+        areas = {r: field.lane_area(group.widths, r, double) for r in group.roles}
+        prices = Prices(tables=field.tables(double), areas=areas)
+        made = LaneBounds(field, group, double, prices)
         field.bounds[key] = made
     return made
+
+
+def bounds_key(group: Group, double: bool) -> tuple[object, ...]:
+    """Return what the bounds of a group's lane shapes depend on."""
+    widths = tuple((*w.bits.values(), w.passes, w.skips) for w in group.widths)
+    return group.light.form, group.roles, widths, double
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +133,15 @@ class _Chains:
 
 
 def _bound_chains(
-    field: Field,
     group: Group,
     double: bool,
+    tables: Priced,
     keep: Mapping[Role, Bools],
 ) -> tuple[_Chains, Ints]:
     """Return the bounds of every chain, and the cycles before the first, by pixels."""
-    tables, net = field.tables(double), group.light
+    net = group.light
     products = np.array(chain_products(net), dtype=np.float64)
-    size = len(field.pixels)
+    size = len(next(iter(keep.values())))
     opening = np.zeros((size, 1), dtype=np.int64)
     cycles: dict[Role, Floats] = {}
     for role in group.roles:
@@ -168,8 +187,7 @@ class _Triples:
 
     Args:
         field: What is searched.
-        double: Whether engines double-buffer.
-        areas: What lane shapes take at least.
+        prices: What lane shapes take at least.
         chains: Bounds of every chain.
         place: Index of the pixels at once.
         limit: Most cycles of all chains.
@@ -178,13 +196,12 @@ class _Triples:
     def __init__(
         self,
         field: Field,
-        double: bool,
-        areas: Mapping[Role, LaneArea],
+        prices: Prices,
         chains: _Chains,
         place: int,
         limit: float,
     ) -> None:
-        self._grids = field.tables(double).grids
+        self._grids, areas = prices.tables.grids, prices.areas
         self._room, self._caps = field.limit, field.caps
         self._cycles = {r: c[:, place] for r, c in chains.cycles.items()}
         self._products, self._times = chains.products, chains.times

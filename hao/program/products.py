@@ -59,19 +59,19 @@ def least_cycles(problem: Problem) -> int:
         if not isinstance(layer, Depthwise)
     )
     most = _most_multipliers(
-        _Key(problem.board), problem.act_bits, tuple(sorted(widths)), problem.space
+        BoardKey(problem.board), problem.act_bits, tuple(sorted(widths)), problem.space
     )
     return int(products / most) if most else 0
 
 
-class _Key:
+class BoardKey:
     """A board as a key of a cache: equal boards are one."""
 
     def __init__(self, board: Board) -> None:
         self.board = board
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and self.board == other.board
+        return isinstance(other, BoardKey) and self.board == other.board
 
     def __hash__(self) -> int:
         board = self.board
@@ -80,36 +80,72 @@ class _Key:
 
 @cache
 def _most_multipliers(
-    key: _Key, act_bits: int, widths: tuple[int, ...], space: Space
+    key: BoardKey, act_bits: int, widths: tuple[int, ...], space: Space
 ) -> float:
     """Return the most multipliers of dense and pointwise stages that a board holds."""
     board = key.board
-    lanes = np.array(space.lanes, dtype=np.int64)
-    simd, pe = (grid.ravel() for grid in np.meshgrid(lanes, lanes))
-    deep = np.full_like(simd, _DEEP)
     fixed = fixed_area(board, act_bits=act_bits, residual=False, pool_words=0)
     lut = max(board.usable.lut - fixed.lut, 0)
-    cheapest = np.full(len(DSP_PRICES), np.inf)
-    for px in space.pixels:
-        for bits in widths:
-            shape = DenseShape(
-                simd=simd,
-                pe=pe,
-                weight_bits=np.full_like(simd, bits),
-                weight_words=deep,
-                feature_words=deep,
-                channel_words=deep,
-                pack_words=deep,
-                terms=1,
-            )
-            # Either stage may be the cheaper one: a calibration corrects them apart.
-            for ring in (True, False):
-                area = dense_area(
-                    shape, px=px, act_bits=act_bits, board=board, ring=ring
-                )
-                for number, price in enumerate(DSP_PRICES):
-                    each = priced_luts(area, price) / (simd * pe * px)
-                    cheapest[number] = min(cheapest[number], float(each.min()))
+    lanes = space.lanes
+    simd, pe = lane_pairs(lanes, lanes)
+    made = np.array(space.pixels)[:, None] * simd * pe
+    # Either stage may be the cheaper one: a calibration corrects them apart.
+    cheapest = np.minimum.reduce(
+        [
+            (bare_lanes(key, act_bits, bits, space.pixels, (lanes, lanes), ring) / made)
+            for bits in widths
+            for ring in (True, False)
+        ]
+    ).min(axis=(1, 2))
     room = lut + np.array(DSP_PRICES) * max(board.usable.dsp - fixed.dsp, 0)
     bounds = room[cheapest > 0] / cheapest[cheapest > 0]
     return float(bounds.min(initial=np.inf)) if bounds.size else 0.0
+
+
+def lane_pairs(simd: tuple[int, ...], pe: tuple[int, ...]) -> tuple[Ints, Ints]:
+    """Return `simd` and `pe` of every lane shape, in the order of a grid."""
+    first, second = np.meshgrid(
+        np.array(simd, dtype=np.int64), np.array(pe, dtype=np.int64)
+    )
+    return first.ravel(), second.ravel()
+
+
+@cache
+def bare_lanes(
+    key: BoardKey,
+    act_bits: int,
+    bits: int,
+    pixels: tuple[int, ...],
+    lanes: tuple[tuple[int, ...], tuple[int, ...]],
+    ring: bool,
+) -> Ints:
+    """Return the LUTs plus priced DSPs of lanes without the LUTs of any buffer.
+
+    Args:
+        key: The board.
+        act_bits: Width of the activations.
+        bits: Weight width of the stage.
+        pixels: Pixels at once.
+        lanes: Values of `simd` and of `pe`.
+        ring: Of the dense stage, else of the pointwise one.
+
+    Returns:
+        Of shape (prices of a DSP, pixels, lane shapes).
+    """
+    simd, pe = lane_pairs(*lanes)
+    deep = np.full_like(simd, _DEEP)
+    shape = DenseShape(
+        simd=simd,
+        pe=pe,
+        weight_bits=np.full_like(simd, bits),
+        weight_words=deep,
+        weights_in_uram=np.zeros(simd.size, dtype=np.bool_),
+        feature_words=deep,
+        channel_words=deep,
+        pack_words=deep,
+        terms=1,
+    )
+    px = np.array(pixels)[:, None]
+    area = dense_area(shape, px=px, act_bits=act_bits, board=key.board, ring=ring)
+    whole = len(pixels), simd.size
+    return np.stack([np.broadcast_to(priced_luts(area, p), whole) for p in DSP_PRICES])

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.program.bounded import Bounded
+from hao.program.by_roster import rosters_of, search_roster
 from hao.program.closing import try_engines
 from hao.program.engines import (
     STEP,
@@ -112,6 +113,11 @@ def find(
         sums={},
         tolerance=tolerance,
     )
+    rosters = rosters_of(hunt)
+    if rosters is not None:
+        for double, roster in rosters:
+            search_roster(hunt, roster, double)
+        return hunt.best
     open_ = [w for w in field.widths if w.floor <= hunt.cost]
     known = [w for w in open_ if all(_listed(hunt, w, d) for d in bufferings(field))]
     _search_listed(hunt, known)

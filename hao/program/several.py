@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.optimize import linprog
 
+from hao.engine.design import Design
 from hao.errors import InfeasibleError
 from hao.options.frame import Frame
 from hao.program.codesign import (
     SolveReport,
     choose_fastest,
     field_of,
+    near_most_accurate,
     solved,
 )
 from hao.program.exact import Apart
@@ -81,6 +83,65 @@ def choose_several(
     return tuple(reports)
 
 
+def near_several(
+    problem: Problem,
+    first: Sequence[int],
+    *,
+    count: int,
+    budget: int,
+    overlap: int,
+    tolerance: float,
+    solver: SolverName = SolverName.AUTO,
+) -> list[Design]:
+    """Return designs that differ from a first one, each of about the least cost left.
+
+    Args:
+        problem: What to choose for.
+        first: Option of every site of the first, as `near_most_accurate` returns it.
+        count: Most designs, at least 0.
+        budget: Most latency [cycles].
+        overlap: Most free sites in which two designs may agree.
+        tolerance: Share of its accuracy cost by which each may be beaten, above 0.
+        solver: Who solves the integer programs of the options.
+    """
+    designs: list[Design] = []
+    choices = [first]
+    while len(designs) < count:
+        answers = tuple(_free(problem, choice) for choice in choices)
+        apart = _apart(problem, answers, overlap)
+        cheapest = _cheapest(problem.graph, apart, solver)
+        if cheapest is None:
+            break
+        apart = replace(apart, penalty=cheapest[2])
+        found = near_most_accurate(
+            _shadow(problem, apart), budget=budget, tolerance=tolerance, apart=apart
+        )
+        if found is None:
+            break
+        designs.append(found[0])
+        choices.append(found[1])
+    return designs
+
+
+def _apart(
+    problem: Problem, answers: tuple[Mapping[int, int], ...], overlap: int
+) -> Apart:
+    """Return earlier answers to stay apart from, with no penalty yet."""
+    sites = problem.frame.sites
+    return Apart(
+        costs=tuple(site.costs for site in sites),
+        kinds=tuple(site.kinds for site in sites),
+        answers=answers,
+        overlap=overlap,
+        penalty=(0,) * len(answers),
+    )
+
+
+def _shadow(problem: Problem, apart: Apart) -> Problem:
+    """Return the problem with the penalties for agreeing in its costs."""
+    return problem.with_costs(_penalised(problem.frame, apart, problem.free_sites))
+
+
 def _free(problem: Problem, choice: Sequence[int]) -> Mapping[int, int]:
     sites = problem.frame.sites
     return {site: sites[site].kinds[choice[site]] for site in problem.free_sites}
@@ -95,14 +156,7 @@ def _next(
     tolerance: float,
 ) -> SolveReport | None:
     """Return the most accurate design apart from earlier answers, or `None`."""
-    sites = problem.frame.sites
-    apart = Apart(
-        costs=tuple(site.costs for site in sites),
-        kinds=tuple(site.kinds for site in sites),
-        answers=answers,
-        overlap=overlap,
-        penalty=(0,) * len(answers),
-    )
+    apart = _apart(problem, answers, overlap)
     cheapest = _cheapest(problem.graph, apart, solver)
     if cheapest is None:
         return None
@@ -126,7 +180,7 @@ def _next(
             fixed, choice=choice, cost_micro=cost, objective=cost, bound=cost
         )
     apart = replace(apart, penalty=prices)
-    shadow = problem.with_costs(_penalised(problem.frame, apart, problem.free_sites))
+    shadow = _shadow(problem, apart)
     field, counts = field_of(shadow), Counts()
     limits = Limits(cycles=budget)
     found = find(

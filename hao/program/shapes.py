@@ -8,6 +8,7 @@ from hao.program.engines import (
 from hao.program.field import Field, Group
 from hao.program.hunt import NO_LIMIT, Hunt, bufferings
 from hao.program.lanes import lane_bounds
+from hao.program.rough import any_within
 from hao.program.sieve import sieved
 
 LOOSE = 1.5
@@ -59,7 +60,9 @@ def shapes_within(
     if group is None:
         return best_first([], roles)
     parts = []
-    for some in lane_bounds(field, group, double).each(limit):
+    # Bounds that need no prices of runs come first: mostly, they exclude all or little.
+    open_ = any_within(field, group, double, limit)
+    for some in lane_bounds(field, group, double).each(limit) if open_ else ():
         rows = sieved(field, double, some, group.light, rate=0.0, limit=limit)
         parts.append(priced(field, group, double, some.take(rows), limit))
     found = best_first(parts, roles)
@@ -87,4 +90,6 @@ def is_loose(hunt: Hunt, group: Group, double: bool, limit: int) -> bool:
         return False
     joint = field.joint(field.widths, group.roles, spend)
     assert joint is not None, "the group is part of it"
+    if not any_within(field, joint, double, limit):
+        return False
     return limit > LOOSE * lane_bounds(field, joint, double).least

@@ -250,6 +250,7 @@ def sweep(
     *,
     double_buffered: bool,
     rate: Rate = 0.0,
+    barred: Bools | None = None,
 ) -> Swept:
     """Return the least of cycles plus `rate` times cost over all ways.
 
@@ -259,6 +260,8 @@ def sweep(
         double_buffered: Whether weights load while another run computes.
         rate: Price of accuracy [cycles per micro-point]; 0 gives whole cycles. An
             array of shape (m, 1) gives results of shape (m, engines).
+        barred: Arcs of the graph that engines cannot take, of shape (arcs, engines);
+            `None` for none.
     """
     priced = not (isinstance(rate, float) and rate == 0)
     engines = {array.shape for each in periods.values() for array in each.arrays}
@@ -271,21 +274,29 @@ def sweep(
         if end.finish is not None:
             best = _priced(here.alone, rate, end.finish.cost)
         if end.entries:
-            ahead = _ahead(end.entries, periods, to_go, rate)
+            ahead = _ahead(end.entries, periods, to_go, rate, barred)
             value = ahead.least(here, double_buffered)
             best = value if best is None else np.minimum(best, value)
         assert best is not None, "every stop lies on a way from end to end"
         to_go[end.stops] = best
     values = [
-        _priced(
-            opened(periods[entry.run], double_buffered=double_buffered)
-            + to_go[entry.stop],
-            rate,
-            entry.cost,
+        _without(
+            _priced(
+                opened(periods[entry.run], double_buffered=double_buffered)
+                + to_go[entry.stop],
+                rate,
+                entry.cost,
+            ),
+            None if barred is None else barred[entry.arc],
         )
         for entry in net.entries[0]
     ]
     return Swept(reduce(np.minimum, values), to_go)
+
+
+def _without(cycles: Cycles, barred: Bools | None) -> Cycles:
+    """Return cycles that are out of reach where an engine cannot take a way."""
+    return cycles if barred is None else np.asarray(np.where(barred, FAR, cycles))
 
 
 def _beside(runs: Sequence[Periods], shape: tuple[int, ...]) -> Periods:
@@ -390,6 +401,7 @@ def _ahead(
     periods: Mapping[int, Periods],
     to_go: Cycles,
     rate: Rate,
+    barred: Bools | None,
 ) -> _Ahead:
     """Return the entries of a node side by side."""
     runs = [periods[entry.run] for entry in entries]
@@ -398,6 +410,9 @@ def _ahead(
     if rest.dtype == np.float64 and costs.any():
         more = rate * costs.reshape(-1, *(1,) * (rest.ndim - 1))
         rest = np.asarray(rest + more, dtype=np.float64)
+    if barred is not None:
+        here = barred[[entry.arc for entry in entries]]
+        rest = _without(rest, here[:, None] if rest.ndim > 2 else here)
     return _Ahead(
         opening=_stacked([run.opening for run in runs]),
         opening_ddr=_stacked([run.opening_ddr for run in runs]),
@@ -408,11 +423,17 @@ def _ahead(
 
 def _stacked(values: Sequence[Some]) -> Some:
     """Return arrays that broadcast as one, of at least two axes."""
-    shapes = {value.shape for value in values}
-    if len(shapes) > 1:
-        values = np.broadcast_arrays(*values)
+    if len({value.shape for value in values}) > 1:
+        values = _alike(values)
     made: Some = np.array(values)  # type: ignore[assignment]  # of a list its stubs lose the type
     return made if made.ndim > 1 else made[:, None]
+
+
+def _alike(values: Sequence[Some]) -> Sequence[Some]:
+    """Return arrays broadcast to one shape; quicker than `np.broadcast_arrays`."""
+    shape = np.broadcast_shapes(*{value.shape for value in values})
+    full = np.zeros(shape, dtype=np.int64)
+    return [value if value.shape == shape else value + full for value in values]
 
 
 def period(here: Periods, after: Periods, *, double_buffered: bool) -> Ints:

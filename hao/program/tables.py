@@ -10,6 +10,7 @@ configurations, exact or with the depth of buffers relaxed to the best of each r
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,6 +128,17 @@ def tiled_role(run: Run) -> Role | None:
     if len(stages) == 1 and not isinstance(stages[0][1], Depthwise | Pool):
         return stages[0][0]
     return None
+
+
+class Priced(Protocol):
+    """Whatever has a table of every run of a graph."""
+
+    @property
+    def grids(self) -> Mapping[Role, Grid]:
+        """Return the configurations of each stage."""
+
+    def table(self, number: int) -> Table:
+        """Return the table of run `number` of the graph."""
 
 
 @dataclass(kw_only=True)
@@ -404,7 +416,7 @@ def joined(choices: Sequence[Choice], roles: Sequence[Role]) -> Choice:
 
 
 def periods_of(
-    tables: Tables,
+    tables: Priced,
     choice: Choice,
     numbers: Sequence[int],
     at_best: Mapping[Role, Bools] | None = None,
@@ -512,7 +524,7 @@ def _sum(row: Row, index: Mapping[Role, Ints], free: _Open) -> Ints:
 
 
 def stage_periods(
-    tables: Tables, role: Role, numbers: Sequence[int], most: Mapping[Role, Bools]
+    tables: Priced, role: Role, numbers: Sequence[int], most: Mapping[Role, Bools]
 ) -> dict[int, Periods]:
     """Return lower bounds of periods for the lane shapes of one stage.
 

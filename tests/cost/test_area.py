@@ -567,6 +567,7 @@ def test_dense_arrays_equal_single_stages(
             pe=column("pe"),
             weight_bits=column("weight_bits"),
             weight_words=column("weight_words"),
+            weights_in_uram=column("weights_in_uram") > 0,
             feature_words=column("feature_words"),
             channel_words=column("channel_words"),
             pack_words=column("pack_words"),

@@ -6,7 +6,9 @@ from itertools import product
 import numpy as np
 import pytest
 
+from hao.cost.blocks import CHAIN_MAX
 from hao.cost.packing import (
+    QUAD_MIN_DEPTH,
     Packing,
     Sharing,
     packing,
@@ -135,14 +137,14 @@ def _scaled(found: Packing, ws: list[int], xs: list[int], count: int) -> list[in
 
 @pytest.mark.parametrize("sharing", list(Sharing))
 @pytest.mark.parametrize("dsp_type", list(DspType))
-@pytest.mark.parametrize("bits", [(8, 8), (4, 8), (4, 4), (2, 3)])
+@pytest.mark.parametrize("bits", [(8, 8), (4, 8), (4, 5), (4, 4), (2, 3)])
 def test_random_terms_split_exactly(
     sharing: Sharing, dsp_type: DspType, bits: tuple[int, int]
 ) -> None:
     found = packing(sharing, dsp_type, weight_bits=bits[0], act_bits=bits[1])
     if found is None:
         assert sharing is Sharing.QUAD
-        assert max(bits) > 4
+        assert bits[1] == 8 or (bits == (4, 5) and dsp_type is DspType.DSP48E1)
         return
     rng = np.random.default_rng(0)
     weights, acts = _operands(sharing)
@@ -195,10 +197,33 @@ def test_depth_and_field_equal_the_brute_forced_table() -> None:
     assert compared == 40
 
 
+def test_four_products_where_they_cost_no_more_luts_each_than_two() -> None:
+    # 4 x 5 bits: products from -8 * 31 to 7 * 31, 4 of them within 11 bits; the slice's
+    # ports hold -8 * 2^22 - 8 (27 bits) and 31 * 2^11 + 31 (17 bits).
+    found = {
+        dsp_type: {
+            (w, a)
+            for w in range(2, 9)
+            for a in range(2, 9)
+            if packing(Sharing.QUAD, dsp_type, weight_bits=w, act_bits=a) is not None
+        }
+        for dsp_type in DspType
+    }
+    assert max(a for w, a in found[DspType.DSP48E2] if w == 4) == 5
+    assert found[DspType.DSP48E2] == {
+        *((w, a) for w in (2, 3) for a in range(2, 7)),
+        *((4, a) for a in range(2, 6)),
+        *((5, 2), (5, 3), (6, 2)),
+    }
+    assert found[DspType.DSP48E1] < found[DspType.DSP48E2]
+    assert QUAD_MIN_DEPTH == CHAIN_MAX
+
+
 def test_known_products_per_slice() -> None:
     e2 = DspType.DSP48E2
     assert [products_per_dsp(e2, w, 8) for w in (2, 4, 8)] == [2, 2, 2]
-    assert products_per_dsp(e2, 4, 4) == 4
+    assert products_per_dsp(e2, 4, 4) == products_per_dsp(e2, 4, 5) == 4
+    assert products_per_dsp(e2, 4, 6) == 2
     assert products_per_dsp(DspType.DSP48E1, 4, 4) == 4
     assert pair_depth(e2, 8, 8) == 4
     assert pair_depth(e2, 8, 8, act_signed=True) == 7

@@ -124,8 +124,13 @@ def _brief(layer: DenseLayer | DepthwiseLayer) -> str:
     return f"{text} to {ofm.channels}x{ofm.height}x{ofm.width}"
 
 
-def random_sample(seed: int) -> Sample:
-    """Return the sample of a seed."""
+def random_sample(seed: int, bits: tuple[int, int] | None = None) -> Sample:
+    """Return the sample of a seed.
+
+    Args:
+        seed: Says all of it.
+        bits: Of all weights and of activations, instead of random ones.
+    """
     rng = random.Random(seed)
     while True:
         network = _some_in_passes(_Networks(rng).make(f"fuzz{seed}"))
@@ -135,7 +140,7 @@ def random_sample(seed: int) -> Sample:
             parts = partition(network)
         except UnsupportedError:  # two sums in a row, for example
             continue
-        design = _random_design(rng, network, parts.segments)
+        design = _random_design(rng, network, parts.segments, bits)
         if design is None:
             continue
         kind = rng.choice(KINDS)
@@ -437,10 +442,16 @@ class _Networks:
 
 
 def _random_design(
-    rng: random.Random, network: Network, offered: tuple[Segment, ...]
+    rng: random.Random,
+    network: Network,
+    offered: tuple[Segment, ...],
+    bits: tuple[int, int] | None,
 ) -> Design | None:
     """Return a design of random bits, or `None` where no engine is small enough."""
-    return design_for(rng, network, offered)
+    if bits is None:
+        return design_for(rng, network, offered)
+    every = {layer.name: bits[0] for layer in network.compute_layers}
+    return design_for(rng, network, offered, weight_bits=every, act_bits=bits[1])
 
 
 def design_for(
@@ -526,7 +537,11 @@ def _words_are_taken(
         ]
         one = np.ones(1, dtype=np.int64)
         columns: Columns = DenseColumns(
-            simd=first * one, pe=second * one, weight_words=one, weight_bits=one
+            simd=first * one,
+            pe=second * one,
+            weight_words=one,
+            weight_bits=one,
+            in_uram=one > 1,
         )
         if role is Role.DEPTHWISE:
             columns = DepthwiseColumns(
@@ -661,6 +676,7 @@ def _random_engine(
             pe=np.array([second]),
             weight_words=np.array([words]),
             weight_bits=np.array([bits]),
+            in_uram=np.array([False]),
         )
     dense, depthwise, pointwise = build_stages(columns, steps, needs, setting)
     residual = any(segment.invocation.residual for segment in segments)

@@ -20,7 +20,9 @@ from hao.cost.trips import StageTrips, dense_trips, depthwise_trips, pointwise_t
 from hao.cost.widths import memory_parts
 from hao.emission.records import Step
 from hao.emission.runs import StageRun, engine_stages
+from hao.emission.stage_sizes import Slices, dense_slices
 from hao.emission.steps import Table, make_table
+from hao.engine.design import Design
 from hao.engine.stages import DenseStage, DepthwiseStage
 from hao.hw.board import DspType
 from hao.intmath import ceil_div
@@ -32,6 +34,7 @@ from tests.emission.random_designs import FIRST_PRUNED, Sample, random_sample
 # The last one is the first whose weights are split over several memories.
 QUICK = (*range(48), 79)
 THOROUGH = range(48, 500)
+FOUR_PRODUCTS = (4, 5, 43)
 REPLAYED = range(1000, 1010)
 ARBITRARY = range(2000, 2003)
 WARNED = (3000, 3001, 3002, 4008)  # the last one has no weights
@@ -70,6 +73,34 @@ def compare_all(seeds: Iterable[int], folder: Path) -> list[str]:
 def test_random_designs_compute_what_the_interpreter_computes(tmp_path: Path) -> None:
     wrong = compare_all(QUICK, tmp_path)
     assert not wrong, "\n\n".join(wrong)
+
+
+def test_slices_of_four_products_of_4_by_5_bits(tmp_path: Path) -> None:
+    # Slices of either stage, numbers at the ends of their ranges among them.
+    samples = [random_sample(seed, (4, 5)) for seed in FOUR_PRODUCTS]
+    slices = [
+        (role, found.field, found.chain)
+        for sample in samples
+        for role, stage in engine_stages(sample.design).items()
+        if isinstance(stage, DenseStage) and stage.dsp_pairs
+        for found in [stage_slices(sample.design, stage)]
+        if found.sharing == 4
+    ]
+    assert {role for role, *_ in slices} == {Role.DENSE, Role.POINTWISE}
+    assert {(field, chain) for _, field, chain in slices} == {(11, 4)}
+    assert {"ends", "seeded"} <= {sample.kind for sample in samples}
+    wrong = [
+        compare_sample(sample, tmp_path / f"seed{sample.seed}", builds.CHECKED)
+        for sample in samples
+    ]
+    assert not any(wrong), "\n\n".join(wrong)
+
+
+def stage_slices(design: Design, stage: DenseStage) -> Slices:
+    engine = design.engine
+    return dense_slices(
+        stage, act_bits=engine.act_bits, px=engine.px, board=design.board
+    )
 
 
 @pytest.mark.thorough

@@ -109,6 +109,24 @@ def test_bits_and_engine_equal_enumeration(seed: int) -> None:
         _check_most_accurate(problem, found, budget)
 
 
+def test_weights_go_to_uram_where_that_is_faster() -> None:
+    problem = random_problem(37, layers=3)
+    shallow = replace(problem.space, depths=(32, 64))
+    latency = {}
+    for uram in (0, 12):
+        board_ = replace(
+            problem.board, resources=replace(problem.board.resources, uram=uram)
+        )
+        some = replace(problem, board=board_, space=shallow)
+        _check_fastest(some, front(some))
+        report = choose_fastest(some)
+        engine, latency[uram] = report.design.engine, report.cost.latency_cycles
+        stages = [s for s in (engine.dense, engine.pointwise) if s is not None]
+        assert any(s.weights_in_uram for s in stages) == (uram > 0)
+        assert (report.cost.resources.uram > 0) == (uram > 0)
+    assert latency[12] < latency[0]
+
+
 @pytest.mark.parametrize("seed", [1, 5, 7, 12, 20])
 def test_both_solvers_give_the_same_objective(seed: int) -> None:
     problem = random_problem(seed, choices=2, layers=4)

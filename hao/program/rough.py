@@ -1,0 +1,247 @@
+"""Whether any lane shapes may be in time, by bounds that need no prices of runs.
+
+Pricing every run on every configuration is most of what it takes to refuse a network.
+Here a run takes at least the work of each of its stages by itself, from the first
+inputs on, and what its maps take of the DDR; a layer that may run in tiles is taken to
+run in one, without its weights. Lanes of dense and pointwise stages take the LUTs and
+DSPs of their multipliers alone, without buffers. Every figure is at most the exact one
+(`tests/program/test_rough.py`), so what these bounds exclude, exact ones exclude too.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.cost.catalogue import column_area
+from hao.cost.columns import Columns, DepthwiseColumns, Setting
+from hao.cost.latency import dense_times, depthwise_times, pointwise_times
+from hao.cost.loads import load_ddr_row, load_row, loading_stages
+from hao.cost.memory import ddr_cycles
+from hao.cost.overheads import FILL_CYCLES, STAGE_DEPTH_CYCLES, START_CYCLES
+from hao.cost.transfers import load_delay, run_maps
+from hao.ir.layer import Depthwise, Pool
+from hao.ir.partition import DenseLayer, DepthwiseLayer, Role
+from hao.program.field import Field, Group, LaneArea
+from hao.program.fit import DSP_PRICES, priced_luts
+from hao.program.graph import Graph, Widths
+from hao.program.lanes import LaneBounds, Prices, bounds_key
+from hao.program.products import BoardKey, bare_lanes, lane_pairs
+from hao.program.space import Grid, depthwise_grid
+from hao.program.tables import NOTHING, Row, Table, tiled_role
+
+Ints = NDArray[np.int64]
+
+
+def any_within(field: Field, group: Group, double: bool, limit: int) -> bool:
+    """Return whether lane shapes of a group may run a frame in some cycles.
+
+    Args:
+        field: What is searched.
+        group: Combinations of widths.
+        double: Whether engines double-buffer.
+        limit: Most cycles.
+
+    Returns:
+        If not, no engine does.
+    """
+    if field.problem.board.calibration.step_cycles < 0:
+        return True  # Runs, and tiles, then take less than their work.
+    key = "rough", *bounds_key(group, double)
+    bounds = field.bounds.get(key)
+    if not isinstance(bounds, LaneBounds):
+        bounds = LaneBounds(field, group, double, rough_prices(field, group, double))
+        field.bounds[key] = bounds
+    return next(bounds.each(limit), None) is not None
+
+
+def rough_prices(field: Field, group: Group, double: bool) -> Prices:
+    """Return what runs and lane shapes of a group take at least.
+
+    Args:
+        field: What is searched.
+        group: Combinations of widths.
+        double: Whether engines double-buffer.
+    """
+    grids = {role: _bare_grid(field, role) for role in group.roles}
+    areas = {
+        role: _least_area(field, group.widths, grid, double)
+        for role, grid in grids.items()
+    }
+    setting = field.setting(np.array(field.pixels)[:, None], double)
+    tables = RoughTables(graph=field.graph, setting=setting, grids=grids)
+    return Prices(tables=tables, areas=areas)
+
+
+def _bare_grid(field: Field, role: Role) -> Grid:
+    """Return the lane shapes of a stage; dense and pointwise ones have no columns."""
+    space = field.problem.space
+    if role is Role.DEPTHWISE:
+        return depthwise_grid(field.needs(role), space)
+    simd, pe = lane_pairs(*space.lanes_of(role))
+    none = np.zeros(0, dtype=np.int64)
+    return Grid(
+        role=role,
+        first=simd,
+        second=pe,
+        lane_of=none,
+        words=none,
+        in_uram=none > 0,
+        starts=np.zeros(simd.size + 1, dtype=np.int64),
+        held=(),
+    )
+
+
+def _least_area(
+    field: Field, widths: tuple[Widths, ...], grid: Grid, double: bool
+) -> LaneArea:
+    """Return what lane shapes of a stage take at least under any of some widths."""
+    role, problem = grid.role, field.problem
+    shape = len(field.pixels), grid.lanes
+    if role is not Role.DEPTHWISE:
+        lanes = problem.space.lanes_of(role)
+        key, ring = BoardKey(problem.board), role is Role.DENSE
+        bits = {w.bits[role] for w in widths}
+        surrogate = np.minimum.reduce(
+            [
+                bare_lanes(key, problem.act_bits, b, field.pixels, lanes, ring)
+                for b in bits
+            ]
+        )
+        return _area_of(surrogate, np.zeros(shape, dtype=np.int64))
+    offers = {(w.bits[role], id(w.needs)): w for w in widths}
+    columns = np.arange(grid.lanes)
+    setting = field.setting(np.array(field.pixels)[:, None], double)
+    least: list[tuple[Ints, Ints]] = []
+    for each in offers.values():
+        stages = grid.columns(columns, each.bits[role])
+        area = column_area(stages, each.needs[role], setting, ring=False)
+        luts = [np.broadcast_to(priced_luts(area, p), shape) for p in DSP_PRICES]
+        least.append((np.stack(luts), np.broadcast_to(area.base.bram_18k, shape)))
+    return _area_of(
+        np.minimum.reduce([luts for luts, _ in least]),
+        np.minimum.reduce([bram for _, bram in least]),
+    )
+
+
+def _area_of(surrogate: Ints, bram_18k: Ints) -> LaneArea:
+    return LaneArea(
+        surrogate=surrogate,
+        bram_18k=bram_18k,
+        columns_surrogate=surrogate,
+        columns_bram=bram_18k,
+    )
+
+
+@dataclass(kw_only=True)
+class RoughTables:
+    """What runs take at least, whatever the depths of buffers.
+
+    Attributes:
+        graph: What may run.
+        setting: Board, width of the activations, pixels of shape (p, 1), buffering.
+        grids: Lane shapes of each stage.
+    """
+
+    graph: Graph
+    setting: Setting
+    grids: Mapping[Role, Grid]
+    _known: dict[int, Table] = field(default_factory=dict)
+    _work: dict[tuple[Role, DenseLayer | DepthwiseLayer, bool], Ints] = field(
+        default_factory=dict
+    )
+
+    def table(self, number: int) -> Table:
+        """Return the table of run `number` of the graph."""
+        if number not in self._known:
+            self._known[number] = self._table(number)
+        return self._known[number]
+
+    def _table(self, number: int) -> Table:
+        run, setting = self.graph.runs[number], self.setting
+        invocation, stages = run.invocation, run.invocation.stages
+        paths = [
+            Row(constant=0, terms={role: self._busy(role, layer, index == 0)})
+            for index, (role, layer) in enumerate(stages)
+        ]
+        maps = run_maps(invocation, np.asarray(invocation.stage_ofm.channels), setting)
+        moved = int(ddr_cycles(maps.total.ddr, setting.board))
+        # Where a layer is pruned, what loads depends on the configuration.
+        columns = {role: grid.shapes() for role, grid in self.grids.items()}
+        asked = invocation, columns, run.weight_bits, setting
+        loads = [load_row(*asked).constant, load_ddr_row(*asked).constant]
+        port, ddr = (Row(constant=cycles, terms={}) for cycles in loads)
+        beside = NOTHING
+        if tiled_role(run) is not None:
+            opening = opening_ddr = NOTHING
+        else:
+            opening, opening_ddr = port, ddr
+            delay = load_delay(maps, max(1, loading_stages(invocation)), setting)
+            beside = Row(constant=int(delay), terms={})
+        return Table(
+            paths=tuple(paths),
+            beside=beside,
+            ddr=Row(constant=START_CYCLES - FILL_CYCLES + moved, terms={}),
+            opening=opening,
+            opening_ddr=opening_ddr,
+            serial=(port, ddr),
+            least_words={},
+        )
+
+    def _busy(
+        self, role: Role, layer: DenseLayer | DepthwiseLayer, first: bool
+    ) -> Ints:
+        """Return the cycles until a stage has done its work, those of others apart."""
+        key = role, replace(layer, name=""), first
+        if key not in self._work:
+            columns, setting = self.grids[role].shapes(), self.setting
+            self._work[key] = _busy(role, layer, columns, setting, first)
+        return self._work[key]
+
+
+def _busy(
+    role: Role,
+    layer: DenseLayer | DepthwiseLayer,
+    columns: Columns,
+    setting: Setting,
+    first: bool,
+) -> Ints:
+    """Return the cycles of a stage's work from the start of a run on, (pixels, lanes).
+
+    Args:
+        role: The stage.
+        layer: What it runs.
+        columns: Lane shapes.
+        setting: What they share, pixels of shape (p, 1).
+        first: The stage reads from DDR.
+    """
+    px, act_bits, board = setting.px, setting.act_bits, setting.board
+    if isinstance(columns, DepthwiseColumns):
+        assert isinstance(layer, Depthwise | Pool)
+        times = depthwise_times(
+            layer,
+            pe=columns.pe,
+            taps=columns.taps,
+            px=px,
+            first=first,
+            act_bits=act_bits,
+            board=board,
+        )
+    else:
+        assert not isinstance(layer, Depthwise | Pool)
+        stage_times = dense_times if role is Role.DENSE else pointwise_times
+        times = stage_times(
+            layer,
+            simd=columns.simd,
+            px=px,
+            folds_out=-(-layer.ofm.channels // columns.pe),
+            first=first,
+            act_bits=act_bits,
+            board=board,
+        )
+    cycles = times.cycles + START_CYCLES + STAGE_DEPTH_CYCLES
+    if first:
+        cycles = cycles + times.lead_in
+    shape = len(np.asarray(px)), len(columns)
+    return np.ascontiguousarray(np.broadcast_to(cycles, shape), dtype=np.int64)

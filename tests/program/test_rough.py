@@ -1,0 +1,123 @@
+"""Rough bounds of lane shapes are below exact ones, and exclude no engine in time."""
+
+from dataclasses import fields, replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from hao.answer.candidates import BitRules
+from hao.hw.board_file import load_board
+from hao.hw.calibration import Calibration
+from hao.options.bits import bit_options
+from hao.program.codesign import field_of
+from hao.program.field import Field, Group
+from hao.program.graph import FAR
+from hao.program.hunt import NO_LIMIT, bufferings
+from hao.program.lanes import Prices, lane_bounds
+from hao.program.problem import Problem
+from hao.program.rough import any_within, rough_prices
+from hao.program.tables import Choice, Periods, periods_of
+from hao.zoo import build_network
+from tests.program.instances import random_problem
+
+SEEDS = (0, 2, 6, 9)
+DRAWN = 400
+
+
+def _zoo_problem(name: str, size: int) -> Problem:
+    network = build_network(name, size)
+    options = bit_options(
+        network,
+        choices=BitRules().choices,
+        drop_by_bits={4: 3.0, 6: 1.0, 8: 0.1},
+        keep_first_last=True,
+        two_passes=True,
+    )
+    return Problem(network=network, options=options, board=load_board("zu3eg"))
+
+
+@cache
+def _cases() -> list[tuple[Field, Group]]:
+    fields_ = [Field(random_problem(seed, choices=2, layers=4)) for seed in SEEDS]
+    fields_.append(Field(_zoo_problem("mobilenet_v4_conv_small_050", 96)))
+    fields_.append(Field(_zoo_problem("resnet8_cifar", 32)))
+    return [
+        (field, group)
+        for field in fields_
+        for group in field.groups(field.widths, NO_LIMIT)[:3]
+    ]
+
+
+def _drawn(field: Field, group: Group) -> Choice:
+    rng = np.random.default_rng(0)
+    grids = field.tables(True).grids
+    return Choice(
+        pixels=rng.integers(0, len(field.pixels), DRAWN),
+        lanes={r: rng.integers(0, grids[r].lanes, DRAWN) for r in group.roles},
+        columns={},
+    )
+
+
+def _rows(periods: Periods) -> list[np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    return [
+        np.broadcast_to(getattr(periods, f.name), (DRAWN,)) for f in fields(periods)
+    ]
+
+
+def _check_runs(field: Field, group: Group, double: bool, prices: Prices) -> None:
+    choice, numbers = _drawn(field, group), group.light.runs
+    rough = periods_of(prices.tables, choice, numbers)
+    exact = periods_of(field.tables(double), choice, numbers)
+    for number in numbers:
+        pairs = zip(_rows(rough[number]), _rows(exact[number]), strict=True)
+        assert all((low <= high).all() for low, high in pairs)
+
+
+def test_no_run_is_shorter_and_no_stage_smaller_than_rough_prices_say() -> None:
+    for field, group in _cases():
+        for double in bufferings(field):
+            prices = rough_prices(field, group, double)
+            _check_runs(field, group, double, prices)
+            for role in group.roles:
+                least = field.lane_area(group.widths, role, double)
+                own = prices.areas[role]
+                assert (own.surrogate <= least.surrogate).all()
+                assert (own.bram_18k <= least.bram_18k).all()
+
+
+def test_what_rough_bounds_exclude_exact_bounds_exclude() -> None:
+    excluded = 0
+    for field, group in _cases():
+        for double in bufferings(field):
+            exact = lane_bounds(field, group, double)
+            least = exact.least
+            if least >= FAR:
+                continue
+            for limit in (least // 2, least * 9 // 10, least, least * 3 // 2):
+                if any_within(field, group, double, limit):
+                    continue
+                excluded += 1
+                assert next(exact.each(limit), None) is None
+    assert excluded
+
+
+def test_nothing_is_excluded_where_a_calibration_shortens_runs() -> None:
+    problem = random_problem(0, choices=1, layers=3)
+    (group, *_) = field_of(problem).groups(field_of(problem).widths, NO_LIMIT)
+    assert not any_within(field_of(problem), group, True, 1)
+    board = replace(problem.board, calibration=Calibration(step_cycles=-1, reports=1))
+    field = Field(problem.on_board(board))
+    (group, *_) = field.groups(field.widths, NO_LIMIT)
+    assert any_within(field, group, True, 1)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    ("name", "size"), [("mobilenet_v2_100", 224), ("resnet50", 224), ("vgg16", 224)]
+)
+def test_no_run_of_a_large_network_is_shorter(name: str, size: int) -> None:
+    field = Field(_zoo_problem(name, size))
+    for group in field.groups(field.widths, NO_LIMIT)[:3]:
+        for double in bufferings(field):
+            _check_runs(field, group, double, rough_prices(field, group, double))
