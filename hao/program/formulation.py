@@ -81,15 +81,6 @@ def build_program(play: Play) -> Program:
     return _Writer(play).program()
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """A run in play: its price, and its arcs to one node."""
-
-    price: SegmentPrice
-    end: int
-    arcs: tuple[int, ...]
-
-
 class _Writer:
     """A program under construction."""
 
@@ -307,16 +298,17 @@ class _Writer:
             for path in _merged(price.paths):
                 self._if_taken(f"time[{number},{path.label}]", variable, path, [], arcs)
             after = self._opening.get(end)
+            more: Terms = []
             if after is not None:
                 port, ddr = after
                 self._if_taken(
                     f"weights[{number}]", variable, price.beside, [(port, 1.0)], arcs
                 )
+                more = [(ddr, 1.0)]
+            for path in _merged(price.ddr):
                 self._if_taken(
-                    f"ddr[{number}]", variable, price.ddr, [(ddr, 1.0)], arcs
+                    f"ddr[{number},{path.label}]", variable, path, more, arcs
                 )
-            else:
-                self._if_taken(f"ddr[{number}]", variable, price.ddr, [], arcs)
             for role, feasible in price.feasible.items():
                 if not feasible.all():
                     self._add(

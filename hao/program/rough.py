@@ -182,7 +182,7 @@ class RoughTables:
         return Table(
             paths=tuple(paths),
             beside=beside,
-            ddr=Row(constant=START_CYCLES - FILL_CYCLES + moved, terms={}),
+            ddr=(Row(constant=START_CYCLES - FILL_CYCLES + moved, terms={}),),
             opening=opening,
             opening_ddr=opening_ddr,
             serial=(port, ddr),

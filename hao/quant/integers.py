@@ -46,7 +46,7 @@ from hao.ir.layer import (
 from hao.ir.network import Network
 from hao.quant.agreement import COMPARED_BATCH, Agreement
 from hao.quant.counted import Counted, batch_size, uncounted
-from hao.quant.dataset import Frames, Split
+from hao.quant.dataset import Frames
 from hao.quant.modules import module_key
 from hao.quant.quant_net import QuantNet, weight_type
 
@@ -148,15 +148,6 @@ def count_differences(
         compared=MappingProxyType(compared),
         differing=MappingProxyType(differing),
     )
-
-
-def accuracy_of_integers(net: IntegerNetwork, split: Split) -> float:
-    """Return the share of frames that an integer network classifies correctly.
-
-    Raises:
-        UnsupportedError: The input's scale is no power of two.
-    """
-    return float(np.mean(classes_of_integers(net, split.frames) == split.labels))
 
 
 def classes_of_integers(

@@ -18,7 +18,6 @@ from hao.ir.layer import (
     Depthwise,
     Input,
     Layer,
-    Linear,
     Padding,
     Pool,
     PoolKind,
@@ -127,11 +126,6 @@ def window_sums(x: Tensor, layer: Pool) -> Tensor:
     )
     shape = (*x.shape[:2], layer.ofm.height, layer.ofm.width)
     return taps.sum(1).reshape(shape)
-
-
-def is_compute(layer: Layer) -> bool:
-    """Return whether a layer has weights."""
-    return isinstance(layer, Conv | Depthwise | Linear)
 
 
 def choose_device() -> torch.device:

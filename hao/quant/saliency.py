@@ -203,7 +203,7 @@ Kept = Mapping[str, Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class NetOutputs:
     """What a net does on some frames.
 
     Attributes:
@@ -222,7 +222,7 @@ def masked_losses(
     choices: Sequence[Kept],
     *,
     teacher: Teacher | None = None,
-) -> list[Measured]:
+) -> list[NetOutputs]:
     """Return what a net does with channels set to zero, choice by choice.
 
     Args:
@@ -242,7 +242,7 @@ def pruned_losses(
     choices: Sequence[Mapping[str, NDArray[np.bool_]]],
     *,
     teacher: Teacher | None = None,
-) -> list[Measured]:
+) -> list[NetOutputs]:
     """Return what a net does with some weights set to zero, choice by choice.
 
     Args:
@@ -260,7 +260,7 @@ def _losses(
     split: Split,
     changes: Sequence[AbstractContextManager[None]],
     teacher: Teacher | None,
-) -> list[Measured]:
+) -> list[NetOutputs]:
     """Return what a net does under changes, one after another."""
     device = choose_device()
     net.to(device).train()
@@ -284,7 +284,7 @@ def _losses(
     return found
 
 
-def _measured(net: FloatNet, frames: Tensor, labels: Tensor) -> Measured:
+def _measured(net: FloatNet, frames: Tensor, labels: Tensor) -> NetOutputs:
     loss, right = 0.0, 0
     for start in range(0, len(frames), _BATCH):
         part = slice(start, start + _BATCH)
@@ -293,7 +293,7 @@ def _measured(net: FloatNet, frames: Tensor, labels: Tensor) -> Measured:
             nn.functional.cross_entropy(outputs, labels[part], reduction="sum")
         )
         right += int((outputs.argmax(1) == labels[part]).sum())
-    return Measured(loss / len(frames), 100 * right / len(frames))
+    return NetOutputs(loss / len(frames), 100 * right / len(frames))
 
 
 @contextmanager
