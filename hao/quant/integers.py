@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hao.errors import InputError, UnsupportedError
+from hao.ir.averages import mean_pixels
+from hao.ir.classes import classes_of
 from hao.ir.frame import FrameCoding
 from hao.ir.integer import (
     IntegerNetwork,
@@ -47,7 +49,6 @@ from hao.quant.counted import Counted, batch_size, uncounted
 from hao.quant.dataset import Frames
 from hao.quant.modules import module_key
 from hao.quant.quant_net import QuantNet, weight_type
-from hao.quant.scales import mean_pixels
 
 Integers = NDArray[np.int64]
 
@@ -167,7 +168,8 @@ def classes_of_integers(
     for start in range(0, len(frames), size):
         batch = frames[start : start + size]
         outputs = run_integer(net, net.frame_codes(batch))
-        found.append(outputs.reshape(len(outputs), -1).argmax(axis=1))
+        zero = net.maps[net.network.output.name].zero
+        found.append(classes_of(outputs, zero=zero))
         counted(start + len(batch), len(frames))
     return np.concatenate(found)
 

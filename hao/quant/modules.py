@@ -76,6 +76,16 @@ class LayerwiseModule(nn.Module, ABC):
         return ofm
 
 
+def class_scores(outputs: Tensor) -> Tensor:
+    """Return a score per class, shape (batch, classes).
+
+    Those are the outputs; of a single one, behind which a Sigmoid stands, 0 and itself.
+    """
+    if outputs.shape[1] > 1:
+        return outputs
+    return torch.cat([torch.zeros_like(outputs), outputs], dim=1)
+
+
 def module_key(layer: str) -> str:
     """Return a layer's name as torch allows it in a `ModuleDict`: without dots."""
     return layer.replace(".", "/")
