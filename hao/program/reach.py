@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 SPREAD = np.geomspace(0.25, 4.0, 9)
 """Prices of accuracy tried on some engines, relative to one known (chosen here)."""
 
-LOOKED_AT = 16
+SAMPLED = 16
 """Engines to which a price of accuracy is adapted (chosen here)."""
 
 
@@ -102,7 +102,7 @@ def _bound(hunt: Hunt, union: Union, double: bool, choice: Choice) -> Floats:
         return bound
     # What stays is looked at again, at the price that excludes most of some of it.
     order = left[np.argsort(bound[left], kind="stable")]
-    few = order[np.linspace(0, left.size - 1, LOOKED_AT).astype(np.int64)]
+    few = order[np.linspace(0, left.size - 1, SAMPLED).astype(np.int64)]
     some = {number: made.take(few) for number, made in periods.items()}
     tried = np.append(rate * SPREAD, hunt.rate)
     found = _priced(hunt, union, double, some, tried)
