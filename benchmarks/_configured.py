@@ -97,6 +97,7 @@ def sized_engine(
             pe=np.array([accelerator.pe]),
             weight_words=np.array([weight_words]),
             weight_bits=bits,
+            in_uram=np.array([False]),
         )
     }
     if needs[Role.DEPTHWISE].layers:
@@ -226,7 +227,7 @@ def _stop(segment: Segment, price: SegmentPrice) -> _Stop | None:
     """Return a segment's cycles, `None` if its weights do not fit."""
     if not all(bool(fine[0]) for fine in price.feasible.values()):
         return None
-    ddr = _single(price.ddr)
+    ddr = max(map(_single, price.ddr))
     return _Stop(
         segment=segment,
         alone=max(ddr, *(_single(path) for path in price.paths)),

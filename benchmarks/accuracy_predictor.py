@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from hao.accuracy.drops import load_drop_law
-from hao.accuracy.fit.evaluate import Score, Split, check, evaluate, spearman
+from hao.accuracy.fit.evaluate import Folds, Score, check, evaluate, spearman
 from hao.accuracy.fit.evidence import references
 from hao.accuracy.fit.law import Nested, nested, subject_of
 from hao.accuracy.fit.measured import QuantRow, load_quant_rows
@@ -50,7 +50,7 @@ def print_splits(rows: Sequence[QuantRow]) -> None:
     """Print the row predictor under every split."""
     print("\n## Row predictor, held-out rows [points]\n")
     print(HEADER)
-    for split in Split:
+    for split in Folds:
         evaluation = evaluate(rows, split)
         for name, choose in SUBSETS:
             print(score_line(split.value, name, evaluation.score(choose)), flush=True)

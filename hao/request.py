@@ -9,7 +9,7 @@ from pydantic import InstanceOf, TypeAdapter, ValidationError
 
 from hao.accuracy.between import known_networks
 from hao.accuracy.drops import load_drop_law
-from hao.accuracy.published import published_networks
+from hao.accuracy.published import Between
 from hao.answer.candidates import (
     BitRules,
     Candidate,
@@ -86,6 +86,7 @@ class SearchRequest:
             for its usual one.
         between_sizes: Where networks compete, offer them at image sizes between
             published ones too, with interpolated top-1.
+        between_widths: The same of widths between published ones.
         model: Instead of the zoo an ONNX or QONNX file, `package.module:function` that
             makes a torch module, or a network; `hao.from_torch` makes one of a module.
         top1: Float top-1 of `model` [percent], if known.
@@ -99,6 +100,7 @@ class SearchRequest:
         max_ff: Most flip-flops, likewise.
         max_dsp: Most DSP slices, likewise.
         max_bram: Most block RAMs in 18 Kb halves, likewise.
+        max_uram: Most URAM blocks, likewise; none may be allowed.
         rules: Bits on offer, and whether blocks may be left out.
         act_bits: Widths of the activations to choose from, distinct, from 4 to 8; empty
             for that of the rules alone.
@@ -131,6 +133,7 @@ class SearchRequest:
     network: str | None = None
     image_size: int | None = None
     between_sizes: bool = False
+    between_widths: bool = False
     model: Path | InstanceOf[Network] | None = None
     top1: float | None = None
     min_top1: float | None = None
@@ -140,6 +143,7 @@ class SearchRequest:
     max_ff: str | None = None
     max_dsp: str | None = None
     max_bram: str | None = None
+    max_uram: str | None = None
     rules: BitRules = field(default_factory=BitRules)
     act_bits: tuple[int, ...] = ()
     objective: Objective = Objective.ACCURACY
@@ -238,10 +242,14 @@ def check_request(request: SearchRequest) -> None:
         raise ArgumentError("`network` and `model` exclude each other")
     if request.image_size is not None and not (request.network or request.model):
         raise ArgumentError("`image_size` needs `network` or `model`")
-    if request.between_sizes and not request.several:
-        raise ArgumentError(
-            "`between_sizes` offers more networks; it excludes `network` and `model`"
-        )
+    for name, between in (
+        ("between_sizes", request.between_sizes),
+        ("between_widths", request.between_widths),
+    ):
+        if between and not request.several:
+            raise ArgumentError(
+                f"`{name}` offers more networks; it excludes `network` and `model`"
+            )
     if (
         request.model is not None
         and request.image_size is not None
@@ -299,6 +307,7 @@ def board_of(request: SearchRequest) -> Board:
             "ff": request.max_ff,
             "dsp": request.max_dsp,
             "bram_18k": request.max_bram,
+            "uram": request.max_uram,
         },
     )
     no_power = why_no_power(board)
@@ -384,8 +393,13 @@ def _candidates(
                 rules=rules,
             )
         ]
-    offered = known_networks() if request.between_sizes else published_networks()
-    return published_candidates(tuple(offered.values()), law, rules)
+    wanted = {
+        None: True,
+        Between.SIZES: request.between_sizes,
+        Between.WIDTHS: request.between_widths,
+    }
+    offered = [x for x in known_networks().values() if wanted[x.interpolated]]
+    return published_candidates(offered, law, rules)
 
 
 def _tell_known_sizes(network: Network, progress: Progress) -> None:

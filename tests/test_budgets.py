@@ -35,8 +35,8 @@ LONG_MODULES = {
     "quant/imported.py",
     "quant/matching.py",
     "quant/requantized.py",
-    "runs/design_schema.py",
     "request.py",
+    "runs/design_schema.py",
     "steps/verify.py",
 }
 LONG_CLASSES = {
@@ -49,8 +49,8 @@ LONG_CLASSES = {
     "quant/export.py:_Writer",
     "quant/requantized.py:Chain",
 }
-LONG_FUNCTIONS = 100
-MANY_PARAMETERS = 77
+LONG_FUNCTIONS = 98
+MANY_PARAMETERS = 76
 
 PATHS = {
     str(path.relative_to(ROOT / "hao")): path

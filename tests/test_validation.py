@@ -215,7 +215,7 @@ def example_figure(label: str) -> int:
 def test_worked_example_equals_the_code() -> None:
     cost = example()
     (run,) = cost.invocations
-    assert run.path_cycles["dense"] == example_figure("dense") == 3771
+    assert run.path_cycles["dense"] == example_figure("dense") == 3748
     assert run.path_cycles["ifm"] == example_figure("reader")
     assert run.path_cycles["ofm"] == example_figure("writer")
     assert cost.first_load_cycles == example_figure("weights")

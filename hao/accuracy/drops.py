@@ -19,9 +19,9 @@ from hao.accuracy.terms import (
     CHANCE,
     RANDOM,
     UNIT,
+    Checkpoint,
+    QuantSetting,
     Recipe,
-    Setting,
-    Subject,
     mean_terms,
     noise_terms,
     prior,
@@ -172,7 +172,7 @@ class DropLaw:
     distributions: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     references: tuple[Reference, ...] = ()
 
-    def centre(self, subject: Subject, setting: Setting) -> tuple[float, float]:
+    def centre(self, subject: Checkpoint, setting: QuantSetting) -> tuple[float, float]:
         """Return the centre of z, and its variance that the random effects leave."""
         z = variance = 0.0
         for term, value in mean_terms(subject, setting).items():
@@ -182,7 +182,9 @@ class DropLaw:
                 variance += prior(term) ** 2 if effect is None else effect.variance
         return z, variance
 
-    def deviation(self, subject: Subject, setting: Setting, variance: float) -> float:
+    def deviation(
+        self, subject: Checkpoint, setting: QuantSetting, variance: float
+    ) -> float:
         """Return the size of the noise around z.
 
         Args:
@@ -194,7 +196,7 @@ class DropLaw:
         log = sum(self.noise.get(term, 0.0) * value for term, value in terms.items())
         return exp(log) * sqrt(1 + variance / FIT_NOISE**2)
 
-    def predict(self, subject: Subject, setting: Setting) -> LawDrop:
+    def predict(self, subject: Checkpoint, setting: QuantSetting) -> LawDrop:
         """Return expected drop, interval and noise of one setting [points]."""
         z, variance = self.centre(subject, setting)
         size = self.deviation(subject, setting, variance)
@@ -208,7 +210,7 @@ class DropLaw:
             ]
         )
 
-    def check_recipe(self, subject: Subject, recipe: Recipe) -> None:
+    def check_recipe(self, subject: Checkpoint, recipe: Recipe) -> None:
         """Check that some network of the kind was quantized by a recipe.
 
         Raises:
@@ -227,8 +229,8 @@ class DropLaw:
 
     def drops(
         self,
-        subject: Subject,
-        setting: Setting,
+        subject: Checkpoint,
+        setting: QuantSetting,
         choices: Iterable[int],
         *,
         imagenet: bool = True,
@@ -279,7 +281,9 @@ class DropLaw:
             for bits in choices
         }
 
-    def _beyond(self, subject: Subject, recipe: Recipe, bits: int, acts: int) -> bool:
+    def _beyond(
+        self, subject: Checkpoint, recipe: Recipe, bits: int, acts: int
+    ) -> bool:
         return not any(
             _related(r, subject)
             and r.setting.recipe is recipe
@@ -288,7 +292,9 @@ class DropLaw:
             for r in self.references
         )
 
-    def _basis(self, subject: Subject, recipe: Recipe, bits: int, acts: int) -> Basis:
+    def _basis(
+        self, subject: Checkpoint, recipe: Recipe, bits: int, acts: int
+    ) -> Basis:
         near = [
             r
             for r in self.references
@@ -309,8 +315,8 @@ class DropLaw:
         )
 
 
-def _at_bits(setting: Setting, weight_bits: int, act_bits: int) -> Setting:
-    return Setting(
+def _at_bits(setting: QuantSetting, weight_bits: int, act_bits: int) -> QuantSetting:
+    return QuantSetting(
         recipe=setting.recipe,
         weight_bits=weight_bits,
         act_bits=act_bits,
@@ -320,18 +326,18 @@ def _at_bits(setting: Setting, weight_bits: int, act_bits: int) -> Setting:
     )
 
 
-def _related(reference: Reference, subject: Subject) -> bool:
+def _related(reference: Reference, subject: Checkpoint) -> bool:
     same_kind = reference.depthwise == subject.depthwise
     return same_kind and reference.family == subject.family
 
 
-def _kind(network: Reference | Subject) -> str:
+def _kind(network: Reference | Checkpoint) -> str:
     if network.network.startswith("repvgg"):
         return "re-parameterized"
     return "depthwise" if network.depthwise else "dense"
 
 
-def distribution_name(subject: Subject, setting: Setting) -> str:
+def distribution_name(subject: Checkpoint, setting: QuantSetting) -> str:
     """Return the name of the noise's distribution: kind and recipe."""
     kind = "depthwise" if subject.depthwise else "dense"
     return f"{kind} {setting.recipe.value}"

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from hao.accuracy.records import Record, read_records
-from hao.accuracy.terms import Recipe, Setting
+from hao.accuracy.terms import QuantSetting, Recipe
 from hao.data import data_path
 from hao.ir.tensor import MAX_BITS, MIN_BITS
 
@@ -51,7 +51,7 @@ class Reference:
     family: str
     depthwise: bool
     top1_float: float
-    setting: Setting
+    setting: QuantSetting
     drop: float
     source: str
     rows: int
@@ -63,7 +63,7 @@ def _reference(record: Record) -> Reference:
         family=record.text("family"),
         depthwise=record.flag("depthwise"),
         top1_float=record.number("top1_float", low=0.1, high=100),
-        setting=Setting(
+        setting=QuantSetting(
             recipe=record.member("recipe", Recipe),
             weight_bits=record.number("weight_bits", low=MIN_BITS, high=MAX_BITS),
             act_bits=record.number("act_bits", low=MIN_BITS, high=MAX_BITS),

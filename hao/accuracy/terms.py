@@ -33,7 +33,7 @@ class Recipe(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class Checkpoint:
     """A checkpoint: a network with trained float weights.
 
     Attributes:
@@ -72,7 +72,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class QuantSetting:
     """How a network is quantized.
 
     Attributes:
@@ -167,7 +167,7 @@ def prior(term: str) -> float:
     return PRIOR[term.partition(":")[0]]
 
 
-def random_terms(subject: Subject, recipe: Recipe) -> tuple[str, ...]:
+def random_terms(subject: Checkpoint, recipe: Recipe) -> tuple[str, ...]:
     """Return the random effects that a checkpoint shares with its relatives."""
     top1 = "" if subject.top1 is None else f"{subject.top1:.0f}"
     return (
@@ -179,7 +179,7 @@ def random_terms(subject: Subject, recipe: Recipe) -> tuple[str, ...]:
     )
 
 
-def mean_terms(subject: Subject, setting: Setting) -> dict[str, float]:
+def mean_terms(subject: Checkpoint, setting: QuantSetting) -> dict[str, float]:
     """Return the terms of the expected drop; those of no effect are left out."""
     depthwise = float(subject.depthwise)
     trained = float(setting.recipe is Recipe.QAT)
@@ -215,7 +215,7 @@ def mean_terms(subject: Subject, setting: Setting) -> dict[str, float]:
     return {term: value for term, value in terms.items() if value}
 
 
-def noise_terms(subject: Subject, setting: Setting) -> dict[str, float]:
+def noise_terms(subject: Checkpoint, setting: QuantSetting) -> dict[str, float]:
     """Return the terms of the logarithm of the scatter around the expected drop."""
     kind = "depthwise" if subject.depthwise else "dense"
     low = (16 - setting.weight_bits - setting.act_bits) / 8

@@ -15,7 +15,14 @@ engine waits for the next frame, so fewer blocks are what saves power.
 
 from enum import Enum
 
-from hao.cost.power import BRAM_18K_FJ, CLOCK_FJ, DSP_FJ, FF_FJ, LUT_FJ
+from hao.cost.power import (
+    BRAM_18K_FJ,
+    CLOCK_FJ,
+    DSP_FJ,
+    FF_FJ,
+    LUT_FJ,
+    URAM_FJ,
+)
 from hao.errors import ArgumentError
 from hao.hw.board import Board
 from hao.program.fit import Measure
@@ -52,12 +59,17 @@ def measure_of(objective: Objective, board: Board) -> Measure | None:
             return Measure(
                 dsp=AREA_SCALE // device.dsp,
                 bram_18k=AREA_SCALE // device.bram_18k,
+                uram=AREA_SCALE // device.uram if device.uram else 0,
                 lut=AREA_SCALE // device.lut,
                 ff=AREA_SCALE // device.ff,
             )
         case Objective.POWER:
             return Measure(
-                dsp=DSP_FJ, bram_18k=BRAM_18K_FJ, lut=LUT_FJ, ff=CLOCK_FJ + FF_FJ
+                dsp=DSP_FJ,
+                bram_18k=BRAM_18K_FJ,
+                uram=URAM_FJ,
+                lut=LUT_FJ,
+                ff=CLOCK_FJ + FF_FJ,
             )
         case Objective.ACCURACY | Objective.FPS | Objective.LATENCY:
             return None

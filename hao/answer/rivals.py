@@ -312,6 +312,7 @@ def _values_of(engine: Engine) -> Values:
                 own = {"pe": stage.pe, "taps": stage.taps}
             case DenseStage() as stage:
                 own = {"simd": stage.simd, "pe": stage.pe, "words": stage.weight_words}
+                own["uram"] = int(stage.weights_in_uram)
         values |= {(role, key): value for key, value in own.items()}
     return values
 
@@ -326,6 +327,7 @@ def _column(role: Role, values: Values, width: int) -> Columns:
         pe=own["pe"],
         weight_words=own["words"],
         weight_bits=bits,
+        in_uram=own["uram"] > 0,
     )
 
 

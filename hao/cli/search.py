@@ -71,6 +71,12 @@ def _act_bits(
     "interpolated top-1 (hao networks lists them).",
 )
 @click.option(
+    "--between-widths",
+    is_flag=True,
+    help="Offer MobileNetV1 and V2 at widths between published ones too, with "
+    "interpolated top-1.",
+)
+@click.option(
     "--model",
     type=click.Path(path_type=Path),
     help="Instead of the zoo: an ONNX or QONNX file, or 'package.module:function' that "
@@ -158,6 +164,11 @@ def _act_bits(
     "--max-bram", metavar="BUDGET", help="Most block RAMs, in 18 Kb halves, likewise."
 )
 @click.option(
+    "--max-uram",
+    metavar="BUDGET",
+    help="Most URAM blocks, which some devices have, likewise; 0 for none.",
+)
+@click.option(
     "--drop-blocks",
     "block_points",
     metavar="POINTS",
@@ -230,6 +241,7 @@ def search_command(
     network: str | None,
     image_size: int | None,
     between_sizes: bool,
+    between_widths: bool,
     model: Path | None,
     top1: float | None,
     clock_mhz: float | None,
@@ -248,6 +260,7 @@ def search_command(
     max_ff: str | None,
     max_dsp: str | None,
     max_bram: str | None,
+    max_uram: str | None,
     block_points: float | None,
     front_points: int | None,
     best: int,
@@ -295,6 +308,7 @@ def search_command(
         network=network,
         image_size=image_size,
         between_sizes=between_sizes,
+        between_widths=between_widths,
         model=model,
         top1=top1,
         min_top1=min_top1,
@@ -313,6 +327,7 @@ def search_command(
         max_ff=max_ff,
         max_dsp=max_dsp,
         max_bram=max_bram,
+        max_uram=max_uram,
         objective=Objective(objective),
         frames=Frames(frames),
         margin_percent=margin_percent,

@@ -1,4 +1,4 @@
-"""DSP, BRAM, LUT and FF of the engine's stages, for whole arrays of configurations.
+"""Blocks that the engine's stages take, for whole arrays of configurations.
 
 Each stage is priced with all its lanes built from LUTs (`base`), and by what changes
 when one pair of lanes (depthwise: one lane) moves to DSPs (`step`). Both are linear
@@ -15,7 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.cost import blocks
-from hao.cost.bram import lutram_lut, memory, memory_bram18, memory_ff, memory_lut
+from hao.cost.bram import (
+    lutram_lut,
+    memory,
+    memory_bram18,
+    memory_ff,
+    memory_lut,
+    uram,
+)
 from hao.cost.memory import MULTIPLIED_BYTES, RECORD_BYTES, beat_channels
 from hao.cost.overheads import MAX_BURST_BEATS, OUTSTANDING_BURSTS
 from hao.cost.packing import Packing, Sharing, packing, wide_port_bits
@@ -26,8 +33,10 @@ from hao.hw.board import Board, DspType
 from hao.hw.calibration import PartFactors, scaled
 from hao.hw.resources import Resources
 from hao.intmath import ceil_log2
+from hao.ir.integer import MEAN_BITS
 
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 AXI_PORTS = 4
 """IFM, OFM, residual and weights, each on its own. Source: docs/engine.md."""
@@ -64,6 +73,7 @@ class Area:
     lut: Ints
     ff: Ints
     lutram: Ints
+    uram: Ints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,15 +107,16 @@ class StageArea:
 class DenseShape:
     """Arrays that describe dense stages: those of `hao.engine.stages.DenseStage`.
 
-    Where many stages differ in the depth of the weight buffer alone, `lane_of` says for
-    each of `weight_words` to which place of the other arrays it belongs. Of several
-    counts of pixels at once, `feature_words` has an axis in front.
+    Where many stages differ in the weight buffer alone, `lane_of` says for each of
+    `weight_words` and `weights_in_uram` to which place of the other arrays it belongs.
+    Of several counts of pixels at once, `feature_words` has an axis in front.
     """
 
     simd: Ints
     pe: Ints
     weight_bits: Ints
     weight_words: Ints
+    weights_in_uram: Bools
     feature_words: Ints
     channel_words: Ints
     pack_words: Ints
@@ -136,6 +147,7 @@ class DepthwiseShape:
     pools: bool
     convolves: bool
     multiplies: bool = False
+    mean_bits: int = 0
 
 
 def _array(value: int | Ints) -> Ints:
@@ -198,7 +210,8 @@ def dense_area(
             for part in (base, step)
         )
         simd, pe, bits, steps = (each[lane] for each in (simd, pe, bits, steps))
-    base = _sum(base, _weights(pe, simd * bits, shape.weight_words))
+    weights = _weights(pe, simd * bits, shape.weight_words, shape.weights_in_uram)
+    base = _sum(base, weights)
     if shape.skips:
         base = _sum(base, _order(shape.weight_words, board, ring=ring))
     calibration = board.calibration
@@ -259,8 +272,8 @@ def _dense_lanes(
     lut, ff, dsp, step_lut, step_ff, own = made.reshape(6, *np.shape(px)[:-1], -1)
     zero = np.zeros_like(lut)
     return (
-        Area(dsp=own, bram_18k=zero, lut=lut, ff=ff, lutram=zero),
-        Area(dsp=dsp, bram_18k=zero, lut=step_lut, ff=step_ff, lutram=zero),
+        Area(dsp=own, bram_18k=zero, lut=lut, ff=ff, lutram=zero, uram=zero),
+        Area(dsp=dsp, bram_18k=zero, lut=step_lut, ff=step_ff, lutram=zero, uram=zero),
     )
 
 
@@ -353,10 +366,24 @@ def _dense_step(
     return _DenseStep(groups * simd, groups * lut, groups * ff, before_lut, before_ff)
 
 
-def _weights(lanes: Ints, lane_bits: Ints, words: Ints) -> Area:
-    """Return what a buffer of weights takes: one memory, or several of fewer lanes."""
+def _weights(
+    lanes: Ints, lane_bits: Ints, words: Ints, in_uram: Bools | None = None
+) -> Area:
+    """Return what a buffer of weights takes: one memory, or several of fewer lanes.
+
+    Args:
+        lanes: Of a word.
+        lane_bits: Bits of each.
+        words: Depth of the buffer.
+        in_uram: Which buffers are made of URAM; `None` for none.
+    """
     parts = memory_parts(lanes, lane_bits)
-    return _memory(lanes // parts * lane_bits, words, parts)
+    width = lanes // parts * lane_bits
+    made = _memory(width, words, parts)
+    if in_uram is None or not in_uram.any():
+        return made
+    other = _each(made, lambda values: np.where(in_uram, 0, values))
+    return replace(other, uram=np.where(in_uram, parts * uram(width, words), 0))
 
 
 def _memory(width: Ints, words: Ints, copies: Ints | int = 1) -> Area:
@@ -367,6 +394,7 @@ def _memory(width: Ints, words: Ints, copies: Ints | int = 1) -> Area:
         lut=copies * memory_lut(width, words),
         ff=copies * memory_ff(width, words),
         lutram=copies * _lutram(width, words),
+        uram=_array(0),
     )
 
 
@@ -378,6 +406,7 @@ def _sum(*parts: Area) -> Area:
         lut=reduce(np.add, [part.lut for part in parts]),
         ff=reduce(np.add, [part.ff for part in parts]),
         lutram=reduce(np.add, [part.lutram for part in parts]),
+        uram=reduce(np.add, [part.uram for part in parts]),
     )
 
 
@@ -389,6 +418,7 @@ def _each(area: Area, change: Callable[[Ints], Ints]) -> Area:
         lut=change(area.lut),
         ff=change(area.ff),
         lutram=change(area.lutram),
+        uram=change(area.uram),
     )
 
 
@@ -400,7 +430,7 @@ def _calibrated(area: Area, factors: PartFactors) -> Area:
 
 def _logic(lut: Ints, ff: Ints) -> Area:
     zero = _array(0)
-    return Area(dsp=zero, bram_18k=zero, lut=lut, ff=ff, lutram=zero)
+    return Area(dsp=zero, bram_18k=zero, lut=lut, ff=ff, lutram=zero, uram=zero)
 
 
 def _ways(
@@ -608,10 +638,16 @@ def _depthwise_lanes(
     if shape.pools:
         # Compare and select of every tap and pixel: an adder and a multiplexer a bit.
         lut = lut + pe * px * taps * 2 * act_bits
+    if shape.mean_bits:
+        mean = (taps, act_bits, shape.kernel, shape.mean_bits)
+        lut = lut + pe * px * blocks.mean_lut(*mean)
+        ff = ff + pe * px * blocks.mean_ff(*mean[1:])
+    if shape.mean_bits > MEAN_BITS:
+        lut = lut + px * blocks.border_lut(shape.mean_bits - MEAN_BITS)
     zero = np.zeros_like(lut)
     return (
-        Area(dsp=slices, bram_18k=zero, lut=lut, ff=ff, lutram=zero),
-        Area(dsp=dsp, bram_18k=zero, lut=step_lut, ff=step_ff, lutram=zero),
+        Area(dsp=slices, bram_18k=zero, lut=lut, ff=ff, lutram=zero, uram=zero),
+        Area(dsp=dsp, bram_18k=zero, lut=step_lut, ff=step_ff, lutram=zero, uram=zero),
     )
 
 
@@ -710,6 +746,7 @@ def _dense_shape(stage: DenseStage) -> DenseShape:
         pe=np.array([stage.pe]),
         weight_bits=np.array([stage.weight_bits]),
         weight_words=np.array([stage.weight_words]),
+        weights_in_uram=np.array([stage.weights_in_uram]),
         feature_words=np.array([stage.feature_words]),
         channel_words=np.array([stage.channel_words]),
         pack_words=np.array([stage.pack_words]),
@@ -735,6 +772,7 @@ def _depthwise_shape(stage: DepthwiseStage) -> DepthwiseShape:
         pools=stage.pools,
         convolves=stage.convolves,
         multiplies=stage.multiplies,
+        mean_bits=stage.mean_bits,
     )
 
 
@@ -743,6 +781,7 @@ def _total(area: StageArea, steps: int) -> Resources:
     return Resources(
         dsp=int(base.dsp[0] + steps * step.dsp[0]),
         bram_18k=int(base.bram_18k[0] + steps * step.bram_18k[0]),
+        uram=int(base.uram[0] + steps * step.uram[0]),
         lut=int(base.lut[0] + steps * step.lut[0]),
         ff=int(base.ff[0] + steps * step.ff[0]),
     )

@@ -1,10 +1,12 @@
-"""Block RAM, or LUTs used as memory, that one on-chip memory takes.
+"""Block RAM, URAM, or LUTs used as memory, that one on-chip memory takes.
 
 A memory has one write and one read port, `width_bits` bits a word and `depth` words.
 A block RAM half (18 Kb) offers the aspect ratios of `ASPECTS`; a memory is a grid of
 equal halves, and the cheapest grid counts. Shallow memories go to LUTs instead, by the
 one rule `uses_lutram`, which the templates state as a storage binding so that the tools
-have no choice. Every function takes ints, or NumPy arrays of them that broadcast.
+have no choice. Where a device has URAM (288 Kb, 72 bits wide), a buffer of weights may
+be there, which the program chooses. Every function takes ints, or NumPy arrays of them
+that broadcast.
 
 Sources: aspect ratios UG573 "Simple Dual-Port Block RAM" (UltraScale+; UG473 for the
 7 series, the same in 18 Kb halves); counts equal yosys 0.23 in all 77 memories of
@@ -24,6 +26,12 @@ Count = TypeVar("Count", int, IntArray)
 # (bits of a word, words) of a block RAM half in simple dual-port mode.
 # Source: UG573, UG473.
 ASPECTS = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
+
+URAM_BITS = 72
+"""Bits of a word of a URAM block. Source: UG573, "UltraRAM Resources"."""
+
+URAM_WORDS = 4096
+"""Words of a URAM block. Source: likewise."""
 
 # A LUT holds 64 bits, and eight LUTs that share a write port give seven 64-word
 # columns (RAM64M8) or fourteen 32-word ones (RAM32M16).
@@ -62,6 +70,19 @@ def bram18(width_bits: Count, depth: Count) -> Count:
     for bits, words in ASPECTS[1:]:
         best = _smaller(best, _ceil_div(width_bits, bits) * _ceil_div(depth, words))
     return best
+
+
+def uram(width_bits: Count, depth: Count) -> Count:
+    """Return the URAM blocks of a memory with one write and one read port.
+
+    Args:
+        width_bits: Bits of a word, at least 0.
+        depth: Words, at least 0.
+
+    Source: UG573, "UltraRAM Resources": each block is 4,096 words of 72 bits and has
+    no other aspect ratio.
+    """
+    return _ceil_div(width_bits, URAM_BITS) * _ceil_div(depth, URAM_WORDS)
 
 
 def _over(value: Count, limit: int) -> Count:

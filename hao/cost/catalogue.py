@@ -1,12 +1,11 @@
-"""The legal configurations of every stage, with what each needs and takes.
+"""The values on offer for every stage, and what columns need, take and build.
 
 A branch of the design space fixes what all stages share (`Setting`: pixels at once,
-activation width, double buffering). Within it, every stage has a catalogue of columns;
-parallelism is not restricted to divisors of channel counts. Columns that could not
-be part of any design on the board (too large on their own) are left out.
+activation width, double buffering). Within it, a stage may be any of many columns;
+parallelism is not restricted to divisors of channel counts. `hao.program.space` lists
+them.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -19,17 +18,18 @@ from hao.cost.area import (
     StageArea,
     dense_area,
     depthwise_area,
-    fixed_area,
 )
-from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
+from hao.cost.columns import Columns, DepthwiseColumns, Setting
 from hao.cost.memory import beat_channels, input_channels, pixel_channels
-from hao.cost.widths import MAX_WORD_BITS, pixel_bits, window_bits
-from hao.cost.words import dense_folds, packed_taps
+from hao.cost.widths import pixel_bits, window_bits
+from hao.cost.words import packed_taps
 from hao.engine.design import Design
 from hao.engine.stages import DenseStage, DepthwiseStage
 from hao.errors import InputError
 from hao.hw.board import Board
-from hao.ir.layer import Conv, Depthwise, Linear, Pool
+from hao.ir.averages import kernel_shares
+from hao.ir.integer import MEAN_BITS
+from hao.ir.layer import Conv, Depthwise, Linear, Padding, Pool, PoolKind
 from hao.ir.partition import (
     DenseLayer,
     DepthwiseLayer,
@@ -139,6 +139,23 @@ class Needs:
         return any(isinstance(layer, Pool) for layer in self.layers)
 
     @property
+    def mean_bits(self) -> int:
+        """Return the width of what the depthwise stage's averages multiply sums by.
+
+        0 without averages; how often border sums count included.
+        """
+        averages = [
+            layer
+            for layer in self.layers
+            if isinstance(layer, Pool) and layer.kind is PoolKind.AVERAGE
+        ]
+        if not averages:
+            return 0
+        left_out = [layer for layer in averages if layer.uncounted != Padding()]
+        shares = [kernel_shares(layer.kernel)[0] for layer in left_out]
+        return MEAN_BITS + 2 * max(shares, default=0).bit_length()
+
+    @property
     def convolves(self) -> bool:
         """Return whether the depthwise stage convolves."""
         return any(isinstance(layer, Depthwise) for layer in self.layers)
@@ -241,91 +258,6 @@ def kernel_words(needs: Needs, pe: Ints, taps: Ints, *, double: bool) -> Ints:
     return words * (2 if double and needs.convolves else 1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Catalogue:
-    """The columns of one stage in one branch, and their area.
-
-    Attributes:
-        columns: Configurations.
-        area: Blocks of each, in the same order.
-    """
-
-    columns: Columns
-    area: StageArea
-
-    def __len__(self) -> int:
-        return len(self.columns)
-
-
-def dense_catalogue(
-    needs: Needs,
-    setting: Setting,
-    widths: Sequence[int],
-    *,
-    ring: bool,
-    lanes: Sequence[int] = LANES,
-    depths: Sequence[int] = BUFFER_WORDS,
-) -> Catalogue:
-    """Return the catalogue of a dense (`ring`) or pointwise stage.
-
-    Args:
-        needs: Layers that the stage may run.
-        setting: Branch of the design space.
-        widths: Weight widths that the stage may be built for [bits].
-        ring: The stage keeps a ring of rows (dense), not pixel vectors.
-        lanes: Values of `simd` and `pe`.
-        depths: Depths of the weight buffer [words].
-    """
-    options = np.array(lanes, dtype=np.int64)
-    simd, pe = (grid.ravel() for grid in np.meshgrid(options, options))
-    useful = np.ones_like(simd)
-    least = np.ones_like(simd)
-    for layer in needs.dense:
-        folds = dense_folds(layer, simd, act_bits=setting.act_bits, board=setting.board)
-        useful = np.maximum(useful, folds * -(-layer.ofm.channels // pe))
-        least = np.maximum(least, folds)
-    factor = 2 if setting.double_buffered else 1
-    useful, least = factor * useful, factor * least
-    parts = []
-    for depth, above in zip(depths, (0, *depths[:-1]), strict=True):
-        # A deeper buffer than all weights together is waste; keep the first such.
-        index = np.flatnonzero((depth >= least) & (useful > above))
-        parts.append((index, np.minimum(depth, useful[index])))
-    index = np.concatenate([part[0] for part in parts])
-    words = np.concatenate([part[1] for part in parts])
-    bits = np.array(widths, dtype=np.int64)
-    columns = DenseColumns(
-        simd=np.tile(simd[index], bits.size),
-        pe=np.tile(pe[index], bits.size),
-        weight_words=np.tile(words, bits.size),
-        weight_bits=np.repeat(bits, index.size),
-    )
-    return _within_board(columns, needs, setting, ring=ring)
-
-
-def depthwise_catalogue(
-    needs: Needs,
-    setting: Setting,
-    widths: Sequence[int],
-    *,
-    lanes: Sequence[int] = LANES,
-    taps: Sequence[int] = TAPS,
-) -> Catalogue:
-    """Return the catalogue of the depthwise stage; arguments as `dense_catalogue`."""
-    most = needs.kernel**2
-    useful = sorted({min(value, most) for value in taps})
-    pe, tap, bits = (
-        grid.ravel()
-        for grid in np.meshgrid(
-            np.array(lanes, dtype=np.int64),
-            np.array(useful, dtype=np.int64),
-            np.array(widths, dtype=np.int64),
-        )
-    )
-    columns = DepthwiseColumns(pe=pe, taps=tap, weight_bits=bits)
-    return _within_board(columns, needs, setting, ring=False)
-
-
 def column_area(
     columns: Columns, needs: Needs, setting: Setting, *, ring: bool
 ) -> StageArea:
@@ -355,9 +287,10 @@ def column_area(
             pools=needs.pools,
             convolves=needs.convolves,
             multiplies=needs.multiplies,
+            mean_bits=needs.mean_bits,
         )
         return depthwise_area(shape, px=px, act_bits=act_bits, board=board)
-    # Most columns differ in the depth of the weight buffer alone.
+    # Most columns differ in the weight buffer alone.
     _, first, lane_of = np.unique(
         (columns.simd << 32) + (columns.pe << 8) + columns.weight_bits,
         return_index=True,
@@ -372,6 +305,7 @@ def column_area(
         pe=pe,
         weight_bits=columns.weight_bits[first],
         weight_words=columns.weight_words,
+        weights_in_uram=columns.in_uram,
         feature_words=feature_words,
         channel_words=channel_words(needs, pe, double=double),
         pack_words=pack_words(needs, pe),
@@ -394,34 +328,6 @@ def word_bits(columns: Columns, needs: Needs, setting: Setting) -> Ints:
         )
     lanes = np.maximum(columns.simd, columns.pe)
     return pixel_bits(lanes, px=px, act_bits=act_bits)
-
-
-def _within_board(
-    columns: Columns, needs: Needs, setting: Setting, *, ring: bool
-) -> Catalogue:
-    """Return the catalogue of those columns that fit the board on their own.
-
-    Nor is a column part of it whose words the tools would not take.
-    """
-    columns = columns.take(
-        np.flatnonzero(word_bits(columns, needs, setting) <= MAX_WORD_BITS)
-    )
-    area = column_area(columns, needs, setting, ring=ring)
-    limit = setting.board.usable
-    fixed = fixed_area(
-        setting.board, act_bits=setting.act_bits, residual=False, pool_words=0
-    )
-    left = np.maximum(limit.dsp - area.base.dsp, 0)
-    steps = np.minimum(area.steps, left // np.maximum(area.step.dsp, 1))
-    # Moving a lane onto DSPs may cost LUTs where the lane is tiny; take the better.
-    least = area.base.lut + np.minimum(0, steps * area.step.lut)
-    fits = np.flatnonzero(
-        (least <= limit.lut - fixed.lut)
-        & (area.base.bram_18k <= limit.bram_18k)
-        & (area.base.dsp <= limit.dsp)
-    )
-    kept = columns.take(fits)
-    return Catalogue(columns=kept, area=column_area(kept, needs, setting, ring=ring))
 
 
 def build_stages(
@@ -461,6 +367,7 @@ def build_stages(
                 pools=needs[role].pools,
                 convolves=needs[role].convolves,
                 multiplies=needs[role].multiplies,
+                mean_bits=needs[role].mean_bits,
             )
             continue
         feature = _feature_words(role, needs[role], column.simd, setting)
@@ -470,6 +377,7 @@ def build_stages(
             weight_bits=int(column.weight_bits[0]),
             dsp_pairs=steps[role],
             weight_words=int(column.weight_words[0]),
+            weights_in_uram=bool(column.in_uram[0]),
             feature_words=int(feature[0]),
             channel_words=int(records[0]),
             pack_words=int(packed[0]),
@@ -567,6 +475,7 @@ def _check_buffer(
             "kernel": (needs.kernel, stage.kernel),
             "channel groups": (int(channel_groups(needs, pe)[0]), stage.groups),
             "pooling": (int(needs.pools), int(stage.pools)),
+            "bits of means": (needs.mean_bits, stage.mean_bits),
             "convolution": (int(needs.convolves), int(stage.convolves)),
         }
     else:

@@ -15,18 +15,23 @@ from hao.cost.memory import beat_channels
 from hao.hw.board import Board
 
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 WeightBits = Mapping[str, int]
 """Weight bits by layer name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DenseColumns:
-    """Configurations of a dense or pointwise stage, arrays of one length."""
+    """Configurations of a dense or pointwise stage, arrays of one length.
+
+    `in_uram` says whose weights are in URAM.
+    """
 
     simd: Ints
     pe: Ints
     weight_words: Ints
     weight_bits: Ints
+    in_uram: Bools
 
     def __len__(self) -> int:
         return int(self.simd.size)
@@ -38,6 +43,7 @@ class DenseColumns:
             pe=self.pe[index],
             weight_words=self.weight_words[index],
             weight_bits=self.weight_bits[index],
+            in_uram=self.in_uram[index],
         )
 
 

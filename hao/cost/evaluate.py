@@ -151,6 +151,7 @@ def _dense_column(stage: DenseStage) -> DenseColumns:
         pe=np.array([stage.pe]),
         weight_words=np.array([stage.weight_words]),
         weight_bits=np.array([stage.weight_bits]),
+        in_uram=np.array([stage.weights_in_uram]),
     )
 
 
@@ -246,7 +247,7 @@ def _invocation_cost(
     rows: dict[str, int] = {}
     for path in price.paths:
         rows[path.process] = max(rows.get(path.process, 0), _single(path))
-    ddr = _single(price.ddr)
+    ddr = max(_single(path) for path in price.ddr)
     own_load = load_cycles(invocation, columns, bits, setting)
     serial = 0
     bounds = dict(rows)

@@ -45,6 +45,8 @@ class StageTimes:
         cycles: All output rows.
         lead_in: Until the inputs of the first output are there, if read from DDR.
         intake: Until all beats are cut into words, if read from DDR.
+        trips: Iterations of the array in an output row.
+        fed: Until the rows that the first output needs came from the stage before.
     """
 
     row: Cycles
@@ -55,6 +57,8 @@ class StageTimes:
     cycles: Cycles
     lead_in: Cycles
     intake: Cycles
+    trips: Cycles
+    fed: Cycles
 
 
 def _spatial(
@@ -193,6 +197,8 @@ def dense_times(
         cycles=_all_rows(intake, sweep, feed),
         lead_in=lead_in + LEAD_CYCLES,
         intake=np.asarray(intake.rows * came),
+        trips=xgroups * work,
+        fed=np.asarray(0),
     )
 
 
@@ -253,6 +259,8 @@ def depthwise_times(
         cycles=_all_rows(intake, sweep, feed),
         lead_in=intake.lead * np.maximum(feed, came),
         intake=np.asarray(intake.rows * came),
+        trips=xgroups * groups * passes,
+        fed=intake.lead * feed,
     )
 
 
@@ -285,7 +293,8 @@ def pointwise_times(
     xgroups = ceil_divided(ofm.width, px)
     last = ofm.width - (xgroups - 1) * px
     opening = np.where(xgroups > 1, px, last)
-    whole, short = work, work
+    # Of pruned words fewer leave than come in.
+    whole = short = group = np.maximum(work, folds)
     lead, came = np.zeros_like(folds), np.zeros_like(folds)
     if first:
         came = ifm.height * _unpack_cycles(ifm, simd, 1, act_bits, board)
@@ -299,13 +308,15 @@ def pointwise_times(
     begun = np.where(xgroups > 1, whole, short)
     return StageTimes(
         row=row,
-        sweep=xgroups * work,
-        edge=work,
-        group=work,
+        sweep=xgroups * group,
+        edge=group,
+        group=group,
         word=np.broadcast_to(folds_out, work.shape),
         cycles=ofm.height * row - begun + work,
         lead_in=lead,
         intake=came,
+        trips=xgroups * work,
+        fed=np.zeros_like(folds),
     )
 
 

@@ -4,6 +4,7 @@ With double buffering they load while another run computes; else in a step of th
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from hao.cost.overheads import load_overhead
 from hao.cost.paths import Path
 from hao.cost.words import Cycles, dense_folds, index_bytes, packed_taps, stage_bytes
 from hao.hw.board import Board
-from hao.ir.layer import Depthwise, Linear, Pool
+from hao.ir.layer import Conv, Depthwise, Linear, Pool
 from hao.ir.partition import DenseLayer, Invocation, Role
 from hao.ir.sparsity import FULL, stored_density
 
@@ -32,8 +33,8 @@ def load_row(
 ) -> Path:
     """Return the cycles in which the weight port loads an invocation's weights.
 
-    Without double buffering that is a step of its own. Only where a layer is pruned do
-    they depend on a stage's configuration.
+    Without double buffering that is a step of its own. They depend on a stage's
+    configuration where the loader makes units slower than beats come.
 
     Args:
         invocation: What runs.
@@ -42,7 +43,18 @@ def load_row(
         setting: What all columns share.
     """
     start, _ = load_starts(invocation, setting)
-    return _row(invocation, columns, bits, setting, port_cycles, start)
+    row = _row(invocation, columns, bits, setting, port_cycles, start)
+    terms = dict(row.terms)
+    for role, moved in load_bytes(invocation, columns, bits, setting).items():
+        chosen, layer = columns.get(role), dict(invocation.stages)[role]
+        if not isinstance(chosen, DenseColumns) or not isinstance(layer, Conv | Linear):
+            continue
+        channels = np.full_like(chosen.pe, layer.ofm.channels)
+        made = unit_cycles(layer, chosen, channels, bits[layer.name], setting)
+        slower = np.maximum(made - port_cycles(moved, setting.board), 0)
+        if slower.any():
+            terms[role] = terms.get(role, np.asarray(0)) + slower
+    return replace(row, terms=terms)
 
 
 def load_ddr_row(
@@ -155,11 +167,14 @@ def load_stand_in(invocation: Invocation, setting: Setting) -> int:
     """Return the bytes of weights that stand for those of the next run [bytes].
 
     Those are not known where a run is priced; its own mostly are about as many, here as
-    wide as activations. They must not depend on the bits, or a run with wider weights
-    would be faster; nor on words that are kept, which differ by configuration.
+    wide as activations, and of pruned layers the share that is kept. They must not
+    depend on the bits, or a run with wider weights would be faster; nor on how many
+    words that share is, which differs by configuration.
     """
     return sum(
         layer_bytes(layer, setting.act_bits, setting.act_bits, setting.board)
+        * (FULL if isinstance(layer, Depthwise) else stored_density(layer))
+        // FULL
         for _, layer in invocation.stages
         if not isinstance(layer, Pool)
     )

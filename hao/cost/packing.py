@@ -37,9 +37,9 @@ _SUM_BITS = 48
 QUAD_MIN_DEPTH = 4
 """Fewest terms that every field of the four-product template must be able to sum.
 
-As many slices are added in a cascade anyhow (`hao.cost.blocks.CHAIN_MAX`), so four
-products then cost no more LUTs each than two; shorter cascades are corrected more often
-(docs/area.md, "Packed DSP lanes").
+Source: chosen here: as many slices are added in a cascade anyhow
+(`hao.cost.blocks.CHAIN_MAX`), so four products then cost no more LUTs each than two;
+shorter cascades are corrected more often (docs/area.md, "Packed DSP lanes").
 """
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hao.cost.arrival import Arrival
 from hao.cost.latency import StageTimes, first_columns, rows_fed, rows_left, rows_needed
 from hao.cost.overheads import (
     POOL_CYCLES,
@@ -26,6 +27,7 @@ from hao.cost.overheads import (
     STAGE_DEPTH_CYCLES,
     START_CYCLES,
 )
+from hao.cost.waits import Waits
 from hao.cost.words import Cycles
 from hao.ir.layer import Depthwise, Linear, Pool
 from hao.ir.partition import Invocation, Role
@@ -68,6 +70,7 @@ class Transfers:
         ddr_out: Least cycles of the DDR from the first output on.
         ddr_left: Of these, what is written, and read to be added to it.
         late: By how much the first rows come later, since weights are read meanwhile.
+        arrival: When the input comes from the DDR; `None` if nothing waits for it.
     """
 
     ifm: Cycles | int
@@ -79,6 +82,7 @@ class Transfers:
     ddr_out: Cycles | int = 0
     ddr_left: Cycles | int = 0
     late: Cycles | int = 0
+    arrival: Arrival | None = None
 
 
 def rows_behind(invocation: Invocation) -> int:
@@ -117,6 +121,19 @@ def paths(
     """
     chain = _Chain(invocation, times, transfers, px)
     return (*chain.through(), *chain.edges())
+
+
+def reading_paths(
+    invocation: Invocation,
+    times: dict[Role, StageTimes],
+    transfers: Transfers,
+    px: Cycles | int,
+) -> tuple[Path, ...]:
+    """Return the paths of the input on the DDR, to which weights beside it are added.
+
+    Arguments as in `paths`.
+    """
+    return tuple(_Chain(invocation, times, transfers, px).reading())
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,29 +185,95 @@ class _Chain:
         self._out = np.maximum(packed, transfers.ddr_out)
         self._left = np.maximum(packed, transfers.ddr_left)
         depth = START_CYCLES + STAGE_DEPTH_CYCLES * len(self._used)
-        self._begin = _Sum(depth, {}).plus(transfers.late, self._last)
+        self._begin = _Sum(depth, {})
+        self._waits = Waits(
+            stages=invocation.stages,
+            times=times,
+            arrival=transfers.arrival,
+            ahead=rows_ahead(invocation),
+        )
 
     def through(self) -> Iterator[Path]:
         """Yield the paths of processes that are busy from their first input on."""
+        arrival = self._transfers.arrival
         read = np.maximum(self._transfers.ifm, self._transfers.ddr_in)
+        if self._used and arrival is not None:
+            read = np.maximum(self._transfers.ifm, self._waits.last_input())
         first = self._used[0] if self._used else None
         if first is not None:
             read = np.maximum(read, self._times[first].intake)
-        start = self._begin.plus(read, first)
-        yield from self._behind("ifm", start, 0, 1)
+        delayed = self._begin.plus(self._transfers.late, self._last)
+        yield from self._behind("ifm", delayed.plus(read, first), 0, 1)
         if self._has_residual:
-            start = self._begin.plus(self._transfers.residual, self._last)
+            start = delayed.plus(self._transfers.residual, self._last)
             yield self._path("residual", start)
-        ready = self._begin
         for index, (role, _) in enumerate(self._stages):
             own = self._times[role]
-            if index == 0:
-                ready = ready.plus(own.lead_in, role)
-            start = ready.plus(own.cycles, role)
+            start = self._ready(index).plus(own.cycles, role)
             yield from self._behind(role.value, start, index + 1, 0)
-            ready = ready.plus(self._lead(index), role)
+            if index and role is Role.DEPTHWISE:
+                start = self._from_first_word(index).plus(own.cycles, role)
+                yield from self._behind(f"{role.value}+rows", start, index + 1, 0)
         if self._used or not self._after:
-            yield self._path("ofm", ready.plus(self._out, self._last))
+            yield self._path("ofm", self._through(delayed).plus(self._out, self._last))
+        if self._used:
+            ready = self._through(self._begin, held=True)
+            yield self._path("ofm+held", ready.plus(self._left, self._last))
+
+    def reading(self) -> Iterator[Path]:
+        """Yield the paths of all input on the DDR, and of what is left to do then."""
+        arrival = self._transfers.arrival
+        if not self._used or arrival is None:
+            return
+        read = self._waits.last_input() - arrival.spare
+        yield from self._behind("ddr", self._begin.plus(read, self._used[0]), 0, 1)
+
+    def _ready(self, index: int) -> _Sum:
+        """Return when a stage begins to send what its first output row needs."""
+        role, layer = self._stages[0]
+        own, arrival = self._times[role], self._transfers.arrival
+        if index == 0:
+            came: Cycles = np.asarray(0)
+            if arrival is not None:
+                came = arrival.first(self._waits.opening(self._px))
+            return self._begin.plus(np.maximum(own.lead_in, came), role)
+        work = own.lead_in + self._lead(0) + self._waits.held(0)
+        if arrival is not None:
+            needed = self._waits.opening(self._px)
+            following = self._stages[1][1]
+            if isinstance(following, Depthwise | Pool):
+                rows = rows_needed(layer, rows_needed(following) + 1)
+                needed = rows * arrival.row
+            # A pipeline's depth takes no time where its iterations wait for input.
+            came = arrival.first(needed + self._waits.in_flight())
+            work = np.maximum(work, came - STAGE_DEPTH_CYCLES)
+        ready = self._begin.plus(work, role)
+        for between in range(1, index):
+            more = self._lead(between) + self._waits.held(between)
+            ready = ready.plus(more, self._used[between])
+        return ready
+
+    def _from_first_word(self, index: int) -> _Sum:
+        """Return when a stage has its first rows, if it takes them in all the time."""
+        first, role = self._used[0], self._used[index]
+        own = self._times[first]
+        ready = self._begin.plus(own.lead_in + own.group, first)
+        return ready.plus(self._times[role].fed, role)
+
+    def _through(self, ready: _Sum, *, held: bool = False) -> _Sum:
+        """Return when the first output leaves the last stage, with all input there.
+
+        Args:
+            ready: When the run begins.
+            held: Counting how long the arrays hold it back.
+        """
+        for index, role in enumerate(self._used):
+            if index == 0:
+                ready = ready.plus(self._times[role].lead_in, role)
+            ready = ready.plus(self._lead(index), role)
+            if held:
+                ready = ready.plus(self._waits.held(index), role)
+        return ready
 
     def _lead(self, index: int) -> Cycles:
         """Return the cycles of a stage until the process behind it can start."""
@@ -239,12 +322,7 @@ class _Chain:
         groups = -(-layer.ofm.width // np.asarray(self._px))
         if np.all(groups == 1):
             return
-        ready = self._begin
-        for i, role in enumerate(self._used[: index + 1]):
-            if i == 0:
-                ready = ready.plus(self._times[role].lead_in, role)
-            if i < index:
-                ready = ready.plus(self._lead(i), role)
+        ready = self._ready(index)
         behind, group = self._last, np.asarray(self._transfers.group)
         slack = np.asarray(0)
         if index + 1 < len(self._used):

@@ -50,6 +50,12 @@ BRAM_18K_FJ = 10_300
 Source: derived from the report named at `CLOCK_FJ`: 1.532 W, 412.5 block RAMs of 36 Kb.
 """
 
+URAM_FJ = 4 * BRAM_18K_FJ
+"""A URAM block in an active cycle [fJ].
+
+Source: assumed: its words are twice as wide as those of a block RAM of 36 Kb.
+"""
+
 DSP_FJ = 4_000
 """A DSP slice in an active cycle [fJ].
 
@@ -87,7 +93,7 @@ class Power:
         idle_mw: The board without a design at work.
         clock_mw: Clock tree of the design.
         logic_mw: LUTs, flip-flops and nets.
-        bram_mw: Block RAM.
+        bram_mw: Block RAM and URAM.
         dsp_mw: DSP slices.
         ddr_mw: Bytes over DDR.
     """
@@ -176,7 +182,7 @@ def design_power(
     """Return the power of blocks at a clock, beside that of board and DDR.
 
     Args:
-        resources: Blocks in use; URAM, which no design of hao has, is not priced.
+        resources: Blocks in use.
         idle_mw: The board without a design at work [mW].
         clock_khz: Clock [kHz].
         activity: Share of the cycles in which blocks switch, 0 to 1.
@@ -188,7 +194,7 @@ def design_power(
         idle_mw=idle_mw,
         clock_mw=_mw(r.ff * CLOCK_FJ, Fraction(clock_khz)),
         logic_mw=_mw(r.lut * LUT_FJ + r.ff * FF_FJ, active_khz),
-        bram_mw=_mw(r.bram_18k * BRAM_18K_FJ, active_khz),
+        bram_mw=_mw(r.bram_18k * BRAM_18K_FJ + r.uram * URAM_FJ, active_khz),
         dsp_mw=_mw(r.dsp * DSP_FJ, active_khz),
         ddr_mw=ddr_mw,
     )

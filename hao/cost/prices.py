@@ -42,12 +42,9 @@ from hao.cost.loads import (
     loading_stages,
     unit_cycles,
 )
-from hao.cost.memory import (
-    ddr_cycles,
-    port_cycles,
-)
+from hao.cost.memory import ddr_cycles, port_cycles
 from hao.cost.overheads import load_overhead
-from hao.cost.paths import Path, paths
+from hao.cost.paths import Path, paths, reading_paths
 from hao.cost.tiles import Tiles, cut_tiles
 from hao.cost.transfers import (
     RunMaps,
@@ -71,8 +68,9 @@ class SegmentPrice:
         paths: Rows of the whole computation, all tiles included.
         tiled: Cycles of all tiles but the last, per column of the one stage that may
             be tiled; to be added to what the next segment's weights need.
-        ddr: Cycles of the last tile's feature maps on the DDR, as a row (`tiled`
-            included); the next segment's weights come on top.
+        ddr: Cycles of the last tile's feature maps on the DDR, as rows (`tiled`
+            included) of which the longest counts; the next segment's weights come on
+            top of each.
         beside: Cycles by which they delay the load of the next segment's weights, as a
             row (`tiled` included); what the port takes to load them comes on top.
         opening: Cycles in which the weight port loads what must be there before the
@@ -84,7 +82,7 @@ class SegmentPrice:
 
     paths: tuple[Path, ...]
     tiled: dict[Role, Cycles]
-    ddr: Path
+    ddr: tuple[Path, ...]
     beside: Path
     opening: Path
     opening_ddr: Path
@@ -136,7 +134,7 @@ def _with_steps(price: SegmentPrice, cycles: int) -> SegmentPrice:
             role: body + cycles * (price.tiles[role] - 1)
             for role, body in price.tiled.items()
         },
-        ddr=longer(price.ddr),
+        ddr=tuple(longer(path) for path in price.ddr),
         beside=longer(price.beside),
     )
 
@@ -149,11 +147,10 @@ def _price_fused(
 ) -> SegmentPrice:
     """Return the price of a run that is not tiled; arguments as `price_segment`."""
     times, feasible = _stage_times(invocation, columns, setting)
-    stage_ofm = invocation.stage_ofm
     pe: Cycles = np.asarray(1)
     if invocation.stages:
         pe = columns[invocation.stages[-1][0]].pe
-    channels = np.asarray(stage_ofm.channels)
+    channels = np.asarray(invocation.stage_ofm.channels)
     burst = burst_beats(invocation, -(-channels // pe), channels, setting)
     maps = run_maps(invocation, channels, setting)
     weights = load_stand_in(invocation, setting)
@@ -170,7 +167,10 @@ def _price_fused(
     return SegmentPrice(
         paths=paths(invocation, times, transfers, setting.px),
         tiled={},
-        ddr=_ddr_row(invocation, times, maps, weights, burst, setting),
+        ddr=(
+            _ddr_row(invocation, times, maps, weights, burst, setting),
+            *reading_paths(invocation, times, transfers, setting.px),
+        ),
         beside=Path("weights", int(load_delay(maps, loading, setting)), {}),
         opening=load_row(invocation, columns, bits, setting),
         opening_ddr=load_ddr_row(invocation, columns, bits, setting),
@@ -391,7 +391,7 @@ def _price_tiled(run: _TiledRun, bits: int) -> SegmentPrice:
             for path in last.paths
         ),
         tiled={role: body},
-        ddr=Path("ddr", 0, {role: body + last.ddr}),
+        ddr=(Path("ddr", 0, {role: body + last.ddr}),),
         beside=Path("weights", 0, {role: body + last.delay}),
         opening=Path("weights", 0, {role: port}),
         opening_ddr=Path("weights", 0, {role: own}),

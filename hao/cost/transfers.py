@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hao.cost.arrival import Arrival
 from hao.cost.columns import Setting
 from hao.cost.latency import pack_cycles
 from hao.cost.memory import (
@@ -36,6 +37,7 @@ from hao.cost.overheads import (
 )
 from hao.cost.paths import Transfers, rows_ahead, rows_behind
 from hao.cost.words import Cycles
+from hao.ir.layer import Linear
 from hao.ir.partition import Invocation
 from hao.ir.tensor import Shape
 
@@ -138,25 +140,44 @@ def run_transfers(
     height = shape.height
     ahead, early = rows_ahead(invocation), max(height - rows_behind(invocation), 0)
     # Weights and the first rows begin together and take turns.
-    late = np.asarray(0)
-    if setting.double_buffered and setting.aligned_tiles:
-        ahead_bytes = maps.ifm.part(ahead, rows).port
-        late = beside_cycles(read(np.minimum(weights, ahead_bytes)), board)
+    meanwhile = setting.double_buffered and setting.aligned_tiles
+    loaded = np.asarray(weights if meanwhile else 0)
+    arrival = Arrival(
+        ifm=maps.ifm,
+        rows=1 if _one_pixel(invocation) else rows,
+        residual=outside[0],
+        ofm=outside[1],
+        weights=loaded,
+        # Beside the work that is left; half of it, as which weights load is not known.
+        spare=_weights_beyond(loaded, maps.ifm.port, setting) // 2,
+        burst=burst,
+        board=board,
+    )
+    ahead_bytes = maps.ifm.part(ahead, rows).port
     return Transfers(
-        late=late,
+        late=beside_cycles(read(np.minimum(loaded, ahead_bytes)), board),
         ifm=port_cycles(maps.ifm.port, board),
         ofm=ofm,
         residual=residual,
         pack=pack,
         group=group,
-        ddr_in=shared_cycles(
-            [maps.ifm, *(n.part(early, height) for n in outside)], board, burst=burst
-        ),
+        ddr_in=arrival.last(np.asarray(early), np.asarray(height)),
         ddr_out=shared_cycles(
             [maps.ifm.part(max(rows - ahead, 0), rows), *outside], board, burst=burst
         ),
         ddr_left=shared_cycles(outside, board),
+        arrival=arrival if setting.aligned_tiles else None,
     )
+
+
+def _one_pixel(invocation: Invocation) -> bool:
+    """Return whether the first stage takes the whole map as one pixel."""
+    return bool(invocation.stages) and isinstance(invocation.stages[0][1], Linear)
+
+
+def _weights_beyond(weights: Cycles, read: Cycles | int, setting: Setting) -> Cycles:
+    """Return the cycles of the DDR for weights that are more than the input."""
+    return np.asarray(ddr_cycles(np.maximum(weights - read, 0), setting.board))
 
 
 def ifm_bytes(invocation: Invocation, setting: Setting) -> int:
@@ -251,8 +272,12 @@ def ddr_start(
     if not (setting.double_buffered and setting.aligned_tiles):
         return np.asarray(depth)
     passing = FILL_CYCLES + STAGE_DEPTH_CYCLES * stages
-    more = ddr_cycles(np.maximum(np.asarray(weights) - read, 0), setting.board)
-    return np.asarray(depth - np.minimum(passing, more))
+    # The next run often has more weights: the mean of as many and of twice as many.
+    beyond = [
+        np.minimum(passing, _weights_beyond(times * np.asarray(weights), read, setting))
+        for times in (1, 2)
+    ]
+    return np.asarray(depth - (beyond[0] + beyond[1]) // 2)
 
 
 def load_delay(maps: RunMaps, loading: int, setting: Setting) -> Cycles:

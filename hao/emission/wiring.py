@@ -63,6 +63,19 @@ class WindowKind:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Border:
+    """How often windows of one kernel count where some of their padding does not.
+
+    Attributes:
+        test: The C++ beginning of a condition that a step has this kernel.
+        shares: By how many rows or columns count, from 1.
+    """
+
+    test: str
+    shares: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageView:
     """A stage as the templates see it."""
 
@@ -80,7 +93,7 @@ class StageView:
     pack_words: int
     pack_beats: int
     pack_grain: int
-    weights_in_luts: bool
+    weight_memory: str
     channels_in_luts: bool
     passes: int = 1
     skips: bool = False
@@ -88,6 +101,7 @@ class StageView:
     convolves: bool = True
     pools: bool = False
     averages: bool = False
+    borders: tuple[Border, ...] = ()
     strides: tuple[int, ...] = ()
     kinds: tuple[WindowKind, ...] = ()
 

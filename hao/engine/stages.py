@@ -47,6 +47,7 @@ class DenseStage:
         skips: It skips words of weights that are zeros (`hao.ir.sparsity`), and keeps a
             list of those that are not.
         multiplies: Its codes take a multiplier.
+        weights_in_uram: The weight buffer is made of URAM, else of block RAM or LUTs.
     """
 
     simd: int
@@ -61,6 +62,7 @@ class DenseStage:
     passes: int = 1
     skips: bool = False
     multiplies: bool = False
+    weights_in_uram: bool = False
 
     def __post_init__(self) -> None:
         depths = (
@@ -112,6 +114,7 @@ class DepthwiseStage:
         pools: It serves pooling.
         convolves: It serves convolutions; without them it has no multipliers.
         multiplies: As in `DenseStage`.
+        mean_bits: Width of what sums of averages are multiplied by; 0 without any.
     """
 
     pe: int
@@ -128,6 +131,7 @@ class DepthwiseStage:
     pools: bool
     convolves: bool
     multiplies: bool = False
+    mean_bits: int = 0
 
     def __post_init__(self) -> None:
         depths = (

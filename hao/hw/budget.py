@@ -13,8 +13,12 @@ FIELDS = {
     "ff": "max_ff",
     "dsp": "max_dsp",
     "bram_18k": "max_bram",
+    "uram": "max_uram",
 }
 """Kinds that may have a budget, and how a request calls it."""
+
+_LEAST = {"uram": 0}
+"""Fewest blocks that a budget may allow, where no design needs any; else one."""
 
 
 def with_budget(board: Board, limits: Mapping[str, str | None]) -> Board:
@@ -28,30 +32,31 @@ def with_budget(board: Board, limits: Mapping[str, str | None]) -> Board:
             a share of the device such as "50%", rounded down; `None` for no budget.
 
     Raises:
-        ArgumentError: A limit is neither, is below one block, or above what the device
-            has.
+        ArgumentError: A limit is neither, is below one block (URAM may be none), or
+            above what the device has.
     """
     counts = board.resources.as_dict()
     given = {kind: text for kind, text in limits.items() if text is not None}
     if not given:
         return board
     for kind, text in given.items():
-        counts[kind] = _count(text, name=FIELDS[kind], device=counts[kind])
+        counts[kind] = _count(text, kind=kind, device=counts[kind])
     return replace(board, budget=Resources(**counts))
 
 
-def _count(text: str, *, name: str, device: int) -> int:
+def _count(text: str, *, kind: str, device: int) -> int:
     """Return the blocks that a limit allows."""
+    least = _LEAST.get(kind, 1)
     share = re.fullmatch(r"(\d{1,3}(?:\.\d{1,6})?)\s*%", text.strip(), re.ASCII)
     if share:
         count = int(device * float(share[1]) / 100)
-        fine = count >= 1 and float(share[1]) <= 100
+        fine = count >= least and float(share[1]) <= 100
     else:
-        count = int(text) if re.fullmatch(r"\s*\d{1,9}\s*", text, re.ASCII) else 0
-        fine = 1 <= count <= device
+        count = int(text) if re.fullmatch(r"\s*\d{1,9}\s*", text, re.ASCII) else -1
+        fine = least <= count <= device
     if not fine:
         raise ArgumentError(
-            f"`{name}` = {text[:20]}; must be a whole number from 1 to the {device} of "
-            "the device, or a share of at least one block, such as 50%"
+            f"`{FIELDS[kind]}` = {text[:20]}; must be a whole number from {least} to "
+            f"the {device} of the device, or a share of it such as 50%"
         )
     return count

@@ -109,7 +109,7 @@ class Model(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Linear:
+class AdditivePredictor:
     """An additive predictor.
 
     Attributes:
@@ -125,7 +125,7 @@ class Linear:
         return np.asarray(self.base + features @ self.weights, dtype=np.float64)
 
 
-def fit_linear(features: Floats, divergence: Floats, sites: int) -> Linear:
+def fit_linear(features: Floats, divergence: Floats, sites: int) -> AdditivePredictor:
     """Return the additive predictor of least relative error, its weights shrunk.
 
     All sites have a common weight, from which their own differ as far as the samples
@@ -153,7 +153,7 @@ def fit_linear(features: Floats, divergence: Floats, sites: int) -> Linear:
     weights = np.asarray(found[2:], dtype=np.float64)
     # A site that no sample changed has the common weight.
     weights[:sites] = np.where(scale > 0, weights[:sites], found[1])
-    return Linear(base=float(found[0]), weights=weights)
+    return AdditivePredictor(base=float(found[0]), weights=weights)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -252,7 +252,7 @@ class Predictor:
     encoder: Encoder
     learner: Learner
     model: Model
-    linear: Linear
+    linear: AdditivePredictor
     top1: Callable[[Floats], Floats]
     best_top1: float
     relative: float

@@ -35,7 +35,7 @@ from hao.ir.change import (
     change_text,
 )
 from hao.ir.passes import DIGIT_BITS
-from hao.measure.predictors import Encoder, Linear, Predictor
+from hao.measure.predictors import AdditivePredictor, Encoder, Predictor
 from hao.measure.sample import Origin, scheme_key
 from hao.options.option import MICRO, Option
 from hao.program.codesign import SolveReport, choose_fastest, near_most_accurate
@@ -154,7 +154,7 @@ def _by_layer(options: Sequence[Option]) -> dict[str, list[Change]]:
 
 
 def additive_costs(
-    encoder: Encoder, linear: Linear | None
+    encoder: Encoder, linear: AdditivePredictor | None
 ) -> dict[tuple[int, str, str], float]:
     """Return what every change costs by the additive predictor [nats].
 

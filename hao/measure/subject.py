@@ -46,7 +46,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frames:
+class MeasuredFrames:
     """Frames that schemes are measured on.
 
     Attributes:
@@ -85,7 +85,7 @@ class Subject:
 
     networks: Mapping[int, Network]
     calibration: NDArray[np.float32]
-    parts: Mapping[Part, Frames]
+    parts: Mapping[Part, MeasuredFrames]
     dataset: Dataset
 
     @property
@@ -178,10 +178,10 @@ def _frames(
     frames: NDArray[np.float32],
     labels: NDArray[np.int64] | None,
     unseen: int,
-) -> Frames:
+) -> MeasuredFrames:
     exact = log_probabilities(net, frames)
     given = exact.argmax(1).astype(np.int64) if labels is None else labels
-    return Frames(frames=frames, labels=given, exact=exact, unseen=unseen)
+    return MeasuredFrames(frames=frames, labels=given, exact=exact, unseen=unseen)
 
 
 def network_under(

@@ -28,7 +28,7 @@ TERMS = MappingProxyType(
         "residual": "A second feature map that is added on the way out.",
         "DSP": "Multiplier slice of the device; two products of 8 bits fit in one.",
         "BRAM18": "Block RAM of 18 Kb, half of a block of 36 Kb.",
-        "URAM": "Block RAM of 288 Kb, which some devices have; not used by the engine.",
+        "URAM": "Memory of 288 Kb a block, which some devices have; holds weights.",
         "LUT": "Look-up table, the device's logic and small memories.",
         "FF": "Flip-flop, the device's registers.",
         "usable": "What may be used of the device so that place-and-route succeeds, by "

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.program.closing import GUESSED, Case, runs_all, ways_of, widest_first
+from hao.program.closing import GUESSED, ClosingTask, runs_all, ways_of, widest_first
 from hao.program.engines import expand, fitting
 from hao.program.exact import Goal, dual_bound, guessed_rate
 from hao.program.field import Field
@@ -206,7 +206,7 @@ class _Search:
                 break
             widths = self._own[roster.widths[pairs[place]]]
             one = engines[[place]]
-            case = Case(hunt, ways_of(hunt, widths)[0], widths, self._double)
+            case = ClosingTask(hunt, ways_of(hunt, widths)[0], widths, self._double)
             periods = {n: roster.periods[n].take(one) for n in case.net.runs}
             case.settle_all(roster.choice.take(one), periods, rates[[place]])
         return True

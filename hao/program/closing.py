@@ -134,7 +134,7 @@ def _close(
 ) -> None:
     """Look for better designs among engines of given widths, best first."""
     net, free = ways_of(hunt, widths)
-    case = Case(hunt, net, widths, double)
+    case = ClosingTask(hunt, net, widths, double)
     if hunt.least is Least.BLOCKS:
         _close_blocks(case, choice)
         return
@@ -168,7 +168,7 @@ def _close(
             case.settle_all(some.take(part), own, rates[part])
 
 
-def _fastest(case: "Case", choice: Choice) -> tuple[Ints, Ints]:
+def _fastest(case: "ClosingTask", choice: Choice) -> tuple[Ints, Ints]:
     """Return the engines within the hunt's cycles, at any cost, and their cycles."""
     cycles = np.empty(len(choice), dtype=np.int64)
     for start in range(0, cycles.size, BATCH):
@@ -183,7 +183,7 @@ def _fastest(case: "Case", choice: Choice) -> tuple[Ints, Ints]:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class ClosingTask:
     """Engines of given widths and buffering under a hunt."""
 
     hunt: Hunt
@@ -277,7 +277,7 @@ class Case:
 
 
 def _bounds(
-    case: Case, choice: Choice, *, prune: bool
+    case: ClosingTask, choice: Choice, *, prune: bool
 ) -> tuple[Choice, dict[int, Periods], Floats, Floats]:
     """Return the engines within reach, their periods, bounds and best rates.
 
@@ -326,7 +326,7 @@ def _bounds(
     )
 
 
-def _close_blocks(case: Case, choice: Choice) -> None:
+def _close_blocks(case: ClosingTask, choice: Choice) -> None:
     """Look for designs of fewer blocks, smallest engines first."""
     hunt = case.hunt
     choice, periods, _, rates = _bounds(case, choice, prune=False)

@@ -195,6 +195,7 @@ class Field:
             surrogate = np.stack([priced_luts(area, price) for price in DSP_PRICES])
             fits = (surrogate <= self.caps[:, None, None]).all(axis=0)
             fits &= area.base.bram_18k <= self.limit.bram_18k
+            fits &= area.base.uram <= self.limit.uram
             fine |= fits.any(axis=0)
         return fine
 
@@ -217,6 +218,7 @@ class Field:
         return Resources(
             dsp=usable.dsp - fixed.dsp,
             bram_18k=usable.bram_18k - fixed.bram_18k,
+            uram=usable.uram - fixed.uram,
             lut=usable.lut - fixed.lut,
             ff=usable.ff - fixed.ff,
         )

@@ -21,7 +21,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
-KINDS = ("dsp", "bram_18k", "lut", "ff", "lutram")
+KINDS = ("dsp", "bram_18k", "uram", "lut", "ff", "lutram")
 
 
 CELLS = 1_000_000
@@ -45,6 +45,7 @@ class Measure:
 
     dsp: int = 0
     bram_18k: int = 0
+    uram: int = 0
     lut: int = 1
     ff: int = 0
 
@@ -53,6 +54,7 @@ class Measure:
         return (
             self.dsp * resources.dsp
             + self.bram_18k * resources.bram_18k
+            + self.uram * resources.uram
             + self.lut * resources.lut
             + self.ff * resources.ff
         )
@@ -64,6 +66,7 @@ class Measure:
             values.append(
                 self.dsp * part.dsp
                 + self.bram_18k * part.bram_18k
+                + self.uram * part.uram
                 + self.lut * part.lut
                 + self.ff * part.ff
             )
@@ -115,13 +118,13 @@ class Room:
     def could_fit(self, columns: Mapping[Role, Ints]) -> Bools:
         """Return which engines are not ruled out with fractions of DSP steps.
 
-        Block RAM and memory in LUTs do not depend on steps; LUTs are least where the
-        steps that save most of them per DSP come first.
+        Memories do not depend on steps; LUTs are least where the steps that save most
+        of them per DSP come first.
         """
         size = next(iter(columns.values())).size
         fine: Bools = np.ones(size, dtype=np.bool_)
         limits = self.limits
-        for kind in ("bram_18k", "lutram", "ff"):
+        for kind in ("bram_18k", "uram", "lutram", "ff"):
             total: Ints = np.zeros(size, dtype=np.int64)
             for role, index in columns.items():
                 area = self.areas[role]

@@ -14,7 +14,7 @@ Rows
     one[r]           sum_c x[r,c] = 1
     match[..]        a lane count of one stage needs a matching one next door
     step[r,g]        e[r,g] <= sum_{c in g} steps_c x[r,c]
-    dsp, lut, ff, bram_18k, lutram       within the board
+    dsp, lut, ff, bram_18k, uram, lutram within the board
     flow[n]          as many arcs leave a node as enter it; one leaves the source
     time[k,path]     E >= path of run k                        if an arc of it is taken
     weights[k]       E >= delay of run k + O[n], n behind it   if an arc of it is taken
@@ -79,15 +79,6 @@ class Play:
 def build_program(play: Play) -> Program:
     """Return the program of what is in play."""
     return _Writer(play).program()
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """A run in play: its price, and its arcs to one node."""
-
-    price: SegmentPrice
-    end: int
-    arcs: tuple[int, ...]
 
 
 class _Writer:
@@ -307,16 +298,17 @@ class _Writer:
             for path in _merged(price.paths):
                 self._if_taken(f"time[{number},{path.label}]", variable, path, [], arcs)
             after = self._opening.get(end)
+            more: Terms = []
             if after is not None:
                 port, ddr = after
                 self._if_taken(
                     f"weights[{number}]", variable, price.beside, [(port, 1.0)], arcs
                 )
+                more = [(ddr, 1.0)]
+            for path in _merged(price.ddr):
                 self._if_taken(
-                    f"ddr[{number}]", variable, price.ddr, [(ddr, 1.0)], arcs
+                    f"ddr[{number},{path.label}]", variable, path, more, arcs
                 )
-            else:
-                self._if_taken(f"ddr[{number}]", variable, price.ddr, [], arcs)
             for role, feasible in price.feasible.items():
                 if not feasible.all():
                     self._add(

@@ -139,6 +139,7 @@ def bare_lanes(
         pe=pe,
         weight_bits=np.full_like(simd, bits),
         weight_words=deep,
+        weights_in_uram=np.zeros(simd.size, dtype=np.bool_),
         feature_words=deep,
         channel_words=deep,
         pack_words=deep,

@@ -87,6 +87,7 @@ def _bare_grid(field: Field, role: Role) -> Grid:
         second=pe,
         lane_of=none,
         words=none,
+        in_uram=none > 0,
         starts=np.zeros(simd.size + 1, dtype=np.int64),
         held=(),
     )
@@ -181,7 +182,7 @@ class RoughTables:
         return Table(
             paths=tuple(paths),
             beside=beside,
-            ddr=Row(constant=START_CYCLES - FILL_CYCLES + moved, terms={}),
+            ddr=(Row(constant=START_CYCLES - FILL_CYCLES + moved, terms={}),),
             opening=opening,
             opening_ddr=opening_ddr,
             serial=(port, ddr),

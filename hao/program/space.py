@@ -13,7 +13,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.cost.bram import memory_bram18
+from hao.cost.bram import URAM_WORDS, memory_bram18, uram
 from hao.cost.catalogue import BUFFER_WORDS, LANES, TAPS, Needs
 from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
 from hao.cost.words import dense_folds
@@ -74,6 +74,7 @@ class Grid:
         second: `pe` of each lane shape; `taps` in a depthwise stage.
         lane_of: Lane shape of each column; ascending.
         words: Depth of the weight buffer of each column; 0 in a depthwise stage.
+        in_uram: Which columns keep weights in URAM.
         starts: Where the columns of each lane shape begin, and where the last end.
         held: Per set of needs, which columns it offers.
     """
@@ -83,6 +84,7 @@ class Grid:
     second: Ints
     lane_of: Ints
     words: Ints
+    in_uram: Bools
     starts: Ints
     held: tuple[Bools, ...]
 
@@ -108,27 +110,35 @@ class Grid:
             self,
             lane_of=lane_of,
             words=self.words[columns],
+            in_uram=self.in_uram[columns],
             starts=np.searchsorted(lane_of, np.arange(self.lanes + 1)),
             held=tuple(held[columns] for held in self.held),
         )
 
     def shapes(self) -> Columns:
         """Return the lane shapes as columns whose buffers hold everything."""
+        words = np.full(self.lanes, ANY_WORDS, dtype=np.int64)
         return self._columns(
-            np.arange(self.lanes), np.full(self.lanes, ANY_WORDS, dtype=np.int64), 8
+            np.arange(self.lanes), words, np.zeros(self.lanes, dtype=np.bool_), 8
         )
 
     def columns(self, index: Ints, bits: int) -> Columns:
         """Return columns by index, for stages of so many weight bits."""
-        return self._columns(self.lane_of[index], self.words[index], bits)
+        return self._columns(
+            self.lane_of[index], self.words[index], self.in_uram[index], bits
+        )
 
-    def _columns(self, lane: Ints, words: Ints, bits: int) -> Columns:
+    def _columns(self, lane: Ints, words: Ints, in_uram: Bools, bits: int) -> Columns:
         first, second = self.first[lane], self.second[lane]
         width = np.full(lane.size, bits, dtype=np.int64)
         if self.role is Role.DEPTHWISE:
             return DepthwiseColumns(pe=first, taps=second, weight_bits=width)
         return DenseColumns(
-            simd=first, pe=second, weight_words=words, weight_bits=width
+            simd=first,
+            pe=second,
+            weight_words=words,
+            weight_bits=width,
+            in_uram=in_uram,
         )
 
 
@@ -147,38 +157,67 @@ def make_grid(
         return depthwise_grid(needs, space)
     option = [np.array(lanes, dtype=np.int64) for lanes in space.lanes_of(role)]
     simd, pe = (grid.ravel() for grid in np.meshgrid(*option))
-    lane = np.arange(simd.size)
-    depths = np.array(space.depths, dtype=np.int64)
-    factor = 2 if setting.double_buffered else 1
-    offers: list[Ints] = []
-    for need in needs:
-        useful, least = np.ones_like(simd), np.ones_like(simd)
-        for layer in need.dense:
-            folds = dense_folds(
-                layer, simd, act_bits=setting.act_bits, board=setting.board
-            )
-            useful = np.maximum(useful, folds * -(-layer.ofm.channels // pe))
-            least = np.maximum(least, folds)
-        useful, least = factor * useful, factor * least
-        # A deeper buffer than all weights together is waste; the first such is kept.
-        words = np.minimum(depths[:, None], useful)
-        shallower = np.concatenate([[0], depths[:-1]])[:, None]
-        kept = (depths[:, None] >= least) & (useful > shallower)
-        offers.append(np.unique((lane[None, :] * ANY_WORDS + words)[kept]))
+    offers = [_offered(need, simd, pe, space, setting) for need in needs]
     every = np.unique(np.concatenate(offers))
-    lane_of, words_of = every // ANY_WORDS, every % ANY_WORDS
-    # What exceeds the block RAM even at the fewest bits is part of no design.
-    weights = memory_bram18(pe[lane_of] * simd[lane_of] * MIN_BITS, words_of)
-    fits = weights <= setting.board.usable.bram_18k
-    every, lane_of, words_of = every[fits], lane_of[fits], words_of[fits]
+    # What exceeds the memory even at the fewest bits is part of no design.
+    lane_of, in_uram, words_of = _unpacked(every)
+    width = pe[lane_of] * simd[lane_of] * MIN_BITS
+    fits = np.where(
+        in_uram,
+        uram(width, words_of) <= setting.board.usable.uram,
+        memory_bram18(width, words_of) <= setting.board.usable.bram_18k,
+    )
+    every = every[fits]
+    lane_of, in_uram, words_of = _unpacked(every)
     return Grid(
         role=role,
         first=simd,
         second=pe,
         lane_of=lane_of,
         words=words_of,
+        in_uram=in_uram,
         starts=np.searchsorted(lane_of, np.arange(simd.size + 1)),
         held=tuple(np.isin(every, offer) for offer in offers),
+    )
+
+
+def _offered(
+    needs: Needs, simd: Ints, pe: Ints, space: Space, setting: Setting
+) -> Ints:
+    """Return the columns of a dense or pointwise stage, for `_unpacked`.
+
+    A buffer of one block of URAM costs alike up to `URAM_WORDS`: it is offered at that
+    depth and multiples.
+    """
+    useful, least = np.ones_like(simd), np.ones_like(simd)
+    for layer in needs.dense:
+        folds = dense_folds(layer, simd, act_bits=setting.act_bits, board=setting.board)
+        useful = np.maximum(useful, folds * -(-layer.ofm.channels // pe))
+        least = np.maximum(least, folds)
+    factor = 2 if setting.double_buffered else 1
+    useful, least = factor * useful, factor * least
+    depths = np.array(space.depths, dtype=np.int64)
+    blocks = max(depths.max(initial=0) // URAM_WORDS, 1)
+    offers = [depths]
+    if setting.board.usable.uram:
+        offers.append(URAM_WORDS * np.arange(1, blocks + 1))
+    found = []
+    for in_uram, offer in enumerate(offers):
+        # A deeper buffer than all weights together is waste; the first is kept.
+        words = np.minimum(offer[:, None], useful)
+        shallower = np.concatenate([[0], offer[:-1]])[:, None]
+        kept = (offer[:, None] >= least) & (useful > shallower)
+        places = (2 * np.arange(simd.size) + in_uram) * ANY_WORDS + words
+        found.append(places[kept])
+    return np.unique(np.concatenate(found))
+
+
+def _unpacked(places: Ints) -> tuple[Ints, Bools, Ints]:
+    """Return lane shape, whether weights are in URAM, and words of packed columns."""
+    return (
+        places // (2 * ANY_WORDS),
+        places // ANY_WORDS % 2 == 1,
+        places % ANY_WORDS,
     )
 
 
@@ -199,6 +238,7 @@ def depthwise_grid(needs: Sequence[Needs], space: Space) -> Grid:
         second=taps,
         lane_of=index,
         words=np.zeros_like(pe),
+        in_uram=np.zeros(pe.size, dtype=np.bool_),
         starts=np.arange(pe.size + 1),
         held=tuple(
             np.isin(taps, [min(value, most) for value in space.taps])

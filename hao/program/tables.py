@@ -10,6 +10,7 @@ configurations, exact or with the depth of buffers relaxed to the best of each r
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Protocol
 
 import numpy as np
@@ -99,7 +100,7 @@ class Table:
         paths: Rows of the computation; the longest counts. Tables that share the tuple
             differ only in what opens the run.
         beside: Row of `Periods.beside`.
-        ddr: Row of `Periods.ddr`.
+        ddr: Rows of `Periods.ddr`; the longest counts.
         opening: Row of `Periods.opening`.
         opening_ddr: Row of `Periods.opening_ddr`.
         serial: Rows of `Periods.serial`, of the port and of the DDR.
@@ -113,7 +114,7 @@ class Table:
 
     paths: tuple[Row, ...]
     beside: Row
-    ddr: Row
+    ddr: tuple[Row, ...]
     opening: Row
     opening_ddr: Row
     serial: tuple[Row, ...]
@@ -212,7 +213,7 @@ class Tables:
         return Table(
             paths=_longest(self._row(path, sizes, never) for path in price.paths),
             beside=self._row(price.beside, sizes),
-            ddr=self._row(price.ddr, sizes),
+            ddr=_longest(self._row(path, sizes) for path in price.ddr),
             opening=NOTHING,
             opening_ddr=NOTHING,
             serial=(),
@@ -242,7 +243,7 @@ class Tables:
         table = Table(
             paths=_longest(self._row(path, sizes) for path in price.paths),
             beside=self._row(price.beside, sizes),
-            ddr=self._row(price.ddr, sizes),
+            ddr=_longest(self._row(path, sizes) for path in price.ddr),
             opening=self._row(price.opening, sizes),
             opening_ddr=self._row(price.opening_ddr, sizes),
             serial=(
@@ -349,7 +350,7 @@ def _relaxed(table: Table, role: Role, lane_of: Ints, lanes: int) -> Table:
         terms = {r: least(cycles) for r, cycles in made.terms.items()}
         return Row(constant=made.constant, terms=terms)
 
-    behind = (*table.paths, table.beside, table.ddr)
+    behind = (*table.paths, table.beside, *table.ddr)
 
     def opening(made: Row) -> Row:
         cycles = made.terms[role]
@@ -366,7 +367,7 @@ def _relaxed(table: Table, role: Role, lane_of: Ints, lanes: int) -> Table:
     return Table(
         paths=tuple(row(path) for path in table.paths),
         beside=row(table.beside),
-        ddr=row(table.ddr),
+        ddr=tuple(row(path) for path in table.ddr),
         opening=opening(table.opening),
         opening_ddr=opening(table.opening_ddr),
         serial=tuple(row(path) for path in table.serial),
@@ -445,11 +446,11 @@ def periods_of(
         index = lane
         never: Bools | None = None
         if table.key_of is not None:
-            (role,) = table.ddr.terms
+            (role,) = table.beside.terms
             if role in choice.columns:
                 key = table.key_of[choice.columns[role]]
                 never = key < 0
-                places = table.ddr.terms[role].shape[1]
+                places = table.beside.terms[role].shape[1]
                 index = {role: choice.pixels * places + np.maximum(key, 0)}
                 if places == 0:
                     index = {role: np.zeros_like(key)}
@@ -464,7 +465,7 @@ def periods_of(
         for path in table.paths:
             value = _sum(path, index, free)
             compute = value if compute is None else np.maximum(compute, value)
-        ddr = _sum(table.ddr, index, free)
+        ddr = _slowest(_sum(path, index, free) for path in table.ddr)
         alone = ddr if compute is None else np.maximum(compute, ddr)
         if never is not None and never.any():
             alone = np.where(never, FAR, alone)
@@ -507,7 +508,7 @@ def _opened(
 
 
 def _slowest(rows: Iterable[Ints]) -> Ints:
-    return np.asarray(np.maximum.reduce(list(rows)))
+    return np.asarray(reduce(np.maximum, rows))
 
 
 def _sum(row: Row, index: Mapping[Role, Ints], free: _Open) -> Ints:
@@ -563,7 +564,7 @@ def stage_periods(
                 serial=_slowest(map(least, table.serial)),
             )
             continue
-        ddr = least(table.ddr)
+        ddr = _slowest(map(least, table.ddr))
         alone = ddr
         for path in table.paths:
             alone = np.maximum(alone, least(path))

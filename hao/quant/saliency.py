@@ -26,7 +26,7 @@ from hao.ir.sparsity import Words
 from hao.quant.dataset import Split
 from hao.quant.distill import Teacher
 from hao.quant.float_net import FloatNet
-from hao.quant.modules import choose_device, module_key
+from hao.quant.modules import choose_device, class_scores, module_key
 from hao.quant.train import TrainSettings, loss_of
 
 Scores = Mapping[str, NDArray[np.float64]]
@@ -203,7 +203,7 @@ Kept = Mapping[str, Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class NetOutputs:
     """What a net does on some frames.
 
     Attributes:
@@ -222,7 +222,7 @@ def masked_losses(
     choices: Sequence[Kept],
     *,
     teacher: Teacher | None = None,
-) -> list[Measured]:
+) -> list[NetOutputs]:
     """Return what a net does with channels set to zero, choice by choice.
 
     Args:
@@ -242,7 +242,7 @@ def pruned_losses(
     choices: Sequence[Mapping[str, NDArray[np.bool_]]],
     *,
     teacher: Teacher | None = None,
-) -> list[Measured]:
+) -> list[NetOutputs]:
     """Return what a net does with some weights set to zero, choice by choice.
 
     Args:
@@ -260,7 +260,7 @@ def _losses(
     split: Split,
     changes: Sequence[AbstractContextManager[None]],
     teacher: Teacher | None,
-) -> list[Measured]:
+) -> list[NetOutputs]:
     """Return what a net does under changes, one after another."""
     device = choose_device()
     net.to(device).train()
@@ -273,7 +273,7 @@ def _losses(
     labels = torch.from_numpy(split.labels[:count].copy()).to(device)
     with torch.no_grad():
         if teacher is not None and not teacher.labels:
-            labels = teacher.net(frames).argmax(1)
+            labels = class_scores(teacher.net(frames)).argmax(1)
         found = []
         for change in changes:
             with change:
@@ -284,16 +284,16 @@ def _losses(
     return found
 
 
-def _measured(net: FloatNet, frames: Tensor, labels: Tensor) -> Measured:
+def _measured(net: FloatNet, frames: Tensor, labels: Tensor) -> NetOutputs:
     loss, right = 0.0, 0
     for start in range(0, len(frames), _BATCH):
         part = slice(start, start + _BATCH)
-        outputs = net(frames[part])
+        outputs = class_scores(net(frames[part]))
         loss += float(
             nn.functional.cross_entropy(outputs, labels[part], reduction="sum")
         )
         right += int((outputs.argmax(1) == labels[part]).sum())
-    return Measured(loss / len(frames), 100 * right / len(frames))
+    return NetOutputs(loss / len(frames), 100 * right / len(frames))
 
 
 @contextmanager

@@ -118,7 +118,7 @@ class SearchResult:
         used = self.cost.resources.as_dict()
         return {
             name: round(used[name] / have[name], 4)
-            for name in ("dsp", "bram_18k", "lut", "ff")
+            for name in ("dsp", "bram_18k", "uram", "lut", "ff")
             if have[name]
         }
 

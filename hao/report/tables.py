@@ -193,7 +193,7 @@ def result_json(result: SearchResult, *, seconds: float) -> dict[str, object]:
         "resources": {
             kind: count
             for kind, count in cost.resources.as_dict().items()
-            if kind in ("dsp", "bram_18k", "lut", "ff")
+            if kind in ("dsp", "bram_18k", "uram", "lut", "ff")
         },
         "utilisation": result.utilisation,
         "fits": cost.resources <= design.board.usable,

@@ -55,8 +55,8 @@ def _dense_words(stage: DenseStage, engine: Engine, feature: str) -> str:
     return (
         f"{stage.pe} lanes x {stage.simd} x {engine.px} px; "
         f"{_split(on_dsp, stage.pe * lane - on_dsp)}; "
-        f"{stage.weight_bits} bits; {_kib(weight_bits)} weights, "
-        f"{_kib(feature_bits)} {feature}"
+        f"{stage.weight_bits} bits; {_kib(weight_bits)} weights"
+        f"{' in URAM' if stage.weights_in_uram else ''}, {_kib(feature_bits)} {feature}"
     )
 
 

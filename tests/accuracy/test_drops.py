@@ -16,7 +16,7 @@ from hao.accuracy.drops import (
     load_law,
 )
 from hao.accuracy.reference import shipped_references
-from hao.accuracy.terms import Recipe, Setting, Subject
+from hao.accuracy.terms import Checkpoint, QuantSetting, Recipe
 from hao.data import data_path
 from hao.errors import InputError
 
@@ -39,7 +39,7 @@ def law() -> DropLaw:
     return load_drop_law()
 
 
-def checkpoint(name: str, law: DropLaw) -> Subject:
+def checkpoint(name: str, law: DropLaw) -> Checkpoint:
     (found,) = [n for n in NETWORKS if n[0] == name]
     return checkpoint_of(name, 224, depthwise=found[1], top1=found[2], plain=law.plain)
 
@@ -47,7 +47,7 @@ def checkpoint(name: str, law: DropLaw) -> Subject:
 def drops(
     name: str, law: DropLaw, recipe: Recipe, act_bits: int = 8
 ) -> dict[int, Drop]:
-    setting = Setting(
+    setting = QuantSetting(
         recipe=recipe, weight_bits=8, act_bits=act_bits, power_of_two=True
     )
     return law.drops(checkpoint(name, law), setting, range(2, 9))
@@ -86,7 +86,7 @@ def test_without_training_fewer_bits_cost_depthwise_networks_dearly(
     trained = drops("mobilenet_v2_100", law, Recipe.QAT)
     nearest = law.drops(
         checkpoint("mobilenet_v2_100", law),
-        Setting(
+        QuantSetting(
             recipe=Recipe.PTQ,
             weight_bits=8,
             act_bits=8,
@@ -125,7 +125,7 @@ def test_what_was_measured_on_no_relative_is_flagged(law: DropLaw) -> None:
     assert large[3].basis.evidence is Evidence.NONE
     assert not large[8].out_of_range
     assert large[2].out_of_range
-    setting = Setting(recipe=Recipe.QAT, weight_bits=8, act_bits=8)
+    setting = QuantSetting(recipe=Recipe.QAT, weight_bits=8, act_bits=8)
     digits = law.drops(checkpoint("digits", law), setting, (8,), imagenet=False)
     assert digits[8].out_of_range
 
@@ -139,8 +139,8 @@ def test_results_with_fewer_activation_bits_count(law: DropLaw) -> None:
 
 
 def test_an_unknown_top1_limits_nothing_and_a_known_one_does(law: DropLaw) -> None:
-    weak = Subject(network="x", family="", depthwise=True, top1=20.0)
-    setting = Setting(recipe=Recipe.PTQ, weight_bits=2, act_bits=4, nearest=True)
+    weak = Checkpoint(network="x", family="", depthwise=True, top1=20.0)
+    setting = QuantSetting(recipe=Recipe.PTQ, weight_bits=2, act_bits=4, nearest=True)
     assert law.predict(weak, setting).high <= 19.9
     assert law.predict(replace(weak, top1=None), setting).high > 60
 
@@ -156,7 +156,7 @@ def test_an_unknown_top1_limits_nothing_and_a_known_one_does(law: DropLaw) -> No
 def test_bits_outside_are_refused(
     law: DropLaw, weight_bits: int, act_bits: int, message: str
 ) -> None:
-    setting = Setting(recipe=Recipe.QAT, weight_bits=8, act_bits=act_bits)
+    setting = QuantSetting(recipe=Recipe.QAT, weight_bits=8, act_bits=act_bits)
     with pytest.raises(InputError, match=message):
         law.drops(checkpoint("resnet18", law), setting, (weight_bits,))
 

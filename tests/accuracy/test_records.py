@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hao.accuracy.fit.measured import Method
+from hao.accuracy.fit.measured import WeightMethod
 from hao.accuracy.records import Record, read_records
 from hao.errors import InputError
 
@@ -44,9 +44,9 @@ def test_a_flag_is_spelled_true_or_false() -> None:
 
 
 def test_an_unknown_member_is_refused_with_the_known_ones() -> None:
-    assert _record("QAT").member("c", Method) is Method.QAT
+    assert _record("QAT").member("c", WeightMethod) is WeightMethod.QAT
     with pytest.raises(InputError, match="must be one of 'PTQ', 'QAT'"):
-        _record("magic").member("c", Method)
+        _record("magic").member("c", WeightMethod)
 
 
 def test_a_file_without_a_column_is_refused(tmp_path: Path) -> None:

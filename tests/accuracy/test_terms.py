@@ -7,15 +7,15 @@ import pytest
 from hao.accuracy.reference import shipped_references
 from hao.accuracy.terms import (
     PRIOR,
+    Checkpoint,
+    QuantSetting,
     Recipe,
-    Setting,
-    Subject,
     mean_terms,
     noise_terms,
     prior,
 )
 
-SUBJECT = Subject(
+SUBJECT = Checkpoint(
     network="mobilenet_v2_100",
     family="mobilenet",
     depthwise=True,
@@ -27,7 +27,7 @@ SUBJECT = Subject(
 def test_every_term_of_the_shipped_references_has_a_prior() -> None:
     seen = set()
     for reference in shipped_references():
-        subject = Subject(
+        subject = Checkpoint(
             network=reference.network,
             family=reference.family,
             depthwise=reference.depthwise,
@@ -56,7 +56,7 @@ def test_lines_are_told_by_the_longest_beginning() -> None:
 
 
 def test_rounding_counts_below_eight_bits_without_training_only() -> None:
-    at_4 = Setting(recipe=Recipe.PTQ, weight_bits=4, act_bits=8, nearest=True)
+    at_4 = QuantSetting(recipe=Recipe.PTQ, weight_bits=4, act_bits=8, nearest=True)
     assert mean_terms(SUBJECT, at_4)["nearest"] == pytest.approx(0.9375)
     assert "nearest" not in mean_terms(SUBJECT, replace(at_4, nearest=False))
     assert "nearest" not in mean_terms(SUBJECT, replace(at_4, weight_bits=8))

@@ -179,12 +179,14 @@ def dense_columns(
     pe: Sequence[int],
     weight_words: Sequence[int],
     weight_bits: int = 8,
+    in_uram: Sequence[bool] | None = None,
 ) -> DenseColumns:
     return DenseColumns(
         simd=np.array(simd, dtype=np.int64),
         pe=np.array(pe, dtype=np.int64),
         weight_words=np.array(weight_words, dtype=np.int64),
         weight_bits=np.full(len(simd), weight_bits, dtype=np.int64),
+        in_uram=np.array(in_uram or [False] * len(simd)),
     )
 
 

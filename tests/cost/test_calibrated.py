@@ -112,7 +112,7 @@ def test_tiles_before_the_last_take_them_too() -> None:
     assert added.tolist() == (50 * (tiles - 1)).tolist()
     for one, other in (
         *zip(before.paths, after.paths, strict=True),
-        (before.ddr, after.ddr),
+        *zip(before.ddr, after.ddr, strict=True),
         (before.beside, after.beside),
     ):
         assert other.constant == one.constant

@@ -2,41 +2,33 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import product
 from math import ceil
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hao.cost.area import engine_resources, fixed_area
+from hao.cost.area import engine_resources
 from hao.cost.catalogue import (
     BUFFER_WORDS,
     LANES,
     PIXELS,
     TAPS,
-    Catalogue,
     Needs,
     build_stages,
     channel_groups,
     channel_words,
     column_area,
-    dense_catalogue,
-    depthwise_catalogue,
     kernel_words,
     pack_words,
     pool_words,
     ring_words,
     row_words,
     vector_words,
-    word_bits,
 )
-from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
+from hao.cost.columns import Columns
 from hao.cost.memory import input_channels
-from hao.cost.words import dense_folds
 from hao.engine.stages import Engine
-from hao.hw.board import Board
 from hao.hw.resources import Resources
 from hao.ir.layer import Conv, Depthwise, Linear
 from hao.ir.partition import DenseLayer, Role, partition
@@ -202,129 +194,7 @@ def test_pools_need_no_weights() -> None:
     assert kernel_words(Needs((POOL,)), one, one, double=True)[0] == 1
 
 
-# Catalogues.
-
-SPACE = (1, 3, 8, 20)
-DEPTHS = (32, 64, 512, 1024)
-
-
-def _alone(columns: Columns, needs: Needs, shared: Setting, *, ring: bool) -> bool:
-    """Return whether a single column fits the board with some lanes on DSPs.
-
-    And whether the tools take its words.
-    """
-    if word_bits(columns, needs, shared)[0] > 4096:
-        return False
-    area = column_area(columns, needs, shared, ring=ring)
-    limit = shared.board.usable
-    fixed = fixed_area(
-        shared.board, act_bits=shared.act_bits, residual=False, pool_words=0
-    )
-    return any(
-        area.base.lut[0] + steps * area.step.lut[0] <= limit.lut - fixed.lut
-        and steps * area.step.dsp[0] <= limit.dsp
-        and area.base.bram_18k[0] <= limit.bram_18k
-        for steps in range(int(area.steps[0]) + 1)
-    )
-
-
-TIGHT = replace(
-    BOARD,
-    resources=Resources(dsp=60, bram_18k=40, lut=14_000, ff=10**6),
-    lutram=14_000,
-)
-
-
-@pytest.mark.parametrize("board", [BOARD, TIGHT], ids=["roomy", "tight"])
-@pytest.mark.parametrize("double", [True, False])
-@pytest.mark.parametrize("ring", [True, False])
-def test_a_dense_catalogue_is_every_useful_column_that_fits(
-    board: Board, double: bool, ring: bool
-) -> None:
-    needs = DENSE if ring else Needs((WIDE, HEAD))
-    shared = replace(setting(px=2, double_buffered=double), board=board)
-    found = dense_catalogue(
-        needs, shared, (4, 8), ring=ring, lanes=SPACE, depths=DEPTHS
-    )
-    halves = 2 if double else 1
-    expected = set()
-    for simd, pe, bits in product(SPACE, SPACE, (4, 8)):
-        folds = [
-            int(dense_folds(layer, simd, act_bits=8, board=BOARD))
-            for layer in needs.dense
-        ]
-        least = halves * max(folds)
-        whole = halves * max(
-            fold * ceil(layer.ofm.channels / pe)
-            for fold, layer in zip(folds, needs.dense, strict=True)
-        )
-        for depth in DEPTHS:
-            words = min(depth, whole)
-            column = dense_columns([simd], [pe], [words], bits)
-            if depth >= least and _alone(column, needs, shared, ring=ring):
-                expected.add((simd, pe, words, bits))
-    columns = found.columns
-    assert isinstance(columns, DenseColumns)
-    listed = list(
-        zip(
-            columns.simd.tolist(),
-            columns.pe.tolist(),
-            columns.weight_words.tolist(),
-            columns.weight_bits.tolist(),
-            strict=True,
-        )
-    )
-    assert len(listed) == len(set(listed)) == len(found)
-    assert set(listed) == expected
-    full = len(SPACE) ** 2 * 2
-    assert (len({(s, p, b) for s, p, _, b in listed}) < full) == (board is TIGHT)
-
-
-@pytest.mark.parametrize("board", [BOARD, TIGHT], ids=["roomy", "tight"])
-def test_a_depthwise_catalogue_is_every_column_that_fits(board: Board) -> None:
-    shared = replace(setting(px=2), board=board)
-    found = depthwise_catalogue(
-        DEPTHWISE, shared, (4, 8), lanes=SPACE, taps=(1, 9, 25, 49)
-    )
-    columns = found.columns
-    assert isinstance(columns, DepthwiseColumns)
-    listed = list(
-        zip(
-            columns.pe.tolist(),
-            columns.taps.tolist(),
-            columns.weight_bits.tolist(),
-            strict=True,
-        )
-    )
-    # 49 taps of a 5x5 kernel are 25.
-    expected = {
-        (pe, taps, bits)
-        for pe, taps, bits in product(SPACE, (1, 9, 25), (4, 8))
-        if _alone(depthwise_columns([pe], [taps], bits), DEPTHWISE, shared, ring=False)
-    }
-    assert len(listed) == len(set(listed))
-    assert set(listed) == expected
-    # 20 channels of a window of 5 rows and 7 columns are too wide a word.
-    assert (len(listed) < (len(SPACE) - 1) * 3 * 2) == (board is TIGHT)
-
-
-def test_a_large_board_has_every_default_column() -> None:
-    parts = partition(build_network("digits"))
-    large = replace(
-        BOARD, resources=Resources(dsp=9999, bram_18k=9999, lut=10**8, ff=1)
-    )
-    for px in PIXELS:
-        shared = replace(setting(px=px), board=large)
-        dense = dense_catalogue(Needs.of(parts, Role.DENSE), shared, (8,), ring=True)
-        assert isinstance(dense.columns, DenseColumns)
-        lanes = set(zip(dense.columns.simd, dense.columns.pe, strict=True))
-        # The tools take words of up to 4096 bits: 8-bit codes of px pixels.
-        offered = [lane for lane in LANES if lane * px * 8 <= 4096]
-        assert lanes == set(product(offered, offered))
-        middle = depthwise_catalogue(Needs.of(parts, Role.DEPTHWISE), shared, (8,))
-        # Kernels of 3: 9 taps at most. Strides of 2: 2 px + 1 columns.
-        windows = [pe for pe in LANES if pe * 3 * (2 * px + 1) * 8 <= 4096]
-        assert len(middle) == len(windows) * len([taps for taps in TAPS if taps <= 9])
+# Columns.
 
 
 def test_depths_on_offer_rise() -> None:
@@ -332,32 +202,9 @@ def test_depths_on_offer_rise() -> None:
         assert list(values) == sorted(set(values))
 
 
-def _engine_of(
-    catalogues: dict[Role, Catalogue],
-    needs: dict[Role, Needs],
-    index: dict[Role, int],
-    steps: dict[Role, int],
-    shared: Setting,
-) -> Engine:
-    columns = {
-        role: catalogue.columns.take(np.array([index[role]]))
-        for role, catalogue in catalogues.items()
-    }
-    dense, middle, pointwise = build_stages(columns, steps, needs, shared)
-    return Engine(
-        dense=dense,
-        depthwise=middle,
-        pointwise=pointwise,
-        px=shared.px,
-        act_bits=shared.act_bits,
-        double_buffered=shared.double_buffered,
-        residual=False,
-    )
-
-
 @given(st.data())
 @QUICK
-def test_a_catalogue_prices_what_its_stages_take(data: st.DataObject) -> None:
+def test_the_area_of_columns_is_that_of_their_stages(data: st.DataObject) -> None:
     # One stage at a time, so that no lanes have to match.
     role = data.draw(st.sampled_from(list(Role)))
     needs = {
@@ -368,25 +215,50 @@ def test_a_catalogue_prices_what_its_stages_take(data: st.DataObject) -> None:
     shared = setting(
         px=data.draw(st.integers(1, 4)), double_buffered=data.draw(st.booleans())
     )
+    lanes = st.sampled_from((1, 3, 8, 20))
+    bits = data.draw(st.sampled_from((4, 8)))
+    first = [data.draw(lanes), data.draw(lanes)]
+    second = [data.draw(lanes), data.draw(lanes)]
+    columns: Columns
     if role is Role.DEPTHWISE:
-        found = depthwise_catalogue(needs, shared, (4, 8), lanes=SPACE)
+        columns = depthwise_columns(first, second, bits)
     else:
-        found = dense_catalogue(
-            needs, shared, (4, 8), ring=role is Role.DENSE, lanes=SPACE, depths=DEPTHS
+        words = [data.draw(st.sampled_from((32, 64, 512, 9000))) for _ in first]
+        columns = dense_columns(
+            first, second, words, bits, in_uram=[data.draw(st.booleans()), False]
         )
-    index = data.draw(st.integers(0, len(found) - 1))
-    steps = data.draw(st.integers(0, int(found.area.steps[index])))
-    engine = _engine_of(
-        {role: found}, {role: needs}, {role: index}, {role: steps}, shared
+    area = column_area(columns, needs, shared, ring=role is Role.DENSE)
+    index = data.draw(st.integers(0, 1))
+    steps = data.draw(st.integers(0, int(area.steps[index])))
+    one = {role: columns.take(np.array([index]))}
+    dense, middle, pointwise = build_stages(one, {role: steps}, {role: needs}, shared)
+    engine = Engine(
+        dense=dense,
+        depthwise=middle,
+        pointwise=pointwise,
+        px=shared.px,
+        act_bits=shared.act_bits,
+        double_buffered=shared.double_buffered,
+        residual=False,
     )
-    part = engine_resources(engine, BOARD)[role.value]
-    base, step = found.area.base, found.area.step
-    assert part == Resources(
-        dsp=int(base.dsp[index] + steps * step.dsp[index]),
-        bram_18k=int(base.bram_18k[index]),
-        lut=int(base.lut[index] + steps * step.lut[index]),
-        ff=int(base.ff[index] + steps * step.ff[index]),
+    assert engine_resources(engine, BOARD)[role.value] == Resources(
+        dsp=int(area.base.dsp[index] + steps * area.step.dsp[index]),
+        bram_18k=int(area.base.bram_18k[index]),
+        uram=int(area.base.uram[index]),
+        lut=int(area.base.lut[index] + steps * area.step.lut[index]),
+        ff=int(area.base.ff[index] + steps * area.step.ff[index]),
     )
+
+
+def test_weights_in_uram_take_no_other_memory() -> None:
+    needs, shared = Needs((WIDE,)), setting()
+    # 20 x 8 weights of 8 bits: 1280 bits, 18 blocks of 72; 4,097 words take two each.
+    columns = dense_columns([20] * 3, [8] * 3, [4096, 4097, 1], in_uram=[True] * 3)
+    ultra = column_area(columns, needs, shared, ring=False).base
+    none = column_area(dense_columns([20], [8], [0]), needs, shared, ring=False).base
+    assert ultra.uram.tolist() == [18, 36, 18]
+    for kind in ("bram_18k", "lut", "ff", "lutram"):
+        assert set(getattr(ultra, kind).tolist()) == set(getattr(none, kind).tolist())
 
 
 def test_stages_of_an_engine_by_hand() -> None:

@@ -4,11 +4,21 @@ from dataclasses import replace
 
 import numpy as np
 
+from hao.cost.arrival import Arrival
 from hao.cost.latency import StageTimes
+from hao.cost.memory import read
 from hao.cost.overheads import POOL_CYCLES, STAGE_DEPTH_CYCLES, START_CYCLES
-from hao.cost.paths import Path, Transfers, paths, rows_ahead, rows_behind
+from hao.cost.paths import (
+    Path,
+    Transfers,
+    paths,
+    reading_paths,
+    rows_ahead,
+    rows_behind,
+)
 from hao.ir.partition import Invocation, Role
 from tests.cost.samples import (
+    BOARD,
     conv,
     depthwise,
     invocation,
@@ -24,7 +34,7 @@ def _times(
     row: int, group: int, cycles: int, lead_in: int = 0, *, word: int = 0
 ) -> StageTimes:
     """Return times whose left edge takes a group, and rows the same without intake."""
-    counts = (row, row, group, group, word, cycles, lead_in, 0)
+    counts = (row, row, group, group, word, cycles, lead_in, 0, row, 0)
     return StageTimes(*(np.asarray(count) for count in counts))
 
 
@@ -156,6 +166,96 @@ def test_the_ddr_slows_reader_and_writer() -> None:
     busy = _values(paths(run, times, replace(moved, ddr_out=80, ddr_left=60), 1))
     assert busy["ofm"] == plain["ofm"] + 44
     assert busy["ifm"] == plain["ifm"] + 2 * (60 - 36) // 6
+
+
+def _arriving(rows: int, residual: int = 0, weights: int = 0) -> Arrival:
+    """Return an input of so many rows of 6 pixels of 4 bytes: 3 beats of the port."""
+    none = np.asarray(0)
+    return Arrival(
+        ifm=read(rows * 24),
+        rows=rows,
+        residual=read(residual),
+        ofm=read(rows * 48),
+        weights=np.asarray(weights),
+        spare=none,
+        burst=none,
+        board=BOARD,
+    )
+
+
+def test_a_stage_waits_for_rows_that_come_slowly() -> None:
+    # Weights and a residual take two of three turns of a DDR that is as fast as a port:
+    # a row of 3 beats takes 9 cycles. The depthwise stage needs 2 rows of the dense
+    # one, which sends each while the next comes: 3 rows. What the dense stage holds
+    # comes on top: 16 iterations of its array, of which a row has 2, 6 of its window,
+    # of which it has 10, and 6 that unpack, of 6 a row: 24 x (8 + 0.6 + 1) bytes, 29
+    # beats; but only 36 beats come in all.
+    arrival = _arriving(12, residual=1000, weights=1000)
+    times = {
+        Role.DENSE: replace(_times(10, 5, 60, 7), trips=np.asarray(2)),
+        Role.DEPTHWISE: _times(100, 30, 600),
+        Role.POINTWISE: _times(1000, 400, 6000),
+    }
+    times[Role.DENSE] = replace(times[Role.DENSE], intake=np.asarray(72))
+    moved = Transfers(ifm=0, ofm=0, residual=0, pack=0, group=0, arrival=arrival)
+    run = _block(3, residual=True)
+    found = _values(paths(run, times, moved, 1))
+    assert found["dense"] == 9 + 60 + 30 + 400
+    assert found["depthwise"] == 3 * 36 - STAGE_DEPTH_CYCLES + 600 + 400
+    plenty = replace(moved, arrival=_arriving(100, residual=3000, weights=3000))
+    times[Role.DENSE] = replace(times[Role.DENSE], intake=np.asarray(600))
+    found = _values(paths(run, times, plenty, 1))
+    assert found["depthwise"] == 3 * (9 + 29) - STAGE_DEPTH_CYCLES + 600 + 400
+
+
+def test_an_array_that_waits_for_its_window_holds_outputs_back() -> None:
+    # The array has 4 iterations in the 10 cycles of a row: 16 of them wait 16 x 6 / 4.
+    plain = _cycles(_block(3))
+    times = {
+        Role.DENSE: replace(_times(10, 5, 60, 7), trips=np.asarray(4)),
+        Role.DEPTHWISE: _times(100, 30, 600, 999),
+        Role.POINTWISE: _times(1000, 400, 6000, 888, word=2),
+    }
+    moved = Transfers(ifm=50, ofm=36, residual=30, pack=0, group=0)
+    held = _values(paths(_block(3), times, moved, 1))
+    assert held["depthwise"] == plain["depthwise"] + 24
+    assert held["ofm"] == plain["ofm"]
+    # Beside what is written then, nothing has to be read any more.
+    assert held["ofm+held"] == 27 + 30 + 400 + 24 + 36
+
+
+def test_a_depthwise_stage_takes_in_its_rows_as_fast_as_it_can() -> None:
+    times = {
+        Role.DENSE: _times(10, 5, 60, 7),
+        Role.DEPTHWISE: replace(_times(100, 30, 600), fed=np.asarray(70)),
+        Role.POINTWISE: _times(1000, 400, 6000),
+    }
+    moved = Transfers(ifm=50, ofm=36, residual=0, pack=0, group=0)
+    found = _values(paths(_block(3), times, moved, 1))
+    assert found["depthwise+rows"] == 7 + 5 + 70 + 600 + 400
+
+
+def test_what_is_left_behind_the_last_input_comes_on_top_of_the_ddr() -> None:
+    # 6 rows of 3 beats, and 6 x 6 beats to write. Before the last row has come, 2 rows
+    # ahead and what the dense stage holds are not written, as much for each of three
+    # stages: 24 x (16 / 10 + 6 / 10 + 1) bytes, 3 rows. That is more than there are; of
+    # 40 rows it is a part.
+    times = {
+        Role.DENSE: replace(_times(10, 5, 60, 7), intake=np.asarray(36)),
+        Role.DEPTHWISE: _times(100, 30, 600),
+        Role.POINTWISE: _times(1000, 400, 6000),
+    }
+    moved = Transfers(ifm=0, ofm=0, residual=0, pack=0, group=0, arrival=_arriving(6))
+    found = _values(reading_paths(_block(3), times, moved, 1))
+    assert found["ddr"] == 18 + 5 + 30 + 400
+    assert found["ddr+depthwise"] == 18 + 5 + 2 * 100 + 400
+    times[Role.DENSE] = replace(times[Role.DENSE], intake=np.asarray(240))
+    many = replace(moved, arrival=_arriving(40))
+    found = _values(reading_paths(_block(3), times, many, 1))
+    written = 1920 * (960 - 48 - 3 * (38 + 14 + 24)) // 960
+    assert found["ddr"] == 120 + 120 + 5 + 30 + 400
+    assert written // 8 > 120  # as much as is read is in the way, no more
+    assert reading_paths(_block(3), times, replace(moved, arrival=None), 1) == ()
 
 
 def test_paths_without_a_stage_are_the_transfers() -> None:

@@ -66,7 +66,7 @@ def _rows(price: SegmentPrice, column: int) -> dict[str, int]:
     """Return every row of a price, with all stages at one column."""
     rows = (
         *price.paths,
-        price.ddr,
+        *price.ddr,
         replace(price.beside, label="beside"),
         replace(price.opening, label="opening"),
         replace(price.opening_ddr, label="opening_ddr"),
@@ -117,7 +117,13 @@ def test_a_price_of_arrays_equals_that_of_single_columns(data: st.DataObject) ->
 
 
 def _every_row(price: SegmentPrice) -> Iterator[Path]:
-    yield from (*price.paths, price.ddr, price.beside, price.opening, price.opening_ddr)
+    yield from (
+        *price.paths,
+        *price.ddr,
+        price.beside,
+        price.opening,
+        price.opening_ddr,
+    )
 
 
 RUNS = (
@@ -408,7 +414,7 @@ def test_a_tiled_layer_by_hand() -> None:
     # channels. Each: 36 pixels x 4 folds x 2 words = 288 cycles; lead-in one row of
     # 6 x 8 bytes = 6 beats, but 6 x 2 words = 12, and a loop ends: 17. A group takes
     # 4 x 2 = 8. Every pixel is written by itself: a beat and 50 cycles to answer.
-    # Weights take turns with the row: 6 cycles.
+    # Weights take turns with the row, which delays the way out by 6 cycles.
     column: dict[Role, Columns] = {Role.DENSE: dense_columns([4], [2], [16])}
     price = price_segment(_single(), column, BITS, setting())
     start = START_CYCLES + STAGE_DEPTH_CYCLES + 6
@@ -418,7 +424,7 @@ def test_a_tiled_layer_by_hand() -> None:
     rows = _rows(price, 0)
     assert rows["ofm"] == 2 * tile
     # The stage itself, then the last two pixels: 4 words of one are packed, both sent.
-    assert rows["dense"] == tile + start + 17 + 288 + 4 + 2 * 51
+    assert rows["dense"] == tile + start - 6 + 17 + 288 + 4 + 2 * 51
 
 
 def test_weights_on_the_port_bind_a_tiled_layer() -> None:
@@ -481,10 +487,13 @@ def test_the_ddr_moves_both_maps_and_the_residual() -> None:
     moved += 2 * feature_bytes(shape(12, 5, 5), 8, BOARD)
     # Weights as wide as activations stand for those of the next run: 120, 180 and 240
     # bytes and records of 80, 80 and 48: 15 + 23 + 30 + 10 + 10 + 6 = 94 beats.
-    # They are 4 beats more than the 10 rows of 9 columns that are read, 8 bytes each.
-    start = START_CYCLES + 3 * STAGE_DEPTH_CYCLES - (94 - 90)
-    assert price.ddr.constant == moved // 8 + start
-    assert price.ddr.terms == {}
+    # They are 4 beats more than the 10 rows of 9 columns that are read, 8 bytes each,
+    # and twice as many are more than pass beside the last words: the mean of both.
+    passing = FILL_CYCLES + 3 * STAGE_DEPTH_CYCLES
+    assert passing < 2 * 94 - 90
+    start = START_CYCLES + 3 * STAGE_DEPTH_CYCLES - (94 - 90 + passing) // 2
+    assert price.ddr[0].constant == moved // 8 + start
+    assert price.ddr[0].terms == {}
     # Beside a load, all but what moves while its bursts are waited for.
     assert price.beside.constant == max(0, moved // 8 - load_overhead(3))
     # A fused segment starts with all its weights.
@@ -523,7 +532,7 @@ def test_a_deeper_buffer_never_slows_a_segment_by_itself(
 
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 20), st.integers(1, 6))
 @QUICK
-def test_more_lanes_never_slow_a_fused_segment(
+def test_more_lanes_never_slow_a_stage_that_does_not_wait(
     pe: int, more: int, simd: int, px: int
 ) -> None:
     columns: dict[Role, Columns] = {
@@ -533,7 +542,12 @@ def test_more_lanes_never_slow_a_fused_segment(
     }
     price = price_segment(BLOCK, columns, BITS, setting(px=px))
     few, many = _rows(price, 0), _rows(price, 1)
-    assert all(many[label] <= few[label] for label in few)
+    # Arrays with more lanes have fewer iterations, and so hold back more of what waits;
+    # and more of a group's records fill up a beat.
+    waits = ("pointwise", "depthwise", "dense+edge", "ofm+held", "opening")
+    kept = [label for label in few if not label.startswith(waits)]
+    assert {"ifm", "ifm+dense+depthwise", "dense", "ofm", "ddr"} <= set(kept)
+    assert all(many[label] <= few[label] for label in kept)
 
 
 def test_tiles_are_even_by_hand() -> None:

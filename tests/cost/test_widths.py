@@ -7,14 +7,9 @@ from hao.cost.bram import memory_bram18
 from hao.cost.catalogue import (
     Needs,
     column_area,
-    dense_catalogue,
-    depthwise_catalogue,
-    word_bits,
 )
-from hao.cost.columns import DenseColumns, Setting
 from hao.cost.widths import MAX_WORD_BITS, memory_parts, pixel_bits, window_bits
-from hao.hw.board_file import load_board
-from tests.cost.samples import conv, dense_columns, depthwise, setting, shape
+from tests.cost.samples import conv, dense_columns, setting, shape
 
 
 @pytest.mark.parametrize(
@@ -50,25 +45,6 @@ def test_words_on_streams_by_hand() -> None:
     assert pixel_bits(24, px=2, act_bits=8) == 384
     # 5 rows of 7 columns of 16 channels.
     assert window_bits(16, kernel=5, span=7, act_bits=8) == 4480
-
-
-@pytest.mark.parametrize("px", [1, 2, 7, 14])
-def test_catalogues_have_no_words_that_the_tools_refuse(px: int) -> None:
-    shared = Setting(
-        board=load_board("zcu102"), px=px, act_bits=8, double_buffered=False
-    )
-    wide = conv(shape(64, 28, 28), 64, name="wide")
-    deep = depthwise(shape(64, 28, 28), kernel=5, stride=2, name="deep")
-    dense = dense_catalogue(Needs((wide,)), shared, (8,), ring=True)
-    assert isinstance(dense.columns, DenseColumns)
-    bits = np.maximum(dense.columns.simd, dense.columns.pe) * px * 8
-    assert bits.max() <= MAX_WORD_BITS
-    assert np.array_equal(bits, word_bits(dense.columns, Needs((wide,)), shared))
-    windows = depthwise_catalogue(Needs((deep,)), shared, (8,)).columns
-    # (px - 1) * 2 + 5 columns of 5 rows.
-    assert (windows.pe * 5 * ((px - 1) * 2 + 5) * 8).max() <= MAX_WORD_BITS
-    allowed = [pe for pe in (1, 16, 64) if pe * 40 * (2 * px + 3) <= MAX_WORD_BITS]
-    assert set(allowed) <= set(windows.pe.tolist())
 
 
 def test_a_buffer_of_several_memories_is_priced_as_such() -> None:

@@ -103,6 +103,7 @@ def test_skipping_words_costs_a_list_and_its_process() -> None:
         pe=8 * one,
         weight_bits=8 * one,
         weight_words=4096 * one,
+        weights_in_uram=one > 1,
         feature_words=512 * one,
         channel_words=64 * one,
         pack_words=16 * one,

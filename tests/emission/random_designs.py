@@ -27,6 +27,7 @@ from hao.engine.stages import DenseStage, DepthwiseStage, Engine, lanes_match
 from hao.errors import UnsupportedError
 from hao.hw.board_file import load_board
 from hao.intmath import ceil_div, ceil_log2
+from hao.ir.averages import mean_pixels
 from hao.ir.change import Bits
 from hao.ir.integer import (
     BIAS_BITS,
@@ -328,6 +329,10 @@ class _Networks:
         pad, stride = self._window(source.ofm, kernel)
         if same:
             pad, stride = Padding.same(kernel), 1
+        kind = self.rng.choice(list(PoolKind))
+        # No number of the generator's own, so that other samples stay as they were.
+        leaves = kind is PoolKind.AVERAGE and (source.ofm.pixels + kernel) % 2 == 0
+        leaves = leaves and pad.bottom < stride and pad.right < stride
         self.layers.append(
             Pool(
                 name=self._name("pool"),
@@ -343,7 +348,8 @@ class _Networks:
                 kernel=kernel,
                 stride=stride,
                 padding=pad,
-                kind=self.rng.choice(list(PoolKind)),
+                kind=kind,
+                uncounted=pad if leaves else Padding(),
             )
         )
 
@@ -531,7 +537,11 @@ def _words_are_taken(
         ]
         one = np.ones(1, dtype=np.int64)
         columns: Columns = DenseColumns(
-            simd=first * one, pe=second * one, weight_words=one, weight_bits=one
+            simd=first * one,
+            pe=second * one,
+            weight_words=one,
+            weight_bits=one,
+            in_uram=one > 1,
         )
         if role is Role.DEPTHWISE:
             columns = DepthwiseColumns(
@@ -666,6 +676,7 @@ def _random_engine(
             pe=np.array([second]),
             weight_words=np.array([words]),
             weight_bits=np.array([bits]),
+            in_uram=np.array([False]),
         )
     dense, depthwise, pointwise = build_stages(columns, steps, needs, setting)
     residual = any(segment.invocation.residual for segment in segments)
@@ -796,9 +807,9 @@ class _Ends:
                 case Pool(kind=PoolKind.MAX):
                     maps[layer.name] = maps[layer.input]
                 case Pool():
-                    made = self._mean(layer.kernel**2)
+                    made = self._mean(mean_pixels(layer))
                     if rounds:
-                        made |= self._wide_mean(layer.kernel**2)
+                        made |= self._wide_mean(mean_pixels(layer))
                         made["rounding"] = self._roundings(1, 3)
                     maps[layer.name] = self._type()
                 case GlobalAveragePool():

@@ -38,6 +38,7 @@ from hao.ir.integer import IntegerNetwork
 from hao.ir.partition import Role
 from hao.ir.picture import Fit, Interpolation
 from hao.ir.tensor import Rounding
+from hao.lint import Tool, lint, render_findings
 from hao.quant.images import ImageFrames
 from hao.schedule.compiler import HEADERS, compile_source, preprocess
 from hao.schedule.ir_text import read_module
@@ -550,3 +551,22 @@ def test_a_project_knows_what_it_was_made_from(tmp_path: Path) -> None:
     shutil.rmtree(target)
     with pytest.raises(InputError, match="no emitted project in it; `hao emit-hls`"):
         check_origin(target, found.design, found.net)
+
+
+@pytest.mark.parametrize("tool", Tool)
+def test_weights_in_uram_are_bound_to_it(tool: Tool) -> None:
+    found = small()
+    stage = found.design.engine.dense
+    assert stage is not None
+    deep = replace(stage, weights_in_uram=True, weight_words=8192)
+    design = replace(found.design, engine=replace(found.design.engine, dense=deep))
+    project = render(replace(found, design=design))
+    bound = [
+        path for path, text in texts(project).items() if "HAO_URAM(weights)" in text
+    ]
+    assert bound == ["src/dense_array.h"]
+    sources = {p: t for p, t in texts(project).items() if p.startswith("src/")}
+    assert render_findings(lint(sources, tool=tool)) == ""
+    need = evaluate(design).resources
+    assert need.uram > 0
+    assert f"| {need.uram} |" in texts(project)["README.md"]

@@ -5,6 +5,7 @@ prices the same loops without running them. Loops of arrays and windows must agr
 the iteration, cycles within the bounds below.
 """
 
+import random
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,11 +22,15 @@ from hao.engine.design import Design
 from hao.hw.board_file import load_board
 from hao.intmath import ceil_div
 from hao.ir.change import Bits, scheme_of
+from hao.ir.channels import channel_groups, without_channels
 from hao.ir.layer import Conv, Depthwise, Input, Linear, Pool
 from hao.ir.network import Network
 from hao.ir.partition import Role, partition
 from hao.ir.seeded import seeded_frames, seeded_integers
 from hao.ir.sparsity import with_densities
+from hao.options.bits import bit_options
+from hao.program.codesign import choose_fastest
+from hao.program.problem import Problem
 from hao.report.hardware import InvocationCycles
 from hao.steps.simulate import compared_cycles
 from hao.zoo import build_network
@@ -268,6 +273,72 @@ def test_predicted_cycles_are_those_of_the_replay(case: Case, tmp_path: Path) ->
 @pytest.mark.parametrize("case", LARGE, ids=lambda case: case.network)
 def test_predicted_cycles_of_large_networks(case: Case, tmp_path: Path) -> None:
     check(case, tmp_path)
+
+
+SHORT = 300
+"""Invocations of so few cycles are not compared one by one."""
+
+NARROW = 0.1
+"""Largest deviation of an invocation of a pruned network."""
+
+FAR_OFF = 0.2
+"""Largest deviation of some: 8 of the 210 longer ones of 36 random pruned networks.
+
+Which weights load beside a run is not known where it is priced; on small maps they
+decide. Frames of five of these networks are off by more than `TOTAL`, up to 5.5 %.
+"""
+
+
+def narrowed(seed: int) -> Design:
+    """Return the digits network with random channels, on its fastest engine.
+
+    Channels may be odd; of every third network, layers keep 25 to 75 % of their words.
+    """
+    rng = random.Random(seed)
+    network = build_network("digits")
+    kept = {
+        group.name: tuple(range(rng.randint(group.channels // 5, group.channels)))
+        for group in channel_groups(network)
+        if not group.fixed
+    }
+    network = without_channels(network, kept)
+    if seed % 3 == 0:
+        densities = {
+            layer.name: rng.choice((25, 50, 75))
+            for layer in network.compute_layers
+            if not isinstance(layer, Depthwise) and layer.ifm.channels > 4
+        }
+        network = with_densities(network, densities)
+    options = bit_options(network, choices=(8,), drop_by_bits={8: 0.0})
+    problem = Problem(network=network, options=options, board=load_board("zu3eg"))
+    return choose_fastest(problem).design
+
+
+def check_narrowed(seed: int, folder: Path, *, total: float, each: float) -> None:
+    design = narrowed(seed)
+    table, replay = replayed(design, folder)
+    check_trips(design, table, replay)
+    model = evaluate(design).latency_cycles
+    assert abs(model - replay.cycles) <= total * replay.cycles
+    found = compared(design, table, replay)
+    assert [
+        item
+        for item in found
+        if item.replayed > SHORT
+        and abs(item.model - item.replayed) > each * item.replayed
+    ] == []
+
+
+def test_a_network_of_odd_channels_takes_what_it_is_priced(tmp_path: Path) -> None:
+    check_narrowed(4, tmp_path, total=TOTAL, each=NARROW)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 5, 6, 7, 8, 9])
+def test_networks_of_odd_channels_take_what_they_are_priced(
+    seed: int, tmp_path: Path
+) -> None:
+    check_narrowed(seed, tmp_path, total=2 * TOTAL, each=FAR_OFF)
 
 
 def pruned_design(density: int) -> Design:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from hao.errors import InputError
+from hao.errors import ArgumentError, InputError
 from hao.hw.board_file import load_board
 from hao.hw.budget import FIELDS, with_budget
 
@@ -39,3 +39,11 @@ def test_a_budget_that_is_none_is_refused(text: str) -> None:
         InputError, match=r"^`max_lut` = .*; must be a whole number from"
     ):
         with_budget(BOARD, {"lut": text})
+
+
+def test_a_budget_may_allow_no_uram() -> None:
+    device = replace(BOARD, resources=replace(BOARD.resources, uram=64))
+    assert with_budget(device, {"uram": "0"}).usable.uram == 0
+    assert with_budget(device, {"uram": "25%"}).usable.uram == 16
+    with pytest.raises(ArgumentError, match=r"^`max_uram` = 65; .* from 0 to the 64 "):
+        with_budget(device, {"uram": "65"})

@@ -8,7 +8,7 @@ import pytest
 
 from hao.ir.change import scheme_of
 from hao.measure import turn as turn_module
-from hao.measure.predictors import Linear, Predictor, fit_predictor
+from hao.measure.predictors import AdditivePredictor, Predictor, fit_predictor
 from hao.measure.propose import Proposal, additive_costs, best_proposals
 from hao.measure.sample import Origin, Result, Sample, Trial
 from hao.measure.settings import LoopSettings
@@ -89,7 +89,7 @@ def test_exploration_takes_what_the_predictor_likes_best_of_some_draws(
 
     predictor = fit_predictor(ENCODER, random_samples(12))
     # All of its weights are those of the saliencies.
-    predictor = replace(predictor, linear=Linear(base=0, weights=np.ones(3)))
+    predictor = replace(predictor, linear=AdditivePredictor(base=0, weights=np.ones(3)))
     monkeypatch.setattr(turn_module, "reranked", worst_first)
     monkeypatch.setattr(turn_module, "_DRAWN", 60)
     every = explored(None, 12)

@@ -40,7 +40,7 @@ Ints = NDArray[np.int64]
 Path = tuple[int, ...]
 Scheme = Mapping[str, int]
 Values = tuple[int, ...]
-"""Free parameters of a stage: (simd, pe, weight words) or (pe, taps)."""
+"""Free parameters of a stage: (simd, pe, weight words, in URAM) or (pe, taps)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Stage:
     lanes_in: int
     lanes_out: int
     area: Ints
-    """(dsp, lut, ff, bram_18k, lutram), of shape (steps + 1, 5)."""
+    """(dsp, lut, ff, bram_18k, uram, lutram), of shape (steps + 1, 6)."""
 
 
 def all_paths(part: Partition) -> list[Path]:
@@ -380,16 +380,21 @@ def _columns(
         useful = halves * max(
             folds[layer] * -(-layer.ofm.channels // pe) for layer in needs.dense
         )
-        for words in sorted({min(depth, useful) for depth in space.depths}):
+        offers = [(min(depth, useful), 0) for depth in space.depths]
+        if setting.board.usable.uram and least <= 4096:
+            # A block of URAM is 4,096 words deep.
+            offers.append((min(4096, useful), 1))
+        for words, in_uram in sorted(set(offers)):
             if words < least:
                 continue
             yield (
-                (simd, pe, words),
+                (simd, pe, words, in_uram),
                 DenseColumns(
                     simd=np.array([simd]),
                     pe=np.array([pe]),
                     weight_words=np.array([words]),
                     weight_bits=width,
+                    in_uram=np.array([in_uram > 0]),
                 ),
             )
 
@@ -431,7 +436,8 @@ def _stages(
                 residual=False,
             )
             took = engine_resources(engine, problem.board)[role.value]
-            areas.append((took.dsp, took.lut, took.ff, took.bram_18k, _lutram(engine)))
+            blocks_ = took.dsp, took.lut, took.ff, took.bram_18k, took.uram
+            areas.append((*blocks_, _lutram(engine)))
             if steps == 0:
                 (stage,) = [stage for stage in built if stage is not None]
         ends = (values[0], values[1]) if role is not Role.DEPTHWISE else values[:1] * 2
@@ -445,7 +451,7 @@ def _lutram(engine: Engine) -> int:
     for stage in (engine.dense, engine.pointwise):
         if stage is not None:
             width = stage.pe * stage.simd * stage.weight_bits
-            total += memory_lut(width, stage.weight_words)
+            total += memory_lut(width, stage.weight_words) * (not stage.weights_in_uram)
             feature = stage.simd * engine.act_bits
             total += engine.px * memory_lut(feature, stage.feature_words)
             total += _output_memories(stage, engine)
@@ -476,7 +482,7 @@ def _column_cache(stage: DepthwiseStage, act_bits: int) -> int:
 
 
 def limits(board: Board, fixed: Resources, sums: int) -> Ints:
-    """Return what the stages may take: (dsp, lut, ff, bram_18k, lutram).
+    """Return what the stages may take: (dsp, lut, ff, bram_18k, uram, lutram).
 
     Args:
         board: Sets the limits.
@@ -490,6 +496,7 @@ def limits(board: Board, fixed: Resources, sums: int) -> Ints:
             usable.lut - fixed.lut,
             usable.ff - fixed.ff,
             usable.bram_18k - fixed.bram_18k,
+            usable.uram,
             board.lutram - sums,
         ]
     )
@@ -501,9 +508,9 @@ def fits_somehow(areas: list[Ints], limit: Ints) -> bool:
         return False
     if (sum(area[0] for area in areas) <= limit).all():
         return True
-    total = np.zeros((1, 5), dtype=np.int64)
+    total = np.zeros((1, limit.size), dtype=np.int64)
     for area in areas:
-        total = (total[:, None, :] + area[None, :, :]).reshape(-1, 5)
+        total = (total[:, None, :] + area[None, :, :]).reshape(-1, limit.size)
     return bool((total <= limit).all(axis=1).any())
 
 

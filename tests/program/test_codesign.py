@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hao.cost.evaluate import evaluate
-from hao.errors import InfeasibleError
+from hao.errors import InfeasibleError, SolverError
 from hao.hw.resources import Resources
 from hao.program.codesign import (
     SolveReport,
@@ -109,6 +109,24 @@ def test_bits_and_engine_equal_enumeration(seed: int) -> None:
         _check_most_accurate(problem, found, budget)
 
 
+def test_weights_go_to_uram_where_that_is_faster() -> None:
+    problem = random_problem(37, layers=3)
+    shallow = replace(problem.space, depths=(32, 64))
+    latency = {}
+    for uram in (0, 12):
+        board_ = replace(
+            problem.board, resources=replace(problem.board.resources, uram=uram)
+        )
+        some = replace(problem, board=board_, space=shallow)
+        _check_fastest(some, front(some))
+        report = choose_fastest(some)
+        engine, latency[uram] = report.design.engine, report.cost.latency_cycles
+        stages = [s for s in (engine.dense, engine.pointwise) if s is not None]
+        assert any(s.weights_in_uram for s in stages) == (uram > 0)
+        assert (report.cost.resources.uram > 0) == (uram > 0)
+    assert latency[12] < latency[0]
+
+
 @pytest.mark.parametrize("seed", [1, 5, 7, 12, 20])
 def test_both_solvers_give_the_same_objective(seed: int) -> None:
     problem = random_problem(seed, choices=2, layers=4)
@@ -192,34 +210,42 @@ def test_clashing_limits_are_irreducible(seed: int) -> None:
         assert _meets(left, None if name == "latency" else budget), name
 
 
-def test_what_is_refused_at_any_cost_has_no_design_at_any() -> None:
-    excluded = 0
+def _decided(problem: Problem, budget: int, cost: int) -> SolveReport | Exception:
+    try:
+        return choose_most_accurate(
+            problem, budget=budget, cost_limit=cost, decide=True
+        )
+    except (InfeasibleError, SolverError) as error:
+        return error
+
+
+def test_what_is_decided_is_so() -> None:
+    found = refused = left = 0
     for seed in (0, 2, 3, 6, 8, 9, 10):
         problem = random_problem(seed, choices=3)
-        least = fastest(front(problem))
+        known = front(problem)
+        least = fastest(known)
         if least is None:
             continue
-        cheapest = min(front(problem))
-        for share in (0.3, 0.6, 0.9, 1.0):
+        cheapest = min(known)
+        for share in (0.2, 0.5, 0.9, 1.0, 2.0, 4.0):
             budget = int(share * least)
-            with pytest.raises(InfeasibleError) as error:
-                choose_most_accurate(
-                    problem,
-                    budget=budget - 1 if share == 1 else budget,
-                    cost_limit=cheapest,
-                    look_beyond=True,
-                )
-            excluded += error.value.at_any_cost
-        # The fastest design costs more than the most accurate one, if anything does.
-        seen = False
-        try:
-            choose_most_accurate(
-                problem, budget=least, cost_limit=cheapest, look_beyond=True
-            )
-        except InfeasibleError as refusal:
-            seen = refusal.at_any_cost
-        assert not seen
-    assert excluded > 7
+            meets = known[cheapest].latency <= budget
+            answer = _decided(problem, budget, cheapest)
+            if isinstance(answer, InfeasibleError):
+                assert not meets
+                assert not answer.at_any_cost or least > budget
+                refused += answer.at_any_cost
+            elif isinstance(answer, Exception):
+                assert "was not decided" in str(answer)
+                left += 1
+            else:
+                assert meets
+                assert answer.cost == evaluate(answer.design)
+                assert answer.cost.latency_cycles <= budget
+                assert answer.cost_micro == answer.bound == cheapest
+                found += 1
+    assert min(found, refused, left) > 1
 
 
 @pytest.mark.parametrize("seed", [1, 4, 7])

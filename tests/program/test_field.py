@@ -235,7 +235,7 @@ def _price_rows(price: SegmentPrice) -> tuple[int, int, int]:
     def value(path: Path) -> int:
         return path.constant + sum(int(np.ravel(t)[0]) for t in path.terms.values())
 
-    ddr = value(price.ddr)
+    ddr = max(value(path) for path in price.ddr)
     alone = max([ddr, *(value(path) for path in price.paths)])
     if not all(bool(f[0]) for f in price.feasible.values()):
         alone = int(FAR)

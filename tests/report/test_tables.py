@@ -249,7 +249,7 @@ def test_json_holds_plain_values_that_equal_the_cost() -> None:
     cost = evaluate(result.design)
     kinds = cost.resources.as_dict()
     assert values["resources"] == {
-        k: kinds[k] for k in ("dsp", "bram_18k", "lut", "ff")
+        k: kinds[k] for k in ("dsp", "bram_18k", "uram", "lut", "ff")
     }
     assert values["utilisation"] == result.utilisation
     assert values["bits"] == {"4": 3, "6": 1, "8": 2}

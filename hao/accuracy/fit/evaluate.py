@@ -19,7 +19,7 @@ from hao.accuracy.fit.predictor import (
     NEAR_ROWS,
     SPREAD_FLOOR,
     DropPredictor,
-    HeldOut,
+    ForestPredictions,
     across_quantiles,
     fold_numbers,
     model_groups,
@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
-class Split(Enum):
+class Folds(Enum):
     """What is held out together."""
 
     CONFIGURATION = "grouped 10-fold"
@@ -103,7 +103,7 @@ def score(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
+class HeldOutRows:
     """Held-out predictions of the usable rows under one split.
 
     Attributes:
@@ -114,7 +114,7 @@ class Evaluation:
         inside: Whether the interval holds the truth, shape (rows,).
     """
 
-    split: Split
+    split: Folds
     rows: tuple[QuantRow, ...]
     truth: Floats
     predicted: Floats
@@ -126,23 +126,26 @@ class Evaluation:
         return score(self.truth, self.predicted, self.inside, chosen)
 
 
-def _folds(rows: Sequence[QuantRow], split: Split, seed: int) -> NDArray[np.int64]:
+def _folds(rows: Sequence[QuantRow], split: Folds, seed: int) -> NDArray[np.int64]:
     match split:
-        case Split.CONFIGURATION:
+        case Folds.CONFIGURATION:
             return fold_numbers(configuration_groups(rows), folds=10, seed=seed)
-        case Split.MODEL:
+        case Folds.MODEL:
             return model_groups(rows)
-        case Split.FAMILY:
+        case Folds.FAMILY:
             names = sorted({row.family for row in rows})
             return np.array([names.index(row.family) for row in rows], dtype=np.int64)
 
 
-def _take(held: HeldOut, index: NDArray[np.int64]) -> HeldOut:
-    return HeldOut(mean=held.mean[index], spread=held.spread[index])
+def _take(held: ForestPredictions, index: NDArray[np.int64]) -> ForestPredictions:
+    return ForestPredictions(mean=held.mean[index], spread=held.spread[index])
 
 
 def _inside(
-    rows: tuple[QuantRow, ...], fold: NDArray[np.int64], held: HeldOut, across: HeldOut
+    rows: tuple[QuantRow, ...],
+    fold: NDArray[np.int64],
+    held: ForestPredictions,
+    across: ForestPredictions,
 ) -> Mask:
     """Return which truths lie in the interval calibrated on the other folds."""
     truth = np.array([row.drop for row in rows], dtype=np.float64)
@@ -163,25 +166,25 @@ def _inside(
     return inside
 
 
-def evaluate(rows: Sequence[QuantRow], split: Split, *, seed: int = 0) -> Evaluation:
+def evaluate(rows: Sequence[QuantRow], split: Folds, *, seed: int = 0) -> HeldOutRows:
     """Return held-out predictions of the usable rows under a split."""
     usable = tuple(row for row in rows if is_usable(row))
     fold = _folds(usable, split, seed)
     held = predict_held_out(usable, fold, seed=seed)
     by_model = fold_numbers(model_groups(usable), folds=10, seed=seed)
     across = predict_held_out(usable, by_model, seed=seed)
-    return Evaluation(
+    return HeldOutRows(
         split=split,
         rows=usable,
         truth=np.array([row.drop for row in usable], dtype=np.float64),
         predicted=held.mean,
         inside=_inside(
-            usable, by_model if split is Split.MODEL else fold, held, across
+            usable, by_model if split is Folds.MODEL else fold, held, across
         ),
     )
 
 
-def check(predictor: DropPredictor, rows: Sequence[QuantRow]) -> Evaluation:
+def check(predictor: DropPredictor, rows: Sequence[QuantRow]) -> HeldOutRows:
     """Return a fitted predictor's answers on rows it never saw.
 
     Rows without bits or float accuracy are left out.
@@ -194,8 +197,8 @@ def check(predictor: DropPredictor, rows: Sequence[QuantRow]) -> Evaluation:
         raise InputError("no row gives bits and float accuracy; at least one must")
     truth = np.array([row.drop for row in usable], dtype=np.float64)
     answers = predictor.predict(usable)
-    return Evaluation(
-        split=Split.CONFIGURATION,
+    return HeldOutRows(
+        split=Folds.CONFIGURATION,
         rows=usable,
         truth=truth,
         predicted=np.array([answer.mean for answer in answers]),

@@ -35,11 +35,17 @@ sweep and the features do not tell them apart.
 from collections.abc import Sequence
 
 from hao.accuracy.fit.features import configuration_groups, is_usable
-from hao.accuracy.fit.measured import Granularity, Method, QuantRow, Rounding, Scale
+from hao.accuracy.fit.measured import (
+    Granularity,
+    QuantRow,
+    Scale,
+    WeightMethod,
+    WeightRounding,
+)
 from hao.accuracy.fit.predictor import TREES, fold_numbers, predict_held_out
 from hao.accuracy.published import FloatRow, Precision
 from hao.accuracy.reference import Reference
-from hao.accuracy.terms import Recipe, Setting
+from hao.accuracy.terms import QuantSetting, Recipe
 from hao.ir.tensor import MAX_BITS, MIN_BITS
 from hao.zoo import zoo_name
 
@@ -86,15 +92,15 @@ def is_comparable(row: QuantRow) -> bool:
     bits = (row.weight_bits or 0.0, row.act_bits or 0.0)
     if min(bits) < MIN_BITS or max(bits) > MAX_BITS:
         return False
-    if row.rounding is Rounding.NON_UNIFORM or row.gated:
+    if row.rounding is WeightRounding.NON_UNIFORM or row.gated:
         return False
-    if row.method is Method.PTQ and (row.drop or 0.0) < -LARGEST_GAIN:
+    if row.method is WeightMethod.PTQ and (row.drop or 0.0) < -LARGEST_GAIN:
         return False
     if row.in_sweep:
         per_channel = row.granularity is Granularity.PER_CHANNEL
         return row.every_map_quantized and per_channel
     per_tensor = row.granularity is Granularity.PER_TENSOR
-    return not (per_tensor and row.depthwise and row.method is Method.PTQ)
+    return not (per_tensor and row.depthwise and row.method is WeightMethod.PTQ)
 
 
 def network_of(model: str) -> str:
@@ -106,22 +112,22 @@ def network_of(model: str) -> str:
 def recipe_of(row: QuantRow) -> Recipe:
     """Return whether the weights were trained under quantization."""
     tuned = "finetune" in row.algo
-    return Recipe.QAT if row.method is Method.QAT or tuned else Recipe.PTQ
+    return Recipe.QAT if row.method is WeightMethod.QAT or tuned else Recipe.PTQ
 
 
-def setting_of(row: QuantRow) -> Setting:
+def setting_of(row: QuantRow) -> QuantSetting:
     """Return the part of a usable row's setting that the law looks at."""
     assert row.weight_bits is not None
     assert row.act_bits is not None
     recipe = recipe_of(row)
-    return Setting(
+    return QuantSetting(
         recipe=recipe,
         weight_bits=row.weight_bits,
         act_bits=row.act_bits,
         power_of_two=row.scale is Scale.POWER_OF_TWO,
         nearest=recipe is Recipe.PTQ
         and row.weight_bits < MAX_BITS
-        and row.rounding is Rounding.NEAREST,
+        and row.rounding is WeightRounding.NEAREST,
         per_tensor=row.granularity is Granularity.PER_TENSOR,
     )
 
@@ -203,7 +209,7 @@ def trained_references(rows: Sequence[FloatRow]) -> tuple[Reference, ...]:
             family="mobilenet",
             depthwise=True,
             top1_float=max(top1 for top1, _ in pairs),
-            setting=Setting(recipe=Recipe.QAT, weight_bits=8.0, act_bits=8.0),
+            setting=QuantSetting(recipe=Recipe.QAT, weight_bits=8.0, act_bits=8.0),
             drop=sum(drop for _, drop in pairs) / len(pairs),
             source=source,
             rows=len(pairs),

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from hao.accuracy.fit.measured import (
     ActivationQuantizer,
     Granularity,
-    Method,
     QuantRow,
-    Rounding,
     Scale,
+    WeightMethod,
+    WeightRounding,
 )
 from hao.errors import InputError
 
@@ -108,10 +108,10 @@ def _features(row: QuantRow) -> list[float]:
         _ternary(row.gptq),
         _ternary(row.gptq_act_order),
         -math.log10(max(tail, 1e-6)) if row.act_percentile is not None else 0.0,
-        float(row.method is Method.QAT),
+        float(row.method is WeightMethod.QAT),
         float(row.mixed),
-        float(row.rounding is Rounding.RECONSTRUCTED),
-        float(row.rounding is Rounding.NON_UNIFORM),
+        float(row.rounding is WeightRounding.RECONSTRUCTED),
+        float(row.rounding is WeightRounding.NON_UNIFORM),
         row.top1_float,
         float(row.depthwise),
         float(row.depthwise) * weight_noise,

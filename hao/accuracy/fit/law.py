@@ -35,7 +35,7 @@ from hao.accuracy.drops import FIT_NOISE, DropLaw, Effect, LawDrop, distribution
 from hao.accuracy.reference import Reference
 from hao.accuracy.terms import (
     UNIT,
-    Subject,
+    Checkpoint,
     mean_terms,
     noise_terms,
     prior,
@@ -68,9 +68,9 @@ def plain_top1(references: Sequence[Reference]) -> dict[str, float]:
     return {network: median(values) for network, values in found.items()}
 
 
-def subject_of(reference: Reference, plain: Mapping[str, float]) -> Subject:
+def subject_of(reference: Reference, plain: Mapping[str, float]) -> Checkpoint:
     """Return the checkpoint that a reference is about."""
-    return Subject(
+    return Checkpoint(
         network=reference.network,
         family=reference.family,
         depthwise=reference.depthwise,
@@ -119,7 +119,7 @@ def fit_mean(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HeldOut:
+class HeldOutReference:
     """A reference with what its relatives alone say of it.
 
     Attributes:
@@ -130,7 +130,7 @@ class HeldOut:
     """
 
     reference: Reference
-    subject: Subject
+    subject: Checkpoint
     z: float
     open_variance: float
 
@@ -151,11 +151,11 @@ def _folds(references: Sequence[Reference], group: Group, folds: int) -> list[in
 
 def hold_out(
     references: Sequence[Reference], *groups: Group, folds: int = FOLDS
-) -> tuple[HeldOut, ...]:
+) -> tuple[HeldOutReference, ...]:
     """Return every reference as predicted from those that share no group with it."""
     numbers = [_folds(references, group, folds) for group in groups]
     places = list(zip(*numbers, strict=True))
-    held: dict[int, HeldOut] = {}
+    held: dict[int, HeldOutReference] = {}
     for place in sorted(set(places)):
         known = [
             r
@@ -169,13 +169,13 @@ def hold_out(
                 reference = references[i]
                 subject = subject_of(reference, plain)
                 z, variance = law.centre(subject, reference.setting)
-                held[i] = HeldOut(
+                held[i] = HeldOutReference(
                     reference=reference, subject=subject, z=z, open_variance=variance
                 )
     return tuple(held[i] for i in range(len(references)))
 
 
-def fit_noise(held: Sequence[HeldOut]) -> dict[str, float]:
+def fit_noise(held: Sequence[HeldOutReference]) -> dict[str, float]:
     """Return the weights of the terms of the logarithm of the noise."""
     rows = [noise_terms(item.subject, item.reference.setting) for item in held]
     # The term "noise" is the intercept.

@@ -44,7 +44,7 @@ _COLUMNS = (
 )
 
 
-class Method(Enum):
+class WeightMethod(Enum):
     """How the quantized weights were found."""
 
     PTQ = "PTQ"
@@ -77,7 +77,7 @@ class ActivationQuantizer(Enum):
     MIXED = "asym(4b)/sym(8b)"
 
 
-class Rounding(Enum):
+class WeightRounding(Enum):
     """What an algorithm does about rounding; made from the file's `algo`."""
 
     NEAREST = "nearest"
@@ -168,9 +168,9 @@ class QuantRow:
     act_bits: float | None
     top1_quant: float
     top1_float: float | None
-    method: Method
+    method: WeightMethod
     algo: str
-    rounding: Rounding
+    rounding: WeightRounding
     mixed: bool
     backend: str
     scale: Scale
@@ -235,12 +235,12 @@ def _contains(text: str, words: tuple[str, ...]) -> bool:
     return any(word in text for word in words)
 
 
-def _rounding(algo: str) -> Rounding:
+def _rounding(algo: str) -> WeightRounding:
     if _contains(algo, _NON_UNIFORM):
-        return Rounding.NON_UNIFORM
+        return WeightRounding.NON_UNIFORM
     if _contains(algo, _RECONSTRUCTED):
-        return Rounding.RECONSTRUCTED
-    return Rounding.NEAREST
+        return WeightRounding.RECONSTRUCTED
+    return WeightRounding.NEAREST
 
 
 def _row(record: Record) -> QuantRow:
@@ -257,7 +257,7 @@ def _row(record: Record) -> QuantRow:
         act_bits=record.optional_number("act_bits", low=1, high=32),
         top1_quant=record.number("top1_quant", low=0, high=100),
         top1_float=record.optional_number("top1_float", low=0.1, high=100),
-        method=record.member("method", Method),
+        method=record.member("method", WeightMethod),
         algo=algo,
         rounding=_rounding(algo),
         mixed=record.flag("mixed"),

@@ -35,7 +35,7 @@ from hao.accuracy.fit.features import (
     feature_matrix,
     is_usable,
 )
-from hao.accuracy.fit.measured import Method, QuantRow
+from hao.accuracy.fit.measured import QuantRow, WeightMethod
 from hao.errors import InputError
 
 NEAR_ROWS = 20
@@ -54,7 +54,7 @@ _MIN_STRATUM = 8
 Floats = NDArray[np.float64]
 
 
-class Kind(Enum):
+class NetworkKind(Enum):
     """Kind of network; calibrations across networks are kept apart by it."""
 
     DENSE = "dense"
@@ -90,18 +90,18 @@ class DropPrediction:
     near_rows: int
 
 
-def kind_of(row: QuantRow) -> Kind:
+def kind_of(row: QuantRow) -> NetworkKind:
     """Return the kind of the row's network."""
     if not row.convolutional:
-        return Kind.TRANSFORMER
-    return Kind.DEPTHWISE if row.depthwise else Kind.DENSE
+        return NetworkKind.TRANSFORMER
+    return NetworkKind.DEPTHWISE if row.depthwise else NetworkKind.DENSE
 
 
 def _level(weight_bits: float) -> int:
     return 8 if weight_bits >= 7 else 6 if weight_bits >= 5 else 4
 
 
-def stratum_of(row: QuantRow) -> tuple[int, Kind]:
+def stratum_of(row: QuantRow) -> tuple[int, NetworkKind]:
     """Return weight-bit level (8, 6 or 4) and kind of network."""
     assert row.weight_bits is not None
     return _level(row.weight_bits), kind_of(row)
@@ -175,7 +175,7 @@ def fold_numbers(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HeldOut:
+class ForestPredictions:
     """Predictions of rows by forests that did not see them, shape (rows,) each."""
 
     mean: Floats
@@ -188,7 +188,7 @@ def predict_held_out(
     *,
     seed: int,
     trees: int = TREES,
-) -> HeldOut:
+) -> ForestPredictions:
     """Return for every row the prediction of a forest fitted to the other folds.
 
     Args:
@@ -205,7 +205,7 @@ def predict_held_out(
         mean[held], spread[held] = _Forest.fit(known, seed=seed, trees=trees).predict(
             asked
         )
-    return HeldOut(mean=mean, spread=spread)
+    return ForestPredictions(mean=mean, spread=spread)
 
 
 def model_groups(rows: Sequence[QuantRow]) -> NDArray[np.int64]:
@@ -215,7 +215,7 @@ def model_groups(rows: Sequence[QuantRow]) -> NDArray[np.int64]:
 
 
 def within_quantiles(
-    rows: Sequence[QuantRow], held: HeldOut, near: NDArray[np.int64]
+    rows: Sequence[QuantRow], held: ForestPredictions, near: NDArray[np.int64]
 ) -> tuple[float, float]:
     """Return the score quantiles of rows that have enough rows near them."""
     residuals = _drops(rows)[0] - held.mean
@@ -227,8 +227,8 @@ Quantiles = tuple[float, float]
 
 
 def across_quantiles(
-    rows: Sequence[QuantRow], held: HeldOut
-) -> Mapping[tuple[int, Kind], Quantiles]:
+    rows: Sequence[QuantRow], held: ForestPredictions
+) -> Mapping[tuple[int, NetworkKind], Quantiles]:
     """Return the residual quantiles [points] per stratum, models weighing the same.
 
     A stratum of fewer than eight models is joined by the other kinds at its level,
@@ -240,7 +240,7 @@ def across_quantiles(
     strata = [stratum_of(row) for row in rows]
     quantiles = {}
     for level in (8, 6, 4):
-        for kind in Kind:
+        for kind in NetworkKind:
             for pool in (
                 [(lv, k) == (level, kind) for lv, k in strata],
                 [lv == level for lv, _ in strata],
@@ -264,7 +264,7 @@ def near_rows(
     Returns:
         Counts, shape (rows,); a row that is itself among `fitted` counts itself.
     """
-    bits: dict[tuple[str, Method], list[tuple[float, float]]] = {}
+    bits: dict[tuple[str, WeightMethod], list[tuple[float, float]]] = {}
     for row in fitted:
         assert row.weight_bits is not None
         assert row.act_bits is not None
@@ -289,7 +289,7 @@ class DropPredictor:
     forest: _Forest
     fitted: tuple[QuantRow, ...]
     within: Quantiles
-    across: Mapping[tuple[int, Kind], Quantiles]
+    across: Mapping[tuple[int, NetworkKind], Quantiles]
 
     def predict(self, rows: Sequence[QuantRow]) -> tuple[DropPrediction, ...]:
         """Return the predicted drop of every row; its own accuracy is not read.

@@ -14,9 +14,9 @@ from hao.accuracy.fit.evidence import (
 )
 from hao.accuracy.fit.measured import (
     Granularity,
-    Method,
     QuantRow,
-    Rounding,
+    WeightMethod,
+    WeightRounding,
     load_quant_rows,
 )
 from hao.accuracy.published import load_float_rows
@@ -50,9 +50,9 @@ def plain(rows: tuple[QuantRow, ...]) -> QuantRow:
         {"mixed": True},
         {"convolutional": False},
         {"gated": True},
-        {"rounding": Rounding.NON_UNIFORM},
-        {"granularity": Granularity.PER_TENSOR, "method": Method.PTQ},
-        {"method": Method.PTQ, "top1_float": 70.0, "top1_quant": 70.51},
+        {"rounding": WeightRounding.NON_UNIFORM},
+        {"granularity": Granularity.PER_TENSOR, "method": WeightMethod.PTQ},
+        {"method": WeightMethod.PTQ, "top1_float": 70.0, "top1_quant": 70.51},
     ],
 )
 def test_each_rule_excludes_a_row_on_its_own(
@@ -63,7 +63,7 @@ def test_each_rule_excludes_a_row_on_its_own(
 
 
 def test_training_may_gain_what_rounding_may_not(plain: QuantRow) -> None:
-    gained = replace(plain, method=Method.QAT, top1_float=70.0, top1_quant=71.5)
+    gained = replace(plain, method=WeightMethod.QAT, top1_float=70.0, top1_quant=71.5)
     assert is_comparable(gained)
 
 
@@ -85,7 +85,7 @@ def test_models_of_several_frameworks_are_one_network() -> None:
 def test_mended_rows_say_what_their_source_says(rows: tuple[QuantRow, ...]) -> None:
     source = "intel/neural-compressor"
     inc = [row for row in rows if row.repository == source]
-    trained = {row.model for row in inc if row.method is Method.QAT}
+    trained = {row.model for row in inc if row.method is WeightMethod.QAT}
     assert {"resnet18", "resnext101_32x8d", "mobilenet_v2"} == trained
     assert not [row for row in inc if row.model == "efficientnet"]
     assert "efficientnet_lite4" in {network_of(row.model) for row in inc}

@@ -18,9 +18,9 @@ from hao.accuracy.fit.law import (
     subject_of,
 )
 from hao.accuracy.reference import Reference, shipped_references
-from hao.accuracy.terms import Recipe, Setting, Subject
+from hao.accuracy.terms import Checkpoint, QuantSetting, Recipe
 
-AT_8 = Setting(recipe=Recipe.PTQ, weight_bits=8, act_bits=8)
+AT_8 = QuantSetting(recipe=Recipe.PTQ, weight_bits=8, act_bits=8)
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +86,10 @@ def test_what_a_network_lost_moves_what_is_expected_of_its_family(
     known: tuple[Reference, ...],
 ) -> None:
     subjects = [
-        Subject(network=name, family=family, depthwise=False, top1=74.0)
+        Checkpoint(network=name, family=family, depthwise=False, top1=74.0)
         for name, family in (("new", "unheard of"), ("cousin", "unheard of"))
     ]
-    stranger = Subject(network="x", family="other one", depthwise=False, top1=74.0)
+    stranger = Checkpoint(network="x", family="other one", depthwise=False, top1=74.0)
     found = [measured("new", "unheard of", 10.0, f"source {i}") for i in range(3)]
     effects, plain = fit_mean([*known, *found])
     one, cousin, other = (
@@ -100,7 +100,7 @@ def test_what_a_network_lost_moves_what_is_expected_of_its_family(
 
 
 def test_a_checkpoint_that_was_measured_leaves_less_open(law: DropLaw) -> None:
-    own = Subject(
+    own = Checkpoint(
         network="resnet50",
         family="resnet",
         depthwise=False,
@@ -117,7 +117,7 @@ def test_a_checkpoint_that_was_measured_leaves_less_open(law: DropLaw) -> None:
 def test_an_outlier_hardly_moves_the_expectation(
     known: tuple[Reference, ...],
 ) -> None:
-    cousin = Subject(network="cousin", family="resnet", depthwise=False, top1=74.0)
+    cousin = Checkpoint(network="cousin", family="resnet", depthwise=False, top1=74.0)
 
     def centre(references: Sequence[Reference]) -> float:
         effects, plain = fit_mean(references)

@@ -11,7 +11,12 @@ from hao.accuracy.fit.features import (
     feature_matrix,
     is_usable,
 )
-from hao.accuracy.fit.measured import Method, Rounding, Scale, load_quant_rows
+from hao.accuracy.fit.measured import (
+    Scale,
+    WeightMethod,
+    WeightRounding,
+    load_quant_rows,
+)
 from hao.data import data_path
 from hao.errors import InputError
 
@@ -41,7 +46,7 @@ def test_every_line_of_the_shipped_file_is_read() -> None:
 def test_a_line_of_the_sweep_is_understood(tmp_path: Path) -> None:
     (row,) = load_quant_rows(_with(tmp_path))
     assert (row.model, row.weight_bits, row.act_bits) == ("mobilenet_v2", 4.0, 8.0)
-    assert (row.method, row.scale) == (Method.PTQ, Scale.POWER_OF_TWO)
+    assert (row.method, row.scale) == (WeightMethod.PTQ, Scale.POWER_OF_TWO)
     assert row.depthwise
     assert row.in_sweep
     assert row.drop == pytest.approx(71.898 - 8.612)
@@ -50,15 +55,15 @@ def test_a_line_of_the_sweep_is_understood(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("algo", "rounding"),
     [
-        ("adaround+bias_correction", Rounding.RECONSTRUCTED),
-        ("gptq", Rounding.RECONSTRUCTED),
-        ("apot(nonuniform)", Rounding.NON_UNIFORM),
-        ("n2uq", Rounding.NON_UNIFORM),
-        ("tqt", Rounding.NEAREST),
+        ("adaround+bias_correction", WeightRounding.RECONSTRUCTED),
+        ("gptq", WeightRounding.RECONSTRUCTED),
+        ("apot(nonuniform)", WeightRounding.NON_UNIFORM),
+        ("n2uq", WeightRounding.NON_UNIFORM),
+        ("tqt", WeightRounding.NEAREST),
     ],
 )
 def test_algorithms_are_told_apart_by_rounding(
-    tmp_path: Path, algo: str, rounding: Rounding
+    tmp_path: Path, algo: str, rounding: WeightRounding
 ) -> None:
     (row,) = load_quant_rows(_with(tmp_path, algo=algo))
     assert row.rounding is rounding

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from hao.accuracy.fit.evaluate import Split, check, evaluate, score, spearman
+from hao.accuracy.fit.evaluate import Folds, check, evaluate, score, spearman
 from hao.accuracy.fit.features import configuration_groups, is_usable
 from hao.accuracy.fit.measured import (
     Granularity,
-    Method,
     QuantRow,
     Scale,
+    WeightMethod,
     load_quant_rows,
 )
 from hao.accuracy.fit.predictor import (
@@ -108,7 +108,7 @@ def test_near_rows_counts_model_method_and_bits(rows: tuple[QuantRow, ...]) -> N
         replace(row, weight_bits=4.0),
         replace(row, act_bits=6.0),
         replace(row, model="resnet50"),
-        replace(row, method=Method.QAT),
+        replace(row, method=WeightMethod.QAT),
     ]
     assert near_rows([row], others).tolist() == [2]
     assert near_rows([replace(row, model="new")], others).tolist() == [0]
@@ -176,7 +176,7 @@ def test_score_by_hand() -> None:
 
 @pytest.mark.slow
 def test_grouped_folds_meet_the_bar(rows: tuple[QuantRow, ...]) -> None:
-    found = evaluate(rows, Split.CONFIGURATION).score(lambda row: row.in_sweep)
+    found = evaluate(rows, Folds.CONFIGURATION).score(lambda row: row.in_sweep)
     # Learners compared on these rows: extremely randomised trees reach 1.4 points and
     # rank correlation .985; the noise of repeated measurements sets the limits.
     assert found.mean_error <= 1.5
