@@ -41,6 +41,7 @@ from hao.runs.certificate import (
     Certificate,
     recorded_channels,
     recorded_densities,
+    recorded_operations,
     recorded_space,
 )
 from hao.runs.design_file import explain
@@ -459,10 +460,17 @@ def asked_again(
         ]
     channels = recorded_channels(certificate.problem)
     densities = recorded_densities(certificate.problem)
+    operations = recorded_operations(certificate.problem)
     space = recorded_space(certificate.problem)
-    if channels or densities or space is not None:
+    if channels or densities or operations or space is not None:
         found = [
-            replace(c, channels=channels, densities=densities, space=space)
+            replace(
+                c,
+                channels=channels,
+                densities=densities,
+                operations=operations,
+                space=space,
+            )
             for c in found
         ]
     return request, {c.label: c for c in found}

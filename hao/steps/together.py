@@ -1,10 +1,10 @@
-"""Channels, words and bits of one network, chosen together with its accelerator.
+"""Operations, channels, words and bits of one network, chosen with its accelerator.
 
-    network, weights, data -> measured costs of fewer channels and of fewer words
+    network, weights, data -> measured costs of operations, of fewer channels and words
         -> one program with the bits beside them -> a run with the weights, cut
 
-What fewer channels or words cost is measured before any training without them, so it is
-more than they will cost; what bits cost is predicted.
+What these cost is measured before any training of the whole, so it is more than they
+will cost; what bits cost is predicted. All meet in points of top-1.
 """
 
 from collections.abc import Set as AbstractSet
@@ -25,11 +25,19 @@ from hao.report.result import SearchResult
 from hao.runs.run_files import FLOAT_STEM
 from hao.steps.changed import Trained, keep_training, load_trained, work_beside
 from hao.steps.common import Progress
+from hao.steps.operations import (
+    Pooled,
+    distilled,
+    inner_channels,
+    weighed_operations,
+    with_chosen,
+)
 from hao.steps.prune import LABELS, PruneRequest, task_of
 from hao.steps.search import search
 
 if TYPE_CHECKING:
     from hao.answer.prune import Task
+    from hao.distillation.choose import Teacher
     from hao.quant.float_net import FloatNet
 
 
@@ -38,12 +46,14 @@ class MeasuredKind(Enum):
 
     CHANNELS = "channels"
     SPARSITY = "sparsity"
+    OPERATIONS = "operations"
 
 
 def search_together(
     request: PruneRequest,
     kinds: AbstractSet[MeasuredKind],
     *,
+    pooled: Pooled | None = None,
     run_path: Path | None = None,
     force: bool = False,
     progress: Progress = lambda _: None,
@@ -51,12 +61,13 @@ def search_together(
     """Return the best design of a network with bits and other options chosen together.
 
     The run has the float weights as they were cut: without the channels and words that
-    went.
+    went, and with the operations that were chosen, as they were distilled.
 
     Args:
         request: One network, its data and weights; method, steps and epochs do not
             count.
         kinds: What is offered besides bits, at least one.
+        pooled: Which operations are offered, if any are; `None` for all of the pool.
         run_path: Directory to create; `None` writes nothing.
         force: Replace an existing run.
         progress: Told of each step.
@@ -74,9 +85,18 @@ def search_together(
         trained = load_trained(request, folder, progress, labels_for=LABELS)
         net, candidate = _weighed(request, trained, kinds, progress)
         weights = folded_network(net)
+        teacher = None
+        if MeasuredKind.OPERATIONS in kinds:
+            rules = Pooled() if pooled is None else pooled
+            teacher = distilled(trained, rules, folder, request.seed, progress)
+            candidate = replace(
+                candidate,
+                channels=inner_channels(trained.network, candidate.channels, teacher),
+                operations=weighed_operations(trained, teacher, request.seed, progress),
+            )
 
         def files(result: SearchResult) -> dict[str, bytes]:
-            cut = _cut(weights, result)
+            cut = _cut(weights, teacher, result)
             return {FLOAT_STEM + end: text for end, text in float_files(cut).items()}
 
         result = search(
@@ -93,11 +113,13 @@ def search_together(
     return result
 
 
-def _cut(weights: Network, result: SearchResult) -> Network:
-    """Return a network without the channels and words that a result leaves out."""
+def _cut(weights: Network, teacher: "Teacher | None", result: SearchResult) -> Network:
+    """Return a network with what a result replaces, without what it leaves out."""
     scheme = result.design.scheme
-    narrow = without_channels(weights, kept_channels(scheme))
-    return pruned_network(with_densities(narrow, densities_of(scheme)), result.design)
+    cut = without_channels(weights, kept_channels(scheme))
+    if teacher is not None:
+        cut = with_chosen(cut, teacher, scheme)
+    return pruned_network(with_densities(cut, densities_of(scheme)), result.design)
 
 
 def _weighed(
