@@ -16,16 +16,6 @@ def ceil_div(numerator: int, denominator: int) -> int:
     return -(-numerator // denominator)
 
 
-def round_up(value: int, multiple: int) -> int:
-    """Return the smallest multiple of `multiple` that is not below `value`.
-
-    Examples:
-        >>> round_up(9, 4)
-        12
-    """
-    return ceil_div(value, multiple) * multiple
-
-
 def ceil_log2(value: int) -> int:
     """Return the number of bits that count `value` different states.
 

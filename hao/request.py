@@ -9,7 +9,7 @@ from pydantic import InstanceOf, TypeAdapter, ValidationError
 
 from hao.accuracy.between import known_networks
 from hao.accuracy.drops import load_drop_law
-from hao.accuracy.published import published_networks
+from hao.accuracy.published import Between
 from hao.answer.candidates import (
     BitRules,
     Candidate,
@@ -87,6 +87,7 @@ class SearchRequest:
             for its usual one.
         between_sizes: Where networks compete, offer them at image sizes between
             published ones too, with interpolated top-1.
+        between_widths: The same of widths between published ones.
         model: Instead of the zoo an ONNX or QONNX file, `package.module:function` that
             makes a torch module, or a network; `hao.from_torch` makes one of a module.
         top1: Float top-1 of `model` [percent], if known.
@@ -133,6 +134,7 @@ class SearchRequest:
     network: str | None = None
     image_size: int | None = None
     between_sizes: bool = False
+    between_widths: bool = False
     model: Path | InstanceOf[Network] | None = None
     top1: float | None = None
     min_top1: float | None = None
@@ -241,10 +243,14 @@ def check_request(request: SearchRequest) -> None:
         raise ArgumentError("`network` and `model` exclude each other")
     if request.image_size is not None and not (request.network or request.model):
         raise ArgumentError("`image_size` needs `network` or `model`")
-    if request.between_sizes and not request.several:
-        raise ArgumentError(
-            "`between_sizes` offers more networks; it excludes `network` and `model`"
-        )
+    for name, between in (
+        ("between_sizes", request.between_sizes),
+        ("between_widths", request.between_widths),
+    ):
+        if between and not request.several:
+            raise ArgumentError(
+                f"`{name}` offers more networks; it excludes `network` and `model`"
+            )
     if (
         request.model is not None
         and request.image_size is not None
@@ -388,8 +394,13 @@ def _candidates(
                 rules=rules,
             )
         ]
-    offered = known_networks() if request.between_sizes else published_networks()
-    return published_candidates(tuple(offered.values()), law, rules)
+    wanted = {
+        None: True,
+        Between.SIZES: request.between_sizes,
+        Between.WIDTHS: request.between_widths,
+    }
+    offered = [x for x in known_networks().values() if wanted[x.interpolated]]
+    return published_candidates(offered, law, rules)
 
 
 def _tell_known_sizes(network: Network, progress: Progress) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import assert_never
 
-from hao.accuracy.between import known_networks
+from hao.accuracy.between import known_networks, widths_between
 from hao.accuracy.published import FloatRow, Precision, load_float_rows
 from hao.accuracy.terms import Checkpoint
 from hao.zoo import ClassSet, Publication, entry, network_names
@@ -54,7 +54,8 @@ def _checkpoint(row: FloatRow) -> tuple[str, str, str, str]:
 @cache
 def _best_of_checkpoints() -> Mapping[tuple[str, str, str, str], float]:
     best: dict[tuple[str, str, str, str], float] = {}
-    for row in load_float_rows():
+    between = (entry.best for entry in widths_between().values())
+    for row in (*load_float_rows(), *between):
         if row.precision is Precision.FP32:
             key = _checkpoint(row)
             best[key] = max(best.get(key, 0.0), row.top1)

@@ -35,6 +35,13 @@ class Precision(Enum):
     INT8 = "int8 (w8a8, fake-quantized training)"
 
 
+class Between(Enum):
+    """What lies between two published networks (`hao.accuracy.between`)."""
+
+    SIZES = "image sizes"
+    WIDTHS = "widths"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FloatRow:
     """One published accuracy.
@@ -72,8 +79,8 @@ class PublishedNetwork:
         best: The float row of highest top-1.
         recipes: Float rows, best first.
         quantized: Rows that were published as already quantized.
-        interpolated: Its top-1 lies between those of two published sizes
-            (`hao.accuracy.between`).
+        interpolated: Between which published networks its top-1 lies; `None` if it was
+            published itself.
     """
 
     name: str
@@ -81,7 +88,7 @@ class PublishedNetwork:
     best: FloatRow
     recipes: tuple[FloatRow, ...]
     quantized: tuple[FloatRow, ...]
-    interpolated: bool = False
+    interpolated: Between | None = None
 
     @property
     def top1(self) -> float:

@@ -13,7 +13,7 @@ from enum import Enum
 from functools import cached_property
 from typing import assert_never
 
-from hao.accuracy.between import LARGEST_ERROR, MEAN_ERROR
+from hao.accuracy.between import ERRORS
 from hao.accuracy.checkpoint import checkpoint_of, classifies_imagenet
 from hao.accuracy.drops import Basis, Drop, DropLaw, Evidence
 from hao.accuracy.published import PublishedNetwork
@@ -277,11 +277,12 @@ def make_candidate(
 def source_of(entry: PublishedNetwork) -> str:
     """Return where the float accuracy of a network comes from, in words."""
     origin = f"{entry.best.architecture} {entry.best.recipe}: {entry.best.source}"
-    if not entry.interpolated:
+    if entry.interpolated is None:
         return origin
+    mean, largest = ERRORS[entry.interpolated]
     return (
-        f"interpolated between published image sizes, which are hit within "
-        f"{MEAN_ERROR} points on average when left out, {LARGEST_ERROR} at most; "
+        f"interpolated between published {entry.interpolated.value}, which are hit "
+        f"within {mean} points on average when left out, {largest} at most; "
         f"{origin}"
     )
 

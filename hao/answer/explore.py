@@ -24,7 +24,8 @@ from hao.answer.workers import IN_PROCESS, Answer, Task, Workers
 from hao.errors import InfeasibleError
 from hao.hw.board import Board
 from hao.options.option import MICRO
-from hao.program.codesign import NO_LIMIT, Measure
+from hao.program.codesign import NO_LIMIT, Measure, SolveReport
+from hao.program.problem import Problem
 from hao.program.solver import SolverName
 
 __all__ = [
@@ -66,10 +67,13 @@ def search_accuracy(
     """Return the most accurate network and design that reach `fps`.
 
     First the candidates are taken at their most bits, most promising first, until one
-    reaches the frame rate; then those before it, but for those that bounds exclude at
-    any bits, are tried with fewer bits, as far as these can cost. Of equally accurate
-    designs, the fastest is chosen as far as the solves tell; of these, the one whose
-    label sorts first.
+    reaches the frame rate (of several, that it does is all that is asked for, where
+    bounds make it likely). Those before it, but for those that bounds exclude at any
+    bits, are then tried with fewer bits, as far as these can cost, those with fewer
+    products first. Last, where the answer has its most bits, its best design is
+    sought. Of equally accurate designs,
+    the fastest is chosen as far as the solves tell; of these, the one whose label sorts
+    first.
 
     Args:
         candidates: In any order.
@@ -84,60 +88,126 @@ def search_accuracy(
         SolverError: None was found to reach it, but this is not proven; or the workers
             died.
     """
-    order = sorted(candidates, key=lambda c: (-c.bound_micro, c.label))
-    ledger = Ledger(
-        [Known(candidate=c, floor=-c.bound_micro) for c in order],
-        lambda c, r: (r.cost_micro - c.top1_micro, r.cost.latency_cycles, c.label),
-    )
-    budget = budget_cycles(board, fps)
+    search = _ByAccuracy(candidates, board, budget_cycles(board, fps), solver)
 
-    def task(
-        place: int, cost_limit: int | None, how: str = "", excluded: int = -1
-    ) -> Task:
-        candidate = order[place]
+    def ask(
+        places: Sequence[int],
+        task: Callable[[int], Task | None],
+        take: Callable[[int, Answer], bool],
+    ) -> None:
+        solve_in_turn(places, task, take, workers=workers, progress=progress)
+
+    ask(search.places, search.at_most_bits, search.take_at_most_bits)
+    ask(search.passed_over(), search.with_fewer_bits, search.take)
+    ask(search.as_good_as_the_best(), search.in_full, search.take_in_full)
+    return search.ledger.outcome(f"no network reaches {fps:g} fps on {board.title}")
+
+
+class _ByAccuracy:
+    """What a search for the most accurate network asks, and what it knows.
+
+    Args:
+        candidates: In any order.
+        board: Where they are to run.
+        budget: Most cycles of a frame.
+        solver: Who solves the integer programs.
+    """
+
+    def __init__(
+        self,
+        candidates: Sequence[Candidate],
+        board: Board,
+        budget: int,
+        solver: SolverName,
+    ) -> None:
+        self._order = sorted(candidates, key=lambda c: (-c.bound_micro, c.label))
+        self._board, self._budget, self._solver = board, budget, solver
+        self.places = range(len(self._order))
+        self.ledger = Ledger(
+            [Known(candidate=c, floor=-c.bound_micro) for c in self._order],
+            lambda c, r: (r.cost_micro - c.top1_micro, r.cost.latency_cycles, c.label),
+        )
+        # What is priced for a candidate is kept until it is not asked about again.
+        self._problems: dict[int, Problem] = {}
+
+    def _task(self, place: int, cost_limit: int | None, how: str = "") -> Task:
+        candidate = self._order[place]
+        if place not in self._problems:
+            self._problems[place] = candidate.problem(self._board)
         return Task(
-            label=f"[{place + 1}/{len(order)}] {candidate.label}{how}",
-            problem=candidate.problem(board),
-            budget=budget,
+            label=f"[{place + 1}/{len(self._order)}] {candidate.label}{how}",
+            problem=self._problems[place],
+            budget=self._budget,
             cost_limit=cost_limit,
-            excluded=excluded,
-            look_beyond=not how and len(order) > 1,
-            solver=solver,
+            solver=self._solver,
         )
 
-    def at_most_bits(place: int) -> Task | None:
-        candidate = order[place]
-        if -candidate.bound_micro > ledger.loss:
-            return None
-        return task(place, candidate.top1_micro - candidate.bound_micro)
+    def _least(self, place: int) -> int:
+        """Return the accuracy cost at the most bits [micro-points]."""
+        return self._order[place].top1_micro - self._order[place].bound_micro
 
-    def with_fewer_bits(place: int) -> Task | None:
-        entry, loss = ledger.entries[place], ledger.loss
+    def at_most_bits(self, place: int) -> Task | None:
+        """Return whether a candidate at its most bits is in time, as a task."""
+        if -self._order[place].bound_micro > self.ledger.loss:
+            return None
+        several = len(self._order) > 1
+        return replace(self._task(place, self._least(place)), decide=several)
+
+    def take_at_most_bits(self, place: int, answer: Answer) -> bool:
+        """Note an answer; return whether its design is the best now."""
+        floor = EXCLUDED
+        if isinstance(answer, InfeasibleError) and answer.at_any_cost:
+            self._problems.pop(place)
+        else:
+            bound = self._order[place].bound_micro
+            floor = -bound + _least_step(self._order[place])
+        return self.ledger.take(place, answer, floor=floor)
+
+    def passed_over(self) -> list[int]:
+        """Return the places that were asked about, those with fewer products first."""
+        order = self._order
+        asked = (place for place in self.places if self.ledger.entries[place].asked)
+        return sorted(asked, key=lambda p: (order[p].network.macs, order[p].label))
+
+    def with_fewer_bits(self, place: int) -> Task | None:
+        """Return the best design at any bits as a task, where it may be the answer."""
+        entry, loss = self.ledger.entries[place], self.ledger.loss
         if entry.report is not None or entry.floor > loss:
             return None
         limit = None if loss == NO_DESIGN else entry.candidate.top1_micro + loss
-        known = entry.candidate.top1_micro - entry.candidate.bound_micro
-        return task(place, limit, ", fewer bits", known)
+        task = self._task(place, limit, ", fewer bits")
+        return replace(task, unlikely=self._least(place))
 
-    def take_at_most_bits(place: int, answer: Answer) -> bool:
-        floor = EXCLUDED
-        if not (isinstance(answer, InfeasibleError) and answer.at_any_cost):
-            floor = -order[place].bound_micro + _least_step(order[place])
-        return ledger.take(place, answer, floor=floor)
+    def take(self, place: int, answer: Answer) -> bool:
+        """Note an answer; return whether its design is the best now."""
+        self._problems.pop(place)
+        return self.ledger.take(place, answer)
 
-    places = range(len(order))
-    solve_in_turn(
-        places,
-        at_most_bits,
-        take_at_most_bits,
-        workers=workers,
-        progress=progress,
-    )
-    passed = [place for place in places if ledger.entries[place].asked]
-    solve_in_turn(
-        passed, with_fewer_bits, ledger.take, workers=workers, progress=progress
-    )
-    return ledger.outcome(f"no network reaches {fps:g} fps on {board.title}")
+    def as_good_as_the_best(self) -> list[int]:
+        """Return the places whose designs at the most bits are the best, if any are."""
+        if len(self._order) == 1:
+            return []
+        return [
+            place
+            for place in self.places
+            if self.ledger.entries[place].report is not None
+            and self.ledger.entries[place].key[0] == self.ledger.loss
+            and place in self._problems  # not asked about with fewer bits
+        ]
+
+    def in_full(self, place: int) -> Task:
+        """Return the best design of a candidate at its most bits as a task."""
+        return self._task(place, self._least(place), ", its best design")
+
+    def take_in_full(self, place: int, answer: Answer) -> bool:
+        """Note an answer; return whether its design is the best now.
+
+        Raises:
+            SolverError: The answer is one, though a design is known.
+        """
+        if not isinstance(answer, SolveReport):
+            raise answer
+        return self.take(place, answer)
 
 
 def search_fps(

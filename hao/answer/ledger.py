@@ -180,4 +180,6 @@ class Ledger:
             return Fate.BOUNDED
         if entry.floor < self.loss:
             return Fate.OPEN
+        if entry.error is not None and entry.floor > self.loss:
+            return Fate.BOUNDED  # Nothing but that is known of it.
         return Fate.SLOWER if entry.report is None else Fate.WORSE

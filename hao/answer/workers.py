@@ -56,10 +56,10 @@ class Task:
         measure: How blocks are counted, where the smallest design is asked for.
         most_blocks: Most that is of interest by that measure; with a `cost_limit` only.
         cost_limit: Most accuracy cost [micro-points]; `None` for no limit.
-        excluded: Accuracy cost up to which no design meets the budget, as is known
+        unlikely: Accuracy cost up to which no design is expected to meet the budget
             [micro-points].
-        look_beyond: Whether to look, where no design of at most the cost meets the
-            budget, if bounds exclude all others too.
+        decide: Whether a design of at most the cost meets the budget is all that
+            counts, and if not, whether rough bounds exclude all others too.
         latency_limit: Most latency [cycles] of interest of the fastest design.
         solver: Who solves the integer programs.
     """
@@ -70,8 +70,8 @@ class Task:
     measure: Measure | None = None
     most_blocks: int | None = None
     cost_limit: int | None = None
-    excluded: int = -1
-    look_beyond: bool = False
+    unlikely: int = -1
+    decide: bool = False
     latency_limit: int = NO_LIMIT
     solver: SolverName = SolverName.AUTO
 
@@ -110,8 +110,8 @@ def solve_task(task: Task, progress: Progress = _no_progress) -> Answer:
             task.problem,
             budget=task.budget,
             cost_limit=task.cost_limit,
-            excluded=task.excluded,
-            look_beyond=task.look_beyond,
+            unlikely=task.unlikely,
+            decide=task.decide,
             solver=task.solver,
             progress=progress,
         )

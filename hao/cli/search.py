@@ -72,6 +72,12 @@ def _act_bits(
     "interpolated top-1 (hao networks lists them).",
 )
 @click.option(
+    "--between-widths",
+    is_flag=True,
+    help="Offer MobileNetV1 and V2 at widths between published ones too, with "
+    "interpolated top-1.",
+)
+@click.option(
     "--model",
     type=click.Path(path_type=Path),
     help="Instead of the zoo: an ONNX or QONNX file, or 'package.module:function' that "
@@ -237,6 +243,7 @@ def search_command(
     network: str | None,
     image_size: int | None,
     between_sizes: bool,
+    between_widths: bool,
     model: Path | None,
     top1: float | None,
     clock_mhz: float | None,
@@ -304,6 +311,7 @@ def search_command(
         network=network,
         image_size=image_size,
         between_sizes=between_sizes,
+        between_widths=between_widths,
         model=model,
         top1=top1,
         min_top1=min_top1,

@@ -33,6 +33,7 @@ from hao.hw.board import Board, DspType
 from hao.hw.calibration import PartFactors, scaled
 from hao.hw.resources import Resources
 from hao.intmath import ceil_log2
+from hao.ir.integer import MEAN_BITS
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -146,6 +147,7 @@ class DepthwiseShape:
     pools: bool
     convolves: bool
     multiplies: bool = False
+    mean_bits: int = 0
 
 
 def _array(value: int | Ints) -> Ints:
@@ -636,6 +638,12 @@ def _depthwise_lanes(
     if shape.pools:
         # Compare and select of every tap and pixel: an adder and a multiplexer a bit.
         lut = lut + pe * px * taps * 2 * act_bits
+    if shape.mean_bits:
+        mean = (taps, act_bits, shape.kernel, shape.mean_bits)
+        lut = lut + pe * px * blocks.mean_lut(*mean)
+        ff = ff + pe * px * blocks.mean_ff(*mean[1:])
+    if shape.mean_bits > MEAN_BITS:
+        lut = lut + px * blocks.border_lut(shape.mean_bits - MEAN_BITS)
     zero = np.zeros_like(lut)
     return (
         Area(dsp=slices, bram_18k=zero, lut=lut, ff=ff, lutram=zero, uram=zero),
@@ -764,6 +772,7 @@ def _depthwise_shape(stage: DepthwiseStage) -> DepthwiseShape:
         pools=stage.pools,
         convolves=stage.convolves,
         multiplies=stage.multiplies,
+        mean_bits=stage.mean_bits,
     )
 
 

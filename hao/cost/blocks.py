@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from hao.cost.bram import bram18, lutram_lut
 from hao.cost.memory import MIN_PIXEL_CHANNELS
 from hao.errors import InputError
+from hao.intmath import ceil_log2
 
 IntArray = NDArray[np.int64]
 Count = TypeVar("Count", int, IntArray)
@@ -626,6 +627,47 @@ def pool_lut(beat: int, act_bits: int) -> int:
     chosen = -(-(beat - 1) // 3) * POOL_BITS
     scaled = requantizer_lut(POOL_BITS + 8, act_bits)
     return beat * POOL_BITS + multiplier + chosen + scaled
+
+
+def mean_lut(taps: Count, act_bits: int, kernel: int, factor_bits: int) -> Count:
+    """Return the LUTs that average one channel of one pixel of a window.
+
+    A tree that adds the taps of an iteration, an adder to the sum so far, a product in
+    parts of up to 8 x 8 bits, and a requantizer.
+
+    Args:
+        taps: Added at once.
+        act_bits: Of a code.
+        kernel: Rows and columns of the largest window.
+        factor_bits: Of what a sum is multiplied by.
+
+    Source: derived here from `multiplier_lut` and `requantizer_lut`; adders by the bit.
+    """
+    bits = act_bits + 1 + ceil_log2(max(kernel**2, 2))
+    halves = -(-bits // 8)
+    parts = halves * -(-factor_bits // 8)
+    product = parts * int(multiplier_lut(np.array(8), np.array(8)))
+    product += (parts - 1) * (bits + factor_bits) // 2
+    scaled = requantizer_lut(bits + factor_bits, act_bits)
+    found: Count = (taps - 1) * (act_bits + 2) + bits + product + scaled
+    return found
+
+
+def mean_ff(act_bits: int, kernel: int, factor_bits: int) -> int:
+    """Return its flip-flops: the sum, the product, the requantizer."""
+    bits = act_bits + 1 + ceil_log2(max(kernel**2, 2))
+    wide = bits + factor_bits
+    return int(bits + wide + requantizer_ff(wide, act_bits))
+
+
+def border_lut(share_bits: int) -> int:
+    """Return the LUTs that say for a pixel how often a border sum counts.
+
+    Two comparisons and two sums of a row's or column's place, a table and a product.
+
+    Source: derived here, for places of 10 bits.
+    """
+    return 2 * (4 * 10 + share_bits) + int(multiplier_lut(np.array(8), np.array(8)))
 
 
 def pool_ff(beat: int, act_bits: int) -> int:

@@ -27,7 +27,9 @@ from hao.engine.design import Design
 from hao.engine.stages import DenseStage, DepthwiseStage
 from hao.errors import InputError
 from hao.hw.board import Board
-from hao.ir.layer import Conv, Depthwise, Linear, Pool
+from hao.ir.averages import kernel_shares
+from hao.ir.integer import MEAN_BITS
+from hao.ir.layer import Conv, Depthwise, Linear, Padding, Pool, PoolKind
 from hao.ir.partition import (
     DenseLayer,
     DepthwiseLayer,
@@ -135,6 +137,23 @@ class Needs:
     def pools(self) -> bool:
         """Return whether the depthwise stage pools."""
         return any(isinstance(layer, Pool) for layer in self.layers)
+
+    @property
+    def mean_bits(self) -> int:
+        """Return the width of what the depthwise stage's averages multiply sums by.
+
+        0 without averages; how often border sums count included.
+        """
+        averages = [
+            layer
+            for layer in self.layers
+            if isinstance(layer, Pool) and layer.kind is PoolKind.AVERAGE
+        ]
+        if not averages:
+            return 0
+        left_out = [layer for layer in averages if layer.uncounted != Padding()]
+        shares = [kernel_shares(layer.kernel)[0] for layer in left_out]
+        return MEAN_BITS + 2 * max(shares, default=0).bit_length()
 
     @property
     def convolves(self) -> bool:
@@ -268,6 +287,7 @@ def column_area(
             pools=needs.pools,
             convolves=needs.convolves,
             multiplies=needs.multiplies,
+            mean_bits=needs.mean_bits,
         )
         return depthwise_area(shape, px=px, act_bits=act_bits, board=board)
     # Most columns differ in the weight buffer alone.
@@ -347,6 +367,7 @@ def build_stages(
                 pools=needs[role].pools,
                 convolves=needs[role].convolves,
                 multiplies=needs[role].multiplies,
+                mean_bits=needs[role].mean_bits,
             )
             continue
         feature = _feature_words(role, needs[role], column.simd, setting)
@@ -454,6 +475,7 @@ def _check_buffer(
             "kernel": (needs.kernel, stage.kernel),
             "channel groups": (int(channel_groups(needs, pe)[0]), stage.groups),
             "pooling": (int(needs.pools), int(stage.pools)),
+            "bits of means": (needs.mean_bits, stage.mean_bits),
             "convolution": (int(needs.convolves), int(stage.convolves)),
         }
     else:

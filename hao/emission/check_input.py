@@ -11,7 +11,7 @@ from hao.emission.runs import engine_stages
 from hao.emission.stage_sizes import dense_acc_bits, depthwise_acc_bits
 from hao.engine.design import Design
 from hao.engine.stages import DepthwiseStage
-from hao.errors import InputError, UnsupportedError
+from hao.errors import InputError
 from hao.ir.integer import IntegerNetwork, Requantization, sum_range
 from hao.ir.layer import (
     Activation,
@@ -26,7 +26,6 @@ from hao.ir.layer import (
     Layer,
     Linear,
     Pool,
-    PoolKind,
     Quantize,
 )
 from hao.ir.network import Network
@@ -123,11 +122,6 @@ def _bare(layer: Layer) -> Layer:
             return replace(one_, input="", weight=None, activation=none)
         case Add():
             return replace(layer, inputs=("", ""), activation=ActivationKind.NONE)
-        case Pool() if layer.kind is PoolKind.AVERAGE and not layer.include_padding:
-            raise UnsupportedError(
-                f"layer {layer.name!r}: an average that leaves out the padding; the "
-                "engine divides every sum by the same number"
-            )
         case Pool() | GlobalAveragePool():
             return replace(layer, input="")
         case Input() | Affine() | Activation() | Quantize():

@@ -41,6 +41,7 @@ from hao.emission.table_text import initializers
 from hao.emission.weights import RECORD_SHIFT_BITS, record_bits, unit_needs
 from hao.emission.wiring import (
     NAMES,
+    Border,
     Constant,
     Paths,
     Route,
@@ -58,6 +59,7 @@ from hao.engine.design import Design
 from hao.engine.stages import DenseStage, DepthwiseStage
 from hao.hw.resources import Resources
 from hao.intmath import ceil_div, ceil_log2
+from hao.ir.averages import kernel_shares
 from hao.ir.integer import (
     MAX_ALIGN_SHIFT,
     MAX_SHIFT,
@@ -196,6 +198,7 @@ def make_context(
         "system": system_side(design, table),
         "input": feature_map(table.arena.maps[design.network.input.name], design, net),
         "output": feature_map(_output(design, table), design, net, output=True),
+        "output_zero": net.maps[design.segments[-1].invocation.output_name].zero,
         "board": {
             "name": board.name,
             "part": board.part,
@@ -291,6 +294,7 @@ def _biases(table: Table) -> dict[str, object]:
     added = [abs(step.bias) for step in adds]
     codes = [abs(step.code_bias) << step.mean_shift for step in means]
     codes += [abs(step.code_bias) << step.shift for step in averages]
+    largest = [kernel_shares(step.kernel)[0] for step in averages if step.borders]
     return {
         "sums_move": bool(adds),
         "sums_fill": any(step.finish.unit for step in table.steps),
@@ -299,7 +303,21 @@ def _biases(table: Table) -> dict[str, object]:
         "means_move": any(step.sum_bias or step.code_bias for step in means),
         "averages_move": any(step.sum_bias or step.code_bias for step in averages),
         "code_bits": signed_bits(0, max(codes, default=0)),
+        "border_bits": 2 * max(largest, default=0).bit_length(),
     }
+
+
+def _borders(table: Table) -> tuple[Border, ...]:
+    """Return the kernels of averages that leave out padding."""
+    steps = [step.depthwise_array for step in table.steps]
+    kernels = sorted({step.kernel for step in steps if step.borders})
+    return tuple(
+        Border(
+            test=_test(("kernel", kernel)) if len(kernels) > 1 else "",
+            shares=kernel_shares(kernel),
+        )
+        for kernel in kernels
+    )
 
 
 def _roundings(net: IntegerNetwork, table: Table) -> dict[str, object]:
@@ -385,6 +403,7 @@ def _stages(
                 convolves=loads,
                 pools=pools,
                 averages=any(step.depthwise_array.averages for step in table.steps),
+                borders=_borders(table),
                 strides=tuple(sorted({stride for _, stride in depthwise})),
                 kinds=tuple(
                     WindowKind(

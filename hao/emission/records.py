@@ -164,6 +164,15 @@ class DepthwiseStep:
     rounding: int = _f("of an average: 0 halves up, 1 to even, 2 down")
     sum_bias: int = _f("added to the sum of an average", rare=True)
     code_bias: int = _f("added to its codes", rare=True)
+    borders: int = _f("an average leaves out some padding", rare=True)
+    first_row: int = _f(
+        "row of the first window, from the first one counted", rare=True
+    )
+    first_column: int = _f("its column, likewise", rare=True)
+    counted_rows: int = _f(rare=True)
+    counted_columns: int = _f(rare=True)
+    xgroups: int = _f("groups of pixels of a row", rare=True)
+    next_columns: int = _f("columns to the next group of pixels", rare=True)
     weight_base: int = _f("first word of the weights in use")
     channel_base: int = _f("first word of the records in use")
     fill_weight_base: int = _f("first word that the next run's weights fill")

@@ -429,6 +429,8 @@ def _depthwise_array(
     if layer.kind is PoolKind.MAX:
         return replace(step, pools=1)
     begin, end = net.optional(layer.name, "bias", 2)
+    if layer.uncounted != Padding():
+        step = _with_borders(step, layer, design.engine.px)
     return replace(
         step,
         pools=1,
@@ -438,4 +440,21 @@ def _depthwise_array(
         multiplier=int(net.param(layer.name, "multiplier")[0]),
         shift=int(net.param(layer.name, "shift")[0]),
         rounding=int(net.rounding(layer.name)[0]),
+    )
+
+
+def _with_borders(step: DepthwiseStep, layer: Pool, px: int) -> DepthwiseStep:
+    """Return the step of an average with what of its padding counts."""
+    pads, out = layer.padding, layer.uncounted
+    height = layer.ifm.height + pads.top + pads.bottom
+    width = layer.ifm.width + pads.left + pads.right
+    return replace(
+        step,
+        borders=1,
+        first_row=-out.top,
+        first_column=-out.left,
+        counted_rows=height - out.top - out.bottom,
+        counted_columns=width - out.left - out.right,
+        xgroups=ceil_div(layer.ofm.width, px),
+        next_columns=px * layer.stride,
     )

@@ -63,6 +63,19 @@ class WindowKind:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Border:
+    """How often windows of one kernel count where some of their padding does not.
+
+    Attributes:
+        test: The C++ beginning of a condition that a step has this kernel.
+        shares: By how many rows or columns count, from 1.
+    """
+
+    test: str
+    shares: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageView:
     """A stage as the templates see it."""
 
@@ -88,6 +101,7 @@ class StageView:
     convolves: bool = True
     pools: bool = False
     averages: bool = False
+    borders: tuple[Border, ...] = ()
     strides: tuple[int, ...] = ()
     kinds: tuple[WindowKind, ...] = ()
 

@@ -114,6 +114,7 @@ class DepthwiseStage:
         pools: It serves pooling.
         convolves: It serves convolutions; without them it has no multipliers.
         multiplies: As in `DenseStage`.
+        mean_bits: Width of what sums of averages are multiplied by; 0 without any.
     """
 
     pe: int
@@ -130,6 +131,7 @@ class DepthwiseStage:
     pools: bool
     convolves: bool
     multiplies: bool = False
+    mean_bits: int = 0
 
     def __post_init__(self) -> None:
         depths = (

@@ -42,12 +42,14 @@ class Weight:
         quant: Integer type, if the file fixed one.
         scale: Real value of one integer step; broadcasts against `values`.
         zero_point: Integer that stands for 0.0; broadcasts against `values`.
+        note: What was made of them, for a report.
     """
 
     values: Array
     quant: QType | None = None
     scale: Array = field(default_factory=lambda: np.ones(1))
     zero_point: Array = field(default_factory=lambda: np.zeros(1))
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +99,19 @@ class Window:
         window = replace(self, kernel=(kernel, kernel), padding=padding)
         window.square(site)
         return window
+
+    def uncounted(self, own: "Window", *, counts: bool) -> Padding:
+        """Return the padding by which an average over these windows does not divide.
+
+        Args:
+            own: The windows before their sizes were rounded up: what that adds is
+                never counted.
+            counts: Whether the padding of `own` is.
+        """
+        pads, less = self.padding, own.padding
+        if not counts:
+            return pads
+        return Padding(bottom=pads.bottom - less.bottom, right=pads.right - less.right)
 
     def rounded_up(self, x: FeatureMap) -> "Window":
         """Return the window with the padding that rounding sizes up asks for.

@@ -14,6 +14,7 @@ import numpy as np
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.feature_map import (
     CHANNELS_FIRST,
+    CHANNELS_LAST,
     Axis,
     FeatureMap,
     one_axis_each,
@@ -172,10 +173,19 @@ def pool_piece(
     *,
     kind: PoolKind,
     window: Window,
-    include_padding: bool = True,
+    uncounted: Padding | None = None,
     order: Order = CHANNELS_FIRST,
 ) -> Piece:
     """Return a pooling layer; an average over the whole map becomes a global one.
+
+    Args:
+        site: Where it stands.
+        x: Its input, arranged in `order`.
+        kind: What a window computes.
+        window: Its size, and its own padding.
+        uncounted: Part of that padding by which an average does not divide; `None`
+            for none.
+        order: Of the tensors before and after.
 
     Raises:
         InputError: The window does not fit.
@@ -188,17 +198,11 @@ def pool_piece(
     if kind is PoolKind.AVERAGE and whole and padding == Padding():
         return global_average_piece(site, x)
     kernel, stride = window.square(site)
-    if x.padding != Padding():
-        if kind is PoolKind.MAX and not x.nonnegative:
-            raise UnsupportedError(
-                f"{site.label}: takes the maximum over padded zeros; handled: zeros "
-                "around values that are not negative, or padding by the pool itself"
-            )
-        if kind is PoolKind.AVERAGE and window.padding != Padding():
-            raise UnsupportedError(
-                f"{site.label}: pads a map that a Pad has padded; handled: one of them"
-            )
-        include_padding = True
+    if x.padding != Padding() and kind is PoolKind.MAX and not x.nonnegative:
+        raise UnsupportedError(
+            f"{site.label}: takes the maximum over padded zeros; handled: zeros "
+            "around values that are not negative, or padding by the pool itself"
+        )
     channels = x.shape.channels
     ofm = _ofm(site, x, channels, kernel=kernel, stride=stride, padding=padding)
     layer = Pool(
@@ -210,7 +214,7 @@ def pool_piece(
         stride=stride,
         padding=padding,
         kind=kind,
-        include_padding=include_padding or padding == Padding(),
+        uncounted=uncounted or Padding(),
     )
     value = x.after(site.layer, ofm, nonnegative=x.nonnegative)
     return Piece(value=value, layers=(layer,))
@@ -227,20 +231,26 @@ def global_average_piece(site: Site, x: FeatureMap) -> Piece:
     return Piece(value=value, layers=(layer,))
 
 
-def mean_piece(
-    site: Site, x: FeatureMap, *, dimensions: Sequence[int], keep: bool
+def pixels_piece(
+    site: Site,
+    x: FeatureMap,
+    kind: PoolKind,
+    *,
+    dimensions: Sequence[int],
+    keep: bool,
 ) -> Piece:
-    """Return the mean over some dimensions of a tensor, if they are all pixels.
+    """Return the mean or maximum over some dimensions of a tensor, if all are pixels.
 
     Args:
         site: Where it stands.
         x: Its input.
-        dimensions: Averaged over; negative ones count from the end.
+        kind: Mean or maximum.
+        dimensions: That it goes over; negative ones count from the end.
         keep: The dimensions stay, with size 1.
 
     Raises:
         InputError: There is no such dimension.
-        UnsupportedError: The mean runs over channels, frames, or some pixels only.
+        UnsupportedError: It runs over channels, frames, or some pixels only.
     """
     rank = len(x.dimensions)
     if any(not -rank <= d < rank for d in dimensions):
@@ -250,10 +260,16 @@ def mean_piece(
     pixels = {a for a in (Axis.HEIGHT, Axis.WIDTH) if x.size(a) > 1}
     if axes != pixels:
         raise UnsupportedError(
-            f"{site.label}: averages over axes {tuple(dimensions)} of {x.sizes}; "
+            f"{site.label}: goes over axes {tuple(dimensions)} of {x.sizes}; "
             "handled: over height and width"
         )
-    piece = global_average_piece(site, x)
+    if kind is PoolKind.MAX and pixels:
+        window = Window(kernel=(x.shape.height, x.shape.width))
+        last = x.arranged(CHANNELS_LAST) and not x.arranged(CHANNELS_FIRST)
+        order = CHANNELS_LAST if last else CHANNELS_FIRST
+        piece = pool_piece(site, x, kind=kind, window=window, order=order)
+    else:
+        piece = global_average_piece(site, x)
     left = tuple(
         dimension
         for position, dimension in enumerate(piece.value.dimensions)

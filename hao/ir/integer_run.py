@@ -16,9 +16,10 @@ and `clamp` is to `MapType.low` and `high` of the layer at hand:
                                l, r, s = shifts
     Pool (maximum)             y = the largest code of the window
     Pool (average),            y = clamp(round_shift(mean + (bias[1] << shift), shift)),
-    GlobalAveragePool          mean = (sum + bias[0]) * multiplier; with a wide
-                               multiplier rounded to a multiple of 2^MEAN_GUARD first,
-                               halves up
+    GlobalAveragePool          mean = (sum + bias[0]) * factor * multiplier; with a
+                               wide multiplier rounded to a multiple of 2^MEAN_GUARD
+                               first, halves up; factor is 1 but where padding does
+                               not count (`hao.ir.averages`)
 
 Padding has the code that stands for 0.0 in sums and is never the maximum. Linear
 flattens channel-major, as `run_float` does. Nothing wraps: accumulators are as wide as
@@ -37,7 +38,8 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.errors import InputError, UnsupportedError
+from hao.errors import InputError
+from hao.ir.averages import border_factors
 from hao.ir.integer import (
     DOWN,
     HALVES_EVEN,
@@ -90,7 +92,6 @@ def run_integer(net: IntegerNetwork, codes: NDArray[np.int64]) -> NDArray[np.int
     Raises:
         InputError: `codes` has another shape or type, or a code that the type of the
             input does not let through.
-        UnsupportedError: An average leaves out its padding.
     """
     name = net.network.output.name
     return run_integer_layers(net, codes, frozenset({name}))[name]
@@ -105,7 +106,6 @@ def run_integer_layers(
 
     Raises:
         InputError: As `run_integer`, or `keep` names no layer.
-        UnsupportedError: As `run_integer`.
     """
     layers = net.network.layers
     unknown = sorted(keep - {layer.name for layer in layers})
@@ -158,9 +158,6 @@ def layer_codes(
         types: Their types.
         params: Its parameters by name.
         output: Type of the map that it makes.
-
-    Raises:
-        UnsupportedError: An average leaves out its padding.
     """
     result: Codes
     match layer:
@@ -348,17 +345,12 @@ def _mean_codes(
     output: MapType,
 ) -> Codes:
     multiplier, shift = params["multiplier"], params["shift"]
-    pixels = layer.ifm.pixels
+    pixels, most_factor = layer.ifm.pixels, 1
     if isinstance(layer, Pool):
-        if not layer.include_padding and layer.padding != Padding():
-            raise UnsupportedError(
-                f"layer {layer.name!r}: an average that leaves out its padding divides "
-                "by another number at the border; only one that counts it is handled"
-            )
-        pixels = layer.kernel**2
+        pixels, most_factor = layer.kernel**2, int(border_factors(layer).max())
     begin, end = (int(value) for value in params.get("bias", np.zeros(2)))
     most = max(codes.high, -codes.low, abs(codes.zero))
-    largest = (pixels * most + abs(begin)) * int(multiplier[0])
+    largest = (pixels * most + abs(begin)) * most_factor * int(multiplier[0])
     largest += abs(end) << int(shift[0])
     kind = exact_type(rounding_limit(largest, shift))
     wide: NDArray[np.number] = x.astype(kind)
@@ -369,7 +361,10 @@ def _mean_codes(
         )
     else:
         sums = wide.sum(axis=(2, 3), keepdims=True, dtype=kind)
-    scaled = (sums + kind(begin)) * multiplier.astype(kind)
+    moved = sums + kind(begin)
+    if isinstance(layer, Pool):
+        moved = moved * border_factors(layer).astype(kind)
+    scaled = moved * multiplier.astype(kind)
     if is_wide(int(multiplier[0])):
         guard = kind(2**MEAN_GUARD)
         scaled = ((scaled + guard // kind(2)) // guard) * guard

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.errors import InputError
+from hao.ir.averages import counted_pixels
 from hao.ir.layer import (
     Activation,
     ActivationKind,
@@ -250,13 +251,8 @@ def _run_pool(layer: Pool, x: NDArray[Real]) -> NDArray[Real]:
             )
         case PoolKind.AVERAGE:
             sums = window_sum(x, kernel=kernel, stride=stride, padding=padding)
-            pixels = np.full(x.shape[2:], 1, dtype=x.dtype)[None, None]
-            if layer.include_padding:
-                pooled = sums / x.dtype.type(kernel**2)
-            else:
-                pooled = sums / window_sum(
-                    pixels, kernel=kernel, stride=stride, padding=padding
-                )
+            pixels: NDArray[Real] = counted_pixels(layer).astype(x.dtype)
+            pooled = sums / pixels
         case _:
             assert_never(layer.kind)
     return pooled

@@ -218,8 +218,35 @@ class Pool(_Windowed):
     """Max or average pooling over KxK windows."""
 
     kind: PoolKind
-    include_padding: bool = True
-    """Whether padded zeros count in an average."""
+    uncounted: Padding = field(default_factory=Padding)
+    """Part of the padding, from outside, that an average does not divide by."""
+
+    def __post_init__(self) -> None:
+        _Windowed.__post_init__(self)
+        pads, out = self.padding, self.uncounted
+        sides = ("top", "left", "bottom", "right")
+        within = all(getattr(out, s) <= getattr(pads, s) for s in sides)
+        # The first and the last window reach pixels that count.
+        first = max(out.top, out.left) < self.kernel
+        height = self.ifm.height + pads.top + pads.bottom - out.bottom
+        width = self.ifm.width + pads.left + pads.right - out.right
+        last = (self.ofm.height - 1) * self.stride < height
+        last &= (self.ofm.width - 1) * self.stride < width
+        if not (within and first and last):
+            raise InputError(
+                f"layer {self.name!r}: {out} of {pads} does not count; must be part of "
+                "it, and leave pixels that count in every window"
+            )
+
+
+def current_pool_fields(fields: object) -> object:
+    """Return the fields of a pool in a file, without one that pools had before.
+
+    `include_padding` was true in all files that could be built.
+    """
+    if not isinstance(fields, dict) or fields.get("include_padding") is not True:
+        return fields
+    return {name: value for name, value in fields.items() if name != "include_padding"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,6 @@ from hao.ir.layer import (
     Input,
     Layer,
     Linear,
-    Padding,
     Pool,
     PoolKind,
     Quantize,
@@ -206,17 +205,6 @@ def _window_problem(layer: Layer) -> str | None:
         return (
             f"layer {layer.name!r}: padding {pad}; the engine pads by less than the "
             f"kernel ({layer.kernel}); enlarge the kernel, or pad less"
-        )
-    if (
-        isinstance(layer, Pool)
-        and layer.kind is PoolKind.AVERAGE
-        and not layer.include_padding
-        and pad != Padding()
-    ):
-        return (
-            f"layer {layer.name!r}: an average that leaves out its padding divides by "
-            "another number at the border; the engine divides all sums by one: set "
-            "count_include_pad = 1 and ceil_mode = 0, or pad by nothing"
         )
     return None
 

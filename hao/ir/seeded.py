@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.errors import InputError
+from hao.ir.averages import mean_pixels
 from hao.ir.integer import (
     BIAS_BITS,
     MAX_SHIFT,
@@ -240,7 +241,7 @@ class _Filler:
             case Pool(kind=PoolKind.MAX):
                 return self._filled(layer, self.types[0], {})
             case Pool():
-                params = _mean_params(layer.kernel**2)
+                params = _mean_params(mean_pixels(layer))
                 return self._filled(layer, self.types[0], params)
             case GlobalAveragePool():
                 params = _mean_params(layer.ifm.pixels)

@@ -167,14 +167,6 @@ class Store:
                 "INSERT OR REPLACE INTO saliencies VALUES (?, ?, ?, ?, ?, ?)", rows
             )
 
-    def saliency_seconds(self) -> float:
-        """Return how long all saliencies took [s]."""
-        with _translated(self._path):
-            (total,) = self._connection.execute(
-                "SELECT total(seconds) FROM saliencies"
-            ).fetchone()
-        return float(total)
-
 
 @contextmanager
 def open_store(

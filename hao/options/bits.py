@@ -19,7 +19,7 @@ alone, at no cost, and the rest share the drop.
 Where the drops come from is left to the caller (`hao.accuracy.drops` for ImageNet).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from fractions import Fraction
@@ -200,17 +200,3 @@ def _option(layer: Compute, bits: int, *, cost_micro: int) -> Option:
     except InputError as cause:
         raise InputError(f"layer {layer.name!r}: {cause}") from cause
     return Option(layer=layer.name, change=change, cost_micro=cost_micro)
-
-
-def scheme_cost_micro(options: Iterable[Option]) -> int:
-    """Return the cost of a scheme, one option per layer [1e-6 points].
-
-    Raises:
-        InputError: A layer occurs twice.
-    """
-    taken: dict[str, int] = {}
-    for option in options:
-        if option.layer in taken:
-            raise InputError(f"layer {option.layer!r} has two options; must have one")
-        taken[option.layer] = option.cost_micro
-    return sum(taken.values())

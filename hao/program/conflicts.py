@@ -89,6 +89,6 @@ def _reaches(problem: Problem, budget: int) -> bool:
     if is_quick(field, budget):
         return True
     return (
-        may_run_within(field, budget)
+        may_run_within(field, budget, NO_LIMIT)
         and find(field, Least.CYCLES, limits, first=True) is not None
     )

@@ -81,15 +81,6 @@ def build_program(play: Play) -> Program:
     return _Writer(play).program()
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """A run in play: its price, and its arcs to one node."""
-
-    price: SegmentPrice
-    end: int
-    arcs: tuple[int, ...]
-
-
 class _Writer:
     """A program under construction."""
 

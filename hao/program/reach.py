@@ -25,6 +25,13 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
+SPREAD = np.geomspace(0.25, 4.0, 9)
+"""Prices of accuracy tried on some engines, relative to one known (chosen here)."""
+
+SAMPLED = 16
+"""Engines to which a price of accuracy is adapted (chosen here)."""
+
+
 def within_reach(hunt: Hunt, group: Group, double: bool, choice: Choice) -> Ints:
     """Return the engines that a bound over all widths that may fit does not exclude."""
     reach = reach_of(hunt, group, double, choice)
@@ -86,17 +93,46 @@ def _bound(hunt: Hunt, union: Union, double: bool, choice: Choice) -> Floats:
     periods = periods_of(hunt.field.tables(double), choice, union.net.runs)
     if union.sums is not None:
         return exact_bound(hunt, union.sums, periods, double, len(choice))
-    rates = np.full((1, 1), hunt.rate)
-    swept = sweep(union.net, periods, double_buffered=double, rate=rates)
-    total = np.asarray(swept.total, dtype=np.float64)
-    bound: Floats = dual_bound(
-        np.broadcast_to(total, (1, len(choice))),
-        rates,
+    assert hunt.rate is not None, "else nothing is known"
+    key = id(union), double
+    rate = hunt.rates.get(key, hunt.rate)
+    bound: Floats = _priced(hunt, union, double, periods, np.array([rate]))[0]
+    left = np.flatnonzero(bound <= hunt.of_interest)
+    if not left.size:
+        return bound
+    # What stays is looked at again, at the price that excludes most of some of it.
+    order = left[np.argsort(bound[left], kind="stable")]
+    few = order[np.linspace(0, left.size - 1, SAMPLED).astype(np.int64)]
+    some = {number: made.take(few) for number, made in periods.items()}
+    tried = np.append(rate * SPREAD, hunt.rate)
+    found = _priced(hunt, union, double, some, tried)
+    excluded = (found > hunt.of_interest).sum(axis=1)
+    if not excluded.any():
+        return bound
+    best = float(tried[np.lexsort((found.mean(axis=1), excluded))[-1]])
+    hunt.rates[key] = best
+    some = {number: made.take(left) for number, made in periods.items()}
+    again = _priced(hunt, union, double, some, np.array([best]))[0]
+    bound[left] = np.maximum(bound[left], again)
+    return bound
+
+
+def _priced(
+    hunt: Hunt,
+    union: Union,
+    double: bool,
+    periods: Mapping[int, Periods],
+    rates: Floats,
+) -> Floats:
+    """Return bounds of engines at prices of accuracy, of shape (rates, engines)."""
+    swept = sweep(union.net, periods, double_buffered=double, rate=rates[:, None])
+    return dual_bound(
+        np.asarray(swept.total, dtype=np.float64),
+        rates[:, None],
         goal=goal_of(hunt.least),
         budget=hunt.cycles,
         spend=hunt.cost,
     )
-    return np.ravel(bound)
 
 
 def exact_bound(

@@ -22,18 +22,21 @@ MOST_SHAPES = 500_000
 """Most lane shapes that are kept for other widths and searches (chosen here)."""
 
 
-def may_run_within(field: Field, cycles: int) -> bool:
-    """Return whether lane shapes, by their bounds, may run a frame in some cycles.
+def may_run_within(field: Field, cycles: int, spend: int) -> bool:
+    """Return whether lane shapes, by rough bounds, may run a frame in some cycles.
 
     Args:
-        field: Where to search, at any accuracy cost.
+        field: Where to search.
         cycles: Most cycles.
+        spend: Most accuracy cost [micro-points].
     """
     stages = {tuple(widths.needs) for widths in field.widths}
+    groups = [field.joint(field.widths, roles, spend) for roles in stages]
     return any(
-        shapes_within(field, roles, double, cycles, NO_LIMIT).bound.size
+        any_within(field, group, double, cycles)
         for double in bufferings(field)
-        for roles in sorted(stages, key=len, reverse=True)
+        for group in groups
+        if group is not None
     )
 
 

@@ -23,10 +23,10 @@ def load_class_names(path: Path, outputs: int) -> tuple[str, ...]:
             f"{path}: not readable as names of classes ({reason})"
         ) from error
     names = tuple(line.strip() for line in lines if line.strip())
-    if len(names) != outputs:
+    if len(names) != max(outputs, 2):
         raise InputError(
             f"{path}: {len(names)} names; must be one for each of the network's "
-            f"{outputs} outputs"
+            f"{outputs} outputs (two where there is one)"
         )
     return names
 
@@ -38,15 +38,15 @@ def named_outputs(
 
     Args:
         dataset: Its classes may be fewer than the outputs, or in another order.
-        outputs: Of the network.
-        names: Of the outputs; empty if not given.
+        outputs: Of the network; one tells two classes apart, by its sign.
+        names: Of the outputs, or of these two; empty if not given.
         trained: Whether the network is trained already, so that its outputs stand for
             classes that a data set may not number anew.
 
     Raises:
         InputError: It is not known which output a class is.
     """
-    own = dataset.names
+    own, outputs = dataset.names, max(outputs, 2)
     if not names:
         if trained and own and len(own) != outputs:
             raise InputError(

@@ -71,6 +71,14 @@ def codable(network: Network) -> tuple[Network, tuple[str, ...]]:
                 "runs as a 1x1 depthwise layer of its own"
             )
             continue
+        cut = _cut_sum(network, chains)
+        if cut is not None:
+            network, name = cut
+            notes.append(
+                f"layer {name!r}: an operand that the file does not quantize is cut to "
+                f"{MAX_BITS} bits before; codes may differ by one from the file's"
+            )
+            continue
         aligned = _aligned_add(network, chains)
         if aligned is None:
             return network, tuple(notes)
@@ -173,6 +181,79 @@ def _with_copy(
             layers += [*added, reader]
         else:
             layers.append(one)
+    for array in params.values():
+        array.setflags(write=False)
+    return Network(
+        name=network.name,
+        layers=tuple(layers),
+        params=MappingProxyType({**network.params, **params}),
+    )
+
+
+def _cut_sum(
+    network: Network, chains: Mapping[str, Chain]
+) -> tuple[Network, str] | None:
+    """Return the network with one more sum quantized that an add reads as it is.
+
+    The sum is cut to as many bits below a step of the result as 8 bits hold, down, and
+    stands for the middle of what is cut off: so only halves can come out otherwise.
+    Values beyond what the other operand can bring back to the result's range are
+    clamped. Only of one operand; `None` where there is no such sum.
+    """
+    for layer in network.layers:
+        if not isinstance(layer, Add) or chains[layer.name].quant is None:
+            continue
+        chain = chains[layer.name]
+        for source, other in (layer.inputs, layer.inputs[::-1]):
+            operand, beside = chains[source], chains[other]
+            if operand.quant is not None or beside.quant is None:
+                continue
+            if operand.last != source or not np.all(operand.unit > 0):
+                continue
+            try:
+                target = chain.step / chain.uniform_gain(layer.name)
+            except UnsupportedError:
+                continue  # told by those who ask for all problems
+            reach = target * _reach(chain) + beside.scale * _reach(beside)
+            return _cut(network, source, operand, target, reach), layer.name
+    return None
+
+
+def _reach(chain: Chain) -> float:
+    """Return the largest magnitude of what a map's codes stand for, in steps."""
+    return max(chain.high - chain.zero, chain.zero - chain.low)
+
+
+def _cut(
+    network: Network, source: str, operand: Chain, target: float, reach: float
+) -> Network:
+    """Return the network with a sum of steps of `target` quantized to 8 bits."""
+    quant = QType(bits=MAX_BITS, signed=True, rounding=Rounding.FLOOR)
+    exponent = int(np.ceil(np.log2(reach / (target * quant.highest))))
+    scale = target * 2.0 ** max(exponent, -MAX_ALIGN_SHIFT)
+    unit = np.abs(operand.gain * operand.unit)
+    whole = np.all(unit >= scale * (1 - WHOLE)) and np.all(operand.offset == 0)
+    ofm = next(one.ofm for one in network.layers if one.name == source)
+    name = free_name(network, f"{source}.cut")
+    cut = Quantize(name=name, input=source, ifm=ofm, ofm=ofm, quant=quant)
+    params: dict[str, NDArray[np.generic]] = {
+        f"{name}.scale": np.array([scale]),
+        f"{name}.zero_point": np.zeros(1),
+    }
+    added: list[Layer] = [cut]
+    if not whole:
+        name = free_name(network, f"{source}.middle")
+        added.append(Affine(name=name, input=cut.name, ifm=ofm, ofm=ofm))
+        params[f"{name}.scale"] = np.ones(1)
+        params[f"{name}.shift"] = np.array([scale / 2])
+    layers: list[Layer] = []
+    for one in network.layers:
+        if isinstance(one, Add) and source in one.inputs:
+            first, second = (name if read == source else read for read in one.inputs)
+            one = replace(one, inputs=(first, second))
+        layers.append(one)
+        if one.name == source:
+            layers += added
     for array in params.values():
         array.setflags(write=False)
     return Network(

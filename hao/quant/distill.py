@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from hao.ir.network import Network
 from hao.quant.float_net import FloatNet
-from hao.quant.modules import LayerwiseModule, choose_device
+from hao.quant.modules import LayerwiseModule, choose_device, class_scores
 
 TEACHER_SHARE = 0.7
 TEMPERATURE = 2.0
@@ -41,11 +41,11 @@ class Teacher:
 
         Args:
             loss: By labels alone.
-            outputs: Of the student, shape (frames, classes).
+            outputs: Scores of the student, shape (frames, classes).
             frames: What it was given.
         """
         with torch.no_grad():
-            wanted = self.net(frames) / self.temperature
+            wanted = class_scores(self.net(frames)) / self.temperature
         distance = nn.functional.kl_div(
             (outputs / self.temperature).log_softmax(1),
             wanted.log_softmax(1),

@@ -23,6 +23,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from hao.errors import InputError, UnsupportedError
 from hao.files import write_file
+from hao.ir.averages import border_factors
 from hao.ir.integer import (
     BIAS_BITS,
     IntegerNetwork,
@@ -328,12 +329,17 @@ class _Writer:
         factor = self._mean_factor(layer)
         taps = np.full((channels, 1, height, width), factor, dtype=np.float32)
         weight = self._constant(f"{layer.name}.factors", taps)
-        return self._node(
+        mean = self._node(
             "Conv",
             [layer.input, weight],
             f"{layer.name}.mean",
             {"group": channels, **window},
         )
+        if isinstance(layer, GlobalAveragePool) or layer.uncounted == Padding():
+            return mean
+        border = border_factors(layer).astype(np.float32)[None, None]
+        factors = self._constant(f"{layer.name}.border", border)
+        return self._node("Mul", [mean, factors], f"{layer.name}.weighted")
 
     def _mean_factor(self, layer: Pool | GlobalAveragePool) -> float:
         """Return what a sum of real values is multiplied by."""

@@ -28,6 +28,7 @@ from hao.ir.layer import (
     Input,
     Layer,
     Linear,
+    Padding,
     Pool,
     PoolKind,
     Quantize,
@@ -164,9 +165,7 @@ class _Graph:
             case Pool(kind=PoolKind.MAX):
                 self.node("MaxPool", [layer.input], out, _window(layer))
             case Pool():
-                counted = {"count_include_pad": int(layer.include_padding)}
-                window = {**_window(layer), **counted}
-                self.node("AveragePool", [layer.input], out, window)
+                self._add_average(layer, out)
             case GlobalAveragePool():
                 self.node("GlobalAveragePool", [layer.input], out)
             case Add():
@@ -185,6 +184,24 @@ class _Graph:
                 self.node("Clip", [out, *ends], layer.name)
             case _:
                 assert_never(kind)
+
+    def _add_average(self, layer: Pool, out: str) -> None:
+        """Add an average; zeros that count come by a Pad where others do not."""
+        source, window = layer.input, _window(layer)
+        counts = layer.uncounted == Padding()
+        if not counts:
+            pads, less = layer.padding, layer.uncounted
+            sides = [pads.top, pads.left, pads.bottom, pads.right]
+            rest = [less.top, less.left, less.bottom, less.right]
+            first = [side - left for side, left in zip(sides, rest, strict=True)]
+            window["pads"] = rest
+            if any(first):
+                source = f"{layer.name}/padded"
+                sizes = np.array([0, 0, *first[:2], 0, 0, *first[2:]], dtype=np.int64)
+                self.tensors.append(numpy_helper.from_array(sizes, f"{source}.sizes"))
+                self.node("Pad", [layer.input, f"{source}.sizes"], source)
+        window["count_include_pad"] = int(counts)
+        self.node("AveragePool", [source], out, window)
 
     def _parameters(self, layer: Compute) -> list[str]:
         arrays = float_parameters(self._network, layer)

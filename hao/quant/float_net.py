@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hao.errors import InputError
+from hao.ir.averages import counted_pixels
 from hao.ir.interpret import RELU6_MAX
 from hao.ir.layer import (
     Activation,
@@ -222,8 +223,6 @@ def _pooled(layer: Pool, x: Tensor) -> Tensor:
             return pooled_maximum(layer, x)
         case PoolKind.AVERAGE:
             sums = window_sums(x, layer)
-            if layer.include_padding:
-                return sums / layer.kernel**2
-            return sums / window_sums(torch.ones_like(x[:1, :1]), layer)
+            return sums / torch.from_numpy(counted_pixels(layer)).to(sums)
         case _:
             assert_never(layer.kind)

@@ -215,6 +215,23 @@ def count_rounding(
     )
 
 
+def output_differences(
+    imported: ImportedIntegers, codes: Integers, outputs: Real
+) -> int:
+    """Return how many output codes are not those of the file's own outputs.
+
+    Args:
+        imported: The integers.
+        codes: What they make of some frames.
+        outputs: What the file makes of them, real values of the same shape.
+    """
+    name = imported.net.network.output.name
+    kind = imported.net.maps[name]
+    real = outputs.reshape(codes.shape) / imported.scales[name] + imported.zeros[name]
+    real = np.clip(real, kind.low, kind.high)
+    return int(np.sum(np.abs(real - codes) > 0.5 + HALF))
+
+
 def _assembled(
     network: Network,
     chains: Mapping[str, Chain],

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hao.errors import InputError, UnsupportedError
+from hao.ir.averages import mean_pixels
+from hao.ir.classes import classes_of
 from hao.ir.frame import FrameCoding
 from hao.ir.integer import (
     IntegerNetwork,
@@ -44,10 +46,9 @@ from hao.ir.layer import (
 from hao.ir.network import Network
 from hao.quant.agreement import COMPARED_BATCH, Agreement
 from hao.quant.counted import Counted, batch_size, uncounted
-from hao.quant.dataset import Frames, Split
+from hao.quant.dataset import Frames
 from hao.quant.modules import module_key
 from hao.quant.quant_net import QuantNet, weight_type
-from hao.quant.scales import mean_pixels
 
 Integers = NDArray[np.int64]
 
@@ -149,15 +150,6 @@ def count_differences(
     )
 
 
-def accuracy_of_integers(net: IntegerNetwork, split: Split) -> float:
-    """Return the share of frames that an integer network classifies correctly.
-
-    Raises:
-        UnsupportedError: The input's scale is no power of two.
-    """
-    return float(np.mean(classes_of_integers(net, split.frames) == split.labels))
-
-
 def classes_of_integers(
     net: IntegerNetwork, frames: Frames, counted: Counted = uncounted
 ) -> Integers:
@@ -176,7 +168,8 @@ def classes_of_integers(
     for start in range(0, len(frames), size):
         batch = frames[start : start + size]
         outputs = run_integer(net, net.frame_codes(batch))
-        found.append(outputs.reshape(len(outputs), -1).argmax(axis=1))
+        zero = net.maps[net.network.output.name].zero
+        found.append(classes_of(outputs, zero=zero))
         counted(start + len(batch), len(frames))
     return np.concatenate(found)
 

@@ -18,7 +18,6 @@ from hao.ir.layer import (
     Depthwise,
     Input,
     Layer,
-    Linear,
     Padding,
     Pool,
     PoolKind,
@@ -77,6 +76,16 @@ class LayerwiseModule(nn.Module, ABC):
         return ofm
 
 
+def class_scores(outputs: Tensor) -> Tensor:
+    """Return a score per class, shape (batch, classes).
+
+    Those are the outputs; of a single one, behind which a Sigmoid stands, 0 and itself.
+    """
+    if outputs.shape[1] > 1:
+        return outputs
+    return torch.cat([torch.zeros_like(outputs), outputs], dim=1)
+
+
 def module_key(layer: str) -> str:
     """Return a layer's name as torch allows it in a `ModuleDict`: without dots."""
     return layer.replace(".", "/")
@@ -117,11 +126,6 @@ def window_sums(x: Tensor, layer: Pool) -> Tensor:
     )
     shape = (*x.shape[:2], layer.ofm.height, layer.ofm.width)
     return taps.sum(1).reshape(shape)
-
-
-def is_compute(layer: Layer) -> bool:
-    """Return whether a layer has weights."""
-    return isinstance(layer, Conv | Depthwise | Linear)
 
 
 def choose_device() -> torch.device:

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from hao.quant.dataset import Frames
-from hao.quant.modules import LayerwiseModule
+from hao.quant.modules import LayerwiseModule, class_scores
 from hao.quant.train import EVALUATION_BATCH
 
 Floats = NDArray[np.float64]
@@ -24,7 +24,8 @@ def log_probabilities(net: LayerwiseModule, frames: Frames) -> Floats:
     with torch.no_grad():
         for start in range(0, len(frames), EVALUATION_BATCH):
             batch = torch.from_numpy(frames[start : start + EVALUATION_BATCH].copy())
-            outputs = net(batch.to(parameter.device, parameter.dtype)).double()
+            raw = net(batch.to(parameter.device, parameter.dtype)).double()
+            outputs = class_scores(raw)
             found.append(outputs.log_softmax(1).cpu().numpy())
     return np.concatenate(found)
 

@@ -13,6 +13,7 @@ import brevitas.nn as qnn
 import torch
 from torch import Tensor, nn
 
+from hao.ir.averages import border_factors, mean_pixels
 from hao.ir.integer import mean_multiplier
 from hao.ir.layer import (
     Activation,
@@ -49,7 +50,7 @@ from hao.quant.modules import (
 )
 from hao.quant.parameters import float_parameters
 from hao.quant.quantizers import bias_quantizer, map_quantizer, weight_quantizer
-from hao.quant.scales import Scales, bias_code_bits, mean_pixels
+from hao.quant.scales import Scales, bias_code_bits
 from hao.quant.scheme import Scheme, check_scheme
 
 
@@ -111,7 +112,9 @@ class QuantNet(LayerwiseModule):
                 total = x.sum(dim=(2, 3), keepdim=True)
                 return self.quantized(layer, total * mean_factor(layer))
             case Pool(kind=PoolKind.AVERAGE):
-                return self.quantized(layer, window_sums(x, layer) * mean_factor(layer))
+                sums = window_sums(x, layer) * mean_factor(layer)
+                factors = torch.from_numpy(border_factors(layer)).to(sums)
+                return self.quantized(layer, sums * factors)
             case Pool():
                 return pooled_maximum(layer, x)
             case Affine() | Activation() | Quantize():

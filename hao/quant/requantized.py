@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.errors import InputError, NeedsCopyError, UnsupportedError
+from hao.ir.averages import mean_pixels
 from hao.ir.frame import FrameCoding
 from hao.ir.integer import (
     ADD_BIAS_BITS,
@@ -35,6 +36,7 @@ from hao.ir.integer import (
     MAX_WIDE_MEAN_SHIFT,
     MEAN_BIAS_BITS,
     MEAN_BITS,
+    MEAN_GUARD,
     WIDE_MEAN_BITS,
     MapType,
 )
@@ -57,7 +59,6 @@ from hao.ir.layer import (
 )
 from hao.ir.network import Network
 from hao.ir.tensor import MAX_BITS, MIN_BITS, QType, Rounding
-from hao.quant.scales import mean_pixels
 
 Real = NDArray[np.float64]
 
@@ -506,7 +507,8 @@ def mean_integers(
         known = whole = True
     known = known and whole
     if 2.0**-MAX_MEAN_SHIFT < ratio < 1 and not power:
-        return _wide_mean(ratio, rounding) | bias, known
+        largest = mean_pixels(layer) * max(abs(source.low), abs(source.high))
+        return _wide_mean(ratio, rounding) | bias, known and largest < 2**MEAN_GUARD
     shift = min(MEAN_BITS - 1 - int(np.floor(np.log2(ratio))), MAX_MEAN_SHIFT)
     multiplier = int(np.rint(np.ldexp(ratio, shift)))
     if multiplier == 2**MEAN_BITS:
@@ -539,12 +541,15 @@ def _mean_bias(
         UnsupportedError: Too much of it.
     """
     codes = chain.added_codes(layer.name)
-    sums = -mean_pixels(layer) * source.zero
-    if abs(codes + sums * ratio) <= WHOLE:
+    pixels = layer.kernel**2 if isinstance(layer, Pool) else mean_pixels(layer)
+    sums = -pixels * source.zero
+    # Sums at a border count several times, zeros in the padding included.
+    alike = isinstance(layer, GlobalAveragePool) or layer.uncounted == Padding()
+    if abs(codes) + abs(sums) == 0 or (alike and abs(codes + sums * ratio) <= WHOLE):
         return {}, True
     whole = [round(sums), round(codes)]
     exact = max(abs(sums - whole[0]), abs(codes - whole[1])) <= WHOLE
-    if not exact and ratio < 1 and abs(np.frexp(ratio)[0] - 0.5) <= WHOLE / 2:
+    if not exact and alike and ratio < 1 and abs(np.frexp(ratio)[0] - 0.5) <= WHOLE / 2:
         total = sums + codes / ratio
         exact = abs(total - round(total)) <= WHOLE
         whole = [round(total) if exact else int(np.floor(total)), 0]

@@ -26,7 +26,7 @@ from hao.ir.sparsity import Words
 from hao.quant.dataset import Split
 from hao.quant.distill import Teacher
 from hao.quant.float_net import FloatNet
-from hao.quant.modules import choose_device, module_key
+from hao.quant.modules import choose_device, class_scores, module_key
 from hao.quant.train import TrainSettings, loss_of
 
 Scores = Mapping[str, NDArray[np.float64]]
@@ -273,7 +273,7 @@ def _losses(
     labels = torch.from_numpy(split.labels[:count].copy()).to(device)
     with torch.no_grad():
         if teacher is not None and not teacher.labels:
-            labels = teacher.net(frames).argmax(1)
+            labels = class_scores(teacher.net(frames)).argmax(1)
         found = []
         for change in changes:
             with change:
@@ -288,7 +288,7 @@ def _measured(net: FloatNet, frames: Tensor, labels: Tensor) -> NetOutputs:
     loss, right = 0.0, 0
     for start in range(0, len(frames), _BATCH):
         part = slice(start, start + _BATCH)
-        outputs = net(frames[part])
+        outputs = class_scores(net(frames[part]))
         loss += float(
             nn.functional.cross_entropy(outputs, labels[part], reduction="sum")
         )

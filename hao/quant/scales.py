@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from hao.errors import UnsupportedError
 from hao.intmath import ceil_log2
+from hao.ir.averages import mean_pixels
 from hao.ir.integer import (
     BIAS_BITS,
     MAX_ALIGN_SHIFT,
@@ -46,7 +47,6 @@ from hao.ir.layer import (
     Input,
     Layer,
     Linear,
-    Padding,
     Pool,
     PoolKind,
     Quantize,
@@ -92,22 +92,6 @@ def bias_code_bits(layer: Compute, scheme: Scheme) -> int:
     act_bits = scheme.act_bits if planes == 1 else FRAME_BITS
     sums = scheme.weight_bits[layer.name] + act_bits - 1
     return min(sums + ceil_log2(layer.terms), BIAS_BITS - 1)
-
-
-def mean_pixels(layer: Pool | GlobalAveragePool) -> int:
-    """Return by how many pixels an average divides.
-
-    Raises:
-        UnsupportedError: It leaves out the padding, so that they differ.
-    """
-    if isinstance(layer, GlobalAveragePool):
-        return layer.ifm.pixels
-    if layer.padding != Padding() and not layer.include_padding:
-        raise UnsupportedError(
-            f"layer {layer.name!r}: an average that leaves out its padding divides by "
-            "another number at the border; handled: include_padding"
-        )
-    return layer.kernel**2
 
 
 def legal_scales(

@@ -25,7 +25,7 @@ from hao.quant.counted import Counted, batch_size, uncounted
 from hao.quant.dataset import Dataset, Split
 from hao.quant.distill import Teacher
 from hao.quant.float_net import FloatNet, folded_network
-from hao.quant.modules import LayerwiseModule, choose_device
+from hao.quant.modules import LayerwiseModule, choose_device, class_scores
 from hao.quant.parameters import frame_parameters
 from hao.quant.quant_net import QuantNet
 
@@ -268,7 +268,7 @@ def loss_of(
     teacher: Teacher | None,
 ) -> Tensor:
     """Return the loss of a batch, with gradients."""
-    outputs = net(frames)
+    outputs = class_scores(net(frames))
     loss = nn.functional.cross_entropy(
         outputs, labels, label_smoothing=settings.smoothing
     )
@@ -292,8 +292,8 @@ def classes_of_net(
         for start in range(0, len(split), size):
             chosen = slice(start, start + size)
             batch = torch.from_numpy(split.frames[chosen].copy())
-            best = net(batch.to(parameter.device, parameter.dtype)).argmax(1)
-            found[chosen] = best.cpu().numpy()
+            scores = class_scores(net(batch.to(parameter.device, parameter.dtype)))
+            found[chosen] = scores.argmax(1).cpu().numpy()
             counted(start + len(batch), len(split))
     return found
 
@@ -309,10 +309,11 @@ def check_fit(network: Network, dataset: Dataset) -> None:
             f"data set {dataset.name!r}: frames of {dataset.shape}; network "
             f"{network.name!r} reads {network.input.ofm}"
         )
-    if network.output.ofm.elements < dataset.classes:
+    outputs = network.output.ofm.elements
+    if max(outputs, 2) < dataset.classes:
         raise InputError(
             f"data set {dataset.name!r} has {dataset.classes} classes; network "
-            f"{network.name!r} gives {network.output.ofm.elements} outputs"
+            f"{network.name!r} gives {outputs} outputs"
         )
 
 

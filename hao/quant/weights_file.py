@@ -15,7 +15,7 @@ from typing import Annotated, Literal, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import to_jsonable_python
 
 from hao.errors import InputError
@@ -34,6 +34,7 @@ from hao.ir.layer import (
     Linear,
     Pool,
     Quantize,
+    current_pool_fields,
 )
 from hao.ir.network import Network
 from hao.npz import load_npz
@@ -75,7 +76,7 @@ class _Linear(_Table):
 
 class _Pool(_Table):
     type: Literal["pool"]
-    fields: Pool
+    fields: Annotated[Pool, BeforeValidator(current_pool_fields)]
 
 
 class _GlobalAveragePool(_Table):

@@ -1,6 +1,7 @@
 """The networks of the zoo as a table."""
 
-from hao.accuracy.between import LARGEST_ERROR, MEAN_ERROR, known_networks
+from hao.accuracy.between import ERRORS, known_networks
+from hao.accuracy.published import Between
 from hao.zoo import build_network, network_names
 
 
@@ -19,9 +20,12 @@ def network_table() -> str:
             f"{name:28} {network.input.ofm.width:5} {network.macs / 1e6:8.1f} "
             f"{network.parameters / 1e6:9.2f}  {' '.join(best) or '-'}"
         )
-    lines.append(
-        "~ interpolated between published image sizes (search --between-sizes): such "
-        f"sizes, left\n  out, are hit within {MEAN_ERROR} points on average, "
-        f"{LARGEST_ERROR} at most (docs/accuracy.md)"
-    )
+    for between in Between:
+        mean, largest = ERRORS[between]
+        flag = between.value.rpartition(" ")[2]
+        lines.append(
+            f"~ interpolated between published {between.value} (search --between-{flag}"
+            f"): such {flag}, left\n  out, are hit within {mean} points on average, "
+            f"{largest} at most (docs/accuracy.md)"
+        )
     return "\n".join(lines)

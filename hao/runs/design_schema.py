@@ -10,7 +10,7 @@ are not kept: a design is shapes, bits and parallelism.
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, assert_never
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import to_jsonable_python
 
 import hao
@@ -45,6 +45,7 @@ from hao.ir.layer import (
     Linear,
     Pool,
     Quantize,
+    current_pool_fields,
 )
 from hao.ir.network import Network
 from hao.ir.partition import Segment, partition
@@ -74,6 +75,7 @@ ADDED_KEYS = frozenset(
         "engine.dense.passes",
         "engine.dense.skips",
         "engine.dense.weights_in_uram",
+        "engine.depthwise.mean_bits",
         "engine.depthwise.multiplies",
         "engine.pointwise.multiplies",
         "engine.pointwise.passes",
@@ -85,6 +87,7 @@ ADDED_KEYS = frozenset(
         "network.layers.fields.passes",
         "network.layers.fields.planes",
         "network.layers.fields.quant.most",
+        "network.layers.fields.uncounted",
         "network.layers.fields.weight.most",
         "proof.bound",
         "proof.solver_reason",
@@ -147,7 +150,7 @@ class _Linear(FileTable):
 
 class _Pool(FileTable):
     type: Literal["pool"]
-    fields: Pool
+    fields: Annotated[Pool, BeforeValidator(current_pool_fields)]
 
 
 class _GlobalAveragePool(FileTable):

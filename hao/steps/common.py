@@ -124,9 +124,3 @@ def share(classes: NDArray[np.int64], labels: NDArray[np.int64] | None) -> float
     if labels is None:
         return None
     return 100 * float(np.mean(classes == labels))
-
-
-def classes_of(outputs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the class of every frame (first axis): the index of its largest output."""
-    best: NDArray[np.int64] = outputs.reshape(len(outputs), -1).argmax(axis=1)
-    return best

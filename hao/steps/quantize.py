@@ -18,6 +18,8 @@ from hao.emission.check_input import check_match
 from hao.emission.weights import pruned_network
 from hao.errors import InputError
 from hao.files import write_files
+from hao.frontends.model_file import load_model
+from hao.ir.classes import classes_of
 from hao.ir.integer import IntegerNetwork
 from hao.ir.interpret import run_float
 from hao.ir.network import Network
@@ -47,7 +49,6 @@ from hao.steps.common import (
     Progress,
     check_torch,
     checkpoint_path,
-    classes_of,
     epoch_line,
     in_batches,
     share,
@@ -63,8 +64,8 @@ from hao.steps.floats import (
 )
 
 if TYPE_CHECKING:
-    from hao.quant.agreement import Agreement
     from hao.quant.dataset import Dataset
+    from hao.quant.imported import ImportedIntegers
     from hao.quant.quant_net import QuantNet
 
 
@@ -99,7 +100,6 @@ def _quantized(
     request: QuantizeRequest, result: SearchResult, folder: Path, progress: Progress
 ) -> _Quantized:
     """Return the integers of a run's network; only checkpoints are written."""
-    from hao.quant.frame_scale import normalised_network
     from hao.quant.ptq import PtqSettings, quantize_network
     from hao.quant.scheme import Scheme
 
@@ -108,7 +108,6 @@ def _quantized(
     if request.weights is not None and request.weights.suffix == ".onnx":
         network = model_network(request.weights, design.network)
         if any(layer.weight is not None for layer in network.compute_layers):
-            network = normalised_network(network, request.preparation)
             return _take_integers(request, result, network, progress)
     labels_for = ""
     if request.method is Method.QAT:
@@ -218,28 +217,31 @@ def _measured(
     return _Quantized(net=net, quantization=quantization, evaluation=evaluation)
 
 
-def _file_classes(
+def _file_outputs(
     network: Network, frames: NDArray[np.float32], size: int = 64
-) -> NDArray[np.int64]:
-    """Return the class of every frame as the file's own arithmetic has it."""
+) -> NDArray[np.float64]:
+    """Return the outputs of every frame as the file's own arithmetic has them."""
     outputs = [
         run_float(network, frames[start : start + size].astype(np.float64))
         for start in range(0, len(frames), size)
     ]
-    return np.concatenate([part.reshape(len(part), -1).argmax(1) for part in outputs])
+    return np.concatenate(outputs)
 
 
 def _output_note(
-    output: str,
-    agreement: "Agreement",
+    imported: "ImportedIntegers",
     ours: NDArray[np.int64],
-    theirs: NDArray[np.int64],
+    theirs: NDArray[np.float64],
 ) -> str:
     """Return how far the outputs of a file and of its integers agree, in words."""
+    from hao.quant.imported import output_differences
+
+    differing = output_differences(imported, ours, theirs)
+    zero = imported.net.maps[imported.net.network.output.name].zero
+    agree = share(classes_of(ours, zero=zero), classes_of(theirs))
     return (
-        f"{agreement.differing[output]} of {agreement.compared[output]} output codes "
-        f"differ from the file's; the class agrees in {share(ours, theirs):.2f} % of "
-        "the frames"
+        f"{differing} of {ours.size} output codes differ from the file's; the class "
+        f"agrees in {agree:.2f} % of the frames"
     )
 
 
@@ -250,8 +252,15 @@ def _take_integers(
     progress: Progress,
 ) -> _Quantized:
     """Return the integers of a file that is quantized already."""
+    from hao.quant.frame_scale import normalised_network
     from hao.quant.imported import count_rounding, imported_integers
 
+    network = normalised_network(network, request.preparation)
+    assert request.weights is not None
+    height = result.design.network.input.ofm.height
+    # Outputs are compared with those of the file, before anything was respelled.
+    file = load_model(request.weights, image_size=height).network
+    file = normalised_network(file, request.preparation)
     shape = result.design.network.input.ofm
     notes: tuple[str, ...] = ()
     labels: NDArray[np.int64] | None = None
@@ -276,10 +285,10 @@ def _take_integers(
         )
     agreement = count_rounding(network, imported, frames)
     codes = imported.net.frame_codes(frames)
-    outputs, best = in_batches(imported.net, codes), _file_classes(network, frames)
-    classes = classes_of(outputs)
-    output = imported.net.network.output.name
-    notes += (_output_note(output, agreement, classes, best),)
+    outputs, theirs = in_batches(imported.net, codes), _file_outputs(file, frames)
+    zero = imported.net.maps[imported.net.network.output.name].zero
+    classes, best = classes_of(outputs, zero=zero), classes_of(theirs)
+    notes += (_output_note(imported, outputs, theirs),)
     quantized = integers = evaluation = None
     if labels is not None:
         quantized = share(best, labels)

@@ -22,6 +22,7 @@ from hao.emission.steps import Table, make_table
 from hao.emission.stored import frame_bytes, map_bytes, map_codes, step_maps
 from hao.errors import InputError
 from hao.files import held
+from hao.ir.classes import classes_of
 from hao.ir.integer import IntegerNetwork
 from hao.ir.integer_run import run_integer_layers
 from hao.quant.weights_file import load_integers
@@ -46,7 +47,7 @@ from hao.runs.run_files import (
     recorded_quantization,
     run_integers,
 )
-from hao.steps.common import Progress, classes_of, in_batches, share
+from hao.steps.common import Progress, in_batches, share
 
 
 def simulate(
@@ -153,6 +154,7 @@ def _simulated(
         act_bits=bits,
         signed=net.maps[output].quant.signed,
     )
+    zero = net.maps[output].zero
     simulated_result = SimulationResult(
         build=build.value,
         images=said.images,
@@ -175,10 +177,12 @@ def _simulated(
         ),
         float_top1=evaluation.float_top1,
         quantized_top1=evaluation.quantized_top1,
-        simulated_top1=share(classes_of(simulated), labels),
-        integer_top1=share(classes_of(expected), labels),
+        simulated_top1=share(classes_of(simulated, zero=zero), labels),
+        integer_top1=share(classes_of(expected, zero=zero), labels),
         quantization=found,
-        simulated_agreement=share(classes_of(simulated), evaluation.float_class),
+        simulated_agreement=share(
+            classes_of(simulated, zero=zero), evaluation.float_class
+        ),
     )
     keep_record(folder, SIMULATION_FILE, simulation_json(simulated_result))
     return simulated_result

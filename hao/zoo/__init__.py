@@ -5,7 +5,9 @@ from hao.zoo.registry import (
     ZooEntry,
     build_network,
     entry,
+    name_of_width,
     network_names,
+    width_of,
     zoo_name,
 )
 
@@ -15,6 +17,8 @@ __all__ = [
     "ZooEntry",
     "build_network",
     "entry",
+    "name_of_width",
     "network_names",
+    "width_of",
     "zoo_name",
 ]

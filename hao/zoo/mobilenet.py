@@ -8,6 +8,7 @@ Sources: V1: Howard et al., arXiv:1704.04861, Table 1. V2: Sandler et al.,
 arXiv:1801.04381, Table 2. V3 minimal (no squeeze-and-excite, no hard-swish, 3x3 only):
 tf_slim nets/mobilenet/README.md and Howard et al., arXiv:1905.02244, Tables 1 and 2.
 timm's variants (125, 100h, 110d, 120d): its `mobilenetv3.py` and `efficientnet.py`.
+Widths between these were published by nobody; they follow the same tables.
 """
 
 from hao.ir.layer import ActivationKind
@@ -45,6 +46,12 @@ _V1_BLOCKS = (
     (1024, 1),
 )
 
+# V1: widths between published ones [%]; beyond 100 as timm pads its 125.
+_V1_BETWEEN = (
+    *((width, PaddingRule.SAME) for width in (30, 40, 60, 70, 80, 90)),
+    *((width, PaddingRule.SYMMETRIC) for width in (110, 120)),
+)
+
 # V1: name suffix, width [%], channels of an extra 1x1 head, padding.
 _V1_VARIANTS = (
     ("025", 25, None, PaddingRule.SAME),
@@ -53,6 +60,7 @@ _V1_VARIANTS = (
     ("100", 100, None, PaddingRule.SAME),
     ("100h", 100, 1024, PaddingRule.SYMMETRIC),
     ("125", 125, None, PaddingRule.SYMMETRIC),
+    *((f"{width:03}", width, None, padding) for width, padding in _V1_BETWEEN),
 )
 
 _V2_STEM, _V2_FIRST, _V2_HEAD = 32, 16, 1280
@@ -76,6 +84,10 @@ _V2_VARIANTS = (
     ("140", 140, 100, PaddingRule.SAME),
     ("110d", 110, 120, PaddingRule.SYMMETRIC),
     ("120d", 120, 140, PaddingRule.SYMMETRIC),
+    *(
+        (f"{width:03}", width, 100, PaddingRule.SAME)
+        for width in (40, 60, 70, 80, 90, 110, 120)
+    ),
 )
 
 _V3_STEM = 16
@@ -214,3 +226,14 @@ ARCHITECTURES = (
     ),
 )
 """Every architecture of this module."""
+
+WIDTHS = {
+    f"{line}_{suffix}": (line, width)
+    for line, variants in (
+        ("mobilenet_v1", _V1_VARIANTS),
+        ("mobilenet_v2", _V2_VARIANTS),
+    )
+    for suffix, width, *_ in variants
+    if suffix.isdigit()
+}
+"""Line and width [%] of the networks that differ in width alone, by name."""

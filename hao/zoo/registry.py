@@ -124,6 +124,21 @@ def build_network(name: str, image_size: int | None = None) -> Network:
     return architecture_network(_architecture(name), image_size=image_size)
 
 
+def width_of(name: str) -> tuple[str, int] | None:
+    """Return the line and width [%] of a network whose line differs in width alone.
+
+    Args:
+        name: Canonical.
+    """
+    return mobilenet.WIDTHS.get(name)
+
+
+def name_of_width(line: str, width_percent: int) -> str | None:
+    """Return the network of a line that has a width, `None` if the zoo lacks it."""
+    wanted = (line, width_percent)
+    return next((n for n, known in mobilenet.WIDTHS.items() if known == wanted), None)
+
+
 def zoo_name(architecture: str, width: str = "") -> str | None:
     """Return the canonical name of a network as a table of accuracies calls it.
 

@@ -1,23 +1,29 @@
 """Top-1 between published image sizes: exact on 1 / size, errors of sizes left out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hao.accuracy.between import (
-    LARGEST_ERROR,
-    MEAN_ERROR,
+    ERRORS,
     interpolated_networks,
+    interpolated_widths,
     known_networks,
     left_out_sizes,
+    left_out_widths,
     networks_between,
+    widths_between,
 )
 from hao.accuracy.checkpoint import checkpoint_top1
 from hao.accuracy.published import (
+    Between,
     FloatRow,
     Precision,
     load_float_rows,
     published_networks,
 )
+from hao.zoo import build_network
 
 
 def row(size: int, top1: float, recipe: str = "a") -> FloatRow:
@@ -44,7 +50,7 @@ def test_what_is_linear_in_the_inverse_size_is_met_exactly() -> None:
     for (name, size), network in found.items():
         assert network.top1 == pytest.approx(top1(size))
         assert (network.name, network.image_size) == (name, size)
-        assert network.interpolated
+        assert network.interpolated is Between.SIZES
     assert all(abs(one.error) < 1e-9 for one in left_out_sizes([row(9, 1), row(5, 0)]))
 
 
@@ -73,8 +79,9 @@ def test_the_error_is_that_of_published_sizes_left_out() -> None:
     found = left_out_sizes(load_float_rows())
     errors = np.array([one.error for one in found])
     assert len(errors) == 20
-    assert np.abs(errors).mean() == pytest.approx(MEAN_ERROR, abs=0.005)
-    assert np.abs(errors).max() == pytest.approx(LARGEST_ERROR, abs=0.005)
+    mean, largest = ERRORS[Between.SIZES]
+    assert np.abs(errors).mean() == pytest.approx(mean, abs=0.005)
+    assert np.abs(errors).max() == pytest.approx(largest, abs=0.005)
     assert abs(errors.mean()) < 0.05
     (one,) = [
         one
@@ -95,7 +102,9 @@ def test_shipped_sizes_lie_between_published_ones() -> None:
         assert network.top1 <= max(
             entry.top1 for (other, _), entry in published.items() if other == name
         )
-    assert len(known_networks()) == len(published) + len(networks_between())
+    assert len(known_networks()) == sum(
+        map(len, (published, networks_between(), widths_between()))
+    )
 
 
 def test_the_checkpoint_of_a_size_between_is_that_of_its_recipe() -> None:
@@ -104,3 +113,58 @@ def test_the_checkpoint_of_a_size_between_is_that_of_its_recipe() -> None:
     assert best is not None
     assert best > between.top1
     assert checkpoint_top1("resnet50", 224, published_networks()["resnet50", 224].top1)
+
+
+def width_row(network: str, size: int, top1: float, recipe: str = "a") -> FloatRow:
+    return replace(row(size, top1, recipe), network=network, architecture=network)
+
+
+def test_what_is_linear_in_the_inverse_width_is_met_exactly() -> None:
+    names = {50: "mobilenet_v2_050", 75: "mobilenet_v2_075", 100: "mobilenet_v2_100"}
+    rows = [width_row(name, 224, 90 - 1000 / width) for width, name in names.items()]
+    found = interpolated_widths(rows)
+    assert {name: entry.top1 for (name, _), entry in found.items()} == pytest.approx(
+        {f"mobilenet_v2_{width:03}": 90 - 1000 / width for width in (60, 70, 80, 90)}
+    )
+    assert {entry.interpolated for entry in found.values()} == {Between.WIDTHS}
+    (one,) = left_out_widths(rows)
+    assert one.row.network == "mobilenet_v2_075"
+    assert one.error == pytest.approx(0)
+
+
+def test_widths_lie_between_neighbours_of_one_recipe_at_one_size() -> None:
+    rows = [
+        width_row("mobilenet_v1_100", 224, 70, "weak"),
+        width_row("mobilenet_v1_125", 224, 71, "weak"),
+        width_row("mobilenet_v1_100", 224, 75, "strong"),
+        width_row("mobilenet_v1_125", 224, 77, "strong"),
+        width_row("mobilenet_v1_075", 192, 60, "weak"),
+        width_row("mobilenet_v1_100h", 224, 90, "strong"),  # its head differs
+    ]
+    found = interpolated_widths(rows)
+    assert sorted(found) == [("mobilenet_v1_110", 224), ("mobilenet_v1_120", 224)]
+    # 1/100, 1/110, 1/125: (1/100 - 1/110) / (1/100 - 1/125) = 5/11.
+    assert found["mobilenet_v1_110", 224].top1 == pytest.approx(75 + 2 * 5 / 11)
+
+
+def test_the_error_is_that_of_published_widths_left_out() -> None:
+    errors = np.array([one.error for one in left_out_widths(load_float_rows())])
+    assert len(errors) == 20
+    mean, largest = ERRORS[Between.WIDTHS]
+    assert np.abs(errors).mean() == pytest.approx(mean, abs=0.005)
+    assert np.abs(errors).max() == pytest.approx(largest, abs=0.005)
+    assert errors.mean() == pytest.approx(0.20, abs=0.005)
+
+
+def test_shipped_widths_are_networks_of_their_own() -> None:
+    published = published_networks()
+    names = {name for name, _ in published}
+    for (name, size), entry in widths_between().items():
+        assert name not in names
+        assert build_network(name, size).input.ofm.width == size
+        known = checkpoint_top1(name, size, entry.top1)
+        assert known is not None
+        assert known >= entry.top1
+    widths = (100, 110, 120, 140)
+    tops = [known_networks()[f"mobilenet_v2_{w}", 224].top1 for w in widths]
+    assert tops == sorted(tops)

@@ -99,7 +99,7 @@ def remembered(task: Task, progress: Progress = lambda _: None) -> Answer:
         task.problem.network.name,
         task.problem.options,
         *(task.budget, task.measure, task.most_blocks),
-        *(task.cost_limit, task.latency_limit, task.look_beyond),
+        *(task.cost_limit, task.latency_limit, task.decide),
     )
     if key not in _ANSWERS:
         _ANSWERS[key] = solve_task(task, progress)

@@ -189,7 +189,7 @@ def test_of_equally_accurate_networks_the_faster_is_chosen() -> None:
     assert fates(accurate(1001))[-3:] == [
         ("slow", Fate.WORSE),
         ("tied", Fate.CHOSEN),
-        ("low", Fate.BOUNDED),
+        ("low", Fate.WORSE),
     ]
 
 
@@ -245,7 +245,7 @@ def test_what_is_excluded_at_any_bits_is_not_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def excluded(task: Task) -> Answer:
-        return InfeasibleError("no engine", at_any_cost=task.look_beyond)
+        return InfeasibleError("no engine", at_any_cost=task.decide)
 
     monkeypatch.setattr(workers_module, "solve_task", excluded)
     asked = Ahead(1)

@@ -452,6 +452,24 @@ def test_a_stage_that_only_pools_has_no_arithmetic_and_no_weights() -> None:
     assert part.lut < both.lut
 
 
+def test_an_average_takes_a_product_and_a_requantizer_a_lane_and_pixel() -> None:
+    # 3x3 windows of 8-bit codes: sums of 13 bits, times 8; with borders times 14.
+    stage = replace(DEPTHWISE, pools=True, convolves=False, kernel=3, dsp_lanes=0)
+    plain, averages, borders = (
+        _depthwise_part(replace(stage, mean_bits=bits), px=2) for bits in (0, 8, 14)
+    )
+    product = int(blocks.multiplier_lut(np.array(8), np.array(8)))
+    # (5 * 21) // 2 + 30 - 1 = 81 for 8 bits out; a part more and 27 bits with borders.
+    adders = (stage.taps - 1) * 10 + 13
+    one = adders + 2 * product + 10 + 81
+    more = adders + 4 * product + 3 * 27 // 2 + (5 * 27) // 2 + 29
+    lanes = stage.pe * 2
+    assert averages.lut - plain.lut == lanes * one
+    place = 2 * (4 * 10 + 6) + product
+    assert borders.lut - plain.lut == lanes * more + 2 * place
+    assert averages.ff - plain.ff == lanes * (13 + 21 + 21 + 16 + 3)
+
+
 @given(depthwise_stages(), PIXELS, BITS)
 @QUICK
 def test_pooling_comes_on_top_of_convolving(

@@ -27,6 +27,7 @@ from hao.engine.stages import DenseStage, DepthwiseStage, Engine, lanes_match
 from hao.errors import UnsupportedError
 from hao.hw.board_file import load_board
 from hao.intmath import ceil_div, ceil_log2
+from hao.ir.averages import mean_pixels
 from hao.ir.change import Bits
 from hao.ir.integer import (
     BIAS_BITS,
@@ -328,6 +329,10 @@ class _Networks:
         pad, stride = self._window(source.ofm, kernel)
         if same:
             pad, stride = Padding.same(kernel), 1
+        kind = self.rng.choice(list(PoolKind))
+        # No number of the generator's own, so that other samples stay as they were.
+        leaves = kind is PoolKind.AVERAGE and (source.ofm.pixels + kernel) % 2 == 0
+        leaves = leaves and pad.bottom < stride and pad.right < stride
         self.layers.append(
             Pool(
                 name=self._name("pool"),
@@ -343,7 +348,8 @@ class _Networks:
                 kernel=kernel,
                 stride=stride,
                 padding=pad,
-                kind=self.rng.choice(list(PoolKind)),
+                kind=kind,
+                uncounted=pad if leaves else Padding(),
             )
         )
 
@@ -801,9 +807,9 @@ class _Ends:
                 case Pool(kind=PoolKind.MAX):
                     maps[layer.name] = maps[layer.input]
                 case Pool():
-                    made = self._mean(layer.kernel**2)
+                    made = self._mean(mean_pixels(layer))
                     if rounds:
-                        made |= self._wide_mean(layer.kernel**2)
+                        made |= self._wide_mean(mean_pixels(layer))
                         made["rounding"] = self._roundings(1, 3)
                     maps[layer.name] = self._type()
                 case GlobalAveragePool():

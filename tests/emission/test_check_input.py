@@ -6,7 +6,7 @@ from types import MappingProxyType
 import pytest
 
 from hao.emission.check_input import check_match
-from hao.errors import InputError, UnsupportedError
+from hao.errors import InputError
 from hao.ir.integer import IntegerNetwork
 from hao.ir.layer import (
     ActivationKind,
@@ -14,8 +14,6 @@ from hao.ir.layer import (
     Conv,
     Layer,
     Padding,
-    Pool,
-    PoolKind,
     Quantize,
 )
 from hao.ir.network import Network
@@ -155,26 +153,6 @@ def test_a_stage_that_the_engine_lacks_is_refused() -> None:
     lacking = replace(design, engine=replace(design.engine, depthwise=None))
     with pytest.raises(InputError, match="'middle' runs on the depthwise stage, which"):
         check_match(lacking, small().net)
-
-
-def test_an_average_that_leaves_out_the_padding_is_refused() -> None:
-    found = next(
-        found
-        for found in map(sample, range(200))
-        if any(isinstance(x, Pool) and _averages(x) for x in found.net.network.layers)
-    )
-    pool = next(
-        x for x in found.net.network.layers if isinstance(x, Pool) and _averages(x)
-    )
-    bare = replace(pool, include_padding=False)
-    layers = tuple(bare if x == pool else x for x in found.net.network.layers)
-    net = replace(found.net, network=replace(found.net.network, layers=layers))
-    with pytest.raises(UnsupportedError, match="an average that leaves out the"):
-        check_match(found.design, net)
-
-
-def _averages(pool: Pool) -> bool:
-    return pool.kind is PoolKind.AVERAGE
 
 
 def test_quantizers_of_another_type_do_not_matter() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hao.errors import InputError, UnsupportedError
+from hao.errors import InputError
 from hao.ir.integer import (
     DOWN,
     HALVES_EVEN,
@@ -146,7 +146,11 @@ def test_add_by_hand() -> None:
     assert run_integer(after_relu, codes).ravel().tolist() == [3, 0, 79]
 
 
-def pool(padding: Padding, what: PoolKind, *, include: bool = True) -> Pool:
+AROUND = Padding(top=1, left=1, bottom=1, right=1)
+NONE = Padding()
+
+
+def pool(padding: Padding, what: PoolKind, *, uncounted: Padding = NONE) -> Pool:
     ifm = Shape(channels=1, height=2, width=2)
     ofm = window_shape(ifm, channels=1, kernel=2, stride=2, padding=padding)
     return Pool(
@@ -158,11 +162,8 @@ def pool(padding: Padding, what: PoolKind, *, include: bool = True) -> Pool:
         stride=2,
         padding=padding,
         kind=what,
-        include_padding=include,
+        uncounted=uncounted,
     )
-
-
-AROUND = Padding(top=1, left=1, bottom=1, right=1)
 
 
 def test_a_maximum_never_picks_the_padding() -> None:
@@ -187,19 +188,13 @@ def test_averages_by_hand() -> None:
     assert run_integer(net, codes).ravel().tolist() == [26]  # 25.75
 
 
-def test_an_average_that_leaves_out_its_padding_is_refused() -> None:
+def test_an_average_that_leaves_out_its_padding_by_hand() -> None:
+    # Every window holds one code: counted 2/1 * 2/1 = 4 times, 4 pixels, 1/4 = 2^7/2^9.
+    layer = pool(AROUND, PoolKind.AVERAGE, uncounted=AROUND)
     numbers = {"p.multiplier": [128], "p.shift": [9]}
-    codes = np.zeros((1, 1, 2, 2), dtype=np.int64)
-    for padding in (Padding(), AROUND):
-        layer = pool(padding, PoolKind.AVERAGE, include=False)
-        net = network((frame(1, 2, 2), layer), {"x": S8, "p": S8}, dict(numbers))
-        if padding == Padding():
-            assert run_integer(net, codes).item() == 0
-        else:
-            with pytest.raises(
-                UnsupportedError, match="layer 'p': an average that lea"
-            ):
-                run_integer(net, codes)
+    net = network((frame(1, 2, 2), layer), {"x": S8, "p": S8}, dict(numbers))
+    codes = np.array([[[[10, -10], [100, 3]]]])
+    assert run_integer(net, codes).ravel().tolist() == [10, -10, 100, 3]
 
 
 def rounded(value: int, shift: int, how: int = HALVES_UP) -> int:

@@ -86,7 +86,6 @@ def test_samples_come_back_as_they_were(tmp_path: Path) -> None:
         assert store.samples() == (sample(1), failed)
         assert store.saliencies(8, "plug-in") == {("stem", "bits_2"): 0.5}
         assert store.saliencies(8, "sqnr") == {}
-        assert store.saliency_seconds() == 2.0
     assert recorded_about(path)["network"] == "digits 1"
     assert recorded_about(tmp_path / "none") == {}
 

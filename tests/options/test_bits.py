@@ -16,7 +16,7 @@ from hao.ir.change import Bits
 from hao.ir.layer import Conv, Depthwise, Linear
 from hao.ir.network import Network
 from hao.ir.tensor import QType
-from hao.options.bits import bit_options, layer_shares, scheme_cost_micro
+from hao.options.bits import bit_options, layer_shares
 from hao.options.option import Option
 from hao.zoo import build_network
 from tests.options.widths import width
@@ -53,7 +53,7 @@ def test_a_uniform_scheme_costs_exactly_the_drop(
         NETWORK, choices=tuple(table), drop_by_bits=table, keep_first_last=keep
     )
     for bits, drop in table.items():
-        assert scheme_cost_micro(_at(options, bits)) == round(drop * 1_000_000)
+        assert sum(o.cost_micro for o in _at(options, bits)) == round(drop * 1_000_000)
 
 
 @given(drops())
@@ -153,12 +153,6 @@ def test_a_network_without_weights_is_refused() -> None:
     network = Network(name="empty", layers=NETWORK.layers[:1])
     with pytest.raises(InputError, match="'empty' has no layers with weights"):
         bit_options(network, choices=(8,), drop_by_bits=DROPS)
-
-
-def test_two_options_of_one_layer_are_no_scheme() -> None:
-    options = bit_options(NETWORK, choices=(4, 8), drop_by_bits=DROPS)
-    with pytest.raises(InputError, match="has two options; must have one"):
-        scheme_cost_micro(options)
 
 
 def test_additive_costs_match_the_published_mixed_schemes_of_resnet18() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hao.cost.evaluate import evaluate
-from hao.errors import InfeasibleError
+from hao.errors import InfeasibleError, SolverError
 from hao.hw.resources import Resources
 from hao.program.codesign import (
     SolveReport,
@@ -210,34 +210,42 @@ def test_clashing_limits_are_irreducible(seed: int) -> None:
         assert _meets(left, None if name == "latency" else budget), name
 
 
-def test_what_is_refused_at_any_cost_has_no_design_at_any() -> None:
-    excluded = 0
+def _decided(problem: Problem, budget: int, cost: int) -> SolveReport | Exception:
+    try:
+        return choose_most_accurate(
+            problem, budget=budget, cost_limit=cost, decide=True
+        )
+    except (InfeasibleError, SolverError) as error:
+        return error
+
+
+def test_what_is_decided_is_so() -> None:
+    found = refused = left = 0
     for seed in (0, 2, 3, 6, 8, 9, 10):
         problem = random_problem(seed, choices=3)
-        least = fastest(front(problem))
+        known = front(problem)
+        least = fastest(known)
         if least is None:
             continue
-        cheapest = min(front(problem))
-        for share in (0.3, 0.6, 0.9, 1.0):
+        cheapest = min(known)
+        for share in (0.2, 0.5, 0.9, 1.0, 2.0, 4.0):
             budget = int(share * least)
-            with pytest.raises(InfeasibleError) as error:
-                choose_most_accurate(
-                    problem,
-                    budget=budget - 1 if share == 1 else budget,
-                    cost_limit=cheapest,
-                    look_beyond=True,
-                )
-            excluded += error.value.at_any_cost
-        # The fastest design costs more than the most accurate one, if anything does.
-        seen = False
-        try:
-            choose_most_accurate(
-                problem, budget=least, cost_limit=cheapest, look_beyond=True
-            )
-        except InfeasibleError as refusal:
-            seen = refusal.at_any_cost
-        assert not seen
-    assert excluded > 7
+            meets = known[cheapest].latency <= budget
+            answer = _decided(problem, budget, cheapest)
+            if isinstance(answer, InfeasibleError):
+                assert not meets
+                assert not answer.at_any_cost or least > budget
+                refused += answer.at_any_cost
+            elif isinstance(answer, Exception):
+                assert "was not decided" in str(answer)
+                left += 1
+            else:
+                assert meets
+                assert answer.cost == evaluate(answer.design)
+                assert answer.cost.latency_cycles <= budget
+                assert answer.cost_micro == answer.bound == cheapest
+                found += 1
+    assert min(found, refused, left) > 1
 
 
 @pytest.mark.parametrize("seed", [1, 4, 7])

@@ -56,6 +56,24 @@ def test_trained_outputs_are_not_numbered_anew() -> None:
     assert names == ("rows", "columns", "neither", "class 3")
 
 
+def test_one_output_tells_two_classes_apart() -> None:
+    train, validation, test = (
+        replace(split, labels=split.labels % 2)
+        for split in (OURS.train, OURS.validation, OURS.test)
+    )
+    two = replace(
+        OURS,
+        train=train,
+        validation=validation,
+        test=test,
+        names=("rows", "columns"),
+        classes=2,
+    )
+    assert named_outputs(two, 1, (), trained=True)[1] == ("rows", "columns")
+    with pytest.raises(InputError, match="has 3 classes, such as 'rows'; the network"):
+        named_outputs(OURS, 1, (), trained=True)
+
+
 def test_names_are_known_of_folders_only() -> None:
     assert named_outputs(OURS, 3, (), trained=True)[1] == OURS.names
     assert named_outputs(stripes(), 3, (), trained=True)[1] == ()

@@ -8,7 +8,7 @@ import torch
 
 from hao.errors import UnsupportedError
 from hao.ir.interpret import run_float
-from hao.ir.layer import Affine, Pool
+from hao.ir.layer import Affine, Padding, Pool
 from hao.ir.network import Network
 from hao.quant.float_net import FloatNet, folded_network
 from tests.quant.networks import chain, every_kind, frames_for
@@ -18,7 +18,7 @@ from tests.quant.networks import chain, every_kind, frames_for
 def test_a_float_net_computes_what_the_reference_says(include_padding: bool) -> None:
     network = every_kind()
     layers = tuple(
-        replace(layer, include_padding=include_padding)
+        replace(layer, uncounted=Padding() if include_padding else layer.padding)
         if isinstance(layer, Pool)
         else layer
         for layer in network.layers

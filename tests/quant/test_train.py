@@ -9,12 +9,17 @@ import pytest
 import torch
 
 from hao.errors import InputError
-from hao.ir.layer import Conv
+from hao.ir.layer import Conv, Linear
 from hao.ir.network import Network
 from hao.ir.sparsity import with_densities
+from hao.quant.dataset import Split
 from hao.quant.distill import teacher_of
 from hao.quant.float_net import FloatNet
-from hao.quant.integers import count_differences, integer_network
+from hao.quant.integers import (
+    classes_of_integers,
+    count_differences,
+    integer_network,
+)
 from hao.quant.ptq import quantize_network
 from hao.quant.quant_net import QuantNet
 from hao.quant.scheme import uniform_scheme
@@ -51,6 +56,28 @@ def test_float_training_learns_and_reports() -> None:
     assert accuracy_of_net(FloatNet(network, batch_norm=False), dataset.test) == 1.0
     assert [report.epoch for report in reports] == [1, 2, 3, 4, 5, 6]
     assert reports[-1].loss < 0.5 * reports[0].loss
+
+
+def test_one_output_learns_two_classes() -> None:
+    whole = stripes(120)
+    splits = []
+    for split in (whole.train, whole.validation, whole.test):
+        two = np.flatnonzero(split.labels < 2)
+        splits.append(Split(frames=split.frames[two], labels=split.labels[two]))
+    train, validation, test = splits
+    dataset = replace(whole, train=train, validation=validation, test=test, classes=2)
+    *before, last = untrained().layers
+    assert isinstance(last, Linear)
+    one = replace(last, ofm=replace(last.ofm, channels=1))
+    network = replace(untrained(), layers=(*before, one))
+    trained = train_float(network, dataset, SETTINGS)
+    assert accuracy_of_net(FloatNet(trained, batch_norm=False), dataset.test) == 1.0
+    scheme = uniform_scheme(trained, weight_bits=8, act_bits=8)
+    net = integer_network(quantize_network(trained, scheme, train.frames))
+    classes = classes_of_integers(net, dataset.test.frames)
+    assert np.array_equal(classes, dataset.test.labels)
+    with pytest.raises(InputError, match="3 classes; network 'chain' gives 1 outputs"):
+        train_float(network, whole, SETTINGS)
 
 
 def test_float_training_is_reproducible_and_depends_on_the_seed() -> None:

@@ -94,6 +94,20 @@ def test_changed_headers_are_refused(
     assert "\n" not in str(caught.value)
 
 
+def test_pools_of_earlier_files_counted_their_padding(
+    tmp_path: Path, net: IntegerNetwork
+) -> None:
+    zeros = ",".join(
+        f'\n     "{side}": 0' for side in ("top", "left", "bottom", "right")
+    )
+    key = f'"uncounted": {{{zeros}\n    }}'
+    path = changed(tmp_path / "net.npz", net, key, '"include_padding": true')
+    assert load_integers(path).network.layers == net.network.layers
+    other = changed(tmp_path / "other.npz", net, key, '"include_padding": false')
+    with pytest.raises(InputError, match="include_padding"):
+        load_integers(other)
+
+
 def test_changed_parameters_are_refused(tmp_path: Path, net: IntegerNetwork) -> None:
     path = tmp_path / "net.npz"
     save_integers(net, path)

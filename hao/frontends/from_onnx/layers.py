@@ -29,7 +29,7 @@ from hao.frontends.pieces import (
     conv_piece,
     global_average_piece,
     linear_piece,
-    mean_piece,
+    pixels_piece,
     pool_piece,
 )
 from hao.frontends.pointwise_pieces import (
@@ -162,26 +162,21 @@ def read_max_pool(call: Call) -> Piece:
 
 
 def read_average_pool(call: Call) -> Piece:
-    """Return an average over windows.
+    """Return an average over windows; what ceil_mode adds is never counted.
 
-    Raises:
-        UnsupportedError: ceil_mode adds a window and counts its padding.
+    Source: PyTorch, `avg_pool2d`, which onnxruntime follows; equality with both is
+    tested in tests/frontends/from_onnx/test_model.py and tests/frontends/from_torch.
     """
     x = call.feature_map()
-    counted = call.node.integer("count_include_pad", 0) == 1
+    counts = call.node.integer("count_include_pad", 0) == 1
     window = _window(call, x)
     wider = _window(call, x, rounds_up=call.node.integer("ceil_mode", 0) == 1)
-    if wider != window and counted:
-        raise UnsupportedError(
-            f"{call.label}: ceil_mode = 1 with count_include_pad = 1; handled: one of "
-            "them"
-        )
     return pool_piece(
         call.site,
         x,
         kind=PoolKind.AVERAGE,
         window=wider,
-        include_padding=counted,
+        uncounted=wider.uncounted(window, counts=counts),
         order=order_of(call),
     )
 
@@ -206,12 +201,25 @@ def read_mean(call: Call) -> Piece:
     Raises:
         UnsupportedError: It names no axes, or other axes than pixels.
     """
+    return _over_pixels(call, PoolKind.AVERAGE)
+
+
+def read_max(call: Call) -> Piece:
+    """Return a maximum over pixels.
+
+    Raises:
+        UnsupportedError: It names no axes, or other axes than pixels.
+    """
+    return _over_pixels(call, PoolKind.MAX)
+
+
+def _over_pixels(call: Call, kind: PoolKind) -> Piece:
     x = call.feature_map()
     axes = call.integers(1, "axes")
     if axes is None:
-        raise UnsupportedError(f"{call.label}: averages over all axes; handled: pixels")
+        raise UnsupportedError(f"{call.label}: goes over all axes; handled: pixels")
     keep = call.node.integer("keepdims", 1) == 1
-    return mean_piece(call.site, x, dimensions=axes, keep=keep)
+    return pixels_piece(call.site, x, kind, dimensions=axes, keep=keep)
 
 
 def read_pad(call: Call) -> Piece:

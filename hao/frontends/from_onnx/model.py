@@ -77,6 +77,7 @@ READERS: Mapping[str, Reader] = {
     "Neg": elementwise.read_negative,
     "PRelu": elementwise.read_leaky_relu,
     "Pad": layers.read_pad,
+    "ReduceMax": layers.read_max,
     "ReduceMean": layers.read_mean,
     "Relu": elementwise.read_relu,
     "Reshape": elementwise.read_reshape,
@@ -158,6 +159,9 @@ class _Reading:
         elif isinstance(result, Scores):
             self.values.update((name, result) for name in node.outputs)
         else:
+            note = result.note if isinstance(result, Weight) else ""
+            if note and note not in self.notes:
+                self.notes.append(note)
             self.values[node.outputs[0]] = result
 
 
@@ -238,6 +242,20 @@ def _read_into(reading: _Reading, graph: Graph, node: Node) -> None:
     except InputError:
         if not reading.stand_ins.intersection(node.inputs):
             raise
+    _stand_in_for(reading, graph, node)
+
+
+def _stand_in_for(reading: _Reading, graph: Graph, node: Node) -> None:
+    """Let the reading go on behind a node that could not be read."""
+    fixed = [reading.values.get(name) for name in node.inputs if name]
+    if fixed and all(isinstance(value, Weight) for value in fixed):
+        # Weights all the same, so that what reads them is not refused for that.
+        first = fixed[0]
+        assert isinstance(first, Weight)
+        zeros = Weight(values=np.zeros(first.values.shape, dtype=np.float32))
+        reading.values.update((name, zeros) for name in node.outputs)
+        reading.stand_ins.update(node.outputs)
+        return
     shapes = graph.shapes()
     for name in filter(None, node.outputs):
         sizes = shapes.get(name, ())

@@ -19,17 +19,8 @@ from numpy.typing import NDArray
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.feature_map import FeatureMap, per_channel
 from hao.frontends.from_onnx.values import Call, Codes, Result, whole_numbers
-from hao.frontends.piece_types import (
-    Array,
-    Piece,
-    Site,
-    Weight,
-)
-from hao.frontends.pointwise_pieces import (
-    affine_piece,
-    check_scale,
-    quantize_piece,
-)
+from hao.frontends.piece_types import Array, Piece, Site, Weight
+from hao.frontends.pointwise_pieces import affine_piece, check_scale, quantize_piece
 from hao.ir.interpret import quantize_codes
 from hao.ir.tensor import QType, Rounding
 
@@ -242,10 +233,7 @@ def _quantized(call: Call, quant: QType, scale: Array, zero_point: Array) -> Res
             zero_point=_on_map(call, x, zero_point),
         )
     if not np.issubdtype(source.values.dtype, np.floating):
-        raise UnsupportedError(
-            f"{call.label}: quantizes type {source.values.dtype}; handled: floating "
-            "point"
-        )
+        return _stored_codes(call, source.values, quant, (scale, zero_point))
     values = _real(source.values)
     if not np.all(np.isfinite(values)):
         raise InputError(f"{call.label}: weights hold NaN or infinity; must be finite")
@@ -262,14 +250,45 @@ def _quantized(call: Call, quant: QType, scale: Array, zero_point: Array) -> Res
     )
 
 
+def _stored_codes(
+    call: Call, stored: Array, quant: QType, parameters: tuple[Array, Array]
+) -> Weight:
+    """Return weights of integers in front of a Quant, which are its codes already.
+
+    So are they where a tool makes one Quant of a Clip and a DequantizeLinear (nn2FPGA
+    does). Quant itself takes floating point alone, and would divide codes by their
+    scale once more.
+
+    Raises:
+        UnsupportedError: They are no codes of its type.
+    """
+    lowest, highest = int(stored.min(initial=0)), int(stored.max(initial=0))
+    if not quant.lowest <= lowest <= highest <= quant.highest:
+        raise UnsupportedError(
+            f"{call.label}: quantizes integers from {lowest} to {highest}, which are "
+            f"no codes of {quant.bits} bits ({quant.lowest} to {quant.highest}); store "
+            "weights as floating point, or behind a DequantizeLinear"
+        )
+    scale, zero_point = parameters
+    step = _real(scale)
+    values = (stored.astype(step.dtype) - zero_point.astype(step.dtype)) * step
+    return Weight(
+        values=values,
+        quant=quant,
+        scale=scale,
+        zero_point=zero_point,
+        note=f"{stored.dtype} in front of a Quant is taken as its codes",
+    )
+
+
 def _linear_parameters(call: Call, rank: int) -> tuple[Array, Array, int]:
     """Return scale, zero point and integer type; vectors lie along their axis."""
-    if call.node.integer("block_size", 0):
-        raise UnsupportedError(f"{call.label}: blocked scales; handled: per channel")
     scale = call.constant(1).values
     given = call.optional(2)
     zeros = np.zeros(scale.shape, dtype=np.uint8)
     stored = zeros if given is None else given.values
+    if call.node.integer("block_size", 0):
+        scale, stored = (_one_block(call, values) for values in (scale, stored))
     kind = onnx.helper.np_dtype_to_tensor_dtype(stored.dtype)
     axis = call.node.integer("axis", 1)
     real = np.float32 if not np.issubdtype(scale.dtype, np.floating) else scale.dtype
@@ -283,12 +302,34 @@ def _linear_parameters(call: Call, rank: int) -> tuple[Array, Array, int]:
 def _along(call: Call, values: Array, axis: int, rank: int) -> Array:
     if values.size == 1:
         return values.reshape(1)
+    if call.node.integer("block_size", 0) and values.ndim == rank:
+        return values
     if values.ndim != 1 or not -rank <= axis < rank:
         raise UnsupportedError(
             f"{call.label}: scale of shape {values.shape}, axis {axis}; handled: one "
             "value, or a vector along an axis"
         )
     return values.reshape([-1 if d == axis % rank else 1 for d in range(rank)])
+
+
+def _one_block(call: Call, values: Array) -> Array:
+    """Return the scales or zero points of one block, where all along the axis agree.
+
+    Raises:
+        UnsupportedError: They do not.
+    """
+    if values.size == 1:
+        return values
+    axis = call.node.integer("axis", 1)
+    if not -values.ndim <= axis < values.ndim:
+        raise InputError(f"{call.label}: axis {axis} of scales {values.shape}")
+    first = np.take(values, [0], axis=axis)
+    if np.any(values != first):
+        raise UnsupportedError(
+            f"{call.label}: scales differ by block; handled: one scale per output "
+            "channel; quantize per channel, or per tensor"
+        )
+    return first
 
 
 def _rank(source: FeatureMap | Weight) -> int:

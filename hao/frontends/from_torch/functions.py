@@ -13,7 +13,7 @@ from hao.errors import UnsupportedError
 from hao.frontends.feature_map import reshape
 from hao.frontends.from_torch.call import Call, Result, pair_of
 from hao.frontends.piece_types import Piece, Window, check_no_padding
-from hao.frontends.pieces import global_average_piece, mean_piece, pool_piece
+from hao.frontends.pieces import global_average_piece, pixels_piece, pool_piece
 from hao.frontends.pointwise_pieces import activation_piece, add_piece, clip_piece
 from hao.ir.layer import ActivationKind, Padding, PoolKind
 
@@ -111,24 +111,19 @@ def average_pool_of(
     """Return an average over windows.
 
     Raises:
-        UnsupportedError: Another divisor, or ceil_mode counts its padding.
+        UnsupportedError: Another divisor.
     """
-    wider = window.rounded_up(call.x) if rounds_up else window
-    if divisor is not None or (
-        wider != window and counted and window.padding != Padding()
-    ):
+    if divisor is not None:
         raise UnsupportedError(
-            f"{call.site.label}: ceil_mode {rounds_up}, divisor_override {divisor}; "
-            "handled: neither, or ceil_mode without counted padding"
+            f"{call.site.label}: divisor_override {divisor}; handled: none"
         )
-    # What ceil_mode adds is never counted.
-    included = counted and wider == window
+    wider = window.rounded_up(call.x) if rounds_up else window
     return pool_piece(
         call.site,
         call.x,
         kind=PoolKind.AVERAGE,
         window=wider,
-        include_padding=included,
+        uncounted=wider.uncounted(window, counts=counted),
     )
 
 
@@ -238,7 +233,9 @@ def read_mean(call: Call) -> Piece:
             f"{call.site.label}: averages over everything; handled: height and width"
         )
     keep = bool(call.argument(2, "keepdim", False))
-    return mean_piece(call.site, call.x, dimensions=tuple(chosen), keep=keep)
+    return pixels_piece(
+        call.site, call.x, PoolKind.AVERAGE, dimensions=tuple(chosen), keep=keep
+    )
 
 
 def read_add(call: Call) -> Result:

@@ -177,7 +177,7 @@ def test_load_onnx_reads_auto_pad(
     stride=st.integers(1, 3),
     pad=st.integers(0, 1),
     rounds_up=st.booleans(),
-    kind=st.sampled_from(["MaxPool", "AveragePool"]),
+    counts=st.sampled_from([None, 0, 1]),
 )
 @settings(max_examples=40, deadline=None)
 def test_load_onnx_pool_geometry_equals_onnxruntime(
@@ -187,8 +187,9 @@ def test_load_onnx_pool_geometry_equals_onnxruntime(
     stride: int,
     pad: int,
     rounds_up: bool,
-    kind: str,
+    counts: int | None,
 ) -> None:
+    kind = "MaxPool" if counts is None else "AveragePool"
     node = helper.make_node(
         kind,
         ["x"],
@@ -198,9 +199,41 @@ def test_load_onnx_pool_geometry_equals_onnxruntime(
         pads=[pad] * 4,
         ceil_mode=int(rounds_up),
     )
-    made = model([node], x=(1, 3, size, size))
+    if counts is not None:
+        node.attribute.append(helper.make_attribute("count_include_pad", counts))
+    # From operator set 19 on, what ceil_mode adds is not counted in any case.
+    made = model([node], x=(1, 3, size, size), opset=19)
     folder = tmp_path_factory.mktemp("pool")
     check_equal_to_onnxruntime(folder, made, floats(1, 1, 3, size, size))
+
+
+@pytest.mark.parametrize("keep", [0, 1])
+@pytest.mark.parametrize("op", ["ReduceMax", "ReduceMean"])
+def test_load_onnx_reduces_over_pixels(tmp_path: Path, op: str, keep: int) -> None:
+    node = helper.make_node(op, ["x"], ["y"], axes=[2, -1], keepdims=keep)
+    check_equal_to_onnxruntime(tmp_path, model([node], opset=13), X)
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"]),
+        helper.make_node("Transpose", ["c"], ["t"], perm=[0, 2, 3, 1]),
+        helper.make_node(op, ["t"], ["y"], axes=[1, 2], keepdims=keep),
+    ]
+    stored: Stored = {"w": floats(0, 4, 3, 3, 3)}
+    check_equal_to_onnxruntime(tmp_path, model(nodes, stored=stored, opset=13), X)
+
+
+def test_load_onnx_averages_over_padding_of_its_own_and_of_a_pad(
+    tmp_path: Path,
+) -> None:
+    nodes = [
+        helper.make_node("Pad", ["x", "p"], ["q"]),
+        helper.make_node(
+            "AveragePool", ["q"], ["y"], kernel_shape=[3, 3], pads=[1, 1, 0, 1]
+        ),
+    ]
+    stored: Stored = {"p": np.array([0, 0, 1, 0, 0, 0, 1, 1])}
+    result = check_equal_to_onnxruntime(tmp_path, model(nodes, stored=stored), X)
+    (pool,) = (x for x in result.network.layers if isinstance(x, Pool))
+    assert pool.uncounted == Padding(top=1, left=1, right=1)
 
 
 def test_load_onnx_counts_padding_in_an_average_when_told(tmp_path: Path) -> None:
@@ -214,7 +247,7 @@ def test_load_onnx_counts_padding_in_an_average_when_told(tmp_path: Path) -> Non
     )
     result = check_equal_to_onnxruntime(tmp_path, model([node]), X)
     assert isinstance(result.network.output, Pool)
-    assert result.network.output.include_padding
+    assert result.network.output.uncounted == Padding()
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 from onnx import NodeProto, helper
 
+from hao.errors import UnsupportedError
 from hao.ir.interpret import run_float
 from hao.ir.layer import Affine, Conv, Linear, Quantize
 from hao.ir.tensor import QType, Rounding
@@ -266,6 +267,37 @@ def test_qdq_reads_stored_integers(tmp_path: Path) -> None:
     assert isinstance(network.output, Linear)
     assert network.output.weight == QType(bits=8, signed=True)
     assert np.array_equal(network.params["fc.weight_zero_point"], stored["zw"])
+
+
+def test_scales_by_block_that_agree_are_scales_by_channel(tmp_path: Path) -> None:
+    codes = np.random.default_rng(0).integers(-8, 8, (5, 32)).astype(np.int8)
+    node = node_with(
+        "DequantizeLinear", ["w", "s"], ["wf"], {"axis": 1, "block_size": 16}
+    )
+    nodes = [node, helper.make_node("Gemm", ["x", "wf"], ["y"], "fc", transB=1)]
+    scales = np.linspace(0.01, 0.05, 5, dtype=np.float32)[:, None]
+    stored: Stored = {"w": codes, "s": np.repeat(scales, 2, axis=1)}
+    made = model(nodes, stored=stored, x=(1, 32), opset=21)
+    network = check_equal_to_onnxruntime(tmp_path, made, floats(1, 1, 32)).network
+    assert np.array_equal(network.params["fc.weight_scale"], scales.ravel())
+    stored["s"] = scales * np.array([[1, 2]], np.float32)
+    made = model(nodes, stored=stored, x=(1, 32), opset=21)
+    with pytest.raises(UnsupportedError, match="scales differ by block") as caught:
+        imported(tmp_path, made)
+    assert len(caught.value.problems) == 1  # not what reads the weights as well
+
+
+def test_integers_in_front_of_a_quant_are_its_codes(tmp_path: Path) -> None:
+    codes = np.random.default_rng(0).integers(-31, 32, (4, 3, 3, 3)).astype(np.int8)
+    stored: Stored = {"w": codes, **parameters("q", 1 / 32, 6)}
+    nodes = [
+        quant("w", "q", narrow=1),
+        helper.make_node("Conv", ["x", "q"], ["y"], "c"),
+    ]
+    made = model(nodes, stored=stored, x=(1, 3, 6, 6), domains=[(QONNX_DOMAIN, 1)])
+    result = imported(tmp_path, made)
+    assert np.array_equal(result.network.params["c.weight"] * 32, codes)
+    assert result.notes == ("int8 in front of a Quant is taken as its codes",)
 
 
 def test_quantizer_per_channel_of_a_map_equals_qonnx(tmp_path: Path) -> None:

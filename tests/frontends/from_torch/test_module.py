@@ -174,7 +174,7 @@ def test_pool_geometry_equals_the_modules(
     shape = Shape(channels=2, height=size, width=size)
     check_equal_to_module(nn.MaxPool2d(kernel, stride, pad, ceil_mode=rounds_up), shape)
     average = nn.AvgPool2d(
-        kernel, stride, pad, ceil_mode=rounds_up and not pad, count_include_pad=counted
+        kernel, stride, pad, ceil_mode=rounds_up, count_include_pad=counted
     )
     check_equal_to_module(average, shape)
 
@@ -272,7 +272,7 @@ class Calls(nn.Module):
             r"limits 0.0 and .*; handled: numbers",
         ),
         (nn.MaxPool2d(2, dilation=2), r"dilation \(2, 2\), return_indices False"),
-        (nn.AvgPool2d(2, divisor_override=3), r"divisor_override 3; handled: neither"),
+        (nn.AvgPool2d(2, divisor_override=3), r"divisor_override 3; handled: none"),
         (nn.AdaptiveAvgPool2d(2), r"output_size 2; handled: 1"),
         (nn.MaxPool2d((2, 2, 2)), r"kernel_size = \(2, 2, 2\); handled: one or two"),
         (nn.Linear(12, 4), r"multiplies the last dimension of \(1, 3, 12, 12\) only"),
@@ -280,7 +280,7 @@ class Calls(nn.Module):
         (Calls(lambda x: x[:, 0]), r"takes a part of a tensor; handled: sizes"),
         (Calls(lambda x: x.dtype), r"attribute 'dtype'; handled: shape"),
         (Calls(lambda x: x.mean()), r"averages over everything; handled: height"),
-        (Calls(lambda x: x.mean(1)), r"averages over axes \(1,\).*height and width"),
+        (Calls(lambda x: x.mean(1)), r"goes over axes \(1,\).*height and width"),
         (Calls(lambda x: x + 1), r"argument 'other' is a int; handled: a tensor"),
         (Calls(lambda x: (x, x)), r"returns a tuple; handled: one tensor"),
         (Calls(lambda x: x if x.sum() > 0 else -x), r"cannot be traced: "),

@@ -195,6 +195,28 @@ module depthwise_array #(
 
   int tap, ky, kx, x;
   longint scaled;
+  // How often a window counts, of which some rows or columns are not counted.
+  function automatic longint counts(int q);
+    longint whole, rows, columns;
+    int y, x;
+    if (r.borders == 0) return 1;
+    whole = 1;
+    for (int n = 2; n <= r.kernel; ++n) begin
+      longint more = whole;
+      while (more % n != 0) more = more + whole;
+      whole = more;
+    end
+    y = pixel_group / r.xgroups * r.stride + r.first_row;
+    x = (pixel_group % r.xgroups * PX + q) * r.stride + r.first_column;
+    rows = 0;
+    columns = 0;
+    for (int k = 0; k < r.kernel; ++k) begin
+      if (y + k >= 0 && y + k < r.counted_rows) rows = rows + 1;
+      if (x + k >= 0 && x + k < r.counted_columns) columns = columns + 1;
+    end
+    return rows == 0 || columns == 0 ? 0 : (whole / rows) * (whole / columns);
+  endfunction
+
   always_comb begin
     current = pass == 0 ? windows.head : window;
     complete = pass == r.passes - 1;
@@ -224,7 +246,7 @@ module depthwise_array #(
           scaled = requantized(longint'(sum[q][p]), channels[p], r.low, r.high);
         else if (r.averages != 0)
           scaled = limited(rounded(
-              product(longint'(SUM'(pool[q][p])) + longint'(r.sum_bias), r.multiplier)
+              product((longint'(SUM'(pool[q][p])) + longint'(r.sum_bias)) * counts(q), r.multiplier)
                   + (longint'(r.code_bias) <<< r.shift),
               r.shift, r.rounding), r.low, r.high);
         else scaled = longint'(pool[q][p]);

@@ -1,0 +1,100 @@
+"""Quantized files with sums that an add reads as they are."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import NodeProto, helper
+
+from hao.errors import UnsupportedError
+from hao.frontends.from_onnx.model import load_onnx
+from hao.ir.integer_run import run_integer_layers
+from hao.ir.interpret import run_float_layers
+from hao.model import load_buildable
+from hao.quant.imported import count_rounding, imported_integers, output_differences
+from tests.frontends.onnx_models import QONNX_DOMAIN, Stored, floats, model, node_with
+
+
+class _File:
+    """A residual block whose convolution meets the add before a quantizer."""
+
+    def __init__(self, weight_step: float, *, both: bool = False) -> None:
+        self.nodes: list[NodeProto] = []
+        self.stored: Stored = {}
+        self._quant("x", "frame", 1 / 4, 4, signed=1)
+        self._conv("frame", "stem", 1, 1 / 8)
+        self._relu_quant("stem", "a")
+        self._conv("a", "branch", 2, weight_step)
+        shortcut = "a"
+        if both:
+            self._conv("a", "beside", 3, weight_step)
+            shortcut = "beside"
+        self._node("Add", ["branch", shortcut], "sum")
+        self._relu_quant("sum", "y")
+
+    def _node(self, op: str, inputs: list[str], output: str) -> None:
+        self.nodes.append(helper.make_node(op, inputs, [output], output))
+
+    def _quant(self, x: str, y: str, step: float, bits: int, *, signed: int) -> None:
+        for word, value in (("s", step), ("z", 0), ("b", bits)):
+            self.stored[f"{y}.{word}"] = np.float32(value)
+        settings = {"signed": signed, "narrow": signed, "rounding_mode": "ROUND"}
+        inputs = [x, f"{y}.s", f"{y}.z", f"{y}.b"]
+        node = node_with("Quant", inputs, [y], settings, name=y, domain=QONNX_DOMAIN)
+        self.nodes.append(node)
+
+    def _conv(self, x: str, y: str, seed: int, step: float) -> None:
+        channels = 3 if x == "frame" else 8
+        self.stored[f"{y}.w"] = floats(seed, 8, channels, 3, 3) * np.float32(0.2)
+        self._quant(f"{y}.w", f"{y}.q", step, 4, signed=1)
+        inputs = [x, f"{y}.q"]
+        node = helper.make_node("Conv", inputs, [y], y, pads=[1, 1, 1, 1])
+        self.nodes.append(node)
+
+    def _relu_quant(self, x: str, y: str) -> None:
+        self._node("Relu", [x], f"{y}.relu")
+        self._quant(f"{y}.relu", y, 1 / 2, 4, signed=0)
+
+    def save(self, folder: Path) -> Path:
+        path = folder / "file.onnx"
+        domains = [(QONNX_DOMAIN, 1)]
+        made = model(self.nodes, stored=self.stored, x=(1, 3, 8, 8), domains=domains)
+        path.write_bytes(made.SerializeToString())
+        return path
+
+
+FRAMES = np.random.default_rng(0).uniform(-2, 2, (8, 3, 8, 8)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("step", "whole"), [(1 / 4, True), (1 / 32, False)])
+def test_a_sum_before_an_add_is_whole_or_cut_so_that_halves_alone_differ(
+    tmp_path: Path, step: float, whole: bool
+) -> None:
+    path = _File(step).save(tmp_path)
+    file, found = load_onnx(path).network, load_buildable(path)
+    assert ("is cut to 8 bits before" in " ".join(found.notes)) is True
+    imported = imported_integers(found.network, FRAMES)
+    assert count_rounding(found.network, imported, FRAMES).differences == 0
+    maps = run_float_layers(
+        file, FRAMES.astype(np.float64), keep=frozenset({"sum", "y"})
+    )
+    codes = run_integer_layers(
+        imported.net, imported.net.frame_codes(FRAMES), frozenset({"sum"})
+    )["sum"]
+    apart = codes - np.rint(maps["y"] * 2)
+    differing = output_differences(imported, codes, maps["y"])
+    assert differing == np.count_nonzero(apart)
+    if whole:
+        assert differing == 0
+    else:
+        assert np.abs(apart).max() == 1
+        halves = np.abs(maps["sum"] * 2 % 1 - 0.5) == 0
+        assert np.all(halves[apart != 0])
+        assert differing < 0.1 * apart.size
+
+
+def test_two_sums_before_an_add_are_refused(tmp_path: Path) -> None:
+    path = _File(1 / 8, both=True).save(tmp_path)
+    with pytest.raises(UnsupportedError, match="its map is not quantized") as caught:
+        load_buildable(path)
+    assert len(caught.value.problems) == 2
