@@ -37,15 +37,15 @@ from hao.model import check_buildable, load_buildable
 from hao.options.option import MICRO
 from hao.program.several import OVERLAP_PERCENT
 from hao.program.solver import SolverName
-from hao.runs.certificate import (
-    Certificate,
+from hao.runs.certificate import Certificate
+from hao.runs.design_file import explain
+from hao.runs.design_schema import to_network
+from hao.runs.recorded import (
     recorded_channels,
     recorded_densities,
     recorded_operations,
     recorded_space,
 )
-from hao.runs.design_file import explain
-from hao.runs.design_schema import to_network
 from hao.zoo import build_network
 
 Progress = Callable[[str], None]

@@ -384,12 +384,11 @@ def search_command(
     with shown_progress(quiet=quiet or as_json) as progress:
         if kinds:
             from hao.steps.prune import PruneRequest
-            from hao.steps.together import MeasuredKind, search_together
+            from hao.steps.together import MeasuredKind, Offer, search_together
 
             result = search_together(
                 PruneRequest(**source.named, search=request),
-                frozenset(MeasuredKind(kind) for kind in kinds),
-                pooled=pooled,
+                Offer(kinds=frozenset(map(MeasuredKind, kinds)), pooled=pooled),
                 run_path=run_path,
                 force=force,
                 progress=progress,

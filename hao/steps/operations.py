@@ -142,7 +142,6 @@ def weighed_operations(
         seed: Of the random networks.
         progress: Told of every block.
     """
-    from hao.answer.prune import points_per_loss
     from hao.distillation.choose import measured_options
     from hao.distillation.score import score
 
@@ -155,9 +154,22 @@ def weighed_operations(
         choices,
         progress=progress,
     )
-    blocks = set(teacher.blocks)
     every = measured_options(teacher.network, teacher.places, scores, choices)
-    offered = [option for option in every if option.layer in blocks]
+    offered = [option for option in every if option.layer in teacher.blocks]
+    slope = _points_per_nat(trained, teacher, offered, seed)
+    progress(f"operations: a nat of plug-in loss is {slope:.2f} points of top-1")
+    return tuple(
+        replace(option, cost_micro=round(option.cost_micro * slope))
+        for option in offered
+    )
+
+
+def _points_per_nat(
+    trained: Trained, teacher: "Teacher", offered: list[Option], seed: int
+) -> float:
+    """Return how many points of top-1 a nat of plug-in losses is."""
+    from hao.answer.prune import points_per_loss
+
     by_block: dict[str, list[Option]] = {}
     for option in offered:
         by_block.setdefault(option.layer, []).append(option)
@@ -173,12 +185,7 @@ def weighed_operations(
         }
         losses.append(sum(option.cost_micro for option in taken) / MICRO)
         drops.append(whole - _validated(trained, teacher.under(scheme)))
-    slope = points_per_loss(np.array(losses), np.array(drops))
-    progress(f"operations: a nat of plug-in loss is {slope:.2f} points of top-1")
-    return tuple(
-        replace(option, cost_micro=round(option.cost_micro * slope))
-        for option in offered
-    )
+    return points_per_loss(np.array(losses), np.array(drops))
 
 
 def _validated(trained: Trained, network: Network) -> float:

@@ -9,7 +9,7 @@ will cost; what bits cost is predicted. All meet in points of top-1.
 
 from collections.abc import Set as AbstractSet
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,11 +49,23 @@ class MeasuredKind(Enum):
     OPERATIONS = "operations"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What is offered besides bits.
+
+    Attributes:
+        kinds: At least one.
+        pooled: Which operations, if any are.
+    """
+
+    kinds: AbstractSet[MeasuredKind]
+    pooled: Pooled = field(default_factory=Pooled)
+
+
 def search_together(
     request: PruneRequest,
-    kinds: AbstractSet[MeasuredKind],
+    offer: Offer,
     *,
-    pooled: Pooled | None = None,
     run_path: Path | None = None,
     force: bool = False,
     progress: Progress = lambda _: None,
@@ -66,8 +78,7 @@ def search_together(
     Args:
         request: One network, its data and weights; method, steps and epochs do not
             count.
-        kinds: What is offered besides bits, at least one.
-        pooled: Which operations are offered, if any are; `None` for all of the pool.
+        offer: What is offered besides bits.
         run_path: Directory to create; `None` writes nothing.
         force: Replace an existing run.
         progress: Told of each step.
@@ -83,17 +94,8 @@ def search_together(
     beside = work_beside(run_path, force=force) if run_path else nullcontext()
     with beside as folder:
         trained = load_trained(request, folder, progress, labels_for=LABELS)
-        net, candidate = _weighed(request, trained, kinds, progress)
+        net, candidate, teacher = _weighed(request, trained, offer, folder, progress)
         weights = folded_network(net)
-        teacher = None
-        if MeasuredKind.OPERATIONS in kinds:
-            rules = Pooled() if pooled is None else pooled
-            teacher = distilled(trained, rules, folder, request.seed, progress)
-            candidate = replace(
-                candidate,
-                channels=inner_channels(trained.network, candidate.channels, teacher),
-                operations=weighed_operations(trained, teacher, request.seed, progress),
-            )
 
         def files(result: SearchResult) -> dict[str, bytes]:
             cut = _cut(weights, teacher, result)
@@ -125,25 +127,33 @@ def _cut(weights: Network, teacher: "Teacher | None", result: SearchResult) -> N
 def _weighed(
     request: PruneRequest,
     trained: Trained,
-    kinds: AbstractSet[MeasuredKind],
+    offer: Offer,
+    folder: Path | None,
     progress: Progress,
-) -> tuple["FloatNet", Candidate]:
+) -> tuple["FloatNet", Candidate, "Teacher | None"]:
     """Return the net whose options were weighed, and the candidate with them.
 
+    The third is the network with its operations, where these are offered.
+
     Raises:
-        InputError: Nothing may be taken out.
+        InputError: Nothing may be taken out, or no block replaced.
     """
     from hao.answer.sparsity import density_costs
     from hao.quant.normed import normed_net
 
-    task, candidate = task_of(trained), trained.candidate
+    task, candidate, kinds = task_of(trained), trained.candidate, offer.kinds
     if MeasuredKind.CHANNELS in kinds:
         net, candidate = _with_channels(request, task, candidate, progress)
     else:
         net = normed_net(trained.network, trained.dataset.train)
     if MeasuredKind.SPARSITY in kinds:
         candidate = replace(candidate, densities=density_costs(task, net, progress))
-    return net, candidate
+    if MeasuredKind.OPERATIONS not in kinds:
+        return net, candidate, None
+    teacher = distilled(trained, offer.pooled, folder, request.seed, progress)
+    channels = inner_channels(trained.network, candidate.channels, teacher)
+    operations = weighed_operations(trained, teacher, request.seed, progress)
+    return net, replace(candidate, channels=channels, operations=operations), teacher
 
 
 def _with_channels(
