@@ -134,7 +134,8 @@ def print_table(folders: list[Path], pictures: int, calibrated: int) -> None:
     """Print how often classes are kept, by scheme and setting."""
     network = pretrained()
     calibration, frames = frames_of(folders, most=pictures)
-    calibration = calibration[:calibrated]
+    places = np.linspace(0, len(calibration) - 1, calibrated).astype(np.int64)
+    calibration = calibration[np.unique(places)]  # of as many pictures as there are
     exact = logits(FloatNet(network, batch_norm=False).eval(), frames)
     power = np.exp(exact - exact.max(axis=1, keepdims=True))
     sure = 1 / power.sum(axis=1) > 0.5

@@ -217,9 +217,8 @@ class _File:
             stride = rng.choice((1, 2, kernel))
             self._add("MaxPool", kernel_shape=[kernel] * 2, strides=[stride] * 2)
             self.size = (self.size - kernel) // stride + 1
-        elif kind == "average" and self.size >= 2:
-            self._add("AveragePool", kernel_shape=[2, 2], strides=[2, 2])
-            self.size = (self.size - 2) // 2 + 1
+        elif kind == "average" and self.size >= 4:
+            self._average()
             self._requantized(positive=False)
         elif kind == "relu":
             self._add("Relu")
@@ -227,6 +226,26 @@ class _File:
             self._norm()
         elif kind == "bad" and rng.random() < 0.4:
             self._add("HardSwish")
+
+    def _average(self) -> None:
+        """Add an average whose padding counts or not, or whose size is rounded up."""
+        rng = self.rng
+        kernel, stride = rng.choice(((2, 2), (3, 1), (3, 2), (4, 2)))
+        pad, up = rng.randint(0, kernel // 2), rng.randint(0, 1)
+        self._add(
+            "AveragePool",
+            kernel_shape=[kernel] * 2,
+            strides=[stride] * 2,
+            pads=[pad] * 4,
+            ceil_mode=up,
+            count_include_pad=rng.randint(0, 1),
+        )
+        room = self.size + 2 * pad - kernel
+        steps = room // stride
+        # A window is added for a rest, if it begins before the padding behind.
+        if up and room % stride and (steps + 1) * stride < self.size + pad:
+            steps += 1
+        self.size = steps + 1
 
     def _end(self) -> None:
         rng = self.rng

@@ -17,7 +17,7 @@ import pytest
 
 from hao.files import recover
 from tests.faults.commands import Commands, warm_commands
-from tests.faults.tiny import write_tiny
+from tests.faults.tiny import write_deep, write_tiny
 
 SEARCH = (
     *("search", "--board", "pynq-z2", "--model", "net.onnx", "--objective", "latency"),
@@ -25,6 +25,10 @@ SEARCH = (
 )
 QUANTIZE = ("quantize", "runs/t", "--data", "data.npz", "--quiet")
 PTQ = (*QUANTIZE, "--method", "ptq", "--weights", "float.npz")
+DEEP = (
+    *("deep.onnx", "--data", "data.npz", "--weights", "deep.onnx", "--quiet"),
+    *("--board", "pynq-z2", "--bits", "8", "--frames", "back-to-back", "--margin", "0"),
+)
 QAT = (*QUANTIZE, "--float-epochs", "1", "--epochs", "1", "--seed", "1")
 
 
@@ -71,6 +75,32 @@ CASES = {
         artifact="runs/t/hls",
         replaces=True,
     ),
+    # What follows trains in a run that grows, and goes on where it was killed.
+    "explore": Case(
+        words=(
+            *("explore", "runs/t", "--data", "data.npz", "--weights", "float.npz"),
+            *("--measure", "2", "--rates", "300", "--epochs", "1", "--quiet"),
+            *("--final-epochs", "1"),
+        ),
+        artifact="runs/t/measured-1/design.json",
+        replaces=False,
+    ),
+    "prune": Case(
+        words=(
+            *("prune", *DEEP, "--fps", "45000", "--run", "p", "--steps", "1"),
+            *("--iterations", "2", "--epochs", "1"),
+        ),
+        artifact="runs/p/design.json",
+        replaces=False,
+    ),
+    "replace": Case(
+        words=(
+            *("replace", *DEEP, "--fps", "45000", "--run", "r", "--best", "1"),
+            *("--distill-epochs", "1", "--epochs", "1"),
+        ),
+        artifact="runs/r/design.json",
+        replaces=False,
+    ),
 }
 
 SAMPLED = {"search --force": (3, -1), "quantize --force": (-4, -1), "emit-hls": (-2,)}
@@ -88,6 +118,7 @@ def whole(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder in which every command has run once."""
     folder = tmp_path_factory.mktemp("whole")
     write_tiny(folder)
+    write_deep(folder)
     for words in (SEARCH, PTQ, ("emit-hls", "runs/t")):
         done = commands.run(*words, cwd=folder)
         assert done.code == 0, done.stderr
@@ -140,7 +171,7 @@ def check_kill(
     old = content(artifact)
     died = commands.run(*words_of(case), cwd=folder, kill_before=step)
     assert died.code == -9
-    for place in (folder / "runs", folder / "runs" / "t"):
+    for place in (folder / "runs", *(folder / "runs").iterdir()):
         recover(place)
     found = content(artifact)
     again = commands.run(*words_of(case), cwd=folder)

@@ -50,3 +50,36 @@ def write_tiny(folder: Path) -> None:
         y_test=y[24:],
     )
     np.savez(folder / "float.npz", **arrays)  # type: ignore[arg-type] # numpy's stub
+
+
+def write_deep(folder: Path) -> None:
+    """Write deep.onnx, of four convolutions: two of them may be pruned or replaced."""
+    r = np.random.default_rng(1)
+    nodes, stored, at, channels = [], [], "x", 3
+    for number, count in enumerate((16, 16, 16, 3)):
+        name = f"l{number}"
+        arrays = {
+            f"{name}.weight": r.normal(0, 0.3, (count, channels, 3, 3)),
+            f"{name}.bias": r.normal(0, 0.1, count),
+        }
+        stored += [
+            numpy_helper.from_array(array.astype(np.float32), key)
+            for key, array in arrays.items()
+        ]
+        made = [at, *arrays]
+        nodes.append(helper.make_node("Conv", made, [name], name, pads=[1] * 4))
+        at, channels = name, count
+        if number < 3:
+            at = f"{name}.relu"
+            nodes.append(helper.make_node("Relu", [name], [at]))
+    nodes.append(helper.make_node("GlobalAveragePool", [at], ["y"], "g"))
+    graph = helper.make_graph(
+        nodes,
+        "deep",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 10, 10])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3, 1, 1])],
+        stored,
+    )
+    opsets = [helper.make_opsetid("", 13)]
+    made_model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    onnx.save(made_model, folder / "deep.onnx")
