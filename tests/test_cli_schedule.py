@@ -9,7 +9,14 @@ from click.testing import CliRunner, Result
 from hao.cli import main
 from hao.errors import ToolError
 from hao.hls import compiler
-from hao.report.schedule import has_faults, render_lint_schedule, render_schedule
+from hao.report.schedule import (
+    clock_met_mhz,
+    has_faults,
+    limiting_loop,
+    render_lint_schedule,
+    render_schedule,
+)
+from hao.schedule.recurrence import IntervalVerdict
 from hao.steps.reports import lint_schedule, schedule_run
 from tests.schedule.projects import analyse, loop_of, write_project
 
@@ -35,6 +42,24 @@ def test_a_project_folder_is_analysed(tmp_path: Path) -> None:
     assert "multiply of 32 bits (top.cpp:" in result.stdout
 
 
+def test_the_clock_that_all_loops_meet_and_the_loop_that_is_the_limit(
+    tmp_path: Path,
+) -> None:
+    write_project(tmp_path, SLOW)
+    report = schedule_run(tmp_path)
+    limit = limiting_loop(report)
+    assert limit is not None
+    vitis = report.settings[0]
+    met = clock_met_mhz(limit, vitis)
+    said = f"II 1 up to   {met:.1f} MHz: Vitis HLS; the limit is top, top.cpp:6"
+    assert said in render_schedule(report).splitlines()
+    # Just below that clock the recurrence surely fits a cycle, just above it may not.
+    for share, fits in ((0.99, True), (1.01, False)):
+        other = schedule_run(tmp_path, clock_mhz=share * met)
+        recurrence = other.loops[0].recurrences[0]
+        assert (recurrence.verdict(1) is IntervalVerdict.FITS) is fits
+
+
 def test_clock_and_uncertainty_are_taken(tmp_path: Path) -> None:
     write_project(tmp_path, SLOW)
     result = hao(
@@ -43,7 +68,12 @@ def test_clock_and_uncertainty_are_taken(tmp_path: Path) -> None:
     found = json.loads(result.stdout)
     assert found["clock_ns"] == pytest.approx(10)
     assert found["settings"] == [
-        {"title": "as given", "uncertainty": 0.1, "budget_ns": pytest.approx(9)}
+        {
+            "title": "as given",
+            "uncertainty": 0.1,
+            "budget_ns": pytest.approx(9),
+            "clock_met_mhz": pytest.approx(159.76, abs=0.01),
+        }
     ]
     (loop,) = found["loops"]
     # A product of 3.88 ns and an adder of 1.19 ns.

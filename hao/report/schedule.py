@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from hao.schedule.recurrence import IntervalVerdict, Recurrence
+from hao.schedule.recurrence import CERTAIN, IntervalVerdict, Recurrence
 from hao.schedule.result import (
     LoopSchedule,
     ScheduleFinding,
@@ -29,6 +29,7 @@ def render_schedule(report: ScheduleReport) -> str:
         for item in report.settings
     ]
     lines += [f"compiler     {report.compiler}", ""]
+    limit = limiting_loop(report)
     head = ["loop", "place", "least ns"]
     head += [item.title for item in report.settings]
     head += ["ports", "depth", "DSP", "div", "LUT", "FF"]
@@ -40,9 +41,53 @@ def render_schedule(report: ScheduleReport) -> str:
         "             under each tool what they allow at the clock above",
         "ports        II that memory and FIFO ports allow, at most",
         "",
+        *([] if limit is None else [*_clocks(report.settings, limit), ""]),
         render_schedule_findings(report.findings),
     ]
     return "\n".join(lines)
+
+
+def limiting_loop(report: ScheduleReport) -> LoopSchedule | None:
+    """Return the loop that is to begin every cycle and needs the longest period.
+
+    `None` where recurrences limit none.
+    """
+    limited = [
+        loop
+        for loop in report.loops
+        if loop.target == 1 and loop.recurrences[0].least_period
+    ]
+    return max(limited, key=_least_ns, default=None)
+
+
+def clock_met_mhz(loop: LoopSchedule, setting: Uncertainty) -> float:
+    """Return the clock up to which a loop's recurrences surely allow II 1 [MHz].
+
+    Args:
+        loop: Its recurrences have a least period.
+        setting: Clock uncertainty.
+    """
+    return 1000 * CERTAIN * (1 - setting.uncertainty) / _least_ns(loop)
+
+
+def _least_ns(loop: LoopSchedule) -> float:
+    least = loop.recurrences[0].least_period
+    assert least is not None, "only loops with a least period are compared"
+    return least
+
+
+def _clocks(settings: Sequence[Uncertainty], limit: LoopSchedule) -> list[str]:
+    """Return lines that say which clock all loops meet, and which loop is the limit."""
+    place = f"{_title(limit)}, {_short(limit.place.path)}:{limit.place.line}"
+    return [
+        f"II 1 up to   {clock_met_mhz(limit, item):.1f} MHz: {item.title}; "
+        f"the limit is {place}"
+        for item in settings
+    ]
+
+
+def _title(loop: LoopSchedule) -> str:
+    return f"{loop.process}/{loop.label}" if loop.label else loop.process
 
 
 def render_schedule_findings(findings: Sequence[ScheduleFinding]) -> str:
@@ -92,6 +137,7 @@ def schedule_findings_json(
 
 def schedule_json(report: ScheduleReport) -> dict[str, object]:
     """Return all of a report as JSON values; places as file and line."""
+    limit = limiting_loop(report)
     return {
         "part": report.part,
         "family": report.family,
@@ -102,19 +148,20 @@ def schedule_json(report: ScheduleReport) -> dict[str, object]:
                 "title": item.title,
                 "uncertainty": item.uncertainty,
                 "budget_ns": item.budget_ns,
+                "clock_met_mhz": None if limit is None else clock_met_mhz(limit, item),
             }
             for item in report.settings
         ],
+        "limiting_loop": None if limit is None else _title(limit),
         "loops": [_loop_json(loop, report.settings) for loop in report.loops],
         "findings": schedule_findings_json(report.findings),
     }
 
 
 def _row(loop: LoopSchedule) -> list[str]:
-    title = f"{loop.process}/{loop.label}" if loop.label else loop.process
     least = loop.recurrences[0].least_period
     return [
-        title,
+        _title(loop),
         f"{_short(loop.place.path)}:{loop.place.line}",
         _NO_PERIOD if least is None else f"{least:.2f}",
         *(verdict_in_words(item, loop.target) for item in loop.recurrences),
