@@ -10,7 +10,6 @@ reads it again; nothing in it is believed because it stands there.
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -20,15 +19,15 @@ from pydantic_core import to_jsonable_python
 import hao
 from hao.answer.explore import Fate, Outcome
 from hao.errors import InputError, UnsupportedError
-from hao.ir.change import Bits, Change, Channels, Replace, change_of, change_text
+from hao.ir.change import Replace, change_text
 from hao.ir.layer import Input
 from hao.ir.network import Network
 from hao.ir.partition import Role
-from hao.ir.sparsity import FULL
 from hao.options.option import Option
-from hao.program.problem import DEFAULT_SPACE, Problem
+from hao.program.problem import Problem
 from hao.program.solver import SolverName, Status
 from hao.program.space import Space
+from hao.report.result import SearchResult
 from hao.runs.design_file import (
     check_leaves,
     explain,
@@ -40,9 +39,7 @@ from hao.runs.design_schema import (
     FileTable,
     NetworkTable,
     network_document,
-    to_network,
 )
-from hao.report.result import SearchResult
 
 CERTIFICATE_FILE = "certificate.json"
 
@@ -130,7 +127,7 @@ class ProblemEntry(FileTable):
     ties: list[list[str]]
     network: NetworkTable
     held: HeldEntry | None = None
-    operations: list[OperationEntry] = []
+    operations: list[OperationEntry] = Field(default_factory=list)
 
 
 class ChangedEntry(FileTable):
