@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from hao.runs.recorded import recorded_operations, recorded_options
 
 from hao import Method, QuantizeRequest, emit, quantize, simulate, verify
 from hao.answer.candidates import BitRules
@@ -22,6 +21,7 @@ from hao.report.result import SearchResult
 from hao.request import SearchRequest
 from hao.runs.certificate import CERTIFICATE_FILE, load_certificate
 from hao.runs.design_file import load_design
+from hao.runs.recorded import recorded_operations, recorded_options
 from hao.steps.operations import Pooled
 from hao.steps.prune import PruneRequest
 from hao.steps.replace import (
