@@ -37,14 +37,15 @@ from hao.model import check_buildable, load_buildable
 from hao.options.option import MICRO
 from hao.program.several import OVERLAP_PERCENT
 from hao.program.solver import SolverName
-from hao.runs.certificate import (
-    Certificate,
-    recorded_channels,
-    recorded_densities,
-    recorded_space,
-)
+from hao.runs.certificate import Certificate
 from hao.runs.design_file import explain
 from hao.runs.design_schema import to_network
+from hao.runs.recorded import (
+    recorded_channels,
+    recorded_densities,
+    recorded_operations,
+    recorded_space,
+)
 from hao.zoo import build_network
 
 Progress = Callable[[str], None]
@@ -470,10 +471,17 @@ def asked_again(
         ]
     channels = recorded_channels(certificate.problem)
     densities = recorded_densities(certificate.problem)
+    operations = recorded_operations(certificate.problem)
     space = recorded_space(certificate.problem)
-    if channels or densities or space is not None:
+    if channels or densities or operations or space is not None:
         found = [
-            replace(c, channels=channels, densities=densities, space=space)
+            replace(
+                c,
+                channels=channels,
+                densities=densities,
+                operations=operations,
+                space=space,
+            )
             for c in found
         ]
     return request, {c.label: c for c in found}

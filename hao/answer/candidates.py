@@ -109,6 +109,7 @@ class Candidate:
         rules: Bits on offer.
         channels: Options of groups of channels, if any.
         densities: What keeping fewer words costs, of layers that may.
+        operations: Options of blocks that other layers may stand in the place of.
         space: Engines to choose from; `None` for all.
         changes: What made the network out of the one that the request names, if it is
             another: it was changed and trained, and its top-1 measured.
@@ -122,6 +123,7 @@ class Candidate:
     rules: BitRules
     channels: tuple[Option, ...] = ()
     densities: DensityCosts = field(default_factory=dict)
+    operations: tuple[Option, ...] = ()
     space: Space | None = None
     changes: Scheme | None = None
 
@@ -146,7 +148,8 @@ class Candidate:
             keep_first_last=self.rules.keep_first_last,
             two_passes=True,
         )
-        options = density_options(options, self.densities) + self.channels
+        options = density_options(options, self.densities)
+        options += self.channels + self.operations
         if self.rules.block_points is None:
             return options
         return options + block_options(

@@ -24,7 +24,7 @@ from hao.answer.workers import IN_PROCESS, Answer, Task, Workers
 from hao.errors import InfeasibleError
 from hao.hw.board import Board
 from hao.options.option import MICRO
-from hao.program.codesign import NO_LIMIT, Measure, SolveReport
+from hao.program.codesign import NO_LIMIT, Measure, SolveReport, forget
 from hao.program.problem import Problem
 from hao.program.solver import SolverName
 
@@ -127,7 +127,7 @@ class _ByAccuracy:
             [Known(candidate=c, floor=-c.bound_micro) for c in self._order],
             lambda c, r: (r.cost_micro - c.top1_micro, r.cost.latency_cycles, c.label),
         )
-        # What is priced for a candidate is kept until it is not asked about again.
+        # What was priced for a candidate that may be the answer is kept.
         self._problems: dict[int, Problem] = {}
 
     def _task(self, place: int, cost_limit: int | None, how: str = "") -> Task:
@@ -157,11 +157,19 @@ class _ByAccuracy:
         """Note an answer; return whether its design is the best now."""
         floor = EXCLUDED
         if isinstance(answer, InfeasibleError) and answer.at_any_cost:
-            self._problems.pop(place)
+            self._drop(place)
         else:
             bound = self._order[place].bound_micro
             floor = -bound + _least_step(self._order[place])
+            if isinstance(answer, InfeasibleError):
+                self._drop(place)
         return self.ledger.take(place, answer, floor=floor)
+
+    def _drop(self, place: int) -> None:
+        """Drop what was priced for a candidate."""
+        problem = self._problems.pop(place, None)
+        if problem is not None:
+            forget(problem)
 
     def passed_over(self) -> list[int]:
         """Return the places that were asked about, those with fewer products first."""
@@ -180,7 +188,7 @@ class _ByAccuracy:
 
     def take(self, place: int, answer: Answer) -> bool:
         """Note an answer; return whether its design is the best now."""
-        self._problems.pop(place)
+        self._drop(place)
         return self.ledger.take(place, answer)
 
     def as_good_as_the_best(self) -> list[int]:

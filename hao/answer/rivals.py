@@ -19,6 +19,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from hao.answer.drawn import Values, column, values_of
 from hao.cost.area import engine_resources, pool_lutram
 from hao.cost.catalogue import (
     Needs,
@@ -27,15 +28,15 @@ from hao.cost.catalogue import (
     pool_words,
     word_bits,
 )
-from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
+from hao.cost.columns import Setting
 from hao.cost.evaluate import CostReport, engine_columns, evaluate
 from hao.cost.prices import price_segment
 from hao.cost.widths import MAX_WORD_BITS
 from hao.engine.design import Design
-from hao.engine.stages import DenseStage, DepthwiseStage, Engine, lanes_match
+from hao.engine.stages import Engine, lanes_match
 from hao.errors import InputError
 from hao.hw.resources import Resources
-from hao.ir.change import Bits, Keep, Scheme
+from hao.ir.change import Bits, Keep, Scheme, replaced
 from hao.ir.partition import Partition, Role, Segment, partition
 from hao.ir.tensor import MIN_BITS
 from hao.options.frame import Site
@@ -66,7 +67,6 @@ class Rival:
     cost_micro: int
 
 
-Values = dict[tuple[Role | None, str], int]
 """Free parameters of an engine: of a stage, or `None` for "px" and "double"."""
 
 Pair = tuple[int | None, int | None]
@@ -146,7 +146,15 @@ class _Draw:
     def __init__(self, problem: Problem, answer: Design) -> None:
         self._problem, self._answer = problem, answer
         part = partition(answer.network)
-        allowed = [s for s in part.segments if problem.space.allows(s.invocation)]
+        instead = replaced(answer.scheme).items()
+        place = {x.name: name for name, change in instead for x in change.layers}
+        # No run reaches across the edge of a block that was replaced (decision 22).
+        allowed = [
+            s
+            for s in part.segments
+            if problem.space.allows(s.invocation)
+            and len({place.get(x.name) for _, x in s.invocation.stages}) <= 1
+        ]
         self.part = replace(part, segments=tuple(allowed))
         # With and without the blocks that are left out.
         self._segments = partition(problem.network).segments + self.part.segments
@@ -180,11 +188,13 @@ class _Draw:
             else:
                 lanes = space.lanes_of(role)
                 own = {"simd": lanes[0], "pe": lanes[1], "words": space.depths}
+                if self._problem.board.usable.uram:
+                    own["uram"] = (0, 1)
             offered |= {(role, key): some for key, some in own.items()}
         drawn = {key: int(rng.choice(some)) for key, some in offered.items()}
         if near:
             moved = rng.permutation(len(offered))[: int(rng.integers(1, 4))]
-            kept = _values_of(self._answer.engine)
+            kept = values_of(self._answer.engine)
             for number, key in enumerate(offered):
                 if number not in moved:
                     drawn[key] = kept[key]
@@ -247,7 +257,7 @@ class _Draw:
             double_buffered=bool(values[None, "double"]),
         )
         columns = {
-            role: _column(role, values, width)
+            role: column(role, values, width)
             for role, width in self._widths(scheme).items()
         }
         words = [word_bits(c, self._needs[r], setting) for r, c in columns.items()]
@@ -296,39 +306,6 @@ def _as_often(site: Site, index: int) -> list[int]:
         (c.passes, c.density) if isinstance(c, Bits) else (0, 0) for c in site.changes
     ]
     return [place for place, each in enumerate(runs) if each == runs[index]]
-
-
-def _values_of(engine: Engine) -> Values:
-    """Return the free parameters of an engine."""
-    values: Values = {
-        (None, "px"): engine.px,
-        (None, "double"): int(engine.double_buffered),
-    }
-    for role in Role:
-        match engine.stage(role):
-            case None:
-                continue
-            case DepthwiseStage() as stage:
-                own = {"pe": stage.pe, "taps": stage.taps}
-            case DenseStage() as stage:
-                own = {"simd": stage.simd, "pe": stage.pe, "words": stage.weight_words}
-                own["uram"] = int(stage.weights_in_uram)
-        values |= {(role, key): value for key, value in own.items()}
-    return values
-
-
-def _column(role: Role, values: Values, width: int) -> Columns:
-    own = {key: np.array([v]) for (where, key), v in values.items() if where is role}
-    bits = np.array([width])
-    if role is Role.DEPTHWISE:
-        return DepthwiseColumns(pe=own["pe"], taps=own["taps"], weight_bits=bits)
-    return DenseColumns(
-        simd=own["simd"],
-        pe=own["pe"],
-        weight_words=own["words"],
-        weight_bits=bits,
-        in_uram=own["uram"] > 0,
-    )
 
 
 def _best_partition(design: Design, part: Partition) -> Design:

@@ -15,10 +15,11 @@ from hao.cli.common import (
     shown_progress,
 )
 from hao.cli.search import bit_choices
-from hao.cli.source import source_options
+from hao.cli.source import pool_options, source_options
 
 if TYPE_CHECKING:
     from hao.steps.floats import Source
+    from hao.steps.operations import Pooled
 
 
 @click.command("replace")
@@ -28,14 +29,7 @@ if TYPE_CHECKING:
     "--board", default="zu3eg", show_default=True, help="Name, or a .toml file."
 )
 @source_options
-@click.option(
-    "--pool",
-    type=click.Path(path_type=Path),
-    help="A table of operations beside hao's own: name,layers,add.",
-)
-@click.option(
-    "--only", metavar="NAMES", help="Operations to offer, with commas between."
-)
+@pool_options
 @click.option(
     "--bits",
     default="4,8",
@@ -56,15 +50,7 @@ if TYPE_CHECKING:
     metavar="K",
     help="Designs whose networks are put together and measured.",
 )
-@click.option(
-    "--score-frames",
-    type=int,
-    default=1024,
-    show_default=True,
-    help="Training frames that losses are measured on.",
-)
 @FRAMES
-@click.option("--distill-epochs", type=int, help="Of every operation.")
 @click.option("--epochs", type=int, help="Of fine-tuning; 0 for none.")
 @MARGIN
 @RUN_NAME
@@ -77,14 +63,11 @@ def replace_command(
     fps: float,
     board: str,
     source: "Source",
-    pool: Path | None,
-    only: str | None,
+    pooled: "Pooled",
     bits: tuple[int, ...],
     operations_only: bool,
     best: int,
-    score_frames: int,
     frames: str,
-    distill_epochs: int | None,
     epochs: int | None,
     margin_percent: float,
     run_name: str | None,
@@ -127,11 +110,8 @@ def replace_command(
         **source.named,
         search=search,
         run=run,
-        pool=pool,
-        only=() if only is None else tuple(only.split(",")),
+        pooled=pooled,
         operations_only=operations_only,
-        score_frames=score_frames,
-        distill_epochs=distill_epochs,
         epochs=epochs,
     )
     recover(runs)

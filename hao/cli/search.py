@@ -19,11 +19,12 @@ from hao.cli.common import (
     one_run,
     shown_progress,
 )
-from hao.cli.source import source_options
+from hao.cli.source import pool_options, source_options
 
 if TYPE_CHECKING:
     from hao.report.result import SearchResult
     from hao.steps.floats import Source
+    from hao.steps.operations import Pooled
 
 
 def bit_choices(
@@ -97,9 +98,9 @@ def _act_bits(
     "option_kinds",
     default="bits",
     show_default=True,
-    help="Kinds of options that are chosen together: bits, or bits,channels or "
-    "bits,sparsity or bits,channels,sparsity; what channels and sparsity cost is "
-    "measured on --data (docs/channels.md, docs/sparsity.md).",
+    help="Kinds of options that are chosen together: bits, with any of channels, "
+    "sparsity and operations behind it; what these cost is measured on --data "
+    "(docs/channels.md, docs/sparsity.md, docs/replace.md).",
 )
 @click.option(
     "--act-bits",
@@ -228,6 +229,7 @@ def _act_bits(
     help="Then measure so many schemes on --data, as `hao explore` does.",
 )
 @source_options
+@pool_options
 @RUN_NAME
 @RUNS
 @REPLACED
@@ -270,6 +272,7 @@ def search_command(
     cluster: str | None,
     measure: int | None,
     source: "Source",
+    pooled: "Pooled",
     run_name: str | None,
     runs: Path,
     force: bool,
@@ -381,11 +384,11 @@ def search_command(
     with shown_progress(quiet=quiet or as_json) as progress:
         if kinds:
             from hao.steps.prune import PruneRequest
-            from hao.steps.together import MeasuredKind, search_together
+            from hao.steps.together import MeasuredKind, Offer, search_together
 
             result = search_together(
                 PruneRequest(**source.named, search=request),
-                frozenset(MeasuredKind(kind) for kind in kinds),
+                Offer(kinds=frozenset(map(MeasuredKind, kinds)), pooled=pooled),
                 run_path=run_path,
                 force=force,
                 progress=progress,
@@ -418,10 +421,11 @@ def search_command(
 def _kinds(text: str) -> frozenset[str]:
     """Return the kinds of options in a comma-separated list, but for bits."""
     kinds = text.split(",")
-    if "bits" not in kinds or not set(kinds) <= {"bits", "channels", "sparsity"}:
+    every = {"bits", "channels", "sparsity", "operations"}
+    if "bits" not in kinds or not set(kinds) <= every:
         raise click.UsageError(
-            f"--options {text!r}; must be 'bits', or with ',channels', ',sparsity' or "
-            "both behind it"
+            f"--options {text!r}; must be 'bits', or with some of ',channels', "
+            "',sparsity' and ',operations' behind it"
         )
     return frozenset(kinds) - {"bits"}
 

@@ -119,3 +119,51 @@ def source_options(command: Callable[..., T]) -> Callable[..., T]:
     for option in reversed(_OPTIONS):
         decorated = option(decorated)
     return decorated
+
+
+_POOL_OPTIONS = (
+    click.option(
+        "--pool",
+        type=click.Path(path_type=Path),
+        help="A table of operations beside hao's own: name,layers,add.",
+    ),
+    click.option(
+        "--only", metavar="NAMES", help="Operations to offer, with commas between."
+    ),
+    click.option(
+        "--score-frames",
+        type=int,
+        default=1024,
+        show_default=True,
+        help="Training frames that losses of operations are measured on.",
+    ),
+    click.option("--distill-epochs", type=int, help="Of every operation."),
+)
+
+
+def pool_options(command: Callable[..., T]) -> Callable[..., T]:
+    """Give a command the options of which operations, as one argument `pooled`."""
+
+    @wraps(command)
+    def gathered(
+        *,
+        pool: Path | None,
+        only: str | None,
+        score_frames: int,
+        distill_epochs: int | None,
+        **others: object,
+    ) -> T:
+        from hao.steps.operations import Pooled
+
+        pooled = Pooled(
+            pool=pool,
+            only=() if only is None else tuple(only.split(",")),
+            score_frames=score_frames,
+            distill_epochs=distill_epochs,
+        )
+        return command(pooled=pooled, **others)
+
+    decorated: Callable[..., T] = gathered
+    for option in reversed(_POOL_OPTIONS):
+        decorated = option(decorated)
+    return decorated

@@ -110,19 +110,24 @@ class Teacher:
         """Return the blocks by name."""
         return {place.block.name: place.block for place in self.places}
 
-    def under(self, scheme: Scheme) -> Network:
-        """Return the network under a scheme but for its bits, without training.
-
-        Where it changes, its batch statistics are estimated anew.
-        """
+    def chosen(self, scheme: Scheme) -> dict[Block, tuple[Layer, ...]]:
+        """Return the layers in the place of blocks; none leaves a block out."""
         blocks = self.blocks
-        chosen: dict[Block, tuple[Layer, ...]] = {
+        found: dict[Block, tuple[Layer, ...]] = {
             blocks[name]: () for name in left_out(scheme)
         }
         for place in self.places:
             change = replaced(scheme).get(place.block.name)
             if change is not None:
-                chosen[place.block] = place.operations[change.operation]
+                found[place.block] = place.operations[change.operation]
+        return found
+
+    def under(self, scheme: Scheme) -> Network:
+        """Return the network under a scheme but for its bits, without training.
+
+        Where it changes, its batch statistics are estimated anew.
+        """
+        chosen = self.chosen(scheme)
         if not chosen:
             return self.network
         changed = assembled(self.network, chosen, self.params)

@@ -259,8 +259,7 @@ def bare(change: Change) -> Change:
 def change_text(change: Change) -> str:
     """Return a change as the word that records have for it, such as "bits_4".
 
-    Raises:
-        InputError: It replaces operations, which no word names.
+    That of an operation does not say which layers it has.
     """
     match change:
         case Bits():
@@ -274,10 +273,7 @@ def change_text(change: Change) -> str:
         case Channels():
             return f"channels_{change}"
         case Replace():
-            raise InputError(
-                f"operation {change.operation!r}: a design in which operations were "
-                "replaced has no certificate yet"
-            )
+            return f"replace_{change.operation}_at_{change.weight_bits}"
         case _:
             assert_never(change)
 

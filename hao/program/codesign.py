@@ -53,6 +53,7 @@ __all__ = [
     "choose_most_accurate",
     "choose_smallest",
     "field_of",
+    "forget",
     "near_most_accurate",
     "solved",
     "trade_off",
@@ -121,6 +122,16 @@ def field_of(problem: Problem) -> Field:
         kept["field"] = Field(problem, None if like is None else field_of(like))
     field: Field = kept["field"]
     return field
+
+
+def forget(problem: Problem) -> None:
+    """Drop what was priced for a problem: its memory is free at once.
+
+    What a field keeps refers to it, which Python would find out at some later time.
+    """
+    field: Field | None = problem.__dict__.pop("field", None)
+    if field is not None:
+        field.bounds.clear()
 
 
 def choose_fastest(

@@ -86,15 +86,31 @@ class LaneBounds:
             limit: Most cycles.
         """
         for place in range(len(self._field.pixels)):
-            before = int(self._opening[place])
-            triples = _Triples(
-                self._field, self._prices, self._chains, place, limit - before
-            )
-            keep = {role: self._keep[role][place] for role in self._group.roles}
-            lanes = triples.within(keep)
-            if lanes is not None:
+            parts = list(self._parts(place, limit))
+            if parts:
+                lanes = {r: np.concatenate([p[r] for p in parts]) for r in parts[0]}
                 size = next(iter(lanes.values())).size
                 yield Choice(pixels=np.full(size, place), lanes=lanes, columns={})
+
+    def any(self, limit: int) -> bool:
+        """Return whether there are any; the rest is then not listed.
+
+        Args:
+            limit: Most cycles.
+        """
+        places = range(len(self._field.pixels))
+        parts = (next(self._parts(place, limit), None) for place in places)
+        return any(part is not None for part in parts)
+
+    def _parts(self, place: int, limit: int) -> Iterator[Lanes]:
+        """Yield the lane shapes at one count of pixels, some at a time."""
+        before = int(self._opening[place])
+        triples = _Triples(
+            self._field, self._prices, self._chains, place, limit - before
+        )
+        return triples.within(
+            {role: self._keep[role][place] for role in self._group.roles}
+        )
 
 
 def lane_bounds(field: Field, group: Group, double: bool) -> LaneBounds:
@@ -217,8 +233,8 @@ class _Triples:
         }
         self._needed = 0
 
-    def within(self, keep: Mapping[Role, Bools]) -> Lanes | None:
-        """Return the triples within the limit, `None` if none are.
+    def within(self, keep: Mapping[Role, Bools]) -> Iterator[Lanes]:
+        """Yield the triples within the limit, by the lane shape of the depthwise stage.
 
         Args:
             keep: Lane shapes worth considering.
@@ -227,7 +243,7 @@ class _Triples:
         floors = {r: np.where(keep[r], c, FAR).min(axis=1) for r, c in cycles.items()}
         floor = np.maximum.reduce(list(floors.values()))
         if np.minimum(floor, FAR) @ self._times > self._limit:
-            return None
+            return
         self._needed = self._multipliers_needed(floor)
         alive: dict[Role, Ints] = {}
         for role in cycles:
@@ -236,17 +252,14 @@ class _Triples:
             least = self._times @ np.maximum(cycles[role], rest)
             alive[role] = np.flatnonzero(keep[role] & (least <= self._limit))
             if alive[role].size == 0:
-                return None
-        if Role.DEPTHWISE not in cycles:
-            found = [self._pairs(alive, None)]
-        else:
-            found = [self._pairs(alive, int(x)) for x in alive[Role.DEPTHWISE]]
-        parts = [part for part in found if part is not None]
-        if not parts:
-            return None
-        return {
-            role: np.concatenate([lanes[role] for lanes in parts]) for role in cycles
-        }
+                return
+        every: list[int | None] = [None]
+        if Role.DEPTHWISE in cycles:
+            every = [int(x) for x in alive[Role.DEPTHWISE]]
+        for lane in every:
+            found = self._pairs(alive, lane)
+            if found is not None:
+                yield {role: found[role] for role in cycles}
 
     def _multipliers_needed(self, floor: Floats) -> int:
         """Return the multipliers below which the limit is out of reach.

@@ -53,7 +53,7 @@ def any_within(field: Field, group: Group, double: bool, limit: int) -> bool:
     if not isinstance(bounds, LaneBounds):
         bounds = LaneBounds(field, group, double, rough_prices(field, group, double))
         field.bounds[key] = bounds
-    return next(bounds.each(limit), None) is not None
+    return bounds.any(limit)
 
 
 def rough_prices(field: Field, group: Group, double: bool) -> Prices:

@@ -9,7 +9,7 @@ reads it again; nothing in it is believed because it stands there.
 
 import hashlib
 import json
-from dataclasses import replace
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -19,13 +19,15 @@ from pydantic_core import to_jsonable_python
 import hao
 from hao.answer.explore import Fate, Outcome
 from hao.errors import InputError, UnsupportedError
-from hao.ir.change import Bits, Change, change_of, change_text
+from hao.ir.change import Replace, change_text
+from hao.ir.layer import Input
+from hao.ir.network import Network
 from hao.ir.partition import Role
-from hao.ir.sparsity import FULL
 from hao.options.option import Option
-from hao.program.problem import DEFAULT_SPACE, Problem
+from hao.program.problem import Problem
 from hao.program.solver import SolverName, Status
 from hao.program.space import Space
+from hao.report.result import SearchResult
 from hao.runs.design_file import (
     check_leaves,
     explain,
@@ -37,9 +39,7 @@ from hao.runs.design_schema import (
     FileTable,
     NetworkTable,
     network_document,
-    to_network,
 )
-from hao.report.result import SearchResult
 
 CERTIFICATE_FILE = "certificate.json"
 
@@ -73,7 +73,7 @@ class NetworkEntry(FileTable):
 
 _CHANGES = (
     r"^(bits_[2-8](_in_2)?(_kept_\d{1,3})?|keep|leave_out|"
-    r"channels_\d+(-\d+)?(,\d+(-\d+)?)*)$"
+    r"replace_[A-Za-z]\w{0,39}_at_[2-8]|channels_\d+(-\d+)?(,\d+(-\d+)?)*)$"
 )
 """How a change is written; of channels, ranges of those that stay."""
 
@@ -105,6 +105,20 @@ class HeldEntry(FileTable):
     roles: dict[str, Role]
 
 
+class OperationEntry(FileTable):
+    """The layers of an operation that may stand in the place of a block.
+
+    Attributes:
+        block: Which.
+        operation: Name of the operation.
+        network: Its layers; the map that they read is the frame.
+    """
+
+    block: str
+    operation: str
+    network: NetworkTable
+
+
 class ProblemEntry(FileTable):
     """The answer's problem, but for the board, which the design file has."""
 
@@ -113,6 +127,7 @@ class ProblemEntry(FileTable):
     ties: list[list[str]]
     network: NetworkTable
     held: HeldEntry | None = None
+    operations: list[OperationEntry] = Field(default_factory=list)
 
 
 class ChangedEntry(FileTable):
@@ -261,6 +276,8 @@ def _problem_document(problem: Problem, held: Space | None) -> dict[str, object]
         "ties": problem.ties,
         "network": network_document(problem.network),
     }
+    if operations := _operation_documents(problem.options):
+        values["operations"] = operations
     if held is not None:
         values["held"] = {
             "pixels": held.pixels,
@@ -269,6 +286,26 @@ def _problem_document(problem: Problem, held: Space | None) -> dict[str, object]
             "roles": dict(held.roles),
         }
     return values
+
+
+def _operation_documents(options: Iterable[Option]) -> list[dict[str, object]]:
+    """Return the layers of every operation on offer as `OperationEntry` values."""
+    found: dict[tuple[str, str], dict[str, object]] = {}
+    for option in options:
+        change = option.change
+        key = option.layer, change.operation if isinstance(change, Replace) else ""
+        if not isinstance(change, Replace) or key in found:
+            continue
+        first = change.layers[0]
+        assert not isinstance(first, Input)
+        entry = Input(name=first.inputs[0], ofm=first.ifm)
+        alone = Network(name=change.operation, layers=(entry, *change.layers))
+        found[key] = {
+            "block": option.layer,
+            "operation": change.operation,
+            "network": network_document(alone),
+        }
+    return list(found.values())
 
 
 def load_certificate(run: Path) -> Certificate:
@@ -299,7 +336,7 @@ def load_certificate(run: Path) -> Certificate:
         check_leaves(values)
         problem = values.get("problem")
         if isinstance(problem, dict):
-            values["problem"] = with_tagged_layers(problem)
+            values["problem"] = _tagged(problem)
         return Certificate.model_validate_json(json.dumps(values))
     except ValidationError as error:
         raise InputError(f"{path}: {explain(error.errors()[0])}") from error
@@ -309,69 +346,13 @@ def load_certificate(run: Path) -> Certificate:
         raise UnsupportedError(f"{path}: {error}") from error
 
 
-def recorded_channels(entry: ProblemEntry) -> tuple[Option, ...]:
-    """Return the options of groups of channels that a certificate records."""
-    found = (
-        Option(layer=o.layer, change=change_of(o.change), cost_micro=o.cost_micro)
-        for o in entry.options
-        if o.change.startswith("channels_")
-    )
-    return tuple(found)
-
-
-def recorded_densities(entry: ProblemEntry) -> dict[str, dict[int, int]]:
-    """Return what a certificate records of densities: costs beside those of the bits.
-
-    A layer that was pruned before keeps its density at no cost, and has none here.
-    """
-    whole: dict[tuple[str, Change], int] = {}
-    found: dict[str, dict[int, int]] = {}
-    for option in entry.options:
-        change = change_of(option.change)
-        if not isinstance(change, Bits):
-            continue
-        all_words = option.layer, replace(change, density=FULL)
-        if change.density == FULL:
-            whole[all_words] = option.cost_micro
-        elif all_words in whole:
-            costs = found.setdefault(option.layer, {})
-            costs.setdefault(change.density, option.cost_micro - whole[all_words])
-    return found
-
-
-def recorded_space(entry: ProblemEntry) -> Space | None:
-    """Return the engines that a certificate says were given, `None` for all."""
-    held = entry.held
-    if held is None:
-        return None
-    return replace(
-        DEFAULT_SPACE,
-        pixels=tuple(held.pixels),
-        buffering=tuple(held.buffering),
-        shapes=tuple(held.shapes.items()),
-        roles=tuple(held.roles.items()),
-    )
-
-
-def recorded_problem(entry: ProblemEntry, like: Problem) -> Problem:
-    """Return the problem of a certificate, on the board and space of another.
-
-    Raises:
-        InputError: Its parts do not belong together.
-        UnsupportedError: A layer that the engine cannot run.
-    """
-    return Problem(
-        network=to_network(entry.network),
-        options=tuple(
-            Option(
-                layer=option.layer,
-                change=change_of(option.change),
-                cost_micro=option.cost_micro,
-            )
-            for option in entry.options
-        ),
-        ties=tuple(tuple(tie) for tie in entry.ties),
-        act_bits=entry.act_bits,
-        board=like.board,
-        space=like.space,
-    )
+def _tagged(problem: dict[str, object]) -> dict[str, object]:
+    """Return a problem with the fields of each layer apart from its type."""
+    operations = problem.get("operations")
+    if isinstance(operations, list):
+        tagged = [
+            with_tagged_layers(each) if isinstance(each, dict) else each
+            for each in operations
+        ]
+        problem = {**problem, "operations": tagged}
+    return with_tagged_layers(problem)

@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 
 from hao.cost.evaluate import CostReport, evaluate
 from hao.errors import InputError, UnsupportedError
+from hao.report.result import SearchResult
 from hao.runs.design_schema import (
     ADDED_KEYS,
     LAYER_TYPES,
@@ -28,7 +29,6 @@ from hao.runs.design_schema import (
     to_design,
     to_document,
 )
-from hao.report.result import SearchResult
 
 FILE_NAME = "design.json"
 

@@ -18,11 +18,11 @@ from hao.accuracy.drops import Basis, Evidence
 from hao.answer.candidates import Accuracy, Stance
 from hao.answer.front import FrontPoint
 from hao.answer.objective import Objective
-from hao.engine.design import Design
 from hao.cost.evaluate import CostReport
+from hao.engine.design import Design
+from hao.engine.stages import Engine
 from hao.errors import InputError
 from hao.hw.board import Board
-from hao.engine.stages import Engine
 from hao.hw.resources import Resources
 from hao.ir.change import (
     Bits,

@@ -30,11 +30,11 @@ from types import MappingProxyType
 from hao.answer.front import FrontPoint
 from hao.errors import InputError
 from hao.files import is_held, put_folder, recover, work_folder
-from hao.runs.certificate import CERTIFICATE_FILE
-from hao.runs.design_file import FILE_NAME, load_design, render_design
 from hao.report.others import render_others
 from hao.report.result import SearchResult
 from hao.report.tables import render_front, render_invocations, render_summary
+from hao.runs.certificate import CERTIFICATE_FILE
+from hao.runs.design_file import FILE_NAME, load_design, render_design
 
 NO_FILES: Mapping[str, bytes] = MappingProxyType({})
 

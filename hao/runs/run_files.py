@@ -29,9 +29,9 @@ from hao.ir.integer import IntegerNetwork
 from hao.ir.tensor import Shape
 from hao.npz import load_npz
 from hao.quant.weights_file import load_integers
-from hao.runs.design_file import FILE_NAME, load_design
 from hao.report.hardware import Quantization
 from hao.report.result import SearchResult
+from hao.runs.design_file import FILE_NAME, load_design
 
 WEIGHTS_FILE = "weights.npz"
 FLOAT_STEM = "float"

@@ -10,7 +10,7 @@ imported where it is used.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,12 +20,10 @@ from hao.errors import ArgumentError, InfeasibleError
 from hao.hw.board import Board
 from hao.ir.change import Change, LeaveOut, Replace
 from hao.ir.network import Network
-from hao.options.operations import load_pool
 from hao.program.codesign import SolveReport, choose_fastest
 from hao.program.problem import Problem
 from hao.report.result import SearchResult
 from hao.request import limits_of
-from hao.runs.run_files import TRAINING_FOLDER
 from hao.steps.changed import (
     Changed,
     ChangeRequest,
@@ -35,10 +33,10 @@ from hao.steps.changed import (
     write_changed,
 )
 from hao.steps.common import Progress, check_torch, checkpoint_path, epoch_line
+from hao.steps.operations import Pooled, distilled
 
 if TYPE_CHECKING:
     from hao.distillation.choose import Finalist, Teacher
-    from hao.distillation.pool import Place
 
 RECORD_FILE = "replacement.json"
 
@@ -56,32 +54,21 @@ class ReplaceRequest(ChangeRequest):
     Of `search`, `best` is how many designs are measured whole. `epochs` may be 0.
 
     Attributes:
-        pool: Table of operations beside hao's own.
-        only: Names of operations to offer, "identity" for leaving a block out; empty
-            for all.
+        pooled: Which operations are offered, and how they are trained and measured.
         operations_only: Whether the teacher's own layers keep the most bits.
-        score_frames: Training frames that losses are measured on, at least 1.
-        distill_epochs: Of every operation; `None` for the default.
 
     Raises:
         ArgumentError: A field is out of range, or there is no frame rate.
     """
 
-    pool: Path | None = None
-    only: tuple[str, ...] = ()
+    pooled: Pooled = field(default_factory=Pooled)
     operations_only: bool = False
-    score_frames: int = 1024
-    distill_epochs: int | None = None
 
     def __post_init__(self) -> None:
         ChangeRequest.__post_init__(self)
         if self.search.best > MOST_FINALISTS:
             raise ArgumentError(
                 f"`best` = {self.search.best}; must be at most {MOST_FINALISTS}"
-            )
-        if self.score_frames < 1:
-            raise ArgumentError(
-                f"`score_frames` = {self.score_frames}; must be at least 1"
             )
 
 
@@ -130,7 +117,7 @@ def replace_operations(
     check_torch()
     with work_beside(run_path, force=force) as folder:
         trained = load_trained(request, folder, progress)
-        teacher = _teacher(request, trained, folder, progress)
+        teacher = distilled(trained, request.pooled, folder, request.seed, progress)
         finalists = _finalists(request, trained, teacher, progress)
         scheme = finalists[0].report.design.scheme
         plain = teacher.under(scheme)
@@ -192,58 +179,6 @@ def _tuned(
         checkpoint=checkpoint_path(folder, "tuned", *start),
         progress=epoch_line("tuning", progress),
     )
-
-
-def _teacher(
-    request: ReplaceRequest, trained: Trained, folder: Path, progress: Progress
-) -> "Teacher":
-    """Return the teacher with its distilled operations."""
-    from hao.distillation.choose import Teacher
-    from hao.distillation.distill import DistillSettings, distill
-
-    network, frames = trained.network, trained.dataset.train
-    places = _places(request, network)
-    progress(f"teacher: {trained.top1(network):.2f} % of the test frames")
-    count = sum(len(place.operations) for place in places)
-    progress(f"{count} operations in the place of {len(places)} blocks")
-    settings = DistillSettings(seed=request.seed)
-    if request.distill_epochs is not None:
-        settings = replace(settings, epochs=request.distill_epochs)
-    distilled = distill(
-        network,
-        places,
-        frames,
-        settings,
-        folder=folder / TRAINING_FOLDER,
-        progress=progress,
-    )
-    return Teacher(
-        network=network,
-        places=places,
-        params=distilled.params,
-        frames=frames.frames[: request.score_frames],
-    )
-
-
-def _places(request: ReplaceRequest, network: Network) -> tuple["Place", ...]:
-    """Return the blocks with the operations that are offered."""
-    from hao.distillation.pool import places_of
-    from hao.distillation.score import IDENTITY
-
-    pool = load_pool(request.pool)
-    if not request.only:
-        return places_of(network, pool)
-    known = {IDENTITY, *(operation.name for operation in pool)}
-    for name in request.only:
-        if name not in known:
-            raise ArgumentError(
-                f"`only` = {name}; no such operation: the pool has "
-                f"{', '.join(sorted(known)[:5])} and others (data/operations.csv)"
-            )
-    found = places_of(network, [o for o in pool if o.name in request.only])
-    if IDENTITY in request.only:
-        return found
-    return tuple(replace(place, identity=False) for place in found)
 
 
 def _finalists(

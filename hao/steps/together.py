@@ -1,15 +1,15 @@
-"""Channels, words and bits of one network, chosen together with its accelerator.
+"""Operations, channels, words and bits of one network, chosen with its accelerator.
 
-    network, weights, data -> measured costs of fewer channels and of fewer words
+    network, weights, data -> measured costs of operations, of fewer channels and words
         -> one program with the bits beside them -> a run with the weights, cut
 
-What fewer channels or words cost is measured before any training without them, so it is
-more than they will cost; what bits cost is predicted.
+What these cost is measured before any training of the whole, so it is more than they
+will cost; what bits cost is predicted. All meet in points of top-1.
 """
 
 from collections.abc import Set as AbstractSet
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,11 +25,19 @@ from hao.report.result import SearchResult
 from hao.runs.run_files import FLOAT_STEM
 from hao.steps.changed import Trained, keep_training, load_trained, work_beside
 from hao.steps.common import Progress
+from hao.steps.operations import (
+    Pooled,
+    distilled,
+    inner_channels,
+    weighed_operations,
+    with_chosen,
+)
 from hao.steps.prune import LABELS, PruneRequest, task_of
 from hao.steps.search import search
 
 if TYPE_CHECKING:
     from hao.answer.prune import Task
+    from hao.distillation.choose import Teacher
     from hao.quant.float_net import FloatNet
 
 
@@ -38,11 +46,25 @@ class MeasuredKind(Enum):
 
     CHANNELS = "channels"
     SPARSITY = "sparsity"
+    OPERATIONS = "operations"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What is offered besides bits.
+
+    Attributes:
+        kinds: At least one.
+        pooled: Which operations, if any are.
+    """
+
+    kinds: AbstractSet[MeasuredKind]
+    pooled: Pooled = field(default_factory=Pooled)
 
 
 def search_together(
     request: PruneRequest,
-    kinds: AbstractSet[MeasuredKind],
+    offer: Offer,
     *,
     run_path: Path | None = None,
     force: bool = False,
@@ -51,12 +73,12 @@ def search_together(
     """Return the best design of a network with bits and other options chosen together.
 
     The run has the float weights as they were cut: without the channels and words that
-    went.
+    went, and with the operations that were chosen, as they were distilled.
 
     Args:
         request: One network, its data and weights; method, steps and epochs do not
             count.
-        kinds: What is offered besides bits, at least one.
+        offer: What is offered besides bits.
         run_path: Directory to create; `None` writes nothing.
         force: Replace an existing run.
         progress: Told of each step.
@@ -72,11 +94,11 @@ def search_together(
     beside = work_beside(run_path, force=force) if run_path else nullcontext()
     with beside as folder:
         trained = load_trained(request, folder, progress, labels_for=LABELS)
-        net, candidate = _weighed(request, trained, kinds, progress)
+        net, candidate, teacher = _weighed(request, trained, offer, folder, progress)
         weights = folded_network(net)
 
         def files(result: SearchResult) -> dict[str, bytes]:
-            cut = _cut(weights, result)
+            cut = _cut(weights, teacher, result)
             return {FLOAT_STEM + end: text for end, text in float_files(cut).items()}
 
         result = search(
@@ -93,35 +115,45 @@ def search_together(
     return result
 
 
-def _cut(weights: Network, result: SearchResult) -> Network:
-    """Return a network without the channels and words that a result leaves out."""
+def _cut(weights: Network, teacher: "Teacher | None", result: SearchResult) -> Network:
+    """Return a network with what a result replaces, without what it leaves out."""
     scheme = result.design.scheme
-    narrow = without_channels(weights, kept_channels(scheme))
-    return pruned_network(with_densities(narrow, densities_of(scheme)), result.design)
+    cut = without_channels(weights, kept_channels(scheme))
+    if teacher is not None:
+        cut = with_chosen(cut, teacher, scheme)
+    return pruned_network(with_densities(cut, densities_of(scheme)), result.design)
 
 
 def _weighed(
     request: PruneRequest,
     trained: Trained,
-    kinds: AbstractSet[MeasuredKind],
+    offer: Offer,
+    folder: Path | None,
     progress: Progress,
-) -> tuple["FloatNet", Candidate]:
+) -> tuple["FloatNet", Candidate, "Teacher | None"]:
     """Return the net whose options were weighed, and the candidate with them.
 
+    The third is the network with its operations, where these are offered.
+
     Raises:
-        InputError: Nothing may be taken out.
+        InputError: Nothing may be taken out, or no block replaced.
     """
     from hao.answer.sparsity import density_costs
     from hao.quant.normed import normed_net
 
-    task, candidate = task_of(trained), trained.candidate
+    task, candidate, kinds = task_of(trained), trained.candidate, offer.kinds
     if MeasuredKind.CHANNELS in kinds:
         net, candidate = _with_channels(request, task, candidate, progress)
     else:
         net = normed_net(trained.network, trained.dataset.train)
     if MeasuredKind.SPARSITY in kinds:
         candidate = replace(candidate, densities=density_costs(task, net, progress))
-    return net, candidate
+    if MeasuredKind.OPERATIONS not in kinds:
+        return net, candidate, None
+    teacher = distilled(trained, offer.pooled, folder, request.seed, progress)
+    channels = inner_channels(trained.network, candidate.channels, teacher)
+    operations = weighed_operations(trained, teacher, request.seed, progress)
+    return net, replace(candidate, channels=channels, operations=operations), teacher
 
 
 def _with_channels(

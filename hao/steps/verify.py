@@ -43,9 +43,9 @@ from hao.runs.certificate import (
     NetworkEntry,
     digest,
     load_certificate,
-    recorded_problem,
 )
 from hao.runs.design_file import FILE_NAME, load_design
+from hao.runs.recorded import recorded_problem
 
 Progress = Callable[[str], None]
 

@@ -5,13 +5,8 @@ from pydantic import ValidationError
 
 from hao.ir.partition import Role
 from hao.program.problem import DEFAULT_SPACE
-from hao.runs.certificate import (
-    HeldEntry,
-    OptionEntry,
-    ProblemEntry,
-    recorded_densities,
-    recorded_space,
-)
+from hao.runs.certificate import HeldEntry, OptionEntry, ProblemEntry
+from hao.runs.recorded import recorded_densities, recorded_space
 
 
 def entry(

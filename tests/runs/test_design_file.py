@@ -21,9 +21,9 @@ from hao.ir.layer import Activation, ActivationKind, Affine, Input
 from hao.ir.network import Network
 from hao.ir.partition import Segment, partition
 from hao.ir.passes import run_in_passes
-from hao.runs.design_file import load_design, render_design
 from hao.report.result import SearchResult
 from hao.report.words import bits_in_words
+from hao.runs.design_file import load_design, render_design
 from hao.zoo import build_network
 from tests.cost.samples import conv, shape
 from tests.report.samples import longest_segments, small_result

@@ -13,18 +13,24 @@ from hao.answer.candidates import BitRules
 from hao.cli import main
 from hao.errors import ArgumentError, InfeasibleError, InputError
 from hao.hw.board import Frames
-from hao.ir.change import replaced
+from hao.ir.change import Keep, Replace, replaced
 from hao.program.solver import Status
 from hao.quant.export_float import float_files
+from hao.quant.weights import WeightSource, load_weights
+from hao.report.result import SearchResult
 from hao.request import SearchRequest
-from hao.runs.certificate import CERTIFICATE_FILE
+from hao.runs.certificate import CERTIFICATE_FILE, load_certificate
 from hao.runs.design_file import load_design
+from hao.runs.recorded import recorded_operations, recorded_options
+from hao.steps.operations import Pooled
+from hao.steps.prune import PruneRequest
 from hao.steps.replace import (
     RECORD_FILE,
     Replacement,
     ReplaceRequest,
     replace_operations,
 )
+from hao.steps.together import MeasuredKind, Offer, search_together
 from tests.distillation.instances import dataset, teacher
 
 
@@ -51,23 +57,23 @@ def request_(folder: Path) -> ReplaceRequest:
         search=SearchRequest(
             board="zu3eg",
             model=folder / "net.onnx",
-            fps=187_000,
+            fps=185_000,
             frames=Frames.BACK_TO_BACK,
             margin_percent=0,
             rules=BitRules(choices=(4, 8)),
             best=2,
         ),
         data=str(folder / "data.npz"),
-        pool=folder / "pool.csv",
-        only=("mine", "conv1"),
-        distill_epochs=2,
+        pooled=Pooled(
+            pool=folder / "pool.csv", only=("mine", "conv1"), distill_epochs=2
+        ),
         epochs=2,
     )
 
 
 @pytest.fixture(scope="module")
 def found(folder: Path, request_: ReplaceRequest) -> Replacement:
-    # The teacher makes 184 000 frames a second at most, with operations 191 000.
+    # The teacher makes 183 149 frames a second at most, with operations 186 659.
     return replace_operations(request_, run_path=folder / "runs" / "fast")
 
 
@@ -127,10 +133,57 @@ def test_the_command_says_in_one_line_what_is_wrong(tmp_path: Path) -> None:
     assert result.output.count("\n") == 1
 
 
+@pytest.fixture(scope="module")
+def together(folder: Path, request_: ReplaceRequest) -> SearchResult:
+    """Return the answer of all kinds of options in one program."""
+    search = replace(request_.search, best=1, fps=182_000, rules=BitRules(choices=(8,)))
+    return search_together(
+        PruneRequest(search=search, data=request_.data, iterations=2),
+        Offer(kinds=frozenset(MeasuredKind), pooled=request_.pooled),
+        run_path=folder / "more" / "together",
+    )
+
+
+def test_operations_are_options_beside_the_others(together: SearchResult) -> None:
+    assert together.run is not None
+    assert together.proof.status is Status.OPTIMAL
+    scheme = together.design.scheme
+    assert replaced(scheme)
+    # The run has the weights of the very network of its design.
+    weights = load_weights(
+        replace(together.design.network, params={}),
+        WeightSource(path=together.run / "float.pt"),
+    ).network
+    assert weights.layers == together.design.network.layers
+
+
+def test_the_certificate_holds_operations_and_is_verified(
+    together: SearchResult,
+) -> None:
+    assert together.run is not None
+    entry = load_certificate(together.run).problem
+    operations = {each.operation for each in entry.operations}
+    assert operations == {"mine", "conv1"}
+    options = recorded_operations(entry)
+    assert {type(option.change) for option in options} == {Keep, Replace}
+    seen = verify(together.run, quick=True, samples=10)
+    assert seen.reason == ""
+
+
+def test_a_certificate_without_an_operations_layers_is_refused(
+    together: SearchResult,
+) -> None:
+    assert together.run is not None
+    entry = load_certificate(together.run).problem
+    bare = entry.model_copy(update={"operations": []})
+    with pytest.raises(InputError, match=r"problem.operations: none is '(mine|conv1)'"):
+        recorded_options(bare)
+
+
 def test_an_unknown_operation_is_refused(
     folder: Path, request_: ReplaceRequest
 ) -> None:
-    asked = replace(request_, only=("nobody",))
+    asked = replace(request_, pooled=Pooled(only=("nobody",)))
     with pytest.raises(
         InputError, match="`only` = nobody; no such operation: the pool"
     ):
@@ -141,7 +194,7 @@ def test_numbers_out_of_range_are_refused(request_: ReplaceRequest) -> None:
     with pytest.raises(ArgumentError, match="`best` = 21; must be at most 20"):
         replace(request_, search=replace(request_.search, best=21))
     with pytest.raises(ArgumentError, match="`score_frames` = 0; must be at least 1"):
-        replace(request_, score_frames=0)
+        Pooled(score_frames=0)
 
 
 def test_the_command_names_flags(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Run directories: the design file, the records of later steps, the certificate."""

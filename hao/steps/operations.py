@@ -1,0 +1,224 @@
+"""Operations that are trained in the place of blocks, and what they cost in top-1.
+
+    teacher -> operations of a pool -> distilled, block by block -> plug-in losses
+        -> points of top-1, by a few networks put together at random
+
+`hao replace` and `hao search --options` take them from here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hao.errors import ArgumentError
+from hao.ir.change import Change, Keep, Scheme
+from hao.ir.channels import channel_groups
+from hao.ir.network import Network
+from hao.options.operations import load_pool
+from hao.options.option import MICRO, Option
+from hao.runs.run_files import TRAINING_FOLDER
+from hao.steps.changed import Trained
+
+if TYPE_CHECKING:
+    from hao.distillation.choose import Teacher
+    from hao.distillation.pool import Place
+
+Progress = Callable[[str], None]
+
+SLOPE_NETWORKS = 8
+"""Random networks whose top-1 says what a loss is in points (chosen here)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pooled:
+    """Which operations are offered, and how they are trained and measured.
+
+    Attributes:
+        pool: Table of operations beside hao's own.
+        only: Names of operations to offer, "identity" for leaving a block out; empty
+            for all.
+        score_frames: Training frames that losses are measured on, at least 1.
+        distill_epochs: Of every operation; `None` for the default.
+
+    Raises:
+        ArgumentError: A field is out of range.
+    """
+
+    pool: Path | None = None
+    only: tuple[str, ...] = ()
+    score_frames: int = 1024
+    distill_epochs: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.score_frames < 1:
+            raise ArgumentError(
+                f"`score_frames` = {self.score_frames}; must be at least 1"
+            )
+
+
+def distilled(
+    trained: Trained,
+    pooled: Pooled,
+    folder: Path | None,
+    seed: int,
+    progress: Progress,
+) -> "Teacher":
+    """Return a network with operations that learnt to do what its blocks do.
+
+    Args:
+        trained: The teacher.
+        pooled: Which operations.
+        folder: Where finished passes are kept and taken up from; `None` keeps none.
+        seed: Of the training.
+        progress: Told of every pass.
+
+    Raises:
+        ArgumentError: An operation is asked for that the pool does not have.
+        InputError: No block may be replaced, or an operation of one's own does not fit.
+        UnsupportedError: A network that was quantized, or that the engine cannot run.
+    """
+    from hao.distillation.choose import Teacher
+    from hao.distillation.distill import DistillSettings, distill
+
+    network, frames = trained.network, trained.dataset.train
+    places = _places(pooled, network)
+    progress(f"teacher: {trained.top1(network):.2f} % of the test frames")
+    count = sum(len(place.operations) for place in places)
+    progress(f"{count} operations in the place of {len(places)} blocks")
+    settings = DistillSettings(seed=seed)
+    if pooled.distill_epochs is not None:
+        settings = replace(settings, epochs=pooled.distill_epochs)
+    found = distill(
+        network,
+        places,
+        frames,
+        settings,
+        folder=None if folder is None else folder / TRAINING_FOLDER,
+        progress=progress,
+    )
+    return Teacher(
+        network=network,
+        places=places,
+        params=found.params,
+        frames=frames.frames[: pooled.score_frames],
+    )
+
+
+def _places(pooled: Pooled, network: Network) -> tuple["Place", ...]:
+    """Return the blocks with the operations that are offered."""
+    from hao.distillation.pool import places_of
+    from hao.distillation.score import IDENTITY
+
+    pool = load_pool(pooled.pool)
+    if not pooled.only:
+        return places_of(network, pool)
+    known = {IDENTITY, *(operation.name for operation in pool)}
+    for name in pooled.only:
+        if name not in known:
+            raise ArgumentError(
+                f"`only` = {name}; no such operation: the pool has "
+                f"{', '.join(sorted(known)[:5])} and others (data/operations.csv)"
+            )
+    found = places_of(network, [o for o in pool if o.name in pooled.only])
+    if IDENTITY in pooled.only:
+        return found
+    return tuple(replace(place, identity=False) for place in found)
+
+
+def weighed_operations(
+    trained: Trained, teacher: "Teacher", seed: int, progress: Progress
+) -> tuple[Option, ...]:
+    """Return the options of blocks, at what they cost in points of top-1.
+
+    Plug-in losses [nats] add up; what a nat is in points is the slope of top-1 over
+    their sum, on the validation frames, for a few networks put together at random.
+
+    Args:
+        trained: The teacher, with its data.
+        teacher: The same with its operations.
+        seed: Of the random networks.
+        progress: Told of every block.
+    """
+    from hao.distillation.choose import measured_options
+    from hao.distillation.score import score
+
+    choices = trained.asked.rules.choices
+    scores = score(
+        teacher.network,
+        teacher.places,
+        teacher.params,
+        teacher.frames,
+        choices,
+        progress=progress,
+    )
+    every = measured_options(teacher.network, teacher.places, scores, choices)
+    offered = [option for option in every if option.layer in teacher.blocks]
+    slope = _points_per_nat(trained, teacher, offered, seed)
+    progress(f"operations: a nat of plug-in loss is {slope:.2f} points of top-1")
+    return tuple(
+        replace(option, cost_micro=round(option.cost_micro * slope))
+        for option in offered
+    )
+
+
+def _points_per_nat(
+    trained: Trained, teacher: "Teacher", offered: list[Option], seed: int
+) -> float:
+    """Return how many points of top-1 a nat of plug-in losses is."""
+    from hao.answer.prune import points_per_loss
+
+    by_block: dict[str, list[Option]] = {}
+    for option in offered:
+        by_block.setdefault(option.layer, []).append(option)
+    rng = np.random.default_rng(seed)
+    whole = _validated(trained, teacher.network)
+    losses, drops = [], []
+    for _ in range(SLOPE_NETWORKS):
+        taken = [own[int(rng.integers(len(own)))] for own in by_block.values()]
+        scheme: dict[str, Change] = {
+            option.layer: option.change
+            for option in taken
+            if not isinstance(option.change, Keep)
+        }
+        losses.append(sum(option.cost_micro for option in taken) / MICRO)
+        drops.append(whole - _validated(trained, teacher.under(scheme)))
+    return points_per_loss(np.array(losses), np.array(drops))
+
+
+def _validated(trained: Trained, network: Network) -> float:
+    """Return the top-1 of a float network on the validation frames [percent]."""
+    from hao.quant.float_net import FloatNet
+    from hao.quant.train import classes_of_net
+
+    split = trained.dataset.validation
+    classes = classes_of_net(FloatNet(network, batch_norm=False), split)
+    return 100 * float(np.mean(classes == split.labels))
+
+
+def inner_channels(
+    network: Network, channels: tuple[Option, ...], teacher: "Teacher"
+) -> tuple[Option, ...]:
+    """Return the options of channels that are no edge of a block with a choice.
+
+    What stands in a block's place fits one width of the maps at its edges.
+    """
+    edges = {name for b in teacher.blocks.values() for name in (b.entry, b.result)}
+    fixed = {g.name for g in channel_groups(network) if g.members & edges}
+    return tuple(option for option in channels if option.layer not in fixed)
+
+
+def with_chosen(network: Network, teacher: "Teacher", scheme: Scheme) -> Network:
+    """Return a network, whose other layers may be narrower, with chosen operations.
+
+    Args:
+        network: With float parameters; the teacher's layers.
+        teacher: With the operations' parameters.
+        scheme: Blocks that are left out or replaced.
+    """
+    from hao.distillation.pool import assembled
+
+    chosen = teacher.chosen(scheme)
+    return assembled(network, chosen, teacher.params) if chosen else network
