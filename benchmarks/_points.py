@@ -25,7 +25,7 @@ from hao.program.fit import FEWEST_LUTS, KINDS, Room
 from hao.program.graph import FAR, Widths
 from hao.program.hunt import Found
 from hao.program.problem import Problem
-from hao.program.tables import Row, Table, Tables, tiled_role
+from hao.program.tables import Row, RunTable, Tables, tiled_role
 
 Ints = NDArray[np.int64]
 Point = tuple[int, ...]
@@ -106,7 +106,7 @@ class Prices:
         return [alone.tolist(), *(part.tolist() for part in np.split(rest, cuts))]
 
 
-def _spread(table: Table, row: Row, role: Role) -> Ints:
+def _spread(table: RunTable, row: Row, role: Role) -> Ints:
     """Return a row's cycles by lane shape, or by column where it may be tiled."""
     values = row.terms[role]
     if table.key_of is None:
@@ -117,7 +117,7 @@ def _spread(table: Table, row: Row, role: Role) -> Ints:
     return np.where(table.key_of < 0, FAR, spread)
 
 
-def _short(table: Table, role: Role, tables: Tables) -> NDArray[np.bool_]:
+def _short(table: RunTable, role: Role, tables: Tables) -> NDArray[np.bool_]:
     """Return which columns of a stage cannot hold a run's weights."""
     grid = tables.grids[role]
     least = table.least_words.get(role)

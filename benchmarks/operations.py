@@ -24,7 +24,7 @@ from _common import machine, print_table
 from _kept import EPOCHS, Rows, known_data, trained
 from scipy.stats import kendalltau
 
-from hao.distillation.choose import Teacher
+from hao.distillation.choose import BlockTeacher
 from hao.distillation.distill import DistillSettings, distill
 from hao.distillation.pool import assembled, places_of
 from hao.distillation.score import Scores, outputs_of, rounded, score
@@ -52,7 +52,7 @@ CHOICES = (8, 4)
 
 
 def drawn(
-    teacher: Teacher, scores: Scores, rng: np.random.Generator
+    teacher: BlockTeacher, scores: Scores, rng: np.random.Generator
 ) -> tuple[dict[str, Change], list[float]]:
     """Return a random scheme, and its plug-in losses."""
     bits = {x.name: int(rng.choice(CHOICES)) for x in teacher.network.compute_layers}
@@ -81,7 +81,7 @@ def drawn(
     return scheme, losses
 
 
-def plain_loss(teacher: Teacher, scheme: dict[str, Change]) -> float:
+def plain_loss(teacher: BlockTeacher, scheme: dict[str, Change]) -> float:
     """Return the loss of a network as it is put together, statistics left alone."""
     blocks = teacher.blocks
     chosen = {
@@ -141,7 +141,7 @@ def main() -> None:
     scores = score(whole, places, distilled.params, frames, CHOICES)
     spent = time.process_time() - started
     print(f"distilled and scored in {spent:.0f} CPU s", flush=True)
-    teacher = Teacher(
+    teacher = BlockTeacher(
         network=whole, places=places, params=distilled.params, frames=frames
     )
     exact = outputs_of(whole, frames)

@@ -23,7 +23,7 @@ from hao.ir.layer import Conv, Depthwise, Input, Layer, Padding
 from hao.ir.network import Network
 from hao.ir.partition import partition
 from hao.ir.tensor import Shape
-from hao.options.frame import Frame, Run, Site, Step, Variant
+from hao.options.frame import ChainStep, Frame, PricedRun, Site, Variant
 from hao.options.option import Option
 from hao.program.codesign import field_of
 from hao.program.exact import Goal, guessed_rate, outlooks
@@ -67,7 +67,7 @@ def problem() -> Problem:
             for s in partition(inverted(8 + number)).segments
             if (s.start, s.end) == (0, 2)
         ]
-        runs.append(Run(fused, (8, 8, 8), (8, 8, 8)))
+        runs.append(PricedRun(fused, (8, 8, 8), (8, 8, 8)))
     widths = np.arange(OPERATIONS)
     sites, steps = [], []
     for place in range(BLOCKS):
@@ -83,7 +83,7 @@ def problem() -> Problem:
             )
         )
         variants = tuple(Variant((n,), run) for n, run in enumerate(runs))
-        steps.append(Step(place, place, (place,), variants))
+        steps.append(ChainStep(place, place, (place,), variants))
     network = inverted(8)
     options = tuple(
         Option(layer=layer.name, change=Bits(weight_bits=8), cost_micro=0)

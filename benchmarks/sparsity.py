@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
 from hao.answer.densities import Scores, energies, measured_curves, prunable, weights_of
-from hao.answer.prune import PruneSettings, Task, prune
+from hao.answer.prune import PruneSettings, PruneTask, prune
 from hao.answer.sparsity import (
     SparsitySettings,
     density_costs,
@@ -141,7 +141,7 @@ def bits(network: Network) -> tuple[Option, ...]:
 class Case:
     """A trained network, and the frame time to keep."""
 
-    task: Task
+    task: PruneTask
     whole: SolveReport
     seed: int
 
@@ -154,7 +154,7 @@ def make_case(data: str, seed: int, share: float) -> Case:
     bare, dataset = load(data)
     settings = TrainSettings(epochs=FLOAT_EPOCHS, learning_rate=5e-3, seed=seed)
     network = train_float(bare, dataset, settings)
-    task = Task(
+    task = PruneTask(
         network=network,
         dataset=dataset,
         board=replace(load_board(BOARD), frames=Frames.BACK_TO_BACK),

@@ -19,22 +19,6 @@ PAGES = sorted(
     [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("templates/**/*.md")]
 )
 NAMED = re.compile(r"`(hao(?:\.[A-Za-z_]\w*)+)(?:\(\))?`")
-# Classes that still share a name with another's; this list only gets shorter.
-SHARED = set(
-    [
-        "Call",
-        "Graph",
-        "Piece",
-        "Run",
-        "Scores",
-        "Site",
-        "Step",
-        "Table",
-        "Task",
-        "Teacher",
-        "Widths",
-    ]
-)
 
 
 @cache
@@ -128,5 +112,4 @@ def test_no_public_class_has_two_homes() -> None:
             if isinstance(node, ast.ClassDef) and not name.startswith("_"):
                 homes[name].append(module)
     twice = {name: where for name, where in homes.items() if len(where) > 1}
-    assert {name: where for name, where in twice.items() if name not in SHARED} == {}
-    assert SHARED - set(twice) == set()
+    assert twice == {}

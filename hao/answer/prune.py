@@ -86,7 +86,7 @@ class PruneSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class PruneTask:
     """What is to be pruned, and for what.
 
     Attributes:
@@ -121,7 +121,7 @@ class Task:
 
 
 def prune(
-    task: Task,
+    task: PruneTask,
     settings: PruneSettings,
     progress: Progress = lambda _: None,
     *,
@@ -179,7 +179,7 @@ def prune(
     return pruned
 
 
-def _started(task: Task) -> Pruned:
+def _started(task: PruneTask) -> Pruned:
     """Return the whole network on its fastest engine, where pruning can begin.
 
     Raises:
@@ -216,7 +216,7 @@ def _channels(network: Network) -> int:
     return sum(g.channels for g in channel_groups(network) if not g.fixed)
 
 
-def _check_reach(task: Task, free: Sequence[ChannelGroup]) -> None:
+def _check_reach(task: PruneTask, free: Sequence[ChannelGroup]) -> None:
     """Check that the fewest channels reach the frame time.
 
     Raises:
@@ -237,7 +237,7 @@ def _check_reach(task: Task, free: Sequence[ChannelGroup]) -> None:
 
 
 def weighed_options(
-    task: Task,
+    task: PruneTask,
     network: Network,
     lanes: Mapping[str, tuple[int, ...]],
     settings: PruneSettings,

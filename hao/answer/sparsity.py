@@ -27,7 +27,7 @@ from hao.answer.densities import (
     prunable,
     weights_of,
 )
-from hao.answer.prune import Task
+from hao.answer.prune import PruneTask
 from hao.answer.sparsified import Sparsified
 from hao.emission.weights import stage_words
 from hao.engine.design import Design
@@ -84,7 +84,7 @@ class SparsitySettings:
 
 
 def sparsify(
-    task: Task, settings: SparsitySettings, progress: Progress = lambda _: None
+    task: PruneTask, settings: SparsitySettings, progress: Progress = lambda _: None
 ) -> Sparsified:
     """Take words out of a network until its best design keeps a frame time.
 
@@ -141,7 +141,7 @@ def sparsify(
 
 
 def density_costs(
-    task: Task,
+    task: PruneTask,
     net: FloatNet,
     progress: Progress = lambda _: None,
     densities: tuple[int, ...] = DENSITIES,
@@ -171,7 +171,7 @@ def density_costs(
 
 
 def sparse_problem(
-    task: Task, costs: DensityCosts, space: Space | None = None
+    task: PruneTask, costs: DensityCosts, space: Space | None = None
 ) -> Problem:
     """Return the problem of a task's network with densities on offer.
 
@@ -188,7 +188,7 @@ def sparse_problem(
     )
 
 
-def _check_reach(task: Task, report: SolveReport, fewest: int) -> None:
+def _check_reach(task: PruneTask, report: SolveReport, fewest: int) -> None:
     """Check that the fewest words reach the frame time.
 
     Raises:
@@ -210,7 +210,7 @@ def _check_reach(task: Task, report: SolveReport, fewest: int) -> None:
 class _Chooser:
     """Densities and engine by measured costs, before any training without words."""
 
-    task: Task
+    task: PruneTask
     settings: SparsitySettings
     net: FloatNet
     names: tuple[str, ...]
@@ -291,7 +291,7 @@ class _Projection:
 
     def __init__(
         self,
-        task: Task,
+        task: PruneTask,
         settings: SparsitySettings,
         curves: Curves,
         report: SolveReport,

@@ -90,7 +90,7 @@ def _never_falling(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Teacher:
+class BlockTeacher:
     """The network whose blocks are replaced, with what its operations have learnt.
 
     Attributes:
@@ -172,7 +172,9 @@ class Finalist:
     measured: float
 
 
-def ranked(teacher: Teacher, reports: Sequence[SolveReport]) -> tuple[Finalist, ...]:
+def ranked(
+    teacher: BlockTeacher, reports: Sequence[SolveReport]
+) -> tuple[Finalist, ...]:
     """Return designs with their measured loss, the least first."""
     found = [
         Finalist(

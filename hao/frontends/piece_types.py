@@ -21,7 +21,7 @@ Order = tuple[Axis, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
+class NodeSite:
     """Where an operator stands.
 
     Attributes:
@@ -70,7 +70,7 @@ class Window:
     stride: tuple[int, int] = (1, 1)
     padding: Padding = field(default_factory=Padding)
 
-    def square(self, site: Site) -> tuple[int, int]:
+    def square(self, site: NodeSite) -> tuple[int, int]:
         """Return kernel and stride.
 
         Raises:
@@ -83,7 +83,7 @@ class Window:
             )
         return self.kernel[0], self.stride[0]
 
-    def squared(self, site: Site) -> "Window":
+    def squared(self, site: NodeSite) -> "Window":
         """Return the window of a convolution made square by taps of weight 0.
 
         Raises:
@@ -142,7 +142,7 @@ class Window:
         return replace(self, padding=wider)
 
 
-def check_no_padding(site: Site, x: FeatureMap) -> None:
+def check_no_padding(site: NodeSite, x: FeatureMap) -> None:
     """Refuse a map with zeros around it, where no window takes them in.
 
     Raises:

@@ -21,9 +21,9 @@ from hao.frontends.feature_map import (
 )
 from hao.frontends.piece_types import (
     Array,
+    NodeSite,
     Order,
     Piece,
-    Site,
     Weight,
     Window,
     check_no_padding,
@@ -42,7 +42,7 @@ from hao.ir.tensor import Shape
 
 
 def conv_piece(
-    site: Site,
+    site: NodeSite,
     x: FeatureMap,
     *,
     weight: Weight,
@@ -118,7 +118,7 @@ def conv_piece(
 
 
 def linear_piece(
-    site: Site, x: FeatureMap, *, weight: Weight, bias: Array | None
+    site: NodeSite, x: FeatureMap, *, weight: Weight, bias: Array | None
 ) -> Piece:
     """Return a fully connected layer over the last dimension of a tensor.
 
@@ -168,7 +168,7 @@ def linear_piece(
 
 
 def pool_piece(
-    site: Site,
+    site: NodeSite,
     x: FeatureMap,
     *,
     kind: PoolKind,
@@ -220,7 +220,7 @@ def pool_piece(
     return Piece(value=value, layers=(layer,))
 
 
-def global_average_piece(site: Site, x: FeatureMap) -> Piece:
+def global_average_piece(site: NodeSite, x: FeatureMap) -> Piece:
     """Return the average over all pixels; nothing where there is one pixel."""
     check_no_padding(site, x)
     if x.shape.pixels == 1:
@@ -232,7 +232,7 @@ def global_average_piece(site: Site, x: FeatureMap) -> Piece:
 
 
 def pixels_piece(
-    site: Site,
+    site: NodeSite,
     x: FeatureMap,
     kind: PoolKind,
     *,
@@ -299,7 +299,7 @@ def _dense_groups(weight: Array, groups: int) -> Array:
 
 
 def _compute_params(
-    site: Site, weight: Weight, bias: Array | None, ofm_channels: int
+    site: NodeSite, weight: Weight, bias: Array | None, ofm_channels: int
 ) -> dict[str, Array]:
     params = {f"{site.layer}.weight": weight.values}
     if bias is not None:
@@ -317,7 +317,7 @@ def _compute_params(
     return params
 
 
-def _per_row(site: Site, values: Array, rank: int) -> Array:
+def _per_row(site: NodeSite, values: Array, rank: int) -> Array:
     """Return (1,), or (ofm_channels,) from values that vary along the first axis."""
     if values.size == 1:
         return values.reshape(1)
@@ -339,7 +339,7 @@ def _channels_first_columns(
     return split.transpose(positions).reshape(weight.shape)
 
 
-def _check_arranged(site: Site, x: FeatureMap, order: Order) -> None:
+def _check_arranged(site: NodeSite, x: FeatureMap, order: Order) -> None:
     if not x.arranged(order):
         names = ", ".join(axis.value for axis in order)
         raise UnsupportedError(
@@ -358,7 +358,7 @@ def _sum(first: Padding, second: Padding) -> Padding:
 
 
 def _ofm(
-    site: Site,
+    site: NodeSite,
     x: FeatureMap,
     channels: int,
     *,

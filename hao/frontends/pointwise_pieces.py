@@ -9,7 +9,7 @@ import numpy as np
 
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.feature_map import FeatureMap
-from hao.frontends.piece_types import Array, Piece, Site, check_no_padding
+from hao.frontends.piece_types import Array, NodeSite, Piece, check_no_padding
 from hao.ir.interpret import RELU6_MAX
 from hao.ir.layer import Activation, ActivationKind, Add, Affine, Quantize
 from hao.ir.tensor import QType
@@ -18,7 +18,7 @@ _FLOAT_MAX = float(np.finfo(np.float32).max)
 """What Clip-6 takes for an absent limit; source: onnx/docs/Changelog.md, Clip-6."""
 
 
-def add_piece(site: Site, x: FeatureMap, y: FeatureMap) -> Piece:
+def add_piece(site: NodeSite, x: FeatureMap, y: FeatureMap) -> Piece:
     """Return the residual add.
 
     Raises:
@@ -37,7 +37,7 @@ def add_piece(site: Site, x: FeatureMap, y: FeatureMap) -> Piece:
     return Piece(value=value, layers=(layer,))
 
 
-def activation_piece(site: Site, x: FeatureMap, kind: ActivationKind) -> Piece:
+def activation_piece(site: NodeSite, x: FeatureMap, kind: ActivationKind) -> Piece:
     """Return an activation; padded zeros stay zeros."""
     layer = Activation(
         name=site.layer, input=x.layer, ifm=x.shape, ofm=x.shape, kind=kind
@@ -46,7 +46,7 @@ def activation_piece(site: Site, x: FeatureMap, kind: ActivationKind) -> Piece:
     return Piece(value=replace(value, padding=x.padding), layers=(layer,))
 
 
-def clip_piece(site: Site, x: FeatureMap, lowest: float, highest: float) -> Piece:
+def clip_piece(site: NodeSite, x: FeatureMap, lowest: float, highest: float) -> Piece:
     """Return what keeps values between two limits: nothing, a ReLU or a ReLU6.
 
     Between other limits than those of a ReLU6 values are scaled and shifted to its and
@@ -93,7 +93,7 @@ def _one(value: float) -> Array:
     return np.array([value], dtype=np.float64)
 
 
-def affine_piece(site: Site, x: FeatureMap, *, scale: Array, shift: Array) -> Piece:
+def affine_piece(site: NodeSite, x: FeatureMap, *, scale: Array, shift: Array) -> Piece:
     """Return scale * x + shift.
 
     Args:
@@ -120,7 +120,7 @@ def affine_piece(site: Site, x: FeatureMap, *, scale: Array, shift: Array) -> Pi
 
 
 def quantize_piece(
-    site: Site, x: FeatureMap, *, quant: QType, scale: Array, zero_point: Array
+    site: NodeSite, x: FeatureMap, *, quant: QType, scale: Array, zero_point: Array
 ) -> Piece:
     """Return a quantizer on a feature map.
 
@@ -151,7 +151,7 @@ def quantize_piece(
     )
 
 
-def check_scale(site: Site, scale: Array) -> None:
+def check_scale(site: NodeSite, scale: Array) -> None:
     """Refuse a quantizer whose scale is not a positive number.
 
     Raises:

@@ -26,9 +26,9 @@ from hao.ir.parts import replaceable_blocks
 from hao.ir.passes import invocation_in_passes
 from hao.ir.sparsity import invocation_with_densities
 from hao.ir.tensor import MAX_BITS
-from hao.options.frame import Frame, Run, Site, Step, Tie, Variant, run_key
+from hao.options.frame import ChainStep, Frame, PricedRun, Site, Tie, Variant, run_key
 from hao.options.option import Option
-from hao.options.widths import Widths
+from hao.options.widths import WidthGroups
 
 
 def build_frame(
@@ -115,7 +115,7 @@ class _Builder:
     ) -> None:
         self._network, self._part, self._by_name = network, part, by_name
         self._blocks = sorted(blocks.values(), key=lambda block: block.first)
-        self._widths = Widths(network, by_name)
+        self._widths = WidthGroups(network, by_name)
         place = {name: index for index, name in enumerate(part.positions)}
         self._place = place
         self._more = {
@@ -204,11 +204,11 @@ class _Builder:
                     "of them may be left out; tie layers of one block, or keep it"
                 )
 
-    def kept(self) -> list[Step]:
+    def kept(self) -> list[ChainStep]:
         """Return the steps of the network's own segments."""
         return [self._step(s.start, s.end, s.invocation) for s in self._part.segments]
 
-    def dropped(self) -> list[Step]:
+    def dropped(self) -> list[ChainStep]:
         """Return the steps in which nothing runs: blocks left out."""
         found = []
         for block in self._blocks:
@@ -223,10 +223,10 @@ class _Builder:
             )
             if out is not None:
                 first, last = self._start(block.first), self._end(block.last)
-                found.append(Step(first, last, (site,), (Variant((out,), None),)))
+                found.append(ChainStep(first, last, (site,), (Variant((out,), None),)))
         return found
 
-    def replaced(self) -> list[Step]:
+    def replaced(self) -> list[ChainStep]:
         """Return the steps of the layers that may stand in the place of a block."""
         found = []
         for block in self._blocks:
@@ -245,13 +245,13 @@ class _Builder:
                         0 if isinstance(layer, Pool) else change.weight_bits
                         for _, layer in run.stages
                     )
-                    taken = Run(run, bits, (MAX_BITS,) * len(bits))
+                    taken = PricedRun(run, bits, (MAX_BITS,) * len(bits))
                     variant = Variant((index,), taken)
                     start = first + segment.start
-                    found.append(Step(start, end, (site,), (variant,)))
+                    found.append(ChainStep(start, end, (site,), (variant,)))
         return found
 
-    def joined(self) -> list[Step]:
+    def joined(self) -> list[ChainStep]:
         """Return the segments that reach across a run of blocks that are left out."""
         names = {run_key(segment.invocation) for segment in self._part.segments}
         found = []
@@ -282,7 +282,7 @@ class _Builder:
 
     def _step(
         self, start: int, end: int, run: Invocation, gone: tuple[Block, ...] = ()
-    ) -> Step:
+    ) -> ChainStep:
         """Return a step with a variant for every combination of its sites' options."""
         layers = [
             None if isinstance(layer, Pool) else self._site[layer.name]
@@ -327,7 +327,7 @@ class _Builder:
             variants.append(
                 Variant(
                     choice,
-                    Run(
+                    PricedRun(
                         invocation_in_passes(own, passes) if passes else own,
                         tuple(0 if c is None else c.lane_bits for c in changes),
                         tuple(
@@ -339,4 +339,4 @@ class _Builder:
                     ),
                 )
             )
-        return Step(self._start(start), self._end(end), sites, tuple(variants))
+        return ChainStep(self._start(start), self._end(end), sites, tuple(variants))

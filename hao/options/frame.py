@@ -72,7 +72,7 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class PricedRun:
     """One invocation of the engine with the bits of its weights.
 
     Attributes:
@@ -101,11 +101,11 @@ class Variant:
     """A step under one option of each of its sites, and what then runs, if anything."""
 
     choice: tuple[int, ...]
-    run: Run | None
+    run: PricedRun | None
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ChainStep:
     """What may happen between two positions.
 
     Attributes:
@@ -136,7 +136,7 @@ class Frame:
     network: Network
     positions: int
     sites: tuple[Site, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[ChainStep, ...]
     blocks: Mapping[str, Block]
 
     def with_costs(self, costs: Sequence[Sequence[int]]) -> "Frame":

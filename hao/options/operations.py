@@ -61,7 +61,7 @@ _PIECE = re.compile(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
+class OperationLayer:
     """One layer of an operation.
 
     Attributes:
@@ -98,7 +98,7 @@ class Operation:
     """
 
     name: str
-    pieces: tuple[Piece, ...]
+    pieces: tuple[OperationLayer, ...]
     added: bool
     place: str = ""
 
@@ -161,7 +161,7 @@ def _operation(row: Sequence[str], place: str) -> Operation:
     return Operation(name=name, pieces=pieces, added=add == "yes")
 
 
-def _piece(text: str, place: str) -> Piece:
+def _piece(text: str, place: str) -> OperationLayer:
     found = _PIECE.fullmatch(text)
     wrong = InputError(
         f"{place}: layer {text[:60]!r}; must be such as conv3 2i, conv1 1/4i, conv1 o, "
@@ -180,7 +180,7 @@ def _piece(text: str, place: str) -> Piece:
     of = found["of"] or ""
     if times <= 0 or (not of and times.denominator > 1):
         raise wrong
-    return Piece(depthwise=depthwise, kernel=kernel, times=times, of=of)
+    return OperationLayer(depthwise=depthwise, kernel=kernel, times=times, of=of)
 
 
 def operations_of(
@@ -323,7 +323,7 @@ def _text(shape: Shape) -> str:
 
 
 def _layer(
-    piece: Piece,
+    piece: OperationLayer,
     source: Layer,
     name: str,
     *,

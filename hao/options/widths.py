@@ -16,7 +16,7 @@ from hao.ir.partition import Invocation
 from hao.options.option import Option
 
 
-class Widths:
+class WidthGroups:
     """The groups of a network that options may make narrower.
 
     Args:

@@ -21,7 +21,7 @@ from hao.ir.layer import Conv, Linear, Pool
 from hao.ir.partition import DenseLayer, DepthwiseLayer, Invocation, Role
 from hao.ir.sparsity import FULL, density_of, stored_density
 from hao.ir.tensor import MAX_BITS, MIN_BITS
-from hao.options.frame import Frame, Run, Site
+from hao.options.frame import Frame, PricedRun, Site
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -84,7 +84,7 @@ class Graph:
     position: Ints
     arcs: tuple[Arc, ...]
     finishes: tuple[Finish, ...]
-    runs: tuple[Run, ...]
+    runs: tuple[PricedRun, ...]
     shapes: tuple[int, ...]
     edges: tuple[int, ...]
 
@@ -244,7 +244,7 @@ class _Builder:
         self._nodes: dict[tuple[int, Settled], int] = {}
         self._runs: dict[Hashable, int] = {}
         self._shapes: dict[Hashable, int] = {}
-        self._found: list[Run] = []
+        self._found: list[PricedRun] = []
         self._shape_of: list[int] = []
 
     def graph(self) -> Graph:
@@ -252,7 +252,9 @@ class _Builder:
         at: list[dict[Settled, None]] = [{} for _ in range(frame.positions + 1)]
         at[0][()] = None
         raw: list[
-            tuple[tuple[int, Settled], tuple[int, Settled], Run | None, int, Settled]
+            tuple[
+                tuple[int, Settled], tuple[int, Settled], PricedRun | None, int, Settled
+            ]
         ]
         raw = []
         for step in sorted(frame.steps, key=lambda s: (s.start, s.end)):
@@ -326,7 +328,7 @@ class _Builder:
             if site.first < place <= site.last
         )
 
-    def _number(self, run: Run) -> int:
+    def _number(self, run: PricedRun) -> int:
         shape = likeness(run.invocation)
         key = shape, run.bits, run.most
         if key not in self._runs:

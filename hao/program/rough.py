@@ -29,7 +29,7 @@ from hao.program.graph import Graph, Widths
 from hao.program.lanes import LaneBounds, Prices, bounds_key
 from hao.program.products import BoardKey, bare_lanes, lane_pairs
 from hao.program.space import Grid, depthwise_grid
-from hao.program.tables import NOTHING, Row, Table, tiled_role
+from hao.program.tables import NOTHING, Row, RunTable, tiled_role
 
 Ints = NDArray[np.int64]
 
@@ -147,18 +147,18 @@ class RoughTables:
     graph: Graph
     setting: Setting
     grids: Mapping[Role, Grid]
-    _known: dict[int, Table] = field(default_factory=dict)
+    _known: dict[int, RunTable] = field(default_factory=dict)
     _work: dict[tuple[Role, DenseLayer | DepthwiseLayer, bool], Ints] = field(
         default_factory=dict
     )
 
-    def table(self, number: int) -> Table:
+    def table(self, number: int) -> RunTable:
         """Return the table of run `number` of the graph."""
         if number not in self._known:
             self._known[number] = self._table(number)
         return self._known[number]
 
-    def _table(self, number: int) -> Table:
+    def _table(self, number: int) -> RunTable:
         run, setting = self.graph.runs[number], self.setting
         invocation, stages = run.invocation, run.invocation.stages
         paths = [
@@ -179,7 +179,7 @@ class RoughTables:
             opening, opening_ddr = port, ddr
             delay = load_delay(maps, max(1, loading_stages(invocation)), setting)
             beside = Row(constant=int(delay), terms={})
-        return Table(
+        return RunTable(
             paths=tuple(paths),
             beside=beside,
             ddr=(Row(constant=START_CYCLES - FILL_CYCLES + moved, terms={}),),

@@ -25,7 +25,7 @@ from hao.cost.words import dense_folds
 from hao.hw.board import Board
 from hao.ir.layer import Depthwise, Pool
 from hao.ir.partition import Role
-from hao.options.frame import Run
+from hao.options.frame import PricedRun
 from hao.program.graph import FAR, Graph
 from hao.program.space import Grid, setting_of
 
@@ -93,7 +93,7 @@ NOTHING = Row(constant=0, terms={})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class RunTable:
     """A priced run.
 
     Attributes:
@@ -120,10 +120,10 @@ class Table:
     serial: tuple[Row, ...]
     least_words: Mapping[Role, Ints]
     key_of: Ints | None = None
-    relaxed: "Table | None" = None
+    relaxed: "RunTable | None" = None
 
 
-def tiled_role(run: Run) -> Role | None:
+def tiled_role(run: PricedRun) -> Role | None:
     """Return the stage that may run in tiles, `None` if the run is never tiled."""
     stages = run.invocation.stages
     if len(stages) == 1 and not isinstance(stages[0][1], Depthwise | Pool):
@@ -138,7 +138,7 @@ class Priced(Protocol):
     def grids(self) -> Mapping[Role, Grid]:
         """Return the configurations of each stage."""
 
-    def table(self, number: int) -> Table:
+    def table(self, number: int) -> RunTable:
         """Return the table of run `number` of the graph."""
 
 
@@ -161,10 +161,10 @@ class Tables:
     pixels: tuple[int, ...]
     double_buffered: bool
     grids: Mapping[Role, Grid]
-    _known: dict[int, Table] = field(default_factory=dict)
-    _shaped: dict[int, Table] = field(default_factory=dict)
+    _known: dict[int, RunTable] = field(default_factory=dict)
+    _shaped: dict[int, RunTable] = field(default_factory=dict)
 
-    def table(self, number: int) -> Table:
+    def table(self, number: int) -> RunTable:
         """Return the table of run `number` of the graph."""
         found = self._known.get(number)
         if found is None:
@@ -174,7 +174,7 @@ class Tables:
             self._known[number] = found
         return found
 
-    def _fused(self, number: int) -> Table:
+    def _fused(self, number: int) -> RunTable:
         """Return the table of a run that is never tiled.
 
         Runs that differ in bits only share its rows: bits set what opens it.
@@ -192,7 +192,7 @@ class Tables:
             self._shaped[shape], opening=port, opening_ddr=ddr, serial=(port, ddr)
         )
 
-    def _computed(self, run: Run) -> Table:
+    def _computed(self, run: PricedRun) -> RunTable:
         """Return the table of a run that is never tiled, but for what opens it."""
         invocation, setting = run.invocation, self._setting()
         sizes = {role: self.grids[role].lanes for role, _ in invocation.stages}
@@ -210,7 +210,7 @@ class Tables:
             halves = 2 if self.double_buffered else 1
             least[role] = halves * folds * -(-layer.ofm.channels // grid.second)
             never[role] = least[role] > deepest_words(grid)
-        return Table(
+        return RunTable(
             paths=_longest(self._row(path, sizes, never) for path in price.paths),
             beside=self._row(price.beside, sizes),
             ddr=_longest(self._row(path, sizes) for path in price.ddr),
@@ -220,7 +220,7 @@ class Tables:
             least_words=least,
         )
 
-    def _tiled(self, run: Run, role: Role) -> Table:
+    def _tiled(self, run: PricedRun, role: Role) -> RunTable:
         grid, setting = self.grids[role], self._setting()
         ((_, layer),) = run.invocation.stages
         assert not isinstance(layer, Depthwise | Pool)
@@ -240,7 +240,7 @@ class Tables:
         asked = run.invocation, columns, run.weight_bits, setting
         price = price_segment(*asked)
         sizes = {role: keys.size}
-        table = Table(
+        table = RunTable(
             paths=_longest(self._row(path, sizes) for path in price.paths),
             beside=self._row(price.beside, sizes),
             ddr=_longest(self._row(path, sizes) for path in price.ddr),
@@ -325,7 +325,7 @@ def _covers(longer: Row, row: Row) -> bool:
     return short <= 0
 
 
-def _relaxed(table: Table, role: Role, lane_of: Ints, lanes: int) -> Table:
+def _relaxed(table: RunTable, role: Role, lane_of: Ints, lanes: int) -> RunTable:
     """Return a table of one stage with the least of each row per lane shape.
 
     A shallow buffer opens with few weights but loads the others later. On a way, the
@@ -364,7 +364,7 @@ def _relaxed(table: Table, role: Role, lane_of: Ints, lanes: int) -> Table:
         ]
         return Row(constant=made.constant, terms={role: np.minimum.reduce(together)})
 
-    return Table(
+    return RunTable(
         paths=tuple(row(path) for path in table.paths),
         beside=row(table.beside),
         ddr=tuple(row(path) for path in table.ddr),
@@ -496,7 +496,7 @@ class _Open:
 
 
 def _opened(
-    known: Periods, table: Table, index: Mapping[Role, Ints], free: _Open
+    known: Periods, table: RunTable, index: Mapping[Role, Ints], free: _Open
 ) -> Periods:
     """Return the periods of a run that differs from a known one in what opens it."""
     return replace(

@@ -23,7 +23,7 @@ from hao.runs.run_files import TRAINING_FOLDER
 from hao.steps.changed import Trained
 
 if TYPE_CHECKING:
-    from hao.distillation.choose import Teacher
+    from hao.distillation.choose import BlockTeacher
     from hao.distillation.pool import Place
 
 Progress = Callable[[str], None]
@@ -65,7 +65,7 @@ def distilled(
     folder: Path | None,
     seed: int,
     progress: Progress,
-) -> "Teacher":
+) -> "BlockTeacher":
     """Return a network with operations that learnt to do what its blocks do.
 
     Args:
@@ -80,7 +80,7 @@ def distilled(
         InputError: No block may be replaced, or an operation of one's own does not fit.
         UnsupportedError: A network that was quantized, or that the engine cannot run.
     """
-    from hao.distillation.choose import Teacher
+    from hao.distillation.choose import BlockTeacher
     from hao.distillation.distill import DistillSettings, distill
 
     network, frames = trained.network, trained.dataset.train
@@ -99,7 +99,7 @@ def distilled(
         folder=None if folder is None else folder / TRAINING_FOLDER,
         progress=progress,
     )
-    return Teacher(
+    return BlockTeacher(
         network=network,
         places=places,
         params=found.params,
@@ -129,7 +129,7 @@ def _places(pooled: Pooled, network: Network) -> tuple["Place", ...]:
 
 
 def weighed_operations(
-    trained: Trained, teacher: "Teacher", seed: int, progress: Progress
+    trained: Trained, teacher: "BlockTeacher", seed: int, progress: Progress
 ) -> tuple[Option, ...]:
     """Return the options of blocks, at what they cost in points of top-1.
 
@@ -165,7 +165,7 @@ def weighed_operations(
 
 
 def _points_per_nat(
-    trained: Trained, teacher: "Teacher", offered: list[Option], seed: int
+    trained: Trained, teacher: "BlockTeacher", offered: list[Option], seed: int
 ) -> float:
     """Return how many points of top-1 a nat of plug-in losses is."""
     from hao.answer.prune import points_per_loss
@@ -199,7 +199,7 @@ def _validated(trained: Trained, network: Network) -> float:
 
 
 def inner_channels(
-    network: Network, channels: tuple[Option, ...], teacher: "Teacher"
+    network: Network, channels: tuple[Option, ...], teacher: "BlockTeacher"
 ) -> tuple[Option, ...]:
     """Return the options of channels that are no edge of a block with a choice.
 
@@ -210,7 +210,7 @@ def inner_channels(
     return tuple(option for option in channels if option.layer not in fixed)
 
 
-def with_chosen(network: Network, teacher: "Teacher", scheme: Scheme) -> Network:
+def with_chosen(network: Network, teacher: "BlockTeacher", scheme: Scheme) -> Network:
     """Return a network, whose other layers may be narrower, with chosen operations.
 
     Args:

@@ -36,7 +36,7 @@ from hao.steps.changed import (
 from hao.steps.common import Progress, check_torch, checkpoint_path, epoch_line
 
 if TYPE_CHECKING:
-    from hao.answer.prune import Task
+    from hao.answer.prune import PruneTask
 
 TUNING_EPOCHS = 15
 """Of training after the last channels went, unless asked otherwise (chosen here)."""
@@ -196,9 +196,9 @@ class _Cut:
     space: Space | None = None
 
 
-def task_of(trained: Trained) -> "Task":
+def task_of(trained: Trained) -> "PruneTask":
     """Return what is to be made narrower, and for what."""
-    from hao.answer.prune import Task
+    from hao.answer.prune import PruneTask
     from hao.quant.distill import teacher_of
 
     def layer_options(network: Network) -> tuple[Option, ...]:
@@ -206,7 +206,7 @@ def task_of(trained: Trained) -> "Task":
 
     budget, _ = limits_of(trained.asked, trained.board)
     assert budget is not None
-    return Task(
+    return PruneTask(
         network=trained.network,
         dataset=trained.dataset,
         board=trained.board,

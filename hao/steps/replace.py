@@ -36,7 +36,7 @@ from hao.steps.common import Progress, check_torch, checkpoint_path, epoch_line
 from hao.steps.operations import Pooled, distilled
 
 if TYPE_CHECKING:
-    from hao.distillation.choose import Finalist, Teacher
+    from hao.distillation.choose import BlockTeacher, Finalist
 
 RECORD_FILE = "replacement.json"
 
@@ -182,7 +182,10 @@ def _tuned(
 
 
 def _finalists(
-    request: ReplaceRequest, trained: Trained, teacher: "Teacher", progress: Progress
+    request: ReplaceRequest,
+    trained: Trained,
+    teacher: "BlockTeacher",
+    progress: Progress,
 ) -> tuple["Finalist", ...]:
     """Return the designs that the program proposes, measured whole, the best first."""
     from hao.distillation.choose import measured_options, ranked

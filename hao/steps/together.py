@@ -36,8 +36,8 @@ from hao.steps.prune import LABELS, PruneRequest, task_of
 from hao.steps.search import search
 
 if TYPE_CHECKING:
-    from hao.answer.prune import Task
-    from hao.distillation.choose import Teacher
+    from hao.answer.prune import PruneTask
+    from hao.distillation.choose import BlockTeacher
     from hao.quant.float_net import FloatNet
 
 
@@ -115,7 +115,9 @@ def search_together(
     return result
 
 
-def _cut(weights: Network, teacher: "Teacher | None", result: SearchResult) -> Network:
+def _cut(
+    weights: Network, teacher: "BlockTeacher | None", result: SearchResult
+) -> Network:
     """Return a network with what a result replaces, without what it leaves out."""
     scheme = result.design.scheme
     cut = without_channels(weights, kept_channels(scheme))
@@ -130,7 +132,7 @@ def _weighed(
     offer: Offer,
     folder: Path | None,
     progress: Progress,
-) -> tuple["FloatNet", Candidate, "Teacher | None"]:
+) -> tuple["FloatNet", Candidate, "BlockTeacher | None"]:
     """Return the net whose options were weighed, and the candidate with them.
 
     The third is the network with its operations, where these are offered.
@@ -157,7 +159,7 @@ def _weighed(
 
 
 def _with_channels(
-    request: PruneRequest, task: "Task", candidate: Candidate, progress: Progress
+    request: PruneRequest, task: "PruneTask", candidate: Candidate, progress: Progress
 ) -> tuple["FloatNet", Candidate]:
     """Return a net trained on, and the candidate with options of its channels.
 

@@ -8,7 +8,7 @@ import pytest
 
 from hao.answer.prune import (
     PruneSettings,
-    Task,
+    PruneTask,
     group_lanes,
     measured_costs,
     points_per_loss,
@@ -52,10 +52,10 @@ def _bits(network: Network) -> tuple[Option, ...]:
 
 
 @pytest.fixture(scope="module")
-def task() -> Task:
+def task() -> PruneTask:
     settings = TrainSettings(epochs=8, learning_rate=0.03, batch=4)
     network = train_float(_network(), stripes(), settings)
-    return Task(
+    return PruneTask(
         network=network,
         dataset=stripes(),
         board=board(dsp=40, lut=20_000),
@@ -74,7 +74,7 @@ SETTINGS = PruneSettings(
 )
 
 
-def test_channels_go_until_the_frame_time_is_kept(task: Task) -> None:
+def test_channels_go_until_the_frame_time_is_kept(task: PruneTask) -> None:
     start = choose_fastest(task.problem(task.network)).cost.latency_cycles
     budget = start * 3 // 4
     told: list[str] = []
@@ -98,7 +98,7 @@ def test_channels_go_until_the_frame_time_is_kept(task: Task) -> None:
 
 
 def test_a_killed_pruning_goes_on_with_the_next_step(
-    task: Task, tmp_path: Path
+    task: PruneTask, tmp_path: Path
 ) -> None:
     start = choose_fastest(task.problem(task.network)).cost.latency_cycles
     task = replace(task, budget=start * 3 // 4)
@@ -127,19 +127,19 @@ def test_a_killed_pruning_goes_on_with_the_next_step(
         prune(task, SETTINGS, checkpoint=checkpoint)
 
 
-def test_what_is_fast_enough_is_left_alone(task: Task) -> None:
+def test_what_is_fast_enough_is_left_alone(task: PruneTask) -> None:
     with pytest.raises(
         InputError, match="cycles a frame as it is, of 10000000 allowed"
     ):
         prune(replace(task, budget=10_000_000), SETTINGS)
 
 
-def test_a_frame_time_out_of_reach_names_the_nearest(task: Task) -> None:
+def test_a_frame_time_out_of_reach_names_the_nearest(task: PruneTask) -> None:
     with pytest.raises(InfeasibleError, match=r"out of reach on .* it makes [\d.]+"):
         prune(replace(task, budget=10), SETTINGS)
 
 
-def test_a_network_of_which_nothing_may_go_says_why(task: Task) -> None:
+def test_a_network_of_which_nothing_may_go_says_why(task: PruneTask) -> None:
     made = Builder(Shape(channels=1, height=6, width=6)).conv(3, 3)
     network = made.network()
     with pytest.raises(InputError, match=r"no channels may be taken out: .* outputs"):
@@ -151,7 +151,7 @@ def test_settings_out_of_range_are_refused() -> None:
         PruneSettings(steps=0)
 
 
-def test_lanes_of_a_group_are_those_that_make_and_read_it(task: Task) -> None:
+def test_lanes_of_a_group_are_those_that_make_and_read_it(task: PruneTask) -> None:
     report = choose_fastest(task.problem(task.network))
     groups = channel_groups(task.network)
     lanes = group_lanes(groups, report.design.engine, report.design.segments)
@@ -166,7 +166,7 @@ def test_lanes_of_a_group_are_those_that_make_and_read_it(task: Task) -> None:
     assert set(lanes[first.name]) == {maker.pe, reader.simd}  # type: ignore[union-attr]
 
 
-def test_costs_are_measured_and_never_fall_with_channels(task: Task) -> None:
+def test_costs_are_measured_and_never_fall_with_channels(task: PruneTask) -> None:
     network = task.network
     groups = [g for g in channel_groups(network) if not g.fixed]
     net = normed_net(network, task.dataset.train)

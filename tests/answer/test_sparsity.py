@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hao.answer.densities import energies, measured_curves, prunable, weights_of
-from hao.answer.prune import Task
+from hao.answer.prune import PruneTask
 from hao.answer.sparsity import SparsitySettings, space_like, sparsify
 from hao.cost.evaluate import evaluate
 from hao.emission.weights import stage_words
@@ -58,10 +58,10 @@ def _bits(network: Network) -> tuple[Option, ...]:
 
 
 @pytest.fixture(scope="module")
-def task() -> Task:
+def task() -> PruneTask:
     settings = TrainSettings(epochs=8, learning_rate=0.03, batch=4)
     network = train_float(_network(), stripes(), settings)
-    return Task(
+    return PruneTask(
         network=network,
         dataset=stripes(),
         board=board(dsp=8, lut=16_000),
@@ -73,7 +73,7 @@ def task() -> Task:
     )
 
 
-def test_words_go_until_the_frame_time_is_kept(task: Task) -> None:
+def test_words_go_until_the_frame_time_is_kept(task: PruneTask) -> None:
     start = choose_fastest(task.problem(task.network)).cost.latency_cycles
     budget = start * 3 // 4
     told: list[str] = []
@@ -98,14 +98,14 @@ def test_words_go_until_the_frame_time_is_kept(task: Task) -> None:
     assert sum(word.startswith("projection") for word in told) == 3
 
 
-def test_what_is_fast_enough_is_left_alone(task: Task) -> None:
+def test_what_is_fast_enough_is_left_alone(task: PruneTask) -> None:
     with pytest.raises(
         InputError, match="cycles a frame as it is, of 10000000 allowed"
     ):
         sparsify(replace(task, budget=10_000_000), SETTINGS)
 
 
-def test_a_frame_time_out_of_reach_names_the_nearest(task: Task) -> None:
+def test_a_frame_time_out_of_reach_names_the_nearest(task: PruneTask) -> None:
     with pytest.raises(InfeasibleError, match=r"25 % of the words .* makes [\d.]+"):
         sparsify(replace(task, budget=10), SETTINGS)
 
@@ -121,7 +121,7 @@ def test_settings_out_of_range_are_refused() -> None:
         SparsitySettings(rounds=0)
 
 
-def test_costs_are_measured_and_rise_with_what_is_lost(task: Task) -> None:
+def test_costs_are_measured_and_rise_with_what_is_lost(task: PruneTask) -> None:
     net = normed_net(task.network, task.dataset.train)
     weights = weights_of(net, prunable(task.network))
     words = {

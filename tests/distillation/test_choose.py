@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hao.distillation.choose import Teacher, measured_options
+from hao.distillation.choose import BlockTeacher, measured_options
 from hao.distillation.distill import Distilled
 from hao.distillation.pool import Place, assembled
 from hao.distillation.score import Scores, outputs_of, rounded, score
@@ -85,7 +85,7 @@ def test_a_design_is_measured_with_its_statistics_estimated_anew(
     trained: Network, places: tuple[Place, ...], distilled: Distilled
 ) -> None:
     frames = dataset().train.frames
-    teacher = Teacher(
+    teacher = BlockTeacher(
         network=trained, places=places, params=distilled.params, frames=frames
     )
     none: dict[str, Change] = {

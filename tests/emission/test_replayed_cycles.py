@@ -282,7 +282,7 @@ NARROW = 0.1
 """Largest deviation of an invocation of a pruned network."""
 
 FAR_OFF = 0.2
-"""Largest deviation of some: 8 of the 210 longer ones of 36 random pruned networks.
+"""Largest deviation of some: prices were fitted to 42 networks, 9 of 256 beyond 10 %.
 
 Which weights load beside a run is not known where it is priced; on small maps they
 decide. Frames of five of these networks are off by more than `TOTAL`, up to 5.5 %.

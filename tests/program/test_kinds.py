@@ -21,7 +21,7 @@ from hao.ir.partition import partition
 from hao.ir.tensor import Shape
 from hao.options.blocks import block_options
 from hao.options.build import build_frame
-from hao.options.frame import Frame, Site, Step, Variant
+from hao.options.frame import ChainStep, Frame, Site, Variant
 from hao.options.option import Option
 from hao.program.codesign import choose_fastest, choose_most_accurate, field_of
 from hao.program.hunt import Least, Limits
@@ -230,7 +230,7 @@ class TestPairs:
                     run = replace(variant.run, invocation=segment.invocation)
                     variants.append(Variant((*variant.choice, index), run))
             steps.append(
-                Step(step.start, step.end, (*step.sites, number), tuple(variants))
+                ChainStep(step.start, step.end, (*step.sites, number), tuple(variants))
             )
         frame = Frame(
             network=largest,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.feature_map import FeatureMap, per_channel, reshape, transpose
-from hao.frontends.from_onnx.values import Call, Codes, Result, Scores
+from hao.frontends.from_onnx.values import Codes, FinalScores, NodeCall, Result
 from hao.frontends.piece_types import Array, Piece, Weight, check_no_padding
 from hao.frontends.pointwise_pieces import (
     activation_piece,
@@ -31,12 +31,12 @@ _FLOAT_MAX = float(np.finfo(np.float32).max)
 """What Clip-6 takes for an absent limit; source: onnx/docs/Changelog.md, Clip-6."""
 
 
-def read_relu(call: Call) -> Piece:
+def read_relu(call: NodeCall) -> Piece:
     """Return a ReLU."""
     return activation_piece(call.site, call.feature_map(), ActivationKind.RELU)
 
 
-def read_leaky_relu(call: Call) -> Piece:
+def read_leaky_relu(call: NodeCall) -> Piece:
     """Return a ReLU, spelled LeakyRelu or PRelu with a slope of 0; nothing for 1.
 
     Raises:
@@ -55,7 +55,7 @@ def read_leaky_relu(call: Call) -> Piece:
     )
 
 
-def read_concat(call: Call) -> Result:
+def read_concat(call: NodeCall) -> Result:
     """Return the one operand of a Concat.
 
     Raises:
@@ -69,7 +69,7 @@ def read_concat(call: Call) -> Result:
     )
 
 
-def read_clip(call: Call) -> Result:
+def read_clip(call: NodeCall) -> Result:
     """Return what keeps values between two limits; on integer codes, fewer of them."""
     lowest = _limit(call, 1, "min", -inf)
     highest = _limit(call, 2, "max", inf)
@@ -83,19 +83,19 @@ def read_clip(call: Call) -> Result:
     return _clipped(call, call.feature_map(), lowest, highest)
 
 
-def read_maximum(call: Call) -> Piece:
+def read_maximum(call: NodeCall) -> Piece:
     """Return what keeps values above a constant."""
     x, constant = _map_and_constant(call)
     return _clipped(call, x, _single(call, constant.values), inf)
 
 
-def read_minimum(call: Call) -> Piece:
+def read_minimum(call: NodeCall) -> Piece:
     """Return what keeps values below a constant."""
     x, constant = _map_and_constant(call)
     return _clipped(call, x, -inf, _single(call, constant.values))
 
 
-def read_add(call: Call) -> Piece:
+def read_add(call: NodeCall) -> Piece:
     """Return a residual add, or an affine layer for a constant."""
     first, second = call.operand(0), call.operand(1)
     if isinstance(first, FeatureMap) and isinstance(second, FeatureMap):
@@ -103,7 +103,7 @@ def read_add(call: Call) -> Piece:
     return _arithmetic(call, lambda c: (np.ones_like(c), c))
 
 
-def read_sum(call: Call) -> Piece:
+def read_sum(call: NodeCall) -> Piece:
     """Return a Sum of two operands, which is an Add."""
     if len(call.operands) != 2:
         raise UnsupportedError(
@@ -112,19 +112,19 @@ def read_sum(call: Call) -> Piece:
     return read_add(call)
 
 
-def read_subtract(call: Call) -> Piece:
+def read_subtract(call: NodeCall) -> Piece:
     """Return an affine layer for a difference with a constant."""
     if isinstance(call.operand(0), Weight):
         return _arithmetic(call, lambda c: (-np.ones_like(c), c))
     return _arithmetic(call, lambda c: (np.ones_like(c), -c))
 
 
-def read_multiply(call: Call) -> Piece:
+def read_multiply(call: NodeCall) -> Piece:
     """Return an affine layer for a product with a constant."""
     return _arithmetic(call, lambda c: (c, np.zeros_like(c)))
 
 
-def read_divide(call: Call) -> Piece:
+def read_divide(call: NodeCall) -> Piece:
     """Return an affine layer for a quotient by a constant.
 
     Raises:
@@ -134,21 +134,21 @@ def read_divide(call: Call) -> Piece:
     return _arithmetic(call, lambda c: (1 / c, np.zeros_like(c)))
 
 
-def read_negative(call: Call) -> Piece:
+def read_negative(call: NodeCall) -> Piece:
     """Return an affine layer that changes the sign."""
     minus = np.array([-1.0], dtype=np.float32)
     return affine_piece(call.site, call.feature_map(), scale=minus, shift=minus * 0)
 
 
-def read_identity(call: Call) -> Result:
+def read_identity(call: NodeCall) -> Result:
     """Return the operand: an operator that does nothing when a network runs."""
     source = call.operand(0)
-    if isinstance(source, Codes | Scores | Weight):
+    if isinstance(source, Codes | FinalScores | Weight):
         return source
     return Piece(value=call.feature_map())
 
 
-def read_cast(call: Call) -> Result:
+def read_cast(call: NodeCall) -> Result:
     """Return the operand of a cast to floating point.
 
     Raises:
@@ -157,16 +157,16 @@ def read_cast(call: Call) -> Result:
     kind = onnx.TensorProto
     real = (kind.FLOAT, kind.DOUBLE, kind.FLOAT16, kind.BFLOAT16)
     target = call.node.integer("to", kind.FLOAT)
-    if target not in real and not isinstance(call.operand(0), Scores):
+    if target not in real and not isinstance(call.operand(0), FinalScores):
         raise UnsupportedError(
             f"{call.label}: casts to type {target}; handled: floating point"
         )
     return read_identity(call)
 
 
-def read_flatten(call: Call) -> Result:
+def read_flatten(call: NodeCall) -> Result:
     """Return the tensor as a matrix."""
-    if isinstance(call.operand(0), Scores):
+    if isinstance(call.operand(0), FinalScores):
         return read_identity(call)
     x = call.feature_map()
     rank = len(x.dimensions)
@@ -177,9 +177,9 @@ def read_flatten(call: Call) -> Result:
     return _reshaped(call, x, (prod(x.sizes[:axis]), prod(x.sizes[axis:])))
 
 
-def read_reshape(call: Call) -> Result:
+def read_reshape(call: NodeCall) -> Result:
     """Return the tensor in another shape; 0 copies a size."""
-    if isinstance(call.operand(0), Scores):
+    if isinstance(call.operand(0), FinalScores):
         return read_identity(call)
     x = call.feature_map()
     wanted = list(call.integers(1, "shape") or ())
@@ -190,9 +190,9 @@ def read_reshape(call: Call) -> Result:
     return _reshaped(call, x, tuple(wanted))
 
 
-def read_squeeze(call: Call) -> Result:
+def read_squeeze(call: NodeCall) -> Result:
     """Return the tensor without some dimensions of size 1."""
-    if isinstance(call.operand(0), Scores):
+    if isinstance(call.operand(0), FinalScores):
         return read_identity(call)
     x = call.feature_map()
     rank = len(x.sizes)
@@ -205,9 +205,9 @@ def read_squeeze(call: Call) -> Result:
     return _reshaped(call, x, tuple(s for i, s in enumerate(x.sizes) if i not in gone))
 
 
-def read_unsqueeze(call: Call) -> Result:
+def read_unsqueeze(call: NodeCall) -> Result:
     """Return the tensor with more dimensions of size 1."""
-    if isinstance(call.operand(0), Scores):
+    if isinstance(call.operand(0), FinalScores):
         return read_identity(call)
     x = call.feature_map()
     axes = call.integers(1, "axes") or ()
@@ -219,9 +219,9 @@ def read_unsqueeze(call: Call) -> Result:
     )
 
 
-def read_transpose(call: Call) -> Result:
+def read_transpose(call: NodeCall) -> Result:
     """Return the tensor with its dimensions in another order."""
-    if isinstance(call.operand(0), Scores):
+    if isinstance(call.operand(0), FinalScores):
         return read_identity(call)
     x = call.feature_map()
     rank = len(x.dimensions)
@@ -231,7 +231,7 @@ def read_transpose(call: Call) -> Result:
     return Piece(value=transpose(x, order))
 
 
-def read_shape(call: Call) -> Weight:
+def read_shape(call: NodeCall) -> Weight:
     """Return the shape of a feature map, its batch taken as the file has it."""
     sizes = call.feature_map().sizes
     start = call.node.integer("start", 0)
@@ -239,26 +239,26 @@ def read_shape(call: Call) -> Weight:
     return Weight(values=np.array(sizes[start:end], dtype=np.int64))
 
 
-def read_size(call: Call) -> Weight:
+def read_size(call: NodeCall) -> Weight:
     """Return the number of elements of a feature map."""
     return Weight(values=np.array(prod(call.feature_map().sizes), dtype=np.int64))
 
 
-def read_scores(call: Call) -> Scores:
+def read_scores(call: NodeCall) -> FinalScores:
     """Return class scores: what the end of a network does with its output."""
     source = call.operand(0)
     note = (
         f"{call.label} at the end is left out: the network returns what it reads, with "
         "the same order of classes"
     )
-    if isinstance(source, Scores):
+    if isinstance(source, FinalScores):
         return source
     x = call.feature_map()
     check_no_padding(call.site, x)
-    return Scores(source=x, maker=call.label, note=note)
+    return FinalScores(source=x, maker=call.label, note=note)
 
 
-def _arithmetic(call: Call, terms: Callable[[_Real], tuple[_Real, _Real]]) -> Piece:
+def _arithmetic(call: NodeCall, terms: Callable[[_Real], tuple[_Real, _Real]]) -> Piece:
     """Return scale and shift that `terms` makes of the constant operand."""
     x, constant = _map_and_constant(call)
     values = constant.values
@@ -274,7 +274,7 @@ def _arithmetic(call: Call, terms: Callable[[_Real], tuple[_Real, _Real]]) -> Pi
     return affine_piece(call.site, x, scale=scale, shift=shift)
 
 
-def _map_and_constant(call: Call) -> tuple[FeatureMap, Weight]:
+def _map_and_constant(call: NodeCall) -> tuple[FeatureMap, Weight]:
     if len(call.operands) != 2:
         raise UnsupportedError(
             f"{call.label}: {len(call.operands)} operands; handled: two"
@@ -284,18 +284,18 @@ def _map_and_constant(call: Call) -> tuple[FeatureMap, Weight]:
     return call.feature_map(0), call.constant(1)
 
 
-def _clipped(call: Call, x: FeatureMap, lowest: float, highest: float) -> Piece:
+def _clipped(call: NodeCall, x: FeatureMap, lowest: float, highest: float) -> Piece:
     return clip_piece(call.site, x, lowest, highest)
 
 
-def _limit(call: Call, position: int, attribute: str, default: float) -> float:
+def _limit(call: NodeCall, position: int, attribute: str, default: float) -> float:
     value = call.optional(position)
     if value is not None and value.values.size:
         return _single(call, value.values)
     return call.node.real(attribute, default)
 
 
-def _single(call: Call, values: Array) -> float:
+def _single(call: NodeCall, values: Array) -> float:
     if values.size != 1:
         raise UnsupportedError(
             f"{call.label}: a limit of shape {values.shape}; handled: one number"
@@ -307,6 +307,6 @@ def _whole(limit: float, default: int) -> int:
     return int(limit) if abs(limit) < _FLOAT_MAX else default
 
 
-def _reshaped(call: Call, x: FeatureMap, sizes: tuple[int, ...]) -> Piece:
+def _reshaped(call: NodeCall, x: FeatureMap, sizes: tuple[int, ...]) -> Piece:
     check_no_padding(call.site, x)
     return Piece(value=reshape(x, sizes, node=call.label))

@@ -15,7 +15,7 @@ from onnx.reference import ReferenceEvaluator
 
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.from_onnx.graph import Node
-from hao.frontends.from_onnx.values import Call, Value
+from hao.frontends.from_onnx.values import NodeCall, Value
 from hao.frontends.piece_types import Array, Weight
 
 MAX_BYTES = 2**29
@@ -79,7 +79,7 @@ class Alive:
                 del values[name]
 
 
-def folded_constant(call: Call) -> Weight:
+def folded_constant(call: NodeCall) -> Weight:
     """Return the first output of a node whose operands are all constants.
 
     Integer weights stay integer weights when they are only moved around.

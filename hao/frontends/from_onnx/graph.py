@@ -19,7 +19,7 @@ from hao.errors import InputError, UnsupportedError
 from hao.frontends.from_onnx.limits import MAX_FILE_BYTES, check_nodes, check_stored
 from hao.frontends.from_onnx.tensors import Array, stored_array, tensor_values
 from hao.frontends.imported import unique_names
-from hao.frontends.piece_types import Site
+from hao.frontends.piece_types import NodeSite
 
 Attribute = int | float | str | tuple[int, ...] | tuple[float, ...] | Array
 
@@ -48,7 +48,7 @@ class Node:
         proto: The message, for evaluation on constants.
     """
 
-    site: Site
+    site: NodeSite
     op: str
     domain: str
     version: int
@@ -102,7 +102,7 @@ class GraphInput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Graph:
+class OnnxGraph:
     """What a file holds that its outputs depend on.
 
     Attributes:
@@ -133,7 +133,7 @@ class Graph:
         }
 
 
-def load_graph(path: Path, *, image_size: int | None = None) -> Graph:
+def load_graph(path: Path, *, image_size: int | None = None) -> OnnxGraph:
     """Return the part of an ONNX file that its outputs depend on.
 
     Args:
@@ -175,7 +175,7 @@ def load_graph(path: Path, *, image_size: int | None = None) -> Graph:
     needed = {name: tensor for name, tensor in stored.items() if name in used}
     check_stored(path, list(needed.values()))
     constants = {name: stored_array(tensor, path) for name, tensor in needed.items()}
-    return Graph(
+    return OnnxGraph(
         input=frame,
         outputs=outputs,
         nodes=nodes,
@@ -341,7 +341,7 @@ def _node(proto: onnx.NodeProto, layer: str, versions: Mapping[str, int]) -> Nod
     domain = "" if proto.domain == "ai.onnx" else proto.domain
     label = _label(proto)
     return Node(
-        site=Site(layer=layer, label=label),
+        site=NodeSite(layer=layer, label=label),
         op=proto.op_type,
         domain=domain,
         version=versions.get(domain, 1),

@@ -19,7 +19,7 @@ from hao.frontends.feature_map import (
     one_axis_each,
     regroup,
 )
-from hao.frontends.from_onnx.graph import Graph, Node
+from hao.frontends.from_onnx.graph import Node, OnnxGraph
 from hao.frontends.from_onnx.layers import CHANNELS_LAST_DOMAIN
 from hao.ir.tensor import Shape
 
@@ -37,7 +37,7 @@ class _Step:
     permutation: tuple[int, ...] | None
 
 
-def input_map(graph: Graph) -> tuple[FeatureMap, tuple[str, ...]]:
+def input_map(graph: OnnxGraph) -> tuple[FeatureMap, tuple[str, ...]]:
     """Return the input as a feature map, and notes on how it is taken.
 
     Raises:
@@ -67,7 +67,7 @@ def input_map(graph: Graph) -> tuple[FeatureMap, tuple[str, ...]]:
     return layout, _notes(frame.name, frame.sizes, layout)
 
 
-def _chain(graph: Graph) -> list[Node]:
+def _chain(graph: OnnxGraph) -> list[Node]:
     """Return the nodes in a row behind the input; the last one may be a layer."""
     readers: dict[str, list[Node]] = {}
     for node in graph.nodes:
@@ -83,7 +83,9 @@ def _chain(graph: Graph) -> list[Node]:
     return nodes
 
 
-def _moved(graph: Graph, node: Node, sizes: tuple[int, ...]) -> tuple[int, ...] | None:
+def _moved(
+    graph: OnnxGraph, node: Node, sizes: tuple[int, ...]
+) -> tuple[int, ...] | None:
     """Return the shape behind a node that no layer sees; None behind other nodes."""
     if node.op in _KEEPS_SHAPE and node.domain != CHANNELS_LAST_DOMAIN:
         return sizes
@@ -116,7 +118,7 @@ def _moved(graph: Graph, node: Node, sizes: tuple[int, ...]) -> tuple[int, ...] 
             return None
 
 
-def _listed(graph: Graph, node: Node, attribute: str) -> tuple[int, ...] | None:
+def _listed(graph: OnnxGraph, node: Node, attribute: str) -> tuple[int, ...] | None:
     """Return a list from a stored operand or an attribute, if it is there."""
     if len(node.inputs) > 1:
         stored = graph.constants.get(node.inputs[1])

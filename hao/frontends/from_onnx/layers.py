@@ -17,7 +17,7 @@ from hao.frontends.feature_map import (
     FeatureMap,
     per_channel,
 )
-from hao.frontends.from_onnx.values import Call, whole_numbers
+from hao.frontends.from_onnx.values import NodeCall, whole_numbers
 from hao.frontends.piece_types import (
     Array,
     Order,
@@ -45,13 +45,13 @@ _AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 """Source: ONNX operator specification, Conv-11."""
 
 
-def order_of(call: Call) -> Order:
+def order_of(call: NodeCall) -> Order:
     """Return how the node's tensors are arranged."""
     last = call.node.domain == CHANNELS_LAST_DOMAIN
     return CHANNELS_LAST if last else CHANNELS_FIRST
 
 
-def read_conv(call: Call) -> Piece:
+def read_conv(call: NodeCall) -> Piece:
     """Return a convolution.
 
     Raises:
@@ -80,7 +80,7 @@ def read_conv(call: Call) -> Piece:
     )
 
 
-def read_gemm(call: Call) -> Piece:
+def read_gemm(call: NodeCall) -> Piece:
     """Return a fully connected layer from alpha * A * B + beta * C.
 
     Raises:
@@ -104,7 +104,7 @@ def read_gemm(call: Call) -> Piece:
     return linear_piece(call.site, x, weight=weight, bias=scaled)
 
 
-def read_matmul(call: Call) -> Piece:
+def read_matmul(call: NodeCall) -> Piece:
     """Return a fully connected layer without bias from a feature map and weights."""
     if call.operand(0) is None or isinstance(call.operand(0), Weight):
         raise UnsupportedError(
@@ -117,7 +117,7 @@ def read_matmul(call: Call) -> Piece:
     return linear_piece(call.site, x, weight=weight, bias=None)
 
 
-def read_batch_norm(call: Call) -> Piece:
+def read_batch_norm(call: NodeCall) -> Piece:
     """Return the affine layer that a batch norm computes with frozen statistics.
 
     Raises:
@@ -149,7 +149,7 @@ def read_batch_norm(call: Call) -> Piece:
     )
 
 
-def read_max_pool(call: Call) -> Piece:
+def read_max_pool(call: NodeCall) -> Piece:
     """Return a maximum over windows; ceil_mode becomes padding, never picked."""
     x = call.feature_map()
     return pool_piece(
@@ -161,7 +161,7 @@ def read_max_pool(call: Call) -> Piece:
     )
 
 
-def read_average_pool(call: Call) -> Piece:
+def read_average_pool(call: NodeCall) -> Piece:
     """Return an average over windows; what ceil_mode adds is never counted.
 
     Source: PyTorch, `avg_pool2d`, which onnxruntime follows; equality with both is
@@ -181,21 +181,21 @@ def read_average_pool(call: Call) -> Piece:
     )
 
 
-def read_global_average(call: Call) -> Piece:
+def read_global_average(call: NodeCall) -> Piece:
     """Return the average over all pixels."""
     x = call.feature_map()
     _check_four(call, x)
     return global_average_piece(call.site, x)
 
 
-def read_global_max(call: Call) -> Piece:
+def read_global_max(call: NodeCall) -> Piece:
     """Return the maximum over all pixels of a square map."""
     x = call.feature_map()
     window = Window(kernel=(x.shape.height, x.shape.width))
     return pool_piece(call.site, x, kind=PoolKind.MAX, window=window)
 
 
-def read_mean(call: Call) -> Piece:
+def read_mean(call: NodeCall) -> Piece:
     """Return a mean over pixels.
 
     Raises:
@@ -204,7 +204,7 @@ def read_mean(call: Call) -> Piece:
     return _over_pixels(call, PoolKind.AVERAGE)
 
 
-def read_max(call: Call) -> Piece:
+def read_max(call: NodeCall) -> Piece:
     """Return a maximum over pixels.
 
     Raises:
@@ -213,7 +213,7 @@ def read_max(call: Call) -> Piece:
     return _over_pixels(call, PoolKind.MAX)
 
 
-def _over_pixels(call: Call, kind: PoolKind) -> Piece:
+def _over_pixels(call: NodeCall, kind: PoolKind) -> Piece:
     x = call.feature_map()
     axes = call.integers(1, "axes")
     if axes is None:
@@ -222,7 +222,7 @@ def _over_pixels(call: Call, kind: PoolKind) -> Piece:
     return pixels_piece(call.site, x, kind, dimensions=axes, keep=keep)
 
 
-def read_pad(call: Call) -> Piece:
+def read_pad(call: NodeCall) -> Piece:
     """Return the map with zeros around it that the next window layer takes in.
 
     Raises:
@@ -269,7 +269,7 @@ def read_pad(call: Call) -> Piece:
     return Piece(value=replace(x, padding=padding))
 
 
-def check_float(call: Call, weight: Weight) -> None:
+def check_float(call: NodeCall, weight: Weight) -> None:
     """Refuse weights that are stored as plain integers.
 
     Raises:
@@ -287,7 +287,7 @@ def _times(values: Array, factor: float) -> Array:
     return (values.astype(np.float64) * factor).astype(values.dtype)
 
 
-def _transposed(call: Call, weight: Weight) -> Weight:
+def _transposed(call: NodeCall, weight: Weight) -> Weight:
     """Return a matrix with rows and columns exchanged, scales too."""
     if weight.values.ndim != 2:
         raise UnsupportedError(
@@ -307,7 +307,7 @@ def _transposed(call: Call, weight: Weight) -> Weight:
     )
 
 
-def _check_four(call: Call, x: FeatureMap) -> None:
+def _check_four(call: NodeCall, x: FeatureMap) -> None:
     if len(x.dimensions) != 4 or not x.arranged(CHANNELS_FIRST):
         raise UnsupportedError(
             f"{call.label}: reads a tensor of shape {x.sizes}; handled: (batch, "
@@ -316,7 +316,7 @@ def _check_four(call: Call, x: FeatureMap) -> None:
 
 
 def _window(
-    call: Call,
+    call: NodeCall,
     x: FeatureMap,
     *,
     default: tuple[int, ...] = (),

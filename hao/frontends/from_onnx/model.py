@@ -17,9 +17,9 @@ import numpy as np
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.feature_map import CHANNELS_FIRST, Axis, FeatureMap, stand_in
 from hao.frontends.from_onnx import elementwise, fold, layers, quant
-from hao.frontends.from_onnx.graph import Graph, Node, load_graph
+from hao.frontends.from_onnx.graph import Node, OnnxGraph, load_graph
 from hao.frontends.from_onnx.input import input_map
-from hao.frontends.from_onnx.values import Call, Codes, Result, Scores, Value
+from hao.frontends.from_onnx.values import Codes, FinalScores, NodeCall, Result, Value
 from hao.frontends.imported import (
     ImportedNetwork,
     finished_network,
@@ -28,7 +28,7 @@ from hao.frontends.imported import (
 from hao.frontends.piece_types import Array, Piece, Weight
 from hao.ir.layer import Input, Layer, Padding
 
-Reader = Callable[[Call], Result]
+Reader = Callable[[NodeCall], Result]
 
 QUANTIZERS: Mapping[str, Reader] = {
     "BipolarQuant": quant.read_bipolar_quant,
@@ -156,7 +156,7 @@ class _Reading:
             self.params.update(result.params)
             self.notes.extend(result.notes)
             self.values[node.outputs[0]] = result.value
-        elif isinstance(result, Scores):
+        elif isinstance(result, FinalScores):
             self.values.update((name, result) for name in node.outputs)
         else:
             note = result.note if isinstance(result, Weight) else ""
@@ -218,7 +218,7 @@ def load_onnx(path: Path, *, image_size: int | None = None) -> ImportedNetwork:
     )
 
 
-def _read_into(reading: _Reading, graph: Graph, node: Node) -> None:
+def _read_into(reading: _Reading, graph: OnnxGraph, node: Node) -> None:
     """Read a node; where it cannot be read, say why and go on with a stand-in."""
     try:
         call, reader = _call(node, reading.values)
@@ -245,7 +245,7 @@ def _read_into(reading: _Reading, graph: Graph, node: Node) -> None:
     _stand_in_for(reading, graph, node)
 
 
-def _stand_in_for(reading: _Reading, graph: Graph, node: Node) -> None:
+def _stand_in_for(reading: _Reading, graph: OnnxGraph, node: Node) -> None:
     """Let the reading go on behind a node that could not be read."""
     fixed = [reading.values.get(name) for name in node.inputs if name]
     if fixed and all(isinstance(value, Weight) for value in fixed):
@@ -278,7 +278,7 @@ def _is_known(node: Node) -> bool:
     return node.op in QUANTIZERS or node.op in READERS
 
 
-def _call(node: Node, values: Mapping[str, Value]) -> tuple[Call, Reader]:
+def _call(node: Node, values: Mapping[str, Value]) -> tuple[NodeCall, Reader]:
     """Return a node with its operands, and what reads it."""
     for name in node.inputs:
         if name and name not in values:
@@ -287,7 +287,7 @@ def _call(node: Node, values: Mapping[str, Value]) -> tuple[Call, Reader]:
                 "handled: first outputs"
             )
     operands = tuple(values[name] if name else None for name in node.inputs)
-    call = Call(node=node, operands=operands)
+    call = NodeCall(node=node, operands=operands)
     reader = QUANTIZERS.get(node.op)
     known = [operand for operand in operands if operand is not None]
     fixed = all(isinstance(operand, Weight) for operand in known)
@@ -312,7 +312,7 @@ def _refused(node: Node) -> UnsupportedError:
 
 
 def _output(
-    path: Path, graph: Graph, reading: _Reading
+    path: Path, graph: OnnxGraph, reading: _Reading
 ) -> tuple[FeatureMap, list[str]]:
     """Return the one feature map that the outputs show, and notes on the others."""
     notes: list[str] = []
@@ -322,7 +322,7 @@ def _output(
         match value:
             case FeatureMap():
                 maps[value.layer] = value
-            case Scores():
+            case FinalScores():
                 maps[value.source.layer] = value.source
                 notes.append(value.note)
             case Weight():

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.feature_map import FeatureMap, per_channel
-from hao.frontends.from_onnx.values import Call, Codes, Result, whole_numbers
-from hao.frontends.piece_types import Array, Piece, Site, Weight
+from hao.frontends.from_onnx.values import Codes, NodeCall, Result, whole_numbers
+from hao.frontends.piece_types import Array, NodeSite, Piece, Weight
 from hao.frontends.pointwise_pieces import affine_piece, check_scale, quantize_piece
 from hao.ir.interpret import quantize_codes
 from hao.ir.tensor import QType, Rounding
@@ -54,7 +54,7 @@ _INTEGER_RANGES: dict[int, tuple[int, int]] = {
 } | {int(onnx.TensorProto.INT4): (-8, 7), int(onnx.TensorProto.UINT4): (0, 15)}
 
 
-def read_quant(call: Call) -> Result:
+def read_quant(call: NodeCall) -> Result:
     """Return what QONNX's Quant makes of weights or a feature map.
 
     Raises:
@@ -75,14 +75,14 @@ def read_quant(call: Call) -> Result:
     return _quantized(call, quant, scale, zero_point)
 
 
-def read_bipolar_quant(call: Call) -> Result:
+def read_bipolar_quant(call: NodeCall) -> Result:
     """Return what QONNX's BipolarQuant makes: -scale or scale."""
     scale = call.constant(1).values
     quant = QType(bits=1, signed=True)
     return _quantized(call, quant, scale, np.zeros((1,), dtype=scale.dtype))
 
 
-def read_trunc(call: Call) -> Piece:
+def read_trunc(call: NodeCall) -> Piece:
     """Return QONNX's Trunc: integers of a wide type, cut to fewer bits.
 
     Version 1 keeps the scale of the input, version 2 names the new one. The map is
@@ -124,7 +124,7 @@ def read_trunc(call: Call) -> Piece:
 
 
 def _trunc_layers(
-    call: Call,
+    call: NodeCall,
     x: FeatureMap,
     quants: tuple[QType, QType],
     factors: tuple[_Real, ...],
@@ -135,8 +135,8 @@ def _trunc_layers(
     zero = np.zeros((1,), dtype=kind)
     site = call.site
 
-    def part(name: str) -> Site:
-        return Site(layer=f"{site.layer}.{name}", label=site.label)
+    def part(name: str) -> NodeSite:
+        return NodeSite(layer=f"{site.layer}.{name}", label=site.label)
 
     scaled = affine_piece(part("unscaled"), x, scale=first, shift=zero)
     integers = quantize_piece(
@@ -150,7 +150,7 @@ def _trunc_layers(
     )
 
 
-def read_quantize_linear(call: Call) -> Codes:
+def read_quantize_linear(call: NodeCall) -> Codes:
     """Return the integers of a QuantizeLinear.
 
     Raises:
@@ -172,7 +172,7 @@ def read_quantize_linear(call: Call) -> Codes:
     )
 
 
-def read_dequantize_linear(call: Call) -> Result:
+def read_dequantize_linear(call: NodeCall) -> Result:
     """Return the real values of integers: stored ones, or those of QuantizeLinear.
 
     Raises:
@@ -198,7 +198,7 @@ def read_dequantize_linear(call: Call) -> Result:
     return _quantized(inner, quant, scale, zero_point)
 
 
-def _dequantized(call: Call, stored: Weight) -> Weight:
+def _dequantized(call: NodeCall, stored: Weight) -> Weight:
     codes = stored.values
     scale, zero_point, _ = _linear_parameters(call, codes.ndim)
     check_scale(call.site, scale)
@@ -220,7 +220,7 @@ def _dequantized(call: Call, stored: Weight) -> Weight:
     return Weight(values=values, quant=quant, scale=scale, zero_point=zero_point)
 
 
-def _quantized(call: Call, quant: QType, scale: Array, zero_point: Array) -> Result:
+def _quantized(call: NodeCall, quant: QType, scale: Array, zero_point: Array) -> Result:
     source = call.operand(0)
     check_scale(call.site, scale)
     if not isinstance(source, Weight):
@@ -251,7 +251,7 @@ def _quantized(call: Call, quant: QType, scale: Array, zero_point: Array) -> Res
 
 
 def _stored_codes(
-    call: Call, stored: Array, quant: QType, parameters: tuple[Array, Array]
+    call: NodeCall, stored: Array, quant: QType, parameters: tuple[Array, Array]
 ) -> Weight:
     """Return weights of integers in front of a Quant, which are its codes already.
 
@@ -281,7 +281,7 @@ def _stored_codes(
     )
 
 
-def _linear_parameters(call: Call, rank: int) -> tuple[Array, Array, int]:
+def _linear_parameters(call: NodeCall, rank: int) -> tuple[Array, Array, int]:
     """Return scale, zero point and integer type; vectors lie along their axis."""
     scale = call.constant(1).values
     given = call.optional(2)
@@ -299,7 +299,7 @@ def _linear_parameters(call: Call, rank: int) -> tuple[Array, Array, int]:
     )
 
 
-def _along(call: Call, values: Array, axis: int, rank: int) -> Array:
+def _along(call: NodeCall, values: Array, axis: int, rank: int) -> Array:
     if values.size == 1:
         return values.reshape(1)
     if call.node.integer("block_size", 0) and values.ndim == rank:
@@ -312,7 +312,7 @@ def _along(call: Call, values: Array, axis: int, rank: int) -> Array:
     return values.reshape([-1 if d == axis % rank else 1 for d in range(rank)])
 
 
-def _one_block(call: Call, values: Array) -> Array:
+def _one_block(call: NodeCall, values: Array) -> Array:
     """Return the scales or zero points of one block, where all along the axis agree.
 
     Raises:
@@ -338,14 +338,14 @@ def _rank(source: FeatureMap | Weight) -> int:
     return len(source.dimensions)
 
 
-def _range(call: Call, kind: int) -> tuple[int, int]:
+def _range(call: NodeCall, kind: int) -> tuple[int, int]:
     if kind not in _INTEGER_RANGES:
         name = onnx.helper.tensor_dtype_to_string(kind)
         raise UnsupportedError(f"{call.label}: type {name}; handled: integers")
     return _INTEGER_RANGES[kind]
 
 
-def _type_of_range(call: Call, lowest: int, highest: int) -> QType:
+def _type_of_range(call: NodeCall, lowest: int, highest: int) -> QType:
     """Return the integer type of exactly these limits, narrow if it has to be."""
     signed = lowest < 0
     bits = (highest + 1).bit_length() if signed else max(1, highest.bit_length())
@@ -361,7 +361,7 @@ def _type_of_range(call: Call, lowest: int, highest: int) -> QType:
 
 
 def _qtype(
-    call: Call, *, bits: int, signed: bool, narrow: bool, rounding: Rounding
+    call: NodeCall, *, bits: int, signed: bool, narrow: bool, rounding: Rounding
 ) -> QType:
     try:
         return QType(bits=bits, signed=signed, narrow=narrow, rounding=rounding)
@@ -369,7 +369,7 @@ def _qtype(
         raise InputError(f"{call.label}: {error}") from error
 
 
-def _rounding(call: Call, default: str) -> Rounding:
+def _rounding(call: NodeCall, default: str) -> Rounding:
     mode = call.node.text("rounding_mode", default).upper()
     if mode not in ROUNDINGS:
         raise UnsupportedError(
@@ -378,7 +378,7 @@ def _rounding(call: Call, default: str) -> Rounding:
     return ROUNDINGS[mode]
 
 
-def _on_map(call: Call, x: FeatureMap, values: Array) -> Array:
+def _on_map(call: NodeCall, x: FeatureMap, values: Array) -> Array:
     return per_channel(x, values, node=call.label)
 
 

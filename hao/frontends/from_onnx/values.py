@@ -1,8 +1,8 @@
 """What the tensors of an ONNX graph can stand for while it is read.
 
 A tensor is a feature map, a constant, integer codes on their way from QuantizeLinear
-to DequantizeLinear, or class scores behind the end of the network. A `Call` is a node
-with its operands; asking it for one kind refuses the others by name.
+to DequantizeLinear, or class scores behind the end of the network. A `NodeCall` is a
+node with its operands; asking it for one kind refuses the others by name.
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from hao.frontends.feature_map import FeatureMap
 from hao.frontends.from_onnx.graph import Node
 from hao.frontends.piece_types import (
     Array,
+    NodeSite,
     Piece,
-    Site,
     Weight,
 )
 
@@ -40,7 +40,7 @@ class Codes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scores:
+class FinalScores:
     """What a final Softmax, Sigmoid, ArgMax or TopK makes of the network's output.
 
     Attributes:
@@ -54,12 +54,12 @@ class Scores:
     note: str
 
 
-Value = FeatureMap | Weight | Codes | Scores
-Result = Piece | Weight | Codes | Scores
+Value = FeatureMap | Weight | Codes | FinalScores
+Result = Piece | Weight | Codes | FinalScores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class NodeCall:
     """A node and its operands; None where an optional one is left out."""
 
     node: Node
@@ -71,7 +71,7 @@ class Call:
         return self.node.label
 
     @property
-    def site(self) -> Site:
+    def site(self) -> NodeSite:
         """Return where the node stands."""
         return self.node.site
 
@@ -90,7 +90,7 @@ class Call:
         match value:
             case FeatureMap():
                 return value
-            case Scores():
+            case FinalScores():
                 raise UnsupportedError(
                     f"{self.label}: follows {value.maker}; handled: that at the end "
                     "of a network alone, where the host does it"

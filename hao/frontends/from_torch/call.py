@@ -1,6 +1,6 @@
 """A recorded call of a traced PyTorch module, with its arguments.
 
-Arguments stand for feature maps or sizes; asking a `Call` for one kind refuses the
+Arguments stand for feature maps or sizes; asking a `TorchCall` for one kind refuses the
 others by name. Nothing here needs PyTorch itself.
 """
 
@@ -10,14 +10,14 @@ from typing import TypeVar
 
 from hao.errors import UnsupportedError
 from hao.frontends.feature_map import FeatureMap
-from hao.frontends.piece_types import Piece, Site
+from hao.frontends.piece_types import NodeSite, Piece
 
 Value = FeatureMap | int | tuple[int, ...]
 Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class TorchCall:
     """One recorded call with its arguments; values in place of nodes.
 
     Attributes:
@@ -27,7 +27,7 @@ class Call:
         named: Arguments by name.
     """
 
-    site: Site
+    site: NodeSite
     module: object
     positional: tuple[object, ...]
     named: Mapping[str, object]
@@ -68,10 +68,10 @@ class Call:
 
 
 Result = Piece | int | tuple[int, ...]
-Reader = Callable[[Call], Result]
+Reader = Callable[[TorchCall], Result]
 
 
-def pair_of(site: Site, name: str, value: object) -> tuple[int, int]:
+def pair_of(site: NodeSite, name: str, value: object) -> tuple[int, int]:
     """Return one size, or two for height and width.
 
     Raises:

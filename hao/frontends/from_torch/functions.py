@@ -11,30 +11,30 @@ from math import prod
 
 from hao.errors import UnsupportedError
 from hao.frontends.feature_map import reshape
-from hao.frontends.from_torch.call import Call, Result, pair_of
+from hao.frontends.from_torch.call import Result, TorchCall, pair_of
 from hao.frontends.piece_types import Piece, Window, check_no_padding
 from hao.frontends.pieces import global_average_piece, pixels_piece, pool_piece
 from hao.frontends.pointwise_pieces import activation_piece, add_piece, clip_piece
 from hao.ir.layer import ActivationKind, Padding, PoolKind
 
 
-def read_relu(call: Call) -> Piece:
+def read_relu(call: TorchCall) -> Piece:
     """Return a ReLU."""
     return activation_piece(call.site, call.x, ActivationKind.RELU)
 
 
-def read_relu6(call: Call) -> Piece:
+def read_relu6(call: TorchCall) -> Piece:
     """Return a ReLU6."""
     return activation_piece(call.site, call.x, ActivationKind.RELU6)
 
 
-def read_hardtanh(call: Call) -> Piece:
+def read_hardtanh(call: TorchCall) -> Piece:
     """Return what keeps values between two limits."""
     lowest = call.argument(1, "min_val", -1.0)
     return clipped(call, lowest, call.argument(2, "max_val", 1.0))
 
 
-def clipped(call: Call, lowest: object, highest: object) -> Piece:
+def clipped(call: TorchCall, lowest: object, highest: object) -> Piece:
     """Return what keeps values between two limits.
 
     Raises:
@@ -47,7 +47,7 @@ def clipped(call: Call, lowest: object, highest: object) -> Piece:
     return clip_piece(call.site, call.x, float(lowest), float(highest))
 
 
-def read_max_pool(call: Call) -> Piece:
+def read_max_pool(call: TorchCall) -> Piece:
     """Return a maximum over windows, given as a function."""
     return max_pool_of(
         call,
@@ -63,7 +63,7 @@ def read_max_pool(call: Call) -> Piece:
 
 
 def max_pool_of(
-    call: Call,
+    call: TorchCall,
     *,
     kernel: object,
     stride: object,
@@ -88,7 +88,7 @@ def max_pool_of(
     return pool_piece(call.site, call.x, kind=PoolKind.MAX, window=window)
 
 
-def read_average_pool(call: Call) -> Piece:
+def read_average_pool(call: TorchCall) -> Piece:
     """Return an average over windows, given as a function."""
     window = pool_window(
         call,
@@ -106,7 +106,7 @@ def read_average_pool(call: Call) -> Piece:
 
 
 def average_pool_of(
-    call: Call, window: Window, *, counted: bool, rounds_up: bool, divisor: object
+    call: TorchCall, window: Window, *, counted: bool, rounds_up: bool, divisor: object
 ) -> Piece:
     """Return an average over windows.
 
@@ -127,7 +127,9 @@ def average_pool_of(
     )
 
 
-def pool_window(call: Call, kernel: object, stride: object, padding: object) -> Window:
+def pool_window(
+    call: TorchCall, kernel: object, stride: object, padding: object
+) -> Window:
     """Return the window of a pool; without a stride, that of the kernel."""
     size = pair_of(call.site, "kernel_size", kernel)
     missing = stride is None or stride == []
@@ -144,12 +146,12 @@ def around(sizes: tuple[int, int]) -> Padding:
     return Padding(top=height, left=width, bottom=height, right=width)
 
 
-def read_adaptive_pool(call: Call) -> Piece:
+def read_adaptive_pool(call: TorchCall) -> Piece:
     """Return the average over all pixels."""
     return averaged(call, call.argument(1, "output_size"))
 
 
-def averaged(call: Call, size: object) -> Piece:
+def averaged(call: TorchCall, size: object) -> Piece:
     """Return the average over all pixels, if that is the size asked for.
 
     Raises:
@@ -160,12 +162,12 @@ def averaged(call: Call, size: object) -> Piece:
     return global_average_piece(call.site, call.x)
 
 
-def read_identity(call: Call) -> Piece:
+def read_identity(call: TorchCall) -> Piece:
     """Return the operand, unchanged."""
     return Piece(value=call.x)
 
 
-def read_flatten(call: Call) -> Piece:
+def read_flatten(call: TorchCall) -> Piece:
     """Return the tensor flattened by a function."""
     start = call.argument(1, "start_dim", 0)
     end = call.argument(2, "end_dim", -1)
@@ -174,7 +176,7 @@ def read_flatten(call: Call) -> Piece:
     return flattened(call, start, end)
 
 
-def flattened(call: Call, start: int, end: int) -> Piece:
+def flattened(call: TorchCall, start: int, end: int) -> Piece:
     """Return the tensor with dimensions `start` to `end` merged."""
     sizes = call.x.sizes
     first, last = start % len(sizes), end % len(sizes)
@@ -182,7 +184,7 @@ def flattened(call: Call, start: int, end: int) -> Piece:
     return _reshaped(call, (*sizes[:first], merged, *sizes[last + 1 :]))
 
 
-def read_view(call: Call) -> Piece:
+def read_view(call: TorchCall) -> Piece:
     """Return the tensor in another shape."""
     sizes = call.positional[1:] or (call.named.get("shape", call.named.get("size")),)
     if len(sizes) == 1 and isinstance(sizes[0], tuple | list):
@@ -193,19 +195,19 @@ def read_view(call: Call) -> Piece:
     return _reshaped(call, whole)
 
 
-def _reshaped(call: Call, sizes: tuple[int, ...]) -> Piece:
+def _reshaped(call: TorchCall, sizes: tuple[int, ...]) -> Piece:
     check_no_padding(call.site, call.x)
     return Piece(value=reshape(call.x, sizes, node=call.site.label))
 
 
-def read_size(call: Call) -> Result:
+def read_size(call: TorchCall) -> Result:
     """Return the sizes of a tensor, or one of them."""
     sizes = call.x.sizes
     position = call.argument(1, "dim")
     return sizes[position] if isinstance(position, int) else sizes
 
 
-def read_getattr(call: Call) -> Result:
+def read_getattr(call: TorchCall) -> Result:
     """Return the sizes of a tensor from its attribute."""
     name = call.argument(1, "name")
     if name != "shape":
@@ -213,7 +215,7 @@ def read_getattr(call: Call) -> Result:
     return call.x.sizes
 
 
-def read_getitem(call: Call) -> Result:
+def read_getitem(call: TorchCall) -> Result:
     """Return one of the sizes of a tensor, or some."""
     value, index = call.positional[:2]
     if isinstance(value, tuple) and isinstance(index, int | slice):
@@ -224,7 +226,7 @@ def read_getitem(call: Call) -> Result:
     )
 
 
-def read_mean(call: Call) -> Piece:
+def read_mean(call: TorchCall) -> Piece:
     """Return a mean over pixels."""
     axes = call.argument(1, "dim")
     chosen = (axes,) if isinstance(axes, int) else axes
@@ -238,7 +240,7 @@ def read_mean(call: Call) -> Piece:
     )
 
 
-def read_add(call: Call) -> Result:
+def read_add(call: TorchCall) -> Result:
     """Return a residual add, or the sum of two sizes."""
     first, second = call.argument(0, "input"), call.argument(1, "other")
     if isinstance(first, int) and isinstance(second, int):
@@ -248,7 +250,7 @@ def read_add(call: Call) -> Result:
     return add_piece(call.site, call.x, call.feature_map(1, "other"))
 
 
-def read_multiply(call: Call) -> int:
+def read_multiply(call: TorchCall) -> int:
     """Return the product of two sizes.
 
     Raises:

@@ -25,9 +25,9 @@ from hao.frontends.feature_map import (
     per_channel,
 )
 from hao.frontends.from_torch import functions
-from hao.frontends.from_torch.call import Call, Reader, Result, Value, pair_of
+from hao.frontends.from_torch.call import Reader, Result, TorchCall, Value, pair_of
 from hao.frontends.imported import ImportedNetwork, finished_network, unique_names
-from hao.frontends.piece_types import Array, Piece, Site, Weight, Window
+from hao.frontends.piece_types import Array, NodeSite, Piece, Weight, Window
 from hao.frontends.pieces import conv_piece, linear_piece
 from hao.frontends.pointwise_pieces import affine_piece
 from hao.ir.layer import Input, Layer, Padding
@@ -167,8 +167,8 @@ def _read(
         raise UnsupportedError(
             f"{called} {_title(node)!r} is not handled; handled: {_handled()}"
         )
-    call = Call(
-        site=Site(layer=title, label=f"{called} {_title(node)!r}"),
+    call = TorchCall(
+        site=NodeSite(layer=title, label=f"{called} {_title(node)!r}"),
         module=module,
         positional=tuple(_resolved(argument, values) for argument in node.args),
         named={key: _resolved(value, values) for key, value in node.kwargs.items()},
@@ -205,7 +205,7 @@ def _output(name: str, node: fx.Node, values: Mapping[fx.Node, Value]) -> Featur
     return value
 
 
-def _read_conv(call: Call) -> Piece:
+def _read_conv(call: TorchCall) -> Piece:
     conv = call.of(nn.Conv2d)
     kernel = pair_of(call.site, "kernel_size", conv.kernel_size)
     stride = pair_of(call.site, "stride", conv.stride)
@@ -237,14 +237,14 @@ def _read_conv(call: Call) -> Piece:
     )
 
 
-def _read_linear(call: Call) -> Piece:
+def _read_linear(call: TorchCall) -> Piece:
     linear = call.of(nn.Linear)
     bias = None if linear.bias is None else _array_of(linear.bias)
     weight = Weight(values=_array_of(linear.weight))
     return linear_piece(call.site, call.x, weight=weight, bias=bias)
 
 
-def _read_batch_norm(call: Call) -> Piece:
+def _read_batch_norm(call: TorchCall) -> Piece:
     norm = call.module
     assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
     if norm.running_mean is None or norm.running_var is None:
@@ -270,7 +270,7 @@ def _read_batch_norm(call: Call) -> Piece:
     )
 
 
-def _read_max_pool_module(call: Call) -> Piece:
+def _read_max_pool_module(call: TorchCall) -> Piece:
     pool = call.of(nn.MaxPool2d)
     return functions.max_pool_of(
         call,
@@ -282,7 +282,7 @@ def _read_max_pool_module(call: Call) -> Piece:
     )
 
 
-def _read_average_pool_module(call: Call) -> Piece:
+def _read_average_pool_module(call: TorchCall) -> Piece:
     pool = call.of(nn.AvgPool2d)
     return functions.average_pool_of(
         call,
@@ -293,7 +293,7 @@ def _read_average_pool_module(call: Call) -> Piece:
     )
 
 
-def _read_zero_pad(call: Call) -> Piece:
+def _read_zero_pad(call: TorchCall) -> Piece:
     left, right, top, bottom = call.of(nn.ZeroPad2d).padding
     x = call.x
     padding = Padding(
@@ -305,17 +305,17 @@ def _read_zero_pad(call: Call) -> Piece:
     return Piece(value=replace(x, padding=padding))
 
 
-def _read_flatten_module(call: Call) -> Piece:
+def _read_flatten_module(call: TorchCall) -> Piece:
     flatten = call.of(nn.Flatten)
     return functions.flattened(call, flatten.start_dim, flatten.end_dim)
 
 
-def _read_hardtanh(call: Call) -> Piece:
+def _read_hardtanh(call: TorchCall) -> Piece:
     module = call.of(nn.Hardtanh)
     return functions.clipped(call, module.min_val, module.max_val)
 
 
-def _read_adaptive_pool(call: Call) -> Piece:
+def _read_adaptive_pool(call: TorchCall) -> Piece:
     return functions.averaged(call, call.of(nn.AdaptiveAvgPool2d).output_size)
 
 
