@@ -283,7 +283,7 @@ def test_json_holds_plain_values_that_equal_the_cost() -> None:
         "gap": 0.0125,
         "solver": "highs",
         "objective": "accuracy",
-        "bottleneck": "dense",
+        "bottleneck": "ofm",
         "fits": True,
         "seconds": 1.235,
         "run": "runs/a",
