@@ -76,7 +76,8 @@ def codable(network: Network) -> tuple[Network, tuple[str, ...]]:
             network, name = cut
             notes.append(
                 f"layer {name!r}: an operand that the file does not quantize is cut to "
-                f"{MAX_BITS} bits before; codes may differ by one from the file's"
+                f"{MAX_BITS} bits before; its codes may differ by one from the file's, "
+                "outputs by more"
             )
             continue
         aligned = _aligned_add(network, chains)
