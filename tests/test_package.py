@@ -38,8 +38,9 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # A copy, so that what other tests leave in the checkout is not packed, and so
     # that the build sees the tree as a fresh clone would.
     source = tmp_path_factory.mktemp("source") / "hao"
-    skip = shutil.ignore_patterns(".venv", ".git", "runs", ".*_cache", "__pycache__")
+    skip = shutil.ignore_patterns(".venv", ".git", ".*_cache", "__pycache__")
     shutil.copytree(ROOT, source, ignore=skip)
+    shutil.rmtree(source / "runs", ignore_errors=True)
     folder = tmp_path_factory.mktemp("dist")
     run(
         [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, source],

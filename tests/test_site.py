@@ -125,7 +125,7 @@ def test_examples_in_docstrings_and_pages_are_true() -> None:
         result = doctest.testfile(str(path), module_relative=False, encoding="utf-8")
         assert result.failed == 0, path.name
         tried += result.attempted
-    assert tried > 5
+    assert tried >= 5
 
 
 def test_what_the_theme_leaves_out_is_put_in() -> None:

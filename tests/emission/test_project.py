@@ -181,7 +181,7 @@ def shared_memories(folder: Path) -> list[ScheduleFinding]:
 
 def test_stages_of_equal_sizes_share_no_memory(tmp_path: Path) -> None:
     # The dense and the depthwise stage of this design pack alike.
-    project, stages = render(sample(5)), engine_stages(sample(5).design)
+    project, stages = render(sample(24)), engine_stages(sample(24).design)
     engine = texts(project)["src/engine.cpp"]
     words = dict(re.findall(r"pack_process<(\w+)_stage::pe, (\d+)\b", engine))
     sizes = [(stages[Role(name)].pe, count) for name, count in words.items()]

@@ -76,7 +76,7 @@ FAMILIES = ("zynqmp", "zynq7000")
 
 
 def context(**changes: Value) -> Context:
-    area = {"dsp": 12, "lut": 3456, "ff": 4567, "bram_18k": 8}
+    area = {"dsp": 12, "lut": 3456, "ff": 4567, "bram_18k": 8, "uram": 0}
     return {
         "name": "digits_zu3eg",
         "version": "0.1.0",
@@ -114,6 +114,7 @@ def context(**changes: Value) -> Context:
             "memory_bytes": 16384,
         },
         "output": OUTPUT,
+        "output_zero": 0,
         "predicted": {
             "cycles": 1000,
             "fps": 214285.0,

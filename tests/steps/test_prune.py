@@ -117,7 +117,9 @@ def test_weights_that_a_file_quantized_are_refused(tmp_path: Path) -> None:
 
 def test_options_of_channels_need_what_their_costs_are_measured_with() -> None:
     found = run("search", "--network", "digits", "--fps", "9", "--options", "channels")
-    assert "must be 'bits', or with ',channels', ',sparsity' or both" in found.output
+    assert (
+        "must be 'bits', or with some of ',channels', ',sparsity' and" in found.output
+    )
     asked = ("search", "--network", "digits", "--fps", "9", "--options")
     found = run(*asked, "bits,channels")
     assert "needs --fps, --data with labels, and --network" in found.output
