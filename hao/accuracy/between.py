@@ -116,6 +116,13 @@ def interpolated_networks(
                 best = found[key].top1 if key in found else 0.0
                 if key not in known and top1 > max(best, _smaller(known, key)):
                     found[key] = replace(small, image_size=size, top1=top1)
+    return _networks(found, Between.SIZES)
+
+
+def _networks(
+    found: Mapping[tuple[str, int], FloatRow], interpolated: Between
+) -> Mapping[tuple[str, int], PublishedNetwork]:
+    """Return interpolated rows as networks, by rising (zoo name, image size)."""
     return MappingProxyType(
         {
             key: PublishedNetwork(
@@ -124,7 +131,7 @@ def interpolated_networks(
                 best=row,
                 recipes=(row,),
                 quantized=(),
-                interpolated=Between.SIZES,
+                interpolated=interpolated,
             )
             for key, row in sorted(found.items())
         }
@@ -187,19 +194,7 @@ def interpolated_widths(
                         top1=top1,
                         params=0,
                     )
-    return MappingProxyType(
-        {
-            key: PublishedNetwork(
-                name=key[0],
-                image_size=key[1],
-                best=row,
-                recipes=(row,),
-                quantized=(),
-                interpolated=Between.WIDTHS,
-            )
-            for key, row in sorted(found.items())
-        }
-    )
+    return _networks(found, Between.WIDTHS)
 
 
 def _smaller(known: Mapping[tuple[str, int], float], key: tuple[str, int]) -> float:
