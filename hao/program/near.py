@@ -9,8 +9,8 @@ from hao.program.exact import Apart, sharpest_rate
 from hao.program.field import Field
 from hao.program.hunt import Found
 from hao.program.lanes import lane_bounds
+from hao.program.periods import periods_of
 from hao.program.sweep import make_net, through
-from hao.program.tables import periods_of
 
 Ints = NDArray[np.int64]
 

@@ -142,11 +142,13 @@ class RoughTables:
         graph: What may run.
         setting: Board, width of the activations, pixels of shape (p, 1), buffering.
         grids: Lane shapes of each stage.
+        plans: What `hao.program.periods` keeps of how tables are read.
     """
 
     graph: Graph
     setting: Setting
     grids: Mapping[Role, Grid]
+    plans: dict[object, object] = field(default_factory=dict)
     _known: dict[int, RunTable] = field(default_factory=dict)
     _work: dict[tuple[Role, DenseLayer | DepthwiseLayer, bool], Ints] = field(
         default_factory=dict

@@ -20,12 +20,13 @@ from hao.program.exact import Apart
 from hao.program.field import Field
 from hao.program.graph import FAR, Widths
 from hao.program.hunt import Least, Limits
+from hao.program.periods import periods_of
 from hao.program.problem import Problem
 from hao.program.search import find
 from hao.program.several import choose_several, near_several
 from hao.program.space import Space
 from hao.program.sweep import Rate, make_net, sweep
-from hao.program.tables import Choice, periods_of
+from hao.program.tables import Choice
 from tests.program.instances import Builder, board, random_problem
 from tests.program.test_passes import small
 
