@@ -20,7 +20,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-TOGETHER = 4_096
+CACHED = 4_096
 """Engines that are bounded side by side: what they take fits a cache (chosen here)."""
 
 
@@ -74,8 +74,8 @@ class Additive:
             budget: Most cycles.
         """
         found = [np.zeros(0)]
-        for start in range(0, len(choice), TOGETHER):
-            some = choice.take(np.arange(start, min(start + TOGETHER, len(choice))))
+        for start in range(0, len(choice), CACHED):
+            some = choice.take(np.arange(start, min(start + CACHED, len(choice))))
             alone = alone_of(self.tables, some, self.runs, at_best)
             cycles = alone.astype(np.float64)
             found.append(
