@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hao.ir.partition import Role
 from hao.program.graph import FAR
+from hao.program.space import Grid
 from hao.program.tables import Choice, Priced, Row, RunTable
 
 Ints = NDArray[np.int64]
@@ -150,15 +151,50 @@ def periods_of(
         at_best: Stages that the engines leave open, each taken at the best of some lane
             shapes, row by row: lower bounds then. Of shape (pixels, lane shapes).
     """
-    free = at_best or {}
-    key = tuple(numbers), tuple(choice.columns), tuple(free)
+    plan = _plan(tables, choice, numbers, at_best, opened=True)
+    alone, beside, ddr, port, port_ddr, serial = plan.arrays(choice, at_best or {})
+    return RunPeriods(plan.layout, (alone, beside, ddr, port, port_ddr, serial))
+
+
+def alone_of(
+    tables: Priced,
+    choice: Choice,
+    numbers: Sequence[int],
+    at_best: Mapping[Role, Bools] | None = None,
+) -> Ints:
+    """Return `Periods.alone` of runs only, of shape (runs, engines).
+
+    Args:
+        tables: Prices.
+        choice: Engines.
+        numbers: Runs of the tables' graph.
+        at_best: As `periods_of` takes it.
+    """
+    plan = _plan(tables, choice, numbers, at_best, opened=False)
+    alone = plan.arrays(choice, at_best or {})[0]
+    rows = [plan.layout.computing[number] for number in numbers]
+    return np.broadcast_to(alone.take(rows, axis=0), (len(rows), len(choice)))
+
+
+def _plan(
+    tables: Priced,
+    choice: Choice,
+    numbers: Sequence[int],
+    at_best: Mapping[Role, Bools] | None,
+    *,
+    opened: bool,
+) -> "_Plan":
+    """Return how to read some runs: made once, kept with the tables."""
+    columns, free = frozenset(choice.columns), frozenset(at_best or {})
+    key = tuple(numbers), columns, free, opened
     plan = tables.plans.get(key)
     if not isinstance(plan, _Plan):
-        plan = _Plan(tables, key[0], frozenset(choice.columns), frozenset(free))
+        rows = _Rows(tables, key[0], columns, opened)
+        plan = _Plan(tables.grids, rows, free)
         if len(tables.plans) >= PLANS:
             del tables.plans[next(iter(tables.plans))]
         tables.plans[key] = plan
-    return plan.periods(choice, free)
+    return plan
 
 
 class _Reader:
@@ -327,16 +363,22 @@ class _Rows:
         tables: Prices.
         numbers: Runs.
         columns: Stages whose buffers' depths are chosen.
+        opened: Whether what opens runs is read too.
     """
 
     def __init__(
-        self, tables: Priced, numbers: Sequence[int], columns: frozenset[Role]
+        self,
+        tables: Priced,
+        numbers: Sequence[int],
+        columns: frozenset[Role],
+        opened: bool,
     ) -> None:
         self.columns = columns
         self.tiled: list[_Tiled] = []
         self.short: dict[Role, list[tuple[int, Ints]]] = {}
         self.rows: list[tuple[Row, int | None]] = []
-        self.groups: list[list[list[int]]] = [[] for _ in range(6)]
+        self.groups: list[list[list[int]]] = [[] for _ in range(6 if opened else 3)]
+        self.opening = {number: row for row, number in enumerate(numbers)}
         self.computing: dict[int, int] = {}
         self._known: dict[int, int] = {}
         alike: dict[int, int] = {}
@@ -351,8 +393,8 @@ class _Rows:
                 self.computing[number] = row
             else:
                 self.computing[number] = alike[id(table.paths)]
-            opened = (table.opening,), (table.opening_ddr,), table.serial
-            for group, rows in enumerate(opened, start=3):
+            opening = (table.opening,), (table.opening_ddr,), table.serial
+            for group, rows in enumerate(opening if opened else (), start=3):
                 self._add(group, rows, tile)
 
     def _read(self, table: RunTable, row: int) -> tuple[RunTable, int | None]:
@@ -401,21 +443,15 @@ class _Plan:
     """How the periods of some runs are gathered.
 
     Args:
-        tables: Prices.
-        numbers: Runs.
-        columns: Stages whose buffers' depths are chosen.
+        grids: Configurations of each stage.
+        rows: Rows of the runs.
         free: Stages that engines leave open.
     """
 
     def __init__(
-        self,
-        tables: Priced,
-        numbers: Sequence[int],
-        columns: frozenset[Role],
-        free: frozenset[Role],
+        self, grids: Mapping[Role, Grid], rows: _Rows, free: frozenset[Role]
     ) -> None:
-        self._grids = tables.grids
-        rows = _Rows(tables, numbers, columns)
+        self._grids = grids
         self._tiled = rows.tiled
         self._keys = _Reader([tiled.key_of for tiled in rows.tiled])
         self._tiled_rows = np.array([t.row for t in rows.tiled], dtype=np.int64)
@@ -448,7 +484,7 @@ class _Plan:
         self._longest = self._groups(rows, order, sum(map(bool, terms)))
         self.layout = Layout(
             computing=rows.computing,
-            opening={number: row for row, number in enumerate(numbers)},
+            opening=rows.opening,
             fixed=tuple(longest.fixed for longest in self._longest),
         )
 
@@ -469,8 +505,8 @@ class _Plan:
         found[0].fixed &= found[2].fixed
         return found
 
-    def periods(self, choice: Choice, free: Mapping[Role, Bools]) -> RunPeriods:
-        """Return the periods of engines.
+    def arrays(self, choice: Choice, free: Mapping[Role, Bools]) -> list[Ints]:
+        """Return the arrays of `RunPeriods`, as far as they are read.
 
         Args:
             choice: Engines.
@@ -480,9 +516,7 @@ class _Plan:
         keys = self._keys_of(choice)
         places = self._places(choice, keys)
         reading = self._one_by_one if len(choice) >= MANY else self._at_once
-        alone, beside, ddr, port, port_ddr, serial = reading(
-            choice.pixels, places, least
-        )
+        alone, beside, ddr, *opening = reading(choice.pixels, places, least)
         alone = np.maximum(alone, ddr)
         if (keys < 0).any():
             rows = self._tiled_rows
@@ -493,7 +527,7 @@ class _Plan:
             short = reader.read(lane) > words
             if short.any():
                 alone[rows] = np.where(short, FAR, alone[rows])
-        return RunPeriods(self.layout, (alone, beside, ddr, port, port_ddr, serial))
+        return [alone, beside, ddr, *opening]
 
     def _at_once(
         self, pixels: Ints, places: Ints, least: Sequence[Bests]
