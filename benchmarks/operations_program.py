@@ -27,8 +27,9 @@ from hao.options.frame import ChainStep, Frame, PricedRun, Site, Variant
 from hao.options.option import Option
 from hao.program.codesign import field_of
 from hao.program.exact import Goal, guessed_rate, outlooks
+from hao.program.gather import periods_of
 from hao.program.labels import best_way
-from hao.program.periods import RunPeriods, periods_of
+from hao.program.periods import RunPeriods
 from hao.program.problem import Problem
 from hao.program.space import Space
 from hao.program.sweep import Net, make_net, sweep

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.ir.partition import Role
-from hao.program.periods import alone_of
+from hao.program.gather import alone_of
 from hao.program.sweep import Net
 from hao.program.tables import Choice, Row, Tables
 
@@ -70,7 +70,7 @@ class Additive:
 
         Args:
             choice: Engines, or lane shapes.
-            at_best: As `hao.program.periods.periods_of` takes it.
+            at_best: As `hao.program.gather.periods_of` takes it.
             rates: Prices of accuracy [cycles per micro-point].
             budget: Most cycles.
         """

@@ -11,9 +11,10 @@ from hao.program.closing import GUESSED, ClosingTask, runs_all, ways_of, widest_
 from hao.program.engines import expand, fitting
 from hao.program.exact import Goal, dual_bound, guessed_rate
 from hao.program.field import Field
+from hao.program.gather import periods_of
 from hao.program.graph import Widths
 from hao.program.hunt import NO_LIMIT, Hunt, Least, bufferings
-from hao.program.periods import RunPeriods, periods_of
+from hao.program.periods import RunPeriods
 from hao.program.roster import Roster, Rosters
 from hao.program.shapes import shapes_within
 from hao.program.sweep import Net, make_net, sweep

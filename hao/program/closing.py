@@ -23,10 +23,11 @@ from hao.program.exact import (
 from hao.program.fit import (
     Room,
 )
+from hao.program.gather import periods_of
 from hao.program.graph import ABSENT, ROLES, Graph, Widths
 from hao.program.hunt import Found, Hunt, Least, dearest, goal_limit, goal_of
 from hao.program.labels import best_way
-from hao.program.periods import RunPeriods, periods_of
+from hao.program.periods import RunPeriods
 from hao.program.reach import exact_bound
 from hao.program.sweep import Net, make_net, sweep
 from hao.program.tables import Choice

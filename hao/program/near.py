@@ -7,9 +7,9 @@ from hao.ir.partition import Role
 from hao.program.engines import expand, fitting, priced
 from hao.program.exact import Apart, sharpest_rate
 from hao.program.field import Field
+from hao.program.gather import periods_of
 from hao.program.hunt import Found
 from hao.program.lanes import lane_bounds
-from hao.program.periods import periods_of
 from hao.program.sweep import make_net, through
 
 Ints = NDArray[np.int64]

@@ -16,9 +16,10 @@ from hao.program.exact import (
     dual_bound,
 )
 from hao.program.field import Group
+from hao.program.gather import periods_of
 from hao.program.graph import ABSENT, ROLES
 from hao.program.hunt import Hunt, Union, dearest, goal_of
-from hao.program.periods import RunPeriods, periods_of
+from hao.program.periods import RunPeriods
 from hao.program.sweep import make_net, sweep
 from hao.program.tables import Choice
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hao.ir.partition import Role
 from hao.program.engines import STEP
 from hao.program.field import Field
-from hao.program.periods import periods_of
+from hao.program.gather import periods_of
 from hao.program.sweep import Net, sweep
 from hao.program.tables import Choice
 

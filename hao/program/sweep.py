@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from hao.ir.layer import Depthwise, Pool
 from hao.ir.sparsity import kept_macs
 from hao.program.graph import FAR, Arc, Finish, Graph, Settled
-from hao.program.periods import Layout, Periods, RunPeriods, Single
+from hao.program.periods import Periods, RowPlaces, RunPeriods, Single
 from hao.program.tables import tiled_role
 
 Ints = NDArray[np.int64]
@@ -82,7 +82,7 @@ class Net:
     finishes: Mapping[int, Finish]
 
     @cached_property
-    def laid(self) -> dict[int, tuple[Layout, "_Laid", tuple["_LaidEnd", ...]]]:
+    def laid(self) -> dict[int, tuple[RowPlaces, "_Laid", tuple["_LaidEnd", ...]]]:
         """Return what is known of where numbers of runs lie, by layout of periods."""
         return {}
 
@@ -280,7 +280,7 @@ class _LaidEnd:
     finish: Finish | None
 
 
-def _laid_entries(entries: Sequence[Entry], layout: Layout) -> _Laid:
+def _laid_entries(entries: Sequence[Entry], layout: RowPlaces) -> _Laid:
     rows = np.array([layout.opening[entry.run] for entry in entries])
     costs = np.array([entry.cost for entry in entries], dtype=np.int64)
     first, second, third = (bool(f[rows].all()) for f in layout.fixed[3:])
@@ -293,7 +293,7 @@ def _laid_entries(entries: Sequence[Entry], layout: Layout) -> _Laid:
     )
 
 
-def _laid_ends(net: Net, layout: Layout) -> tuple[_Laid, tuple[_LaidEnd, ...]]:
+def _laid_ends(net: Net, layout: RowPlaces) -> tuple[_Laid, tuple[_LaidEnd, ...]]:
     """Return the entries of the first node, and the ends, for periods of a layout."""
     known = net.laid.get(id(layout))
     if known is None or known[0] is not layout:

@@ -91,13 +91,13 @@ class Priced(Protocol):
 
     @property
     def plans(self) -> dict[object, object]:
-        """Return what `hao.program.periods` keeps of how tables are read."""
+        """Return what `hao.program.gather` keeps of how tables are read."""
 
     def table(self, number: int) -> RunTable:
         """Return the table of run `number` of the graph."""
 
 
-BLOCK = 1 << 20
+NUMBERS_BESIDE = 1 << 20
 """Numbers of rows that are kept in one array (chosen here: 8 MB)."""
 
 
@@ -115,7 +115,7 @@ class _Store:
     def array(self, values: Ints) -> Ints:
         """Return an array that lies beside others."""
         if self._used + values.size > self._block.size:
-            self._block = np.empty(max(BLOCK, values.size), dtype=np.int64)
+            self._block = np.empty(max(NUMBERS_BESIDE, values.size), dtype=np.int64)
             self._used = 0
         start, self._used = self._used, self._used + values.size
         kept = self._block[start : self._used].reshape(values.shape)
@@ -150,7 +150,7 @@ class Tables:
         pixels: Pixels at once, in the order of the rows' first axis.
         double_buffered: Whether weights load while another run computes.
         grids: Configurations of each stage.
-        plans: What `hao.program.periods` keeps of how tables are read.
+        plans: What `hao.program.gather` keeps of how tables are read.
     """
 
     graph: Graph

@@ -18,9 +18,9 @@ from hao.program.codesign import (
 from hao.program.engines import fitting
 from hao.program.exact import Apart
 from hao.program.field import Field
+from hao.program.gather import periods_of
 from hao.program.graph import FAR, Widths
 from hao.program.hunt import Least, Limits
-from hao.program.periods import periods_of
 from hao.program.problem import Problem
 from hao.program.search import find
 from hao.program.several import choose_several, near_several

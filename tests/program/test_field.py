@@ -23,11 +23,12 @@ from hao.program.engines import expand, fitting, priced, widest
 from hao.program.exact import Goal, outlooks
 from hao.program.field import Field, Group
 from hao.program.fit import neighbours
+from hao.program.gather import periods_of
 from hao.program.graph import FAR
 from hao.program.hunt import Found, Hunt, Least, Limits
 from hao.program.labels import best_way
 from hao.program.lanes import lane_bounds
-from hao.program.periods import Layout, RunPeriods, periods_of
+from hao.program.periods import RowPlaces, RunPeriods
 from hao.program.search import find
 from hao.program.sieve import sieved, swept_bound
 from hao.program.space import Grid
@@ -528,7 +529,7 @@ def test_engines_that_differ_do_not_stand_for_each_other() -> None:
     table = rng.integers(0, 3, (3, 200))
     one, two, none = (np.full((1, 1), value) for value in (1, 2, 0))
     varies, fixed = np.array([False]), np.array([True])
-    layout = Layout({0: 0}, {0: 0}, (varies, varies, varies, fixed, fixed, fixed))
+    layout = RowPlaces({0: 0}, {0: 0}, (varies, varies, varies, fixed, fixed, fixed))
     alone, beside, ddr = table[:, None]
     made = RunPeriods(layout, (alone, beside, ddr, one, two, none))
     first = distinct(made, 200)
