@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from hao.cost.paths import Path
-from hao.cost.prices import SegmentPrice, price_segment
+from hao.cost.prices import price_segment
+from hao.cost.segment_price import SegmentPrice
 from hao.engine.stages import lanes_match
 from hao.errors import InfeasibleError
 from hao.ir.partition import Role
