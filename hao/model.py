@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hao.arguments import takes_words
 from hao.errors import UnsupportedError
 from hao.frontends.imported import ImportedNetwork
 from hao.frontends.model_file import load_model, operators
@@ -99,6 +100,7 @@ def _multiplied(network: Network) -> Network:
     return replace(network, layers=layers)
 
 
+@takes_words
 def check_model(path: Path, *, image_size: int | None = None) -> ModelCheck:
     """Return what becomes of a model file, all that is missing included.
 
