@@ -338,7 +338,7 @@ def export(run: Path, path: Path, *, force: bool) -> tuple[str, ...]:
 
     Raises:
         InputError: The run has no integers, or the file is there already.
-        UnsupportedError: The network is not in power-of-two mode.
+        UnsupportedError: A map's scale is no power of two.
     """
     if path.is_dir():
         raise InputError(f"{path}: a directory; must be a file to write")
