@@ -23,6 +23,7 @@ from hao.ir.classes import classes_of
 from hao.ir.integer import IntegerNetwork
 from hao.ir.interpret import run_float
 from hao.ir.network import Network
+from hao.page.files import renew_run_page
 from hao.quant.weights_file import render_integers
 from hao.report.hardware import (
     Quantization,
@@ -84,6 +85,7 @@ def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
         quantized = _quantized(request, result, folder, progress)
         run.check()
         _leave_integers(folder, quantized)
+        renew_run_page(folder)
     return quantized.quantization
 
 
