@@ -17,7 +17,7 @@ from hao.answer.front import front_point
 from hao.errors import InputError
 from hao.hw.board_file import load_board
 from hao.ir.change import scheme_of
-from hao.ir.layer import Quantize
+from hao.ir.layer import Conv, Quantize
 from hao.ir.tensor import QType
 from hao.program.codesign import choose_fastest
 from hao.zoo import build_network
@@ -124,13 +124,9 @@ def test_free_scales_are_not_for_files_that_have_their_own() -> None:
         ofm=first.ofm,
         quant=QType(bits=8, signed=False),
     )
-    layers = (first, quantizer, *network.layers[1:])
-    layers = tuple(
-        replace(layer, input="codes")
-        if layer is not quantizer and first.name in layer.inputs
-        else layer
-        for layer in layers
-    )
+    second = network.layers[1]
+    assert isinstance(second, Conv)
+    layers = (first, quantizer, replace(second, input="codes"), *network.layers[2:])
     with pytest.raises(InputError, match="quantized by its file, whose scales it"):
         make_candidate(
             replace(network, layers=layers),
