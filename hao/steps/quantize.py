@@ -138,18 +138,23 @@ def _quantized(
         counted=told("calibrating", "steps", progress),
     )
     if request.method is Method.QAT:
-        model = _trained(request, model, dataset, folder, progress)
+        model = _trained(request, network, model, dataset, folder, progress)
     return _measured(request, data, network, model, progress)
 
 
 def _trained(
     request: QuantizeRequest,
+    network: Network,
     model: "QuantNet",
     dataset: "Dataset",
     folder: Path,
     progress: Progress,
 ) -> "QuantNet":
-    """Return a calibrated model after training with its bits."""
+    """Return a calibrated model of a network after training with its bits.
+
+    The float network is the teacher: its outputs count beside the labels.
+    """
+    from hao.quant.distill import teacher_of
     from hao.quant.train import QUANTIZED_SETTINGS, accuracy_of_net, train_quantized
 
     top1 = 100 * accuracy_of_net(model, dataset.test)
@@ -164,6 +169,7 @@ def _trained(
         settings,
         checkpoint=checkpoint_path(folder, "quantized", *start),
         progress=epoch_line("quantized", progress),
+        teacher=teacher_of(network),
     )
 
 
@@ -345,7 +351,7 @@ def export(run: Path, path: Path, *, force: bool = False) -> tuple[str, ...]:
 
     Raises:
         InputError: The run has no integers, or the file is there already.
-        UnsupportedError: The network is not in power-of-two mode.
+        UnsupportedError: A map's scale is no power of two.
     """
     if path.is_dir():
         raise InputError(f"{path}: a directory; must be a file to write")
