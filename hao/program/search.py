@@ -190,9 +190,7 @@ def _search_by_price(
         joint = field.joint(open_, roles, hunt.cost_of_interest)
         for double in bufferings(field) if joint is not None else ():
             assert joint is not None, "else there is no buffering"
-            if not is_far_above(
-                field, joint, double, hunt.cycles, lane_shapes.FAR_ABOVE
-            ):
+            if not is_far_above(field, joint, double, hunt.cycles):
                 continue
             if not hunt.rate:
                 start(hunt, joint, double)

@@ -122,7 +122,7 @@ def is_loose(field: Field, group: Group, double: bool, limit: int) -> bool:
 
 
 def is_far_above(field: Field, group: Group, double: bool, limit: int) -> bool:
-    """Return whether a limit is so far above what engines take that cycles hardly count.
+    """Return whether a limit is so far above what engines take that few are too slow.
 
     Args:
         field: Where to search.
