@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from hao.arguments import takes_words
 from hao.emission.project import (
     Told,
     check_project_target,
@@ -11,6 +12,7 @@ from hao.emission.project import (
 )
 from hao.emission.weights import pruned_network
 from hao.ir.seeded import seeded_frames, seeded_integers
+from hao.page.files import renew_run_page
 from hao.quant.weights_file import load_integers, render_integers
 from hao.report.hardware import (
     Emission,
@@ -44,6 +46,7 @@ synthesis tool, which is some 20 times as slow as the native one.
 """
 
 
+@takes_words
 def emit(
     run: Path, *, weights: str | None = None, seed: int = 0, force: bool = False
 ) -> Emission:
@@ -103,6 +106,7 @@ def _emit(
     beside = {} if weights is None else {EMITTED_FILE: render_integers(net)}
     write_project(project, target, force=force, beside=beside)
     drop_records(folder)
+    renew_run_page(folder)
     return Emission(
         project=target,
         digest=project.digest,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hao.arguments import takes_words
 from hao.cost.evaluate import CostReport
 from hao.emission.check import (
     Build,
@@ -26,6 +27,7 @@ from hao.ir.classes import classes_of
 from hao.ir.integer import IntegerNetwork
 from hao.ir.integer_run import run_integer_layers
 from hao.npz import MAX_UNPACKED_BYTES
+from hao.page.files import renew_run_page
 from hao.quant.weights_file import load_integers
 from hao.report.hardware import (
     InvocationCycles,
@@ -51,6 +53,7 @@ from hao.runs.run_files import (
 from hao.steps.common import Progress, in_batches, share
 
 
+@takes_words
 def simulate(
     run: Path,
     *,
@@ -186,6 +189,7 @@ def _simulated(
         ),
     )
     keep_record(folder, SIMULATION_FILE, simulation_json(simulated_result))
+    renew_run_page(folder)
     return simulated_result
 
 
