@@ -18,19 +18,10 @@ from hao.program.bounded import Bounded
 from hao.program.by_price import engines_by_price, start
 from hao.program.by_roster import rosters_of, search_roster
 from hao.program.closing import try_engines
-from hao.program.engines import (
-    STEP,
-    expand,
-    priced,
-)
-from hao.program.exact import (
-    Apart,
-)
+from hao.program.engines import STEP, expand, priced
+from hao.program.exact import Apart
 from hao.program.field import Field, Group, Listed
-from hao.program.fit import (
-    FEWEST_LUTS,
-    Measure,
-)
+from hao.program.fit import FEWEST_LUTS, Measure
 from hao.program.graph import Widths
 from hao.program.hunt import (
     NO_LIMIT,
@@ -66,6 +57,9 @@ MANY_SHAPES = 30_000
 
 LOOKED_AT = 4_096
 """Of so many lane shapes, better designs are sought among the best (chosen here)."""
+
+SOUGHT = 64
+"""Engines that are closed where the most promising are sought (chosen here)."""
 
 NEAREST = 6
 """Lane shapes of these that are tried (chosen here)."""
@@ -108,11 +102,6 @@ def find(
         counts=Counts() if counts is None else counts,
         asked=limits.cost + allowance,
         apart=apart,
-        best=None,
-        rates={},
-        nets={},
-        unions={},
-        sums={},
         tolerance=tolerance,
     )
     rosters = rosters_of(hunt)
@@ -194,12 +183,51 @@ def _search_by_price(
     return done
 
 
-def _search_joint(hunt: Hunt, joint: Group, double: bool) -> None:
-    """Search all engines of some stages at one buffering, at a price of accuracy."""
+def seek(field: Field, cycles: int, spend: int, tolerance: float) -> Found | None:
+    """Return a design of low cost on the most promising engines of the whole space.
+
+    Of each set of stages and each buffering, engines are tried in the order of their
+    bounds until `SOUGHT` were closed: nothing is proven.
+
+    Args:
+        field: Where to search.
+        cycles: Most cycles.
+        spend: Only designs of at most this accuracy cost are of interest.
+        tolerance: Share of its accuracy cost by which designs that differ may be close.
+    """
+    hunt = Hunt(field=field, least=Least.COST, cycles=cycles, tolerance=tolerance)
+    best = None
+    for roles in dict.fromkeys(tuple(widths.needs) for widths in field.widths):
+        joint = field.joint(field.widths, roles, NO_LIMIT)
+        assert joint is not None, "the stages are of some widths"
+        for double in bufferings(field):
+            if not hunt.rate:
+                start(hunt, joint, double)
+                best, hunt.best = hunt.best, None
+                hunt.cost = min(hunt.cost, spend)
+            if hunt.rate:
+                _search_joint(hunt, joint, double, hunt.counts.closed + SOUGHT)
+    found = hunt.best or best
+    return found if found is not None and found.way.cost <= spend else None
+
+
+def _search_joint(
+    hunt: Hunt, joint: Group, double: bool, closed: int = NO_LIMIT
+) -> None:
+    """Search engines of some stages at one buffering, at a price of accuracy.
+
+    Args:
+        hunt: What is sought.
+        joint: All widths of the stages.
+        double: Whether the engines double-buffer.
+        closed: Engines after which the search stops, those closed before included.
+    """
     hunt.ties = True
     kept: list[tuple[Choice, Ints]] = []
     for choice, cycles in engines_by_price(hunt, joint, double):
         try_engines(hunt, joint.widths, double, choice, cycles)
+        if hunt.counts.closed >= closed:
+            return
         kept.append((choice, cycles))
         hunt.ties &= sum(c.size for _, c in kept) <= MOST_LISTED
     if hunt.ties and not hunt.tolerance:
