@@ -17,7 +17,8 @@ from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
 from hao.cost.evaluate import engine_columns
 from hao.cost.loads import load_cycles, load_ddr_cycles
 from hao.cost.paths import Path
-from hao.cost.prices import SegmentPrice, price_segment
+from hao.cost.prices import price_segment
+from hao.cost.segment_price import SegmentPrice
 from hao.engine.design import Design
 from hao.engine.stages import Engine
 from hao.errors import InfeasibleError

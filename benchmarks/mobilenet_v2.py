@@ -33,7 +33,7 @@ from hao.cost.columns import Setting
 from hao.cost.evaluate import CostReport, InvocationCost
 from hao.cost.latency import StageTimes, dense_times, depthwise_times, pointwise_times
 from hao.cost.overheads import STAGE_DEPTH_CYCLES, START_CYCLES
-from hao.cost.tiles import tile_groups
+from hao.cost.tiles import tile_runs
 from hao.cost.words import dense_folds
 from hao.data import data_path
 from hao.engine.design import Design
@@ -169,13 +169,14 @@ def busy(
             act_bits=design.engine.act_bits,
             double_buffered=design.engine.double_buffered,
         )
-        sizes = tile_groups(
+        runs = tile_runs(
             layer,
             simd=stage.simd,
             pe=stage.pe,
             weight_words=stage.weight_words,
             setting=setting,
         )
+        sizes = tuple(run.groups for run in runs)
     return sum(int(stage_times(role, layer, size, design).cycles) for size in sizes)
 
 

@@ -18,9 +18,11 @@ from hao.accuracy.checkpoint import checkpoint_of, classifies_imagenet
 from hao.accuracy.drops import Basis, Drop, DropLaw, Evidence
 from hao.accuracy.published import PublishedNetwork
 from hao.accuracy.terms import QuantSetting, Recipe
+from hao.errors import InputError
 from hao.hw.board import Board
 from hao.ir.blocks import residual_blocks
 from hao.ir.change import Scheme, bits_of
+from hao.ir.integer import Requantization, requantization_of, with_multipliers
 from hao.ir.layer import Depthwise, Quantize
 from hao.ir.network import Network
 from hao.ir.passes import FRAME_BITS, frame_in_planes
@@ -67,6 +69,8 @@ class BitRules:
         keep_first_last: The first and last layer keep the highest choice.
         stance: What of the predicted drop counts.
         recipe: How the network is to be quantized.
+        free_scales: Whether the scales of weights may be any number, so that every sum
+            takes a multiplier; else they are powers of two.
         block_points: Top-1 that leaving out a residual block costs [points], as the
             caller reckons; `None` keeps all blocks.
     """
@@ -76,6 +80,7 @@ class BitRules:
     keep_first_last: bool = True
     stance: Stance = Stance.CAUTIOUS
     recipe: Recipe = Recipe.QAT
+    free_scales: bool = False
     block_points: float | None = None
 
 
@@ -240,15 +245,23 @@ def make_candidate(
         rules: Bits on offer, and the recipe.
 
     Raises:
-        InputError: Bits out of range, or a recipe by which no network of the kind was
-            published as quantized.
+        InputError: Bits out of range, a recipe by which no network of the kind was
+            published as quantized, or free scales for a file that has its own.
         UnsupportedError: Fewer than 8 bits of activations, and a frame that something
             else than one convolution reads.
     """
     imported = any(isinstance(layer, Quantize) for layer in network.layers)
+    if imported and rules.free_scales:
+        raise InputError(
+            f"network {network.name!r}: quantized by its file, whose scales it keeps; "
+            "free scales are for networks without"
+        )
     if not imported:
         planes = 2 if rules.act_bits < FRAME_BITS else 1
         network = frame_in_planes(network, planes)
+        if rules.free_scales:
+            network = with_multipliers(network)
+    shifted = requantization_of(network) is Requantization.SHIFT
     depthwise = any(isinstance(layer, Depthwise) for layer in network.layers)
     image_size = network.input.ofm.width
     subject = checkpoint_of(
@@ -265,7 +278,7 @@ def make_candidate(
                 recipe=rules.recipe,
                 weight_bits=max(rules.choices),
                 act_bits=rules.act_bits,
-                power_of_two=True,
+                power_of_two=shifted,
             ),
             rules.choices,
             imagenet=classifies_imagenet(network.name),

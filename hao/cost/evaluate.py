@@ -15,7 +15,8 @@ from hao.cost.catalogue import check_buffers
 from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
 from hao.cost.loads import load_bytes, load_cycles, load_ddr_cycles
 from hao.cost.paths import Path
-from hao.cost.prices import SegmentPrice, price_segment
+from hao.cost.prices import price_segment
+from hao.cost.segment_price import SegmentPrice
 from hao.cost.transfers import map_bytes
 from hao.engine.design import Design
 from hao.engine.stages import DenseStage, Engine
@@ -33,7 +34,7 @@ class InvocationCost:
     Attributes:
         name: Layers it runs.
         macs: Multiply-accumulates of one frame, of the words of weights that are kept.
-        tiles: Runs over groups of output channels.
+        tiles: Runs over groups of output channels, and parts of a reduction.
         path_cycles: Cycles of each path: a stage, or a port ("ifm", "ofm", ...).
         load_cycles: Cycles to load its weights; a step of its own, with its start,
             without double buffering.
@@ -263,6 +264,7 @@ def _invocation_cost(
     if serial > longest:
         binding = "weights"
     tiles = max((int(t[0]) for t in price.tiles.values()), default=1)
+    parts = max((int(t[0]) for t in price.parts.values()), default=1)
     return InvocationCost(
         name=invocation.name,
         macs=sum(
@@ -275,7 +277,7 @@ def _invocation_cost(
         load_cycles=own_load,
         period_cycles=longest + serial,
         binding=binding,
-        feature_bytes=map_bytes(invocation, setting, tiles=tiles),
+        feature_bytes=map_bytes(invocation, setting, tiles=tiles // parts),
         weight_bytes=sum(
             int(moved.max())
             for moved in load_bytes(invocation, columns, bits, setting).values()

@@ -186,7 +186,11 @@ def dense_times(
     # No stage stands before this one.
     intake = _intake(layer, True)
     row = np.maximum(sweep, intake.most * feed)
-    came = _unpack_cycles(ifm, simd, taps, act_bits, board) if first else 0
+    came: Cycles | int = 0
+    if first:
+        came = unpack_cycles(
+            ifm.channels, ifm.width, simd, taps, act_bits=act_bits, board=board
+        )
     lead_in = intake.lead * np.maximum(feed, came)
     return StageTimes(
         row=row,
@@ -249,7 +253,11 @@ def depthwise_times(
     feed = (ifm.width if first else ceil_divided(ifm.width, px)) * groups
     intake = _intake(layer, first)
     row = np.maximum(sweep, intake.most * feed)
-    came = _unpack_cycles(ifm, pe, 1, act_bits, board) if first else 0
+    came: Cycles | int = 0
+    if first:
+        came = unpack_cycles(
+            ifm.channels, ifm.width, pe, 1, act_bits=act_bits, board=board
+        )
     return StageTimes(
         row=row,
         sweep=sweep,
@@ -297,7 +305,9 @@ def pointwise_times(
     whole = short = group = np.maximum(work, folds)
     lead, came = np.zeros_like(folds), np.zeros_like(folds)
     if first:
-        came = ifm.height * _unpack_cycles(ifm, simd, 1, act_bits, board)
+        came = ifm.height * unpack_cycles(
+            ifm.channels, ifm.width, simd, 1, act_bits=act_bits, board=board
+        )
         whole, short = np.maximum(work, px * folds), np.maximum(work, last * folds)
         depth = np.asarray(ifm.channels)
         beats = port_cycles(row_bytes(depth, opening, act_bits, board), board)
@@ -320,8 +330,14 @@ def pointwise_times(
     )
 
 
-def _unpack_cycles(
-    ifm: Shape, lanes: Cycles | int, taps: Cycles | int, act_bits: int, board: Board
+def unpack_cycles(
+    channels: Cycles | int,
+    width: int,
+    lanes: Cycles | int,
+    taps: Cycles | int,
+    *,
+    act_bits: int,
+    board: Board,
 ) -> Cycles:
     """Return the cycles in which a row of beats is cut into words.
 
@@ -329,21 +345,22 @@ def _unpack_cycles(
     equal to `hao.emission.steps` in tests/emission.
 
     Args:
-        ifm: As the stage sees it.
+        channels: Of a pixel, as the stage takes it in.
+        width: Pixels of the row.
         lanes: Channels of a word.
         taps: Pixels of a word.
         act_bits: Width of the activations.
         board: Sets the beat.
     """
-    beat = beat_channels(act_bits, board)
-    row = port_cycles(row_bytes(ifm.channels, ifm.width, act_bits, board), board)
-    words = ceil_divided(ifm.channels, lanes)
-    beats = -(-ifm.channels // beat)
+    beat, deep = beat_channels(act_bits, board), np.asarray(channels)
+    row = port_cycles(row_bytes(deep, np.asarray(width), act_bits, board), board)
+    words = ceil_divided(deep, lanes)
+    beats = -(-deep // beat)
     # Only the last word of a pixel may need no beat of its own.
     kept = (words > 1) & (ceil_divided((words - 1) * lanes, beat) == beats)
     pixel = np.where(np.asarray(lanes) > beat, np.maximum(beats + kept, words), words)
-    slots = np.maximum(ceil_divided(ifm.width, taps), row)
-    return np.where(np.asarray(taps) > 1, slots, np.maximum(ifm.width * pixel, row))
+    slots = np.maximum(ceil_divided(width, taps), row)
+    return np.where(np.asarray(taps) > 1, slots, np.maximum(width * pixel, row))
 
 
 def pack_cycles(

@@ -186,6 +186,8 @@ def unit_cycles(
     channels: Cycles,
     bits: int,
     setting: Setting,
+    *,
+    inputs: Cycles | None = None,
 ) -> Cycles:
     """Return the cycles in which the loader makes the units of a tile's weights.
 
@@ -198,15 +200,17 @@ def unit_cycles(
         channels: Output channels of the tile.
         bits: Width of the weights; units are taken to be those of this width.
         setting: What all columns share.
+        inputs: Weights of an output channel where a part of a reduction is meant.
 
     Source: docs/engine.md; within a cycle a word of a walked loader in
     tests/cost/test_prices.py.
     """
     port = 8 * setting.board.port_bytes
     pe, simd = columns.pe, columns.simd
-    depth = input_channels(layer, setting.act_bits, setting.board)
+    stored = input_channels(layer, setting.act_bits, setting.board)
+    depth: Cycles = np.asarray(stored) if inputs is None else inputs
     kernel = 1 if isinstance(layer, Linear) else layer.kernel
-    packed = packed_taps(layer, simd, depth) > 1
+    packed = packed_taps(layer, simd, stored) > 1
     folds = depth // simd
     tail = depth - folds * simd
     kept = dense_folds(layer, simd, act_bits=setting.act_bits, board=setting.board)

@@ -242,7 +242,7 @@ class Moved:
     def __add__(self, other: "Moved") -> "Moved":
         return Moved(self.port + other.port, self.ddr + other.ddr)
 
-    def part(self, count: int, of: int) -> "Moved":
+    def part(self, count: int | NDArray[np.int64], of: int) -> "Moved":
         """Return `count` of `of` equal parts, rounded down."""
         return Moved(self.port * count // of, self.ddr * count // of)
 

@@ -73,6 +73,12 @@ START_CYCLES = (
 Source: derived here: read latency, reader, unpack, pack, finish, writer, response.
 """
 
+EXIT_CYCLES = PACK_DEPTH + FINISH_DEPTH + BUS_LOOP_DEPTH + WRITE_LATENCY
+"""Of `START_CYCLES`, what a run that writes nothing does not take [cycles].
+
+Source: derived here: such a run only adds to sums in the array.
+"""
+
 FILL_CYCLES = START_CYCLES - _STEP_CYCLES - READ_LATENCY - WRITE_LATENCY
 """Of `START_CYCLES`, what the first words of a run take through its loops [cycles].
 
@@ -124,6 +130,14 @@ SLACK_WORDS = 4
 """Words that two FIFOs of two hold between stages.
 
 Source: `FIFO_DEPTH` of hao.emission.
+"""
+
+LOADED_CYCLES = LOAD_START_CYCLES + UNITS_DEPTH - 1 + ARRAY_DEPTH + _STEP_CYCLES
+"""What a step takes in which a stage's weights load longer than anything else, beyond
+what the DDR moves [cycles].
+
+Source: derived here: the last weights reach the array through the loader and end with
+the array's loop.
 """
 
 

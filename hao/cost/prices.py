@@ -21,8 +21,7 @@ nothing overlaps. The board's calibration may add cycles to every tile.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import cast
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,12 +39,11 @@ from hao.cost.loads import (
     load_row,
     load_stand_in,
     loading_stages,
-    unit_cycles,
 )
-from hao.cost.memory import ddr_cycles, port_cycles
-from hao.cost.overheads import load_overhead
 from hao.cost.paths import Path, paths, reading_paths
-from hao.cost.tiles import Tiles, cut_tiles
+from hao.cost.segment_price import SegmentPrice
+from hao.cost.tiled import TiledRun, price_tiled
+from hao.cost.tiles import cut_tiles
 from hao.cost.transfers import (
     RunMaps,
     burst_beats,
@@ -55,39 +53,9 @@ from hao.cost.transfers import (
     run_transfers,
     shared_beside_load,
 )
-from hao.cost.words import Cycles, stage_bytes
+from hao.cost.words import Cycles
 from hao.ir.layer import Depthwise, Pool
-from hao.ir.partition import DenseLayer, Invocation, Role
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SegmentPrice:
-    """Cycles of one segment as rows over the columns of its stages.
-
-    Attributes:
-        paths: Rows of the whole computation, all tiles included.
-        tiled: Cycles of all tiles but the last, per column of the one stage that may
-            be tiled; to be added to what the next segment's weights need.
-        ddr: Cycles of the last tile's feature maps on the DDR, as rows (`tiled`
-            included) of which the longest counts; the next segment's weights come on
-            top of each.
-        beside: Cycles by which they delay the load of the next segment's weights, as a
-            row (`tiled` included); what the port takes to load them comes on top.
-        opening: Cycles in which the weight port loads what must be there before the
-            segment starts: all weights, or those of the first tile.
-        opening_ddr: The same for the DDR.
-        tiles: Tiles per column of the stage that may be tiled.
-        feasible: Columns with enough buffer, per stage.
-    """
-
-    paths: tuple[Path, ...]
-    tiled: dict[Role, Cycles]
-    ddr: tuple[Path, ...]
-    beside: Path
-    opening: Path
-    opening_ddr: Path
-    tiles: dict[Role, Cycles]
-    feasible: dict[Role, NDArray[np.bool_]]
+from hao.ir.partition import Invocation, Role
 
 
 def price_segment(
@@ -110,8 +78,8 @@ def price_segment(
         assert not isinstance(layer, Depthwise | Pool)
         chosen = columns[role]
         assert isinstance(chosen, DenseColumns)
-        run = _TiledRun(invocation, role, layer, chosen, setting)
-        price = _price_tiled(run, bits[layer.name])
+        run = TiledRun(invocation, role, layer, chosen, setting)
+        price = price_tiled(run, bits[layer.name])
     else:
         price = _price_fused(invocation, columns, bits, setting)
     more = setting.board.calibration.step_cycles
@@ -175,6 +143,7 @@ def _price_fused(
         opening=load_row(invocation, columns, bits, setting),
         opening_ddr=load_ddr_row(invocation, columns, bits, setting),
         tiles={},
+        parts={},
         feasible=feasible,
     )
 
@@ -237,164 +206,3 @@ def _ddr_row(
     work = times[role].lead_in + times[role].cycles
     shared = shared_beside_load(maps, own, setting, work=work, burst=burst)
     return Path("ddr", depth, {role: shared})
-
-
-@dataclass(frozen=True, slots=True)
-class _Tile:
-    """Cycles of one tile: `paths`, on the DDR, and by how much it delays a load."""
-
-    paths: tuple[Path, ...]
-    ddr: Cycles
-    delay: Cycles
-
-
-@dataclass(frozen=True, slots=True)
-class _TiledRun:
-    """A run of a single dense or pointwise stage, to be priced tile by tile."""
-
-    invocation: Invocation
-    role: Role
-    layer: DenseLayer
-    columns: DenseColumns
-    setting: Setting
-
-    def weight_bytes(self, channels: Cycles, bits: int) -> Cycles:
-        """Return the bytes of the weights of so many channels [bytes]."""
-        setting = self.setting
-        return stage_bytes(
-            self.layer,
-            channels,
-            bits,
-            simd=self.columns.simd,
-            pe=self.columns.pe,
-            act_bits=setting.act_bits,
-            board=setting.board,
-        )
-
-    def load(self, channels: Cycles, bits: int) -> tuple[Cycles, Cycles]:
-        """Return the cycles in which port and DDR load a tile's weights."""
-        setting = self.setting
-        moved = self.weight_bytes(channels, bits)
-        made = unit_cycles(self.layer, self.columns, channels, bits, setting)
-        port = np.maximum(port_cycles(moved, setting.board), made)
-        start = load_overhead(1)
-        serial = 0 if setting.double_buffered else start
-        return port + start, ddr_cycles(moved, setting.board) + serial
-
-    def tile(self, groups: Cycles, channels: Cycles, loaded: Cycles) -> _Tile:
-        """Return what a tile takes.
-
-        Args:
-            groups: Of its output channels.
-            channels: Of the tile.
-            loaded: Weights that load meanwhile [bytes].
-        """
-        setting, run = self.setting, self.invocation
-        board, act_bits = setting.board, setting.act_bits
-        maps = run_maps(run, channels, setting)
-        stage_times = dense_times if self.role is Role.DENSE else pointwise_times
-        times = stage_times(
-            self.layer,
-            simd=self.columns.simd,
-            px=setting.px,
-            folds_out=groups,
-            first=True,
-            act_bits=act_bits,
-            board=board,
-        )
-        burst = burst_beats(run, groups, channels, setting)
-        transfers = run_transfers(
-            run,
-            setting,
-            maps,
-            pe=self.columns.pe,
-            channels=channels,
-            weights=np.asarray(loaded),
-            burst=burst,
-        )
-        shared = shared_beside_load(
-            maps,
-            loaded,
-            setting,
-            work=times.lead_in + times.cycles,
-            burst=burst,
-        )
-        return _Tile(
-            paths=paths(run, {self.role: times}, transfers, setting.px),
-            ddr=ddr_start(1, maps.ifm.port, loaded, setting) + shared,
-            delay=load_delay(maps, 1, setting),
-        )
-
-    def period(self, groups: Cycles, following: Cycles, bits: int) -> Cycles:
-        """Return the cycles of a tile, while weights of `following` channels load."""
-        whole = self.invocation.ofm.channels
-        channels = np.minimum(groups * self.columns.pe, whole)
-        tile = self.tile(groups, channels, self.weight_bytes(following, bits))
-        rows = [path.constant + path.terms[self.role] for path in tile.paths]
-        longest: Cycles = np.max(np.broadcast_arrays(*rows), axis=0)
-        if not self.setting.double_buffered:
-            # They are a step of their own; what they take is not counted here.
-            alone: Cycles = np.maximum(longest, tile.ddr) + load_overhead(1)
-            return alone
-        port, own = self.load(following, bits)
-        loading = np.maximum(port + tile.delay, tile.ddr + own)
-        result: Cycles = np.maximum(longest, loading)
-        return result
-
-
-def _body(run: _TiledRun, tiles: Tiles, rest: Cycles, bits: int) -> Cycles:
-    """Return the cycles of all tiles but the last, whose channels are `rest`.
-
-    Every tile computes while the weights of the next one load. Of each column, tiles
-    that are alike and followed by one that is alike are priced once; all these lie side
-    by side in one array.
-    """
-    pe = run.columns.pe
-    large, small, equal = tiles.group + tiles.unit, tiles.group, tiles.equal
-    kinds = (
-        (np.maximum(tiles.larger - 1, 0), large, large * pe),
-        (np.minimum(tiles.larger, 1), large, np.where(equal > 0, small * pe, rest)),
-        (np.maximum(equal - 1, 0), small, small * pe),
-        (np.minimum(equal, 1), small, rest),
-    )
-    count, groups, following = (
-        np.concatenate(each) for each in zip(*kinds, strict=True)
-    )
-    px = np.asarray(run.setting.px)
-    body: Cycles = np.zeros(np.broadcast_shapes(px.shape, pe.shape), dtype=np.int64)
-    kept = np.flatnonzero(count)
-    if kept.size:
-        index = kept % pe.size
-        setting = run.setting
-        if px.ndim == 1:
-            setting = replace(setting, px=cast(int, px[index]))
-        some = replace(run, columns=run.columns.take(index), setting=setting)
-        cycles = some.period(groups[kept], following[kept], bits)
-        np.add.at(body, (..., index), count[kept] * cycles)  # type: ignore[arg-type]  # its stubs know no ellipsis
-    return body
-
-
-def _price_tiled(run: _TiledRun, bits: int) -> SegmentPrice:
-    """Return the price of a single stage, tiled where needed, at so many bits."""
-    role, pe = run.role, run.columns.pe
-    tiles = cut_tiles(run.layer, run.columns, run.setting)
-    whole = run.invocation.ofm.channels
-    rest = whole - tiles.before * pe
-    body = _body(run, tiles, rest, bits)
-    port, own = run.load(np.minimum(tiles.first * pe, whole), bits)
-    # As in `load_stand_in`: of the next run, whose weights are not known here.
-    stand_in = run.weight_bytes(rest, run.setting.act_bits)
-    last = run.tile(tiles.last, rest, stand_in)
-    return SegmentPrice(
-        paths=tuple(
-            Path(path.label, path.constant, {role: path.terms[role] + body})
-            for path in last.paths
-        ),
-        tiled={role: body},
-        ddr=(Path("ddr", 0, {role: body + last.ddr}),),
-        beside=Path("weights", 0, {role: body + last.delay}),
-        opening=Path("weights", 0, {role: port}),
-        opening_ddr=Path("weights", 0, {role: own}),
-        tiles={role: tiles.count},
-        feasible={role: tiles.feasible},
-    )

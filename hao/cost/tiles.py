@@ -3,11 +3,14 @@
 A layer whose weights exceed the buffer (one half of it, where the engine double-
 buffers) runs in tiles over its output channels. Tiles are cut in units of `tile_unit`
 output groups, so that each begins a beat of the OFM; they are as few and as even as can
-be in these units. What they cost is priced in `hao.cost.prices`.
+be in these units. Where not even a unit fits, a linear layer of many inputs is cut
+along its reduction as well: each output group is a tile, which runs in *parts* over
+words of the input, and the array keeps its sums from one part to the next. Parts begin
+a beat of the IFM, and all but the last have equally many words. What tiles cost is
+priced in `hao.cost.tiled`.
 """
 
 from dataclasses import dataclass
-from math import gcd
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +18,17 @@ from numpy.typing import NDArray
 from hao.cost.columns import DenseColumns, Ints, Setting
 from hao.cost.words import Cycles, dense_folds
 from hao.errors import InputError
+from hao.ir.layer import Linear
 from hao.ir.partition import DenseLayer
+from hao.ir.sparsity import FULL, stored_density
+
+SPLIT_TERMS = 4096
+"""Inputs above which a linear layer may run in parts.
+
+Source: chosen here. Up to them a word of weights is repeated 256 times for 16
+multipliers a lane, which buffers on offer hold; so engines on offer for all other
+networks are those without parts.
+"""
 
 
 def tile_unit(pe: Ints, beat: int) -> Ints:
@@ -29,9 +42,19 @@ def tile_unit(pe: Ints, beat: int) -> Ints:
     return unit
 
 
+def splits(layer: DenseLayer) -> bool:
+    """Return whether a layer may run in parts of its reduction.
+
+    Its output is one pixel, so that the array holds all sums of a group; its weights
+    run in one pass and all their words are kept.
+    """
+    whole = stored_density(layer) == FULL and layer.passes == 1
+    return isinstance(layer, Linear) and layer.terms > SPLIT_TERMS and whole
+
+
 @dataclass(frozen=True, slots=True)
 class Tiles:
-    """How each column cuts a layer, in output groups.
+    """How each column cuts a layer, in output groups and in words of the reduction.
 
     Attributes:
         count: Tiles.
@@ -39,7 +62,10 @@ class Tiles:
         unit: By how much more the first `larger` have.
         larger: How many have a unit more.
         last: Groups of the last tile.
-        feasible: Whether a unit (or all, if fewer) fits the buffer.
+        parts: In which each tile runs; 1 where all words are there at once.
+        words: Of a group in every part but the last.
+        last_words: In the last part.
+        feasible: Whether a unit (or all, if fewer), or a part, fits the buffer.
     """
 
     count: Cycles
@@ -47,7 +73,15 @@ class Tiles:
     unit: Cycles
     larger: Cycles
     last: Cycles
+    parts: Cycles
+    words: Cycles
+    last_words: Cycles
     feasible: NDArray[np.bool_]
+
+    @property
+    def runs(self) -> Cycles:
+        """Return the runs of the engine: parts of all tiles."""
+        return self.count * self.parts
 
     @property
     def equal(self) -> Cycles:
@@ -73,10 +107,21 @@ def cut_tiles(layer: DenseLayer, columns: DenseColumns, setting: Setting) -> Til
     folds = dense_folds(layer, columns.simd, act_bits=act_bits, board=board)
     groups = -(-layer.ofm.channels // columns.pe)
     unit = tile_unit(columns.pe, setting.tile_channels)
-    room = columns.weight_words // (2 if setting.double_buffered else 1) // folds
+    held = columns.weight_words // (2 if setting.double_buffered else 1)
+    room = held // folds
+    least = np.minimum(unit, groups)
+    parts, words = np.ones_like(folds), folds
+    feasible = room >= least
+    if splits(layer):
+        parts, words = _parts(
+            folds, held, tile_unit(columns.simd, setting.tile_channels)
+        )
+        cut = ~feasible & (least == 1) & (words <= held)
+        parts, words = np.where(cut, parts, 1), np.where(cut, words, folds)
+        room, feasible = np.where(cut, 1, room), feasible | cut
     units = -(-groups // unit)
-    cut = -(-units // np.maximum(room // unit, 1))
-    count = np.where(room >= groups, 1, cut)
+    cuts = -(-units // np.maximum(room // unit, 1))
+    count = np.where(room >= groups, 1, cuts)
     size, larger = units // count, units % count
     before = (count - 1) * size + larger
     return Tiles(
@@ -85,14 +130,67 @@ def cut_tiles(layer: DenseLayer, columns: DenseColumns, setting: Setting) -> Til
         unit=unit,
         larger=larger,
         last=groups - before * unit,
-        feasible=room >= np.minimum(unit, groups),
+        parts=parts,
+        words=words,
+        last_words=folds - (parts - 1) * words,
+        feasible=feasible,
     )
 
 
-def tile_groups(
+def least_words(layer: DenseLayer, simd: Ints, pe: Ints, setting: Setting) -> Cycles:
+    """Return the words of an output group without which a layer runs on no buffer.
+
+    Args:
+        layer: A dense or pointwise layer.
+        simd: Multipliers per lane.
+        pe: Output channels of a group.
+        setting: What all columns share. Of two halves each must hold so many.
+    """
+    folds = dense_folds(layer, simd, act_bits=setting.act_bits, board=setting.board)
+    if not splits(layer):
+        return folds
+    beat = setting.tile_channels
+    alone = np.minimum(tile_unit(pe, beat), -(-layer.ofm.channels // pe)) == 1
+    return np.where(alone, np.minimum(tile_unit(simd, beat), folds), folds)
+
+
+def _parts(folds: Cycles, held: Cycles, unit: Cycles) -> tuple[Cycles, Cycles]:
+    """Return the parts of a reduction, and the words of each but the last.
+
+    Args:
+        folds: Words of the whole reduction.
+        held: Words that the buffer holds.
+        unit: The least words that are whole beats of the IFM.
+    """
+    units = -(-folds // unit)
+    fewest = -(-units // np.maximum(held // unit, 1))
+    size = -(-units // fewest)
+    return -(-units // size), size * unit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TileRun:
+    """One run of the engine over a tile, or a part of it.
+
+    Attributes:
+        groups: Output groups.
+        begin: First word of the reduction.
+        end: Behind its last word.
+        starts: Its sums begin with it.
+        ends: Its sums end with it, and it writes them.
+    """
+
+    groups: int
+    begin: int
+    end: int
+    starts: bool
+    ends: bool
+
+
+def tile_runs(
     layer: DenseLayer, *, simd: int, pe: int, weight_words: int, setting: Setting
-) -> tuple[int, ...]:
-    """Return the output groups of every tile of a layer that runs alone.
+) -> tuple[TileRun, ...]:
+    """Return the runs of a layer that runs alone.
 
     Args:
         layer: A dense or pointwise layer.
@@ -104,21 +202,39 @@ def tile_groups(
     Raises:
         InputError: The buffer does not hold one unit of tiles.
 
-    Source: docs/engine.md; equal to the priced tiles in tests/cost/test_prices.py.
+    Source: docs/engine.md; equal to tiles cut one by one in tests/cost/test_prices.py.
     """
-    board, act_bits = setting.board, setting.act_bits
-    folds = int(dense_folds(layer, simd, act_bits=act_bits, board=board))
-    groups = -(-layer.ofm.channels // pe)
-    unit = setting.tile_channels // gcd(setting.tile_channels, pe)
-    room = weight_words // (2 if setting.double_buffered else 1) // folds
-    if room >= groups:
-        return (groups,)
-    if room < unit:
+    column = DenseColumns(
+        simd=np.array([simd]),
+        pe=np.array([pe]),
+        weight_words=np.array([weight_words]),
+        weight_bits=np.array([8]),
+        in_uram=np.array([False]),
+    )
+    tiles = cut_tiles(layer, column, setting)
+    folds = dense_folds(layer, simd, act_bits=setting.act_bits, board=setting.board)
+    if not tiles.feasible[0]:
+        groups = -(-layer.ofm.channels // pe)
+        room = weight_words // (2 if setting.double_buffered else 1) // int(folds)
+        unit = int(tiles.unit[0])
         raise InputError(
             f"layer {layer.name!r}: the weight buffer holds {room} output groups; "
             f"must hold {min(unit, groups)}"
         )
-    units = -(-groups // unit)
-    tiles = -(-units // (room // unit))
-    sizes = [unit * (units // tiles + (i < units % tiles)) for i in range(tiles)]
-    return (*sizes[:-1], groups - sum(sizes[:-1]))
+    count, larger = int(tiles.count[0]), int(tiles.larger[0])
+    parts, words = int(tiles.parts[0]), int(tiles.words[0])
+    sizes = [
+        int(tiles.group[0]) + int(tiles.unit[0]) * (number < larger)
+        for number in range(count - 1)
+    ]
+    return tuple(
+        TileRun(
+            groups=groups,
+            begin=part * words,
+            end=min((part + 1) * words, int(folds)),
+            starts=part == 0,
+            ends=part == parts - 1,
+        )
+        for groups in (*sizes, int(tiles.last[0]))
+        for part in range(parts)
+    )

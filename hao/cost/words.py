@@ -124,6 +124,7 @@ def stage_bytes(
     pe: Cycles | int,
     act_bits: int,
     board: Board,
+    inputs: Cycles | None = None,
 ) -> Cycles:
     """Return the bytes of records, weights and list of a layer or a tile [bytes].
 
@@ -137,8 +138,11 @@ def stage_bytes(
         pe: Output channels of a word.
         act_bits: Width of the activations.
         board: Sets the beat.
+        inputs: Weights of an output channel where a part of a reduction is meant.
     """
     terms: Cycles = np.asarray(weight_terms(layer, act_bits, board))
+    if inputs is not None:
+        terms = inputs
     if stored_density(layer) < FULL:
         folds = dense_folds(layer, simd, act_bits=act_bits, board=board)
         listed = skips_words(layer, simd, act_bits=act_bits, board=board)

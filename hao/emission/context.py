@@ -399,6 +399,7 @@ def _stages(
                 channels_in_luts=bool(uses_lutram(hardware.channel_words)),
                 passes=hardware.passes if isinstance(hardware, DenseStage) else 1,
                 skips=_skips(role, table),
+                parts=_has_parts(role, table),
                 lists_in_luts=bool(uses_lutram(_list_words(hardware, design))),
                 convolves=loads,
                 pools=pools,
@@ -418,6 +419,18 @@ def _stages(
             )
         )
     return result
+
+
+def _has_parts(role: Role, table: Table) -> bool:
+    """Return whether a stage runs a part of a layer's reduction in any step."""
+    parts = [
+        stage.part
+        for run in table.runs
+        if run is not None
+        for stage in run.stages
+        if stage.role is role
+    ]
+    return any(part is not None for part in parts)
 
 
 def _skips(role: Role, table: Table) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hao.cost.memory import input_channels, rows_used
+from hao.cost.memory import rows_used
 from hao.cost.words import packed_taps
 from hao.emission.arena import Arena, StoredMap, stored_map
 from hao.emission.records import (
@@ -36,17 +36,26 @@ def read_step(run: Run, source: StoredMap) -> ReadStep:
     if run.stages:
         rows = rows_used(run.stages[0].layer)
         target = CODES[run.stages[0].role]
+    if run.part is not None:
+        # The stored map is one pixel, and a part begins a beat.
+        begin = run.part.begin // source.beat_channels
+        end = ceil_div(run.part.end, source.beat_channels)
+        return ReadStep(base=source.base + begin, beats=end - begin, target=target)
     return ReadStep(base=source.base, beats=rows * source.row_beats, target=target)
 
 
 def unpack_step(first: StageRun, source: StoredMap, design: Design) -> UnpackStep:
     """Return how beats become words of the first stage."""
-    layer, act_bits = first.layer, design.engine.act_bits
+    layer = first.layer
     lanes = engine_stages(design)[first.role].lanes_in
-    channels = input_channels(layer, act_bits, design.board)
+    channels = first.inputs(design)
     rows, width, stored = rows_used(layer), source.shape.width, source.pixel_channels
     row_beats = source.row_beats
-    if isinstance(layer, Linear):
+    if first.part is not None:
+        row_beats = ceil_div(channels, source.beat_channels)
+        stored = row_beats * source.beat_channels
+        rows = width = 1
+    elif isinstance(layer, Linear):
         if width * source.shape.height > 1:
             row_beats *= source.shape.height
             stored = channels

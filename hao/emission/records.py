@@ -16,8 +16,8 @@ DEPTHWISE = 2
 POINTWISE = 3
 
 
-def _f(doc: str = "", *, rare: bool = False) -> Any:  # noqa: ANN401 - what dataclasses.field returns
-    """Return a field; a rare one is emitted only where some step sets it."""
+def _f(doc: str = "", *, rare: bool | str = False) -> Any:  # noqa: ANN401 - what dataclasses.field returns
+    """Return a field; rare ones of a name are emitted where some step sets any."""
     return field(default=0, metadata={"doc": doc, "rare": rare})
 
 
@@ -138,6 +138,8 @@ class ArrayStep:
     fill_units: int = _f("units of the next run")
     fill_records: int = _f("beats of records of the next run")
     target: int = _f("0 pack, 2 depthwise, 3 pointwise")
+    resumes: int = _f("sums go on from those of the step before", rare="parts")
+    holds: int = _f("sums go on in the next step", rare="parts")
     entries: int = _f("of the list of words that a group of pixels meets", rare=True)
     list_base: int = _f("first beat of the list in use", rare=True)
     fill_list_base: int = _f("first beat that the next run's list fills", rare=True)
@@ -443,10 +445,14 @@ def unset(steps: Sequence[Step]) -> frozenset[tuple[type, str]]:
     records = [getattr(step, part.name) for step in steps for part in fields(step)]
     left: set[tuple[type, str]] = set()
     for kind in STRUCTS:
-        rare = [item.name for item in fields(kind) if item.metadata.get("rare")]
         some = [record for record in records if type(record) is kind]
-        if not any(getattr(record, name) for record in some for name in rare):
-            left |= {(kind, name) for name in rare}
+        together: dict[bool | str, list[str]] = {}
+        for item in fields(kind):
+            if item.metadata.get("rare"):
+                together.setdefault(item.metadata["rare"], []).append(item.name)
+        for names in together.values():
+            if not any(getattr(record, name) for record in some for name in names):
+                left |= {(kind, name) for name in names}
     return frozenset(left)
 
 

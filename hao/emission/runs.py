@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from hao.cost.columns import Setting
-from hao.cost.tiles import tile_groups
+from hao.cost.memory import input_channels
+from hao.cost.tiles import tile_runs
 from hao.emission.records import DENSE, DEPTHWISE, POINTWISE
 from hao.engine.design import Design
 from hao.engine.stages import DenseStage, DepthwiseStage
@@ -34,18 +35,50 @@ CODES = {role: _code(role) for role in Role}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunPart:
+    """A part of the reduction of a linear layer, which the engine runs by itself.
+
+    Attributes:
+        begin: First input, of the stored map as one pixel; begins a beat.
+        end: Behind the last one.
+        starts: Sums begin with the part; else those of the run before go on.
+        ends: Sums end with the part; else nothing is written.
+    """
+
+    begin: int
+    end: int
+    starts: bool
+    ends: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageRun:
-    """One stage of a run: output channels `begin` to `end` of `layer`."""
+    """One stage of a run.
+
+    Attributes:
+        role: Of the stage.
+        layer: Its layer.
+        begin: First output channel.
+        end: Behind the last one.
+        part: Of the reduction, where the run has not all.
+    """
 
     role: Role
     layer: DenseLayer | DepthwiseLayer
     begin: int
     end: int
+    part: RunPart | None = None
 
     @property
     def channels(self) -> int:
         """Return the output channels that the run makes."""
         return self.end - self.begin
+
+    def inputs(self, design: Design) -> int:
+        """Return the channels of a pixel as the stage takes them in."""
+        if self.part is not None:
+            return self.part.end - self.part.begin
+        return input_channels(self.layer, design.engine.act_bits, design.board)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +88,8 @@ class Run:
     Attributes:
         invocation: What it is part of.
         stages: In the order of the pipeline; empty for a pure add or pool.
-        tile: Number of the tile, from 0.
-        tiles: Tiles of the invocation.
+        tile: Number of the tile, or part of one, from 0.
+        tiles: Of these, those of the invocation.
         add: The residual add on the way out, if any.
         pool: The global average pool behind it, if any.
     """
@@ -77,6 +110,16 @@ class Run:
     def stage(self, role: Role) -> StageRun | None:
         """Return the stage of a role, or `None` where it is bypassed."""
         return next((stage for stage in self.stages if stage.role is role), None)
+
+    @property
+    def part(self) -> RunPart | None:
+        """Return the part of the reduction, where the run has not all."""
+        return self.stages[0].part if self.stages else None
+
+    @property
+    def writes(self) -> bool:
+        """Return whether a result leaves the run."""
+        return self.part is None or self.part.ends
 
     @property
     def begin(self) -> int:
@@ -103,42 +146,11 @@ def design_runs(design: Design, net: IntegerNetwork) -> tuple[Run, ...]:
     Raises:
         InputError: A weight buffer does not hold a tile.
     """
-    stages = engine_stages(design)
-    setting = Setting(
-        board=design.board,
-        px=design.engine.px,
-        act_bits=design.engine.act_bits,
-        double_buffered=design.engine.double_buffered,
-    )
     runs: list[Run] = []
     for segment in design.segments:
         invocation = segment.invocation
         add, pool = _exit_layers(invocation, net)
-        cuts: list[tuple[StageRun, ...]] = []
-        pairs = invocation.stages
-        if len(pairs) == 1 and pairs[0][0] is not Role.DEPTHWISE:
-            role, layer = pairs[0]
-            assert isinstance(layer, DenseLayer)
-            stage = stages[role]
-            assert isinstance(stage, DenseStage)
-            begin = 0
-            for groups in tile_groups(
-                layer,
-                simd=stage.simd,
-                pe=stage.pe,
-                weight_words=stage.weight_words,
-                setting=setting,
-            ):
-                end = min(begin + groups * stage.pe, layer.ofm.channels)
-                cuts.append((StageRun(role=role, layer=layer, begin=begin, end=end),))
-                begin = end
-        else:
-            cuts.append(
-                tuple(
-                    StageRun(role=role, layer=layer, begin=0, end=layer.ofm.channels)
-                    for role, layer in pairs
-                )
-            )
+        cuts = _cuts(invocation, design)
         runs += [
             Run(
                 invocation=invocation,
@@ -151,6 +163,51 @@ def design_runs(design: Design, net: IntegerNetwork) -> tuple[Run, ...]:
             for number, cut in enumerate(cuts)
         ]
     return tuple(runs)
+
+
+def _cuts(invocation: Invocation, design: Design) -> list[tuple[StageRun, ...]]:
+    """Return the stages of every run of an invocation."""
+    pairs = invocation.stages
+    if len(pairs) != 1 or pairs[0][0] is Role.DEPTHWISE:
+        return [
+            tuple(
+                StageRun(role=role, layer=layer, begin=0, end=layer.ofm.channels)
+                for role, layer in pairs
+            )
+        ]
+    ((role, layer),) = pairs
+    stage, engine, board = engine_stages(design)[role], design.engine, design.board
+    assert isinstance(layer, DenseLayer)
+    assert isinstance(stage, DenseStage)
+    setting = Setting(
+        board=board,
+        px=engine.px,
+        act_bits=engine.act_bits,
+        double_buffered=engine.double_buffered,
+    )
+    whole = input_channels(layer, engine.act_bits, board)
+    cuts: list[tuple[StageRun, ...]] = []
+    begin = 0
+    for tile in tile_runs(
+        layer,
+        simd=stage.simd,
+        pe=stage.pe,
+        weight_words=stage.weight_words,
+        setting=setting,
+    ):
+        end = min(begin + tile.groups * stage.pe, layer.ofm.channels)
+        part = None
+        if not (tile.starts and tile.ends):
+            part = RunPart(
+                begin=tile.begin * stage.simd,
+                end=min(tile.end * stage.simd, whole),
+                starts=tile.starts,
+                ends=tile.ends,
+            )
+        one = StageRun(role=role, layer=layer, begin=begin, end=end, part=part)
+        cuts.append((one,))
+        begin = end if tile.ends else begin
+    return cuts
 
 
 def _exit_layers(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import assert_never
 
-from hao.cost.memory import input_channels, rows_used
+from hao.cost.memory import rows_used
 from hao.cost.words import packed_taps
 from hao.emission.records import (
     NONE,
@@ -157,7 +157,7 @@ def _dense_window(
 ) -> WindowStep:
     layer, px = stage.layer, design.engine.px
     assert isinstance(layer, DenseLayer)
-    channels = input_channels(layer, design.engine.act_bits, design.board)
+    channels = stage.inputs(design)
     ifm, ofm = _spatial(layer, channels)
     kernel, stride, top, left, padded = 1, 1, 0, 0, False
     if not isinstance(layer, Linear):
@@ -327,7 +327,7 @@ def _vectors(
 ) -> VectorsStep:
     layer, px = stage.layer, design.engine.px
     assert isinstance(layer, DenseLayer)
-    channels = input_channels(layer, design.engine.act_bits, design.board)
+    channels = stage.inputs(design)
     _, ofm = _spatial(layer, channels)
     folds = ceil_div(channels, hardware.simd)
     kept = kept_words(folds, stored_density(layer))
@@ -370,7 +370,7 @@ def _array(
 ) -> ArrayStep:
     layer = stage.layer
     assert isinstance(layer, DenseLayer)
-    channels = input_channels(layer, design.engine.act_bits, design.board)
+    channels = stage.inputs(design)
     _, ofm = _spatial(layer, channels)
     kernel = 1 if isinstance(layer, Linear) else layer.kernel
     taps = int(packed_taps(layer, hardware.simd, channels))
@@ -382,6 +382,7 @@ def _array(
     groups = ceil_div(stage.channels, hardware.pe)
     xgroups = ceil_div(ofm.width, design.engine.px)
     kind = net.maps[layer.name]
+    part = stage.part
     return ArrayStep(
         trips=ofm.height * xgroups * groups * layer.passes * folds,
         folds=layer.passes * folds,
@@ -393,6 +394,8 @@ def _array(
         low=kind.low,
         high=kind.high,
         target=target,
+        resumes=int(part is not None and not part.starts),
+        holds=int(part is not None and not part.ends),
         entries=groups * layer.passes * folds if listed else 0,
     )
 

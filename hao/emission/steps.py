@@ -242,19 +242,19 @@ def _run_step(run: Run, arena: Arena, design: Design, net: IntegerNetwork) -> St
     """Return the step that computes a run, from the first half of the buffers."""
     source = arena.maps[run.invocation.input_name]
     first = run.stages[0] if run.stages else None
-    step = Step(
-        read=read_step(run, source),
-        residual=residual_step(run, arena),
-        finish=finish_step(run, arena, net),
-        write=write_step(run, arena),
-    )
+    step = Step(read=read_step(run, source))
+    if run.writes:
+        step = replace(
+            step,
+            residual=residual_step(run, arena),
+            finish=finish_step(run, arena, net),
+            write=write_step(run, arena),
+        )
     if first is None:
         return step
-    step = replace(
-        step,
-        unpack=unpack_step(first, source, design),
-        pack=pack_step(run, arena, design),
-    )
+    step = replace(step, unpack=unpack_step(first, source, design))
+    if run.writes:
+        step = replace(step, pack=pack_step(run, arena, design))
     before: StageRun | None = None
     following = (*run.stages[1:], None)
     for stage, after in zip(run.stages, following, strict=True):

@@ -84,7 +84,7 @@ def stage_weights(
         order = _depthwise_order(weight, stage)
     else:
         assert isinstance(layer, DenseLayer)
-        order = _dense_order(digits(weight, layer), layer, stage, design)
+        order = _dense_order(digits(weight, layer), run, stage, design)
     records = _records(run, stage.pe, net, port)
     listed = _beats(order.places.astype("<u2").view(np.uint8), port)
     packed = _beats(_pack_bits(order.items, quant), port)
@@ -174,19 +174,22 @@ def _lanes(channels: int, pe: int) -> tuple[int, ...]:
 
 
 def _dense_order(
-    weight: Ints, layer: Conv | Linear, stage: DenseStage, design: Design
+    weight: Ints, run: StageRun, stage: DenseStage, design: Design
 ) -> _Order:
     """Return the weights of output channels by (group, pass, fold, lane, item).
 
     Args:
         weight: Digits of the weights, shape (passes, ofm_channels, ...).
-        layer: Whose weights they are.
+        run: Layer, and part of its reduction.
         stage: The hardware.
         design: Board and width of the activations.
     """
-    simd, pe, board = stage.simd, stage.pe, design.board
+    simd, pe, board, layer = stage.simd, stage.pe, design.board, run.layer
+    assert isinstance(layer, DenseLayer)
     channels = input_channels(layer, design.engine.act_bits, board)
     taps = np.stack([_taps(digit, layer, channels, design) for digit in weight], axis=1)
+    if run.part is not None:
+        taps, channels = taps[..., run.part.begin : run.part.end], run.inputs(design)
     rows, passes, kernel = taps.shape[:3]
     packed = int(packed_taps(layer, simd, channels))
     if packed > 1:

@@ -97,6 +97,7 @@ class StageView:
     channels_in_luts: bool
     passes: int = 1
     skips: bool = False
+    parts: bool = False
     lists_in_luts: bool = False
     convolves: bool = True
     pools: bool = False

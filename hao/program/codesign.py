@@ -17,7 +17,6 @@ P1 is `choose_fastest` on a problem whose layers have one option each.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import ceil
 from typing import assert_never
 
 import numpy as np
@@ -553,7 +552,7 @@ def solved(
             objective, proven, rows_ = program.measure, found.blocks, rows
         case _:
             assert_never(least)
-    beaten = ceil(tolerance * proven) if least is Least.COST else 0
+    beaten = int(tolerance * proven) if least is Least.COST else 0
     model = program.model(objective, rows_)
     picked, name, nodes = found, solver, 0
     try:

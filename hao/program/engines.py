@@ -67,7 +67,7 @@ def expand(
         while start < len(part):
             taken = ends - (ends[start - 1] if start else 0)
             stop = max(start + 1, int(np.searchsorted(taken, MEMBERS, side="right")))
-            some = _members(grid, role, part.take(np.arange(start, stop)))
+            some = members(grid, role, part.take(np.arange(start, stop)))
             waiting.append(some.take(may_fit(field, group.widths, double, some)))
             start = stop
 
@@ -108,7 +108,7 @@ def priced(
     return Bounded(choice.take(kept[order]), bound[order])
 
 
-def _members(grid: Grid, role: Role, choice: Choice) -> Choice:
+def members(grid: Grid, role: Role, choice: Choice) -> Choice:
     """Return the engines with every buffer depth of one stage."""
     start = grid.starts[choice.lanes[role]]
     count = grid.starts[choice.lanes[role] + 1] - start

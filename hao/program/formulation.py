@@ -39,7 +39,8 @@ from numpy.typing import NDArray
 from hao.cost.columns import Columns, Setting
 from hao.cost.loads import load_ddr_row, load_row
 from hao.cost.paths import Path
-from hao.cost.prices import SegmentPrice, price_segment
+from hao.cost.prices import price_segment
+from hao.cost.segment_price import SegmentPrice
 from hao.ir.partition import Role
 from hao.program.exact import Apart
 from hao.program.fit import KINDS, Measure, Room, lanes_match, neighbours

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from math import ceil
 from typing import assert_never
 
 import numpy as np
@@ -151,7 +150,7 @@ class Hunt:
                 self.cycles = found.way.cycles - 1
             case Least.COST:
                 allowance = 0 if self.apart is None else self.apart.allowance
-                sought = found.way.cost - ceil(self.tolerance * found.way.cost)
+                sought = found.way.cost - int(self.tolerance * found.way.cost)
                 self.cost = sought - 1 + allowance
             case Least.BLOCKS:
                 self.blocks = found.blocks - 1

@@ -13,7 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hao.ir.partition import Role
 from hao.program.bounded import Bounded
+from hao.program.by_price import engines_by_price, start
 from hao.program.by_roster import rosters_of, search_roster
 from hao.program.closing import try_engines
 from hao.program.engines import (
@@ -40,10 +42,10 @@ from hao.program.hunt import (
     Progress,
     bufferings,
 )
-from hao.program.quick import first_limit, quick_limit
+from hao.program.quick import quick_limit
 from hao.program.reach import reach_of, within_reach
-from hao.program.shapes import is_loose, shapes_within
-from hao.program.sieve import FEW, sieved
+from hao.program.shapes import is_far_above, is_loose, shapes_within
+from hao.program.sieve import FEW, sieved, swept_bound
 from hao.program.sweep import make_net
 from hao.program.tables import Choice, joined
 
@@ -122,10 +124,13 @@ def find(
     known = [w for w in open_ if all(_listed(hunt, w, d) for d in bufferings(field))]
     _search_listed(hunt, known)
     fresh = [w for w in open_ if not any(w is k for k in known)]
+    done = _search_by_price(hunt, fresh) if least is Least.COST else set()
     for group in field.groups(fresh, hunt.cost_of_interest):
         if min(w.floor for w in group.widths) > hunt.cost:
             continue
         for double in bufferings(field):
+            if (group.roles, double) in done:
+                continue
             _search_group(hunt, group, double)
             if first and hunt.best is not None:
                 return hunt.best
@@ -163,6 +168,42 @@ def _search_listed(hunt: Hunt, open_: list[Widths]) -> None:
                 try_engines(
                     hunt, members, double, listed.choice.take(rows), listed.least[rows]
                 )
+
+
+def _search_by_price(
+    hunt: Hunt, open_: Sequence[Widths]
+) -> set[tuple[tuple[Role, ...], bool]]:
+    """Search the engines of stages most of which are fast enough.
+
+    Returns:
+        The stages and bufferings that were searched, at all of the widths.
+    """
+    field, done = hunt.field, set()
+    for roles in dict.fromkeys(tuple(widths.needs) for widths in open_):
+        joint = field.joint(open_, roles, hunt.cost_of_interest)
+        for double in bufferings(field) if joint is not None else ():
+            assert joint is not None, "else there is no buffering"
+            if not is_far_above(field, joint, double, hunt.cycles):
+                continue
+            if not hunt.rate:
+                start(hunt, joint, double)
+            if not hunt.rate:
+                continue
+            _search_joint(hunt, joint, double)
+            done.add((roles, double))
+    return done
+
+
+def _search_joint(hunt: Hunt, joint: Group, double: bool) -> None:
+    """Search all engines of some stages at one buffering, at a price of accuracy."""
+    hunt.ties = True
+    kept: list[tuple[Choice, Ints]] = []
+    for choice, cycles in engines_by_price(hunt, joint, double):
+        try_engines(hunt, joint.widths, double, choice, cycles)
+        kept.append((choice, cycles))
+        hunt.ties &= sum(c.size for _, c in kept) <= MOST_LISTED
+    if hunt.ties and not hunt.tolerance:
+        _list(hunt, joint, double, hunt.cycles, kept)
 
 
 def _named(group: Group) -> str:
@@ -239,14 +280,14 @@ def _shapes(hunt: Hunt, group: Group, double: bool, limit: int) -> Bounded:
     field = hunt.field
     if hunt.least is Least.COST and hunt.cost_of_interest >= NO_LIMIT:
         # Any cost makes most engines fast enough; of one design's, few are.
-        _start(hunt, group, double)
+        start(hunt, group, double)
     spend = hunt.cost_of_interest
     found = shapes_within(field, group.roles, double, limit, spend)
     found = priced(field, group, double, found.choice, limit)
     if hunt.least is Least.BLOCKS or hunt.apart is not None:
         return found
     if found.bound.size > MANY_SHAPES and not hunt.rate:
-        _start(hunt, group, double)
+        start(hunt, group, double)
     if found.bound.size <= FEW or not hunt.rate:
         return found
     graph, rate = field.graph, hunt.rate
@@ -257,7 +298,8 @@ def _shapes(hunt: Hunt, group: Group, double: bool, limit: int) -> Bounded:
     net = make_net(graph, within)
     while True:
         reach = min(limit, hunt.cycles + 1) + rate * spend + 1
-        rows = sieved(field, double, found.choice, net, rate=rate, limit=reach)
+        bound = swept_bound(field, double, net, rate)
+        rows = sieved(field, double, found.choice, bound, reach)
         first = found.choice.take(rows[:LOOKED_AT])
         found = found.take(np.sort(rows))
         if rows.size <= MANY_SHAPES or not _try_some(hunt, group, double, first):
@@ -281,18 +323,6 @@ def _try_some(hunt: Hunt, group: Group, double: bool, some: Choice) -> bool:
     ):
         try_engines(hunt, group.widths, double, choice, cycles)
     return hunt.best is not known
-
-
-def _start(hunt: Hunt, group: Group, double: bool) -> None:
-    """Look for a design and a price among engines quickest at the ends of the cost."""
-    field = hunt.field
-    floor = min(widths.floor for widths in group.widths)
-    for each in (*field.groups(group.widths, floor), group):
-        _, point = first_limit(field, each, double)
-        if point is None:
-            continue
-        for choice, cycles in expand(field, group, double, point, hunt.cycles):
-            try_engines(hunt, group.widths, double, choice, cycles)
 
 
 def _list(

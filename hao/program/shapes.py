@@ -9,7 +9,7 @@ from hao.program.field import Field, Group
 from hao.program.hunt import NO_LIMIT, Hunt, bufferings
 from hao.program.lanes import lane_bounds
 from hao.program.rough import any_within
-from hao.program.sieve import sieved
+from hao.program.sieve import sieved, swept_bound
 
 LOOSE = 1.5
 """Limit, relative to the least bound, above which a quick engine is sought first.
@@ -65,8 +65,9 @@ def shapes_within(
     parts = []
     # Bounds that need no prices of runs come first: mostly, they exclude all or little.
     open_ = any_within(field, group, double, limit)
+    quickest = swept_bound(field, double, group.light, 0.0)
     for some in lane_bounds(field, group, double).each(limit) if open_ else ():
-        rows = sieved(field, double, some, group.light, rate=0.0, limit=limit)
+        rows = sieved(field, double, some, quickest, limit)
         parts.append(priced(field, group, double, some.take(rows), limit))
     found = best_first(parts, roles)
     if found.bound.size <= MOST_SHAPES:
@@ -93,6 +94,18 @@ def is_loose(hunt: Hunt, group: Group, double: bool, limit: int) -> bool:
         return False
     joint = field.joint(field.widths, group.roles, spend)
     assert joint is not None, "the group is part of it"
+    return is_far_above(field, joint, double, limit)
+
+
+def is_far_above(field: Field, joint: Group, double: bool, limit: int) -> bool:
+    """Return whether a limit is far above what engines of the same stages take.
+
+    Args:
+        field: Where to search.
+        joint: Combinations of widths of the same stages.
+        double: Whether the engines double-buffer.
+        limit: Cycles.
+    """
     if not any_within(field, joint, double, limit):
         return False
     return limit > LOOSE * lane_bounds(field, joint, double).least

@@ -7,7 +7,7 @@ over all whole ways. Many engines share a pair, so this excludes most of them at
 fraction of what it takes to bound each by itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,15 +27,31 @@ FEW = 4_096
 SHARED = 2
 """Engines that a pair must stand for on average (chosen here)."""
 
+Bound = Callable[[Choice, Mapping[Role, NDArray[np.bool_]]], Floats]
+"""Bounds of engines, some stages at the best of some lane shapes (`periods_of`)."""
+
+
+def swept_bound(field: Field, double: bool, net: Net, rate: float) -> Bound:
+    """Return the bound that a sweep of all ways gives.
+
+    Args:
+        field: What is searched.
+        double: Whether engines double-buffer.
+        net: What ways there are.
+        rate: Price of accuracy, which counts as cycles [cycles per micro-point].
+    """
+    tables = field.tables(double)
+
+    def bound(choice: Choice, at_best: Mapping[Role, NDArray[np.bool_]]) -> Floats:
+        periods = periods_of(tables, choice, net.runs, at_best)
+        swept = sweep(net, periods, double_buffered=double, rate=rate)
+        return np.broadcast_to(swept.total, (len(choice),)).astype(np.float64)
+
+    return bound
+
 
 def sieved(
-    field: Field,
-    double: bool,
-    choice: Choice,
-    net: Net,
-    *,
-    rate: float,
-    limit: float,
+    field: Field, double: bool, choice: Choice, bound_of: Bound, limit: float
 ) -> Ints:
     """Return the lane shapes that no pair of their stages rules out, best bounds first.
 
@@ -43,9 +59,8 @@ def sieved(
         field: What is searched.
         double: Whether engines double-buffer.
         choice: Lane shapes of all stages.
-        net: What ways there are.
-        rate: Price of accuracy, which counts as cycles [cycles per micro-point].
-        limit: Most cycles, priced cost included.
+        bound_of: How engines with open stages are bounded.
+        limit: Highest bound of interest.
     """
     rows = np.arange(len(choice))
     if len(choice.lanes) < len(Role) or rows.size <= FEW:
@@ -58,7 +73,7 @@ def sieved(
         first, pair = _pairs(some, sizes, role)
         if first.size * SHARED > rows.size:
             continue
-        bound = _bounds(field, double, some, first, role, net, rate)
+        bound = _bounds(field, double, some, first, role, bound_of)
         highest[rows] = np.maximum(highest[rows], bound[pair])
         rows = rows[(bound <= limit)[pair]]
         if rows.size <= FEW:
@@ -84,8 +99,7 @@ def _bounds(
     choice: Choice,
     first: Ints,
     role: Role,
-    net: Net,
-    rate: float,
+    bound_of: Bound,
 ) -> Floats:
     """Return the bounds of pairs with one stage at its best."""
     tables = field.tables(double)
@@ -99,7 +113,5 @@ def _bounds(
             lanes={r: lane for r, lane in some.lanes.items() if r is not role},
             columns={},
         )
-        periods = periods_of(tables, pairs, net.runs, {role: used})
-        swept = sweep(net, periods, double_buffered=double, rate=rate)
-        bound[start : start + STEP] = swept.total
+        bound[start : start + STEP] = bound_of(pairs, {role: used})
     return bound

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hao.cost.bram import URAM_WORDS, memory_bram18, uram
 from hao.cost.catalogue import BUFFER_WORDS, LANES, TAPS, Needs
 from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
+from hao.cost.tiles import least_words
 from hao.cost.words import dense_folds
 from hao.hw.board import Board
 from hao.ir.partition import Invocation, Role
@@ -193,7 +194,7 @@ def _offered(
     for layer in needs.dense:
         folds = dense_folds(layer, simd, act_bits=setting.act_bits, board=setting.board)
         useful = np.maximum(useful, folds * -(-layer.ofm.channels // pe))
-        least = np.maximum(least, folds)
+        least = np.maximum(least, least_words(layer, simd, pe, setting))
     factor = 2 if setting.double_buffered else 1
     useful, least = factor * useful, factor * least
     depths = np.array(space.depths, dtype=np.int64)

@@ -431,10 +431,8 @@ def periods_of(
         at_best: Stages that the engines leave open, each taken at the best of some lane
             shapes, row by row: lower bounds then. Of shape (pixels, lane shapes).
     """
-    grids = tables.grids
-    lane = {r: choice.pixels * grids[r].lanes + i for r, i in choice.lanes.items()}
-    free = _Open(choice.pixels, at_best or {})
-    words = {role: grids[role].words[index] for role, index in choice.columns.items()}
+    engines = _engines(tables, choice, at_best)
+    lane, free = engines.lane, engines.free
     result: dict[int, Periods] = {}
     like: dict[int, Periods] = {}
     for number in numbers:
@@ -443,7 +441,62 @@ def periods_of(
         if known is not None:
             result[number] = _opened(known, table, lane, free)
             continue
-        index = lane
+        placed, index, never = engines.places(table)
+        alone, ddr = engines.alone(placed, index, never)
+        result[number] = Periods(
+            alone=alone,
+            beside=_sum(placed.beside, index, free),
+            ddr=ddr,
+            opening=_sum(placed.opening, index, free),
+            opening_ddr=_sum(placed.opening_ddr, index, free),
+            serial=_slowest(_sum(row, index, free) for row in placed.serial),
+        )
+        like[id(placed.paths)] = result[number]
+    return result
+
+
+def alone_of(
+    tables: Priced,
+    choice: Choice,
+    numbers: Sequence[int],
+    at_best: Mapping[Role, Bools] | None = None,
+) -> Ints:
+    """Return `Periods.alone` of runs only, of shape (runs, engines).
+
+    Args:
+        tables: Prices.
+        choice: Engines.
+        numbers: Runs of the tables' graph.
+        at_best: As `periods_of` takes it.
+    """
+    engines = _engines(tables, choice, at_best)
+    result = np.empty((len(numbers), len(choice)), dtype=np.int64)
+    for row, number in zip(result, numbers, strict=True):
+        row[:], _ = engines.alone(*engines.places(tables.table(number)))
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Engines:
+    """Where many engines lie in the rows of tables.
+
+    Attributes:
+        choice: The engines.
+        lane: Place of each one's lane shape in the rows of a stage.
+        words: Buffer words of stages whose column is chosen.
+        free: Stages that are left open.
+    """
+
+    choice: Choice
+    lane: Mapping[Role, Ints]
+    words: Mapping[Role, Ints]
+    free: "_Open"
+
+    def places(
+        self, table: RunTable
+    ) -> tuple[RunTable, Mapping[Role, Ints], Bools | None]:
+        """Return a table to read, places in it, and which engines cannot run it."""
+        index, choice = self.lane, self.choice
         never: Bools | None = None
         if table.key_of is not None:
             (role,) = table.beside.terms
@@ -458,27 +511,36 @@ def periods_of(
                 assert table.relaxed is not None
                 table = table.relaxed
         for role, least in table.least_words.items():
-            if role in words:
-                short = least[choice.lanes[role]] > words[role]
+            if role in self.words:
+                short = least[choice.lanes[role]] > self.words[role]
                 never = short if never is None else never | short
+        return table, index, never
+
+    def alone(
+        self, table: RunTable, index: Mapping[Role, Ints], never: Bools | None
+    ) -> tuple[Ints, Ints]:
+        """Return `Periods.alone` and `Periods.ddr` of a run."""
         compute: Ints | None = None
         for path in table.paths:
-            value = _sum(path, index, free)
+            value = _sum(path, index, self.free)
             compute = value if compute is None else np.maximum(compute, value)
-        ddr = _slowest(_sum(path, index, free) for path in table.ddr)
+        ddr = _slowest(_sum(path, index, self.free) for path in table.ddr)
         alone = ddr if compute is None else np.maximum(compute, ddr)
         if never is not None and never.any():
             alone = np.where(never, FAR, alone)
-        result[number] = Periods(
-            alone=alone,
-            beside=_sum(table.beside, index, free),
-            ddr=ddr,
-            opening=_sum(table.opening, index, free),
-            opening_ddr=_sum(table.opening_ddr, index, free),
-            serial=_slowest(_sum(row, index, free) for row in table.serial),
-        )
-        like[id(table.paths)] = result[number]
-    return result
+        return alone, ddr
+
+
+def _engines(
+    tables: Priced, choice: Choice, at_best: Mapping[Role, Bools] | None
+) -> _Engines:
+    grids = tables.grids
+    return _Engines(
+        choice=choice,
+        lane={r: choice.pixels * grids[r].lanes + i for r, i in choice.lanes.items()},
+        words={r: grids[r].words[index] for r, index in choice.columns.items()},
+        free=_Open(choice.pixels, at_best or {}),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ bit, or with a zero point, get a signed type that holds them.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -73,12 +73,14 @@ def codable(network: Network) -> tuple[Network, tuple[str, ...]]:
             continue
         cut = _cut_sum(network, chains)
         if cut is not None:
-            network, name = cut
-            notes.append(
+            network, name, exact = cut
+            note = (
                 f"layer {name!r}: an operand that the file does not quantize is cut to "
-                f"{MAX_BITS} bits before; its codes may differ by one from the file's, "
-                "outputs by more"
+                f"{MAX_BITS} bits before"
             )
+            if not exact:
+                note += "; its codes may differ by one from the file's, outputs by more"
+            notes.append(note)
             continue
         aligned = _aligned_add(network, chains)
         if aligned is None:
@@ -193,13 +195,15 @@ def _with_copy(
 
 def _cut_sum(
     network: Network, chains: Mapping[str, Chain]
-) -> tuple[Network, str] | None:
+) -> tuple[Network, str, bool] | None:
     """Return the network with one more sum quantized that an add reads as it is.
 
-    The sum is cut to as many bits below a step of the result as 8 bits hold, down, and
-    stands for the middle of what is cut off: so only halves can come out otherwise.
-    Values beyond what the other operand can bring back to the result's range are
-    clamped. Only of one operand; `None` where there is no such sum.
+    Its 8 bits hold what the other operand can bring to the result's range, in as fine
+    steps as can be; beyond, it is clamped. Only of one operand; `None` where there is
+    no such sum.
+
+    Returns:
+        The network, the add, and whether the result is exact.
     """
     for layer in network.layers:
         if not isinstance(layer, Add) or chains[layer.name].quant is None:
@@ -215,38 +219,93 @@ def _cut_sum(
                 target = chain.step / chain.uniform_gain(layer.name)
             except UnsupportedError:
                 continue  # told by those who ask for all problems
-            reach = target * _reach(chain) + beside.scale * _reach(beside)
-            return _cut(network, source, operand, target, reach), layer.name
+            made = _Cut.of(operand, beside, chain, target)
+            return _cut(network, source, made), layer.name, made.exact
     return None
 
 
-def _reach(chain: Chain) -> float:
-    """Return the largest magnitude of what a map's codes stand for, in steps."""
-    return max(chain.high - chain.zero, chain.zero - chain.low)
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """How a sum becomes codes of 8 bits.
+
+    Attributes:
+        scale: A step of the codes.
+        zero: Code of 0.0.
+        rounding: Of the sum.
+        middle: What the codes stand for beyond themselves, in steps.
+        exact: The result of the add is what the whole sum makes it.
+    """
+
+    scale: float
+    zero: int
+    rounding: Rounding
+    middle: float
+    exact: bool
+
+    @classmethod
+    def of(cls, operand: Chain, beside: Chain, result: Chain, target: float) -> "_Cut":
+        """Return how an operand of an add is cut.
+
+        Where one bit is lost, halves go to odd codes. Sums from which a half of the
+        result comes are even ones, so that none else becomes a half or passes it. Where
+        more bits are lost, the sum is rounded down and stands for the middle of what is
+        cut off: the result may differ where the sum lies as near to a half.
+
+        Args:
+            operand: The sum, not quantized.
+            beside: The other operand.
+            result: What the add becomes.
+            target: A step of the result, at the add.
+        """
+        ends = (
+            (result.low - result.zero) * target
+            - (beside.high - beside.zero) * beside.scale,
+            (result.high - result.zero) * target
+            - (beside.low - beside.zero) * beside.scale,
+        )
+        quant = QType(bits=MAX_BITS, signed=True)
+        unit = np.abs(operand.gain * operand.unit)
+        # No finer than the sums themselves.
+        finest = int(np.floor(np.log2(unit.min() / target) + WHOLE))
+        exponent = max(finest, -MAX_ALIGN_SHIFT)
+        while True:
+            scale = target * 2.0**exponent
+            low, high = int(np.floor(ends[0] / scale)), int(np.ceil(ends[1] / scale))
+            zeros = range(quant.lowest - low, quant.highest - high + 1)
+            if zeros:
+                break
+            exponent += 1
+        steps = unit / scale
+        plain = min(zeros, key=abs)
+        if np.all(steps >= 1 - WHOLE) and np.all(operand.offset == 0):
+            return cls(scale, plain, Rounding.FLOOR, 0.0, exact=True)
+        odd = min((zero for zero in zeros if zero % 2), key=abs, default=None)
+        offset = operand.offset / scale
+        halves = np.all(np.abs(2 * steps - np.rint(2 * steps)) <= WHOLE)
+        halves &= np.all(np.abs(2 * offset - np.rint(2 * offset)) <= WHOLE)
+        # Of the other operand and of halves of the result, all are even codes.
+        even = exponent <= -2 and abs(beside.scale / scale % 2) <= WHOLE
+        if odd is not None and halves and even:
+            return cls(scale, odd, Rounding.HALF_EVEN, 0.0, exact=True)
+        return cls(scale, plain, Rounding.FLOOR, 0.5, exact=False)
 
 
-def _cut(
-    network: Network, source: str, operand: Chain, target: float, reach: float
-) -> Network:
-    """Return the network with a sum of steps of `target` quantized to 8 bits."""
-    quant = QType(bits=MAX_BITS, signed=True, rounding=Rounding.FLOOR)
-    exponent = int(np.ceil(np.log2(reach / (target * quant.highest))))
-    scale = target * 2.0 ** max(exponent, -MAX_ALIGN_SHIFT)
-    unit = np.abs(operand.gain * operand.unit)
-    whole = np.all(unit >= scale * (1 - WHOLE)) and np.all(operand.offset == 0)
+def _cut(network: Network, source: str, made: _Cut) -> Network:
+    """Return the network with a sum quantized for the adds that read it."""
+    quant = QType(bits=MAX_BITS, signed=True, rounding=made.rounding)
     ofm = next(one.ofm for one in network.layers if one.name == source)
     name = free_name(network, f"{source}.cut")
     cut = Quantize(name=name, input=source, ifm=ofm, ofm=ofm, quant=quant)
     params: dict[str, NDArray[np.generic]] = {
-        f"{name}.scale": np.array([scale]),
-        f"{name}.zero_point": np.zeros(1),
+        f"{name}.scale": np.array([made.scale]),
+        f"{name}.zero_point": np.array([float(made.zero)]),
     }
     added: list[Layer] = [cut]
-    if not whole:
+    if made.middle:
         name = free_name(network, f"{source}.middle")
         added.append(Affine(name=name, input=cut.name, ifm=ofm, ofm=ofm))
         params[f"{name}.scale"] = np.ones(1)
-        params[f"{name}.shift"] = np.array([scale / 2])
+        params[f"{name}.shift"] = np.array([made.middle * made.scale])
     layers: list[Layer] = []
     for one in network.layers:
         if isinstance(one, Add) and source in one.inputs:

@@ -23,6 +23,7 @@ from hao.ir.change import Replace, change_text
 from hao.ir.layer import Input
 from hao.ir.network import Network
 from hao.ir.partition import Role
+from hao.layer_file import FileTable
 from hao.options.option import Option
 from hao.program.problem import Problem
 from hao.program.solver import SolverName, Status
@@ -36,7 +37,6 @@ from hao.runs.design_file import (
     with_tagged_layers,
 )
 from hao.runs.design_schema import (
-    FileTable,
     NetworkTable,
     network_document,
 )

@@ -19,10 +19,10 @@ from pydantic_core import ErrorDetails
 
 from hao.cost.evaluate import CostReport, evaluate
 from hao.errors import InputError, UnsupportedError
+from hao.layer_file import LAYER_TYPES
 from hao.report.result import SearchResult
 from hao.runs.design_schema import (
     ADDED_KEYS,
-    LAYER_TYPES,
     SCHEMA,
     DesignFile,
     RecordedCost,

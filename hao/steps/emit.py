@@ -13,6 +13,7 @@ from hao.emission.weights import pruned_network
 from hao.engine.design import Design
 from hao.ir.integer import IntegerNetwork
 from hao.ir.seeded import seeded_frames, seeded_integers
+from hao.page.files import renew_run_page
 from hao.quant.weights_file import load_integers, render_integers
 from hao.report.hardware import (
     Emission,
@@ -107,6 +108,7 @@ def _emit(
     beside = {} if weights is None else {EMITTED_FILE: render_integers(net)}
     write_project(project, target, force=force, beside=beside)
     drop_records(folder)
+    renew_run_page(folder)
     return Emission(
         project=target,
         digest=project.digest,

@@ -23,6 +23,7 @@ from hao.ir.classes import classes_of
 from hao.ir.integer import IntegerNetwork
 from hao.ir.interpret import run_float
 from hao.ir.network import Network
+from hao.page.files import renew_run_page
 from hao.quant.weights_file import render_integers
 from hao.report.hardware import (
     Quantization,
@@ -84,6 +85,7 @@ def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
         quantized = _quantized(request, result, folder, progress)
         run.check()
         _leave_integers(folder, quantized)
+        renew_run_page(folder)
     return quantized.quantization
 
 
@@ -132,18 +134,23 @@ def _quantized(
         counted=told("calibrating", "steps", progress),
     )
     if request.method is Method.QAT:
-        model = _trained(request, model, dataset, folder, progress)
+        model = _trained(request, network, model, dataset, folder, progress)
     return _measured(request, data, network, model, progress)
 
 
 def _trained(
     request: QuantizeRequest,
+    network: Network,
     model: "QuantNet",
     dataset: "Dataset",
     folder: Path,
     progress: Progress,
 ) -> "QuantNet":
-    """Return a calibrated model after training with its bits."""
+    """Return a calibrated model of a network after training with its bits.
+
+    The float network is the teacher: its outputs count beside the labels.
+    """
+    from hao.quant.distill import teacher_of
     from hao.quant.train import QUANTIZED_SETTINGS, accuracy_of_net, train_quantized
 
     top1 = 100 * accuracy_of_net(model, dataset.test)
@@ -158,6 +165,7 @@ def _trained(
         settings,
         checkpoint=checkpoint_path(folder, "quantized", *start),
         progress=epoch_line("quantized", progress),
+        teacher=teacher_of(network),
     )
 
 
@@ -338,7 +346,7 @@ def export(run: Path, path: Path, *, force: bool) -> tuple[str, ...]:
 
     Raises:
         InputError: The run has no integers, or the file is there already.
-        UnsupportedError: The network is not in power-of-two mode.
+        UnsupportedError: A map's scale is no power of two.
     """
     if path.is_dir():
         raise InputError(f"{path}: a directory; must be a file to write")

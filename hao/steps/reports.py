@@ -12,6 +12,7 @@ from hao.emission.check import (
 from hao.errors import RefusedError, ToolError
 from hao.handoff.compare import compare, render_comparison
 from hao.handoff.load import load_report
+from hao.page.files import renew_run_page
 from hao.runs.design_file import FILE_NAME, load_design
 from hao.runs.records import (
     SCHEDULE_FILE,
@@ -98,6 +99,7 @@ def schedule_run(
     own = project == run / PROJECT_FOLDER and clock_mhz is None and uncertainty is None
     if own and (run / FILE_NAME).is_file():
         keep_record(run, SCHEDULE_FILE, schedule_json(report))
+        renew_run_page(run)
     return report
 
 
@@ -112,4 +114,5 @@ def read_reports(run: Path, reports: list[Path]) -> str:
     rows = compare(result.design, result.cost, loaded)
     if result.run is not None:
         keep_record(result.run, SYNTHESIS_FILE, synthesis_json(rows))
+        renew_run_page(result.run)
     return render_comparison(rows)

@@ -25,6 +25,7 @@ from hao.files import held
 from hao.ir.classes import classes_of
 from hao.ir.integer import IntegerNetwork
 from hao.ir.integer_run import run_integer_layers
+from hao.page.files import renew_run_page
 from hao.quant.weights_file import load_integers
 from hao.report.hardware import (
     InvocationCycles,
@@ -185,6 +186,7 @@ def _simulated(
         ),
     )
     keep_record(folder, SIMULATION_FILE, simulation_json(simulated_result))
+    renew_run_page(folder)
     return simulated_result
 
 

@@ -57,6 +57,8 @@ def test_a_run_starts_and_ends_with_what_every_word_crosses() -> None:
     )
     # And a cycle in which the bus takes the last beat.
     one = overheads.START_CYCLES + overheads.STAGE_DEPTH_CYCLES
+    left = depths["pack"] + depths["finish"] + depths["bus"]
+    assert left + replay_constant("write_latency") == overheads.EXIT_CYCLES
     assert one == crossed + waited + ends + 1
     # Another stage regroups instead of unpacking.
     more = depths["regroup"] + depths["window"] + depths["array"]

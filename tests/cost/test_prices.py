@@ -26,8 +26,9 @@ from hao.cost.overheads import (
     load_overhead,
 )
 from hao.cost.paths import Path
-from hao.cost.prices import SegmentPrice, price_segment
-from hao.cost.tiles import tile_groups
+from hao.cost.prices import price_segment
+from hao.cost.segment_price import SegmentPrice
+from hao.cost.tiles import tile_runs
 from hao.cost.words import dense_folds
 from hao.errors import InputError
 from hao.ir.layer import Conv, Linear
@@ -47,6 +48,18 @@ from tests.cost.samples import (
     setting,
     shape,
 )
+
+
+def tile_groups(
+    layer: Conv | Linear, *, simd: int, pe: int, weight_words: int, setting: Setting
+) -> tuple[int, ...]:
+    """Return the output groups of every tile of a layer that is never cut further."""
+    runs = tile_runs(
+        layer, simd=simd, pe=pe, weight_words=weight_words, setting=setting
+    )
+    assert all(run.starts and run.ends for run in runs)
+    return tuple(run.groups for run in runs)
+
 
 DEEP = 1 << 40
 """Buffer words that any layer fits."""

@@ -1,13 +1,15 @@
 """Designs that the tests of hao.emission share: a small one by hand, many at random."""
 
+from dataclasses import replace
 from functools import cache
 
 from hao.engine.design import Design
+from hao.engine.stages import DenseStage
 from hao.hw.board_file import load_board
 from hao.ir.change import scheme_of
 from hao.ir.layer import Add, GlobalAveragePool, Input
 from hao.ir.network import Network
-from hao.ir.partition import Role
+from hao.ir.partition import Role, partition
 from hao.ir.seeded import seeded_frames, seeded_integers
 from tests.cost.samples import build_engine, conv, depthwise, linear, shape
 from tests.emission.random_designs import Sample, random_sample
@@ -69,4 +71,70 @@ def small(seed: int = 0) -> Sample:
         design=design,
         net=net,
         frames=seeded_frames(net, 2, seed),
+    )
+
+
+@cache
+def in_parts(
+    role: Role,
+    lanes: tuple[int, int],
+    words: int,
+    *,
+    double: bool = True,
+    bits: tuple[int, int] = (8, 8),
+) -> Sample:
+    """Return a linear layer of 4840 inputs that runs in parts of them, and another.
+
+    Args:
+        role: The stage that runs both.
+        lanes: Its `simd` and `pe`, a multiple of the codes of a beat.
+        words: Of its weight buffer, both halves together.
+        double: Weights load while another run computes.
+        bits: Of weights and activations.
+    """
+    image = Input(name="image", ofm=shape(40, 11, 11))
+    wide = linear(image.ofm, 72, name="wide")
+    head = linear(wide.ofm, 10, name="head", source="wide")
+    network = Network(name="parts", layers=(image, wide, head))
+    segments = tuple(
+        next(
+            segment
+            for segment in partition(network).segments
+            if [r for r, _ in segment.invocation.stages] == [role]
+            and segment.start == start
+        )
+        for start in (0, 1)
+    )
+    engine = build_engine(
+        segments,
+        lanes={role: lanes},
+        double_buffered=double,
+        spare_folds=0,
+        px=2,
+        act_bits=bits[1],
+    )
+    stage = engine.stage(role)
+    assert isinstance(stage, DenseStage)
+    deep = 2 * stage.feature_words  # that of another board
+    cut = replace(stage, weight_words=words, feature_words=deep)
+    dense = role is Role.DENSE
+    engine = replace(
+        engine,
+        dense=cut if dense else None,
+        pointwise=None if dense else cut,
+    )
+    design = Design(
+        network=network,
+        scheme=scheme_of({"wide": bits[0], "head": bits[0]}),
+        engine=engine,
+        segments=segments,
+        board=load_board("zu3eg"),
+    )
+    net = seeded_integers(network, design.weight_bits, act_bits=bits[1], seed=0)
+    return Sample(
+        seed=0,
+        kind="parts",
+        design=design,
+        net=net,
+        frames=seeded_frames(net, 2, 0),
     )

@@ -42,9 +42,16 @@ def test_a_struct_has_the_fields_of_its_record_in_order() -> None:
 
 
 def test_fields_that_no_step_sets_are_left_out() -> None:
-    rare = {"entries", "list_base", "fill_list_base", "fill_lists"}
+    lists = {"entries", "list_base", "fill_list_base", "fill_lists"}
+    parts = {"resumes", "holds"}
     plain, listed = Step(), Step(dense_array=ArrayStep(entries=3))
-    for steps, missing in (([plain], rare), ([plain, listed], set())):
+    held = Step(pointwise_array=ArrayStep(holds=1))
+    for steps, missing in (
+        ([plain], lists | parts),
+        ([plain, listed], parts),
+        ([plain, held], lists),
+        ([listed, held], set[str]()),
+    ):
         array = next(s for s in structs(steps) if s.name == "array_step_t")
         names = {item.name for item in fields(ArrayStep)}
         assert {item.name for item in array.fields} == names - missing

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from hao.cost.columns import Setting
-from hao.cost.tiles import tile_groups
+from hao.cost.tiles import tile_runs
 from hao.emission.runs import Run, design_runs, engine_stages
 from hao.engine.stages import DenseStage, DepthwiseStage
 from hao.errors import InputError
@@ -71,16 +71,16 @@ def test_tiles_are_those_that_are_priced(seed: int) -> None:
         stage = stages[role]
         assert isinstance(stage, DenseStage)
         assert isinstance(layer, Conv | Linear)
-        groups = tile_groups(
+        cut = tile_runs(
             layer,
             simd=stage.simd,
             pe=stage.pe,
             weight_words=stage.weight_words,
             setting=setting,
         )
-        assert len(tiles) == len(groups)
-        for tile, count in zip(tiles, groups, strict=True):
-            assert -(-tile.channels // stage.pe) == count
+        assert len(tiles) == len(cut)
+        for tile, one in zip(tiles, cut, strict=True):
+            assert -(-tile.channels // stage.pe) == one.groups
             assert tile.begin % stage.pe == 0
 
 

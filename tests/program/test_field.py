@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from hao.cost.paths import Path
-from hao.cost.prices import SegmentPrice, price_segment
+from hao.cost.prices import price_segment
+from hao.cost.segment_price import SegmentPrice
 from hao.engine.stages import lanes_match
 from hao.errors import InfeasibleError
 from hao.ir.partition import Role
@@ -27,7 +28,7 @@ from hao.program.hunt import Found, Hunt, Least, Limits
 from hao.program.labels import best_way
 from hao.program.lanes import lane_bounds
 from hao.program.search import find
-from hao.program.sieve import sieved
+from hao.program.sieve import sieved, swept_bound
 from hao.program.space import Grid
 from hao.program.sweep import Net, make_net, sweep
 from hao.program.tables import Choice, Periods, periods_of
@@ -167,7 +168,8 @@ def test_the_sieve_keeps_all_that_are_within_the_limit(
             swept = sweep(net, periods, double_buffered=double, rate=rate)
             total = np.broadcast_to(swept.total, (len(choice),)).astype(np.float64)
             for limit in np.quantile(total, [0.0, 0.1, 0.5]):
-                kept = sieved(field, double, choice, net, rate=rate, limit=limit)
+                bound = swept_bound(field, double, net, rate)
+                kept = sieved(field, double, choice, bound, limit)
                 assert set(np.flatnonzero(total <= limit)) <= set(kept)
                 dropped += len(choice) - kept.size
     # Fields without one of the stages have no pairs beside it.

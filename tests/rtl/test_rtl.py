@@ -24,7 +24,7 @@ from hao.ir.passes import run_in_passes
 from hao.ir.seeded import seeded_frames, seeded_integers
 from hao.zoo import build_network
 from tests.cost.samples import build_engine, conv, depthwise, linear, shape
-from tests.emission.designs import SEEDS, sample, small
+from tests.emission.designs import SEEDS, in_parts, sample, small
 from tests.emission.random_designs import Sample
 from tests.report.samples import longest_segments
 from tests.rtl.model import SYSTEM
@@ -173,8 +173,13 @@ def test_rtl_of_random_designs(seed: int, folder: Path) -> None:
     check(witness(sample(seed), folder))
 
 
+def in_two_parts() -> Sample:
+    """Return a linear layer whose sums go on from one step to the next."""
+    return in_parts(Role.POINTWISE, (16, 48), 300, bits=(3, 8))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [small, digits])
+@pytest.mark.parametrize("make", [small, digits, in_two_parts])
 def test_rtl_of_whole_networks(make: Callable[[], Sample], folder: Path) -> None:
     check(witness(make(), folder))
 

@@ -172,7 +172,7 @@ module array #(
       for (int i = 0; i < ITEMS; ++i) x[q][i] = number(codes[q][i], r.is_signed != 0);
     for (int q = 0; q < PX; ++q)
       for (int p = 0; p < PE; ++p) begin
-        sum[q][p] = fold == 0 ? ACC'(first_sum(channels[p])) : acc[q][p];
+        sum[q][p] = fold == 0 && r.resumes == 0 ? ACC'(first_sum(channels[p])) : acc[q][p];
         for (int i = 0; i < ITEMS; ++i)
           sum[q][p] = sum[q][p]
               + ACC'((x[q][i] * int'($signed(weights[p][i]))) <<< (4 * (r.up - fold / r.pass_folds)));
@@ -191,7 +191,7 @@ module array #(
 
   loops #(.W($bits(pixels_t)), .DEEPEST(DEPTH_ARRAY)) control (
       .clk, .restart, .cycle, .count(1), .depth(DEPTH_ARRAY), .empty, .bus(1'b0),
-      .acknowledged(1'b0), .last, .can_read, .writes(computes && complete), .word(result), .can_write, .index, .begun, .issue,
+      .acknowledged(1'b0), .last, .can_read, .writes(computes && complete && r.holds == 0), .word(result), .can_write, .index, .begun, .issue,
       .put, .out, .done, .end_cycle);
   assign operands.take = issue && computes;
   assign fills.take = issue;

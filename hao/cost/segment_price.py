@@ -1,0 +1,42 @@
+"""The price of a segment: cycles as rows over the columns of its stages."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.cost.paths import Path
+from hao.cost.words import Cycles
+from hao.ir.partition import Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentPrice:
+    """Cycles of one segment as rows over the columns of its stages.
+
+    Attributes:
+        paths: Rows of the whole computation, all tiles included.
+        tiled: Cycles of all tiles but the last, per column of the one stage that may
+            be tiled; to be added to what the next segment's weights need.
+        ddr: Cycles of the last tile's feature maps on the DDR, as rows (`tiled`
+            included) of which the longest counts; the next segment's weights come on
+            top of each.
+        beside: Cycles by which they delay the load of the next segment's weights, as a
+            row (`tiled` included); what the port takes to load them comes on top.
+        opening: Cycles in which the weight port loads what must be there before the
+            segment starts: all weights, or those of the first tile.
+        opening_ddr: The same for the DDR.
+        tiles: Runs per column of the stage that may be tiled.
+        parts: Of these, those of one tile: the parts of its reduction.
+        feasible: Columns with enough buffer, per stage.
+    """
+
+    paths: tuple[Path, ...]
+    tiled: dict[Role, Cycles]
+    ddr: tuple[Path, ...]
+    beside: Path
+    opening: Path
+    opening_ddr: Path
+    tiles: dict[Role, Cycles]
+    parts: dict[Role, Cycles]
+    feasible: dict[Role, NDArray[np.bool_]]
