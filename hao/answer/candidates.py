@@ -15,10 +15,11 @@ from typing import assert_never
 
 from hao.accuracy.between import ERRORS
 from hao.accuracy.checkpoint import checkpoint_of, classifies_imagenet
-from hao.accuracy.drops import Basis, Drop, DropLaw, Evidence
+from hao.accuracy.drops import MIN_ACT_BITS, Basis, Drop, DropLaw, Evidence
 from hao.accuracy.published import PublishedNetwork
 from hao.accuracy.terms import QuantSetting, Recipe
-from hao.errors import InputError
+from hao.arguments import take_fields
+from hao.errors import ArgumentError, InputError
 from hao.hw.board import Board
 from hao.ir.blocks import residual_blocks
 from hao.ir.change import Scheme, bits_of
@@ -26,7 +27,7 @@ from hao.ir.integer import Requantization, requantization_of, with_multipliers
 from hao.ir.layer import Depthwise, Quantize
 from hao.ir.network import Network
 from hao.ir.passes import FRAME_BITS, frame_in_planes
-from hao.ir.tensor import MAX_BITS
+from hao.ir.tensor import MAX_BITS, MIN_BITS
 from hao.options.bits import bit_options
 from hao.options.blocks import block_options
 from hao.options.option import MICRO, Option
@@ -73,6 +74,10 @@ class BitRules:
             takes a multiplier; else they are powers of two.
         block_points: Top-1 that leaving out a residual block costs [points], as the
             caller reckons; `None` keeps all blocks.
+
+    Raises:
+        ArgumentError: A field is of a type that it cannot take, or bits are out of
+            range.
     """
 
     choices: tuple[int, ...] = (4, 6, 8)
@@ -82,6 +87,18 @@ class BitRules:
     recipe: Recipe = Recipe.QAT
     free_scales: bool = False
     block_points: float | None = None
+
+    def __post_init__(self) -> None:
+        take_fields(self)
+        for name, bits, least in (
+            ("choices", self.choices, MIN_BITS),
+            ("act_bits", (self.act_bits,), MIN_ACT_BITS),
+        ):
+            if not bits or not all(least <= each <= MAX_BITS for each in bits):
+                raise ArgumentError(
+                    f"`{name}` = {getattr(self, name)}; must be from {least} to "
+                    f"{MAX_BITS} bits"
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

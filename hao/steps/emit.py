@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from hao.arguments import takes_words
 from hao.emission.project import (
     Told,
     check_project_target,
@@ -47,6 +48,7 @@ synthesis tool, which is some 20 times as slow as the native one.
 """
 
 
+@takes_words
 def emit(
     run: Path, *, weights: str | None = None, seed: int = 0, force: bool = False
 ) -> Emission:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hao.arguments import takes_words
 from hao.emission.check_input import check_match
 from hao.emission.weights import pruned_network
 from hao.errors import InputError
@@ -70,7 +71,10 @@ if TYPE_CHECKING:
     from hao.quant.quant_net import QuantNet
 
 
-def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
+@takes_words
+def quantize(
+    request: QuantizeRequest, *, progress: Progress = lambda _: None
+) -> Quantization:
     """Quantize a run's network to its design's bits and leave the integers in the run.
 
     Raises:
@@ -338,7 +342,8 @@ def _leave_integers(folder: Path, found: _Quantized) -> None:
     write_files(folder, files)
 
 
-def export(run: Path, path: Path, *, force: bool) -> tuple[str, ...]:
+@takes_words
+def export(run: Path, path: Path, *, force: bool = False) -> tuple[str, ...]:
     """Write a run's integer network as a QONNX file.
 
     Returns:

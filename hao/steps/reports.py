@@ -6,6 +6,7 @@ The parsers are optional, so they are imported where they are used.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hao.arguments import takes_words
 from hao.emission.check import (
     check_emitted,
 )
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from hao.schedule.result import ScheduleFinding, ScheduleReport
 
 
+@takes_words
 def lint_run(run: Path) -> dict[str, tuple["Finding", ...]]:
     """Return what the lint finds in a run's project, by tool generation.
 
@@ -47,6 +49,7 @@ def lint_run(run: Path) -> dict[str, tuple["Finding", ...]]:
     return {tool.value: lint(project / "src", tool=tool) for tool in Tool}
 
 
+@takes_words
 def lint_schedule(run: Path) -> "tuple[ScheduleFinding, ...] | str":
     """Return what the schedule of a run's project shows; in words why it is unknown.
 
@@ -69,6 +72,7 @@ def lint_schedule(run: Path) -> "tuple[ScheduleFinding, ...] | str":
         return (ScheduleFinding(place, ScheduleRule.COMPILE.value, error.fault),)
 
 
+@takes_words
 def schedule_run(
     run: Path, *, clock_mhz: float | None = None, uncertainty: float | None = None
 ) -> "ScheduleReport":
@@ -103,6 +107,7 @@ def schedule_run(
     return report
 
 
+@takes_words
 def read_reports(run: Path, reports: list[Path]) -> str:
     """Return synthesis reports beside the run's predictions, as a table.
 

@@ -24,6 +24,7 @@ from hao.answer.explore import (
 from hao.answer.front import FrontPoint, network_front, zoo_front
 from hao.answer.objective import measure_of
 from hao.answer.workers import Workers, open_workers
+from hao.arguments import takes_words
 from hao.errors import InfeasibleError
 from hao.hw.board import Board
 from hao.options.option import MICRO
@@ -53,6 +54,7 @@ def no_files(result: SearchResult) -> Mapping[str, bytes]:
     return {}
 
 
+@takes_words
 def search(
     request: SearchRequest,
     *,

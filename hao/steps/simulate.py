@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hao.arguments import takes_words
 from hao.cost.evaluate import CostReport
 from hao.emission.check import (
     Build,
@@ -51,6 +52,7 @@ from hao.runs.run_files import (
 from hao.steps.common import Progress, in_batches, share
 
 
+@takes_words
 def simulate(
     run: Path,
     *,
