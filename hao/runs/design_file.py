@@ -17,6 +17,7 @@ from reprlib import Repr
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+import hao
 from hao.cost.evaluate import CostReport, evaluate
 from hao.errors import InputError, UnsupportedError
 from hao.layer_file import LAYER_TYPES
@@ -72,7 +73,7 @@ def load_design(path: Path, *, check: bool = True) -> SearchResult:
         file = _parsed(document)
         result = _to_result(file, run=run)
         if check:
-            _check_record(file.cost, result.cost)
+            _check_record(file.cost, result.cost, str(document["hao"]))
     except InputError as error:
         raise InputError(f"{shown}: {error}") from error
     except UnsupportedError as error:
@@ -301,7 +302,7 @@ def _to_result(file: DesignFile, *, run: Path | None) -> SearchResult:
     )
 
 
-def _check_record(recorded: RecordedCost, cost: CostReport) -> None:
+def _check_record(recorded: RecordedCost, cost: CostReport, writer: str) -> None:
     pairs: list[tuple[str, object, object]] = [
         ("latency_cycles", recorded.latency_cycles, cost.latency_cycles),
         ("multipliers", recorded.multipliers, cost.multipliers),
@@ -313,8 +314,9 @@ def _check_record(recorded: RecordedCost, cost: CostReport) -> None:
         if was != is_now:
             raise InputError(
                 f"cost.{key} = {was}, but the design costs {is_now}: the file was "
-                "edited or comes from another version of hao; run `hao estimate` on "
-                "it for its cost, or search anew"
+                f"edited, or hao {_short(writer)} priced it otherwise than this one, "
+                f"{hao.__version__}; run `hao estimate` on it for its cost, or search "
+                "anew"
             )
 
 

@@ -7,6 +7,7 @@ parallelism.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -17,6 +18,7 @@ from hao.accuracy.drops import Basis, Evidence
 from hao.answer.candidates import Accuracy, Stance
 from hao.answer.front import FrontPoint
 from hao.answer.objective import Objective
+from hao.cost.catalogue import Needs
 from hao.cost.evaluate import CostReport
 from hao.engine.design import Design
 from hao.engine.stages import Engine
@@ -34,7 +36,7 @@ from hao.ir.change import (
 )
 from hao.ir.layer import Layer
 from hao.ir.network import Network
-from hao.ir.partition import Segment, partition
+from hao.ir.partition import Role, Segment, partition
 from hao.ir.passes import weight_passes
 from hao.ir.sparsity import density_of
 from hao.layer_file import FileTable, LayerEntry, layer_type
@@ -249,6 +251,7 @@ def to_design(file: DesignFile) -> Design:
             raise InputError(
                 f"scheme: layer {name!r} is missing; must have 2 to 8 bits"
             )
+    segments = _segments(file, network)
     return Design(
         network=network,
         scheme={
@@ -264,10 +267,24 @@ def to_design(file: DesignFile) -> Design:
             **{name: Channels.of_text(text) for name, text in file.channels.items()},
             **_replaced(file, network),
         },
-        engine=file.engine,
-        segments=_segments(file, network),
+        engine=_with_means(file.engine, segments),
+        segments=segments,
         board=file.board,
     )
+
+
+def _with_means(engine: Engine, segments: tuple[Segment, ...]) -> Engine:
+    """Return the engine with what its averages need, of a file that does not say it."""
+    stage = engine.depthwise
+    layers = tuple(
+        layer
+        for segment in segments
+        for role, layer in segment.invocation.stages
+        if role is Role.DEPTHWISE
+    )
+    if stage is None or stage.mean_bits or not layers:
+        return engine
+    return replace(engine, depthwise=replace(stage, mean_bits=Needs(layers).mean_bits))
 
 
 def _replaced(file: DesignFile, network: Network) -> dict[str, Change]:
