@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hao.errors import HaoError, InputError
+from hao.ir.integer import with_multipliers
 from hao.ir.layer import Depthwise
 from hao.ir.network import Network
 from hao.ir.picture import Preparation
@@ -51,10 +52,13 @@ SCHEMES = (
 """Name, bits of dense weights, of depthwise weights, of activations."""
 
 SETTINGS = (
-    ("nearest", PtqSettings(fit_rounding=False, correct_bias=False)),
-    ("nearest, bias corrected", PtqSettings(fit_rounding=False)),
-    ("fitted, bias corrected", PtqSettings()),
+    ("nearest", False, PtqSettings(fit_rounding=False, correct_bias=False)),
+    ("nearest, bias corrected", False, PtqSettings(fit_rounding=False)),
+    ("fitted, bias corrected", False, PtqSettings()),
+    ("nearest, bias corrected, free scales", True, PtqSettings(fit_rounding=False)),
+    ("fitted, bias corrected, free scales", True, PtqSettings()),
 )
+"""Name, whether scales of weights may be any number, what quantization does."""
 
 
 def pretrained() -> Network:
@@ -145,10 +149,11 @@ def print_table(folders: list[Path], pictures: int, calibrated: int) -> None:
     print("| bits | rounding | confident | others | SQNR of logits [dB] | CPU s |")
     print("|---|---|---|---|---|---|")
     for name, *bits in SCHEMES:
-        for words, settings in SETTINGS:
+        for words, free, settings in SETTINGS:
             started = time.process_time()
+            own = with_multipliers(network) if free else network
             scheme = scheme_of(network, *bits)
-            model = quantize_network(network, scheme, calibration, settings)
+            model = quantize_network(own, scheme, calibration, settings)
             seconds = time.process_time() - started
             found = logits(model, frames)
             same = found.argmax(1) == exact.argmax(1)

@@ -1,15 +1,51 @@
-"""What a Python caller gives a request becomes what its fields say, or is refused."""
+"""What a Python caller gives becomes what a request or a step takes, or is refused."""
 
-from collections.abc import Hashable
-from dataclasses import fields
+from collections.abc import Callable, Hashable
+from dataclasses import fields, is_dataclass
 from enum import Enum
-from functools import cache
+from functools import cache, wraps
+from inspect import signature
+from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from hao.errors import ArgumentError
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+_PLAIN = (Path, str, bool, int, float, Enum)
+
+
+def takes_words(step: Callable[Given, Result]) -> Callable[Given, Result]:
+    """Return a step that takes text for paths and words for members of enumerations.
+
+    What is given is checked before anything is done: an `ArgumentError` names the
+    argument that is of another type. Arguments that are no plain values, nor a request,
+    are handed on as they are.
+    """
+    takes = signature(step)
+
+    @wraps(step)
+    def taking(*args: Given.args, **kwargs: Given.kwargs) -> Result:
+        bound = takes.bind(*args, **kwargs)
+        for name, value in bound.arguments.items():
+            kind = takes.parameters[name].annotation
+            if is_dataclass(kind) and isinstance(kind, type):
+                if not isinstance(value, kind):
+                    raise _refused(name, value, f"a {kind.__name__}")
+            elif _is_plain(kind):
+                bound.arguments[name] = _taken(name, value, kind)
+        return step(*bound.args, **bound.kwargs)
+
+    return taking
+
+
+def _is_plain(kind: object) -> bool:
+    """Return whether a kind is one of plain values, or a list of them, or none."""
+    leaves = [each for each in get_args(kind) if each is not NoneType] or [kind]
+    return all(isinstance(each, type) and issubclass(each, _PLAIN) for each in leaves)
 
 
 def take_fields(request: Any) -> None:  # noqa: ANN401  # any dataclass
@@ -25,14 +61,19 @@ def take_fields(request: Any) -> None:  # noqa: ANN401  # any dataclass
     kinds = _kinds(made)
     for field in fields(request):
         value: object = getattr(request, field.name)
-        try:
-            taken = _adapter(kinds[field.name]).validate_python(value)
-        except ValidationError as error:
-            raise ArgumentError(
-                f"`{field.name}` = {repr(value)[:60]}; must be "
-                f"{_wanted(kinds[field.name], error)}"
-            ) from None
+        taken = _taken(field.name, value, kinds[field.name])
         object.__setattr__(request, field.name, taken)
+
+
+def _taken(name: str, value: object, kind: Any) -> object:  # noqa: ANN401
+    try:
+        return _adapter(kind).validate_python(value)
+    except ValidationError as error:
+        raise _refused(name, value, _wanted(kind, error)) from None
+
+
+def _refused(name: str, value: object, wanted: str) -> ArgumentError:
+    return ArgumentError(f"`{name}` = {repr(value)[:60]}; must be {wanted}")
 
 
 @cache
@@ -55,5 +96,7 @@ def _wanted(kind: object, error: ValidationError) -> str:
         # `Annotated` holds its type first.
         types = [get_args(each)[0] if get_args(each) else each for each in members]
         return " or ".join(f"a {each.__name__}" for each in types)
+    if kind is Path:
+        return "a Path, or its text"
     said = error.errors()[0]["msg"].removeprefix("Input should be ")
     return said[:1].lower() + said[1:]

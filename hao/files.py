@@ -40,8 +40,28 @@ _LEFT_FILE = re.compile(r"\..+\.(npz|json|html|onnx|pt)\.\d+")
 _TRIES, _PAUSE = 20, 0.1
 """How often, and after how many seconds each, a lock is tried again; chosen here."""
 
+MAX_TEXT_BYTES = 20_000_000
+"""Most bytes of a text that is read [bytes]; chosen here: tables have far fewer."""
+
 _NO_LOCKS = (errno.ENOLCK, errno.EBADF, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS)
 """What `flock` says on file systems that have no locks."""
+
+
+def read_file(path: Path, most: int = MAX_TEXT_BYTES) -> bytes:
+    """Return a file's content.
+
+    Args:
+        path: Of the file.
+        most: Bytes that it may have.
+
+    Raises:
+        OSError: It cannot be read, or has more bytes; none of these are read.
+    """
+    with path.open("rb") as stream:
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"more than {most} bytes", str(path))
+    return content
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -6,7 +6,9 @@ Every step is one call whose result is a named value. What the command line does
 notebook does by calling these functions; `import hao` gives all of them by name.
 
     a network        check_model, from_torch; or one of network_table
-    a design         search, then reopen, estimate, verify, write_page
+    a board          one of board_names, or a file that write_board_file makes of parts
+    a design         search, search_together (options that are measured), then reopen,
+                     estimate, verify, write_page; list_runs, compare_runs
     accuracy         quantize, explore (measured), export (QONNX)
     other networks   prune_run (channels or weights), replace_operations
     hardware         emit, simulate, lint_run, schedule_run, read_reports, calibrate
@@ -20,8 +22,12 @@ from hao.answer.objective import Objective
 from hao.emission.check import Build
 from hao.errors import HaoError
 from hao.hw.board import Frames
+from hao.hw.board_file import board_names, load_board
+from hao.hw.new_board import NewBoard, write_board_file
 from hao.ir.network import Network
+from hao.measure.settings import LoopSettings
 from hao.model import check_model
+from hao.page.listing import list_runs
 from hao.program.solver import SolverName
 from hao.report.networks import network_table
 from hao.report.result import SearchResult
@@ -29,15 +35,16 @@ from hao.request import SearchRequest, board_of, candidates_of, check_request
 from hao.steps.calibrate import CalibrateRequest, calibrate
 from hao.steps.emit import emit
 from hao.steps.explore import ExploreRequest, explore
-from hao.steps.floats import Method, QuantizeRequest
+from hao.steps.floats import Method, QuantizeRequest, Source
 from hao.steps.model import from_torch
 from hao.steps.prune import PruneMethod, PruneRequest, prune_run
 from hao.steps.quantize import export, quantize
 from hao.steps.replace import ReplaceRequest, replace_operations
 from hao.steps.reports import lint_run, lint_schedule, read_reports, schedule_run
-from hao.steps.runs import estimate, reopen, write_page
+from hao.steps.runs import compare_runs, estimate, reopen, write_page
 from hao.steps.search import search
 from hao.steps.simulate import simulate
+from hao.steps.together import MeasuredKind, Offer, search_together
 from hao.steps.verify import verify
 
 __all__ = [
@@ -47,9 +54,13 @@ __all__ = [
     "ExploreRequest",
     "Frames",
     "HaoError",
+    "LoopSettings",
+    "MeasuredKind",
     "Method",
     "Network",
+    "NewBoard",
     "Objective",
+    "Offer",
     "PruneMethod",
     "PruneRequest",
     "QuantizeRequest",
@@ -57,11 +68,14 @@ __all__ = [
     "SearchRequest",
     "SearchResult",
     "SolverName",
+    "Source",
+    "board_names",
     "board_of",
     "calibrate",
     "candidates_of",
     "check_model",
     "check_request",
+    "compare_runs",
     "emit",
     "estimate",
     "explore",
@@ -69,6 +83,8 @@ __all__ = [
     "from_torch",
     "lint_run",
     "lint_schedule",
+    "list_runs",
+    "load_board",
     "network_table",
     "prune_run",
     "quantize",
@@ -77,7 +93,9 @@ __all__ = [
     "replace_operations",
     "schedule_run",
     "search",
+    "search_together",
     "simulate",
     "verify",
+    "write_board_file",
     "write_page",
 ]

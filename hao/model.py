@@ -9,13 +9,14 @@ missing.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+from hao.arguments import takes_words
 from hao.errors import UnsupportedError
 from hao.frontends.imported import ImportedNetwork
 from hao.frontends.model_file import load_model, operators
-from hao.ir.layer import Conv, Depthwise, Linear
+from hao.ir.integer import with_multipliers
 from hao.ir.lower import is_quantized, stages_only
 from hao.ir.network import Network
 from hao.ir.partition import engine_problems, partition
@@ -80,7 +81,7 @@ def check_buildable(imported: ImportedNetwork, where: str) -> ImportedNetwork:
         found = check_quantization(network)
         problems += found.problems
         if found.multiplies:
-            network = _multiplied(network)
+            network = with_multipliers(network)
             notes += (MULTIPLIED,)
     if problems:
         raise UnsupportedError.of_all(where, problems)
@@ -88,17 +89,7 @@ def check_buildable(imported: ImportedNetwork, where: str) -> ImportedNetwork:
     return ImportedNetwork(network=network, notes=notes)
 
 
-def _multiplied(network: Network) -> Network:
-    """Return the network whose sums all take a multiplier."""
-    layers = tuple(
-        replace(layer, multiplied=True)
-        if isinstance(layer, Conv | Depthwise | Linear)
-        else layer
-        for layer in network.layers
-    )
-    return replace(network, layers=layers)
-
-
+@takes_words
 def check_model(path: Path, *, image_size: int | None = None) -> ModelCheck:
     """Return what becomes of a model file, all that is missing included.
 

@@ -2,9 +2,12 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from hao.accuracy.terms import Recipe
+from hao.answer.candidates import BitRules
 from hao.answer.objective import Objective
 from hao.cli import main
 from hao.cli.guard import flag_of
@@ -73,6 +76,23 @@ def test_every_flag_that_a_field_stands_for_exists() -> None:
     assert {flag_of(search_command, field) for field in fields} <= flags
     assert flag_of(main, "run_path") == "--run"
     assert flag_of(main, "clang") == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"choices": (1, 8)}, r"`choices` = \(1, 8\); must be from 2 to 8 bits"),
+        ({"choices": (8, 9)}, r"`choices` = \(8, 9\); must be from 2 to 8 bits"),
+        ({"choices": ()}, r"`choices` = \(\); must be from 2 to 8 bits"),
+        ({"choices": 8}, r"`choices` = 8; must be a valid tuple"),
+        ({"act_bits": 3}, r"`act_bits` = 3; must be from 4 to 8 bits"),
+        ({"stance": "bold"}, r"`stance` = 'bold'; must be one of 'cautious', "),
+    ],
+)
+def test_rules_of_bits_check_themselves(given: dict[str, Any], message: str) -> None:
+    assert BitRules(recipe="ptq").recipe is Recipe.PTQ  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match=f"^{message}"):
+        BitRules(**given)
 
 
 def test_a_word_in_backquotes_that_is_no_field_stays_as_it_is() -> None:

@@ -18,6 +18,7 @@ from hao.files import (
     held,
     is_held,
     put_folder,
+    read_file,
     recover,
     work_folder,
     write_file,
@@ -142,6 +143,19 @@ def test_a_full_disk_leaves_the_file_as_it_was(
         write_files(tmp_path, {"net.npz": b"new"})
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == ["net.npz"]
+
+
+def test_a_file_of_more_bytes_than_it_may_have_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(b"12345")
+    assert read_file(path, 5) == b"12345"
+    with pytest.raises(OSError, match="more than 4 bytes") as caught:
+        read_file(path, 4)
+    assert caught.value.errno == errno.EFBIG
+    with path.open("wb") as stream:
+        stream.truncate(2**40)  # takes no disk
+    with pytest.raises(OSError, match="more than 20000000 bytes"):
+        read_file(path)
 
 
 def test_what_is_not_left_over_by_hao_stays(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """`import hao` gives the steps, their requests and results, and loads them late."""
 
+import ast
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +13,7 @@ from torch import nn
 
 import hao
 from hao import flow
-from hao.errors import ArgumentError
+from hao.errors import ArgumentError, HaoError
 
 ROOT = Path(__file__).resolve().parent.parent
 # What only the step that needs it may load.
@@ -27,6 +30,61 @@ def test_every_name_of_the_index_is_reached_from_the_package() -> None:
 def test_every_step_has_its_request_or_run_and_says_what_it_does() -> None:
     for name in flow.__all__:
         assert getattr(hao, name).__doc__
+
+
+def test_every_step_of_a_command_stands_in_the_index() -> None:
+    # What is left needs another step's values, or only names a run.
+    aside = {"Pooled", "subject_named"}
+    steps = set()
+    for path in (ROOT / "hao" / "cli").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
+                ("hao.steps.", "hao.measure.", "hao.hw.board_file", "hao.hw.new_board")
+            ):
+                steps |= {name.name for name in node.names}
+    assert len(steps) > 20
+    assert steps - aside - set(flow.__all__) == {"Kind", "board_aliases"}
+
+
+@pytest.mark.parametrize(
+    ("step", "name"),
+    [
+        *((step, "run") for step in (hao.emit, hao.simulate, hao.write_page)),
+        *((step, "run") for step in (hao.lint_run, hao.lint_schedule)),
+        (hao.schedule_run, "run"),
+        *((step, "path") for step in (hao.reopen, hao.estimate, hao.verify)),
+        (hao.check_model, "path"),
+    ],
+)
+def test_a_step_takes_text_for_a_path_and_names_what_it_cannot_take(
+    step: Callable[[object], object], name: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ArgumentError, match=f"^`{name}` = 3; must be a Path, or its"):
+        step(3)
+    with pytest.raises(HaoError, match=r"none\.onnx"):
+        step(str(tmp_path / "none.onnx"))
+
+
+def test_steps_name_the_argument_that_they_cannot_take(tmp_path: Path) -> None:
+    text: Any = str(tmp_path)
+    assert hao.list_runs(text) == ()
+    wrong: Any = "zu3eg"
+    with pytest.raises(ArgumentError, match=r"^`request` = 'zu3eg'; must be a SearchR"):
+        hao.search(wrong)
+    with pytest.raises(ArgumentError, match=r"^`request` = 'zu3eg'; must be a Quantiz"):
+        hao.quantize(wrong)
+    with pytest.raises(
+        ArgumentError, match=r"^`build` = 'zu3eg'; must be one of 'nati"
+    ):
+        hao.simulate(tmp_path, build=wrong)
+    with pytest.raises(
+        ArgumentError, match=r"^`images` = 'zu3eg'; must be a valid int"
+    ):
+        hao.simulate(tmp_path, images=wrong)
+    with pytest.raises(
+        ArgumentError, match=r"^`reports` = 'zu3eg'; must be a valid list"
+    ):
+        hao.read_reports(tmp_path, wrong)
 
 
 def test_another_name_is_refused() -> None:

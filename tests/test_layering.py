@@ -18,6 +18,7 @@ LEVELS = (
     {"errors", "intmath", "npz"},
     {"arguments", "data", "factory", "files"},
     {"ir"},
+    {"layer_file"},
     {"hw", "zoo", "frontends", "quant", "hls"},
     {"engine"},
     {"cost", "accuracy", "lint", "model", "options", "schedule"},

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hao.errors import InputError
+from hao.files import read_file
 
 E = TypeVar("E", bound=Enum)
 
@@ -125,7 +126,7 @@ def read_records(path: Path, columns: tuple[str, ...]) -> Iterator[Record]:
             too few cells.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_file(path).decode()
     except OSError as cause:
         raise InputError(f"{path}: cannot be read ({cause.strerror})") from cause
     reader = csv.DictReader(text.splitlines())

@@ -15,16 +15,19 @@ from typing import assert_never
 
 from hao.accuracy.between import ERRORS
 from hao.accuracy.checkpoint import checkpoint_of, classifies_imagenet
-from hao.accuracy.drops import Basis, Drop, DropLaw, Evidence
+from hao.accuracy.drops import MIN_ACT_BITS, Basis, Drop, DropLaw, Evidence
 from hao.accuracy.published import PublishedNetwork
 from hao.accuracy.terms import QuantSetting, Recipe
+from hao.arguments import take_fields
+from hao.errors import ArgumentError, InputError
 from hao.hw.board import Board
 from hao.ir.blocks import residual_blocks
 from hao.ir.change import Scheme, bits_of
+from hao.ir.integer import Requantization, requantization_of, with_multipliers
 from hao.ir.layer import Depthwise, Quantize
 from hao.ir.network import Network
 from hao.ir.passes import FRAME_BITS, frame_in_planes
-from hao.ir.tensor import MAX_BITS
+from hao.ir.tensor import MAX_BITS, MIN_BITS
 from hao.options.bits import bit_options
 from hao.options.blocks import block_options
 from hao.options.option import MICRO, Option
@@ -67,8 +70,14 @@ class BitRules:
         keep_first_last: The first and last layer keep the highest choice.
         stance: What of the predicted drop counts.
         recipe: How the network is to be quantized.
+        free_scales: Whether the scales of weights may be any number, so that every sum
+            takes a multiplier; else they are powers of two.
         block_points: Top-1 that leaving out a residual block costs [points], as the
             caller reckons; `None` keeps all blocks.
+
+    Raises:
+        ArgumentError: A field is of a type that it cannot take, or bits are out of
+            range.
     """
 
     choices: tuple[int, ...] = (4, 6, 8)
@@ -76,7 +85,20 @@ class BitRules:
     keep_first_last: bool = True
     stance: Stance = Stance.CAUTIOUS
     recipe: Recipe = Recipe.QAT
+    free_scales: bool = False
     block_points: float | None = None
+
+    def __post_init__(self) -> None:
+        take_fields(self)
+        for name, bits, least in (
+            ("choices", self.choices, MIN_BITS),
+            ("act_bits", (self.act_bits,), MIN_ACT_BITS),
+        ):
+            if not bits or not all(least <= each <= MAX_BITS for each in bits):
+                raise ArgumentError(
+                    f"`{name}` = {getattr(self, name)}; must be from {least} to "
+                    f"{MAX_BITS} bits"
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,15 +262,23 @@ def make_candidate(
         rules: Bits on offer, and the recipe.
 
     Raises:
-        InputError: Bits out of range, or a recipe by which no network of the kind was
-            published as quantized.
+        InputError: Bits out of range, a recipe by which no network of the kind was
+            published as quantized, or free scales for a file that has its own.
         UnsupportedError: Fewer than 8 bits of activations, and a frame that something
             else than one convolution reads.
     """
     imported = any(isinstance(layer, Quantize) for layer in network.layers)
+    if imported and rules.free_scales:
+        raise InputError(
+            f"network {network.name!r}: quantized by its file, whose scales it keeps; "
+            "free scales are for networks without"
+        )
     if not imported:
         planes = 2 if rules.act_bits < FRAME_BITS else 1
         network = frame_in_planes(network, planes)
+        if rules.free_scales:
+            network = with_multipliers(network)
+    shifted = requantization_of(network) is Requantization.SHIFT
     depthwise = any(isinstance(layer, Depthwise) for layer in network.layers)
     image_size = network.input.ofm.width
     subject = checkpoint_of(
@@ -265,7 +295,7 @@ def make_candidate(
                 recipe=rules.recipe,
                 weight_bits=max(rules.choices),
                 act_bits=rules.act_bits,
-                power_of_two=True,
+                power_of_two=shifted,
             ),
             rules.choices,
             imagenet=classifies_imagenet(network.name),

@@ -32,11 +32,9 @@ def compare_command(
 
     FIRST and SECOND are run directories or design files.
     """
-    from hao.page.compare import render_comparison
-    from hao.page.files import loaded_pair, write_comparison_page
+    from hao.steps.runs import compare_runs
 
-    text = render_comparison(*loaded_pair(first, second))
+    text = compare_runs(first, second, page=page, force=force)
     if page is not None:
-        write_comparison_page(first, second, page, force=force)
         text += f"\npage: {page}\n"
     click.echo(text, nl=False)

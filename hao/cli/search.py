@@ -123,6 +123,14 @@ def _act_bits(
     "without training. Below 8 bits they lose very different amounts.",
 )
 @click.option(
+    "--scales",
+    type=click.Choice(["power-of-two", "free"]),
+    default="power-of-two",
+    show_default=True,
+    help="What a code of a weight may stand for, by output channel: power-of-two, sums "
+    "are shifted; free, any number, sums take a multiplier (DSP slices).",
+)
+@click.option(
     "--rank",
     type=click.Choice(["cautious", "mean", "pessimistic"]),
     default="cautious",
@@ -253,6 +261,7 @@ def search_command(
     act_bits: tuple[int, ...],
     free_first_last: bool,
     recipe: str,
+    scales: str,
     rank: str,
     objective: str,
     frames: str,
@@ -323,6 +332,7 @@ def search_command(
             keep_first_last=not free_first_last,
             stance=Stance(rank),
             recipe=Recipe(recipe),
+            free_scales=scales == "free",
             block_points=block_points,
         ),
         act_bits=act_bits if len(act_bits) > 1 else (),

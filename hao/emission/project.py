@@ -26,7 +26,7 @@ from hao.emission.stored import frame_bytes, map_bytes
 from hao.emission.table_text import render_table
 from hao.engine.design import Design
 from hao.errors import InputError
-from hao.files import put_folder, work_folder
+from hao.files import put_folder, read_file, work_folder
 from hao.ir.integer import IntegerNetwork
 from hao.ir.integer_run import run_integer
 from hao.ir.picture import STRETCHED, Fit
@@ -232,7 +232,7 @@ def check_origin(project: Path, design: Design, net: IntegerNetwork) -> None:
         InputError: It was made from others, or is none.
     """
     try:
-        text = (project / MARK).read_text()
+        text = read_file(project / MARK).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{project}: no emitted project in it; `hao emit-hls` makes one"

@@ -29,7 +29,7 @@ An activation function is no operation of its own: `MapType.low` and `high` clam
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import assert_never
 
@@ -120,6 +120,24 @@ class Requantization(Enum):
     def bias_bits(self) -> int:
         """Return the width of a bias in memory."""
         return WIDE_BIAS_BITS if self is Requantization.MULTIPLIER else BIAS_BITS
+
+
+def with_multipliers(network: Network) -> Network:
+    """Return a network whose sums all take a multiplier."""
+    layers = tuple(
+        replace(layer, multiplied=True)
+        if isinstance(layer, Conv | Depthwise | Linear)
+        else layer
+        for layer in network.layers
+    )
+    return replace(network, layers=layers)
+
+
+def requantization_of(network: Network) -> Requantization:
+    """Return how the sums of a network's compute layers become codes."""
+    if any(layer.multiplied for layer in network.compute_layers):
+        return Requantization.MULTIPLIER
+    return Requantization.SHIFT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

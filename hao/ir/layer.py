@@ -239,16 +239,6 @@ class Pool(_Windowed):
             )
 
 
-def current_pool_fields(fields: object) -> object:
-    """Return the fields of a pool in a file, without one that pools had before.
-
-    `include_padding` was true in all files that could be built.
-    """
-    if not isinstance(fields, dict) or fields.get("include_padding") is not True:
-        return fields
-    return {name: value for name, value in fields.items() if name != "include_padding"}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GlobalAveragePool(_Unary):
     """Average over all pixels; OFM is (channels, 1, 1)."""

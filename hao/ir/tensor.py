@@ -8,6 +8,9 @@ from hao.errors import InputError
 MIN_BITS = 2
 MAX_BITS = 8
 
+MAX_TYPE_BITS = 40
+"""Widest type: of a bias behind a multiplier (`hao.ir.integer.WIDE_BIAS_BITS`)."""
+
 
 class Rounding(Enum):
     """How a quantizer rounds to an integer.
@@ -72,8 +75,8 @@ class QType:
     most: int | None = None
 
     def __post_init__(self) -> None:
-        if not 1 <= self.bits <= 32:
-            raise InputError(f"{self.bits} bits; must be from 1 to 32")
+        if not 1 <= self.bits <= MAX_TYPE_BITS:
+            raise InputError(f"{self.bits} bits; must be from 1 to {MAX_TYPE_BITS}")
 
     @property
     def bipolar(self) -> bool:

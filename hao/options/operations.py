@@ -25,6 +25,7 @@ from pathlib import Path
 
 from hao.data import data_path
 from hao.errors import InputError
+from hao.files import read_file
 from hao.intmath import ceil_div
 from hao.ir.blocks import Block
 from hao.ir.change import Keep, LeaveOut, Replace
@@ -128,7 +129,7 @@ def load_pool(table: Path | None = None) -> tuple[Operation, ...]:
 
 def _rows(path: Path, *, shown: bool) -> Iterable[Operation]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_file(path).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not readable as a table of operations") from error
     rows = list(csv.reader(text.splitlines()))

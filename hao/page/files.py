@@ -12,6 +12,8 @@ from hao.runs.records import Records, load_records
 from hao.runs.run import load_run
 
 PAGE_FILE = "report.html"
+Opened = tuple[SearchResult, Records]
+"""What a run records, and what later steps found about it."""
 
 
 def write_run_page(result: SearchResult, folder: Path) -> Path:
@@ -44,28 +46,25 @@ def renew_run_page(run: Path) -> Path:
 
 
 def write_comparison_page(
-    first: Path, second: Path, path: Path, *, force: bool
+    first: Opened, second: Opened, path: Path, *, force: bool
 ) -> None:
     """Write a page with two runs beside each other.
 
     Args:
-        first: A run directory or design file.
-        second: Another one.
+        first: What a run records, and what later steps found about it.
+        second: Of another one.
         path: File to write.
         force: Replace a file that is there.
 
     Raises:
-        InputError: A run cannot be read, or the file exists or cannot be written.
+        InputError: The file exists or cannot be written.
     """
     if path.exists() and not force:
         raise InputError(f"{path}: exists; `force` replaces it")
-    pair = [_loaded(run) for run in (first, second)]
-    write_file(path, render_page(comparison_page(*pair)).encode())
+    write_file(path, render_page(comparison_page(first, second)).encode())
 
 
-def loaded_pair(
-    first: Path, second: Path
-) -> tuple[tuple[SearchResult, Records], tuple[SearchResult, Records]]:
+def loaded_pair(first: Path, second: Path) -> tuple[Opened, Opened]:
     """Return what two runs record, and what later steps found about them.
 
     Raises:
@@ -74,7 +73,7 @@ def loaded_pair(
     return _loaded(first), _loaded(second)
 
 
-def _loaded(run: Path) -> tuple[SearchResult, Records]:
+def _loaded(run: Path) -> Opened:
     result = load_run(run)
     if not run.is_dir():
         result = replace(result, run=None)

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from hao.arguments import takes_words
 from hao.errors import HaoError
 from hao.page.files import PAGE_FILE
 from hao.report.tables import label
@@ -39,6 +40,7 @@ class RunLine:
     problem: str = ""
 
 
+@takes_words
 def list_runs(runs: Path) -> tuple[RunLine, ...]:
     """Return the runs of a folder, the newest first; those unreadable say why.
 

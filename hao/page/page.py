@@ -20,19 +20,11 @@ from hao.page.front import front_section
 from hao.page.glossary import TERMS, term_key, with_terms
 from hao.page.parts import Card, Page, PageTable, Section, percent
 from hao.program.solver import Status
-from hao.report.goal import (
-    channels_in_words,
-    left_out_in_words,
-    pruned_in_words,
-    replaced_in_words,
-    smallest_in_words,
-    unproven_in_words,
-)
-from hao.report.margins import risk_in_words, speed_in_words
+from hao.report.goal import unproven_in_words
+from hao.report.margins import speed_in_words
 from hao.report.result import SearchResult
-from hao.report.tables import KINDS, label
+from hao.report.tables import KINDS, answer_rows, label, proof_rows
 from hao.report.text import plain
-from hao.report.watts import power_in_words
 from hao.report.words import bits_in_words, count_in_words
 from hao.runs.records import Records
 
@@ -129,23 +121,12 @@ def _top1_card(result: SearchResult, records: Records) -> Card:
 
 def _answer_section(result: SearchResult, records: Records) -> Section:
     design, cost = result.design, result.cost
-    rows = [
-        ("speed", speed_in_words(result)),
-        ("at risk", risk_in_words(result)),
-        ("power", power_in_words(result)),
-        ("bits", bits_in_words(design)),
-        ("made least", smallest_in_words(result)),
-        ("left out", left_out_in_words(result)),
-        ("channels", channels_in_words(result)),
-        ("pruned", pruned_in_words(result)),
-        ("replaced", replaced_in_words(result)),
-    ]
     over = cost.resources.shortfall(design.board.usable)
     fits = "It fits" if not over else f"It DOES NOT FIT ({', '.join(over)} too large)"
     words = [
         f"{label(result)} runs on {plain(design.board.title)} at "
-        f"{cost.fps:,.1f} frames a second, {cost.latency_ms:.3g} ms a frame (predicted,"
-        f" batch 1). {fits}. What binds for most of the frame: {cost.bottleneck}.",
+        f"{cost.fps:,.1f} frames a second, {cost.frame_ms:.3g} ms a frame (predicted, "
+        f"batch 1). {fits}. What binds for most of the frame: {cost.bottleneck}.",
     ]
     unproven = unproven_in_words(result)
     if unproven is not None:
@@ -169,7 +150,7 @@ def _answer_section(result: SearchResult, records: Records) -> Section:
     table = PageTable(
         caption="The answer in words",
         head=("what", "how much, and how sure"),
-        rows=tuple((name, text) for name, text in rows if text is not None),
+        rows=(*answer_rows(result), *proof_rows(result)),
         text=frozenset({0, 1}),
     )
     return Section(

@@ -9,7 +9,7 @@ The way through, one call per step; each result is handed to the next:
     train.train_quantized             the same after quantization-aware training
     integers.integer_network          IntegerNetwork: what the accelerator computes
     integers.count_differences        how many integers the two disagree on
-    weights_file.save_integers        and `load_integers`
+    weights_file.render_integers      and `load_integers`
     export.export_qonnx               a QONNX file with the same outputs
     imported.imported_integers        IntegerNetwork of an imported QONNX network
 

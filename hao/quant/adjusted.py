@@ -109,7 +109,7 @@ def _fitted(
 ) -> NDArray[np.float64]:
     """Fit the roundings of a layer of a model to what it reads; return its weights."""
     weight = model.compute[module_key(layer.name)].get_parameter("weight")
-    step = torch.from_numpy(np.ldexp(1.0, model.scales.weights[layer.name]))
+    step = torch.from_numpy(model.scales.steps(layer.name))
     quant = weight_type(model.scheme, layer)
     weight.copy_(fitted_weights(weight, window_energy(layer, *x), step, quant))
     return weight.double().numpy()

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from hao.errors import InputError
+from hao.files import read_file
 from hao.quant.dataset import Dataset, Split
 
 
@@ -16,7 +17,7 @@ def load_class_names(path: Path, outputs: int) -> tuple[str, ...]:
         InputError: The file cannot be read, or has another number of lines.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_file(path).decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise InputError(

@@ -1,7 +1,8 @@
 """An integer network as a QONNX file that computes the same outputs.
 
 Weights and biases are float tensors with a Quant node of their own; every feature map
-passes a Quant node with a power-of-two scale. QONNX has no rounding of halves up for
+passes a Quant node with a power-of-two scale; those of weights are such powers times
+their multiplier, where sums take one. QONNX has no rounding of halves up for
 negative values, so half a step is added first and the Quant node rounds down: the same
 function. Global averages of a power of two of pixels are ONNX averages; others are
 depthwise convolutions whose every weight is the hardware's multiplier.
@@ -25,7 +26,6 @@ from hao.errors import InputError, UnsupportedError
 from hao.files import write_file
 from hao.ir.averages import border_factors
 from hao.ir.integer import (
-    BIAS_BITS,
     IntegerNetwork,
     MapType,
     Requantization,
@@ -69,7 +69,7 @@ def export_qonnx(
     """Write an integer network as a QONNX file.
 
     Args:
-        net: In power-of-two mode.
+        net: The scales of its maps are powers of two.
         path: Must not exist, unless `force`.
         batch: Frames that the file takes at a time.
         force: Whether an existing file is replaced.
@@ -80,7 +80,7 @@ def export_qonnx(
 
     Raises:
         InputError: The file exists or cannot be written.
-        UnsupportedError: The network is not in power-of-two mode.
+        UnsupportedError: A map's scale is no power of two.
     """
     if path.exists() and not force:
         raise InputError(f"{path}: exists; choose another name, or force it")
@@ -97,13 +97,13 @@ def qonnx_model(net: IntegerNetwork, *, batch: int = 1) -> onnx.ModelProto:
     """Return the QONNX model of an integer network.
 
     Raises:
-        UnsupportedError: The network is not in power-of-two mode.
+        UnsupportedError: A map's scale is no power of two.
     """
     exponents = {name: kind.exponent for name, kind in net.maps.items()}
-    if net.requantization is not Requantization.SHIFT or None in exponents.values():
+    if None in exponents.values():
         raise UnsupportedError(
-            f"network {net.network.name!r}: scales that are no powers of two; handled "
-            "for export: power-of-two mode"
+            f"network {net.network.name!r}: scales of maps that are no powers of two; "
+            "handled for export: powers of two"
         )
     writer = _Writer(net)
     for layer in net.network.layers:
@@ -275,6 +275,8 @@ class _Writer:
         # The unit of the products, then that of the weights, by channel.
         unit = np.ldexp(_step(net.maps[name]), -net.param(name, "shift"))
         own = unit / _step(net.maps[layer.input])
+        if net.requantization is Requantization.MULTIPLIER:
+            own = own * net.param(name, "multiplier")
         by_row = own.reshape(-1, *[1] * (weight.ndim - 1))
         inputs = [
             layer.input,
@@ -290,7 +292,7 @@ class _Writer:
                 self._constant(f"{name}.bias.real", (bias * unit).astype(np.float32)),
                 f"{name}.bias",
                 scale=unit,
-                quant=QType(bits=BIAS_BITS, signed=True),
+                quant=QType(bits=net.requantization.bias_bits, signed=True),
             ),
         ]
         output = f"{name}.sums"
@@ -378,4 +380,8 @@ def _rounded_range(net: IntegerNetwork, layer: Compute) -> tuple[int, int]:
     """Return the lowest and the highest sum, with half a step of the output added."""
     low, high = accumulator_range(net, layer)
     half = 2 ** int(net.param(layer.name, "shift").max()) // 2
+    if net.requantization is Requantization.MULTIPLIER:
+        most = int(np.abs(net.param(layer.name, "multiplier")).max())
+        bias = int(np.abs(net.param(layer.name, "bias")).max())
+        low, high = low * most - bias, high * most + bias
     return low, high + half

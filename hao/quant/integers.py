@@ -1,10 +1,10 @@
 """From the Brevitas model to integers, and how many of them the two disagree on.
 
 The conversion reads integers and scales off the Brevitas layers and refuses a scale
-that is no power of two, a value off its grid, or a shift out of reach: nothing is
-rounded here. `count_differences` then evaluates both on the same frames and compares
-every integer of every map; the model runs in double precision, where its sums of
-products are exact.
+that no shift or multiplier makes, a value off its grid, or a shift out of reach:
+nothing is rounded here. `count_differences` then evaluates both on the same frames and
+compares every integer of every map; the model runs in double precision, where its sums
+of products are exact.
 """
 
 from collections.abc import Mapping
@@ -24,8 +24,8 @@ from hao.ir.frame import FrameCoding
 from hao.ir.integer import (
     IntegerNetwork,
     MapType,
-    Requantization,
     mean_multiplier,
+    requantization_of,
 )
 from hao.ir.integer_run import run_integer, run_integer_layers
 from hao.ir.layer import (
@@ -57,7 +57,8 @@ def integer_network(model: QuantNet) -> IntegerNetwork:
     """Return the integers that a Brevitas model stands for.
 
     Raises:
-        UnsupportedError: A scale is no power of two.
+        UnsupportedError: A scale is no power of two, nor such a power times the
+            multiplier of its channel.
         InputError: A parameter is out of the accelerator's range.
     """
     exact = model.exact_copy()
@@ -80,7 +81,7 @@ def integer_network(model: QuantNet) -> IntegerNetwork:
     return IntegerNetwork(
         network=network,
         maps=MappingProxyType(maps),
-        requantization=Requantization.SHIFT,
+        requantization=requantization_of(model.network),
         frame=_frame_coding(model.network, maps[model.network.input.name]),
     )
 
@@ -224,7 +225,8 @@ def _compute_integers(
         weight = module.quant_weight()  # type: ignore[operator] # a Brevitas layer
         bias = module.quant_bias()  # type: ignore[operator] # a Brevitas layer
     name = layer.name
-    exponents = _exponents(name, "weight", weight.scale).reshape(-1)
+    multipliers = model.scales.multipliers.get(name)
+    exponents = _exponents(name, "weight", weight.scale, multipliers).reshape(-1)
     products = exponents + _exponent(maps, layer.input)
     units = _exponents(name, "bias", bias.scale).reshape(-1)
     if not np.array_equal(units, products):
@@ -232,17 +234,22 @@ def _compute_integers(
             f"layer {name!r}: the bias has another scale than the products"
         )
     rows = weight.value.numpy()
-    by_row = exponents.reshape(-1, *[1] * (rows.ndim - 1))
-    return {
-        "weight": _integers(name, "weight", np.ldexp(rows, -by_row)),
+    steps = model.scales.steps(name).reshape(-1, *[1] * (rows.ndim - 1))
+    integers = {
+        "weight": _integers(name, "weight", rows / steps),
         "bias": _integers(name, "bias", np.ldexp(bias.value.numpy(), -units)),
         "shift": _exponent(maps, name) - products,
     }
+    return integers if multipliers is None else {**integers, "multiplier": multipliers}
 
 
-def _exponents(layer: str, word: str, scale: Tensor) -> Integers:
-    """Return the exponents of scales that are powers of two."""
+def _exponents(
+    layer: str, word: str, scale: Tensor, multipliers: Integers | None = None
+) -> Integers:
+    """Return the exponents of scales that are powers of two, multipliers taken out."""
     values = scale.detach().double().numpy()
+    if multipliers is not None:
+        values = values.reshape(-1) / multipliers
     mantissa, exponent = np.frexp(values)
     if not np.all(mantissa == 0.5):
         off = values.reshape(-1)[np.flatnonzero(mantissa.reshape(-1) != 0.5)[0]]

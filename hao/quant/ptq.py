@@ -32,7 +32,12 @@ from hao.ir.tensor import QType, Rounding
 from hao.quant.adjusted import adjusted_network, with_biases
 from hao.quant.counted import Counted, uncounted
 from hao.quant.dataset import Frames
-from hao.quant.exponents import best_exponent, covering_exponent
+from hao.quant.exponents import (
+    as_multipliers,
+    best_exponent,
+    best_steps,
+    covering_exponent,
+)
 from hao.quant.float_net import FloatNet
 from hao.quant.parameters import float_parameters, frame_parameters
 from hao.quant.quant_net import QuantNet, weight_type
@@ -169,7 +174,10 @@ def equalize_network(network: Network) -> Network:
 def calibrate(
     network: Network, scheme: Scheme, frames: Tensor, counted: Counted = uncounted
 ) -> Scales:
-    """Return legal powers of two that lose least on the given frames.
+    """Return legal scales that lose least on the given frames.
+
+    Those of maps are powers of two, those of weights as well unless a layer's sums take
+    a multiplier.
 
     Args:
         network: With float parameters.
@@ -194,15 +202,25 @@ def calibrate(
         choose = covering_exponent if bits >= COVERING_BITS else best_exponent
         maps[layer.name] = choose(values, quant, highest=highest)
     weights: dict[str, Exponents] = {}
+    multipliers: dict[str, Exponents] = {}
     for compute in network.compute_layers:
         weight, _ = float_parameters(network, compute)
         rows = weight.reshape(len(weight), -1)
         quant = weight_type(scheme, compute)
+        if compute.multiplied:
+            steps = best_steps(rows, quant)
+            multipliers[compute.name], weights[compute.name] = as_multipliers(steps)
+            continue
         weights[compute.name] = np.array(
             [best_exponent(row, quant, covered=100.0) for row in rows], dtype=np.int64
         )
     return legal_scales(
-        network, scheme, maps=maps, weights=weights, signed_input=signed_input
+        network,
+        scheme,
+        maps=maps,
+        weights=weights,
+        multipliers=multipliers,
+        signed_input=signed_input,
     )
 
 

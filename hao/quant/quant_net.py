@@ -1,9 +1,10 @@
 """The Brevitas model: what the integer network computes, trainable.
 
-Every layer is a Brevitas layer whose scales are the frozen powers of two of `Scales`,
-so that each feature map is a grid of code * 2^exponent and the integers are read off
-without rounding. Evaluated in double precision the model equals the integer network
-bit for bit; in single precision as long as no sum of products exceeds 2^24.
+Every layer is a Brevitas layer whose scales are the frozen ones of `Scales`, so that
+each feature map is a grid of code * 2^exponent and the integers are read off without
+rounding. Evaluated in double precision the model equals the integer network bit for
+bit; in single precision as long as no sum exceeds 2^24 units of the accumulator, or,
+where sums take a multiplier, of what the multiplier makes.
 """
 
 from collections.abc import Sequence
@@ -55,7 +56,7 @@ from hao.quant.scheme import Scheme, check_scheme
 
 
 class QuantNet(LayerwiseModule):
-    """A network quantized by Brevitas on frozen powers of two.
+    """A network quantized by Brevitas on frozen scales.
 
     Args:
         network: With float parameters, batch norms folded.
@@ -142,7 +143,9 @@ class QuantNet(LayerwiseModule):
         exponents = self.scales.weights[layer.name]
         quantizers = {
             "weight_quant": weight_quantizer(
-                weight_type(self.scheme, layer), exponents, weight.ndim
+                weight_type(self.scheme, layer),
+                self.scales.steps(layer.name),
+                weight.ndim,
             ),
             "bias_quant": bias_quantizer(
                 bias_code_bits(layer, self.scheme),

@@ -1,4 +1,4 @@
-"""Brevitas quantizers on powers of two that are given and stay.
+"""Brevitas quantizers on scales that are given and stay.
 
 Each is an injector of Brevitas with a constant scale, so that training moves weights
 and never a scale, and hardware limits hold from the first step to the last. Rounding is
@@ -45,18 +45,17 @@ class HalfUp(nn.Module):
 
 
 class FrozenScale(nn.Module):
-    """A constant power of two, or one per channel.
+    """A constant scale, or one per channel, that single precision holds exactly.
 
     Args:
-        exponents: Shape that broadcasts against what is quantized.
+        steps: Shape that broadcasts against what is quantized.
     """
 
     scale: Tensor
 
-    def __init__(self, exponents: NDArray[np.int64]) -> None:
+    def __init__(self, steps: NDArray[np.float64]) -> None:
         super().__init__()
-        powers = np.ldexp(1.0, exponents).astype(np.float32)
-        self.register_buffer("scale", torch.from_numpy(np.array(powers)))
+        self.register_buffer("scale", torch.from_numpy(steps.astype(np.float32)))
 
     def forward(self, x: Tensor, threshold: Tensor) -> Tensor:
         """Return the scale, whatever is quantized."""
@@ -92,17 +91,17 @@ class NoThreshold(nn.Module):
         return bit_width
 
 
-def weight_quantizer(quant: QType, exponents: NDArray[np.int64], rank: int) -> Injector:
+def weight_quantizer(quant: QType, steps: NDArray[np.float64], rank: int) -> Injector:
     """Return the quantizer of weights of shape (ofm_channels, ...).
 
     Args:
         quant: Signed.
-        exponents: Shape (ofm_channels,).
+        steps: What a code stands for, shape (ofm_channels,).
         rank: Dimensions of the weights.
     """
     return _injector(
         quant,
-        exponents.reshape(-1, *[1] * (rank - 1)),
+        steps.reshape(-1, *[1] * (rank - 1)),
         proxy=WeightQuantProxyFromInjector,
         clamp=TensorClampSte if quant.most is None else CodesClamp,
     )
@@ -116,8 +115,9 @@ def bias_quantizer(code_bits: int, exponents: NDArray[np.int64]) -> Injector:
         exponents: Shape (ofm_channels,).
     """
     quant = QType(bits=code_bits + 1, signed=True, narrow=True)
+    steps = np.ldexp(1.0, exponents)
     made: Injector = _injector(
-        quant, exponents, proxy=BiasQuantProxyFromInjector, clamp=TensorClampSte
+        quant, steps, proxy=BiasQuantProxyFromInjector, clamp=TensorClampSte
     ).let(requires_input_scale=False)
     return made
 
@@ -126,21 +126,21 @@ def map_quantizer(quant: QType, exponent: int) -> Injector:
     """Return the quantizer of a feature map."""
     return _injector(
         quant,
-        np.array(exponent, dtype=np.int64),
+        np.array(np.ldexp(1.0, exponent)),
         proxy=ActQuantProxyFromInjector,
         clamp=TensorClamp if quant.most is None else CodesClamp,
     )
 
 
 def _injector(
-    quant: QType, exponents: NDArray[np.int64], *, proxy: type, clamp: type
+    quant: QType, steps: NDArray[np.float64], *, proxy: type, clamp: type
 ) -> Injector:
     made: Injector = ExtendedInjector.let(
         proxy_class=proxy,
         tensor_quant=RescalingIntQuant,
         int_quant=IntQuant,
         scaling_impl=FrozenScale,
-        exponents=exponents,
+        steps=steps,
         int_scaling_impl=NoThreshold,
         zero_point_impl=ZeroZeroPoint,
         bit_width_impl=BitWidthConst,

@@ -1,8 +1,9 @@
-"""Powers of two that the accelerator's shifts can reach.
+"""Scales that the accelerator's shifts and multipliers can reach.
 
-A code of exponent e stands for code * 2^e. Calibration says which exponents would lose
-least; `legal_scales` raises them as little as the hardware demands, and never lowers
-one. With x the exponent of a map and w that of a channel's weights:
+A code of exponent e stands for code * 2^e, one of weights that take a multiplier m for
+code * m * 2^e. Calibration says which exponents would lose least; `legal_scales` raises
+them as little as the hardware demands, and never lowers one. With x the exponent of a
+map and w that of a channel's weights:
 
     right shift   x_out - (x_in + w) is 0 to MAX_SHIFT: raise w, or x_out if negative
     bias          at most 2^(weight_bits + act_bits - 1 + ceil_log2(terms)) - 1 in
@@ -12,11 +13,14 @@ one. With x the exponent of a map and w that of a channel's weights:
     average       right shift of 0 to MAX_MEAN_SHIFT: raise x_in
     ReLU6         6 is at least one code: x_out is at most 3
 
+With a multiplier the right shift may be up to MAX_MULTIPLIER_SHIFT, and the bias, which
+comes behind the multiplier, has up to WIDE_BIAS_BITS in units of 2^(x_in + w).
+
 A maximum has its input's exponent. Nothing here knows torch: NumPy and integers only.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import assert_never
 
@@ -30,7 +34,9 @@ from hao.ir.integer import (
     BIAS_BITS,
     MAX_ALIGN_SHIFT,
     MAX_MEAN_SHIFT,
+    MAX_MULTIPLIER_SHIFT,
     MAX_SHIFT,
+    WIDE_BIAS_BITS,
     MapType,
     mean_multiplier,
 )
@@ -65,15 +71,26 @@ Exponents = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scales:
-    """The frozen powers of two of a quantized network.
+    """The frozen scales of a quantized network.
 
     Attributes:
         maps: Type of every layer's map; none lacks an exponent.
         weights: Exponents of a compute layer's weights, shape (ofm_channels,).
+        multipliers: What sums of such a layer are multiplied by, shape (ofm_channels,),
+            of the layers that take a multiplier.
     """
 
     maps: Mapping[str, MapType]
     weights: Mapping[str, Exponents]
+    multipliers: Mapping[str, Exponents] = field(default_factory=dict)
+
+    def steps(self, layer: str) -> NDArray[np.float64]:
+        """Return what a code of a layer's weights stands for, shape (ofm_channels,)."""
+        steps: NDArray[np.float64] = np.ldexp(
+            np.asarray(self.multipliers.get(layer, 1), dtype=np.float64),
+            self.weights[layer],
+        )
+        return steps
 
     def exponent(self, layer: str) -> int:
         """Return the exponent of a layer's map."""
@@ -86,8 +103,11 @@ def bias_code_bits(layer: Compute, scheme: Scheme) -> int:
     """Return k such that the magnitude of a layer's bias codes stays below 2^k.
 
     Source: the accumulator of `hao.ir.integer.accumulator_bits` has room for a bias
-    of up to the largest sum of products, and memory for one of `BIAS_BITS`.
+    of up to the largest sum of products, and memory for one of `BIAS_BITS`; a bias
+    behind a multiplier needs no room in the accumulator.
     """
+    if layer.multiplied:
+        return WIDE_BIAS_BITS - 1
     planes = layer.planes if isinstance(layer, Conv) else 1
     act_bits = scheme.act_bits if planes == 1 else FRAME_BITS
     sums = scheme.weight_bits[layer.name] + act_bits - 1
@@ -100,6 +120,7 @@ def legal_scales(
     *,
     maps: Mapping[str, int],
     weights: Mapping[str, Exponents],
+    multipliers: Mapping[str, Exponents] = MappingProxyType({}),
     signed_input: bool,
 ) -> Scales:
     """Return the smallest legal exponents that are not below the wished ones.
@@ -109,6 +130,7 @@ def legal_scales(
         scheme: Bits.
         maps: Wished exponent of every layer's map; that of a maximum is not read.
         weights: Wished exponents of every compute layer, shape (ofm_channels,).
+        multipliers: Of every compute layer whose sums take one, likewise.
         signed_input: Whether frames hold negative values.
 
     Raises:
@@ -129,7 +151,8 @@ def legal_scales(
         if before[0] == state.exponents and all(
             np.array_equal(before[1][name], now) for name, now in state.channel.items()
         ):
-            return _typed(network, scheme, state, signed_input)
+            found = _typed(network, scheme, state, signed_input)
+            return replace(found, multipliers=multipliers)
     raise UnsupportedError(
         f"network {network.name!r}: no powers of two suit both operands of its adds; "
         "equalize its weights or give them more bits"
@@ -205,7 +228,8 @@ class _Raising:
 
     def _raise_channels(self, layer: Compute) -> None:
         x_in, x_out = self.exponent(layer.input), self.exponent(layer.name)
-        channel = np.maximum(self.channel[layer.name], x_out - x_in - MAX_SHIFT)
+        most_shift = MAX_MULTIPLIER_SHIFT if layer.multiplied else MAX_SHIFT
+        channel = np.maximum(self.channel[layer.name], x_out - x_in - most_shift)
         _, bias = float_parameters(self._network, layer)
         most = 2 ** bias_code_bits(layer, self._scheme) - 1
         # Half a code less, so that rounding stays within it.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.errors import InputError
-from hao.files import write_file
+from hao.files import read_file, write_file
 from hao.ir.network import Network
 from hao.quant.float_net import with_parameters
 from hao.quant.matching import (
@@ -172,7 +172,7 @@ def _read_mapping(path: Path | None) -> dict[str, str]:
     if path is None or not path.exists():
         return {}
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_file(path).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"mapping {path}: cannot be read") from error
     mapping: dict[str, str] = {}

@@ -11,32 +11,18 @@ import json
 import zipfile
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal, assert_never
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_core import to_jsonable_python
 
 from hao.errors import InputError
-from hao.files import write_file
 from hao.ir.frame import FrameCoding
 from hao.ir.integer import IntegerNetwork, MapType, Requantization
-from hao.ir.layer import (
-    Activation,
-    Add,
-    Affine,
-    Conv,
-    Depthwise,
-    GlobalAveragePool,
-    Input,
-    Layer,
-    Linear,
-    Pool,
-    Quantize,
-    current_pool_fields,
-)
 from hao.ir.network import Network
+from hao.layer_file import FileTable, LayerEntry, layer_type
 from hao.npz import load_npz
 
 SCHEMA = "hao.integers/1"
@@ -48,76 +34,13 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time that every entry of the archive carries: the earliest that zip knows."""
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, allow_inf_nan=False
-    )
-
-
-class _Input(_Table):
-    type: Literal["input"]
-    fields: Input
-
-
-class _Conv(_Table):
-    type: Literal["conv"]
-    fields: Conv
-
-
-class _Depthwise(_Table):
-    type: Literal["depthwise"]
-    fields: Depthwise
-
-
-class _Linear(_Table):
-    type: Literal["linear"]
-    fields: Linear
-
-
-class _Pool(_Table):
-    type: Literal["pool"]
-    fields: Annotated[Pool, BeforeValidator(current_pool_fields)]
-
-
-class _GlobalAveragePool(_Table):
-    type: Literal["global_average_pool"]
-    fields: GlobalAveragePool
-
-
-class _Add(_Table):
-    type: Literal["add"]
-    fields: Add
-
-
-_Entry = Annotated[
-    _Input | _Conv | _Depthwise | _Linear | _Pool | _GlobalAveragePool | _Add,
-    Field(discriminator="type"),
-]
-
-
-class _Header(_Table):
+class _Header(FileTable):
     schema_: Annotated[Literal["hao.integers/1"], Field(alias="schema")]
     name: str
     requantization: Requantization
-    layers: list[_Entry]
+    layers: list[LayerEntry]
     maps: dict[str, MapType]
     frame: FrameCoding | None = None
-
-
-def save_integers(net: IntegerNetwork, path: Path, *, force: bool = False) -> None:
-    """Write an integer network, first beside its place and then moved there.
-
-    Args:
-        net: The network.
-        path: Must not exist, unless `force`.
-        force: Whether an existing file is replaced.
-
-    Raises:
-        InputError: The file exists, or cannot be written.
-    """
-    if path.exists() and not force:
-        raise InputError(f"{path}: exists; choose another name, or force it")
-    write_file(path, render_integers(net))
 
 
 def render_integers(net: IntegerNetwork) -> bytes:
@@ -127,7 +50,7 @@ def render_integers(net: IntegerNetwork) -> bytes:
         "name": net.network.name,
         "requantization": net.requantization.value,
         "layers": [
-            {"type": _layer_type(layer), "fields": to_jsonable_python(layer)}
+            {"type": layer_type(layer), "fields": to_jsonable_python(layer)}
             for layer in net.network.layers
         ],
         "maps": {
@@ -211,25 +134,3 @@ def _narrowed(array: NDArray[np.int64]) -> NDArray[np.generic]:
         if np.array_equal(narrow, array):
             return narrow
     raise AssertionError("int64 holds int64")
-
-
-def _layer_type(layer: Layer) -> str:
-    match layer:
-        case Input():
-            return "input"
-        case Conv():
-            return "conv"
-        case Depthwise():
-            return "depthwise"
-        case Linear():
-            return "linear"
-        case Pool():
-            return "pool"
-        case GlobalAveragePool():
-            return "global_average_pool"
-        case Add():
-            return "add"
-        case Affine() | Activation() | Quantize():
-            raise AssertionError(f"{layer.name}: no IntegerNetwork lets this through")
-        case _:
-            assert_never(layer)

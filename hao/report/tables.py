@@ -43,38 +43,42 @@ PATHS = ("dense", "depthwise", "pointwise", "ifm", "ofm", "residual")
 
 def render_summary(result: SearchResult) -> str:
     """Return what was found, what it costs, what binds and how it is proven."""
-    design, cost = result.design, result.cost
-    board = design.board
-    unproven, smallest = unproven_in_words(result), smallest_in_words(result)
-    channels = channels_in_words(result)
-    dropped, low_end = left_out_in_words(result), low_end_in_words(result)
-    instead, pruned = replaced_in_words(result), pruned_in_words(result)
+    board, cost = result.design.board, result.cost
+    unproven = unproven_in_words(result)
     lines = [
         *([] if unproven is None else [_field("NOT PROVEN", unproven), ""]),
         f"{label(result)} on {plain(board.title)} at {board.clock_mhz:g} MHz",
         "",
-        *_accuracy_lines(result),
-        _field("speed", speed_in_words(result)),
-        *([] if low_end is None else [_field("low end", low_end)]),
-        _field("at risk", risk_in_words(result)),
-        _field("power", power_in_words(result)),
-        *([] if smallest is None else [_field("made least", smallest)]),
-        _field("constants", board.calibration.summary),
-        _field("bits", bits_in_words(design)),
-        *([] if dropped is None else [_field("left out", dropped)]),
-        *([] if channels is None else [_field("channels", channels)]),
-        *([] if pruned is None else [_field("pruned", pruned)]),
-        *([] if instead is None else [_field("replaced", instead)]),
+        *(_field(name, words) for name, words in answer_rows(result)),
         "",
         *_resource_lines(board, cost),
         "",
-        *_engine_lines(design.engine),
+        *_engine_lines(result.design.engine),
         "",
         *_roofline_lines(board, cost),
         "",
-        *_proof_lines(result),
+        *(_field(name, words) for name, words in proof_rows(result)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def answer_rows(result: SearchResult) -> list[tuple[str, str]]:
+    """Return what was found in words, each with its name and what it rests on."""
+    rows = [
+        *_accuracy_rows(result),
+        ("speed", speed_in_words(result)),
+        ("low end", low_end_in_words(result)),
+        ("at risk", risk_in_words(result)),
+        ("power", power_in_words(result)),
+        ("made least", smallest_in_words(result)),
+        ("constants", result.design.board.calibration.summary),
+        ("bits", bits_in_words(result.design)),
+        ("left out", left_out_in_words(result)),
+        ("channels", channels_in_words(result)),
+        ("pruned", pruned_in_words(result)),
+        ("replaced", replaced_in_words(result)),
+    ]
+    return [(name, words) for name, words in rows if words is not None]
 
 
 def label(result: SearchResult) -> str:
@@ -233,22 +237,22 @@ def result_json(result: SearchResult, *, seconds: float) -> dict[str, object]:
     }
 
 
-def _accuracy_lines(result: SearchResult) -> list[str]:
+def _accuracy_rows(result: SearchResult) -> list[tuple[str, str]]:
     if result.accuracy is None or result.float_top1 is None:
-        return [_field("top-1", "unknown: no float accuracy of this network is known")]
+        return [("top-1", "unknown: no float accuracy of this network is known")]
     accuracy = result.accuracy
     beyond = "; outside the measured bits" if result.out_of_range else ""
     if left_out(result.design.scheme):
         beyond += "; for blocks left out, on the points that were given for each"
     source = f" ({plain(result.float_source)})" if result.float_source else ""
     return [
-        _field(
+        (
             "top-1",
             f"{accuracy.mean:.2f} % (predicted; 90 % interval {accuracy.low:.2f} to "
             f"{accuracy.high:.2f}{ranked_in_words(result)})",
         ),
-        _field("rests on", f"{basis_in_words(result)}{beyond}"),
-        _field("float top-1", f"{result.float_top1:.2f} %{source}"),
+        ("rests on", f"{basis_in_words(result)}{beyond}"),
+        ("float top-1", f"{result.float_top1:.2f} %{source}"),
     ]
 
 
@@ -312,20 +316,21 @@ def _roofline_lines(board: Board, cost: CostReport) -> list[str]:
     ]
 
 
-def _proof_lines(result: SearchResult) -> list[str]:
+def proof_rows(result: SearchResult) -> list[tuple[str, str]]:
+    """Return how far the answer is proven and what was considered, with names."""
     proof = result.proof
     if proof.status is Status.OPTIMAL:
         claim = "optimal"
     else:
         claim = f"stopped at the {proof.status.value}, gap {100 * proof.gap:.2f} %"
     return [
-        _field(
+        (
             "proof",
             f"{claim} ({proof.solver.value}: {proof.variables} variables, "
             f"{proof.constraints} constraints, {proof.nodes} nodes"
             + (f"; not gurobi: {proof.solver_reason})" if proof.solver_reason else ")"),
         ),
-        _field(
+        (
             "considered",
             f"{count_in_words(proof.priced, 'engine')} priced; "
             f"{count_in_words(proof.candidates, 'network')}, {proof.solved} solved"

@@ -17,12 +17,14 @@ from reprlib import Repr
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+import hao
 from hao.cost.evaluate import CostReport, evaluate
 from hao.errors import InputError, UnsupportedError
+from hao.layer_file import LAYER_TYPES
 from hao.report.result import SearchResult
+from hao.report.text import plain
 from hao.runs.design_schema import (
     ADDED_KEYS,
-    LAYER_TYPES,
     SCHEMA,
     DesignFile,
     RecordedCost,
@@ -72,7 +74,7 @@ def load_design(path: Path, *, check: bool = True) -> SearchResult:
         file = _parsed(document)
         result = _to_result(file, run=run)
         if check:
-            _check_record(file.cost, result.cost)
+            _check_record(file.cost, result.cost, str(document["hao"]))
     except InputError as error:
         raise InputError(f"{shown}: {error}") from error
     except UnsupportedError as error:
@@ -141,11 +143,7 @@ def _parsed(document: dict[str, object]) -> DesignFile:
         InputError: A key is missing, unknown, or its value outside the limits.
     """
     values = dict(document)
-    schema = values.pop("schema", None)
-    if schema != SCHEMA:
-        raise InputError(
-            f"schema = {_short(schema)}; this version of hao reads {SCHEMA!r}"
-        )
+    take_schema(values, SCHEMA)
     if not isinstance(values.pop("hao", None), str):
         raise InputError("hao is missing; must be the version that wrote the file")
     check_leaves(values)
@@ -201,6 +199,20 @@ def _leaves(value: object, key: str, *, depth: int) -> Iterator[tuple[str, objec
             yield from _leaves(item, f"{key}[{index}]", depth=depth + 1)
     else:
         yield key, value
+
+
+def take_schema(values: dict[str, object], schema: str) -> None:
+    """Take the schema out of a document, or say which version of hao wrote another.
+
+    Raises:
+        InputError: It is another one, or missing.
+    """
+    found, wrote = values.pop("schema", None), values.get("hao")
+    if found != schema:
+        by = f", written by hao {plain(wrote)[:20]}" if isinstance(wrote, str) else ""
+        raise InputError(
+            f"schema = {_short(found)}{by}; hao {hao.__version__} reads {schema!r}"
+        )
 
 
 def with_tagged_layers(values: dict[str, object]) -> dict[str, object]:
@@ -301,7 +313,7 @@ def _to_result(file: DesignFile, *, run: Path | None) -> SearchResult:
     )
 
 
-def _check_record(recorded: RecordedCost, cost: CostReport) -> None:
+def _check_record(recorded: RecordedCost, cost: CostReport, writer: str) -> None:
     pairs: list[tuple[str, object, object]] = [
         ("latency_cycles", recorded.latency_cycles, cost.latency_cycles),
         ("multipliers", recorded.multipliers, cost.multipliers),
@@ -313,8 +325,9 @@ def _check_record(recorded: RecordedCost, cost: CostReport) -> None:
         if was != is_now:
             raise InputError(
                 f"cost.{key} = {was}, but the design costs {is_now}: the file was "
-                "edited or comes from another version of hao; run `hao estimate` on "
-                "it for its cost, or search anew"
+                f"edited, or hao {_short(writer)} priced it otherwise than this one, "
+                f"{hao.__version__}; run `hao estimate` on it for its cost, or search "
+                "anew"
             )
 
 

@@ -1,16 +1,16 @@
 """What a design file may say: its keys, and their translation to the core types.
 
-The file mirrors the core types: pydantic reads each of them by its fields, strictly
-(no unknown key, no text for a number), and they check themselves when they are made.
-What differs from them stands here. A layer carries its `type` beside its fields; a
-segment names the layers in its stages, by which `partition` finds it again. Parameters
-are not kept: a design is shapes, bits and parallelism.
+The file mirrors the core types; layers stand in it as `hao.layer_file` says. What
+differs from them stands here. A segment names the layers in its stages, by which
+`partition` finds it again. Parameters are not kept: a design is shapes, bits and
+parallelism.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, assert_never
+from dataclasses import replace
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field
 from pydantic_core import to_jsonable_python
 
 import hao
@@ -18,6 +18,7 @@ from hao.accuracy.drops import Basis, Evidence
 from hao.answer.candidates import Accuracy, Stance
 from hao.answer.front import FrontPoint
 from hao.answer.objective import Objective
+from hao.cost.catalogue import Needs
 from hao.cost.evaluate import CostReport
 from hao.engine.design import Design
 from hao.engine.stages import Engine
@@ -33,24 +34,12 @@ from hao.ir.change import (
     left_out,
     replaced,
 )
-from hao.ir.layer import (
-    Activation,
-    Add,
-    Affine,
-    Conv,
-    Depthwise,
-    GlobalAveragePool,
-    Input,
-    Layer,
-    Linear,
-    Pool,
-    Quantize,
-    current_pool_fields,
-)
+from hao.ir.layer import Layer
 from hao.ir.network import Network
-from hao.ir.partition import Segment, partition
+from hao.ir.partition import Role, Segment, partition
 from hao.ir.passes import weight_passes
 from hao.ir.sparsity import density_of
+from hao.layer_file import FileTable, LayerEntry, layer_type
 from hao.report.result import Proof, SearchResult
 
 SCHEMA = "hao.design/3"
@@ -106,125 +95,11 @@ MAX_MACS = 10**14
 """Most MACs of a network that is read (chosen here; the zoo's largest has 10^10)."""
 
 
-LAYER_TYPES = (
-    "input",
-    "conv",
-    "depthwise",
-    "linear",
-    "pool",
-    "global_average_pool",
-    "add",
-    "affine",
-    "activation",
-    "quantize",
-)
-
-
-class FileTable(BaseModel):
-    """A table of a file: no key but its own, no text for a number."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, allow_inf_nan=False
-    )
-
-
-class _Input(FileTable):
-    type: Literal["input"]
-    fields: Input
-
-
-class _Conv(FileTable):
-    type: Literal["conv"]
-    fields: Conv
-
-
-class _Depthwise(FileTable):
-    type: Literal["depthwise"]
-    fields: Depthwise
-
-
-class _Linear(FileTable):
-    type: Literal["linear"]
-    fields: Linear
-
-
-class _Pool(FileTable):
-    type: Literal["pool"]
-    fields: Annotated[Pool, BeforeValidator(current_pool_fields)]
-
-
-class _GlobalAveragePool(FileTable):
-    type: Literal["global_average_pool"]
-    fields: GlobalAveragePool
-
-
-class _Add(FileTable):
-    type: Literal["add"]
-    fields: Add
-
-
-class _Affine(FileTable):
-    type: Literal["affine"]
-    fields: Affine
-
-
-class _Activation(FileTable):
-    type: Literal["activation"]
-    fields: Activation
-
-
-class _Quantize(FileTable):
-    type: Literal["quantize"]
-    fields: Quantize
-
-
-_Entry = Annotated[
-    _Input
-    | _Conv
-    | _Depthwise
-    | _Linear
-    | _Pool
-    | _GlobalAveragePool
-    | _Add
-    | _Affine
-    | _Activation
-    | _Quantize,
-    Field(discriminator="type"),
-]
-
-
-def layer_type(layer: Layer) -> str:
-    """Return how a design file calls the class of a layer."""
-    match layer:
-        case Input():
-            return "input"
-        case Conv():
-            return "conv"
-        case Depthwise():
-            return "depthwise"
-        case Linear():
-            return "linear"
-        case Pool():
-            return "pool"
-        case GlobalAveragePool():
-            return "global_average_pool"
-        case Add():
-            return "add"
-        case Affine():
-            return "affine"
-        case Activation():
-            return "activation"
-        case Quantize():
-            return "quantize"
-        case _:
-            assert_never(layer)
-
-
 class NetworkTable(FileTable):
     """A network: its name and layers."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
-    layers: Annotated[list[_Entry], Field(min_length=1, max_length=MAX_LAYERS)]
+    layers: Annotated[list[LayerEntry], Field(min_length=1, max_length=MAX_LAYERS)]
 
 
 class _SegmentTable(FileTable):
@@ -274,9 +149,9 @@ class DesignFile(FileTable):
     board: Board
     engine: Engine
     scheme: dict[str, Annotated[int, Field(ge=2, le=8)]]
-    left_out: list[Annotated[str, Field(min_length=1)]] = []
-    channels: dict[str, str] = {}
-    replaced: dict[str, _ReplacedTable] = {}
+    left_out: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list)
+    channels: dict[str, str] = Field(default_factory=dict)
+    replaced: dict[str, _ReplacedTable] = Field(default_factory=dict)
     block_points: _Points | None = None
     segments: Annotated[list[_SegmentTable], Field(min_length=1)]
     front: list[FrontPoint]
@@ -376,6 +251,7 @@ def to_design(file: DesignFile) -> Design:
             raise InputError(
                 f"scheme: layer {name!r} is missing; must have 2 to 8 bits"
             )
+    segments = _segments(file, network)
     return Design(
         network=network,
         scheme={
@@ -391,10 +267,24 @@ def to_design(file: DesignFile) -> Design:
             **{name: Channels.of_text(text) for name, text in file.channels.items()},
             **_replaced(file, network),
         },
-        engine=file.engine,
-        segments=_segments(file, network),
+        engine=_with_means(file.engine, segments),
+        segments=segments,
         board=file.board,
     )
+
+
+def _with_means(engine: Engine, segments: tuple[Segment, ...]) -> Engine:
+    """Return the engine with what its averages need, of a file that does not say it."""
+    stage = engine.depthwise
+    layers = tuple(
+        layer
+        for segment in segments
+        for role, layer in segment.invocation.stages
+        if role is Role.DEPTHWISE
+    )
+    if stage is None or stage.mean_bits or not layers:
+        return engine
+    return replace(engine, depthwise=replace(stage, mean_bits=Needs(layers).mean_bits))
 
 
 def _replaced(file: DesignFile, network: Network) -> dict[str, Change]:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from hao.errors import InputError
-from hao.files import Held, held, recover
+from hao.files import Held, held, read_file, recover
 from hao.ir.integer import IntegerNetwork
 from hao.ir.tensor import Shape
 from hao.npz import load_npz
@@ -95,7 +95,7 @@ def recorded_quantization(folder: Path) -> Quantization | None:
     if not path.is_file():
         return None
     try:
-        return TypeAdapter(Quantization).validate_json(path.read_bytes(), strict=True)
+        return TypeAdapter(Quantization).validate_json(read_file(path), strict=True)
     except (OSError, ValidationError) as error:
         raise _stale(path) from error
 

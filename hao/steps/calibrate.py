@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hao.arguments import takes_words
 from hao.calibration.assess import assess
 from hao.calibration.evidence import (
     CalibrationEvidence,
@@ -49,6 +50,7 @@ class CalibrateRequest:
     force: bool = False
 
 
+@takes_words
 def calibrate(request: CalibrateRequest) -> Assessment:
     """Return the constants that reports ask for, and write them if a file is named.
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from hao.arguments import takes_words
 from hao.emission.project import (
     Told,
     check_project_target,
@@ -10,7 +11,10 @@ from hao.emission.project import (
     write_project,
 )
 from hao.emission.weights import pruned_network
+from hao.engine.design import Design
+from hao.ir.integer import IntegerNetwork
 from hao.ir.seeded import seeded_frames, seeded_integers
+from hao.page.files import renew_run_page
 from hao.quant.weights_file import load_integers, render_integers
 from hao.report.hardware import (
     Emission,
@@ -44,6 +48,7 @@ synthesis tool, which is some 20 times as slow as the native one.
 """
 
 
+@takes_words
 def emit(
     run: Path, *, weights: str | None = None, seed: int = 0, force: bool = False
 ) -> Emission:
@@ -66,6 +71,14 @@ def emit(
         return _emit(result, folder, weights=weights, seed=seed, force=force)
 
 
+def random_integers(design: Design, *, seed: int) -> IntegerNetwork:
+    """Return the integers of a design's network with seeded random weights."""
+    net = seeded_integers(
+        design.network, design.weight_bits, act_bits=design.engine.act_bits, seed=seed
+    )
+    return replace(net, network=pruned_network(net.network, design))
+
+
 def _emit(
     result: SearchResult, folder: Path, *, weights: str | None, seed: int, force: bool
 ) -> Emission:
@@ -74,13 +87,7 @@ def _emit(
     check_project_target(target, force=force)
     design = result.design
     if weights == RANDOM_WEIGHTS:
-        net = seeded_integers(
-            design.network,
-            design.weight_bits,
-            act_bits=design.engine.act_bits,
-            seed=seed,
-        )
-        net = replace(net, network=pruned_network(net.network, design))
+        net = random_integers(design, seed=seed)
         frames = seeded_frames(net, RANDOM_FRAMES, seed + 1)
         told = Told(note=f"Weights are random (seed {seed}): outputs mean nothing.")
     else:
@@ -103,6 +110,7 @@ def _emit(
     beside = {} if weights is None else {EMITTED_FILE: render_integers(net)}
     write_project(project, target, force=force, beside=beside)
     drop_records(folder)
+    renew_run_page(folder)
     return Emission(
         project=target,
         digest=project.digest,

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from hao.answer.candidates import Candidate
 from hao.answer.explore import budget_cycles
 from hao.answer.workers import open_workers
+from hao.arguments import takes_words
 from hao.errors import InputError
 from hao.factory import is_factory
 from hao.measure.settings import Kind, LoopSettings
@@ -62,7 +63,10 @@ class ExploreRequest:
     cluster: str | None = None
 
 
-def explore(request: ExploreRequest, *, progress: Progress) -> Measured:
+@takes_words
+def explore(
+    request: ExploreRequest, *, progress: Progress = lambda _: None
+) -> Measured:
     """Measure schemes of a run's network and leave the best in the run.
 
     What an earlier command measured there, killed or not, is not measured again.

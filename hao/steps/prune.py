@@ -15,6 +15,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
+from hao.arguments import takes_words
 from hao.errors import ArgumentError
 from hao.files import write_file
 from hao.ir.change import Channels, Scheme
@@ -111,8 +112,13 @@ class Pruning:
     fps: float
 
 
+@takes_words
 def prune_run(
-    request: PruneRequest, run_path: Path, *, force: bool, progress: Progress
+    request: PruneRequest,
+    run_path: Path,
+    *,
+    force: bool = False,
+    progress: Progress = lambda _: None,
 ) -> tuple[SearchResult, Pruning]:
     """Prune a network and leave what stays in a run directory.
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hao.arguments import takes_words
 from hao.emission.check_input import check_match
 from hao.emission.weights import pruned_network
 from hao.errors import InputError
@@ -23,6 +24,7 @@ from hao.ir.classes import classes_of
 from hao.ir.integer import IntegerNetwork
 from hao.ir.interpret import run_float
 from hao.ir.network import Network
+from hao.page.files import renew_run_page
 from hao.quant.weights_file import render_integers
 from hao.report.hardware import (
     Quantization,
@@ -69,7 +71,10 @@ if TYPE_CHECKING:
     from hao.quant.quant_net import QuantNet
 
 
-def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
+@takes_words
+def quantize(
+    request: QuantizeRequest, *, progress: Progress = lambda _: None
+) -> Quantization:
     """Quantize a run's network to its design's bits and leave the integers in the run.
 
     Raises:
@@ -84,6 +89,7 @@ def quantize(request: QuantizeRequest, *, progress: Progress) -> Quantization:
         quantized = _quantized(request, result, folder, progress)
         run.check()
         _leave_integers(folder, quantized)
+        renew_run_page(folder)
     return quantized.quantization
 
 
@@ -132,18 +138,23 @@ def _quantized(
         counted=told("calibrating", "steps", progress),
     )
     if request.method is Method.QAT:
-        model = _trained(request, model, dataset, folder, progress)
+        model = _trained(request, network, model, dataset, folder, progress)
     return _measured(request, data, network, model, progress)
 
 
 def _trained(
     request: QuantizeRequest,
+    network: Network,
     model: "QuantNet",
     dataset: "Dataset",
     folder: Path,
     progress: Progress,
 ) -> "QuantNet":
-    """Return a calibrated model after training with its bits."""
+    """Return a calibrated model of a network after training with its bits.
+
+    The float network is the teacher: its outputs count beside the labels.
+    """
+    from hao.quant.distill import teacher_of
     from hao.quant.train import QUANTIZED_SETTINGS, accuracy_of_net, train_quantized
 
     top1 = 100 * accuracy_of_net(model, dataset.test)
@@ -158,6 +169,7 @@ def _trained(
         settings,
         checkpoint=checkpoint_path(folder, "quantized", *start),
         progress=epoch_line("quantized", progress),
+        teacher=teacher_of(network),
     )
 
 
@@ -330,7 +342,8 @@ def _leave_integers(folder: Path, found: _Quantized) -> None:
     write_files(folder, files)
 
 
-def export(run: Path, path: Path, *, force: bool) -> tuple[str, ...]:
+@takes_words
+def export(run: Path, path: Path, *, force: bool = False) -> tuple[str, ...]:
     """Write a run's integer network as a QONNX file.
 
     Returns:
@@ -338,7 +351,7 @@ def export(run: Path, path: Path, *, force: bool) -> tuple[str, ...]:
 
     Raises:
         InputError: The run has no integers, or the file is there already.
-        UnsupportedError: The network is not in power-of-two mode.
+        UnsupportedError: A map's scale is no power of two.
     """
     if path.is_dir():
         raise InputError(f"{path}: a directory; must be a file to write")

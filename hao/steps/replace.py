@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
+from hao.arguments import takes_words
 from hao.errors import ArgumentError, InfeasibleError
 from hao.hw.board import Board
 from hao.ir.change import Change, LeaveOut, Replace
@@ -91,6 +92,7 @@ class Replacement:
     result: SearchResult
 
 
+@takes_words
 def replace_operations(
     request: ReplaceRequest,
     *,

@@ -6,12 +6,14 @@ The parsers are optional, so they are imported where they are used.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hao.arguments import takes_words
 from hao.emission.check import (
     check_emitted,
 )
 from hao.errors import RefusedError, ToolError
 from hao.handoff.compare import compare, render_comparison
 from hao.handoff.load import load_report
+from hao.page.files import renew_run_page
 from hao.runs.design_file import FILE_NAME, load_design
 from hao.runs.records import (
     SCHEDULE_FILE,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from hao.schedule.result import ScheduleFinding, ScheduleReport
 
 
+@takes_words
 def lint_run(run: Path) -> dict[str, tuple["Finding", ...]]:
     """Return what the lint finds in a run's project, by tool generation.
 
@@ -46,6 +49,7 @@ def lint_run(run: Path) -> dict[str, tuple["Finding", ...]]:
     return {tool.value: lint(project / "src", tool=tool) for tool in Tool}
 
 
+@takes_words
 def lint_schedule(run: Path) -> "tuple[ScheduleFinding, ...] | str":
     """Return what the schedule of a run's project shows; in words why it is unknown.
 
@@ -68,6 +72,7 @@ def lint_schedule(run: Path) -> "tuple[ScheduleFinding, ...] | str":
         return (ScheduleFinding(place, ScheduleRule.COMPILE.value, error.fault),)
 
 
+@takes_words
 def schedule_run(
     run: Path, *, clock_mhz: float | None = None, uncertainty: float | None = None
 ) -> "ScheduleReport":
@@ -98,9 +103,11 @@ def schedule_run(
     own = project == run / PROJECT_FOLDER and clock_mhz is None and uncertainty is None
     if own and (run / FILE_NAME).is_file():
         keep_record(run, SCHEDULE_FILE, schedule_json(report))
+        renew_run_page(run)
     return report
 
 
+@takes_words
 def read_reports(run: Path, reports: list[Path]) -> str:
     """Return synthesis reports beside the run's predictions, as a table.
 
@@ -112,4 +119,5 @@ def read_reports(run: Path, reports: list[Path]) -> str:
     rows = compare(result.design, result.cost, loaded)
     if result.run is not None:
         keep_record(result.run, SYNTHESIS_FILE, synthesis_json(rows))
+        renew_run_page(result.run)
     return render_comparison(rows)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hao.arguments import takes_words
 from hao.cost.evaluate import CostReport
 from hao.emission.check import (
     Build,
@@ -21,10 +22,12 @@ from hao.emission.project import (
 from hao.emission.steps import Table, make_table
 from hao.emission.stored import frame_bytes, map_bytes, map_codes, step_maps
 from hao.errors import InputError
-from hao.files import held
+from hao.files import held, read_file
 from hao.ir.classes import classes_of
 from hao.ir.integer import IntegerNetwork
 from hao.ir.integer_run import run_integer_layers
+from hao.npz import MAX_UNPACKED_BYTES
+from hao.page.files import renew_run_page
 from hao.quant.weights_file import load_integers
 from hao.report.hardware import (
     InvocationCycles,
@@ -50,6 +53,7 @@ from hao.runs.run_files import (
 from hao.steps.common import Progress, in_batches, share
 
 
+@takes_words
 def simulate(
     run: Path,
     *,
@@ -185,6 +189,7 @@ def _simulated(
         ),
     )
     keep_record(folder, SIMULATION_FILE, simulation_json(simulated_result))
+    renew_run_page(folder)
     return simulated_result
 
 
@@ -230,16 +235,18 @@ def _emitted_integers(folder: Path, project: Path) -> tuple[IntegerNetwork, bool
 
 def _check_weights(project: Path, table: Table) -> None:
     """Check that a project holds the packed weights that it was emitted with."""
-    if _project_bytes(project, "weights/weights.bin") != table.weights.tobytes():
+    expected = table.weights.tobytes()
+    name = "weights/weights.bin"
+    if _project_bytes(project, name, len(expected)) != expected:
         raise InputError(
             f"{project / 'weights' / 'weights.bin'}: not what was emitted; "
             "`hao emit-hls --force` renders it anew"
         )
 
 
-def _project_bytes(project: Path, name: str) -> bytes:
+def _project_bytes(project: Path, name: str, most: int) -> bytes:
     try:
-        return (project / name).read_bytes()
+        return read_file(project / name, most)
     except OSError as error:
         raise InputError(
             f"{project / name}: cannot be read ({error.strerror}); "
@@ -263,7 +270,9 @@ def _evaluation(
     design = result.design
     source = table.arena.maps[design.network.input.name]
     port = design.board.port_bytes
-    data = np.frombuffer(_project_bytes(project, "tb/frames.bin"), dtype=np.uint8)
+    data = np.frombuffer(
+        _project_bytes(project, "tb/frames.bin", MAX_UNPACKED_BYTES), dtype=np.uint8
+    )
     size = source.beats * port
     if data.size == 0 or data.size % size:
         raise InputError(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hao.answer.candidates import Candidate
+from hao.arguments import takes_words
 from hao.emission.weights import pruned_network
 from hao.errors import InputError
 from hao.ir.change import densities_of, kept_channels
@@ -62,6 +63,7 @@ class Offer:
     pooled: Pooled = field(default_factory=Pooled)
 
 
+@takes_words
 def search_together(
     request: PruneRequest,
     offer: Offer,

@@ -28,6 +28,7 @@ from hao.answer.explore import Fate
 from hao.answer.objective import Objective, measure_of
 from hao.answer.rivals import rivals, settled
 from hao.answer.workers import Task, Workers, open_workers, solve_task
+from hao.arguments import takes_words
 from hao.errors import InfeasibleError, InputError, SolverError
 from hao.options.option import MICRO
 from hao.program.codesign import Measure, SolveReport
@@ -90,6 +91,7 @@ class _Case:
         return self.certificate.cost_micro - self.answer.top1_micro
 
 
+@takes_words
 def verify(
     path: Path,
     *,

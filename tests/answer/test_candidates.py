@@ -7,10 +7,18 @@ import pytest
 from hao.accuracy.drops import load_drop_law
 from hao.accuracy.published import published_networks
 from hao.accuracy.terms import Recipe
-from hao.answer.candidates import BitRules, Stance, published_candidates
+from hao.answer.candidates import (
+    BitRules,
+    Stance,
+    make_candidate,
+    published_candidates,
+)
 from hao.answer.front import front_point
+from hao.errors import InputError
 from hao.hw.board_file import load_board
 from hao.ir.change import scheme_of
+from hao.ir.layer import Conv, Quantize
+from hao.ir.tensor import QType
 from hao.program.codesign import choose_fastest
 from hao.zoo import build_network
 from tests.answer.samples import BASIS, named
@@ -94,3 +102,36 @@ def test_the_recipe_decides_what_fewer_bits_cost(recipe: Recipe) -> None:
     cheap = recipe is Recipe.QAT
     assert (found.drops[4].mean < 2) is cheap
     assert found.drops[4].basis.recipe is recipe
+
+
+def test_free_scales_take_multipliers_and_cost_less_without_training() -> None:
+    law, known = load_drop_law(), (published_networks()["resnet18", 224],)
+    rules = BitRules(recipe=Recipe.PTQ)
+    (shifted,) = published_candidates(known, law, rules)
+    (free,) = published_candidates(known, law, replace(rules, free_scales=True))
+    assert not any(x.multiplied for x in shifted.network.compute_layers)
+    assert all(x.multiplied for x in free.network.compute_layers)
+    assert all(free.drops[b].mean < shifted.drops[b].mean for b in (4, 6, 8))
+
+
+def test_free_scales_are_not_for_files_that_have_their_own() -> None:
+    network = build_network("digits")
+    first = network.layers[0]
+    quantizer = Quantize(
+        name="codes",
+        input=first.name,
+        ifm=first.ofm,
+        ofm=first.ofm,
+        quant=QType(bits=8, signed=False),
+    )
+    second = network.layers[1]
+    assert isinstance(second, Conv)
+    layers = (first, quantizer, replace(second, input="codes"), *network.layers[2:])
+    with pytest.raises(InputError, match="quantized by its file, whose scales it"):
+        make_candidate(
+            replace(network, layers=layers),
+            top1=None,
+            source="",
+            law=load_drop_law(),
+            rules=BitRules(free_scales=True),
+        )

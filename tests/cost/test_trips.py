@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from hao.cost.latency import dense_times, depthwise_times, pointwise_times
 from hao.cost.memory import input_channels
 from hao.cost.overheads import LEAD_CYCLES
-from hao.cost.trips import StageTrips, dense_trips, depthwise_trips, pointwise_trips
 from hao.ir.layer import Conv, Depthwise, Linear
 from tests.cost.samples import (
     BOARD,
@@ -21,6 +20,7 @@ from tests.cost.samples import (
     max_pool,
     shape,
 )
+from tests.cost.trips import StageTrips, dense_trips, depthwise_trips, pointwise_trips
 from tests.cost.walks import Walk, walk_dense, walk_depthwise, walk_pointwise
 
 LANES = st.integers(1, 30)

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from hao.cost.area import DenseShape, dense_area
 from hao.cost.evaluate import evaluate
 from hao.cost.latency import dense_times
-from hao.cost.trips import dense_trips
 from hao.cost.words import (
     dense_folds,
     index_bytes,
@@ -27,6 +26,7 @@ from hao.ir.partition import Role
 from hao.ir.sparsity import with_densities
 from hao.zoo import build_network
 from tests.cost.samples import BOARD, QUICK, build_engine, conv, convs, linears, shape
+from tests.cost.trips import dense_trips
 from tests.report.samples import longest_segments
 
 PIXELS = st.integers(1, 5)

@@ -16,7 +16,6 @@ from typing import TypedDict
 
 import pytest
 
-from hao.cost.trips import StageTrips, dense_trips, depthwise_trips, pointwise_trips
 from hao.cost.widths import memory_parts
 from hao.emission.records import Step
 from hao.emission.runs import StageRun, engine_stages
@@ -28,6 +27,7 @@ from hao.hw.board import DspType
 from hao.intmath import ceil_div
 from hao.ir.layer import Depthwise, Pool
 from hao.ir.partition import Invocation, Role
+from tests.cost.trips import StageTrips, dense_trips, depthwise_trips, pointwise_trips
 from tests.emission import builds
 from tests.emission.random_designs import FIRST_PRUNED, Sample, random_sample
 

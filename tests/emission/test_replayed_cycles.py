@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from hao.cost.evaluate import evaluate
-from hao.cost.trips import StageTrips, dense_trips, depthwise_trips, pointwise_trips
 from hao.emission.check import Build, Replay, compile_project, run_replay
 from hao.emission.project import render_project, write_project
 from hao.emission.runs import Run, StageRun
@@ -35,6 +34,7 @@ from hao.report.hardware import InvocationCycles
 from hao.steps.simulate import compared_cycles
 from hao.zoo import build_network
 from tests.cost.samples import build_engine, conv, shape
+from tests.cost.trips import StageTrips, dense_trips, depthwise_trips, pointwise_trips
 from tests.report.samples import longest_segments
 
 TOTAL = 0.03

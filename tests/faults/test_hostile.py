@@ -364,6 +364,8 @@ def check_case(commands: Commands, whole: Path, folder: Path, number: int) -> st
     words = kind(rng, folder)
     done = commands.run(*words, cwd=folder)
     found = fault(done)
+    if words[0] == "verify" and (done.code, done.stderr) == (1, ""):
+        found = ""  # its verdict
     shutil.rmtree(folder)
     return found and f"case {number}, {kind.__name__}, {' '.join(words)}: {found}"
 

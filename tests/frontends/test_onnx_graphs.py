@@ -1,5 +1,6 @@
 """load_onnx on whole graphs: inputs, layouts, outputs, names, arrays, precision."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import onnx
 import pytest
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
+from hao.errors import InputError
 from hao.frontends.from_onnx.model import load_onnx
 from hao.ir.interpret import run_float
 from hao.ir.layer import (
@@ -283,3 +285,24 @@ def test_load_onnx_keeps_a_raw_tensor_with_its_own_bytes(tmp_path: Path) -> None
     made = model([conv()], stored={"b": B})
     made.graph.initializer.append(tensor)
     check_equal_to_onnxruntime(tmp_path, made, X)
+
+
+def test_a_mean_of_nothing_warns_nobody(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("ConstantOfShape", ["none"], ["empty"]),
+        helper.make_node("ReduceMean", ["empty"], ["mean"], keepdims=0),
+        helper.make_node("Add", ["mean", "bias"], ["biases"]),
+        helper.make_node("Conv", ["x", "w", "biases"], ["y"], "conv"),
+    ]
+    stored: Stored = {
+        "none": np.array([0], dtype=np.int64),
+        "bias": np.zeros(4, dtype=np.float32),
+        "w": np.ones((4, 3, 1, 1), dtype=np.float32),
+    }
+    path = tmp_path / "net.onnx"
+    path.write_bytes(model(nodes, stored=stored, x=(1, 3, 8, 8)).SerializeToString())
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        with pytest.raises(InputError, match="holds NaN"):
+            load_onnx(path)
+    assert [str(one.message) for one in said] == []

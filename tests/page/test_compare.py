@@ -88,11 +88,11 @@ def test_pages_of_two_runs_are_written_once(tmp_path: Path) -> None:
     first, second = tmp_path / "a", tmp_path / "b"
     for run in (first, second):
         write_run(RESULT, run, force=False)
-    path = tmp_path / "page.html"
-    write_comparison_page(first, second, path, force=False)
+    path, pair = tmp_path / "page.html", loaded_pair(first, second)
+    write_comparison_page(*pair, path, force=False)
     assert "a beside b" in path.read_text(encoding="utf-8")
     with pytest.raises(InputError, match=r"page\.html: exists; `force` replaces it$"):
-        write_comparison_page(first, second, path, force=False)
-    write_comparison_page(first, second, path, force=True)
+        write_comparison_page(*pair, path, force=False)
+    write_comparison_page(*pair, path, force=True)
     with pytest.raises(InputError, match=r"no such file; must be a run directory"):
         loaded_pair(first, tmp_path / "none")

@@ -13,6 +13,7 @@ from hao.page.page import render_page, run_page
 from hao.program.solver import Status
 from hao.report.hardware import InvocationCycles, Quantization, SimulationResult
 from hao.report.result import SearchResult
+from hao.report.tables import render_summary
 from hao.runs.records import Records, ScheduledLoop, ScheduleRecord, SynthesisRow
 from tests.page.html import Reader, read
 from tests.report.samples import point, small_result
@@ -85,6 +86,7 @@ def test_the_figures_of_the_result_stand_in_words_and_tables() -> None:
     assert RESULT.accuracy is not None
     assert f"{RESULT.accuracy.mean:.2f} %" in words
     assert f"{cost.latency_cycles:,} cycles" in words
+    assert f"{cost.fps:,.1f} frames a second, {1000 / cost.fps:.3g} ms a frame" in words
     for item in cost.invocations:
         assert item.name in words
         assert f"{item.period_cycles:,}" in words
@@ -93,6 +95,15 @@ def test_the_figures_of_the_result_stand_in_words_and_tables() -> None:
     for key, source in RESULT.design.board.sources.items():
         assert key in words
         assert " ".join(source.split()) in words
+
+
+def test_the_answer_in_words_says_all_that_the_summary_says() -> None:
+    (table, *_) = run_page(RESULT, Records()).sections[0].tables
+    names = [row[0] for row in table.rows]
+    assert {"top-1", "rests on", "speed", "at risk", "bits", "proof"} <= set(names)
+    summary = " ".join(render_summary(RESULT).split())
+    for name, words in table.rows:
+        assert f"{name} {' '.join(words.split())}" in summary
 
 
 def test_the_charts_hold_the_figures_of_the_result() -> None:
@@ -108,6 +119,11 @@ def test_the_charts_hold_the_figures_of_the_result() -> None:
     assert [times[n + 1] for n in range(len(times))] == [
         item.period_cycles / cost.clock_khz for item in cost.invocations
     ]
+    # Invocations with one binding may lie far apart: Plotly would widen their bars.
+    assert all(0 < bar["width"] <= 1 for bar in bars)
+    layout = figures["cycles-chart"]["layout"]
+    assert isinstance(layout, dict)
+    assert layout["yaxis"]["range"] == [len(cost.invocations) + 0.5, 0.5]
     bits = figures["bits-chart"]["data"]
     assert isinstance(bits, list)
     design = RESULT.design

@@ -45,7 +45,9 @@ def mixed(network: Network) -> Scheme:
     )
 
 
-@pytest.mark.parametrize("weight_bits", [4, 8, None])
+@pytest.mark.parametrize(
+    "weight_bits", [4, None, pytest.param(8, marks=pytest.mark.thorough)]
+)
 def test_quantized_training_stays_within_2_points_and_exact(
     trained: Network, dataset: Dataset, weight_bits: int | None
 ) -> None:

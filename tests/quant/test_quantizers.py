@@ -42,9 +42,9 @@ def test_maps_are_quantized_as_numpy_does(signed: bool, bits: int) -> None:
 
 def test_weights_have_a_scale_per_channel_and_lack_the_lowest_code() -> None:
     quant = QType(bits=2, signed=True, narrow=True)
-    exponents = np.array([0, -2], dtype=np.int64)
+    steps = np.array([1.0, 0.25])
     layer = qnn.QuantLinear(
-        3, 2, bias=False, weight_quant=weight_quantizer(quant, exponents, 2)
+        3, 2, bias=False, weight_quant=weight_quantizer(quant, steps, 2)
     )
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([[-5.0, 0.4, 0.5], [0.1, 0.2, -0.3]]))
@@ -60,7 +60,7 @@ def test_a_bias_saturates_below_its_limit() -> None:
         3,
         2,
         bias=True,
-        weight_quant=weight_quantizer(quant, exponents, 2),
+        weight_quant=weight_quantizer(quant, np.ldexp(1.0, exponents), 2),
         bias_quant=bias_quantizer(4, exponents),
     )
     with torch.no_grad():
@@ -71,9 +71,9 @@ def test_a_bias_saturates_below_its_limit() -> None:
 
 def test_gradients_reach_weights_that_saturate_but_not_maps() -> None:
     quant = QType(bits=2, signed=True, narrow=True)
-    exponents = np.zeros(1, dtype=np.int64)
+    steps = np.ones(1)
     layer = qnn.QuantLinear(
-        1, 1, bias=False, weight_quant=weight_quantizer(quant, exponents, 2)
+        1, 1, bias=False, weight_quant=weight_quantizer(quant, steps, 2)
     )
     with torch.no_grad():
         layer.weight.fill_(9.0)
@@ -91,7 +91,7 @@ def test_gradients_reach_weights_that_saturate_but_not_maps() -> None:
 
 def test_weights_in_two_passes_keep_to_what_two_digits_hold() -> None:
     quant = QType(bits=8, signed=True, narrow=True, most=119)
-    made = weight_quantizer(quant, np.array([0, -1]), 2)
+    made = weight_quantizer(quant, np.array([1.0, 0.5]), 2)
     layer = qnn.QuantLinear(3, 2, bias=False, weight_quant=made)
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([[300.0, -300.0, 118.4], [70.0, -59.6, 3.0]]))

@@ -7,6 +7,7 @@ import pytest
 from hao.accuracy.drops import Evidence
 from hao.accuracy.terms import Recipe
 from hao.answer.candidates import Stance
+from hao.ir.integer import with_multipliers
 from hao.report.evidence import basis_in_words, basis_json, ranked_in_words
 from tests.report.samples import BASIS, small_result
 
@@ -19,6 +20,15 @@ def test_own_results_are_counted_apart() -> None:
         "5 published results of its family (3 networks, 1 source) for post-training "
         "quantization to 8-bit weights and 4-bit activations; 2 of this network"
     )
+
+
+def test_free_scales_are_named() -> None:
+    network = with_multipliers(RESULT.design.network)
+    free = replace(RESULT, basis=BASIS, design=replace(RESULT.design, network=network))
+    assert "8-bit activations (or fewer), scales of weights free" in basis_in_words(
+        free
+    )
+    assert "free" not in basis_in_words(replace(RESULT, basis=BASIS))
 
 
 def test_a_trained_network_needs_data_and_the_text_says_so() -> None:

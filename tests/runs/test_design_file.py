@@ -17,15 +17,23 @@ from hao.errors import HaoError, InputError, UnsupportedError
 from hao.hw.board import Board, DspType, Frames
 from hao.hw.resources import Resources
 from hao.ir.change import Bits, Channels, Replace, scheme_of
-from hao.ir.layer import Activation, ActivationKind, Affine, Input
+from hao.ir.layer import (
+    Activation,
+    ActivationKind,
+    Affine,
+    Input,
+    Padding,
+    Pool,
+    PoolKind,
+)
 from hao.ir.network import Network
-from hao.ir.partition import Segment, partition
+from hao.ir.partition import Role, Segment, partition
 from hao.ir.passes import run_in_passes
 from hao.report.result import SearchResult
 from hao.report.words import bits_in_words
 from hao.runs.design_file import load_design, render_design
 from hao.zoo import build_network
-from tests.cost.samples import conv, shape
+from tests.cost.samples import build_engine, conv, linear, shape
 from tests.report.samples import longest_segments, small_result
 
 # Any: the values of a JSON file, which the tests spoil at will.
@@ -280,11 +288,71 @@ def test_a_file_without_the_keys_that_were_added_is_read(tmp_path: Path) -> None
     assert [point.fps_per_watt for point in again.front] == [None, None]
 
 
+def averaging_result() -> SearchResult:
+    """Return a result whose network has an average pool."""
+    image = Input(name="image", ofm=shape(3, 16, 16))
+    stem = conv(image.ofm, 8, name="stem")
+    pool = Pool(
+        name="pool",
+        input="stem",
+        ifm=stem.ofm,
+        ofm=shape(8, 8, 8),
+        kernel=2,
+        stride=2,
+        padding=Padding(),
+        kind=PoolKind.AVERAGE,
+    )
+    head = linear(pool.ofm, 10, name="head", source="pool")
+    network = Network(name="averaging", layers=(image, stem, pool, head))
+    segments = longest_segments(network)
+    engine = build_engine(
+        segments,
+        lanes={Role.DENSE: (3, 8), Role.DEPTHWISE: (8, 4), Role.POINTWISE: (8, 4)},
+        double_buffered=True,
+        spare_folds=4,
+        px=2,
+    )
+    design = replace(
+        RESULT.design,
+        network=network,
+        scheme=scheme_of({"stem": 8, "head": 8}),
+        engine=engine,
+        segments=segments,
+    )
+    return replace(RESULT, design=design, cost=evaluate(design), image_size=16)
+
+
+def test_an_average_of_a_file_that_does_not_say_its_bits_has_those_it_needs(
+    tmp_path: Path,
+) -> None:
+    result = averaging_result()
+    assert result.design.engine.depthwise is not None
+    assert result.design.engine.depthwise.mean_bits == 8
+    document = json.loads(render_design(result))
+    del document["engine"]["depthwise"]["mean_bits"]
+    path = tmp_path / "older.json"
+    path.write_text(json.dumps(document))
+    again = load_design(path)
+    assert again.design.engine == result.design.engine
+    assert again.cost == result.cost
+    document["cost"]["resources"]["lut"] -= 1
+    document["hao"] = "0.0.1"
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match=r"hao '0\.0\.1' priced it otherwise"):
+        load_design(path)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d.update(schema="hao.design/1"), r"schema = 'hao.design/1'; this"),
-        (lambda d: d.pop("schema"), r"schema = None; this version of hao reads"),
+        (
+            lambda d: d.update(schema="hao.design/1", hao="0.0.9"),
+            r"schema = 'hao.design/1', written by hao 0\.0\.9; hao \S+ reads",
+        ),
+        (
+            lambda d: [d.pop("schema"), d.pop("hao")],
+            r"schema = None; hao \S+ reads 'hao.design/3'",
+        ),
         (lambda d: d.pop("hao"), r"hao is missing"),
         (lambda d: d.pop("engine"), r": engine is missing"),
         (lambda d: d.update(extra=1), r": extra: unknown key"),

@@ -15,6 +15,7 @@ from hao.runs.run import (
     check_target,
     chosen_run,
     default_run_name,
+    load_run,
     newest_run,
     render_front_csv,
     write_run,
@@ -53,6 +54,19 @@ def test_a_run_with_a_front_holds_its_table_and_pictures(tmp_path: Path) -> None
     assert float(rows[1]["fps_per_watt"]) == pytest.approx(2 * fps / 5, abs=1e-4)
     report = (result.run / "report.txt").read_text()
     assert "tiny@16" in report
+
+
+def test_further_designs_come_back_each_from_its_own_folder(tmp_path: Path) -> None:
+    third = replace(RESULT, fps_asked=44.0)
+    result = write_run(
+        replace(RESULT, others=(OTHER, third)), tmp_path / "a", force=False
+    )
+    assert load_run(tmp_path / "a") == result
+    for number, fps in ((2, 33.0), (3, 44.0)):
+        folder = tmp_path / "a" / f"best-{number}"
+        assert load_design(folder).fps_asked == fps
+        assert names(folder) == ["design.json", "report.txt"]
+    assert load_run(tmp_path / "a" / "design.json").others == ()
 
 
 def test_two_runs_of_one_result_hold_the_same_bytes(tmp_path: Path) -> None:

@@ -198,6 +198,19 @@ def test_what_was_found_is_shown(
     assert "digest" in mark
 
 
+def test_the_page_shows_what_every_step_found(
+    quantized: Path, simulated: SimulationResult, own: Path
+) -> None:
+    page = (quantized / "report.html").read_text(encoding="utf-8")
+    assert "measured, integers, 539 frames of digits" in page
+    assert f"{simulated.cycles_replayed:,}" in page
+    assert "Not simulated yet" not in page
+    hao.emit(own, force=True)
+    page = (own / "report.html").read_text(encoding="utf-8")
+    assert "Not simulated yet" in page
+    assert "measured, integers, 539 frames of digits" in page
+
+
 def test_the_readers_of_an_emission_learn_where_it_lies(own: Path) -> None:
     emission = hao.emit(own, force=True)
     assert emission.project == own / "hls"
@@ -259,6 +272,7 @@ def test_random_weights_need_no_training(searched: Path, tmp_path: Path) -> None
     assert rows is not None
     assert {row.report for row in rows} == {PLACED.name}
     assert str(rows[0].predicted) in table
+    assert PLACED.name in (run / "report.html").read_text(encoding="utf-8")
     other = hao.emit(run, weights=RANDOM_WEIGHTS, seed=4, force=True)
     assert other.digest != emission.digest
     assert load_records(run) == Records()
@@ -614,8 +628,8 @@ def test_two_commands_at_once_do_not_disturb_one_another(
     with held(own), pytest.raises(InputError, match=message):
         hao.simulate(own)
     after = files_below(own)
-    # The simulation that did run leaves its own record.
-    unchanged = before.keys() - {"simulation.json"}
+    # The simulation that did run leaves its own record, and the page that shows it.
+    unchanged = before.keys() - {"simulation.json", "report.html"}
     assert {name: after[name] for name in unchanged} == {
         n: before[n] for n in unchanged
     }

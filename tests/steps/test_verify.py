@@ -344,7 +344,7 @@ def test_what_is_no_certificate_is_refused_in_one_line(
             (None, "no certificate.json in it"),
             ("{", "not valid JSON"),
             ("[]", "not a certificate file"),
-            ('{"schema": "hao.certificate/9"}', "this version of hao reads"),
+            ('{"schema": "hao.certificate/9"}', r"'hao.certificate/9'; hao \S+ reads"),
             ('{"schema": "hao.certificate/1"}', "hao is missing"),
         )
     ):

@@ -7,6 +7,7 @@ produce more than `MAX_BYTES`. What is known of a result's size is checked befor
 computed; `Alive` adds up the constants that are still needed.
 """
 
+import warnings
 from collections.abc import MutableMapping, Sequence
 
 import numpy as np
@@ -118,7 +119,8 @@ def _evaluated(node: Node, operands: list[Array | None]) -> Array:
     )
     feeds: dict[str, Array | None] = dict(zip(node.inputs, operands, strict=True))
     try:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # means of nothing, and the like
             evaluator = ReferenceEvaluator(model)
             results = evaluator.run(None, {name: feeds[name] for name in names})
         result: Array = np.asarray(next(iter(results)))
