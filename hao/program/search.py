@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hao.ir.partition import Role
 from hao.program.bounded import Bounded
-from hao.program.by_price import engines_by_price, start
+from hao.program.by_price import engines_by_price, start, try_some
 from hao.program.by_roster import rosters_of, search_roster
 from hao.program.closing import try_engines
 from hao.program.engines import STEP, expand, priced
@@ -49,15 +49,11 @@ from hao.program.tables import Choice, joined
 
 Ints = NDArray[np.int64]
 
-NONE = np.zeros(0, dtype=np.int64)
-
-
 MOST_LISTED = 50_000
 """Most engines of a group that are kept for the next search (chosen here).
 
 Of small networks, millions are as good as the best: the fastest is then found anew.
 """
-
 
 MANY_SHAPES = 30_000
 """Lane shapes from which on a bound with a price on accuracy pays (chosen here)."""
@@ -67,9 +63,6 @@ LOOKED_AT = 4_096
 
 SOUGHT = 64
 """Engines that are closed where the most promising are sought (chosen here)."""
-
-NEAREST = 6
-"""Lane shapes of these that are tried (chosen here)."""
 
 
 def find(
@@ -92,7 +85,7 @@ def find(
         limits: Most of everything.
         measure: How blocks are counted.
         counts: Added up to, if given.
-        first: Whether the first design within the limits will do.
+        first: Whether the first within the limits will do.
         apart: Earlier answers to stay apart from; the field's costs hold its penalties.
         tolerance: Share of its accuracy cost by which a design that is found may be
             beaten, where that cost is to be small.
@@ -177,16 +170,18 @@ def _search_by_price(
     field, done = hunt.field, set()
     for roles in dict.fromkeys(tuple(widths.needs) for widths in open_):
         joint = field.joint(open_, roles, hunt.cost_of_interest)
-        for double in bufferings(field) if joint is not None else ():
-            assert joint is not None, "else there is no buffering"
-            if not is_far_above(field, joint, double, hunt.cycles):
-                continue
+        if joint is None:
+            continue
+        both = bufferings(field)
+        # What one buffering finds makes the other the better to bound by cost.
+        if not any(is_far_above(field, joint, each, hunt.cycles) for each in both):
+            continue
+        for double in both:
             if not hunt.rate:
                 start(hunt, joint, double)
-            if not hunt.rate:
-                continue
-            _search_joint(hunt, joint, double)
-            done.add((roles, double))
+            if hunt.rate:
+                _search_joint(hunt, joint, double)
+                done.add((roles, double))
     return done
 
 
@@ -344,7 +339,7 @@ def _shapes(hunt: Hunt, group: Group, double: bool, limit: int) -> Bounded:
     allowed = np.logical_or.reduce([w.allowed for w in group.widths])
     within = graph.within(allowed, spend)
     if not within.any():
-        return found.take(NONE)
+        return found.take(np.zeros(0, dtype=np.int64))
     net = make_net(graph, within)
     while True:
         reach = min(limit, hunt.cycles + 1) + rate * spend + 1
@@ -352,27 +347,10 @@ def _shapes(hunt: Hunt, group: Group, double: bool, limit: int) -> Bounded:
         rows = sieved(field, double, found.choice, bound, reach)
         first = found.choice.take(rows[:LOOKED_AT])
         found = found.take(np.sort(rows))
-        if rows.size <= MANY_SHAPES or not _try_some(hunt, group, double, first):
+        if rows.size <= MANY_SHAPES or not try_some(hunt, group, double, first):
             return found
         # The less the best design costs, the fewer lane shapes are left.
         spend = hunt.cost_of_interest
-
-
-def _try_some(hunt: Hunt, group: Group, double: bool, some: Choice) -> bool:
-    """Look for better designs on the best of some lane shapes.
-
-    Returns:
-        Whether there was one.
-    """
-    known = hunt.best
-    reach = reach_of(hunt, group, double, some)
-    order = np.argsort(reach, kind="stable")[:NEAREST]
-    order = order[reach[order] <= hunt.of_interest]
-    for choice, cycles in expand(
-        hunt.field, group, double, some.take(order), hunt.cycles
-    ):
-        try_engines(hunt, group.widths, double, choice, cycles)
-    return hunt.best is not known
 
 
 def _list(
