@@ -27,11 +27,13 @@ from hao.options.frame import ChainStep, Frame, PricedRun, Site, Variant
 from hao.options.option import Option
 from hao.program.codesign import field_of
 from hao.program.exact import Goal, guessed_rate, outlooks
+from hao.program.gather import periods_of
 from hao.program.labels import best_way
+from hao.program.periods import RunPeriods
 from hao.program.problem import Problem
 from hao.program.space import Space
 from hao.program.sweep import Net, make_net, sweep
-from hao.program.tables import Choice, Periods, periods_of
+from hao.program.tables import Choice
 
 BLOCKS, OPERATIONS = 46, 197
 SHAPE = Shape(channels=16, height=14, width=14)
@@ -101,7 +103,7 @@ def problem() -> Problem:
     return made.with_frame(frame)
 
 
-def on_one_engine(made: Problem) -> tuple[Net, dict[int, Periods]]:
+def on_one_engine(made: Problem) -> tuple[Net, RunPeriods]:
     """Return the ways to run all operations, and their prices on the one engine."""
     tables = field_of(made).tables(False)
     zero = np.zeros(1, dtype=np.int64)
@@ -116,7 +118,7 @@ def on_one_engine(made: Problem) -> tuple[Net, dict[int, Periods]]:
     return net, periods_of(tables, choice, net.runs)
 
 
-def solved(net: Net, periods: dict[int, Periods], budget: int) -> tuple[int, int]:
+def solved(net: Net, periods: RunPeriods, budget: int) -> tuple[int, int]:
     """Return cost and cycles of the best choice within a budget, exactly."""
     guess = np.array([guessed_rate(net, periods, False)])
     rate = guess

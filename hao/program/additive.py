@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.ir.partition import Role
+from hao.program.gather import alone_of
 from hao.program.sweep import Net
-from hao.program.tables import Choice, Row, Tables, alone_of
+from hao.program.tables import Choice, Row, Tables
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -69,7 +70,7 @@ class Additive:
 
         Args:
             choice: Engines, or lane shapes.
-            at_best: As `hao.program.tables.periods_of` takes it.
+            at_best: As `hao.program.gather.periods_of` takes it.
             rates: Prices of accuracy [cycles per micro-point].
             budget: Most cycles.
         """

@@ -6,7 +6,6 @@ gap: it says of thousands of engines at once what the labels of `hao.program.lab
 of one.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +13,8 @@ from numpy.typing import NDArray
 
 from hao.program.exact import Goal, least_costs
 from hao.program.graph import FAR
+from hao.program.periods import RunPeriods
 from hao.program.sweep import Net, opened, period
-from hao.program.tables import Periods
 
 Ints = NDArray[np.int64]
 
@@ -81,7 +80,7 @@ def sums_of(net: Net, spend: int) -> Sums | None:
 
 def exact_goals(
     sums: Sums,
-    periods: Mapping[int, Periods],
+    periods: RunPeriods,
     size: int,
     *,
     double_buffered: bool,
@@ -106,7 +105,7 @@ def exact_goals(
     result = np.full(size, FAR, dtype=np.int64)
     for start in range(0, size, step):
         index = np.arange(start, min(start + step, size))
-        some = {number: made.take(index) for number, made in periods.items()}
+        some = periods.take(index)
         cycles = _least_cycles(sums, some, index.size, double_buffered)
         if goal is Goal.CYCLES:
             result[index] = cycles.min(axis=0, initial=FAR)
@@ -118,9 +117,7 @@ def exact_goals(
     return result
 
 
-def _least_cycles(
-    sums: Sums, periods: Mapping[int, Periods], size: int, double: bool
-) -> Ints:
+def _least_cycles(sums: Sums, periods: RunPeriods, size: int, double: bool) -> Ints:
     """Return the least cycles of whole ways, of shape (costs, engines)."""
     net, behind = sums.net, sums.behind
     to_go: list[Ints] = []

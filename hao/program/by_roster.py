@@ -4,8 +4,6 @@ Whole engines are bounded side by side, then those that are left at their widths
 are closed from the best bound on. That is as exact as the search that it stands for.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,12 +11,14 @@ from hao.program.closing import GUESSED, ClosingTask, runs_all, ways_of, widest_
 from hao.program.engines import expand, fitting
 from hao.program.exact import Goal, dual_bound, guessed_rate
 from hao.program.field import Field
+from hao.program.gather import periods_of
 from hao.program.graph import Widths
 from hao.program.hunt import NO_LIMIT, Hunt, Least, bufferings
+from hao.program.periods import RunPeriods
 from hao.program.roster import Roster, Rosters
 from hao.program.shapes import shapes_within
 from hao.program.sweep import Net, make_net, sweep
-from hao.program.tables import Choice, Periods, joined, periods_of
+from hao.program.tables import Choice, joined
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -164,7 +164,7 @@ class _Search:
     def _bound(
         self,
         net: Net,
-        periods: Mapping[int, Periods],
+        periods: RunPeriods,
         rates: Floats,
         barred: Bools | None = None,
     ) -> Floats:
@@ -207,6 +207,6 @@ class _Search:
             widths = self._own[roster.widths[pairs[place]]]
             one = engines[[place]]
             case = ClosingTask(hunt, ways_of(hunt, widths)[0], widths, self._double)
-            periods = {n: roster.periods[n].take(one) for n in case.net.runs}
+            periods = roster.some(one)
             case.settle_all(roster.choice.take(one), periods, rates[[place]])
         return True

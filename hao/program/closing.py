@@ -1,6 +1,6 @@
 """The last engines of a search: closed one by one, by bounds and by labels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,12 +23,14 @@ from hao.program.exact import (
 from hao.program.fit import (
     Room,
 )
+from hao.program.gather import periods_of
 from hao.program.graph import ABSENT, ROLES, Graph, Widths
 from hao.program.hunt import Found, Hunt, Least, dearest, goal_limit, goal_of
 from hao.program.labels import best_way
+from hao.program.periods import RunPeriods
 from hao.program.reach import exact_bound
 from hao.program.sweep import Net, make_net, sweep
-from hao.program.tables import Choice, Periods, periods_of
+from hao.program.tables import Choice
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -164,7 +166,7 @@ def _close(
             part = order[first : first + CLOSED]
             if float(bound[part[0]]) > goal_limit(hunt) + 1e-3:
                 break
-            own = {number: made.take(part) for number, made in periods.items()}
+            own = periods.take(part)
             case.settle_all(some.take(part), own, rates[part])
 
 
@@ -191,7 +193,7 @@ class ClosingTask:
     widths: Widths
     double: bool
 
-    def periods(self, choice: Choice) -> dict[int, Periods]:
+    def periods(self, choice: Choice) -> RunPeriods:
         """Return the periods of engines."""
         return periods_of(self.hunt.field.tables(self.double), choice, self.net.runs)
 
@@ -206,9 +208,7 @@ class ClosingTask:
         some = self.periods(choice.take(np.arange(min(GUESSED, len(choice)))))
         return guessed_rate(self.net, some, self.double)
 
-    def outlooks(
-        self, periods: Mapping[int, Periods], rates: Floats
-    ) -> list[Outlook | None]:
+    def outlooks(self, periods: RunPeriods, rates: Floats) -> list[Outlook | None]:
         """Return what is to come for engines side by side."""
         hunt = self.hunt
         return outlooks(
@@ -221,7 +221,7 @@ class ClosingTask:
             rates=rates,
         )
 
-    def way(self, periods: Mapping[int, Periods], outlook: Outlook) -> Way | None:
+    def way(self, periods: RunPeriods, outlook: Outlook) -> Way | None:
         """Return the best way of one engine within the limits, if there is one."""
         hunt = self.hunt
         hunt.counts.closed += 1
@@ -236,16 +236,14 @@ class ClosingTask:
             apart=hunt.apart,
         )
 
-    def settle_all(
-        self, choice: Choice, periods: Mapping[int, Periods], rates: Floats
-    ) -> None:
+    def settle_all(self, choice: Choice, periods: RunPeriods, rates: Floats) -> None:
         """Keep the best design of each engine that has a better one."""
         for place, outlook in enumerate(self.outlooks(periods, rates)):
             limit = goal_limit(self.hunt)
             if outlook is None or outlook.least > limit + 1e-3:
                 continue
             one = np.array([place])
-            way = self.way({n: made.take(one) for n, made in periods.items()}, outlook)
+            way = self.way(periods.take(one), outlook)
             if way is not None:
                 self.keep(choice.take(one), way)
 
@@ -278,7 +276,7 @@ class ClosingTask:
 
 def _bounds(
     case: ClosingTask, choice: Choice, *, prune: bool
-) -> tuple[Choice, dict[int, Periods], Floats, Floats]:
+) -> tuple[Choice, RunPeriods, Floats, Floats]:
     """Return the engines within reach, their periods, bounds and best rates.
 
     Args:
@@ -291,13 +289,13 @@ def _bounds(
     if prune:
         first = distinct(every, len(choice))
         choice = choice.take(first)
-        every = {number: made.take(first) for number, made in every.items()}
+        every = every.take(first)
     goal, limit = goal_of(hunt.least), goal_limit(hunt) + 1e-3
     bound = np.full(len(choice), -np.inf)
     sharpest = case.rate(choice)
     alive = np.arange(len(choice))
     for spread in (np.ones(1), SPREAD, SPREAD**0.25):
-        some = {number: made.take(alive) for number, made in every.items()}
+        some = every.take(alive)
         rates = sharpest[None, alive] * spread[:, None]
         swept = sweep(case.net, some, double_buffered=case.double, rate=rates)
         total = np.broadcast_to(np.asarray(swept.total, dtype=np.float64), rates.shape)
@@ -320,7 +318,7 @@ def _bounds(
         alive = undominated(every, alive[np.argsort(bound[alive])])
     return (
         choice.take(alive),
-        {number: made.take(alive) for number, made in every.items()},
+        every.take(alive),
         bound[alive],
         sharpest[alive],
     )
@@ -354,7 +352,7 @@ def _close_blocks(case: ClosingTask, choice: Choice) -> None:
         assert steps is not None, "the engine fits"
         if room.measured(columns_, steps, hunt.measure) > hunt.blocks:
             continue
-        own = {number: made.take(np.array([row])) for number, made in periods.items()}
+        own = periods.take(np.array([row]))
         (outlook,) = case.outlooks(own, rates[[row]])
         way = None if outlook is None else case.way(own, outlook)
         if way is None:

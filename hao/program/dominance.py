@@ -1,11 +1,9 @@
 """Engines that others beat: in no run of theirs are they faster."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.program.tables import Periods
+from hao.program.periods import RunPeriods
 
 Ints = NDArray[np.int64]
 
@@ -17,39 +15,46 @@ beats another in all, and comparing all with all took most of the time.
 """
 
 
-def distinct(periods: Mapping[int, Periods], size: int) -> Ints:
+def distinct(periods: RunPeriods, size: int) -> Ints:
     """Return one of all engines whose periods are equal, and every other engine.
 
     Engines are paired by a random sum of their rows and then compared row by row, so
     that no engine stands for one that differs.
     """
-    rows = [v for made in periods.values() for v in made.arrays if v.ndim]
     rng = np.random.default_rng(0)
     total = np.zeros(size, dtype=np.uint64)
-    for values in rows:
-        total = total + values.astype(np.uint64) * rng.integers(2**63, dtype=np.uint64)
+    for values in periods.arrays:
+        factors = rng.integers(2**63, size=(len(values), 1), dtype=np.uint64)
+        total = total + (values.astype(np.uint64) * factors).sum(axis=0)
     _, first, group = np.unique(total, return_index=True, return_inverse=True)
     twin = first[group.reshape(-1)]
     alone = twin == np.arange(size)
-    for values in rows:
-        alone |= values != values[twin]
+    for values in periods.arrays:
+        if values.shape[1] > 1:
+            alone |= (values != values[:, twin]).any(axis=0)
     return np.flatnonzero(alone)
 
 
-def row_table(periods: Mapping[int, Periods], size: int) -> Ints:
+def row_table(periods: RunPeriods, size: int) -> Ints:
     """Return the rows of all runs that differ between engines, (size, rows)."""
-    rows = [v for made in periods.values() for v in made.arrays if v.ndim]
-    return np.stack(rows, axis=1) if rows else np.zeros((size, 0), dtype=np.int64)
+    rows = [
+        values[~fixed]
+        for values, fixed in zip(periods.arrays, periods.layout.fixed, strict=True)
+        if not fixed.all()
+    ]
+    if not rows:
+        return np.zeros((size, 0), dtype=np.int64)
+    return np.ascontiguousarray(np.concatenate(rows).T)
 
 
-def undominated(periods: Mapping[int, Periods], alive: Ints) -> Ints:
+def undominated(periods: RunPeriods, alive: Ints) -> Ints:
     """Return the engines of `alive` that none of the first kept ones beats in all rows.
 
     Args:
         periods: Of all engines.
         alive: Engines, the most promising first.
     """
-    table = row_table({n: made.take(alive) for n, made in periods.items()}, alive.size)
+    table = row_table(periods.take(alive), alive.size)
     most = max(1, COMPARED // max(1, table.shape[1]))
     kept: list[int] = []
     for place in range(alive.size):

@@ -14,10 +14,11 @@ from hao.ir.partition import Role
 from hao.program.bounded import Bounded
 from hao.program.field import Field, Group
 from hao.program.fit import DSP_PRICES
+from hao.program.gather import periods_of
 from hao.program.graph import Widths
 from hao.program.space import Grid
 from hao.program.sweep import sweep
-from hao.program.tables import Choice, periods_of
+from hao.program.tables import Choice
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.program.graph import Settled
+from hao.program.periods import RunPeriods
 from hao.program.sweep import Net, sweep
-from hao.program.tables import Periods
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -52,15 +52,14 @@ Source: chosen here; the guess comes from many engines, each with a best of its 
 """
 
 
-def guessed_rate(net: Net, periods: Mapping[int, Periods], double: bool) -> float:
+def guessed_rate(net: Net, periods: RunPeriods, double: bool) -> float:
     """Return about how many cycles a micro-point buys on some engine."""
-    fast = sweep(net, periods, double_buffered=double)
-    steep = sweep(net, periods, double_buffered=double, rate=1e6)
-    least = sweep(net, periods, double_buffered=double, rate=1e-9)
-    low = float(np.min(fast.total))
-    cost_of_fast = (float(np.min(least.total)) - low) / 1e-9
+    rates = np.array([[0.0], [1e6], [1e-9]])
+    swept = sweep(net, periods, double_buffered=double, rate=rates)
+    low, steep, least = map(float, np.min(swept.total, axis=1))
+    cost_of_fast = (least - low) / 1e-9
     cheapest = _least_cost(net)
-    cycles_of_cheap = float(np.min(steep.total)) - 1e6 * cheapest
+    cycles_of_cheap = steep - 1e6 * cheapest
     saved = max(cycles_of_cheap - low, 1.0)
     return saved / max(cost_of_fast - cheapest, 1.0)
 
@@ -133,7 +132,7 @@ class Outlook:
 
 def outlooks(
     net: Net,
-    periods: Mapping[int, Periods],
+    periods: RunPeriods,
     *,
     double_buffered: bool,
     goal: Goal,
@@ -221,7 +220,7 @@ def slack(limit: float) -> float:
 
 def sharpest_rate(
     net: Net,
-    periods: Mapping[int, Periods],
+    periods: RunPeriods,
     double_buffered: bool,
     *,
     budget: int,

@@ -4,12 +4,10 @@ Their costs are no optimum, but a limit: where no design is known, it keeps the 
 of `hao.program.labels` few.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 
-from hao.program.sweep import Net, sweep
-from hao.program.tables import Periods
+from hao.program.periods import RunPeriods, Single
+from hao.program.sweep import Net, sweep, took
 
 FIRST_WAY = 1.05
 """Limit of the cost, relative to its bound, above which a way is sought first."""
@@ -19,7 +17,7 @@ TRIED = np.geomspace(0.5, 2.0, 9)
 
 
 def priced_ways(
-    net: Net, periods: Mapping[int, Periods], rate: float, double_buffered: bool
+    net: Net, periods: RunPeriods, rate: float, double_buffered: bool
 ) -> list[tuple[int, int]]:
     """Return cycles and cost of the best ways at prices around a rate, for one engine.
 
@@ -30,13 +28,13 @@ def priced_ways(
         double_buffered: Whether weights load while another run computes.
     """
     found = []
-    alone = {number: single(each) for number, each in periods.items()}
+    alone = periods.singles()
     prices = rate * TRIED
     swept = sweep(net, periods, double_buffered=double_buffered, rate=prices[:, None])
     to_go = swept.to_go[:, :, 0].T.tolist()
     for price, go in zip(prices.tolist(), to_go, strict=True):
         cycles = cost = node = 0
-        here: tuple[int, ...] | None = None
+        here: Single | None = None
         while True:
             options = []
             finish = net.finishes.get(node)
@@ -44,32 +42,13 @@ def priced_ways(
                 last = 0 if here is None else here[0]
                 options.append((last + price * finish.cost, last, finish.cost, -1))
             for entry in net.entries.get(node, ()):
-                took = _took(here, alone[entry.run], double_buffered)
-                value = took + go[entry.stop] + price * entry.cost
-                options.append((value, took, entry.cost, entry.stop))
-            _, took, more, stop = min(options)
-            cycles, cost = cycles + took, cost + more
+                taken = took(here, alone[entry.run], double_buffered)
+                value = taken + go[entry.stop] + price * entry.cost
+                options.append((value, taken, entry.cost, entry.stop))
+            _, last, more, stop = min(options)
+            cycles, cost = cycles + last, cost + more
             if stop < 0:
                 break
             node, here = net.stops[stop].end, alone[net.stops[stop].run]
         found.append((cycles, cost))
     return found
-
-
-def _took(
-    here: tuple[int, ...] | None, after: tuple[int, ...], double_buffered: bool
-) -> int:
-    """Return the cycles from the start of a run, or of a frame, to that of the next."""
-    if here is None:
-        return max(after[3], after[4]) if double_buffered else after[5]
-    if not double_buffered:
-        return here[0] + after[5]
-    return max(here[0], here[1] + after[3], here[2] + after[4])
-
-
-def single(made: Periods) -> tuple[int, int, int, int, int, int]:
-    """Return the periods of a single engine as integers."""
-    alone, beside, ddr, opening, opening_ddr, serial = (
-        int(value.item()) for value in made.arrays
-    )
-    return alone, beside, ddr, opening, opening_ddr, serial

@@ -6,7 +6,7 @@ cannot end within the limits, by the bounds of `hao.program.exact` of what is st
 come. No integer program and no tolerance is involved.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import assert_never
 
@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.program.exact import Apart, Goal, Outlook, Way, least_costs, slack
-from hao.program.first_way import FIRST_WAY, priced_ways, single
+from hao.program.first_way import FIRST_WAY, priced_ways
 from hao.program.graph import Settled
+from hao.program.periods import RunPeriods
 from hao.program.sweep import Net
-from hao.program.tables import Periods
 
 Ints = NDArray[np.int64]
 
@@ -30,7 +30,7 @@ DOMINANCE_ROWS = 256
 
 def best_way(
     net: Net,
-    periods: Mapping[int, Periods],
+    periods: RunPeriods,
     outlook: Outlook,
     *,
     double_buffered: bool,
@@ -118,14 +118,14 @@ class _Search:
     def __init__(
         self,
         net: Net,
-        periods: Mapping[int, Periods],
+        periods: RunPeriods,
         double: bool,
         outlook: Outlook,
         apart: Apart | None,
     ) -> None:
         self._net, self._double, self._rate = net, double, outlook.rate
         self._apart = apart
-        self._periods = {n: single(p) for n, p in periods.items()}
+        self._periods = periods.singles()
         self._fast, self._priced = outlook.cycles, outlook.priced
         self._rest = np.array(least_costs(net), dtype=np.int64)
         self._added = {

@@ -18,8 +18,9 @@ from hao.ir.partition import Role
 from hao.program.field import Field, Group, LaneArea
 from hao.program.fit import lanes_match
 from hao.program.graph import FAR
+from hao.program.periods import stage_periods
 from hao.program.sweep import chain_products, chain_sweeps
-from hao.program.tables import Choice, Priced, stage_periods
+from hao.program.tables import Choice, Priced
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -160,8 +161,9 @@ def _bound_chains(
     size = len(next(iter(keep.values())))
     opening = np.zeros((size, 1), dtype=np.int64)
     cycles: dict[Role, Floats] = {}
+    known: dict[tuple[Role, int], Ints] = {}
     for role in group.roles:
-        periods = stage_periods(tables, role, net.runs, keep)
+        periods = stage_periods(tables, role, net.runs, keep, known)
         shape = (size, tables.grids[role].lanes)
         cycles[role] = np.empty((products.size, *shape))
         for number, chain in enumerate(

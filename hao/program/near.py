@@ -7,10 +7,10 @@ from hao.ir.partition import Role
 from hao.program.engines import expand, fitting, priced
 from hao.program.exact import Apart, sharpest_rate
 from hao.program.field import Field
+from hao.program.gather import periods_of
 from hao.program.hunt import Found
 from hao.program.lanes import lane_bounds
 from hao.program.sweep import make_net, through
-from hao.program.tables import periods_of
 
 Ints = NDArray[np.int64]
 

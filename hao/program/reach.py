@@ -16,10 +16,12 @@ from hao.program.exact import (
     dual_bound,
 )
 from hao.program.field import Group
+from hao.program.gather import periods_of
 from hao.program.graph import ABSENT, ROLES
 from hao.program.hunt import Hunt, Union, dearest, goal_of
+from hao.program.periods import RunPeriods
 from hao.program.sweep import make_net, sweep
-from hao.program.tables import Choice, Periods, periods_of
+from hao.program.tables import Choice
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -103,7 +105,7 @@ def _bound(hunt: Hunt, union: Union, double: bool, choice: Choice) -> Floats:
     # What stays is looked at again, at the price that excludes most of some of it.
     order = left[np.argsort(bound[left], kind="stable")]
     few = order[np.linspace(0, left.size - 1, SAMPLED).astype(np.int64)]
-    some = {number: made.take(few) for number, made in periods.items()}
+    some = periods.take(few)
     tried = np.append(rate * SPREAD, hunt.rate)
     found = _priced(hunt, union, double, some, tried)
     excluded = (found > hunt.of_interest).sum(axis=1)
@@ -111,7 +113,7 @@ def _bound(hunt: Hunt, union: Union, double: bool, choice: Choice) -> Floats:
         return bound
     best = float(tried[np.lexsort((found.mean(axis=1), excluded))[-1]])
     hunt.rates[key] = best
-    some = {number: made.take(left) for number, made in periods.items()}
+    some = periods.take(left)
     again = _priced(hunt, union, double, some, np.array([best]))[0]
     bound[left] = np.maximum(bound[left], again)
     return bound
@@ -121,7 +123,7 @@ def _priced(
     hunt: Hunt,
     union: Union,
     double: bool,
-    periods: Mapping[int, Periods],
+    periods: RunPeriods,
     rates: Floats,
 ) -> Floats:
     """Return bounds of engines at prices of accuracy, of shape (rates, engines)."""
@@ -136,7 +138,7 @@ def _priced(
 
 
 def exact_bound(
-    hunt: Hunt, sums: Sums, periods: Mapping[int, Periods], double: bool, size: int
+    hunt: Hunt, sums: Sums, periods: RunPeriods, double: bool, size: int
 ) -> Floats:
     """Return the least of the goal that engines reach within the hunt's limits."""
     return exact_goals(

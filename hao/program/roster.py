@@ -6,14 +6,14 @@ once: engines with every depth of their buffers, each at the widest widths at wh
 fits the board, since a wider stage runs all that a narrower one does.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.program.tables import Choice, Periods
+from hao.program.periods import RunPeriods
+from hao.program.tables import Choice
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -35,7 +35,7 @@ class Roster:
 
     choice: Choice
     least: Ints
-    periods: Mapping[int, Periods]
+    periods: RunPeriods
     engine: Ints
     widths: Ints
     allowed: Bools
@@ -47,9 +47,9 @@ class Roster:
         result: Bools = np.any(self.allowed, axis=0)
         return result
 
-    def some(self, rows: Ints) -> dict[int, Periods]:
+    def some(self, rows: Ints) -> RunPeriods:
         """Return the periods of some engines."""
-        return {number: made.take(rows) for number, made in self.periods.items()}
+        return self.periods.take(rows)
 
 
 @dataclass(frozen=True, slots=True)

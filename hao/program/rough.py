@@ -69,8 +69,12 @@ def rough_prices(field: Field, group: Group, double: bool) -> Prices:
         role: _least_area(field, group.widths, grid, double)
         for role, grid in grids.items()
     }
-    setting = field.setting(np.array(field.pixels)[:, None], double)
-    tables = RoughTables(graph=field.graph, setting=setting, grids=grids)
+    key = "rough tables", group.roles, double
+    tables = field.bounds.get(key)
+    if not isinstance(tables, RoughTables):
+        setting = field.setting(np.array(field.pixels)[:, None], double)
+        tables = RoughTables(graph=field.graph, setting=setting, grids=grids)
+        field.bounds[key] = tables
     return Prices(tables=tables, areas=areas)
 
 
@@ -142,11 +146,13 @@ class RoughTables:
         graph: What may run.
         setting: Board, width of the activations, pixels of shape (p, 1), buffering.
         grids: Lane shapes of each stage.
+        plans: What `hao.program.gather` keeps of how tables are read.
     """
 
     graph: Graph
     setting: Setting
     grids: Mapping[Role, Grid]
+    plans: dict[object, object] = field(default_factory=dict)
     _known: dict[int, RunTable] = field(default_factory=dict)
     _work: dict[tuple[Role, DenseLayer | DepthwiseLayer, bool], Ints] = field(
         default_factory=dict

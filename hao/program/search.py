@@ -44,7 +44,14 @@ from hao.program.hunt import (
 )
 from hao.program.quick import quick_limit
 from hao.program.reach import reach_of, within_reach
-from hao.program.shapes import is_far_above, is_loose, shapes_within
+from hao.program.rough import any_within
+from hao.program.shapes import (
+    is_far_above,
+    is_loose,
+    known_shapes,
+    shapes_of,
+    shapes_within,
+)
 from hao.program.sieve import FEW, sieved, swept_bound
 from hao.program.sweep import make_net
 from hao.program.tables import Choice, joined
@@ -219,7 +226,11 @@ def _search_group(hunt: Hunt, group: Group, double: bool) -> None:
     hunt.ties = hunt.least is not Least.BLOCKS
     ties = hunt.best is not None and hunt.least is Least.CYCLES
     limit = hunt.cycles + ties
-    if hunt.least is Least.CYCLES and is_loose(hunt, group, double, limit):
+    if hunt.least is Least.CYCLES and not any_within(field, group, double, limit):
+        _list(hunt, group, double, limit, [])
+        return
+    new = hunt.best is None and _is_new(hunt, group, double, limit)
+    if new and is_loose(field, group, double, limit):
         limit = min(limit, quick_limit(hunt, group, double))
     bounded = _shapes(hunt, group, double, limit)
     order = np.arange(bounded.bound.size)
@@ -265,6 +276,13 @@ def _search_group(hunt: Hunt, group: Group, double: bool) -> None:
         _list(hunt, group, double, limit, kept)
 
 
+def _is_new(hunt: Hunt, group: Group, double: bool, limit: int) -> bool:
+    """Return whether fast engines are sought, and no lane shapes are known yet."""
+    spend = hunt.cost_of_interest
+    known = known_shapes(hunt.field, group.roles, double, limit, spend)
+    return hunt.least is Least.CYCLES and known is None
+
+
 def _shapes(hunt: Hunt, group: Group, double: bool, limit: int) -> Bounded:
     """Return the lane shapes of a group that bounds do not exclude.
 
@@ -282,7 +300,11 @@ def _shapes(hunt: Hunt, group: Group, double: bool, limit: int) -> Bounded:
         # Any cost makes most engines fast enough; of one design's, few are.
         start(hunt, group, double)
     spend = hunt.cost_of_interest
-    found = shapes_within(field, group.roles, double, limit, spend)
+    if _is_new(hunt, group, double, limit):
+        # Of wide stages few engines fit, and the best known limits narrower ones.
+        found = shapes_of(field, group, double, limit)
+    else:
+        found = shapes_within(field, group.roles, double, limit, spend)
     found = priced(field, group, double, found.choice, limit)
     if hunt.least is Least.BLOCKS or hunt.apart is not None:
         return found

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from hao.ir.partition import Role
 from hao.program.engines import STEP
 from hao.program.field import Field
+from hao.program.gather import periods_of
 from hao.program.sweep import Net, sweep
-from hao.program.tables import Choice, periods_of
+from hao.program.tables import Choice
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

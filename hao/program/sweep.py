@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from hao.ir.layer import Depthwise, Pool
 from hao.ir.sparsity import kept_macs
 from hao.program.graph import FAR, Arc, Finish, Graph, Settled
-from hao.program.tables import Periods, tiled_role
+from hao.program.periods import Periods, RowPlaces, RunPeriods, Single
+from hao.program.tables import tiled_role
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -80,7 +81,12 @@ class Net:
     entries: Mapping[int, tuple[Entry, ...]]
     finishes: Mapping[int, Finish]
 
-    @property
+    @cached_property
+    def laid(self) -> dict[int, tuple[RowPlaces, "_Laid", tuple["_LaidEnd", ...]]]:
+        """Return what is known of where numbers of runs lie, by layout of periods."""
+        return {}
+
+    @cached_property
     def runs(self) -> tuple[int, ...]:
         """Return the runs whose periods are asked for."""
         found = {stop.run for stop in self.stops}
@@ -244,9 +250,91 @@ class Swept:
     to_go: Cycles
 
 
+@dataclass(frozen=True, slots=True)
+class _Laid:
+    """Entries side by side, by where their numbers lie.
+
+    Attributes:
+        stops: Numbers of their stops.
+        rows: Rows of what opens their runs.
+        costs: Their costs; `None` where all are 0.
+        arcs: Arcs of the graph.
+        fixed: Whether ports, DDR and serial loads open alike for all engines.
+    """
+
+    stops: Ints
+    rows: Ints
+    costs: Ints | None
+    arcs: Ints
+    fixed: tuple[bool, bool, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class _LaidEnd:
+    """A node behind stops: these, rows of their runs, and how it goes on."""
+
+    stops: slice
+    rows: Ints
+    fixed: tuple[bool, bool, bool]
+    entries: _Laid | None
+    finish: Finish | None
+
+
+def _laid_entries(entries: Sequence[Entry], layout: RowPlaces) -> _Laid:
+    rows = np.array([layout.opening[entry.run] for entry in entries])
+    costs = np.array([entry.cost for entry in entries], dtype=np.int64)
+    first, second, third = (bool(f[rows].all()) for f in layout.fixed[3:])
+    return _Laid(
+        stops=np.array([entry.stop for entry in entries]),
+        rows=rows,
+        costs=costs if costs.any() else None,
+        arcs=np.array([entry.arc for entry in entries]),
+        fixed=(first, second, third),
+    )
+
+
+def _laid_ends(net: Net, layout: RowPlaces) -> tuple[_Laid, tuple[_LaidEnd, ...]]:
+    """Return the entries of the first node, and the ends, for periods of a layout."""
+    known = net.laid.get(id(layout))
+    if known is None or known[0] is not layout:
+        ends = []
+        for end in net.ends:
+            runs = [stop.run for stop in net.stops[end.stops]]
+            rows = np.array([layout.computing[run] for run in runs])
+            first, second, third = (bool(f[rows].all()) for f in layout.fixed[:3])
+            ends.append(
+                _LaidEnd(
+                    stops=end.stops,
+                    rows=rows,
+                    fixed=(first, second, third),
+                    entries=_laid_entries(end.entries, layout) if end.entries else None,
+                    finish=end.finish,
+                )
+            )
+        known = layout, _laid_entries(net.entries[0], layout), tuple(ends)
+        net.laid[id(layout)] = known
+    return known[1], known[2]
+
+
+def _taken(
+    arrays: Sequence[Ints], rows: Ints, fixed: Sequence[bool], wide: bool
+) -> tuple[Ints, Ints, Ints]:
+    """Return rows of three arrays, of shape (rows, 1, engines) where `wide`.
+
+    Rows that are alike for all engines have a last axis of 1.
+    """
+    first, second, third = (
+        (array[:, :1] if alike else array).take(rows, axis=0)
+        for array, alike in zip(arrays, fixed, strict=True)
+    )
+    if wide:
+        return first[:, None], second[:, None], third[:, None]
+    return first, second, third
+
+
 def sweep(
     net: Net,
-    periods: Mapping[int, Periods],
+    periods: RunPeriods,
     *,
     double_buffered: bool,
     rate: Rate = 0.0,
@@ -264,34 +352,35 @@ def sweep(
             `None` for none.
     """
     priced = not (isinstance(rate, float) and rate == 0)
-    engines = {array.shape for each in periods.values() for array in each.arrays}
-    shape = np.broadcast_shapes((1,), *engines, *((np.shape(rate),) if priced else ()))
-    kind = np.float64 if priced else np.int64
-    to_go: Cycles = np.empty((len(net.stops), *shape), dtype=kind)
-    for end in net.ends:
-        here = _beside([periods[stop.run] for stop in net.stops[end.stops]], shape)
+    shape = np.broadcast_shapes((periods.size,), np.shape(rate))
+    wide = len(shape) > 1
+    to_go: Cycles = np.empty(
+        (len(net.stops), *shape), dtype=np.float64 if priced else np.int64
+    )
+    first, ends = _laid_ends(net, periods.layout)
+    computing, opening = periods.arrays[:3], periods.arrays[3:]
+
+    def ahead(laid: _Laid) -> _Ahead:
+        rest: Cycles = to_go.take(laid.stops, axis=0)
+        if priced and laid.costs is not None:
+            costs = laid.costs.reshape(-1, *(1,) * (rest.ndim - 1))
+            rest = np.asarray(rest + rate * costs, dtype=np.float64)
+        if barred is not None:
+            here = barred[laid.arcs]
+            rest = _without(rest, here[:, None] if wide else here)
+        return _Ahead(*_taken(opening, laid.rows, laid.fixed, wide), rest)
+
+    for end in ends:
+        runs = _taken(computing, end.rows, end.fixed, wide)
         best: Cycles | None = None
         if end.finish is not None:
-            best = _priced(here.alone, rate, end.finish.cost)
-        if end.entries:
-            ahead = _ahead(end.entries, periods, to_go, rate, barred)
-            value = ahead.least(here, double_buffered)
+            best = _priced(runs[0], rate, end.finish.cost)
+        if end.entries is not None:
+            value = ahead(end.entries).least(runs, double_buffered)
             best = value if best is None else np.minimum(best, value)
         assert best is not None, "every stop lies on a way from end to end"
         to_go[end.stops] = best
-    values = [
-        _without(
-            _priced(
-                opened(periods[entry.run], double_buffered=double_buffered)
-                + to_go[entry.stop],
-                rate,
-                entry.cost,
-            ),
-            None if barred is None else barred[entry.arc],
-        )
-        for entry in net.entries[0]
-    ]
-    return Swept(reduce(np.minimum, values), to_go)
+    return Swept(ahead(first).opened(double_buffered), to_go)
 
 
 def _without(cycles: Cycles, barred: Bools | None) -> Cycles:
@@ -299,26 +388,9 @@ def _without(cycles: Cycles, barred: Bools | None) -> Cycles:
     return cycles if barred is None else np.asarray(np.where(barred, FAR, cycles))
 
 
-def _beside(runs: Sequence[Periods], shape: tuple[int, ...]) -> Periods:
-    """Return the periods of runs side by side, of shape (runs, ..., engines)."""
-
-    def wide(arrays: Sequence[Ints]) -> Ints:
-        made = _stacked(arrays)
-        return made[:, None] if len(shape) > 1 else made
-
-    return Periods(
-        alone=wide([run.alone for run in runs]),
-        beside=wide([run.beside for run in runs]),
-        ddr=wide([run.ddr for run in runs]),
-        opening=wide([run.opening for run in runs]),
-        opening_ddr=wide([run.opening_ddr for run in runs]),
-        serial=np.zeros(1, dtype=np.int64),
-    )
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Ahead:
-    """The entries of a node side by side, arrays of shape (entries, engines or 1).
+    """The entries of a node side by side, arrays of shape (entries, [1,] engines or 1).
 
     Attributes:
         opening: Cycles of the port for what opens each.
@@ -333,48 +405,49 @@ class _Ahead:
     serial: Ints
     rest: Cycles
 
-    @cached_property
-    def least_alone(self) -> Cycles:
-        """Return the least cycles from the end of a run beside which nothing loads."""
-        serial = self.serial[:, None] if self.rest.ndim > 2 else self.serial
-        result: Cycles = (serial + self.rest).min(axis=0)
+    def opened(self, double_buffered: bool) -> Cycles:
+        """Return the least cycles where nothing runs before the entries."""
+        first = self.serial
+        if double_buffered:
+            first = np.maximum(self.opening, self.opening_ddr)
+        result: Cycles = (first + self.rest).min(axis=0)
         return result
 
-    def least(self, here: Periods, double_buffered: bool) -> Cycles:
+    def least(self, runs: tuple[Ints, Ints, Ints], double_buffered: bool) -> Cycles:
         """Return the least cycles from the start of runs on, priced.
 
         Args:
-            here: The runs side by side.
+            runs: Cycles of the runs before by themselves, and those to which the loads
+                of port and DDR are added; side by side.
             double_buffered: Whether weights load while another run computes.
         """
         if not double_buffered:
-            return np.asarray(here.alone + self.least_alone)
-        opening, opening_ddr, rest = self._unbeaten
+            least_alone = (self.serial + self.rest).min(axis=0)
+            return np.asarray(runs[0] + least_alone)
+        opening, opening_ddr, rest = self._unbeaten()
         count = max(1, FEW_NUMBERS // rest.size)
         parts = []
-        for start in range(0, len(here.alone), count):
-            some = slice(start, start + count)
+        for start in range(0, len(runs[0]), count):
             alone, beside, ddr = (
-                values[some, None] for values in (here.alone, here.beside, here.ddr)
+                values[start : start + count, None] for values in runs
             )
             took = np.maximum(alone, beside + opening)
             took = np.maximum(took, ddr + opening_ddr)
             parts.append((took + rest).min(axis=1))
-        result: Cycles = np.concatenate(parts)
+        result: Cycles = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return result
 
-    @cached_property
     def _unbeaten(self) -> tuple[Ints, Ints, Cycles]:
         """Return openings and rests, of many entries those that matter to an engine.
 
         In the order of what opens them, an entry does not matter where an earlier one
         has no more cycles to go and all earlier ones open no later.
         """
-        wide = (slice(None), None) if self.rest.ndim > 2 else ()
         opens = self.opening, self.opening_ddr
         if len(self.rest) < MANY_ENTRIES:
-            return opens[0][wide], opens[1][wide], self.rest
-        order = np.argsort(opens[0].mean(axis=1) + opens[1].mean(axis=1), kind="stable")
+            return *opens, self.rest
+        means = [values.reshape(len(values), -1).mean(axis=1) for values in opens]
+        order = np.argsort(means[0] + means[1], kind="stable")
         rest = self.rest[order]
         kept = np.ones(rest.shape, dtype=np.bool_)
         kept[1:] = rest[1:] < np.minimum.accumulate(rest)[:-1]
@@ -383,8 +456,8 @@ class _Ahead:
             values = values[order]
             late = np.zeros(values.shape, dtype=np.bool_)
             late[1:] = values[1:] < np.maximum.accumulate(values)[:-1]
-            kept |= late[wide]
-            sorted_.append(np.broadcast_to(values[wide], rest.shape))
+            kept |= late
+            sorted_.append(np.broadcast_to(values, rest.shape))
         place = kept.cumsum(axis=0) - 1
         shape = (int(place[-1].max()) + 1, *rest.shape[1:])
         where = (place[kept], *np.nonzero(kept)[1:])
@@ -394,46 +467,6 @@ class _Ahead:
         for made, values in zip(packed, sorted_, strict=True):
             made[where] = values[kept]
         return packed[0], packed[1], packed_rest
-
-
-def _ahead(
-    entries: Sequence[Entry],
-    periods: Mapping[int, Periods],
-    to_go: Cycles,
-    rate: Rate,
-    barred: Bools | None,
-) -> _Ahead:
-    """Return the entries of a node side by side."""
-    runs = [periods[entry.run] for entry in entries]
-    rest: Cycles = to_go[[entry.stop for entry in entries]]
-    costs = np.array([entry.cost for entry in entries], dtype=np.int64)
-    if rest.dtype == np.float64 and costs.any():
-        more = rate * costs.reshape(-1, *(1,) * (rest.ndim - 1))
-        rest = np.asarray(rest + more, dtype=np.float64)
-    if barred is not None:
-        here = barred[[entry.arc for entry in entries]]
-        rest = _without(rest, here[:, None] if rest.ndim > 2 else here)
-    return _Ahead(
-        opening=_stacked([run.opening for run in runs]),
-        opening_ddr=_stacked([run.opening_ddr for run in runs]),
-        serial=_stacked([run.serial for run in runs]),
-        rest=rest,
-    )
-
-
-def _stacked(values: Sequence[Some]) -> Some:
-    """Return arrays that broadcast as one, of at least two axes."""
-    if len({value.shape for value in values}) > 1:
-        values = _alike(values)
-    made: Some = np.array(values)  # type: ignore[assignment]  # of a list its stubs lose the type
-    return made if made.ndim > 1 else made[:, None]
-
-
-def _alike(values: Sequence[Some]) -> Sequence[Some]:
-    """Return arrays broadcast to one shape; quicker than `np.broadcast_arrays`."""
-    shape = np.broadcast_shapes(*{value.shape for value in values})
-    full = np.zeros(shape, dtype=np.int64)
-    return [value if value.shape == shape else value + full for value in values]
 
 
 def period(here: Periods, after: Periods, *, double_buffered: bool) -> Ints:
@@ -463,7 +496,7 @@ def _priced(cycles: Cycles, rate: Rate, cost: int) -> Cycles:
 
 def through(
     net: Net,
-    periods: Mapping[int, Periods],
+    periods: RunPeriods,
     *,
     double_buffered: bool,
     rate: float = 0.0,
@@ -477,7 +510,8 @@ def through(
         rate: Price of accuracy [cycles per micro-point].
     """
     swept = sweep(net, periods, double_buffered=double_buffered, rate=rate)
-    go = [float(np.min(each)) for each in swept.to_go]
+    go = np.min(swept.to_go, axis=-1).tolist()
+    single = periods.singles()
     come = [float(FAR)] * len(net.stops)
     least: dict[int, float] = {}
 
@@ -488,16 +522,29 @@ def through(
         least[entry.arc] = min(least.get(entry.arc, float(FAR)), whole)
 
     for entry in net.entries[0]:
-        first = opened(periods[entry.run], double_buffered=double_buffered)
-        reach(entry, float(np.min(first)))
+        reach(entry, took(None, single[entry.run], double_buffered))
     for number in range(len(net.stops) - 1, -1, -1):
         stop = net.stops[number]
-        here = periods[stop.run]
+        here = single[stop.run]
         for entry in net.entries.get(stop.end, ()):
-            after = periods[entry.run]
-            took = period(here, after, double_buffered=double_buffered)
-            reach(entry, come[number] + float(np.min(took)))
+            taken = took(here, single[entry.run], double_buffered)
+            reach(entry, come[number] + taken)
     return least
+
+
+def took(here: Single | None, after: Single, double_buffered: bool) -> int:
+    """Return the cycles from the start of a run, or of a frame, to that of the next.
+
+    Args:
+        here: Periods of the run; `None` where nothing runs before.
+        after: Of the next one.
+        double_buffered: Whether weights load while another run computes.
+    """
+    if here is None:
+        return max(after[3], after[4]) if double_buffered else after[5]
+    if not double_buffered:
+        return here[0] + after[5]
+    return max(here[0], here[1] + after[3], here[2] + after[4])
 
 
 def chain_sweeps(

@@ -10,7 +10,6 @@ configurations, exact or with the depth of buffers relaxed to the best of each r
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
 from typing import Protocol
 
 import numpy as np
@@ -31,54 +30,6 @@ from hao.program.space import Grid, setting_of
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Periods:
-    """Lower bounds of a run's period, side by side for many engines, to be maximised.
-
-    Attributes:
-        alone: Cycles of the run by itself.
-        beside: Cycles to which the port's load of the next run's weights is added.
-        ddr: Cycles to which the DDR's load of them is added.
-        opening: Cycles of the port for the weights that must be there at its start.
-        opening_ddr: Cycles of the DDR for them.
-        serial: Cycles of all its weights, where nothing overlaps with their load.
-    """
-
-    alone: Ints
-    beside: Ints
-    ddr: Ints
-    opening: Ints
-    opening_ddr: Ints
-    serial: Ints
-
-    @property
-    def arrays(self) -> tuple[Ints, ...]:
-        """Return all arrays, in the order of the attributes."""
-        return (
-            self.alone,
-            self.beside,
-            self.ddr,
-            self.opening,
-            self.opening_ddr,
-            self.serial,
-        )
-
-    def take(self, index: Ints) -> "Periods":
-        """Return the periods of the engines at `index`."""
-
-        def some(values: Ints) -> Ints:
-            return values[index] if values.ndim else values
-
-        return Periods(
-            alone=some(self.alone),
-            beside=some(self.beside),
-            ddr=some(self.ddr),
-            opening=some(self.opening),
-            opening_ddr=some(self.opening_ddr),
-            serial=some(self.serial),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,8 +89,54 @@ class Priced(Protocol):
     def grids(self) -> Mapping[Role, Grid]:
         """Return the configurations of each stage."""
 
+    @property
+    def plans(self) -> dict[object, object]:
+        """Return what `hao.program.gather` keeps of how tables are read."""
+
     def table(self, number: int) -> RunTable:
         """Return the table of run `number` of the graph."""
+
+
+NUMBERS_BESIDE = 1 << 20
+"""Numbers of rows that are kept in one array (chosen here: 8 MB)."""
+
+
+class _Store:
+    """Numbers of many rows in few arrays, so that many rows are read at once."""
+
+    def __init__(self) -> None:
+        self._block: Ints = np.zeros(0, dtype=np.int64)
+        self._used = 0
+
+    def keep(self, row: Row) -> Row:
+        """Return a row whose numbers lie beside those of others."""
+        return replace(row, terms={r: self.array(c) for r, c in row.terms.items()})
+
+    def array(self, values: Ints) -> Ints:
+        """Return an array that lies beside others."""
+        if self._used + values.size > self._block.size:
+            self._block = np.empty(max(NUMBERS_BESIDE, values.size), dtype=np.int64)
+            self._used = 0
+        start, self._used = self._used, self._used + values.size
+        kept = self._block[start : self._used].reshape(values.shape)
+        kept[...] = values
+        return kept
+
+    def table(self, table: RunTable) -> RunTable:
+        """Return a table whose rows lie beside each other."""
+        key_of = table.key_of
+        return replace(
+            table,
+            paths=tuple(map(self.keep, table.paths)),
+            beside=self.keep(table.beside),
+            ddr=tuple(map(self.keep, table.ddr)),
+            opening=self.keep(table.opening),
+            opening_ddr=self.keep(table.opening_ddr),
+            serial=tuple(map(self.keep, table.serial)),
+            least_words={r: self.array(w) for r, w in table.least_words.items()},
+            key_of=None if key_of is None else self.array(key_of),
+            relaxed=None if table.relaxed is None else self.table(table.relaxed),
+        )
 
 
 @dataclass(kw_only=True)
@@ -153,6 +150,7 @@ class Tables:
         pixels: Pixels at once, in the order of the rows' first axis.
         double_buffered: Whether weights load while another run computes.
         grids: Configurations of each stage.
+        plans: What `hao.program.gather` keeps of how tables are read.
     """
 
     graph: Graph
@@ -161,6 +159,8 @@ class Tables:
     pixels: tuple[int, ...]
     double_buffered: bool
     grids: Mapping[Role, Grid]
+    plans: dict[object, object] = field(default_factory=dict)
+    _store: _Store = field(default_factory=_Store)
     _known: dict[int, RunTable] = field(default_factory=dict)
     _shaped: dict[int, RunTable] = field(default_factory=dict)
 
@@ -181,13 +181,13 @@ class Tables:
         """
         run, shape = self.graph.runs[number], self.graph.shapes[number]
         if shape not in self._shaped:
-            self._shaped[shape] = self._computed(run)
+            self._shaped[shape] = self._store.table(self._computed(run))
         setting = self._setting()
         sizes = {role: self.grids[role].lanes for role, _ in run.invocation.stages}
         columns = {role: self.grids[role].shapes() for role in sizes}
         asked = run.invocation, columns, run.weight_bits, setting
-        port = self._row(load_row(*asked), sizes)
-        ddr = self._row(load_ddr_row(*asked), sizes)
+        port = self._store.keep(self._row(load_row(*asked), sizes))
+        ddr = self._store.keep(self._row(load_ddr_row(*asked), sizes))
         return replace(
             self._shaped[shape], opening=port, opening_ddr=ddr, serial=(port, ddr)
         )
@@ -253,7 +253,8 @@ class Tables:
             least_words={},
             key_of=key_of,
         )
-        return replace(table, relaxed=_relaxed(table, role, keys // most, grid.lanes))
+        relaxed = _relaxed(table, role, keys // most, grid.lanes)
+        return self._store.table(replace(table, relaxed=relaxed))
 
     def _setting(self) -> Setting:
         return setting_of(
@@ -414,229 +415,3 @@ def joined(choices: Sequence[Choice], roles: Sequence[Role]) -> Choice:
             r: np.concatenate([none, *(c.columns[r] for c in choices)]) for r in roles
         },
     )
-
-
-def periods_of(
-    tables: Priced,
-    choice: Choice,
-    numbers: Sequence[int],
-    at_best: Mapping[Role, Bools] | None = None,
-) -> dict[int, Periods]:
-    """Return the periods of runs for many engines.
-
-    Args:
-        tables: Prices.
-        choice: Engines.
-        numbers: Runs of the tables' graph.
-        at_best: Stages that the engines leave open, each taken at the best of some lane
-            shapes, row by row: lower bounds then. Of shape (pixels, lane shapes).
-    """
-    engines = _engines(tables, choice, at_best)
-    lane, free = engines.lane, engines.free
-    result: dict[int, Periods] = {}
-    like: dict[int, Periods] = {}
-    for number in numbers:
-        table = tables.table(number)
-        known = like.get(id(table.paths))
-        if known is not None:
-            result[number] = _opened(known, table, lane, free)
-            continue
-        placed, index, never = engines.places(table)
-        alone, ddr = engines.alone(placed, index, never)
-        result[number] = Periods(
-            alone=alone,
-            beside=_sum(placed.beside, index, free),
-            ddr=ddr,
-            opening=_sum(placed.opening, index, free),
-            opening_ddr=_sum(placed.opening_ddr, index, free),
-            serial=_slowest(_sum(row, index, free) for row in placed.serial),
-        )
-        like[id(placed.paths)] = result[number]
-    return result
-
-
-def alone_of(
-    tables: Priced,
-    choice: Choice,
-    numbers: Sequence[int],
-    at_best: Mapping[Role, Bools] | None = None,
-) -> Ints:
-    """Return `Periods.alone` of runs only, of shape (runs, engines).
-
-    Args:
-        tables: Prices.
-        choice: Engines.
-        numbers: Runs of the tables' graph.
-        at_best: As `periods_of` takes it.
-    """
-    engines = _engines(tables, choice, at_best)
-    result = np.empty((len(numbers), len(choice)), dtype=np.int64)
-    for row, number in zip(result, numbers, strict=True):
-        row[:], _ = engines.alone(*engines.places(tables.table(number)))
-    return result
-
-
-@dataclass(frozen=True, slots=True)
-class _Engines:
-    """Where many engines lie in the rows of tables.
-
-    Attributes:
-        choice: The engines.
-        lane: Place of each one's lane shape in the rows of a stage.
-        words: Buffer words of stages whose column is chosen.
-        free: Stages that are left open.
-    """
-
-    choice: Choice
-    lane: Mapping[Role, Ints]
-    words: Mapping[Role, Ints]
-    free: "_Open"
-
-    def places(
-        self, table: RunTable
-    ) -> tuple[RunTable, Mapping[Role, Ints], Bools | None]:
-        """Return a table to read, places in it, and which engines cannot run it."""
-        index, choice = self.lane, self.choice
-        never: Bools | None = None
-        if table.key_of is not None:
-            (role,) = table.beside.terms
-            if role in choice.columns:
-                key = table.key_of[choice.columns[role]]
-                never = key < 0
-                places = table.beside.terms[role].shape[1]
-                index = {role: choice.pixels * places + np.maximum(key, 0)}
-                if places == 0:
-                    index = {role: np.zeros_like(key)}
-            else:
-                assert table.relaxed is not None
-                table = table.relaxed
-        for role, least in table.least_words.items():
-            if role in self.words:
-                short = least[choice.lanes[role]] > self.words[role]
-                never = short if never is None else never | short
-        return table, index, never
-
-    def alone(
-        self, table: RunTable, index: Mapping[Role, Ints], never: Bools | None
-    ) -> tuple[Ints, Ints]:
-        """Return `Periods.alone` and `Periods.ddr` of a run."""
-        compute: Ints | None = None
-        for path in table.paths:
-            value = _sum(path, index, self.free)
-            compute = value if compute is None else np.maximum(compute, value)
-        ddr = _slowest(_sum(path, index, self.free) for path in table.ddr)
-        alone = ddr if compute is None else np.maximum(compute, ddr)
-        if never is not None and never.any():
-            alone = np.where(never, FAR, alone)
-        return alone, ddr
-
-
-def _engines(
-    tables: Priced, choice: Choice, at_best: Mapping[Role, Bools] | None
-) -> _Engines:
-    grids = tables.grids
-    return _Engines(
-        choice=choice,
-        lane={r: choice.pixels * grids[r].lanes + i for r, i in choice.lanes.items()},
-        words={r: grids[r].words[index] for r, index in choice.columns.items()},
-        free=_Open(choice.pixels, at_best or {}),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Open:
-    """Stages that engines leave open: their pixels, and the lane shapes on offer."""
-
-    pixels: Ints
-    at_best: Mapping[Role, Bools]
-
-    def least(self, role: Role, cycles: Ints) -> Ints:
-        """Return the least of a stage's cycles for each engine."""
-        best = np.where(self.at_best[role], cycles, FAR).min(axis=1, initial=FAR)
-        taken: Ints = best[self.pixels]
-        return taken
-
-
-def _opened(
-    known: Periods, table: RunTable, index: Mapping[Role, Ints], free: _Open
-) -> Periods:
-    """Return the periods of a run that differs from a known one in what opens it."""
-    return replace(
-        known,
-        opening=_sum(table.opening, index, free),
-        opening_ddr=_sum(table.opening_ddr, index, free),
-        serial=_slowest(_sum(row, index, free) for row in table.serial),
-    )
-
-
-def _slowest(rows: Iterable[Ints]) -> Ints:
-    return np.asarray(reduce(np.maximum, rows))
-
-
-def _sum(row: Row, index: Mapping[Role, Ints], free: _Open) -> Ints:
-    total: Ints = np.asarray(row.constant, dtype=np.int64)
-    for role, cycles in row.terms.items():
-        if role in free.at_best:
-            total = total + free.least(role, cycles)
-            continue
-        flat = cycles.reshape(-1)
-        if flat.size == 0:
-            return np.full(index[role].shape, FAR, dtype=np.int64)
-        total = total + flat.take(index[role])
-    return total
-
-
-def stage_periods(
-    tables: Priced, role: Role, numbers: Sequence[int], most: Mapping[Role, Bools]
-) -> dict[int, Periods]:
-    """Return lower bounds of periods for the lane shapes of one stage.
-
-    The other stages are taken at their best, run by run and path by path.
-
-    Args:
-        tables: Prices.
-        role: The stage.
-        numbers: Runs of the tables' graph.
-        most: Lane shapes worth considering, per stage, of shape (pixels, lane shapes).
-    """
-    result: dict[int, Periods] = {}
-
-    def least(row: Row) -> Ints:
-        total: Ints = np.asarray(row.constant, dtype=np.int64)
-        for other, cycles in row.terms.items():
-            if other is role:
-                total = total + cycles
-            else:
-                best = np.where(most[other], cycles, FAR).min(
-                    axis=1, keepdims=True, initial=FAR
-                )
-                total = total + best
-        return total
-
-    like: dict[int, Periods] = {}
-    for number in numbers:
-        table = tables.table(number)
-        table = table.relaxed or table
-        known = like.get(id(table.paths))
-        if known is not None:
-            result[number] = replace(
-                known,
-                opening=least(table.opening),
-                opening_ddr=least(table.opening_ddr),
-                serial=_slowest(map(least, table.serial)),
-            )
-            continue
-        ddr = _slowest(map(least, table.ddr))
-        alone = ddr
-        for path in table.paths:
-            alone = np.maximum(alone, least(path))
-        result[number] = Periods(
-            alone=alone,
-            beside=least(table.beside),
-            ddr=ddr,
-            opening=least(table.opening),
-            opening_ddr=least(table.opening_ddr),
-            serial=_slowest(map(least, table.serial)),
-        )
-        like[id(table.paths)] = result[number]
-    return result

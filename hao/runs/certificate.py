@@ -34,6 +34,7 @@ from hao.runs.design_file import (
     explain,
     read_json,
     render_design,
+    take_schema,
     with_tagged_layers,
 )
 from hao.runs.design_schema import (
@@ -327,12 +328,7 @@ def load_certificate(run: Path) -> Certificate:
         )
     values = read_json(path, shown=str(path), what="certificate")
     try:
-        schema = values.pop("schema", None)
-        if schema != CERTIFICATE_SCHEMA:
-            raise InputError(
-                f"schema = {str(schema)[:60]!r}; this version of hao reads "
-                f"{CERTIFICATE_SCHEMA!r}"
-            )
+        take_schema(values, CERTIFICATE_SCHEMA)
         check_leaves(values)
         problem = values.get("problem")
         if isinstance(problem, dict):

@@ -22,6 +22,7 @@ from hao.cost.evaluate import CostReport, evaluate
 from hao.errors import InputError, UnsupportedError
 from hao.layer_file import LAYER_TYPES
 from hao.report.result import SearchResult
+from hao.report.text import plain
 from hao.runs.design_schema import (
     ADDED_KEYS,
     SCHEMA,
@@ -142,11 +143,7 @@ def _parsed(document: dict[str, object]) -> DesignFile:
         InputError: A key is missing, unknown, or its value outside the limits.
     """
     values = dict(document)
-    schema = values.pop("schema", None)
-    if schema != SCHEMA:
-        raise InputError(
-            f"schema = {_short(schema)}; this version of hao reads {SCHEMA!r}"
-        )
+    take_schema(values, SCHEMA)
     if not isinstance(values.pop("hao", None), str):
         raise InputError("hao is missing; must be the version that wrote the file")
     check_leaves(values)
@@ -202,6 +199,20 @@ def _leaves(value: object, key: str, *, depth: int) -> Iterator[tuple[str, objec
             yield from _leaves(item, f"{key}[{index}]", depth=depth + 1)
     else:
         yield key, value
+
+
+def take_schema(values: dict[str, object], schema: str) -> None:
+    """Take the schema out of a document, or say which version of hao wrote another.
+
+    Raises:
+        InputError: It is another one, or missing.
+    """
+    found, wrote = values.pop("schema", None), values.get("hao")
+    if found != schema:
+        by = f", written by hao {plain(wrote)[:20]}" if isinstance(wrote, str) else ""
+        raise InputError(
+            f"schema = {_short(found)}{by}; hao {hao.__version__} reads {schema!r}"
+        )
 
 
 def with_tagged_layers(values: dict[str, object]) -> dict[str, object]:

@@ -33,13 +33,14 @@ from hao.program.additive import additive
 from hao.program.by_price import engines_by_price
 from hao.program.codesign import choose_fastest, choose_most_accurate, field_of
 from hao.program.field import Group
+from hao.program.gather import periods_of
 from hao.program.hunt import Hunt, Least, Limits
 from hao.program.lanes import lane_bounds
 from hao.program.problem import Problem
 from hao.program.search import find
 from hao.program.space import Space
 from hao.program.sweep import make_net, sweep
-from hao.program.tables import Choice, periods_of
+from hao.program.tables import Choice
 from tests.program.brute import by_scheme, cost_of
 from tests.program.instances import Builder, board, random_problem
 
@@ -61,7 +62,7 @@ def by_price(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             seen[-1] += len(choice)
             yield choice, cycles
 
-    monkeypatch.setattr(shapes, "LOOSE", 0)
+    monkeypatch.setattr(shapes, "FAR_ABOVE", 0)
     monkeypatch.setattr(search, "engines_by_price", counted)
     return seen
 
@@ -265,7 +266,7 @@ def test_by_price_or_by_cycles_the_least_cost_is_the_same(
     for budget in (low.way.cycles, low.way.cycles * 5 // 4, 2 * low.way.cycles):
         found = find(field_of(problem), Least.COST, Limits(cycles=budget))
         with monkeypatch.context() as patched:
-            patched.setattr(shapes, "LOOSE", 1e9)
+            patched.setattr(shapes, "FAR_ABOVE", 1e9)
             again = replace(problem)
             expected = find(field_of(again), Least.COST, Limits(cycles=budget))
         assert found is not None

@@ -18,6 +18,7 @@ from hao.program.codesign import (
 from hao.program.engines import fitting
 from hao.program.exact import Apart
 from hao.program.field import Field
+from hao.program.gather import periods_of
 from hao.program.graph import FAR, Widths
 from hao.program.hunt import Least, Limits
 from hao.program.problem import Problem
@@ -25,7 +26,7 @@ from hao.program.search import find
 from hao.program.several import choose_several, near_several
 from hao.program.space import Space
 from hao.program.sweep import Rate, make_net, sweep
-from hao.program.tables import Choice, periods_of
+from hao.program.tables import Choice
 from tests.program.instances import Builder, board, random_problem
 from tests.program.test_passes import small
 

@@ -23,15 +23,17 @@ from hao.program.engines import expand, fitting, priced, widest
 from hao.program.exact import Goal, outlooks
 from hao.program.field import Field, Group
 from hao.program.fit import neighbours
+from hao.program.gather import periods_of
 from hao.program.graph import FAR
 from hao.program.hunt import Found, Hunt, Least, Limits
 from hao.program.labels import best_way
 from hao.program.lanes import lane_bounds
+from hao.program.periods import RowPlaces, RunPeriods
 from hao.program.search import find
 from hao.program.sieve import sieved, swept_bound
 from hao.program.space import Grid
 from hao.program.sweep import Net, make_net, sweep
-from hao.program.tables import Choice, Periods, periods_of
+from hao.program.tables import Choice
 from tests.program.instances import random_problem
 
 SEEDS = (0, 1, 2, 3, 6, 8, 9)
@@ -317,9 +319,7 @@ def test_an_engine_fits_if_some_steps_do(
     assert seen
 
 
-def _all_ways(
-    net: Net, periods: dict[int, Periods], double: bool
-) -> list[tuple[int, int]]:
+def _all_ways(net: Net, periods: RunPeriods, double: bool) -> list[tuple[int, int]]:
     """Return cycles and cost of every way of one engine, by recursion."""
 
     def one(values: Ints) -> int:
@@ -414,7 +414,7 @@ def test_sums_of_costs_tell_the_best_ways_of_engines_side_by_side(seed: int) -> 
         periods = periods_of(field.tables(double), some, net.runs)
         ways = []
         for place in range(len(some)):
-            own = {n: p.take(np.array([place])) for n, p in periods.items()}
+            own = periods.take(np.array([place]))
             ways.append([way for way in _all_ways(net, own, double) if way[0] < FAR])
         costs = sorted({cost for found in ways for _, cost in found})
         cycles = sorted({taken for found in ways for taken, _ in found})
@@ -527,9 +527,12 @@ def _value(found: Found, least: Least) -> int:
 def test_engines_that_differ_do_not_stand_for_each_other() -> None:
     rng = np.random.default_rng(0)
     table = rng.integers(0, 3, (3, 200))
-    same = (np.asarray(value) for value in (1, 2, 0))
-    made = Periods(table[0], table[1], table[2], *same)
-    first = distinct({0: made}, 200)
+    one, two, none = (np.full((1, 1), value) for value in (1, 2, 0))
+    varies, fixed = np.array([False]), np.array([True])
+    layout = RowPlaces({0: 0}, {0: 0}, (varies, varies, varies, fixed, fixed, fixed))
+    alone, beside, ddr = table[:, None]
+    made = RunPeriods(layout, (alone, beside, ddr, one, two, none))
+    first = distinct(made, 200)
     rows = {tuple(column) for column in table.T}
     assert {tuple(table[:, place]) for place in first} == rows
     assert first.size == len(rows)

@@ -12,12 +12,14 @@ from hao.hw.calibration import Calibration
 from hao.options.bits import bit_options
 from hao.program.codesign import field_of
 from hao.program.field import Field, Group
+from hao.program.gather import periods_of
 from hao.program.graph import FAR
 from hao.program.hunt import NO_LIMIT, bufferings
 from hao.program.lanes import Prices, lane_bounds
+from hao.program.periods import Periods
 from hao.program.problem import Problem
 from hao.program.rough import any_within, rough_prices
-from hao.program.tables import Choice, Periods, periods_of
+from hao.program.tables import Choice
 from hao.zoo import build_network
 from tests.program.instances import random_problem
 

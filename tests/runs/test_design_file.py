@@ -345,8 +345,14 @@ def test_an_average_of_a_file_that_does_not_say_its_bits_has_those_it_needs(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d.update(schema="hao.design/1"), r"schema = 'hao.design/1'; this"),
-        (lambda d: d.pop("schema"), r"schema = None; this version of hao reads"),
+        (
+            lambda d: d.update(schema="hao.design/1", hao="0.0.9"),
+            r"schema = 'hao.design/1', written by hao 0\.0\.9; hao \S+ reads",
+        ),
+        (
+            lambda d: [d.pop("schema"), d.pop("hao")],
+            r"schema = None; hao \S+ reads 'hao.design/3'",
+        ),
         (lambda d: d.pop("hao"), r"hao is missing"),
         (lambda d: d.pop("engine"), r": engine is missing"),
         (lambda d: d.update(extra=1), r": extra: unknown key"),

@@ -54,6 +54,8 @@ SPACE = Space(
 def _small() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(candidates_module, "Problem", partial(Problem, space=SPACE))
+        # The clocks asked for here are beyond what loops meet.
+        patch.setattr("hao.steps.search.check_loops", lambda *_: None)
         yield
 
 
@@ -344,7 +346,7 @@ def test_what_is_no_certificate_is_refused_in_one_line(
             (None, "no certificate.json in it"),
             ("{", "not valid JSON"),
             ("[]", "not a certificate file"),
-            ('{"schema": "hao.certificate/9"}', "this version of hao reads"),
+            ('{"schema": "hao.certificate/9"}', r"'hao.certificate/9'; hao \S+ reads"),
             ('{"schema": "hao.certificate/1"}', "hao is missing"),
         )
     ):

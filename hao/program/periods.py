@@ -1,0 +1,170 @@
+"""Periods of runs: what passes from the start of one to that of the next."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.ir.partition import Role
+from hao.program.graph import FAR
+from hao.program.tables import Priced, Row
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """Lower bounds of a run's period, side by side for many engines, to be maximised.
+
+    Attributes:
+        alone: Cycles of the run by itself.
+        beside: Cycles to which the port's load of the next run's weights is added.
+        ddr: Cycles to which the DDR's load of them is added.
+        opening: Cycles of the port for the weights that must be there at its start.
+        opening_ddr: Cycles of the DDR for them.
+        serial: Cycles of all its weights, where nothing overlaps with their load.
+    """
+
+    alone: Ints
+    beside: Ints
+    ddr: Ints
+    opening: Ints
+    opening_ddr: Ints
+    serial: Ints
+
+
+Arrays = tuple[Ints, Ints, Ints, Ints, Ints, Ints]
+"""The arrays of `Periods` in the order of its attributes, for many runs."""
+
+Single = tuple[int, int, int, int, int, int]
+"""The periods of a run on one engine, in the order of the attributes of `Periods`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowPlaces:
+    """Where the rows of runs lie in `RunPeriods`.
+
+    Attributes:
+        computing: Row of each run in what its computation takes; runs that differ in
+            bits only share one.
+        opening: Row of each run in what opens it.
+        fixed: Per array, in the order of `RunPeriods.arrays`, which rows are alike for
+            all engines.
+    """
+
+    computing: Mapping[int, int]
+    opening: Mapping[int, int]
+    fixed: tuple[Bools, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunPeriods(Mapping[int, Periods]):
+    """The periods of many runs for many engines: a mapping from runs to `Periods`.
+
+    Attributes:
+        layout: Where the rows of each run lie.
+        arrays: The arrays of `Periods` in the order of its attributes, each of shape
+            (rows, engines), or (rows, 1) where all rows are alike for all engines.
+    """
+
+    layout: RowPlaces
+    arrays: Arrays
+
+    def __getitem__(self, run: int) -> Periods:
+        """Return the periods of a run."""
+        computing, opening = self.layout.computing[run], self.layout.opening[run]
+        alone, beside, ddr, port, port_ddr, serial = self.arrays
+        return Periods(
+            alone=alone[computing],
+            beside=beside[computing],
+            ddr=ddr[computing],
+            opening=port[opening],
+            opening_ddr=port_ddr[opening],
+            serial=serial[opening],
+        )
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the runs."""
+        return iter(self.layout.opening)
+
+    def __len__(self) -> int:
+        """Return the number of runs."""
+        return len(self.layout.opening)
+
+    @property
+    def size(self) -> int:
+        """Return the number of engines, 1 where nothing depends on them."""
+        return max(int(array.shape[1]) for array in self.arrays)
+
+    def take(self, index: Ints) -> "RunPeriods":
+        """Return the periods of the engines at `index`."""
+        alone, beside, ddr, port, port_ddr, serial = (
+            array if array.shape[1] == 1 else array.take(index, axis=1)
+            for array in self.arrays
+        )
+        return RunPeriods(self.layout, (alone, beside, ddr, port, port_ddr, serial))
+
+    def singles(self) -> dict[int, Single]:
+        """Return the periods of a single engine as integers."""
+        first, second, third, fourth, fifth, sixth = (
+            array[:, 0].tolist() for array in self.arrays
+        )
+        found: dict[int, Single] = {}
+        for run, row in self.layout.opening.items():
+            own = self.layout.computing[run]
+            computing = first[own], second[own], third[own]
+            found[run] = *computing, fourth[row], fifth[row], sixth[row]
+        return found
+
+
+def stage_periods(
+    tables: Priced,
+    role: Role,
+    numbers: Sequence[int],
+    most: Mapping[Role, Bools],
+    known: dict[tuple[Role, int], Ints],
+) -> dict[int, Periods]:
+    """Return lower bounds of periods for the lane shapes of one stage.
+
+    The other stages are taken at their best, run by run and path by path.
+
+    Args:
+        tables: Prices.
+        role: The stage.
+        numbers: Runs of the tables' graph.
+        most: Lane shapes worth considering, per stage, of shape (pixels, lane shapes).
+        known: Bests of rows at these lane shapes, added to.
+    """
+    result: dict[int, Periods] = {}
+
+    def best(other: Role, cycles: Ints) -> Ints:
+        key = other, id(cycles)
+        if key not in known:
+            fine = np.where(most[other], cycles, FAR)
+            known[key] = fine.min(axis=1, keepdims=True, initial=FAR)
+        return known[key]
+
+    def least(row: Row) -> Ints:
+        total: Ints = np.asarray(row.constant, dtype=np.int64)
+        for other, cycles in row.terms.items():
+            total = total + (cycles if other is role else best(other, cycles))
+        return total
+
+    def slowest(rows: Sequence[Row]) -> Ints:
+        return np.asarray(reduce(np.maximum, map(least, rows)))
+
+    computing: dict[int, tuple[Ints, Ints, Ints]] = {}
+    for number in numbers:
+        table = tables.table(number)
+        table = table.relaxed or table
+        key = id(table.paths)
+        if key not in computing:
+            ddr = slowest(table.ddr)
+            alone = reduce(np.maximum, map(least, table.paths), ddr)
+            computing[key] = alone, least(table.beside), ddr
+        opening = least(table.opening), least(table.opening_ddr)
+        result[number] = Periods(*computing[key], *opening, slowest(table.serial))
+    return result
