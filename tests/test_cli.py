@@ -20,6 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 from hao import SearchRequest, search
 from hao.cli import main
 from hao.data import data_path
+from hao.errors import ToolError
 from hao.hw.board import Frames
 from hao.hw.board_file import board_names
 from hao.runs.design_file import load_design
@@ -175,12 +176,26 @@ def test_a_clock_beyond_the_ports_is_refused() -> None:
     assert message.startswith("board 'zu3eg': a clock of 400 MHz; must be at most 333")
 
 
-def test_a_clock_beyond_the_sourced_one_is_at_risk() -> None:
-    text = succeed(*SMALL, "--fps", "50", "--clock", "300", "--no-run")
-    # 300 / 214.285 = 1.40
-    at_risk = "clock: 300 MHz are 40 % more than the 214.285 MHz of the board file"
-    assert at_risk in " ".join(text.split())
+def test_a_clock_beyond_the_sourced_one_is_at_risk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing() -> None:
+        raise ToolError("no clang", command=())
+
+    monkeypatch.setattr("hao.hls.compiler.find_clang", missing)
+    result = hao(*SMALL, "--fps", "50", "--clock", "240", "--no-run")
+    # 240 / 214.285 = 1.12
+    at_risk = "clock: 240 MHz are 12 % more than the 214.285 MHz of the board file"
+    assert at_risk in " ".join(result.stdout.split())
+    assert "clock: not known whether every loop meets it: no clang" in result.stderr
     assert "clock:" not in succeed(*SMALL, "--fps", "50", "--clock", "200", "--no-run")
+
+
+@pytest.mark.thorough
+def test_a_clock_that_no_loop_meets_says_which_is_the_limit() -> None:
+    message = refused(2, *SMALL, "--fps", "50", "--clock", "320", "--quiet")
+    assert message.startswith("--clock 320 MHz; must be at most 2")
+    assert " MHz, which all loops meet: loop " in message
 
 
 def test_networks_prints_every_network_with_its_size() -> None:

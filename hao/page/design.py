@@ -547,9 +547,10 @@ def cut_section(result: SearchResult) -> Section:
         title="The network, cut into invocations",
         words=(
             f"{len(segments)} invocations run the network, one after the other. A row "
-            "is one invocation: its layers by the stage that runs them, and the map "
-            "that it leaves in DDR. A bow on the left brings a residual, or a map that "
-            "another invocation than the one above reads.",
+            "is one invocation: its layers by the stage that runs them (blue: dense, "
+            "brown: depthwise, green: pointwise), and the map that it leaves in DDR. A "
+            "bow on the left brings a residual, or a map that another invocation than "
+            "the one above reads.",
         ),
         svg=cut_svg(result),
     )

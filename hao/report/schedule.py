@@ -78,7 +78,7 @@ def _least_ns(loop: LoopSchedule) -> float:
 
 def _clocks(settings: Sequence[Uncertainty], limit: LoopSchedule) -> list[str]:
     """Return lines that say which clock all loops meet, and which loop is the limit."""
-    place = f"{_title(limit)}, {_short(limit.place.path)}:{limit.place.line}"
+    place = f"{loop_title(limit)}, {_short(limit.place.path)}:{limit.place.line}"
     return [
         f"II 1 up to   {clock_met_mhz(limit, item):.1f} MHz: {item.title}; "
         f"the limit is {place}"
@@ -86,7 +86,8 @@ def _clocks(settings: Sequence[Uncertainty], limit: LoopSchedule) -> list[str]:
     ]
 
 
-def _title(loop: LoopSchedule) -> str:
+def loop_title(loop: LoopSchedule) -> str:
+    """Return a loop's process, and its label if it has one."""
     return f"{loop.process}/{loop.label}" if loop.label else loop.process
 
 
@@ -152,7 +153,7 @@ def schedule_json(report: ScheduleReport) -> dict[str, object]:
             }
             for item in report.settings
         ],
-        "limiting_loop": None if limit is None else _title(limit),
+        "limiting_loop": None if limit is None else loop_title(limit),
         "loops": [_loop_json(loop, report.settings) for loop in report.loops],
         "findings": schedule_findings_json(report.findings),
     }
@@ -161,7 +162,7 @@ def schedule_json(report: ScheduleReport) -> dict[str, object]:
 def _row(loop: LoopSchedule) -> list[str]:
     least = loop.recurrences[0].least_period
     return [
-        _title(loop),
+        loop_title(loop),
         f"{_short(loop.place.path)}:{loop.place.line}",
         _NO_PERIOD if least is None else f"{least:.2f}",
         *(verdict_in_words(item, loop.target) for item in loop.recurrences),

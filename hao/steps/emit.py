@@ -11,6 +11,8 @@ from hao.emission.project import (
     write_project,
 )
 from hao.emission.weights import pruned_network
+from hao.engine.design import Design
+from hao.ir.integer import IntegerNetwork
 from hao.ir.seeded import seeded_frames, seeded_integers
 from hao.page.files import renew_run_page
 from hao.quant.weights_file import load_integers, render_integers
@@ -69,6 +71,14 @@ def emit(
         return _emit(result, folder, weights=weights, seed=seed, force=force)
 
 
+def random_integers(design: Design, *, seed: int) -> IntegerNetwork:
+    """Return the integers of a design's network with seeded random weights."""
+    net = seeded_integers(
+        design.network, design.weight_bits, act_bits=design.engine.act_bits, seed=seed
+    )
+    return replace(net, network=pruned_network(net.network, design))
+
+
 def _emit(
     result: SearchResult, folder: Path, *, weights: str | None, seed: int, force: bool
 ) -> Emission:
@@ -77,13 +87,7 @@ def _emit(
     check_project_target(target, force=force)
     design = result.design
     if weights == RANDOM_WEIGHTS:
-        net = seeded_integers(
-            design.network,
-            design.weight_bits,
-            act_bits=design.engine.act_bits,
-            seed=seed,
-        )
-        net = replace(net, network=pruned_network(net.network, design))
+        net = random_integers(design, seed=seed)
         frames = seeded_frames(net, RANDOM_FRAMES, seed + 1)
         told = Told(note=f"Weights are random (seed {seed}): outputs mean nothing.")
     else:

@@ -44,6 +44,7 @@ from hao.request import (
 )
 from hao.runs.certificate import render_certificate
 from hao.runs.run import check_target, run_state, write_run
+from hao.steps.clock import check_loops
 
 Progress = Callable[[str], None]
 
@@ -78,7 +79,8 @@ def search(
         progress: Told of each step, one line at a time.
 
     Raises:
-        InputError: The request, a file or a name is wrong.
+        InputError: The request, a file or a name is wrong; or the clock is beyond what
+            the loops of the design found meet.
         UnsupportedError: The model has a layer that the engine cannot run.
         InfeasibleError: No design meets the limits.
         SolverError: Gurobi was asked for and does not run here; or no design was found,
@@ -110,6 +112,8 @@ def search(
         objective=request.objective,
         solver_reason=why_not_gurobi(request.solver, outcome.report.solver),
     )
+    if request.clock_mhz is not None:
+        check_loops(result.design, result.cost, progress)
     if run_path is not None:
         certificate = _certificate(request, board, outcome, result)
         result = write_run(
