@@ -20,6 +20,7 @@ import fcntl
 import os
 import re
 import shutil
+import stat
 import sys
 import tempfile
 import time
@@ -55,8 +56,10 @@ def read_file(path: Path, most: int = MAX_TEXT_BYTES) -> bytes:
         most: Bytes that it may have.
 
     Raises:
-        OSError: It cannot be read, or has more bytes; none of these are read.
+        OSError: It cannot be read, is a pipe or a device, or has more bytes.
     """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a file", str(path))
     with path.open("rb") as stream:
         content = stream.read(most + 1)
     if len(content) > most:

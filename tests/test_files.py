@@ -152,6 +152,9 @@ def test_a_file_of_more_bytes_than_it_may_have_is_not_read(tmp_path: Path) -> No
     with pytest.raises(OSError, match="more than 4 bytes") as caught:
         read_file(path, 4)
     assert caught.value.errno == errno.EFBIG
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="not a file"):
+        read_file(tmp_path / "pipe")
     with path.open("wb") as stream:
         stream.truncate(2**40)  # takes no disk
     with pytest.raises(OSError, match="more than 20000000 bytes"):
