@@ -13,7 +13,6 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.optimize import minimize
 
 from hao.calibration.evidence import PARTS, AreaFigure
 from hao.calibration.robust import RIDGE, Reals, loss, shared_weights, slope
@@ -52,6 +51,8 @@ def fit_factors(
         return value, towards + RIDGE * x
 
     low, high = (math.log(limit / ONE) for limit in limits)
+    from scipy.optimize import minimize  # here: loading it takes 0.2 s
+
     found = minimize(
         objective,
         np.zeros(len(PARTS)),

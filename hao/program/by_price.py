@@ -21,6 +21,7 @@ from hao.program.graph import ABSENT, ROLES
 from hao.program.hunt import Hunt
 from hao.program.lanes import lane_bounds
 from hao.program.quick import first_limit
+from hao.program.reach import reach_of
 from hao.program.sieve import sieved
 from hao.program.sweep import make_net
 from hao.program.tables import Choice
@@ -35,6 +36,9 @@ SPREAD = (0.7, 1.0, 1.4)
 FIRST, GROWTH, MOST = 16, 4, 1_024
 """Lane shapes whose engines are listed before the best is asked again (chosen here)."""
 
+NEAREST = 6
+"""Lane shapes of these that are tried (chosen here)."""
+
 
 def start(hunt: Hunt, group: Group, double: bool) -> None:
     """Look for a design and a price among engines quickest at the ends of the cost."""
@@ -46,6 +50,23 @@ def start(hunt: Hunt, group: Group, double: bool) -> None:
             continue
         for choice, cycles in expand(field, group, double, point, hunt.cycles):
             try_engines(hunt, group.widths, double, choice, cycles)
+
+
+def try_some(hunt: Hunt, group: Group, double: bool, some: Choice) -> bool:
+    """Look for better designs on the best of some lane shapes.
+
+    Returns:
+        Whether there was one.
+    """
+    known = hunt.best
+    reach = reach_of(hunt, group, double, some)
+    order = np.argsort(reach, kind="stable")[:NEAREST]
+    order = order[reach[order] <= hunt.of_interest]
+    for choice, cycles in expand(
+        hunt.field, group, double, some.take(order), hunt.cycles
+    ):
+        try_engines(hunt, group.widths, double, choice, cycles)
+    return hunt.best is not known
 
 
 def engines_by_price(

@@ -7,6 +7,7 @@ and taking the longest is then one operation each for all rows.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,9 @@ Bools = NDArray[np.bool_]
 
 ENGINES_BY_ROW = 320
 """Engines from which on rows are read one by one (chosen here: measured)."""
+
+ASKED = 6
+"""Times that a plan is used before all its rows are located (chosen here: measured)."""
 
 PLANS = 64
 """Plans that are kept (chosen here)."""
@@ -102,6 +106,7 @@ class _Plan:
         self, grids: Mapping[Role, Grid], rows: TableRows, free: frozenset[Role]
     ) -> None:
         self._grids = grids
+        self._asked = 0
         self._tiled = rows.tiled
         self._keys = Reader([tiled.key_of for tiled in rows.tiled])
         self._tiled_rows = np.array([t.row for t in rows.tiled], dtype=np.int64)
@@ -142,11 +147,14 @@ class _Plan:
         self, rows: TableRows, order: Sequence[int], with_terms: int
     ) -> list[Longest]:
         """Return what each array is the longest of, with rows at their places."""
-        place = {number: row for row, number in enumerate(order)}
+        place = np.argsort(order)
         found: list[Longest] = []
         for group in rows.groups:
-            placed = [[place[number] for number in members] for members in group]
-            fixed = np.array([min(p) >= with_terms for p in placed], dtype=np.bool_)
+            starts = np.cumsum([0, *map(len, group)])
+            at = place[[number for members in group for number in members]]
+            fixed = np.minimum.reduceat(at, starts[:-1]) >= with_terms
+            flat = at.tolist()
+            placed = [flat[a:b] for a, b in pairwise(starts.tolist())]
             if not found:  # Where a buffer is too small, a run takes for ever.
                 fixed[self._tiled_rows] = False
                 for some, _ in self._words.values():
@@ -165,7 +173,9 @@ class _Plan:
         least = [each for terms in self._terms for each in terms.least(free)]
         keys = self._keys_of(choice)
         places = self._places(choice, keys)
-        reading = self._one_by_one if len(choice) >= ENGINES_BY_ROW else self._at_once
+        self._asked += 1
+        few = len(choice) < ENGINES_BY_ROW and self._asked > ASKED
+        reading = self._at_once if few else self._one_by_one
         alone, beside, ddr, *opening = reading(choice.pixels, places, least)
         alone = np.maximum(alone, ddr)
         if (keys < 0).any():

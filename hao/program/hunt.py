@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from enum import Enum
 from typing import assert_never
 
@@ -15,9 +16,7 @@ from hao.program.exact import (
     Way,
 )
 from hao.program.field import Field, Group
-from hao.program.fit import (
-    Measure,
-)
+from hao.program.fit import FEWEST_LUTS, Measure
 from hao.program.graph import Widths
 from hao.program.sweep import Net
 from hao.program.tables import Choice
@@ -103,25 +102,27 @@ class Union:
     sums: Sums | None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Hunt:
     """One search under way: limits tighten whenever a better design is found."""
 
     field: Field
     least: Least
     cycles: int
-    cost: int
-    blocks: int
-    measure: Measure
-    counts: Counts
-    asked: int
-    apart: Apart | None
-    best: Found | None
-    rates: dict[tuple[int, bool], float]
-    nets: dict[int, tuple[Net, bool]]
-    unions: dict[tuple[int, tuple[int, ...]], Union]
-    sums: dict[int, Sums | None]
-    tolerance: float
+    cost: int = NO_LIMIT
+    blocks: int = NO_LIMIT
+    measure: Measure = FEWEST_LUTS
+    counts: Counts = dataclass_field(default_factory=Counts)
+    asked: int = NO_LIMIT
+    apart: Apart | None = None
+    best: Found | None = None
+    rates: dict[tuple[int, bool], float] = dataclass_field(default_factory=dict)
+    nets: dict[int, tuple[Net, bool]] = dataclass_field(default_factory=dict)
+    unions: dict[tuple[int, tuple[int, ...]], Union] = dataclass_field(
+        default_factory=dict
+    )
+    sums: dict[int, Sums | None] = dataclass_field(default_factory=dict)
+    tolerance: float = 0.0
     rate: float | None = None
     ties: bool = True
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,9 +101,7 @@ class Terms:
         self, terms: Sequence[Term], kinds: Mapping[Kind, int], free: frozenset[Role]
     ) -> None:
         self._bound = bound = [term for term in terms if term.kind not in free]
-        self._rows = np.array([term.row for term in bound], dtype=np.int64)
-        self._kinds = np.array([kinds[term.kind] for term in bound], dtype=np.int64)
-        self._reader = Reader([term.values for term in bound])
+        self._numbers = [kinds[term.kind] for term in bound]
         self._free = {
             role: [term for term in terms if term.kind is role] for role in free
         }
@@ -120,16 +119,26 @@ class Terms:
 
     def of_rows(self) -> Iterator[tuple[int, int, Ints]]:
         """Yield the row, the number of the kind, and the numbers of each term."""
-        for term, kind in zip(self._bound, self._kinds.tolist(), strict=True):
+        for term, kind in zip(self._bound, self._numbers, strict=True):
             yield term.row, kind, term.values.reshape(-1)
 
     def add(self, values: Ints, places: Ints) -> None:
         """Add the terms to rows, for engines at some places of each kind."""
-        read = self._reader.read(places.take(self._kinds, axis=0))
-        if self._rows.size and self._rows[-1] + 1 == self._rows.size:
-            values[: self._rows.size] += read
-        elif self._rows.size:
-            values[self._rows] += read
+        rows, kinds, reader = self._located
+        read = reader.read(places.take(kinds, axis=0))
+        if rows.size and rows[-1] + 1 == rows.size:
+            values[: rows.size] += read
+        elif rows.size:
+            values[rows] += read
+
+    @cached_property
+    def _located(self) -> tuple[Ints, Ints, Reader]:
+        """Return rows and kinds of the terms, and where their numbers lie."""
+        return (
+            np.array([term.row for term in self._bound], dtype=np.int64),
+            np.array(self._numbers, dtype=np.int64),
+            Reader([term.values for term in self._bound]),
+        )
 
 
 class Longest:
@@ -142,21 +151,29 @@ class Longest:
 
     def __init__(self, groups: Sequence[Sequence[int]], fixed: Bools) -> None:
         self.fixed, self.groups = fixed, groups
+
+    @cached_property
+    def _slots(self) -> tuple[list[Ints], Ints | None]:
+        """Return the first, second and further rows, groups of many rows first.
+
+        The places of the groups in that order come with them, unless it is their own.
+        """
+        groups = self.groups
         order = sorted(range(len(groups)), key=lambda group: -len(groups[group]))
-        most = max(map(len, groups), default=0)
-        self._slots = [
+        slots = [
             np.array([groups[g][depth] for g in order if len(groups[g]) > depth])
-            for depth in range(most)
+            for depth in range(max(map(len, groups), default=0))
         ]
-        self._back = None if order == sorted(order) else np.argsort(order)
+        return slots, None if order == sorted(order) else np.argsort(order)
 
     def of(self, values: Ints) -> Ints:
         """Return the longest of each group; of shape (groups, engines)."""
-        result: Ints = values.take(self._slots[0], axis=0)
-        for rows in self._slots[1:]:
+        slots, back = self._slots
+        result: Ints = values.take(slots[0], axis=0)
+        for rows in slots[1:]:
             some = result[: rows.size]
             np.maximum(some, values.take(rows, axis=0), out=some)
-        return result if self._back is None else result.take(self._back, axis=0)
+        return result if back is None else result.take(back, axis=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,22 +15,13 @@ from numpy.typing import NDArray
 
 from hao.ir.partition import Role
 from hao.program.bounded import Bounded
-from hao.program.by_price import engines_by_price, start
+from hao.program.by_price import engines_by_price, start, try_some
 from hao.program.by_roster import rosters_of, search_roster
 from hao.program.closing import try_engines
-from hao.program.engines import (
-    STEP,
-    expand,
-    priced,
-)
-from hao.program.exact import (
-    Apart,
-)
+from hao.program.engines import STEP, expand, priced
+from hao.program.exact import Apart
 from hao.program.field import Field, Group, Listed
-from hao.program.fit import (
-    FEWEST_LUTS,
-    Measure,
-)
+from hao.program.fit import FEWEST_LUTS, Measure
 from hao.program.graph import Widths
 from hao.program.hunt import (
     NO_LIMIT,
@@ -58,15 +49,11 @@ from hao.program.tables import Choice, joined
 
 Ints = NDArray[np.int64]
 
-NONE = np.zeros(0, dtype=np.int64)
-
-
 MOST_LISTED = 50_000
 """Most engines of a group that are kept for the next search (chosen here).
 
 Of small networks, millions are as good as the best: the fastest is then found anew.
 """
-
 
 MANY_SHAPES = 30_000
 """Lane shapes from which on a bound with a price on accuracy pays (chosen here)."""
@@ -74,8 +61,8 @@ MANY_SHAPES = 30_000
 LOOKED_AT = 4_096
 """Of so many lane shapes, better designs are sought among the best (chosen here)."""
 
-NEAREST = 6
-"""Lane shapes of these that are tried (chosen here)."""
+SOUGHT = 64
+"""Engines that are closed where the most promising are sought (chosen here)."""
 
 
 def find(
@@ -98,7 +85,7 @@ def find(
         limits: Most of everything.
         measure: How blocks are counted.
         counts: Added up to, if given.
-        first: Whether the first design within the limits will do.
+        first: Whether the first within the limits will do.
         apart: Earlier answers to stay apart from; the field's costs hold its penalties.
         tolerance: Share of its accuracy cost by which a design that is found may be
             beaten, where that cost is to be small.
@@ -115,11 +102,6 @@ def find(
         counts=Counts() if counts is None else counts,
         asked=limits.cost + allowance,
         apart=apart,
-        best=None,
-        rates={},
-        nets={},
-        unions={},
-        sums={},
         tolerance=tolerance,
     )
     rosters = rosters_of(hunt)
@@ -188,25 +170,66 @@ def _search_by_price(
     field, done = hunt.field, set()
     for roles in dict.fromkeys(tuple(widths.needs) for widths in open_):
         joint = field.joint(open_, roles, hunt.cost_of_interest)
-        for double in bufferings(field) if joint is not None else ():
-            assert joint is not None, "else there is no buffering"
-            if not is_far_above(field, joint, double, hunt.cycles):
-                continue
+        if joint is None:
+            continue
+        both = bufferings(field)
+        # What one buffering finds makes the other the better to bound by cost.
+        if not any(is_far_above(field, joint, each, hunt.cycles) for each in both):
+            continue
+        for double in both:
             if not hunt.rate:
                 start(hunt, joint, double)
-            if not hunt.rate:
-                continue
-            _search_joint(hunt, joint, double)
-            done.add((roles, double))
+            if hunt.rate:
+                _search_joint(hunt, joint, double)
+                done.add((roles, double))
     return done
 
 
-def _search_joint(hunt: Hunt, joint: Group, double: bool) -> None:
-    """Search all engines of some stages at one buffering, at a price of accuracy."""
+def seek(field: Field, cycles: int, spend: int, tolerance: float) -> Found | None:
+    """Return a design of low cost on the most promising engines of the whole space.
+
+    Of each set of stages and each buffering, engines are tried in the order of their
+    bounds until `SOUGHT` were closed: nothing is proven.
+
+    Args:
+        field: Where to search.
+        cycles: Most cycles.
+        spend: Only designs of at most this accuracy cost are of interest.
+        tolerance: Share of its accuracy cost by which designs that differ may be close.
+    """
+    hunt = Hunt(field=field, least=Least.COST, cycles=cycles, tolerance=tolerance)
+    best = None
+    for roles in dict.fromkeys(tuple(widths.needs) for widths in field.widths):
+        joint = field.joint(field.widths, roles, NO_LIMIT)
+        assert joint is not None, "the stages are of some widths"
+        for double in bufferings(field):
+            if not hunt.rate:
+                start(hunt, joint, double)
+                best, hunt.best = hunt.best, None
+                hunt.cost = min(hunt.cost, spend)
+            if hunt.rate:
+                _search_joint(hunt, joint, double, hunt.counts.closed + SOUGHT)
+    found = hunt.best or best
+    return found if found is not None and found.way.cost <= spend else None
+
+
+def _search_joint(
+    hunt: Hunt, joint: Group, double: bool, closed: int = NO_LIMIT
+) -> None:
+    """Search engines of some stages at one buffering, at a price of accuracy.
+
+    Args:
+        hunt: What is sought.
+        joint: All widths of the stages.
+        double: Whether the engines double-buffer.
+        closed: Engines after which the search stops, those closed before included.
+    """
     hunt.ties = True
     kept: list[tuple[Choice, Ints]] = []
     for choice, cycles in engines_by_price(hunt, joint, double):
         try_engines(hunt, joint.widths, double, choice, cycles)
+        if hunt.counts.closed >= closed:
+            return
         kept.append((choice, cycles))
         hunt.ties &= sum(c.size for _, c in kept) <= MOST_LISTED
     if hunt.ties and not hunt.tolerance:
@@ -316,7 +339,7 @@ def _shapes(hunt: Hunt, group: Group, double: bool, limit: int) -> Bounded:
     allowed = np.logical_or.reduce([w.allowed for w in group.widths])
     within = graph.within(allowed, spend)
     if not within.any():
-        return found.take(NONE)
+        return found.take(np.zeros(0, dtype=np.int64))
     net = make_net(graph, within)
     while True:
         reach = min(limit, hunt.cycles + 1) + rate * spend + 1
@@ -324,27 +347,10 @@ def _shapes(hunt: Hunt, group: Group, double: bool, limit: int) -> Bounded:
         rows = sieved(field, double, found.choice, bound, reach)
         first = found.choice.take(rows[:LOOKED_AT])
         found = found.take(np.sort(rows))
-        if rows.size <= MANY_SHAPES or not _try_some(hunt, group, double, first):
+        if rows.size <= MANY_SHAPES or not try_some(hunt, group, double, first):
             return found
         # The less the best design costs, the fewer lane shapes are left.
         spend = hunt.cost_of_interest
-
-
-def _try_some(hunt: Hunt, group: Group, double: bool, some: Choice) -> bool:
-    """Look for better designs on the best of some lane shapes.
-
-    Returns:
-        Whether there was one.
-    """
-    known = hunt.best
-    reach = reach_of(hunt, group, double, some)
-    order = np.argsort(reach, kind="stable")[:NEAREST]
-    order = order[reach[order] <= hunt.of_interest]
-    for choice, cycles in expand(
-        hunt.field, group, double, some.take(order), hunt.cycles
-    ):
-        try_engines(hunt, group.widths, double, choice, cycles)
-    return hunt.best is not known
 
 
 def _list(

@@ -16,7 +16,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.optimize import linprog
 
 from hao.engine.design import Design
 from hao.errors import InfeasibleError
@@ -305,6 +304,8 @@ def _cheapest(
     )
     rhs = np.concatenate([[1.0], np.zeros(sink - 1)])
     limits = np.full(len(apart.answers), float(apart.overlap))
+    from scipy.optimize import linprog  # here: loading it takes 0.2 s
+
     relaxed = linprog(
         counted[:, 0],
         A_ub=matrix[sink:],
