@@ -252,9 +252,9 @@ QUANT: Stored = {"s": np.float32(1), "z": np.float32(0), "n": np.float32(4)}
         ),
         (
             quantizer(),
-            {"n": np.float32(33)},
+            {"n": np.float32(41)},
             InputError,
-            "'it': 33 bits; must be fro",
+            "'it': 41 bits; must be fro",
         ),
         (quantizer(), {"n": np.array([2, 3])}, UnsupportedError, r"widths \(2, 3\)"),
         (
