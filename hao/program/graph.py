@@ -99,6 +99,20 @@ class Graph:
         return np.array([arc.end for arc in self.arcs], dtype=np.int64)
 
     @cached_property
+    def shapes_at_places(self) -> float:
+        """Return how many shapes of runs there are between two positions, on average.
+
+        Runs that differ in bits only have one shape.
+        """
+        ends = zip(self.position[self.start], self.position[self.end], strict=True)
+        places = list(ends)
+        shapes = {
+            (*place, self.shapes[arc.run])
+            for place, arc in zip(places, self.arcs, strict=True)
+        }
+        return len(shapes) / max(1, len(set(places)))
+
+    @cached_property
     def cost(self) -> Ints:
         """Return the cost of each arc [micro-points]."""
         return np.array([arc.cost for arc in self.arcs], dtype=np.int64)

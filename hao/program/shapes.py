@@ -6,6 +6,7 @@ from hao.program.engines import (
     priced,
 )
 from hao.program.field import Field, Group
+from hao.program.graph import Graph
 from hao.program.hunt import NO_LIMIT, bufferings
 from hao.program.lanes import lane_bounds
 from hao.program.rough import any_within
@@ -24,6 +25,12 @@ Source: chosen here. At 2.3 to 2.5 (three networks with bits of 4, 6 and 8) the 
 by cycles is faster, by 1.4 to more than 10 times.
 """
 
+MANY_SHAPES = 4.0
+"""Shapes of runs at a place from which sweeps take so long that `LOOSE` is far above.
+
+Source: chosen here. With bits of 4, 6 and 8 networks have 1.0 to 2.9, with options of
+all kinds (digits, MobileNetV2) 7.3 and 8.6.
+"""
 
 MOST_SHAPES = 500_000
 """Most lane shapes that are kept for other widths and searches (chosen here)."""
@@ -121,6 +128,11 @@ def is_loose(field: Field, group: Group, double: bool, limit: int) -> bool:
     return _is_above(field, group, double, limit, LOOSE)
 
 
+def far_above(graph: Graph) -> float:
+    """Return from how many times the least bound engines are bounded by their cost."""
+    return LOOSE if graph.shapes_at_places > MANY_SHAPES else FAR_ABOVE
+
+
 def is_far_above(field: Field, group: Group, double: bool, limit: int) -> bool:
     """Return whether a limit is so far above what engines take that few are too slow.
 
@@ -130,7 +142,7 @@ def is_far_above(field: Field, group: Group, double: bool, limit: int) -> bool:
         double: Whether the engines double-buffer.
         limit: Cycles.
     """
-    return _is_above(field, group, double, limit, FAR_ABOVE)
+    return _is_above(field, group, double, limit, far_above(field.graph))
 
 
 def _is_above(
