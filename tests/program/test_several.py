@@ -21,7 +21,9 @@ def _bits(problem: Problem, scheme: dict[str, int]) -> dict[int, int]:
 
 @pytest.mark.parametrize("tight", [False, True])
 @pytest.mark.parametrize(
-    "seed", [0, 1, 3, 5, 6, 8, 9, pytest.param(12, marks=pytest.mark.thorough), 13]
+    "seed",
+    [0, 1, 3, 6, 8, 9, 13]
+    + [pytest.param(seed, marks=pytest.mark.thorough) for seed in (5, 12)],
 )
 def test_each_answer_is_the_best_apart_from_those_before(
     seed: int, tight: bool

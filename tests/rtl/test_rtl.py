@@ -184,7 +184,7 @@ def test_rtl_of_whole_networks(make: Callable[[], Sample], folder: Path) -> None
     check(witness(make(), folder))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_rtl_of_mobilenet_v2(folder: Path) -> None:
     check(witness(mobilenet_v2(), folder, "-O2"))
 

@@ -174,7 +174,7 @@ def test_score_by_hand() -> None:
         score(truth, predicted, np.ones(4, bool), np.array([True] + [False] * 3))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_grouped_folds_meet_the_bar(rows: tuple[QuantRow, ...]) -> None:
     found = evaluate(rows, Folds.CONFIGURATION).score(lambda row: row.in_sweep)
     # Learners compared on these rows: extremely randomised trees reach 1.4 points and
