@@ -148,6 +148,7 @@ def is_far_above(field: Field, group: Group, double: bool, limit: int) -> bool:
 def _is_above(
     field: Field, group: Group, double: bool, limit: int, factor: float
 ) -> bool:
-    if not any_within(field, group, double, limit):
+    # Rough bounds, which cost little, are no more than those of lane shapes.
+    if not any_within(field, group, double, int(limit / factor)):
         return False
     return limit > factor * lane_bounds(field, group, double).least

@@ -63,7 +63,7 @@ def by_price(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             seen[-1] += len(choice)
             yield choice, cycles
 
-    monkeypatch.setattr(shapes, "far_above", lambda graph: 0.0)
+    monkeypatch.setattr(shapes, "far_above", lambda graph: 1e-6)
     monkeypatch.setattr(search, "engines_by_price", counted)
     return seen
 

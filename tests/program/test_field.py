@@ -483,7 +483,7 @@ def test_a_quick_limit_is_reached_within_the_cost(
 
     real = quick.quick_limit
     monkeypatch.setattr(search, "quick_limit", noted)
-    monkeypatch.setattr(shapes, "LOOSE", 0.0)
+    monkeypatch.setattr(shapes, "LOOSE", 1e-3)
     fastest = find(Field(problem), Least.CYCLES, Limits())
     assert fastest is not None
     floor = Field(problem).widths[0].floor
