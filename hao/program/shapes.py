@@ -25,7 +25,7 @@ Source: chosen here. At 2.3 to 2.5 (three networks with bits of 4, 6 and 8) the 
 by cycles is faster, by 1.4 to more than 10 times.
 """
 
-MANY_SHAPES = 4.0
+VARIED_PLACES = 4.0
 """Shapes of runs at a place from which sweeps take so long that `LOOSE` is far above.
 
 Source: chosen here. With bits of 4, 6 and 8 networks have 1.0 to 2.9, with options of
@@ -130,7 +130,7 @@ def is_loose(field: Field, group: Group, double: bool, limit: int) -> bool:
 
 def far_above(graph: Graph) -> float:
     """Return from how many times the least bound engines are bounded by their cost."""
-    return LOOSE if graph.shapes_at_places > MANY_SHAPES else FAR_ABOVE
+    return LOOSE if graph.shapes_at_places > VARIED_PLACES else FAR_ABOVE
 
 
 def is_far_above(field: Field, group: Group, double: bool, limit: int) -> bool:

@@ -289,7 +289,7 @@ def test_engines_are_bounded_by_cost_sooner_where_sweeps_take_long(
     counts = [len(found) for found in shapes_at.values()]
     assert graph.shapes_at_places == sum(counts) / len(counts) > 2
     assert shapes.far_above(graph) == shapes.FAR_ABOVE
-    monkeypatch.setattr(shapes, "MANY_SHAPES", 2.0)
+    monkeypatch.setattr(shapes, "VARIED_PLACES", 2.0)
     assert shapes.far_above(graph) == shapes.LOOSE
 
 
