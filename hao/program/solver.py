@@ -252,7 +252,8 @@ def _optimize(built: "gp.Model", target: float | None, *, explain: bool) -> Solu
     built.Params.MIPGap = 0
     built.Params.MIPGapAbs = 0.5
     built.Params.IntFeasTol = 1e-9
-    built.Params.FeasibilityTol = 1e-9
+    # Finer tolerances than rows of 10^6 cycles can be summed up to refuse designs.
+    built.Params.FeasibilityTol = 1e-6
     if target is not None:
         built.Params.BestObjStop = target + TARGET_SLACK
     built.optimize()

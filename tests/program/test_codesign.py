@@ -11,7 +11,9 @@ import pytest
 
 from hao.cost.evaluate import evaluate
 from hao.errors import InfeasibleError, SolverError
+from hao.hw.board_file import load_board
 from hao.hw.resources import Resources
+from hao.options.bits import bit_options
 from hao.program.codesign import (
     SolveReport,
     choose_fastest,
@@ -20,6 +22,15 @@ from hao.program.codesign import (
 from hao.program.conflicts import clashing_limits
 from hao.program.problem import Problem
 from hao.program.solver import SolverName, Status
+from hao.zoo.architecture import (
+    Architecture,
+    ClassSet,
+    Publication,
+    architecture_network,
+    numbered,
+    pooled_classifier,
+)
+from hao.zoo.blocks import BasicBlock, ConvBlock
 from tests.program.brute import Optimum, fastest, front, most_accurate
 from tests.program.instances import random_problem
 
@@ -262,3 +273,30 @@ def test_a_tolerance_is_kept_and_said(seed: int) -> None:
     assert near.cost.latency_cycles <= budget
     if near.cost_micro > exact.cost_micro:
         assert near.status is Status.LIMIT
+
+
+def test_rows_of_many_cycles_refuse_no_design_by_rounding() -> None:
+    blocks = [
+        BasicBlock(channels=channels, stride=2 if channels > 16 and n == 0 else 1)
+        for channels, count in ((16, 25), (32, 24), (64, 24))
+        for n in range(count)
+    ]
+    network = architecture_network(
+        Architecture(
+            name="deep",
+            family=Publication.CIFAR,
+            dataset=ClassSet.CIFAR10,
+            image_size=32,
+            blocks=(
+                ("stem", ConvBlock(channels=16, kernel=3)),
+                *numbered("block", blocks),
+                *pooled_classifier(ClassSet.CIFAR10),
+            ),
+        )
+    )
+    options = bit_options(network, choices=(8,), drop_by_bits={8: 0.2})
+    problem = Problem(network=network, options=options, board=load_board("zu3eg"))
+    found = [choose_fastest(problem, solver=s) for s in SolverName]
+    assert {report.solver for report in found} == {SolverName.GUROBI, SolverName.HIGHS}
+    assert len({report.objective for report in found}) == 1
+    assert found[0].objective > 500_000
