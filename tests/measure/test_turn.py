@@ -6,10 +6,16 @@ from functools import cache
 import numpy as np
 import pytest
 
-from hao.ir.change import scheme_of
+from hao.ir.change import Scheme, scheme_of
 from hao.measure import turn as turn_module
 from hao.measure.predictors import AdditivePredictor, Predictor, fit_predictor
-from hao.measure.propose import Proposal, additive_costs, best_proposals
+from hao.measure.propose import (
+    Known,
+    Proposal,
+    additive_costs,
+    best_proposals,
+    priced,
+)
 from hao.measure.sample import Origin, Result, Sample, Trial
 from hao.measure.settings import LoopSettings
 from hao.measure.turn import Proposed, Turn, propose
@@ -21,8 +27,9 @@ SLOW, FAST = 10**6, 700
 
 @cache
 def optimum(budget: int) -> Proposal:
-    costs = additive_costs(ENCODER, None)
-    return best_proposals(ask(budget), costs, budget, origin=Origin.BEST, count=1)[0]
+    asked = priced(ask(budget), additive_costs(ENCODER, None))
+    known = Known(asked, ())
+    return best_proposals(asked, budget, known=known, origin=Origin.BEST, count=1)[0]
 
 
 def measured(one: Proposal, cycles: int) -> Sample:
@@ -72,8 +79,12 @@ def test_exploration_takes_what_the_predictor_likes_best_of_some_draws(
     def salience(one: Proposal) -> float:
         return float(ENCODER.encode(one.scheme, 8).sum())
 
-    def worst_first(_: Predictor, proposals: list[Proposal]) -> list[Proposal]:
-        return sorted(proposals, key=salience, reverse=True)
+    def worst_first(
+        _: Predictor, schemes: list[Scheme], found: list[Proposal]
+    ) -> list[Scheme]:
+        assert found
+        salient = [float(ENCODER.encode(one, 8).sum()) for one in schemes]
+        return [schemes[place] for place in np.argsort(salient)[::-1]]
 
     def explored(predictor: Predictor | None, batch: int) -> list[float]:
         turn = Turn(
@@ -90,7 +101,7 @@ def test_exploration_takes_what_the_predictor_likes_best_of_some_draws(
     predictor = fit_predictor(ENCODER, random_samples(12))
     # All of its weights are those of the saliencies.
     predictor = replace(predictor, linear=AdditivePredictor(base=0, weights=np.ones(3)))
-    monkeypatch.setattr(turn_module, "reranked", worst_first)
+    monkeypatch.setattr(turn_module, "worth_pricing", worst_first)
     monkeypatch.setattr(turn_module, "_DRAWN", 60)
     every = explored(None, 12)
     assert len(every) > 2
