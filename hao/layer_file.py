@@ -4,7 +4,7 @@ pydantic reads the fields of the core types strictly (no unknown key, no text fo
 number), and they check themselves when they are made.
 """
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Generic, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -31,24 +31,13 @@ class FileTable(BaseModel):
     )
 
 
-class _Input(FileTable):
-    type: Literal["input"]
-    fields: Input
+_Type = TypeVar("_Type", bound=str)
+_Fields = TypeVar("_Fields")
 
 
-class _Conv(FileTable):
-    type: Literal["conv"]
-    fields: Conv
-
-
-class _Depthwise(FileTable):
-    type: Literal["depthwise"]
-    fields: Depthwise
-
-
-class _Linear(FileTable):
-    type: Literal["linear"]
-    fields: Linear
+class _Entry(FileTable, Generic[_Type, _Fields]):
+    type: _Type
+    fields: _Fields
 
 
 def _current_pool(fields: object) -> object:
@@ -61,47 +50,17 @@ def _current_pool(fields: object) -> object:
     return {name: value for name, value in fields.items() if name != "include_padding"}
 
 
-class _Pool(FileTable):
-    type: Literal["pool"]
-    fields: Annotated[Pool, BeforeValidator(_current_pool)]
-
-
-class _GlobalAveragePool(FileTable):
-    type: Literal["global_average_pool"]
-    fields: GlobalAveragePool
-
-
-class _Add(FileTable):
-    type: Literal["add"]
-    fields: Add
-
-
-class _Affine(FileTable):
-    type: Literal["affine"]
-    fields: Affine
-
-
-class _Activation(FileTable):
-    type: Literal["activation"]
-    fields: Activation
-
-
-class _Quantize(FileTable):
-    type: Literal["quantize"]
-    fields: Quantize
-
-
 _Entries = (
-    _Input
-    | _Conv
-    | _Depthwise
-    | _Linear
-    | _Pool
-    | _GlobalAveragePool
-    | _Add
-    | _Affine
-    | _Activation
-    | _Quantize
+    _Entry[Literal["input"], Input]
+    | _Entry[Literal["conv"], Conv]
+    | _Entry[Literal["depthwise"], Depthwise]
+    | _Entry[Literal["linear"], Linear]
+    | _Entry[Literal["pool"], Annotated[Pool, BeforeValidator(_current_pool)]]
+    | _Entry[Literal["global_average_pool"], GlobalAveragePool]
+    | _Entry[Literal["add"], Add]
+    | _Entry[Literal["affine"], Affine]
+    | _Entry[Literal["activation"], Activation]
+    | _Entry[Literal["quantize"], Quantize]
 )
 LayerEntry = Annotated[_Entries, Field(discriminator="type")]
 """A layer as a file has it."""
