@@ -6,8 +6,9 @@ number), and they check themselves when they are made.
 
 from typing import Annotated, Generic, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from hao.errors import brief
 from hao.ir.layer import (
     Activation,
     Add,
@@ -78,3 +79,41 @@ LAYER_TYPES = tuple(_TYPES.values())
 def layer_type(layer: Layer) -> str:
     """Return what the files call the kind of a layer."""
     return _TYPES[type(layer)]
+
+
+def explain(refused: ValidationError) -> str:
+    """Return the first thing that is wrong as "key = value; limit" on one line."""
+    error = refused.errors()[0]
+    key = dotted(error["loc"])
+    match error["type"]:
+        case "json_invalid":
+            return f"not valid JSON: {error['ctx']['error']}"
+        case "missing":
+            return f"{key} is missing"
+        case "extra_forbidden" | "unexpected_keyword_argument":
+            return f"{key}: unknown key"
+        case "union_tag_not_found":
+            return f"{key}.type is missing; must be {', '.join(LAYER_TYPES)}"
+        case "union_tag_invalid":
+            tag = brief(error["ctx"]["tag"])
+            return f"{key}.type = {tag}; must be one of {', '.join(LAYER_TYPES)}"
+        case "value_error":
+            return f"{key}: {error['ctx']['error']}"
+        case _:
+            limit = error["msg"].removeprefix("Input should be ")
+            return f"{key or 'file'} = {brief(error['input'])}; must be {limit}"
+
+
+def dotted(location: tuple[int | str, ...]) -> str:
+    """Return a pydantic location as the key that a reader finds in the file."""
+    parts = list(location)
+    if parts[:2] == ["network", "layers"] and "fields" in parts:
+        # After the index come the type and "fields", which the file does not have.
+        parts = parts[:3] + parts[parts.index("fields") + 1 :]
+    text = ""
+    for part in parts:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += f".{part}" if text else part
+    return text

@@ -33,12 +33,12 @@ from hao.hw.budget import with_budget
 from hao.hw.device import check_clock
 from hao.ir.lower import stages_only
 from hao.ir.network import Network
+from hao.layer_file import explain
 from hao.model import check_buildable, load_buildable
 from hao.options.option import MICRO
 from hao.program.several import OVERLAP_PERCENT
 from hao.program.solver import SolverName
 from hao.runs.certificate import Certificate
-from hao.runs.design_file import explain
 from hao.runs.design_schema import to_network
 from hao.runs.recorded import (
     recorded_channels,
@@ -453,7 +453,7 @@ def asked_again(
     try:
         request = TypeAdapter(SearchRequest).validate_json(json.dumps(asked))
     except ValidationError as error:
-        raise InputError(f"asked.{explain(error.errors()[0])}") from error
+        raise InputError(f"asked.{explain(error)}") from error
     check_request(request)
     changed = certificate.changed
     if request.model is None and changed is None:
