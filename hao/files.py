@@ -67,6 +67,22 @@ def read_file(path: Path, most: int = MAX_TEXT_BYTES) -> bytes:
     return content
 
 
+def read_text(path: Path) -> str:
+    """Return a text file's content.
+
+    Raises:
+        InputError: It cannot be read, is a pipe or a device, has more than
+            `MAX_TEXT_BYTES`, or is not UTF-8.
+    """
+    try:
+        return read_file(path).decode("utf-8")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"{path}: cannot be read ({reason})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8; convert it") from error
+
+
 def write_file(path: Path, content: bytes) -> None:
     """Write a file, replacing what is there only once the new one is whole.
 
