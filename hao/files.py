@@ -93,6 +93,19 @@ def read_named(
     raise InputError(f"{name}: {reason}; must be {what}")
 
 
+def read_text(path: Path) -> str:
+    """Return a text file's content.
+
+    Raises:
+        InputError: It cannot be read, is a pipe or a device, has more than
+            `MAX_TEXT_BYTES`, or is not UTF-8.
+    """
+    try:
+        return read_named(path, "a text file").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8; convert it") from error
+
+
 def write_file(path: Path, content: bytes) -> None:
     """Write a file, replacing what is there only once the new one is whole.
 
