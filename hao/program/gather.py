@@ -227,7 +227,9 @@ class _Plan:
         """
         keys = self._keys_of(choice)
         alone, beside, ddr, *opening = self._read(
-            choice.pixels, self._places(choice, keys), self._bests(free)
+            choice.pixels,
+            self._places(choice, keys),
+            _bests(self._numbers, self._free, free),
         )
         alone = np.maximum(alone, ddr)
         if (keys < 0).any():
@@ -304,19 +306,6 @@ class _Plan:
                 own.append(pair)
         return found
 
-    def _bests(self, free: Mapping[Role, Bools]) -> list[Bests]:
-        """Return rows and their least over lane shapes of stages left open."""
-        found: list[Bests] = []
-        for role, (rows, starts) in self._free.items():
-            fine = free[role]
-            offsets = np.arange(fine.size).reshape(1, *fine.shape)
-            for start in range(0, rows.size, AT_BEST):
-                part = slice(start, start + AT_BEST)
-                values = self._numbers.read(starts[part, None, None] + offsets)
-                least = np.where(fine, values, FAR).min(axis=2, initial=FAR)
-                found.append((rows[part], least))
-        return found
-
     def _keys_of(self, choice: Choice) -> Ints:
         """Return the place of engines in each tiled run, of shape (runs, engines)."""
         if not self._tiled:
@@ -338,3 +327,27 @@ class _Plan:
                 role = ROLES[kind]
                 own[:] = choice.pixels * self._grids[role].lanes + choice.lanes[role]
         return found
+
+
+def _bests(
+    numbers: Numbers,
+    terms: Mapping[Role, tuple[Ints, Ints]],
+    free: Mapping[Role, Bools],
+) -> list[Bests]:
+    """Return rows and their least over lane shapes of stages left open.
+
+    Args:
+        numbers: Where the terms of rows lie.
+        terms: Rows with terms of each of the stages, and where these begin.
+        free: Lane shapes of these.
+    """
+    found: list[Bests] = []
+    for role, (rows, starts) in terms.items():
+        fine = free[role]
+        offsets = np.arange(fine.size).reshape(1, *fine.shape)
+        for start in range(0, rows.size, AT_BEST):
+            part = slice(start, start + AT_BEST)
+            values = numbers.read(starts[part, None, None] + offsets)
+            least = np.where(fine, values, FAR).min(axis=2, initial=FAR)
+            found.append((rows[part], least))
+    return found
