@@ -242,13 +242,14 @@ def best_proposals(
     """
     proposals = []
     for act_bits, problem in ask.problems.items():
-        first = near_most_accurate(
-            problem,
-            budget=budget,
-            tolerance=WITHIN,
-            known=known.least(act_bits, budget),
-        )
-        if first is None:
+        # A scheme that was measured may be of another version's prices.
+        for most in dict.fromkeys((known.least(act_bits, budget), NO_LIMIT)):
+            first = near_most_accurate(
+                problem, budget=budget, tolerance=WITHIN, most=most
+            )
+            if first is not None:
+                break
+        else:
             continue
         designs = [first[0]]
         if count > 1:
@@ -271,6 +272,70 @@ def best_proposals(
             for design in designs
         ]
     return proposals
+
+
+def uniform_proposals(ask: Ask) -> list[Proposal]:
+    """Return the schemes of the most uniform bits that run within each latency.
+
+    Layers that do not offer the bits have the fewest above them that they offer.
+
+    Args:
+        ask: What is proposed for.
+    """
+    found = []
+    for act_bits, problem in ask.problems.items():
+        offers = {
+            layer: [one.weight_bits for one in changes if isinstance(one, Bits)]
+            for layer, changes in by_layer(problem.options).items()
+        }
+        every = sorted({b for bits in offers.values() for b in bits}, reverse=True)
+        for budget in sorted(ask.budgets, reverse=True):
+            while every:
+                wanted = {n: _at_least(b, every[0]) for n, b in offers.items() if b}
+                one = _run_within(problem, wanted, act_bits, budget)
+                if one is not None:
+                    found.append(one)
+                    break
+                every = every[1:]
+    return found
+
+
+def _at_least(bits: Sequence[int], wanted: int) -> int:
+    return min((b for b in bits if b >= wanted), default=max(bits))
+
+
+def _run_within(
+    problem: Problem, bits: Mapping[str, int], act_bits: int, budget: int
+) -> Proposal | None:
+    """Return a design of given bits of all layers within a latency, if there is one."""
+    options = tuple(
+        replace(option, cost_micro=int(not _has_bits(option, bits)))
+        for option in problem.options
+    )
+    found = near_most_accurate(
+        problem.with_option_costs(options), budget=budget, tolerance=WITHIN, most=0
+    )
+    if found is None:
+        return None
+    return Proposal(
+        design=found[0],
+        cycles=evaluate(found[0]).latency_cycles,
+        act_bits=act_bits,
+        origin=Origin.START,
+    )
+
+
+def _has_bits(option: Option, bits: Mapping[str, int]) -> bool:
+    """Return whether an option has given bits of its layer, or takes nothing away."""
+    match option.change:
+        case Bits() as change:
+            return change.weight_bits == bits[option.layer]
+        case Keep():
+            return True
+        case Channels() | LeaveOut() | Replace():
+            return False
+        case _:
+            assert_never(option.change)
 
 
 def design_of_scheme(

@@ -1,14 +1,17 @@
 """What one turn of the loop measures.
 
 Half of a turn are the best by prediction: the proven optimum at every latency, each of
-these first in its turn, and K best at one of them. The rest explores schemes next to
-the optima: in turn 0 as they are drawn, with random ones between them, later those that
-the predictor likes best of a few. The most accurate scheme at one latency often keeps a
-shorter one: of a scheme that comes several times, the fastest design counts.
+these first in its turn, and K best at one of them. In turn 0 the most uniform bits that
+run within each latency come next, which all else has to beat. The rest explores schemes
+next to the optima: in turn 0 as they are drawn, with random ones between them, later
+those that the predictor likes best of a few. The most accurate scheme at one latency
+often keeps a shorter one: of a scheme that comes several times, the fastest design
+counts.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -23,6 +26,7 @@ from hao.measure.propose import (
     best_proposals,
     priced,
     reranked,
+    uniform_proposals,
 )
 from hao.measure.sample import Origin, Sample, scheme_key
 from hao.measure.settings import LoopSettings
@@ -88,7 +92,9 @@ def propose(turn: Turn) -> Proposed:
     for one in _by_want(turn, optima):
         if one.key not in done and len(chosen) < max(1, turn.settings.batch // 2):
             chosen[one.key] = None
-    for one in _explored(turn, optima, (*done, *chosen)):
+    even = [] if turn.number else uniform_proposals(turn.ask)
+    fresh = [one for one in even if one.key not in done]
+    for one in chain(fresh, _explored(turn, optima, (*done, *chosen))):
         if len(chosen) >= turn.settings.batch:
             break
         _keep_faster(fastest, one)

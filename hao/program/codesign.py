@@ -307,7 +307,7 @@ def near_most_accurate(
     *,
     budget: int,
     tolerance: float,
-    known: int = NO_LIMIT,
+    most: int = NO_LIMIT,
     apart: Apart | None = None,
 ) -> tuple[Design, tuple[int, ...]] | None:
     """Return a design of about the least accuracy cost within a budget, and its choice.
@@ -319,25 +319,22 @@ def near_most_accurate(
         problem: What to choose for; with `apart`, its costs hold the penalties.
         budget: Most latency [cycles].
         tolerance: Share of its accuracy cost by which it may be beaten, above 0.
-        known: Accuracy cost of a design that there is [micro-points]: the search looks
-            at no more.
+        most: Accuracy cost of interest, as that of a design that is known
+            [micro-points]: the less, the quicker is the search.
         apart: Earlier answers to stay apart from.
 
     Returns:
-        Design and option of every site, `None` if no engine meets the budget.
+        Design and option of every site, `None` if no engine meets both limits.
     """
     if least_cycles(problem) > budget:
         return None
-    found = None
-    # Nothing is left under a cost that holds for a design of another space.
-    for cost in dict.fromkeys((known, NO_LIMIT)):
-        found = found or find(
-            field_of(problem),
-            Least.COST,
-            Limits(cycles=budget, cost=cost),
-            apart=apart,
-            tolerance=tolerance,
-        )
+    found = find(
+        field_of(problem),
+        Least.COST,
+        Limits(cycles=budget, cost=most),
+        apart=apart,
+        tolerance=tolerance,
+    )
     return None if found is None else design_of(problem, found)
 
 

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from hao.ir.change import Scheme, scheme_of
+from hao.ir.change import Scheme, bits_of, scheme_of
 from hao.measure import turn as turn_module
 from hao.measure.predictors import AdditivePredictor, Predictor, fit_predictor
 from hao.measure.propose import (
@@ -14,11 +14,14 @@ from hao.measure.propose import (
     Proposal,
     additive_costs,
     best_proposals,
+    design_of_scheme,
     priced,
+    uniform_proposals,
 )
 from hao.measure.sample import Origin, Result, Sample, Trial
 from hao.measure.settings import LoopSettings
 from hao.measure.turn import Proposed, Turn, propose
+from hao.program.solver import SolverName
 from tests.measure.samples import CHOICES, ENCODER, ask, trained
 
 SLOW, FAST = 10**6, 700
@@ -122,3 +125,32 @@ def random_samples(count: int) -> list[Sample]:
         trial = Trial(scheme=scheme, act_bits=8)
         found.append(Sample(trial=trial, result=result))
     return found
+
+
+def test_uniform_bits_are_measured_where_they_run_in_time() -> None:
+    names = [layer.name for layer in trained().compute_layers]
+
+    def latency(bits: int) -> int:
+        scheme = scheme_of(dict.fromkeys(names, bits))
+        report = design_of_scheme(
+            ask().problems[8], scheme, budget=SLOW, solver=SolverName.AUTO
+        )
+        return report.cost.latency_cycles
+
+    for budget in (SLOW, FAST):
+        wanted = max(bits for bits in CHOICES if latency(bits) <= budget)
+        (even,) = uniform_proposals(ask(budget))
+        assert set(bits_of(even.scheme).values()) == {wanted}
+        assert even.cycles <= budget
+        turn = Turn(
+            ask=ask(budget),
+            encoder=ENCODER,
+            settings=LoopSettings(measure=10, batch=4, best=1),
+            before=(),
+            predictor=None,
+            number=0,
+        )
+        assert even.key in [one.key for one in propose(turn).schemes[:2]]
+        again = propose(replace(turn, number=1)).schemes
+        assert Origin.START not in [one.origin for one in again]
+    assert uniform_proposals(ask(1)) == []
