@@ -136,6 +136,8 @@ class Conv(_Windowed):
     """Share of the words of its weights that are kept [%] (`hao.ir.sparsity`)."""
     multiplied: bool = False
     """Whether its codes take a multiplier: scales of a file that no shifts express."""
+    evens: bool = False
+    """Whether halves of its sums go to even codes, as a file says."""
 
     @property
     def terms(self) -> int:
@@ -162,6 +164,8 @@ class Depthwise(_Windowed):
     weight: QType | None = None
     multiplied: bool = False
     """Whether its codes take a multiplier: scales of a file that no shifts express."""
+    evens: bool = False
+    """Whether halves of its sums go to even codes, as a file says."""
 
     @property
     def terms(self) -> int:
@@ -196,6 +200,8 @@ class Linear(_Unary):
     """Share of the words of its weights that are kept [%] (`hao.ir.sparsity`)."""
     multiplied: bool = False
     """Whether its codes take a multiplier: scales of a file that no shifts express."""
+    evens: bool = False
+    """Whether halves of its sums go to even codes, as a file says."""
 
     @property
     def terms(self) -> int:
@@ -220,6 +226,8 @@ class Pool(_Windowed):
     kind: PoolKind
     uncounted: Padding = field(default_factory=Padding)
     """Part of the padding, from outside, that an average does not divide by."""
+    wide: bool = False
+    """Whether its sums take a multiplier of 24 bits: exact quotients, as of a file."""
 
     def __post_init__(self) -> None:
         _Windowed.__post_init__(self)
