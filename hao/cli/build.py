@@ -58,11 +58,7 @@ def quantize_command(
 
     path = chosen_run(run, runs)
     request = QuantizeRequest(
-        **source.named,
-        run=path,
-        method=Method(method),
-        epochs=epochs,
-        force=force,
+        **source.named, run=path, method=Method(method), epochs=epochs, force=force
     )
     with shown_progress(quiet=quiet or as_json) as progress:
         quantization = quantize(request, progress=progress)
@@ -141,12 +137,7 @@ def emit_command(
     from hao.runs.run import chosen_run
     from hao.steps.emit import emit
 
-    emission = emit(
-        chosen_run(run, runs),
-        weights=weights,
-        seed=seed,
-        force=force,
-    )
+    emission = emit(chosen_run(run, runs), weights=weights, seed=seed, force=force)
     if as_json:
         click.echo(json.dumps(emission_json(emission), indent=2))
     else:

@@ -68,8 +68,7 @@ def propose(
         InfeasibleError: No design meets the budget; `at_any_cost` tells nothing.
     """
     plain = replace(
-        problem,
-        options=tuple(o for o in problem.options if isinstance(o.change, Bits)),
+        problem, options=tuple(o for o in problem.options if isinstance(o.change, Bits))
     )
     engines = [choose_fastest(plain, solver=solver).design.engine]
     best: SolveReport | None = None

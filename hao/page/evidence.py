@@ -2,11 +2,7 @@
 
 from hao import __version__
 from hao.accuracy.drops import Evidence
-from hao.cost.uncertainty import (
-    AREA_ERROR_PERCENT,
-    COVERAGE_PERCENT,
-    latency_evidence,
-)
+from hao.cost.uncertainty import AREA_ERROR_PERCENT, COVERAGE_PERCENT, latency_evidence
 from hao.page.parts import (
     OTHERS,
     OURS,

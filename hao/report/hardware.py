@@ -230,9 +230,7 @@ def _accuracy_lines(result: SimulationResult) -> list[str]:
 
 def _cycle_lines(result: SimulationResult) -> list[str]:
     model, replayed = result.cycles_model, result.cycles_replayed
-    lines = [
-        f"{'cycles of a frame':44} {'model':>9} {'replayed':>9} {'ratio':>6}",
-    ]
+    lines = [f"{'cycles of a frame':44} {'model':>9} {'replayed':>9} {'ratio':>6}"]
     for item in result.invocations:
         name = item.name if len(item.name) <= 44 else f"{item.name[:41]}..."
         lines.append(

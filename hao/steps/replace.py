@@ -222,9 +222,7 @@ def _proposed(
 
 
 def _record(
-    request: ReplaceRequest,
-    top1: Mapping[str, float],
-    finalists: Sequence["Finalist"],
+    request: ReplaceRequest, top1: Mapping[str, float], finalists: Sequence["Finalist"]
 ) -> dict[str, object]:
     return {
         "schema": "hao.replacement/2",
