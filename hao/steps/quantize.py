@@ -26,7 +26,7 @@ from hao.ir.interpret import run_float
 from hao.ir.network import Network
 from hao.page.files import renew_run_page
 from hao.quant.weights_file import render_integers
-from hao.report.hardware import Quantization, quantization_json
+from hao.report.hardware import Quantization, values_json
 from hao.report.result import SearchResult
 from hao.runs.records import PROJECT_RECORDS
 from hao.runs.run_files import (
@@ -317,7 +317,7 @@ def _leave_integers(folder: Path, found: _Quantized) -> None:
     frames = None
     if found.evaluation is not None:
         frames = render_evaluation(found.evaluation)
-    text = json.dumps(quantization_json(found.quantization), indent=1) + "\n"
+    text = json.dumps(values_json(found.quantization), indent=1) + "\n"
     files: dict[str, bytes | None] = {
         EVALUATION_FILE: frames,
         QUANTIZATION_FILE: text.encode(),
