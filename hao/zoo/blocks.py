@@ -217,11 +217,7 @@ def _separable(
     )
     if not block.residual:
         return (depthwise, pointwise)
-    return (
-        depthwise,
-        pointwise,
-        style.linear.add(pointwise, source, f"{name}.add"),
-    )
+    return (depthwise, pointwise, style.linear.add(pointwise, source, f"{name}.add"))
 
 
 def _added(
