@@ -248,7 +248,7 @@ def _others(
         outcome.report,
         count=request.best,
         budget=cycles,
-        overlap=len(problem.free_sites) * request.overlap_percent // 100,
+        overlap_percent=request.overlap_percent,
         solver=request.solver,
         progress=progress,
     )
