@@ -54,10 +54,6 @@ def propose(
     Returns:
         Where no design meets the budget, the fastest one alone, which exceeds it.
     """
-<<<<<<< HEAD
-    plain = replace(
-        problem, options=tuple(o for o in problem.options if isinstance(o.change, Bits))
-=======
     some = replace(problem, options=promising(problem.options))
     progress(f"{len(some.options)} of {len(problem.options)} options are promising")
     found = seek(field_of(some), budget, TOLERANCE)
@@ -75,7 +71,6 @@ def propose(
     progress(
         f"design 1 of {count}: {best.cost.latency_cycles} cycles, predicted loss "
         f"{best.cost_micro / 1e6:.3f} nats"
->>>>>>> main
     )
     return choose_several(
         inside,

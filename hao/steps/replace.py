@@ -20,12 +20,7 @@ from hao.arguments import takes_words
 from hao.errors import ArgumentError, InfeasibleError
 from hao.hw.board import Board
 from hao.ir.change import Change, LeaveOut, Replace
-<<<<<<< HEAD
-from hao.program.codesign import SolveReport, choose_fastest
-=======
-from hao.ir.network import Network
 from hao.program.codesign import SolveReport
->>>>>>> main
 from hao.program.problem import Problem
 from hao.report.result import SearchResult
 from hao.request import limits_of
