@@ -53,7 +53,7 @@ from hao.ir.network import Network
 from hao.measure.loop import Bench, result_of, run_loop
 from hao.measure.predictors import encoded, fit_predictor, score
 from hao.measure.propose import Ask, design_of_scheme, make_encoder
-from hao.measure.saliency import known_saliencies, rank_correlation
+from hao.measure.saliency import known_saliencies
 from hao.measure.sample import Part, Sample, Trial
 from hao.measure.settings import Kind, LoopSettings
 from hao.measure.store import Store, open_store
@@ -331,9 +331,17 @@ def print_saliencies(race: Race, count: int) -> None:
             schemes = [(s.trial.scheme, 8) for s in samples]
             total = encoded(encoder, schemes).sum(axis=1)
             rows.append(
-                (kind.value, rank_correlation(found, exact), spearman(total, -top1))
+                (kind.value, _alike(found.values, exact.values), spearman(total, -top1))
             )
     print_table(("saliency", "with plug-in", "sum with test top-1"), rows)
+
+
+def _alike(
+    one: Mapping[tuple[str, str], float], other: Mapping[tuple[str, str], float]
+) -> float:
+    """Return the rank correlation of two saliencies of the same changes."""
+    keys = sorted(one)
+    return spearman(*(np.array([of[key] for key in keys]) for of in (one, other)))
 
 
 def print_predictors(race: Race, count: int) -> None:

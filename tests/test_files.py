@@ -170,7 +170,7 @@ def test_a_text_is_read_whole_or_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.tcl: not UTF-8; convert it"):
         read_text(path)
     path.unlink()
-    with pytest.raises(InputError, match=r"a\.tcl: cannot be read \(No such file"):
+    with pytest.raises(InputError, match=r"a\.tcl: no such file; must be a text"):
         read_text(path)
 
 

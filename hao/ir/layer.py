@@ -6,6 +6,7 @@ sides, its multiply-accumulates and its parameters. Arrays live in
 `hao.ir.network.Network.params`.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -121,8 +122,30 @@ class _Windowed(_Unary):
             raise InputError(f"layer {self.name!r}: OFM {self.ofm}, window {expected}")
 
 
+class _Weighted(ABC):
+    """A layer with weights; each of its output values sums `terms` products."""
+
+    __slots__ = ()
+    ofm: Shape
+
+    @property
+    @abstractmethod
+    def terms(self) -> int:
+        """Return the products summed into one output value."""
+
+    @property
+    def macs(self) -> int:
+        """Return the multiply-accumulates of one frame."""
+        return self.ofm.elements * self.terms
+
+    @property
+    def weights(self) -> int:
+        """Return the number of weights, without bias."""
+        return self.ofm.channels * self.terms
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Conv(_Windowed):
+class Conv(_Windowed, _Weighted):
     """Dense KxK convolution; params: weight (ofm, ifm, K, K), bias (ofm,)."""
 
     activation: ActivationKind = ActivationKind.NONE
@@ -144,19 +167,9 @@ class Conv(_Windowed):
         """Return the products summed into one output value."""
         return self.ifm.channels * self.kernel**2
 
-    @property
-    def macs(self) -> int:
-        """Return the multiply-accumulates of one frame."""
-        return self.ofm.elements * self.terms
-
-    @property
-    def weights(self) -> int:
-        """Return the number of weights, without bias."""
-        return self.ofm.channels * self.terms
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Depthwise(_Windowed):
+class Depthwise(_Windowed, _Weighted):
     """Depthwise KxK convolution; params: weight (channels, 1, K, K), bias."""
 
     activation: ActivationKind = ActivationKind.NONE
@@ -172,19 +185,9 @@ class Depthwise(_Windowed):
         """Return the products summed into one output value."""
         return self.kernel**2
 
-    @property
-    def macs(self) -> int:
-        """Return the multiply-accumulates of one frame."""
-        return self.ofm.elements * self.terms
-
-    @property
-    def weights(self) -> int:
-        """Return the number of weights, without bias."""
-        return self.ofm.channels * self.terms
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Linear(_Unary):
+class Linear(_Unary, _Weighted):
     """Fully connected layer on the flattened IFM (channel-major, as ONNX flattens).
 
     Params: weight (ofm.channels, ifm.elements), bias (ofm.channels,). OFM is
@@ -207,16 +210,6 @@ class Linear(_Unary):
     def terms(self) -> int:
         """Return the products summed into one output value."""
         return self.ifm.elements
-
-    @property
-    def macs(self) -> int:
-        """Return the multiply-accumulates of one frame."""
-        return self.ofm.channels * self.terms
-
-    @property
-    def weights(self) -> int:
-        """Return the number of weights, without bias."""
-        return self.ofm.channels * self.terms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

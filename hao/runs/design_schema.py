@@ -25,15 +25,7 @@ from hao.engine.stages import Engine
 from hao.errors import InputError
 from hao.hw.board import Board
 from hao.hw.resources import Resources
-from hao.ir.change import (
-    Bits,
-    Change,
-    Channels,
-    LeaveOut,
-    Replace,
-    left_out,
-    replaced,
-)
+from hao.ir.change import Bits, Change, Channels, LeaveOut, Replace, left_out, replaced
 from hao.ir.layer import Layer
 from hao.ir.network import Network
 from hao.ir.partition import Role, Segment, partition
