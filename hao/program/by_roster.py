@@ -55,7 +55,7 @@ def rosters_of(hunt: Hunt) -> list[tuple[bool, Roster]] | None:
     found = []
     for double in bufferings(field):
         known = field.rosters.get(double)
-        if known is None or (known.cycles < hunt.cycles) != (known.rosters is None):
+        if known is None or not known.tells(hunt.cycles):
             made = _made(field, double, hunt.cycles)
             known = field.rosters[double] = Rosters(hunt.cycles, made)
         if known.rosters is None:
