@@ -191,7 +191,7 @@ def priced(ask: Ask, costs: Costs) -> Ask:
     return replace(ask, problems=problems)
 
 
-class Known:
+class MeasuredCosts:
     """What measured schemes cost by prediction: no optimum costs more.
 
     Args:
@@ -228,7 +228,7 @@ class Known:
 
 
 def best_proposals(
-    ask: Ask, budget: int, *, known: Known, origin: Origin, count: int
+    ask: Ask, budget: int, *, known: MeasuredCosts, origin: Origin, count: int
 ) -> list[Proposal]:
     """Return the most accurate designs within a latency, the best of each width first.
 

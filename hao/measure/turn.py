@@ -20,7 +20,7 @@ from hao.measure.nearby import Around, worth_pricing
 from hao.measure.predictors import Encoder, Predictor
 from hao.measure.propose import (
     Ask,
-    Known,
+    MeasuredCosts,
     Proposal,
     additive_costs,
     best_proposals,
@@ -113,7 +113,7 @@ def _optima(turn: Turn) -> Found:
     """Return the best designs by prediction, K best at one of the latencies."""
     linear = None if turn.predictor is None else turn.predictor.linear
     ask = priced(turn.ask, additive_costs(turn.encoder, linear))
-    known = Known(ask, turn.before)
+    known = MeasuredCosts(ask, turn.before)
     optima: Found = {}
     for place, budget in enumerate(turn.ask.budgets):
         many = turn.number > 0 and turn.number % len(turn.ask.budgets) == place

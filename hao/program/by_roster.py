@@ -30,7 +30,7 @@ MOST_ENGINES = 20_000
 SPREAD = np.geomspace(2.0**-5, 2.0**5, 9)
 """Prices of accuracy tried on fast engines, relative to a guess (chosen here)."""
 
-QUICK = 32
+FASTEST = 32
 """Engines, the fastest, by which prices of accuracy are chosen (chosen here)."""
 
 FINE = 4
@@ -156,7 +156,7 @@ class _Search:
         open_ = np.flatnonzero(roster.least <= hunt.cycles)
         if net is None or not open_.size:
             return np.zeros(0, dtype=np.int64)
-        quick = open_[np.argsort(roster.least[open_], kind="stable")[:QUICK]]
+        quick = open_[np.argsort(roster.least[open_], kind="stable")[:FASTEST]]
         self._rate = self._sharpest(net, roster.some(quick))
         whole = np.full(len(roster.choice), np.inf)
         rates = np.array([self._rate])

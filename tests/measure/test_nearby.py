@@ -8,7 +8,13 @@ import numpy as np
 from hao.ir.change import Bits, Scheme, scheme_of
 from hao.measure.nearby import MOST_STEPS, Around, worth_pricing
 from hao.measure.predictors import AdditivePredictor, fit_predictor
-from hao.measure.propose import Known, Proposal, additive_costs, best_proposals, priced
+from hao.measure.propose import (
+    MeasuredCosts,
+    Proposal,
+    additive_costs,
+    best_proposals,
+    priced,
+)
 from hao.measure.sample import Origin, Sample, Trial, scheme_key
 from tests.measure.samples import CHOICES, ENCODER, ask
 from tests.measure.test_turn import FAST, SLOW, random_samples
@@ -17,7 +23,7 @@ from tests.measure.test_turn import FAST, SLOW, random_samples
 @cache
 def optimum(budget: int) -> Proposal:
     asked = priced(ask(budget), additive_costs(ENCODER, None))
-    known = Known(asked, ())
+    known = MeasuredCosts(asked, ())
     return best_proposals(asked, budget, known=known, origin=Origin.BEST, count=1)[0]
 
 
@@ -88,12 +94,14 @@ def test_what_is_known_bounds_the_optimum_and_does_not_change_it() -> None:
         trial = Trial(scheme=one.scheme, act_bits=8, cycles=cycles)
         return Sample(trial=trial, result=None, failure="not looked at")
 
-    known = Known(asked, [sample(best, SLOW), sample(fast, FAST), sample(best, None)])
+    known = MeasuredCosts(
+        asked, [sample(best, SLOW), sample(fast, FAST), sample(best, None)]
+    )
     assert known.least(8, SLOW) < known.least(8, FAST)
     assert (
         known.least(8, FAST - 1)
         == known.least(4, SLOW)
-        == Known(asked, ()).least(8, SLOW)
+        == MeasuredCosts(asked, ()).least(8, SLOW)
     )
     for budget, one in ((FAST, fast), (SLOW, best)):
         (found,) = best_proposals(

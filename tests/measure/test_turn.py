@@ -10,7 +10,7 @@ from hao.ir.change import Scheme, bits_of, scheme_of
 from hao.measure import turn as turn_module
 from hao.measure.predictors import AdditivePredictor, Predictor, fit_predictor
 from hao.measure.propose import (
-    Known,
+    MeasuredCosts,
     Proposal,
     additive_costs,
     best_proposals,
@@ -31,7 +31,7 @@ SLOW, FAST = 10**6, 700
 @cache
 def optimum(budget: int) -> Proposal:
     asked = priced(ask(budget), additive_costs(ENCODER, None))
-    known = Known(asked, ())
+    known = MeasuredCosts(asked, ())
     return best_proposals(asked, budget, known=known, origin=Origin.BEST, count=1)[0]
 
 
