@@ -43,7 +43,6 @@ LONG_CLASSES = {
     "program/field.py:Field",
     "program/fit.py:Room",
     "program/formulation.py:_Writer",
-    "program/gather.py:_Plan",
     "program/labels.py:_Search",
     "quant/export.py:_Writer",
     "quant/requantized.py:Chain",
