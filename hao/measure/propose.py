@@ -98,7 +98,7 @@ class Ask:
     Attributes:
         problems: By width of the activations; their costs are not looked at.
         budgets: Latencies [cycles] at which the most accurate scheme is wanted.
-        overlap_percent: Most free sites in which the K best may agree.
+        overlap_percent: Share of their options in which two of the K best may agree.
         solver: Who solves the integer programs.
     """
 
@@ -223,7 +223,7 @@ def best_proposals(
                 first[1],
                 count=count - 1,
                 budget=budget,
-                overlap=len(one.free_sites) * ask.overlap_percent // 100,
+                overlap_percent=ask.overlap_percent,
                 tolerance=WITHIN,
                 solver=ask.solver,
             )

@@ -178,13 +178,13 @@ def test_near_answers_differ_and_cost_what_the_proven_ones_do(seed: int) -> None
     priced = again(random_problem(seed, choices=3, layers=3), 1)
     budget, overlap = budgets_of(priced)[1], len(priced.free_sites) // 2
     best = choose_most_accurate(priced, budget=budget)
-    proven = choose_several(priced, best, count=3, budget=budget, overlap=overlap)
+    proven = choose_several(priced, best, count=3, budget=budget, overlap_percent=50)
     designs = near_several(
         priced,
         best.choice,
         count=2,
         budget=budget,
-        overlap=overlap,
+        overlap_percent=50,
         tolerance=EXACT,
     )
     assert len(designs) == len(proven) - 1
@@ -192,7 +192,7 @@ def test_near_answers_differ_and_cost_what_the_proven_ones_do(seed: int) -> None
         costs=tuple(site.costs for site in priced.frame.sites),
         kinds=tuple(site.kinds for site in priced.frame.sites),
         answers=({s: best.choice[s] for s in priced.free_sites},),
-        overlap=overlap,
+        overlap=(overlap,),
         penalty=(0,),
     )
     for design, other in zip(designs[:1], proven[1:], strict=False):
