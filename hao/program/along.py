@@ -14,13 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.program.closing import (
-    CLOSED,
-    ClosingTask,
-    runs_all,
-    ways_of,
-    widest_first,
-)
+from hao.program.closing import close, runs_all, ways_of, widest_first
 from hao.program.engines import UNFIT, expand, fitting, priced, widest
 from hao.program.field import Field, Group, Listed
 from hao.program.gather import periods_of
@@ -42,16 +36,16 @@ RATES = np.geomspace(0.25, 16.0, 9)
 Source: chosen here; a front is steep where it is cheap, and flat where it is dear.
 """
 
-BATCH = 2_048
+SWEPT = 2_048
 """Engines that are swept at all prices side by side (chosen here)."""
 
 FIRST = 3
 """Lane shapes of each budget that are tried first (chosen here)."""
 
-FEW = 8
+CLOSED_FIRST = 8
 """Engines of each budget that are closed first (chosen here)."""
 
-MOST_SHAPES = 50_000
+MOST_ALONG = 50_000
 """Lane shapes of some widths above which budgets are asked one by one (chosen here)."""
 
 
@@ -197,14 +191,14 @@ class _Along:
             self._kept.append(none)
             return True
         shapes = shapes_within(field, group.roles, double, limit, self._spend)
-        if shapes.bound.size > MOST_SHAPES:
+        if shapes.bound.size > MOST_ALONG:
             return False
         found = priced(field, group, double, shapes.choice, limit)
         bound = self._reach(group, double, found.choice)
         first = np.unique(np.argsort(bound, axis=1, kind="stable")[:, :FIRST])
         first = first[self._open(bound, found.bound)[:, first].any(axis=0)]
         tried = self._engines(group, double, found.choice.take(first))
-        best = np.argsort(tried.bound, axis=1, kind="stable")[:, :FEW]
+        best = np.argsort(tried.bound, axis=1, kind="stable")[:, :CLOSED_FIRST]
         self._close(tried, np.unique(best))
         rows = np.flatnonzero(self._open(bound, found.bound).any(axis=0))
         self._counts.priced += rows.size
@@ -256,27 +250,22 @@ class _Along:
             own_bits = dict(zip(choice.lanes, map(int, bits[place]), strict=True))
             net = union_of(self._wide, group, own_bits).net
             rows = np.flatnonzero(code == own)
-            for start in range(0, rows.size, BATCH):
-                some = rows[start : start + BATCH]
-                result[:, some], _ = self._bounds(net, double, choice.take(some))
+            result[:, rows] = self._bounds(net, double, choice.take(rows))
         return result
 
-    def _bounds(self, net: Net, double: bool, choice: Choice) -> tuple[Floats, Ints]:
-        """Return bounds of the cost of engines within each budget, and their prices.
-
-        Both are of shape (budgets, engines); prices are numbers in `_rates`.
-        """
-        periods = periods_of(self._field.tables(double), choice, net.runs)
-        rates = self._rates[:, None]
-        swept = sweep(net, periods, double_buffered=double, rate=rates)
-        total = np.broadcast_to(swept.total, (rates.size, len(choice)))
-        shape = self._budgets.size, len(choice)
-        bound, best = np.empty(shape), np.empty(shape, dtype=np.int64)
-        for place, budget in enumerate(self._budgets):
-            cost = (total - budget) / rates
-            best[place] = cost.argmax(axis=0)
-            bound[place] = cost.max(axis=0)
-        return bound, best
+    def _bounds(self, net: Net, double: bool, choice: Choice) -> Floats:
+        """Return bounds of the cost of engines within each budget."""
+        rates, tables = self._rates[:, None], self._field.tables(double)
+        bound = np.empty((self._budgets.size, len(choice)))
+        for start in range(0, len(choice), SWEPT):
+            part = slice(start, start + SWEPT)
+            some = choice.take(np.arange(len(choice))[part])
+            periods = periods_of(tables, some, net.runs)
+            swept = sweep(net, periods, double_buffered=double, rate=rates)
+            total = np.broadcast_to(swept.total, (rates.size, len(some)))
+            for own, budget in zip(bound, self._budgets, strict=True):
+                own[part] = ((total - budget) / rates).max(axis=0)
+        return bound
 
     def _close(self, kept: _Kept, rows: Ints) -> None:
         """Look for better designs among some engines, within each budget."""
@@ -296,31 +285,22 @@ class _Along:
                 fits = np.zeros(rows.size, dtype=np.bool_)
                 fits[some] = True
                 served.append((widths, fits))
-                self._close_at(widths, kept.double, choice.take(some))
+                least = kept.least[rows[some]]
+                self._close_at(widths, kept.double, choice.take(some), least)
 
-    def _close_at(self, widths: Widths, double: bool, choice: Choice) -> None:
-        """Look for better designs among engines of given widths."""
+    def _close_at(
+        self, widths: Widths, double: bool, choice: Choice, least: Ints
+    ) -> None:
+        """Look for better designs among engines of given widths, and least cycles."""
         net, _ = ways_of(self._wide, widths)
-        periods = periods_of(self._field.tables(double), choice, net.runs)
-        found = [
-            self._bounds(net, double, choice.take(np.arange(start, stop)))
-            for start in range(0, len(choice), BATCH)
-            for stop in [min(start + BATCH, len(choice))]
-        ]
-        self._counts.bounded += len(choice)
-        bounds = np.concatenate([bound for bound, _ in found], axis=1)
-        prices = np.concatenate([best for _, best in found], axis=1)
-        for hunt, bound, price in zip(self._hunts, bounds, prices, strict=True):
-            case = ClosingTask(hunt, net, widths, double)
-            order = np.argsort(bound, kind="stable")
-            for start in range(0, order.size, CLOSED):
-                part = order[start : start + CLOSED]
-                part = part[bound[part] <= hunt.cost + 1e-3]
-                if not part.size:
-                    break
+        bounds = self._bounds(net, double, choice)
+        for place, hunt in enumerate(self._hunts):
+            open_ = (bounds[place] <= hunt.cost + 1e-3) & (least <= hunt.cycles)
+            some = np.flatnonzero(open_)
+            if some.size:
+                some = some[np.argsort(bounds[place, some], kind="stable")]
                 known = hunt.best
-                rates = self._rates[price[part]]
-                case.settle_all(choice.take(part), periods.take(part), rates)
+                close(hunt, widths, double, choice.take(some), least[some])
                 if hunt.best is not None and hunt.best is not known:
                     self._share(hunt.best)
 

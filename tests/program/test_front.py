@@ -77,12 +77,12 @@ def test_a_front_is_that_of_single_searches(
     assert None not in passes
 
 
-@pytest.mark.parametrize("name", ["is_far_above", "MOST_SHAPES"])
+@pytest.mark.parametrize("name", ["is_far_above", "MOST_ALONG"])
 def test_a_front_of_too_many_engines_is_searched_budget_by_budget(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = [_point(report) for report in trade_off(_problem(4), points=POINTS)]
-    value = -1 if name == "MOST_SHAPES" else lambda *_: True
+    value = -1 if name == "MOST_ALONG" else lambda *_: True
     monkeypatch.setattr(along, name, value)
     front = trade_off(_problem(4), points=POINTS)
     assert [_point(report) for report in front] == expected
