@@ -32,8 +32,7 @@ from hao.engine.stages import DenseStage, DepthwiseStage, Engine
 from hao.hw.board import Board, DspType
 from hao.hw.calibration import PartFactors, scaled
 from hao.hw.resources import Resources
-from hao.intmath import ceil_log2
-from hao.ir.integer import MEAN_BITS
+from hao.ir.integer import MEAN_BITS, accumulator_bits
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -56,9 +55,6 @@ UNIT_BEATS = 2
 
 Source: derived here from docs/engine.md, "Weights in DDR".
 """
-
-BIAS_GROWTH_BITS = 1
-"""The bias starts in the accumulator and may add one bit (derived here)."""
 
 RECORD_BITS = {False: 8 * RECORD_BYTES, True: 8 * MULTIPLIED_BYTES}
 """Of one output channel, without and with a multiplier. Source: `hao.cost.memory`."""
@@ -237,13 +233,12 @@ def _dense_lanes(
 ) -> tuple[Area, Area]:
     """Return the multipliers and adders of all lanes in LUTs, and a step onto DSPs."""
     simd, pe, bits = shape.simd, shape.pe, shape.weight_bits
-    growth = ceil_log2(max(shape.terms, 2)) + BIAS_GROWTH_BITS
     pixels = np.reshape(np.asarray(px, dtype=np.int64), (-1, 1))
     act = _array(act_bits)
     made = np.zeros((6, pixels.size, simd.size), dtype=np.int64)
     for width in np.unique(bits):
         here = np.flatnonzero(bits == width)
-        acc, w = _array(int(width) + act_bits + growth), _array(int(width))
+        acc, w = _accumulator(shape, int(width), act_bits), _array(int(width))
         lane_lut = blocks.lut_lane(simd[here], w, act, acc)
         lane_ff = blocks.lut_lane_ff(simd[here], w, act, acc)
         again = _requantizer(acc, act, board, multiplies=shape.multiplies)
@@ -275,6 +270,15 @@ def _dense_lanes(
         Area(dsp=own, bram_18k=zero, lut=lut, ff=ff, lutram=zero, uram=zero),
         Area(dsp=dsp, bram_18k=zero, lut=step_lut, ff=step_ff, lutram=zero, uram=zero),
     )
+
+
+def _accumulator(
+    shape: DenseShape | DepthwiseShape, weight_bits: int, act_bits: int
+) -> Ints:
+    """Return the width of accumulators; behind a multiplier the bias comes later."""
+    terms = shape.terms if isinstance(shape, DenseShape) else shape.kernel**2
+    bits = accumulator_bits(weight_bits, act_bits, terms, biased=not shape.multiplies)
+    return _array(bits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -591,7 +595,6 @@ def _depthwise_lanes(
 ) -> tuple[Area, Area]:
     """Return all lanes in LUTs with what pools, and a step of one lane onto DSPs."""
     pe, taps, bits = shape.pe, shape.taps, shape.weight_bits
-    growth = ceil_log2(max(shape.kernel**2, 2)) + BIAS_GROWTH_BITS
     act = _array(act_bits)
     # Pixels in twos share a slice, where their count is even.
     twos = _array(np.asarray(px) % 2 == 0)
@@ -600,7 +603,7 @@ def _depthwise_lanes(
     for width in np.unique(bits) if shape.convolves else ():
         here = bits == width
         lanes, columns = pe[here], taps[here]
-        acc, w = _array(int(width) + act_bits + growth), _array(int(width))
+        acc, w = _accumulator(shape, int(width), act_bits), _array(int(width))
         lane_lut = blocks.lut_lane(columns, w, act, acc)
         lane_ff = blocks.lut_lane_ff(columns, w, act, acc)
         found = packing(
