@@ -120,6 +120,7 @@ class DenseShape:
     passes: int = 1
     skips: bool = False
     multiplies: bool = False
+    turns: Ints | None = None
     lane_of: Ints | None = None
 
 
@@ -143,6 +144,7 @@ class DepthwiseShape:
     pools: bool
     convolves: bool
     multiplies: bool = False
+    turns: Ints | None = None
     mean_bits: int = 0
 
 
@@ -241,13 +243,13 @@ def _dense_lanes(
         acc, w = _accumulator(shape, int(width), act_bits), _array(int(width))
         lane_lut = blocks.lut_lane(simd[here], w, act, acc)
         lane_ff = blocks.lut_lane_ff(simd[here], w, act, acc)
-        again = _requantizer(acc, act, board, multiplies=shape.multiplies)
-        each_lut, each_ff = lane_lut + again.lut, lane_ff + again.ff
+        each_lut, each_ff = lane_lut, lane_ff
         if shape.passes > 1:
             each_lut = each_lut + blocks.digit_lut(acc)
         for odd in np.unique(pixels % 2):
             rows = np.flatnonzero(pixels[:, 0] % 2 == odd)
             some = pixels[rows]
+            again = _requantizers(shape, here, some, acc, board, act_bits)
             step = _dense_step(
                 _sharing(board.dsp_type, int(width), act_bits, even=not odd),
                 simd[here],
@@ -256,12 +258,12 @@ def _dense_lanes(
             )
             made[:, rows[:, None], here] = np.stack(
                 [
-                    pe[here] * some * each_lut + step.before_lut,
-                    pe[here] * some * each_ff + step.before_ff,
+                    pe[here] * some * each_lut + again.lut + step.before_lut,
+                    pe[here] * some * each_ff + again.ff + step.before_ff,
                     step.dsp,
                     step.lut - 2 * some * lane_lut,
                     step.ff - 2 * some * lane_ff,
-                    pe[here] * some * again.dsp,
+                    again.dsp,
                 ]
             )
     lut, ff, dsp, step_lut, step_ff, own = made.reshape(6, *np.shape(px)[:-1], -1)
@@ -283,7 +285,7 @@ def _accumulator(
 
 @dataclass(frozen=True, slots=True)
 class _Requantizer:
-    """Slices, LUTs and flip-flops of a lane's requantizer, one for each pixel."""
+    """Slices, LUTs and flip-flops of one requantizer, or of all of a stage."""
 
     dsp: Ints
     lut: Ints
@@ -307,6 +309,29 @@ def _requantizer(
         _array(lut + blocks.wide_bias_lut(acc, port)),
         _array(blocks.multiplier_requantizer_ff(acc, act, port)),
     )
+
+
+def _requantizers(
+    shape: DenseShape | DepthwiseShape,
+    here: Ints | Bools,
+    px: Ints,
+    acc: Ints,
+    board: Board,
+    act_bits: int,
+) -> _Requantizer:
+    """Return the requantizers of stages `here`, with what holds sums for their turn."""
+    act = _array(act_bits)
+    one = _requantizer(acc, act, board, multiplies=shape.multiplies)
+    lanes = shape.pe[here]
+    if shape.turns is None:
+        built, lut, ff = lanes * px, _array(0), _array(0)
+    else:
+        turns = shape.turns[here]
+        built = lanes // turns * px
+        record = _array(RECORD_BITS[shape.multiplies])
+        lut = blocks.turns_lut(lanes, turns, px, acc, record)
+        ff = blocks.turns_ff(lanes, turns, px, acc + act, record)
+    return _Requantizer(built * one.dsp, built * one.lut + lut, built * one.ff + ff)
 
 
 @dataclass(frozen=True, slots=True)
@@ -623,16 +648,16 @@ def _depthwise_lanes(
             lut = np.where(twos, paired * half, lut)
             ff = np.where(twos, paired_ff * half, ff)
         each = lanes * px
-        again = _requantizer(acc, act, board, multiplies=shape.multiplies)
+        again = _requantizers(shape, here, _array(px), acc, board, act_bits)
         for values, own in zip(
             made,
             (
-                each * (lane_lut + again.lut),
-                each * (lane_ff + again.ff),
+                each * lane_lut + again.lut,
+                each * lane_ff + again.ff,
                 dsp,
                 lut - px * lane_lut,
                 ff - px * lane_ff,
-                each * again.dsp,
+                again.dsp,
             ),
             strict=True,
         ):
@@ -757,6 +782,7 @@ def _dense_shape(stage: DenseStage) -> DenseShape:
         passes=stage.passes,
         skips=stage.skips,
         multiplies=stage.multiplies,
+        turns=_turns(stage),
     )
 
 
@@ -775,8 +801,13 @@ def _depthwise_shape(stage: DepthwiseStage) -> DepthwiseShape:
         pools=stage.pools,
         convolves=stage.convolves,
         multiplies=stage.multiplies,
+        turns=_turns(stage),
         mean_bits=stage.mean_bits,
     )
+
+
+def _turns(stage: DenseStage | DepthwiseStage) -> Ints | None:
+    return np.array([stage.turns]) if stage.multiplies else None
 
 
 def _total(area: StageArea, steps: int) -> Resources:

@@ -61,6 +61,7 @@ _STAGE_SOURCES = {
     "pointwise": ("pointwise_vectors.h",),
 }
 _SKIPPING_SOURCES = ("order.h",)
+_SHARING_SOURCES = ("turns.h",)
 _OTHERS = {
     "tb/tb.cpp": "tb/tb.cpp.j2",
     "Makefile": "Makefile.j2",
@@ -270,6 +271,8 @@ def _texts(context: dict[str, object]) -> dict[str, str]:
             texts[f"src/{stage.name}_array.h"] = _headed(text, context)
     if context["skipping"]:
         names += _SKIPPING_SOURCES
+    if context["sharing"]:
+        names += _SHARING_SOURCES
     for name in dict.fromkeys(names):
         text = environment.get_template(f"src/{name}.j2").render(context)
         texts[f"src/{name}"] = _headed(text, context)
