@@ -62,10 +62,10 @@ from hao.options.option import Option
 from hao.options.sparsity import DENSITIES
 from hao.program.codesign import SolveReport, choose_fastest, choose_most_accurate
 from hao.quant.dataset import Dataset, Split, load_dataset
-from hao.quant.distill import teacher_of
+from hao.quant.distill import Teacher, teacher_of
 from hao.quant.float_net import FloatNet, folded_network
 from hao.quant.normed import normed_net, settle_norms
-from hao.quant.saliency import layer_weight, pruned_losses, taylor_word_scores
+from hao.quant.saliency import Steps, layer_weight, pruned_losses
 from hao.quant.train import TrainSettings, accuracy_of_net, train_float
 from hao.quant.tune import tune_float
 
@@ -289,6 +289,43 @@ def share_left(case: Case, network: Network) -> float:
         )
 
     return 100 * count(network) / count(case.task.network)
+
+
+def taylor_word_scores(
+    net: FloatNet,
+    split: Split,
+    words: Mapping[str, Words],
+    settings: TrainSettings,
+    *,
+    steps: int,
+    teacher: Teacher | None = None,
+) -> Scores:
+    """Train a net for some steps, in place, and return its words' mean scores.
+
+    The score of a word is |sum of w * dL/dw| over its weights, the first-order change
+    of the loss where the word is set to zero, averaged over the steps.
+
+    Args:
+        net: With batch norms.
+        split: What it is trained on.
+        words: How the weights of layers lie in words.
+        settings: Learning rate, batch, seed and labels' smoothing.
+        steps: Of training, at least 1.
+        teacher: Whose outputs count beside the labels, if any.
+
+    Returns:
+        Of every word, shape (groups, words), by layer.
+    """
+    totals: dict[str, NDArray[np.float64]] = {}
+    for _ in Steps(net, split, settings, teacher=teacher).take(steps):
+        for name, own in words.items():
+            weight = layer_weight(net, name)
+            assert weight.grad is not None
+            change = (weight.detach() * weight.grad).cpu().double().numpy()
+            scores = np.abs(own.sums(change)) / steps
+            totals[name] = totals[name] + scores if name in totals else scores
+    net.eval().cpu()
+    return totals
 
 
 def taus(case: Case) -> dict[str, float]:

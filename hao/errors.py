@@ -18,6 +18,16 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from reprlib import Repr
+
+
+def brief(value: object) -> str:
+    """Return a value for a message, on one line and cut after 60 characters."""
+    if isinstance(value, int) and value.bit_length() > 200:
+        return f"a number of {value.bit_length()} bits"
+    writer = Repr()
+    writer.maxstring = writer.maxother = 60
+    return writer.repr(value)
 
 
 class HaoError(Exception):

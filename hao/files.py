@@ -28,7 +28,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from hao.errors import InputError
+from hao.errors import InputError, brief
 
 _WORK = ".hao-"
 _COMMIT = ".hao-commit"
@@ -65,6 +65,45 @@ def read_file(path: Path, most: int = MAX_TEXT_BYTES) -> bytes:
     if len(content) > most:
         raise OSError(errno.EFBIG, f"more than {most} bytes", str(path))
     return content
+
+
+def read_named(
+    path: Path, what: str, most: int = MAX_TEXT_BYTES, *, shown: str = ""
+) -> bytes:
+    """Return the content of a file that a user names.
+
+    Args:
+        path: Of the file.
+        what: What it must be, for messages.
+        most: Bytes that it may have.
+        shown: What messages call it, if not by its path.
+
+    Raises:
+        InputError: It is not there, cannot be read, or has more bytes.
+    """
+    name = shown or str(path)
+    try:
+        return read_file(path, most)
+    except FileNotFoundError:
+        reason = "no such file"
+    except OSError as error:
+        reason = f"cannot be read ({error.strerror})"
+    except ValueError as error:  # a null byte in the path
+        name, reason = brief(name), f"cannot be read ({error})"
+    raise InputError(f"{name}: {reason}; must be {what}")
+
+
+def read_text(path: Path) -> str:
+    """Return a text file's content.
+
+    Raises:
+        InputError: It cannot be read, is a pipe or a device, has more than
+            `MAX_TEXT_BYTES`, or is not UTF-8.
+    """
+    try:
+        return read_named(path, "a text file").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8; convert it") from error
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -4,10 +4,11 @@ pydantic reads the fields of the core types strictly (no unknown key, no text fo
 number), and they check themselves when they are made.
 """
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Generic, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from hao.errors import brief
 from hao.ir.layer import (
     Activation,
     Add,
@@ -31,24 +32,13 @@ class FileTable(BaseModel):
     )
 
 
-class _Input(FileTable):
-    type: Literal["input"]
-    fields: Input
+_Type = TypeVar("_Type", bound=str)
+_Fields = TypeVar("_Fields")
 
 
-class _Conv(FileTable):
-    type: Literal["conv"]
-    fields: Conv
-
-
-class _Depthwise(FileTable):
-    type: Literal["depthwise"]
-    fields: Depthwise
-
-
-class _Linear(FileTable):
-    type: Literal["linear"]
-    fields: Linear
+class _Entry(FileTable, Generic[_Type, _Fields]):
+    type: _Type
+    fields: _Fields
 
 
 def _current_pool(fields: object) -> object:
@@ -61,47 +51,17 @@ def _current_pool(fields: object) -> object:
     return {name: value for name, value in fields.items() if name != "include_padding"}
 
 
-class _Pool(FileTable):
-    type: Literal["pool"]
-    fields: Annotated[Pool, BeforeValidator(_current_pool)]
-
-
-class _GlobalAveragePool(FileTable):
-    type: Literal["global_average_pool"]
-    fields: GlobalAveragePool
-
-
-class _Add(FileTable):
-    type: Literal["add"]
-    fields: Add
-
-
-class _Affine(FileTable):
-    type: Literal["affine"]
-    fields: Affine
-
-
-class _Activation(FileTable):
-    type: Literal["activation"]
-    fields: Activation
-
-
-class _Quantize(FileTable):
-    type: Literal["quantize"]
-    fields: Quantize
-
-
 _Entries = (
-    _Input
-    | _Conv
-    | _Depthwise
-    | _Linear
-    | _Pool
-    | _GlobalAveragePool
-    | _Add
-    | _Affine
-    | _Activation
-    | _Quantize
+    _Entry[Literal["input"], Input]
+    | _Entry[Literal["conv"], Conv]
+    | _Entry[Literal["depthwise"], Depthwise]
+    | _Entry[Literal["linear"], Linear]
+    | _Entry[Literal["pool"], Annotated[Pool, BeforeValidator(_current_pool)]]
+    | _Entry[Literal["global_average_pool"], GlobalAveragePool]
+    | _Entry[Literal["add"], Add]
+    | _Entry[Literal["affine"], Affine]
+    | _Entry[Literal["activation"], Activation]
+    | _Entry[Literal["quantize"], Quantize]
 )
 LayerEntry = Annotated[_Entries, Field(discriminator="type")]
 """A layer as a file has it."""
@@ -119,3 +79,41 @@ LAYER_TYPES = tuple(_TYPES.values())
 def layer_type(layer: Layer) -> str:
     """Return what the files call the kind of a layer."""
     return _TYPES[type(layer)]
+
+
+def explain(refused: ValidationError) -> str:
+    """Return the first thing that is wrong as "key = value; limit" on one line."""
+    error = refused.errors()[0]
+    key = dotted(error["loc"])
+    match error["type"]:
+        case "json_invalid":
+            return f"not valid JSON: {error['ctx']['error']}"
+        case "missing":
+            return f"{key} is missing"
+        case "extra_forbidden" | "unexpected_keyword_argument":
+            return f"{key}: unknown key"
+        case "union_tag_not_found":
+            return f"{key}.type is missing; must be {', '.join(LAYER_TYPES)}"
+        case "union_tag_invalid":
+            tag = brief(error["ctx"]["tag"])
+            return f"{key}.type = {tag}; must be one of {', '.join(LAYER_TYPES)}"
+        case "value_error":
+            return f"{key}: {error['ctx']['error']}"
+        case _:
+            limit = error["msg"].removeprefix("Input should be ")
+            return f"{key or 'file'} = {brief(error['input'])}; must be {limit}"
+
+
+def dotted(location: tuple[int | str, ...]) -> str:
+    """Return a pydantic location as the key that a reader finds in the file."""
+    parts = list(location)
+    if parts[:2] == ["network", "layers"] and "fields" in parts:
+        # After the index come the type and "fields", which the file does not have.
+        parts = parts[:3] + parts[parts.index("fields") + 1 :]
+    text = ""
+    for part in parts:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += f".{part}" if text else part
+    return text

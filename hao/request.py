@@ -1,7 +1,7 @@
 """A search request: what a user may ask for, checked, and what follows from it."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from hao.answer.candidates import (
 )
 from hao.answer.explain import held_in_words
 from hao.answer.explore import budget_cycles
-from hao.answer.objective import Objective, check_objective
+from hao.answer.objective import Objective, objective_faults
 from hao.answer.workers import usable_cores
 from hao.arguments import take_fields
 from hao.calibration.file import load_constants
@@ -33,12 +33,12 @@ from hao.hw.budget import with_budget
 from hao.hw.device import check_clock
 from hao.ir.lower import stages_only
 from hao.ir.network import Network
+from hao.layer_file import explain
 from hao.model import check_buildable, load_buildable
 from hao.options.option import MICRO
 from hao.program.several import OVERLAP_PERCENT
 from hao.program.solver import SolverName
 from hao.runs.certificate import Certificate
-from hao.runs.design_file import explain
 from hao.runs.design_schema import to_network
 from hao.runs.recorded import (
     recorded_channels,
@@ -209,85 +209,72 @@ def check_request(request: SearchRequest) -> None:
     """Check what concerns several arguments at once.
 
     Raises:
-        ArgumentError: An argument is missing, out of range, or clashes with another.
+        ArgumentError: Arguments are missing, out of range, or clash; it names all.
     """
+    if faults := [*_faults(request), *_best_faults(request)]:
+        raise ArgumentError("; and ".join(faults))
+
+
+def _faults(request: SearchRequest) -> Iterator[str]:
+    """Yield what is wrong with a request, a sentence each."""
     if request.fps is not None and not 0 < request.fps < 1e6:
-        raise ArgumentError(
-            f"`fps` = {request.fps:g}; must be above 0 and below 1000000"
-        )
-    check_objective(
+        yield f"`fps` = {request.fps:g}; must be above 0 and below 1000000"
+    yield from objective_faults(
         request.objective,
         fps=request.fps,
         min_top1=request.min_top1,
         front_points=request.points,
     )
-    _check_best(request)
     if len(set(request.act_bits)) != len(request.act_bits):
-        raise ArgumentError(f"`act_bits` = {request.act_bits}; must be distinct")
+        yield f"`act_bits` = {request.act_bits}; must be distinct"
     points = request.rules.block_points
     if points is not None and not 0 <= points <= 100:
-        raise ArgumentError(
-            f"`block_points` = {points:g}; must be from 0 to 100 points"
-        )
+        yield f"`block_points` = {points:g}; must be from 0 to 100 points"
     if not 0 <= request.margin_percent <= 90:
-        raise ArgumentError(
+        yield (
             f"`margin_percent` = {request.margin_percent:g}; must be from 0 to 90 "
             "percent"
         )
     for name, value in (("top1", request.top1), ("min_top1", request.min_top1)):
         if value is not None and not 0 < value <= 100:
-            raise ArgumentError(
-                f"`{name}` = {value:g}; must be above 0, at most 100 percent"
-            )
+            yield f"`{name}` = {value:g}; must be above 0, at most 100 percent"
     if request.network is not None and request.model is not None:
-        raise ArgumentError("`network` and `model` exclude each other")
+        yield "`network` and `model` exclude each other"
     if request.image_size is not None and not (request.network or request.model):
-        raise ArgumentError("`image_size` needs `network` or `model`")
+        yield "`image_size` needs `network` or `model`"
     for name, between in (
         ("between_sizes", request.between_sizes),
         ("between_widths", request.between_widths),
     ):
         if between and not request.several:
-            raise ArgumentError(
-                f"`{name}` offers more networks; it excludes `network` and `model`"
-            )
+            yield f"`{name}` offers more networks; it excludes `network` and `model`"
     if (
         request.model is not None
         and request.image_size is not None
         and not 1 <= request.image_size <= MOST_PIXELS
     ):
-        raise ArgumentError(
-            f"`image_size` = {request.image_size}; must be from 1 to {MOST_PIXELS}"
-        )
+        yield f"`image_size` = {request.image_size}; must be from 1 to {MOST_PIXELS}"
     if request.top1 is not None and request.model is None:
-        raise ArgumentError("`top1` is the float accuracy of a `model`; none was given")
+        yield "`top1` is the float accuracy of a `model`; none was given"
     if request.clock_mhz is not None and not 10 <= request.clock_mhz <= 1000:
-        raise ArgumentError(
-            f"`clock_mhz` = {request.clock_mhz:g} MHz; must be from 10 to 1000 MHz"
-        )
+        yield f"`clock_mhz` = {request.clock_mhz:g} MHz; must be from 10 to 1000 MHz"
     if not 1 <= request.processes <= MOST_WORKERS:
-        raise ArgumentError(
-            f"`workers` = {request.workers}; must be from 1 to {MOST_WORKERS}"
-        )
+        yield f"`workers` = {request.workers}; must be from 1 to {MOST_WORKERS}"
     if request.cluster is not None and request.processes != 1:
-        raise ArgumentError("`workers` and `cluster` exclude each other")
+        yield "`workers` and `cluster` exclude each other"
 
 
-def _check_best(request: SearchRequest) -> None:
-    """Check how many designs are asked for, and how alike they may be.
-
-    Raises:
-        ArgumentError: A number is out of range, or the objective lists one design only.
-    """
+def _best_faults(request: SearchRequest) -> Iterator[str]:
+    """Yield what is wrong with how many designs are asked for, and how alike."""
     if not 1 <= request.best <= MOST_BEST:
-        raise ArgumentError(f"`best` = {request.best}; must be from 1 to {MOST_BEST}")
+        yield f"`best` = {request.best}; must be from 1 to {MOST_BEST}"
     if not 0 <= request.overlap_percent <= 100:
-        raise ArgumentError(
+        yield (
             f"`overlap_percent` = {request.overlap_percent}; must be from 0 to 100 "
             "percent"
         )
     if request.best > 1 and request.objective is not Objective.ACCURACY:
-        raise ArgumentError(
+        yield (
             f"`best` = {request.best}: several designs are listed for the objective "
             f"'accuracy', not for {request.objective.value!r}; leave `best` out"
         )
@@ -453,7 +440,7 @@ def asked_again(
     try:
         request = TypeAdapter(SearchRequest).validate_json(json.dumps(asked))
     except ValidationError as error:
-        raise InputError(f"asked.{explain(error.errors()[0])}") from error
+        raise InputError(f"asked.{explain(error)}") from error
     check_request(request)
     changed = certificate.changed
     if request.model is None and changed is None:

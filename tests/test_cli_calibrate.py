@@ -105,7 +105,7 @@ def test_a_file_is_replaced_only_by_force() -> None:
         (("runs/0",), "runs/0: no report after it"),
         (("runs/0", "none.rpt"), "none.rpt: "),
         (("runs", "runs/0/placed.rpt"), "runs: no design.json in it"),
-        (("--timings", "none.csv"), "none.csv: cannot be read"),
+        (("--timings", "none.csv"), "none.csv: no such file"),
     ],
 )
 def test_wrong_evidence_is_refused_in_one_line(

@@ -19,6 +19,7 @@ from hao.files import (
     is_held,
     put_folder,
     read_file,
+    read_text,
     recover,
     work_folder,
     write_file,
@@ -159,6 +160,18 @@ def test_a_file_of_more_bytes_than_it_may_have_is_not_read(tmp_path: Path) -> No
         stream.truncate(2**40)  # takes no disk
     with pytest.raises(OSError, match="more than 20000000 bytes"):
         read_file(path)
+
+
+def test_a_text_is_read_whole_or_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.tcl"
+    path.write_text("größe")
+    assert read_text(path) == "größe"
+    path.write_bytes(b"a\xff")
+    with pytest.raises(InputError, match=r"a\.tcl: not UTF-8; convert it"):
+        read_text(path)
+    path.unlink()
+    with pytest.raises(InputError, match=r"a\.tcl: no such file; must be a text"):
+        read_text(path)
 
 
 def test_what_is_not_left_over_by_hao_stays(tmp_path: Path) -> None:

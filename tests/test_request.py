@@ -1,11 +1,14 @@
 """Which networks a request offers, and what is said of their accuracy."""
 
+import re
+
 import pytest
 
 from hao.accuracy.between import networks_between, widths_between
 from hao.accuracy.published import published_networks
+from hao.answer.objective import Objective
 from hao.cost.uncertainty import latency_evidence
-from hao.errors import InputError
+from hao.errors import ArgumentError, InputError
 from hao.request import SearchRequest, candidates_of, check_request
 
 
@@ -64,6 +67,18 @@ def test_more_sizes_exclude_one_network() -> None:
     request = SearchRequest(board="zu3eg", network="digits", fps=9, between_sizes=True)
     with pytest.raises(InputError, match="`between_sizes` offers more networks"):
         check_request(request)
+
+
+def test_all_that_is_wrong_is_told_together() -> None:
+    request = SearchRequest(
+        board="zu3eg", fps=50, objective=Objective.FPS, best=99, margin_percent=95
+    )
+    with pytest.raises(ArgumentError) as caught:
+        check_request(request)
+    told = str(caught.value).split("; and ")
+    assert [re.findall("`([a-z0-9_]+)`", fault)[0] for fault in told] == [
+        *("min_top1", "fps", "margin_percent", "best", "best"),
+    ]
 
 
 @pytest.mark.parametrize("fps", [7.0, 50.0, 900.0])

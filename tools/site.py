@@ -19,7 +19,7 @@ import click
 import hao
 from hao import flow
 from hao.cli import main
-from hao.page.glossary import TERMS
+from hao.report.terms import TERMS
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig

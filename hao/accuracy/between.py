@@ -17,7 +17,7 @@ anything beyond the published sizes and widths.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from types import MappingProxyType
@@ -43,24 +43,6 @@ ERRORS = {Between.SIZES: (0.31, 1.08), Between.WIDTHS: (0.49, 1.78)}
 anew."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
-    """A published accuracy, and what its neighbours say.
-
-    Attributes:
-        row: What was published.
-        interpolated: Top-1 between the neighbouring sizes or widths [percent].
-    """
-
-    row: FloatRow
-    interpolated: float
-
-    @property
-    def error(self) -> float:
-        """Return by how much interpolation is too high [points]."""
-        return self.interpolated - self.row.top1
-
-
 def _series(rows: Sequence[FloatRow]) -> list[list[FloatRow]]:
     """Return the rows of each checkpoint or recipe of the zoo, by rising size."""
     found: dict[tuple[str, ...], list[FloatRow]] = defaultdict(list)
@@ -81,15 +63,6 @@ def _at(small: tuple[int, float], large: tuple[int, float], value: int) -> float
     one, other = 1 / small[0], 1 / large[0]
     share = (one - 1 / value) / (one - other)
     return small[1] + share * (large[1] - small[1])
-
-
-def left_out_sizes(rows: Sequence[FloatRow]) -> tuple[LeftOut, ...]:
-    """Return every accuracy that has published neighbours on both sides."""
-    return tuple(
-        LeftOut(row=row, interpolated=_between(small, large, row.image_size))
-        for series in _series(rows)
-        for small, row, large in zip(series, series[1:], series[2:], strict=False)
-    )
 
 
 def interpolated_networks(
@@ -148,20 +121,6 @@ def _widths(rows: Sequence[FloatRow]) -> list[list[tuple[int, FloatRow]]]:
             key = (line, row.recipe, row.source, row.image_size)
             found.setdefault(key, []).append((width, row))
     return [sorted(found[key], key=lambda each: each[0]) for key in sorted(found)]
-
-
-def left_out_widths(rows: Sequence[FloatRow]) -> tuple[LeftOut, ...]:
-    """Return every accuracy that has published neighbours of one recipe in width."""
-    return tuple(
-        LeftOut(
-            row=row,
-            interpolated=_at((low, small.top1), (high, large.top1), width),
-        )
-        for series in _widths(rows)
-        for (low, small), (width, row), (high, large) in zip(
-            series, series[1:], series[2:], strict=False
-        )
-    )
 
 
 def interpolated_widths(

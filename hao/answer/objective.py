@@ -13,6 +13,7 @@ products take about as much energy in all designs; the clock tree runs on while 
 engine waits for the next frame, so fewer blocks are what saves power.
 """
 
+from collections.abc import Iterator
 from enum import Enum
 
 from hao.cost.power import (
@@ -23,7 +24,6 @@ from hao.cost.power import (
     LUT_FJ,
     URAM_FJ,
 )
-from hao.errors import ArgumentError
 from hao.hw.board import Board
 from hao.program.fit import Measure
 
@@ -75,45 +75,42 @@ def measure_of(objective: Objective, board: Board) -> Measure | None:
             return None
 
 
-def check_objective(
+def objective_faults(
     objective: Objective,
     *,
     fps: float | None,
     min_top1: float | None,
     front_points: int,
-) -> None:
-    """Check that an objective has what it needs, and nothing that it has no use for.
+) -> Iterator[str]:
+    """Yield what an objective lacks, and what it has no use for, a sentence each.
 
     Args:
         objective: What is optimised.
         fps: Frame rate asked for, if any.
         min_top1: Least top-1 asked for, if any [percent].
         front_points: Points of a front, 0 for none.
-
-    Raises:
-        ArgumentError: Something is missing or of no use.
     """
     name = objective.value
     at_rate = objective is Objective.ACCURACY or objective.is_smallest
     if at_rate and fps is None:
-        raise ArgumentError(f"`fps` is missing; the objective {name!r} needs it")
+        yield f"`fps` is missing; the objective {name!r} needs it"
     if objective is Objective.FPS and min_top1 is None:
-        raise ArgumentError(
+        yield (
             "`min_top1` is missing; the objective 'fps' needs it ('latency' is the "
             "fastest whatever the accuracy)"
         )
     if not at_rate and fps is not None:
-        raise ArgumentError(
+        yield (
             "`fps` belongs to the objectives 'accuracy', 'area' and 'power', not to "
             f"{name!r}"
         )
     if objective in (Objective.ACCURACY, Objective.LATENCY) and min_top1 is not None:
-        raise ArgumentError(
+        yield (
             "`min_top1` belongs to the objectives 'fps', 'area' and 'power', not to "
             f"{name!r}"
         )
     if objective.is_smallest and front_points:
-        raise ArgumentError(
+        yield (
             "`front_points` is of accuracy against frame rate, not for the objective "
             f"{name!r}"
         )

@@ -9,16 +9,17 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_core import to_jsonable_python
 
 import hao
-from hao.calibration.content import read_content
 from hao.calibration.evidence import FITTED, PARTS
 from hao.calibration.results import CSYNTH_RANGE, Assessment, Comparison, ConstantGroup
 from hao.errors import InputError
+from hao.files import read_named
 from hao.hw.board import Board
 from hao.hw.calibration import Calibration
+from hao.layer_file import FileTable, explain
 
 SCHEMA = "hao.calibration/1"
 """Name and version of the format; a change of its keys or their meaning raises it."""
@@ -29,11 +30,7 @@ MAX_FILE_BYTES = 50_000_000
 _Factor = Annotated[int, Field(ge=CSYNTH_RANGE[0], le=CSYNTH_RANGE[1])]
 
 
-class _File(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, allow_inf_nan=False
-    )
-
+class _File(FileTable):
     format: Annotated[Literal["hao.calibration/1"], Field(alias="schema")]
     hao: str
     board: Annotated[str, Field(min_length=1, max_length=200)]
@@ -75,11 +72,11 @@ def load_calibration(path: Path) -> Assessment:
         InputError: It cannot be read, is malformed, of another schema, or a value is
             out of range. One line: file, key, value, limit.
     """
-    content = read_content(path, MAX_FILE_BYTES)
+    content = read_named(path, "a calibration", MAX_FILE_BYTES)
     try:
         file = _File.model_validate_json(content)
     except ValidationError as error:
-        raise InputError(f"{path}: {_explain(error)}") from error
+        raise InputError(f"{path}: {explain(error)}") from error
     kinds = {quantity.value for quantity in FITTED}
     if set(file.csynth) != set(PARTS) or any(
         set(factors) != kinds for factors in file.csynth.values()
@@ -113,25 +110,3 @@ def load_constants(path: Path, board: Board) -> Calibration:
             "on that board"
         )
     return found.calibration
-
-
-def _explain(error: ValidationError) -> str:
-    """Return what is wrong as "key = value; limit" on one line."""
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    shown = repr(first["input"])
-    shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
-    match first["type"]:
-        case "json_invalid":
-            return f"not valid JSON: {first['ctx']['error']}; must be a calibration"
-        case "missing":
-            if key == "schema":
-                return f"not a calibration; must have the schema {SCHEMA!r}"
-            return f"{key} is missing"
-        case "extra_forbidden" | "unexpected_keyword_argument":
-            return f"{key}: unknown key"
-        case "value_error":
-            return f"{key}: {first['ctx']['error']}"
-        case _:
-            limit = first["msg"].removeprefix("Input should be ")
-            return f"{key or 'file'} = {shown}; must be {limit}"

@@ -16,8 +16,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from hao.calibration.content import read_content
 from hao.errors import InputError
+from hao.files import read_named
 
 MAX_FILE_BYTES = 10_000_000
 """Largest table that is read [bytes] (chosen here)."""
@@ -84,7 +84,7 @@ def load_timings(path: Path) -> tuple[Timing, ...]:
 
 
 def _read(path: Path) -> str:
-    content = read_content(path, MAX_FILE_BYTES)
+    content = read_named(path, "a CSV file", MAX_FILE_BYTES)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

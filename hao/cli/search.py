@@ -452,17 +452,26 @@ def _lists(result: "SearchResult") -> str:
 
 
 def _show(
-    result: "SearchResult", detail: str, *, seconds: float, as_json: bool
+    result: "SearchResult",
+    detail: str,
+    *,
+    seconds: float,
+    as_json: bool,
+    legend: bool = False,
 ) -> None:
     """Print a result: its summary and some detail, or one JSON object."""
     from hao.report.tables import render_summary, result_json
+    from hao.report.terms import render_legend
 
     if as_json:
         click.echo(json.dumps(result_json(result, seconds=seconds), indent=2))
         return
-    click.echo(render_summary(result))
+    text = render_summary(result)
     if detail:
-        click.echo(f"\n{detail}")
+        text += f"\n\n{detail}"
+    click.echo(text)
+    if legend:
+        click.echo(render_legend(text))
 
 
 @click.command("estimate")
@@ -484,7 +493,8 @@ def estimate_command(
     path = chosen_run(run, runs)
     result = estimate(path, calibration=calibration)
     detail = render_invocations(result)
-    _show(result, detail, seconds=time.monotonic() - started, as_json=as_json)
+    seconds = time.monotonic() - started
+    _show(result, detail, seconds=seconds, as_json=as_json, legend=True)
 
 
 @click.command("report")
@@ -499,7 +509,7 @@ def report_command(*, run: Path | None, runs: Path, as_json: bool, html: bool) -
 
     RUN is a run directory; without it, the newest run.
     """
-    from hao.report.hardware import quantization_json, render_quantization
+    from hao.report.hardware import render_quantization, values_json
     from hao.report.measured import render_measured
     from hao.report.tables import result_json
     from hao.runs.records import load_records
@@ -519,7 +529,7 @@ def report_command(*, run: Path | None, runs: Path, as_json: bool, html: bool) -
     schemes = load_records(result.run).measured
     if as_json:
         found = result_json(result, seconds=seconds)
-        shown = None if measured is None else quantization_json(measured)
+        shown = None if measured is None else values_json(measured)
         explored = None if schemes is None else asdict(schemes)
         found = {**found, "measured": shown, "measured_schemes": explored}
         click.echo(json.dumps(found, indent=2))
@@ -529,7 +539,7 @@ def report_command(*, run: Path | None, runs: Path, as_json: bool, html: bool) -
         lists = f"measured: {render_quantization(measured)}\n\n{lists}".rstrip()
     if schemes is not None:
         lists = f"measured: {render_measured(schemes)}\n\n{lists}".rstrip()
-    _show(result, lists, seconds=seconds, as_json=False)
+    _show(result, lists, seconds=seconds, as_json=False, legend=True)
 
 
 @click.command("networks")

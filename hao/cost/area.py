@@ -121,6 +121,7 @@ class DenseShape:
     skips: bool = False
     multiplies: bool = False
     turns: Ints | None = None
+    evens: bool = False
     lane_of: Ints | None = None
 
 
@@ -145,6 +146,7 @@ class DepthwiseShape:
     convolves: bool
     multiplies: bool = False
     turns: Ints | None = None
+    evens: bool = False
     mean_bits: int = 0
 
 
@@ -293,21 +295,22 @@ class _Requantizer:
 
 
 def _requantizer(
-    acc: Ints, act: Ints, board: Board, *, multiplies: bool
+    acc: Ints, act: Ints, board: Board, shape: DenseShape | DepthwiseShape
 ) -> _Requantizer:
     """Return what brings a sum back to the width of activations.
 
     A slice adds the bias to its product; of two slices, an adder behind them does.
     """
-    if not multiplies:
+    more = blocks.EVEN_LUT * shape.evens, blocks.EVEN_FF * shape.evens
+    if not shape.multiplies:
         lut, ff = blocks.requantizer_lut(acc, act), blocks.requantizer_ff(acc, act)
-        return _Requantizer(_array(0), _array(lut), _array(ff))
+        return _Requantizer(_array(0), _array(lut + more[0]), _array(ff + more[1]))
     port = wide_port_bits(board.dsp_type)
     lut = blocks.multiplier_requantizer_lut(acc, act, port)
     return _Requantizer(
         _array(blocks.multiplier_requantizer_dsp(acc, port)),
-        _array(lut + blocks.wide_bias_lut(acc, port)),
-        _array(blocks.multiplier_requantizer_ff(acc, act, port)),
+        _array(lut + blocks.wide_bias_lut(acc, port) + more[0]),
+        _array(blocks.multiplier_requantizer_ff(acc, act, port) + more[1]),
     )
 
 
@@ -321,7 +324,7 @@ def _requantizers(
 ) -> _Requantizer:
     """Return the requantizers of stages `here`, with what holds sums for their turn."""
     act = _array(act_bits)
-    one = _requantizer(acc, act, board, multiplies=shape.multiplies)
+    one = _requantizer(acc, act, board, shape)
     lanes = shape.pe[here]
     if shape.turns is None:
         built, lut, ff = lanes * px, _array(0), _array(0)
@@ -783,6 +786,7 @@ def _dense_shape(stage: DenseStage) -> DenseShape:
         skips=stage.skips,
         multiplies=stage.multiplies,
         turns=_turns(stage),
+        evens=stage.evens,
     )
 
 
@@ -802,6 +806,7 @@ def _depthwise_shape(stage: DepthwiseStage) -> DepthwiseShape:
         convolves=stage.convolves,
         multiplies=stage.multiplies,
         turns=_turns(stage),
+        evens=stage.evens,
         mean_bits=stage.mean_bits,
     )
 

@@ -5,6 +5,7 @@ these classes: name, order and comment cannot differ. All are integers (or boole
 an unused process gets zeros and ends at once. What they mean is in docs/engine.md.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -323,20 +324,12 @@ class Step:
 
 
 STRUCTS: dict[type, str] = {
-    FetchStep: "fetch_step_t",
-    LoadStep: "load_step_t",
-    ReadStep: "read_step_t",
-    UnpackStep: "unpack_step_t",
-    WindowStep: "window_step_t",
-    ArrayStep: "array_step_t",
-    RegroupStep: "regroup_step_t",
-    DepthwiseStep: "depthwise_step_t",
-    VectorsStep: "vectors_step_t",
-    PackStep: "pack_step_t",
-    ResidualStep: "residual_step_t",
-    FinishStep: "finish_step_t",
-    WriteStep: "write_step_t",
-    Step: "step_t",
+    kind: f"{re.sub(r'(?<!^)(?=[A-Z])', '_', kind.__name__).lower()}_t"
+    for kind in (
+        *(FetchStep, LoadStep, ReadStep, UnpackStep, WindowStep, ArrayStep),
+        *(RegroupStep, DepthwiseStep, VectorsStep, PackStep, ResidualStep),
+        *(FinishStep, WriteStep, Step),
+    )
 }
 """C++ struct of each record, in the order of definition."""
 
@@ -347,26 +340,7 @@ COUNTED: dict[type, str] = {
 }
 """Records whose processes count in registers as wide as the fields need."""
 
-PARTS: dict[str, type] = {
-    "fetch": FetchStep,
-    "dense_load": LoadStep,
-    "depthwise_load": LoadStep,
-    "pointwise_load": LoadStep,
-    "read": ReadStep,
-    "unpack": UnpackStep,
-    "dense_window": WindowStep,
-    "dense_array": ArrayStep,
-    "dense_regroup": RegroupStep,
-    "depthwise_window": WindowStep,
-    "depthwise_array": DepthwiseStep,
-    "depthwise_regroup": RegroupStep,
-    "vectors": VectorsStep,
-    "pointwise_array": ArrayStep,
-    "pack": PackStep,
-    "residual": ResidualStep,
-    "finish": FinishStep,
-    "write": WriteStep,
-}
+PARTS: dict[str, type] = {item.name: type(item.default) for item in fields(Step)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,6 +48,7 @@ class DenseStage:
             list of those that are not.
         multiplies: Its codes take a multiplier.
         turns: Lanes that a multiplier of codes serves in turn; they divide `pe`.
+        evens: Halves go to even codes where a channel says so.
         weights_in_uram: The weight buffer is made of URAM, else of block RAM or LUTs.
     """
 
@@ -64,6 +65,7 @@ class DenseStage:
     skips: bool = False
     multiplies: bool = False
     turns: int = 1
+    evens: bool = False
     weights_in_uram: bool = False
 
     def __post_init__(self) -> None:
@@ -118,6 +120,7 @@ class DepthwiseStage:
         convolves: It serves convolutions; without them it has no multipliers.
         multiplies: As in `DenseStage`.
         turns: As in `DenseStage`.
+        evens: As in `DenseStage`.
         mean_bits: Width of what sums of averages are multiplied by; 0 without any.
     """
 
@@ -136,6 +139,7 @@ class DepthwiseStage:
     convolves: bool
     multiplies: bool = False
     turns: int = 1
+    evens: bool = False
     mean_bits: int = 0
 
     def __post_init__(self) -> None:

@@ -16,7 +16,6 @@ from xml.parsers import expat
 from hao.errors import InputError
 from hao.handoff.synthesis import (
     HlsTool,
-    LoopRow,
     ModuleRow,
     Span,
     SynthesisReport,
@@ -57,13 +56,10 @@ def parse_csynth_xml(data: bytes, source: str) -> SynthesisReport:
     version = _text(root, "ReportVersion/Version", source)
     overall = "PerformanceEstimates/SummaryOfOverallLatency"
     area = _element(root, "AreaEstimates/Resources", source)
-    available = root.find("AreaEstimates/AvailableResources")
     modules = {
         _text(module, "Name", source): module
         for module in root.iterfind("ModuleInformation/Module")
     }
-    holders = ((top, root), *modules.items())
-    loops = [row for name, held in holders for row in _loops(held, name, source)]
     timing = "PerformanceEstimates/SummaryOfTimingAnalysis/EstimatedClockPeriod"
     return SynthesisReport(
         source=Path(source).name,
@@ -71,14 +67,11 @@ def parse_csynth_xml(data: bytes, source: str) -> SynthesisReport:
         version=version,
         top=top,
         part=_text(root, "UserAssignments/Part", source),
-        clock_target_ns=_period(root, "UserAssignments/TargetClockPeriod", source),
-        clock_estimated_ns=_period(root, timing, source),
+        clock_estimated_ns=parse_ns(_text(root, timing, source), f"{source}: {timing}"),
         latency=_pair(root, overall, "Best-caseLatency", "Worst-caseLatency", source),
         interval=_pair(root, overall, "Interval-min", "Interval-max", source),
         used=_resources(area, source),
-        available=None if available is None else _resources(available, source),
         modules=tuple(_instances(root, modules, source)),
-        loops=tuple(loops),
     )
 
 
@@ -157,10 +150,6 @@ def _text(parent: Element, path: str, source: str) -> str:
     return text
 
 
-def _period(parent: Element, path: str, source: str) -> float | None:
-    return parse_ns(_text(parent, path, source), f"{source}: {path}")
-
-
 def _tool(version: str, area: Element) -> HlsTool:
     release = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
     old = release <= LAST_VIVADO_HLS and area.find("DSP") is None
@@ -237,24 +226,3 @@ def _instances(
             (child, depth + 1)
             for child in reversed(instance.findall("InstancesList/Instance"))
         ]
-
-
-def _loops(parent: Element, module: str, source: str) -> Iterator[LoopRow]:
-    """Yield the loops of one module, outer ones first."""
-    summary = parent.find("PerformanceEstimates/SummaryOfLoopLatency")
-    pending = [] if summary is None else list(reversed(summary))
-    while pending:
-        loop = pending.pop()
-        if loop.find("TripCount") is None:
-            continue
-        ii = _span(loop, "PipelineII", source)
-        depth = "IterationLatency" if ii.high is None else "PipelineDepth"
-        yield LoopRow(
-            module=module,
-            name=(loop.findtext("Name") or loop.tag).strip(),
-            trips=_span(loop, "TripCount", source),
-            latency=_span(loop, "Latency", source),
-            iteration_latency=_span(loop, depth, source),
-            ii=ii.high,
-        )
-        pending += reversed(loop)

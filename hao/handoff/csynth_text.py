@@ -13,10 +13,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from hao.errors import InputError
-from hao.handoff.report_text import ReportText, columns, data_rows
+from hao.handoff.report_text import ReportText, columns
 from hao.handoff.synthesis import (
     HlsTool,
-    LoopRow,
     ModuleRow,
     Span,
     SynthesisReport,
@@ -30,7 +29,6 @@ FUNCTION_TITLE = r"^== (Vivado|Vitis) HLS Report for '(.+)'"
 SUMMARY_TITLE = r"^== Synthesis Summary Report of '(.+)'"
 
 _TREE_ROW = re.compile(r"(\s*)([+o])\s+(\S+)")
-_LOOP_ROW = re.compile(r"\s*[-+]+\s*(.+)")
 
 
 def parse_function_report(text: ReportText) -> SynthesisReport:
@@ -41,26 +39,21 @@ def parse_function_report(text: ReportText) -> SynthesisReport:
     """
     title = re.match(FUNCTION_TITLE, text.lines[text.require(FUNCTION_TITLE, "title")])
     assert title is not None
-    target, estimated = _clock(text)
     latency, interval = _summary_latency(text)
     usage = text.require(
         r"^== Utilization Estimates", "section 'Utilization Estimates'"
     )
-    used, available = _usage(text, usage)
     return SynthesisReport(
         source=text.name,
         tool=HlsTool(f"{title[1]} HLS"),
         version=text.field("Version").split()[0],
         top=title[2],
         part=text.field("Target device"),
-        clock_target_ns=target,
-        clock_estimated_ns=estimated,
+        clock_estimated_ns=_clock(text),
         latency=latency,
         interval=interval,
-        used=used,
-        available=available,
+        used=_usage(text, usage),
         modules=tuple(_direct_modules(text, usage)),
-        loops=tuple(_function_loops(text, title[2], usage)),
     )
 
 
@@ -72,7 +65,7 @@ def parse_summary_report(text: ReportText) -> SynthesisReport:
     """
     start = text.require(r"^\+ Performance & Resource Estimates", "table of modules")
     table = text.table(text.require(r"^\s*\+--", "table of modules", start))
-    modules, loops = _tree(table, text.source)
+    modules = _tree(table, text.source)
     if not modules:
         raise InputError(f"{text.source}: the table of modules is empty")
     top, *below = modules
@@ -82,29 +75,22 @@ def parse_summary_report(text: ReportText) -> SynthesisReport:
         version=text.field("Version").split()[0],
         top=top.module,
         part=text.field("Target device"),
-        clock_target_ns=None,
         clock_estimated_ns=None,
         latency=top.latency,
         interval=top.interval,
         used=top.used,
-        available=None,
         modules=tuple(below),
-        loops=tuple(loops),
     )
 
 
-def _clock(text: ReportText) -> tuple[float | None, float | None]:
-    """Return the target and the estimated clock period [ns]."""
+def _clock(text: ReportText) -> float | None:
+    """Return the estimated clock period [ns]."""
     start = text.require(r"^\+ Timing", "section 'Timing'")
     summary = text.require(r"\* Summary:", "summary of the timing", start)
     table = text.table(summary + 1)
     at = columns(table, "Clock", text.source)
     where = f"{text.source}: line {summary + 1}: clock"
-    row = table[-1]
-    return (
-        parse_ns(row[at["Target"]], where),
-        parse_ns(row[at["Estimated"]], where),
-    )
+    return parse_ns(table[-1][at["Estimated"]], where)
 
 
 def _cycles(cells: Sequence[str], where: str) -> tuple[Span, Span]:
@@ -144,23 +130,18 @@ def _resources(row: Sequence[str], at: dict[str, int], where: str) -> Resources:
     )
 
 
-def _usage(text: ReportText, start: int) -> tuple[Resources, Resources]:
-    """Return the resources used and available."""
+def _usage(text: ReportText, start: int) -> Resources:
+    """Return the resources used."""
     summary = text.require(r"\* Summary:", "summary of the utilization", start)
     table = text.table(summary + 1)
     at = columns(table, "Name", text.source)
     rows = {row[0].strip(): row for row in table}
-    for name in ("Total", "Available"):
-        if name not in rows:
-            raise InputError(
-                f"{text.source}: the summary of the utilization has no row {name!r}; "
-                "must be a complete report, so write it again"
-            )
-    where = f"{text.source}: utilization"
-    return (
-        _resources(rows["Total"], at, where),
-        _resources(rows["Available"], at, where),
-    )
+    if "Total" not in rows:
+        raise InputError(
+            f"{text.source}: the summary of the utilization has no row 'Total'; must "
+            "be a complete report, so write it again"
+        )
+    return _resources(rows["Total"], at, f"{text.source}: utilization")
 
 
 def _direct_modules(text: ReportText, usage: int) -> Iterator[ModuleRow]:
@@ -192,51 +173,27 @@ def _direct_modules(text: ReportText, usage: int) -> Iterator[ModuleRow]:
         )
 
 
-def _function_loops(text: ReportText, top: str, usage: int) -> Iterator[LoopRow]:
-    """Yield the function's own loops."""
-    heading = text.find(r"\* Loop:")
-    if heading is None or heading > usage:
-        return
-    for row in data_rows(text.table(heading + 1), 8):
-        name = _LOOP_ROW.fullmatch(row[0])
-        if name is None:
-            continue
-        where = f"{text.source}: loop {name[1]!r}"
-        figures = [parse_span(cell, where) for cell in row[1:7]]
-        yield LoopRow(
-            module=top,
-            name=name[1],
-            trips=figures[5],
-            latency=Span(figures[0].low, figures[1].high),
-            iteration_latency=figures[2],
-            ii=figures[3].high,
-        )
-
-
-def _tree(
-    table: Sequence[Sequence[str]], source: str
-) -> tuple[list[ModuleRow], list[LoopRow]]:
-    """Return modules, the top first, and loops of the table of a summary.
+def _tree(table: Sequence[Sequence[str]], source: str) -> list[ModuleRow]:
+    """Return the modules of the table of a summary, the top first.
 
     The headings fill two rows. Depth is a blank a level, loops counted; a module's own
     depth counts modules only.
     """
     if len(table) < 3:
-        return [], []
+        return []
     names = [
         f"{a.strip()} {b.strip()}".strip() for a, b in zip(*table[:2], strict=True)
     ]
     at = {name: number for number, name in enumerate(names)}
     modules: list[ModuleRow] = []
-    loops: list[LoopRow] = []
-    path: list[tuple[int, str]] = []
+    path: list[int] = []
     for row in table[2:]:
         found = _TREE_ROW.match(row[0])
         if found is None:
             raise InputError(f"{source}: row {row[0]!r}; must begin with '+' or 'o'")
         indent, name = len(found[1]), found[3].rstrip("*")
         where = f"{source}: {name!r}"
-        while path and path[-1][0] >= indent:
+        while path and path[-1] >= indent:
             path.pop()
         if found[2] == "+":
             modules.append(
@@ -249,23 +206,5 @@ def _tree(
                     used=_resources(row, at, where),
                 )
             )
-            path.append((indent, name))
-            continue
-        loops.append(_tree_loop(row, at, (path[-1][1] if path else name, name), where))
-    return modules, loops
-
-
-def _tree_loop(
-    row: Sequence[str], at: dict[str, int], names: tuple[str, str], where: str
-) -> LoopRow:
-    """Return the loop of a row; `names` are those of its module and its own."""
-    interval = parse_span(row[at["Interval"]], where)
-    pipelined = row[at["Pipelined"]].strip() not in ("no", "-")
-    return LoopRow(
-        module=names[0],
-        name=names[1],
-        trips=parse_span(row[at["Trip Count"]], where),
-        latency=parse_span(row[at["Latency (cycles)"]], where),
-        iteration_latency=parse_span(row[at["Iteration Latency"]], where),
-        ii=interval.high if pipelined else None,
-    )
+            path.append(indent)
+    return modules

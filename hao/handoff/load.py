@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from hao.errors import InputError
+from hao.files import read_named
 from hao.handoff.cosim import CosimReport, parse_cosim
 from hao.handoff.csynth import parse_csynth_xml
 from hao.handoff.csynth_text import (
@@ -49,17 +50,7 @@ def load_report(path: Path) -> Report:
             short.
     """
     source = str(path)
-    try:
-        if path.exists() and not path.is_file():
-            raise InputError(f"{source}: not a file; must be {KINDS}")
-        size = path.stat().st_size
-        if size > MAX_REPORT_BYTES:
-            raise InputError(
-                f"{source}: {size} bytes; must be at most {MAX_REPORT_BYTES}"
-            )
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{source}: {error.strerror}") from error
+    data = read_named(path, KINDS, MAX_REPORT_BYTES)
     if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         return parse_csynth_xml(data, source)
     return parse_report_text(data.decode("utf-8", errors="replace"), source)

@@ -60,27 +60,6 @@ class ModuleRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoopRow:
-    """One loop.
-
-    Attributes:
-        module: The module that holds it.
-        name: As the tool prints it; nested loops that it flattened share one name.
-        trips: Iterations as executed.
-        latency: Of the whole loop [cycles].
-        iteration_latency: Of one iteration [cycles]; the pipeline depth if pipelined.
-        ii: Initiation interval that was reached [cycles]; `None` where not pipelined.
-    """
-
-    module: str
-    name: str
-    trips: Span
-    latency: Span
-    iteration_latency: Span
-    ii: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SynthesisReport:
     """What C synthesis estimates; nothing is placed yet.
 
@@ -90,14 +69,12 @@ class SynthesisReport:
         version: Of the tool, such as "2020.1".
         top: Name of the top function.
         part: Part number.
-        clock_target_ns: Clock period asked for [ns]; `None` in a summary report.
-        clock_estimated_ns: Estimated period, without the uncertainty [ns]; likewise.
+        clock_estimated_ns: Estimated period, without the uncertainty [ns]; `None` in a
+            summary report.
         latency: Of one run of the top [cycles].
         interval: Between two runs [cycles].
         used: Resources by the tool's own estimate.
-        available: What the part has; `None` in a summary report.
         modules: Instances below the top, as far as the report has them.
-        loops: Loops, those of the modules included, as far as the report has them.
     """
 
     source: str
@@ -105,14 +82,11 @@ class SynthesisReport:
     version: str
     top: str
     part: str
-    clock_target_ns: float | None
     clock_estimated_ns: float | None
     latency: Span
     interval: Span
     used: Resources
-    available: Resources | None
     modules: tuple[ModuleRow, ...]
-    loops: tuple[LoopRow, ...]
 
 
 def parse_span(text: str, where: str) -> Span:

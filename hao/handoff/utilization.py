@@ -21,6 +21,9 @@ from hao.hw.resources import Resources
 CORE = "hao_engine"
 """Top function of every emitted design."""
 
+_VERDICT = (
+    r"^(All user specified timing constraints are met|Timing constraints are not met)"
+)
 _CLOCK_ROW = re.compile(r"\s*(\S+)\s+\{[^}]*\}\s+(\d+\.\d+)\s+(\d+\.\d+)\s*")
 
 
@@ -49,9 +52,6 @@ class UtilizationReport:
         part: Part, as the report prints it (no two releases agree).
         state: How far the netlist had come.
         used: Resources; LUTs used as memory are among the LUTs.
-        available: What the part has.
-        lut_logic: LUTs used as logic.
-        lut_memory: LUTs used as memory or shift register.
         of_core: Whether it is about the core's cell alone, without the platform.
     """
 
@@ -61,9 +61,6 @@ class UtilizationReport:
     part: str
     state: DesignState
     used: Resources
-    available: Resources
-    lut_logic: int
-    lut_memory: int
     of_core: bool = False
 
 
@@ -78,9 +75,7 @@ class TimingReport:
         part: Part, as the report prints it.
         state: How far the netlist had come.
         wns_ns: Worst slack of setup [ns], negative if it fails; `None` without paths.
-        whs_ns: Worst slack of hold [ns], likewise.
         clocks: Period of every clock by name [ns].
-        met: Whether all constraints are met; `None` where the design has none.
     """
 
     source: str
@@ -89,9 +84,7 @@ class TimingReport:
     part: str
     state: DesignState
     wns_ns: float | None
-    whs_ns: float | None
     clocks: dict[str, float]
-    met: bool | None
 
     @property
     def period_ns(self) -> float:
@@ -118,29 +111,21 @@ def parse_utilization(text: ReportText) -> UtilizationReport:
     ff = _row(rows, text.source, "CLB Registers", "Slice Registers")
     bram = _row(rows, text.source, "Block RAM Tile")
     dsp = _row(rows, text.source, "DSPs")
-    uram = rows.get("URAM", (Decimal(0), Decimal(0)))
-
-    def resources(column: int) -> Resources:
-        return Resources(
-            dsp=_whole(dsp[column], text.source, "DSPs"),
-            bram_18k=_whole(2 * bram[column], text.source, "Block RAM Tile"),
-            uram=_whole(uram[column], text.source, "URAM"),
-            lut=_whole(lut[column], text.source, "LUTs"),
-            ff=_whole(ff[column], text.source, "Registers"),
-        )
-
-    logic = _row(rows, text.source, "LUT as Logic")[0]
-    memory = _row(rows, text.source, "LUT as Memory")[0]
+    uram = rows.get("URAM", Decimal(0))
+    used = Resources(
+        dsp=_whole(dsp, text.source, "DSPs"),
+        bram_18k=_whole(2 * bram, text.source, "Block RAM Tile"),
+        uram=_whole(uram, text.source, "URAM"),
+        lut=_whole(lut, text.source, "LUTs"),
+        ff=_whole(ff, text.source, "Registers"),
+    )
     return UtilizationReport(
         source=text.name,
         version=vivado_version(text),
         design=text.field("Design"),
         part=text.field("Device"),
         state=design_state(text),
-        used=resources(0),
-        available=resources(1),
-        lut_logic=_whole(logic, text.source, "LUT as Logic"),
-        lut_memory=_whole(memory, text.source, "LUT as Memory"),
+        used=used,
         of_core=text.find(r"^\|\s*Command\s*:.*\s-cells\s") is not None
         or text.field("Design").startswith(CORE),
     )
@@ -163,12 +148,7 @@ def parse_timing(text: ReportText) -> TimingReport:
     slacks = dict(zip(names, cells, strict=True))
     found = (_CLOCK_ROW.fullmatch(line) for line in text.lines)
     clocks = {row[1]: float(row[2]) for row in found if row}
-    met: bool | None = None
-    if text.find(r"^All user specified timing constraints are met") is not None:
-        met = True
-    elif text.find(r"^Timing constraints are not met") is not None:
-        met = False
-    if not clocks and met is not None:
+    if not clocks and text.find(_VERDICT) is not None:
         raise InputError(f"{text.source}: the table of clocks is missing")
     return TimingReport(
         source=text.name,
@@ -177,18 +157,16 @@ def parse_timing(text: ReportText) -> TimingReport:
         part=text.field("Device"),
         state=design_state(text),
         wns_ns=_slack(slacks["WNS(ns)"], text.source, "WNS"),
-        whs_ns=_slack(slacks.get("WHS(ns)", "NA"), text.source, "WHS"),
         clocks=clocks,
-        met=met,
     )
 
 
-def _site_rows(text: ReportText) -> dict[str, tuple[Decimal, Decimal]]:
-    """Return used and available by site type, the first table that names one deciding.
+def _site_rows(text: ReportText) -> dict[str, Decimal]:
+    """Return what is used by site type, the first table that names one deciding.
 
     Later tables repeat some names for other things, such as primitives.
     """
-    rows: dict[str, tuple[Decimal, Decimal]] = {}
+    rows: dict[str, Decimal] = {}
     start = text.require(r"^Utilization Design Information", "title")
     while (at := text.find(r"^\|\s+Site Type\s+\|", start)) is not None:
         table = text.table(at)
@@ -197,17 +175,13 @@ def _site_rows(text: ReportText) -> dict[str, tuple[Decimal, Decimal]]:
             name = row[0].strip().rstrip("*")
             if len(row) != len(names) or name in rows:
                 continue
-            cells = [row[names[heading]] for heading in ("Used", "Available")]
-            if cells[1].strip():
-                used, available = (_number(cell, text.source, name) for cell in cells)
-                rows[name] = used, available
+            if row[names["Available"]].strip():
+                rows[name] = _number(row[names["Used"]], text.source, name)
         start = at + len(table)
     return rows
 
 
-def _row(
-    rows: dict[str, tuple[Decimal, Decimal]], source: str, *names: str
-) -> tuple[Decimal, Decimal]:
+def _row(rows: dict[str, Decimal], source: str, *names: str) -> Decimal:
     for name in names:
         if name in rows:
             return rows[name]

@@ -11,9 +11,9 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from reprlib import Repr
 
-from hao.errors import InputError
+from hao.errors import InputError, brief
+from hao.files import read_named
 from hao.hw.board import Board, Family
 from hao.hw.device import (
     CAP_PERCENT,
@@ -207,7 +207,7 @@ def check_board_name(name: str) -> None:
         InputError: It cannot.
     """
     if not _is_board_name(name):
-        raise InputError(f"name = {_short(name)}; must be {_NAME_LIMIT}")
+        raise InputError(f"name = {brief(name)}; must be {_NAME_LIMIT}")
 
 
 def _board(document: dict[str, object], *, shown: str) -> Board:
@@ -240,27 +240,13 @@ def aliases_of(path: Path, *, shown: str) -> tuple[str, ...]:
     found = _read_toml(path, shown=shown).get("aliases", [])
     if not _KEYS["aliases"].fits(found):
         limit = _KEYS["aliases"].limit
-        raise InputError(f"{shown}: aliases = {_short(found)}; must be {limit}")
+        raise InputError(f"{shown}: aliases = {brief(found)}; must be {limit}")
     assert isinstance(found, list)
     return tuple(found)
 
 
 def _read_toml(path: Path, *, shown: str) -> dict[str, object]:
-    try:
-        if not path.exists():
-            raise InputError(f"{shown}: no such file")
-        if not path.is_file():
-            raise InputError(f"{shown}: not a file; must be a TOML file")
-        with path.open("rb") as stream:
-            content = stream.read(MAX_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{_short(shown)}: cannot be read: {error}") from error
-    if len(content) > MAX_FILE_BYTES:
-        raise InputError(
-            f"{shown}: more than {MAX_FILE_BYTES} bytes; a board file has about 5000"
-        )
+    content = read_named(path, "a board file in TOML", MAX_FILE_BYTES, shown=shown)
     return _parsed(content, shown=shown)
 
 
@@ -279,12 +265,12 @@ def _split_sources(document: dict[str, object], *, shown: str) -> _Sourced:
     values = dict(document)
     tables = values.pop("sources", {})
     if not isinstance(tables, dict):
-        raise InputError(f"{shown}: sources = {_short(tables)}; must be a table")
+        raise InputError(f"{shown}: sources = {brief(tables)}; must be a table")
     flat: dict[str, str] = {}
     for key, value in _leaves(tables).items():
         if not isinstance(value, str) or not value.strip():
             raise InputError(
-                f"{shown}: sources.{key} = {_short(value)}; must be a text that is "
+                f"{shown}: sources.{key} = {brief(value)}; must be a text that is "
                 "not empty"
             )
         flat[key] = value
@@ -339,14 +325,14 @@ def _checked(document: dict[str, object]) -> dict[str, object]:
         elif isinstance(rows, dict):
             values |= {f"{table}.{key}": value for key, value in rows.items()}
         else:
-            raise InputError(f"{table} = {_short(rows)}; must be a table")
+            raise InputError(f"{table} = {brief(rows)}; must be a table")
     for key, value in values.items():
         if key not in _KEYS:
             raise InputError(
                 f"{_plain(key)}: unknown key; must be one of {_beside(key)}"
             )
         if not _KEYS[key].fits(value):
-            raise InputError(f"{key} = {_short(value)}; must be {_KEYS[key].limit}")
+            raise InputError(f"{key} = {brief(value)}; must be {_KEYS[key].limit}")
     complete = {key for key in _KEYS if key.startswith("resources.")}
     needed = {key for key, rule in _KEYS.items() if rule.required}
     if "resources" in document:
@@ -441,13 +427,4 @@ def _defaults(family: Family, device: Device) -> dict[str, str]:
 
 def _plain(key: str) -> str:
     """Return a key for a message, on one line."""
-    return key if key.isprintable() and len(key) <= 60 else _short(key)
-
-
-def _short(value: object) -> str:
-    """Return a value for a message, on one line and cut after 60 characters."""
-    if isinstance(value, int) and value.bit_length() > 200:
-        return f"a number of {value.bit_length()} bits"
-    writer = Repr()
-    writer.maxstring = writer.maxother = 60
-    return writer.repr(value)
+    return key if key.isprintable() and len(key) <= 60 else brief(key)

@@ -6,6 +6,7 @@ sides, its multiply-accumulates and its parameters. Arrays live in
 `hao.ir.network.Network.params`.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -121,8 +122,30 @@ class _Windowed(_Unary):
             raise InputError(f"layer {self.name!r}: OFM {self.ofm}, window {expected}")
 
 
+class _Weighted(ABC):
+    """A layer with weights; each of its output values sums `terms` products."""
+
+    __slots__ = ()
+    ofm: Shape
+
+    @property
+    @abstractmethod
+    def terms(self) -> int:
+        """Return the products summed into one output value."""
+
+    @property
+    def macs(self) -> int:
+        """Return the multiply-accumulates of one frame."""
+        return self.ofm.elements * self.terms
+
+    @property
+    def weights(self) -> int:
+        """Return the number of weights, without bias."""
+        return self.ofm.channels * self.terms
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Conv(_Windowed):
+class Conv(_Windowed, _Weighted):
     """Dense KxK convolution; params: weight (ofm, ifm, K, K), bias (ofm,)."""
 
     activation: ActivationKind = ActivationKind.NONE
@@ -136,25 +159,17 @@ class Conv(_Windowed):
     """Share of the words of its weights that are kept [%] (`hao.ir.sparsity`)."""
     multiplied: bool = False
     """Whether its codes take a multiplier: scales of a file that no shifts express."""
+    evens: bool = False
+    """Whether halves of its sums go to even codes, as a file says."""
 
     @property
     def terms(self) -> int:
         """Return the products summed into one output value."""
         return self.ifm.channels * self.kernel**2
 
-    @property
-    def macs(self) -> int:
-        """Return the multiply-accumulates of one frame."""
-        return self.ofm.elements * self.terms
-
-    @property
-    def weights(self) -> int:
-        """Return the number of weights, without bias."""
-        return self.ofm.channels * self.terms
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Depthwise(_Windowed):
+class Depthwise(_Windowed, _Weighted):
     """Depthwise KxK convolution; params: weight (channels, 1, K, K), bias."""
 
     activation: ActivationKind = ActivationKind.NONE
@@ -162,25 +177,17 @@ class Depthwise(_Windowed):
     weight: QType | None = None
     multiplied: bool = False
     """Whether its codes take a multiplier: scales of a file that no shifts express."""
+    evens: bool = False
+    """Whether halves of its sums go to even codes, as a file says."""
 
     @property
     def terms(self) -> int:
         """Return the products summed into one output value."""
         return self.kernel**2
 
-    @property
-    def macs(self) -> int:
-        """Return the multiply-accumulates of one frame."""
-        return self.ofm.elements * self.terms
-
-    @property
-    def weights(self) -> int:
-        """Return the number of weights, without bias."""
-        return self.ofm.channels * self.terms
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Linear(_Unary):
+class Linear(_Unary, _Weighted):
     """Fully connected layer on the flattened IFM (channel-major, as ONNX flattens).
 
     Params: weight (ofm.channels, ifm.elements), bias (ofm.channels,). OFM is
@@ -196,21 +203,13 @@ class Linear(_Unary):
     """Share of the words of its weights that are kept [%] (`hao.ir.sparsity`)."""
     multiplied: bool = False
     """Whether its codes take a multiplier: scales of a file that no shifts express."""
+    evens: bool = False
+    """Whether halves of its sums go to even codes, as a file says."""
 
     @property
     def terms(self) -> int:
         """Return the products summed into one output value."""
         return self.ifm.elements
-
-    @property
-    def macs(self) -> int:
-        """Return the multiply-accumulates of one frame."""
-        return self.ofm.channels * self.terms
-
-    @property
-    def weights(self) -> int:
-        """Return the number of weights, without bias."""
-        return self.ofm.channels * self.terms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +219,8 @@ class Pool(_Windowed):
     kind: PoolKind
     uncounted: Padding = field(default_factory=Padding)
     """Part of the padding, from outside, that an average does not divide by."""
+    wide: bool = False
+    """Whether its sums take a multiplier of 24 bits: exact quotients, as of a file."""
 
     def __post_init__(self) -> None:
         _Windowed.__post_init__(self)

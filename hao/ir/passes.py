@@ -34,9 +34,6 @@ MOST_PASSES = 2
 FRAME_BITS = 8
 """Width of the codes of a frame that comes in digits."""
 
-FEWEST_DIGIT_BITS = 4
-"""Narrowest activations that hold a digit of a frame."""
-
 MOST_CODE = ((1 << (DIGIT_BITS - 1)) - 1) * ((1 << DIGIT_BITS) + 1)
 """Largest magnitude of a weight that two digits hold: 7 * 16 + 7."""
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from tree_sitter import Node
 
 from hao.errors import InputError, RefusedError
+from hao.files import read_text
 from hao.hls.compiler import find_preprocessor, run_compiler
 from hao.hls.source import Pragma, read_source
 from hao.lint.finding import Finding, LintRule, Tool
@@ -73,18 +74,15 @@ def load_files(folder: Path) -> dict[str, str]:
     """Return the text of every C++ file under a folder, by relative path.
 
     Raises:
-        InputError: There is no such folder, or a file is not UTF-8.
+        InputError: There is no such folder, or a file cannot be read, is too large or
+            not UTF-8.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give one with C++ sources")
     files: dict[str, str] = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix in _SUFFIXES and path.is_file():
-            try:
-                text = path.read_text(encoding="utf-8")
-            except UnicodeDecodeError as error:
-                raise InputError(f"{path}: not UTF-8; convert it") from error
-            files[path.relative_to(folder).as_posix()] = text
+            files[path.relative_to(folder).as_posix()] = read_text(path)
     return files
 
 

@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.isotonic import IsotonicRegression
 
-from hao.accuracy.fit.evaluate import spearman
 from hao.errors import UnsupportedError
 from hao.ir.change import (
     Bits,
@@ -229,13 +228,4 @@ def mapped_to_loss(
         kind=cheap.kind,
         values=values,
         seconds=cheap.seconds + time.perf_counter() - started,
-    )
-
-
-def rank_correlation(one: Saliencies, other: Saliencies) -> float:
-    """Return Spearman's correlation of two saliencies of the same changes."""
-    keys = sorted(one.values)
-    return spearman(
-        np.array([one.values[key] for key in keys]),
-        np.array([other.values[key] for key in keys]),
     )

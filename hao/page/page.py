@@ -17,13 +17,14 @@ from hao.page.design import (
 )
 from hao.page.evidence import accuracy_section, source_section, witness_section
 from hao.page.front import front_section
-from hao.page.glossary import TERMS, term_key, with_terms
+from hao.page.glossary import term_key, with_terms
 from hao.page.parts import Card, Page, PageTable, Section, percent
 from hao.program.solver import Status
 from hao.report.goal import unproven_in_words
 from hao.report.margins import speed_in_words
 from hao.report.result import SearchResult
 from hao.report.tables import KINDS, answer_rows, label, proof_rows
+from hao.report.terms import TERMS
 from hao.report.text import plain
 from hao.report.words import bits_in_words, count_in_words
 from hao.runs.records import Records
@@ -126,7 +127,7 @@ def _answer_section(result: SearchResult, records: Records) -> Section:
     words = [
         f"{label(result)} runs on {plain(design.board.title)} at "
         f"{cost.fps:,.1f} frames a second, {cost.frame_ms:.3g} ms a frame (predicted, "
-        f"batch 1). {fits}. What binds for most of the frame: {cost.bottleneck}.",
+        f"batch 1). {fits}. What binds for most of the frame: {cost.bottleneck}."
     ]
     unproven = unproven_in_words(result)
     if unproven is not None:

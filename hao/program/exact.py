@@ -8,6 +8,7 @@ leave open `hao.program.labels` closes.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from operator import mul
 from typing import assert_never
 
 import numpy as np
@@ -187,21 +188,21 @@ class Apart:
     Attributes:
         costs: Real accuracy cost of each site's options [micro-points].
         kinds: Of each site's options (`Site.kinds`).
-        answers: Kind of option of every free site in each earlier answer.
-        overlap: Most free sites that may agree with each of them.
+        answers: Kind of option of every free site that each earlier answer settles.
+        overlap: Most sites that may agree with each of them.
         penalty: Of agreeing in one site with each answer [micro-points].
     """
 
     costs: tuple[tuple[int, ...], ...]
     kinds: tuple[tuple[int, ...], ...]
     answers: tuple[Mapping[int, int], ...]
-    overlap: int
+    overlap: tuple[int, ...]
     penalty: tuple[int, ...]
 
     @property
     def allowance(self) -> int:
         """Return the penalties that a way within the overlap may have at most."""
-        return self.overlap * sum(self.penalty)
+        return sum(map(mul, self.overlap, self.penalty))
 
     def count(self, settled: Settled) -> tuple[int, ...]:
         """Return the real cost of some options, and how many agree with each answer."""

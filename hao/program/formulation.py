@@ -359,7 +359,7 @@ class _Writer:
         counted = [(variable, apart.count(settled)[1:]) for variable, settled in made]
         for number in range(len(apart.answers)):
             terms = [(v, float(same[number])) for v, same in counted if same[number]]
-            self._rows.add(f"other[{number}]", "<", apart.overlap, terms)
+            self._rows.add(f"other[{number}]", "<", apart.overlap[number], terms)
 
     def _add(
         self,

@@ -3,11 +3,15 @@
 An engine reads some thousand numbers from the tables of `hao.program.tables`, mostly
 with few others beside it, so that the number of array operations is what takes time. A
 `_Plan` says once where all rows of some runs lie; reading them, adding up their terms
-and taking the longest is then one operation each for all rows.
+and taking the longest is then one operation each for all rows. Plans of different runs
+of the same tables have their rows in one book (`hao.program.reading`), where these are
+numbered once.
 """
 
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +19,7 @@ from numpy.typing import NDArray
 from hao.ir.partition import Role
 from hao.program.graph import FAR
 from hao.program.periods import RowPlaces, RunPeriods
-from hao.program.reading import Bests, Kind, Longest, Reader, TableRows, Term, Terms
-from hao.program.space import Grid
+from hao.program.reading import ROLES, BookedRun, Numbers, RowBook, longest_of
 from hao.program.tables import Choice, Priced
 
 Ints = NDArray[np.int64]
@@ -25,11 +28,14 @@ Bools = NDArray[np.bool_]
 ENGINES_BY_ROW = 320
 """Engines from which on rows are read one by one (chosen here: measured)."""
 
-ASKED = 6
-"""Times that a plan is used before all its rows are located (chosen here: measured)."""
+AT_BEST = 64
+"""Rows whose least over lane shapes is taken at a time (chosen here)."""
 
 PLANS = 64
 """Plans that are kept (chosen here)."""
+
+Bests = tuple[Ints, Ints]
+"""Rows, and their least over the lane shapes of a stage, of shape (rows, pixels)."""
 
 
 def periods_of(
@@ -47,7 +53,7 @@ def periods_of(
         at_best: Stages that the engines leave open, each taken at the best of some lane
             shapes, row by row: lower bounds then. Of shape (pixels, lane shapes).
     """
-    plan = _plan(tables, choice, numbers, at_best, opened=True)
+    plan = _plan(tables, choice, numbers, at_best, arrays=6)
     alone, beside, ddr, port, port_ddr, serial = plan.arrays(choice, at_best or {})
     return RunPeriods(plan.layout, (alone, beside, ddr, port, port_ddr, serial))
 
@@ -66,10 +72,19 @@ def alone_of(
         numbers: Runs of the tables' graph.
         at_best: As `periods_of` takes it.
     """
-    plan = _plan(tables, choice, numbers, at_best, opened=False)
+    plan = _plan(tables, choice, numbers, at_best, arrays=3)
     alone = plan.arrays(choice, at_best or {})[0]
     rows = [plan.layout.computing[number] for number in numbers]
     return np.broadcast_to(alone.take(rows, axis=0), (len(rows), len(choice)))
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What is kept with tables: books of rows by the columns chosen, and plans."""
+
+    numbers: Numbers = field(default_factory=Numbers)
+    books: dict[frozenset[Role], RowBook] = field(default_factory=dict)
+    plans: dict[object, "_Plan"] = field(default_factory=dict)
 
 
 def _plan(
@@ -78,90 +93,130 @@ def _plan(
     numbers: Sequence[int],
     at_best: Mapping[Role, Bools] | None,
     *,
-    opened: bool,
+    arrays: int,
 ) -> "_Plan":
     """Return how to read some runs: made once, kept with the tables."""
+    kept = tables.plans.setdefault(_Kept, _Kept())
+    assert isinstance(kept, _Kept)
     columns, free = frozenset(choice.columns), frozenset(at_best or {})
-    key = tuple(numbers), columns, free, opened
-    plan = tables.plans.get(key)
-    if not isinstance(plan, _Plan):
-        rows = TableRows(tables, key[0], columns, opened)
-        plan = _Plan(tables.grids, rows, free)
-        if len(tables.plans) >= PLANS:
-            del tables.plans[next(iter(tables.plans))]
-        tables.plans[key] = plan
+    key = tuple(numbers), columns, free, arrays
+    plan = kept.plans.get(key)
+    if plan is None:
+        book = kept.books.get(columns)
+        if book is None:
+            book = kept.books[columns] = RowBook(tables, kept.numbers, columns)
+        runs = {number: book.run(number) for number in numbers}
+        if len(kept.plans) >= PLANS:
+            del kept.plans[next(iter(kept.plans))]
+        plan = kept.plans[key] = _Plan(tables, book, runs, free, arrays)
     return plan
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """Terms of the first rows of a plan, one of each.
+
+    Attributes:
+        kinds: Number in the plan of what the place of each depends on.
+        starts: Where each begins, of shape (rows, 1).
+    """
+
+    kinds: Ints
+    starts: Ints
 
 
 class _Plan:
     """How the periods of some runs are gathered.
 
     Args:
-        grids: Configurations of each stage.
-        rows: Rows of the runs.
+        tables: Prices.
+        book: Where the rows of the runs are numbered.
+        runs: The runs.
         free: Stages that engines leave open.
+        arrays: How many of the arrays of `RunPeriods` are read, the first.
     """
 
     def __init__(
-        self, grids: Mapping[Role, Grid], rows: TableRows, free: frozenset[Role]
+        self,
+        tables: Priced,
+        book: RowBook,
+        runs: Mapping[int, BookedRun],
+        free: frozenset[Role],
+        arrays: int,
     ) -> None:
-        self._grids = grids
-        self._asked = 0
-        self._tiled = rows.tiled
-        self._keys = Reader([tiled.key_of for tiled in rows.tiled])
-        self._tiled_rows = np.array([t.row for t in rows.tiled], dtype=np.int64)
-        self._words = {
-            role: (np.array([row for row, _ in some]), Reader([w for _, w in some]))
-            for role, some in rows.short.items()
-        }
-        # Rows with more terms come first, so that all further terms are of the first.
-        terms = [rows.terms(number) for number in range(len(rows.rows))]
-        order = sorted(range(len(terms)), key=lambda number: -len(terms[number]))
-        kinds: list[Kind] = [*self._grids, *range(len(rows.tiled))]
-        numbered = {kind: number for number, kind in enumerate(kinds)}
-        self._constants = np.array([[rows.constant(n)] for n in order], dtype=np.int64)
-        self._terms = [
-            Terms(
-                [
-                    Term(row, *terms[number][depth])
-                    for row, number in enumerate(order)
-                    if len(terms[number]) > depth
-                ],
-                numbered,
-                free,
-            )
-            for depth in range(max(map(len, terms), default=0))
-        ]
-        self._of_row: list[list[tuple[int, Ints]]] = [[] for _ in order]
-        for each in self._terms:
-            for row, kind, values in each.of_rows():
-                self._of_row[row].append((kind, values))
-        self._longest = self._groups(rows, order, sum(map(bool, terms)))
+        self._grids, self._numbers, self._book = tables.grids, book.numbers, book
+        computing = dict.fromkeys(run.computing for run in runs.values())
+        own = {number: row for row, number in enumerate(computing)}
+        first = {run.computing: run for run in reversed(list(runs.values()))}
+        groups = [[first[c].groups[array] for c in computing] for array in range(3)]
+        groups += [[r.groups[array] for r in runs.values()] for array in range(3, 6)]
+        groups = groups[:arrays]
+        every = chain.from_iterable(chain.from_iterable(groups))
+        place, varied = self._laid(np.unique(np.fromiter(every, dtype=np.int64)), free)
+        self._longest = [longest_of(group, place, varied) for group in groups]
+        self._computations(list(computing))
+        self._longest[0].fixed[:] &= self._longest[2].fixed
         self.layout = RowPlaces(
-            computing=rows.computing,
-            opening=rows.opening,
+            computing={number: own[run.computing] for number, run in runs.items()},
+            opening={number: row for row, number in enumerate(runs)},
             fixed=tuple(longest.fixed for longest in self._longest),
         )
 
-    def _groups(
-        self, rows: TableRows, order: Sequence[int], with_terms: int
-    ) -> list[Longest]:
-        """Return what each array is the longest of, with rows at their places."""
-        place = np.argsort(order)
-        found: list[Longest] = []
-        for group in rows.groups:
-            starts = np.cumsum([0, *map(len, group)])
-            at = place[[number for members in group for number in members]]
-            fixed = np.minimum.reduceat(at, starts[:-1]) >= with_terms
-            flat = at.tolist()
-            placed = [flat[a:b] for a, b in pairwise(starts.tolist())]
-            if not found:  # Where a buffer is too small, a run takes for ever.
-                fixed[self._tiled_rows] = False
-                for some, _ in self._words.values():
-                    fixed[some] = False
-            found.append(Longest(placed, fixed))
-        found[0].fixed &= found[2].fixed
-        return found
+    def _laid(self, numbers: Ints, free: frozenset[Role]) -> tuple[Ints, int]:
+        """Lay rows side by side, those with more terms first.
+
+        Args:
+            numbers: Of the rows in the book.
+            free: Stages that engines leave open.
+
+        Returns:
+            Place of each row of the book, and how many rows depend on the engine.
+        """
+        book = self._book.rows()
+        kinds, starts = book.kinds[numbers], book.starts[numbers]
+        there = kinds >= 0
+        open_ = np.isin(kinds, [ROLES.index(role) for role in free])
+        bound = there & ~open_
+        varied = there.any(axis=1)
+        # All rows that depend on engines come before those that do not.
+        order = np.argsort(-2 * bound.sum(axis=1) - varied, kind="stable")
+        sorted_ = np.argsort(~bound[order], axis=1, kind="stable")
+        bound = np.take_along_axis(bound[order], sorted_, axis=1)
+        kinds = np.take_along_axis(kinds[order], sorted_, axis=1)
+        starts = np.take_along_axis(starts[order], sorted_, axis=1)
+        self._kinds, numbered = np.unique(kinds[bound], return_inverse=True)
+        kinds[bound] = numbered.reshape(-1)
+        self._constants = book.constants[numbers[order], None]
+        self._terms = [
+            _Terms(kinds[:count, depth], starts[:count, depth, None])
+            for depth, count in enumerate(bound.sum(axis=0).tolist())
+            if count
+        ]
+        self._free = {
+            role: (rows, starts[rows, depths])
+            for role in free
+            for rows, depths in [np.nonzero(~bound & (kinds == ROLES.index(role)))]
+        }
+        place = np.zeros(int(numbers.max()) + 1, dtype=np.int64)
+        place[numbers[order]] = np.arange(order.size)
+        return place, int(varied.sum())
+
+    def _computations(self, numbers: Sequence[int]) -> None:
+        """Lay out what may make computations impossible on an engine."""
+        found = [self._book.computations[number] for number in numbers]
+        rows = [row for row, each in enumerate(found) if each.tile >= 0]
+        self._tiled_rows = np.array(rows, dtype=np.int64)
+        self._tiled = [(found[r].tile, self._book.tiled[found[r].tile]) for r in rows]
+        short: dict[int, list[tuple[int, int]]] = {}
+        for row, each in enumerate(found):
+            for stage, start in each.short:
+                short.setdefault(stage, []).append((row, start))
+        self._short = {ROLES[stage]: np.array(some) for stage, some in short.items()}
+        # Where a buffer is too small, a run takes for ever.
+        fixed = self._longest[0].fixed
+        fixed[self._tiled_rows] = False
+        for some in self._short.values():
+            fixed[some[:, 0]] = False
 
     def arrays(self, choice: Choice, free: Mapping[Role, Bools]) -> list[Ints]:
         """Return the arrays of `RunPeriods`, as far as they are read.
@@ -170,87 +225,129 @@ class _Plan:
             choice: Engines.
             free: Lane shapes of the stages that they leave open.
         """
-        least = [each for terms in self._terms for each in terms.least(free)]
         keys = self._keys_of(choice)
-        places = self._places(choice, keys)
-        self._asked += 1
-        few = len(choice) < ENGINES_BY_ROW and self._asked > ASKED
-        reading = self._at_once if few else self._one_by_one
-        alone, beside, ddr, *opening = reading(choice.pixels, places, least)
+        alone, beside, ddr, *opening = self._read(
+            choice.pixels,
+            self._places(choice, keys),
+            _bests(self._numbers, self._free, free),
+        )
         alone = np.maximum(alone, ddr)
         if (keys < 0).any():
             rows = self._tiled_rows
             alone[rows] = np.where(keys < 0, FAR, alone[rows])
-        for role, (rows, reader) in self._words.items():
+        for role, some in self._short.items():
+            rows, starts = some.T
             words = self._grids[role].words[choice.columns[role]]
-            lane = np.broadcast_to(choice.lanes[role], (rows.size, words.size))
-            short = reader.read(lane) > words
-            if short.any():
-                alone[rows] = np.where(short, FAR, alone[rows])
+            needed = self._numbers.read(starts[:, None] + choice.lanes[role])
+            if (needed > words).any():
+                alone[rows] = np.where(needed > words, FAR, alone[rows])
         return [alone, beside, ddr, *opening]
 
-    def _at_once(
-        self, pixels: Ints, places: Ints, least: Sequence[Bests]
-    ) -> list[Ints]:
-        """Return all arrays; all rows are read together."""
-        values = np.empty((len(self._constants), pixels.size), dtype=np.int64)
-        values[:] = self._constants
-        for terms in self._terms:
-            terms.add(values, places)
-        for rows, best in least:
-            values[rows] += best.take(pixels, axis=1)
-        return [
-            longest.of(self._constants if longest.fixed.all() else values)
-            for longest in self._longest
-        ]
+    def _read(self, pixels: Ints, places: Ints, bests: Sequence[Bests]) -> list[Ints]:
+        """Return the longest of all rows, those that are alike for all engines once.
 
-    def _one_by_one(
-        self, pixels: Ints, places: Ints, least: Sequence[Bests]
-    ) -> list[Ints]:
-        """Return all arrays; each row is read for all engines, while it is at hand."""
-        bests: dict[int, list[Ints]] = {}
-        for rows, best in least:
-            for row, cycles in zip(rows.tolist(), best, strict=True):
-                bests.setdefault(row, []).append(cycles)
-
-        def value(row: int) -> Ints:
-            total: Ints = self._constants[row]
-            for kind, numbers in self._of_row[row]:
-                total = total + numbers.take(places[kind])
-            for cycles in bests.get(row, ()):
-                total = total + cycles.take(pixels)
-            return total
-
+        Args:
+            pixels: Of engines.
+            places: Of engines in rows of each kind, of shape (kinds, engines).
+            bests: Of stages that engines leave open.
+        """
+        few = pixels.size < ENGINES_BY_ROW
+        values = self._at_once(pixels, places, bests) if few else self._constants
+        by_row = None if few else self._by_row(pixels, places, bests)
         made = []
         for longest in self._longest:
             if longest.fixed.all():
                 made.append(longest.of(self._constants))
-                continue
-            array = np.empty((len(longest.groups), pixels.size), dtype=np.int64)
-            for own, members in zip(array, longest.groups, strict=True):
-                own[:] = value(members[0])
-                for row in members[1:]:
-                    np.maximum(own, value(row), out=own)
-            made.append(array)
+            elif by_row is None:
+                made.append(longest.of(values))
+            else:
+                made.append(longest.one_by_one(by_row, pixels.size))
         return made
+
+    def _at_once(self, pixels: Ints, places: Ints, bests: Sequence[Bests]) -> Ints:
+        """Return all rows, of shape (rows, engines)."""
+        values = np.empty((len(self._constants), pixels.size), dtype=np.int64)
+        values[:] = self._constants
+        for terms in self._terms:
+            index = places.take(terms.kinds, axis=0)
+            index += terms.starts
+            values[: terms.kinds.size] += self._numbers.read(index)
+        for rows, best in bests:
+            values[rows] += best.take(pixels, axis=1)
+        return values
+
+    def _by_row(
+        self, pixels: Ints, places: Ints, bests: Sequence[Bests]
+    ) -> Callable[[int], Ints]:
+        """Return what gives a row for all engines, of shape (engines,) or (1,)."""
+        of_row: dict[int, list[Ints]] = {}
+        for rows, best in bests:
+            for row, cycles in zip(rows.tolist(), best, strict=True):
+                of_row.setdefault(row, []).append(cycles)
+
+        def value(row: int) -> Ints:
+            total: Ints = self._constants[row]
+            for kind, start in self._terms_of[row]:
+                total = total + self._numbers.behind(start).take(places[kind])
+            for cycles in of_row.get(row, ()):
+                total = total + cycles.take(pixels)
+            return total
+
+        return value
+
+    @cached_property
+    def _terms_of(self) -> list[list[tuple[int, int]]]:
+        """Return kinds and starts of the terms of each row."""
+        found: list[list[tuple[int, int]]] = [[] for _ in self._constants]
+        for terms in self._terms:
+            starts = terms.starts[:, 0].tolist()
+            pairs = zip(terms.kinds.tolist(), starts, strict=True)
+            for own, pair in zip(found, pairs, strict=False):
+                own.append(pair)
+        return found
 
     def _keys_of(self, choice: Choice) -> Ints:
         """Return the place of engines in each tiled run, of shape (runs, engines)."""
         if not self._tiled:
             return np.zeros((0, len(choice)), dtype=np.int64)
-        return self._keys.read(
-            np.stack([choice.columns[tiled.role] for tiled in self._tiled])
-        )
+        places = [tile.key_of + choice.columns[tile.role] for _, tile in self._tiled]
+        return self._numbers.read(np.stack(places))
 
     def _places(self, choice: Choice, keys: Ints) -> Ints:
         """Return the place of engines in rows of each kind, (kinds, engines)."""
-        none = np.zeros(len(choice), dtype=np.int64)
-        of_stages = [
-            choice.pixels * grid.lanes + choice.lanes.get(role, none)
-            for role, grid in self._grids.items()
-        ]
-        tiled = [
-            choice.pixels * each.places + np.maximum(key, 0)
-            for each, key in zip(self._tiled, keys, strict=True)
-        ]
-        return np.stack([*of_stages, *tiled])
+        tiled = {
+            len(ROLES) + number: choice.pixels * tile.places + np.maximum(key, 0)
+            for (number, tile), key in zip(self._tiled, keys, strict=True)
+        }
+        found = np.empty((self._kinds.size, len(choice)), dtype=np.int64)
+        for own, kind in zip(found, self._kinds.tolist(), strict=True):
+            if kind in tiled:
+                own[:] = tiled[kind]
+            else:
+                role = ROLES[kind]
+                own[:] = choice.pixels * self._grids[role].lanes + choice.lanes[role]
+        return found
+
+
+def _bests(
+    numbers: Numbers,
+    terms: Mapping[Role, tuple[Ints, Ints]],
+    free: Mapping[Role, Bools],
+) -> list[Bests]:
+    """Return rows and their least over lane shapes of stages left open.
+
+    Args:
+        numbers: Where the terms of rows lie.
+        terms: Rows with terms of each of the stages, and where these begin.
+        free: Lane shapes of these.
+    """
+    found: list[Bests] = []
+    for role, (rows, starts) in terms.items():
+        fine = free[role]
+        offsets = np.arange(fine.size).reshape(1, *fine.shape)
+        for start in range(0, rows.size, AT_BEST):
+            part = slice(start, start + AT_BEST)
+            values = numbers.read(starts[part, None, None] + offsets)
+            least = np.where(fine, values, FAR).min(axis=2, initial=FAR)
+            found.append((rows[part], least))
+    return found

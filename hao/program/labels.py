@@ -167,7 +167,7 @@ class _Search:
 
         for stop in self._net.stops:
             to_go.append(most(stop.end))
-        return [self._apart.overlap - each for each in to_go]
+        return [np.array(self._apart.overlap) - each for each in to_go]
 
     def run(self, goal: Goal, budget: int, spend: int) -> Way | None:
         """Return the best way, `None` if none keeps the limits."""
@@ -329,9 +329,8 @@ class _Search:
         fine = (labels[:, 0] <= self._budget) & (labels[:, 1] <= self._spend)
         if self._apart is not None:
             real = self._spend - self._apart.allowance
-            fine &= (labels[:, 2] <= real) & (labels[:, 3:] <= self._apart.overlap).all(
-                axis=1
-            )
+            few = labels[:, 3:] <= np.array(self._apart.overlap)
+            fine &= (labels[:, 2] <= real) & few.all(axis=1)
         return fine
 
     def _settle(self, waiting: Sequence[_Waiting]) -> tuple[Ints, Ints]:

@@ -48,6 +48,8 @@ def reach_of(hunt: Hunt, group: Group, double: bool, choice: Choice) -> Floats:
     relaxed.
     """
     result = np.full(len(choice), -np.inf)
+    if not result.size:
+        return result
     every = [w for w in group.widths if w.floor <= hunt.cost_of_interest]
     if len(every) == 1:
         own = [every[0].bits[role] for role in choice.lanes]

@@ -1,8 +1,12 @@
-"""Rows of tables, numbered, and read at many places at once."""
+"""Rows of tables, numbered once, with what they add up in one array.
 
-from collections.abc import Iterator, Mapping, Sequence
+`Numbers` lays arrays end to end, `RowBook` numbers the rows of runs and says where the
+terms of each begin there: what `hao.program.gather` needs to read many rows at once.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,166 +18,71 @@ from hao.program.tables import Priced, Row, RunTable
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-AT_BEST = 64
-"""Rows whose least over lane shapes is taken at a time (chosen here)."""
+ROLES = tuple(Role)
+"""Kinds of places in the order of their numbers; tiled runs follow."""
+
+NO_KIND = -1
+"""Kind of a term that a row does not have."""
 
 
-class Reader:
-    """Arrays that lie in few blocks, read at many places at once.
+class Numbers:
+    """Arrays laid end to end in one, so that many are read by one operation."""
 
-    Args:
-        arrays: The arrays, one a row.
-    """
+    def __init__(self) -> None:
+        self._all: Ints = np.zeros(1 << 16, dtype=np.int64)
+        self._used = 0
+        # The arrays are held, so that no other one gets the identity of one of them.
+        self._known: dict[int, tuple[int, Ints]] = {}
 
-    def __init__(self, arrays: Sequence[Ints]) -> None:
-        blocks: list[Ints] = []
-        known: dict[int, int] = {}
-        owner = np.zeros(len(arrays), dtype=np.int64)
-        self._base = np.zeros((len(arrays), 1), dtype=np.int64)
-        for row, values in enumerate(arrays):
-            array = _plain(values)
-            block = array if array.base is None else array.base
-            if id(block) not in known:
-                known[id(block)] = len(blocks)
-                blocks.append(block.reshape(-1))
-            owner[row] = number = known[id(block)]
-            start = _address(array) - _address(blocks[number])
-            self._base[row] = start // array.itemsize
-        ends = [*(np.flatnonzero(np.diff(owner)) + 1).tolist(), len(arrays)]
-        self._parts = [
-            (slice(start, end), blocks[owner[start]])
-            for start, end in zip([0, *ends[:-1]], ends, strict=True)
-            if end > start
-        ]
+    def start(self, array: Ints) -> int:
+        """Return where an array begins; it is laid behind the others if it is new."""
+        known = self._known.get(id(array))
+        if known is None:
+            start, self._used = self._used, self._used + array.size
+            if self._used > self._all.size:
+                more = np.empty(max(self._used, 2 * self._all.size), dtype=np.int64)
+                more[:start] = self._all[:start]
+                self._all = more
+            self._all[start : self._used] = array.reshape(-1)
+            known = self._known[id(array)] = start, array
+        return known[0]
 
     def read(self, places: Ints) -> Ints:
-        """Return what lies at places in each row, both of shape (rows, engines)."""
-        index = self._base + places
-        if len(self._parts) == 1:
-            found: Ints = self._parts[0][1].take(index)
-            return found
-        result = np.empty(index.shape, dtype=np.int64)
-        for rows, block in self._parts:
-            block.take(index[rows], out=result[rows], mode="clip")
-        return result
+        """Return the numbers at some places, of the shape of these."""
+        found: Ints = self._all.take(places)
+        return found
 
-
-def _address(array: Ints) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
-
-
-def _plain(array: Ints) -> Ints:
-    """Return an array that is, or views a part of, one block without gaps."""
-    block = array if array.base is None else array.base
-    plain = isinstance(block, np.ndarray) and block.flags.c_contiguous
-    if plain and array.flags.c_contiguous and block.dtype == array.dtype:
-        return array
-    return np.array(array, dtype=np.int64)
-
-
-Bests = tuple[Ints, Ints]
-"""Rows, and their least over the lane shapes of a stage, of shape (rows, pixels)."""
-
-Kind = Role | int
-"""What a term's place depends on: lane shapes of a stage, or a tiled run's number."""
+    def behind(self, start: int) -> Ints:
+        """Return all numbers from some place on."""
+        return self._all[start:]
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
-    """A term of a row of the plan."""
+class BookedRun:
+    """The rows of a run.
 
-    row: int
-    kind: Kind
-    values: Ints
-
-
-class Terms:
-    """Terms of different rows, added to these at once.
-
-    Args:
-        terms: The terms, by row.
-        kinds: Numbers of what their places depend on.
-        free: Stages that engines leave open.
+    Attributes:
+        computing: Number of its computation; runs that differ in bits only share one.
+        groups: Rows of which the longest counts, for each array of
+            `hao.program.periods.RunPeriods`.
     """
 
-    def __init__(
-        self, terms: Sequence[Term], kinds: Mapping[Kind, int], free: frozenset[Role]
-    ) -> None:
-        self._bound = bound = [term for term in terms if term.kind not in free]
-        self._numbers = [kinds[term.kind] for term in bound]
-        self._free = {
-            role: [term for term in terms if term.kind is role] for role in free
-        }
-
-    def least(self, free: Mapping[Role, Bools]) -> list[Bests]:
-        """Return rows and their least over lane shapes, of shape (rows, pixels)."""
-        found: list[Bests] = []
-        for role, terms in self._free.items():
-            for start in range(0, len(terms), AT_BEST):
-                some = terms[start : start + AT_BEST]
-                values = np.where(free[role], np.stack([t.values for t in some]), FAR)
-                rows = np.array([term.row for term in some])
-                found.append((rows, values.min(axis=2, initial=FAR)))
-        return found
-
-    def of_rows(self) -> Iterator[tuple[int, int, Ints]]:
-        """Yield the row, the number of the kind, and the numbers of each term."""
-        for term, kind in zip(self._bound, self._numbers, strict=True):
-            yield term.row, kind, term.values.reshape(-1)
-
-    def add(self, values: Ints, places: Ints) -> None:
-        """Add the terms to rows, for engines at some places of each kind."""
-        rows, kinds, reader = self._located
-        read = reader.read(places.take(kinds, axis=0))
-        if rows.size and rows[-1] + 1 == rows.size:
-            values[: rows.size] += read
-        elif rows.size:
-            values[rows] += read
-
-    @cached_property
-    def _located(self) -> tuple[Ints, Ints, Reader]:
-        """Return rows and kinds of the terms, and where their numbers lie."""
-        return (
-            np.array([term.row for term in self._bound], dtype=np.int64),
-            np.array(self._numbers, dtype=np.int64),
-            Reader([term.values for term in self._bound]),
-        )
+    computing: int
+    groups: tuple[tuple[int, ...], ...]
 
 
-class Longest:
-    """The longest of some rows, for groups of rows.
+@dataclass(frozen=True, slots=True)
+class Computation:
+    """What may make a computation impossible on an engine.
 
-    Args:
-        groups: Rows of each; none is empty.
-        fixed: Which groups are alike for all engines.
+    Attributes:
+        tile: Number of a tiled run of a buffer whose depth is chosen, or -1.
+        short: Where the words that each lane shape needs at least begin, by the number
+            of the stage.
     """
 
-    def __init__(self, groups: Sequence[Sequence[int]], fixed: Bools) -> None:
-        self.fixed, self.groups = fixed, groups
-
-    @cached_property
-    def _slots(self) -> tuple[list[Ints], Ints | None]:
-        """Return the first, second and further rows, groups of many rows first.
-
-        The places of the groups in that order come with them, unless it is their own.
-        """
-        groups = self.groups
-        order = sorted(range(len(groups)), key=lambda group: -len(groups[group]))
-        slots = [
-            np.array([groups[g][depth] for g in order if len(groups[g]) > depth])
-            for depth in range(max(map(len, groups), default=0))
-        ]
-        return slots, None if order == sorted(order) else np.argsort(order)
-
-    def of(self, values: Ints) -> Ints:
-        """Return the longest of each group; of shape (groups, engines)."""
-        slots, back = self._slots
-        result: Ints = values.take(slots[0], axis=0)
-        for rows in slots[1:]:
-            some = result[: rows.size]
-            np.maximum(some, values.take(rows, axis=0), out=some)
-        return result if back is None else result.take(back, axis=0)
+    tile: int
+    short: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,96 +90,183 @@ class Tiled:
     """A run in tiles, of a buffer whose depth is chosen.
 
     Attributes:
-        row: Of its computation.
         role: Its stage.
         places: Places of each count of pixels in its rows.
-        key_of: Place of each column.
+        key_of: Where the places of the columns begin.
     """
 
-    row: int
     role: Role
     places: int
-    key_of: Ints
+    key_of: int
 
 
-class TableRows:
-    """Rows of tables, numbered.
+@dataclass(frozen=True, slots=True)
+class BookedRows:
+    """Rows side by side, in the order of their numbers.
+
+    Attributes:
+        constants: What each begins with, of shape (rows,).
+        kinds: What the places of its terms depend on: the stage, by its number, or a
+            tiled run, by its number behind these; of shape (rows, terms).
+        starts: Where its terms begin, of shape (rows, terms).
+    """
+
+    constants: Ints
+    kinds: Ints
+    starts: Ints
+
+
+class RowBook:
+    """The rows of runs, numbered when a run is first asked for.
 
     Args:
         tables: Prices.
-        numbers: Runs.
+        numbers: Where the terms of rows are laid.
         columns: Stages whose buffers' depths are chosen.
-        opened: Whether what opens runs is read too.
     """
 
     def __init__(
-        self,
-        tables: Priced,
-        numbers: Sequence[int],
-        columns: frozenset[Role],
-        opened: bool,
+        self, tables: Priced, numbers: Numbers, columns: frozenset[Role]
     ) -> None:
-        self.columns = columns
+        self.numbers = numbers
         self.tiled: list[Tiled] = []
-        self.short: dict[Role, list[tuple[int, Ints]]] = {}
-        self.rows: list[tuple[Row, int | None]] = []
-        self.groups: list[list[list[int]]] = [[] for _ in range(6 if opened else 3)]
-        self.opening = {number: row for row, number in enumerate(numbers)}
-        self.computing: dict[int, int] = {}
-        self._known: dict[int, int] = {}
-        alike: dict[int, int] = {}
-        for number in numbers:
-            table, tile = tables.table(number), None
-            if id(table.paths) not in alike:
-                row = alike[id(table.paths)] = len(alike)
-                table, tile = self._read(table, row)
-                paths = table.paths or table.ddr
-                for group, rows in enumerate((paths, (table.beside,), table.ddr)):
-                    self._add(group, rows, tile)
-                self.computing[number] = row
-            else:
-                self.computing[number] = alike[id(table.paths)]
-            opening = (table.opening,), (table.opening_ddr,), table.serial
-            for group, rows in enumerate(opening if opened else (), start=3):
-                self._add(group, rows, tile)
+        self.computations: list[Computation] = []
+        self._tables, self._columns = tables, columns
+        self._runs: dict[int, BookedRun] = {}
+        self._known: dict[int, tuple[int, Row]] = {}
+        self._computing: dict[int, tuple[int, tuple[tuple[int, ...], ...]]] = {}
+        self._rows: list[tuple[int, list[int], list[int]]] = []
+        self._laid = BookedRows(*(np.zeros((0, len(Role)), np.int64),) * 3)
 
-    def _read(self, table: RunTable, row: int) -> tuple[RunTable, int | None]:
-        """Return the table that is read, and its number if it is of a tiled run."""
+    def run(self, number: int) -> BookedRun:
+        """Return the rows of run `number` of the tables' graph."""
+        if number not in self._runs:
+            table = self._tables.table(number)
+            key = id(table.paths) if table.paths else -number
+            if key not in self._computing:
+                self._computing[key] = self._computation(table)
+            computing, groups = self._computing[key]
+            tile = self.computations[computing].tile
+            if table.relaxed is not None and tile < 0:
+                table = table.relaxed
+            opening = (table.opening,), (table.opening_ddr,), table.serial
+            more = tuple(self._numbered(rows, tile) for rows in opening)
+            self._runs[number] = BookedRun(computing, (*groups, *more))
+        return self._runs[number]
+
+    def rows(self) -> BookedRows:
+        """Return all rows that were numbered so far."""
+        if len(self._laid.constants) < len(self._rows):
+            constants, kinds, starts = zip(*self._rows, strict=True)
+            self._laid = BookedRows(*map(np.array, (constants, kinds, starts)))
+        return self._laid
+
+    def _is_tiled(self, table: RunTable) -> bool:
+        """Return whether the depths of a run's buffer are told apart."""
+        if table.key_of is None:
+            return False
+        (role,) = table.beside.terms
+        return role in self._columns
+
+    def _computation(self, table: RunTable) -> tuple[int, tuple[tuple[int, ...], ...]]:
+        """Return the number of a new computation, and its rows."""
+        tile, short = -1, []
         if table.key_of is None:
             for role, least in table.least_words.items():
-                if role in self.columns:
-                    self.short.setdefault(role, []).append((row, least))
-            return table, None
-        (role,) = table.beside.terms
-        if role not in self.columns:
+                if role in self._columns:
+                    short.append((ROLES.index(role), self.numbers.start(least)))
+        elif self._is_tiled(table):
+            (role,) = table.beside.terms
+            places = table.beside.terms[role].shape[1]
+            tile, key_of = len(self.tiled), self.numbers.start(table.key_of)
+            self.tiled.append(Tiled(role, places, key_of))
+        else:
             assert table.relaxed is not None
-            return table.relaxed, None
-        places = table.beside.terms[role].shape[1]
-        self.tiled.append(Tiled(row, role, places, table.key_of))
-        return table, len(self.tiled) - 1
+            table = table.relaxed
+        self.computations.append(Computation(tile, tuple(short)))
+        found = table.paths or table.ddr, (table.beside,), table.ddr
+        groups = tuple(self._numbered(rows, tile) for rows in found)
+        return len(self.computations) - 1, groups
 
-    def _add(self, group: int, rows: Sequence[Row], tile: int | None) -> None:
-        """Number rows of which the longest counts."""
-        members = []
-        for row in rows:
-            if id(row) not in self._known:
-                self._known[id(row)] = len(self.rows)
-                self.rows.append((row, tile))
-            members.append(self._known[id(row)])
-        self.groups[group].append(members)
+    def _numbered(self, rows: Sequence[Row], tile: int) -> tuple[int, ...]:
+        """Return the numbers of rows."""
+        return tuple(self._number(row, tile) for row in rows)
 
-    def terms(self, number: int) -> list[tuple[Kind, Ints]]:
-        """Return the terms of a row."""
-        row, tile = self.rows[number]
-        if tile is None:
-            return list(row.terms.items())
-        if not self.tiled[tile].places:
-            return []
-        return [(tile, values) for values in row.terms.values()]
+    def _number(self, row: Row, tile: int) -> int:
+        """Return the number of a row; where no buffer is deep enough, it is `FAR`."""
+        known = self._known.get(id(row))
+        if known is None:
+            constant, terms = row.constant, dict(row.terms)
+            if tile >= 0 and terms and not self.tiled[tile].places:
+                constant, terms = int(FAR), {}
+            if tile < 0:
+                kinds = [ROLES.index(role) for role in terms]
+            else:
+                kinds = [len(ROLES) + tile for _ in terms]
+            starts = [self.numbers.start(values) for values in terms.values()]
+            none = len(ROLES) - len(kinds)
+            self._rows.append((constant, kinds + [NO_KIND] * none, starts + [0] * none))
+            known = self._known[id(row)] = len(self._rows) - 1, row
+        return known[0]
 
-    def constant(self, number: int) -> int:
-        """Return the constant of a row; where no buffer is deep enough, `FAR`."""
-        row, tile = self.rows[number]
-        if tile is not None and row.terms and not self.tiled[tile].places:
-            return int(FAR)
-        return row.constant
+
+@dataclass(frozen=True, slots=True)
+class Longest:
+    """The longest of some rows, for groups of rows.
+
+    Attributes:
+        fixed: Which groups are alike for all engines.
+        slots: First, second and further rows, groups of many rows first.
+        back: Place of each group in that order, `None` where it is their own.
+    """
+
+    fixed: Bools
+    slots: list[Ints]
+    back: Ints | None
+
+    def of(self, values: Ints) -> Ints:
+        """Return the longest of each group; of shape (groups, engines)."""
+        result: Ints = values.take(self.slots[0], axis=0)
+        for rows in self.slots[1:]:
+            some = result[: rows.size]
+            np.maximum(some, values.take(rows, axis=0), out=some)
+        return result if self.back is None else result.take(self.back, axis=0)
+
+    def one_by_one(self, value: Callable[[int], Ints], size: int) -> Ints:
+        """Return the longest of each group of rows that are read one by one.
+
+        Args:
+            value: Gives a row.
+            size: Number of engines.
+        """
+        groups = range(self.fixed.size)
+        order = groups if self.back is None else np.argsort(self.back).tolist()
+        result = np.empty((self.fixed.size, size), dtype=np.int64)
+        for place, group in enumerate(order):
+            own = result[group]
+            own[:] = value(int(self.slots[0][place]))
+            for rows in self.slots[1:]:
+                if place >= rows.size:
+                    break
+                np.maximum(own, value(int(rows[place])), out=own)
+        return result
+
+
+def longest_of(groups: Sequence[Sequence[int]], place: Ints, varied: int) -> Longest:
+    """Return what the longest of rows is taken from.
+
+    Args:
+        groups: Booked rows of each; none is empty.
+        place: Place of each booked row.
+        varied: Rows, the first, that differ between engines.
+    """
+    sizes = np.fromiter(map(len, groups), dtype=np.int64, count=len(groups))
+    flat = np.fromiter(chain.from_iterable(groups), dtype=np.int64)
+    rows, starts = place[flat], np.cumsum(sizes) - sizes
+    order = np.argsort(-sizes, kind="stable")
+    first, counts = starts[order], np.bincount(sizes)[::-1].cumsum()[::-1]
+    return Longest(
+        fixed=np.minimum.reduceat(rows, starts) >= varied,
+        slots=[rows[first[:count] + depth] for depth, count in enumerate(counts[1:])],
+        back=None if (order[1:] > order[:-1]).all() else np.argsort(order),
+    )

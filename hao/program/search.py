@@ -185,7 +185,7 @@ def _search_by_price(
     return done
 
 
-def seek(field: Field, cycles: int, spend: int, tolerance: float) -> Found | None:
+def seek(field: Field, cycles: int, tolerance: float) -> Found | None:
     """Return a design of low cost on the most promising engines of the whole space.
 
     Of each set of stages and each buffering, engines are tried in the order of their
@@ -194,23 +194,18 @@ def seek(field: Field, cycles: int, spend: int, tolerance: float) -> Found | Non
     Args:
         field: Where to search.
         cycles: Most cycles.
-        spend: Only designs of at most this accuracy cost are of interest.
         tolerance: Share of its accuracy cost by which designs that differ may be close.
     """
     hunt = Hunt(field=field, least=Least.COST, cycles=cycles, tolerance=tolerance)
-    best = None
     for roles in dict.fromkeys(tuple(widths.needs) for widths in field.widths):
         joint = field.joint(field.widths, roles, NO_LIMIT)
         assert joint is not None, "the stages are of some widths"
         for double in bufferings(field):
             if not hunt.rate:
                 start(hunt, joint, double)
-                best, hunt.best = hunt.best, None
-                hunt.cost = min(hunt.cost, spend)
             if hunt.rate:
                 _search_joint(hunt, joint, double, hunt.counts.closed + SOUGHT)
-    found = hunt.best or best
-    return found if found is not None and found.way.cost <= spend else None
+    return hunt.best
 
 
 def _search_joint(

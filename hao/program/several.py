@@ -1,7 +1,7 @@
 """Several good designs of one problem that differ: LANA's overlap constraint.
 
-Each answer takes, of the sites with a choice, at most so many options as any earlier
-answer takes. Answer by answer:
+Each answer takes at most a share of the options that any earlier answer takes, of the
+sites with a choice that the earlier one settles. Answer by answer:
 
 1. The options of least accuracy cost that keep the overlaps, whatever runs them: an
    integer program of the flow alone. It bounds what any engine can have.
@@ -28,7 +28,7 @@ from hao.program.codesign import (
     solved,
 )
 from hao.program.exact import Apart
-from hao.program.graph import Graph
+from hao.program.graph import Graph, Settled
 from hao.program.hunt import NO_LIMIT, Counts, Least, Limits, Progress
 from hao.program.problem import Problem
 from hao.program.search import find
@@ -37,7 +37,7 @@ from hao.program.solver import LinearModel, SolverName, solve
 Floats = NDArray[np.float64]
 
 OVERLAP_PERCENT = 70
-"""Share of the free sites that two answers may have in common.
+"""Share of the options of one answer that another may have too [percent].
 
 Source: LANA (Molchanov et al., ECCV 2022) sets 0.7 of the layers.
 """
@@ -49,7 +49,7 @@ def choose_several(
     *,
     count: int,
     budget: int,
-    overlap: int,
+    overlap_percent: int,
     tolerance: float = 0.0,
     solver: SolverName = SolverName.AUTO,
     progress: Progress = lambda _: None,
@@ -63,7 +63,8 @@ def choose_several(
         first: Its most accurate design, as `choose_most_accurate` returns it.
         count: Most designs, at least 1.
         budget: Most latency [cycles].
-        overlap: Most free sites in which two designs may agree.
+        overlap_percent: Share of the sites with a choice that a design settles in which
+            a later one may agree with it.
         tolerance: Share of its accuracy cost by which each may be beaten.
         solver: Who solves the integer programs.
         progress: Told of each step.
@@ -74,8 +75,8 @@ def choose_several(
     reports = [first]
     while len(reports) < count:
         progress(f"design {len(reports) + 1} of {count}")
-        answers = tuple(_free(problem, report.choice) for report in reports)
-        found = _next(problem, answers, overlap, budget, solver, tolerance)
+        apart = _apart(problem, [r.choice for r in reports], overlap_percent)
+        found = _next(problem, apart, budget, solver, tolerance)
         if found is None:
             break
         reports.append(found)
@@ -88,7 +89,7 @@ def near_several(
     *,
     count: int,
     budget: int,
-    overlap: int,
+    overlap_percent: int,
     tolerance: float,
     solver: SolverName = SolverName.AUTO,
 ) -> list[Design]:
@@ -99,15 +100,15 @@ def near_several(
         first: Option of every site of the first, as `near_most_accurate` returns it.
         count: Most designs, at least 0.
         budget: Most latency [cycles].
-        overlap: Most free sites in which two designs may agree.
+        overlap_percent: Share of the sites with a choice that a design settles in which
+            a later one may agree with it.
         tolerance: Share of its accuracy cost by which each may be beaten, above 0.
         solver: Who solves the integer programs of the options.
     """
     designs: list[Design] = []
     choices = [first]
     while len(designs) < count:
-        answers = tuple(_free(problem, choice) for choice in choices)
-        apart = _apart(problem, answers, overlap)
+        apart = _apart(problem, choices, overlap_percent)
         cheapest = _cheapest(problem.graph, apart, solver)
         if cheapest is None:
             break
@@ -123,15 +124,16 @@ def near_several(
 
 
 def _apart(
-    problem: Problem, answers: tuple[Mapping[int, int], ...], overlap: int
+    problem: Problem, choices: Sequence[Sequence[int]], overlap_percent: int
 ) -> Apart:
     """Return earlier answers to stay apart from, with no penalty yet."""
     sites = problem.frame.sites
+    answers = tuple(_settled(problem, choice) for choice in choices)
     return Apart(
         costs=tuple(site.costs for site in sites),
         kinds=tuple(site.kinds for site in sites),
         answers=answers,
-        overlap=overlap,
+        overlap=tuple(len(each) * overlap_percent // 100 for each in answers),
         penalty=(0,) * len(answers),
     )
 
@@ -141,21 +143,33 @@ def _shadow(problem: Problem, apart: Apart) -> Problem:
     return problem.with_costs(_penalised(problem.frame, apart, problem.free_sites))
 
 
-def _free(problem: Problem, choice: Sequence[int]) -> Mapping[int, int]:
-    sites = problem.frame.sites
-    return {site: sites[site].kinds[choice[site]] for site in problem.free_sites}
+def _settled(problem: Problem, choice: Sequence[int]) -> Mapping[int, int]:
+    """Return the kinds of a choice at the sites with several options that it reaches.
+
+    It does not reach sites inside of a block that it replaces or leaves out.
+    """
+    graph, sites = problem.graph, problem.frame.sites
+    reached: dict[int, Settled] = {0: ()}
+    for arc in graph.arcs:
+        if arc.start in reached and all(choice[s] == o for s, o in arc.settled):
+            reached.setdefault(arc.end, reached[arc.start] + arc.settled)
+    ends = (
+        reached[finish.node] + finish.settled
+        for finish in graph.finishes
+        if finish.node in reached and all(choice[s] == o for s, o in finish.settled)
+    )
+    free = set(problem.free_sites)
+    return {site: sites[site].kinds[o] for site, o in next(ends) if site in free}
 
 
 def _next(
     problem: Problem,
-    answers: tuple[Mapping[int, int], ...],
-    overlap: int,
+    apart: Apart,
     budget: int,
     solver: SolverName,
     tolerance: float,
 ) -> SolveReport | None:
     """Return the most accurate design apart from earlier answers, or `None`."""
-    apart = _apart(problem, answers, overlap)
     cheapest = _cheapest(problem.graph, apart, solver)
     if cheapest is None:
         return None
@@ -265,7 +279,7 @@ def _penalised(
             + sum(
                 price
                 for answer, price in zip(apart.answers, apart.penalty, strict=True)
-                if answer[number] == kind
+                if answer.get(number) == kind
             )
             for kind, cost in zip(site.kinds, site.costs, strict=True)
         )
@@ -303,7 +317,7 @@ def _cheapest(
         (value, (row, column)), shape=(sink + len(apart.answers), nodes)
     )
     rhs = np.concatenate([[1.0], np.zeros(sink - 1)])
-    limits = np.full(len(apart.answers), float(apart.overlap))
+    limits = np.array(apart.overlap, dtype=np.float64)
     from scipy.optimize import linprog  # here: loading it takes 0.2 s
 
     relaxed = linprog(

@@ -13,7 +13,6 @@ at most `budget` cycles costs less than (swept - budget) / rate.
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +35,6 @@ FEW_NUMBERS = 65_536
 """Numbers that are computed at a time, where runs and entries meet (chosen here)."""
 
 Rate = float | NDArray[np.float64]
-
-Some = TypeVar("Some", Ints, Cycles)
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,48 +97,6 @@ class Priced(Protocol):
         """Return the table of run `number` of the graph."""
 
 
-NUMBERS_BESIDE = 1 << 20
-"""Numbers of rows that are kept in one array (chosen here: 8 MB)."""
-
-
-class _Store:
-    """Numbers of many rows in few arrays, so that many rows are read at once."""
-
-    def __init__(self) -> None:
-        self._block: Ints = np.zeros(0, dtype=np.int64)
-        self._used = 0
-
-    def keep(self, row: Row) -> Row:
-        """Return a row whose numbers lie beside those of others."""
-        return replace(row, terms={r: self.array(c) for r, c in row.terms.items()})
-
-    def array(self, values: Ints) -> Ints:
-        """Return an array that lies beside others."""
-        if self._used + values.size > self._block.size:
-            self._block = np.empty(max(NUMBERS_BESIDE, values.size), dtype=np.int64)
-            self._used = 0
-        start, self._used = self._used, self._used + values.size
-        kept = self._block[start : self._used].reshape(values.shape)
-        kept[...] = values
-        return kept
-
-    def table(self, table: RunTable) -> RunTable:
-        """Return a table whose rows lie beside each other."""
-        key_of = table.key_of
-        return replace(
-            table,
-            paths=tuple(map(self.keep, table.paths)),
-            beside=self.keep(table.beside),
-            ddr=tuple(map(self.keep, table.ddr)),
-            opening=self.keep(table.opening),
-            opening_ddr=self.keep(table.opening_ddr),
-            serial=tuple(map(self.keep, table.serial)),
-            least_words={r: self.array(w) for r, w in table.least_words.items()},
-            key_of=None if key_of is None else self.array(key_of),
-            relaxed=None if table.relaxed is None else self.table(table.relaxed),
-        )
-
-
 @dataclass(kw_only=True)
 class Tables:
     """Tables of one graph at one buffering, made when they are asked for.
@@ -160,7 +118,6 @@ class Tables:
     double_buffered: bool
     grids: Mapping[Role, Grid]
     plans: dict[object, object] = field(default_factory=dict)
-    _store: _Store = field(default_factory=_Store)
     _known: dict[int, RunTable] = field(default_factory=dict)
     _shaped: dict[int, RunTable] = field(default_factory=dict)
 
@@ -181,13 +138,13 @@ class Tables:
         """
         run, shape = self.graph.runs[number], self.graph.shapes[number]
         if shape not in self._shaped:
-            self._shaped[shape] = self._store.table(self._computed(run))
+            self._shaped[shape] = self._computed(run)
         setting = self._setting()
         sizes = {role: self.grids[role].lanes for role, _ in run.invocation.stages}
         columns = {role: self.grids[role].shapes() for role in sizes}
         asked = run.invocation, columns, run.weight_bits, setting
-        port = self._store.keep(self._row(load_row(*asked), sizes))
-        ddr = self._store.keep(self._row(load_ddr_row(*asked), sizes))
+        port = self._row(load_row(*asked), sizes)
+        ddr = self._row(load_ddr_row(*asked), sizes)
         return replace(
             self._shaped[shape], opening=port, opening_ddr=ddr, serial=(port, ddr)
         )
@@ -254,7 +211,7 @@ class Tables:
             key_of=key_of,
         )
         relaxed = _relaxed(table, role, keys // most, grid.lanes)
-        return self._store.table(replace(table, relaxed=relaxed))
+        return replace(table, relaxed=relaxed)
 
     def _setting(self) -> Setting:
         return setting_of(

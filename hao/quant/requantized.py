@@ -110,6 +110,11 @@ class Chain:
         if isinstance(maker, Conv | Depthwise | Linear | Add):
             self.activate(maker.name, maker.activation)
 
+    def stand_in(self) -> None:
+        """Take some codes, so that the look at a network goes on."""
+        self.quant = QType(bits=MAX_BITS, signed=True)
+        self.low, self.high = self.quant.lowest, self.quant.highest
+
     def frame_coding(self) -> FrameCoding:
         """Return how the host makes the codes of a frame."""
         assert self.quant is not None
@@ -247,8 +252,10 @@ class Chain:
         if quant.bits > MAX_BITS and np.isfinite(self._reach):
             # No more codes than the sums can make.
             most = np.abs(self.gain) * self._reach + np.abs(self.offset)
-            bits = int(np.ceil(most.max() / scale)).bit_length()
             signed = bool(self._low.min() < 0)
+            down = quant.rounding is Rounding.FLOOR and not signed
+            largest = (np.floor if down else np.ceil)(most.max() / scale)
+            bits = int(largest).bit_length()
             quant = replace(quant, bits=bits + signed, signed=signed, narrow=False)
             ends = quant.lowest, quant.highest
         own = ends
@@ -372,6 +379,9 @@ def gathered_chains(
                 raise
             problems.append(str(error))
             chains[layer.name] = _stand_in(layer)
+            read = chains[layer.inputs[0]] if layer.inputs else None
+            if isinstance(layer, Quantize) and read is not None and read.quant is None:
+                read.stand_in()  # what is wrong with its quantizer has been told
         except NeedsCopyError as need:
             need.scale = chains[layer.inputs[0]].scale
             raise
@@ -418,9 +428,10 @@ def _chain(
             return chain
         case Conv() | Depthwise() | Linear():
             step = network.params.get(f"{layer.name}.weight_scale", np.zeros(1))
-            return Chain(
-                layer, chains[layer.input].scale * step.astype(np.float64).reshape(-1)
-            )
+            unit = chains[layer.input].scale * step.astype(np.float64).reshape(-1)
+            if isinstance(layer, Depthwise) and layer.kernel == 1 and not layer.bias:
+                return _scaled_map(network, layer, chains[layer.input], unit)
+            return Chain(layer, unit)
         case Add():
             steps = [chains[name].scale for name in layer.inputs]
             return Chain(layer, min(steps))
@@ -435,11 +446,21 @@ def _chain(
             return made
 
 
+def _scaled_map(network: Network, layer: Depthwise, source: Chain, unit: Real) -> Chain:
+    """Return the chain of a layer of one factor a channel, which knows its limits."""
+    factors = _values(network, f"{layer.name}.weight")
+    ends = [source.scale * (end - source.zero) for end in (source.low, source.high)]
+    values = np.outer(ends, factors)
+    chain = Chain(layer, unit, float(np.abs(values).max()))
+    if values.min() >= 0:
+        chain.activate(layer.name, ActivationKind.RELU)  # it is none below 0
+    return chain
+
+
 def _stand_in(layer: Layer) -> Chain:
     """Return a chain that lets the look at a network go on."""
     chain = Chain(layer)
-    chain.quant = QType(bits=MAX_BITS, signed=True)
-    chain.low, chain.high = chain.quant.lowest, chain.quant.highest
+    chain.stand_in()
     return chain
 
 

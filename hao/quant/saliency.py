@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hao.ir.channels import ChannelGroup
-from hao.ir.sparsity import Words
 from hao.quant.dataset import Split
 from hao.quant.distill import Teacher
 from hao.quant.float_net import FloatNet
@@ -68,41 +67,6 @@ def taylor_scores(
             totals[group.name] += _scores(net, group) / steps
         if (step + 1) % 50 == 0:
             progress(f"saliency: step {step + 1} of {steps}, loss {loss:.3f}")
-    net.eval().cpu()
-    return totals
-
-
-def taylor_word_scores(
-    net: FloatNet,
-    split: Split,
-    words: Mapping[str, Words],
-    settings: TrainSettings,
-    *,
-    steps: int,
-    teacher: Teacher | None = None,
-) -> Scores:
-    """Train a net for some steps, in place, and return its words' mean scores.
-
-    The score of a word is |sum of w * dL/dw| over its weights, the first-order change
-    of the loss where the word is set to zero, averaged over the steps.
-
-    Args:
-        net: With batch norms.
-        split: What it is trained on.
-        words: How the weights of layers lie in words.
-        settings: Learning rate, batch, seed and labels' smoothing.
-        steps: Of training, at least 1.
-        teacher: Whose outputs count beside the labels, if any.
-
-    Returns:
-        Of every word, shape (groups, words), by layer.
-    """
-    totals: dict[str, NDArray[np.float64]] = {}
-    for _ in Steps(net, split, settings, teacher=teacher).take(steps):
-        for name, own in words.items():
-            change = _change(layer_weight(net, name)).cpu().double().numpy()
-            scores = np.abs(own.sums(change)) / steps
-            totals[name] = totals[name] + scores if name in totals else scores
     net.eval().cpu()
     return totals
 

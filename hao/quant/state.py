@@ -5,6 +5,7 @@ run) is taken off here; which tensor belongs to which layer is `hao.quant.matchi
 Nothing is unpickled but tensors.
 """
 
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -102,7 +103,10 @@ def _safe_tensors(path: Path) -> dict[str, Tensor]:
 def _torch_state(path: Path) -> State:
     _check_unpacked(path)
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # What torch finds strange before it gives up; what is wrong is said below.
+            warnings.simplefilter("ignore")
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever a broken pickle meets
         raise InputError(
             f"{path}: not readable as a torch state dict (weights only); "

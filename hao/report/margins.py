@@ -1,11 +1,6 @@
 """What a result promises beyond its point predictions: intervals, margin, risk."""
 
-from hao.cost.uncertainty import (
-    COVERAGE_PERCENT,
-    Headroom,
-    headrooms,
-    latency_evidence,
-)
+from hao.cost.uncertainty import COVERAGE_PERCENT, Headroom, headrooms, latency_evidence
 from hao.hw.board import Frames
 from hao.report.result import SearchResult
 
@@ -50,8 +45,10 @@ def risk_in_words(result: SearchResult) -> str:
     """Return which limits an error of prediction may pass, the first one first."""
     found = _headrooms(result)
     risks = [
-        f"{item.name}: {_percent(item.room)} more than predicted passes {item.limit}, "
-        f"and {_percent(item.seen)} "
+        f"{item.name}: {item.limit} already passed by {_percent(1 / item.room)}"
+        if item.room < 1
+        else f"{item.name}: {_percent(item.room)} more than predicted passes "
+        f"{item.limit}, and {_percent(item.seen)} "
         f"{'lies within its interval' if item.measured else 'is possible'}"
         for item in found
         if item.strain > 1

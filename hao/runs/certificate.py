@@ -23,7 +23,7 @@ from hao.ir.change import Replace, change_text
 from hao.ir.layer import Input
 from hao.ir.network import Network
 from hao.ir.partition import Role
-from hao.layer_file import FileTable
+from hao.layer_file import FileTable, explain
 from hao.options.option import Option
 from hao.program.problem import Problem
 from hao.program.solver import SolverName, Status
@@ -31,16 +31,12 @@ from hao.program.space import Space
 from hao.report.result import SearchResult
 from hao.runs.design_file import (
     check_leaves,
-    explain,
     read_json,
     render_design,
     take_schema,
     with_tagged_layers,
 )
-from hao.runs.design_schema import (
-    NetworkTable,
-    network_document,
-)
+from hao.runs.design_schema import NetworkTable, network_document
 
 CERTIFICATE_FILE = "certificate.json"
 
@@ -335,7 +331,7 @@ def load_certificate(run: Path) -> Certificate:
             values["problem"] = _tagged(problem)
         return Certificate.model_validate_json(json.dumps(values))
     except ValidationError as error:
-        raise InputError(f"{path}: {explain(error.errors()[0])}") from error
+        raise InputError(f"{path}: {explain(error)}") from error
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except UnsupportedError as error:

@@ -12,15 +12,14 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from reprlib import Repr
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 import hao
 from hao.cost.evaluate import CostReport, evaluate
-from hao.errors import InputError, UnsupportedError
-from hao.layer_file import LAYER_TYPES
+from hao.errors import InputError, UnsupportedError, brief
+from hao.files import read_named
+from hao.layer_file import dotted, explain
 from hao.report.result import SearchResult
 from hao.report.text import plain
 from hao.runs.design_schema import (
@@ -94,24 +93,10 @@ def read_json(path: Path, *, shown: str, what: str = "design") -> dict[str, obje
         InputError: It is missing, too large, not UTF-8, not JSON, no object, or has a
             key twice.
     """
-    try:
-        if path.exists() and not path.is_file():
-            raise InputError(f"{shown}: {path.name} is no file; must be a {what} file")
-        with path.open("rb") as stream:
-            content = stream.read(MAX_FILE_BYTES + 1)
-    except FileNotFoundError as error:
-        missing = f"no {FILE_NAME} in it" if Path(shown).is_dir() else "no such file"
-        raise InputError(
-            f"{shown}: {missing}; must be a run directory or a design file"
-        ) from error
-    except InputError:
-        raise
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
-        raise InputError(f"{_short(shown)}: cannot be read: {error}") from error
-    if len(content) > MAX_FILE_BYTES:
-        raise InputError(
-            f"{shown}: more than {MAX_FILE_BYTES} bytes; a {what} file has far fewer"
-        )
+    if not path.exists() and Path(shown).is_dir():
+        raise InputError(f"{shown}: no {path.name} in it; must be a run directory")
+    kind = "a run directory or a design file" if what == "design" else f"a {what} file"
+    content = read_named(path, kind, MAX_FILE_BYTES, shown=shown)
     try:
         document = json.loads(content.decode("utf-8"), object_pairs_hook=_unique)
     except UnicodeDecodeError as error:
@@ -132,7 +117,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(table) != len(pairs):
         seen: set[str] = set()
         twice = next(k for k, _ in pairs if k in seen or seen.add(k))  # type: ignore[func-returns-value]
-        raise InputError(f"key {_short(twice)} occurs twice in one table")
+        raise InputError(f"key {brief(twice)} occurs twice in one table")
     return table
 
 
@@ -151,7 +136,7 @@ def _parsed(document: dict[str, object]) -> DesignFile:
         tagged = with_tagged_layers(values)
         file = DesignFile.model_validate_json(json.dumps(tagged))
     except ValidationError as error:
-        raise InputError(explain(error.errors()[0])) from error
+        raise InputError(explain(error)) from error
     # Where a core type has a default, pydantic lets the key be absent.
     _check_complete(file.model_dump(mode="json"), tagged, ())
     return file
@@ -166,7 +151,7 @@ def _check_complete(
                 parts = [*location, name]
                 if ".".join(p for p in parts if isinstance(p, str)) in ADDED_KEYS:
                     continue
-                raise InputError(f"{_dotted((*location, name))} is missing")
+                raise InputError(f"{dotted((*location, name))} is missing")
             _check_complete(value, given[name], (*location, name))
     elif isinstance(expected, list) and isinstance(given, list):
         for index, (value, item) in enumerate(zip(expected, given, strict=True)):
@@ -180,7 +165,7 @@ def check_leaves(values: dict[str, object]) -> None:
         if isinstance(leaf, float) and not math.isfinite(leaf):
             raise InputError(f"{key} = {leaf}; must be a finite number")
         if isinstance(leaf, int | float) and abs(leaf) > largest:
-            raise InputError(f"{key} = {_short(leaf)}; must be at most {largest}")
+            raise InputError(f"{key} = {brief(leaf)}; must be at most {largest}")
         if isinstance(leaf, str) and len(leaf) > _LONGEST_TEXT:
             raise InputError(
                 f"{key} has {len(leaf)} characters; must have at most {_LONGEST_TEXT}"
@@ -211,7 +196,7 @@ def take_schema(values: dict[str, object], schema: str) -> None:
     if found != schema:
         by = f", written by hao {plain(wrote)[:20]}" if isinstance(wrote, str) else ""
         raise InputError(
-            f"schema = {_short(found)}{by}; hao {hao.__version__} reads {schema!r}"
+            f"schema = {brief(found)}{by}; hao {hao.__version__} reads {schema!r}"
         )
 
 
@@ -229,41 +214,6 @@ def with_tagged_layers(values: dict[str, object]) -> dict[str, object]:
         tag = {"type": entry["type"]} if "type" in entry else {}
         layers.append({**tag, "fields": fields})
     return {**values, "network": {**network, "layers": layers}}
-
-
-def explain(error: ErrorDetails) -> str:
-    """Return a pydantic error as "key = value; limit" on one line."""
-    key = _dotted(error["loc"])
-    match error["type"]:
-        case "missing":
-            return f"{key} is missing"
-        case "extra_forbidden" | "unexpected_keyword_argument":
-            return f"{key}: unknown key"
-        case "union_tag_not_found":
-            return f"{key}.type is missing; must be {', '.join(LAYER_TYPES)}"
-        case "union_tag_invalid":
-            tag = _short(error["ctx"]["tag"])
-            return f"{key}.type = {tag}; must be one of {', '.join(LAYER_TYPES)}"
-        case "value_error":
-            return f"{key}: {error['ctx']['error']}"
-        case _:
-            limit = error["msg"].removeprefix("Input should be ")
-            return f"{key} = {_short(error['input'])}; must be {limit}"
-
-
-def _dotted(location: tuple[int | str, ...]) -> str:
-    """Return a pydantic location as the key that a reader finds in the file."""
-    parts = list(location)
-    if parts[:2] == ["network", "layers"] and "fields" in parts:
-        # After the index come the type and "fields", which the file does not have.
-        parts = parts[:3] + parts[parts.index("fields") + 1 :]
-    text = ""
-    for part in parts:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        else:
-            text += f".{part}" if text else part
-    return text
 
 
 def _to_result(file: DesignFile, *, run: Path | None) -> SearchResult:
@@ -325,16 +275,7 @@ def _check_record(recorded: RecordedCost, cost: CostReport, writer: str) -> None
         if was != is_now:
             raise InputError(
                 f"cost.{key} = {was}, but the design costs {is_now}: the file was "
-                f"edited, or hao {_short(writer)} priced it otherwise than this one, "
+                f"edited, or hao {brief(writer)} priced it otherwise than this one, "
                 f"{hao.__version__}; run `hao estimate` on it for its cost, or search "
                 "anew"
             )
-
-
-def _short(value: object) -> str:
-    """Return a value for a message, on one line and cut after 60 characters."""
-    if isinstance(value, int) and value.bit_length() > 200:
-        return f"a number of {value.bit_length()} bits"
-    writer = Repr()
-    writer.maxstring = writer.maxother = 60
-    return writer.repr(value)

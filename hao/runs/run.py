@@ -33,6 +33,7 @@ from hao.files import is_held, put_folder, recover, work_folder
 from hao.report.others import render_others
 from hao.report.result import SearchResult
 from hao.report.tables import render_front, render_invocations, render_summary
+from hao.report.terms import render_legend
 from hao.runs.certificate import CERTIFICATE_FILE
 from hao.runs.design_file import FILE_NAME, load_design, render_design
 
@@ -310,7 +311,8 @@ def _texts(result: SearchResult) -> dict[str, str]:
     if result.front:
         parts.append(render_front(result.front))
         texts["front.csv"] = render_front_csv(result.front)
-    texts["report.txt"] = "\n".join(parts)
+    text = "\n".join(parts)
+    texts["report.txt"] = f"{text}\n{render_legend(text)}"
     return texts
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hao.errors import InputError
+from hao.files import read_text
 
 SCRIPT = "run_hls.tcl"
 SOURCES = "src"
@@ -44,12 +45,13 @@ def load_project(folder: Path, *, clock_mhz: float | None = None) -> HlsProject:
         clock_mhz: Clock instead of the script's [MHz].
 
     Raises:
-        InputError: Script or sources are missing, or the script names no part or clock.
+        InputError: Script or sources are missing, the script cannot be read, or names
+            no part or clock.
     """
     script = folder / SCRIPT
     if not script.is_file():
         raise InputError(f"{folder}: no {SCRIPT} in it; give a run or a project folder")
-    text = _without_comments(script.read_text(encoding="utf-8"))
+    text = _without_comments(read_text(script))
     sources = tuple(sorted((folder / SOURCES).glob("*.cpp")))
     if not sources:
         raise InputError(f"{folder / SOURCES}: no .cpp file in it")

@@ -31,10 +31,11 @@ from hao.steps.changed import (
     ChangeRequest,
     Trained,
     load_trained,
+    tuned_on,
     work_beside,
     write_changed,
 )
-from hao.steps.common import Progress, check_torch, checkpoint_path, epoch_line
+from hao.steps.common import Progress, check_torch, checkpoint_path
 
 if TYPE_CHECKING:
     from hao.answer.prune import PruneTask
@@ -147,7 +148,9 @@ def prune_run(
                 cut = _sparsified(request, trained, folder, progress)
             case _:
                 assert_never(request.method)
-        tuned = _tuned(request, trained, cut.network, folder, progress)
+        tuned = tuned_on(
+            request, trained, cut.network, folder, progress, epochs=TUNING_EPOCHS
+        )
         pruning = Pruning(
             network=trained.network.name,
             data=trained.dataset.name,
@@ -280,31 +283,6 @@ def _sparsified(
         cycles=found.cycles,
         start_cycles=found.start_cycles,
         space=found.space,
-    )
-
-
-def _tuned(
-    request: PruneRequest,
-    trained: Trained,
-    network: Network,
-    folder: Path,
-    progress: Progress,
-) -> Network:
-    """Return a pruned network after training with the whole one as its teacher."""
-    from hao.quant.distill import teacher_of
-    from hao.quant.train import TrainSettings
-    from hao.quant.tune import tune_float
-
-    dataset = trained.dataset
-    epochs = TUNING_EPOCHS if request.epochs is None else request.epochs
-    training = TrainSettings(epochs=epochs, learning_rate=4e-3, seed=request.seed)
-    return tune_float(
-        network,
-        dataset,
-        training,
-        teacher=teacher_of(trained.network, labels=dataset.labelled),
-        checkpoint=checkpoint_path(folder, "tuned", training, network, dataset),
-        progress=epoch_line("tuning", progress),
     )
 
 

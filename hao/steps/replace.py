@@ -20,8 +20,7 @@ from hao.arguments import takes_words
 from hao.errors import ArgumentError, InfeasibleError
 from hao.hw.board import Board
 from hao.ir.change import Change, LeaveOut, Replace
-from hao.ir.network import Network
-from hao.program.codesign import SolveReport, choose_fastest
+from hao.program.codesign import SolveReport
 from hao.program.problem import Problem
 from hao.report.result import SearchResult
 from hao.request import limits_of
@@ -30,10 +29,11 @@ from hao.steps.changed import (
     ChangeRequest,
     Trained,
     load_trained,
+    tuned_on,
     work_beside,
     write_changed,
 )
-from hao.steps.common import Progress, check_torch, checkpoint_path, epoch_line
+from hao.steps.common import Progress, check_torch
 from hao.steps.operations import Pooled, distilled
 
 if TYPE_CHECKING:
@@ -123,7 +123,9 @@ def replace_operations(
         finalists = _finalists(request, trained, teacher, progress)
         scheme = finalists[0].report.design.scheme
         plain = teacher.under(scheme)
-        tuned = _tuned(request, trained, plain, folder, progress)
+        tuned = tuned_on(
+            request, trained, plain, folder, progress, epochs=FINE_TUNING_EPOCHS
+        )
         top1 = {
             "teacher_top1": trained.top1(teacher.network),
             "plain_top1": trained.top1(plain),
@@ -154,33 +156,6 @@ def _at_bits(trained: Trained, report: SolveReport) -> Trained:
     used = tuple(sorted(set(report.design.weight_bits.values())))
     rules = replace(trained.asked.rules, choices=used)
     return replace(trained, asked=replace(trained.asked, rules=rules))
-
-
-def _tuned(
-    request: ReplaceRequest,
-    trained: Trained,
-    plain: Network,
-    folder: Path,
-    progress: Progress,
-) -> Network:
-    """Return a changed network after training on, if anything was changed."""
-    from hao.quant.distill import teacher_of
-    from hao.quant.train import TrainSettings
-    from hao.quant.tune import tune_float
-
-    epochs = FINE_TUNING_EPOCHS if request.epochs is None else request.epochs
-    if epochs == 0 or plain is trained.network:
-        return plain
-    settings = TrainSettings(epochs=epochs, learning_rate=4e-3, seed=request.seed)
-    start = (settings, plain, trained.dataset)
-    return tune_float(
-        plain,
-        trained.dataset,
-        settings,
-        teacher=teacher_of(trained.network, labels=trained.dataset.labelled),
-        checkpoint=checkpoint_path(folder, "tuned", *start),
-        progress=epoch_line("tuning", progress),
-    )
 
 
 def _finalists(
@@ -227,29 +202,27 @@ def _proposed(
     search = request.search
     cycles, _ = limits_of(search, board)
     assert cycles is not None
-    try:
-        return propose(
-            problem,
-            budget=cycles,
-            count=search.best,
-            solver=search.solver,
-            progress=progress,
-        )
-    except InfeasibleError as error:
-        fastest = choose_fastest(problem, solver=search.solver)
-        most = board.frames_per_s(fastest.cost.latency_cycles) * search.promised_share
+    reports = propose(
+        problem,
+        budget=cycles,
+        count=search.best,
+        solver=search.solver,
+        progress=progress,
+    )
+    fastest = reports[0].cost.latency_cycles
+    if fastest > cycles:
+        most = board.frames_per_s(fastest) * search.promised_share
         raise InfeasibleError(
             f"no choice of operations of {problem.network.name} was found that reaches "
             f"{search.fps:g} fps with {search.margin_percent:g} % to spare on "
             f"{board.name}; the most that one reaches is {most:.1f} fps",
             conflicts=("latency",),
-        ) from error
+        )
+    return reports
 
 
 def _record(
-    request: ReplaceRequest,
-    top1: Mapping[str, float],
-    finalists: Sequence["Finalist"],
+    request: ReplaceRequest, top1: Mapping[str, float], finalists: Sequence["Finalist"]
 ) -> dict[str, object]:
     return {
         "schema": "hao.replacement/2",

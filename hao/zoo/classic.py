@@ -19,7 +19,6 @@ from hao.zoo.architecture import (
 )
 from hao.zoo.blocks import (
     BasicBlock,
-    Block,
     BottleneckBlock,
     ConvBlock,
     LinearBlock,
@@ -27,10 +26,13 @@ from hao.zoo.blocks import (
 )
 
 _RESNET_STRIDES = (1, 2, 2, 2)
-_BASIC_CHANNELS = (64, 128, 256, 512)
-_BOTTLENECK_CHANNELS = (256, 512, 1024, 2048)
-_BASIC_RESNETS = ((18, (2, 2, 2, 2)), (34, (3, 4, 6, 3)))
-_BOTTLENECK_RESNETS = ((26, (2, 2, 2, 2)), (50, (3, 4, 6, 3)))
+# Depth, blocks per stage, their kind, channels per stage.
+_RESNETS = (
+    (18, (2, 2, 2, 2), BasicBlock, (64, 128, 256, 512)),
+    (34, (3, 4, 6, 3), BasicBlock, (64, 128, 256, 512)),
+    (26, (2, 2, 2, 2), BottleneckBlock, (256, 512, 1024, 2048)),
+    (50, (3, 4, 6, 3), BottleneckBlock, (256, 512, 1024, 2048)),
+)
 
 _REPVGG_BLOCKS = (2, 4, 14, 1)
 # Name, stem channels, channels per stage.
@@ -50,7 +52,19 @@ _VGG_VARIANTS = (
 )
 
 
-def _resnet(depth: int, blocks: list[Block]) -> Architecture:
+def _resnet(
+    depth: int,
+    repeats: tuple[int, ...],
+    kind: type[BasicBlock | BottleneckBlock],
+    widths: tuple[int, ...],
+) -> Architecture:
+    blocks = [
+        kind(channels=channels, stride=stride if number == 0 else 1)
+        for channels, count, stride in zip(
+            widths, repeats, _RESNET_STRIDES, strict=True
+        )
+        for number in range(count)
+    ]
     return Architecture(
         name=f"resnet{depth}",
         family=Publication.RESNET,
@@ -60,30 +74,6 @@ def _resnet(depth: int, blocks: list[Block]) -> Architecture:
             *numbered("block", blocks),
             *pooled_classifier(ClassSet.IMAGENET),
         ),
-    )
-
-
-def _basic_resnet(depth: int, repeats: tuple[int, ...]) -> Architecture:
-    stages = zip(_BASIC_CHANNELS, repeats, _RESNET_STRIDES, strict=True)
-    return _resnet(
-        depth,
-        [
-            BasicBlock(channels=channels, stride=stride if number == 0 else 1)
-            for channels, count, stride in stages
-            for number in range(count)
-        ],
-    )
-
-
-def _bottleneck_resnet(depth: int, repeats: tuple[int, ...]) -> Architecture:
-    stages = zip(_BOTTLENECK_CHANNELS, repeats, _RESNET_STRIDES, strict=True)
-    return _resnet(
-        depth,
-        [
-            BottleneckBlock(channels=channels, stride=stride if number == 0 else 1)
-            for channels, count, stride in stages
-            for number in range(count)
-        ],
     )
 
 
@@ -133,8 +123,7 @@ def _vgg(depth: int, repeats: tuple[int, ...]) -> Architecture:
 
 
 ARCHITECTURES = (
-    *(_basic_resnet(*variant) for variant in _BASIC_RESNETS),
-    *(_bottleneck_resnet(*variant) for variant in _BOTTLENECK_RESNETS),
+    *(_resnet(*variant) for variant in _RESNETS),
     *(_repvgg(*variant) for variant in _REPVGG_VARIANTS),
     *(_vgg(*variant) for variant in _VGG_VARIANTS),
 )

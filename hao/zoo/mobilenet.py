@@ -20,13 +20,8 @@ from hao.zoo.architecture import (
     numbered,
     pooled_classifier,
 )
-from hao.zoo.blocks import Block, ConvBlock, InvertedBlock, SeparableBlock
-from hao.zoo.scaling import (
-    Stage,
-    inverted_blocks,
-    scaled_channels,
-    scaled_repeats,
-)
+from hao.zoo.blocks import ConvBlock, InvertedBlock, SeparableBlock
+from hao.zoo.scaling import Stage, inverted_blocks, scaled_channels, scaled_stages
 from hao.zoo.style import PaddingRule
 
 # V1: (channels, stride) of the depthwise separable blocks.
@@ -37,11 +32,7 @@ _V1_BLOCKS = (
     (256, 2),
     (256, 1),
     (512, 2),
-    (512, 1),
-    (512, 1),
-    (512, 1),
-    (512, 1),
-    (512, 1),
+    *5 * ((512, 1),),
     (1024, 2),
     (1024, 1),
 )
@@ -159,22 +150,10 @@ def _v2(
     if width_percent > 100 and not deeper:
         head = scaled_channels(_V2_HEAD, width_percent)
     first = scaled_channels(_V2_FIRST, width_percent)
-    stages = [
-        Stage(
-            ratio=stage.ratio,
-            channels=scaled_channels(stage.channels, width_percent),
-            repeats=stage.repeats
-            if stage is _V2_STAGES[-1]
-            else scaled_repeats(stage.repeats, depth_percent),
-            stride=stage.stride,
-            kernel=stage.kernel,
-        )
-        for stage in _V2_STAGES
-    ]
-    blocks: list[Block] = [
-        SeparableBlock(channels=first),
-        *inverted_blocks(stages, ifm_channels=first),
-    ]
+    stages = scaled_stages(
+        _V2_STAGES, width_percent=width_percent, depth_percent=depth_percent
+    )
+    inverted = inverted_blocks(stages, ifm_channels=first)
     return Architecture(
         name=f"mobilenet_v2_{suffix}",
         family=Publication.MOBILENET_V2,
@@ -182,7 +161,7 @@ def _v2(
         padding=padding,
         blocks=(
             _stem(stem),
-            *numbered("block", blocks),
+            *numbered("block", [SeparableBlock(channels=first), *inverted]),
             *pooled_classifier(ClassSet.IMAGENET, head_channels=head),
         ),
     )

@@ -160,6 +160,14 @@ def zoo_name(architecture: str, width: str = "") -> str | None:
 def _architecture(name: str) -> Architecture:
     if name in _ARCHITECTURES:
         return _ARCHITECTURES[name]
-    close = get_close_matches(name, _ARCHITECTURES, n=3, cutoff=0.5)
-    hint = f"did you mean {', '.join(close)}?" if close else "the zoo lists the names"
+    known = {other.replace("_", ""): other for other in _ARCHITECTURES}
+    asked = "".join(sign for sign in name.lower() if sign.isalnum())
+    close = [known[x] for x in get_close_matches(asked, known, n=8, cutoff=0.5)]
+    # Of widths, the plain network first.
+    close.sort(key=lambda other: not other.endswith("_100"))
+    hint = (
+        f"did you mean {', '.join(close[:3])}?"
+        if close
+        else "`hao networks` lists them"
+    )
     raise InputError(f"network {name!r} is not in the zoo; {hint}")

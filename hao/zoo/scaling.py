@@ -1,7 +1,7 @@
 """Width and depth multipliers, and the expansion of stage tables into blocks."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
 
@@ -72,3 +72,19 @@ def inverted_blocks(
             )
             ifm_channels = stage.channels
     return tuple(blocks)
+
+
+def scaled_stages(
+    stages: Sequence[Stage], *, width_percent: int, depth_percent: int
+) -> list[Stage]:
+    """Return stages of other widths; all but the last are repeated more often."""
+    return [
+        replace(
+            stage,
+            channels=scaled_channels(stage.channels, width_percent),
+            repeats=stage.repeats
+            if stage is stages[-1]
+            else scaled_repeats(stage.repeats, depth_percent),
+        )
+        for stage in stages
+    ]

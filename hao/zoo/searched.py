@@ -21,12 +21,7 @@ from hao.zoo.architecture import (
     pooled_classifier,
 )
 from hao.zoo.blocks import Block, ConvBlock, SeparableBlock
-from hao.zoo.scaling import (
-    Stage,
-    inverted_blocks,
-    scaled_channels,
-    scaled_repeats,
-)
+from hao.zoo.scaling import Stage, inverted_blocks, scaled_channels, scaled_stages
 from hao.zoo.style import PaddingRule
 
 # Columns: ratio, channels, repeats, stride, kernel.
@@ -106,23 +101,10 @@ def _efficientnet_lite(
     number: int, width_percent: int, depth_percent: int, image_size: int
 ) -> Architecture:
     first = scaled_channels(16, width_percent)
-    last = _EFFICIENTNET_LITE[-1]
-    stages = [
-        Stage(
-            ratio=stage.ratio,
-            channels=scaled_channels(stage.channels, width_percent),
-            repeats=stage.repeats
-            if stage is last
-            else scaled_repeats(stage.repeats, depth_percent),
-            stride=stage.stride,
-            kernel=stage.kernel,
-        )
-        for stage in _EFFICIENTNET_LITE
-    ]
-    blocks: list[Block] = [
-        SeparableBlock(channels=first),
-        *inverted_blocks(stages, ifm_channels=first),
-    ]
+    stages = scaled_stages(
+        _EFFICIENTNET_LITE, width_percent=width_percent, depth_percent=depth_percent
+    )
+    inverted = inverted_blocks(stages, ifm_channels=first)
     return Architecture(
         name=f"efficientnet_lite{number}",
         family=Publication.EFFICIENTNET_LITE,
@@ -131,7 +113,7 @@ def _efficientnet_lite(
         padding=PaddingRule.SAME,
         blocks=(
             ("stem", ConvBlock(channels=32, kernel=3, stride=2)),
-            *numbered("block", blocks),
+            *numbered("block", [SeparableBlock(channels=first), *inverted]),
             *pooled_classifier(ClassSet.IMAGENET, head_channels=1280),
         ),
     )

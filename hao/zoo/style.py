@@ -24,6 +24,7 @@ from hao.ir.layer import (
     PoolKind,
     window_shape,
 )
+from hao.ir.tensor import Shape
 
 
 class PaddingRule(Enum):
@@ -89,18 +90,12 @@ class Style:
         stride: int = 1,
     ) -> Conv:
         """Return a dense convolution."""
-        padding = self._padding(source, kernel, stride)
+        padding, ofm = self._window(source, channels, kernel, stride)
         return Conv(
             name=name,
             input=source.name,
             ifm=source.ofm,
-            ofm=window_shape(
-                source.ofm,
-                channels=channels,
-                kernel=kernel,
-                stride=stride,
-                padding=padding,
-            ),
+            ofm=ofm,
             kernel=kernel,
             stride=stride,
             padding=padding,
@@ -111,18 +106,12 @@ class Style:
         self, source: Layer, name: str, *, kernel: int, stride: int = 1
     ) -> Depthwise:
         """Return a depthwise convolution."""
-        padding = self._padding(source, kernel, stride)
+        padding, ofm = self._window(source, source.ofm.channels, kernel, stride)
         return Depthwise(
             name=name,
             input=source.name,
             ifm=source.ofm,
-            ofm=window_shape(
-                source.ofm,
-                channels=source.ofm.channels,
-                kernel=kernel,
-                stride=stride,
-                padding=padding,
-            ),
+            ofm=ofm,
             kernel=kernel,
             stride=stride,
             padding=padding,
@@ -131,18 +120,12 @@ class Style:
 
     def max_pool(self, source: Layer, name: str, *, kernel: int, stride: int) -> Pool:
         """Return a max pooling."""
-        padding = self._padding(source, kernel, stride)
+        padding, ofm = self._window(source, source.ofm.channels, kernel, stride)
         return Pool(
             name=name,
             input=source.name,
             ifm=source.ofm,
-            ofm=window_shape(
-                source.ofm,
-                channels=source.ofm.channels,
-                kernel=kernel,
-                stride=stride,
-                padding=padding,
-            ),
+            ofm=ofm,
             kernel=kernel,
             stride=stride,
             padding=padding,
@@ -158,11 +141,18 @@ class Style:
             activation=self.activation,
         )
 
-    def _padding(self, source: Layer, kernel: int, stride: int) -> Padding:
-        return rule_padding(
+    def _window(
+        self, source: Layer, channels: int, kernel: int, stride: int
+    ) -> tuple[Padding, Shape]:
+        """Return the padding and the OFM of a window that moves over a map."""
+        ifm = source.ofm
+        padding = rule_padding(
             self.padding,
-            height=source.ofm.height,
-            width=source.ofm.width,
+            height=ifm.height,
+            width=ifm.width,
             kernel=kernel,
             stride=stride,
+        )
+        return padding, window_shape(
+            ifm, channels=channels, kernel=kernel, stride=stride, padding=padding
         )

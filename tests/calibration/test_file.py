@@ -104,7 +104,7 @@ def change(*keys: str | int, to: object) -> Callable[[Document], object]:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda d: d.pop("schema"), "must have the schema 'hao.calibration/1'"),
+        (lambda d: d.pop("schema"), "schema is missing"),
         (change("schema", to="hao.calibration/2"), "schema = 'hao.calibration/2'"),
         (change("more", to=1), "more: unknown key"),
         (lambda d: d.pop("device"), "device is missing"),
@@ -116,7 +116,10 @@ def change(*keys: str | int, to: object) -> Callable[[Document], object]:
         (change("csynth", "dense", "lut", to=99), "csynth.dense.lut = 99"),
         (change("csynth", to={}), "csynth must have fixed, dense"),
         (change("csynth", "dense", to={"lut": 1000}), "each with lut and ff"),
-        (change("figures", 0, "reported", to="many"), "figures.0.reported = 'many'"),
+        (
+            change("figures", 0, "reported", to="many"),
+            r"figures\[0\].reported = ",
+        ),
     ],
 )
 def test_a_spoiled_file_is_refused(
@@ -132,7 +135,7 @@ def test_a_spoiled_file_is_refused(
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", "design,clock_mhz,ms\n"])
 def test_what_is_no_calibration_is_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(InputError, match=r"some.json: .*must be") as error:
+    with pytest.raises(InputError, match=r"some.json: (not valid|file = )") as error:
         load_calibration(written(tmp_path, text))
     assert "\n" not in str(error.value)
 
@@ -140,7 +143,7 @@ def test_what_is_no_calibration_is_refused(tmp_path: Path, text: str) -> None:
 def test_a_file_that_cannot_be_read_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="no such file; must be a calibration"):
         load_calibration(tmp_path / "none.json")
     monkeypatch.setattr("hao.calibration.file.MAX_FILE_BYTES", 10)
     with pytest.raises(InputError, match="more than 10 bytes"):

@@ -12,8 +12,6 @@ from hao.cost.packing import (
     Packing,
     Sharing,
     packing,
-    pair_depth,
-    products_per_dsp,
 )
 from hao.data import data_path
 from hao.errors import InputError
@@ -220,23 +218,36 @@ def test_four_products_where_they_cost_no_more_luts_each_than_two() -> None:
 
 
 def test_known_products_per_slice() -> None:
-    e2 = DspType.DSP48E2
-    assert [products_per_dsp(e2, w, 8) for w in (2, 4, 8)] == [2, 2, 2]
-    assert products_per_dsp(e2, 4, 4) == products_per_dsp(e2, 4, 5) == 4
-    assert products_per_dsp(e2, 4, 6) == 2
-    assert products_per_dsp(DspType.DSP48E1, 4, 4) == 4
-    assert pair_depth(e2, 8, 8) == 4
-    assert pair_depth(e2, 8, 8, act_signed=True) == 7
-    assert pair_depth(e2, 8, 8, narrow=True) == 8
-    assert pair_depth(DspType.DSP48E1, 8, 8) == 1
+    def of(sharing: Sharing, dsp: DspType, w: int, a: int) -> Packing | None:
+        return packing(sharing, dsp, weight_bits=w, act_bits=a)
+
+    e1, e2 = DspType.DSP48E1, DspType.DSP48E2
+    for widths, fours in (((4, 4), True), ((4, 5), True), ((4, 6), False)):
+        assert (of(Sharing.QUAD, e2, *widths) is not None) is fours
+    assert of(Sharing.QUAD, e1, 4, 4) is not None
+    for bits in (2, 4, 8):
+        assert of(Sharing.QUAD, e2, bits, 8) is None
+        assert of(Sharing.PAIR, e2, bits, 8) is not None
+    for dsp, signed, narrow, depth in (
+        *((e2, False, False, 4), (e2, True, False, 7), (e2, False, True, 8)),
+        (e1, False, False, 1),
+    ):
+        found = packing(
+            Sharing.PAIR,
+            dsp,
+            weight_bits=8,
+            act_bits=8,
+            act_signed=signed,
+            narrow=narrow,
+        )
+        assert found is not None
+        assert found.depth == depth
 
 
-@pytest.mark.parametrize(("w", "a"), [(1, 8), (9, 8)])
-def test_weights_outside_the_engine_are_refused(w: int, a: int) -> None:
-    with pytest.raises(InputError, match=rf"weight_bits = {w}; must be from 2 to 8"):
-        products_per_dsp(DspType.DSP48E2, w, a)
-
-
-def test_activations_outside_the_engine_are_refused() -> None:
-    with pytest.raises(InputError, match="act_bits = 9; must be from 2 to 8"):
-        pair_depth(DspType.DSP48E2, 8, 9)
+@pytest.mark.parametrize(
+    ("w", "a", "named"),
+    [(1, 8, "weight_bits = 1"), (9, 8, "weight_bits = 9"), (8, 9, "act_bits = 9")],
+)
+def test_widths_outside_the_engine_are_refused(w: int, a: int, named: str) -> None:
+    with pytest.raises(InputError, match=rf"{named}; must be from 2 to 8"):
+        packing(Sharing.PAIR, DspType.DSP48E2, weight_bits=w, act_bits=a)

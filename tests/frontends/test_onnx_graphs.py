@@ -1,6 +1,7 @@
 """load_onnx on whole graphs: inputs, layouts, outputs, names, arrays, precision."""
 
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,21 @@ def test_load_onnx_folds_arithmetic_with_constants(tmp_path: Path) -> None:
     stored |= {"two": np.array([2], np.float32), "channel": floats(9, 3, 1, 1)}
     result = check_equal_to_onnxruntime(tmp_path, model(nodes, stored=stored), X)
     assert kinds(result.network.layers) == ["Input", "Conv"]
+
+
+def test_load_onnx_reads_sums_of_maps_and_limits_by_channel(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], "a", pads=[1, 1, 1, 1]),
+        helper.make_node("Sum", ["a"], ["b"], "b"),
+        helper.make_node("Max", ["zeros", "b"], ["c"], "c"),
+        helper.make_node("Conv", ["x", "v"], ["d"], "d", pads=[1, 1, 1, 1]),
+        helper.make_node("Sum", ["b", "c", "d"], ["y"], "y"),
+    ]
+    stored: Stored = {"w": W, "v": floats(5, 4, 3, 3, 3)}
+    stored["zeros"] = np.zeros((1, 4, 1, 1), np.float32)
+    result = check_equal_to_onnxruntime(tmp_path, model(nodes, stored=stored), X)
+    found = kinds(result.network.layers)
+    assert Counter(found) == {"Input": 1, "Conv": 2, "Depthwise": 1, "Add": 2}
 
 
 def test_load_onnx_leaves_a_shift_before_padding_to_the_host(tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from hao.handoff.hierarchy import HierarchyReport
 from hao.handoff.load import MAX_REPORT_BYTES, Report, load_report, parse_report_text
 from hao.handoff.synthesis import (
     HlsTool,
-    LoopRow,
     ModuleRow,
     Span,
     SynthesisReport,
@@ -63,16 +62,14 @@ def test_vitis_xml_gives_the_figures_of_the_top() -> None:
         version="2023.2",
         top="hao_engine",
         part="xczu3eg-sbva484-1-i",
-        clock_target_ns=4.67,
         clock_estimated_ns=3.408,
         latency=Span(3000, 3000),
         interval=Span(3001, 3001),
         used=Resources(dsp=30, bram_18k=40, lut=8000, ff=5000),
-        available=Resources(dsp=360, bram_18k=432, lut=70_560, ff=141_120),
     )
 
 
-def test_vitis_xml_gives_the_tree_of_modules_and_their_loops() -> None:
+def test_vitis_xml_gives_the_tree_of_modules() -> None:
     report = synthesis("vitis_csynth.xml")
     # The multiplier is an instance without a module of its own.
     assert [(row.depth, row.module) for row in report.modules] == [
@@ -93,32 +90,6 @@ def test_vitis_xml_gives_the_tree_of_modules_and_their_loops() -> None:
         used=Resources(dsp=16, bram_18k=10, lut=2500, ff=1500),
     )
     assert report.modules[5].latency == Span(None, None)
-    assert report.loops == (
-        LoopRow(
-            module="read_ifm",
-            name="ifm_rows",
-            trips=Span(498, 498),
-            latency=Span(499, 499),
-            iteration_latency=Span(3, 3),
-            ii=1,
-        ),
-        LoopRow(
-            module="dense_array_Pipeline_fold",
-            name="fold",
-            trips=Span(2784, 2784),
-            latency=Span(2788, 2788),
-            iteration_latency=Span(6, 6),
-            ii=1,
-        ),
-        LoopRow(
-            module="depthwise_array",
-            name="taps",
-            trips=Span(),
-            latency=Span(),
-            iteration_latency=Span(9, 9),
-            ii=1,
-        ),
-    )
 
 
 def test_summary_text_equals_the_xml_of_the_same_run() -> None:
@@ -127,9 +98,7 @@ def test_summary_text_equals_the_xml_of_the_same_run() -> None:
     assert text == replace(
         xml,
         source="vitis_csynth.rpt",
-        clock_target_ns=None,
         clock_estimated_ns=None,
-        available=None,
         modules=tuple(replace(row, instance="") for row in xml.modules),
     )
 
@@ -139,15 +108,9 @@ def test_vivado_text_equals_the_xml_of_the_same_run() -> None:
     assert text == replace(xml, source="vivado_csynth.rpt", modules=text.modules)
     assert xml.tool is HlsTool.VIVADO_HLS
     assert (xml.version, xml.part) == ("2020.1", "xc7z020clg400-1")
-    assert (xml.clock_target_ns, xml.clock_estimated_ns) == (10.0, 8.75)
+    assert xml.clock_estimated_ns == 8.75
     assert (xml.latency, xml.interval) == (Span(), Span())
     assert xml.used == Resources(dsp=73, bram_18k=20, lut=12_532, ff=7969)
-    assert [(loop.name, loop.trips, loop.ii) for loop in xml.loops] == [
-        ("layers", Span(1, 64), None),
-        ("layers.1", Span(32, 32), 1),
-    ]
-    assert xml.loops[0].latency == Span(40, 2560)
-    assert [loop.iteration_latency.high for loop in xml.loops] == [40, 6]
 
 
 def test_vivado_text_joins_time_and_area_of_an_instance() -> None:
@@ -164,14 +127,14 @@ def test_vivado_text_joins_time_and_area_of_an_instance() -> None:
     assert (second.module, second.latency) == ("hao_engine_ifm_m", Span())
 
 
-def test_text_without_details_has_no_modules_and_no_loops() -> None:
+def test_text_without_details_has_no_modules() -> None:
     text = (FIXTURES / "vivado_csynth.rpt").read_text()
     text = re.sub(
         r"(\* (?:Instance|Loop): \n)(?:[ ]+[|+].*\n)+", r"\1        N/A\n", text
     )
     report = parse_report_text(text, "x.rpt")
     assert isinstance(report, SynthesisReport)
-    assert (report.modules, report.loops) == ((), ())
+    assert report.modules == ()
 
 
 @pytest.mark.parametrize(
@@ -209,9 +172,6 @@ def test_placed_utilization_counts_halves_of_block_ram() -> None:
         part="xczu3eg-sbva484-1-i",
         state=DesignState.PLACED,
         used=Resources(dsp=28, bram_18k=33, lut=5000, ff=3600),
-        available=Resources(dsp=360, bram_18k=432, lut=70_560, ff=141_120),
-        lut_logic=4400,
-        lut_memory=600,
     )
 
 
@@ -220,7 +180,6 @@ def test_synthesized_utilization_of_7_series_has_stars_and_slices() -> None:
     assert report.state is DesignState.SYNTHESIZED
     assert not report.state.placed
     assert report.used == Resources(dsp=73, bram_18k=20, lut=7500, ff=6100)
-    assert report.available.bram_18k == 280
 
 
 def test_hierarchical_utilization_gives_the_core_and_what_it_holds() -> None:
@@ -253,7 +212,7 @@ def test_utilization_counts_uram_where_the_device_has_it() -> None:
     text = text.replace("|   RAMB18 ", row + "|   RAMB18 ")
     report = parse_report_text(text, "u.rpt")
     assert isinstance(report, UtilizationReport)
-    assert (report.used.uram, report.available.uram) == (7, 64)
+    assert report.used.uram == 7
 
 
 @pytest.mark.parametrize(
@@ -273,7 +232,7 @@ def test_design_states_of_vivado(stated: str, state: DesignState) -> None:
 
 def test_timing_summary_gives_slack_and_the_period_reached() -> None:
     report = timing((FIXTURES / "timing_summary.rpt").read_text())
-    assert (report.wns_ns, report.whs_ns, report.met) == (-0.333, 0.012, False)
+    assert report.wns_ns == -0.333
     assert report.clocks == {"clk_pl_0": 4.667, "clk_slow": 10.0}
     assert report.period_ns == 4.667
     # 4.667 ns asked for and 0.333 ns missed: 5 ns.
@@ -285,12 +244,12 @@ def test_timing_summary_met_and_unconstrained() -> None:
     text = (FIXTURES / "timing_summary.rpt").read_text()
     missed = "Timing constraints are not met."
     met = text.replace(missed, "All user specified timing constraints are met.")
-    assert timing(met.replace("-0.333", " 0.100")).met is True
+    assert timing(met.replace("-0.333", " 0.100")).wns_ns == 0.1
     free = text.replace(missed, "There are no user specified timing constraints.")
     free = free.replace("-0.333", "    NA")
     free = re.sub(r"^clk_(pl|slow).*\n", "", free, flags=re.M)
     report = timing(free)
-    assert (report.met, report.wns_ns, report.reached_ns) == (None, None, None)
+    assert (report.wns_ns, report.reached_ns) == (None, None)
     assert report.clocks == {}
 
 
@@ -349,13 +308,13 @@ def _totals(report: Report) -> tuple[object, ...]:
     """Return what a report says about the whole; details may be missing at its end."""
     match report:
         case SynthesisReport():
-            return report.top, report.latency, report.used, report.available
+            return report.top, report.latency, report.used
         case UtilizationReport():
-            return report.used, report.available
+            return (report.used,)
         case HierarchyReport():
             return report.used, report.modules
         case TimingReport():
-            return report.wns_ns, report.whs_ns
+            return (report.wns_ns,)
         case CosimReport():
             return report.passed, report.average_latency
 
@@ -402,15 +361,15 @@ def test_entities_are_never_expanded(tmp_path: Path) -> None:
 
 
 def test_a_missing_or_huge_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"none\.rpt: No such file"):
+    with pytest.raises(InputError, match=r"none\.rpt: no such file"):
         load_report(tmp_path / "none.rpt")
-    message = f"{tmp_path}: not a file; must be csynth.xml, csynth.rpt, a report of"
+    message = f"{tmp_path}: cannot be read (not a file); must be csynth.xml,"
     with pytest.raises(InputError, match=re.escape(message)):
         load_report(tmp_path)
     path = tmp_path / "huge.rpt"
     with path.open("wb") as file:
         file.truncate(MAX_REPORT_BYTES + 1)
-    with pytest.raises(InputError, match=f"bytes; must be at most {MAX_REPORT_BYTES}"):
+    with pytest.raises(InputError, match=f"more than {MAX_REPORT_BYTES} bytes"):
         load_report(path)
 
 
@@ -437,8 +396,8 @@ def edit(name: str, old: str, new: str) -> Callable[[Path], Path]:
             "LUT = 'many'; must be a count, a range or 'undef'",
         ),
         (
-            edit("vitis_csynth.xml", ">4.67<", ">fast<"),
-            "TargetClockPeriod = 'fast'; must be a time in ns",
+            edit("vitis_csynth.xml", ">3.408<", ">fast<"),
+            "EstimatedClockPeriod = 'fast'; must be a time in ns",
         ),
         (
             edit("vitis_csynth.xml", "hao_engine<", "<"),
@@ -453,8 +412,8 @@ def edit(name: str, old: str, new: str) -> Callable[[Path], Path]:
             "header field 'Version' is missing",
         ),
         (
-            edit("vivado_csynth.rpt", "|Available ", "|Availed   "),
-            "summary of the utilization has no row 'Available'",
+            edit("vivado_csynth.rpt", "|Total ", "|Totals"),
+            "summary of the utilization has no row 'Total'",
         ),
         (
             edit("vivado_csynth.rpt", "|       Name ", "|       Site "),

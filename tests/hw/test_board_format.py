@@ -326,7 +326,7 @@ def test_load_board_refuses_what_is_not_utf8(tmp_path: Path) -> None:
 
 def test_load_board_refuses_a_huge_file(tmp_path: Path) -> None:
     message = refusal(tmp_path, GOOD + "#" * MAX_FILE_BYTES)
-    assert message.startswith("more than 100000 bytes")
+    assert message.startswith("cannot be read (more than 100000 bytes)")
 
 
 def test_load_board_refuses_a_missing_file(tmp_path: Path) -> None:
@@ -337,14 +337,14 @@ def test_load_board_refuses_a_missing_file(tmp_path: Path) -> None:
 def test_load_board_refuses_a_folder(tmp_path: Path) -> None:
     folder = tmp_path / "x.toml"
     folder.mkdir()
-    with pytest.raises(InputError, match=r"x\.toml: not a file"):
+    with pytest.raises(InputError, match=r"x\.toml: cannot be read \(not a file\)"):
         load_board(str(folder))
 
 
 def test_load_board_refuses_a_pipe_without_waiting_on_it(tmp_path: Path) -> None:
     pipe = tmp_path / "x.toml"
     os.mkfifo(pipe)
-    with pytest.raises(InputError, match=r"x\.toml: not a file"):
+    with pytest.raises(InputError, match=r"x\.toml: cannot be read \(not a file\)"):
         load_board(str(pipe))
 
 
@@ -363,7 +363,7 @@ def test_load_board_refuses_an_unreadable_file(
     path = write(tmp_path, GOOD)
     # A test may run as root, whom no file mode stops.
     monkeypatch.setattr(Path, "open", deny)
-    with pytest.raises(InputError, match=r"cannot be read: .*Permission denied"):
+    with pytest.raises(InputError, match=r"cannot be read .Permission denied"):
         load_board(path)
 
 

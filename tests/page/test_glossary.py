@@ -1,6 +1,7 @@
 """Terms in a text: linked once, to where they are defined, and nothing unescaped."""
 
-from hao.page.glossary import TERMS, term_key, with_terms
+from hao.page.glossary import term_key, with_terms
+from hao.report.terms import TERMS
 
 
 def test_the_first_use_of_a_term_is_linked_to_its_definition() -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks._synthetic import residual_network
 from hao.cost.evaluate import evaluate
 from hao.errors import InfeasibleError, SolverError
 from hao.hw.board_file import load_board
@@ -22,15 +23,6 @@ from hao.program.codesign import (
 from hao.program.conflicts import clashing_limits
 from hao.program.problem import Problem
 from hao.program.solver import SolverName, Status
-from hao.zoo.architecture import (
-    Architecture,
-    ClassSet,
-    Publication,
-    architecture_network,
-    numbered,
-    pooled_classifier,
-)
-from hao.zoo.blocks import BasicBlock, ConvBlock
 from tests.program.brute import Optimum, fastest, front, most_accurate
 from tests.program.instances import random_problem
 
@@ -276,24 +268,7 @@ def test_a_tolerance_is_kept_and_said(seed: int) -> None:
 
 
 def test_rows_of_many_cycles_refuse_no_design_by_rounding() -> None:
-    blocks = [
-        BasicBlock(channels=channels, stride=2 if channels > 16 and n == 0 else 1)
-        for channels, count in ((16, 25), (32, 24), (64, 24))
-        for n in range(count)
-    ]
-    network = architecture_network(
-        Architecture(
-            name="deep",
-            family=Publication.CIFAR,
-            dataset=ClassSet.CIFAR10,
-            image_size=32,
-            blocks=(
-                ("stem", ConvBlock(channels=16, kernel=3)),
-                *numbered("block", blocks),
-                *pooled_classifier(ClassSet.CIFAR10),
-            ),
-        )
-    )
+    network = residual_network(150)
     options = bit_options(network, choices=(8,), drop_by_bits={8: 0.2})
     problem = Problem(network=network, options=options, board=load_board("zu3eg"))
     found = [choose_fastest(problem, solver=s) for s in SolverName]

@@ -40,7 +40,7 @@ def test_each_answer_is_the_best_apart_from_those_before(
         choose_most_accurate(problem, budget=budget),
         count=4,
         budget=budget,
-        overlap=overlap,
+        overlap_percent=50,
     )
     before: list[dict[int, int]] = []
     for report in reports:
@@ -77,9 +77,9 @@ def test_each_answer_is_the_best_apart_from_those_before(
 def test_answers_differ_more_where_less_may_agree() -> None:
     problem = random_problem(5, choices=3, layers=3)
     first = choose_most_accurate(problem, budget=1 << 30)
-    loose = choose_several(problem, first, count=2, budget=1 << 30, overlap=10)
-    apart = choose_several(problem, first, count=2, budget=1 << 30, overlap=0)
-    assert loose[1].choice == loose[0].choice
+    loose = choose_several(problem, first, count=2, budget=1 << 30, overlap_percent=100)
+    apart = choose_several(problem, first, count=2, budget=1 << 30, overlap_percent=0)
+    assert loose[1].cost_micro == loose[0].cost_micro
     pairs = zip(apart[0].choice, apart[1].choice, strict=True)
     same = [a == b for site, (a, b) in enumerate(pairs) if site in problem.free_sites]
     assert not any(same)

@@ -8,8 +8,8 @@ from onnx import NodeProto, helper
 
 from hao.errors import UnsupportedError
 from hao.frontends.from_onnx.model import load_onnx
-from hao.ir.integer_run import run_integer_layers
-from hao.ir.interpret import run_float_layers
+from hao.ir.integer_run import run_integer, run_integer_layers
+from hao.ir.interpret import run_float, run_float_layers
 from hao.model import load_buildable
 from hao.quant.imported import count_rounding, imported_integers, output_differences
 from tests.frontends.onnx_models import QONNX_DOMAIN, Stored, floats, model, node_with
@@ -55,10 +55,15 @@ class _File:
         self._node("Relu", [x], f"{y}.relu")
         self._quant(f"{y}.relu", y, 1 / 2, 4, signed=0)
 
-    def save(self, folder: Path) -> Path:
+    def save(self, folder: Path, output: str = "y") -> Path:
         path = folder / "file.onnx"
-        domains = [(QONNX_DOMAIN, 1)]
-        made = model(self.nodes, stored=self.stored, x=(1, 3, 8, 8), domains=domains)
+        made = model(
+            self.nodes,
+            stored=self.stored,
+            x=(1, 3, 8, 8),
+            domains=[(QONNX_DOMAIN, 1)],
+            outputs=(output,),
+        )
         path.write_bytes(made.SerializeToString())
         return path
 
@@ -95,6 +100,37 @@ def test_a_sum_before_an_add_is_exact_or_differs_at_halves_alone(
         halves = np.abs(maps["sum"] * 2 % 1 - 0.5) == 0
         assert np.all(halves[apart != 0])
         assert differing < 0.1 * apart.size
+
+
+def test_codes_are_cut_to_fewer_bits_twice(tmp_path: Path) -> None:
+    file = _File(1 / 4)
+    for y, inner, bits in (("cut", 4, 3), ("last", 3, 2)):
+        for word, value in (("s", 2 / 2**inner * 4), ("b", inner), ("c", bits)):
+            file.stored[f"{y}.{word}"] = np.float32(value)
+    file.stored["z"] = np.float32(0)
+    names = {"cut": "y", "last": "cut"}
+    for y, x in names.items():
+        inputs = [x, f"{y}.s", "z", f"{y}.b", f"{y}.c"]
+        node = node_with("Trunc", inputs, [y], {}, name=y, domain=QONNX_DOMAIN)
+        file.nodes.append(node)
+    path = file.save(tmp_path, output="last")
+    network = load_buildable(path).network
+    imported = imported_integers(network, FRAMES)
+    assert count_rounding(network, imported, FRAMES).differences == 0
+    codes = run_integer(imported.net, imported.net.frame_codes(FRAMES))
+    whole = run_float(load_onnx(path).network, FRAMES.astype(np.float64))
+    assert output_differences(imported, codes, whole) == 0
+    assert np.unique(codes).tolist() == [0, 1]
+
+
+def test_what_is_wrong_with_a_quantizer_is_told_once(tmp_path: Path) -> None:
+    file = _File(1 / 4)
+    (quantizer,) = (node for node in file.nodes if node.name == "a")
+    (mode,) = (one for one in quantizer.attribute if one.name == "rounding_mode")
+    mode.s = b"CEIL"
+    with pytest.raises(UnsupportedError, match="rounds by CEIL") as caught:
+        load_buildable(file.save(tmp_path))
+    assert len(caught.value.problems) == 1
 
 
 def test_two_sums_before_an_add_are_refused(tmp_path: Path) -> None:

@@ -9,18 +9,15 @@ from torch import nn
 
 from hao.ir.channels import channel_groups, without_channels
 from hao.ir.interpret import run_float
-from hao.ir.sparsity import Words
 from hao.quant.dataset import Split
 from hao.quant.distill import Teacher, teacher_of
 from hao.quant.float_net import FloatNet
 from hao.quant.modules import module_key
 from hao.quant.normed import normed_net
 from hao.quant.saliency import (
-    layer_weight,
     masked_losses,
     pruned_losses,
     taylor_scores,
-    taylor_word_scores,
 )
 from hao.quant.train import TrainSettings, accuracy_of_net, train_float
 from hao.quant.tune import tune_float
@@ -128,34 +125,6 @@ def test_training_with_a_teacher_alone_comes_to_its_classes() -> None:
     teacher = teacher_of(whole, labels=False)
     tuned = tune_float(narrow, dataset, settings, teacher=teacher)
     assert accuracy_of_net(FloatNet(tuned, batch_norm=False), dataset.test) > 0.8
-
-
-def test_scores_of_words_are_the_first_order_change_of_the_loss() -> None:
-    network, split = every_kind(), _split()
-    name = "b.project"
-    words = Words(np.array([0, 0, 1, 1, 2, 2]).reshape(6, 1, 1), 4)
-    net = normed_net(network, split)
-    scores = taylor_word_scores(net, split, {name: words}, ONE_BATCH, steps=1)[name]
-    assert scores.shape == (2, 3)
-    net = normed_net(network, split).double().train()
-    frames = torch.from_numpy(split.frames[:].copy()).double()
-    labels = torch.from_numpy(split.labels.copy())
-    weight, step = layer_weight(net, name), 1e-4
-    for group in range(2):
-        for word in range(3):
-            losses = []
-            part = (slice(4 * group, 4 * group + 4), slice(2 * word, 2 * word + 2))
-            for share in (1 + step, 1 - step):
-                saved = weight.data.clone()
-                weight.data[part] *= share
-                with torch.no_grad():
-                    losses.append(
-                        float(nn.functional.cross_entropy(net(frames), labels))
-                    )
-                weight.data.copy_(saved)
-            change = (losses[0] - losses[1]) / (2 * step)
-            # Scores come from single precision.
-            assert scores[group, word] == pytest.approx(abs(change), abs=2e-4)
 
 
 def test_weights_set_to_zero_for_a_while_come_back() -> None:

@@ -1,5 +1,6 @@
 """Weights of a file: by name or by shape and order, eps, wrappers, what is refused."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -96,6 +97,22 @@ def test_a_file_that_holds_more_than_tensors_is_refused(tmp_path: Path) -> None:
     torch.save({"path": tmp_path}, tmp_path / "weights.pt")  # needs pickle
     with pytest.raises(InputError, match="weights only"):
         loaded_from(tmp_path / "weights.pt", chain())
+
+
+def test_what_torch_warns_of_before_it_gives_up_is_not_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*_: object, **__: object) -> None:
+        warnings.warn("the checkpoint is strange", stacklevel=2)
+        raise RuntimeError
+
+    (tmp_path / "net.pt").write_bytes(b"strange")
+    monkeypatch.setattr(torch, "load", load)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        with pytest.raises(InputError, match=r"net\.pt: not readable as a torch state"):
+            loaded_from(tmp_path / "net.pt", chain())
+    assert said == []
 
 
 def test_a_tensor_that_only_claims_its_size_is_refused(tmp_path: Path) -> None:

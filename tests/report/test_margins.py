@@ -71,6 +71,15 @@ def test_what_an_error_may_break_is_told(share: float) -> None:
         assert told.endswith("lies within its interval")
 
 
+def test_a_limit_that_is_passed_already_is_told_so() -> None:
+    told = risk_in_words(replace(RESULT, fps_asked=2 * FPS))
+    assert told.startswith(f"frame time: {2 * FPS:g} frames/s already passed by 100 %")
+    cost = RESULT.cost
+    large = replace(cost.resources, lut=2 * RESULT.design.board.usable.lut)
+    told = risk_in_words(replace(RESULT, cost=replace(cost, resources=large)))
+    assert "LUT: 79 % of the device already passed by 100 %" in told
+
+
 def test_json_holds_interval_margin_and_room() -> None:
     found = margins_json(replace(RESULT, fps_asked=FPS / 2, margin_percent=15.0))
     low, high = latency_evidence().fps_interval(FPS)

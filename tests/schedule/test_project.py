@@ -71,6 +71,14 @@ def test_a_script_that_says_too_little_is_refused(
         load_project(tmp_path)
 
 
+def test_a_script_of_any_size_is_refused(tmp_path: Path) -> None:
+    write_project(tmp_path, COPY)
+    with (tmp_path / "run_hls.tcl").open("wb") as stream:
+        stream.truncate(2**40)  # takes no disk
+    with pytest.raises(InputError, match=r"run_hls\.tcl: cannot be read \(more than"):
+        load_project(tmp_path)
+
+
 def test_a_folder_without_project_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no run_hls\.tcl in it; give a run or a"):
         load_project(tmp_path)

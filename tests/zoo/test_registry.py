@@ -113,10 +113,13 @@ def test_unknown_name_is_refused_with_the_closest() -> None:
         build_network("resnet17")
     with pytest.raises(InputError, match=r"'mobilenetv2_100'.*mobilenet_v2_100"):
         entry("mobilenetv2_100")
+    # Of widths, the plain network first.
+    with pytest.raises(InputError, match=r"did you mean mobilenet_v2_100, mobile"):
+        build_network("mobilenetv2")
 
 
 def test_name_like_no_other_is_refused_without_a_guess() -> None:
-    with pytest.raises(InputError, match="not in the zoo; the zoo lists the names"):
+    with pytest.raises(InputError, match="not in the zoo; `hao networks` lists them"):
         build_network("???")
 
 

@@ -23,7 +23,7 @@ from hao.frontends.pointwise_pieces import (
     affine_piece,
     clip_piece,
 )
-from hao.ir.layer import ActivationKind
+from hao.ir.layer import ActivationKind, Layer
 
 _Real = NDArray[np.floating]
 
@@ -103,13 +103,25 @@ def read_add(call: NodeCall) -> Piece:
     return _arithmetic(call, lambda c: (np.ones_like(c), c))
 
 
-def read_sum(call: NodeCall) -> Piece:
-    """Return a Sum of two operands, which is an Add."""
-    if len(call.operands) != 2:
-        raise UnsupportedError(
-            f"{call.label}: {len(call.operands)} operands; handled: two"
-        )
-    return read_add(call)
+def read_sum(call: NodeCall) -> Result:
+    """Return a Sum as one Add behind the other; of one operand it is nothing.
+
+    Raises:
+        UnsupportedError: Three operands and more, constants among them.
+    """
+    if len(call.operands) == 1:
+        return read_identity(call)
+    if len(call.operands) == 2:
+        return read_add(call)
+    total = call.feature_map()
+    layers: tuple[Layer, ...] = ()
+    for place in range(1, len(call.operands)):
+        last = place == len(call.operands) - 1
+        name = call.site.layer if last else f"{call.site.layer}.{place}"
+        site = replace(call.site, layer=name)
+        piece = add_piece(site, total, call.feature_map(place))
+        total, layers = piece.value, layers + piece.layers
+    return Piece(value=total, layers=layers)
 
 
 def read_subtract(call: NodeCall) -> Piece:
@@ -296,9 +308,10 @@ def _limit(call: NodeCall, position: int, attribute: str, default: float) -> flo
 
 
 def _single(call: NodeCall, values: Array) -> float:
-    if values.size != 1:
+    if not values.size or np.any(values != values.flat[0]):
         raise UnsupportedError(
-            f"{call.label}: a limit of shape {values.shape}; handled: one number"
+            f"{call.label}: limits of shape {values.shape} that differ; handled: one "
+            "number"
         )
     return float(values.ravel()[0])
 

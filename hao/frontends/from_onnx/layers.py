@@ -336,7 +336,10 @@ def _window(
     dilations = node.integers("dilations", (1, 1))
     pads = node.integers("pads", (0, 0, 0, 0))
     if set(dilations) != {1}:
-        raise UnsupportedError(f"{call.label}: dilations {dilations}; handled: 1")
+        raise UnsupportedError(
+            f"{call.label}: dilations {dilations}; handled: 1; a larger kernel, up to "
+            "7x7, sees as far"
+        )
     if len(stride) != 2 or len(pads) != 4 or min(*stride, *kernel) < 1:
         raise InputError(
             f"{call.label}: kernel_shape {kernel}, strides {stride}, pads {pads}"
