@@ -13,16 +13,20 @@ def _clamped(value: int, low: int, high: int) -> int:
     return max(low, min(high, value))
 
 
-def _rounded(value: int, shift: int) -> int:
-    """Return value / 2^shift, halves rounded up."""
-    return value if shift == 0 else (value + (1 << (shift - 1))) >> shift
+def _rounded(value: int, shift: int, *, even: bool = False) -> int:
+    """Return value / 2^shift, halves rounded up or to the even number."""
+    if shift == 0:
+        return value
+    less = even and not (value >> shift) & 1
+    return (value + (1 << (shift - 1)) - less) >> shift
 
 
-def _tail(bits_in: int, out_bits: int, *, clamp_first: bool) -> str:
+def _tail(bits_in: int, out_bits: int, *, clamp_first: bool, half: str = "1'b1") -> str:
     """Return what follows the shifter: `t` has one fraction bit, `bits_in` in all.
 
     Uses `cap`, the highest output, and `floor`, set where the lowest is 0. With
     `clamp_first` the value is limited to the output's range before it is rounded.
+    `half` is added then.
     """
     if clamp_first and bits_in > out_bits + 2:
         keep = out_bits + 2
@@ -37,7 +41,7 @@ def _tail(bits_in: int, out_bits: int, *, clamp_first: bool) -> str:
         keep = bits_in
         limited = f"  reg signed [{keep - 1}:0] v; always @(posedge clk) v <= t;\n"
     return (
-        limited + f"  wire signed [{keep}:0] up = v + {keep + 1}'sd1;\n"
+        limited + f"  wire signed [{keep}:0] up = v + $signed({{1'b0, {half}}});\n"
         f"  wire signed [{keep - 1}:0] r = up[{keep}:1];\n"
         f"  wire signed [{out_bits}:0] low = floor ? {out_bits + 1}'sd0"
         f" : -{out_bits + 1}'sd{1 << (out_bits - 1)};\n"
@@ -79,6 +83,56 @@ def requantizer(acc_bits: int, out_bits: int, *, clamp_first: bool = True) -> Bl
         inputs.append(word)
     return Block(
         kind="requantizer" if clamp_first else "requantizer_round_first",
+        params={"acc": acc_bits, "out": out_bits},
+        source=source,
+        in_bits=in_bits,
+        out_bits=out_bits,
+        vectors=pipelined(inputs, outputs, latency=3, out_bits=out_bits),
+    )
+
+
+def even_requantizer(acc_bits: int, out_bits: int) -> Block:
+    """Return a requantizer whose channels say where halves go.
+
+    Input: {even, floor, cap, shift, accumulator}. Halves go up, or to the even code: a
+    half that is alone below an even rest then adds nothing.
+    """
+    in_bits = acc_bits + SHIFT_BITS + out_bits + 2
+    source = (
+        f"module top(input clk, input [{in_bits - 1}:0] in,"
+        f" output [{out_bits - 1}:0] out);\n"
+        f"  wire signed [{acc_bits - 1}:0] acc = in[{acc_bits - 1}:0];\n"
+        f"  wire signed [{acc_bits}:0] wide = {{acc, 1'b0}};\n"
+        f"  wire [{SHIFT_BITS - 1}:0] s = in[{acc_bits} +: {SHIFT_BITS}];\n"
+        f"  wire [{out_bits - 1}:0] cap = in[{acc_bits + SHIFT_BITS} +: {out_bits}];\n"
+        f"  wire floor = in[{in_bits - 2}], even = in[{in_bits - 1}];\n"
+        f"  reg signed [{acc_bits}:0] t; always @(posedge clk) t <= wide >>> s;\n"
+        "  wire [15:0] below = ((16'd1 << s) >> 1) - 16'd1;\n"
+        "  wire alone = s == 0 | ~|(acc[14:0] & below[14:0]);\n"
+        "  wire odd = |(acc >>> s & 1);\n"
+        "  reg first, half; always @(posedge clk) begin\n"
+        "    first <= ~even | ~alone | odd; half <= first; end\n"
+        + _tail(acc_bits + 1, out_bits, clamp_first=True, half="half")
+        + "endmodule\n"
+    )
+    rng = random.Random(acc_bits * out_bits)
+    inputs, outputs = [], []
+    floor, even = acc_bits % 8 == 0, acc_bits % 3 > 0
+    cap = (1 << out_bits) - 37 % (1 << out_bits) if floor else (1 << (out_bits - 1)) - 1
+    low = 0 if floor else -(1 << (out_bits - 1))
+    for _ in range(CYCLES):
+        shift = rng.randrange(1 << SHIFT_BITS)
+        scale = rng.randrange(2, acc_bits + 1)
+        acc = rng.randrange(-(1 << (scale - 1)), 1 << (scale - 1))
+        if rng.random() < 0.5:  # a half
+            acc = (acc >> shift << shift) + (1 << shift >> 1)
+        acc = _clamped(acc, -(1 << (acc_bits - 1)), (1 << (acc_bits - 1)) - 1)
+        outputs.append(_clamped(_rounded(acc, shift, even=even), low, cap))
+        word = acc & ((1 << acc_bits) - 1) | shift << acc_bits
+        word |= cap << (acc_bits + SHIFT_BITS) | int(floor) << (in_bits - 2)
+        inputs.append(word | int(even) << (in_bits - 1))
+    return Block(
+        kind="even_requantizer",
         params={"acc": acc_bits, "out": out_bits},
         source=source,
         in_bits=in_bits,

@@ -124,6 +124,7 @@ class DenseShape:
     passes: int = 1
     skips: bool = False
     multiplies: bool = False
+    evens: bool = False
     lane_of: Ints | None = None
 
 
@@ -147,6 +148,7 @@ class DepthwiseShape:
     pools: bool
     convolves: bool
     multiplies: bool = False
+    evens: bool = False
     mean_bits: int = 0
 
 
@@ -246,7 +248,7 @@ def _dense_lanes(
         acc, w = _array(int(width) + act_bits + growth), _array(int(width))
         lane_lut = blocks.lut_lane(simd[here], w, act, acc)
         lane_ff = blocks.lut_lane_ff(simd[here], w, act, acc)
-        again = _requantizer(acc, act, board, multiplies=shape.multiplies)
+        again = _requantizer(acc, act, board, shape)
         each_lut, each_ff = lane_lut + again.lut, lane_ff + again.ff
         if shape.passes > 1:
             each_lut = each_lut + blocks.digit_lut(acc)
@@ -287,21 +289,22 @@ class _Requantizer:
 
 
 def _requantizer(
-    acc: Ints, act: Ints, board: Board, *, multiplies: bool
+    acc: Ints, act: Ints, board: Board, shape: DenseShape | DepthwiseShape
 ) -> _Requantizer:
     """Return what brings a sum back to the width of activations.
 
     A slice adds the bias to its product; of two slices, an adder behind them does.
     """
-    if not multiplies:
+    more = blocks.EVEN_LUT * shape.evens, blocks.EVEN_FF * shape.evens
+    if not shape.multiplies:
         lut, ff = blocks.requantizer_lut(acc, act), blocks.requantizer_ff(acc, act)
-        return _Requantizer(_array(0), _array(lut), _array(ff))
+        return _Requantizer(_array(0), _array(lut + more[0]), _array(ff + more[1]))
     port = wide_port_bits(board.dsp_type)
     lut = blocks.multiplier_requantizer_lut(acc, act, port)
     return _Requantizer(
         _array(blocks.multiplier_requantizer_dsp(acc, port)),
-        _array(lut + blocks.wide_bias_lut(acc, port)),
-        _array(blocks.multiplier_requantizer_ff(acc, act, port)),
+        _array(lut + blocks.wide_bias_lut(acc, port) + more[0]),
+        _array(blocks.multiplier_requantizer_ff(acc, act, port) + more[1]),
     )
 
 
@@ -620,7 +623,7 @@ def _depthwise_lanes(
             lut = np.where(twos, paired * half, lut)
             ff = np.where(twos, paired_ff * half, ff)
         each = lanes * px
-        again = _requantizer(acc, act, board, multiplies=shape.multiplies)
+        again = _requantizer(acc, act, board, shape)
         for values, own in zip(
             made,
             (
@@ -754,6 +757,7 @@ def _dense_shape(stage: DenseStage) -> DenseShape:
         passes=stage.passes,
         skips=stage.skips,
         multiplies=stage.multiplies,
+        evens=stage.evens,
     )
 
 
@@ -772,6 +776,7 @@ def _depthwise_shape(stage: DepthwiseStage) -> DepthwiseShape:
         pools=stage.pools,
         convolves=stage.convolves,
         multiplies=stage.multiplies,
+        evens=stage.evens,
         mean_bits=stage.mean_bits,
     )
 

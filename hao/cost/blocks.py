@@ -400,6 +400,18 @@ def requantizer_lut(acc_bits: Count, out_bits: Count) -> Count:
     return (5 * acc_bits) // 2 + (15 * out_bits) // 4 - 1
 
 
+EVEN_LUT = 31
+"""LUTs of a requantizer beyond these where channels say that halves go to even codes.
+
+A mask of the bits that are cut off, whether any but the half is set, and the lowest bit
+of the rest. Source: mean over data/block_cost.csv, rows even_requantizer; within 5. A
+sum times a multiplier is taken to need as many.
+"""
+
+EVEN_FF = 2
+"""Flip-flops of that. Source: likewise, exact."""
+
+
 def digit_lut(acc_bits: Count) -> Count:
     """Return the LUTs that move one sum up by a digit, by two, or do not.
 

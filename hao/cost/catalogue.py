@@ -28,7 +28,7 @@ from hao.engine.stages import DenseStage, DepthwiseStage
 from hao.errors import InputError
 from hao.hw.board import Board
 from hao.ir.averages import kernel_shares
-from hao.ir.integer import MEAN_BITS
+from hao.ir.integer import MEAN_BITS, WIDE_MEAN_BITS
 from hao.ir.layer import Conv, Depthwise, Linear, Padding, Pool, PoolKind
 from hao.ir.partition import (
     DenseLayer,
@@ -120,6 +120,11 @@ class Needs:
         )
 
     @property
+    def evens(self) -> bool:
+        """Return whether halves of a layer's sums go to even codes."""
+        return any(not isinstance(layer, Pool) and layer.evens for layer in self.layers)
+
+    @property
     def kernel(self) -> int:
         """Return the largest kernel of the depthwise stage."""
         return max(layer.kernel for layer in self.depthwise)
@@ -142,7 +147,8 @@ class Needs:
     def mean_bits(self) -> int:
         """Return the width of what the depthwise stage's averages multiply sums by.
 
-        0 without averages; how often border sums count included.
+        0 without averages; how often border sums count included. One multiplier
+        serves all: the widest.
         """
         averages = [
             layer
@@ -153,7 +159,9 @@ class Needs:
             return 0
         left_out = [layer for layer in averages if layer.uncounted != Padding()]
         shares = [kernel_shares(layer.kernel)[0] for layer in left_out]
-        return MEAN_BITS + 2 * max(shares, default=0).bit_length()
+        wide = any(layer.wide for layer in averages)
+        bits = WIDE_MEAN_BITS if wide else MEAN_BITS
+        return bits + 2 * max(shares, default=0).bit_length()
 
     @property
     def convolves(self) -> bool:
@@ -287,6 +295,7 @@ def column_area(
             pools=needs.pools,
             convolves=needs.convolves,
             multiplies=needs.multiplies,
+            evens=needs.evens,
             mean_bits=needs.mean_bits,
         )
         return depthwise_area(shape, px=px, act_bits=act_bits, board=board)
@@ -313,6 +322,7 @@ def column_area(
         passes=needs.passes,
         skips=needs.pruned,
         multiplies=needs.multiplies,
+        evens=needs.evens,
         lane_of=lane_of,
     )
     return dense_area(dense, px=px, act_bits=act_bits, board=board, ring=ring)
@@ -367,6 +377,7 @@ def build_stages(
                 pools=needs[role].pools,
                 convolves=needs[role].convolves,
                 multiplies=needs[role].multiplies,
+                evens=needs[role].evens,
                 mean_bits=needs[role].mean_bits,
             )
             continue
@@ -385,6 +396,7 @@ def build_stages(
             passes=needs[role].passes,
             skips=needs[role].pruned,
             multiplies=needs[role].multiplies,
+            evens=needs[role].evens,
         )
     return dense.get(Role.DENSE), depthwise, dense.get(Role.POINTWISE)
 
@@ -460,6 +472,7 @@ def _check_buffer(
             stage.channel_words,
         ),
         "multipliers of codes": (int(needs.multiplies), int(stage.multiplies)),
+        "halves to even codes": (int(needs.evens), int(stage.evens)),
         "pack words": (int(pack_words(needs, pe)[0]), stage.pack_words),
     }
     if isinstance(stage, DepthwiseStage):

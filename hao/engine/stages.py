@@ -47,6 +47,7 @@ class DenseStage:
         skips: It skips words of weights that are zeros (`hao.ir.sparsity`), and keeps a
             list of those that are not.
         multiplies: Its codes take a multiplier.
+        evens: Halves go to even codes where a channel says so.
         weights_in_uram: The weight buffer is made of URAM, else of block RAM or LUTs.
     """
 
@@ -62,6 +63,7 @@ class DenseStage:
     passes: int = 1
     skips: bool = False
     multiplies: bool = False
+    evens: bool = False
     weights_in_uram: bool = False
 
     def __post_init__(self) -> None:
@@ -114,6 +116,7 @@ class DepthwiseStage:
         pools: It serves pooling.
         convolves: It serves convolutions; without them it has no multipliers.
         multiplies: As in `DenseStage`.
+        evens: As in `DenseStage`.
         mean_bits: Width of what sums of averages are multiplied by; 0 without any.
     """
 
@@ -131,6 +134,7 @@ class DepthwiseStage:
     pools: bool
     convolves: bool
     multiplies: bool = False
+    evens: bool = False
     mean_bits: int = 0
 
     def __post_init__(self) -> None:

@@ -133,6 +133,31 @@ def with_multipliers(network: Network) -> Network:
     return replace(network, layers=layers)
 
 
+def with_evens(network: Network) -> Network:
+    """Return a network whose halves of sums go to even codes.
+
+    One requantizer serves all layers of a stage, so all are marked.
+    """
+    layers = tuple(
+        replace(layer, evens=True)
+        if isinstance(layer, Conv | Depthwise | Linear)
+        else layer
+        for layer in network.layers
+    )
+    return replace(network, layers=layers)
+
+
+def with_wide_means(network: Network, names: frozenset[str]) -> Network:
+    """Return a network in which these window averages take a wide multiplier."""
+    layers = tuple(
+        replace(layer, wide=True)
+        if isinstance(layer, Pool) and layer.name in names
+        else layer
+        for layer in network.layers
+    )
+    return replace(network, layers=layers)
+
+
 def requantization_of(network: Network) -> Requantization:
     """Return how the sums of a network's compute layers become codes."""
     if any(layer.multiplied for layer in network.compute_layers):

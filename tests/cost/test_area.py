@@ -441,6 +441,26 @@ def test_block_ram_by_hand() -> None:
     assert _depthwise_part(DEPTHWISE, px=2).bram_18k == 10 * 2
 
 
+@pytest.mark.parametrize("multiplies", [False, True])
+def test_halves_to_even_cost_every_requantizer_a_mask(multiplies: bool) -> None:
+    dense = replace(DENSE, multiplies=multiplies)
+    depthwise = replace(DEPTHWISE, multiplies=multiplies)
+    for plain, even, pe in (
+        (
+            _dense_part(dense, px=2),
+            _dense_part(replace(dense, evens=True), px=2),
+            dense.pe,
+        ),
+        (
+            _depthwise_part(depthwise, px=2),
+            _depthwise_part(replace(depthwise, evens=True), px=2),
+            depthwise.pe,
+        ),
+    ):
+        assert even.lut - plain.lut == 2 * pe * blocks.EVEN_LUT
+        assert even.ff - plain.ff == 2 * pe * blocks.EVEN_FF
+
+
 def test_a_stage_that_only_pools_has_no_arithmetic_and_no_weights() -> None:
     pools = replace(DEPTHWISE, pools=True, convolves=False)
     part = _depthwise_part(pools, px=2)
