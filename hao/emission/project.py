@@ -26,7 +26,7 @@ from hao.emission.stored import frame_bytes, map_bytes
 from hao.emission.table_text import render_table
 from hao.engine.design import Design
 from hao.errors import InputError
-from hao.files import put_folder, read_file, work_folder
+from hao.files import put_folder, read_file, unwritable, work_folder
 from hao.ir.integer import IntegerNetwork
 from hao.ir.integer_run import run_integer
 from hao.ir.picture import STRETCHED, Fit
@@ -349,11 +349,4 @@ def write_project(
                 file.write_bytes(data)
             put_folder(new, target)
     except OSError as error:
-        raise _unwritable(target, error) from error
-
-
-def _unwritable(target: Path, error: OSError) -> InputError:
-    return InputError(
-        f"{target}: cannot be written ({error.strerror}); must be a directory that "
-        "can be created"
-    )
+        raise unwritable(target, error) from error
