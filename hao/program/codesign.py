@@ -307,6 +307,7 @@ def near_most_accurate(
     *,
     budget: int,
     tolerance: float,
+    most: int = NO_LIMIT,
     apart: Apart | None = None,
 ) -> tuple[Design, tuple[int, ...]] | None:
     """Return a design of about the least accuracy cost within a budget, and its choice.
@@ -318,17 +319,19 @@ def near_most_accurate(
         problem: What to choose for; with `apart`, its costs hold the penalties.
         budget: Most latency [cycles].
         tolerance: Share of its accuracy cost by which it may be beaten, above 0.
+        most: Accuracy cost of interest, as that of a design that is known
+            [micro-points]: the less, the quicker is the search.
         apart: Earlier answers to stay apart from.
 
     Returns:
-        Design and option of every site, `None` if no engine meets the budget.
+        Design and option of every site, `None` if no engine meets both limits.
     """
     if least_cycles(problem) > budget:
         return None
     found = find(
         field_of(problem),
         Least.COST,
-        Limits(cycles=budget),
+        Limits(cycles=budget, cost=most),
         apart=apart,
         tolerance=tolerance,
     )
