@@ -16,7 +16,7 @@ from hao.arguments import takes_words
 from hao.errors import UnsupportedError
 from hao.frontends.imported import ImportedNetwork
 from hao.frontends.model_file import load_model, operators
-from hao.ir.integer import with_multipliers
+from hao.ir.integer import with_evens, with_multipliers, with_wide_means
 from hao.ir.lower import is_quantized, stages_only
 from hao.ir.network import Network
 from hao.ir.partition import engine_problems, partition
@@ -83,6 +83,9 @@ def check_buildable(imported: ImportedNetwork, where: str) -> ImportedNetwork:
         if found.multiplies:
             network = with_multipliers(network)
             notes += (MULTIPLIED,)
+        if found.evens:
+            network = with_evens(network)
+        network = with_wide_means(network, found.wide_means)
     if problems:
         raise UnsupportedError.of_all(where, problems)
     partition(stages_only(network))

@@ -17,8 +17,9 @@ import pytest
 from numpy.typing import NDArray
 
 from hao.errors import UnsupportedError
-from hao.ir.integer import IntegerNetwork
+from hao.ir.integer import IntegerNetwork, is_wide
 from hao.ir.interpret import run_float
+from hao.ir.layer import Pool, PoolKind
 from hao.ir.lower import is_quantized, stages_only
 from hao.ir.network import Network
 from hao.ir.partition import partition
@@ -81,10 +82,25 @@ def outcome_of(seed: int, folder: Path) -> Outcome:
     # With other scales than powers of two a half of the file is one only nearly.
     powers = all(np.frexp(scale)[0] == 0.5 for scale in imported.scales.values())
     closed = not frame_is_open(network)
+    if closed and unpriced(network, imported.net):
+        return Outcome(None, f"{seed}: {unpriced(network, imported.net)}")
     exact = powers and closed and not imported.rounded
     if exact and found.differences:
         return Outcome(imported.net, f"{seed}: {found}")
     return Outcome(imported.net)
+
+
+def unpriced(network: Network, net: IntegerNetwork) -> str:
+    """Return what requantizers do that is not priced, or are priced for but do not."""
+    rounds = any(net.rounding(layer.name).any() for layer in network.compute_layers)
+    if {layer.evens for layer in network.compute_layers} != {rounds}:
+        return f"halves to even {rounds}, priced {not rounds}"
+    pools = [layer for layer in network.layers if isinstance(layer, Pool)]
+    averages = [layer for layer in pools if layer.kind is PoolKind.AVERAGE]
+    factors = [int(net.param(layer.name, "multiplier")[0]) for layer in averages]
+    wide = [is_wide(factor) for factor in factors]
+    priced = [layer.wide for layer in averages]
+    return "" if wide == priced else f"wide means {wide}, priced {priced}"
 
 
 def built(seed: int, net: IntegerNetwork, folder: Path, flags: tuple[str, ...]) -> str:

@@ -50,7 +50,7 @@ def quantize_command(
       hao quantize runs/digits --data digits
       hao quantize --data images/ --weights net.pt --method ptq --preset imagenet
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
-    from hao.report.hardware import quantization_json, render_quantization
+    from hao.report.hardware import render_quantization, values_json
     from hao.runs.run import chosen_run
     from hao.runs.run_files import WEIGHTS_FILE
     from hao.steps.floats import Method, QuantizeRequest
@@ -58,16 +58,12 @@ def quantize_command(
 
     path = chosen_run(run, runs)
     request = QuantizeRequest(
-        **source.named,
-        run=path,
-        method=Method(method),
-        epochs=epochs,
-        force=force,
+        **source.named, run=path, method=Method(method), epochs=epochs, force=force
     )
     with shown_progress(quiet=quiet or as_json) as progress:
         quantization = quantize(request, progress=progress)
     if as_json:
-        click.echo(json.dumps(quantization_json(quantization), indent=2))
+        click.echo(json.dumps(values_json(quantization), indent=2))
         return
     click.echo(render_quantization(quantization))
     click.echo(f"\nwritten to {request.run / WEIGHTS_FILE}")
@@ -137,18 +133,13 @@ def emit_command(
       hao emit-hls
       hao emit-hls runs/zu3eg-50fps-all --weights random
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
-    from hao.report.hardware import emission_json, render_emission
+    from hao.report.hardware import render_emission, values_json
     from hao.runs.run import chosen_run
     from hao.steps.emit import emit
 
-    emission = emit(
-        chosen_run(run, runs),
-        weights=weights,
-        seed=seed,
-        force=force,
-    )
+    emission = emit(chosen_run(run, runs), weights=weights, seed=seed, force=force)
     if as_json:
-        click.echo(json.dumps(emission_json(emission), indent=2))
+        click.echo(json.dumps(values_json(emission), indent=2))
     else:
         click.echo(render_emission(emission))
 
@@ -226,7 +217,7 @@ def lint_command(
     memory ports, recurrences, shared memories. Exits with 1 if a rule is broken, or if
     the schedule shows that a loop is slower than planned or the code would be refused.
     """
-    from hao.report.hardware import findings_json, render_findings_by_tool
+    from hao.report.hardware import render_findings_by_tool, values_json
     from hao.report.schedule import (
         has_faults,
         render_lint_schedule,
@@ -241,7 +232,7 @@ def lint_command(
         click.echo(render_findings_by_tool(findings))
     schedule = lint_schedule(path)
     if as_json:
-        found = findings_json(findings) | {"schedule": schedule_findings_json(schedule)}
+        found = values_json(findings) | {"schedule": schedule_findings_json(schedule)}
         click.echo(json.dumps(found, indent=2))
     else:
         click.echo(render_lint_schedule(schedule))

@@ -509,7 +509,7 @@ def report_command(*, run: Path | None, runs: Path, as_json: bool, html: bool) -
 
     RUN is a run directory; without it, the newest run.
     """
-    from hao.report.hardware import quantization_json, render_quantization
+    from hao.report.hardware import render_quantization, values_json
     from hao.report.measured import render_measured
     from hao.report.tables import result_json
     from hao.runs.records import load_records
@@ -529,7 +529,7 @@ def report_command(*, run: Path | None, runs: Path, as_json: bool, html: bool) -
     schemes = load_records(result.run).measured
     if as_json:
         found = result_json(result, seconds=seconds)
-        shown = None if measured is None else quantization_json(measured)
+        shown = None if measured is None else values_json(measured)
         explored = None if schemes is None else asdict(schemes)
         found = {**found, "measured": shown, "measured_schemes": explored}
         click.echo(json.dumps(found, indent=2))

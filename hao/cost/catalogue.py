@@ -21,6 +21,7 @@ from hao.cost.area import (
 )
 from hao.cost.columns import Columns, DepthwiseColumns, Setting
 from hao.cost.memory import beat_channels, input_channels, pixel_channels
+from hao.cost.turns import code_turns, sum_cycles
 from hao.cost.widths import pixel_bits, window_bits
 from hao.cost.words import packed_taps
 from hao.engine.design import Design
@@ -28,7 +29,7 @@ from hao.engine.stages import DenseStage, DepthwiseStage
 from hao.errors import InputError
 from hao.hw.board import Board
 from hao.ir.averages import kernel_shares
-from hao.ir.integer import MEAN_BITS
+from hao.ir.integer import MEAN_BITS, WIDE_MEAN_BITS
 from hao.ir.layer import Conv, Depthwise, Linear, Padding, Pool, PoolKind
 from hao.ir.partition import (
     DenseLayer,
@@ -120,6 +121,11 @@ class Needs:
         )
 
     @property
+    def evens(self) -> bool:
+        """Return whether halves of a layer's sums go to even codes."""
+        return any(not isinstance(layer, Pool) and layer.evens for layer in self.layers)
+
+    @property
     def kernel(self) -> int:
         """Return the largest kernel of the depthwise stage."""
         return max(layer.kernel for layer in self.depthwise)
@@ -142,7 +148,8 @@ class Needs:
     def mean_bits(self) -> int:
         """Return the width of what the depthwise stage's averages multiply sums by.
 
-        0 without averages; how often border sums count included.
+        0 without averages; how often border sums count included. One multiplier
+        serves all: the widest.
         """
         averages = [
             layer
@@ -153,7 +160,9 @@ class Needs:
             return 0
         left_out = [layer for layer in averages if layer.uncounted != Padding()]
         shares = [kernel_shares(layer.kernel)[0] for layer in left_out]
-        return MEAN_BITS + 2 * max(shares, default=0).bit_length()
+        wide = any(layer.wide for layer in averages)
+        bits = WIDE_MEAN_BITS if wide else MEAN_BITS
+        return bits + 2 * max(shares, default=0).bit_length()
 
     @property
     def convolves(self) -> bool:
@@ -226,6 +235,17 @@ def channel_words(needs: Needs, pe: Ints, *, double: bool) -> Ints:
     return words * (2 if double and groups else 1)
 
 
+def turns(needs: Needs, pe: Ints, items: Ints, setting: Setting) -> Ints | None:
+    """Return the lanes of a multiplier of codes; `None` without multipliers."""
+    return code_turns(
+        needs.layers, pe=pe, items=items, act_bits=setting.act_bits, board=setting.board
+    )
+
+
+def _one(counts: Ints | None) -> int:
+    return 1 if counts is None else int(counts[0])
+
+
 def pack_words(needs: Needs, pe: Ints) -> Ints:
     """Return the depth of each bank of the OFM on the way out: two groups of pixels.
 
@@ -287,6 +307,8 @@ def column_area(
             pools=needs.pools,
             convolves=needs.convolves,
             multiplies=needs.multiplies,
+            turns=turns(needs, columns.pe, columns.taps, setting),
+            evens=needs.evens,
             mean_bits=needs.mean_bits,
         )
         return depthwise_area(shape, px=px, act_bits=act_bits, board=board)
@@ -313,6 +335,8 @@ def column_area(
         passes=needs.passes,
         skips=needs.pruned,
         multiplies=needs.multiplies,
+        turns=turns(needs, pe, simd, setting),
+        evens=needs.evens,
         lane_of=lane_of,
     )
     return dense_area(dense, px=px, act_bits=act_bits, board=board, ring=ring)
@@ -367,6 +391,8 @@ def build_stages(
                 pools=needs[role].pools,
                 convolves=needs[role].convolves,
                 multiplies=needs[role].multiplies,
+                turns=_one(turns(needs[role], column.pe, column.taps, setting)),
+                evens=needs[role].evens,
                 mean_bits=needs[role].mean_bits,
             )
             continue
@@ -385,6 +411,8 @@ def build_stages(
             passes=needs[role].passes,
             skips=needs[role].pruned,
             multiplies=needs[role].multiplies,
+            turns=_one(turns(needs[role], column.pe, column.simd, setting)),
+            evens=needs[role].evens,
         )
     return dense.get(Role.DENSE), depthwise, dense.get(Role.POINTWISE)
 
@@ -460,6 +488,7 @@ def _check_buffer(
             stage.channel_words,
         ),
         "multipliers of codes": (int(needs.multiplies), int(stage.multiplies)),
+        "halves to even codes": (int(needs.evens), int(stage.evens)),
         "pack words": (int(pack_words(needs, pe)[0]), stage.pack_words),
     }
     if isinstance(stage, DepthwiseStage):
@@ -487,9 +516,28 @@ def _check_buffer(
             "passes": (needs.passes, stage.passes),
             "skipping of words": (int(needs.pruned), int(stage.skips)),
         }
+    _check_turns(layer, stage, setting)
     for name, (need, have) in asked.items():
         if need > have:
             raise InputError(
                 f"layer {layer.name!r} needs {need} {name}; the {role.value} stage "
                 f"has {have}"
             )
+
+
+def _check_turns(
+    layer: DenseLayer | DepthwiseLayer,
+    stage: DenseStage | DepthwiseStage,
+    setting: Setting,
+) -> None:
+    """Check that sums of a layer take as long as their codes."""
+    if isinstance(layer, Pool):
+        return
+    cycles = sum_cycles(
+        layer, stage.items, act_bits=setting.act_bits, board=setting.board
+    )
+    if cycles < stage.turns:
+        raise InputError(
+            f"layer {layer.name!r} takes {cycles} cycles for a sum; the multipliers of "
+            f"codes take {stage.turns} turns"
+        )

@@ -16,7 +16,7 @@ from hao.cost.memory import (
     port_cycles,
     record_bytes,
 )
-from hao.cost.overheads import load_overhead
+from hao.cost.overheads import load_overhead, load_step
 from hao.cost.paths import Path
 from hao.cost.words import Cycles, dense_folds, index_bytes, packed_taps, stage_bytes
 from hao.hw.board import Board
@@ -154,8 +154,10 @@ def load_starts(invocation: Invocation, setting: Setting) -> tuple[int, int]:
 
     Beside a run, the latencies of the port leave the DDR to others.
     """
-    start = load_overhead(loading_stages(invocation))
-    return start, 0 if setting.double_buffered else start
+    stages = loading_stages(invocation)
+    if setting.double_buffered:
+        return load_overhead(stages), 0
+    return load_step(stages), load_step(stages)
 
 
 def loading_stages(invocation: Invocation) -> int:

@@ -14,9 +14,9 @@ import numpy as np
 
 from hao.cost.columns import Bools, DenseColumns, Setting
 from hao.cost.latency import StageTimes, dense_times, pointwise_times
-from hao.cost.loads import unit_cycles
+from hao.cost.loads import load_starts, unit_cycles
 from hao.cost.memory import ddr_cycles, input_channels, port_cycles
-from hao.cost.overheads import EXIT_CYCLES, LOADED_CYCLES, load_overhead
+from hao.cost.overheads import EXIT_CYCLES, LOADED_CYCLES, load_step
 from hao.cost.parts import PricedPart, part_maps, part_of, part_times, part_transfers
 from hao.cost.paths import Path, paths
 from hao.cost.segment_price import SegmentPrice
@@ -132,8 +132,7 @@ class TiledRun:
             inputs=None if part is None else part.channels,
         )
         port = np.maximum(port_cycles(moved, setting.board), made)
-        start = load_overhead(1)
-        serial = 0 if setting.double_buffered else start
+        start, serial = load_starts(self.invocation, setting)
         return port + start, ddr_cycles(moved, setting.board) + serial
 
     def tile(self, work: _Work, loaded: Cycles) -> _Tile:
@@ -205,7 +204,7 @@ class TiledRun:
         longest = longest - EXIT_CYCLES * ~work.ends
         if not self.setting.double_buffered:
             # They are a step of their own; what they take is not counted here.
-            alone: Cycles = np.maximum(longest, tile.ddr) + load_overhead(1)
+            alone: Cycles = np.maximum(longest, tile.ddr) + load_step(1)
             return alone
         port, own = self.load(following, bits)
         loading = np.maximum(port + tile.delay, tile.ddr + own)

@@ -242,10 +242,7 @@ def _rate(step: int, steps: int) -> float:
 
 
 def _run_name(
-    network: Network,
-    places: tuple[Place, ...],
-    split: Split,
-    settings: DistillSettings,
+    network: Network, places: tuple[Place, ...], split: Split, settings: DistillSettings
 ) -> str:
     """Return a digest of all that training starts from."""
     digest = hashlib.sha256(repr(sorted(asdict(settings).items())).encode())

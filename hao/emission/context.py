@@ -56,8 +56,7 @@ from hao.emission.wiring import (
     words_name,
 )
 from hao.engine.design import Design
-from hao.engine.stages import DenseStage, DepthwiseStage
-from hao.hw.resources import Resources
+from hao.engine.stages import DenseStage, DepthwiseStage, Engine
 from hao.intmath import ceil_div, ceil_log2
 from hao.ir.averages import kernel_shares
 from hao.ir.integer import (
@@ -142,6 +141,7 @@ def make_context(
         "engine": _engine(design, net, table),
         "skips": {role.value: _skips(role, table) for role in Role},
         "skipping": [stage for stage in stages if stage.skips],
+        "sharing": _shares(engine),
         "place": {
             "bits": 8 * INDEX_BYTES,
             "group_bits": GROUP_BITS,
@@ -214,27 +214,24 @@ def make_context(
     }
 
 
+def _shares(engine: Engine) -> bool:
+    """Return whether lanes of a stage share multipliers of codes."""
+    stages = [engine.stage(role) for role in Role]
+    return any(stage is not None and stage.turns > 1 for stage in stages)
+
+
 def _output(design: Design, table: Table) -> StoredMap:
     return table.arena.maps[design.segments[-1].invocation.output_name]
 
 
 def _predicted(cost: CostReport) -> dict[str, object]:
-    def blocks(used: Resources) -> dict[str, int]:
-        return {
-            "dsp": used.dsp,
-            "lut": used.lut,
-            "ff": used.ff,
-            "bram_18k": used.bram_18k,
-            "uram": used.uram,
-        }
-
     return {
         "cycles": cost.latency_cycles,
         "fps": cost.fps,
         "latency_ms": cost.latency_ms,
         "host_ms": cost.host_us / 1000,
-        **blocks(cost.resources),
-        "parts": {name: blocks(used) for name, used in cost.parts.items()},
+        **cost.resources.as_dict(),
+        "parts": {name: used.as_dict() for name, used in cost.parts.items()},
     }
 
 
@@ -397,6 +394,7 @@ def _stages(
                 pack_grain=pack_grain,
                 weight_memory=_weight_memory(hardware),
                 channels_in_luts=bool(uses_lutram(hardware.channel_words)),
+                turns=hardware.turns,
                 passes=hardware.passes if isinstance(hardware, DenseStage) else 1,
                 skips=_skips(role, table),
                 parts=_has_parts(role, table),
@@ -506,69 +504,64 @@ def _constants(
 ) -> tuple[Constant, ...]:
     engine, board = design.engine, design.board
     slices: Slices
+    own: dict[str, tuple[int, str]]
     if isinstance(hardware, DepthwiseStage):
         slices = depthwise_slices(
             hardware, act_bits=engine.act_bits, px=engine.px, board=board
         )
         used = [s.depthwise_window for s in table.steps if s.depthwise_window.row_trips]
         span = max((engine.px - 1) * w.stride + w.kernel for w in used)
-        own = [
-            Constant(name="items", value=hardware.taps, note="  // taps at once"),
-            Constant(name="pe", value=hardware.pe, note="  // channels at once"),
-            Constant(
-                name="dsp_lanes", value=hardware.dsp_lanes, note="  // the rest in LUTs"
+        own = {
+            "items": (hardware.taps, "taps at once"),
+            "pe": (hardware.pe, "channels at once"),
+            "dsp_lanes": (hardware.dsp_lanes, "the rest in LUTs"),
+            "row_words": (hardware.row_words, ""),
+            "groups": (hardware.groups, ""),
+            "rows": (hardware.rows, "of the ring"),
+            "kernel": (hardware.kernel, ""),
+            "span": (span, "columns of a window"),
+            "kept": (max(1, *(w.kept for w in used)), ""),
+            "sum_bits": (
+                engine.act_bits + 1 + ceil_log2(max(hardware.kernel**2, 2)),
+                "of an average",
             ),
-            Constant(name="row_words", value=hardware.row_words),
-            Constant(name="groups", value=hardware.groups),
-            Constant(name="rows", value=hardware.rows, note="  // of the ring"),
-            Constant(name="kernel", value=hardware.kernel),
-            Constant(name="span", value=span, note="  // columns of a window"),
-            Constant(name="kept", value=max(1, *(w.kept for w in used))),
-            Constant(
-                name="sum_bits",
-                value=engine.act_bits + 1 + ceil_log2(max(hardware.kernel**2, 2)),
-                note="  // of an average",
-            ),
-        ]
+        }
         acc = depthwise_acc_bits(hardware, engine.act_bits)
     else:
         slices = dense_slices(
             hardware, act_bits=engine.act_bits, px=engine.px, board=board
         )
-        own = [
-            Constant(name="items", value=hardware.simd, note="  // multipliers a lane"),
-            Constant(name="pe", value=hardware.pe, note="  // output channels at once"),
-            Constant(
-                name="dsp_pairs", value=hardware.dsp_pairs, note="  // the rest in LUTs"
-            ),
-            Constant(name="feature_words", value=hardware.feature_words),
-        ]
+        own = {
+            "items": (hardware.simd, "multipliers a lane"),
+            "pe": (hardware.pe, "output channels at once"),
+            "dsp_pairs": (hardware.dsp_pairs, "the rest in LUTs"),
+            "feature_words": (hardware.feature_words, ""),
+        }
         if hardware.skips:
-            own.append(
-                Constant(
-                    name="list_words",
-                    value=_list_words(hardware, design),
-                    note="  // beats of places of words",
-                )
-            )
+            words = _list_words(hardware, design)
+            own["list_words"] = (words, "beats of places of words")
         acc = dense_acc_bits(hardware, engine.act_bits)
-    return (
-        *own,
-        Constant(name="weight_bits", value=hardware.weight_bits),
-        Constant(name="acc_bits", value=acc, note="  // cannot overflow"),
-        Constant(
-            name="sharing", value=slices.sharing, note="  // products of a DSP slice"
-        ),
-        Constant(name="field", value=slices.field),
-        Constant(name="chain", value=slices.chain),
-        Constant(
-            name="weight_parts",
-            value=memory_parts(hardware.pe, hardware.items * hardware.weight_bits),
-            note="  // memories of so many lanes each",
-        ),
-        Constant(name="weight_words", value=hardware.weight_words),
-        Constant(name="channel_words", value=hardware.channel_words),
-        Constant(name="unit_rows", value=unit_rows),
+    if _shares(design.engine):
+        own["turns"] = (hardware.turns, "lanes of a multiplier of codes")
+        own["drain"] = (
+            hardware.turns if hardware.turns > 1 else 0,
+            "for the last codes",
+        )
+    parts = memory_parts(hardware.pe, hardware.items * hardware.weight_bits)
+    every = own | {
+        "weight_bits": (hardware.weight_bits, ""),
+        "acc_bits": (acc, "cannot overflow"),
+        "sharing": (slices.sharing, "products of a DSP slice"),
+        "field": (slices.field, ""),
+        "chain": (slices.chain, ""),
+        "weight_parts": (parts, "memories of so many lanes each"),
+        "weight_words": (hardware.weight_words, ""),
+        "channel_words": (hardware.channel_words, ""),
+        "unit_rows": (unit_rows, ""),
+    }
+    return tuple(
+        Constant(name=name, value=value, note=f"  // {note}" if note else "")
+        for name, (value, note) in every.items()
     )
 
 
@@ -599,21 +592,14 @@ def _packed(windows: Iterable[WindowStep], px: int) -> dict[str, object]:
         ],
         "windows": [
             {
-                "taps": taps,
-                "channels": channels,
-                "kernel": kernel,
-                "stride": stride,
-                "folds": ceil_div(kernel**2, taps),
-                "test": _test(
-                    ("taps", taps),
-                    ("channels", channels),
-                    ("kernel", kernel),
-                    ("stride", stride),
-                )
-                if len(kinds) > 1
-                else "",
+                **kind,
+                "folds": ceil_div(kind["kernel"] ** 2, kind["taps"]),
+                "test": _test(*kind.items()) if len(kinds) > 1 else "",
             }
-            for taps, channels, kernel, stride in kinds
+            for kind in (
+                dict(zip(("taps", "channels", "kernel", "stride"), each, strict=True))
+                for each in kinds
+            )
         ],
     }
 

@@ -14,12 +14,7 @@ from dataclasses import dataclass
 from hao.errors import InputError
 from hao.handoff.report_text import ReportText, columns
 from hao.handoff.synthesis import ModuleRow, Span, parse_count
-from hao.handoff.utilization import (
-    CORE,
-    DesignState,
-    design_state,
-    vivado_version,
-)
+from hao.handoff.utilization import CORE, DesignState, design_state, vivado_version
 from hao.hw.resources import Resources
 
 TITLE = r"^\d*\.?\s*Utilization by Hierarchy"

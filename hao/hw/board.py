@@ -300,9 +300,7 @@ class Board:
         """
         writes = round(self.ddr_write_percent * percent / self.ddr_read_percent)
         return replace(
-            self,
-            ddr_read_percent=percent,
-            ddr_write_percent=min(100, max(1, writes)),
+            self, ddr_read_percent=percent, ddr_write_percent=min(100, max(1, writes))
         )
 
     def at_clock(self, clock_khz: int) -> "Board":

@@ -103,11 +103,7 @@ def scaled_frames(network: Network, x: NDArray[Real]) -> NDArray[Real]:
 
 
 def quantize_codes(
-    x: NDArray[Real],
-    quant: QType,
-    *,
-    scale: NDArray[Real],
-    zero_point: NDArray[Real],
+    x: NDArray[Real], quant: QType, *, scale: NDArray[Real], zero_point: NDArray[Real]
 ) -> NDArray[Real]:
     """Return the integers, as floats, that a quantizer gives to real values.
 

@@ -159,6 +159,8 @@ class Conv(_Windowed, _Weighted):
     """Share of the words of its weights that are kept [%] (`hao.ir.sparsity`)."""
     multiplied: bool = False
     """Whether its codes take a multiplier: scales of a file that no shifts express."""
+    evens: bool = False
+    """Whether halves of its sums go to even codes, as a file says."""
 
     @property
     def terms(self) -> int:
@@ -175,6 +177,8 @@ class Depthwise(_Windowed, _Weighted):
     weight: QType | None = None
     multiplied: bool = False
     """Whether its codes take a multiplier: scales of a file that no shifts express."""
+    evens: bool = False
+    """Whether halves of its sums go to even codes, as a file says."""
 
     @property
     def terms(self) -> int:
@@ -199,6 +203,8 @@ class Linear(_Unary, _Weighted):
     """Share of the words of its weights that are kept [%] (`hao.ir.sparsity`)."""
     multiplied: bool = False
     """Whether its codes take a multiplier: scales of a file that no shifts express."""
+    evens: bool = False
+    """Whether halves of its sums go to even codes, as a file says."""
 
     @property
     def terms(self) -> int:
@@ -213,6 +219,8 @@ class Pool(_Windowed):
     kind: PoolKind
     uncounted: Padding = field(default_factory=Padding)
     """Part of the padding, from outside, that an average does not divide by."""
+    wide: bool = False
+    """Whether its sums take a multiplier of 24 bits: exact quotients, as of a file."""
 
     def __post_init__(self) -> None:
         _Windowed.__post_init__(self)

@@ -452,12 +452,7 @@ def _patches(network: Network, layer: Layer) -> _Spelling | None:
         layers=(
             *makers,
             replace(
-                layer,
-                input=name,
-                ifm=maker.ofm,
-                kernel=small,
-                stride=2,
-                padding=second,
+                layer, input=name, ifm=maker.ofm, kernel=small, stride=2, padding=second
             ),
         ),
         params=params,

@@ -94,12 +94,7 @@ def window_sum(
 
 
 def window_maximum(
-    x: NDArray[Number],
-    *,
-    kernel: int,
-    stride: int,
-    padding: Padding,
-    lowest: Number,
+    x: NDArray[Number], *, kernel: int, stride: int, padding: Padding, lowest: Number
 ) -> NDArray[Number]:
     """Return the maximum over each window; `lowest` fills the padding."""
     taps = _taps(pad_pixels(x, padding, fill=lowest), kernel, stride)

@@ -11,14 +11,7 @@ from itertools import product
 
 from hao.errors import InputError
 from hao.ir.blocks import Block, residual_blocks, without_blocks
-from hao.ir.change import (
-    Keep,
-    LeaveOut,
-    Replace,
-    densities_of,
-    layer_bits,
-    passes_of,
-)
+from hao.ir.change import Keep, LeaveOut, Replace, densities_of, layer_bits, passes_of
 from hao.ir.layer import Input, Layer, Pool
 from hao.ir.network import Network
 from hao.ir.partition import Invocation, Partition, partition

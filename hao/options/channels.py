@@ -29,11 +29,7 @@ LEAST_LOSS = 0.05
 
 
 def offered_widths(
-    channels: int,
-    lanes: Sequence[int],
-    *,
-    least: int = 1,
-    most: int = MOST_WIDTHS,
+    channels: int, lanes: Sequence[int], *, least: int = 1, most: int = MOST_WIDTHS
 ) -> tuple[int, ...]:
     """Return the numbers of channels that a group is offered, all of them first.
 

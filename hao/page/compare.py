@@ -13,6 +13,7 @@ from hao.page.parts import (
     chart_label,
     count,
     percent,
+    trace,
 )
 from hao.program.solver import Status
 from hao.report.margins import speed_in_words
@@ -177,13 +178,7 @@ def _bars(
     names: tuple[str, str], where: list[str], values: tuple[list[float], list[float]]
 ) -> list[Figure]:
     return [
-        {
-            "type": "bar",
-            "name": chart_label(name),
-            "x": where,
-            "y": heights,
-            "marker": {"color": colour},
-        }
+        trace("bar", chart_label(name), (where, heights), marker={"color": colour})
         for name, heights, colour in zip(names, values, (OURS, OTHERS), strict=True)
     ]
 

@@ -1,5 +1,6 @@
 """Sections on the design: cycles, bits, device, memory, roofline and how it is cut."""
 
+from collections.abc import Mapping
 from html import escape
 
 from hao.cost.evaluate import InvocationCost
@@ -22,6 +23,7 @@ from hao.page.parts import (
     decades,
     hover,
     percent,
+    trace,
 )
 from hao.report.margins import risk_in_words
 from hao.report.result import SearchResult
@@ -103,30 +105,26 @@ def _invocation_figure(result: SearchResult) -> Figure:
             for number, item in enumerate(cost.invocations, start=1)
             if item.binding == binding
         ]
+        times = [item.period_cycles / cost.clock_khz for _, item in items]
+        hovers = [
+            hover(
+                f"{number}. {chart_label(item.name, 60)}",
+                f"{count(item.period_cycles)} cycles, {binding} binds",
+                *(f"{path}: {count(c)}" for path, c in item.path_cycles.items()),
+                f"weight load: {count(item.load_cycles)}",
+            )
+            for number, item in items
+        ]
         traces.append(
-            {
-                "type": "bar",
-                "orientation": "h",
-                "name": f"{binding}: {100 * cycles / cost.latency_cycles:.0f} %",
-                "marker": {"color": COLOURS.get(binding, OTHERS)},
-                "y": [number for number, _ in items],
-                "x": [item.period_cycles / cost.clock_khz for _, item in items],
-                # Plotly's own width is the least distance within a trace.
-                "width": 0.8,
-                "hovertext": [
-                    hover(
-                        f"{number}. {chart_label(item.name, 60)}",
-                        f"{count(item.period_cycles)} cycles, {binding} binds",
-                        *(
-                            f"{path}: {count(taken)}"
-                            for path, taken in item.path_cycles.items()
-                        ),
-                        f"weight load: {count(item.load_cycles)}",
-                    )
-                    for number, item in items
-                ],
-                "hoverinfo": "text",
-            }
+            trace(
+                "bar",
+                f"{binding}: {100 * cycles / cost.latency_cycles:.0f} %",
+                (times, [number for number, _ in items]),
+                hovers,
+                orientation="h",
+                marker={"color": COLOURS.get(binding, OTHERS)},
+                width=0.8,  # Plotly's own is the least distance within a trace.
+            )
         )
     names = [
         f"{number} {chart_label(item.name, 24)}"
@@ -164,24 +162,17 @@ def bits_section(result: SearchResult) -> Section:
         )
         for layer, width in zip(layers, bits, strict=True)
     )
+    hovers = [
+        hover(
+            chart_label(layer.name, 60),
+            f"{width} bits, {count(layer.weights)} weights",
+            f"{layer.weights * width / 8 / KIB:.1f} KiB",
+        )
+        for layer, width in zip(layers, bits, strict=True)
+    ]
+    places = list(range(1, len(bits) + 1))
     figure: Figure = {
-        "data": [
-            {
-                "type": "bar",
-                "x": list(range(1, len(bits) + 1)),
-                "y": bits,
-                "marker": {"color": OURS},
-                "hovertext": [
-                    hover(
-                        chart_label(layer.name, 60),
-                        f"{width} bits, {count(layer.weights)} weights",
-                        f"{layer.weights * width / 8 / KIB:.1f} KiB",
-                    )
-                    for layer, width in zip(layers, bits, strict=True)
-                ],
-                "hoverinfo": "text",
-            }
-        ],
+        "data": [trace("bar", "", (places, bits), hovers, marker={"color": OURS})],
         "layout": {
             "xaxis": axis("layer, in order"),
             "yaxis": axis("weight bits", range=[0, 8.4], dtick=2),
@@ -293,54 +284,45 @@ def _device_figure(result: SearchResult, kinds: list[str]) -> Figure:
     have, usable = board.resources.as_dict(), board.usable.as_dict()
     used = cost.resources.as_dict()
     names = [KINDS[kind] for kind in kinds]
-    traces: list[dict[str, object]] = [
-        {
-            "type": "bar",
-            "orientation": "h",
-            "name": part,
-            "y": names,
-            "x": [100 * blocks.as_dict()[kind] / have[kind] for kind in kinds],
-            "marker": {"color": COLOURS.get(part, OTHERS)},
-            "hovertemplate": f"{part}: %{{x:.1f}} %<extra></extra>",
-        }
+
+    def shares(blocks: Mapping[str, int]) -> list[float]:
+        return [100 * blocks[kind] / have[kind] for kind in kinds]
+
+    errors = [
+        share * AREA_ERROR_PERCENT / 100 if kind in ("lut", "ff") else 0
+        for kind, share in zip(kinds, shares(used), strict=True)
+    ]
+    traces = [
+        trace(
+            "bar",
+            part,
+            (shares(blocks.as_dict()), names),
+            orientation="h",
+            marker={"color": COLOURS.get(part, OTHERS)},
+            hovertemplate=f"{part}: %{{x:.1f}} %<extra></extra>",
+        )
         for part, blocks in cost.parts.items()
     ]
-    traces.append(
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "name": "usable",
-            "y": names,
-            "x": [100 * usable[kind] / have[kind] for kind in kinds],
-            "marker": {
-                "symbol": "line-ns",
-                "size": 26,
-                "line": {"width": 3, "color": ANSWER},
-            },
-            "hovertemplate": "usable: %{x:.1f} %<extra></extra>",
-        }
-    )
-    traces.append(
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "name": "predicted, with its error",
-            "y": names,
-            "x": [100 * used[kind] / have[kind] for kind in kinds],
-            "marker": {"size": 5, "color": "#111827"},
-            "error_x": {
-                "type": "data",
-                "array": [
-                    100 * used[kind] / have[kind] * AREA_ERROR_PERCENT / 100
-                    if kind in ("lut", "ff")
-                    else 0
-                    for kind in kinds
-                ],
-                "color": "#111827",
-            },
-            "hovertemplate": "predicted: %{x:.1f} %<extra></extra>",
-        }
-    )
+    line = {"width": 3, "color": ANSWER}
+    traces += [
+        trace(
+            "scatter",
+            "usable",
+            (shares(usable), names),
+            mode="markers",
+            marker={"symbol": "line-ns", "size": 26, "line": line},
+            hovertemplate="usable: %{x:.1f} %<extra></extra>",
+        ),
+        trace(
+            "scatter",
+            "predicted, with its error",
+            (shares(used), names),
+            mode="markers",
+            marker={"size": 5, "color": "#111827"},
+            error_x={"type": "data", "array": errors, "color": "#111827"},
+            hovertemplate="predicted: %{x:.1f} %<extra></extra>",
+        ),
+    ]
     return {
         "data": traces,
         "layout": {
@@ -361,7 +343,6 @@ def memory_section(result: SearchResult) -> Section:
     for name, stored in arena.maps.items():
         born, dies = lives[name]
         size, base = stored.beats * port, stored.base * port
-        label = chart_label(name)
         rows.append(
             (
                 clipped(plain(name), 60),
@@ -372,22 +353,22 @@ def memory_section(result: SearchResult) -> Section:
                 str(dies),
             )
         )
+        told = hover(
+            chart_label(name),
+            f"{size / KIB:.1f} KiB from {base / KIB:.1f} KiB",
+            f"written by {born or 'the host'}, last read by {dies}",
+        )
         traces.append(
-            {
-                "type": "bar",
-                "x": [(born + dies) / 2],
-                "width": [dies - born + 0.9],
-                "base": [base / KIB],
-                "y": [size / KIB],
-                "marker": {"color": OURS, "opacity": 0.55, "line": {"width": 1}},
-                "hovertext": hover(
-                    label,
-                    f"{size / KIB:.1f} KiB from {base / KIB:.1f} KiB",
-                    f"written by {born or 'the host'}, last read by {dies}",
-                ),
-                "hoverinfo": "text",
-                "showlegend": False,
-            }
+            trace(
+                "bar",
+                "",
+                ([(born + dies) / 2], [size / KIB]),
+                [told],
+                width=[dies - born + 0.9],
+                base=[base / KIB],
+                marker={"color": OURS, "opacity": 0.55, "line": {"width": 1}},
+                showlegend=False,
+            )
         )
     weights = sum(item.weight_bytes for item in result.cost.invocations)
     return Section(
@@ -454,38 +435,34 @@ def roofline_section(result: SearchResult) -> Section:
     if work:
         low = min(intensity for _, intensity in work) / 2
         high = max(intensity for _, intensity in work) * 2
-        knee = min(max(peak / bandwidth, low), high)
+        roof = [low, min(max(peak / bandwidth, low), high), high]
+        colours = [COLOURS.get(item.binding, OTHERS) for item, _ in work]
+        hovers = [
+            hover(
+                chart_label(item.name, 60),
+                f"{rate:.1f} billion MACs/s, {intensity:.1f} a byte",
+                f"{item.binding} binds",
+            )
+            for (item, intensity), rate in zip(work, rates, strict=True)
+        ]
         figure = {
             "data": [
-                {
-                    "type": "scatter",
-                    "mode": "lines",
-                    "name": "roof: DDR, then multipliers",
-                    "x": [low, knee, high],
-                    "y": [min(peak, bandwidth * x) for x in (low, knee, high)],
-                    "line": {"color": ANSWER, "width": 2},
-                    "hoverinfo": "skip",
-                },
-                {
-                    "type": "scatter",
-                    "mode": "markers",
-                    "name": "invocations",
-                    "x": [intensity for _, intensity in work],
-                    "y": rates,
-                    "marker": {
-                        "size": 9,
-                        "color": [COLOURS.get(i.binding, OTHERS) for i, _ in work],
-                    },
-                    "hovertext": [
-                        hover(
-                            chart_label(item.name, 60),
-                            f"{rate:.1f} billion MACs/s, {intensity:.1f} a byte",
-                            f"{item.binding} binds",
-                        )
-                        for (item, intensity), rate in zip(work, rates, strict=True)
-                    ],
-                    "hoverinfo": "text",
-                },
+                trace(
+                    "scatter",
+                    "roof: DDR, then multipliers",
+                    (roof, [min(peak, bandwidth * x) for x in roof]),
+                    mode="lines",
+                    line={"color": ANSWER, "width": 2},
+                    hoverinfo="skip",
+                ),
+                trace(
+                    "scatter",
+                    "invocations",
+                    ([intensity for _, intensity in work], rates),
+                    hovers,
+                    mode="markers",
+                    marker={"size": 9, "color": colours},
+                ),
             ],
             "layout": {
                 "xaxis": axis("MACs a byte of DDR traffic", type="log", **decades()),

@@ -2,11 +2,7 @@
 
 from hao import __version__
 from hao.accuracy.drops import Evidence
-from hao.cost.uncertainty import (
-    AREA_ERROR_PERCENT,
-    COVERAGE_PERCENT,
-    latency_evidence,
-)
+from hao.cost.uncertainty import AREA_ERROR_PERCENT, COVERAGE_PERCENT, latency_evidence
 from hao.page.parts import (
     OTHERS,
     OURS,
@@ -18,6 +14,7 @@ from hao.page.parts import (
     chart_label,
     count,
     percent,
+    trace,
 )
 from hao.report.evidence import basis_in_words
 from hao.report.hardware import SimulationResult
@@ -142,21 +139,19 @@ def _accuracy_words(result: SearchResult) -> tuple[str, ...]:
 
 def _accuracy_chart(rows: list[tuple[str, float, str]]) -> Chart:
     lowest = min(top1 for _, top1, _ in rows)
+    colours = [OURS if "measured" in name else OTHERS for name, _, _ in rows]
     figure: Figure = {
         "data": [
-            {
-                "type": "bar",
-                "orientation": "h",
-                "y": [name for name, _, _ in rows],
-                "x": [top1 for _, top1, _ in rows],
-                "marker": {
-                    "color": [OURS if "measured" in row[0] else OTHERS for row in rows]
-                },
-                "text": [f"{top1:.2f} %" for _, top1, _ in rows],
-                "textposition": "auto",
-                "hovertext": [chart_label(source, 90) for _, _, source in rows],
-                "hoverinfo": "text",
-            }
+            trace(
+                "bar",
+                "",
+                ([top1 for _, top1, _ in rows], [name for name, _, _ in rows]),
+                [chart_label(source, 90) for _, _, source in rows],
+                orientation="h",
+                marker={"color": colours},
+                text=[f"{top1:.2f} %" for _, top1, _ in rows],
+                textposition="auto",
+            )
         ],
         "layout": {
             "xaxis": axis("top-1 [%]", range=[max(0.0, lowest - 10), 100]),
@@ -237,13 +232,7 @@ def _replay_chart(simulation: SimulationResult) -> Chart:
         title="Cycles of every invocation, predicted and replayed",
         figure={
             "data": [
-                {
-                    "type": "bar",
-                    "name": name,
-                    "x": names,
-                    "y": cycles,
-                    "marker": {"color": colour},
-                }
+                trace("bar", name, (names, cycles), marker={"color": colour})
                 for name, colour, cycles in (
                     ("predicted", OURS, [i.model for i in simulation.invocations]),
                     ("replayed", OTHERS, [i.replayed for i in simulation.invocations]),

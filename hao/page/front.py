@@ -16,6 +16,7 @@ from hao.page.parts import (
     chart_label,
     decades,
     hover,
+    trace,
 )
 from hao.report.published import DEVICE, PublishedPoint, load_published
 from hao.report.result import SearchResult
@@ -66,17 +67,15 @@ def _figure(
 ) -> Figure:
     front = sorted(result.front, key=lambda point: point.fps)
     heights = [point.ranked for point in front]
-    ours: Figure = {
-        "type": "scatter",
-        "mode": "lines+markers",
-        "name": "predicted by hao",
-        "x": [point.fps for point in front],
-        "y": heights,
-        "marker": {"size": 9, "color": OURS},
-        "line": {"width": 1.5, "color": OURS},
-        "hovertext": [_about(point) for point in front],
-        "hoverinfo": "text",
-    }
+    ours = trace(
+        "scatter",
+        "predicted by hao",
+        ([point.fps for point in front], heights),
+        [_about(point) for point in front],
+        mode="lines+markers",
+        marker={"size": 9, "color": OURS},
+        line={"width": 1.5, "color": OURS},
+    )
     if known:
         accuracies = [point.accuracy for point in front if point.accuracy is not None]
         ours["error_y"] = {
@@ -99,36 +98,33 @@ def _figure(
     ][:1]
     traces = [
         ours,
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "name": "the answer",
-            "x": [front[index].fps for index in answer],
-            "y": [heights[index] for index in answer],
-            "marker": {"symbol": "star", "size": 17, "color": ANSWER},
-            "hovertext": [_about(front[index]) for index in answer],
-            "hoverinfo": "text",
-        },
+        trace(
+            "scatter",
+            "the answer",
+            ([front[i].fps for i in answer], [heights[i] for i in answer]),
+            [_about(front[i]) for i in answer],
+            mode="markers",
+            marker={"symbol": "star", "size": 17, "color": ANSWER},
+        ),
     ]
     if published:
+        hovers = [
+            hover(
+                f"<b>{chart_label(point.label, 60)}</b>",
+                f"{point.fps:.1f} frames/s, {point.top1:.2f} % (measured)",
+                chart_label(point.source, 90),
+            )
+            for point in published
+        ]
         traces.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "name": "published, measured",
-                "x": [point.fps for point in published],
-                "y": [point.top1 for point in published],
-                "marker": {"symbol": "square", "size": 8, "color": OTHERS},
-                "hovertext": [
-                    hover(
-                        f"<b>{chart_label(point.label, 60)}</b>",
-                        f"{point.fps:.1f} frames/s, {point.top1:.2f} % (measured)",
-                        chart_label(point.source, 90),
-                    )
-                    for point in published
-                ],
-                "hoverinfo": "text",
-            }
+            trace(
+                "scatter",
+                "published, measured",
+                ([p.fps for p in published], [p.top1 for p in published]),
+                hovers,
+                mode="markers",
+                marker={"symbol": "square", "size": 8, "color": OTHERS},
+            )
         )
     high = (
         "ImageNet top-1 [%]" if known else "top-1 that the bits cost, negated [points]"

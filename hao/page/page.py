@@ -127,7 +127,7 @@ def _answer_section(result: SearchResult, records: Records) -> Section:
     words = [
         f"{label(result)} runs on {plain(design.board.title)} at "
         f"{cost.fps:,.1f} frames a second, {cost.frame_ms:.3g} ms a frame (predicted, "
-        f"batch 1). {fits}. What binds for most of the frame: {cost.bottleneck}.",
+        f"batch 1). {fits}. What binds for most of the frame: {cost.bottleneck}."
     ]
     unproven = unproven_in_words(result)
     if unproven is not None:

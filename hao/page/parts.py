@@ -5,6 +5,7 @@ template escapes it. Labels of charts are the exception, since Plotly reads a li
 HTML in them: `chart_label` escapes these.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -130,6 +131,28 @@ def chart_label(text: str, most: int = 44) -> str:
 def hover(*lines: str) -> str:
     """Return lines that stand beside the pointer; each is escaped already."""
     return "<br>".join(lines)
+
+
+def trace(
+    kind: str,
+    name: str,
+    points: tuple[Sequence[object], Sequence[object]],
+    hovers: Sequence[str] | None = None,
+    **more: object,
+) -> Figure:
+    """Return a trace of a figure.
+
+    Args:
+        kind: As Plotly calls it.
+        name: For the legend; "" for none.
+        points: What stands along x, and what along y.
+        hovers: What stands beside the pointer at each point.
+        more: What else Plotly is told.
+    """
+    shown = {} if hovers is None else {"hovertext": hovers, "hoverinfo": "text"}
+    named = {"name": name} if name else {}
+    x, y = points
+    return {"type": kind, **named, "x": x, "y": y, **shown, **more}
 
 
 def axis(title: str, **more: object) -> dict[str, object]:

@@ -27,6 +27,7 @@ from hao.ir.integer import (
     IntegerNetwork,
     MapType,
     Requantization,
+    is_wide,
     sum_range,
 )
 from hao.ir.integer_run import run_integer_layers
@@ -137,10 +138,14 @@ class QuantizationCheck:
     Attributes:
         problems: What `imported_integers` would refuse, a sentence each.
         multiplies: Whether shifts do not express its scales.
+        evens: Whether halves of sums go to even codes.
+        wide_means: Window averages whose sums take a wide multiplier.
     """
 
     problems: tuple[str, ...]
     multiplies: bool
+    evens: bool
+    wide_means: frozenset[str]
 
 
 def check_quantization(network: Network) -> QuantizationCheck:
@@ -158,21 +163,33 @@ def check_quantization(network: Network) -> QuantizationCheck:
     for name in _open_ends(network, chains, problems):
         # Of one step of sums a code is a step; of several, no shifts do for all.
         scale = _uniform_step(chains[name]) or 1.0
-        chains[name].quantize(name, QType(bits=MAX_BITS, signed=True), scale, 0.0)
-    multiplies = False
+        quant = QType(bits=MAX_BITS, signed=True, rounding=Rounding.HALF_UP)
+        chains[name].quantize(name, quant, scale, 0.0)
+    sums: list[_Sums] = []
+    wide: set[str] = set()
     for layer in network.layers:
         passed = isinstance(layer, Input | Affine | Activation | Quantize)
         if passed or chains[layer.name].maker != layer.name:
             continue
         try:
             if isinstance(layer, Conv | Depthwise | Linear):
-                multiplies |= not _is_shift(_sums(network, layer, chains))
+                sums.append(_sums(network, layer, chains))
             else:
-                _parameters(layer, chains, {}, Requantization.SHIFT)
+                made, _ = _parameters(layer, chains, {}, Requantization.SHIFT)
+                if "multiplier" in made and is_wide(int(made["multiplier"][0])):
+                    wide.add(layer.name)
         except UnsupportedError as error:
             problems.append(str(error))
+    multiplies = not all(_is_shift(entry) for entry in sums)
+    mode = Requantization.MULTIPLIER if multiplies else Requantization.SHIFT
     return QuantizationCheck(
-        problems=tuple(dict.fromkeys(problems)), multiplies=multiplies
+        problems=tuple(dict.fromkeys(problems)),
+        multiplies=multiplies,
+        evens=any(
+            bool(np.any(fit(entry.thresholds, mode).rounding != HALVES_UP))
+            for entry in sums
+        ),
+        wide_means=frozenset(wide),
     )
 
 

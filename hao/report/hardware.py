@@ -162,13 +162,9 @@ def _percent(value: float | None) -> str:
     return " unknown" if value is None else f"{value:6.2f} %"
 
 
-def quantization_json(found: Quantization) -> dict[str, object]:
-    """Return the same as JSON values."""
-    return _json(found)
-
-
-def _json(value: object) -> dict[str, object]:
-    made = to_jsonable_python(value)
+def values_json(found: object) -> dict[str, object]:
+    """Return a dataclass or a mapping as JSON values."""
+    made = to_jsonable_python(found)
     assert isinstance(made, dict)
     return made
 
@@ -183,11 +179,6 @@ def render_emission(emission: Emission) -> str:
             f"{emission.project / 'README.md'} says what to type.",
         )
     )
-
-
-def emission_json(emission: Emission) -> dict[str, object]:
-    """Return the same as JSON values."""
-    return _json(emission)
 
 
 def render_simulation(result: SimulationResult) -> str:
@@ -230,9 +221,7 @@ def _accuracy_lines(result: SimulationResult) -> list[str]:
 
 def _cycle_lines(result: SimulationResult) -> list[str]:
     model, replayed = result.cycles_model, result.cycles_replayed
-    lines = [
-        f"{'cycles of a frame':44} {'model':>9} {'replayed':>9} {'ratio':>6}",
-    ]
+    lines = [f"{'cycles of a frame':44} {'model':>9} {'replayed':>9} {'ratio':>6}"]
     for item in result.invocations:
         name = item.name if len(item.name) <= 44 else f"{item.name[:41]}..."
         lines.append(
@@ -244,8 +233,8 @@ def _cycle_lines(result: SimulationResult) -> list[str]:
 
 
 def simulation_json(result: SimulationResult) -> dict[str, object]:
-    """Return the same as JSON values."""
-    return {**_json(result), "exact": result.exact}
+    """Return what the simulation says as JSON values."""
+    return {**values_json(result), "exact": result.exact}
 
 
 def render_findings_by_tool(found: Mapping[str, Sequence["Finding"]]) -> str:
@@ -259,19 +248,3 @@ def render_findings_by_tool(found: Mapping[str, Sequence["Finding"]]) -> str:
         if findings:
             lines.append(render_findings(findings))
     return "\n".join(lines)
-
-
-def findings_json(found: Mapping[str, Sequence["Finding"]]) -> dict[str, object]:
-    """Return the same as JSON values."""
-    return {
-        tool: [
-            {
-                "path": finding.path,
-                "line": finding.line,
-                "rule": finding.rule,
-                "message": finding.message,
-            }
-            for finding in findings
-        ]
-        for tool, findings in found.items()
-    }

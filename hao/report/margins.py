@@ -1,11 +1,6 @@
 """What a result promises beyond its point predictions: intervals, margin, risk."""
 
-from hao.cost.uncertainty import (
-    COVERAGE_PERCENT,
-    Headroom,
-    headrooms,
-    latency_evidence,
-)
+from hao.cost.uncertainty import COVERAGE_PERCENT, Headroom, headrooms, latency_evidence
 from hao.hw.board import Frames
 from hao.report.result import SearchResult
 

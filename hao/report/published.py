@@ -13,16 +13,7 @@ from hao.errors import InputError
 
 DEVICE = "XCZU3EG"
 
-COLUMNS = (
-    "key",
-    "network",
-    "dataset",
-    "device",
-    "fps",
-    "top1",
-    "batch",
-    "source",
-)
+COLUMNS = ("key", "network", "dataset", "device", "fps", "top1", "batch", "source")
 
 AUTHORS = {
     "dong2021hao": "HAO",

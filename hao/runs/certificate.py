@@ -36,10 +36,7 @@ from hao.runs.design_file import (
     take_schema,
     with_tagged_layers,
 )
-from hao.runs.design_schema import (
-    NetworkTable,
-    network_document,
-)
+from hao.runs.design_schema import NetworkTable, network_document
 
 CERTIFICATE_FILE = "certificate.json"
 

@@ -25,15 +25,7 @@ from hao.engine.stages import Engine
 from hao.errors import InputError
 from hao.hw.board import Board
 from hao.hw.resources import Resources
-from hao.ir.change import (
-    Bits,
-    Change,
-    Channels,
-    LeaveOut,
-    Replace,
-    left_out,
-    replaced,
-)
+from hao.ir.change import Bits, Change, Channels, LeaveOut, Replace, left_out, replaced
 from hao.ir.layer import Layer
 from hao.ir.network import Network
 from hao.ir.partition import Role, Segment, partition
@@ -60,24 +52,32 @@ ADDED_KEYS = frozenset(
         "left_out",
         "channels",
         "replaced",
+        "engine.dense.evens",
         "engine.dense.multiplies",
         "engine.dense.passes",
         "engine.dense.skips",
+        "engine.dense.turns",
         "engine.dense.weights_in_uram",
+        "engine.depthwise.evens",
         "engine.depthwise.mean_bits",
         "engine.depthwise.multiplies",
+        "engine.depthwise.turns",
+        "engine.pointwise.evens",
         "engine.pointwise.multiplies",
         "engine.pointwise.passes",
         "engine.pointwise.skips",
+        "engine.pointwise.turns",
         "engine.pointwise.weights_in_uram",
         "margin_percent",
         "network.layers.fields.density",
+        "network.layers.fields.evens",
         "network.layers.fields.multiplied",
         "network.layers.fields.passes",
         "network.layers.fields.planes",
         "network.layers.fields.quant.most",
         "network.layers.fields.uncounted",
         "network.layers.fields.weight.most",
+        "network.layers.fields.wide",
         "proof.bound",
         "proof.solver_reason",
         "stance",

@@ -37,7 +37,7 @@ from hao.request import (
 from hao.runs.design_file import FILE_NAME, load_design
 from hao.runs.run import check_target
 from hao.runs.run_files import FLOAT_STEM, TRAINING_FOLDER
-from hao.steps.common import Progress
+from hao.steps.common import Progress, checkpoint_path, epoch_line
 from hao.steps.floats import Source, float_inputs
 from hao.steps.search import no_files, search
 from hao.zoo import network_names
@@ -180,6 +180,44 @@ def load_trained(
         candidate=candidate,
         network=trained,
         dataset=data.dataset,
+    )
+
+
+def tuned_on(
+    request: ChangeRequest,
+    trained: Trained,
+    network: Network,
+    folder: Path,
+    progress: Progress,
+    *,
+    epochs: int,
+) -> Network:
+    """Return a changed network after training with the one before as its teacher.
+
+    Args:
+        request: Seed, and how many epochs; 0 for none.
+        trained: The network before.
+        network: And after; the same one is not trained on.
+        folder: Where checkpoints lie.
+        progress: Told of each epoch.
+        epochs: Unless the request says how many.
+    """
+    from hao.quant.distill import teacher_of
+    from hao.quant.train import TrainSettings
+    from hao.quant.tune import tune_float
+
+    epochs = epochs if request.epochs is None else request.epochs
+    if epochs == 0 or network is trained.network:
+        return network
+    settings = TrainSettings(epochs=epochs, learning_rate=4e-3, seed=request.seed)
+    start = (settings, network, trained.dataset)
+    return tune_float(
+        network,
+        trained.dataset,
+        settings,
+        teacher=teacher_of(trained.network, labels=trained.dataset.labelled),
+        checkpoint=checkpoint_path(folder, "tuned", *start),
+        progress=epoch_line("tuning", progress),
     )
 
 

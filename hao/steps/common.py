@@ -13,9 +13,7 @@ from hao.errors import InputError, ToolError
 from hao.ir.integer import IntegerNetwork
 from hao.ir.integer_run import run_integer
 from hao.ir.network import Network
-from hao.runs.run_files import (
-    TRAINING_FOLDER,
-)
+from hao.runs.run_files import TRAINING_FOLDER
 
 Progress = Callable[[str], None]
 

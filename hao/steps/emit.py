@@ -16,13 +16,9 @@ from hao.ir.integer import IntegerNetwork
 from hao.ir.seeded import seeded_frames, seeded_integers
 from hao.page.files import renew_run_page
 from hao.quant.weights_file import load_integers, render_integers
-from hao.report.hardware import (
-    Emission,
-)
+from hao.report.hardware import Emission
 from hao.report.result import SearchResult
-from hao.runs.records import (
-    drop_records,
-)
+from hao.runs.records import drop_records
 from hao.runs.run_files import (
     EMITTED_FILE,
     EVALUATION_FILE,

@@ -22,10 +22,7 @@ from hao.factory import is_factory
 from hao.measure.settings import Kind, LoopSettings
 from hao.measure.store import STORE_FILE, open_store, recorded_about
 from hao.page.files import renew_run_page
-from hao.report.measured import (
-    MEASURED_FILE,
-    Measured,
-)
+from hao.report.measured import MEASURED_FILE, Measured
 from hao.report.result import SearchResult
 from hao.request import SearchRequest, asked_again, limits_of
 from hao.runs.certificate import load_certificate

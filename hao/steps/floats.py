@@ -17,9 +17,7 @@ from hao.ir.network import Network
 from hao.ir.picture import UNPREPARED, Preparation
 from hao.model import load_buildable
 from hao.quant.parameters import frame_parameters
-from hao.runs.run_files import (
-    FLOAT_FILE,
-)
+from hao.runs.run_files import FLOAT_FILE
 from hao.steps.common import Progress, checkpoint_path, epoch_line
 from hao.zoo.registry import network_names
 

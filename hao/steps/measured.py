@@ -41,10 +41,7 @@ if TYPE_CHECKING:
 
 
 def make_float_subject(
-    source: Source,
-    candidates: dict[int, Candidate],
-    folder: Path,
-    progress: Progress,
+    source: Source, candidates: dict[int, Candidate], folder: Path, progress: Progress
 ) -> Subject:
     """Return the float network at every width of the activations, and its frames."""
     widest = max(candidates)

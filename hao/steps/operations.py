@@ -60,11 +60,7 @@ class Pooled:
 
 
 def distilled(
-    trained: Trained,
-    pooled: Pooled,
-    folder: Path | None,
-    seed: int,
-    progress: Progress,
+    trained: Trained, pooled: Pooled, folder: Path | None, seed: int, progress: Progress
 ) -> "BlockTeacher":
     """Return a network with operations that learnt to do what its blocks do.
 

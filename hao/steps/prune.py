@@ -10,7 +10,7 @@ use elsewhere.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
@@ -23,6 +23,7 @@ from hao.ir.channels import channel_groups
 from hao.ir.network import Network
 from hao.options.option import Option
 from hao.program.space import Space
+from hao.report.hardware import values_json
 from hao.report.result import SearchResult
 from hao.request import limits_of
 from hao.runs.run_files import PRUNING_FILE
@@ -31,10 +32,11 @@ from hao.steps.changed import (
     ChangeRequest,
     Trained,
     load_trained,
+    tuned_on,
     work_beside,
     write_changed,
 )
-from hao.steps.common import Progress, check_torch, checkpoint_path, epoch_line
+from hao.steps.common import Progress, check_torch, checkpoint_path
 
 if TYPE_CHECKING:
     from hao.answer.prune import PruneTask
@@ -147,7 +149,9 @@ def prune_run(
                 cut = _sparsified(request, trained, folder, progress)
             case _:
                 assert_never(request.method)
-        tuned = _tuned(request, trained, cut.network, folder, progress)
+        tuned = tuned_on(
+            request, trained, cut.network, folder, progress, epochs=TUNING_EPOCHS
+        )
         pruning = Pruning(
             network=trained.network.name,
             data=trained.dataset.name,
@@ -163,7 +167,7 @@ def prune_run(
         )
 
         def files(result: SearchResult) -> dict[str, bytes]:
-            values = pruning_json(replace(pruning, fps=result.cost.fps))
+            values = values_json(replace(pruning, fps=result.cost.fps))
             return {PRUNING_FILE: (json.dumps(values, indent=1) + "\n").encode()}
 
         changed = Changed(
@@ -281,36 +285,6 @@ def _sparsified(
         start_cycles=found.start_cycles,
         space=found.space,
     )
-
-
-def _tuned(
-    request: PruneRequest,
-    trained: Trained,
-    network: Network,
-    folder: Path,
-    progress: Progress,
-) -> Network:
-    """Return a pruned network after training with the whole one as its teacher."""
-    from hao.quant.distill import teacher_of
-    from hao.quant.train import TrainSettings
-    from hao.quant.tune import tune_float
-
-    dataset = trained.dataset
-    epochs = TUNING_EPOCHS if request.epochs is None else request.epochs
-    training = TrainSettings(epochs=epochs, learning_rate=4e-3, seed=request.seed)
-    return tune_float(
-        network,
-        dataset,
-        training,
-        teacher=teacher_of(trained.network, labels=dataset.labelled),
-        checkpoint=checkpoint_path(folder, "tuned", training, network, dataset),
-        progress=epoch_line("tuning", progress),
-    )
-
-
-def pruning_json(pruning: Pruning) -> dict[str, object]:
-    """Return a pruning as JSON values."""
-    return {**asdict(pruning), "method": pruning.method.value}
 
 
 def render_pruning(pruning: Pruning) -> str:

@@ -26,14 +26,9 @@ from hao.ir.interpret import run_float
 from hao.ir.network import Network
 from hao.page.files import renew_run_page
 from hao.quant.weights_file import render_integers
-from hao.report.hardware import (
-    Quantization,
-    quantization_json,
-)
+from hao.report.hardware import Quantization, values_json
 from hao.report.result import SearchResult
-from hao.runs.records import (
-    PROJECT_RECORDS,
-)
+from hao.runs.records import PROJECT_RECORDS
 from hao.runs.run_files import (
     EVALUATION_FILE,
     QUANTIZATION_FILE,
@@ -119,12 +114,7 @@ def _quantized(
     if request.method is Method.QAT:
         labels_for = "to train with; `method` = ptq calibrates without"
     network, data = float_inputs(
-        request,
-        design.network,
-        folder,
-        progress,
-        own=folder,
-        labels_for=labels_for,
+        request, design.network, folder, progress, own=folder, labels_for=labels_for
     )
     dataset = data.dataset
     network = pruned_network(network, design)
@@ -241,9 +231,7 @@ def _file_outputs(
 
 
 def _output_note(
-    imported: "ImportedIntegers",
-    ours: NDArray[np.int64],
-    theirs: NDArray[np.float64],
+    imported: "ImportedIntegers", ours: NDArray[np.int64], theirs: NDArray[np.float64]
 ) -> str:
     """Return how far the outputs of a file and of its integers agree, in words."""
     from hao.quant.imported import output_differences
@@ -258,10 +246,7 @@ def _output_note(
 
 
 def _take_integers(
-    request: QuantizeRequest,
-    result: SearchResult,
-    network: Network,
-    progress: Progress,
+    request: QuantizeRequest, result: SearchResult, network: Network, progress: Progress
 ) -> _Quantized:
     """Return the integers of a file that is quantized already."""
     from hao.quant.frame_scale import normalised_network
@@ -332,7 +317,7 @@ def _leave_integers(folder: Path, found: _Quantized) -> None:
     frames = None
     if found.evaluation is not None:
         frames = render_evaluation(found.evaluation)
-    text = json.dumps(quantization_json(found.quantization), indent=1) + "\n"
+    text = json.dumps(values_json(found.quantization), indent=1) + "\n"
     files: dict[str, bytes | None] = {
         EVALUATION_FILE: frames,
         QUANTIZATION_FILE: text.encode(),

@@ -20,7 +20,6 @@ from hao.arguments import takes_words
 from hao.errors import ArgumentError, InfeasibleError
 from hao.hw.board import Board
 from hao.ir.change import Change, LeaveOut, Replace
-from hao.ir.network import Network
 from hao.program.codesign import SolveReport
 from hao.program.problem import Problem
 from hao.report.result import SearchResult
@@ -30,10 +29,11 @@ from hao.steps.changed import (
     ChangeRequest,
     Trained,
     load_trained,
+    tuned_on,
     work_beside,
     write_changed,
 )
-from hao.steps.common import Progress, check_torch, checkpoint_path, epoch_line
+from hao.steps.common import Progress, check_torch
 from hao.steps.operations import Pooled, distilled
 
 if TYPE_CHECKING:
@@ -52,11 +52,12 @@ MOST_FINALISTS = 20
 class ReplaceRequest(ChangeRequest):
     """What to replace, and where it is to run.
 
-    Of `search`, `best` is how many designs are measured whole. `epochs` may be 0.
+    `epochs` may be 0.
 
     Attributes:
         pooled: Which operations are offered, and how they are trained and measured.
         operations_only: Whether the teacher's own layers keep the most bits.
+        best: Designs whose networks are put together and measured.
 
     Raises:
         ArgumentError: A field is out of range, or there is no frame rate.
@@ -64,12 +65,13 @@ class ReplaceRequest(ChangeRequest):
 
     pooled: Pooled = field(default_factory=Pooled)
     operations_only: bool = False
+    best: int = 10
 
     def __post_init__(self) -> None:
         ChangeRequest.__post_init__(self)
-        if self.search.best > MOST_FINALISTS:
+        if not 1 <= self.best <= MOST_FINALISTS:
             raise ArgumentError(
-                f"`best` = {self.search.best}; must be at most {MOST_FINALISTS}"
+                f"`best` = {self.best}; must be from 1 to {MOST_FINALISTS}"
             )
 
 
@@ -123,7 +125,9 @@ def replace_operations(
         finalists = _finalists(request, trained, teacher, progress)
         scheme = finalists[0].report.design.scheme
         plain = teacher.under(scheme)
-        tuned = _tuned(request, trained, plain, folder, progress)
+        tuned = tuned_on(
+            request, trained, plain, folder, progress, epochs=FINE_TUNING_EPOCHS
+        )
         top1 = {
             "teacher_top1": trained.top1(teacher.network),
             "plain_top1": trained.top1(plain),
@@ -154,33 +158,6 @@ def _at_bits(trained: Trained, report: SolveReport) -> Trained:
     used = tuple(sorted(set(report.design.weight_bits.values())))
     rules = replace(trained.asked.rules, choices=used)
     return replace(trained, asked=replace(trained.asked, rules=rules))
-
-
-def _tuned(
-    request: ReplaceRequest,
-    trained: Trained,
-    plain: Network,
-    folder: Path,
-    progress: Progress,
-) -> Network:
-    """Return a changed network after training on, if anything was changed."""
-    from hao.quant.distill import teacher_of
-    from hao.quant.train import TrainSettings
-    from hao.quant.tune import tune_float
-
-    epochs = FINE_TUNING_EPOCHS if request.epochs is None else request.epochs
-    if epochs == 0 or plain is trained.network:
-        return plain
-    settings = TrainSettings(epochs=epochs, learning_rate=4e-3, seed=request.seed)
-    start = (settings, plain, trained.dataset)
-    return tune_float(
-        plain,
-        trained.dataset,
-        settings,
-        teacher=teacher_of(trained.network, labels=trained.dataset.labelled),
-        checkpoint=checkpoint_path(folder, "tuned", *start),
-        progress=epoch_line("tuning", progress),
-    )
 
 
 def _finalists(
@@ -230,7 +207,7 @@ def _proposed(
     reports = propose(
         problem,
         budget=cycles,
-        count=search.best,
+        count=request.best,
         solver=search.solver,
         progress=progress,
     )
@@ -247,9 +224,7 @@ def _proposed(
 
 
 def _record(
-    request: ReplaceRequest,
-    top1: Mapping[str, float],
-    finalists: Sequence["Finalist"],
+    request: ReplaceRequest, top1: Mapping[str, float], finalists: Sequence["Finalist"]
 ) -> dict[str, object]:
     return {
         "schema": "hao.replacement/2",

@@ -7,24 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hao.arguments import takes_words
-from hao.emission.check import (
-    check_emitted,
-)
+from hao.emission.check import check_emitted
 from hao.errors import RefusedError, ToolError
 from hao.handoff.compare import compare, render_comparison
 from hao.handoff.load import load_report
 from hao.page.files import renew_run_page
 from hao.runs.design_file import FILE_NAME, load_design
-from hao.runs.records import (
-    SCHEDULE_FILE,
-    SYNTHESIS_FILE,
-    keep_record,
-    synthesis_json,
-)
-from hao.runs.run_files import (
-    PROJECT_FOLDER,
-    opened_run,
-)
+from hao.runs.records import SCHEDULE_FILE, SYNTHESIS_FILE, keep_record, synthesis_json
+from hao.runs.run_files import PROJECT_FOLDER, opened_run
 from hao.steps.common import check_installed
 
 if TYPE_CHECKING:

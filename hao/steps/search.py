@@ -11,16 +11,9 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from hao.answer.candidates import (
-    Candidate,
-)
+from hao.answer.candidates import Candidate
 from hao.answer.explain import explained, held_in_words, why_not_gurobi
-from hao.answer.explore import (
-    Outcome,
-    search_accuracy,
-    search_fps,
-    search_smallest,
-)
+from hao.answer.explore import Outcome, search_accuracy, search_fps, search_smallest
 from hao.answer.front import FrontPoint, network_front, zoo_front
 from hao.answer.objective import measure_of
 from hao.answer.workers import Workers, open_workers

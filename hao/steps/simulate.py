@@ -16,9 +16,7 @@ from hao.emission.check import (
     run_replay,
     run_simulation,
 )
-from hao.emission.project import (
-    check_origin,
-)
+from hao.emission.project import check_origin
 from hao.emission.steps import Table, make_table
 from hao.emission.stored import frame_bytes, map_bytes, map_codes, step_maps
 from hao.errors import InputError
@@ -29,16 +27,9 @@ from hao.ir.integer_run import run_integer_layers
 from hao.npz import MAX_UNPACKED_BYTES
 from hao.page.files import renew_run_page
 from hao.quant.weights_file import load_integers
-from hao.report.hardware import (
-    InvocationCycles,
-    SimulationResult,
-    simulation_json,
-)
+from hao.report.hardware import InvocationCycles, SimulationResult, simulation_json
 from hao.report.result import SearchResult
-from hao.runs.records import (
-    SIMULATION_FILE,
-    keep_record,
-)
+from hao.runs.records import SIMULATION_FILE, keep_record
 from hao.runs.run_files import (
     EMITTED_FILE,
     EVALUATION_FILE,
@@ -169,10 +160,7 @@ def _simulated(
         cycles_replayed=replay.cycles,
         seconds=said.seconds,
         invocations=compared_cycles(
-            result.cost,
-            table,
-            replay,
-            double_buffered=design.engine.double_buffered,
+            result.cost, table, replay, double_buffered=design.engine.double_buffered
         ),
         fifos=tuple(
             (fifo.name, fifo.depth, fifo.smallest)

@@ -178,11 +178,7 @@ def block_layers(
 
 def _conv(block: ConvBlock, source: Layer, name: str, style: Style) -> Conv:
     return style.conv(
-        source,
-        name,
-        channels=block.channels,
-        kernel=block.kernel,
-        stride=block.stride,
+        source, name, channels=block.channels, kernel=block.kernel, stride=block.stride
     )
 
 
@@ -294,11 +290,7 @@ def _basic(
     block: BasicBlock, source: Layer, name: str, style: Style
 ) -> tuple[Layer, ...]:
     first = style.conv(
-        source,
-        f"{name}.conv1",
-        channels=block.channels,
-        kernel=3,
-        stride=block.stride,
+        source, f"{name}.conv1", channels=block.channels, kernel=3, stride=block.stride
     )
     second = style.linear.conv(
         first, f"{name}.conv2", channels=block.channels, kernel=3

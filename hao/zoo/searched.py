@@ -21,12 +21,7 @@ from hao.zoo.architecture import (
     pooled_classifier,
 )
 from hao.zoo.blocks import Block, ConvBlock, SeparableBlock
-from hao.zoo.scaling import (
-    Stage,
-    inverted_blocks,
-    scaled_channels,
-    scaled_stages,
-)
+from hao.zoo.scaling import Stage, inverted_blocks, scaled_channels, scaled_stages
 from hao.zoo.style import PaddingRule
 
 # Columns: ratio, channels, repeats, stride, kernel.

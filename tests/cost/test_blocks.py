@@ -89,6 +89,12 @@ FORMULAS: dict[
         0.02,
         5,
     ),
+    "even_requantizer": (
+        lambda p: blocks.requantizer_lut(p["acc"], p["out"]) + blocks.EVEN_LUT,
+        lambda p: blocks.requantizer_ff(p["acc"], p["out"]) + blocks.EVEN_FF,
+        0.07,
+        0,
+    ),
     "residual": (
         lambda p: blocks.residual_lut(p["bits"]),
         lambda p: blocks.residual_ff(p["bits"]),

@@ -18,6 +18,7 @@ from hao.cost.overheads import (
     STAGE_DEPTH_CYCLES,
     START_CYCLES,
     load_overhead,
+    load_step,
 )
 from hao.cost.paths import Path
 from hao.cost.prices import price_segment
@@ -297,12 +298,12 @@ def test_a_split_block_by_hand() -> None:
 
 
 def test_without_double_buffering_weights_load_before_each_segment() -> None:
-    # As above, with a step in front of each run: 61 to start, 4, 9 and 4 beats of
-    # weights and 4, 4 and 2 of records.
+    # As above, with a step in front of each run: 61 to start, 20 to end, 4, 9 and 4
+    # beats of weights and 4, 4 and 2 of records.
     report = evaluate(_design(1, 2, double_buffered=False))
     assert report.first_load_cycles == 0
-    assert [cost.period_cycles for cost in report.invocations] == [352, 392, 357]
-    assert report.latency_cycles == 352 + 392 + 357
+    assert [cost.period_cycles for cost in report.invocations] == [372, 412, 377]
+    assert report.latency_cycles == 372 + 412 + 377
 
 
 def test_a_serial_load_takes_the_slower_of_port_and_ddr() -> None:
@@ -313,8 +314,8 @@ def test_a_serial_load_takes_the_slower_of_port_and_ddr() -> None:
     report = evaluate(replace(_design(1, 2, double_buffered=False), board=slow))
     first = report.invocations[0]
     start = START_CYCLES + STAGE_DEPTH_CYCLES
-    assert first.load_cycles == load_overhead(1) + 8
-    assert first.period_cycles >= start + 384 + load_overhead(1) + 32
+    assert first.load_cycles == load_step(1) + 8
+    assert first.period_cycles >= start + 384 + load_step(1) + 32
     assert first.binding in {"ddr", "ifm"}
 
 
@@ -389,11 +390,11 @@ def test_serial_weights_bind_where_they_take_longer_than_the_run() -> None:
         board=BOARD,
     )
     # The first: 140 + 8 beats in, 5 + 40 passes + the words of a pixel, after a step of
-    # 61 and 1700 beats of weights and records, and 10 beats more for each of 10 groups
-    # of 20 lanes, whose last 4 inputs come lane by lane. The second: 181 after 61 +
+    # 81 and 1700 beats of weights and records, and 10 beats more for each of 10 groups
+    # of 20 lanes, whose last 4 inputs come lane by lane. The second: 181 after 81 +
     # 204.
     report = evaluate(design)
-    assert [c.period_cycles for c in report.invocations] == [2080, 446]
+    assert [c.period_cycles for c in report.invocations] == [2100, 466]
     assert report.bottleneck == "weights"
 
 
@@ -522,6 +523,10 @@ def test_a_weight_buffer_too_small_for_a_fused_segment_is_refused() -> None:
         ({"pack_words": 3}, "needs 4 pack words; the depthwise stage has 3"),
         ({"groups": 1}, "needs 2 channel groups; the depthwise stage has 1"),
         ({"convolves": False}, "needs 1 convolution; the depthwise stage has 0"),
+        (
+            {"turns": 2, "multiplies": True},
+            "takes 1 cycles for a sum; the multipliers of codes take 2 turns",
+        ),
     ],
 )
 def test_a_depthwise_buffer_too_small_is_refused(

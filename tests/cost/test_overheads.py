@@ -85,3 +85,10 @@ def test_a_stage_loads_in_two_loops_that_run_dry() -> None:
         0,
         *(start + n * stage for n in (1, 2, 3)),
     ]
+    # Alone, a step begins and ends, and the last weights pass through the array.
+    alone = LOOP_DEPTHS["array"] + 4
+    assert [overheads.load_step(n) for n in (0, 1, 3)] == [
+        0,
+        start + stage + alone,
+        start + 3 * stage + alone,
+    ]

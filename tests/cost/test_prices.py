@@ -24,6 +24,7 @@ from hao.cost.overheads import (
     STAGE_DEPTH_CYCLES,
     START_CYCLES,
     load_overhead,
+    load_step,
 )
 from hao.cost.paths import Path
 from hao.cost.prices import price_segment
@@ -359,7 +360,7 @@ def test_a_tiled_price_is_the_sum_of_layers_as_small_as_its_tiles(
             )
         else:
             # The weights of the next tile load in a step of their own.
-            period += load_overhead(1)
+            period += load_step(1)
         body += period
     last = _work(price_segment(_narrowed(run, role, left), whole, BITS, shared), 0)
     assert price.tiles[role][0] == len(sizes)
@@ -372,9 +373,10 @@ def test_a_tiled_price_is_the_sum_of_layers_as_small_as_its_tiles(
     (dense,) = column.values()
     assert isinstance(dense, DenseColumns)
     units = unit_cycles(layer, dense, np.array([count]), BITS["conv"], shared)
-    load = max(port_cycles(weights, BOARD), int(units[0])) + load_overhead(1)
-    assert _rows(price, 0)["opening"] == load
-    serial = 0 if double else load_overhead(1)
+    load = max(port_cycles(weights, BOARD), int(units[0]))
+    starts = (load_overhead(1), 0) if double else (load_step(1), load_step(1))
+    assert _rows(price, 0)["opening"] == load + starts[0]
+    serial = starts[1]
     assert _rows(price, 0)["opening_ddr"] == ddr_cycles(weights, BOARD) + serial
 
 
@@ -465,8 +467,8 @@ def test_loads_are_those_of_all_stages() -> None:
     # Without double buffering they are a step of their own: nothing else moves while
     # their bursts are waited for.
     alone = setting(double_buffered=False)
-    assert load_cycles(BLOCK, {}, BITS, alone) == 71 + starts
-    assert load_ddr_cycles(BLOCK, {}, BITS, alone) == 71 + starts
+    assert load_cycles(BLOCK, {}, BITS, alone) == 71 + load_step(3)
+    assert load_ddr_cycles(BLOCK, {}, BITS, alone) == 71 + load_step(3)
     slow = Setting(
         board=BOARD.at_ddr(25),
         px=1,
@@ -577,8 +579,8 @@ def test_tiles_are_even_by_hand() -> None:
     assert list(price.tiles[Role.DENSE]) == [5, 3]
     start = START_CYCLES + STAGE_DEPTH_CYCLES + 21
     few, many = start + 2 + 64 * 51, start + 4 + 64 * 52
-    assert _latency(price, 0) == 5 * few + 4 * load_overhead(1)
-    assert _latency(price, 1) == 2 * many + few + 2 * load_overhead(1)
+    assert _latency(price, 0) == 5 * few + 4 * load_step(1)
+    assert _latency(price, 1) == 2 * many + few + 2 * load_step(1)
 
 
 def test_tile_groups_by_hand() -> None:

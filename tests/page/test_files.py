@@ -10,7 +10,7 @@ import pytest
 from hao.errors import InputError
 from hao.page.files import PAGE_FILE, renew_run_page, write_run_page
 from hao.page.listing import list_runs, render_runs, runs_json
-from hao.report.hardware import quantization_json
+from hao.report.hardware import values_json
 from hao.report.text import WIDTH
 from hao.runs.run import write_run
 from hao.runs.run_files import QUANTIZATION_FILE
@@ -28,7 +28,7 @@ def test_a_page_is_written_and_renewed_with_what_was_found_since(
     result = write_run(RESULT, run, force=False)
     first = write_run_page(result, run).read_text(encoding="utf-8")
     assert "No integers yet" in first
-    record = json.dumps(quantization_json(QUANTIZATION))
+    record = json.dumps(values_json(QUANTIZATION))
     (run / QUANTIZATION_FILE).write_text(record, encoding="utf-8")
     path = renew_run_page(run)
     assert path == run / PAGE_FILE
@@ -92,7 +92,7 @@ def test_the_list_says_how_far_each_run_is(tmp_path: Path) -> None:
     )
     (tmp_path / ".hidden").mkdir()
     (tmp_path / "no-run").mkdir()
-    record = json.dumps(quantization_json(QUANTIZATION))
+    record = json.dumps(values_json(QUANTIZATION))
     (tmp_path / "a" / QUANTIZATION_FILE).write_text(record, encoding="utf-8")
     lines = {line.name: line for line in list_runs(tmp_path)}
     assert set(lines) == {"a", "b"}

@@ -33,12 +33,11 @@ from hao.quant.weights_file import load_integers
 from hao.report.hardware import (
     Quantization,
     SimulationResult,
-    emission_json,
-    quantization_json,
     render_emission,
     render_quantization,
     render_simulation,
     simulation_json,
+    values_json,
 )
 from hao.runs import run_files
 from hao.runs.design_file import load_design
@@ -188,7 +187,7 @@ def test_what_was_found_is_shown(
     assert "same class" not in render_simulation(unknown)
     figures = json.loads(json.dumps(simulation_json(simulated)))
     assert figures["exact"] is True
-    expected = json.loads(json.dumps(quantization_json(found)))
+    expected = json.loads(json.dumps(values_json(found)))
     assert figures["quantization"] == expected
     shown = render_quantization(found)
     assert f"0 of {found.compared} integers differ" in shown
@@ -218,7 +217,7 @@ def test_the_readers_of_an_emission_learn_where_it_lies(own: Path) -> None:
     text = render_emission(emission)
     assert str(own / "hls" / "README.md") in text
     assert emission.digest in text
-    assert emission_json(emission)["project"] == str(own / "hls")
+    assert values_json(emission)["project"] == str(own / "hls")
     assert "Weights are those of weights.npz." in text
 
 
