@@ -58,6 +58,8 @@ def propose(
     progress(f"{len(some.options)} of {len(problem.options)} options are promising")
     found = seek(field_of(some), budget, TOLERANCE)
     if found is None:
+        # What is beaten in products and bits may still be faster.
+        some = problem
         fastest = choose_fastest(some, solver=solver)
         if fastest.cost.latency_cycles > budget:
             return (fastest,)
