@@ -48,7 +48,7 @@ from hao.engine.design import Design
 from hao.errors import InputError
 from hao.hw.board import Frames
 from hao.hw.board_file import load_board
-from hao.ir.change import scheme_of
+from hao.ir.change import bits_of, scheme_of
 from hao.ir.network import Network
 from hao.measure.loop import Bench, result_of, run_loop
 from hao.measure.predictors import encoded, fit_predictor, score
@@ -84,6 +84,13 @@ BATCH = 10
 KEYS = ("data", "seed", "method", "cycles")
 
 Scheme = Mapping[str, int]
+
+Ends = dict[int, tuple[float, float]]
+"""Test top-1 [percent] and divergence [nats] by latency [cycles]."""
+
+
+def _end(sample: Sample) -> tuple[float, float]:
+    return result_of(sample).top1, result_of(sample).divergence
 
 
 def noisy_digits() -> Dataset:
@@ -188,18 +195,23 @@ class Race:
             self.fastest[trial.key] = report.cost.latency_cycles
         return self.fastest[trial.key]
 
-    def finals(self, store: Store, samples: Sequence[Sample]) -> dict[int, float]:
-        """Return the test top-1 of the best sample at every latency."""
+    def within(self, trial: Trial, budget: int) -> bool:
+        """Return whether any engine runs a scheme within a latency [cycles]."""
+        scheme = bits_of(trial.scheme)
+        return self.latency(scheme) <= budget or self.least_latency(trial) <= budget
+
+    def finals(self, store: Store, samples: Sequence[Sample]) -> Ends:
+        """Return what the best sample at every latency has on the test frames."""
         ranked = sorted(
             (s for s in samples if s.result is not None),
             key=lambda s: result_of(s).divergence,
         )
-        found = {}
+        found: Ends = {}
         for budget in self.budgets:
             for sample in ranked:
-                if self.least_latency(sample.trial) <= budget:
+                if self.within(sample.trial, budget):
                     trial = replace(sample.trial, part=Part.TEST)
-                    found[budget] = result_of(self.again(store, trial)).top1
+                    found[budget] = _end(self.again(store, trial))
                     break
         return found
 
@@ -211,8 +223,8 @@ def random_scheme(layers: Sequence[str], generator: np.random.Generator) -> Sche
     return dict(zip(layers, map(int, bits), strict=True))
 
 
-Outcome = tuple[dict[int, float], dict[str, object]]
-"""Test top-1 by latency [percent], and CPU seconds."""
+Outcome = tuple[Ends, dict[str, object]]
+"""What was reached, and CPU seconds."""
 
 
 def by_loop(race: Race, count: int) -> Outcome:
@@ -235,8 +247,8 @@ def by_loop(race: Race, count: int) -> Outcome:
         settings = LoopSettings(measure=count, batch=BATCH, seed=race.seed)
         explored = run_loop(bench, ask, encoder, settings)
     own = time.process_time() - started - salient - workers.seconds
-    top1 = {one.budget: result_of(one.test).top1 for one in explored.front}
-    return top1, {"measuring": workers.seconds, "saliencies": salient, "own": own}
+    ends = {one.budget: _end(one.test) for one in explored.front}
+    return ends, {"measuring": workers.seconds, "saliencies": salient, "own": own}
 
 
 def by_random(race: Race, count: int) -> Outcome:
@@ -377,7 +389,9 @@ def print_predictors(race: Race, count: int) -> None:
     )
 
 
-def make_race(name: str, seed: int, folder: Path, search: int) -> Race:
+def make_race(
+    name: str, seed: int, folder: Path, search: int, calibration: int
+) -> Race:
     """Return a network with weights of a seed, its data, and the latencies."""
     data = noisy_digits() if name == "digits" else known_data(name, digits())
     problem = problem_of(CHOICES)
@@ -388,7 +402,7 @@ def make_race(name: str, seed: int, folder: Path, search: int) -> Race:
         seed=seed,
         path=folder / f"{name}-{seed}.npz",
     )
-    subject = make_subject({8: network}, data, search=search)
+    subject = make_subject({8: network}, data, search=search, calibration=calibration)
     uniform = {bits: choose_fastest(problem_of((bits,))).design for bits in UNIFORM}
     latencies = {bits: price(design).latency_cycles for bits, design in uniform.items()}
     tops = {part.value: round(one.top1, 2) for part, one in subject.parts.items()}
@@ -409,34 +423,55 @@ def digits() -> Network:
     return build_network("digits")
 
 
-def run_race(race: Race, rows: Rows, times: Rows, count: int) -> None:
+def run_race(
+    race: Race, methods: Iterable[str], rows: Rows, times: Rows, count: int
+) -> None:
     """Run the methods that have no results yet."""
-    for method, run in METHODS.items():
+    for method in methods:
+        run = METHODS[method]
         if rows.where(data=race.name, seed=race.seed, method=method):
             continue
         started = time.process_time()
-        top1, seconds = run(race, count)
+        ends, seconds = run(race, count)
         one = {"data": race.name, "seed": race.seed, "method": method}
-        for cycles, value in top1.items():
-            rows.add({**one, "cycles": cycles, "top1": round(value, 3)})
+        for cycles, (top1, apart) in ends.items():
+            end = {"top1": round(top1, 3), "divergence": round(apart, 6)}
+            rows.add({**one, "cycles": cycles, **end})
         for part, spent in seconds.items():
             times.add({**one, "part": part, "seconds": spent})
         print(
-            f"seed {race.seed}: {method}: {top1}, "
+            f"seed {race.seed}: {method}: {ends}, "
             f"{time.process_time() - started:.0f} CPU s",
             flush=True,
         )
 
 
 def print_race(name: str, rows: Rows, times: Rows) -> None:
-    """Print the test top-1 of every method at every latency, over all seeds."""
+    """Print what every method reached at every latency, over all seeds."""
+    for what, unit in (
+        ("top1", "test top-1 [percent]"),
+        ("divergence", "test divergence [mnat]"),
+    ):
+        _print_ends(name, rows, what, unit)
+    spent = {
+        part: sum(float(r["seconds"]) for r in times.where(data=name, part=part))
+        for part in ("measuring", "saliencies", "own")
+    }
+    print(
+        f"\nloop, CPU s of all seeds: {spent['measuring']:.0f} measuring, "
+        f"{spent['saliencies']:.0f} saliencies, {spent['own']:.1f} of its own"
+    )
+
+
+def _print_ends(name: str, rows: Rows, what: str, unit: str) -> None:
     have = rows.where(data=name)
     seeds = sorted({row["seed"] for row in have})
     budgets = sorted({int(row["cycles"]) for row in have}, reverse=True)
+    scale = 1.0 if what == "top1" else 1000.0
 
     def values(method: str, cycles: int) -> dict[str, float]:
         found = rows.where(data=name, method=method, cycles=cycles)
-        return {row["seed"]: float(row["top1"]) for row in found}
+        return {row["seed"]: scale * float(row[what]) for row in found}
 
     table: list[list[object]] = [
         [method, *(spread(list(values(method, b).values())) for b in budgets)]
@@ -448,18 +483,8 @@ def print_race(name: str, rows: Rows, times: Rows) -> None:
             ours, theirs = values("loop", budget), values(rival, budget)
             cells.append(spread([ours[s] - theirs[s] for s in ours if s in theirs]))
         table.append(cells)
-    print(
-        f"\n{name}: test top-1, mean and standard deviation over {len(seeds)} seeds\n"
-    )
+    print(f"\n{name}: {unit}, mean and standard deviation over {len(seeds)} seeds\n")
     print_table(("method", *(f"{budget} cycles" for budget in budgets)), table)
-    spent = {
-        part: sum(float(r["seconds"]) for r in times.where(data=name, part=part))
-        for part in ("measuring", "saliencies", "own")
-    }
-    print(
-        f"\nloop, CPU s of all seeds: {spent['measuring']:.0f} measuring, "
-        f"{spent['saliencies']:.0f} saliencies, {spent['own']:.1f} of its own"
-    )
 
 
 def main() -> None:
@@ -468,9 +493,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--samples", type=int, default=40)
     parser.add_argument("--search-frames", type=int, default=400)
+    parser.add_argument("--calibration-frames", type=int, default=256)
     parser.add_argument("--data", nargs="+", default=["digits", "fashion-mnist"])
     parser.add_argument("--folder", type=Path, default=Path("runs/measured-search"))
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     args = parser.parse_args()
     torch.set_num_threads(1)
     print(f"Machine: {machine()}")
@@ -479,12 +506,18 @@ def main() -> None:
     for name in args.data:
         for seed in range(args.seeds):
             try:
-                race = make_race(name, seed, args.folder, args.search_frames)
+                race = make_race(
+                    name,
+                    seed,
+                    args.folder,
+                    args.search_frames,
+                    args.calibration_frames,
+                )
             except InputError as error:
                 print(f"{name} left out: {error}")
                 break
             if "race" in args.parts:
-                run_race(race, rows, times, args.samples)
+                run_race(race, args.methods, rows, times, args.samples)
             if seed == 0 and "predictors" in args.parts:
                 print_predictors(race, args.samples)
             if seed == 0 and "saliencies" in args.parts:

@@ -45,10 +45,10 @@ from hao.program.codesign import (
     choose_fastest,
     choose_most_accurate,
     field_of,
-    trade_off,
 )
 from hao.program.conflicts import fewest_cycles
 from hao.program.engines import light_cycles
+from hao.program.front import trade_off
 from hao.program.hunt import NO_LIMIT
 from hao.program.solver import SolverName
 from hao.program.tables import Choice

@@ -213,6 +213,14 @@ def _exchange(first: Path, second: Path) -> bool:
     raise OSError(number, os.strerror(number), str(second))
 
 
+def unwritable(folder: Path, error: OSError) -> InputError:
+    """Return the error for a folder that the system does not let be written."""
+    return InputError(
+        f"{folder}: cannot be written ({error.strerror}); must be a directory that "
+        "can be created"
+    )
+
+
 class Held:
     """A folder that no other command changes meanwhile."""
 

@@ -1,11 +1,16 @@
 """Requests take words and text as a Python caller writes them, or name the field."""
 
+from dataclasses import MISSING, fields, is_dataclass
+from enum import Enum
 from functools import partial
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click import Context
 
+import hao
 from hao.accuracy.terms import Recipe
 from hao.answer.candidates import BitRules
 from hao.answer.objective import Objective
@@ -16,6 +21,7 @@ from hao.hw.board import Frames
 from hao.program.solver import SolverName
 from hao.request import SearchRequest, check_request
 from hao.steps.floats import Method, QuantizeRequest
+from hao.steps.operations import Pooled
 
 
 def _asked(**given: object) -> SearchRequest:
@@ -113,3 +119,48 @@ def test_what_a_request_leaves_open_depends_on_whether_networks_compete() -> Non
         2,
         9,
     )
+
+
+def _defaults(made: type[Any]) -> dict[str, object]:
+    """Return the defaults of a request's fields, or of a step's arguments."""
+    if is_dataclass(made):
+        found = {
+            f.name: f.default_factory() if callable(f.default_factory) else f.default
+            for f in fields(made)
+        }
+    else:
+        found = {p.name: p.default for p in signature(made).parameters.values()}
+    return {k: v for k, v in found.items() if v not in (MISSING, Parameter.empty)}
+
+
+@pytest.mark.parametrize(
+    ("command", "takers"),
+    [
+        ("search", (hao.SearchRequest,)),
+        ("quantize", (hao.QuantizeRequest,)),
+        ("explore", (hao.ExploreRequest, hao.LoopSettings)),
+        ("prune", (hao.PruneRequest, hao.SearchRequest)),
+        ("replace", (hao.ReplaceRequest, Pooled, hao.SearchRequest)),
+        ("emit-hls", (hao.emit,)),
+        ("simulate", (hao.simulate,)),
+        ("verify", (hao.verify,)),
+    ],
+)
+def test_defaults_of_a_command_are_those_of_the_call(
+    command: str, takers: tuple[type[Any], ...]
+) -> None:
+    # A command takes several bits of activations at once, a request one of them in
+    # its rules.
+    known = {k: v for taker in reversed(takers) for k, v in _defaults(taker).items()}
+    known.pop("act_bits", None)
+    compared = 0
+    for param in main.commands[command].params:
+        if param.name in known:
+            call = known[param.name]
+            # No words at all are a flag that is not set, an empty list, or nothing.
+            shown = param.get_default(Context(main.commands[command]))
+            shown = (shown if isinstance(shown, str | int | float) else None) or None
+            expected = call.value if isinstance(call, Enum) else call
+            assert shown == (expected or None), param.name
+            compared += 1
+    assert compared >= 2

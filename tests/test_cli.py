@@ -342,7 +342,7 @@ def test_the_smallest_within_a_budget_reopens_with_it() -> None:
     assert blocks(power)["dsp"] <= 36
     text = succeed("report", "runs/zu3eg-1000fps-power-resnet8_cifar")
     assert "made least " in text
-    (line,) = (line for line in text.splitlines() if line.startswith("DSP"))
+    line = next(x for x in text.splitlines() if x.startswith("DSP"))
     assert line.split()[2:4] == ["36", "360"]
 
 

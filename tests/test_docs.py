@@ -1,10 +1,13 @@
-"""The pages: every relative link and every picture points at a file that exists."""
+"""The pages: links and pictures point at files, commands are such as hao takes."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+from click import NoSuchOption
 
+from hao.cli import main
 from tools.site import made_pages
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,3 +45,33 @@ def test_every_decision_has_a_number_of_its_own_which_its_title_says() -> None:
     for number, page in zip(numbers[1:], pages[1:], strict=True):
         title = page.read_text(encoding="utf-8").partition("\n")[0]
         assert re.match(rf"# {number:04d}\. ", title), title
+
+
+def typed(text: str, indent: str) -> list[list[str]]:
+    """Return the words of every `hao` command that a text tells to type."""
+    lines = re.findall(rf"^(?:{indent})(hao [a-z].*)$", text.replace("\\\n", " "), re.M)
+    parts = [part for line in lines for part in re.split(r"; |&& | {3,}", line)]
+    words = [shlex.split(part, comments=True) for part in parts]
+    return [found for found in words if found[:1] == ["hao"]]
+
+
+def test_every_command_that_a_page_or_a_help_shows_is_one_that_hao_takes() -> None:
+    helps = [
+        main.help or "",
+        *(command.help or "" for command in main.commands.values()),
+    ]
+    texts = [(page.read_text(encoding="utf-8"), r"    |\$ ") for page in PAGES]
+    shown = [
+        words
+        for text, indent in (*texts, *((text, "  ") for text in helps))
+        for words in typed(text, indent)
+    ]
+    assert len(shown) > 70
+    for _, name, *words in shown:
+        main.commands[name].make_context(name, words)
+
+
+def test_a_command_with_an_unknown_flag_is_found() -> None:
+    ((_, name, *words),) = typed("    hao search --fsp 50   # fast\n", r"    |\$ ")
+    with pytest.raises(NoSuchOption, match="--fsp"):
+        main.commands[name].make_context(name, words)

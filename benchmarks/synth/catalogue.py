@@ -70,6 +70,7 @@ def _datapath() -> Iterator[Block]:
         for acc_bits in (16, 20, 24, 28, 32):
             yield datapath.requantizer(acc_bits, out_bits)
             yield datapath.even_requantizer(acc_bits, out_bits)
+        for acc_bits in (16, 20, 24, 27, 28, 32):
             yield datapath.multiplier_requantizer(acc_bits, out_bits)
     for acc_bits in (16, 24, 32):
         yield datapath.requantizer(acc_bits, 8, clamp_first=False)

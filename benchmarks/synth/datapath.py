@@ -6,7 +6,9 @@ from benchmarks.synth.block import Block, Vectors, pack, pipelined
 
 CYCLES = 2000
 SHIFT_BITS = 4
-MULTIPLIER_BITS = 16
+MULTIPLIER_BITS = 18
+LONG_SHIFT_BITS = 5
+BIAS_BITS = 40
 
 
 def _clamped(value: int, low: int, high: int) -> int:
@@ -142,44 +144,56 @@ def even_requantizer(acc_bits: int, out_bits: int) -> Block:
 
 
 def multiplier_requantizer(acc_bits: int, out_bits: int) -> Block:
-    """Return multiply, shift by 16 to 31, rounding and clamp.
+    """Return multiply, shift by 0 to 31, rounding and clamp, as wide as with a bias.
 
-    Input: {floor, cap, shift - 16, multiplier, accumulator}. The multiplier stands in
-    DSP slices.
+    The multiplier has 18 bits, the bias 40. The slice adds it, which yosys does not
+    see, so the bits on top of the product are inputs.
+
+    Input: {floor, cap, top, shift, multiplier, accumulator}.
     """
-    product = acc_bits + MULTIPLIER_BITS + 1
-    kept = product - MULTIPLIER_BITS + 1
+    product = acc_bits + MULTIPLIER_BITS
+    kept = max(product, BIAS_BITS) + 2
+    top = kept - product
     at_shift = acc_bits + MULTIPLIER_BITS
-    in_bits = at_shift + SHIFT_BITS + out_bits + 1
+    at_top = at_shift + LONG_SHIFT_BITS
+    at_cap = at_top + top
+    in_bits = at_cap + out_bits + 1
     source = (
         f"module top(input clk, input [{in_bits - 1}:0] in,"
         f" output [{out_bits - 1}:0] out);\n"
         f"  wire signed [{acc_bits - 1}:0] acc = in[{acc_bits - 1}:0];\n"
-        f"  wire signed [{MULTIPLIER_BITS}:0] m ="
-        f" {{1'b0, in[{acc_bits} +: {MULTIPLIER_BITS}]}};\n"
-        f"  wire [{SHIFT_BITS - 1}:0] s0 = in[{at_shift} +: {SHIFT_BITS}];\n"
-        f"  wire [{out_bits - 1}:0] cap = in[{at_shift + SHIFT_BITS} +: {out_bits}];\n"
+        f"  wire signed [{MULTIPLIER_BITS - 1}:0] m ="
+        f" in[{acc_bits} +: {MULTIPLIER_BITS}];\n"
+        f"  wire [{LONG_SHIFT_BITS - 1}:0] s0 = in[{at_shift} +: {LONG_SHIFT_BITS}];\n"
+        f"  wire [{out_bits - 1}:0] cap = in[{at_cap} +: {out_bits}];\n"
         f"  wire floor = in[{in_bits - 1}];\n"
-        f"  reg signed [{product - 1}:0] p; reg [{SHIFT_BITS - 1}:0] s;\n"
-        "  always @(posedge clk) begin p <= acc * m; s <= s0; end\n"
-        f"  wire signed [{kept - 1}:0] wide = p[{product - 1}:{MULTIPLIER_BITS - 1}];\n"
-        f"  reg signed [{kept - 1}:0] t; always @(posedge clk) t <= wide >>> s;\n"
-        + _tail(kept, out_bits, clamp_first=True)
+        f"  reg signed [{product - 1}:0] p; reg [{top - 1}:0] h;\n"
+        f"  reg [{LONG_SHIFT_BITS - 1}:0] s;\n"
+        f"  always @(posedge clk) begin p <= acc * m; s <= s0;"
+        f" h <= in[{at_top} +: {top}]; end\n"
+        f"  wire signed [{kept}:0] wide = {{h, p, 1'b0}};\n"
+        f"  reg signed [{kept}:0] t; always @(posedge clk) t <= wide >>> s;\n"
+        + _tail(kept + 1, out_bits, clamp_first=True)
         + "endmodule\n"
     )
     rng = random.Random(acc_bits * out_bits)
     inputs, outputs = [], []
     floor = acc_bits % 8 == 0
     cap = (1 << out_bits) - 1 if floor else (1 << (out_bits - 1)) - 1
+    low = 0 if floor else -(1 << (out_bits - 1))
     for _ in range(CYCLES):
         scale = rng.randrange(2, acc_bits + 1)
         acc = rng.randrange(-(1 << (scale - 1)), 1 << (scale - 1))
-        m = rng.randrange(1 << MULTIPLIER_BITS)
-        shift = rng.randrange(1 << SHIFT_BITS)
-        low = 0 if floor else -(1 << (out_bits - 1))
-        outputs.append(_clamped(_rounded(acc * m, shift + 16), low, cap))
-        word = acc & ((1 << acc_bits) - 1) | m << acc_bits | shift << at_shift
-        word |= cap << (at_shift + SHIFT_BITS) | int(floor) << (in_bits - 1)
+        m = rng.randrange(-(1 << (MULTIPLIER_BITS - 1)), 1 << (MULTIPLIER_BITS - 1))
+        shift = rng.randrange(1 << LONG_SHIFT_BITS)
+        above = rng.choice((0, acc * m >> product, rng.randrange(1 << top)))
+        above &= (1 << top) - 1
+        signed = above - (above >> (top - 1) << top)
+        value = signed * (1 << product) + (acc * m & ((1 << product) - 1))
+        outputs.append(_clamped(_rounded(value, shift), low, cap))
+        word = acc & ((1 << acc_bits) - 1)
+        word |= (m & ((1 << MULTIPLIER_BITS) - 1)) << acc_bits | shift << at_shift
+        word |= above << at_top | cap << at_cap | int(floor) << (in_bits - 1)
         inputs.append(word)
     return Block(
         kind="multiplier_requantizer",

@@ -11,7 +11,8 @@ from hao.answer.workers import IN_PROCESS, Answer, Task, Workers
 from hao.cost.power import estimate_power
 from hao.hw.board import Board
 from hao.options.option import MICRO
-from hao.program.codesign import SolveReport, trade_off
+from hao.program.codesign import SolveReport
+from hao.program.front import trade_off
 from hao.program.solver import SolverName, Status
 
 Progress = Callable[[str], None]

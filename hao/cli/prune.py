@@ -108,6 +108,7 @@ def prune_command(
     from hao.answer.candidates import BitRules
     from hao.files import recover
     from hao.hw.board import Frames
+    from hao.report.hardware import values_json
     from hao.report.tables import render_summary
     from hao.request import SearchRequest
     from hao.runs.run import check_run_name, default_run_name
@@ -143,7 +144,7 @@ def prune_command(
             request, runs / run_name, force=force, progress=progress
         )
     if as_json:
-        click.echo(json.dumps(prune.pruning_json(pruning), indent=2))
+        click.echo(json.dumps(values_json(pruning), indent=2))
         return
     click.echo(render_summary(result))
     click.echo(prune.render_pruning(pruning))

@@ -103,7 +103,6 @@ def replace_command(
             rules=BitRules(choices=bits),
             frames=Frames(frames),
             margin_percent=margin_percent,
-            best=best,
         ),
     )
     request = ReplaceRequest(
@@ -112,6 +111,7 @@ def replace_command(
         run=run,
         pooled=pooled,
         operations_only=operations_only,
+        best=best,
         epochs=epochs,
     )
     recover(runs)

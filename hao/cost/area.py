@@ -32,8 +32,7 @@ from hao.engine.stages import DenseStage, DepthwiseStage, Engine
 from hao.hw.board import Board, DspType
 from hao.hw.calibration import PartFactors, scaled
 from hao.hw.resources import Resources
-from hao.intmath import ceil_log2
-from hao.ir.integer import MEAN_BITS
+from hao.ir.integer import MEAN_BITS, accumulator_bits
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -56,9 +55,6 @@ UNIT_BEATS = 2
 
 Source: derived here from docs/engine.md, "Weights in DDR".
 """
-
-BIAS_GROWTH_BITS = 1
-"""The bias starts in the accumulator and may add one bit (derived here)."""
 
 RECORD_BITS = {False: 8 * RECORD_BYTES, True: 8 * MULTIPLIED_BYTES}
 """Of one output channel, without and with a multiplier. Source: `hao.cost.memory`."""
@@ -124,6 +120,7 @@ class DenseShape:
     passes: int = 1
     skips: bool = False
     multiplies: bool = False
+    turns: Ints | None = None
     evens: bool = False
     lane_of: Ints | None = None
 
@@ -148,6 +145,7 @@ class DepthwiseShape:
     pools: bool
     convolves: bool
     multiplies: bool = False
+    turns: Ints | None = None
     evens: bool = False
     mean_bits: int = 0
 
@@ -239,22 +237,21 @@ def _dense_lanes(
 ) -> tuple[Area, Area]:
     """Return the multipliers and adders of all lanes in LUTs, and a step onto DSPs."""
     simd, pe, bits = shape.simd, shape.pe, shape.weight_bits
-    growth = ceil_log2(max(shape.terms, 2)) + BIAS_GROWTH_BITS
     pixels = np.reshape(np.asarray(px, dtype=np.int64), (-1, 1))
     act = _array(act_bits)
     made = np.zeros((6, pixels.size, simd.size), dtype=np.int64)
     for width in np.unique(bits):
         here = np.flatnonzero(bits == width)
-        acc, w = _array(int(width) + act_bits + growth), _array(int(width))
+        acc, w = _accumulator(shape, int(width), act_bits), _array(int(width))
         lane_lut = blocks.lut_lane(simd[here], w, act, acc)
         lane_ff = blocks.lut_lane_ff(simd[here], w, act, acc)
-        again = _requantizer(acc, act, board, shape)
-        each_lut, each_ff = lane_lut + again.lut, lane_ff + again.ff
+        each_lut, each_ff = lane_lut, lane_ff
         if shape.passes > 1:
             each_lut = each_lut + blocks.digit_lut(acc)
         for odd in np.unique(pixels % 2):
             rows = np.flatnonzero(pixels[:, 0] % 2 == odd)
             some = pixels[rows]
+            again = _requantizers(shape, here, some, acc, board, act_bits)
             step = _dense_step(
                 _sharing(board.dsp_type, int(width), act_bits, even=not odd),
                 simd[here],
@@ -263,12 +260,12 @@ def _dense_lanes(
             )
             made[:, rows[:, None], here] = np.stack(
                 [
-                    pe[here] * some * each_lut + step.before_lut,
-                    pe[here] * some * each_ff + step.before_ff,
+                    pe[here] * some * each_lut + again.lut + step.before_lut,
+                    pe[here] * some * each_ff + again.ff + step.before_ff,
                     step.dsp,
                     step.lut - 2 * some * lane_lut,
                     step.ff - 2 * some * lane_ff,
-                    pe[here] * some * again.dsp,
+                    again.dsp,
                 ]
             )
     lut, ff, dsp, step_lut, step_ff, own = made.reshape(6, *np.shape(px)[:-1], -1)
@@ -279,9 +276,18 @@ def _dense_lanes(
     )
 
 
+def _accumulator(
+    shape: DenseShape | DepthwiseShape, weight_bits: int, act_bits: int
+) -> Ints:
+    """Return the width of accumulators; behind a multiplier the bias comes later."""
+    terms = shape.terms if isinstance(shape, DenseShape) else shape.kernel**2
+    bits = accumulator_bits(weight_bits, act_bits, terms, biased=not shape.multiplies)
+    return _array(bits)
+
+
 @dataclass(frozen=True, slots=True)
 class _Requantizer:
-    """Slices, LUTs and flip-flops of a lane's requantizer, one for each pixel."""
+    """Slices, LUTs and flip-flops of one requantizer, or of all of a stage."""
 
     dsp: Ints
     lut: Ints
@@ -306,6 +312,29 @@ def _requantizer(
         _array(lut + blocks.wide_bias_lut(acc, port) + more[0]),
         _array(blocks.multiplier_requantizer_ff(acc, act, port) + more[1]),
     )
+
+
+def _requantizers(
+    shape: DenseShape | DepthwiseShape,
+    here: Ints | Bools,
+    px: Ints,
+    acc: Ints,
+    board: Board,
+    act_bits: int,
+) -> _Requantizer:
+    """Return the requantizers of stages `here`, with what holds sums for their turn."""
+    act = _array(act_bits)
+    one = _requantizer(acc, act, board, shape)
+    lanes = shape.pe[here]
+    if shape.turns is None:
+        built, lut, ff = lanes * px, _array(0), _array(0)
+    else:
+        turns = shape.turns[here]
+        built = lanes // turns * px
+        record = _array(RECORD_BITS[shape.multiplies])
+        lut = blocks.turns_lut(lanes, turns, px, acc, record)
+        ff = blocks.turns_ff(lanes, turns, px, acc + act, record)
+    return _Requantizer(built * one.dsp, built * one.lut + lut, built * one.ff + ff)
 
 
 @dataclass(frozen=True, slots=True)
@@ -594,7 +623,6 @@ def _depthwise_lanes(
 ) -> tuple[Area, Area]:
     """Return all lanes in LUTs with what pools, and a step of one lane onto DSPs."""
     pe, taps, bits = shape.pe, shape.taps, shape.weight_bits
-    growth = ceil_log2(max(shape.kernel**2, 2)) + BIAS_GROWTH_BITS
     act = _array(act_bits)
     # Pixels in twos share a slice, where their count is even.
     twos = _array(np.asarray(px) % 2 == 0)
@@ -603,7 +631,7 @@ def _depthwise_lanes(
     for width in np.unique(bits) if shape.convolves else ():
         here = bits == width
         lanes, columns = pe[here], taps[here]
-        acc, w = _array(int(width) + act_bits + growth), _array(int(width))
+        acc, w = _accumulator(shape, int(width), act_bits), _array(int(width))
         lane_lut = blocks.lut_lane(columns, w, act, acc)
         lane_ff = blocks.lut_lane_ff(columns, w, act, acc)
         found = packing(
@@ -623,16 +651,16 @@ def _depthwise_lanes(
             lut = np.where(twos, paired * half, lut)
             ff = np.where(twos, paired_ff * half, ff)
         each = lanes * px
-        again = _requantizer(acc, act, board, shape)
+        again = _requantizers(shape, here, _array(px), acc, board, act_bits)
         for values, own in zip(
             made,
             (
-                each * (lane_lut + again.lut),
-                each * (lane_ff + again.ff),
+                each * lane_lut + again.lut,
+                each * lane_ff + again.ff,
                 dsp,
                 lut - px * lane_lut,
                 ff - px * lane_ff,
-                each * again.dsp,
+                again.dsp,
             ),
             strict=True,
         ):
@@ -757,6 +785,7 @@ def _dense_shape(stage: DenseStage) -> DenseShape:
         passes=stage.passes,
         skips=stage.skips,
         multiplies=stage.multiplies,
+        turns=_turns(stage),
         evens=stage.evens,
     )
 
@@ -776,9 +805,14 @@ def _depthwise_shape(stage: DepthwiseStage) -> DepthwiseShape:
         pools=stage.pools,
         convolves=stage.convolves,
         multiplies=stage.multiplies,
+        turns=_turns(stage),
         evens=stage.evens,
         mean_bits=stage.mean_bits,
     )
+
+
+def _turns(stage: DenseStage | DepthwiseStage) -> Ints | None:
+    return np.array([stage.turns]) if stage.multiplies else None
 
 
 def _total(area: StageArea, steps: int) -> Resources:

@@ -431,12 +431,20 @@ def multiplier_requantizer_lut(
 ) -> Count:
     """Return the LUTs of a requantizer in multiplier mode, beside its DSP slices.
 
-    A 16-bit multiplier, then a shift by 16 to 31 bits; 18 bits fit the slice as well. A
-    product of two slices costs 28 LUTs to join. Source: data/block_cost.csv, rows
-    multiplier_requantizer; 6 %.
+    An 18-bit multiplier, a bias of 40 bits, then a shift by 0 to 31 bits. A product of
+    two slices costs 28 LUTs to join. Source: least squares over data/block_cost.csv,
+    rows multiplier_requantizer; 5 %.
     """
     joined = 28 * _over(acc_bits, port_bits)
-    return requantizer_lut(acc_bits, out_bits) + 2 + joined
+    return 4 * _scaled_bits(acc_bits) + (15 * out_bits) // 4 - 45 + joined
+
+
+def _scaled_bits(acc_bits: Count) -> Count:
+    """Return the width of a sum times 18 bits and a bias of 40 bits.
+
+    Source: templates/hls/src/requantize.h.j2.
+    """
+    return acc_bits + 20 + (22 - acc_bits) * (1 - _over(acc_bits, 22))
 
 
 def wide_bias_lut(acc_bits: Count, port_bits: int = _PORT_ACC_BITS) -> Count:
@@ -457,7 +465,7 @@ def multiplier_requantizer_ff(
     the slice where one slice suffices.
     """
     joined = (acc_bits + 2) * _over(acc_bits, port_bits)
-    return acc_bits + 2 * out_bits + 8 + joined
+    return _scaled_bits(acc_bits) + 2 * out_bits + 8 + joined
 
 
 def multiplier_requantizer_dsp(
@@ -465,6 +473,34 @@ def multiplier_requantizer_dsp(
 ) -> Count:
     """Return its DSP slices: two where the accumulator exceeds the wide port."""
     return 1 + _over(acc_bits, port_bits)
+
+
+def turns_lut(
+    lanes: Count, turns: Count, px: Count, acc_bits: Count, record_bits: Count
+) -> Count:
+    """Return the LUTs that hand sums and records to requantizers in turn.
+
+    All but the lanes that come last load a sum or take the one behind: a multiplexer a
+    bit. A counter of up to `MAX_TURNS` says when codes are complete.
+
+    Args:
+        lanes: Of the stage.
+        turns: Lanes of a requantizer, which divide them; with 1 nothing is built.
+        px: Pixels at once, each with requantizers of its own.
+        acc_bits: Width of a sum.
+        record_bits: Width of a channel's record.
+
+    Source: derived here; yosys builds as many (docs/area.md).
+    """
+    waiting = lanes - _parts(lanes, turns)
+    return waiting * (px * acc_bits + record_bits)
+
+
+def turns_ff(
+    lanes: Count, turns: Count, px: Count, lane_bits: Count, record_bits: Count
+) -> Count:
+    """Return their flip-flops: sums and codes, `lane_bits` a lane, and records."""
+    return lanes * (px * lane_bits + record_bits) * _over(turns, 1)
 
 
 def residual_lut(bits: Count) -> Count:

@@ -21,6 +21,7 @@ from hao.cost.area import (
 )
 from hao.cost.columns import Columns, DepthwiseColumns, Setting
 from hao.cost.memory import beat_channels, input_channels, pixel_channels
+from hao.cost.turns import code_turns, sum_cycles
 from hao.cost.widths import pixel_bits, window_bits
 from hao.cost.words import packed_taps
 from hao.engine.design import Design
@@ -234,6 +235,17 @@ def channel_words(needs: Needs, pe: Ints, *, double: bool) -> Ints:
     return words * (2 if double and groups else 1)
 
 
+def turns(needs: Needs, pe: Ints, items: Ints, setting: Setting) -> Ints | None:
+    """Return the lanes of a multiplier of codes; `None` without multipliers."""
+    return code_turns(
+        needs.layers, pe=pe, items=items, act_bits=setting.act_bits, board=setting.board
+    )
+
+
+def _one(counts: Ints | None) -> int:
+    return 1 if counts is None else int(counts[0])
+
+
 def pack_words(needs: Needs, pe: Ints) -> Ints:
     """Return the depth of each bank of the OFM on the way out: two groups of pixels.
 
@@ -295,6 +307,7 @@ def column_area(
             pools=needs.pools,
             convolves=needs.convolves,
             multiplies=needs.multiplies,
+            turns=turns(needs, columns.pe, columns.taps, setting),
             evens=needs.evens,
             mean_bits=needs.mean_bits,
         )
@@ -322,6 +335,7 @@ def column_area(
         passes=needs.passes,
         skips=needs.pruned,
         multiplies=needs.multiplies,
+        turns=turns(needs, pe, simd, setting),
         evens=needs.evens,
         lane_of=lane_of,
     )
@@ -377,6 +391,7 @@ def build_stages(
                 pools=needs[role].pools,
                 convolves=needs[role].convolves,
                 multiplies=needs[role].multiplies,
+                turns=_one(turns(needs[role], column.pe, column.taps, setting)),
                 evens=needs[role].evens,
                 mean_bits=needs[role].mean_bits,
             )
@@ -396,6 +411,7 @@ def build_stages(
             passes=needs[role].passes,
             skips=needs[role].pruned,
             multiplies=needs[role].multiplies,
+            turns=_one(turns(needs[role], column.pe, column.simd, setting)),
             evens=needs[role].evens,
         )
     return dense.get(Role.DENSE), depthwise, dense.get(Role.POINTWISE)
@@ -500,9 +516,28 @@ def _check_buffer(
             "passes": (needs.passes, stage.passes),
             "skipping of words": (int(needs.pruned), int(stage.skips)),
         }
+    _check_turns(layer, stage, setting)
     for name, (need, have) in asked.items():
         if need > have:
             raise InputError(
                 f"layer {layer.name!r} needs {need} {name}; the {role.value} stage "
                 f"has {have}"
             )
+
+
+def _check_turns(
+    layer: DenseLayer | DepthwiseLayer,
+    stage: DenseStage | DepthwiseStage,
+    setting: Setting,
+) -> None:
+    """Check that sums of a layer take as long as their codes."""
+    if isinstance(layer, Pool):
+        return
+    cycles = sum_cycles(
+        layer, stage.items, act_bits=setting.act_bits, board=setting.board
+    )
+    if cycles < stage.turns:
+        raise InputError(
+            f"layer {layer.name!r} takes {cycles} cycles for a sum; the multipliers of "
+            f"codes take {stage.turns} turns"
+        )

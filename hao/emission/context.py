@@ -56,7 +56,7 @@ from hao.emission.wiring import (
     words_name,
 )
 from hao.engine.design import Design
-from hao.engine.stages import DenseStage, DepthwiseStage
+from hao.engine.stages import DenseStage, DepthwiseStage, Engine
 from hao.intmath import ceil_div, ceil_log2
 from hao.ir.averages import kernel_shares
 from hao.ir.integer import (
@@ -141,6 +141,7 @@ def make_context(
         "engine": _engine(design, net, table),
         "skips": {role.value: _skips(role, table) for role in Role},
         "skipping": [stage for stage in stages if stage.skips],
+        "sharing": _shares(engine),
         "place": {
             "bits": 8 * INDEX_BYTES,
             "group_bits": GROUP_BITS,
@@ -209,6 +210,12 @@ def make_context(
         "ports": ["ifm", "ofm", *(["residual"] if adds else []), "weights"],
         "predicted": _predicted(cost),
     }
+
+
+def _shares(engine: Engine) -> bool:
+    """Return whether lanes of a stage share multipliers of codes."""
+    stages = [engine.stage(role) for role in Role]
+    return any(stage is not None and stage.turns > 1 for stage in stages)
 
 
 def _output(design: Design, table: Table) -> StoredMap:
@@ -385,6 +392,7 @@ def _stages(
                 pack_grain=pack_grain,
                 weight_memory=_weight_memory(hardware),
                 channels_in_luts=bool(uses_lutram(hardware.channel_words)),
+                turns=hardware.turns,
                 passes=hardware.passes if isinstance(hardware, DenseStage) else 1,
                 skips=_skips(role, table),
                 parts=_has_parts(role, table),
@@ -531,6 +539,12 @@ def _constants(
             words = _list_words(hardware, design)
             own["list_words"] = (words, "beats of places of words")
         acc = dense_acc_bits(hardware, engine.act_bits)
+    if _shares(design.engine):
+        own["turns"] = (hardware.turns, "lanes of a multiplier of codes")
+        own["drain"] = (
+            hardware.turns if hardware.turns > 1 else 0,
+            "for the last codes",
+        )
     parts = memory_parts(hardware.pe, hardware.items * hardware.weight_bits)
     every = own | {
         "weight_bits": (hardware.weight_bits, ""),

@@ -26,7 +26,7 @@ from hao.emission.stored import frame_bytes, map_bytes
 from hao.emission.table_text import render_table
 from hao.engine.design import Design
 from hao.errors import InputError
-from hao.files import put_folder, read_file, work_folder
+from hao.files import put_folder, read_file, unwritable, work_folder
 from hao.ir.integer import IntegerNetwork
 from hao.ir.integer_run import run_integer
 from hao.ir.picture import STRETCHED, Fit
@@ -61,6 +61,7 @@ _STAGE_SOURCES = {
     "pointwise": ("pointwise_vectors.h",),
 }
 _SKIPPING_SOURCES = ("order.h",)
+_SHARING_SOURCES = ("turns.h",)
 _OTHERS = {
     "tb/tb.cpp": "tb/tb.cpp.j2",
     "Makefile": "Makefile.j2",
@@ -270,6 +271,8 @@ def _texts(context: dict[str, object]) -> dict[str, str]:
             texts[f"src/{stage.name}_array.h"] = _headed(text, context)
     if context["skipping"]:
         names += _SKIPPING_SOURCES
+    if context["sharing"]:
+        names += _SHARING_SOURCES
     for name in dict.fromkeys(names):
         text = environment.get_template(f"src/{name}.j2").render(context)
         texts[f"src/{name}"] = _headed(text, context)
@@ -346,11 +349,4 @@ def write_project(
                 file.write_bytes(data)
             put_folder(new, target)
     except OSError as error:
-        raise _unwritable(target, error) from error
-
-
-def _unwritable(target: Path, error: OSError) -> InputError:
-    return InputError(
-        f"{target}: cannot be written ({error.strerror}); must be a directory that "
-        "can be created"
-    )
+        raise unwritable(target, error) from error

@@ -69,9 +69,13 @@ def unit_rows(*, items: int, pe: int, narrowest: int, board: Board) -> int:
 
 def dense_acc_bits(stage: DenseStage, act_bits: int) -> int:
     """Return the width of a dense or pointwise stage's accumulators."""
-    return accumulator_bits(stage.weight_bits, act_bits, stage.terms)
+    return accumulator_bits(
+        stage.weight_bits, act_bits, stage.terms, biased=not stage.multiplies
+    )
 
 
 def depthwise_acc_bits(stage: DepthwiseStage, act_bits: int) -> int:
     """Return the width of the depthwise stage's accumulators."""
-    return accumulator_bits(stage.weight_bits, act_bits, stage.kernel**2)
+    return accumulator_bits(
+        stage.weight_bits, act_bits, stage.kernel**2, biased=not stage.multiplies
+    )

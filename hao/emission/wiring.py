@@ -96,6 +96,7 @@ class StageView:
     weight_memory: str
     channels_in_luts: bool
     passes: int = 1
+    turns: int = 1
     skips: bool = False
     parts: bool = False
     lists_in_luts: bool = False

@@ -47,6 +47,7 @@ class DenseStage:
         skips: It skips words of weights that are zeros (`hao.ir.sparsity`), and keeps a
             list of those that are not.
         multiplies: Its codes take a multiplier.
+        turns: Lanes that a multiplier of codes serves in turn; they divide `pe`.
         evens: Halves go to even codes where a channel says so.
         weights_in_uram: The weight buffer is made of URAM, else of block RAM or LUTs.
     """
@@ -63,6 +64,7 @@ class DenseStage:
     passes: int = 1
     skips: bool = False
     multiplies: bool = False
+    turns: int = 1
     evens: bool = False
     weights_in_uram: bool = False
 
@@ -83,6 +85,7 @@ class DenseStage:
             raise InputError(
                 f"passes = {self.passes}; must be from 1 to {most_passes()}"
             )
+        _check_turns(self)
         _check_bits(self.weight_bits)
 
     @property
@@ -116,6 +119,7 @@ class DepthwiseStage:
         pools: It serves pooling.
         convolves: It serves convolutions; without them it has no multipliers.
         multiplies: As in `DenseStage`.
+        turns: As in `DenseStage`.
         evens: As in `DenseStage`.
         mean_bits: Width of what sums of averages are multiplied by; 0 without any.
     """
@@ -134,6 +138,7 @@ class DepthwiseStage:
     pools: bool
     convolves: bool
     multiplies: bool = False
+    turns: int = 1
     evens: bool = False
     mean_bits: int = 0
 
@@ -152,6 +157,7 @@ class DepthwiseStage:
             )
         if not 0 <= self.dsp_lanes <= self.pe:
             raise InputError(f"{self.dsp_lanes} DSP lanes exceed {self.pe} lanes")
+        _check_turns(self)
         _check_bits(self.weight_bits)
 
     @property
@@ -241,6 +247,18 @@ class Engine:
         if self.depthwise is not None and self.depthwise.convolves:
             total += self.depthwise.pe * self.depthwise.taps * self.px
         return total
+
+
+def _check_turns(stage: DenseStage | DepthwiseStage) -> None:
+    if (
+        stage.turns < 1
+        or stage.pe % stage.turns
+        or (stage.turns > 1 and not stage.multiplies)
+    ):
+        raise InputError(
+            f"turns = {stage.turns}; must divide the {stage.pe} lanes, and be 1 "
+            "without multipliers of codes"
+        )
 
 
 def _check_bits(bits: int) -> None:

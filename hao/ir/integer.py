@@ -392,20 +392,25 @@ def is_wide(multiplier: int) -> bool:
     return multiplier.bit_length() > MEAN_BITS
 
 
-def accumulator_bits(weight_bits: int, act_bits: int, terms: int) -> int:
+def accumulator_bits(
+    weight_bits: int, act_bits: int, terms: int, *, biased: bool = True
+) -> int:
     """Return the width of the signed accumulator of a stage.
 
-    It holds `terms` products of a signed weight and an activation of either sign, and
-    a bias of no more than their largest sum: |w * x| <= 2^(weight_bits + act_bits - 1).
+    It holds `terms` products of a signed weight and an activation of either sign,
+    |w * x| < 2^(weight_bits + act_bits - 1), and a bias of no more than their largest
+    sum, which takes one bit. Where the bias comes behind a multiplier, that bit is not
+    needed.
 
     Args:
         weight_bits: Width of the signed weights.
         act_bits: Width of the activations.
         terms: Products summed into one output value, at least 1.
+        biased: Sums begin with the bias.
 
     Source: derived here; tests/ir/test_integer.py reaches both ends.
     """
-    return weight_bits + act_bits + ceil_log2(max(terms, 2)) + 1
+    return weight_bits + act_bits + ceil_log2(max(terms, 2)) + int(biased)
 
 
 def sum_range(

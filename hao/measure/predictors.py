@@ -21,6 +21,7 @@ from typing import Protocol, assert_never
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import lsq_linear
+from sklearn import config_context
 from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
@@ -191,9 +192,9 @@ def fit_model(
             return fit_linear(features, divergence, sites)
         case Learner.BOOSTING:
             regressor = GradientBoostingRegressor(
-                n_estimators=150,
+                n_estimators=60,
                 max_depth=2,
-                learning_rate=0.06,
+                learning_rate=0.15,
                 subsample=0.8,
                 random_state=0,
             )
@@ -207,7 +208,9 @@ def fit_model(
             regressor = make_pipeline(StandardScaler(), SVR(C=10.0, epsilon=0.05))
         case _:
             assert_never(learner)
-    with warnings.catch_warnings():
+    # Checks of arguments take half of the time of fits as small as these.
+    quick = config_context(assume_finite=True, skip_parameter_validation=True)
+    with warnings.catch_warnings(), quick:
         # Bounds of a kernel's parameters that are reached do no harm to a ranking.
         warnings.simplefilter("ignore", ConvergenceWarning)
         regressor.fit(_shaped(features, sites), np.log(divergence + _FLOOR))

@@ -5,12 +5,9 @@ latency is the scheme that it predicts to be best, with proof. Around it:
 
 - K best: answers that differ from it (LANA's overlap), which another predictor may rank
   higher.
-- Exploration: schemes next to it, a few layers a step to either side, that its engine
-  runs within the latency.
-- Random bits within what its engine runs, so that the predictor also knows what is bad.
+- Exploration and random bits (`hao.measure.nearby`).
 
-The last two take milliseconds, since they are priced and not searched for. What is kept
-in the end is solved for: the fastest design of its scheme.
+What is kept in the end is solved for: the fastest design of its scheme.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +19,6 @@ from numpy.typing import NDArray
 
 from hao.cost.evaluate import evaluate
 from hao.engine.design import Design
-from hao.errors import InputError
 from hao.ir.change import (
     Bits,
     Change,
@@ -34,11 +30,19 @@ from hao.ir.change import (
     bare,
     change_text,
 )
-from hao.ir.passes import DIGIT_BITS
-from hao.measure.predictors import AdditivePredictor, Encoder, Predictor
-from hao.measure.sample import Origin, scheme_key
+from hao.measure.predictors import (
+    AdditivePredictor,
+    Encoder,
+    Predictor,
+)
+from hao.measure.sample import Origin, Sample, scheme_key
 from hao.options.option import MICRO, Option
-from hao.program.codesign import SolveReport, choose_fastest, near_most_accurate
+from hao.program.codesign import (
+    NO_LIMIT,
+    SolveReport,
+    choose_fastest,
+    near_most_accurate,
+)
 from hao.program.problem import Problem
 from hao.program.several import near_several
 from hao.program.solver import SolverName
@@ -55,13 +59,6 @@ choice of the program at a latency does not depend on it."""
 WITHIN = 1e-3
 """Share of its predicted cost by which a proposal may be beaten (chosen here): far less
 than a predictor errs by."""
-
-MOST_STEPS = 3
-"""Most sites in which exploration differs from where it starts (chosen here)."""
-
-
-_DRAWS = 20
-"""Schemes that are drawn until one fits (chosen here)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +121,7 @@ def make_encoder(
     values: dict[tuple[int, str, str], float] = {}
     sites: dict[str, None] = {}
     for act_bits, problem in problems.items():
-        for layer, changes in _by_layer(problem.options).items():
+        for layer, changes in by_layer(problem.options).items():
             if len(changes) > 1:
                 sites[layer] = None
             highest = 0.0
@@ -141,7 +138,7 @@ def make_encoder(
     )
 
 
-def _by_layer(options: Sequence[Option]) -> dict[str, list[Change]]:
+def by_layer(options: Sequence[Option]) -> dict[str, list[Change]]:
     """Return the changes of every layer, most bits first."""
     found: dict[str, list[Change]] = {}
     for option in options:
@@ -170,56 +167,94 @@ def additive_costs(
     }
 
 
-def priced(
-    problem: Problem,
-    act_bits: int,
-    costs: Costs,
-    points_per_nat: float,
-) -> Problem:
-    """Return a problem whose options cost what a predictor says.
-
-    Args:
-        problem: Whose options are priced.
-        act_bits: Width of its activations.
-        costs: Of every change [nats].
-        points_per_nat: Top-1 that a nat costs [points].
-    """
-    micro = points_per_nat * MICRO
-    options = tuple(
-        replace(
-            option,
-            cost_micro=round(
-                micro * costs[act_bits, option.layer, change_text(bare(option.change))]
-            ),
-        )
-        for option in problem.options
-    )
-    return problem.with_option_costs(options)
-
-
-def best_proposals(
-    ask: Ask, costs: Costs, budget: int, *, origin: Origin, count: int
-) -> list[Proposal]:
-    """Return the most accurate designs within a latency, the best of each width first.
+def priced(ask: Ask, costs: Costs) -> Ask:
+    """Return what is asked with problems whose options cost what a predictor says.
 
     Args:
         ask: What is proposed for.
         costs: Of every change [nats].
+    """
+    micro = POINTS_PER_NAT * MICRO
+    problems = {}
+    for act_bits, problem in ask.problems.items():
+        options = tuple(
+            replace(
+                option,
+                cost_micro=round(
+                    micro
+                    * costs[act_bits, option.layer, change_text(bare(option.change))]
+                ),
+            )
+            for option in problem.options
+        )
+        problems[act_bits] = problem.with_option_costs(options)
+    return replace(ask, problems=problems)
+
+
+class MeasuredCosts:
+    """What measured schemes cost by prediction: no optimum costs more.
+
+    Args:
+        ask: What is proposed for, its problems priced.
+        samples: Measured schemes; those with a latency count.
+    """
+
+    def __init__(self, ask: Ask, samples: Sequence[Sample]) -> None:
+        self._found: list[tuple[int, int, int]] = []
+        for act_bits, problem in ask.problems.items():
+            micro = {
+                (option.layer, change_text(bare(option.change))): option.cost_micro
+                for option in problem.options
+            }
+            for sample in samples:
+                trial = sample.trial
+                if trial.act_bits != act_bits or trial.cycles is None:
+                    continue
+                changes = [(n, change_text(bare(c))) for n, c in trial.scheme.items()]
+                if all(change in micro for change in changes):
+                    spent = sum(micro[change] for change in changes)
+                    self._found.append((act_bits, trial.cycles, spent))
+
+    def least(self, act_bits: int, budget: int) -> int:
+        """Return what the cheapest within a latency costs [micro-points]."""
+        return min(
+            (
+                cost
+                for width, cycles, cost in self._found
+                if width == act_bits and cycles <= budget
+            ),
+            default=NO_LIMIT,
+        )
+
+
+def best_proposals(
+    ask: Ask, budget: int, *, known: MeasuredCosts, origin: Origin, count: int
+) -> list[Proposal]:
+    """Return the most accurate designs within a latency, the best of each width first.
+
+    Args:
+        ask: What is proposed for, its problems priced.
         budget: Most latency [cycles].
+        known: Measured schemes, which the search need not come to.
         origin: Why they are proposed.
         count: Designs of a width of the activations, at least 1; those after the first
             differ.
     """
     proposals = []
     for act_bits, problem in ask.problems.items():
-        one = priced(problem, act_bits, costs, POINTS_PER_NAT)
-        first = near_most_accurate(one, budget=budget, tolerance=WITHIN)
-        if first is None:
+        # A scheme that was measured may be of another version's prices.
+        for most in dict.fromkeys((known.least(act_bits, budget), NO_LIMIT)):
+            first = near_most_accurate(
+                problem, budget=budget, tolerance=WITHIN, most=most
+            )
+            if first is not None:
+                break
+        else:
             continue
         designs = [first[0]]
         if count > 1:
             designs += near_several(
-                one,
+                problem,
                 first[1],
                 count=count - 1,
                 budget=budget,
@@ -239,99 +274,68 @@ def best_proposals(
     return proposals
 
 
-def neighbour(
-    ask: Ask, start: Proposal, budget: int, generator: np.random.Generator
-) -> Proposal | None:
-    """Return a scheme next to another one, on the same engine.
+def uniform_proposals(ask: Ask) -> list[Proposal]:
+    """Return the schemes of the most uniform bits that run within each latency.
+
+    Layers that do not offer the bits have the fewest above them that they offer.
 
     Args:
         ask: What is proposed for.
-        start: Where the steps begin.
-        budget: Most latency [cycles].
-        generator: Of the draws.
-
-    Returns:
-        `None` where none of some draws runs within the latency.
     """
-    by_layer = _free_bits(ask, start)
-    if not by_layer:
-        return None
-    layers = sorted(by_layer)
-    for _ in range(_DRAWS):
-        steps = min(len(layers), int(generator.integers(1, MOST_STEPS + 1)))
-        scheme = dict(start.scheme)
-        for layer in generator.choice(layers, size=steps, replace=False):
-            offers = by_layer[layer]
-            place = offers.index(bare(scheme[layer]))
-            place += 1 if generator.random() < 0.5 else -1
-            scheme[layer] = offers[min(max(place, 0), len(offers) - 1)]
-        found = _on_engine(start, scheme, budget, Origin.EXPLORE)
-        if found is not None:
-            return found
-    return None
+    found = []
+    for act_bits, problem in ask.problems.items():
+        offers = {
+            layer: [one.weight_bits for one in changes if isinstance(one, Bits)]
+            for layer, changes in by_layer(problem.options).items()
+        }
+        every = sorted({b for bits in offers.values() for b in bits}, reverse=True)
+        for budget in sorted(ask.budgets, reverse=True):
+            while every:
+                wanted = {n: _at_least(b, every[0]) for n, b in offers.items() if b}
+                one = _run_within(problem, wanted, act_bits, budget)
+                if one is not None:
+                    found.append(one)
+                    break
+                every = every[1:]
+    return found
 
 
-def random_bits(
-    ask: Ask, start: Proposal, budget: int, generator: np.random.Generator
+def _at_least(bits: Sequence[int], wanted: int) -> int:
+    return min((b for b in bits if b >= wanted), default=max(bits))
+
+
+def _run_within(
+    problem: Problem, bits: Mapping[str, int], act_bits: int, budget: int
 ) -> Proposal | None:
-    """Return a scheme of random bits, on the engine of another one.
-
-    How many bits are likely is drawn too, so that schemes are good and bad as wholes.
-
-    Args:
-        ask: What is proposed for.
-        start: Whose engine and other changes are kept.
-        budget: Most latency [cycles].
-        generator: Of the draws.
-
-    Returns:
-        `None` where none of some draws runs within the latency.
-    """
-    by_layer = _free_bits(ask, start)
-    for _ in range(_DRAWS):
-        skew = generator.normal()
-        scheme = dict(start.scheme)
-        for layer, offers in sorted(by_layer.items()):
-            weights = np.exp(skew * np.linspace(-1, 1, len(offers)))
-            place = generator.choice(len(offers), p=weights / weights.sum())
-            scheme[layer] = offers[int(place)]
-        found = _on_engine(start, scheme, budget, Origin.RANDOM)
-        if found is not None:
-            return found
-    return None
-
-
-def _free_bits(ask: Ask, start: Proposal) -> dict[str, list[Change]]:
-    """Return the bits that layers with a choice may have, most first."""
-    options = ask.problems[start.act_bits].options
-    return {
-        layer: changes
-        for layer, changes in _by_layer(options).items()
-        if len(changes) > 1 and isinstance(start.scheme.get(layer), Bits)
-    }
-
-
-def _on_engine(
-    start: Proposal, scheme: Scheme, budget: int, origin: Origin
-) -> Proposal | None:
-    """Return a scheme on the engine of another one, if that runs it in time."""
-    kept = dict(scheme)
-    for layer, change in scheme.items():
-        old = start.scheme[layer]
-        if isinstance(change, Bits) and isinstance(old, Bits):
-            # The network of the design has its layers in these passes.
-            passes = old.passes if change.weight_bits > DIGIT_BITS else 1
-            kept[layer] = replace(change, passes=passes)
-    try:
-        design = replace(start.design, scheme=kept)
-        cycles = evaluate(design).latency_cycles
-    except InputError:
-        return None  # more bits than a stage of the engine takes, or fewer passes
-    if cycles > budget:
+    """Return a design of given bits of all layers within a latency, if there is one."""
+    options = tuple(
+        replace(option, cost_micro=int(not _has_bits(option, bits)))
+        for option in problem.options
+    )
+    found = near_most_accurate(
+        problem.with_option_costs(options), budget=budget, tolerance=WITHIN, most=0
+    )
+    if found is None:
         return None
     return Proposal(
-        design=design, cycles=cycles, act_bits=start.act_bits, origin=origin
+        design=found[0],
+        cycles=evaluate(found[0]).latency_cycles,
+        act_bits=act_bits,
+        origin=Origin.START,
     )
+
+
+def _has_bits(option: Option, bits: Mapping[str, int]) -> bool:
+    """Return whether an option has given bits of its layer, or takes nothing away."""
+    match option.change:
+        case Bits() as change:
+            return change.weight_bits == bits[option.layer]
+        case Keep():
+            return True
+        case Channels() | LeaveOut() | Replace():
+            return False
+        case _:
+            assert_never(option.change)
 
 
 def design_of_scheme(

@@ -1,36 +1,42 @@
 """What one turn of the loop measures.
 
 Half of a turn are the best by prediction: the proven optimum at every latency, each of
-these first in its turn, and K best at one of them. The rest explores schemes next to
-the optima: in turn 0 as they are drawn, with random ones between them, later those that
-the predictor likes best of a few. The most accurate scheme at one latency often keeps a
-shorter one: of a scheme that comes several times, the fastest design counts.
+these first in its turn, and K best at one of them. In turn 0 the most uniform bits that
+run within each latency come next, which all else has to beat. The rest explores schemes
+next to the optima: in turn 0 as they are drawn, with random ones between them, later
+those that the predictor likes best of a few. The most accurate scheme at one latency
+often keeps a shorter one: of a scheme that comes several times, the fastest design
+counts.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
 from hao.errors import InfeasibleError
+from hao.measure.nearby import Around, worth_pricing
 from hao.measure.predictors import Encoder, Predictor
 from hao.measure.propose import (
     Ask,
+    MeasuredCosts,
     Proposal,
     additive_costs,
     best_proposals,
-    neighbour,
-    random_bits,
+    priced,
     reranked,
+    uniform_proposals,
 )
-from hao.measure.sample import Origin, Sample
+from hao.measure.sample import Origin, Sample, scheme_key
 from hao.measure.settings import LoopSettings
 
 _ATTEMPTS = 3
 """Times that exploration draws for a scheme that a turn has room for (chosen here)."""
 
-_DRAWN = 8
-"""Schemes next to an optimum of which a predictor takes the best (chosen here)."""
+_DRAWN = 20
+"""Schemes that are drawn next to an optimum, until one runs in time; where there is a
+predictor, those that it likes best are tried first (chosen here)."""
 
 Found = dict[int, list[Proposal]]
 """Designs by latency, the most accurate by prediction first."""
@@ -86,7 +92,9 @@ def propose(turn: Turn) -> Proposed:
     for one in _by_want(turn, optima):
         if one.key not in done and len(chosen) < max(1, turn.settings.batch // 2):
             chosen[one.key] = None
-    for one in _explored(turn, optima, (*done, *chosen)):
+    even = [] if turn.number else uniform_proposals(turn.ask)
+    fresh = [one for one in even if one.key not in done]
+    for one in chain(fresh, _explored(turn, optima, (*done, *chosen))):
         if len(chosen) >= turn.settings.batch:
             break
         _keep_faster(fastest, one)
@@ -104,14 +112,15 @@ def propose(turn: Turn) -> Proposed:
 def _optima(turn: Turn) -> Found:
     """Return the best designs by prediction, K best at one of the latencies."""
     linear = None if turn.predictor is None else turn.predictor.linear
-    costs = additive_costs(turn.encoder, linear)
+    ask = priced(turn.ask, additive_costs(turn.encoder, linear))
+    known = MeasuredCosts(ask, turn.before)
     optima: Found = {}
     for place, budget in enumerate(turn.ask.budgets):
         many = turn.number > 0 and turn.number % len(turn.ask.budgets) == place
         found = best_proposals(
-            turn.ask,
-            costs,
+            ask,
             budget,
+            known=known,
             origin=Origin.BEST if turn.number else Origin.START,
             count=turn.settings.best if many else 1,
         )
@@ -149,18 +158,24 @@ def _explored(turn: Turn, optima: Found, done: Iterable[str]) -> Iterator[Propos
     """
     generator = np.random.default_rng((turn.settings.seed, turn.number))
     known = set(done)
-    starts = [(budget, found[0]) for budget, found in optima.items()]
+    around = {b: Around(turn.ask, found[0], b) for b, found in optima.items()}
+    budgets = list(optima)
     for number in range(_ATTEMPTS * turn.settings.batch):
-        budget, start = starts[number % len(starts)]
-        draw = random_bits if turn.number == 0 and number % 2 else neighbour
-        count = 1 if turn.predictor is None else _DRAWN
-        drawn = [draw(turn.ask, start, budget, generator) for _ in range(count)]
-        found = [one for one in drawn if one is not None and one.key not in known]
+        budget = budgets[number % len(budgets)]
+        random = turn.number == 0 and number % 2 == 1
+        draw = around[budget].random if random else around[budget].step
+        drawn = [draw(generator) for _ in range(_DRAWN)]
+        act_bits = optima[budget][0].act_bits
+        drawn = [one for one in drawn if scheme_key(one, act_bits) not in known]
         if turn.predictor is not None:
-            found = reranked(turn.predictor, found)
-        for one in found[:1]:
-            known.add(one.key)
-            yield one
+            drawn = worth_pricing(turn.predictor, drawn, optima[budget])
+        origin = Origin.RANDOM if random else Origin.EXPLORE
+        for scheme in drawn:
+            found = around[budget].run(scheme, origin)
+            if found is not None:
+                known.add(found.key)
+                yield found
+                break
 
 
 def _keep_faster(fastest: dict[str, Proposal], one: Proposal) -> None:

@@ -7,7 +7,7 @@ are closed from the best bound on. That is as exact as the search that it stands
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.program.closing import GUESSED, ClosingTask, runs_all, ways_of, widest_first
+from hao.program.closing import ClosingTask, runs_all, ways_of, widest_first
 from hao.program.engines import expand, fitting
 from hao.program.exact import Goal, dual_bound, guessed_rate
 from hao.program.field import Field
@@ -30,10 +30,16 @@ MOST_ENGINES = 20_000
 SPREAD = np.geomspace(2.0**-5, 2.0**5, 9)
 """Prices of accuracy tried on fast engines, relative to a guess (chosen here)."""
 
-NEAR = np.array([0.8, 1.0, 1.25])
+FASTEST = 32
+"""Engines, the fastest, by which prices of accuracy are chosen (chosen here)."""
+
+FINE = 4
+"""Of these, those by which prices are chosen more finely (chosen here)."""
+
+NEAR = np.array([0.85, 1.0, 1.18])
 """Prices tried on every engine at its widths, relative to the best (chosen here)."""
 
-PAIRS = 64
+PAIRS = 24
 """Engines whose bounds at their widths are computed side by side (chosen here)."""
 
 
@@ -49,7 +55,7 @@ def rosters_of(hunt: Hunt) -> list[tuple[bool, Roster]] | None:
     found = []
     for double in bufferings(field):
         known = field.rosters.get(double)
-        if known is None or (known.cycles < hunt.cycles) != (known.rosters is None):
+        if known is None or not known.tells(hunt.cycles):
             made = _made(field, double, hunt.cycles)
             known = field.rosters[double] = Rosters(hunt.cycles, made)
         if known.rosters is None:
@@ -147,19 +153,28 @@ class _Search:
     def pairs(self) -> Ints:
         """Return engines with widths that bounds of whole engines leave, best first."""
         hunt, roster, net = self._hunt, self._roster, self._net
-        if net is None:
+        open_ = np.flatnonzero(roster.least <= hunt.cycles)
+        if net is None or not open_.size:
             return np.zeros(0, dtype=np.int64)
-        quick = np.argsort(roster.least, kind="stable")[:GUESSED]
-        periods = roster.some(quick)
-        guess = max(guessed_rate(net, periods, self._double), 1e-9)
-        bound = self._bound(net, periods, guess * SPREAD)
-        best = np.bincount(bound.argmax(axis=0), minlength=SPREAD.size).argmax()
-        self._rate = float(guess * SPREAD[best])
-        whole = self._bound(net, roster.periods, np.array([self._rate]))[0]
-        whole = np.where(roster.least <= hunt.cycles, whole, np.inf)
+        quick = open_[np.argsort(roster.least[open_], kind="stable")[:FASTEST]]
+        self._rate = self._sharpest(net, roster.some(quick))
+        whole = np.full(len(roster.choice), np.inf)
+        rates = np.array([self._rate])
+        whole[open_] = self._bound(net, roster.some(open_), rates)[0]
         self._reach = np.maximum(whole[roster.engine], self._floors)
         order = np.argsort(self._reach, kind="stable")
         return order[self._reach[order] <= hunt.cost + 1e-3]
+
+    def _sharpest(self, net: Net, periods: RunPeriods) -> float:
+        """Return about the best price for the engine of the least bound of some."""
+        rate = max(guessed_rate(net, periods, self._double), 1e-9)
+        for spread in (SPREAD, SPREAD**0.25):
+            bounds = self._bound(net, periods, rate * spread)
+            best = bounds.max(axis=0)
+            first = np.argsort(best, kind="stable")[:FINE]
+            rate = float(rate * spread[bounds[:, first[0]].argmax()])
+            periods = periods.take(first)
+        return rate
 
     def _bound(
         self,

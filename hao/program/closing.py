@@ -83,7 +83,7 @@ def try_engines(
         fits[some] = True
         served.append((widths, fits))
         if some.size:
-            _close(hunt, widths, double, choice.take(some), cycles[some])
+            close(hunt, widths, double, choice.take(some), cycles[some])
 
 
 def widest_first(widths: Widths) -> tuple[list[int], int, int]:
@@ -131,10 +131,18 @@ def _sums(hunt: Hunt, widths: Widths, net: Net) -> Sums | None:
     return hunt.sums[key]
 
 
-def _close(
+def close(
     hunt: Hunt, widths: Widths, double: bool, choice: Choice, cycles: Ints
 ) -> None:
-    """Look for better designs among engines of given widths, best first."""
+    """Look for better designs among engines of given widths.
+
+    Args:
+        hunt: What is sought.
+        widths: Widths at which the engines fit the board.
+        double: Whether they double-buffer.
+        choice: The engines, the most promising first.
+        cycles: Their least cycles.
+    """
     net, free = ways_of(hunt, widths)
     case = ClosingTask(hunt, net, widths, double)
     if hunt.least is Least.BLOCKS:

@@ -15,7 +15,6 @@ Objectives, each with ties broken in the order named
 P1 is `choose_fastest` on a problem whose layers have one option each.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -51,11 +50,12 @@ __all__ = [
     "choose_fastest",
     "choose_most_accurate",
     "choose_smallest",
+    "fewest_luts",
     "field_of",
     "forget",
+    "in_fewest_cycles",
     "near_most_accurate",
     "solved",
-    "trade_off",
 ]
 
 Floats = NDArray[np.float64]
@@ -176,7 +176,7 @@ def choose_fastest(
         Limits(cycles=latency, cost=found.way.cost - 1),
         counts=counts,
     )
-    found = _fewest_luts(field, cheaper or found, counts)
+    found = fewest_luts(field, cheaper or found, counts)
     return solved(problem, found, counts, solver, Least.CYCLES, Limits(cost=spend))
 
 
@@ -242,7 +242,7 @@ def choose_most_accurate(
     if decide:
         return _decided(problem, found, counts, solver)
     if tolerance == 0:
-        found = _fewest_luts(field, found, counts)
+        found = fewest_luts(field, found, counts)
     return solved(
         problem,
         found,
@@ -307,6 +307,7 @@ def near_most_accurate(
     *,
     budget: int,
     tolerance: float,
+    most: int = NO_LIMIT,
     apart: Apart | None = None,
 ) -> tuple[Design, tuple[int, ...]] | None:
     """Return a design of about the least accuracy cost within a budget, and its choice.
@@ -318,17 +319,19 @@ def near_most_accurate(
         problem: What to choose for; with `apart`, its costs hold the penalties.
         budget: Most latency [cycles].
         tolerance: Share of its accuracy cost by which it may be beaten, above 0.
+        most: Accuracy cost of interest, as that of a design that is known
+            [micro-points]: the less, the quicker is the search.
         apart: Earlier answers to stay apart from.
 
     Returns:
-        Design and option of every site, `None` if no engine meets the budget.
+        Design and option of every site, `None` if no engine meets both limits.
     """
     if least_cycles(problem) > budget:
         return None
     found = find(
         field_of(problem),
         Least.COST,
-        Limits(cycles=budget),
+        Limits(cycles=budget, cost=most),
         apart=apart,
         tolerance=tolerance,
     )
@@ -368,6 +371,11 @@ def _most_accurate(
     )
     if found is None:
         return None
+    return in_fewest_cycles(field, found, counts)
+
+
+def in_fewest_cycles(field: Field, found: Found, counts: Counts) -> Found:
+    """Return the fastest design that costs no more than one of least cost."""
     faster = find(
         field,
         Least.CYCLES,
@@ -377,7 +385,7 @@ def _most_accurate(
     return faster or found
 
 
-def _fewest_luts(field: Field, found: Found, counts: Counts) -> Found:
+def fewest_luts(field: Field, found: Found, counts: Counts) -> Found:
     """Return the design as fast and as cheap as another one that has fewest LUTs."""
     smaller = find(
         field,
@@ -445,69 +453,6 @@ def choose_smallest(
     return solved(problem, found, counts, solver, Least.BLOCKS, limits, measure=measure)
 
 
-def trade_off(
-    problem: Problem,
-    *,
-    points: int,
-    solver: SolverName = SolverName.AUTO,
-    progress: Progress = lambda _: None,
-) -> tuple[SolveReport, ...]:
-    """Return designs of rising accuracy cost and falling latency: the front.
-
-    The first is the fastest of those that cost least, the last the cheapest of the
-    fastest; between them, latency is divided evenly, and each point is the most
-    accurate design within one of these budgets, proven.
-
-    Args:
-        problem: What to choose for.
-        points: Most designs, at least 1.
-        solver: Who solves the integer programs.
-        progress: Told of each step.
-
-    Raises:
-        InfeasibleError: No engine of the space fits the board.
-    """
-    field = field_of(problem)
-    reports = []
-    for floor in dict.fromkeys(w.floor for w in field.widths):
-        try:
-            reports.append(
-                choose_fastest(
-                    problem, cost_limit=floor, solver=solver, progress=progress
-                )
-            )
-        except InfeasibleError:
-            continue
-        break
-    if not reports:
-        raise InfeasibleError(
-            f"{problem.network.name}: no engine fits {problem.board.title}"
-        )
-    slowest = reports[0]
-    if points == 1:
-        return (slowest,)
-    fastest = choose_fastest(problem, solver=solver)
-    high, low = slowest.cost.latency_cycles, fastest.cost.latency_cycles
-    for number in range(1, points - 1):
-        budget = high - (high - low) * number // (points - 1)
-        known = reports[-1]
-        if known.cost.latency_cycles <= budget:
-            continue
-        progress(f"front: {number + 1} of {points} points")
-        reports.append(choose_most_accurate(problem, budget=budget, solver=solver))
-    reports.append(fastest)
-    return _undominated(reports)
-
-
-def _undominated(reports: Sequence[SolveReport]) -> tuple[SolveReport, ...]:
-    """Return the reports that no other beats in cost and latency, cheapest first."""
-    kept: list[SolveReport] = []
-    for report in sorted(reports, key=lambda r: (r.cost_micro, r.cost.latency_cycles)):
-        if not kept or report.cost.latency_cycles < kept[-1].cost.latency_cycles:
-            kept.append(report)
-    return tuple(kept)
-
-
 def solved(
     problem: Problem,
     found: Found,
@@ -556,11 +501,11 @@ def solved(
     model = program.model(objective, rows_)
     picked, name, nodes = found, solver, 0
     try:
-        solution = _solve(model, solver, float(proven - beaten), problem)
+        solution = _solve(model, solver, proven, beaten, problem)
         nodes, name = solution.nodes, solution.solver
         if least is not Least.BLOCKS and tolerance == 0:
             last = program.model(program.measure, rows)
-            solution = _solve(last, solver, float(found.blocks), problem)
+            solution = _solve(last, solver, found.blocks, 0, problem)
             nodes += solution.nodes
         picked = _extract(field, found, program, solution, apart)
     except WorkLimitError:
@@ -598,21 +543,37 @@ def solved(
 def _solve(
     model: LinearModel,
     solver: SolverName,
-    proven: float,
+    known: int,
+    beaten: int,
     problem: Problem,
 ) -> Solution:
+    """Return a solution that is as good as a known design.
+
+    Args:
+        model: What to solve.
+        solver: Who solves it.
+        known: Objective of a design that the search has found.
+        beaten: By how much it may be beaten: none is better by more.
+        problem: Named in errors.
+
+    Raises:
+        SolverError: The program contradicts the search.
+        WorkLimitError: No solution that good was found within the work limit.
+    """
     try:
-        solution = solve(model, solver=solver, explain=False, target=proven)
+        solution = solve(model, solver=solver, explain=False, target=float(known))
     except InfeasibleError as error:
         raise SolverError(
             f"{problem.network.name}: the integer program finds no design, where one "
             "of its objective was proven to exist"
         ) from error
-    if solution.objective < proven - 0.5:
+    if solution.objective < known - beaten - 0.5:
         raise SolverError(
             f"{problem.network.name}: the integer program finds {solution.objective:g} "
-            f"where {proven:g} was proven to be the least"
+            f"where {known - beaten} was proven to be the least"
         )
+    if solution.status is Status.LIMIT and solution.objective > known + 0.5:
+        raise WorkLimitError(f"{solution.objective:g} where {known} is known")
     return solution
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from hao.ir.partition import Role
 from hao.program.graph import FAR
 from hao.program.periods import RowPlaces, RunPeriods
-from hao.program.reading import ROLES, BookedRun, Numbers, RowBook, longest_of
+from hao.program.reading import ROLES, BookedRun, Numbers, RowBook, Tiled, longest_of
 from hao.program.tables import Choice, Priced
 
 Ints = NDArray[np.int64]
@@ -225,7 +225,7 @@ class _Plan:
             choice: Engines.
             free: Lane shapes of the stages that they leave open.
         """
-        keys = self._keys_of(choice)
+        keys = _keys(self._numbers, self._tiled, choice)
         alone, beside, ddr, *opening = self._read(
             choice.pixels,
             self._places(choice, keys),
@@ -306,13 +306,6 @@ class _Plan:
                 own.append(pair)
         return found
 
-    def _keys_of(self, choice: Choice) -> Ints:
-        """Return the place of engines in each tiled run, of shape (runs, engines)."""
-        if not self._tiled:
-            return np.zeros((0, len(choice)), dtype=np.int64)
-        places = [tile.key_of + choice.columns[tile.role] for _, tile in self._tiled]
-        return self._numbers.read(np.stack(places))
-
     def _places(self, choice: Choice, keys: Ints) -> Ints:
         """Return the place of engines in rows of each kind, (kinds, engines)."""
         tiled = {
@@ -351,3 +344,11 @@ def _bests(
             least = np.where(fine, values, FAR).min(axis=2, initial=FAR)
             found.append((rows[part], least))
     return found
+
+
+def _keys(numbers: Numbers, tiled: Sequence[tuple[int, Tiled]], choice: Choice) -> Ints:
+    """Return the place of engines in each tiled run, of shape (runs, engines)."""
+    if not tiled:
+        return np.zeros((0, len(choice)), dtype=np.int64)
+    places = [tile.key_of + choice.columns[tile.role] for _, tile in tiled]
+    return numbers.read(np.stack(places))

@@ -63,7 +63,7 @@ def reach_of(hunt: Hunt, group: Group, double: bool, choice: Choice) -> Floats:
         if result[place] == np.inf:
             continue
         own_ = dict(zip(choice.lanes, map(int, bits[place]), strict=True))
-        union = _union(hunt, group, own_)
+        union = union_of(hunt, group, own_)
         if union.dearest <= hunt.cost or (hunt.rate is None and union.sums is None):
             continue
         rows = np.flatnonzero(code == own_code)
@@ -73,7 +73,7 @@ def reach_of(hunt: Hunt, group: Group, double: bool, choice: Choice) -> Floats:
     return result
 
 
-def _union(hunt: Hunt, group: Group, bits: Mapping[Role, int]) -> Union:
+def union_of(hunt: Hunt, group: Group, bits: Mapping[Role, int]) -> Union:
     """Return the ways of a group at no more than some bits."""
     key = id(group), tuple(bits.values())
     if key not in hunt.unions:

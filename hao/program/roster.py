@@ -63,3 +63,9 @@ class Rosters:
 
     cycles: int
     rosters: list[Roster] | None
+
+    def tells(self, cycles: int) -> bool:
+        """Return whether engines of at most so many cycles are held or too many."""
+        if self.rosters is None:
+            return self.cycles <= cycles
+        return self.cycles >= cycles

@@ -29,7 +29,7 @@ from types import MappingProxyType
 
 from hao.answer.front import FrontPoint
 from hao.errors import InputError
-from hao.files import is_held, put_folder, recover, work_folder
+from hao.files import is_held, put_folder, recover, unwritable, work_folder
 from hao.report.others import render_others
 from hao.report.result import SearchResult
 from hao.report.tables import render_front, render_invocations, render_summary
@@ -212,7 +212,7 @@ def write_run(
                 (new / name).write_bytes(content)
             run_path = _put(new, run_path, force=force, or_next=or_next)
     except OSError as error:
-        raise _unwritable(run_path, error) from error
+        raise unwritable(run_path, error) from error
     others = tuple(
         replace(other, run=run_path / f"{OTHERS}{number}")
         for number, other in enumerate(result.others, start=2)
@@ -354,10 +354,3 @@ def render_front_csv(points: Sequence[FrontPoint]) -> str:
             ]
         )
     return stream.getvalue()
-
-
-def _unwritable(run_path: Path, error: OSError) -> InputError:
-    return InputError(
-        f"{run_path}: cannot be written ({error.strerror}); must be a directory that "
-        "can be created"
-    )

@@ -65,11 +65,14 @@ def part_family(part: str) -> str:
     Raises:
         InputError: There are no delays of such a part.
     """
-    grade = re.search(r"-(\d)(?:LV|L)?(?:-[a-z]+)?$", part)
+    found = re.search(r"-(\d)(?:LV|L)?(?:-[a-z]+)?$", part)
+    grade = int(found.group(1)) if found else 1
     if re.match(r"xczu|xck2", part):
-        family = f"zynquplus-{grade.group(1) if grade else 1}"
+        family = f"zynquplus-{grade}"
+    elif re.match(r"xc7(?:k|v|z03|z045|z100)", part) and grade > 1:
+        family = "kintex7-2"  # that of grade 3 is faster
     elif part.startswith("xc7"):
-        family = f"7series-{grade.group(1) if grade else 1}"
+        family = f"7series-{grade}"
     else:
         family = "unknown"
     known = sorted(_table())

@@ -10,7 +10,7 @@ use elsewhere.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
@@ -23,6 +23,7 @@ from hao.ir.channels import channel_groups
 from hao.ir.network import Network
 from hao.options.option import Option
 from hao.program.space import Space
+from hao.report.hardware import values_json
 from hao.report.result import SearchResult
 from hao.request import limits_of
 from hao.runs.run_files import PRUNING_FILE
@@ -166,7 +167,7 @@ def prune_run(
         )
 
         def files(result: SearchResult) -> dict[str, bytes]:
-            values = pruning_json(replace(pruning, fps=result.cost.fps))
+            values = values_json(replace(pruning, fps=result.cost.fps))
             return {PRUNING_FILE: (json.dumps(values, indent=1) + "\n").encode()}
 
         changed = Changed(
@@ -284,11 +285,6 @@ def _sparsified(
         start_cycles=found.start_cycles,
         space=found.space,
     )
-
-
-def pruning_json(pruning: Pruning) -> dict[str, object]:
-    """Return a pruning as JSON values."""
-    return {**asdict(pruning), "method": pruning.method.value}
 
 
 def render_pruning(pruning: Pruning) -> str:

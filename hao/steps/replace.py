@@ -52,11 +52,12 @@ MOST_FINALISTS = 20
 class ReplaceRequest(ChangeRequest):
     """What to replace, and where it is to run.
 
-    Of `search`, `best` is how many designs are measured whole. `epochs` may be 0.
+    `epochs` may be 0.
 
     Attributes:
         pooled: Which operations are offered, and how they are trained and measured.
         operations_only: Whether the teacher's own layers keep the most bits.
+        best: Designs whose networks are put together and measured.
 
     Raises:
         ArgumentError: A field is out of range, or there is no frame rate.
@@ -64,12 +65,13 @@ class ReplaceRequest(ChangeRequest):
 
     pooled: Pooled = field(default_factory=Pooled)
     operations_only: bool = False
+    best: int = 10
 
     def __post_init__(self) -> None:
         ChangeRequest.__post_init__(self)
-        if self.search.best > MOST_FINALISTS:
+        if not 1 <= self.best <= MOST_FINALISTS:
             raise ArgumentError(
-                f"`best` = {self.search.best}; must be at most {MOST_FINALISTS}"
+                f"`best` = {self.best}; must be from 1 to {MOST_FINALISTS}"
             )
 
 
@@ -205,7 +207,7 @@ def _proposed(
     reports = propose(
         problem,
         budget=cycles,
-        count=search.best,
+        count=request.best,
         solver=search.solver,
         progress=progress,
     )

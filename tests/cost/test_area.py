@@ -193,14 +193,27 @@ def test_dsps_by_hand() -> None:
 
 
 def test_multipliers_of_codes_take_a_slice_a_lane_and_pixel_by_hand() -> None:
-    # 8 lanes of 4 pixels; sums of 300 products of 8 x 8 bits have 26 bits: 27 fit a
-    # port of the DSP48E2, two slices are needed of the DSP48E1 with its 25.
+    # 8 lanes of 4 pixels; sums of 300 products of 8 x 8 bits have 25 bits, which the
+    # port of the DSP48E1 takes; those of 600, 26 bits, take two slices there. The
+    # port of the DSP48E2 has 27.
     stage = replace(DENSE, multiplies=True)
     assert _dense_part(stage, px=4).dsp == 32
-    assert _dense_part(stage, px=4, board=OLD).dsp == 64
+    assert _dense_part(stage, px=4, board=OLD).dsp == 32
+    longer = replace(stage, terms=600)
+    assert _dense_part(longer, px=4).dsp == 32
+    assert _dense_part(longer, px=4, board=OLD).dsp == 64
     more = _dense_part(stage, px=4).lut - _dense_part(DENSE, px=4).lut
     assert more >= 2 * 32  # and memory of records twice as wide
-    # 6 lanes: sums of 9 products have 21 bits.
+    # Two lanes share one: half the slices and requantizers, but 4 lanes of 4 sums of
+    # 25 bits and a record of 64 wait behind multiplexers. All lanes keep theirs.
+    shared = replace(stage, turns=2)
+    own, few = _dense_part(stage, px=4), _dense_part(shared, px=4)
+    assert own.dsp - few.dsp == 16
+    fewer = 16 * blocks.multiplier_requantizer_lut(25, 8)
+    assert own.lut - few.lut == fewer - 4 * (100 + 64)
+    fewer = 16 * blocks.multiplier_requantizer_ff(25, 8)
+    assert own.ff - few.ff == fewer - 8 * (132 + 64)
+    # 6 lanes: sums of 9 products have 20 bits.
     lanes = replace(DEPTHWISE, multiplies=True, dsp_lanes=5)
     plain = replace(lanes, multiplies=False)
     assert (

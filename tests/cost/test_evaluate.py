@@ -523,6 +523,10 @@ def test_a_weight_buffer_too_small_for_a_fused_segment_is_refused() -> None:
         ({"pack_words": 3}, "needs 4 pack words; the depthwise stage has 3"),
         ({"groups": 1}, "needs 2 channel groups; the depthwise stage has 1"),
         ({"convolves": False}, "needs 1 convolution; the depthwise stage has 0"),
+        (
+            {"turns": 2, "multiplies": True},
+            "takes 1 cycles for a sum; the multipliers of codes take 2 turns",
+        ),
     ],
 )
 def test_a_depthwise_buffer_too_small_is_refused(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from hao.cost.catalogue import Needs, build_stages, pool_words, word_bits
 from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
 from hao.cost.memory import beat_channels
+from hao.cost.turns import code_turns
 from hao.cost.widths import MAX_WORD_BITS
 from hao.cost.words import dense_folds
 from hao.emission.stage_sizes import dense_acc_bits, depthwise_acc_bits
@@ -144,6 +145,8 @@ def random_sample(seed: int, bits: tuple[int, int] | None = None) -> Sample:
         if design is None:
             continue
         kind = rng.choice(KINDS)
+        if kind.endswith("multipliers"):
+            design = _with_turns(design, shared=seed % 4 != 0)
         net = seeded_integers(
             network, design.weight_bits, act_bits=design.engine.act_bits, seed=seed
         )
@@ -732,6 +735,37 @@ def _larger(rng: random.Random, stage: DenseStage | None) -> DenseStage | None:
         feature_words=stage.feature_words + rng.randint(0, 5),
         channel_words=stage.channel_words + rng.randint(0, 3),
     )
+
+
+def _with_turns(design: Design, *, shared: bool) -> Design:
+    """Return the design with multipliers of codes, which lanes may share."""
+    engine = design.engine
+    for role in Role:
+        stage = engine.stage(role)
+        if stage is None or (isinstance(stage, DepthwiseStage) and not stage.convolves):
+            continue
+        turns = code_turns(
+            [
+                layer if isinstance(layer, Pool) else replace(layer, multiplied=True)
+                for segment in design.segments
+                for used, layer in segment.invocation.stages
+                if used is role
+            ],
+            pe=np.array([stage.pe]),
+            items=np.array([stage.items]),
+            act_bits=engine.act_bits,
+            board=design.board,
+        )
+        most = 1 if turns is None or not shared else int(turns[0])
+        shares = replace(stage, multiplies=True, turns=most)
+        match shares, role:
+            case DepthwiseStage(), _:
+                engine = replace(engine, depthwise=shares)
+            case DenseStage(), Role.DENSE:
+                engine = replace(engine, dense=shares)
+            case DenseStage(), _:
+                engine = replace(engine, pointwise=shares)
+    return replace(design, engine=engine)
 
 
 def _with_multipliers(rng: random.Random, net: IntegerNetwork) -> IntegerNetwork:

@@ -157,3 +157,16 @@ def test_more_dsp_lanes_than_lanes_are_refused() -> None:
 def test_a_pool_memory_of_less_than_nothing_is_refused() -> None:
     with pytest.raises(InputError, match=r"pool_words = -1; must be at least 0"):
         replace(ENGINE, pool_words=-1)
+
+
+@pytest.mark.parametrize(("turns", "multiplies"), [(3, True), (0, True), (2, False)])
+@pytest.mark.parametrize("stage", [DENSE, DEPTHWISE])
+def test_turns_divide_the_lanes_and_need_multipliers(
+    stage: DenseStage | DepthwiseStage, turns: int, *, multiplies: bool
+) -> None:
+    shared = replace(stage, turns=2, multiplies=True)
+    assert shared.turns == 2
+    with pytest.raises(
+        InputError, match=r"turns = \d; must divide the \d lanes, and be"
+    ):
+        replace(stage, turns=turns, multiplies=multiplies)

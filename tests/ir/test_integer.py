@@ -205,6 +205,8 @@ def test_accumulator_bits_hold_both_ends(
     weight_bits: int, act_bits: int, terms: int
 ) -> None:
     bits = accumulator_bits(weight_bits, act_bits, terms)
+    bare = accumulator_bits(weight_bits, act_bits, terms, biased=False)
+    assert bare == bits - 1
     lowest, highest = -(2 ** (weight_bits - 1)), 2 ** (weight_bits - 1) - 1
     for signed in (False, True):
         codes = kind(act_bits, signed=signed)
@@ -212,6 +214,8 @@ def test_accumulator_bits_hold_both_ends(
         most = terms * max(abs(product) for product in products)
         assert -(2 ** (bits - 1)) <= terms * min(products) - most
         assert terms * max(products) + most <= 2 ** (bits - 1) - 1
+        assert -(2 ** (bare - 1)) <= terms * min(products)
+        assert terms * max(products) <= 2 ** (bare - 1) - 1
 
 
 @pytest.mark.parametrize("terms", [2, 64, 512])

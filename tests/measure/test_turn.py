@@ -6,13 +6,22 @@ from functools import cache
 import numpy as np
 import pytest
 
-from hao.ir.change import scheme_of
+from hao.ir.change import Scheme, bits_of, scheme_of
 from hao.measure import turn as turn_module
 from hao.measure.predictors import AdditivePredictor, Predictor, fit_predictor
-from hao.measure.propose import Proposal, additive_costs, best_proposals
+from hao.measure.propose import (
+    MeasuredCosts,
+    Proposal,
+    additive_costs,
+    best_proposals,
+    design_of_scheme,
+    priced,
+    uniform_proposals,
+)
 from hao.measure.sample import Origin, Result, Sample, Trial
 from hao.measure.settings import LoopSettings
 from hao.measure.turn import Proposed, Turn, propose
+from hao.program.solver import SolverName
 from tests.measure.samples import CHOICES, ENCODER, ask, trained
 
 SLOW, FAST = 10**6, 700
@@ -21,8 +30,9 @@ SLOW, FAST = 10**6, 700
 
 @cache
 def optimum(budget: int) -> Proposal:
-    costs = additive_costs(ENCODER, None)
-    return best_proposals(ask(budget), costs, budget, origin=Origin.BEST, count=1)[0]
+    asked = priced(ask(budget), additive_costs(ENCODER, None))
+    known = MeasuredCosts(asked, ())
+    return best_proposals(asked, budget, known=known, origin=Origin.BEST, count=1)[0]
 
 
 def measured(one: Proposal, cycles: int) -> Sample:
@@ -72,8 +82,12 @@ def test_exploration_takes_what_the_predictor_likes_best_of_some_draws(
     def salience(one: Proposal) -> float:
         return float(ENCODER.encode(one.scheme, 8).sum())
 
-    def worst_first(_: Predictor, proposals: list[Proposal]) -> list[Proposal]:
-        return sorted(proposals, key=salience, reverse=True)
+    def worst_first(
+        _: Predictor, schemes: list[Scheme], found: list[Proposal]
+    ) -> list[Scheme]:
+        assert found
+        salient = [float(ENCODER.encode(one, 8).sum()) for one in schemes]
+        return [schemes[place] for place in np.argsort(salient)[::-1]]
 
     def explored(predictor: Predictor | None, batch: int) -> list[float]:
         turn = Turn(
@@ -90,7 +104,7 @@ def test_exploration_takes_what_the_predictor_likes_best_of_some_draws(
     predictor = fit_predictor(ENCODER, random_samples(12))
     # All of its weights are those of the saliencies.
     predictor = replace(predictor, linear=AdditivePredictor(base=0, weights=np.ones(3)))
-    monkeypatch.setattr(turn_module, "reranked", worst_first)
+    monkeypatch.setattr(turn_module, "worth_pricing", worst_first)
     monkeypatch.setattr(turn_module, "_DRAWN", 60)
     every = explored(None, 12)
     assert len(every) > 2
@@ -111,3 +125,32 @@ def random_samples(count: int) -> list[Sample]:
         trial = Trial(scheme=scheme, act_bits=8)
         found.append(Sample(trial=trial, result=result))
     return found
+
+
+def test_uniform_bits_are_measured_where_they_run_in_time() -> None:
+    names = [layer.name for layer in trained().compute_layers]
+
+    def latency(bits: int) -> int:
+        scheme = scheme_of(dict.fromkeys(names, bits))
+        report = design_of_scheme(
+            ask().problems[8], scheme, budget=SLOW, solver=SolverName.AUTO
+        )
+        return report.cost.latency_cycles
+
+    for budget in (SLOW, FAST):
+        wanted = max(bits for bits in CHOICES if latency(bits) <= budget)
+        (even,) = uniform_proposals(ask(budget))
+        assert set(bits_of(even.scheme).values()) == {wanted}
+        assert even.cycles <= budget
+        turn = Turn(
+            ask=ask(budget),
+            encoder=ENCODER,
+            settings=LoopSettings(measure=10, batch=4, best=1),
+            before=(),
+            predictor=None,
+            number=0,
+        )
+        assert even.key in [one.key for one in propose(turn).schemes[:2]]
+        again = propose(replace(turn, number=1)).schemes
+        assert Origin.START not in [one.origin for one in again]
+    assert uniform_proposals(ask(1)) == []

@@ -22,6 +22,7 @@ from hao.program.gather import periods_of
 from hao.program.graph import FAR, Widths
 from hao.program.hunt import Least, Limits
 from hao.program.problem import Problem
+from hao.program.roster import Rosters
 from hao.program.search import find
 from hao.program.several import choose_several, near_several
 from hao.program.space import Space
@@ -166,11 +167,35 @@ def test_too_many_engines_for_a_roster_are_searched_as_ever(
     spent = sum(own[option] for own, option in zip(costs, found[1], strict=True))
     assert spent == expected.cost_micro
     assert all(made.rosters is None for made in field_of(priced).rosters.values())
+    # Too many are not listed again for as many cycles, but may be few for fewer.
+    monkeypatch.setattr(by_roster, "_made", lambda *_: pytest.fail("made again"))
+    assert near_most_accurate(priced, budget=budget, tolerance=EXACT) == found
+    few = Rosters(budget, None)
+    assert [few.tells(cycles) for cycles in (budget - 1, budget)] == [False, True]
+    held = Rosters(budget, [])
+    assert [held.tells(cycles) for cycles in (budget, budget + 1)] == [True, False]
 
 
 def test_no_design_within_a_budget_is_none() -> None:
     priced = again(random_problem(5, choices=3, layers=3), 0)
     assert near_most_accurate(priced, budget=10, tolerance=EXACT) is None
+
+
+@pytest.mark.parametrize("beside", [0, 10**6])
+def test_a_known_cost_does_not_change_the_answer(beside: int) -> None:
+    priced = again(random_problem(5, choices=3, layers=3), 0)
+    budget = budgets_of(priced)[1]
+    least = choose_most_accurate(priced, budget=budget).cost_micro
+    found = near_most_accurate(
+        priced, budget=budget, tolerance=EXACT, most=least + beside
+    )
+    assert found is not None
+    costs = [site.costs for site in priced.frame.sites]
+    spent = sum(own[option] for own, option in zip(costs, found[1], strict=True))
+    assert spent == least
+    assert not near_most_accurate(
+        priced, budget=budget, tolerance=EXACT, most=least - 1
+    )
 
 
 @pytest.mark.parametrize("seed", [3, 5, 9])

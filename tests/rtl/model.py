@@ -105,6 +105,10 @@ FUNCTIONS = """
   function automatic int ceil_div(int a, int b);
     return b == 0 ? 0 : (a + b - 1) / b;
   endfunction
+  // Iterations of an array, and those that make its last codes in turn.
+  function automatic int with_turns(int iterations, int turns);
+    return iterations == 0 || turns == 1 ? iterations : iterations + turns;
+  endfunction
   function automatic int floor_div(int a, int b);
     return a >= 0 ? a / b : -((b - 1 - a) / b);
   endfunction
@@ -366,7 +370,7 @@ def _packed_constants(table: Table, px: int) -> dict[str, int]:
 _STAGE_SIZES = (
     *("items", "pe", "weight_bits", "acc_bits", "weight_words", "channel_words"),
     *("unit_rows", "feature_words", "row_words", "groups", "rows", "kernel", "span"),
-    *("kept", "sum_bits"),
+    *("kept", "sum_bits", "turns"),
 )
 
 

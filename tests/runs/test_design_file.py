@@ -228,12 +228,12 @@ def test_the_keys_of_the_schema_are_those_of_version_3() -> None:
     assert list(document["engine"]["dense"]) == [
         *("simd", "pe", "weight_bits", "dsp_pairs", "weight_words", "feature_words"),
         *("channel_words", "pack_words", "terms", "passes", "skips", "multiplies"),
-        *("evens", "weights_in_uram"),
+        *("turns", "evens", "weights_in_uram"),
     ]
     assert list(document["engine"]["depthwise"]) == [
         *("pe", "taps", "weight_bits", "dsp_lanes", "weight_words", "row_words"),
         *("groups", "channel_words", "pack_words", "rows", "kernel", "pools"),
-        *("convolves", "multiplies", "evens", "mean_bits"),
+        *("convolves", "multiplies", "turns", "evens", "mean_bits"),
     ]
     assert list(document["proof"]) == [
         *("status", "gap", "solver", "variables", "constraints", "nodes", "priced"),
@@ -270,9 +270,11 @@ def test_a_file_without_the_keys_that_were_added_is_read(tmp_path: Path) -> None
         for stage in ("dense", "pointwise"):
             del document["engine"][stage]["passes"], document["engine"][stage]["skips"]
             del document["engine"][stage]["multiplies"]
+            del document["engine"][stage]["turns"]
             del document["engine"][stage]["evens"]
             del document["engine"][stage]["weights_in_uram"]
         del document["engine"]["depthwise"]["multiplies"]
+        del document["engine"]["depthwise"]["turns"]
         del document["engine"]["depthwise"]["evens"]
         del document["engine"]["depthwise"]["mean_bits"]
         for layer in document["network"]["layers"]:

@@ -19,6 +19,7 @@ from hao.schedule.delays import Timed, load_delays, part_family
         ("xczu3eg-sbva484-1-i", Timed.LUTRAM, 1, 0.79),
         ("xczu3eg-sbva484-1-i", Timed.REGISTER, 32, 0.48),
         ("xczu3eg-sbva484-1-i", Timed.ADD3, 32, 0.88),
+        ("xc7k325tffg900-2", Timed.MEMORY, 1, 2.26),
     ],
 )
 def test_delays_are_what_the_reports_print(
@@ -44,7 +45,7 @@ def test_widths_between_are_interpolated_and_past_the_ends_held() -> None:
         ("zcu104", "zynquplus-2"),
         ("kv260", "zynquplus-2"),
         ("pynq-z2", "7series-1"),
-        ("zc706", "7series-2"),
+        ("zc706", "kintex7-2"),
     ],
 )
 def test_every_board_has_delays_of_all_kinds(board: str, family: str) -> None:
@@ -52,6 +53,22 @@ def test_every_board_has_delays_of_all_kinds(board: str, family: str) -> None:
     assert delays.family == family
     for kind in Timed:
         assert delays.delay(kind, 8) > 0
+
+
+@pytest.mark.parametrize(
+    ("part", "family"),
+    [
+        ("xc7z045ffg900-2", "kintex7-2"),
+        ("xc7z045ffg900-3", "kintex7-2"),
+        ("xc7z045ffg900-1", "7series-1"),
+        ("xc7k325tffg900-2", "kintex7-2"),
+        ("xc7vx690tffg1761-2", "kintex7-2"),
+        ("xc7z020clg484-2", "7series-2"),
+        ("xc7a200tfbg676-2", "7series-2"),
+    ],
+)
+def test_large_7_series_parts_are_of_the_faster_fabric(part: str, family: str) -> None:
+    assert part_family(part) == family
 
 
 def test_a_slower_grade_is_slower() -> None:

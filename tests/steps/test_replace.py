@@ -61,8 +61,8 @@ def request_(folder: Path) -> ReplaceRequest:
             frames=Frames.BACK_TO_BACK,
             margin_percent=0,
             rules=BitRules(choices=(4, 8)),
-            best=2,
         ),
+        best=2,
         data=str(folder / "data.npz"),
         pooled=Pooled(
             pool=folder / "pool.csv", only=("mine", "conv1"), distill_epochs=2
@@ -136,7 +136,7 @@ def test_the_command_says_in_one_line_what_is_wrong(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def together(folder: Path, request_: ReplaceRequest) -> SearchResult:
     """Return the answer of all kinds of options in one program."""
-    search = replace(request_.search, best=1, fps=182_000, rules=BitRules(choices=(8,)))
+    search = replace(request_.search, fps=182_000, rules=BitRules(choices=(8,)))
     return search_together(
         PruneRequest(search=search, data=request_.data, iterations=2),
         Offer(kinds=frozenset(MeasuredKind), pooled=request_.pooled),
@@ -191,8 +191,8 @@ def test_an_unknown_operation_is_refused(
 
 
 def test_numbers_out_of_range_are_refused(request_: ReplaceRequest) -> None:
-    with pytest.raises(ArgumentError, match="`best` = 21; must be at most 20"):
-        replace(request_, search=replace(request_.search, best=21))
+    with pytest.raises(ArgumentError, match="`best` = 21; must be from 1 to 20"):
+        replace(request_, best=21)
     with pytest.raises(ArgumentError, match="`score_frames` = 0; must be at least 1"):
         Pooled(score_frames=0)
 
@@ -200,7 +200,7 @@ def test_numbers_out_of_range_are_refused(request_: ReplaceRequest) -> None:
 def test_the_command_names_flags(tmp_path: Path) -> None:
     asked = ["replace", "digits", "--fps", "10", "--runs", str(tmp_path / "runs")]
     for words, message in (
-        (["--best", "21"], "--best 21; must be at most 20"),
+        (["--best", "21"], "--best 21; must be from 1 to 20"),
         (["--score-frames", "0"], "--score-frames 0; must be at least 1"),
     ):
         result = CliRunner().invoke(main, [*asked, *words, "--quiet"])

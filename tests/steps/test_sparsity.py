@@ -19,8 +19,9 @@ from hao.ir.network import Network
 from hao.ir.sparsity import kept_words
 from hao.quant.float_net import FloatNet, folded_network
 from hao.quant.weights import WeightSource, load_weights
+from hao.report.hardware import values_json
 from hao.runs.design_file import load_design
-from hao.steps.prune import PruneMethod, Pruning, pruning_json, render_pruning
+from hao.steps.prune import PruneMethod, Pruning, render_pruning
 from hao.zoo import build_network
 
 
@@ -113,4 +114,4 @@ def test_what_pruning_did_names_words_by_layer() -> None:
     first, second = render_pruning(pruning).splitlines()[:2]
     assert first.split() == ["layer", "words", "kept"]
     assert second.split() == ["a", "8", "5"]
-    assert pruning_json(pruning)["method"] == "sparsity"
+    assert values_json(pruning)["method"] == "sparsity"

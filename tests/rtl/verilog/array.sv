@@ -7,7 +7,7 @@ module fill #(
     input logic clk,
     input logic restart,
     input int cycle,
-    input int iterations,  // of the array
+    input int iterations,  // of the array, those that make the last codes included
     input int fill_units,
     input int fill_records,
     fifo_if.reader units,
@@ -128,7 +128,8 @@ module array #(
     parameter int ACC = 32,
     parameter int UNIT_ROWS = 1,
     parameter int WEIGHT_WORDS = 1,
-    parameter int CHANNEL_WORDS = 1
+    parameter int CHANNEL_WORDS = 1,
+    parameter int TURNS = 1  // lanes that a multiplier of codes serves
 ) (
     input logic clk,
     input logic restart,
@@ -145,7 +146,8 @@ module array #(
 );
   import engine_pkg::*;
   typedef logic [PX-1:0][PE-1:0][ACT-1:0] pixels_t;
-  pixels_t result, out;
+  pixels_t result, out, kept;
+  int turn;  // of the codes that are kept; TURNS: all are made
   logic signed [ACC-1:0] acc[PX][PE], sum[PX][PE];
   int index, fold, group, pixel_group;
   logic issue, begun, put, empty, last, complete, computes, can_read, can_write;
@@ -191,7 +193,8 @@ module array #(
 
   loops #(.W($bits(pixels_t)), .DEEPEST(DEPTH_ARRAY)) control (
       .clk, .restart, .cycle, .count(1), .depth(DEPTH_ARRAY), .empty, .bus(1'b0),
-      .acknowledged(1'b0), .last, .can_read, .writes(computes && complete && r.holds == 0), .word(result), .can_write, .index, .begun, .issue,
+      .acknowledged(1'b0), .last, .can_read, .writes(TURNS > 1 ? turn == TURNS - 1 : computes && complete && r.holds == 0),
+      .word(TURNS > 1 ? kept : result), .can_write, .index, .begun, .issue,
       .put, .out, .done, .end_cycle);
   assign operands.take = issue && computes;
   assign fills.take = issue;
@@ -203,6 +206,11 @@ module array #(
   assign to_pointwise.put = put && r.target == POINTWISE;
 
   always_ff @(posedge clk) begin
+    if (restart) turn <= TURNS;
+    else if (issue) begin
+      turn <= computes && complete && r.holds == 0 ? 0 : turn == TURNS ? TURNS : turn + 1;
+      if (computes && complete) kept <= result;
+    end
     if (restart) begin
       fold <= 0;
       group <= 0;

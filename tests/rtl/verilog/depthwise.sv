@@ -156,7 +156,8 @@ module depthwise_array #(
     parameter int CHANNEL_WORDS = 1,
     parameter int KERNEL = 1,
     parameter int SPAN = 1,
-    parameter bit LOADS = 1
+    parameter bit LOADS = 1,
+    parameter int TURNS = 1  // lanes that a multiplier of codes serves
 ) (
     input logic clk,
     input logic restart,
@@ -174,7 +175,8 @@ module depthwise_array #(
   typedef logic [KERNEL-1:0][SPAN-1:0][PE-1:0][ACT-1:0] window_t;
   typedef logic [PX-1:0][PE-1:0][ACT-1:0] pixels_t;
   window_t window, current;
-  pixels_t result, out;
+  pixels_t result, out, kept;
+  int turn;  // of the codes that are kept; TURNS: all are made
   logic signed [ACC-1:0] acc[PX][PE], sum[PX][PE];
   int pooled[PX][PE], pool[PX][PE];
   int index, pass, group, pixel_group;
@@ -269,8 +271,8 @@ module depthwise_array #(
 
   loops #(.W($bits(pixels_t)), .DEEPEST(DEPTH_ARRAY)) control (
       .clk, .restart, .cycle, .count(1), .depth(DEPTH_ARRAY), .empty, .bus(1'b0),
-      .acknowledged(1'b0), .last, .can_read, .writes(computes && complete),
-      .word(result),
+      .acknowledged(1'b0), .last, .can_read, .writes(TURNS > 1 ? turn == TURNS - 1 : computes && complete),
+      .word(TURNS > 1 ? kept : result),
       .can_write(r.target == NONE ? to_pack.can_put : to_pointwise.can_put),
       .index, .begun, .issue, .put, .out, .done, .end_cycle);
   assign windows.take = issue && computes && pass == 0;
@@ -281,6 +283,11 @@ module depthwise_array #(
   assign to_pointwise.put = put && r.target == POINTWISE;
 
   always_ff @(posedge clk) begin
+    if (restart) turn <= TURNS;
+    else if (issue) begin
+      turn <= computes && complete ? 0 : turn == TURNS ? TURNS : turn + 1;
+      if (computes && complete) kept <= result;
+    end
     if (restart) begin
       pass <= 0;
       group <= 0;

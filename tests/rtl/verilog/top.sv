@@ -141,13 +141,13 @@ module top (
           window_i (.clk, .restart, .cycle, .r(s.dense_window), .words(dense_words),
           .operands(dense_operands), .done(done[6]), .end_cycle(ends[6]));
       fill #(.UNIT(UNIT), .SOME(RECORDS_WORD)) fill_i (.clk, .restart, .cycle,
-          .iterations(dense_groups * s.dense_array.groups * s.dense_array.folds),
+          .iterations(with_turns(dense_groups * s.dense_array.groups * s.dense_array.folds, DENSE_TURNS)),
           .fill_units(s.dense_array.fill_units), .fill_records(s.dense_array.fill_records),
           .units(dense_units), .records(dense_records), .fills(dense_fills),
           .done(done[21]), .end_cycle(ends[21]));
       array #(.PE(DENSE_PE), .ITEMS(DENSE_ITEMS), .WB(DENSE_WEIGHT_BITS),
           .ACC(DENSE_ACC_BITS), .UNIT_ROWS(DENSE_UNIT_ROWS),
-          .WEIGHT_WORDS(DENSE_WEIGHT_WORDS), .CHANNEL_WORDS(DENSE_CHANNEL_WORDS))
+          .WEIGHT_WORDS(DENSE_WEIGHT_WORDS), .CHANNEL_WORDS(DENSE_CHANNEL_WORDS), .TURNS(DENSE_TURNS))
           array_i (.clk, .restart, .cycle, .pixel_groups(dense_groups), .r(s.dense_array),
           .operands(dense_operands), .fills(dense_fills),
           .to_pack(dense_to_pack), .to_depthwise(dense_to_depthwise),
@@ -172,7 +172,7 @@ module top (
           .windows(depthwise_operands), .done(done[8]), .end_cycle(ends[8]));
       if (DEPTHWISE_LOADS) begin : loads
         fill #(.UNIT(UNIT), .SOME(RECORDS_WORD)) fill_i (.clk, .restart, .cycle,
-            .iterations(depthwise_groups * s.depthwise_array.groups * s.depthwise_array.passes),
+            .iterations(with_turns(depthwise_groups * s.depthwise_array.groups * s.depthwise_array.passes, DEPTHWISE_TURNS)),
             .fill_units(s.depthwise_array.fill_units), .fill_records(s.depthwise_array.fill_records),
             .units(depthwise_units), .records(depthwise_records), .fills(depthwise_fills),
             .done(done[22]), .end_cycle(ends[22]));
@@ -183,7 +183,7 @@ module top (
           .WB(DEPTHWISE_WEIGHT_BITS), .ACC(DEPTHWISE_ACC_BITS), .SUM(DEPTHWISE_SUM_BITS),
           .UNIT_ROWS(DEPTHWISE_UNIT_ROWS), .WEIGHT_WORDS(DEPTHWISE_WEIGHT_WORDS),
           .CHANNEL_WORDS(DEPTHWISE_CHANNEL_WORDS), .KERNEL(DEPTHWISE_KERNEL),
-          .SPAN(DEPTHWISE_SPAN), .LOADS(DEPTHWISE_LOADS)) array_i (
+          .SPAN(DEPTHWISE_SPAN), .LOADS(DEPTHWISE_LOADS), .TURNS(DEPTHWISE_TURNS)) array_i (
           .clk, .restart, .cycle, .pixel_groups(depthwise_groups), .r(s.depthwise_array),
           .windows(depthwise_operands), .fills(depthwise_fills), .to_pack(depthwise_to_pack),
           .to_pointwise(depthwise_to_pointwise), .done(done[9]), .end_cycle(ends[9]));
@@ -205,13 +205,13 @@ module top (
           .from_dense(pointwise_from_dense), .from_depthwise(pointwise_from_depthwise),
           .operands(pointwise_operands), .done(done[10]), .end_cycle(ends[10]));
       fill #(.UNIT(UNIT), .SOME(RECORDS_WORD)) fill_i (.clk, .restart, .cycle,
-          .iterations(s.vectors.total * s.pointwise_array.groups * s.pointwise_array.folds),
+          .iterations(with_turns(s.vectors.total * s.pointwise_array.groups * s.pointwise_array.folds, POINTWISE_TURNS)),
           .fill_units(s.pointwise_array.fill_units), .fill_records(s.pointwise_array.fill_records),
           .units(pointwise_units), .records(pointwise_records), .fills(pointwise_fills),
           .done(done[23]), .end_cycle(ends[23]));
       array #(.PE(POINTWISE_PE), .ITEMS(POINTWISE_ITEMS), .WB(POINTWISE_WEIGHT_BITS),
           .ACC(POINTWISE_ACC_BITS), .UNIT_ROWS(POINTWISE_UNIT_ROWS),
-          .WEIGHT_WORDS(POINTWISE_WEIGHT_WORDS), .CHANNEL_WORDS(POINTWISE_CHANNEL_WORDS))
+          .WEIGHT_WORDS(POINTWISE_WEIGHT_WORDS), .CHANNEL_WORDS(POINTWISE_CHANNEL_WORDS), .TURNS(POINTWISE_TURNS))
           array_i (.clk, .restart, .cycle, .pixel_groups(s.vectors.total),
           .r(s.pointwise_array), .operands(pointwise_operands), .fills(pointwise_fills), .to_pack(pointwise_to_pack),
           .to_depthwise(nowhere0), .to_pointwise(nowhere1), .done(done[11]),
