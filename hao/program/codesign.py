@@ -501,11 +501,11 @@ def solved(
     model = program.model(objective, rows_)
     picked, name, nodes = found, solver, 0
     try:
-        solution = _solve(model, solver, float(proven - beaten), problem)
+        solution = _solve(model, solver, proven, beaten, problem)
         nodes, name = solution.nodes, solution.solver
         if least is not Least.BLOCKS and tolerance == 0:
             last = program.model(program.measure, rows)
-            solution = _solve(last, solver, float(found.blocks), problem)
+            solution = _solve(last, solver, found.blocks, 0, problem)
             nodes += solution.nodes
         picked = _extract(field, found, program, solution, apart)
     except WorkLimitError:
@@ -543,21 +543,37 @@ def solved(
 def _solve(
     model: LinearModel,
     solver: SolverName,
-    proven: float,
+    known: int,
+    beaten: int,
     problem: Problem,
 ) -> Solution:
+    """Return a solution that is as good as a known design.
+
+    Args:
+        model: What to solve.
+        solver: Who solves it.
+        known: Objective of a design that the search has found.
+        beaten: By how much it may be beaten: none is better by more.
+        problem: Named in errors.
+
+    Raises:
+        SolverError: The program contradicts the search.
+        WorkLimitError: No solution that good was found within the work limit.
+    """
     try:
-        solution = solve(model, solver=solver, explain=False, target=proven)
+        solution = solve(model, solver=solver, explain=False, target=float(known))
     except InfeasibleError as error:
         raise SolverError(
             f"{problem.network.name}: the integer program finds no design, where one "
             "of its objective was proven to exist"
         ) from error
-    if solution.objective < proven - 0.5:
+    if solution.objective < known - beaten - 0.5:
         raise SolverError(
             f"{problem.network.name}: the integer program finds {solution.objective:g} "
-            f"where {proven:g} was proven to be the least"
+            f"where {known - beaten} was proven to be the least"
         )
+    if solution.status is Status.LIMIT and solution.objective > known + 0.5:
+        raise WorkLimitError(f"{solution.objective:g} where {known} is known")
     return solution
 
 

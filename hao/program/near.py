@@ -6,11 +6,12 @@ from numpy.typing import NDArray
 from hao.ir.partition import Role
 from hao.program.engines import expand, fitting, priced
 from hao.program.exact import Apart, sharpest_rate
-from hao.program.field import Field
+from hao.program.field import Field, Group
 from hao.program.gather import periods_of
 from hao.program.hunt import Found
 from hao.program.lanes import lane_bounds
 from hao.program.sweep import make_net, through
+from hao.program.tables import Choice
 
 Ints = NDArray[np.int64]
 
@@ -19,6 +20,9 @@ NEAR = 16
 
 QUICKEST = 256
 """Lane shapes that these engines are of (chosen here)."""
+
+SHARES = (0.25, 0.35, 0.5, 0.7, 1.0)
+"""Shares of the limit below which lane shapes are looked for in turn (chosen here)."""
 
 NEAR_PERCENT = 1
 """How much slower than the optimum they may be, at the fewest bits (chosen here)."""
@@ -37,10 +41,8 @@ def columns_near(
     columns = {role: {index} for role, index in found.columns.items()}
     for group in field.groups([found.widths], spend):
         engines: list[tuple[int, tuple[int, ...]]] = []
-        for shapes in lane_bounds(field, group, found.double).each(limit):
-            if int(shapes.pixels[0]) == found.place:
-                break
-        else:
+        shapes = _quick_shapes(field, group, found, limit)
+        if shapes is None:
             continue
         shapes = priced(field, group, found.double, shapes, limit).choice
         quick = shapes.take(np.arange(min(QUICKEST, len(shapes))))
@@ -53,6 +55,26 @@ def columns_near(
             for role, index in zip(found.columns, engine, strict=True):
                 columns[role].add(index)
     return {role: np.array(sorted(found_)) for role, found_ in columns.items()}
+
+
+def _quick_shapes(
+    field: Field, group: Group, found: Found, limit: int
+) -> Choice | None:
+    """Return lane shapes at a design's pixels, those of the least bounds if many.
+
+    Where few are too slow there are millions; pricing all took as long as the search.
+    """
+    bounds = lane_bounds(field, group, found.double)
+    shapes = None
+    for share in SHARES:
+        for shapes in bounds.each(int(share * limit)):
+            if int(shapes.pixels[0]) == found.place:
+                break
+        else:
+            shapes = None
+        if shapes is not None and len(shapes) >= QUICKEST:
+            break
+    return shapes
 
 
 def arcs_in_play(

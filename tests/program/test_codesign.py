@@ -15,6 +15,7 @@ from hao.errors import InfeasibleError, SolverError
 from hao.hw.board_file import load_board
 from hao.hw.resources import Resources
 from hao.options.bits import bit_options
+from hao.program import codesign
 from hao.program.codesign import (
     SolveReport,
     choose_fastest,
@@ -22,7 +23,7 @@ from hao.program.codesign import (
 )
 from hao.program.conflicts import clashing_limits
 from hao.program.problem import Problem
-from hao.program.solver import SolverName, Status
+from hao.program.solver import LinearModel, Solution, SolverName, Status, solve
 from tests.program.brute import Optimum, fastest, front, most_accurate
 from tests.program.instances import random_problem
 
@@ -277,3 +278,35 @@ def test_rows_of_many_cycles_refuse_no_design_by_rounding() -> None:
     assert {report.solver for report in found} == {SolverName.GUROBI, SolverName.HIGHS}
     assert len({report.objective for report in found}) == 1
     assert found[0].objective > 500_000
+
+
+def test_a_solver_that_stopped_short_leaves_the_design_of_the_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    problem = random_problem(5, choices=3, layers=3)
+    expected = choose_fastest(problem)
+
+    def short(
+        model: LinearModel, *, solver: SolverName, explain: bool, target: float
+    ) -> Solution:
+        found = solve(model, solver=solver, explain=explain, target=target)
+        return replace(found, objective=found.objective + 9, status=Status.LIMIT)
+
+    monkeypatch.setattr(codesign, "solve", short)
+    report = choose_fastest(problem)
+    assert report.objective == report.bound == expected.objective
+    assert report.nodes == 0
+
+
+def test_a_solver_that_contradicts_the_search_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def better(
+        model: LinearModel, *, solver: SolverName, explain: bool, target: float
+    ) -> Solution:
+        found = solve(model, solver=solver, explain=explain, target=target)
+        return replace(found, objective=found.objective - 9)
+
+    monkeypatch.setattr(codesign, "solve", better)
+    with pytest.raises(SolverError, match=r"finds \d+ where \d+ was proven to be the"):
+        choose_fastest(random_problem(5, choices=3, layers=3))
