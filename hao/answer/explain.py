@@ -33,14 +33,15 @@ def explained(
     share = 1 - margin_percent / 100
     # A budget is lifted like any other limit once it is what the device has.
     problem = candidate.problem(board if board.budget is None else board.of_usable)
+    fits = True
     progress(f"explaining: the fastest design of {candidate.label}")
     try:
         reached = share * board.frames_per_s(fewest_cycles(problem))
         nearest = f"the most it reaches is {int(reached)} fps at the fewest bits"
     except InfeasibleError:
-        nearest = "no engine fits at any frame rate"
+        nearest, fits = "no engine fits at any frame rate", False
     budget = budget_cycles(board, fps / share)
-    clash = clashing_limits(problem, budget=budget, progress=progress)
+    clash = clashing_limits(problem, budget=budget, fits=fits, progress=progress)
     if clash == ("latency",):
         reason = "the limit on latency alone is too tight, whatever the board has"
     elif clash == ("space",):

@@ -37,7 +37,7 @@ from hao.emission.stage_sizes import (
     depthwise_slices,
 )
 from hao.emission.steps import Table, stage_unit_rows
-from hao.emission.table_text import initializers
+from hao.emission.table_text import part_rows
 from hao.emission.weights import RECORD_SHIFT_BITS, record_bits, unit_needs
 from hao.emission.wiring import (
     NAMES,
@@ -179,10 +179,8 @@ def make_context(
         "depths": LOOP_DEPTHS,
         "bounds": _bounds(table),
         "records": structs(table.steps),
-        "steps": [
-            {"title": title, "parts": initializers(step, left)}
-            for title, step in zip(table.titles, table.steps, strict=True)
-        ],
+        "steps": table.titles,
+        "parts": part_rows(table.steps, left),
         "arena_beats": table.arena.beats,
         "weight_beats": len(table.weights) // port,
         "burst": min(MAX_BURST_BEATS, PAGE_BYTES // port),

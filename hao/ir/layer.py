@@ -159,7 +159,7 @@ class Conv(_Windowed, _Weighted):
     """Share of the words of its weights that are kept [%] (`hao.ir.sparsity`)."""
     multiplied: bool = False
     """Whether its codes take a multiplier: scales of a file that no shifts express."""
-    evens: bool = False
+    evens: bool = field(default=False, repr=False)
     """Whether halves of its sums go to even codes, as a file says."""
 
     @property
@@ -177,7 +177,7 @@ class Depthwise(_Windowed, _Weighted):
     weight: QType | None = None
     multiplied: bool = False
     """Whether its codes take a multiplier: scales of a file that no shifts express."""
-    evens: bool = False
+    evens: bool = field(default=False, repr=False)
     """Whether halves of its sums go to even codes, as a file says."""
 
     @property
@@ -203,7 +203,7 @@ class Linear(_Unary, _Weighted):
     """Share of the words of its weights that are kept [%] (`hao.ir.sparsity`)."""
     multiplied: bool = False
     """Whether its codes take a multiplier: scales of a file that no shifts express."""
-    evens: bool = False
+    evens: bool = field(default=False, repr=False)
     """Whether halves of its sums go to even codes, as a file says."""
 
     @property
@@ -219,7 +219,7 @@ class Pool(_Windowed):
     kind: PoolKind
     uncounted: Padding = field(default_factory=Padding)
     """Part of the padding, from outside, that an average does not divide by."""
-    wide: bool = False
+    wide: bool = field(default=False, repr=False)
     """Whether its sums take a multiplier of 24 bits: exact quotients, as of a file."""
 
     def __post_init__(self) -> None:

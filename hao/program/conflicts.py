@@ -22,7 +22,11 @@ LIFTED = ("ddr", "ff", "bram_18k", "lut", "dsp")
 
 
 def clashing_limits(
-    problem: Problem, *, budget: int, progress: Progress = lambda _: None
+    problem: Problem,
+    *,
+    budget: int,
+    fits: bool | None = None,
+    progress: Progress = lambda _: None,
 ) -> tuple[str, ...]:
     """Return an irreducible set of limits that together rule out the budget.
 
@@ -33,11 +37,12 @@ def clashing_limits(
     Args:
         problem: An infeasible problem.
         budget: Latency that cannot be met [cycles].
+        fits: Whether some engine fits the board; `None` if that is not known.
         progress: Told of each limit that is lifted.
     """
     lifted: list[str] = []
     conflict = ["latency"]
-    if not _reaches(problem, NO_LIMIT):
+    if not (_reaches(problem, NO_LIMIT) if fits is None else fits):
         budget, conflict = NO_LIMIT, []
     progress("explaining: without the limits of the board")
     if not _reaches(problem.on_board(_lift(problem.board, LIFTED)), budget):

@@ -35,7 +35,7 @@ from hao.quant.arrays import (
 from hao.quant.division import divided, mixed_order
 from hao.quant.images import ImageFrames, load_image_folder
 from hao.quant.known import CLASS_NAMES, DIGITS, FASHION, digits, fashion_folder
-from hao.quant.pictures import ByteFrames, byte_frames
+from hao.quant.pictures import ByteFrames, byte_frames, channels_note
 
 TEST_SHARE = 0.3
 VALIDATION_SHARE = 0.1
@@ -329,11 +329,19 @@ def _arrays(spec: str, found: ArrayFile, shape: Shape, fit: Fit) -> Dataset:
             classes=int(max(whole.labels.max(), test.labels.max())) + 1,
             labelled=found.train.labels is not None,
             names=CLASS_NAMES.get(spec, ()),
+            notes=_channel_notes(found.train, shape),
         )
     except InputError as error:
         if str(error).startswith(spec):
             raise
         raise InputError(f"{spec}: {error}") from error
+
+
+def _channel_notes(given: LabelledArray, shape: Shape) -> tuple[str, ...]:
+    if given.frames.dtype != np.uint8:
+        return ()
+    note = channels_note(given.frames.astype(np.uint8, copy=False), shape.channels)
+    return (f"all images are {note}",) if note else ()
 
 
 def _array_split(given: LabelledArray, shape: Shape, fit: Fit) -> Split:

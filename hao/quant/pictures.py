@@ -17,6 +17,9 @@ from hao.ir.picture import BYTE_MAX, Fit
 from hao.ir.tensor import Shape
 
 _GREY, _COLOUR = 1, 3
+_MIXED = "in colour: mixed to grey"
+_REPEATED = "grey: repeated for three channels"
+
 _LUMA = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in grey; source: ITU-R BT.601, as Pillow has it."""
 
@@ -49,9 +52,9 @@ def mode_note(image: Image.Image, channels: int) -> str:
             "grey"
         )
     if channels == _GREY and mode not in ("1", "L"):
-        return "in colour: mixed to grey"
+        return _MIXED
     if channels == _COLOUR and mode in ("1", "L"):
-        return "grey: repeated for three channels"
+        return _REPEATED
     return ""
 
 
@@ -120,6 +123,21 @@ class ByteFrames:
         digest = hashlib.sha256(repr(self.shape).encode())
         digest.update(self.pixels.tobytes())
         return digest.digest()
+
+
+def channels_note(pixels: NDArray[np.uint8], channels: int) -> str:
+    """Return what `byte_frames` makes of the channels of pictures, empty for nothing.
+
+    Args:
+        pixels: As `byte_frames` takes them.
+        channels: Of a frame, 1 or 3.
+    """
+    have = _planes(pixels[:1]).shape[1]
+    if (have, channels) == (_COLOUR, _GREY):
+        return _MIXED
+    if (have, channels) == (_GREY, _COLOUR):
+        return _REPEATED
+    return ""
 
 
 def byte_frames(pixels: NDArray[np.uint8], frame: Shape, fit: Fit) -> ByteFrames:

@@ -148,6 +148,8 @@ def render_measured(found: Measured) -> str:
     ]
     if found.scores:
         lines += ["", *_score_lines(found.scores, found.learner)]
+    if not found.learner:
+        lines.append("no predictor was fitted: too few schemes were measured for one")
     if found.failed:
         lines.append(f"{found.failed} schemes could not be measured")
     lines.append(

@@ -133,6 +133,23 @@ def test_colour_bytes_may_have_channels_first_or_last(
     np.testing.assert_array_equal(dataset.test.frames[:], expected.astype(np.float32))
 
 
+@pytest.mark.parametrize(
+    ("have", "channels", "note"),
+    [
+        (3, 1, ("all images are in colour: mixed to grey",)),
+        (1, 3, ("all images are grey: repeated for three channels",)),
+        (3, 3, ()),
+    ],
+)
+def test_what_becomes_of_other_channels_is_told(
+    tmp_path: Path, have: int, channels: int, note: tuple[str, ...]
+) -> None:
+    size = (20, have, GREY.height, GREY.width)
+    x = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
+    shape = Shape(channels=channels, height=GREY.height, width=GREY.width)
+    assert load_dataset(write_arrays(tmp_path / "mine.npz", x), shape).notes == note
+
+
 def test_bytes_without_labels_are_read(tmp_path: Path) -> None:
     path = tmp_path / "mine.npz"
     dataset = load_dataset(write_arrays(path, pixels(20)), GREY)

@@ -101,6 +101,7 @@ def rows() -> Sample:
 # The seeds bring what `rows` leaves out; checked below.
 QUICK: dict[str, Callable[[], Sample]] = {
     "rows": rows,
+    "seed 19": lambda: sample(19),
     "seed 22": lambda: sample(22),
     "seed 23": lambda: sample(23),
     "seed 24": lambda: sample(24),
@@ -197,6 +198,9 @@ def features(sample: Sample, table: Table) -> set[str]:
         f"ports of {sample.design.board.port_bytes}",
         "multipliers" if sample.kind.endswith("multipliers") else "shifts",
     }
+    stages = [engine.stage(role) for role in Role]
+    if any(stage is not None and stage.turns > 1 for stage in stages):
+        found.add("codes in turn")
     for run in table.runs:
         if run is None:
             continue
@@ -225,6 +229,7 @@ def test_quick_designs_cover_what_the_engine_can_do() -> None:
     assert found >= {
         *("two buffers", "one buffer", "ports of 8", "ports of 16"),
         *("multipliers", "shifts", "tiles", "residual", "residual in tiles", "mean"),
+        "codes in turn",
         *("dense stride 1", "dense stride 2", "packed taps", "single taps"),
         *("dense stride 3", "depthwise stride 3"),
         *("depthwise stride 1", "depthwise stride 2", "average pool", "maximum pool"),

@@ -49,6 +49,7 @@ def explored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = run(f"explore {runs / 't'} --data {DATA}", EXPLORE)
     assert found.exit_code == 0, found.output
     assert "2 schemes measured in" in found.output
+    assert "no predictor was fitted: too few schemes were measured" in found.output
     return runs / "t"
 
 
