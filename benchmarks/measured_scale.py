@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import dask
 import numpy as np
 import torch
 from _common import machine, print_table
@@ -23,6 +24,14 @@ from hao.measure.sample import Trial
 from hao.measure.subject import Subject, evaluate, make_subject
 from hao.quant.train import FLOAT_SETTINGS, train_float
 from hao.zoo import build_network
+
+ENVIRON = "distributed.nanny.pre-spawn-environ"
+
+KEEPS_MEMORY = {
+    "MALLOC_TRIM_THRESHOLD_": 1 << 28,
+    "MALLOC_MMAP_THRESHOLD_": 1 << 28,
+}
+"""Dask has its workers give memory back at once, where torch soon wants it again."""
 
 WAYS = ("one process", "two processes", "two workers of Dask")
 
@@ -44,7 +53,9 @@ def trials(subject: Subject, count: int, seed: int) -> list[Trial]:
 def opened(way: str) -> Iterator[Farm]:
     """Yield the workers of a way."""
     if way == WAYS[2]:
+        kept = {**dask.config.get(ENVIRON), **KEEPS_MEMORY}
         with (
+            dask.config.set({ENVIRON: kept}),
             LocalCluster(
                 n_workers=2, threads_per_worker=1, dashboard_address=None
             ) as cluster,
