@@ -28,7 +28,7 @@ a compute layer (ofm_channels,), for all others (1,).
 An activation function is no operation of its own: `MapType.low` and `high` clamp.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import assert_never
@@ -124,13 +124,7 @@ class Requantization(Enum):
 
 def with_multipliers(network: Network) -> Network:
     """Return a network whose sums all take a multiplier."""
-    layers = tuple(
-        replace(layer, multiplied=True)
-        if isinstance(layer, Conv | Depthwise | Linear)
-        else layer
-        for layer in network.layers
-    )
-    return replace(network, layers=layers)
+    return _with_sums(network, lambda layer: replace(layer, multiplied=True))
 
 
 def with_evens(network: Network) -> Network:
@@ -138,10 +132,13 @@ def with_evens(network: Network) -> Network:
 
     One requantizer serves all layers of a stage, so all are marked.
     """
+    return _with_sums(network, lambda layer: replace(layer, evens=True))
+
+
+def _with_sums(network: Network, marked: Callable[[Compute], Compute]) -> Network:
+    """Return a network whose layers that add up products are marked."""
     layers = tuple(
-        replace(layer, evens=True)
-        if isinstance(layer, Conv | Depthwise | Linear)
-        else layer
+        marked(layer) if isinstance(layer, Compute) else layer
         for layer in network.layers
     )
     return replace(network, layers=layers)

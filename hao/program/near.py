@@ -65,13 +65,9 @@ def _quick_shapes(
     Where few are too slow there are millions; pricing all took as long as the search.
     """
     bounds = lane_bounds(field, group, found.double)
-    shapes = None
     for share in SHARES:
-        for shapes in bounds.each(int(share * limit)):
-            if int(shapes.pixels[0]) == found.place:
-                break
-        else:
-            shapes = None
+        every = bounds.each(int(share * limit))
+        shapes = next((s for s in every if int(s.pixels[0]) == found.place), None)
         if shapes is not None and len(shapes) >= QUICKEST:
             break
     return shapes
