@@ -6,11 +6,12 @@ from functools import cache
 from hao.engine.design import Design
 from hao.engine.stages import DenseStage
 from hao.hw.board_file import load_board
-from hao.ir.change import scheme_of
+from hao.ir.change import Bits, scheme_of
 from hao.ir.layer import Add, GlobalAveragePool, Input
 from hao.ir.network import Network
 from hao.ir.partition import Role, partition
 from hao.ir.seeded import seeded_frames, seeded_integers
+from hao.ir.sparsity import with_densities
 from tests.cost.samples import build_engine, conv, depthwise, linear, shape
 from tests.emission.random_designs import Sample, random_sample
 from tests.report.samples import longest_segments
@@ -71,6 +72,38 @@ def small(seed: int = 0) -> Sample:
         design=design,
         net=net,
         frames=seeded_frames(net, 2, seed),
+    )
+
+
+def pruned_design(density: int) -> Design:
+    """Return a 3x3 and a 1x1 convolution in runs of their own, pruned."""
+    image = Input(name="image", ofm=shape(32, 12, 12))
+    first = conv(image.ofm, 48, name="first")
+    second = conv(first.ofm, 64, 1, name="second", source="first")
+    network = with_densities(
+        Network(name="pruned", layers=(image, first, second)),
+        {"first": density, "second": density},
+    )
+    roles = [((Role.DENSE, "first"),), ((Role.POINTWISE, "second"),)]
+    segments = [
+        s
+        for s in partition(network).segments
+        if tuple((role, x.name) for role, x in s.invocation.stages) in roles
+    ]
+    engine = build_engine(
+        tuple(segments),
+        lanes={Role.DENSE: (8, 8), Role.POINTWISE: (4, 4)},
+        double_buffered=True,
+        spare_folds=600,
+        px=2,
+    )
+    change = Bits(weight_bits=8, density=density)
+    return Design(
+        network=network,
+        scheme={"first": change, "second": change},
+        engine=engine,
+        segments=tuple(segments),
+        board=load_board("zu3eg"),
     )
 
 

@@ -78,7 +78,7 @@ from hao.ir.seeded import seeded_frames, seeded_integers
 from hao.ir.sparsity import density_of, with_densities
 from hao.ir.tensor import QType, Shape
 
-FIRST_PRUNED = 40  # those before are for witnesses that prune nothing, such as the RTL
+FIRST_PRUNED = 40  # those before keep all words
 DENSITIES = (1, 10, 25, 50, 50, 60, 75, 90)
 BOARDS = ("zu3eg", "pynq-z2", "kv260", "zc706")
 LARGEST_MAP = 17

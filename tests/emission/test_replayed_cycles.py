@@ -20,11 +20,10 @@ from hao.emission.weights import pruned_network
 from hao.engine.design import Design
 from hao.hw.board_file import load_board
 from hao.intmath import ceil_div
-from hao.ir.change import Bits, scheme_of
+from hao.ir.change import scheme_of
 from hao.ir.channels import channel_groups, without_channels
-from hao.ir.layer import Conv, Depthwise, Input, Linear, Pool
-from hao.ir.network import Network
-from hao.ir.partition import Role, partition
+from hao.ir.layer import Conv, Depthwise, Linear, Pool
+from hao.ir.partition import Role
 from hao.ir.seeded import seeded_frames, seeded_integers
 from hao.ir.sparsity import with_densities
 from hao.options.bits import bit_options
@@ -33,8 +32,9 @@ from hao.program.problem import Problem
 from hao.report.hardware import InvocationCycles
 from hao.steps.simulate import compared_cycles
 from hao.zoo import build_network
-from tests.cost.samples import build_engine, conv, shape
+from tests.cost.samples import build_engine
 from tests.cost.trips import StageTrips, dense_trips, depthwise_trips, pointwise_trips
+from tests.emission.designs import pruned_design
 from tests.report.samples import longest_segments
 
 TOTAL = 0.03
@@ -339,38 +339,6 @@ def test_networks_of_odd_channels_take_what_they_are_priced(
     seed: int, tmp_path: Path
 ) -> None:
     check_narrowed(seed, tmp_path, total=2 * TOTAL, each=FAR_OFF)
-
-
-def pruned_design(density: int) -> Design:
-    """Return a 3x3 and a 1x1 convolution in runs of their own, pruned."""
-    image = Input(name="image", ofm=shape(32, 12, 12))
-    first = conv(image.ofm, 48, name="first")
-    second = conv(first.ofm, 64, 1, name="second", source="first")
-    network = with_densities(
-        Network(name="pruned", layers=(image, first, second)),
-        {"first": density, "second": density},
-    )
-    roles = [((Role.DENSE, "first"),), ((Role.POINTWISE, "second"),)]
-    segments = [
-        s
-        for s in partition(network).segments
-        if tuple((role, x.name) for role, x in s.invocation.stages) in roles
-    ]
-    engine = build_engine(
-        tuple(segments),
-        lanes={Role.DENSE: (8, 8), Role.POINTWISE: (4, 4)},
-        double_buffered=True,
-        spare_folds=600,
-        px=2,
-    )
-    change = Bits(weight_bits=8, density=density)
-    return Design(
-        network=network,
-        scheme={"first": change, "second": change},
-        engine=engine,
-        segments=tuple(segments),
-        board=load_board("zu3eg"),
-    )
 
 
 def test_a_layer_that_keeps_half_its_words_takes_half_its_cycles(

@@ -96,11 +96,20 @@ PROCESSES = (
     "fill_dense",
     "fill_depthwise",
     "fill_pointwise",
+    "order_dense",
+    "order_pointwise",
 )
 """In the order of verilog/top.sv; a design has some of them."""
 
 FUNCTIONS = """
   typedef logic [BEAT-1:0] beat_t;
+  // Where a word of a pruned layer lies.
+  typedef struct packed {
+    logic [2:0] row, column;
+    logic [9:0] group;
+  } place_t;
+  localparam int PLACE = $bits(place_t);
+  localparam int PLACES = BEAT / PLACE;  // of a beat
 
   function automatic int ceil_div(int a, int b);
     return b == 0 ? 0 : (a + b - 1) / b;
@@ -137,6 +146,10 @@ FUNCTIONS = """
   function automatic longint limited(longint value, int low, int high);
     return value < longint'(low) ? longint'(low)
         : value > longint'(high) ? longint'(high) : value;
+  endfunction
+  // Words of a pruned layer that a group of pixels meets; 0 where none is left out.
+  function automatic int listed_words(array_step_t r);
+    return r.entries == 0 ? 0 : r.groups * r.folds;
   endfunction
   // What a channel's sum begins with.
   function automatic longint first_sum(logic [RECORD-1:0] record);
@@ -370,7 +383,7 @@ def _packed_constants(table: Table, px: int) -> dict[str, int]:
 _STAGE_SIZES = (
     *("items", "pe", "weight_bits", "acc_bits", "weight_words", "channel_words"),
     *("unit_rows", "feature_words", "row_words", "groups", "rows", "kernel", "span"),
-    *("kept", "sum_bits", "turns"),
+    *("kept", "sum_bits", "turns", "list_words"),
 )
 
 
@@ -388,6 +401,7 @@ def _stage_constants(name: str, view: StageView | None, codes: int) -> dict[str,
         **sizes,
         f"{prefix}_HOLD": hold,
         f"{prefix}_PACK_WORDS": 1 if view is None else view.pack_words,
+        f"{prefix}_SKIPS": int(view is not None and view.skips),
         f"{prefix}_LOADS": 0 if view is None else int(view.loads),
     }
 

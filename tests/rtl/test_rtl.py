@@ -9,11 +9,13 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hao.emission.steps import Table, make_table
+from hao.emission.weights import pruned_network
 from hao.engine.design import Design
 from hao.hw.board_file import load_board
 from hao.ir.change import Bits
@@ -24,8 +26,8 @@ from hao.ir.passes import run_in_passes
 from hao.ir.seeded import seeded_frames, seeded_integers
 from hao.zoo import build_network
 from tests.cost.samples import build_engine, conv, depthwise, linear, shape
-from tests.emission.designs import SEEDS, in_parts, sample, small
-from tests.emission.random_designs import Sample
+from tests.emission.designs import SEEDS, in_parts, pruned_design, sample, small
+from tests.emission.random_designs import FIRST_PRUNED, Sample
 from tests.report.samples import longest_segments
 from tests.rtl.model import SYSTEM
 from tests.rtl.witness import Witness, witness
@@ -106,6 +108,7 @@ QUICK: dict[str, Callable[[], Sample]] = {
     "seed 23": lambda: sample(23),
     "seed 24": lambda: sample(24),
     "seed 37": lambda: sample(37),
+    "seed 57": lambda: sample(57),
 }
 
 
@@ -168,8 +171,23 @@ def test_rtl_equals_interpreter_and_replay(name: str, folder: Path) -> None:
     check(witness(QUICK[name](), folder))
 
 
+def test_words_that_are_left_out_take_no_cycles(folder: Path) -> None:
+    design = pruned_design(50)
+    net = seeded_integers(design.network, design.weight_bits, act_bits=8, seed=0)
+    net = replace(net, network=pruned_network(net.network, design))
+    frames = seeded_frames(net, 1, 1)
+    found = witness(
+        Sample(seed=0, kind="pruned", design=design, net=net, frames=frames), folder
+    )
+    check(found)
+    # 12 rows of 6 pairs of pixels; output groups; words of a group, of which half stay.
+    first, second = (12 * 6) * 6 * (9 * 4), (12 * 6) * 16 * 12
+    assert found.steps[1].cycles <= 0.55 * first
+    assert found.steps[2].cycles <= 0.55 * second
+
+
 @pytest.mark.thorough
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", [*SEEDS, *range(FIRST_PRUNED, FIRST_PRUNED + 12)])
 def test_rtl_of_random_designs(seed: int, folder: Path) -> None:
     check(witness(sample(seed), folder))
 
@@ -211,6 +229,10 @@ def features(sample: Sample, table: Table) -> set[str]:
         found |= {"mean"} if run.pool else set()
     for step in table.steps:
         window, array = step.dense_window, step.depthwise_array
+        if step.dense_array.entries:
+            found.add(f"pruned, stride {window.stride}, kernel {window.kernel}")
+        if step.pointwise_array.entries:
+            found.add("pruned, pointwise")
         if window.kernel > 1:
             found.add(f"dense stride {window.stride}")
             found.add("packed taps" if window.taps > 1 else "single taps")
@@ -230,6 +252,7 @@ def test_quick_designs_cover_what_the_engine_can_do() -> None:
         *("two buffers", "one buffer", "ports of 8", "ports of 16"),
         *("multipliers", "shifts", "tiles", "residual", "residual in tiles", "mean"),
         "codes in turn",
+        *("pruned, stride 2, kernel 3", "pruned, pointwise"),
         *("dense stride 1", "dense stride 2", "packed taps", "single taps"),
         *("dense stride 3", "depthwise stride 3"),
         *("depthwise stride 1", "depthwise stride 2", "average pool", "maximum pool"),

@@ -39,6 +39,57 @@ module fill #(
   end
 endmodule
 
+// Keeps the list of the words of a pruned layer, and says in every iteration of an array
+// where the next one lies. Looks meanwhile whether beats of the next run's list have come.
+module order #(
+    parameter int WORDS = 1  // beats
+) (
+    input logic clk,
+    input logic restart,
+    input int cycle,
+    input int pixel_groups,
+    input engine_pkg::array_step_t r,
+    fifo_if.reader beats,
+    fifo_if.writer places,
+    output logic done,
+    output int end_cycle
+);
+  import engine_pkg::*;
+  beat_t lists[WORDS];
+  beat_t beat;
+  int n, iterations, entries, entry, got, index;
+  logic issue, begun, comes, sends;
+  always_comb begin
+    // A place an iteration, and one iteration more.
+    entries = listed_words(r);
+    iterations = pixel_groups * entries;
+    sends = n < iterations;
+    comes = beats.can_take;
+    beat = lists[r.list_base+entry/PLACES];
+  end
+  loops #(.W(PLACE), .DEEPEST(DEPTH_ORDER)) control (
+      .clk, .restart, .cycle, .count(1), .depth(DEPTH_ORDER),
+      .empty(iterations == 0 && r.fill_lists == 0), .bus(1'b0), .acknowledged(1'b0),
+      .last(!sends && got + int'(comes) == r.fill_lists), .can_read(1'b1), .writes(sends),
+      .word(beat[entry%PLACES*PLACE+:PLACE]), .can_write(places.can_put), .index, .begun,
+      .issue, .put(places.put), .out(places.in), .done, .end_cycle);
+  assign beats.take = issue && comes;
+  always_ff @(posedge clk) begin
+    if (restart) begin
+      {n, entry, got} <= 0;
+    end else if (issue) begin
+      n <= n + 1;
+      entry <= entry == entries - 1 ? 0 : entry + 1;
+      got <= got + int'(comes);
+      if (comes) lists[r.fill_list_base+got] <= beats.head;
+      if (comes && r.fill_list_base + got >= WORDS) begin
+        $display("error: %m writes past its lists");
+        $finish;
+      end
+    end
+  end
+endmodule
+
 // The buffers of a stage's weights and records, which fill while the stage computes.
 module weight_buffer #(
     parameter int PE = 1,

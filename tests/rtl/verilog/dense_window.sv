@@ -4,12 +4,15 @@ module dense_window #(
     parameter int WORDS = 1,    // of a bank
     parameter int KERNEL = 1,   // greatest of packed taps
     parameter int SPAN = 1,     // columns of a window of packed taps
-    parameter int CHANNELS = 1  // of packed taps
+    parameter int CHANNELS = 1, // of packed taps
+    parameter int SKIPS = 0     // some layers are pruned
 ) (
     input logic clk,
     input logic restart,
     input int cycle,
     input engine_pkg::window_step_t r,
+    input int listed_sends,  // words of a pruned layer that a group of pixels meets, or 0
+    fifo_if.reader places,
     fifo_if.reader words,
     fifo_if.writer operands,
     output logic done,
@@ -34,6 +37,7 @@ module dense_window #(
       in_columns = r.width;
       blocks = ceil_div(ceil_div(r.width, r.stride), PX) * r.stride;
       sweep = r.xgroups * r.out_groups * r.kernel * r.kernel * r.groups;
+      if (listed_sends != 0) sweep = r.xgroups * listed_sends;
     end else begin
       in_columns = ceil_div(r.width, r.taps);
       blocks = ceil_div(in_columns, PX);
@@ -45,6 +49,7 @@ module dense_window #(
   int index, row, tick;
   int in_row, in_column, in_group;
   int xgroup, out_group, ky, kx, group;        // of the window that is sent
+  int listed;                                  // words sent of a pruned layer's
   int part;                                    // packed: iteration of a group of pixels
   int feed_error, sweep_error;
   logic lead, empty, last, issue, begun, feeds, sweeps, row_ends;
@@ -77,14 +82,24 @@ module dense_window #(
   logic [PX-1:0][ITEMS-1:0][ACT-1:0] operand;
   int y, c, bank, address, slot, lane, tap, gather_row, gather_slot, pixel_start, tap_y, tap_x;
   int bank_address[PX];
-  logic clash, sending, gathers_now, window_ends, beyond;
+  int row_sent, column_sent, group_sent;
+  place_t place;
+  logic reads_place, clash, sending, gathers_now, window_ends, beyond;
   int window_period, fold;
   always_comb begin
     operand = 0;
     clash = 0;
     beyond = 0;
     for (int b = 0; b < PX; ++b) bank_address[b] = -1;
-    y = row * r.stride + ky - r.pad_top;
+    reads_place = sweeps && listed_sends != 0;
+    place = places.head;
+    {row_sent, column_sent, group_sent} = {ky, kx, group};
+    if (listed_sends != 0) begin
+      row_sent = int'(place.row);
+      column_sent = int'(place.column);
+      group_sent = int'(place.group);
+    end
+    y = row * r.stride + row_sent - r.pad_top;
     c = 0;
     bank = 0;
     address = 0;
@@ -105,11 +120,11 @@ module dense_window #(
     fold = folds == 0 ? 0 : part % folds;
     if (r.taps == 1) begin
       for (int q = 0; q < PX; ++q) begin
-        c = (xgroup * PX + q) * r.stride + kx - r.pad_left;
+        c = (xgroup * PX + q) * r.stride + column_sent - r.pad_left;
         if (y >= 0 && y < r.rows && c >= 0 && c < r.width) begin
           bank = c / r.stride % PX;
           address = (y % ring_rows * blocks + c / r.stride / PX * r.stride + c % r.stride)
-              * r.groups + group;
+              * r.groups + group_sent;
           if (bank_address[bank] >= 0 && bank_address[bank] != address) clash = 1;
           bank_address[bank] = address;
           if (address >= WORDS) beyond = 1;
@@ -151,18 +166,21 @@ module dense_window #(
     end
   end
 
-  loops #(.W(PX * ITEMS * ACT), .DEEPEST(DEPTH_WINDOW)) control (
-      .clk, .restart, .cycle, .count(2), .depth(lead ? DEPTH_FEED : DEPTH_WINDOW),
+  localparam int DEPTH_ROWS = SKIPS != 0 ? DEPTH_LISTED : DEPTH_WINDOW;
+  loops #(.W(PX * ITEMS * ACT), .DEEPEST(DEPTH_ROWS)) control (
+      .clk, .restart, .cycle, .count(2), .depth(lead ? DEPTH_FEED : DEPTH_ROWS),
       .empty, .bus(1'b0), .acknowledged(1'b0), .last,
-      .can_read(!feeds || words.can_take), .writes(sweeps && sending), .word(operand),
+      .can_read((!feeds || words.can_take) && (!reads_place || places.can_take)),
+      .writes(sweeps && sending), .word(operand),
       .can_write(operands.can_put), .index, .begun, .issue, .put(operands.put),
       .out(operands.in), .done, .end_cycle);
   assign words.take = issue && feeds;
+  assign places.take = issue && reads_place;
 
   always_ff @(posedge clk) begin
     if (restart) begin
       {row, tick, in_row, in_column, in_group} <= 0;
-      {out_group, ky, kx, group, part} <= 0;
+      {out_group, ky, kx, group, part, listed} <= 0;
       xgroup <= r.taps > 1 ? -1 : 0;
       feed_error <= 0;
       sweep_error <= 0;
@@ -184,7 +202,10 @@ module dense_window #(
             in_row <= in_row == ring_rows - 1 ? 0 : in_row + 1;
         end
       end
-      if (sweeps && r.taps == 1) begin
+      if (reads_place) begin
+        listed <= listed == listed_sends - 1 ? 0 : listed + 1;
+        if (listed == listed_sends - 1) xgroup <= xgroup == r.xgroups - 1 ? 0 : xgroup + 1;
+      end else if (sweeps && r.taps == 1) begin
         group <= group == r.groups - 1 ? 0 : group + 1;
         if (group == r.groups - 1) begin
           kx <= kx == r.kernel - 1 ? 0 : kx + 1;

@@ -40,6 +40,8 @@ module load_weights (
     fifo_if.writer depthwise_records,
     fifo_if.writer pointwise_units,
     fifo_if.writer pointwise_records,
+    fifo_if.writer dense_lists,
+    fifo_if.writer pointwise_lists,
     output logic done,
     output int end_cycle
 );
@@ -52,9 +54,10 @@ module load_weights (
   beat_t out_records;
   logic [UNIT_ITEMS*LOAD-1:0] out_units;
   logic [8:0] tag, out_tag;  // last, lane
-  int index, code, have, group, lane, fold, inner;
+  logic out_listing;
+  int index, code, have, group, lane, fold, inner, listed;
   int lanes, rows, whole, needed, filled_have, raw;
-  logic weights, reads, sends, word_ends, last, empty, issue, put, begun, can_write;
+  logic weights, listing, reads, sends, word_ends, last, empty, issue, put, begun, can_write;
   always_comb begin
     weights = index % 2 == 1;
     code = loading(index / 2);
@@ -65,6 +68,8 @@ module load_weights (
     if (inner == r.inner_folds - 1) whole = r.tail_need;
     if (fold == r.folds - 1) whole = r.end_need;
     rows = whole == r.need ? r.rows : 1;
+    // A list follows the records of all groups.
+    listing = !weights && group == r.groups;
     if (!weights) rows = RECORDS;
     if (rows > lanes - lane) rows = lanes - lane;
     needed = whole == r.need && r.rows != 0 ? rows * (r.need / r.rows) : whole;
@@ -77,23 +82,29 @@ module load_weights (
       raw = int'(LOAD'(filled >> (i * r.bits))) << (32 - r.bits);
       unit[i] = LOAD'(raw >>> (32 - r.bits));
     end
-    word_ends = sends && lane + rows >= lanes;
+    word_ends = sends && !listing && lane + rows >= lanes;
     tag = {word_ends, 8'(lane)};
     empty = weights ? r.groups == 0 : r.record_beats == 0;
-    last = word_ends && group == r.groups - 1 && (!weights || fold == r.folds - 1);
+    last = word_ends && group == r.groups - 1 &&
+        (weights ? fold == r.folds - 1 : r.list_beats == 0);
+    if (listing) last = listed == ceil_div(r.groups * r.folds, PLACES) - 1;
     case (code)
-      DENSE: can_write = weights ? dense_units.can_put : dense_records.can_put;
+      DENSE:
+      can_write = weights ? dense_units.can_put :
+          out_listing ? dense_lists.can_put : dense_records.can_put;
       DEPTHWISE:
       can_write = weights ? depthwise_units.can_put : depthwise_records.can_put;
-      default: can_write = weights ? pointwise_units.can_put : pointwise_records.can_put;
+      default:
+      can_write = weights ? pointwise_units.can_put :
+          out_listing ? pointwise_lists.can_put : pointwise_records.can_put;
     endcase
   end
-  loops #(.W(9 + BEAT + UNIT_ITEMS * LOAD), .DEEPEST(DEEPEST)) control (
+  loops #(.W(10 + BEAT + UNIT_ITEMS * LOAD), .DEEPEST(DEEPEST)) control (
       .clk, .restart, .cycle, .count(2 * LOADING),
       .depth(weights ? DEPTH_UNITS : DEPTH_RECORDS), .empty, .bus(1'b0),
       .acknowledged(1'b0), .last, .can_read(!reads || loaded.can_take), .writes(sends),
-      .word({tag, loaded.head, unit}), .can_write, .index, .begun, .issue,
-      .put, .out({out_tag, out_records, out_units}), .done, .end_cycle);
+      .word({listing, tag, loaded.head, unit}), .can_write, .index, .begun, .issue,
+      .put, .out({out_listing, out_tag, out_records, out_units}), .done, .end_cycle);
   assign loaded.take = issue && reads;
   assign dense_units.in = {out_tag, out_units};
   assign depthwise_units.in = {out_tag, out_units};
@@ -104,19 +115,24 @@ module load_weights (
   assign dense_units.put = put && weights && code == DENSE;
   assign depthwise_units.put = put && weights && code == DEPTHWISE;
   assign pointwise_units.put = put && weights && code == POINTWISE;
-  assign dense_records.put = put && !weights && code == DENSE;
+  assign dense_records.put = put && !weights && !out_listing && code == DENSE;
   assign depthwise_records.put = put && !weights && code == DEPTHWISE;
-  assign pointwise_records.put = put && !weights && code == POINTWISE;
+  assign pointwise_records.put = put && !weights && !out_listing && code == POINTWISE;
+  assign dense_lists.in = out_records;
+  assign pointwise_lists.in = out_records;
+  assign dense_lists.put = put && out_listing && code == DENSE;
+  assign pointwise_lists.put = put && out_listing && code == POINTWISE;
   always_ff @(posedge clk) begin
     if (restart || (issue && last)) begin
-      {have, group, lane, fold, inner} <= 0;
+      {have, group, lane, fold, inner, listed} <= 0;
       funnel <= 0;
     end else if (issue) begin
       if (weights) begin
         funnel <= sends ? filled >> needed : filled;
         have <= sends ? filled_have - needed : filled_have;
       end
-      if (sends) begin
+      if (listing) listed <= listed + 1;
+      else if (sends) begin
         lane <= word_ends ? 0 : lane + rows;
         if (word_ends && !weights) group <= group + 1;
         if (word_ends && weights) begin

@@ -4,7 +4,7 @@ module top (
     input logic clk
 );
   import engine_pkg::*;
-  localparam int PROCESSES = 24;
+  localparam int PROCESSES = 26;
   localparam int UNIT = 9 + UNIT_ITEMS * LOAD;
   localparam int RECORDS_WORD = 9 + BEAT;
   localparam int FILL = 3 + UNIT + RECORDS_WORD;
@@ -75,6 +75,10 @@ module top (
   fifo_if #(.W(RECORDS_WORD), .DEPTH(UNIT_DEPTH)) dense_records (clk, restart);
   fifo_if #(.W(RECORDS_WORD), .DEPTH(UNIT_DEPTH)) depthwise_records (clk, restart);
   fifo_if #(.W(RECORDS_WORD), .DEPTH(UNIT_DEPTH)) pointwise_records (clk, restart);
+  fifo_if #(.W(BEAT), .DEPTH(UNIT_DEPTH)) dense_lists (clk, restart);
+  fifo_if #(.W(BEAT), .DEPTH(UNIT_DEPTH)) pointwise_lists (clk, restart);
+  fifo_if #(.W(PLACE), .DEPTH(FIFO_DEPTH)) dense_places (clk, restart);
+  fifo_if #(.W(PLACE), .DEPTH(FIFO_DEPTH)) pointwise_places (clk, restart);
   fifo_if #(.W(FILL), .DEPTH(FIFO_DEPTH)) dense_fills (clk, restart);
   fifo_if #(.W(FILL), .DEPTH(FIFO_DEPTH)) depthwise_fills (clk, restart);
   fifo_if #(.W(FILL), .DEPTH(FIFO_DEPTH)) pointwise_fills (clk, restart);
@@ -112,7 +116,7 @@ module top (
   load_weights load_weights_i (.clk, .restart, .cycle, .dense(s.dense_load),
       .depthwise(s.depthwise_load), .pointwise(s.pointwise_load), .loaded(weight_beats),
       .dense_units, .dense_records, .depthwise_units, .depthwise_records,
-      .pointwise_units, .pointwise_records, .done(done[0]), .end_cycle(ends[0]));
+      .pointwise_units, .pointwise_records, .dense_lists, .pointwise_lists, .done(done[0]), .end_cycle(ends[0]));
   read_ifm read_ifm_i (.clk, .restart, .cycle, .r(s.read), .port(ifm_if),
       .through(through_beats), .dense(dense_beats), .depthwise(depthwise_beats),
       .pointwise(pointwise_beats), .done(done[1]), .end_cycle(ends[1]));
@@ -137,9 +141,18 @@ module top (
           .beats_in_all(s.read.beats), .r(s.unpack), .beats(dense_beats),
           .words(dense_words), .done(done[3]), .end_cycle(ends[3]));
       dense_window #(.ITEMS(DENSE_ITEMS), .WORDS(DENSE_FEATURE_WORDS),
-          .KERNEL(PACKED_KERNEL), .SPAN(PACKED_SPAN), .CHANNELS(PACKED_CHANNELS))
-          window_i (.clk, .restart, .cycle, .r(s.dense_window), .words(dense_words),
+          .KERNEL(PACKED_KERNEL), .SPAN(PACKED_SPAN), .CHANNELS(PACKED_CHANNELS), .SKIPS(DENSE_SKIPS))
+          window_i (.clk, .restart, .cycle, .r(s.dense_window),
+          .listed_sends(listed_words(s.dense_array)),
+          .places(dense_places), .words(dense_words),
           .operands(dense_operands), .done(done[6]), .end_cycle(ends[6]));
+      if (DENSE_SKIPS) begin : skips
+        order #(.WORDS(DENSE_LIST_WORDS)) order_i (.clk, .restart, .cycle,
+            .pixel_groups(dense_groups), .r(s.dense_array), .beats(dense_lists),
+            .places(dense_places), .done(done[24]), .end_cycle(ends[24]));
+      end else begin : skips_none
+        assign done[24] = 1;
+      end
       fill #(.UNIT(UNIT), .SOME(RECORDS_WORD)) fill_i (.clk, .restart, .cycle,
           .iterations(with_turns(dense_groups * s.dense_array.groups * s.dense_array.folds, DENSE_TURNS)),
           .fill_units(s.dense_array.fill_units), .fill_records(s.dense_array.fill_records),
@@ -157,7 +170,7 @@ module top (
           .r(s.pack), .words(dense_to_pack), .beats(dense_packed), .done(done[15]),
           .end_cycle(ends[15]));
     end else begin : no_dense
-      assign {done[3], done[6], done[7], done[15], done[21]} = '1;
+      assign {done[3], done[6], done[7], done[15], done[21], done[24]} = '1;
     end
     if (HAS_DEPTHWISE) begin : depthwise
       unpack #(.LANES(DEPTHWISE_PE), .HOLD(DEPTHWISE_HOLD)) unpack_i (
@@ -201,9 +214,18 @@ module top (
           .words(pointwise_words), .done(done[5]), .end_cycle(ends[5]));
       pointwise_vectors #(.ITEMS(POINTWISE_ITEMS), .WORDS(POINTWISE_FEATURE_WORDS))
           vectors_i (.clk, .restart, .cycle, .r(s.vectors),
-          .out_groups(s.pointwise_array.groups * (s.pointwise_array.up + 1)), .words(pointwise_words),
+          .listed_sends(listed_words(s.pointwise_array)),
+          .out_groups(s.pointwise_array.groups * (s.pointwise_array.up + 1)),
+          .places(pointwise_places), .words(pointwise_words),
           .from_dense(pointwise_from_dense), .from_depthwise(pointwise_from_depthwise),
           .operands(pointwise_operands), .done(done[10]), .end_cycle(ends[10]));
+      if (POINTWISE_SKIPS) begin : skips
+        order #(.WORDS(POINTWISE_LIST_WORDS)) order_i (.clk, .restart, .cycle,
+            .pixel_groups(s.vectors.total), .r(s.pointwise_array), .beats(pointwise_lists),
+            .places(pointwise_places), .done(done[25]), .end_cycle(ends[25]));
+      end else begin : skips_none
+        assign done[25] = 1;
+      end
       fill #(.UNIT(UNIT), .SOME(RECORDS_WORD)) fill_i (.clk, .restart, .cycle,
           .iterations(with_turns(s.vectors.total * s.pointwise_array.groups * s.pointwise_array.folds, POINTWISE_TURNS)),
           .fill_units(s.pointwise_array.fill_units), .fill_records(s.pointwise_array.fill_records),
@@ -221,7 +243,7 @@ module top (
           .r(s.pack), .words(pointwise_to_pack), .beats(pointwise_packed),
           .done(done[17]), .end_cycle(ends[17]));
     end else begin : no_pointwise
-      assign {done[5], done[10], done[11], done[17], done[23]} = '1;
+      assign {done[5], done[10], done[11], done[17], done[23], done[25]} = '1;
     end
     if (HAS_DENSE && HAS_DEPTHWISE) begin : regroup_dense_depthwise
       regroup #(.IN(DENSE_PE), .OUT(DEPTHWISE_PE)) regroup_i (

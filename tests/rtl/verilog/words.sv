@@ -9,7 +9,9 @@ module pointwise_vectors #(
     input logic restart,
     input int cycle,
     input engine_pkg::vectors_step_t r,
+    input int listed_sends,  // words of a pruned layer that a group of pixels meets, or 0
     input int out_groups,
+    fifo_if.reader places,
     fifo_if.reader words,  // of one pixel, from the memory
     fifo_if.reader from_dense,
     fifo_if.reader from_depthwise,
@@ -21,13 +23,16 @@ module pointwise_vectors #(
   logic [PX-1:0][ITEMS-1:0][ACT-1:0] vectors[WORDS], operand, several;
   int index, taken, half, pixel, word, group, tick, feed_error, sweep_error;
   int fresh, sends, period;
-  logic issue, begun, feeds, sweeps, ends, can_take;
+  int sent;
+  place_t place;
+  logic issue, begun, feeds, sweeps, ends, can_take, listed;
   always_comb begin
     // Group of pixels `taken` comes in while the one before it is sent.
     fresh = r.source != NONE ? r.folds : r.words;
     if (taken % r.xgroups == r.xgroups - 1 && r.source == NONE) fresh = r.last_words;
     if (taken == r.total) fresh = 0;
-    sends = taken == 0 ? 0 : out_groups * r.folds;
+    sends = listed_sends != 0 ? listed_sends : out_groups * r.folds;
+    if (taken == 0) sends = 0;
     period = fresh > sends ? fresh : sends;
     feeds = feed_error + fresh >= period && fresh > 0;
     sweeps = sweep_error + sends >= period && sends > 0;
@@ -40,14 +45,19 @@ module pointwise_vectors #(
       several = vectors[half*r.folds+word];
       for (int q = 0; q < PX; ++q) if (q >= pixel) several[q] = words.head;
     end
-    operand = vectors[(1-half)*r.folds+group];
+    listed = sweeps && listed_sends != 0;
+    place = places.head;
+    sent = listed ? int'(place.group) : group;
+    operand = vectors[(1-half)*r.folds+sent];
   end
   loops #(.W(PX * ITEMS * ACT), .DEEPEST(DEPTH_WINDOW)) control (
       .clk, .restart, .cycle, .count(1), .depth(DEPTH_WINDOW), .empty(r.total == 0),
       .bus(1'b0), .acknowledged(1'b0), .last(ends && taken == r.total),
-      .can_read(!feeds || can_take), .writes(sweeps), .word(operand),
+      .can_read((!feeds || can_take) && (!listed || places.can_take)), .writes(sweeps),
+      .word(operand),
       .can_write(operands.can_put), .index, .begun, .issue, .put(operands.put),
       .out(operands.in), .done, .end_cycle);
+  assign places.take = issue && listed;
   assign words.take = issue && feeds && r.source == NONE;
   assign from_dense.take = issue && feeds && r.source == DENSE;
   assign from_depthwise.take = issue && feeds && r.source == DEPTHWISE;
