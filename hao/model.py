@@ -17,9 +17,9 @@ from hao.errors import UnsupportedError
 from hao.frontends.imported import ImportedNetwork
 from hao.frontends.model_file import load_model, operators
 from hao.ir.integer import with_evens, with_multipliers, with_wide_means
-from hao.ir.lower import is_quantized, stages_only
 from hao.ir.network import Network
 from hao.ir.partition import engine_problems, partition
+from hao.ir.quantizers import is_quantized, stages_only
 from hao.quant.codable import codable
 from hao.quant.imported import check_quantization
 

@@ -31,8 +31,8 @@ from hao.hw.board import Board, Frames
 from hao.hw.board_file import load_board
 from hao.hw.budget import with_budget
 from hao.hw.device import check_clock
-from hao.ir.lower import stages_only
 from hao.ir.network import Network
+from hao.ir.quantizers import stages_only
 from hao.layer_file import explain
 from hao.model import check_buildable, load_buildable
 from hao.options.option import MICRO

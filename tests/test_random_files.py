@@ -20,9 +20,9 @@ from hao.errors import UnsupportedError
 from hao.ir.integer import IntegerNetwork, is_wide
 from hao.ir.interpret import run_float
 from hao.ir.layer import Pool, PoolKind
-from hao.ir.lower import is_quantized, stages_only
 from hao.ir.network import Network
 from hao.ir.partition import partition
+from hao.ir.quantizers import is_quantized, stages_only
 from hao.model import load_buildable
 from hao.quant.imported import count_rounding, imported_integers
 from hao.quant.integers import count_differences, integer_network

@@ -19,9 +19,9 @@ from hao.ir.layer import (
     Linear,
     Quantize,
 )
-from hao.ir.lower import is_quantized
 from hao.ir.network import Network
 from hao.ir.partition import Invocation, Partition, partition
+from hao.ir.quantizers import is_quantized
 
 MOST_JOINED = 3
 """Layers that one run of the engine takes at most."""

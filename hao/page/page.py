@@ -7,17 +7,12 @@ from markupsafe import Markup
 
 from hao import __version__
 from hao.data import data_path
-from hao.page.design import (
-    bits_section,
-    cut_section,
-    device_section,
-    invocation_section,
-    memory_section,
-    roofline_section,
-)
+from hao.page.cycles import invocation_section, roofline_section
+from hao.page.design import bits_section, device_section
 from hao.page.evidence import accuracy_section, source_section, witness_section
 from hao.page.front import front_section
 from hao.page.glossary import term_key, with_terms
+from hao.page.invocations import cut_section, memory_section
 from hao.page.parts import Card, Page, PageTable, Section, percent
 from hao.program.solver import Status
 from hao.report.goal import unproven_in_words

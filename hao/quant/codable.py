@@ -29,8 +29,8 @@ from hao.ir.layer import (
     Linear,
     Quantize,
 )
-from hao.ir.lower import COPY_WEIGHT, copy_layer, free_name
 from hao.ir.network import Network
+from hao.ir.spellings import COPY_WEIGHT, copy_layer, free_name
 from hao.ir.tensor import MAX_BITS, MIN_BITS, QType, Rounding
 from hao.quant.requantized import (
     STAND_IN_FRAME,

@@ -23,8 +23,8 @@ from hao.errors import ArgumentError, InputError, UnsupportedError
 from hao.factory import is_factory
 from hao.hw.board import Board
 from hao.ir.change import Scheme
-from hao.ir.lower import is_quantized
 from hao.ir.network import Network
+from hao.ir.quantizers import is_quantized
 from hao.program.space import Space
 from hao.report.result import SearchResult
 from hao.request import (

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hao.accuracy.drops import Evidence
-from hao.page.design import cut_svg, memory_section
+from hao.page.invocations import cut_svg, memory_section
 from hao.page.page import render_page, run_page
 from hao.program.solver import Status
 from hao.report.hardware import InvocationCycles, Quantization, SimulationResult
