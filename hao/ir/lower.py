@@ -15,7 +15,7 @@ that readers stay as they are.
     a convolution of stride 4                     2x2 patches, then one of stride 2
 
 In a network that a file has quantized, affine layers and activations are part of a
-requantization (`hao.quant.requantized`) and stay, and averages stay whole.
+requantization (`hao.quant.chain`) and stay, and averages stay whole.
 """
 
 from collections.abc import Callable, Mapping

@@ -2,7 +2,7 @@
 
 A network is quantized where a file says of which codes weights or maps are. Affine
 layers, activations and quantizers are then part of a requantization
-(`hao.quant.requantized`).
+(`hao.quant.chain`).
 """
 
 from collections.abc import Mapping

@@ -32,13 +32,8 @@ from hao.ir.layer import (
 from hao.ir.network import Network
 from hao.ir.spellings import COPY_WEIGHT, copy_layer, free_name
 from hao.ir.tensor import MAX_BITS, MIN_BITS, QType, Rounding
-from hao.quant.requantized import (
-    STAND_IN_FRAME,
-    WHOLE,
-    Chain,
-    frame_is_open,
-    gathered_chains,
-)
+from hao.quant.chain import WHOLE, Chain
+from hao.quant.requantized import STAND_IN_FRAME, frame_is_open, gathered_chains
 
 MOST_FINER = MAX_BITS - MIN_BITS
 """Largest power of two by which a copy may be finer than its source: its one weight."""

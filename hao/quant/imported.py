@@ -51,17 +51,11 @@ from hao.ir.layer import (
 from hao.ir.network import Network
 from hao.ir.tensor import MAX_BITS, QType, Rounding
 from hao.quant.agreement import COMPARED_BATCH, Agreement
+from hao.quant.chain import Chain
 from hao.quant.exponents import best_exponent
 from hao.quant.parameters import float_parameters
-from hao.quant.requantized import (
-    STAND_IN_FRAME,
-    Chain,
-    add_shifts,
-    check_pads,
-    frame_is_open,
-    gathered_chains,
-    mean_integers,
-)
+from hao.quant.requantized import STAND_IN_FRAME, frame_is_open, gathered_chains
+from hao.quant.sum_integers import add_shifts, check_pads, mean_integers
 from hao.quant.thresholds import Thresholds, file_thresholds, fit
 
 Integers = NDArray[np.int64]
