@@ -355,7 +355,7 @@ def search_command(
     kinds = _kinds(option_kinds)
     if kinds and (source.data is None or fps is None or request.several):
         raise click.UsageError(
-            f"--options {option_kinds} needs --fps, --data with labels, and --network "
+            f"--options {option_kinds} needs --fps, --data, and --network "
             "or --model: what fewer channels and words cost is measured"
         )
     if kinds and (block_points is not None or len(act_bits) > 1):

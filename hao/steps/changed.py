@@ -43,7 +43,7 @@ from hao.steps.search import no_files, search
 from hao.zoo import network_names
 
 if TYPE_CHECKING:
-    from hao.quant.dataset import Dataset
+    from hao.quant.dataset import Dataset, Split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,28 +113,28 @@ class Trained:
     network: Network
     dataset: "Dataset"
 
-    def top1(self, network: Network) -> float:
-        """Return the top-1 of a float network on the test frames [percent].
+    def top1(self, network: Network, split: "Split | None" = None) -> float:
+        """Return the top-1 of a float network [percent].
 
-        Where these have no labels, the classes of the network that is to change count.
+        Where frames have no labels, the classes of the network that is to change count.
+
+        Args:
+            network: With parameters.
+            split: Frames to measure on; `None` for the test frames.
         """
         from hao.quant.float_net import FloatNet
         from hao.quant.train import classes_of_net
 
-        test = self.dataset.test
-        labels = test.labels
+        split = self.dataset.test if split is None else split
+        labels = split.labels
         if not self.dataset.labelled:
-            labels = classes_of_net(FloatNet(self.network, batch_norm=False), test)
-        classes = classes_of_net(FloatNet(network, batch_norm=False), test)
+            labels = classes_of_net(FloatNet(self.network, batch_norm=False), split)
+        classes = classes_of_net(FloatNet(network, batch_norm=False), split)
         return 100 * float(np.mean(classes == labels))
 
 
 def load_trained(
-    request: ChangeRequest,
-    folder: Path | None,
-    progress: Progress,
-    *,
-    labels_for: str = "",
+    request: ChangeRequest, folder: Path | None, progress: Progress
 ) -> Trained:
     """Return the network of a request with its weights, loaded or trained here.
 
@@ -142,7 +142,6 @@ def load_trained(
         request: Which network, board, data and weights.
         folder: Where checkpoints of the training lie; `None` keeps none.
         progress: Told of each step.
-        labels_for: What labels are needed for, and what to do without.
 
     Raises:
         InputError: The request, a file or a name is wrong.
@@ -171,9 +170,7 @@ def load_trained(
             f"network {network.name!r}: quantized already; only networks in floating "
             "point can be changed"
         )
-    trained, data = float_inputs(
-        request, network, folder, progress, own=request.run, labels_for=labels_for
-    )
+    trained, data = float_inputs(request, network, folder, progress, own=request.run)
     return Trained(
         asked=asked,
         board=board,

@@ -170,7 +170,8 @@ def _points_per_nat(
     for option in offered:
         by_block.setdefault(option.layer, []).append(option)
     rng = np.random.default_rng(seed)
-    whole = _validated(trained, teacher.network)
+    validation = trained.dataset.validation
+    whole = trained.top1(teacher.network, validation)
     losses, drops = [], []
     for _ in range(SLOPE_NETWORKS):
         taken = [own[int(rng.integers(len(own)))] for own in by_block.values()]
@@ -180,18 +181,8 @@ def _points_per_nat(
             if not isinstance(option.change, Keep)
         }
         losses.append(sum(option.cost_micro for option in taken) / MICRO)
-        drops.append(whole - _validated(trained, teacher.under(scheme)))
+        drops.append(whole - trained.top1(teacher.under(scheme), validation))
     return points_per_loss(np.array(losses), np.array(drops))
-
-
-def _validated(trained: Trained, network: Network) -> float:
-    """Return the top-1 of a float network on the validation frames [percent]."""
-    from hao.quant.float_net import FloatNet
-    from hao.quant.train import classes_of_net
-
-    split = trained.dataset.validation
-    classes = classes_of_net(FloatNet(network, batch_norm=False), split)
-    return 100 * float(np.mean(classes == split.labels))
 
 
 def inner_channels(

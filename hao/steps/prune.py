@@ -54,9 +54,6 @@ class PruneMethod(Enum):
     """Words of its weights: blocks that the engine skips (ALCS)."""
 
 
-LABELS = "to measure with; pruning takes out what costs least top-1, so it needs some"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PruneRequest(ChangeRequest):
     """What to prune, and how.
@@ -86,10 +83,13 @@ class PruneRequest(ChangeRequest):
 class Pruning:
     """What pruning did; percentages are of the test frames.
 
+    Without labels, top-1 is agreement with the whole network.
+
     Attributes:
         network: Its name.
         data: The data set's.
         frames: Test frames.
+        labelled: Whether they have labels.
         method: What was taken out.
         before: Channels of every group that could be narrower; or words of an output
             group of every layer that could be pruned.
@@ -104,6 +104,7 @@ class Pruning:
     network: str
     data: str
     frames: int
+    labelled: bool
     method: PruneMethod
     before: dict[str, int]
     after: dict[str, int]
@@ -141,7 +142,7 @@ def prune_run(
     """
     check_torch()
     with work_beside(run_path, force=force) as folder:
-        trained = load_trained(request, folder, progress, labels_for=LABELS)
+        trained = load_trained(request, folder, progress)
         match request.method:
             case PruneMethod.CHANNELS:
                 cut = _narrowed(request, trained, folder, progress)
@@ -156,6 +157,7 @@ def prune_run(
             network=trained.network.name,
             data=trained.dataset.name,
             frames=len(trained.dataset.test),
+            labelled=trained.dataset.labelled,
             method=request.method,
             before=dict(cut.before),
             after=dict(cut.after),
@@ -173,7 +175,7 @@ def prune_run(
         changed = Changed(
             network=tuned,
             changes=cut.changes,
-            top1=pruning.top1,
+            top1=pruning.top1 if pruning.labelled else None,
             files=files,
             space=cut.space,
         )
@@ -301,9 +303,10 @@ def render_pruning(pruning: Pruning) -> str:
         f"{name:32} {count:>8} {pruning.after[name]:>6}"
         for name, count in pruning.before.items()
     ]
+    word = "top-1" if pruning.labelled else "agreement with the whole network"
     lines += [
         "",
-        f"top-1 of {pruning.frames} test frames ({pruning.data}), in floating point:",
+        f"{word} of {pruning.frames} test frames ({pruning.data}), in floating point:",
         f"  whole {pruning.whole_top1:.2f} %, cut {pruning.cut_top1:.2f} %, trained "
         f"again {pruning.top1:.2f} %",
         f"predicted {pruning.whole_fps:.1f} frames/s for the whole network at its "

@@ -33,7 +33,7 @@ from hao.steps.operations import (
     weighed_operations,
     with_chosen,
 )
-from hao.steps.prune import LABELS, PruneRequest, task_of
+from hao.steps.prune import PruneRequest, task_of
 from hao.steps.search import search
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def search_together(
 
     beside = work_beside(run_path, force=force) if run_path else nullcontext()
     with beside as folder:
-        trained = load_trained(request, folder, progress, labels_for=LABELS)
+        trained = load_trained(request, folder, progress)
         net, candidate, teacher = _weighed(request, trained, offer, folder, progress)
         weights = folded_network(net)
 

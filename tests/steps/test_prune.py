@@ -55,11 +55,27 @@ def unlabelled() -> Dataset:
     return replace(digits, labelled=False)
 
 
-def test_frames_without_labels_are_refused() -> None:
+def test_a_network_is_not_trained_without_labels() -> None:
     found = run(*("prune", "digits", "--fps", "9", "--data", f"{__name__}:unlabelled"))
     assert found.exit_code != 0
-    assert "has no labels to measure with; pruning takes out what costs" in found.output
+    assert "has no labels to train with; --weights FILE brings" in found.output
     assert found.output.count("\n") == 1
+
+
+def test_without_labels_the_whole_network_says_what_is_right(
+    weights: Path, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    words = ("prune", "digits", "--fps", "38000", "--frames", "back-to-back")
+    few = ("--steps", "1", "--iterations", "2", "--epochs", "1", "--run", "p")
+    given = ("--data", f"{__name__}:unlabelled", "--weights", str(weights))
+    found = run(*words, *few, *given, "--runs", str(runs), "--quiet")
+    assert found.exit_code == 0, found.output
+    assert "agreement with the whole network of 539 test frames" in found.output
+    assert "whole 100.00 %" in found.output
+    pruning = json.loads((runs / "p" / "pruning.json").read_text())
+    assert not pruning["labelled"]
+    assert load_design(runs / "p").accuracy is None
 
 
 def test_a_network_that_is_fast_enough_is_left_alone(
@@ -122,7 +138,7 @@ def test_options_of_channels_need_what_their_costs_are_measured_with() -> None:
     )
     asked = ("search", "--network", "digits", "--fps", "9", "--options")
     found = run(*asked, "bits,channels")
-    assert "needs --fps, --data with labels, and --network" in found.output
+    assert "needs --fps, --data, and --network" in found.output
     more = ("--data", "digits", "--drop-blocks", "1")
     found = run(*asked, "bits,channels", *more)
     assert "excludes --drop-blocks" in found.output

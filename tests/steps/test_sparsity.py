@@ -102,6 +102,7 @@ def test_what_pruning_did_names_words_by_layer() -> None:
         network="n",
         data="d",
         frames=10,
+        labelled=True,
         method=PruneMethod.SPARSITY,
         before={"a": 8},
         after={"a": 5},
