@@ -29,7 +29,6 @@ LONG_MODULES = {
     "program/graph.py",
     "program/labels.py",
     "program/sweep.py",
-    "quant/imported.py",
     "quant/matching.py",
     "request.py",
     "steps/verify.py",

@@ -21,29 +21,26 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.errors import InputError, UnsupportedError
+from hao.errors import UnsupportedError
 from hao.ir.integer import (
     HALVES_UP,
     IntegerNetwork,
     MapType,
     Requantization,
     is_wide,
-    sum_range,
 )
 from hao.ir.integer_run import run_integer_layers
-from hao.ir.interpret import run_float_layers, scaled_frames
+from hao.ir.interpret import run_float_layers
 from hao.ir.layer import (
     Activation,
     Add,
     Affine,
-    Compute,
     Conv,
     Depthwise,
     GlobalAveragePool,
     Input,
     Layer,
     Linear,
-    Padding,
     Pool,
     PoolKind,
     Quantize,
@@ -52,11 +49,11 @@ from hao.ir.network import Network
 from hao.ir.tensor import MAX_BITS, QType, Rounding
 from hao.quant.agreement import COMPARED_BATCH, Agreement
 from hao.quant.chain import Chain
-from hao.quant.exponents import best_exponent
-from hao.quant.parameters import float_parameters
+from hao.quant.open_ends import close_output, frame_type, open_ends, uniform_step
 from hao.quant.requantized import STAND_IN_FRAME, frame_is_open, gathered_chains
-from hao.quant.sum_integers import add_shifts, check_pads, mean_integers
-from hao.quant.thresholds import Thresholds, file_thresholds, fit
+from hao.quant.sum_integers import add_shifts, mean_integers
+from hao.quant.thresholds import fit
+from hao.quant.weighted_sums import WeightedSums, is_shift, requantized, weighted_sums
 
 Integers = NDArray[np.int64]
 Real = NDArray[np.float64]
@@ -85,21 +82,6 @@ class ImportedIntegers:
     rounded: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Sums:
-    """What a compute layer requantizes.
-
-    Attributes:
-        weight: Integers, signs turned where a later factor is negative and they hold.
-        thresholds: The file's codes of its sums, turned where that factor is negative.
-        signs: -1 for channels whose sums are turned but not their weights.
-    """
-
-    weight: Integers
-    thresholds: Thresholds
-    signs: Integers
-
-
 def imported_integers(
     network: Network, frames: NDArray[np.float32] | None = None
 ) -> ImportedIntegers:
@@ -114,13 +96,14 @@ def imported_integers(
         InputError: A parameter is missing or wrong.
         UnsupportedError: Something that the accelerator does not do: names the layer.
     """
-    frame = _frame_type(network, frames) if frame_is_open(network) else None
+    frame = frame_type(network, frames) if frame_is_open(network) else None
     chains = gathered_chains(network, frame=frame)
     close_output(network, chains, frames)
     sums = {
-        layer.name: _sums(network, layer, chains) for layer in network.compute_layers
+        layer.name: weighted_sums(network, layer, chains)
+        for layer in network.compute_layers
     }
-    shifted = all(_is_shift(entry) for entry in sums.values())
+    shifted = all(is_shift(entry) for entry in sums.values())
     mode = Requantization.SHIFT if shifted else Requantization.MULTIPLIER
     return _assembled(network, chains, sums, mode)
 
@@ -154,12 +137,12 @@ def check_quantization(network: Network) -> QuantizationCheck:
     problems: list[str] = []
     frame = STAND_IN_FRAME if frame_is_open(network) else None
     chains = gathered_chains(network, problems, frame=frame)
-    for name in _open_ends(network, chains, problems):
+    for name in open_ends(network, chains, problems):
         # Of one step of sums a code is a step; of several, no shifts do for all.
-        scale = _uniform_step(chains[name]) or 1.0
+        scale = uniform_step(chains[name]) or 1.0
         quant = QType(bits=MAX_BITS, signed=True, rounding=Rounding.HALF_UP)
         chains[name].quantize(name, quant, scale, 0.0)
-    sums: list[_Sums] = []
+    sums: list[WeightedSums] = []
     wide: set[str] = set()
     for layer in network.layers:
         passed = isinstance(layer, Input | Affine | Activation | Quantize)
@@ -167,14 +150,14 @@ def check_quantization(network: Network) -> QuantizationCheck:
             continue
         try:
             if isinstance(layer, Conv | Depthwise | Linear):
-                sums.append(_sums(network, layer, chains))
+                sums.append(weighted_sums(network, layer, chains))
             else:
                 made, _ = _parameters(layer, chains, {}, Requantization.SHIFT)
                 if "multiplier" in made and is_wide(int(made["multiplier"][0])):
                     wide.add(layer.name)
         except UnsupportedError as error:
             problems.append(str(error))
-    multiplies = not all(_is_shift(entry) for entry in sums)
+    multiplies = not all(is_shift(entry) for entry in sums)
     mode = Requantization.MULTIPLIER if multiplies else Requantization.SHIFT
     return QuantizationCheck(
         problems=tuple(dict.fromkeys(problems)),
@@ -246,7 +229,7 @@ def output_differences(
 def _assembled(
     network: Network,
     chains: Mapping[str, Chain],
-    sums: Mapping[str, _Sums],
+    sums: Mapping[str, WeightedSums],
     mode: Requantization,
 ) -> ImportedIntegers:
     maps: dict[str, MapType] = {}
@@ -282,106 +265,10 @@ def _assembled(
     )
 
 
-def _open_ends(
-    network: Network, chains: Mapping[str, Chain], problems: list[str] | None
-) -> list[str]:
-    """Return the frame and the output where no quantizer closes them.
-
-    Raises:
-        UnsupportedError: Another map is not quantized, if `problems` is `None`.
-    """
-    readers = {name for layer in network.layers for name in layer.inputs}
-    ends: list[str] = []
-    for chain in dict.fromkeys(chains.values()):
-        if chain.quant is not None:
-            continue
-        if chain.last in readers and chain.maker != network.input.name:
-            text = (
-                f"layer {chain.maker!r}: its map is not quantized; handled: a "
-                "quantizer behind every sum that another layer reads"
-            )
-            if problems is None:
-                raise UnsupportedError(text)
-            problems.append(text)
-        ends.append(chain.maker)
-    return ends
-
-
-def _frame_type(
-    network: Network, frames: NDArray[np.float32] | None
-) -> tuple[QType, float]:
-    """Return type and scale of a frame that the file does not quantize.
-
-    Raises:
-        UnsupportedError: There are no frames.
-    """
-    given = _given(network.input.name, frames)
-    values = scaled_frames(network, given.astype(np.float64))
-    signed = bool(values.min() < 0)
-    quant = QType(bits=MAX_BITS, signed=signed, rounding=Rounding.HALF_UP)
-    return quant, 2.0 ** best_exponent(values, quant)
-
-
-def _given(name: str, frames: NDArray[np.float32] | None) -> NDArray[np.float32]:
-    """Return frames.
-
-    Raises:
-        UnsupportedError: There are none.
-    """
-    if frames is None:
-        raise UnsupportedError(
-            f"layer {name!r}: its map is not quantized, and without frames no "
-            "scale can be chosen for it; give some"
-        )
-    return frames
-
-
-def close_output(
-    network: Network, chains: Mapping[str, Chain], frames: NDArray[np.float32] | None
-) -> None:
-    """Give the output a scale where the file gives none.
-
-    Args:
-        network: Whose chains they are.
-        chains: By layer; changed in place.
-        frames: From which the scale is chosen.
-
-    Raises:
-        UnsupportedError: Another map is not quantized, or there are no frames.
-    """
-    for name in _open_ends(network, chains, None):
-        chain = chains[name]
-        real = _given(name, frames).astype(np.float64)
-        values = run_float_layers(network, real, keep=frozenset({chain.last}))
-        quant = QType(bits=MAX_BITS, signed=True, rounding=Rounding.HALF_UP)
-        chain.quantize(
-            name, quant, _chosen_scale(chain, values[chain.last], quant), 0.0
-        )
-
-
-def _chosen_scale(chain: Chain, values: Real, quant: QType) -> float:
-    """Return what a code of an output shall stand for.
-
-    Steps of the sums times a power of two where all channels have the same steps, so
-    that shifts do; else a power of two.
-    """
-    step = _uniform_step(chain)
-    if step:
-        return step * 2.0 ** max(0, best_exponent(values / step, quant))
-    return 2.0 ** best_exponent(values, quant)
-
-
-def _uniform_step(chain: Chain) -> float:
-    """Return what a unit of all channels' sums stands for; 0 if they differ."""
-    steps = np.abs(chain.gain * chain.unit)
-    same = np.all(steps > 0) and np.ptp(steps) <= 1e-9 * steps.max()
-    return float(steps[0]) if same else 0.0
-
-
 def _parameters(
     layer: Layer,
     chains: Mapping[str, Chain],
-    sums: Mapping[str, _Sums],
+    sums: Mapping[str, WeightedSums],
     mode: Requantization,
 ) -> tuple[dict[str, Integers], bool]:
     """Return a layer's integers, and whether they are exact."""
@@ -389,7 +276,7 @@ def _parameters(
         case Input():
             return {}, True
         case Conv() | Depthwise() | Linear():
-            return _requantized(sums[layer.name], mode)
+            return requantized(sums[layer.name], mode)
         case Add():
             return add_shifts(layer, chains)
         case GlobalAveragePool() | Pool(kind=PoolKind.AVERAGE):
@@ -400,77 +287,6 @@ def _parameters(
             raise AssertionError(layer)
         case _:
             assert_never(layer)
-
-
-def _requantized(
-    entry: _Sums, mode: Requantization
-) -> tuple[dict[str, Integers], bool]:
-    found = fit(entry.thresholds, mode)
-    values = {"weight": entry.weight, "bias": found.bias, "shift": found.shift}
-    if mode is Requantization.MULTIPLIER:
-        values["multiplier"] = found.multiplier * entry.signs
-    if np.any(found.rounding != HALVES_UP):
-        values["rounding"] = found.rounding
-    return values, bool(np.all(found.exact))
-
-
-def _sums(network: Network, layer: Compute, chains: Mapping[str, Chain]) -> _Sums:
-    """Return a compute layer's integers with all that follows folded in."""
-    name, chain = layer.name, chains[layer.name]
-    quant = layer.weight
-    if quant is None or not 2 <= quant.bits <= MAX_BITS:
-        raise UnsupportedError(
-            f"layer {name!r}: weights of type {quant}; handled: quantized to 2 to "
-            f"{MAX_BITS} bits"
-        )
-    real, bias = float_parameters(network, layer)
-    step = _weight_scale(network, layer)
-    codes = np.rint(real / step.reshape(-1, *[1] * (real.ndim - 1))).astype(np.int64)
-    source = chains[layer.input]
-    unit = source.scale * step
-    if source.zero != 0:
-        if not isinstance(layer, Linear) and layer.padding != Padding():
-            check_pads(name, source)
-        bias = bias - unit * source.zero * codes.reshape(len(codes), -1).sum(axis=1)
-    assert chain.quant is not None
-    gain, offset = chain.gain, chain.offset
-    turned = np.where(gain < 0, -1, 1)
-    dead = gain == 0  # a channel that is a constant: no weights, the constant as bias
-    shape = (-1, *[1] * (codes.ndim - 1))
-    weight = codes * np.where(dead, 0, turned).reshape(shape)
-    ratio = np.where(dead, 1.0, np.abs(gain) * unit / chain.step)
-    lowest, highest = sum_range(weight, source.map_type())
-    # The code that only negative numbers have, once turned around, has no counterpart.
-    kept = weight.reshape(len(weight), -1).max(axis=1) >= 2 ** (quant.bits - 1)
-    return _Sums(
-        weight=np.where(kept.reshape(shape), codes, weight),
-        signs=np.where(kept, -1, 1),
-        # (gain * (unit * y + bias) + offset) / step = ratio * (turned * y + added)
-        thresholds=file_thresholds(
-            ratio,
-            (gain * bias + offset) / chain.step / ratio,
-            codes=(chain.low, chain.high, chain.moved),
-            rounding=chain.quant.rounding,
-            sums=(lowest, highest),
-        ),
-    )
-
-
-def _weight_scale(network: Network, layer: Compute) -> Real:
-    """Return the step of a layer's weights, one per OFM channel."""
-    key = f"{layer.name}.weight_scale"
-    if key not in network.params:
-        raise UnsupportedError(
-            f"layer {layer.name!r}: its weights are not quantized; handled: quantized "
-            f"to 2 to {MAX_BITS} bits"
-        )
-    step = network.params[key].astype(np.float64).reshape(-1)
-    if step.size not in (1, layer.ofm.channels) or step.min() <= 0:
-        raise InputError(
-            f"parameter {key!r} has {step.size} values from {step.min()}; must be 1 "
-            f"or {layer.ofm.channels}, above 0"
-        )
-    return np.broadcast_to(step, (layer.ofm.channels,))
 
 
 def _integer_layer(layer: Layer, chains: Mapping[str, Chain]) -> Layer:
@@ -493,9 +309,3 @@ def _integer_layer(layer: Layer, chains: Mapping[str, Chain]) -> Layer:
             raise AssertionError(layer)
         case _:
             assert_never(layer)
-
-
-def _is_shift(entry: _Sums) -> bool:
-    """Return whether shifts make a layer's codes."""
-    found = fit(entry.thresholds, Requantization.SHIFT)
-    return bool(np.all(found.exact) and np.all(entry.signs > 0))
