@@ -9,6 +9,7 @@ solver, no torch and no ONNX: a name is looked up when it is first used.
     result = hao.search(hao.SearchRequest(board="zu3eg", fps=50))
 """
 
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -18,18 +19,34 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
+@cache
+def _homes() -> dict[str, str]:
+    """Return the names of all steps, requests and results, with where each stands.
+
+    `hao.flow` is read, not imported: importing it loads all that the steps load.
+    """
+    import ast
+    from pathlib import Path
+
+    index = ast.parse(Path(__file__).with_name("flow.py").read_text(encoding="utf-8"))
+    return {
+        name.name: node.module
+        for node in index.body
+        if isinstance(node, ast.ImportFrom) and node.module is not None
+        for name in node.names
+    }
+
+
 def __getattr__(name: str) -> object:
     """Return a step, a request or a result by its name."""
-    if name.startswith("_") or name == "flow":
+    # `hao.flow` is looked up while it is imported; it is no name of the index.
+    if name.startswith("_") or name not in _homes():
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    flow = import_module("hao.flow")
-    if name not in flow.__all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(flow, name)
+    value: object = getattr(import_module(_homes()[name]), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
     """Return the names of all steps, requests and results."""
-    return sorted({*globals(), *import_module("hao.flow").__all__})
+    return sorted({*globals(), *_homes()})
