@@ -13,8 +13,6 @@ from hao.cost.tiles import tile_unit
 from hao.cost.words import dense_folds
 from hao.engine.design import Design
 from hao.engine.stages import Engine
-from hao.hw.board import Board, DspType
-from hao.hw.resources import Resources
 from hao.ir.change import scheme_of
 from hao.ir.layer import (
     Compute,
@@ -37,27 +35,7 @@ from hao.ir.partition import (
     partition,
 )
 from hao.ir.tensor import Shape
-
-# 100 MHz, ports of 8 bytes a cycle, DDR of 1.6 GB/s at 50 %: 8 bytes a cycle.
-BOARD = Board(
-    name="sample",
-    title="Sample",
-    device="XC0",
-    part="xc0-1",
-    clock_khz=100_000,
-    resources=Resources(dsp=400, bram_18k=600, uram=0, lut=300_000, ff=600_000),
-    cap_percent=Resources(dsp=100, bram_18k=100, uram=100, lut=100, ff=100),
-    lutram=100_000,
-    dsp_type=DspType.DSP48E2,
-    ddr_peak_kbytes_per_s=1_600_000,
-    ddr_read_percent=50,
-    ddr_write_percent=50,
-    ddr_burst_bytes=16,
-    ports=4,
-    port_bytes=8,
-    port_max_khz=333_000,
-    host_call_us=0,
-)
+from tests.hw.samples import BOARD
 
 # Examples are the same in every run.
 QUICK = settings(max_examples=60, deadline=None, derandomize=True)

@@ -25,7 +25,8 @@ from hao.engine.stages import DenseStage, DepthwiseStage, Engine
 from hao.errors import InputError
 from hao.hw.board import Board, DspType
 from hao.hw.resources import Resources
-from tests.cost.samples import BOARD, QUICK, THOROUGH
+from tests.cost.samples import QUICK, THOROUGH
+from tests.hw.samples import BOARD
 
 OLD = replace(BOARD, dsp_type=DspType.DSP48E1)
 

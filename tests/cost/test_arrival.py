@@ -7,7 +7,7 @@ import numpy as np
 from hao.cost.arrival import Arrival
 from hao.cost.memory import read
 from hao.cost.overheads import MAX_BURST_BEATS, OUTSTANDING_BURSTS
-from tests.cost.samples import BOARD
+from tests.hw.samples import BOARD
 
 NONE = np.asarray(0)
 

@@ -20,7 +20,6 @@ from hao.hw.calibration import (
 )
 from hao.ir.partition import Role
 from tests.cost.samples import (
-    BOARD,
     QUICK,
     conv,
     dense_columns,
@@ -30,6 +29,7 @@ from tests.cost.samples import (
     shape,
 )
 from tests.cost.test_evaluate import NETWORKS
+from tests.hw.samples import BOARD
 from tests.report.samples import small_design
 
 FACTORS = Calibration(

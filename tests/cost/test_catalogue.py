@@ -34,7 +34,6 @@ from hao.ir.layer import Conv, Depthwise, Linear
 from hao.ir.partition import DenseLayer, Role, partition
 from hao.zoo.registry import build_network
 from tests.cost.samples import (
-    BOARD,
     QUICK,
     conv,
     convs,
@@ -49,6 +48,7 @@ from tests.cost.samples import (
     setting,
     shape,
 )
+from tests.hw.samples import BOARD
 
 STEM = conv(shape(3, 12, 12), 16, 3, stride=2, name="stem")
 WIDE = conv(shape(20, 6, 6), 40, 1, name="wide")

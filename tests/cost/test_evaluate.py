@@ -39,7 +39,6 @@ from hao.ir.network import Network
 from hao.ir.partition import Role, Segment, partition
 from hao.zoo.registry import build_network
 from tests.cost.samples import (
-    BOARD,
     QUICK,
     build_engine,
     conv,
@@ -50,6 +49,7 @@ from tests.cost.samples import (
     segment_path,
     shape,
 )
+from tests.hw.samples import BOARD
 
 # One segment, one number at a time.
 

@@ -22,7 +22,6 @@ from hao.cost.words import dense_folds
 from hao.ir.layer import Conv, Depthwise, Linear, Padding
 from hao.ir.partition import DenseLayer, DepthwiseLayer
 from tests.cost.samples import (
-    BOARD,
     QUICK,
     THOROUGH,
     conv,
@@ -43,6 +42,7 @@ from tests.cost.walks import (
     walk_pack,
     walk_pointwise,
 )
+from tests.hw.samples import BOARD
 
 
 def _flat(layer: DenseLayer) -> int:

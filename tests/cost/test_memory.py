@@ -27,7 +27,8 @@ from hao.cost.memory import (
     written,
 )
 from hao.ir.layer import Conv, Depthwise, Padding
-from tests.cost.samples import BOARD, QUICK, conv, convs, depthwises, linear, shape
+from tests.cost.samples import QUICK, conv, convs, depthwises, linear, shape
+from tests.hw.samples import BOARD
 
 WIDE = replace(BOARD, port_bytes=16)
 # 150 MHz, ports up to 100 MHz only, DDR of 1.2 GB/s: also 8 bytes a cycle.

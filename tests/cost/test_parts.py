@@ -16,15 +16,8 @@ from hao.cost.tiles import TileRun, least_words, splits, tile_runs
 from hao.errors import InputError
 from hao.ir.layer import Linear
 from hao.ir.partition import Role
-from tests.cost.samples import (
-    BOARD,
-    conv,
-    dense_columns,
-    invocation,
-    linear,
-    setting,
-    shape,
-)
+from tests.cost.samples import conv, dense_columns, invocation, linear, setting, shape
+from tests.hw.samples import BOARD
 
 LAYER = linear(shape(5000, 1, 1), 70, name="linear")
 """On 16 multipliers 313 words, the last of 8 inputs."""

@@ -17,15 +17,8 @@ from hao.cost.paths import (
     rows_behind,
 )
 from hao.ir.partition import Invocation, Role
-from tests.cost.samples import (
-    BOARD,
-    conv,
-    depthwise,
-    invocation,
-    linear,
-    max_pool,
-    shape,
-)
+from tests.cost.samples import conv, depthwise, invocation, linear, max_pool, shape
+from tests.hw.samples import BOARD
 
 DEPTH = START_CYCLES + 3 * STAGE_DEPTH_CYCLES
 

@@ -22,7 +22,7 @@ from hao.data import data_path
 from hao.hw.board import DspType
 from hao.hw.board_file import load_board
 from hao.hw.resources import Resources
-from tests.cost.samples import BOARD
+from tests.hw.samples import BOARD
 
 IDLE = replace(BOARD, idle_mw=4_000)
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "power.md"

@@ -35,7 +35,6 @@ from hao.errors import InputError
 from hao.ir.layer import Conv, Linear
 from hao.ir.partition import Invocation, Role
 from tests.cost.samples import (
-    BOARD,
     QUICK,
     THOROUGH,
     conv,
@@ -49,6 +48,7 @@ from tests.cost.samples import (
     setting,
     shape,
 )
+from tests.hw.samples import BOARD
 
 
 def tile_groups(

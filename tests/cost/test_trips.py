@@ -9,7 +9,6 @@ from hao.cost.memory import input_channels
 from hao.cost.overheads import LEAD_CYCLES
 from hao.ir.layer import Conv, Depthwise, Linear
 from tests.cost.samples import (
-    BOARD,
     QUICK,
     THOROUGH,
     conv,
@@ -22,6 +21,7 @@ from tests.cost.samples import (
 )
 from tests.cost.trips import StageTrips, dense_trips, depthwise_trips, pointwise_trips
 from tests.cost.walks import Walk, walk_dense, walk_depthwise, walk_pointwise
+from tests.hw.samples import BOARD
 
 LANES = st.integers(1, 30)
 GROUPS = st.integers(1, 6)

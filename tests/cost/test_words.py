@@ -25,8 +25,9 @@ from hao.ir.layer import Conv, Linear
 from hao.ir.partition import Role
 from hao.ir.sparsity import with_densities
 from hao.zoo import build_network
-from tests.cost.samples import BOARD, QUICK, build_engine, conv, convs, linears, shape
+from tests.cost.samples import QUICK, build_engine, conv, convs, linears, shape
 from tests.cost.trips import dense_trips
+from tests.hw.samples import BOARD
 from tests.report.samples import longest_segments
 
 PIXELS = st.integers(1, 5)

@@ -11,25 +11,19 @@ import pytest
 from hao.errors import InputError
 from hao.hw.board import Board, DspType, Family, Frames
 from hao.hw.resources import Resources
+from tests.hw.samples import BOARD as SAMPLE
 
-BOARD = Board(
+BOARD = replace(
+    SAMPLE,
     name="demo",
-    title="Demo",
-    device="XC0",
-    part="xc0-1",
     clock_khz=214_285,
     resources=Resources(dsp=11, bram_18k=101, uram=3, lut=1001, ff=2002),
     cap_percent=Resources(dsp=80, bram_18k=97, uram=50, lut=79, ff=100),
     lutram=100,
-    dsp_type=DspType.DSP48E2,
     ddr_peak_kbytes_per_s=4_266_666,
     ddr_read_percent=92,
     ddr_write_percent=92,
-    ddr_burst_bytes=16,
-    ports=4,
     port_bytes=16,
-    port_max_khz=333_000,
-    host_call_us=0,
     sources={"clock.khz": "made up"},
 )
 

@@ -4,7 +4,7 @@ Networks mix dense, depthwise, 1x1, pooling and linear layers with residuals; bo
 drawn so that every limit binds now and then; spaces hold a few thousand engines.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -29,8 +29,7 @@ from hao.ir.tensor import Shape
 from hao.options.option import Option
 from hao.program.problem import Problem
 from hao.program.space import Space
-
-CAPS = Resources(dsp=100, bram_18k=100, uram=100, lut=100, ff=100)
+from tests.hw.samples import BOARD as SAMPLE
 
 
 def board(
@@ -48,24 +47,21 @@ def board(
     dsp_type: DspType = DspType.DSP48E2,
 ) -> Board:
     """Return a board with the given limits and no caps."""
-    return Board(
+    return replace(
+        SAMPLE,
         name="small",
         title="Small board",
         device="XC",
         part="xc",
         clock_khz=clock_khz,
         resources=Resources(dsp=dsp, bram_18k=bram_18k, uram=uram, lut=lut, ff=ff),
-        cap_percent=CAPS,
         lutram=lut if lutram is None else min(lutram, lut),
         dsp_type=dsp_type,
         ddr_peak_kbytes_per_s=ddr_kbytes_per_s,
         ddr_read_percent=100,
         ddr_write_percent=100,
-        ddr_burst_bytes=16,
-        ports=4,
         port_bytes=port_bytes,
         port_max_khz=port_max_khz,
-        host_call_us=0,
     )
 
 

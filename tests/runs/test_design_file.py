@@ -14,7 +14,7 @@ from hao.accuracy.drops import Evidence
 from hao.answer.objective import Objective
 from hao.cost.evaluate import evaluate
 from hao.errors import HaoError, InputError, UnsupportedError
-from hao.hw.board import Board, DspType, Frames
+from hao.hw.board import DspType, Frames
 from hao.hw.resources import Resources
 from hao.ir.change import Bits, Channels, Replace, scheme_of
 from hao.ir.layer import (
@@ -34,13 +34,15 @@ from hao.report.words import bits_in_words
 from hao.runs.design_file import load_design, render_design
 from hao.zoo import build_network
 from tests.cost.samples import build_engine, conv, linear, shape
+from tests.hw.samples import BOARD as SAMPLE
 from tests.report.samples import longest_segments, small_result
 
 # Any: the values of a JSON file, which the tests spoil at will.
 Document = dict[str, Any]
 RESULT = small_result()
 TEXT = render_design(RESULT)
-CUSTOM = Board(
+CUSTOM = replace(
+    SAMPLE,
     name="mine",
     title="My board \u2014 \u00e9",
     device="XC7Z999",
