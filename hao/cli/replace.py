@@ -89,7 +89,6 @@ def replace_command(
     from hao.answer.candidates import BitRules
     from hao.files import recover
     from hao.hw.board import Frames
-    from hao.report.tables import render_summary
     from hao.request import SearchRequest
     from hao.runs.run import check_run_name, default_run_name
     from hao.steps.changed import subject_named
@@ -124,9 +123,5 @@ def replace_command(
         found = replace_operations(
             request, run_path=runs / run_name, force=force, progress=progress
         )
-    click.echo(render_summary(found.result))
-    click.echo(
-        f"float top-1 on the test frames: teacher {found.teacher_top1:.2f} %, replaced "
-        f"{found.plain_top1:.2f} %, fine-tuned {found.float_top1:.2f} %"
-    )
+    click.echo(str(found))
     click.echo(f"written to {found.result.run}")

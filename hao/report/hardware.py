@@ -53,8 +53,14 @@ class Quantization:
     classes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        """Return the report: what Python and notebooks show."""
+        """Return the report: what Python shows."""
         return render_quantization(self)
+
+    def _repr_html_(self) -> str:
+        """Return the tables that a notebook shows."""
+        from hao.report.notebook import quantization_html
+
+        return quantization_html(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +82,7 @@ class Emission:
     weights: str
 
     def __repr__(self) -> str:
-        """Return the report: what Python and notebooks show."""
+        """Return the report: what Python shows."""
         return render_emission(self)
 
 
@@ -137,8 +143,14 @@ class SimulationResult:
         return self.mismatches == 0 and not self.wrong_steps
 
     def __repr__(self) -> str:
-        """Return the report: what Python and notebooks show."""
+        """Return the report: what Python shows."""
         return render_simulation(self)
+
+    def _repr_html_(self) -> str:
+        """Return the tables that a notebook shows."""
+        from hao.report.notebook import simulation_html
+
+        return simulation_html(self)
 
 
 def render_quantization(found: Quantization) -> str:
@@ -146,11 +158,11 @@ def render_quantization(found: Quantization) -> str:
     lines = [
         f"{found.network} on {found.data}, {found.frames} test frames, {found.method}",
         "              top-1    same class as float",
-        f"  float       {_percent(found.float_top1)}",
-        f"  quantized   {_percent(found.quantized_top1)} "
-        f"{_percent(found.quantized_agreement)}   in floating point",
-        f"  integer     {_percent(found.integer_top1)} "
-        f"{_percent(found.integer_agreement)}   what the hardware computes",
+        f"  float       {percent_in_words(found.float_top1)}",
+        f"  quantized   {percent_in_words(found.quantized_top1)} "
+        f"{percent_in_words(found.quantized_agreement)}   in floating point",
+        f"  integer     {percent_in_words(found.integer_top1)} "
+        f"{percent_in_words(found.integer_agreement)}   what the hardware computes",
         f"  {found.differing} of {found.compared} integers differ between the last "
         "two, over all layers and frames",
         *(f"  note: {note}" for note in found.notes),
@@ -158,7 +170,8 @@ def render_quantization(found: Quantization) -> str:
     return "\n".join(lines)
 
 
-def _percent(value: float | None) -> str:
+def percent_in_words(value: float | None) -> str:
+    """Return a share as a percentage, or that it is unknown; always as wide."""
     return " unknown" if value is None else f"{value:6.2f} %"
 
 
@@ -212,8 +225,8 @@ def _accuracy_lines(result: SimulationResult) -> list[str]:
     total = "" if known is None else f" of {known.frames}"
     lines = [f"top-1 on {result.images}{total} test frames, all figures on the same"]
     if known is not None:
-        lines.append(f"  float       {_percent(result.float_top1)}")
-        lines.append(f"  quantized   {_percent(result.quantized_top1)}")
+        lines.append(f"  float       {percent_in_words(result.float_top1)}")
+        lines.append(f"  quantized   {percent_in_words(result.quantized_top1)}")
     lines.append(f"  integer     {result.integer_top1:6.2f} %")
     lines.append(f"  simulated   {result.simulated_top1:6.2f} %")
     return [*lines, ""]

@@ -107,6 +107,16 @@ class Measured:
     scores: tuple[PredictorScore, ...]
     designs: tuple[MeasuredDesign, ...]
 
+    def __repr__(self) -> str:
+        """Return the report: what Python shows."""
+        return render_measured(self)
+
+    def _repr_html_(self) -> str:
+        """Return the tables that a notebook shows."""
+        from hao.report.notebook import measured_html
+
+        return measured_html(self)
+
 
 def share_interval(percent: float, frames: int) -> tuple[float, float]:
     """Return the 90 % interval of a share of frames [percent] (Wilson, 1927)."""
@@ -117,9 +127,14 @@ def share_interval(percent: float, frames: int) -> tuple[float, float]:
     return 100 * max(0.0, centre - half), 100 * min(1.0, centre + half)
 
 
+def measured_word(found: Measured) -> str:
+    """Return what is measured, in words."""
+    return "top-1" if found.labelled else "agreement with the float network"
+
+
 def render_measured(found: Measured) -> str:
     """Return what a loop of measurements found, as text."""
-    word = "top-1" if found.labelled else "agreement with the float network"
+    word = measured_word(found)
     trained = (
         f"after {found.final_epochs} epochs of training with distillation"
         if found.final_epochs

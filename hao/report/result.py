@@ -101,10 +101,16 @@ class SearchResult:
     run: Path | None = None
 
     def __repr__(self) -> str:
-        """Return the summary of the report: what Python and notebooks show."""
+        """Return the summary of the report: what Python shows."""
         from hao.report.tables import render_summary
 
         return render_summary(self)
+
+    def _repr_html_(self) -> str:
+        """Return the tables that a notebook shows."""
+        from hao.report.notebook import search_html
+
+        return search_html(self)
 
     @property
     def power(self) -> Power | None:

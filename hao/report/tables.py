@@ -47,7 +47,7 @@ def render_summary(result: SearchResult) -> str:
     unproven = unproven_in_words(result)
     lines = [
         *([] if unproven is None else [_field("NOT PROVEN", unproven), ""]),
-        f"{label(result)} on {plain(board.title)} at {board.clock_mhz:g} MHz",
+        design_title(result),
         "",
         *(_field(name, words) for name, words in answer_rows(result)),
         "",
@@ -79,6 +79,12 @@ def answer_rows(result: SearchResult) -> list[tuple[str, str]]:
         ("replaced", replaced_in_words(result)),
     ]
     return [(name, words) for name, words in rows if words is not None]
+
+
+def design_title(result: SearchResult) -> str:
+    """Return network, board and clock, as headings name a design."""
+    board = result.design.board
+    return f"{label(result)} on {plain(board.title)} at {board.clock_mhz:g} MHz"
 
 
 def label(result: SearchResult) -> str:
@@ -256,10 +262,15 @@ def _accuracy_rows(result: SearchResult) -> list[tuple[str, str]]:
     ]
 
 
-def _resource_lines(board: Board, cost: CostReport) -> list[str]:
+RESOURCE_HEAD = ("resource", "used", "usable", "device", "of device", "error")
+"""Columns of `resource_rows`."""
+
+
+def resource_rows(board: Board, cost: CostReport) -> list[tuple[str, ...]]:
+    """Return what a design takes of each kind of block that the device has."""
     used, usable = cost.resources.as_dict(), board.usable.as_dict()
     device = board.resources.as_dict()
-    rows = [
+    return [
         (
             name,
             str(used[kind]),
@@ -271,13 +282,22 @@ def _resource_lines(board: Board, cost: CostReport) -> list[str]:
         for kind, name in KINDS.items()
         if device[kind]
     ]
-    head = ("resource", "used", "usable", "device", "of device", "error")
-    lines = text_table(head, rows, left={0}).splitlines()
+
+
+def _resource_lines(board: Board, cost: CostReport) -> list[str]:
+    rows = resource_rows(board, cost)
+    lines = text_table(RESOURCE_HEAD, rows, left={0}).splitlines()
+    over = excess_in_words(board, cost)
+    return [*lines, *([] if over is None else [f"DOES NOT FIT: {over}"])]
+
+
+def excess_in_words(board: Board, cost: CostReport) -> str | None:
+    """Return what a design takes beyond what it may use; `None` if it fits."""
     over = cost.resources.shortfall(board.usable)
-    if over:
-        words = ", ".join(f"{count} {KINDS[kind]}" for kind, count in over.items())
-        lines.append(f"DOES NOT FIT: {words} more than usable")
-    return lines
+    if not over:
+        return None
+    words = ", ".join(f"{count} {KINDS[kind]}" for kind, count in over.items())
+    return f"{words} more than usable"
 
 
 def _engine_lines(engine: Engine) -> list[str]:

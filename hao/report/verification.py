@@ -38,16 +38,21 @@ class Verification:
         """Return whether everything that was checked agrees."""
         return not self.reason
 
-    def line(self, seconds: float) -> str:
+    def __repr__(self) -> str:
+        """Return the one line that says so: what Python shows."""
+        return self.line()
+
+    def line(self, seconds: float | None = None) -> str:
         """Return the one line that says so; `seconds` is what the check took."""
         if self.reason:
             return f"{self.run}: NOT verified: {self.reason}"
         skipped = f", {self.skipped} not solved again (--quick)" if self.skipped else ""
         again = " again, the other solver does not run here" if self.again else ""
         solver = "" if self.solver is None else f"{self.solver.value}{again}, "
+        took = "" if seconds is None else f", {seconds:.1f} s"
         return (
             f"{self.run}: verified: {self.claim}; gap {self.gap:g} ({solver}"
-            f"{count_in_words(self.networks, 'network')}{skipped}, {seconds:.1f} s)"
+            f"{count_in_words(self.networks, 'network')}{skipped}{took})"
         )
 
     def as_json(self) -> dict[str, object]:

@@ -11,42 +11,13 @@ from hao.accuracy.drops import Evidence
 from hao.page.invocations import cut_svg, memory_section
 from hao.page.page import render_page, run_page
 from hao.program.solver import Status
-from hao.report.hardware import InvocationCycles, Quantization, SimulationResult
 from hao.report.result import SearchResult
 from hao.report.tables import render_summary
 from hao.runs.records import Records, ScheduledLoop, ScheduleRecord, SynthesisRow
 from tests.page.html import Reader, read
-from tests.report.samples import point, small_result
+from tests.report.samples import QUANTIZATION, SIMULATION, point, small_result
 
 RESULT = small_result()
-QUANTIZATION = Quantization(
-    network="small",
-    data="digits",
-    method="qat",
-    frames=539,
-    float_top1=97.96,
-    quantized_top1=97.4,
-    integer_top1=97.22,
-    compared=32_457_502,
-    differing=3,
-)
-SIMULATION = SimulationResult(
-    build="native",
-    images=7,
-    mismatches=0,
-    wrong_images=0,
-    wrong_steps=None,
-    cycles_model=1234,
-    cycles_replayed=1300,
-    seconds=0.5,
-    invocations=(InvocationCycles(name="stem", tiles=1, model=600, replayed=650),),
-    fifos=(),
-    float_top1=97.5,
-    quantized_top1=96.5,
-    simulated_top1=96.5,
-    integer_top1=96.5,
-    quantization=QUANTIZATION,
-)
 SECTIONS = [
     *("answer", "front", "cycles", "cut", "bits", "accuracy", "device", "memory"),
     *("roofline", "witnesses", "sources", "glossary"),

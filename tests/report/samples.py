@@ -24,6 +24,7 @@ from hao.ir.network import Network
 from hao.ir.partition import Role, Segment, partition
 from hao.ir.tensor import QType, Rounding
 from hao.program.solver import SolverName, Status
+from hao.report.hardware import InvocationCycles, Quantization, SimulationResult
 from hao.report.result import Proof, SearchResult
 from tests.cost.samples import build_engine, conv, depthwise, linear, shape
 
@@ -172,3 +173,33 @@ def small_result(*, front: bool = True, board: str = "zu3eg") -> SearchResult:
         fps_asked=50.0,
         front=points if front else (),
     )
+
+
+QUANTIZATION = Quantization(
+    network="small",
+    data="digits",
+    method="qat",
+    frames=539,
+    float_top1=97.96,
+    quantized_top1=97.4,
+    integer_top1=97.22,
+    compared=32_457_502,
+    differing=3,
+)
+SIMULATION = SimulationResult(
+    build="native",
+    images=7,
+    mismatches=0,
+    wrong_images=0,
+    wrong_steps=None,
+    cycles_model=1234,
+    cycles_replayed=1300,
+    seconds=0.5,
+    invocations=(InvocationCycles(name="stem", tiles=1, model=600, replayed=650),),
+    fifos=(),
+    float_top1=97.5,
+    quantized_top1=96.5,
+    simulated_top1=96.5,
+    integer_top1=96.5,
+    quantization=QUANTIZATION,
+)
