@@ -37,6 +37,7 @@ from hao.steps.emit import emit
 from hao.steps.explore import ExploreRequest, explore
 from hao.steps.floats import Method, QuantizeRequest, Source
 from hao.steps.model import from_torch
+from hao.steps.operations import Pooled
 from hao.steps.prune import PruneMethod, PruneRequest, prune_run
 from hao.steps.quantize import export, quantize
 from hao.steps.replace import ReplaceRequest, replace_operations
@@ -61,6 +62,7 @@ __all__ = [
     "NewBoard",
     "Objective",
     "Offer",
+    "Pooled",
     "PruneMethod",
     "PruneRequest",
     "QuantizeRequest",

@@ -21,7 +21,7 @@ from hao.answer.explain import held_in_words
 from hao.answer.explore import budget_cycles
 from hao.answer.objective import Objective, objective_faults
 from hao.answer.workers import usable_cores
-from hao.arguments import take_fields
+from hao.arguments import take_fields, takes_words
 from hao.calibration.file import load_constants
 from hao.cost.power import why_no_power
 from hao.cost.uncertainty import latency_evidence
@@ -102,7 +102,8 @@ class SearchRequest:
         max_dsp: Most DSP slices, likewise.
         max_bram: Most block RAMs in 18 Kb halves, likewise.
         max_uram: Most URAM blocks, likewise; none may be allowed.
-        rules: Bits on offer, and whether blocks may be left out.
+        rules: Bits on offer, and whether blocks may be left out; `None` for the usual
+            ones of the step: of a search, `BitRules()`.
         act_bits: Widths of the activations to choose from, distinct, from 4 to 8; empty
             for that of the rules alone.
         objective: What to optimise.
@@ -145,7 +146,7 @@ class SearchRequest:
     max_dsp: str | None = None
     max_bram: str | None = None
     max_uram: str | None = None
-    rules: BitRules = field(default_factory=BitRules)
+    rules: BitRules | None = None
     act_bits: tuple[int, ...] = ()
     objective: Objective = Objective.ACCURACY
     frames: Frames = Frames.ONE_AT_A_TIME
@@ -159,6 +160,11 @@ class SearchRequest:
 
     def __post_init__(self) -> None:
         take_fields(self)
+
+    @property
+    def bit_rules(self) -> BitRules:
+        """Return the rules that a search goes by."""
+        return BitRules() if self.rules is None else self.rules
 
     @property
     def promised_share(self) -> float:
@@ -205,6 +211,7 @@ def limits_of(request: SearchRequest, board: Board) -> tuple[int | None, int | N
     return cycles, top1
 
 
+@takes_words
 def check_request(request: SearchRequest) -> None:
     """Check what concerns several arguments at once.
 
@@ -227,7 +234,7 @@ def _faults(request: SearchRequest) -> Iterator[str]:
     )
     if len(set(request.act_bits)) != len(request.act_bits):
         yield f"`act_bits` = {request.act_bits}; must be distinct"
-    points = request.rules.block_points
+    points = request.bit_rules.block_points
     if points is not None and not 0 <= points <= 100:
         yield f"`block_points` = {points:g}; must be from 0 to 100 points"
     if not 0 <= request.margin_percent <= 90:
@@ -280,6 +287,7 @@ def _best_faults(request: SearchRequest) -> Iterator[str]:
         )
 
 
+@takes_words
 def board_of(request: SearchRequest) -> Board:
     """Return the board of a request, at the clock, constants and budget asked for.
 
@@ -289,7 +297,7 @@ def board_of(request: SearchRequest) -> Board:
             the clock is beyond what its ports or speed grade allow.
     """
     board = with_budget(
-        load_board(str(request.board)),
+        load_board(request.board),
         {
             "lut": request.max_lut,
             "ff": request.max_ff,
@@ -332,6 +340,7 @@ def check_rate(request: SearchRequest, board: Board) -> None:
     )
 
 
+@takes_words
 def candidates_of(request: SearchRequest, progress: Progress) -> list[Candidate]:
     """Return the networks to choose from, most promising first.
 
@@ -339,12 +348,12 @@ def candidates_of(request: SearchRequest, progress: Progress) -> list[Candidate]
         InputError: A name or file is wrong, or bits are outside the predictor's table.
         UnsupportedError: The model has something that is not handled.
     """
-    widths = request.act_bits or (request.rules.act_bits,)
+    widths = request.act_bits or (request.bit_rules.act_bits,)
     return [
         candidate
         for bits in sorted(widths, reverse=True)
         for candidate in _candidates(
-            request, replace(request.rules, act_bits=bits), progress
+            request, replace(request.bit_rules, act_bits=bits), progress
         )
     ]
 
@@ -452,9 +461,9 @@ def asked_again(
                 top1=request.top1 if changed is None else changed.top1,
                 source="",
                 law=load_drop_law(),
-                rules=replace(request.rules, act_bits=bits),
+                rules=replace(request.bit_rules, act_bits=bits),
             )
-            for bits in request.act_bits or (request.rules.act_bits,)
+            for bits in request.act_bits or (request.bit_rules.act_bits,)
         ]
     channels = recorded_channels(certificate.problem)
     densities = recorded_densities(certificate.problem)

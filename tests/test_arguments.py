@@ -1,14 +1,12 @@
 """Requests take words and text as a Python caller writes them, or name the field."""
 
-from dataclasses import MISSING, fields, is_dataclass
-from enum import Enum
+from collections.abc import Callable
 from functools import partial
-from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click import Context
+from torch import nn
 
 import hao
 from hao.accuracy.terms import Recipe
@@ -121,46 +119,46 @@ def test_what_a_request_leaves_open_depends_on_whether_networks_compete() -> Non
     )
 
 
-def _defaults(made: type[Any]) -> dict[str, object]:
-    """Return the defaults of a request's fields, or of a step's arguments."""
-    if is_dataclass(made):
-        found = {
-            f.name: f.default_factory() if callable(f.default_factory) else f.default
-            for f in fields(made)
-        }
-    else:
-        found = {p.name: p.default for p in signature(made).parameters.values()}
-    return {k: v for k, v in found.items() if v not in (MISSING, Parameter.empty)}
-
-
 @pytest.mark.parametrize(
-    ("command", "takers"),
+    ("make", "message"),
     [
-        ("search", (hao.SearchRequest,)),
-        ("quantize", (hao.QuantizeRequest,)),
-        ("explore", (hao.ExploreRequest, hao.LoopSettings)),
-        ("prune", (hao.PruneRequest, hao.SearchRequest)),
-        ("replace", (hao.ReplaceRequest, Pooled, hao.SearchRequest)),
-        ("emit-hls", (hao.emit,)),
-        ("simulate", (hao.simulate,)),
-        ("verify", (hao.verify,)),
+        (lambda x: hao.ExploreRequest(run=x), "`run` = 5; must be a Path, or its text"),
+        (lambda x: hao.ExploreRequest(run="a", settings=x), "`settings` = 5; must be"),
+        (
+            lambda x: hao.LoopSettings(measure=[x]),
+            r"`measure` = \[5\]; must be a",
+        ),
+        (lambda x: hao.CalibrateRequest(reports=x), "`reports` = 5; must be a valid"),
+        (
+            lambda x: hao.NewBoard(name=x, part="p", ddr="d"),
+            "`name` = 5; must be a",
+        ),
+        (lambda x: hao.Offer(kinds=x), "`kinds` = 5; must be one of 'channels', "),
+        (lambda _: hao.Offer(kinds=frozenset()), "`kinds` is empty; must be at least"),
+        (lambda x: Pooled(only=x), "`only` = 5; must be a valid tuple"),
+        (lambda x: hao.PruneRequest(search=x), "`search` = 5; must be"),
+        (lambda x: hao.load_board(x), "`name_or_path` = 5; must be a str or a Path"),
+        (lambda x: hao.write_board_file(x, "a"), "`board` = 5; must be a NewBoard"),
+        (lambda x: hao.board_of(x), "`request` = 5; must be a SearchRequest"),
+        (lambda x: hao.check_request(x), "`request` = 5; must be a SearchRequest"),
+        (lambda x: hao.candidates_of(x, print), "`request` = 5; must be a SearchReq"),
+        (lambda x: hao.from_torch(nn.ReLU(), x), "`example` = 5; must be"),
     ],
 )
-def test_defaults_of_a_command_are_those_of_the_call(
-    command: str, takers: tuple[type[Any], ...]
+def test_every_request_and_step_names_the_argument_of_another_type(
+    make: Callable[[Any], object], message: str
 ) -> None:
-    # A command takes several bits of activations at once, a request one of them in
-    # its rules.
-    known = {k: v for taker in reversed(takers) for k, v in _defaults(taker).items()}
-    known.pop("act_bits", None)
-    compared = 0
-    for param in main.commands[command].params:
-        if param.name in known:
-            call = known[param.name]
-            # No words at all are a flag that is not set, an empty list, or nothing.
-            shown = param.get_default(Context(main.commands[command]))
-            shown = (shown if isinstance(shown, str | int | float) else None) or None
-            expected = call.value if isinstance(call, Enum) else call
-            assert shown == (expected or None), param.name
-            compared += 1
-    assert compared >= 2
+    with pytest.raises(ArgumentError, match=f"^{message}"):
+        make(5)
+
+
+def test_requests_of_all_steps_take_words_and_text() -> None:
+    asked: Any = hao.ExploreRequest(run="a", saliency="hessian", rates=[5])  # type: ignore[arg-type]
+    assert (asked.run, asked.saliency.value) == (Path("a"), "hessian")
+    assert asked.settings == hao.LoopSettings(measure=40)
+    fit: Any = hao.CalibrateRequest(reports={"a": ["b"]}, timings=["c"])  # type: ignore[dict-item, list-item]
+    assert fit.reports == {Path("a"): [Path("b")]}
+    assert fit.timings == [Path("c")]
+    offer = hao.Offer(kinds={"channels"})  # type: ignore[arg-type]
+    assert offer.kinds == {hao.MeasuredKind.CHANNELS}
+    assert hao.load_board(Path("zu3eg")) == hao.load_board("zu3eg")

@@ -3,6 +3,7 @@
 from difflib import get_close_matches
 from pathlib import Path
 
+from hao.arguments import takes_words
 from hao.data import data_path
 from hao.errors import InputError
 from hao.hw.board import Board
@@ -27,7 +28,8 @@ def board_aliases() -> dict[str, str]:
     }
 
 
-def load_board(name_or_path: str) -> Board:
+@takes_words
+def load_board(name_or_path: str | Path) -> Board:
     """Return a board by one of its names, or from a file whose path ends in ".toml".
 
     Case, spaces and the signs "-" and "_" do not matter in a name.
@@ -38,6 +40,7 @@ def load_board(name_or_path: str) -> Board:
     Raises:
         InputError: No such board, or its file is wrong (see `read_board`).
     """
+    name_or_path = str(name_or_path)
     if name_or_path.endswith(".toml"):
         return read_board(Path(name_or_path), shown=name_or_path)
     names = board_names()

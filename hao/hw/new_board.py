@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from hao.arguments import take_fields, takes_words
 from hao.errors import InputError
 from hao.hw.board_format import DDR_BITS, DDR_TYPES, check_board_name, parse_board
 from hao.hw.device import device_of, family_of
@@ -39,6 +40,9 @@ class NewBoard:
             "DDR4-2400x64".
         clock_mhz: Clock of the logic [MHz]; `None` for `CLOCK_KHZ`.
         title: What reports print; `None` for the name.
+
+    Raises:
+        ArgumentError: A field is of a type that it cannot take.
     """
 
     name: str
@@ -46,6 +50,9 @@ class NewBoard:
     ddr: str
     clock_mhz: float | None = None
     title: str | None = None
+
+    def __post_init__(self) -> None:
+        take_fields(self)
 
 
 def render_board_file(board: NewBoard) -> str:
@@ -87,6 +94,7 @@ ddr.write_percent = "assumed: as read_percent"
     return text
 
 
+@takes_words
 def write_board_file(board: NewBoard, path: Path, *, force: bool = False) -> None:
     """Write the board file of a new board.
 
@@ -96,8 +104,8 @@ def write_board_file(board: NewBoard, path: Path, *, force: bool = False) -> Non
         force: Replace an existing file.
 
     Raises:
-        InputError: The board is not allowed, the path does not end in ".toml", exists
-            or cannot be written.
+        InputError: An argument is of another type, the board not allowed, or the path
+            does not end in ".toml", exists or cannot be written.
     """
     if path.suffix != ".toml":
         raise InputError(f"{path}: must end in .toml, so that --board takes it")

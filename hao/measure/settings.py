@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from hao.errors import InputError
+from hao.arguments import take_fields
+from hao.errors import ArgumentError
 
 
 class Kind(Enum):
@@ -27,10 +28,10 @@ class LoopSettings:
         seed: Of exploration and training, at least 0.
 
     Raises:
-        InputError: A number is out of range.
+        ArgumentError: A field is no whole number, or out of range.
     """
 
-    measure: int
+    measure: int = 40
     batch: int = 8
     best: int = 2
     epochs: int = 0
@@ -38,13 +39,14 @@ class LoopSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        take_fields(self)
         for name, value, least in (
-            ("schemes to measure", self.measure, 1),
-            ("schemes of a turn", self.batch, 1),
-            ("designs of a latency", self.best, 1),
+            ("measure", self.measure, 1),
+            ("batch", self.batch, 1),
+            ("best", self.best, 1),
             ("epochs", self.epochs, 0),
-            ("epochs at the end", self.final_epochs, 0),
+            ("final_epochs", self.final_epochs, 0),
             ("seed", self.seed, 0),
         ):
             if value < least:
-                raise InputError(f"{name} = {value}; must be at least {least}")
+                raise ArgumentError(f"`{name}` = {value}; must be at least {least}")

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hao.arguments import takes_words
+from hao.arguments import take_fields, takes_words
 from hao.calibration.assess import assess
 from hao.calibration.evidence import (
     CalibrationEvidence,
@@ -42,12 +42,18 @@ class CalibrateRequest:
         timings: Tables of times measured on the board (`hao.calibration.timings`).
         out: File to write, or `None`.
         force: Replace it.
+
+    Raises:
+        ArgumentError: A field is of a type that it cannot take.
     """
 
     reports: Mapping[Path, Sequence[Path]]
     timings: Sequence[Path] = ()
     out: Path | None = None
     force: bool = False
+
+    def __post_init__(self) -> None:
+        take_fields(self)
 
 
 @takes_words

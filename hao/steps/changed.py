@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hao.accuracy.drops import load_drop_law
-from hao.answer.candidates import Candidate, make_candidate
+from hao.answer.candidates import BitRules, Candidate, make_candidate
 from hao.errors import ArgumentError, InputError, UnsupportedError
 from hao.factory import is_factory
 from hao.hw.board import Board
@@ -134,7 +134,11 @@ class Trained:
 
 
 def load_trained(
-    request: ChangeRequest, folder: Path | None, progress: Progress
+    request: ChangeRequest,
+    folder: Path | None,
+    progress: Progress,
+    *,
+    usual: BitRules | None = None,
 ) -> Trained:
     """Return the network of a request with its weights, loaded or trained here.
 
@@ -142,13 +146,16 @@ def load_trained(
         request: Which network, board, data and weights.
         folder: Where checkpoints of the training lie; `None` keeps none.
         progress: Told of each step.
+        usual: Rules of bits where the request leaves them open; `None` for those of a
+            search.
 
     Raises:
         InputError: The request, a file or a name is wrong.
         InfeasibleError: The host leaves the engine no time at the frame rate.
         UnsupportedError: A layer cannot be trained, or weights are quantized already.
     """
-    asked = request.search
+    rules = request.search.rules or usual or BitRules()
+    asked = replace(request.search, rules=rules)
     check_request(asked)
     if request.run is None:
         board = board_of(asked)
@@ -158,7 +165,7 @@ def load_trained(
         design = load_design(request.run).design
         board = replace(design.board, frames=asked.frames)
         check_rate(asked, board)
-        rules = replace(asked.rules, act_bits=design.engine.act_bits)
+        rules = replace(rules, act_bits=design.engine.act_bits)
         asked = replace(asked, rules=rules)
         candidate = make_candidate(
             design.network, top1=None, source="", law=load_drop_law(), rules=rules
@@ -171,12 +178,9 @@ def load_trained(
             "point can be changed"
         )
     trained, data = float_inputs(request, network, folder, progress, own=request.run)
+    frames = data.dataset
     return Trained(
-        asked=asked,
-        board=board,
-        candidate=candidate,
-        network=trained,
-        dataset=data.dataset,
+        asked=asked, board=board, candidate=candidate, network=trained, dataset=frames
     )
 
 
@@ -291,7 +295,7 @@ def write_changed(
         top1=changed.top1,
         source=f"measured here on {len(tests)} test frames of {trained.dataset.name}",
         law=load_drop_law(),
-        rules=trained.asked.rules,
+        rules=trained.asked.bit_rules,
     )
     floats = {
         f"{FLOAT_STEM}{end}": text for end, text in float_files(changed.network).items()

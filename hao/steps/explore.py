@@ -8,7 +8,7 @@ measured stands beside it, each design in a folder that later commands take as a
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from hao.answer.candidates import Candidate
 from hao.answer.explore import budget_cycles
 from hao.answer.workers import open_workers
-from hao.arguments import takes_words
+from hao.arguments import take_fields, takes_words
 from hao.errors import InputError
 from hao.factory import is_factory
 from hao.measure.settings import Kind, LoopSettings
@@ -49,15 +49,21 @@ class ExploreRequest:
         rates: Further frame rates at which the best scheme is sought.
         workers: Measurements side by side on this machine, at least 1.
         cluster: Address of a Dask scheduler instead; `None` for this machine.
+
+    Raises:
+        ArgumentError: A field is of a type that it cannot take.
     """
 
     run: Path
-    source: Source | None
-    settings: LoopSettings
+    source: Source | None = None
+    settings: LoopSettings = field(default_factory=LoopSettings)
     saliency: Kind = Kind.PLUG_IN
     rates: tuple[float, ...] = ()
     workers: int = 1
     cluster: str | None = None
+
+    def __post_init__(self) -> None:
+        take_fields(self)
 
 
 @takes_words

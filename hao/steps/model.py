@@ -38,13 +38,15 @@ def from_torch(module: object, example: HasShape | Sequence[int]) -> Network:
     check_installed("torch", "torch")
     from hao.frontends.from_torch.module import as_module, trace_torch
 
-    sizes = tuple(example.shape if isinstance(example, HasShape) else example)
-    if len(sizes) == 4:
-        sizes = sizes[1:]
-    if len(sizes) != 3 or not all(isinstance(size, int) for size in sizes):
-        raise ArgumentError(
-            f"`example` = {sizes}; must be (channels, height, width), or an input"
-        )
-    channels, height, width = sizes
+    sizes = example.shape if isinstance(example, HasShape) else example
+    match tuple(sizes) if isinstance(sizes, Sequence) else ():
+        case (int(channels), int(height), int(width)):
+            pass
+        case (_, int(channels), int(height), int(width)):
+            pass
+        case _:
+            raise ArgumentError(
+                f"`example` = {sizes}; must be (channels, height, width), or an input"
+            )
     shape = Shape(channels=channels, height=height, width=width)
     return trace_torch(as_module(module), shape).network

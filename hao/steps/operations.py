@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hao.arguments import take_fields
 from hao.errors import ArgumentError
 from hao.ir.change import Change, Keep, Scheme
 from hao.ir.channels import channel_groups
@@ -44,7 +45,7 @@ class Pooled:
         distill_epochs: Of every operation; `None` for the default.
 
     Raises:
-        ArgumentError: A field is out of range.
+        ArgumentError: A field is out of range, or of a type that it cannot take.
     """
 
     pool: Path | None = None
@@ -53,6 +54,7 @@ class Pooled:
     distill_epochs: int | None = None
 
     def __post_init__(self) -> None:
+        take_fields(self)
         if self.score_frames < 1:
             raise ArgumentError(
                 f"`score_frames` = {self.score_frames}; must be at least 1"
@@ -141,7 +143,7 @@ def weighed_operations(
     from hao.distillation.choose import measured_options
     from hao.distillation.score import score
 
-    choices = trained.asked.rules.choices
+    choices = trained.asked.bit_rules.choices
     scores = score(
         teacher.network,
         teacher.places,

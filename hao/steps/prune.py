@@ -15,6 +15,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
+from hao.answer.candidates import BitRules
 from hao.arguments import takes_words
 from hao.errors import ArgumentError
 from hao.files import write_file
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
 TUNING_EPOCHS = 15
 """Of training after the last channels went, unless asked otherwise (chosen here)."""
 
+USUAL_RULES = BitRules(choices=(8,))
+"""Bits on offer, unless asked otherwise: what else there is goes (chosen here)."""
+
 
 class PruneMethod(Enum):
     """What is taken out of a network."""
@@ -56,7 +60,7 @@ class PruneMethod(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PruneRequest(ChangeRequest):
-    """What to prune, and how.
+    """What to prune, and how; `search.rules` left open are `USUAL_RULES`.
 
     Attributes:
         method: What is taken out.
@@ -114,6 +118,10 @@ class Pruning:
     whole_fps: float
     fps: float
 
+    def __repr__(self) -> str:
+        """Return the report: what Python shows."""
+        return render_pruning(self)
+
 
 @takes_words
 def prune_run(
@@ -142,7 +150,7 @@ def prune_run(
     """
     check_torch()
     with work_beside(run_path, force=force) as folder:
-        trained = load_trained(request, folder, progress)
+        trained = load_trained(request, folder, progress, usual=USUAL_RULES)
         match request.method:
             case PruneMethod.CHANNELS:
                 cut = _narrowed(request, trained, folder, progress)
@@ -242,7 +250,7 @@ def _narrowed(
         iterations=request.iterations,
         training=TrainSettings(epochs=1, learning_rate=1e-3, seed=request.seed),
     )
-    start = (settings, task.board, task.budget, trained.asked.rules)
+    start = (settings, task.board, task.budget, trained.asked.bit_rules)
     state = checkpoint_path(folder, "pruned", *start, task.network, trained.dataset)
     pruned = prune(task, settings, progress, checkpoint=state.with_suffix(".npz"))
     groups = [g for g in channel_groups(trained.network) if not g.fixed]
@@ -270,7 +278,7 @@ def _sparsified(
         iterations=request.iterations,
         training=TrainSettings(epochs=1, learning_rate=1e-3, seed=request.seed),
     )
-    start = (settings, task.board, task.budget, trained.asked.rules)
+    start = (settings, task.board, task.budget, trained.asked.bit_rules)
     state = checkpoint_path(folder, "sparse", *start, task.network, trained.dataset)
     place = state.with_suffix(".npz")
     found = load_sparsified(place, task.network)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
+from hao.answer.candidates import BitRules
 from hao.arguments import takes_words
 from hao.errors import ArgumentError, InfeasibleError
 from hao.hw.board import Board
@@ -23,6 +24,7 @@ from hao.ir.change import Change, LeaveOut, Replace
 from hao.program.codesign import SolveReport
 from hao.program.problem import Problem
 from hao.report.result import SearchResult
+from hao.report.tables import render_summary
 from hao.request import limits_of
 from hao.steps.changed import (
     Changed,
@@ -44,6 +46,9 @@ RECORD_FILE = "replacement.json"
 FINE_TUNING_EPOCHS = 20
 """Of training after operations were replaced (chosen here; LANA takes 100)."""
 
+USUAL_RULES = BitRules(choices=(4, 8))
+"""Bits on offer beside operations, unless asked otherwise (chosen here)."""
+
 MOST_FINALISTS = 20
 """Most designs that are measured whole (chosen here; LANA takes about 100)."""
 
@@ -52,7 +57,7 @@ MOST_FINALISTS = 20
 class ReplaceRequest(ChangeRequest):
     """What to replace, and where it is to run.
 
-    `epochs` may be 0.
+    `epochs` may be 0, and `search.rules` left open are `USUAL_RULES`.
 
     Attributes:
         pooled: Which operations are offered, and how they are trained and measured.
@@ -93,6 +98,10 @@ class Replacement:
     finalists: tuple["Finalist", ...]
     result: SearchResult
 
+    def __repr__(self) -> str:
+        """Return the report: what Python shows."""
+        return render_replacement(self)
+
 
 @takes_words
 def replace_operations(
@@ -120,7 +129,7 @@ def replace_operations(
     """
     check_torch()
     with work_beside(run_path, force=force) as folder:
-        trained = load_trained(request, folder, progress)
+        trained = load_trained(request, folder, progress, usual=USUAL_RULES)
         teacher = distilled(trained, request.pooled, folder, request.seed, progress)
         finalists = _finalists(request, trained, teacher, progress)
         scheme = finalists[0].report.design.scheme
@@ -153,10 +162,19 @@ def replace_operations(
     return Replacement(**top1, finalists=finalists, result=result)
 
 
+def render_replacement(found: Replacement) -> str:
+    """Return the design with replaced operations and what it measures, as text."""
+    return (
+        f"{render_summary(found.result)}\n"
+        f"float top-1 on the test frames: teacher {found.teacher_top1:.2f} %, replaced "
+        f"{found.plain_top1:.2f} %, fine-tuned {found.float_top1:.2f} %"
+    )
+
+
 def _at_bits(trained: Trained, report: SolveReport) -> Trained:
     """Return a network that may have the bits of a design alone."""
     used = tuple(sorted(set(report.design.weight_bits.values())))
-    rules = replace(trained.asked.rules, choices=used)
+    rules = replace(trained.asked.bit_rules, choices=used)
     return replace(trained, asked=replace(trained.asked, rules=rules))
 
 
@@ -170,7 +188,7 @@ def _finalists(
     from hao.distillation.choose import measured_options, ranked
     from hao.distillation.score import score
 
-    rules = trained.asked.rules
+    rules = trained.asked.bit_rules
     scores = score(
         teacher.network,
         teacher.places,

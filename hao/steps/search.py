@@ -134,7 +134,9 @@ def _certificate(
     aside |= {"front_points", "best", "overlap_percent"}
     model = request.model and Path(request.model.name)  # of a file or a network
     asked = TypeAdapter(SearchRequest).dump_python(
-        replace(request, model=model), mode="json", exclude=aside
+        replace(request, model=model, rules=request.bit_rules),
+        mode="json",
+        exclude=aside,
     )
     return render_certificate(
         result, outcome, asked=asked, cycles_limit=cycles, least_top1_micro=top1

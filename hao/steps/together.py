@@ -7,7 +7,6 @@ What these cost is measured before any training of the whole, so it is more than
 will cost; what bits cost is predicted. All meet in points of top-1.
 """
 
-from collections.abc import Set as AbstractSet
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -15,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hao.answer.candidates import Candidate
-from hao.arguments import takes_words
+from hao.arguments import take_fields, takes_words
 from hao.emission.weights import pruned_network
-from hao.errors import InputError
+from hao.errors import ArgumentError, InputError
 from hao.ir.change import densities_of, kept_channels
 from hao.ir.channels import without_channels
 from hao.ir.network import Network
@@ -57,10 +56,18 @@ class Offer:
     Attributes:
         kinds: At least one.
         pooled: Which operations, if any are.
+
+    Raises:
+        ArgumentError: There are no kinds, or a field is of a type that it cannot take.
     """
 
-    kinds: AbstractSet[MeasuredKind]
+    kinds: frozenset[MeasuredKind]
     pooled: Pooled = field(default_factory=Pooled)
+
+    def __post_init__(self) -> None:
+        take_fields(self)
+        if not self.kinds:
+            raise ArgumentError("`kinds` is empty; must be at least one kind")
 
 
 @takes_words

@@ -148,10 +148,10 @@ def test_a_latency_that_nothing_meets_is_infeasible(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("measure", 0, "schemes to measure = 0; must be at least 1"),
-        ("batch", 0, "schemes of a turn = 0; must be at least 1"),
-        ("final_epochs", -1, "epochs at the end = -1; must be at least 0"),
-        ("seed", -1, "seed = -1; must be at least 0"),
+        ("measure", 0, "`measure` = 0; must be at least 1"),
+        ("batch", 0, "`batch` = 0; must be at least 1"),
+        ("final_epochs", -1, "`final_epochs` = -1; must be at least 0"),
+        ("seed", -1, "`seed` = -1; must be at least 0"),
     ],
 )
 def test_settings_out_of_range_are_refused(name: str, value: int, message: str) -> None:
