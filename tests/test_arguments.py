@@ -123,10 +123,13 @@ def test_what_a_request_leaves_open_depends_on_whether_networks_compete() -> Non
     ("make", "message"),
     [
         (lambda x: hao.ExploreRequest(run=x), "`run` = 5; must be a Path, or its text"),
-        (lambda x: hao.ExploreRequest(run="a", settings=x), "`settings` = 5; must be"),
         (
-            lambda x: hao.LoopSettings(measure=[x]),
-            r"`measure` = \[5\]; must be a",
+            lambda x: hao.ExploreRequest(run=Path("a"), settings=x),
+            "`settings` = 5; must be",
+        ),
+        (
+            lambda x: hao.LoopSettings(batch=x / 2),
+            "`batch` = 2.5; must be a valid integer",
         ),
         (lambda x: hao.CalibrateRequest(reports=x), "`reports` = 5; must be a valid"),
         (
@@ -138,7 +141,10 @@ def test_what_a_request_leaves_open_depends_on_whether_networks_compete() -> Non
         (lambda x: Pooled(only=x), "`only` = 5; must be a valid tuple"),
         (lambda x: hao.PruneRequest(search=x), "`search` = 5; must be"),
         (lambda x: hao.load_board(x), "`name_or_path` = 5; must be a str or a Path"),
-        (lambda x: hao.write_board_file(x, "a"), "`board` = 5; must be a NewBoard"),
+        (
+            lambda x: hao.write_board_file(x, Path("a")),
+            "`board` = 5; must be a NewBoard",
+        ),
         (lambda x: hao.board_of(x), "`request` = 5; must be a SearchRequest"),
         (lambda x: hao.check_request(x), "`request` = 5; must be a SearchRequest"),
         (lambda x: hao.candidates_of(x, print), "`request` = 5; must be a SearchReq"),

@@ -20,8 +20,8 @@ from hao.page.compare import comparison_page
 from hao.page.page import render_page, run_page
 from hao.page.parts import Page
 from hao.runs.records import Records
-from tests.page.test_page import QUANTIZATION, SIMULATION, evil_result
-from tests.report.samples import small_result
+from tests.page.test_page import evil_result
+from tests.report.samples import QUANTIZATION, SIMULATION, small_result
 
 DONE = Records(quantization=QUANTIZATION, simulation=SIMULATION)
 RESULT = small_result()

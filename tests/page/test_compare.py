@@ -13,8 +13,8 @@ from hao.report.text import WIDTH
 from hao.runs.records import Records
 from hao.runs.run import write_run
 from tests.page.html import read
-from tests.page.test_page import EVIL, QUANTIZATION, SIMULATION
-from tests.report.samples import small_result
+from tests.page.test_page import EVIL
+from tests.report.samples import QUANTIZATION, SIMULATION, small_result
 
 RESULT = small_result()
 PLAIN = (RESULT, Records())

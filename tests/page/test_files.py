@@ -15,8 +15,7 @@ from hao.report.text import WIDTH
 from hao.runs.run import write_run
 from hao.runs.run_files import QUANTIZATION_FILE
 from tests.page.html import read
-from tests.page.test_page import QUANTIZATION
-from tests.report.samples import small_result
+from tests.report.samples import QUANTIZATION, small_result
 
 RESULT = small_result()
 

@@ -18,7 +18,7 @@ from hao.runs.records import (
     load_records,
     synthesis_json,
 )
-from tests.page.test_page import SIMULATION
+from tests.report.samples import SIMULATION
 
 
 def test_a_folder_without_records_and_no_folder_have_none(tmp_path: Path) -> None:
