@@ -20,9 +20,6 @@ from hao.report.tables import (
 )
 from hao.report.text import plain
 
-LONG_TABLE = 8
-"""Rows from which on a table is folded away until asked for (chosen here)."""
-
 
 def html_table(
     caption: str,
@@ -144,7 +141,7 @@ def simulation_html(result: SimulationResult) -> str:
         "Cycles of a frame",
         cycles,
         head=("invocation", "model", "replayed", "ratio"),
-        folded=len(cycles) >= LONG_TABLE,
+        folded=True,
     )
 
 

@@ -124,10 +124,10 @@ def test_names_from_files_stay_text() -> None:
         assert "\x1b" not in html
 
 
-def test_a_long_table_is_folded_away() -> None:
-    assert SIMULATED._repr_html_().count("<details>") == 0
-    many = replace(SIMULATED, invocations=SIMULATED.invocations * 8)
-    assert many._repr_html_().count("<details>") == 1
+def test_details_are_folded_away() -> None:
+    assert SIMULATED._repr_html_().count("<details>") == 1
+    assert RESULT._repr_html_().count("<details>") == 1
+    assert FOUND._repr_html_().count("<details>") == 0
 
 
 def test_a_check_prints_as_its_line() -> None:
