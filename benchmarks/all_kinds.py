@@ -34,6 +34,7 @@ from hao.options.option import MICRO, Option
 from hao.options.sparsity import density_options
 from hao.program.codesign import SolveReport, choose_fastest, choose_most_accurate
 from hao.program.problem import Problem
+from hao.program.solver import SolverName
 from hao.zoo import build_network
 
 NAMES = ("inverted_e1_k3", "inverted_e3_k3", "conv1")
@@ -98,6 +99,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shares", type=float, nargs="+", default=[1.0, 0.8, 0.6])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--solver", type=SolverName, default=SolverName.AUTO)
     asked = parser.parse_args()
     network = replace(build_network("mobilenet_v2_100"), params={})
     board = load_board("zu3eg")
@@ -130,7 +132,9 @@ def main() -> None:
                 int(share * fastest.cost.latency_cycles),
                 time.process_time(),
             )
-            report = choose_most_accurate(made, budget=budget, tolerance=TOLERANCE)
+            report = choose_most_accurate(
+                made, budget=budget, tolerance=TOLERANCE, solver=asked.solver
+            )
             print_row(
                 (
                     share,

@@ -33,7 +33,8 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
 from hao.answer.densities import Scores, energies, measured_curves, prunable, weights_of
-from hao.answer.prune import PruneSettings, PruneTask, prune
+from hao.answer.prune import PruneSettings, prune
+from hao.answer.prune_task import PruneTask
 from hao.answer.sparsity import (
     SparsitySettings,
     density_costs,

@@ -4,7 +4,7 @@ Every density of every layer is measured alone, on the validation frames, before
 training without the words: it is more than they will cost.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,14 +81,23 @@ def weights_of(net: FloatNet, names: Sequence[str]) -> Arrays:
     }
 
 
-def prunable(network: Network) -> tuple[str, ...]:
+def prunable(
+    network: Network, progress: Callable[[str], None] = lambda _: None
+) -> tuple[str, ...]:
     """Return the names of the layers that may be pruned.
+
+    Args:
+        network: Its layers.
+        progress: Told which may not, and why.
 
     Raises:
         InputError: None may.
     """
     reasons = {layer.name: why_whole(layer) for layer in network.compute_layers}
     names = tuple(name for name, reason in reasons.items() if reason is None)
+    for why in dict.fromkeys(reason for reason in reasons.values() if reason):
+        whole = [name for name, reason in reasons.items() if reason == why]
+        progress(f"kept whole: {', '.join(whole)} ({why})")
     if not names:
         raise InputError(
             f"network {network.name!r}: no words may be left out: "

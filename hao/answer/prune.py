@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hao.answer.prune_task import PruneTask
 from hao.answer.pruned import Pruned, load_pruned, render_pruned
 from hao.engine.stages import Engine
-from hao.errors import InfeasibleError, InputError
+from hao.errors import InputError
 from hao.files import write_file
-from hao.hw.board import Board
 from hao.ir.change import kept_channels
 from hao.ir.channels import ChannelGroup, channel_groups, without_channels
 from hao.ir.network import Network
@@ -38,8 +38,6 @@ from hao.options.channels import (
 )
 from hao.options.option import Option
 from hao.program.codesign import SolveReport, choose_fastest, choose_most_accurate
-from hao.program.problem import DEFAULT_SPACE, Problem
-from hao.program.space import Space
 from hao.quant.dataset import Dataset
 from hao.quant.distill import Teacher
 from hao.quant.float_net import FloatNet, folded_network
@@ -85,41 +83,6 @@ class PruneSettings:
             )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PruneTask:
-    """What is to be pruned, and for what.
-
-    Attributes:
-        network: With parameters.
-        dataset: Only its train and validation frames are used.
-        board: Where it is to run.
-        budget: Most cycles of a frame.
-        layer_options: Options of the layers of a network, such as their bits.
-        act_bits: Width of the activations.
-        teacher: Whose outputs count beside the labels.
-        space: Engines to choose from.
-    """
-
-    network: Network
-    dataset: Dataset
-    board: Board
-    budget: int
-    layer_options: Callable[[Network], tuple[Option, ...]]
-    act_bits: int
-    teacher: Teacher
-    space: Space = DEFAULT_SPACE
-
-    def problem(self, network: Network, more: Sequence[Option] = ()) -> Problem:
-        """Return the problem of a network with options of its groups beside."""
-        return Problem(
-            network=network,
-            options=(*self.layer_options(network), *more),
-            board=self.board,
-            act_bits=self.act_bits,
-            space=self.space,
-        )
-
-
 def prune(
     task: PruneTask,
     settings: PruneSettings,
@@ -143,7 +106,7 @@ def prune(
     """
     pruned = None if checkpoint is None else load_pruned(checkpoint, task.network)
     if pruned is None:
-        pruned = _started(task)
+        pruned = _started(task, progress)
     start = pruned.start_cycles
     for step in range(pruned.steps + 1, settings.steps + 1):
         share = step / settings.steps
@@ -179,7 +142,7 @@ def prune(
     return pruned
 
 
-def _started(task: PruneTask) -> Pruned:
+def _started(task: PruneTask, progress: Progress) -> Pruned:
     """Return the whole network on its fastest engine, where pruning can begin.
 
     Raises:
@@ -188,20 +151,20 @@ def _started(task: PruneTask) -> Pruned:
     """
     network = task.network
     free = [group for group in channel_groups(network) if not group.fixed]
+    for group in channel_groups(network):
+        if group.fixed:
+            progress(f"kept whole: {group.name} ({group.fixed})")
     if not free:
         raise InputError(
             f"network {network.name!r}: no channels may be taken out: "
             f"{'; '.join(f'{g.name}: {g.fixed}' for g in channel_groups(network))}"
         )
-    report = choose_fastest(task.problem(network))
+    report = task.started()
+    fewest = {g.name: range(max(1, g.channels // LEAST_SHARE)) for g in free}
+    narrow = without_channels(network, fewest)
+    least = choose_fastest(task.problem(narrow)).cost.latency_cycles
+    task.check_reach(least, f"one channel in {LEAST_SHARE} of every group")
     start = report.cost.latency_cycles
-    if start <= task.budget:
-        raise InputError(
-            f"network {network.name!r} takes {start} cycles a frame as it is, of "
-            f"{task.budget} allowed; ask for a higher frame rate, or search without "
-            "pruning"
-        )
-    _check_reach(task, free)
     return Pruned(
         network=network,
         kept={group.name: tuple(range(group.channels)) for group in free},
@@ -214,26 +177,6 @@ def _started(task: PruneTask) -> Pruned:
 
 def _channels(network: Network) -> int:
     return sum(g.channels for g in channel_groups(network) if not g.fixed)
-
-
-def _check_reach(task: PruneTask, free: Sequence[ChannelGroup]) -> None:
-    """Check that the fewest channels reach the frame time.
-
-    Raises:
-        InfeasibleError: They do not; the error names the nearest frame rate.
-    """
-    fewest = {g.name: range(max(1, g.channels // LEAST_SHARE)) for g in free}
-    narrow = without_channels(task.network, fewest)
-    least = choose_fastest(task.problem(narrow)).cost.latency_cycles
-    if least > task.budget:
-        nearest = task.board.frames_per_s(least)
-        asked = task.board.frames_per_s(task.budget)
-        raise InfeasibleError(
-            f"{task.network.name}: {asked:.1f} predicted fps are out of reach on "
-            f"{task.board.title}: with one channel in {LEAST_SHARE} of every group it "
-            f"makes {nearest:.1f}",
-            conflicts=("latency",),
-        )
 
 
 def weighed_options(

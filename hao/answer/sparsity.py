@@ -27,11 +27,11 @@ from hao.answer.densities import (
     prunable,
     weights_of,
 )
-from hao.answer.prune import PruneTask
+from hao.answer.prune_task import PruneTask
 from hao.answer.sparsified import Sparsified
 from hao.emission.weights import stage_words
 from hao.engine.design import Design
-from hao.errors import InfeasibleError, InputError
+from hao.errors import InputError
 from hao.ir.change import densities_of
 from hao.ir.partition import Role
 from hao.ir.sparsity import FULL, Words, kept_words, with_densities
@@ -97,19 +97,14 @@ def sparsify(
         InputError: The network is fast enough as it is, or no layer may be pruned.
         InfeasibleError: Not even the fewest words on offer reach the frame time.
     """
-    names = prunable(task.network)
-    report = choose_fastest(task.problem(task.network))
-    start = report.cost.latency_cycles
-    if start <= task.budget:
-        raise InputError(
-            f"network {task.network.name!r} takes {start} cycles a frame as it is, of "
-            f"{task.budget} allowed; ask for a higher frame rate, or search without "
-            "pruning"
-        )
+    names = prunable(task.network, progress)
+    start = task.started().cost.latency_cycles
     fewest = min(settings.densities)
     free = {name: {fewest: 0} for name in names}
     report = choose_fastest(sparse_problem(task, free))
-    _check_reach(task, report, fewest)
+    task.check_reach(
+        report.cost.latency_cycles, f"{fewest} % of the words of every layer"
+    )
     net = normed_net(task.network, task.dataset.train)
     chooser = _Chooser(task, settings, net, names, progress)
     for number in range(ENGINE_ROUNDS):
@@ -160,7 +155,7 @@ def density_costs(
         InputError: No layer may be pruned.
         InfeasibleError: No design fits the board.
     """
-    names = prunable(task.network)
+    names = prunable(task.network, progress)
     fewest = {name: {min(densities): 0} for name in names}
     report = choose_fastest(sparse_problem(task, fewest))
     settings = SparsitySettings(densities=densities)
@@ -186,24 +181,6 @@ def sparse_problem(
         options=density_options(made.options, costs),
         space=made.space if space is None else space,
     )
-
-
-def _check_reach(task: PruneTask, report: SolveReport, fewest: int) -> None:
-    """Check that the fewest words reach the frame time.
-
-    Raises:
-        InfeasibleError: They do not; the error names the nearest frame rate.
-    """
-    least = report.cost.latency_cycles
-    if least > task.budget:
-        nearest = task.board.frames_per_s(least)
-        asked = task.board.frames_per_s(task.budget)
-        raise InfeasibleError(
-            f"{task.network.name}: {asked:.1f} predicted fps are out of reach on "
-            f"{task.board.title}: with {fewest} % of the words of every layer it makes "
-            f"{nearest:.1f}",
-            conflicts=("latency",),
-        )
 
 
 @dataclass(frozen=True, slots=True)

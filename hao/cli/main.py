@@ -41,7 +41,8 @@ def main() -> None:
       hao networks                          the networks of the zoo
       hao check net.onnx                    what of a model file can be built
       hao search --board zu3eg --fps 50     the most accurate design at 50 frames/s
-      hao replace digits --fps 8000         faster operations in place of its blocks
+      hao replace net.onnx --fps 200        faster operations in place of its blocks
+      hao prune net.onnx --fps 200          fewer channels, or fewer words of weights
       hao estimate RUN                      what that design costs, layer by layer
       hao report RUN --html                 a page of it that can be sent on
       hao runs; hao compare RUN RUN         all runs; two beside each other

@@ -83,7 +83,7 @@ def replace_command(
 
     \b
     Examples:
-      hao replace digits --fps 8000
+      hao replace digits --fps 45000 --frames back-to-back
       hao replace mobilenet.onnx --fps 200 --data photographs/
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao.answer.candidates import BitRules

@@ -40,7 +40,7 @@ from hao.steps.changed import (
 from hao.steps.common import Progress, check_torch, checkpoint_path
 
 if TYPE_CHECKING:
-    from hao.answer.prune import PruneTask
+    from hao.answer.prune_task import PruneTask
 
 TUNING_EPOCHS = 15
 """Of training after the last channels went, unless asked otherwise (chosen here)."""
@@ -218,7 +218,7 @@ class _Cut:
 
 def task_of(trained: Trained) -> "PruneTask":
     """Return what is to be made narrower, and for what."""
-    from hao.answer.prune import PruneTask
+    from hao.answer.prune_task import PruneTask
     from hao.quant.distill import teacher_of
 
     def layer_options(network: Network) -> tuple[Option, ...]:
@@ -233,6 +233,7 @@ def task_of(trained: Trained) -> "PruneTask":
         budget=budget,
         layer_options=layer_options,
         act_bits=trained.candidate.rules.act_bits,
+        promised=trained.asked.promised_share,
         teacher=teacher_of(trained.network, labels=trained.dataset.labelled),
     )
 

@@ -36,7 +36,7 @@ from hao.steps.prune import PruneRequest, task_of
 from hao.steps.search import search
 
 if TYPE_CHECKING:
-    from hao.answer.prune import PruneTask
+    from hao.answer.prune_task import PruneTask
     from hao.distillation.choose import BlockTeacher
     from hao.quant.float_net import FloatNet
 

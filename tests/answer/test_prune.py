@@ -8,15 +8,15 @@ import pytest
 
 from hao.answer.prune import (
     PruneSettings,
-    PruneTask,
     group_lanes,
     measured_costs,
     points_per_loss,
     prune,
 )
+from hao.answer.prune_task import PruneTask
 from hao.errors import InfeasibleError, InputError
 from hao.ir.change import Bits
-from hao.ir.channels import channel_groups
+from hao.ir.channels import channel_groups, without_channels
 from hao.ir.layer import ActivationKind, Conv, GlobalAveragePool, Linear
 from hao.ir.network import Network
 from hao.ir.tensor import Shape
@@ -135,8 +135,14 @@ def test_what_is_fast_enough_is_left_alone(task: PruneTask) -> None:
 
 
 def test_a_frame_time_out_of_reach_names_the_nearest(task: PruneTask) -> None:
-    with pytest.raises(InfeasibleError, match=r"out of reach on .* it makes [\d.]+"):
-        prune(replace(task, budget=10), SETTINGS)
+    groups = [g for g in channel_groups(task.network) if not g.fixed]
+    fewest = {g.name: range(max(1, g.channels // 8)) for g in groups}
+    narrow = without_channels(task.network, fewest)
+    least = choose_fastest(task.problem(narrow)).cost.latency_cycles
+    with pytest.raises(InfeasibleError, match=r"out of reach on .* one chan") as found:
+        prune(replace(task, budget=least - 1, promised=0.8), SETTINGS)
+    most = float(str(found.value).split()[-2])
+    assert 0 <= 0.8 * task.board.frames_per_s(least) - most < 0.1
 
 
 def test_a_network_of_which_nothing_may_go_says_why(task: PruneTask) -> None:

@@ -95,7 +95,7 @@ def test_a_frame_rate_out_of_reach_names_the_nearest(
     more = ("--weights", str(weights), "--runs", str(tmp_path / "runs"), "--quiet")
     found = run(*words, *more)
     assert found.exit_code != 0
-    assert "predicted fps are out of reach on" in found.output
+    assert "the frame rate is out of reach on" in found.output
 
 
 def test_a_frame_rate_must_be_asked_for() -> None:
