@@ -27,7 +27,7 @@ from hao.cost.power import why_no_power
 from hao.cost.uncertainty import latency_evidence
 from hao.errors import ArgumentError, InfeasibleError, InputError
 from hao.frontends.imported import ImportedNetwork
-from hao.hw.board import Board, Frames
+from hao.hw.board import MOST_BATCH, Board, Frames
 from hao.hw.board_file import load_board
 from hao.hw.budget import with_budget
 from hao.hw.device import check_clock
@@ -109,6 +109,8 @@ class SearchRequest:
         objective: What to optimise.
         frames: How frames follow each other: whether frame rates count what the host
             does for each, or the engine alone.
+        batch: Frames that one start of the engine takes, from 1 to `MOST_BATCH`; their
+            weights load once. More than 1 with frames back to back only.
         margin_percent: Part of the frame time that the prediction must leave free
             [percent], from 0 to 90; counts where `fps` is asked for. By default so much
             that the interval of the frame rate begins at `fps`.
@@ -150,6 +152,7 @@ class SearchRequest:
     act_bits: tuple[int, ...] = ()
     objective: Objective = Objective.ACCURACY
     frames: Frames = Frames.ONE_AT_A_TIME
+    batch: int = 1
     margin_percent: float = field(default_factory=usual_margin)
     front_points: int | None = None
     best: int = 1
@@ -263,6 +266,13 @@ def _faults(request: SearchRequest) -> Iterator[str]:
         yield f"`image_size` = {request.image_size}; must be from 1 to {MOST_PIXELS}"
     if request.top1 is not None and request.model is None:
         yield "`top1` is the float accuracy of a `model`; none was given"
+    if not 1 <= request.batch <= MOST_BATCH:
+        yield f"`batch` = {request.batch}; must be from 1 to {MOST_BATCH}"
+    elif request.batch > 1 and request.frames is Frames.ONE_AT_A_TIME:
+        yield (
+            f"`batch` = {request.batch}: several frames of a start do not come one at "
+            "a time; `frames` = back-to-back"
+        )
     if request.clock_mhz is not None and not 10 <= request.clock_mhz <= 1000:
         yield f"`clock_mhz` = {request.clock_mhz:g} MHz; must be from 10 to 1000 MHz"
     if not 1 <= request.processes <= MOST_WORKERS:
@@ -312,7 +322,7 @@ def board_of(request: SearchRequest) -> Board:
     if request.calibration is not None:
         constants = load_constants(request.calibration, board)
         board = replace(board, calibration=constants)
-    board = replace(board, frames=request.frames)
+    board = replace(board, frames=request.frames, batch=request.batch)
     if request.clock_mhz is not None:
         board = board.at_clock(round(request.clock_mhz * 1000))
         check_clock(board)

@@ -236,6 +236,8 @@ def test_networks_prints_every_network_with_its_size() -> None:
         (["--fps", "9", "--top1", "70"], "--top1 is the float accuracy of a --model"),
         (["--fps", "9", "--clock", "nan"], "--clock nan MHz; must be from 10 to 1000"),
         (["--fps", "9", "--clock", "9"], "--clock 9 MHz; must be from 10 to 1000"),
+        (["--fps", "9", "--batch", "0"], "--batch 0; must be from 1 to 16"),
+        (["--fps", "9", "--batch", "2"], "--batch 2: several frames of a start do"),
         (["--fps", "9", "--margin", "91"], "--margin 91; must be from 0 to 90"),
         (["--fps", "9", "--margin", "nan"], "--margin nan; must be from 0 to 90"),
         (["--fps", "9", "--margin", "-1"], "--margin -1; must be from 0 to 90"),

@@ -41,9 +41,9 @@ Progress = Callable[[str], None]
 
 
 def budget_cycles(board: Board, fps: float) -> int:
-    """Return the most cycles of a frame at which the board still makes `fps`."""
+    """Return the most cycles of a start at which the board still makes `fps`."""
     cycles = board.clock_khz * 1000 / fps - board.clock_khz * board.host_us / 1000
-    return max(0, int(cycles))
+    return max(0, int(board.batch * cycles))
 
 
 def _least_step(candidate: Candidate) -> int:

@@ -155,6 +155,14 @@ def _act_bits(
     help="What a frame rate counts: the engine and the host's call, or the engine "
     "alone, where the host works on one frame while the engine runs another.",
 )
+@click.option(
+    "--batch",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Frames that one start of the engine takes; weights load once for all of "
+    "them. Needs --frames back-to-back.",
+)
 @MARGIN
 @click.option(
     "--min-top1",
@@ -265,6 +273,7 @@ def search_command(
     rank: str,
     objective: str,
     frames: str,
+    batch: int,
     margin_percent: float,
     min_top1: float | None,
     max_lut: str | None,
@@ -343,6 +352,7 @@ def search_command(
         max_uram=max_uram,
         objective=Objective(objective),
         frames=Frames(frames),
+        batch=batch,
         margin_percent=margin_percent,
         front_points=front_points,
         best=best,

@@ -29,11 +29,11 @@ from hao.ir.sparsity import kept_macs
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvocationCost:
-    """Cycles and bytes of one invocation (all its tiles).
+    """Cycles and bytes of one invocation (all its tiles), for the frames of a start.
 
     Attributes:
         name: Layers it runs.
-        macs: Multiply-accumulates of one frame, of the words of weights that are kept.
+        macs: Multiply-accumulates, of the words of weights that are kept.
         tiles: Runs over groups of output channels, and parts of a reduction.
         path_cycles: Cycles of each path: a stage, or a port ("ifm", "ofm", ...).
         load_cycles: Cycles to load its weights; a step of its own, with its start,
@@ -63,18 +63,20 @@ class CostReport:
     Attributes:
         invocations: In execution order.
         first_load_cycles: Weights of the first invocation, before anything runs.
-        latency_cycles: The engine's time for a frame, first weight to last output.
+        latency_cycles: The engine's time for a start, first weight to last output.
+        frames: Those of a start, at least 1.
         clock_khz: Clock [kHz].
         host_us: What the host adds to the time of a frame [us]; 0 back to back.
         parts: Resources by part of the engine.
         resources: Their sum.
         multipliers: Multipliers built.
-        macs: Multiply-accumulates of one frame, of the words of weights that are kept.
+        macs: Multiply-accumulates of a start, of the words of weights that are kept.
     """
 
     invocations: tuple[InvocationCost, ...]
     first_load_cycles: int
     latency_cycles: int
+    frames: int = 1
     clock_khz: int
     host_us: int
     parts: dict[str, Resources]
@@ -84,17 +86,22 @@ class CostReport:
 
     @property
     def latency_ms(self) -> float:
-        """Return the engine's time for one frame [ms]."""
+        """Return the engine's time for a start, of one frame or several [ms]."""
         return self.latency_cycles / self.clock_khz
+
+    @property
+    def engine_ms(self) -> float:
+        """Return the engine's time for each frame of a start [ms]."""
+        return self.latency_ms / self.frames
 
     @property
     def frame_ms(self) -> float:
         """Return the time between frames, with what the host adds [ms]."""
-        return self.latency_ms + self.host_us / 1000
+        return self.engine_ms + self.host_us / 1000
 
     @property
     def fps(self) -> float:
-        """Return frames per second at batch 1, as frames follow each other."""
+        """Return frames per second, as frames follow each other."""
         return 1000 / self.frame_ms
 
     @property
@@ -107,17 +114,17 @@ class CostReport:
 
     @property
     def ddr_bytes(self) -> int:
-        """Return the bytes that cross the DDR for one frame."""
+        """Return the bytes that cross the DDR in a start."""
         return sum(c.feature_bytes + c.weight_bytes for c in self.invocations)
 
     @property
     def bottleneck(self) -> str:
-        """Return the label that binds for most cycles of a frame."""
+        """Return the label that binds for most cycles of a start."""
         return max(self.binding_cycles.items(), key=lambda item: item[1])[0]
 
     @property
     def binding_cycles(self) -> dict[str, int]:
-        """Return the cycles of a frame by what binds, largest first."""
+        """Return the cycles of a start by what binds, largest first."""
         total: dict[str, int] = {}
         for cost in self.invocations:
             total[cost.binding] = total.get(cost.binding, 0) + cost.period_cycles
@@ -203,12 +210,13 @@ def evaluate(design: Design, *, aligned_tiles: bool = True) -> CostReport:
         invocations=tuple(costs),
         first_load_cycles=first,
         latency_cycles=first + sum(cost.period_cycles for cost in costs),
+        frames=board.batch,
         clock_khz=board.clock_khz,
         host_us=board.host_us,
         parts=parts,
         resources=sum(parts.values(), Resources()),
         multipliers=engine.multipliers,
-        macs=sum(kept_macs(layer) for layer in design.network.compute_layers),
+        macs=sum(cost.macs for cost in costs),
     )
 
 
@@ -267,7 +275,8 @@ def _invocation_cost(
     parts = max((int(t[0]) for t in price.parts.values()), default=1)
     return InvocationCost(
         name=invocation.name,
-        macs=sum(
+        macs=setting.board.batch
+        * sum(
             kept_macs(layer)
             for _, layer in invocation.stages
             if not isinstance(layer, Pool)
@@ -277,7 +286,8 @@ def _invocation_cost(
         load_cycles=own_load,
         period_cycles=longest + serial,
         binding=binding,
-        feature_bytes=map_bytes(invocation, setting, tiles=tiles // parts),
+        feature_bytes=setting.board.batch
+        * map_bytes(invocation, setting, tiles=tiles // parts),
         weight_bytes=sum(
             int(moved.max())
             for moved in load_bytes(invocation, columns, bits, setting).values()

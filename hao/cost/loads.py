@@ -156,7 +156,7 @@ def load_starts(invocation: Invocation, setting: Setting) -> tuple[int, int]:
     """
     stages = loading_stages(invocation)
     if setting.double_buffered:
-        return load_overhead(stages), 0
+        return setting.board.batch * load_overhead(stages), 0
     return load_step(stages), load_step(stages)
 
 

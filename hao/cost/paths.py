@@ -14,7 +14,7 @@ engine takes was compared with the replay of emitted code (docs/cost_model.md).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,11 @@ class Path:
     def process(self) -> str:
         """Return the process whose work the path follows first."""
         return self.label.partition("+")[0]
+
+    def times(self, count: int) -> "Path":
+        """Return the path of so many runs, one behind the other."""
+        terms = {role: count * term for role, term in self.terms.items()}
+        return replace(self, constant=count * self.constant, terms=terms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,7 +82,7 @@ def price_segment(
         price = price_tiled(run, bits[layer.name])
     else:
         price = _price_fused(invocation, columns, bits, setting)
-    more = setting.board.calibration.step_cycles
+    more = setting.board.calibration.step_cycles * setting.board.batch
     return _with_steps(price, more) if more else price
 
 
@@ -121,7 +121,8 @@ def _price_fused(
     channels = np.asarray(invocation.stage_ofm.channels)
     burst = burst_beats(invocation, -(-channels // pe), channels, setting)
     maps = run_maps(invocation, channels, setting)
-    weights = load_stand_in(invocation, setting)
+    batch = setting.board.batch
+    weights = load_stand_in(invocation, setting) // batch
     transfers = run_transfers(
         invocation,
         setting,
@@ -133,13 +134,19 @@ def _price_fused(
     )
     loading = max(1, loading_stages(invocation))
     return SegmentPrice(
-        paths=paths(invocation, times, transfers, setting.px),
-        tiled={},
-        ddr=(
-            _ddr_row(invocation, times, maps, weights, burst, setting),
-            *reading_paths(invocation, times, transfers, setting.px),
+        paths=tuple(
+            path.times(batch)
+            for path in paths(invocation, times, transfers, setting.px)
         ),
-        beside=Path("weights", int(load_delay(maps, loading, setting)), {}),
+        tiled={},
+        ddr=tuple(
+            path.times(batch)
+            for path in (
+                _ddr_row(invocation, times, maps, weights, burst, setting),
+                *reading_paths(invocation, times, transfers, setting.px),
+            )
+        ),
+        beside=Path("weights", batch * int(load_delay(maps, loading, setting)), {}),
         opening=load_row(invocation, columns, bits, setting),
         opening_ddr=load_ddr_row(invocation, columns, bits, setting),
         tiles={},

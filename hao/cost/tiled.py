@@ -99,7 +99,7 @@ class TiledRun:
 
     def part(self, work: _Work) -> PricedPart | None:
         """Return the part of the reduction; `None` of layers that never run in any."""
-        if not splits(self.layer):
+        if not splits(self.layer, self.setting):
             return None
         assert isinstance(self.layer, Linear)
         simd = self.columns.simd
@@ -197,18 +197,19 @@ class TiledRun:
 
     def period(self, work: _Work, following: _Work, bits: int) -> Cycles:
         """Return the cycles of a run, while the weights of the `following` one load."""
-        tile = self.tile(work, self.weight_bytes(following, bits))
+        batch = self.setting.board.batch
+        tile = self.tile(work, self.weight_bytes(following, bits) // batch)
         rows = [path.constant + path.terms[self.role] for path in tile.paths]
         # Where nothing leaves, a run ends with the last product.
         longest: Cycles = np.max(np.broadcast_arrays(*rows), axis=0)
         longest = longest - EXIT_CYCLES * ~work.ends
         if not self.setting.double_buffered:
             # They are a step of their own; what they take is not counted here.
-            alone: Cycles = np.maximum(longest, tile.ddr) + load_step(1)
+            alone: Cycles = batch * np.maximum(longest, tile.ddr) + load_step(1)
             return alone
         port, own = self.load(following, bits)
-        loading = np.maximum(port + tile.delay, tile.ddr + own)
-        result: Cycles = np.maximum(longest, loading)
+        loading = np.maximum(port + batch * tile.delay, batch * tile.ddr + own)
+        result: Cycles = np.maximum(batch * longest, loading)
         return result
 
 
@@ -307,15 +308,16 @@ def price_tiled(run: TiledRun, bits: int) -> SegmentPrice:
     body = _body(run, tiles, bits)
     port, own = run.load(first, bits)
     # As in `load_stand_in`: of the next run, whose weights are not known here.
-    last = run.tile(final, run.weight_bytes(final, run.setting.act_bits))
+    batch = run.setting.board.batch
+    last = run.tile(final, run.weight_bytes(final, run.setting.act_bits) // batch)
     return SegmentPrice(
         paths=tuple(
-            Path(path.label, path.constant, {role: path.terms[role] + body})
-            for path in last.paths
+            replace(path, terms={role: path.terms[role] + body})
+            for path in (path.times(batch) for path in last.paths)
         ),
         tiled={role: body},
-        ddr=(Path("ddr", 0, {role: body + last.ddr}),),
-        beside=Path("weights", 0, {role: body + last.delay}),
+        ddr=(Path("ddr", 0, {role: body + batch * last.ddr}),),
+        beside=Path("weights", 0, {role: body + batch * last.delay}),
         opening=Path("weights", 0, {role: port}),
         opening_ddr=Path("weights", 0, {role: own}),
         tiles={role: tiles.runs},

@@ -42,12 +42,15 @@ def tile_unit(pe: Ints, beat: int) -> Ints:
     return unit
 
 
-def splits(layer: DenseLayer) -> bool:
+def splits(layer: DenseLayer, setting: Setting) -> bool:
     """Return whether a layer may run in parts of its reduction.
 
     Its output is one pixel, so that the array holds all sums of a group; its weights
-    run in one pass and all their words are kept.
+    run in one pass and all their words are kept. Of several frames, whose runs of a
+    part follow each other, the array would need the sums of each.
     """
+    if setting.board.batch > 1:
+        return False
     whole = stored_density(layer) == FULL and layer.passes == 1
     return isinstance(layer, Linear) and layer.terms > SPLIT_TERMS and whole
 
@@ -112,7 +115,7 @@ def cut_tiles(layer: DenseLayer, columns: DenseColumns, setting: Setting) -> Til
     least = np.minimum(unit, groups)
     parts, words = np.ones_like(folds), folds
     feasible = room >= least
-    if splits(layer):
+    if splits(layer, setting):
         parts, words = _parts(
             folds, held, tile_unit(columns.simd, setting.tile_channels)
         )
@@ -147,7 +150,7 @@ def least_words(layer: DenseLayer, simd: Ints, pe: Ints, setting: Setting) -> Cy
         setting: What all columns share. Of two halves each must hold so many.
     """
     folds = dense_folds(layer, simd, act_bits=setting.act_bits, board=setting.board)
-    if not splits(layer):
+    if not splits(layer, setting):
         return folds
     beat = setting.tile_channels
     alone = np.minimum(tile_unit(pe, beat), -(-layer.ofm.channels // pe)) == 1

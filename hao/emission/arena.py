@@ -51,10 +51,31 @@ class StoredMap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arena:
-    """The stored maps of a network, by the layer that makes them, and their extent."""
+    """The stored maps of a network, and their extent.
+
+    Attributes:
+        maps: Of the first frame of a start, by the layer that makes them.
+        frame_beats: From a map of one frame to that of the next.
+        frames: Of a start.
+    """
 
     maps: dict[str, StoredMap]
-    beats: int
+    frame_beats: int
+    frames: int
+
+    @property
+    def beats(self) -> int:
+        """Return the beats of the maps of all frames."""
+        return self.frames * self.frame_beats
+
+    def of_frame(self, number: int) -> "Arena":
+        """Return the arena with the maps of another frame, from 0."""
+        behind = number * self.frame_beats
+        moved = {
+            name: replace(stored, base=stored.base + behind)
+            for name, stored in self.maps.items()
+        }
+        return replace(self, maps=moved)
 
 
 def stored_map(shape: Shape, *, base: int, act_bits: int, board: Board) -> StoredMap:
@@ -111,4 +132,4 @@ def place_maps(design: Design) -> Arena:
             shapes[name], base=base, act_bits=act_bits, board=board
         )
     extent = max(stored.base + stored.beats for stored in placed.values())
-    return Arena(maps=placed, beats=extent)
+    return Arena(maps=placed, frame_beats=extent, frames=board.batch)

@@ -27,11 +27,15 @@ from hao.emission.stage_steps import stage_step
 from hao.emission.weights import Bytes, StageWeights, stage_weights
 from hao.engine.design import Design
 from hao.engine.stages import DenseStage
+from hao.intmath import ceil_div
 from hao.ir.integer import IntegerNetwork
 from hao.ir.layer import Pool
 from hao.ir.partition import Role
+from hao.ir.sparsity import FULL, density_of
 
 _Array = TypeVar("_Array", ArrayStep, DepthwiseStep)
+
+_Load = dict[Role, StageWeights]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +46,7 @@ class Table:
         steps: In order.
         titles: What each step does, for a reader.
         runs: The run of each step, or `None` where it only loads weights.
+        frames: The frame of each step, from 0.
         arena: Where feature maps lie.
         weights: Packed weights of all runs, whole beats.
     """
@@ -49,12 +54,16 @@ class Table:
     steps: tuple[Step, ...]
     titles: tuple[str, ...]
     runs: tuple[Run | None, ...]
+    frames: tuple[int, ...]
     arena: Arena
     weights: Bytes
 
 
 def make_table(design: Design, net: IntegerNetwork) -> Table:
-    """Return the steps of one frame, with packed weights and places of all maps.
+    """Return the steps of one start, with packed weights and places of all maps.
+
+    Every run takes all frames of the start, a step each, with the same weights. With
+    double buffering, those of the next run load meanwhile, a share beside each frame.
 
     Raises:
         InputError: A weight buffer does not hold a tile.
@@ -62,37 +71,41 @@ def make_table(design: Design, net: IntegerNetwork) -> Table:
     runs = design_runs(design, net)
     arena = place_maps(design)
     loads, data = _loads(runs, design, net)
-    computed = [_run_step(run, arena, design, net) for run in runs]
+    frames = range(arena.frames)
     steps: list[Step] = []
     titles: list[str] = []
     ran: list[Run | None] = []
-    if design.engine.double_buffered:
-        steps.append(_with_load(Step(), loads[0], design, half=0))
-        titles.append(f"load {runs[0].name}")
-        ran.append(None)
-        for number, step in enumerate(computed):
-            half = number % 2
-            made = _in_half(step, design, half)
-            title = f"run {runs[number].name}"
-            if number + 1 < len(runs):
-                made = _with_load(made, loads[number + 1], design, half=1 - half)
+    of_frame: list[int] = []
+
+    def add(step: Step, title: str, run: Run | None, frame: int = 0) -> None:
+        steps.append(step)
+        titles.append(title)
+        ran.append(run)
+        of_frame.append(frame)
+
+    double = design.engine.double_buffered
+    for number, run in enumerate(runs):
+        half = number % 2 if double else 0
+        if (number == 0 or not double) and loads[number][0]:
+            loading = _with_load(Step(), loads[number][0], design, half=half)
+            add(loading, f"load {run.name}", None)
+        for frame in frames:
+            step = _run_step(run, arena.of_frame(frame), design, net)
+            title = f"run {run.name}"
+            if arena.frames > 1:
+                title += f", frame {frame + 1} of {arena.frames}"
+            if double:
+                step = _in_half(step, design, half)
+            if double and number + 1 < len(runs):
+                load = loads[number + 1][frame]
+                step = _with_load(step, load, design, half=1 - half)
                 title += f"; load {runs[number + 1].name}"
-            steps.append(made)
-            titles.append(title)
-            ran.append(runs[number])
-    else:
-        for run, step, load in zip(runs, computed, loads, strict=True):
-            if load:
-                steps.append(_with_load(Step(), load, design, half=0))
-                titles.append(f"load {run.name}")
-                ran.append(None)
-            steps.append(step)
-            titles.append(f"run {run.name}")
-            ran.append(run)
+            add(step, title, run, frame)
     return Table(
         steps=tuple(steps),
         titles=tuple(titles),
         runs=tuple(ran),
+        frames=tuple(of_frame),
         arena=arena,
         weights=data,
     )
@@ -100,32 +113,64 @@ def make_table(design: Design, net: IntegerNetwork) -> Table:
 
 def _loads(
     runs: tuple[Run, ...], design: Design, net: IntegerNetwork
-) -> tuple[list[dict[Role, StageWeights]], Bytes]:
-    """Return every run's packed weights, based in the whole, and the whole."""
+) -> tuple[list[list[_Load]], Bytes]:
+    """Return every run's packed weights, based in the whole, and the whole.
+
+    Those of a run come in one load where it is a step of its own, else in as many as
+    there are frames.
+    """
     stages = engine_stages(design)
     rows = stage_unit_rows(design, net)
-    port = design.board.port_bytes
-    loads: list[dict[Role, StageWeights]] = []
+    port, double = design.board.port_bytes, design.engine.double_buffered
+    loads: list[list[_Load]] = []
     parts: list[Bytes] = []
     beat = 0
-    for run in runs:
-        made: dict[Role, StageWeights] = {}
-        for stage in run.stages:
-            packed = stage_weights(
-                stage,
-                stages[stage.role],
-                rows=rows.get(stage.role, 1),
-                net=net,
-                design=design,
-            )
-            if packed is None:
-                continue
-            made[stage.role] = replace(packed, base=beat)
-            parts.append(packed.data)
-            beat += len(packed.data) // port
-        loads.append(made)
+    for number, run in enumerate(runs):
+        count = design.board.batch if double and number else 1
+        shares: list[_Load] = [{} for _ in range(count)]
+        for share, made in enumerate(shares):
+            for stage in run.stages:
+                hardware = stages[stage.role]
+                some, first = _share(stage, hardware.pe, share, count)
+                packed = None
+                if some is not None:
+                    packed = stage_weights(
+                        some,
+                        hardware,
+                        rows=rows.get(stage.role, 1),
+                        net=net,
+                        design=design,
+                    )
+                if packed is None:
+                    continue
+                made[stage.role] = replace(packed, base=beat, first=first)
+                parts.append(packed.data)
+                beat += len(packed.data) // port
+        loads.append(shares)
     empty = np.zeros(port, dtype=np.uint8)
     return loads, np.concatenate(parts) if parts else empty
+
+
+def _share(
+    stage: StageRun, pe: int, number: int, count: int
+) -> tuple[StageRun | None, int]:
+    """Return one of `count` shares of what a stage loads, and its first output group.
+
+    There may be none. The list of words that a pruned layer keeps is one piece, so the
+    first share has all of such a layer.
+    """
+    if density_of(stage.layer) < FULL:
+        return (None, 0) if number else (stage, 0)
+    groups = ceil_div(stage.channels, pe)
+    first, end = groups * number // count, groups * (number + 1) // count
+    if first == end:
+        return None, first
+    some = replace(
+        stage,
+        begin=stage.begin + first * pe,
+        end=min(stage.begin + end * pe, stage.end),
+    )
+    return some, first
 
 
 def stage_unit_rows(design: Design, net: IntegerNetwork) -> dict[Role, int]:
@@ -149,9 +194,7 @@ def stage_unit_rows(design: Design, net: IntegerNetwork) -> dict[Role, int]:
     return result
 
 
-def _with_load(
-    step: Step, load: dict[Role, StageWeights], design: Design, *, half: int
-) -> Step:
+def _with_load(step: Step, load: _Load, design: Design, *, half: int) -> Step:
     """Return the step that also loads weights, into a half of the buffers."""
     if load:
         port = design.board.port_bytes
@@ -162,6 +205,10 @@ def _with_load(
         step = replace(step, fetch=fetch)
     for role, packed in load.items():
         weight, channel = _bases(design, role, half)
+        weight, channel = (
+            weight + packed.first * packed.load.folds,
+            channel + packed.first,
+        )
         match role:
             case Role.DENSE:
                 array = _filled(step.dense_array, packed, weight, channel)

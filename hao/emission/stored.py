@@ -95,7 +95,7 @@ def map_codes(
 def step_maps(
     table: Table, maps: dict[str, NDArray[np.int64]], *, port_bytes: int, act_bits: int
 ) -> bytes:
-    """Return what every step leaves in DDR for one frame, for the test bench.
+    """Return what every step leaves in DDR, all frames alike, for the test bench.
 
     Args:
         table: Steps of the engine.
@@ -109,13 +109,14 @@ def step_maps(
         step that completes no map has no beats.
     """
     parts = []
-    for run in table.runs:
+    for run, frame in zip(table.runs, table.frames, strict=True):
         if run is None or run.tile < run.tiles - 1:
             parts.append(np.zeros(2, dtype="<i4").tobytes())
             continue
         stored = table.arena.maps[run.invocation.output_name]
         codes = maps[run.invocation.output_name]
         data = map_bytes(codes, stored, port_bytes=port_bytes, act_bits=act_bits)
-        parts.append(np.array([stored.base, stored.beats], dtype="<i4").tobytes())
+        base = stored.base + frame * table.arena.frame_beats
+        parts.append(np.array([base, stored.beats], dtype="<i4").tobytes())
         parts.append(data[0].tobytes())
     return b"".join(parts)

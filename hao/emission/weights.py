@@ -41,6 +41,7 @@ class StageWeights:
         records: Beats of records.
         lists: Beats of the list of words that are kept.
         base: First beat among the weights of all runs.
+        first: Output group of the run that they begin with.
     """
 
     data: Bytes
@@ -49,6 +50,7 @@ class StageWeights:
     records: int
     lists: int = 0
     base: int = 0
+    first: int = 0
 
 
 def record_bits(net: IntegerNetwork) -> int:

@@ -30,6 +30,10 @@ Source: 8 transfers of DDR3 (JESD79-3) and DDR4 (JESD79-4), 16 of LPDDR4 (JESD20
 """
 
 
+MOST_BATCH = 16
+"""Most frames of one start (chosen here): each has steps in the engine's table."""
+
+
 class DspType(Enum):
     """DSP slice; sets which products can share one (see `hao.cost.packing`)."""
 
@@ -108,6 +112,8 @@ class Board:
         host_call_us: What the host takes for a frame besides the engine's run, from
             handing the frame over to having its result [us], at least 0.
         frames: How frames follow each other.
+        batch: Frames that one start of the engine takes, whose weights load once, from
+            1 to `MOST_BATCH`.
         sourced_khz: Fastest clock that has a source [kHz], such as a design that
             reached it, if `clock_khz` is another; else `None`.
         idle_mw: Power of the board without a design at work [mW], at least 1; `None`
@@ -140,6 +146,7 @@ class Board:
     port_max_khz: int
     host_call_us: int
     frames: Frames = Frames.ONE_AT_A_TIME
+    batch: int = 1
     sourced_khz: int | None = None
     idle_mw: int | None = None
     budget: Resources | None = None
@@ -192,6 +199,11 @@ class Board:
                 raise InputError(
                     f"board {self.name!r}: {key} = {value}; must be from 1 to 100"
                 )
+        if not 1 <= self.batch <= MOST_BATCH:
+            raise InputError(
+                f"board {self.name!r}: batch = {self.batch}; must be from 1 to "
+                f"{MOST_BATCH}"
+            )
         if self.host_call_us < 0:
             raise InputError(
                 f"board {self.name!r}: host_call_us = {self.host_call_us}; must be at "
@@ -279,8 +291,8 @@ class Board:
         return self.host_call_us if self.frames is Frames.ONE_AT_A_TIME else 0
 
     def frames_per_s(self, cycles: int) -> float:
-        """Return the frame rate where the engine takes so many cycles a frame."""
-        return 1e6 / (1000 * cycles / self.clock_khz + self.host_us)
+        """Return the frame rate where a start of the engine takes so many cycles."""
+        return 1e6 / (1000 * cycles / self.clock_khz / self.batch + self.host_us)
 
     @property
     def clock_mhz(self) -> float:

@@ -39,7 +39,8 @@ def comparison_rows(
         ("board", plain(a.design.board.name), plain(b.design.board.name), ""),
         _row("clock [MHz]", a.design.board.clock_mhz, b.design.board.clock_mhz, 3),
         _row("frames/s", a.cost.fps, b.cost.fps, 1),
-        _row("engine [ms a frame]", a.cost.latency_ms, b.cost.latency_ms, 3),
+        _row("engine [ms a frame]", a.cost.engine_ms, b.cost.engine_ms, 3),
+        _row("frames of a start", a.cost.frames, b.cost.frames),
         _row("cycles", a.cost.latency_cycles, b.cost.latency_cycles),
         _row("top-1 predicted [%]", _predicted(a), _predicted(b), 2),
         _row("top-1 predicted, low end [%]", _low(a), _low(b), 2),
@@ -136,7 +137,7 @@ def render_comparison(first: Loaded, second: Loaded) -> str:
         for name, one, other, change in comparison_rows(first, second)
     ]
     note = (
-        "Predicted at batch 1 unless a row says measured or replayed; both are priced "
+        "Predicted unless a row says measured or replayed; both are priced "
         "by this version."
     )
     return f"{text_table(head, rows, left={0})}\n\n{note}\n"
@@ -167,7 +168,7 @@ def comparison_page(first: Loaded, second: Loaded) -> Page:
     ]
     return Page(
         title=f"{names[0]} beside {names[1]}",
-        subtitle="Predicted at batch 1 unless a row says measured or replayed; both "
+        subtitle="Predicted unless a row says measured or replayed; both "
         "are priced by this version",
         cards=(),
         sections=tuple(sections),

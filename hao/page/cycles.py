@@ -20,6 +20,7 @@ from hao.page.parts import (
 from hao.report.result import SearchResult
 from hao.report.tables import PATHS
 from hao.report.text import clipped, plain
+from hao.report.words import start_in_words
 
 
 def invocation_section(result: SearchResult) -> Section:
@@ -49,7 +50,8 @@ def invocation_section(result: SearchResult) -> Section:
         key="cycles",
         title="Cycles: where a frame's time goes",
         words=(
-            f"A frame takes {count(cost.latency_cycles)} cycles, "
+            f"{start_in_words(cost.frames).capitalize()} takes "
+            f"{count(cost.latency_cycles)} cycles, "
             f"{count(cost.first_load_cycles)} of them before the first invocation. "
             f"Of the frame, this binds: {shares}. The multipliers do useful work in "
             f"{percent(cost.efficiency)} of their cycles.",
@@ -186,8 +188,9 @@ def roofline_section(result: SearchResult) -> Section:
         key="roofline",
         title="Roofline",
         words=(
-            f"With every multiplier busy all the time a frame would take {ideal:.3g} "
-            f"ms; its {cost.ddr_bytes / 1e6:.3g} MB over DDR take {transfer:.3g} ms at "
+            "With every multiplier busy all the time "
+            f"{start_in_words(cost.frames)} would take {ideal:.3g} ms; its "
+            f"{cost.ddr_bytes / 1e6:.3g} MB over DDR take {transfer:.3g} ms at "
             f"{bandwidth:.2f} GB/s. It takes {cost.latency_ms:.3g} ms (predicted).",
         ),
         charts=(

@@ -18,6 +18,7 @@ from hao.page.parts import (
 )
 from hao.report.result import SearchResult
 from hao.report.text import clipped, plain
+from hao.report.words import start_in_words
 
 ROW = 30
 """Height of an invocation in the drawing of the cut [SVG units]."""
@@ -68,9 +69,10 @@ def memory_section(result: SearchResult) -> Section:
         key="memory",
         title="Memory map",
         words=(
-            f"Feature maps share {arena.beats * port / KIB:,.0f} KiB of DDR: two may "
+            f"Feature maps share {arena.frame_beats * port / KIB:,.0f} KiB of DDR: two may "
             "overlap where the one is read for the last time before the other is "
-            f"written. A frame moves {weights / 1e6:.3g} MB of weights and "
+            f"written. {start_in_words(result.cost.frames).capitalize()} moves "
+            f"{weights / 1e6:.3g} MB of weights and "
             f"{(result.cost.ddr_bytes - weights) / 1e6:.3g} MB of feature maps. The "
             "buffers on the chip stand with the stages of the engine above.",
         ),

@@ -65,7 +65,7 @@ def _cards(result: SearchResult, records: Records) -> tuple[Card, ...]:
         Card(
             name="Speed",
             value=f"{cost.fps:,.1f} frames/s",
-            detail=f"{cost.frame_ms:.3g} ms a frame, {cost.latency_ms:.3g} of it in "
+            detail=f"{cost.frame_ms:.3g} ms a frame, {cost.engine_ms:.3g} of it in "
             "the engine; predicted",
         ),
         _top1_card(result, records),
@@ -122,7 +122,8 @@ def _answer_section(result: SearchResult, records: Records) -> Section:
     words = [
         f"{label(result)} runs on {plain(design.board.title)} at "
         f"{cost.fps:,.1f} frames a second, {cost.frame_ms:.3g} ms a frame (predicted, "
-        f"batch 1). {fits}. What binds for most of the frame: {cost.bottleneck}."
+        f"batch {cost.frames}). {fits}. What binds for most of the frame: "
+        f"{cost.bottleneck}."
     ]
     unproven = unproven_in_words(result)
     if unproven is not None:

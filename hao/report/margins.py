@@ -11,13 +11,14 @@ def speed_in_words(result: SearchResult) -> str:
     low, high = latency_evidence().fps_interval(cost.fps)
     if result.design.board.frames is Frames.ONE_AT_A_TIME:
         parts = (
-            f"frames/s one at a time: {cost.latency_ms:.2f} ms of the engine and "
+            f"frames/s one at a time: {cost.engine_ms:.2f} ms of the engine and "
             f"{cost.host_us / 1000:.2f} of the host a frame"
         )
     else:
-        parts = f"frames/s back to back: {cost.latency_ms:.2f} ms of the engine a frame"
+        parts = f"frames/s back to back: {cost.engine_ms:.2f} ms of the engine a frame"
     text = (
-        f"{cost.fps:.1f} {parts} (predicted, batch 1; {COVERAGE_PERCENT} % interval "
+        f"{cost.fps:.1f} {parts} (predicted, batch {cost.frames}; {COVERAGE_PERCENT} % "
+        f"interval "
         f"{low:.1f} to {high:.1f})"
     )
     if result.fps_asked is None:
@@ -71,6 +72,7 @@ def margins_json(result: SearchResult) -> dict[str, object]:
     low, high = latency_evidence().fps_interval(result.cost.fps)
     return {
         "frames": result.design.board.frames.value,
+        "batch": result.cost.frames,
         "host_ms": result.cost.host_us / 1000,
         "fps_low": round(low, 4),
         "fps_high": round(high, 4),

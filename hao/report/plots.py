@@ -120,7 +120,7 @@ def write_stage_picture(result: SearchResult, path: Path) -> None:
     axes.set_xlabel("time of the invocation, predicted [ms]")
     axes.grid(visible=True, axis="x", color="#dddddd", linewidth=0.7)
     axes.set_title(
-        f"{_literal(result.design.network.name, 40)}: {cost.latency_ms:.2f} ms a frame "
+        f"{_literal(result.design.network.name, 40)}: {cost.engine_ms:.2f} ms a frame "
         f"in the engine at {result.design.board.clock_mhz:.0f} MHz",
         loc="left",
     )

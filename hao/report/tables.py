@@ -34,7 +34,12 @@ from hao.report.margins import (
 from hao.report.result import SearchResult
 from hao.report.text import WIDTH, clipped, plain, text_table
 from hao.report.watts import power_in_words, power_json
-from hao.report.words import bits_in_words, count_in_words, engine_in_words
+from hao.report.words import (
+    bits_in_words,
+    count_in_words,
+    engine_in_words,
+    start_in_words,
+)
 
 KINDS = {"dsp": "DSP", "bram_18k": "BRAM18", "uram": "URAM", "lut": "LUT", "ff": "FF"}
 PATHS = ("dense", "depthwise", "pointwise", "ifm", "ofm", "residual")
@@ -112,8 +117,8 @@ def render_invocations(result: SearchResult) -> str:
     first = _cycles(cost.first_load_cycles, unit)
     total = _cycles(cost.latency_cycles, unit)
     return (
-        f"{table}\nTimes in {counted}; a frame takes {total}, of which {first} before "
-        "the first invocation.\n"
+        f"{table}\nTimes in {counted}; {start_in_words(cost.frames)} takes {total}, of "
+        f"which {first} before the first invocation.\n"
     )
 
 

@@ -82,3 +82,8 @@ def _split(on_dsp: int, on_lut: int) -> str:
 
 def _kib(bits: int) -> str:
     return f"{bits / 8192:.1f} KiB"
+
+
+def start_in_words(frames: int) -> str:
+    """Return what one start of the engine computes."""
+    return "a frame" if frames == 1 else f"a start of {frames} frames"

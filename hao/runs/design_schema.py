@@ -41,6 +41,7 @@ ADDED_KEYS = frozenset(
     {
         "accuracy.ranked",
         "basis",
+        "board.batch",
         "board.budget",
         "board.calibration",
         "board.idle_mw",

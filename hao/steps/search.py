@@ -130,7 +130,15 @@ def _certificate(
     """Return the text of the certificate of an answer."""
     cycles, top1 = limits_of(request, board)
     # What does not bear on the answer, or stands in the design file, is left out.
-    aside = {"board", "calibration", "clock_mhz", "frames", "workers", "cluster"}
+    aside = {
+        "board",
+        "calibration",
+        "clock_mhz",
+        "frames",
+        "batch",
+        "workers",
+        "cluster",
+    }
     aside |= {"front_points", "best", "overlap_percent"}
     model = request.model and Path(request.model.name)  # of a file or a network
     asked = TypeAdapter(SearchRequest).dump_python(

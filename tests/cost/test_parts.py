@@ -64,11 +64,18 @@ def test_groups_that_are_no_whole_beats_are_not_cut() -> None:
 
 
 def test_only_a_large_linear_layer_in_one_pass_is_cut() -> None:
-    assert splits(LAYER)
-    assert not splits(linear(shape(4096, 1, 1), 70))
-    assert not splits(conv(shape(1200, 4, 4), 8))
-    assert not splits(replace(LAYER, passes=2))
-    assert not splits(replace(LAYER, density=50))
+    alone = setting(double_buffered=True)
+    assert splits(LAYER, alone)
+    for layer in (
+        linear(shape(4096, 1, 1), 70),
+        conv(shape(1200, 4, 4), 8),
+        replace(LAYER, passes=2),
+        replace(LAYER, density=50),
+    ):
+        assert not splits(layer, alone)
+    # The array holds the sums of one frame.
+    several = replace(alone, board=replace(alone.board, batch=2))
+    assert not splits(LAYER, several)
 
 
 def test_least_words_are_those_with_which_a_layer_still_runs() -> None:

@@ -62,7 +62,7 @@ def _recorded_maps(sample: Sample, project: Project) -> bytes:
     names = frozenset(s.invocation.output_name for s in design.segments)
     codes = run_integer_layers(sample.net, sample.frames[:1], names)
     parts = []
-    for run in table.runs:
+    for run, frame in zip(table.runs, table.frames, strict=True):
         if run is None or run.tile + 1 < run.tiles:
             parts.append(struct.pack("<ii", 0, 0))
             continue
@@ -74,7 +74,8 @@ def _recorded_maps(sample: Sample, project: Project) -> bytes:
             port_bytes=design.board.port_bytes,
             act_bits=design.engine.act_bits,
         )
-        parts.append(struct.pack("<ii", stored.base, stored.beats) + data.tobytes())
+        base = stored.base + frame * table.arena.frame_beats
+        parts.append(struct.pack("<ii", base, stored.beats) + data.tobytes())
     return b"".join(parts)
 
 

@@ -35,6 +35,7 @@ from tests.emission.random_designs import FIRST_PRUNED, Sample, random_sample
 # split over several memories.
 QUICK = (*range(28), 40, 41, 43, 47, 78, 79)
 THOROUGH = range(28, 500)
+BATCHED = (1, 5, 40, 78)
 FOUR_PRODUCTS = (4, 5, 43)
 REPLAYED = range(1000, 1006)
 ARBITRARY = range(2000, 2002)
@@ -74,6 +75,50 @@ def compare_all(seeds: Iterable[int], folder: Path) -> list[str]:
 def test_random_designs_compute_what_the_interpreter_computes(tmp_path: Path) -> None:
     wrong = compare_all(QUICK, tmp_path)
     assert not wrong, "\n\n".join(wrong)
+
+
+def test_several_frames_of_a_start_are_computed_alike(tmp_path: Path) -> None:
+    # Four frames: a start of three, and one that is not full. Both kinds of buffers,
+    # tiles, and lists of words, which load in one piece.
+    samples = [in_batches(random_sample(seed), 3) for seed in BATCHED]
+    tables = [make_table(x.design, x.net) for x in samples]
+    assert {x.design.engine.double_buffered for x in samples} == {False, True}
+    assert any(run and run.tiles > 1 for table in tables for run in table.runs)
+    assert any(step.dense_array.fill_lists for table in tables for step in table.steps)
+    flags = builds.precompile(tmp_path, *builds.CHECKED)
+    wrong = [
+        compare_sample(sample, tmp_path / f"seed{sample.seed}", flags)
+        for sample in samples
+    ]
+    assert not any(wrong), "\n\n".join(wrong)
+
+
+def in_batches(sample: Sample, frames: int) -> Sample:
+    board = replace(sample.design.board, batch=frames)
+    return replace(sample, design=replace(sample.design, board=board))
+
+
+def test_weights_of_a_run_load_once_for_all_frames_of_a_start() -> None:
+    for sample in map(random_sample, QUICK):
+        alone = make_table(sample.design, sample.net)
+        if not has_no_parts(alone):
+            continue
+        batched = in_batches(sample, 3)
+        table = make_table(batched.design, batched.net)
+        port = sample.design.board.port_bytes
+        # A share of a stage's weights begins a beat, and its records another.
+        most = len(alone.weights) + 3 * len(Role) * 2 * port * len(table.steps)
+        assert len(table.weights) <= most
+        assert (
+            sum(step.fetch.beats for step in table.steps) * port == len(table.weights)
+            or len(table.weights) == port
+        )
+        runs = [run for run in table.runs if run is not None]
+        assert len(runs) == 3 * sum(run is not None for run in alone.runs)
+
+
+def has_no_parts(table: Table) -> bool:
+    return all(run is None or run.part is None for run in table.runs)
 
 
 def test_slices_of_four_products_of_4_by_5_bits(tmp_path: Path) -> None:

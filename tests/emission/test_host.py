@@ -10,6 +10,7 @@ import select
 import subprocess
 import sys
 import types
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -84,6 +85,39 @@ def test_the_host_program_gives_the_integers(
     np.testing.assert_array_equal(codes, expected_codes(FOUND))
 
 
+BATCHED = replace(
+    FOUND,
+    design=replace(FOUND.design, board=replace(FOUND.design.board, batch=3)),
+)
+
+
+def test_both_drivers_run_several_frames_of_a_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 7 times 2 frames are 4 starts of 3 and one that is not full; 5 are two starts.
+    folder = tmp_path / "project"
+    write_sample(BATCHED, folder)
+    (folder / "build").mkdir()
+    compiled(folder, "build/host", "-Wextra", "host/main.cpp")
+    engine = library(folder)
+    put_board(folder, tmp_path / "root", VITIS)
+    done = run_host(folder, engine, VITIS, "--repeat", "7")
+    assert done.returncode == 0, done.stderr
+    assert "2 of 2 frames equal bit for bit" in done.stdout
+    board = Board(engine)
+    monkeypatch.setitem(sys.modules, "pynq", board)
+    module = driver_module(folder)
+    wanted = expected_codes(FOUND)
+    with module.HaoDriver("a.bit", folder / "weights/weights.bin") as driver:
+        found = list(driver.stream(FOUND.frames[n % 2] for n in range(5)))
+        alone, _ = driver.run(FOUND.frames[1])
+    assert len(found) == 5
+    for number, codes in enumerate(found):
+        np.testing.assert_array_equal(codes, wanted[number % 2])
+    np.testing.assert_array_equal(alone, wanted[1])
+    assert len(board.starts[::2]) == 3
+
+
 def test_the_host_program_tells_frames_that_differ(
     built: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -131,7 +165,7 @@ LESS = layout({"ifm": "IFM", "weights": "WEIGHTS"}, 64, 0x1_000_0000)
         (VITIS, ("--weights", "Makefile"), "bytes of weights; must be"),
         (VITIS, ("--registers", "no.h"), "no.h: cannot be read; run_vivado.tcl puts"),
         (VITIS, ("--in-flight", "0"), "--in-flight 0; must be at least 1"),
-        (VITIS, ("--in-flight", "5000"), "5000 frames in flight need"),
+        (VITIS, ("--in-flight", "5000"), "5000 arenas in flight need"),
         (VITIS, ("--fast", "1"), "--fast is no option; --help says which are"),
         (VITIS, ("--repeat",), "--repeat is no option or lacks a value"),
         (HIGH, (), "memory above 4 GiB; port weights takes 32 bits"),
@@ -263,7 +297,7 @@ def test_frames_are_packed_while_the_core_computes(
     module = driver_module(folder)
     done: list[str] = []
     driver = module.HaoDriver("a.bit", folder / "weights/weights.bin")
-    monkeypatch.setattr(driver, "load", lambda _, slot: done.append(f"load {slot}"))
+    monkeypatch.setattr(driver, "load", lambda _, slot, at: done.append(f"load {slot}"))
     monkeypatch.setattr(driver, "_begin", lambda slot: done.append(f"start {slot}"))
     monkeypatch.setattr(driver, "_finish", lambda _: done.append("end"))
     for _ in driver.stream([*FOUND.frames, FOUND.frames[0]]):
@@ -314,7 +348,7 @@ def test_interrupts_that_an_image_lacks_are_refused_where_asked_for(
     module = driver_module(folder)
     with pytest.raises(RuntimeError, match="no UIO device for the core's interrupt"):
         module.HaoDriver("a", folder / "weights/weights.bin", interrupts=True)
-    with pytest.raises(ValueError, match="0 frames in flight; must be at least 1"):
+    with pytest.raises(ValueError, match="0 arenas in flight; must be at least 1"):
         module.HaoDriver("a", folder / "weights/weights.bin", in_flight=0)
 
 

@@ -70,6 +70,7 @@ class Case:
     # slower than they come (docs/cost_model.md, "What has not been validated").
     waiting: frozenset[str] = frozenset()
     total: float = TOTAL
+    batch: int = 1
 
 
 def designed(case: Case) -> Design:
@@ -94,7 +95,7 @@ def designed(case: Case) -> Design:
         ),
         engine=engine,
         segments=segments,
-        board=load_board("zu3eg"),
+        board=replace(load_board("zu3eg"), batch=case.batch),
     )
 
 
@@ -207,6 +208,9 @@ SMALL = (
         waiting=frozenset({"block4"}),
     ),
     Case("digits", (8, 16), (16, 9), (16, 16), px=1, double_buffered=False),
+    # Several frames of a start: their runs follow each other, with the same weights.
+    Case("digits", (16, 16), (16, 5), (16, 12), px=2, batch=2),
+    Case("digits", (8, 16), (16, 9), (16, 16), px=1, double_buffered=False, batch=3),
     Case(
         "mobilenet_v2_100",
         (16, 16),

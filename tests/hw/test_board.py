@@ -102,6 +102,8 @@ def test_at_clock_refuses_a_stopped_clock() -> None:
         ),
         (lambda: replace(BOARD, port_bytes=32), "= 32; must be one of 4, 8, 16"),
         (lambda: replace(BOARD, ddr_write_percent=0), "must be from 1 to 100"),
+        (lambda: replace(BOARD, batch=0), "batch = 0; must be from 1 to 16"),
+        (lambda: replace(BOARD, batch=17), "batch = 17; must be from 1 to 16"),
         (lambda: replace(BOARD, ddr_burst_bytes=48), "= 48; must be one of 16, 32, 64"),
     ],
 )

@@ -1,8 +1,9 @@
-// Runs frames through the core, several in flight: while the core computes one, the host
-// packs the next into another arena and unpacks the one before.
+// Runs frames through the core, several arenas in flight: while the core computes the
+// frames of one, the host packs the next into another and unpacks those before.
 #ifndef HAO_DRIVER_H
 #define HAO_DRIVER_H
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 
@@ -15,7 +16,7 @@ const std::size_t kPage = 4096;
 
 inline std::size_t whole_pages(std::size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
 
-// Bytes of memory that a driver needs for so many frames in flight.
+// Bytes of memory that a driver needs for so many arenas in flight.
 inline std::size_t memory_bytes(int in_flight) {
   return whole_pages(kWeightBytes) + in_flight * whole_pages(kArenaBytes);
 }
@@ -45,7 +46,7 @@ class Driver {
                                std::to_string(kWeightBytes));
     if (device.size() < memory_bytes(in_flight))
       throw std::runtime_error(std::to_string(device.size()) + " bytes of memory; " +
-                               std::to_string(in_flight) + " frames in flight need " +
+                               std::to_string(in_flight) + " arenas in flight need " +
                                std::to_string(memory_bytes(in_flight)));
     std::memset(device.memory(), 0, memory_bytes(in_flight));
     if (!weights.empty()) std::memcpy(device.memory(), weights.data(), weights.size());
@@ -63,19 +64,24 @@ class Driver {
   Timing run(long count, bool overlap, Source source, Sink sink) {
     Timing timing = {0, 0};
     const steady::time_point begin = steady::now();
-    if (count > 0) {
-      load(0, source(0));
+    const long starts = (count + kBatch - 1) / kBatch;
+    const auto end = [count](long s) { return std::min(count, (s + 1) * kBatch); };
+    const auto fill = [&](long s) {
+      for (long n = s * kBatch; n < end(s); ++n) load(n, source(n));
+    };
+    if (starts > 0) {
+      fill(0);
       start(0);
     }
-    for (long n = 0; n < count; ++n) {
-      const bool more = n + 1 < count, ahead = more && overlap && in_flight_ > 1;
-      if (ahead) load(n + 1, source(n + 1));
+    for (long s = 0; s < starts; ++s) {
+      const bool more = s + 1 < starts, ahead = more && overlap && in_flight_ > 1;
+      if (ahead) fill(s + 1);
       timing.core += finish();
-      if (ahead) start(n + 1);
-      sink(n, store(n));
+      if (ahead) start(s + 1);
+      for (long n = s * kBatch; n < end(s); ++n) sink(n, store(n));
       if (more && !ahead) {
-        load(n + 1, source(n + 1));
-        start(n + 1);
+        fill(s + 1);
+        start(s + 1);
       }
     }
     timing.total = seconds_since(begin);
@@ -83,27 +89,32 @@ class Driver {
   }
 
  private:
-  std::size_t arena(long frame) const {
-    return whole_pages(kWeightBytes) + (frame % in_flight_) * whole_pages(kArenaBytes);
+  std::size_t arena(long number) const {
+    return whole_pages(kWeightBytes) + (number % in_flight_) * whole_pages(kArenaBytes);
+  }
+
+  // Where the maps of a frame begin.
+  std::size_t place(long frame) const {
+    return arena(frame / kBatch) + (frame % kBatch) * kFrameBytes;
   }
 
   void load(long frame, const codes_t &codes) {
-    const std::size_t at = arena(frame) + kInput.offset_bytes;
+    const std::size_t at = place(frame) + kInput.offset_bytes;
     kInput.pack(codes, device_.memory() + at);
     device_.to_device(at, kInput.bytes);
   }
 
   codes_t store(long frame) {
-    const std::size_t at = arena(frame) + kOutput.offset_bytes;
+    const std::size_t at = place(frame) + kOutput.offset_bytes;
     device_.from_device(at, kOutput.bytes);
     return kOutput.unpack(device_.memory() + at);
   }
 
   // The core reads the addresses while it runs, so they change between runs only.
-  void start(long frame) {
+  void start(long number) {
     if (!(device_.read(kControl) & kIdle))
       throw std::runtime_error("the core is busy; load the bitstream again");
-    set_arena(frame);
+    set_arena(number);
     if (interrupts_) {
       clear_interrupt();
       device_.arm();
@@ -133,9 +144,9 @@ class Driver {
     return status & 1;
   }
 
-  void set_arena(long frame) {
+  void set_arena(long number) {
     for (const char *port : kPorts)
-      if (std::strcmp(port, "weights") != 0) set_address(port, arena(frame));
+      if (std::strcmp(port, "weights") != 0) set_address(port, arena(number));
   }
 
   void set_address(const std::string &port, std::size_t offset) {
