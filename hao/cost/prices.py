@@ -115,9 +115,8 @@ def _price_fused(
 ) -> SegmentPrice:
     """Return the price of a run that is not tiled; arguments as `price_segment`."""
     times, feasible = _stage_times(invocation, columns, setting)
-    pe: Cycles = np.asarray(1)
-    if invocation.stages:
-        pe = columns[invocation.stages[-1][0]].pe
+    last = invocation.stages[-1:]
+    pe: Cycles = columns[last[0][0]].pe if last else np.asarray(1)
     channels = np.asarray(invocation.stage_ofm.channels)
     burst = burst_beats(invocation, -(-channels // pe), channels, setting)
     maps = run_maps(invocation, channels, setting)
@@ -132,20 +131,13 @@ def _price_fused(
         weights=np.asarray(weights),
         burst=burst,
     )
+    moved = _ddr_row(invocation, times, maps, weights, burst, setting)
+    reading = reading_paths(invocation, times, transfers, setting.px)
     loading = max(1, loading_stages(invocation))
     return SegmentPrice(
-        paths=tuple(
-            path.times(batch)
-            for path in paths(invocation, times, transfers, setting.px)
-        ),
+        paths=_times(paths(invocation, times, transfers, setting.px), batch),
         tiled={},
-        ddr=tuple(
-            path.times(batch)
-            for path in (
-                _ddr_row(invocation, times, maps, weights, burst, setting),
-                *reading_paths(invocation, times, transfers, setting.px),
-            )
-        ),
+        ddr=_times((moved, *reading), batch),
         beside=Path("weights", batch * int(load_delay(maps, loading, setting)), {}),
         opening=load_row(invocation, columns, bits, setting),
         opening_ddr=load_ddr_row(invocation, columns, bits, setting),
@@ -153,6 +145,10 @@ def _price_fused(
         parts={},
         feasible=feasible,
     )
+
+
+def _times(paths: tuple[Path, ...], count: int) -> tuple[Path, ...]:
+    return tuple(path.times(count) for path in paths)
 
 
 def _stage_times(

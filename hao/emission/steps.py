@@ -71,25 +71,14 @@ def make_table(design: Design, net: IntegerNetwork) -> Table:
     runs = design_runs(design, net)
     arena = place_maps(design)
     loads, data = _loads(runs, design, net)
-    frames = range(arena.frames)
-    steps: list[Step] = []
-    titles: list[str] = []
-    ran: list[Run | None] = []
-    of_frame: list[int] = []
-
-    def add(step: Step, title: str, run: Run | None, frame: int = 0) -> None:
-        steps.append(step)
-        titles.append(title)
-        ran.append(run)
-        of_frame.append(frame)
-
+    made: list[tuple[Step, str, Run | None, int]] = []
     double = design.engine.double_buffered
     for number, run in enumerate(runs):
         half = number % 2 if double else 0
         if (number == 0 or not double) and loads[number][0]:
             loading = _with_load(Step(), loads[number][0], design, half=half)
-            add(loading, f"load {run.name}", None)
-        for frame in frames:
+            made.append((loading, f"load {run.name}", None, 0))
+        for frame in range(arena.frames):
             step = _run_step(run, arena.of_frame(frame), design, net)
             title = f"run {run.name}"
             if arena.frames > 1:
@@ -100,12 +89,13 @@ def make_table(design: Design, net: IntegerNetwork) -> Table:
                 load = loads[number + 1][frame]
                 step = _with_load(step, load, design, half=1 - half)
                 title += f"; load {runs[number + 1].name}"
-            add(step, title, run, frame)
+            made.append((step, title, run, frame))
+    steps, titles, ran, frames = zip(*made, strict=True)
     return Table(
-        steps=tuple(steps),
-        titles=tuple(titles),
-        runs=tuple(ran),
-        frames=tuple(of_frame),
+        steps=steps,
+        titles=titles,
+        runs=ran,
+        frames=frames,
         arena=arena,
         weights=data,
     )

@@ -69,8 +69,8 @@ def memory_section(result: SearchResult) -> Section:
         key="memory",
         title="Memory map",
         words=(
-            f"Feature maps share {arena.frame_beats * port / KIB:,.0f} KiB of DDR: two may "
-            "overlap where the one is read for the last time before the other is "
+            f"Feature maps share {arena.frame_beats * port / KIB:,.0f} KiB of DDR: two "
+            "may overlap where the one is read for the last time before the other is "
             f"written. {start_in_words(result.cost.frames).capitalize()} moves "
             f"{weights / 1e6:.3g} MB of weights and "
             f"{(result.cost.ddr_bytes - weights) / 1e6:.3g} MB of feature maps. The "
