@@ -27,6 +27,7 @@ from hao.cost.overheads import (
     STAGE_DEPTH_CYCLES,
     START_CYCLES,
 )
+from hao.cost.turns import MAX_TURNS
 from hao.cost.waits import Waits
 from hao.cost.words import Cycles
 from hao.ir.layer import Depthwise, Linear, Pool
@@ -190,6 +191,11 @@ class _Chain:
         self._out = np.maximum(packed, transfers.ddr_out)
         self._left = np.maximum(packed, transfers.ddr_left)
         depth = START_CYCLES + STAGE_DEPTH_CYCLES * len(self._used)
+        # Codes of last sums, where lanes share multipliers: at most so many turns.
+        depth += MAX_TURNS * sum(
+            not isinstance(layer, Pool) and layer.multiplied
+            for _, layer in self._stages
+        )
         self._begin = _Sum(depth, {})
         self._waits = Waits(
             stages=invocation.stages,
