@@ -169,7 +169,7 @@ def reshape(feature_map: FeatureMap, sizes: Sequence[int], *, node: str) -> Feat
         raise UnsupportedError(
             f"{node}: reshapes {feature_map.sizes} to {tuple(sizes)}, which cuts "
             "through channels or rows; handled: flattening, adding or removing sizes "
-            "of 1"
+            "of 1; train without channel shuffles and patches"
         )
     return replace(feature_map, dimensions=dimensions)
 

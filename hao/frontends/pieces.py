@@ -5,7 +5,7 @@ numbers; what the network can hold, and what is refused, is decided here once. A
 `Piece` is what one operator adds to the network.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from math import prod
 
@@ -27,7 +27,9 @@ from hao.frontends.piece_types import (
     Weight,
     Window,
     check_no_padding,
+    summed_padding,
 )
+from hao.frontends.taps import dense_groups, square_taps
 from hao.ir.layer import (
     Conv,
     Depthwise,
@@ -83,17 +85,17 @@ def conv_piece(
         )
     window = window.squared(site)
     kernel, stride = window.square(site)
-    weight = replace(weight, values=_square_taps(weight.values, kernel))
+    weight = replace(weight, values=square_taps(weight.values, kernel))
     depthwise = groups > 1 and groups == ifm_channels == ofm_channels
     notes: tuple[str, ...] = ()
     if groups > 1 and not depthwise:
-        weight = replace(weight, values=_dense_groups(weight.values, groups))
+        weight = replace(weight, values=dense_groups(weight.values, groups))
         notes = (
             f"{site.label}: {groups} groups of {ifm_channels // groups} to "
             f"{ofm_channels // groups} channels are run as one dense convolution with "
             f"zeros between the groups, {groups} times the products",
         )
-    padding = _sum(x.padding, window.padding)
+    padding = summed_padding(x.padding, window.padding)
     kind = Depthwise if depthwise else Conv
     ofm = _ofm(site, x, ofm_channels, kernel=kernel, stride=stride, padding=padding)
     layer = kind(
@@ -122,9 +124,11 @@ def linear_piece(
 ) -> Piece:
     """Return a fully connected layer over the last dimension of a tensor.
 
+    Over channels alone, on a map of several pixels, it is a 1x1 convolution.
+
     Args:
         site: Where it stands.
-        x: Its last dimension runs over all that one frame has.
+        x: Its last dimension runs over all that one frame has, or its channels.
         weight: Shape (ofm_channels, features), features in the order of the file.
         bias: Shape (ofm_channels,), or None.
 
@@ -135,10 +139,12 @@ def linear_piece(
     check_no_padding(site, x)
     features = x.dimensions[-1] if x.dimensions else ()
     frame_axes = {axis for axis in CHANNELS_FIRST[1:] if x.size(axis) > 1}
+    if features == (Axis.CHANNEL,) and set(features) != frame_axes:
+        return _pointwise_piece(site, x, weight=weight, bias=bias)
     if set(features) != frame_axes:
         raise UnsupportedError(
             f"{site.label}: multiplies the last dimension of {x.sizes} only; handled: "
-            "tensors flattened to (batch, features)"
+            "tensors flattened to (batch, features), or channels in the last dimension"
         )
     ofm_channels = weight.values.shape[0]
     expected = (ofm_channels, x.shape.elements)
@@ -167,6 +173,29 @@ def linear_piece(
     )
 
 
+def _pointwise_piece(
+    site: NodeSite, x: FeatureMap, *, weight: Weight, bias: Array | None
+) -> Piece:
+    """Return a 1x1 convolution of a tensor whose last dimension is the channels."""
+
+    def on_taps(values: Array) -> Array:
+        return values if values.ndim < 2 else values[:, :, None, None]
+
+    taps = replace(
+        weight,
+        values=on_taps(weight.values),
+        scale=on_taps(weight.scale),
+        zero_point=on_taps(weight.zero_point),
+    )
+    first = replace(x, dimensions=one_axis_each(x, CHANNELS_FIRST))
+    window = Window(kernel=(1, 1))
+    piece = conv_piece(site, first, weight=taps, bias=bias, window=window, groups=1)
+    last = (Axis.CHANNEL,) if piece.value.shape.channels > 1 else ()
+    return replace(
+        piece, value=replace(piece.value, dimensions=(*x.dimensions[:-1], last))
+    )
+
+
 def pool_piece(
     site: NodeSite,
     x: FeatureMap,
@@ -189,12 +218,12 @@ def pool_piece(
 
     Raises:
         InputError: The window does not fit.
-        UnsupportedError: A rectangular window, another arrangement, or zeros around
-            a map whose maximum they could change.
+        UnsupportedError: A rectangular window, another arrangement, zeros around a map
+            whose maximum they could change, or a maximum of padding alone.
     """
     _check_arranged(site, x, order)
     whole = window.kernel == (x.shape.height, x.shape.width)
-    padding = _sum(x.padding, window.padding)
+    padding = summed_padding(x.padding, window.padding)
     if kind is PoolKind.AVERAGE and whole and padding == Padding():
         return global_average_piece(site, x)
     kernel, stride = window.square(site)
@@ -205,6 +234,8 @@ def pool_piece(
         )
     channels = x.shape.channels
     ofm = _ofm(site, x, channels, kernel=kernel, stride=stride, padding=padding)
+    if kind is PoolKind.MAX:
+        _check_picks(site, x.shape, ofm, (kernel, stride), padding)
     layer = Pool(
         name=site.layer,
         input=x.layer,
@@ -218,6 +249,21 @@ def pool_piece(
     )
     value = x.after(site.layer, ofm, nonnegative=x.nonnegative)
     return Piece(value=value, layers=(layer,))
+
+
+def _check_picks(
+    site: NodeSite, ifm: Shape, ofm: Shape, window: tuple[int, int], padding: Padding
+) -> None:
+    """Refuse a maximum some of whose windows have no pixel."""
+    kernel, stride = window
+    begins = max(padding.top, padding.left)
+    low = (ofm.height - 1) * stride >= padding.top + ifm.height
+    right = (ofm.width - 1) * stride >= padding.left + ifm.width
+    if begins >= kernel or low or right:
+        raise UnsupportedError(
+            f"{site.label}: takes the maximum of padding alone; handled: windows with "
+            "a pixel; pad by less than the kernel"
+        )
 
 
 def global_average_piece(site: NodeSite, x: FeatureMap) -> Piece:
@@ -236,8 +282,8 @@ def pixels_piece(
     x: FeatureMap,
     kind: PoolKind,
     *,
-    dimensions: Sequence[int],
-    keep: bool,
+    dimensions: Collection[int],
+    dropped: Collection[int],
 ) -> Piece:
     """Return the mean or maximum over some dimensions of a tensor, if all are pixels.
 
@@ -245,22 +291,17 @@ def pixels_piece(
         site: Where it stands.
         x: Its input.
         kind: Mean or maximum.
-        dimensions: That it goes over; negative ones count from the end.
-        keep: The dimensions stay, with size 1.
+        dimensions: That it goes over.
+        dropped: Those that do not stay, with size 1.
 
     Raises:
-        InputError: There is no such dimension.
         UnsupportedError: It runs over channels, frames, or some pixels only.
     """
-    rank = len(x.dimensions)
-    if any(not -rank <= d < rank for d in dimensions):
-        raise InputError(f"{site.label}: axes {tuple(dimensions)} of a {rank}-D tensor")
-    chosen = {d % rank for d in dimensions}
-    axes = {axis for d in chosen for axis in x.dimensions[d]}
+    axes = {axis for d in dimensions for axis in x.dimensions[d]}
     pixels = {a for a in (Axis.HEIGHT, Axis.WIDTH) if x.size(a) > 1}
     if axes != pixels:
         raise UnsupportedError(
-            f"{site.label}: goes over axes {tuple(dimensions)} of {x.sizes}; "
+            f"{site.label}: goes over axes {tuple(sorted(dimensions))} of {x.sizes}; "
             "handled: over height and width"
         )
     if kind is PoolKind.MAX and pixels:
@@ -273,29 +314,9 @@ def pixels_piece(
     left = tuple(
         dimension
         for position, dimension in enumerate(piece.value.dimensions)
-        if keep or position not in chosen
+        if position not in dropped
     )
     return replace(piece, value=replace(piece.value, dimensions=left))
-
-
-def _square_taps(weight: Array, kernel: int) -> Array:
-    """Return weights whose kernel is square, zeros below and on the right."""
-    rows, columns = kernel - weight.shape[2], kernel - weight.shape[3]
-    if rows == columns == 0:
-        return weight
-    return np.pad(weight, ((0, 0), (0, 0), (0, rows), (0, columns)))
-
-
-def _dense_groups(weight: Array, groups: int) -> Array:
-    """Return weights over all input channels, zeros outside a channel's group."""
-    outputs, inputs = len(weight) // groups, weight.shape[1]
-    dense = np.zeros(
-        (len(weight), groups * inputs, *weight.shape[2:]), dtype=weight.dtype
-    )
-    for group in range(groups):
-        rows = slice(group * outputs, (group + 1) * outputs)
-        dense[rows, group * inputs : (group + 1) * inputs] = weight[rows]
-    return dense
 
 
 def _compute_params(
@@ -346,15 +367,6 @@ def _check_arranged(site: NodeSite, x: FeatureMap, order: Order) -> None:
             f"{site.label}: reads a tensor of shape {x.sizes} that is not arranged as "
             f"({names})"
         )
-
-
-def _sum(first: Padding, second: Padding) -> Padding:
-    return Padding(
-        top=first.top + second.top,
-        left=first.left + second.left,
-        bottom=first.bottom + second.bottom,
-        right=first.right + second.right,
-    )
 
 
 def _ofm(

@@ -297,7 +297,7 @@ def _without_zero(
     if not MIN_BITS <= max(quant.bits, MIN_BITS) <= MAX_BITS:
         raise UnsupportedError(
             f"layer {layer!r}: maps of {quant.bits} bits; handled: {MIN_BITS} to "
-            f"{MAX_BITS}"
+            f"{MAX_BITS}; quantize maps to int8, uint8 or fewer bits"
         )
     quant = replace(quant, bits=max(quant.bits, MIN_BITS))
     if zero == round(zero) and zero != 0:

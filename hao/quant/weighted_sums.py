@@ -54,8 +54,9 @@ def weighted_sums(
     quant = layer.weight
     if quant is None or not 2 <= quant.bits <= MAX_BITS:
         raise UnsupportedError(
-            f"layer {name!r}: weights of type {quant}; handled: quantized to 2 to "
-            f"{MAX_BITS} bits"
+            f"layer {name!r}: weights of {quant.bits if quant else 'no'} bits, zero "
+            f"points taken out; handled: 2 to {MAX_BITS}; quantize weights to int8 "
+            "around 0 (symmetric)"
         )
     real, bias = float_parameters(network, layer)
     step = _weight_scale(network, layer)

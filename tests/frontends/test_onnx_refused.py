@@ -79,7 +79,17 @@ REFUSED: list[tuple[NodeProto, Stored, str]] = [
         {"w": floats(0, 5)},
         r"Add 'it': a constant of shape \(5,\) meets a feature map of shape \(1, 3, 8",
     ),
-    (node("Conv", "x", "w", dilations=[2, 2]), {"w": W}, "handled: 1; a larger"),
+    (
+        node("MaxPool", "x", kernel_shape=[2, 2], dilations=[2, 2]),
+        {},
+        r"dilations \(2, 2\); handled: 1; a larger window",
+    ),
+    (
+        node("MaxPool", "x", kernel_shape=[2, 2], pads=[2, 0, 0, 0]),
+        {},
+        "MaxPool 'it': takes the maximum of padding alone; handled: windows with a",
+    ),
+    (node("Abs", "x"), {}, "Abs 'it' is not handled: no such function of single"),
     (node("Conv", "x", "w", strides=[1, 2]), {"w": W}, "kernel 3x3, stride 1x2; hand"),
     (node("Conv", "x", "w"), {"w": W[..., 0]}, "handled: two-dimensional convolutions"),
     (node("Conv", "x", "w", pads=[-1, 0, 0, 0]), {"w": W}, "handled: at least 0"),

@@ -124,8 +124,27 @@ def read_sum(call: NodeCall) -> Result:
     return Piece(value=total, layers=layers)
 
 
+def read_average(call: NodeCall) -> Result:
+    """Return the mean of several maps: their sum, divided by their number."""
+    if len(call.operands) == 1:
+        return read_identity(call)
+    inner = replace(call.site, layer=f"{call.site.layer}.sum")
+    total = read_sum(replace(call, node=replace(call.node, site=inner)))
+    assert isinstance(total, Piece)
+    share = np.array([1 / len(call.operands)], dtype=np.float64)
+    return _behind(
+        total, affine_piece(call.site, total.value, scale=share, shift=share * 0)
+    )
+
+
 def read_subtract(call: NodeCall) -> Piece:
-    """Return an affine layer for a difference with a constant."""
+    """Return an affine layer for a difference with a constant; of maps, an add."""
+    first, second = call.operand(0), call.operand(1)
+    if isinstance(first, FeatureMap) and isinstance(second, FeatureMap):
+        minus = np.array([-1.0], dtype=np.float32)
+        site = replace(call.site, layer=f"{call.site.layer}.minus")
+        turned = affine_piece(site, second, scale=minus, shift=minus * 0)
+        return _behind(turned, add_piece(call.site, first, turned.value))
     if isinstance(call.operand(0), Weight):
         return _arithmetic(call, lambda c: (-np.ones_like(c), c))
     return _arithmetic(call, lambda c: (np.ones_like(c), -c))
@@ -171,7 +190,8 @@ def read_cast(call: NodeCall) -> Result:
     target = call.node.integer("to", kind.FLOAT)
     if target not in real and not isinstance(call.operand(0), FinalScores):
         raise UnsupportedError(
-            f"{call.label}: casts to type {target}; handled: floating point"
+            f"{call.label}: casts to type {target}; handled: floating point; leave "
+            "codes to QuantizeLinear and DequantizeLinear"
         )
     return read_identity(call)
 
@@ -270,6 +290,15 @@ def read_scores(call: NodeCall) -> FinalScores:
     return FinalScores(source=x, maker=call.label, note=note)
 
 
+def _behind(first: Piece, second: Piece) -> Piece:
+    """Return two pieces as one."""
+    return replace(
+        second,
+        layers=(*first.layers, *second.layers),
+        params={**first.params, **second.params},
+    )
+
+
 def _arithmetic(call: NodeCall, terms: Callable[[_Real], tuple[_Real, _Real]]) -> Piece:
     """Return scale and shift that `terms` makes of the constant operand."""
     x, constant = _map_and_constant(call)
@@ -289,7 +318,8 @@ def _arithmetic(call: NodeCall, terms: Callable[[_Real], tuple[_Real, _Real]]) -
 def _map_and_constant(call: NodeCall) -> tuple[FeatureMap, Weight]:
     if len(call.operands) != 2:
         raise UnsupportedError(
-            f"{call.label}: {len(call.operands)} operands; handled: two"
+            f"{call.label}: {len(call.operands)} operands; handled: two; write it as "
+            "several nodes of two"
         )
     if isinstance(call.operand(0), Weight):
         return call.feature_map(1), call.constant(0)
@@ -311,7 +341,7 @@ def _single(call: NodeCall, values: Array) -> float:
     if not values.size or np.any(values != values.flat[0]):
         raise UnsupportedError(
             f"{call.label}: limits of shape {values.shape} that differ; handled: one "
-            "number"
+            "number; limit all channels alike"
         )
     return float(values.ravel()[0])
 

@@ -13,28 +13,28 @@ from hao.errors import InputError, UnsupportedError
 from hao.frontends.feature_map import (
     CHANNELS_FIRST,
     CHANNELS_LAST,
-    Axis,
     FeatureMap,
     per_channel,
 )
-from hao.frontends.from_onnx.values import NodeCall, whole_numbers
+from hao.frontends.from_onnx.values import NodeCall, PaddedBelow
 from hao.frontends.piece_types import (
     Array,
     Order,
     Piece,
     Weight,
     Window,
+    summed_padding,
 )
 from hao.frontends.pieces import (
     conv_piece,
     global_average_piece,
     linear_piece,
-    pixels_piece,
     pool_piece,
 )
 from hao.frontends.pointwise_pieces import (
     affine_piece,
 )
+from hao.frontends.taps import spread_taps
 from hao.intmath import ceil_div
 from hao.ir.layer import Padding, PoolKind
 
@@ -55,26 +55,28 @@ def read_conv(call: NodeCall) -> Piece:
     """Return a convolution.
 
     Raises:
-        UnsupportedError: Dilated, or not two-dimensional.
+        UnsupportedError: Not two-dimensional.
     """
     x = call.feature_map()
     weight = call.constant(1)
     if weight.values.ndim != 4:
         raise UnsupportedError(
             f"{call.label}: weights of shape {weight.values.shape}; handled: "
-            "two-dimensional convolutions"
+            "two-dimensional convolutions; write one over a signal as Conv2d of height "
+            "1"
         )
     check_float(call, weight)
     order = order_of(call)
     if order is CHANNELS_LAST:
         weight = replace(weight, values=weight.values.transpose(0, 3, 1, 2))
     bias = call.optional(2)
+    dilations = _dilations(call)
     return conv_piece(
         call.site,
         x,
-        weight=weight,
+        weight=spread_taps(call.site, weight, dilations),
         bias=None if bias is None else bias.values,
-        window=_window(call, x, default=weight.values.shape[2:]),
+        window=_window(call, x, default=weight.values.shape[2:], dilations=dilations),
         groups=call.node.integer("group", 1),
         order=order,
     )
@@ -109,7 +111,7 @@ def read_matmul(call: NodeCall) -> Piece:
     if call.operand(0) is None or isinstance(call.operand(0), Weight):
         raise UnsupportedError(
             f"{call.label}: multiplies from the left; handled: a feature map times "
-            "weights"
+            "weights; write x @ W, as torch.nn.Linear does"
         )
     x = call.feature_map()
     weight = _transposed(call, call.constant(1))
@@ -150,13 +152,17 @@ def read_batch_norm(call: NodeCall) -> Piece:
 
 
 def read_max_pool(call: NodeCall) -> Piece:
-    """Return a maximum over windows; ceil_mode becomes padding, never picked."""
-    x = call.feature_map()
+    """Return a maximum over windows; what ceil_mode adds is padding, never picked."""
+    below = call.operand(0)
+    more = below.padding if isinstance(below, PaddedBelow) else Padding()
+    x = below.source if isinstance(below, PaddedBelow) else call.feature_map()
+    seen = replace(x, padding=summed_padding(x.padding, more))
+    window = _window(call, seen, rounds_up=call.node.integer("ceil_mode", 0) == 1)
     return pool_piece(
         call.site,
         x,
         kind=PoolKind.MAX,
-        window=_window(call, x, rounds_up=call.node.integer("ceil_mode", 0) == 1),
+        window=replace(window, padding=summed_padding(window.padding, more)),
         order=order_of(call),
     )
 
@@ -193,80 +199,6 @@ def read_global_max(call: NodeCall) -> Piece:
     x = call.feature_map()
     window = Window(kernel=(x.shape.height, x.shape.width))
     return pool_piece(call.site, x, kind=PoolKind.MAX, window=window)
-
-
-def read_mean(call: NodeCall) -> Piece:
-    """Return a mean over pixels.
-
-    Raises:
-        UnsupportedError: It names no axes, or other axes than pixels.
-    """
-    return _over_pixels(call, PoolKind.AVERAGE)
-
-
-def read_max(call: NodeCall) -> Piece:
-    """Return a maximum over pixels.
-
-    Raises:
-        UnsupportedError: It names no axes, or other axes than pixels.
-    """
-    return _over_pixels(call, PoolKind.MAX)
-
-
-def _over_pixels(call: NodeCall, kind: PoolKind) -> Piece:
-    x = call.feature_map()
-    axes = call.integers(1, "axes")
-    if axes is None:
-        raise UnsupportedError(f"{call.label}: goes over all axes; handled: pixels")
-    keep = call.node.integer("keepdims", 1) == 1
-    return pixels_piece(call.site, x, kind, dimensions=axes, keep=keep)
-
-
-def read_pad(call: NodeCall) -> Piece:
-    """Return the map with zeros around it that the next window layer takes in.
-
-    Raises:
-        InputError: It lists another number of sizes.
-        UnsupportedError: It pads with something else, crops, or pads channels.
-    """
-    x = call.feature_map()
-    pads = call.integers(1, "pads") or ()
-    rank = len(x.dimensions)
-    fill = call.optional(2)
-    value = (
-        call.node.real("value", 0.0) if fill is None else float(fill.values.ravel()[0])
-    )
-    mode = call.node.text("mode", "constant")
-    axes = call.optional(3)
-    if axes is not None:
-        listed = [axis % rank for axis in whole_numbers(call.label, axes.values)]
-        spread = [0] * (2 * rank)
-        for index, axis in enumerate(listed):
-            spread[axis] = pads[index]
-            spread[rank + axis] = pads[len(listed) + index]
-        pads = tuple(spread)
-    if len(pads) != 2 * rank:
-        raise InputError(f"{call.label}: pads {pads} of a tensor of rank {rank}")
-    if not any(pads):
-        return Piece(value=x)
-    order = next((o for o in (CHANNELS_FIRST, CHANNELS_LAST) if x.arranged(o)), None)
-    before = dict(zip(order or (), pads[:rank], strict=False))
-    after = dict(zip(order or (), pads[rank:], strict=False))
-    others = [
-        d[a] for d in (before, after) for a in (Axis.BATCH, Axis.CHANNEL) if a in d
-    ]
-    if mode != "constant" or value != 0 or min(pads) < 0 or not order or any(others):
-        raise UnsupportedError(
-            f"{call.label}: pads {pads}, mode {mode!r}, value {value}; handled: zeros "
-            "around the pixels of a map"
-        )
-    padding = Padding(
-        top=x.padding.top + before[Axis.HEIGHT],
-        left=x.padding.left + before[Axis.WIDTH],
-        bottom=x.padding.bottom + after[Axis.HEIGHT],
-        right=x.padding.right + after[Axis.WIDTH],
-    )
-    return Piece(value=replace(x, padding=padding))
 
 
 def check_float(call: NodeCall, weight: Weight) -> None:
@@ -315,14 +247,38 @@ def _check_four(call: NodeCall, x: FeatureMap) -> None:
         )
 
 
+def _dilations(call: NodeCall) -> tuple[int, int]:
+    """Return how far apart taps are, by height and width."""
+    given = call.node.integers("dilations", (1, 1))
+    if len(given) != 2 or min(given) < 1:
+        raise InputError(f"{call.label}: dilations {given}; must be two, at least 1")
+    return given[0], given[1]
+
+
+def _around(
+    mode: str, size: int, kernel: int, stride: int, *, own: tuple[int, int]
+) -> tuple[int, int]:
+    """Return what auto_pad puts before and behind pixels; none leaves `own`."""
+    if mode == "VALID":
+        return 0, 0
+    if mode == "NOTSET":
+        return own
+    total = max(0, (ceil_div(size, stride) - 1) * stride + kernel - size)
+    small, large = total // 2, total - total // 2
+    return (small, large) if mode == "SAME_UPPER" else (large, small)
+
+
 def _window(
     call: NodeCall,
     x: FeatureMap,
     *,
     default: tuple[int, ...] = (),
     rounds_up: bool = False,
+    dilations: tuple[int, int] | None = None,
 ) -> Window:
     """Return kernel, stride and padding; `rounds_up` adds what ceil_mode asks for.
+
+    With `dilations` the kernel is what the taps spread over; pools have none.
 
     Source: ONNX operator specification, Conv-11 and MaxPool-12 (auto_pad).
     """
@@ -333,12 +289,11 @@ def _window(
             f"{call.label}: kernel_shape {kernel}; handled: two-dimensional windows"
         )
     stride = node.integers("strides", (1, 1))
-    dilations = node.integers("dilations", (1, 1))
     pads = node.integers("pads", (0, 0, 0, 0))
-    if set(dilations) != {1}:
+    if dilations is None and _dilations(call) != (1, 1):
         raise UnsupportedError(
-            f"{call.label}: dilations {dilations}; handled: 1; a larger kernel, up to "
-            "7x7, sees as far"
+            f"{call.label}: dilations {_dilations(call)}; handled: 1; a larger window "
+            "sees as far"
         )
     if len(stride) != 2 or len(pads) != 4 or min(*stride, *kernel) < 1:
         raise InputError(
@@ -346,6 +301,8 @@ def _window(
         )
     if min(pads) < 0:
         raise UnsupportedError(f"{call.label}: pads {pads}; handled: at least 0")
+    apart = dilations or (1, 1)
+    kernel = ((kernel[0] - 1) * apart[0] + 1, (kernel[1] - 1) * apart[1] + 1)
     before, after = list(pads[:2]), list(pads[2:])
     mode = node.text("auto_pad", "NOTSET")
     if mode not in _AUTO_PADS:
@@ -357,14 +314,8 @@ def _window(
         x.shape.width + x.padding.left + x.padding.right,
     )
     for d in range(2):
-        if mode in ("SAME_UPPER", "SAME_LOWER"):
-            steps = ceil_div(sizes[d], stride[d]) - 1
-            total = max(0, steps * stride[d] + kernel[d] - sizes[d])
-            small, large = total // 2, total - total // 2
-            upper = mode == "SAME_UPPER"
-            before[d], after[d] = (small, large) if upper else (large, small)
-        elif mode == "VALID":
-            before[d] = after[d] = 0
+        sizes_of = sizes[d], kernel[d], stride[d]
+        before[d], after[d] = _around(mode, *sizes_of, own=(before[d], after[d]))
     padding = Padding(top=before[0], left=before[1], bottom=after[0], right=after[1])
     window = Window(
         kernel=(kernel[0], kernel[1]), stride=(stride[0], stride[1]), padding=padding

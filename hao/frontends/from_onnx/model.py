@@ -16,10 +16,18 @@ import numpy as np
 
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.feature_map import CHANNELS_FIRST, Axis, FeatureMap, stand_in
-from hao.frontends.from_onnx import elementwise, fold, layers, quant
+from hao.frontends.from_onnx import elementwise, fold, layers, pixels, quant
 from hao.frontends.from_onnx.graph import Node, OnnxGraph, load_graph
 from hao.frontends.from_onnx.input import input_map
-from hao.frontends.from_onnx.values import Codes, FinalScores, NodeCall, Result, Value
+from hao.frontends.from_onnx.values import (
+    Codes,
+    FinalScores,
+    NodeCall,
+    PaddedBelow,
+    PartOfPixels,
+    Result,
+    Value,
+)
 from hao.frontends.imported import (
     ImportedNetwork,
     finished_network,
@@ -72,13 +80,15 @@ READERS: Mapping[str, Reader] = {
     "MatMul": layers.read_matmul,
     "Max": elementwise.read_maximum,
     "MaxPool": layers.read_max_pool,
+    "Mean": elementwise.read_average,
     "Min": elementwise.read_minimum,
     "Mul": elementwise.read_multiply,
     "Neg": elementwise.read_negative,
     "PRelu": elementwise.read_leaky_relu,
-    "Pad": layers.read_pad,
-    "ReduceMax": layers.read_max,
-    "ReduceMean": layers.read_mean,
+    "Pad": pixels.read_pad,
+    "ReduceMax": pixels.read_max,
+    "ReduceMean": pixels.read_mean,
+    "ReduceSum": pixels.read_reduced_sum,
     "Relu": elementwise.read_relu,
     "Reshape": elementwise.read_reshape,
     "Shape": elementwise.read_shape,
@@ -105,6 +115,11 @@ _INTEGERS = (
     "instead (QDQ format)"
 )
 _SPLITS = "maps are neither split nor joined; add maps of equal channels instead"
+_SHAPES_VALUES = (
+    "no such function of single values; train with ReLU or ReLU6, and leave what "
+    "comes before the network or behind it to the host"
+)
+_REDUCES = "pixels are averaged, added up or their maximum taken; use ReduceMean"
 
 
 def _each(reason: str, operators: str) -> dict[str, str]:
@@ -119,6 +134,13 @@ REASONS: Mapping[str, str] = {
     **_each(_SPLITS, "Gather Slice Split SpaceToDepth"),
     **_each(_LOOPS, "GRU LSTM RNN If Loop Scan"),
     **_each(_INTEGERS, "ConvInteger MatMulInteger QLinearConv QLinearMatMul"),
+    **_each(_INTEGERS, "QGemm QLinearAdd QLinearAveragePool QLinearConcat"),
+    **_each(_INTEGERS, "QLinearGlobalAveragePool QLinearLeakyRelu QLinearMul"),
+    **_each(_SHAPES_VALUES, "Abs Ceil Cos Floor Mod Reciprocal Round Sign Sin Where"),
+    **_each(_SHAPES_VALUES, "And Equal Greater Less Not Or ThresholdedRelu"),
+    **_each(_REDUCES, "GlobalLpPool LpPool ReduceL1 ReduceL2 ReduceMin ReduceProd"),
+    "DynamicQuantizeLinear": "scales that each frame chooses; quantize statically, "
+    "with onnxruntime.quantization.quantize_static in QDQ format",
     "FloatQuant": "quantizes to floating point (such as FP8); weights and feature maps "
     "must be integers: use Quant",
     "MultiThreshold": "a quantizer already turned into thresholds; export the QONNX "
@@ -298,13 +320,19 @@ def _call(node: Node, values: Mapping[str, Value]) -> tuple[NodeCall, Reader]:
         reader = table.get(node.op)
     if reader is None:
         raise _refused(node)
+    quantizes = node.op in QUANTIZERS or node.op in LINEAR_QUANTIZERS
+    if quantizes and isinstance(call.operand(0), FinalScores):
+        # Codes of class scores: left out as what made the scores is.
+        reader = elementwise.read_identity
     return call, reader
 
 
 def _refused(node: Node) -> UnsupportedError:
     domain = f" of {node.domain!r}" if node.domain else ""
     reason = REASONS.get(
-        node.op, "the engine has no such operation; see docs/models.md for what it has"
+        node.op,
+        "the engine has no such operation; put one of docs/models.md in its place, or "
+        "leave it to the host",
     )
     if "fpgadataflow" in node.domain:
         reason = "a FINN hardware block; import the model from before the conversion"
@@ -327,15 +355,15 @@ def _output(
                 notes.append(value.note)
             case Weight():
                 notes.append(f"output {name!r} is a constant and is left out")
-            case Codes() | None:
+            case Codes() | PartOfPixels() | PaddedBelow() | None:
                 raise UnsupportedError(
-                    f"{path}: output {name!r} holds integers of a QuantizeLinear or a "
-                    "second output; handled: feature maps"
+                    f"{path}: output {name!r} holds integers of a QuantizeLinear, half "
+                    "a mean or pool, or a second output; handled: feature maps"
                 )
     if len(maps) != 1:
         raise UnsupportedError(
             f"{path}: {len(maps)} outputs {sorted(maps)}; handled: networks of one "
-            "output"
+            "output; cut the file to one with onnx.utils.extract_model"
         )
     (output,) = maps.values()
     if output.padding != Padding():

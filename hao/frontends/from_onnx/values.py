@@ -18,6 +18,7 @@ from hao.frontends.piece_types import (
     Piece,
     Weight,
 )
+from hao.ir.layer import Padding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +55,43 @@ class FinalScores:
     note: str
 
 
-Value = FeatureMap | Weight | Codes | FinalScores
-Result = Piece | Weight | Codes | FinalScores
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartOfPixels:
+    """A mean, sum or maximum over rows alone, or columns, that another completes.
+
+    Attributes:
+        source: The map that it goes over.
+        op: Operator type; another of its kind goes over the rest.
+        maker: What errors call the node.
+        dimensions: Of the source that it goes over.
+        keep: They stay, with size 1.
+    """
+
+    source: FeatureMap
+    op: str
+    maker: str
+    dimensions: frozenset[int]
+    keep: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaddedBelow:
+    """A map with the lowest of all numbers around it, which no maximum picks.
+
+    Attributes:
+        source: The map.
+        maker: What errors call the node.
+        padding: What lies around it.
+    """
+
+    source: FeatureMap
+    maker: str
+    padding: Padding
+
+
+Unfinished = PartOfPixels | PaddedBelow
+Value = FeatureMap | Weight | Codes | FinalScores | Unfinished
+Result = Piece | Weight | Codes | FinalScores | Unfinished
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +141,16 @@ class NodeCall:
                     f"{self.label}: input {position} is a constant; handled: a feature "
                     "map"
                 )
+            case PartOfPixels():
+                raise UnsupportedError(
+                    f"{self.label}: follows {value.maker}, which goes over rows or "
+                    "columns alone; handled: over both, in one or two nodes"
+                )
+            case PaddedBelow():
+                raise UnsupportedError(
+                    f"{self.label}: follows {value.maker}, which pads with the lowest "
+                    "number; handled: that before a MaxPool; pad with zeros elsewhere"
+                )
             case None:
                 raise InputError(f"{self.label}: input {position} is missing")
 
@@ -131,7 +177,8 @@ class NodeCall:
             return value
         raise UnsupportedError(
             f"{self.label}: input {position} depends on the network's input (as in "
-            "attention or squeeze-and-excite); handled: constants"
+            "attention, squeeze-and-excite, SiLU and GELU); handled: constants; train "
+            "without such blocks, and with ReLU or ReLU6"
         )
 
     def integers(self, position: int, attribute: str) -> tuple[int, ...] | None:

@@ -9,7 +9,7 @@ torch.nn.functional, 2.4 to 2.13.
 from collections.abc import Mapping
 from math import prod
 
-from hao.errors import UnsupportedError
+from hao.errors import InputError, UnsupportedError
 from hao.frontends.feature_map import reshape
 from hao.frontends.from_torch.call import Result, TorchCall, pair_of
 from hao.frontends.piece_types import Piece, Window, check_no_padding
@@ -234,9 +234,14 @@ def read_mean(call: TorchCall) -> Piece:
         raise UnsupportedError(
             f"{call.site.label}: averages over everything; handled: height and width"
         )
+    rank = len(call.x.dimensions)
+    if any(not -rank <= axis < rank for axis in chosen):
+        raise InputError(f"{call.site.label}: axes {chosen} of a {rank}-D tensor")
+    over = frozenset(axis % rank for axis in chosen)
     keep = bool(call.argument(2, "keepdim", False))
+    dropped = frozenset[int]() if keep else over
     return pixels_piece(
-        call.site, call.x, PoolKind.AVERAGE, dimensions=tuple(chosen), keep=keep
+        call.site, call.x, PoolKind.AVERAGE, dimensions=over, dropped=dropped
     )
 
 

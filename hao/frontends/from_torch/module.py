@@ -30,6 +30,7 @@ from hao.frontends.imported import ImportedNetwork, finished_network, unique_nam
 from hao.frontends.piece_types import Array, NodeSite, Piece, Weight, Window
 from hao.frontends.pieces import conv_piece, linear_piece
 from hao.frontends.pointwise_pieces import affine_piece
+from hao.frontends.taps import spread_taps
 from hao.ir.layer import Input, Layer, Padding
 from hao.ir.tensor import Shape
 
@@ -207,13 +208,16 @@ def _output(name: str, node: fx.Node, values: Mapping[fx.Node, Value]) -> Featur
 
 def _read_conv(call: TorchCall) -> Piece:
     conv = call.of(nn.Conv2d)
-    kernel = pair_of(call.site, "kernel_size", conv.kernel_size)
     stride = pair_of(call.site, "stride", conv.stride)
-    if set(conv.dilation) != {1} or conv.padding_mode != "zeros":
+    dilation = pair_of(call.site, "dilation", conv.dilation)
+    if conv.padding_mode != "zeros":
         raise UnsupportedError(
-            f"{call.site.label}: dilation {conv.dilation}, padding_mode "
-            f"{conv.padding_mode!r}; handled: dilation 1, zeros"
+            f"{call.site.label}: padding_mode {conv.padding_mode!r}; handled: zeros; "
+            "train with padding_mode='zeros'"
         )
+    weight = Weight(values=_array_of(conv.weight))
+    weight = spread_taps(call.site, weight, dilation)
+    kernel = (weight.values.shape[2], weight.values.shape[3])
     if conv.padding == "same":
         # PyTorch puts the odd one behind.
         rows, columns = kernel[0] - 1, kernel[1] - 1
@@ -230,7 +234,7 @@ def _read_conv(call: TorchCall) -> Piece:
     return conv_piece(
         call.site,
         call.x,
-        weight=Weight(values=_array_of(conv.weight)),
+        weight=weight,
         bias=None if conv.bias is None else _array_of(conv.bias),
         window=Window(kernel=kernel, stride=stride, padding=padding),
         groups=conv.groups,

@@ -20,7 +20,7 @@ from hao.frontends.from_torch.module import trace_torch
 from hao.frontends.imported import ImportedNetwork
 from hao.frontends.model_file import load_model, operators
 from hao.ir.interpret import run_float
-from hao.ir.layer import GlobalAveragePool, Linear
+from hao.ir.layer import Conv, GlobalAveragePool, Linear
 from hao.ir.tensor import Shape
 
 IMAGE = Shape(channels=3, height=12, width=12)
@@ -206,6 +206,18 @@ def test_functions_and_computed_sizes_equal_the_module() -> None:
     assert last.activation.value == "relu"
 
 
+def test_a_dilated_convolution_equals_the_module() -> None:
+    module = nn.Conv2d(3, 4, 3, padding="same", dilation=(2, 3))
+    last = check_equal_to_module(nn.Sequential(module)).network.output
+    assert isinstance(last, Conv)
+    assert last.kernel == 7
+
+
+def test_axes_beyond_a_tensor_are_wrong() -> None:
+    with pytest.raises(InputError, match=r"axes \(2, 5\) of a 4-D tensor"):
+        trace_torch(nn.Sequential(Calls(lambda x: x.mean((2, 5)))), IMAGE)
+
+
 def test_padding_is_kept_for_average_pool_and_convolution() -> None:
     module = nn.Sequential(
         nn.ZeroPad2d(1), nn.AvgPool2d(3, 2), nn.Conv2d(3, 4, 5, 2, 1, bias=False)
@@ -262,7 +274,8 @@ class Calls(nn.Module):
     ("module", "message"),
     [
         (nn.Sigmoid(), r"Sigmoid '.*' is not handled; handled: modules Adaptive"),
-        (nn.Conv2d(3, 4, 3, dilation=2), r"dilation \(2, 2\), padding_mode 'zeros'"),
+        (nn.Conv2d(3, 4, 3, padding_mode="reflect"), r"padding_mode 'reflect'"),
+        (nn.Conv2d(3, 4, 3, dilation=4), r"spreads over 9x9 pixels; handled: up"),
         (nn.Conv2d(3, 4, 3, stride=(1, 2)), r"kernel 3x3, stride 1x2; handled: square"),
         (nn.ConvTranspose2d(3, 4, 2), r"ConvTranspose2d '0' is not handled"),
         (nn.BatchNorm2d(3, track_running_stats=False), r"no running statistics"),

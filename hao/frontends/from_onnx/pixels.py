@@ -1,0 +1,170 @@
+"""ONNX operators that go over the pixels of a map, or put some around it.
+
+What takes two nodes to say, a mean over rows and then columns or a maximum over what
+was padded with the lowest number, is kept as it stands between them
+(`hao.frontends.from_onnx.values`) and becomes one layer. Source of every default: the
+operator specification, onnx/docs/Operators.md, opsets 7 to 23.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from hao.errors import InputError, UnsupportedError
+from hao.frontends.feature_map import (
+    CHANNELS_FIRST,
+    CHANNELS_LAST,
+    Axis,
+    FeatureMap,
+)
+from hao.frontends.from_onnx.graph import Node
+from hao.frontends.from_onnx.values import (
+    NodeCall,
+    PaddedBelow,
+    PartOfPixels,
+    Result,
+    whole_numbers,
+)
+from hao.frontends.piece_types import Piece, summed_padding
+from hao.frontends.pieces import pixels_piece
+from hao.frontends.pointwise_pieces import affine_piece
+from hao.ir.layer import Padding, PoolKind
+
+LOWEST = float(np.finfo(np.float32).min)
+"""What exporters write for minus infinity; source: IEEE 754, binary32."""
+
+
+def read_mean(call: NodeCall) -> Result:
+    """Return a mean over pixels.
+
+    Raises:
+        UnsupportedError: It names no axes, or other axes than pixels.
+    """
+    return _over_pixels(call, PoolKind.AVERAGE)
+
+
+def read_max(call: NodeCall) -> Result:
+    """Return a maximum over pixels.
+
+    Raises:
+        UnsupportedError: It names no axes, or other axes than pixels.
+    """
+    return _over_pixels(call, PoolKind.MAX)
+
+
+def read_reduced_sum(call: NodeCall) -> Result:
+    """Return a sum over pixels: their mean, times their number.
+
+    Raises:
+        UnsupportedError: It names no axes, or other axes than pixels.
+    """
+    mean = replace(call, node=_named(call, "mean"))
+    piece = _over_pixels(mean, PoolKind.AVERAGE)
+    if not isinstance(piece, Piece) or not piece.layers:
+        return piece
+    pixels = _begun(call)[0].shape.pixels
+    count = np.array([pixels], dtype=np.float32)
+    scaled = affine_piece(call.site, piece.value, scale=count, shift=count * 0)
+    return replace(
+        scaled,
+        value=replace(scaled.value, nonnegative=piece.value.nonnegative),
+        layers=(*piece.layers, *scaled.layers),
+    )
+
+
+def read_pad(call: NodeCall) -> Result:
+    """Return the map with zeros around it that the next window layer takes in.
+
+    Raises:
+        InputError: It lists another number of sizes.
+        UnsupportedError: It pads with something else, crops, or pads channels.
+    """
+    x = call.feature_map()
+    rank = len(x.dimensions)
+    fill = call.optional(2)
+    value = (
+        call.node.real("value", 0.0) if fill is None else float(fill.values.ravel()[0])
+    )
+    mode = call.node.text("mode", "constant")
+    pads = _pads(call, rank)
+    if not any(pads):
+        return Piece(value=x)
+    order = next((o for o in (CHANNELS_FIRST, CHANNELS_LAST) if x.arranged(o)), None)
+    before = dict(zip(order or (), pads[:rank], strict=False))
+    after = dict(zip(order or (), pads[rank:], strict=False))
+    others = [
+        d[a] for d in (before, after) for a in (Axis.BATCH, Axis.CHANNEL) if a in d
+    ]
+    below = value <= LOWEST and x.padding == Padding()
+    filled = mode == "constant" and (value == 0 or below)
+    if not filled or min(pads) < 0 or not order or any(others):
+        raise UnsupportedError(
+            f"{call.label}: pads {pads}, mode {mode!r}, value {value}; handled: zeros "
+            "around the pixels of a map, minus infinity in front of a MaxPool; train "
+            "with padding by zeros"
+        )
+    padding = Padding(
+        top=before[Axis.HEIGHT],
+        left=before[Axis.WIDTH],
+        bottom=after[Axis.HEIGHT],
+        right=after[Axis.WIDTH],
+    )
+    if below:
+        return PaddedBelow(source=x, maker=call.label, padding=padding)
+    return Piece(value=replace(x, padding=summed_padding(x.padding, padding)))
+
+
+def _pads(call: NodeCall, rank: int) -> tuple[int, ...]:
+    """Return what is padded before all dimensions, then behind them."""
+    pads = call.integers(1, "pads") or ()
+    axes = call.optional(3)
+    if axes is not None:
+        listed = [axis % rank for axis in whole_numbers(call.label, axes.values)]
+        spread = [0] * (2 * rank)
+        for index, axis in enumerate(listed):
+            spread[axis] = pads[index]
+            spread[rank + axis] = pads[len(listed) + index]
+        pads = tuple(spread)
+    if len(pads) != 2 * rank:
+        raise InputError(f"{call.label}: pads {pads} of a tensor of rank {rank}")
+    return pads
+
+
+def _named(call: NodeCall, part: str) -> Node:
+    site = replace(call.site, layer=f"{call.site.layer}.{part}")
+    return replace(call.node, site=site)
+
+
+def _over_pixels(call: NodeCall, kind: PoolKind) -> Result:
+    """Return one layer for all pixels, or what a second node has to complete."""
+    axes = call.integers(1, "axes")
+    if axes is None:
+        raise UnsupportedError(
+            f"{call.label}: goes over all axes; handled: pixels; name the axes of "
+            "height and width"
+        )
+    keep = call.node.integer("keepdims", 1) == 1
+    x, gone, kept = _begun(call)
+    left = [d for d in range(len(x.dimensions)) if d not in gone or kept]
+    if any(not -len(left) <= axis < len(left) for axis in axes):
+        raise InputError(f"{call.label}: axes {axes} of a {len(left)}-D tensor")
+    new = frozenset(left[axis] for axis in axes)
+    over = {axis for d in gone | new for axis in x.dimensions[d]}
+    if not gone and over in ({Axis.HEIGHT}, {Axis.WIDTH}) and _is_plane(x):
+        return PartOfPixels(
+            source=x, op=call.node.op, maker=call.label, dimensions=new, keep=keep
+        )
+    dropped = (frozenset() if kept else gone) | (frozenset() if keep else new)
+    return pixels_piece(call.site, x, kind, dimensions=gone | new, dropped=dropped)
+
+
+def _is_plane(x: FeatureMap) -> bool:
+    return x.shape.height > 1 and x.shape.width > 1
+
+
+def _begun(call: NodeCall) -> tuple[FeatureMap, frozenset[int], bool]:
+    """Return the map, what an earlier node went over, and whether that stays."""
+    value = call.operand(0)
+    if isinstance(value, PartOfPixels) and value.op == call.node.op:
+        return value.source, value.dimensions, value.keep
+    return call.feature_map(), frozenset(), True
