@@ -419,7 +419,7 @@ def test_what_scales_frames_is_part_of_their_codes() -> None:
     [
         (per_channel(), "'conv.q': 3 scales or zero points; handled: one"),
         (sixteen_bits(), "'conv.q': maps of 16 bits"),
-        (unquantized_weights(), "'conv': weights of no bits, zero points"),
+        (unquantized_weights(), "'conv': weights of no bits without"),
         (unquantized_middle(), "'conv': its map is not quantized where 'pool'"),
         (free(rounding=Rounding.CEIL), "'conv.q': rounds by CEIL"),
         (uneven_limits(), "'conv.q': other limits in other channels"),
