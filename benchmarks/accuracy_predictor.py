@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import binomtest
 
-from hao.accuracy.drops import load_drop_law
+from hao.accuracy.drops import COVERED, load_drop_law
 from hao.accuracy.fit.evaluate import Folds, Score, check, evaluate, spearman
 from hao.accuracy.fit.evidence import references
 from hao.accuracy.fit.law import Nested, nested, subject_of
@@ -76,7 +77,8 @@ GROUPS: tuple[tuple[str, Callable[[Reference], str]], ...] = (
 LAW_FOLDS = 20
 LEAST = 15
 LAW_HEADER = (
-    "| rows | n | MAE | median | bias | coverage | width | rank |\n"
+    "| rows | n | MAE | median | bias (its standard error) "
+    "| coverage (how likely one as far from 90 % is) | width | rank |\n"
     "|---|---|---|---|---|---|---|---|"
 )
 
@@ -99,11 +101,14 @@ def _groups(items: Sequence[Nested]) -> dict[str, list[Nested]]:
         recipe, level = setting.recipe.value.upper(), _level(reference)
         rounding = ", nearest" if setting.nearest else ""
         bits = f"W{setting.weight_bits:g}A{setting.act_bits:g}"
+        at_least_4 = f" {kind}, {recipe}, 4 to 8 bits"
         for name in (
+            *([] if setting.weight_bits < 4 else [at_least_4]),
             " all",
             f" all, {level}",
             f" {kind}",
             f" {kind}, {level}",
+            f" {kind}, {recipe}",
             f" {kind}, {recipe}, {level}{rounding}",
             f"{reference.family}, {recipe}, {bits}",
         ):
@@ -113,6 +118,16 @@ def _groups(items: Sequence[Nested]) -> dict[str, list[Nested]]:
         for name in sorted(found)
         if name.startswith(" ") or len(found[name]) >= LEAST
     }
+
+
+def sem(values: np.ndarray) -> float:
+    """Return the standard error of a mean."""
+    return float(values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def chance(inside: np.ndarray) -> float:
+    """Return the chance of a share as far from 90 %, if intervals hold 90 %."""
+    return float(binomtest(int(inside.sum()), len(inside), COVERED).pvalue)
 
 
 def print_nested(items: Sequence[Nested]) -> None:
@@ -131,7 +146,8 @@ def print_nested(items: Sequence[Nested]) -> None:
         width = float(np.median(ends[:, 1] - ends[:, 0]))
         print(
             f"| {name} | {len(part)} | {errors.mean():.2f} | {np.median(errors):.2f} "
-            f"| {(mean - truth).mean():+.2f} | {100 * inside.mean():.0f} % "
+            f"| {(mean - truth).mean():+.2f} ({sem(mean - truth):.2f}) "
+            f"| {100 * inside.mean():.0f} % ({chance(inside):.2f}) "
             f"| {width:.2f} | {spearman(ranked, truth):.2f} |"
         )
 

@@ -44,6 +44,7 @@ MOST_GAIN = 1.0
 """Most that training is expected to gain [points]: 2 of 98 results gained more."""
 
 _LOWER_MISSES = (0.01, 0.02, 0.03, 0.04, 0.05)
+_TAIL = (1 - COVERED) / 2
 _LARGEST_Z = 20.0
 
 
@@ -134,14 +135,18 @@ class LawDrop:
 
     @classmethod
     def of(cls, drops: Sequence[float]) -> "LawDrop":
-        """Return the figures of evenly spaced quantiles, in ascending order."""
-        mean = sum(drops) / len(drops)
+        """Return the figures of evenly spaced quantiles, in ascending order.
+
+        Mean and noise count what is beyond the 5 % at either end as these ends.
+        """
         low, high = min(
             ((_at(drops, p), _at(drops, p + COVERED)) for p in _LOWER_MISSES),
             key=lambda ends: ends[1] - ends[0],
         )
-        mean = max(mean, 0.0)
-        above = sum(max(drop - mean, 0.0) for drop in drops) / len(drops)
+        ends = _at(drops, _TAIL), _at(drops, 1 - _TAIL)
+        kept = [min(max(drop, ends[0]), ends[1]) for drop in drops]
+        mean = max(sum(kept) / len(kept), 0.0)
+        above = sum(max(drop - mean, 0.0) for drop in kept) / len(kept)
         return cls(mean=mean, low=min(low, mean), high=max(high, mean), noise=above)
 
 
@@ -162,7 +167,7 @@ class DropLaw:
         plain: Float top-1 that checkpoints of a network usually reach [percent].
         noise: Weights of the terms of the logarithm of the noise.
         distributions: Evenly spaced quantiles of the noise in units of the deviation,
-            by kind and recipe, and of "all".
+            by kind and recipe, of few bits by kind, and of "all".
         references: What it was fitted to.
     """
 
@@ -338,9 +343,10 @@ def _kind(network: Reference | Checkpoint) -> str:
 
 
 def distribution_name(subject: Checkpoint, setting: QuantSetting) -> str:
-    """Return the name of the noise's distribution: kind and recipe."""
+    """Return the name of the noise's distribution: kind and recipe, or few bits."""
+    # At 7 and 8 bits recipes that collapse make its tails: little is lost otherwise.
     kind = "depthwise" if subject.depthwise else "dense"
-    return f"{kind} {setting.recipe.value}"
+    return f"{kind} {setting.recipe.value if setting.weight_bits >= 7 else 'few bits'}"
 
 
 def load_law(path: Path, references: tuple[Reference, ...]) -> DropLaw:

@@ -16,7 +16,7 @@ from hao.page.parts import (
     percent,
     trace,
 )
-from hao.report.evidence import basis_in_words
+from hao.report.evidence import basis_in_words, unknown_in_words
 from hao.report.hardware import SimulationResult
 from hao.report.measured import Measured
 from hao.report.result import SearchResult
@@ -79,7 +79,7 @@ def accuracy_section(result: SearchResult, records: Records) -> Section:
                 caption="Top-1 of every form of the network",
                 head=("form", "top-1 [%]", "where it is from"),
                 rows=tuple((name, f"{top1:.2f}", source) for name, top1, source in rows)
-                or (("none", "-", "no float accuracy of this network is known"),),
+                or (("none", "-", unknown_in_words(result.design.network.name)),),
                 text=frozenset({0, 2}),
             ),
             *tables,

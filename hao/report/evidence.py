@@ -1,5 +1,6 @@
 """What a predicted accuracy rests on, in words that stand alone."""
 
+from hao.accuracy.between import known_networks
 from hao.accuracy.drops import MIN_ACT_BITS, Evidence
 from hao.accuracy.terms import Recipe
 from hao.answer.candidates import Stance
@@ -25,6 +26,22 @@ _OLD = {
     Evidence.FAMILY: "its family was measured at these bits",
     Evidence.NONE: "other families or other bits only",
 }
+
+
+def unknown_in_words(network: str) -> str:
+    """Return that no float accuracy of a network is known, and where one is.
+
+    Args:
+        network: Its name, with "@" and the image size [pixels] if it is of the zoo.
+    """
+    name, _, size = network.partition("@")
+    known = [pixels for other, pixels in known_networks() if other == name]
+    if not known:
+        return "no float accuracy of this network is known"
+    return (
+        f"no float accuracy of {name} is known at {size} pixels; known, or "
+        f"interpolated between published sizes, from {min(known)} to {max(known)}"
+    )
 
 
 def basis_in_words(result: SearchResult) -> str:

@@ -16,7 +16,12 @@ from hao.engine.stages import Engine
 from hao.hw.board import Board
 from hao.ir.change import densities_of, kept_channels, left_out, replaced
 from hao.program.solver import Status
-from hao.report.evidence import basis_in_words, basis_json, ranked_in_words
+from hao.report.evidence import (
+    basis_in_words,
+    basis_json,
+    ranked_in_words,
+    unknown_in_words,
+)
 from hao.report.goal import (
     channels_in_words,
     left_out_in_words,
@@ -250,7 +255,7 @@ def result_json(result: SearchResult, *, seconds: float) -> dict[str, object]:
 
 def _accuracy_rows(result: SearchResult) -> list[tuple[str, str]]:
     if result.accuracy is None or result.float_top1 is None:
-        return [("top-1", "unknown: no float accuracy of this network is known")]
+        return [("top-1", f"unknown: {unknown_in_words(result.design.network.name)}")]
     accuracy = result.accuracy
     beyond = "; outside the measured bits" if result.out_of_range else ""
     if left_out(result.design.scheme):

@@ -98,7 +98,7 @@ def test_without_training_fewer_bits_cost_depthwise_networks_dearly(
     assert nearest[4].mean > 20
     assert nearest[8] == plain[8]
     # Published, W4A8, fitted roundings: AdaRound 1.9 to 3.8 points, GPTQ 3.5 and more.
-    assert trained[4].mean + 1 < plain[4].mean < 6
+    assert trained[4].mean + 0.5 < plain[4].mean < 6
     # Published, W4A4, trained: 2.2 to 3.5 points of three depthwise networks.
     assert 0.8 < trained[4].mean < 4
     assert trained[8].mean < 0.8
@@ -182,7 +182,10 @@ def test_an_interval_is_the_shortest_that_holds_its_share() -> None:
     # 100 quantiles with a long upper tail: the lowest are kept, the highest left out.
     found = LawDrop.of([float(i) for i in range(94)] + [200.0] * 6)
     assert (found.low, found.high) == pytest.approx((0.5, 90.5))
-    assert found.mean == pytest.approx((sum(range(94)) + 1200) / 100)
+    # The mean counts the five lowest as 4.5; the six highest begin below their 5 %.
+    assert found.mean == pytest.approx((5 * 4.5 + sum(range(5, 94)) + 1200) / 100)
+    rare = LawDrop.of([1.0] * 97 + [500.0] * 3)
+    assert (rare.mean, rare.noise) == pytest.approx((1.0, 0.0))
     even = LawDrop.of([1.0, 3.0])
     assert (even.mean, even.noise) == (2.0, 0.5)
 

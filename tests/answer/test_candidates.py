@@ -99,8 +99,10 @@ def test_the_recipe_decides_what_fewer_bits_cost(recipe: Recipe) -> None:
         load_drop_law(),
         BitRules(recipe=recipe),
     )
+    # Published: W4A4 gained 0.5 and 0.8 points by training; W4A8 from a few frames
+    # lost 0.7 to 2.3, rounded to nearest 12 to 23.
     cheap = recipe is Recipe.QAT
-    assert (found.drops[4].mean < 2) is cheap
+    assert (found.drops[4].mean < 1) is cheap
     assert found.drops[4].basis.recipe is recipe
 
 

@@ -8,10 +8,24 @@ from hao.accuracy.drops import Evidence
 from hao.accuracy.terms import Recipe
 from hao.answer.candidates import Stance
 from hao.ir.integer import with_multipliers
-from hao.report.evidence import basis_in_words, basis_json, ranked_in_words
+from hao.report.evidence import (
+    basis_in_words,
+    basis_json,
+    ranked_in_words,
+    unknown_in_words,
+)
 from tests.report.samples import BASIS, small_result
 
 RESULT = small_result()
+
+
+def test_a_size_beyond_what_is_published_says_which_are_known() -> None:
+    assert unknown_in_words("mobilenet_v1_050@288") == (
+        "no float accuracy of mobilenet_v1_050 is known at 288 pixels; known, or "
+        "interpolated between published sizes, from 128 to 224"
+    )
+    plain = "no float accuracy of this network is known"
+    assert unknown_in_words("somebody's") == unknown_in_words("net@2") == plain
 
 
 def test_own_results_are_counted_apart() -> None:

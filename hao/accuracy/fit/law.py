@@ -17,9 +17,11 @@ references that were left out with their whole network, and again with their who
 source. The distribution of those residuals over their deviation, which has heavy tails,
 gives everything else:
 
-- mean: of the drop itself, tails included, not the drop at the mean of z;
-- low, high: 90 % interval, conformal quantiles;
-- noise: mean absolute deviation from the mean. A search ranks by mean plus noise.
+- mean: of the drop itself, not the drop at the mean of z; the last 5 % at either end
+  count as where they begin, since the tails of the fit are longer than those measured;
+- low, high: 90 % interval, conformal quantiles, those of a result yet to come: the
+  k-th of n residuals is at k / (n + 1);
+- noise: mean of what a result lies above the mean. A search ranks by mean plus noise.
 """
 
 from collections import Counter, defaultdict
@@ -49,7 +51,7 @@ STEPS = 60
 """Quantiles that describe the distribution of the noise."""
 
 MIN_SCORES = 30
-"""Fewest residuals of a kind and recipe with a distribution of their own."""
+"""Fewest residuals with a distribution of their own, by kind and recipe or bits."""
 
 _REWEIGHTINGS = 5
 _NOISE_PRIOR = 0.02
@@ -199,10 +201,9 @@ def fit_noise(held: Sequence[HeldOutReference]) -> dict[str, float]:
 
 
 def _distribution(scores: Floats) -> tuple[float, ...]:
-    """Return evenly spaced quantiles of scores."""
-    return tuple(
-        float(q) for q in np.quantile(scores, (np.arange(STEPS) + 0.5) / STEPS)
-    )
+    """Return evenly spaced quantiles of what is drawn like the scores."""
+    shares = (np.arange(STEPS) + 0.5) / STEPS
+    return tuple(float(q) for q in np.quantile(scores, shares, method="weibull"))
 
 
 def calibrate_law(references: Sequence[Reference]) -> DropLaw:
