@@ -174,7 +174,7 @@ def main() -> None:
     print(f"graph and prices: {time.process_time() - started:.2f} s")
     cycles = np.array(
         [
-            int(np.max(periods[arc.run].alone)) + periods[arc.run].serial
+            int((np.max(periods[arc.run].alone) + periods[arc.run].serial).item())
             for arc in made.graph.arcs
             if arc.start == 0
         ]

@@ -16,7 +16,8 @@ as teacher:
 
 Then how honest the sum of measured costs is: Kendall's tau between it and the measured
 rise of the loss over 100 random assemblies of densities, with words kept by energy and
-by Taylor score. Cycles are predicted; top-1 is of test frames in floating point.
+by Taylor score, and of densities (by energy) and numbers of channels mixed. Cycles are
+predicted; top-1 is of test frames in floating point.
 
 Run: python benchmarks/sparsity.py [DATA] [SEEDS] [SHARE]
 DATA is digits or fashion-mnist (a Debian package, `dataset-fashion-mnist`).
@@ -33,7 +34,7 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
 from hao.answer.densities import Scores, energies, measured_curves, prunable, weights_of
-from hao.answer.prune import PruneSettings, prune
+from hao.answer.prune import PruneSettings, measured_costs, prune
 from hao.answer.prune_task import PruneTask
 from hao.answer.sparsity import (
     SparsitySettings,
@@ -46,6 +47,7 @@ from hao.emission.weights import pruned_network, stage_words
 from hao.hw.board import Frames
 from hao.hw.board_file import load_board
 from hao.ir.change import Bits, densities_of
+from hao.ir.channels import channel_groups
 from hao.ir.layer import (
     ActivationKind,
     Conv,
@@ -59,14 +61,16 @@ from hao.ir.layer import (
 from hao.ir.network import Network
 from hao.ir.sparsity import Words, density_of, with_densities
 from hao.ir.tensor import Shape
-from hao.options.option import Option
+from hao.options.channels import kept_by_score
+from hao.options.option import MICRO, Option
 from hao.options.sparsity import DENSITIES
 from hao.program.codesign import SolveReport, choose_fastest, choose_most_accurate
 from hao.quant.dataset import Dataset, Split, load_dataset
 from hao.quant.distill import Teacher, teacher_of
 from hao.quant.float_net import FloatNet, folded_network
+from hao.quant.modules import module_key
 from hao.quant.normed import normed_net, settle_norms
-from hao.quant.saliency import Steps, layer_weight, pruned_losses
+from hao.quant.saliency import Steps, layer_weight, pruned_losses, taylor_scores
 from hao.quant.train import TrainSettings, accuracy_of_net, train_float
 from hao.quant.tune import tune_float
 
@@ -347,7 +351,54 @@ def taus(case: Case) -> dict[str, float]:
             teacher=task.teacher,
         ),
     }
-    return {word: _tau(case, net, words, own) for word, own in scores.items()}
+    found = {word: _tau(case, net, words, own) for word, own in scores.items()}
+    return found | {"energy, channels fewer too": mixed_tau(case, words)}
+
+
+def mixed_tau(case: Case, words: Mapping[str, Words]) -> float:
+    """Return Kendall's tau of the sum of costs of words and of channels.
+
+    As `hao search --options bits,channels,sparsity` weighs them: one net, trained on
+    for the scores of channels; words by energy.
+    """
+    task, rng = case.task, np.random.default_rng(case.seed)
+    dataset, validation = task.dataset, task.dataset.validation
+    net = normed_net(task.network, dataset.train)
+    groups = [g for g in channel_groups(task.network) if not g.fixed]
+    scores = taylor_scores(
+        net,
+        dataset.train,
+        groups,
+        case.training,
+        steps=ITERATIONS,
+        teacher=task.teacher,
+    )
+    widths = {g.name: [g.channels * k // 4 for k in (4, 3, 2, 1)] for g in groups}
+    narrow = measured_costs(net, dataset, groups, scores, widths, teacher=task.teacher)
+    energy = energies(weights_of(net, tuple(words)), words)
+    curves = measured_curves(net, dataset, words, energy, DENSITIES)
+    costs = curves.costs(words, energy, DENSITIES)
+    made = {x.name: x.ofm.channels for x in task.network.compute_layers}
+    whole = {key: value.clone() for key, value in net.state_dict().items()}
+    predicted, losses = [], []
+    for _ in range(ASSEMBLIES):
+        dense = {name: _drawn(rng, own) for name, own in costs.items()}
+        kept = {name: int(rng.choice(own)) for name, own in widths.items()}
+        predicted.append(
+            sum(costs[n].get(d, 0) for n, d in dense.items()) / MICRO
+            + sum(narrow[n].cost(width) for n, width in kept.items())
+        )
+        masks = {n: words[n].mask(energy[n], d, made[n]) for n, d in dense.items()}
+        with torch.no_grad():
+            for group in groups:
+                stays = np.zeros(group.channels, dtype=np.bool_)
+                stays[list(kept_by_score(scores[group.name], kept[group.name]))] = True
+                for name in group.makers:
+                    for parameter in net.norms[module_key(name)].parameters():
+                        parameter.mul_(torch.from_numpy(stays))
+        losses.append(pruned_losses(net, validation, [masks])[0].loss)
+        net.load_state_dict(whole)
+    return float(kendalltau(predicted, losses).statistic)
 
 
 def _tau(
@@ -384,7 +435,7 @@ def main() -> None:
     for seed in range(seeds):
         case = make_case(data, seed, share)
         tau_rows += [(seed, word, tau) for word, tau in taus(case).items()]
-        for row in tau_rows[-2:]:
+        for row in tau_rows[-3:]:
             print_row(row)
         cycles = case.whole.cost.latency_cycles
         rows.append((seed, "whole", cycles, 100.0, "", top1(case, case.task.network)))
