@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import click
 import numpy as np
 import onnx
 import pytest
@@ -128,6 +129,20 @@ def test_help_lists_every_command() -> None:
         "report-hls",
     ):
         assert f"\n  {command} " in text
+
+
+def test_help_says_in_full_what_each_command_does() -> None:
+    (commands,) = succeed("--help").split("Commands:\n")[1:]
+    lines = commands.splitlines()
+    assert len(lines) == len(main.commands)  # None is wrapped,
+    assert [line for line in lines if not line.endswith(".") or "..." in line] == []
+
+
+def test_every_option_says_what_it_means() -> None:
+    for name, command in main.commands.items():
+        for param in command.params:
+            if isinstance(param, click.Option):
+                assert param.help, f"{name} {param.opts[0]}"
 
 
 def test_help_answers_as_a_program_without_the_solvers() -> None:

@@ -8,7 +8,7 @@ import click
 @click.group("boards", invoke_without_command=True)
 @click.pass_context
 def boards_command(ctx: click.Context) -> None:
-    """List the boards that ship with hao, or write a file for another one."""
+    """List the boards that ship with hao, or write a file of one."""
     if ctx.invoked_subcommand is not None:
         return
     from hao.hw.board_file import board_aliases, board_names, load_board

@@ -40,9 +40,10 @@ def quantize_command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Train and quantize a run's network to its design's bits, with Brevitas.
+    """Quantize a run's network to its design's bits.
 
-    RUN is a run directory; without it, the newest run. It gains weights.npz, a network
+    RUN is a run directory; without it, the newest run. Brevitas trains or calibrates on
+    the data. The run gains weights.npz, a network
     of integers that the emitted hardware computes bit for bit. A killed run resumes.
 
     \b
@@ -71,7 +72,13 @@ def quantize_command(
 
 @click.command("export")
 @click.argument("run", type=click.Path(path_type=Path), required=False)
-@click.option("--format", type=click.Choice(["qonnx"]), default="qonnx")
+@click.option(
+    "--format",
+    type=click.Choice(["qonnx"]),
+    default="qonnx",
+    show_default=True,
+    help="Of the file.",
+)
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
@@ -82,7 +89,7 @@ def quantize_command(
 def export_command(
     *, run: Path | None, format: str, output: Path | None, runs: Path, force: bool
 ) -> None:
-    """Write a run's quantized network for other tools, as a QONNX file."""
+    """Write a run's quantized network as a QONNX file."""
     from hao.runs.run import chosen_run
     from hao.steps.quantize import export
 
@@ -123,10 +130,10 @@ def emit_command(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Emit the HLS project of a run: C++, packed weights, test bench, scripts, driver.
+    """Emit the HLS project of a run.
 
-    RUN is a run directory; without it, the newest run. The project is complete without
-    hao; its README says what to type.
+    RUN is a run directory; without it, the newest run. C++, packed weights, test bench,
+    scripts and driver are complete without hao; its README says what to type.
 
     \b
     Examples:
@@ -173,11 +180,11 @@ def simulate_command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Compile a run's HLS project with g++ and compare it with the integers.
+    """Compile a run's HLS project, compare it with its integers.
 
-    RUN is a run directory; without it, the newest run. Every output is compared bit for
-    bit; the cycles of a frame are replayed from a trace of the emitted code and shown
-    beside the priced ones. Exits with 1 if anything differs.
+    RUN is a run directory; without it, the newest run. g++ compiles. Every output is
+    compared bit for bit; the cycles of a frame are replayed from a trace of the emitted
+    code and shown beside the priced ones. Exits with 1 if anything differs.
     """
     from hao.emission.check import Build
     from hao.report.hardware import render_simulation, simulation_json
@@ -210,7 +217,7 @@ def simulate_command(
 def lint_command(
     ctx: click.Context, *, run: Path | None, runs: Path, as_json: bool
 ) -> None:
-    """Check a run's emitted C++ against the rules of both tool generations.
+    """Check a run's C++ against the rules of Vivado and Vitis HLS.
 
     Pragma grammar and scope, dataflow form, unsynthesizable constructs, array ranks,
     unbounded loops; then the schedule, as `hao schedule` has it, if there is a clang:
@@ -244,10 +251,11 @@ def lint_command(
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("reports", type=click.Path(path_type=Path), nargs=-1, required=True)
 def report_hls_command(*, run: Path, reports: tuple[Path, ...]) -> None:
-    """Show synthesis reports beside what was predicted, block by block.
+    """Show synthesis reports beside what was predicted.
 
     REPORTS are csynth.xml or csynth.rpt of Vivado HLS or Vitis HLS, and utilization,
-    timing or co-simulation reports, in any number.
+    timing or co-simulation reports, in any number; those that tell blocks apart are
+    shown block by block.
     """
     from hao.steps.reports import read_reports
 

@@ -35,7 +35,7 @@ def calibrate_command(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Fit the cost model's constants to reports of emitted designs of one board.
+    """Fit the cost model's constants to reports for one board.
 
     Each RUN (a run directory or a .json design file) is followed by its reports:
     csynth.xml or csynth.rpt, utilization reports (with -hierarchical: block by block)

@@ -52,7 +52,13 @@ def _rates(
     show_default=True,
     help="What the first schemes are chosen by.",
 )
-@click.option("--batch", type=click.IntRange(1), default=8, show_default=True)
+@click.option(
+    "--batch",
+    type=click.IntRange(1),
+    default=8,
+    show_default=True,
+    help="Schemes that are proposed at once.",
+)
 @click.option(
     "--epochs",
     type=click.IntRange(0),
@@ -67,7 +73,13 @@ def _rates(
     show_default=True,
     help="Likewise before the best are measured on the test frames.",
 )
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Measurements side by side.",
+)
 @click.option("--cluster", metavar="ADDRESS", help="Measure on a Dask cluster.")
 @RUNS
 @JSON
@@ -88,7 +100,7 @@ def explore_command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Measure schemes of a run's network on your own data, and keep the best.
+    """Measure schemes of a run on your own data, keep the best.
 
     RUN is a run directory; without it, the newest run. The integer program proposes
     schemes, these are quantized and measured, a predictor is fitted, and it proposes

@@ -19,11 +19,12 @@ from hao.cli.common import JSON
 def check_command(
     ctx: click.Context, *, model: Path, image_size: int | None, as_json: bool
 ) -> None:
-    """Say what of an ONNX or QONNX file is handled, rewritten and missing.
+    """Say what of a model file is handled, rewritten and missing.
 
-    MODEL is the file, or package.module:function that makes a torch module. Everything
-    that is missing is listed, each with what to put in its place. Exits with 2 if
-    anything is missing; what passes can be searched, quantized, emitted and simulated.
+    MODEL is an ONNX or QONNX file, or package.module:function that makes a torch
+    module. Everything that is missing is listed, each with what to put in its place.
+    Exits with 2 if anything is missing; what passes can be searched, quantized, emitted
+    and simulated.
 
     \b
     Examples:

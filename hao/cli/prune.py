@@ -88,7 +88,7 @@ def prune_command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Take channels or weights out of a network until it reaches a frame rate.
+    """Take channels or weights out of a network for a frame rate.
 
     RUN_OR_NETWORK is a run directory, a network of the zoo, or an ONNX file with float
     weights. Which channels go (HALP) is decided by their effect on the loss, how many

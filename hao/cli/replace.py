@@ -75,7 +75,7 @@ def replace_command(
     force: bool,
     quiet: bool,
 ) -> None:
-    """Replace blocks of a network by operations that run faster, and fine-tune it.
+    """Replace blocks of a network by operations that run faster.
 
     NETWORK_OR_RUN is a network of the zoo, a float ONNX file, or a run directory. Every
     operation of a pool is trained to do what each block does; an integer program

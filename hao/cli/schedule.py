@@ -29,7 +29,7 @@ def schedule_command(
     clock_mhz: float | None,
     uncertainty: float | None,
 ) -> None:
-    """Tell whether the pipelined loops of a run's C++ reach the planned interval.
+    """Tell whether a run's pipelined loops reach their interval.
 
     RUN is a run directory or the folder of a project; without it, the newest run. For
     every pipelined loop: the clock period that its recurrences allow, what its memory

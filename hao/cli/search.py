@@ -298,7 +298,7 @@ def search_command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Choose network, bits and accelerator together, with proof of optimality.
+    """Choose network, bits and accelerator together, proven best.
 
     \b
     Examples:
@@ -490,7 +490,7 @@ def _show(
 def estimate_command(
     *, run: Path | None, runs: Path, as_json: bool, calibration: Path | None
 ) -> None:
-    """Price one given design and explain it, invocation by invocation.
+    """Price a given design and explain it by invocation.
 
     RUN is a run directory or a design file (which may have been edited); without it,
     the newest run.
@@ -515,7 +515,7 @@ def estimate_command(
     help="Write the run's page (report.html) anew, with what later commands found.",
 )
 def report_command(*, run: Path | None, runs: Path, as_json: bool, html: bool) -> None:
-    """Show a run again: its answer, what was measured, its front and further designs.
+    """Show a run again: answer, measurements, front, more designs.
 
     RUN is a run directory; without it, the newest run.
     """
@@ -554,7 +554,7 @@ def report_command(*, run: Path | None, runs: Path, as_json: bool, html: bool) -
 
 @click.command("networks")
 def networks_command() -> None:
-    """List the networks of the zoo, with products, parameters and float top-1."""
+    """List the networks of the zoo: products, parameters, top-1."""
     from hao.report.networks import network_table
 
     click.echo(network_table())

@@ -1,7 +1,7 @@
 """Text reports of the vendor tools as lines, header fields and ruled tables."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,8 +111,3 @@ def columns(table: Sequence[Sequence[str]], first: str, source: str) -> dict[str
         if names and names[0] == first:
             return {name: number for number, name in enumerate(names)}
     raise InputError(f"{source}: no table has the heading {first!r}; must have one")
-
-
-def data_rows(table: Sequence[Sequence[str]], width: int) -> Iterator[Sequence[str]]:
-    """Yield the rows of `width` cells."""
-    return (row for row in table if len(row) == width)

@@ -224,11 +224,6 @@ def _next(
     return replace(report, cost_micro=cost, objective=cost, bound=cost)
 
 
-def only_alike(frame: Frame, choice: Sequence[int]) -> Frame:
-    """Return a frame in which every site has the options alike a choice alone."""
-    return _fixed(frame, _alike(frame, choice))
-
-
 def _alike(frame: Frame, choice: Sequence[int]) -> tuple[tuple[int, ...], ...]:
     """Return for every site the options of the kind that was chosen."""
     return tuple(
