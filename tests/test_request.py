@@ -1,6 +1,7 @@
 """Which networks a request offers, and what is said of their accuracy."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,9 @@ from hao.accuracy.published import published_networks
 from hao.answer.objective import Objective
 from hao.cost.uncertainty import latency_evidence
 from hao.errors import ArgumentError, InputError
+from hao.frontends.imported import ImportedNetwork
 from hao.request import SearchRequest, candidates_of, check_request
+from hao.zoo import build_network
 
 
 def test_sizes_between_published_ones_are_offered_when_asked() -> None:
@@ -86,3 +89,30 @@ def test_by_default_the_interval_begins_at_what_was_asked(fps: float) -> None:
     request = SearchRequest(board="zu3eg", fps=fps)
     low, _ = latency_evidence().fps_interval(fps / request.promised_share)
     assert fps <= low < 1.02 * fps
+
+
+def test_networks_are_offered_with_the_widest_activations_first() -> None:
+    request = SearchRequest(board="zu3eg", fps=5, network="digits", act_bits=(5, 8, 6))
+    offered = candidates_of(request, lambda _: None)
+    assert [each.rules.act_bits for each in offered] == [8, 6, 5]
+
+
+def test_a_model_is_read_at_the_image_size_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes: list[tuple[Path, int | None]] = []
+
+    def load(path: Path, *, image_size: int | None = None) -> ImportedNetwork:
+        sizes.append((path, image_size))
+        return ImportedNetwork(network=build_network("digits"), notes=("read",))
+
+    monkeypatch.setattr("hao.request.load_buildable", load)
+    told: list[str] = []
+    for size in (None, 96):
+        request = SearchRequest(
+            board="zu3eg", fps=5, model=Path("net.onnx"), image_size=size
+        )
+        (found,) = candidates_of(request, told.append)
+        assert found.network.name == "digits"
+    assert sizes == [(Path("net.onnx"), None), (Path("net.onnx"), 96)]
+    assert told == ["note: read"] * 2

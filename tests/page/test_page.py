@@ -77,6 +77,18 @@ def test_the_answer_in_words_says_all_that_the_summary_says() -> None:
         assert f"{name} {' '.join(words.split())}" in summary
 
 
+def test_further_designs_are_numbered_in_their_order() -> None:
+    others = tuple(replace(RESULT, fps_asked=fps) for fps in (33.0, 44.0))
+    tables = run_page(replace(RESULT, others=others), Records()).sections[0].tables
+    assert [table.caption for table in tables[1:]] == [
+        "Design 2 of this network",
+        "Design 3 of this network",
+    ]
+    first, second = (table.rows[0] for table in tables[1:])
+    assert (first[0], "asked 33" in first[1]) == ("speed", True)
+    assert (second[0], "asked 44" in second[1]) == ("speed", True)
+
+
 def test_the_charts_hold_the_figures_of_the_result() -> None:
     figures, cost = page().figures, RESULT.cost
     assert next(iter(figures)) == "front-chart"
