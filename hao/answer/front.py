@@ -72,7 +72,7 @@ def front_point(candidate: Candidate, report: SolveReport) -> FrontPoint:
     return FrontPoint(
         network=candidate.label,
         fps=report.cost.fps,
-        latency_ms=report.cost.latency_ms,
+        latency_ms=report.cost.engine_ms,
         accuracy=candidate.accuracy(report.design.scheme),
         cost_points=report.cost_micro / MICRO,
         mean_bits=bits / weights,

@@ -1,11 +1,12 @@
 """Cycles added to every run, and the DDR's efficiency, fitted to times of frames.
 
-Model: cycles of a frame = L(efficiency) + step_cycles x runs, L being the cost model at
-the shipped constants with another efficiency. L has no closed form, so that it is
-computed on a grid of efficiencies; for each the step cycles are found by a bounded
-search in one dimension, and the pair with the least loss and penalty is kept
-(`hao.calibration.robust`). A board says both. Co-simulation has no DDR: it says the
-step cycles alone, with a DDR that never binds, and only where no board has run.
+Model: cycles of a start of the engine, which takes a frame or several, = L(efficiency)
++ step_cycles x runs, L being the cost model at the shipped constants with another
+efficiency. L has no closed form, so that it is computed on a grid of efficiencies; for
+each the step cycles are found by a bounded search in one dimension, and the pair with
+the least loss and penalty is kept (`hao.calibration.robust`). A board says both.
+Co-simulation has no DDR: it says the step cycles alone, with a DDR that never binds,
+and only where no board has run.
 """
 
 import math
@@ -56,8 +57,8 @@ SHIPPED = CycleConstants()
 
 
 def runs_of(case: Case) -> int:
-    """Return the runs of the engine for one frame, tiles counted."""
-    return sum(invocation.tiles for invocation in case.cost.invocations)
+    """Return the runs of the engine in a start, tiles counted."""
+    return case.cost.frames * sum(item.tiles for item in case.cost.invocations)
 
 
 @dataclass(slots=True)
@@ -73,7 +74,7 @@ class CyclePrices:
     )
 
     def base(self, figure: CycleFigure, efficiency: int | None) -> int:
-        """Return the predicted cycles of a frame without added step cycles."""
+        """Return the predicted cycles of a start without added step cycles."""
         if figure.clocking is Clocking.COSIM:
             efficiency = None
         key = (figure.case.label, figure.clock_khz, figure.clocking, efficiency)
@@ -88,7 +89,7 @@ class CyclePrices:
         return self.known[key]
 
     def predicted(self, figure: CycleFigure, constants: CycleConstants) -> int:
-        """Return the cycles of a frame by some constants."""
+        """Return the cycles of a start by some constants."""
         base = self.base(figure, constants.ddr_efficiency_percent)
         return base + constants.step_cycles * runs_of(figure.case)
 

@@ -99,14 +99,14 @@ class AreaFigure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleFigure:
-    """Cycles of one frame.
+    """Cycles of a start of the engine, which takes a frame or several.
 
     Attributes:
         case: The design.
         report: Name of the file, with the line of a table.
         clocking: Who counted.
         clock_khz: Clock that it ran at [kHz].
-        reported: Cycles of a frame at that clock, at least 1.
+        reported: Cycles of a start at that clock, at least 1.
     """
 
     case: Case

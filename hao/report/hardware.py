@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic_core import to_jsonable_python
 
 from hao.ir.picture import UNPREPARED, Preparation
+from hao.report.words import start_in_words
 
 if TYPE_CHECKING:
     from hao.lint.finding import Finding
@@ -71,7 +72,8 @@ class Emission:
         project: Its folder.
         digest: Of its content.
         files: How many.
-        steps: Of the engine, a frame.
+        steps: Of the engine, in a start.
+        batch: Frames of a start.
         weights: Where the weights come from, in words.
     """
 
@@ -79,6 +81,7 @@ class Emission:
     digest: str
     files: int
     steps: int
+    batch: int
     weights: str
 
     def __repr__(self) -> str:
@@ -103,11 +106,12 @@ class SimulationResult:
     Attributes:
         build: Number types of the simulation.
         images: Frames.
+        batch: Frames of a start of the engine.
         mismatches: Bytes of output maps that differ from the interpreter's.
         wrong_images: Frames with any.
         wrong_steps: Steps whose map differs; `None` if they were not compared.
-        cycles_model: Of a frame, as priced.
-        cycles_replayed: Of the first recorded frame, as replayed.
+        cycles_model: Of a start, as priced.
+        cycles_replayed: Of the first start of recorded frames, as replayed.
         seconds: Inside the simulated engine, all frames.
         invocations: In order, the first load of weights before them.
         fifos: Streams whose least depth was sought: name, emitted, least.
@@ -122,6 +126,7 @@ class SimulationResult:
 
     build: str
     images: int
+    batch: int
     mismatches: int
     wrong_images: int
     wrong_steps: int | None
@@ -186,8 +191,8 @@ def render_emission(emission: Emission) -> str:
     """Return what was emitted, as text."""
     return "\n".join(
         (
-            f"{emission.project}: {emission.files} files, {emission.steps} steps a "
-            f"frame, digest {emission.digest}",
+            f"{emission.project}: {emission.files} files, {emission.steps} steps "
+            f"{start_in_words(emission.batch)}, digest {emission.digest}",
             emission.weights,
             f"{emission.project / 'README.md'} says what to type.",
         )
@@ -234,7 +239,8 @@ def _accuracy_lines(result: SimulationResult) -> list[str]:
 
 def _cycle_lines(result: SimulationResult) -> list[str]:
     model, replayed = result.cycles_model, result.cycles_replayed
-    lines = [f"{'cycles of a frame':44} {'model':>9} {'replayed':>9} {'ratio':>6}"]
+    head = f"cycles of {start_in_words(result.batch)}"
+    lines = [f"{head:44} {'model':>9} {'replayed':>9} {'ratio':>6}"]
     for item in result.invocations:
         name = item.name if len(item.name) <= 44 else f"{item.name[:41]}..."
         lines.append(

@@ -19,6 +19,7 @@ from hao.report.tables import (
     resource_rows,
 )
 from hao.report.text import plain
+from hao.report.words import start_in_words
 
 
 def html_table(
@@ -138,7 +139,7 @@ def simulation_html(result: SimulationResult) -> str:
         f"{result.mismatches} bytes in {result.wrong_images} images differ",
         rows,
     ) + html_table(
-        "Cycles of a frame",
+        f"Cycles of {start_in_words(result.batch)}",
         cycles,
         head=("invocation", "model", "replayed", "ratio"),
         folded=True,

@@ -86,7 +86,7 @@ def calibrate(request: CalibrateRequest) -> Assessment:
                 report=timing.where,
                 clocking=Clocking.BOARD,
                 clock_khz=timing.clock_khz,
-                reported=timing.cycles,
+                reported=timing.cycles * case.cost.frames,
             )
             evidence += CalibrationEvidence(cycles=(figure,))
     if cases.board is None:

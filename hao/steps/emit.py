@@ -112,5 +112,6 @@ def _emit(
         digest=project.digest,
         files=len(project.files),
         steps=len(project.table.steps),
+        batch=result.cost.frames,
         weights=told.note,
     )

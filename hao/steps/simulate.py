@@ -29,6 +29,7 @@ from hao.page.files import renew_run_page
 from hao.quant.weights_file import load_integers
 from hao.report.hardware import InvocationCycles, SimulationResult, simulation_json
 from hao.report.result import SearchResult
+from hao.report.words import start_in_words
 from hao.runs.records import SIMULATION_FILE, keep_record
 from hao.runs.run_files import (
     EMITTED_FILE,
@@ -139,7 +140,7 @@ def _simulated(
         expected=map_bytes(expected, stored, port_bytes=port, act_bits=bits),
         maps=maps,
     )
-    progress("replaying the cycles of one frame")
+    progress(f"replaying the cycles of {start_in_words(result.cost.frames)}")
     compile_project(project, Build.TRACE, programs / Build.TRACE.value)
     replay = run_replay(programs / Build.TRACE.value, project, size_fifos=size_fifos)
     simulated = map_codes(
@@ -153,6 +154,7 @@ def _simulated(
     simulated_result = SimulationResult(
         build=build.value,
         images=said.images,
+        batch=result.cost.frames,
         mismatches=said.mismatches,
         wrong_images=said.wrong_images,
         wrong_steps=said.wrong_steps if debug else None,

@@ -18,6 +18,7 @@ from hao.calibration.evidence import Case, Clocking, CycleFigure
 from hao.cost.evaluate import evaluate
 from hao.cost.overheads import STAGE_DEPTH_CYCLES, START_CYCLES, load_overhead
 from hao.engine.design import Design
+from hao.hw.board import Frames
 from tests.calibration.synthetic import (
     SHAPES,
     Truth,
@@ -117,6 +118,17 @@ def test_cosimulation_says_the_step_cycles_where_no_board_ran() -> None:
     found = fit_cycles(usable_figures(figures), prices)
     assert found.ddr_efficiency_percent is None
     assert found.step_cycles == pytest.approx(300, rel=0.15)
+
+
+def test_a_start_of_several_frames_has_the_runs_of_each() -> None:
+    design = synthetic_design(0)
+    board = replace(design.board, frames=Frames.BACK_TO_BACK, batch=3)
+    start = case(replace(design, board=board))
+    assert runs_of(start) == 3 * runs_of(CASES[0])
+    constants = replace(board.calibration, step_cycles=300, reports=1)
+    added = replace(board, calibration=constants)
+    slower = evaluate(replace(design, board=added)).latency_cycles
+    assert slower - start.cost.latency_cycles == 300 * runs_of(start)
 
 
 def test_a_board_outranks_cosimulation() -> None:

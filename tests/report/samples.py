@@ -189,6 +189,7 @@ QUANTIZATION = Quantization(
 SIMULATION = SimulationResult(
     build="native",
     images=7,
+    batch=1,
     mismatches=0,
     wrong_images=0,
     wrong_steps=None,
