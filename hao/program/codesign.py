@@ -37,6 +37,7 @@ from hao.program.hunt import NO_LIMIT, Counts, Found, Least, Limits, Progress
 from hao.program.near import arcs_in_play, columns_near
 from hao.program.problem import Problem
 from hao.program.products import least_cycles
+from hao.program.quick import is_quick
 from hao.program.rows import Program
 from hao.program.search import find
 from hao.program.shapes import may_run_within
@@ -349,10 +350,14 @@ def _most_accurate(
     """Return the design of least cost, then least latency, within limits, or `None`."""
     if not field.widths or field.widths[0].floor > spend:
         return None
-    # What costs least of all, at its fastest, mostly meets the budget.
+    # What costs least of all, at its fastest, mostly meets the budget: a drawn engine
+    # shows it. Where none does, the least cost is sought at once.
     floor = field.widths[0].floor
     found = None
-    if floor > unlikely or floor == spend:
+    likely = floor > unlikely and (
+        may_run_within(field, budget, floor) and is_quick(field, budget, floor)
+    )
+    if likely or floor == spend:
         found = find(
             field,
             Least.CYCLES,
@@ -377,12 +382,10 @@ def _most_accurate(
 def in_fewest_cycles(field: Field, found: Found, counts: Counts) -> Found:
     """Return the fastest design that costs no more than one of least cost."""
     faster = find(
-        field,
-        Least.CYCLES,
-        Limits(cycles=found.way.cycles - 1, cost=found.way.cost),
-        counts=counts,
+        field, Least.CYCLES, Limits(cost=found.way.cost), counts=counts, known=found
     )
-    return faster or found
+    assert faster is not None, "at least the known one"
+    return faster
 
 
 def fewest_luts(field: Field, found: Found, counts: Counts) -> Found:

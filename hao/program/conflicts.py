@@ -91,7 +91,7 @@ def _reaches(problem: Problem, budget: int) -> bool:
     field, limits = field_of(problem), Limits(cycles=budget)
     if least_cycles(problem) > budget:
         return False
-    if is_quick(field, budget):
+    if is_quick(field, budget, NO_LIMIT):
         return True
     return (
         may_run_within(field, budget, NO_LIMIT)

@@ -118,6 +118,7 @@ class Field:
         self._lights: dict[bytes, tuple[bytes, Net]] = {}
         self.listed: dict[tuple[int, bool], Listed] = {}
         self.shapes: dict[tuple[tuple[Role, ...], bool], Shapes] = {}
+        self.quick: dict[tuple[object, ...], tuple[int, Choice | None]] = {}
         if like is None:
             self.widths: list[Widths] = width_combinations(self.graph)
             self._shared: _Shared = _Shared([])
@@ -334,6 +335,17 @@ class Field:
             Group(widths=tuple(found), light=nets[key], roles=tuple(found[0].needs))
             for key, found in members.items()
         ]
+
+    def by_stages(self, widths: Sequence[Widths], spend: int) -> list[Group]:
+        """Return the combinations that ways of at most a cost can use, by stages.
+
+        Args:
+            widths: Combinations, cheapest first.
+            spend: Most accuracy cost [micro-points].
+        """
+        stages = dict.fromkeys(tuple(each.needs) for each in widths)
+        found = [self.joint(widths, roles, spend) for roles in stages]
+        return [group for group in found if group is not None]
 
     def joint(
         self, widths: Sequence[Widths], roles: tuple[Role, ...], spend: int

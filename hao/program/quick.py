@@ -19,24 +19,30 @@ from hao.program.fit import (
 )
 from hao.program.graph import FAR
 from hao.program.hunt import NO_LIMIT, Hunt, bufferings, dearest
+from hao.program.lanes import bounds_key
 from hao.program.tables import Choice
 
 Bools = NDArray[np.bool_]
 
+TRIED = 16
+"""Engines, the fastest, that are tried on the board at a time (chosen here)."""
 
-def is_quick(field: Field, cycles: int) -> bool:
+
+def is_quick(field: Field, cycles: int, spend: int) -> bool:
     """Return whether some drawn engine runs a frame in some cycles.
 
     Args:
-        field: Where to search, at any accuracy cost.
+        field: Where to search.
         cycles: Most cycles.
+        spend: Accuracy cost that no way may exceed, or the least of any way
+            [micro-points].
 
     Returns:
         If not, others may.
     """
     return any(
         first_limit(field, group, double)[0] <= min(cycles, NO_LIMIT - 1)
-        for group in field.groups(field.widths, NO_LIMIT)[:1]
+        for group in field.groups(field.widths, spend)[:1]
         for double in bufferings(field)
     )
 
@@ -61,8 +67,15 @@ def first_limit(field: Field, group: Group, double: bool) -> tuple[int, Choice |
 
     Some lane shapes are drawn, those with the lowest bounds priced, and the best one
     improved; only what it saves depends on the draw. `NO_LIMIT` if none is found. The
-    lane shapes that reach it come with it.
+    lane shapes that reach it come with it. It is made once, and kept with the field.
     """
+    key = "quick", *bounds_key(group, double)
+    if key not in field.quick:
+        field.quick[key] = _first_limit(field, group, double)
+    return field.quick[key]
+
+
+def _first_limit(field: Field, group: Group, double: bool) -> tuple[int, Choice | None]:
     tables = field.tables(double)
     rng = np.random.default_rng(0)
     size = 60_000
@@ -109,18 +122,26 @@ def _quickest(
         if int(cycles[rows[0]]) > limit:
             break
         for choice, exact in expand(field, group, double, drawn.take(rows), limit):
-            for widths in group.widths:
-                fits = np.flatnonzero(fitting(field, widths, double, choice))
-                if fits.size == 0:
-                    continue
-                place = fits[np.argmin(exact[fits])]
-                if best is None or int(exact[place]) < best[0]:
-                    one = choice.take(np.array([place]))
-                    best = (
-                        int(exact[place]),
-                        Choice(pixels=one.pixels, lanes=one.lanes, columns={}),
-                    )
+            inside = np.flatnonzero(exact < (FAR if best is None else best[0]))
+            inside = inside[np.argsort(exact[inside], kind="stable")]
+            for first in range(0, inside.size, TRIED):
+                some = inside[first : first + TRIED]
+                fits = _fits(field, group, double, choice.take(some))
+                if fits.any():
+                    one = choice.take(some[[np.argmax(fits)]])
+                    point = Choice(pixels=one.pixels, lanes=one.lanes, columns={})
+                    best = int(exact[some[np.argmax(fits)]]), point
+                    break
     return best
+
+
+def _fits(field: Field, group: Group, double: bool, choice: Choice) -> Bools:
+    """Return which engines fit the board under any widths of a group."""
+    fine = np.zeros(len(choice), dtype=np.bool_)
+    for widths in group.widths:
+        rows = np.flatnonzero(~fine)
+        fine[rows] = fitting(field, widths, double, choice.take(rows))
+    return fine
 
 
 def _around(field: Field, group: Group, double: bool, point: Choice) -> Choice:

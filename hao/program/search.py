@@ -1,11 +1,12 @@
 """The best engine, partition and options of a problem: exact, over the whole space.
 
 `find` looks for one design within a budget of cycles, a limit on accuracy cost and a
-limit on blocks that has the least of one of them. It goes through the groups of widths
-(`hao.program.engines`), discards engines by their cycles at the fewest bits, then by a
-Lagrangian bound of all engines at once (`hao.program.sweep`), and closes what is left,
-engine by engine, by labels (`hao.program.exact`). Nothing is passed over: where it
-finds no better design there is none.
+limit on blocks that has the least of one of them. It goes through groups of widths, or
+through all of the same stages at once (`hao.program.field`), discards engines by their
+cycles at the fewest bits, then by a Lagrangian bound of all engines at once
+(`hao.program.sweep`), and closes what is left, engine by engine, by labels
+(`hao.program.exact`). Nothing is passed over: where it finds no better design there is
+none.
 """
 
 from collections.abc import Sequence
@@ -55,6 +56,12 @@ MOST_LISTED = 50_000
 Of small networks, millions are as good as the best: the fastest is then found anew.
 """
 
+MOST_TIES = 4_096
+"""Most engines that may be as cheap as the best that are kept so (chosen here).
+
+More of them, as small networks have, cost more to bound than the fastest to find anew.
+"""
+
 MANY_SHAPES = 30_000
 """Lane shapes from which on a bound with a price on accuracy pays (chosen here)."""
 
@@ -73,6 +80,7 @@ def find(
     measure: Measure = FEWEST_LUTS,
     counts: Counts | None = None,
     first: bool = False,
+    known: Found | None = None,
     apart: Apart | None = None,
     tolerance: float = 0.0,
     progress: Progress = lambda _: None,
@@ -86,6 +94,8 @@ def find(
         measure: How blocks are counted.
         counts: Added up to, if given.
         first: Whether the first within the limits will do.
+        known: A design within the limits: only better ones are sought, and it is
+            returned if there are none.
         apart: Earlier answers to stay apart from; the field's costs hold its penalties.
         tolerance: Share of its accuracy cost by which a design that is found may be
             beaten, where that cost is to be small.
@@ -104,17 +114,23 @@ def find(
         apart=apart,
         tolerance=tolerance,
     )
+    if known is not None:
+        hunt.take(known)
     rosters = rosters_of(hunt)
     if rosters is not None:
         for double, roster in rosters:
             search_roster(hunt, roster, double)
         return hunt.best
     open_ = [w for w in field.widths if w.floor <= hunt.cost]
-    known = [w for w in open_ if all(_listed(hunt, w, d) for d in bufferings(field))]
-    _search_listed(hunt, known)
-    fresh = [w for w in open_ if not any(w is k for k in known)]
+    listed = [w for w in open_ if all(_listed(hunt, w, d) for d in bufferings(field))]
+    _search_listed(hunt, listed)
+    fresh = [w for w in open_ if not any(w is k for k in listed)]
     done = _search_by_price(hunt, fresh) if least is Least.COST else set()
-    for group in field.groups(fresh, hunt.cost_of_interest):
+    # All widths at once: an engine is bounded once, for those that it fits at. Fast
+    # engines of wide stages are fewer: they come first where the fastest is sought.
+    grouped = field.by_stages if least is Least.COST else field.groups
+    groups = grouped(fresh, hunt.cost_of_interest)
+    for group in groups:
         if min(w.floor for w in group.widths) > hunt.cost:
             continue
         for double in bufferings(field):
@@ -288,7 +304,8 @@ def _search_group(hunt: Hunt, group: Group, double: bool) -> None:
             try_engines(hunt, group.widths, double, *some)
             if hunt.ties:
                 kept.append(some)
-                hunt.ties = sum(c.size for _, c in kept) <= MOST_LISTED
+                most = MOST_TIES if hunt.least is Least.COST else MOST_LISTED
+                hunt.ties = sum(c.size for _, c in kept) <= most
     if hunt.ties:
         limit = min(limit, hunt.cycles + (hunt.least is Least.CYCLES))
         _list(hunt, group, double, limit, kept)

@@ -495,6 +495,40 @@ def test_a_quick_limit_is_reached_within_the_cost(
         assert min(seen) >= found.way.cycles
 
 
+@pytest.mark.parametrize("seed", SEEDS[:4])
+def test_a_known_design_is_beaten_or_returned(seed: int) -> None:
+    problem = random_problem(seed, choices=3, layers=4)
+    field = Field(problem)
+    best = find(field, Least.CYCLES, Limits())
+    if best is None:
+        return
+    assert find(field, Least.CYCLES, Limits(), known=best) is best
+    cheap = find(field, Least.COST, Limits())
+    assert cheap is not None
+    limits = Limits(cost=cheap.way.cost)
+    got = find(field, Least.CYCLES, limits, known=cheap)
+    want = find(Field(problem), Least.CYCLES, limits)
+    assert got is not None
+    assert want is not None
+    assert got.way.cycles == want.way.cycles
+
+
+@pytest.mark.parametrize("seed", SEEDS[:4])
+def test_a_first_design_is_found_where_there_is_one(seed: int) -> None:
+    problem = random_problem(seed, choices=3, layers=4)
+    best = find(Field(problem), Least.CYCLES, Limits())
+    if best is None:
+        return
+    floor = Field(problem).widths[0].floor
+    for share, spend in product((0.9, 1.0, 1.1, 3.0), (floor, best.way.cost)):
+        limits = Limits(cycles=int(share * best.way.cycles), cost=spend)
+        first = find(Field(problem), Least.CYCLES, limits, first=True)
+        assert (first is None) == (find(Field(problem), Least.CYCLES, limits) is None)
+        if first is not None:
+            assert first.way.cycles <= limits.cycles
+            assert first.way.cost <= spend
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_searched_field_answers_like_a_fresh_one(seed: int) -> None:
     problem = random_problem(seed, choices=3, layers=4)
