@@ -44,7 +44,7 @@ def start(hunt: Hunt, group: Group, double: bool) -> None:
     """Look for a design and a price among engines quickest at the ends of the cost."""
     field = hunt.field
     floor = min(widths.floor for widths in group.widths)
-    for each in (*field.by_stages(group.widths, floor), group):
+    for each in (*field.groups(group.widths, floor), group):
         _, point = first_limit(field, each, double)
         if point is None:
             continue

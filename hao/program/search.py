@@ -41,6 +41,7 @@ from hao.program.shapes import (
     is_far_above,
     is_loose,
     known_shapes,
+    lane_blocks,
     shapes_of,
     shapes_within,
 )
@@ -57,10 +58,7 @@ Of small networks, millions are as good as the best: the fastest is then found a
 """
 
 MOST_TIES = 4_096
-"""Most engines that may be as cheap as the best that are kept so (chosen here).
-
-More of them, as small networks have, cost more to bound than the fastest to find anew.
-"""
+"""Most engines that may be as cheap as the best that are kept so (chosen here)."""
 
 MANY_SHAPES = 30_000
 """Lane shapes from which on a bound with a price on accuracy pays (chosen here)."""
@@ -129,8 +127,7 @@ def find(
     # All widths at once: an engine is bounded once, for those that it fits at. Fast
     # engines of wide stages are fewer: they come first where the fastest is sought.
     grouped = field.by_stages if least is Least.COST else field.groups
-    groups = grouped(fresh, hunt.cost_of_interest)
-    for group in groups:
+    for group in grouped(fresh, hunt.cost_of_interest):
         if min(w.floor for w in group.widths) > hunt.cost:
             continue
         for double in bufferings(field):
@@ -270,7 +267,7 @@ def _search_group(hunt: Hunt, group: Group, double: bool) -> None:
     order = np.arange(bounded.bound.size)
     value = bounded.bound
     if hunt.least is Least.BLOCKS:
-        value = _lane_blocks(hunt, group, double, bounded.choice)
+        value = lane_blocks(field, group, double, hunt.measure, bounded.choice)
         order = np.argsort(value, kind="stable")
     start, step = 0, 512
     kept: list[tuple[Choice, Ints]] = []
@@ -399,14 +396,3 @@ def _list(
     )
     for widths in group.widths:
         hunt.field.listed[id(widths), double] = listed
-
-
-def _lane_blocks(hunt: Hunt, group: Group, double: bool, choice: Choice) -> Ints:
-    """Return the least blocks of lane shapes: every stage by itself."""
-    field = hunt.field
-    total = np.zeros(len(choice), dtype=np.int64)
-    for role, lane in choice.lanes.items():
-        total += field.lane_measure(group, role, double, hunt.measure)[
-            choice.pixels, lane
-        ]
-    return total

@@ -1,16 +1,23 @@
 """Lane shapes that bounds at the lightest runs do not exclude, at any widths."""
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hao.ir.partition import Role
 from hao.program.bounded import Bounded, Shapes, best_first
 from hao.program.engines import (
     priced,
 )
 from hao.program.field import Field, Group
+from hao.program.fit import Measure
 from hao.program.graph import Graph
 from hao.program.hunt import NO_LIMIT, bufferings
 from hao.program.lanes import lane_bounds
 from hao.program.rough import any_within
 from hao.program.sieve import sieved, swept_bound
+from hao.program.tables import Choice
+
+Ints = NDArray[np.int64]
 
 LOOSE = 1.5
 """Limit, relative to the least bound, above which a quick engine is sought first.
@@ -152,3 +159,14 @@ def _is_above(
     if not any_within(field, group, double, int(limit / factor)):
         return False
     return limit > factor * lane_bounds(field, group, double).least
+
+
+def lane_blocks(
+    field: Field, group: Group, double: bool, measure: Measure, choice: Choice
+) -> Ints:
+    """Return the least blocks of lane shapes: every stage by itself."""
+    total = np.zeros(len(choice), dtype=np.int64)
+    for role, lane in choice.lanes.items():
+        blocks = field.lane_measure(group, role, double, measure)
+        total += blocks[choice.pixels, lane]
+    return total
