@@ -3,9 +3,8 @@
 from difflib import get_close_matches
 from pathlib import Path
 
-from hao.arguments import takes_words
 from hao.data import data_path
-from hao.errors import InputError
+from hao.errors import ArgumentError, InputError
 from hao.hw.board import Board
 from hao.hw.board_format import aliases_of, read_board
 
@@ -28,7 +27,6 @@ def board_aliases() -> dict[str, str]:
     }
 
 
-@takes_words
 def load_board(name_or_path: str | Path) -> Board:
     """Return a board by one of its names, or from a file whose path ends in ".toml".
 
@@ -38,8 +36,14 @@ def load_board(name_or_path: str | Path) -> Board:
         name_or_path: One of `board_names()`, a key of `board_aliases()`, or a path.
 
     Raises:
+        ArgumentError: The argument is neither text nor a path.
         InputError: No such board, or its file is wrong (see `read_board`).
     """
+    # By hand: what checks other steps' arguments takes longer than reading all boards.
+    if not isinstance(name_or_path, str | Path):
+        raise ArgumentError(
+            f"`name_or_path` = {repr(name_or_path)[:60]}; must be a str or a Path"
+        )
     name_or_path = str(name_or_path)
     if name_or_path.endswith(".toml"):
         return read_board(Path(name_or_path), shown=name_or_path)

@@ -92,6 +92,8 @@ def context(**changes: Value) -> Context:
             "port_bytes": 16,
         },
         "ports": ["ifm", "ofm", "weights"],
+        "batch": 1,
+        "frame_bytes": 4096,
         "arena_bytes": 4096,
         "weight_bytes": 48,
         "input": INPUT,
@@ -118,7 +120,7 @@ def context(**changes: Value) -> Context:
         "predicted": {
             "cycles": 1000,
             "fps": 214285.0,
-            "latency_ms": 0.004667,
+            "engine_ms": 0.004667,
             "host_ms": 0.5,
             "parts": {"fixed": area, "dense": area},
             **area,
@@ -419,7 +421,7 @@ def test_demo_compares_the_recorded_frames(
     out = capsys.readouterr().out
     assert f"{2 - status} of 2 frames equal bit for bit" in out
     assert ("frame 1: 1 of 10 codes differ" in out) is wrong
-    assert "1000 cycles at 214.285 MHz" in out
+    assert "1000 cycles a start at 214.285 MHz" in out
     assert "packing and unpacking included, 2 in flight, polling" in out
 
 
