@@ -118,6 +118,16 @@ class CostReport:
         return sum(c.feature_bytes + c.weight_bytes for c in self.invocations)
 
     @property
+    def frame_macs(self) -> float:
+        """Return the multiply-accumulates of each frame of a start."""
+        return self.macs / self.frames
+
+    @property
+    def frame_ddr_bytes(self) -> float:
+        """Return the bytes that cross the DDR for each frame of a start."""
+        return self.ddr_bytes / self.frames
+
+    @property
     def bottleneck(self) -> str:
         """Return the label that binds for most cycles of a start."""
         return max(self.binding_cycles.items(), key=lambda item: item[1])[0]

@@ -48,17 +48,15 @@ def comparison_rows(
         _row("top-1 integer, measured [%]", _measured(first), _measured(second), 2),
         _row("cycles replayed", _replayed(first), _replayed(second)),
         _row("weight bits on average", _bits(a), _bits(b), 2),
-        _row(
-            "MACs a frame [M]", _millions(a, a.cost.macs), _millions(b, b.cost.macs), 1
-        ),
+        _row("MACs a frame [M]", a.cost.frame_macs / 1e6, b.cost.frame_macs / 1e6, 1),
         _row("multipliers", a.cost.multipliers, b.cost.multipliers),
         _row(
             "multipliers busy [%]", 100 * a.cost.efficiency, 100 * b.cost.efficiency, 1
         ),
         _row(
             "DDR a frame [MB]",
-            _millions(a, a.cost.ddr_bytes),
-            _millions(b, b.cost.ddr_bytes),
+            a.cost.frame_ddr_bytes / 1e6,
+            b.cost.frame_ddr_bytes / 1e6,
             2,
         ),
         _row("power [W]", _watts(a), _watts(b), 1),
@@ -74,11 +72,6 @@ def comparison_rows(
         ("proof", _proof(a), _proof(b), ""),
     ]
     return tuple(row for row in rows if row[1:3] != (UNKNOWN, UNKNOWN))
-
-
-def _millions(result: SearchResult, count: int) -> float:
-    """Return what a start counts, for each of its frames [millions]."""
-    return count / result.cost.frames / 1e6
 
 
 def _row(

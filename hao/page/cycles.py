@@ -18,7 +18,7 @@ from hao.page.parts import (
     trace,
 )
 from hao.report.result import SearchResult
-from hao.report.tables import PATHS
+from hao.report.tables import PATHS, roofline_ms
 from hao.report.text import clipped, plain
 from hao.report.words import start_in_words
 
@@ -182,8 +182,7 @@ def roofline_section(result: SearchResult) -> Section:
                 "yaxis": axis("billion MACs a second", type="log", **decades()),
             },
         }
-    ideal = cost.macs / max(1, cost.multipliers) / board.clock_khz
-    transfer = cost.ddr_bytes / board.ddr_kbytes_per_s
+    ideal, transfer = roofline_ms(board, cost)
     return Section(
         key="roofline",
         title="Roofline",

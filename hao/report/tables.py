@@ -324,10 +324,14 @@ def _engine_lines(engine: Engine) -> list[str]:
     return [*lines, _field("engine", "; ".join(extras))]
 
 
+def roofline_ms(board: Board, cost: CostReport) -> tuple[float, float]:
+    """Return what a start takes with all multipliers or the DDR busy all the time."""
+    ideal = cost.macs / max(1, cost.multipliers) / board.clock_khz
+    return ideal, cost.ddr_bytes / board.ddr_kbytes_per_s
+
+
 def _roofline_lines(board: Board, cost: CostReport) -> list[str]:
-    macs, moved = cost.macs / cost.frames, cost.ddr_bytes / cost.frames
-    ideal = macs / max(1, cost.multipliers) / board.clock_khz
-    transfer = moved / board.ddr_kbytes_per_s
+    ideal, transfer = (each / cost.frames for each in roofline_ms(board, cost))
     shares = ", ".join(
         f"{name} {100 * cycles / cost.latency_cycles:.0f} %"
         for name, cycles in cost.binding_cycles.items()
@@ -336,12 +340,13 @@ def _roofline_lines(board: Board, cost: CostReport) -> list[str]:
         _field(
             "efficiency",
             f"{100 * cost.efficiency:.1f} %: {cost.macs / cost.latency_cycles:.1f} of "
-            f"{cost.multipliers} products a cycle; {macs / 1e6:.1f} million MACs",
+            f"{cost.multipliers} products a cycle; {cost.frame_macs / 1e6:.1f} million "
+            "MACs",
         ),
         _field(
             "roofline",
             f"{ideal:.2f} ms at 100 % of the multipliers; {transfer:.2f} ms for "
-            f"{moved / 1e6:.2f} MB over DDR",
+            f"{cost.frame_ddr_bytes / 1e6:.2f} MB over DDR",
         ),
         _field("binds", f"{shares} (of the frame)"),
     ]
