@@ -61,6 +61,15 @@ class Piece:
     params: Mapping[str, Array] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    def behind(self, first: "Piece") -> "Piece":
+        """Return this piece with all that another one adds before it."""
+        return replace(
+            self,
+            layers=(*first.layers, *self.layers),
+            params={**first.params, **self.params},
+            notes=(*first.notes, *self.notes),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:

@@ -82,11 +82,8 @@ def clip_piece(site: NodeSite, x: FeatureMap, lowest: float, highest: float) -> 
     first = affine_piece(to, x, scale=_one(1 / scale), shift=_one(-shift / scale))
     second = activation_piece(act, first.value, kind)
     third = affine_piece(site, second.value, scale=_one(scale), shift=_one(shift))
-    return Piece(
-        value=replace(third.value, nonnegative=low >= 0),
-        layers=(*first.layers, *second.layers, *third.layers),
-        params={**first.params, **third.params},
-    )
+    value = replace(third.value, nonnegative=low >= 0)
+    return replace(third, value=value).behind(second.behind(first))
 
 
 def _one(value: float) -> Array:

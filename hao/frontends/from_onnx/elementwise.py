@@ -23,7 +23,7 @@ from hao.frontends.pointwise_pieces import (
     affine_piece,
     clip_piece,
 )
-from hao.ir.layer import ActivationKind, Layer
+from hao.ir.layer import ActivationKind
 
 _Real = NDArray[np.floating]
 
@@ -113,15 +113,13 @@ def read_sum(call: NodeCall) -> Result:
         return read_identity(call)
     if len(call.operands) == 2:
         return read_add(call)
-    total = call.feature_map()
-    layers: tuple[Layer, ...] = ()
+    total = Piece(value=call.feature_map())
     for place in range(1, len(call.operands)):
         last = place == len(call.operands) - 1
         name = call.site.layer if last else f"{call.site.layer}.{place}"
         site = replace(call.site, layer=name)
-        piece = add_piece(site, total, call.feature_map(place))
-        total, layers = piece.value, layers + piece.layers
-    return Piece(value=total, layers=layers)
+        total = add_piece(site, total.value, call.feature_map(place)).behind(total)
+    return total
 
 
 def read_average(call: NodeCall) -> Result:
@@ -132,9 +130,8 @@ def read_average(call: NodeCall) -> Result:
     total = read_sum(replace(call, node=replace(call.node, site=inner)))
     assert isinstance(total, Piece)
     share = np.array([1 / len(call.operands)], dtype=np.float64)
-    return _behind(
-        total, affine_piece(call.site, total.value, scale=share, shift=share * 0)
-    )
+    mean = affine_piece(call.site, total.value, scale=share, shift=share * 0)
+    return mean.behind(total)
 
 
 def read_subtract(call: NodeCall) -> Piece:
@@ -144,7 +141,7 @@ def read_subtract(call: NodeCall) -> Piece:
         minus = np.array([-1.0], dtype=np.float32)
         site = replace(call.site, layer=f"{call.site.layer}.minus")
         turned = affine_piece(site, second, scale=minus, shift=minus * 0)
-        return _behind(turned, add_piece(call.site, first, turned.value))
+        return add_piece(call.site, first, turned.value).behind(turned)
     if isinstance(call.operand(0), Weight):
         return _arithmetic(call, lambda c: (-np.ones_like(c), c))
     return _arithmetic(call, lambda c: (np.ones_like(c), -c))
@@ -288,15 +285,6 @@ def read_scores(call: NodeCall) -> FinalScores:
     x = call.feature_map()
     check_no_padding(call.site, x)
     return FinalScores(source=x, maker=call.label, note=note)
-
-
-def _behind(first: Piece, second: Piece) -> Piece:
-    """Return two pieces as one."""
-    return replace(
-        second,
-        layers=(*first.layers, *second.layers),
-        params={**first.params, **second.params},
-    )
 
 
 def _arithmetic(call: NodeCall, terms: Callable[[_Real], tuple[_Real, _Real]]) -> Piece:

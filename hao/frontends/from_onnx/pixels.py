@@ -65,11 +65,8 @@ def read_reduced_sum(call: NodeCall) -> Result:
     pixels = _begun(call)[0].shape.pixels
     count = np.array([pixels], dtype=np.float32)
     scaled = affine_piece(call.site, piece.value, scale=count, shift=count * 0)
-    return replace(
-        scaled,
-        value=replace(scaled.value, nonnegative=piece.value.nonnegative),
-        layers=(*piece.layers, *scaled.layers),
-    )
+    value = replace(scaled.value, nonnegative=piece.value.nonnegative)
+    return replace(scaled, value=value).behind(piece)
 
 
 def read_pad(call: NodeCall) -> Result:
