@@ -16,14 +16,15 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binomtest
 
+from benchmarks.accuracy_fit.evaluate import Folds, Score, check, evaluate
+from benchmarks.accuracy_fit.evidence import references
+from benchmarks.accuracy_fit.law import Nested, nested, subject_of
+from benchmarks.accuracy_fit.measured import QuantRow, load_quant_rows
+from benchmarks.accuracy_fit.predictor import fit_predictor
 from hao.accuracy.drops import COVERED, load_drop_law
-from hao.accuracy.fit.evaluate import Folds, Score, check, evaluate, spearman
-from hao.accuracy.fit.evidence import references
-from hao.accuracy.fit.law import Nested, nested, subject_of
-from hao.accuracy.fit.measured import QuantRow, load_quant_rows
-from hao.accuracy.fit.predictor import fit_predictor
 from hao.accuracy.reference import Reference, shipped_references
 from hao.errors import HaoError
+from hao.measure.ranks import spearman
 from hao.options.bits import layer_shares
 from hao.zoo import build_network
 

@@ -38,7 +38,6 @@ from pymoo.operators.mutation.pm import PM
 from pymoo.operators.repair.rounding import RoundingRepair
 from pymoo.operators.sampling.rnd import IntegerRandomSampling
 
-from hao.accuracy.fit.evaluate import spearman
 from hao.accuracy.terms import Recipe
 from hao.answer.candidates import BitRules
 from hao.answer.workers import Item, Progress, Shared
@@ -53,6 +52,7 @@ from hao.ir.network import Network
 from hao.measure.loop import Bench, result_of, run_loop
 from hao.measure.predictors import encoded, fit_predictor, score
 from hao.measure.propose import Ask, design_of_scheme, make_encoder
+from hao.measure.ranks import spearman
 from hao.measure.saliency import known_saliencies
 from hao.measure.sample import Part, Sample, Trial
 from hao.measure.settings import Kind, LoopSettings

@@ -51,7 +51,7 @@ ALLOWED = {
     "onnx": {"frontends", "quant.export", "quant.export_float"},
     "rich": {"cli", "report"},
     "safetensors": {"quant"},
-    "sklearn": {"accuracy", "measure", "quant.known"},
+    "sklearn": {"measure", "quant.known"},
     "tree_sitter": {"lint"},
     "tree_sitter_cpp": {"lint"},
     "torch": {"quant", "distillation", "frontends.from_torch"},

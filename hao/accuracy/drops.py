@@ -1,8 +1,8 @@
 """What drop of top-1 does the search reckon with, for a checkpoint at given bits?
 
-Reads `data/drop_law.csv`, the fitted law of `hao.accuracy.fit.law`, and evaluates it.
-That needs no scikit-learn, so that a search starts at once. The terms of the law are
-those of `hao.accuracy.terms`; `data/reference_drops.csv` counts what it rests on.
+Reads `data/drop_law.csv`, the law that benchmarks/accuracy_fit/law.py fits, and
+evaluates it; that needs no scikit-learn. The terms of the law are those of
+`hao.accuracy.terms`; `data/reference_drops.csv` counts what it rests on.
 """
 
 from collections import defaultdict
@@ -160,7 +160,7 @@ def _at(quantiles: Sequence[float], share: float) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class DropLaw:
-    """The fitted law; made by `hao.accuracy.fit.law.calibrate_law` or read from a file.
+    """The law as it was fitted (benchmarks/accuracy_fit/law.py), read from a file.
 
     Attributes:
         effects: By term.

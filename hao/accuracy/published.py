@@ -2,7 +2,8 @@
 
 Reads `data/imagenet_float_accuracy.csv` (ImageNet-1k validation, single crop) as
 frozen records and groups them by network of the zoo and image size, since top-1
-belongs to both. The quantization results are read by `hao.accuracy.fit.measured`.
+belongs to both. The quantization results are read by
+benchmarks/accuracy_fit/measured.py.
 """
 
 from collections.abc import Mapping

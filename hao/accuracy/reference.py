@@ -1,7 +1,7 @@
 """One published result of a quantized checkpoint, as the law of drops looks at it.
 
 `data/reference_drops.csv` holds those that are comparable with the accelerator; which
-these are is decided in `hao.accuracy.fit.evidence`. Reading needs no scikit-learn.
+these are is decided in benchmarks/accuracy_fit/evidence.py.
 """
 
 from collections.abc import Sequence

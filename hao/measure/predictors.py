@@ -31,9 +31,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
-from hao.accuracy.fit.evaluate import spearman
 from hao.errors import InputError
 from hao.ir.change import Scheme, bare, change_text
+from hao.measure.ranks import spearman
 from hao.measure.sample import Sample
 
 Floats = NDArray[np.float64]

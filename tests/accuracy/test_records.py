@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hao.accuracy.fit.measured import WeightMethod
+from benchmarks.accuracy_fit.measured import WeightMethod
 from hao.accuracy.records import Record, read_records
 from hao.errors import InputError
 

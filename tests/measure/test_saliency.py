@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from hao.accuracy.fit.evaluate import spearman
 from hao.errors import UnsupportedError
 from hao.ir.change import Bits, Channels, Keep, LeaveOut
 from hao.measure import saliency as saliency_module
+from hao.measure.ranks import spearman
 from hao.measure.saliency import (
     known_saliencies,
     mapped_to_loss,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from hao.accuracy.fit.evidence import (
+from benchmarks.accuracy_fit.evidence import (
     is_comparable,
     network_of,
     recipe_of,
@@ -12,7 +12,7 @@ from hao.accuracy.fit.evidence import (
     setting_of,
     trained_references,
 )
-from hao.accuracy.fit.measured import (
+from benchmarks.accuracy_fit.measured import (
     Granularity,
     QuantRow,
     WeightMethod,

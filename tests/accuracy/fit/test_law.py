@@ -6,9 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hao.accuracy.drops import DropLaw, load_drop_law
-from hao.accuracy.fit.evaluate import spearman
-from hao.accuracy.fit.law import (
+from benchmarks.accuracy_fit.law import (
     Nested,
     calibrate_law,
     fit_mean,
@@ -17,8 +15,10 @@ from hao.accuracy.fit.law import (
     plain_top1,
     subject_of,
 )
+from hao.accuracy.drops import DropLaw, load_drop_law
 from hao.accuracy.reference import Reference, shipped_references
 from hao.accuracy.terms import Checkpoint, QuantSetting, Recipe
+from hao.measure.ranks import spearman
 
 AT_8 = QuantSetting(recipe=Recipe.PTQ, weight_bits=8, act_bits=8)
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from hao.accuracy.fit.features import (
+from benchmarks.accuracy_fit.features import (
     FEATURES,
     configuration_groups,
     feature_matrix,
     is_usable,
 )
-from hao.accuracy.fit.measured import (
+from benchmarks.accuracy_fit.measured import (
     Scale,
     WeightMethod,
     WeightRounding,

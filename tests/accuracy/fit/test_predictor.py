@@ -8,16 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from hao.accuracy.fit.evaluate import Folds, check, evaluate, score, spearman
-from hao.accuracy.fit.features import configuration_groups, is_usable
-from hao.accuracy.fit.measured import (
+from benchmarks.accuracy_fit.evaluate import Folds, check, evaluate, score
+from benchmarks.accuracy_fit.features import configuration_groups, is_usable
+from benchmarks.accuracy_fit.measured import (
     Granularity,
     QuantRow,
     Scale,
     WeightMethod,
     load_quant_rows,
 )
-from hao.accuracy.fit.predictor import (
+from benchmarks.accuracy_fit.predictor import (
     Calibrated,
     DropPredictor,
     fit_predictor,
@@ -27,6 +27,7 @@ from hao.accuracy.fit.predictor import (
     weighted_quantile,
 )
 from hao.errors import InputError
+from hao.measure.ranks import spearman
 
 NUMBERS = st.lists(st.integers(-5, 5), min_size=3, max_size=30)
 

@@ -34,15 +34,15 @@ sweep and the features do not tell them apart.
 
 from collections.abc import Sequence
 
-from hao.accuracy.fit.features import configuration_groups, is_usable
-from hao.accuracy.fit.measured import (
+from benchmarks.accuracy_fit.features import configuration_groups, is_usable
+from benchmarks.accuracy_fit.measured import (
     Granularity,
     QuantRow,
     Scale,
     WeightMethod,
     WeightRounding,
 )
-from hao.accuracy.fit.predictor import TREES, fold_numbers, predict_held_out
+from benchmarks.accuracy_fit.predictor import TREES, fold_numbers, predict_held_out
 from hao.accuracy.published import FloatRow, Precision
 from hao.accuracy.reference import Reference
 from hao.accuracy.terms import QuantSetting, Recipe

@@ -3,8 +3,8 @@
 Reads `data/imagenet_quant_accuracy.csv` (ImageNet-1k top-1, collected from public
 repositories; each line names its own) as frozen records. Text of the file becomes an
 enumeration here and nowhere else. What counts as comparable with the accelerator is
-decided in `hao.accuracy.fit.evidence`; what is predicted, in
-`hao.accuracy.fit.predictor`.
+decided in `benchmarks.accuracy_fit.evidence`; what is predicted, in
+`benchmarks.accuracy_fit.predictor`.
 """
 
 import json

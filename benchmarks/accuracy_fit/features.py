@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.accuracy.fit.measured import (
+from benchmarks.accuracy_fit.measured import (
     ActivationQuantizer,
     Granularity,
     QuantRow,

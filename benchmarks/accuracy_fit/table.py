@@ -1,4 +1,4 @@
-"""The two files that the search reads; `python -m hao.accuracy.fit.table` writes them.
+"""Write what the search reads: `python -m benchmarks.accuracy_fit.table`.
 
 `data/reference_drops.csv` holds the comparable published results, `data/drop_law.csv`
 the law fitted to them. Regenerated from the same data, the first has the same bytes and
@@ -7,10 +7,10 @@ the second the same numbers up to the last digits of the linear algebra library.
 
 from pathlib import Path
 
+from benchmarks.accuracy_fit.evidence import references, trained_references
+from benchmarks.accuracy_fit.law import calibrate_law
+from benchmarks.accuracy_fit.measured import load_quant_rows
 from hao.accuracy.drops import COLUMNS, SHIPPED, DropLaw
-from hao.accuracy.fit.evidence import references, trained_references
-from hao.accuracy.fit.law import calibrate_law
-from hao.accuracy.fit.measured import load_quant_rows
 from hao.accuracy.published import load_float_rows
 from hao.accuracy.reference import SHIPPED as REFERENCES
 from hao.accuracy.reference import Reference, load_references, render_references

@@ -1,6 +1,6 @@
 """What does a checkpoint lose at given bits, measured there or not, and how sure is it?
 
-Model of a reference drop (`hao.accuracy.fit.evidence`), in z = asinh(drop / UNIT):
+Model of a reference drop (`evidence.py`), in z = asinh(drop / UNIT):
 
     z = sum of weight x term + deviation x noise      (`hao.accuracy.terms`)
 

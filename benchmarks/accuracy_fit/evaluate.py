@@ -13,9 +13,9 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.accuracy.fit.features import configuration_groups, is_usable
-from hao.accuracy.fit.measured import QuantRow
-from hao.accuracy.fit.predictor import (
+from benchmarks.accuracy_fit.features import configuration_groups, is_usable
+from benchmarks.accuracy_fit.measured import QuantRow
+from benchmarks.accuracy_fit.predictor import (
     NEAR_ROWS,
     SPREAD_FLOOR,
     DropPredictor,
@@ -29,6 +29,7 @@ from hao.accuracy.fit.predictor import (
     within_quantiles,
 )
 from hao.errors import InputError
+from hao.measure.ranks import spearman
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -61,21 +62,6 @@ class Score:
     spearman: float
     r2: float
     coverage: float
-
-
-def _ranks(values: Floats) -> Floats:
-    """Return ranks from 0; equal values share the mean of theirs."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts) - 1
-    return np.asarray((last - (counts - 1) / 2)[inverse], dtype=np.float64)
-
-
-def spearman(first: Floats, second: Floats) -> float:
-    """Return the rank correlation, 0 where either is constant."""
-    a, b = _ranks(first), _ranks(second)
-    a, b = a - a.mean(), b - b.mean()
-    norm = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / norm if norm > 0 else 0.0
 
 
 def score(

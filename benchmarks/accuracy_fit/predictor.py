@@ -1,6 +1,6 @@
 """What drop does a quantization setting cause, and how sure is that?
 
-Model. Extremely randomised trees on `hao.accuracy.fit.features`, fitted to
+Model. Extremely randomised trees on `benchmarks.accuracy_fit.features`, fitted to
 -ln(0.03 + lost share of top-1): the trees then resolve drops near zero instead of
 spending every split on collapsed settings. Learner, target and settings were compared
 by grouped folds (docs/accuracy.md).
@@ -17,7 +17,7 @@ of magnitude:
   Used otherwise. The spread of trees that never saw a network says nothing about it.
 
 Which settings are worth predicting for a search is decided in
-`hao.accuracy.fit.evidence`; the figures of merit are printed by
+`benchmarks.accuracy_fit.evidence`; the figures of merit are printed by
 `benchmarks/accuracy_predictor.py`.
 """
 
@@ -29,13 +29,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesRegressor
 
-from hao.accuracy.fit.features import (
+from benchmarks.accuracy_fit.features import (
     FEATURES,
     configuration_groups,
     feature_matrix,
     is_usable,
 )
-from hao.accuracy.fit.measured import QuantRow, WeightMethod
+from benchmarks.accuracy_fit.measured import QuantRow, WeightMethod
 from hao.errors import InputError
 
 NEAR_ROWS = 20

@@ -1,0 +1,1 @@
+"""How the shipped law of accuracy drops is fitted and checked."""

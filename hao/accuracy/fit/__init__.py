@@ -1,1 +1,0 @@
-"""How the shipped law of accuracy drops is fitted and checked; no search loads it."""
