@@ -286,12 +286,15 @@ class SideBySide:
                 )
             yield from results
         except Exception as error:
-            if self.client is None or not _is_of_cluster(error):
+            if self.client is None:
+                raise
+            # joblib asks a client that gave its scheduler up for what that had.
+            if self.client.status == "running" and not _is_of_cluster(error):
                 raise
             reason = " ".join(str(error).split())[:120] or type(error).__name__
             raise SolverError(
-                f"`cluster` = {self.address}: the cluster went away before the search "
-                f"was done; nothing was written ({reason})"
+                f"`cluster` = {self.address}: the cluster went away before all was "
+                f"done; type the command again once it is there ({reason})"
             ) from error
 
 

@@ -334,5 +334,6 @@ def result_of(sample: Sample) -> Result:
         InputError: It has none.
     """
     if sample.result is None:
-        raise InputError(f"a scheme could not be measured: {sample.failure}")
+        less = "; fewer `final_epochs` train it less" if sample.trial.epochs else ""
+        raise InputError(f"a scheme could not be measured: {sample.failure}{less}")
     return sample.result

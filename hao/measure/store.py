@@ -247,9 +247,9 @@ def _check_same(path: Path, known: Mapping[str, str], about: Mapping[str, str]) 
     for name, value in about.items():
         if known.get(name) != value:
             raise InputError(
-                f"{path}: measurements of another {name} "
-                f"({_short(known.get(name, 'none'))}, here {_short(value)}); use "
-                "another run, or delete the file to measure anew"
+                f"{path}: measurements of something else: {name} "
+                f"{_short(known.get(name, 'none'))}, here {_short(value)}; use another "
+                "run, or delete the file to measure anew"
             )
 
 

@@ -11,6 +11,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from hao.errors import InputError
 from hao.ir.layer import Compute, Conv, Depthwise, Linear, Padding
 from hao.ir.network import Network
 from hao.ir.passes import FRAME_BITS
@@ -18,6 +19,29 @@ from hao.ir.picture import BYTE_MAX, Preparation
 from hao.quant.parameters import float_parameters, frame_parameters
 
 Real = NDArray[np.float64]
+
+_OVER = 0.1
+"""How far frames of floats may lie outside 0 to 1, as sharpened pictures do (chosen
+here)."""
+
+
+def check_unit_frames(frames: NDArray[np.float32], preparation: Preparation) -> None:
+    """Check that frames are what a preparation normalises: values from 0 to 1.
+
+    Args:
+        frames: Any shape, at least one value.
+        preparation: One that does not normalise takes any values.
+
+    Raises:
+        InputError: It normalises, and they lie elsewhere.
+    """
+    low, high = float(frames.min()), float(frames.max())
+    if preparation.normalises and not -_OVER <= low <= high <= 1 + _OVER:
+        raise InputError(
+            f"frames of floats from {low:.4g} to {high:.4g}; a `preset`, or `mean` and "
+            "`std`, normalises values from 0 to 1: divide pixels by 255 or give them "
+            "as uint8, and name none where they are normalised already"
+        )
 
 
 def normalised_network(network: Network, preparation: Preparation) -> Network:

@@ -35,8 +35,10 @@ TRAIN, VALIDATION, TEST = "train", ("val", "validation", "valid"), "test"
 """Names of the folders of a layout that is divided already; source: those of ImageNet
 and of torchvision's, Keras' and Ultralytics' examples."""
 
+_KINDS = ", ".join(IMAGE_SUFFIXES)
 _CHANNELS = (1, 3)
 _FORMATS = ("BMP", "JPEG", "PNG")
+_PASSED_OVER = f"neither of {_KINDS}: passed over"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -194,7 +196,9 @@ class _Reader:
             validation=validation,
             test=test,
             classes=tuple(classes),
-            notes=tuple(f"{n} images are {note}" for note, n in self.notes.items()),
+            notes=tuple(
+                f"{n} images are {note}" for note, n in self.notes.items() if n
+            ),
         )
 
     def labelled(
@@ -215,7 +219,10 @@ class _Reader:
                 continue
             images = _images(place)
             if not images and all_there and len(classes) > 1:
-                raise InputError(f"{place}: no images; every class must have some")
+                raise InputError(
+                    f"{place}: no {_KINDS} files; every class must have some"
+                )
+            self.notes[_PASSED_OVER] += _other_images(place)
             for path in images:
                 note = _check_image(path, self.size.channels)
                 if note:
@@ -224,8 +231,8 @@ class _Reader:
             labels += [label] * len(images)
         if not paths:
             raise InputError(
-                f"{folder}: no images; must hold {', '.join(IMAGE_SUFFIXES)} files, or "
-                "a folder of them per class"
+                f"{folder}: no images; must hold {_KINDS} files, or a folder of them "
+                "per class"
             )
         frames = ImageFrames(paths=tuple(paths), size=self.size, fit=self.fit)
         return frames, np.array(labels, dtype=np.int64)
@@ -241,6 +248,15 @@ def _is_divided(folder: Path, names: Sequence[str]) -> bool:
 
 def _images(folder: Path) -> list[Path]:
     return [path for path in _entries(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
+
+
+def _other_images(folder: Path) -> int:
+    """Return how many files have names of images of kinds that are not read."""
+    others = {e.suffix.lower() for e in _entries(folder)} - {*IMAGE_SUFFIXES, ""}
+    if not others:
+        return 0
+    others &= set(Image.registered_extensions())
+    return sum(entry.suffix.lower() in others for entry in _entries(folder))
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -65,13 +65,14 @@ def with_channels(image: Image.Image, channels: int) -> Image.Image:
         InputError: Its pixels are of a kind that is not handled.
     """
     mode_note(image, channels)
-    if image.mode in _CLEAR or "transparency" in image.info:
-        clear = image.convert("RGBA")
-        ground = Image.new("RGBA", image.size, _WHITE)
-        image = Image.alpha_composite(ground, clear).convert("RGB")
-    elif image.mode in _WIDE:
+    if image.mode in _WIDE:
         words = np.asarray(image).astype(np.int64).clip(0, _WORD_MAX)
-        image = Image.fromarray(((2 * words + 257) // 514).astype(np.uint8))
+        clear = words == image.info.get("transparency", -1)
+        grey = np.where(clear, BYTE_MAX, (2 * words + 257) // 514)
+        image = Image.fromarray(grey.astype(np.uint8))
+    elif image.mode in _CLEAR or "transparency" in image.info:
+        ground = Image.new("RGBA", image.size, _WHITE)
+        image = Image.alpha_composite(ground, image.convert("RGBA")).convert("RGB")
     elif image.mode not in ("L", "RGB"):
         image = image.convert("RGB")
     return image.convert("L" if channels == _GREY else "RGB")
@@ -159,7 +160,8 @@ def byte_frames(pixels: NDArray[np.uint8], frame: Shape, fit: Fit) -> ByteFrames
         planes = np.rint(mixed).astype(np.uint8)[:, None]
     elif have != frame.channels and (have, frame.channels) != (_GREY, _COLOUR):
         raise InputError(
-            f"frames of {have} channels; the network reads {frame.channels}"
+            f"frames of {have} channels (shape {pixels.shape}); the network reads "
+            f"{frame.channels}"
         )
     if planes.shape[2:] != (frame.height, frame.width):
         planes = _resized(planes, frame, fit)

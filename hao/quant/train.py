@@ -207,8 +207,8 @@ def run_epochs(
         )
         if not math.isfinite(loss):
             raise InputError(
-                f"training diverged in epoch {epoch + 1}; lower the learning rate "
-                f"({settings.learning_rate})"
+                f"training diverged in epoch {epoch + 1}; bring the frames to about -1 "
+                f"to 1, or train at less than {settings.learning_rate} or not at all"
             )
         if checkpoint is not None:
             _save(checkpoint, run, net, optimizer, epoch + 1)

@@ -183,6 +183,7 @@ def loaded_data(
     """
     from hao.quant.class_names import load_class_names, named_outputs
     from hao.quant.dataset import load_dataset
+    from hao.quant.frame_scale import check_unit_frames
     from hao.quant.train import check_fit
 
     outputs = network.output.ofm.elements
@@ -194,6 +195,9 @@ def loaded_data(
     trained = source.weights is not None or bool(network.params)
     dataset, names = named_outputs(dataset, outputs, names, trained=trained)
     check_fit(network, dataset)
+    for split in (dataset.train, dataset.test):
+        if isinstance(split.frames, np.ndarray):
+            check_unit_frames(split.frames, source.preparation)
     if not held and not labels_for:
         labels_for = "to train with; `weights` = FILE brings trained weights"
     if not dataset.labelled and labels_for:

@@ -174,6 +174,12 @@ def test_a_cluster_answers_as_one_process_does_though_a_worker_dies() -> None:
             SolverError, match=rf"^`cluster` = {started.address}: the clu"
         ):
             list(answers)
+        # Later, when the connection was given up, as between two batches.
+        assert isinstance(workers, workers_module.SideBySide)
+        assert workers.client is not None
+        workers.client.close(timeout=1)
+        with pytest.raises(SolverError, match="went away before all was done; type"):
+            list(workers.solve(given, quiet))
 
 
 def test_a_cluster_must_have_workers_with_this_version(

@@ -350,7 +350,9 @@ def pictures(folder: Path) -> list[Path]:
     }
     for name, image in made.items():
         image.save(folder / name)
-    return [folder / name for name in made]
+    level = int(np.asarray(made["wide.png"])[0, 0])
+    made["wide.png"].save(folder / "clear_wide.png", transparency=level)
+    return [*(folder / name for name in made), folder / "clear_wide.png"]
 
 
 def picture_driver(found: Sample, told: Told, channels: int) -> dict[str, Any]:
@@ -389,8 +391,13 @@ def test_pictures_that_do_not_fit_the_driver_are_refused(tmp_path: Path) -> None
     driver = picture_driver(small(), Told(), 2)
     with pytest.raises(ValueError, match="frames of 2 channels; pictures have 1 or 3"):
         driver["load_picture"](tmp_path / "absent.png")
-    with pytest.raises(ValueError, match="pixels of mode F; must be grey, colour or"):
-        driver["with_channels"](Image.new("F", (2, 2)))
+    Image.new("F", (2, 2)).save(tmp_path / "real.tif")
+    whole = pictures(tmp_path)[0].read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    driver["CHANNELS"] = 3
+    for name, fault in (("real.tif", "pixels of mode F; must be"), ("cut.png", "")):
+        with pytest.raises(ValueError, match=rf"{name}: not readable .*\({fault}"):
+            driver["load_picture"](tmp_path / name)
 
 
 def test_names_of_classes_are_lines_beside_the_driver(tmp_path: Path) -> None:

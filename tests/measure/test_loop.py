@@ -161,5 +161,8 @@ def test_settings_out_of_range_are_refused(name: str, value: int, message: str) 
 
 def test_a_sample_without_a_result_has_none() -> None:
     trial = next(islice([Trial(scheme={}, act_bits=8)], 1))
-    with pytest.raises(InputError, match="could not be measured: why"):
+    with pytest.raises(InputError, match=r"could not be measured: why$"):
         result_of(Sample(trial=trial, result=None, failure="why"))
+    trained_one = replace(trial, epochs=2)
+    with pytest.raises(InputError, match="why; fewer `final_epochs` train it less"):
+        result_of(Sample(trial=trained_one, result=None, failure="why"))

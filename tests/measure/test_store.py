@@ -110,8 +110,8 @@ def test_a_store_of_something_else_is_refused(tmp_path: Path, name: str) -> None
     with (
         pytest.raises(
             InputError,
-            match=rf"m.sqlite: measurements of another {name} \(digits ., here new\); "
-            "use another run",
+            match=rf"m.sqlite: measurements of something else: {name} digits ., here "
+            "new; use another run",
         ),
         open_store(path, {**ABOUT, name: "new"}),
     ):
@@ -129,7 +129,7 @@ def test_a_store_of_another_schema_is_refused(tmp_path: Path) -> None:
     connection.commit()
     connection.close()
     with (
-        pytest.raises(InputError, match="another schema"),
+        pytest.raises(InputError, match="else: schema"),
         open_store(path, ABOUT),
     ):
         pass

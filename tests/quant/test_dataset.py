@@ -95,7 +95,7 @@ def test_folders_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="1 or 3 channels; the network reads 2x3x5"):
         load_dataset(str(tmp_path / "photos"), Shape(channels=2, height=3, width=5))
     (tmp_path / "photos" / "class2").mkdir()
-    with pytest.raises(InputError, match="class2: no images; every class"):
+    with pytest.raises(InputError, match=r"class2: no \.png.* files; every class"):
         load_dataset(str(tmp_path / "photos"), shape)
     (tmp_path / "photos" / "class0" / "bad.png").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"bad\.png: not readable as an image"):
@@ -150,7 +150,7 @@ def test_bytes_become_0_to_1(tmp_path: Path) -> None:
         ("y_test", np.full(6, -1), "label -1; must be at least 0"),
         ("y_test", np.zeros(5, dtype=np.int64), r"labels of shape \(5,\)"),
         ("y_test", np.array([None] * 6), "without pickle"),
-        ("x_test", np.zeros((6, 2, 4, 4), np.uint8), "of 2 channels; the network"),
+        ("x_test", np.zeros((6, 2, 4, 4), np.uint8), "of 2 channels \\(shape"),
     ],
 )
 def test_wrong_arrays_are_refused(

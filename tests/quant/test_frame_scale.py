@@ -13,7 +13,7 @@ from hao.ir.layer import Conv, Depthwise, Input, Linear, Padding
 from hao.ir.network import Network
 from hao.ir.picture import PRESETS, Preparation
 from hao.quant.float_net import with_parameters
-from hao.quant.frame_scale import folded_frames, normalised_network
+from hao.quant.frame_scale import check_unit_frames, folded_frames, normalised_network
 from hao.quant.integers import integer_network
 from hao.quant.ptq import quantize_network
 from hao.quant.scheme import Scheme
@@ -156,6 +156,17 @@ def test_frames_that_a_pool_reads_are_left_to_the_host() -> None:
 def test_no_normalisation_leaves_a_network_alone() -> None:
     network = colour(padded=True)
     assert normalised_network(network, Preparation()) is network
+
+
+@pytest.mark.parametrize("values", [(0, 255), (-2.1, 2.6)])
+def test_floats_that_are_not_from_0_to_1_are_not_normalised(
+    values: tuple[float, float],
+) -> None:
+    frames = np.array(values, dtype=np.float32)
+    check_unit_frames(frames, Preparation())
+    check_unit_frames(frames.clip(-0.05, 1.05), IMAGENET)
+    with pytest.raises(InputError, match=r"from .* to .*; a `preset`.* divide pixels"):
+        check_unit_frames(frames, IMAGENET)
 
 
 def test_means_of_another_number_are_refused() -> None:

@@ -229,6 +229,25 @@ def test_a_palette_with_a_clear_colour_is_laid_over_white(tmp_path: Path) -> Non
     assert decoded(path, 3) == [255, 255, 255]
 
 
+def test_a_clear_level_of_16_bits_is_laid_over_white(tmp_path: Path) -> None:
+    levels = np.array([[500, 501], [501, 501]], dtype=np.uint16)
+    path = tmp_path / "photos" / "a.png"
+    path.parent.mkdir()
+    Image.fromarray(levels).save(path, transparency=500)
+    assert decoded(path, 3) == [255, 255, 255]
+    Image.fromarray(levels).save(path, transparency=501)
+    assert decoded(path, 1) == [2]  # 500 / 257 = 1.95
+
+
+def test_images_of_kinds_that_are_not_read_are_told(tmp_path: Path) -> None:
+    fill(tmp_path)
+    for name in ("a/1.webp", "b/2.TIF", "b/notes.txt", "b/no_ending"):
+        (tmp_path / name).write_bytes(b"")
+    assert load_dataset(str(tmp_path), SHAPE).notes == (
+        "2 images are neither of .png, .jpg, .jpeg, .bmp: passed over",
+    )
+
+
 def test_what_becomes_of_other_modes_is_told(tmp_path: Path) -> None:
     for number in range(6):
         picture(tmp_path, f"{number}.png", Image.new("LA", (2, 2), (number, 200)))

@@ -104,5 +104,5 @@ def test_shapes_that_are_no_pictures_are_refused(size: tuple[int, ...]) -> None:
 
 
 def test_channels_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(InputError, match="frames of 2 channels; the network reads 3"):
+    with pytest.raises(InputError, match=r"of 2 channels \(shape .*\); the net.* 3"):
         byte_frames(np.zeros((1, 2, 4, 4), dtype=np.uint8), frame(3, 4, 4), Fit())

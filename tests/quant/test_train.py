@@ -221,5 +221,5 @@ def test_training_that_diverges_says_so() -> None:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.fill_(float("nan"))
-    with pytest.raises(InputError, match="training diverged in epoch 1; lower the"):
+    with pytest.raises(InputError, match="training diverged in epoch 1; bring the"):
         train_quantized(model, stripes(), SETTINGS)

@@ -91,7 +91,7 @@ def test_other_data_are_refused(explored: Path, tmp_path: Path) -> None:
     shutil.rmtree(other / "training")
     found = run(f"explore {other} --data {DATA} --seed 1", EXPLORE)
     assert found.exit_code == 2
-    assert "measurements of another parameters" in found.output
+    assert "measurements of something else: parameters" in found.output
 
 
 def test_a_run_in_which_nothing_was_measured_needs_data(
