@@ -143,6 +143,13 @@ class Chain:
         whole = abs(self.zero - round(self.zero)) <= WHOLE
         return whole and self.quant.lowest <= round(self.zero) <= self.quant.highest
 
+    @property
+    def is_plain(self) -> bool:
+        """Return whether nothing has changed the sums, nor cut them."""
+        same = np.all(self.gain == 1) and np.all(self.offset == 0)
+        whole = np.all(np.isneginf(self._low)) and np.all(np.isposinf(self._high))
+        return bool(self.quant is None and same and whole)
+
     def uniform_gain(self, layer: str) -> float:
         """Return the one factor of all channels.
 

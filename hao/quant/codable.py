@@ -33,6 +33,7 @@ from hao.ir.network import Network
 from hao.ir.spellings import COPY_WEIGHT, copy_layer, free_name
 from hao.ir.tensor import MAX_BITS, MIN_BITS, QType, Rounding
 from hao.quant.chain import WHOLE, Chain
+from hao.quant.joined import joined
 from hao.quant.requantized import STAND_IN_FRAME, frame_is_open, gathered_chains
 
 MOST_FINER = MAX_BITS - MIN_BITS
@@ -66,15 +67,9 @@ def codable(network: Network) -> tuple[Network, tuple[str, ...]]:
                 "runs as a 1x1 depthwise layer of its own"
             )
             continue
-        cut = _cut_sum(network, chains)
-        if cut is not None:
-            network, name, exact = cut
-            note = (
-                f"layer {name!r}: an operand that the file does not quantize is cut to "
-                f"{MAX_BITS} bits before"
-            )
-            if not exact:
-                note += "; its codes may differ by one from the file's, outputs by more"
+        found = _one_sum(network, chains)
+        if found is not None:
+            network, note = found
             notes.append(note)
             continue
         aligned = _aligned_add(network, chains)
@@ -188,34 +183,61 @@ def _with_copy(
     )
 
 
-def _cut_sum(
+def _one_sum(
     network: Network, chains: Mapping[str, Chain]
-) -> tuple[Network, str, bool] | None:
-    """Return the network with one more sum quantized that an add reads as it is.
+) -> tuple[Network, str] | None:
+    """Return the network without one of the sums that an add reads unquantized.
 
-    Its 8 bits hold what the other operand can bring to the result's range, in as fine
-    steps as can be; beyond, it is clamped. Only of one operand; `None` where there is
-    no such sum.
+    Cut to 8 bits where the result is the same; else one convolution with the other
+    operand; else cut all the same. `None` where there is no such sum.
 
     Returns:
-        The network, the add, and whether the result is exact.
+        The network, and a note.
     """
     for layer in network.layers:
         if not isinstance(layer, Add) or chains[layer.name].quant is None:
             continue
-        chain = chains[layer.name]
-        for source, other in (layer.inputs, layer.inputs[::-1]):
-            operand, beside = chains[source], chains[other]
-            if operand.quant is not None or beside.quant is None:
-                continue
-            if operand.last != source or not np.all(operand.unit > 0):
-                continue
-            try:
-                target = chain.step / chain.uniform_gain(layer.name)
-            except UnsupportedError:
-                continue  # told by those who ask for all problems
-            made = _Cut.of(operand, beside, chain, target)
-            return _cut(network, source, made), layer.name, made.exact
+        if all(chains[name].quant is not None for name in layer.inputs):
+            continue
+        cut = _cut_of(layer, chains)
+        if cut is None or not cut[1].exact:
+            made = joined(network, layer, chains)
+            if made is not None:
+                return made, (
+                    f"layer {layer.name!r}: adds before the file quantizes, so it runs "
+                    "as one convolution with both operands as its input: "
+                    f"{made.macs - network.macs} multiply-accumulates more a frame"
+                )
+        if cut is not None:
+            source, how = cut
+            note = (
+                f"layer {layer.name!r}: an operand that the file does not quantize is "
+                f"cut to {MAX_BITS} bits before"
+            )
+            if not how.exact:
+                note += "; its codes may differ by one from the file's, outputs by more"
+            return _cut(network, source, how), note
+    return None
+
+
+def _cut_of(layer: Add, chains: Mapping[str, Chain]) -> "tuple[str, _Cut] | None":
+    """Return which operand of an add is to be cut, and how; `None` if none can be.
+
+    Its 8 bits hold what the other operand can bring to the result's range, in as fine
+    steps as can be; beyond, it is clamped.
+    """
+    chain = chains[layer.name]
+    for source, other in (layer.inputs, layer.inputs[::-1]):
+        operand, beside = chains[source], chains[other]
+        if operand.quant is not None or beside.quant is None:
+            continue
+        if operand.last != source or not np.all(operand.unit > 0):
+            continue
+        try:
+            target = chain.step / chain.uniform_gain(layer.name)
+        except UnsupportedError:
+            continue  # told by those who ask for all problems
+        return source, _Cut.of(operand, beside, chain, target)
     return None
 
 

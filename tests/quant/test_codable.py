@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from onnx import NodeProto, helper
 
 from hao.errors import UnsupportedError
 from hao.frontends.from_onnx.model import load_onnx
 from hao.ir.integer_run import run_integer, run_integer_layers
 from hao.ir.interpret import run_float, run_float_layers
+from hao.ir.network import Network
 from hao.model import load_buildable
 from hao.quant.imported import count_rounding, imported_integers, output_differences
 from tests.frontends.onnx_models import QONNX_DOMAIN, Stored, floats, model, node_with
@@ -18,17 +20,26 @@ from tests.frontends.onnx_models import QONNX_DOMAIN, Stored, floats, model, nod
 class _File:
     """A residual block whose convolution meets the add before a quantizer."""
 
-    def __init__(self, weight_step: float, *, both: bool = False) -> None:
+    def __init__(self, weight_step: float, *, kind: str = "identity") -> None:
         self.nodes: list[NodeProto] = []
         self.stored: Stored = {}
         self._quant("x", "frame", 1 / 4, 4, signed=1)
         self._conv("frame", "stem", 1, 1 / 8)
         self._relu_quant("stem", "a")
-        self._conv("a", "branch", 2, weight_step)
-        shortcut = "a"
-        if both:
-            self._conv("a", "beside", 3, weight_step)
+        shortcut = reads = "a"
+        if kind == "projection":
+            self._conv("a", "middle", 4, 1 / 8)
+            self._relu_quant("middle", "b")
+            reads = "b"
+        group = 8 if kind in ("depthwise", "two") else 1
+        self._conv(reads, "branch", 2, weight_step, group=group)
+        if kind in ("both", "two"):
+            self._conv("a", "beside", 3, weight_step / 2, kernel=1)
             shortcut = "beside"
+        if kind == "projection":
+            self._conv("a", "beside", 3, 1 / 16, kernel=1)
+            self._quant("beside", "coded", 1 / 32, 8, signed=1)
+            shortcut = "coded"
         self._node("Add", ["branch", shortcut], "sum")
         self._relu_quant("sum", "y")
 
@@ -43,12 +54,14 @@ class _File:
         node = node_with("Quant", inputs, [y], settings, name=y, domain=QONNX_DOMAIN)
         self.nodes.append(node)
 
-    def _conv(self, x: str, y: str, seed: int, step: float) -> None:
-        channels = 3 if x == "frame" else 8
-        self.stored[f"{y}.w"] = floats(seed, 8, channels, 3, 3) * np.float32(0.2)
+    def _conv(
+        self, x: str, y: str, seed: int, step: float, *, kernel: int = 3, group: int = 1
+    ) -> None:
+        shape = (8, 3 if x == "frame" else 8 // group, kernel, kernel)
+        self.stored[f"{y}.w"] = floats(seed, *shape) * np.float32(0.2)
         self._quant(f"{y}.w", f"{y}.q", step, 4, signed=1)
-        inputs = [x, f"{y}.q"]
-        node = helper.make_node("Conv", inputs, [y], y, pads=[1, 1, 1, 1])
+        inputs, pads = [x, f"{y}.q"], [kernel // 2] * 4
+        node = helper.make_node("Conv", inputs, [y], y, pads=pads, group=group)
         self.nodes.append(node)
 
     def _relu_quant(self, x: str, y: str) -> None:
@@ -68,38 +81,66 @@ class _File:
         return path
 
 
+Real = NDArray[np.float64]
+
 FRAMES = np.random.default_rng(0).uniform(-2, 2, (8, 3, 8, 8)).astype(np.float32)
 
 
-@pytest.mark.parametrize(
-    ("step", "whole"), [(1 / 4, True), (1 / 16, True), (1 / 32, False)]
-)
-def test_a_sum_before_an_add_is_exact_or_differs_at_halves_alone(
-    tmp_path: Path, step: float, whole: bool
-) -> None:
-    path = _File(step).save(tmp_path)
-    file, found = load_onnx(path).network, load_buildable(path)
-    (note,) = found.notes
-    assert "is cut to 8 bits before" in note
-    assert ("may differ by one from the file's" in note) is not whole
-    imported = imported_integers(found.network, FRAMES)
-    assert count_rounding(found.network, imported, FRAMES).differences == 0
-    maps = run_float_layers(
-        file, FRAMES.astype(np.float64), keep=frozenset({"sum", "y"})
-    )
+def compared(file: Network, network: Network) -> tuple[Real, int, Real]:
+    """Return how far codes are from a file's, how many differ, and its sums."""
+    imported = imported_integers(network, FRAMES)
+    assert count_rounding(network, imported, FRAMES).differences == 0
+    frames = FRAMES.astype(np.float64)
+    maps = run_float_layers(file, frames, keep=frozenset({"sum", "y"}))
     codes = run_integer_layers(
         imported.net, imported.net.frame_codes(FRAMES), frozenset({"sum"})
     )["sum"]
-    apart = codes - np.rint(maps["y"] * 2)
-    differing = output_differences(imported, codes, maps["y"])
-    assert differing == np.count_nonzero(apart)
-    if whole:
-        assert differing == 0
-    else:
-        assert np.abs(apart).max() == 1
-        halves = np.abs(maps["sum"] * 2 % 1 - 0.5) == 0
-        assert np.all(halves[apart != 0])
-        assert differing < 0.1 * apart.size
+    apart = (codes - np.rint(maps["y"] * 2)).astype(np.float64)
+    return apart, output_differences(imported, codes, maps["y"]), maps["sum"]
+
+
+@pytest.mark.parametrize(
+    ("step", "kind", "said"),
+    [
+        (1 / 4, "identity", "is cut to 8 bits before"),
+        (1 / 16, "identity", "is cut to 8 bits before"),
+        # The kernel takes its own input once more.
+        (1 / 32, "identity", ": 0 multiply-accumulates more"),
+        # 1x1 on the same map goes into the middle of 3x3.
+        (1 / 32, "both", f": {-64 * 8 * 8} multiply-accumulates more"),
+        # 8 of 16 channels are new, and two layers make the 16.
+        (
+            1 / 32,
+            "projection",
+            f": {64 * 8 * 8 * 9 + 2 * 64 * 8 * 16} multiply-accumulates more",
+        ),
+    ],
+)
+def test_a_sum_before_an_add_is_exact(
+    tmp_path: Path, step: float, kind: str, said: str
+) -> None:
+    path = _File(step, kind=kind).save(tmp_path)
+    file, found = load_onnx(path).network, load_buildable(path)
+    (note,) = found.notes
+    assert said in note
+    assert "may differ" not in note
+    apart, differing, _ = compared(file, found.network)
+    assert differing == np.count_nonzero(apart) == 0
+
+
+def test_a_sum_of_depthwise_windows_before_an_add_differs_at_halves_alone(
+    tmp_path: Path,
+) -> None:
+    path = _File(1 / 32, kind="depthwise").save(tmp_path)
+    file, found = load_onnx(path).network, load_buildable(path)
+    (note,) = found.notes
+    assert "may differ by one from the file's" in note
+    apart, differing, sums = compared(file, found.network)
+    assert differing == np.count_nonzero(apart) > 0
+    assert np.abs(apart).max() == 1
+    halves = np.abs(sums * 2 % 1 - 0.5) == 0
+    assert np.all(halves[apart != 0])
+    assert differing < 0.1 * apart.size
 
 
 def test_codes_are_cut_to_fewer_bits_twice(tmp_path: Path) -> None:
@@ -133,8 +174,8 @@ def test_what_is_wrong_with_a_quantizer_is_told_once(tmp_path: Path) -> None:
     assert len(caught.value.problems) == 1
 
 
-def test_two_sums_before_an_add_are_refused(tmp_path: Path) -> None:
-    path = _File(1 / 8, both=True).save(tmp_path)
+def test_sums_of_depthwise_windows_and_of_others_are_not_added(tmp_path: Path) -> None:
+    path = _File(1 / 8, kind="two").save(tmp_path)
     with pytest.raises(UnsupportedError, match="its map is not quantized") as caught:
         load_buildable(path)
     assert len(caught.value.problems) == 2

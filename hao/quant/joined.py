@@ -1,0 +1,268 @@
+"""An add of sums that a file does not quantize, as one convolution.
+
+    round(conv(x) + y)  =  round(conv(x beside y))
+
+The sums of a convolution and what is added to them are rounded once, so both must be
+sums of one array: y comes as further input channels, each of which the kernel takes as
+it is, at the pixel itself. Two layers of 1x1 windows and an add bring x and y into one
+map; where y is x, or sums of x as well, weights alone change. All of it is exact. What
+it costs are products: those of the further channels, and of the two layers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.ir.layer import Add, Conv, Layer, Padding, Quantize
+from hao.ir.network import Network
+from hao.ir.spellings import COPY_WEIGHT, free_name
+from hao.ir.tensor import MAX_BITS, MIN_BITS, QType
+from hao.quant.chain import WHOLE, Chain, Real
+from hao.quant.parameters import float_parameters
+from hao.quant.requantized import frame_is_open
+
+Params = dict[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Operand:
+    """An operand of an add, as a convolution of stride 1 that keeps the size.
+
+    Attributes:
+        source: The map of codes that it reads.
+        codes: Weights in steps, shape (channels, source channels, kernel, kernel).
+        unit: What one step of its sums stands for, shape (channels,).
+        bias: Shape (channels,).
+        layers: Those that make it, which nothing else reads.
+    """
+
+    source: str
+    codes: Real
+    unit: Real
+    bias: Real
+    layers: tuple[str, ...] = ()
+
+
+def joined(network: Network, layer: Add, chains: Mapping[str, Chain]) -> Network | None:
+    """Return the network in which an add is one convolution with its operands.
+
+    `None` where that is not the same in integers of 8 bits: zero points, strides, grids
+    neither of which is a multiple of the other, sums that something else reads too.
+
+    Args:
+        network: Quantized, in layers of the engine, with parameters.
+        layer: An add, one of whose operands at least is not quantized.
+        chains: Of the network.
+    """
+    found = [_operand(network, name, chains) for name in layer.inputs]
+    operands = [one for one in found if one is not None]
+    if len(operands) < len(found):
+        return None
+    sources = tuple(dict.fromkeys(one.source for one in operands))
+    open_frame = frame_is_open(network) and any(
+        chains[name].maker == network.input.name for name in sources
+    )
+    if open_frame and len(sources) > 1:
+        return None  # what its codes stand for is not known yet
+    kind = _common_type([chains[name] for name in sources])
+    weights = _one_kernel(operands, chains, sources)
+    if kind is None or weights is None:
+        return None
+    layers, params = _side_by_side(network, layer, sources, chains, kind)
+    conv = _convolution(layer, layers[-1].name if layers else sources[0], weights)
+    step = _unit(operands) / chains[sources[0]].scale
+    params |= {
+        f"{layer.name}.weight": weights * step.reshape(-1, 1, 1, 1),
+        f"{layer.name}.weight_scale": step,
+        f"{layer.name}.weight_zero_point": np.zeros(1),
+        f"{layer.name}.bias": np.sum([one.bias for one in operands], axis=0),
+    }
+    gone = frozenset(name for one in operands for name in one.layers)
+    return _replaced(network, gone, (*layers, conv), params)
+
+
+def _convolution(layer: Add, source: str, weights: Real) -> Conv:
+    """Return the convolution in place of an add."""
+    kernel = weights.shape[-1]
+    bits = int(max(-weights.min() - 1, weights.max(), 1)).bit_length() + 1
+    return Conv(
+        name=layer.name,
+        input=source,
+        ifm=replace(layer.ofm, channels=weights.shape[1]),
+        ofm=layer.ofm,
+        kernel=kernel,
+        padding=Padding.same(kernel),
+        activation=layer.activation,
+        weight=QType(bits=bits, signed=True),
+    )
+
+
+def _operand(
+    network: Network, name: str, chains: Mapping[str, Chain]
+) -> _Operand | None:
+    """Return an operand as a convolution; `None` where it is none of stride 1."""
+    chain = chains[name]
+    channels = len(chain.gain)
+    if chain.quant is not None:
+        codes = np.eye(channels).reshape(channels, channels, 1, 1)
+        unit = np.full(channels, chain.scale)
+        return _Operand(source=name, codes=codes, unit=unit, bias=np.zeros(channels))
+    layers = {one.name: one for one in network.layers}
+    readers = network.consumers()
+    names = [name]
+    while names[-1] != chain.maker:
+        names.append(layers[names[-1]].inputs[0])
+    conv = layers[chain.maker]
+    alone = all(len(readers[one]) == 1 for one in names)
+    if not (isinstance(conv, Conv) and alone and chain.is_plain):
+        return None
+    if conv.stride != 1 or conv.padding != Padding.same(conv.kernel):
+        return None
+    if not np.all(chain.unit > 0):
+        return None
+    weight, bias = float_parameters(network, conv)
+    step = chain.unit / chains[conv.input].scale
+    return _Operand(
+        source=conv.input,
+        codes=np.rint(weight / step.reshape(-1, 1, 1, 1)),
+        unit=chain.unit,
+        bias=bias,
+        layers=tuple(names),
+    )
+
+
+def _common_type(chains: list[Chain]) -> QType | None:
+    """Return a type that holds the codes of maps without zero points, if one does."""
+    if any(chain.quant is None or chain.zero != 0 for chain in chains):
+        return None
+    low = min(chain.low for chain in chains)
+    high = max(chain.high for chain in chains)
+    bits = max((-low - 1).bit_length() if low < 0 else 0, high.bit_length()) + (low < 0)
+    if bits > MAX_BITS:
+        return None
+    return QType(bits=max(bits, MIN_BITS), signed=low < 0)
+
+
+def _unit(operands: list[_Operand]) -> Real:
+    """Return what one step of the sums of all operands stands for, by channel."""
+    units: Real = np.array([one.unit for one in operands]).min(axis=0)
+    return units
+
+
+def _reach(operand: _Operand) -> int:
+    """Return the rows that a window has above its pixel."""
+    return Padding.same(operand.codes.shape[-1]).top
+
+
+def _one_kernel(
+    operands: list[_Operand], chains: Mapping[str, Chain], sources: tuple[str, ...]
+) -> Real | None:
+    """Return the weights of all operands in one kernel; `None` beyond 8 bits."""
+    unit = _unit(operands)
+    reach = max(_reach(one) for one in operands)
+    kernel = max(reach - _reach(one) + one.codes.shape[-1] for one in operands)
+    begins, channels = {}, 0
+    for name in sources:
+        begins[name] = channels
+        channels += len(chains[name].gain)
+    weights = np.zeros((len(unit), channels, kernel, kernel))
+    for one in operands:
+        ratio = one.unit / unit
+        if np.any(np.abs(ratio - np.rint(ratio)) > WHOLE):
+            return None
+        _, depth, size, _ = one.codes.shape
+        inputs = slice(begins[one.source], begins[one.source] + depth)
+        taps = slice(reach - _reach(one), reach - _reach(one) + size)
+        weights[:, inputs, taps, taps] += one.codes * np.rint(ratio).reshape(
+            -1, 1, 1, 1
+        )
+    most = QType(bits=MAX_BITS, signed=True)
+    inside = most.lowest <= weights.min() and weights.max() <= most.highest
+    return weights if inside else None
+
+
+def _side_by_side(
+    network: Network,
+    layer: Add,
+    sources: tuple[str, ...],
+    chains: Mapping[str, Chain],
+    kind: QType,
+) -> tuple[list[Layer], Params]:
+    """Return layers that make one map of the codes of two; none for one."""
+    if len(sources) == 1:
+        return [], {}
+    layers: list[Layer] = []
+    params: Params = {}
+    sizes = [len(chains[name].gain) for name in sources]
+    shape = replace(layer.ofm, channels=sum(sizes))
+    scale = chains[sources[0]].scale
+    begin = 0
+    for source, size in zip(sources, sizes, strict=True):
+        maker = Conv(
+            name=free_name(network, f"{layer.name}.{source}"),
+            input=source,
+            ifm=replace(shape, channels=size),
+            ofm=shape,
+            kernel=1,
+            bias=False,
+            weight=COPY_WEIGHT,
+        )
+        # Codes stay what they are, whatever they stand for.
+        params |= _places(maker, begin, scale / chains[source].scale)
+        layers += [maker, _coded(network, maker, kind)]
+        begin += size
+    both = Add(
+        name=free_name(network, f"{layer.name}.inputs"),
+        inputs=(layers[1].name, layers[3].name),
+        ofm=shape,
+    )
+    layers += [both, _coded(network, both, kind)]
+    for one in layers:
+        if isinstance(one, Quantize):
+            params[f"{one.name}.scale"] = np.array([scale])
+            params[f"{one.name}.zero_point"] = np.zeros(1)
+    return layers, params
+
+
+def _places(layer: Conv, begin: int, step: float) -> Params:
+    """Return weights that hand channels on to those from a first one on."""
+    weight = np.eye(layer.ofm.channels, layer.ifm.channels, -begin) * step
+    return {
+        f"{layer.name}.weight": weight[:, :, None, None],
+        f"{layer.name}.weight_scale": np.array([step]),
+        f"{layer.name}.weight_zero_point": np.zeros(1),
+    }
+
+
+def _coded(network: Network, layer: Conv | Add, kind: QType) -> Quantize:
+    """Return the quantizer of a layer's map."""
+    name = free_name(network, f"{layer.name}.codes")
+    shape = layer.ofm
+    return Quantize(name=name, input=layer.name, ifm=shape, ofm=shape, quant=kind)
+
+
+def _replaced(
+    network: Network, gone: frozenset[str], layers: tuple[Layer, ...], params: Params
+) -> Network:
+    """Return the network with layers in place of the one with the last one's name."""
+    kept: list[Layer] = []
+    for one in network.layers:
+        if one.name == layers[-1].name:
+            kept += layers
+        elif one.name not in gone:
+            kept.append(one)
+    for array in params.values():
+        array.setflags(write=False)
+    old = {
+        key: array
+        for key, array in network.params.items()
+        if key.rpartition(".")[0] not in gone
+    }
+    return Network(
+        name=network.name,
+        layers=tuple(kept),
+        params=MappingProxyType({**old, **params}),
+    )
