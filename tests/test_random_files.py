@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from hao.errors import UnsupportedError
 from hao.ir.integer import IntegerNetwork, is_wide
 from hao.ir.interpret import run_float
-from hao.ir.layer import Pool, PoolKind
+from hao.ir.layer import GlobalAveragePool, Pool, PoolKind
 from hao.ir.network import Network
 from hao.ir.partition import partition
 from hao.ir.quantizers import is_quantized, stages_only
@@ -95,8 +95,12 @@ def unpriced(network: Network, net: IntegerNetwork) -> str:
     rounds = any(net.rounding(layer.name).any() for layer in network.compute_layers)
     if {layer.evens for layer in network.compute_layers} != {rounds}:
         return f"halves to even {rounds}, priced {not rounds}"
-    pools = [layer for layer in network.layers if isinstance(layer, Pool)]
-    averages = [layer for layer in pools if layer.kind is PoolKind.AVERAGE]
+    averages = [
+        layer
+        for layer in network.layers
+        if isinstance(layer, GlobalAveragePool)
+        or (isinstance(layer, Pool) and layer.kind is PoolKind.AVERAGE)
+    ]
     factors = [int(net.param(layer.name, "multiplier")[0]) for layer in averages]
     wide = [is_wide(factor) for factor in factors]
     priced = [layer.wide for layer in averages]

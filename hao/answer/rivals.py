@@ -37,6 +37,7 @@ from hao.engine.stages import Engine, lanes_match
 from hao.errors import InputError
 from hao.hw.resources import Resources
 from hao.ir.change import Bits, Keep, Scheme, replaced
+from hao.ir.integer import means_are_wide
 from hao.ir.partition import Partition, Role, Segment, partition
 from hao.ir.tensor import MIN_BITS
 from hao.options.frame import Site
@@ -285,6 +286,7 @@ class _Draw:
             double_buffered=setting.double_buffered,
             residual=any(s.invocation.residual for s in self._segments),
             pool_words=self._pool_words,
+            wide_mean=means_are_wide(problem.network),
         )
         if memory < 0:
             return None

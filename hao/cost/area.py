@@ -683,7 +683,12 @@ def _depthwise_lanes(
 
 
 def fixed_area(
-    board: Board, *, act_bits: int, residual: bool, pool_words: int
+    board: Board,
+    *,
+    act_bits: int,
+    residual: bool,
+    pool_words: int,
+    wide_mean: bool = False,
 ) -> Resources:
     """Return what the engine takes whatever its stages: ports, loader, platform.
 
@@ -692,6 +697,7 @@ def fixed_area(
         act_bits: Width of the activations.
         residual: The way out adds a second feature map.
         pool_words: Words of sums of the global average pool, 0 without one.
+        wide_mean: Those sums take a wide multiplier.
     """
     port_bits = 8 * board.port_bytes
     readers = AXI_PORTS - 1 if residual else AXI_PORTS - 2
@@ -710,8 +716,8 @@ def fixed_area(
     sums = Resources()
     if pool_words:
         beat = beat_channels(act_bits, board)
-        lut += blocks.pool_lut(beat, act_bits)
-        ff += blocks.pool_ff(beat, act_bits)
+        lut += blocks.pool_lut(beat, act_bits, wide=wide_mean)
+        ff += blocks.pool_ff(beat, act_bits, wide=wide_mean)
         sums = memory(beat * blocks.POOL_BITS, pool_words)
     found = sums + Resources(
         bram_18k=ports * blocks.axi_fifo_bram18(port_bits, BUS_FIFO_BEATS),
@@ -747,6 +753,7 @@ def _parts(engine: Engine, board: Board) -> tuple[tuple[str, Resources], ...]:
             act_bits=engine.act_bits,
             residual=engine.residual,
             pool_words=engine.pool_words,
+            wide_mean=engine.wide_mean,
         )
     }
     for name, stage in (("dense", engine.dense), ("pointwise", engine.pointwise)):

@@ -27,6 +27,7 @@ from hao.cost.bram import bram18, lutram_lut
 from hao.cost.memory import MIN_PIXEL_CHANNELS
 from hao.errors import InputError
 from hao.intmath import ceil_log2
+from hao.ir.integer import MEAN_BITS, WIDE_MEAN_BITS
 
 IntArray = NDArray[np.int64]
 Count = TypeVar("Count", int, IntArray)
@@ -41,6 +42,10 @@ CHAIN_MAX = 4
 
 # Bits of a sum of a global average pool: 8-bit codes of 2^16 pixels. Derived here.
 POOL_BITS = 24
+
+# LUTs that a mean's multiplier of 24 bits by 24 takes beyond one of 24 by 8.
+# Source: yosys 0.23, `-family xcup -nodsp`, 28 November 2026: 1585 and 581.
+WIDE_MEAN_LUT = 1004
 
 # Widest accumulator that one slice multiplies: the wide port of the DSP48E2.
 # Source: UG579, "Multiplier".
@@ -663,18 +668,20 @@ def order_ff(*, ring: bool) -> int:
     return 111 + (161 if ring else 0)
 
 
-def pool_lut(beat: int, act_bits: int) -> int:
+def pool_lut(beat: int, act_bits: int, *, wide: bool = False) -> int:
     """Return the LUTs of a global average pool, beside its memory of sums.
 
     An adder of `POOL_BITS` for each channel of a beat; one multiplier that the
     channels use in turn, in three parts of 8 x 8 bits, behind a multiplexer.
 
-    Source: derived here from `multiplier_lut` and `requantizer_lut`.
+    Source: derived here from `multiplier_lut` and `requantizer_lut`; what a wide
+    multiplier takes more is of a trial synthesis (docs/area.md).
     """
     multiplier = 3 * multiplier_lut(8, 8) + 2 * (POOL_BITS - 8)
     chosen = -(-(beat - 1) // 3) * POOL_BITS
     scaled = requantizer_lut(POOL_BITS + 8, act_bits)
-    return beat * POOL_BITS + multiplier + chosen + scaled
+    more = WIDE_MEAN_LUT if wide else 0
+    return beat * POOL_BITS + multiplier + chosen + scaled + more
 
 
 def mean_lut(taps: Count, act_bits: int, kernel: int, factor_bits: int) -> Count:
@@ -718,9 +725,11 @@ def border_lut(share_bits: int) -> int:
     return 2 * (4 * 10 + share_bits) + int(multiplier_lut(np.array(8), np.array(8)))
 
 
-def pool_ff(beat: int, act_bits: int) -> int:
+def pool_ff(beat: int, act_bits: int, *, wide: bool = False) -> int:
     """Return its flip-flops: the sums of a beat, a product, the requantizer."""
-    return (beat + 1) * POOL_BITS + 8 + requantizer_ff(POOL_BITS + 8, act_bits)
+    factor = WIDE_MEAN_BITS if wide else MEAN_BITS
+    product = POOL_BITS + factor
+    return beat * POOL_BITS + product + requantizer_ff(product, act_bits)
 
 
 # LUTs per 16 bits of a multiplexer of so many ring rows, from 0.

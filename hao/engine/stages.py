@@ -7,7 +7,7 @@ given by their depth in words of the stage, so that area follows from this recor
 and the board alone (`hao.cost.area`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import assert_never
 
 from hao.errors import InputError
@@ -182,6 +182,7 @@ class Engine:
         residual: The way out adds a second feature map.
         pool_words: Depth of the memory of a global average pool [words of the sums of
             one beat's channels]; 0 where the engine has none.
+        wide_mean: Those sums take a wide multiplier.
     """
 
     dense: DenseStage | None
@@ -192,6 +193,7 @@ class Engine:
     double_buffered: bool
     residual: bool
     pool_words: int = 0
+    wide_mean: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.px < 1:

@@ -145,14 +145,23 @@ def _with_sums(network: Network, marked: Callable[[Compute], Compute]) -> Networ
 
 
 def with_wide_means(network: Network, names: frozenset[str]) -> Network:
-    """Return a network in which these window averages take a wide multiplier."""
+    """Return a network in which these averages take a wide multiplier."""
     layers = tuple(
         replace(layer, wide=True)
-        if isinstance(layer, Pool) and layer.name in names
+        if isinstance(layer, Pool | GlobalAveragePool) and layer.name in names
         else layer
         for layer in network.layers
     )
     return replace(network, layers=layers)
+
+
+def means_are_wide(network: Network) -> bool:
+    """Return whether any average takes a wide multiplier: one width serves all."""
+    return any(
+        layer.wide
+        for layer in network.layers
+        if isinstance(layer, Pool | GlobalAveragePool)
+    )
 
 
 def requantization_of(network: Network) -> Requantization:

@@ -244,6 +244,9 @@ class Pool(_Windowed):
 class GlobalAveragePool(_Unary):
     """Average over all pixels; OFM is (channels, 1, 1)."""
 
+    wide: bool = field(default=False, repr=False)
+    """Whether its sum takes a wide multiplier, as a file's scales ask for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Add:

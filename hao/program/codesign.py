@@ -21,7 +21,6 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.cost.area import fixed_area
 from hao.cost.catalogue import build_stages
 from hao.cost.columns import Columns
 from hao.cost.evaluate import CostReport, evaluate
@@ -430,14 +429,7 @@ def choose_smallest(
         cost_limit = NO_LIMIT if first is None else first.way.cost
     stages = blocks
     if blocks < NO_LIMIT:
-        stages -= measure.of(
-            fixed_area(
-                problem.board,
-                act_bits=problem.act_bits,
-                residual=problem.residual,
-                pool_words=problem.pool_words,
-            )
-        )
+        stages -= measure.of(problem.fixed)
     limits = Limits(cycles=budget, cost=cost_limit, blocks=stages)
     found = find(
         field,
@@ -662,6 +654,7 @@ def design_of(problem: Problem, found: Found) -> tuple[Design, tuple[int, ...]]:
             double_buffered=found.double,
             residual=problem.residual,
             pool_words=problem.pool_words,
+            wide_mean=problem.wide_mean,
         ),
         segments=segments,
         board=problem.board,

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.cost.area import StageArea, fixed_area, pool_lutram
+from hao.cost.area import StageArea, pool_lutram
 from hao.cost.catalogue import Needs, column_area, word_bits
 from hao.cost.columns import Setting
 from hao.cost.widths import MAX_WORD_BITS
@@ -206,14 +206,7 @@ class Field:
 
         No stage fits into nothing, since every stage takes LUTs.
         """
-        problem = self.problem
-        fixed = fixed_area(
-            problem.board,
-            act_bits=problem.act_bits,
-            residual=problem.residual,
-            pool_words=problem.pool_words,
-        )
-        usable = problem.board.usable
+        fixed, usable = self.problem.fixed, self.problem.board.usable
         if fixed.shortfall(usable):
             return Resources()
         return Resources(

@@ -4,8 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from hao.cost.area import fixed_area
 from hao.cost.catalogue import PIXELS, pool_words
 from hao.hw.board import Board
+from hao.hw.resources import Resources
+from hao.ir.integer import means_are_wide
 from hao.ir.network import Network
 from hao.options.build import build_frame
 from hao.options.frame import Frame, Tie, Variant
@@ -66,6 +69,22 @@ class Problem:
         return max(
             pool_words(run.invocation, act_bits=self.act_bits, board=self.board)
             for run in self.graph.runs
+        )
+
+    @property
+    def wide_mean(self) -> bool:
+        """Return whether sums of a global average pool take a wide multiplier."""
+        return means_are_wide(self.network)
+
+    @property
+    def fixed(self) -> Resources:
+        """Return what an engine takes whatever its stages."""
+        return fixed_area(
+            self.board,
+            act_bits=self.act_bits,
+            residual=self.residual,
+            pool_words=self.pool_words,
+            wide_mean=self.wide_mean,
         )
 
     def __getstate__(self) -> dict[str, object]:

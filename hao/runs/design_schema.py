@@ -69,6 +69,7 @@ ADDED_KEYS = frozenset(
         "engine.pointwise.skips",
         "engine.pointwise.turns",
         "engine.pointwise.weights_in_uram",
+        "engine.wide_mean",
         "margin_percent",
         "network.layers.fields.density",
         "network.layers.fields.evens",

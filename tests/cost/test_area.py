@@ -740,6 +740,15 @@ def test_a_global_pool_adds_its_sums_and_a_multiplier(words: int) -> None:
     logic += blocks.requantizer_lut(32, 8)
     assert pools.lut == plain.lut + sums.lut + logic
     assert pool_lutram(BOARD, act_bits=8, pool_words=words) == sums.lut
+    # A multiplier of 24 bits by 24: 1,585 LUTs where one by 8 takes 581.
+    wide = fixed_area(
+        BOARD, act_bits=8, residual=False, pool_words=words, wide_mean=True
+    )
+    assert wide.lut == pools.lut + 1585 - 581
+    # A product of 48 bits for 32, and the first register of its requantizer.
+    assert wide.ff - pools.ff == 16 + blocks.requantizer_ff(48, 8) - (
+        blocks.requantizer_ff(32, 8)
+    )
 
 
 def test_a_port_without_a_measured_master_is_refused() -> None:

@@ -225,7 +225,7 @@ def test_the_keys_of_the_schema_are_those_of_version_3() -> None:
     ]
     assert list(document["engine"]) == [
         *("dense", "depthwise", "pointwise", "px", "act_bits", "double_buffered"),
-        *("residual", "pool_words"),
+        *("residual", "pool_words", "wide_mean"),
     ]
     assert list(document["engine"]["dense"]) == [
         *("simd", "pe", "weight_bits", "dsp_pairs", "weight_words", "feature_words"),
