@@ -24,7 +24,6 @@ from hao.frontends.from_onnx.values import (
     FinalScores,
     NodeCall,
     PaddedBelow,
-    PartOfPixels,
     Result,
     Value,
 )
@@ -33,6 +32,7 @@ from hao.frontends.imported import (
     finished_network,
     lone_layer_problems,
 )
+from hao.frontends.over_pixels import PartOfPixels
 from hao.frontends.piece_types import Array, Piece, Weight
 from hao.ir.layer import Input, Layer, Padding
 

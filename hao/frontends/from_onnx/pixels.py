@@ -21,12 +21,11 @@ from hao.frontends.from_onnx.graph import Node
 from hao.frontends.from_onnx.values import (
     NodeCall,
     PaddedBelow,
-    PartOfPixels,
     Result,
     whole_numbers,
 )
+from hao.frontends.over_pixels import PartOfPixels, Reduction, over_pixels
 from hao.frontends.piece_types import Piece, summed_padding
-from hao.frontends.pieces import pixels_piece
 from hao.frontends.pointwise_pieces import affine_piece
 from hao.ir.layer import Padding, PoolKind
 
@@ -62,7 +61,7 @@ def read_reduced_sum(call: NodeCall) -> Result:
     piece = _over_pixels(mean, PoolKind.AVERAGE)
     if not isinstance(piece, Piece) or not piece.layers:
         return piece
-    pixels = _begun(call)[0].shape.pixels
+    pixels = _source(call).shape.pixels
     count = np.array([pixels], dtype=np.float32)
     scaled = affine_piece(call.site, piece.value, scale=count, shift=count * 0)
     value = replace(scaled.value, nonnegative=piece.value.nonnegative)
@@ -141,27 +140,14 @@ def _over_pixels(call: NodeCall, kind: PoolKind) -> Result:
             "height and width"
         )
     keep = call.node.integer("keepdims", 1) == 1
-    x, gone, kept = _begun(call)
-    left = [d for d in range(len(x.dimensions)) if d not in gone or kept]
-    if any(not -len(left) <= axis < len(left) for axis in axes):
-        raise InputError(f"{call.label}: axes {axes} of a {len(left)}-D tensor")
-    new = frozenset(left[axis] for axis in axes)
-    over = {axis for d in gone | new for axis in x.dimensions[d]}
-    if not gone and over in ({Axis.HEIGHT}, {Axis.WIDTH}) and _is_plane(x):
-        return PartOfPixels(
-            source=x, op=call.node.op, maker=call.label, dimensions=new, keep=keep
-        )
-    dropped = (frozenset() if kept else gone) | (frozenset() if keep else new)
-    return pixels_piece(call.site, x, kind, dimensions=gone | new, dropped=dropped)
-
-
-def _is_plane(x: FeatureMap) -> bool:
-    return x.shape.height > 1 and x.shape.width > 1
-
-
-def _begun(call: NodeCall) -> tuple[FeatureMap, frozenset[int], bool]:
-    """Return the map, what an earlier node went over, and whether that stays."""
+    how = Reduction(op=call.node.op, kind=kind, axes=axes, keep=keep)
     value = call.operand(0)
-    if isinstance(value, PartOfPixels) and value.op == call.node.op:
-        return value.source, value.dimensions, value.keep
-    return call.feature_map(), frozenset(), True
+    if isinstance(value, PartOfPixels) and value.op == how.op:
+        return over_pixels(call.site, value, how)
+    return over_pixels(call.site, call.feature_map(), how)
+
+
+def _source(call: NodeCall) -> FeatureMap:
+    """Return the map that a node goes over, or another before it."""
+    value = call.operand(0)
+    return value.source if isinstance(value, PartOfPixels) else call.feature_map()

@@ -12,6 +12,7 @@ import numpy as np
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.feature_map import FeatureMap
 from hao.frontends.from_onnx.graph import Node
+from hao.frontends.over_pixels import PartOfPixels
 from hao.frontends.piece_types import (
     Array,
     NodeSite,
@@ -53,25 +54,6 @@ class FinalScores:
     source: FeatureMap
     maker: str
     note: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartOfPixels:
-    """A mean, sum or maximum over rows alone, or columns, that another completes.
-
-    Attributes:
-        source: The map that it goes over.
-        op: Operator type; another of its kind goes over the rest.
-        maker: What errors call the node.
-        dimensions: Of the source that it goes over.
-        keep: They stay, with size 1.
-    """
-
-    source: FeatureMap
-    op: str
-    maker: str
-    dimensions: frozenset[int]
-    keep: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,10 @@ from typing import TypeVar
 
 from hao.errors import UnsupportedError
 from hao.frontends.feature_map import FeatureMap
+from hao.frontends.over_pixels import PartOfPixels
 from hao.frontends.piece_types import NodeSite, Piece
 
-Value = FeatureMap | int | tuple[int, ...]
+Value = FeatureMap | PartOfPixels | int | tuple[int, ...]
 Kind = TypeVar("Kind")
 
 
@@ -50,10 +51,16 @@ class TorchCall:
             UnsupportedError: It is something else.
         """
         value = self.argument(position, name)
+        if isinstance(value, PartOfPixels):
+            raise UnsupportedError(
+                f"{self.site.label}: follows {value.maker}, which goes over rows or "
+                "columns alone; handled: over both, as in x.mean((2, 3))"
+            )
         if not isinstance(value, FeatureMap):
             raise UnsupportedError(
                 f"{self.site.label}: argument {name!r} is a {type(value).__name__}; "
-                "handled: a tensor that depends on the input"
+                "handled: a tensor that depends on the input; put constants into the "
+                "bias or the weights of a layer"
             )
         return value
 
@@ -67,7 +74,7 @@ class TorchCall:
         return self.module
 
 
-Result = Piece | int | tuple[int, ...]
+Result = Piece | PartOfPixels | int | tuple[int, ...]
 Reader = Callable[[TorchCall], Result]
 
 

@@ -9,11 +9,12 @@ torch.nn.functional, 2.4 to 2.13.
 from collections.abc import Mapping
 from math import prod
 
-from hao.errors import InputError, UnsupportedError
+from hao.errors import UnsupportedError
 from hao.frontends.feature_map import reshape
 from hao.frontends.from_torch.call import Result, TorchCall, pair_of
+from hao.frontends.over_pixels import PartOfPixels, Reduction, over_pixels
 from hao.frontends.piece_types import Piece, Window, check_no_padding
-from hao.frontends.pieces import global_average_piece, pixels_piece, pool_piece
+from hao.frontends.pieces import global_average_piece, pool_piece
 from hao.frontends.pointwise_pieces import activation_piece, add_piece, clip_piece
 from hao.ir.layer import ActivationKind, Padding, PoolKind
 
@@ -80,7 +81,7 @@ def max_pool_of(
     if dilation != (1, 1) or others["return_indices"]:
         raise UnsupportedError(
             f"{call.site.label}: dilation {dilation}, return_indices "
-            f"{others['return_indices']}; handled: 1, False"
+            f"{others['return_indices']}; handled: 1, False; use these"
         )
     window = pool_window(call, kernel, stride, padding)
     if rounds_up:
@@ -115,7 +116,8 @@ def average_pool_of(
     """
     if divisor is not None:
         raise UnsupportedError(
-            f"{call.site.label}: divisor_override {divisor}; handled: none"
+            f"{call.site.label}: divisor_override {divisor}; handled: none; scale the "
+            "weights behind it instead"
         )
     wider = window.rounded_up(call.x) if rounds_up else window
     return pool_piece(
@@ -158,7 +160,10 @@ def averaged(call: TorchCall, size: object) -> Piece:
         UnsupportedError: It is another.
     """
     if pair_of(call.site, "output_size", size) != (1, 1):
-        raise UnsupportedError(f"{call.site.label}: output_size {size}; handled: 1")
+        raise UnsupportedError(
+            f"{call.site.label}: output_size {size}; handled: 1; use AvgPool2d "
+            "with the kernel that gives this size"
+        )
     return global_average_piece(call.site, call.x)
 
 
@@ -222,27 +227,25 @@ def read_getitem(call: TorchCall) -> Result:
         item: Result = value[index]
         return item
     raise UnsupportedError(
-        f"{call.site.label}: takes a part of a tensor; handled: sizes of a tensor"
+        f"{call.site.label}: takes a part of a tensor; handled: sizes of a tensor; "
+        "compute with whole maps"
     )
 
 
-def read_mean(call: TorchCall) -> Piece:
-    """Return a mean over pixels."""
+def read_mean(call: TorchCall) -> Result:
+    """Return a mean over pixels, or over rows or columns alone until they follow."""
     axes = call.argument(1, "dim")
     chosen = (axes,) if isinstance(axes, int) else axes
     if not isinstance(chosen, tuple | list):
         raise UnsupportedError(
-            f"{call.site.label}: averages over everything; handled: height and width"
+            f"{call.site.label}: averages over everything; handled: height and width, "
+            "as in x.mean((2, 3))"
         )
-    rank = len(call.x.dimensions)
-    if any(not -rank <= axis < rank for axis in chosen):
-        raise InputError(f"{call.site.label}: axes {chosen} of a {rank}-D tensor")
-    over = frozenset(axis % rank for axis in chosen)
     keep = bool(call.argument(2, "keepdim", False))
-    dropped = frozenset[int]() if keep else over
-    return pixels_piece(
-        call.site, call.x, PoolKind.AVERAGE, dimensions=over, dropped=dropped
-    )
+    how = Reduction(op="mean", kind=PoolKind.AVERAGE, axes=chosen, keep=keep)
+    value = call.argument(0, "input")
+    part = value if isinstance(value, PartOfPixels) else call.x
+    return over_pixels(call.site, part, how)
 
 
 def read_add(call: TorchCall) -> Result:
@@ -251,7 +254,10 @@ def read_add(call: TorchCall) -> Result:
     if isinstance(first, int) and isinstance(second, int):
         return first + second
     if call.argument(3, "alpha", 1) != 1:
-        raise UnsupportedError(f"{call.site.label}: scales an operand; handled: x + y")
+        raise UnsupportedError(
+            f"{call.site.label}: scales an operand; handled: x + y; scale the weights "
+            "that make it"
+        )
     return add_piece(call.site, call.x, call.feature_map(1, "other"))
 
 
@@ -264,4 +270,7 @@ def read_multiply(call: TorchCall) -> int:
     first, second = call.argument(0, "input"), call.argument(1, "other")
     if isinstance(first, int) and isinstance(second, int):
         return first * second
-    raise UnsupportedError(f"{call.site.label}: multiplies tensors; handled: sizes")
+    raise UnsupportedError(
+        f"{call.site.label}: multiplies tensors; handled: sizes; leave gates out, "
+        "or put a convolution in their place"
+    )

@@ -102,7 +102,7 @@ def trace_torch(module: nn.Module, input_shape: Shape) -> ImportedNetwork:
     except Exception as error:  # whatever the traced code raises when run on symbols
         raise UnsupportedError(
             f"module {name!r} cannot be traced: {error}; handled: modules without "
-            "decisions that depend on values"
+            "decisions that depend on values; export others to ONNX"
         ) from error
     nodes = list(traced.graph.nodes)
     layers: list[Layer] = []
@@ -117,6 +117,7 @@ def trace_torch(module: nn.Module, input_shape: Shape) -> ImportedNetwork:
             if layers:
                 raise UnsupportedError(
                     f"module {name!r}: second input {node.target!r}; handled: one input"
+                    "; wrap the module in one that takes it alone"
                 )
             layers.append(Input(name=title, ofm=input_shape))
             values[node] = _frame(title, input_shape)
@@ -166,7 +167,9 @@ def _read(
             )
     if reader is None:
         raise UnsupportedError(
-            f"{called} {_title(node)!r} is not handled; handled: {_handled()}"
+            f"{called} {_title(node)!r} is not handled: the engine has no such "
+            "operation, or this class is not PyTorch's own; put one of docs/models.md "
+            "in its place, or leave it to the host"
         )
     call = TorchCall(
         site=NodeSite(layer=title, label=f"{called} {_title(node)!r}"),
@@ -188,18 +191,13 @@ def _resolved(argument: object, values: Mapping[fx.Node, Value]) -> object:
             return argument
 
 
-def _handled() -> str:
-    modules = sorted(kind.__name__ for kind in MODULES)
-    functions = sorted({*METHODS, *(str(f.__name__) for f in FUNCTIONS)})
-    return f"modules {', '.join(modules)}; functions {', '.join(functions)}"
-
-
 def _output(name: str, node: fx.Node, values: Mapping[fx.Node, Value]) -> FeatureMap:
     result = node.args[0]
     value = values.get(result) if isinstance(result, fx.Node) else None
     if not isinstance(value, FeatureMap):
         raise UnsupportedError(
-            f"module {name!r} returns a {type(result).__name__}; handled: one tensor"
+            f"module {name!r} returns a {type(result).__name__}; handled: one tensor; "
+            "wrap it in one that returns the scores alone"
         )
     if value.padding != Padding():
         raise UnsupportedError(f"module {name!r} returns a padded map; handled: layers")
@@ -253,7 +251,8 @@ def _read_batch_norm(call: TorchCall) -> Piece:
     assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
     if norm.running_mean is None or norm.running_var is None:
         raise UnsupportedError(
-            f"{call.site.label}: no running statistics; handled: track_running_stats"
+            f"{call.site.label}: no running statistics; handled: "
+            "track_running_stats=True; train with it"
         )
     mean = _array_of(norm.running_mean).astype(np.float64)
     scale = 1 / np.sqrt(_array_of(norm.running_var).astype(np.float64) + norm.eps)

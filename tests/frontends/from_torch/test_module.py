@@ -258,6 +258,17 @@ def test_mean_over_pixels_is_global_average_pooling() -> None:
     assert isinstance(network.output, GlobalAveragePool)
 
 
+@pytest.mark.parametrize("keep", [False, True])
+def test_means_over_columns_and_then_rows_are_one(*, keep: bool) -> None:
+    class Means(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.mean(3, keepdim=keep).mean(2, keepdim=keep)
+
+    network = check_equal_to_module(Means()).network
+    assert isinstance(network.output, GlobalAveragePool)
+    assert len(network.layers) == 2
+
+
 class Calls(nn.Module):
     """A module of one function, for refusals."""
 
@@ -273,7 +284,7 @@ class Calls(nn.Module):
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        (nn.Sigmoid(), r"Sigmoid '.*' is not handled; handled: modules Adaptive"),
+        (nn.Sigmoid(), r"Sigmoid '.*' is not handled: the engine has no such"),
         (nn.Conv2d(3, 4, 3, padding_mode="reflect"), r"padding_mode 'reflect'"),
         (nn.Conv2d(3, 4, 3, dilation=4), r"spreads over 9x9 pixels; handled: up"),
         (nn.Conv2d(3, 4, 3, stride=(1, 2)), r"kernel 3x3, stride 1x2; handled: square"),
@@ -293,6 +304,7 @@ class Calls(nn.Module):
         (Calls(lambda x: x[:, 0]), r"takes a part of a tensor; handled: sizes"),
         (Calls(lambda x: x.dtype), r"attribute 'dtype'; handled: shape"),
         (Calls(lambda x: x.mean()), r"averages over everything; handled: height"),
+        (Calls(lambda x: torch.relu(x.mean(3))), r"follows mean 'mean', which"),
         (Calls(lambda x: x.mean(1)), r"goes over axes \(1,\).*height and width"),
         (Calls(lambda x: x + 1), r"argument 'other' is a int; handled: a tensor"),
         (Calls(lambda x: (x, x)), r"returns a tuple; handled: one tensor"),
