@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from hao.errors import InputError
 from hao.ir.layer import Compute, Depthwise, Linear
 from hao.ir.tensor import QType
 from hao.quant.modules import padded
@@ -65,6 +66,9 @@ def window_energy(layer: Compute, exact: Tensor, rounded: Tensor) -> Energy:
         layer: The layer.
         exact: What it reads in floating point, shape (batch, channels, height, width).
         rounded: What it reads in the quantized network, of the same shape.
+
+    Raises:
+        InputError: It reads values whose squares are too large to sum.
     """
     groups = layer.ofm.channels if isinstance(layer, Depthwise) else 1
     size = max(1, BATCH_VALUES // (groups * layer.terms * layer.ofm.pixels))
@@ -75,6 +79,12 @@ def window_energy(layer: Compute, exact: Tensor, rounded: Tensor) -> Energy:
         lost = _windows(layer, exact[start : start + size]) - windows
         own += (windows @ windows.transpose(1, 2)).double()
         missing += (lost @ windows.transpose(1, 2)).double()
+    if not (own.isfinite().all() and missing.isfinite().all()):
+        raise InputError(
+            f"layer {layer.name!r}: squares of what it reads overflow single precision "
+            "(3.4e38); the weights before it or the frames are too large, scale them "
+            "down"
+        )
     count = len(rounded) * layer.ofm.pixels
     return Energy(own=own / count, missing=missing / count)
 

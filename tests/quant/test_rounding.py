@@ -6,6 +6,7 @@ import torch
 from brevitas.graph.gptq import GPTQ
 from brevitas.graph.gpxq import LayerHandler
 
+from hao.errors import InputError
 from hao.ir.layer import Compute, Conv, Depthwise, Linear
 from hao.ir.network import Network
 from hao.ir.tensor import QType
@@ -171,3 +172,11 @@ def test_weights_make_up_for_inputs_that_lost_something(kind: type) -> None:
     assert (
         torch.square(ours - wanted).mean() < 0.3 * torch.square(plain - wanted).mean()
     )
+
+
+def test_inputs_whose_squares_overflow_are_refused() -> None:
+    layer = chain().compute_layers[0]
+    shape = chain().input.ofm
+    frames = torch.full((1, shape.channels, shape.height, shape.width), 1e20)
+    with pytest.raises(InputError, match=rf"layer '{layer.name}': squares .* overflow"):
+        window_energy(layer, frames, frames)
