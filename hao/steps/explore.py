@@ -17,14 +17,14 @@ from hao.answer.candidates import Candidate
 from hao.answer.explore import budget_cycles
 from hao.answer.workers import open_workers
 from hao.arguments import take_fields, takes_words
-from hao.errors import InputError
+from hao.errors import ArgumentError, InputError
 from hao.factory import is_factory
 from hao.measure.settings import Kind, LoopSettings
 from hao.measure.store import STORE_FILE, open_store, recorded_about
 from hao.page.files import renew_run_page
 from hao.report.measured import MEASURED_FILE, Measured
 from hao.report.result import SearchResult
-from hao.request import SearchRequest, asked_again, limits_of
+from hao.request import MOST_WORKERS, SearchRequest, asked_again, limits_of
 from hao.runs.certificate import load_certificate
 from hao.runs.records import keep_record
 from hao.runs.run_files import held_run, opened_run
@@ -51,7 +51,8 @@ class ExploreRequest:
         cluster: Address of a Dask scheduler instead; `None` for this machine.
 
     Raises:
-        ArgumentError: A field is of a type that it cannot take.
+        ArgumentError: A field is of a type that it cannot take, `workers` out of range,
+            or beside a `cluster`.
     """
 
     run: Path
@@ -64,6 +65,12 @@ class ExploreRequest:
 
     def __post_init__(self) -> None:
         take_fields(self)
+        if not 1 <= self.workers <= MOST_WORKERS:
+            raise ArgumentError(
+                f"`workers` = {self.workers}; must be from 1 to {MOST_WORKERS}"
+            )
+        if self.cluster is not None and self.workers != 1:
+            raise ArgumentError("`workers` and `cluster` exclude each other")
 
 
 @takes_words

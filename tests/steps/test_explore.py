@@ -10,12 +10,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hao.cli import main
+from hao.errors import ArgumentError
 from hao.quant.dataset import Dataset, load_dataset
 from hao.report.measured import share_interval
 from hao.request import asked_again
 from hao.runs.certificate import load_certificate
 from hao.runs.design_file import load_design
 from hao.runs.records import load_records
+from hao.steps.explore import ExploreRequest
 from hao.zoo import build_network
 
 SEARCH = (
@@ -129,6 +131,21 @@ def test_rates_out_of_range_are_refused(
     found = run(f"explore {explored}", words)
     assert found.exit_code == 2
     assert message in found.output
+
+
+@pytest.mark.parametrize(
+    ("workers", "cluster", "message"),
+    [
+        (0, None, "`workers` = 0; must be from 1 to 256"),
+        (257, None, "`workers` = 257; must be from 1 to 256"),
+        (2, "tcp://host:8786", "`workers` and `cluster` exclude each other"),
+    ],
+)
+def test_workers_that_cannot_be_had_are_refused(
+    workers: int, cluster: str | None, message: str
+) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        ExploreRequest(run=Path("run"), workers=workers, cluster=cluster)
 
 
 @pytest.mark.parametrize(
