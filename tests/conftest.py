@@ -1,8 +1,10 @@
-"""One thread for linear algebra, and no skip in CI that nobody has agreed to.
+"""One thread for linear algebra, quick compilers, no skip in CI that nobody agreed to.
 
 Nets this small lose more by sharing threads than they gain; the setting counts only if
-it is made before NumPy is imported. `allowed_skips.txt` lists the tests that may skip:
-another one is printed at the end of a run, and in CI makes the run fail.
+it is made before NumPy is imported. Programs that run for less than a second are not
+worth optimising (tests/emission/test_check.py compiles as a user's command does).
+`allowed_skips.txt` lists the tests that may skip: another one is printed at the end of
+a run, and in CI makes the run fail.
 """
 
 import os
@@ -15,6 +17,7 @@ from _pytest.terminal import TerminalReporter
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+os.environ.setdefault("CXXFLAGS", "-O0")
 
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 

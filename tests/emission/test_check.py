@@ -41,8 +41,10 @@ def built(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a project in `hls` and two programs in `build`."""
     folder = tmp_path_factory.mktemp("a run")  # with a space in its path
     write_project(project, folder / "hls", force=False)
-    for kind in (Build.NATIVE, Build.TRACE):
-        compile_project(folder / "hls", kind, folder / "build" / kind.value)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("CXXFLAGS", raising=False)
+        for kind in (Build.NATIVE, Build.TRACE):
+            compile_project(folder / "hls", kind, folder / "build" / kind.value)
     return folder
 
 
@@ -125,6 +127,20 @@ def test_the_compiler_is_that_of_the_environment(
     (tmp_path / "my++").chmod(0o755)
     monkeypatch.setenv("CXX", str(tmp_path / "my++"))
     assert find_compiler() == str(tmp_path / "my++")
+
+
+def test_flags_of_the_environment_follow(
+    hls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXXFLAGS", "-O0 '-DHAO_NO SUCH'=1 --no-such-flag")
+    with pytest.raises(ToolError, match="--no-such-flag") as found:
+        compile_project(hls, Build.NATIVE, tmp_path / "program")
+    words = found.value.command
+    assert words.index("-O2") < words.index("-O0")
+    assert "-DHAO_NO SUCH=1" in words
+    monkeypatch.setenv("CXXFLAGS", "'-O0")
+    with pytest.raises(InputError, match="CXXFLAGS='-O0: No closing quotation; must"):
+        compile_project(hls, Build.NATIVE, tmp_path / "program")
 
 
 def test_missing_headers_are_named(

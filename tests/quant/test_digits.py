@@ -46,7 +46,8 @@ def mixed(network: Network) -> Scheme:
 
 
 @pytest.mark.parametrize(
-    "weight_bits", [4, None, pytest.param(8, marks=pytest.mark.thorough)]
+    "weight_bits",
+    [None, *(pytest.param(b, marks=pytest.mark.thorough) for b in (4, 8))],
 )
 def test_quantized_training_stays_within_2_points_and_exact(
     trained: Network, dataset: Dataset, weight_bits: int | None

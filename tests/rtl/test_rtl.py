@@ -26,7 +26,7 @@ from hao.ir.passes import run_in_passes
 from hao.ir.seeded import seeded_frames, seeded_integers
 from hao.zoo import build_network
 from tests.cost.samples import build_engine, conv, depthwise, linear, shape
-from tests.emission.designs import SEEDS, in_parts, pruned_design, sample, small
+from tests.emission.designs import SEEDS, in_parts, pruned_design, sample
 from tests.emission.random_designs import FIRST_PRUNED, Sample
 from tests.report.samples import longest_segments
 from tests.rtl.model import SYSTEM
@@ -103,12 +103,10 @@ def rows() -> Sample:
 # The seeds bring what `rows` leaves out; checked below.
 QUICK: dict[str, Callable[[], Sample]] = {
     "rows": rows,
-    "seed 19": lambda: sample(19),
-    "seed 22": lambda: sample(22),
-    "seed 23": lambda: sample(23),
-    "seed 24": lambda: sample(24),
+    "seed 1": lambda: sample(1),
+    "seed 11": lambda: sample(11),
     "seed 37": lambda: sample(37),
-    "seed 57": lambda: sample(57),
+    "seed 75": lambda: sample(75),
 }
 
 
@@ -198,7 +196,7 @@ def in_two_parts() -> Sample:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [small, digits, in_two_parts])
+@pytest.mark.parametrize("make", [digits, in_two_parts])
 def test_rtl_of_whole_networks(make: Callable[[], Sample], folder: Path) -> None:
     check(witness(make(), folder))
 

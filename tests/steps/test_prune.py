@@ -145,8 +145,11 @@ def test_options_of_channels_need_what_their_costs_are_measured_with() -> None:
     assert found.exit_code != 0
 
 
-def test_channels_and_bits_are_searched_together_and_verified(
-    weights: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    "verified", [False, pytest.param(True, marks=pytest.mark.thorough)]
+)
+def test_channels_and_bits_are_searched_together(
+    weights: Path, tmp_path: Path, verified: bool
 ) -> None:
     runs = tmp_path / "runs"
     words = ("search", "--network", "digits", "--fps", "36500", "--bits", "4,8")
@@ -160,7 +163,8 @@ def test_channels_and_bits_are_searched_together_and_verified(
     shapes = [layer.ofm for layer in result.design.network.layers]
     assert shapes == [layer.ofm for layer in narrow.layers]
     load_weights(narrow, WeightSource(path=runs / "c" / "float.pt"))
-    assert run("verify", str(runs / "c"), "--quick").exit_code == 0
+    if verified:
+        assert run("verify", str(runs / "c"), "--quick").exit_code == 0
 
 
 def test_a_pruned_network_goes_on_to_simulated_hardware(
