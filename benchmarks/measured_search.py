@@ -244,7 +244,7 @@ def by_loop(race: Race, count: int) -> Outcome:
             progress=lambda _: None,
         )
         ask = Ask(problems={8: race.problem}, budgets=race.budgets, overlap_percent=70)
-        settings = LoopSettings(measure=count, batch=BATCH, seed=race.seed)
+        settings = LoopSettings(measure=count, per_turn=BATCH, seed=race.seed)
         explored = run_loop(bench, ask, encoder, settings)
     own = time.process_time() - started - salient - workers.seconds
     ends = {one.budget: _end(one.test) for one in explored.front}

@@ -128,8 +128,8 @@ def test_what_a_request_leaves_open_depends_on_whether_networks_compete() -> Non
             "`settings` = 5; must be",
         ),
         (
-            lambda x: hao.LoopSettings(batch=x / 2),
-            "`batch` = 2.5; must be a valid integer",
+            lambda x: hao.LoopSettings(per_turn=x / 2),
+            "`per_turn` = 2.5; must be a valid integer",
         ),
         (lambda x: hao.CalibrateRequest(reports=x), "`reports` = 5; must be a valid"),
         (

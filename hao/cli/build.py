@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hao.cli.common import JSON, QUIET, RUNS, one_run, shown_progress
+from hao.cli.common import JSON, QUIET, chosen, shown_progress
 from hao.cli.source import source_options
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 
 @click.command("quantize")
-@click.argument("run", type=click.Path(path_type=Path), required=False)
 @source_options
 @click.option(
     "--method",
@@ -25,17 +24,16 @@ if TYPE_CHECKING:
     help="Quantization-aware training, or calibration alone.",
 )
 @click.option("--epochs", type=click.IntRange(1), help="Of training with the bits.")
-@RUNS
+@chosen
 @click.option("--force", is_flag=True, help="Replace earlier integers of the run.")
 @JSON
 @QUIET
 def quantize_command(
     *,
-    run: Path | None,
+    path: Path,
     source: "Source",
     method: str,
     epochs: int | None,
-    runs: Path,
     force: bool,
     as_json: bool,
     quiet: bool,
@@ -52,12 +50,10 @@ def quantize_command(
       hao quantize --data images/ --weights net.pt --method ptq --preset imagenet
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao.report.hardware import render_quantization, values_json
-    from hao.runs.run import chosen_run
     from hao.runs.run_files import WEIGHTS_FILE
     from hao.steps.floats import Method, QuantizeRequest
     from hao.steps.quantize import quantize
 
-    path = chosen_run(run, runs)
     request = QuantizeRequest(
         **source.named, run=path, method=Method(method), epochs=epochs, force=force
     )
@@ -67,11 +63,10 @@ def quantize_command(
         click.echo(json.dumps(values_json(quantization), indent=2))
         return
     click.echo(render_quantization(quantization))
-    click.echo(f"\nwritten to {request.run / WEIGHTS_FILE}")
+    click.echo(f"\nwritten to {path / WEIGHTS_FILE}")
 
 
 @click.command("export")
-@click.argument("run", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--format",
     type=click.Choice(["qonnx"]),
@@ -84,19 +79,17 @@ def quantize_command(
     type=click.Path(path_type=Path),
     help="File to write  [default: network.qonnx.onnx in the run].",
 )
-@RUNS
+@chosen
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 def export_command(
-    *, run: Path | None, format: str, output: Path | None, runs: Path, force: bool
+    *, path: Path, format: str, output: Path | None, force: bool
 ) -> None:
     """Write a run's quantized network as a QONNX file."""
-    from hao.runs.run import chosen_run
     from hao.steps.quantize import export
 
-    folder = chosen_run(run, runs)
-    path = output if output is not None else folder / f"network.{format}.onnx"
-    inexact = export(folder, path, force=force)
-    click.echo(f"written to {path}")
+    output = output or path / f"network.{format}.onnx"
+    inexact = export(path, output, force=force)
+    click.echo(f"written to {output}")
     if inexact:
         click.echo(
             f"{len(inexact)} layers, such as {inexact[0]}, may have sums beyond what "
@@ -105,7 +98,6 @@ def export_command(
 
 
 @click.command("emit-hls")
-@click.argument("run", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--weights",
     help="'random' for seeded random ones, or another file of integers  [default: "
@@ -118,15 +110,14 @@ def export_command(
     show_default=True,
     help="Of random ones.",
 )
-@RUNS
+@chosen
 @click.option("--force", is_flag=True, help="Replace an earlier project of the run.")
 @JSON
 def emit_command(
     *,
-    run: Path | None,
+    path: Path,
     weights: str | None,
     seed: int,
-    runs: Path,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -141,10 +132,9 @@ def emit_command(
       hao emit-hls runs/zu3eg-50fps-all --weights random
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao.report.hardware import render_emission, values_json
-    from hao.runs.run import chosen_run
     from hao.steps.emit import emit
 
-    emission = emit(chosen_run(run, runs), weights=weights, seed=seed, force=force)
+    emission = emit(path, weights=weights, seed=seed, force=force)
     if as_json:
         click.echo(json.dumps(values_json(emission), indent=2))
     else:
@@ -152,7 +142,6 @@ def emit_command(
 
 
 @click.command("simulate")
-@click.argument("run", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--build",
     "build_name",
@@ -164,19 +153,18 @@ def emit_command(
 @click.option("--images", type=click.IntRange(1), help="Frames  [default: all].")
 @click.option("--debug", is_flag=True, help="Compare the map that every step leaves.")
 @click.option("--size-fifos", is_flag=True, help="Seek the least depth of each FIFO.")
-@RUNS
+@chosen
 @JSON
 @QUIET
 @click.pass_context
 def simulate_command(
     ctx: click.Context,
     *,
-    run: Path | None,
+    path: Path,
     build_name: str,
     images: int | None,
     debug: bool,
     size_fifos: bool,
-    runs: Path,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -188,13 +176,12 @@ def simulate_command(
     """
     from hao.emission.check import Build
     from hao.report.hardware import render_simulation, simulation_json
-    from hao.runs.run import chosen_run
     from hao.steps.simulate import simulate
 
     started = time.monotonic()
     with shown_progress(quiet=quiet or as_json) as progress:
         result = simulate(
-            chosen_run(run, runs),
+            path,
             build=Build(build_name),
             images=images,
             debug=debug,
@@ -212,11 +199,10 @@ def simulate_command(
 
 
 @click.command("lint")
-@one_run
+@chosen
+@JSON
 @click.pass_context
-def lint_command(
-    ctx: click.Context, *, run: Path | None, runs: Path, as_json: bool
-) -> None:
+def lint_command(ctx: click.Context, *, path: Path, as_json: bool) -> None:
     """Check a run's C++ against the rules of Vivado and Vitis HLS.
 
     Pragma grammar and scope, dataflow form, unsynthesizable constructs, array ranks,
@@ -230,10 +216,8 @@ def lint_command(
         render_lint_schedule,
         schedule_findings_json,
     )
-    from hao.runs.run import chosen_run
     from hao.steps.reports import lint_run, lint_schedule
 
-    path = chosen_run(run, runs)
     findings = lint_run(path)
     if not as_json:
         click.echo(render_findings_by_tool(findings))

@@ -4,15 +4,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
 import click
 
 from hao.cli.guard import one_line, traceback_option
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class GuardedGroup(click.Group):
@@ -77,15 +74,6 @@ CALIBRATION = click.option(
 )
 
 
-FRAMES = click.option(
-    "--frames",
-    type=click.Choice(["one-at-a-time", "back-to-back"]),
-    default="one-at-a-time",
-    show_default=True,
-    help="What a frame rate counts, as in `hao search`.",
-)
-
-
 def _usual_margin() -> float:
     from hao.request import usual_margin
 
@@ -110,12 +98,44 @@ REPLACED = click.option("--force", is_flag=True, help="Replace a run of the same
 QUIET = click.option("--quiet", is_flag=True, help="Show no progress.")
 
 
-def one_run(command: Callable[P, T]) -> Callable[P, T]:
-    """Add the argument and options of commands that look at one run."""
-    for decorate in (
-        click.argument("run", type=click.Path(path_type=Path), required=False),
-        RUNS,
-        JSON,
-    ):
-        command = decorate(command)
-    return command
+Command = Callable[..., object]
+
+
+def gathered(name: str) -> Callable[[Command], Callable[[Command], Command]]:
+    """Turn a function that has options into what gives them to a command.
+
+    The command gets one argument: what the function makes of the options' values.
+
+    Args:
+        name: Of the argument.
+    """
+
+    def turned(make: Command) -> Callable[[Command], Command]:
+        params: list[click.Parameter] = vars(make)["__click_params__"]
+
+        def decorate(command: Command) -> Command:
+            @wraps(command)
+            def gathering(**values: object) -> object:
+                own = {str(param.name): values.pop(str(param.name)) for param in params}
+                return command(**{name: make(**own)}, **values)
+
+            before = vars(command).get("__click_params__", [])
+            vars(gathering)["__click_params__"] = [*before, *params]
+            return gathering
+
+        return decorate
+
+    return turned
+
+
+RUN_ARGUMENT = click.argument("run", type=click.Path(path_type=Path), required=False)
+
+
+@gathered("path")
+@RUN_ARGUMENT
+@RUNS
+def chosen(*, run: Path | None, runs: Path) -> Path:
+    """Give a command the run that it names, or the newest one, as `path`."""
+    from hao.runs.run import chosen_run
+
+    return chosen_run(run, runs)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hao.cli.common import JSON, QUIET, RUNS, shown_progress
+from hao.cli.common import JSON, QUIET, chosen, shown_progress
 from hao.cli.source import source_options
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ def _rates(
 
 
 @click.command("explore")
-@click.argument("run", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--measure",
     type=click.IntRange(1),
@@ -53,11 +52,11 @@ def _rates(
     help="What the first schemes are chosen by.",
 )
 @click.option(
-    "--batch",
+    "--per-turn",
     type=click.IntRange(1),
     default=8,
     show_default=True,
-    help="Schemes that are proposed at once.",
+    help="Schemes that are proposed at once, before the predictor is fitted anew.",
 )
 @click.option(
     "--epochs",
@@ -81,22 +80,21 @@ def _rates(
     help="Measurements side by side.",
 )
 @click.option("--cluster", metavar="ADDRESS", help="Measure on a Dask cluster.")
-@RUNS
+@chosen
 @JSON
 @QUIET
 def explore_command(
     *,
-    run: Path | None,
+    path: Path,
     measure: int,
     source: "Source",
     rates: tuple[float, ...],
     saliency: str,
-    batch: int,
+    per_turn: int,
     epochs: int,
     final_epochs: int,
     workers: int,
     cluster: str | None,
-    runs: Path,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -112,17 +110,15 @@ def explore_command(
       hao explore runs/digits --measure 80
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao.measure.settings import Kind, LoopSettings
-    from hao.runs.run import chosen_run
     from hao.steps.explore import ExploreRequest
     from hao.steps.floats import Source
 
-    path = chosen_run(run, runs)
     request = ExploreRequest(
         run=path,
         source=None if source == Source() else source,
         settings=LoopSettings(
             measure=measure,
-            batch=batch,
+            per_turn=per_turn,
             epochs=epochs,
             final_epochs=final_epochs,
             seed=source.seed,

@@ -1,42 +1,22 @@
 """The command that takes channels or weights out of a network: prune."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from hao.cli.common import (
-    FRAMES,
-    JSON,
-    MARGIN,
-    QUIET,
-    REPLACED,
-    RUN_NAME,
-    RUNS,
-    shown_progress,
-)
-from hao.cli.search import bit_choices
+from hao.cli.change import change_options
+from hao.cli.common import JSON, QUIET, REPLACED, shown_progress
 from hao.cli.source import source_options
 
 if TYPE_CHECKING:
+    from hao.cli.change import Asked
     from hao.steps.floats import Source
 
 
 @click.command("prune")
-@click.argument("subject", metavar="RUN_OR_NETWORK")
-@click.option("--fps", type=float, required=True, help="Frames per second to reach.")
+@change_options("8", "pruned")
 @source_options
-@click.option(
-    "--board", default="zu3eg", show_default=True, help="Of a network; a run has one."
-)
-@click.option(
-    "--bits",
-    default="8",
-    show_default=True,
-    callback=bit_choices,
-    help="Weight bits that a layer may have.",
-)
 @click.option(
     "--method",
     type=click.Choice(["channels", "sparsity"]),
@@ -62,37 +42,26 @@ if TYPE_CHECKING:
     "projection.",
 )
 @click.option("--epochs", type=click.IntRange(1), help="Of training after the last.")
-@FRAMES
-@MARGIN
-@RUN_NAME
-@RUNS
 @REPLACED
 @JSON
 @QUIET
 def prune_command(
     *,
-    subject: str,
-    fps: float,
+    asked: "Asked",
     source: "Source",
-    board: str,
-    bits: tuple[int, ...],
     method: str,
     steps: int,
     iterations: int,
     epochs: int | None,
-    frames: str,
-    margin_percent: float,
-    run_name: str | None,
-    runs: Path,
     force: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Take channels or weights out of a network for a frame rate.
 
-    RUN_OR_NETWORK is a run directory, a network of the zoo, or an ONNX file with float
-    weights. Which channels go (HALP) is decided by their effect on the loss, how many
-    by the integer program, together with the accelerator. With --method sparsity
+    NETWORK_OR_RUN is a network of the zoo, a float ONNX file, or a run directory. Which
+    channels go (HALP) is decided by their effect on the loss, how many by the integer
+    program, together with the accelerator. With --method sparsity
     (ALCS), weights go in blocks that take the engine a cycle; the same program is the
     projection of ADMM. The pruned network is trained again with the whole one as its
     teacher, and left in a run like any other: `hao quantize`, `hao emit-hls` and `hao
@@ -105,43 +74,22 @@ def prune_command(
       hao prune runs/mine --fps 900 --data images/ --steps 1
       hao prune digits --fps 37500 --frames back-to-back --method sparsity
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
-    from hao.answer.candidates import BitRules
-    from hao.files import recover
-    from hao.hw.board import Frames
     from hao.report.hardware import values_json
     from hao.report.tables import render_summary
-    from hao.request import SearchRequest
-    from hao.runs.run import check_run_name, default_run_name
     from hao.steps import prune
-    from hao.steps.changed import subject_named
 
-    search, run = subject_named(
-        subject,
-        SearchRequest(
-            board=board,
-            fps=fps,
-            rules=BitRules(choices=bits),
-            frames=Frames(frames),
-            margin_percent=margin_percent,
-        ),
-    )
     request = prune.PruneRequest(
         **source.named,
-        search=search,
-        run=run,
+        search=asked.search,
+        run=asked.run,
         method=prune.PruneMethod(method),
         steps=steps,
         iterations=iterations,
         epochs=epochs,
     )
-    recover(runs)
-    if run_name is None:
-        what = f"{Path(subject).stem}-pruned"
-        run_name = default_run_name(runs, board=board, fps=fps, network=what)
-    check_run_name(run_name)
     with shown_progress(quiet=quiet or as_json) as progress:
         result, pruning = prune.prune_run(
-            request, runs / run_name, force=force, progress=progress
+            request, asked.target, force=force, progress=progress
         )
     if as_json:
         click.echo(json.dumps(values_json(pruning), indent=2))

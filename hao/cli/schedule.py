@@ -5,11 +5,12 @@ from pathlib import Path
 
 import click
 
-from hao.cli.common import one_run
+from hao.cli.common import JSON, chosen
 
 
 @click.command("schedule")
-@one_run
+@chosen
+@JSON
 @click.option(
     "--clock",
     "clock_mhz",
@@ -23,8 +24,7 @@ from hao.cli.common import one_run
 )
 def schedule_command(
     *,
-    run: Path | None,
-    runs: Path,
+    path: Path,
     as_json: bool,
     clock_mhz: float | None,
     uncertainty: float | None,
@@ -43,11 +43,10 @@ def schedule_command(
       hao schedule my_project --uncertainty 12.5 --json
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao.report.schedule import render_schedule, schedule_json
-    from hao.runs.run import chosen_run
     from hao.steps.reports import schedule_run
 
     report = schedule_run(
-        chosen_run(run, runs),
+        path,
         clock_mhz=clock_mhz,
         uncertainty=None if uncertainty is None else uncertainty / 100,
     )

@@ -2,9 +2,10 @@
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,13 +17,15 @@ from hao.cli.common import (
     REPLACED,
     RUN_NAME,
     RUNS,
-    one_run,
+    chosen,
+    gathered,
     shown_progress,
 )
 from hao.cli.source import pool_options, source_options
 
 if TYPE_CHECKING:
     from hao.report.result import SearchResult
+    from hao.request import SearchRequest
     from hao.steps.floats import Source
     from hao.steps.operations import Pooled
 
@@ -52,7 +55,7 @@ def _act_bits(
     return choices
 
 
-@click.command("search")
+@gathered("request")
 @click.option(
     "--board", default="zu3eg", show_default=True, help="Name, or a .toml file."
 )
@@ -92,15 +95,6 @@ def _act_bits(
     show_default=True,
     callback=bit_choices,
     help="Weight bits that a layer may have.",
-)
-@click.option(
-    "--options",
-    "option_kinds",
-    default="bits",
-    show_default=True,
-    help="Kinds of options that are chosen together: bits, with any of channels, "
-    "sparsity and operations behind it; what these cost is measured on --data "
-    "(docs/channels.md, docs/sparsity.md, docs/replace.md).",
 )
 @click.option(
     "--act-bits",
@@ -239,6 +233,49 @@ def _act_bits(
     metavar="ADDRESS",
     help="Solve on a Dask cluster: tcp://host:8786 (docs/scale.md).",
 )
+def request_options(
+    *,
+    bits: tuple[int, ...],
+    act_bits: tuple[int, ...],
+    free_first_last: bool,
+    recipe: str,
+    scales: str,
+    rank: str,
+    block_points: float | None,
+    **named: Any,  # noqa: ANN401  # the request checks what it is given
+) -> "SearchRequest":
+    """Give a command the options of a search, as `request`."""
+    from hao.accuracy.terms import Recipe
+    from hao.answer.candidates import BitRules, Stance
+    from hao.request import SearchRequest
+
+    return SearchRequest(
+        rules=BitRules(
+            choices=bits,
+            act_bits=max(act_bits),
+            keep_first_last=not free_first_last,
+            stance=Stance(rank),
+            recipe=Recipe(recipe),
+            free_scales=scales == "free",
+            block_points=block_points,
+        ),
+        act_bits=act_bits if len(act_bits) > 1 else (),
+        **named,
+    )
+
+
+@click.command("search")
+@request_options
+@click.option(
+    "--options",
+    "option_kinds",
+    default="bits",
+    show_default=True,
+    metavar="KINDS",
+    help="What is chosen together: bits, alone or with any of channels, sparsity and "
+    "operations, such as bits,channels; what these three cost is measured on --data "
+    "(docs/channels.md, docs/sparsity.md, docs/replace.md).",
+)
 @click.option(
     "--measure",
     type=click.IntRange(1),
@@ -254,40 +291,8 @@ def _act_bits(
 @QUIET
 def search_command(
     *,
-    board: str,
-    fps: float | None,
-    network: str | None,
-    image_size: int | None,
-    between_sizes: bool,
-    between_widths: bool,
-    model: Path | None,
-    top1: float | None,
-    clock_mhz: float | None,
-    calibration: Path | None,
-    bits: tuple[int, ...],
+    request: "SearchRequest",
     option_kinds: str,
-    act_bits: tuple[int, ...],
-    free_first_last: bool,
-    recipe: str,
-    scales: str,
-    rank: str,
-    objective: str,
-    frames: str,
-    batch: int,
-    margin_percent: float,
-    min_top1: float | None,
-    max_lut: str | None,
-    max_ff: str | None,
-    max_dsp: str | None,
-    max_bram: str | None,
-    max_uram: str | None,
-    block_points: float | None,
-    front_points: int | None,
-    best: int,
-    overlap_percent: int,
-    solver: str,
-    workers: int | None,
-    cluster: str | None,
     measure: int | None,
     source: "Source",
     pooled: "Pooled",
@@ -312,90 +317,42 @@ def search_command(
       hao search --board zu3eg --fps 400 --network mobilenet_v2_100 --best 3
       hao search --board zu3eg --fps 200 --model net.onnx --data images/ --measure 40
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
-    from hao.accuracy.terms import Recipe
-    from hao.answer.candidates import BitRules, Stance
-    from hao.answer.objective import Objective
     from hao.files import recover
-    from hao.hw.board import Frames
-    from hao.program.solver import SolverName
-    from hao.request import SearchRequest, check_request
+    from hao.request import check_request
     from hao.runs.run import check_run_name, check_target, default_run_name
     from hao.steps.floats import Source
     from hao.steps.search import search
 
-    request = SearchRequest(
-        board=board,
-        fps=fps,
-        network=network,
-        image_size=image_size,
-        between_sizes=between_sizes,
-        between_widths=between_widths,
-        model=model,
-        top1=top1,
-        min_top1=min_top1,
-        clock_mhz=clock_mhz,
-        calibration=calibration,
-        rules=BitRules(
-            choices=bits,
-            act_bits=max(act_bits),
-            keep_first_last=not free_first_last,
-            stance=Stance(rank),
-            recipe=Recipe(recipe),
-            free_scales=scales == "free",
-            block_points=block_points,
-        ),
-        act_bits=act_bits if len(act_bits) > 1 else (),
-        max_lut=max_lut,
-        max_ff=max_ff,
-        max_dsp=max_dsp,
-        max_bram=max_bram,
-        max_uram=max_uram,
-        objective=Objective(objective),
-        frames=Frames(frames),
-        batch=batch,
-        margin_percent=margin_percent,
-        front_points=front_points,
-        best=best,
-        overlap_percent=overlap_percent,
-        solver=SolverName(solver),
-        workers=workers,
-        cluster=cluster,
-    )
     check_request(request)
     kinds = _kinds(option_kinds)
-    if kinds and (source.data is None or fps is None or request.several):
-        raise click.UsageError(
-            f"--options {option_kinds} needs --fps, --data, and --network "
-            "or --model: what fewer channels and words cost is measured"
+    faults = [*_faults_of_kinds(request, kinds, source)]
+    if kinds and measure is not None:
+        faults.append(
+            "--options with more than bits and --measure exclude each other: --measure "
+            "is of schemes of bits alone"
         )
-    if kinds and (block_points is not None or len(act_bits) > 1):
-        raise click.UsageError(
-            f"--options {option_kinds} excludes --drop-blocks and several --act-bits"
-        )
+    if measure is not None and (no_run or request.fps is None):
+        faults.append("--measure needs --fps, and a run that is written")
     if measure is None and not kinds and source != Source():
-        raise click.UsageError(
+        faults.append(
             "--data, --weights and what goes with them are for --measure and for "
             "--options with more than bits, neither of which is set"
         )
-    if measure is not None and kinds:
-        raise click.UsageError(
-            f"--measure is of bits alone, not of --options {option_kinds}; `hao prune` "
-            "leaves a run that `hao explore` measures"
-        )
-    if measure is not None and (no_run or fps is None):
-        raise click.UsageError("--measure needs --fps, and a run that is written")
+    if faults:
+        raise click.UsageError("; and ".join(faults))
+    model = None if request.model is None else Path(str(request.model))
     run_path = None
     if not no_run:
         recover(runs)
         if run_name is None:
-            what = network if model is None else str(model)
+            objective = request.objective
             run_name = default_run_name(
                 runs,
-                board=board,
-                fps=fps,
-                min_top1=min_top1,
-                network=what,
-                smallest=objective if request.objective.is_smallest else None,
+                board=str(request.board),
+                fps=request.fps,
+                min_top1=request.min_top1,
+                network=request.network if model is None else str(model),
+                smallest=objective.value if objective.is_smallest else None,
             )
         check_run_name(run_name)
         run_path = runs / run_name
@@ -431,21 +388,45 @@ def search_command(
                 source=replace(source, weights=source.weights or model),
                 settings=LoopSettings(measure=measure),
                 workers=request.processes,
-                cluster=cluster,
+                cluster=request.cluster,
             ),
             as_json=as_json,
             quiet=quiet,
         )
 
 
+def _faults_of_kinds(
+    request: "SearchRequest", kinds: frozenset[str], source: "Source"
+) -> Iterator[str]:
+    """Yield what does not go with options of several kinds."""
+    if not kinds:
+        return
+    absent = {
+        "--fps": request.fps is None,
+        "--data": source.data is None,
+        "--network or --model": request.several,
+    }
+    if missing := [flag for flag, is_absent in absent.items() if is_absent]:
+        yield (
+            f"--options with {' and '.join(sorted(kinds))} needs {', '.join(missing)}: "
+            "what these options cost is measured, on one network"
+        )
+    given = {
+        "--drop-blocks": request.bit_rules.block_points is not None,
+        "several --act-bits": bool(request.act_bits),
+    }
+    for flag in (flag for flag, is_given in given.items() if is_given):
+        yield f"--options with more than bits and {flag} exclude each other"
+
+
 def _kinds(text: str) -> frozenset[str]:
-    """Return the kinds of options in a comma-separated list, but for bits."""
+    """Return the kinds of options in a comma-separated list, without bits."""
     kinds = text.split(",")
     every = {"bits", "channels", "sparsity", "operations"}
     if "bits" not in kinds or not set(kinds) <= every:
         raise click.UsageError(
-            f"--options {text!r}; must be 'bits', or with some of ',channels', "
-            "',sparsity' and ',operations' behind it"
+            f"--options {text}; must be bits, or bits and some of channels, sparsity "
+            "and operations with commas between, such as bits,channels"
         )
     return frozenset(kinds) - {"bits"}
 
@@ -485,22 +466,19 @@ def _show(
 
 
 @click.command("estimate")
-@one_run
+@chosen
+@JSON
 @CALIBRATION
-def estimate_command(
-    *, run: Path | None, runs: Path, as_json: bool, calibration: Path | None
-) -> None:
+def estimate_command(*, path: Path, as_json: bool, calibration: Path | None) -> None:
     """Price a given design and explain it by invocation.
 
     RUN is a run directory or a design file (which may have been edited); without it,
     the newest run.
     """
     from hao.report.tables import render_invocations
-    from hao.runs.run import chosen_run
     from hao.steps.runs import estimate
 
     started = time.monotonic()
-    path = chosen_run(run, runs)
     result = estimate(path, calibration=calibration)
     detail = render_invocations(result)
     seconds = time.monotonic() - started
@@ -508,13 +486,14 @@ def estimate_command(
 
 
 @click.command("report")
-@one_run
+@chosen
+@JSON
 @click.option(
     "--html",
     is_flag=True,
     help="Write the run's page (report.html) anew, with what later commands found.",
 )
-def report_command(*, run: Path | None, runs: Path, as_json: bool, html: bool) -> None:
+def report_command(*, path: Path, as_json: bool, html: bool) -> None:
     """Show a run again: answer, measurements, front, more designs.
 
     RUN is a run directory; without it, the newest run.
@@ -523,12 +502,10 @@ def report_command(*, run: Path | None, runs: Path, as_json: bool, html: bool) -
     from hao.report.measured import render_measured
     from hao.report.tables import result_json
     from hao.runs.records import load_records
-    from hao.runs.run import chosen_run
     from hao.runs.run_files import recorded_quantization
     from hao.steps.runs import reopen, write_page
 
     started = time.monotonic()
-    path = chosen_run(run, runs)
     if html:
         click.echo(f"page: {write_page(path)}", err=as_json)
     result = reopen(path)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from hao.cli.common import QUIET, one_run, shown_progress
+from hao.cli.common import JSON, QUIET, chosen, shown_progress
 
 
 @click.command("verify")
-@one_run
+@chosen
+@JSON
 @click.option(
     "--quick",
     is_flag=True,
@@ -35,8 +36,7 @@ from hao.cli.common import QUIET, one_run, shown_progress
 def verify_command(
     ctx: click.Context,
     *,
-    run: Path | None,
-    runs: Path,
+    path: Path,
     as_json: bool,
     quick: bool,
     samples: int,
@@ -59,11 +59,9 @@ def verify_command(
       hao verify runs/zu3eg-50fps-all --quick --json
       hao verify RUN --samples 1000          ten times the random designs
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
-    from hao.runs.run import chosen_run
     from hao.steps.verify import verify
 
     started = time.monotonic()
-    path = chosen_run(run, runs)
     with shown_progress(quiet=quiet or as_json) as progress:
         seen = verify(
             path, quick=quick, samples=samples, workers=workers, progress=progress

@@ -21,7 +21,7 @@ class LoopSettings:
 
     Attributes:
         measure: Most schemes to measure on the search frames, at least 1.
-        batch: Schemes of a turn, at least 1.
+        per_turn: Schemes of a turn, at least 1.
         best: Designs of a latency that are proposed in a turn, at least 1.
         epochs: Of training before a scheme is measured; 0 for none.
         final_epochs: Of training with distillation before the last measurement.
@@ -32,7 +32,7 @@ class LoopSettings:
     """
 
     measure: int = 40
-    batch: int = 8
+    per_turn: int = 8
     best: int = 2
     epochs: int = 0
     final_epochs: int = 0
@@ -42,7 +42,7 @@ class LoopSettings:
         take_fields(self)
         for name, value, least in (
             ("measure", self.measure, 1),
-            ("batch", self.batch, 1),
+            ("per_turn", self.per_turn, 1),
             ("best", self.best, 1),
             ("epochs", self.epochs, 0),
             ("final_epochs", self.final_epochs, 0),

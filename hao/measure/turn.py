@@ -90,12 +90,12 @@ def propose(turn: Turn) -> Proposed:
             _keep_faster(fastest, one)
     chosen: dict[str, None] = {}
     for one in _by_want(turn, optima):
-        if one.key not in done and len(chosen) < max(1, turn.settings.batch // 2):
+        if one.key not in done and len(chosen) < max(1, turn.settings.per_turn // 2):
             chosen[one.key] = None
     even = [] if turn.number else uniform_proposals(turn.ask)
     fresh = [one for one in even if one.key not in done]
     for one in chain(fresh, _explored(turn, optima, (*done, *chosen))):
-        if len(chosen) >= turn.settings.batch:
+        if len(chosen) >= turn.settings.per_turn:
             break
         _keep_faster(fastest, one)
         chosen[one.key] = None
@@ -160,7 +160,7 @@ def _explored(turn: Turn, optima: Found, done: Iterable[str]) -> Iterator[Propos
     known = set(done)
     around = {b: Around(turn.ask, found[0], b) for b, found in optima.items()}
     budgets = list(optima)
-    for number in range(_ATTEMPTS * turn.settings.batch):
+    for number in range(_ATTEMPTS * turn.settings.per_turn):
         budget = budgets[number % len(budgets)]
         random = turn.number == 0 and number % 2 == 1
         draw = around[budget].random if random else around[budget].step

@@ -18,7 +18,7 @@ from hao.measure.subject import Subject, evaluate
 from hao.program.codesign import choose_fastest
 from tests.measure.samples import ENCODER, ask, problem, subject
 
-SETTINGS = LoopSettings(measure=6, batch=3, best=2)
+SETTINGS = LoopSettings(measure=6, per_turn=3, best=2)
 
 
 def explored(path: Path, settings: LoopSettings, *budgets: int) -> Exploration:
@@ -149,7 +149,7 @@ def test_a_latency_that_nothing_meets_is_infeasible(tmp_path: Path) -> None:
     ("name", "value", "message"),
     [
         ("measure", 0, "`measure` = 0; must be at least 1"),
-        ("batch", 0, "`batch` = 0; must be at least 1"),
+        ("per_turn", 0, "`per_turn` = 0; must be at least 1"),
         ("final_epochs", -1, "`final_epochs` = -1; must be at least 0"),
         ("seed", -1, "`seed` = -1; must be at least 0"),
     ],

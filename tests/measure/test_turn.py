@@ -45,7 +45,7 @@ def proposed(number: int, *before: Sample, batch: int = 2) -> Proposed:
         Turn(
             ask=ask(SLOW, FAST),
             encoder=ENCODER,
-            settings=LoopSettings(measure=10, batch=batch, best=1),
+            settings=LoopSettings(measure=10, per_turn=batch, best=1),
             before=before,
             predictor=None,
             number=number,
@@ -93,7 +93,7 @@ def test_exploration_takes_what_the_predictor_likes_best_of_some_draws(
         turn = Turn(
             ask=ask(SLOW),
             encoder=ENCODER,
-            settings=LoopSettings(measure=40, batch=batch, best=1),
+            settings=LoopSettings(measure=40, per_turn=batch, best=1),
             before=(),
             predictor=predictor,
             number=1,
@@ -145,7 +145,7 @@ def test_uniform_bits_are_measured_where_they_run_in_time() -> None:
         turn = Turn(
             ask=ask(budget),
             encoder=ENCODER,
-            settings=LoopSettings(measure=10, batch=4, best=1),
+            settings=LoopSettings(measure=10, per_turn=4, best=1),
             before=(),
             predictor=None,
             number=0,

@@ -25,7 +25,7 @@ SEARCH = (
     "--bits 4,8 --recipe ptq --quiet"
 )
 DATA = f"{__name__}:few_digits"
-EXPLORE = "--measure 2 --batch 2 --saliency sqnr --float-epochs 1 --quiet"
+EXPLORE = "--measure 2 --per-turn 2 --saliency sqnr --float-epochs 1 --quiet"
 
 
 def few_digits() -> Dataset:
@@ -158,7 +158,7 @@ def test_workers_that_cannot_be_had_are_refused(
         ("--measure 3 --no-run", "--measure needs --fps, and a run that is written"),
         (
             "--measure 3 --data digits --options bits,channels",
-            "--measure is of bits alone, not of --options bits,channels",
+            "--options with more than bits and --measure exclude each other",
         ),
     ],
 )

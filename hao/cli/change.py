@@ -1,0 +1,101 @@
+"""The options of commands that change a trained network to reach a frame rate."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from hao.cli.common import MARGIN, RUN_NAME, RUNS, gathered
+from hao.cli.search import bit_choices
+
+if TYPE_CHECKING:
+    from hao.request import SearchRequest
+
+
+class Asked(NamedTuple):
+    """What such a command is to change, and where it leaves it.
+
+    Attributes:
+        search: Board, frame rate, bits and margin; the network, unless `run`.
+        run: Run whose network is changed, if any.
+        target: Run to make.
+    """
+
+    search: "SearchRequest"
+    run: Path | None
+    target: Path
+
+
+def change_options(
+    usual_bits: str, ending: str
+) -> Callable[[Callable[..., object]], Callable[..., object]]:
+    """Return what gives a command the options, as `asked`.
+
+    Args:
+        usual_bits: Weight bits on offer by default.
+        ending: Of the name of the run, behind that of the network.
+    """
+
+    @gathered("asked")
+    @click.argument("subject", metavar="NETWORK_OR_RUN")
+    @click.option(
+        "--fps", type=float, required=True, help="Frames per second to reach."
+    )
+    @click.option(
+        "--board",
+        default="zu3eg",
+        show_default=True,
+        help="Name, or a .toml file; a run has its own.",
+    )
+    @click.option(
+        "--bits",
+        default=usual_bits,
+        show_default=True,
+        callback=bit_choices,
+        help="Weight bits that a layer may have.",
+    )
+    @click.option(
+        "--frames",
+        type=click.Choice(["one-at-a-time", "back-to-back"]),
+        default="one-at-a-time",
+        show_default=True,
+        help="What a frame rate counts, as in `hao search`.",
+    )
+    @MARGIN
+    @RUN_NAME
+    @RUNS
+    def asked(
+        *,
+        subject: str,
+        fps: float,
+        board: str,
+        bits: tuple[int, ...],
+        frames: str,
+        margin_percent: float,
+        run_name: str | None,
+        runs: Path,
+    ) -> Asked:
+        from hao.answer.candidates import BitRules
+        from hao.files import recover
+        from hao.hw.board import Frames
+        from hao.request import SearchRequest
+        from hao.runs.run import check_run_name, default_run_name
+        from hao.steps.changed import subject_named
+
+        request = SearchRequest(
+            board=board,
+            fps=fps,
+            rules=BitRules(choices=bits),
+            frames=Frames(frames),
+            margin_percent=margin_percent,
+        )
+        search, run = subject_named(subject, request)
+        recover(runs)
+        if run_name is None:
+            network = f"{Path(subject).stem}-{ending}"
+            run_name = default_run_name(runs, board=board, fps=fps, network=network)
+        check_run_name(run_name)
+        return Asked(search=search, run=run, target=runs / run_name)
+
+    return asked
