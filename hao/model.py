@@ -17,6 +17,7 @@ from hao.errors import UnsupportedError
 from hao.frontends.imported import ImportedNetwork
 from hao.frontends.model_file import load_model, operators
 from hao.ir.integer import with_evens, with_multipliers, with_wide_means
+from hao.ir.layer import Conv, Depthwise, Layer, Linear
 from hao.ir.network import Network
 from hao.ir.partition import engine_problems, partition
 from hao.ir.quantizers import is_quantized, stages_only
@@ -44,6 +45,47 @@ class ModelCheck:
     network: Network | None
     notes: tuple[str, ...]
     missing: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """Return what is handled, rewritten and missing: what Python shows."""
+        return render_check(self)
+
+
+def render_check(check: ModelCheck) -> str:
+    """Return what is handled, rewritten and missing, a line each."""
+    lines = [f"{sum(check.operators.values())} operators"]
+    if check.network is not None:
+        network = check.network
+        frame, output = network.input.ofm, network.output.ofm
+        lines[0] += (
+            f", {len(network.layers) - 1} layers; frame {frame.channels}x"
+            f"{frame.height}x{frame.width}, output {output.channels}x{output.height}x"
+            f"{output.width}"
+        )
+        lines.append(
+            f"{network.macs} multiply-accumulates a frame, {network.parameters} "
+            f"parameters, {_widths(network.layers)}"
+        )
+    counts = sorted(check.operators.items(), key=lambda item: (-item[1], item[0]))
+    lines.append("operators: " + ", ".join(f"{op} {n}" for op, n in counts))
+    lines += ["rewritten:", *(f"  {note}" for note in check.notes or ("nothing",))]
+    if check.missing:
+        lines += ["missing:", *(f"  {problem}" for problem in check.missing)]
+        lines.append("`hao search` refuses this file until that is changed")
+    else:
+        lines.append("missing: nothing; `hao search --model` takes this file")
+    return "\n".join(lines)
+
+
+def _widths(layers: tuple[Layer, ...]) -> str:
+    bits = {
+        layer.weight.bits
+        for layer in layers
+        if isinstance(layer, Conv | Depthwise | Linear) and layer.weight is not None
+    }
+    if not bits:
+        return "weights in floating point"
+    return f"weights quantized to {', '.join(map(str, sorted(bits)))} bits"
 
 
 def load_buildable(path: Path, *, image_size: int | None = None) -> ImportedNetwork:

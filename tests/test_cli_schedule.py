@@ -9,14 +9,13 @@ from click.testing import CliRunner, Result
 from hao.cli import main
 from hao.errors import ToolError
 from hao.hls import compiler
-from hao.report.schedule import (
+from hao.schedule.recurrence import IntervalVerdict
+from hao.schedule.text import (
     clock_met_mhz,
     has_faults,
     limiting_loop,
     render_lint_schedule,
-    render_schedule,
 )
-from hao.schedule.recurrence import IntervalVerdict
 from hao.steps.reports import lint_schedule, schedule_run
 from tests.schedule.projects import analyse, loop_of, write_project
 
@@ -52,7 +51,7 @@ def test_the_clock_that_all_loops_meet_and_the_loop_that_is_the_limit(
     vitis = report.settings[0]
     met = clock_met_mhz(limit, vitis)
     said = f"II 1 up to   {met:.1f} MHz: Vitis HLS; the limit is top, top.cpp:6"
-    assert said in render_schedule(report).splitlines()
+    assert said in repr(report).splitlines()
     # Just below that clock the recurrence surely fits a cycle, just above it may not.
     for share, fits in ((0.99, True), (1.01, False)):
         other = schedule_run(tmp_path, clock_mhz=share * met)
@@ -130,7 +129,7 @@ def test_faults_are_told_from_what_only_costs(tmp_path: Path) -> None:
     assert render_lint_schedule(report.findings).startswith(
         "schedule: 1 findings\ntop.cpp:6: "
     )
-    assert "schedule-shifter" in render_schedule(report)
+    assert "schedule-shifter" in repr(report)
 
 
 def test_a_missing_package_is_named(

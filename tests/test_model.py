@@ -74,6 +74,7 @@ def test_scales_that_no_shifts_express_are_marked_and_noted(tmp_path: Path) -> N
 def test_check_lists_operators_and_what_is_missing(tmp_path: Path) -> None:
     path = bad_model(tmp_path)
     check = check_model(path)
+    assert "operators" in repr(check).splitlines()[0]
     assert check.operators == {
         "Concat": 1,
         "Conv": 2,

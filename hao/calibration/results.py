@@ -108,3 +108,9 @@ class Assessment:
     comparisons: tuple[Comparison, ...]
     reports: tuple[str, ...]
     notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """Return the report: what Python shows."""
+        from hao.calibration.text import render_assessment
+
+        return render_assessment(self)

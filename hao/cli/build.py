@@ -211,7 +211,7 @@ def lint_command(ctx: click.Context, *, path: Path, as_json: bool) -> None:
     the schedule shows that a loop is slower than planned or the code would be refused.
     """
     from hao.report.hardware import render_findings_by_tool, values_json
-    from hao.report.schedule import (
+    from hao.schedule.text import (
         has_faults,
         render_lint_schedule,
         schedule_findings_json,

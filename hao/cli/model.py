@@ -1,5 +1,6 @@
 """The command that looks at a model file: what of it can be built."""
 
+import json
 from pathlib import Path
 
 import click
@@ -32,10 +33,19 @@ def check_command(
       hao check net.onnx --image-size 224
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao.model import check_model
-    from hao.report.model import check_json, render_check
 
     check = check_model(model, image_size=image_size)
-    render = check_json if as_json else render_check
-    click.echo(render(model, check))
+    if as_json:
+        network = check.network
+        found = {
+            "file": str(model),
+            "operators": dict(check.operators),
+            "layers": None if network is None else [one.name for one in network.layers],
+            "rewritten": list(check.notes),
+            "missing": list(check.missing),
+        }
+        click.echo(json.dumps(found, indent=2))
+    else:
+        click.echo(f"{model}: {check!r}")
     if check.missing:
         ctx.exit(2)

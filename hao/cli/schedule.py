@@ -42,7 +42,7 @@ def schedule_command(
       hao schedule runs/digits --clock 150   at another clock
       hao schedule my_project --uncertainty 12.5 --json
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
-    from hao.report.schedule import render_schedule, schedule_json
+    from hao.schedule.text import render_schedule, schedule_json
     from hao.steps.reports import schedule_run
 
     report = schedule_run(

@@ -53,7 +53,7 @@ def invocation_section(result: SearchResult) -> Section:
             f"{start_in_words(cost.frames).capitalize()} takes "
             f"{count(cost.latency_cycles)} cycles, "
             f"{count(cost.first_load_cycles)} of them before the first invocation. "
-            f"Of the frame, this binds: {shares}. The multipliers do useful work in "
+            f"Of its time, this binds: {shares}. The multipliers do useful work in "
             f"{percent(cost.efficiency)} of their cycles.",
         ),
         charts=(

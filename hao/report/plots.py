@@ -127,7 +127,7 @@ def write_stage_picture(result: SearchResult, path: Path) -> None:
     handles = [
         Patch(
             color=COLOURS.get(label, OTHERS),
-            label=f"{label}: {100 * cycles / cost.latency_cycles:.0f} % of the frame",
+            label=f"{label}: {100 * cycles / cost.latency_cycles:.0f} % of the time",
         )
         for label, cycles in cost.binding_cycles.items()
     ]

@@ -348,7 +348,7 @@ def _roofline_lines(board: Board, cost: CostReport) -> list[str]:
             f"{ideal:.2f} ms at 100 % of the multipliers; {transfer:.2f} ms for "
             f"{cost.frame_ddr_bytes / 1e6:.2f} MB over DDR",
         ),
-        _field("binds", f"{shares} (of the frame)"),
+        _field("binds", f"{shares} (of {start_in_words(cost.frames)})"),
     ]
 
 

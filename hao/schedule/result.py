@@ -155,3 +155,9 @@ class ScheduleReport:
     settings: tuple[Uncertainty, ...]
     loops: tuple[LoopSchedule, ...]
     findings: tuple[ScheduleFinding, ...]
+
+    def __repr__(self) -> str:
+        """Return the report: what Python shows."""
+        from hao.schedule.text import render_schedule
+
+        return render_schedule(self)

@@ -67,8 +67,8 @@ def check_period(report: "ScheduleReport", progress: Callable[[str], None]) -> N
     Raises:
         ArgumentError: A loop cannot; the message names it, and the clock that all meet.
     """
-    from hao.report.schedule import clock_met_mhz, limiting_loop, loop_title
     from hao.schedule.recurrence import IntervalVerdict
+    from hao.schedule.text import clock_met_mhz, limiting_loop, loop_title
 
     limit = limiting_loop(report)
     if limit is None:

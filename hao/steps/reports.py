@@ -79,9 +79,9 @@ def schedule_run(
         ToolError: There is no clang, or llvmlite is missing.
     """
     check_installed("lint", "llvmlite")
-    from hao.report.schedule import schedule_json
     from hao.schedule.analyse import analyse_project
     from hao.schedule.project import SCRIPT, load_project
+    from hao.schedule.text import schedule_json
 
     project = run if (run / SCRIPT).is_file() else run / PROJECT_FOLDER
     if not (project / SCRIPT).is_file():

@@ -8,11 +8,11 @@ both tool generations.
 import pytest
 
 from hao.hls.compiler import find_clang
-from hao.report.schedule import has_faults
 from hao.schedule.analyse import analyse_project
 from hao.schedule.project import load_project
 from hao.schedule.recurrence import IntervalVerdict
 from hao.schedule.result import ScheduleReport
+from hao.schedule.text import has_faults
 from tests.emission.builds import write_sample
 from tests.emission.designs import sample, small
 

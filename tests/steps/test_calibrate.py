@@ -14,7 +14,6 @@ import pytest
 
 from hao.calibration.file import load_calibration, render_calibration
 from hao.calibration.results import Assessment, ConstantGroup
-from hao.calibration.text import render_assessment
 from hao.cost.evaluate import evaluate
 from hao.engine.design import Design
 from hao.errors import InputError
@@ -163,7 +162,7 @@ def test_one_outlier_hardly_moves_the_constants(
         assert factors.lut == pytest.approx(before.lut, rel=0.04), part
     (outlier,) = [c for c in moved.comparisons if c.outlier and c.figure == "lut"]
     assert (outlier.label, outlier.block) == ("net4", "dense")
-    assert " !" in render_assessment(moved)
+    assert " !" in repr(moved)
 
 
 def test_without_a_signal_the_shipped_constants_stay(tmp_path: Path) -> None:
@@ -192,8 +191,8 @@ def test_what_does_not_hold_for_others_is_not_adopted(tmp_path: Path) -> None:
     result = calibrate(CalibrateRequest(reports=reports))
     assert not group(result, "lut", "placement").adopted
     assert result.calibration == NEUTRAL
-    assert "no better than the shipped constants" in render_assessment(result)
-    assert "constants uncalibrated" in render_assessment(result)
+    assert "no better than the shipped constants" in repr(result)
+    assert "constants uncalibrated" in repr(result)
 
 
 def test_a_single_design_moves_little_and_says_that_nothing_was_left_out(
@@ -205,7 +204,7 @@ def test_a_single_design_moves_little_and_says_that_nothing_was_left_out(
     assert score.unseen_percent is None
     assert score.designs == 1
     assert ONE < result.calibration.dense.lut < 1360
-    assert " -\n" in render_assessment(result)
+    assert " -\n" in repr(result)
 
 
 def test_cosimulation_alone_corrects_steps(tmp_path: Path) -> None:
@@ -253,7 +252,7 @@ def test_equal_evidence_gives_equal_bytes(
 
 
 def test_every_figure_is_shown_before_and_after(found: Assessment) -> None:
-    text = render_assessment(found)
+    text = repr(found)
     some = next(c for c in found.comparisons if c.block == "dense")
     line = next(
         row
