@@ -136,6 +136,8 @@ def test_help_says_in_full_what_each_command_does() -> None:
     lines = commands.splitlines()
     assert len(lines) == len(main.commands)  # None is wrapped,
     assert [line for line in lines if not line.endswith(".") or "..." in line] == []
+    for name, line in zip(main.commands, lines, strict=True):
+        assert line.split(None, 1) == [name, main.commands[name].get_short_help_str(92)]
 
 
 def test_every_option_says_what_it_means() -> None:

@@ -113,7 +113,7 @@ def export_command(
 @chosen
 @click.option("--force", is_flag=True, help="Replace an earlier project of the run.")
 @JSON
-def emit_command(
+def emit_hls_command(
     *,
     path: Path,
     weights: str | None,

@@ -1,36 +1,95 @@
 """The command `hao` and what it consists of."""
 
+from collections import UserDict
+from collections.abc import Iterator
+from importlib import import_module
+
 import click
 
 from hao import __version__
-from hao.cli.boards import boards_command
-from hao.cli.build import (
-    emit_command,
-    export_command,
-    lint_command,
-    quantize_command,
-    report_hls_command,
-    simulate_command,
-)
-from hao.cli.calibrate import calibrate_command
 from hao.cli.common import GuardedGroup
-from hao.cli.explore import explore_command
 from hao.cli.guard import traceback_option
-from hao.cli.model import check_command
-from hao.cli.prune import prune_command
-from hao.cli.replace import replace_command
-from hao.cli.runs import compare_command, runs_command
-from hao.cli.schedule import schedule_command
-from hao.cli.search import (
-    estimate_command,
-    networks_command,
-    report_command,
-    search_command,
+
+COMMANDS = {
+    "boards": ("boards", "List the boards that ship with hao, or write a file of one."),
+    "calibrate": (
+        "calibrate",
+        "Fit the cost model's constants to reports for one board.",
+    ),
+    "check": ("model", "Say what of a model file is handled, rewritten and missing."),
+    "compare": ("runs", "Show two runs beside each other."),
+    "emit-hls": ("build", "Emit the HLS project of a run."),
+    "estimate": ("search", "Price a given design and explain it by invocation."),
+    "explore": (
+        "explore",
+        "Measure schemes of a run on your own data, keep the best.",
+    ),
+    "export": ("build", "Write a run's quantized network as a QONNX file."),
+    "lint": ("build", "Check a run's C++ against the rules of Vivado and Vitis HLS."),
+    "networks": (
+        "search",
+        "List the networks of the zoo: products, parameters, top-1.",
+    ),
+    "prune": ("prune", "Take channels or weights out of a network for a frame rate."),
+    "quantize": ("build", "Quantize a run's network to its design's bits."),
+    "replace": (
+        "replace",
+        "Replace blocks of a network by operations that run faster.",
+    ),
+    "report": (
+        "search",
+        "Show a run again: answer, measurements, front, more designs.",
+    ),
+    "report-hls": ("build", "Show synthesis reports beside what was predicted."),
+    "runs": ("runs", "List the runs of a folder, the newest first."),
+    "schedule": (
+        "schedule",
+        "Tell whether a run's pipelined loops reach their interval.",
+    ),
+    "search": ("search", "Choose network, bits and accelerator together, proven best."),
+    "simulate": ("build", "Compile a run's HLS project, compare it with its integers."),
+    "verify": ("verify", "Check again that a run's answer is the best."),
+}
+"""Module of every command, and what it does; `hao --help` loads none of them."""
+
+
+class Loaded(UserDict[str, click.Command]):
+    """The commands by name, each loaded when it is first asked for."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name in COMMANDS and name not in self.data:
+            module = import_module(f"hao.cli.{COMMANDS[name][0]}")
+            command: click.Command = getattr(
+                module, f"{name.replace('-', '_')}_command"
+            )
+            command.params.append(traceback_option())
+            self.data[name] = command
+        return self.data[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in COMMANDS
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class LoadingGroup(GuardedGroup):
+    """A group that lists its commands without loading them."""
+
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """Write what each command does."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LoadingGroup, context_settings={"max_content_width": 92}, commands=Loaded()
 )
-from hao.cli.verify import verify_command
-
-
-@click.group(cls=GuardedGroup, context_settings={"max_content_width": 92})
 @click.version_option(__version__, prog_name="hao")
 def main() -> None:
     """Choose a network, its weight bits and an FPGA accelerator, together and proven.
@@ -57,26 +116,3 @@ def main() -> None:
 
 
 main.params.append(traceback_option())
-for _command in (
-    check_command,
-    search_command,
-    replace_command,
-    estimate_command,
-    report_command,
-    runs_command,
-    compare_command,
-    verify_command,
-    explore_command,
-    prune_command,
-    quantize_command,
-    export_command,
-    emit_command,
-    simulate_command,
-    lint_command,
-    schedule_command,
-    report_hls_command,
-    calibrate_command,
-    boards_command,
-    networks_command,
-):
-    main.add_command(_command)
