@@ -3,8 +3,8 @@
 With double buffering they load while another run computes; else in a step of their own.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,8 +19,7 @@ from hao.cost.memory import (
 from hao.cost.overheads import load_overhead, load_step
 from hao.cost.paths import Path
 from hao.cost.words import Cycles, dense_folds, index_bytes, packed_taps, stage_bytes
-from hao.hw.board import Board
-from hao.ir.layer import Conv, Depthwise, Linear, Pool
+from hao.ir.layer import Depthwise, Linear, Pool
 from hao.ir.partition import DenseLayer, Invocation, Role
 from hao.ir.sparsity import FULL, stored_density
 
@@ -43,18 +42,8 @@ def load_row(
         setting: What all columns share.
     """
     start, _ = load_starts(invocation, setting)
-    row = _row(invocation, columns, bits, setting, port_cycles, start)
-    terms = dict(row.terms)
-    for role, moved in load_bytes(invocation, columns, bits, setting).items():
-        chosen, layer = columns.get(role), dict(invocation.stages)[role]
-        if not isinstance(chosen, DenseColumns) or not isinstance(layer, Conv | Linear):
-            continue
-        channels = np.full_like(chosen.pe, layer.ofm.channels)
-        made = unit_cycles(layer, chosen, channels, bits[layer.name], setting)
-        slower = np.maximum(made - port_cycles(moved, setting.board), 0)
-        if slower.any():
-            terms[role] = terms.get(role, np.asarray(0)) + slower
-    return replace(row, terms=terms)
+    loads = _stage_loads(invocation, columns, bits, setting)
+    return load_path(start, {role: load.port for role, load in loads.items()})
 
 
 def load_ddr_row(
@@ -69,26 +58,76 @@ def load_ddr_row(
     in `load_row`.
     """
     _, start = load_starts(invocation, setting)
-    return _row(invocation, columns, bits, setting, ddr_cycles, start)
+    loads = _stage_loads(invocation, columns, bits, setting)
+    return load_path(start, {role: load.ddr for role, load in loads.items()})
 
 
-def _row(
+@dataclass(frozen=True, slots=True)
+class StageLoad:
+    """How long the weights of a stage take to load.
+
+    Attributes:
+        port: What adds up to the cycles of the port.
+        ddr: What adds up to those of the DDR. All are one number, or one for each
+            column where these differ.
+    """
+
+    port: tuple[Cycles, ...]
+    ddr: tuple[Cycles, ...]
+
+
+def load_path(start: int, stages: Mapping[Role, Sequence[Cycles]]) -> Path:
+    """Return the cycles of a load as a row.
+
+    Args:
+        start: What it takes besides the weights.
+        stages: What adds up to each stage's cycles.
+    """
+    constant, terms = start, dict[Role, Cycles]()
+    for role, parts in stages.items():
+        for cycles in parts:
+            if cycles.ndim:
+                terms[role] = terms.get(role, np.asarray(0)) + cycles
+            else:
+                constant += int(cycles)
+    return Path("weights", constant, terms)
+
+
+def _stage_loads(
     invocation: Invocation,
     columns: Mapping[Role, Columns],
     bits: WeightBits,
     setting: Setting,
-    cycles: Callable[[Cycles, Board], Cycles],
-    start: int,
-) -> Path:
-    """Return `start` and the cycles of each stage's weights, as a row."""
-    constant, terms = start, {}
-    for role, moved in load_bytes(invocation, columns, bits, setting).items():
-        taken = cycles(moved, setting.board)
-        if taken.ndim:
-            terms[role] = taken
-        else:
-            constant += int(taken)
-    return Path("weights", constant, terms)
+) -> dict[Role, StageLoad]:
+    return {
+        role: stage_load(layer, columns.get(role), bits[layer.name], setting)
+        for role, layer in invocation.stages
+        if not isinstance(layer, Pool)
+    }
+
+
+def stage_load(
+    layer: DenseLayer | Depthwise, columns: Columns | None, bits: int, setting: Setting
+) -> StageLoad:
+    """Return how long a layer's weights take to load.
+
+    Args:
+        layer: Whose weights load.
+        columns: Configurations of its stage; `None` takes units to be made as beats
+            come, and layers not to be pruned.
+        bits: Width of the weights, or of their digits.
+        setting: What all columns share.
+    """
+    moved = _stage_bytes(layer, columns, bits, setting)
+    port, ddr = port_cycles(moved, setting.board), ddr_cycles(moved, setting.board)
+    parts = [port]
+    if isinstance(columns, DenseColumns) and not isinstance(layer, Depthwise):
+        channels = np.full_like(columns.pe, layer.ofm.channels)
+        made = unit_cycles(layer, columns, channels, bits, setting)
+        slower = np.maximum(made - port, 0)
+        if slower.any():
+            parts.append(slower)
+    return StageLoad(port=tuple(parts), ddr=(ddr,))
 
 
 def load_cycles(
@@ -126,27 +165,28 @@ def load_bytes(
     One number of a stage whose layer is not pruned, else one for each column. Arguments
     as in `load_row`.
     """
-    found: dict[Role, Cycles] = {}
-    for role, layer in invocation.stages:
-        if isinstance(layer, Pool):
-            continue
-        width = bits[layer.name]
-        if isinstance(layer, Depthwise) or stored_density(layer) == FULL:
-            moved = layer_bytes(layer, width, setting.act_bits, setting.board)
-            found[role] = np.asarray(moved)
-            continue
-        chosen = columns[role]
-        assert isinstance(chosen, DenseColumns)
-        found[role] = stage_bytes(
-            layer,
-            layer.ofm.channels,
-            width,
-            simd=chosen.simd,
-            pe=chosen.pe,
-            act_bits=setting.act_bits,
-            board=setting.board,
-        )
-    return found
+    return {
+        role: _stage_bytes(layer, columns.get(role), bits[layer.name], setting)
+        for role, layer in invocation.stages
+        if not isinstance(layer, Pool)
+    }
+
+
+def _stage_bytes(
+    layer: DenseLayer | Depthwise, columns: Columns | None, bits: int, setting: Setting
+) -> Cycles:
+    if isinstance(layer, Depthwise) or stored_density(layer) == FULL:
+        return np.asarray(layer_bytes(layer, bits, setting.act_bits, setting.board))
+    assert isinstance(columns, DenseColumns)
+    return stage_bytes(
+        layer,
+        layer.ofm.channels,
+        bits,
+        simd=columns.simd,
+        pe=columns.pe,
+        act_bits=setting.act_bits,
+        board=setting.board,
+    )
 
 
 def load_starts(invocation: Invocation, setting: Setting) -> tuple[int, int]:

@@ -59,7 +59,7 @@ class LaneBounds:
     def __init__(
         self, field: Field, group: Group, double: bool, prices: Prices
     ) -> None:
-        self._field, self._group, self._prices = field, group, prices
+        self._field, self._group, self.prices = field, group, prices
         caps = field.caps
         self._keep = {
             role: (area.bram_18k <= field.limit.bram_18k)
@@ -93,21 +93,37 @@ class LaneBounds:
                 size = next(iter(lanes.values())).size
                 yield Choice(pixels=np.full(size, place), lanes=lanes, columns={})
 
-    def any(self, limit: int) -> bool:
-        """Return whether there are any; the rest is then not listed.
+    def few(self, limit: int, most: int) -> Choice | None:
+        """Return the same lane shapes, `None` where there are more than `most`.
 
         Args:
             limit: Most cycles.
+            most: How many are listed.
         """
-        places = range(len(self._field.pixels))
-        parts = (next(self._parts(place, limit), None) for place in places)
-        return any(part is not None for part in parts)
+        parts: list[tuple[Ints, Lanes]] = []
+        size = 0
+        for place in range(len(self._field.pixels)):
+            for lanes in self._parts(place, limit):
+                pixels = np.full(next(iter(lanes.values())).size, place)
+                parts.append((pixels, lanes))
+                size += pixels.size
+                if size > most:
+                    return None
+        none = np.zeros(0, dtype=np.int64)
+        return Choice(
+            pixels=np.concatenate([none, *(pixels for pixels, _ in parts)]),
+            lanes={
+                role: np.concatenate([none, *(lanes[role] for _, lanes in parts)])
+                for role in self._group.roles
+            },
+            columns={},
+        )
 
     def _parts(self, place: int, limit: int) -> Iterator[Lanes]:
         """Yield the lane shapes at one count of pixels, some at a time."""
         before = int(self._opening[place])
         triples = _Triples(
-            self._field, self._prices, self._chains, place, limit - before
+            self._field, self.prices, self._chains, place, limit - before
         )
         return triples.within(
             {role: self._keep[role][place] for role in self._group.roles}

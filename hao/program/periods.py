@@ -160,7 +160,7 @@ def stage_periods(
     for number in numbers:
         table = tables.table(number)
         table = table.relaxed or table
-        key = id(table.paths)
+        key = id(table.paths) if table.paths else -number
         if key not in computing:
             ddr = slowest(table.ddr)
             alone = reduce(np.maximum, map(least, table.paths), ddr)

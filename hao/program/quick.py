@@ -20,6 +20,7 @@ from hao.program.fit import (
 from hao.program.graph import FAR
 from hao.program.hunt import NO_LIMIT, Hunt, bufferings, dearest
 from hao.program.lanes import bounds_key
+from hao.program.rough import any_within
 from hao.program.tables import Choice
 
 Bools = NDArray[np.bool_]
@@ -41,7 +42,8 @@ def is_quick(field: Field, cycles: int, spend: int) -> bool:
         If not, others may.
     """
     return any(
-        first_limit(field, group, double)[0] <= min(cycles, NO_LIMIT - 1)
+        any_within(field, group, double, cycles)
+        and first_limit(field, group, double)[0] <= min(cycles, NO_LIMIT - 1)
         for group in field.groups(field.widths, spend)[:1]
         for double in bufferings(field)
     )

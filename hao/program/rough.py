@@ -5,11 +5,13 @@ Here a run takes at least the work of each of its stages by itself, from the fir
 inputs on, and what its maps take of the DDR; a layer that may run in tiles is taken to
 run in one, without its weights. Lanes of dense and pointwise stages take the LUTs and
 DSPs of their multipliers alone, without buffers. Every figure is at most the exact one
-(`tests/program/test_rough.py`), so what these bounds exclude, exact ones exclude too.
+(`tests/program/test_rough.py`). Lane shapes are bounded stage by stage; where these
+bounds leave few, each over all whole ways. So what is excluded is in no design in time.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,19 +19,29 @@ from numpy.typing import NDArray
 from hao.cost.catalogue import column_area
 from hao.cost.columns import Columns, DepthwiseColumns, Setting
 from hao.cost.latency import dense_times, depthwise_times, pointwise_times
-from hao.cost.loads import load_ddr_row, load_row, loading_stages
+from hao.cost.loads import loading_stages
 from hao.cost.memory import ddr_cycles
 from hao.cost.overheads import FILL_CYCLES, STAGE_DEPTH_CYCLES, START_CYCLES
 from hao.cost.transfers import load_delay, run_maps
 from hao.ir.layer import Depthwise, Pool
 from hao.ir.partition import DenseLayer, DepthwiseLayer, Role
+from hao.options.frame import PricedRun
 from hao.program.field import Field, Group, LaneArea
 from hao.program.fit import DSP_PRICES, priced_luts
+from hao.program.gather import periods_of
 from hao.program.graph import Graph, Widths
 from hao.program.lanes import LaneBounds, Prices, bounds_key
+from hao.program.loading import Loads, load_paths
 from hao.program.products import BoardKey, bare_lanes, lane_pairs
+from hao.program.sieve import FEW
 from hao.program.space import Grid, depthwise_grid
-from hao.program.tables import NOTHING, Row, RunTable, tiled_role
+from hao.program.sweep import sweep
+from hao.program.tables import (
+    NOTHING,
+    Row,
+    RunTable,
+    tiled_role,
+)
 
 Ints = NDArray[np.int64]
 
@@ -49,11 +61,24 @@ def any_within(field: Field, group: Group, double: bool, limit: int) -> bool:
     if field.problem.board.calibration.step_cycles < 0:
         return True  # Runs, and tiles, then take less than their work.
     key = "rough", *bounds_key(group, double)
+    known = field.bounds.get((*key, limit))
+    if known is None:
+        known = field.bounds[*key, limit] = _any_within(field, group, double, limit)
+    return known is True
+
+
+def _any_within(field: Field, group: Group, double: bool, limit: int) -> bool:
+    key = "rough bounds", *bounds_key(group, double)
     bounds = field.bounds.get(key)
     if not isinstance(bounds, LaneBounds):
         bounds = LaneBounds(field, group, double, rough_prices(field, group, double))
         field.bounds[key] = bounds
-    return bounds.any(limit)
+    few = bounds.few(limit, FEW)
+    if few is None or not len(few):
+        return few is None
+    periods = periods_of(bounds.prices.tables, few, group.light.runs)
+    swept = sweep(group.light, periods, double_buffered=double)
+    return bool((swept.total <= limit).any())
 
 
 def rough_prices(field: Field, group: Group, double: bool) -> Prices:
@@ -154,6 +179,8 @@ class RoughTables:
     grids: Mapping[Role, Grid]
     plans: dict[object, object] = field(default_factory=dict)
     _known: dict[int, RunTable] = field(default_factory=dict)
+    _shaped: dict[int, RunTable] = field(default_factory=dict)
+    _loads: Loads = field(default_factory=dict)
     _work: dict[tuple[Role, DenseLayer | DepthwiseLayer, bool], Ints] = field(
         default_factory=dict
     )
@@ -165,35 +192,49 @@ class RoughTables:
         return self._known[number]
 
     def _table(self, number: int) -> RunTable:
-        run, setting = self.graph.runs[number], self.setting
-        invocation, stages = run.invocation, run.invocation.stages
+        run, shape = self.graph.runs[number], self.graph.shapes[number]
+        if shape not in self._shaped:
+            self._shaped[shape] = self._computed(run)
+        # Where a layer is pruned, what loads depends on the configuration.
+        loads = load_paths(run, self._columns, self.setting, self._loads)
+        port, ddr = (
+            Row(
+                constant=path.constant + sum(int(t.min()) for t in path.terms.values()),
+                terms={},
+            )
+            for path in loads
+        )
+        table = replace(self._shaped[shape], serial=(port, ddr))
+        if tiled_role(run) is not None:
+            return table
+        return replace(table, opening=port, opening_ddr=ddr)
+
+    def _computed(self, run: PricedRun) -> RunTable:
+        """Return the table of a run but for what opens it; bits set that alone."""
+        setting, invocation = self.setting, run.invocation
         paths = [
             Row(constant=0, terms={role: self._busy(role, layer, index == 0)})
-            for index, (role, layer) in enumerate(stages)
+            for index, (role, layer) in enumerate(invocation.stages)
         ]
         maps = run_maps(invocation, np.asarray(invocation.stage_ofm.channels), setting)
         moved = int(ddr_cycles(maps.total.ddr, setting.board))
-        # Where a layer is pruned, what loads depends on the configuration.
-        columns = {role: grid.shapes() for role, grid in self.grids.items()}
-        asked = invocation, columns, run.weight_bits, setting
-        loads = [load_row(*asked).constant, load_ddr_row(*asked).constant]
-        port, ddr = (Row(constant=cycles, terms={}) for cycles in loads)
         beside = NOTHING
-        if tiled_role(run) is not None:
-            opening = opening_ddr = NOTHING
-        else:
-            opening, opening_ddr = port, ddr
+        if tiled_role(run) is None:
             delay = load_delay(maps, max(1, loading_stages(invocation)), setting)
             beside = Row(constant=int(delay), terms={})
         return RunTable(
             paths=tuple(paths),
             beside=beside,
             ddr=(Row(constant=START_CYCLES - FILL_CYCLES + moved, terms={}),),
-            opening=opening,
-            opening_ddr=opening_ddr,
-            serial=(port, ddr),
+            opening=NOTHING,
+            opening_ddr=NOTHING,
+            serial=(),
             least_words={},
         )
+
+    @cached_property
+    def _columns(self) -> dict[Role, Columns]:
+        return {role: grid.shapes() for role, grid in self.grids.items()}
 
     def _busy(
         self, role: Role, layer: DenseLayer | DepthwiseLayer, first: bool
@@ -201,7 +242,7 @@ class RoughTables:
         """Return the cycles until a stage has done its work, those of others apart."""
         key = role, replace(layer, name=""), first
         if key not in self._work:
-            columns, setting = self.grids[role].shapes(), self.setting
+            columns, setting = self._columns[role], self.setting
             self._work[key] = _busy(role, layer, columns, setting, first)
         return self._work[key]
 

@@ -257,7 +257,7 @@ def _search_group(hunt: Hunt, group: Group, double: bool) -> None:
     hunt.ties = hunt.least is not Least.BLOCKS
     ties = hunt.best is not None and hunt.least is Least.CYCLES
     limit = hunt.cycles + ties
-    if hunt.least is Least.CYCLES and not any_within(field, group, double, limit):
+    if hunt.ties and not any_within(field, group, double, limit):
         _list(hunt, group, double, limit, [])
         return
     new = hunt.best is None and _is_new(hunt, group, double, limit)

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.cost.columns import DenseColumns, Setting
-from hao.cost.loads import load_ddr_row, load_row
 from hao.cost.paths import Path
 from hao.cost.prices import price_segment
 from hao.cost.tiles import cut_tiles
@@ -26,6 +25,7 @@ from hao.ir.layer import Depthwise, Pool
 from hao.ir.partition import Role
 from hao.options.frame import PricedRun
 from hao.program.graph import FAR, Graph
+from hao.program.loading import Loads, load_paths
 from hao.program.space import Grid, setting_of
 
 Ints = NDArray[np.int64]
@@ -97,6 +97,21 @@ class Priced(Protocol):
         """Return the table of run `number` of the graph."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """Columns of which each cuts a layer in another way.
+
+    Attributes:
+        key_of: Which of them stands for each column, or -1.
+        lane_of: Lane shape of each, ascending.
+        columns: They.
+    """
+
+    key_of: Ints
+    lane_of: Ints
+    columns: DenseColumns
+
+
 @dataclass(kw_only=True)
 class Tables:
     """Tables of one graph at one buffering, made when they are asked for.
@@ -120,6 +135,8 @@ class Tables:
     plans: dict[object, object] = field(default_factory=dict)
     _known: dict[int, RunTable] = field(default_factory=dict)
     _shaped: dict[int, RunTable] = field(default_factory=dict)
+    _loads: Loads = field(default_factory=dict)
+    _cuts: dict[int, "_Cut"] = field(default_factory=dict)
 
     def table(self, number: int) -> RunTable:
         """Return the table of run `number` of the graph."""
@@ -127,7 +144,7 @@ class Tables:
         if found is None:
             run = self.graph.runs[number]
             role = tiled_role(run)
-            found = self._fused(number) if role is None else self._tiled(run, role)
+            found = self._fused(number) if role is None else self._tiled(number, role)
             self._known[number] = found
         return found
 
@@ -139,12 +156,12 @@ class Tables:
         run, shape = self.graph.runs[number], self.graph.shapes[number]
         if shape not in self._shaped:
             self._shaped[shape] = self._computed(run)
-        setting = self._setting()
         sizes = {role: self.grids[role].lanes for role, _ in run.invocation.stages}
         columns = {role: self.grids[role].shapes() for role in sizes}
-        asked = run.invocation, columns, run.weight_bits, setting
-        port = self._row(load_row(*asked), sizes)
-        ddr = self._row(load_ddr_row(*asked), sizes)
+        port, ddr = (
+            self._row(path, sizes)
+            for path in load_paths(run, columns, self._setting(), self._loads)
+        )
         return replace(
             self._shaped[shape], opening=port, opening_ddr=ddr, serial=(port, ddr)
         )
@@ -177,13 +194,38 @@ class Tables:
             least_words=least,
         )
 
-    def _tiled(self, run: PricedRun, role: Role) -> RunTable:
-        grid, setting = self.grids[role], self._setting()
+    def _tiled(self, number: int, role: Role) -> RunTable:
+        """Return the table of a run that may be tiled; bits do not set how it is."""
+        run, shape = self.graph.runs[number], self.graph.shapes[number]
+        if shape not in self._cuts:
+            self._cuts[shape] = self._cut(run, role)
+        setting, cut = self._setting(), self._cuts[shape]
+        columns = {role: cut.columns}
+        price = price_segment(run.invocation, columns, run.weight_bits, setting)
+        sizes = {role: len(cut.columns)}
+        table = RunTable(
+            paths=_longest(self._row(path, sizes) for path in price.paths),
+            beside=self._row(price.beside, sizes),
+            ddr=_longest(self._row(path, sizes) for path in price.ddr),
+            opening=self._row(price.opening, sizes),
+            opening_ddr=self._row(price.opening_ddr, sizes),
+            serial=tuple(
+                self._row(path, sizes) for path in load_paths(run, columns, setting, {})
+            ),
+            least_words={},
+            key_of=cut.key_of,
+        )
+        relaxed = _relaxed(table, role, cut.lane_of, self.grids[role].lanes)
+        return replace(table, relaxed=relaxed)
+
+    def _cut(self, run: PricedRun, role: Role) -> "_Cut":
+        """Return the columns of a stage that cut its layer differently."""
+        grid = self.grids[role]
         ((_, layer),) = run.invocation.stages
         assert not isinstance(layer, Depthwise | Pool)
         every = grid.columns(np.arange(grid.words.size), 8)
         assert isinstance(every, DenseColumns)
-        tiles = cut_tiles(layer, every, setting)
+        tiles = cut_tiles(layer, every, self._setting())
         fits = np.flatnonzero(tiles.feasible)
         most = int(tiles.count.max(initial=0)) + 1
         keys, first, place = np.unique(
@@ -193,25 +235,7 @@ class Tables:
         )
         key_of = np.full(grid.words.size, -1, dtype=np.int64)
         key_of[fits] = place
-        columns = {role: every.take(fits[first])}
-        asked = run.invocation, columns, run.weight_bits, setting
-        price = price_segment(*asked)
-        sizes = {role: keys.size}
-        table = RunTable(
-            paths=_longest(self._row(path, sizes) for path in price.paths),
-            beside=self._row(price.beside, sizes),
-            ddr=_longest(self._row(path, sizes) for path in price.ddr),
-            opening=self._row(price.opening, sizes),
-            opening_ddr=self._row(price.opening_ddr, sizes),
-            serial=(
-                self._row(load_row(*asked), sizes),
-                self._row(load_ddr_row(*asked), sizes),
-            ),
-            least_words={},
-            key_of=key_of,
-        )
-        relaxed = _relaxed(table, role, keys // most, grid.lanes)
-        return replace(table, relaxed=relaxed)
+        return _Cut(key_of, keys // most, every.take(fits[first]))
 
     def _setting(self) -> Setting:
         return setting_of(
