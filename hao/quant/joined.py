@@ -67,18 +67,21 @@ def joined(network: Network, layer: Add, chains: Mapping[str, Chain]) -> Network
     )
     if open_frame and len(sources) > 1:
         return None  # what its codes stand for is not known yet
-    kind = _common_type([chains[name] for name in sources])
+    found_type = _raises(operands, chains)
     weights = _one_kernel(operands, chains, sources)
-    if kind is None or weights is None:
+    if found_type is None or weights is None:
         return None
-    layers, params = _side_by_side(network, layer, sources, chains, kind)
+    raised, kind = found_type
+    layers, params = _side_by_side(network, layer, raised, chains, kind)
     conv = _convolution(layer, layers[-1].name if layers else sources[0], weights)
     step = _unit(operands) / chains[sources[0]].scale
     params |= {
         f"{layer.name}.weight": weights * step.reshape(-1, 1, 1, 1),
         f"{layer.name}.weight_scale": step,
         f"{layer.name}.weight_zero_point": np.zeros(1),
-        f"{layer.name}.bias": np.sum([one.bias for one in operands], axis=0),
+        f"{layer.name}.bias": np.sum(
+            [one.bias - raised[one.source] * one.unit for one in operands], axis=0
+        ),
     }
     gone = frozenset(name for one in operands for name in one.layers)
     return _replaced(network, gone, (*layers, conv), params)
@@ -134,16 +137,30 @@ def _operand(
     )
 
 
-def _common_type(chains: list[Chain]) -> QType | None:
-    """Return a type that holds the codes of maps without zero points, if one does."""
-    if any(chain.quant is None or chain.zero != 0 for chain in chains):
+def _raises(
+    operands: list[_Operand], chains: Mapping[str, Chain]
+) -> tuple[dict[str, int], QType] | None:
+    """Return by what the codes of every source are raised, and a type that holds all.
+
+    Only those that a kernel takes at the pixel itself are, where signed and unsigned
+    codes do not fit together: of windows, padding has the code 0.
+    """
+    sources = list(dict.fromkeys(one.source for one in operands))
+    if any(chains[name].quant is None or chains[name].zero != 0 for name in sources):
         return None
-    low = min(chain.low for chain in chains)
-    high = max(chain.high for chain in chains)
-    bits = max((-low - 1).bit_length() if low < 0 else 0, high.bit_length()) + (low < 0)
-    if bits > MAX_BITS:
-        return None
-    return QType(bits=max(bits, MIN_BITS), signed=low < 0)
+    alone = {one.source for one in operands if not one.layers}
+    for movable in (set[str](), alone):
+        raised = {
+            name: max(0, -chains[name].low) if name in movable else 0
+            for name in sources
+        }
+        low = min(chains[name].low + by for name, by in raised.items())
+        high = max(chains[name].high + by for name, by in raised.items())
+        bits = max((-low - 1).bit_length() if low < 0 else 0, high.bit_length())
+        bits = max(bits + (low < 0), MIN_BITS)
+        if bits <= MAX_BITS:
+            return raised, QType(bits=bits, signed=low < 0)
+    return None
 
 
 def _unit(operands: list[_Operand]) -> Real:
@@ -187,31 +204,31 @@ def _one_kernel(
 def _side_by_side(
     network: Network,
     layer: Add,
-    sources: tuple[str, ...],
+    raised: Mapping[str, int],
     chains: Mapping[str, Chain],
     kind: QType,
 ) -> tuple[list[Layer], Params]:
     """Return layers that make one map of the codes of two; none for one."""
-    if len(sources) == 1:
+    if len(raised) == 1:
         return [], {}
     layers: list[Layer] = []
     params: Params = {}
-    sizes = [len(chains[name].gain) for name in sources]
-    shape = replace(layer.ofm, channels=sum(sizes))
-    scale = chains[sources[0]].scale
+    sizes = {name: len(chains[name].gain) for name in raised}
+    shape = replace(layer.ofm, channels=sum(sizes.values()))
+    scale = chains[next(iter(raised))].scale
     begin = 0
-    for source, size in zip(sources, sizes, strict=True):
+    for source, size in sizes.items():
         maker = Conv(
             name=free_name(network, f"{layer.name}.{source}"),
             input=source,
             ifm=replace(shape, channels=size),
             ofm=shape,
             kernel=1,
-            bias=False,
             weight=COPY_WEIGHT,
         )
-        # Codes stay what they are, whatever they stand for.
+        # Codes stay what they are, whatever they stand for, or are raised.
         params |= _places(maker, begin, scale / chains[source].scale)
+        params[f"{maker.name}.bias"][begin : begin + size] = raised[source] * scale
         layers += [maker, _coded(network, maker, kind)]
         begin += size
     both = Add(
@@ -234,6 +251,7 @@ def _places(layer: Conv, begin: int, step: float) -> Params:
         f"{layer.name}.weight": weight[:, :, None, None],
         f"{layer.name}.weight_scale": np.array([step]),
         f"{layer.name}.weight_zero_point": np.zeros(1),
+        f"{layer.name}.bias": np.zeros(layer.ofm.channels),
     }
 
 

@@ -307,13 +307,14 @@ def check_fit(network: Network, dataset: Dataset) -> None:
     if network.input.ofm != dataset.shape:
         raise InputError(
             f"data set {dataset.name!r}: frames of {dataset.shape}; network "
-            f"{network.name!r} reads {network.input.ofm}"
+            f"{network.name!r} reads {network.input.ofm}; bring the frames to that size"
         )
     outputs = network.output.ofm.elements
     if max(outputs, 2) < dataset.classes:
         raise InputError(
             f"data set {dataset.name!r} has {dataset.classes} classes; network "
-            f"{network.name!r} gives {outputs} outputs"
+            f"{network.name!r} gives {outputs} outputs; leave classes out, or search "
+            "with a network that has as many outputs"
         )
 
 

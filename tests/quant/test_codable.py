@@ -27,16 +27,19 @@ class _File:
         self._conv("frame", "stem", 1, 1 / 8)
         self._relu_quant("stem", "a")
         shortcut = reads = "a"
-        if kind == "projection":
+        if kind in ("projection", "bytes"):
             self._conv("a", "middle", 4, 1 / 8)
-            self._relu_quant("middle", "b")
+            if kind == "bytes":
+                self._relu_quant("middle", "b", bits=8, step=1 / 16)
+            else:
+                self._relu_quant("middle", "b")
             reads = "b"
         group = 8 if kind in ("depthwise", "two") else 1
         self._conv(reads, "branch", 2, weight_step, group=group)
         if kind in ("both", "two"):
             self._conv("a", "beside", 3, weight_step / 2, kernel=1)
             shortcut = "beside"
-        if kind == "projection":
+        if kind in ("projection", "bytes"):
             self._conv("a", "beside", 3, 1 / 16, kernel=1)
             self._quant("beside", "coded", 1 / 32, 8, signed=1)
             shortcut = "coded"
@@ -64,9 +67,11 @@ class _File:
         node = helper.make_node("Conv", inputs, [y], y, pads=pads, group=group)
         self.nodes.append(node)
 
-    def _relu_quant(self, x: str, y: str) -> None:
+    def _relu_quant(
+        self, x: str, y: str, *, bits: int = 4, step: float = 1 / 2
+    ) -> None:
         self._node("Relu", [x], f"{y}.relu")
-        self._quant(f"{y}.relu", y, 1 / 2, 4, signed=0)
+        self._quant(f"{y}.relu", y, step, bits, signed=0)
 
     def save(self, folder: Path, output: str = "y") -> Path:
         path = folder / "file.onnx"
@@ -114,6 +119,8 @@ def compared(file: Network, network: Network) -> tuple[Real, int, Real]:
             "projection",
             f": {64 * 8 * 8 * 9 + 2 * 64 * 8 * 16} multiply-accumulates more",
         ),
+        # Unsigned bytes beside signed ones, which are raised.
+        (1 / 64, "bytes", "as one convolution with both operands"),
     ],
 )
 def test_a_sum_before_an_add_is_exact(
