@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from hao.errors import InputError
-from hao.handoff.report_text import ReportText, columns
+from hao.handoff.report_text import ReportText, cell, columns
 from hao.handoff.synthesis import (
     HlsTool,
     ModuleRow,
@@ -90,7 +90,7 @@ def _clock(text: ReportText) -> float | None:
     table = text.table(summary + 1)
     at = columns(table, "Clock", text.source)
     where = f"{text.source}: line {summary + 1}: clock"
-    return parse_ns(table[-1][at["Estimated"]], where)
+    return parse_ns(cell(table[-1], at, "Estimated", where), where)
 
 
 def _cycles(cells: Sequence[str], where: str) -> tuple[Span, Span]:
@@ -98,6 +98,11 @@ def _cycles(cells: Sequence[str], where: str) -> tuple[Span, Span]:
 
     The last cell is the type of pipeline.
     """
+    if len(cells) < 5:
+        raise InputError(
+            f"{where}: {len(cells)} cells of latency and interval; must be 5 or more "
+            "in a complete report, so write it again"
+        )
     figures = [parse_span(cells[number], where) for number in (0, 1, -3, -2)]
     return (
         Span(figures[0].low, figures[1].high),
@@ -109,7 +114,7 @@ def _summary_latency(text: ReportText) -> tuple[Span, Span]:
     start = text.require(r"^\+ Latency", "section 'Latency'")
     summary = text.require(r"\* Summary:", "summary of the latency", start)
     table = text.table(summary + 1)
-    if not table or len(table[-1]) < 5:
+    if not table:
         raise InputError(f"{text.source}: the summary of the latency is not a table")
     return _cycles(table[-1], f"{text.source}: line {summary + 1}: latency")
 
@@ -118,7 +123,7 @@ def _resources(row: Sequence[str], at: dict[str, int], where: str) -> Resources:
     def count(*names: str) -> int:
         for name in names:
             if name in at:
-                return parse_count(row[at[name]], f"{where}: {name}")
+                return parse_count(cell(row, at, name, where), f"{where}: {name}")
         return 0
 
     return Resources(
@@ -164,7 +169,7 @@ def _direct_modules(text: ReportText, usage: int) -> Iterator[ModuleRow]:
             continue
         cycles = latency.get(instance, (Span(), Span()))
         yield ModuleRow(
-            module=row[1].strip(),
+            module=cell(row, at, "Module", text.source).strip(),
             instance=instance,
             depth=1,
             latency=cycles[0],
@@ -181,6 +186,11 @@ def _tree(table: Sequence[Sequence[str]], source: str) -> list[ModuleRow]:
     """
     if len(table) < 3:
         return []
+    if len(table[0]) != len(table[1]):
+        raise InputError(
+            f"{source}: headings of {len(table[0])} and {len(table[1])} columns; must "
+            "be a complete report, so write it again"
+        )
     names = [
         f"{a.strip()} {b.strip()}".strip() for a, b in zip(*table[:2], strict=True)
     ]
@@ -201,8 +211,8 @@ def _tree(table: Sequence[Sequence[str]], source: str) -> list[ModuleRow]:
                     module=name,
                     instance="",
                     depth=len(path),
-                    latency=parse_span(row[at["Latency (cycles)"]], where),
-                    interval=parse_span(row[at["Interval"]], where),
+                    latency=parse_span(cell(row, at, "Latency (cycles)", where), where),
+                    interval=parse_span(cell(row, at, "Interval", where), where),
                     used=_resources(row, at, where),
                 )
             )

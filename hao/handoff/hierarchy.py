@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hao.errors import InputError
-from hao.handoff.report_text import ReportText, columns
+from hao.handoff.report_text import ReportText, cell, columns
 from hao.handoff.synthesis import ModuleRow, Span, parse_count
 from hao.handoff.utilization import CORE, DesignState, design_state, vivado_version
 from hao.hw.resources import Resources
@@ -107,8 +107,8 @@ def _rows(table: Sequence[Sequence[str]], source: str) -> list[ModuleRow]:
         indent = len(cells[0]) - len(cells[0].lstrip()) - 1
         where = f"{source}: instance {instance!r}"
         count = {
-            name: parse_count(cells[column], f"{where}: {name}")
-            for name, column in at.items()
+            name: parse_count(cell(cells, at, name, where), f"{where}: {name}")
+            for name in at
             if name not in ("Instance", "Module")
         }
         used = Resources(
@@ -120,7 +120,7 @@ def _rows(table: Sequence[Sequence[str]], source: str) -> list[ModuleRow]:
         )
         rows.append(
             ModuleRow(
-                module=cells[at["Module"]].strip(),
+                module=cell(cells, at, "Module", where).strip(),
                 instance=instance,
                 depth=indent // 2,
                 latency=Span(),

@@ -1,7 +1,7 @@
 """Text reports of the vendor tools as lines, header fields and ruled tables."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,3 +111,24 @@ def columns(table: Sequence[Sequence[str]], first: str, source: str) -> dict[str
         if names and names[0] == first:
             return {name: number for number, name in enumerate(names)}
     raise InputError(f"{source}: no table has the heading {first!r}; must have one")
+
+
+def cell(row: Sequence[str], at: Mapping[str, int], name: str, where: str) -> str:
+    """Return the cell of a row below a heading.
+
+    Args:
+        row: Of the table.
+        at: Of `columns`.
+        name: The heading.
+        where: The row, for the error.
+
+    Raises:
+        InputError: The table has no such heading, or the row ends before it.
+    """
+    place = at.get(name, len(row))
+    if place >= len(row):
+        raise InputError(
+            f"{where}: no cell below {name!r}; must be a complete report, so write it "
+            "again"
+        )
+    return row[place]

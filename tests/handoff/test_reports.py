@@ -496,3 +496,21 @@ def test_published_text_and_xml_of_one_run_agree() -> None:
     xml = synthesis("published/myproject_csynth.xml")
     text = synthesis("published/myproject_csynth.rpt")
     assert text == replace(xml, source="myproject_csynth.rpt", modules=text.modules)
+
+
+@pytest.mark.parametrize("path", sorted(FIXTURES.glob("*.rpt")), ids=lambda p: p.name)
+@pytest.mark.parametrize("kept", [1, 2, 4])
+def test_rows_that_lost_cells_are_read_or_refused(path: Path, kept: int) -> None:
+    lines = path.read_text().splitlines()
+    refused: list[str] = []
+    for number, line in enumerate(lines):
+        bars = [place for place, sign in enumerate(line) if sign == "|"]
+        if len(bars) <= kept + 1:
+            continue
+        cut = [*lines[:number], line[: bars[kept] + 1], *lines[number + 1 :]]
+        try:
+            parse_report_text("\n".join(cut), path.name)
+        except InputError as error:
+            refused.append(str(error))
+    assert all(message.startswith(path.name) for message in refused)
+    assert refused or not any(line.count("|") > kept + 1 for line in lines)
