@@ -313,8 +313,7 @@ def check_fit(network: Network, dataset: Dataset) -> None:
     if max(outputs, 2) < dataset.classes:
         raise InputError(
             f"data set {dataset.name!r} has {dataset.classes} classes; network "
-            f"{network.name!r} gives {outputs} outputs; leave classes out, or search "
-            "with a network that has as many outputs"
+            f"{network.name!r} gives {outputs} outputs; leave classes out of the data"
         )
 
 
