@@ -11,12 +11,13 @@ measured before they meet in an objective.
 
 The shape of a word is the engine's, so costs are measured for the lanes of a design,
 the program chooses anew, and so on; `ENGINE_ROUNDS` times. Training then keeps these
-lanes, pixels at once and buffering; depths of buffers, the split between DSPs and LUTs,
-and the partition stay free.
+lanes, pixels at once and buffering, and the stage of each layer; depths of buffers, the
+split between DSPs and LUTs, and the partition stay free.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -66,6 +67,8 @@ class SparsitySettings:
         iterations: Training steps behind each.
         densities: Shares of the words that are offered besides all [%], falling.
         training: Learning rate, batch, seed and smoothing of these steps.
+        checkpoint: File that keeps the state after every round, and from which a killed
+            run of the same task and settings goes on; `None` keeps none.
     """
 
     rounds: int = 8
@@ -74,6 +77,7 @@ class SparsitySettings:
     training: TrainSettings = field(
         default_factory=lambda: TrainSettings(epochs=1, learning_rate=1e-3)
     )
+    checkpoint: Path | None = None
 
     def __post_init__(self) -> None:
         if self.rounds < 1 or self.iterations < 1 or not self.densities:
@@ -94,7 +98,8 @@ def sparsify(
         progress: Told of each step.
 
     Raises:
-        InputError: The network is fast enough as it is, or no layer may be pruned.
+        InputError: The network is fast enough as it is, no layer may be pruned, or the
+            checkpoint is not readable.
         InfeasibleError: Not even the fewest words on offer reach the frame time.
     """
     names = prunable(task.network, progress)
@@ -116,6 +121,7 @@ def sparsify(
         steps=settings.iterations,
         training=settings.training,
         penalties=_penalties(net, stage_words(report.design), curves),
+        checkpoint=settings.checkpoint,
     )
     train_towards(
         net, task.dataset.train, splitting, projection.masks, teacher=task.teacher
@@ -225,7 +231,9 @@ class _Chooser:
         return {name: own for name, own in every.items() if name in self.names}
 
 
-def space_like(design: Design, space: Space) -> Space:
+def space_like(
+    design: Design, space: Space, names: Collection[str] | None = None
+) -> Space:
     """Return the engines in whose words the weights of a design are pruned.
 
     They have its lanes, pixels at once and buffering, and run its pruned layers on the
@@ -234,8 +242,10 @@ def space_like(design: Design, space: Space) -> Space:
     Args:
         design: With layers that keep a part of their words.
         space: The engines that it was chosen from.
+        names: Layers that are pruned; `None` for those of the design.
     """
-    engine, pruned = design.engine, densities_of(design.scheme)
+    engine = design.engine
+    pruned = densities_of(design.scheme) if names is None else names
     stages = ((Role.DENSE, engine.dense), (Role.POINTWISE, engine.pointwise))
     return replace(
         space,
@@ -256,13 +266,13 @@ def space_like(design: Design, space: Space) -> Space:
 
 
 class _Projection:
-    """Weights to those nearest that keep the frame time, on lanes that are fixed.
+    """Weights to those nearest that keep the frame time, in words that are fixed.
 
     Args:
         task: The network and what it is to reach.
         settings: Densities on offer.
         curves: What fewer words cost.
-        report: Of a design with these lanes.
+        report: Of a design with these words: its lanes, and its stage of each layer.
         progress: Told of each projection.
     """
 
@@ -275,27 +285,20 @@ class _Projection:
         progress: Progress,
     ) -> None:
         self._task, self._settings, self._curves = task, settings, curves
-        self._space = replace(space_like(report.design, task.space), roles=())
-        self._progress, self._count = progress, 0
+        self._words = stage_words(report.design)
+        self._space = space_like(report.design, task.space, self._words)
+        self._progress = progress
         self.report = report
 
     def masks(self, weights: Arrays) -> Masks:
         """Return which weights stay."""
-        words = stage_words(self.report.design)
-        costs = self._curves.costs(
-            words, energies(weights, words), self._settings.densities
-        )
+        words = self._words
+        scores = energies(weights, words)
+        costs = self._curves.costs(words, scores, self._settings.densities)
         self.report = choose_most_accurate(
             sparse_problem(self._task, costs, self._space), budget=self._task.budget
         )
-        self._count += 1
-        self._progress(
-            f"projection {self._count}/{self._settings.rounds + 1}: "
-            f"{_text(self.report, self._task.budget)}"
-        )
-        # A layer may have moved to the other stage.
-        words = stage_words(self.report.design)
-        scores = energies(weights, words)
+        self._progress(f"projection: {_text(self.report, self._task.budget)}")
         densities = densities_of(self.report.design.scheme)
         return {
             name: words[name].mask(scores[name], densities[name], len(weight))

@@ -17,19 +17,25 @@ known here in detail.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hao.quant.checkpoint import read_checkpoint, write_checkpoint
 from hao.quant.dataset import Split
 from hao.quant.distill import Teacher
 from hao.quant.float_net import FloatNet
+from hao.quant.modules import choose_device
 from hao.quant.normed import settle_norms
 from hao.quant.saliency import Steps, layer_weight
 from hao.quant.train import TrainSettings
+
+SCHEMA = "hao.admm/1"
 
 Arrays = Mapping[str, NDArray[np.float64]]
 """Weights by layer."""
@@ -47,12 +53,20 @@ class Splitting:
         steps: Of training behind each, at least 1.
         training: Learning rate, batch, seed and smoothing.
         penalties: p of each layer that may be pruned.
+        checkpoint: File that keeps the state after every round, and from which a killed
+            training goes on; `None` keeps none.
     """
 
     rounds: int
     steps: int
     training: TrainSettings
     penalties: Mapping[str, float]
+    checkpoint: Path | None = None
+
+    @property
+    def run(self) -> str:
+        """Return what tells trainings apart."""
+        return repr(replace(self, checkpoint=None))
 
 
 def train_towards(
@@ -69,25 +83,32 @@ def train_towards(
         net: With batch norms.
         split: What it is trained on.
         splitting: How.
-        project: Says which weights stay, of those of all layers with a penalty.
+        project: Says which weights stay, of those of all layers with a penalty. It
+            depends on these weights alone.
         teacher: Whose outputs count beside the labels, if any.
 
     Returns:
         The weights that stay; others of these layers are 0 now.
+
+    Raises:
+        InputError: The checkpoint is not readable, of another training, or cannot be
+            written.
     """
     names = tuple(splitting.penalties)
-    dual: dict[str, Tensor] = {}
-    target: dict[str, Tensor] = {}
+    dual, target = dict[str, Tensor](), dict[str, Tensor]()
 
-    def penalty() -> Tensor:
-        terms = [
-            factor / 2 * (layer_weight(net, name) - target[name]).square().sum()
-            for name, factor in splitting.penalties.items()
-        ]
-        return torch.stack(terms).sum()
-
-    steps = Steps(net, split, splitting.training, teacher=teacher, penalty=penalty)
-    for _ in range(splitting.rounds):
+    state = _kept(splitting)
+    done = 0 if state is None else int(state["rounds"])
+    steps = Steps(
+        *(net, split, splitting.training),
+        first=done * splitting.steps,
+        teacher=teacher,
+        penalty=lambda: _penalty(net, splitting.penalties, target),
+    )
+    if state is not None:
+        steps.restore(state["steps"])
+        dual |= state["dual"]
+    for number in range(done, splitting.rounds):
         weights = {name: layer_weight(net, name).detach() for name in names}
         moved = {n: w + dual[n] if dual else w.clone() for n, w in weights.items()}
         kept = project({name: _array(value) for name, value in moved.items()})
@@ -97,6 +118,7 @@ def train_towards(
             target[name] = pruned - dual[name]
         for _ in steps.take(splitting.steps):
             pass
+        _keep(splitting, number + 1, steps, dual)
     with torch.no_grad():
         weights = {name: layer_weight(net, name) for name in names}
         kept = project({name: _array(value) for name, value in weights.items()})
@@ -104,6 +126,38 @@ def train_towards(
             weight.mul_(_tensor(kept[name], weight))
     settle_norms(net, split)
     return kept
+
+
+def _penalty(
+    net: FloatNet, factors: Mapping[str, float], target: Mapping[str, Tensor]
+) -> Tensor:
+    terms = [
+        factor / 2 * (layer_weight(net, name) - target[name]).square().sum()
+        for name, factor in factors.items()
+    ]
+    return torch.stack(terms).sum()
+
+
+def _keep(
+    splitting: Splitting, rounds: int, steps: Steps, dual: Mapping[str, Tensor]
+) -> None:
+    if splitting.checkpoint is not None:
+        state = {
+            "schema": SCHEMA,
+            "run": splitting.run,
+            "rounds": rounds,
+            "steps": steps.state(),
+            "dual": dict(dual),
+        }
+        write_checkpoint(splitting.checkpoint, state)
+
+
+def _kept(splitting: Splitting) -> dict[str, Any] | None:
+    path = splitting.checkpoint
+    if path is None or not path.exists():
+        return None
+    device = choose_device()
+    return read_checkpoint(path, schema=SCHEMA, run=splitting.run, device=device)
 
 
 def _array(value: Tensor) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ it (LANA, arXiv:2107.10624, section 3.2).
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -108,6 +109,18 @@ class Steps:
             weight_decay=settings.weight_decay,
         )
         self._batches = _batches(split, settings, first)
+
+    def state(self) -> dict[str, object]:
+        """Return what the next step goes on from, but for the frames."""
+        return {
+            "net": self._net.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        self._net.load_state_dict(state["net"])
+        self._optimizer.load_state_dict(dict(state["optimizer"]))
 
     def take(self, steps: int) -> Iterator[float]:
         """Train on, and yield each step's loss where its gradients are at hand."""

@@ -7,7 +7,6 @@ every epoch, first beside its place and then moved there.
 """
 
 import hashlib
-import io
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -19,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hao.errors import InputError
-from hao.files import write_file
 from hao.ir.network import Network
+from hao.quant.checkpoint import read_checkpoint, write_checkpoint
 from hao.quant.counted import Counted, batch_size, uncounted
 from hao.quant.dataset import Dataset, Split
 from hao.quant.distill import Teacher
@@ -362,16 +361,7 @@ def _save(
         "net": net.state_dict(),
         "optimizer": optimizer.state_dict(),
     }
-    content = io.BytesIO()
-    torch.save(state, content)
-    try:
-        path.parent.mkdir(exist_ok=True)  # a run that was deleted does not come back
-    except OSError as error:
-        raise InputError(
-            f"{path.parent}: cannot be made ({error.strerror}); checkpoints of the "
-            "training lie there"
-        ) from error
-    write_file(path, content.getvalue())
+    write_checkpoint(path, state)
 
 
 def _resumed(
@@ -379,21 +369,7 @@ def _resumed(
 ) -> int:
     """Load a checkpoint and return how many epochs it has behind it."""
     device = next(net.parameters()).device
-    try:
-        state = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # torch raises whatever a broken pickle meets
-        raise InputError(
-            f"{path}: not readable as a checkpoint; delete it to start anew"
-        ) from error
-    if not isinstance(state, dict) or state.get("schema") != CHECKPOINT_SCHEMA:
-        raise InputError(
-            f"{path}: no {CHECKPOINT_SCHEMA!r} checkpoint; delete it to start anew"
-        )
-    if state["run"] != run:
-        raise InputError(
-            f"{path}: checkpoint of another network, data set or settings; delete it "
-            "to start anew"
-        )
+    state = read_checkpoint(path, schema=CHECKPOINT_SCHEMA, run=run, device=device)
     net.load_state_dict(state["net"])
     net.to(device)
     optimizer.load_state_dict(state["optimizer"])

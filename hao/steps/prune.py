@@ -133,7 +133,7 @@ def prune_run(
 ) -> tuple[SearchResult, Pruning]:
     """Prune a network and leave what stays in a run directory.
 
-    A killed command goes on where it was: after the last epoch, or the last step.
+    A killed command goes on where it was: after the last epoch, step or projection.
 
     Args:
         request: What to prune, and how.
@@ -284,7 +284,7 @@ def _sparsified(
     place = state.with_suffix(".npz")
     found = load_sparsified(place, task.network)
     if found is None:
-        found = sparsify(task, settings, progress)
+        found = sparsify(task, replace(settings, checkpoint=state), progress)
         place.parent.mkdir(parents=True, exist_ok=True)
         write_file(place, render_sparsified(found))
     return _Cut(

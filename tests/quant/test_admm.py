@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from hao.errors import InputError
 from hao.ir.network import Network
 from hao.quant.admm import Splitting, train_towards
 from hao.quant.normed import normed_net
@@ -60,6 +63,40 @@ def test_weights_come_near_what_is_kept_of_them(trained: Network) -> None:
         assert not net.training
     assert len(seen) == 2 * 5
     assert lost[3.0] < 0.5 * lost[0.0]
+
+
+def test_a_killed_training_goes_on_behind_its_last_round(
+    trained: Network, tmp_path: Path
+) -> None:
+    # What was killed in its third round of four ends as if it had not been.
+    name = _names(trained)[0]
+    splitting = Splitting(rounds=4, steps=3, training=TRAINING, penalties={name: 3.0})
+
+    def ends(checkpoint: Path | None, least: int = 0) -> tuple[Tensor, int]:
+        net, count = normed_net(trained, stripes().train), 0
+
+        def project(weights: Arrays) -> dict[str, NDArray[np.bool_]]:
+            nonlocal count
+            count += 1
+            if count == least:
+                raise KeyboardInterrupt
+            return _half(weights)
+
+        kept = replace(splitting, checkpoint=checkpoint)
+        train_towards(net, stripes().train, kept, project)
+        return layer_weight(net, name).detach(), count
+
+    path = tmp_path / "work" / "rounds.pt"
+    path.parent.mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        ends(path, least=3)
+    whole, resumed = ends(None), ends(path)
+    assert (whole[1], resumed[1]) == (5, 3)  # two rounds and the last projection
+    assert torch.equal(whole[0], resumed[0])
+    other = replace(splitting, steps=4, checkpoint=path)
+    net = normed_net(trained, stripes().train)
+    with pytest.raises(InputError, match="checkpoint of another network, data set or"):
+        train_towards(net, stripes().train, other, _half)
 
 
 def test_a_target_is_what_was_kept_less_the_sum_of_what_was_not(

@@ -1,0 +1,64 @@
+"""Files from which a killed training goes on."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hao.errors import InputError
+from hao.files import write_file
+
+
+def write_checkpoint(path: Path, state: Mapping[str, object]) -> None:
+    """Write the state of a training: tensors and plain values by name.
+
+    Args:
+        path: Of the file; the folder above its own must be there: a run that was
+            deleted does not come back.
+        state: With "schema" and "run", which say what it is of.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    content = io.BytesIO()
+    torch.save(dict(state), content)
+    try:
+        path.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{path.parent}: cannot be made ({error.strerror}); checkpoints of the "
+            "training lie there"
+        ) from error
+    write_file(path, content.getvalue())
+
+
+def read_checkpoint(
+    path: Path, *, schema: str, run: str, device: torch.device
+) -> dict[str, Any]:
+    """Return the state that a file keeps.
+
+    Args:
+        path: Of the file.
+        schema: Form of the state.
+        run: What the training started from.
+        device: Where its tensors go.
+
+    Raises:
+        InputError: It is not readable, or of another form or start.
+    """
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # torch raises whatever a broken pickle meets
+        raise InputError(
+            f"{path}: not readable as a checkpoint; delete it to start anew"
+        ) from error
+    if not isinstance(state, dict) or state.get("schema") != schema:
+        raise InputError(f"{path}: no {schema!r} checkpoint; delete it to start anew")
+    if state["run"] != run:
+        raise InputError(
+            f"{path}: checkpoint of another network, data set or settings; delete it "
+            "to start anew"
+        )
+    return state
