@@ -16,10 +16,11 @@ as teacher:
 
 Then how honest the sum of measured costs is: Kendall's tau between it and the measured
 rise of the loss over 100 random assemblies of densities, with words kept by energy and
-by Taylor score, and of densities (by energy) and numbers of channels mixed. Cycles are
-predicted; top-1 is of test frames in floating point.
+by Taylor score, and of densities (by energy) and numbers of channels mixed, cut as
+`hao search` cuts them. Cycles are predicted; top-1 is of test frames in floating point.
 
-Run: python benchmarks/sparsity.py [DATA] [SEEDS] [SHARE]
+Run: python benchmarks/sparsity.py [DATA] [SEEDS] [SHARE] [taus]
+With `taus` it says only how honest the costs are.
 DATA is digits or fashion-mnist (a Debian package, `dataset-fashion-mnist`).
 """
 
@@ -46,7 +47,7 @@ from hao.answer.sparsity import (
 from hao.emission.weights import pruned_network, stage_words
 from hao.hw.board import Frames
 from hao.hw.board_file import load_board
-from hao.ir.change import Bits, densities_of
+from hao.ir.change import Bits, Change, Channels, densities_of
 from hao.ir.channels import channel_groups
 from hao.ir.layer import (
     ActivationKind,
@@ -61,6 +62,8 @@ from hao.ir.layer import (
 from hao.ir.network import Network
 from hao.ir.sparsity import Words, density_of, with_densities
 from hao.ir.tensor import Shape
+from hao.measure.sample import Part
+from hao.measure.subject import make_subject, network_under
 from hao.options.channels import kept_by_score
 from hao.options.option import MICRO, Option
 from hao.options.sparsity import DENSITIES
@@ -68,8 +71,8 @@ from hao.program.codesign import SolveReport, choose_fastest, choose_most_accura
 from hao.quant.dataset import Dataset, Split, load_dataset
 from hao.quant.distill import Teacher, teacher_of
 from hao.quant.float_net import FloatNet, folded_network
-from hao.quant.modules import module_key
 from hao.quant.normed import normed_net, settle_norms
+from hao.quant.outputs import cross_entropy, log_probabilities
 from hao.quant.saliency import Steps, layer_weight, pruned_losses, taylor_scores
 from hao.quant.train import TrainSettings, accuracy_of_net, train_float
 from hao.quant.tune import tune_float
@@ -352,17 +355,19 @@ def taus(case: Case) -> dict[str, float]:
         ),
     }
     found = {word: _tau(case, net, words, own) for word, own in scores.items()}
-    return found | {"energy, channels fewer too": mixed_tau(case, words)}
+    return found | mixed_taus(case, words)
 
 
-def mixed_tau(case: Case, words: Mapping[str, Words]) -> float:
+def mixed_taus(case: Case, words: Mapping[str, Words]) -> dict[str, float]:
     """Return Kendall's tau of the sum of costs of words and of channels.
 
-    As `hao search --options bits,channels,sparsity` weighs them: one net, trained on
-    for the scores of channels; words by energy.
+    As `hao search --options bits,channels,sparsity` weighs and cuts: channels by their
+    scores, then words of what is left by energy. All groups and layers are drawn, or
+    each with a probability that is drawn. Beside the sum: words weighed by the energy
+    that they lose of what is left, which no sum over layers and groups can say.
     """
     task, rng = case.task, np.random.default_rng(case.seed)
-    dataset, validation = task.dataset, task.dataset.validation
+    dataset, design = task.dataset, case.whole.design
     net = normed_net(task.network, dataset.train)
     groups = [g for g in channel_groups(task.network) if not g.fixed]
     scores = taylor_scores(
@@ -378,27 +383,47 @@ def mixed_tau(case: Case, words: Mapping[str, Words]) -> float:
     energy = energies(weights_of(net, tuple(words)), words)
     curves = measured_curves(net, dataset, words, energy, DENSITIES)
     costs = curves.costs(words, energy, DENSITIES)
-    made = {x.name: x.ofm.channels for x in task.network.compute_layers}
-    whole = {key: value.clone() for key, value in net.state_dict().items()}
-    predicted, losses = [], []
-    for _ in range(ASSEMBLIES):
-        dense = {name: _drawn(rng, own) for name, own in costs.items()}
-        kept = {name: int(rng.choice(own)) for name, own in widths.items()}
-        predicted.append(
-            sum(costs[n].get(d, 0) for n, d in dense.items()) / MICRO
-            + sum(narrow[n].cost(width) for n, width in kept.items())
-        )
-        masks = {n: words[n].mask(energy[n], d, made[n]) for n, d in dense.items()}
-        with torch.no_grad():
-            for group in groups:
-                stays = np.zeros(group.channels, dtype=np.bool_)
-                stays[list(kept_by_score(scores[group.name], kept[group.name]))] = True
-                for name in group.makers:
-                    for parameter in net.norms[module_key(name)].parameters():
-                        parameter.mul_(torch.from_numpy(stays))
-        losses.append(pruned_losses(net, validation, [masks])[0].loss)
-        net.load_state_dict(whole)
-    return float(kendalltau(predicted, losses).statistic)
+    network = folded_network(net)
+    subject = make_subject({8: network}, dataset)
+    subject = replace(subject, words=design)
+    held = subject.parts[Part.SEARCH]
+    found = {}
+    for word in ("all drawn", "shares drawn"):
+        sums, weighed, losses = [], [], []
+        for _ in range(ASSEMBLIES):
+            share = 1.0 if word == "all drawn" else rng.random()
+            dense = {n: _drawn(rng, own, share) for n, own in costs.items()}
+            kept = {
+                name: own[int(rng.integers(4)) if rng.random() < share else 0]
+                for name, own in widths.items()
+            }
+            scheme: dict[str, Change] = {
+                name: Channels(kept_by_score(scores[name], width))
+                for name, width in kept.items()
+            }
+            cut = network_under(subject, network, scheme)
+            scheme |= {n: Bits(weight_bits=8, density=d) for n, d in dense.items()}
+            left = network_under(subject, network, scheme)
+            outputs = log_probabilities(FloatNet(left, batch_norm=False), held.frames)
+            losses.append(cross_entropy(outputs, held.labels))
+            own = stage_words(design, cut)
+            arrays = {n: cut.params[f"{n}.weight"].astype(np.float64) for n in own}
+            energy_left = energies(arrays, own)
+            narrower = MICRO * sum(narrow[n].cost(width) for n, width in kept.items())
+            sums.append(narrower + sum(costs[n].get(d, 0) for n, d in dense.items()))
+            weighed.append(
+                narrower
+                + sum(
+                    curves.of[n].cost_micro(own[n].lost(energy_left[n], d))
+                    for n, d in dense.items()
+                    if n in own and d < 100
+                )
+            )
+        name = f"energy, channels fewer too, {word}"
+        found[name] = float(kendalltau(sums, losses).statistic)
+        found[f"{name}, in what is left"] = float(kendalltau(weighed, losses).statistic)
+        print(f"{name}: median loss {np.median(losses):.2f} nats", flush=True)
+    return found
 
 
 def _tau(
@@ -419,8 +444,10 @@ def _tau(
     return float(kendalltau(predicted, [each.loss for each in found]).statistic)
 
 
-def _drawn(rng: np.random.Generator, costs: Mapping[int, int]) -> int:
-    offered: Sequence[int] = (100, *costs)
+def _drawn(
+    rng: np.random.Generator, costs: Mapping[int, int], share: float = 1.0
+) -> int:
+    offered: Sequence[int] = (100, *costs) if rng.random() < share else (100,)
     return int(rng.choice(offered))
 
 
@@ -435,8 +462,10 @@ def main() -> None:
     for seed in range(seeds):
         case = make_case(data, seed, share)
         tau_rows += [(seed, word, tau) for word, tau in taus(case).items()]
-        for row in tau_rows[-3:]:
+        for row in tau_rows[-6:]:
             print_row(row)
+        if sys.argv[4:] == ["taus"]:
+            continue
         cycles = case.whole.cost.latency_cycles
         rows.append((seed, "whole", cycles, 100.0, "", top1(case, case.task.network)))
         print_row(rows[-1])

@@ -326,11 +326,6 @@ def search_command(
     check_request(request)
     kinds = _kinds(option_kinds)
     faults = [*_faults_of_kinds(request, kinds, source)]
-    if kinds and measure is not None:
-        faults.append(
-            "--options with more than bits and --measure exclude each other: --measure "
-            "is of schemes of bits alone"
-        )
     if measure is not None and (no_run or request.fps is None):
         faults.append("--measure needs --fps, and a run that is written")
     if measure is None and not kinds and source != Source():

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hao.distillation.pool import Params, Place, alone, assembled, own_params
 from hao.distillation.score import Scores, maps_of, outputs_of, rounded
@@ -132,21 +133,8 @@ class BlockTeacher:
             return self.network
         changed = assembled(self.network, chosen, self.params)
         few = np.array(self.frames[:STATISTICS_FRAMES])
-        return with_statistics(changed, self._statistics(chosen), few)
-
-    def _statistics(self, chosen: Mapping[Block, tuple[Layer, ...]]) -> Statistics:
-        """Return what the layers' outputs have while all else is the teacher's."""
-        few = np.array(self.frames[:STATISTICS_FRAMES])
-        found = dict(channel_statistics(self.network, few))
-        net = FloatNet(self.network, batch_norm=False).eval().to(choose_device())
-        for block, layers in chosen.items():
-            if layers:
-                own = with_parameters(alone(layers), own_params(self.params, layers))
-                entry = np.concatenate(
-                    [part.cpu().numpy() for part in maps_of(net, few, block.entry)]
-                )
-                found |= channel_statistics(own, entry)
-        return found
+        statistics = statistics_with(self.network, chosen, self.params, few)
+        return with_statistics(changed, statistics, few)
 
     def loss(self, scheme: Scheme) -> float:
         """Return by how much the loss towards the teacher's outputs rises [nats]."""
@@ -155,6 +143,32 @@ class BlockTeacher:
         bits = {n: b for n, b in bits_of(scheme).items() if n in names}
         exact = outputs_of(self.network, self.frames)
         return divergence(exact, outputs_of(rounded(network, bits), self.frames))
+
+
+def statistics_with(
+    network: Network,
+    chosen: Mapping[Block, tuple[Layer, ...]],
+    params: Params,
+    frames: NDArray[np.float32],
+) -> Statistics:
+    """Return what every layer's outputs have while all else is the network's own.
+
+    Args:
+        network: With float parameters.
+        chosen: Layers in the place of blocks; none leaves the block out.
+        params: Of the new layers.
+        frames: Shape (frames, channels, height, width).
+    """
+    found = dict(channel_statistics(network, frames))
+    net = FloatNet(network, batch_norm=False).eval().to(choose_device())
+    for block, layers in chosen.items():
+        if layers:
+            own = with_parameters(alone(layers), own_params(params, layers))
+            entry = np.concatenate(
+                [part.cpu().numpy() for part in maps_of(net, frames, block.entry)]
+            )
+            found |= channel_statistics(own, entry)
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

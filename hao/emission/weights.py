@@ -1,5 +1,6 @@
 """Weights and records as the loader reads them (docs/engine.md, "Weights in DDR")."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -225,24 +226,31 @@ def _dense_order(
     )
 
 
-def stage_words(design: Design) -> dict[str, Words]:
+def stage_words(design: Design, network: Network | None = None) -> dict[str, Words]:
     """Return how the weights of every layer that may be pruned lie in words.
 
     Layers whose words hold several taps, or whose frame comes in digits, keep all of
     them: they are left out.
+
+    Args:
+        design: Its stages hold the words.
+        network: Whose layers they are, on the stages of the layers of the same names;
+            `None` for the design's own.
     """
     stages, board = engine_stages(design), design.board
+    others = {} if network is None else {x.name: x for x in network.layers}
     found = {}
     for segment in design.segments:
         for role, layer in segment.invocation.stages:
             stage = stages[role]
-            if not isinstance(layer, DenseLayer) or not isinstance(stage, DenseStage):
+            own = layer if network is None else others.get(layer.name)
+            if not isinstance(own, DenseLayer) or not isinstance(stage, DenseStage):
                 continue
-            pruned = replace(layer, density=1)
+            pruned = replace(own, density=1)
             act_bits = design.engine.act_bits
             if skips_words(pruned, stage.simd, act_bits=act_bits, board=board):
-                place = _word_places(layer, stage.simd, design)
-                found[layer.name] = Words(place, stage.pe)
+                place = _word_places(own, stage.simd, design)
+                found[own.name] = Words(place, stage.pe)
     return found
 
 
@@ -271,16 +279,20 @@ def _word_places(layer: Conv | Linear, simd: int, design: Design) -> Ints:
     return found[1:].reshape(shape)
 
 
-def pruned_network(network: Network, design: Design) -> Network:
+def pruned_network(
+    network: Network, design: Design, densities: Mapping[str, int] | None = None
+) -> Network:
     """Return a network whose pruned layers keep the words of the most energy.
 
     Args:
-        network: Layers of the design, with parameters.
-        design: Says what each layer keeps, and what a word of its stage holds.
+        network: With parameters.
+        design: Says what a word of the stage of each layer holds.
+        densities: What each layer keeps [%]; `None` for what the design says.
     """
     params = dict(network.params)
-    densities = densities_of(design.scheme)
-    for name, words in stage_words(design).items():
+    if densities is None:
+        densities = densities_of(design.scheme)
+    for name, words in stage_words(design, network).items():
         if name in densities:
             weight = f"{name}.weight"
             kept = keep_largest(params[weight], words, densities[name])

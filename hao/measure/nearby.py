@@ -14,7 +14,7 @@ import numpy as np
 
 from hao.cost.evaluate import evaluate
 from hao.errors import InputError
-from hao.ir.change import Bits, Scheme, bare
+from hao.ir.change import Bits, Scheme, bare, layer_bits
 from hao.ir.passes import DIGIT_BITS
 from hao.measure.predictors import Predictor, encoded
 from hao.measure.propose import WITHIN, Ask, Proposal, by_layer
@@ -35,12 +35,19 @@ class Around:
 
     def __init__(self, ask: Ask, start: Proposal, budget: int) -> None:
         self._start, self._budget = start, budget
+        self._bits: dict[str, list[Bits]] = {}
         options = ask.problems[start.act_bits].options
-        self._bits = {
-            layer: changes
-            for layer, changes in sorted(by_layer(options).items())
-            if len(changes) > 1 and isinstance(start.scheme.get(layer), Bits)
-        }
+        for layer, changes in sorted(by_layer(options).items()):
+            own = start.scheme.get(layer)
+            offers = [
+                change
+                for change in changes
+                if isinstance(change, Bits)
+                and isinstance(own, Bits)
+                and change.density == own.density
+            ]
+            if len(offers) > 1:
+                self._bits[layer] = offers
 
     def step(self, generator: np.random.Generator) -> Scheme:
         """Return a scheme of which a few layers are a step from the start."""
@@ -50,7 +57,7 @@ class Around:
         steps = min(len(self._bits), int(generator.integers(1, MOST_STEPS + 1)))
         for layer in generator.choice(list(self._bits), size=steps, replace=False):
             offers = self._bits[layer]
-            place = offers.index(bare(scheme[layer]))
+            place = offers.index(layer_bits(bare(scheme[layer])))
             place += 1 if generator.random() < 0.5 else -1
             scheme[layer] = offers[min(max(place, 0), len(offers) - 1)]
         return scheme

@@ -111,8 +111,8 @@ def make_encoder(
 ) -> Encoder:
     """Return how schemes of the problems become numbers.
 
-    Fewer bits never count as less than more bits of the same layer: where they measured
-    less, that is taken for noise.
+    Fewer bits never count as less than more bits of the same layer at the same density:
+    where they measured less, that is taken for noise.
 
     Args:
         problems: By width of the activations.
@@ -124,12 +124,13 @@ def make_encoder(
         for layer, changes in by_layer(problem.options).items():
             if len(changes) > 1:
                 sites[layer] = None
-            highest = 0.0
+            highest: dict[int, float] = {}
             for change in changes:
                 text = change_text(change)
                 value = saliencies[act_bits].get((layer, text), 0.0)
                 if isinstance(change, Bits):
-                    highest = value = max(highest, value)
+                    value = max(highest.get(change.density, 0.0), value)
+                    highest[change.density] = value
                 values[act_bits, layer, text] = value
     return Encoder(
         sites=tuple(sites),
@@ -139,14 +140,18 @@ def make_encoder(
 
 
 def by_layer(options: Sequence[Option]) -> dict[str, list[Change]]:
-    """Return the changes of every layer, most bits first."""
+    """Return the changes of every layer, most bits first, of these most words."""
     found: dict[str, list[Change]] = {}
     for option in options:
         changes = found.setdefault(option.layer, [])
         if bare(option.change) not in changes:
             changes.append(bare(option.change))
     for changes in found.values():
-        changes.sort(key=lambda c: -c.weight_bits if isinstance(c, Bits) else 0)
+        changes.sort(
+            key=lambda c: (
+                (-c.weight_bits, -c.density) if isinstance(c, Bits) else (0, 0)
+            )
+        )
     return found
 
 
@@ -206,11 +211,13 @@ class MeasuredCosts:
                 (option.layer, change_text(bare(option.change))): option.cost_micro
                 for option in problem.options
             }
+            sites = {layer for layer, _ in micro}
             for sample in samples:
                 trial = sample.trial
                 if trial.act_bits != act_bits or trial.cycles is None:
                     continue
-                changes = [(n, change_text(bare(c))) for n, c in trial.scheme.items()]
+                keys = ((n, change_text(bare(c))) for n, c in trial.scheme.items())
+                changes = [key for key in keys if key[0] in sites]  # not in operations
                 if all(change in micro for change in changes):
                     spent = sum(micro[change] for change in changes)
                     self._found.append((act_bits, trial.cycles, spent))
@@ -277,7 +284,8 @@ def best_proposals(
 def uniform_proposals(ask: Ask) -> list[Proposal]:
     """Return the schemes of the most uniform bits that run within each latency.
 
-    Layers that do not offer the bits have the fewest above them that they offer.
+    Layers that do not offer the bits have the fewest above them that they offer, and
+    nothing else changes.
 
     Args:
         ask: What is proposed for.
@@ -308,8 +316,13 @@ def _run_within(
     problem: Problem, bits: Mapping[str, int], act_bits: int, budget: int
 ) -> Proposal | None:
     """Return a design of given bits of all layers within a latency, if there is one."""
+    widths: dict[str, int] = {}
+    for option in problem.options:
+        if isinstance(option.change, Channels):
+            most = max(widths.get(option.layer, 0), len(option.change.kept))
+            widths[option.layer] = most
     options = tuple(
-        replace(option, cost_micro=int(not _has_bits(option, bits)))
+        replace(option, cost_micro=int(not _has_bits(option, bits, widths)))
         for option in problem.options
     )
     found = near_most_accurate(
@@ -325,14 +338,18 @@ def _run_within(
     )
 
 
-def _has_bits(option: Option, bits: Mapping[str, int]) -> bool:
+def _has_bits(
+    option: Option, bits: Mapping[str, int], widths: Mapping[str, int]
+) -> bool:
     """Return whether an option has given bits of its layer, or takes nothing away."""
     match option.change:
         case Bits() as change:
-            return change.weight_bits == bits[option.layer]
+            return change == Bits(weight_bits=bits[option.layer], passes=change.passes)
         case Keep():
             return True
-        case Channels() | LeaveOut() | Replace():
+        case Channels():
+            return len(option.change.kept) == widths[option.layer]
+        case LeaveOut() | Replace():
             return False
         case _:
             assert_never(option.change)
@@ -362,7 +379,8 @@ def _is_of(option: Option, scheme: Scheme) -> bool:
     """Return whether a scheme takes an option, or leaves it open."""
     taken = scheme.get(option.layer)
     if taken is not None:
-        return bare(option.change) == bare(taken)
+        # Layers of an operation are told by its name: a design has them in passes.
+        return change_text(bare(option.change)) == change_text(bare(taken))
     match option.change:
         case Bits() | Keep() | Channels():
             return True  # of a layer or a group in a block that is left out

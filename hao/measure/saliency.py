@@ -14,7 +14,7 @@ Cheap measures are mapped to measured loss before they meet others in an objecti
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import assert_never
 
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.isotonic import IsotonicRegression
 
+from hao.distillation.score import rounded
 from hao.errors import UnsupportedError
 from hao.ir.change import (
     Bits,
@@ -34,10 +35,11 @@ from hao.ir.change import (
     change_text,
 )
 from hao.ir.network import Network
+from hao.ir.sparsity import FULL
 from hao.measure.sample import Part
 from hao.measure.settings import Kind
 from hao.measure.store import Store
-from hao.measure.subject import Subject, network_under
+from hao.measure.subject import Subject, network_under, weight_bits
 from hao.options.option import Option
 from hao.quant.curvature import mean_curvatures
 from hao.quant.float_net import FloatNet
@@ -106,21 +108,19 @@ def measure_saliencies(
         match change:
             case Keep():
                 value = 0.0
-            case Bits() if kind is Kind.HESSIAN:
+            case Bits() if kind is Kind.HESSIAN and change.density == FULL:
                 error, _ = _weight_error(network, layer, change)
                 value = 0.5 * curvatures[layer] * error
-            case Bits() if kind is Kind.SQNR:
+            case Bits() if kind is Kind.SQNR and change.density == FULL:
                 error, power = _weight_error(network, layer, change)
                 value = error / power if power > 0 else 0.0
             case _ if kind is Kind.PLUG_IN:
                 value = _plugged_in(subject, network, layer, change)
-            case LeaveOut() | Channels() | Replace():
+            case Bits() | LeaveOut() | Channels() | Replace():
                 raise UnsupportedError(
                     f"{layer!r}: {kind.value} looks at the bits of weights only; other "
                     "changes are handled by: plug-in"
                 )
-            case Bits():
-                raise AssertionError(kind)
             case _:
                 assert_never(change)
         values[layer, change_text(change)] = value
@@ -172,15 +172,9 @@ def _plugged_in(
     subject: Subject, network: Network, layer: str, change: Change
 ) -> float:
     """Return by how much the loss rises with one change in the float network [nats]."""
-    search = subject.parts[Part.SEARCH]
-    if isinstance(change, Bits):
-        (one,) = (each for each in network.compute_layers if each.name == layer)
-        weight, _ = float_parameters(network, one)
-        params = dict(network.params)
-        params[f"{layer}.weight"] = rounded_weight(weight, change.weight_bits)
-        changed = replace(network, params=MappingProxyType(params))
-    else:
-        changed = network_under(network, {layer: change}, subject.calibration)
+    search, alone = subject.parts[Part.SEARCH], {layer: change}
+    changed = network_under(subject, network, alone)
+    changed = rounded(changed, weight_bits(alone))
     frames = search.frames[:SALIENCY_FRAMES]
     outputs = log_probabilities(FloatNet(changed, batch_norm=False), frames)
     return divergence(search.exact[:SALIENCY_FRAMES], outputs)

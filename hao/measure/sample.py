@@ -5,12 +5,16 @@ schemes of one key make the same network, so that neither is measured twice.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
 
 from hao.errors import InputError
-from hao.ir.change import Keep, Scheme, bare, change_of, change_text
+from hao.ir.change import Change, Keep, Scheme, bare, change_of, change_text
 from hao.ir.tensor import MAX_BITS, MIN_BITS
+
+NO_CHANGES: Mapping[tuple[str, str], Change] = MappingProxyType({})
 
 
 class Part(Enum):
@@ -128,8 +132,14 @@ def scheme_key(scheme: Scheme, act_bits: int) -> str:
     return json.dumps({"act_bits": act_bits, "changes": changes}, sort_keys=True)
 
 
-def scheme_of_key(key: str) -> tuple[Scheme, int]:
+def scheme_of_key(
+    key: str, known: Mapping[tuple[str, str], Change] = NO_CHANGES
+) -> tuple[Scheme, int]:
     """Return the scheme of a key and the width of its activations.
+
+    Args:
+        key: Of `scheme_key`.
+        known: Changes by block and word, of words that do not say all of them.
 
     Raises:
         InputError: It is no key.
@@ -137,7 +147,10 @@ def scheme_of_key(key: str) -> tuple[Scheme, int]:
     try:
         values = json.loads(key)
         act_bits = values["act_bits"]
-        changes = {name: change_of(text) for name, text in values["changes"].items()}
+        changes = {
+            name: known[name, text] if (name, text) in known else change_of(text)
+            for name, text in values["changes"].items()
+        }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"scheme {key[:60]!r}; must be a key of a scheme") from error
     if not isinstance(act_bits, int) or not MIN_BITS <= act_bits <= MAX_BITS:

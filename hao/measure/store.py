@@ -20,7 +20,16 @@ from pathlib import Path
 
 from hao import __version__
 from hao.errors import InputError
-from hao.measure.sample import Origin, Part, Result, Sample, Trial, scheme_of_key
+from hao.ir.change import Change
+from hao.measure.sample import (
+    NO_CHANGES,
+    Origin,
+    Part,
+    Result,
+    Sample,
+    Trial,
+    scheme_of_key,
+)
 
 STORE_FILE = "measurements.sqlite"
 
@@ -52,8 +61,13 @@ _WAIT_SECONDS = 2.0
 class Store:
     """An open store; `open_store` makes one."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self._path, self._connection = path, connection
+    def __init__(
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        known: Mapping[tuple[str, str], Change],
+    ) -> None:
+        self._path, self._connection, self._known = path, connection, known
         self._versions = json.dumps(_versions())
 
     def samples(self) -> tuple[Sample, ...]:
@@ -70,7 +84,7 @@ class Store:
             rows = self._connection.execute(
                 f"SELECT {columns} FROM samples ORDER BY number"
             ).fetchall()
-            return tuple(_sample(row) for row in rows)
+            return tuple(_sample(row, self._known) for row in rows)
 
     def add(self, sample: Sample) -> None:
         """Keep a sample; what was measured before stays as it is.
@@ -170,7 +184,11 @@ class Store:
 
 @contextmanager
 def open_store(
-    path: Path, about: Mapping[str, str], remembered: Mapping[str, str] | None = None
+    path: Path,
+    about: Mapping[str, str],
+    remembered: Mapping[str, str] | None = None,
+    *,
+    known: Mapping[tuple[str, str], Change] = NO_CHANGES,
 ) -> Iterator[Store]:
     """Yield the store of a file, made where it is not there.
 
@@ -179,6 +197,7 @@ def open_store(
         about: What the measurements are of: digests and settings by name, each of which
             a store that is there must have recorded alike.
         remembered: What a new store keeps besides, for `recorded_about`.
+        known: Changes of blocks whose words do not say all of them.
 
     Raises:
         InputError: The store is of something else or of another schema, is damaged or
@@ -189,12 +208,12 @@ def open_store(
     try:
         with _translated(path):
             _claim(connection)
-            known = _about(connection)
-            if not known:
+            recorded = _about(connection)
+            if not recorded:
                 _begin(connection, {**(remembered or {}), **about})
-        if known:
-            _check_same(path, known, {"schema": STORE_SCHEMA, **about})
-        yield Store(path, connection)
+        if recorded:
+            _check_same(path, recorded, {"schema": STORE_SCHEMA, **about})
+        yield Store(path, connection, known)
     finally:
         connection.close()
 
@@ -279,9 +298,9 @@ def _translated(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _sample(row: tuple[object, ...]) -> Sample:
+def _sample(row: tuple[object, ...], known: Mapping[tuple[str, str], Change]) -> Sample:
     key, part, epochs, seed, origin, turn, cycles, *figures, failure = row
-    scheme, act_bits = scheme_of_key(str(key))
+    scheme, act_bits = scheme_of_key(str(key), known)
     trial = Trial(
         scheme=scheme,
         act_bits=act_bits,

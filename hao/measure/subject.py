@@ -1,35 +1,37 @@
 """A network with its parameters and frames: all that measuring a scheme needs.
 
 `network_under` is the one place that says what a scheme does to the float network, and
-`evaluate` how the outcome is measured. A kind of change that is added to
-`hao.ir.change` is named there by the type checker.
+`evaluate` how the outcome is measured.
 """
 
 import hashlib
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import assert_never
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hao.distillation.choose import statistics_with
+from hao.distillation.pool import Params, assembled
+from hao.emission.weights import pruned_network, stage_words
+from hao.engine.design import Design
 from hao.errors import HaoError, InputError, UnsupportedError
-from hao.ir.blocks import residual_blocks, with_operations
+from hao.ir.blocks import Block, residual_blocks
 from hao.ir.change import (
-    Bits,
-    Channels,
-    Keep,
-    LeaveOut,
-    Replace,
     Scheme,
     bits_of,
+    densities_of,
     kept_channels,
     left_out,
+    replaced,
 )
 from hao.ir.channels import channel_groups, without_channels
+from hao.ir.layer import Layer
 from hao.ir.network import Network
+from hao.ir.parts import replaceable_blocks
+from hao.ir.sparsity import with_densities
 from hao.measure.sample import Part, Result, Sample, Trial
 from hao.quant.dataset import Dataset
 from hao.quant.distill import Teacher
@@ -39,7 +41,7 @@ from hao.quant.outputs import cross_entropy, divergence, log_probabilities
 from hao.quant.ptq import PtqSettings, quantize_network
 from hao.quant.quant_net import QuantNet
 from hao.quant.scheme import Scheme as QuantScheme
-from hao.quant.statistics import channel_statistics, with_statistics
+from hao.quant.statistics import with_statistics
 from hao.quant.train import QUANTIZED_SETTINGS, check_fit, train_quantized
 
 Floats = NDArray[np.float64]
@@ -81,12 +83,18 @@ class Subject:
         calibration: Training frames that post-training quantization looks at.
         parts: Frames by what they are for.
         dataset: Of which the frames are; trained on where a trial has epochs.
+        words: Design whose stages say what the words of a layer hold; `None` where no
+            scheme prunes any.
+        operations: Parameters of what may stand in the place of blocks, by
+            "layer.weight" and "layer.bias".
     """
 
     networks: Mapping[int, Network]
     calibration: NDArray[np.float32]
     parts: Mapping[Part, MeasuredFrames]
     dataset: Dataset
+    words: Design | None = None
+    operations: Params = field(default_factory=dict)
 
     @property
     def network(self) -> Network:
@@ -100,7 +108,13 @@ class Subject:
             data.update(split.fingerprint())
         search = self.parts[Part.SEARCH]
         data.update(search.frames.tobytes() + self.calibration.tobytes())
-        return {
+        more = {}
+        if self.words is not None:
+            words = {n: (w.count, w.pe) for n, w in stage_words(self.words).items()}
+            more["words"] = hashlib.sha256(repr(words).encode()).hexdigest()[:16]
+        if self.operations:
+            more["operations"] = _digest_of(self.operations)
+        return more | {
             "network": _digest(self.network, parameters=False),
             "parameters": _digest(self.network, parameters=True),
             "data set": f"{self.dataset.name} {data.hexdigest()[:16]}",
@@ -108,11 +122,15 @@ class Subject:
 
 
 def _digest(network: Network, *, parameters: bool) -> str:
-    digest = hashlib.sha256(repr(network.layers).encode())
-    if parameters:
-        for key, array in sorted(network.params.items()):
-            digest.update(key.encode() + array.tobytes())
-    return f"{network.name} {digest.hexdigest()[:16]}"
+    params = network.params if parameters else {}
+    return f"{network.name} {_digest_of(params, repr(network.layers))}"
+
+
+def _digest_of(params: Params, layers: str = "") -> str:
+    digest = hashlib.sha256(layers.encode())
+    for key, array in sorted(params.items()):
+        digest.update(key.encode() + array.tobytes())
+    return digest.hexdigest()[:16]
 
 
 def make_subject(
@@ -184,47 +202,42 @@ def _frames(
     return MeasuredFrames(frames=frames, labels=given, exact=exact, unseen=unseen)
 
 
-def network_under(
-    network: Network, scheme: Scheme, frames: NDArray[np.float32]
-) -> Network:
+def network_under(subject: Subject, network: Network, scheme: Scheme) -> Network:
     """Return a float network with the changes of a scheme but for its bits.
 
-    Where it loses layers or channels, its batch statistics are estimated anew.
+    Channels go first, blocks next, then the words of least energy of what is left, as
+    in the network that a design of the scheme runs. Batch statistics are estimated anew
+    on the calibration frames.
 
     Args:
-        network: With float parameters.
+        subject: What a word is, and the parameters of operations.
+        network: With float parameters: one of the subject's, or equalized.
         scheme: Of its layers and blocks.
-        frames: What statistics are estimated on.
 
     Raises:
         InputError: The scheme names a block that may not be left out, or channels that
             the network does not have.
-        UnsupportedError: It replaces operations.
+        UnsupportedError: It replaces operations that were not trained, or prunes words
+            of which nobody said what they hold.
     """
-    for name, change in scheme.items():
-        match change:
-            case Bits() | Keep() | LeaveOut() | Channels():
-                continue
-            case Replace():
-                raise UnsupportedError(
-                    f"block {name!r}: operation {change.operation!r} has no trained "
-                    "weights; handled: bits, channels, and blocks left out"
-                )
-            case _:
-                assert_never(change)
-    gone, kept = left_out(scheme), kept_channels(scheme)
-    if not gone and not kept:
+    kept, dense = kept_channels(scheme), densities_of(scheme)
+    if not (kept or dense or left_out(scheme) or replaced(scheme)):
         return network
+    chosen = _chosen(subject, network, scheme)
     left = without_channels(network, kept) if kept else network
-    blocks = {block.name: block for block in residual_blocks(left)}
-    if unknown := [name for name in gone if name not in blocks]:
-        raise InputError(
-            f"scheme: network {network.name!r} has no block {unknown[0]!r} that may "
-            "be left out"
-        )
-    if gone:
-        left = with_operations(left, {blocks[name]: () for name in gone})
-    statistics = dict(channel_statistics(network, frames))
+    if chosen:
+        left = assembled(left, chosen, subject.operations)
+    if dense:
+        if subject.words is None:
+            raise UnsupportedError(
+                f"layer {next(iter(dense))!r}: keeps a part of its words, and no "
+                "design says what a word holds; handled: bits, channels and blocks"
+            )
+        left = with_densities(left, dense)
+        left = pruned_network(left, subject.words, dense)
+    statistics = dict(
+        statistics_with(network, chosen, subject.operations, subject.calibration)
+    )
     for group in channel_groups(network):
         if group.name not in kept:
             continue
@@ -232,7 +245,43 @@ def network_under(
         for layer in (*group.makers, *group.passing):
             mean, spread = statistics[layer]
             statistics[layer] = mean[index], spread[index]
-    return with_statistics(left, statistics, frames)
+    return with_statistics(left, statistics, subject.calibration)
+
+
+def _chosen(
+    subject: Subject, network: Network, scheme: Scheme
+) -> dict[Block, tuple[Layer, ...]]:
+    """Return the layers in the place of blocks; none leaves a block out."""
+    instead: dict[str, tuple[Layer, ...]] = {name: () for name in left_out(scheme)}
+    for name, change in replaced(scheme).items():
+        missing = change.bits.keys() - {
+            key.rpartition(".")[0] for key in subject.operations
+        }
+        if missing:
+            raise UnsupportedError(
+                f"block {name!r}: operation {change.operation!r} has no trained "
+                "weights; handled: bits, channels, words, and blocks left out"
+            )
+        instead[name] = change.layers
+    if not instead:
+        return {}
+    blocks = {block.name: block for block in residual_blocks(network)}
+    if not instead.keys() <= blocks.keys():
+        blocks |= {block.name: block for block in replaceable_blocks(network)}
+    if unknown := [name for name in instead if name not in blocks]:
+        raise InputError(
+            f"scheme: network {network.name!r} has no block {unknown[0]!r} that may "
+            "be left out or replaced"
+        )
+    return {blocks[name]: layers for name, layers in instead.items()}
+
+
+def weight_bits(scheme: Scheme) -> dict[str, int]:
+    """Return the weight bits by layer of a scheme, those of its operations too."""
+    found = bits_of(scheme)
+    for change in replaced(scheme).values():
+        found |= bits_of(change.bits)
+    return found
 
 
 def quantized(subject: Subject, trial: Trial) -> QuantNet:
@@ -248,9 +297,9 @@ def quantized(subject: Subject, trial: Trial) -> QuantNet:
             f"activations of {trial.act_bits} bits; this subject has "
             f"{', '.join(map(str, sorted(subject.networks)))}"
         )
-    network = network_under(whole, trial.scheme, subject.calibration)
+    network = network_under(subject, whole, trial.scheme)
     names = {layer.name for layer in network.compute_layers}
-    bits = {n: b for n, b in bits_of(trial.scheme).items() if n in names}
+    bits = {n: b for n, b in weight_bits(trial.scheme).items() if n in names}
     model = quantize_network(
         network,
         QuantScheme(weight_bits=bits, act_bits=trial.act_bits),

@@ -4,18 +4,21 @@ Half of a turn are the best by prediction: the proven optimum at every latency, 
 these first in its turn, and K best at one of them. In turn 0 the most uniform bits that
 run within each latency come next, which all else has to beat. The rest explores schemes
 next to the optima: in turn 0 as they are drawn, with random ones between them, later
-those that the predictor likes best of a few. The most accurate scheme at one latency
+those that the predictor likes best of a few; and, where channels, words or blocks may
+change too, optima under costs that are drawn. The most accurate scheme at one latency
 often keeps a shorter one: of a scheme that comes several times, the fastest design
 counts.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, zip_longest
 
 import numpy as np
 
 from hao.errors import InfeasibleError
+from hao.ir.change import Bits
+from hao.ir.sparsity import FULL
 from hao.measure.nearby import Around, worth_pricing
 from hao.measure.predictors import Encoder, Predictor
 from hao.measure.propose import (
@@ -30,6 +33,7 @@ from hao.measure.propose import (
 )
 from hao.measure.sample import Origin, Sample, scheme_key
 from hao.measure.settings import LoopSettings
+from hao.options.option import Option
 
 _ATTEMPTS = 3
 """Times that exploration draws for a scheme that a turn has room for (chosen here)."""
@@ -37,6 +41,9 @@ _ATTEMPTS = 3
 _DRAWN = 20
 """Schemes that are drawn next to an optimum, until one runs in time; where there is a
 predictor, those that it likes best are tried first (chosen here)."""
+
+_SPREAD = 1.0
+"""Standard deviation of the logarithm of a drawn cost's factor (chosen here)."""
 
 Found = dict[int, list[Proposal]]
 """Designs by latency, the most accurate by prediction first."""
@@ -149,6 +156,64 @@ def _by_want(turn: Turn, optima: Found) -> Iterator[Proposal]:
 
 
 def _explored(turn: Turn, optima: Found, done: Iterable[str]) -> Iterator[Proposal]:
+    """Yield what is measured besides the best by prediction.
+
+    Where other things than bits may change, every other one is an optimum under drawn
+    costs, since schemes next to an optimum differ from it in bits alone.
+
+    Args:
+        turn: What it knows.
+        optima: By latency.
+        done: Keys of what is not wanted.
+    """
+    known = set(done)
+    near = _next_to(turn, optima, known)
+    if not any(_is_mixed(problem.options) for problem in turn.ask.problems.values()):
+        return near
+    drawn = _under_drawn_costs(turn, optima, known)
+    every = chain.from_iterable(zip_longest(drawn, near))
+    return (one for one in every if one is not None)
+
+
+def _is_mixed(options: Iterable[Option]) -> bool:
+    """Return whether options are of more than bits."""
+    return any(
+        not isinstance(o.change, Bits) or o.change.density < FULL for o in options
+    )
+
+
+def _under_drawn_costs(
+    turn: Turn, optima: Found, done: Iterable[str]
+) -> Iterator[Proposal]:
+    """Yield optima under costs that are each off by a factor that is drawn.
+
+    Args:
+        turn: What it knows.
+        optima: By latency.
+        done: Keys of what is not wanted.
+    """
+    generator = np.random.default_rng((turn.settings.seed, turn.number, 1))
+    known = set(done)
+    linear = None if turn.predictor is None else turn.predictor.linear
+    costs = additive_costs(turn.encoder, linear)
+    for number in range(_ATTEMPTS * turn.settings.per_turn):
+        factors = np.exp(_SPREAD * generator.normal(size=len(costs)))
+        drawn = dict(zip(costs, factors * list(costs.values()), strict=True))
+        ask = priced(turn.ask, drawn)
+        found = best_proposals(
+            ask,
+            list(optima)[number % len(optima)],
+            known=MeasuredCosts(ask, ()),
+            origin=Origin.EXPLORE if turn.number else Origin.RANDOM,
+            count=1,
+        )
+        for one in found:
+            if one.key not in known:
+                known.add(one.key)
+                yield one
+
+
+def _next_to(turn: Turn, optima: Found, done: Iterable[str]) -> Iterator[Proposal]:
     """Yield schemes next to the optima, in turn 0 every other one at random.
 
     Args:

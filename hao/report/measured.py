@@ -25,7 +25,7 @@ class MeasuredDesign:
         cycles: Latency [cycles].
         cycles_limit: Most that was asked for [cycles].
         act_bits: Width of the activations.
-        bits: Layers at how many weight bits, in words.
+        bits: Layers at how many weight bits, and what else changed, in words.
         search_top1: On the frames that it was chosen by [percent].
         test_top1: On frames never used before [percent].
         test_low: Low end of its 90 % interval, from the count of frames alone.

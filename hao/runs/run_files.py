@@ -6,6 +6,7 @@ quantization.json how accurate each form of the network is on them
 float.pt          float weights that come with the design, where channels were taken out
 float.pt2, .onnx  the same network for use elsewhere
 pruning.json      what that did
+operations.npz    weights of the operations that stood beside blocks, as distilled
 training/         checkpoints, so that a killed run resumes
 hls/              the emitted project; in it, integers.npz where its integers are
                   not the run's own
@@ -37,6 +38,7 @@ WEIGHTS_FILE = "weights.npz"
 FLOAT_STEM = "float"
 FLOAT_FILE = f"{FLOAT_STEM}.pt"
 PRUNING_FILE = "pruning.json"
+OPERATIONS_FILE = "operations.npz"
 EVALUATION_FILE = "evaluation.npz"
 QUANTIZATION_FILE = "quantization.json"
 TRAINING_FOLDER = "training"
@@ -87,6 +89,22 @@ def run_integers(folder: Path) -> IntegerNetwork:
             "`weights` = random"
         )
     return load_integers(path)
+
+
+def load_operations(folder: Path) -> dict[str, NDArray[np.generic]]:
+    """Return the weights of a run's operations, as they were distilled.
+
+    Raises:
+        InputError: The run has none, or they are not readable.
+    """
+    path = folder / OPERATIONS_FILE
+    try:
+        return load_npz(path)
+    except ValueError as error:
+        raise InputError(
+            f"{path}: not readable as the weights of operations ({error}); search anew "
+            "with --options operations"
+        ) from error
 
 
 def recorded_quantization(folder: Path) -> Quantization | None:

@@ -17,11 +17,13 @@ from hao.answer.candidates import Candidate
 from hao.answer.explore import budget_cycles
 from hao.answer.workers import open_workers
 from hao.arguments import take_fields, takes_words
+from hao.engine.design import Design
 from hao.errors import ArgumentError, InputError
 from hao.factory import is_factory
 from hao.measure.settings import Kind, LoopSettings
 from hao.measure.store import STORE_FILE, open_store, recorded_about
 from hao.page.files import renew_run_page
+from hao.program.problem import DEFAULT_SPACE
 from hao.report.measured import MEASURED_FILE, Measured
 from hao.report.result import SearchResult
 from hao.request import MOST_WORKERS, SearchRequest, asked_again, limits_of
@@ -97,6 +99,7 @@ def explore(
         leave_designs,
         make_float_subject,
         measured_of,
+        operations_of,
     )
 
     result, folder = opened_run(request.run)
@@ -104,15 +107,15 @@ def explore(
         asked, candidates = _candidates(folder, result)
         budgets = _budgets(request, asked, result)
         source = _source(request, folder)
-        subject = make_float_subject(source, candidates, folder, progress)
+        subject = make_float_subject(source, candidates, result, folder, progress)
         problems = {
             width: candidate.problem(result.design.board)
             for width, candidate in candidates.items()
         }
         remembered = {_ASKED: _remembered(source)}
-        path = folder / STORE_FILE
+        path, known = folder / STORE_FILE, operations_of(candidates)
         with (
-            open_store(path, subject.about(), remembered) as store,
+            open_store(path, subject.about(), remembered, known=known) as store,
             open_workers(request.workers, request.cluster) as workers,
         ):
             bench = Bench(
@@ -121,7 +124,7 @@ def explore(
             found = explored(request, bench, problems, budgets, asked)
         held.check()
         measured = measured_of(found, subject)
-        leave_designs(result, found, folder)
+        leave_designs(result, found, subject, folder)
         keep_record(folder, MEASURED_FILE, asdict(measured))
         renew_run_page(folder)
     return measured
@@ -134,18 +137,27 @@ def _candidates(
     certificate = load_certificate(folder)
     asked, every = asked_again(certificate, result.design.board.name)
     answer = every[certificate.label]
-    if answer.channels or answer.densities:
-        raise InputError(
-            f"{folder}: its channels or words of weights were chosen besides its bits, "
-            "and only bits are measured; `hao prune` leaves a run that can be explored"
-        )
     same = (answer.network.name, answer.image_size)
     found = {
-        one.rules.act_bits: one
+        one.rules.act_bits: _with_words_of(result.design, one)
         for one in every.values()
         if (one.network.name, one.image_size) == same
     }
     return asked, found
+
+
+def _with_words_of(design: Design, candidate: Candidate) -> Candidate:
+    """Return a candidate whose engines have the words of a design, if it prunes any.
+
+    What a density does to a layer depends on what a word holds, so that the lanes of
+    the run's own answer stay.
+    """
+    from hao.answer.sparsity import space_like
+
+    if not candidate.densities:
+        return candidate
+    own = DEFAULT_SPACE if candidate.space is None else candidate.space
+    return replace(candidate, space=space_like(design, own, candidate.densities))
 
 
 def _budgets(

@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hao.answer.candidates import Candidate
-from hao.ir.change import bits_of
+from hao.ir.change import (
+    Change,
+    Replace,
+    bits_of,
+    change_text,
+    densities_of,
+    kept_channels,
+    left_out,
+    replaced,
+)
+from hao.ir.channels import channel_groups
 from hao.ir.network import Network
 from hao.measure.loop import Bench, Exploration, FrontChoice, result_of, run_loop
 from hao.measure.predictors import Quality
@@ -18,8 +28,9 @@ from hao.measure.propose import Ask, make_encoder
 from hao.measure.saliency import known_saliencies, mapped_to_loss
 from hao.measure.sample import Part
 from hao.measure.settings import Kind
-from hao.measure.subject import Subject, make_subject
+from hao.measure.subject import Subject, make_subject, network_under
 from hao.program.problem import Problem
+from hao.quant.export_float import float_files
 from hao.quant.float_net import with_parameters
 from hao.report.measured import (
     MEASURED_FOLDER,
@@ -31,6 +42,7 @@ from hao.report.measured import (
 from hao.report.result import Proof, SearchResult
 from hao.request import SearchRequest
 from hao.runs.run import write_run
+from hao.runs.run_files import FLOAT_STEM, load_operations
 from hao.steps.floats import Source, float_inputs
 
 Progress = Callable[[str], None]
@@ -41,17 +53,49 @@ if TYPE_CHECKING:
 
 
 def make_float_subject(
-    source: Source, candidates: dict[int, Candidate], folder: Path, progress: Progress
+    source: Source,
+    candidates: dict[int, Candidate],
+    result: SearchResult,
+    folder: Path,
+    progress: Progress,
 ) -> Subject:
-    """Return the float network at every width of the activations, and its frames."""
+    """Return the float network at every width of the activations, and its frames.
+
+    Args:
+        source: Data and weights.
+        candidates: By width of the activations.
+        result: Of the run: in the words of its design are weights pruned.
+        folder: Of the run, whose float weights lack what its design left out.
+        progress: Told of each step.
+
+    Raises:
+        InputError: Data or weights are wrong, or the run lacks those of operations.
+        UnsupportedError: A layer cannot be trained.
+    """
     widest = max(candidates)
-    network = candidates[widest].network
-    whole, data = float_inputs(source, network, folder, progress, own=folder)
+    network, more = candidates[widest].network, candidates[widest]
+    cut = more.channels or more.densities or more.operations
+    own = None if cut else folder
+    whole, data = float_inputs(source, network, folder, progress, own=own)
     networks: dict[int, Network] = {widest: whole}
     for width, candidate in candidates.items():
         if width != widest:
             networks[width] = with_parameters(candidate.network, whole.params)
-    return make_subject(networks, data.dataset)
+    return replace(
+        make_subject(networks, data.dataset),
+        words=result.design if more.densities else None,
+        operations=load_operations(folder) if more.operations else {},
+    )
+
+
+def operations_of(candidates: dict[int, Candidate]) -> dict[tuple[str, str], Change]:
+    """Return the operations on offer, by block and word."""
+    return {
+        (option.layer, change_text(option.change)): option.change
+        for candidate in candidates.values()
+        for option in candidate.operations
+        if isinstance(option.change, Replace)
+    }
 
 
 def explored(
@@ -84,13 +128,23 @@ def explored(
     )
 
 
-def leave_designs(result: SearchResult, found: Exploration, folder: Path) -> None:
-    """Write the measured designs, each a run in a folder of the run."""
+def leave_designs(
+    result: SearchResult, found: Exploration, subject: Subject, folder: Path
+) -> None:
+    """Write the measured designs, each a run in a folder of the run.
+
+    Where more than bits changed, it has the float weights of what is left.
+    """
     for number, choice in enumerate(found.front, start=1):
+        trial = choice.search.trial
+        whole = subject.networks[trial.act_bits]
+        left = network_under(subject, whole, trial.scheme)
+        files = {} if left is whole else float_files(left)
         write_run(
             _as_result(result, choice),
             folder / f"{MEASURED_FOLDER}{number}",
             force=True,
+            more={FLOAT_STEM + end: text for end, text in files.items()},
         )
 
 
@@ -159,7 +213,8 @@ def measured_of(found: Exploration, subject: Subject) -> Measured:
         learner="" if found.predictor is None else found.predictor.learner.value,
         scores=tuple(scores),
         designs=tuple(
-            _design(choice, number) for number, choice in enumerate(found.front, 1)
+            _design(choice, number, subject)
+            for number, choice in enumerate(found.front, 1)
         ),
     )
 
@@ -175,9 +230,23 @@ def _score(name: str, quality: Quality) -> PredictorScore:
     )
 
 
-def _design(choice: FrontChoice, number: int) -> MeasuredDesign:
+def _design(choice: FrontChoice, number: int, subject: Subject) -> MeasuredDesign:
     cost, test = choice.report.cost, result_of(choice.test)
-    counts = Counter(bits_of(choice.report.design.scheme).values())
+    scheme = choice.report.design.scheme
+    counts = Counter(bits_of(scheme).values())
+    words = [f"{counts[b]} at {b}" for b in sorted(counts, reverse=True)]
+    whole = {g.name: g.channels for g in channel_groups(subject.network)}
+    for count, word in (
+        (len(densities_of(scheme)), "pruned"),
+        (
+            sum(len(own) < whole[n] for n, own in kept_channels(scheme).items()),
+            "groups narrower",
+        ),
+        (len(replaced(scheme)), "blocks replaced"),
+        (len(left_out(scheme)), "blocks left out"),
+    ):
+        if count:
+            words.append(f"{count} {word}")
     low, high = share_interval(test.top1, test.frames)
     return MeasuredDesign(
         folder=f"{MEASURED_FOLDER}{number}",
@@ -185,7 +254,7 @@ def _design(choice: FrontChoice, number: int) -> MeasuredDesign:
         cycles=cost.latency_cycles,
         cycles_limit=choice.budget,
         act_bits=choice.search.trial.act_bits,
-        bits=", ".join(f"{counts[b]} at {b}" for b in sorted(counts, reverse=True)),
+        bits=", ".join(words),
         search_top1=result_of(choice.search).top1,
         test_top1=test.top1,
         test_low=low,

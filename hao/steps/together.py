@@ -10,8 +10,11 @@ will cost; what bits cost is predicted. All meet in points of top-1.
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from hao.answer.candidates import Candidate
 from hao.arguments import take_fields, takes_words
@@ -22,7 +25,7 @@ from hao.ir.channels import without_channels
 from hao.ir.network import Network
 from hao.ir.sparsity import with_densities
 from hao.report.result import SearchResult
-from hao.runs.run_files import FLOAT_STEM
+from hao.runs.run_files import FLOAT_STEM, OPERATIONS_FILE
 from hao.steps.changed import Trained, keep_training, load_trained, work_beside
 from hao.steps.common import Progress
 from hao.steps.operations import (
@@ -108,7 +111,12 @@ def search_together(
 
         def files(result: SearchResult) -> dict[str, bytes]:
             cut = _cut(weights, teacher, result)
-            return {FLOAT_STEM + end: text for end, text in float_files(cut).items()}
+            kept = {FLOAT_STEM + end: text for end, text in float_files(cut).items()}
+            if teacher is not None:
+                content = BytesIO()
+                np.savez(content, allow_pickle=False, **teacher.params)
+                kept[OPERATIONS_FILE] = content.getvalue()
+            return kept
 
         result = search(
             trained.asked,

@@ -11,6 +11,13 @@ from hao.distillation.pool import Place, assembled
 from hao.distillation.score import Scores, outputs_of, rounded, score
 from hao.ir.change import Bits, Change, Keep, LeaveOut, Replace
 from hao.ir.network import Network
+from hao.measure.sample import Trial
+from hao.measure.subject import (
+    evaluate,
+    make_subject,
+    network_under,
+    weight_bits,
+)
 from hao.options.option import Option
 from hao.quant.outputs import divergence
 from tests.distillation.instances import dataset
@@ -105,3 +112,17 @@ def test_a_design_is_measured_with_its_statistics_estimated_anew(
     assert teacher.loss(scheme) > teacher.loss(none)
     gone = replace(teacher).under({**none, "l3": LeaveOut()})
     assert [layer.name for layer in gone.compute_layers] == ["l1", "l4", "l5", "l7"]
+    # So does the loop of measurements put it together, at the bits of the operation.
+    subject = replace(
+        make_subject({8: trained}, dataset(), calibration=len(frames)),
+        operations=distilled.params,
+    )
+    for wanted, asked in ((changed, scheme), (gone, {**none, "l3": LeaveOut()})):
+        same = network_under(subject, trained, asked)
+        assert same.layers == wanted.layers
+        for key, value in wanted.params.items():
+            assert np.array_equal(same.params[key], value)
+    assert weight_bits({"l3": change})["l3.conv1.1"] == 8
+    sample = evaluate(subject, Trial(scheme=scheme, act_bits=8))
+    assert sample.result is not None
+    assert not sample.failure

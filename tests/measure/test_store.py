@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from hao.errors import InputError
-from hao.ir.change import Bits, Change, Channels, LeaveOut
+from hao.ir.change import Bits, Change, Channels, LeaveOut, Replace, change_text
+from hao.ir.layer import Conv
+from hao.ir.tensor import Shape
 from hao.measure.sample import (
     Origin,
     Part,
@@ -47,6 +49,29 @@ def test_a_key_names_the_network_and_not_how_it_runs() -> None:
     assert act_bits == 5
     assert scheme == {**SCHEME, "stem": Bits(weight_bits=8)}
     assert scheme_key(scheme, act_bits) == key
+
+
+def test_an_operation_is_known_by_its_block_and_word(tmp_path: Path) -> None:
+    layer = Conv(
+        name="new",
+        input="stem",
+        ifm=Shape(channels=1, height=2, width=2),
+        ofm=Shape(channels=1, height=2, width=2),
+        kernel=1,
+    )
+    change = Replace(operation="conv1", layers=(layer,), weight_bits=4)
+    known = {("block", change_text(change)): change}
+    trial = Trial(scheme={"block": change}, act_bits=8)
+    path = tmp_path / "m.sqlite"
+    with open_store(path, ABOUT, known=known) as store:
+        store.add(Sample(trial=trial, result=RESULT))
+        (found,) = store.samples()
+    assert found.trial == trial
+    with (
+        open_store(path, ABOUT) as store,
+        pytest.raises(InputError, match="must be a key of a scheme"),
+    ):
+        store.samples()
 
 
 @pytest.mark.parametrize(

@@ -4,18 +4,24 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from hao.emission.weights import stage_words
 from hao.errors import InputError, UnsupportedError
-from hao.ir.change import Bits, Channels, LeaveOut, Replace, scheme_of
+from hao.ir.change import Bits, Channels, LeaveOut, Replace, Scheme, scheme_of
 from hao.ir.layer import Conv
+from hao.ir.network import Network
+from hao.ir.sparsity import kept_words, with_densities
 from hao.measure.sample import Part, Trial
 from hao.measure.subject import evaluate, make_subject, network_under, quantized
+from hao.program.codesign import choose_fastest
 from hao.quant.float_net import FloatNet, with_parameters
+from hao.quant.modules import module_key
 from hao.quant.outputs import cross_entropy, divergence, log_probabilities
 from hao.quant.statistics import channel_statistics, with_statistics
 from hao.quant.train import accuracy_of_net
 from hao.zoo import build_network
-from tests.measure.samples import subject, trained
+from tests.measure.samples import problem, subject, trained
 from tests.quant.networks import (
     chain,
     every_kind,
@@ -28,6 +34,10 @@ from tests.quant.networks import (
 def bits(count: int) -> Trial:
     names = [layer.name for layer in trained().compute_layers]
     return Trial(scheme=scheme_of(dict.fromkeys(names, count)), act_bits=8)
+
+
+def under(network: Network, scheme: Scheme, frames: NDArray[np.float32]) -> Network:
+    return network_under(replace(subject(), calibration=frames), network, scheme)
 
 
 def test_what_is_measured_equals_the_quantized_model() -> None:
@@ -134,7 +144,7 @@ def test_a_block_left_out_keeps_means_and_spreads() -> None:
         },
     )
     frames = frames_for(network, 32)
-    found = network_under(network, {"block1.add": LeaveOut()}, frames)
+    found = under(network, {"block1.add": LeaveOut()}, frames)
     assert not any("block1" in layer.name for layer in found.layers)
     whole = channel_statistics(network, frames)
     for name, (mean, spread) in channel_statistics(found, frames).items():
@@ -145,7 +155,7 @@ def test_a_block_left_out_keeps_means_and_spreads() -> None:
 
 def test_channels_left_out_keep_means_and_spreads_of_the_others() -> None:
     network, frames = trained(), frames_for(trained(), 32)
-    found = network_under(network, {"stem.channels": Channels((0, 2))}, frames)
+    found = under(network, {"stem.channels": Channels((0, 2))}, frames)
     assert [layer.ofm.channels for layer in found.compute_layers] == [2, 2, 3]
     whole = channel_statistics(network, frames)
     for name, (mean, spread) in channel_statistics(found, frames).items():
@@ -154,16 +164,45 @@ def test_channels_left_out_keep_means_and_spreads_of_the_others() -> None:
             assert spread == pytest.approx(whole[name][1][[0, 2]], abs=1e-4)
 
 
+def test_words_are_pruned_in_what_channels_leave() -> None:
+    design = choose_fastest(problem()).design
+    whole = stage_words(design)
+    name = next(iter(whole))
+    given = replace(subject(), words=design)
+    scheme: Scheme = {
+        name: Bits(weight_bits=8, density=50),
+        "stem.channels": Channels((0, 1, 2)),
+    }
+    found = network_under(given, trained(), scheme)
+    cut = network_under(given, trained(), {"stem.channels": Channels((0, 1, 2))})
+    assert found.layers == with_densities(cut, {name: 50}).layers
+    words = stage_words(design, cut)[name]
+    weight = found.params[f"{name}.weight"]
+    used = words.sums(weight.astype(np.float64) ** 2) > 0
+    assert used.sum(axis=1).tolist() == [kept_words(words.count, 50)] * len(used)
+    assert kept_words(words.count, 50) < words.count
+    # As post-training quantization leaves them.
+    codes = quantized(given, Trial(scheme={**bits(8).scheme, **scheme}, act_bits=8))
+    kept = codes.state_dict()[f"compute.{module_key(name)}.weight"].numpy() != 0
+    assert not np.any(kept & (weight == 0))
+
+
+def test_words_of_no_design_are_refused() -> None:
+    pruned: Scheme = {"stem": Bits(weight_bits=8, density=50)}
+    with pytest.raises(UnsupportedError, match="no design says what a word holds"):
+        network_under(subject(), trained(), pruned)
+
+
 def test_a_scheme_of_bits_alone_is_the_network_itself() -> None:
     scheme = {"stem": Bits(weight_bits=2)}
-    assert network_under(trained(), scheme, frames_for(trained(), 2)) is trained()
+    assert under(trained(), scheme, frames_for(trained(), 2)) is trained()
 
 
 def test_operations_without_weights_are_refused() -> None:
     layer = next(layer for layer in chain().layers if isinstance(layer, Conv))
     change = Replace(operation="other", layers=(layer,), weight_bits=4)
     with pytest.raises(UnsupportedError, match="operation 'other' has no trained weig"):
-        network_under(trained(), {"block": change}, frames_for(trained(), 2))
+        under(trained(), {"block": change}, frames_for(trained(), 2))
 
 
 def test_what_cannot_be_measured_says_why() -> None:

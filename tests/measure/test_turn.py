@@ -6,23 +6,39 @@ from functools import cache
 import numpy as np
 import pytest
 
-from hao.ir.change import Scheme, bits_of, scheme_of
+from hao.ir.change import Scheme, bits_of, densities_of, scheme_of
 from hao.measure import turn as turn_module
-from hao.measure.predictors import AdditivePredictor, Predictor, fit_predictor
+from hao.measure.predictors import (
+    AdditivePredictor,
+    Encoder,
+    Predictor,
+    fit_predictor,
+)
 from hao.measure.propose import (
+    Ask,
     MeasuredCosts,
     Proposal,
     additive_costs,
     best_proposals,
     design_of_scheme,
+    make_encoder,
     priced,
     uniform_proposals,
 )
 from hao.measure.sample import Origin, Result, Sample, Trial
 from hao.measure.settings import LoopSettings
 from hao.measure.turn import Proposed, Turn, propose
+from hao.options.sparsity import density_options, why_whole
 from hao.program.solver import SolverName
-from tests.measure.samples import CHOICES, ENCODER, ask, trained
+from tests.measure.samples import (
+    CHOICES,
+    ENCODER,
+    ask,
+    problem,
+    saliencies,
+    trained,
+)
+from tests.quant.networks import chain
 
 SLOW, FAST = 10**6, 700
 """Latencies: one that all schemes keep, and one that the most bits do not."""
@@ -154,3 +170,36 @@ def test_uniform_bits_are_measured_where_they_run_in_time() -> None:
         again = propose(replace(turn, number=1)).schemes
         assert Origin.START not in [one.origin for one in again]
     assert uniform_proposals(ask(1)) == []
+
+
+def test_words_and_bits_are_explored_together() -> None:
+    free = [x.name for x in chain().compute_layers if why_whole(x) is None]
+    mixed = density_options(problem().options, {name: {50: 0} for name in free})
+    made = replace(problem(), options=mixed)
+
+    def encoder_of(more: float) -> Encoder:
+        pruned = {
+            (layer, f"{text}_kept_50"): value + more
+            for (layer, text), value in saliencies().items()
+        }
+        return make_encoder({8: made}, {8: {**saliencies(), **pruned}})
+
+    # Half of the words at 8 bits say nothing of 4 bits of all words.
+    for layer in free:
+        known = [saliencies()[layer, f"bits_{bits}"] for bits in (4, 8)]
+        assert encoder_of(10.0).values[8, layer, "bits_4"] == max(known)
+    encoder = encoder_of(1e-4)
+    turn = Turn(
+        ask=Ask(problems={8: made}, budgets=(SLOW,), overlap_percent=70),
+        encoder=encoder,
+        settings=LoopSettings(measure=10, per_turn=6, best=1),
+        before=(),
+        predictor=None,
+        number=0,
+    )
+    found = propose(turn).schemes
+    assert len({one.key for one in found}) == len(found) > 3
+    assert {one.origin for one in found} >= {Origin.START, Origin.RANDOM}
+    assert len({tuple(densities_of(one.scheme)) for one in found}) > 1
+    (even,) = uniform_proposals(turn.ask)
+    assert not densities_of(even.scheme)

@@ -11,6 +11,11 @@ from click.testing import CliRunner, Result
 
 from hao.cli import main
 from hao.errors import ArgumentError
+from hao.ir.change import Channels, densities_of, kept_channels
+from hao.ir.channels import channel_groups
+from hao.measure.sample import Part
+from hao.measure.store import open_store, recorded_about
+from hao.options.option import Option
 from hao.quant.dataset import Dataset, load_dataset
 from hao.report.measured import share_interval
 from hao.request import asked_again
@@ -107,15 +112,47 @@ def test_a_run_in_which_nothing_was_measured_needs_data(
     assert "nothing was measured in it yet; --data names what" in found.output
 
 
-def test_a_run_whose_words_were_chosen_too_is_refused(
-    explored: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.thorough
+def test_channels_and_words_are_measured_beside_bits(
+    explored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    other = tmp_path / "t"
+    shutil.copytree(explored, other)
+    (other / "measurements.sqlite").unlink()
     asked, every = asked_again(load_certificate(explored), "zu3eg")
-    chosen = {n: replace(c, densities={"stem": {50: 1}}) for n, c in every.items()}
+    network = build_network("digits")
+    name, layer = next(
+        (group.name, next(iter(group.makers)))
+        for group in channel_groups(network)
+        if not group.fixed
+    )
+    (group,) = (g for g in channel_groups(network) if g.name == name)
+    channels = tuple(
+        Option(layer=name, change=Channels(tuple(range(count))), cost_micro=cost)
+        for count, cost in ((group.channels, 0), (group.channels // 2, 1))
+    )
+    chosen = {
+        n: replace(c, densities={layer: {50: 1}}, channels=channels)
+        for n, c in every.items()
+    }
     monkeypatch.setattr("hao.steps.explore.asked_again", lambda *_: (asked, chosen))
-    found = run(f"explore {explored}", EXPLORE)
-    assert found.exit_code == 2
-    assert "and only bits are measured; `hao prune` leaves a run" in found.output
+    few = EXPLORE.replace("sqnr", "plug-in").replace("2 --per-turn 2", "6 --per-turn 6")
+    found = run(f"explore {other} --data {DATA}", few)
+    assert found.exit_code == 0, found.output
+    with open_store(other / "measurements.sqlite", _about(other)) as store:
+        samples = [s for s in store.samples() if s.trial.part is Part.SEARCH]
+    assert len(samples) == 6
+    assert all(sample.result is not None for sample in samples)
+    kinds = [sample.trial.scheme for sample in samples]
+    assert any(densities_of(scheme) for scheme in kinds)
+    assert any(len(kept_channels(s)[name]) < group.channels for s in kinds)
+    assert load_design(other / "measured-1").cost.latency_cycles > 0
+
+
+def _about(run_path: Path) -> dict[str, str]:
+    names = ("network", "parameters", "data set", "words")
+    about = recorded_about(run_path / "measurements.sqlite")
+    return {name: about[name] for name in names}
 
 
 @pytest.mark.parametrize(
@@ -156,10 +193,6 @@ def test_workers_that_cannot_be_had_are_refused(
             "--data, --weights and what goes with them are for --me",
         ),
         ("--measure 3 --no-run", "--measure needs --fps, and a run that is written"),
-        (
-            "--measure 3 --data digits --options bits,channels",
-            "--options with more than bits and --measure exclude each other",
-        ),
     ],
 )
 def test_search_takes_data_with_measure_only(words: str, message: str) -> None:
