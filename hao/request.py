@@ -68,6 +68,13 @@ MOST_PIXELS = 4096
 FRONT_POINTS = 6
 """Points of the front where networks compete (chosen here)."""
 
+BATCHES = (1, 2, 4, 8)
+"""Frames of a start that a search may choose.
+
+Chosen here: from 4 on, twice as many make the zoo's networks few percent faster
+(docs/decisions/0042-frames-that-share-weights.md).
+"""
+
 USUAL_WORKERS = 4
 """Most processes unless asked for more (chosen here)."""
 
@@ -110,7 +117,9 @@ class SearchRequest:
         frames: How frames follow each other: whether frame rates count what the host
             does for each, or the engine alone.
         batch: Frames that one start of the engine takes, from 1 to `MOST_BATCH`; their
-            weights load once. More than 1 with frames back to back only.
+            weights load once. More than 1 with frames back to back only. `None` lets
+            the search choose of `BATCHES`, the fewest of equally good designs.
+        max_latency_ms: Most time of the engine for a start [ms]; with `fps` only.
         margin_percent: Part of the frame time that the prediction must leave free
             [percent], from 0 to 90; counts where `fps` is asked for. By default so much
             that the interval of the frame rate begins at `fps`.
@@ -152,7 +161,8 @@ class SearchRequest:
     act_bits: tuple[int, ...] = ()
     objective: Objective = Objective.ACCURACY
     frames: Frames = Frames.ONE_AT_A_TIME
-    batch: int = 1
+    batch: int | None = 1
+    max_latency_ms: float | None = None
     margin_percent: float = field(default_factory=usual_margin)
     front_points: int | None = None
     best: int = 1
@@ -266,19 +276,41 @@ def _faults(request: SearchRequest) -> Iterator[str]:
         yield f"`image_size` = {request.image_size}; must be from 1 to {MOST_PIXELS}"
     if request.top1 is not None and request.model is None:
         yield "`top1` is the float accuracy of a `model`; none was given"
-    if not 1 <= request.batch <= MOST_BATCH:
-        yield f"`batch` = {request.batch}; must be from 1 to {MOST_BATCH}"
-    elif request.batch > 1 and request.frames is Frames.ONE_AT_A_TIME:
-        yield (
-            f"`batch` = {request.batch}: several frames of a start do not come one at "
-            "a time; `frames` = back-to-back"
-        )
+    yield from _start_faults(request)
     if request.clock_mhz is not None and not 10 <= request.clock_mhz <= 1000:
         yield f"`clock_mhz` = {request.clock_mhz:g} MHz; must be from 10 to 1000 MHz"
     if not 1 <= request.processes <= MOST_WORKERS:
         yield f"`workers` = {request.workers}; must be from 1 to {MOST_WORKERS}"
     if request.cluster is not None and request.processes != 1:
         yield "`workers` and `cluster` exclude each other"
+
+
+def _start_faults(request: SearchRequest) -> Iterator[str]:
+    """Yield what is wrong with the frames of a start, and with their time."""
+    batch = "auto" if request.batch is None else str(request.batch)
+    if request.batch is not None and not 1 <= request.batch <= MOST_BATCH:
+        yield f"`batch` = {batch}; must be from 1 to {MOST_BATCH}"
+    elif request.batch != 1 and request.frames is Frames.ONE_AT_A_TIME:
+        yield (
+            f"`batch` = {batch}: several frames of a start do not come one at "
+            "a time; `frames` = back-to-back"
+        )
+    if request.batch is None:
+        if request.fps is None:
+            yield (
+                "`batch` = auto is the fewest frames that reach `fps`; the fastest "
+                "design takes as many as it may: give their number"
+            )
+        elif request.objective.is_smallest and request.min_top1 is None:
+            yield (
+                f"`batch` = auto: the objective {request.objective.value!r} needs "
+                "`min_top1` with it"
+            )
+    most = request.max_latency_ms
+    if most is not None and not 0.001 <= most <= 1e6:
+        yield f"`max_latency_ms` = {most:g} ms; must be from 0.001 to 1000000 ms"
+    if most is not None and request.fps is None:
+        yield "`max_latency_ms` belongs to searches at `fps`; none was given"
 
 
 def _best_faults(request: SearchRequest) -> Iterator[str]:
@@ -322,7 +354,13 @@ def board_of(request: SearchRequest) -> Board:
     if request.calibration is not None:
         constants = load_constants(request.calibration, board)
         board = replace(board, calibration=constants)
-    board = replace(board, frames=request.frames, batch=request.batch)
+    most = request.max_latency_ms
+    board = replace(
+        board,
+        frames=request.frames,
+        batch=request.batch or 1,
+        most_start_us=None if most is None else int(most * 1000),
+    )
     if request.clock_mhz is not None:
         board = board.at_clock(round(request.clock_mhz * 1000))
         check_clock(board)
@@ -409,6 +447,15 @@ def _candidates(
     return published_candidates(offered, law, rules)
 
 
+def with_batches(
+    request: SearchRequest, candidates: Sequence[Candidate]
+) -> list[Candidate]:
+    """Return candidates, one for each number of frames of a start on offer."""
+    if request.batch is not None:
+        return list(candidates)
+    return [replace(c, batch=batch) for c in candidates for batch in BATCHES]
+
+
 def _tell_known_sizes(network: Network, progress: Progress) -> None:
     """Say at which image sizes the accuracy of a network is known, if at any."""
     size = network.input.ofm.width
@@ -490,4 +537,4 @@ def asked_again(
             )
             for c in found
         ]
-    return request, {c.label: c for c in found}
+    return request, {c.label: c for c in with_batches(request, found)}

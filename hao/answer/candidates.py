@@ -135,6 +135,7 @@ class Candidate:
         space: Engines to choose from; `None` for all.
         changes: What made the network out of the one that the request names, if it is
             another: it was changed and trained, and its top-1 measured.
+        batch: Frames of a start, where the search chooses them; `None` for the board's.
     """
 
     network: Network
@@ -148,13 +149,23 @@ class Candidate:
     operations: tuple[Option, ...] = ()
     space: Space | None = None
     changes: Scheme | None = None
+    batch: int | None = None
 
     @property
     def label(self) -> str:
-        """Return the name with the image size, and fewer bits of activations than 8."""
+        """Return the name with the image size and what else tells candidates apart.
+
+        These are fewer bits of activations than 8, and several frames of a start where
+        the search chooses them.
+        """
         label = f"{self.network.name}@{self.image_size}"
         bits = self.rules.act_bits
-        return label if bits == MAX_BITS else f"{label} A{bits}"
+        label = label if bits == MAX_BITS else f"{label} A{bits}"
+        return label if (self.batch or 1) == 1 else f"{label}, {self.batch} frames"
+
+    def on(self, board: Board) -> Board:
+        """Return a board whose starts take as many frames as the candidate's."""
+        return board if self.batch is None else replace(board, batch=self.batch)
 
     @cached_property
     def options(self) -> tuple[Option, ...]:
@@ -238,7 +249,7 @@ class Candidate:
         problem = Problem(
             network=self.network,
             options=options,
-            board=board,
+            board=self.on(board),
             act_bits=self.rules.act_bits,
         )
         return problem if self.space is None else replace(problem, space=self.space)

@@ -31,6 +31,7 @@ def explained(
         progress: Told of each step.
     """
     share = 1 - margin_percent / 100
+    board = candidate.on(board)
     # A budget is lifted like any other limit once it is what the device has.
     problem = candidate.problem(board if board.budget is None else board.of_usable)
     fits = True

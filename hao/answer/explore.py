@@ -11,7 +11,9 @@ Candidates are asked about in a fixed order, under limits that follow from the a
 before; so the outcome does not depend on the workers. Of designs that are equally good,
 the one that is better in the other respect is chosen (the faster of equally accurate
 ones, the more accurate of equally fast ones), then the one whose label sorts first. An
-unknown float top-1 counts as 100 %.
+unknown float top-1 counts as 100 %. Where a network may have several numbers of frames
+in a start, each is a candidate, and of equally good designs the one with the fewest
+comes before all else.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,9 +43,20 @@ Progress = Callable[[str], None]
 
 
 def budget_cycles(board: Board, fps: float) -> int:
-    """Return the most cycles of a start at which the board still makes `fps`."""
+    """Return the most cycles of a start at which the board still makes `fps`.
+
+    They are no more than what the board allows a start.
+    """
     cycles = board.clock_khz * 1000 / fps - board.clock_khz * board.host_us / 1000
-    return max(0, int(board.batch * cycles))
+    most = max(0, int(board.batch * cycles))
+    if board.most_start_us is None:
+        return most
+    return min(most, board.most_start_us * board.clock_khz // 1000)
+
+
+def _frames(candidate: Candidate) -> int:
+    """Return the frames of a start that decide between equally good designs."""
+    return candidate.batch or 1
 
 
 def _least_step(candidate: Candidate) -> int:
@@ -88,7 +101,7 @@ def search_accuracy(
         SolverError: None was found to reach it, but this is not proven; or the workers
             died.
     """
-    search = _ByAccuracy(candidates, board, budget_cycles(board, fps), solver)
+    search = _ByAccuracy(candidates, board, fps, solver)
 
     def ask(
         places: Sequence[int],
@@ -109,7 +122,7 @@ class _ByAccuracy:
     Args:
         candidates: In any order.
         board: Where they are to run.
-        budget: Most cycles of a frame.
+        fps: Frames per second to reach.
         solver: Who solves the integer programs.
     """
 
@@ -117,15 +130,20 @@ class _ByAccuracy:
         self,
         candidates: Sequence[Candidate],
         board: Board,
-        budget: int,
+        fps: float,
         solver: SolverName,
     ) -> None:
-        self._order = sorted(candidates, key=lambda c: (-c.bound_micro, c.label))
-        self._board, self._budget, self._solver = board, budget, solver
+        self._order = sorted(
+            candidates, key=lambda c: (-c.bound_micro, _frames(c), c.label)
+        )
+        self._board, self._fps, self._solver = board, fps, solver
         self.places = range(len(self._order))
         self.ledger = Ledger(
             [Known(candidate=c, floor=-c.bound_micro) for c in self._order],
-            lambda c, r: (r.cost_micro - c.top1_micro, r.cost.latency_cycles, c.label),
+            lambda c, r: (
+                *(r.cost_micro - c.top1_micro, _frames(c)),
+                *(r.cost.latency_cycles, c.label),
+            ),
         )
         # What was priced for a candidate that may be the answer is kept.
         self._problems: dict[int, Problem] = {}
@@ -137,7 +155,7 @@ class _ByAccuracy:
         return Task(
             label=f"[{place + 1}/{len(self._order)}] {candidate.label}{how}",
             problem=self._problems[place],
-            budget=self._budget,
+            budget=budget_cycles(candidate.on(self._board), self._fps),
             cost_limit=cost_limit,
             solver=self._solver,
         )
@@ -146,9 +164,17 @@ class _ByAccuracy:
         """Return the accuracy cost at the most bits [micro-points]."""
         return self._order[place].top1_micro - self._order[place].bound_micro
 
+    def _most_loss(self, place: int) -> int:
+        """Return the most loss of a candidate that may still be the answer."""
+        best = self.ledger.best
+        later = best.report is not None and (
+            _frames(self._order[place]) > _frames(best.candidate)
+        )
+        return self.ledger.loss - later
+
     def at_most_bits(self, place: int) -> Task | None:
         """Return whether a candidate at its most bits is in time, as a task."""
-        if -self._order[place].bound_micro > self.ledger.loss:
+        if -self._order[place].bound_micro > self._most_loss(place):
             return None
         several = len(self._order) > 1
         return replace(self._task(place, self._least(place)), decide=several)
@@ -179,7 +205,7 @@ class _ByAccuracy:
 
     def with_fewer_bits(self, place: int) -> Task | None:
         """Return the best design at any bits as a task, where it may be the answer."""
-        entry, loss = self.ledger.entries[place], self.ledger.loss
+        entry, loss = self.ledger.entries[place], self._most_loss(place)
         if entry.report is not None or entry.floor > loss:
             return None
         limit = None if loss == NO_DESIGN else entry.candidate.top1_micro + loss
@@ -199,7 +225,7 @@ class _ByAccuracy:
             place
             for place in self.places
             if self.ledger.entries[place].report is not None
-            and self.ledger.entries[place].key[0] == self.ledger.loss
+            and self.ledger.entries[place].key[:2] == self.ledger.best.key[:2]
             and place in self._problems  # not asked about with fewer bits
         ]
 
@@ -249,7 +275,10 @@ def search_fps(
     order = sorted(candidates, key=lambda c: (c.network.macs, c.label))
     ledger = Ledger(
         [Known(candidate=c, floor=0) for c in order],
-        lambda c, r: (r.cost.latency_cycles, r.cost_micro - c.top1_micro, c.label),
+        lambda c, r: (
+            *(r.cost.latency_cycles, r.cost_micro - c.top1_micro),
+            *(_frames(c), c.label),
+        ),
     )
 
     def task(place: int) -> Task | None:
@@ -306,7 +335,7 @@ def search_smallest(
             workers died.
     """
     first: Outcome | None = None
-    order = sorted(candidates, key=lambda c: (c.network.macs, c.label))
+    order = sorted(candidates, key=lambda c: (c.network.macs, _frames(c), c.label))
     if top1 is None and len(order) > 1:
         first = search_accuracy(
             order, board, fps=fps, solver=solver, workers=workers, progress=progress
@@ -314,7 +343,9 @@ def search_smallest(
         order = [first.candidate]
     ledger = Ledger(
         [Known(candidate=c, floor=0) for c in order],
-        lambda c, r: (r.objective, r.cost_micro - c.top1_micro, c.label),
+        lambda c, r: (
+            *(r.objective, _frames(c), r.cost_micro - c.top1_micro, c.label),
+        ),
     )
     needed = None if top1 is None else round(top1 * MICRO)
 
@@ -326,7 +357,7 @@ def search_smallest(
         return Task(
             label=f"smallest: [{place + 1}/{len(order)}] {candidate.label}",
             problem=candidate.problem(board),
-            budget=budget_cycles(board, fps),
+            budget=budget_cycles(candidate.on(board), fps),
             measure=measure,
             most_blocks=None if ledger.loss == NO_DESIGN else ledger.loss,
             cost_limit=limit if first is None else first.report.cost_micro,

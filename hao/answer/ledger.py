@@ -82,7 +82,7 @@ class Outcome:
         return self.report.status is Status.OPTIMAL and not self.open
 
 
-Key = tuple[int, int, str]
+Key = tuple[int, int, int, str]
 """The loss of a design, what decides between equal ones, and the label; least wins."""
 
 
@@ -103,7 +103,7 @@ class Known:
     floor: int
     asked: bool = False
     report: SolveReport | None = None
-    key: Key = (NO_DESIGN, 0, "")
+    key: Key = (NO_DESIGN, 0, 0, "")
     error: SolverError | None = None
 
 

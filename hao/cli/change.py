@@ -62,6 +62,13 @@ def change_options(
         show_default=True,
         help="What a frame rate counts, as in `hao search`.",
     )
+    @click.option(
+        "--batch",
+        type=int,
+        default=1,
+        show_default=True,
+        help="Frames that one start of the engine takes, as in `hao search`.",
+    )
     @MARGIN
     @RUN_NAME
     @RUNS
@@ -72,6 +79,7 @@ def change_options(
         board: str,
         bits: tuple[int, ...],
         frames: str,
+        batch: int,
         margin_percent: float,
         run_name: str | None,
         runs: Path,
@@ -88,6 +96,7 @@ def change_options(
             fps=fps,
             rules=BitRules(choices=bits),
             frames=Frames(frames),
+            batch=batch,
             margin_percent=margin_percent,
         )
         search, run = subject_named(subject, request)

@@ -25,6 +25,7 @@ FLAGS = {
     "clock_mhz": "--clock",
     "front_points": "--front",
     "margin_percent": "--margin",
+    "max_latency_ms": "--max-latency",
     "overlap_percent": "--overlap",
     "run_path": "--run",
 }

@@ -55,6 +55,18 @@ def _act_bits(
     return choices
 
 
+def _batch(ctx: click.Context, param: click.Parameter, value: str) -> int | None:
+    """Return the frames of a start, `None` for auto."""
+    if value == "auto":
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        raise click.BadParameter(
+            f"{value!r}; must be a whole number, or auto"
+        ) from None
+
+
 @gathered("request")
 @click.option(
     "--board", default="zu3eg", show_default=True, help="Name, or a .toml file."
@@ -151,11 +163,21 @@ def _act_bits(
 )
 @click.option(
     "--batch",
-    type=int,
-    default=1,
+    default="1",
     show_default=True,
+    metavar="N|auto",
+    callback=_batch,
     help="Frames that one start of the engine takes; weights load once for all of "
-    "them. Needs --frames back-to-back.",
+    "them. Needs --frames back-to-back. auto: of 1, 2, 4 and 8 the fewest that are as "
+    "good as more would be at --fps.",
+)
+@click.option(
+    "--max-latency",
+    "max_latency_ms",
+    metavar="MS",
+    type=float,
+    help="Most time of the engine for a start, of one frame or several [ms]; with "
+    "--fps.",
 )
 @MARGIN
 @click.option(
@@ -312,6 +334,7 @@ def search_command(
       hao search --board kv260 --fps 200 --bits 8 --clock 250
       hao search --board my_board.toml --fps 30 --model net.onnx --top1 71.9
       hao search --board zu3eg --objective fps --min-top1 72
+      hao search --board zu3eg --fps 330 --frames back-to-back --batch auto
       hao search --board zu3eg --fps 100 --recipe ptq
       hao search --board zu3eg --objective area --fps 100 --max-dsp 50%
       hao search --board zu3eg --fps 400 --network mobilenet_v2_100 --best 3

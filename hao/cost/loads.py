@@ -196,8 +196,18 @@ def load_starts(invocation: Invocation, setting: Setting) -> tuple[int, int]:
     """
     stages = loading_stages(invocation)
     if setting.double_buffered:
-        return setting.board.batch * load_overhead(stages), 0
+        return load_overhead(stages), 0
     return load_step(stages), load_step(stages)
+
+
+def more_starts(stages: int, setting: Setting) -> int:
+    """Return what the port takes to begin anew beside every frame after the first.
+
+    Args:
+        stages: Of the next run, or what stands for them.
+        setting: What all columns share.
+    """
+    return (setting.board.batch - 1) * load_overhead(stages)
 
 
 def loading_stages(invocation: Invocation) -> int:

@@ -39,6 +39,7 @@ from hao.cost.loads import (
     load_row,
     load_stand_in,
     loading_stages,
+    more_starts,
 )
 from hao.cost.paths import Path, paths, reading_paths
 from hao.cost.segment_price import SegmentPrice
@@ -134,11 +135,12 @@ def _price_fused(
     moved = _ddr_row(invocation, times, maps, weights, burst, setting)
     reading = reading_paths(invocation, times, transfers, setting.px)
     loading = max(1, loading_stages(invocation))
+    delay = int(load_delay(maps, loading, setting))
     return SegmentPrice(
         paths=_times(paths(invocation, times, transfers, setting.px), batch),
         tiled={},
         ddr=_times((moved, *reading), batch),
-        beside=Path("weights", batch * int(load_delay(maps, loading, setting)), {}),
+        beside=Path("weights", more_starts(loading, setting) + batch * delay, {}),
         opening=load_row(invocation, columns, bits, setting),
         opening_ddr=load_ddr_row(invocation, columns, bits, setting),
         tiles={},

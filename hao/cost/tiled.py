@@ -14,7 +14,7 @@ import numpy as np
 
 from hao.cost.columns import Bools, DenseColumns, Setting
 from hao.cost.latency import StageTimes, dense_times, pointwise_times
-from hao.cost.loads import load_starts, unit_cycles
+from hao.cost.loads import load_starts, more_starts, unit_cycles
 from hao.cost.memory import ddr_cycles, input_channels, port_cycles
 from hao.cost.overheads import EXIT_CYCLES, LOADED_CYCLES, load_step
 from hao.cost.parts import PricedPart, part_maps, part_of, part_times, part_transfers
@@ -208,6 +208,7 @@ class TiledRun:
             alone: Cycles = batch * np.maximum(longest, tile.ddr) + load_step(1)
             return alone
         port, own = self.load(following, bits)
+        port = port + more_starts(1, self.setting)
         loading = np.maximum(port + batch * tile.delay, batch * tile.ddr + own)
         result: Cycles = np.maximum(batch * longest, loading)
         return result
@@ -310,6 +311,7 @@ def price_tiled(run: TiledRun, bits: int) -> SegmentPrice:
     # As in `load_stand_in`: of the next run, whose weights are not known here.
     batch = run.setting.board.batch
     last = run.tile(final, run.weight_bytes(final, run.setting.act_bits) // batch)
+    beside = body + more_starts(1, run.setting) + batch * last.delay
     return SegmentPrice(
         paths=tuple(
             replace(path, terms={role: path.terms[role] + body})
@@ -317,7 +319,7 @@ def price_tiled(run: TiledRun, bits: int) -> SegmentPrice:
         ),
         tiled={role: body},
         ddr=(Path("ddr", 0, {role: body + batch * last.ddr}),),
-        beside=Path("weights", 0, {role: body + batch * last.delay}),
+        beside=Path("weights", 0, {role: beside}),
         opening=Path("weights", 0, {role: port}),
         opening_ddr=Path("weights", 0, {role: own}),
         tiles={role: tiles.runs},

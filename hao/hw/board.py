@@ -114,6 +114,8 @@ class Board:
         frames: How frames follow each other.
         batch: Frames that one start of the engine takes, whose weights load once, from
             1 to `MOST_BATCH`.
+        most_start_us: Most time of the engine for a start, first weight to last output
+            [us], at least 1; `None` for any.
         sourced_khz: Fastest clock that has a source [kHz], such as a design that
             reached it, if `clock_khz` is another; else `None`.
         idle_mw: Power of the board without a design at work [mW], at least 1; `None`
@@ -147,6 +149,7 @@ class Board:
     host_call_us: int
     frames: Frames = Frames.ONE_AT_A_TIME
     batch: int = 1
+    most_start_us: int | None = None
     sourced_khz: int | None = None
     idle_mw: int | None = None
     budget: Resources | None = None
@@ -170,6 +173,8 @@ class Board:
             "ports": self.ports,
             "port_max_khz": self.port_max_khz,
         }
+        if self.most_start_us is not None:
+            positive["most_start_us"] = self.most_start_us
         if self.idle_mw is not None:
             positive["idle_mw"] = self.idle_mw
         if self.sourced_khz is not None:

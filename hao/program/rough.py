@@ -212,20 +212,22 @@ class RoughTables:
     def _computed(self, run: PricedRun) -> RunTable:
         """Return the table of a run but for what opens it; bits set that alone."""
         setting, invocation = self.setting, run.invocation
+        batch = setting.board.batch
         paths = [
             Row(constant=0, terms={role: self._busy(role, layer, index == 0)})
             for index, (role, layer) in enumerate(invocation.stages)
         ]
         maps = run_maps(invocation, np.asarray(invocation.stage_ofm.channels), setting)
-        moved = int(ddr_cycles(maps.total.ddr, setting.board))
+        moved = START_CYCLES - FILL_CYCLES
+        moved += int(ddr_cycles(maps.total.ddr, setting.board))
         beside = NOTHING
         if tiled_role(run) is None:
             delay = load_delay(maps, max(1, loading_stages(invocation)), setting)
-            beside = Row(constant=int(delay), terms={})
+            beside = Row(constant=batch * int(delay), terms={})
         return RunTable(
             paths=tuple(paths),
             beside=beside,
-            ddr=(Row(constant=START_CYCLES - FILL_CYCLES + moved, terms={}),),
+            ddr=(Row(constant=batch * moved, terms={}),),
             opening=NOTHING,
             opening_ddr=NOTHING,
             serial=(),
@@ -239,11 +241,12 @@ class RoughTables:
     def _busy(
         self, role: Role, layer: DenseLayer | DepthwiseLayer, first: bool
     ) -> Ints:
-        """Return the cycles until a stage has done its work, those of others apart."""
+        """Return the cycles until a stage has done its work for all frames, alone."""
         key = role, replace(layer, name=""), first
         if key not in self._work:
             columns, setting = self._columns[role], self.setting
-            self._work[key] = _busy(role, layer, columns, setting, first)
+            batch = setting.board.batch
+            self._work[key] = batch * _busy(role, layer, columns, setting, first)
         return self._work[key]
 
 

@@ -9,7 +9,7 @@ reads it again; nothing in it is believed because it stands there.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +19,7 @@ from pydantic_core import to_jsonable_python
 import hao
 from hao.answer.explore import Fate, Outcome
 from hao.errors import InputError, UnsupportedError
+from hao.hw.board import Board
 from hao.ir.change import Replace, change_text
 from hao.ir.layer import Input
 from hao.ir.network import Network
@@ -145,11 +146,11 @@ class Certificate(FileTable):
         hao: Version that wrote it.
         asked: The request, without what does not bear on the answer.
         design: SHA-256 of the design file.
-        cycles_limit: Most cycles of a frame that the request allows, if it limits them.
+        cycles_limit: Most cycles of a start that the request allows, if it limits them.
         least_top1_micro: Least top-1 that it allows [micro-points], likewise.
         label: The answer's network and image size.
         cost_micro: Accuracy cost of the answer [micro-points].
-        latency_cycles: A frame of the answer [cycles].
+        latency_cycles: A start of the answer [cycles].
         objective: Value of what was minimised: one of these two, or measured blocks.
         bound: No design has less.
         status: Whether that is proven over all networks.
@@ -189,7 +190,7 @@ def render_certificate(
     outcome: Outcome,
     *,
     asked: dict[str, object],
-    cycles_limit: int | None,
+    cycles_of: Callable[[Board], int | None],
     least_top1_micro: int | None,
 ) -> str:
     """Return the certificate of a result as the text of its file.
@@ -198,12 +199,14 @@ def render_certificate(
         result: The answer.
         outcome: Of the search that found it.
         asked: The request as JSON values.
-        cycles_limit: Most cycles of a frame, if a frame rate was asked for.
+        cycles_of: Returns the most cycles of a start on a board, if a frame rate was
+            asked for.
         least_top1_micro: Least top-1 [micro-points], if one was asked for.
     """
     report = outcome.report
     answer = outcome.candidate
-    problem = answer.problem(result.design.board)
+    board = result.design.board
+    problem, cycles_limit = answer.problem(board), cycles_of(board)
     networks = []
     for verdict in outcome.verdicts:
         candidate = verdict.candidate
@@ -211,8 +214,8 @@ def render_certificate(
         if verdict.fate not in (Fate.BOUNDED, Fate.CHOSEN):
             # What is strictly better than the answer; or, for the smallest design at a
             # least top-1, what keeps the limits, among which none is smaller.
-            cycles = cycles_limit
-            if cycles_limit is None:
+            cycles = cycles_of(candidate.on(board))
+            if cycles is None:
                 cycles = report.cost.latency_cycles - 1
             if least_top1_micro is not None:
                 cost = candidate.top1_micro - least_top1_micro

@@ -45,6 +45,7 @@ ADDED_KEYS = frozenset(
         "board.budget",
         "board.calibration",
         "board.idle_mw",
+        "board.most_start_us",
         "board.sourced_khz",
         "block_points",
         "front.accuracy.ranked",

@@ -67,6 +67,10 @@ class ChangeRequest(Source):
         Source.__post_init__(self)
         if self.search.fps is None:
             raise ArgumentError("`fps` is missing; the network changes to reach it")
+        if self.search.batch is None:
+            raise ArgumentError(
+                "`batch` = auto: a network changes for one number of frames; give it"
+            )
 
 
 def subject_named(
@@ -163,7 +167,7 @@ def load_trained(
         (candidate,) = candidates_of(asked, progress)
     else:
         design = load_design(request.run).design
-        board = replace(design.board, frames=asked.frames)
+        board = replace(design.board, frames=asked.frames, batch=asked.batch or 1)
         check_rate(asked, board)
         rules = replace(rules, act_bits=design.engine.act_bits)
         asked = replace(asked, rules=rules)

@@ -34,6 +34,7 @@ from hao.request import (
     check_request,
     check_top1_known,
     limits_of,
+    with_batches,
 )
 from hao.runs.certificate import render_certificate
 from hao.runs.run import check_target, run_state, write_run
@@ -91,8 +92,10 @@ def search(
     if candidates is None:
         candidates = candidates_of(request, progress)
     check_top1_known(request, candidates)
+    candidates = with_batches(request, candidates)
     with open_workers(request.processes, request.cluster) as workers:
         outcome = _search(request, board, candidates, workers, progress)
+        board = outcome.candidate.on(board)
         front = _front(request, board, candidates, outcome, workers, progress)
     others = _others(request, board, outcome, progress)
     result = make_result(
@@ -128,18 +131,19 @@ def _certificate(
     request: SearchRequest, board: Board, outcome: Outcome, result: SearchResult
 ) -> str:
     """Return the text of the certificate of an answer."""
-    cycles, top1 = limits_of(request, board)
+    _, top1 = limits_of(request, board)
     # What does not bear on the answer, or stands in the design file, is left out.
     aside = {
         "board",
         "calibration",
         "clock_mhz",
-        "frames",
-        "batch",
+        "max_latency_ms",
         "workers",
         "cluster",
     }
     aside |= {"front_points", "best", "overlap_percent"}
+    if request.batch is not None:
+        aside |= {"frames", "batch"}
     model = request.model and Path(request.model.name)  # of a file or a network
     asked = TypeAdapter(SearchRequest).dump_python(
         replace(request, model=model, rules=request.bit_rules),
@@ -147,7 +151,11 @@ def _certificate(
         exclude=aside,
     )
     return render_certificate(
-        result, outcome, asked=asked, cycles_limit=cycles, least_top1_micro=top1
+        result,
+        outcome,
+        asked=asked,
+        cycles_of=lambda board: limits_of(request, board)[0],
+        least_top1_micro=top1,
     )
 
 
@@ -204,7 +212,7 @@ def _search(
                     f"{-nearest.loss / MICRO:.2f} % ({nearest.candidate.label})",
                     conflicts=("accuracy", "latency"),
                 ) from error
-        smallest = min(candidates, key=lambda c: c.network.macs)
+        smallest = min(candidates, key=lambda c: (c.network.macs, -(c.batch or 1)))
         raise explained(
             smallest,
             board,
@@ -222,9 +230,13 @@ def _front(
     workers: Workers,
     progress: Progress,
 ) -> tuple[FrontPoint, ...]:
-    """Return the front that was asked for, with the answer on it."""
+    """Return the front that was asked for, with the answer on it.
+
+    Its starts take as many frames as the answer's.
+    """
     if request.points == 0:
         return ()
+    candidates = [c for c in candidates if c.batch == outcome.candidate.batch]
     if len(candidates) == 1:
         return network_front(
             candidates[0],

@@ -243,19 +243,20 @@ def _problem_differs(case: _Case) -> str:
 
 def _limits(case: _Case, candidate: Candidate, *, better: bool) -> Task:
     """Return the task of a network under the request, or of what beats the answer."""
-    certificate = case.certificate
+    certificate, board = case.certificate, case.result.design.board
     cost_limit = None
     if certificate.least_top1_micro is not None:
         cost_limit = candidate.top1_micro - certificate.least_top1_micro
     task = Task(
         label=candidate.label,
-        problem=candidate.problem(case.result.design.board),
+        problem=candidate.problem(board),
         cost_limit=cost_limit,
     )
-    if certificate.cycles_limit is None:
+    cycles, _ = limits_of(case.request, candidate.on(board))
+    if cycles is None:
         limit = certificate.latency_cycles - 1 if better else task.latency_limit
         return replace(task, latency_limit=limit)
-    task = replace(task, budget=certificate.cycles_limit)
+    task = replace(task, budget=cycles)
     if better and case.by_accuracy:
         return replace(task, cost_limit=candidate.top1_micro + case.loss - 1)
     task = replace(task, measure=case.measure)

@@ -98,6 +98,7 @@ def remembered(task: Task, progress: Progress = lambda _: None) -> Answer:
     key = (
         task.problem.network.name,
         task.problem.options,
+        task.problem.board,
         *(task.budget, task.measure, task.most_blocks),
         *(task.cost_limit, task.latency_limit, task.decide),
     )

@@ -104,6 +104,10 @@ def test_at_clock_refuses_a_stopped_clock() -> None:
         (lambda: replace(BOARD, ddr_write_percent=0), "must be from 1 to 100"),
         (lambda: replace(BOARD, batch=0), "batch = 0; must be from 1 to 16"),
         (lambda: replace(BOARD, batch=17), "batch = 17; must be from 1 to 16"),
+        (
+            lambda: replace(BOARD, most_start_us=0),
+            "most_start_us = 0; must be at least 1",
+        ),
         (lambda: replace(BOARD, ddr_burst_bytes=48), "= 48; must be one of 16, 32, 64"),
     ],
 )

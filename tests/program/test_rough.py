@@ -25,6 +25,9 @@ from hao.zoo import build_network
 from tests.program.instances import random_problem
 
 SEEDS = (0, 2, 6, 9)
+BATCHES = (1, 3, 1, 2)
+"""Frames of a start, of each of them."""
+
 DRAWN = 400
 
 
@@ -42,7 +45,11 @@ def _zoo_problem(name: str, size: int) -> Problem:
 
 @cache
 def _cases() -> list[tuple[Field, Group]]:
-    fields_ = [Field(random_problem(seed, choices=2, layers=4)) for seed in SEEDS]
+    fields_ = [
+        Field(p.on_board(replace(p.board, batch=batch)))
+        for seed, batch in zip(SEEDS, BATCHES, strict=True)
+        for p in [random_problem(seed, choices=2, layers=4)]
+    ]
     fields_.append(Field(_zoo_problem("mobilenet_v4_conv_small_050", 96)))
     fields_.append(Field(_zoo_problem("resnet8_cifar", 32)))
     return [

@@ -219,7 +219,7 @@ def test_the_keys_of_the_schema_are_those_of_version_3() -> None:
         *("lutram", "dsp_type", "ddr_peak_kbytes_per_s", "ddr_read_percent"),
         *("ddr_write_percent", "ddr_burst_bytes"),
         *("ports", "port_bytes", "port_max_khz", "host_call_us", "frames", "batch"),
-        *("sourced_khz", "idle_mw", "budget"),
+        *("most_start_us", "sourced_khz", "idle_mw", "budget"),
         "calibration",
         "sources",
     ]
