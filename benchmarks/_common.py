@@ -5,6 +5,7 @@ import platform
 import resource
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
@@ -12,7 +13,8 @@ from pathlib import Path
 from hao.accuracy.drops import load_drop_law
 from hao.accuracy.published import published_networks
 from hao.answer.candidates import BitRules, Candidate, make_candidate
-from hao.hw.board import Board
+from hao.hw.board import Board, Frames
+from hao.hw.board_file import load_board
 from hao.ir.network import Network
 from hao.options.bits import bit_options
 from hao.program.problem import DEFAULT_SPACE, Problem
@@ -59,6 +61,11 @@ def machine() -> str:
 def peak_mb() -> float:
     """Return the peak memory of this process [10^6 bytes]."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
+def back_to_back(name: str) -> Board:
+    """Return a shipped board whose frames wait for no host, as peers are measured."""
+    return replace(load_board(name), frames=Frames.BACK_TO_BACK)
 
 
 def uniform_problem(

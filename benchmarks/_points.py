@@ -58,13 +58,15 @@ class Prices:
         place = {number: index for index, number in enumerate(self._stops)}
         self.stop_of = [place[number] for number in self.stop_of]
         made = [tables.table(number) for number in self._stops]
-        self._starts = np.cumsum([0, *(len(t.paths) + 1 for t in made[:-1])])
-        paths = [(t, row) for t in made for row in (*t.paths, t.ddr)]
-        others = [(t, t.beside) for t in made] + [(t, t.ddr) for t in made]
         every = [tables.table(number) for number in range(len(graph.runs))]
-        others += [(t, t.opening) for t in every] + [(t, t.opening_ddr) for t in every]
-        self._paths = len(paths)
-        rows = paths + others
+        # The longest row of each counts: of every stop, then of every run.
+        groups = [(t, (*t.paths, *t.ddr)) for t in made]
+        groups += [(t, (t.beside,)) for t in made] + [(t, t.ddr) for t in made]
+        groups += [(t, (t.opening,)) for t in every]
+        groups += [(t, (t.opening_ddr,)) for t in every]
+        groups += [(t, t.serial) for t in every]
+        self._starts = np.cumsum([0, *(len(some) for _, some in groups[:-1])])
+        rows = [(table, row) for table, some in groups for row in some]
         self._constants = np.array([row.constant for _, row in rows], dtype=np.int64)
         pixels = len(tables.pixels)
         self._fused: dict[Role, tuple[Ints, Ints]] = {}
@@ -84,10 +86,12 @@ class Prices:
             role: np.stack([_short(t, role, tables) for t in made], axis=1)
             for role in tables.grids
         }
-        self.serial = [table.serial for table in every]
 
     def price(self, place: int, columns: dict[Role, int]) -> list[list[int]]:
-        """Return alone, beside, ddr of each stop, opening and its DDR of each run."""
+        """Return what each stop takes alone, beside and of the DDR, and what opens.
+
+        What opens each run: of the port, of the DDR, and all of it in a row.
+        """
         total = self._constants.copy()
         short = np.zeros(len(self._stops), dtype=np.bool_)
         for role, column in columns.items():
@@ -98,12 +102,11 @@ class Prices:
             ):
                 total[rows] += values[place, index]
             short |= self._short[role][column]
-        alone = np.maximum.reduceat(total[: self._paths], self._starts)
-        alone = np.where(short, FAR, alone)
-        rest = total[self._paths :]
+        longest = np.maximum.reduceat(total, self._starts)
         size, runs = len(self._stops), len(self.stop_of)
-        cuts = (size, 2 * size, 2 * size + runs)
-        return [alone.tolist(), *(part.tolist() for part in np.split(rest, cuts))]
+        longest[:size] = np.where(short, FAR, longest[:size])
+        cuts = np.cumsum([size, size, size, runs, runs])
+        return [part.tolist() for part in np.split(longest, cuts)]
 
 
 def _spread(table: RunTable, row: Row, role: Role) -> Ints:
@@ -250,7 +253,7 @@ class Space:
         double: bool,
     ) -> tuple[int, tuple[int, ...]]:
         """Return the least cycles of any partition, and its arcs."""
-        alone, beside, ddr, opening, opening_ddr = prices
+        alone, beside, ddr, opening, opening_ddr, serial = prices
         far = int(FAR)
         # By node: (run's opening, its DDR, serial load, cycles from its start on, way).
         behind: dict[int, list[tuple[int, int, int, int, tuple[int, ...]]]] = {}
@@ -266,21 +269,21 @@ class Space:
             best, way = far, tuple[int, ...]()
             if step.end in self._last:
                 best, way = here, (arc,)
-            for port, bus, serial, cycles, after in behind.get(step.end, ()):
+            for port, bus, load, cycles, after in behind.get(step.end, ()):
                 if double:
                     took = max(here, beside[stop] + port, ddr[stop] + bus) + cycles
                 else:
-                    took = here + serial + cycles
+                    took = here + load + cycles
                 if took < best:
                     best, way = took, (arc, *after)
             if best < far:
                 behind.setdefault(step.start, []).append(
-                    (opening[run], opening_ddr[run], made.serial[run], best, way)
+                    (opening[run], opening_ddr[run], serial[run], best, way)
                 )
         return min(
             (
-                ((max(port, bus) if double else serial) + cycles, way)
-                for port, bus, serial, cycles, way in behind.get(0, ())
+                ((max(port, bus) if double else load) + cycles, way)
+                for port, bus, load, cycles, way in behind.get(0, ())
             ),
             default=(far, ()),
         )

@@ -35,7 +35,14 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 
 import numpy as np
-from _common import candidate, machine, print_row, print_table, write_section
+from _common import (
+    back_to_back,
+    candidate,
+    machine,
+    print_row,
+    print_table,
+    write_section,
+)
 from _points import Ints, Point, Space, Worth
 from pymoo.algorithms.soo.nonconvex.ga import GA
 from pymoo.core.problem import ElementwiseProblem
@@ -47,7 +54,6 @@ from simanneal import Annealer
 
 from hao.answer.candidates import BitRules
 from hao.hw.board import Board
-from hao.hw.board_file import load_board
 from hao.options.option import MICRO
 from hao.program.codesign import choose_fastest
 
@@ -276,7 +282,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--write", action="store_true", help="into docs/benchmarks.md")
     args = parser.parse_args(argv)
     warnings.filterwarnings("ignore")
-    board = load_board("zu3eg")
+    board = back_to_back("zu3eg")
     print(f"Machine: {machine()}; zu3eg at {board.clock_mhz:.0f} MHz\n")
     print_table(HEADER, ())
     rows: list[tuple[object, ...]] = []

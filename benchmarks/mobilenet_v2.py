@@ -25,7 +25,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from _common import candidate, machine, print_table, uniform_problem
+from _common import (
+    back_to_back,
+    candidate,
+    machine,
+    print_table,
+    uniform_problem,
+)
 
 from hao.answer.candidates import BitRules
 from hao.cost.catalogue import BUFFER_WORDS, LANES, PIXELS, TAPS
@@ -39,7 +45,6 @@ from hao.data import data_path
 from hao.engine.design import Design
 from hao.engine.stages import DenseStage, DepthwiseStage
 from hao.hw.board import Board
-from hao.hw.board_file import load_board
 from hao.intmath import ceil_div
 from hao.ir.change import Bits
 from hao.ir.layer import Depthwise, Linear, Pool
@@ -371,7 +376,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true")
     args = parser.parse_args(argv)
-    board = load_board("zu3eg")
+    board = back_to_back("zu3eg")
     print(f"Machine: {machine()}; zu3eg at {board.clock_mhz:.0f} MHz")
     base, rows = our_rows(board, quick=args.quick)
     print("\n## Designs\n")

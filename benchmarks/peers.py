@@ -15,11 +15,10 @@ throughput is 1 / latency. Both columns are shown. Takes about a minute.
 import csv
 from dataclasses import dataclass
 
-from _common import machine, print_table, uniform_problem
+from _common import back_to_back, machine, print_table, uniform_problem
 
 from hao.data import data_path
 from hao.errors import HaoError
-from hao.hw.board_file import load_board
 from hao.program.codesign import choose_fastest
 from hao.zoo import build_network
 
@@ -180,7 +179,7 @@ def main() -> None:
     print(f"Machine: {machine()}\n")
     rows: list[tuple[object, ...]] = []
     for case in CASES:
-        board = load_board("zu3eg").at_clock(round(1000 * case.mhz))
+        board = back_to_back("zu3eg").at_clock(round(1000 * case.mhz))
         network = build_network(case.network)
         try:
             report = choose_fastest(

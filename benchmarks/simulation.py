@@ -46,7 +46,7 @@ def timed(call: Callable[[], T]) -> tuple[T, float]:
 def measured(result: SearchResult, folder: Path) -> list[str]:
     design = result.design
     net = seeded_integers(
-        design.network, design.scheme, act_bits=design.engine.act_bits, seed=SEED
+        design.network, design.weight_bits, act_bits=design.engine.act_bits, seed=SEED
     )
     frames = seeded_frames(net, FRAMES, SEED + 1)
     project, render_s = timed(lambda: render_project(design, net, result.cost, frames))

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from hao.emission.arena import StoredMap
 from hao.emission.steps import Table
 from hao.engine.design import Design
-from hao.ir.passes import frame_planes, planes_of
+from hao.ir.passes import codes_of, frame_planes, planes_of
 
 Bytes = NDArray[np.uint8]
 
@@ -59,6 +59,25 @@ def frame_bytes(
         codes = planes_of(codes, signed=signed)
     port, bits = design.board.port_bytes, design.engine.act_bits
     return map_bytes(codes, stored, port_bytes=port, act_bits=bits)
+
+
+def frame_codes(
+    data: Bytes, stored: StoredMap, *, design: Design, signed: bool
+) -> NDArray[np.int64]:
+    """Return the codes of frames in DDR; the inverse of `frame_bytes`.
+
+    Args:
+        data: Shape (frames, bytes of the frame).
+        stored: Where and how they are stored.
+        design: Its network and engine.
+        signed: Codes are signed.
+
+    Returns:
+        Shape (frames, channels, height, width).
+    """
+    port, bits = design.board.port_bytes, design.engine.act_bits
+    codes = map_codes(data, stored, port_bytes=port, act_bits=bits, signed=signed)
+    return codes_of(codes) if frame_planes(design.network) > 1 else codes
 
 
 def map_codes(

@@ -142,6 +142,19 @@ def planes_of(codes: NDArray[np.int64], *, signed: bool) -> NDArray[np.int64]:
     return np.concatenate([high, low], axis=1)
 
 
+def codes_of(planes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the frames of planes of digits; the inverse of `planes_of`.
+
+    Args:
+        planes: Shape (frames, 2 * channels, height, width), the high digits first.
+
+    Returns:
+        Shape (frames, channels, height, width).
+    """
+    high, low = np.split(planes, 2, axis=1)
+    return (high << DIGIT_BITS) + low
+
+
 def digit_type(codes: MapType) -> MapType:
     """Return the type of the digits of a frame."""
     low, high = (-8, 7) if codes.quant.signed else (0, 15)

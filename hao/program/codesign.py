@@ -39,7 +39,7 @@ from hao.program.products import least_cycles
 from hao.program.quick import is_quick
 from hao.program.rows import Program
 from hao.program.search import find
-from hao.program.shapes import may_run_within
+from hao.program.shapes import may_run_by_stage, may_run_within
 from hao.program.solver import LinearModel, Solution, SolverName, Status, solve
 
 __all__ = [
@@ -265,7 +265,7 @@ def _first(
     """
     if not may_run_within(field, budget, spend):
         return None
-    if not may_run_within(field, int(LIKELY * budget), spend):
+    if not may_run_by_stage(field, int(LIKELY * budget), spend):
         raise SolverError(
             f"{field.problem.network.name}: whether an engine runs a frame in {budget} "
             "cycles was not decided"

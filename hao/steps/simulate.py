@@ -18,7 +18,13 @@ from hao.emission.check import (
 )
 from hao.emission.project import check_origin
 from hao.emission.steps import Table, make_table
-from hao.emission.stored import frame_bytes, map_bytes, map_codes, step_maps
+from hao.emission.stored import (
+    frame_bytes,
+    frame_codes,
+    map_bytes,
+    map_codes,
+    step_maps,
+)
 from hao.errors import InputError
 from hao.files import held, read_file
 from hao.ir.classes import classes_of
@@ -269,11 +275,10 @@ def _evaluation(
             f"{project / 'tb' / 'frames.bin'}: {data.size} bytes; must be frames of "
             f"{size}. `hao emit-hls --force` renders it anew"
         )
-    codes = map_codes(
+    codes = frame_codes(
         data.reshape(-1, size),
         source,
-        port_bytes=port,
-        act_bits=design.engine.act_bits,
+        design=design,
         signed=net.maps[design.network.input.name].quant.signed,
     )
     return Evaluation(codes=codes)

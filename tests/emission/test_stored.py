@@ -9,9 +9,16 @@ from hypothesis import strategies as st
 
 from hao.emission.arena import stored_map
 from hao.emission.steps import make_table
-from hao.emission.stored import map_bytes, map_codes, step_maps
+from hao.emission.stored import (
+    frame_bytes,
+    frame_codes,
+    map_bytes,
+    map_codes,
+    step_maps,
+)
 from hao.hw.board_file import load_board
 from hao.ir.integer_run import run_integer_layers
+from hao.ir.passes import frame_planes
 from tests.cost.samples import shape
 from tests.emission.designs import sample, small
 
@@ -81,6 +88,20 @@ def test_codes_come_back(data: st.DataObject) -> None:
     assert (ones == 0) == (not there.any())
     set_bits = sum(bin(int(c) & ((1 << act_bits) - 1)).count("1") for c in codes.flat)
     assert int(np.unpackbits(there).sum()) == set_bits
+
+
+def test_frames_come_back_from_digits_too() -> None:
+    found = set()
+    for seed in range(12):
+        drawn = sample(seed)
+        design, name = drawn.design, drawn.net.network.input.name
+        stored = make_table(design, drawn.net).arena.maps[name]
+        signed = drawn.net.maps[name].quant.signed
+        data = frame_bytes(drawn.frames, stored, design=design, signed=signed)
+        back = frame_codes(data, stored, design=design, signed=signed)
+        np.testing.assert_array_equal(back, drawn.frames)
+        found.add((frame_planes(design.network), signed))
+    assert found == {(1, False), (1, True), (2, True)}
 
 
 @pytest.mark.parametrize("seed", range(0, 30, 3))

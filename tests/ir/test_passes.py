@@ -14,6 +14,7 @@ from hao.ir.partition import partition
 from hao.ir.passes import (
     DIGIT_BITS,
     MOST_CODE,
+    codes_of,
     digit_type,
     digits,
     factors,
@@ -110,6 +111,7 @@ def test_a_frame_in_digits_times_its_weights_is_the_frame_times_them(
     low, high = (-MOST_CODE, MOST_CODE + 1) if signed else (0, 256)
     codes = rng.integers(low, high, (2, 3, 1, 1))
     digits_ = planes_of(codes, signed=signed)
+    np.testing.assert_array_equal(codes_of(digits_), codes)
     quant = QType(bits=8, signed=signed)
     kind = digit_type(MapType(quant=quant, low=0, high=1, exponent=None))
     assert kind.low <= digits_.min() <= digits_.max() <= kind.high

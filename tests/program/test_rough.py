@@ -19,7 +19,7 @@ from hao.program.hunt import NO_LIMIT, bufferings
 from hao.program.lanes import Prices, lane_bounds
 from hao.program.periods import Periods
 from hao.program.problem import Problem
-from hao.program.rough import any_within, rough_prices
+from hao.program.rough import any_by_stage, any_within, rough_prices
 from hao.program.tables import Choice
 from hao.zoo import build_network
 from tests.program.instances import random_problem
@@ -108,6 +108,7 @@ def test_what_rough_bounds_exclude_exact_bounds_exclude() -> None:
                 continue
             for limit in (least // 2, least * 9 // 10, least, least * 3 // 2):
                 if any_within(field, group, double, limit):
+                    assert any_by_stage(field, group, double, limit)
                     continue
                 excluded += 1
                 for some in exact.each(limit):
