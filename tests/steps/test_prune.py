@@ -134,14 +134,15 @@ def test_weights_that_a_file_quantized_are_refused(tmp_path: Path) -> None:
 def test_options_of_channels_need_what_their_costs_are_measured_with() -> None:
     found = run("search", "--network", "digits", "--fps", "9", "--options", "channels")
     assert (
-        "must be 'bits', or with some of ',channels', ',sparsity' and" in found.output
+        "must be bits, or bits and some of channels, sparsity and operations"
+        in found.output
     )
     asked = ("search", "--network", "digits", "--fps", "9", "--options")
     found = run(*asked, "bits,channels")
-    assert "needs --fps, --data, and --network" in found.output
+    assert "needs --data: what these options cost is measured" in found.output
     more = ("--data", "digits", "--drop-blocks", "1")
     found = run(*asked, "bits,channels", *more)
-    assert "excludes --drop-blocks" in found.output
+    assert "and --drop-blocks exclude each other" in found.output
     assert found.exit_code != 0
 
 
