@@ -141,8 +141,10 @@ class _ByAccuracy:
         self.ledger = Ledger(
             [Known(candidate=c, floor=-c.bound_micro) for c in self._order],
             lambda c, r: (
-                *(r.cost_micro - c.top1_micro, _frames(c)),
-                *(r.cost.latency_cycles, c.label),
+                r.cost_micro - c.top1_micro,
+                _frames(c),
+                r.cost.latency_cycles,
+                c.label,
             ),
         )
         # What was priced for a candidate that may be the answer is kept.
@@ -276,8 +278,10 @@ def search_fps(
     ledger = Ledger(
         [Known(candidate=c, floor=0) for c in order],
         lambda c, r: (
-            *(r.cost.latency_cycles, r.cost_micro - c.top1_micro),
-            *(_frames(c), c.label),
+            r.cost.latency_cycles,
+            r.cost_micro - c.top1_micro,
+            _frames(c),
+            c.label,
         ),
     )
 
@@ -344,7 +348,10 @@ def search_smallest(
     ledger = Ledger(
         [Known(candidate=c, floor=0) for c in order],
         lambda c, r: (
-            *(r.objective, _frames(c), r.cost_micro - c.top1_micro, c.label),
+            r.objective,
+            _frames(c),
+            r.cost_micro - c.top1_micro,
+            c.label,
         ),
     )
     needed = None if top1 is None else round(top1 * MICRO)

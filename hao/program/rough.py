@@ -36,12 +36,7 @@ from hao.program.products import BoardKey, bare_lanes, lane_pairs
 from hao.program.sieve import FEW
 from hao.program.space import Grid, depthwise_grid
 from hao.program.sweep import sweep
-from hao.program.tables import (
-    NOTHING,
-    Row,
-    RunTable,
-    tiled_role,
-)
+from hao.program.tables import NOTHING, Row, RunTable, tiled_role
 
 Ints = NDArray[np.int64]
 
@@ -69,8 +64,7 @@ def any_by_stage(field: Field, group: Group, double: bool, limit: int) -> bool:
     """Return what `any_within` does by bounds of stages alone, in less time."""
     if _takes_less_than_work(field):
         return True
-    few = _bounds(field, group, double).few(limit, 0)
-    return few is None
+    return _bounds(field, group, double).few(limit, 0) is None
 
 
 def _takes_less_than_work(field: Field) -> bool:
