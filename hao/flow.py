@@ -19,7 +19,7 @@ solvers and ONNX are loaded by the step that needs them, when it runs.
 
 from hao.answer.candidates import BitRules
 from hao.answer.objective import Objective
-from hao.emission.check import Build
+from hao.emission.compiling import Build
 from hao.errors import HaoError
 from hao.hw.board import Frames
 from hao.hw.board_file import board_names, load_board

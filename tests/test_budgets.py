@@ -15,7 +15,6 @@ LONG_MODULES = {
     "cost/area.py",
     "cost/blocks.py",
     "cost/catalogue.py",
-    "emission/check.py",
     "emission/context.py",
     "emission/records.py",
     "emission/stage_steps.py",
@@ -42,7 +41,7 @@ LONG_CLASSES = {
     "quant/chain.py:Chain",
     "quant/export.py:_Writer",
 }
-LONG_FUNCTIONS = 96
+LONG_FUNCTIONS = 95
 MANY_PARAMETERS = 76
 
 PATHS = {

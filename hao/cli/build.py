@@ -174,7 +174,7 @@ def simulate_command(
     compared bit for bit; the cycles of a frame are replayed from a trace of the emitted
     code and shown beside the priced ones. Exits with 1 if anything differs.
     """
-    from hao.emission.check import Build
+    from hao.emission.compiling import Build
     from hao.report.hardware import render_simulation, simulation_json
     from hao.steps.simulate import simulate
 

@@ -1,45 +1,21 @@
-"""Building an emitted project with g++, running it, and reading what it says.
-
-Three builds of the same sources: `NATIVE` integers (fast), `AP_INT` (the vendor's
-types, from the open headers that the hls4ml package ships), and `TRACE` (native, with
-every stream access recorded and replayed as cycles). The only module that runs
-processes.
-"""
+"""Running the programs of an emitted project, and reading what they say."""
 
 import json
-import os
-import shlex
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import Enum
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.emission.project import MARK
+from hao.emission.compiling import run_program
 from hao.errors import InputError, ToolError
-from hao.files import recover, work_folder, write_file
-
-COMPILE_SECONDS = 600
-"""Longest compilation (measured: 3 to 8 s; chosen here for slow machines)."""
 
 RUN_SECONDS = 36_000
 """Longest simulation (chosen here: a whole evaluation set may take hours)."""
-
-
-class Build(Enum):
-    """How the sources are compiled."""
-
-    NATIVE = "native"
-    AP_INT = "ap_int"
-    TRACE = "trace"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,135 +84,6 @@ class Simulation:
     wrong_steps: int
     seconds: float
     outputs: NDArray[np.uint8]
-
-
-def find_compiler() -> str:
-    """Return the C++ compiler: `CXX` of the environment, or g++.
-
-    Raises:
-        ToolError: There is none.
-    """
-    name = os.environ.get("CXX", "g++")
-    found = shutil.which(name)
-    if found is None:
-        raise ToolError(
-            f"{name}: no such program; a C++ compiler is needed to simulate (on Debian "
-            "and Ubuntu: sudo apt install g++), or set CXX",
-            command=(name,),
-        )
-    return found
-
-
-def find_ap_types() -> Path:
-    """Return the folder that holds ap_int.h.
-
-    `AP_TYPES` of the environment, or where the hls4ml package keeps the open headers;
-    the package itself is not imported.
-
-    Raises:
-        ToolError: There is none.
-    """
-    named = os.environ.get("AP_TYPES")
-    if named is not None:
-        folder = Path(named)
-    else:
-        spec = find_spec("hls4ml")
-        places = [] if spec is None else list(spec.submodule_search_locations or [])
-        folder = Path(places[0] if places else ".")
-        folder = folder / "templates" / "vivado" / "ap_types"
-    if not (folder / "ap_int.h").is_file():
-        raise ToolError(
-            f"{folder}: holds no ap_int.h; `pip install --no-deps hls4ml` brings the "
-            "open headers, or set AP_TYPES to the include folder of Vitis HLS",
-            command=("ap_int.h",),
-        )
-    return folder
-
-
-def check_emitted(project: Path) -> None:
-    """Check that a folder holds an emitted project.
-
-    Raises:
-        InputError: It does not, or may not be read.
-    """
-    try:
-        there = (project / MARK).is_file()
-    except OSError as error:
-        raise InputError(f"{project}: cannot be read ({error.strerror})") from error
-    if not there:
-        raise InputError(
-            f"{project}: no emitted project in it; `hao emit-hls` makes one"
-        )
-
-
-def compile_project(project: Path, build: Build, program: Path) -> None:
-    """Compile the test bench of an emitted project.
-
-    The compiler is `find_compiler`'s; words of `CXXFLAGS` in the environment follow
-    hao's own, so that `CXXFLAGS=-O0` compiles faster and runs slower.
-
-    Args:
-        project: Folder of the project.
-        build: Number types, with or without trace.
-        program: File to write.
-
-    Raises:
-        InputError: The folder holds no emitted project, the program's cannot be
-            written, or CXXFLAGS has a quote that does not end.
-        ToolError: The compiler is missing or fails; its output is kept in a log.
-    """
-    check_emitted(project)
-    flags = {
-        Build.NATIVE: ["-O2", "-isystem", "tb/native", "-DHAO_FAST"],
-        Build.TRACE: ["-O1", "-isystem", "tb/native", "-DHAO_FAST", "-DHAO_TRACE"],
-        Build.AP_INT: ["-O1"],
-    }[build]
-    flags += _own_flags()
-    if build is Build.AP_INT:
-        flags += ["-isystem", str(find_ap_types())]
-    log = program.with_suffix(".log")
-    try:
-        program.parent.mkdir(exist_ok=True)
-        recover(program.parent)
-        # Beside its place: another simulation may be running the one that is there.
-        with work_folder(program) as work:
-            made = work.resolve() / "new"
-            command = (
-                find_compiler(),
-                "-std=c++14",
-                "-Wno-unknown-pragmas",
-                "-Isrc",
-                *flags,
-                "src/engine.cpp",
-                "tb/tb.cpp",
-                "-o",
-                str(made),
-            )
-            done = _run(command, cwd=project, timeout=COMPILE_SECONDS)
-            write_file(log, (done.stdout + done.stderr).encode())
-            built = done.returncode == 0 and made.is_file()
-            if built:
-                made.replace(program)
-    except OSError as error:
-        raise InputError(
-            f"{program.parent}: cannot be written ({error.strerror}); must be a folder"
-        ) from error
-    if not built:
-        lines = (done.stderr or done.stdout).splitlines()
-        first = next((line for line in lines if "error" in line), "no message")
-        raise ToolError(
-            f"{command[0]}: the {build.value} build failed: {first}; see {log}",
-            command=command,
-            log_path=log,
-        )
-
-
-def _own_flags() -> list[str]:
-    words = os.environ.get("CXXFLAGS", "")
-    try:
-        return shlex.split(words)
-    except ValueError as error:
-        raise InputError(f"CXXFLAGS={words}: {error}; must be flags") from error
 
 
 def run_simulation(
@@ -389,7 +236,7 @@ def _read_back(program: Path) -> Iterator[None]:
 def _bench(program: Path, project: Path, *arguments: str) -> dict[str, float]:
     """Run the test bench in the project's folder; return its JSON line."""
     command = (str(program.resolve()), *arguments)
-    done = _run(command, cwd=project, timeout=RUN_SECONDS)
+    done = run_program(command, cwd=project, timeout=RUN_SECONDS)
     lines = done.stdout.strip().splitlines()
     try:
         said = json.loads(lines[-1]) if lines else None
@@ -404,25 +251,3 @@ def _bench(program: Path, project: Path, *arguments: str) -> dict[str, float]:
             command=command,
         )
     return said
-
-
-def _run(
-    command: tuple[str, ...], *, cwd: Path, timeout: int
-) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            command,
-            cwd=cwd,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ToolError(
-            f"{command[0]}: still running after {timeout} s", command=command
-        ) from error
-    except OSError as error:
-        raise ToolError(
-            f"{command[0]}: cannot be run ({error.strerror})", command=command
-        ) from error

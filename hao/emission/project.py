@@ -4,6 +4,7 @@ Rendering is a pure function: the same design and integers give the same bytes. 
 header of every file names hao's version and the digest of all the others.
 """
 
+import functools
 import hashlib
 import os
 import re
@@ -248,16 +249,7 @@ def check_origin(project: Path, design: Design, net: IntegerNetwork) -> None:
 def _texts(context: dict[str, object]) -> dict[str, str]:
     """Return the rendered text files, by path."""
     folder = data_path("templates") / "hls"
-    loader = jinja2.FileSystemLoader(folder)
-    environment = jinja2.Environment(
-        loader=loader,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # the output is C++, not HTML
-    )
-    environment.filters["cpp"] = _cpp
+    environment = _environment(folder)
     stages = context["stages"]
     assert isinstance(stages, list)
     texts: dict[str, str] = {}
@@ -288,6 +280,21 @@ def _texts(context: dict[str, object]) -> dict[str, str]:
         "This folder may be replaced by `hao emit-hls --force`.\n"
     )
     return texts
+
+
+@functools.cache
+def _environment(folder: Path) -> jinja2.Environment:
+    """Return the templates of a folder, each compiled once in a process."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # the output is C++, not HTML
+    )
+    environment.filters["cpp"] = _cpp
+    return environment
 
 
 def _headed(text: str, context: dict[str, object]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hao.arguments import takes_words
-from hao.emission.check import check_emitted
+from hao.emission.compiling import check_emitted
 from hao.errors import RefusedError, ToolError
 from hao.handoff.compare import compare, render_comparison
 from hao.handoff.load import load_report

@@ -6,15 +6,13 @@ import numpy as np
 
 from hao.arguments import takes_words
 from hao.cost.evaluate import CostReport
-from hao.emission.check import (
+from hao.emission.check import Replay, run_replay, run_simulation
+from hao.emission.compiling import (
     Build,
-    Replay,
     check_emitted,
     compile_project,
     find_ap_types,
     find_compiler,
-    run_replay,
-    run_simulation,
 )
 from hao.emission.project import check_origin
 from hao.emission.steps import Table, make_table

@@ -7,18 +7,20 @@ import numpy as np
 import pytest
 
 from hao.cost.evaluate import evaluate
-from hao.emission import check
+from hao.emission import check, compiling
 from hao.emission.check import (
-    Build,
     FifoUse,
     Simulation,
     StepReplay,
+    run_replay,
+    run_simulation,
+)
+from hao.emission.compiling import (
+    Build,
     check_emitted,
     compile_project,
     find_ap_types,
     find_compiler,
-    run_replay,
-    run_simulation,
 )
 from hao.emission.project import Project, render_project, write_project
 from hao.emission.stored import map_bytes
@@ -143,6 +145,38 @@ def test_flags_of_the_environment_follow(
         compile_project(hls, Build.NATIVE, tmp_path / "program")
 
 
+def test_a_program_is_made_anew_only_from_something_else(
+    hls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiler = tmp_path / "my++"
+    compiler.write_text(
+        '#!/bin/sh\nfor to; do :; done\necho "$@" | tee -a log >"$to"\n'
+    )
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    program = tmp_path / "build" / "native"
+
+    def runs() -> int:
+        compile_project(hls, Build.NATIVE, program)
+        return len((hls / "log").read_text().splitlines())
+
+    assert runs() == runs() == 1
+    program.write_text("damaged")
+    assert runs() == runs() == 2
+    (hls / "src" / "pack.h").write_text("// edited by hand")
+    assert runs() == runs() == 3
+    (hls / "tb" / "frames.bin").write_bytes(b"what the program reads")
+    assert runs() == 3
+    monkeypatch.setenv("CXXFLAGS", "-O3")
+    assert runs() == runs() == 4
+    compiler.write_text(compiler.read_text() + "# a newer compiler\n")
+    assert runs() == runs() == 5
+    (hls / "src" / "pack.h").unlink()
+    (hls / "src" / "pack.h").symlink_to("/proc/self/mem")
+    with pytest.raises(InputError, match=r"hls: cannot be read \("):
+        runs()
+
+
 def test_missing_headers_are_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -155,7 +189,7 @@ def test_missing_headers_are_named(
 
 def test_headers_are_missing_without_hls4ml(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AP_TYPES", raising=False)
-    monkeypatch.setattr(check, "find_spec", lambda name: None)
+    monkeypatch.setattr(compiling, "find_spec", lambda name: None)
     with pytest.raises(ToolError, match=r"holds no ap_int\.h"):
         find_ap_types()
 

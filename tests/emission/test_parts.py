@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from hao.cost.evaluate import evaluate
-from hao.emission.check import Build, compile_project, run_replay
+from hao.emission.check import run_replay
+from hao.emission.compiling import Build, compile_project
 from hao.emission.project import render_project, write_project
 from hao.emission.runs import RunPart, design_runs
 from hao.emission.steps import make_table

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from hao.cost.evaluate import evaluate
-from hao.emission.check import Build, Replay, compile_project, run_replay
+from hao.emission.check import Replay, run_replay
+from hao.emission.compiling import Build, compile_project
 from hao.emission.project import render_project, write_project
 from hao.emission.runs import Run, StageRun
 from hao.emission.steps import Table

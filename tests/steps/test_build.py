@@ -21,7 +21,7 @@ from PIL import Image
 import hao
 from hao import SearchRequest, search
 from hao.answer.candidates import BitRules
-from hao.emission.check import Build
+from hao.emission.compiling import Build
 from hao.errors import InputError, ToolError
 from hao.files import held
 from hao.hw.board import Frames
@@ -113,9 +113,7 @@ def simulated(quantized: Path) -> SimulationResult:
 @pytest.fixture
 def own(quantized: Path, tmp_path: Path) -> Path:
     """Return a copy of the quantized run, to be spoilt."""
-    ignored = shutil.ignore_patterns(
-        run_files.TRAINING_FOLDER, run_files.PROGRAM_FOLDER
-    )
+    ignored = shutil.ignore_patterns(run_files.TRAINING_FOLDER)
     return Path(shutil.copytree(quantized, tmp_path / "own", ignore=ignored))
 
 
