@@ -522,19 +522,16 @@ def asked_again(
             )
             for bits in request.act_bits or (request.bit_rules.act_bits,)
         ]
-    channels = recorded_channels(certificate.problem)
-    densities = recorded_densities(certificate.problem)
-    operations = recorded_operations(certificate.problem)
-    space = recorded_space(certificate.problem)
-    if channels or densities or operations or space is not None:
-        found = [
-            replace(
-                c,
-                channels=channels,
-                densities=densities,
-                operations=operations,
-                space=space,
-            )
-            for c in found
-        ]
+    rules, problem = request.bit_rules, certificate.problem
+    blocks = recorded_operations(problem) if rules.block_points is None else ()
+    found = [
+        replace(
+            c,
+            channels=recorded_channels(problem),
+            densities=recorded_densities(problem),
+            operations=blocks,
+            space=recorded_space(problem),
+        )
+        for c in found
+    ]
     return request, {c.label: c for c in with_batches(request, found)}

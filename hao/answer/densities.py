@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.answer.prune import SLOPE_CHOICES, points_per_loss
+from hao.answer.prune import SLOPE_CHOICES, measured_folds
 from hao.errors import InputError
 from hao.ir.network import Network
 from hao.ir.sparsity import Words, kept_words
-from hao.options.channels import LEAST_LOSS
 from hao.options.sparsity import DensityCosts, LossCurve, why_whole
 from hao.quant.admm import Arrays
 from hao.quant.dataset import Dataset
@@ -143,14 +142,11 @@ def measured_curves(
         {name: mask(name, int(rng.choice(densities))) for name in words}
         for _ in range(SLOPE_CHOICES)
     ]
-    base, *found = pruned_losses(net, dataset.validation, choices, teacher=teacher)
-    floor = max(base.loss, LEAST_LOSS)
-    # A loss that falls is no gain: noise, of which the logarithm must not be -inf.
-    folds = np.log1p([max(0.0, each.loss - base.loss) / floor for each in found])
-    drops = np.array([base.top1 - each.top1 for each in found])
-    slope = points_per_loss(folds[-SLOPE_CHOICES:], drops[-SLOPE_CHOICES:])
+    loss, folds, slope = measured_folds(
+        pruned_losses(net, dataset.validation, choices, teacher=teacher)
+    )
     points: dict[str, list[tuple[float, float]]] = {name: [] for name in words}
-    for (name, density), fold in zip(alone, folds, strict=False):
+    for (name, density), fold in zip(alone, folds, strict=True):
         lost = words[name].lost(scores[name], density)
         if lost > max((own for own, _ in points[name]), default=0.0):
             points[name].append((lost, float(fold) * slope))
@@ -159,5 +155,5 @@ def measured_curves(
     return Curves(
         of={n: LossCurve(points=tuple(own), least=least) for n, own in points.items()},
         points_per_fold=slope,
-        loss=floor,
+        loss=loss,
     )

@@ -42,7 +42,7 @@ from hao.quant.dataset import Dataset
 from hao.quant.distill import Teacher
 from hao.quant.float_net import FloatNet, folded_network
 from hao.quant.normed import normed_net
-from hao.quant.saliency import Scores, masked_losses, taylor_scores
+from hao.quant.saliency import NetOutputs, Scores, masked_losses, taylor_scores
 from hao.quant.train import TrainSettings
 
 Progress = Callable[[str], None]
@@ -113,8 +113,9 @@ def prune(
         budget = int(start ** (1 - share) * task.budget**share)
         if step == settings.steps:
             budget = task.budget
-        net, options = weighed_options(
-            task, pruned.network, pruned.lanes, settings, step, progress
+        net, scores = scored(task, pruned.network, settings, step, progress)
+        options = weighed_options(
+            task, net, scores, pruned.lanes, widths=settings.widths, seed=step
         )
         report = choose_most_accurate(
             task.problem(pruned.network, options), budget=budget
@@ -179,50 +180,70 @@ def _channels(network: Network) -> int:
     return sum(g.channels for g in channel_groups(network) if not g.fixed)
 
 
-def weighed_options(
+def scored(
     task: PruneTask,
     network: Network,
-    lanes: Mapping[str, tuple[int, ...]],
     settings: PruneSettings,
     step: int,
     progress: Progress,
-) -> tuple[FloatNet, tuple[Option, ...]]:
-    """Return a network, trained on, and the options of its groups.
+) -> tuple[FloatNet, Scores]:
+    """Return a network, trained on, and the mean scores of its channels meanwhile.
 
     Args:
-        task: The whole network, data and board.
+        task: Data and teacher.
         network: With parameters; the whole one, or one with fewer channels.
-        lanes: By group, of the stages of an engine: they say which widths are worth it.
         settings: How channels are taken out.
         step: From 1; says which batches come.
         progress: Told now and then.
     """
     net = normed_net(network, task.dataset.train)
-    free = [group for group in channel_groups(network) if not group.fixed]
     scores = taylor_scores(
         net,
         task.dataset.train,
-        free,
+        [group for group in channel_groups(network) if not group.fixed],
         settings.training,
         steps=settings.iterations,
         first=(step - 1) * settings.iterations,
         teacher=task.teacher,
         progress=progress,
     )
+    return net, scores
+
+
+def weighed_options(
+    task: PruneTask,
+    net: FloatNet,
+    scores: Scores,
+    lanes: Mapping[str, tuple[int, ...]],
+    *,
+    widths: int = MOST_WIDTHS,
+    seed: int = 1,
+) -> tuple[Option, ...]:
+    """Return the options of a net's groups, at what they are measured to cost.
+
+    Args:
+        task: The whole network, data and board.
+        net: With batch norms.
+        scores: Of the channels of every group that may be narrower.
+        lanes: By group, of the stages of an engine: they say which widths are worth it.
+        widths: Numbers of channels offered per group.
+        seed: Of the random choices that say what a loss is in top-1.
+    """
+    free = [group for group in channel_groups(net.network) if not group.fixed]
     whole = {g.name: g.channels for g in channel_groups(task.network)}
-    widths = {
+    offered = {
         group.name: offered_widths(
             group.channels,
             lanes[group.name],
             least=max(1, whole[group.name] // LEAST_SHARE),
-            most=settings.widths,
+            most=widths,
         )
         for group in free
     }
     costs = measured_costs(
-        net, task.dataset, free, scores, widths, teacher=task.teacher, seed=step
+        net, task.dataset, free, scores, offered, teacher=task.teacher, seed=seed
     )
-    return net, channel_options(costs, widths)
+    return channel_options(costs, offered)
 
 
 def lanes_of(network: Network, report: SolveReport) -> dict[str, tuple[int, ...]]:
@@ -304,14 +325,10 @@ def measured_costs(
         }
         for _ in range(SLOPE_CHOICES)
     ]
-    base, *found = masked_losses(
-        net, dataset.validation, groups, choices, teacher=teacher
+    floor, folds, slope = measured_folds(
+        masked_losses(net, dataset.validation, groups, choices, teacher=teacher)
     )
-    floor = max(base.loss, LEAST_LOSS)
-    folds = np.log1p([(each.loss - base.loss) / floor for each in found])
-    drops = np.array([base.top1 - each.top1 for each in found])
-    slope = points_per_loss(folds[-SLOPE_CHOICES:], drops[-SLOPE_CHOICES:])
-    alone = iter(folds[:-SLOPE_CHOICES] * slope)
+    alone = iter(folds * slope)
     return {
         name: GroupCosts(
             scores=scores[name],
@@ -322,6 +339,30 @@ def measured_costs(
         )
         for name, own in points.items()
     }
+
+
+def measured_folds(
+    outputs: Sequence[NetOutputs],
+) -> tuple[float, NDArray[np.float64], float]:
+    """Return losses as logarithms of how many times the whole network's they are.
+
+    A loss that falls counts as the whole network's: what it gained is noise.
+
+    Args:
+        outputs: Of the whole network, of choices of one thing alone, and of
+            `SLOPE_CHOICES` random choices of all.
+
+    Returns:
+        The loss of the whole network, at least `LEAST_LOSS` [nats]; the logarithm of
+        each choice of one thing; and the top-1 that a logarithm of 1 is, by the random
+        choices [points].
+    """
+    base, *found = outputs
+    floor = max(base.loss, LEAST_LOSS)
+    folds = np.log1p([max(0.0, each.loss - base.loss) / floor for each in found])
+    drops = np.array([base.top1 - each.top1 for each in found])
+    slope = points_per_loss(folds[-SLOPE_CHOICES:], drops[-SLOPE_CHOICES:])
+    return floor, folds[:-SLOPE_CHOICES], slope
 
 
 def points_per_loss(losses: NDArray[np.float64], drops: NDArray[np.float64]) -> float:

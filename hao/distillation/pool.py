@@ -33,12 +33,15 @@ class Place:
     identity: bool
 
 
-def places_of(network: Network, pool: Iterable[Operation]) -> tuple[Place, ...]:
-    """Return the blocks for which there are operations, in order of execution.
+def places_of(
+    network: Network, pool: Iterable[Operation], *, identity: bool = True
+) -> tuple[Place, ...]:
+    """Return the blocks that may be replaced or left out, in order of execution.
 
     Args:
         network: Layers; parameters are not needed.
         pool: What is offered.
+        identity: Whether leaving a block out is, where its maps allow it.
 
     Raises:
         InputError: No block may be replaced, or an operation of one's own does not fit.
@@ -49,11 +52,11 @@ def places_of(network: Network, pool: Iterable[Operation]) -> tuple[Place, ...]:
         Place(
             block=block,
             operations=operations_of(network, block, operations),
-            identity=may_be_left_out(network, block),
+            identity=identity and may_be_left_out(network, block),
         )
         for block in replaceable_blocks(network)
     ]
-    kept = tuple(place for place in found if place.operations)
+    kept = tuple(place for place in found if place.operations or place.identity)
     if not kept:
         raise InputError(
             f"network {network.name!r}: no block that an operation of the pool could "

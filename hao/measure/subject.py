@@ -46,6 +46,9 @@ from hao.quant.train import QUANTIZED_SETTINGS, check_fit, train_quantized
 
 Floats = NDArray[np.float64]
 
+CALIBRATION_FRAMES = 256
+"""Training frames that calibrate, and that batch statistics are of (chosen here)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredFrames:
@@ -137,7 +140,7 @@ def make_subject(
     networks: Mapping[int, Network],
     dataset: Dataset,
     *,
-    calibration: int = 256,
+    calibration: int = CALIBRATION_FRAMES,
     search: int = 1024,
 ) -> Subject:
     """Return a subject with its frames divided.

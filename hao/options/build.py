@@ -75,7 +75,9 @@ def _blocks(network: Network, by_name: Mapping[str, list[Option]]) -> dict[str, 
     if not chosen:
         return {}
     found = {b.name: b for b in residual_blocks(network) if b.name in chosen}
-    if any(isinstance(o.change, Replace) for os in chosen.values() for o in os):
+    if found.keys() != chosen.keys() or any(
+        isinstance(o.change, Replace) for os in chosen.values() for o in os
+    ):
         found |= {b.name: b for b in replaceable_blocks(network) if b.name in chosen}
     for name in chosen:
         if name not in found:

@@ -3,7 +3,15 @@
 from dataclasses import replace
 
 from hao.errors import InputError
-from hao.ir.change import Bits, Change, Channels, Replace, change_of
+from hao.ir.change import (
+    Bits,
+    Change,
+    Channels,
+    Keep,
+    LeaveOut,
+    Replace,
+    change_of,
+)
 from hao.ir.sparsity import FULL
 from hao.options.option import Option
 from hao.program.problem import DEFAULT_SPACE, Problem
@@ -49,10 +57,12 @@ def recorded_channels(entry: ProblemEntry) -> tuple[Option, ...]:
 
 
 def recorded_operations(entry: ProblemEntry) -> tuple[Option, ...]:
-    """Return the options of blocks that may be replaced, as a certificate records."""
-    blocks = {each.block for each in entry.operations}
-    every = recorded_options(entry)
-    return tuple(option for option in every if option.layer in blocks)
+    """Return the options of blocks that a certificate records."""
+    return tuple(
+        option
+        for option in recorded_options(entry)
+        if isinstance(option.change, Keep | LeaveOut | Replace)
+    )
 
 
 def recorded_densities(entry: ProblemEntry) -> dict[str, dict[int, int]]:

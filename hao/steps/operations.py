@@ -15,7 +15,7 @@ import numpy as np
 
 from hao.arguments import take_fields
 from hao.errors import ArgumentError
-from hao.ir.change import Change, Keep, Scheme
+from hao.ir.change import Change, Keep
 from hao.ir.channels import channel_groups
 from hao.ir.network import Network
 from hao.options.operations import load_pool
@@ -120,10 +120,8 @@ def _places(pooled: Pooled, network: Network) -> tuple["Place", ...]:
                 f"`only` = {name}; no such operation: the pool has "
                 f"{', '.join(sorted(known)[:5])} and others (data/operations.csv)"
             )
-    found = places_of(network, [o for o in pool if o.name in pooled.only])
-    if IDENTITY in pooled.only:
-        return found
-    return tuple(replace(place, identity=False) for place in found)
+    chosen = [operation for operation in pool if operation.name in pooled.only]
+    return places_of(network, chosen, identity=IDENTITY in pooled.only)
 
 
 def weighed_operations(
@@ -197,17 +195,3 @@ def inner_channels(
     edges = {name for b in teacher.blocks.values() for name in (b.entry, b.result)}
     fixed = {g.name for g in channel_groups(network) if g.members & edges}
     return tuple(option for option in channels if option.layer not in fixed)
-
-
-def with_chosen(network: Network, teacher: "BlockTeacher", scheme: Scheme) -> Network:
-    """Return a network, whose other layers may be narrower, with chosen operations.
-
-    Args:
-        network: With float parameters; the teacher's layers.
-        teacher: With the operations' parameters.
-        scheme: Blocks that are left out or replaced.
-    """
-    from hao.distillation.pool import assembled
-
-    chosen = teacher.chosen(scheme)
-    return assembled(network, chosen, teacher.params) if chosen else network

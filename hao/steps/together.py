@@ -18,12 +18,9 @@ import numpy as np
 
 from hao.answer.candidates import Candidate
 from hao.arguments import take_fields, takes_words
-from hao.emission.weights import pruned_network
 from hao.errors import ArgumentError, InputError
-from hao.ir.change import densities_of, kept_channels
-from hao.ir.channels import without_channels
 from hao.ir.network import Network
-from hao.ir.sparsity import with_densities
+from hao.options.option import Option
 from hao.report.result import SearchResult
 from hao.runs.run_files import FLOAT_STEM, OPERATIONS_FILE
 from hao.steps.changed import Trained, keep_training, load_trained, work_beside
@@ -33,14 +30,13 @@ from hao.steps.operations import (
     distilled,
     inner_channels,
     weighed_operations,
-    with_chosen,
 )
 from hao.steps.prune import PruneRequest, task_of
 from hao.steps.search import search
 
 if TYPE_CHECKING:
     from hao.answer.prune_task import PruneTask
-    from hao.distillation.choose import BlockTeacher
+    from hao.distillation.pool import Params
     from hao.quant.float_net import FloatNet
 
 
@@ -84,8 +80,8 @@ def search_together(
 ) -> SearchResult:
     """Return the best design of a network with bits and other options chosen together.
 
-    The run has the float weights as they were cut: without the channels and words that
-    went, and with the operations that were chosen, as they were distilled.
+    The run has the float weights without the channels and words that went, and with the
+    operations that were chosen, as they were distilled; batch statistics are anew.
 
     Args:
         request: One network, its data and weights; method, steps and epochs do not
@@ -101,20 +97,18 @@ def search_together(
         UnsupportedError: A layer cannot be trained, or weights are quantized already.
     """
     from hao.quant.export_float import float_files
-    from hao.quant.float_net import folded_network
 
     beside = work_beside(run_path, force=force) if run_path else nullcontext()
     with beside as folder:
         trained = load_trained(request, folder, progress)
-        net, candidate, teacher = _weighed(request, trained, offer, folder, progress)
-        weights = folded_network(net)
+        candidate, operations = _weighed(request, trained, offer, folder, progress)
 
         def files(result: SearchResult) -> dict[str, bytes]:
-            cut = _cut(weights, teacher, result)
+            cut = _cut(trained, operations, result)
             kept = {FLOAT_STEM + end: text for end, text in float_files(cut).items()}
-            if teacher is not None:
+            if operations is not None:
                 content = BytesIO()
-                np.savez(content, allow_pickle=False, **teacher.params)
+                np.savez(content, allow_pickle=False, **operations)
                 kept[OPERATIONS_FILE] = content.getvalue()
             return kept
 
@@ -133,14 +127,21 @@ def search_together(
 
 
 def _cut(
-    weights: Network, teacher: "BlockTeacher | None", result: SearchResult
+    trained: Trained, operations: "Params | None", result: SearchResult
 ) -> Network:
     """Return a network with what a result replaces, without what it leaves out."""
-    scheme = result.design.scheme
-    cut = without_channels(weights, kept_channels(scheme))
-    if teacher is not None:
-        cut = with_chosen(cut, teacher, scheme)
-    return pruned_network(with_densities(cut, densities_of(scheme)), result.design)
+    from hao.measure.subject import CALIBRATION_FRAMES, Subject, network_under
+
+    network, dataset = trained.network, trained.dataset
+    subject = Subject(
+        networks={result.design.engine.act_bits: network},
+        calibration=dataset.train.frames[:CALIBRATION_FRAMES],
+        parts={},
+        dataset=dataset,
+        words=result.design,
+        operations={} if operations is None else operations,
+    )
+    return network_under(subject, network, result.design.scheme)
 
 
 def _weighed(
@@ -149,10 +150,10 @@ def _weighed(
     offer: Offer,
     folder: Path | None,
     progress: Progress,
-) -> tuple["FloatNet", Candidate, "BlockTeacher | None"]:
-    """Return the net whose options were weighed, and the candidate with them.
+) -> tuple[Candidate, "Params | None"]:
+    """Return the candidate with its options, and the parameters of operations on offer.
 
-    The third is the network with its operations, where these are offered.
+    All are weighed in, and put together with, the same weights.
 
     Raises:
         InputError: Nothing may be taken out, or no block replaced.
@@ -161,35 +162,39 @@ def _weighed(
     from hao.quant.normed import normed_net
 
     task, candidate, kinds = task_of(trained), trained.candidate, offer.kinds
+    net = normed_net(trained.network, trained.dataset.train)
     if MeasuredKind.CHANNELS in kinds:
-        net, candidate = _with_channels(request, task, candidate, progress)
-    else:
-        net = normed_net(trained.network, trained.dataset.train)
+        channels = _channels(request, task, net, progress)
+        candidate = replace(candidate, channels=channels)
     if MeasuredKind.SPARSITY in kinds:
         candidate = replace(candidate, densities=density_costs(task, net, progress))
     if MeasuredKind.OPERATIONS not in kinds:
-        return net, candidate, None
+        return candidate, None
     teacher = distilled(trained, offer.pooled, folder, request.seed, progress)
     channels = inner_channels(trained.network, candidate.channels, teacher)
     operations = weighed_operations(trained, teacher, request.seed, progress)
-    return net, replace(candidate, channels=channels, operations=operations), teacher
+    made = replace(candidate, channels=channels, operations=operations)
+    return made, teacher.params
 
 
-def _with_channels(
-    request: PruneRequest, task: "PruneTask", candidate: Candidate, progress: Progress
-) -> tuple["FloatNet", Candidate]:
-    """Return a net trained on, and the candidate with options of its channels.
+def _channels(
+    request: PruneRequest, task: "PruneTask", net: "FloatNet", progress: Progress
+) -> tuple[Option, ...]:
+    """Return the options of channels, weighed in a net; a copy is trained for scores.
 
     Raises:
         InputError: No channels may be taken out.
     """
-    from hao.answer.prune import PruneSettings, lanes_of, weighed_options
+    from hao.answer.prune import PruneSettings, lanes_of, scored, weighed_options
     from hao.program.codesign import choose_fastest
+    from hao.quant.train import TrainSettings
 
     whole = task.network
     lanes = lanes_of(whole, choose_fastest(task.problem(whole)))
-    settings = PruneSettings(iterations=request.iterations)
-    net, options = weighed_options(task, whole, lanes, settings, 1, progress)
+    training = TrainSettings(epochs=1, learning_rate=1e-3, seed=request.seed)
+    settings = PruneSettings(iterations=request.iterations, training=training)
+    _, scores = scored(task, whole, settings, 1, progress)
+    options = weighed_options(task, net, scores, lanes)
     if not options:
         raise InputError(f"network {whole.name!r}: no channels may be taken out")
-    return net, replace(candidate, channels=options)
+    return options

@@ -1,5 +1,6 @@
 """Channels taken out until a frame time is kept: what stays, and what is refused."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,9 +8,11 @@ import numpy as np
 import pytest
 
 from hao.answer.prune import (
+    SLOPE_CHOICES,
     PruneSettings,
     group_lanes,
     measured_costs,
+    measured_folds,
     points_per_loss,
     prune,
 )
@@ -25,7 +28,7 @@ from hao.options.option import Option
 from hao.program.codesign import choose_fastest
 from hao.quant.distill import teacher_of
 from hao.quant.normed import normed_net
-from hao.quant.saliency import masked_losses
+from hao.quant.saliency import NetOutputs, masked_losses
 from hao.quant.train import TrainSettings, train_float
 from tests.program.instances import Builder, board
 from tests.quant.networks import CLASSES, shape, stripes
@@ -193,6 +196,15 @@ def test_costs_are_measured_and_never_fall_with_channels(task: PruneTask) -> Non
         fold = np.log1p((other.loss - whole.loss) / costs[name].base_loss)
         wanted = costs[name].points_per_fold * fold
         assert costs[name].costs[-1] == pytest.approx(wanted)
+
+
+def test_losses_count_as_logarithms_and_none_as_a_gain() -> None:
+    drawn = [NetOutputs(math.e, 80.0)] * SLOPE_CHOICES  # log(e / 1) = 1 for 10 points
+    alone = [NetOutputs(0.0, 91.0), NetOutputs(math.e**2, 50.0)]
+    floor, folds, slope = measured_folds([NetOutputs(1.0, 90.0), *alone, *drawn])
+    assert floor == 1.0
+    assert folds.tolist() == pytest.approx([0, 2])
+    assert slope == pytest.approx(10)
 
 
 def test_points_per_loss_is_a_slope_through_the_origin() -> None:

@@ -29,7 +29,16 @@ def test_blocks_come_with_the_operations_that_fit() -> None:
 
 def test_a_pool_without_anything_that_fits_is_refused() -> None:
     with pytest.raises(InputError, match="no block that an operation of the pool"):
-        places_of(network(), ())
+        places_of(network(), (), identity=False)
+
+
+def test_blocks_may_be_left_out_without_any_pool() -> None:
+    (place,) = places_of(network(), ())
+    assert (place.block.name, dict(place.operations), place.identity) == (
+        "l3",
+        {},
+        True,
+    )
 
 
 def test_what_stands_behind_a_block_makes_the_same_outputs(trained: Network) -> None:

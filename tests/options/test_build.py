@@ -3,7 +3,7 @@
 import pytest
 
 from hao.errors import InputError
-from hao.ir.change import Bits, Keep, Replace
+from hao.ir.change import Bits, Keep, LeaveOut, Replace
 from hao.ir.layer import Conv, Padding
 from hao.ir.network import Network
 from hao.ir.tensor import Shape
@@ -103,6 +103,21 @@ def test_the_changed_network_has_the_layers_in_place_of_the_block() -> None:
     assert scheme["new3.1"] == Bits(weight_bits=4)
     assert "l2" not in scheme
     assert [(s.start, s.end) for s in segments] == [(n, n) for n in range(5)]
+
+
+def test_a_lone_layer_may_be_left_out_without_an_operation_on_offer() -> None:
+    made = Builder(Shape(channels=4, height=6, width=6)).conv(4, 3).conv(4, 3)
+    network = made.conv(8, 3).network()
+    options = [
+        Option(layer="l2.block", change=change, cost_micro=cost)
+        for change, cost in ((Keep(), 0), (LeaveOut(), 5))
+    ]
+    frame = build_frame(network, _bits(network) + options)
+    runs = [s.variants[0].run for s in frame.steps if s.start in (0, 2)]
+    kept = [run.invocation for run in runs if run is not None]
+    changed, scheme, _ = frame.changed((0, 0, 0, 1), kept)
+    assert [layer.name for layer in changed.compute_layers] == ["l1", "l3"]
+    assert scheme["l2.block"] == LeaveOut()
 
 
 def test_a_block_that_the_network_lacks_is_refused() -> None:
