@@ -8,7 +8,6 @@ as post-training quantization rounds them; maps stay in floating point.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -105,10 +104,8 @@ def rounded(network: Network, bits: int | Mapping[str, int]) -> Network:
         width = bits if isinstance(bits, int) else bits.get(layer.name)
         if width is not None:
             key = f"{layer.name}.weight"
-            weight = rounded_weight(params[key].astype(np.float64), width)
-            weight.setflags(write=False)
-            params[key] = weight
-    return replace(network, params=MappingProxyType(params))
+            params[key] = rounded_weight(params[key].astype(np.float64), width)
+    return replace(network, params=params)
 
 
 def outputs_of(network: Network, frames: Frames) -> Floats:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -295,10 +294,8 @@ def pruned_network(
     for name, words in stage_words(design, network).items():
         if name in densities:
             weight = f"{name}.weight"
-            kept = keep_largest(params[weight], words, densities[name])
-            kept.setflags(write=False)
-            params[weight] = kept
-    return replace(network, params=MappingProxyType(params))
+            params[weight] = keep_largest(params[weight], words, densities[name])
+    return replace(network, params=params)
 
 
 def _kept_order(cube: Ints, layer: Conv | Linear, stage: DenseStage) -> _Order:

@@ -90,14 +90,13 @@ def finished_network(
     if len(kept) < 2:
         raise InputError(f"network {name!r}: the output is the input; nothing to run")
     names = {layer.name for layer in kept}
-    frozen: dict[str, NDArray[np.generic]] = {}
-    for key, array in params.items():
-        if key.rpartition(".")[0] in names:
-            frozen[key] = _checked(key, array)
+    checked = {
+        key: _checked(key, array)
+        for key, array in params.items()
+        if key.rpartition(".")[0] in names
+    }
     read_network = simplify(
-        Network(
-            name=safe_name(name), layers=tuple(kept), params=MappingProxyType(frozen)
-        )
+        Network(name=safe_name(name), layers=tuple(kept), params=checked)
     )
     network = lowered(read_network)
     said = (*notes, *respelled_layers(read_network, network))
@@ -126,7 +125,7 @@ def lone_layer_problems(
 
 
 def _checked(key: str, array: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Return an own, read-only copy; half precision becomes single precision."""
+    """Return an own copy; half precision becomes single precision."""
     half = np.issubdtype(array.dtype, np.floating) and array.dtype.itemsize < 4
     with np.errstate(invalid="ignore"):
         own = array.astype(np.float32 if half else array.dtype)
@@ -135,5 +134,4 @@ def _checked(key: str, array: NDArray[np.generic]) -> NDArray[np.generic]:
         raise InputError(
             f"parameter {key!r} holds NaN or infinity; must be finite numbers"
         )
-    own.setflags(write=False)
     return own

@@ -9,7 +9,6 @@ shorter; nothing else of the network changes.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import assert_never
 
 import numpy as np
@@ -169,9 +168,7 @@ def without_channels(network: Network, kept: Kept) -> Network:
     for layer in network.layers:
         layers.append(_narrowed(layer, counts))
         _keep_parameters(params, layer, chosen)
-    return Network(
-        name=network.name, layers=tuple(layers), params=MappingProxyType(params)
-    )
+    return Network(name=network.name, layers=tuple(layers), params=params)
 
 
 def _check_kept(group: ChannelGroup, index: NDArray[np.int64]) -> None:
@@ -244,6 +241,4 @@ def _keep_parameters(
             else:
                 array = array[:, read]
         if array is not params[key]:
-            array = np.ascontiguousarray(array)
-            array.setflags(write=False)
-            params[key] = array
+            params[key] = np.ascontiguousarray(array)

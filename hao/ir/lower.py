@@ -20,7 +20,6 @@ requantization (`hao.quant.chain`) and stay, and averages stay whole.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from types import MappingProxyType
 
 import numpy as np
 
@@ -161,7 +160,7 @@ def _swapped(network: Network, layer: Layer) -> Network | None:
             {pool.name: first, layer.name: second}.get(one.name, one)
             for one in network.layers
         ),
-        params=MappingProxyType(params),
+        params=params,
     )
 
 
@@ -184,14 +183,12 @@ def _respelled(
             for key, array in network.params.items()
             if key.rpartition(".")[0] != layer.name
         }
-        for key, array in made.params.items():
-            array.setflags(write=False)
-            params[key] = array
+        params |= made.params
         before, after = network.layers[:position], network.layers[position + 1 :]
         network = Network(
             name=network.name,
             layers=(*before, *made.layers, *after),
-            params=MappingProxyType(params),
+            params=params,
         )
     return network
 
@@ -220,6 +217,4 @@ def _frame_affine_to_host(network: Network) -> Network:
         for one in network.layers
         if one is not first
     )
-    return Network(
-        name=network.name, layers=layers, params=MappingProxyType(kept | params)
-    )
+    return Network(name=network.name, layers=layers, params=kept | params)

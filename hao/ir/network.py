@@ -27,7 +27,7 @@ class Network:
         name: What a user calls it.
         layers: Topological order; the first is the only `Input`, the last is the
             output.
-        params: Read-only arrays by "layer.parameter"; may be empty.
+        params: Arrays by "layer.parameter", read-only from here on; may be empty.
 
     Raises:
         InputError: A name occurs twice, a layer reads a later or unknown one, or
@@ -36,9 +36,10 @@ class Network:
 
     name: str
     layers: tuple[Layer, ...]
-    params: Params = field(default_factory=lambda: MappingProxyType({}))
+    params: Params = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "params", _read_only(self.params))
         shapes: dict[str, Shape] = {}
         for position, layer in enumerate(self.layers):
             if layer.name in shapes:
@@ -108,3 +109,12 @@ class Network:
             for name in layer.inputs:
                 readers[name].append(layer.name)
         return {name: tuple(names) for name, names in readers.items()}
+
+
+def _read_only(params: Params) -> Params:
+    """Return parameters that nobody writes to; the arrays given stay as they are."""
+    views = {}
+    for key, array in params.items():
+        views[key] = array.view() if array.flags.writeable else array
+        views[key].setflags(write=False)
+    return MappingProxyType(views)

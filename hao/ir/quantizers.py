@@ -7,7 +7,6 @@ layers, activations and quantizers are then part of a requantization
 
 from collections.abc import Mapping
 from dataclasses import replace
-from types import MappingProxyType
 
 from hao.ir.layer import (
     Activation,
@@ -62,13 +61,9 @@ def merged_quantizers(network: Network) -> Network:
     return Network(
         name=network.name,
         layers=tuple(reading(layer, heirs) for layer in kept),
-        params=MappingProxyType(
-            {
-                k: v
-                for k, v in network.params.items()
-                if k.rpartition(".")[0] not in heirs
-            }
-        ),
+        params={
+            k: v for k, v in network.params.items() if k.rpartition(".")[0] not in heirs
+        },
     )
 
 

@@ -18,7 +18,6 @@ unless it only adds, which the bias can do. Choosing bits is left to the search.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,10 +157,9 @@ def _applied(network: Network, change: _Change) -> Network:
         for key, array in network.params.items()
         if key.rpartition(".")[0] != gone
     }
-    for key, array in change.params.items():
-        array.setflags(write=False)
-        params[key] = array
-    return Network(name=network.name, layers=layers, params=MappingProxyType(params))
+    return Network(
+        name=network.name, layers=layers, params=params | dict(change.params)
+    )
 
 
 def _rewired(layer: Layer, old: str, new: str) -> Layer:

@@ -126,15 +126,12 @@ def seeded_integers(
         maps[layer.name] = filled.output
         codes[layer.name] = filled.codes
         for name, array in filled.params.items():
-            array.setflags(write=False)
             params[f"{layer.name}.{name}"] = array
         later = {n for reader in network.layers[position + 1 :] for n in reader.inputs}
         for name in set(codes) - later:
             del codes[name]
     return IntegerNetwork(
-        network=Network(
-            name=network.name, layers=tuple(layers), params=MappingProxyType(params)
-        ),
+        network=Network(name=network.name, layers=tuple(layers), params=params),
         maps=MappingProxyType(maps),
         requantization=Requantization.SHIFT,
     )

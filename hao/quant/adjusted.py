@@ -12,7 +12,6 @@ What both gain on a pretrained network stands in docs/accuracy.md.
 """
 
 from dataclasses import replace
-from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -89,15 +88,13 @@ def adjusted_network(
 
 def with_biases(network: Network, params: dict[str, NDArray[np.generic]]) -> Network:
     """Return a network whose compute layers all have a bias, with these parameters."""
-    for array in params.values():
-        array.setflags(write=False)
     layers = tuple(
         replace(layer, bias=True)
         if isinstance(layer, Conv | Depthwise | Linear)
         else layer
         for layer in network.layers
     )
-    return replace(network, layers=layers, params=MappingProxyType(params))
+    return replace(network, layers=layers, params=params)
 
 
 def _can_fit(layer: Compute) -> bool:

@@ -10,7 +10,6 @@ bit, or with a zero point, get a signed type that holds them.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -174,12 +173,10 @@ def _with_copy(
             layers += [*added, reader]
         else:
             layers.append(one)
-    for array in params.values():
-        array.setflags(write=False)
     return Network(
         name=network.name,
         layers=tuple(layers),
-        params=MappingProxyType({**network.params, **params}),
+        params={**network.params, **params},
     )
 
 
@@ -331,12 +328,10 @@ def _cut(network: Network, source: str, made: _Cut) -> Network:
         layers.append(one)
         if one.name == source:
             layers += added
-    for array in params.values():
-        array.setflags(write=False)
     return Network(
         name=network.name,
         layers=tuple(layers),
-        params=MappingProxyType({**network.params, **params}),
+        params={**network.params, **params},
     )
 
 

@@ -7,7 +7,6 @@ enter quantization wherever they come from.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 from typing import assert_never
 
 import numpy as np
@@ -183,20 +182,16 @@ def with_parameters(
         raise InputError(
             f"parameter {unknown[0]!r}: network {network.name!r} has no such parameter"
         )
-    given = replace(network, params=MappingProxyType(dict(params)))
+    given = replace(network, params=params)
     complete = frame_parameters(given)
     layers = list(network.layers)
     for position, layer in enumerate(layers):
         if isinstance(layer, Conv | Depthwise | Linear):
             weight, bias = float_parameters(given, layer)
-            weight.setflags(write=False)
-            bias.setflags(write=False)
             complete[f"{layer.name}.weight"] = weight
             complete[f"{layer.name}.bias"] = bias
             layers[position] = replace(layer, bias=True)
-    return Network(
-        name=network.name, layers=tuple(layers), params=MappingProxyType(complete)
-    )
+    return Network(name=network.name, layers=tuple(layers), params=complete)
 
 
 def _array(tensor: Tensor) -> NDArray[np.float64]:

@@ -6,7 +6,6 @@ integers and the emitted driver cannot differ in it.
 """
 
 from dataclasses import replace
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,8 +122,6 @@ def _folded(
             by_channel = rows.reshape(len(rows), len(scale), -1)
             bias = bias + by_channel.sum(axis=2) @ shift
             weight = (by_channel * scale[:, None]).reshape(weight.shape)
-        for array in (weight, bias):
-            array.setflags(write=False)
         params[f"{layer.name}.weight"], params[f"{layer.name}.bias"] = weight, bias
     names = {layer.name for layer in first}
     layers = tuple(
@@ -133,7 +130,7 @@ def _folded(
         else layer
         for layer in network.layers
     )
-    return replace(network, layers=layers, params=MappingProxyType(params))
+    return replace(network, layers=layers, params=params)
 
 
 def _is_padded(layer: Compute) -> bool:
@@ -155,6 +152,5 @@ def _with_frame_scaling(network: Network, scale: Real, shift: Real) -> Network:
     name = network.input.name
     params = dict(network.params)
     for word, array in (("scale", scale), ("shift", shift)):
-        array.setflags(write=False)
         params[f"{name}.{word}"] = array
-    return replace(network, params=MappingProxyType(params))
+    return replace(network, params=params)

@@ -244,13 +244,9 @@ def _assembled(
         values, exact = _parameters(layer, chains, sums, mode)
         if not exact:
             rounded.append(layer.name)
-        for word, array in values.items():
-            array.setflags(write=False)
-            params[f"{layer.name}.{word}"] = array
+        params |= {f"{layer.name}.{word}": array for word, array in values.items()}
         layers.append(_integer_layer(layer, chains))
-    made = Network(
-        name=network.name, layers=tuple(layers), params=MappingProxyType(params)
-    )
+    made = Network(name=network.name, layers=tuple(layers), params=params)
     return ImportedIntegers(
         net=IntegerNetwork(
             network=made,

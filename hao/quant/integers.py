@@ -68,16 +68,13 @@ def integer_network(model: QuantNet) -> IntegerNetwork:
     for layer in model.network.layers:
         maps[layer.name] = _map_type(exact, layer, maps)
         for name, array in _layer_integers(exact, layer, maps).items():
-            array.setflags(write=False)
             params[f"{layer.name}.{name}"] = array
         if isinstance(layer, Conv | Depthwise | Linear):
             quant = weight_type(model.scheme, layer)
             layers.append(replace(layer, weight=quant, bias=True))
         else:
             layers.append(layer)
-    network = Network(
-        name=model.network.name, layers=tuple(layers), params=MappingProxyType(params)
-    )
+    network = Network(name=model.network.name, layers=tuple(layers), params=params)
     return IntegerNetwork(
         network=network,
         maps=MappingProxyType(maps),

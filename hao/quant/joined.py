@@ -11,7 +11,6 @@ it costs are products: those of the further channels, and of the two layers.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -272,8 +271,6 @@ def _replaced(
             kept += layers
         elif one.name not in gone:
             kept.append(one)
-    for array in params.values():
-        array.setflags(write=False)
     old = {
         key: array
         for key, array in network.params.items()
@@ -282,5 +279,5 @@ def _replaced(
     return Network(
         name=network.name,
         layers=tuple(kept),
-        params=MappingProxyType({**old, **params}),
+        params={**old, **params},
     )

@@ -53,8 +53,5 @@ def frame_parameters(network: Network) -> dict[str, NDArray[np.generic]]:
     keys = [f"{network.input.name}.{word}" for word in ("scale", "shift")]
     if not any(key in network.params for key in keys):
         return {}
-    found: dict[str, NDArray[np.generic]] = {}
-    for key in keys:
-        found[key] = _checked(network, key, (network.input.ofm.channels,))
-        found[key].setflags(write=False)
-    return found
+    shape = (network.input.ofm.channels,)
+    return {key: _checked(network, key, shape) for key in keys}

@@ -88,13 +88,11 @@ def load_integers(path: Path) -> IntegerNetwork:
         for key, array in arrays.items():
             if not np.issubdtype(array.dtype, np.signedinteger):
                 raise InputError(f"parameter {key!r} is {array.dtype}; must be signed")
-            wide = array.astype(np.int64)
-            wide.setflags(write=False)
-            params[key] = wide
+            params[key] = array.astype(np.int64)
         network = Network(
             name=header.name,
             layers=tuple(entry.fields for entry in header.layers),
-            params=MappingProxyType(params),
+            params=params,
         )
         return IntegerNetwork(
             network=network,
