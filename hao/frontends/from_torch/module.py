@@ -3,34 +3,35 @@
 The module runs once on symbols (`torch.fx`); every recorded call stands for a feature
 map or a whole number (a size), and becomes a piece of the network. What is not in
 `MODULES`, `FUNCTIONS` or `METHODS` is refused by name. The network is that of
-evaluation mode: dropout does nothing, batch norms use their running statistics.
+evaluation mode: dropout does nothing, batch norms use their running statistics. What
+modules become is in `hao.frontends.from_torch.layers`, functions and methods in
+`hao.frontends.from_torch.functions`.
 """
 
 import copy
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from contextlib import redirect_stderr
+from dataclasses import dataclass, field
+from io import StringIO
 
-import numpy as np
 import torch
 from torch import fx, nn
+from torch.fx.passes.shape_prop import ShapeProp, TensorMetadata
 from torch.nn import functional
 
 from hao.errors import ArgumentError, InputError, UnsupportedError
 from hao.factory import made_by
-from hao.frontends.feature_map import (
-    CHANNELS_FIRST,
-    FeatureMap,
-    one_axis_each,
-    per_channel,
+from hao.frontends.feature_map import FeatureMap, stand_in
+from hao.frontends.from_torch import functions, layers
+from hao.frontends.from_torch.call import Reader, Result, TorchCall, Value
+from hao.frontends.imported import (
+    ImportedNetwork,
+    finished_network,
+    lone_layer_problems,
+    unique_names,
 )
-from hao.frontends.from_torch import functions
-from hao.frontends.from_torch.call import Reader, Result, TorchCall, Value, pair_of
-from hao.frontends.imported import ImportedNetwork, finished_network, unique_names
-from hao.frontends.piece_types import Array, NodeSite, Piece, Weight, Window
-from hao.frontends.pieces import conv_piece, linear_piece
-from hao.frontends.pointwise_pieces import affine_piece
-from hao.frontends.taps import spread_taps
+from hao.frontends.piece_types import Array, NodeSite, Piece
 from hao.ir.layer import Input, Layer, Padding
 from hao.ir.tensor import Shape
 
@@ -94,7 +95,7 @@ def trace_torch(module: nn.Module, input_shape: Shape) -> ImportedNetwork:
     Raises:
         InputError: Shapes disagree, or weights are not finite.
         UnsupportedError: The module cannot be traced, or calls something that is not
-            handled; the message names it.
+            handled; the error names all such calls.
     """
     name = type(module).__name__
     try:
@@ -104,67 +105,138 @@ def trace_torch(module: nn.Module, input_shape: Shape) -> ImportedNetwork:
             f"module {name!r} cannot be traced: {error}; handled: modules without "
             "decisions that depend on values; export others to ONNX"
         ) from error
+    entries = [str(node.target) for node in traced.graph.find_nodes(op="placeholder")]
+    if len(entries) != 1:
+        raise UnsupportedError(
+            f"module {name!r}: inputs {entries}; handled: one input; wrap the module "
+            "in one that takes it alone"
+        )
+    reading = _Reading(traced=traced, frame=input_shape)
     nodes = list(traced.graph.nodes)
-    layers: list[Layer] = []
-    params: dict[str, Array] = {}
-    values: dict[fx.Node, Value] = {}
     titles = unique_names(_title(node) for node in nodes)
-    for node, title in zip(nodes, titles, strict=True):
-        if node.op == "output":
-            output = _output(name, node, values)
-            return finished_network(name, layers, params, output=output.layer)
+    for node, title in zip(nodes[:-1], titles[:-1], strict=True):
+        reading.read(node, title)
+    problems = reading.problems
+    try:
+        output = _output(name, nodes[-1], reading.values)
+    except UnsupportedError as error:
+        problems.append(str(error))
+    if problems:
+        problems += lone_layer_problems(reading.layers, reading.params)
+        raise UnsupportedError.of_all(
+            f"module {name!r}", tuple(dict.fromkeys(problems))
+        )
+    return finished_network(name, reading.layers, reading.params, output=output.layer)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Reading:
+    """A network while its module is read.
+
+    Attributes:
+        traced: The calls.
+        frame: Shape of the input.
+        values: What every call stands for so far.
+        layers: In the order of the calls.
+        params: By "layer.parameter".
+        problems: What cannot be read, a sentence each.
+        stand_ins: Calls whose value only lets the reading go on.
+        guessed: Those among them whose shape is not known either.
+    """
+
+    traced: fx.GraphModule
+    frame: Shape
+    values: dict[fx.Node, Value] = field(default_factory=dict)
+    layers: list[Layer] = field(default_factory=list)
+    params: dict[str, Array] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    stand_ins: set[fx.Node] = field(default_factory=set)
+    guessed: set[fx.Node] = field(default_factory=set)
+
+    def read(self, node: fx.Node, title: str) -> None:
+        """Read a call; where it cannot be read, say why and go on with a stand-in."""
         if node.op == "placeholder":
-            if layers:
-                raise UnsupportedError(
-                    f"module {name!r}: second input {node.target!r}; handled: one input"
-                    "; wrap the module in one that takes it alone"
-                )
-            layers.append(Input(name=title, ofm=input_shape))
-            values[node] = _frame(title, input_shape)
-            continue
-        result = _read(traced, node, title, values)
+            self.layers.append(Input(name=title, ofm=self.frame))
+            sizes = (1, self.frame.channels, self.frame.height, self.frame.width)
+            self.values[node] = stand_in(title, sizes, like=None)
+            return
+        sources = node.all_input_nodes
+        try:
+            result = _read(self.traced, node, title, self.values)
+        except UnsupportedError as error:
+            if self.guessed.isdisjoint(sources) or not _known(self.traced, node)[0]:
+                self.problems.append(str(error))
+            self._stand_in_for(node, title)
+            return
+        except InputError:
+            if self.stand_ins.isdisjoint(sources):
+                raise
+            self._stand_in_for(node, title)
+            return
         if isinstance(result, Piece):
-            layers.extend(result.layers)
-            params.update(result.params)
-            values[node] = result.value
+            self.layers.extend(result.layers)
+            self.params.update(result.params)
+            self.values[node] = result.value
         else:
-            values[node] = result
-    raise UnsupportedError(f"module {name!r} returns nothing; handled: one tensor")
+            self.values[node] = result
+        if not self.stand_ins.isdisjoint(sources):
+            self.stand_ins.add(node)
+        if not self.guessed.isdisjoint(sources):
+            self.guessed.add(node)
+
+    def _stand_in_for(self, node: fx.Node, title: str) -> None:
+        if not self.stand_ins:
+            _propagate_shapes(self.traced, self.frame)
+        meta = node.meta.get("tensor_meta")
+        sizes = tuple(meta.shape) if isinstance(meta, TensorMetadata) else ()
+        maps = (self.values[source] for source in node.all_input_nodes)
+        first = next((value for value in maps if isinstance(value, FeatureMap)), None)
+        self.values[node] = stand_in(title, sizes, like=first)
+        self.stand_ins.add(node)
+        if len(sizes) not in (2, 4) or node.op == "get_attr":
+            self.guessed.add(node)
+
+
+def _propagate_shapes(traced: fx.GraphModule, frame: Shape) -> None:
+    """Note the shapes of tensors in the calls, as far as the module runs."""
+    x = torch.zeros(1, frame.channels, frame.height, frame.width)
+    try:
+        with torch.no_grad(), redirect_stderr(StringIO()):
+            ShapeProp(traced).propagate(x)
+    except Exception:  # whatever a module raises that does not fit its input
+        return
 
 
 def _title(node: fx.Node) -> str:
     return str(node.target) if node.op == "call_module" else node.name
 
 
-def _frame(name: str, shape: Shape) -> FeatureMap:
-    bare = FeatureMap(layer=name, batch=1, shape=shape, dimensions=())
-    dimensions = one_axis_each(bare, CHANNELS_FIRST)
-    return FeatureMap(layer=name, batch=1, shape=shape, dimensions=dimensions)
-
-
-def _read(
-    traced: fx.GraphModule, node: fx.Node, title: str, values: Mapping[fx.Node, Value]
-) -> Result:
-    module: nn.Module | None = None
-    reader: Reader | None
+def _known(
+    traced: fx.GraphModule, node: fx.Node
+) -> tuple[Reader | None, nn.Module | None, str]:
+    """Return what reads a call, the module that is called, and what it is called."""
     match node.op:
         case "call_module":
             module = traced.get_submodule(str(node.target))
             # The exact type: a subclass may compute something else.
-            reader = MODULES.get(type(module))
-            called = type(module).__name__
+            return MODULES.get(type(module)), module, type(module).__name__
         case "call_function":
             assert callable(node.target)
-            reader = FUNCTIONS.get(node.target)
             called = getattr(node.target, "__name__", str(node.target))
+            return FUNCTIONS.get(node.target), None, called
         case "call_method":
-            reader = METHODS.get(str(node.target))
-            called = str(node.target)
+            return METHODS.get(str(node.target)), None, str(node.target)
         case _:
             raise UnsupportedError(
                 f"parameter {str(node.target)!r} is used outside a module; handled: "
                 "parameters of Conv2d, BatchNorm and Linear modules"
             )
+
+
+def _read(
+    traced: fx.GraphModule, node: fx.Node, title: str, values: Mapping[fx.Node, Value]
+) -> Result:
+    reader, module, called = _known(traced, node)
     if reader is None:
         raise UnsupportedError(
             f"{called} {_title(node)!r} is not handled: the engine has no such "
@@ -204,149 +276,22 @@ def _output(name: str, node: fx.Node, values: Mapping[fx.Node, Value]) -> Featur
     return value
 
 
-def _read_conv(call: TorchCall) -> Piece:
-    conv = call.of(nn.Conv2d)
-    stride = pair_of(call.site, "stride", conv.stride)
-    dilation = pair_of(call.site, "dilation", conv.dilation)
-    if conv.padding_mode != "zeros":
-        raise UnsupportedError(
-            f"{call.site.label}: padding_mode {conv.padding_mode!r}; handled: zeros; "
-            "train with padding_mode='zeros'"
-        )
-    weight = Weight(values=_array_of(conv.weight))
-    weight = spread_taps(call.site, weight, dilation)
-    kernel = (weight.values.shape[2], weight.values.shape[3])
-    if conv.padding == "same":
-        # PyTorch puts the odd one behind.
-        rows, columns = kernel[0] - 1, kernel[1] - 1
-        padding = Padding(
-            top=rows // 2,
-            left=columns // 2,
-            bottom=rows - rows // 2,
-            right=columns - columns // 2,
-        )
-    elif conv.padding == "valid":
-        padding = Padding()
-    else:
-        padding = functions.around(pair_of(call.site, "padding", conv.padding))
-    return conv_piece(
-        call.site,
-        call.x,
-        weight=weight,
-        bias=None if conv.bias is None else _array_of(conv.bias),
-        window=Window(kernel=kernel, stride=stride, padding=padding),
-        groups=conv.groups,
-    )
-
-
-def _read_linear(call: TorchCall) -> Piece:
-    linear = call.of(nn.Linear)
-    bias = None if linear.bias is None else _array_of(linear.bias)
-    weight = Weight(values=_array_of(linear.weight))
-    return linear_piece(call.site, call.x, weight=weight, bias=bias)
-
-
-def _read_batch_norm(call: TorchCall) -> Piece:
-    norm = call.module
-    assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
-    if norm.running_mean is None or norm.running_var is None:
-        raise UnsupportedError(
-            f"{call.site.label}: no running statistics; handled: "
-            "track_running_stats=True; train with it"
-        )
-    mean = _array_of(norm.running_mean).astype(np.float64)
-    scale = 1 / np.sqrt(_array_of(norm.running_var).astype(np.float64) + norm.eps)
-    shift = -mean * scale
-    if norm.affine:
-        gamma = _array_of(norm.weight).astype(np.float64)
-        scale = scale * gamma
-        shift = _array_of(norm.bias).astype(np.float64) + shift * gamma
-    kind = _array_of(norm.running_mean).dtype
-    rank = len(call.x.dimensions)
-    along = (1, -1) + (1,) * (rank - 2)
-    label = call.site.label
-    return affine_piece(
-        call.site,
-        call.x,
-        scale=per_channel(call.x, scale.reshape(along), node=label).astype(kind),
-        shift=per_channel(call.x, shift.reshape(along), node=label).astype(kind),
-    )
-
-
-def _read_max_pool_module(call: TorchCall) -> Piece:
-    pool = call.of(nn.MaxPool2d)
-    return functions.max_pool_of(
-        call,
-        kernel=pool.kernel_size,
-        stride=pool.stride,
-        padding=pool.padding,
-        others={"dilation": pool.dilation, "return_indices": pool.return_indices},
-        rounds_up=pool.ceil_mode,
-    )
-
-
-def _read_average_pool_module(call: TorchCall) -> Piece:
-    pool = call.of(nn.AvgPool2d)
-    return functions.average_pool_of(
-        call,
-        functions.pool_window(call, pool.kernel_size, pool.stride, pool.padding),
-        counted=pool.count_include_pad,
-        rounds_up=pool.ceil_mode,
-        divisor=pool.divisor_override,
-    )
-
-
-def _read_zero_pad(call: TorchCall) -> Piece:
-    left, right, top, bottom = call.of(nn.ZeroPad2d).padding
-    x = call.x
-    padding = Padding(
-        top=x.padding.top + top,
-        left=x.padding.left + left,
-        bottom=x.padding.bottom + bottom,
-        right=x.padding.right + right,
-    )
-    return Piece(value=replace(x, padding=padding))
-
-
-def _read_flatten_module(call: TorchCall) -> Piece:
-    flatten = call.of(nn.Flatten)
-    return functions.flattened(call, flatten.start_dim, flatten.end_dim)
-
-
-def _read_hardtanh(call: TorchCall) -> Piece:
-    module = call.of(nn.Hardtanh)
-    return functions.clipped(call, module.min_val, module.max_val)
-
-
-def _read_adaptive_pool(call: TorchCall) -> Piece:
-    return functions.averaged(call, call.of(nn.AdaptiveAvgPool2d).output_size)
-
-
-def _array_of(tensor: torch.Tensor) -> Array:
-    """Return a tensor as an array of float32 or float64."""
-    values = tensor.detach().cpu()
-    if values.dtype not in (torch.float32, torch.float64):
-        values = values.float()
-    array: Array = values.numpy()
-    return array
-
-
 MODULES: Mapping[type[nn.Module], Reader] = {
-    nn.AdaptiveAvgPool2d: _read_adaptive_pool,
-    nn.AvgPool2d: _read_average_pool_module,
-    nn.BatchNorm1d: _read_batch_norm,
-    nn.BatchNorm2d: _read_batch_norm,
-    nn.Conv2d: _read_conv,
+    nn.AdaptiveAvgPool2d: layers.read_adaptive_pool,
+    nn.AvgPool2d: layers.read_average_pool_module,
+    nn.BatchNorm1d: layers.read_batch_norm,
+    nn.BatchNorm2d: layers.read_batch_norm,
+    nn.Conv2d: layers.read_conv,
     nn.Dropout: functions.read_identity,
     nn.Dropout2d: functions.read_identity,
-    nn.Flatten: _read_flatten_module,
-    nn.Hardtanh: _read_hardtanh,
+    nn.Flatten: layers.read_flatten_module,
+    nn.Hardtanh: layers.read_hardtanh,
     nn.Identity: functions.read_identity,
-    nn.Linear: _read_linear,
-    nn.MaxPool2d: _read_max_pool_module,
+    nn.Linear: layers.read_linear,
+    nn.MaxPool2d: layers.read_max_pool_module,
     nn.ReLU: functions.read_relu,
     nn.ReLU6: functions.read_relu6,
-    nn.ZeroPad2d: _read_zero_pad,
+    nn.ZeroPad2d: layers.read_zero_pad,
 }
 
 FUNCTIONS: Mapping[Callable[..., object], Reader] = {

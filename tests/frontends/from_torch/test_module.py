@@ -332,7 +332,7 @@ def test_trace_torch_refuses_two_inputs() -> None:
         def forward(self, x: Tensor, y: Tensor) -> Tensor:
             return operator.add(x, y)  # type: ignore[no-any-return]
 
-    with pytest.raises(UnsupportedError, match="second input 'y'; handled: one input"):
+    with pytest.raises(UnsupportedError, match=r"inputs \['x', 'y'\]; handled: one"):
         trace_torch(Two(), IMAGE)
 
 
@@ -347,6 +347,38 @@ def test_trace_torch_refuses_a_bare_parameter() -> None:
 
     with pytest.raises(UnsupportedError, match="parameter 'gain' is used outside"):
         trace_torch(Bare(), IMAGE)
+
+
+def test_trace_torch_names_all_that_is_not_handled_once() -> None:
+    module = nn.Sequential(
+        nn.Conv2d(3, 4, 9, padding=4),
+        nn.SiLU(),
+        nn.Upsample(scale_factor=2),
+        Calls(lambda x: x.mean((2, 3))),
+        nn.Linear(4, 2),
+        nn.GELU(),
+    )
+    with pytest.raises(UnsupportedError) as caught:
+        trace_torch(module, IMAGE)
+    named = [problem.split(" ")[0] for problem in caught.value.problems]
+    assert named == ["SiLU", "Upsample", "GELU", "layer"]
+    assert "layer '0': kernel 9" in caught.value.problems[-1]
+
+
+def test_what_follows_a_parameter_outside_a_module_is_not_refused_for_it() -> None:
+    class Gain(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gain = nn.Parameter(torch.ones(1, 3, 1, 1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return functional.silu(x * self.gain)
+
+    with pytest.raises(UnsupportedError) as caught:
+        trace_torch(Gain(), IMAGE)
+    first, second = caught.value.problems
+    assert first.startswith("parameter 'gain'")
+    assert second.startswith("silu 'silu'")
 
 
 def test_trace_torch_refuses_a_padded_result() -> None:
