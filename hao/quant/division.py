@@ -28,11 +28,11 @@ def divided(
         InputError: One of the two would be empty.
     """
     generator = np.random.default_rng(SPLIT_SEED)
-    counts = np.bincount(labels)
-    groups = [np.flatnonzero(labels == label) for label in np.flatnonzero(counts > 1)]
+    classes, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    groups = [np.flatnonzero(labels == label) for label in classes[counts > 1]]
     kept: list[NDArray[np.intp]] = []
     taken: list[NDArray[np.intp]] = []
-    for group in (*groups, np.flatnonzero(counts[labels] == 1)):
+    for group in (*groups, np.flatnonzero(counts[places] == 1)):
         members = generator.permutation(group)
         count = round(len(members) * share)
         if len(members) > 1:

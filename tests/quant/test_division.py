@@ -37,3 +37,8 @@ def test_too_few_frames_are_refused() -> None:
 def test_a_mixed_order_has_every_frame_once(labels: list[int]) -> None:
     order = mixed_order(np.array(labels, dtype=np.int64))
     assert sorted(order) == list(range(len(labels)))
+
+
+def test_the_largest_labels_are_divided_like_others() -> None:
+    kept, taken = divided(np.array([10**15, 0, 0, 0, 10**18, 10**15]), 0.34)
+    assert sorted([*kept, *taken]) == list(range(6))
