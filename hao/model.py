@@ -116,10 +116,12 @@ def check_buildable(imported: ImportedNetwork, where: str) -> ImportedNetwork:
         UnsupportedError: Something cannot be built; the error names all of it.
     """
     network, notes = imported.network, imported.notes
-    problems = engine_problems(network)
-    if is_quantized(network):
+    quantized = is_quantized(network)
+    if quantized:
         network, more = codable(network)
         notes += more
+    problems = engine_problems(network)
+    if quantized:
         found = check_quantization(network)
         problems += found.problems
         if found.multiplies:

@@ -5,7 +5,8 @@ quantizer behind the first, one before an add alone, a batch norm on codes. Each
 these gets a 1x1 depthwise layer that hands the codes on, with a requantization of its
 own (the double rounding of the file, bit for bit). Operands of an add whose scales have
 no power of two between them are brought to such scales the same way. Weights of one
-bit, or with a zero point, get a signed type that holds them.
+bit, or with a zero point, get a signed type that holds them; depthwise sums of one
+number are averages.
 """
 
 from collections.abc import Mapping
@@ -34,6 +35,7 @@ from hao.ir.tensor import MAX_BITS, MIN_BITS, QType, Rounding
 from hao.quant.chain import WHOLE, Chain
 from hao.quant.joined import joined
 from hao.quant.requantized import STAND_IN_FRAME, frame_is_open, gathered_chains
+from hao.quant.tap_sums import averages_of_taps
 
 MOST_FINER = MAX_BITS - MIN_BITS
 """Largest power of two by which a copy may be finer than its source: its one weight."""
@@ -51,7 +53,7 @@ def codable(network: Network) -> tuple[Network, tuple[str, ...]]:
     Raises:
         InputError: A parameter is missing.
     """
-    network = _plain_weights(network)
+    network = _plain_weights(averages_of_taps(network))
     notes: list[str] = []
     while True:
         try:

@@ -31,6 +31,9 @@ from hao.ir.layer import (
 from hao.ir.tensor import MAX_BITS, Rounding
 from hao.quant.chain import WHOLE, Chain
 
+SINGLE = 2.0**-24
+"""Part of a number that single precision holds; source: IEEE 754-2019, 3.6."""
+
 
 def add_shifts(
     layer: Add, chains: Mapping[str, Chain]
@@ -95,19 +98,19 @@ def mean_integers(
         rounding = DOWN if rounding == DOWN else HALVES_UP
         known = whole = True
     known = known and whole
-    if 2.0**-MAX_MEAN_SHIFT < ratio < 1 and not power:
-        largest = mean_pixels(layer) * max(abs(source.low), abs(source.high))
-        return _wide_mean(ratio, rounding) | bias, known and largest < 2**MEAN_GUARD
     shift = min(MEAN_BITS - 1 - int(np.floor(np.log2(ratio))), MAX_MEAN_SHIFT)
     multiplier = int(np.rint(np.ldexp(ratio, shift)))
     if multiplier == 2**MEAN_BITS:
         multiplier, shift = multiplier // 2, shift - 1
+    off = abs(np.ldexp(float(multiplier), -shift) / ratio - 1)
+    if 2.0**-MAX_MEAN_SHIFT < ratio < 1 and not power and off > SINGLE:
+        largest = mean_pixels(layer) * max(abs(source.low), abs(source.high))
+        return _wide_mean(ratio, rounding) | bias, known and largest < 2**MEAN_GUARD
     if shift < 0 or multiplier == 0:
         raise UnsupportedError(
             f"layer {layer.name!r}: {ratio:g} codes per code of the sum; handled: "
             f"2^-{MAX_MEAN_SHIFT} to below 2^{MEAN_BITS}"
         )
-    off = abs(np.ldexp(float(multiplier), -shift) / ratio - 1)
     integers = {
         "multiplier": np.array([multiplier]),
         "shift": np.array([shift]),

@@ -54,8 +54,8 @@ def weighted_sums(
     quant = layer.weight
     if quant is None or not 2 <= quant.bits <= MAX_BITS:
         raise UnsupportedError(
-            f"layer {name!r}: weights of {quant.bits if quant else 'no'} bits without "
-            f"zero point; handled: 2 to {MAX_BITS}; use int8 around 0 (symmetric)"
+            f"layer {name!r}: weights quantized to {quant.bits if quant else 'no'} "
+            f"bits; handled: 2 to {MAX_BITS}; use int8 around 0 (symmetric)"
         )
     real, bias = float_parameters(network, layer)
     step = _weight_scale(network, layer)

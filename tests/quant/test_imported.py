@@ -9,8 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hao.errors import InputError, UnsupportedError
-from hao.frontends.from_onnx.model import load_onnx
-from hao.ir.integer import HALVES_EVEN, HALVES_UP, Requantization
+from hao.ir.integer import HALVES_EVEN, HALVES_UP, Requantization, means_are_wide
 from hao.ir.integer_run import run_integer
 from hao.ir.interpret import run_float
 from hao.ir.layer import (
@@ -31,6 +30,7 @@ from hao.ir.layer import (
 )
 from hao.ir.network import Network
 from hao.ir.tensor import QType, Rounding
+from hao.model import load_buildable
 from hao.quant.codable import codable
 from hao.quant.export import export_qonnx
 from hao.quant.imported import count_rounding, imported_integers
@@ -44,15 +44,15 @@ UNSIGNED = QType(bits=8, signed=False)
 
 
 def residual(seed: int = 0) -> Network:
-    """Return a network whose averages are of a power of two of pixels."""
+    """Return a network whose averages are of 9 and of 25 pixels."""
     same = Padding.same(3)
     layers: tuple[Layer, ...] = (
-        Input(name="frame", ofm=shape(2, 8)),
+        Input(name="frame", ofm=shape(2, 10)),
         Conv(
             name="stem",
             input="frame",
-            ifm=shape(2, 8),
-            ofm=shape(4, 8),
+            ifm=shape(2, 10),
+            ofm=shape(4, 10),
             kernel=3,
             padding=same,
             activation=ActivationKind.RELU6,
@@ -60,8 +60,8 @@ def residual(seed: int = 0) -> Network:
         Pool(
             name="largest",
             input="stem",
-            ifm=shape(4, 8),
-            ofm=shape(4, 4),
+            ifm=shape(4, 10),
+            ofm=shape(4, 5),
             kernel=2,
             stride=2,
             kind=PoolKind.MAX,
@@ -69,18 +69,27 @@ def residual(seed: int = 0) -> Network:
         Depthwise(
             name="depthwise",
             input="largest",
-            ifm=shape(4, 4),
-            ofm=shape(4, 4),
+            ifm=shape(4, 5),
+            ofm=shape(4, 5),
             kernel=3,
             padding=same,
         ),
         Add(
             name="add",
             inputs=("depthwise", "largest"),
-            ofm=shape(4, 4),
+            ofm=shape(4, 5),
             activation=ActivationKind.RELU,
         ),
-        GlobalAveragePool(name="pool", input="add", ifm=shape(4, 4), ofm=shape(4, 1)),
+        Pool(
+            name="soft",
+            input="add",
+            ifm=shape(4, 5),
+            ofm=shape(4, 5),
+            kernel=3,
+            padding=same,
+            kind=PoolKind.AVERAGE,
+        ),
+        GlobalAveragePool(name="pool", input="soft", ifm=shape(4, 5), ofm=shape(4, 1)),
         Linear(name="classifier", input="pool", ifm=shape(4, 1), ofm=shape(CLASSES, 1)),
     )
     return with_random_parameters(Network(name="residual", layers=layers), seed)
@@ -95,10 +104,11 @@ def test_a_network_comes_back_from_its_file_bit_for_bit(
     frames = frames_for(network, 16)
     net = integer_network(quantize_network(network, scheme, frames))
     export_qonnx(net, tmp_path / "net.onnx")
-    file = load_onnx(tmp_path / "net.onnx").network
+    file = load_buildable(tmp_path / "net.onnx").network
     imported = imported_integers(file)
     assert imported.net.requantization is Requantization.SHIFT
     assert imported.rounded == ()
+    assert not means_are_wide(file)
     others = frames_for(network, 20, seed=3)
     assert count_rounding(file, imported, others).differences == 0
     np.testing.assert_array_equal(
@@ -419,7 +429,7 @@ def test_what_scales_frames_is_part_of_their_codes() -> None:
     [
         (per_channel(), "'conv.q': 3 scales or zero points; handled: one"),
         (sixteen_bits(), "'conv.q': maps of 16 bits"),
-        (unquantized_weights(), "'conv': weights of no bits without"),
+        (unquantized_weights(), "'conv': weights quantized to no bits"),
         (unquantized_middle(), "'conv': its map is not quantized where 'pool'"),
         (free(rounding=Rounding.CEIL), "'conv.q': rounds by CEIL"),
         (uneven_limits(), "'conv.q': other limits in other channels"),
