@@ -67,8 +67,9 @@ PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 test: setup lint ## run what CI runs: ruff, mypy, pytest
 	@$(MAKE) --no-print-directory -j2 types cases
 
+# Projects that tests make have a make of their own, which would look for this one's jobs.
 cases: setup
-	$(PYTEST) -m 'not thorough'
+	MAKEFLAGS= $(PYTEST) -m 'not thorough'
 
 lint: setup
 	$(BIN)/ruff check .
