@@ -346,7 +346,7 @@ def _per_row(site: NodeSite, values: Array, rank: int) -> Array:
         return values.reshape(-1)
     raise UnsupportedError(
         f"{site.label}: weight scales of shape {values.shape}; handled: one value, or "
-        "one per output channel"
+        "one per output channel; quantize weights along axis 0"
     )
 
 

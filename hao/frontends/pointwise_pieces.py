@@ -29,7 +29,7 @@ def add_piece(site: NodeSite, x: FeatureMap, y: FeatureMap) -> Piece:
     if (x.shape, x.dimensions) != (y.shape, y.dimensions):
         raise UnsupportedError(
             f"{site.label}: adds feature maps of shape {x.sizes} and {y.sizes}; "
-            "handled: maps of one shape"
+            "handled: maps of one shape; bring them to one with a convolution"
         )
     layer = Add(name=site.layer, inputs=(x.layer, y.layer), ofm=x.shape)
     nonnegative = x.nonnegative and y.nonnegative

@@ -334,7 +334,7 @@ def _rounded(layer: str, codes: Real, quant: QType, ends: tuple[int, int]) -> Re
         case Rounding.CEIL | Rounding.TO_ZERO:
             raise UnsupportedError(
                 f"layer {layer!r}: rounds by {quant.rounding.value}; handled: to the "
-                "nearest, or down"
+                "nearest, or down; export with rounding_mode ROUND or FLOOR"
             )
 
 

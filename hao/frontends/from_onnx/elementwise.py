@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.feature_map import FeatureMap, per_channel, reshape, transpose
-from hao.frontends.from_onnx.values import Codes, FinalScores, NodeCall, Result
+from hao.frontends.final_scores import FinalScores, final_scores
+from hao.frontends.from_onnx.values import Codes, NodeCall, Result
 from hao.frontends.piece_types import Array, Piece, Weight, check_no_padding
 from hao.frontends.pointwise_pieces import (
     activation_piece,
@@ -276,15 +277,9 @@ def read_size(call: NodeCall) -> Weight:
 def read_scores(call: NodeCall) -> FinalScores:
     """Return class scores: what the end of a network does with its output."""
     source = call.operand(0)
-    note = (
-        f"{call.label} at the end is left out: the network returns what it reads, with "
-        "the same order of classes"
-    )
     if isinstance(source, FinalScores):
         return source
-    x = call.feature_map()
-    check_no_padding(call.site, x)
-    return FinalScores(source=x, maker=call.label, note=note)
+    return final_scores(call.site, call.feature_map())
 
 
 def _arithmetic(call: NodeCall, terms: Callable[[_Real], tuple[_Real, _Real]]) -> Piece:

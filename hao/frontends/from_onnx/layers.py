@@ -96,7 +96,8 @@ def read_gemm(call: NodeCall) -> Piece:
     if node.integer("transA", 0) or (weight.quant is not None and alpha != 1):
         raise UnsupportedError(
             f"{call.label}: transA = {node.integer('transA', 0)}, alpha = {alpha}; "
-            "handled: transA = 0, and alpha = 1 on integer weights"
+            "handled: transA = 0, and alpha = 1 on integer weights; write x @ W, as "
+            "torch.nn.Linear does, and put alpha into the scale"
         )
     if not node.integer("transB", 0):
         weight = _transposed(call, weight)
@@ -300,7 +301,9 @@ def _window(
             f"{call.label}: kernel_shape {kernel}, strides {stride}, pads {pads}"
         )
     if min(pads) < 0:
-        raise UnsupportedError(f"{call.label}: pads {pads}; handled: at least 0")
+        raise UnsupportedError(
+            f"{call.label}: pads {pads}; handled: at least 0; crop the frames instead"
+        )
     apart = dilations or (1, 1)
     kernel = ((kernel[0] - 1) * apart[0] + 1, (kernel[1] - 1) * apart[1] + 1)
     before, after = list(pads[:2]), list(pads[2:])

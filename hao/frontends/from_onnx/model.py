@@ -16,12 +16,12 @@ import numpy as np
 
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.feature_map import CHANNELS_FIRST, Axis, FeatureMap, stand_in
+from hao.frontends.final_scores import FinalScores
 from hao.frontends.from_onnx import elementwise, fold, layers, pixels, quant
 from hao.frontends.from_onnx.graph import Node, OnnxGraph, load_graph
 from hao.frontends.from_onnx.input import input_map
 from hao.frontends.from_onnx.values import (
     Codes,
-    FinalScores,
     NodeCall,
     PaddedBelow,
     Result,

@@ -204,7 +204,8 @@ def _dequantized(call: NodeCall, stored: Weight) -> Weight:
     check_scale(call.site, scale)
     if np.issubdtype(codes.dtype, np.floating):
         raise UnsupportedError(
-            f"{call.label}: dequantizes type {codes.dtype}; handled: integers"
+            f"{call.label}: dequantizes type {codes.dtype}; handled: integers; "
+            "quantize to int8 or uint8"
         )
     kind = onnx.helper.np_dtype_to_tensor_dtype(codes.dtype)
     quant = _type_of_range(call, *_range(call, kind))
@@ -341,7 +342,9 @@ def _rank(source: FeatureMap | Weight) -> int:
 def _range(call: NodeCall, kind: int) -> tuple[int, int]:
     if kind not in _INTEGER_RANGES:
         name = onnx.helper.tensor_dtype_to_string(kind)
-        raise UnsupportedError(f"{call.label}: type {name}; handled: integers")
+        raise UnsupportedError(
+            f"{call.label}: type {name}; handled: integers; quantize to int8 or uint8"
+        )
     return _INTEGER_RANGES[kind]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.feature_map import FeatureMap
+from hao.frontends.final_scores import FinalScores
 from hao.frontends.from_onnx.graph import Node
 from hao.frontends.over_pixels import PartOfPixels
 from hao.frontends.piece_types import (
@@ -39,21 +40,6 @@ class Codes:
     zero_point: Array
     lowest: int
     highest: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinalScores:
-    """What a final Softmax, Sigmoid, ArgMax or TopK makes of the network's output.
-
-    Attributes:
-        source: The output that they read.
-        maker: What errors call the node.
-        note: What was left out.
-    """
-
-    source: FeatureMap
-    maker: str
-    note: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,10 +95,7 @@ class NodeCall:
             case FeatureMap():
                 return value
             case FinalScores():
-                raise UnsupportedError(
-                    f"{self.label}: follows {value.maker}; handled: that at the end "
-                    "of a network alone, where the host does it"
-                )
+                raise UnsupportedError(value.inside(self.label))
             case Codes():
                 raise UnsupportedError(
                     f"{self.label}: reads integers from QuantizeLinear; handled: "

@@ -10,10 +10,11 @@ from typing import TypeVar
 
 from hao.errors import UnsupportedError
 from hao.frontends.feature_map import FeatureMap
+from hao.frontends.final_scores import FinalScores
 from hao.frontends.over_pixels import PartOfPixels
 from hao.frontends.piece_types import NodeSite, Piece
 
-Value = FeatureMap | PartOfPixels | int | tuple[int, ...]
+Value = FeatureMap | PartOfPixels | FinalScores | int | tuple[int, ...]
 Kind = TypeVar("Kind")
 
 
@@ -56,6 +57,8 @@ class TorchCall:
                 f"{self.site.label}: follows {value.maker}, which goes over rows or "
                 "columns alone; handled: over both, as in x.mean((2, 3))"
             )
+        if isinstance(value, FinalScores):
+            raise UnsupportedError(value.inside(self.site.label))
         if not isinstance(value, FeatureMap):
             raise UnsupportedError(
                 f"{self.site.label}: argument {name!r} is a {type(value).__name__}; "
@@ -74,7 +77,7 @@ class TorchCall:
         return self.module
 
 
-Result = Piece | PartOfPixels | int | tuple[int, ...]
+Result = Piece | PartOfPixels | FinalScores | int | tuple[int, ...]
 Reader = Callable[[TorchCall], Result]
 
 

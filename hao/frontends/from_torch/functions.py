@@ -11,6 +11,7 @@ from math import prod
 
 from hao.errors import UnsupportedError
 from hao.frontends.feature_map import reshape
+from hao.frontends.final_scores import FinalScores, final_scores
 from hao.frontends.from_torch.call import Result, TorchCall, pair_of
 from hao.frontends.over_pixels import PartOfPixels, Reduction, over_pixels
 from hao.frontends.piece_types import Piece, Window, check_no_padding
@@ -170,6 +171,11 @@ def averaged(call: TorchCall, size: object) -> Piece:
 def read_identity(call: TorchCall) -> Piece:
     """Return the operand, unchanged."""
     return Piece(value=call.x)
+
+
+def read_scores(call: TorchCall) -> FinalScores:
+    """Return class scores: what the end of a network does with its output."""
+    return final_scores(call.site, call.x)
 
 
 def read_flatten(call: TorchCall) -> Piece:

@@ -2,7 +2,8 @@
 
 The module runs once on symbols (`torch.fx`); every recorded call stands for a feature
 map or a whole number (a size), and becomes a piece of the network. What is not in
-`MODULES`, `FUNCTIONS` or `METHODS` is refused by name. The network is that of
+`MODULES`, `FUNCTIONS` or `METHODS` is refused by name; a final softmax or sigmoid is
+left out. The network is that of
 evaluation mode: dropout does nothing, batch norms use their running statistics. What
 modules become is in `hao.frontends.from_torch.layers`, functions and methods in
 `hao.frontends.from_torch.functions`.
@@ -23,6 +24,7 @@ from torch.nn import functional
 from hao.errors import ArgumentError, InputError, UnsupportedError
 from hao.factory import made_by
 from hao.frontends.feature_map import FeatureMap, stand_in
+from hao.frontends.final_scores import FinalScores
 from hao.frontends.from_torch import functions, layers
 from hao.frontends.from_torch.call import Reader, Result, TorchCall, Value
 from hao.frontends.imported import (
@@ -118,7 +120,7 @@ def trace_torch(module: nn.Module, input_shape: Shape) -> ImportedNetwork:
         reading.read(node, title)
     problems = reading.problems
     try:
-        output = _output(name, nodes[-1], reading.values)
+        output, notes = _output(name, nodes[-1], reading.values)
     except UnsupportedError as error:
         problems.append(str(error))
     if problems:
@@ -126,7 +128,9 @@ def trace_torch(module: nn.Module, input_shape: Shape) -> ImportedNetwork:
         raise UnsupportedError.of_all(
             f"module {name!r}", tuple(dict.fromkeys(problems))
         )
-    return finished_network(name, reading.layers, reading.params, output=output.layer)
+    return finished_network(
+        name, reading.layers, reading.params, output=output.layer, notes=notes
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -263,9 +267,15 @@ def _resolved(argument: object, values: Mapping[fx.Node, Value]) -> object:
             return argument
 
 
-def _output(name: str, node: fx.Node, values: Mapping[fx.Node, Value]) -> FeatureMap:
+def _output(
+    name: str, node: fx.Node, values: Mapping[fx.Node, Value]
+) -> tuple[FeatureMap, tuple[str, ...]]:
+    """Return the map that a module returns, and what the host is left with."""
     result = node.args[0]
     value = values.get(result) if isinstance(result, fx.Node) else None
+    notes: tuple[str, ...] = ()
+    if isinstance(value, FinalScores):
+        notes, value = (value.note,), value.source
     if not isinstance(value, FeatureMap):
         raise UnsupportedError(
             f"module {name!r} returns a {type(result).__name__}; handled: one tensor; "
@@ -273,7 +283,7 @@ def _output(name: str, node: fx.Node, values: Mapping[fx.Node, Value]) -> Featur
         )
     if value.padding != Padding():
         raise UnsupportedError(f"module {name!r} returns a padded map; handled: layers")
-    return value
+    return value, notes
 
 
 MODULES: Mapping[type[nn.Module], Reader] = {
@@ -288,9 +298,12 @@ MODULES: Mapping[type[nn.Module], Reader] = {
     nn.Hardtanh: layers.read_hardtanh,
     nn.Identity: functions.read_identity,
     nn.Linear: layers.read_linear,
+    nn.LogSoftmax: functions.read_scores,
     nn.MaxPool2d: layers.read_max_pool_module,
     nn.ReLU: functions.read_relu,
     nn.ReLU6: functions.read_relu6,
+    nn.Sigmoid: functions.read_scores,
+    nn.Softmax: functions.read_scores,
     nn.ZeroPad2d: layers.read_zero_pad,
 }
 
@@ -299,30 +312,41 @@ FUNCTIONS: Mapping[Callable[..., object], Reader] = {
     functional.avg_pool2d: functions.read_average_pool,
     functional.dropout: functions.read_identity,
     functional.hardtanh: functions.read_hardtanh,
+    functional.log_softmax: functions.read_scores,
     functional.max_pool2d: functions.read_max_pool,
     functional.relu: functions.read_relu,
     functional.relu6: functions.read_relu6,
+    functional.sigmoid: functions.read_scores,
+    functional.softmax: functions.read_scores,
     getattr: functions.read_getattr,
     operator.add: functions.read_add,
     operator.getitem: functions.read_getitem,
     operator.iadd: functions.read_add,
     operator.mul: functions.read_multiply,
     torch.add: functions.read_add,
+    torch.argmax: functions.read_scores,
     torch.flatten: functions.read_flatten,
+    torch.log_softmax: functions.read_scores,
     torch.mean: functions.read_mean,
     torch.relu: functions.read_relu,
     torch.reshape: functions.read_view,
+    torch.sigmoid: functions.read_scores,
+    torch.softmax: functions.read_scores,
 }
 
 METHODS: Mapping[str, Reader] = {
     "add": functions.read_add,
     "add_": functions.read_add,
+    "argmax": functions.read_scores,
     "contiguous": functions.read_identity,
     "flatten": functions.read_flatten,
+    "log_softmax": functions.read_scores,
     "mean": functions.read_mean,
     "relu": functions.read_relu,
     "relu_": functions.read_relu,
     "reshape": functions.read_view,
+    "sigmoid": functions.read_scores,
     "size": functions.read_size,
+    "softmax": functions.read_scores,
     "view": functions.read_view,
 }

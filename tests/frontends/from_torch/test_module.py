@@ -284,7 +284,8 @@ class Calls(nn.Module):
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        (nn.Sigmoid(), r"Sigmoid '.*' is not handled: the engine has no such"),
+        (nn.SiLU(), r"SiLU '.*' is not handled: the engine has no such"),
+        (Calls(lambda x: torch.relu(x.sigmoid())), r"follows sigmoid 'sigmoid'"),
         (nn.Conv2d(3, 4, 3, padding_mode="reflect"), r"padding_mode 'reflect'"),
         (nn.Conv2d(3, 4, 3, dilation=4), r"spreads over 9x9 pixels; handled: up"),
         (nn.Conv2d(3, 4, 3, stride=(1, 2)), r"kernel 3x3, stride 1x2; handled: square"),
@@ -347,6 +348,19 @@ def test_trace_torch_refuses_a_bare_parameter() -> None:
 
     with pytest.raises(UnsupportedError, match="parameter 'gain' is used outside"):
         trace_torch(Bare(), IMAGE)
+
+
+@pytest.mark.parametrize(
+    "last", [nn.Softmax(1), nn.Sigmoid(), Calls(lambda x: x.log_softmax(1))]
+)
+def test_scores_at_the_end_are_left_out_with_a_note(last: nn.Module) -> None:
+    head = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(400, 3))
+    traced = trace_torch(nn.Sequential(head, last), IMAGE)
+    assert len(traced.notes) == 1
+    assert "at the end is left out" in traced.notes[0]
+    x = images()
+    got = run_float(traced.network, x.numpy()).reshape(2, 3)
+    np.testing.assert_allclose(got, head(x).detach().numpy(), rtol=1e-4, atol=1e-5)
 
 
 def test_trace_torch_names_all_that_is_not_handled_once() -> None:
