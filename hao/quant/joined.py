@@ -5,20 +5,21 @@
 The sums of a convolution and what is added to them are rounded once, so both must be
 sums of one array: y comes as further input channels, each of which the kernel takes as
 it is, at the pixel itself. Two layers of 1x1 windows and an add bring x and y into one
-map; where y is x, or sums of x as well, weights alone change. All of it is exact. What
-it costs are products: those of the further channels, and of the two layers.
+map, of which they leave the pixels that a 1x1 convolution with a stride reads; where y
+is x, or sums of x as well, weights alone change. All of it is exact. What it costs are
+products: those of the further channels, and of the two layers.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.ir.layer import Add, Conv, Layer, Padding, Quantize
+from hao.ir.layer import Add, Conv, Layer, Padding, Quantize, window_shape
 from hao.ir.network import Network
 from hao.ir.spellings import COPY_WEIGHT, free_name
-from hao.ir.tensor import MAX_BITS, MIN_BITS, QType
+from hao.ir.tensor import MAX_BITS, MIN_BITS, QType, Shape
 from hao.quant.chain import WHOLE, Chain, Real
 from hao.quant.parameters import float_parameters
 from hao.quant.requantized import frame_is_open
@@ -28,13 +29,14 @@ Params = dict[str, NDArray[np.generic]]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Operand:
-    """An operand of an add, as a convolution of stride 1 that keeps the size.
+    """An operand of an add, as a convolution that pads to keep the size.
 
     Attributes:
         source: The map of codes that it reads.
         codes: Weights in steps, shape (channels, source channels, kernel, kernel).
         unit: What one step of its sums stands for, shape (channels,).
         bias: Shape (channels,).
+        stride: Of the convolution.
         layers: Those that make it, which nothing else reads.
     """
 
@@ -42,14 +44,16 @@ class _Operand:
     codes: Real
     unit: Real
     bias: Real
+    stride: int = 1
     layers: tuple[str, ...] = ()
 
 
 def joined(network: Network, layer: Add, chains: Mapping[str, Chain]) -> Network | None:
     """Return the network in which an add is one convolution with its operands.
 
-    `None` where that is not the same in integers of 8 bits: zero points, strides, grids
-    neither of which is a multiple of the other, sums that something else reads too.
+    `None` where that is not the same in integers of 8 bits: zero points, strides of
+    larger windows, grids neither of which is a multiple of the other, sums that
+    something else reads too.
 
     Args:
         network: Quantized, in layers of the engine, with parameters.
@@ -68,11 +72,15 @@ def joined(network: Network, layer: Add, chains: Mapping[str, Chain]) -> Network
         return None  # what its codes stand for is not known yet
     found_type = _raises(operands, chains)
     weights = _one_kernel(operands, chains, sources)
-    if found_type is None or weights is None:
+    stride = _stride(operands, sources)
+    if found_type is None or weights is None or stride is None:
         return None
     raised, kind = found_type
-    layers, params = _side_by_side(network, layer, raised, chains, kind)
-    conv = _convolution(layer, layers[-1].name if layers else sources[0], weights)
+    steps = {one.source: one.stride // stride for one in operands}
+    made = {one.name: one for one in network.layers}
+    sides = [(made[name], steps[name], raised[name]) for name in sources]
+    layers, params = _side_by_side(network, layer, sides, chains, kind)
+    conv = _convolution(layer, layers[-1] if layers else sides[0][0], weights, stride)
     step = _unit(operands) / chains[sources[0]].scale
     params |= {
         f"{layer.name}.weight": weights * step.reshape(-1, 1, 1, 1),
@@ -86,16 +94,29 @@ def joined(network: Network, layer: Add, chains: Mapping[str, Chain]) -> Network
     return _replaced(network, gone, (*layers, conv), params)
 
 
-def _convolution(layer: Add, source: str, weights: Real) -> Conv:
+def _stride(operands: list[_Operand], sources: tuple[str, ...]) -> int | None:
+    """Return the stride of the one convolution; `None` where there is none.
+
+    Pixels that no 1x1 window reads are left out before, but of one map alone.
+    """
+    strides = {one.stride for one in operands}
+    if len(strides) == 1:
+        return strides.pop()
+    wide = any(one.stride > 1 and one.codes.shape[-1] > 1 for one in operands)
+    return None if wide or len(sources) < len(operands) else 1
+
+
+def _convolution(layer: Add, source: Layer, weights: Real, stride: int) -> Conv:
     """Return the convolution in place of an add."""
     kernel = weights.shape[-1]
     bits = int(max(-weights.min() - 1, weights.max(), 1)).bit_length() + 1
     return Conv(
         name=layer.name,
-        input=source,
-        ifm=replace(layer.ofm, channels=weights.shape[1]),
+        input=source.name,
+        ifm=source.ofm,
         ofm=layer.ofm,
         kernel=kernel,
+        stride=stride,
         padding=Padding.same(kernel),
         activation=layer.activation,
         weight=QType(bits=bits, signed=True),
@@ -105,7 +126,7 @@ def _convolution(layer: Add, source: str, weights: Real) -> Conv:
 def _operand(
     network: Network, name: str, chains: Mapping[str, Chain]
 ) -> _Operand | None:
-    """Return an operand as a convolution; `None` where it is none of stride 1."""
+    """Return an operand as a convolution; `None` where it is none."""
     chain = chains[name]
     channels = len(chain.gain)
     if chain.quant is not None:
@@ -121,7 +142,7 @@ def _operand(
     alone = all(len(readers[one]) == 1 for one in names)
     if not (isinstance(conv, Conv) and alone and chain.is_plain):
         return None
-    if conv.stride != 1 or conv.padding != Padding.same(conv.kernel):
+    if conv.padding != Padding.same(conv.kernel):
         return None
     if not np.all(chain.unit > 0):
         return None
@@ -132,6 +153,7 @@ def _operand(
         codes=np.rint(weight / step.reshape(-1, 1, 1, 1)),
         unit=chain.unit,
         bias=bias,
+        stride=conv.stride,
         layers=tuple(names),
     )
 
@@ -203,31 +225,37 @@ def _one_kernel(
 def _side_by_side(
     network: Network,
     layer: Add,
-    raised: Mapping[str, int],
+    sides: list[tuple[Layer, int, int]],
     chains: Mapping[str, Chain],
     kind: QType,
 ) -> tuple[list[Layer], Params]:
-    """Return layers that make one map of the codes of two; none for one."""
-    if len(raised) == 1:
-        return [], {}
+    """Return layers that make one map of the codes of two; none for one.
+
+    Args:
+        network: Names that are taken.
+        layer: Names the new ones.
+        sides: What makes each map, by what stride it is read, and by what it is raised.
+        chains: Of the network.
+        kind: Type of the codes.
+    """
     layers: list[Layer] = []
     params: Params = {}
-    sizes = {name: len(chains[name].gain) for name in raised}
-    shape = replace(layer.ofm, channels=sum(sizes.values()))
-    scale = chains[next(iter(raised))].scale
+    if len(sides) == 1:
+        return layers, params
+    first, stride, _ = sides[0]
+    channels = sum(source.ofm.channels for source, _, _ in sides)
+    shape = window_shape(
+        first.ofm, channels=channels, kernel=1, stride=stride, padding=Padding()
+    )
+    scale = chains[first.name].scale
     begin = 0
-    for source, size in sizes.items():
-        maker = Conv(
-            name=free_name(network, f"{layer.name}.{source}"),
-            input=source,
-            ifm=replace(shape, channels=size),
-            ofm=shape,
-            kernel=1,
-            weight=COPY_WEIGHT,
-        )
+    for source, stride, raised in sides:
+        name = free_name(network, f"{layer.name}.{source.name}")
+        maker = _copy(name, source, shape, stride)
+        size = source.ofm.channels
         # Codes stay what they are, whatever they stand for, or are raised.
-        params |= _places(maker, begin, scale / chains[source].scale)
-        params[f"{maker.name}.bias"][begin : begin + size] = raised[source] * scale
+        params |= _places(maker, begin, scale / chains[source.name].scale)
+        params[f"{maker.name}.bias"][begin : begin + size] = raised * scale
         layers += [maker, _coded(network, maker, kind)]
         begin += size
     both = Add(
@@ -241,6 +269,19 @@ def _side_by_side(
             params[f"{one.name}.scale"] = np.array([scale])
             params[f"{one.name}.zero_point"] = np.zeros(1)
     return layers, params
+
+
+def _copy(name: str, source: Layer, shape: Shape, stride: int) -> Conv:
+    """Return a layer that hands on some pixels of a map, in some of its channels."""
+    return Conv(
+        name=name,
+        input=source.name,
+        ifm=source.ofm,
+        ofm=shape,
+        kernel=1,
+        stride=stride,
+        weight=COPY_WEIGHT,
+    )
 
 
 def _places(layer: Conv, begin: int, step: float) -> Params:

@@ -34,6 +34,18 @@ class _File:
             else:
                 self._relu_quant("middle", "b")
             reads = "b"
+        if kind in ("strided", "halved"):
+            # 1x1 with a stride beside a 3x3 that has it before, or has it too.
+            halves = 2 if kind == "halved" else 1
+            if kind == "strided":
+                self._conv("a", "middle", 4, 1 / 8, stride=2)
+                self._relu_quant("middle", "b")
+                reads = "b"
+            self._conv(reads, "branch", 2, weight_step, stride=halves)
+            self._conv("a", "beside", 3, weight_step / 2, kernel=1, stride=2)
+            self._node("Add", ["branch", "beside"], "sum")
+            self._relu_quant("sum", "y")
+            return
         group = 8 if kind in ("depthwise", "two") else 1
         self._conv(reads, "branch", 2, weight_step, group=group)
         if kind in ("both", "two"):
@@ -58,13 +70,24 @@ class _File:
         self.nodes.append(node)
 
     def _conv(
-        self, x: str, y: str, seed: int, step: float, *, kernel: int = 3, group: int = 1
+        self,
+        x: str,
+        y: str,
+        seed: int,
+        step: float,
+        *,
+        kernel: int = 3,
+        group: int = 1,
+        stride: int = 1,
     ) -> None:
         shape = (8, 3 if x == "frame" else 8 // group, kernel, kernel)
         self.stored[f"{y}.w"] = floats(seed, *shape) * np.float32(0.2)
         self._quant(f"{y}.w", f"{y}.q", step, 4, signed=1)
         inputs, pads = [x, f"{y}.q"], [kernel // 2] * 4
-        node = helper.make_node("Conv", inputs, [y], y, pads=pads, group=group)
+        strides = [stride] * 2
+        node = helper.make_node(
+            "Conv", inputs, [y], y, pads=pads, group=group, strides=strides
+        )
         self.nodes.append(node)
 
     def _relu_quant(
@@ -119,6 +142,8 @@ def compared(file: Network, network: Network) -> tuple[Real, int, Real]:
             "projection",
             f": {64 * 8 * 8 * 9 + 2 * 64 * 8 * 16} multiply-accumulates more",
         ),
+        (1 / 32, "strided", "as one convolution with both operands"),
+        (1 / 32, "halved", f": {-64 * 4 * 4} multiply-accumulates more"),
         # Unsigned bytes beside signed ones, which are raised.
         (1 / 64, "bytes", "as one convolution with both operands"),
     ],
