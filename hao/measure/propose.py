@@ -343,8 +343,8 @@ def _has_bits(
 ) -> bool:
     """Return whether an option has given bits of its layer, or takes nothing away."""
     match option.change:
-        case Bits() as change:
-            return change == Bits(weight_bits=bits[option.layer], passes=change.passes)
+        case Bits():
+            return bare(option.change) == Bits(weight_bits=bits[option.layer])
         case Keep():
             return True
         case Channels():

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from hao.ir.change import Scheme, bits_of, densities_of, scheme_of
+from hao.ir.change import Bits, Scheme, bits_of, densities_of, scheme_of
 from hao.measure import turn as turn_module
 from hao.measure.predictors import (
     AdditivePredictor,
@@ -28,6 +28,7 @@ from hao.measure.propose import (
 from hao.measure.sample import Origin, Result, Sample, Trial
 from hao.measure.settings import LoopSettings
 from hao.measure.turn import Proposed, Turn, propose
+from hao.options.option import Option
 from hao.options.sparsity import density_options, why_whole
 from hao.program.solver import SolverName
 from tests.measure.samples import (
@@ -169,6 +170,15 @@ def test_uniform_bits_are_measured_where_they_run_in_time() -> None:
         assert even.key in [one.key for one in propose(turn).schemes[:2]]
         again = propose(replace(turn, number=1)).schemes
         assert Origin.START not in [one.origin for one in again]
+        # Lanes of 4 bits run 8 bits in two passes, but not fewer.
+        twice = [
+            Option(layer=x.name, change=Bits(weight_bits=8, passes=2), cost_micro=0)
+            for x in trained().compute_layers
+            if why_whole(x) is None
+        ]
+        both = replace(problem(), options=(*problem().options, *twice))
+        (same,) = uniform_proposals(replace(ask(budget), problems={8: both}))
+        assert set(bits_of(same.scheme).values()) == {wanted}
     assert uniform_proposals(ask(1)) == []
 
 
