@@ -37,7 +37,12 @@ from hao.quant.dataset import Dataset
 from hao.quant.distill import Teacher
 from hao.quant.float_net import FloatNet
 from hao.quant.modules import choose_device
-from hao.quant.outputs import cross_entropy, divergence, log_probabilities
+from hao.quant.outputs import (
+    cross_entropy,
+    divergence,
+    guess_note,
+    log_probabilities,
+)
 from hao.quant.ptq import PtqSettings, quantize_network
 from hao.quant.quant_net import QuantNet
 from hao.quant.scheme import Scheme as QuantScheme
@@ -104,6 +109,15 @@ class Subject:
         """Return the float network at its widest activations."""
         return self.networks[max(self.networks)]
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return what must be known of the float network; nothing, as a rule."""
+        search = self.parts[Part.SEARCH]
+        labels = search.labels[: search.unseen] if self.dataset.labelled else None
+        classes = search.exact.argmax(1)[: search.unseen]
+        note = guess_note(self.network.name, classes, labels)
+        return (note,) if note else ()
+
     def about(self) -> dict[str, str]:
         """Return digests of what measurements are of, by name."""
         data = hashlib.sha256()
@@ -159,7 +173,8 @@ def make_subject(
         search: Frames that schemes are chosen by, at least 1, as far as there are.
 
     Raises:
-        InputError: A number is below 1, or the data do not fit the network.
+        InputError: A number is below 1, the data do not fit the network, or its
+            outputs are not finite or the same for all frames.
     """
     if calibration < 1 or search < 1:
         raise InputError(
@@ -186,12 +201,25 @@ def make_subject(
         },
         dataset=dataset,
     )
+    _check_outputs(subject)
+    return subject
+
+
+def _check_outputs(subject: Subject) -> None:
+    """Check that the float network's outputs are finite and tell frames apart."""
+    name = subject.network.name
     if not all(np.all(np.isfinite(one.exact)) for one in subject.parts.values()):
         raise InputError(
-            f"network {subject.network.name!r}: its outputs on the data are not "
-            "finite; scale its weights or the frames down"
+            f"network {name!r}: its outputs on the data are not finite; scale its "
+            "weights or the frames down"
         )
-    return subject
+    exact = subject.parts[Part.SEARCH].exact
+    if len(exact) > 1 and not np.ptp(exact, axis=0).any():
+        raise InputError(
+            f"network {name!r}: its outputs are the same for all {len(exact)} frames, "
+            "so that nothing can be measured; are the weights its own, and the frames "
+            "prepared as in its training?"
+        )
 
 
 def _frames(

@@ -10,6 +10,41 @@ from hao.quant.train import EVALUATION_BATCH
 
 Floats = NDArray[np.float64]
 
+DEVIATIONS = 2
+"""Standard deviations of the count of lucky guesses that are still counted as luck."""
+
+
+def guess_note(
+    name: str, classes: NDArray[np.int64], labels: NDArray[np.int64] | None
+) -> str:
+    """Return that a float network does no better than a guess; empty where it does.
+
+    The guess is always the most frequent label. Frames of one label say nothing.
+
+    Args:
+        name: Of the network.
+        classes: Which it gives the frames, shape (frames,).
+        labels: Theirs, shape (frames,); `None` if unknown.
+    """
+    count = len(classes)
+    why = "are the weights its own, and the frames prepared as in its training?"
+    if labels is not None and np.ptp(labels) > 0:
+        chance = np.bincount(labels).max() / count
+        luck = DEVIATIONS * np.sqrt(count * chance * (1 - chance))
+        right = int(np.sum(classes == labels))
+        if right <= count * chance + luck:
+            return (
+                f"network {name!r}: its float top-1 is {100 * right / count:.2f} % on "
+                f"{count} frames, no better than a guess ({100 * chance:.2f} % have "
+                f"the most frequent label); {why}"
+            )
+    if labels is None and np.ptp(classes) == 0 and count > 1:
+        return (
+            f"network {name!r}: its float outputs give all {count} frames class "
+            f"{classes[0]}; {why}"
+        )
+    return ""
+
 
 def log_probabilities(net: LayerwiseModule, frames: Frames) -> Floats:
     """Return the logarithm of every class's probability, shape (frames, classes).

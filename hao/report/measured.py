@@ -87,6 +87,7 @@ class Measured:
         learner: Predictor in use at the end; empty for none.
         scores: Of predictors on held-out schemes.
         designs: Best by measurement, longest latency first.
+        notes: What must be known of the float network.
     """
 
     network: str
@@ -106,6 +107,7 @@ class Measured:
     learner: str
     scores: tuple[PredictorScore, ...]
     designs: tuple[MeasuredDesign, ...]
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Return the report: what Python shows."""
@@ -167,6 +169,7 @@ def render_measured(found: Measured) -> str:
         lines.append("no predictor was fitted: too few schemes were measured for one")
     if found.failed:
         lines.append(f"{found.failed} schemes could not be measured")
+    lines += [f"note: {plain(note)}" for note in found.notes]
     lines.append(
         f"measuring took {found.seconds_measuring:.0f} s in all, choosing what to "
         f"measure {found.seconds_own:.0f} s of this command"

@@ -166,5 +166,6 @@ def measured_html(found: Measured) -> str:
             f"{found.search_frames} frames that schemes are chosen by; test, on "
             f"{found.test_frames} frames used for nothing else. Float: "
             f"{found.float_search_top1:.2f} and {found.float_test_top1:.2f}.",
+            *found.notes,
         ),
     )

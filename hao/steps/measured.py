@@ -81,8 +81,11 @@ def make_float_subject(
     for width, candidate in candidates.items():
         if width != widest:
             networks[width] = with_parameters(candidate.network, whole.params)
+    subject = make_subject(networks, data.dataset)
+    for note in subject.notes:
+        progress(f"note: {note}")
     return replace(
-        make_subject(networks, data.dataset),
+        subject,
         words=result.design if more.densities else None,
         operations=load_operations(folder) if more.operations else {},
     )
@@ -216,6 +219,7 @@ def measured_of(found: Exploration, subject: Subject) -> Measured:
             _design(choice, number, subject)
             for number, choice in enumerate(found.front, 1)
         ),
+        notes=subject.notes,
     )
 
 

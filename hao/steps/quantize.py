@@ -177,6 +177,7 @@ def _measured(
         count_differences,
         integer_network,
     )
+    from hao.quant.outputs import guess_note
     from hao.quant.train import classes_of_net
 
     test, net = data.dataset.test, integer_network(model)
@@ -193,6 +194,7 @@ def _measured(
     compared = told("comparing every integer", "frames", progress)
     agreement = count_differences(model, net, test.frames, compared)
     labels = test.labels if data.dataset.labelled else None
+    guess = guess_note(network.name, floats, labels)
     quantization = Quantization(
         network=network.name,
         data=data.dataset.name,
@@ -205,7 +207,7 @@ def _measured(
         integer_agreement=share(integers, floats),
         compared=agreement.total,
         differing=agreement.differences,
-        notes=data.notes,
+        notes=(*data.notes, *filter(None, (guess,))),
         preparation=request.preparation,
         classes=data.names,
     )

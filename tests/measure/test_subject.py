@@ -237,6 +237,26 @@ def test_outputs_that_are_not_finite_are_refused() -> None:
         make_subject({8: broken}, stripes())
 
 
+def dead(factor: float) -> Network:
+    last = trained().compute_layers[-1].name
+    params = dict(trained().params)
+    for key in params:
+        if key.startswith(f"{last}."):
+            params[key] = params[key].astype(np.float64) * factor
+    return replace(trained(), params=params)
+
+
+def test_outputs_that_are_all_the_same_are_refused() -> None:
+    with pytest.raises(InputError, match="its outputs are the same for all 20 frames"):
+        make_subject({8: dead(0)}, stripes(), calibration=24, search=40)
+
+
+def test_a_network_that_only_guesses_is_named() -> None:
+    assert subject().notes == ()
+    (note,) = make_subject({8: dead(-1)}, stripes(), calibration=24, search=40).notes
+    assert "no better than a guess" in note
+
+
 def test_other_parameters_and_data_have_other_digests() -> None:
     own = subject().about()
     other = make_subject({8: with_parameters(chain(), chain().params)}, stripes())
