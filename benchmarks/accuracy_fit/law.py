@@ -1,6 +1,6 @@
 """What does a checkpoint lose at given bits, measured there or not, and how sure is it?
 
-Model of a reference drop (`evidence.py`), in z = asinh(drop / UNIT):
+Model of a reference drop (`evidence.py`), in z = asinh(drop / unit of the recipe):
 
     z = sum of weight x term + deviation x noise      (`hao.accuracy.terms`)
 
@@ -10,7 +10,7 @@ family are pooled, and a checkpoint's own row counts as far as sources agree at 
 prediction is for a source that nobody has seen: the source's effect is left out.
 Outliers count less (weights of Student's t with `FREEDOM` degrees of freedom).
 
-The deviation has two parts: what the random effects still leave open (their prior
+The deviation has two parts: what the effects still leave open (their prior
 variance, less what was measured), and noise. The noise is log-linear in kind, recipe,
 family, capacity and bits; a gamma regression is fitted to absolute residuals of
 references that were left out with their whole network, and again with their whole
@@ -82,7 +82,8 @@ def subject_of(reference: Reference, plain: Mapping[str, float]) -> Checkpoint:
 
 
 def _transformed(references: Sequence[Reference]) -> Floats:
-    return np.arcsinh(np.array([r.drop for r in references]) / UNIT)
+    units = [UNIT[r.setting.recipe] for r in references]
+    return np.arcsinh(np.array([r.drop for r in references]) / np.array(units))
 
 
 def fit_mean(
@@ -108,7 +109,7 @@ def fit_mean(
         ridge.fit(matrix * units, z, sample_weight=weights)
         scores = (z - ridge.predict(matrix * units)) / FIT_NOISE
         weights = FIT_NOISE**-2 * (FREEDOM + 1) / (FREEDOM + scores**2)
-    seen = (matrix != 0).T @ weights
+    seen = (matrix**2).T @ weights
     effects = {
         term: Effect(
             weight=float(ridge.coef_[i] * units[i]),
@@ -128,7 +129,7 @@ class HeldOutReference:
         reference: What was measured.
         subject: Its checkpoint, as the relatives know it.
         z: Centre.
-        open_variance: Variance of z that the random effects leave open.
+        open_variance: Variance of z that the effects leave open.
     """
 
     reference: Reference
@@ -139,7 +140,7 @@ class HeldOutReference:
     @property
     def residual(self) -> float:
         """Return the measured z less the centre."""
-        return float(np.arcsinh(self.reference.drop / UNIT)) - self.z
+        return float(_transformed([self.reference])[0]) - self.z
 
 
 def _folds(references: Sequence[Reference], group: Group, folds: int) -> list[int]:

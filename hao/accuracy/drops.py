@@ -17,7 +17,6 @@ from hao.accuracy.records import read_records
 from hao.accuracy.reference import Reference, shipped_references
 from hao.accuracy.terms import (
     CHANCE,
-    RANDOM,
     UNIT,
     Checkpoint,
     QuantSetting,
@@ -178,13 +177,13 @@ class DropLaw:
     references: tuple[Reference, ...] = ()
 
     def centre(self, subject: Checkpoint, setting: QuantSetting) -> tuple[float, float]:
-        """Return the centre of z, and its variance that the random effects leave."""
+        """Return the centre of z, and its variance that the effects leave open."""
         z = variance = 0.0
         for term, value in mean_terms(subject, setting).items():
             effect = self.effects.get(term)
             z += 0.0 if effect is None else effect.weight * value
-            if term.partition(":")[0] in RANDOM:
-                variance += prior(term) ** 2 if effect is None else effect.variance
+            known = prior(term) ** 2 if effect is None else effect.variance
+            variance += known * value**2
         return z, variance
 
     def deviation(
@@ -195,7 +194,7 @@ class DropLaw:
         Args:
             subject: The checkpoint.
             setting: How it is quantized.
-            variance: Of z, as the random effects leave it.
+            variance: Of z, as the effects leave it.
         """
         terms = noise_terms(subject, setting)
         log = sum(self.noise.get(term, 0.0) * value for term, value in terms.items())
@@ -208,9 +207,10 @@ class DropLaw:
         own = self.distributions.get(distribution_name(subject, setting))
         scores = self.distributions["all"] if own is None else own
         most = (100.0 if subject.top1 is None else subject.top1) - CHANCE
+        unit = UNIT[setting.recipe]
         return LawDrop.of(
             [
-                min(UNIT * sinh(min(z + size * score, _LARGEST_Z)), most)
+                min(unit * sinh(min(z + size * score, _LARGEST_Z)), most)
                 for score in scores
             ]
         )

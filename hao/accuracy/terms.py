@@ -13,9 +13,6 @@ Reading a fitted law needs this module and no scikit-learn (`hao.accuracy.drops`
 from dataclasses import dataclass
 from enum import Enum
 
-UNIT = 0.5
-"""Drop at which the scale of the law turns from linear to logarithmic [points]."""
-
 PLAIN_TOP1 = 74.0
 """Float top-1 of a network of middling capacity [percent]."""
 
@@ -30,6 +27,13 @@ class Recipe(Enum):
     """Post-training: from a few frames, without training."""
     QAT = "qat"
     """Quantization-aware training, or fine-tuning towards the float network."""
+
+
+UNIT = {Recipe.PTQ: 0.5, Recipe.QAT: 0.8}
+"""Drop at which the scale of the law turns from linear to logarithmic [points]: what
+training gains or loses is off by points, what rounding loses by a factor. 0.8 is near
+the maximum of the marginal likelihood of the references; below 0.5, which is likelier
+post-training, means of few bits get too long tails (docs/decisions/0047)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,10 +132,12 @@ PRIOR = {
     "weights": 2.0,
     "weights depthwise": 0.2,
     "weights trained": 1.0,
+    "weights trained depthwise": 0.7,
     "weights steep": 2.0,
     "acts": 2.0,
     "acts depthwise": 0.2,
     "acts trained": 1.0,
+    "acts trained depthwise": 0.7,
     "nearest": 2.0,
     "nearest depthwise": 1.0,
     "small": 0.3,
@@ -148,18 +154,8 @@ PRIOR = {
     "checkpoint": 0.15,
     "source": 0.32,
 }
-"""Standard deviation of a weight before anything was measured, in asinh(drop / UNIT);
+"""Standard deviation of a weight before anything was measured, in asinh(drop / unit);
 those of the random effects are near the maximum of their marginal likelihood."""
-
-RANDOM = (
-    "family",
-    "family recipe",
-    "line recipe",
-    "network",
-    "checkpoint",
-    "source",
-)
-"""Terms with a weight for each group; "family:vgg" is that of one."""
 
 
 def prior(term: str) -> float:
@@ -197,10 +193,12 @@ def mean_terms(subject: Checkpoint, setting: QuantSetting) -> dict[str, float]:
         "weights": weights,
         "weights depthwise": weights * depthwise,
         "weights trained": weights * trained,
+        "weights trained depthwise": weights * trained * depthwise,
         "weights steep": steep,
         "acts": acts,
         "acts depthwise": acts * depthwise,
         "acts trained": acts * trained,
+        "acts trained depthwise": acts * trained * depthwise,
         "nearest": nearest,
         "nearest depthwise": nearest * depthwise,
         "small": small * (1 - trained),

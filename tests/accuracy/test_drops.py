@@ -98,7 +98,7 @@ def test_without_training_fewer_bits_cost_depthwise_networks_dearly(
     assert nearest[4].mean > 20
     assert nearest[8] == plain[8]
     # Published, W4A8, fitted roundings: AdaRound 1.9 to 3.8 points, GPTQ 3.5 and more.
-    assert trained[4].mean + 0.5 < plain[4].mean < 6
+    assert trained[4].mean + 0.3 < plain[4].mean < 6
     # Published, W4A4, trained: 2.2 to 3.5 points of three depthwise networks.
     assert 0.8 < trained[4].mean < 4
     assert trained[8].mean < 0.8

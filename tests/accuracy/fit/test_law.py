@@ -17,7 +17,7 @@ from benchmarks.accuracy_fit.law import (
 )
 from hao.accuracy.drops import DropLaw, load_drop_law
 from hao.accuracy.reference import Reference, shipped_references
-from hao.accuracy.terms import Checkpoint, QuantSetting, Recipe
+from hao.accuracy.terms import Checkpoint, QuantSetting, Recipe, prior
 from hao.measure.ranks import spearman
 
 AT_8 = QuantSetting(recipe=Recipe.PTQ, weight_bits=8, act_bits=8)
@@ -112,6 +112,18 @@ def test_a_checkpoint_that_was_measured_leaves_less_open(law: DropLaw) -> None:
     opened = [law.centre(subject, AT_8)[1] for subject in (own, kin, alien)]
     assert opened == sorted(opened)
     assert opened[0] < opened[2]
+
+
+def test_scales_that_nobody_measured_leave_their_prior_open(
+    known: tuple[Reference, ...],
+) -> None:
+    effects, plain = fit_mean([r for r in known if not r.setting.per_tensor])
+    law = DropLaw(effects=effects, plain=plain)
+    subject = Checkpoint(network="x", family="resnet", depthwise=False, top1=74.0)
+    one_scale = replace(AT_8, per_tensor=True)
+    opened = law.centre(subject, one_scale)[1] - law.centre(subject, AT_8)[1]
+    # (8 - 8) / 4 bits below 8 are 2^-4 - 0.0625 = 0 of the steep term.
+    assert opened == pytest.approx(prior("per tensor") ** 2)
 
 
 def test_an_outlier_hardly_moves_the_expectation(
