@@ -95,6 +95,6 @@ def trained(
     found = train_float(network, dataset, settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part.npz")
-    np.savez(part, **{key: np.asarray(value) for key, value in found.params.items()})
+    np.savez(part, allow_pickle=False, **found.params)
     part.replace(path)
     return found

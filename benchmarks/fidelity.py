@@ -81,14 +81,15 @@ def crops(path: Path, generator: np.random.Generator) -> list[Floats]:
         picture = opened.convert("RGBA")
     white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
     white.alpha_composite(picture)
-    whole, found = white.convert("RGB"), []
+    whole = white.convert("RGB")
+    found: list[Floats] = []
     for _ in range(CROPS):
         side = int(min(whole.size) * generator.uniform(0.25, 1))
         left = int(generator.integers(whole.width - side + 1))
         top = int(generator.integers(whole.height - side + 1))
         part = whole.crop((left, top, left + side, top + side))
         pixels = np.asarray(part.resize((SIZE, SIZE), Image.Resampling.BICUBIC))
-        found.append(pixels.transpose(2, 0, 1).astype(np.float32) / 255)
+        found.append(pixels.transpose(2, 0, 1).astype(np.float32) / np.float32(255))
     return found
 
 

@@ -134,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     started = time.monotonic()
 
     def over() -> bool:
-        return time.monotonic() - started > 60 * args.minutes
+        return bool(time.monotonic() - started > 60 * args.minutes)
 
     for seed in range(args.seeds):
         for word in args.networks:

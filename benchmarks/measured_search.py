@@ -40,7 +40,7 @@ from pymoo.operators.sampling.rnd import IntegerRandomSampling
 
 from hao.accuracy.terms import Recipe
 from hao.answer.candidates import BitRules
-from hao.answer.workers import Item, Progress, Shared
+from hao.answer.workers import IN_PROCESS, Answer, Item, Progress, Shared, Task
 from hao.answer.workers import Result as Worked
 from hao.cost.evaluate import evaluate as price
 from hao.engine.design import Design
@@ -138,6 +138,11 @@ class Counting:
             found = function(shared, item)
             self.seconds += time.process_time() - started
             yield found
+
+    def solve(
+        self, tasks: Iterable[Task], progress: Progress
+    ) -> Generator[Answer, None, None]:
+        return IN_PROCESS.solve(tasks, progress)
 
 
 @dataclass(frozen=True, kw_only=True)

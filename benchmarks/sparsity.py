@@ -458,7 +458,8 @@ def main() -> None:
     torch.set_num_threads(1)
     print(f"{data} on {BOARD}, {share:.0%} of the whole network's frame time")
     print(machine())
-    rows, tau_rows = [], []
+    rows: list[tuple[object, ...]] = []
+    tau_rows: list[tuple[int, str, float]] = []
     for seed in range(seeds):
         case = make_case(data, seed, share)
         tau_rows += [(seed, word, tau) for word, tau in taus(case).items()]
