@@ -23,7 +23,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.cost.bram import bram18, lutram_lut
+from hao.cost.bram import bram18, lutram_lut, over
 from hao.cost.memory import MIN_PIXEL_CHANNELS
 from hao.errors import InputError
 from hao.intmath import ceil_log2
@@ -56,13 +56,6 @@ def _take(table: IntArray, index: Count) -> Count:
     if isinstance(index, int):
         return int(table[index])
     return np.asarray(table[index], np.int64)
-
-
-def _over(value: Count, limit: Count | int) -> Count:
-    """Return 1 where `value` exceeds `limit`, else 0."""
-    if isinstance(value, int):
-        return int(value > limit)
-    return np.greater(value, limit).astype(np.int64)
 
 
 def _growth_table() -> IntArray:
@@ -176,7 +169,7 @@ def _chains(terms: Count, chain: Count) -> Count:
 
 def cascade_length(depth: Count) -> Count:
     """Return the DSP slices summed before the fields split, for a packing's `depth`."""
-    return depth - (depth - CHAIN_MAX) * _over(depth, CHAIN_MAX)
+    return depth - (depth - CHAIN_MAX) * over(depth, CHAIN_MAX)
 
 
 def _longest(terms: Count, chain: Count) -> Count:
@@ -186,7 +179,7 @@ def _longest(terms: Count, chain: Count) -> Count:
 
 def _log2_up(value: Count) -> Count:
     """Return the bits that count `value` states; value 1 to 16."""
-    return _over(value, 1) + _over(value, 2) + _over(value, 4) + _over(value, 8)
+    return over(value, 1) + over(value, 2) + over(value, 4) + over(value, 8)
 
 
 def _delay_lut(terms: Count, chain: Count, bits: Count) -> Count:
@@ -196,13 +189,13 @@ def _delay_lut(terms: Count, chain: Count, bits: Count) -> Count:
     wait for the longest: flip-flops up to two cycles, a shift register from three.
     """
     longest = _longest(terms, chain)
-    return _chains(terms, chain) * (longest - 3) * _over(longest, 3) * bits
+    return _chains(terms, chain) * (longest - 3) * over(longest, 3) * bits
 
 
 def _delay_ff(terms: Count, chain: Count, bits: Count) -> Count:
     """Return the flip-flops of that skew: none, one or three a cascade and bit."""
     longest = _longest(terms, chain)
-    held = _over(longest, 1) + 2 * _over(longest, 2)
+    held = over(longest, 1) + 2 * over(longest, 2)
     return _chains(terms, chain) * held * bits
 
 
@@ -440,7 +433,7 @@ def multiplier_requantizer_lut(
     two slices costs 28 LUTs to join. Source: least squares over data/block_cost.csv,
     rows multiplier_requantizer; 5 %.
     """
-    joined = 28 * _over(acc_bits, port_bits)
+    joined = 28 * over(acc_bits, port_bits)
     return 4 * _scaled_bits(acc_bits) + (15 * out_bits) // 4 - 45 + joined
 
 
@@ -449,7 +442,7 @@ def _scaled_bits(acc_bits: Count) -> Count:
 
     Source: templates/hls/src/requantize.h.j2.
     """
-    return acc_bits + 20 + (22 - acc_bits) * (1 - _over(acc_bits, 22))
+    return acc_bits + 20 + (22 - acc_bits) * (1 - over(acc_bits, 22))
 
 
 def wide_bias_lut(acc_bits: Count, port_bits: int = _PORT_ACC_BITS) -> Count:
@@ -458,7 +451,7 @@ def wide_bias_lut(acc_bits: Count, port_bits: int = _PORT_ACC_BITS) -> Count:
     A single slice adds it itself. Source: derived here, a LUT for each bit of the sum
     of a sum times 18 bits.
     """
-    return (acc_bits + 18) * _over(acc_bits, port_bits)
+    return (acc_bits + 18) * over(acc_bits, port_bits)
 
 
 def multiplier_requantizer_ff(
@@ -469,7 +462,7 @@ def multiplier_requantizer_ff(
     Source: the measured rows less the product's register, which yosys leaves outside
     the slice where one slice suffices.
     """
-    joined = (acc_bits + 2) * _over(acc_bits, port_bits)
+    joined = (acc_bits + 2) * over(acc_bits, port_bits)
     return _scaled_bits(acc_bits) + 2 * out_bits + 8 + joined
 
 
@@ -477,7 +470,7 @@ def multiplier_requantizer_dsp(
     acc_bits: Count, port_bits: int = _PORT_ACC_BITS
 ) -> Count:
     """Return its DSP slices: two where the accumulator exceeds the wide port."""
-    return 1 + _over(acc_bits, port_bits)
+    return 1 + over(acc_bits, port_bits)
 
 
 def turns_lut(
@@ -505,7 +498,7 @@ def turns_ff(
     lanes: Count, turns: Count, px: Count, lane_bits: Count, record_bits: Count
 ) -> Count:
     """Return their flip-flops: sums and codes, `lane_bits` a lane, and records."""
-    return lanes * (px * lane_bits + record_bits) * _over(turns, 1)
+    return lanes * (px * lane_bits + record_bits) * over(turns, 1)
 
 
 def residual_lut(bits: Count) -> Count:
@@ -574,7 +567,7 @@ def _placed_lut(beat: int, lanes: Count, bits: int, grain: int) -> Count:
     shared = _gcd(_gcd(lanes, lanes * 0 + beat), lanes * 0 + grain)
     places = _parts(lanes * 0 + beat, shared)
     log2 = _log2_up(places)
-    return lanes * bits * _take(_PLACED, log2 + _over(places, 16) + _over(places, 32))
+    return lanes * bits * _take(_PLACED, log2 + over(places, 16) + over(places, 32))
 
 
 def unpack_lut(beat: int, lanes: Count, bits: int, *, packs: bool) -> Count:
@@ -754,7 +747,7 @@ def window_lut(kernel: Count, stride: Count, px: Count, word_bits: Count) -> Cou
 
     Source: data/block_cost.csv, rows word_window and column_window; within 8 %.
     """
-    ring = _over(kernel, 1)
+    ring = over(kernel, 1)
     words = kernel * px * word_bits
     rotation = (words * 8 * _log2_up(px)) // 16 + 31 * px - 12
     rows = (kernel + stride) * ring
@@ -764,7 +757,7 @@ def window_lut(kernel: Count, stride: Count, px: Count, word_bits: Count) -> Cou
 
 def window_ff(kernel: Count, stride: Count, px: Count, word_bits: Count) -> Count:
     """Return its flip-flops; arguments as in `window_lut`. Source: as there."""
-    ring = _over(kernel, 1)
+    ring = over(kernel, 1)
     words = kernel * px * word_bits
     rotation = 14 * px + 2 * _log2_up(px)
     slots = 2 * _log2_up(kernel + stride)
@@ -794,7 +787,7 @@ def lutram_lut_deep(width_bits: Count, depth: Count) -> Count:
     Source: `hao.cost.bram.lutram_lut` and data/block_cost.csv, rows column_cache.
     """
     banks = -(-depth // 64)
-    reading = (width_bits * _log2_up(banks) + 1) // 2 + _over(banks, 1)
+    reading = (width_bits * _log2_up(banks) + 1) // 2 + over(banks, 1)
     return lutram_lut(width_bits, depth) * banks + reading
 
 

@@ -85,7 +85,7 @@ def uram(width_bits: Count, depth: Count) -> Count:
     return _ceil_div(width_bits, URAM_BITS) * _ceil_div(depth, URAM_WORDS)
 
 
-def _over(value: Count, limit: int) -> Count:
+def over(value: Count, limit: Count | int) -> Count:
     """Return 1 where `value` exceeds `limit`, else 0."""
     if isinstance(value, int):
         return int(value > limit)
@@ -94,7 +94,7 @@ def _over(value: Count, limit: int) -> Count:
 
 def uses_lutram(depth: Count) -> Count:
     """Return 1 if a memory of `depth` words is bound to LUTs, else 0."""
-    return 1 - _over(depth, LUTRAM_MAX_DEPTH)
+    return 1 - over(depth, LUTRAM_MAX_DEPTH)
 
 
 def lutram_lut(width_bits: Count, depth: Count) -> Count:
@@ -103,8 +103,8 @@ def lutram_lut(width_bits: Count, depth: Count) -> Count:
     Source: UG574, RAM32M16 and RAM64M8; within one group of the cell counts of
     data/bram_yosys.csv (tests/cost/test_bram.py).
     """
-    deep = _over(depth, 32)
-    any_word = _over(depth, 0)
+    deep = over(depth, 32)
+    any_word = over(depth, 0)
     groups = deep * _ceil_div(width_bits, _COLUMNS_OF_64) + (1 - deep) * _ceil_div(
         width_bits, _COLUMNS_OF_32
     )
@@ -124,7 +124,7 @@ def memory_lut(width_bits: Count, depth: Count) -> Count:
 
 def memory_ff(width_bits: Count, depth: Count) -> Count:
     """Return the flip-flops of a memory: the output register of one kept in LUTs."""
-    return width_bits * uses_lutram(depth) * _over(depth, 0)
+    return width_bits * uses_lutram(depth) * over(depth, 0)
 
 
 def memory(width_bits: int, depth: int) -> Resources:

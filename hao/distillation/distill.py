@@ -28,11 +28,9 @@ from hao.ir.network import Network
 from hao.quant.dataset import Split
 from hao.quant.float_net import FloatNet, folded_network
 from hao.quant.modules import choose_device
+from hao.quant.train import rate_share
 
 SCHEMA = "hao.distillation/1"
-
-_WARM_UP = 0.1
-"""Share of the steps in which the learning rate rises to its full value."""
 
 Key = tuple[str, str]
 """Names of a block and of an operation."""
@@ -180,7 +178,7 @@ class _Pass:
             order = np.random.default_rng((settings.seed, epoch)).permutation(count)
             totals = dict.fromkeys(self._nets, 0.0)
             for step in range(steps):
-                share = _rate(epoch * steps + step, steps * settings.epochs)
+                share = rate_share(epoch * steps + step, steps * settings.epochs)
                 for group in optimizer.param_groups:
                     group["lr"] = settings.learning_rate * share
                 taken = np.sort(order[step * batch : (step + 1) * batch])
@@ -231,14 +229,6 @@ def teacher_maps(net: FloatNet, frames: Tensor, names: set[str]) -> dict[str, Te
     with torch.no_grad():
         net.visit(frames, see)
     return maps
-
-
-def _rate(step: int, steps: int) -> float:
-    """Return the share of the learning rate: a short rise, then half a cosine."""
-    rise = max(1, int(steps * _WARM_UP))
-    if step < rise:
-        return (step + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
 
 def _run_name(

@@ -245,7 +245,7 @@ def _run_epoch(
     steps = max(1, len(data) // settings.batch)
     total = 0.0
     for step in range(steps):
-        share = _rate(epoch * steps + step, steps * settings.epochs)
+        share = rate_share(epoch * steps + step, steps * settings.epochs)
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * share
         chosen = order[step * settings.batch : (step + 1) * settings.batch]
@@ -316,8 +316,13 @@ def check_fit(network: Network, dataset: Dataset) -> None:
         )
 
 
-def _rate(step: int, steps: int) -> float:
-    """Return the share of the learning rate: a short rise, then half a cosine."""
+def rate_share(step: int, steps: int) -> float:
+    """Return the share of the learning rate: a short rise, then half a cosine.
+
+    Args:
+        step: Which, from 0.
+        steps: In all, at least 1.
+    """
     rise = max(1, int(steps * _WARM_UP))
     if step < rise:
         return (step + 1) / rise

@@ -7,10 +7,9 @@ is known, and the text of that line, or of the one before, names the variable.
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 
 from hao.hls.source import Pragma
-from hao.schedule.ir import SourceLine
+from hao.schedule.ir import SourceLine, source_lines
 
 _ASSIGNED = re.compile(r"(\w+)(?:\[[^\]]*\])*\s*=(?!=)")
 
@@ -35,13 +34,5 @@ def bound_to_fabric(pragmas: Sequence[Pragma], place: SourceLine) -> bool | None
 
 @lru_cache(maxsize=4096)
 def _line(path: str, line: int) -> str:
-    lines = _text(path)
+    lines = source_lines(path)
     return lines[line - 1] if 0 < line <= len(lines) else ""
-
-
-@lru_cache(maxsize=64)
-def _text(path: str) -> tuple[str, ...]:
-    file = Path(path)
-    return (
-        tuple(file.read_text(errors="replace").splitlines()) if file.is_file() else ()
-    )

@@ -8,7 +8,7 @@ instruction that it prints.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 _INTEGER = re.compile(r"i(\d+)$")
@@ -130,6 +130,15 @@ class SourceLine:
 
 
 NOWHERE = SourceLine("", 0)
+
+
+@lru_cache(maxsize=64)
+def source_lines(path: str) -> tuple[str, ...]:
+    """Return the lines of a source file, none where it is not there."""
+    file = Path(path)
+    if not file.is_file():
+        return ()
+    return tuple(file.read_text(errors="replace").splitlines())
 
 
 class Debug:

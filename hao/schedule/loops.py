@@ -2,8 +2,6 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
-from pathlib import Path
 
 from hao.hls.source import Pragma
 from hao.schedule.area import loop_area, product_slices
@@ -11,7 +9,7 @@ from hao.schedule.build import build_graph
 from hao.schedule.built import Surroundings
 from hao.schedule.bus import bus_accesses
 from hao.schedule.graph import Operator, OperatorGraph, OperatorKind
-from hao.schedule.ir import SourceLine
+from hao.schedule.ir import SourceLine, source_lines
 from hao.schedule.pipeline import find_pipeline
 from hao.schedule.ports import find_port_limit
 from hao.schedule.prepare import Plan
@@ -114,7 +112,7 @@ def _counts(operators: Iterable[Operator]) -> OperatorCounts:
 
 def loop_label(place: SourceLine) -> str:
     """Return the label of a loop: a C++ one, or hao's HAO_LOOP in front of it."""
-    lines = _lines(place.path)
+    lines = source_lines(place.path)
     # HAO_FOLLOW may stand between the two.
     for row in (place.line - 1, place.line - 2, place.line - 3):
         if 0 <= row < len(lines):
@@ -122,11 +120,3 @@ def loop_label(place: SourceLine) -> str:
             if found and "?" not in lines[row] and "::" not in lines[row]:
                 return found.group(1) or found.group(2) or ""
     return ""
-
-
-@lru_cache(maxsize=64)
-def _lines(path: str) -> tuple[str, ...]:
-    file = Path(path)
-    return (
-        tuple(file.read_text(errors="replace").splitlines()) if file.is_file() else ()
-    )
