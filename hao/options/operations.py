@@ -25,7 +25,7 @@ from pathlib import Path
 
 from hao.data import data_path
 from hao.errors import InputError
-from hao.files import read_file
+from hao.files import read_text
 from hao.intmath import ceil_div
 from hao.ir.blocks import Block
 from hao.ir.change import Keep, LeaveOut, Replace
@@ -128,11 +128,7 @@ def load_pool(table: Path | None = None) -> tuple[Operation, ...]:
 
 
 def _rows(path: Path, *, shown: bool) -> Iterable[Operation]:
-    try:
-        text = read_file(path).decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as a table of operations") from error
-    rows = list(csv.reader(text.splitlines()))
+    rows = list(csv.reader(read_text(path).splitlines()))
     if not rows or tuple(cell.strip() for cell in rows[0]) != COLUMNS:
         raise InputError(f"{path}: the first line must be {','.join(COLUMNS)}")
     if len(rows) > MOST_OPERATIONS:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.errors import InputError
-from hao.files import read_file, write_file
+from hao.files import read_text, write_file
 from hao.ir.network import Network
 from hao.quant.float_net import with_parameters
 from hao.quant.matching import (
@@ -171,12 +171,8 @@ def render_mapping(matched: Matched) -> str:
 def _read_mapping(path: Path | None) -> dict[str, str]:
     if path is None or not path.exists():
         return {}
-    try:
-        text = read_file(path).decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"mapping {path}: cannot be read") from error
     mapping: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         parts = re.fullmatch(r"\s*(\S+)\s*<-\s*(\S*)\s*", line)

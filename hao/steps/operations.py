@@ -18,7 +18,7 @@ from hao.errors import ArgumentError
 from hao.ir.change import Change, Keep
 from hao.ir.channels import channel_groups
 from hao.ir.network import Network
-from hao.options.operations import load_pool
+from hao.options.operations import Operation, load_pool
 from hao.options.option import MICRO, Option
 from hao.runs.run_files import TRAINING_FOLDER
 from hao.steps.changed import Trained
@@ -105,14 +105,19 @@ def distilled(
     )
 
 
-def _places(pooled: Pooled, network: Network) -> tuple["Place", ...]:
-    """Return the blocks with the operations that are offered."""
-    from hao.distillation.pool import places_of
+def offered_pool(pooled: Pooled) -> tuple[Operation, ...]:
+    """Return the operations that are offered, read before anything is trained.
+
+    Args:
+        pooled: Which operations.
+
+    Raises:
+        ArgumentError: An operation is asked for that the pool does not have.
+        InputError: The table cannot be read.
+    """
     from hao.distillation.score import IDENTITY
 
     pool = load_pool(pooled.pool)
-    if not pooled.only:
-        return places_of(network, pool)
     known = {IDENTITY, *(operation.name for operation in pool)}
     for name in pooled.only:
         if name not in known:
@@ -120,8 +125,16 @@ def _places(pooled: Pooled, network: Network) -> tuple["Place", ...]:
                 f"`only` = {name}; no such operation: the pool has "
                 f"{', '.join(sorted(known)[:5])} and others (data/operations.csv)"
             )
-    chosen = [operation for operation in pool if operation.name in pooled.only]
-    return places_of(network, chosen, identity=IDENTITY in pooled.only)
+    return tuple(o for o in pool if not pooled.only or o.name in pooled.only)
+
+
+def _places(pooled: Pooled, network: Network) -> tuple["Place", ...]:
+    """Return the blocks with the operations that are offered."""
+    from hao.distillation.pool import places_of
+    from hao.distillation.score import IDENTITY
+
+    identity = not pooled.only or IDENTITY in pooled.only
+    return places_of(network, offered_pool(pooled), identity=identity)
 
 
 def weighed_operations(

@@ -36,7 +36,7 @@ from hao.steps.changed import (
     write_changed,
 )
 from hao.steps.common import Progress, check_torch
-from hao.steps.operations import Pooled, distilled
+from hao.steps.operations import Pooled, distilled, offered_pool
 
 if TYPE_CHECKING:
     from hao.distillation.choose import BlockTeacher, Finalist
@@ -128,6 +128,7 @@ def replace_operations(
         ToolError: torch or Brevitas is not installed.
     """
     check_torch()
+    offered_pool(request.pooled)  # refuses a wrong one before anything is trained
     with work_beside(run_path, force=force) as folder:
         trained = load_trained(request, folder, progress, usual=USUAL_RULES)
         teacher = distilled(trained, request.pooled, folder, request.seed, progress)

@@ -29,6 +29,7 @@ from hao.steps.operations import (
     Pooled,
     distilled,
     inner_channels,
+    offered_pool,
     weighed_operations,
 )
 from hao.steps.prune import PruneRequest, task_of
@@ -98,6 +99,7 @@ def search_together(
     """
     from hao.quant.export_float import float_files
 
+    offered_pool(offer.pooled)  # refuses a wrong one before anything is trained
     beside = work_beside(run_path, force=force) if run_path else nullcontext()
     with beside as folder:
         trained = load_trained(request, folder, progress)

@@ -135,7 +135,7 @@ def test_a_malformed_table_is_refused(tmp_path: Path, rows: str, message: str) -
 
 
 def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="not readable as a table of operations"):
+    with pytest.raises(InputError, match="no such file; must be a text file"):
         load_pool(tmp_path / "none.csv")
     (tmp_path / "other.csv").write_text("a,b\n")
     with pytest.raises(InputError, match="the first line must be name,layers,add"):

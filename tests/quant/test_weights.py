@@ -411,7 +411,7 @@ def test_mappings_that_do_not_fit_are_refused(
 
 def test_a_mapping_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     path = save_torch(tmp_path / "w.pt", {"a.weight": np.zeros((2, 2))})
-    with pytest.raises(InputError, match=r"mapping .*: cannot be read"):
+    with pytest.raises(InputError, match=r"cannot be read .*; must be a text file"):
         load_weights(chain(), WeightSource(path=path, mapping=tmp_path))
 
 

@@ -187,7 +187,9 @@ def test_an_unknown_operation_is_refused(
     with pytest.raises(
         InputError, match="`only` = nobody; no such operation: the pool"
     ):
-        replace_operations(asked, run_path=folder / "runs" / "none")
+        replace_operations(
+            asked, run_path=folder / "runs" / "none", progress=pytest.fail
+        )  # before anything is trained
 
 
 def test_numbers_out_of_range_are_refused(request_: ReplaceRequest) -> None:
