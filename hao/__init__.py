@@ -49,4 +49,4 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     """Return the names of all steps, requests and results."""
-    return sorted({*globals(), *_homes()})
+    return sorted({*(n for n in globals() if n.startswith("_")), *_homes()})

@@ -73,7 +73,8 @@ def _taken(name: str, value: object, kind: Any) -> object:  # noqa: ANN401
 
 
 def _refused(name: str, value: object, wanted: str) -> ArgumentError:
-    return ArgumentError(f"`{name}` = {repr(value)[:60]}; must be {wanted}")
+    shown = " ".join(repr(value)[:60].split())
+    return ArgumentError(f"`{name}` = {shown}; must be {wanted}")
 
 
 @cache

@@ -14,7 +14,6 @@ which end with the process; where a file system has none, nothing is locked and 
 left over is deleted.
 """
 
-import ctypes
 import errno
 import fcntl
 import os
@@ -22,7 +21,6 @@ import re
 import shutil
 import stat
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -165,6 +163,8 @@ def work_folder(target: Path) -> Iterator[Path]:
 
 def _locked_folder(target: Path) -> tuple[Path, int]:
     """Return a new work folder and its lock; another process may take it for dead."""
+    import tempfile  # here, as below: most commands only read
+
     prefix = f"{_WORK}{target.name}-"
     while True:
         work = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
@@ -200,6 +200,8 @@ def _exchange(first: Path, second: Path) -> bool:
 
     Source: rename(2) of the Linux manual, RENAME_EXCHANGE.
     """
+    import ctypes
+
     call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if call is None:
         return False

@@ -53,6 +53,11 @@ def one_line(ctx: click.Context) -> Iterator[None]:
     except HaoError as error:
         _say(error.named(partial(flag_of, ctx.find_root().command)))
         ctx.exit(error.exit_code)
+    except click.MissingParameter as error:
+        command = (error.ctx or ctx).command_path
+        missing = error.format_message().rstrip(".")
+        _say(f"{missing}; `{command} --help` says what it is")
+        ctx.exit(error.exit_code)
     except click.ClickException as error:
         _say(error.format_message())
         ctx.exit(error.exit_code)

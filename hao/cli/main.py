@@ -1,5 +1,6 @@
 """The command `hao` and what it consists of."""
 
+import sys
 from collections import UserDict
 from collections.abc import Iterator
 from importlib import import_module
@@ -113,6 +114,9 @@ def main() -> None:
       hao emit-hls RUN                      an HLS project that computes them
       hao simulate RUN                      the project, compiled, bit for bit
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
+    # A function of the user's own may lie in this folder: `--model module:function`.
+    if "" not in sys.path:
+        sys.path.append("")
 
 
 main.params.append(traceback_option())

@@ -71,7 +71,7 @@ def _batch(ctx: click.Context, param: click.Parameter, value: str) -> int | None
 @click.option(
     "--board", default="zu3eg", show_default=True, help="Name, or a .toml file."
 )
-@click.option("--fps", type=float, help="Frames per second to reach, at batch 1.")
+@click.option("--fps", type=float, help="Frames per second to reach.")
 @click.option(
     "--network", help="One network of the zoo; default: all with known top-1."
 )

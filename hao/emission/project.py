@@ -318,7 +318,7 @@ def check_project_target(target: Path, *, force: bool) -> None:
         return
     if not force:
         raise InputError(
-            f"{target}: exists; must be a new directory, or --force replaces the "
+            f"{target}: exists; must be a new directory, or `force` replaces the "
             "project"
         )
     if target.is_symlink() or not (target / MARK).is_file():

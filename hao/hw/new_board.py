@@ -108,7 +108,7 @@ def write_board_file(board: NewBoard, path: Path, *, force: bool = False) -> Non
             does not end in ".toml", exists or cannot be written.
     """
     if path.suffix != ".toml":
-        raise InputError(f"{path}: must end in .toml, so that --board takes it")
+        raise InputError(f"{path}: must end in .toml, so that `board` takes it")
     text = render_board_file(board)
     try:
         with path.open("w" if force else "x", encoding="utf-8") as stream:

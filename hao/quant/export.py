@@ -85,7 +85,7 @@ def export_qonnx(
         UnsupportedError: A map's scale is no power of two.
     """
     if path.exists() and not force:
-        raise InputError(f"{path}: exists; choose another name, or force it")
+        raise InputError(f"{path}: exists; `force` replaces it")
     content = qonnx_model(net, batch=batch).SerializeToString(deterministic=True)
     write_file(path, content)
     return tuple(

@@ -116,8 +116,8 @@ def verify(
         UnsupportedError: A network has a layer that the engine cannot run.
         SolverError: The workers died.
     """
-    certificate = load_certificate(path)
     result = load_design(path, check=False)
+    certificate = load_certificate(path)
     try:
         load_design(path)
     except InputError as error:

@@ -83,7 +83,7 @@ def test_equal_networks_give_equal_bytes(tmp_path: Path) -> None:
 def test_a_file_is_replaced_by_force_only(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     path.write_bytes(b"precious")
-    with pytest.raises(InputError, match="exists; choose another name, or force it"):
+    with pytest.raises(InputError, match="exists; `force` replaces it"):
         export_qonnx(integers(4, 4), path)
     assert path.read_bytes() == b"precious"
     export_qonnx(integers(4, 4), path, force=True)

@@ -378,7 +378,7 @@ def test_the_command_prints_one_line_and_exits_with_the_verdict(
     assert json.loads(result.stdout)["verified"] is False
     missing = CliRunner().invoke(main, ["verify", str(tmp_path)])
     assert missing.exit_code == 2
-    assert missing.stderr.startswith(f"hao: {tmp_path}: no certificate.json in it")
+    assert missing.stderr.startswith(f"hao: {tmp_path}: no design.json in it")
 
 
 def test_an_imported_network_needs_no_file_of_the_user(
