@@ -1,8 +1,13 @@
 """Names from files as text that a terminal, a table or a picture can show."""
 
 from collections.abc import Sequence
+from math import floor, log10
 
 WIDTH = 100
+"""Most columns of a text, if names do not need more (chosen here)."""
+
+_LEAST = 24
+"""Columns that a name keeps in the widest table (chosen here)."""
 
 
 def plain(text: str) -> str:
@@ -12,6 +17,16 @@ def plain(text: str) -> str:
     sequences of a terminal.
     """
     return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def decimal(value: float) -> str:
+    """Return a figure with two places, or as many as its first two digits need.
+
+    Args:
+        value: At least 0.
+    """
+    places = 2 if value <= 0 else max(2, 1 - floor(log10(value)))
+    return f"{value:.{places}f}"
 
 
 def clipped(text: str, most: int) -> str:
@@ -32,14 +47,14 @@ def text_table(
 ) -> str:
     """Return rows under their heads, columns two blanks apart or, if wide, one.
 
-    The first column gives way where the others need its room.
+    The first column gives way where the others need its room, down to `_LEAST`.
     """
     widths = [
         max(len(row[column]) for row in (head, *rows)) for column in range(len(head))
     ]
     gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= WIDTH else " "
     room = WIDTH - sum(widths[1:]) - len(gap) * (len(widths) - 1)
-    widths[0] = min(widths[0], max(len(head[0]), room))
+    widths[0] = min(widths[0], max(len(head[0]), _LEAST, room))
     rows = [[clipped(row[0], widths[0]), *row[1:]] for row in rows]
     lines = [
         gap.join(

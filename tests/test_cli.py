@@ -5,6 +5,7 @@ Refusals are one line on stderr with an exit code of `hao.errors`, and write not
 
 import json
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from hao.errors import ToolError
 from hao.hw.board import Frames
 from hao.hw.board_file import board_names
 from hao.runs.design_file import load_design
+from hao.text import WIDTH
 from hao.zoo import network_names
 
 KEYS = {
@@ -216,8 +218,10 @@ def test_a_clock_that_no_loop_meets_says_which_is_the_limit() -> None:
 
 
 def test_networks_prints_every_network_with_its_size() -> None:
-    lines = succeed("networks").splitlines()
-    rows = {line.split()[0]: line.split() for line in lines[1:-4]}
+    printed = succeed("networks")
+    assert max(map(len, printed.splitlines())) <= WIDTH
+    lines = re.sub(r"\n {20,}", " ", printed).splitlines()
+    rows = {line.split()[0]: line.split() for line in lines[2:-4]}
     assert "hit within 0.31 points" in " ".join(lines[-4:-2])
     assert "hit within 0.49 points" in " ".join(lines[-2:])
     # 79.434 at 176 and 80.846 at 224 pixels, by 1 / size.
@@ -228,6 +232,15 @@ def test_networks_prints_every_network_with_its_size() -> None:
     # Sandler et al. 2018: 300 M products. torchvision has 3 504 872 parameters; folded
     # batch norms leave one per channel instead of two, of 17 056 channels.
     assert rows["mobilenet_v2_100"][1:4] == ["224", "300.8", "3.49"]
+
+
+def test_a_function_in_the_folder_where_one_works_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    (tmp_path / "their_own_net.py").write_text("def make() -> int:\n    return 3\n")
+    message = refused(2, "check", "their_own_net:make")
+    assert "returned int; must be torch.nn" in message
 
 
 @pytest.mark.parametrize(
@@ -817,7 +830,7 @@ def test_lint_exits_with_1_where_it_finds_something(digits: Path) -> None:
         (("schedule", "runs/nope"), "runs/nope: no such file"),
         (("schedule", "--clock", "0"), "0.0 is not in the range x>0"),
         (("schedule", "--uncertainty", "100"), "100.0 is not in the range 0<=x<100"),
-        (("report-hls",), "Missing argument 'RUN'"),
+        (("report-hls",), "Missing argument 'RUN'; `main report-hls --help` says"),
         (("report-hls", "runs/digits"), "Missing argument 'REPORTS...'"),
         (("report-hls", "runs/digits", "no.xml"), "no.xml: no such file"),
         (("quantize", "--epochs", "0"), "0 is not in the range x>=1"),

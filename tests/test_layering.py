@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LEVELS = (
-    {"errors", "intmath", "npz"},
+    {"errors", "intmath", "npz", "text"},
     {"arguments", "data", "factory", "files"},
     {"ir"},
     {"layer_file"},
@@ -64,6 +64,7 @@ LIGHT = {
     "files": set[str](),
     "intmath": set[str](),
     "npz": {"numpy"},
+    "text": set[str](),
     "ir": {"numpy"},
     "hw": {"numpy", "pydantic", "pydantic_core", "annotated_types"},
     "cost": {"numpy"},

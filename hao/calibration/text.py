@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from hao.calibration.evidence import FITTED, PARTS
 from hao.calibration.results import Assessment, Comparison, ConstantGroup
 from hao.hw.calibration import ONE
+from hao.text import text_table
 
 
 def render_assessment(found: Assessment) -> str:
@@ -27,7 +28,8 @@ def _counted(count: int, word: str) -> str:
 
 def _constants(found: Assessment) -> str:
     """Return the factors by part, and what cycles are corrected by."""
-    rows = [["times", "LUT", "FF", "LUT of csynth", "FF of csynth"]]
+    head = ["times", "LUT", "FF", "LUT of csynth", "FF of csynth"]
+    rows = []
     for part in PARTS:
         own = found.calibration.parts[part]
         factors = [own.lut, own.ff]
@@ -37,23 +39,14 @@ def _constants(found: Assessment) -> str:
     share = calibration.ddr_efficiency_percent
     ddr = "as the board has it" if share is None else f"{share} % of the peak"
     cycles = f"cycles of a run: {calibration.step_cycles:+d}; DDR: {ddr}"
-    return f"{_table(rows, names=1)}\n{cycles}"
+    return f"{text_table(head, rows, left={0})}\n{cycles}"
 
 
 def _errors(groups: Sequence[ConstantGroup]) -> str:
     """Return the mean errors by block."""
-    rows = [
-        [
-            "error of",
-            "reported by",
-            "block",
-            "figures",
-            "designs",
-            "shipped",
-            "fitted",
-            "left out",
-        ]
-    ]
+    head = ["error of", "reported by", "block", "figures", "designs"]
+    head += ["shipped", "fitted", "left out"]
+    rows = []
     for group in groups:
         for score in group.scores:
             unseen = score.unseen_percent
@@ -70,7 +63,7 @@ def _errors(groups: Sequence[ConstantGroup]) -> str:
                 ]
             )
     lines = [
-        _table(rows, names=3),
+        text_table(head, rows, left={0, 1, 2}),
         "left out: error on designs that the fit did not see; - needs two designs",
     ]
     lines += [
@@ -84,9 +77,9 @@ def _errors(groups: Sequence[ConstantGroup]) -> str:
 
 def _figures(figures: Sequence[Comparison]) -> str:
     """Return every figure, as predicted before and after, and as reported."""
-    rows = [
-        ["design", "report", "figure", "block", "shipped", "calibrated", "reported", ""]
-    ]
+    head = ["design", "report", "figure", "block"]
+    head += ["shipped", "calibrated", "reported", ""]
+    rows = []
     for figure in figures:
         ratio = figure.reported / figure.calibrated
         rows.append(
@@ -101,21 +94,7 @@ def _figures(figures: Sequence[Comparison]) -> str:
                 f"{ratio:.2f}{' !' if figure.outlier else '  '}",
             ]
         )
-    text = _table(rows, names=4)
+    text = text_table(head, rows, left={0, 1, 2, 3})
     if any(figure.outlier for figure in figures):
         text += "\n! far from the fit, and so of little weight in it"
     return text
-
-
-def _table(rows: Sequence[Sequence[str]], *, names: int) -> str:
-    """Return rows in columns, the first `names` of them to the left."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.ljust(width) if number < names else cell.rjust(width)
-            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    rule = "  ".join("-" * width for width in widths).rstrip()
-    return "\n".join([lines[0], rule, *lines[1:]])

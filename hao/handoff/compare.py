@@ -30,6 +30,7 @@ from hao.handoff.load import Report
 from hao.handoff.synthesis import ModuleRow, SynthesisReport
 from hao.handoff.utilization import CORE, TimingReport, UtilizationReport
 from hao.hw.resources import Resources
+from hao.text import text_table
 
 STAGES = ("dense", "depthwise", "pointwise")
 """Blocks whose functions begin with their name; as in `hao.ir.partition.Role`."""
@@ -145,7 +146,8 @@ def compare(
 
 def render_comparison(rows: Sequence[ComparedFigure]) -> str:
     """Return a table of `rows`, one line each."""
-    lines = [("block", "quantity", "source", "predicted", "reported", "ratio")]
+    head = ("block", "quantity", "source", "predicted", "reported", "ratio")
+    lines = []
     for row in rows:
         reported = "open" if row.reported is None else str(row.reported)
         ratio = "-" if row.ratio is None else f"{row.ratio:.2f}"
@@ -159,14 +161,7 @@ def render_comparison(rows: Sequence[ComparedFigure]) -> str:
                 ratio,
             )
         )
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = []
-    for line in lines:
-        names = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
-        counts = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)]
-        text.append("  ".join([*names[:3], *counts[3:]]).rstrip())
-    rule = "  ".join("-" * width for width in widths)
-    return "\n".join([text[0], rule, *text[1:]]) + "\n"
+    return text_table(head, lines, left={0, 1, 2}) + "\n"
 
 
 def _check_device(

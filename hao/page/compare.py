@@ -19,9 +19,9 @@ from hao.program.solver import Status
 from hao.report.margins import speed_in_words
 from hao.report.result import SearchResult
 from hao.report.tables import KINDS, label
-from hao.report.text import clipped, plain, text_table
 from hao.report.words import bits_in_words
 from hao.runs.records import Records
+from hao.text import clipped, plain, text_table
 
 Loaded = tuple[SearchResult, Records]
 """A run: its result, and what later steps found."""

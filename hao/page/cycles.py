@@ -19,8 +19,8 @@ from hao.page.parts import (
 )
 from hao.report.result import SearchResult
 from hao.report.tables import PATHS, roofline_ms
-from hao.report.text import clipped, plain
 from hao.report.words import start_in_words
+from hao.text import clipped, plain
 
 
 def invocation_section(result: SearchResult) -> Section:

@@ -24,8 +24,8 @@ from hao.page.parts import (
 from hao.report.margins import risk_in_words
 from hao.report.result import SearchResult
 from hao.report.tables import KINDS
-from hao.report.text import clipped, plain
 from hao.report.words import bits_in_words, engine_in_words
+from hao.text import clipped, plain
 
 KIB = 1024
 

@@ -20,8 +20,8 @@ from hao.report.evidence import basis_in_words, unknown_in_words
 from hao.report.hardware import SimulationResult
 from hao.report.measured import Measured
 from hao.report.result import SearchResult
-from hao.report.text import clipped, plain
 from hao.runs.records import Records
+from hao.text import clipped, plain
 
 NO_INTEGERS = "No integers yet: `hao quantize` makes and measures them."
 NO_SIMULATION = "Not simulated yet: `hao emit-hls`, then `hao simulate`."

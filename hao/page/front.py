@@ -20,7 +20,7 @@ from hao.page.parts import (
 )
 from hao.report.published import DEVICE, PublishedPoint, load_published
 from hao.report.result import SearchResult
-from hao.report.text import clipped, plain
+from hao.text import clipped, decimal, plain
 
 
 def front_section(result: SearchResult) -> Section:
@@ -148,7 +148,7 @@ def _about(point: FrontPoint) -> str:
     watt = point.fps_per_watt
     return hover(
         f"<b>{chart_label(point.network, 60)}</b>",
-        f"{point.fps:.1f} frames/s, {point.latency_ms:.2f} ms, predicted",
+        f"{point.fps:.1f} frames/s, {decimal(point.latency_ms)} ms, predicted",
         accuracy,
         f"{point.mean_bits:.2f} bits on average, reckoned to cost "
         f"{point.cost_points:.2f} points",
@@ -176,7 +176,7 @@ def _front_table(front: tuple[FrontPoint, ...]) -> PageTable:
                 if point.accuracy is None
                 else f"{point.accuracy.low:.2f} to {point.accuracy.high:.2f}",
                 f"{point.fps:.1f}",
-                f"{point.latency_ms:.2f}",
+                decimal(point.latency_ms),
                 "-" if point.fps_per_watt is None else f"{point.fps_per_watt:.1f}",
                 f"{point.mean_bits:.2f}",
                 f"{point.ranked:.2f}",

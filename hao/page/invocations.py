@@ -17,8 +17,8 @@ from hao.page.parts import (
     trace,
 )
 from hao.report.result import SearchResult
-from hao.report.text import clipped, plain
 from hao.report.words import start_in_words
+from hao.text import clipped, plain
 
 ROW = 30
 """Height of an invocation in the drawing of the cut [SVG units]."""

@@ -8,10 +8,10 @@ from hao.arguments import takes_words
 from hao.errors import HaoError
 from hao.page.files import PAGE_FILE
 from hao.report.tables import label
-from hao.report.text import clipped, plain, text_table
 from hao.runs.design_file import FILE_NAME, load_design
 from hao.runs.records import load_records
 from hao.runs.run_files import PROJECT_FOLDER
+from hao.text import clipped, plain, text_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

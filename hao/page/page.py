@@ -20,9 +20,9 @@ from hao.report.margins import speed_in_words
 from hao.report.result import SearchResult
 from hao.report.tables import KINDS, answer_rows, label, proof_rows
 from hao.report.terms import TERMS
-from hao.report.text import plain
 from hao.report.words import bits_in_words, count_in_words
 from hao.runs.records import Records
+from hao.text import plain
 
 SCRIPT_FILE = "plotly-basic.min.js"
 """Plotly's basic bundle 4.1.1 (MIT), as npm serves it: plotly.js-basic-dist-min."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from hao.report.text import clipped, plain
+from hao.text import clipped, plain
 
 Figure = dict[str, object]
 """A Plotly figure: its `data` and `layout`, as JSON values."""

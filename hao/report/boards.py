@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterable, Mapping
 
 from hao.hw.board import Board
-from hao.report.text import WIDTH, clipped, plain, text_table
+from hao.text import WIDTH, clipped, plain, text_table
 
 
 def render_boards(boards: Iterable[Board], aliases: Mapping[str, str]) -> str:

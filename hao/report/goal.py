@@ -8,8 +8,8 @@ from hao.ir.channels import GROUP_SUFFIX
 from hao.options.option import MICRO
 from hao.program.solver import Status
 from hao.report.result import SearchResult
-from hao.report.text import plain
 from hao.report.words import count_in_words
+from hao.text import plain
 
 
 def smallest_in_words(result: SearchResult) -> str | None:

@@ -3,6 +3,7 @@
 from hao.cost.uncertainty import COVERAGE_PERCENT, Headroom, headrooms, latency_evidence
 from hao.hw.board import Frames
 from hao.report.result import SearchResult
+from hao.text import decimal
 
 
 def speed_in_words(result: SearchResult) -> str:
@@ -11,11 +12,13 @@ def speed_in_words(result: SearchResult) -> str:
     low, high = latency_evidence().fps_interval(cost.fps)
     if result.design.board.frames is Frames.ONE_AT_A_TIME:
         parts = (
-            f"frames/s one at a time: {cost.engine_ms:.2f} ms of the engine and "
+            f"frames/s one at a time: {decimal(cost.engine_ms)} ms of the engine and "
             f"{cost.host_us / 1000:.2f} of the host a frame"
         )
     else:
-        parts = f"frames/s back to back: {cost.engine_ms:.2f} ms of the engine a frame"
+        parts = (
+            f"frames/s back to back: {decimal(cost.engine_ms)} ms of the engine a frame"
+        )
     text = (
         f"{cost.fps:.1f} {parts} (predicted, batch {cost.frames}; {COVERAGE_PERCENT} % "
         f"interval "

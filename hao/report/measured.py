@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-from hao.report.text import WIDTH, plain
+from hao.text import plain, text_table
 
 MEASURED_FILE = "measured.json"
 
@@ -153,16 +153,8 @@ def render_measured(found: Measured) -> str:
         f"test:   likewise on {found.test_frames} frames used for nothing else, "
         f"{trained}; float: {found.float_test_top1:.2f}",
         "",
-        f"{'design':>12} {'frames/s':>9} {'search':>7} {'test':>7} "
-        f"{'90 % interval':>15}  layers at bits",
-        "-" * WIDTH,
     ]
-    lines += [
-        f"{one.folder:>12} {one.fps:>9.1f} {one.search_top1:>7.2f} "
-        f"{one.test_top1:>7.2f} {one.test_low:>7.2f}-{one.test_high:<7.2f}  "
-        f"{one.bits}; A{one.act_bits}"
-        for one in found.designs
-    ]
+    lines.append(_design_table(found.designs))
     if found.scores:
         lines += ["", *_score_lines(found.scores, found.learner)]
     if not found.learner:
@@ -190,3 +182,19 @@ def _score_lines(scores: Sequence[PredictorScore], learner: str) -> list[str]:
             f"{one.spearman_top1:>9.2f} {one.mae:>6.2f} {inside:>7}"
         )
     return lines
+
+
+def _design_table(designs: Sequence[MeasuredDesign]) -> str:
+    head = ("design", "frames/s", "search", "test", "90 % interval", "layers at bits")
+    rows = [
+        (
+            one.folder,
+            f"{one.fps:.1f}",
+            f"{one.search_top1:.2f}",
+            f"{one.test_top1:.2f}",
+            f"{one.test_low:.2f} to {one.test_high:.2f}",
+            f"{one.bits}; A{one.act_bits}",
+        )
+        for one in designs
+    ]
+    return text_table(head, rows, left={0, 5})

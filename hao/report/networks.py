@@ -1,7 +1,10 @@
 """The networks of the zoo as a table."""
 
+import textwrap
+
 from hao.accuracy.between import ERRORS, known_networks
 from hao.accuracy.published import Between
+from hao.text import WIDTH
 from hao.zoo import build_network, network_names
 
 
@@ -9,6 +12,7 @@ def network_table() -> str:
     """Return the networks of the zoo with products, parameters and float top-1."""
     accuracies = known_networks()
     lines = [f"{'network':28} {'size':>5} {'MMACs':>8} {'M params':>9}  best top-1"]
+    lines.append("-" * WIDTH)
     for name in network_names():
         network = build_network(name)
         best = [
@@ -16,10 +20,13 @@ def network_table() -> str:
             for (known, size), entry in sorted(accuracies.items())
             if known == name
         ]
-        lines.append(
+        begin = (
             f"{name:28} {network.input.ofm.width:5} {network.macs / 1e6:8.1f} "
-            f"{network.parameters / 1e6:9.2f}  {' '.join(best) or '-'}"
+            f"{network.parameters / 1e6:9.2f}  "
         )
+        entries = " ".join(best) or "-"
+        indent = " " * len(begin)
+        lines += textwrap.wrap(begin + entries, WIDTH, subsequent_indent=indent)
     for between in Between:
         mean, largest = ERRORS[between]
         flag = between.value.rpartition(" ")[2]

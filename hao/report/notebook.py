@@ -18,8 +18,8 @@ from hao.report.tables import (
     proof_rows,
     resource_rows,
 )
-from hao.report.text import plain
 from hao.report.words import start_in_words
+from hao.text import plain
 
 
 def html_table(

@@ -7,8 +7,8 @@ from typing import assert_never
 from hao.ir.change import Bits, Change, Channels, Keep, LeaveOut, Replace
 from hao.ir.sparsity import FULL
 from hao.report.result import SearchResult
-from hao.report.text import WIDTH, plain
 from hao.report.words import count_in_words, engine_in_words
+from hao.text import WIDTH, plain, text_table
 
 NAMED_LAYERS = 6
 """Layers that are named one by one before the rest is counted (chosen here)."""
@@ -21,23 +21,18 @@ def render_others(result: SearchResult) -> str:
         result: An answer with at least one further design.
     """
     every = (result, *result.others)
-    lines = [
-        f"{'':>3} {'top-1 %':>8} {'frames/s':>9} {'LUT':>7} {'FF':>7} {'DSP':>5} "
-        f"{'BRAM18':>6}  layers at bits"
-    ]
-    lines.append("-" * WIDTH)
+    head = ("", "top-1 %", "frames/s", "LUT", "FF", "DSP", "BRAM18", "layers at bits")
+    rows = []
     for number, one in enumerate(every, start=1):
         used = one.cost.resources
+        blocks = (used.lut, used.ff, used.dsp, used.bram_18k)
         top1 = "unknown" if one.accuracy is None else f"{one.accuracy.mean:.2f}"
         counts = Counter(
             one.design.weight_bits[n.name] for n in one.design.network.compute_layers
         )
         bits = ", ".join(f"{counts[b]} at {b}" for b in sorted(counts, reverse=True))
-        lines.append(
-            f"{number:>3} {top1:>8} {one.cost.fps:>9.1f} {used.lut:>7} {used.ff:>7} "
-            f"{used.dsp:>5} {used.bram_18k:>6}  {bits}"
-        )
-    lines.append("")
+        rows.append((str(number), top1, f"{one.cost.fps:.1f}", *map(str, blocks), bits))
+    lines = [text_table(head, rows, left={7}), ""]
     for number, one in enumerate(every[1:], start=2):
         text = f"{number} differs from 1: {_differences(result, one)}"
         lines += textwrap.wrap(text, WIDTH, subsequent_indent="    ")

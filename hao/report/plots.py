@@ -24,7 +24,7 @@ from hao.answer.front import FrontPoint
 from hao.hw.board import Frames
 from hao.report.published import DEVICE, load_published
 from hao.report.result import SearchResult
-from hao.report.text import clipped, plain
+from hao.text import clipped, decimal, plain
 
 OURS = "#0b6fa4"
 ANSWER = "#d1495b"
@@ -120,8 +120,8 @@ def write_stage_picture(result: SearchResult, path: Path) -> None:
     axes.set_xlabel("time of the invocation, predicted [ms]")
     axes.grid(visible=True, axis="x", color="#dddddd", linewidth=0.7)
     axes.set_title(
-        f"{_literal(result.design.network.name, 40)}: {cost.engine_ms:.2f} ms a frame "
-        f"in the engine at {result.design.board.clock_mhz:.0f} MHz",
+        f"{_literal(result.design.network.name, 40)}: {decimal(cost.engine_ms)} ms a "
+        f"frame in the engine at {result.design.board.clock_mhz:.0f} MHz",
         loc="left",
     )
     handles = [

@@ -37,7 +37,6 @@ from hao.report.margins import (
     speed_in_words,
 )
 from hao.report.result import SearchResult
-from hao.report.text import WIDTH, clipped, plain, text_table
 from hao.report.watts import power_in_words, power_json
 from hao.report.words import (
     bits_in_words,
@@ -45,6 +44,7 @@ from hao.report.words import (
     engine_in_words,
     start_in_words,
 )
+from hao.text import WIDTH, clipped, decimal, plain, text_table
 
 KINDS = {"dsp": "DSP", "bram_18k": "BRAM18", "uram": "URAM", "lut": "LUT", "ff": "FF"}
 PATHS = ("dense", "depthwise", "pointwise", "ifm", "ofm", "residual")
@@ -159,7 +159,7 @@ def render_front(points: Sequence[FrontPoint]) -> str:
             else f"{point.accuracy.low:.2f} to {point.accuracy.high:.2f}",
             f"{point.ranked:.2f}",
             f"{point.fps:.1f}",
-            f"{point.latency_ms:.2f}",
+            decimal(point.latency_ms),
             "-" if point.fps_per_watt is None else f"{point.fps_per_watt:.1f}",
             f"{point.mean_bits:.2f}",
             "-"
@@ -203,7 +203,7 @@ def result_json(result: SearchResult, *, seconds: float) -> dict[str, object]:
         "top1_low": None if accuracy is None else round(accuracy.low, 4),
         "top1_high": None if accuracy is None else round(accuracy.high, 4),
         "float_top1": result.float_top1,
-        "float_source": result.float_source,
+        "float_source": None if result.float_top1 is None else result.float_source,
         "evidence": result.evidence.value,
         **basis_json(result),
         "out_of_range": result.out_of_range,
@@ -345,8 +345,8 @@ def _roofline_lines(board: Board, cost: CostReport) -> list[str]:
         ),
         _field(
             "roofline",
-            f"{ideal:.2f} ms at 100 % of the multipliers; {transfer:.2f} ms for "
-            f"{cost.frame_ddr_bytes / 1e6:.2f} MB over DDR",
+            f"{decimal(ideal)} ms at 100 % of the multipliers; {decimal(transfer)} ms "
+            f"for {decimal(cost.frame_ddr_bytes / 1e6)} MB over DDR",
         ),
         _field("binds", f"{shares} (of {start_in_words(cost.frames)})"),
     ]

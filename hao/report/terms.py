@@ -4,7 +4,7 @@ import re
 import textwrap
 from types import MappingProxyType
 
-from hao.report.text import WIDTH
+from hao.text import WIDTH
 
 TERMS = MappingProxyType(
     {

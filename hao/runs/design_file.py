@@ -21,7 +21,6 @@ from hao.errors import InputError, UnsupportedError, brief
 from hao.files import read_named
 from hao.layer_file import dotted, explain
 from hao.report.result import SearchResult
-from hao.report.text import plain
 from hao.runs.design_schema import (
     ADDED_KEYS,
     SCHEMA,
@@ -30,6 +29,7 @@ from hao.runs.design_schema import (
     to_design,
     to_document,
 )
+from hao.text import plain
 
 FILE_NAME = "design.json"
 

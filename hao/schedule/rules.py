@@ -61,7 +61,7 @@ def _operators(loop: LoopSchedule, title: str) -> Iterable[ScheduleFinding]:
         yield ScheduleFinding(
             loop.place,
             ScheduleRule.SHIFTER.value,
-            f"{title}: {count} shifters by a variable, of up to {most} bits",
+            f"{title}: shifts by a variable of up to {most} bits: {count}",
         )
     if counts.floats:
         yield ScheduleFinding(

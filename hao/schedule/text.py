@@ -12,6 +12,7 @@ from hao.schedule.result import (
     Uncertainty,
 )
 from hao.schedule.rules import describe_path
+from hao.text import text_table
 
 _NO_PERIOD = "none"
 """Printed for a recurrence that no clock period makes fit a single cycle."""
@@ -34,7 +35,8 @@ def render_schedule(report: ScheduleReport) -> str:
     head += [item.title for item in report.settings]
     head += ["ports", "depth", "DSP", "div", "LUT", "FF"]
     rows = [_row(loop) for loop in report.loops]
-    lines += _columns(head, rows, left={0, 1, *range(3, 3 + len(report.settings))})
+    left = {0, 1, *range(3, 3 + len(report.settings))}
+    lines += [text_table(head, rows, left=left)]
     lines += [
         "",
         "least ns     clock period, less uncertainty, at which recurrences allow II 1;",
@@ -188,21 +190,6 @@ def verdict_in_words(recurrence: Recurrence, target: int) -> str:
 
 def _short(path: str) -> str:
     return Path(path).name
-
-
-def _columns(
-    head: Sequence[str], rows: Sequence[Sequence[str]], *, left: set[int]
-) -> list[str]:
-    widths = [max(len(row[at]) for row in (head, *rows)) for at in range(len(head))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if at in left else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in (head, *rows)
-    ]
-    lines.insert(1, "-" * max(len(line) for line in lines))
-    return lines
 
 
 def _loop_json(

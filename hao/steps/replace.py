@@ -145,9 +145,7 @@ def replace_operations(
         }
         record = json.dumps(_record(request, top1, finalists), indent=1) + "\n"
         changes: dict[str, Change] = {
-            name: change
-            for name, change in scheme.items()
-            if isinstance(change, LeaveOut | Replace)
+            n: c for n, c in scheme.items() if isinstance(c, LeaveOut | Replace)
         }
         changed = Changed(
             network=tuned,

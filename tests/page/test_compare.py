@@ -9,9 +9,9 @@ from hao.errors import InputError
 from hao.page.compare import comparison_page, comparison_rows, render_comparison
 from hao.page.files import loaded_pair, write_comparison_page
 from hao.page.page import render_page
-from hao.report.text import WIDTH
 from hao.runs.records import Records
 from hao.runs.run import write_run
+from hao.text import WIDTH
 from tests.page.html import read
 from tests.page.test_page import EVIL
 from tests.report.samples import QUANTIZATION, SIMULATION, small_result

@@ -11,9 +11,9 @@ from hao.errors import InputError
 from hao.page.files import PAGE_FILE, renew_run_page, write_run_page
 from hao.page.listing import list_runs, render_runs, runs_json
 from hao.report.hardware import values_json
-from hao.report.text import WIDTH
 from hao.runs.run import write_run
 from hao.runs.run_files import QUANTIZATION_FILE
+from hao.text import WIDTH
 from tests.page.html import read
 from tests.report.samples import QUANTIZATION, small_result
 

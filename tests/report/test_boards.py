@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from hao.hw.board_file import board_aliases, board_names, load_board
 from hao.report.boards import render_boards
-from hao.report.text import WIDTH
+from hao.text import WIDTH
 
 BOARDS = [load_board(name) for name in board_names()]
 

@@ -13,6 +13,7 @@ from hao.report.margins import (
     risk_in_words,
     speed_in_words,
 )
+from hao.text import decimal
 from tests.report.samples import small_result
 
 RESULT = small_result()
@@ -24,7 +25,9 @@ def test_the_speed_is_told_with_its_interval_and_what_was_asked() -> None:
     told = speed_in_words(RESULT)
     # The board's host takes 0.5 ms a frame, one at a time.
     assert told.startswith(f"{FPS:.1f} frames/s one at a time: ")
-    assert f"{RESULT.cost.latency_ms:.2f} ms of the engine and 0.50 of the host" in told
+    assert (
+        f"{decimal(RESULT.cost.latency_ms)} ms of the engine and 0.50 of the " in told
+    )
     assert f"80 % interval {low:.1f} to {high:.1f})" in told
     assert told.endswith("asked 50, no margin")
     held = speed_in_words(replace(RESULT, margin_percent=12.5))

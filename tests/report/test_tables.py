@@ -19,8 +19,8 @@ from hao.report.tables import (
     render_summary,
     result_json,
 )
-from hao.report.text import WIDTH, clipped, plain
 from hao.report.words import bits_in_words, engine_in_words
+from hao.text import WIDTH, clipped, plain
 from tests.report.samples import point, small_result
 
 RESULT = small_result()

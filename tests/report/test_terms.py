@@ -2,7 +2,7 @@
 
 from hao.report.tables import render_front, render_invocations, render_summary
 from hao.report.terms import TERMS, render_legend
-from hao.report.text import WIDTH
+from hao.text import WIDTH
 from tests.report.samples import small_result
 
 
