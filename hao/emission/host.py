@@ -65,6 +65,7 @@ def feature_map(
 
 ROUNDED = {
     Rounding.HALF_EVEN: ("np.rint(values)", "std::nearbyint(value)"),
+    Rounding.HALF_ODD: ("np.rint(values + 1) - 1", "std::nearbyint(value + 1) - 1"),
     Rounding.HALF_UP: ("np.floor(values + 0.5)", "std::floor(value + 0.5)"),
     Rounding.HALF_AWAY: (
         "np.sign(values) * np.floor(np.abs(values) + 0.5)",

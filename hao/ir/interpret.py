@@ -133,6 +133,8 @@ def round_values(x: NDArray[Real], rounding: Rounding) -> NDArray[Real]:
     match rounding:
         case Rounding.HALF_EVEN:
             rounded = np.rint(x)
+        case Rounding.HALF_ODD:
+            rounded = np.rint(x + 1) - 1
         case Rounding.HALF_UP:
             # x + 0.5 itself may round up, as at 0.49999999999999994; x - low is exact.
             low = np.floor(x)

@@ -17,10 +17,12 @@ class Rounding(Enum):
 
     `HALF_UP` is floor(x + 1/2), what a shift with a rounding constant computes;
     `HALF_AWAY` rounds a half away from zero, which is what QONNX calls "HALF_UP".
-    They differ for negative halves only.
+    They differ for negative halves only. `HALF_ODD` is what ONNX's QuantizeLinear does
+    with an odd zero point: it rounds halves to even, and then adds.
     """
 
     HALF_EVEN = "ROUND"
+    HALF_ODD = "HALF_ODD"
     HALF_UP = "HALF_UP"
     HALF_AWAY = "HALF_AWAY"
     CEIL = "CEIL"

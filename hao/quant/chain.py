@@ -102,7 +102,7 @@ class Chain:
         return FrameCoding(
             gain=tuple(gain.tolist()),
             offset=tuple(offset.tolist()),
-            rounding=self.quant.rounding,
+            rounding=self.tied,
         )
 
     def picked_by(self, layer: Pool) -> "Chain":
@@ -123,6 +123,16 @@ class Chain:
             if found is Rounding.TO_ZERO:
                 return Rounding.FLOOR
         return found
+
+    @property
+    def tied(self) -> Rounding:
+        """Return how values become codes, which are the file's less `moved`."""
+        halves = {
+            Rounding.HALF_EVEN: Rounding.HALF_ODD,
+            Rounding.HALF_ODD: Rounding.HALF_EVEN,
+        }
+        found = self.rounding
+        return halves.get(found, found) if self.moved % 2 else found
 
     def map_type(self) -> MapType:
         """Return the integer type of the map."""
@@ -323,6 +333,8 @@ def _rounded(layer: str, codes: Real, quant: QType, ends: tuple[int, int]) -> Re
     match quant.rounding:
         case Rounding.HALF_EVEN:
             return np.rint(inside)
+        case Rounding.HALF_ODD:
+            return np.rint(inside + 1) - 1
         case Rounding.HALF_UP:
             return np.floor(inside + 0.5)
         case Rounding.HALF_AWAY:

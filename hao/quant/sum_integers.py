@@ -179,9 +179,9 @@ def _wide_mean(ratio: float, rounding: int) -> dict[str, NDArray[np.int64]]:
 
 def _way(chain: Chain) -> tuple[int, bool]:
     """Return how the hardware rounds for a quantizer, and whether it is the same."""
-    match chain.rounding:
+    match chain.tied:
         case Rounding.HALF_EVEN:
-            return HALVES_EVEN, chain.moved % 2 == 0
+            return HALVES_EVEN, True
         case Rounding.FLOOR:
             return DOWN, True
         case Rounding.HALF_UP:

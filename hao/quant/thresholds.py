@@ -157,6 +157,8 @@ def _edges(
             return at - 0.5, yes
         case Rounding.HALF_EVEN:
             return at - 0.5, own % 2 == 0
+        case Rounding.HALF_ODD:
+            return at - 0.5, own % 2 == 1
         case Rounding.HALF_AWAY:
             return at - 0.5, own > 0
         case Rounding.FLOOR:

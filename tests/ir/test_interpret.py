@@ -209,6 +209,7 @@ def test_add_of_one_map_to_itself_doubles_it_before_relu() -> None:
     ("rounding", "expected"),
     [
         (Rounding.HALF_EVEN, [-2, -2, 0, 0, 2, 2, 3]),
+        (Rounding.HALF_ODD, [-3, -1, -1, 1, 1, 3, 3]),
         (Rounding.HALF_UP, [-2, -1, 0, 1, 2, 3, 3]),
         (Rounding.HALF_AWAY, [-3, -2, -1, 1, 2, 3, 3]),
         (Rounding.CEIL, [-2, -1, 0, 1, 2, 3, 3]),

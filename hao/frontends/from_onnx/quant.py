@@ -194,6 +194,8 @@ def read_dequantize_linear(call: NodeCall) -> Result:
             "handled: the same"
         )
     quant = _type_of_range(call, source.lowest, source.highest)
+    if np.all(source.zero_point % 2 == 1):
+        quant = replace(quant, rounding=Rounding.HALF_ODD)
     inner = replace(call, operands=(source.source, *call.operands[1:]))
     return _quantized(inner, quant, scale, zero_point)
 
@@ -342,9 +344,7 @@ def _rank(source: FeatureMap | Weight) -> int:
 def _range(call: NodeCall, kind: int) -> tuple[int, int]:
     if kind not in _INTEGER_RANGES:
         name = onnx.helper.tensor_dtype_to_string(kind)
-        raise UnsupportedError(
-            f"{call.label}: type {name}; handled: integers; quantize to int8 or uint8"
-        )
+        raise UnsupportedError(f"{call.label}: type {name}; handled: integers (int8)")
     return _INTEGER_RANGES[kind]
 
 

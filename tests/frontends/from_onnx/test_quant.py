@@ -392,3 +392,19 @@ def test_half_up_of_qonnx_is_away_from_zero(tmp_path: Path) -> None:
     assert output.quant.rounding is Rounding.HALF_AWAY
     x = np.array([-2.5, 2.5], np.float32).reshape(1, 1, 1, 2)
     assert run_float(network, x).ravel().tolist() == [-3.0, 3.0]
+
+
+@pytest.mark.parametrize("zero", [np.uint8(2), np.uint8(3), np.int8(-3)])
+def test_halves_go_to_even_before_a_zero_point_is_added(
+    tmp_path: Path, zero: np.generic
+) -> None:
+    made = model(
+        [
+            helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["a"]),
+            helper.make_node("DequantizeLinear", ["a", "scale", "zero"], ["y"]),
+        ],
+        stored={"scale": np.float32(1), "zero": zero},
+        x=(1, 1, 1, 8),
+    )
+    x = np.arange(-1.5, 6.5, dtype=np.float32).reshape(1, 1, 1, 8)
+    check_equal_to_onnxruntime(tmp_path, made, x)
