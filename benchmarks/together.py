@@ -5,7 +5,7 @@ start from one trained network and keep one frame time, a share of what the whol
 network takes at 8 bits on its fastest design:
 
 - bits, channels, words, operations: `hao search --options` with one kind alone;
-- all: with all four in one program;
+- bits, words; bits, channels; all: two of them, or all four, in one program;
 - bits measured, all measured: `hao explore` from these runs, the scheme that measures
   best on validation frames before training;
 - one shot, iterative: `hao prune`, channels (HALP) in one step of 240 training steps
@@ -163,9 +163,10 @@ def bits(case: Case, run: Path) -> None:
     search(case.request(EVERY_BITS), run_path=run, force=True, progress=tell)
 
 
-def together(kinds: frozenset[MeasuredKind], case: Case, run: Path) -> None:
-    some = EVERY_BITS if kinds == frozenset(MeasuredKind) else (8,)
-    asked = PruneRequest(search=case.request(some), **case.source().named)
+def together(
+    kinds: frozenset[MeasuredKind], choices: tuple[int, ...], case: Case, run: Path
+) -> None:
+    asked = PruneRequest(search=case.request(choices), **case.source().named)
     offer = Offer(
         kinds=kinds, pooled=Pooled(only=OPERATIONS, distill_epochs=DISTILL_EPOCHS)
     )
@@ -192,10 +193,12 @@ def pruned(steps: int, case: Case, run: Path) -> None:
 
 RULES: dict[str, Callable[[Case, Path], None]] = {
     "bits": bits,
-    "channels": partial(together, frozenset({MeasuredKind.CHANNELS})),
-    "words": partial(together, frozenset({MeasuredKind.SPARSITY})),
-    "operations": partial(together, frozenset({MeasuredKind.OPERATIONS})),
-    "all": partial(together, frozenset(MeasuredKind)),
+    "channels": partial(together, frozenset({MeasuredKind.CHANNELS}), (8,)),
+    "words": partial(together, frozenset({MeasuredKind.SPARSITY}), (8,)),
+    "operations": partial(together, frozenset({MeasuredKind.OPERATIONS}), (8,)),
+    "bits, words": partial(together, frozenset({MeasuredKind.SPARSITY}), EVERY_BITS),
+    "bits, channels": partial(together, frozenset({MeasuredKind.CHANNELS}), EVERY_BITS),
+    "all": partial(together, frozenset(MeasuredKind), EVERY_BITS),
     "bits measured": partial(measured, "bits"),
     "all measured": partial(measured, "all"),
     "one shot": partial(pruned, 1),
