@@ -22,7 +22,7 @@ from hao.request import SearchRequest
 from hao.runs.certificate import CERTIFICATE_FILE, load_certificate
 from hao.runs.design_file import load_design
 from hao.runs.recorded import recorded_operations, recorded_options
-from hao.steps.operations import Pooled
+from hao.steps.operations import Pooled, offered_pool
 from hao.steps.prune import PruneRequest
 from hao.steps.replace import (
     RECORD_FILE,
@@ -190,6 +190,15 @@ def test_an_unknown_operation_is_refused(
         replace_operations(
             asked, run_path=folder / "runs" / "none", progress=pytest.fail
         )  # before anything is trained
+
+
+def test_the_operations_that_are_offered_are_those_asked_for() -> None:
+    whole = offered_pool(Pooled())
+    some = offered_pool(Pooled(only=("bottleneck_1_k5", "identity")))
+    assert [operation.name for operation in some] == ["bottleneck_1_k5"]
+    assert some[0] in whole
+    assert len(whole) > 5
+    assert offered_pool(Pooled(only=("identity",))) == ()
 
 
 def test_numbers_out_of_range_are_refused(request_: ReplaceRequest) -> None:
