@@ -28,3 +28,13 @@ def test_a_name_gives_way_in_a_wide_table_but_stays_readable() -> None:
         line = text_table(("loop", *row[1:]), [row], left={0}).splitlines()[2]
         assert line.split()[0] == shown
         assert (len(line) <= WIDTH) == (cells == 10)
+
+
+def test_names_begin_and_figures_end_under_each_other() -> None:
+    drawn = text_table(("name", "LUT"), [("a", "7"), ("both", "1234")], left={0})
+    assert drawn.splitlines() == [
+        "name   LUT",
+        "----------",
+        "a        7",
+        "both  1234",
+    ]

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from hao.errors import InputError
-from hao.page.files import PAGE_FILE, renew_run_page, write_run_page
+from hao.page.files import PAGE_FILE, loaded_pair, renew_run_page, write_run_page
 from hao.page.listing import list_runs, render_runs, runs_json
 from hao.report.hardware import values_json
+from hao.runs.design_file import FILE_NAME
 from hao.runs.run import write_run
 from hao.runs.run_files import QUANTIZATION_FILE
 from hao.text import WIDTH
@@ -51,6 +52,18 @@ def test_a_design_file_has_no_page(tmp_path: Path) -> None:
     write_run(RESULT, run, force=False)
     with pytest.raises(InputError, match="a design file alone; a page needs a run"):
         renew_run_page(run / "design.json")
+
+
+def test_a_design_file_is_compared_without_what_its_run_measured(
+    tmp_path: Path,
+) -> None:
+    run = tmp_path / "mine"
+    write_run(RESULT, run, force=False)
+    record = json.dumps(values_json(QUANTIZATION))
+    (run / QUANTIZATION_FILE).write_text(record, encoding="utf-8")
+    (whole, found), (alone, nothing) = loaded_pair(run, run / FILE_NAME)
+    assert (whole.run, alone.run) == (run, None)
+    assert (found.quantization is None, nothing.quantization is None) == (False, True)
 
 
 def test_a_page_that_cannot_be_written_is_told(tmp_path: Path) -> None:
