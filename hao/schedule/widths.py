@@ -103,27 +103,31 @@ class ValueWidths:
         ]
         growth = dict.fromkeys(carried, 0)
         for phi in phis:
-            first = [
-                self.range(v, phi.type)
-                for v in phi.ops
-                if v not in inner and not undefined(v)
-            ]
-            self._ranges[phi.name] = _widest(first) if first else Range(1, 1)
+            first = [v for v in phi.ops if v not in inner]
+            self._ranges[phi.name] = self._join(first, phi.type)
+        before: set[str] | None = None
         changed = True
         while changed:
-            changed = False
+            changed, moved = False, set[str]()
             for item in rest:
+                # What is made of values that have not changed since does not either.
+                as_before = before is not None and before.isdisjoint(item.ops)
+                if as_before and moved.isdisjoint(item.ops):
+                    continue
                 found = _limited(self._result(item), limits.get(item.name))
-                self._ranges[item.name] = found
+                if self._ranges.get(item.name) != found:
+                    self._ranges[item.name] = found
+                    moved.add(item.name)
             for phi in phis:
                 old = self._ranges[phi.name]
-                new = self._join(phi.ops, phi.type)
-                new = _limited(new, limits.get(phi.name))
+                new = _limited(self._join(phi.ops, phi.type), limits.get(phi.name))
                 if new.plain > old.plain or new.signed > old.signed:
                     growth[phi.name] += 1
                     wide = growth[phi.name] > _GROWTH
                     self._ranges[phi.name] = _full(phi.type) if wide else new
+                    moved.add(phi.name)
                     changed = True
+            before = moved
 
     def _join(self, values: Sequence[str], kind: str) -> Range:
         known = [self.range(v, kind) for v in values if not undefined(v)]
