@@ -50,6 +50,13 @@ def timing(text: str) -> TimingReport:
     return report
 
 
+def test_a_functions_report_behind_a_summary_does_not_take_its_place() -> None:
+    both = [
+        (FIXTURES / f"{tool}_csynth.rpt").read_text() for tool in ("vitis", "vivado")
+    ]
+    assert parse_report_text("\n".join(both), "t") == parse_report_text(both[0], "t")
+
+
 # ---- C synthesis --------------------------------------------------------------------
 
 
