@@ -336,7 +336,7 @@ class Field:
             widths: Combinations, cheapest first.
             spend: Most accuracy cost [micro-points].
         """
-        stages = dict.fromkeys(tuple(each.needs) for each in widths)
+        stages = dict.fromkeys(sorted((tuple(w.needs) for w in widths), key=len))
         found = [self.joint(widths, roles, spend) for roles in stages]
         return [group for group in found if group is not None]
 
