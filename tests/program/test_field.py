@@ -548,6 +548,27 @@ def test_a_searched_field_answers_like_a_fresh_one(seed: int) -> None:
             assert _value(again, least) == _value(fresh, least)
 
 
+@pytest.mark.parametrize(("most", "left"), [(12, 12), (11, 4), (4, 4), (3, None)])
+def test_engines_far_from_the_best_are_dropped_before_a_list_is_given_up(
+    most: int, left: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    field = Field(random_problem(2, choices=3, layers=4))
+    (group, *_) = field.by_stages(field.widths, field.widths[0].floor)
+    hunt = Hunt(field=field, least=Least.COST, cycles=1)
+    # Two lists of six engines, of each of which the two at the third pixels are near.
+    pixels = np.arange(6) % 3
+    engines = Choice(pixels=pixels, lanes={}, columns={})
+    kept = [(engines, pixels), (engines, pixels)]
+    monkeypatch.setattr(
+        search, "within_reach", lambda *args: np.flatnonzero(args[3].pixels == 2)
+    )
+    monkeypatch.setattr(search, "MOST_TIES", most)
+    assert search._are_few(hunt, group, True, kept) is (left is not None)
+    if left is not None:
+        assert sum(len(choice) for choice, _ in kept) == left
+        assert all((cycles == choice.pixels).all() for choice, cycles in kept)
+
+
 def _value(found: Found, least: Least) -> int:
     match least:
         case Least.CYCLES:
