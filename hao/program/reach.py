@@ -40,6 +40,33 @@ def within_reach(hunt: Hunt, group: Group, double: bool, choice: Choice) -> Ints
     return np.flatnonzero(reach <= hunt.of_interest)
 
 
+def are_few(
+    hunt: Hunt,
+    group: Group,
+    double: bool,
+    kept: list[tuple[Choice, Ints]],
+    most: int,
+) -> bool:
+    """Return whether the engines that come near the best are few.
+
+    Where they are not, those that were near an earlier best only are dropped first.
+
+    Args:
+        hunt: What found them.
+        group: Combinations of widths.
+        double: Whether the engines double-buffer.
+        kept: Engines, and their cycles at the fewest bits; far ones are dropped.
+        most: How many are few.
+    """
+    if sum(cycles.size for _, cycles in kept) > most:
+        kept[:] = [
+            (choice.take(near), cycles[near])
+            for choice, cycles in kept
+            for near in [within_reach(hunt, group, double, choice)]
+        ]
+    return sum(cycles.size for _, cycles in kept) <= most
+
+
 def reach_of(hunt: Hunt, group: Group, double: bool, choice: Choice) -> Floats:
     """Return a bound of the goal for engines, over all widths at which they may fit.
 

@@ -35,7 +35,7 @@ from hao.program.hunt import (
     bufferings,
 )
 from hao.program.quick import quick_limit
-from hao.program.reach import reach_of, within_reach
+from hao.program.reach import are_few, reach_of, within_reach
 from hao.program.rough import any_within
 from hao.program.shapes import (
     is_far_above,
@@ -301,27 +301,11 @@ def _search_group(hunt: Hunt, group: Group, double: bool) -> None:
             try_engines(hunt, group.widths, double, *some)
             if hunt.ties:
                 kept.append(some)
-                hunt.ties = _are_few(hunt, group, double, kept)
+                most = MOST_TIES if hunt.least is Least.COST else MOST_LISTED
+                hunt.ties = are_few(hunt, group, double, kept, most)
     if hunt.ties:
         limit = min(limit, hunt.cycles + (hunt.least is Least.CYCLES))
         _list(hunt, group, double, limit, kept)
-
-
-def _are_few(
-    hunt: Hunt, group: Group, double: bool, kept: list[tuple[Choice, Ints]]
-) -> bool:
-    """Return whether the engines that come near the best are few enough to be kept.
-
-    Where they are too many, those that were near an earlier best are dropped first.
-    """
-    most = MOST_TIES if hunt.least is Least.COST else MOST_LISTED
-    if sum(cycles.size for _, cycles in kept) > most:
-        kept[:] = [
-            (choice.take(near), cycles[near])
-            for choice, cycles in kept
-            for near in [within_reach(hunt, group, double, choice)]
-        ]
-    return sum(cycles.size for _, cycles in kept) <= most
 
 
 def _is_new(hunt: Hunt, group: Group, double: bool, limit: int) -> bool:

@@ -14,7 +14,7 @@ from hao.cost.segment_price import SegmentPrice
 from hao.engine.stages import lanes_match
 from hao.errors import InfeasibleError
 from hao.ir.partition import Role
-from hao.program import quick, search, shapes, sieve
+from hao.program import quick, reach, search, shapes, sieve
 from hao.program.bounded import best_first
 from hao.program.by_cost import exact_goals, sums_of
 from hao.program.codesign import choose_fastest, choose_most_accurate, field_of
@@ -560,10 +560,9 @@ def test_engines_far_from_the_best_are_dropped_before_a_list_is_given_up(
     engines = Choice(pixels=pixels, lanes={}, columns={})
     kept = [(engines, pixels), (engines, pixels)]
     monkeypatch.setattr(
-        search, "within_reach", lambda *args: np.flatnonzero(args[3].pixels == 2)
+        reach, "within_reach", lambda *args: np.flatnonzero(args[3].pixels == 2)
     )
-    monkeypatch.setattr(search, "MOST_TIES", most)
-    assert search._are_few(hunt, group, True, kept) is (left is not None)
+    assert reach.are_few(hunt, group, True, kept, most) is (left is not None)
     if left is not None:
         assert sum(len(choice) for choice, _ in kept) == left
         assert all((cycles == choice.pixels).all() for choice, cycles in kept)
