@@ -615,10 +615,7 @@ def test_separate_processes_write_the_same_bytes() -> None:
 
 def test_errors_leave_no_traceback_and_the_exit_code_in_a_process() -> None:
     done = subprocess.run(
-        [
-            *(sys.executable, "-c", "from hao.cli import main; main()"),
-            *("search", "--fps", "nan"),
-        ],
+        [sys.executable, "-m", "hao", "search", "--fps", "nan"],
         capture_output=True,
         text=True,
         check=False,

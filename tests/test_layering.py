@@ -33,6 +33,7 @@ LEVELS = (
     {"steps"},
     {"flow"},
     {"cli"},
+    {"__main__"},
 )
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
 

@@ -68,7 +68,7 @@ def _cards(result: SearchResult, records: Records) -> tuple[Card, ...]:
             detail=f"{cost.frame_ms:.3g} ms a frame, {cost.engine_ms:.3g} of it in "
             "the engine; predicted",
         ),
-        _top1_card(result, records),
+        _measured(records) or _predicted(result),
         Card(
             name="Device",
             value=f"{100 * share:.0f} % {KINDS[kind]}",
@@ -97,14 +97,25 @@ def _cards(result: SearchResult, records: Records) -> tuple[Card, ...]:
     return tuple(cards)
 
 
-def _top1_card(result: SearchResult, records: Records) -> Card:
+def _measured(records: Records) -> Card | None:
+    """Return the top-1 that the integers were measured to have, if they were."""
     found = records.quantization
-    if found is not None and found.integer_top1 is not None:
-        return Card(
-            name="Top-1",
-            value=f"{found.integer_top1:.2f} %",
-            detail=f"measured, integers, {found.frames} frames of {plain(found.data)}",
-        )
+    if found is None or found.integer_top1 is None:
+        return None
+    return Card(
+        name="Top-1",
+        value=f"{found.integer_top1:.2f} %",
+        detail=f"measured, integers, {found.frames} frames of {plain(found.data)}",
+    )
+
+
+def _now(records: Records) -> list[tuple[str, str]]:
+    """Return the row of what was measured since the search, if anything was."""
+    card = _measured(records)
+    return [("top-1 now", f"{card.value} ({card.detail})")] if card else []
+
+
+def _predicted(result: SearchResult) -> Card:
     if result.accuracy is None:
         return Card(name="Top-1", value="unknown", detail="no float accuracy is known")
     accuracy = result.accuracy
@@ -147,7 +158,7 @@ def _answer_section(result: SearchResult, records: Records) -> Section:
     table = PageTable(
         caption="The answer in words",
         head=("what", "how much, and how sure"),
-        rows=(*answer_rows(result), *proof_rows(result)),
+        rows=(*_now(records), *answer_rows(result), *proof_rows(result)),
         text=frozenset({0, 1}),
     )
     return Section(
