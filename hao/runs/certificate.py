@@ -322,8 +322,8 @@ def load_certificate(run: Path) -> Certificate:
     path = run / CERTIFICATE_FILE
     if run.is_dir() and not path.exists():
         raise InputError(
-            f"{run}: no {CERTIFICATE_FILE} in it: an older hao wrote it, or no search; "
-            "search anew"
+            f"{run}: no {CERTIFICATE_FILE} in it; only a search proves its answer and "
+            "writes one, no measured scheme of `hao explore` and no older hao"
         )
     values = read_json(path, shown=str(path), what="certificate")
     try:
