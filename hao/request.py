@@ -523,14 +523,12 @@ def asked_again(
             for bits in request.act_bits or (request.bit_rules.act_bits,)
         ]
     rules, problem = request.bit_rules, certificate.problem
+    channels, densities = recorded_channels(problem), recorded_densities(problem)
     blocks = recorded_operations(problem) if rules.block_points is None else ()
+    space = recorded_space(problem)
     found = [
         replace(
-            c,
-            channels=recorded_channels(problem),
-            densities=recorded_densities(problem),
-            operations=blocks,
-            space=recorded_space(problem),
+            c, channels=channels, densities=densities, operations=blocks, space=space
         )
         for c in found
     ]

@@ -128,7 +128,9 @@ def compile_project(project: Path, build: Build, program: Path) -> None:
     )
     log, origin = program.with_suffix(".log"), program.with_suffix(".origin")
     try:
-        made_from = _digest(command, [project / "src", project / "tb", *types])
+        compiler = Path(command[0]).stat()
+        how = (*command, f"{compiler.st_size} {compiler.st_mtime_ns}")
+        made_from = _digest([project / "src", project / "tb", *types], how)
     except OSError as error:
         raise InputError(f"{project}: cannot be read ({error.strerror})") from error
     if _is_made_from(program, origin, made_from):
@@ -144,7 +146,7 @@ def compile_project(project: Path, build: Build, program: Path) -> None:
             write_file(log, (done.stdout + done.stderr).encode())
             built = done.returncode == 0 and made.is_file()
             if built:
-                line = f"{made_from} {_digest((), [made])}\n"
+                line = f"{made_from} {_digest([made])}\n"
                 made.replace(program)
                 write_file(origin, line.encode())
     except OSError as error:
@@ -168,17 +170,14 @@ def _is_made_from(program: Path, origin: Path, made_from: str) -> bool:
     write the program and the other the record.
     """
     try:
-        return origin.read_text() == f"{made_from} {_digest((), [program])}\n"
+        return origin.read_text() == f"{made_from} {_digest([program])}\n"
     except (OSError, UnicodeDecodeError):
         return False
 
 
-def _digest(command: tuple[str, ...], places: list[Path]) -> str:
-    """Return a digest of a command, its compiler, and files or folders of sources."""
-    found = hashlib.sha256(repr(command).encode())
-    for name in command[:1]:
-        compiler = Path(name).stat()
-        found.update(repr((compiler.st_size, compiler.st_mtime_ns)).encode())
+def _digest(places: list[Path], how: tuple[str, ...] = ()) -> str:
+    """Return a digest of files and of what folders hold, and of how they are used."""
+    found = hashlib.sha256(repr(how).encode())
     for place in places:
         within = place.rglob("*") if place.is_dir() else [place]
         for path in sorted(within):

@@ -7,7 +7,6 @@ Names from a file become layer names here: unique, and safe wherever a name may 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,9 +116,7 @@ def lone_layer_problems(
         entry = Input(name="frame" if layer.name != "frame" else "entry", ofm=layer.ifm)
         alone = replace(layer, input=entry.name)
         own = {k: v for k, v in params.items() if k.rpartition(".")[0] == layer.name}
-        network = Network(
-            name="one", layers=(entry, alone), params=MappingProxyType(own)
-        )
+        network = Network(name="one", layers=(entry, alone), params=own)
         problems += engine_problems(lowered(network))
     return problems
 

@@ -28,7 +28,7 @@ from hao.ir.frame import FrameCoding
 from hao.ir.integer import (
     MapType,
 )
-from hao.ir.interpret import RELU6_MAX
+from hao.ir.interpret import RELU6_MAX, round_values
 from hao.ir.layer import (
     ActivationKind,
     Add,
@@ -330,24 +330,13 @@ def _without_zero(
 def _rounded(layer: str, codes: Real, quant: QType, ends: tuple[int, int]) -> Real:
     """Return limits as codes, rounded as the quantizer does."""
     inside = np.clip(codes, *ends)
-    match quant.rounding:
-        case Rounding.HALF_EVEN:
-            return np.rint(inside)
-        case Rounding.HALF_ODD:
-            return np.rint(inside + 1) - 1
-        case Rounding.HALF_UP:
-            return np.floor(inside + 0.5)
-        case Rounding.HALF_AWAY:
-            return np.sign(inside) * np.floor(np.abs(inside) + 0.5)
-        case Rounding.FLOOR:
-            return np.floor(inside)
-        case Rounding.TO_ZERO if inside.min() >= 0:
-            return np.floor(inside)
-        case Rounding.CEIL | Rounding.TO_ZERO:
-            raise UnsupportedError(
-                f"layer {layer!r}: rounds by {quant.rounding.value}; handled: to the "
-                "nearest, or down; export with rounding_mode ROUND or FLOOR"
-            )
+    raises = quant.rounding is Rounding.TO_ZERO and inside.min() < 0
+    if raises or quant.rounding is Rounding.CEIL:
+        raise UnsupportedError(
+            f"layer {layer!r}: rounds by {quant.rounding.value}; handled: to the "
+            "nearest, or down; export with rounding_mode ROUND or FLOOR"
+        )
+    return round_values(inside, quant.rounding)
 
 
 def _uniform(layer: str, ends: Real) -> float:

@@ -7,9 +7,9 @@ the number is of one over the pixels.
 """
 
 from dataclasses import replace
-from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hao.ir.averages import mean_pixels
 from hao.ir.layer import (
@@ -23,6 +23,7 @@ from hao.ir.layer import (
 )
 from hao.ir.network import Network
 from hao.ir.spellings import free_name
+from hao.quant.parameters import float_parameters
 
 
 def averages_of_taps(network: Network) -> Network:
@@ -31,36 +32,43 @@ def averages_of_taps(network: Network) -> Network:
     Args:
         network: Quantized; a depthwise layer whose weights are not becomes an average
             where all taps that meet the map are one positive number.
+
+    Raises:
+        InputError: A parameter of such a layer is missing, misshapen or not finite.
     """
     layers: list[Layer] = []
     params = dict(network.params)
     for layer in network.layers:
-        found = _average_of(network, layer) if isinstance(layer, Depthwise) else None
-        if found is None or not isinstance(layer, Depthwise):
+        found = _average_of(network, layer)
+        if found is None:
             layers.append(layer)
             continue
-        average, factor = found
-        key = f"{layer.name}.bias"
-        bias = params[key] if layer.bias else np.zeros(layer.ofm.channels)
-        scaled = Affine(
-            name=layer.name, input=average.name, ifm=layer.ofm, ofm=layer.ofm
-        )
+        average, factor, bias = found
+        shape = layer.ofm
+        scaled = Affine(name=layer.name, input=average.name, ifm=shape, ofm=shape)
         layers += [average, scaled]
         for word in ("weight", "bias"):
             params.pop(f"{layer.name}.{word}", None)
         gain = np.full(layer.ofm.channels, factor * mean_pixels(average))
         params[f"{layer.name}.scale"] = gain
         params[f"{layer.name}.shift"] = bias
-    return replace(network, layers=tuple(layers), params=MappingProxyType(params))
+    return replace(network, layers=tuple(layers), params=params)
 
 
 def _average_of(
-    network: Network, layer: Depthwise
-) -> tuple[Pool | GlobalAveragePool, float] | None:
-    """Return the average that a layer computes, and the number of its taps."""
-    taps = network.params[f"{layer.name}.weight"].astype(np.float64)[:, 0]
-    if layer.weight is not None or layer.activation is not ActivationKind.NONE:
+    network: Network, layer: Layer
+) -> tuple[Pool | GlobalAveragePool, float, NDArray[np.float64]] | None:
+    """Return the average that a layer computes, the number of its taps, and its bias.
+
+    Raises:
+        InputError: A parameter is missing, misshapen or not finite.
+    """
+    if not isinstance(layer, Depthwise) or layer.weight is not None:
         return None
+    if layer.activation is not ActivationKind.NONE:
+        return None
+    weight, bias = float_parameters(network, layer)
+    taps = weight[:, 0]
     whole = layer.ofm.pixels == 1 and layer.kernel >= max(
         layer.padding.top + layer.ifm.height, layer.padding.left + layer.ifm.width
     )
@@ -88,4 +96,4 @@ def _average_of(
             padding=layer.padding,
             kind=PoolKind.AVERAGE,
         )
-    return average, factor
+    return average, factor, bias
