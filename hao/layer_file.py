@@ -6,7 +6,7 @@ number), and they check themselves when they are made.
 
 from typing import Annotated, Generic, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hao.errors import brief
 from hao.ir.layer import (
@@ -41,22 +41,12 @@ class _Entry(FileTable, Generic[_Type, _Fields]):
     fields: _Fields
 
 
-def _current_pool(fields: object) -> object:
-    """Return the fields of a pool without one that pools had before.
-
-    `include_padding` was true in all files that could be built.
-    """
-    if not isinstance(fields, dict) or fields.get("include_padding") is not True:
-        return fields
-    return {name: value for name, value in fields.items() if name != "include_padding"}
-
-
 _Entries = (
     _Entry[Literal["input"], Input]
     | _Entry[Literal["conv"], Conv]
     | _Entry[Literal["depthwise"], Depthwise]
     | _Entry[Literal["linear"], Linear]
-    | _Entry[Literal["pool"], Annotated[Pool, BeforeValidator(_current_pool)]]
+    | _Entry[Literal["pool"], Pool]
     | _Entry[Literal["global_average_pool"], GlobalAveragePool]
     | _Entry[Literal["add"], Add]
     | _Entry[Literal["affine"], Affine]

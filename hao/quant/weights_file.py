@@ -25,7 +25,7 @@ from hao.ir.network import Network
 from hao.layer_file import FileTable, LayerEntry, layer_type
 from hao.npz import load_npz
 
-SCHEMA = "hao.integers/1"
+SCHEMA = "hao.integers/2"
 """Name and version of the format; a change of its keys or their meaning raises it."""
 
 _HEADER = "header"
@@ -35,7 +35,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 class _Header(FileTable):
-    schema_: Annotated[Literal["hao.integers/1"], Field(alias="schema")]
+    schema_: Annotated[Literal["hao.integers/2"], Field(alias="schema")]
     name: str
     requantization: Requantization
     layers: list[LayerEntry]

@@ -22,7 +22,6 @@ from hao.files import read_named
 from hao.layer_file import dotted, explain
 from hao.report.result import SearchResult
 from hao.runs.design_schema import (
-    ADDED_KEYS,
     SCHEMA,
     DesignFile,
     RecordedCost,
@@ -148,9 +147,6 @@ def _check_complete(
     if isinstance(expected, dict) and isinstance(given, dict):
         for name, value in expected.items():
             if name not in given:
-                parts = [*location, name]
-                if ".".join(p for p in parts if isinstance(p, str)) in ADDED_KEYS:
-                    continue
                 raise InputError(f"{dotted((*location, name))} is missing")
             _check_complete(value, given[name], (*location, name))
     elif isinstance(expected, list) and isinstance(given, list):

@@ -7,7 +7,6 @@ parallelism.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -18,7 +17,6 @@ from hao.accuracy.drops import Basis, Evidence
 from hao.answer.candidates import Accuracy, Stance
 from hao.answer.front import FrontPoint
 from hao.answer.objective import Objective
-from hao.cost.catalogue import Needs
 from hao.cost.evaluate import CostReport
 from hao.engine.design import Design
 from hao.engine.stages import Engine
@@ -28,68 +26,14 @@ from hao.hw.resources import Resources
 from hao.ir.change import Bits, Change, Channels, LeaveOut, Replace, left_out, replaced
 from hao.ir.layer import Layer
 from hao.ir.network import Network
-from hao.ir.partition import Role, Segment, partition
+from hao.ir.partition import Segment, partition
 from hao.ir.passes import weight_passes
 from hao.ir.sparsity import density_of
 from hao.layer_file import FileTable, LayerEntry, layer_type
 from hao.report.result import Proof, SearchResult
 
-SCHEMA = "hao.design/3"
+SCHEMA = "hao.design/4"
 """Name and version of the format; a change of its keys or their meaning raises it."""
-
-ADDED_KEYS = frozenset(
-    {
-        "accuracy.ranked",
-        "basis",
-        "board.batch",
-        "board.budget",
-        "board.calibration",
-        "board.idle_mw",
-        "board.most_start_us",
-        "board.sourced_khz",
-        "block_points",
-        "front.accuracy.ranked",
-        "front.basis",
-        "front.power_mw",
-        "left_out",
-        "channels",
-        "replaced",
-        "engine.dense.evens",
-        "engine.dense.multiplies",
-        "engine.dense.passes",
-        "engine.dense.skips",
-        "engine.dense.turns",
-        "engine.dense.weights_in_uram",
-        "engine.depthwise.evens",
-        "engine.depthwise.mean_bits",
-        "engine.depthwise.multiplies",
-        "engine.depthwise.turns",
-        "engine.pointwise.evens",
-        "engine.pointwise.multiplies",
-        "engine.pointwise.passes",
-        "engine.pointwise.skips",
-        "engine.pointwise.turns",
-        "engine.pointwise.weights_in_uram",
-        "engine.wide_mean",
-        "margin_percent",
-        "network.layers.fields.density",
-        "network.layers.fields.evens",
-        "network.layers.fields.multiplied",
-        "network.layers.fields.passes",
-        "network.layers.fields.planes",
-        "network.layers.fields.quant.most",
-        "network.layers.fields.uncounted",
-        "network.layers.fields.weight.most",
-        "network.layers.fields.wide",
-        "proof.bound",
-        "proof.solver_reason",
-        "stance",
-    }
-)
-"""Keys that were added to this version: files without them are read all the same.
-
-Indices of lists are left out.
-"""
 
 MAX_LAYERS = 5000
 """Most layers of a network that is read (chosen here; the zoo's largest has 250)."""
@@ -138,24 +82,24 @@ class DesignFile(FileTable):
 
     objective: Objective
     fps_asked: Annotated[float, Field(gt=0)] | None
-    margin_percent: Annotated[float, Field(ge=0, lt=100)] = 0.0
+    margin_percent: Annotated[float, Field(ge=0, lt=100)]
     image_size: Annotated[int, Field(ge=1)]
     float_top1: _Points | None
     float_source: str
     accuracy: Accuracy | None
     evidence: Evidence
     out_of_range: bool
-    basis: Basis | None = None
-    stance: Stance | None = None
+    basis: Basis | None
+    stance: Stance | None
     proof: Proof
     cost: RecordedCost
     board: Board
     engine: Engine
     scheme: dict[str, Annotated[int, Field(ge=2, le=8)]]
-    left_out: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list)
-    channels: dict[str, str] = Field(default_factory=dict)
-    replaced: dict[str, _ReplacedTable] = Field(default_factory=dict)
-    block_points: _Points | None = None
+    left_out: list[Annotated[str, Field(min_length=1)]]
+    channels: dict[str, str]
+    replaced: dict[str, _ReplacedTable]
+    block_points: _Points | None
     segments: Annotated[list[_SegmentTable], Field(min_length=1)]
     front: list[FrontPoint]
     network: NetworkTable
@@ -270,24 +214,10 @@ def to_design(file: DesignFile) -> Design:
             **{name: Channels.of_text(text) for name, text in file.channels.items()},
             **_replaced(file, network),
         },
-        engine=_with_means(file.engine, segments),
+        engine=file.engine,
         segments=segments,
         board=file.board,
     )
-
-
-def _with_means(engine: Engine, segments: tuple[Segment, ...]) -> Engine:
-    """Return the engine with what its averages need, of a file that does not say it."""
-    stage = engine.depthwise
-    layers = tuple(
-        layer
-        for segment in segments
-        for role, layer in segment.invocation.stages
-        if role is Role.DEPTHWISE
-    )
-    if stage is None or stage.mean_bits or not layers:
-        return engine
-    return replace(engine, depthwise=replace(stage, mean_bits=Needs(layers).mean_bits))
 
 
 def _replaced(file: DesignFile, network: Network) -> dict[str, Change]:
