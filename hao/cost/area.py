@@ -8,13 +8,14 @@ synthesis prints is another figure.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache, reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hao.cost import blocks
+from hao.cost.blocks import Logic
 from hao.cost.bram import (
     lutram_lut,
     memory,
@@ -150,8 +151,15 @@ class DepthwiseShape:
     mean_bits: int = 0
 
 
+_KINDS = tuple(field.name for field in fields(Area))
+
+
 def _array(value: int | Ints) -> Ints:
     return np.asarray(value, dtype=np.int64)
+
+
+def _arrays(logic: Logic[int]) -> Logic[Ints]:
+    return Logic(_array(logic.lut), _array(logic.ff))
 
 
 def dense_area(
@@ -169,15 +177,14 @@ def dense_area(
     """
     simd, pe, bits = shape.simd, shape.pe, shape.weight_bits
     feature_width = simd * act_bits
-    lut, ff = _array(blocks.loop_control_lut()), _array(blocks.loop_control_ff())
+    control = _arrays(blocks.LOOP_CONTROL)
     if ring:
         one, none, pixels = _array(1), _array(0), _array(px)
-        lut = lut + blocks.window_lut(one, none, pixels, feature_width)
-        ff = ff + blocks.window_ff(one, none, pixels, feature_width)
+        control += blocks.window(one, none, pixels, feature_width)
     lanes, step = _dense_lanes(shape, px, act_bits, board)
     base = _sum(
         lanes,
-        _logic(lut, ff),
+        _logic(control),
         _memory(feature_width, shape.feature_words, px),
         _ways(
             simd,
@@ -243,11 +250,9 @@ def _dense_lanes(
     for width in np.unique(bits):
         here = np.flatnonzero(bits == width)
         acc, w = _accumulator(shape, int(width), act_bits), _array(int(width))
-        lane_lut = blocks.lut_lane(simd[here], w, act, acc)
-        lane_ff = blocks.lut_lane_ff(simd[here], w, act, acc)
-        each_lut, each_ff = lane_lut, lane_ff
+        lane = each = blocks.lut_lane(simd[here], w, act, acc)
         if shape.passes > 1:
-            each_lut = each_lut + blocks.digit_lut(acc)
+            each = replace(lane, lut=lane.lut + blocks.digit_lut(acc))
         for odd in np.unique(pixels % 2):
             rows = np.flatnonzero(pixels[:, 0] % 2 == odd)
             some = pixels[rows]
@@ -258,22 +263,13 @@ def _dense_lanes(
                 (w, act, acc),
                 some,
             )
+            total = each.times(pe[here] * some) + again.logic + step.before
+            change = step.logic + lane.times(-2 * some)
             made[:, rows[:, None], here] = np.stack(
-                [
-                    pe[here] * some * each_lut + again.lut + step.before_lut,
-                    pe[here] * some * each_ff + again.ff + step.before_ff,
-                    step.dsp,
-                    step.lut - 2 * some * lane_lut,
-                    step.ff - 2 * some * lane_ff,
-                    again.dsp,
-                ]
+                [total.lut, total.ff, step.dsp, change.lut, change.ff, again.dsp]
             )
     lut, ff, dsp, step_lut, step_ff, own = made.reshape(6, *np.shape(px)[:-1], -1)
-    zero = np.zeros_like(lut)
-    return (
-        Area(dsp=own, bram_18k=zero, lut=lut, ff=ff, lutram=zero, uram=zero),
-        Area(dsp=dsp, bram_18k=zero, lut=step_lut, ff=step_ff, lutram=zero, uram=zero),
-    )
+    return _logic(Logic(lut, ff), own), _logic(Logic(step_lut, step_ff), dsp)
 
 
 def _accumulator(
@@ -286,32 +282,27 @@ def _accumulator(
 
 
 @dataclass(frozen=True, slots=True)
-class _Requantizer:
-    """Slices, LUTs and flip-flops of one requantizer, or of all of a stage."""
+class _OnSlices:
+    """DSP slices, and the logic around them."""
 
     dsp: Ints
-    lut: Ints
-    ff: Ints
+    logic: Logic[Ints]
 
 
 def _requantizer(
     acc: Ints, act: Ints, board: Board, shape: DenseShape | DepthwiseShape
-) -> _Requantizer:
+) -> _OnSlices:
     """Return what brings a sum back to the width of activations.
 
     A slice adds the bias to its product; of two slices, an adder behind them does.
     """
-    more = blocks.EVEN_LUT * shape.evens, blocks.EVEN_FF * shape.evens
+    more = _arrays(blocks.EVEN).times(_array(shape.evens))
     if not shape.multiplies:
-        lut, ff = blocks.requantizer_lut(acc, act), blocks.requantizer_ff(acc, act)
-        return _Requantizer(_array(0), _array(lut + more[0]), _array(ff + more[1]))
+        return _OnSlices(_array(0), blocks.requantizer(acc, act) + more)
     port = wide_port_bits(board.dsp_type)
-    lut = blocks.multiplier_requantizer_lut(acc, act, port)
-    return _Requantizer(
-        _array(blocks.multiplier_requantizer_dsp(acc, port)),
-        _array(lut + blocks.wide_bias_lut(acc, port) + more[0]),
-        _array(blocks.multiplier_requantizer_ff(acc, act, port) + more[1]),
-    )
+    bias = Logic(blocks.wide_bias_lut(acc, port), _array(0))
+    logic = blocks.multiplier_requantizer(acc, act, port) + bias + more
+    return _OnSlices(blocks.multiplier_requantizer_dsp(acc, port), logic)
 
 
 def _requantizers(
@@ -321,39 +312,30 @@ def _requantizers(
     acc: Ints,
     board: Board,
     act_bits: int,
-) -> _Requantizer:
+) -> _OnSlices:
     """Return the requantizers of stages `here`, with what holds sums for their turn."""
     act = _array(act_bits)
     one = _requantizer(acc, act, board, shape)
     lanes = shape.pe[here]
     if shape.turns is None:
-        built, lut, ff = lanes * px, _array(0), _array(0)
-    else:
-        turns = shape.turns[here]
-        built = lanes // turns * px
-        record = _array(RECORD_BITS[shape.multiplies])
-        lut = blocks.turns_lut(lanes, turns, px, acc, record)
-        ff = blocks.turns_ff(lanes, turns, px, acc + act, record)
-    return _Requantizer(built * one.dsp, built * one.lut + lut, built * one.ff + ff)
+        built = lanes * px
+        return _OnSlices(built * one.dsp, one.logic.times(built))
+    turns = shape.turns[here]
+    built = lanes // turns * px
+    record = _array(RECORD_BITS[shape.multiplies])
+    waits = blocks.taking_turns(lanes, turns, px, (acc, act), record)
+    return _OnSlices(built * one.dsp, one.logic.times(built) + waits)
 
 
 @dataclass(frozen=True, slots=True)
-class _DenseStep:
+class _DenseStep(_OnSlices):
     """Two lanes on DSPs, of shape (pixels at once, stages).
 
     Attributes:
-        dsp: Slices.
-        lut: LUTs around them.
-        ff: Flip-flops around them.
-        before_lut: LUTs of what serves all lanes that are on DSPs.
-        before_ff: Flip-flops of that.
+        before: What serves all lanes that are on DSPs.
     """
 
-    dsp: Ints
-    lut: Ints
-    ff: Ints
-    before_lut: Ints
-    before_ff: Ints
+    before: Logic[Ints]
 
 
 def _sharing(
@@ -381,21 +363,17 @@ def _dense_step(
     act = widths[1]
     if found is None:
         none = np.zeros_like(px * simd)
-        each = blocks.dsp_single_lut(simd, *widths), blocks.dsp_single_ff(simd, *widths)
-        return _DenseStep(2 * px * simd, 2 * px * each[0], 2 * px * each[1], none, none)
+        each = blocks.dsp_single(simd, *widths)
+        return _DenseStep(2 * px * simd, each.times(2 * px), Logic(none, none))
     depth = _array(found.depth)
-    before_lut = px * blocks.activation_delay_lut(simd, act, depth)
-    before_ff = px * blocks.activation_delay_ff(simd, act, depth)
-    groups = px
+    before = blocks.activation_delay(simd, act, depth).times(px)
+    groups, sums = px, 2
     if found.sharing is Sharing.QUAD:
-        groups = px // 2
-        before_lut = before_lut + groups * blocks.quad_operand_lut(simd, act)
-        lut = blocks.dsp_quad_lut(simd, *widths, depth)
-        ff = blocks.dsp_quad_ff(simd, *widths, depth)
-    else:
-        lut = blocks.dsp_pair_lut(simd, *widths, depth)
-        ff = blocks.dsp_pair_ff(simd, *widths, depth)
-    return _DenseStep(groups * simd, groups * lut, groups * ff, before_lut, before_ff)
+        groups, sums = px // 2, 4
+        operands = groups * blocks.quad_operand_lut(simd, act)
+        before += Logic(operands, np.zeros_like(operands))
+    logic = blocks.dsp_lanes(simd, *widths, depth, sums=sums).times(groups)
+    return _DenseStep(groups * simd, logic, before)
 
 
 def _weights(
@@ -433,25 +411,16 @@ def _memory(width: Ints, words: Ints, copies: Ints | int = 1) -> Area:
 def _sum(*parts: Area) -> Area:
     """Return the sum of areas of the same configurations."""
     return Area(
-        dsp=reduce(np.add, [part.dsp for part in parts]),
-        bram_18k=reduce(np.add, [part.bram_18k for part in parts]),
-        lut=reduce(np.add, [part.lut for part in parts]),
-        ff=reduce(np.add, [part.ff for part in parts]),
-        lutram=reduce(np.add, [part.lutram for part in parts]),
-        uram=reduce(np.add, [part.uram for part in parts]),
+        **{
+            kind: reduce(np.add, [getattr(part, kind) for part in parts])
+            for kind in _KINDS
+        }
     )
 
 
 def _each(area: Area, change: Callable[[Ints], Ints]) -> Area:
     """Return an area with every array changed alike."""
-    return Area(
-        dsp=change(area.dsp),
-        bram_18k=change(area.bram_18k),
-        lut=change(area.lut),
-        ff=change(area.ff),
-        lutram=change(area.lutram),
-        uram=change(area.uram),
-    )
+    return Area(**{kind: change(getattr(area, kind)) for kind in _KINDS})
 
 
 def _calibrated(area: Area, factors: PartFactors) -> Area:
@@ -460,9 +429,17 @@ def _calibrated(area: Area, factors: PartFactors) -> Area:
     return replace(area, lut=lut, ff=ff)
 
 
-def _logic(lut: Ints, ff: Ints) -> Area:
+def _logic(logic: Logic[Ints], dsp: Ints | None = None) -> Area:
+    """Return logic, and DSP slices if any, as an area without memories."""
     zero = _array(0)
-    return Area(dsp=zero, bram_18k=zero, lut=lut, ff=ff, lutram=zero, uram=zero)
+    return Area(
+        dsp=zero if dsp is None else dsp,
+        bram_18k=zero,
+        lut=logic.lut,
+        ff=logic.ff,
+        lutram=zero,
+        uram=zero,
+    )
 
 
 def _ways(
@@ -481,11 +458,9 @@ def _ways(
     hold several pixels.
     """
     beat = beat_channels(act_bits, board)
-    lut = blocks.unpack_lut(beat, lanes_in, act_bits, packs=packs)
-    lut = lut + blocks.pack_lut(beat, pe, _array(px), act_bits)
-    ff = blocks.unpack_ff(beat, lanes_in, act_bits)
-    ff = ff + blocks.pack_ff(beat, pe, act_bits)
-    return _sum(_logic(lut, ff), _memory(pe * act_bits, pack_words, px))
+    logic = blocks.unpack(beat, lanes_in, act_bits, packs=packs)
+    logic += blocks.pack(beat, pe, _array(px), act_bits)
+    return _sum(_logic(logic), _memory(pe * act_bits, pack_words, px))
 
 
 def _links(
@@ -513,8 +488,7 @@ def _links(
     """
     bits = lanes_in * act_bits * (1 + ways_in * px) + operand_bits
     bits = bits + ways_out * px * pe * act_bits
-    links = 2 + ways_in + ways_out
-    return _logic(blocks.link_lut(bits, links), blocks.link_ff(bits, links))
+    return _logic(blocks.link(bits, 2 + ways_in + ways_out))
 
 
 def _loader(items: Ints, pe: Ints, weight_bits: Ints, board: Board) -> Area:
@@ -530,17 +504,10 @@ def _loader(items: Ints, pe: Ints, weight_bits: Ints, board: Board) -> Area:
     shared = UNIT_BEATS * beat
     unit = np.minimum(word, -(-shared // lane) * lane)
     more = np.maximum(unit - shared, 0)
-    come = 2 * (unit + beat)
-    none = blocks.weight_funnel_lut(0, beat), blocks.weight_funnel_ff(0, beat)
-    funnel = _logic(
-        blocks.weight_funnel_lut(more, beat) - none[0],
-        blocks.weight_funnel_ff(more, beat) - none[1] + word,
-    )
-    control = _logic(
-        blocks.link_lut(come, 3) + blocks.loop_control_lut(),
-        blocks.link_ff(come, 3) + blocks.loop_control_ff(),
-    )
-    return _sum(funnel, control)
+    none, funnel = blocks.weight_funnel(0, beat), blocks.weight_funnel(more, beat)
+    own = Logic(funnel.lut - none.lut, funnel.ff - none.ff + word)
+    come = blocks.link(2 * (unit + beat), 3)
+    return _logic(own + come + _arrays(blocks.LOOP_CONTROL))
 
 
 def _order(weight_words: Ints, board: Board, *, ring: bool) -> Area:
@@ -550,10 +517,9 @@ def _order(weight_words: Ints, board: Board, *, ring: bool) -> Area:
     """
     beat = 8 * board.port_bytes
     bits = np.full_like(weight_words, beat + 8 * INDEX_BYTES)
-    lut = blocks.link_lut(bits, 2) + blocks.order_lut(beat, ring=ring)
-    ff = blocks.link_ff(bits, 2) + blocks.order_ff(ring=ring)
+    logic = blocks.link(bits, 2) + _arrays(blocks.order(beat, ring=ring))
     lists = list_words(weight_words, board)
-    return _sum(_logic(lut, ff), _memory(np.full_like(lists, beat), lists))
+    return _sum(_logic(logic), _memory(np.full_like(lists, beat), lists))
 
 
 def _lutram(width: Ints, words: Ints) -> Ints:
@@ -585,12 +551,10 @@ def depthwise_area(
         lanes,
         weights,
         _memory(row_width, shape.row_words, row_banks),
-        replace(_logic(cache, _array(0)), lutram=cache),
+        replace(_logic(Logic(cache, _array(0))), lutram=cache),
         _logic(
-            blocks.window_lut(kernel, stride, _array(px), row_width)
-            + blocks.loop_control_lut(),
-            blocks.window_ff(kernel, stride, _array(px), row_width)
-            + blocks.loop_control_ff(),
+            blocks.window(kernel, stride, _array(px), row_width)
+            + _arrays(blocks.LOOP_CONTROL)
         ),
         _ways(
             pe,
@@ -632,8 +596,7 @@ def _depthwise_lanes(
         here = bits == width
         lanes, columns = pe[here], taps[here]
         acc, w = _accumulator(shape, int(width), act_bits), _array(int(width))
-        lane_lut = blocks.lut_lane(columns, w, act, acc)
-        lane_ff = blocks.lut_lane_ff(columns, w, act, acc)
+        lane = blocks.lut_lane(columns, w, act, acc)
         found = packing(
             Sharing.PIXEL_PAIR,
             board.dsp_type,
@@ -641,45 +604,30 @@ def _depthwise_lanes(
             act_bits=act_bits,
         )
         dsp = columns * px
-        lut = px * blocks.dsp_single_lut(columns, w, act, acc)
-        ff = px * blocks.dsp_single_ff(columns, w, act, acc)
+        step = blocks.dsp_single(columns, w, act, acc).times(_array(px))
         if found is not None:
-            half, depth = px // 2, _array(found.depth)
-            paired = blocks.dsp_pixel_pair_lut(columns, w, act, acc, depth)
-            paired_ff = blocks.dsp_pixel_pair_ff(columns, w, act, acc, depth)
+            half, depth = _array(px // 2), _array(found.depth)
+            paired = blocks.dsp_pixel_pair(columns, w, act, acc, depth).times(half)
             dsp = np.where(twos, columns * half, dsp)
-            lut = np.where(twos, paired * half, lut)
-            ff = np.where(twos, paired_ff * half, ff)
-        each = lanes * px
+            step = Logic(
+                np.where(twos, paired.lut, step.lut), np.where(twos, paired.ff, step.ff)
+            )
         again = _requantizers(shape, here, _array(px), acc, board, act_bits)
-        for values, own in zip(
-            made,
-            (
-                each * lane_lut + again.lut,
-                each * lane_ff + again.ff,
-                dsp,
-                lut - px * lane_lut,
-                ff - px * lane_ff,
-                again.dsp,
-            ),
-            strict=True,
-        ):
+        total = lane.times(lanes * px) + again.logic
+        change = step + lane.times(-_array(px))
+        parts = (total.lut, total.ff, dsp, change.lut, change.ff, again.dsp)
+        for values, own in zip(made, parts, strict=True):
             values[..., here] = own
     lut, ff, dsp, step_lut, step_ff, slices = made
     if shape.pools:
         # Compare and select of every tap and pixel: an adder and a multiplexer a bit.
         lut = lut + pe * px * taps * 2 * act_bits
     if shape.mean_bits:
-        mean = (taps, act_bits, shape.kernel, shape.mean_bits)
-        lut = lut + pe * px * blocks.mean_lut(*mean)
-        ff = ff + pe * px * blocks.mean_ff(*mean[1:])
+        mean = blocks.mean(taps, act_bits, shape.kernel, shape.mean_bits)
+        lut, ff = lut + pe * px * mean.lut, ff + pe * px * mean.ff
     if shape.mean_bits > MEAN_BITS:
         lut = lut + px * blocks.border_lut(shape.mean_bits - MEAN_BITS)
-    zero = np.zeros_like(lut)
-    return (
-        Area(dsp=slices, bram_18k=zero, lut=lut, ff=ff, lutram=zero, uram=zero),
-        Area(dsp=dsp, bram_18k=zero, lut=step_lut, ff=step_ff, lutram=zero, uram=zero),
-    )
+    return _logic(Logic(lut, ff), slices), _logic(Logic(step_lut, step_ff), dsp)
 
 
 def fixed_area(
@@ -701,29 +649,21 @@ def fixed_area(
     """
     port_bits = 8 * board.port_bytes
     readers = AXI_PORTS - 1 if residual else AXI_PORTS - 2
-    lut = readers * blocks.axi_reader_lut(port_bits) + blocks.axi_writer_lut(port_bits)
-    ff = readers * blocks.axi_reader_ff(port_bits) + blocks.axi_writer_ff(port_bits)
     ports = readers + 1
+    logic = blocks.axi_reader(port_bits).times(readers) + blocks.axi_writer(port_bits)
     # What finishes a result stands between two streams of beats, as does the loader.
-    lut += BEAT_STREAMS * blocks.stream_lut(port_bits) + blocks.loop_control_lut()
-    ff += BEAT_STREAMS * blocks.stream_ff(port_bits) + blocks.loop_control_ff()
-    unit = UNIT_BEATS * port_bits
-    lut += blocks.weight_funnel_lut(unit, port_bits)
-    ff += blocks.weight_funnel_ff(unit, port_bits)
+    logic += blocks.stream(port_bits).times(BEAT_STREAMS) + blocks.LOOP_CONTROL
+    logic += blocks.weight_funnel(UNIT_BEATS * port_bits, port_bits)
     if residual:
-        lut += board.port_bytes * blocks.residual_lut(act_bits)
-        ff += board.port_bytes * blocks.residual_ff(act_bits)
+        logic += blocks.residual(act_bits).times(board.port_bytes)
     sums = Resources()
     if pool_words:
         beat = beat_channels(act_bits, board)
-        lut += blocks.pool_lut(beat, act_bits, wide=wide_mean)
-        ff += blocks.pool_ff(beat, act_bits, wide=wide_mean)
+        logic += blocks.pool(beat, act_bits, wide=wide_mean)
         sums = memory(beat * blocks.POOL_BITS, pool_words)
-    found = sums + Resources(
-        bram_18k=ports * blocks.axi_fifo_bram18(port_bits, BUS_FIFO_BEATS),
-        lut=lut + blocks.axi_lite_lut() + blocks.platform_lut(ports),
-        ff=ff + blocks.axi_lite_ff() + blocks.platform_ff(ports),
-    )
+    logic += blocks.AXI_LITE + blocks.platform(ports)
+    fifos = ports * blocks.axi_fifo_bram18(port_bits, BUS_FIFO_BEATS)
+    found = sums + Resources(bram_18k=fifos, lut=logic.lut, ff=logic.ff)
     factors = board.calibration.fixed
     return replace(
         found, lut=scaled(found.lut, factors.lut), ff=scaled(found.ff, factors.ff)

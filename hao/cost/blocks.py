@@ -5,8 +5,8 @@ LUT figures are *placed* LUTs: LUT functions after pairing in dual-output LUT6s,
 carry route-throughs and shift registers, as a placed design occupies them. What C
 synthesis prints is another figure and no part of this module.
 
-Every function takes ints and returns an int, or takes NumPy arrays of ints (0-d ones
-for constants) that broadcast, and returns an array: one formula serves both.
+Every function takes ints and returns ints, or takes NumPy arrays of ints (0-d ones for
+constants) that broadcast, and returns arrays: one formula serves both.
 
 The widths are those the block is built for. Activations may be signed in one layer and
 unsigned in another, so multipliers are priced for both (a sign bit chosen at run time).
@@ -17,8 +17,9 @@ module is longer than most because it is one list, a short formula for each bloc
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import gcd
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,23 @@ from hao.ir.integer import MEAN_BITS, WIDE_MEAN_BITS
 
 IntArray = NDArray[np.int64]
 Count = TypeVar("Count", int, IntArray)
+
+
+@dataclass(frozen=True, slots=True)
+class Logic(Generic[Count]):
+    """LUTs and flip-flops of a block."""
+
+    lut: Count
+    ff: Count
+
+    def __add__(self, other: "Logic[Count]") -> "Logic[Count]":
+        """Return both together."""
+        return Logic(self.lut + other.lut, self.ff + other.ff)
+
+    def times(self, count: Count) -> "Logic[Count]":
+        """Return so many of it."""
+        return Logic(self.lut * count, self.ff * count)
+
 
 # Longest reduction that the tables cover; chosen here.
 MAX_TERMS = 1024
@@ -140,8 +158,11 @@ def tree_ff(terms: Count, bits: Count, every: int = 2) -> Count:
 
 def lut_lane(
     simd: Count, weight_bits: Count, act_bits: Count, acc_bits: Count
-) -> Count:
-    """Return the LUTs of one output lane whose multipliers are built of LUTs.
+) -> Logic[Count]:
+    """Return one output lane whose multipliers are built of LUTs.
+
+    Its flip-flops are those of products, of every second tree level and the
+    accumulator.
 
     Args:
         simd: Products summed per cycle, 1 to `MAX_TERMS`.
@@ -151,16 +172,12 @@ def lut_lane(
 
     Source: data/lut_cost.csv and the lane rows of data/block_cost.csv; docs/area.md.
     """
-    products = simd * multiplier_lut(weight_bits, act_bits)
-    return products + tree_lut(simd, weight_bits + act_bits) + acc_bits
-
-
-def lut_lane_ff(
-    simd: Count, weight_bits: Count, act_bits: Count, acc_bits: Count
-) -> Count:
-    """Return its flip-flops: products, every second tree level, accumulator."""
     bits = weight_bits + act_bits
-    return simd * bits + tree_ff(simd, bits) + acc_bits
+    products = simd * multiplier_lut(weight_bits, act_bits)
+    return Logic(
+        products + tree_lut(simd, bits) + acc_bits,
+        simd * bits + tree_ff(simd, bits) + acc_bits,
+    )
 
 
 def _chains(terms: Count, chain: Count) -> Count:
@@ -182,27 +199,22 @@ def _log2_up(value: Count) -> Count:
     return over(value, 1) + over(value, 2) + over(value, 4) + over(value, 8)
 
 
-def _delay_lut(terms: Count, chain: Count, bits: Count) -> Count:
-    """Return the LUTs that skew `bits` a slice along the cascades.
+def _delay(terms: Count, chain: Count, bits: Count) -> Logic[Count]:
+    """Return what skews `bits` a slice along the cascades.
 
     The i-th slice of a cascade takes its operands i cycles late, and short cascades
     wait for the longest: flip-flops up to two cycles, a shift register from three.
     """
-    longest = _longest(terms, chain)
-    return _chains(terms, chain) * (longest - 3) * over(longest, 3) * bits
-
-
-def _delay_ff(terms: Count, chain: Count, bits: Count) -> Count:
-    """Return the flip-flops of that skew: none, one or three a cascade and bit."""
-    longest = _longest(terms, chain)
+    chains, longest = _chains(terms, chain), _longest(terms, chain)
     held = over(longest, 1) + 2 * over(longest, 2)
-    return _chains(terms, chain) * held * bits
+    shifted = (longest - 3) * over(longest, 3)
+    return Logic(chains * shifted * bits, chains * held * bits)
 
 
-def _packed_lut(
+def _packed(
     *, terms: Count, chain: Count, product: Count, outputs: int, own: Count, acc: Count
-) -> Count:
-    """Return the LUTs behind the slices of a packed lane group.
+) -> Logic[Count]:
+    """Return what stands behind the slices of a packed lane group.
 
     Args:
         terms: DSP slices side by side.
@@ -216,122 +228,69 @@ def _packed_lut(
     field = product + _log2_up(_longest(terms, chain))
     corrections = chains * field * (outputs - 1)
     sums = (tree_lut(chains, field) + acc) * outputs
-    lut: Count = corrections + sums + _delay_lut(terms, chain, own)
-    return lut
+    ranks = (tree_ff(chains, field, 1) + acc) * outputs
+    return Logic(corrections + sums, ranks) + _delay(terms, chain, own)
 
 
-def _packed_ff(
-    *, terms: Count, chain: Count, product: Count, outputs: int, own: Count, acc: Count
-) -> Count:
-    """Return the flip-flops behind the slices; arguments as in `_packed_lut`."""
-    chains = _chains(terms, chain)
-    field = product + _log2_up(_longest(terms, chain))
-    ranks = tree_ff(chains, field, 1)
-    return outputs * (ranks + acc) + _delay_ff(terms, chain, own)
-
-
-def dsp_pair_lut(
-    simd: Count, weight_bits: Count, act_bits: Count, acc_bits: Count, depth: Count
-) -> Count:
-    """Return the LUTs of two output lanes that share `simd` DSP slices.
+def dsp_lanes(
+    simd: Count,
+    weight_bits: Count,
+    act_bits: Count,
+    acc_bits: Count,
+    depth: Count,
+    *,
+    sums: int,
+) -> Logic[Count]:
+    """Return two output lanes that share `simd` DSP slices, for a pixel or for two.
 
     Args:
         simd: Products of one lane, so DSP slices of the two.
         weight_bits: Width of the weights.
         act_bits: Width of the activations.
-        acc_bits: Width of the two accumulators.
+        acc_bits: Width of the accumulators.
         depth: Terms that a field may sum (`hao.cost.packing`).
+        sums: That come out: 2 of one pixel, 4 of two.
 
-    Source: data/block_cost.csv, rows dsp_pair; docs/area.md.
+    Source: data/block_cost.csv, rows dsp_pair and dsp_quad; docs/area.md.
     """
-    return _packed_lut(
+    return _packed(
         terms=simd,
         chain=cascade_length(depth),
         product=weight_bits + act_bits,
-        outputs=2,
+        outputs=sums,
         own=2 * weight_bits,
         acc=acc_bits,
     )
 
 
-def dsp_pair_ff(
-    simd: Count, weight_bits: Count, act_bits: Count, acc_bits: Count, depth: Count
-) -> Count:
-    """Return the flip-flops of two such lanes; arguments as in `dsp_pair_lut`."""
-    return _packed_ff(
-        terms=simd,
-        chain=cascade_length(depth),
-        product=weight_bits + act_bits,
-        outputs=2,
-        own=2 * weight_bits,
-        acc=acc_bits,
-    )
+def activation_delay(simd: Count, act_bits: Count, depth: Count) -> Logic[Count]:
+    """Return what prepares one pixel's activations for DSP lanes.
 
-
-def dsp_quad_lut(
-    simd: Count, weight_bits: Count, act_bits: Count, acc_bits: Count, depth: Count
-) -> Count:
-    """Return the LUTs of two lanes for two pixels that share `simd` DSP slices.
-
-    Four sums come out. Arguments as in `dsp_pair_lut`.
-    """
-    return _packed_lut(
-        terms=simd,
-        chain=cascade_length(depth),
-        product=weight_bits + act_bits,
-        outputs=4,
-        own=2 * weight_bits,
-        acc=acc_bits,
-    )
-
-
-def dsp_quad_ff(
-    simd: Count, weight_bits: Count, act_bits: Count, acc_bits: Count, depth: Count
-) -> Count:
-    """Return the flip-flops of such lanes; arguments as in `dsp_pair_lut`."""
-    return _packed_ff(
-        terms=simd,
-        chain=cascade_length(depth),
-        product=weight_bits + act_bits,
-        outputs=4,
-        own=2 * weight_bits,
-        acc=acc_bits,
-    )
-
-
-def activation_delay_lut(simd: Count, act_bits: Count, depth: Count) -> Count:
-    """Return the LUTs that prepare one pixel's activations for DSP lanes.
-
-    They skew the activations along the cascades and extend their sign. Paid once for
+    It skews the activations along the cascades and extends their sign. Paid once for
     each of the `px` pixels of a stage with DSP lanes, whatever `pe`.
     """
     signs = (simd + 1) // 2
-    return signs + _delay_lut(simd, cascade_length(depth), act_bits)
-
-
-def activation_delay_ff(simd: Count, act_bits: Count, depth: Count) -> Count:
-    """Return the flip-flops of that skew."""
-    return _delay_ff(simd, cascade_length(depth), act_bits)
+    return Logic(signs, signs * 0) + _delay(simd, cascade_length(depth), act_bits)
 
 
 def quad_operand_lut(simd: Count, act_bits: Count) -> Count:
     """Return the LUTs that join two pixels' activations into one operand of each slice.
 
     The upper activation gives a borrow to a negative lower one. Paid once for each pair
-    of pixels of a stage with quad lanes, beside `activation_delay_lut` of both pixels.
+    of pixels of a stage with quad lanes, beside `activation_delay` of both pixels.
     """
     return simd * act_bits
 
 
-def dsp_single_lut(
+def dsp_single(
     taps: Count, weight_bits: Count, act_bits: Count, acc_bits: Count
-) -> Count:
-    """Return the LUTs of one lane with one product per DSP slice.
+) -> Logic[Count]:
+    """Return one lane with one product per DSP slice.
 
     The slices sum in a cascade; the accumulator is made of LUTs. The lane pays for the
     skew of its activations.
     """
-    return (taps + 1) // 2 + _packed_lut(
+    return Logic((taps + 1) // 2, taps * 0) + _packed(
         terms=taps,
         chain=taps * 0 + CHAIN_MAX,
         product=weight_bits + act_bits,
@@ -341,29 +300,15 @@ def dsp_single_lut(
     )
 
 
-def dsp_single_ff(
-    taps: Count, weight_bits: Count, act_bits: Count, acc_bits: Count
-) -> Count:
-    """Return the flip-flops of such a lane; arguments as in `dsp_single_lut`."""
-    return _packed_ff(
-        terms=taps,
-        chain=taps * 0 + CHAIN_MAX,
-        product=weight_bits + act_bits,
-        outputs=1,
-        own=weight_bits + act_bits,
-        acc=acc_bits,
-    )
-
-
-def dsp_pixel_pair_lut(
+def dsp_pixel_pair(
     taps: Count, weight_bits: Count, act_bits: Count, acc_bits: Count, depth: Count
-) -> Count:
-    """Return the LUTs of one depthwise lane for two pixels on `taps` DSP slices.
+) -> Logic[Count]:
+    """Return one depthwise lane for two pixels on `taps` DSP slices.
 
     The pixels share the weight. Depthwise lanes share no operand among them, so the
-    lane pays the whole skew. Arguments as in `dsp_pair_lut`, `taps` for `simd`.
+    lane pays the whole skew. Arguments as in `dsp_lanes`, `taps` for `simd`.
     """
-    return taps + _packed_lut(
+    return Logic(taps, taps * 0) + _packed(
         terms=taps,
         chain=cascade_length(depth),
         product=weight_bits + act_bits,
@@ -373,41 +318,26 @@ def dsp_pixel_pair_lut(
     )
 
 
-def dsp_pixel_pair_ff(
-    taps: Count, weight_bits: Count, act_bits: Count, acc_bits: Count, depth: Count
-) -> Count:
-    """Return the flip-flops of such a lane; arguments as in `dsp_pixel_pair_lut`."""
-    return _packed_ff(
-        terms=taps,
-        chain=cascade_length(depth),
-        product=weight_bits + act_bits,
-        outputs=2,
-        own=weight_bits + 2 * act_bits,
-        acc=acc_bits,
-    )
-
-
-def requantizer_lut(acc_bits: Count, out_bits: Count) -> Count:
-    """Return the LUTs that shift, round and clamp one accumulator.
+def requantizer(acc_bits: Count, out_bits: Count) -> Logic[Count]:
+    """Return what shifts, rounds and clamps one accumulator.
 
     Power-of-two mode: a right shift of 0 to 15 bits that keeps one fraction bit, a
-    limit to the output's range, half up, a clamp to run-time bounds.
+    limit to the output's range, half up, a clamp to run-time bounds; three ranks.
 
-    Source: least squares over data/block_cost.csv, rows requantizer; within 2 LUTs.
+    Source: least squares over data/block_cost.csv, rows requantizer; within 2 LUTs, the
+    flip-flops exact.
     """
-    return (5 * acc_bits) // 2 + (15 * out_bits) // 4 - 1
+    lut = (5 * acc_bits) // 2 + (15 * out_bits) // 4 - 1
+    return Logic(lut, acc_bits + 2 * out_bits + 3)
 
 
-EVEN_LUT = 31
-"""LUTs of a requantizer beyond these where channels say that halves go to even codes.
+EVEN = Logic(31, 2)
+"""What a requantizer takes besides where channels say that halves go to even codes.
 
 A mask of the bits that are cut off, whether any but the half is set, and the lowest bit
-of the rest. Source: mean over data/block_cost.csv, rows even_requantizer; within 5. A
-sum times a multiplier is taken to need as many.
+of the rest. Source: mean over data/block_cost.csv, rows even_requantizer; within 5, the
+flip-flops exact. A sum times a multiplier is taken to need as many.
 """
-
-EVEN_FF = 2
-"""Flip-flops of that. Source: likewise, exact."""
 
 
 def digit_lut(acc_bits: Count) -> Count:
@@ -419,22 +349,21 @@ def digit_lut(acc_bits: Count) -> Count:
     return acc_bits
 
 
-def requantizer_ff(acc_bits: Count, out_bits: Count) -> Count:
-    """Return its flip-flops, three ranks. Source: as measured, exact."""
-    return acc_bits + 2 * out_bits + 3
-
-
-def multiplier_requantizer_lut(
+def multiplier_requantizer(
     acc_bits: Count, out_bits: Count, port_bits: int = _PORT_ACC_BITS
-) -> Count:
-    """Return the LUTs of a requantizer in multiplier mode, beside its DSP slices.
+) -> Logic[Count]:
+    """Return a requantizer in multiplier mode, beside its DSP slices.
 
     An 18-bit multiplier, a bias of 40 bits, then a shift by 0 to 31 bits. A product of
-    two slices costs 28 LUTs to join. Source: least squares over data/block_cost.csv,
-    rows multiplier_requantizer; 5 %.
+    two slices costs 28 LUTs to join. A slice holds the product. Source: least squares
+    over data/block_cost.csv, rows multiplier_requantizer; 5 %, flip-flops less the
+    product's register, which yosys leaves outside the slice where one suffices.
     """
-    joined = 28 * over(acc_bits, port_bits)
-    return 4 * _scaled_bits(acc_bits) + (15 * out_bits) // 4 - 45 + joined
+    two, bits = over(acc_bits, port_bits), _scaled_bits(acc_bits)
+    return Logic(
+        4 * bits + (15 * out_bits) // 4 - 45 + 28 * two,
+        bits + 2 * out_bits + 8 + (acc_bits + 2) * two,
+    )
 
 
 def _scaled_bits(acc_bits: Count) -> Count:
@@ -454,18 +383,6 @@ def wide_bias_lut(acc_bits: Count, port_bits: int = _PORT_ACC_BITS) -> Count:
     return (acc_bits + 18) * over(acc_bits, port_bits)
 
 
-def multiplier_requantizer_ff(
-    acc_bits: Count, out_bits: Count, port_bits: int = _PORT_ACC_BITS
-) -> Count:
-    """Return its flip-flops; the slice holds the product.
-
-    Source: the measured rows less the product's register, which yosys leaves outside
-    the slice where one slice suffices.
-    """
-    joined = (acc_bits + 2) * over(acc_bits, port_bits)
-    return _scaled_bits(acc_bits) + 2 * out_bits + 8 + joined
-
-
 def multiplier_requantizer_dsp(
     acc_bits: Count, port_bits: int = _PORT_ACC_BITS
 ) -> Count:
@@ -473,47 +390,40 @@ def multiplier_requantizer_dsp(
     return 1 + over(acc_bits, port_bits)
 
 
-def turns_lut(
-    lanes: Count, turns: Count, px: Count, acc_bits: Count, record_bits: Count
-) -> Count:
-    """Return the LUTs that hand sums and records to requantizers in turn.
+def taking_turns(
+    lanes: Count, turns: Count, px: Count, widths: tuple[Count, Count], record: Count
+) -> Logic[Count]:
+    """Return what hands sums and records to requantizers in turn.
 
     All but the lanes that come last load a sum or take the one behind: a multiplexer a
-    bit. A counter of up to `MAX_TURNS` says when codes are complete.
+    bit. A counter of up to `MAX_TURNS` says when codes are complete. Flip-flops hold
+    sums, codes and records.
 
     Args:
         lanes: Of the stage.
         turns: Lanes of a requantizer, which divide them; with 1 nothing is built.
         px: Pixels at once, each with requantizers of its own.
-        acc_bits: Width of a sum.
-        record_bits: Width of a channel's record.
+        widths: Of a sum, and of a code.
+        record: Width of a channel's record.
 
     Source: derived here; yosys builds as many (docs/area.md).
     """
+    sums, codes = widths
     waiting = lanes - _parts(lanes, turns)
-    return waiting * (px * acc_bits + record_bits)
+    held: Count = sums + codes
+    ff = lanes * (px * held + record) * over(turns, 1)
+    return Logic(waiting * (px * sums + record), ff)
 
 
-def turns_ff(
-    lanes: Count, turns: Count, px: Count, lane_bits: Count, record_bits: Count
-) -> Count:
-    """Return their flip-flops: sums and codes, `lane_bits` a lane, and records."""
-    return lanes * (px * lane_bits + record_bits) * over(turns, 1)
+def residual(bits: Count) -> Logic[Count]:
+    """Return what aligns, adds, shifts, rounds and clamps one lane's residual.
 
+    Left shifts of 0 to 7 bits of both operands, a right shift of 0 to 15 of the sum, in
+    five ranks.
 
-def residual_lut(bits: Count) -> Count:
-    """Return the LUTs that align, add, shift, round and clamp one lane's residual.
-
-    Left shifts of 0 to 7 bits of both operands, a right shift of 0 to 15 of the sum.
-
-    Source: data/block_cost.csv, rows residual; within 2 LUTs.
+    Source: data/block_cost.csv, rows residual; within 2 LUTs, the flip-flops exact.
     """
-    return (21 * bits) // 2 + 35
-
-
-def residual_ff(bits: Count) -> Count:
-    """Return its flip-flops, five ranks. Source: as measured, exact."""
-    return 6 * bits + 37
+    return Logic((21 * bits) // 2 + 35, 6 * bits + 37)
 
 
 def _gcd(left: Count, right: Count) -> Count:
@@ -529,11 +439,11 @@ def _parts(whole: Count, part: Count) -> Count:
     return np.asarray(np.floor_divide(whole, part), np.int64)
 
 
-def weight_funnel_lut(unit_bits: Count, port_bits: int) -> Count:
-    """Return the LUTs that cut a stage's weights out of the beats of the port.
+def weight_funnel(unit_bits: Count, port_bits: int) -> Logic[Count]:
+    """Return what cuts a stage's weights out of the beats of the port.
 
     Beats are appended to what is held, a unit of weights of one of several widths is
-    taken from its end and widened.
+    taken from its end and widened. Flip-flops hold beats, a unit that leaves, a count.
 
     Args:
         unit_bits: Bits of a unit of the widest weights.
@@ -542,15 +452,7 @@ def weight_funnel_lut(unit_bits: Count, port_bits: int) -> Count:
     Source: derived here; trial syntheses with three widths took 3.9 to 4.6 LUTs a held
     bit (docs/area.md, "Funnels").
     """
-    return (unit_bits + port_bits) * 9 // 2
-
-
-def weight_funnel_ff(unit_bits: Count, port_bits: int) -> Count:
-    """Return its flip-flops: what is held, the unit that leaves, a count.
-
-    Source: derived here; trial syntheses in docs/area.md.
-    """
-    return 2 * unit_bits + port_bits + 13
+    return Logic((unit_bits + port_bits) * 9 // 2, 2 * unit_bits + port_bits + 13)
 
 
 # LUTs a bit of a word that lies at one of 1, 2, 4, ... places of a register of beats.
@@ -570,8 +472,10 @@ def _placed_lut(beat: int, lanes: Count, bits: int, grain: int) -> Count:
     return lanes * bits * _take(_PLACED, log2 + over(places, 16) + over(places, 32))
 
 
-def unpack_lut(beat: int, lanes: Count, bits: int, *, packs: bool) -> Count:
-    """Return the LUTs between the beats of the IFM and the words of a stage.
+def unpack(beat: int, lanes: Count, bits: int, *, packs: bool) -> Logic[Count]:
+    """Return what stands between the beats of the IFM and the words of a stage.
+
+    Its flip-flops hold two beats and a word.
 
     Args:
         beat: Channels of a beat.
@@ -582,103 +486,85 @@ def unpack_lut(beat: int, lanes: Count, bits: int, *, packs: bool) -> Count:
 
     Source: trial syntheses in docs/area.md, "Funnels".
     """
-    return _placed_lut(beat, lanes, bits, MIN_PIXEL_CHANNELS if packs else beat)
+    lut = _placed_lut(beat, lanes, bits, MIN_PIXEL_CHANNELS if packs else beat)
+    return Logic(lut, (lanes + 2 * beat) * bits)
 
 
-def unpack_ff(beat: int, lanes: Count, bits: int) -> Count:
-    """Return its flip-flops: two beats and a word."""
-    return (lanes + 2 * beat) * bits
+def pack(beat: int, lanes: Count, px: Count, bits: int) -> Logic[Count]:
+    """Return what stands between the banks of a stage's OFM and the beats.
 
+    Arguments as in `unpack`, and `px` banks, of which one is read. Flip-flops hold a
+    word before and behind its way, and two beats.
 
-def pack_lut(beat: int, lanes: Count, px: Count, bits: int) -> Count:
-    """Return the LUTs between the banks of a stage's OFM and the beats.
-
-    Arguments as in `unpack_lut`, and `px` banks, of which one is read.
-
-    Source: 4:1 multiplexers in a tree (derived here), then as `unpack_lut`.
+    Source: 4:1 multiplexers in a tree (derived here), then as `unpack`.
     """
     chosen = lanes * (bits * (-(-(px - 1) // 3)))
-    return chosen + _placed_lut(beat, lanes, bits, beat)
+    placed = _placed_lut(beat, lanes, bits, beat)
+    return Logic(chosen + placed, 2 * (lanes + beat) * bits)
 
 
-def pack_ff(beat: int, lanes: Count, bits: int) -> Count:
-    """Return its flip-flops: a word before and behind its way, and two beats."""
-    return 2 * (lanes + beat) * bits
+def stream(bits: int) -> Logic[int]:
+    """Return a FIFO of up to 32 words: shift registers and control.
 
-
-def stream_lut(bits: int) -> int:
-    """Return the LUTs of a FIFO of up to 32 words: shift registers and control.
-
-    Source: a LUT shifts 32 bits (UG574, SRLC32E); 12 to control it, derived here.
+    Source: a LUT shifts 32 bits (UG574, SRLC32E); 12 to control it, and flip-flops for
+    a word on its way out and control, are derived here.
     """
-    return bits + 12
+    return Logic(bits + 12, bits + 8)
 
 
-def stream_ff(bits: int) -> int:
-    """Return its flip-flops: a word on its way out, and control (derived here)."""
-    return bits + 8
-
-
-def link_lut(bits: Count, links: Count | int = 1) -> Count:
-    """Return the LUTs of FIFOs of two words between processes that run in step.
+def link(bits: Count, links: Count | int = 1) -> Logic[Count]:
+    """Return FIFOs of two words between processes that run in step.
 
     Args:
         bits: Of a word, all FIFOs together.
         links: How many FIFOs.
 
-    Source: 256 bits mapped with yosys 0.23 took 257 LUTs of three inputs and 4 more; a
-    LUT with two outputs holds two of them. Six to control one, derived here.
+    Source: 256 bits mapped with yosys 0.23 took 257 LUTs of three inputs and 4 more,
+    and 514 flip-flops; a LUT with two outputs holds two of them. Six to control one,
+    derived here.
     """
-    found: Count = -(-bits // 2) + 6 * links
-    return found
+    lut: Count = -(-bits // 2) + 6 * links
+    ff: Count = 2 * bits + 2 * links
+    return Logic(lut, ff)
 
 
-def link_ff(bits: Count, links: Count | int = 1) -> Count:
-    """Return their flip-flops: two words each, and a count.
-
-    Source: 256 bits mapped with yosys 0.23 took 514.
-    """
-    found: Count = 2 * bits + 2 * links
-    return found
-
-
-def order_lut(port_bits: int, *, ring: bool) -> int:
-    """Return the LUTs that send a stage places of words, and find what they meet.
+def order(port_bits: int, *, ring: bool) -> Logic[int]:
+    """Return what sends a stage places of words, and finds what they meet.
 
     Args:
         port_bits: Of a beat, which holds places of 16 bits.
         ring: They lie in a ring of rows (dense), else in the vectors of pixels.
 
-    Source: trial syntheses with yosys (docs/area.md, "Lists of words"): 135 for 64
+    Source: trial syntheses with yosys (docs/area.md, "Lists of words"): 135 LUTs for 64
     bits, 164 for 128, and 281 to 298 for addresses of 13 bits in a ring; 16 to choose a
     vector are derived.
     """
-    return 106 + 29 * port_bits // 64 + (300 if ring else 16)
+    lut = 106 + 29 * port_bits // 64 + (300 if ring else 16)
+    return Logic(lut, 111 + (161 if ring else 0))
 
 
-def order_ff(*, ring: bool) -> int:
-    """Return their flip-flops. Source: the same trial syntheses."""
-    return 111 + (161 if ring else 0)
-
-
-def pool_lut(beat: int, act_bits: int, *, wide: bool = False) -> int:
-    """Return the LUTs of a global average pool, beside its memory of sums.
+def pool(beat: int, act_bits: int, *, wide: bool = False) -> Logic[int]:
+    """Return a global average pool, beside its memory of sums.
 
     An adder of `POOL_BITS` for each channel of a beat; one multiplier that the
     channels use in turn, in three parts of 8 x 8 bits, behind a multiplexer.
 
-    Source: derived here from `multiplier_lut` and `requantizer_lut`; what a wide
-    multiplier takes more is of a trial synthesis (docs/area.md).
+    Source: derived here from `multiplier_lut` and `requantizer`; what a wide multiplier
+    takes more is of a trial synthesis (docs/area.md).
     """
     multiplier = 3 * multiplier_lut(8, 8) + 2 * (POOL_BITS - 8)
     chosen = -(-(beat - 1) // 3) * POOL_BITS
-    scaled = requantizer_lut(POOL_BITS + 8, act_bits)
+    scaled = requantizer(POOL_BITS + 8, act_bits).lut
     more = WIDE_MEAN_LUT if wide else 0
-    return beat * POOL_BITS + multiplier + chosen + scaled + more
+    product = POOL_BITS + (WIDE_MEAN_BITS if wide else MEAN_BITS)
+    return Logic(
+        beat * POOL_BITS + multiplier + chosen + scaled + more,
+        beat * POOL_BITS + product + requantizer(product, act_bits).ff,
+    )
 
 
-def mean_lut(taps: Count, act_bits: int, kernel: int, factor_bits: int) -> Count:
-    """Return the LUTs that average one channel of one pixel of a window.
+def mean(taps: Count, act_bits: int, kernel: int, factor_bits: int) -> Logic[Count]:
+    """Return what averages one channel of one pixel of a window.
 
     A tree that adds the taps of an iteration, an adder to the sum so far, a product in
     parts of up to 8 x 8 bits, and a requantizer.
@@ -689,23 +575,15 @@ def mean_lut(taps: Count, act_bits: int, kernel: int, factor_bits: int) -> Count
         kernel: Rows and columns of the largest window.
         factor_bits: Of what a sum is multiplied by.
 
-    Source: derived here from `multiplier_lut` and `requantizer_lut`; adders by the bit.
+    Source: derived here from `multiplier_lut` and `requantizer`; adders by the bit.
     """
     bits = act_bits + 1 + ceil_log2(max(kernel**2, 2))
-    halves = -(-bits // 8)
-    parts = halves * -(-factor_bits // 8)
-    product = parts * int(multiplier_lut(np.array(8), np.array(8)))
-    product += (parts - 1) * (bits + factor_bits) // 2
-    scaled = requantizer_lut(bits + factor_bits, act_bits)
-    found: Count = (taps - 1) * (act_bits + 2) + bits + product + scaled
-    return found
-
-
-def mean_ff(act_bits: int, kernel: int, factor_bits: int) -> int:
-    """Return its flip-flops: the sum, the product, the requantizer."""
-    bits = act_bits + 1 + ceil_log2(max(kernel**2, 2))
     wide = bits + factor_bits
-    return int(bits + wide + requantizer_ff(wide, act_bits))
+    parts = -(-bits // 8) * -(-factor_bits // 8)
+    product = parts * multiplier_lut(8, 8) + (parts - 1) * wide // 2
+    scaled = requantizer(wide, act_bits)
+    lut: Count = (taps - 1) * (act_bits + 2) + bits + product + scaled.lut
+    return Logic(lut, taps * 0 + bits + wide + scaled.ff)
 
 
 def border_lut(share_bits: int) -> int:
@@ -715,14 +593,7 @@ def border_lut(share_bits: int) -> int:
 
     Source: derived here, for places of 10 bits.
     """
-    return 2 * (4 * 10 + share_bits) + int(multiplier_lut(np.array(8), np.array(8)))
-
-
-def pool_ff(beat: int, act_bits: int, *, wide: bool = False) -> int:
-    """Return its flip-flops: the sums of a beat, a product, the requantizer."""
-    factor = WIDE_MEAN_BITS if wide else MEAN_BITS
-    product = POOL_BITS + factor
-    return beat * POOL_BITS + product + requantizer_ff(product, act_bits)
+    return 2 * (4 * 10 + share_bits) + multiplier_lut(8, 8)
 
 
 # LUTs per 16 bits of a multiplexer of so many ring rows, from 0.
@@ -731,8 +602,8 @@ def pool_ff(beat: int, act_bits: int, *, wide: bool = False) -> int:
 _ROW_MUX = np.array([0, 0, 8, 16, 16, 32, 29, 32, 28, 37, 41], np.int64)
 
 
-def window_lut(kernel: Count, stride: Count, px: Count, word_bits: Count) -> Count:
-    """Return the LUTs of a line buffer's control and read multiplexers.
+def window(kernel: Count, stride: Count, px: Count, word_bits: Count) -> Logic[Count]:
+    """Return a line buffer's control and read multiplexers.
 
     A `kernel` of 1 reads `px` neighbouring words from `px` column banks, rotated into
     place, each bank with an address of its own. A larger one reads `kernel` rows of
@@ -749,20 +620,15 @@ def window_lut(kernel: Count, stride: Count, px: Count, word_bits: Count) -> Cou
     """
     ring = over(kernel, 1)
     words = kernel * px * word_bits
-    rotation = (words * 8 * _log2_up(px)) // 16 + 31 * px - 12
+    rotation = Logic(
+        (words * 8 * _log2_up(px)) // 16 + 31 * px - 12, 14 * px + 2 * _log2_up(px)
+    )
     rows = (kernel + stride) * ring
-    rolling = (words * _take(_ROW_MUX, rows)) // 16 + 10 + 12 * kernel + 21 * px
-    return ring * rolling + (1 - ring) * rotation
-
-
-def window_ff(kernel: Count, stride: Count, px: Count, word_bits: Count) -> Count:
-    """Return its flip-flops; arguments as in `window_lut`. Source: as there."""
-    ring = over(kernel, 1)
-    words = kernel * px * word_bits
-    rotation = 14 * px + 2 * _log2_up(px)
-    slots = 2 * _log2_up(kernel + stride)
-    rolling = px * (kernel + 1) + 12 + kernel + slots
-    return words + ring * rolling + (1 - ring) * rotation
+    rolling = Logic(
+        (words * _take(_ROW_MUX, rows)) // 16 + 10 + 12 * kernel + 21 * px,
+        px * (kernel + 1) + 12 + kernel + 2 * _log2_up(kernel + stride),
+    )
+    return Logic(words * 0, words) + rolling.times(ring) + rotation.times(1 - ring)
 
 
 def column_cache_lut(kernel: Count, pe: Count, bits: Count, groups: Count) -> Count:
@@ -796,8 +662,8 @@ def _check_port(port_bits: int) -> None:
         raise InputError(f"port of {port_bits} bits; 64 and 128 bits are measured")
 
 
-def axi_reader_lut(port_bits: int) -> int:
-    """Return the LUTs of a burst reader: 2-D addresses, bursts, FIFO control.
+def axi_reader(port_bits: int) -> Logic[int]:
+    """Return a burst reader: 2-D addresses, bursts, FIFO control.
 
     Ports of 64 and 128 bits take the same: data goes straight to the FIFO, whose block
     RAM is `axi_fifo_bram18`.
@@ -808,25 +674,13 @@ def axi_reader_lut(port_bits: int) -> int:
     Source: data/block_cost.csv, axi_reader.
     """
     _check_port(port_bits)
-    return 313
+    return Logic(313, 197)
 
 
-def axi_reader_ff(port_bits: int) -> int:
-    """Return its flip-flops. Source: data/block_cost.csv, axi_reader."""
+def axi_writer(port_bits: int) -> Logic[int]:
+    """Return a burst writer. Source: data/block_cost.csv, axi_writer."""
     _check_port(port_bits)
-    return 197
-
-
-def axi_writer_lut(port_bits: int) -> int:
-    """Return the LUTs of a burst writer. Source: data/block_cost.csv, axi_writer."""
-    _check_port(port_bits)
-    return 369
-
-
-def axi_writer_ff(port_bits: int) -> int:
-    """Return its flip-flops. Source: data/block_cost.csv, axi_writer."""
-    _check_port(port_bits)
-    return 224
+    return Logic(369, 224)
 
 
 def axi_fifo_bram18(port_bits: int, beats: int) -> int:
@@ -842,34 +696,18 @@ def axi_fifo_bram18(port_bits: int, beats: int) -> int:
     return bram18(port_bits, beats)
 
 
-def axi_lite_lut() -> int:
-    """Return the LUTs of the control slave with 20 registers.
+AXI_LITE = Logic(389, 675)
+"""The control slave with 20 registers. Source: data/block_cost.csv, axi_lite."""
 
-    Source: data/block_cost.csv, axi_lite.
-    """
-    return 389
+LOOP_CONTROL = Logic(107, 42)
+"""One stage's six loop counters with run-time bounds.
 
-
-def axi_lite_ff() -> int:
-    """Return its flip-flops. Source: data/block_cost.csv, axi_lite."""
-    return 675
+Source: data/block_cost.csv, loop_control.
+"""
 
 
-def loop_control_lut() -> int:
-    """Return the LUTs of one stage's six loop counters with run-time bounds.
-
-    Source: data/block_cost.csv, loop_control.
-    """
-    return 107
-
-
-def loop_control_ff() -> int:
-    """Return its flip-flops. Source: data/block_cost.csv, loop_control."""
-    return 42
-
-
-def platform_lut(ports: int) -> int:
-    """Return the LUTs that the vendor's block design adds around the engine.
+def platform(ports: int) -> Logic[int]:
+    """Return what the vendor's block design adds around the engine.
 
     Interconnect and protocol conversion of every port, resets, processor glue.
 
@@ -882,9 +720,4 @@ def platform_lut(ports: int) -> int:
     is ours. Above it, a KV260 design's shell with DMA engines takes 13,200 LUTs and
     17,509 flip-flops. docs/area.md.
     """
-    return 2300 + 1500 * ports
-
-
-def platform_ff(ports: int) -> int:
-    """Return its flip-flops. Source: as `platform_lut`."""
-    return 3500 + 2500 * ports
+    return Logic(2300 + 1500 * ports, 3500 + 2500 * ports)

@@ -210,9 +210,9 @@ def test_multipliers_of_codes_take_a_slice_a_lane_and_pixel_by_hand() -> None:
     shared = replace(stage, turns=2)
     own, few = _dense_part(stage, px=4), _dense_part(shared, px=4)
     assert own.dsp - few.dsp == 16
-    fewer = 16 * blocks.multiplier_requantizer_lut(25, 8)
+    fewer = 16 * blocks.multiplier_requantizer(25, 8).lut
     assert own.lut - few.lut == fewer - 4 * (100 + 64)
-    fewer = 16 * blocks.multiplier_requantizer_ff(25, 8)
+    fewer = 16 * blocks.multiplier_requantizer(25, 8).ff
     assert own.ff - few.ff == fewer - 8 * (132 + 64)
     # 6 lanes: sums of 9 products have 20 bits.
     lanes = replace(DEPTHWISE, multiplies=True, dsp_lanes=5)
@@ -285,7 +285,7 @@ def _around(
     held = Resources(lut=(more + port) * 9 // 2 - port * 9 // 2, ff=2 * more)
     # Units and records on their way to what hands them to the array, and from there.
     coming = _fifos([unit, port, unit + port])
-    control = Resources(lut=blocks.loop_control_lut(), ff=blocks.loop_control_ff())
+    control = Resources(lut=blocks.LOOP_CONTROL.lut, ff=blocks.LOOP_CONTROL.ff)
     # A register assembles the word.
     return total + held + coming + control + Resources(ff=word)
 
@@ -336,8 +336,8 @@ def test_the_accumulator_holds_every_sum_with_its_bias(
     one = replace(stage, simd=1, pe=1, dsp_pairs=0, weight_words=1, feature_words=1)
     acc = _acc_bits(one.weight_bits, act_bits, one.terms)
     part = _dense_part(one, act_bits=act_bits, board=board)
-    least = blocks.lut_lane(1, one.weight_bits, act_bits, acc)
-    least += blocks.requantizer_lut(acc, act_bits) + blocks.loop_control_lut()
+    least = blocks.lut_lane(1, one.weight_bits, act_bits, acc).lut
+    least += blocks.requantizer(acc, act_bits).lut + blocks.LOOP_CONTROL.lut
     assert part.lut >= least
 
 
@@ -355,37 +355,33 @@ def test_dense_luts_equal_lanes_counted_one_by_one(
     found = quad if together == 2 else pair
     for first in range(0, px, together):
         for lane in range(stage.pe):
-            lut += together * blocks.requantizer_lut(acc, act_bits)
-            ff += together * blocks.requantizer_ff(acc, act_bits)
+            lut += together * blocks.requantizer(acc, act_bits).lut
+            ff += together * blocks.requantizer(acc, act_bits).ff
             if lane >= 2 * stage.dsp_pairs:
-                lut += together * blocks.lut_lane(simd, bits, act_bits, acc)
-                ff += together * blocks.lut_lane_ff(simd, bits, act_bits, acc)
+                lut += together * blocks.lut_lane(simd, bits, act_bits, acc).lut
+                ff += together * blocks.lut_lane(simd, bits, act_bits, acc).ff
             elif found is None:
-                lut += blocks.dsp_single_lut(simd, bits, act_bits, acc)
-                ff += blocks.dsp_single_ff(simd, bits, act_bits, acc)
+                lut += blocks.dsp_single(simd, bits, act_bits, acc).lut
+                ff += blocks.dsp_single(simd, bits, act_bits, acc).ff
             elif lane % 2 == 0:
-                depth = found.depth
-                if together == 2:
-                    lut += blocks.dsp_quad_lut(simd, bits, act_bits, acc, depth)
-                    ff += blocks.dsp_quad_ff(simd, bits, act_bits, acc, depth)
-                else:
-                    lut += blocks.dsp_pair_lut(simd, bits, act_bits, acc, depth)
-                    ff += blocks.dsp_pair_ff(simd, bits, act_bits, acc, depth)
+                widths = (bits, act_bits, acc, found.depth)
+                lanes = blocks.dsp_lanes(simd, *widths, sums=2 * together)
+                lut, ff = lut + lanes.lut, ff + lanes.ff
         # What prepares the activations of these pixels, whatever the lanes.
         if together == 2:
             lut += blocks.quad_operand_lut(simd, act_bits)
         for _pixel in range(first, first + together):
             if found is not None:
-                lut += blocks.activation_delay_lut(simd, act_bits, found.depth)
-                ff += blocks.activation_delay_ff(simd, act_bits, found.depth)
+                lut += blocks.activation_delay(simd, act_bits, found.depth).lut
+                ff += blocks.activation_delay(simd, act_bits, found.depth).ff
     weights = _weights(stage.pe, simd * bits, stage.weight_words)
     bank = memory(simd * act_bits, stage.feature_words)
     around = _around(stage, px, act_bits, board, packs=ring)
-    lut += weights.lut + px * bank.lut + blocks.loop_control_lut() + around.lut
-    ff += weights.ff + px * bank.ff + blocks.loop_control_ff() + around.ff
+    lut += weights.lut + px * bank.lut + blocks.LOOP_CONTROL.lut + around.lut
+    ff += weights.ff + px * bank.ff + blocks.LOOP_CONTROL.ff + around.ff
     if ring:
-        lut += blocks.window_lut(1, 0, px, simd * act_bits)
-        ff += blocks.window_ff(1, 0, px, simd * act_bits)
+        lut += blocks.window(1, 0, px, simd * act_bits).lut
+        ff += blocks.window(1, 0, px, simd * act_bits).ff
     engine = (
         _engine(dense=stage, px=px, act_bits=act_bits)
         if ring
@@ -411,30 +407,30 @@ def test_depthwise_luts_equal_lanes_counted_one_by_one(
     lut = ff = 0
     for _pixel in range(0, px, together):
         for lane in range(stage.pe):
-            lut += together * blocks.requantizer_lut(acc, act_bits)
-            ff += together * blocks.requantizer_ff(acc, act_bits)
+            lut += together * blocks.requantizer(acc, act_bits).lut
+            ff += together * blocks.requantizer(acc, act_bits).ff
             if stage.pools:
                 lut += together * taps * 2 * act_bits
             if lane >= stage.dsp_lanes:
-                lut += together * blocks.lut_lane(taps, bits, act_bits, acc)
-                ff += together * blocks.lut_lane_ff(taps, bits, act_bits, acc)
+                lut += together * blocks.lut_lane(taps, bits, act_bits, acc).lut
+                ff += together * blocks.lut_lane(taps, bits, act_bits, acc).ff
             elif together == 2:
                 assert found is not None
                 depth = found.depth
-                lut += blocks.dsp_pixel_pair_lut(taps, bits, act_bits, acc, depth)
-                ff += blocks.dsp_pixel_pair_ff(taps, bits, act_bits, acc, depth)
+                lut += blocks.dsp_pixel_pair(taps, bits, act_bits, acc, depth).lut
+                ff += blocks.dsp_pixel_pair(taps, bits, act_bits, acc, depth).ff
             else:
-                lut += blocks.dsp_single_lut(taps, bits, act_bits, acc)
-                ff += blocks.dsp_single_ff(taps, bits, act_bits, acc)
+                lut += blocks.dsp_single(taps, bits, act_bits, acc).lut
+                ff += blocks.dsp_single(taps, bits, act_bits, acc).ff
     weights = _weights(stage.pe, taps * bits, stage.weight_words)
     bank = memory(stage.pe * act_bits, stage.row_words)
     banks = stage.rows * px
     stride = stage.rows - kernel
-    lut += weights.lut + banks * bank.lut + blocks.loop_control_lut()
+    lut += weights.lut + banks * bank.lut + blocks.LOOP_CONTROL.lut
     lut += blocks.column_cache_lut(kernel, stage.pe, act_bits, stage.groups)
-    lut += blocks.window_lut(kernel, stride, px, stage.pe * act_bits)
-    ff += weights.ff + banks * bank.ff + blocks.loop_control_ff()
-    ff += blocks.window_ff(kernel, stride, px, stage.pe * act_bits)
+    lut += blocks.window(kernel, stride, px, stage.pe * act_bits).lut
+    ff += weights.ff + banks * bank.ff + blocks.LOOP_CONTROL.ff
+    ff += blocks.window(kernel, stride, px, stage.pe * act_bits).ff
     around = _around(stage, px, act_bits, board, packs=False)
     lut, ff = lut + around.lut, ff + around.ff
     part = _depthwise_part(stage, px=px, act_bits=act_bits, board=board)
@@ -471,8 +467,8 @@ def test_halves_to_even_cost_every_requantizer_a_mask(multiplies: bool) -> None:
             depthwise.pe,
         ),
     ):
-        assert even.lut - plain.lut == 2 * pe * blocks.EVEN_LUT
-        assert even.ff - plain.ff == 2 * pe * blocks.EVEN_FF
+        assert even.lut - plain.lut == 2 * pe * blocks.EVEN.lut
+        assert even.ff - plain.ff == 2 * pe * blocks.EVEN.ff
 
 
 def test_a_stage_that_only_pools_has_no_arithmetic_and_no_weights() -> None:
@@ -558,7 +554,7 @@ def test_wider_dense_weights_never_take_fewer_luts_or_block_rams(
     large = _dense_part(wide, px=px, act_bits=act_bits)
     # Without DSP lanes too the activations are prepared for them; narrow operands
     # whose products share a slice by four need that preparation for longer cascades.
-    prepared = px * blocks.activation_delay_lut(stage.simd, act_bits, 4)
+    prepared = px * blocks.activation_delay(stage.simd, act_bits, 4).lut
     prepared += px * blocks.quad_operand_lut(stage.simd, act_bits)
     assert small.bram_18k <= large.bram_18k
     assert small.lut <= large.lut + prepared
@@ -705,23 +701,23 @@ def test_the_fixed_part_counts_a_port_for_each_map_and_the_weights(
     bits = 8 * port_bytes
     plain = fixed_area(board, act_bits=8, residual=False, pool_words=0)
     # IFM and weights are read, the OFM is written.
-    lut = 2 * blocks.axi_reader_lut(bits) + blocks.axi_writer_lut(bits)
-    lut += blocks.axi_lite_lut() + blocks.platform_lut(3)
-    ff = 2 * blocks.axi_reader_ff(bits) + blocks.axi_writer_ff(bits)
-    ff += blocks.axi_lite_ff() + blocks.platform_ff(3)
+    lut = 2 * blocks.axi_reader(bits).lut + blocks.axi_writer(bits).lut
+    lut += blocks.AXI_LITE.lut + blocks.platform(3).lut
+    ff = 2 * blocks.axi_reader(bits).ff + blocks.axi_writer(bits).ff
+    ff += blocks.AXI_LITE.ff + blocks.platform(3).ff
     # A process finishes the result; a stream of beats comes behind it and one before
     # the loader: a shift register a bit.
-    lut += blocks.loop_control_lut() + 2 * (bits + 12)
-    ff += blocks.loop_control_ff() + 2 * (bits + 8)
+    lut += blocks.LOOP_CONTROL.lut + 2 * (bits + 12)
+    ff += blocks.LOOP_CONTROL.ff + 2 * (bits + 8)
     # One funnel cuts units of weights for all stages: of two beats of the widest.
-    lut += blocks.weight_funnel_lut(2 * bits, bits)
-    ff += blocks.weight_funnel_ff(2 * bits, bits)
+    lut += blocks.weight_funnel(2 * bits, bits).lut
+    ff += blocks.weight_funnel(2 * bits, bits).ff
     bram = 3 * blocks.axi_fifo_bram18(bits, 8 * 64)
     assert plain == Resources(lut=lut, ff=ff, bram_18k=bram)
     # A residual takes one more reader, and an adder for each byte of a beat.
     added = fixed_area(board, act_bits=8, residual=True, pool_words=0)
-    lut += blocks.axi_reader_lut(bits) + port_bytes * blocks.residual_lut(8)
-    lut += blocks.platform_lut(4) - blocks.platform_lut(3)
+    lut += blocks.axi_reader(bits).lut + port_bytes * blocks.residual(8).lut
+    lut += blocks.platform(4).lut - blocks.platform(3).lut
     assert added.lut == lut
     assert added.bram_18k == 4 * blocks.axi_fifo_bram18(bits, 8 * 64)
 
@@ -737,7 +733,7 @@ def test_a_global_pool_adds_its_sums_and_a_multiplier(words: int) -> None:
     # 8 adders of 24 bits, a multiplexer of 8 sums (three 4:1 a bit), 24 x 8 bits as
     # three products of 8 x 8 and two adders of 16, a requantizer of 32 bits.
     logic = 8 * 24 + 3 * 24 + 3 * blocks.multiplier_lut(8, 8) + 32
-    logic += blocks.requantizer_lut(32, 8)
+    logic += blocks.requantizer(32, 8).lut
     assert pools.lut == plain.lut + sums.lut + logic
     assert pool_lutram(BOARD, act_bits=8, pool_words=words) == sums.lut
     # A multiplier of 24 bits by 24: 1,585 LUTs where one by 8 takes 581.
@@ -746,8 +742,8 @@ def test_a_global_pool_adds_its_sums_and_a_multiplier(words: int) -> None:
     )
     assert wide.lut == pools.lut + 1585 - 581
     # A product of 48 bits for 32, and the first register of its requantizer.
-    assert wide.ff - pools.ff == 16 + blocks.requantizer_ff(48, 8) - (
-        blocks.requantizer_ff(32, 8)
+    assert wide.ff - pools.ff == 16 + blocks.requantizer(48, 8).ff - (
+        blocks.requantizer(32, 8).ff
     )
 
 
