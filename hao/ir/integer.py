@@ -350,10 +350,16 @@ class IntegerNetwork:
     def _check_pool(self, layer: Pool) -> None:
         if layer.kind is PoolKind.AVERAGE:
             self._check_mean(layer.name)
-        elif self.maps[layer.name] != self.maps[layer.input]:
+            return
+        # What the codes stand for may differ.
+        made, read = (
+            replace(self.maps[name], exponent=None, zero=0)
+            for name in (layer.name, layer.input)
+        )
+        if made != read:
             raise InputError(
-                f"layer {layer.name!r}: a maximum of type {self.maps[layer.name]}; "
-                f"must be its input's, {self.maps[layer.input]}"
+                f"layer {layer.name!r}: a maximum of type {made}; must be its input's, "
+                f"{read}"
             )
 
     def _check_mean(self, name: str) -> None:

@@ -122,13 +122,18 @@ def _old_ir_version() -> Iterator[None]:
 
 
 def check_equal_to_onnxruntime(
-    folder: Path, made: onnx.ModelProto, x: Floats, *, tolerance: float = 1e-5
+    folder: Path,
+    made: onnx.ModelProto,
+    x: NDArray[np.generic],
+    *,
+    tolerance: float = 1e-5,
 ) -> ImportedNetwork:
     """Check an import against onnxruntime on frames x, channels first."""
     result = imported(folder, made)
     expected = onnxruntime_outputs(made, x)
     shape = result.network.input.ofm
-    frames = x.reshape(-1, shape.channels, shape.height, shape.width)
+    real = x.astype(np.float64) if x.dtype == np.float64 else x.astype(np.float32)
+    frames = real.reshape(-1, shape.channels, shape.height, shape.width)
     got = run_float(result.network, frames)
     np.testing.assert_allclose(
         got.ravel(), expected.ravel(), rtol=tolerance, atol=tolerance

@@ -127,7 +127,6 @@ REFUSED: list[tuple[NodeProto, Stored, str]] = [
         {"s": np.array([1, 6, 32])},
         r"Reshape 'it': reshapes \(1, 3, 8, 8\) to \(1, 6, 32\), which cuts through",
     ),
-    (node("QuantizeLinear", "x", "s"), {"s": np.float32(1)}, "holds integers of a Qu"),
     (
         node("QuantizeLinear", "x", "s", axis=2, block_size=4),
         {"s": floats(0, 1, 3, 2, 8)},
@@ -337,9 +336,19 @@ def test_quantized_weights_are_refused_by_name(
     ("middle", "stored", "message"),
     [
         (
-            helper.make_node("Relu", ["a"], ["b"], "it"),
+            helper.make_node("Neg", ["a"], ["b"], "it"),
             {},
-            "Relu 'it': reads integers from QuantizeLinear; handled: DequantizeLinear",
+            "Neg 'it': reads integers from QuantizeLinear; handled: DequantizeLinear",
+        ),
+        (
+            helper.make_node("Cast", ["a"], ["b"], "it", to=TensorProto.UINT8),
+            {},
+            "Cast 'it': casts integers from -128 to 127 to a type of 0 to 255; handled",
+        ),
+        (
+            helper.make_node("MaxPool", ["a"], ["b"], "it", kernel_shape=[2, 2]),
+            {"s": np.ones(3, np.float32), "z": np.zeros(3, np.int8)},
+            "MaxPool 'it': reads integers of 3 scales; handled: one scale for a map",
         ),
         (
             helper.make_node("Clip", ["a", "low", "high"], ["b"]),
@@ -356,18 +365,26 @@ def test_integers_between_quantizers_are_refused(
         middle,
         helper.make_node("DequantizeLinear", ["b", "s", "z"], ["y"], "dq"),
     ]
-    stored = stored | {"s": np.float32(1), "z": np.int8(0)}
+    pair: Stored = {"s": np.float32(1), "z": np.int8(0)}
+    stored = pair | stored
     with pytest.raises(UnsupportedError, match=message):
         imported(tmp_path, model(nodes, stored=stored))
 
 
-def test_two_scales_of_one_pair_are_refused(tmp_path: Path) -> None:
+def test_codes_of_weights_that_are_padded_are_refused(tmp_path: Path) -> None:
     nodes = [
-        helper.make_node("QuantizeLinear", ["x", "s"], ["a"]),
-        helper.make_node("DequantizeLinear", ["a", "t"], ["y"], "dq"),
+        helper.make_node("QuantizeLinear", ["w", "s", "z"], ["a"]),
+        helper.make_node("Pad", ["a", "pads"], ["b"], "it"),
+        helper.make_node("DequantizeLinear", ["b", "s", "z"], ["c"], "dq"),
+        helper.make_node("Add", ["x", "c"], ["y"]),
     ]
-    stored: Stored = {"s": np.float32(1), "t": np.float32(2)}
-    with pytest.raises(UnsupportedError, match="other scale or zero point than its Qu"):
+    stored: Stored = {
+        "w": W,
+        "s": np.float32(1),
+        "z": np.int8(0),
+        "pads": np.zeros(8, int),
+    }
+    with pytest.raises(UnsupportedError, match="Pad 'it': changes integer weights; h"):
         imported(tmp_path, model(nodes, stored=stored))
 
 

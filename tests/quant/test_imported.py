@@ -565,6 +565,52 @@ def test_zero_points_with_free_scales_are_within_a_code() -> None:
     assert np.abs(codes - ours.reshape(len(frames), -1)).max() <= 1.001
 
 
+def test_codes_of_a_maximum_may_stand_for_other_values_than_those_it_reads() -> None:
+    network = powers(Rounding.HALF_EVEN)
+    last = network.layers[-1]
+    pool = Pool(
+        name="pool",
+        input=last.name,
+        ifm=shape(3, 5),
+        ofm=shape(3, 4),
+        kernel=2,
+        kind=PoolKind.MAX,
+    )
+    shifted = Affine(name="shifted", input="pool", ifm=pool.ofm, ofm=pool.ofm)
+    weight = QType(bits=8, signed=True)
+    reader = Depthwise(
+        name="reader",
+        input="shifted",
+        ifm=pool.ofm,
+        ofm=pool.ofm,
+        kernel=3,
+        padding=Padding.same(3),
+        weight=weight,
+        bias=False,
+    )
+    added = (pool, shifted, reader, quantizer("reader.q", reader, SIGNED))
+    codes = np.random.default_rng(2).integers(-127, 128, size=(3, 1, 3, 3))
+    # Twice the codes, and 0.5 more: the code -1 stands for 0.0.
+    more: dict[str, NDArray[np.generic]] = {
+        "shifted.scale": np.full(3, 2.0),
+        "shifted.shift": np.full(3, 0.5),
+        "reader.weight": codes * 2.0**-9,
+        "reader.weight_scale": np.full(3, 2.0**-9),
+        "reader.weight_zero_point": np.zeros(1),
+        "reader.q.scale": np.array([0.25]),
+        "reader.q.zero_point": np.zeros(1),
+    }
+    network = Network(
+        name="maximum",
+        layers=(*network.layers, *added),
+        params={**network.params, **more},
+    )
+    imported = imported_integers(network)
+    assert (imported.net.maps["conv"].zero, imported.net.maps["pool"].zero) == (0, -1)
+    found = count_rounding(network, imported, 4 * frames_for(network, 30))
+    assert found.differences == 0
+
+
 def test_padding_without_a_code_is_refused() -> None:
     network = few_codes(1, narrow=True, rounding=Rounding.HALF_EVEN)
     conv = next(layer for layer in network.layers if isinstance(layer, Conv))

@@ -42,7 +42,10 @@ FOLDED = frozenset({
 })
 # fmt: on
 
-_REARRANGING = frozenset({"Identity", "Cast", "Transpose", "Reshape"})
+REARRANGING = frozenset(
+    {"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
+)
+"""Those that leave values as they are; integer weights stay integer weights."""
 
 
 _RANGE_BYTES = 512
@@ -96,7 +99,7 @@ def folded_constant(call: NodeCall) -> Weight:
     ]
     result = _evaluated(node, operands)
     source = call.operand(0)
-    if isinstance(source, Weight) and source.quant and node.op in _REARRANGING:
+    if isinstance(source, Weight) and source.quant and node.op in REARRANGING:
         return _moved(node, source, result)
     return Weight(values=result)
 

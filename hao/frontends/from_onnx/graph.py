@@ -95,10 +95,17 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphInput:
-    """The tensor that enters; `sizes` has the batch first, 1 where it may vary."""
+    """The tensor that enters.
+
+    Attributes:
+        name: What nodes call it.
+        sizes: Its shape, the batch first, 1 where that may vary.
+        kind: Type of its numbers, one of onnx.TensorProto.
+    """
 
     name: str
     sizes: tuple[int, ...]
+    kind: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,7 +302,11 @@ def _frame(
             f"{path}: inputs {sorted(entering)}; handled: networks of one input"
         )
     (value,) = entering.values()
-    return GraphInput(name=value.name, sizes=_sizes(path, value, image_size))
+    return GraphInput(
+        name=value.name,
+        sizes=_sizes(path, value, image_size),
+        kind=value.type.tensor_type.elem_type,
+    )
 
 
 def _sizes(

@@ -9,7 +9,7 @@ rounding of floating-point sums.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +17,10 @@ import numpy as np
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.feature_map import CHANNELS_FIRST, Axis, FeatureMap, stand_in
 from hao.frontends.final_scores import FinalScores
-from hao.frontends.from_onnx import elementwise, fold, layers, pixels, quant
+from hao.frontends.from_onnx import elementwise, fold, layers, linear, pixels, quant
 from hao.frontends.from_onnx.graph import Node, OnnxGraph, load_graph
 from hao.frontends.from_onnx.input import input_map
+from hao.frontends.from_onnx.reasons import refused
 from hao.frontends.from_onnx.values import (
     Codes,
     NodeCall,
@@ -48,8 +49,8 @@ QUANTIZERS: Mapping[str, Reader] = {
 finn.custom_op.general, onnx.brevitas or none, so only the operator's name counts."""
 
 LINEAR_QUANTIZERS: Mapping[str, Reader] = {
-    "DequantizeLinear": quant.read_dequantize_linear,
-    "QuantizeLinear": quant.read_quantize_linear,
+    "DequantizeLinear": linear.read_dequantize_linear,
+    "QuantizeLinear": linear.read_quantize_linear,
 }
 
 CHANNELS_LAST_READERS: Mapping[str, Reader] = {
@@ -105,48 +106,21 @@ READERS: Mapping[str, Reader] = {
 }
 """What is read of ONNX itself, by operator."""
 
-_SMOOTH = "no smooth functions inside a network; train with ReLU or ReLU6 instead"
-_ENLARGES = "maps never grow; classify, or leave what enlarges the map to the host"
-_NORM = "statistics of the frame at hand; train with BatchNormalization instead"
-_ATTENTION = "no products of two maps; use convolutions instead"
-_LOOPS = "no recurrence and no branches; unroll the model, or use convolutions"
-_INTEGERS = (
-    "integer operators; export the model with QuantizeLinear and DequantizeLinear "
-    "instead (QDQ format)"
-)
-_SPLITS = "maps are neither split nor joined; add maps of equal channels instead"
-_SHAPES_VALUES = (
-    "no such function of single values; train with ReLU or ReLU6, and leave what "
-    "comes before the network or behind it to the host"
-)
-_REDUCES = "pixels are averaged, added up or their maximum taken; use ReduceMean"
-
-
-def _each(reason: str, operators: str) -> dict[str, str]:
-    return dict.fromkeys(operators.split(), reason)
-
-
-REASONS: Mapping[str, str] = {
-    **_each(_SMOOTH, "Celu Elu Erf Exp Gelu HardSwish Log Mish Pow Selu Softplus Sqrt"),
-    **_each(_ENLARGES, "ConvTranspose DepthToSpace Resize Upsample"),
-    **_each(_NORM, "GroupNormalization InstanceNormalization LRN LayerNormalization"),
-    **_each(_ATTENTION, "Attention Einsum"),
-    **_each(_SPLITS, "Gather Slice Split SpaceToDepth"),
-    **_each(_LOOPS, "GRU LSTM RNN If Loop Scan"),
-    **_each(_INTEGERS, "ConvInteger MatMulInteger QLinearConv QLinearMatMul"),
-    **_each(_INTEGERS, "QGemm QLinearAdd QLinearAveragePool QLinearConcat"),
-    **_each(_INTEGERS, "QLinearGlobalAveragePool QLinearLeakyRelu QLinearMul"),
-    **_each(_SHAPES_VALUES, "Abs Ceil Cos Floor Mod Reciprocal Round Sign Sin Where"),
-    **_each(_SHAPES_VALUES, "And Equal Greater Less Not Or ThresholdedRelu"),
-    **_each(_REDUCES, "GlobalLpPool LpPool ReduceL1 ReduceL2 ReduceMin ReduceProd"),
-    "DynamicQuantizeLinear": "scales that each frame chooses; quantize statically, "
-    "with onnxruntime.quantization.quantize_static in QDQ format",
-    "FloatQuant": "quantizes to floating point (such as FP8); weights and feature maps "
-    "must be integers: use Quant",
-    "MultiThreshold": "a quantizer already turned into thresholds; export the QONNX "
-    "model before FINN streamlines it",
+CODE_READERS: Mapping[str, Reader] = {
+    "Cast": linear.read_cast_codes,
+    "Relu": linear.read_relu_codes,
 }
-"""Why some operators are refused that users are likely to meet, and the remedy."""
+"""What is read in another way where it reads integers of a QuantizeLinear."""
+
+MOVES_CODES = frozenset(
+    {"ArgMax", "Concat", "Flatten", "GlobalMaxPool", "MaxPool", "Pad", "ReduceMax"}
+    | {"Reshape", "Squeeze", "TopK", "Transpose", "Unsqueeze"}
+)
+"""What does to codes as it does to the values that they stand for: it moves them
+around, or picks the largest."""
+
+SEES_SHAPES = frozenset({"Shape", "Size"})
+"""What looks at the shape of codes alone."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -171,12 +145,16 @@ class _Reading:
     stand_ins: set[str] = field(default_factory=set)
     guessed: set[str] = field(default_factory=set)
 
+    def add(self, piece: Piece) -> None:
+        """Add the layers of a piece."""
+        self.layers.extend(piece.layers)
+        self.params.update(piece.params)
+        self.notes.extend(piece.notes)
+
     def take(self, node: Node, result: Result) -> None:
         """Add what a node became."""
         if isinstance(result, Piece):
-            self.layers.extend(result.layers)
-            self.params.update(result.params)
-            self.notes.extend(result.notes)
+            self.add(result)
             self.values[node.outputs[0]] = result.value
         elif isinstance(result, FinalScores):
             self.values.update((name, result) for name in node.outputs)
@@ -210,7 +188,7 @@ def load_onnx(path: Path, *, image_size: int | None = None) -> ImportedNetwork:
     graph = load_graph(path, image_size=image_size)
     frame, input_notes = input_map(graph)
     reading = _Reading(
-        values={graph.input.name: frame},
+        values={graph.input.name: linear.frame_values(frame, graph.input.kind)},
         layers=[Input(name=frame.layer, ofm=frame.shape)],
         notes=list(input_notes),
     )
@@ -222,6 +200,7 @@ def load_onnx(path: Path, *, image_size: int | None = None) -> ImportedNetwork:
     with np.errstate(all="ignore"):
         for node in graph.nodes:
             _read_into(reading, graph, node)
+            _show_codes(reading, graph, node)
             alive.step(node, reading.values)
     problems = reading.problems
     try:
@@ -252,7 +231,7 @@ def _read_into(reading: _Reading, graph: OnnxGraph, node: Node) -> None:
             )
             reading.stand_ins.update(node.outputs)
             return
-        reading.take(node, reader(call))
+        reading.take(node, _read(reading, call, reader))
         if blind:
             reading.stand_ins.update(node.outputs)
         if reading.guessed.intersection(node.inputs):
@@ -265,6 +244,42 @@ def _read_into(reading: _Reading, graph: OnnxGraph, node: Node) -> None:
         if not reading.stand_ins.intersection(node.inputs):
             raise
     _stand_in_for(reading, graph, node)
+
+
+def _read(reading: _Reading, call: NodeCall, reader: Reader) -> Result:
+    """Return what a node makes; one that moves codes moves their values instead."""
+    codes, op = call.operand(0), call.node.op
+    if not isinstance(codes, Codes) or call.node.domain:
+        return reader(call)
+    if op in CODE_READERS:
+        return CODE_READERS[op](call)
+    source = codes.source
+    if op in SEES_SHAPES:
+        return reader(replace(call, operands=(source, *call.operands[1:])))
+    if op not in MOVES_CODES:
+        return reader(call)
+    if isinstance(source, Weight):
+        return linear.moved_weights(call, codes, source)
+    real = linear.values_to_move(call, codes, source)
+    made = reader(linear.with_values(call, codes, real.value))
+    reading.add(real)
+    if not isinstance(made, Piece):
+        return made
+    reading.add(made)
+    return replace(codes, source=made.value)
+
+
+def _show_codes(reading: _Reading, graph: OnnxGraph, node: Node) -> None:
+    """Put values in the place of codes that a file shows, and note it."""
+    for name in set(graph.outputs).intersection(node.outputs):
+        codes = reading.values.get(name)
+        if isinstance(codes, Codes):
+            call = NodeCall(node=node, operands=(codes,))
+            reading.take(node, linear.shown_values(call, codes))
+            reading.notes.append(
+                f"output {name!r} holds codes; the network's holds the values that "
+                "they stand for"
+            )
 
 
 def _stand_in_for(reading: _Reading, graph: OnnxGraph, node: Node) -> None:
@@ -319,24 +334,12 @@ def _call(node: Node, values: Mapping[str, Value]) -> tuple[NodeCall, Reader]:
         table = CHANNELS_LAST_READERS if node.domain else READERS
         reader = table.get(node.op)
     if reader is None:
-        raise _refused(node)
+        raise refused(node)
     quantizes = node.op in QUANTIZERS or node.op in LINEAR_QUANTIZERS
     if quantizes and isinstance(call.operand(0), FinalScores):
         # Codes of class scores: left out as what made the scores is.
         reader = elementwise.read_identity
     return call, reader
-
-
-def _refused(node: Node) -> UnsupportedError:
-    domain = f" of {node.domain!r}" if node.domain else ""
-    reason = REASONS.get(
-        node.op,
-        "the engine has no such operation; put one of docs/models.md in its place, or "
-        "leave it to the host",
-    )
-    if "fpgadataflow" in node.domain:
-        reason = "a FINN hardware block; import the model from before the conversion"
-    return UnsupportedError(f"{node.label}{domain} is not handled: {reason}")
 
 
 def _output(
@@ -357,8 +360,8 @@ def _output(
                 notes.append(f"output {name!r} is a constant and is left out")
             case Codes() | PartOfPixels() | PaddedBelow() | None:
                 raise UnsupportedError(
-                    f"{path}: output {name!r} holds integers of a QuantizeLinear, half "
-                    "a mean or pool, or a second output; handled: feature maps"
+                    f"{path}: output {name!r} holds half a mean or pool, or a second "
+                    "output; handled: feature maps"
                 )
     if len(maps) != 1:
         raise UnsupportedError(

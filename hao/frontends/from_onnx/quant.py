@@ -1,24 +1,20 @@
-"""Quantizers in ONNX files: QONNX operators, and QuantizeLinear with DequantizeLinear.
+"""Quantizers in ONNX files: QONNX operators, and what all quantizers become.
 
 On weights a quantizer leaves an integer type beside the values that it computes; on
 feature maps it becomes a `Quantize` layer. QONNX writes a quantizer as one operator
-(Quant, also called IntQuant; BipolarQuant; Trunc), ONNX as a pair with integers
-between them, fewer than 8 bits by a Clip (QCDQ).
+(Quant, also called IntQuant; BipolarQuant; Trunc); ONNX's pair of operators is read in
+`hao.frontends.from_onnx.linear`.
 
 Source: QONNX operator specification, github.com/fastmachinelearning/qonnx,
-docs/qonnx-custom-ops, and the executor of qonnx 1.0, which the tests compare with;
-ONNX operator specification, QuantizeLinear and DequantizeLinear, opsets 10 to 23.
+docs/qonnx-custom-ops, and the executor of qonnx 1.0, which the tests compare with.
 """
 
-from dataclasses import replace
-
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.feature_map import FeatureMap, per_channel
-from hao.frontends.from_onnx.values import Codes, NodeCall, Result, whole_numbers
+from hao.frontends.from_onnx.values import NodeCall, Result, whole_numbers
 from hao.frontends.piece_types import Array, NodeSite, Piece, Weight
 from hao.frontends.pointwise_pieces import affine_piece, check_scale, quantize_piece
 from hao.ir.interpret import quantize_codes
@@ -42,17 +38,6 @@ there, and no accumulator is wider; source: qonnx 1.0, `trunc_v1` and `trunc_v2`
 
 _Real = NDArray[np.floating]
 
-_INTEGER_RANGES: dict[int, tuple[int, int]] = {
-    int(kind): (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
-    for kind, dtype in (
-        (onnx.TensorProto.INT8, np.int8),
-        (onnx.TensorProto.UINT8, np.uint8),
-        (onnx.TensorProto.INT16, np.int16),
-        (onnx.TensorProto.UINT16, np.uint16),
-        (onnx.TensorProto.INT32, np.int32),
-    )
-} | {int(onnx.TensorProto.INT4): (-8, 7), int(onnx.TensorProto.UINT4): (0, 15)}
-
 
 def read_quant(call: NodeCall) -> Result:
     """Return what QONNX's Quant makes of weights or a feature map.
@@ -72,14 +57,14 @@ def read_quant(call: NodeCall) -> Result:
         narrow=call.node.integer("narrow", 0) == 1,
         rounding=_rounding(call, "ROUND"),
     )
-    return _quantized(call, quant, scale, zero_point)
+    return quantized(call, quant, scale, zero_point)
 
 
 def read_bipolar_quant(call: NodeCall) -> Result:
     """Return what QONNX's BipolarQuant makes: -scale or scale."""
     scale = call.constant(1).values
     quant = QType(bits=1, signed=True)
-    return _quantized(call, quant, scale, np.zeros((1,), dtype=scale.dtype))
+    return quantized(call, quant, scale, np.zeros((1,), dtype=scale.dtype))
 
 
 def read_trunc(call: NodeCall) -> Piece:
@@ -145,85 +130,21 @@ def _trunc_layers(
     cut = quantize_piece(
         part("cut"), integers.value, quant=quants[1], scale=outer, zero_point=zero
     )
-    return _joined(
+    return joined_pieces(
         scaled, integers, cut, affine_piece(site, cut.value, scale=last, shift=zero)
     )
 
 
-def read_quantize_linear(call: NodeCall) -> Codes:
-    """Return the integers of a QuantizeLinear.
+def quantized(
+    call: NodeCall, quant: QType, scale: Array, zero_point: Array
+) -> Piece | Weight:
+    """Return what a quantizer makes of its first operand, weights or a map.
 
     Raises:
-        UnsupportedError: Blocked scales or another integer type.
+        InputError: A scale is not positive or of another shape, or weights are not
+            finite.
+        UnsupportedError: Scales differ along other axes than channels.
     """
-    source = call.operand(0)
-    if not isinstance(source, Weight):
-        source = call.feature_map()
-    scale, zero_point, kind = _linear_parameters(call, _rank(source))
-    if "output_dtype" in call.node.attributes and call.optional(2) is None:
-        kind = call.node.integer("output_dtype", kind)
-    lowest, highest = _range(call, kind)
-    return Codes(
-        source=source,
-        scale=scale,
-        zero_point=zero_point,
-        lowest=lowest,
-        highest=highest,
-    )
-
-
-def read_dequantize_linear(call: NodeCall) -> Result:
-    """Return the real values of integers: stored ones, or those of QuantizeLinear.
-
-    Raises:
-        UnsupportedError: Another scale than that of the QuantizeLinear, or a range
-            that is no integer type.
-    """
-    source = call.operand(0)
-    if isinstance(source, Weight):
-        return _dequantized(call, source)
-    if not isinstance(source, Codes):
-        raise UnsupportedError(
-            f"{call.label}: reads no integers of a QuantizeLinear; handled: pairs"
-        )
-    scale, zero_point, _ = _linear_parameters(call, _rank(source.source))
-    same = np.array_equal(scale, source.scale)
-    if not same or not np.array_equal(zero_point, source.zero_point):
-        raise UnsupportedError(
-            f"{call.label}: other scale or zero point than its QuantizeLinear; "
-            "handled: the same"
-        )
-    quant = _type_of_range(call, source.lowest, source.highest)
-    if np.all(source.zero_point % 2 == 1):
-        quant = replace(quant, rounding=Rounding.HALF_ODD)
-    inner = replace(call, operands=(source.source, *call.operands[1:]))
-    return _quantized(inner, quant, scale, zero_point)
-
-
-def _dequantized(call: NodeCall, stored: Weight) -> Weight:
-    codes = stored.values
-    scale, zero_point, _ = _linear_parameters(call, codes.ndim)
-    check_scale(call.site, scale)
-    if np.issubdtype(codes.dtype, np.floating):
-        raise UnsupportedError(
-            f"{call.label}: dequantizes type {codes.dtype}; handled: integers; "
-            "quantize to int8 or uint8"
-        )
-    kind = onnx.helper.np_dtype_to_tensor_dtype(codes.dtype)
-    quant = _type_of_range(call, *_range(call, kind))
-    step = _real(scale)
-    try:
-        shifted = codes.astype(np.int64) - zero_point.astype(np.int64)
-        values = shifted.astype(step.dtype) * step
-    except ValueError as error:
-        raise InputError(
-            f"{call.label}: scale of shape {scale.shape} on integers of shape "
-            f"{codes.shape}"
-        ) from error
-    return Weight(values=values, quant=quant, scale=scale, zero_point=zero_point)
-
-
-def _quantized(call: NodeCall, quant: QType, scale: Array, zero_point: Array) -> Result:
     source = call.operand(0)
     check_scale(call.site, scale)
     if not isinstance(source, Weight):
@@ -237,10 +158,10 @@ def _quantized(call: NodeCall, quant: QType, scale: Array, zero_point: Array) ->
         )
     if not np.issubdtype(source.values.dtype, np.floating):
         return _stored_codes(call, source.values, quant, (scale, zero_point))
-    values = _real(source.values)
+    values = real_array(source.values)
     if not np.all(np.isfinite(values)):
         raise InputError(f"{call.label}: weights hold NaN or infinity; must be finite")
-    step, zero = _real(scale, values.dtype), _real(zero_point, values.dtype)
+    step, zero = real_array(scale, values.dtype), real_array(zero_point, values.dtype)
     try:
         codes = quantize_codes(values, quant, scale=step, zero_point=zero)
     except ValueError as error:
@@ -273,7 +194,7 @@ def _stored_codes(
             "weights as floating point, or behind a DequantizeLinear"
         )
     scale, zero_point = parameters
-    step = _real(scale)
+    step = real_array(scale)
     values = (stored.astype(step.dtype) - zero_point.astype(step.dtype)) * step
     return Weight(
         values=values,
@@ -281,85 +202,6 @@ def _stored_codes(
         scale=scale,
         zero_point=zero_point,
         note=f"{stored.dtype} in front of a Quant is taken as its codes",
-    )
-
-
-def _linear_parameters(call: NodeCall, rank: int) -> tuple[Array, Array, int]:
-    """Return scale, zero point and integer type; vectors lie along their axis."""
-    scale = call.constant(1).values
-    given = call.optional(2)
-    zeros = np.zeros(scale.shape, dtype=np.uint8)
-    stored = zeros if given is None else given.values
-    if call.node.integer("block_size", 0):
-        scale, stored = (_one_block(call, values) for values in (scale, stored))
-    kind = onnx.helper.np_dtype_to_tensor_dtype(stored.dtype)
-    axis = call.node.integer("axis", 1)
-    real = np.float32 if not np.issubdtype(scale.dtype, np.floating) else scale.dtype
-    return (
-        _along(call, scale.astype(real), axis, rank),
-        _along(call, stored.astype(real), axis, rank),
-        kind,
-    )
-
-
-def _along(call: NodeCall, values: Array, axis: int, rank: int) -> Array:
-    if values.size == 1:
-        return values.reshape(1)
-    if call.node.integer("block_size", 0) and values.ndim == rank:
-        return values
-    if values.ndim != 1 or not -rank <= axis < rank:
-        raise UnsupportedError(
-            f"{call.label}: scale of shape {values.shape}, axis {axis}; handled: one "
-            "value, or a vector along an axis"
-        )
-    return values.reshape([-1 if d == axis % rank else 1 for d in range(rank)])
-
-
-def _one_block(call: NodeCall, values: Array) -> Array:
-    """Return the scales or zero points of one block, where all along the axis agree.
-
-    Raises:
-        UnsupportedError: They do not.
-    """
-    if values.size == 1:
-        return values
-    axis = call.node.integer("axis", 1)
-    if not -values.ndim <= axis < values.ndim:
-        raise InputError(f"{call.label}: axis {axis} of scales {values.shape}")
-    first = np.take(values, [0], axis=axis)
-    if np.any(values != first):
-        raise UnsupportedError(
-            f"{call.label}: scales differ by block; handled: one scale per output "
-            "channel; quantize per channel, or per tensor"
-        )
-    return first
-
-
-def _rank(source: FeatureMap | Weight) -> int:
-    if isinstance(source, Weight):
-        return source.values.ndim
-    return len(source.dimensions)
-
-
-def _range(call: NodeCall, kind: int) -> tuple[int, int]:
-    if kind not in _INTEGER_RANGES:
-        name = onnx.helper.tensor_dtype_to_string(kind)
-        raise UnsupportedError(f"{call.label}: type {name}; handled: integers (int8)")
-    return _INTEGER_RANGES[kind]
-
-
-def _type_of_range(call: NodeCall, lowest: int, highest: int) -> QType:
-    """Return the integer type of exactly these limits, narrow if it has to be."""
-    signed = lowest < 0
-    bits = (highest + 1).bit_length() if signed else max(1, highest.bit_length())
-    for narrow in (False, True):
-        if 1 <= bits <= 32 and not (signed and bits == 1):
-            quant = QType(bits=bits, signed=signed, narrow=narrow)
-            if (quant.lowest, quant.highest) == (lowest, highest):
-                return quant
-    raise UnsupportedError(
-        f"{call.label}: integers from {lowest} to {highest}; handled: all integers of "
-        "some width, with or without the last one"
     )
 
 
@@ -385,13 +227,13 @@ def _on_map(call: NodeCall, x: FeatureMap, values: Array) -> Array:
     return per_channel(x, values, node=call.label)
 
 
-def _real(values: Array, kind: np.dtype[np.generic] | None = None) -> _Real:
+def real_array(values: Array, kind: np.dtype[np.generic] | None = None) -> _Real:
     """Return an array of a floating-point type as one."""
     real: _Real = values.astype(kind or values.dtype)
     return real
 
 
-def _joined(*pieces: Piece) -> Piece:
+def joined_pieces(*pieces: Piece) -> Piece:
     """Return several pieces in a row as one."""
     return Piece(
         value=pieces[-1].value,

@@ -33,6 +33,7 @@ class Codes:
         zero_point: Integer that stands for 0.0; broadcasts against the source.
         lowest: Smallest integer that occurs.
         highest: Largest integer that occurs.
+        given: The source holds the integers themselves: a frame of integers.
     """
 
     source: FeatureMap | Weight
@@ -40,6 +41,7 @@ class Codes:
     zero_point: Array
     lowest: int
     highest: int
+    given: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
