@@ -51,12 +51,16 @@ from hao.ir.layer import (
     PoolKind,
     Quantize,
 )
+from hao.ir.network import Network
 from hao.ir.tensor import QType, Rounding
 
 QUANT_DOMAIN = "qonnx.custom_op.general"
 OPSET = 17
 IR_VERSION = 10
 """Versions that qonnx 1.0 and onnxruntime 1.20 read."""
+
+FRAMES = "frames"
+"""Name of the input, of shape (batch, channels, height, width)."""
 
 Attributes = Mapping[str, int | str | list[int]]
 NO_ATTRIBUTES: Attributes = MappingProxyType({})
@@ -110,46 +114,95 @@ def qonnx_model(net: IntegerNetwork, *, batch: int = 1) -> onnx.ModelProto:
     writer = _Writer(net)
     for layer in net.network.layers:
         writer.write(layer)
-    last = net.network.output
-    sizes = [batch, *_sizes(last)]
-    shape = net.network.input.ofm
-    graph = helper.make_graph(
-        writer.nodes,
-        net.network.name,
-        [
-            helper.make_tensor_value_info(
-                "frames",
-                TensorProto.FLOAT,
-                [batch, shape.channels, shape.height, shape.width],
-            )
-        ],
-        [helper.make_tensor_value_info(last.name, TensorProto.FLOAT, sizes)],
-        writer.tensors,
-    )
-    made = helper.make_model(
-        graph,
-        producer_name="hao",
-        opset_imports=[
-            helper.make_opsetid("", OPSET),
-            helper.make_opsetid(QUANT_DOMAIN, 1),
-        ],
-    )
-    made.ir_version = IR_VERSION
-    return made
+    return writer.model(net.network, batch, domains={QUANT_DOMAIN: 1})
 
 
-class _Writer:
-    """Nodes and stored tensors while they are collected.
+class GraphWriter:
+    """Nodes and stored tensors of an ONNX graph while they are collected."""
 
-    Attributes:
-        nodes: In the order of the layers.
-        tensors: Initializers.
-    """
+    def __init__(self) -> None:
+        self._nodes: list[NodeProto] = []
+        self._tensors: list[TensorProto] = []
+
+    def node(
+        self,
+        op: str,
+        inputs: Sequence[str],
+        output: str,
+        attributes: Attributes = NO_ATTRIBUTES,
+        *,
+        domain: str = "",
+    ) -> str:
+        """Add a node that makes one tensor; return its name."""
+        made = helper.make_node(op, list(inputs), [output], output, domain=domain)
+        made.attribute.extend(
+            helper.make_attribute(key, attributes[key]) for key in sorted(attributes)
+        )
+        self._nodes.append(made)
+        return output
+
+    def store(self, name: str, values: NDArray[np.generic]) -> str:
+        """Store a tensor, real numbers in single precision; return its name."""
+        if np.issubdtype(values.dtype, np.floating):
+            values = values.astype(np.float32)
+        self._tensors.append(numpy_helper.from_array(values, name))
+        return name
+
+    def model(
+        self,
+        network: Network,
+        batch: int | str,
+        domains: Mapping[str, int] = MappingProxyType({}),
+    ) -> onnx.ModelProto:
+        """Return the model of the graph, which reads `FRAMES`.
+
+        Args:
+            network: Whose input and output it has.
+            batch: Frames at a time, or a name for any number of them.
+            domains: Versions of operator sets beside ONNX's own.
+        """
+        first, last = network.input.ofm, network.output
+        sizes = [last.ofm.channels]
+        if not isinstance(last, Linear):
+            sizes += [last.ofm.height, last.ofm.width]
+        shape = [batch, first.channels, first.height, first.width]
+        graph = helper.make_graph(
+            self._nodes,
+            network.name,
+            [helper.make_tensor_value_info(FRAMES, TensorProto.FLOAT, shape)],
+            [
+                helper.make_tensor_value_info(
+                    last.name, TensorProto.FLOAT, [batch, *sizes]
+                )
+            ],
+            self._tensors,
+        )
+        sets = {"": OPSET, **domains}
+        made = helper.make_model(
+            graph,
+            producer_name="hao",
+            opset_imports=[helper.make_opsetid(*each) for each in sets.items()],
+        )
+        made.ir_version = IR_VERSION
+        return made
+
+
+def window_attributes(layer: Conv | Depthwise | Pool) -> dict[str, list[int]]:
+    """Return kernel, strides and padding of a layer as ONNX has them."""
+    sides: Padding = layer.padding
+    return {
+        "kernel_shape": [layer.kernel, layer.kernel],
+        "strides": [layer.stride, layer.stride],
+        "pads": [sides.top, sides.left, sides.bottom, sides.right],
+    }
+
+
+class _Writer(GraphWriter):
+    """The nodes of an integer network."""
 
     def __init__(self, net: IntegerNetwork) -> None:
+        super().__init__()
         self._net = net
-        self.nodes: list[NodeProto] = []
-        self.tensors: list[TensorProto] = []
 
     def write(self, layer: Layer) -> None:
         """Add the nodes of one layer; the last one's output has its name."""
@@ -160,37 +213,18 @@ class _Writer:
             case Conv() | Depthwise() | Linear():
                 self._map(layer, self._sums(layer))
             case Add():
-                total = self._node("Add", list(layer.inputs), f"{name}.sum")
+                total = self.node("Add", list(layer.inputs), f"{name}.sum")
                 self._map(layer, total)
             case GlobalAveragePool():
                 self._map(layer, self._global_mean(layer))
             case Pool(kind=PoolKind.AVERAGE):
                 self._map(layer, self._window_mean(layer))
             case Pool():
-                self._node("MaxPool", [layer.input], name, _window(layer))
+                self.node("MaxPool", [layer.input], name, window_attributes(layer))
             case Affine() | Activation() | Quantize():
                 raise AssertionError(f"{name}: no IntegerNetwork lets this through")
             case _:
                 assert_never(layer)
-
-    def _node(
-        self,
-        op: str,
-        inputs: Sequence[str],
-        output: str,
-        attributes: Attributes = NO_ATTRIBUTES,
-        *,
-        domain: str = "",
-    ) -> str:
-        node = helper.make_node(op, list(inputs), [output], output, domain=domain)
-        for key in sorted(attributes):
-            node.attribute.append(helper.make_attribute(key, attributes[key]))
-        self.nodes.append(node)
-        return output
-
-    def _constant(self, name: str, values: NDArray[np.generic]) -> str:
-        self.tensors.append(numpy_helper.from_array(values, name))
-        return name
 
     def _quant(
         self,
@@ -202,11 +236,11 @@ class _Writer:
     ) -> str:
         inputs = [
             source,
-            self._constant(f"{output}.scale", scale.astype(np.float32)),
-            self._constant(f"{output}.zero_point", np.zeros((), dtype=np.float32)),
-            self._constant(f"{output}.bits", np.array(quant.bits, dtype=np.float32)),
+            self.store(f"{output}.scale", scale.astype(np.float32)),
+            self.store(f"{output}.zero_point", np.zeros((), dtype=np.float32)),
+            self.store(f"{output}.bits", np.array(quant.bits, dtype=np.float32)),
         ]
-        return self._node(
+        return self.node(
             "Quant",
             inputs,
             output,
@@ -222,24 +256,24 @@ class _Writer:
         """Return frames as the host scales them, in units of the input's codes."""
         coding = self._net.frame
         if coding is None:
-            return "frames"
+            return FRAMES
         step = _step(self._net.maps[layer.name])
         gain, offset = (
             (np.array(numbers) * step).astype(np.float32).reshape(1, -1, 1, 1)
             for numbers in (coding.gain, coding.offset)
         )
-        by = self._constant(f"{layer.name}.gain", gain)
-        scaled = self._node("Mul", ["frames", by], f"{layer.name}.scaled")
-        plus = self._constant(f"{layer.name}.offset", offset)
-        return self._node("Add", [scaled, plus], f"{layer.name}.shifted")
+        by = self.store(f"{layer.name}.gain", gain)
+        scaled = self.node("Mul", [FRAMES, by], f"{layer.name}.scaled")
+        plus = self.store(f"{layer.name}.offset", offset)
+        return self.node("Add", [scaled, plus], f"{layer.name}.shifted")
 
     def _map(self, layer: Layer, source: str) -> None:
         """Add what turns sums into a layer's map: activation, rounding and clamp."""
         name, kind = layer.name, self._net.maps[layer.name]
         step = _step(kind)
         x = self._activated(layer, source)
-        half = self._constant(f"{name}.half", np.array(step / 2, dtype=np.float32))
-        raised = self._node("Add", [x, half], f"{name}.raised")
+        half = self.store(f"{name}.half", np.array(step / 2, dtype=np.float32))
+        raised = self.node("Add", [x, half], f"{name}.raised")
         clamped = (kind.low, kind.high) != (kind.quant.lowest, kind.quant.highest)
         rounded = self._quant(
             raised,
@@ -249,9 +283,9 @@ class _Writer:
         )
         if clamped:
             ends = np.array([kind.low * step, kind.high * step], dtype=np.float32)
-            low = self._constant(f"{name}.low", ends[0])
-            high = self._constant(f"{name}.high", ends[1])
-            self._node("Clip", [rounded, low, high], name)
+            low = self.store(f"{name}.low", ends[0])
+            high = self.store(f"{name}.high", ends[1])
+            self.node("Clip", [rounded, low, high], name)
 
     def _activated(self, layer: Layer, source: str) -> str:
         kind = ActivationKind.NONE
@@ -261,12 +295,12 @@ class _Writer:
             case ActivationKind.NONE:
                 return source
             case ActivationKind.RELU:
-                return self._node("Relu", [source], f"{layer.name}.relu")
+                return self.node("Relu", [source], f"{layer.name}.relu")
             case ActivationKind.RELU6:
                 six = np.array(RELU6_MAX, dtype=np.float32)
-                low = self._constant(f"{layer.name}.zero", np.zeros_like(six))
-                high = self._constant(f"{layer.name}.six", six)
-                return self._node("Clip", [source, low, high], f"{layer.name}.relu6")
+                low = self.store(f"{layer.name}.zero", np.zeros_like(six))
+                high = self.store(f"{layer.name}.six", six)
+                return self.node("Clip", [source, low, high], f"{layer.name}.relu6")
             case _:
                 assert_never(kind)
 
@@ -283,15 +317,13 @@ class _Writer:
         inputs = [
             layer.input,
             self._quant(
-                self._constant(
-                    f"{name}.weight.real", (weight * by_row).astype(np.float32)
-                ),
+                self.store(f"{name}.weight.real", (weight * by_row).astype(np.float32)),
                 f"{name}.weight",
                 scale=by_row,
                 quant=replace(layer.weight, rounding=Rounding.HALF_EVEN),
             ),
             self._quant(
-                self._constant(f"{name}.bias.real", (bias * unit).astype(np.float32)),
+                self.store(f"{name}.bias.real", (bias * unit).astype(np.float32)),
                 f"{name}.bias",
                 scale=unit,
                 quant=QType(bits=net.requantization.bias_bits, signed=True),
@@ -299,20 +331,22 @@ class _Writer:
         ]
         output = f"{name}.sums"
         if isinstance(layer, Linear):
-            inputs[0] = self._node("Flatten", inputs[:1], f"{name}.flat", {"axis": 1})
-            flat = self._node("Gemm", inputs, f"{name}.products", {"transB": 1})
+            inputs[0] = self.node("Flatten", inputs[:1], f"{name}.flat", {"axis": 1})
+            flat = self.node("Gemm", inputs, f"{name}.products", {"transB": 1})
             if layer.name == net.network.output.name:
                 return flat
             sizes = np.array([0, layer.ofm.channels, 1, 1], dtype=np.int64)
-            shape = self._constant(f"{name}.shape", sizes)
-            return self._node("Reshape", [flat, shape], output)
+            shape = self.store(f"{name}.shape", sizes)
+            return self.node("Reshape", [flat, shape], output)
         groups = layer.ifm.channels if isinstance(layer, Depthwise) else 1
-        return self._node("Conv", inputs, output, {"group": groups, **_window(layer)})
+        return self.node(
+            "Conv", inputs, output, {"group": groups, **window_attributes(layer)}
+        )
 
     def _global_mean(self, layer: GlobalAveragePool) -> str:
         name, pixels = layer.name, layer.ifm.pixels
         if self._mean_factor(layer) * pixels == 1 and _is_power_of_two(pixels):
-            return self._node("GlobalAveragePool", [layer.input], f"{name}.mean")
+            return self.node("GlobalAveragePool", [layer.input], f"{name}.mean")
         window = {
             "kernel_shape": [layer.ifm.height, layer.ifm.width],
             "strides": [1, 1],
@@ -322,7 +356,7 @@ class _Writer:
 
     def _window_mean(self, layer: Pool) -> str:
         """Return the averages of windows."""
-        return self._scaled_sums(layer, _window(layer))
+        return self._scaled_sums(layer, window_attributes(layer))
 
     def _scaled_sums(
         self, layer: Pool | GlobalAveragePool, window: Mapping[str, list[int]]
@@ -332,8 +366,8 @@ class _Writer:
         height, width = window["kernel_shape"]
         factor = self._mean_factor(layer)
         taps = np.full((channels, 1, height, width), factor, dtype=np.float32)
-        weight = self._constant(f"{layer.name}.factors", taps)
-        mean = self._node(
+        weight = self.store(f"{layer.name}.factors", taps)
+        mean = self.node(
             "Conv",
             [layer.input, weight],
             f"{layer.name}.mean",
@@ -342,8 +376,8 @@ class _Writer:
         if isinstance(layer, GlobalAveragePool) or layer.uncounted == Padding():
             return mean
         border = border_factors(layer).astype(np.float32)[None, None]
-        factors = self._constant(f"{layer.name}.border", border)
-        return self._node("Mul", [mean, factors], f"{layer.name}.weighted")
+        factors = self.store(f"{layer.name}.border", border)
+        return self.node("Mul", [mean, factors], f"{layer.name}.weighted")
 
     def _mean_factor(self, layer: Pool | GlobalAveragePool) -> float:
         """Return what a sum of real values is multiplied by."""
@@ -357,21 +391,6 @@ class _Writer:
 def _step(kind: MapType) -> float:
     assert kind.exponent is not None
     return float(np.ldexp(1.0, kind.exponent))
-
-
-def _window(layer: Conv | Depthwise | Pool) -> dict[str, list[int]]:
-    sides: Padding = layer.padding
-    return {
-        "kernel_shape": [layer.kernel, layer.kernel],
-        "strides": [layer.stride, layer.stride],
-        "pads": [sides.top, sides.left, sides.bottom, sides.right],
-    }
-
-
-def _sizes(layer: Layer) -> list[int]:
-    if isinstance(layer, Linear):
-        return [layer.ofm.channels]
-    return [layer.ofm.channels, layer.ofm.height, layer.ofm.width]
 
 
 def _is_power_of_two(value: int) -> bool:

@@ -5,15 +5,11 @@ dict by "layer.weight" and "layer.bias", which `hao quantize --weights` reads to
 """
 
 import io
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import assert_never
 
 import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
-from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from hao.ir.interpret import RELU6_MAX
 from hao.ir.layer import (
@@ -34,14 +30,14 @@ from hao.ir.layer import (
     Quantize,
 )
 from hao.ir.network import Network
-from hao.quant.export import IR_VERSION, OPSET
+from hao.quant.export import (
+    FRAMES,
+    Attributes,
+    GraphWriter,
+    window_attributes,
+)
 from hao.quant.float_net import FloatNet
 from hao.quant.parameters import float_parameters, frame_parameters
-
-NO_ATTRIBUTES: Mapping[str, int | list[int]] = MappingProxyType({})
-
-FRAMES = "frames"
-"""Name of the input, of shape (batch, channels, height, width)."""
 
 
 def float_files(network: Network) -> dict[str, bytes]:
@@ -96,54 +92,18 @@ def onnx_model(network: Network) -> onnx.ModelProto:
     Raises:
         InputError: A parameter is missing.
     """
-    made = _Graph(network)
+    made = _Writer(network)
     for layer in network.layers:
         made.add(layer)
-    shape, last = network.input.ofm, network.output
-    sizes: list[str | int] = ["batch", shape.channels, shape.height, shape.width]
-    out: list[str | int] = ["batch", last.ofm.channels]
-    if not isinstance(last, Linear):
-        out += [last.ofm.height, last.ofm.width]
-    graph = helper.make_graph(
-        made.nodes,
-        network.name,
-        [helper.make_tensor_value_info(FRAMES, TensorProto.FLOAT, sizes)],
-        [helper.make_tensor_value_info(last.name, TensorProto.FLOAT, out)],
-        made.tensors,
-    )
-    model = helper.make_model(
-        graph, producer_name="hao", opset_imports=[helper.make_opsetid("", OPSET)]
-    )
-    model.ir_version = IR_VERSION
-    return model
+    return made.model(network, "batch")
 
 
-class _Graph:
-    """Nodes and stored tensors while they are collected."""
+class _Writer(GraphWriter):
+    """The nodes of a network with float parameters."""
 
     def __init__(self, network: Network) -> None:
+        super().__init__()
         self._network = network
-        self.nodes: list[NodeProto] = []
-        self.tensors: list[TensorProto] = []
-
-    def store(self, name: str, array: NDArray[np.generic]) -> str:
-        """Store a tensor and return its name."""
-        self.tensors.append(numpy_helper.from_array(array.astype(np.float32), name))
-        return name
-
-    def node(
-        self,
-        kind: str,
-        inputs: Sequence[str],
-        output: str,
-        attributes: Mapping[str, int | list[int]] = NO_ATTRIBUTES,
-    ) -> None:
-        """Add a node that makes one tensor."""
-        made = helper.make_node(kind, list(inputs), [output], name=output)
-        made.attribute.extend(
-            helper.make_attribute(key, value) for key, value in attributes.items()
-        )
-        self.nodes.append(made)
 
     def add(self, layer: Layer) -> None:
         """Add a layer's nodes."""
@@ -157,13 +117,15 @@ class _Graph:
             case Conv() | Depthwise():
                 groups = layer.ifm.channels if isinstance(layer, Depthwise) else 1
                 names = [layer.input, *self._parameters(layer)]
-                self.node("Conv", names, out, {**_window(layer), "group": groups})
+                self.node(
+                    "Conv", names, out, {**window_attributes(layer), "group": groups}
+                )
             case Linear():
                 flat = f"{layer.name}/flat"
                 self.node("Flatten", [layer.input], flat, {"axis": 1})
                 self.node("Gemm", [flat, *self._parameters(layer)], out, {"transB": 1})
             case Pool(kind=PoolKind.MAX):
-                self.node("MaxPool", [layer.input], out, _window(layer))
+                self.node("MaxPool", [layer.input], out, window_attributes(layer))
             case Pool():
                 self._add_average(layer, out)
             case GlobalAveragePool():
@@ -180,14 +142,16 @@ class _Graph:
             case ActivationKind.RELU:
                 self.node("Relu", [out], layer.name)
             case ActivationKind.RELU6:
-                ends = [self.store(f"{out}/{v}", np.array(v)) for v in (0, RELU6_MAX)]
+                ends = [
+                    self.store(f"{out}/{v}", np.array(float(v))) for v in (0, RELU6_MAX)
+                ]
                 self.node("Clip", [out, *ends], layer.name)
             case _:
                 assert_never(kind)
 
     def _add_average(self, layer: Pool, out: str) -> None:
         """Add an average; zeros that count come by a Pad where others do not."""
-        source, window = layer.input, _window(layer)
+        source, window = layer.input, window_attributes(layer)
         counts = layer.uncounted == Padding()
         if not counts:
             pads, less = layer.padding, layer.uncounted
@@ -198,10 +162,10 @@ class _Graph:
             if any(first):
                 source = f"{layer.name}/padded"
                 sizes = np.array([0, 0, *first[:2], 0, 0, *first[2:]], dtype=np.int64)
-                self.tensors.append(numpy_helper.from_array(sizes, f"{source}.sizes"))
-                self.node("Pad", [layer.input, f"{source}.sizes"], source)
-        window["count_include_pad"] = int(counts)
-        self.node("AveragePool", [source], out, window)
+                stored = self.store(f"{source}.sizes", sizes)
+                self.node("Pad", [layer.input, stored], source)
+        counted: Attributes = {"count_include_pad": int(counts), **window}
+        self.node("AveragePool", [source], out, counted)
 
     def _parameters(self, layer: Compute) -> list[str]:
         arrays = float_parameters(self._network, layer)
@@ -220,12 +184,3 @@ class _Graph:
         )
         self.node("Mul", [FRAMES, scale], f"{layer.name}/scaled")
         self.node("Add", [f"{layer.name}/scaled", shift], layer.name)
-
-
-def _window(layer: Conv | Depthwise | Pool) -> dict[str, int | list[int]]:
-    pad = layer.padding
-    return {
-        "kernel_shape": [layer.kernel] * 2,
-        "strides": [layer.stride] * 2,
-        "pads": [pad.top, pad.left, pad.bottom, pad.right],
-    }
