@@ -2,48 +2,59 @@
 
 import io
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
+from pydantic import InstanceOf, TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from hao.errors import InputError
 from hao.ir.network import Network
 from hao.npz import load_npz
 from hao.quant.float_net import with_parameters
 
-State = TypeVar("State", bound=BaseModel)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What a pruning left of a network.
+
+    Attributes:
+        network: With parameters.
+    """
+
+    network: InstanceOf[Network]
+
+
+State = TypeVar("State", bound=Kept)
 
 _PARAM = "param/"
 
 
-def render_kept(state: BaseModel, network: Network) -> bytes:
-    """Return a state and a network's parameters as the content of an .npz file."""
-    arrays: dict[str, NDArray[np.generic]] = {
-        "state": np.frombuffer(state.model_dump_json().encode(), dtype=np.uint8)
-    }
-    arrays |= {f"{_PARAM}{key}": array for key, array in network.params.items()}
+def render_kept(state: Kept) -> bytes:
+    """Return what a pruning left as the content of an .npz file."""
+    text = TypeAdapter(type(state)).dump_json(state, exclude={"network"})
+    arrays: dict[str, NDArray[np.generic]] = {"state": np.frombuffer(text, np.uint8)}
+    params = state.network.params
+    arrays |= {f"{_PARAM}{key}": array for key, array in params.items()}
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, **arrays)
     return content.getvalue()
 
 
 def load_kept(
-    path: Path,
-    whole: Network,
-    kind: type[State],
-    changed: Callable[[Network, State], Network],
-) -> tuple[State, Network] | None:
+    path: Path, whole: Network, kind: type[State], changed: Callable[[State], Network]
+) -> State | None:
     """Return what a file keeps, `None` if there is no such file.
 
     Args:
         path: Of the file.
         whole: The network before the pruning.
         kind: Of the state.
-        changed: The network without parameters as a state has it.
+        changed: The network that a state leaves of its own, which is the whole one
+            without parameters.
 
     Raises:
         InputError: It is not readable, or of another network.
@@ -52,14 +63,15 @@ def load_kept(
         return None
     try:
         arrays = load_npz(path)
-        state = kind.model_validate_json(arrays["state"].tobytes())
+        bare = replace(whole, params={})
+        values = {**from_json(arrays["state"].tobytes()), "network": bare}
+        state = TypeAdapter(kind).validate_python(values)
         params = {
             key.removeprefix(_PARAM): array
             for key, array in arrays.items()
             if key.startswith(_PARAM)
         }
-        network = changed(replace(whole, params={}), state)
-        return state, with_parameters(network, params)
+        return replace(state, network=with_parameters(changed(state), params))
     except (ValueError, KeyError, TypeError, ValidationError) as error:
         raise InputError(
             f"{path}: not readable as a pruning of network {whole.name!r}; delete it"

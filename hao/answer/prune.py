@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hao.answer.kept import render_kept
 from hao.answer.prune_task import PruneTask
-from hao.answer.pruned import Pruned, load_pruned, render_pruned
+from hao.answer.pruned import Pruned, load_pruned
 from hao.engine.stages import Engine
 from hao.errors import InputError
 from hao.files import write_file
@@ -135,7 +136,7 @@ def prune(
         )
         if checkpoint is not None:
             checkpoint.parent.mkdir(parents=True, exist_ok=True)
-            write_file(checkpoint, render_pruned(pruned))
+            write_file(checkpoint, render_kept(pruned))
         progress(
             f"pruning step {step}/{settings.steps}: {pruned.cycles} of {budget} "
             f"cycles, {_channels(network)} of {_channels(task.network)} channels"

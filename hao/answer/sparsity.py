@@ -130,6 +130,7 @@ def sparsify(
     densities = densities_of(design.scheme)
     return Sparsified(
         network=with_densities(folded_network(net), densities),
+        densities=densities,
         space=space_like(design, task.space),
         words={
             name: (kept_words(own.count, densities.get(name, FULL)), own.count)

@@ -269,7 +269,8 @@ def _sparsified(
     request: PruneRequest, trained: Trained, folder: Path, progress: Progress
 ) -> _Cut:
     """Return the network with fewer words."""
-    from hao.answer.sparsified import load_sparsified, render_sparsified
+    from hao.answer.kept import render_kept
+    from hao.answer.sparsified import load_sparsified
     from hao.answer.sparsity import SparsitySettings, sparsify
     from hao.quant.train import TrainSettings
 
@@ -286,7 +287,7 @@ def _sparsified(
     if found is None:
         found = sparsify(task, replace(settings, checkpoint=state), progress)
         place.parent.mkdir(parents=True, exist_ok=True)
-        write_file(place, render_sparsified(found))
+        write_file(place, render_kept(found))
     return _Cut(
         network=found.network,
         changes={},

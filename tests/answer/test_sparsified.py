@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hao.answer.sparsified import Sparsified, load_sparsified, render_sparsified
+from hao.answer.kept import render_kept
+from hao.answer.sparsified import Sparsified, load_sparsified
 from hao.errors import InputError
 from hao.ir.partition import Role
 from hao.ir.sparsity import with_densities
@@ -20,6 +21,7 @@ def test_the_state_of_a_pruning_comes_back(tmp_path: Path) -> None:
     network = with_densities(with_parameters(whole, whole.params), {"stem": 50})
     found = Sparsified(
         network=network,
+        densities={"stem": 50},
         space=Space(
             pixels=(2,),
             buffering=(True,),
@@ -32,7 +34,7 @@ def test_the_state_of_a_pruning_comes_back(tmp_path: Path) -> None:
     )
     path = tmp_path / "state.npz"
     assert load_sparsified(path, whole) is None
-    path.write_bytes(render_sparsified(found))
+    path.write_bytes(render_kept(found))
     again = load_sparsified(path, whole)
     assert again is not None
     assert again.network.layers == network.layers
