@@ -28,7 +28,7 @@ from hao.ir.layer import ActivationKind, Input, Layer
 from hao.ir.network import Network
 from hao.ir.partition import Partition, Role, Segment, partition
 from hao.ir.tensor import Shape
-from hao.zoo.blocks import GlobalPoolBlock, LinearBlock, block_layers
+from hao.zoo.blocks import GlobalPoolBlock, LinearBlock
 from hao.zoo.style import PaddingRule, Style
 
 WEIGHT_BITS = 8
@@ -328,10 +328,8 @@ def resnet50_v1(*, late_stride: bool) -> Network:
                 style,
                 (1, 2) if strided and late_stride else (2 if strided else 1, 1),
             )
-    layers += block_layers(GlobalPoolBlock(), layers[-1], name="pool", style=style)
-    layers += block_layers(
-        LinearBlock(channels=1000), layers[-1], name="classifier", style=style
-    )
+    layers += GlobalPoolBlock().layers(layers[-1], "pool", style)
+    layers += LinearBlock(channels=1000).layers(layers[-1], "classifier", style)
     name = "resnet50_v1_slim" if late_stride else "resnet50_v1"
     return Network(name=name, layers=tuple(layers))
 

@@ -19,7 +19,6 @@ from hao.zoo.blocks import (
     ConvBlock,
     GlobalPoolBlock,
     LinearBlock,
-    block_layers,
 )
 from hao.zoo.style import PaddingRule, Style
 
@@ -137,7 +136,7 @@ def architecture_network(
     layers: list[Layer] = [Input(name="image", ofm=frame)]
     try:
         for name, block in architecture.blocks:
-            layers.extend(block_layers(block, layers[-1], name=name, style=style))
+            layers.extend(block.layers(layers[-1], name, style))
     except InputError as error:
         raise InputError(
             f"{architecture.name}: image size {size}: {error}; "

@@ -1,47 +1,84 @@
 """The blocks that the tables of the zoo are written in, and the layers of each.
 
-A block is a record without shapes; `block_layers` places it behind a layer. All
-channel counts are absolute: width multipliers are applied where the tables are
-expanded. A block's layers are named "<block>.<role>"; a block of one layer has the
-block's own name. A residual add is made exactly where it is said to be, and otherwise
-where IFM and OFM of the block have one shape.
+A block is a record without shapes; its `layers` place it behind a layer. All channel
+counts are absolute: width multipliers are applied where the tables are expanded. A
+block's layers are named "<block>.<role>"; a block of one layer has the block's own
+name. A residual add is made exactly where it is said to be, and otherwise where IFM and
+OFM of the block have one shape.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import assert_never
 
 from hao.errors import InputError
-from hao.ir.layer import Conv, GlobalAveragePool, Layer, Linear
+from hao.ir.layer import GlobalAveragePool, Layer, Linear
 from hao.ir.tensor import Shape
 from hao.zoo.style import Style
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConvBlock:
+class Block(ABC):
+    """A block.
+
+    Attributes:
+        stride: Image rows and columns that become one.
+    """
+
+    stride: int = 1
+
+    @abstractmethod
+    def layers(self, source: Layer, name: str, style: Style) -> tuple[Layer, ...]:
+        """Return the layers behind `source`, in topological order.
+
+        Raises:
+            InputError: A window or a fully connected layer does not fit the IFM.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvBlock(Block):
     """One dense convolution with the network's activation."""
 
     channels: int
     kernel: int = 1
-    stride: int = 1
+
+    def layers(self, source: Layer, name: str, style: Style) -> tuple[Layer, ...]:
+        """Return the convolution."""
+        conv = style.conv(
+            source,
+            name,
+            channels=self.channels,
+            kernel=self.kernel,
+            stride=self.stride,
+        )
+        return (conv,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MaxPoolBlock:
+class MaxPoolBlock(Block):
     """One max pooling."""
 
     kernel: int = 2
     stride: int = 2
 
+    def layers(self, source: Layer, name: str, style: Style) -> tuple[Layer, ...]:
+        """Return the pooling."""
+        return (style.max_pool(source, name, kernel=self.kernel, stride=self.stride),)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GlobalPoolBlock:
+class GlobalPoolBlock(Block):
     """The average over all pixels."""
 
-    stride: int = 1
+    def layers(self, source: Layer, name: str, style: Style) -> tuple[Layer, ...]:
+        """Return the average."""
+        ofm = Shape(channels=source.ofm.channels, height=1, width=1)
+        pool = GlobalAveragePool(name=name, input=source.name, ifm=source.ofm, ofm=ofm)
+        return (pool,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LinearBlock:
+class LinearBlock(Block):
     """One fully connected layer.
 
     Attributes:
@@ -54,11 +91,26 @@ class LinearBlock:
     channels: int
     activated: bool = False
     map_size: int = 1
-    stride: int = 1
+
+    def layers(self, source: Layer, name: str, style: Style) -> tuple[Layer, ...]:
+        """Return the layer; it refuses a map of another size."""
+        if {source.ofm.height, source.ofm.width} != {self.map_size}:
+            raise InputError(
+                f"layer {name!r} needs a {self.map_size}x{self.map_size} map, gets "
+                f"{source.ofm.height}x{source.ofm.width}"
+            )
+        linear = Linear(
+            name=name,
+            input=source.name,
+            ifm=source.ofm,
+            ofm=Shape(channels=self.channels, height=1, width=1),
+            activation=(style if self.activated else style.linear).activation,
+        )
+        return (linear,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeparableBlock:
+class SeparableBlock(Block):
     """Depthwise, then 1x1 convolution.
 
     Attributes:
@@ -68,33 +120,65 @@ class SeparableBlock:
 
     channels: int
     kernel: int = 3
-    stride: int = 1
     activated: bool = False
     residual: bool = False
 
+    def layers(self, source: Layer, name: str, style: Style) -> tuple[Layer, ...]:
+        """Return both convolutions, and the add."""
+        depthwise = style.depthwise(
+            source, f"{name}.depthwise", kernel=self.kernel, stride=self.stride
+        )
+        pointwise = (style if self.activated else style.linear).conv(
+            depthwise, f"{name}.pointwise", channels=self.channels
+        )
+        if not self.residual:
+            return depthwise, pointwise
+        return depthwise, pointwise, style.linear.add(pointwise, source, f"{name}.add")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InvertedBlock:
+class InvertedBlock(Block):
     """1x1 expansion, depthwise, linear 1x1 projection; added where shapes agree."""
 
     channels: int
     expanded: int
     kernel: int = 3
-    stride: int = 1
+
+    def layers(self, source: Layer, name: str, style: Style) -> tuple[Layer, ...]:
+        """Return the three convolutions, and the add."""
+        expand = style.conv(source, f"{name}.expand", channels=self.expanded)
+        depthwise = style.depthwise(
+            expand, f"{name}.depthwise", kernel=self.kernel, stride=self.stride
+        )
+        project = style.linear.conv(
+            depthwise, f"{name}.project", channels=self.channels
+        )
+        return _added((expand, depthwise, project), source, name, style)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FusedBlock:
+class FusedBlock(Block):
     """Dense expansion, linear 1x1 projection; added where shapes agree."""
 
     channels: int
     expanded: int
     kernel: int = 3
-    stride: int = 1
+
+    def layers(self, source: Layer, name: str, style: Style) -> tuple[Layer, ...]:
+        """Return both convolutions, and the add."""
+        expand = style.conv(
+            source,
+            f"{name}.expand",
+            channels=self.expanded,
+            kernel=self.kernel,
+            stride=self.stride,
+        )
+        project = style.linear.conv(expand, f"{name}.project", channels=self.channels)
+        return _added((expand, project), source, name, style)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UniversalBlock:
+class UniversalBlock(Block):
     """Universal inverted bottleneck of MobileNetV4.
 
     Linear depthwise `start`, 1x1 expansion, depthwise `middle`, linear 1x1 projection;
@@ -106,114 +190,72 @@ class UniversalBlock:
     expanded: int
     start: int
     middle: int
-    stride: int = 1
+
+    def layers(self, source: Layer, name: str, style: Style) -> tuple[Layer, ...]:
+        """Return the convolutions that are there, and the add."""
+        made: list[Layer] = [source]
+        if self.start:
+            stride = 1 if self.middle else self.stride
+            made.append(
+                style.linear.depthwise(
+                    source, f"{name}.start", kernel=self.start, stride=stride
+                )
+            )
+        made.append(style.conv(made[-1], f"{name}.expand", channels=self.expanded))
+        if self.middle:
+            made.append(
+                style.depthwise(
+                    made[-1],
+                    f"{name}.depthwise",
+                    kernel=self.middle,
+                    stride=self.stride,
+                )
+            )
+        made.append(
+            style.linear.conv(made[-1], f"{name}.project", channels=self.channels)
+        )
+        return _added(tuple(made[1:]), source, name, style)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BasicBlock:
+class BasicBlock(Block):
     """Two 3x3 convolutions and a shortcut (1x1 where shapes differ)."""
 
     channels: int
-    stride: int = 1
+
+    def layers(self, source: Layer, name: str, style: Style) -> tuple[Layer, ...]:
+        """Return the convolutions, the shortcut's too, and the add."""
+        first = style.conv(
+            source,
+            f"{name}.conv1",
+            channels=self.channels,
+            kernel=3,
+            stride=self.stride,
+        )
+        second = style.linear.conv(
+            first, f"{name}.conv2", channels=self.channels, kernel=3
+        )
+        return _joined((first, second), source, name, style, stride=self.stride)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BottleneckBlock:
+class BottleneckBlock(Block):
     """1x1 to a quarter, strided 3x3, 1x1 back, and a shortcut ("version 1.5")."""
 
     channels: int
-    stride: int = 1
 
+    def layers(self, source: Layer, name: str, style: Style) -> tuple[Layer, ...]:
+        """Return the convolutions, the shortcut's too, and the add."""
+        inner = self.channels // 4
+        first = style.conv(source, f"{name}.conv1", channels=inner)
+        second = style.conv(
+            first, f"{name}.conv2", channels=inner, kernel=3, stride=self.stride
+        )
+        third = style.linear.conv(second, f"{name}.conv3", channels=self.channels)
+        return _joined((first, second, third), source, name, style, stride=self.stride)
 
-Block = (
-    ConvBlock
-    | MaxPoolBlock
-    | GlobalPoolBlock
-    | LinearBlock
-    | SeparableBlock
-    | InvertedBlock
-    | FusedBlock
-    | UniversalBlock
-    | BasicBlock
-    | BottleneckBlock
-)
 
 DEPTHWISE_BLOCKS = (SeparableBlock, InvertedBlock, UniversalBlock)
-
-
-def block_layers(
-    block: Block, source: Layer, *, name: str, style: Style
-) -> tuple[Layer, ...]:
-    """Return the layers of a block that reads `source`, in topological order.
-
-    Raises:
-        InputError: A window or a fully connected layer does not fit the IFM.
-    """
-    match block:
-        case ConvBlock():
-            return (_conv(block, source, name, style),)
-        case MaxPoolBlock():
-            return (
-                style.max_pool(source, name, kernel=block.kernel, stride=block.stride),
-            )
-        case GlobalPoolBlock():
-            return (_global_pool(source, name),)
-        case LinearBlock():
-            return (_linear(block, source, name, style),)
-        case SeparableBlock():
-            return _separable(block, source, name, style)
-        case InvertedBlock():
-            return _inverted(block, source, name, style)
-        case FusedBlock():
-            return _fused(block, source, name, style)
-        case UniversalBlock():
-            return _universal(block, source, name, style)
-        case BasicBlock():
-            return _basic(block, source, name, style)
-        case BottleneckBlock():
-            return _bottleneck(block, source, name, style)
-        case _:
-            assert_never(block)
-
-
-def _conv(block: ConvBlock, source: Layer, name: str, style: Style) -> Conv:
-    return style.conv(
-        source, name, channels=block.channels, kernel=block.kernel, stride=block.stride
-    )
-
-
-def _global_pool(source: Layer, name: str) -> GlobalAveragePool:
-    pooled = Shape(channels=source.ofm.channels, height=1, width=1)
-    return GlobalAveragePool(name=name, input=source.name, ifm=source.ofm, ofm=pooled)
-
-
-def _linear(block: LinearBlock, source: Layer, name: str, style: Style) -> Linear:
-    if {source.ofm.height, source.ofm.width} != {block.map_size}:
-        raise InputError(
-            f"layer {name!r} needs a {block.map_size}x{block.map_size} map, gets "
-            f"{source.ofm.height}x{source.ofm.width}"
-        )
-    return Linear(
-        name=name,
-        input=source.name,
-        ifm=source.ofm,
-        ofm=Shape(channels=block.channels, height=1, width=1),
-        activation=(style if block.activated else style.linear).activation,
-    )
-
-
-def _separable(
-    block: SeparableBlock, source: Layer, name: str, style: Style
-) -> tuple[Layer, ...]:
-    depthwise = style.depthwise(
-        source, f"{name}.depthwise", kernel=block.kernel, stride=block.stride
-    )
-    pointwise = (style if block.activated else style.linear).conv(
-        depthwise, f"{name}.pointwise", channels=block.channels
-    )
-    if not block.residual:
-        return (depthwise, pointwise)
-    return (depthwise, pointwise, style.linear.add(pointwise, source, f"{name}.add"))
 
 
 def _added(
@@ -222,56 +264,6 @@ def _added(
     if layers[-1].ofm != source.ofm:
         return layers
     return (*layers, style.linear.add(layers[-1], source, f"{name}.add"))
-
-
-def _inverted(
-    block: InvertedBlock, source: Layer, name: str, style: Style
-) -> tuple[Layer, ...]:
-    expand = style.conv(source, f"{name}.expand", channels=block.expanded)
-    depthwise = style.depthwise(
-        expand, f"{name}.depthwise", kernel=block.kernel, stride=block.stride
-    )
-    project = style.linear.conv(depthwise, f"{name}.project", channels=block.channels)
-    return _added((expand, depthwise, project), source, name, style)
-
-
-def _fused(
-    block: FusedBlock, source: Layer, name: str, style: Style
-) -> tuple[Layer, ...]:
-    expand = style.conv(
-        source,
-        f"{name}.expand",
-        channels=block.expanded,
-        kernel=block.kernel,
-        stride=block.stride,
-    )
-    project = style.linear.conv(expand, f"{name}.project", channels=block.channels)
-    return _added((expand, project), source, name, style)
-
-
-def _universal(
-    block: UniversalBlock, source: Layer, name: str, style: Style
-) -> tuple[Layer, ...]:
-    layers: tuple[Layer, ...] = ()
-    if block.start:
-        start = style.linear.depthwise(
-            source,
-            f"{name}.start",
-            kernel=block.start,
-            stride=1 if block.middle else block.stride,
-        )
-        layers = (start,)
-    expand = style.conv(
-        layers[-1] if layers else source, f"{name}.expand", channels=block.expanded
-    )
-    layers = (*layers, expand)
-    if block.middle:
-        middle = style.depthwise(
-            expand, f"{name}.depthwise", kernel=block.middle, stride=block.stride
-        )
-        layers = (*layers, middle)
-    project = style.linear.conv(layers[-1], f"{name}.project", channels=block.channels)
-    return _added((*layers, project), source, name, style)
 
 
 def _joined(
@@ -284,27 +276,3 @@ def _joined(
         source, f"{name}.shortcut", channels=main.ofm.channels, stride=stride
     )
     return (*layers, shortcut, style.add(main, shortcut, f"{name}.add"))
-
-
-def _basic(
-    block: BasicBlock, source: Layer, name: str, style: Style
-) -> tuple[Layer, ...]:
-    first = style.conv(
-        source, f"{name}.conv1", channels=block.channels, kernel=3, stride=block.stride
-    )
-    second = style.linear.conv(
-        first, f"{name}.conv2", channels=block.channels, kernel=3
-    )
-    return _joined((first, second), source, name, style, stride=block.stride)
-
-
-def _bottleneck(
-    block: BottleneckBlock, source: Layer, name: str, style: Style
-) -> tuple[Layer, ...]:
-    inner = block.channels // 4
-    first = style.conv(source, f"{name}.conv1", channels=inner)
-    second = style.conv(
-        first, f"{name}.conv2", channels=inner, kernel=3, stride=block.stride
-    )
-    third = style.linear.conv(second, f"{name}.conv3", channels=block.channels)
-    return _joined((first, second, third), source, name, style, stride=block.stride)
