@@ -6,8 +6,10 @@ cycles is the least period at which iterations can follow each other, wherever r
 may stand.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 _CLOSE = 1e-9
 
@@ -29,55 +31,20 @@ class TimedEdge:
     distance: float
 
 
-def components(size: int, after: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Return the strongly connected parts of a graph, single nodes included.
+def components(size: int, edges: Iterable[tuple[int, int]]) -> list[int]:
+    """Return for every node the number of the strongly connected part that it is in.
 
-    Source: Tarjan, "Depth-first search and linear graph algorithms" (1972).
+    Args:
+        size: Number of nodes.
+        edges: Start and end of each.
     """
-    index = [-1] * size
-    low = [0] * size
-    on_stack = [False] * size
-    stack: list[int] = []
-    found: list[list[int]] = []
-    count = 0
-    for root in range(size):
-        if index[root] >= 0:
-            continue
-        work = [(root, 0)]
-        while work:
-            node, at = work.pop()
-            if at == 0:
-                index[node] = low[node] = count
-                count += 1
-                stack.append(node)
-                on_stack[node] = True
-            descended = False
-            edges = after[node]
-            while at < len(edges):
-                other = edges[at]
-                at += 1
-                if index[other] < 0:
-                    work.append((node, at))
-                    work.append((other, 0))
-                    descended = True
-                    break
-                if on_stack[other]:
-                    low[node] = min(low[node], index[other])
-            if descended:
-                continue
-            if low[node] == index[node]:
-                part = []
-                while True:
-                    other = stack.pop()
-                    on_stack[other] = False
-                    part.append(other)
-                    if other == node:
-                        break
-                found.append(part)
-            if work:
-                up = work[-1][0]
-                low[up] = min(low[up], low[node])
-    return found
+    from scipy import sparse  # here: commands that look at no schedule need none
+    from scipy.sparse.csgraph import connected_components
+
+    ends = np.array(list(edges), dtype=np.int64).reshape(-1, 2).T
+    graph = sparse.coo_array((np.ones(ends.shape[1]), tuple(ends)), (size, size))
+    parts: list[int] = connected_components(graph, connection="strong")[1].tolist()
+    return parts
 
 
 def largest_ratio(
@@ -89,15 +56,7 @@ def largest_ratio(
         size: Number of nodes.
         arcs: Edges. Every cycle's distances sum to more than 0.
     """
-    after: list[list[int]] = [[] for _ in range(size)]
-    for arc in arcs:
-        after[arc.start].append(arc.end)
-    part_of = [0] * size
-    sizes: list[int] = []
-    for number, part in enumerate(components(size, after)):
-        sizes.append(len(part))
-        for node in part:
-            part_of[node] = number
+    part_of = components(size, ((arc.start, arc.end) for arc in arcs))
     inner: dict[int, list[TimedEdge]] = {}
     for arc in arcs:
         if part_of[arc.start] == part_of[arc.end]:

@@ -6,8 +6,8 @@ are not kept apart for want of ports, and the latency of the bus is not counted.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 
 from hao.schedule.graph import OperatorGraph, OperatorKind
 
@@ -34,11 +34,10 @@ def find_pipeline(graph: OperatorGraph, budget: float) -> Pipeline:
     for edge in graph.edges:
         if edge.distance == 0:
             before[edge.end].append((edge.start, edge.clocked))
-    begins = [0] * len(operators)
     ends = [(0, 0.0)] * len(operators)
-    first_use = [0] * len(operators)
-    last_use = [0] * len(operators)
-    for node in _topological(before):
+    uses: list[list[int]] = [[] for _ in operators]
+    needs = {node: [start for start, _ in each] for node, each in enumerate(before)}
+    for node in TopologicalSorter(needs).static_order():
         cycle, time = 0, 0.0
         for start, clocked in before[node]:
             ready = (ends[start][0] + 1, 0.0) if clocked else ends[start]
@@ -46,42 +45,19 @@ def find_pipeline(graph: OperatorGraph, budget: float) -> Pipeline:
         operator = operators[node]
         if time > 0 and time + operator.delay > budget + _SLACK:
             cycle, time = cycle + 1, 0.0
-        begins[node] = cycle
         if operator.latency:
             ends[node] = (cycle + operator.latency, operator.out)
         else:
             whole = max(0, math.ceil((time + operator.delay - _SLACK) / budget) - 1)
             ends[node] = (cycle + whole, time + operator.delay - whole * budget)
         for start, _ in before[node]:
-            last_use[start] = max(last_use[start], cycle)
-            first_use[start] = min(first_use[start] or cycle, cycle)
+            uses[start].append(cycle)
     registers = 0
-    for node, operator in enumerate(operators):
-        made = ends[node][0]
+    for operator, (made, _), used in zip(operators, ends, uses, strict=True):
         if operator.kind is OperatorKind.CARRIED:
             # It is handed over when it is first needed, not at the first cycle.
-            made = first_use[node]
+            made = min(used, default=0)
             registers += operator.bits
-        registers += operator.bits * max(0, last_use[node] - made)
+        registers += operator.bits * max(0, max(used, default=0) - made)
     depth = max((end[0] for end in ends), default=0) + 1
     return Pipeline(depth, registers)
-
-
-def _topological(before: Sequence[Sequence[tuple[int, bool]]]) -> list[int]:
-    """Return the operators, each behind those that it needs in the same iteration."""
-    after: list[list[int]] = [[] for _ in before]
-    waiting = [0] * len(before)
-    for node, starts in enumerate(before):
-        for start, _ in starts:
-            after[start].append(node)
-            waiting[node] += 1
-    ready = [node for node, count in enumerate(waiting) if count == 0]
-    order = []
-    while ready:
-        node = ready.pop()
-        order.append(node)
-        for other in after[node]:
-            waiting[other] -= 1
-            if waiting[other] == 0:
-                ready.append(other)
-    return order

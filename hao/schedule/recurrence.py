@@ -93,13 +93,8 @@ def find_recurrences(
 
 def _cyclic_edges(graph: OperatorGraph) -> list[Edge]:
     """Return the edges that lie on a cycle."""
-    after: list[list[int]] = [[] for _ in graph.operators]
-    for edge in graph.edges:
-        after[edge.start].append(edge.end)
-    part_of = [0] * len(after)
-    for at, part in enumerate(components(len(after), after)):
-        for node in part:
-            part_of[node] = at
+    ends = ((edge.start, edge.end) for edge in graph.edges)
+    part_of = components(len(graph.operators), ends)
     return [edge for edge in graph.edges if part_of[edge.start] == part_of[edge.end]]
 
 

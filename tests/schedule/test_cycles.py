@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from hao.schedule.cycles import TimedEdge, components, largest_ratio
-from hao.schedule.ir import Instruction, IrFunction
+from hao.schedule.graph import Operator, OperatorGraph, OperatorKind
+from hao.schedule.ir import NOWHERE, Instruction, IrFunction
+from hao.schedule.pipeline import Pipeline, find_pipeline
 from hao.schedule.regions import dominators, find_loops
 
 
@@ -65,13 +67,12 @@ def test_a_graph_without_cycles_has_no_ratio() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_components_are_those_of_networkx(seed: int) -> None:
     size, arcs = random_arcs(seed)
-    after: list[list[int]] = [[] for _ in range(size)]
-    for arc in arcs:
-        after[arc.start].append(arc.end)
+    part_of = components(size, ((arc.start, arc.end) for arc in arcs))
+    found = {frozenset(np.flatnonzero(np.equal(part_of, p)).tolist()) for p in part_of}
     graph = nx.DiGraph([(arc.start, arc.end) for arc in arcs])
     graph.add_nodes_from(range(size))
     expected = {frozenset(part) for part in nx.strongly_connected_components(graph)}
-    assert {frozenset(part) for part in components(size, after)} == expected
+    assert found == expected
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -131,3 +132,17 @@ def test_an_inner_loop_is_passed_through_once() -> None:
     loops = {loop.head: loop for loop in find_loops(function(succ))}
     assert loops["head"].order == ["head", "inner", "latch"]
     assert loops["inner"].order == ["inner"]
+
+
+def test_a_carried_value_is_kept_from_its_first_use_to_its_last_by_hand() -> None:
+    graph = OperatorGraph()
+    carried = graph.add(Operator(OperatorKind.CARRIED, 8, 0.0, 0, 0.0, NOWHERE, 8))
+    before = carried
+    for _ in range(3):  # adders of 0.9 ns in a cycle of 1 ns: cycles 0, 1 and 2
+        adder = graph.add(Operator(OperatorKind.ADD, 8, 0.9, 0, 0.0, NOWHERE, 0))
+        graph.join(carried, adder)
+        if before != carried:
+            graph.join(before, adder)
+        before = adder
+    # 8 bits are handed over, and cross two clock edges to the last adder.
+    assert find_pipeline(graph, 1.0) == Pipeline(depth=3, registers=8 + 2 * 8)
