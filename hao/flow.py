@@ -31,7 +31,7 @@ from hao.page.listing import list_runs
 from hao.program.solver import SolverName
 from hao.report.networks import network_table
 from hao.report.result import SearchResult
-from hao.request import SearchRequest, board_of, candidates_of, check_request
+from hao.request import SearchRequest, board_of, candidates_of
 from hao.steps.calibrate import CalibrateRequest, calibrate
 from hao.steps.emit import emit
 from hao.steps.explore import ExploreRequest, explore
@@ -76,7 +76,6 @@ __all__ = [
     "calibrate",
     "candidates_of",
     "check_model",
-    "check_request",
     "compare_runs",
     "emit",
     "estimate",

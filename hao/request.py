@@ -138,7 +138,8 @@ class SearchRequest:
     Words stand for the members of enumerations, such as "highs", and text for paths.
 
     Raises:
-        ArgumentError: A field is of a type that it cannot take.
+        ArgumentError: A field is of a type that it cannot take; or fields are missing,
+            out of range, or clash: it names all.
     """
 
     board: str | Path
@@ -173,6 +174,8 @@ class SearchRequest:
 
     def __post_init__(self) -> None:
         take_fields(self)
+        if faults := [*_faults(self), *_best_faults(self)]:
+            raise ArgumentError("; and ".join(faults))
 
     @property
     def bit_rules(self) -> BitRules:
@@ -210,7 +213,7 @@ def limits_of(request: SearchRequest, board: Board) -> tuple[int | None, int | N
     """Return the most cycles of a frame and the least top-1 that a request allows.
 
     Args:
-        request: A checked request.
+        request: The request.
         board: Its board.
 
     Returns:
@@ -222,17 +225,6 @@ def limits_of(request: SearchRequest, board: Board) -> tuple[int | None, int | N
     if request.min_top1 is not None:
         top1 = round(request.min_top1 * MICRO)
     return cycles, top1
-
-
-@takes_words
-def check_request(request: SearchRequest) -> None:
-    """Check what concerns several arguments at once.
-
-    Raises:
-        ArgumentError: Arguments are missing, out of range, or clash; it names all.
-    """
-    if faults := [*_faults(request), *_best_faults(request)]:
-        raise ArgumentError("; and ".join(faults))
 
 
 def _faults(request: SearchRequest) -> Iterator[str]:
@@ -371,7 +363,7 @@ def check_rate(request: SearchRequest, board: Board) -> None:
     """Check that the host leaves the engine time, if a frame rate is asked for.
 
     Args:
-        request: A checked request.
+        request: The request.
         board: Its board.
 
     Raises:
@@ -507,7 +499,6 @@ def asked_again(
         request = TypeAdapter(SearchRequest).validate_json(json.dumps(asked))
     except ValidationError as error:
         raise InputError(f"asked.{explain(error)}") from error
-    check_request(request)
     changed = certificate.changed
     if request.model is None and changed is None:
         found = candidates_of(request, lambda _: None)

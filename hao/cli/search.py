@@ -341,12 +341,10 @@ def search_command(
       hao search --board zu3eg --fps 200 --model net.onnx --data images/ --measure 40
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao.files import recover
-    from hao.request import check_request
     from hao.runs.run import check_run_name, check_target, default_run_name
     from hao.steps.floats import Source
     from hao.steps.search import search
 
-    check_request(request)
     kinds = _kinds(option_kinds)
     faults = [*_faults_of_kinds(request, kinds, source)]
     if measure is not None and (no_run or request.fps is None):

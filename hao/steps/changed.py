@@ -32,7 +32,6 @@ from hao.request import (
     board_of,
     candidates_of,
     check_rate,
-    check_request,
 )
 from hao.runs.design_file import FILE_NAME, load_design
 from hao.runs.run import check_target
@@ -160,7 +159,6 @@ def load_trained(
     """
     rules = request.search.rules or usual or BitRules()
     asked = replace(request.search, rules=rules)
-    check_request(asked)
     if request.run is None:
         board = board_of(asked)
         check_rate(asked, board)

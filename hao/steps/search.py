@@ -31,7 +31,6 @@ from hao.request import (
     board_of,
     candidates_of,
     check_rate,
-    check_request,
     check_top1_known,
     limits_of,
     with_batches,
@@ -80,7 +79,6 @@ def search(
         SolverError: Gurobi was asked for and does not run here; or no design was found,
             but it is not proven that there is none; or the workers died.
     """
-    check_request(request)
     check_solver(request.solver)
     seen = None
     if run_path is not None:

@@ -14,7 +14,7 @@ from hao.answer.objective import Objective
 from hao.errors import ArgumentError, InfeasibleError
 from hao.hw.board import Board, Frames
 from hao.program.codesign import Measure, choose_most_accurate, choose_smallest
-from hao.request import SearchRequest, check_request, with_batches
+from hao.request import SearchRequest, with_batches
 from hao.runs.certificate import CERTIFICATE_FILE
 from hao.steps.search import search
 from hao.steps.verify import verify
@@ -152,4 +152,4 @@ def test_what_cannot_be_asked_of_starts(
     changes: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ArgumentError, match=re.escape(message)):
-        check_request(replace(AUTO, **changes))  # type: ignore[arg-type]  # fields by name
+        replace(AUTO, **changes)  # type: ignore[arg-type]  # fields by name

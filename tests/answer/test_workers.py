@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from hao import SearchRequest, check_request
+from hao import SearchRequest
 from hao.answer import workers as workers_module
 from hao.answer.explore import search_accuracy
 from hao.answer.workers import IN_PROCESS, Answer, Task, Workers, open_workers
@@ -229,11 +229,9 @@ def test_requests_are_checked() -> None:
         with pytest.raises(
             InputError, match=rf"`workers` = {count}; must be from 1 to"
         ):
-            check_request(SearchRequest(board="zu3eg", fps=9, workers=count))
+            SearchRequest(board="zu3eg", fps=9, workers=count)
     with pytest.raises(InputError, match="`workers` and `cluster` exclude each other"):
-        check_request(
-            SearchRequest(board="zu3eg", fps=9, workers=2, cluster="tcp://host:8786")
-        )
+        SearchRequest(board="zu3eg", fps=9, workers=2, cluster="tcp://host:8786")
 
 
 def test_the_flow_loads_nothing_for_workers_that_are_not_asked_for() -> None:
