@@ -28,7 +28,12 @@ from hao.handoff.cosim import CosimReport
 from hao.handoff.hierarchy import HierarchyReport
 from hao.handoff.load import Report
 from hao.handoff.synthesis import ModuleRow, SynthesisReport
-from hao.handoff.utilization import CORE, TimingReport, UtilizationReport
+from hao.handoff.utilization import (
+    CORE,
+    DesignState,
+    TimingReport,
+    UtilizationReport,
+)
 from hao.hw.resources import Resources
 from hao.text import text_table
 
@@ -114,27 +119,15 @@ def compare(
             case SynthesisReport():
                 rows += _synthesis_rows(cost, report)
             case UtilizationReport():
-                step = (
-                    FigureSource.PLACEMENT
-                    if report.state.placed
-                    else FigureSource.SYNTHESIS
-                )
+                step = _step(report.state)
                 rows += _resource_rows(
                     TOTAL, (cost.resources, report.used), step, report.source
                 )
             case HierarchyReport():
-                step = (
-                    FigureSource.PLACEMENT
-                    if report.state.placed
-                    else FigureSource.SYNTHESIS
-                )
+                step = _step(report.state)
                 rows += _block_rows(cost, report, step)
             case TimingReport():
-                step = (
-                    FigureSource.PLACEMENT
-                    if report.state.placed
-                    else FigureSource.SYNTHESIS
-                )
+                step = _step(report.state)
                 reached = report.reached_ns if report.clocks else None
                 rows.append(_clock_row(cost, reached, step, report.source))
             case CosimReport():
@@ -142,6 +135,10 @@ def compare(
             case _:
                 assert_never(report)
     return tuple(rows)
+
+
+def _step(state: DesignState) -> FigureSource:
+    return FigureSource.PLACEMENT if state.placed else FigureSource.SYNTHESIS
 
 
 def render_comparison(rows: Sequence[ComparedFigure]) -> str:

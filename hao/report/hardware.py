@@ -9,6 +9,7 @@ from pydantic_core import to_jsonable_python
 
 from hao.ir.picture import UNPREPARED, Preparation
 from hao.report.words import start_in_words
+from hao.text import plain, text_table
 
 if TYPE_CHECKING:
     from hao.lint.finding import Finding
@@ -211,12 +212,12 @@ def render_simulation(result: SimulationResult) -> str:
     ]
     if result.wrong_steps is not None:
         lines.append(f"maps after every step: {result.wrong_steps} steps differ")
-    lines += ["", *_accuracy_lines(result), *_cycle_lines(result)]
+    head = (f"cycles of {start_in_words(result.batch)}", "model", "replayed", "ratio")
+    table = text_table(head, cycle_rows(result), left={0})
+    lines += ["", *_accuracy_lines(result), table]
     if result.fifos:
-        lines += ["", f"{'stream':32} {'depth':>6} {'least':>6}"]
-        lines += [
-            f"{name:32} {depth:6} {least:6}" for name, depth, least in result.fifos
-        ]
+        rows = [(name, str(depth), str(least)) for name, depth, least in result.fifos]
+        lines += ["", text_table(("stream", "depth", "least"), rows, left={0})]
     return "\n".join(lines)
 
 
@@ -237,18 +238,15 @@ def _accuracy_lines(result: SimulationResult) -> list[str]:
     return [*lines, ""]
 
 
-def _cycle_lines(result: SimulationResult) -> list[str]:
-    model, replayed = result.cycles_model, result.cycles_replayed
-    head = f"cycles of {start_in_words(result.batch)}"
-    lines = [f"{head:44} {'model':>9} {'replayed':>9} {'ratio':>6}"]
-    for item in result.invocations:
-        name = item.name if len(item.name) <= 44 else f"{item.name[:41]}..."
-        lines.append(
-            f"{name:44} {item.model:9} {item.replayed:9} "
-            f"{item.model / max(1, item.replayed):6.3f}"
+def cycle_rows(result: SimulationResult) -> list[tuple[str, str, str, str]]:
+    """Return the cycles of every invocation and of all: priced, replayed, ratio."""
+    return [
+        (name, str(model), str(replayed), f"{model / max(1, replayed):.3f}")
+        for name, model, replayed in (
+            *((plain(i.name), i.model, i.replayed) for i in result.invocations),
+            ("total", result.cycles_model, result.cycles_replayed),
         )
-    lines.append(f"{'total':44} {model:9} {replayed:9} {model / max(1, replayed):6.3f}")
-    return lines
+    ]
 
 
 def simulation_json(result: SimulationResult) -> dict[str, object]:

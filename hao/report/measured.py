@@ -170,18 +170,20 @@ def render_measured(found: Measured) -> str:
 
 
 def _score_lines(scores: Sequence[PredictorScore], learner: str) -> list[str]:
-    lines = [
-        f"predictors on schemes left out ({learner} is in use)",
-        f"{'':36} {'schemes':>7} {'Spearman':>9} {'of top-1':>9} {'MAE':>6} "
-        f"{'inside':>7}",
-    ]
-    for one in scores:
-        inside = "" if one.coverage is None else f"{100 * one.coverage:.0f} %"
-        lines.append(
-            f"{one.name:36} {one.rows:>7} {one.spearman:>9.2f} "
-            f"{one.spearman_top1:>9.2f} {one.mae:>6.2f} {inside:>7}"
+    head = ("predictor", "schemes", "Spearman", "of top-1", "MAE", "inside")
+    rows = [
+        (
+            one.name,
+            str(one.rows),
+            f"{one.spearman:.2f}",
+            f"{one.spearman_top1:.2f}",
+            f"{one.mae:.2f}",
+            "" if one.coverage is None else f"{100 * one.coverage:.0f} %",
         )
-    return lines
+        for one in scores
+    ]
+    title = f"predictors on schemes left out ({learner} is in use)"
+    return [title, text_table(head, rows, left={0})]
 
 
 def _design_table(designs: Sequence[MeasuredDesign]) -> str:

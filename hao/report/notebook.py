@@ -7,7 +7,12 @@ from collections.abc import Sequence
 from html import escape
 
 from hao.report.goal import unproven_in_words
-from hao.report.hardware import Quantization, SimulationResult, percent_in_words
+from hao.report.hardware import (
+    Quantization,
+    SimulationResult,
+    cycle_rows,
+    percent_in_words,
+)
 from hao.report.measured import Measured, measured_word
 from hao.report.result import SearchResult
 from hao.report.tables import (
@@ -127,20 +132,13 @@ def simulation_html(result: SimulationResult) -> str:
     ]
     if result.wrong_steps is not None:
         rows.append(("maps after every step that differ", str(result.wrong_steps)))
-    cycles = [
-        (name, str(model), str(replayed), f"{model / max(1, replayed):.3f}")
-        for name, model, replayed in (
-            *((item.name, item.model, item.replayed) for item in result.invocations),
-            ("total", result.cycles_model, result.cycles_replayed),
-        )
-    ]
     return html_table(
         f"{result.images} images, {result.build} build: {verdict}, "
         f"{result.mismatches} bytes in {result.wrong_images} images differ",
         rows,
     ) + html_table(
         f"Cycles of {start_in_words(result.batch)}",
-        cycles,
+        cycle_rows(result),
         head=("invocation", "model", "replayed", "ratio"),
         folded=True,
     )

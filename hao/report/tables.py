@@ -332,6 +332,8 @@ def roofline_ms(board: Board, cost: CostReport) -> tuple[float, float]:
 
 def _roofline_lines(board: Board, cost: CostReport) -> list[str]:
     ideal, transfer = (each / cost.frames for each in roofline_ms(board, cost))
+    millions = cost.frame_macs / 1e6
+    macs = f"{millions:.1f}" if millions >= 1 else decimal(millions)
     shares = ", ".join(
         f"{name} {100 * cycles / cost.latency_cycles:.0f} %"
         for name, cycles in cost.binding_cycles.items()
@@ -340,8 +342,7 @@ def _roofline_lines(board: Board, cost: CostReport) -> list[str]:
         _field(
             "efficiency",
             f"{100 * cost.efficiency:.1f} %: {cost.macs / cost.latency_cycles:.1f} of "
-            f"{cost.multipliers} products a cycle; {cost.frame_macs / 1e6:.1f} million "
-            "MACs",
+            f"{cost.multipliers} products a cycle; {macs} million MACs",
         ),
         _field(
             "roofline",

@@ -38,6 +38,7 @@ from hao.steps.changed import (
     write_changed,
 )
 from hao.steps.common import Progress, check_torch, checkpoint_path
+from hao.text import plain, text_table
 
 if TYPE_CHECKING:
     from hao.answer.prune_task import PruneTask
@@ -303,18 +304,18 @@ def render_pruning(pruning: Pruning) -> str:
     """Return what pruning did, a line per group or layer and per figure."""
     match pruning.method:
         case PruneMethod.CHANNELS:
-            head = f"{'group':32} {'channels':>8} {'kept':>6}"
+            head = ("group", "channels", "kept")
         case PruneMethod.SPARSITY:
-            head = f"{'layer':32} {'words':>8} {'kept':>6}"
+            head = ("layer", "words", "kept")
         case _:
             assert_never(pruning.method)
-    lines = [head]
-    lines += [
-        f"{name:32} {count:>8} {pruning.after[name]:>6}"
+    rows = [
+        (plain(name), str(count), str(pruning.after[name]))
         for name, count in pruning.before.items()
     ]
     word = "top-1" if pruning.labelled else "agreement with the whole network"
-    lines += [
+    lines = [
+        text_table(head, rows, left={0}),
         "",
         f"{word} of {pruning.frames} test frames ({pruning.data}), in floating point:",
         f"  whole {pruning.whole_top1:.2f} %, cut {pruning.cut_top1:.2f} %, trained "
