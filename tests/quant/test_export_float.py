@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from hao.ir.interpret import run_float
 from hao.ir.network import Network
-from hao.quant.export_float import FRAMES, float_files
+from hao.quant.export import FRAMES
+from hao.quant.export_float import float_files
 from hao.quant.float_net import FloatNet, folded_network
 from tests.quant.networks import every_kind
 

@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 
 import hao
 from hao.answer.candidates import BitRules
+from hao.answer.objective import Objective
 from hao.cli.main import main
 from hao.errors import ArgumentError, UnsupportedError
 from hao.hw.board import Frames
@@ -100,7 +101,7 @@ def test_a_frame_rate_out_of_reach_names_the_nearest(
 
 def test_a_frame_rate_must_be_asked_for() -> None:
     with pytest.raises(ArgumentError, match="`fps` is missing; the network changes"):
-        PruneRequest(search=SearchRequest(board="zu3eg", objective="latency"))
+        PruneRequest(search=SearchRequest(board="zu3eg", objective=Objective.LATENCY))
     search = SearchRequest(board="zu3eg", fps=9)
     with pytest.raises(ArgumentError, match="`steps` = 0; must be at least 1"):
         PruneRequest(search=search, steps=0)
