@@ -15,14 +15,14 @@ from hao.ir.network import Network
 from hao.ir.tensor import Shape
 from hao.zoo.blocks import (
     DEPTHWISE_BLOCKS,
-    Block,
     ConvBlock,
     GlobalPoolBlock,
     LinearBlock,
+    ZooBlock,
 )
 from hao.zoo.style import PaddingRule, Style
 
-NamedBlock = tuple[str, Block]
+NamedBlock = tuple[str, ZooBlock]
 
 
 class Publication(Enum):
@@ -88,7 +88,7 @@ class Architecture:
         return prod(block.stride for _, block in self.blocks)
 
 
-def numbered(prefix: str, blocks: Sequence[Block]) -> tuple[NamedBlock, ...]:
+def numbered(prefix: str, blocks: Sequence[ZooBlock]) -> tuple[NamedBlock, ...]:
     """Return blocks with the names prefix1, prefix2, ..."""
     return tuple((f"{prefix}{number}", block) for number, block in enumerate(blocks, 1))
 

@@ -17,7 +17,7 @@ from hao.zoo.style import Style
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Block(ABC):
+class ZooBlock(ABC):
     """A block.
 
     Attributes:
@@ -36,7 +36,7 @@ class Block(ABC):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConvBlock(Block):
+class ConvBlock(ZooBlock):
     """One dense convolution with the network's activation."""
 
     channels: int
@@ -55,7 +55,7 @@ class ConvBlock(Block):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MaxPoolBlock(Block):
+class MaxPoolBlock(ZooBlock):
     """One max pooling."""
 
     kernel: int = 2
@@ -67,7 +67,7 @@ class MaxPoolBlock(Block):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GlobalPoolBlock(Block):
+class GlobalPoolBlock(ZooBlock):
     """The average over all pixels."""
 
     def layers(self, source: Layer, name: str, style: Style) -> tuple[Layer, ...]:
@@ -78,7 +78,7 @@ class GlobalPoolBlock(Block):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LinearBlock(Block):
+class LinearBlock(ZooBlock):
     """One fully connected layer.
 
     Attributes:
@@ -110,7 +110,7 @@ class LinearBlock(Block):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeparableBlock(Block):
+class SeparableBlock(ZooBlock):
     """Depthwise, then 1x1 convolution.
 
     Attributes:
@@ -137,7 +137,7 @@ class SeparableBlock(Block):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InvertedBlock(Block):
+class InvertedBlock(ZooBlock):
     """1x1 expansion, depthwise, linear 1x1 projection; added where shapes agree."""
 
     channels: int
@@ -157,7 +157,7 @@ class InvertedBlock(Block):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FusedBlock(Block):
+class FusedBlock(ZooBlock):
     """Dense expansion, linear 1x1 projection; added where shapes agree."""
 
     channels: int
@@ -178,7 +178,7 @@ class FusedBlock(Block):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UniversalBlock(Block):
+class UniversalBlock(ZooBlock):
     """Universal inverted bottleneck of MobileNetV4.
 
     Linear depthwise `start`, 1x1 expansion, depthwise `middle`, linear 1x1 projection;
@@ -218,7 +218,7 @@ class UniversalBlock(Block):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BasicBlock(Block):
+class BasicBlock(ZooBlock):
     """Two 3x3 convolutions and a shortcut (1x1 where shapes differ)."""
 
     channels: int
@@ -239,7 +239,7 @@ class BasicBlock(Block):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BottleneckBlock(Block):
+class BottleneckBlock(ZooBlock):
     """1x1 to a quarter, strided 3x3, 1x1 back, and a shortcut ("version 1.5")."""
 
     channels: int

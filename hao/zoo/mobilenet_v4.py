@@ -13,7 +13,7 @@ from hao.zoo.architecture import (
     numbered,
     pooled_classifier,
 )
-from hao.zoo.blocks import Block, ConvBlock, FusedBlock, UniversalBlock
+from hao.zoo.blocks import ConvBlock, FusedBlock, UniversalBlock, ZooBlock
 from hao.zoo.scaling import scaled_channels
 
 
@@ -116,7 +116,7 @@ def _conv(
     size: str,
     *,
     stem: int,
-    blocks: tuple[Block, ...],
+    blocks: tuple[ZooBlock, ...],
     last: int = _LAST,
     image_size: int = 224,
 ) -> Architecture:

@@ -20,7 +20,7 @@ from hao.zoo.architecture import (
     numbered,
     pooled_classifier,
 )
-from hao.zoo.blocks import Block, ConvBlock, SeparableBlock
+from hao.zoo.blocks import ConvBlock, SeparableBlock, ZooBlock
 from hao.zoo.scaling import Stage, inverted_blocks, scaled_channels, scaled_stages
 from hao.zoo.style import PaddingRule
 
@@ -83,7 +83,7 @@ def _searched(
     family: Publication,
     *,
     stem: int,
-    blocks: tuple[Block, ...],
+    blocks: tuple[ZooBlock, ...],
     head: int = 1280,
 ) -> Architecture:
     return Architecture(
