@@ -279,18 +279,11 @@ class _Cut:
             (result.high - result.zero) * target
             - (beside.low - beside.zero) * beside.scale,
         )
-        quant = QType(bits=MAX_BITS, signed=True)
         unit = np.abs(operand.gain * operand.unit)
         # No finer than the sums themselves.
         finest = int(np.floor(np.log2(unit.min() / target) + WHOLE))
-        exponent = max(finest, -MAX_ALIGN_SHIFT)
-        while True:
-            scale = target * 2.0**exponent
-            low, high = int(np.floor(ends[0] / scale)), int(np.ceil(ends[1] / scale))
-            zeros = range(quant.lowest - low, quant.highest - high + 1)
-            if zeros:
-                break
-            exponent += 1
+        exponent, zeros = _held(ends, target, max(finest, -MAX_ALIGN_SHIFT))
+        scale = target * 2.0**exponent
         steps = unit / scale
         plain = min(zeros, key=abs)
         if np.all(steps >= 1 - WHOLE) and np.all(operand.offset == 0):
@@ -304,6 +297,27 @@ class _Cut:
         if odd is not None and halves and even:
             return cls(scale, odd, Rounding.HALF_EVEN, 0.0, exact=True)
         return cls(scale, plain, Rounding.FLOOR, 0.5, exact=False)
+
+
+def _held(ends: tuple[float, float], target: float, exponent: int) -> tuple[int, range]:
+    """Return the finest scale by which signed 8 bits hold a range of values.
+
+    Args:
+        ends: Of the range.
+        target: The scale is this times a power of two.
+        exponent: The finest to try.
+
+    Returns:
+        The power's exponent, and the zero points with which the range is held.
+    """
+    quant = QType(bits=MAX_BITS, signed=True)
+    while True:
+        scale = target * 2.0**exponent
+        low, high = int(np.floor(ends[0] / scale)), int(np.ceil(ends[1] / scale))
+        zeros = range(quant.lowest - low, quant.highest - high + 1)
+        if zeros:
+            return exponent, zeros
+        exponent += 1
 
 
 def _cut(network: Network, source: str, made: _Cut) -> Network:
@@ -366,19 +380,19 @@ def _aligned_add(
 def _rescaled(
     network: Network, layer: Add, source: str, operand: Chain, target: float
 ) -> Network:
-    """Return the network with an operand on the finest scale that holds its codes."""
-    quant = QType(bits=MAX_BITS, signed=operand.low < 0, rounding=Rounding.HALF_EVEN)
-    stretch = max(operand.high / quant.highest, operand.low / (quant.lowest or -1))
-    least = operand.scale * stretch
-    exponent = max(int(np.ceil(np.log2(least / target))), -MAX_ALIGN_SHIFT)
-    scale = target * 2.0**exponent
+    """Return the network with an operand on the finest scale that holds its values."""
+    quant = QType(bits=MAX_BITS, signed=True, rounding=Rounding.HALF_EVEN)
+    low, high = (
+        (code - operand.zero) * operand.scale for code in (operand.low, operand.high)
+    )
+    exponent, zeros = _held((low, high), target, -MAX_ALIGN_SHIFT)
     reads = next(one for one in network.layers if one.name == source)
     name = free_name(network, f"{layer.name}.aligned")
     quantizer = Quantize(
         name=name, input=source, ifm=reads.ofm, ofm=reads.ofm, quant=quant
     )
     params: dict[str, NDArray[np.generic]] = {
-        f"{name}.scale": np.array([scale]),
-        f"{name}.zero_point": np.zeros(1),
+        f"{name}.scale": np.array([target * 2.0**exponent]),
+        f"{name}.zero_point": np.array([float(min(zeros, key=abs))]),
     }
     return _with_copy(network, layer, source, 0, (quantizer, params))

@@ -175,6 +175,40 @@ def test_a_sum_of_depthwise_windows_before_an_add_differs_at_halves_alone(
     assert differing < 0.1 * apart.size
 
 
+def test_operands_brought_to_one_scale_keep_their_zero_points(tmp_path: Path) -> None:
+    # uint8 from -134 to 121 beside 0 to 255, of scales without a power of two between.
+    stored: Stored = {
+        "w.c": np.eye(3, dtype=np.int8).reshape(3, 3, 1, 1) * 90,
+        "w.s": np.float32(0.011),
+    }
+
+    def quantized(name: str, scale: float, zero: int) -> list[NodeProto]:
+        pair = [f"{name}.s", f"{name}.z"]
+        stored.update({pair[0]: np.float32(scale), pair[1]: np.uint8(zero)})
+        return [
+            helper.make_node("QuantizeLinear", [name, *pair], [f"{name}.c"]),
+            helper.make_node("DequantizeLinear", [f"{name}.c", *pair], [f"{name}.v"]),
+        ]
+
+    nodes = [
+        *quantized("x", 0.0157, 128),
+        helper.make_node("DequantizeLinear", ["w.c", "w.s"], ["w"]),
+        helper.make_node("Conv", ["x.v", "w"], ["u"], "u"),
+        *quantized("u", 0.0214, 134),
+        helper.make_node("Add", ["x.v", "u.v"], ["sum"], "sum"),
+        *quantized("sum", 0.0446, 64),
+    ]
+    made = model(nodes, stored=stored, x=(1, 3, 8, 8), outputs=("sum.v",))
+    path = tmp_path / "file.onnx"
+    path.write_bytes(made.SerializeToString())
+    file, network = load_onnx(path).network, load_buildable(path).network
+    frames = FRAMES.astype(np.float64)
+    apart = (run_float(file, frames) - run_float(network, frames)) / 0.0446
+    assert np.abs(np.rint(apart)).max() == 1
+    # Both are rounded to half a step of the sum: a difference of up to half of one.
+    assert np.mean(np.rint(apart) != 0) < 0.3
+
+
 def test_codes_are_cut_to_fewer_bits_twice(tmp_path: Path) -> None:
     file = _File(1 / 4)
     for y, inner, bits in (("cut", 4, 3), ("last", 3, 2)):
