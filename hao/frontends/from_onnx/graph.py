@@ -18,6 +18,7 @@ from onnx import inliner
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.from_onnx.limits import MAX_FILE_BYTES, check_nodes, check_stored
 from hao.frontends.from_onnx.tensors import Array, stored_array, tensor_values
+from hao.frontends.from_onnx.written_out import written_out
 from hao.frontends.imported import unique_names
 from hao.frontends.piece_types import NodeSite
 
@@ -153,7 +154,7 @@ def load_graph(path: Path, *, image_size: int | None = None) -> OnnxGraph:
         UnsupportedError: Weights are missing, there are several inputs, or the
             operator set is too old.
     """
-    model = _parsed(path)
+    model = written_out(_parsed(path))
     versions = {entry.domain: entry.version for entry in model.opset_import}
     opset = versions.get("", versions.get("ai.onnx"))
     if opset is None:
