@@ -6,8 +6,8 @@ their multiplier, where sums take one. QONNX has no rounding of halves up for
 negative values, so half a step is added first and the Quant node rounds down: the same
 function. Global averages of a power of two of pixels are ONNX averages; others are
 depthwise convolutions whose every weight is the hardware's multiplier, which
-`hao.quant.tap_sums` reads again as averages. Only averages that leave padding out come
-with a factor by position, which no importer of hao reads.
+`hao.quant.tap_sums` reads again as averages. Those that leave padding out come with a
+whole factor by position.
 
 An executor in single precision computes exactly what the integer network does as long
 as sums stay below 2^24 units; `export_qonnx` names the layers where they might not.

@@ -43,9 +43,12 @@ SIGNED = QType(bits=8, signed=True)
 UNSIGNED = QType(bits=8, signed=False)
 
 
-def residual(seed: int = 0) -> Network:
-    """Return a network whose averages are of 9 and of 25 pixels."""
-    same = Padding.same(3)
+NOTHING, AROUND = Padding(), Padding.same(3)
+
+
+def residual(seed: int = 0, uncounted: Padding = NOTHING) -> Network:
+    """Return a network whose averages are of up to 9 and of 25 pixels."""
+    same = AROUND
     layers: tuple[Layer, ...] = (
         Input(name="frame", ofm=shape(2, 10)),
         Conv(
@@ -88,6 +91,7 @@ def residual(seed: int = 0) -> Network:
             kernel=3,
             padding=same,
             kind=PoolKind.AVERAGE,
+            uncounted=uncounted,
         ),
         GlobalAveragePool(name="pool", input="soft", ifm=shape(4, 5), ofm=shape(4, 1)),
         Linear(name="classifier", input="pool", ifm=shape(4, 1), ofm=shape(CLASSES, 1)),
@@ -95,11 +99,19 @@ def residual(seed: int = 0) -> Network:
     return with_random_parameters(Network(name="residual", layers=layers), seed)
 
 
-@pytest.mark.parametrize(("weight_bits", "act_bits"), [(8, 8), (4, 8), (2, 4)])
+@pytest.mark.parametrize(
+    ("weight_bits", "act_bits", "uncounted"),
+    [
+        (8, 8, NOTHING),
+        (4, 8, AROUND),
+        (4, 8, Padding(bottom=1, right=1)),
+        (2, 4, NOTHING),
+    ],
+)
 def test_a_network_comes_back_from_its_file_bit_for_bit(
-    tmp_path: Path, weight_bits: int, act_bits: int
+    tmp_path: Path, weight_bits: int, act_bits: int, uncounted: Padding
 ) -> None:
-    network = residual(weight_bits)
+    network = residual(weight_bits, uncounted)
     scheme = uniform_scheme(network, weight_bits=weight_bits, act_bits=act_bits)
     frames = frames_for(network, 16)
     net = integer_network(quantize_network(network, scheme, frames))

@@ -249,6 +249,10 @@ def _read_into(reading: _Reading, graph: OnnxGraph, node: Node) -> None:
 def _read(reading: _Reading, call: NodeCall, reader: Reader) -> Result:
     """Return what a node makes; one that moves codes moves their values instead."""
     codes, op = call.operand(0), call.node.op
+    if op == "Mul":
+        average = pixels.bordered_average(call, reading.layers, reading.params)
+        if average is not None:
+            return average
     if not isinstance(codes, Codes) or call.node.domain:
         return reader(call)
     if op in CODE_READERS:

@@ -6,7 +6,9 @@ was padded with the lowest number, is kept as it stands between them
 operator specification, onnx/docs/Operators.md, opsets 7 to 23.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 
@@ -25,9 +27,14 @@ from hao.frontends.from_onnx.values import (
     whole_numbers,
 )
 from hao.frontends.over_pixels import PartOfPixels, Reduction, over_pixels
-from hao.frontends.piece_types import Piece, summed_padding
+from hao.frontends.piece_types import Array, Piece, Weight, summed_padding
 from hao.frontends.pointwise_pieces import affine_piece
-from hao.ir.layer import Padding, PoolKind
+from hao.ir.averages import border_factors, mean_pixels
+from hao.ir.layer import Depthwise, Layer, Padding, Pool, PoolKind
+
+_ALIKE = 1e-6
+"""Part by which numbers of a file in single precision may differ and count as equal;
+source: IEEE 754-2019, 3.6, some roundings."""
 
 LOWEST = float(np.finfo(np.float32).min)
 """What exporters write for minus infinity; source: IEEE 754, binary32."""
@@ -66,6 +73,62 @@ def read_reduced_sum(call: NodeCall) -> Result:
     scaled = affine_piece(call.site, piece.value, scale=count, shift=count * 0)
     value = replace(scaled.value, nonnegative=piece.value.nonnegative)
     return replace(scaled, value=value).behind(piece)
+
+
+def bordered_average(
+    call: NodeCall, layers: Sequence[Layer], params: Mapping[str, Array]
+) -> Piece | None:
+    """Return the average that leaves padding out for sums times numbers by position.
+
+    A depthwise convolution of one number makes sums; where they are then multiplied by
+    what pixels of padding take from each window, they are such an average, times a
+    number. `hao.quant.export` writes averages so. `None` for anything else.
+
+    Args:
+        call: The product.
+        layers: What has been read.
+        params: Their parameters.
+    """
+    x, by = call.operand(0), call.operand(1)
+    if not isinstance(x, FeatureMap) or not isinstance(by, Weight):
+        return None
+    sums = next((one for one in layers if one.name == x.layer), None)
+    if not isinstance(sums, Depthwise) or sums.weight is not None:
+        return None
+    taps = params[f"{sums.name}.weight"].astype(np.float64)
+    bias = params.get(f"{sums.name}.bias", np.zeros(1)).astype(np.float64)
+    pixels = (sums.ofm.height, sums.ofm.width)
+    if by.values.shape != (1, 1, *pixels) or np.ptp(taps) != 0 or np.any(bias != 0):
+        return None
+    factors = by.values[0, 0].astype(np.float64)
+    for uncounted in _left_out(sums.padding):
+        average = Pool(
+            name=f"{call.site.layer}.mean",
+            input=sums.input,
+            ifm=sums.ifm,
+            ofm=sums.ofm,
+            kernel=sums.kernel,
+            stride=sums.stride,
+            padding=sums.padding,
+            kind=PoolKind.AVERAGE,
+            uncounted=uncounted,
+        )
+        ratios = factors / border_factors(average)
+        if np.ptp(ratios) <= _ALIKE * abs(ratios.flat[0]):
+            gain = taps.flat[0] * ratios.flat[0] * mean_pixels(average)
+            mean = Piece(value=replace(x, layer=average.name), layers=(average,))
+            scale = np.array([gain])
+            made = affine_piece(call.site, mean.value, scale=scale, shift=scale * 0)
+            return made.behind(mean)
+    return None
+
+
+def _left_out(padding: Padding) -> Iterator[Padding]:
+    """Yield what an average may leave out: all padding, or what ceil_mode adds."""
+    yield padding
+    for bottom, right in product(range(padding.bottom + 1), range(padding.right + 1)):
+        if bottom or right:
+            yield Padding(bottom=bottom, right=right)
 
 
 def read_pad(call: NodeCall) -> Result:
