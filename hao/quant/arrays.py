@@ -82,6 +82,8 @@ def _labelled(
     x, y = arrays[f"x_{word}"], arrays.get(f"y_{word}")
     if y is not None and not np.issubdtype(y.dtype, np.integer):
         raise InputError(f"{path}: y_{word} is {y.dtype}; must be integers")
+    if y is not None and y.size and int(y.max()) > np.iinfo(np.int64).max:
+        raise InputError(f"{path}: y_{word} has label {y.max()}; must be below 2^63")
     frames: NDArray[np.uint8] | NDArray[np.float32]
     if x.dtype == np.uint8:
         frames = x.astype(np.uint8, copy=False)

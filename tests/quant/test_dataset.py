@@ -147,6 +147,11 @@ def test_bytes_become_0_to_1(tmp_path: Path) -> None:
         ("x_test", np.zeros((6, 1, 4, 4), dtype=np.int64), "x_test is int64; must"),
         ("x_test", np.zeros((0, 1, 4, 4)), r"labels of shape \(6,\)"),
         ("y_test", np.zeros(6), "y_test is float64; must be integers"),
+        (
+            "y_test",
+            np.full(6, 2**63, np.uint64),
+            r"y_test has label 9223372036854775808; must be below 2\^63",
+        ),
         ("y_test", np.full(6, -1), "label -1; must be at least 0"),
         ("y_test", np.zeros(5, dtype=np.int64), r"labels of shape \(5,\)"),
         ("y_test", np.array([None] * 6), "without pickle"),
