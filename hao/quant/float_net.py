@@ -39,7 +39,6 @@ from hao.quant.modules import (
     LayerwiseModule,
     hold_zeros,
     module_key,
-    padded,
     pooled_maximum,
     torch_padding,
     window_sums,
@@ -61,8 +60,6 @@ class FloatNet(LayerwiseModule):
 
     def __init__(self, network: Network, *, batch_norm: bool) -> None:
         super().__init__(network)
-        self.compute = nn.ModuleDict()
-        self.norms = nn.ModuleDict()
         add_frame_scaling(self)
         for layer in network.compute_layers:
             self.compute[module_key(layer.name)] = _module(layer)
@@ -98,17 +95,6 @@ class FloatNet(LayerwiseModule):
                 raise AssertionError(layer)
             case _:
                 assert_never(layer)
-
-    def sums(self, layer: Compute, x: Tensor) -> Tensor:
-        """Return a compute layer's map before its activation function."""
-        module = self.compute[module_key(layer.name)]
-        if isinstance(layer, Linear):
-            flat: Tensor = module(x.flatten(1))
-            return flat[:, :, None, None]
-        inside = padded(x, layer.padding) if torch_padding(layer) is None else x
-        out: Tensor = module(inside)
-        key = module_key(layer.name)
-        return self.norms[key](out) if key in self.norms else out
 
 
 def add_frame_scaling(net: LayerwiseModule) -> None:

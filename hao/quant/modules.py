@@ -14,10 +14,12 @@ from hao.errors import UnsupportedError
 from hao.ir.layer import (
     Activation,
     Affine,
+    Compute,
     Conv,
     Depthwise,
     Input,
     Layer,
+    Linear,
     Padding,
     Pool,
     PoolKind,
@@ -31,6 +33,8 @@ class LayerwiseModule(nn.Module, ABC):
 
     Attributes:
         network: Its layers; compute, pooling and add layers only.
+        compute: What multiplies, by `module_key` of the layer.
+        norms: Batch norms behind these, where there are any.
 
     Raises:
         UnsupportedError: The network has another layer.
@@ -46,9 +50,21 @@ class LayerwiseModule(nn.Module, ABC):
                     "and adds"
                 )
         self.network = network
+        self.compute, self.norms = nn.ModuleDict(), nn.ModuleDict()
         self._last_reader = {
             name: layer.name for layer in network.layers for name in layer.inputs
         }
+
+    def sums(self, layer: Compute, x: Tensor) -> Tensor:
+        """Return a compute layer's map before its activation function."""
+        module = self.compute[module_key(layer.name)]
+        if isinstance(layer, Linear):
+            flat: Tensor = module(x.flatten(1))
+            return flat[:, :, None, None]
+        inside = padded(x, layer.padding) if torch_padding(layer) is None else x
+        out: Tensor = module(inside)
+        key = module_key(layer.name)
+        return self.norms[key](out) if key in self.norms else out
 
     @abstractmethod
     def run_layer(self, layer: Layer, operands: Sequence[Tensor]) -> Tensor:

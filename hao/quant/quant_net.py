@@ -44,7 +44,6 @@ from hao.quant.modules import (
     LayerwiseModule,
     hold_zeros,
     module_key,
-    padded,
     pooled_maximum,
     torch_padding,
     window_sums,
@@ -72,7 +71,6 @@ class QuantNet(LayerwiseModule):
         super().__init__(network)
         check_scheme(network, scheme)
         self.scheme, self.scales = scheme, scales
-        self.compute = nn.ModuleDict()
         add_frame_scaling(self)
         self.quantizers = nn.ModuleDict()
         for layer in network.layers:
@@ -122,16 +120,6 @@ class QuantNet(LayerwiseModule):
                 raise AssertionError(layer)
             case _:
                 assert_never(layer)
-
-    def sums(self, layer: Compute, x: Tensor) -> Tensor:
-        """Return a compute layer's sums with bias, before activation and rounding."""
-        module = self.compute[module_key(layer.name)]
-        if isinstance(layer, Linear):
-            flat: Tensor = module(x.flatten(1))
-            return flat[:, :, None, None]
-        inside = padded(x, layer.padding) if torch_padding(layer) is None else x
-        out: Tensor = module(inside)
-        return out
 
     def quantized(self, layer: Layer, x: Tensor) -> Tensor:
         """Return a map on the grid of a layer's codes."""
