@@ -109,13 +109,13 @@ class Accuracy:
         mean: Central estimate.
         low: Pessimistic end of the 90 % interval.
         high: Optimistic end; above the float top-1 where training may gain.
-        ranked: What the search ranks by, `None` in records of earlier versions.
+        ranked: What the search ranks by.
     """
 
     mean: float
     low: float
     high: float
-    ranked: float | None = None
+    ranked: float
 
 
 @dataclass(frozen=True, kw_only=True)

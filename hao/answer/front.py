@@ -31,7 +31,7 @@ class FrontPoint:
         mean_bits: Weight bits, averaged over the weights.
         status: Whether the design is proven optimal for its limit.
         power_mw: Estimated power of the board [mW], or `None` if not estimated.
-        basis: What the accuracy rests on, `None` in records of earlier versions.
+        basis: What the accuracy rests on, if it is known.
     """
 
     network: str
@@ -46,14 +46,8 @@ class FrontPoint:
 
     @property
     def ranked(self) -> float:
-        """Return what the search ranks by: top-1 [percent], or the bits' cost, negated.
-
-        The mean of top-1 in records of earlier versions.
-        """
-        if self.accuracy is None:
-            return -self.cost_points
-        ranked = self.accuracy.ranked
-        return self.accuracy.mean if ranked is None else ranked
+        """Return what the search ranks by: top-1 [percent], or the negated cost."""
+        return -self.cost_points if self.accuracy is None else self.accuracy.ranked
 
     @property
     def fps_per_watt(self) -> float | None:

@@ -170,9 +170,9 @@ def read_board(path: Path, *, shown: str) -> Board:
         shown: What messages call it.
 
     Raises:
-        InputError: The file cannot be read, is no TOML, is of an older format, has an
-            unknown part, a clock beyond what the part allows, or a key missing,
-            unknown or out of range. One line with file, key, value and limit.
+        InputError: The file cannot be read, is no TOML, has an unknown part, a
+            clock beyond what the part allows, or a key missing, unknown or out of
+            range. One line with file, key, value and limit.
     """
     return _board(_read_toml(path, shown=shown), shown=shown)
 
@@ -213,7 +213,6 @@ def check_board_name(name: str) -> None:
 def _board(document: dict[str, object], *, shown: str) -> Board:
     parsed = _split_sources(document, shown=shown)
     try:
-        _check_format(parsed.values)
         values = _checked(parsed.values)
         for key in parsed.sources:
             if key not in values:
@@ -291,25 +290,6 @@ def _leaves(table: dict[str, object]) -> dict[str, object]:
         else:
             flat[key] = value
     return flat
-
-
-def _check_format(document: dict[str, object]) -> None:
-    """Refuse a file of the format of hao 0.1, which spelled out the device.
-
-    Raises:
-        InputError: The file is of that format.
-    """
-    ddr = document.get("ddr")
-    old: list[str] = [key for key in ("device", "dsp_type") if key in document]
-    if isinstance(ddr, dict) and "peak_kbytes_per_s" in ddr:
-        old.append("ddr.peak_kbytes_per_s")
-    if old:
-        raise InputError(
-            f"{', '.join(old)}: of the board files of hao 0.1; now the part says what "
-            "the device has: leave out device, dsp_type, [resources] and their "
-            "sources, and give ddr.type, ddr.bits and ddr.transfers_per_s instead of "
-            "ddr.peak_kbytes_per_s (see `hao boards new --help`)"
-        )
 
 
 def _checked(document: dict[str, object]) -> dict[str, object]:

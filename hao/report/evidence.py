@@ -72,7 +72,7 @@ def basis_in_words(result: SearchResult) -> str:
 def ranked_in_words(result: SearchResult) -> str:
     """Return what the search ranked the accuracy by, with a semicolon before it."""
     accuracy = result.accuracy
-    if accuracy is None or accuracy.ranked is None or result.stance is None:
+    if accuracy is None or result.stance is None:
         return ""
     return f"; ranked as {accuracy.ranked:.2f} %, {STANCES[result.stance]}"
 
@@ -83,9 +83,7 @@ def basis_json(result: SearchResult) -> dict[str, object]:
     return {
         "recipe": None if basis is None else basis.recipe.value,
         "stance": None if result.stance is None else result.stance.value,
-        "top1_ranked": None
-        if accuracy is None or accuracy.ranked is None
-        else round(accuracy.ranked, 4),
+        "top1_ranked": None if accuracy is None else round(accuracy.ranked, 4),
         "results_of_network": None if basis is None else basis.own,
         "results_of_family": None if basis is None else basis.related,
     }

@@ -72,8 +72,8 @@ class SearchResult:
         margin_percent: Part of its frame time that the prediction had to leave free.
         front: Points of the front, most accurate first; empty if not asked for.
         basis: Published results that the prediction is nearest to, with the recipe;
-            `None` in records of earlier versions.
-        stance: What of the predicted drop was ranked by; `None` likewise.
+            `None` where nothing is predicted.
+        stance: What of the predicted drop was ranked by, if that is known.
         block_points: Top-1 that leaving out a block was reckoned to cost [points], as
             given; `None` if all blocks were kept.
         others: Further designs of the network that were asked for, best first, each the

@@ -323,7 +323,7 @@ def load_certificate(run: Path) -> Certificate:
     if run.is_dir() and not path.exists():
         raise InputError(
             f"{run}: no {CERTIFICATE_FILE} in it; only a search proves its answer and "
-            "writes one, no measured scheme of `hao explore` and no older hao"
+            "writes one, no measured scheme of `hao explore`"
         )
     values = read_json(path, shown=str(path), what="certificate")
     try:

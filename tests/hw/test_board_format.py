@@ -152,22 +152,6 @@ def test_a_board_may_leave_its_idle_power_out(tmp_path: Path) -> None:
     assert message.startswith("sources.power.idle_mw: there is no power.idle_mw")
 
 
-def test_a_file_of_the_older_format_is_told_what_to_change(tmp_path: Path) -> None:
-    old = """
-name = "zu3eg"
-title = "Ultra96-V2"
-device = "XCZU3EG"
-part = "xczu3eg-sbva484-1-i"
-dsp_type = "DSP48E2"
-[ddr]
-peak_kbytes_per_s = 4_266_666
-"""
-    message = refusal(tmp_path, old)
-    assert message.startswith("device, dsp_type, ddr.peak_kbytes_per_s: of the board f")
-    assert "leave out device, dsp_type, [resources]" in message
-    assert "ddr.type, ddr.bits and ddr.transfers_per_s instead" in message
-
-
 def test_resources_are_for_parts_that_the_table_lacks(tmp_path: Path) -> None:
     rows = "\n".join(f"{key} = {value}" for key, value in RESOURCES.items())
     message = refusal(tmp_path, f"{LEAST}[resources]\n{rows}\n")
