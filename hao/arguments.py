@@ -7,15 +7,34 @@ from functools import cache, wraps
 from inspect import signature
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    ParamSpec,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from hao.errors import ArgumentError
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 _PLAIN = (Path, str, bool, int, float, Enum)
+_LIMITS = {
+    "greater_than_equal": "at least {ge:g}",
+    "less_than_equal": "at most {le:g}",
+    "greater_than": "above {gt:g}",
+    "less_than": "below {lt:g}",
+}
+AtLeast0 = Annotated[int, Field(ge=0)]
+"""A whole number of a request that is no less than 0."""
+AtLeast1 = Annotated[int, Field(ge=1)]
+"""A whole number of a request that is no less than 1."""
 
 
 def takes_words(step: Callable[Given, Result]) -> Callable[Given, Result]:
@@ -99,5 +118,8 @@ def _wanted(kind: object, error: ValidationError) -> str:
         return " or ".join(f"a {each.__name__}" for each in types)
     if kind is Path:
         return "a Path, or its text"
-    said = error.errors()[0]["msg"].removeprefix("Input should be ")
+    first = error.errors()[0]
+    if first["type"] in _LIMITS:
+        return _LIMITS[first["type"]].format(**first["ctx"])
+    said = first["msg"].removeprefix("Input should be ")
     return said[:1].lower() + said[1:]

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from hao.arguments import take_fields
-from hao.errors import ArgumentError
+from hao.arguments import AtLeast0, AtLeast1, take_fields
 
 
 class Kind(Enum):
@@ -31,22 +30,12 @@ class LoopSettings:
         ArgumentError: A field is no whole number, or out of range.
     """
 
-    measure: int = 40
-    per_turn: int = 8
-    best: int = 2
-    epochs: int = 0
-    final_epochs: int = 0
-    seed: int = 0
+    measure: AtLeast1 = 40
+    per_turn: AtLeast1 = 8
+    best: AtLeast1 = 2
+    epochs: AtLeast0 = 0
+    final_epochs: AtLeast0 = 0
+    seed: AtLeast0 = 0
 
     def __post_init__(self) -> None:
         take_fields(self)
-        for name, value, least in (
-            ("measure", self.measure, 1),
-            ("per_turn", self.per_turn, 1),
-            ("best", self.best, 1),
-            ("epochs", self.epochs, 0),
-            ("final_epochs", self.final_epochs, 0),
-            ("seed", self.seed, 0),
-        ):
-            if value < least:
-                raise ArgumentError(f"`{name}` = {value}; must be at least {least}")

@@ -10,13 +10,14 @@ measured stands beside it, each design in a folder that later commands take as a
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from hao.answer.candidates import Candidate
 from hao.answer.explore import budget_cycles
 from hao.answer.workers import open_workers
-from hao.arguments import take_fields, takes_words
+from hao.arguments import AtLeast1, take_fields, takes_words
 from hao.engine.design import Design
 from hao.errors import ArgumentError, InputError
 from hao.factory import is_factory
@@ -62,15 +63,11 @@ class ExploreRequest:
     settings: LoopSettings = field(default_factory=LoopSettings)
     saliency: Kind = Kind.PLUG_IN
     rates: tuple[float, ...] = ()
-    workers: int = 1
+    workers: Annotated[AtLeast1, Field(le=MOST_WORKERS)] = 1
     cluster: str | None = None
 
     def __post_init__(self) -> None:
         take_fields(self)
-        if not 1 <= self.workers <= MOST_WORKERS:
-            raise ArgumentError(
-                f"`workers` = {self.workers}; must be from 1 to {MOST_WORKERS}"
-            )
         if self.cluster is not None and self.workers != 1:
             raise ArgumentError("`workers` and `cluster` exclude each other")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hao.arguments import take_fields
+from hao.arguments import AtLeast0, take_fields
 from hao.errors import ArgumentError, InputError
 from hao.factory import is_factory
 from hao.ir.network import Network
@@ -65,7 +65,7 @@ class Source:
     data: str | None = None
     weights: Path | None = None
     float_epochs: int | None = None
-    seed: int = 0
+    seed: AtLeast0 = 0
     preparation: Preparation = UNPREPARED
     labels: Path | None = None
     bn_eps: float | None = None
@@ -73,8 +73,6 @@ class Source:
 
     def __post_init__(self) -> None:
         take_fields(self)
-        if self.seed < 0:
-            raise ArgumentError(f"`seed` = {self.seed}; must be at least 0")
         if self.bn_eps is not None and not 0 < self.bn_eps < 1:
             raise ArgumentError(f"`bn_eps` = {self.bn_eps:g}; must be from 0 to 1")
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hao.arguments import take_fields
+from hao.arguments import AtLeast1, take_fields
 from hao.errors import ArgumentError
 from hao.ir.change import Change, Keep
 from hao.ir.channels import channel_groups
@@ -50,15 +50,11 @@ class Pooled:
 
     pool: Path | None = None
     only: tuple[str, ...] = ()
-    score_frames: int = 1024
+    score_frames: AtLeast1 = 1024
     distill_epochs: int | None = None
 
     def __post_init__(self) -> None:
         take_fields(self)
-        if self.score_frames < 1:
-            raise ArgumentError(
-                f"`score_frames` = {self.score_frames}; must be at least 1"
-            )
 
 
 def distilled(

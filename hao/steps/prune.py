@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from hao.answer.candidates import BitRules
-from hao.arguments import takes_words
-from hao.errors import ArgumentError
+from hao.arguments import AtLeast1, takes_words
 from hao.files import write_file
 from hao.ir.change import Channels, Scheme
 from hao.ir.channels import channel_groups
@@ -74,14 +73,8 @@ class PruneRequest(ChangeRequest):
     """
 
     method: PruneMethod = PruneMethod.CHANNELS
-    steps: int = 4
-    iterations: int = 60
-
-    def __post_init__(self) -> None:
-        ChangeRequest.__post_init__(self)
-        for name, value in (("steps", self.steps), ("iterations", self.iterations)):
-            if value < 1:
-                raise ArgumentError(f"`{name}` = {value}; must be at least 1")
+    steps: AtLeast1 = 4
+    iterations: AtLeast1 = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

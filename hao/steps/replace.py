@@ -12,13 +12,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from hao.answer.candidates import BitRules
-from hao.arguments import takes_words
-from hao.errors import ArgumentError, InfeasibleError
+from hao.arguments import AtLeast1, takes_words
+from hao.errors import InfeasibleError
 from hao.hw.board import Board
 from hao.ir.change import Change, LeaveOut, Replace
 from hao.program.codesign import SolveReport
@@ -70,14 +70,7 @@ class ReplaceRequest(ChangeRequest):
 
     pooled: Pooled = field(default_factory=Pooled)
     operations_only: bool = False
-    best: int = 10
-
-    def __post_init__(self) -> None:
-        ChangeRequest.__post_init__(self)
-        if not 1 <= self.best <= MOST_FINALISTS:
-            raise ArgumentError(
-                f"`best` = {self.best}; must be from 1 to {MOST_FINALISTS}"
-            )
+    best: Annotated[AtLeast1, Field(le=MOST_FINALISTS)] = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

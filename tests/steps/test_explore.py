@@ -173,8 +173,8 @@ def test_rates_out_of_range_are_refused(
 @pytest.mark.parametrize(
     ("workers", "cluster", "message"),
     [
-        (0, None, "`workers` = 0; must be from 1 to 256"),
-        (257, None, "`workers` = 257; must be from 1 to 256"),
+        (0, None, "`workers` = 0; must be at least 1"),
+        (257, None, "`workers` = 257; must be at most 256"),
         (2, "tcp://host:8786", "`workers` and `cluster` exclude each other"),
     ],
 )

@@ -202,7 +202,7 @@ def test_the_operations_that_are_offered_are_those_asked_for() -> None:
 
 
 def test_numbers_out_of_range_are_refused(request_: ReplaceRequest) -> None:
-    with pytest.raises(ArgumentError, match="`best` = 21; must be from 1 to 20"):
+    with pytest.raises(ArgumentError, match="`best` = 21; must be at most 20"):
         replace(request_, best=21)
     with pytest.raises(ArgumentError, match="`score_frames` = 0; must be at least 1"):
         Pooled(score_frames=0)
@@ -211,7 +211,7 @@ def test_numbers_out_of_range_are_refused(request_: ReplaceRequest) -> None:
 def test_the_command_names_flags(tmp_path: Path) -> None:
     asked = ["replace", "digits", "--fps", "10", "--runs", str(tmp_path / "runs")]
     for words, message in (
-        (["--best", "21"], "--best 21; must be from 1 to 20"),
+        (["--best", "21"], "--best 21; must be at most 20"),
         (["--score-frames", "0"], "--score-frames 0; must be at least 1"),
     ):
         result = CliRunner().invoke(main, [*asked, *words, "--quiet"])
