@@ -236,12 +236,9 @@ def make_streams(
     for stage in stages:
         kind = f"{stage.name}_stage"
         if stage.loads:
-            result.append(
-                _stream(f"{stage.name}_units", f"unit_t<{kind}> ", UNIT_DEPTH)
-            )
-            result.append(
-                _stream(f"{stage.name}_records", f"records_t<{kind}> ", UNIT_DEPTH)
-            )
+            units, records = _loaded(stage.name)
+            result.append(_stream(units, f"unit_t<{kind}> ", UNIT_DEPTH))
+            result.append(_stream(records, f"records_t<{kind}> ", UNIT_DEPTH))
             result.append(_stream(f"{stage.name}_fills", f"fill_t<{kind}> "))
         if stage.skips:
             result.append(_stream(f"{stage.name}_lists", "hao_beat", UNIT_DEPTH))
@@ -272,92 +269,55 @@ def make_calls(
     adds: bool,
 ) -> list[str]:
     """Return the calls of the dataflow region, each process before its readers."""
-    loads = [
-        name
-        for stage in stages
-        if stage.loads
-        for name in (
-            f"{stage.name}_units",
-            f"{stage.name}_records",
-            *([f"{stage.name}_lists"] if stage.skips else []),
-        )
-    ]
-    calls = []
-    if loads:
-        calls.append(_call("read_weights", "step.fetch", "weights", "weight_beats"))
-        calls.append(_call("load_weights", "step", "weight_beats", *loads))
-    calls.append(
-        _call("read_ifm", "step.read", "ifm", *(route.stream for route in ifm))
-    )
+    calls: list[str] = []
+
+    def call(name: str, record: str, *streams: str) -> None:
+        calls.append(f"{name}({', '.join((record, *streams))})")
+
+    own = {stage.name: _loaded(stage.name) for stage in stages if stage.loads}
+    if own:
+        loads: list[str] = []
+        for stage in stages:
+            loads += own.get(stage.name, ())
+            if stage.loads and stage.skips:
+                loads.append(f"{stage.name}_lists")
+        call("read_weights", "step.fetch", "weights", "weight_beats")
+        call("load_weights", "step", "weight_beats", *loads)
+    call("read_ifm", "step.read", "ifm", *(route.stream for route in ifm))
     if adds:
-        calls.append(
-            _call("read_residual", "step.residual", "residual", "residual_beats")
-        )
+        call("read_residual", "step.residual", "residual", "residual_beats")
+    for name in (stage.name for stage in stages if stage.first):
+        call(f"unpack_{name}", "step", f"{name}_beats", f"{name}_words")
     for stage in stages:
-        if stage.first:
-            calls.append(
-                _call(
-                    f"unpack_{stage.name}",
-                    "step",
-                    f"{stage.name}_beats",
-                    f"{stage.name}_words",
-                )
-            )
-    for stage in stages:
+        name, array = stage.name, f"step.{stage.name}_array"
         inputs = [route.stream for route in stage.inputs]
-        operands = f"{stage.name}_operands"
+        if stage.skips:
+            inputs.append(f"{name}_places")
+            call(f"order_{name}", array, f"{name}_lists", f"{name}_places")
         window, record = {
             "dense": ("dense_window", "step.dense_window"),
             "depthwise": ("depthwise_window", "step.depthwise_window"),
             "pointwise": ("pointwise_vectors", "step.vectors"),
-        }[stage.name]
-        if stage.skips:
-            places = f"{stage.name}_places"
-            array = f"step.{stage.name}_array"
-            calls.append(
-                _call(f"order_{stage.name}", array, f"{stage.name}_lists", places)
-            )
-            inputs.append(places)
-        calls.append(_call(window, record, *inputs, operands))
-        fills = [f"{stage.name}_fills"] if stage.loads else []
+        }[name]
+        call(window, record, *inputs, f"{name}_operands")
+        fills = [f"{name}_fills"] if stage.loads else []
         if stage.loads:
-            own = (f"{stage.name}_units", f"{stage.name}_records", *fills)
-            calls.append(_call(f"fill_{stage.name}", f"step.{stage.name}_array", *own))
+            call(f"fill_{name}", array, *own[name], *fills)
         outputs = [route.stream for route in stage.routes]
-        calls.append(
-            _call(
-                f"{stage.name}_array",
-                f"step.{stage.name}_array",
-                operands,
-                *fills,
-                *outputs,
+        call(f"{name}_array", array, f"{name}_operands", *fills, *outputs)
+        for link in (link for link in links if link.source == name):
+            call(
+                link.name, "step", f"{name}_to_{link.sink}", f"{link.sink}_from_{name}"
             )
-        )
-        for link in links:
-            if link.source == stage.name:
-                calls.append(
-                    _call(
-                        link.name,
-                        "step",
-                        f"{stage.name}_to_{link.sink}",
-                        f"{link.sink}_from_{stage.name}",
-                    )
-                )
         if stage.last:
-            calls.append(
-                _call(
-                    f"pack_{stage.name}",
-                    "step",
-                    f"{stage.name}_to_pack",
-                    f"{stage.name}_packed",
-                )
-            )
-    last = ["residual_beats"] if adds else []
-    sources = [route.stream for route in ofm]
-    calls.append(_call("finish", "step.finish", *sources, *last, "finished_beats"))
-    calls.append(_call("write_ofm", "step.write", "ofm", "finished_beats"))
+            call(f"pack_{name}", "step", f"{name}_to_pack", f"{name}_packed")
+    added = ["residual_beats"] if adds else []
+    sources = (route.stream for route in ofm)
+    call("finish", "step.finish", *sources, *added, "finished_beats")
+    call("write_ofm", "step.write", "ofm", "finished_beats")
     return calls
 
 
-def _call(name: str, *arguments: str) -> str:
-    return f"{name}({', '.join(arguments)})"
+def _loaded(name: str) -> tuple[str, str]:
+    """Return the streams on which a stage's weights and records come."""
+    return f"{name}_units", f"{name}_records"
