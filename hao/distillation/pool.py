@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hao.errors import InputError
 from hao.ir.blocks import Block, with_operations
 from hao.ir.layer import Input, Layer
-from hao.ir.network import Network
+from hao.ir.network import Network, params_of
 from hao.ir.parts import replaceable_blocks
 from hao.options.operations import Operation, may_be_left_out, operations_of
 from hao.quant.float_net import with_parameters
@@ -123,6 +123,4 @@ def assembled(
 def own_params(params: Params, layers: Iterable[Layer]) -> Params:
     """Return the parameters of some layers."""
     names = {layer.name for layer in layers}
-    return MappingProxyType(
-        {k: v for k, v in params.items() if k.rpartition(".")[0] in names}
-    )
+    return MappingProxyType(params_of(params, names))

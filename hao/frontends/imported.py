@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hao.errors import InputError
 from hao.ir.layer import Conv, Depthwise, Input, Layer, Pool
 from hao.ir.lower import lowered, respelled_layers
-from hao.ir.network import Network
+from hao.ir.network import Network, params_of
 from hao.ir.partition import engine_problems
 from hao.ir.rewrite import simplify
 
@@ -89,11 +89,8 @@ def finished_network(
     if len(kept) < 2:
         raise InputError(f"network {name!r}: the output is the input; nothing to run")
     names = {layer.name for layer in kept}
-    checked = {
-        key: _checked(key, array)
-        for key, array in params.items()
-        if key.rpartition(".")[0] in names
-    }
+    own = params_of(params, names)
+    checked = {key: _checked(key, array) for key, array in own.items()}
     read_network = simplify(
         Network(name=safe_name(name), layers=tuple(kept), params=checked)
     )
@@ -115,7 +112,7 @@ def lone_layer_problems(
             continue
         entry = Input(name="frame" if layer.name != "frame" else "entry", ofm=layer.ifm)
         alone = replace(layer, input=entry.name)
-        own = {k: v for k, v in params.items() if k.rpartition(".")[0] == layer.name}
+        own = params_of(params, {layer.name})
         network = Network(name="one", layers=(entry, alone), params=own)
         problems += engine_problems(lowered(network))
     return problems

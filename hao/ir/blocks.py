@@ -9,11 +9,11 @@ reads. What else may be replaced is found by `hao.ir.parts`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hao.errors import InputError, UnsupportedError
-from hao.ir.layer import Add, Input, Layer, Quantize
-from hao.ir.network import Network
+from hao.ir.layer import Add, Input, Layer, Quantize, reading
+from hao.ir.network import Network, params_without
 from hao.ir.partition import Invocation, partition
 
 
@@ -171,12 +171,7 @@ def with_operations(
         return name
 
     def repointed(layer: Layer) -> Layer:
-        if isinstance(layer, Add):
-            first, second = layer.inputs
-            return replace(layer, inputs=(source(first), source(second)))
-        if isinstance(layer, Input):
-            return layer
-        return replace(layer, input=source(layer.input))
+        return reading(layer, {name: source(name) for name in layer.inputs})
 
     waiting = dict(operations)
     kept: list[Layer] = []
@@ -188,9 +183,5 @@ def with_operations(
     return Network(
         name=network.name,
         layers=tuple(kept),
-        params={
-            key: value
-            for key, value in network.params.items()
-            if key.rpartition(".")[0] not in dropped
-        },
+        params=params_without(network.params, dropped),
     )

@@ -7,7 +7,8 @@ sides, its multiply-accumulates and its parameters. Arrays live in
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from hao.errors import InputError
@@ -302,3 +303,17 @@ Layer = (
     | Activation
     | Quantize
 )
+
+
+def reading(layer: Layer, heirs: Mapping[str, str]) -> Layer:
+    """Return a layer that reads other layers, by the names it reads now."""
+    if heirs.keys().isdisjoint(layer.inputs):
+        return layer
+    match layer:
+        case Input():
+            return layer
+        case Add():
+            first, second = (heirs.get(name, name) for name in layer.inputs)
+            return replace(layer, inputs=(first, second))
+        case _:
+            return replace(layer, input=heirs[layer.input])

@@ -33,9 +33,10 @@ from hao.ir.layer import (
     Pool,
     PoolKind,
     Quantize,
+    reading,
 )
-from hao.ir.network import Network
-from hao.ir.quantizers import is_quantized, merged_quantizers, reading
+from hao.ir.network import Network, params_without
+from hao.ir.quantizers import is_quantized, merged_quantizers
 from hao.ir.rewrite import simplify
 from hao.ir.spellings import (
     Spelling,
@@ -178,12 +179,7 @@ def _respelled(
         if made is None:
             position += 1
             continue
-        params = {
-            key: array
-            for key, array in network.params.items()
-            if key.rpartition(".")[0] != layer.name
-        }
-        params |= made.params
+        params = params_without(network.params, {layer.name}) | dict(made.params)
         before, after = network.layers[:position], network.layers[position + 1 :]
         network = Network(
             name=network.name,
@@ -207,11 +203,7 @@ def _frame_affine_to_host(network: Network) -> Network:
         f"{frame.name}.{word}": network.params[f"{first.name}.{word}"]
         for word in ("scale", "shift")
     }
-    kept = {
-        key: array
-        for key, array in network.params.items()
-        if key.rpartition(".")[0] != first.name
-    }
+    kept = params_without(network.params, {first.name})
     layers = tuple(
         reading(one, {first.name: frame.name})
         for one in network.layers

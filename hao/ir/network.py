@@ -5,7 +5,7 @@ earlier ones, and that shapes agree. `params` maps "layer.weight" and the like t
 read-only arrays; a network of the zoo has none, since the search needs shapes only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -109,6 +109,18 @@ class Network:
             for name in layer.inputs:
                 readers[name].append(layer.name)
         return {name: tuple(names) for name, names in readers.items()}
+
+
+def params_of(params: Params, names: Container[str]) -> dict[str, NDArray[np.generic]]:
+    """Return the parameters of the layers of some names."""
+    return {k: v for k, v in params.items() if k.rpartition(".")[0] in names}
+
+
+def params_without(
+    params: Params, names: Container[str]
+) -> dict[str, NDArray[np.generic]]:
+    """Return the parameters of all other layers than those of some names."""
+    return {k: v for k, v in params.items() if k.rpartition(".")[0] not in names}
 
 
 def _read_only(params: Params) -> Params:

@@ -280,9 +280,7 @@ def _units(network: Network) -> list[_Unit]:
                 host = max(hosts, key=order.__getitem__)
                 residual = next(name for name in operands if name != host)
                 unit = units[made_by[host]]
-                units[made_by[host]] = _Unit(
-                    layer=unit.layer, source=unit.source, add=layer, residual=residual
-                )
+                units[made_by[host]] = replace(unit, add=layer, residual=residual)
                 made_by[layer.name] = made_by[host]
             case GlobalAveragePool():
                 name = source[layer.input]
@@ -291,14 +289,7 @@ def _units(network: Network) -> list[_Unit]:
                     units[layer.name] = _Unit(layer=layer, source=name, pool=layer)
                     made_by[layer.name] = layer.name
                     continue
-                unit = units[unit_name]
-                units[unit_name] = _Unit(
-                    layer=unit.layer,
-                    source=unit.source,
-                    add=unit.add,
-                    residual=unit.residual,
-                    pool=layer,
-                )
+                units[unit_name] = replace(units[unit_name], pool=layer)
                 made_by[layer.name] = unit_name
             case Conv() | Depthwise() | Linear() | Pool():
                 units[layer.name] = _Unit(layer=layer, source=source[layer.input])

@@ -5,23 +5,19 @@ layers, activations and quantizers are then part of a requantization
 (`hao.quant.chain`).
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
-
 from hao.ir.layer import (
     Activation,
-    Add,
     Affine,
     Conv,
     Depthwise,
-    Input,
     Layer,
     Linear,
     Pool,
     PoolKind,
     Quantize,
+    reading,
 )
-from hao.ir.network import Network
+from hao.ir.network import Network, params_without
 
 
 def is_quantized(network: Network) -> bool:
@@ -61,9 +57,7 @@ def merged_quantizers(network: Network) -> Network:
     return Network(
         name=network.name,
         layers=tuple(reading(layer, heirs) for layer in kept),
-        params={
-            k: v for k, v in network.params.items() if k.rpartition(".")[0] not in heirs
-        },
+        params=params_without(network.params, heirs),
     )
 
 
@@ -81,15 +75,3 @@ def stages_only(network: Network) -> Network:
         else:
             layers.append(reading(layer, source))
     return Network(name=network.name, layers=tuple(layers))
-
-
-def reading(layer: Layer, heirs: Mapping[str, str]) -> Layer:
-    """Return a layer that reads other layers, by the names it reads now."""
-    match layer:
-        case Input():
-            return layer
-        case Add():
-            first, second = (heirs.get(name, name) for name in layer.inputs)
-            return replace(layer, inputs=(first, second))
-        case _:
-            return replace(layer, input=heirs.get(layer.input, layer.input))

@@ -31,12 +31,12 @@ from hao.ir.layer import (
     Compute,
     Conv,
     Depthwise,
-    Input,
     Layer,
     Linear,
     Padding,
+    reading,
 )
-from hao.ir.network import Network, Params
+from hao.ir.network import Network, Params, params_without
 
 _Real = NDArray[np.floating]
 
@@ -148,28 +148,12 @@ def _repeat(
 def _applied(network: Network, change: _Change) -> Network:
     gone, heir = change.removed
     layers = tuple(
-        _rewired(change.layers.get(layer.name, layer), gone, heir)
+        reading(change.layers.get(layer.name, layer), {gone: heir})
         for layer in network.layers
         if layer.name != gone
     )
-    params: dict[str, NDArray[np.generic]] = {
-        key: array
-        for key, array in network.params.items()
-        if key.rpartition(".")[0] != gone
-    }
-    return Network(
-        name=network.name, layers=layers, params=params | dict(change.params)
-    )
-
-
-def _rewired(layer: Layer, old: str, new: str) -> Layer:
-    if old not in layer.inputs:
-        return layer
-    if isinstance(layer, Add):
-        first, second = (new if name == old else name for name in layer.inputs)
-        return replace(layer, inputs=(first, second))
-    assert not isinstance(layer, Input)
-    return replace(layer, input=new)
+    params = params_without(network.params, {gone}) | dict(change.params)
+    return Network(name=network.name, layers=layers, params=params)
 
 
 def _layer(network: Network, name: str) -> Layer:

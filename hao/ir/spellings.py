@@ -25,7 +25,7 @@ from hao.ir.layer import (
     Quantize,
     window_shape,
 )
-from hao.ir.network import Network
+from hao.ir.network import Network, params_of
 from hao.ir.partition import MAX_KERNEL, MAX_STRIDE
 from hao.ir.quantizers import is_quantized, requantizer_of
 from hao.ir.tensor import QType
@@ -93,7 +93,7 @@ def _handed_on(
     again = replace(found, name=name, input=sums, ifm=maker.ofm, ofm=maker.ofm)
     params = {
         key.replace(f"{found.name}.", f"{name}.", 1): array
-        for key, array in own_params(network, found).items()
+        for key, array in params_of(network.params, {found.name}).items()
     }
     return (replace(maker, name=sums), again), params
 
@@ -243,7 +243,7 @@ def patches(network: Network, layer: Layer) -> Spelling | None:
     params[f"{sums}.weight"] = picks
     if is_quantized(network):
         params |= _copy_scale(sums)
-    params |= own_params(network, layer)
+    params |= params_of(network.params, {layer.name})
     weight = network.params[f"{layer.name}.weight"]
     wide = np.zeros((len(weight), channels, 2 * small, 2 * small), dtype=weight.dtype)
     wide[:, :, : layer.kernel, : layer.kernel] = weight
@@ -353,12 +353,3 @@ def free_name(network: Network, name: str) -> str:
     while candidate in taken:
         candidate, count = f"{name}_{count}", count + 1
     return candidate
-
-
-def own_params(network: Network, layer: Layer) -> dict[str, NDArray[np.generic]]:
-    """Return the parameters of one layer, by their full names."""
-    return {
-        key: array
-        for key, array in network.params.items()
-        if key.rpartition(".")[0] == layer.name
-    }

@@ -24,10 +24,10 @@ from hao.ir.layer import (
     Compute,
     Conv,
     Depthwise,
-    Input,
     Layer,
     Linear,
     Quantize,
+    reading,
 )
 from hao.ir.network import Network
 from hao.ir.spellings import COPY_WEIGHT, copy_layer, free_name
@@ -161,18 +161,11 @@ def _with_copy(
         added.append(replace(quantizer, input=name))
         params |= more
         last = quantizer.name
-    if isinstance(layer, Add):
-        first, second = layer.inputs
-        # A map that is added to itself has been doubled before.
-        names = (last, second) if first == source else (first, last)
-        reader: Layer = replace(layer, inputs=names)
-    else:
-        assert not isinstance(layer, Input)
-        reader = replace(layer, input=last)
     layers: list[Layer] = []
     for one in network.layers:
         if one.name == layer.name:
-            layers += [*added, reader]
+            # A map that is added to itself has been doubled before.
+            layers += [*added, reading(layer, {source: last})]
         else:
             layers.append(one)
     return Network(
@@ -338,10 +331,7 @@ def _cut(network: Network, source: str, made: _Cut) -> Network:
         params[f"{name}.shift"] = np.array([made.middle * made.scale])
     layers: list[Layer] = []
     for one in network.layers:
-        if isinstance(one, Add) and source in one.inputs:
-            first, second = (name if read == source else read for read in one.inputs)
-            one = replace(one, inputs=(first, second))
-        layers.append(one)
+        layers.append(reading(one, {source: name}) if isinstance(one, Add) else one)
         if one.name == source:
             layers += added
     return Network(

@@ -44,6 +44,7 @@ from hao.ir.layer import (
     Pool,
     PoolKind,
     Quantize,
+    reading,
 )
 from hao.ir.network import Network
 from hao.ir.tensor import MAX_BITS, QType, Rounding
@@ -288,11 +289,8 @@ def _parameters(
 def _integer_layer(layer: Layer, chains: Mapping[str, Chain]) -> Layer:
     """Return a layer that reads makers instead of quantizers."""
     match layer:
-        case Input():
-            return layer
-        case Add():
-            first, second = (chains[name].maker for name in layer.inputs)
-            return replace(layer, inputs=(first, second))
+        case Input() | Add():
+            return reading(layer, {name: chains[name].maker for name in layer.inputs})
         case Conv() | Depthwise() | Linear():
             assert layer.weight is not None
             wide = replace(layer.weight, signed=True, narrow=False)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.ir.layer import Add, Conv, Layer, Padding, Quantize, window_shape
-from hao.ir.network import Network
+from hao.ir.network import Network, params_without
 from hao.ir.spellings import COPY_WEIGHT, free_name
 from hao.ir.tensor import MAX_BITS, MIN_BITS, QType, Shape
 from hao.quant.chain import WHOLE, Chain, Real
@@ -312,13 +312,5 @@ def _replaced(
             kept += layers
         elif one.name not in gone:
             kept.append(one)
-    old = {
-        key: array
-        for key, array in network.params.items()
-        if key.rpartition(".")[0] not in gone
-    }
-    return Network(
-        name=network.name,
-        layers=tuple(kept),
-        params={**old, **params},
-    )
+    made = params_without(network.params, gone) | dict(params)
+    return Network(name=network.name, layers=tuple(kept), params=made)
