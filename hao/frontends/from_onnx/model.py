@@ -17,7 +17,15 @@ import numpy as np
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.feature_map import CHANNELS_FIRST, Axis, FeatureMap, stand_in
 from hao.frontends.final_scores import FinalScores
-from hao.frontends.from_onnx import elementwise, fold, layers, linear, pixels, quant
+from hao.frontends.from_onnx import (
+    elementwise,
+    fold,
+    layers,
+    linear,
+    nothing,
+    pixels,
+    quant,
+)
 from hao.frontends.from_onnx.graph import Node, OnnxGraph, load_graph
 from hao.frontends.from_onnx.input import input_map
 from hao.frontends.from_onnx.reasons import refused
@@ -70,6 +78,7 @@ READERS: Mapping[str, Reader] = {
     "Concat": elementwise.read_concat,
     "Div": elementwise.read_divide,
     "Dropout": elementwise.read_identity,
+    "Expand": nothing.read_expand,
     "Flatten": elementwise.read_flatten,
     "Gemm": layers.read_gemm,
     "GlobalAveragePool": layers.read_global_average,
@@ -92,17 +101,21 @@ READERS: Mapping[str, Reader] = {
     "ReduceSum": pixels.read_reduced_sum,
     "Relu": elementwise.read_relu,
     "Reshape": elementwise.read_reshape,
+    "Resize": nothing.read_resize,
     "Shape": elementwise.read_shape,
     "Sigmoid": elementwise.read_scores,
     "Size": elementwise.read_size,
+    "Slice": nothing.read_slice,
     "Softmax": elementwise.read_scores,
     "Squeeze": elementwise.read_squeeze,
     "Sub": elementwise.read_subtract,
     "Sum": elementwise.read_sum,
     "Tanh": elementwise.read_scores,
+    "Tile": nothing.read_expand,
     "TopK": elementwise.read_scores,
     "Transpose": elementwise.read_transpose,
     "Unsqueeze": elementwise.read_unsqueeze,
+    "Upsample": nothing.read_resize,
 }
 """What is read of ONNX itself, by operator."""
 
@@ -113,8 +126,9 @@ CODE_READERS: Mapping[str, Reader] = {
 """What is read in another way where it reads integers of a QuantizeLinear."""
 
 MOVES_CODES = frozenset(
-    {"ArgMax", "Concat", "Flatten", "GlobalMaxPool", "MaxPool", "Pad", "ReduceMax"}
-    | {"Reshape", "Squeeze", "TopK", "Transpose", "Unsqueeze"}
+    {"ArgMax", "Concat", "Expand", "Flatten", "GlobalMaxPool", "MaxPool", "Pad"}
+    | {"ReduceMax", "Reshape", "Resize", "Slice", "Squeeze", "Tile", "TopK"}
+    | {"Transpose", "Unsqueeze", "Upsample"}
 )
 """What does to codes as it does to the values that they stand for: it moves them
 around, or picks the largest."""
