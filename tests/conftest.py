@@ -19,6 +19,13 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 os.environ.setdefault("CXXFLAGS", "-O0")
 
+
+@pytest.fixture
+def optimised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have programs optimised that run for longer than they take to compile."""
+    monkeypatch.setenv("CXXFLAGS", "-O1")
+
+
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 
 

@@ -448,7 +448,7 @@ def test_a_design_without_a_block_goes_through_to_simulation() -> None:
     few = ("--float-epochs", "1", "--epochs", "1", "--quiet")
     succeed("quantize", "runs/d", "--data", "digits", *few)
     succeed("emit-hls", "runs/d")
-    assert "simulated " in succeed("simulate", "runs/d", "--quiet")
+    assert "simulated " in succeed("simulate", "runs/d", "--images", "20", "--quiet")
 
 
 @pytest.mark.parametrize(("margin", "most"), [(0, 2000), (15, 1700)])
@@ -687,7 +687,7 @@ def test_search_runs_at_the_clock_asked_for() -> None:
 
 
 def test_search_writes_a_front_with_its_pictures() -> None:
-    words = ("search", "--network", "cnv_cifar", "--bits", "4,8", "--fps", "50")
+    words = ("search", "--network", "resnet8_cifar", "--bits", "4,8", "--fps", "50")
     found = search_json(*words, "--front", "2", "--run", "with-front")
     assert found["front_points"] in (1, 2)
     names = {path.name for path in Path("runs/with-front").iterdir()}
@@ -701,7 +701,7 @@ def test_search_writes_a_front_with_its_pictures() -> None:
     page.unlink()
     assert succeed("report", "runs/with-front", "--html").startswith(f"page: {page}\n")
     assert page.read_bytes() == first
-    assert "cnv_cifar@32" in succeed("runs")
+    assert "resnet8_cifar@32" in succeed("runs")
     assert json.loads(succeed("runs", "--json"))[0]["run"] == "with-front"
     both = ("compare", "runs/with-front", "runs/with-front")
     assert "second - first" in succeed(*both, "--html", "both.html")

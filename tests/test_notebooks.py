@@ -45,6 +45,7 @@ def needed(path: Path) -> str:
     return str(metadata.get("hao", {}).get("needs", ""))
 
 
+@pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize(
     "path",
     [

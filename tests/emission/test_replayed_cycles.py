@@ -269,6 +269,10 @@ LARGE = (
 )
 
 
+# `SMALL` has mobile networks too.
+MARKS = dict.fromkeys(("mobilenet_v2_100", "efficientnet_lite0"), pytest.mark.thorough)
+
+
 def check(case: Case, folder: Path) -> None:
     design = designed(case)
     table, replay = replayed(design, folder)
@@ -287,7 +291,10 @@ def test_predicted_cycles_are_those_of_the_replay(case: Case, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", LARGE, ids=lambda case: case.network)
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(c, marks=MARKS.get(c.network, ()), id=c.network) for c in LARGE],
+)
 def test_predicted_cycles_of_large_networks(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

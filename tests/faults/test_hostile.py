@@ -25,7 +25,7 @@ from tests.faults.commands import CPU_SECONDS, Commands, Outcome, warm_commands
 from tests.faults.tiny import write_tiny
 
 CASES = 1000
-SAMPLED = range(0, CASES, 34)
+SAMPLED = range(0, CASES, 55)
 MAX_BYTES = 2 * 10**9
 """Memory that a command may take, what was loaded before included [bytes]."""
 

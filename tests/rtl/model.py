@@ -40,6 +40,9 @@ SYSTEM = {
 }
 """What surrounds the processes; named and explained in `hao_trace::Config`."""
 
+_RUNTIME: dict[str, dict[str, bytes]] = {}
+"""Verilator's own objects by what they were compiled with: alike for all models."""
+
 WORKED_OUT = frozenset(
     {
         *("unpack.trips", "pack.trips", "vectors.trips", "vectors.lead_words"),
@@ -236,9 +239,13 @@ def build_model(folder: Path, optimise: str = "-O0") -> None:
     command += ["-Wno-fatal", "-Wno-lint", "-Wno-style", "--Mdir", str(folder / "obj")]
     command += [str(folder / "engine_pkg.sv"), *sources, str(SOURCES / "main.cpp")]
     _run_tool(command, folder / "verilator.log")
-    make = ["make", "-C", str(folder / "obj"), "-f", "Vtop.mk", "VM_PARALLEL_BUILDS=0"]
+    objects = folder / "obj"
+    for name, data in _RUNTIME.get(optimise, {}).items():
+        (objects / name).write_bytes(data)
+    make = ["make", "-C", str(objects), "-f", "Vtop.mk", "VM_PARALLEL_BUILDS=0"]
     make += [f"OPT_{kind}={optimise}" for kind in ("FAST", "SLOW", "GLOBAL")]
     _run_tool(make, folder / "make.log")
+    _RUNTIME[optimise] = {x.name: x.read_bytes() for x in objects.glob("verilated*.o")}
 
 
 def _limited(command: list[str]) -> list[str]:

@@ -107,7 +107,9 @@ def quantized(searched: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def simulated(quantized: Path) -> SimulationResult:
-    return hao.simulate(quantized, debug=True, size_fifos=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CXXFLAGS", "-O1")  # all frames are simulated
+        return hao.simulate(quantized, debug=True, size_fifos=True)
 
 
 @pytest.fixture
@@ -280,6 +282,7 @@ def test_random_weights_need_no_training(searched: Path, tmp_path: Path) -> None
     assert "those of mine.npz. The recorded frames are random." in third.weights
 
 
+@pytest.mark.usefixtures("optimised")
 def test_own_weights_come_back_after_random_ones(own: Path) -> None:
     hao.emit(own, weights=RANDOM_WEIGHTS, force=True)
     assert (own / "hls" / run_files.EMITTED_FILE).is_file()
