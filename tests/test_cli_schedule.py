@@ -34,7 +34,8 @@ def test_a_project_folder_is_analysed(tmp_path: Path) -> None:
     lines = result.stdout.splitlines()
     assert lines[0] == "part         xczu3eg-sbva484-1-i; delays of zynquplus-1"
     assert "budget       3.65 ns: Vitis HLS, 27 % uncertainty" in lines
-    (row,) = [line for line in lines if line.startswith("top ")]
+    row, area = [line for line in lines if line.startswith("top ")]
+    assert len(area.split()) == 5
     assert row.split()[:2] == ["top", "top.cpp:6"]
     assert "II >= 2" in row
     assert "top.cpp:6: schedule-divider: loop 6 of top: 1 divisions" in result.stdout

@@ -12,14 +12,14 @@ from hao.schedule.result import (
     Uncertainty,
 )
 from hao.schedule.rules import describe_path
-from hao.text import text_table
+from hao.text import clipped, text_table
 
 _NO_PERIOD = "none"
 """Printed for a recurrence that no clock period makes fit a single cycle."""
 
 
 def render_schedule(report: ScheduleReport) -> str:
-    """Return the loops as a table, then the findings with their places."""
+    """Return the loops as tables, then the findings with their places."""
     lines = [
         f"part         {report.part}; delays of {report.family}",
         f"clock        {report.clock_ns:.3f} ns, {1000 / report.clock_ns:.2f} MHz",
@@ -31,12 +31,13 @@ def render_schedule(report: ScheduleReport) -> str:
     ]
     lines += [f"compiler     {report.compiler}", ""]
     limit = limiting_loop(report)
-    head = ["loop", "place", "least ns"]
-    head += [item.title for item in report.settings]
-    head += ["ports", "depth", "DSP", "div", "LUT", "FF"]
-    rows = [_row(loop) for loop in report.loops]
-    left = {0, 1, *range(3, 3 + len(report.settings))}
-    lines += [text_table(head, rows, left=left)]
+    titles = [item.title for item in report.settings]
+    head = ["loop", "place", "least ns", *titles, "ports", "depth"]
+    left = {0, 1, *range(3, 3 + len(titles))}
+    lines += [text_table(head, [_row(loop) for loop in report.loops], left=left), ""]
+    head = ["loop", "DSP", "div", "LUT", "FF"]
+    rows = [_area_row(loop) for loop in report.loops]
+    lines += [text_table(head, rows, left={0})]
     lines += [
         "",
         "least ns     clock period, less uncertainty, at which recurrences allow II 1;",
@@ -165,16 +166,18 @@ def _row(loop: LoopSchedule) -> list[str]:
     least = loop.recurrences[0].least_period
     return [
         loop_title(loop),
-        f"{_short(loop.place.path)}:{loop.place.line}",
+        clipped(f"{_short(loop.place.path)}:{loop.place.line}", 21),
         _NO_PERIOD if least is None else f"{least:.2f}",
         *(verdict_in_words(item, loop.target) for item in loop.recurrences),
         str(loop.ports.interval),
         str(loop.depth),
-        str(loop.area.dsp),
-        str(loop.counts.dividers + loop.counts.constant_dividers),
-        str(loop.area.lut),
-        str(loop.area.ff),
     ]
+
+
+def _area_row(loop: LoopSchedule) -> list[str]:
+    dividers = loop.counts.dividers + loop.counts.constant_dividers
+    counts = (loop.area.dsp, dividers, loop.area.lut, loop.area.ff)
+    return [loop_title(loop), *map(str, counts)]
 
 
 def verdict_in_words(recurrence: Recurrence, target: int) -> str:
