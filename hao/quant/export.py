@@ -148,6 +148,22 @@ class GraphWriter:
         self._tensors.append(numpy_helper.from_array(values, name))
         return name
 
+    def activation(self, kind: ActivationKind, source: str, output: str) -> str:
+        """Add what an activation function takes; return the name of what it makes."""
+        match kind:
+            case ActivationKind.NONE:
+                return source
+            case ActivationKind.RELU:
+                return self.node("Relu", [source], output)
+            case ActivationKind.RELU6:
+                ends = [
+                    self.store(f"{output}.{word}", np.array(float(end)))
+                    for word, end in (("least", 0), ("most", RELU6_MAX))
+                ]
+                return self.node("Clip", [source, *ends], output)
+            case _:
+                assert_never(kind)
+
     def model(
         self,
         network: Network,
@@ -291,18 +307,7 @@ class _Writer(GraphWriter):
         kind = ActivationKind.NONE
         if isinstance(layer, Conv | Depthwise | Linear | Add):
             kind = layer.activation
-        match kind:
-            case ActivationKind.NONE:
-                return source
-            case ActivationKind.RELU:
-                return self.node("Relu", [source], f"{layer.name}.relu")
-            case ActivationKind.RELU6:
-                six = np.array(RELU6_MAX, dtype=np.float32)
-                low = self.store(f"{layer.name}.zero", np.zeros_like(six))
-                high = self.store(f"{layer.name}.six", six)
-                return self.node("Clip", [source, low, high], f"{layer.name}.relu6")
-            case _:
-                assert_never(kind)
+        return self.activation(kind, source, f"{layer.name}.{kind.value}")
 
     def _sums(self, layer: Compute) -> str:
         name, net = layer.name, self._net

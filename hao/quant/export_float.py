@@ -11,7 +11,6 @@ import numpy as np
 import onnx
 import torch
 
-from hao.ir.interpret import RELU6_MAX
 from hao.ir.layer import (
     Activation,
     ActivationKind,
@@ -136,18 +135,7 @@ class _Writer(GraphWriter):
                 raise AssertionError("no FloatNet has such a layer")
             case _:
                 assert_never(layer)
-        match kind:
-            case ActivationKind.NONE:
-                pass
-            case ActivationKind.RELU:
-                self.node("Relu", [out], layer.name)
-            case ActivationKind.RELU6:
-                ends = [
-                    self.store(f"{out}/{v}", np.array(float(v))) for v in (0, RELU6_MAX)
-                ]
-                self.node("Clip", [out, *ends], layer.name)
-            case _:
-                assert_never(kind)
+        self.activation(kind, out, layer.name)
 
     def _add_average(self, layer: Pool, out: str) -> None:
         """Add an average; zeros that count come by a Pad where others do not."""

@@ -3,6 +3,11 @@
 from hao.cost.power import why_no_power
 from hao.report.result import SearchResult
 
+_PARTS = (
+    *("total_mw", "low_mw", "high_mw", "idle_mw", "clock_mw", "logic_mw"),
+    *("bram_mw", "dsp_mw", "ddr_mw"),
+)
+
 
 def power_in_words(result: SearchResult) -> str:
     """Return watts with their interval and parts, or why they are not estimated."""
@@ -26,16 +31,6 @@ def power_json(result: SearchResult) -> dict[str, object]:
     if power is None:
         return {"power": None, "fps_per_watt": None}
     return {
-        "power": {
-            "total_mw": power.total_mw,
-            "low_mw": power.low_mw,
-            "high_mw": power.high_mw,
-            "idle_mw": power.idle_mw,
-            "clock_mw": power.clock_mw,
-            "logic_mw": power.logic_mw,
-            "bram_mw": power.bram_mw,
-            "dsp_mw": power.dsp_mw,
-            "ddr_mw": power.ddr_mw,
-        },
+        "power": {name: getattr(power, name) for name in _PARTS},
         "fps_per_watt": round(power.per_watt(result.cost.fps), 4),
     }

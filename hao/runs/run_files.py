@@ -154,14 +154,9 @@ class Evaluation:
         return self._chosen(np.sort(np.concatenate([firsts, more])))
 
     def _chosen(self, frames: NDArray[np.int64]) -> "Evaluation":
-        def part(array: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
-            return None if array is None else array[frames]
-
+        known = {name: getattr(self, name) for name in ("codes", *_BY_FRAME)}
         return Evaluation(
-            codes=self.codes[frames],
-            labels=part(self.labels),
-            float_class=part(self.float_class),
-            quantized_class=part(self.quantized_class),
+            **{name: a[frames] for name, a in known.items() if a is not None}
         )
 
     @property
