@@ -123,6 +123,11 @@ class Graph:
         return np.array([arc.run for arc in self.arcs], dtype=np.int64)
 
     @cached_property
+    def shape(self) -> Ints:
+        """Return the shape of each run."""
+        return np.array(self.shapes, dtype=np.int64)
+
+    @cached_property
     def bits(self) -> Ints:
         """Return the weight bits of each arc's run by stage, of shape (arcs, 3).
 
@@ -159,7 +164,7 @@ class Graph:
     @cached_property
     def alike(self) -> Ints:
         """Return a number for each arc that arcs of one place and shape share."""
-        key = np.stack([self.start, self.end, np.array(self.shapes)[self.run]])
+        key = np.stack([self.start, self.end, self.shape[self.run]])
         _, group = np.unique(key, axis=1, return_inverse=True)
         result: Ints = group.reshape(-1)
         return result
@@ -233,7 +238,7 @@ class Graph:
         """Return the layers that each stage has to run, of stages that run any."""
         # Runs that are alike ask for the same buffers: one of each shape will do.
         found: dict[Role, list[DenseLayer | DepthwiseLayer]] = {}
-        shapes = np.array(self.shapes)[self.run[allowed]]
+        shapes = self.shape[self.run[allowed]]
         _, first = np.unique(shapes, return_index=True)
         for arc in np.flatnonzero(allowed)[first]:
             for role, layer in self.runs[self.run[arc]].invocation.stages:
@@ -473,7 +478,7 @@ def width_combinations(graph: Graph) -> list[Widths]:
     for ways_, mask, floor in zip(combinations, allowed, go[:, 0], strict=True):
         if floor >= FAR:
             continue
-        layers = np.unique(np.array(graph.shapes)[graph.run[mask]]).tobytes()
+        layers = np.unique(graph.shape[graph.run[mask]]).tobytes()
         if layers not in known:
             known[layers] = graph.needs(mask)
         result.append(

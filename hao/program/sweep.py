@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from hao.ir.layer import Depthwise, Pool
 from hao.ir.sparsity import kept_macs
-from hao.program.graph import FAR, Arc, Finish, Graph, Settled
+from hao.program.graph import FAR, Finish, Graph, Settled
 from hao.program.periods import Periods, RowPlaces, RunPeriods, Single
 from hao.program.tables import tiled_role
 
@@ -143,24 +143,24 @@ def make_net(
         allowed: Which of them may be taken.
         count: What the options of an arc count for besides its cost, if anything.
     """
-    chosen = [(int(i), graph.arcs[i]) for i in np.flatnonzero(allowed)]
-    stand_in: dict[int, int] = {}
-    alike: dict[tuple[int, int, int], list[tuple[int, Arc]]] = {}
-    for index, arc in chosen:
-        run = arc.run
-        if tiled_role(graph.runs[run]) is None:
-            run = stand_in.setdefault(graph.shapes[arc.run], arc.run)
-        alike.setdefault((arc.start, arc.end, run), []).append((index, arc))
-    stops = sorted(
-        {Stop(run, end) for _, end, run in alike}, key=lambda s: (-s.end, s.run)
-    )
+    chosen = np.flatnonzero(allowed)
+    run = graph.run[chosen]
+    # Runs that differ in bits only share a stop, but where they may run in tiles.
+    shape, first = np.unique(graph.shape[run], return_index=True)
+    stand_in = dict(zip(shape.tolist(), run[first].tolist(), strict=True))
+    of_run = np.arange(len(graph.runs))
+    for number in np.unique(run).tolist():
+        if tiled_role(graph.runs[number]) is None:
+            of_run[number] = stand_in[graph.shapes[number]]
+    kept = _unbeaten(graph, chosen, of_run[run], count)
+    arcs = [(index, graph.arcs[index]) for index in kept.tolist()]
+    before = [Stop(int(of_run[arc.run]), arc.end) for _, arc in arcs]
+    stops = sorted(set(before), key=lambda s: (-s.end, s.run))
     place = {stop: number for number, stop in enumerate(stops)}
     entries: dict[int, list[Entry]] = {}
-    for (start, end, run), arcs in alike.items():
-        entries.setdefault(start, []).extend(
-            Entry(place[Stop(run, end)], arc.run, arc.cost, index)
-            for index, arc in _unbeaten(graph, arcs, count)
-        )
+    for stop, (index, arc) in zip(before, arcs, strict=True):
+        entry = Entry(place[stop], arc.run, arc.cost, index)
+        entries.setdefault(arc.start, []).append(entry)
     finishes: dict[int, Finish] = {}
     for finish in graph.finishes:
         known = finishes.get(finish.node)
@@ -176,32 +176,40 @@ def make_net(
 
 def _unbeaten(
     graph: Graph,
-    arcs: list[tuple[int, Arc]],
+    chosen: Ints,
+    runs: Ints,
     count: Callable[[Settled], tuple[int, ...]] | None,
-) -> list[tuple[int, Arc]]:
-    """Return the arcs of one shape that no other beats in bits, cost and counts.
+) -> Ints:
+    """Return the arcs that no other to the same stop beats in bits, cost and counts.
 
     Fewer bits never take longer to load; so an arc with no more bits anywhere, at no
     more cost, does all that the other does.
+
+    Args:
+        graph: All arcs.
+        chosen: Those of interest, ascending.
+        runs: Run of the stop of each.
+        count: What the options of an arc count for besides its cost, if anything.
     """
-    if len(arcs) == 1:
-        return arcs
-    weighed = [
-        (
-            arc.cost,
-            *graph.runs[arc.run].bits,
-            *(() if count is None else count(arc.settled)),
-        )
-        for _, arc in arcs
-    ]
-    value = np.array(weighed, dtype=np.int64)
-    # Sums grow along the order, so only earlier ones can beat a later one.
-    order = np.lexsort(value.T[::-1])
-    kept: list[int] = []
-    for index in order:
-        if not kept or not (value[kept] <= value[index]).all(axis=1).any():
-            kept.append(int(index))
-    return [arcs[index] for index in kept]
+    value = np.column_stack([graph.cost[chosen], graph.bits[chosen]])
+    if count is not None:
+        counts = [count(graph.arcs[index].settled) for index in chosen.tolist()]
+        value = np.column_stack([value, np.array(counts, dtype=np.int64)])
+    way = graph.start[chosen] * graph.position.size + graph.end[chosen]
+    key = way * len(graph.runs) + runs
+    _, first, group = np.unique(key, return_index=True, return_inverse=True)
+    # Sums grow along the order, so only earlier ones can beat a later one. Stops come
+    # in the order of their first arcs.
+    group = first[group.reshape(-1)]
+    order = np.lexsort((*value.T[::-1], group))
+    group, value = group[order], value[order]
+    beaten = np.zeros(order.size, dtype=np.bool_)
+    for apart in range(1, int(np.bincount(group).max(initial=1))):
+        same = np.flatnonzero(group[apart:] == group[:-apart])
+        same = same[~beaten[same + apart]]
+        beaten[same + apart] = (value[same] <= value[same + apart]).all(axis=1)
+    unbeaten: Ints = chosen[order[~beaten]]
+    return unbeaten
 
 
 def lightest(graph: Graph, allowed: Bools) -> Bools:
