@@ -10,7 +10,7 @@ latency is the scheme that it predicts to be best, with proof. Around it:
 What is kept in the end is solved for: the fastest design of its scheme.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -321,13 +321,8 @@ def _run_within(
         if isinstance(option.change, Channels):
             most = max(widths.get(option.layer, 0), len(option.change.kept))
             widths[option.layer] = most
-    options = tuple(
-        replace(option, cost_micro=int(not _has_bits(option, bits, widths)))
-        for option in problem.options
-    )
-    found = near_most_accurate(
-        problem.with_option_costs(options), budget=budget, tolerance=WITHIN, most=0
-    )
+    even = _free(problem, lambda option: _has_bits(option, bits, widths))
+    found = near_most_accurate(even, budget=budget, tolerance=WITHIN, most=0)
     if found is None:
         return None
     return Proposal(
@@ -360,8 +355,10 @@ def design_of_scheme(
 ) -> SolveReport:
     """Return the fastest design that runs a scheme.
 
+    What was priced for the problem serves again.
+
     Args:
-        problem: Of the network.
+        problem: Of the network; its costs are not looked at.
         scheme: A change that is on offer for every layer, and the blocks left out.
         budget: Most latency [cycles].
         solver: Who solves the integer programs.
@@ -369,10 +366,14 @@ def design_of_scheme(
     Raises:
         InfeasibleError: None is within the budget.
     """
-    options = tuple(o for o in problem.options if _is_of(o, scheme))
-    return choose_fastest(
-        replace(problem, options=options), latency_limit=budget, solver=solver
-    )
+    alone = _free(problem, lambda option: _is_of(option, scheme))
+    return choose_fastest(alone, cost_limit=0, latency_limit=budget, solver=solver)
+
+
+def _free(problem: Problem, fine: Callable[[Option], bool]) -> Problem:
+    """Return the problem with some options for nothing and all others at a cost."""
+    options = [replace(o, cost_micro=int(not fine(o))) for o in problem.options]
+    return problem.with_option_costs(options)
 
 
 def _is_of(option: Option, scheme: Scheme) -> bool:

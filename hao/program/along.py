@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.program.closing import close, runs_all, ways_of, widest_first
+from hao.program.closing import Served, close, ways_of, widest_first
 from hao.program.engines import UNFIT, expand, fitting, priced, widest
 from hao.program.field import Field, Group, Listed
 from hao.program.gather import periods_of
@@ -270,21 +270,15 @@ class _Along:
     def _close(self, kept: _Kept, rows: Ints) -> None:
         """Look for better designs among some engines, within each budget."""
         choice = kept.choice.take(rows)
-        served: list[tuple[Widths, Bools]] = []
+        served = Served(self._field.graph, rows.size)
         for widths in sorted(kept.widths, key=widest_first):
-            # What runs on narrower stages runs on an engine that is wider too.
             open_ = self._open(kept.bound[:, rows], kept.least[rows]).any(axis=0)
-            for wider, fits in served:
-                if runs_all(self._field.graph, wider, widths):
-                    open_ &= ~fits
-            some = np.flatnonzero(open_)
+            some = np.flatnonzero(open_ & ~served.at(widths))
             if some.size:
                 engines = choice.take(some)
                 some = some[fitting(self._field, widths, kept.double, engines)]
             if some.size:
-                fits = np.zeros(rows.size, dtype=np.bool_)
-                fits[some] = True
-                served.append((widths, fits))
+                served.add(widths, some)
                 least = kept.least[rows[some]]
                 self._close_at(widths, kept.double, choice.take(some), least)
 

@@ -2,15 +2,16 @@
 
 Whole engines are bounded side by side, then those that are left at their widths; these
 are closed from the best bound on. That is as exact as the search that it stands for.
+Searches for the fastest or the smallest go by the same engines as by a list.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.program.closing import ClosingTask, runs_all, ways_of, widest_first
+from hao.program.closing import ClosingTask, Served, ways_of, widest_first
 from hao.program.engines import expand, fitting
 from hao.program.exact import Goal, dual_bound, guessed_rate
-from hao.program.field import Field
+from hao.program.field import Field, Listed
 from hao.program.gather import periods_of
 from hao.program.graph import Widths
 from hao.program.hunt import NO_LIMIT, Hunt, Least, bufferings
@@ -64,6 +65,49 @@ def rosters_of(hunt: Hunt) -> list[tuple[bool, Roster]] | None:
     return found
 
 
+def list_engines(hunt: Hunt) -> None:
+    """List the engines of rosters as those that an earlier search went through.
+
+    Nothing is listed where rosters were not made for as many cycles. Engines that are
+    too slow at all widths that any of them fits at are left out.
+    """
+    field = hunt.field
+    for double in bufferings(field):
+        known = field.rosters.get(double)
+        if known is None or known.rosters is None or not known.tells(hunt.cycles):
+            continue
+        of_stages = {tuple(r.choice.columns): r for r in known.rosters}
+        for roles in dict.fromkeys(tuple(widths.needs) for widths in field.widths):
+            choice = joined([], roles)
+            least = np.zeros(0, dtype=np.int64)
+            if roles in of_stages:
+                choice, least = _in_time(hunt, of_stages[roles], double)
+            listed = Listed(
+                cycles=hunt.cycles,
+                cost=hunt.cost,
+                choice=choice,
+                least=least,
+                bound=np.full(least.size, -np.inf),
+            )
+            for widths in field.widths:
+                if tuple(widths.needs) == roles:
+                    field.listed[id(widths), double] = listed
+
+
+def _in_time(hunt: Hunt, roster: Roster, double: bool) -> tuple[Choice, Ints]:
+    """Return the engines that may keep a hunt's limits, and their least cycles."""
+    graph = hunt.field.graph
+    within = graph.within(roster.anywhere, hunt.cost)
+    if not within.any():
+        return roster.choice.take(np.zeros(0, dtype=np.int64)), roster.least[:0]
+    net = make_net(graph, within)
+    swept = sweep(net, roster.periods, double_buffered=double)
+    hunt.counts.priced += roster.least.size
+    least = np.broadcast_to(swept.total, roster.least.shape).astype(np.int64)
+    rows = np.flatnonzero(least <= hunt.cycles)
+    return roster.choice.take(rows), least[rows]
+
+
 def _made(field: Field, double: bool, cycles: int) -> list[Roster] | None:
     """Return a roster for each set of stages, `None` where engines are too many."""
     rosters = []
@@ -91,20 +135,14 @@ def _at_widths(
     field: Field, every: tuple[Widths, ...], double: bool, choice: Choice, least: Ints
 ) -> Roster | None:
     """Return engines with the widest widths that each fits at, `None` if none fits."""
-    served: list[tuple[Widths, Bools]] = []
+    served = Served(field.graph, len(choice))
     pairs: list[tuple[Ints, Widths]] = []
     for widths in sorted(every, key=widest_first):
-        open_ = np.ones(len(choice), dtype=np.bool_)
-        for wider, fits in served:
-            if runs_all(field.graph, wider, widths):
-                open_ &= ~fits
-        rows = np.flatnonzero(open_)
+        rows = np.flatnonzero(~served.at(widths))
         if rows.size:
             rows = rows[fitting(field, widths, double, choice.take(rows))]
         if rows.size:
-            fits = np.zeros(len(choice), dtype=np.bool_)
-            fits[rows] = True
-            served.append((widths, fits))
+            served.add(widths, rows)
             pairs.append((rows, widths))
     if not pairs:
         return None

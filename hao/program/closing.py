@@ -33,6 +33,7 @@ from hao.program.sweep import Net, make_net, sweep
 from hao.program.tables import Choice
 
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 BATCH = 4_096
@@ -65,23 +66,18 @@ def try_engines(
     """Look for better designs among engines with known least cycles."""
     order = np.argsort(cycles, kind="stable")
     choice, cycles = choice.take(order), cycles[order]
-    served: list[tuple[Widths, NDArray[np.bool_]]] = []
+    served = Served(hunt.field.graph, cycles.size)
     for widths in sorted(members, key=widest_first):
         if widths.floor > hunt.cost:
             continue
         open_ = cycles <= hunt.cycles
         if hunt.least is not Least.BLOCKS:
-            # Whatever runs on narrower stages runs on an engine that is wider too.
-            for wider, fits in served:
-                if runs_all(hunt.field.graph, wider, widths):
-                    open_ &= ~fits
+            open_ &= ~served.at(widths)
         rows = np.flatnonzero(open_)
         if rows.size == 0:
             continue
         some = rows[fitting(hunt.field, widths, double, choice.take(rows))]
-        fits = np.zeros(cycles.size, dtype=np.bool_)
-        fits[some] = True
-        served.append((widths, fits))
+        served.add(widths, some)
         if some.size:
             close(hunt, widths, double, choice.take(some), cycles[some])
 
@@ -92,21 +88,54 @@ def widest_first(widths: Widths) -> tuple[list[int], int, int]:
     return wide, -len(widths.passes), -len(widths.skips)
 
 
-def runs_all(graph: Graph, wider: Widths, widths: Widths) -> bool:
-    """Return whether some widths run all that others do, nothing of it slower.
+class Served:
+    """Which engines fit at widths that run all that other ones do, nothing slower.
 
-    In one pass a layer is never slower than in two.
+    Whatever runs on narrower stages runs on an engine that is wider too, and in one
+    pass a layer is never slower than in two.
+
+    Args:
+        graph: What is run.
+        count: Engines.
     """
-    for number, role in enumerate(ROLES):
-        if wider.bits[role] < widths.bits[role]:
-            return False
-        if role in widths.skips and role not in wider.skips:
-            return False
-        if role in widths.passes and role not in wider.passes:
-            most = graph.most[:, number]
-            if wider.bits[role] <= most[most < MAX_BITS].max(initial=ABSENT):
-                return False
-    return True
+
+    def __init__(self, graph: Graph, count: int) -> None:
+        most = np.where(graph.most < MAX_BITS, graph.most, ABSENT)
+        self._twice = most.max(axis=0, initial=ABSENT)
+        self._none = np.zeros(count, dtype=np.bool_)
+        self._traits = np.zeros((0, 3, len(ROLES)), dtype=np.int64)
+        self._fits: list[Bools] = []
+
+    def add(self, widths: Widths, rows: Ints) -> None:
+        """Note the engines that fit at some widths."""
+        if rows.size:
+            fits = self._none.copy()
+            fits[rows] = True
+            self._traits = np.concatenate([self._traits, _traits(widths)[None]])
+            self._fits.append(fits)
+
+    def at(self, widths: Widths) -> Bools:
+        """Return the engines that fit at widths that run all that these do."""
+        if not self._fits:
+            return self._none
+        bits, passes, skips = _traits(widths)
+        wide, both, leave = self._traits.swapaxes(0, 1)
+        runs_all = (wide >= bits) & (leave >= skips)
+        runs_all &= (both >= passes) | (wide > self._twice)
+        rows = np.flatnonzero(runs_all.all(axis=1))
+        fits = [self._none, *(self._fits[row] for row in rows)]
+        return np.asarray(np.logical_or.reduce(fits), dtype=np.bool_)
+
+
+def _traits(widths: Widths) -> Ints:
+    """Return bits, passes and skips of every stage, of shape (3, stages)."""
+    return np.array(
+        [
+            [widths.bits[role] for role in ROLES],
+            [role in widths.passes for role in ROLES],
+            [role in widths.skips for role in ROLES],
+        ]
+    )
 
 
 def ways_of(hunt: Hunt, widths: Widths) -> tuple[Net, bool]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hao.ir.partition import Role
 from hao.program.bounded import Bounded
 from hao.program.by_price import engines_by_price, start, try_some
-from hao.program.by_roster import rosters_of, search_roster
+from hao.program.by_roster import list_engines, rosters_of, search_roster
 from hao.program.closing import try_engines
 from hao.program.engines import STEP, expand, priced
 from hao.program.exact import Apart
@@ -120,6 +120,8 @@ def find(
             search_roster(hunt, roster, double)
         return hunt.best
     open_ = [w for w in field.widths if w.floor <= hunt.cost]
+    if least is not Least.COST and apart is None:
+        list_engines(hunt)
     listed = [w for w in open_ if all(_listed(hunt, w, d) for d in bufferings(field))]
     _search_listed(hunt, listed)
     fresh = [w for w in open_ if not any(w is k for k in listed)]

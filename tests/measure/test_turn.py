@@ -30,6 +30,7 @@ from hao.measure.settings import LoopSettings
 from hao.measure.turn import Proposed, Turn, propose
 from hao.options.option import Option
 from hao.options.sparsity import density_options, why_whole
+from hao.program.codesign import choose_fastest
 from hao.program.solver import SolverName
 from tests.measure.samples import (
     CHOICES,
@@ -180,6 +181,17 @@ def test_uniform_bits_are_measured_where_they_run_in_time() -> None:
         (same,) = uniform_proposals(replace(ask(budget), problems={8: both}))
         assert set(bits_of(same.scheme).values()) == {wanted}
     assert uniform_proposals(ask(1)) == []
+
+
+def test_the_design_of_a_scheme_is_the_fastest_where_nothing_else_is_on_offer() -> None:
+    asked, (sample,) = problem(), random_samples(1)
+    scheme = sample.trial.scheme
+    alone = [o for o in asked.options if o.change == scheme[o.layer]]
+    expected = choose_fastest(replace(asked, options=tuple(alone)))
+    found = design_of_scheme(asked, scheme, budget=SLOW, solver=SolverName.AUTO)
+    assert found.design.scheme == scheme
+    assert found.cost.latency_cycles == expected.cost.latency_cycles
+    assert found.cost.resources.lut == expected.cost.resources.lut
 
 
 def test_words_and_bits_are_explored_together() -> None:

@@ -8,8 +8,8 @@ import pytest
 from hao.ir.change import Bits
 from hao.ir.tensor import Shape
 from hao.options.option import Option
-from hao.program import by_roster
-from hao.program.closing import runs_all
+from hao.program import by_roster, search
+from hao.program.closing import Served
 from hao.program.codesign import (
     choose_most_accurate,
     field_of,
@@ -110,6 +110,33 @@ def test_the_least_cost_of_a_roster_is_that_of_the_whole_search(
     assert all(some is not None for some in made)
 
 
+def test_the_fastest_and_the_smallest_of_a_roster_are_those_of_all_engines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    problem = random_problem(5, choices=3, layers=3)
+    priced, budget = again(problem, 0), budgets_of(problem)[0]
+    field, alone = field_of(priced), Field(priced)
+    cheapest = find(field, Least.COST, Limits(cycles=budget), tolerance=EXACT)
+    assert cheapest is not None
+    asked = [
+        (Least.CYCLES, Limits(cycles=budget, cost=cheapest.way.cost)),
+        (Least.CYCLES, Limits(cycles=budget, cost=2 * cheapest.way.cost + 1)),
+        (Least.CYCLES, Limits(cycles=budget, cost=cheapest.way.cost - 1)),
+        (Least.BLOCKS, Limits(cycles=budget, cost=cheapest.way.cost)),
+    ]
+    expected = [find(alone, least, limits) for least, limits in asked]
+    monkeypatch.setattr(search, "_search_group", lambda *_: pytest.fail("no list"))
+    for (least, limits), other in zip(asked, expected, strict=True):
+        found = find(field, least, limits)
+        assert (found is None) == (other is None)
+        if found is not None and other is not None:
+            values = [
+                one.way.cycles if least is Least.CYCLES else one.blocks
+                for one in (found, other)
+            ]
+            assert values[0] == values[1]
+
+
 def test_every_widths_that_an_engine_fits_at_are_run_by_some_of_its_roster() -> None:
     priced = again(tight(24_000), 0)
     field, budget = field_of(priced), budgets_of(priced)[0]
@@ -128,9 +155,10 @@ def test_every_widths_that_an_engine_fits_at_are_run_by_some_of_its_roster() -> 
                 for engine, some in own.items():
                     held = any(widths is each for each in some)
                     if fits[engine]:
-                        assert held or any(
-                            runs_all(field.graph, each, widths) for each in some
-                        )
+                        served = Served(field.graph, 1)
+                        for each in some:
+                            served.add(each, np.zeros(1, dtype=np.int64))
+                        assert held or served.at(widths).all()
                         narrower += not held
                     else:
                         assert not held
