@@ -164,7 +164,7 @@ class DepthwiseStep:
     averages: int = _f()
     multiplier: int = _f("of an average")
     shift: int = _f("of an average")
-    rounding: int = _f("of an average: 0 halves up, 1 to even, 2 down")
+    rounding: int = _f("of an average: 0 halves up, 1 to even, 2 down, 3 to odd")
     sum_bias: int = _f("added to the sum of an average", rare=True)
     code_bias: int = _f("added to its codes", rare=True)
     borders: int = _f("an average leaves out some padding", rare=True)
@@ -244,7 +244,7 @@ class FinishStep:
     shift_a: int = _f("left shift of the stage's result")
     shift_b: int = _f("left shift of the residual")
     shift: int = _f("right shift of their sum")
-    rounding: int = _f("of the sum: 0 halves up, 1 to even, 2 down")
+    rounding: int = _f("of the sum: 0 halves up, 1 to even, 2 down, 3 to odd")
     bias: int = _f("added to the sum", rare=True)
     unit: int = _f(
         "beats of a row, or of a pixel: of codes that are to be 0", rare=True

@@ -22,8 +22,9 @@ Parameters by layer (`params`), all int64 and read-only:
     Pool (maximum)            none: its codes are its input's
 
 How a right shift rounds is up to its layer, `rounding`, where it is no rounding of
-halves up: `HALVES_EVEN` or (not of a compute layer, whose bias can do that) `DOWN`; for
-a compute layer (ofm_channels,), for all others (1,).
+halves up: `HALVES_EVEN` or, not of a compute layer, `DOWN` (which its bias can do) or
+`HALVES_ODD` (before an odd zero point); for a compute layer (ofm_channels,), for all
+others (1,).
 
 An activation function is no operation of its own: `MapType.low` and `high` clamp.
 """
@@ -101,7 +102,7 @@ below 2^20; tests/quant/test_imported.py compares with exact quotients.
 MAX_WIDE_MEAN_SHIFT = 47
 """Largest right shift after a wide multiplier."""
 
-HALVES_UP, HALVES_EVEN, DOWN = 0, 1, 2
+HALVES_UP, HALVES_EVEN, DOWN, HALVES_ODD = 0, 1, 2, 3
 """What a right shift does to what it cuts off: as the parameter `rounding` has it."""
 
 MAX_MEAN_SHIFT = 31
@@ -345,7 +346,7 @@ class IntegerNetwork:
         if f"{layer.name}.bias" in self.network.params:
             most = 2 ** (ADD_BIAS_BITS - 1)
             self._check(layer.name, "bias", (1,), -most, most - 1)
-        self._check_rounding(layer.name, (1,), DOWN)
+        self._check_rounding(layer.name, (1,), HALVES_ODD)
 
     def _check_pool(self, layer: Pool) -> None:
         if layer.kind is PoolKind.AVERAGE:
@@ -371,7 +372,7 @@ class IntegerNetwork:
             most = 2 ** (MEAN_BIAS_BITS - 1)
             self._check(name, "bias", (2,), -most, most - 1)
             self._check_code(name, int(self.param(name, "bias")[1]))
-        self._check_rounding(name, (1,), DOWN)
+        self._check_rounding(name, (1,), HALVES_ODD)
 
     def _check_code(self, name: str, value: int) -> None:
         if abs(value) >= 2**MAX_BITS:

@@ -6,6 +6,7 @@ for s >= 1, as the layer's `rounding` says,
     HALVES_UP      floor((v + 2^(s-1)) / 2^s), where a layer says nothing
     HALVES_EVEN    floor((v + 2^(s-1) - 1 + (floor(v / 2^s) mod 2)) / 2^s)
     DOWN           floor(v / 2^s)
+    HALVES_ODD     floor((v + 2^(s-1) - (floor(v / 2^s) mod 2)) / 2^s)
 
 and `clamp` is to `MapType.low` and `high` of the layer at hand:
 
@@ -43,6 +44,7 @@ from hao.ir.averages import border_factors
 from hao.ir.integer import (
     DOWN,
     HALVES_EVEN,
+    HALVES_ODD,
     HALVES_UP,
     MEAN_GUARD,
     IntegerNetwork,
@@ -250,7 +252,10 @@ def requantize(
         integers = values.astype(np.int64)
         half = np.where(by_channel > 0, np.int64(1) << np.maximum(by_channel - 1, 0), 0)
         odd = (integers >> by_channel) & 1
-        less = np.where((mode == HALVES_EVEN) & (by_channel > 0), 1 - odd, 0)
+        less = np.where(
+            mode == HALVES_EVEN, 1 - odd, np.where(mode == HALVES_ODD, odd, 0)
+        )
+        less = np.where(by_channel > 0, less, 0)
         added = np.where(mode == DOWN, 0, half - less)
         rounded = (integers + added) >> by_channel
         clamped: NDArray[np.int64] = np.clip(rounded, output.low, output.high)
@@ -262,9 +267,14 @@ def requantize(
     even = mode == HALVES_EVEN
     if np.any(even):
         np.copyto(scaled, np.rint(scaled), where=even)
-    halves = np.where((by_channel > 0) & (mode == HALVES_UP), 0.5, 0.0)
-    scaled += halves.astype(kind)
+    up, odd = mode == HALVES_UP, mode == HALVES_ODD
+    scaled += np.where((by_channel > 0) & (up | odd), 0.5, 0.0).astype(kind)
+    raised = scaled.copy() if np.any(odd) else scaled
     np.floor(scaled, out=scaled)
+    if np.any(odd):
+        # What has become a whole number by a half was one.
+        halves = odd & (by_channel > 0) & (raised == scaled)
+        scaled -= halves & (scaled % 2 == 0)
     np.clip(scaled, output.low, output.high, out=scaled)
     codes: Codes = np.asarray(scaled, dtype=np.float32)
     return codes

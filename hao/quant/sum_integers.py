@@ -14,6 +14,7 @@ from hao.ir.integer import (
     ADD_BIAS_BITS,
     DOWN,
     HALVES_EVEN,
+    HALVES_ODD,
     HALVES_UP,
     MAX_MEAN_SHIFT,
     MAX_WIDE_MEAN_SHIFT,
@@ -182,6 +183,8 @@ def _way(chain: Chain) -> tuple[int, bool]:
     match chain.tied:
         case Rounding.HALF_EVEN:
             return HALVES_EVEN, True
+        case Rounding.HALF_ODD:
+            return HALVES_ODD, True
         case Rounding.FLOOR:
             return DOWN, True
         case Rounding.HALF_UP:

@@ -844,13 +844,13 @@ class _Ends:
                     made = self._mean(mean_pixels(layer))
                     if rounds:
                         made |= self._wide_mean(mean_pixels(layer))
-                        made["rounding"] = self._roundings(1, 3)
+                        made["rounding"] = self._roundings(1, 4)
                     maps[layer.name] = self._type()
                 case GlobalAveragePool():
                     made = self._mean(layer.ifm.pixels)
                     if rounds:
                         made |= self._wide_mean(layer.ifm.pixels)
-                        made["rounding"] = self._roundings(1, 3)
+                        made["rounding"] = self._roundings(1, 4)
                     maps[layer.name] = self._type()
                 case Add():
                     left = [self.rng.randint(0, MAX_ALIGN_SHIFT) for _ in range(2)]
@@ -860,7 +860,7 @@ class _Ends:
                         added = self.rng.randint(-(2**15), 2**15)
                         made["bias"] = np.array([added], dtype=np.int64)
                     if rounds:
-                        made["rounding"] = self._roundings(1, 3)
+                        made["rounding"] = self._roundings(1, 4)
                     maps[layer.name] = self._type()
                 case Input() if frame_planes(self.design.network) > 1:
                     maps[layer.name] = self._frame_type()

@@ -15,6 +15,7 @@ from hao.errors import InputError
 from hao.ir.integer import (
     DOWN,
     HALVES_EVEN,
+    HALVES_ODD,
     HALVES_UP,
     IntegerNetwork,
     MapType,
@@ -200,6 +201,8 @@ def test_an_average_that_leaves_out_its_padding_by_hand() -> None:
 def rounded(value: int, shift: int, how: int = HALVES_UP) -> int:
     if how == HALVES_EVEN:
         return round(Fraction(value, 2**shift))  # Python rounds halves to even
+    if how == HALVES_ODD:
+        return round(Fraction(value, 2**shift) + 1) - 1 if shift else value
     half = 0 if how == DOWN else Fraction(1, 2)
     return floor(Fraction(value, 2**shift) + half)
 
@@ -420,7 +423,7 @@ def networks(draw: st.DrawFn) -> IntegerNetwork:
             case _:
                 pass
         if rounds and isinstance(layer, Add | GlobalAveragePool):
-            params[f"{layer.name}.rounding"] = rng.integers(0, 3, 1)
+            params[f"{layer.name}.rounding"] = rng.integers(0, 4, 1)
     return network(layers, types, params, mode)
 
 
@@ -581,7 +584,7 @@ def test_sums_in_int64_equal_those_in_floating_point() -> None:
     values=st.lists(st.integers(-(2**23), 2**23), min_size=3, max_size=3),
     shift=st.lists(st.integers(0, 15), min_size=3, max_size=3),
     halves=st.booleans(),
-    rounding=st.lists(st.integers(0, 2), min_size=3, max_size=3),
+    rounding=st.lists(st.integers(0, 3), min_size=3, max_size=3),
 )
 @settings(max_examples=200, deadline=None)
 def test_requantize_is_the_same_in_every_type(

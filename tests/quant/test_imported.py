@@ -9,7 +9,13 @@ import pytest
 from numpy.typing import NDArray
 
 from hao.errors import InputError, UnsupportedError
-from hao.ir.integer import HALVES_EVEN, HALVES_UP, Requantization, means_are_wide
+from hao.ir.integer import (
+    HALVES_EVEN,
+    HALVES_ODD,
+    HALVES_UP,
+    Requantization,
+    means_are_wide,
+)
 from hao.ir.integer_run import run_integer
 from hao.ir.interpret import run_float
 from hao.ir.layer import (
@@ -620,6 +626,35 @@ def test_codes_of_a_maximum_may_stand_for_other_values_than_those_it_reads() -> 
     imported = imported_integers(network)
     assert (imported.net.maps["conv"].zero, imported.net.maps["pool"].zero) == (0, -1)
     found = count_rounding(network, imported, 4 * frames_for(network, 30))
+    assert found.differences == 0
+
+
+@pytest.mark.parametrize(
+    ("zero", "rounding", "how"),
+    [(2, Rounding.HALF_EVEN, HALVES_EVEN), (3, Rounding.HALF_ODD, HALVES_ODD)],
+)
+def test_halves_before_a_zero_point_that_stays_are_exact(
+    zero: int, rounding: Rounding, how: int
+) -> None:
+    frame = Input(name="frame", ofm=shape(2, 6))
+    first = quantizer("frame.q", frame, SIGNED)
+    pool = Pool(
+        name="pool",
+        input="frame.q",
+        ifm=frame.ofm,
+        ofm=shape(2, 3),
+        kernel=2,
+        stride=2,
+        kind=PoolKind.AVERAGE,
+    )
+    last = quantizer("pool.q", pool, replace(UNSIGNED, rounding=rounding))
+    layers = (frame, first, pool, last)
+    params = {"frame.q.scale": np.array([0.25]), "pool.q.scale": np.array([0.5])}
+    params |= {"frame.q.zero_point": np.zeros(1), "pool.q.zero_point": np.full(1, zero)}
+    network = Network(name="halves", layers=layers, params=params)
+    imported = imported_integers(network)
+    assert imported.net.rounding("pool").tolist() == [how]
+    found = count_rounding(network, imported, 4 * frames_for(network, 50))
     assert found.differences == 0
 
 
