@@ -318,8 +318,8 @@ def _image_folder(folder: Path, shape: Shape, fit: Fit) -> Dataset:
 def _arrays(spec: str, found: ArrayFile, shape: Shape, fit: Fit) -> Dataset:
     """Return the arrays of a file or a folder; what trains is divided by a share."""
     try:
-        whole = _array_split(found.train, shape, fit)
-        test = _array_split(found.test, shape, fit)
+        whole = _array_split("training", found.train, shape, fit)
+        test = _array_split("test", found.test, shape, fit)
         train, validation = _divided(spec, whole, VALIDATION_SHARE)
         return Dataset(
             name=Path(spec).stem,
@@ -344,14 +344,17 @@ def _channel_notes(given: LabelledArray, shape: Shape) -> tuple[str, ...]:
     return (f"all images are {note}",) if note else ()
 
 
-def _array_split(given: LabelledArray, shape: Shape, fit: Fit) -> Split:
+def _array_split(part: str, given: LabelledArray, shape: Shape, fit: Fit) -> Split:
     frames: Frames
-    if given.frames.dtype == np.uint8:
-        frames = byte_frames(given.frames.astype(np.uint8, copy=False), shape, fit)
-    else:
-        frames = given.frames.astype(np.float32, copy=False)
-    none = np.zeros(len(frames), dtype=np.int64)
-    return _split(frames, none if given.labels is None else given.labels)
+    try:
+        if given.frames.dtype == np.uint8:
+            frames = byte_frames(given.frames.astype(np.uint8, copy=False), shape, fit)
+        else:
+            frames = given.frames.astype(np.float32, copy=False)
+        none = np.zeros(len(frames), dtype=np.int64)
+        return _split(frames, none if given.labels is None else given.labels)
+    except InputError as error:
+        raise InputError(f"{part} part: {error}") from error
 
 
 def _made(spec: str) -> Dataset:

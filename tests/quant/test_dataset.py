@@ -142,7 +142,7 @@ def test_bytes_become_0_to_1(tmp_path: Path) -> None:
     [
         ("x_test", np.zeros((6, 4, 4)), r"frames of shape \(6, 4, 4\)"),
         ("x_test", np.zeros((6, 1, 3, 4)), r"test frames of shape \(1, 3, 4\)"),
-        ("x_test", np.full((6, 1, 4, 4), np.nan), "NaN or infinity"),
+        ("x_test", np.full((6, 1, 4, 4), np.nan), "test part: frames hold NaN"),
         ("x_test", np.full((6, 1, 4, 4), 1e300), "NaN or infinity"),
         ("x_test", np.zeros((6, 1, 4, 4), dtype=np.int64), "x_test is int64; must"),
         ("x_test", np.zeros((0, 1, 4, 4)), r"labels of shape \(6,\)"),
@@ -152,7 +152,7 @@ def test_bytes_become_0_to_1(tmp_path: Path) -> None:
             np.full(6, 2**63, np.uint64),
             r"y_test has label 9223372036854775808; must be below 2\^63",
         ),
-        ("y_test", np.full(6, -1), "label -1; must be at least 0"),
+        ("y_test", np.full(6, -1), "test part: label -1; must be at least 0"),
         ("y_test", np.zeros(5, dtype=np.int64), r"labels of shape \(5,\)"),
         ("y_test", np.array([None] * 6), "without pickle"),
         ("x_test", np.zeros((6, 2, 4, 4), np.uint8), "of 2 channels \\(shape"),
@@ -171,7 +171,7 @@ def test_wrong_arrays_are_refused(
 def test_empty_arrays_are_refused(tmp_path: Path) -> None:
     values = arrays()
     values["x_test"], values["y_test"] = np.zeros((0, 1, 4, 4)), np.zeros(0, np.int64)
-    with pytest.raises(InputError, match="no frames; must be at least one"):
+    with pytest.raises(InputError, match="test part: no frames; must be"):
         load_dataset(save(tmp_path / "mine.npz", values), SMALL)
 
 
