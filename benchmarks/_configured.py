@@ -222,6 +222,7 @@ class _Stop:
     ddr: int
     opening: int
     opening_ddr: int
+    first: int
 
 
 def _stop(segment: Segment, price: SegmentPrice) -> _Stop | None:
@@ -234,8 +235,9 @@ def _stop(segment: Segment, price: SegmentPrice) -> _Stop | None:
         alone=max(ddr, *(_single(path) for path in price.paths)),
         beside=_single(price.beside),
         ddr=ddr,
-        opening=_single(price.opening),
-        opening_ddr=_single(price.opening_ddr),
+        opening=_single(price.opening[0]),
+        opening_ddr=_single(price.opening[1]),
+        first=max(map(_single, price.serial)),
     )
 
 
@@ -277,7 +279,7 @@ def _fastest(
             cycles, way = min(ways)
             best[number] = cycles + loads[number], way
     starts = [
-        (cycles + (max(found[n].opening, found[n].opening_ddr) if overlaps else 0), way)
+        (cycles + (found[n].first if overlaps else 0), way)
         for n, (cycles, way) in best.items()
         if found[n].segment.start == 0
     ]

@@ -62,8 +62,8 @@ class Prices:
         # The longest row of each counts: of every stop, then of every run.
         groups = [(t, (*t.paths, *t.ddr)) for t in made]
         groups += [(t, (t.beside,)) for t in made] + [(t, t.ddr) for t in made]
-        groups += [(t, (t.opening,)) for t in every]
-        groups += [(t, (t.opening_ddr,)) for t in every]
+        groups += [(t, t.opening[:1]) for t in every]
+        groups += [(t, t.opening[1:2]) for t in every]
         groups += [(t, t.serial) for t in every]
         self._starts = np.cumsum([0, *(len(some) for _, some in groups[:-1])])
         rows = [(table, row) for table, some in groups for row in some]
@@ -280,13 +280,8 @@ class Space:
                 behind.setdefault(step.start, []).append(
                     (opening[run], opening_ddr[run], serial[run], best, way)
                 )
-        return min(
-            (
-                ((max(port, bus) if double else load) + cycles, way)
-                for port, bus, load, cycles, way in behind.get(0, ())
-            ),
-            default=(far, ()),
-        )
+        first = ((load + cycles, way) for _, _, load, cycles, way in behind.get(0, ()))
+        return min(first, default=(far, ()))
 
     def _engine(self, point: Point) -> Priced | None:
         if point not in self._engines:

@@ -13,7 +13,8 @@ import numpy as np
 from hao.cost.area import engine_resources
 from hao.cost.catalogue import check_buffers
 from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
-from hao.cost.loads import load_bytes, load_cycles, load_ddr_cycles
+from hao.cost.loads import load_bytes, load_cycles
+from hao.cost.pairs import besides
 from hao.cost.paths import Path
 from hao.cost.prices import price_segment
 from hao.cost.segment_price import SegmentPrice
@@ -214,7 +215,7 @@ def evaluate(design: Design, *, aligned_tiles: bool = True) -> CostReport:
     ]
     first = 0
     if engine.double_buffered:
-        first = max(_single(prices[0].opening), _single(prices[0].opening_ddr))
+        first = max(map(_single, prices[0].serial))
     parts = engine_resources(engine, board)
     return CostReport(
         invocations=tuple(costs),
@@ -253,6 +254,19 @@ def _single(path: Path) -> int:
     return path.constant + sum(int(term[0]) for term in path.terms.values())
 
 
+def _beside(
+    price: SegmentPrice,
+    upcoming: SegmentPrice,
+    alone: int,
+    ddr: int,
+    setting: Setting,
+) -> list[int]:
+    """Return the cycles of a run with the load of the next, of port and DDR in turn."""
+    here = besides(alone, _single(price.beside), ddr, setting.board.batch)
+    pairs = zip(here, upcoming.opening, strict=True)
+    return [cycles + _single(row) for cycles, row in pairs]
+
+
 def _invocation_cost(
     invocation: Invocation,
     columns: dict[Role, Columns],
@@ -269,15 +283,12 @@ def _invocation_cost(
     ddr = max(_single(path) for path in price.ddr)
     own_load = load_cycles(invocation, columns, bits, setting)
     serial = 0
-    bounds = dict(rows)
+    bounds = {**rows, "ddr": ddr}
     if setting.double_buffered and upcoming is not None:
-        bounds["weights"] = _single(price.beside) + _single(upcoming.opening)
-        bounds["ddr"] = ddr + _single(upcoming.opening_ddr)
-    else:
-        bounds["ddr"] = ddr
+        sums = _beside(price, upcoming, max(bounds.values()), ddr, setting)
+        bounds["weights"], bounds["ddr"] = max(sums[::2]), max(ddr, *sums[1::2])
     if not setting.double_buffered:
-        ddr_load = load_ddr_cycles(invocation, columns, bits, setting)
-        serial = max(own_load, ddr_load)
+        serial = max(map(_single, price.serial))
     binding, longest = max(bounds.items(), key=lambda item: item[1])
     if serial > longest:
         binding = "weights"

@@ -18,7 +18,14 @@ from hao.cost.memory import (
 )
 from hao.cost.overheads import load_overhead, load_step
 from hao.cost.paths import Path
-from hao.cost.words import Cycles, dense_folds, index_bytes, packed_taps, stage_bytes
+from hao.cost.words import (
+    Cycles,
+    ceil_divided,
+    dense_folds,
+    index_bytes,
+    packed_taps,
+    stage_bytes,
+)
 from hao.ir.layer import Depthwise, Linear, Pool
 from hao.ir.partition import DenseLayer, Invocation, Role
 from hao.ir.sparsity import FULL, stored_density
@@ -32,7 +39,7 @@ def load_row(
 ) -> Path:
     """Return the cycles in which the weight port loads an invocation's weights.
 
-    Without double buffering that is a step of its own. They depend on a stage's
+    All at once; without double buffering in a step of its own. They depend on a stage's
     configuration where the loader makes units slower than beats come.
 
     Args:
@@ -42,7 +49,7 @@ def load_row(
         setting: What all columns share.
     """
     start, _ = load_starts(invocation, setting)
-    loads = _stage_loads(invocation, columns, bits, setting)
+    loads = stage_loads(invocation, columns, bits, setting)
     return load_path(start, {role: load.port for role, load in loads.items()})
 
 
@@ -58,7 +65,7 @@ def load_ddr_row(
     in `load_row`.
     """
     _, start = load_starts(invocation, setting)
-    loads = _stage_loads(invocation, columns, bits, setting)
+    loads = stage_loads(invocation, columns, bits, setting)
     return load_path(start, {role: load.ddr for role, load in loads.items()})
 
 
@@ -70,10 +77,14 @@ class StageLoad:
         port: What adds up to the cycles of the port.
         ddr: What adds up to those of the DDR. All are one number, or one for each
             column where these differ.
+        uneven: What is left for the port where every other frame takes the least share.
+        uneven_ddr: The same for the DDR.
     """
 
     port: tuple[Cycles, ...]
     ddr: tuple[Cycles, ...]
+    uneven: tuple[Cycles, ...]
+    uneven_ddr: tuple[Cycles, ...]
 
 
 def load_path(start: int, stages: Mapping[Role, Sequence[Cycles]]) -> Path:
@@ -93,12 +104,73 @@ def load_path(start: int, stages: Mapping[Role, Sequence[Cycles]]) -> Path:
     return Path("weights", constant, terms)
 
 
-def _stage_loads(
+def loading_rows(
+    invocation: Invocation, loads: Mapping[Role, StageLoad], setting: Setting
+) -> tuple[Path, ...]:
+    """Return what a run opens with, in the order of `SegmentPrice.opening`.
+
+    Args:
+        invocation: What runs.
+        loads: Of its stages.
+        setting: What all columns share.
+    """
+    batch, start = setting.board.batch, load_overhead(loading_stages(invocation))
+    rows = [
+        load_path(batch * start, {role: load.port for role, load in loads.items()}),
+        load_path(0, {role: load.ddr for role, load in loads.items()}),
+    ]
+    if batch > 1:
+        rows += [
+            load_path(start, {role: load.uneven for role, load in loads.items()}),
+            load_path(0, {role: load.uneven_ddr for role, load in loads.items()}),
+        ]
+    return tuple(rows)
+
+
+def serial_rows(
+    invocation: Invocation, loads: Mapping[Role, StageLoad]
+) -> tuple[Path, Path]:
+    """Return the cycles of a step that only loads weights, of the port and of the DDR.
+
+    Args:
+        invocation: What runs.
+        loads: Of its stages.
+    """
+    start = load_step(loading_stages(invocation))
+    return (
+        load_path(start, {role: load.port for role, load in loads.items()}),
+        load_path(start, {role: load.ddr for role, load in loads.items()}),
+    )
+
+
+def uneven_part(
+    cycles: Cycles, layer: DenseLayer | Depthwise, groups: Cycles, batch: int
+) -> Cycles:
+    """Return what is left of a load where every other frame takes the least share.
+
+    Each frame brings a share of whole output groups, the first one all of a layer that
+    is pruned (docs/engine.md, "Beginning and end of a step"). Frames take at most the
+    longest of: all of them by themselves, all of them with their loads, and all but one
+    by themselves and that one with what is left here (proven in docs/decisions/0048).
+
+    Args:
+        cycles: Of the whole load.
+        layer: Whose weights load.
+        groups: Of output channels.
+        batch: Frames of a start.
+    """
+    if not isinstance(layer, Depthwise) and stored_density(layer) < FULL:
+        return cycles
+    return ceil_divided(cycles * (groups - (batch - 1) * (groups // batch)), groups)
+
+
+def stage_loads(
     invocation: Invocation,
     columns: Mapping[Role, Columns],
     bits: WeightBits,
     setting: Setting,
 ) -> dict[Role, StageLoad]:
+    """Return how long the weights of every stage take to load; as in `load_row`."""
     return {
         role: stage_load(layer, columns.get(role), bits[layer.name], setting)
         for role, layer in invocation.stages
@@ -127,7 +199,15 @@ def stage_load(
         slower = np.maximum(made - port, 0)
         if slower.any():
             parts.append(slower)
-    return StageLoad(port=tuple(parts), ddr=(ddr,))
+    left, batch = (tuple(parts), (ddr,)), setting.board.batch
+    if batch > 1 and columns is not None:
+        groups = -(-layer.ofm.channels // columns.pe)
+        port = sum(parts[1:], parts[0])
+        left = (
+            (uneven_part(port, layer, groups, batch),),
+            (uneven_part(ddr, layer, groups, batch),),
+        )
+    return StageLoad(port=tuple(parts), ddr=(ddr,), uneven=left[0], uneven_ddr=left[1])
 
 
 def load_cycles(
@@ -198,16 +278,6 @@ def load_starts(invocation: Invocation, setting: Setting) -> tuple[int, int]:
     if setting.double_buffered:
         return load_overhead(stages), 0
     return load_step(stages), load_step(stages)
-
-
-def more_starts(stages: int, setting: Setting) -> int:
-    """Return what the port takes to begin anew beside every frame after the first.
-
-    Args:
-        stages: Of the next run, or what stands for them.
-        setting: What all columns share.
-    """
-    return (setting.board.batch - 1) * load_overhead(stages)
 
 
 def loading_stages(invocation: Invocation) -> int:

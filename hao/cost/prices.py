@@ -35,11 +35,11 @@ from hao.cost.columns import (
 )
 from hao.cost.latency import StageTimes, dense_times, depthwise_times, pointwise_times
 from hao.cost.loads import (
-    load_ddr_row,
-    load_row,
     load_stand_in,
+    loading_rows,
     loading_stages,
-    more_starts,
+    serial_rows,
+    stage_loads,
 )
 from hao.cost.paths import Path, paths, reading_paths
 from hao.cost.segment_price import SegmentPrice
@@ -136,13 +136,14 @@ def _price_fused(
     reading = reading_paths(invocation, times, transfers, setting.px)
     loading = max(1, loading_stages(invocation))
     delay = int(load_delay(maps, loading, setting))
+    loads = stage_loads(invocation, columns, bits, setting)
     return SegmentPrice(
         paths=_times(paths(invocation, times, transfers, setting.px), batch),
         tiled={},
         ddr=_times((moved, *reading), batch),
-        beside=Path("weights", more_starts(loading, setting) + batch * delay, {}),
-        opening=load_row(invocation, columns, bits, setting),
-        opening_ddr=load_ddr_row(invocation, columns, bits, setting),
+        beside=Path("weights", batch * delay, {}),
+        opening=loading_rows(invocation, loads, setting),
+        serial=serial_rows(invocation, loads),
         tiles={},
         parts={},
         feasible=feasible,

@@ -23,9 +23,12 @@ class SegmentPrice:
             top of each.
         beside: Cycles by which they delay the load of the next segment's weights, as a
             row (`tiled` included); what the port takes to load them comes on top.
-        opening: Cycles in which the weight port loads what must be there before the
-            segment starts: all weights, or those of the first tile.
-        opening_ddr: The same for the DDR.
+        opening: Cycles in which the weight port, and the DDR, load what must be there
+            before the segment starts: all weights, or those of the first tile. Where a
+            start takes several frames, what is left for both where every frame but one
+            takes the least share (`hao.cost.pairs`).
+        serial: The same where nothing runs beside: of port and DDR, all of the step.
+            Without double buffering all weights.
         tiles: Runs per column of the stage that may be tiled.
         parts: Of these, those of one tile: the parts of its reduction.
         feasible: Columns with enough buffer, per stage.
@@ -35,8 +38,8 @@ class SegmentPrice:
     tiled: dict[Role, Cycles]
     ddr: tuple[Path, ...]
     beside: Path
-    opening: Path
-    opening_ddr: Path
+    opening: tuple[Path, ...]
+    serial: tuple[Path, Path]
     tiles: dict[Role, Cycles]
     parts: dict[Role, Cycles]
     feasible: dict[Role, NDArray[np.bool_]]

@@ -14,9 +14,15 @@ import numpy as np
 
 from hao.cost.columns import Bools, DenseColumns, Setting
 from hao.cost.latency import StageTimes, dense_times, pointwise_times
-from hao.cost.loads import load_starts, more_starts, unit_cycles
+from hao.cost.loads import serial_rows, stage_loads, uneven_part, unit_cycles
 from hao.cost.memory import ddr_cycles, input_channels, port_cycles
-from hao.cost.overheads import EXIT_CYCLES, LOADED_CYCLES, load_step
+from hao.cost.overheads import (
+    EXIT_CYCLES,
+    LOADED_CYCLES,
+    load_overhead,
+    load_step,
+)
+from hao.cost.pairs import besides, paired
 from hao.cost.parts import PricedPart, part_maps, part_of, part_times, part_transfers
 from hao.cost.paths import Path, paths
 from hao.cost.segment_price import SegmentPrice
@@ -119,8 +125,19 @@ class TiledRun:
             inputs=None if part is None else part.channels,
         )
 
+    def opening(self, work: _Work, bits: int) -> list[Cycles]:
+        """Return what a run opens with, in the order of `SegmentPrice.opening`."""
+        batch, start = self.setting.board.batch, load_overhead(1)
+        loads = self.load(work, bits)
+        found = [batch * start + loads[0], loads[1]]
+        if batch > 1:
+            for first, cycles in zip((start, 0), loads, strict=True):
+                left = uneven_part(cycles, self.layer, work.groups, batch)
+                found.append(first + left)
+        return found
+
     def load(self, work: _Work, bits: int) -> tuple[Cycles, Cycles]:
-        """Return the cycles in which port and DDR load the weights of a run."""
+        """Return the cycles of port and DDR for the weights of a run, starts apart."""
         setting, part = self.setting, self.part(work)
         moved = self.weight_bytes(work, bits)
         made = unit_cycles(
@@ -132,8 +149,7 @@ class TiledRun:
             inputs=None if part is None else part.channels,
         )
         port = np.maximum(port_cycles(moved, setting.board), made)
-        start, serial = load_starts(self.invocation, setting)
-        return port + start, ddr_cycles(moved, setting.board) + serial
+        return port, ddr_cycles(moved, setting.board)
 
     def tile(self, work: _Work, loaded: Cycles) -> _Tile:
         """Return what a run takes.
@@ -203,15 +219,12 @@ class TiledRun:
         # Where nothing leaves, a run ends with the last product.
         longest: Cycles = np.max(np.broadcast_arrays(*rows), axis=0)
         longest = longest - EXIT_CYCLES * ~work.ends
+        alone: Cycles = batch * np.maximum(longest, tile.ddr)
         if not self.setting.double_buffered:
             # They are a step of their own; what they take is not counted here.
-            alone: Cycles = batch * np.maximum(longest, tile.ddr) + load_step(1)
-            return alone
-        port, own = self.load(following, bits)
-        port = port + more_starts(1, self.setting)
-        loading = np.maximum(port + batch * tile.delay, batch * tile.ddr + own)
-        result: Cycles = np.maximum(batch * longest, loading)
-        return result
+            return alone + load_step(1)
+        rows = besides(alone, batch * tile.delay, batch * tile.ddr, batch)
+        return paired(alone, rows, self.opening(following, bits))
 
 
 _Kinds = list[tuple[Cycles, _Work, _Work]]
@@ -307,11 +320,23 @@ def price_tiled(run: TiledRun, bits: int) -> SegmentPrice:
         ends=yes,
     )
     body = _body(run, tiles, bits)
-    port, own = run.load(first, bits)
+    opening = [Path("weights", 0, {role: t}) for t in run.opening(first, bits)]
+    serial = serial_rows(
+        run.invocation,
+        stage_loads(
+            run.invocation, {role: run.columns}, {run.layer.name: bits}, run.setting
+        ),
+    )
+    if run.setting.double_buffered:
+        port, own = run.load(first, bits)
+        serial = (
+            Path("weights", load_step(1), {role: port}),
+            Path("weights", load_step(1), {role: own}),
+        )
     # As in `load_stand_in`: of the next run, whose weights are not known here.
     batch = run.setting.board.batch
     last = run.tile(final, run.weight_bytes(final, run.setting.act_bits) // batch)
-    beside = body + more_starts(1, run.setting) + batch * last.delay
+    beside = body + batch * last.delay
     return SegmentPrice(
         paths=tuple(
             replace(path, terms={role: path.terms[role] + body})
@@ -320,8 +345,8 @@ def price_tiled(run: TiledRun, bits: int) -> SegmentPrice:
         tiled={role: body},
         ddr=(Path("ddr", 0, {role: body + batch * last.ddr}),),
         beside=Path("weights", 0, {role: beside}),
-        opening=Path("weights", 0, {role: port}),
-        opening_ddr=Path("weights", 0, {role: own}),
+        opening=tuple(opening),
+        serial=serial,
         tiles={role: tiles.runs},
         parts={role: tiles.parts},
         feasible={role: tiles.feasible},

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hao.program.exact import Goal, least_costs
 from hao.program.graph import FAR
 from hao.program.periods import RunPeriods
-from hao.program.sweep import Net, opened, period
+from hao.program.sweep import Net, period
 
 Ints = NDArray[np.int64]
 
@@ -140,6 +140,6 @@ def _least_cycles(sums: Sums, periods: RunPeriods, size: int, double: bool) -> I
         to_go.append(result)
     whole = np.full((sums.whole.size, size), FAR, dtype=np.int64)
     for entry in net.entries[0]:
-        first = opened(periods[entry.run], double_buffered=double)
+        first = periods[entry.run].serial
         add(whole, sums.whole, entry.cost, entry.stop, first)
     return whole

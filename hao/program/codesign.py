@@ -28,10 +28,11 @@ from hao.engine.design import Design
 from hao.engine.stages import Engine
 from hao.errors import InfeasibleError, SolverError, WorkLimitError
 from hao.ir.partition import Role
+from hao.program.engine_rows import Play
 from hao.program.exact import Apart, Way
 from hao.program.field import Field
 from hao.program.fit import FEWEST_LUTS, Measure
-from hao.program.formulation import Play, build_program
+from hao.program.formulation import build_program
 from hao.program.hunt import NO_LIMIT, Counts, Found, Least, Limits, Progress
 from hao.program.near import arcs_in_play, columns_near
 from hao.program.problem import Problem

@@ -8,7 +8,9 @@ Variables
     e[r,g]   steps of lanes of stage r onto DSPs, g: columns of equal step integer
     f[a]     arc a is taken: what runs between two nodes, and its options  binary
     E[p]     period of the run that ends before position p [cycles]        >= 0
-    O[n], D[n]   port and DDR cycles of the weights loaded before node n   >= 0
+    A[p]     of it, the run by itself; where a start has several frames    >= 0
+    O[n,j]   cycles of the weights loaded before node n, j: port, DDR, and >= 0
+             where a start has several frames what is uneven (hao.cost.pairs)
 
 Rows
     one[r]           sum_c x[r,c] = 1
@@ -17,10 +19,11 @@ Rows
     dsp, lut, ff, bram_18k, uram, lutram within the board
     flow[n]          as many arcs leave a node as enter it; one leaves the source
     time[k,path]     E >= path of run k                        if an arc of it is taken
-    weights[k]       E >= delay of run k + O[n], n behind it   if an arc of it is taken
-    ddr[k]           E >= traffic of run k + D[n]              if an arc of it is taken
-    open[n,a]        O[n] >= what the run of arc a opens with  if it is taken; D alike
-    first            the cycles before anything runs cover both of the source
+    weights[k]       E >= delay of run k + O[n,0], n behind it if an arc of it is taken
+    ddr[k]           E >= traffic of run k + O[n,1]            if an arc of it is taken
+    late[k]          N E >= (N - 1) A + delay or traffic of run k + N O[n,2 or 3]
+    open[n,j,a]      O[n,j] >= what the run of arc a opens with if it is taken
+    first            the cycles before anything runs cover what loads then
     fits[a,r]        f[a] <= sum of the columns of r with enough buffer
     other[i]         arcs agree with an earlier answer in at most so many choices
 
@@ -31,50 +34,18 @@ columns are fixed; options joined by ties or pairs are part of the nodes.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hao.cost.columns import Columns, Setting
-from hao.cost.loads import load_ddr_row, load_row
 from hao.cost.paths import Path
 from hao.cost.prices import price_segment
 from hao.cost.segment_price import SegmentPrice
-from hao.ir.partition import Role
-from hao.program.exact import Apart
-from hao.program.fit import KINDS, Measure, Room, lanes_match, neighbours
-from hao.program.graph import Arc, Finish, Graph
-from hao.program.rows import Program, Rows, Variables
+from hao.program.engine_rows import EngineRows, Play
+from hao.program.graph import Arc, Finish
+from hao.program.periods import pair_rows
+from hao.program.rows import Program
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 Terms = list[tuple[int, float]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Play:
-    """What an integer program chooses from.
-
-    Attributes:
-        graph: All arcs.
-        arcs: Indices of those in play; each on a way from end to end.
-        columns: Columns in play of each stage, indices of its grid.
-        stages: These columns as the cost model takes them.
-        room: Areas and limits.
-        setting: Board, pixels at once, widths of activations, buffering.
-        measure: Of what blocks to be made small, where that is the objective.
-        apart: Earlier answers to stay apart from; arcs cost what it says then.
-    """
-
-    graph: Graph
-    arcs: tuple[int, ...]
-    columns: Mapping[Role, Ints]
-    stages: Mapping[Role, Columns]
-    room: Room
-    setting: Setting
-    measure: Measure
-    apart: Apart | None = None
 
 
 def build_program(play: Play) -> Program:
@@ -89,16 +60,16 @@ class _Writer:
         self._play = play
         self._graph = play.graph
         self._double = play.setting.double_buffered
-        self._variables = Variables()
-        self._rows = Rows()
-        self._first: dict[Role, int] = {}
+        self._built = EngineRows(play)
+        self._variables, self._rows = self._built.variables, self._built.rows
         self._arc: dict[int, int] = {}
         self._end: dict[int, int] = {}
-        self._opening: dict[int, tuple[int, int]] = {}
+        self._opening: dict[int, tuple[int, ...]] = {}
         self._prices: dict[int, SegmentPrice] = {}
+        self._batch = play.setting.board.batch
+        self._alone: dict[int, float] = {}
 
     def program(self) -> Program:
-        steps = self._engine()
         self._flow()
         if self._double:
             self._openings()
@@ -114,85 +85,13 @@ class _Writer:
             measure=np.array(variables.measure),
             rows=self._rows,
             columns={
-                role: (self._first[role], index)
+                role: (self._built.first[role], index)
                 for role, index in self._play.columns.items()
             },
-            steps=steps,
+            steps=self._built.steps,
             arcs=dict(self._arc),
             ends=dict(self._end),
         )
-
-    def _engine(self) -> dict[Role, tuple[tuple[int, Ints], ...]]:
-        """Write one column per stage, matching lanes, DSP steps and the board."""
-        play, room = self._play, self._play.room
-        for role, index in play.columns.items():
-            base, _ = play.measure.columns(room.areas[role])
-            self._first[role] = len(self._variables.names)
-            for column in index:
-                self._variables.add(
-                    f"x[{role.value},{column}]", 1, True, measure=float(base[column])
-                )
-            self._add(f"one[{role.value}]", "=", 1, [], [(role, np.ones(index.size))])
-        self._matches()
-        used: dict[str, Terms] = {kind: [] for kind in KINDS}
-        steps: dict[Role, tuple[tuple[int, Ints], ...]] = {}
-        for role, index in play.columns.items():
-            area = room.areas[role]
-            _, per_step = play.measure.columns(area)
-            step = np.stack([getattr(area.step, kind)[index] for kind in KINDS])
-            kinds, group = np.unique(step, axis=1, return_inverse=True)
-            groups = []
-            for number, values in enumerate(kinds.T):
-                members = group.reshape(-1) == number
-                most = int(area.steps[index][members].max())
-                if most == 0:
-                    continue
-                saved = float(per_step[index][members][0])
-                variable = self._variables.add(
-                    f"e[{role.value},{number}]", most, True, measure=saved
-                )
-                groups.append((variable, np.flatnonzero(members)))
-                self._add(
-                    f"step[{role.value},{number}]",
-                    "<",
-                    0,
-                    [(variable, 1.0)],
-                    [(role, -(area.steps[index] * members))],
-                )
-                for kind, value in zip(KINDS, values, strict=True):
-                    used[kind].append((variable, float(value)))
-            steps[role] = tuple(groups)
-        for kind, limit in room.limits.items():
-            taken = [
-                (role, getattr(room.areas[role].base, kind)[index])
-                for role, index in play.columns.items()
-            ]
-            self._add(kind, "<", limit, used[kind], taken)
-        return steps
-
-    def _matches(self) -> None:
-        """Write that neighbouring stages exchange channel groups."""
-        play = self._play
-        for left, right in neighbours(play.columns):
-            grids = play.room.grids
-            lanes = {
-                left: grids[left].lanes_out[grids[left].lane_of[play.columns[left]]],
-                right: grids[right].lanes_in[grids[right].lane_of[play.columns[right]]],
-            }
-            for near, far in ((left, right), (right, left)):
-                for count in np.unique(lanes[near]):
-                    mate = lanes_match(lanes[far], count)
-                    if not mate.all():
-                        self._add(
-                            f"match[{near.value},{far.value},{count}]",
-                            "<",
-                            0,
-                            [],
-                            [
-                                (near, (lanes[near] == count).astype(np.float64)),
-                                (far, -mate.astype(np.float64)),
-                            ],
-                        )
 
     def _flow(self) -> None:
         """Write the arcs, and that they make one way from end to end."""
@@ -233,10 +132,7 @@ class _Writer:
         return made.cost if apart is None else apart.count(made.settled)[0]
 
     def _loads(self, arc: int) -> tuple[Path, ...]:
-        run = self._graph.runs[self._graph.arcs[arc].run]
-        play = self._play
-        asked = run.invocation, play.stages, run.weight_bits, play.setting
-        return load_row(*asked), load_ddr_row(*asked)
+        return self._price(self._graph.arcs[arc].run).serial
 
     def _price(self, number: int) -> SegmentPrice:
         if number not in self._prices:
@@ -252,29 +148,33 @@ class _Writer:
         for arc in self._play.arcs:
             leaving.setdefault(self._graph.arcs[arc].start, []).append(arc)
         for node, arcs in sorted(leaving.items()):
-            pair = []
-            for kind in ("port", "ddr"):
-                name = f"{'O' if kind == 'port' else 'D'}[{node}]"
+            prices = {arc: self._price(self._graph.arcs[arc].run) for arc in arcs}
+            variables = []
+            for kind in range(pair_rows(self._batch)):
+                name = f"O[{node},{kind}]"
                 variable = self._variables.add(name, np.inf, False)
-                fixed: Terms = []
-                for arc in arcs:
-                    price = self._price(self._graph.arcs[arc].run)
-                    path = price.opening if kind == "port" else price.opening_ddr
-                    if not path.terms:
-                        fixed.append((self._arc[arc], float(path.constant)))
-                        continue
-                    self._if_taken(
-                        f"open[{node},{kind},{arc}]", variable, path, [], [arc]
-                    )
-                if fixed:
-                    self._rows.add(
-                        f"open[{node},{kind}]", "<", 0, [(variable, -1.0), *fixed]
-                    )
-                pair.append(variable)
-            self._opening[node] = pair[0], pair[1]
+                loads = {arc: price.opening[kind] for arc, price in prices.items()}
+                self._covers(f"open[{node},{kind}", variable, loads)
+                variables.append(variable)
+            self._opening[node] = tuple(variables)
         first = self._variables.add("first", np.inf, False, cycles=1)
-        for number, variable in enumerate(self._opening[0]):
-            self._rows.add(f"first[{number}]", "<", 0, [(first, -1.0), (variable, 1.0)])
+        for number in range(2):
+            loads = {
+                arc: self._price(self._graph.arcs[arc].run).serial[number]
+                for arc in leaving[0]
+            }
+            self._covers(f"first[{number}", first, loads)
+
+    def _covers(self, name: str, variable: int, loads: Mapping[int, Path]) -> None:
+        """Write that a variable is at least the load of the arc that is taken."""
+        fixed: Terms = []
+        for arc, path in loads.items():
+            if path.terms:
+                self._if_taken(f"{name},{arc}]", variable, path, [], [arc])
+            else:
+                fixed.append((self._arc[arc], float(path.constant)))
+        if fixed:
+            self._rows.add(f"{name}]", "<", 0, [(variable, -1.0), *fixed])
 
     def _periods(self) -> None:
         """Write what limits the period of each run from below."""
@@ -286,39 +186,96 @@ class _Writer:
             # Only tiles load weights while they run: else bits do not matter here.
             number = made.run if price.tiled else -1 - graph.shapes[made.run]
             runs.setdefault((made.end, number), []).append(arc)
-        period: dict[int, int] = {}
+        period: dict[int, tuple[int, int]] = {}
         for end, _ in runs:
             place = int(graph.position[end])
             if place not in period:
-                period[place] = self._variables.add(
-                    f"E[{place}]", np.inf, False, cycles=1
-                )
+                period[place] = self._period(place)
         for number, ((end, _), arcs) in enumerate(runs.items()):
-            variable = period[int(graph.position[end])]
+            variable, alone = period[int(graph.position[end])]
             price = self._price(graph.arcs[arcs[0]].run)
             for path in _merged(price.paths):
-                self._if_taken(f"time[{number},{path.label}]", variable, path, [], arcs)
+                self._if_taken(f"time[{number},{path.label}]", alone, path, [], arcs)
             after = self._opening.get(end)
-            more: Terms = []
+            if after is None or alone != variable:
+                self._on_ddr(number, alone, price, [], arcs)
             if after is not None:
-                port, ddr = after
-                self._if_taken(
-                    f"weights[{number}]", variable, price.beside, [(port, 1.0)], arcs
-                )
-                more = [(ddr, 1.0)]
-            for path in _merged(price.ddr):
-                self._if_taken(
-                    f"ddr[{number},{path.label}]", variable, path, more, arcs
-                )
+                load = [(after[0], 1.0)]
+                self._if_taken(f"weights[{number}]", variable, price.beside, load, arcs)
+                self._on_ddr(number, variable, price, [(after[1], 1.0)], arcs)
+                if alone != variable:
+                    self._late(number, (variable, alone), price, after[2:], arcs)
             for role, feasible in price.feasible.items():
                 if not feasible.all():
-                    self._add(
+                    self._built.add(
                         f"fits[{number},{role.value}]",
                         "<",
                         0,
                         [(self._arc[arc], 1.0) for arc in arcs],
                         [(role, -feasible.astype(np.float64))],
                     )
+
+    def _period(self, place: int) -> tuple[int, int]:
+        """Write the period of a run, and of it the run by itself; return both.
+
+        They are one where a start has one frame, or where nothing loads beside a run.
+        """
+        period = self._variables.add(f"E[{place}]", np.inf, False, cycles=1)
+        if self._batch == 1 or not self._double:
+            return period, period
+        alone = self._variables.add(f"A[{place}]", np.inf, False)
+        self._rows.add(f"alone[{place}]", "<", 0, [(period, -1.0), (alone, 1.0)])
+        ending = [
+            self._price(self._graph.arcs[arc].run)
+            for arc in self._play.arcs
+            if int(self._graph.position[self._graph.arcs[arc].end]) == place
+        ]
+        rows = [row for price in ending for row in (*price.paths, *price.ddr)]
+        self._alone[alone] = max(map(_largest, rows))
+        return period, alone
+
+    def _on_ddr(
+        self,
+        number: int,
+        variable: int,
+        price: SegmentPrice,
+        load: Terms,
+        arcs: Sequence[int],
+    ) -> None:
+        """Write that a variable is at least a run's cycles on the DDR, with a load."""
+        for path in _merged(price.ddr):
+            name = f"ddr[{number},{path.label},{variable}]"
+            self._if_taken(name, variable, path, load, arcs)
+
+    def _late(
+        self,
+        number: int,
+        variables: tuple[int, int],
+        price: SegmentPrice,
+        opening: Sequence[int],
+        arcs: Sequence[int],
+    ) -> None:
+        """Write the rows of frames that load more than others; `besides` sums alike."""
+        period, alone = variables
+        batch = self._batch
+        beside = (("late", [price.beside]), ("late_ddr", _merged(price.ddr)))
+        for (kind, rows), load in zip(beside, opening, strict=True):
+            for path in rows:
+                most = (batch - 1) * self._alone[alone] + batch * self._most(load)
+                most += _largest(path)
+                entries: Terms = [
+                    (period, -batch),
+                    (alone, batch - 1),
+                    (load, batch),
+                    *((self._arc[arc], most) for arc in arcs),
+                ]
+                self._built.add(
+                    f"{kind}[{number},{path.label}]",
+                    "<",
+                    most - path.constant,
+                    entries,
+                    list(path.terms.items()),
+                )
 
     def _if_taken(
         self, name: str, variable: int, path: Path, extra: Terms, arcs: Sequence[int]
@@ -327,11 +284,10 @@ class _Writer:
         columns = [
             (role, np.asarray(c, dtype=np.float64)) for role, c in path.terms.items()
         ]
-        most = path.constant + sum(float(c.max(initial=0)) for _, c in columns)
-        most += sum(self._most(v) for v, _ in extra)
+        most = _largest(path) + sum(self._most(v) for v, _ in extra)
         entries: Terms = [(variable, -1.0), *extra]
         entries += [(self._arc[arc], most) for arc in arcs]
-        self._add(name, "<", most - path.constant, entries, columns)
+        self._built.add(name, "<", most - path.constant, entries, columns)
 
     def _most(self, opening: int) -> float:
         """Return the largest value that a load before a node may need."""
@@ -342,11 +298,7 @@ class _Writer:
             if self._graph.arcs[arc].start != node:
                 continue
             price = self._price(self._graph.arcs[arc].run)
-            path = (price.opening, price.opening_ddr)[kind]
-            values.append(
-                path.constant
-                + sum(float(np.max(c, initial=0)) for c in path.terms.values())
-            )
+            values.append(_largest(price.opening[kind]))
         return max(values)
 
     def _others(self) -> None:
@@ -361,20 +313,10 @@ class _Writer:
             terms = [(v, float(same[number])) for v, same in counted if same[number]]
             self._rows.add(f"other[{number}]", "<", apart.overlap[number], terms)
 
-    def _add(
-        self,
-        name: str,
-        sense: str,
-        rhs: float,
-        entries: Terms,
-        columns: Sequence[tuple[Role, Ints | Floats]] = (),
-    ) -> None:
-        """Write a row; `columns` are coefficients over a stage's columns in play."""
-        every = list(entries)
-        for role, values in columns:
-            start = self._first[role]
-            every += [(start + i, float(v)) for i, v in enumerate(values) if v]
-        self._rows.add(name, sense, rhs, every)
+
+def _largest(path: Path) -> float:
+    """Return a row's most, of each stage by itself."""
+    return path.constant + sum(float(np.max(c, initial=0)) for c in path.terms.values())
 
 
 def _merged(paths: Sequence[Path]) -> list[Path]:

@@ -16,9 +16,10 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from hao.cost.pairs import besides
 from hao.ir.partition import Role
 from hao.program.graph import FAR
-from hao.program.periods import RowPlaces, RunPeriods
+from hao.program.periods import RowPlaces, RunPeriods, pair_rows
 from hao.program.reading import ROLES, BookedRun, Numbers, RowBook, Tiled, longest_of
 from hao.program.tables import Choice, Priced
 
@@ -53,9 +54,9 @@ def periods_of(
         at_best: Stages that the engines leave open, each taken at the best of some lane
             shapes, row by row: lower bounds then. Of shape (pixels, lane shapes).
     """
-    plan = _plan(tables, choice, numbers, at_best, arrays=6)
-    alone, beside, ddr, port, port_ddr, serial = plan.arrays(choice, at_best or {})
-    return RunPeriods(plan.layout, (alone, beside, ddr, port, port_ddr, serial))
+    arrays = 4 + pair_rows(tables.batch)
+    plan = _plan(tables, choice, numbers, at_best, arrays=arrays)
+    return RunPeriods(plan.layout, tuple(plan.arrays(choice, at_best or {})))
 
 
 def alone_of(
@@ -133,7 +134,7 @@ class _Plan:
         book: Where the rows of the runs are numbered.
         runs: The runs.
         free: Stages that engines leave open.
-        arrays: How many of the arrays of `RunPeriods` are read, the first.
+        arrays: How many arrays are read: 3 of computations, then those of openings.
     """
 
     def __init__(
@@ -149,17 +150,19 @@ class _Plan:
         own = {number: row for row, number in enumerate(computing)}
         first = {run.computing: run for run in reversed(list(runs.values()))}
         groups = [[first[c].groups[array] for c in computing] for array in range(3)]
-        groups += [[r.groups[array] for r in runs.values()] for array in range(3, 6)]
-        groups = groups[:arrays]
+        groups += [[r.groups[a] for r in runs.values()] for a in range(3, arrays)]
         every = chain.from_iterable(chain.from_iterable(groups))
         place, varied = self._laid(np.unique(np.fromiter(every, dtype=np.int64)), free)
         self._longest = [longest_of(group, place, varied) for group in groups]
         self._computations(list(computing))
         self._longest[0].fixed[:] &= self._longest[2].fixed
+        self._batch = tables.batch
+        alone, beside, ddr, *opening = (longest.fixed for longest in self._longest)
+        late = [alone & row for row in (beside, ddr)] if self._batch > 1 else []
         self.layout = RowPlaces(
             computing={number: own[run.computing] for number, run in runs.items()},
             opening={number: row for row, number in enumerate(runs)},
-            fixed=tuple(longest.fixed for longest in self._longest),
+            fixed=(alone, beside, ddr, *late, *opening),
         )
 
     def _laid(self, numbers: Ints, free: frozenset[Role]) -> tuple[Ints, int]:
@@ -219,7 +222,7 @@ class _Plan:
             fixed[some[:, 0]] = False
 
     def arrays(self, choice: Choice, free: Mapping[Role, Bools]) -> list[Ints]:
-        """Return the arrays of `RunPeriods`, as far as they are read.
+        """Return the arrays of `RunPeriods`, openings as far as they are read.
 
         Args:
             choice: Engines.
@@ -241,7 +244,7 @@ class _Plan:
             needed = self._numbers.read(starts[:, None] + choice.lanes[role])
             if (needed > words).any():
                 alone[rows] = np.where(needed > words, FAR, alone[rows])
-        return [alone, beside, ddr, *opening]
+        return [alone, *besides(alone, beside, ddr, self._batch), *opening]
 
     def _read(self, pixels: Ints, places: Ints, bests: Sequence[Bests]) -> list[Ints]:
         """Return the longest of all rows, those that are alike for all engines once.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hao.program.exact import Apart, Goal, Outlook, Way, least_costs, slack
 from hao.program.first_way import FIRST_WAY, priced_ways
 from hao.program.graph import Settled
-from hao.program.periods import RunPeriods
+from hao.program.periods import RunPeriods, Single
 from hao.program.sweep import Net
 
 Ints = NDArray[np.int64]
@@ -88,9 +88,8 @@ class _Ways:
         ends: Nodes behind these.
         arcs: Arcs of the graph.
         added: What each adds to a label but for cycles.
-        opening: Cycles of the port for what opens the stop's run.
-        opening_ddr: Cycles of the DDR for that.
-        serial: Cycles of all its weights.
+        opening: Cycles of what opens the stop's run (`Periods.opening`), by entry.
+        serial: The same where nothing runs beside.
         alone: Cycles of the run by itself.
     """
 
@@ -99,7 +98,6 @@ class _Ways:
     arcs: Ints
     added: Ints
     opening: Ints
-    opening_ddr: Ints
     serial: Ints
     alone: Ints
 
@@ -181,11 +179,12 @@ class _Search:
         best: _End | None = None
         waiting: dict[int, list[_Waiting]] = {}
 
-        def push(node: int, labels: Ints, ids: Ints, run: tuple[int, int, int]) -> None:
+        def push(node: int, labels: Ints, ids: Ints, run: Single | None) -> None:
             ways = self._ways(node)
-            alone, beside, ddr = run
-            took = np.maximum(alone, beside + ways.opening)
-            took = np.maximum(took, ddr + ways.opening_ddr)
+            took = ways.serial
+            if run is not None:
+                beside = np.asarray(run[1]) + ways.opening
+                took = np.maximum(run[0], beside.max(axis=1))
             for some, parent, place in self._made(ways, took, labels, ids):
                 # Places ascend: labels of one entry follow each other.
                 _, first = np.unique(place, return_index=True)
@@ -196,13 +195,13 @@ class _Search:
                         (some[part], parent[part], arcs)
                     )
 
-        push(0, *self._begin(), (0, 0, 0))
+        push(0, *self._begin(), None)
         for number in range(len(net.stops) - 1, -1, -1):
             if number not in waiting:
                 continue
             stop = net.stops[number]
             labels, ids = self._settle(waiting.pop(number))
-            run = self._periods[stop.run][:3]
+            run = self._periods[stop.run]
             finish = net.finishes.get(stop.end)
             if finish is not None:
                 ends = labels + self._row(finish.cost, finish.settled)
@@ -262,9 +261,8 @@ class _Search:
                 ends=np.array([net.stops[stop].end for stop in stops]),
                 arcs=np.array([entry.arc for entry in entries]),
                 added=np.stack([self._added[entry.arc] for entry in entries]),
-                opening=np.array([run[3] for run in runs]),
-                opening_ddr=np.array([run[4] for run in runs]),
-                serial=np.array([run[5] for run in runs]),
+                opening=np.array([run[2] for run in runs]),
+                serial=np.array([run[3] for run in runs]),
                 alone=np.array([self._periods[net.stops[s].run][0] for s in stops]),
             )
         return self._known[node]

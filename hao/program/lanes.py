@@ -187,13 +187,7 @@ def _bound_chains(
         ):
             cycles[role][number] = np.minimum(chain, FAR)
         if double:
-            firsts = [
-                np.maximum(
-                    _least_lane(periods[entry.run].opening),
-                    _least_lane(periods[entry.run].opening_ddr),
-                )
-                for entry in net.entries[0]
-            ]
+            firsts = [_least_lane(periods[e.run].serial) for e in net.entries[0]]
             least = np.minimum.reduce(np.broadcast_arrays(*firsts))
             opening = np.maximum(opening, least)
     alike: dict[bytes, list[int]] = {}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from hao.cost.columns import Columns, Setting
-from hao.cost.loads import StageLoad, load_path, load_starts, stage_load
+from hao.cost.loads import StageLoad, loading_rows, serial_rows, stage_load
 from hao.cost.paths import Path
 from hao.ir.layer import Depthwise, Pool
 from hao.ir.partition import DenseLayer, Role
@@ -19,8 +19,8 @@ Loads = dict[tuple[Role, DenseLayer | Depthwise, int], StageLoad]
 
 def load_paths(
     run: PricedRun, columns: Mapping[Role, Columns], setting: Setting, known: Loads
-) -> tuple[Path, Path]:
-    """Return the cycles in which port and DDR load the weights of a run, as rows.
+) -> tuple[tuple[Path, ...], tuple[Path, Path]]:
+    """Return what a run opens with, and what a step takes that loads its weights.
 
     Layers that are alike are of many runs: each is priced once.
 
@@ -29,6 +29,9 @@ def load_paths(
         columns: Configurations of every stage that it uses.
         setting: What all columns share.
         known: Loads for these columns and this setting, added to.
+
+    Returns:
+        Rows as of `SegmentPrice.opening` and `SegmentPrice.serial`.
     """
     loads: dict[Role, StageLoad] = {}
     for (role, layer), bits in zip(run.invocation.stages, run.bits, strict=True):
@@ -38,8 +41,5 @@ def load_paths(
         if key not in known:
             known[key] = stage_load(layer, columns[role], bits, setting)
         loads[role] = known[key]
-    start, start_ddr = load_starts(run.invocation, setting)
-    return (
-        load_path(start, {role: load.port for role, load in loads.items()}),
-        load_path(start_ddr, {role: load.ddr for role, load in loads.items()}),
-    )
+    invocation = run.invocation
+    return loading_rows(invocation, loads, setting), serial_rows(invocation, loads)

@@ -7,6 +7,7 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
+from hao.cost.pairs import besides
 from hao.ir.partition import Role
 from hao.program.graph import FAR
 from hao.program.tables import Priced, Row
@@ -21,26 +22,30 @@ class Periods:
 
     Attributes:
         alone: Cycles of the run by itself.
-        beside: Cycles to which the port's load of the next run's weights is added.
-        ddr: Cycles to which the DDR's load of them is added.
-        opening: Cycles of the port for the weights that must be there at its start.
-        opening_ddr: Cycles of the DDR for them.
-        serial: Cycles of all its weights, where nothing overlaps with their load.
+        beside: Cycles to which what opens the next run is added, one for each of
+            `opening` (`hao.cost.pairs.besides`): of the port, of the DDR and, where a
+            start takes several frames, of both for the uneven part.
+        opening: Cycles for the weights that must be there at its start.
+        serial: The same where nothing overlaps with their load; without double
+            buffering of all weights.
     """
 
     alone: Ints
-    beside: Ints
-    ddr: Ints
-    opening: Ints
-    opening_ddr: Ints
+    beside: tuple[Ints, ...]
+    opening: tuple[Ints, ...]
     serial: Ints
 
 
-Arrays = tuple[Ints, Ints, Ints, Ints, Ints, Ints]
+Arrays = tuple[Ints, ...]
 """The arrays of `Periods` in the order of its attributes, for many runs."""
 
-Single = tuple[int, int, int, int, int, int]
+Single = tuple[int, tuple[int, ...], tuple[int, ...], int]
 """The periods of a run on one engine, in the order of the attributes of `Periods`."""
+
+
+def pair_rows(batch: int) -> int:
+    """Return how many of `Periods.beside` there are."""
+    return 2 if batch == 1 else 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,13 +81,12 @@ class RunPeriods(Mapping[int, Periods]):
     def __getitem__(self, run: int) -> Periods:
         """Return the periods of a run."""
         computing, opening = self.layout.computing[run], self.layout.opening[run]
-        alone, beside, ddr, port, port_ddr, serial = self.arrays
+        alone, *beside = self.computing
+        *opens, serial = self.opening
         return Periods(
             alone=alone[computing],
-            beside=beside[computing],
-            ddr=ddr[computing],
-            opening=port[opening],
-            opening_ddr=port_ddr[opening],
+            beside=tuple(array[computing] for array in beside),
+            opening=tuple(array[opening] for array in opens),
             serial=serial[opening],
         )
 
@@ -95,28 +99,39 @@ class RunPeriods(Mapping[int, Periods]):
         return len(self.layout.opening)
 
     @property
+    def computing(self) -> Arrays:
+        """Return the arrays of what computations take, alone and beside a load."""
+        return self.arrays[: len(self.arrays) // 2]
+
+    @property
+    def opening(self) -> Arrays:
+        """Return the arrays of what opens runs, serial loads last."""
+        return self.arrays[len(self.arrays) // 2 :]
+
+    @property
     def size(self) -> int:
         """Return the number of engines, 1 where nothing depends on them."""
         return max(int(array.shape[1]) for array in self.arrays)
 
     def take(self, index: Ints) -> "RunPeriods":
         """Return the periods of the engines at `index`."""
-        alone, beside, ddr, port, port_ddr, serial = (
+        taken = (
             array if array.shape[1] == 1 else array.take(index, axis=1)
             for array in self.arrays
         )
-        return RunPeriods(self.layout, (alone, beside, ddr, port, port_ddr, serial))
+        return RunPeriods(self.layout, tuple(taken))
 
     def singles(self) -> dict[int, Single]:
         """Return the periods of a single engine as integers."""
-        first, second, third, fourth, fifth, sixth = (
-            array[:, 0].tolist() for array in self.arrays
+        computing, opening = (
+            [tuple(row) for row in zip(*(a[:, 0].tolist() for a in part), strict=True)]
+            for part in (self.computing, self.opening)
         )
         found: dict[int, Single] = {}
         for run, row in self.layout.opening.items():
-            own = self.layout.computing[run]
-            computing = first[own], second[own], third[own]
-            found[run] = *computing, fourth[row], fifth[row], sixth[row]
+            alone, *beside = computing[self.layout.computing[run]]
+            *opens, serial = opening[row]
+            found[run] = alone, tuple(beside), tuple(opens), serial
         return found
 
 
@@ -156,7 +171,7 @@ def stage_periods(
     def slowest(rows: Sequence[Row]) -> Ints:
         return np.asarray(reduce(np.maximum, map(least, rows)))
 
-    computing: dict[int, tuple[Ints, Ints, Ints]] = {}
+    computing: dict[int, tuple[Ints, tuple[Ints, ...]]] = {}
     for number in numbers:
         table = tables.table(number)
         table = table.relaxed or table
@@ -164,7 +179,8 @@ def stage_periods(
         if key not in computing:
             ddr = slowest(table.ddr)
             alone = reduce(np.maximum, map(least, table.paths), ddr)
-            computing[key] = alone, least(table.beside), ddr
-        opening = least(table.opening), least(table.opening_ddr)
-        result[number] = Periods(*computing[key], *opening, slowest(table.serial))
+            rows = besides(alone, least(table.beside), ddr, tables.batch)
+            computing[key] = alone, tuple(rows)
+        opening = tuple(least(row) for row in table.opening)
+        result[number] = Periods(*computing[key], opening, slowest(table.serial))
     return result

@@ -149,7 +149,7 @@ class RowBook:
             tile = self.computations[computing].tile
             if table.relaxed is not None and tile < 0:
                 table = table.relaxed
-            opening = (table.opening,), (table.opening_ddr,), table.serial
+            opening = *((row,) for row in table.opening), table.serial
             more = tuple(self._numbered(rows, tile) for rows in opening)
             self._runs[number] = BookedRun(computing, (*groups, *more))
         return self._runs[number]

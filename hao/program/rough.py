@@ -22,6 +22,7 @@ from hao.cost.latency import dense_times, depthwise_times, pointwise_times
 from hao.cost.loads import loading_stages
 from hao.cost.memory import ddr_cycles
 from hao.cost.overheads import FILL_CYCLES, STAGE_DEPTH_CYCLES, START_CYCLES
+from hao.cost.paths import Path
 from hao.cost.transfers import load_delay, run_maps
 from hao.ir.layer import Depthwise, Pool
 from hao.ir.partition import DenseLayer, DepthwiseLayer, Role
@@ -208,18 +209,15 @@ class RoughTables:
         if shape not in self._shaped:
             self._shaped[shape] = self._computed(run)
         # Where a layer is pruned, what loads depends on the configuration.
-        loads = load_paths(run, self._columns, self.setting, self._loads)
-        port, ddr = (
-            Row(
-                constant=path.constant + sum(int(t.min()) for t in path.terms.values()),
-                terms={},
-            )
-            for path in loads
+        opening, serial = (
+            tuple(map(_least_row, paths))
+            for paths in load_paths(run, self._columns, self.setting, self._loads)
         )
-        table = replace(self._shaped[shape], serial=(port, ddr))
         if tiled_role(run) is not None:
-            return table
-        return replace(table, opening=port, opening_ddr=ddr)
+            opening = (NOTHING,) * len(opening)
+            if self.setting.double_buffered:
+                serial = NOTHING, NOTHING
+        return replace(self._shaped[shape], opening=opening, serial=serial)
 
     def _computed(self, run: PricedRun) -> RunTable:
         """Return the table of a run but for what opens it; bits set that alone."""
@@ -240,11 +238,15 @@ class RoughTables:
             paths=tuple(paths),
             beside=beside,
             ddr=(Row(constant=batch * moved, terms={}),),
-            opening=NOTHING,
-            opening_ddr=NOTHING,
+            opening=(),
             serial=(),
             least_words={},
         )
+
+    @property
+    def batch(self) -> int:
+        """Return the frames of a start."""
+        return self.setting.board.batch
 
     @cached_property
     def _columns(self) -> dict[Role, Columns]:
@@ -260,6 +262,12 @@ class RoughTables:
             batch = setting.board.batch
             self._work[key] = batch * _busy(role, layer, columns, setting, first)
         return self._work[key]
+
+
+def _least_row(path: Path) -> Row:
+    """Return a row's least on any configuration."""
+    least = sum(int(term.min()) for term in path.terms.values())
+    return Row(constant=path.constant + least, terms={})
 
 
 def _busy(

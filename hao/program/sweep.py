@@ -17,6 +17,7 @@ from functools import cached_property, reduce
 import numpy as np
 from numpy.typing import NDArray
 
+from hao.cost.pairs import paired
 from hao.ir.layer import Depthwise, Pool
 from hao.ir.sparsity import kept_macs
 from hao.program.graph import FAR, Finish, Graph, Settled
@@ -264,14 +265,14 @@ class _Laid:
         rows: Rows of what opens their runs.
         costs: Their costs; `None` where all are 0.
         arcs: Arcs of the graph.
-        fixed: Whether ports, DDR and serial loads open alike for all engines.
+        fixed: Whether each array of `RunPeriods.opening` is alike for all engines.
     """
 
     stops: Ints
     rows: Ints
     costs: Ints | None
     arcs: Ints
-    fixed: tuple[bool, bool, bool]
+    fixed: tuple[bool, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +281,7 @@ class _LaidEnd:
 
     stops: slice
     rows: Ints
-    fixed: tuple[bool, bool, bool]
+    fixed: tuple[bool, ...]
     entries: _Laid | None
     finish: Finish | None
 
@@ -288,13 +289,13 @@ class _LaidEnd:
 def _laid_entries(entries: Sequence[Entry], layout: RowPlaces) -> _Laid:
     rows = np.array([layout.opening[entry.run] for entry in entries])
     costs = np.array([entry.cost for entry in entries], dtype=np.int64)
-    first, second, third = (bool(f[rows].all()) for f in layout.fixed[3:])
+    half = len(layout.fixed) // 2
     return _Laid(
         stops=np.array([entry.stop for entry in entries]),
         rows=rows,
         costs=costs if costs.any() else None,
         arcs=np.array([entry.arc for entry in entries]),
-        fixed=(first, second, third),
+        fixed=tuple(bool(f[rows].all()) for f in layout.fixed[half:]),
     )
 
 
@@ -306,12 +307,12 @@ def _laid_ends(net: Net, layout: RowPlaces) -> tuple[_Laid, tuple[_LaidEnd, ...]
         for end in net.ends:
             runs = [stop.run for stop in net.stops[end.stops]]
             rows = np.array([layout.computing[run] for run in runs])
-            first, second, third = (bool(f[rows].all()) for f in layout.fixed[:3])
+            half = len(layout.fixed) // 2
             ends.append(
                 _LaidEnd(
                     stops=end.stops,
                     rows=rows,
-                    fixed=(first, second, third),
+                    fixed=tuple(bool(f[rows].all()) for f in layout.fixed[:half]),
                     entries=_laid_entries(end.entries, layout) if end.entries else None,
                     finish=end.finish,
                 )
@@ -323,18 +324,16 @@ def _laid_ends(net: Net, layout: RowPlaces) -> tuple[_Laid, tuple[_LaidEnd, ...]
 
 def _taken(
     arrays: Sequence[Ints], rows: Ints, fixed: Sequence[bool], wide: bool
-) -> tuple[Ints, Ints, Ints]:
-    """Return rows of three arrays, of shape (rows, 1, engines) where `wide`.
+) -> list[Ints]:
+    """Return rows of arrays, of shape (rows, 1, engines) where `wide`.
 
     Rows that are alike for all engines have a last axis of 1.
     """
-    first, second, third = (
+    taken = [
         (array[:, :1] if alike else array).take(rows, axis=0)
         for array, alike in zip(arrays, fixed, strict=True)
-    )
-    if wide:
-        return first[:, None], second[:, None], third[:, None]
-    return first, second, third
+    ]
+    return [array[:, None] for array in taken] if wide else taken
 
 
 def sweep(
@@ -363,7 +362,7 @@ def sweep(
         (len(net.stops), *shape), dtype=np.float64 if priced else np.int64
     )
     first, ends = _laid_ends(net, periods.layout)
-    computing, opening = periods.arrays[:3], periods.arrays[3:]
+    computing, opening = periods.computing, periods.opening
 
     def ahead(laid: _Laid) -> _Ahead:
         rest: Cycles = to_go.take(laid.stops, axis=0)
@@ -373,7 +372,8 @@ def sweep(
         if barred is not None:
             here = barred[laid.arcs]
             rest = _without(rest, here[:, None] if wide else here)
-        return _Ahead(*_taken(opening, laid.rows, laid.fixed, wide), rest)
+        *opens, serial = _taken(opening, laid.rows, laid.fixed, wide)
+        return _Ahead(tuple(opens), serial, rest)
 
     for end in ends:
         runs = _taken(computing, end.rows, end.fixed, wide)
@@ -385,7 +385,7 @@ def sweep(
             best = value if best is None else np.minimum(best, value)
         assert best is not None, "every stop lies on a way from end to end"
         to_go[end.stops] = best
-    return Swept(ahead(first).opened(double_buffered), to_go)
+    return Swept(ahead(first).opened(), to_go)
 
 
 def _without(cycles: Cycles, barred: Bools | None) -> Cycles:
@@ -398,61 +398,52 @@ class _Ahead:
     """The entries of a node side by side, arrays of shape (entries, [1,] engines or 1).
 
     Attributes:
-        opening: Cycles of the port for what opens each.
-        opening_ddr: Cycles of the DDR for that.
-        serial: Cycles of all its weights.
+        opening: Cycles of what opens each (`Periods.opening`).
+        serial: The same where nothing runs beside.
         rest: Least cycles from its start on, priced; of shape (entries, m, engines)
             where there are m prices.
     """
 
-    opening: Ints
-    opening_ddr: Ints
+    opening: tuple[Ints, ...]
     serial: Ints
     rest: Cycles
 
-    def opened(self, double_buffered: bool) -> Cycles:
+    def opened(self) -> Cycles:
         """Return the least cycles where nothing runs before the entries."""
-        first = self.serial
-        if double_buffered:
-            first = np.maximum(self.opening, self.opening_ddr)
-        result: Cycles = (first + self.rest).min(axis=0)
+        result: Cycles = (self.serial + self.rest).min(axis=0)
         return result
 
-    def least(self, runs: tuple[Ints, Ints, Ints], double_buffered: bool) -> Cycles:
+    def least(self, runs: Sequence[Ints], double_buffered: bool) -> Cycles:
         """Return the least cycles from the start of runs on, priced.
 
         Args:
-            runs: Cycles of the runs before by themselves, and those to which the loads
-                of port and DDR are added; side by side.
+            runs: Cycles of the runs before by themselves, and those to which loads are
+                added; side by side.
             double_buffered: Whether weights load while another run computes.
         """
         if not double_buffered:
             least_alone = (self.serial + self.rest).min(axis=0)
             return np.asarray(runs[0] + least_alone)
-        opening, opening_ddr, rest = self._unbeaten()
+        opening, rest = self._unbeaten()
         count = max(1, FEW_NUMBERS // rest.size)
         parts = []
         for start in range(0, len(runs[0]), count):
-            alone, beside, ddr = (
-                values[start : start + count, None] for values in runs
-            )
-            took = np.maximum(alone, beside + opening)
-            took = np.maximum(took, ddr + opening_ddr)
-            parts.append((took + rest).min(axis=1))
+            alone, *beside = (values[start : start + count, None] for values in runs)
+            parts.append((paired(alone, beside, opening) + rest).min(axis=1))
         result: Cycles = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return result
 
-    def _unbeaten(self) -> tuple[Ints, Ints, Cycles]:
+    def _unbeaten(self) -> tuple[Sequence[Ints], Cycles]:
         """Return openings and rests, of many entries those that matter to an engine.
 
         In the order of what opens them, an entry does not matter where an earlier one
         has no more cycles to go and all earlier ones open no later.
         """
-        opens = self.opening, self.opening_ddr
+        opens = self.opening
         if len(self.rest) < MANY_ENTRIES:
-            return *opens, self.rest
+            return opens, self.rest
         means = [values.reshape(len(values), -1).mean(axis=1) for values in opens]
-        order = np.argsort(means[0] + means[1], kind="stable")
+        order = np.argsort(np.sum(means, axis=0), kind="stable")
         rest = self.rest[order]
         kept = np.ones(rest.shape, dtype=np.bool_)
         kept[1:] = rest[1:] < np.minimum.accumulate(rest)[:-1]
@@ -468,10 +459,10 @@ class _Ahead:
         where = (place[kept], *np.nonzero(kept)[1:])
         packed_rest = np.full(shape, FAR, dtype=rest.dtype)
         packed_rest[where] = rest[kept]
-        packed = np.zeros((2, *shape), dtype=np.int64)
+        packed = np.zeros((len(opens), *shape), dtype=np.int64)
         for made, values in zip(packed, sorted_, strict=True):
             made[where] = values[kept]
-        return packed[0], packed[1], packed_rest
+        return list(packed), packed_rest
 
 
 def period(here: Periods, after: Periods, *, double_buffered: bool) -> Ints:
@@ -481,16 +472,7 @@ def period(here: Periods, after: Periods, *, double_buffered: bool) -> Ints:
     """
     if not double_buffered:
         return here.alone + after.serial
-    value = np.maximum(here.alone, here.beside + after.opening)
-    result: Ints = np.maximum(value, here.ddr + after.opening_ddr)
-    return result
-
-
-def opened(first: Periods, *, double_buffered: bool) -> Ints:
-    """Return the cycles before the start of a run that nothing runs before."""
-    if not double_buffered:
-        return first.serial
-    return np.maximum(first.opening, first.opening_ddr)
+    return paired(here.alone, here.beside, after.opening)
 
 
 def _priced(cycles: Cycles, rate: Rate, cost: int) -> Cycles:
@@ -545,11 +527,11 @@ def took(here: Single | None, after: Single, double_buffered: bool) -> int:
         after: Of the next one.
         double_buffered: Whether weights load while another run computes.
     """
-    if here is None:
-        return max(after[3], after[4]) if double_buffered else after[5]
-    if not double_buffered:
-        return here[0] + after[5]
-    return max(here[0], here[1] + after[3], here[2] + after[4])
+    alone, beside, _, _ = here or (0, (), (), 0)
+    if here is None or not double_buffered:
+        return alone + after[3]
+    pairs = zip(beside, after[2], strict=True)
+    return max(alone, *(cycles + opening for cycles, opening in pairs))
 
 
 def chain_sweeps(
@@ -582,14 +564,11 @@ def chain_sweeps(
     to_go: list[Ints] = []
     for stop in net.stops:
         here = periods[stop.run]
-        beside = _least(here.beside)
 
-        def until(low: _Lows, here: Periods = here, beside: Ints = beside) -> Ints:
+        def until(low: _Lows, here: Periods = here) -> Ints:
             if not double_buffered:
                 return here.alone
-            value = np.maximum(here.alone, beside + low[0])
-            result: Ints = np.maximum(value, here.ddr + low[1])
-            return result
+            return paired(here.alone, here.beside, low)
 
         ways: list[Ints] = []
         if stop.end in net.finishes:
@@ -619,19 +598,22 @@ def chain_sweeps(
     return [chains[place] for place in sorted(chains)]
 
 
-_Lows = tuple[Ints, Ints]
-"""Least cycles of the port and of the DDR for what opens a run, by pixels at once."""
+_Lows = tuple[Ints, ...]
+"""Least cycles of what opens a run (`Periods.opening`), by pixels at once."""
 
 
 def _lows(run: Periods) -> _Lows:
-    return _least(run.opening), _least(run.opening_ddr)
+    return tuple(map(_least, run.opening))
 
 
 def _undercut(lows: Sequence[_Lows]) -> list[_Lows]:
     """Return the openings that no other one undercuts at all pixels at once."""
     kept: list[_Lows] = []
-    for low in sorted(lows, key=lambda low: (float(low[0].sum()), float(low[1].sum()))):
-        if not any((k[0] <= low[0]).all() and (k[1] <= low[1]).all() for k in kept):
+    for low in sorted(lows, key=lambda low: [float(each.sum()) for each in low]):
+        if not any(
+            all((a <= b).all() for a, b in zip(known, low, strict=True))
+            for known in kept
+        ):
             kept.append(low)
     return kept
 

@@ -52,8 +52,7 @@ class RunTable:
             differ only in what opens the run.
         beside: Row of `Periods.beside`.
         ddr: Rows of `Periods.ddr`; the longest counts.
-        opening: Row of `Periods.opening`.
-        opening_ddr: Row of `Periods.opening_ddr`.
+        opening: Rows of `Periods.opening`, in its order.
         serial: Rows of `Periods.serial`, of the port and of the DDR.
         least_words: Buffer words that each lane shape needs at least, of stages whose
             weights must all be held.
@@ -66,8 +65,7 @@ class RunTable:
     paths: tuple[Row, ...]
     beside: Row
     ddr: tuple[Row, ...]
-    opening: Row
-    opening_ddr: Row
+    opening: tuple[Row, ...]
     serial: tuple[Row, ...]
     least_words: Mapping[Role, Ints]
     key_of: Ints | None = None
@@ -92,6 +90,10 @@ class Priced(Protocol):
     @property
     def plans(self) -> dict[object, object]:
         """Return what `hao.program.gather` keeps of how tables are read."""
+
+    @property
+    def batch(self) -> int:
+        """Return the frames of a start."""
 
     def table(self, number: int) -> RunTable:
         """Return the table of run `number` of the graph."""
@@ -138,6 +140,11 @@ class Tables:
     _loads: Loads = field(default_factory=dict)
     _cuts: dict[int, "_Cut"] = field(default_factory=dict)
 
+    @property
+    def batch(self) -> int:
+        """Return the frames of a start."""
+        return self.board.batch
+
     def table(self, number: int) -> RunTable:
         """Return the table of run `number` of the graph."""
         found = self._known.get(number)
@@ -158,13 +165,11 @@ class Tables:
             self._shaped[shape] = self._computed(run)
         sizes = {role: self.grids[role].lanes for role, _ in run.invocation.stages}
         columns = {role: self.grids[role].shapes() for role in sizes}
-        port, ddr = (
-            self._row(path, sizes)
-            for path in load_paths(run, columns, self._setting(), self._loads)
+        opening, serial = (
+            tuple(self._row(path, sizes) for path in paths)
+            for paths in load_paths(run, columns, self._setting(), self._loads)
         )
-        return replace(
-            self._shaped[shape], opening=port, opening_ddr=ddr, serial=(port, ddr)
-        )
+        return replace(self._shaped[shape], opening=opening, serial=serial)
 
     def _computed(self, run: PricedRun) -> RunTable:
         """Return the table of a run that is never tiled, but for what opens it."""
@@ -188,8 +193,7 @@ class Tables:
             paths=_longest(self._row(path, sizes, never) for path in price.paths),
             beside=self._row(price.beside, sizes),
             ddr=_longest(self._row(path, sizes) for path in price.ddr),
-            opening=NOTHING,
-            opening_ddr=NOTHING,
+            opening=(),
             serial=(),
             least_words=least,
         )
@@ -207,11 +211,8 @@ class Tables:
             paths=_longest(self._row(path, sizes) for path in price.paths),
             beside=self._row(price.beside, sizes),
             ddr=_longest(self._row(path, sizes) for path in price.ddr),
-            opening=self._row(price.opening, sizes),
-            opening_ddr=self._row(price.opening_ddr, sizes),
-            serial=tuple(
-                self._row(path, sizes) for path in load_paths(run, columns, setting, {})
-            ),
+            opening=tuple(self._row(path, sizes) for path in price.opening),
+            serial=tuple(self._row(path, sizes) for path in price.serial),
             least_words={},
             key_of=cut.key_of,
         )
@@ -335,6 +336,8 @@ def _relaxed(table: RunTable, role: Role, lane_of: Ints, lanes: int) -> RunTable
     behind = (*table.paths, table.beside, *table.ddr)
 
     def opening(made: Row) -> Row:
+        if role not in made.terms:
+            return made
         cycles = made.terms[role]
         together = [
             np.where(
@@ -350,9 +353,8 @@ def _relaxed(table: RunTable, role: Role, lane_of: Ints, lanes: int) -> RunTable
         paths=tuple(row(path) for path in table.paths),
         beside=row(table.beside),
         ddr=tuple(row(path) for path in table.ddr),
-        opening=opening(table.opening),
-        opening_ddr=opening(table.opening_ddr),
-        serial=tuple(row(path) for path in table.serial),
+        opening=tuple(opening(path) for path in table.opening),
+        serial=tuple(opening(path) for path in table.serial),
         least_words={},
     )
 

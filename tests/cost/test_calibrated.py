@@ -119,8 +119,8 @@ def test_tiles_before_the_last_take_them_too() -> None:
         longer = other.terms[Role.DENSE] - one.terms[Role.DENSE]
         assert longer.tolist() == (50 * tiles).tolist()
     # Weights are there before the run starts, whatever starting it takes.
-    assert after.opening.terms[Role.DENSE].tolist() == (
-        before.opening.terms[Role.DENSE].tolist()
+    assert after.opening[0].terms[Role.DENSE].tolist() == (
+        before.opening[0].terms[Role.DENSE].tolist()
     )
 
 

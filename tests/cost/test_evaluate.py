@@ -73,12 +73,13 @@ def _latency(design: Design) -> int:
 
     total = 0
     if engine.double_buffered:
-        total = max(value(prices[0].opening), value(prices[0].opening_ddr))
+        total = max(map(value, prices[0].serial))
     for run, price, upcoming in zip(runs, prices, [*prices[1:], None], strict=True):
         bounds = [value(path) for path in (*price.paths, *price.ddr)]
         if engine.double_buffered and upcoming is not None:
-            bounds.append(value(price.beside) + value(upcoming.opening))
-            bounds += [value(p) + value(upcoming.opening_ddr) for p in price.ddr]
+            port, ddr = upcoming.opening
+            bounds.append(value(price.beside) + value(port))
+            bounds += [value(p) + value(ddr) for p in price.ddr]
         total += max(bounds)
         if not engine.double_buffered:
             loads = load_cycles(run, columns, scheme, setting)
@@ -260,7 +261,7 @@ def test_a_fused_block_by_hand() -> None:
     # pixels waits: 2 depthwise rows (36) and a pointwise group (2): 174. To it come the
     # start, a pixel that is packed, and the loop of the lead-in (5).
     report = evaluate(_design())
-    assert report.first_load_cycles == 27 + load_overhead(3)
+    assert report.first_load_cycles == 27 + load_step(3)
     assert report.latency_cycles == report.first_load_cycles + BLOCK_CYCLES
     (cost,) = report.invocations
     assert cost.name == "expand+middle+project"
@@ -288,7 +289,7 @@ def test_a_split_block_by_hand() -> None:
     report = evaluate(_design(1, 2))
     assert [cost.period_cycles for cost in report.invocations] == [287, 319, 291]
     # 32 weights and 8 records: 4 beats each.
-    assert report.first_load_cycles == 8 + load_overhead(1)
+    assert report.first_load_cycles == 8 + load_step(1)
     assert report.latency_cycles == report.first_load_cycles + 287 + 319 + 291
     # 256 -> 512, 512 -> 512, 512 -> 256 bytes.
     assert [c.feature_bytes for c in report.invocations] == [768, 1024, 768]
@@ -356,7 +357,7 @@ def test_weights_of_the_next_segment_bind_where_they_load_longer() -> None:
     )
     report = evaluate(design)
     # Of 64 channels on simd 20, the last 4 come lane by lane: 200 cycles for 100 beats.
-    assert report.first_load_cycles == 1700 + 100 + load_overhead(1)
+    assert report.first_load_cycles == 1700 + 100 + load_step(1)
     # 8 x 200 bytes and 8 records: 204 beats, and the DDR moves the 64 + 200
     # bytes of the maps too.
     first, second = report.invocations
@@ -420,7 +421,7 @@ def test_a_tiled_layer_reads_its_map_once_a_tile() -> None:
     # 10 folds, two (a beat of 8 channels) a tile: 5 tiles of 64 bytes in, 40 out. The
     # second: 2 folds, 1 tile. Before it starts, 8 x 64 bytes of weights load and 8
     # records; all in all 40 x 64 and 40.
-    assert report.first_load_cycles == 64 + 4 + load_overhead(1)
+    assert report.first_load_cycles == 64 + 4 + load_step(1)
     assert first.load_cycles == 320 + 20 + load_overhead(1)
     assert (first.tiles, second.tiles) == (5, 1)
     assert first.feature_bytes == 5 * 64 + 40

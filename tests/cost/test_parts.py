@@ -139,8 +139,11 @@ def test_a_price_counts_every_part(double: bool) -> None:
         alone = price([words], double=double)
         assert (
             some.tiled[Role.POINTWISE][place],
-            some.opening.terms[Role.POINTWISE][place],
-        ) == (alone.tiled[Role.POINTWISE][0], alone.opening.terms[Role.POINTWISE][0])
+            some.opening[0].terms[Role.POINTWISE][place],
+        ) == (
+            alone.tiled[Role.POINTWISE][0],
+            alone.opening[0].terms[Role.POINTWISE][0],
+        )
 
 
 def test_parts_take_at_least_their_weights_and_their_products() -> None:
@@ -151,7 +154,7 @@ def test_parts_take_at_least_their_weights_and_their_products() -> None:
     shared = setting(double_buffered=True)
     ddr = load_ddr_cycles(run, column, BITS, shared)
     port = load_cycles(run, column, BITS, shared)
-    first = price([240], double=True).opening_ddr.terms[Role.POINTWISE][0]
+    first = price([240], double=True).opening[1].terms[Role.POINTWISE][0]
     assert max(ddr, port - load_overhead(1)) - first < body < 1.4 * max(ddr, port)
     # Without a second half: 313 products a group and what a run takes besides.
     (body,) = price([120], double=False).tiled[Role.POINTWISE]

@@ -66,7 +66,7 @@ DEEP = 1 << 40
 """Buffer words that any layer fits."""
 
 
-OPENINGS = ("opening", "opening_ddr")
+OPENINGS = ("opening", "opening_ddr")  # of the port and of the DDR
 
 
 def _work(price: SegmentPrice, column: int) -> dict[str, int]:
@@ -82,8 +82,7 @@ def _rows(price: SegmentPrice, column: int) -> dict[str, int]:
         *price.paths,
         *price.ddr,
         replace(price.beside, label="beside"),
-        replace(price.opening, label="opening"),
-        replace(price.opening_ddr, label="opening_ddr"),
+        *(replace(p, label=n) for n, p in zip(OPENINGS, price.opening, strict=True)),
     )
     return {
         row.label: row.constant + sum(int(term[column]) for term in row.terms.values())
@@ -135,8 +134,8 @@ def _every_row(price: SegmentPrice) -> Iterator[Path]:
         *price.paths,
         *price.ddr,
         price.beside,
-        price.opening,
-        price.opening_ddr,
+        *price.opening,
+        *price.serial,
     )
 
 
@@ -374,10 +373,8 @@ def test_a_tiled_price_is_the_sum_of_layers_as_small_as_its_tiles(
     assert isinstance(dense, DenseColumns)
     units = unit_cycles(layer, dense, np.array([count]), BITS["conv"], shared)
     load = max(port_cycles(weights, BOARD), int(units[0]))
-    starts = (load_overhead(1), 0) if double else (load_step(1), load_step(1))
-    assert _rows(price, 0)["opening"] == load + starts[0]
-    serial = starts[1]
-    assert _rows(price, 0)["opening_ddr"] == ddr_cycles(weights, BOARD) + serial
+    assert _rows(price, 0)["opening"] == load + load_overhead(1)
+    assert _rows(price, 0)["opening_ddr"] == ddr_cycles(weights, BOARD)
 
 
 def _single(channels: int = 16) -> Invocation:
@@ -512,8 +509,9 @@ def test_the_ddr_moves_both_maps_and_the_residual() -> None:
     # Beside a load, all but what moves while its bursts are waited for.
     assert price.beside.constant == max(0, moved // 8 - load_overhead(3))
     # A fused segment starts with all its weights.
-    assert price.opening.constant == load_cycles(BLOCK, {}, BITS, setting())
-    assert price.opening_ddr.constant == load_ddr_cycles(BLOCK, {}, BITS, setting())
+    port, ddr = price.opening
+    assert port.constant == load_cycles(BLOCK, {}, BITS, setting())
+    assert ddr.constant == load_ddr_cycles(BLOCK, {}, BITS, setting())
 
 
 def _latency(price: SegmentPrice, column: int) -> int:

@@ -118,9 +118,11 @@ class Periods:
             for place, index in enumerate(path)
         ]
         # The weights that the next segment opens with load during this one: all of
-        # them, or those of a first tile, where a single stage may run in tiles.
+        # them, or those of a first tile, where a single stage may run in tiles. How
+        # several frames share them depends on all stages.
+        shared = self.problem.board.batch > 1
         opening: list[tuple[object, ...]] = [
-            (index, bits[place], used[place] if len(used[place]) == 1 else ())
+            (index, bits[place], used[place] if shared or len(used[place]) == 1 else ())
             for place, index in enumerate(path)
         ]
         pairs = zip(alone, [*opening[1:], None], strict=True)

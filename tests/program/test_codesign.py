@@ -118,6 +118,17 @@ def test_bits_and_engine_equal_enumeration(seed: int) -> None:
         _check_most_accurate(problem, found, budget)
 
 
+@pytest.mark.parametrize(("seed", "batch"), [(3, 3), (10, 2), (11, 3)])
+def test_frames_that_share_weights_equal_enumeration(seed: int, batch: int) -> None:
+    problem = random_problem(seed, choices=2, layers=3)
+    # On a slow DDR loads are longer than what runs beside them.
+    slow = replace(problem.board, batch=batch, ddr_peak_kbytes_per_s=300_000)
+    problem = replace(problem, board=slow)
+    found = front(problem)
+    _check_fastest(problem, found)
+    _check_most_accurate(problem, found, max(o.latency for o in found.values()))
+
+
 def test_weights_go_to_uram_where_that_is_faster() -> None:
     problem = random_problem(37, layers=3)
     shallow = replace(problem.space, depths=(32, 64))

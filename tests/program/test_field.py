@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hao.cost.pairs import besides
 from hao.cost.paths import Path
 from hao.cost.prices import price_segment
 from hao.cost.segment_price import SegmentPrice
@@ -233,8 +234,8 @@ def test_other_costs_give_what_a_problem_of_its_own_gives(seed: int) -> None:
         assert answers[0].objective == answers[1].objective
 
 
-def _price_rows(price: SegmentPrice) -> tuple[int, int, int]:
-    """Return cycles alone, beside and on the DDR of a single column per stage."""
+def _price_rows(price: SegmentPrice, batch: int) -> tuple[int, ...]:
+    """Return cycles alone, and of what loads are added to, of single columns."""
 
     def value(path: Path) -> int:
         return path.constant + sum(int(np.ravel(t)[0]) for t in path.terms.values())
@@ -243,7 +244,7 @@ def _price_rows(price: SegmentPrice) -> tuple[int, int, int]:
     alone = max([ddr, *(value(path) for path in price.paths)])
     if not all(bool(f[0]) for f in price.feasible.values()):
         alone = int(FAR)
-    return alone, value(price.beside), ddr
+    return alone, *besides(alone, value(price.beside), ddr, batch)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -278,9 +279,9 @@ def test_tables_hold_the_prices_of_single_engines(seed: int) -> None:
                 made = periods[number]
                 got = tuple(
                     int(np.broadcast_to(v, (len(some),))[place])
-                    for v in (made.alone, made.beside, made.ddr)
+                    for v in (made.alone, *made.beside)
                 )
-                want = _price_rows(price)
+                want = _price_rows(price, field.problem.board.batch)
                 assert got[0] == want[0] or min(got[0], want[0]) >= FAR
                 if want[0] < FAR:
                     assert got[1:] == want[1:]
@@ -335,14 +336,13 @@ def _all_ways(net: Net, periods: RunPeriods, double: bool) -> list[tuple[int, in
             after = periods[entry.run]
             stop = net.stops[entry.stop]
             if before is None:
-                took = max(one(after.opening), one(after.opening_ddr))
-                took = took if double else one(after.serial)
+                took = one(after.serial)
             else:
                 here = periods[before]
                 took = one(here.alone)
                 if double:
-                    took = max(took, one(here.beside) + one(after.opening))
-                    took = max(took, one(here.ddr) + one(after.opening_ddr))
+                    pairs = zip(here.beside, after.opening, strict=True)
+                    took = max(took, *(one(a) + one(b) for a, b in pairs))
                 else:
                     took += one(after.serial)
             onward(stop.end, stop.run, cycles + took, cost + entry.cost)

@@ -10,9 +10,10 @@ from hao.errors import InfeasibleError
 from hao.ir.change import Bits
 from hao.options.option import Option
 from hao.program.codesign import NO_LIMIT, choose_smallest
+from hao.program.engine_rows import Play
 from hao.program.field import Field
 from hao.program.fit import Measure
-from hao.program.formulation import Play, build_program
+from hao.program.formulation import build_program
 from hao.program.graph import Widths
 from hao.program.problem import Problem
 from hao.program.rows import Program

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hao.cost.pairs import besides
 from hao.ir.partition import Role
 from hao.program import gather
 from hao.program.field import Field
@@ -82,8 +83,8 @@ def _plain(
     if tile < 0 or _too_shallow(tables, table, choice, place):
         alone = int(FAR)
     serial = max(map(value, table.serial))
-    opening = value(table.opening), value(table.opening_ddr)
-    return alone, value(table.beside), ddr, *opening, serial
+    beside = besides(alone, value(table.beside), ddr, tables.batch)
+    return alone, *beside, *map(value, table.opening), serial
 
 
 def _too_shallow(tables: Tables, table: RunTable, choice: Choice, place: int) -> bool:
@@ -99,13 +100,12 @@ def _too_shallow(tables: Tables, table: RunTable, choice: Choice, place: int) ->
 def _gathered(
     tables: Tables, choice: Choice, numbers: list[int], at_best: AtBest
 ) -> dict[int, Ints]:
-    """Return the six arrays of each run side by side, of shape (engines, 6)."""
+    """Return the arrays of each run side by side, of shape (engines, arrays)."""
     found = periods_of(tables, choice, numbers, at_best or None)
     result = {}
     for number in numbers:
         made = found[number]
-        opening = made.opening, made.opening_ddr
-        arrays = made.alone, made.beside, made.ddr, *opening, made.serial
+        arrays = made.alone, *made.beside, *made.opening, made.serial
         full = [np.broadcast_to(array, (len(choice),)) for array in arrays]
         result[number] = np.stack(full, axis=1)
     return result

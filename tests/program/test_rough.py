@@ -1,6 +1,6 @@
 """Rough bounds of lane shapes are below exact ones, and exclude no engine in time."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -70,9 +70,8 @@ def _drawn(field: Field, group: Group) -> Choice:
 
 
 def _rows(periods: Periods) -> list[np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    return [
-        np.broadcast_to(getattr(periods, f.name), (DRAWN,)) for f in fields(periods)
-    ]
+    every = periods.alone, *periods.beside, *periods.opening, periods.serial
+    return [np.broadcast_to(row, (DRAWN,)) for row in every]
 
 
 def _check_runs(field: Field, group: Group, double: bool, prices: Prices) -> None:
