@@ -2,12 +2,11 @@
 
 Weights and biases are float tensors with a Quant node of their own; every feature map
 passes a Quant node with a power-of-two scale; those of weights are such powers times
-their multiplier, where sums take one. QONNX has no rounding of halves up for
-negative values, so half a step is added first and the Quant node rounds down: the same
-function. Global averages of a power of two of pixels are ONNX averages; others are
-depthwise convolutions whose every weight is the hardware's multiplier, which
-`hao.quant.tap_sums` reads again as averages. Those that leave padding out come with a
-whole factor by position.
+their multiplier, where sums take one. How codes are rounded is spelled as
+`hao.quant.export_rounding` says. Averages by a multiplier that is exact are ONNX
+averages; others are depthwise convolutions whose every weight is the hardware's
+multiplier, which `hao.quant.tap_sums` reads again as averages. Those that leave padding
+out come with a whole factor by position.
 
 An executor in single precision computes exactly what the integer network does as long
 as sums stay below 2^24 units; `export_qonnx` names the layers where they might not.
@@ -26,12 +25,12 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from hao.errors import InputError, UnsupportedError
 from hao.files import write_file
-from hao.ir.averages import border_factors
+from hao.ir.averages import border_factors, mean_pixels
 from hao.ir.integer import (
+    WIDE_MEAN_BITS,
     IntegerNetwork,
-    MapType,
     Requantization,
-    accumulator_range,
+    is_wide,
 )
 from hao.ir.interpret import RELU6_MAX
 from hao.ir.layer import (
@@ -53,6 +52,7 @@ from hao.ir.layer import (
 )
 from hao.ir.network import Network
 from hao.ir.tensor import QType, Rounding
+from hao.quant.export_rounding import rounded_by, rounded_range, step_of
 
 QUANT_DOMAIN = "qonnx.custom_op.general"
 OPSET = 17
@@ -95,7 +95,7 @@ def export_qonnx(
     return tuple(
         layer.name
         for layer in net.network.compute_layers
-        if max(map(abs, _rounded_range(net, layer))) > EXACT_UNITS
+        if max(map(abs, rounded_range(net, layer))) > EXACT_UNITS
     )
 
 
@@ -273,7 +273,7 @@ class _Writer(GraphWriter):
         coding = self._net.frame
         if coding is None:
             return FRAMES
-        step = _step(self._net.maps[layer.name])
+        step = step_of(self._net.maps[layer.name])
         gain, offset = (
             (np.array(numbers) * step).astype(np.float32).reshape(1, -1, 1, 1)
             for numbers in (coding.gain, coding.offset)
@@ -286,16 +286,20 @@ class _Writer(GraphWriter):
     def _map(self, layer: Layer, source: str) -> None:
         """Add what turns sums into a layer's map: activation, rounding and clamp."""
         name, kind = layer.name, self._net.maps[layer.name]
-        step = _step(kind)
+        step = step_of(kind)
         x = self._activated(layer, source)
-        half = self.store(f"{name}.half", np.array(step / 2, dtype=np.float32))
-        raised = self.node("Add", [x, half], f"{name}.raised")
+        added, rounding = rounded_by(self._net, layer)
+        if np.any(added):
+            flat = x.endswith(".products")
+            by_channel = added.reshape(1, -1, *[] if flat else [1, 1])
+            half = self.store(f"{name}.half", by_channel.astype(np.float32))
+            x = self.node("Add", [x, half], f"{name}.raised")
         clamped = (kind.low, kind.high) != (kind.quant.lowest, kind.quant.highest)
         rounded = self._quant(
-            raised,
+            x,
             f"{name}.rounded" if clamped else name,
             scale=np.array(step),
-            quant=replace(kind.quant, rounding=Rounding.FLOOR),
+            quant=replace(kind.quant, rounding=rounding),
         )
         if clamped:
             ends = np.array([kind.low * step, kind.high * step], dtype=np.float32)
@@ -314,8 +318,8 @@ class _Writer(GraphWriter):
         weight, bias = net.param(name, "weight"), net.param(name, "bias")
         assert layer.weight is not None
         # The unit of the products, then that of the weights, by channel.
-        unit = np.ldexp(_step(net.maps[name]), -net.param(name, "shift"))
-        own = unit / _step(net.maps[layer.input])
+        unit = np.ldexp(step_of(net.maps[name]), -net.param(name, "shift"))
+        own = unit / step_of(net.maps[layer.input])
         if net.requantization is Requantization.MULTIPLIER:
             own = own * net.param(name, "multiplier")
         by_row = own.reshape(-1, *[1] * (weight.ndim - 1))
@@ -350,7 +354,8 @@ class _Writer(GraphWriter):
 
     def _global_mean(self, layer: GlobalAveragePool) -> str:
         name, pixels = layer.name, layer.ifm.pixels
-        if self._mean_factor(layer) * pixels == 1 and _is_power_of_two(pixels):
+        power = pixels & (pixels - 1) == 0
+        if self._is_mean(layer) or (power and self._mean_factor(layer) * pixels == 1):
             return self.node("GlobalAveragePool", [layer.input], f"{name}.mean")
         window = {
             "kernel_shape": [layer.ifm.height, layer.ifm.width],
@@ -361,7 +366,18 @@ class _Writer(GraphWriter):
 
     def _window_mean(self, layer: Pool) -> str:
         """Return the averages of windows."""
-        return self._scaled_sums(layer, window_attributes(layer))
+        window = window_attributes(layer)
+        counts = layer.uncounted == Padding()
+        if not self._is_mean(layer) or not (counts or layer.uncounted == layer.padding):
+            return self._scaled_sums(layer, window)
+        named: Attributes = {**window, "count_include_pad": int(counts)}
+        return self.node("AveragePool", [layer.input], f"{layer.name}.mean", named)
+
+    def _is_mean(self, layer: Pool | GlobalAveragePool) -> bool:
+        """Return whether a wide multiplier stands for one over the pixels."""
+        wide = is_wide(int(self._net.param(layer.name, "multiplier")[0]))
+        off = self._mean_factor(layer) * mean_pixels(layer) - 1
+        return wide and abs(off) <= 2.0 ** (1 - WIDE_MEAN_BITS)
 
     def _scaled_sums(
         self, layer: Pool | GlobalAveragePool, window: Mapping[str, list[int]]
@@ -389,25 +405,5 @@ class _Writer(GraphWriter):
         net = self._net
         multiplier = int(net.param(layer.name, "multiplier")[0])
         shift = int(net.param(layer.name, "shift")[0])
-        ratio = _step(net.maps[layer.name]) / _step(net.maps[layer.input])
+        ratio = step_of(net.maps[layer.name]) / step_of(net.maps[layer.input])
         return float(np.ldexp(multiplier * ratio, -shift))
-
-
-def _step(kind: MapType) -> float:
-    assert kind.exponent is not None
-    return float(np.ldexp(1.0, kind.exponent))
-
-
-def _is_power_of_two(value: int) -> bool:
-    return value & (value - 1) == 0
-
-
-def _rounded_range(net: IntegerNetwork, layer: Compute) -> tuple[int, int]:
-    """Return the lowest and the highest sum, with half a step of the output added."""
-    low, high = accumulator_range(net, layer)
-    half = 2 ** int(net.param(layer.name, "shift").max()) // 2
-    if net.requantization is Requantization.MULTIPLIER:
-        most = int(np.abs(net.param(layer.name, "multiplier")).max())
-        bias = int(np.abs(net.param(layer.name, "bias")).max())
-        low, high = low * most - bias, high * most + bias
-    return low, high + half

@@ -9,10 +9,13 @@ import pytest
 
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.from_onnx.model import load_onnx
-from hao.ir.integer import IntegerNetwork
+from hao.ir.frame import FrameCoding
+from hao.ir.integer import HALVES_ODD, IntegerNetwork
 from hao.ir.integer_run import run_integer
 from hao.ir.interpret import run_float
+from hao.ir.layer import Add
 from hao.ir.picture import Preparation
+from hao.ir.tensor import Rounding
 from hao.quant.export import export_qonnx, qonnx_model
 from hao.quant.frame_scale import normalised_network
 from hao.quant.integers import integer_network
@@ -116,3 +119,15 @@ def test_maps_without_a_known_scale_are_refused() -> None:
     free = replace(net, maps=maps)
     with pytest.raises(UnsupportedError, match="scales of maps that are no powers"):
         qonnx_model(free)
+
+
+def test_halves_to_odd_codes_are_refused(tmp_path: Path) -> None:
+    net = integers(8, 8)
+    add = next(one.name for one in net.network.layers if isinstance(one, Add))
+    params = {**net.network.params, f"{add}.rounding": np.array([HALVES_ODD])}
+    odd = replace(net, network=replace(net.network, params=params))
+    with pytest.raises(UnsupportedError, match=f"{add}': rounds halves to odd codes"):
+        export_qonnx(odd, tmp_path / "net.onnx")
+    coding = FrameCoding(gain=(1.0,), rounding=Rounding.HALF_ODD)
+    with pytest.raises(UnsupportedError, match="rounds halves to odd codes; handled"):
+        export_qonnx(replace(net, frame=coding), tmp_path / "net.onnx")

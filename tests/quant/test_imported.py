@@ -278,6 +278,24 @@ def test_halves_to_even_go_to_even_where_the_bias_is_whole_alone() -> None:
     assert count_rounding(network, imported, frames_for(network, 200)).differences == 0
 
 
+@pytest.mark.parametrize("rounding", [Rounding.HALF_EVEN, Rounding.FLOOR])
+def test_a_file_of_imported_integers_rounds_as_they_do(
+    tmp_path: Path, rounding: Rounding
+) -> None:
+    imported = imported_integers(powers(rounding))
+    export_qonnx(imported.net, tmp_path / "net.onnx")
+    network = load_buildable(tmp_path / "net.onnx").network
+    again = imported_integers(network)
+    frames = 4 * frames_for(network, 30)
+    codes = imported.net.frame_codes(frames)
+    np.testing.assert_array_equal(codes, again.net.frame_codes(frames))
+    np.testing.assert_array_equal(
+        run_integer(again.net, codes), run_integer(imported.net, codes)
+    )
+    real = run_float(network, frames.astype(np.float64)) / imported.scales["conv"]
+    np.testing.assert_array_equal(real, run_integer(imported.net, codes))
+
+
 def test_halves_away_from_zero_take_multipliers() -> None:
     network = powers(Rounding.HALF_AWAY)
     imported = imported_integers(network)
