@@ -68,12 +68,12 @@ def codable(network: Network) -> tuple[Network, tuple[str, ...]]:
                 "runs as a 1x1 depthwise layer of its own"
             )
             continue
-        found = _one_sum(network, chains)
+        found = _one_sum(network, chains, open_frame=frame is not None)
         if found is not None:
             network, note = found
             notes.append(note)
             continue
-        aligned = _aligned_add(network, chains)
+        aligned = _aligned_add(network, chains, open_frame=frame is not None)
         if aligned is None:
             return network, tuple(notes)
         network, name = aligned
@@ -176,7 +176,7 @@ def _with_copy(
 
 
 def _one_sum(
-    network: Network, chains: Mapping[str, Chain]
+    network: Network, chains: Mapping[str, Chain], *, open_frame: bool
 ) -> tuple[Network, str] | None:
     """Return the network without one of the sums that an add reads unquantized.
 
@@ -191,7 +191,9 @@ def _one_sum(
             continue
         if all(chains[name].quant is not None for name in layer.inputs):
             continue
-        cut = _cut_of(layer, chains)
+        # What the codes of an open frame stand for is not known yet.
+        framed = any(chains[name].maker == network.input.name for name in layer.inputs)
+        cut = None if open_frame and framed else _cut_of(layer, chains)
         if cut is None or not cut[1].exact:
             made = joined(network, layer, chains)
             if made is not None:
@@ -342,7 +344,7 @@ def _cut(network: Network, source: str, made: _Cut) -> Network:
 
 
 def _aligned_add(
-    network: Network, chains: Mapping[str, Chain]
+    network: Network, chains: Mapping[str, Chain], *, open_frame: bool
 ) -> tuple[Network, str] | None:
     """Return the network with one more operand of an add on a scale that shifts reach.
 
@@ -359,6 +361,8 @@ def _aligned_add(
         target = chain.step / gain
         for source in layer.inputs:
             operand = chains[source]
+            if open_frame and operand.maker == network.input.name:
+                continue  # what its codes stand for is not known yet
             exponent = np.log2(operand.scale / target)
             if operand.quant is None or abs(exponent - np.rint(exponent)) <= WHOLE:
                 continue

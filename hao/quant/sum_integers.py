@@ -55,7 +55,8 @@ def add_shifts(
     if not np.allclose(2.0**shifts, ratios, rtol=WHOLE, atol=0) or shifts.min() < 0:
         raise UnsupportedError(
             f"layer {layer.name!r}: scales {steps[0]:g} and {steps[1]:g}, and "
-            f"{chain.step / gain:g} of the sum; handled: ratios that are powers of two"
+            f"{chain.step / gain:g} of the sum; handled: ratios that are powers of "
+            "two; quantize to such scales, the frame too where the file leaves it open"
         )
     rounding, known = _way(chain)
     integers = {"shifts": shifts.astype(np.int64)}

@@ -533,3 +533,16 @@ def test_scales_that_do_not_fit_stored_integers_are_refused(tmp_path: Path) -> N
     message = r"'dq': scale of shape \(5, 1, 1, 1\) on integers of shape \(4, 3, 3, 3\)"
     with pytest.raises(InputError, match=message):
         imported(tmp_path, model(nodes, stored=stored))
+
+
+def test_what_joins_parts_that_are_refused_is_refused_too(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Split", ["x"], ["a", "b"], "split", axis=1),
+        helper.make_node("Concat", ["b", "a"], ["y"], "join", axis=1),
+    ]
+    with pytest.raises(UnsupportedError) as found:
+        imported(tmp_path, model(nodes, x=(1, 4, 8, 8), opset=11))
+    assert [problem.split("'")[1] for problem in found.value.problems] == [
+        "split",
+        "join",
+    ]

@@ -175,6 +175,16 @@ def test_a_sum_of_depthwise_windows_before_an_add_differs_at_halves_alone(
     assert differing < 0.1 * apart.size
 
 
+def quantized(name: str, scale: float, zero: int, stored: Stored) -> list[NodeProto]:
+    """Return what quantizes a tensor to uint8 and back, and store its numbers."""
+    pair = [f"{name}.s", f"{name}.z"]
+    stored.update({pair[0]: np.float32(scale), pair[1]: np.uint8(zero)})
+    return [
+        helper.make_node("QuantizeLinear", [name, *pair], [f"{name}.c"]),
+        helper.make_node("DequantizeLinear", [f"{name}.c", *pair], [f"{name}.v"]),
+    ]
+
+
 def test_operands_brought_to_one_scale_keep_their_zero_points(tmp_path: Path) -> None:
     # uint8 from -134 to 121 beside 0 to 255, of scales without a power of two between.
     stored: Stored = {
@@ -182,21 +192,13 @@ def test_operands_brought_to_one_scale_keep_their_zero_points(tmp_path: Path) ->
         "w.s": np.float32(0.011),
     }
 
-    def quantized(name: str, scale: float, zero: int) -> list[NodeProto]:
-        pair = [f"{name}.s", f"{name}.z"]
-        stored.update({pair[0]: np.float32(scale), pair[1]: np.uint8(zero)})
-        return [
-            helper.make_node("QuantizeLinear", [name, *pair], [f"{name}.c"]),
-            helper.make_node("DequantizeLinear", [f"{name}.c", *pair], [f"{name}.v"]),
-        ]
-
     nodes = [
-        *quantized("x", 0.0157, 128),
+        *quantized("x", 0.0157, 128, stored),
         helper.make_node("DequantizeLinear", ["w.c", "w.s"], ["w"]),
         helper.make_node("Conv", ["x.v", "w"], ["u"], "u"),
-        *quantized("u", 0.0214, 134),
+        *quantized("u", 0.0214, 134, stored),
         helper.make_node("Add", ["x.v", "u.v"], ["sum"], "sum"),
-        *quantized("sum", 0.0446, 64),
+        *quantized("sum", 0.0446, 64, stored),
     ]
     made = model(nodes, stored=stored, x=(1, 3, 8, 8), outputs=("sum.v",))
     path = tmp_path / "file.onnx"
@@ -207,6 +209,25 @@ def test_operands_brought_to_one_scale_keep_their_zero_points(tmp_path: Path) ->
     assert np.abs(np.rint(apart)).max() == 1
     # Both are rounded to half a step of the sum: a difference of up to half of one.
     assert np.mean(np.rint(apart) != 0) < 0.3
+
+
+def test_an_open_frame_is_not_brought_to_another_scale(tmp_path: Path) -> None:
+    stored: Stored = {
+        "w.c": np.eye(3, dtype=np.int8).reshape(3, 3, 1, 1) * 90,
+        "w.s": np.float32(0.011),
+    }
+    nodes = [
+        helper.make_node("DequantizeLinear", ["w.c", "w.s"], ["w"]),
+        helper.make_node("Conv", ["x", "w"], ["u"], "u"),
+        *quantized("u", 0.0214, 134, stored),
+        helper.make_node("Add", ["x", "u.v"], ["sum"], "sum"),
+        *quantized("sum", 0.0446, 64, stored),
+    ]
+    path = tmp_path / "file.onnx"
+    made = model(nodes, stored=stored, x=(1, 3, 8, 8), outputs=("sum.v",))
+    path.write_bytes(made.SerializeToString())
+    with pytest.raises(UnsupportedError, match="the frame too where the file leaves"):
+        load_buildable(path)
 
 
 def test_codes_are_cut_to_fewer_bits_twice(tmp_path: Path) -> None:

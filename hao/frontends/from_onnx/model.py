@@ -329,8 +329,9 @@ def _stand_in_for(reading: _Reading, graph: OnnxGraph, node: Node) -> None:
 
 
 def _is_known(node: Node) -> bool:
-    """Return whether there is a reader of the node's operator."""
-    return node.op in QUANTIZERS or node.op in READERS
+    """Return whether there is a reader of the operator, not of some shapes alone."""
+    joins = node.op == "Concat" and len(node.inputs) > 1
+    return node.op in QUANTIZERS or (node.op in READERS and not joins)
 
 
 def _call(node: Node, values: Mapping[str, Value]) -> tuple[NodeCall, Reader]:
