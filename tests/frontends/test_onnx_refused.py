@@ -546,3 +546,16 @@ def test_what_joins_parts_that_are_refused_is_refused_too(tmp_path: Path) -> Non
         "split",
         "join",
     ]
+
+
+def test_a_branch_that_reads_what_was_made_before_is_named(tmp_path: Path) -> None:
+    made = helper.make_tensor_value_info("b", TensorProto.FLOAT, None)
+    inner = helper.make_graph([helper.make_node("Relu", ["a"], ["b"])], "g", [], [made])
+    nodes = [
+        helper.make_node("Relu", ["x"], ["a"], "first"),
+        helper.make_node(
+            "If", ["c"], ["y"], "it", then_branch=inner, else_branch=inner
+        ),
+    ]
+    with pytest.raises(UnsupportedError, match="If 'it' is not handled: no recurrence"):
+        imported(tmp_path, model(nodes, stored={"c": np.array(True)}))

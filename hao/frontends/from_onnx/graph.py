@@ -255,8 +255,14 @@ def _needed(
         index = makers.get(wanted.pop(), -1)
         if index >= 0 and index not in needed:
             needed.add(index)
-            wanted.extend(everything[index].input)
+            wanted.extend(reads(everything[index]))
     return [everything[index] for index in sorted(needed)]
+
+
+def reads(proto: onnx.NodeProto) -> list[str]:
+    """Return what a node reads, in the graphs of its branches or its loop too."""
+    nodes = [n for a in proto.attribute for g in (a.g, *a.graphs) for n in g.node]
+    return [*proto.input, *(name for node in nodes for name in reads(node))]
 
 
 def _ordered(path: Path, protos: list[onnx.NodeProto]) -> list[onnx.NodeProto]:

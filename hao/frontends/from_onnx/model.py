@@ -26,7 +26,7 @@ from hao.frontends.from_onnx import (
     pixels,
     quant,
 )
-from hao.frontends.from_onnx.graph import Node, OnnxGraph, load_graph
+from hao.frontends.from_onnx.graph import Node, OnnxGraph, load_graph, reads
 from hao.frontends.from_onnx.input import input_map
 from hao.frontends.from_onnx.reasons import refused
 from hao.frontends.from_onnx.values import (
@@ -302,7 +302,7 @@ def _show_codes(reading: _Reading, graph: OnnxGraph, node: Node) -> None:
 
 def _stand_in_for(reading: _Reading, graph: OnnxGraph, node: Node) -> None:
     """Let the reading go on behind a node that could not be read."""
-    fixed = [reading.values.get(name) for name in node.inputs if name]
+    fixed = [reading.values.get(name) for name in reads(node.proto) if name]
     if fixed and all(isinstance(value, Weight) for value in fixed):
         # Weights all the same, so that what reads them is not refused for that.
         first = fixed[0]
