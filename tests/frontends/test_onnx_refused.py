@@ -559,3 +559,9 @@ def test_a_branch_that_reads_what_was_made_before_is_named(tmp_path: Path) -> No
     ]
     with pytest.raises(UnsupportedError, match="If 'it' is not handled: no recurrence"):
         imported(tmp_path, model(nodes, stored={"c": np.array(True)}))
+
+
+def test_weights_of_a_product_that_are_one_number_are_refused(tmp_path: Path) -> None:
+    node = helper.make_node("Gemm", ["x", "w"], ["y"], "it", transB=1)
+    with pytest.raises(UnsupportedError, match=r"weights of shape \(\); handled: ma"):
+        imported(tmp_path, model([node], stored={"w": np.float32(2)}, x=(1, 6)))

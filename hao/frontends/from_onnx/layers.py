@@ -92,6 +92,7 @@ def read_gemm(call: NodeCall) -> Piece:
     x = call.feature_map()
     weight, bias = call.constant(1), call.optional(2)
     check_float(call, weight)
+    _check_matrix(call, weight)
     alpha, beta = node.real("alpha", 1.0), node.real("beta", 1.0)
     if node.integer("transA", 0) or (weight.quant is not None and alpha != 1):
         raise UnsupportedError(
@@ -220,12 +221,16 @@ def _times(values: Array, factor: float) -> Array:
     return (values.astype(np.float64) * factor).astype(values.dtype)
 
 
-def _transposed(call: NodeCall, weight: Weight) -> Weight:
-    """Return a matrix with rows and columns exchanged, scales too."""
+def _check_matrix(call: NodeCall, weight: Weight) -> None:
     if weight.values.ndim != 2:
         raise UnsupportedError(
             f"{call.label}: weights of shape {weight.values.shape}; handled: matrices"
         )
+
+
+def _transposed(call: NodeCall, weight: Weight) -> Weight:
+    """Return a matrix with rows and columns exchanged, scales too."""
+    _check_matrix(call, weight)
 
     def turned(values: Array) -> Array:
         if values.size == 1:
