@@ -3,11 +3,15 @@
 Where options make runs much faster, as blocks that are left out do, engines at their
 lightest runs exclude next to nothing, and each is worth a look only for what it costs.
 Bounds that add up run by run (`hao.program.additive`), with a price on accuracy, are
-cheap enough for all lane shapes of all widths at once. Depths of buffers and widths
-follow, best first, and what is left is closed as everywhere.
+cheap enough for all lane shapes of all widths at once. They leave out what a run loads
+beside the one before it. Where small maps make that most of the time, as a sample of
+what they leave tells, a sweep of all ways follows, at prices that suit the sample.
+Depths of buffers and widths come next, best first, and what is left is closed as
+everywhere.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +21,15 @@ from hao.program.additive import Additive, additive
 from hao.program.closing import try_engines
 from hao.program.engines import UNFIT, expand, may_fit, members, widest
 from hao.program.field import Group
+from hao.program.gather import periods_of
 from hao.program.graph import ABSENT, ROLES
 from hao.program.hunt import Hunt
 from hao.program.lanes import lane_bounds
 from hao.program.quick import first_limit
 from hao.program.reach import reach_of
 from hao.program.sieve import sieved
-from hao.program.sweep import make_net
-from hao.program.tables import Choice
+from hao.program.sweep import Net, make_net, sweep
+from hao.program.tables import Choice, joined
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -32,6 +37,24 @@ Floats = NDArray[np.float64]
 
 SPREAD = (0.7, 1.0, 1.4)
 """Prices of accuracy tried on every engine, relative to one known (chosen here)."""
+
+MANY_LEFT = 30_000
+"""Lane shapes from which on it is asked whether a sweep excludes more (chosen here).
+
+Fewer are tried sooner than a sweep of a large network is made.
+"""
+
+SWEPT_SAMPLE = 128
+"""Lane shapes, evenly spaced, that tell whether a sweep excludes more (chosen here)."""
+
+SWEPT_SPREAD = np.geomspace(2.0**-6, 2.0**3, 19)
+"""Prices that are tried on them, relative to one known (chosen here)."""
+
+WORTH = 0.3
+"""Share of them that a sweep must exclude to be made for all (chosen here)."""
+
+SWEPT_TOGETHER = 1_024
+"""Engines that are swept side by side (chosen here)."""
 
 FIRST, GROWTH, MOST = 16, 4, 1_024
 """Lane shapes whose engines are listed before the best is asked again (chosen here)."""
@@ -101,72 +124,129 @@ def engines_by_price(
             yield engines.take(part), np.zeros(part.size, dtype=np.int64)
 
 
+@dataclass(frozen=True, slots=True)
+class _Ways:
+    """Ways that cost little enough, and the same as they add up run by run."""
+
+    net: Net
+    added: Additive
+
+
 class _Priced:
-    """Engines of some widths under additive bounds."""
+    """Engines of some widths under bounds with a price on accuracy."""
 
     def __init__(self, hunt: Hunt, group: Group, double: bool) -> None:
         assert hunt.rate, "a price of accuracy is known"
         self._hunt, self._group, self._double = hunt, group, double
         self._rates = [hunt.rate * spread for spread in SPREAD]
+        self._swept_rates = np.zeros(0)
         self._tables = hunt.field.tables(double)
         self._allowed: Bools = np.logical_or.reduce([w.allowed for w in group.widths])
 
-    def _additive(self, allowed: Bools) -> Additive | None:
+    def _ways(self, allowed: Bools) -> _Ways | None:
         """Return the ways over some arcs that cost little enough, if there are any."""
         graph = self._hunt.field.graph
         within = graph.within(allowed, self._hunt.cost_of_interest)
-        return additive(make_net(graph, within), self._tables) if within.any() else None
+        if not within.any():
+            return None
+        net = make_net(graph, within)
+        return _Ways(net, additive(net, self._tables))
 
     def _bound(
         self,
-        ways: Additive,
+        ways: _Ways,
         choice: Choice,
         at_best: Mapping[Role, Bools] | None = None,
     ) -> Floats:
         budget = self._hunt.cycles
-        return ways.bound(choice, at_best, rates=self._rates, budget=budget)
+        bound = ways.added.bound(choice, at_best, rates=self._rates, budget=budget)
+        if self._swept_rates.size:
+            left = np.flatnonzero(bound <= self._hunt.of_interest)
+            for start in range(0, left.size, SWEPT_TOGETHER):
+                some = left[start : start + SWEPT_TOGETHER]
+                swept = self._swept(
+                    ways.net, choice.take(some), self._swept_rates, at_best
+                )
+                bound[some] = np.maximum(bound[some], swept.max(axis=0))
+        return bound
+
+    def _swept(
+        self,
+        net: Net,
+        choice: Choice,
+        rates: Floats,
+        at_best: Mapping[Role, Bools] | None = None,
+    ) -> Floats:
+        """Return bounds over whole ways, of shape (rates, engines)."""
+        periods = periods_of(self._tables, choice, net.runs, at_best)
+        across = rates[:, None]
+        swept = sweep(net, periods, double_buffered=self._double, rate=across)
+        bound = (np.asarray(swept.total) - self._hunt.cycles) / across
+        return np.broadcast_to(bound, (rates.size, len(choice)))
 
     def shapes(self) -> tuple[Choice, Floats]:
         """Return the lane shapes that bounds do not exclude, best first."""
-        hunt, field = self._hunt, self._hunt.field
-        ways = self._additive(self._allowed)
+        field, roles = self._hunt.field, self._group.roles
+        ways = self._ways(self._allowed)
         parts: list[Choice] = []
-        bounds = [np.zeros(0)]
-        every = lane_bounds(field, self._group, self._double).each(hunt.cycles)
-        for shapes in every if ways is not None else ():
-            assert ways is not None, "else there are no shapes"
+        every = lane_bounds(field, self._group, self._double).each(self._hunt.cycles)
+        if ways is None:
+            return joined([], roles), np.zeros(0)
+        for shapes in every:
+            some = self._sieved(ways, shapes)
+            parts.append(some.take(self._fitting(some)))
+        whole, bound = self._within(ways, joined(parts, roles))
+        if bound.size > MANY_LEFT:
+            self._swept_rates = self._worth(ways.net, whole)
+        if self._swept_rates.size:
+            whole, bound = self._within(ways, self._sieved(ways, whole))
+        order = np.argsort(bound, kind="stable")
+        return whole.take(order), bound[order]
 
-            def bound_of(
-                some: Choice,
-                at_best: Mapping[Role, Bools],
-                ways: Additive = ways,
-            ) -> Floats:
-                return self._bound(ways, some, at_best)
+    def _sieved(self, ways: _Ways, shapes: Choice) -> Choice:
+        """Return the lane shapes that no pair of their stages rules out."""
 
-            rows = sieved(field, self._double, shapes, bound_of, hunt.of_interest)
-            some = shapes.take(rows)
-            some, bound = self._within(ways, some)
-            parts.append(some)
-            bounds.append(bound)
-        return _sorted(parts, self._group.roles, np.concatenate(bounds))
+        def bound_of(some: Choice, at_best: Mapping[Role, Bools]) -> Floats:
+            return self._bound(ways, some, at_best)
 
-    def _within(self, ways: Additive, choice: Choice) -> tuple[Choice, Floats]:
-        """Return the engines that may fit and cost little enough, and their bounds."""
-        field, widths = self._hunt.field, self._group.widths
-        choice = choice.take(may_fit(field, widths, self._double, choice))
+        limit = self._hunt.of_interest
+        rows = sieved(self._hunt.field, self._double, shapes, bound_of, limit)
+        return shapes.take(rows)
+
+    def _worth(self, net: Net, shapes: Choice) -> Floats:
+        """Return the prices at which a sweep excludes many of some lane shapes.
+
+        None, where it does not: it is not worth its time then.
+        """
+        places = np.linspace(0, len(shapes) - 1, SWEPT_SAMPLE).astype(np.int64)
+        rates = (self._hunt.rate or 0.0) * SWEPT_SPREAD
+        bound = self._swept(net, shapes.take(places), rates)
+        excluded = bound > self._hunt.of_interest
+        first = int(excluded.sum(axis=1).argmax())
+        if excluded[first].mean() < WORTH:
+            return np.zeros(0)
+        second = int((excluded & ~excluded[first]).sum(axis=1).argmax())
+        return np.unique(rates[[first, second]])
+
+    def _fitting(self, choice: Choice) -> Bools:
+        """Return the engines that may fit at some widths."""
+        return may_fit(self._hunt.field, self._group.widths, self._double, choice)
+
+    def _within(self, ways: _Ways, choice: Choice) -> tuple[Choice, Floats]:
+        """Return the engines that may cost little enough, and their bounds."""
         bound = self._bound(ways, choice)
         fine = np.flatnonzero(bound <= self._hunt.of_interest)
         return choice.take(fine), bound[fine]
 
     def deepened(self, shapes: Choice) -> Choice:
         """Return the engines of lane shapes, with depths of buffers, within reach."""
-        ways = self._additive(self._allowed)
+        ways = self._ways(self._allowed)
         if ways is None:
             return shapes.take(np.zeros(0, dtype=np.int64))
         for role in shapes.lanes:
             grid = self._tables.grids[role]
             shapes = members(grid, role, shapes)
-            shapes, _ = self._within(ways, shapes)
+            shapes, _ = self._within(ways, shapes.take(self._fitting(shapes)))
         return shapes
 
     def at_widths(self, engines: Choice) -> tuple[Choice, Floats]:
@@ -184,27 +264,10 @@ class _Priced:
             most = dict(zip(roles, own.tolist(), strict=True))
             wide = np.array([most.get(role, ABSENT) for role in ROLES])
             allowed = self._allowed & (field.graph.bits <= wide).all(axis=1)
-            ways = self._additive(allowed)
+            ways = self._ways(allowed)
             if ways is not None:
                 rows = np.flatnonzero(kind.reshape(-1) == number)
                 bound[rows] = self._bound(ways, engines.take(rows))
         fine = np.flatnonzero(bound <= self._hunt.of_interest)
         order = fine[np.argsort(bound[fine], kind="stable")]
         return engines.take(order), bound[order]
-
-
-def _sorted(
-    parts: Sequence[Choice], roles: Sequence[Role], bound: Floats
-) -> tuple[Choice, Floats]:
-    """Return lane shapes of some parts as one, those with the lowest bounds first."""
-    none = np.zeros(0, dtype=np.int64)
-    whole = Choice(
-        pixels=np.concatenate([none, *(part.pixels for part in parts)]),
-        lanes={
-            role: np.concatenate([none, *(part.lanes[role] for part in parts)])
-            for role in roles
-        },
-        columns={},
-    )
-    order = np.argsort(bound, kind="stable")
-    return whole.take(order), bound[order]

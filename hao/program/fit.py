@@ -7,6 +7,7 @@ engine fits if some number of steps of each stage keeps the sum within the board
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -94,7 +95,7 @@ class Room:
     limit: Resources
     lutram: int
 
-    @property
+    @cached_property
     def limits(self) -> dict[str, int]:
         """Return the limits by kind."""
         counts = self.limit.as_dict()

@@ -387,14 +387,14 @@ class Choice:
 
 
 def joined(choices: Sequence[Choice], roles: Sequence[Role]) -> Choice:
-    """Return all engines of some choices, with every stage's column."""
+    """Return all engines, or lane shapes, of some choices."""
     none = np.zeros(0, dtype=np.int64)
+    deep = [r for r in roles if all(r in c.columns for c in choices)]
+    lanes = {r: np.concatenate([none, *(c.lanes[r] for c in choices)]) for r in roles}
     return Choice(
         pixels=np.concatenate([none, *(c.pixels for c in choices)]),
-        lanes={
-            r: np.concatenate([none, *(c.lanes[r] for c in choices)]) for r in roles
-        },
+        lanes=lanes,
         columns={
-            r: np.concatenate([none, *(c.columns[r] for c in choices)]) for r in roles
+            r: np.concatenate([none, *(c.columns[r] for c in choices)]) for r in deep
         },
     )
