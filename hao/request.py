@@ -62,6 +62,9 @@ def usual_margin() -> float:
 MOST_BEST = 50
 """Most designs listed of one network (chosen here)."""
 
+MOST_WITHIN_PERCENT = 50
+"""Largest part of its accuracy cost by which an answer may be beaten (chosen here)."""
+
 MOST_PIXELS = 4096
 """Largest height and width of a frame (chosen here)."""
 
@@ -123,6 +126,9 @@ class SearchRequest:
         margin_percent: Part of the frame time that the prediction must leave free
             [percent], from 0 to 90; counts where `fps` is asked for. By default so much
             that the interval of the frame rate begins at `fps`.
+        within_percent: Part of its accuracy cost by which the answer may be beaten
+            [percent], from 0, the best, to 50; for `Objective.ACCURACY` of one network.
+            The search may then end much sooner, and the proof says how near it came.
         front_points: Points of the front to compute besides; 0 for none; `None` for 6
             where networks compete and not the smallest design is asked for, else none.
         best: Designs of the chosen network to list, the answer included, at least 1;
@@ -165,6 +171,7 @@ class SearchRequest:
     batch: int | None = 1
     max_latency_ms: float | None = None
     margin_percent: float = field(default_factory=usual_margin)
+    within_percent: float = 0.0
     front_points: int | None = None
     best: int = 1
     overlap_percent: int = OVERLAP_PERCENT
@@ -247,6 +254,7 @@ def _faults(request: SearchRequest) -> Iterator[str]:
             f"`margin_percent` = {request.margin_percent:g}; must be from 0 to 90 "
             "percent"
         )
+    yield from _within_faults(request)
     for name, value in (("top1", request.top1), ("min_top1", request.min_top1)):
         if value is not None and not 0 < value <= 100:
             yield f"`{name}` = {value:g}; must be above 0, at most 100 percent"
@@ -275,6 +283,21 @@ def _faults(request: SearchRequest) -> Iterator[str]:
         yield f"`workers` = {request.workers}; must be from 1 to {MOST_WORKERS}"
     if request.cluster is not None and request.processes != 1:
         yield "`workers` and `cluster` exclude each other"
+
+
+def _within_faults(request: SearchRequest) -> Iterator[str]:
+    """Yield what is wrong with how far from the best the answer may be."""
+    within = request.within_percent
+    if not 0 <= within <= MOST_WITHIN_PERCENT:
+        yield (
+            f"`within_percent` = {within:g}; must be from 0 to {MOST_WITHIN_PERCENT} "
+            "percent"
+        )
+    elif within and (request.several or request.objective is not Objective.ACCURACY):
+        yield (
+            f"`within_percent` = {within:g}: a gap is left for the objective "
+            "'accuracy' of one network (`network` or `model`); leave it out"
+        )
 
 
 def _start_faults(request: SearchRequest) -> Iterator[str]:

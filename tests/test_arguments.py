@@ -62,6 +62,20 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_field(
         _asked(**given)
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"within_percent": 60}, "`within_percent` = 60; must be from 0 to 50 percent"),
+        ({"within_percent": 1}, "`within_percent` = 1: a gap is left .* one network"),
+    ],
+)
+def test_a_gap_is_left_of_one_network_and_at_most_half(
+    given: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        _asked(fps=50.0, **given)
+
+
 def test_a_call_reads_the_field_and_the_command_line_the_flag() -> None:
     with pytest.raises(ArgumentError) as caught:
         _asked(fps=50.0, margin_percent=95.0)

@@ -73,6 +73,7 @@ def search_accuracy(
     board: Board,
     *,
     fps: float,
+    tolerance: float = 0.0,
     solver: SolverName = SolverName.AUTO,
     workers: Workers = IN_PROCESS,
     progress: Progress = lambda _: None,
@@ -92,6 +93,7 @@ def search_accuracy(
         candidates: In any order.
         board: Where it is to run.
         fps: Frames per second at batch 1.
+        tolerance: Share of its accuracy cost by which a design may be beaten.
         solver: Who solves the integer programs.
         workers: Who solves the candidates.
         progress: Told of each candidate.
@@ -101,7 +103,7 @@ def search_accuracy(
         SolverError: None was found to reach it, but this is not proven; or the workers
             died.
     """
-    search = _ByAccuracy(candidates, board, fps, solver)
+    search = _ByAccuracy(candidates, board, fps, tolerance, solver)
 
     def ask(
         places: Sequence[int],
@@ -123,6 +125,7 @@ class _ByAccuracy:
         candidates: In any order.
         board: Where they are to run.
         fps: Frames per second to reach.
+        tolerance: Share of its accuracy cost by which a design may be beaten.
         solver: Who solves the integer programs.
     """
 
@@ -131,12 +134,14 @@ class _ByAccuracy:
         candidates: Sequence[Candidate],
         board: Board,
         fps: float,
+        tolerance: float,
         solver: SolverName,
     ) -> None:
         self._order = sorted(
             candidates, key=lambda c: (-c.bound_micro, _frames(c), c.label)
         )
         self._board, self._fps, self._solver = board, fps, solver
+        self._tolerance = tolerance
         self.places = range(len(self._order))
         self.ledger = Ledger(
             [Known(candidate=c, floor=-c.bound_micro) for c in self._order],
@@ -212,7 +217,8 @@ class _ByAccuracy:
             return None
         limit = None if loss == NO_DESIGN else entry.candidate.top1_micro + loss
         task = self._task(place, limit, ", fewer bits")
-        return replace(task, unlikely=self._least(place))
+        unlikely = self._least(place)
+        return replace(task, unlikely=unlikely, tolerance=self._tolerance)
 
     def take(self, place: int, answer: Answer) -> bool:
         """Note an answer; return whether its design is the best now."""

@@ -60,6 +60,8 @@ class Task:
             [micro-points].
         decide: Whether a design of at most the cost meets the budget is all that
             counts, and if not, whether rough bounds exclude all others too.
+        tolerance: Share of its accuracy cost by which the most accurate design may be
+            beaten; with `decide` it does not count.
         latency_limit: Most latency [cycles] of interest of the fastest design.
         solver: Who solves the integer programs.
     """
@@ -72,6 +74,7 @@ class Task:
     cost_limit: int | None = None
     unlikely: int = -1
     decide: bool = False
+    tolerance: float = 0.0
     latency_limit: int = NO_LIMIT
     solver: SolverName = SolverName.AUTO
 
@@ -112,6 +115,7 @@ def solve_task(task: Task, progress: Progress = _no_progress) -> Answer:
             cost_limit=task.cost_limit,
             unlikely=task.unlikely,
             decide=task.decide,
+            tolerance=task.tolerance,
             solver=task.solver,
             progress=progress,
         )

@@ -181,6 +181,16 @@ def _batch(ctx: click.Context, param: click.Parameter, value: str) -> int | None
 )
 @MARGIN
 @click.option(
+    "--within",
+    "within_percent",
+    metavar="PERCENT",
+    type=float,
+    default=0.0,
+    help="End where no design of the network costs so much less accuracy than the one "
+    "found, as part of what that costs [percent]: sooner, and not proven best. The "
+    "report says how near it came.",
+)
+@click.option(
     "--min-top1",
     type=float,
     help="Least top-1 [percent], for --objective fps, area and power.",

@@ -85,10 +85,11 @@ def _cards(result: SearchResult, records: Records) -> tuple[Card, ...]:
             )
         )
     proven = proof.status is Status.OPTIMAL and not proof.open
+    near = "within gap" if proof.as_asked else "not proven"
     cards.append(
         Card(
             name="Proof",
-            value="optimal" if proven else "not proven",
+            value="optimal" if proven else near,
             detail=f"{count_in_words(proof.candidates, 'network')} considered"
             if proven
             else f"gap {percent(proof.gap)}",

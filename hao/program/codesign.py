@@ -520,14 +520,15 @@ def solved(
         Least.COST: spent,
         Least.BLOCKS: measure.of(cost.resources),
     }[least]
+    bound = min(value, proven - beaten) if beaten else value
     return SolveReport(
         design=design,
         cost=cost,
         cost_micro=spent,
         choice=choice,
-        status=Status.LIMIT if beaten else Status.OPTIMAL,
+        status=Status.OPTIMAL if value == bound else Status.WITHIN,
         objective=value,
-        bound=min(value, proven - beaten) if beaten else value,
+        bound=bound,
         solver=name,
         variables=len(model.names),
         constraints=len(model.row_names),

@@ -51,6 +51,7 @@ class Status(Enum):
     """How far a solve came."""
 
     OPTIMAL = "optimal"
+    WITHIN = "within what was asked"
     LIMIT = "work limit"
 
 

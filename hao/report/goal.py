@@ -6,7 +6,6 @@ from hao.answer.objective import AREA_SCALE, Objective, measure_of
 from hao.ir.change import densities_of, kept_channels, left_out, replaced
 from hao.ir.channels import GROUP_SUFFIX
 from hao.options.option import MICRO
-from hao.program.solver import Status
 from hao.report.result import SearchResult
 from hao.report.words import count_in_words
 from hao.text import plain
@@ -28,12 +27,14 @@ def smallest_in_words(result: SearchResult) -> str | None:
 
 
 def unproven_in_words(result: SearchResult) -> str | None:
-    """Return that a better design is not excluded, with the bound; `None` if it is."""
+    """Return that a better design is not excluded, with the bound; `None` if it is.
+
+    It is where none is better by more than was allowed.
+    """
     proof = result.proof
-    if proof.status is Status.OPTIMAL and not proof.open:
+    if proof.as_asked:
         return None
-    text = f"a better design is not excluded: {_bound_in_words(result)}, gap "
-    text += f"{100 * proof.gap:.2f} %"
+    text = f"a better design is not excluded: {bound_in_words(result)}"
     if proof.open:
         text += f"; not searched to the end: {', '.join(map(plain, proof.open))}"
     return text
@@ -85,6 +86,11 @@ def _points_in_words(result: SearchResult) -> str:
     if points is None:
         return ""
     return f", at {points:g} {'point' if points == 1 else 'points'} each as given"
+
+
+def bound_in_words(result: SearchResult) -> str:
+    """Return what no design is better than, and the gap."""
+    return f"{_bound_in_words(result)}, gap {100 * result.proof.gap:.2f} %"
 
 
 def _bound_in_words(result: SearchResult) -> str:

@@ -51,6 +51,11 @@ class Proof:
     bound: int | None = None
     solver_reason: str = ""
 
+    @property
+    def as_asked(self) -> bool:
+        """Return whether no design is better, by more than was allowed."""
+        return self.status is not Status.LIMIT and not self.open
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchResult:
@@ -173,7 +178,7 @@ def make_result(
         stance=candidate.rules.stance,
         out_of_range=any(drop.out_of_range for drop in used),
         proof=Proof(
-            status=Status.OPTIMAL if outcome.proven else Status.LIMIT,
+            status=Status.LIMIT if outcome.open else report.status,
             gap=outcome.gap,
             solver=report.solver,
             variables=report.variables,

@@ -8,6 +8,7 @@ table, power is a coarse estimate, and all say so.
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
+from typing import assert_never
 
 from hao.answer.front import FrontPoint
 from hao.cost.evaluate import CostReport, InvocationCost
@@ -23,6 +24,7 @@ from hao.report.evidence import (
     unknown_in_words,
 )
 from hao.report.goal import (
+    bound_in_words,
     channels_in_words,
     left_out_in_words,
     pruned_in_words,
@@ -356,10 +358,15 @@ def _roofline_lines(board: Board, cost: CostReport) -> list[str]:
 def proof_rows(result: SearchResult) -> list[tuple[str, str]]:
     """Return how far the answer is proven and what was considered, with names."""
     proof = result.proof
-    if proof.status is Status.OPTIMAL:
-        claim = "optimal"
-    else:
-        claim = f"stopped at the {proof.status.value}, gap {100 * proof.gap:.2f} %"
+    match proof.status:
+        case Status.OPTIMAL:
+            claim = "optimal"
+        case Status.WITHIN:
+            claim = f"{proof.status.value}: {bound_in_words(result)}"
+        case Status.LIMIT:
+            claim = f"stopped at the {proof.status.value}, gap {100 * proof.gap:.2f} %"
+        case _:
+            assert_never(proof.status)
     return [
         (
             "proof",

@@ -142,6 +142,8 @@ def _certificate(
     aside |= {"front_points", "best", "overlap_percent"}
     if request.batch is not None:
         aside |= {"frames", "batch"}
+    if not request.within_percent:
+        aside |= {"within_percent"}
     model = request.model and Path(request.model.name)  # of a file or a network
     asked = TypeAdapter(SearchRequest).dump_python(
         replace(request, model=model, rules=request.bit_rules),
@@ -179,6 +181,7 @@ def _search(
         candidates,
         board,
         fps=request.fps / request.promised_share,
+        tolerance=request.within_percent / 100,
         solver=request.solver,
         workers=workers,
         progress=progress,
@@ -269,6 +272,7 @@ def _others(
         count=request.best,
         budget=cycles,
         overlap_percent=request.overlap_percent,
+        tolerance=request.within_percent / 100,
         solver=request.solver,
         progress=progress,
     )

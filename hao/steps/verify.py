@@ -198,9 +198,18 @@ def _price_differs(case: _Case) -> str:
     return (
         _differs("latency [cycles]", certificate.latency_cycles, cost.latency_cycles)
         or _differs("objective", certificate.objective, value)
-        or _differs("bound", certificate.bound, certificate.objective)
+        or _bound_differs(case)
         or _differs(f"SHA-256 of {FILE_NAME}", certificate.design, digest(content))
     )
+
+
+def _bound_differs(case: _Case) -> str:
+    """Return how the recorded bound is farther from the objective than was allowed."""
+    objective, bound = case.certificate.objective, case.certificate.bound
+    allowed = int(case.request.within_percent / 100 * objective)
+    if objective - allowed <= bound <= objective:
+        return ""
+    return _differs("bound", bound, objective - allowed)
 
 
 def _problem_differs(case: _Case) -> str:
@@ -251,6 +260,7 @@ def _limits(case: _Case, candidate: Candidate, *, better: bool) -> Task:
         label=candidate.label,
         problem=candidate.problem(board),
         cost_limit=cost_limit,
+        tolerance=case.request.within_percent / 100,
     )
     cycles, _ = limits_of(case.request, candidate.on(board))
     if cycles is None:
@@ -274,11 +284,11 @@ def _solved_again(case: _Case, seen: Verification) -> Verification:
         return replace(seen, reason=f"solved again: {answer}")
     certificate = case.certificate
     gap = (certificate.objective - answer.bound) / max(certificate.objective, 1)
-    reason = (
-        _differs("objective", certificate.objective, answer.objective)
-        or _differs("bound", certificate.bound, answer.bound)
-        or _ties_differ(case, answer)
-    )
+    reason = _differs("bound", certificate.bound, answer.bound)
+    if not case.request.within_percent:
+        # Else any design above the bound and near enough may be picked.
+        own = _differs("objective", certificate.objective, answer.objective)
+        reason = own or reason or _ties_differ(case, answer)
     if reason:
         reason = f"solved again with {answer.solver.value}: {reason}"
     return replace(
@@ -310,6 +320,8 @@ def _sampled(case: _Case, seen: Verification, count: int) -> Verification:
     """Return whether a random design is better than the answer."""
     certificate, measure = case.certificate, case.measure
     own = certificate.cost_micro, certificate.latency_cycles
+    if case.request.within_percent:
+        own = certificate.bound, 0
     limit = _limits(case, case.answer, better=False).cost_limit
     if case.by_accuracy:
         limit = certificate.cost_micro
@@ -367,10 +379,8 @@ def _others_checked(
                     f"{answer.cost.latency_cycles} cycles"
                 )
                 return replace(seen, reason=found)
-    status = (
-        "" if case.certificate.status is Status.OPTIMAL else "recorded as not proven"
-    )
-    return replace(seen, reason=status)
+    limited = case.certificate.status is Status.LIMIT
+    return replace(seen, reason="recorded as not proven" if limited else "")
 
 
 def _bounded(case: _Case, candidate: Candidate) -> bool:
@@ -410,6 +420,10 @@ def _claim(case: _Case) -> str:
             most = f"{left} is the most"
             if answer.top1 is None:
                 most = f"a drop of {spent:.2f} points is the least"
+            if within := request.within_percent:
+                most = (
+                    f"a drop of {spent:.2f} points is within {within:g} % of the least"
+                )
             return f"{most} at {request.fps:g} fps"
         case Objective.FPS:
             return f"{fps} is the most at {request.min_top1:g} % top-1"

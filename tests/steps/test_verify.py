@@ -20,6 +20,7 @@ from hao.errors import InputError
 from hao.hw.board import Frames
 from hao.program.problem import Problem
 from hao.program.space import Space
+from hao.report.tables import render_summary
 from hao.runs.certificate import CERTIFICATE_FILE, digest
 from hao.runs.design_file import load_design, render_design
 from hao.steps.verify import verify
@@ -94,6 +95,26 @@ def test_a_run_is_verified_and_says_so_in_one_line(run: Path) -> None:
     assert seen.again or seen.solver.value != certificate["solver"]
     assert seen.line(1.25).startswith(f"{run}: verified: a drop of ")
     assert seen.line(1.25).endswith("1 network, 1.2 s)")
+
+
+def test_a_gap_that_was_asked_for_is_recorded_said_and_verified(tmp_path: Path) -> None:
+    near = tmp_path / "near"
+    result = hao.search(replace(REQUEST, within_percent=40), run_path=near)
+    certificate = read(near / CERTIFICATE_FILE)
+    objective, bound = certificate["objective"], certificate["bound"]
+    assert 0.6 * objective <= bound < objective
+    text = " ".join(render_summary(result).split())
+    assert "NOT PROVEN" not in text
+    assert "within what was asked: none leaves more than" in text
+    assert verify(near, samples=20).claim.endswith(
+        "is within 40 % of the least at 3900 fps"
+    )
+
+    def lower(certificate: Document, design: Document) -> None:
+        certificate["bound"] = objective // 2
+
+    seen = verify(altered(near, tmp_path / "altered", lower), samples=0)
+    assert seen.reason.startswith(f"bound: recorded {objective // 2}, found")
 
 
 def _bits(certificate: Document, design: Document) -> None:
