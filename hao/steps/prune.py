@@ -251,7 +251,11 @@ def _narrowed(
     groups = [g for g in channel_groups(trained.network) if not g.fixed]
     return _Cut(
         network=pruned.network,
-        changes={name: Channels(kept) for name, kept in pruned.kept.items()},
+        changes={
+            g.name: Channels(pruned.kept[g.name])
+            for g in groups
+            if len(pruned.kept[g.name]) < g.channels
+        },
         before={g.name: g.channels for g in groups},
         after={g.name: len(pruned.kept[g.name]) for g in groups},
         cycles=pruned.cycles,

@@ -180,7 +180,9 @@ def test_a_pruned_network_goes_on_to_simulated_hardware(
     pruning = json.loads(found.stdout)
     result = load_design(runs / "p")
     kept = kept_channels(result.design.scheme)
-    assert {name: len(channels) for name, channels in kept.items()} == pruning["after"]
+    before, after = pruning["before"], pruning["after"]
+    fewer = {name: count for name, count in after.items() if count < before[name]}
+    assert {name: len(channels) for name, channels in kept.items()} == fewer
     whole = build_network("digits")
     narrow = without_channels(whole, kept)
     assert result.design.network.layers == narrow.layers
