@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from hao.ir.partition import Role
 from hao.program.gather import alone_of
+from hao.program.run_table import Row
 from hao.program.sweep import Net
-from hao.program.tables import Choice, Row, Tables
+from hao.program.tables import Choice, Tables
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -210,7 +210,7 @@ class _Priced:
             return self._bound(ways, some, at_best)
 
         limit = self._hunt.of_interest
-        rows = sieved(self._hunt.field, self._double, shapes, bound_of, limit)
+        rows = sieved(self._tables, shapes, bound_of, limit)
         return shapes.take(rows)
 
     def _worth(self, net: Net, shapes: Choice) -> Floats:

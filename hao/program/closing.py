@@ -28,7 +28,7 @@ from hao.program.graph import ABSENT, ROLES, Graph, Widths
 from hao.program.hunt import Found, Hunt, Least, dearest, goal_limit, goal_of
 from hao.program.labels import best_way
 from hao.program.periods import RunPeriods
-from hao.program.reach import exact_bound
+from hao.program.reach import GUESSED, exact_bound
 from hao.program.sweep import Net, make_net, sweep
 from hao.program.tables import Choice
 
@@ -42,10 +42,6 @@ BATCH = 4_096
 
 CLOSED = 32
 """Engines whose outlook is computed side by side (chosen here)."""
-
-
-GUESSED = 64
-"""Engines, the fastest, from which a price of accuracy is guessed (chosen here)."""
 
 
 QUICK = 24

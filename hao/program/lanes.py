@@ -8,7 +8,7 @@ must stay below the board's), widths at their narrowest. So what is left out tak
 cycles than the limit or exceeds the board.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,12 +93,12 @@ class LaneBounds:
                 size = next(iter(lanes.values())).size
                 yield Choice(pixels=np.full(size, place), lanes=lanes, columns={})
 
-    def few(self, limit: int, most: int) -> Choice | None:
-        """Return the same lane shapes, `None` where there are more than `most`.
+    def some(self, limit: int, most: int) -> tuple[Choice, bool]:
+        """Return the same lane shapes until they are many, and whether that is all.
 
         Args:
             limit: Most cycles.
-            most: How many are listed.
+            most: With more than that, no further ones are listed.
         """
         parts: list[tuple[Ints, Lanes]] = []
         size = 0
@@ -108,7 +108,10 @@ class LaneBounds:
                 parts.append((pixels, lanes))
                 size += pixels.size
                 if size > most:
-                    return None
+                    return self._joined(parts), False
+        return self._joined(parts), True
+
+    def _joined(self, parts: Sequence[tuple[Ints, Lanes]]) -> Choice:
         none = np.zeros(0, dtype=np.int64)
         return Choice(
             pixels=np.concatenate([none, *(pixels for pixels, _ in parts)]),

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from hao.cost.pairs import besides
 from hao.ir.partition import Role
 from hao.program.graph import FAR
-from hao.program.tables import Priced, Row
+from hao.program.run_table import Row
+from hao.program.tables import Priced
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]

@@ -12,13 +12,11 @@ from hao.program.engines import (
     UNFIT,
     widest,
 )
-from hao.program.exact import (
-    dual_bound,
-)
+from hao.program.exact import dual_bound, guessed_rate
 from hao.program.field import Group
 from hao.program.gather import periods_of
 from hao.program.graph import ABSENT, ROLES
-from hao.program.hunt import Hunt, Union, dearest, goal_of
+from hao.program.hunt import Hunt, Least, Union, dearest, goal_of
 from hao.program.periods import RunPeriods
 from hao.program.sweep import make_net, sweep
 from hao.program.tables import Choice
@@ -29,6 +27,9 @@ Floats = NDArray[np.float64]
 
 SPREAD = np.geomspace(0.25, 4.0, 9)
 """Prices of accuracy tried on some engines, relative to one known (chosen here)."""
+
+GUESSED = 64
+"""Engines, the fastest, from which a price of accuracy is guessed (chosen here)."""
 
 SAMPLED = 16
 """Engines to which a price of accuracy is adapted (chosen here)."""
@@ -98,6 +99,28 @@ def reach_of(hunt: Hunt, group: Group, double: bool, choice: Choice) -> Floats:
             some = rows[start : start + STEP]
             result[some] = _bound(hunt, union, double, choice.take(some))
     return result
+
+
+def guess_price(hunt: Hunt, group: Group, double: bool, choice: Choice) -> None:
+    """Guess a price of accuracy from some engines, where the least cost is sought.
+
+    One that is known stays. Bounds at any price hold; before one there are none.
+
+    Args:
+        hunt: What is sought.
+        group: Combinations of widths.
+        double: Whether the engines double-buffer.
+        choice: Engines, the most promising first.
+    """
+    some = choice.take(np.arange(min(GUESSED, len(choice))))
+    every = [w for w in group.widths if w.floor <= hunt.cost_of_interest]
+    if hunt.least is not Least.COST or hunt.rate or not len(some) or not every:
+        return
+    most = {role: max(w.bits[role] for w in every) for role in choice.lanes}
+    union = union_of(hunt, group, most)
+    if union.dearest > hunt.cost:
+        periods = periods_of(hunt.field.tables(double), some, union.net.runs)
+        hunt.rate = guessed_rate(union.net, periods, double)
 
 
 def union_of(hunt: Hunt, group: Group, bits: Mapping[Role, int]) -> Union:

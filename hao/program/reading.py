@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from hao.ir.partition import Role
 from hao.program.graph import FAR
-from hao.program.tables import Priced, Row, RunTable
+from hao.program.run_table import Row, RunTable
+from hao.program.tables import Priced
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]

@@ -35,7 +35,7 @@ from hao.program.hunt import (
     bufferings,
 )
 from hao.program.quick import quick_limit
-from hao.program.reach import are_few, reach_of, within_reach
+from hao.program.reach import are_few, guess_price, reach_of, within_reach
 from hao.program.rough import any_within
 from hao.program.shapes import (
     is_far_above,
@@ -266,11 +266,11 @@ def _search_group(hunt: Hunt, group: Group, double: bool) -> None:
     if new and is_loose(field, group, double, limit):
         limit = min(limit, quick_limit(hunt, group, double))
     bounded = _shapes(hunt, group, double, limit)
-    order = np.arange(bounded.bound.size)
-    value = bounded.bound
+    order, value = np.arange(bounded.bound.size), bounded.bound
     if hunt.least is Least.BLOCKS:
         value = lane_blocks(field, group, double, hunt.measure, bounded.choice)
         order = np.argsort(value, kind="stable")
+    guess_price(hunt, group, double, bounded.choice)
     start, step = 0, 512
     kept: list[tuple[Choice, Ints]] = []
     sorted_ = False
@@ -354,8 +354,8 @@ def _shapes(hunt: Hunt, group: Group, double: bool, limit: int) -> Bounded:
     net = make_net(graph, within)
     while True:
         reach = min(limit, hunt.cycles + 1) + rate * spend + 1
-        bound = swept_bound(field, double, net, rate)
-        rows = sieved(field, double, found.choice, bound, reach)
+        bound = swept_bound(field.tables(double), net, double, rate)
+        rows = sieved(field.tables(double), found.choice, bound, reach)
         first = found.choice.take(rows[:LOOKED_AT])
         found = found.take(np.sort(rows))
         if rows.size <= MANY_SHAPES or not try_some(hunt, group, double, first):

@@ -7,15 +7,13 @@ from numpy.typing import NDArray
 
 from hao.ir.partition import Role
 from hao.program.bounded import Bounded, Shapes, best_first
-from hao.program.engines import (
-    priced,
-)
+from hao.program.engines import may_fit, priced
 from hao.program.field import Field, Group
 from hao.program.fit import Measure
 from hao.program.graph import Graph
 from hao.program.hunt import NO_LIMIT, bufferings
 from hao.program.lanes import lane_bounds
-from hao.program.rough import any_by_stage, any_within
+from hao.program.rough import any_by_stage, any_within, left_within
 from hao.program.sieve import sieved, swept_bound
 from hao.program.tables import Choice
 
@@ -86,12 +84,18 @@ def shapes_of(field: Field, group: Group, double: bool, limit: int) -> Bounded:
     Returns:
         Lane shapes with the least cycles of any engine of each, best first.
     """
-    parts = []
     # Bounds that need no prices of runs come first: mostly, they exclude all or little.
-    open_ = any_within(field, group, double, limit)
-    quickest = swept_bound(field, double, group.light, 0.0)
-    for some in lane_bounds(field, group, double).each(limit) if open_ else ():
-        rows = sieved(field, double, some, quickest, limit)
+    left = left_within(field, group, double, limit)
+    if left is None:
+        shapes = lane_bounds(field, group, double).each(limit)
+    elif len(left):
+        shapes = iter([left.take(may_fit(field, group.widths, double, left))])
+    else:
+        return best_first([], group.roles)
+    parts, tables = [], field.tables(double)
+    quickest = swept_bound(tables, group.light, double, 0.0)
+    for some in shapes:
+        rows = sieved(tables, some, quickest, limit)
         parts.append(priced(field, group, double, some.take(rows), limit))
     return best_first(parts, group.roles)
 

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from hao.ir.partition import Role
 from hao.program.engines import STEP
-from hao.program.field import Field
 from hao.program.gather import periods_of
 from hao.program.sweep import Net, sweep
-from hao.program.tables import Choice
+from hao.program.tables import Choice, Priced
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -32,16 +31,15 @@ Bound = Callable[[Choice, Mapping[Role, NDArray[np.bool_]]], Floats]
 """Bounds of engines, some stages at the best of some lane shapes (`periods_of`)."""
 
 
-def swept_bound(field: Field, double: bool, net: Net, rate: float) -> Bound:
+def swept_bound(tables: Priced, net: Net, double: bool, rate: float) -> Bound:
     """Return the bound that a sweep of all ways gives.
 
     Args:
-        field: What is searched.
-        double: Whether engines double-buffer.
+        tables: Prices.
         net: What ways there are.
+        double: Whether engines double-buffer.
         rate: Price of accuracy, which counts as cycles [cycles per micro-point].
     """
-    tables = field.tables(double)
 
     def bound(choice: Choice, at_best: Mapping[Role, NDArray[np.bool_]]) -> Floats:
         periods = periods_of(tables, choice, net.runs, at_best)
@@ -51,14 +49,11 @@ def swept_bound(field: Field, double: bool, net: Net, rate: float) -> Bound:
     return bound
 
 
-def sieved(
-    field: Field, double: bool, choice: Choice, bound_of: Bound, limit: float
-) -> Ints:
+def sieved(tables: Priced, choice: Choice, bound_of: Bound, limit: float) -> Ints:
     """Return the lane shapes that no pair of their stages rules out, best bounds first.
 
     Args:
-        field: What is searched.
-        double: Whether engines double-buffer.
+        tables: Prices.
         choice: Lane shapes of all stages.
         bound_of: How engines with open stages are bounded.
         limit: Highest bound of interest.
@@ -66,15 +61,14 @@ def sieved(
     rows = np.arange(len(choice))
     if len(choice.lanes) < len(Role) or rows.size <= FEW:
         return rows
-    grids = field.tables(double).grids
-    sizes = {role: grids[role].lanes for role in choice.lanes}
+    sizes = {role: tables.grids[role].lanes for role in choice.lanes}
     highest = np.full(rows.size, -np.inf)
     for role in sorted(sizes, key=lambda r: _pairs(choice, sizes, r)[0].size):
         some = choice.take(rows)
         first, pair = _pairs(some, sizes, role)
         if first.size * SHARED > rows.size:
             continue
-        bound = _bounds(field, double, some, first, role, bound_of)
+        bound = _bounds(tables, some, first, role, bound_of)
         highest[rows] = np.maximum(highest[rows], bound[pair])
         rows = rows[(bound <= limit)[pair]]
         if rows.size <= FEW:
@@ -95,16 +89,10 @@ def _pairs(choice: Choice, sizes: Mapping[Role, int], role: Role) -> tuple[Ints,
 
 
 def _bounds(
-    field: Field,
-    double: bool,
-    choice: Choice,
-    first: Ints,
-    role: Role,
-    bound_of: Bound,
+    tables: Priced, choice: Choice, first: Ints, role: Role, bound_of: Bound
 ) -> Floats:
     """Return the bounds of pairs with one stage at its best."""
-    tables = field.tables(double)
-    used = np.zeros((len(field.pixels), tables.grids[role].lanes), dtype=np.bool_)
+    used = np.zeros((len(tables.pixels), tables.grids[role].lanes), dtype=np.bool_)
     used[choice.pixels, choice.lanes[role]] = True
     bound = np.empty(first.size)
     for start in range(0, first.size, STEP):

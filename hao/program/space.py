@@ -116,6 +116,16 @@ class Grid:
             held=tuple(held[columns] for held in self.held),
         )
 
+    def holds(self, bits: int, board: Board) -> Bools:
+        """Return the columns whose buffers the memory of a board holds.
+
+        Args:
+            bits: Of the weights, at least.
+            board: Limits.
+        """
+        width = (self.first * self.second)[self.lane_of] * bits
+        return _fits(width, self.words, self.in_uram, board)
+
     def shapes(self) -> Columns:
         """Return the lane shapes as columns whose buffers hold everything."""
         words = np.full(self.lanes, ANY_WORDS, dtype=np.int64)
@@ -163,12 +173,7 @@ def make_grid(
     # What exceeds the memory even at the fewest bits is part of no design.
     lane_of, in_uram, words_of = _unpacked(every)
     width = pe[lane_of] * simd[lane_of] * MIN_BITS
-    fits = np.where(
-        in_uram,
-        uram(width, words_of) <= setting.board.usable.uram,
-        memory_bram18(width, words_of) <= setting.board.usable.bram_18k,
-    )
-    every = every[fits]
+    every = every[_fits(width, words_of, in_uram, setting.board)]
     lane_of, in_uram, words_of = _unpacked(every)
     return Grid(
         role=role,
@@ -179,6 +184,16 @@ def make_grid(
         in_uram=in_uram,
         starts=np.searchsorted(lane_of, np.arange(simd.size + 1)),
         held=tuple(np.isin(every, offer) for offer in offers),
+    )
+
+
+def _fits(width: Ints, words: Ints, in_uram: Bools, board: Board) -> Bools:
+    """Return which buffers of some widths [bits] and words a board's memory holds."""
+    usable = board.usable
+    return np.where(
+        in_uram,
+        uram(width, words) <= usable.uram,
+        memory_bram18(width, words) <= usable.bram_18k,
     )
 
 

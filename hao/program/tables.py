@@ -8,7 +8,7 @@ into equally many tiles share a *key*. `Periods` are a table's rows at chosen
 configurations, exact or with the depth of buffers relaxed to the best of each row.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -26,50 +26,16 @@ from hao.ir.partition import Role
 from hao.options.frame import PricedRun
 from hao.program.graph import FAR, Graph
 from hao.program.loading import Loads, load_paths
+from hao.program.run_table import (
+    Row,
+    RunTable,
+    longest_rows,
+    relaxed_table,
+)
 from hao.program.space import Grid, setting_of
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """A sum of a constant and one array per stage, each of shape (pixels, places)."""
-
-    constant: int
-    terms: Mapping[Role, Ints]
-
-
-NOTHING = Row(constant=0, terms={})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunTable:
-    """A priced run.
-
-    Attributes:
-        paths: Rows of the computation; the longest counts. Tables that share the tuple
-            differ only in what opens the run.
-        beside: Row of `Periods.beside`.
-        ddr: Rows of `Periods.ddr`; the longest counts.
-        opening: Rows of `Periods.opening`, in its order.
-        serial: Rows of `Periods.serial`, of the port and of the DDR.
-        least_words: Buffer words that each lane shape needs at least, of stages whose
-            weights must all be held.
-        key_of: Place of each column in the rows of a run that may be tiled, or -1
-            where the buffer is too small; `None` where places are lane shapes.
-        relaxed: The rows of a run that may be tiled with the least of each over the
-            columns of a lane shape: places are lane shapes.
-    """
-
-    paths: tuple[Row, ...]
-    beside: Row
-    ddr: tuple[Row, ...]
-    opening: tuple[Row, ...]
-    serial: tuple[Row, ...]
-    least_words: Mapping[Role, Ints]
-    key_of: Ints | None = None
-    relaxed: "RunTable | None" = None
 
 
 def tiled_role(run: PricedRun) -> Role | None:
@@ -82,6 +48,10 @@ def tiled_role(run: PricedRun) -> Role | None:
 
 class Priced(Protocol):
     """Whatever has a table of every run of a graph."""
+
+    @property
+    def pixels(self) -> tuple[int, ...]:
+        """Return the pixels at once, in the order of the rows' first axis."""
 
     @property
     def grids(self) -> Mapping[Role, Grid]:
@@ -139,6 +109,7 @@ class Tables:
     _shaped: dict[int, RunTable] = field(default_factory=dict)
     _loads: Loads = field(default_factory=dict)
     _cuts: dict[int, "_Cut"] = field(default_factory=dict)
+    _held: dict[tuple[Role, int], Bools] = field(default_factory=dict)
 
     @property
     def batch(self) -> int:
@@ -190,16 +161,19 @@ class Tables:
             least[role] = halves * folds * -(-layer.ofm.channels // grid.second)
             never[role] = least[role] > deepest_words(grid)
         return RunTable(
-            paths=_longest(self._row(path, sizes, never) for path in price.paths),
+            paths=longest_rows(self._row(path, sizes, never) for path in price.paths),
             beside=self._row(price.beside, sizes),
-            ddr=_longest(self._row(path, sizes) for path in price.ddr),
+            ddr=longest_rows(self._row(path, sizes) for path in price.ddr),
             opening=(),
             serial=(),
             least_words=least,
         )
 
     def _tiled(self, number: int, role: Role) -> RunTable:
-        """Return the table of a run that may be tiled; bits do not set how it is."""
+        """Return the table of a run that may be tiled; bits do not set how it is.
+
+        Buffers that the board does not hold at its bits are left out.
+        """
         run, shape = self.graph.runs[number], self.graph.shapes[number]
         if shape not in self._cuts:
             self._cuts[shape] = self._cut(run, role)
@@ -208,16 +182,23 @@ class Tables:
         price = price_segment(run.invocation, columns, run.weight_bits, setting)
         sizes = {role: len(cut.columns)}
         table = RunTable(
-            paths=_longest(self._row(path, sizes) for path in price.paths),
+            paths=longest_rows(self._row(path, sizes) for path in price.paths),
             beside=self._row(price.beside, sizes),
-            ddr=_longest(self._row(path, sizes) for path in price.ddr),
+            ddr=longest_rows(self._row(path, sizes) for path in price.ddr),
             opening=tuple(self._row(path, sizes) for path in price.opening),
             serial=tuple(self._row(path, sizes) for path in price.serial),
             least_words={},
-            key_of=cut.key_of,
+            key_of=np.where(self._holding(role, run.bits[0]), cut.key_of, -1),
         )
-        relaxed = _relaxed(table, role, cut.lane_of, self.grids[role].lanes)
+        relaxed = relaxed_table(table, role, cut.lane_of, self.grids[role].lanes)
         return replace(table, relaxed=relaxed)
+
+    def _holding(self, role: Role, bits: int) -> Bools:
+        """Return the columns of a stage that weights of so many bits may be on."""
+        key = role, bits
+        if key not in self._held:
+            self._held[key] = self.grids[role].holds(bits, self.board)
+        return self._held[key]
 
     def _cut(self, run: PricedRun, role: Role) -> "_Cut":
         """Return the columns of a stage that cut its layer differently."""
@@ -269,94 +250,6 @@ def deepest_words(grid: Grid) -> Ints:
     last = np.where(count > 0, words[grid.starts[1:] - 1], 0)
     result: Ints = last.astype(np.int64)
     return result
-
-
-def _longest(rows: Iterable[Row]) -> tuple[Row, ...]:
-    """Return rows of which the longest is that of all: those over one stage as one.
-
-    Rows that are nowhere longer than another one are left out.
-    """
-    merged: dict[tuple[Role, ...], list[Row]] = {}
-    for row in rows:
-        merged.setdefault(tuple(row.terms), []).append(row)
-    kept: list[Row] = []
-    for roles, alike in merged.items():
-        if len(roles) == 1:
-            (role,) = roles
-            arrays = [row.terms[role] + row.constant for row in alike]
-            kept.append(Row(constant=0, terms={role: np.maximum.reduce(arrays)}))
-        elif not roles:
-            kept.append(Row(constant=max(r.constant for r in alike), terms={}))
-        else:
-            kept += alike
-    result: list[Row] = []
-    for index, row in enumerate(kept):
-        others = (*result, *kept[index + 1 :])
-        if not any(_covers(other, row) for other in others):
-            result.append(row)
-    return tuple(result)
-
-
-def _covers(longer: Row, row: Row) -> bool:
-    """Return whether a row is nowhere below another, stage by stage."""
-    if not set(row.terms) <= set(longer.terms):
-        return False
-    short = row.constant - longer.constant
-    for role, cycles in longer.terms.items():
-        own = row.terms.get(role)
-        short += int((cycles * -1 if own is None else own - cycles).max(initial=-FAR))
-    return short <= 0
-
-
-def _relaxed(table: RunTable, role: Role, lane_of: Ints, lanes: int) -> RunTable:
-    """Return a table of one stage with the least of each row per lane shape.
-
-    A shallow buffer opens with few weights but loads the others later. On a way, the
-    opening is followed by one of the run's rows; so what may be counted before the
-    least of that row is the least of their sum, less that least.
-
-    Args:
-        table: Of a run that may be tiled.
-        role: Its stage.
-        lane_of: Lane shape of each place, ascending.
-        lanes: Number of lane shapes.
-    """
-    present, first = np.unique(lane_of, return_index=True)
-
-    def least(values: Ints) -> Ints:
-        result = np.full((values.shape[0], lanes), FAR, dtype=np.int64)
-        if present.size:
-            result[:, present] = np.minimum.reduceat(values, first, axis=1)
-        return result
-
-    def row(made: Row) -> Row:
-        terms = {r: least(cycles) for r, cycles in made.terms.items()}
-        return Row(constant=made.constant, terms=terms)
-
-    behind = (*table.paths, table.beside, *table.ddr)
-
-    def opening(made: Row) -> Row:
-        if role not in made.terms:
-            return made
-        cycles = made.terms[role]
-        together = [
-            np.where(
-                least(other.terms[role]) >= FAR,
-                0,
-                least(cycles + other.terms[role]) - least(other.terms[role]),
-            )
-            for other in behind
-        ]
-        return Row(constant=made.constant, terms={role: np.minimum.reduce(together)})
-
-    return RunTable(
-        paths=tuple(row(path) for path in table.paths),
-        beside=row(table.beside),
-        ddr=tuple(row(path) for path in table.ddr),
-        opening=tuple(opening(path) for path in table.opening),
-        serial=tuple(opening(path) for path in table.serial),
-        least_words={},
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -171,8 +171,9 @@ def test_the_sieve_keeps_all_that_are_within_the_limit(
             swept = sweep(net, periods, double_buffered=double, rate=rate)
             total = np.broadcast_to(swept.total, (len(choice),)).astype(np.float64)
             for limit in np.quantile(total, [0.0, 0.1, 0.5]):
-                bound = swept_bound(field, double, net, rate)
-                kept = sieved(field, double, choice, bound, limit)
+                tables = field.tables(double)
+                bound = swept_bound(tables, net, double, rate)
+                kept = sieved(tables, choice, bound, limit)
                 assert set(np.flatnonzero(total <= limit)) <= set(kept)
                 dropped += len(choice) - kept.size
     # Fields without one of the stages have no pairs beside it.

@@ -12,7 +12,8 @@ from hao.program import gather
 from hao.program.field import Field
 from hao.program.gather import alone_of, periods_of
 from hao.program.graph import FAR
-from hao.program.tables import Choice, Row, RunTable, Tables
+from hao.program.run_table import Row, RunTable
+from hao.program.tables import Choice, Tables
 from tests.program.instances import random_problem
 
 SEEDS = (0, 1, 2, 3, 6)

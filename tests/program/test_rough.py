@@ -10,16 +10,17 @@ from hao.answer.candidates import BitRules
 from hao.hw.board_file import load_board
 from hao.hw.calibration import Calibration
 from hao.options.bits import bit_options
+from hao.program import rough, sieve
 from hao.program.codesign import field_of
 from hao.program.engines import priced
 from hao.program.field import Field, Group
 from hao.program.gather import periods_of
 from hao.program.graph import FAR
 from hao.program.hunt import NO_LIMIT, bufferings
-from hao.program.lanes import Prices, lane_bounds
+from hao.program.lanes import LaneBounds, Prices, lane_bounds
 from hao.program.periods import Periods
 from hao.program.problem import Problem
-from hao.program.rough import any_by_stage, any_within, rough_prices
+from hao.program.rough import any_by_stage, any_within, left_within, rough_prices
 from hao.program.tables import Choice
 from hao.zoo import build_network
 from tests.program.instances import random_problem
@@ -76,13 +77,13 @@ def _rows(periods: Periods) -> list[np.ndarray[tuple[int], np.dtype[np.int64]]]:
 
 def _check_runs(field: Field, group: Group, double: bool, prices: Prices) -> None:
     choice, numbers = _drawn(field, group), group.light.runs
-    rough = periods_of(prices.tables, choice, numbers)
+    low = periods_of(prices.tables, choice, numbers)
     exact = periods_of(field.tables(double), choice, numbers)
     for number in numbers:
         # Where no buffer holds the run, only that it cannot be done is of interest.
         possible = np.broadcast_to(exact[number].alone, (DRAWN,)) < FAR
-        pairs = zip(_rows(rough[number]), _rows(exact[number]), strict=True)
-        assert all((low <= high)[possible].all() for low, high in pairs)
+        pairs = zip(_rows(low[number]), _rows(exact[number]), strict=True)
+        assert all((least <= own)[possible].all() for least, own in pairs)
 
 
 def test_no_run_is_shorter_and_no_stage_smaller_than_rough_prices_say() -> None:
@@ -95,6 +96,10 @@ def test_no_run_is_shorter_and_no_stage_smaller_than_rough_prices_say() -> None:
                 own = prices.areas[role]
                 assert (own.surrogate <= least.surrogate).all()
                 assert (own.bram_18k <= least.bram_18k).all()
+
+
+def _engines(choice: Choice) -> set[tuple[int, ...]]:
+    return set(zip(choice.pixels, *choice.lanes.values(), strict=True))
 
 
 def test_what_rough_bounds_exclude_exact_bounds_exclude() -> None:
@@ -113,6 +118,33 @@ def test_what_rough_bounds_exclude_exact_bounds_exclude() -> None:
                 for some in exact.each(limit):
                     assert not len(priced(field, group, double, some, limit).choice)
     assert excluded
+
+
+@pytest.mark.parametrize("percent", [100, 110, 150])
+def test_bounds_of_pairs_leave_all_lane_shapes_in_time(
+    percent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Few lane shapes are taken for many; none are tried first.
+    for module, name in ((rough, "FEW"), (sieve, "FEW"), (sieve, "SHARED")):
+        monkeypatch.setattr(module, name, 0)
+    monkeypatch.setattr(rough, "WORTH", 1)
+    monkeypatch.setattr(rough, "EACH", 0)
+    dropped = 0
+    for field, group in _cases()[2:4]:
+        field.bounds.clear()
+        exact = lane_bounds(field, group, True)
+        limit = exact.least * percent // 100
+        left = left_within(field, group, True, limit)
+        assert left is not None
+        for some in exact.each(limit):
+            fast = priced(field, group, True, some, limit).choice
+            assert _engines(fast) <= _engines(left)
+        prices = rough_prices(field, group, True)
+        every, whole = LaneBounds(field, group, True, prices).some(limit, 1_000)
+        assert whole
+        assert _engines(left) <= _engines(every)
+        dropped += len(every) - len(left)
+    assert dropped
 
 
 def test_nothing_is_excluded_where_a_calibration_shortens_runs() -> None:

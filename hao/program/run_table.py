@@ -1,0 +1,162 @@
+"""A run as a table of rows: sums of a constant and one array per stage."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hao.ir.partition import Role
+from hao.program.graph import FAR
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A sum of a constant and one array per stage, each of shape (pixels, places)."""
+
+    constant: int
+    terms: Mapping[Role, Ints]
+
+
+NOTHING = Row(constant=0, terms={})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunTable:
+    """A priced run.
+
+    Attributes:
+        paths: Rows of the computation; the longest counts. Tables that share the tuple
+            differ only in what opens the run.
+        beside: Row of `Periods.beside`.
+        ddr: Rows of `Periods.ddr`; the longest counts.
+        opening: Rows of `Periods.opening`, in its order.
+        serial: Rows of `Periods.serial`, of the port and of the DDR.
+        least_words: Buffer words that each lane shape needs at least, of stages whose
+            weights must all be held.
+        key_of: Place of each column in the rows of a run that may be tiled, or -1
+            where the buffer is too small; `None` where places are lane shapes.
+        relaxed: The rows of a run that may be tiled with the least of each over the
+            columns of a lane shape: places are lane shapes.
+    """
+
+    paths: tuple[Row, ...]
+    beside: Row
+    ddr: tuple[Row, ...]
+    opening: tuple[Row, ...]
+    serial: tuple[Row, ...]
+    least_words: Mapping[Role, Ints]
+    key_of: Ints | None = None
+    relaxed: "RunTable | None" = None
+
+
+def longest_rows(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """Return rows of which the longest is that of all: those over one stage as one.
+
+    Rows that are nowhere longer than another one are left out.
+    """
+    merged: dict[tuple[Role, ...], list[Row]] = {}
+    for row in rows:
+        merged.setdefault(tuple(row.terms), []).append(row)
+    kept: list[Row] = []
+    for roles, alike in merged.items():
+        if len(roles) == 1:
+            (role,) = roles
+            arrays = [row.terms[role] + row.constant for row in alike]
+            kept.append(Row(constant=0, terms={role: np.maximum.reduce(arrays)}))
+        elif not roles:
+            kept.append(Row(constant=max(r.constant for r in alike), terms={}))
+        else:
+            kept += alike
+    result: list[Row] = []
+    for index, row in enumerate(kept):
+        others = (*result, *kept[index + 1 :])
+        if not any(_covers(other, row) for other in others):
+            result.append(row)
+    return tuple(result)
+
+
+def _covers(longer: Row, row: Row) -> bool:
+    """Return whether a row is nowhere below another, stage by stage."""
+    if not set(row.terms) <= set(longer.terms):
+        return False
+    # Mostly a few places show that it is not.
+    few = slice(None, None, 4), slice(None, None, 16)
+    every = slice(None), slice(None)
+    return _above(longer, row, few) <= 0 and _above(longer, row, every) <= 0
+
+
+def _above(longer: Row, row: Row, places: tuple[slice, slice]) -> int:
+    """Return by how much a row is above another at most, at some places."""
+    above = row.constant - longer.constant
+    for role, cycles in longer.terms.items():
+        own = row.terms.get(role)
+        less = cycles[places]
+        more = -less if own is None else own[places] - less
+        above += int(more.max(initial=-FAR))
+    return above
+
+
+def relaxed_table(table: RunTable, role: Role, lane_of: Ints, lanes: int) -> RunTable:
+    """Return a table of one stage with the least of each row per lane shape.
+
+    A shallow buffer opens with few weights but loads the others later. On a way, the
+    opening is followed by one of the run's rows; so what may be counted before the
+    least of that row is the least of their sum, less that least.
+
+    Args:
+        table: Of a run that may be tiled.
+        role: Its stage.
+        lane_of: Lane shape of each place, ascending.
+        lanes: Number of lane shapes.
+    """
+    least = _least_of_lanes(table, lane_of, lanes)
+
+    def row(made: Row) -> Row:
+        terms = {r: least(cycles) for r, cycles in made.terms.items()}
+        return Row(constant=made.constant, terms=terms)
+
+    behind = (*table.paths, table.beside, *table.ddr)
+
+    def opening(made: Row) -> Row:
+        if role not in made.terms:
+            return made
+        cycles = made.terms[role]
+        together = [
+            np.where(
+                least(other.terms[role]) >= FAR,
+                0,
+                least(cycles + other.terms[role]) - least(other.terms[role]),
+            )
+            for other in behind
+        ]
+        return Row(constant=made.constant, terms={role: np.minimum.reduce(together)})
+
+    return RunTable(
+        paths=tuple(row(path) for path in table.paths),
+        beside=row(table.beside),
+        ddr=tuple(row(path) for path in table.ddr),
+        opening=tuple(opening(path) for path in table.opening),
+        serial=tuple(opening(path) for path in table.serial),
+        least_words={},
+    )
+
+
+def _least_of_lanes(
+    table: RunTable, lane_of: Ints, lanes: int
+) -> Callable[[Ints], Ints]:
+    """Return what gives the least of a row's term per lane shape, at a run's bits."""
+    assert table.key_of is not None, "it may be tiled"
+    places = np.unique(table.key_of[table.key_of >= 0])
+    present, first = np.unique(lane_of[places], return_index=True)
+
+    def least(values: Ints) -> Ints:
+        result = np.full((values.shape[0], lanes), FAR, dtype=np.int64)
+        if present.size:
+            some = values.take(places, axis=1)
+            result[:, present] = np.minimum.reduceat(some, first, axis=1)
+        return result
+
+    return least
