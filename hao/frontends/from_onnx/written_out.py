@@ -193,4 +193,5 @@ _WRITERS: Mapping[str, Callable[[_Writing], _Writing]] = {
     "QLinearConv": _conv,
     "QLinearMatMul": _matmul,
 }
-"""Source: as above."""
+"""What writes an operator out. Source: ONNX operator specification; for the operators
+of com.microsoft, onnxruntime 1.20, docs/ContribOperators.md."""
