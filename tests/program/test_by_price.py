@@ -298,7 +298,7 @@ def test_engines_are_bounded_by_cost_sooner_where_sweeps_take_long(
 
 
 def test_all_four_kinds_may_be_chosen_at_once() -> None:
-    problem, budget = _mixed(6, double=True), 2116
+    problem, budget = _mixed(6, double=True), 2168
     scheme = choose_most_accurate(problem, budget=budget).design.scheme
     assert replaced(scheme)
     assert any(isinstance(c, Bits) and c.weight_bits == 4 for c in scheme.values())
