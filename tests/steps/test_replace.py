@@ -57,7 +57,7 @@ def request_(folder: Path) -> ReplaceRequest:
         search=SearchRequest(
             board="zu3eg",
             model=folder / "net.onnx",
-            fps=185_000,
+            fps=181_800,
             frames=Frames.BACK_TO_BACK,
             margin_percent=0,
             rules=BitRules(choices=(4, 8)),
