@@ -164,15 +164,6 @@ def test_constants_of_another_board_are_refused() -> None:
     assert "zu3eg.json: for board 'zu3eg'" in result.stderr
 
 
-def test_a_design_file_from_before_calibration_is_uncalibrated() -> None:
-    path = Path("runs/0") / FILE_NAME
-    document = json.loads(path.read_text())
-    del document["board"]["calibration"]
-    path.write_text(json.dumps(document))
-    assert load_design(path).design == synthetic_design(0)
-    assert "uncalibrated" in succeed("estimate", "runs/0")
-
-
 def test_a_design_with_spoiled_constants_is_refused() -> None:
     path = Path("runs/0") / FILE_NAME
     document = json.loads(path.read_text())

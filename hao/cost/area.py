@@ -152,6 +152,7 @@ class DepthwiseShape:
 
 
 _KINDS = tuple(field.name for field in fields(Area))
+"""Source: the fields of `Area`."""
 
 
 def _array(value: int | Ints) -> Ints:

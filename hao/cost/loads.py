@@ -151,7 +151,8 @@ def uneven_part(
     Each frame brings a share of whole output groups, the first one all of a layer that
     is pruned (docs/engine.md, "Beginning and end of a step"). Frames take at most the
     longest of: all of them by themselves, all of them with their loads, and all but one
-    by themselves and that one with what is left here (proven in docs/decisions/0048).
+    by themselves and that one with what is left here (proven in
+    docs/decisions/0048-uneven-shares-and-first-loads.md).
 
     Args:
         cycles: Of the whole load.

@@ -10,7 +10,8 @@ share, the run takes sum_i max(a, w_i). With m at most the least of w_i that is 
 and as much for two frames, or where at most one share is larger than the others. Every
 sum is one number of the run and one of the next: so prices add up in all programs.
 
-Source: derived here; proven in docs/decisions/0048, checked against the sum over
+Source: derived here; proven in
+docs/decisions/0048-uneven-shares-and-first-loads.md, checked against the sum over
 random shares in tests/cost/test_pairs.py.
 """
 

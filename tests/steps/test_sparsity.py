@@ -112,7 +112,7 @@ def test_what_pruning_did_names_words_by_layer() -> None:
         whole_fps=10.0,
         fps=12.0,
     )
-    first, second = render_pruning(pruning).splitlines()[:2]
+    first, _, second = render_pruning(pruning).splitlines()[:3]
     assert first.split() == ["layer", "words", "kept"]
     assert second.split() == ["a", "8", "5"]
     assert values_json(pruning)["method"] == "sparsity"
