@@ -31,44 +31,6 @@ from hao.ir.partition import DenseLayer, Invocation, Role
 from hao.ir.sparsity import FULL, stored_density
 
 
-def load_row(
-    invocation: Invocation,
-    columns: Mapping[Role, Columns],
-    bits: WeightBits,
-    setting: Setting,
-) -> Path:
-    """Return the cycles in which the weight port loads an invocation's weights.
-
-    All at once; without double buffering in a step of its own. They depend on a stage's
-    configuration where the loader makes units slower than beats come.
-
-    Args:
-        invocation: What runs.
-        columns: Configurations of every stage that the invocation uses.
-        bits: Weight bits by layer.
-        setting: What all columns share.
-    """
-    start, _ = load_starts(invocation, setting)
-    loads = stage_loads(invocation, columns, bits, setting)
-    return load_path(start, {role: load.port for role, load in loads.items()})
-
-
-def load_ddr_row(
-    invocation: Invocation,
-    columns: Mapping[Role, Columns],
-    bits: WeightBits,
-    setting: Setting,
-) -> Path:
-    """Return the cycles in which the DDR delivers an invocation's weights.
-
-    Without double buffering that is a step of its own, latencies included. Arguments as
-    in `load_row`.
-    """
-    _, start = load_starts(invocation, setting)
-    loads = stage_loads(invocation, columns, bits, setting)
-    return load_path(start, {role: load.ddr for role, load in loads.items()})
-
-
 @dataclass(frozen=True, slots=True)
 class StageLoad:
     """How long the weights of a stage take to load.
@@ -78,7 +40,7 @@ class StageLoad:
         ddr: What adds up to those of the DDR. All are one number, or one for each
             column where these differ.
         uneven: What is left for the port where every other frame takes the least share.
-        uneven_ddr: The same for the DDR.
+        uneven_ddr: What is left for the DDR then.
     """
 
     port: tuple[Cycles, ...]
@@ -171,7 +133,7 @@ def stage_loads(
     bits: WeightBits,
     setting: Setting,
 ) -> dict[Role, StageLoad]:
-    """Return how long the weights of every stage take to load; as in `load_row`."""
+    """Return how long the weights of every stage take to load; as in `load_cycles`."""
     return {
         role: stage_load(layer, columns.get(role), bits[layer.name], setting)
         for role, layer in invocation.stages
@@ -217,21 +179,23 @@ def load_cycles(
     bits: WeightBits,
     setting: Setting,
 ) -> int:
-    """Return the least of `load_row` over all configurations."""
-    return _least(load_row(invocation, columns, bits, setting))
+    """Return the least cycles in which the port loads an invocation's weights at once.
 
+    Without double buffering they are a step of their own. They depend on a stage's
+    configuration where the loader makes units slower than beats come.
 
-def load_ddr_cycles(
-    invocation: Invocation,
-    columns: Mapping[Role, Columns],
-    bits: WeightBits,
-    setting: Setting,
-) -> int:
-    """Return the least of `load_ddr_row` over all configurations."""
-    return _least(load_ddr_row(invocation, columns, bits, setting))
-
-
-def _least(row: Path) -> int:
+    Args:
+        invocation: What runs.
+        columns: Configurations of every stage that the invocation uses.
+        bits: Weight bits by layer.
+        setting: What all columns share.
+    """
+    overhead = load_overhead if setting.double_buffered else load_step
+    loads = stage_loads(invocation, columns, bits, setting)
+    row = load_path(
+        overhead(loading_stages(invocation)),
+        {role: load.port for role, load in loads.items()},
+    )
     return row.constant + sum(int(np.min(term)) for term in row.terms.values())
 
 
@@ -244,7 +208,7 @@ def load_bytes(
     """Return the bytes of every stage's weights, where it has any [bytes].
 
     One number of a stage whose layer is not pruned, else one for each column. Arguments
-    as in `load_row`.
+    as in `load_cycles`.
     """
     return {
         role: _stage_bytes(layer, columns.get(role), bits[layer.name], setting)
@@ -268,17 +232,6 @@ def _stage_bytes(
         act_bits=setting.act_bits,
         board=setting.board,
     )
-
-
-def load_starts(invocation: Invocation, setting: Setting) -> tuple[int, int]:
-    """Return what loading takes besides its beats: at the port, and at the DDR.
-
-    Beside a run, the latencies of the port leave the DDR to others.
-    """
-    stages = loading_stages(invocation)
-    if setting.double_buffered:
-        return load_overhead(stages), 0
-    return load_step(stages), load_step(stages)
 
 
 def loading_stages(invocation: Invocation) -> int:

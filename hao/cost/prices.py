@@ -33,7 +33,8 @@ from hao.cost.columns import (
     Setting,
     WeightBits,
 )
-from hao.cost.latency import StageTimes, dense_times, depthwise_times, pointwise_times
+from hao.cost.latency import StageTimes
+from hao.cost.layer_times import layer_times
 from hao.cost.loads import (
     load_stand_in,
     loading_rows,
@@ -160,33 +161,13 @@ def _stage_times(
     """Return the times of every stage, and which columns hold all of its weights."""
     times: dict[Role, StageTimes] = {}
     feasible: dict[Role, NDArray[np.bool_]] = {}
-    px, act_bits, board = setting.px, setting.act_bits, setting.board
     for index, (role, layer) in enumerate(invocation.stages):
-        chosen, first = columns[role], index == 0
+        chosen = columns[role]
+        times[role] = layer_times(role, layer, chosen, setting, first=index == 0)
         if isinstance(chosen, DepthwiseColumns):
-            assert isinstance(layer, Depthwise | Pool)
-            times[role] = depthwise_times(
-                layer,
-                pe=chosen.pe,
-                taps=chosen.taps,
-                px=px,
-                first=first,
-                act_bits=act_bits,
-                board=board,
-            )
             feasible[role] = np.ones(len(chosen), dtype=np.bool_)
             continue
         assert not isinstance(layer, Depthwise | Pool)
-        stage_times = dense_times if role is Role.DENSE else pointwise_times
-        times[role] = stage_times(
-            layer,
-            simd=chosen.simd,
-            px=px,
-            folds_out=-(-layer.ofm.channels // chosen.pe),
-            first=first,
-            act_bits=act_bits,
-            board=board,
-        )
         tiles = cut_tiles(layer, chosen, setting)
         feasible[role] = tiles.feasible & (tiles.count == 1)
     return times, feasible

@@ -188,10 +188,10 @@ class _Priced:
         """Return the lane shapes that bounds do not exclude, best first."""
         field, roles = self._hunt.field, self._group.roles
         ways = self._ways(self._allowed)
-        parts: list[Choice] = []
-        every = lane_bounds(field, self._group, self._double).each(self._hunt.cycles)
         if ways is None:
             return joined([], roles), np.zeros(0)
+        parts: list[Choice] = []
+        every = lane_bounds(field, self._group, self._double).each(self._hunt.cycles)
         for shapes in every:
             some = self._sieved(ways, shapes)
             parts.append(some.take(self._fitting(some)))

@@ -27,8 +27,8 @@ class Periods:
             `opening` (`hao.cost.pairs.besides`): of the port, of the DDR and, where a
             start takes several frames, of both for the uneven part.
         opening: Cycles for the weights that must be there at its start.
-        serial: The same where nothing overlaps with their load; without double
-            buffering of all weights.
+        serial: Cycles for them where nothing overlaps with their load; without double
+            buffering, for all weights.
     """
 
     alone: Ints

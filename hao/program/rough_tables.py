@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.cost.bram import LUTRAM_MAX_DEPTH
-from hao.cost.columns import Columns, DepthwiseColumns, Setting
-from hao.cost.latency import dense_times, depthwise_times, pointwise_times
+from hao.cost.columns import Columns, Setting
+from hao.cost.layer_times import layer_times
 from hao.cost.loads import loading_stages
 from hao.cost.memory import ddr_cycles, record_bytes
 from hao.cost.overheads import FILL_CYCLES, STAGE_DEPTH_CYCLES, START_CYCLES
@@ -188,32 +188,9 @@ def _busy(
         setting: What they share, pixels of shape (p, 1).
         first: The stage reads from DDR.
     """
-    px, act_bits, board = setting.px, setting.act_bits, setting.board
-    if isinstance(columns, DepthwiseColumns):
-        assert isinstance(layer, Depthwise | Pool)
-        times = depthwise_times(
-            layer,
-            pe=columns.pe,
-            taps=columns.taps,
-            px=px,
-            first=first,
-            act_bits=act_bits,
-            board=board,
-        )
-    else:
-        assert not isinstance(layer, Depthwise | Pool)
-        stage_times = dense_times if role is Role.DENSE else pointwise_times
-        times = stage_times(
-            layer,
-            simd=columns.simd,
-            px=px,
-            folds_out=-(-layer.ofm.channels // columns.pe),
-            first=first,
-            act_bits=act_bits,
-            board=board,
-        )
+    times = layer_times(role, layer, columns, setting, first=first)
     cycles = times.cycles + START_CYCLES + STAGE_DEPTH_CYCLES
     if first:
         cycles = cycles + times.lead_in
-    shape = len(np.asarray(px)), len(columns)
+    shape = len(np.asarray(setting.px)), len(columns)
     return np.ascontiguousarray(np.broadcast_to(cycles, shape), dtype=np.int64)

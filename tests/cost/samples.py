@@ -1,14 +1,22 @@
 """Layers, invocations, boards and random designs that the tests of the cost share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 
 from hao.cost.catalogue import Needs, build_stages, pool_words
-from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
-from hao.cost.memory import beat_channels
+from hao.cost.columns import (
+    Columns,
+    DenseColumns,
+    DepthwiseColumns,
+    Setting,
+    WeightBits,
+)
+from hao.cost.loads import load_bytes
+from hao.cost.memory import beat_channels, ddr_cycles
+from hao.cost.overheads import load_step
 from hao.cost.tiles import tile_unit
 from hao.cost.words import dense_folds
 from hao.engine.design import Design
@@ -328,3 +336,20 @@ def designs(draw: st.DrawFn, networks: Sequence[Network]) -> Design:
 
 def eight_bits(layers: Sequence[Compute]) -> dict[str, int]:
     return {layer.name: 8 for layer in layers}
+
+
+def load_ddr(
+    invocation: Invocation,
+    columns: Mapping[Role, Columns],
+    bits: WeightBits,
+    setting: Setting,
+) -> int:
+    """Return the cycles in which the DDR brings a run's weights, from their bytes.
+
+    Beside a run, the latencies of the port leave the DDR to others; without double
+    buffering the step is theirs.
+    """
+    moved = load_bytes(invocation, columns, bits, setting)
+    cycles = sum(int(np.min(ddr_cycles(b, setting.board))) for b in moved.values())
+    alone = 0 if setting.double_buffered else load_step(len(moved))
+    return cycles + alone if moved else 0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hao.cost.area import engine_resources
 from hao.cost.columns import Setting
 from hao.cost.evaluate import CostReport, engine_columns, evaluate
-from hao.cost.loads import load_cycles, load_ddr_cycles
+from hao.cost.loads import load_cycles
 from hao.cost.overheads import (
     FILL_CYCLES,
     LEAD_CYCLES,
@@ -45,6 +45,7 @@ from tests.cost.samples import (
     depthwise,
     designs,
     linear,
+    load_ddr,
     max_pool,
     segment_path,
     shape,
@@ -83,7 +84,7 @@ def _latency(design: Design) -> int:
         total += max(bounds)
         if not engine.double_buffered:
             loads = load_cycles(run, columns, scheme, setting)
-            total += max(loads, load_ddr_cycles(run, columns, scheme, setting))
+            total += max(loads, load_ddr(run, columns, scheme, setting))
     return total
 
 

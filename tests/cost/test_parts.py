@@ -7,7 +7,7 @@ import pytest
 
 from hao.cost.columns import Columns
 from hao.cost.latency import StageTimes, dense_times, pointwise_times
-from hao.cost.loads import load_cycles, load_ddr_cycles
+from hao.cost.loads import load_cycles
 from hao.cost.overheads import load_overhead
 from hao.cost.parts import part_of, part_times
 from hao.cost.prices import price_segment
@@ -16,7 +16,15 @@ from hao.cost.tiles import TileRun, least_words, splits, tile_runs
 from hao.errors import InputError
 from hao.ir.layer import Linear
 from hao.ir.partition import Role
-from tests.cost.samples import conv, dense_columns, invocation, linear, setting, shape
+from tests.cost.samples import (
+    conv,
+    dense_columns,
+    invocation,
+    linear,
+    load_ddr,
+    setting,
+    shape,
+)
 from tests.hw.samples import BOARD
 
 LAYER = linear(shape(5000, 1, 1), 70, name="linear")
@@ -152,7 +160,7 @@ def test_parts_take_at_least_their_weights_and_their_products() -> None:
     run = invocation(pointwise=LAYER)
     column: dict[Role, Columns] = {Role.POINTWISE: dense_columns([16], [16], [240])}
     shared = setting(double_buffered=True)
-    ddr = load_ddr_cycles(run, column, BITS, shared)
+    ddr = load_ddr(run, column, BITS, shared)
     port = load_cycles(run, column, BITS, shared)
     first = price([240], double=True).opening[1].terms[Role.POINTWISE][0]
     assert max(ddr, port - load_overhead(1)) - first < body < 1.4 * max(ddr, port)

@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hao.cost.columns import Columns, DenseColumns, Setting
-from hao.cost.loads import load_cycles, load_ddr_cycles, unit_cycles
+from hao.cost.loads import load_cycles, unit_cycles
 from hao.cost.memory import (
     ddr_cycles,
     feature_bytes,
@@ -44,6 +44,7 @@ from tests.cost.samples import (
     depthwise_columns,
     invocation,
     linear,
+    load_ddr,
     max_pool,
     setting,
     shape,
@@ -460,12 +461,12 @@ def test_loads_are_those_of_all_stages() -> None:
     starts = load_overhead(3)
     assert load_cycles(BLOCK, {}, BITS, setting()) == 10 + 23 + 12 + 26 + starts
     # The DDR moves as many bytes a cycle as a port: whole beats.
-    assert load_ddr_cycles(BLOCK, {}, BITS, setting()) == 71
+    assert load_ddr(BLOCK, {}, BITS, setting()) == 71
     # Without double buffering they are a step of their own: nothing else moves while
     # their bursts are waited for.
     alone = setting(double_buffered=False)
     assert load_cycles(BLOCK, {}, BITS, alone) == 71 + load_step(3)
-    assert load_ddr_cycles(BLOCK, {}, BITS, alone) == 71 + load_step(3)
+    assert load_ddr(BLOCK, {}, BITS, alone) == 71 + load_step(3)
     slow = Setting(
         board=BOARD.at_ddr(25),
         px=1,
@@ -473,7 +474,7 @@ def test_loads_are_those_of_all_stages() -> None:
         double_buffered=True,
     )
     assert load_cycles(BLOCK, {}, BITS, slow) == 71 + starts
-    assert load_ddr_cycles(BLOCK, {}, BITS, slow) == 142
+    assert load_ddr(BLOCK, {}, BITS, slow) == 142
 
 
 def test_a_pool_loads_nothing() -> None:
@@ -511,7 +512,7 @@ def test_the_ddr_moves_both_maps_and_the_residual() -> None:
     # A fused segment starts with all its weights.
     port, ddr = price.opening
     assert port.constant == load_cycles(BLOCK, {}, BITS, setting())
-    assert ddr.constant == load_ddr_cycles(BLOCK, {}, BITS, setting())
+    assert ddr.constant == load_ddr(BLOCK, {}, BITS, setting()) == 71
 
 
 def _latency(price: SegmentPrice, column: int) -> int:
