@@ -15,7 +15,6 @@ from hao.cost.area import engine_resources
 from hao.cost.catalogue import BUFFER_WORDS, Needs, build_stages, pool_words
 from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
 from hao.cost.evaluate import engine_columns
-from hao.cost.loads import load_cycles, load_ddr_cycles
 from hao.cost.paths import Path
 from hao.cost.prices import price_segment
 from hao.cost.segment_price import SegmentPrice
@@ -189,13 +188,7 @@ def best_design(
         _stop(segment, price_segment(segment.invocation, columns, scheme, setting))
         for segment in segments.segments
     ]
-    serial = [0] * len(stops)
-    if not engine.double_buffered:
-        serial = [
-            max(load(s.invocation, {}, scheme, setting) for load in LOADS)
-            for s in segments.segments
-        ]
-    chosen = _fastest(stops, serial)
+    chosen = _fastest(stops, overlaps=engine.double_buffered)
     if chosen is None:
         raise InfeasibleError(
             f"{network.name}: some layer does not fit the weight buffer"
@@ -209,9 +202,6 @@ def best_design(
     )
 
 
-LOADS = (load_cycles, load_ddr_cycles)
-
-
 @dataclass(frozen=True, slots=True)
 class _Stop:
     """A segment on one engine, in cycles as `SegmentPrice` has them."""
@@ -222,7 +212,7 @@ class _Stop:
     ddr: int
     opening: int
     opening_ddr: int
-    first: int
+    loads: int
 
 
 def _stop(segment: Segment, price: SegmentPrice) -> _Stop | None:
@@ -237,7 +227,7 @@ def _stop(segment: Segment, price: SegmentPrice) -> _Stop | None:
         ddr=ddr,
         opening=_single(price.opening[0]),
         opening_ddr=_single(price.opening[1]),
-        first=max(map(_single, price.serial)),
+        loads=max(map(_single, price.serial)),
     )
 
 
@@ -246,17 +236,15 @@ def _single(path: Path) -> int:
 
 
 def _fastest(
-    stops: Sequence[_Stop | None], serial: Sequence[int]
+    stops: Sequence[_Stop | None], *, overlaps: bool
 ) -> tuple[Segment, ...] | None:
     """Return the segments that take the fewest cycles together, `None` if none do.
 
     Backwards, from each segment on; the weights of the next one load beside it, or,
-    where nothing overlaps, in `serial` cycles before it.
+    where nothing overlaps, in a step of their own before it.
     """
     found = [stop for stop in stops if stop is not None]
-    last = max(stop.segment.end for stop in stops if stop is not None)
-    overlaps = not any(serial)
-    loads = [s for stop, s in zip(stops, serial, strict=True) if stop is not None]
+    last = max(stop.segment.end for stop in found)
     best: dict[int, tuple[int, tuple[int, ...]]] = {}
     for number in sorted(range(len(found)), key=lambda n: -found[n].segment.start):
         here = found[number]
@@ -277,9 +265,10 @@ def _fastest(
             ways.append((took + cycles, (number, *way)))
         if ways:
             cycles, way = min(ways)
-            best[number] = cycles + loads[number], way
+            load = 0 if overlaps else here.loads
+            best[number] = cycles + load, way
     starts = [
-        (cycles + (found[n].first if overlaps else 0), way)
+        (cycles + (found[n].loads if overlaps else 0), way)
         for n, (cycles, way) in best.items()
         if found[n].segment.start == 0
     ]

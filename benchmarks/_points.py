@@ -25,7 +25,8 @@ from hao.program.fit import FEWEST_LUTS, KINDS, Room
 from hao.program.graph import FAR, Widths
 from hao.program.hunt import Found
 from hao.program.problem import Problem
-from hao.program.tables import Row, RunTable, Tables, tiled_role
+from hao.program.run_table import Row, RunTable
+from hao.program.tables import Tables, tiled_role
 
 Ints = NDArray[np.int64]
 Point = tuple[int, ...]

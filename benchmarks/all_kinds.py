@@ -14,8 +14,8 @@ import time
 from dataclasses import replace
 
 import numpy as np
-from _common import machine, print_row, print_table
 
+from benchmarks._common import machine, print_row, print_table
 from hao.hw.board_file import load_board
 from hao.ir.change import Bits, densities_of, kept_channels, left_out, replaced
 from hao.ir.channels import channel_groups

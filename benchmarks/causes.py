@@ -22,9 +22,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from _common import machine, print_row, print_table, uniform_problem
-from _kept import Rows
-
+from benchmarks._common import machine, print_row, print_table, uniform_problem
+from benchmarks._kept import Rows
 from hao.errors import HaoError
 from hao.hw.board import Board, Frames
 from hao.hw.board_file import load_board

@@ -32,10 +32,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _common import machine, print_table
-from _kept import EPOCHS, Rows, known_data, spread, trained
 from scipy.stats import kendalltau
 
+from benchmarks._common import machine, print_table
+from benchmarks._kept import EPOCHS, Rows, known_data, spread, trained
 from hao.answer.prune import group_lanes, measured_costs
 from hao.cost.evaluate import evaluate
 from hao.hw.board import Frames

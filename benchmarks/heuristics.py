@@ -35,15 +35,6 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 
 import numpy as np
-from _common import (
-    back_to_back,
-    candidate,
-    machine,
-    print_row,
-    print_table,
-    write_section,
-)
-from _points import Ints, Point, Space, Worth
 from pymoo.algorithms.soo.nonconvex.ga import GA
 from pymoo.core.problem import ElementwiseProblem
 from pymoo.operators.crossover.sbx import SBX
@@ -52,6 +43,15 @@ from pymoo.operators.repair.rounding import RoundingRepair
 from pymoo.operators.sampling.rnd import IntegerRandomSampling
 from simanneal import Annealer
 
+from benchmarks._common import (
+    back_to_back,
+    candidate,
+    machine,
+    print_row,
+    print_table,
+    write_section,
+)
+from benchmarks._points import Ints, Point, Space, Worth
 from hao.answer.candidates import BitRules
 from hao.hw.board import Board
 from hao.options.option import MICRO

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 import dask
 import numpy as np
 import torch
-from _common import machine, print_table
-from _kept import known_data
 from distributed import LocalCluster
 
+from benchmarks._common import machine, print_table
+from benchmarks._kept import known_data
 from hao.answer.workers import Farm, open_workers
 from hao.ir.change import scheme_of
 from hao.measure.sample import Trial

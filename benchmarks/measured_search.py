@@ -29,8 +29,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _common import candidate, machine, print_table
-from _kept import EPOCHS, Rows, known_data, spread, trained
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.core.problem import ElementwiseProblem
 from pymoo.operators.crossover.ux import UniformCrossover
@@ -38,6 +36,8 @@ from pymoo.operators.mutation.pm import PM
 from pymoo.operators.repair.rounding import RoundingRepair
 from pymoo.operators.sampling.rnd import IntegerRandomSampling
 
+from benchmarks._common import candidate, machine, print_table
+from benchmarks._kept import EPOCHS, Rows, known_data, spread, trained
 from hao.accuracy.terms import Recipe
 from hao.answer.candidates import BitRules
 from hao.answer.workers import IN_PROCESS, Answer, Item, Progress, Shared, Task

@@ -15,8 +15,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 
-from _common import machine, print_row
-
+from benchmarks._common import machine, print_row
 from hao.accuracy.drops import load_drop_law
 from hao.accuracy.published import published_networks
 from hao.answer.candidates import BitRules, Candidate, Stance, make_candidate

@@ -25,14 +25,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from _common import (
+
+from benchmarks._common import (
     back_to_back,
     candidate,
     machine,
     print_table,
     uniform_problem,
 )
-
 from hao.answer.candidates import BitRules
 from hao.cost.catalogue import BUFFER_WORDS, LANES, PIXELS, TAPS
 from hao.cost.columns import Setting

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _common import machine, print_table
-from _kept import EPOCHS, Rows, known_data, trained
 from scipy.stats import kendalltau
 
+from benchmarks._common import machine, print_table
+from benchmarks._kept import EPOCHS, Rows, known_data, trained
 from hao.distillation.choose import BlockTeacher
 from hao.distillation.distill import DistillSettings, distill
 from hao.distillation.pool import assembled, places_of

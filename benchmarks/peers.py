@@ -15,8 +15,7 @@ throughput is 1 / latency. Both columns are shown. Takes about a minute.
 import csv
 from dataclasses import dataclass
 
-from _common import back_to_back, machine, print_table, uniform_problem
-
+from benchmarks._common import back_to_back, machine, print_table, uniform_problem
 from hao.data import data_path
 from hao.errors import HaoError
 from hao.program.codesign import choose_fastest

@@ -19,8 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from _vendor_schedule import VendorLoop, read_loop
-
+from benchmarks._vendor_schedule import VendorLoop, read_loop
 from hao.schedule.pipeline import find_pipeline
 from hao.schedule.recurrence import find_recurrences
 

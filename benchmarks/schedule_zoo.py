@@ -25,8 +25,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from _common import machine, print_row, print_table, uniform_problem
-
+from benchmarks._common import machine, print_row, print_table, uniform_problem
 from hao.emission.project import render_project, write_project
 from hao.errors import HaoError
 from hao.hw.board import Board

@@ -23,7 +23,9 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from _common import (
+
+import hao
+from benchmarks._common import (
     candidate,
     machine,
     print_row,
@@ -31,9 +33,7 @@ from _common import (
     uniform_problem,
     write_section,
 )
-from _synthetic import LENETS, large_board, lenet, residual_network
-
-import hao
+from benchmarks._synthetic import LENETS, large_board, lenet, residual_network
 from hao.accuracy.drops import load_drop_law
 from hao.answer.candidates import BitRules, Candidate, make_candidate
 from hao.errors import InfeasibleError

@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass, fields
 from itertools import product
 from pathlib import Path
 
-from _common import (
+from benchmarks._common import (
     candidate,
     machine,
     print_row,
@@ -33,7 +33,6 @@ from _common import (
     uniform_problem,
     write_section,
 )
-
 from hao.answer.candidates import BitRules
 from hao.errors import InfeasibleError
 from hao.hw.board import Board

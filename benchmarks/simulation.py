@@ -15,9 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from _common import machine, print_table
-
 import hao
+from benchmarks._common import machine, print_table
 from hao.emission.check import run_replay, run_simulation
 from hao.emission.compiling import Build, compile_project
 from hao.emission.project import render_project, write_project

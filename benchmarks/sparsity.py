@@ -30,10 +30,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from _common import machine, print_row, print_table
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
+from benchmarks._common import machine, print_row, print_table
 from hao.answer.densities import Scores, energies, measured_curves, prunable, weights_of
 from hao.answer.prune import PruneSettings, measured_costs, prune
 from hao.answer.prune_task import PruneTask

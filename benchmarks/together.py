@@ -29,9 +29,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _common import machine, print_table
-from _kept import EPOCHS, Rows, known_data, spread, trained
 
+from benchmarks._common import machine, print_table
+from benchmarks._kept import EPOCHS, Rows, known_data, spread, trained
 from hao.answer.candidates import BitRules
 from hao.emission.weights import pruned_network
 from hao.errors import InfeasibleError

@@ -83,7 +83,8 @@ def subject_of(reference: Reference, plain: Mapping[str, float]) -> Checkpoint:
 
 def _transformed(references: Sequence[Reference]) -> Floats:
     units = [UNIT[r.setting.recipe] for r in references]
-    return np.arcsinh(np.array([r.drop for r in references]) / np.array(units))
+    found: Floats = np.arcsinh(np.array([r.drop for r in references]) / units)
+    return found
 
 
 def fit_mean(
