@@ -92,14 +92,14 @@ def read_named(
 
 
 def read_text(path: Path) -> str:
-    """Return a text file's content.
+    """Return a text file's content, without the mark that editors may begin it with.
 
     Raises:
         InputError: It cannot be read, is a pipe or a device, has more than
             `MAX_TEXT_BYTES`, or is not UTF-8.
     """
     try:
-        return read_named(path, "a text file").decode("utf-8")
+        return read_named(path, "a text file").decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8; convert it") from error
 

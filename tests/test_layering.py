@@ -18,7 +18,7 @@ LEVELS = (
     {"errors", "intmath", "npz", "text"},
     {"arguments", "data", "factory", "files"},
     {"ir"},
-    {"layer_file"},
+    {"csv_file", "layer_file"},
     {"hw", "zoo", "frontends", "quant", "hls"},
     {"engine"},
     {"cost", "accuracy", "lint", "model", "options", "schedule"},

@@ -3,15 +3,14 @@
 Leaves to `published` and `measured` which columns there are and what they mean.
 """
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
+from hao.csv_file import csv_rows
 from hao.errors import InputError
-from hao.files import read_file
 
 E = TypeVar("E", bound=Enum)
 
@@ -122,21 +121,16 @@ def read_records(path: Path, columns: tuple[str, ...]) -> Iterator[Record]:
     """Yield the lines of a CSV file whose header holds at least `columns`.
 
     Raises:
-        InputError: The file is missing, lacks a column, or a line has too many or
-            too few cells.
+        InputError: The file is missing, no CSV file in UTF-8, lacks a column, or a line
+            has too many or too few cells.
     """
-    try:
-        text = read_file(path).decode()
-    except OSError as cause:
-        raise InputError(f"{path}: cannot be read ({cause.strerror})") from cause
-    reader = csv.DictReader(text.splitlines())
-    missing = [name for name in columns if name not in (reader.fieldnames or ())]
+    rows = csv_rows(path)
+    _, header = next(rows, (1, []))
+    missing = [name for name in columns if name not in header]
     if missing:
         raise InputError(f"{path.name}:1: lacks the column {missing[0]!r}")
-    for row in reader:
-        line = reader.line_num
-        if None in row or None in row.values():
-            raise InputError(
-                f"{path.name}:{line}: must have {len(reader.fieldnames or ())} cells"
-            )
-        yield Record(path=path, line=line, cells={k: v.strip() for k, v in row.items()})
+    for line, row in rows:
+        if len(row) != len(header):
+            raise InputError(f"{path.name}:{line}: must have {len(header)} cells")
+        cells = (cell.strip() for cell in row)
+        yield Record(path=path, line=line, cells=dict(zip(header, cells, strict=True)))

@@ -16,16 +16,15 @@ That shapes are the teacher's is LANA's rule (Molchanov et al., arXiv:2107.10624
 section 3.1); so prices of blocks do not depend on each other.
 """
 
-import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+from hao.csv_file import csv_rows
 from hao.data import data_path
 from hao.errors import InputError
-from hao.files import read_text
 from hao.intmath import ceil_div
 from hao.ir.blocks import Block
 from hao.ir.change import Keep, LeaveOut, Replace
@@ -128,17 +127,16 @@ def load_pool(table: Path | None = None) -> tuple[Operation, ...]:
 
 
 def _rows(path: Path, *, shown: bool) -> Iterable[Operation]:
-    rows = list(csv.reader(read_text(path).splitlines()))
-    if not rows or tuple(cell.strip() for cell in rows[0]) != COLUMNS:
+    rows = list(csv_rows(path))
+    if not rows or tuple(cell.strip() for cell in rows[0][1]) != COLUMNS:
         raise InputError(f"{path}: the first line must be {','.join(COLUMNS)}")
     if len(rows) > MOST_OPERATIONS:
         raise InputError(
             f"{path}: {len(rows)} lines; must be at most {MOST_OPERATIONS}"
         )
-    for number, row in enumerate(rows[1:], start=2):
-        if row:
-            place = f"{path}, line {number}"
-            yield replace(_operation(row, place), place=place if shown else "")
+    for number, row in rows[1:]:
+        place = f"{path}, line {number}"
+        yield replace(_operation(row, place), place=place if shown else "")
 
 
 def _operation(row: Sequence[str], place: str) -> Operation:

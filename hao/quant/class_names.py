@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from hao.errors import InputError
-from hao.files import read_file
+from hao.files import read_text
 from hao.quant.dataset import Dataset, Split
 
 
@@ -16,13 +16,7 @@ def load_class_names(path: Path, outputs: int) -> tuple[str, ...]:
     Raises:
         InputError: The file cannot be read, or has another number of lines.
     """
-    try:
-        lines = read_file(path).decode().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise InputError(
-            f"{path}: not readable as names of classes ({reason})"
-        ) from error
+    lines = read_text(path).splitlines()
     names = tuple(line.strip() for line in lines if line.strip())
     if len(names) != max(outputs, 2):
         raise InputError(

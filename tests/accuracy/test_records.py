@@ -65,5 +65,32 @@ def test_a_line_of_another_length_is_refused(tmp_path: Path, line: str) -> None:
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match=r"none\.csv: no such file"):
         list(read_records(tmp_path / "none.csv", ()))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"a,b\n\xff,2\n", "not UTF-8; convert it"),
+        (b'a,b\n"1" 1,2\n', r"line 2: .* must be a CSV file"),
+        (b'a,b\n1,"2\n', r"line 2: .* must be a CSV file"),
+        (b"a,b\n1," + b"2" * 200_000, r"line 2: .* must be a CSV file"),
+    ],
+)
+def test_what_is_no_csv_file_is_refused(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"t\.csv.*{reason}"):
+        list(read_records(path, ("a",)))
+
+
+def test_the_mark_that_spreadsheets_write_first_is_no_part_of_a_name(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"\xef\xbb\xbfa,b\r\n\r\n1, 2\r\n")
+    (record,) = read_records(path, ("a",))
+    assert (record.line, record.cells) == (3, {"a": "1", "b": "2"})
