@@ -199,16 +199,27 @@ def load_dataset(spec: str, shape: Shape, fit: Fit = STRETCHED) -> Dataset:
     elif ":" in spec:
         dataset = _made(spec)
     else:
+        absent = ": no such folder" if not folder.exists() else ""
         raise InputError(
-            f"data set {spec!r}; must be 'digits', 'fashion-mnist', a folder of images "
-            "or of IDX files, an .npz file or 'package.module:function'"
+            f"data set {spec!r}{absent}; must be 'digits', 'fashion-mnist', a folder "
+            "of images or of IDX files, an .npz file or 'package.module:function'"
         )
     if dataset.shape != shape:
         raise InputError(
             f"data set {spec!r}: frames of {_text(dataset.shape)}; the network reads "
-            f"{_text(shape)}"
+            f"{_text(shape)}: {_remedy(dataset.shape, shape)}"
         )
     return _apart(dataset)
+
+
+def _remedy(given: Shape, wanted: Shape) -> str:
+    """Return what makes frames of floats those that a network reads."""
+    last = Shape(channels=given.width, height=given.channels, width=given.height)
+    if last == wanted:
+        return "channels come first; give frames.transpose(0, 3, 1, 2)"
+    if given.channels != wanted.channels:
+        return "give frames of as many channels"
+    return "give frames of that size, or bytes (uint8), which are resized"
 
 
 def _apart(dataset: Dataset) -> Dataset:

@@ -13,7 +13,7 @@ tells. Frames are read one batch at a time, so that a folder may be larger than 
 import hashlib
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,13 @@ from PIL import Image
 from hao.errors import InputError
 from hao.ir.picture import BYTE_MAX, STRETCHED, Fit
 from hao.ir.tensor import Shape
-from hao.quant.pictures import fitted, mode_note, with_channels
+from hao.quant.pictures import (
+    WIDE_NOTE,
+    WORD_MAX,
+    fitted,
+    mode_note,
+    with_channels,
+)
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 
@@ -38,6 +44,8 @@ and of torchvision's, Keras' and Ultralytics' examples."""
 _KINDS = ", ".join(IMAGE_SUFFIXES)
 _CHANNELS = (1, 3)
 _FORMATS = ("BMP", "JPEG", "PNG")
+_LOOKED_AT = 16
+"""Images of 16 bits whose largest number is looked for; chosen here."""
 _PASSED_OVER = f"neither of {_KINDS}: passed over"
 
 
@@ -178,11 +186,12 @@ def load_image_folder(folder: Path, size: Shape, fit: Fit = STRETCHED) -> ImageF
 
 
 class _Reader:
-    """Finds images, and counts those of other modes."""
+    """Finds images, and counts those of other modes; keeps some of 16 bits."""
 
     def __init__(self, size: Shape, fit: Fit) -> None:
         self.size, self.fit = size, fit
         self.notes: Counter[str] = Counter()
+        self.wide: list[Path] = []
 
     def found(
         self,
@@ -196,8 +205,9 @@ class _Reader:
             validation=validation,
             test=test,
             classes=tuple(classes),
-            notes=tuple(
-                f"{n} images are {note}" for note, n in self.notes.items() if n
+            notes=(
+                *(f"{n} images are {note}" for note, n in self.notes.items() if n),
+                *_dark_notes(self.wide),
             ),
         )
 
@@ -227,6 +237,8 @@ class _Reader:
                 note = _check_image(path, self.size.channels)
                 if note:
                     self.notes[note] += 1
+                if note == WIDE_NOTE and len(self.wide) < _LOOKED_AT:
+                    self.wide.append(path)
             paths += images
             labels += [label] * len(images)
         if not paths:
@@ -300,6 +312,27 @@ def _check_image(path: Path, channels: int) -> str:
             f"{path}: {width} x {height} pixels; must be at most {MAX_PIXELS} in all"
         )
     return note
+
+
+def _dark_notes(wide: Sequence[Path]) -> Iterator[str]:
+    """Yield a note if images of 16 bits use less than half of what these can hold."""
+    if not wide:
+        return
+    brightest = max(map(_brightest, wide))
+    if brightest <= WORD_MAX // 2:
+        yield (
+            f"no pixel of the first {len(wide)} of them is above {brightest} of "
+            f"{WORD_MAX}, so they are dark; scale them to 8 or 16 bits if they hold "
+            "fewer"
+        )
+
+
+def _brightest(path: Path) -> int:
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            return int(np.asarray(image).max())
+    except Exception as error:  # Pillow raises whatever a broken file leads to
+        raise _unreadable(path, error) from error
 
 
 def _decoded(path: Path, size: Shape, fit: Fit) -> NDArray[np.float32]:

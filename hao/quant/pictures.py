@@ -23,7 +23,8 @@ _REPEATED = "grey: repeated for three channels"
 _LUMA = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in grey; source: ITU-R BT.601, as Pillow has it."""
 
-_WORD_MAX = 65535
+WORD_MAX = 65535
+WIDE_NOTE = f"of 16 bits: brought to 8, {WORD_MAX} to {BYTE_MAX}"
 
 _PLAIN = ("1", "L", "RGB", "P", "YCbCr")
 _CLEAR = ("LA", "RGBA", "PA")
@@ -45,7 +46,7 @@ def mode_note(image: Image.Image, channels: int) -> str:
     if mode == "CMYK":
         return "CMYK: converted without a colour profile"
     if mode in _WIDE:
-        return "of 16 bits: brought to 8"
+        return WIDE_NOTE
     if mode not in _PLAIN:
         raise InputError(
             f"pixels of mode {mode!r}; must be grey, colour, palette, CMYK or 16-bit "
@@ -66,7 +67,7 @@ def with_channels(image: Image.Image, channels: int) -> Image.Image:
     """
     mode_note(image, channels)
     if image.mode in _WIDE:
-        words = np.asarray(image).astype(np.int64).clip(0, _WORD_MAX)
+        words = np.asarray(image).astype(np.int64).clip(0, WORD_MAX)
         clear = words == image.info.get("transparency", -1)
         grey = np.where(clear, BYTE_MAX, (2 * words + 257) // 514)
         image = Image.fromarray(grey.astype(np.uint8))
@@ -161,7 +162,7 @@ def byte_frames(pixels: NDArray[np.uint8], frame: Shape, fit: Fit) -> ByteFrames
     elif have != frame.channels and (have, frame.channels) != (_GREY, _COLOUR):
         raise InputError(
             f"frames of {have} channels (shape {pixels.shape}); the network reads "
-            f"{frame.channels}"
+            f"{frame.channels}: give as many, or 1 or 3 where it reads the other"
         )
     if planes.shape[2:] != (frame.height, frame.width):
         planes = _resized(planes, frame, fit)

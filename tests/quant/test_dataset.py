@@ -240,12 +240,19 @@ def test_a_function_that_fails_is_named() -> None:
 
 
 def test_words_and_shapes_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(InputError, match="data set 'cats'; must be 'digits', 'fash"):
+    with pytest.raises(InputError, match="'cats': no such folder; must be 'digits', "):
         load_dataset("cats", GREY)
     with pytest.raises(InputError, match="'digits' is greyscale; the network reads 3x"):
         load_dataset("digits", Shape(channels=3, height=16, width=16))
-    with pytest.raises(InputError, match="frames of 1x6x6; the network reads 1x16x16"):
+    with pytest.raises(InputError, match="network reads 1x16x16: give frames of that"):
         load_dataset("tests.quant.networks:stripes", GREY)
+    for channels, remedy in (
+        (6, "channels come first; give"),
+        (2, "give frames of as"),
+    ):
+        shape = Shape(channels=channels, height=1, width=6)
+        with pytest.raises(InputError, match=f"network reads {channels}x1x6: {remedy}"):
+            load_dataset("tests.quant.networks:stripes", shape)
 
 
 def test_labels_beyond_the_classes_are_refused() -> None:

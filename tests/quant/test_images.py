@@ -298,3 +298,22 @@ def test_the_fit_is_part_of_the_frames(tmp_path: Path) -> None:
     )
     assert plain.fingerprint() != cut.fingerprint()
     np.testing.assert_array_equal(np.rint(cut[:][0, 0, 0] * 255), [6, 7, 8, 9])
+
+
+@pytest.mark.parametrize(("level", "dark"), [(4095, True), (65535, False)])
+def test_pictures_of_sixteen_bits_that_use_few_are_noted(
+    tmp_path: Path, level: int, dark: bool
+) -> None:
+    for number in range(3):
+        grey = np.full((4, 4), level, dtype=np.uint16)
+        picture(tmp_path / "photos", f"{number}.png", Image.fromarray(grey))
+    notes = load_image_folder(tmp_path / "photos", SHAPE).notes
+    assert notes[0] == "3 images are of 16 bits: brought to 8, 65535 to 255"
+    assert notes[1:] == (
+        (
+            "no pixel of the first 3 of them is above 4095 of 65535, so they are dark; "
+            "scale them to 8 or 16 bits if they hold fewer",
+        )
+        if dark
+        else ()
+    )
