@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from hao.cli.source import source_options
-from hao.errors import InputError
+from hao.errors import ArgumentError, InputError
 from hao.ir.picture import Fit, Interpolation, Preparation
-from hao.steps.floats import Source
+from hao.steps.floats import Method, QuantizeRequest, Source
 
 
 def asked(*words: str) -> Source:
@@ -59,3 +59,10 @@ def test_nothing_named_is_the_default() -> None:
 def test_words_that_do_not_fit_are_refused() -> None:
     with pytest.raises(InputError, match="`mean` and `std`; must be given both"):
         asked("--mean", "0.5")
+    with pytest.raises(ArgumentError, match="`mapping` belongs to `weights`; none we"):
+        asked("--mapping", "map.txt")
+
+
+def test_calibration_alone_has_no_epochs() -> None:
+    with pytest.raises(ArgumentError, match=r"`epochs` = 3: `method` = 'ptq' trains n"):
+        QuantizeRequest(run=Path("r"), method=Method.PTQ, epochs=3)

@@ -1,5 +1,7 @@
 """The parameters of a network in floating point, checked; NumPy alone."""
 
+from dataclasses import fields
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +27,48 @@ def float_parameters(
     if not layer.bias and f"{name}.bias" not in network.params:
         return weight, np.zeros(channels)
     return weight, _checked(network, f"{name}.bias", (channels,))
+
+
+def parameters_named_as(
+    theirs: Network, ours: Network
+) -> dict[str, NDArray[np.generic]]:
+    """Return the parameters of a network under the names of an equal one's layers.
+
+    Two files of one network, such as those of PyTorch's two exporters, name its layers
+    differently. Layers are the same where all are of the same kinds and shapes, in the
+    same order, and read the same others.
+
+    Raises:
+        InputError: The networks are not equal, and no name tells which layer is which.
+    """
+    names = [layer.name for layer in ours.layers]
+    if [layer.name for layer in theirs.layers] == names:
+        return dict(theirs.params)
+    if _structure(theirs) != _structure(ours):
+        raise InputError(
+            f"its layers are not those of network {ours.name!r}; must be a file of the "
+            "same network, such as the one that was searched"
+        )
+    new = dict(zip((layer.name for layer in theirs.layers), names, strict=True))
+    params: dict[str, NDArray[np.generic]] = {}
+    for key, array in theirs.params.items():
+        layer, _, word = key.rpartition(".")
+        params[f"{new[layer]}.{word}"] = array
+    return params
+
+
+def _structure(network: Network) -> list[tuple[object, ...]]:
+    """Return of every layer its kind, which others it reads, and all but its names."""
+    place = {layer.name: number for number, layer in enumerate(network.layers)}
+    return [
+        (
+            type(layer),
+            [place[name] for name in layer.inputs],
+            {f.name: getattr(layer, f.name) for f in fields(layer)}
+            | dict.fromkeys(("name", "input", "inputs", "bias")),
+        )
+        for layer in network.layers
+    ]
 
 
 def _checked(network: Network, key: str, shape: tuple[int, ...]) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from hao.factory import is_factory
 from hao.ir.network import Network
 from hao.ir.picture import UNPREPARED, Preparation
 from hao.model import load_buildable
-from hao.quant.parameters import frame_parameters
+from hao.quant.parameters import frame_parameters, parameters_named_as
 from hao.runs.run_files import FLOAT_FILE
 from hao.steps.common import Progress, checkpoint_path, epoch_line
 from hao.zoo.registry import network_names
@@ -59,7 +59,7 @@ class Source:
 
     Raises:
         ArgumentError: A field is of a type that it cannot take, the seed is negative,
-            or `bn_eps` is not above 0.
+            `bn_eps` is not above 0, or it or `mapping` is there without `weights`.
     """
 
     data: str | None = None
@@ -75,6 +75,9 @@ class Source:
         take_fields(self)
         if self.bn_eps is not None and not 0 < self.bn_eps < 1:
             raise ArgumentError(f"`bn_eps` = {self.bn_eps:g}; must be from 0 to 1")
+        for word in ("bn_eps", "mapping"):
+            if getattr(self, word) is not None and self.weights is None:
+                raise ArgumentError(f"`{word}` belongs to `weights`; none were given")
 
     @property
     def named(self) -> dict[str, Any]:
@@ -94,12 +97,23 @@ class QuantizeRequest(Source):
 
     Without `data`, weights that a file quantized are taken with no data at all. From a
     QONNX or QCDQ file as `weights` its integers are taken as they are.
+
+    Raises:
+        ArgumentError: As `Source`, or `epochs` are asked of calibration alone.
     """
 
     run: Path
     method: Method = Method.QAT
     epochs: int | None = None
     force: bool = False
+
+    def __post_init__(self) -> None:
+        Source.__post_init__(self)
+        if self.epochs is not None and self.method is Method.PTQ:
+            raise ArgumentError(
+                f"`epochs` = {self.epochs}: `method` = 'ptq' trains nothing; leave it "
+                "out, or 'qat' trains"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,7 +283,7 @@ def _loaded_network(
     if weights.suffix == ".onnx" or own:
         imported = model_network(weights, network)
         try:
-            return with_parameters(network, dict(imported.params))
+            return with_parameters(network, parameters_named_as(imported, network))
         except InputError as error:
             raise InputError(f"{weights}: {error}") from error
     given = WeightSource(path=weights, eps=source.bn_eps, mapping=source.mapping)
