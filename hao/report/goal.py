@@ -7,7 +7,7 @@ from hao.ir.change import densities_of, kept_channels, left_out, replaced
 from hao.ir.channels import GROUP_SUFFIX
 from hao.options.option import MICRO
 from hao.report.result import SearchResult
-from hao.report.words import count_in_words
+from hao.report.words import count_in_words, named_in_words
 from hao.text import plain
 
 
@@ -36,7 +36,8 @@ def unproven_in_words(result: SearchResult) -> str | None:
         return None
     text = f"a better design is not excluded: {bound_in_words(result)}"
     if proof.open:
-        text += f"; not searched to the end: {', '.join(map(plain, proof.open))}"
+        names = [plain(name) for name in proof.open]
+        text += f"; not searched to the end: {named_in_words(names)}"
     return text
 
 
@@ -45,7 +46,8 @@ def left_out_in_words(result: SearchResult) -> str | None:
     names = left_out(result.design.scheme)
     if not names:
         return None
-    text = f"{', '.join(map(plain, names))} ({count_in_words(len(names), 'block')}"
+    named = named_in_words([plain(name) for name in names])
+    text = f"{named} ({count_in_words(len(names), 'block')}"
     return f"{text}{_points_in_words(result)})"
 
 
@@ -54,9 +56,11 @@ def channels_in_words(result: SearchResult) -> str | None:
     kept = kept_channels(result.design.scheme)
     if not kept:
         return None
-    return ", ".join(
-        f"{plain(name.removesuffix(GROUP_SUFFIX))} {len(channels)}"
-        for name, channels in kept.items()
+    return named_in_words(
+        [
+            f"{plain(name.removesuffix(GROUP_SUFFIX))} {len(channels)}"
+            for name, channels in kept.items()
+        ]
     )
 
 
@@ -66,7 +70,7 @@ def pruned_in_words(result: SearchResult) -> str | None:
     if not kept:
         return None
     parts = [f"{plain(name)} {density} %" for name, density in kept.items()]
-    return f"{', '.join(parts)} of the words of weights kept"
+    return f"kept of the words of weights: {named_in_words(parts)}"
 
 
 def replaced_in_words(result: SearchResult) -> str | None:
@@ -78,7 +82,7 @@ def replaced_in_words(result: SearchResult) -> str | None:
         f"{plain(name)} by {plain(change.operation)} at {change.weight_bits} bits"
         for name, change in found.items()
     ]
-    return f"{', '.join(parts)} ({count_in_words(len(found), 'block')})"
+    return f"{named_in_words(parts)} ({count_in_words(len(found), 'block')})"
 
 
 def _points_in_words(result: SearchResult) -> str:

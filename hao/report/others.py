@@ -7,11 +7,8 @@ from typing import assert_never
 from hao.ir.change import Bits, Change, Channels, Keep, LeaveOut, Replace
 from hao.ir.sparsity import FULL
 from hao.report.result import SearchResult
-from hao.report.words import count_in_words, engine_in_words
+from hao.report.words import count_in_words, engine_in_words, named_in_words
 from hao.text import WIDTH, plain, text_table
-
-NAMED_LAYERS = 6
-"""Layers that are named one by one before the rest is counted (chosen here)."""
 
 
 def render_others(result: SearchResult) -> str:
@@ -45,13 +42,13 @@ def _differences(first: SearchResult, other: SearchResult) -> str:
     then, now = first.design.scheme, other.design.scheme
     changed = [name for name in {**then, **now} if then.get(name) != now.get(name)]
     if changed:
-        named = ", ".join(
-            f"{plain(name)} {_in_words(then.get(name))} to {_in_words(now.get(name))}"
-            for name in changed[:NAMED_LAYERS]
+        named = named_in_words(
+            [
+                f"{plain(n)} {_in_words(then.get(n))} to {_in_words(now.get(n))}"
+                for n in changed
+            ]
         )
-        more = len(changed) - NAMED_LAYERS
-        rest = f" and {more} more" if more > 0 else ""
-        parts.append(f"{count_in_words(len(changed), 'choice')} ({named}{rest})")
+        parts.append(f"{count_in_words(len(changed), 'choice')} ({named})")
     stages = engine_in_words(first.design.engine)
     parts += [
         f"{stage}: {words or 'absent'}"

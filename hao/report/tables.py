@@ -44,6 +44,7 @@ from hao.report.words import (
     bits_in_words,
     count_in_words,
     engine_in_words,
+    named_in_words,
     start_in_words,
 )
 from hao.text import WIDTH, clipped, decimal, plain, text_table
@@ -379,7 +380,7 @@ def proof_rows(result: SearchResult) -> list[tuple[str, str]]:
             f"{count_in_words(proof.priced, 'engine')} priced; "
             f"{count_in_words(proof.candidates, 'network')}, {proof.solved} solved"
             + (", the others bounded" if proof.solved < proof.candidates else "")
-            + (f"; not excluded: {', '.join(proof.open)}" if proof.open else ""),
+            + (f"; not excluded: {named_in_words(proof.open)}" if proof.open else ""),
         ),
     ]
 

@@ -1,15 +1,31 @@
 """A design in words: its bits, its stages with lanes, multipliers and buffers."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from hao.engine.design import Design
 from hao.engine.stages import DenseStage, DepthwiseStage, Engine
 from hao.ir.change import passes_of
 
+NAMED = 6
+"""Layers, blocks or networks that a sentence names before it counts the rest (chosen
+here)."""
+
 
 def count_in_words(number: int, noun: str) -> str:
     """Return a count with its noun, in the plural unless it is one."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def named_in_words(names: Sequence[str]) -> str:
+    """Return names with commas between; behind the first few, how many more there are.
+
+    Args:
+        names: What there is, at least one.
+    """
+    more = len(names) - NAMED
+    rest = f" and {more} more" if more > 0 else ""
+    return ", ".join(names[:NAMED]) + rest
 
 
 def bits_in_words(design: Design) -> str:

@@ -89,7 +89,7 @@ def test_words_and_bits_are_searched_together_and_verified(
     given = ("--data", "digits", "--weights", str(weights), "--runs", str(runs))
     found = run(*words, *more, *given, "--quiet")
     assert found.exit_code == 0, found.output
-    assert "of the words of weights kept" in found.output
+    assert "kept of the words of weights: " in found.output
     network = load_weights(
         build_network("digits"), WeightSource(path=runs / "c" / "float.pt")
     ).network
