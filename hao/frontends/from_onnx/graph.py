@@ -306,7 +306,9 @@ def _frame(
                 )
     if len(entering) != 1:
         raise UnsupportedError(
-            f"{path}: inputs {sorted(entering)}; handled: networks of one input"
+            f"{path}: inputs {sorted(entering)}; handled: networks of one input; make "
+            "the others constants, or cut the file with onnx.utils.extract_model "
+            "behind where they meet"
         )
     (value,) = entering.values()
     return GraphInput(

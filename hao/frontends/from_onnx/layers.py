@@ -41,6 +41,11 @@ from hao.ir.layer import Padding, PoolKind
 CHANNELS_LAST_DOMAIN = "qonnx.custom_op.channels_last"
 """Operators of ONNX on channels-last tensors; source: qonnx 1.0, custom_op."""
 
+_FLAT = (
+    "write those over a signal with height 1 (Conv2d, MaxPool2d), and volumes as "
+    "channels of a map"
+)
+
 _AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 """Source: ONNX operator specification, Conv-11."""
 
@@ -62,8 +67,7 @@ def read_conv(call: NodeCall) -> Piece:
     if weight.values.ndim != 4:
         raise UnsupportedError(
             f"{call.label}: weights of shape {weight.values.shape}; handled: "
-            "two-dimensional convolutions; write one over a signal as Conv2d of height "
-            "1"
+            f"two-dimensional convolutions; {_FLAT}"
         )
     check_float(call, weight)
     order = order_of(call)
@@ -292,7 +296,8 @@ def _window(
     kernel = node.integers("kernel_shape", default)
     if len(kernel) != 2:
         raise UnsupportedError(
-            f"{call.label}: kernel_shape {kernel}; handled: two-dimensional windows"
+            f"{call.label}: kernel_shape {kernel}; handled: two-dimensional windows; "
+            f"{_FLAT}"
         )
     stride = node.integers("strides", (1, 1))
     pads = node.integers("pads", (0, 0, 0, 0))
