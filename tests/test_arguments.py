@@ -1,6 +1,7 @@
 """Requests take words and text as a Python caller writes them, or name the field."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from hao.errors import ArgumentError, InfeasibleError
 from hao.hw.board import Frames
 from hao.program.solver import SolverName
 from hao.request import SearchRequest
-from hao.steps.floats import Method, QuantizeRequest
+from hao.steps.floats import Method, QuantizeRequest, Source
 from hao.steps.operations import Pooled
 
 
@@ -88,10 +89,9 @@ def test_every_flag_that_a_field_stands_for_exists() -> None:
     from hao.cli.search import search_command
 
     flags = {flag for param in search_command.params for flag in param.opts}
-    fields = {"fps", "network", "image_size", "model", "top1", "min_top1", "clock_mhz"}
-    fields |= {"max_lut", "act_bits", "block_points", "margin_percent", "front_points"}
-    fields |= {"best", "overlap_percent", "workers", "cluster", "objective"}
-    assert {flag_of(search_command, field) for field in fields} <= flags
+    names = {each.name for kind in (SearchRequest, Source) for each in fields(kind)}
+    names = names - {"rules", "preparation"} | {"block_points"}
+    assert {flag_of(search_command, name) for name in names} <= flags
     assert flag_of(main, "run_path") == "--run"
     assert flag_of(main, "clang") == ""
 

@@ -835,10 +835,14 @@ def test_lint_exits_with_1_where_it_finds_something(digits: Path) -> None:
         (("quantize", "--method", "magic"), "'magic' is not one of 'qat', 'ptq'"),
         (
             ("quantize", "--quiet", "--data", "nope"),
-            "data set 'nope'; must be 'digits'",
+            "data set 'nope': no such folder; must be 'digits'",
         ),
         (("quantize", "--quiet", "--weights", "no.onnx"), "no.onnx: no such file"),
         (("quantize", "runs/digits/report.txt"), "not valid JSON"),
+        (
+            ("prune", "runs/digits", "--fps", "9", "--board", "pynq-z2"),
+            "--board pynq-z2: runs/digits has its own, zu3eg; leave it out",
+        ),
     ],
 )
 def test_commands_to_hardware_refuse_in_one_line(

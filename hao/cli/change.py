@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
+from click.core import ParameterSource
 
 from hao.cli.common import MARGIN, RUN_NAME, RUNS, gathered
-from hao.cli.search import bit_choices
+from hao.cli.request import BOARD, FRAMES, bits_option
 
 if TYPE_CHECKING:
     from hao.request import SearchRequest
@@ -42,26 +43,9 @@ def change_options(
     @click.option(
         "--fps", type=float, required=True, help="Frames per second to reach."
     )
-    @click.option(
-        "--board",
-        default="zu3eg",
-        show_default=True,
-        help="Name, or a .toml file; a run has its own.",
-    )
-    @click.option(
-        "--bits",
-        default=usual_bits,
-        show_default=True,
-        callback=bit_choices,
-        help="Weight bits that a layer may have.",
-    )
-    @click.option(
-        "--frames",
-        type=click.Choice(["one-at-a-time", "back-to-back"]),
-        default="one-at-a-time",
-        show_default=True,
-        help="What a frame rate counts, as in `hao search`.",
-    )
+    @BOARD
+    @bits_option(usual_bits)
+    @FRAMES
     @click.option(
         "--batch",
         type=int,
@@ -100,6 +84,7 @@ def change_options(
             margin_percent=margin_percent,
         )
         search, run = subject_named(subject, request)
+        _check_board(run, board)
         recover(runs)
         if run_name is None:
             network = f"{Path(subject).stem}-{ending}"
@@ -108,3 +93,19 @@ def change_options(
         return Asked(search=search, run=run, target=runs / run_name)
 
     return asked
+
+
+def _check_board(run: Path | None, board: str) -> None:
+    """Refuse a board that is named beside a run, which has another one."""
+    from hao.hw.board_file import load_board
+    from hao.runs.design_file import load_design
+
+    source = click.get_current_context().get_parameter_source("board")
+    if run is None or source is not ParameterSource.COMMANDLINE:
+        return
+    own = load_design(run).design.board.name
+    if load_board(board).name != own:
+        raise click.UsageError(
+            f"--board {board}: {run} has its own, {own}; leave it out, or name the "
+            "network in place of the run"
+        )

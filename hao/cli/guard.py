@@ -28,6 +28,7 @@ FLAGS = {
     "max_latency_ms": "--max-latency",
     "overlap_percent": "--overlap",
     "run_path": "--run",
+    "within_percent": "--within",
 }
 """Flags that are not called as the field of the request is."""
 
