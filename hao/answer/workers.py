@@ -8,6 +8,7 @@ depends on who worked on it, nor on how many did. `each` farms out any other pur
 function likewise.
 """
 
+import socket
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -38,6 +39,9 @@ AHEAD = 2
 
 CONNECT_SECONDS = 10
 """How long a cluster may take to answer, and to have a worker (chosen here) [s]."""
+
+_USUAL_PORT = 8786
+"""Of a Dask scheduler; source: distributed.Scheduler.default_port."""
 
 
 def _no_progress(_: str) -> None:
@@ -350,12 +354,16 @@ def _connected(address: str) -> "Iterator[Client]":
     """Yield a connection to a cluster."""
     try:
         from distributed import Client
+        from distributed.comm.addressing import parse_address, parse_host_port
     except ImportError:
         raise InputError(
             f"`cluster` = {address} needs the package distributed; "
             "pip install 'hao[cluster]'"
         ) from None
     try:
+        # A client that finds nothing complains once more when it is deleted.
+        place = parse_host_port(parse_address(address)[1], _USUAL_PORT)
+        socket.create_connection(place, timeout=CONNECT_SECONDS).close()
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
