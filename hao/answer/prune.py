@@ -13,25 +13,22 @@ whole network takes to what is asked:
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.answer.kept import render_kept
-from hao.answer.prune_task import PruneTask
-from hao.answer.pruned import Pruned, load_pruned
+from hao.answer.kept import Pruned, load_kept, save_kept
+from hao.answer.prune_task import PruneSettings, PruneTask
 from hao.engine.stages import Engine
 from hao.errors import InputError
-from hao.files import write_file
 from hao.ir.change import kept_channels
 from hao.ir.channels import ChannelGroup, channel_groups, without_channels
 from hao.ir.network import Network
 from hao.ir.partition import Role, Segment
 from hao.options.channels import (
     LEAST_LOSS,
-    MOST_WIDTHS,
     GroupCosts,
     channel_options,
     kept_by_score,
@@ -44,7 +41,6 @@ from hao.quant.distill import Teacher
 from hao.quant.float_net import FloatNet, folded_network
 from hao.quant.normed import normed_net
 from hao.quant.saliency import NetOutputs, Scores, masked_losses, taylor_scores
-from hao.quant.train import TrainSettings
 
 Progress = Callable[[str], None]
 
@@ -56,32 +52,6 @@ LEAST_SHARE = 8
 
 SLOPE_CHOICES = 8
 """Random choices of all groups that say how much top-1 a loss is (chosen here)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PruneSettings:
-    """How channels are taken out.
-
-    Attributes:
-        steps: Times that channels go, at least 1; 1 takes all of them at once.
-        iterations: Training steps before each, over which scores are averaged.
-        widths: Numbers of channels offered per group.
-        training: Learning rate, batch, seed and smoothing of these steps.
-    """
-
-    steps: int = 4
-    iterations: int = 60
-    widths: int = MOST_WIDTHS
-    training: TrainSettings = field(
-        default_factory=lambda: TrainSettings(epochs=1, learning_rate=1e-3)
-    )
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.iterations < 1 or self.widths < 2:
-            raise InputError(
-                f"steps = {self.steps}, iterations = {self.iterations}, widths = "
-                f"{self.widths}; must be at least 1, 1 and 2"
-            )
 
 
 def prune(
@@ -97,15 +67,17 @@ def prune(
         task: The network and what it is to reach.
         settings: How.
         progress: Told of each step.
-        checkpoint: File that keeps the state after every step, and from which a killed
-            run of the same task and settings goes on; `None` keeps none.
+        checkpoint: File, whatever its suffix, that keeps the state after every step,
+            and from which a killed run of the same task and settings goes on; `None`
+            keeps none.
 
     Raises:
         InputError: The network is fast enough as it is, no group can be narrower, or
             the checkpoint is not readable.
         InfeasibleError: Not even the fewest channels on offer reach the frame time.
     """
-    pruned = None if checkpoint is None else load_pruned(checkpoint, task.network)
+    place = None if checkpoint is None else checkpoint.with_suffix(".npz")
+    pruned = None if place is None else load_kept(place, task.network, Pruned)
     if pruned is None:
         pruned = _started(task, progress)
     start = pruned.start_cycles
@@ -115,31 +87,30 @@ def prune(
         if step == settings.steps:
             budget = task.budget
         net, scores = scored(task, pruned.network, settings, step, progress)
-        options = weighed_options(
-            task, net, scores, pruned.lanes, widths=settings.widths, seed=step
-        )
+        options = weighed_options(task, net, scores, pruned.lanes, seed=step)
         report = choose_most_accurate(
             task.problem(pruned.network, options), budget=budget
         )
         chosen = kept_channels(report.design.scheme)
         network = without_channels(folded_network(net), chosen)
-        pruned = Pruned(
+        pruned = replace(
+            pruned,
             network=network,
+            after={name: len(channels) for name, channels in chosen.items()},
             kept={
                 name: tuple(np.array(whole)[list(chosen[name])].tolist())
                 for name, whole in pruned.kept.items()
             },
             lanes=lanes_of(network, report),
             cycles=report.cost.latency_cycles,
-            start_cycles=start,
             steps=step,
         )
-        if checkpoint is not None:
-            checkpoint.parent.mkdir(parents=True, exist_ok=True)
-            write_file(checkpoint, render_kept(pruned))
+        if place is not None:
+            save_kept(place, pruned)
         progress(
             f"pruning step {step}/{settings.steps}: {pruned.cycles} of {budget} "
-            f"cycles, {_channels(network)} of {_channels(task.network)} channels"
+            f"cycles, {sum(pruned.after.values())} of {sum(pruned.before.values())} "
+            "channels"
         )
     return pruned
 
@@ -167,18 +138,17 @@ def _started(task: PruneTask, progress: Progress) -> Pruned:
     least = choose_fastest(task.problem(narrow)).cost.latency_cycles
     task.check_reach(least, f"one channel in {LEAST_SHARE} of every group")
     start = report.cost.latency_cycles
+    channels = {group.name: group.channels for group in free}
     return Pruned(
         network=network,
+        before=channels,
+        after=channels,
         kept={group.name: tuple(range(group.channels)) for group in free},
         lanes=lanes_of(network, report),
         cycles=start,
         start_cycles=start,
         steps=0,
     )
-
-
-def _channels(network: Network) -> int:
-    return sum(g.channels for g in channel_groups(network) if not g.fixed)
 
 
 def scored(
@@ -217,7 +187,6 @@ def weighed_options(
     scores: Scores,
     lanes: Mapping[str, tuple[int, ...]],
     *,
-    widths: int = MOST_WIDTHS,
     seed: int = 1,
 ) -> tuple[Option, ...]:
     """Return the options of a net's groups, at what they are measured to cost.
@@ -227,7 +196,6 @@ def weighed_options(
         net: With batch norms.
         scores: Of the channels of every group that may be narrower.
         lanes: By group, of the stages of an engine: they say which widths are worth it.
-        widths: Numbers of channels offered per group.
         seed: Of the random choices that say what a loss is in top-1.
     """
     free = [group for group in channel_groups(net.network) if not group.fixed]
@@ -237,7 +205,6 @@ def weighed_options(
             group.channels,
             lanes[group.name],
             least=max(1, whole[group.name] // LEAST_SHARE),
-            most=widths,
         )
         for group in free
     }

@@ -1,7 +1,7 @@
-"""What is to be pruned and for what: where that can begin, and what is in reach."""
+"""What is to be pruned, for what and how: where that can begin, what is in reach."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hao.errors import InfeasibleError, InputError
 from hao.hw.board import Board
@@ -12,6 +12,25 @@ from hao.program.problem import DEFAULT_SPACE, Problem
 from hao.program.space import Space
 from hao.quant.dataset import Dataset
 from hao.quant.distill import Teacher
+from hao.quant.train import TrainSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruneSettings:
+    """How a network is trained while it is pruned.
+
+    Attributes:
+        steps: Times that channels go, or projections of weights, at least 1.
+        iterations: Training steps before each time that channels go, over which scores
+            are averaged; or behind each projection. At least 1.
+        training: Learning rate, batch and seed of these steps.
+    """
+
+    steps: int = 1
+    iterations: int
+    training: TrainSettings = field(
+        default_factory=lambda: TrainSettings(epochs=1, learning_rate=1e-3)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,8 +15,8 @@ lanes, pixels at once and buffering, and the stage of each layer; depths of buff
 split between DSPs and LUTs, and the partition stay free.
 """
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,26 +28,20 @@ from hao.answer.densities import (
     prunable,
     weights_of,
 )
-from hao.answer.prune_task import PruneTask
-from hao.answer.sparsified import Sparsified
+from hao.answer.kept import Sparsified, load_kept, save_kept
+from hao.answer.prune_task import PruneSettings, PruneTask
 from hao.emission.weights import stage_words
 from hao.engine.design import Design
-from hao.errors import InputError
 from hao.ir.change import densities_of
 from hao.ir.partition import Role
-from hao.ir.sparsity import FULL, Words, kept_words, with_densities
-from hao.options.sparsity import (
-    DENSITIES,
-    DensityCosts,
-    density_options,
-)
+from hao.ir.sparsity import FULL, kept_words, with_densities
+from hao.options.sparsity import DENSITIES, DensityCosts, density_options
 from hao.program.codesign import SolveReport, choose_fastest, choose_most_accurate
 from hao.program.problem import Problem
 from hao.program.space import Space
 from hao.quant.admm import Arrays, Masks, Splitting, train_towards
 from hao.quant.float_net import FloatNet, folded_network
 from hao.quant.normed import normed_net
-from hao.quant.train import TrainSettings
 
 Progress = Callable[[str], None]
 
@@ -58,37 +52,12 @@ PENALTY = 1.0
 """Of ADMM, relative to the measured loss of pruning a layer (chosen here)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SparsitySettings:
-    """How words are taken out.
-
-    Attributes:
-        rounds: Projections with training behind them, at least 1.
-        iterations: Training steps behind each.
-        densities: Shares of the words that are offered besides all [%], falling.
-        training: Learning rate, batch, seed and smoothing of these steps.
-        checkpoint: File that keeps the state after every round, and from which a killed
-            run of the same task and settings goes on; `None` keeps none.
-    """
-
-    rounds: int = 8
-    iterations: int = 60
-    densities: tuple[int, ...] = DENSITIES
-    training: TrainSettings = field(
-        default_factory=lambda: TrainSettings(epochs=1, learning_rate=1e-3)
-    )
-    checkpoint: Path | None = None
-
-    def __post_init__(self) -> None:
-        if self.rounds < 1 or self.iterations < 1 or not self.densities:
-            raise InputError(
-                f"rounds = {self.rounds}, iterations = {self.iterations}, densities = "
-                f"{self.densities}; must be at least 1, 1 and one of them"
-            )
-
-
 def sparsify(
-    task: PruneTask, settings: SparsitySettings, progress: Progress = lambda _: None
+    task: PruneTask,
+    settings: PruneSettings,
+    progress: Progress = lambda _: None,
+    *,
+    checkpoint: Path | None = None,
 ) -> Sparsified:
     """Take words out of a network until its best design keeps a frame time.
 
@@ -96,57 +65,60 @@ def sparsify(
         task: The network and what it is to reach.
         settings: How.
         progress: Told of each step.
+        checkpoint: File that keeps the state after every projection, and from which a
+            killed run of the same task and settings goes on, with what is left at the
+            end beside it; `None` keeps none.
 
     Raises:
         InputError: The network is fast enough as it is, no layer may be pruned, or the
             checkpoint is not readable.
         InfeasibleError: Not even the fewest words on offer reach the frame time.
     """
+    place = None if checkpoint is None else checkpoint.with_suffix(".npz")
+    found = None if place is None else load_kept(place, task.network, Sparsified)
+    if found is not None:
+        return found
     names = prunable(task.network, progress)
     start = task.started().cost.latency_cycles
-    fewest = min(settings.densities)
-    free = {name: {fewest: 0} for name in names}
-    report = choose_fastest(sparse_problem(task, free))
-    task.check_reach(
-        report.cost.latency_cycles, f"{fewest} % of the words of every layer"
-    )
+    report = _fastest(task, names)
+    fewest = f"{min(DENSITIES)} % of the words of every layer"
+    task.check_reach(report.cost.latency_cycles, fewest)
     net = normed_net(task.network, task.dataset.train)
-    chooser = _Chooser(task, settings, net, names, progress)
     for number in range(ENGINE_ROUNDS):
-        report = chooser.engine(report, f"engine {number + 1}/{ENGINE_ROUNDS}")
-    curves = chooser.curves(report)
-    projection = _Projection(task, settings, curves, report, progress)
+        costs = _weighed(task, net, names, report)[1]
+        report = choose_most_accurate(sparse_problem(task, costs), budget=task.budget)
+        progress(f"engine {number + 1}/{ENGINE_ROUNDS}: {_text(report, task.budget)}")
+    curves, _ = _weighed(task, net, names, report)
+    projection = _Projection(task, curves, report, progress)
     splitting = Splitting(
-        rounds=settings.rounds,
+        rounds=settings.steps,
         steps=settings.iterations,
         training=settings.training,
-        penalties=_penalties(net, stage_words(report.design), curves),
-        checkpoint=settings.checkpoint,
+        penalties=_penalties(net, curves),
+        checkpoint=checkpoint,
     )
     train_towards(
         net, task.dataset.train, splitting, projection.masks, teacher=task.teacher
     )
     design = projection.report.design
     densities = densities_of(design.scheme)
-    return Sparsified(
+    before = {n: w.count for n, w in stage_words(design).items() if n in names}
+    found = Sparsified(
         network=with_densities(folded_network(net), densities),
         densities=densities,
         space=space_like(design, task.space),
-        words={
-            name: (kept_words(own.count, densities.get(name, FULL)), own.count)
-            for name, own in stage_words(design).items()
-            if name in names
-        },
+        before=before,
+        after={n: kept_words(w, densities.get(n, FULL)) for n, w in before.items()},
         cycles=projection.report.cost.latency_cycles,
         start_cycles=start,
     )
+    if place is not None:
+        save_kept(place, found)
+    return found
 
 
 def density_costs(
-    task: PruneTask,
-    net: FloatNet,
-    progress: Progress = lambda _: None,
-    densities: tuple[int, ...] = DENSITIES,
+    task: PruneTask, net: FloatNet, progress: Progress = lambda _: None
 ) -> DensityCosts:
     """Return what fewer words of a net's layers cost, where it is not trained on.
 
@@ -156,20 +128,36 @@ def density_costs(
         task: What the design is for.
         net: With batch norms.
         progress: Told when it is done.
-        densities: On offer besides all words [%].
 
     Raises:
         InputError: No layer may be pruned.
         InfeasibleError: No design fits the board.
     """
     names = prunable(task.network, progress)
-    fewest = {name: {min(densities): 0} for name in names}
-    report = choose_fastest(sparse_problem(task, fewest))
-    settings = SparsitySettings(densities=densities)
-    chooser = _Chooser(task, settings, net, names, progress)
-    costs = chooser.costs(report)
-    progress(f"sparsity: {len(costs)} layers weighed at {len(densities)} densities")
+    _, costs = _weighed(task, net, names, _fastest(task, names))
+    progress(f"sparsity: {len(costs)} layers weighed at {len(DENSITIES)} densities")
     return costs
+
+
+def _fastest(task: PruneTask, names: Collection[str]) -> SolveReport:
+    """Return the fastest design at the fewest words on offer."""
+    fewest = {name: {min(DENSITIES): 0} for name in names}
+    return choose_fastest(sparse_problem(task, fewest))
+
+
+def _weighed(
+    task: PruneTask, net: FloatNet, names: Collection[str], report: SolveReport
+) -> tuple[Curves, DensityCosts]:
+    """Return what fewer words of a design's stages cost, before any training.
+
+    That is the curve of each layer, and the cost of every density on offer.
+    """
+    words = {n: own for n, own in stage_words(report.design).items() if n in names}
+    scores = energies(weights_of(net, tuple(words)), words)
+    curves = measured_curves(
+        net, task.dataset, words, scores, DENSITIES, teacher=task.teacher
+    )
+    return curves, curves.costs(words, scores, DENSITIES)
 
 
 def sparse_problem(
@@ -188,48 +176,6 @@ def sparse_problem(
         options=density_options(made.options, costs),
         space=made.space if space is None else space,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Chooser:
-    """Densities and engine by measured costs, before any training without words."""
-
-    task: PruneTask
-    settings: SparsitySettings
-    net: FloatNet
-    names: tuple[str, ...]
-    progress: Progress
-
-    def curves(self, report: SolveReport) -> Curves:
-        """Return what fewer words cost, in words of a design's stages."""
-        words = self._words(report)
-        scores = energies(weights_of(self.net, tuple(words)), words)
-        return measured_curves(
-            self.net,
-            self.task.dataset,
-            words,
-            scores,
-            self.settings.densities,
-            teacher=self.task.teacher,
-        )
-
-    def costs(self, report: SolveReport) -> DensityCosts:
-        """Return the cost of every density on offer, likewise."""
-        words = self._words(report)
-        scores = energies(weights_of(self.net, tuple(words)), words)
-        return self.curves(report).costs(words, scores, self.settings.densities)
-
-    def engine(self, report: SolveReport, word: str) -> SolveReport:
-        """Return the best design by costs that are measured for another one's lanes."""
-        found = choose_most_accurate(
-            sparse_problem(self.task, self.costs(report)), budget=self.task.budget
-        )
-        self.progress(f"{word}: {_text(found, self.task.budget)}")
-        return found
-
-    def _words(self, report: SolveReport) -> dict[str, Words]:
-        every = stage_words(report.design)
-        return {name: own for name, own in every.items() if name in self.names}
 
 
 def space_like(
@@ -271,7 +217,6 @@ class _Projection:
 
     Args:
         task: The network and what it is to reach.
-        settings: Densities on offer.
         curves: What fewer words cost.
         report: Of a design with these words: its lanes, and its stage of each layer.
         progress: Told of each projection.
@@ -280,12 +225,11 @@ class _Projection:
     def __init__(
         self,
         task: PruneTask,
-        settings: SparsitySettings,
         curves: Curves,
         report: SolveReport,
         progress: Progress,
     ) -> None:
-        self._task, self._settings, self._curves = task, settings, curves
+        self._task, self._curves = task, curves
         self._words = stage_words(report.design)
         self._space = space_like(report.design, task.space, self._words)
         self._progress = progress
@@ -295,7 +239,7 @@ class _Projection:
         """Return which weights stay."""
         words = self._words
         scores = energies(weights, words)
-        costs = self._curves.costs(words, scores, self._settings.densities)
+        costs = self._curves.costs(words, scores, DENSITIES)
         self.report = choose_most_accurate(
             sparse_problem(self._task, costs, self._space), budget=self._task.budget
         )
@@ -309,9 +253,7 @@ class _Projection:
         }
 
 
-def _penalties(
-    net: FloatNet, words: Mapping[str, Words], curves: Curves
-) -> dict[str, float]:
+def _penalties(net: FloatNet, curves: Curves) -> dict[str, float]:
     """Return the penalty of each layer: what pruning it costs, per square of weights.
 
     Half of it times the squares that go is the measured loss, where the most words go.

@@ -9,7 +9,6 @@ use elsewhere.
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -17,12 +16,8 @@ from typing import TYPE_CHECKING, assert_never
 
 from hao.answer.candidates import BitRules
 from hao.arguments import AtLeast1, takes_words
-from hao.files import write_file
-from hao.ir.change import Channels, Scheme
-from hao.ir.channels import channel_groups
 from hao.ir.network import Network
 from hao.options.option import Option
-from hao.program.space import Space
 from hao.report.hardware import values_json
 from hao.report.result import SearchResult
 from hao.request import limits_of
@@ -40,6 +35,7 @@ from hao.steps.common import Progress, check_torch, checkpoint_path
 from hao.text import plain, text_table
 
 if TYPE_CHECKING:
+    from hao.answer.kept import Kept
     from hao.answer.prune_task import PruneTask
 
 TUNING_EPOCHS = 15
@@ -145,13 +141,7 @@ def prune_run(
     check_torch()
     with work_beside(run_path, force=force) as folder:
         trained = load_trained(request, folder, progress, usual=USUAL_RULES)
-        match request.method:
-            case PruneMethod.CHANNELS:
-                cut = _narrowed(request, trained, folder, progress)
-            case PruneMethod.SPARSITY:
-                cut = _sparsified(request, trained, folder, progress)
-            case _:
-                assert_never(request.method)
+        cut = _pruned(request, trained, folder, progress)
         tuned = tuned_on(
             request, trained, cut.network, folder, progress, epochs=TUNING_EPOCHS
         )
@@ -187,29 +177,6 @@ def prune_run(
     return result, replace(pruning, fps=result.cost.fps)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Cut:
-    """A network of which something was taken out, before it is trained again.
-
-    Attributes:
-        network: With parameters.
-        changes: As its design names them, where its layers do not.
-        before: What there was, by group or layer.
-        after: What stays.
-        cycles: Of a frame.
-        start_cycles: Of a frame of the whole network's fastest design.
-        space: Engines that it may run on; `None` for all.
-    """
-
-    network: Network
-    changes: Scheme
-    before: Mapping[str, int]
-    after: Mapping[str, int]
-    cycles: int
-    start_cycles: int
-    space: Space | None = None
-
-
 def task_of(trained: Trained) -> "PruneTask":
     """Return what is to be made narrower, and for what."""
     from hao.answer.prune_task import PruneTask
@@ -232,11 +199,13 @@ def task_of(trained: Trained) -> "PruneTask":
     )
 
 
-def _narrowed(
+def _pruned(
     request: PruneRequest, trained: Trained, folder: Path, progress: Progress
-) -> _Cut:
-    """Return the network with fewer channels."""
-    from hao.answer.prune import PruneSettings, prune
+) -> "Kept":
+    """Return the network with something taken out, before it is trained again."""
+    from hao.answer.prune import prune
+    from hao.answer.prune_task import PruneSettings
+    from hao.answer.sparsity import sparsify
     from hao.quant.train import TrainSettings
 
     task = task_of(trained)
@@ -246,55 +215,15 @@ def _narrowed(
         training=TrainSettings(epochs=1, learning_rate=1e-3, seed=request.seed),
     )
     start = (settings, task.board, task.budget, trained.asked.bit_rules)
-    state = checkpoint_path(folder, "pruned", *start, task.network, trained.dataset)
-    pruned = prune(task, settings, progress, checkpoint=state.with_suffix(".npz"))
-    groups = [g for g in channel_groups(trained.network) if not g.fixed]
-    return _Cut(
-        network=pruned.network,
-        changes={
-            g.name: Channels(pruned.kept[g.name])
-            for g in groups
-            if len(pruned.kept[g.name]) < g.channels
-        },
-        before={g.name: g.channels for g in groups},
-        after={g.name: len(pruned.kept[g.name]) for g in groups},
-        cycles=pruned.cycles,
-        start_cycles=pruned.start_cycles,
-    )
-
-
-def _sparsified(
-    request: PruneRequest, trained: Trained, folder: Path, progress: Progress
-) -> _Cut:
-    """Return the network with fewer words."""
-    from hao.answer.kept import render_kept
-    from hao.answer.sparsified import load_sparsified
-    from hao.answer.sparsity import SparsitySettings, sparsify
-    from hao.quant.train import TrainSettings
-
-    task = task_of(trained)
-    settings = SparsitySettings(
-        rounds=request.steps,
-        iterations=request.iterations,
-        training=TrainSettings(epochs=1, learning_rate=1e-3, seed=request.seed),
-    )
-    start = (settings, task.board, task.budget, trained.asked.bit_rules)
-    state = checkpoint_path(folder, "sparse", *start, task.network, trained.dataset)
-    place = state.with_suffix(".npz")
-    found = load_sparsified(place, task.network)
-    if found is None:
-        found = sparsify(task, replace(settings, checkpoint=state), progress)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        write_file(place, render_kept(found))
-    return _Cut(
-        network=found.network,
-        changes={},
-        before={name: count for name, (_, count) in found.words.items()},
-        after={name: kept for name, (kept, _) in found.words.items()},
-        cycles=found.cycles,
-        start_cycles=found.start_cycles,
-        space=found.space,
-    )
+    word = request.method.value
+    state = checkpoint_path(folder, word, *start, task.network, trained.dataset)
+    match request.method:
+        case PruneMethod.CHANNELS:
+            return prune(task, settings, progress, checkpoint=state)
+        case PruneMethod.SPARSITY:
+            return sparsify(task, settings, progress, checkpoint=state)
+        case _:
+            assert_never(request.method)
 
 
 def render_pruning(pruning: Pruning) -> str:

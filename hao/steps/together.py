@@ -187,7 +187,8 @@ def _channels(
     Raises:
         InputError: No channels may be taken out.
     """
-    from hao.answer.prune import PruneSettings, lanes_of, scored, weighed_options
+    from hao.answer.prune import lanes_of, scored, weighed_options
+    from hao.answer.prune_task import PruneSettings
     from hao.program.codesign import choose_fastest
     from hao.quant.train import TrainSettings
 

@@ -231,7 +231,7 @@ def test_a_killed_command_goes_on_where_it_was(weights: Path, tmp_path: Path) ->
 
     with pytest.raises(KeyboardInterrupt):
         prune_run(request, tmp_path / "b", force=False, progress=killed)
-    assert list((tmp_path / "b.work" / "training").glob("pruned-*.npz"))
+    assert list((tmp_path / "b.work" / "training").glob("channels-*.npz"))
     told: list[str] = []
     again = prune_run(request, tmp_path / "b", force=False, progress=told.append)
     assert not any(line.startswith("pruning step") for line in told)
