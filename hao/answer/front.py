@@ -57,19 +57,14 @@ class FrontPoint:
 
 def front_point(candidate: Candidate, report: SolveReport) -> FrontPoint:
     """Return the point of a solved design."""
-    layers = report.design.network.compute_layers
-    weights = sum(layer.weights for layer in layers)
     power = estimate_power(report.cost, report.design.board)
-    bits = sum(
-        layer.weights * report.design.weight_bits[layer.name] for layer in layers
-    )
     return FrontPoint(
         network=candidate.label,
         fps=report.cost.fps,
         latency_ms=report.cost.engine_ms,
         accuracy=candidate.accuracy(report.design.scheme),
         cost_points=report.cost_micro / MICRO,
-        mean_bits=bits / weights,
+        mean_bits=report.design.mean_bits,
         status=report.status,
         power_mw=None if power is None else power.total_mw,
         basis=candidate.basis(report.design.scheme),

@@ -71,6 +71,13 @@ class Design:
             if isinstance(change, Bits)
         }
 
+    @property
+    def mean_bits(self) -> float:
+        """Return the weight bits, averaged over the weights; 0 without any."""
+        layers = self.network.compute_layers
+        bits = sum(layer.weights * self.weight_bits[layer.name] for layer in layers)
+        return bits / max(1, sum(layer.weights for layer in layers))
+
     def _check_segments(self) -> None:
         """Check that the segments run the network from its first to its last stage."""
         if not self.segments:

@@ -23,12 +23,11 @@ from hao.measure.predictors import (
     LEAST_SAMPLES,
     Encoder,
     Predictor,
-    Quality,
     fit_predictor,
     score,
 )
 from hao.measure.propose import Ask, design_of_scheme
-from hao.measure.sample import Origin, Part, Result, Sample, Trial
+from hao.measure.sample import Origin, Part, Quality, Result, Sample, Trial
 from hao.measure.settings import LoopSettings
 from hao.measure.store import Store
 from hao.measure.subject import Subject, evaluate

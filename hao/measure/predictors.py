@@ -34,7 +34,7 @@ from sklearn.svm import SVR
 from hao.errors import InputError
 from hao.ir.change import Scheme, bare, change_text
 from hao.measure.ranks import spearman
-from hao.measure.sample import Sample
+from hao.measure.sample import Quality, Sample
 
 Floats = NDArray[np.float64]
 
@@ -215,26 +215,6 @@ def fit_model(
         warnings.simplefilter("ignore", ConvergenceWarning)
         regressor.fit(_shaped(features, sites), np.log(divergence + _FLOOR))
     return _Logarithmic(regress=regressor.predict, sites=sites)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quality:
-    """How well a predictor does on samples that it was not fitted to.
-
-    Attributes:
-        rows: Samples.
-        spearman: Rank correlation with the measured divergence.
-        spearman_top1: That with the measured top-1, negated.
-        mae: Mean absolute error of top-1 [points].
-        coverage: Share of measured top-1 inside its interval; `None` where the interval
-            comes from the same samples.
-    """
-
-    rows: int
-    spearman: float
-    spearman_top1: float
-    mae: float
-    coverage: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -122,6 +122,26 @@ class Sample:
     failure: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """How well a predictor does on samples that it was not fitted to.
+
+    Attributes:
+        rows: Samples.
+        spearman: Rank correlation with the measured divergence.
+        spearman_top1: That with the measured top-1, negated.
+        mae: Mean absolute error of top-1 [points].
+        coverage: Share of measured top-1 inside its 90 % interval; `None` where the
+            interval comes from the same samples.
+    """
+
+    rows: int
+    spearman: float
+    spearman_top1: float
+    mae: float
+    coverage: float | None = None
+
+
 def scheme_key(scheme: Scheme, act_bits: int) -> str:
     """Return the key of a scheme: JSON of the changes in words, sorted by name."""
     changes = {

@@ -1,5 +1,7 @@
 """Two runs beside each other: as rows for a terminal, and as a page."""
 
+from collections.abc import Callable
+
 from hao.page.design import BITS_HEAD, layer_kind, shape_in_words
 from hao.page.parts import (
     OTHERS,
@@ -29,44 +31,60 @@ Loaded = tuple[SearchResult, Records]
 UNKNOWN = "-"
 
 
+_FIGURES: tuple[
+    tuple[str, Callable[[SearchResult, Records], float | None], int], ...
+] = (
+    ("clock [MHz]", lambda one, _: one.design.board.clock_mhz, 3),
+    ("frames/s", lambda one, _: one.cost.fps, 1),
+    ("engine [ms a frame]", lambda one, _: one.cost.engine_ms, 3),
+    ("frames of a start", lambda one, _: one.cost.frames, 0),
+    ("cycles", lambda one, _: one.cost.latency_cycles, 0),
+    (
+        "top-1 predicted [%]",
+        lambda one, _: one.accuracy.mean if one.accuracy else None,
+        2,
+    ),
+    (
+        "top-1 predicted, low end [%]",
+        lambda one, _: one.accuracy.low if one.accuracy else None,
+        2,
+    ),
+    ("top-1 float [%]", lambda one, _: one.float_top1, 2),
+    (
+        "top-1 integer, measured [%]",
+        lambda _, got: got.quantization.integer_top1 if got.quantization else None,
+        2,
+    ),
+    (
+        "cycles replayed",
+        lambda _, got: got.simulation.cycles_replayed if got.simulation else None,
+        0,
+    ),
+    ("weight bits on average", lambda one, _: one.design.mean_bits, 2),
+    ("MACs a frame [M]", lambda one, _: one.cost.frame_macs / 1e6, 1),
+    ("multipliers", lambda one, _: one.cost.multipliers, 0),
+    ("multipliers busy [%]", lambda one, _: 100 * one.cost.efficiency, 1),
+    ("DDR a frame [MB]", lambda one, _: one.cost.frame_ddr_bytes / 1e6, 2),
+    ("power [W]", lambda one, _: one.power.total_mw / 1000 if one.power else None, 1),
+)
+"""Figure, its value in a run, and the digits behind the point that are shown."""
+
+
 def comparison_rows(
     first: Loaded, second: Loaded
 ) -> tuple[tuple[str, str, str, str], ...]:
     """Return figure, value of the first run, of the second, and the difference."""
     a, b = first[0], second[0]
+    used = [run.cost.resources.as_dict() for run in (a, b)]
+    device = [run.design.board.resources.as_dict() for run in (a, b)]
     rows = [
         ("network", label(a), label(b), ""),
         ("board", plain(a.design.board.name), plain(b.design.board.name), ""),
-        _row("clock [MHz]", a.design.board.clock_mhz, b.design.board.clock_mhz, 3),
-        _row("frames/s", a.cost.fps, b.cost.fps, 1),
-        _row("engine [ms a frame]", a.cost.engine_ms, b.cost.engine_ms, 3),
-        _row("frames of a start", a.cost.frames, b.cost.frames),
-        _row("cycles", a.cost.latency_cycles, b.cost.latency_cycles),
-        _row("top-1 predicted [%]", _predicted(a), _predicted(b), 2),
-        _row("top-1 predicted, low end [%]", _low(a), _low(b), 2),
-        _row("top-1 float [%]", a.float_top1, b.float_top1, 2),
-        _row("top-1 integer, measured [%]", _measured(first), _measured(second), 2),
-        _row("cycles replayed", _replayed(first), _replayed(second)),
-        _row("weight bits on average", _bits(a), _bits(b), 2),
-        _row("MACs a frame [M]", a.cost.frame_macs / 1e6, b.cost.frame_macs / 1e6, 1),
-        _row("multipliers", a.cost.multipliers, b.cost.multipliers),
-        _row(
-            "multipliers busy [%]", 100 * a.cost.efficiency, 100 * b.cost.efficiency, 1
-        ),
-        _row(
-            "DDR a frame [MB]",
-            a.cost.frame_ddr_bytes / 1e6,
-            b.cost.frame_ddr_bytes / 1e6,
-            2,
-        ),
-        _row("power [W]", _watts(a), _watts(b), 1),
+        *(_row(name, of(*first), of(*second), most) for name, of, most in _FIGURES),
         *(
-            _row(
-                name, a.cost.resources.as_dict()[kind], b.cost.resources.as_dict()[kind]
-            )
+            _row(name, used[0][kind], used[1][kind])
             for kind, name in KINDS.items()
-            if a.design.board.resources.as_dict()[kind]
-            or b.design.board.resources.as_dict()[kind]
+            if device[0][kind] or device[1][kind]
         ),
         ("binds most", a.cost.bottleneck, b.cost.bottleneck, ""),
         ("proof", _proof(a), _proof(b), ""),
@@ -85,37 +103,6 @@ def _row(
         if one:
             change += f" ({100 * (other / one - 1):+.1f} %)"
     return name, shown[0], shown[1], change
-
-
-def _predicted(result: SearchResult) -> float | None:
-    return None if result.accuracy is None else result.accuracy.mean
-
-
-def _low(result: SearchResult) -> float | None:
-    return None if result.accuracy is None else result.accuracy.low
-
-
-def _measured(run: Loaded) -> float | None:
-    found = run[1].quantization
-    return None if found is None else found.integer_top1
-
-
-def _replayed(run: Loaded) -> int | None:
-    found = run[1].simulation
-    return None if found is None else found.cycles_replayed
-
-
-def _bits(result: SearchResult) -> float:
-    layers = result.design.network.compute_layers
-    weights = sum(layer.weights for layer in layers)
-    bits = sum(
-        layer.weights * result.design.weight_bits[layer.name] for layer in layers
-    )
-    return bits / max(1, weights)
-
-
-def _watts(result: SearchResult) -> float | None:
-    return None if result.power is None else result.power.total_mw / 1000
 
 
 def _proof(result: SearchResult) -> str:

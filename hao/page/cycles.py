@@ -1,6 +1,5 @@
 """Sections on time: cycles of every invocation, and the roofline."""
 
-from hao.cost.evaluate import InvocationCost
 from hao.page.parts import (
     ANSWER,
     COLOURS,
@@ -18,7 +17,7 @@ from hao.page.parts import (
     trace,
 )
 from hao.report.result import SearchResult
-from hao.report.tables import PATHS, roofline_ms
+from hao.report.tables import invocation_row, roofline_ms
 from hao.report.words import start_in_words
 from hao.text import clipped, plain
 
@@ -31,20 +30,7 @@ def invocation_section(result: SearchResult) -> Section:
         for name, cycles in cost.binding_cycles.items()
     )
     rows = tuple(
-        (
-            clipped(plain(item.name), 60),
-            f"{item.macs / 1e6:.2f}",
-            str(item.tiles),
-            count(item.period_cycles),
-            *(
-                "-" if (cycles := item.path_cycles.get(name)) is None else count(cycles)
-                for name in PATHS
-            ),
-            count(item.load_cycles),
-            f"{100 * _use(item, cost.multipliers):.0f}",
-            item.binding,
-        )
-        for item in cost.invocations
+        invocation_row(item, cost.multipliers, most=60) for item in cost.invocations
     )
     return Section(
         key="cycles",
@@ -77,10 +63,6 @@ def invocation_section(result: SearchResult) -> Section:
             ),
         ),
     )
-
-
-def _use(item: InvocationCost, multipliers: int) -> float:
-    return item.macs / max(1, item.period_cycles * multipliers)
 
 
 def _invocation_figure(result: SearchResult) -> Figure:

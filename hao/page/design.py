@@ -18,12 +18,11 @@ from hao.page.parts import (
     chart_label,
     count,
     hover,
-    percent,
     trace,
 )
 from hao.report.margins import risk_in_words
 from hao.report.result import SearchResult
-from hao.report.tables import KINDS
+from hao.report.tables import KINDS, RESOURCE_HEAD, resource_rows
 from hao.report.words import bits_in_words, engine_in_words
 from hao.text import clipped, plain
 
@@ -111,20 +110,9 @@ def device_section(result: SearchResult) -> Section:
     """Return what the design takes of the device, with margins."""
     board, cost = result.design.board, result.cost
     used, usable = cost.resources.as_dict(), board.usable.as_dict()
-    have = board.resources.as_dict()
-    kinds = [kind for kind in KINDS if have[kind]]
-    rows = tuple(
-        (
-            KINDS[kind],
-            count(used[kind]),
-            count(usable[kind]),
-            count(have[kind]),
-            percent(used[kind] / have[kind]),
-            f"±{AREA_ERROR_PERCENT} %" if kind in ("lut", "ff") else "by rule",
-            count(usable[kind] - used[kind]),
-        )
-        for kind in kinds
-    )
+    kinds = [kind for kind in KINDS if board.resources.as_dict()[kind]]
+    left = [str(usable[kind] - used[kind]) for kind in kinds]
+    rows = zip(resource_rows(board, cost), left, strict=True)
     parts = tuple(
         (name, *(count(blocks.as_dict()[kind]) for kind in kinds))
         for name, blocks in cost.parts.items()
@@ -149,11 +137,8 @@ def device_section(result: SearchResult) -> Section:
         tables=(
             PageTable(
                 caption="Blocks of the device",
-                head=(
-                    *("resource", "used", "usable", "device", "of device"),
-                    *("error", "left"),
-                ),
-                rows=rows,
+                head=(*RESOURCE_HEAD, "left"),
+                rows=tuple((*row, rest) for row, rest in rows),
                 text=frozenset({0, 5}),
             ),
             PageTable(

@@ -17,8 +17,8 @@ from hao.page.parts import (
     trace,
 )
 from hao.report.evidence import basis_in_words, unknown_in_words
-from hao.report.hardware import SimulationResult
-from hao.report.measured import Measured
+from hao.report.hardware import SimulationResult, cycle_rows
+from hao.report.measured import Measured, design_rows
 from hao.report.result import SearchResult
 from hao.runs.records import Records
 from hao.text import clipped, plain
@@ -104,17 +104,7 @@ def measured_table(found: Measured) -> PageTable:
             "90 % interval",
             "layers at bits",
         ),
-        rows=tuple(
-            (
-                plain(one.folder),
-                f"{one.fps:,.1f}",
-                f"{one.search_top1:.2f}",
-                f"{one.test_top1:.2f}",
-                f"{one.test_low:.2f} to {one.test_high:.2f}",
-                f"{plain(one.bits)}; activations {one.act_bits}",
-            )
-            for one in found.designs
-        ),
+        rows=tuple(design_rows(found.designs)),
         text=frozenset({0, 5}),
     )
 
@@ -251,15 +241,7 @@ def _replay_table(simulation: SimulationResult) -> PageTable:
     return PageTable(
         caption="Cycles of every invocation",
         head=("invocation", "predicted", "replayed", "predicted / replayed"),
-        rows=tuple(
-            (
-                clipped(plain(item.name), 60),
-                count(item.model),
-                count(item.replayed),
-                f"{item.model / max(1, item.replayed):.3f}",
-            )
-            for item in simulation.invocations
-        ),
+        rows=tuple(cycle_rows(simulation)),
     )
 
 

@@ -2,7 +2,6 @@
 
 import math
 
-from hao.accuracy.drops import Basis
 from hao.answer.front import FrontPoint
 from hao.page.parts import (
     ANSWER,
@@ -20,7 +19,8 @@ from hao.page.parts import (
 )
 from hao.report.published import DEVICE, PublishedPoint, load_published
 from hao.report.result import SearchResult
-from hao.text import clipped, decimal, plain
+from hao.report.tables import front_rows
+from hao.text import decimal, plain
 
 
 def front_section(result: SearchResult) -> Section:
@@ -146,45 +146,26 @@ def _about(point: FrontPoint) -> str:
         a = point.accuracy
         accuracy = f"top-1 {a.mean:.2f} % ({a.low:.2f} to {a.high:.2f}), predicted"
     watt = point.fps_per_watt
+    bases = [] if point.basis is None else [point.basis]
     return hover(
         f"<b>{chart_label(point.network, 60)}</b>",
         f"{point.fps:.1f} frames/s, {decimal(point.latency_ms)} ms, predicted",
         accuracy,
         f"{point.mean_bits:.2f} bits on average, reckoned to cost "
         f"{point.cost_points:.2f} points",
-        *([] if point.basis is None else [f"rests on {_basis(point.basis)}"]),
+        *(f"rests on {basis.recipe.value}, {basis.evidence.value}" for basis in bases),
         point.status.value if watt is None else f"{watt:.1f} frames/s per watt",
     )
-
-
-def _basis(basis: Basis) -> str:
-    return f"{basis.recipe.value}, {basis.evidence.value}"
 
 
 def _front_table(front: tuple[FrontPoint, ...]) -> PageTable:
     return PageTable(
         caption="Points of the front",
         head=(
-            *("network", "top-1 [%]", "90 % interval", "frames/s", "ms"),
-            *("frames/s per W", "bits", "ranked", "rests on", "proof"),
+            *("network", "top-1 [%]", "90 % interval", "ranked", "frames/s", "ms"),
+            *("frames/s per W", "bits", "rests on", "proof"),
         ),
-        rows=tuple(
-            (
-                clipped(plain(point.network), 60),
-                "-" if point.accuracy is None else f"{point.accuracy.mean:.2f}",
-                "-"
-                if point.accuracy is None
-                else f"{point.accuracy.low:.2f} to {point.accuracy.high:.2f}",
-                f"{point.fps:.1f}",
-                decimal(point.latency_ms),
-                "-" if point.fps_per_watt is None else f"{point.fps_per_watt:.1f}",
-                f"{point.mean_bits:.2f}",
-                f"{point.ranked:.2f}",
-                "-" if point.basis is None else _basis(point.basis),
-                point.status.value,
-            )
-            for point in front
-        ),
+        rows=tuple(front_rows(front, most=60)),
         text=frozenset({0, 2, 8, 9}),
     )
 

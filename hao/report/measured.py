@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
+from hao.measure.sample import Quality
 from hao.text import plain, text_table
 
 MEASURED_FILE = "measured.json"
@@ -45,24 +46,10 @@ class MeasuredDesign:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PredictorScore:
-    """How well predictors rank what they were not fitted to.
-
-    Attributes:
-        name: Kind, or what it was tested on.
-        rows: Schemes.
-        spearman: With the measured divergence.
-        spearman_top1: With the measured top-1.
-        mae: Mean absolute error of top-1 [points].
-        coverage: Share of top-1 inside its 90 % interval, where that was tested.
-    """
+class PredictorScore(Quality):
+    """How well predictors of a kind, or tested on something, do."""
 
     name: str
-    rows: int
-    spearman: float
-    spearman_top1: float
-    mae: float
-    coverage: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +141,7 @@ def render_measured(found: Measured) -> str:
         f"{trained}; float: {found.float_test_top1:.2f}",
         "",
     ]
-    lines.append(_design_table(found.designs))
+    lines.append(text_table(DESIGN_HEAD, design_rows(found.designs), left={0, 5}))
     if found.scores:
         lines += ["", *_score_lines(found.scores, found.learner)]
     if not found.learner:
@@ -186,17 +173,27 @@ def _score_lines(scores: Sequence[PredictorScore], learner: str) -> list[str]:
     return [title, text_table(head, rows, left={0})]
 
 
-def _design_table(designs: Sequence[MeasuredDesign]) -> str:
-    head = ("design", "frames/s", "search", "test", "90 % interval", "layers at bits")
-    rows = [
+DESIGN_HEAD = (
+    "design",
+    "frames/s",
+    "search",
+    "test",
+    "90 % interval",
+    "layers at bits",
+)
+"""Columns of `design_rows`."""
+
+
+def design_rows(designs: Sequence[MeasuredDesign]) -> list[tuple[str, ...]]:
+    """Return measured designs as rows of a table."""
+    return [
         (
-            one.folder,
+            plain(one.folder),
             f"{one.fps:.1f}",
             f"{one.search_top1:.2f}",
             f"{one.test_top1:.2f}",
             f"{one.test_low:.2f} to {one.test_high:.2f}",
-            f"{one.bits}; A{one.act_bits}",
+            f"{plain(one.bits)}; A{one.act_bits}",
         )
         for one in designs
     ]
-    return text_table(head, rows, left={0, 5})

@@ -13,7 +13,12 @@ from hao.report.hardware import (
     cycle_rows,
     percent_in_words,
 )
-from hao.report.measured import Measured, measured_word
+from hao.report.measured import (
+    DESIGN_HEAD,
+    Measured,
+    design_rows,
+    measured_word,
+)
 from hao.report.result import SearchResult
 from hao.report.tables import (
     RESOURCE_HEAD,
@@ -148,17 +153,8 @@ def measured_html(found: Measured) -> str:
     """Return the best designs by measurement."""
     return html_table(
         f"{found.network} on {found.data}: {found.schemes} schemes measured",
-        [
-            (
-                one.folder,
-                f"{one.fps:.1f}",
-                f"{one.search_top1:.2f}",
-                f"{one.test_top1:.2f} ({one.test_low:.2f} to {one.test_high:.2f})",
-                f"{one.bits}; A{one.act_bits}",
-            )
-            for one in found.designs
-        ],
-        head=("design", "frames/s", "search", "test (90 % interval)", "layers at bits"),
+        design_rows(found.designs),
+        head=DESIGN_HEAD,
         notes=(
             f"Measured {measured_word(found)} [%]: search, on the "
             f"{found.search_frames} frames that schemes are chosen by; test, on "

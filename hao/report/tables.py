@@ -114,29 +114,30 @@ def render_invocations(result: SearchResult) -> str:
     """
     cost = result.cost
     longest = max(item.period_cycles for item in cost.invocations)
-    unit = 1 if longest < 1_000_000 else 1000
+    unit, counted = (1, "cycles") if longest < 10**6 else (1000, "thousand cycles")
     head = [
         *("invocation", "MMAC", "tiles", "period", "dense", "depthw", "pointw"),
         *("ifm", "ofm", "resid", "load", "use %", "binds"),
     ]
-    rows = [_invocation_row(item, cost.multipliers, unit) for item in cost.invocations]
-    counted = "cycles" if unit == 1 else "thousand cycles"
+    rows = [
+        invocation_row(item, cost.multipliers, unit=unit) for item in cost.invocations
+    ]
     table = text_table(head, rows, left={0, len(head) - 1})
-    first = _cycles(cost.first_load_cycles, unit)
-    total = _cycles(cost.latency_cycles, unit)
     return (
-        f"{table}\nTimes in {counted}; {start_in_words(cost.frames)} takes {total}, of "
-        f"which {first} before the first invocation.\n"
+        f"{table}\nTimes in {counted}; {start_in_words(cost.frames)} takes "
+        f"{_cycles(cost.latency_cycles, unit)}, of which "
+        f"{_cycles(cost.first_load_cycles, unit)} before the first invocation.\n"
     )
 
 
-def _invocation_row(
-    item: InvocationCost, multipliers: int, unit: int
+def invocation_row(
+    item: InvocationCost, multipliers: int, *, unit: int = 1, most: int = 40
 ) -> tuple[str, ...]:
+    """Return an invocation as a row: times in `unit` cycles, at most `most` letters."""
     share = item.macs / max(1, item.period_cycles * multipliers)
     paths = [item.path_cycles.get(name) for name in PATHS]
     return (
-        clipped(plain(item.name), 40),
+        clipped(plain(item.name), most),
         f"{item.macs / 1e6:.1f}",
         str(item.tiles),
         _cycles(item.period_cycles, unit),
@@ -153,9 +154,24 @@ def render_front(points: Sequence[FrontPoint]) -> str:
         *("network", "top-1 %", "90 % interval", "ranked", "frames/s", "ms", "fps/W"),
         *("bits", "rests on", "proof"),
     ]
-    rows = [
+    note = (
+        "Predicted, batch 1. Milliseconds are the engine's, without what the host adds "
+        "one frame at a time. Ranked: top-1 as the search reckons with it, or what the "
+        "bits cost, negated, where the float top-1 is unknown. Rests on: recipe, and "
+        "whether the network itself was measured with it at these bits, or its family "
+        "(docs/accuracy.md). fps/W: frames/s per watt of the board, a coarse estimate."
+    )
+    table = text_table(head, front_rows(points), left={0, len(head) - 2, len(head) - 1})
+    return f"{table}\n{textwrap.fill(note, WIDTH)}\n"
+
+
+def front_rows(
+    points: Sequence[FrontPoint], *, most: int = 36
+) -> list[tuple[str, ...]]:
+    """Return the points of a front as rows of a table, names of `most` letters."""
+    return [
         (
-            clipped(plain(point.network), 36),
+            clipped(plain(point.network), most),
             "unknown" if point.accuracy is None else f"{point.accuracy.mean:.2f}",
             "-"
             if point.accuracy is None
@@ -172,15 +188,6 @@ def render_front(points: Sequence[FrontPoint]) -> str:
         )
         for point in points
     ]
-    note = (
-        "Predicted, batch 1. Milliseconds are the engine's, without what the host adds "
-        "one frame at a time. Ranked: top-1 as the search reckons with it, or what the "
-        "bits cost, negated, where the float top-1 is unknown. Rests on: recipe, and "
-        "whether the network itself was measured with it at these bits, or its family "
-        "(docs/accuracy.md). fps/W: frames/s per watt of the board, a coarse estimate."
-    )
-    table = text_table(head, rows, left={0, len(head) - 2, len(head) - 1})
-    return f"{table}\n{textwrap.fill(note, WIDTH)}\n"
 
 
 def result_json(result: SearchResult, *, seconds: float) -> dict[str, object]:
@@ -192,8 +199,7 @@ def result_json(result: SearchResult, *, seconds: float) -> dict[str, object]:
     """
     design, cost, proof = result.design, result.cost, result.proof
     accuracy = result.accuracy
-    layers = design.network.compute_layers
-    bits = Counter(design.weight_bits[layer.name] for layer in layers)
+    bits = Counter(design.weight_bits[n.name] for n in design.network.compute_layers)
     return {
         "network": design.network.name,
         "image_size": result.image_size,
@@ -213,11 +219,7 @@ def result_json(result: SearchResult, *, seconds: float) -> dict[str, object]:
         "fps": round(cost.fps, 4),
         "latency_ms": round(cost.latency_ms, 6),
         "latency_cycles": cost.latency_cycles,
-        "resources": {
-            kind: count
-            for kind, count in cost.resources.as_dict().items()
-            if kind in ("dsp", "bram_18k", "uram", "lut", "ff")
-        },
+        "resources": {kind: cost.resources.as_dict()[kind] for kind in KINDS},
         "utilisation": result.utilisation,
         "fits": cost.resources <= design.board.usable,
         "bits": {str(width): bits[width] for width in sorted(bits)},
@@ -298,8 +300,7 @@ def resource_rows(board: Board, cost: CostReport) -> list[tuple[str, ...]]:
 
 
 def _resource_lines(board: Board, cost: CostReport) -> list[str]:
-    rows = resource_rows(board, cost)
-    lines = text_table(RESOURCE_HEAD, rows, left={0}).splitlines()
+    lines = text_table(RESOURCE_HEAD, resource_rows(board, cost), left={0}).splitlines()
     over = excess_in_words(board, cost)
     return [*lines, *([] if over is None else [f"DOES NOT FIT: {over}"])]
 

@@ -35,11 +35,9 @@ def bits_in_words(design: Design) -> str:
         f"{count_in_words(count, 'layer')} at {bits}"
         for bits, count in sorted(counts.items(), reverse=True)
     ]
-    weights = sum(layer.weights for layer in design.network.compute_layers)
-    total = sum(
-        n.weights * design.weight_bits[n.name] for n in design.network.compute_layers
-    )
-    mean = f", {total / weights:.2f} on average over the weights" if weights else ""
+    mean = ""
+    if design.mean_bits:
+        mean = f", {design.mean_bits:.2f} on average over the weights"
     twice = len(passes_of(design.scheme))
     if twice:
         mean += f", {count_in_words(twice, 'layer')} in two passes"

@@ -5,7 +5,7 @@ Loads torch and scikit-learn, and is imported when `hao.steps.explore` runs.
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,6 @@ from hao.ir.change import (
 from hao.ir.channels import channel_groups
 from hao.ir.network import Network
 from hao.measure.loop import Bench, Exploration, FrontChoice, result_of, run_loop
-from hao.measure.predictors import Quality
 from hao.measure.propose import Ask, make_encoder
 from hao.measure.saliency import known_saliencies, mapped_to_loss
 from hao.measure.sample import Part
@@ -193,11 +192,13 @@ def measured_of(found: Exploration, subject: Subject) -> Measured:
     scores = []
     if found.predictor is not None:
         scores = [
-            _score(f"{learner.value}, cross-validated", quality)
+            PredictorScore(name=f"{learner.value}, cross-validated", **asdict(quality))
             for learner, quality in found.predictor.quality.items()
         ]
     if found.ahead is not None:
-        scores.append(_score("of later turns, ahead", found.ahead))
+        scores.append(
+            PredictorScore(name="of later turns, ahead", **asdict(found.ahead))
+        )
     return Measured(
         network=subject.network.name,
         data=subject.dataset.name,
@@ -220,17 +221,6 @@ def measured_of(found: Exploration, subject: Subject) -> Measured:
             for number, choice in enumerate(found.front, 1)
         ),
         notes=subject.notes,
-    )
-
-
-def _score(name: str, quality: Quality) -> PredictorScore:
-    return PredictorScore(
-        name=name,
-        rows=quality.rows,
-        spearman=quality.spearman,
-        spearman_top1=quality.spearman_top1,
-        mae=quality.mae,
-        coverage=quality.coverage,
     )
 
 
