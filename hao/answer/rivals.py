@@ -338,12 +338,7 @@ def _runs(design: Design, segment: Segment) -> bool:
         stage = engine.stage(role)
         if stage is None or bits.get(layer.name, 0) > stage.weight_bits:
             return False
-    setting = Setting(
-        board=design.board,
-        px=engine.px,
-        act_bits=engine.act_bits,
-        double_buffered=engine.double_buffered,
-    )
+    setting = Setting.of(engine, design.board)
     price = price_segment(run, engine_columns(engine), bits, setting)
     return all(bool(fits[0]) for fits in price.feasible.values())
 

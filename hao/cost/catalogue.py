@@ -436,12 +436,7 @@ def check_buffers(design: Design) -> None:
             engine lacks; names the layer.
     """
     engine = design.engine
-    setting = Setting(
-        board=design.board,
-        px=engine.px,
-        act_bits=engine.act_bits,
-        double_buffered=engine.double_buffered,
-    )
+    setting = Setting.of(engine, design.board)
     for segment in design.segments:
         invocation = segment.invocation
         if invocation.residual and not engine.residual:

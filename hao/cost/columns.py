@@ -7,11 +7,13 @@ of a comparison share.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hao.cost.memory import beat_channels
+from hao.engine.stages import Engine
 from hao.hw.board import Board
 
 Ints = NDArray[np.int64]
@@ -92,6 +94,17 @@ class Setting:
     act_bits: int
     double_buffered: bool
     aligned_tiles: bool = True
+
+    @classmethod
+    def of(cls, engine: Engine, board: Board, *, aligned_tiles: bool = True) -> Self:
+        """Return the setting of an engine on a board."""
+        return cls(
+            board=board,
+            px=engine.px,
+            act_bits=engine.act_bits,
+            double_buffered=engine.double_buffered,
+            aligned_tiles=aligned_tiles,
+        )
 
     @property
     def tile_channels(self) -> int:

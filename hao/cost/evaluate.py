@@ -185,13 +185,7 @@ def evaluate(design: Design, *, aligned_tiles: bool = True) -> CostReport:
         InputError: A segment needs a stage, a width or a buffer that the engine lacks.
     """
     engine, board = design.engine, design.board
-    setting = Setting(
-        board=board,
-        px=engine.px,
-        act_bits=engine.act_bits,
-        double_buffered=engine.double_buffered,
-        aligned_tiles=aligned_tiles,
-    )
+    setting = Setting.of(engine, board, aligned_tiles=aligned_tiles)
     columns = engine_columns(engine)
     check_buffers(design)
     prices, lanes = [], design.lane_bits

@@ -179,12 +179,7 @@ def _cuts(invocation: Invocation, design: Design) -> list[tuple[StageRun, ...]]:
     stage, engine, board = engine_stages(design)[role], design.engine, design.board
     assert isinstance(layer, DenseLayer)
     assert isinstance(stage, DenseStage)
-    setting = Setting(
-        board=board,
-        px=engine.px,
-        act_bits=engine.act_bits,
-        double_buffered=engine.double_buffered,
-    )
+    setting = Setting.of(engine, board)
     whole = input_channels(layer, engine.act_bits, board)
     cuts: list[tuple[StageRun, ...]] = []
     begin = 0

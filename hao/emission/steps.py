@@ -5,8 +5,9 @@ Every number that the hardware does not work out itself is worked out here and i
 are compared with those of the cost model and of the cycle replay in tests/emission.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar, assert_never
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from hao.emission.ports import (
     unpack_step,
     write_step,
 )
-from hao.emission.records import NONE, ArrayStep, DepthwiseStep, FetchStep, Step
+from hao.emission.records import NONE, FetchStep, LoadStep, Step
 from hao.emission.runs import CODES, Run, StageRun, design_runs, engine_stages
 from hao.emission.stage_sizes import unit_rows
 from hao.emission.stage_steps import stage_step
@@ -32,8 +33,6 @@ from hao.ir.integer import IntegerNetwork
 from hao.ir.layer import Pool
 from hao.ir.partition import Role
 from hao.ir.sparsity import FULL, density_of
-
-_Array = TypeVar("_Array", ArrayStep, DepthwiseStep)
 
 _Load = dict[Role, StageWeights]
 
@@ -194,85 +193,64 @@ def _with_load(step: Step, load: _Load, design: Design, *, half: int) -> Step:
         )
         step = replace(step, fetch=fetch)
     for role, packed in load.items():
-        weight, channel = _bases(design, role, half)
-        weight, channel = (
-            weight + packed.first * packed.load.folds,
-            channel + packed.first,
-        )
-        match role:
-            case Role.DENSE:
-                array = _filled(step.dense_array, packed, weight, channel)
-                array = _listed(array, packed, _list_base(design, role, half))
-                step = replace(step, dense_load=packed.load, dense_array=array)
-            case Role.POINTWISE:
-                array = _filled(step.pointwise_array, packed, weight, channel)
-                array = _listed(array, packed, _list_base(design, role, half))
-                step = replace(step, pointwise_load=packed.load, pointwise_array=array)
-            case Role.DEPTHWISE:
-                products = _filled(step.depthwise_array, packed, weight, channel)
-                step = replace(
-                    step, depthwise_load=packed.load, depthwise_array=products
-                )
-            case _:
-                assert_never(role)
+        begin = _begin(design, role, half)
+        fill = {
+            "fill_weight_base": begin.weight + packed.first * packed.load.folds,
+            "fill_channel_base": begin.channel + packed.first,
+            "fill_units": packed.units,
+            "fill_records": packed.records,
+        }
+        if packed.lists:
+            fill |= {"fill_list_base": begin.listed, "fill_lists": packed.lists}
+        step = _with_array(step, role, fill, load=packed.load)
     return step
-
-
-def _filled(array: _Array, packed: StageWeights, weight: int, channel: int) -> _Array:
-    return replace(
-        array,
-        fill_weight_base=weight,
-        fill_channel_base=channel,
-        fill_units=packed.units,
-        fill_records=packed.records,
-    )
 
 
 def _in_half(step: Step, design: Design, half: int) -> Step:
     """Return the step that computes with the weights in a half of the buffers."""
     for role in engine_stages(design):
-        weight, channel = _bases(design, role, half)
-        match role:
-            case Role.DENSE:
-                array = _based(step.dense_array, weight, channel)
-                array = replace(array, list_base=_list_base(design, role, half))
-                step = replace(step, dense_array=array)
-            case Role.POINTWISE:
-                array = _based(step.pointwise_array, weight, channel)
-                array = replace(array, list_base=_list_base(design, role, half))
-                step = replace(step, pointwise_array=array)
-            case Role.DEPTHWISE:
-                products = _based(step.depthwise_array, weight, channel)
-                step = replace(step, depthwise_array=products)
-            case _:
-                assert_never(role)
+        begin = _begin(design, role, half)
+        bases = {"weight_base": begin.weight, "channel_base": begin.channel}
+        if role is not Role.DEPTHWISE:
+            bases["list_base"] = begin.listed
+        step = _with_array(step, role, bases)
     return step
 
 
-def _based(array: _Array, weight: int, channel: int) -> _Array:
-    return replace(array, weight_base=weight, channel_base=channel)
+def _with_array(
+    step: Step, role: Role, values: Mapping[str, int], *, load: LoadStep | None = None
+) -> Step:
+    """Return the step with other values of a stage's array, and what it loads."""
+    name = f"{role.value}_array"
+    changed: dict[str, Any] = {name: replace(getattr(step, name), **values)}
+    if load is not None:
+        changed[f"{role.value}_load"] = load
+    return replace(step, **changed)
 
 
-def _listed(array: ArrayStep, packed: StageWeights, base: int) -> ArrayStep:
-    if not packed.lists:
-        return array
-    return replace(array, fill_list_base=base, fill_lists=packed.lists)
+@dataclass(frozen=True, slots=True)
+class _Begin:
+    """Where a half of a stage's buffers begins.
+
+    Attributes:
+        weight: Of weights [words].
+        channel: Of records [words].
+        listed: Of the list of words [beats]; 0 where there is none.
+    """
+
+    weight: int = 0
+    channel: int = 0
+    listed: int = 0
 
 
-def _list_base(design: Design, role: Role, half: int) -> int:
-    """Return where a half of a stage's lists begins [beats]; 0 where it has none."""
-    stage = engine_stages(design)[role]
-    if not (isinstance(stage, DenseStage) and stage.skips and half):
-        return 0
-    return int(list_words(np.asarray(stage.weight_words), design.board)) // 2
-
-
-def _bases(design: Design, role: Role, half: int) -> tuple[int, int]:
-    """Return where a half of a stage's buffers begins: weights, records [words]."""
-    stage = engine_stages(design)[role]
-    if not design.engine.double_buffered:
-        return 0, 0
-    return half * (stage.weight_words // 2), half * (stage.channel_words // 2)
+def _begin(design: Design, role: Role, half: int) -> _Begin:
+    """Return where the first (0) or the second half of a stage's buffers begins."""
+    if not half:
+        return _Begin()
+    stage, listed = engine_stages(design)[role], 0
+    if isinstance(stage, DenseStage) and stage.skips:
+        listed = int(list_words(np.asarray(stage.weight_words), design.board)) // 2
+    return _Begin(stage.weight_words // 2, stage.channel_words // 2, listed)
 
 
 def _run_step(run: Run, arena: Arena, design: Design, net: IntegerNetwork) -> Step:

@@ -163,62 +163,40 @@ class Board:
             if not getattr(self, text).strip():
                 raise InputError(f"board {self.name!r}: {text} is empty")
         device = self.resources
-        positive = {
-            "clock_khz": self.clock_khz,
-            "resources.dsp": device.dsp,
-            "resources.bram_18k": device.bram_18k,
-            "resources.lut": device.lut,
-            "resources.ff": device.ff,
-            "ddr_peak_kbytes_per_s": self.ddr_peak_kbytes_per_s,
-            "ports": self.ports,
-            "port_max_khz": self.port_max_khz,
-        }
-        if self.most_start_us is not None:
-            positive["most_start_us"] = self.most_start_us
-        if self.idle_mw is not None:
-            positive["idle_mw"] = self.idle_mw
-        if self.sourced_khz is not None:
-            positive["sourced_khz"] = self.sourced_khz
-        if self.budget is not None:
-            for kind in ("dsp", "bram_18k", "lut", "ff"):
-                positive[f"budget.{kind}"] = self.budget.as_dict()[kind]
-            for kind, excess in self.budget.shortfall(device).items():
-                raise InputError(
-                    f"board {self.name!r}: budget.{kind} is {excess} above what the "
-                    "device has; must be at most that"
-                )
-        for key, value in positive.items():
-            if value < 1:
-                raise InputError(
-                    f"board {self.name!r}: {key} = {value}; must be at least 1"
-                )
-        percent = {
-            f"cap_percent.{kind}": share
-            for kind, share in self.cap_percent.as_dict().items()
-        } | {
-            "ddr_read_percent": self.ddr_read_percent,
-            "ddr_write_percent": self.ddr_write_percent,
-        }
-        for key, value in percent.items():
-            if not 1 <= value <= 100:
-                raise InputError(
-                    f"board {self.name!r}: {key} = {value}; must be from 1 to 100"
-                )
-        if not 1 <= self.batch <= MOST_BATCH:
+        budget = self.budget or device
+        for kind, excess in budget.shortfall(device).items():
             raise InputError(
-                f"board {self.name!r}: batch = {self.batch}; must be from 1 to "
-                f"{MOST_BATCH}"
+                f"board {self.name!r}: budget.{kind} is {excess} above what the "
+                "device has; must be at most that"
             )
-        if self.host_call_us < 0:
-            raise InputError(
-                f"board {self.name!r}: host_call_us = {self.host_call_us}; must be at "
-                "least 0"
-            )
-        if not 0 <= self.lutram <= device.lut:
-            raise InputError(
-                f"board {self.name!r}: lutram = {self.lutram}; must be from 0 to the "
-                f"{device.lut} LUTs of the device"
-            )
+        ranges: list[tuple[str, int | None, int, int | None]] = [
+            ("clock_khz", self.clock_khz, 1, None),
+            ("ddr_peak_kbytes_per_s", self.ddr_peak_kbytes_per_s, 1, None),
+            ("ports", self.ports, 1, None),
+            ("port_max_khz", self.port_max_khz, 1, None),
+            ("most_start_us", self.most_start_us, 1, None),
+            ("idle_mw", self.idle_mw, 1, None),
+            ("sourced_khz", self.sourced_khz, 1, None),
+            ("ddr_read_percent", self.ddr_read_percent, 1, 100),
+            ("ddr_write_percent", self.ddr_write_percent, 1, 100),
+            ("batch", self.batch, 1, MOST_BATCH),
+            ("host_call_us", self.host_call_us, 0, None),
+            ("lutram", self.lutram, 0, device.lut),
+        ]
+        for name, blocks in (("resources", device), ("budget", budget)):
+            has = blocks.as_dict()
+            ranges += [
+                (f"{name}.{kind}", has[kind], 1, None)
+                for kind in ("dsp", "bram_18k", "lut", "ff")
+            ]
+        shares = self.cap_percent.as_dict()
+        ranges += [(f"cap_percent.{kind}", n, 1, 100) for kind, n in shares.items()]
+        for key, value, low, high in ranges:
+            if value is not None and not low <= value <= (high or value):
+                limit = f"at least {low}" if high is None else f"from {low} to {high}"
+                raise InputError(
+                    f"board {self.name!r}: {key} = {value}; must be {limit}"
+                )
         for key, value, allowed in (
             ("port_bytes", self.port_bytes, PORT_BYTES),
             ("ddr_burst_bytes", self.ddr_burst_bytes, BURST_BYTES),

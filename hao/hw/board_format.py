@@ -94,7 +94,6 @@ def _is_text(value: object) -> bool:
 _MOST = 100_000_000
 _COUNT = _whole(0, _MOST, required=False)
 _POSITIVE = _whole(1, _MOST, required=False)
-_PERCENT = _whole(1, 100, required=False)
 _NAME_LIMIT = "a name of at most 40 small letters, digits, '-' and '_'"
 _KEYS: dict[str, _Key] = {
     "name": _Key(_NAME_LIMIT, _is_board_name),
@@ -114,11 +113,7 @@ _KEYS: dict[str, _Key] = {
     "ports.count": _whole(1, 16, required=False),
     "ports.bytes": _whole(4, 16, required=False),
     "ports.max_khz": _whole(1_000, 2_000_000, required=False),
-    "cap_percent.lut": _PERCENT,
-    "cap_percent.ff": _PERCENT,
-    "cap_percent.dsp": _PERCENT,
-    "cap_percent.bram_18k": _PERCENT,
-    "cap_percent.uram": _PERCENT,
+    **{f"cap_percent.{kind}": _whole(1, 100, required=False) for kind in CAP_PERCENT},
     "host.call_us": _whole(0, 1_000_000, required=False),
     "power.idle_mw": _whole(1, 1_000_000, required=False),
     "resources.lut": _POSITIVE,
@@ -129,14 +124,6 @@ _KEYS: dict[str, _Key] = {
     "resources.uram": _COUNT,
 }
 _TABLES = {key.partition(".")[0] for key in _KEYS if "." in key}
-
-
-@dataclass(frozen=True, slots=True)
-class _Sourced:
-    """What a file says, apart from where it says it is from."""
-
-    values: dict[str, object]
-    sources: dict[str, str]
 
 
 class _Values:
@@ -211,15 +198,15 @@ def check_board_name(name: str) -> None:
 
 
 def _board(document: dict[str, object], *, shown: str) -> Board:
-    parsed = _split_sources(document, shown=shown)
+    said, sources = _split_sources(document, shown=shown)
     try:
-        values = _checked(parsed.values)
-        for key in parsed.sources:
+        values = _checked(said)
+        for key in sources:
             if key not in values:
                 raise InputError(
                     f"sources.{key}: there is no {key}; must be the key of a value"
                 )
-        board = _to_board(_Values(values), parsed.sources)
+        board = _to_board(_Values(values), sources)
         check_clock(board)
     except InputError as error:
         raise InputError(f"{shown}: {error}") from error
@@ -260,7 +247,10 @@ def _parsed(content: bytes, *, shown: str) -> dict[str, object]:
         raise InputError(f"{shown}: not valid TOML: {error}") from error
 
 
-def _split_sources(document: dict[str, object], *, shown: str) -> _Sourced:
+def _split_sources(
+    document: dict[str, object], *, shown: str
+) -> tuple[dict[str, object], dict[str, str]]:
+    """Return what a file says, and apart from it where it says it is from."""
     values = dict(document)
     tables = values.pop("sources", {})
     if not isinstance(tables, dict):
@@ -273,7 +263,7 @@ def _split_sources(document: dict[str, object], *, shown: str) -> _Sourced:
                 "not empty"
             )
         flat[key] = value
-    return _Sourced(values, flat)
+    return values, flat
 
 
 def _leaves(table: dict[str, object]) -> dict[str, object]:

@@ -6,6 +6,7 @@ squeeze-and-excite (timm's mnasnet_small), grouped convolutions (RegNetX,
 mobilenet_edgetpu_v2_m), hard-swish.
 """
 
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -23,51 +24,6 @@ _ARCHITECTURES: dict[str, Architecture] = {
     architecture.name: architecture
     for module in (mobilenet, mobilenet_v4, searched, classic, small)
     for architecture in module.ARCHITECTURES
-}
-
-# timm's name: zoo name, where they differ.
-_TIMM_NAMES = {
-    "mobilenetv1_100": "mobilenet_v1_100",
-    "mobilenetv1_100h": "mobilenet_v1_100h",
-    "mobilenetv1_125": "mobilenet_v1_125",
-    "mobilenetv2_035": "mobilenet_v2_035",
-    "mobilenetv2_050": "mobilenet_v2_050",
-    "mobilenetv2_075": "mobilenet_v2_075",
-    "mobilenetv2_100": "mobilenet_v2_100",
-    "mobilenetv2_110d": "mobilenet_v2_110d",
-    "mobilenetv2_120d": "mobilenet_v2_120d",
-    "mobilenetv2_140": "mobilenet_v2_140",
-    "tf_mobilenetv3_small_minimal_100": "mobilenet_v3_small_minimal",
-    "tf_mobilenetv3_large_minimal_100": "mobilenet_v3_large_minimal",
-    "mobilenetv4_conv_small": "mobilenet_v4_conv_small",
-    "mobilenetv4_conv_small_050": "mobilenet_v4_conv_small_050",
-    "mobilenetv4_conv_medium": "mobilenet_v4_conv_medium",
-    "mobilenetv4_conv_large": "mobilenet_v4_conv_large",
-    "tf_efficientnet_lite0": "efficientnet_lite0",
-    "tf_efficientnet_lite1": "efficientnet_lite1",
-    "tf_efficientnet_lite2": "efficientnet_lite2",
-    "tf_efficientnet_lite3": "efficientnet_lite3",
-    "tf_efficientnet_lite4": "efficientnet_lite4",
-    "vgg11_bn": "vgg11",
-    "vgg13_bn": "vgg13",
-    "vgg16_bn": "vgg16",
-    "vgg19_bn": "vgg19",
-}
-
-# tf_slim's name and width: zoo name.
-_SLIM_NAMES = {
-    ("mobilenet_v1", "0.25"): "mobilenet_v1_025",
-    ("mobilenet_v1", "0.50"): "mobilenet_v1_050",
-    ("mobilenet_v1", "0.75"): "mobilenet_v1_075",
-    ("mobilenet_v1", "1.0"): "mobilenet_v1_100",
-    ("mobilenet_v2", "0.35"): "mobilenet_v2_035",
-    ("mobilenet_v2", "0.5"): "mobilenet_v2_050",
-    ("mobilenet_v2", "0.75"): "mobilenet_v2_075",
-    ("mobilenet_v2", "1.0"): "mobilenet_v2_100",
-    ("mobilenet_v2", "1.3"): "mobilenet_v2_130",
-    ("mobilenet_v2", "1.4"): "mobilenet_v2_140",
-    ("mobilenet_v3_small_minimal", "1.0"): "mobilenet_v3_small_minimal",
-    ("mobilenet_v3_large_minimal", "1.0"): "mobilenet_v3_large_minimal",
 }
 
 
@@ -152,9 +108,14 @@ def zoo_name(architecture: str, width: str = "") -> str | None:
         `hao.zoo.style`). A network with batch norm and one without share a name too.
     """
     if width:
-        return _SLIM_NAMES.get((architecture, width))
-    name = _TIMM_NAMES.get(architecture, architecture)
-    return name if name in _ARCHITECTURES else None
+        names = [architecture, f"{architecture}_{round(100 * float(width)):03d}"]
+        # The minimal networks have one width alone, and do not name it.
+        names = names[:1] if architecture.endswith("_minimal") else names[1:]
+    else:
+        name = re.sub(r"^(tf_)?mobilenetv(\d)", r"mobilenet_v\2", architecture)
+        name = re.sub(r"^tf_(efficientnet_lite)", r"\1", name)
+        names = [re.sub(r"_minimal_100$", "_minimal", name).removesuffix("_bn")]
+    return next((name for name in names if name in _ARCHITECTURES), None)
 
 
 def _architecture(name: str) -> Architecture:

@@ -58,12 +58,7 @@ from tests.hw.samples import BOARD
 def _latency(design: Design) -> int:
     """Return the latency of a design from the prices of its segments, one by one."""
     engine = design.engine
-    setting = Setting(
-        board=design.board,
-        px=engine.px,
-        act_bits=engine.act_bits,
-        double_buffered=engine.double_buffered,
-    )
+    setting = Setting.of(engine, design.board)
     columns = engine_columns(engine)
     scheme = dict(design.weight_bits)
     runs = [segment.invocation for segment in design.segments]

@@ -55,12 +55,7 @@ def test_every_output_channel_is_made_once(seed: int) -> None:
 def test_tiles_are_those_that_are_priced(seed: int) -> None:
     design = sample(seed).design
     stages = engine_stages(design)
-    setting = Setting(
-        board=design.board,
-        px=design.engine.px,
-        act_bits=design.engine.act_bits,
-        double_buffered=design.engine.double_buffered,
-    )
+    setting = Setting.of(design.engine, design.board)
     for segment in design.segments:
         tiles = [r for r in runs_of(seed) if r.invocation == segment.invocation]
         pairs = segment.invocation.stages

@@ -88,7 +88,7 @@ def test_at_clock_refuses_a_stopped_clock() -> None:
         (lambda: replace(BOARD, ddr_peak_kbytes_per_s=0), "must be at least 1"),
         (lambda: BOARD.at_ddr(101), "must be from 1 to 100"),
         (lambda: replace(BOARD, cap_percent=Resources(dsp=1)), "must be from 1 to 100"),
-        (lambda: replace(BOARD, lutram=1002), "must be from 0 to the 1001 LUTs"),
+        (lambda: replace(BOARD, lutram=1002), "lutram = 1002; must be from 0 to 1001"),
         (
             lambda: replace(BOARD, host_call_us=-1),
             "host_call_us = -1; must be",
