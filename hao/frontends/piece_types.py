@@ -32,6 +32,10 @@ class NodeSite:
     layer: str
     label: str
 
+    def part(self, name: str) -> "NodeSite":
+        """Return the site of a layer that the operator needs before its own."""
+        return replace(self, layer=f"{self.layer}.{name}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weight:

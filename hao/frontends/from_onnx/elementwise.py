@@ -117,8 +117,7 @@ def read_sum(call: NodeCall) -> Result:
     total = Piece(value=call.feature_map())
     for place in range(1, len(call.operands)):
         last = place == len(call.operands) - 1
-        name = call.site.layer if last else f"{call.site.layer}.{place}"
-        site = replace(call.site, layer=name)
+        site = call.site if last else call.site.part(str(place))
         total = add_piece(site, total.value, call.feature_map(place)).behind(total)
     return total
 
@@ -127,8 +126,7 @@ def read_average(call: NodeCall) -> Result:
     """Return the mean of several maps: their sum, divided by their number."""
     if len(call.operands) == 1:
         return read_identity(call)
-    inner = replace(call.site, layer=f"{call.site.layer}.sum")
-    total = read_sum(replace(call, node=replace(call.node, site=inner)))
+    total = read_sum(call.part("sum"))
     assert isinstance(total, Piece)
     share = np.array([1 / len(call.operands)], dtype=np.float64)
     mean = affine_piece(call.site, total.value, scale=share, shift=share * 0)
@@ -140,7 +138,7 @@ def read_subtract(call: NodeCall) -> Piece:
     first, second = call.operand(0), call.operand(1)
     if isinstance(first, FeatureMap) and isinstance(second, FeatureMap):
         minus = np.array([-1.0], dtype=np.float32)
-        site = replace(call.site, layer=f"{call.site.layer}.minus")
+        site = call.site.part("minus")
         turned = affine_piece(site, second, scale=minus, shift=minus * 0)
         return add_piece(call.site, first, turned.value).behind(turned)
     if isinstance(call.operand(0), Weight):
@@ -194,10 +192,8 @@ def read_cast(call: NodeCall) -> Result:
     return read_identity(call)
 
 
-def read_flatten(call: NodeCall) -> Result:
+def read_flatten(call: NodeCall) -> Piece:
     """Return the tensor as a matrix."""
-    if isinstance(call.operand(0), FinalScores):
-        return read_identity(call)
     x = call.feature_map()
     rank = len(x.dimensions)
     axis = call.node.integer("axis", 1)
@@ -207,10 +203,8 @@ def read_flatten(call: NodeCall) -> Result:
     return _reshaped(call, x, (prod(x.sizes[:axis]), prod(x.sizes[axis:])))
 
 
-def read_reshape(call: NodeCall) -> Result:
+def read_reshape(call: NodeCall) -> Piece:
     """Return the tensor in another shape; 0 copies a size."""
-    if isinstance(call.operand(0), FinalScores):
-        return read_identity(call)
     x = call.feature_map()
     wanted = list(call.integers(1, "shape") or ())
     if not call.node.integer("allowzero", 0):
@@ -220,10 +214,8 @@ def read_reshape(call: NodeCall) -> Result:
     return _reshaped(call, x, tuple(wanted))
 
 
-def read_squeeze(call: NodeCall) -> Result:
+def read_squeeze(call: NodeCall) -> Piece:
     """Return the tensor without some dimensions of size 1."""
-    if isinstance(call.operand(0), FinalScores):
-        return read_identity(call)
     x = call.feature_map()
     rank = len(x.sizes)
     axes = call.integers(1, "axes")
@@ -235,10 +227,8 @@ def read_squeeze(call: NodeCall) -> Result:
     return _reshaped(call, x, tuple(s for i, s in enumerate(x.sizes) if i not in gone))
 
 
-def read_unsqueeze(call: NodeCall) -> Result:
+def read_unsqueeze(call: NodeCall) -> Piece:
     """Return the tensor with more dimensions of size 1."""
-    if isinstance(call.operand(0), FinalScores):
-        return read_identity(call)
     x = call.feature_map()
     axes = call.integers(1, "axes") or ()
     rank = len(x.sizes) + len(axes)
@@ -249,10 +239,8 @@ def read_unsqueeze(call: NodeCall) -> Result:
     )
 
 
-def read_transpose(call: NodeCall) -> Result:
+def read_transpose(call: NodeCall) -> Piece:
     """Return the tensor with its dimensions in another order."""
-    if isinstance(call.operand(0), FinalScores):
-        return read_identity(call)
     x = call.feature_map()
     rank = len(x.dimensions)
     order = call.node.integers("perm", range(rank)[::-1])

@@ -17,7 +17,7 @@ import onnx
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.feature_map import FeatureMap, per_channel
 from hao.frontends.from_onnx import fold
-from hao.frontends.from_onnx.quant import joined_pieces, quantized, real_array
+from hao.frontends.from_onnx.quant import quantized, real_array
 from hao.frontends.from_onnx.values import Codes, NodeCall, Result
 from hao.frontends.piece_types import Array, Piece, Weight
 from hao.frontends.pointwise_pieces import affine_piece, check_scale
@@ -138,7 +138,7 @@ def real_values(
     if same:
         return quantized(inner, quant, codes.scale, codes.zero_point)
     check_scale(call.site, scale)
-    made = quantized(_part(inner, "codes"), quant, codes.scale, codes.zero_point)
+    made = quantized(inner.part("codes"), quant, codes.scale, codes.zero_point)
     step, zero = real_array(scale), real_array(zero_point)
     factor = step / real_array(codes.scale)
     shift = (real_array(codes.zero_point) - zero) * step
@@ -152,7 +152,7 @@ def real_values(
         scale=per_channel(x, factor, node=call.label),
         shift=per_channel(x, shift, node=call.label),
     )
-    return joined_pieces(made, scaled)
+    return scaled.behind(made)
 
 
 def moved_weights(call: NodeCall, codes: Codes, source: Weight) -> Codes:
@@ -194,7 +194,7 @@ def values_to_move(call: NodeCall, codes: Codes, source: FeatureMap) -> Piece:
             f"{call.label}: reads integers of {codes.scale.size} scales; handled: one "
             "scale for a map; quantize maps per tensor"
         )
-    real = real_values(_part(call, "codes"), codes, codes.scale, codes.zero_point)
+    real = real_values(call.part("codes"), codes, codes.scale, codes.zero_point)
     assert isinstance(real, Piece)
     return real
 
@@ -213,13 +213,7 @@ def with_values(call: NodeCall, codes: Codes, values: FeatureMap) -> NodeCall:
 
 def shown_values(call: NodeCall, codes: Codes) -> Piece | Weight:
     """Return the values that codes stand for where a file ends in codes."""
-    return real_values(_part(call, "values"), codes, codes.scale, codes.zero_point)
-
-
-def _part(call: NodeCall, name: str) -> NodeCall:
-    """Return the node under the name of a layer that it needs before its own."""
-    site = replace(call.site, layer=f"{call.site.layer}.{name}")
-    return replace(call, node=replace(call.node, site=site))
+    return real_values(call.part("values"), codes, codes.scale, codes.zero_point)
 
 
 def _codes(call: NodeCall) -> Codes:

@@ -29,13 +29,7 @@ from hao.frontends.from_onnx import (
 from hao.frontends.from_onnx.graph import Node, OnnxGraph, load_graph, reads
 from hao.frontends.from_onnx.input import input_map
 from hao.frontends.from_onnx.reasons import refused
-from hao.frontends.from_onnx.values import (
-    Codes,
-    NodeCall,
-    PaddedBelow,
-    Result,
-    Value,
-)
+from hao.frontends.from_onnx.values import Codes, NodeCall, PaddedBelow, Result, Value
 from hao.frontends.imported import (
     ImportedNetwork,
     finished_network,
@@ -118,6 +112,12 @@ READERS: Mapping[str, Reader] = {
     "Upsample": nothing.read_resize,
 }
 """What is read of ONNX itself, by operator."""
+
+KEEPS_SCORES = frozenset(
+    {*QUANTIZERS, *LINEAR_QUANTIZERS, "Flatten", "Reshape", "Squeeze", "Transpose"}
+    | {"Unsqueeze"}
+)
+"""What is left out behind class scores, as what made the scores is."""
 
 CODE_READERS: Mapping[str, Reader] = {
     "Cast": linear.read_cast_codes,
@@ -354,9 +354,7 @@ def _call(node: Node, values: Mapping[str, Value]) -> tuple[NodeCall, Reader]:
         reader = table.get(node.op)
     if reader is None:
         raise refused(node)
-    quantizes = node.op in QUANTIZERS or node.op in LINEAR_QUANTIZERS
-    if quantizes and isinstance(call.operand(0), FinalScores):
-        # Codes of class scores: left out as what made the scores is.
+    if node.op in KEEPS_SCORES and isinstance(call.operand(0), FinalScores):
         reader = elementwise.read_identity
     return call, reader
 

@@ -19,7 +19,6 @@ from hao.frontends.feature_map import (
     Axis,
     FeatureMap,
 )
-from hao.frontends.from_onnx.graph import Node
 from hao.frontends.from_onnx.values import (
     NodeCall,
     PaddedBelow,
@@ -64,8 +63,7 @@ def read_reduced_sum(call: NodeCall) -> Result:
     Raises:
         UnsupportedError: It names no axes, or other axes than pixels.
     """
-    mean = replace(call, node=_named(call, "mean"))
-    piece = _over_pixels(mean, PoolKind.AVERAGE)
+    piece = _over_pixels(call.part("mean"), PoolKind.AVERAGE)
     if not isinstance(piece, Piece) or not piece.layers:
         return piece
     pixels = _source(call).shape.pixels
@@ -187,11 +185,6 @@ def _pads(call: NodeCall, rank: int) -> tuple[int, ...]:
     if len(pads) != 2 * rank:
         raise InputError(f"{call.label}: pads {pads} of a tensor of rank {rank}")
     return pads
-
-
-def _named(call: NodeCall, part: str) -> Node:
-    site = replace(call.site, layer=f"{call.site.layer}.{part}")
-    return replace(call.node, site=site)
 
 
 def _over_pixels(call: NodeCall, kind: PoolKind) -> Result:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.feature_map import FeatureMap, per_channel
 from hao.frontends.from_onnx.values import NodeCall, Result, whole_numbers
-from hao.frontends.piece_types import Array, NodeSite, Piece, Weight
+from hao.frontends.piece_types import Array, Piece, Weight
 from hao.frontends.pointwise_pieces import affine_piece, check_scale, quantize_piece
 from hao.ir.interpret import quantize_codes
 from hao.ir.tensor import QType, Rounding
@@ -119,20 +119,19 @@ def _trunc_layers(
     first, inner, outer, last = (factor.astype(kind) for factor in factors)
     zero = np.zeros((1,), dtype=kind)
     site = call.site
-
-    def part(name: str) -> NodeSite:
-        return NodeSite(layer=f"{site.layer}.{name}", label=site.label)
-
-    scaled = affine_piece(part("unscaled"), x, scale=first, shift=zero)
+    scaled = affine_piece(site.part("unscaled"), x, scale=first, shift=zero)
     integers = quantize_piece(
-        part("integers"), scaled.value, quant=quants[0], scale=inner, zero_point=zero
+        site.part("integers"),
+        scaled.value,
+        quant=quants[0],
+        scale=inner,
+        zero_point=zero,
     )
     cut = quantize_piece(
-        part("cut"), integers.value, quant=quants[1], scale=outer, zero_point=zero
+        site.part("cut"), integers.value, quant=quants[1], scale=outer, zero_point=zero
     )
-    return joined_pieces(
-        scaled, integers, cut, affine_piece(site, cut.value, scale=last, shift=zero)
-    )
+    back = affine_piece(site, cut.value, scale=last, shift=zero)
+    return back.behind(cut.behind(integers.behind(scaled)))
 
 
 def quantized(
@@ -231,12 +230,3 @@ def real_array(values: Array, kind: np.dtype[np.generic] | None = None) -> _Real
     """Return an array of a floating-point type as one."""
     real: _Real = values.astype(kind or values.dtype)
     return real
-
-
-def joined_pieces(*pieces: Piece) -> Piece:
-    """Return several pieces in a row as one."""
-    return Piece(
-        value=pieces[-1].value,
-        layers=tuple(layer for piece in pieces for layer in piece.layers),
-        params={k: v for piece in pieces for k, v in piece.params.items()},
-    )

@@ -5,7 +5,7 @@ to DequantizeLinear, or class scores behind the end of the network. A `NodeCall`
 node with its operands; asking it for one kind refuses the others by name.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -80,6 +80,10 @@ class NodeCall:
     def site(self) -> NodeSite:
         """Return where the node stands."""
         return self.node.site
+
+    def part(self, name: str) -> "NodeCall":
+        """Return the node at the site of a layer that it needs before its own."""
+        return replace(self, node=replace(self.node, site=self.site.part(name)))
 
     def operand(self, position: int) -> Value | None:
         """Return an operand, or None if it is left out."""
