@@ -58,8 +58,7 @@ from hao.quant.distill import Teacher, teacher_of
 from hao.quant.float_net import FloatNet, folded_network
 from hao.quant.normed import normed_net
 from hao.quant.saliency import Scores, masked_losses, taylor_scores
-from hao.quant.train import TrainSettings, accuracy_of_net
-from hao.quant.tune import tune_float
+from hao.quant.train import TrainSettings, accuracy_of_net, tune_float
 from hao.zoo import build_network
 
 NETWORK, BOARD = "digits", "zu3eg"

@@ -35,10 +35,9 @@ from scipy.stats import kendalltau
 
 from benchmarks._common import machine, print_row, print_table
 from hao.answer.densities import Scores, energies, measured_curves, prunable, weights_of
-from hao.answer.prune import PruneSettings, measured_costs, prune
-from hao.answer.prune_task import PruneTask
+from hao.answer.prune import measured_costs, prune
+from hao.answer.prune_task import PruneSettings, PruneTask
 from hao.answer.sparsity import (
-    SparsitySettings,
     density_costs,
     space_like,
     sparse_problem,
@@ -73,9 +72,14 @@ from hao.quant.distill import Teacher, teacher_of
 from hao.quant.float_net import FloatNet, folded_network
 from hao.quant.normed import normed_net, settle_norms
 from hao.quant.outputs import cross_entropy, log_probabilities
-from hao.quant.saliency import Steps, layer_weight, pruned_losses, taylor_scores
-from hao.quant.train import TrainSettings, accuracy_of_net, train_float
-from hao.quant.tune import tune_float
+from hao.quant.saliency import layer_weight, pruned_losses, taylor_scores
+from hao.quant.train import (
+    Steps,
+    TrainSettings,
+    accuracy_of_net,
+    train_float,
+    tune_float,
+)
 
 BOARD = "zu3eg"
 WIDTHS = ((16, 1), (32, 2), (32, 1), (64, 2), (64, 1))
@@ -181,8 +185,8 @@ Cut = tuple[Network, int]
 
 
 def alcs(case: Case) -> Cut:
-    settings = SparsitySettings(
-        rounds=ROUNDS, iterations=ITERATIONS, training=case.training
+    settings = PruneSettings(
+        steps=ROUNDS, iterations=ITERATIONS, training=case.training
     )
     found = sparsify(case.task, settings)
     return found.network, found.cycles
@@ -317,7 +321,7 @@ def taylor_word_scores(
         net: With batch norms.
         split: What it is trained on.
         words: How the weights of layers lie in words.
-        settings: Learning rate, batch, seed and labels' smoothing.
+        settings: Learning rate, batch and seed.
         steps: Of training, at least 1.
         teacher: Whose outputs count beside the labels, if any.
 

@@ -87,6 +87,16 @@ def _check_bits(name: str, bits: int) -> None:
         raise InputError(f"{name} = {bits}; must be from {MIN_BITS} to {MAX_BITS}")
 
 
+def _weight_range(bits: int, narrow: bool) -> tuple[int, int]:
+    return -(1 << (bits - 1)) + int(narrow), (1 << (bits - 1)) - 1
+
+
+def _act_range(bits: int, signed: bool) -> tuple[int, int]:
+    if signed:
+        return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    return 0, (1 << bits) - 1
+
+
 def _widest_field(operand: tuple[int, int], port_bits: int, step: int = 1) -> int:
     """Return the largest G with x1 * 2^(step * G) + x0 inside a signed port."""
     low, high = operand
@@ -115,6 +125,8 @@ def packing(
     *,
     weight_bits: int,
     act_bits: int,
+    act_signed: bool = False,
+    narrow: bool = False,
 ) -> Packing | None:
     """Return the packing with the widest fields, or `None` if none is exact.
 
@@ -124,16 +136,18 @@ def packing(
         sharing: What the products are to have in common.
         dsp_type: DSP slice of the device.
         weight_bits: Width of the signed weights, 2 to 8.
-        act_bits: Width of the activations, 2 to 8; a slice that serves signed ones too
-            is priced as unsigned.
+        act_bits: Width of the activations, 2 to 8.
+        act_signed: All activations are signed; a slice that serves both kinds is
+            priced as unsigned.
+        narrow: Weights never take their most negative code.
 
     Raises:
         InputError: A width outside 2 to 8 bits.
     """
     _check_bits("weight_bits", weight_bits)
     _check_bits("act_bits", act_bits)
-    weight = -(1 << (weight_bits - 1)), (1 << (weight_bits - 1)) - 1
-    act = 0, (1 << act_bits) - 1
+    weight = _weight_range(weight_bits, narrow)
+    act = _act_range(act_bits, act_signed)
     wide = wide_port_bits(dsp_type)
     match sharing:
         case Sharing.PAIR:

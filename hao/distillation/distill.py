@@ -8,7 +8,6 @@ kept in a file, so that a killed distillation goes on with the pass that it was 
 """
 
 import hashlib
-import io
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -22,9 +21,9 @@ from torch import Tensor, nn
 
 from hao.distillation.pool import Params, Place, alone
 from hao.errors import InputError
-from hao.files import write_file
 from hao.ir.layer import Layer
 from hao.ir.network import Network
+from hao.quant.checkpoint import read_checkpoint, write_checkpoint
 from hao.quant.dataset import Split
 from hao.quant.float_net import FloatNet, folded_network
 from hao.quant.modules import choose_device
@@ -253,34 +252,14 @@ def _keep(path: Path, run: str, found: Found) -> None:
         "params": {k: torch.from_numpy(v.copy()) for k, v in params.items()},
         "errors": [[*key, error] for key, error in errors.items()],
     }
-    content = io.BytesIO()
-    torch.save(state, content)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{path.parent}: cannot be made ({error.strerror}); passes of the "
-            "distillation lie there"
-        ) from error
-    write_file(path, content.getvalue())
+    write_checkpoint(path, state)
 
 
 def _kept(path: Path, run: str) -> Found | None:
-    """Return what a finished pass trained, or `None` if it is not there.
-
-    Raises:
-        InputError: The file is not readable as such a pass.
-    """
+    """Return what a finished pass trained, or `None` if it is not there."""
     if not path.exists():
         return None
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        if state["schema"] != SCHEMA or state["run"] != run:
-            raise ValueError(state["schema"])
-        params = {k: v.numpy() for k, v in state["params"].items()}
-        errors = {(str(b), str(o)): float(e) for b, o, e in state["errors"]}
-    except Exception as error:  # torch raises whatever a broken pickle meets
-        raise InputError(
-            f"{path}: not readable as a pass of this distillation; delete it"
-        ) from error
+    state = read_checkpoint(path, schema=SCHEMA, run=run)
+    params = {k: v.cpu().numpy() for k, v in state["params"].items()}
+    errors = {(block, name): error for block, name, error in state["errors"]}
     return params, errors

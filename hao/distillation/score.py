@@ -19,10 +19,9 @@ from hao.distillation.pool import Params, Place, alone, behind, own_params
 from hao.ir.network import Network
 from hao.quant.dataset import Frames
 from hao.quant.float_net import FloatNet, with_parameters
-from hao.quant.modules import choose_device
-from hao.quant.outputs import divergence
+from hao.quant.modules import choose_device, class_scores
+from hao.quant.outputs import EVALUATION_BATCH, divergence, log_probabilities
 from hao.quant.ptq import rounded_weight
-from hao.quant.train import EVALUATION_BATCH
 
 Floats = NDArray[np.float64]
 
@@ -66,7 +65,7 @@ def score(
     """
     device = choose_device()
     teacher = FloatNet(network, batch_norm=False).eval().to(device)
-    exact = _outputs(teacher, frames)
+    exact = log_probabilities(teacher, frames)
     operations: dict[tuple[str, str, int], float] = {}
     identities: dict[str, float] = {}
     for number, place in enumerate(places):
@@ -110,8 +109,8 @@ def rounded(network: Network, bits: int | Mapping[str, int]) -> Network:
 
 def outputs_of(network: Network, frames: Frames) -> Floats:
     """Return the logarithm of every class's probability, shape (frames, classes)."""
-    net = FloatNet(network, batch_norm=False).eval().to(choose_device())
-    return _outputs(net, frames)
+    net = FloatNet(network, batch_norm=False).to(choose_device())
+    return log_probabilities(net, frames)
 
 
 def _layer_bits(
@@ -132,11 +131,6 @@ def _batches(frames: Frames, device: torch.device) -> "list[Tensor]":
     ]
 
 
-def _outputs(net: FloatNet, frames: Frames) -> Floats:
-    device = next(net.parameters()).device
-    return _through([net], _batches(frames, device))
-
-
 def maps_of(net: FloatNet, frames: Frames, name: str) -> list[Tensor]:
     """Return a map that a net makes of frames, a batch each."""
     device = next(net.parameters()).device
@@ -150,5 +144,6 @@ def _through(nets: Sequence[FloatNet], batches: Sequence[Tensor]) -> Floats:
         for x in batches:
             for net in nets:
                 x = net.visit(x, lambda layer, ofm: None)
-            found.append(x.flatten(1).double().log_softmax(1).cpu().numpy())
+            scores = class_scores(x.flatten(1)).double()
+            found.append(scores.log_softmax(1).cpu().numpy())
     return np.concatenate(found)

@@ -53,6 +53,7 @@ from hao.ir.layer import (
     Pool,
     PoolKind,
     Quantize,
+    weight_shape,
 )
 from hao.ir.network import Network
 from hao.ir.tensor import MAX_BITS, MIN_BITS, QType
@@ -319,12 +320,8 @@ class IntegerNetwork:
                 f"layer {name!r}: weight type {layer.weight}; must have {MIN_BITS} to "
                 f"{MAX_BITS} bits"
             )
-        shape: tuple[int, ...] = (channels, layer.ifm.elements)
-        if not isinstance(layer, Linear):
-            depth = 1 if isinstance(layer, Depthwise) else layer.ifm.channels
-            shape = (channels, depth, layer.kernel, layer.kernel)
         quant = layer.weight
-        self._check(name, "weight", shape, quant.lowest, quant.highest)
+        self._check(name, "weight", weight_shape(layer), quant.lowest, quant.highest)
         most = 2 ** (self.requantization.bias_bits - 1)
         self._check(name, "bias", (channels,), -most, most - 1)
         limit = MAX_SHIFT

@@ -68,6 +68,7 @@ from hao.ir.layer import (
     PoolKind,
     Quantize,
 )
+from hao.ir.network import run_layers
 from hao.ir.windows import (
     Number,
     dense_sums,
@@ -104,34 +105,29 @@ def run_integer_layers(
 ) -> dict[str, NDArray[np.int64]]:
     """Return the codes of the feature maps of the layers named in `keep`.
 
-    Other maps are released once their last reader has run.
-
     Raises:
         InputError: As `run_integer`, or `keep` names no layer.
     """
-    layers = net.network.layers
-    unknown = sorted(keep - {layer.name for layer in layers})
+    unknown = sorted(keep - {layer.name for layer in net.network.layers})
     if unknown:
         raise InputError(
             f"network {net.network.name!r} has no layers {unknown}; keep its own"
         )
     _check_codes(net, codes)
-    last_reader = {name: layer.name for layer in layers for name in layer.inputs}
-    maps: dict[str, Codes] = {net.network.input.name: codes.astype(np.float32)}
-    for layer in layers[1:]:
-        operands = [maps[name] for name in layer.inputs]
-        types = [net.maps[name] for name in layer.inputs]
-        maps[layer.name] = layer_codes(
+
+    def run(layer: Layer, operands: list[Codes]) -> Codes:
+        if not operands:
+            return codes.astype(np.float32)
+        return layer_codes(
             layer,
             operands,
-            types=types,
+            types=[net.maps[name] for name in layer.inputs],
             params=layer_params(net, layer),
             output=net.maps[layer.name],
         )
-        for name in set(layer.inputs):
-            if last_reader[name] == layer.name and name not in keep:
-                del maps[name]
-    return {name: maps[name].astype(np.int64) for name in keep}
+
+    maps = run_layers(net.network, run, keep)
+    return {name: found.astype(np.int64) for name, found in maps.items()}
 
 
 def layer_params(net: IntegerNetwork, layer: Layer) -> dict[str, NDArray[np.int64]]:

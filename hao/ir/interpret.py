@@ -34,7 +34,7 @@ from hao.ir.layer import (
     PoolKind,
     Quantize,
 )
-from hao.ir.network import Network
+from hao.ir.network import Network, run_layers
 from hao.ir.tensor import QType, Rounding
 from hao.ir.windows import dense_sums, depthwise_sums, window_maximum, window_sum
 
@@ -67,26 +67,16 @@ def run_float_layers(
 ) -> dict[str, NDArray[Real]]:
     """Return the feature maps of the layers named in `keep`.
 
-    Other maps are released once their last reader has run.
-
     Raises:
         InputError: As `run_float`.
     """
     _check_frames(network, x)
-    last_reader = {
-        name: layer.name for layer in network.layers for name in layer.inputs
-    }
-    maps: dict[str, NDArray[Real]] = {}
-    for layer in network.layers:
-        if isinstance(layer, Input):
-            maps[layer.name] = scaled_frames(network, x)
-            continue
-        operands = [maps[name] for name in layer.inputs]
-        maps[layer.name] = _run_layer(layer, operands, network.params)
-        for name in set(layer.inputs):
-            if last_reader[name] == layer.name and name not in keep:
-                del maps[name]
-    return {name: maps[name] for name in keep}
+
+    def run(layer: Layer, operands: list[NDArray[Real]]) -> NDArray[Real]:
+        frames = operands or [scaled_frames(network, x)]
+        return _run_layer(layer, frames, network.params)
+
+    return run_layers(network, run, keep)
 
 
 def scaled_frames(network: Network, x: NDArray[Real]) -> NDArray[Real]:

@@ -305,6 +305,21 @@ Layer = (
 )
 
 
+def weight_shape(layer: Compute) -> tuple[int, ...]:
+    """Return the shape of a layer's weights."""
+    if isinstance(layer, Linear):
+        return layer.ofm.channels, layer.ifm.elements
+    depth = 1 if isinstance(layer, Depthwise) else layer.ifm.channels
+    return layer.ofm.channels, depth, layer.kernel, layer.kernel
+
+
+def activation_of(layer: Layer) -> ActivationKind:
+    """Return the activation function on a layer's way out."""
+    if isinstance(layer, Conv | Depthwise | Linear | Add):
+        return layer.activation
+    return ActivationKind.NONE
+
+
 def reading(layer: Layer, heirs: Mapping[str, str]) -> Layer:
     """Return a layer that reads other layers, by the names it reads now."""
     if heirs.keys().isdisjoint(layer.inputs):

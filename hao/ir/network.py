@@ -5,9 +5,10 @@ earlier ones, and that shapes agree. `params` maps "layer.weight" and the like t
 read-only arrays; a network of the zoo has none, since the search needs shapes only.
 """
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,6 +110,35 @@ class Network:
             for name in layer.inputs:
                 readers[name].append(layer.name)
         return {name: tuple(names) for name, names in readers.items()}
+
+
+Map = TypeVar("Map")
+
+
+def run_layers(
+    network: Network,
+    run: Callable[[Layer, list[Map]], Map],
+    keep: Collection[str] = (),
+) -> dict[str, Map]:
+    """Return the feature maps of the layers named in `keep`.
+
+    Others are released once their last reader has run.
+
+    Args:
+        network: Whose layers run, in order.
+        run: Returns the map of a layer, given those that it reads: none of an input.
+        keep: Names of layers.
+    """
+    last_reader = {
+        name: layer.name for layer in network.layers for name in layer.inputs
+    }
+    maps: dict[str, Map] = {}
+    for layer in network.layers:
+        maps[layer.name] = run(layer, [maps[name] for name in layer.inputs])
+        for name in set(layer.inputs):
+            if last_reader[name] == layer.name and name not in keep:
+                del maps[name]
+    return {name: maps[name] for name in keep}
 
 
 def params_of(params: Params, names: Container[str]) -> dict[str, NDArray[np.generic]]:

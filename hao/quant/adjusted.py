@@ -12,14 +12,15 @@ What both gain on a pretrained network stands in docs/accuracy.md.
 """
 
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hao.ir.layer import Compute, Conv, Depthwise, Linear
-from hao.ir.network import Network
+from hao.ir.layer import Compute, Conv, Depthwise, Layer, Linear
+from hao.ir.network import Network, run_layers
 from hao.ir.sparsity import FULL, density_of
 from hao.quant.counted import Counted, uncounted
 from hao.quant.float_net import FloatNet
@@ -59,30 +60,27 @@ def adjusted_network(
     largest = max(layer.ofm.elements for layer in network.layers)
     frames = frames[: max(1, LOOKED_AT_VALUES // largest)]
     exact = FloatNet(network, batch_norm=False).eval()
-    readers = network.consumers()
-    left = {name: len(names) for name, names in readers.items()}
-    maps: dict[str, tuple[Tensor, Tensor]] = {}
-    params = dict(network.params)
+    params, done = dict(network.params), count(1)
+
+    def run(layer: Layer, read: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        pairs = read or [(frames, frames)]
+        if isinstance(layer, Conv | Depthwise | Linear):
+            weight, bias = float_parameters(network, layer)
+            if fit_rounding and _can_fit(layer):
+                weight = _fitted(layer, rounded, pairs[0])
+            if correct_bias:
+                bias = bias + _correction(layer, exact, rounded, pairs[0])
+            params[f"{layer.name}.weight"] = weight
+            params[f"{layer.name}.bias"] = bias
+        made = (
+            exact.run_layer(layer, [pair[0] for pair in pairs]),
+            rounded.run_layer(layer, [pair[1] for pair in pairs]),
+        )
+        counted(next(done), len(network.layers))
+        return made
+
     with torch.no_grad():
-        for number, layer in enumerate(network.layers, 1):
-            pairs = [maps[name] for name in layer.inputs] or [(frames, frames)]
-            if isinstance(layer, Conv | Depthwise | Linear):
-                weight, bias = float_parameters(network, layer)
-                if fit_rounding and _can_fit(layer):
-                    weight = _fitted(layer, rounded, pairs[0])
-                if correct_bias:
-                    bias = bias + _correction(layer, exact, rounded, pairs[0])
-                params[f"{layer.name}.weight"] = weight
-                params[f"{layer.name}.bias"] = bias
-            maps[layer.name] = (
-                exact.run_layer(layer, [pair[0] for pair in pairs]),
-                rounded.run_layer(layer, [pair[1] for pair in pairs]),
-            )
-            for name in layer.inputs:
-                left[name] -= 1
-                if left[name] == 0:
-                    maps.pop(name, None)
-            counted(number, len(network.layers))
+        run_layers(network, run)
     return with_biases(network, params)
 
 

@@ -30,10 +30,9 @@ from hao.quant.checkpoint import read_checkpoint, write_checkpoint
 from hao.quant.dataset import Split
 from hao.quant.distill import Teacher
 from hao.quant.float_net import FloatNet
-from hao.quant.modules import choose_device
 from hao.quant.normed import settle_norms
-from hao.quant.saliency import Steps, layer_weight
-from hao.quant.train import TrainSettings
+from hao.quant.saliency import layer_weight
+from hao.quant.train import Steps, TrainSettings
 
 SCHEMA = "hao.admm/1"
 
@@ -51,7 +50,7 @@ class Splitting:
     Attributes:
         rounds: Projections with training behind them, at least 1.
         steps: Of training behind each, at least 1.
-        training: Learning rate, batch, seed and smoothing.
+        training: Learning rate, batch and seed.
         penalties: p of each layer that may be pruned.
         checkpoint: File that keeps the state after every round, and from which a killed
             training goes on; `None` keeps none.
@@ -156,8 +155,7 @@ def _kept(splitting: Splitting) -> dict[str, Any] | None:
     path = splitting.checkpoint
     if path is None or not path.exists():
         return None
-    device = choose_device()
-    return read_checkpoint(path, schema=SCHEMA, run=splitting.run, device=device)
+    return read_checkpoint(path, schema=SCHEMA, run=splitting.run)
 
 
 def _array(value: Tensor) -> NDArray[np.float64]:

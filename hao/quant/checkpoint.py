@@ -9,6 +9,7 @@ import torch
 
 from hao.errors import InputError
 from hao.files import write_file
+from hao.quant.modules import choose_device
 
 
 def write_checkpoint(path: Path, state: Mapping[str, object]) -> None:
@@ -34,22 +35,19 @@ def write_checkpoint(path: Path, state: Mapping[str, object]) -> None:
     write_file(path, content.getvalue())
 
 
-def read_checkpoint(
-    path: Path, *, schema: str, run: str, device: torch.device
-) -> dict[str, Any]:
-    """Return the state that a file keeps.
+def read_checkpoint(path: Path, *, schema: str, run: str) -> dict[str, Any]:
+    """Return the state that a file keeps, its tensors where training runs.
 
     Args:
         path: Of the file.
         schema: Form of the state.
         run: What the training started from.
-        device: Where its tensors go.
 
     Raises:
         InputError: It is not readable, or of another form or start.
     """
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
+        state = torch.load(path, map_location=choose_device(), weights_only=True)
     except Exception as error:  # torch raises whatever a broken pickle meets
         raise InputError(
             f"{path}: not readable as a checkpoint; delete it to start anew"

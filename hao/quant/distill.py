@@ -17,23 +17,19 @@ from hao.quant.modules import LayerwiseModule, choose_device, class_scores
 
 TEACHER_SHARE = 0.7
 TEMPERATURE = 2.0
-"""Chosen here; papers use 0.5 to 0.9, and 1 to 4."""
+"""The share and T of all training (chosen here); papers use 0.5 to 0.9, and 1 to 4."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Teacher:
-    """A trained net, and how much of the loss follows it.
+    """A trained net that the loss follows.
 
     Attributes:
         net: Of the same inputs and outputs; in evaluation mode, where training runs.
-        share: Of the loss, from 0 to 1.
-        temperature: T, above 0.
         labels: Whether labels mean anything; without, the teacher is all that counts.
     """
 
     net: LayerwiseModule
-    share: float = TEACHER_SHARE
-    temperature: float = TEMPERATURE
     labels: bool = True
 
     def blended(self, loss: Tensor, outputs: Tensor, frames: Tensor) -> Tensor:
@@ -45,15 +41,15 @@ class Teacher:
             frames: What it was given.
         """
         with torch.no_grad():
-            wanted = class_scores(self.net(frames)) / self.temperature
+            wanted = class_scores(self.net(frames)) / TEMPERATURE
         distance = nn.functional.kl_div(
-            (outputs / self.temperature).log_softmax(1),
+            (outputs / TEMPERATURE).log_softmax(1),
             wanted.log_softmax(1),
             reduction="batchmean",
             log_target=True,
         )
-        share = self.share if self.labels else 1.0
-        return (1 - share) * loss + share * self.temperature**2 * distance
+        share = TEACHER_SHARE if self.labels else 1.0
+        return (1 - share) * loss + share * TEMPERATURE**2 * distance
 
 
 def teacher_of(network: Network, *, labels: bool = True) -> Teacher:

@@ -49,6 +49,7 @@ from hao.ir.layer import (
     Pool,
     PoolKind,
     Quantize,
+    activation_of,
 )
 from hao.ir.network import Network
 from hao.ir.tensor import QType, Rounding
@@ -243,12 +244,7 @@ class _Writer(GraphWriter):
                 assert_never(layer)
 
     def _quant(
-        self,
-        source: str,
-        output: str,
-        *,
-        scale: NDArray[np.float64],
-        quant: QType,
+        self, source: str, output: str, *, scale: NDArray[np.float64], quant: QType
     ) -> str:
         inputs = [
             source,
@@ -287,7 +283,8 @@ class _Writer(GraphWriter):
         """Add what turns sums into a layer's map: activation, rounding and clamp."""
         name, kind = layer.name, self._net.maps[layer.name]
         step = step_of(kind)
-        x = self._activated(layer, source)
+        active = activation_of(layer)
+        x = self.activation(active, source, f"{name}.{active.value}")
         added, rounding = rounded_by(self._net, layer)
         if np.any(added):
             flat = x.endswith(".products")
@@ -306,12 +303,6 @@ class _Writer(GraphWriter):
             low = self.store(f"{name}.low", ends[0])
             high = self.store(f"{name}.high", ends[1])
             self.node("Clip", [rounded, low, high], name)
-
-    def _activated(self, layer: Layer, source: str) -> str:
-        kind = ActivationKind.NONE
-        if isinstance(layer, Conv | Depthwise | Linear | Add):
-            kind = layer.activation
-        return self.activation(kind, source, f"{layer.name}.{kind.value}")
 
     def _sums(self, layer: Compute) -> str:
         name, net = layer.name, self._net

@@ -27,6 +27,7 @@ from hao.ir.layer import (
     Pool,
     PoolKind,
     Quantize,
+    activation_of,
 )
 from hao.ir.network import Network
 from hao.quant.export import (
@@ -106,9 +107,7 @@ class _Writer(GraphWriter):
 
     def add(self, layer: Layer) -> None:
         """Add a layer's nodes."""
-        kind = ActivationKind.NONE
-        if isinstance(layer, Conv | Depthwise | Linear | Add):
-            kind = layer.activation
+        kind = activation_of(layer)
         out = layer.name if kind is ActivationKind.NONE else f"{layer.name}/sums"
         match layer:
             case Input():

@@ -9,8 +9,6 @@ where both sides name them, only to shortcuts. A file sorted by name (as safeten
 read in the order of the numbers in its names. Where layers of one shape stand in
 another order than the rest of the file lets expect, the match is doubtful. A mapping of
 the user's own goes before all that.
-
-Longer than other modules: names, axes and order are read best in one place.
 """
 
 import re
@@ -18,12 +16,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from os.path import commonprefix
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hao.errors import InputError
-from hao.ir.layer import Compute, Depthwise, Linear
+from hao.ir.layer import Compute, Linear, weight_shape
 from hao.ir.network import Network
 
 Real = NDArray[np.float64]
@@ -186,20 +185,11 @@ def _owner(norm: BatchNorm, layers: list[Stored], before: list[Stored]) -> Store
 
     def alike(layer: Stored) -> tuple[int, int]:
         ends = (layer.name, norm.name), (layer.name[::-1], norm.name[::-1])
-        common = sum(_common(one, other) for one, other in ends)
+        # Letters count, not folders.
+        common = sum(len(commonprefix(pair)) for pair in ends)  # noqa: RUF071
         return common, layers.index(layer)
 
     return max(fits, key=alike)
-
-
-def _common(one: str, other: str) -> int:
-    """Return how many letters two words begin with alike."""
-    alike = 0
-    for a, b in zip(one, other, strict=False):
-        if a != b:
-            break
-        alike += 1
-    return alike
 
 
 def match(
@@ -330,13 +320,8 @@ def _by_shape(
 
 def _shape(layer: Compute) -> tuple[int, ...]:
     """Return the shape of a layer's weights, without the axes of a 1x1 window."""
-    channels = layer.ofm.channels
-    if isinstance(layer, Linear):
-        return channels, layer.ifm.elements
-    depth = 1 if isinstance(layer, Depthwise) else layer.ifm.channels
-    if layer.kernel == 1:
-        return channels, depth
-    return channels, depth, layer.kernel, layer.kernel
+    shape = weight_shape(layer)
+    return shape[:2] if shape[2:] == (1, 1) else shape
 
 
 def _missing(
@@ -399,11 +384,7 @@ def folded_parameters(layer: Compute, stored: Stored, eps: float) -> tuple[Real,
         # A map that was flattened with its channels last.
         apart = weight.reshape(len(weight), ifm.height, ifm.width, ifm.channels)
         weight = apart.transpose(0, 3, 1, 2).reshape(len(weight), -1)
-    if isinstance(layer, Linear):
-        whole = weight
-    else:
-        depth = 1 if isinstance(layer, Depthwise) else ifm.channels
-        whole = weight.reshape(len(weight), depth, layer.kernel, layer.kernel)
+    whole = weight.reshape(weight_shape(layer))
     norm = stored.norm
     if norm is None:
         return whole, bias

@@ -17,7 +17,6 @@ from hao.ir.layer import (
     Compute,
     Conv,
     Depthwise,
-    Input,
     Layer,
     Linear,
     Padding,
@@ -25,7 +24,7 @@ from hao.ir.layer import (
     PoolKind,
     Quantize,
 )
-from hao.ir.network import Network
+from hao.ir.network import Network, run_layers
 
 
 class LayerwiseModule(nn.Module, ABC):
@@ -51,9 +50,6 @@ class LayerwiseModule(nn.Module, ABC):
                 )
         self.network = network
         self.compute, self.norms = nn.ModuleDict(), nn.ModuleDict()
-        self._last_reader = {
-            name: layer.name for layer in network.layers for name in layer.inputs
-        }
 
     def sums(self, layer: Compute, x: Tensor) -> Tensor:
         """Return a compute layer's map before its activation function."""
@@ -76,20 +72,14 @@ class LayerwiseModule(nn.Module, ABC):
 
     def visit(self, frames: Tensor, see: Callable[[Layer, Tensor], None]) -> Tensor:
         """Return the last feature map, showing each one to `see` as it is made."""
-        maps: dict[str, Tensor] = {}
-        ofm = frames
-        for layer in self.network.layers:
-            if isinstance(layer, Input):
-                operands = [frames]
-            else:
-                operands = [maps[name] for name in layer.inputs]
-            ofm = self.run_layer(layer, operands)
+
+        def run(layer: Layer, operands: list[Tensor]) -> Tensor:
+            ofm = self.run_layer(layer, operands or [frames])
             see(layer, ofm)
-            maps[layer.name] = ofm
-            for name in set(layer.inputs):
-                if self._last_reader[name] == layer.name:
-                    del maps[name]
-        return ofm
+            return ofm
+
+        last = self.network.output.name
+        return run_layers(self.network, run, (last,))[last]
 
 
 def class_scores(outputs: Tensor) -> Tensor:

@@ -1,14 +1,20 @@
 """What nets say to frames, and how two of them compare."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from hao.quant.dataset import Frames
+from hao.quant.counted import Counted, batch_size, uncounted
+from hao.quant.dataset import Frames, Split
 from hao.quant.modules import LayerwiseModule, class_scores
-from hao.quant.train import EVALUATION_BATCH
 
 Floats = NDArray[np.float64]
+
+EVALUATION_BATCH = 256
+"""Frames evaluated at a time, at most."""
 
 DEVIATIONS = 2
 """Standard deviations of the count of lucky guesses that are still counted as luck."""
@@ -53,16 +59,38 @@ def log_probabilities(net: LayerwiseModule, frames: Frames) -> Floats:
         net: Float or quantized.
         frames: Shape (frames, channels, height, width).
     """
+    scores = _of_scores(net, frames, lambda s: s.double().log_softmax(1), uncounted)
+    found: Floats = scores.numpy()
+    return found
+
+
+def classes_of_net(
+    net: LayerwiseModule, split: Split, counted: Counted = uncounted
+) -> NDArray[np.int64]:
+    """Return the class that a net gives every frame, shape (frames,)."""
+    found = _of_scores(net, split.frames, lambda s: s.argmax(1), counted)
+    classes: NDArray[np.int64] = found.numpy()
+    return classes
+
+
+def _of_scores(
+    net: LayerwiseModule,
+    frames: Frames,
+    of: Callable[[Tensor], Tensor],
+    counted: Counted,
+) -> Tensor:
+    """Return what is asked of the class scores of all frames, a batch at a time."""
     net.eval()
     parameter = next(net.parameters())
-    found: list[Floats] = []
+    size = batch_size(net.network, EVALUATION_BATCH)
+    found: list[Tensor] = []
     with torch.no_grad():
-        for start in range(0, len(frames), EVALUATION_BATCH):
-            batch = torch.from_numpy(frames[start : start + EVALUATION_BATCH].copy())
-            raw = net(batch.to(parameter.device, parameter.dtype)).double()
-            outputs = class_scores(raw)
-            found.append(outputs.log_softmax(1).cpu().numpy())
-    return np.concatenate(found)
+        for start in range(0, len(frames), size):
+            batch = torch.from_numpy(frames[start : start + size].copy())
+            scores = class_scores(net(batch.to(parameter.device, parameter.dtype)))
+            found.append(of(scores).cpu())
+            counted(start + len(batch), len(frames))
+    return torch.cat(found)
 
 
 def divergence(exact: Floats, other: Floats) -> float:

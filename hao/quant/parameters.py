@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.errors import InputError
-from hao.ir.layer import Compute, Depthwise, Linear
+from hao.ir.layer import Compute, weight_shape
 from hao.ir.network import Network
 
 
@@ -19,11 +19,7 @@ def float_parameters(
         InputError: A parameter is missing, misshapen or not finite.
     """
     name, channels = layer.name, layer.ofm.channels
-    shape: tuple[int, ...] = (channels, layer.ifm.elements)
-    if not isinstance(layer, Linear):
-        depth = 1 if isinstance(layer, Depthwise) else layer.ifm.channels
-        shape = (channels, depth, layer.kernel, layer.kernel)
-    weight = _checked(network, f"{name}.weight", shape)
+    weight = _checked(network, f"{name}.weight", weight_shape(layer))
     if not layer.bias and f"{name}.bias" not in network.params:
         return weight, np.zeros(channels)
     return weight, _checked(network, f"{name}.bias", (channels,))

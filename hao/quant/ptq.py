@@ -19,12 +19,10 @@ from hao.errors import InputError
 from hao.ir.interpret import scaled_frames
 from hao.ir.layer import (
     ActivationKind,
-    Add,
     Compute,
-    Conv,
     Depthwise,
     Layer,
-    Linear,
+    activation_of,
 )
 from hao.ir.network import Network
 from hao.ir.passes import map_bits
@@ -198,7 +196,9 @@ def calibrate(
         signed = bool(values.min() < 0)
         bits = map_bits(network, layer, scheme.act_bits)
         quant = QType(bits=bits, signed=signed)
-        highest = RELU6_EXPONENT if _has_relu6(layer) else None
+        highest = (
+            RELU6_EXPONENT if activation_of(layer) is ActivationKind.RELU6 else None
+        )
         choose = covering_exponent if bits >= COVERING_BITS else best_exponent
         maps[layer.name] = choose(values, quant, highest=highest)
     weights: dict[str, Exponents] = {}
@@ -302,10 +302,3 @@ def _sampled_maps(
             net.visit(frames[start : start + CALIBRATION_BATCH], see)
             counted(start // CALIBRATION_BATCH + 1, batches)
     return {name: np.concatenate(parts) for name, parts in kept.items()}
-
-
-def _has_relu6(layer: Layer) -> bool:
-    return (
-        isinstance(layer, Conv | Depthwise | Linear | Add)
-        and layer.activation is ActivationKind.RELU6
-    )

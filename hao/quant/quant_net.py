@@ -86,14 +86,15 @@ class QuantNet(LayerwiseModule):
                 )
         self.eval()
 
-    def exact_copy(self) -> "QuantNet":
-        """Return a copy in double precision on the CPU, for evaluation.
-
-        Its parameters may have been trained since this net was made.
-        """
+    def copied(self) -> "QuantNet":
+        """Return a copy on the CPU, with the parameters that this net has by now."""
         made = QuantNet(self.network, self.scheme, self.scales)
         made.load_state_dict({k: v.cpu() for k, v in self.state_dict().items()})
-        return made.double().eval()
+        return made
+
+    def exact_copy(self) -> "QuantNet":
+        """Return a copy in double precision, for evaluation."""
+        return self.copied().double().eval()
 
     def run_layer(self, layer: Layer, operands: Sequence[Tensor]) -> Tensor:
         """Return the feature map that a layer makes."""

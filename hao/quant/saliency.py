@@ -13,9 +13,8 @@ it (LANA, arXiv:2107.10624, section 3.2).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +26,7 @@ from hao.quant.dataset import Split
 from hao.quant.distill import Teacher
 from hao.quant.float_net import FloatNet
 from hao.quant.modules import choose_device, class_scores, module_key
-from hao.quant.train import TrainSettings, loss_of
+from hao.quant.train import Steps, TrainSettings
 
 Scores = Mapping[str, NDArray[np.float64]]
 """Score of every channel, by group."""
@@ -55,7 +54,7 @@ def taylor_scores(
         net: With batch norms.
         split: What it is trained on.
         groups: Whose channels are scored.
-        settings: Learning rate, batch, seed and labels' smoothing.
+        settings: Learning rate, batch and seed.
         steps: Of training, at least 1.
         first: Number of the first step: which batches come.
         teacher: Whose outputs count beside the labels, if any.
@@ -77,95 +76,14 @@ def layer_weight(net: FloatNet, name: str) -> nn.Parameter:
     return net.compute[module_key(name)].get_parameter("weight")
 
 
-class Steps:
-    """Training of a net, step by step, in place.
-
-    Args:
-        net: What is trained.
-        split: What it is trained on.
-        settings: Learning rate, batch, seed and labels' smoothing.
-        first: Number of the first step: which batches come.
-        teacher: Whose outputs count beside the labels, if any.
-        penalty: What is added to the loss, if anything.
-    """
-
-    def __init__(
-        self,
-        net: FloatNet,
-        split: Split,
-        settings: TrainSettings,
-        *,
-        first: int = 0,
-        teacher: Teacher | None = None,
-        penalty: Callable[[], Tensor] | None = None,
-    ) -> None:
-        self._net, self._split, self._settings = net, split, settings
-        self._teacher, self._penalty = teacher, penalty
-        self._device = choose_device()
-        net.to(self._device).train()
-        self._optimizer = torch.optim.AdamW(
-            net.parameters(),
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-        )
-        self._batches = _batches(split, settings, first)
-
-    def state(self) -> dict[str, object]:
-        """Return what the next step goes on from, but for the frames."""
-        return {
-            "net": self._net.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-        }
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
-        self._net.load_state_dict(state["net"])
-        self._optimizer.load_state_dict(dict(state["optimizer"]))
-
-    def take(self, steps: int) -> Iterator[float]:
-        """Train on, and yield each step's loss where its gradients are at hand."""
-        self._net.train()
-        for _ in range(steps):
-            chosen = next(self._batches)
-            frames = torch.from_numpy(self._split.frames[chosen]).to(self._device)
-            labels = torch.from_numpy(self._split.labels[chosen]).to(self._device)
-            loss = loss_of(self._net, frames, labels, self._settings, self._teacher)
-            if self._penalty is not None:
-                loss = loss + self._penalty()
-            self._optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call] # torch has it untyped
-            yield float(loss.detach())
-            self._optimizer.step()
-
-
-def _batches(
-    split: Split, settings: TrainSettings, first: int
-) -> Iterator[NDArray[np.intp]]:
-    """Yield batches of frames, epoch after epoch, from some batch on."""
-    size = min(settings.batch, len(split))
-    each = max(1, len(split) // size)
-    number = first
-    while True:
-        epoch, place = divmod(number, each)
-        order = np.random.default_rng((settings.seed, epoch)).permutation(len(split))
-        yield order[place * size : (place + 1) * size]
-        number += 1
-
-
 def _scores(net: FloatNet, group: ChannelGroup) -> NDArray[np.float64]:
     """Return the magnitude of the first-order change of the loss, by channel."""
     total = torch.zeros(group.channels)
     for name in (*group.makers, *group.passing):
-        key = module_key(name)
-        if key in net.norms:
-            norm = net.norms[key]
-            assert isinstance(norm, nn.BatchNorm2d)
-            own = _change(norm.weight) + _change(norm.bias)
-        else:
-            module = net.compute[key]
-            assert isinstance(module, nn.Linear | nn.Conv2d)
-            assert module.bias is not None
-            own = _change(module.weight).flatten(1).sum(1) + _change(module.bias)
+        module = _behind(net, name)
+        # A batch norm has one weight a channel, a layer without one has several.
+        weight, bias = module.get_parameter("weight"), module.get_parameter("bias")
+        own = _change(weight).reshape(len(weight), -1).sum(1) + _change(bias)
         total += own.cpu()
     scores: NDArray[np.float64] = total.abs().double().numpy()
     return scores
@@ -177,6 +95,9 @@ def _change(parameter: Tensor) -> Tensor:
 
 
 Kept = Mapping[str, Sequence[int]]
+
+Gone = Sequence[tuple[nn.Parameter, NDArray[np.bool_]]]
+"""Parameters, and what of each does not stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +130,28 @@ def masked_losses(
         choices: Channels that stay, by group.
         teacher: Whose classes stand for labels where these mean nothing.
     """
-    changes = [_masked(net, groups, kept) for kept in choices]
+    changes = [
+        [
+            (parameter, _gone(group, kept))
+            for group in groups
+            if group.name in kept
+            for name in (*group.makers, *group.passing)
+            for parameter in _behind(net, name).parameters()
+        ]
+        for kept in choices
+    ]
     return _losses(net, split, changes, teacher)
+
+
+def _gone(group: ChannelGroup, kept: Kept) -> NDArray[np.bool_]:
+    """Return which channels of a group do not stay."""
+    return ~np.isin(np.arange(group.channels), kept[group.name])
+
+
+def _behind(net: FloatNet, name: str) -> nn.Module:
+    """Return the batch norm behind a layer, or the layer where there is none."""
+    key = module_key(name)
+    return net.norms[key] if key in net.norms else net.compute[key]
 
 
 def pruned_losses(
@@ -228,17 +169,20 @@ def pruned_losses(
         choices: Which weights stay, by layer.
         teacher: Whose classes stand for labels where these mean nothing.
     """
-    changes = [_zeroed(net, kept) for kept in choices]
+    changes = [
+        [(layer_weight(net, name), ~stays) for name, stays in kept.items()]
+        for kept in choices
+    ]
     return _losses(net, split, changes, teacher)
 
 
 def _losses(
     net: FloatNet,
     split: Split,
-    changes: Sequence[AbstractContextManager[None]],
+    changes: Sequence[Gone],
     teacher: Teacher | None,
 ) -> list[NetOutputs]:
-    """Return what a net does under changes, one after another."""
+    """Return what a net does without some of its parameters, change by change."""
     device = choose_device()
     net.to(device).train()
     norms = [norm for norm in net.norms.values() if isinstance(norm, nn.BatchNorm2d)]
@@ -253,7 +197,7 @@ def _losses(
             labels = class_scores(teacher.net(frames)).argmax(1)
         found = []
         for change in changes:
-            with change:
+            with _zeroed(change):
                 found.append(_measured(net, frames, labels))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
@@ -274,36 +218,11 @@ def _measured(net: FloatNet, frames: Tensor, labels: Tensor) -> NetOutputs:
 
 
 @contextmanager
-def _masked(
-    net: FloatNet, groups: Sequence[ChannelGroup], kept: Kept
-) -> Iterator[None]:
-    """Set the channels that do not stay to zero for a while."""
-    saved: list[tuple[Tensor, Tensor]] = []
-    for group in groups:
-        if group.name not in kept:
-            continue
-        gone = np.setdiff1d(np.arange(group.channels), np.asarray(kept[group.name]))
-        for name in (*group.makers, *group.passing):
-            key = module_key(name)
-            module = net.norms[key] if key in net.norms else net.compute[key]
-            for parameter in module.parameters():
-                saved.append((parameter.data, parameter.data.clone()))
-                parameter.data[torch.from_numpy(gone).to(parameter.device)] = 0
-    try:
-        yield
-    finally:
-        for values, before in saved:
-            values.copy_(before)
-
-
-@contextmanager
-def _zeroed(net: FloatNet, kept: Mapping[str, NDArray[np.bool_]]) -> Iterator[None]:
-    """Set the weights that do not stay to zero for a while."""
-    saved: list[tuple[Tensor, Tensor]] = []
-    for name, stays in kept.items():
-        weight = layer_weight(net, name)
-        saved.append((weight.data, weight.data.clone()))
-        weight.data[torch.from_numpy(~stays).to(weight.device)] = 0
+def _zeroed(gone: Gone) -> Iterator[None]:
+    """Set what does not stay of parameters to zero for a while."""
+    saved = [(part.data, part.data.clone()) for part, _ in gone]
+    for part, which in gone:
+        part.data[torch.from_numpy(which).to(part.device)] = 0
     try:
         yield
     finally:

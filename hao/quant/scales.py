@@ -56,6 +56,7 @@ from hao.ir.layer import (
     Pool,
     PoolKind,
     Quantize,
+    activation_of,
 )
 from hao.ir.network import Network
 from hao.ir.passes import FRAME_BITS, MOST_CODE, map_bits
@@ -259,7 +260,7 @@ def _typed(
             most=MOST_CODE if signed and split else None,
         )
         high = quant.highest
-        if _activation(layer) is ActivationKind.RELU6:
+        if activation_of(layer) is ActivationKind.RELU6:
             if exponent > RELU6_EXPONENT:
                 raise UnsupportedError(
                     f"layer {layer.name!r}: a step of 2^{exponent} rounds the 6 of its "
@@ -287,9 +288,3 @@ def is_signed(layer: Layer, maps: Mapping[str, MapType], signed_input: bool) -> 
             )
         case _:
             return any(maps[name].quant.signed for name in layer.inputs)
-
-
-def _activation(layer: Layer) -> ActivationKind:
-    if isinstance(layer, Conv | Depthwise | Linear | Add):
-        return layer.activation
-    return ActivationKind.NONE

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hao.errors import InputError
-from hao.ir.layer import Compute, Conv, Depthwise, Linear
-from hao.ir.network import Network
+from hao.ir.layer import Compute, Conv, Depthwise, Layer, Linear
+from hao.ir.network import Network, run_layers
 from hao.quant.float_net import FloatNet, with_parameters
 from hao.quant.modules import module_key
 
@@ -102,15 +102,14 @@ def _visit(
 ) -> None:
     """Run the layers on frames, showing what each sums up to before it is used."""
     net.eval()
-    maps: dict[str, Tensor] = {}
+
+    def run(layer: Layer, operands: list[Tensor]) -> Tensor:
+        if isinstance(layer, Conv | Depthwise | Linear):
+            see(layer, net.sums(layer, operands[0]))
+        return net.run_layer(layer, operands or [torch.from_numpy(frames.copy())])
+
     with torch.no_grad():
-        for layer in net.network.layers:
-            operands = [maps[name] for name in layer.inputs] or [
-                torch.from_numpy(frames.copy())
-            ]
-            if isinstance(layer, Conv | Depthwise | Linear):
-                see(layer, net.sums(layer, operands[0]))
-            maps[layer.name] = net.run_layer(layer, operands)
+        run_layers(net.network, run)
 
 
 def _moments(sums: Tensor) -> tuple[Floats, Floats]:

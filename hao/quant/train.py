@@ -8,9 +8,10 @@ every epoch, first beside its place and then moved there.
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,18 +21,16 @@ from torch import Tensor, nn
 from hao.errors import InputError
 from hao.ir.network import Network
 from hao.quant.checkpoint import read_checkpoint, write_checkpoint
-from hao.quant.counted import Counted, batch_size, uncounted
 from hao.quant.dataset import Dataset, Split
 from hao.quant.distill import Teacher
 from hao.quant.float_net import FloatNet, folded_network
 from hao.quant.modules import LayerwiseModule, choose_device, class_scores
+from hao.quant.normed import normed_net
+from hao.quant.outputs import classes_of_net
 from hao.quant.parameters import frame_parameters
 from hao.quant.quant_net import QuantNet
 
 CHECKPOINT_SCHEMA = "hao.training/1"
-
-EVALUATION_BATCH = 256
-"""Frames evaluated at a time, at most."""
 
 _WARM_UP = 0.1
 """Share of the steps in which the learning rate rises to its full value."""
@@ -46,7 +45,6 @@ class TrainSettings:
         learning_rate: Largest step of Adam.
         batch: Frames per step, at least 2.
         weight_decay: Of AdamW, on all parameters.
-        smoothing: Of the labels, 0 to below 1.
         seed: Of the order of the frames and of the initial weights.
     """
 
@@ -54,7 +52,6 @@ class TrainSettings:
     learning_rate: float
     batch: int = 64
     weight_decay: float = 1e-4
-    smoothing: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -63,10 +60,9 @@ class TrainSettings:
                 f"epochs = {self.epochs}, batch = {self.batch}; must be at least 1 "
                 "and 2"
             )
-        if not 0 < self.learning_rate < 1 or not 0 <= self.smoothing < 1:
+        if not 0 < self.learning_rate < 1:
             raise InputError(
-                f"learning rate = {self.learning_rate}, smoothing = {self.smoothing}; "
-                "must be above 0, from 0, and both below 1"
+                f"learning rate = {self.learning_rate}; must be above 0 and below 1"
             )
 
 
@@ -128,6 +124,42 @@ def train_float(
     return folded_network(net)
 
 
+def tune_float(
+    network: Network,
+    dataset: Dataset,
+    settings: TrainSettings = FLOAT_SETTINGS,
+    *,
+    teacher: Teacher,
+    checkpoint: Path | None = None,
+    progress: Progress = ignore_progress,
+) -> Network:
+    """Return a trained network after more training, from the outputs of a teacher.
+
+    Args:
+        network: Its parameters are where training starts; batch norms are put back.
+        dataset: Only its train and validation frames are used.
+        settings: How to train.
+        teacher: Whose outputs count beside the labels.
+        checkpoint: Where to keep the state after every epoch, and to resume from.
+        progress: Called after every epoch.
+
+    Raises:
+        InputError: Data and network do not fit, or the checkpoint is of another run.
+        UnsupportedError: A layer cannot be trained.
+    """
+    check_fit(network, dataset)
+    net = normed_net(network, dataset.train)
+    run_epochs(
+        net,
+        dataset,
+        settings,
+        checkpoint=checkpoint,
+        progress=progress,
+        teacher=teacher,
+    )
+    return folded_network(net)
+
+
 def train_quantized(
     model: QuantNet,
     dataset: Dataset,
@@ -154,8 +186,7 @@ def train_quantized(
         InputError: Data and network do not fit, or the checkpoint is of another run.
     """
     check_fit(model.network, dataset)
-    net = QuantNet(model.network, model.scheme, model.scales)
-    net.load_state_dict({k: v.cpu() for k, v in model.state_dict().items()})
+    net = model.copied()
     run_epochs(
         net,
         dataset,
@@ -189,28 +220,26 @@ def run_epochs(
     Raises:
         InputError: The checkpoint is unreadable or of another run.
     """
-    device = choose_device()
     run = _run_name(net, dataset, settings, teacher)
-    net.to(device)
-    optimizer = torch.optim.AdamW(
-        net.parameters(),
-        lr=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-    )
-    first = 0
+    state: Mapping[str, Any] = {"epoch": 0}
     if checkpoint is not None and checkpoint.exists():
-        first = _resumed(checkpoint, run, net, optimizer)
+        state = read_checkpoint(checkpoint, schema=CHECKPOINT_SCHEMA, run=run)
+    first, each = int(state["epoch"]), steps_of(dataset.train, settings)
+    training = Steps(
+        net, dataset.train, settings, first=first * each, teacher=teacher, decays=True
+    )
+    if first:
+        training.restore(state)
     for epoch in range(first, settings.epochs):
-        loss = _run_epoch(
-            net, optimizer, dataset.train, settings, epoch=epoch, teacher=teacher
-        )
+        loss = sum(training.take(each)) / each
         if not math.isfinite(loss):
             raise InputError(
                 f"training diverged in epoch {epoch + 1}; bring the frames to about -1 "
                 f"to 1, or train at less than {settings.learning_rate} or not at all"
             )
         if checkpoint is not None:
-            _save(checkpoint, run, net, optimizer, epoch + 1)
+            kept = {"schema": CHECKPOINT_SCHEMA, "run": run, "epoch": epoch + 1}
+            write_checkpoint(checkpoint, {**kept, **training.state()})
         accuracy = accuracy_of_net(net, dataset.validation)
         progress(
             EpochReport(
@@ -220,81 +249,94 @@ def run_epochs(
     net.eval().cpu()
 
 
-def _run_epoch(
-    net: LayerwiseModule,
-    optimizer: torch.optim.Optimizer,
-    data: Split,
-    settings: TrainSettings,
-    *,
-    epoch: int,
-    teacher: Teacher | None,
-) -> float:
-    """Train for one epoch and return the mean loss; a last partial batch is left out.
+def steps_of(split: Split, settings: TrainSettings) -> int:
+    """Return the steps of an epoch; a last partial batch is left out."""
+    return max(1, len(split) // settings.batch)
+
+
+class Steps:
+    """Training of a net, step by step, in place.
 
     Args:
-        net: Trained in place.
-        optimizer: Of its parameters.
-        data: What it is trained on; a batch is read at a time.
-        settings: How to train.
-        epoch: From 0.
+        net: What is trained.
+        split: What it is trained on; a batch is read at a time.
+        settings: Learning rate, batch and seed.
+        first: Number of the first step: which batches come.
         teacher: Whose outputs count beside the labels, if any.
+        penalty: What is added to the loss, if anything.
+        decays: Whether the learning rate rises and falls over the epochs of the
+            settings (`rate_share`); else it stays.
     """
-    net.train()
-    device = next(net.parameters()).device
-    order = np.random.default_rng((settings.seed, epoch)).permutation(len(data))
-    steps = max(1, len(data) // settings.batch)
-    total = 0.0
-    for step in range(steps):
-        share = rate_share(epoch * steps + step, steps * settings.epochs)
-        for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * share
-        chosen = order[step * settings.batch : (step + 1) * settings.batch]
-        frames = torch.from_numpy(data.frames[chosen]).to(device)
-        labels = torch.from_numpy(data.labels[chosen]).to(device)
-        loss = loss_of(net, frames, labels, settings, teacher)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call] # torch has it untyped
-        optimizer.step()
-        total += float(loss.detach())
-    return total / steps
 
+    def __init__(
+        self,
+        net: LayerwiseModule,
+        split: Split,
+        settings: TrainSettings,
+        *,
+        first: int = 0,
+        teacher: Teacher | None = None,
+        penalty: Callable[[], Tensor] | None = None,
+        decays: bool = False,
+    ) -> None:
+        self._net, self._split, self._settings = net, split, settings
+        self._teacher, self._penalty, self._decays = teacher, penalty, decays
+        self._device = choose_device()
+        net.to(self._device).train()
+        self._optimizer = torch.optim.AdamW(
+            net.parameters(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+        )
+        self._number, self._order = first, np.empty(0, dtype=np.int64)
 
-def loss_of(
-    net: LayerwiseModule,
-    frames: Tensor,
-    labels: Tensor,
-    settings: TrainSettings,
-    teacher: Teacher | None,
-) -> Tensor:
-    """Return the loss of a batch, with gradients."""
-    outputs = class_scores(net(frames))
-    loss = nn.functional.cross_entropy(
-        outputs, labels, label_smoothing=settings.smoothing
-    )
-    return loss if teacher is None else teacher.blended(loss, outputs, frames)
+    def state(self) -> dict[str, object]:
+        """Return what the next step goes on from, but for the frames."""
+        return {
+            "net": self._net.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        self._net.load_state_dict(state["net"])
+        self._optimizer.load_state_dict(dict(state["optimizer"]))
+
+    def take(self, steps: int) -> Iterator[float]:
+        """Train on, and yield each step's loss where its gradients are at hand."""
+        self._net.train()
+        each = steps_of(self._split, self._settings)
+        for _ in range(steps):
+            epoch, place = divmod(self._number, each)
+            if self._decays:
+                share = rate_share(self._number, each * self._settings.epochs)
+                for group in self._optimizer.param_groups:
+                    group["lr"] = self._settings.learning_rate * share
+            if place == 0 or not self._order.size:
+                generator = np.random.default_rng((self._settings.seed, epoch))
+                self._order = generator.permutation(len(self._split))
+            begin = place * self._settings.batch
+            loss = self._loss(self._order[begin : begin + self._settings.batch])
+            self._number += 1
+            self._optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call] # torch has it untyped
+            yield float(loss.detach())
+            self._optimizer.step()
+
+    def _loss(self, chosen: NDArray[np.int64]) -> Tensor:
+        """Return the loss of a batch, with gradients."""
+        frames = torch.from_numpy(self._split.frames[chosen]).to(self._device)
+        labels = torch.from_numpy(self._split.labels[chosen]).to(self._device)
+        outputs = class_scores(self._net(frames))
+        loss = nn.functional.cross_entropy(outputs, labels)
+        if self._teacher is not None:
+            loss = self._teacher.blended(loss, outputs, frames)
+        return loss if self._penalty is None else loss + self._penalty()
 
 
 def accuracy_of_net(net: LayerwiseModule, split: Split) -> float:
     """Return the share of frames that a net classifies correctly, from 0 to 1."""
     return float(np.mean(classes_of_net(net, split) == split.labels))
-
-
-def classes_of_net(
-    net: LayerwiseModule, split: Split, counted: Counted = uncounted
-) -> NDArray[np.int64]:
-    """Return the class that a net gives every frame, shape (frames,)."""
-    net.eval()
-    parameter = next(net.parameters())
-    found = np.empty(len(split), dtype=np.int64)
-    with torch.no_grad():
-        size = batch_size(net.network, EVALUATION_BATCH)
-        for start in range(0, len(split), size):
-            chosen = slice(start, start + size)
-            batch = torch.from_numpy(split.frames[chosen].copy())
-            scores = class_scores(net(batch.to(parameter.device, parameter.dtype)))
-            found[chosen] = scores.argmax(1).cpu().numpy()
-            counted(start + len(batch), len(split))
-    return found
 
 
 def check_fit(network: Network, dataset: Dataset) -> None:
@@ -340,7 +382,6 @@ def _run_name(
     digest.update(repr(net.network.layers).encode())
     states = [net.state_dict()]
     if teacher is not None:
-        digest.update(repr((teacher.share, teacher.temperature)).encode())
         states.append(teacher.net.state_dict())
     for key, value in (item for state in states for item in state.items()):
         digest.update(key.encode())
@@ -350,32 +391,3 @@ def _run_name(
         digest.update(key.encode() + scaling.tobytes())
     digest.update(dataset.train.fingerprint())
     return digest.hexdigest()
-
-
-def _save(
-    path: Path,
-    run: str,
-    net: LayerwiseModule,
-    optimizer: torch.optim.Optimizer,
-    epoch: int,
-) -> None:
-    state = {
-        "schema": CHECKPOINT_SCHEMA,
-        "run": run,
-        "epoch": epoch,
-        "net": net.state_dict(),
-        "optimizer": optimizer.state_dict(),
-    }
-    write_checkpoint(path, state)
-
-
-def _resumed(
-    path: Path, run: str, net: LayerwiseModule, optimizer: torch.optim.Optimizer
-) -> int:
-    """Load a checkpoint and return how many epochs it has behind it."""
-    device = next(net.parameters()).device
-    state = read_checkpoint(path, schema=CHECKPOINT_SCHEMA, run=run, device=device)
-    net.load_state_dict(state["net"])
-    net.to(device)
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["epoch"])

@@ -126,7 +126,7 @@ class Trained:
             split: Frames to measure on; `None` for the test frames.
         """
         from hao.quant.float_net import FloatNet
-        from hao.quant.train import classes_of_net
+        from hao.quant.outputs import classes_of_net
 
         split = self.dataset.test if split is None else split
         labels = split.labels
@@ -206,8 +206,7 @@ def tuned_on(
         epochs: Unless the request says how many.
     """
     from hao.quant.distill import teacher_of
-    from hao.quant.train import TrainSettings
-    from hao.quant.tune import tune_float
+    from hao.quant.train import TrainSettings, tune_float
 
     epochs = epochs if request.epochs is None else request.epochs
     if epochs == 0 or network is trained.network:

@@ -177,8 +177,7 @@ def _measured(
         count_differences,
         integer_network,
     )
-    from hao.quant.outputs import guess_note
-    from hao.quant.train import classes_of_net
+    from hao.quant.outputs import classes_of_net, guess_note
 
     test, net = data.dataset.test, integer_network(model)
     floats, quantized = (

@@ -76,7 +76,9 @@ def test_a_pass_that_is_not_readable_is_refused(
     distill(trained, places, train, SHORT, folder=tmp_path)
     for path in tmp_path.iterdir():
         path.write_bytes(b"nothing")
-    with pytest.raises(InputError, match=r"000.pt: not readable as a pass of this dis"):
+    with pytest.raises(
+        InputError, match=r"000.pt: not readable as a checkpoint; delete"
+    ):
         distill(trained, places, train, SHORT, folder=tmp_path)
 
 
@@ -84,7 +86,7 @@ def test_a_folder_that_cannot_be_made_is_refused(
     trained: Network, places: tuple[Place, ...], tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="passes of the distillation lie there"):
+    with pytest.raises(InputError, match="checkpoints of the training lie there"):
         distill(
             trained, places, dataset().train, SHORT, folder=tmp_path / "file" / "in"
         )

@@ -19,8 +19,7 @@ from hao.quant.saliency import (
     pruned_losses,
     taylor_scores,
 )
-from hao.quant.train import TrainSettings, accuracy_of_net, train_float
-from hao.quant.tune import tune_float
+from hao.quant.train import TrainSettings, accuracy_of_net, train_float, tune_float
 from tests.quant.networks import chain, every_kind, frames_for, stripes
 
 ONE_BATCH = TrainSettings(epochs=1, learning_rate=1e-9, batch=24, weight_decay=0)
