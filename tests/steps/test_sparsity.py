@@ -84,7 +84,7 @@ def test_words_and_bits_are_searched_together_and_verified(
     weights: Path, tmp_path: Path
 ) -> None:
     runs = tmp_path / "runs"
-    words = ("search", "--network", "digits", "--fps", "38500", "--bits", "8")
+    words = ("search", "--network", "digits", "--fps", "37500", "--bits", "8")
     more = ("--frames", "back-to-back", "--options", "bits,sparsity", "--run", "c")
     given = ("--data", "digits", "--weights", str(weights), "--runs", str(runs))
     found = run(*words, *more, *given, "--quiet")
