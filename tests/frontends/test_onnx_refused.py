@@ -91,13 +91,13 @@ REFUSED: list[tuple[NodeProto, Stored, str]] = [
     ),
     (node("Abs", "x"), {}, "Abs 'it' is not handled: no such function of single"),
     (node("Conv", "x", "w", strides=[1, 2]), {"w": W}, "kernel 3x3, stride 1x2; hand"),
-    (node("Conv", "x", "w"), {"w": W[..., 0]}, "handled: two-dimensional convolutions"),
+    (node("Conv", "x", "w"), {"w": W[..., 0]}, "windows are two-dimensional; write"),
     (node("Conv", "x", "w", pads=[-1, 0, 0, 0]), {"w": W}, "handled: at least 0"),
     (node("Conv", "x", "w"), {"w": W.astype(np.int8)}, "weights of type int8; handled"),
     (
         node("MaxPool", "x", kernel_shape=[3]),
         {},
-        r"kernel_shape \(3,\); handled: two-dimensional windows",
+        r"kernel_shape \(3,\); windows are two-dimensional; write",
     ),
     (
         node("BatchNormalization", "x", "w", "w", "w", "w", training_mode=1),

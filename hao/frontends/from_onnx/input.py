@@ -21,6 +21,7 @@ from hao.frontends.feature_map import (
 )
 from hao.frontends.from_onnx.graph import Node, OnnxGraph
 from hao.frontends.from_onnx.layers import CHANNELS_LAST_DOMAIN
+from hao.frontends.reasons import FLAT
 from hao.ir.tensor import Shape
 
 _KEEPS_SHAPE = frozenset(
@@ -153,7 +154,7 @@ def _read_by(layer: str, sizes: tuple[int, ...], reader: Node | None) -> Feature
         case _:
             raise UnsupportedError(
                 f"input of shape {sizes}; handled: (batch, features) and (batch, "
-                "channels, height, width)"
+                f"channels, height, width); {FLAT}"
             )
     bare = FeatureMap(layer=layer, batch=batch, shape=shape, dimensions=())
     return FeatureMap(

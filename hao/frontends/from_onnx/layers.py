@@ -34,17 +34,13 @@ from hao.frontends.pieces import (
 from hao.frontends.pointwise_pieces import (
     affine_piece,
 )
+from hao.frontends.reasons import FLAT
 from hao.frontends.taps import spread_taps
 from hao.intmath import ceil_div
 from hao.ir.layer import Padding, PoolKind
 
 CHANNELS_LAST_DOMAIN = "qonnx.custom_op.channels_last"
 """Operators of ONNX on channels-last tensors; source: qonnx 1.0, custom_op."""
-
-_FLAT = (
-    "write those over a signal with height 1 (Conv2d, MaxPool2d), and volumes as "
-    "channels of a map"
-)
 
 _AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 """Source: ONNX operator specification, Conv-11."""
@@ -66,8 +62,7 @@ def read_conv(call: NodeCall) -> Piece:
     weight = call.constant(1)
     if weight.values.ndim != 4:
         raise UnsupportedError(
-            f"{call.label}: weights of shape {weight.values.shape}; handled: "
-            f"two-dimensional convolutions; {_FLAT}"
+            f"{call.label}: weights of shape {weight.values.shape}; {FLAT}"
         )
     check_float(call, weight)
     order = order_of(call)
@@ -295,10 +290,7 @@ def _window(
     node = call.node
     kernel = node.integers("kernel_shape", default)
     if len(kernel) != 2:
-        raise UnsupportedError(
-            f"{call.label}: kernel_shape {kernel}; handled: two-dimensional windows; "
-            f"{_FLAT}"
-        )
+        raise UnsupportedError(f"{call.label}: kernel_shape {kernel}; {FLAT}")
     stride = node.integers("strides", (1, 1))
     pads = node.integers("pads", (0, 0, 0, 0))
     if dilations is None and _dilations(call) != (1, 1):

@@ -4,40 +4,42 @@ from collections.abc import Mapping
 
 from hao.errors import UnsupportedError
 from hao.frontends.from_onnx.graph import Node
+from hao.frontends.reasons import (
+    ATTENTION,
+    ENLARGES,
+    LOOPS,
+    NORM,
+    SMOOTH,
+    SPLITS,
+    for_each,
+)
 
-_SMOOTH = "no smooth functions inside a network; train with ReLU or ReLU6 instead"
-_ENLARGES = "maps never grow; classify, or leave what enlarges the map to the host"
-_NORM = "statistics of the frame at hand; train with BatchNormalization instead"
-_ATTENTION = "no products of two maps; use convolutions instead"
-_LOOPS = "no recurrence and no branches; unroll the model, or use convolutions"
 _INTEGERS = (
     "integer operators; export the model with QuantizeLinear and DequantizeLinear "
     "instead (QDQ format)"
 )
-_SPLITS = "maps are neither split nor joined; add maps of equal channels instead"
 _SHAPES_VALUES = (
     "no such function of single values; train with ReLU or ReLU6, and leave what "
     "comes before the network or behind it to the host"
 )
 _REDUCES = "pixels are averaged, added up or their maximum taken; use ReduceMean"
 
-
-def _each(reason: str, operators: str) -> dict[str, str]:
-    return dict.fromkeys(operators.split(), reason)
-
-
 REASONS: Mapping[str, str] = {
-    **_each(_SMOOTH, "Celu Elu Erf Exp Gelu HardSwish Log Mish Pow Selu Softplus Sqrt"),
-    **_each(_ENLARGES, "ConvTranspose DepthToSpace Resize Upsample"),
-    **_each(_NORM, "GroupNormalization InstanceNormalization LRN LayerNormalization"),
-    **_each(_ATTENTION, "Attention Einsum"),
-    **_each(_SPLITS, "Gather Slice Split SpaceToDepth"),
-    **_each(_LOOPS, "GRU LSTM RNN If Loop Scan"),
-    **_each(_INTEGERS, "ConvInteger MatMulInteger QLinearConcat"),
-    **_each(_INTEGERS, "QLinearAveragePool QLinearGlobalAveragePool"),
-    **_each(_SHAPES_VALUES, "Abs Ceil Cos Floor Mod Reciprocal Round Sign Sin Where"),
-    **_each(_SHAPES_VALUES, "And Equal Greater Less Not Or ThresholdedRelu"),
-    **_each(_REDUCES, "GlobalLpPool LpPool ReduceL1 ReduceL2 ReduceMin ReduceProd"),
+    **for_each(
+        SMOOTH, "Celu Elu Erf Exp Gelu HardSwish Log Mish Pow Selu Softplus Sqrt"
+    ),
+    **for_each(ENLARGES, "ConvTranspose DepthToSpace Resize Upsample"),
+    **for_each(NORM, "GroupNormalization InstanceNormalization LRN LayerNormalization"),
+    **for_each(ATTENTION, "Attention Einsum"),
+    **for_each(SPLITS, "Gather Slice Split SpaceToDepth"),
+    **for_each(LOOPS, "GRU LSTM RNN If Loop Scan"),
+    **for_each(_INTEGERS, "ConvInteger MatMulInteger QLinearConcat"),
+    **for_each(_INTEGERS, "QLinearAveragePool QLinearGlobalAveragePool"),
+    **for_each(
+        _SHAPES_VALUES, "Abs Ceil Cos Floor Mod Reciprocal Round Sign Sin Where"
+    ),
+    **for_each(_SHAPES_VALUES, "And Equal Greater Less Not Or ThresholdedRelu"),
+    **for_each(_REDUCES, "GlobalLpPool LpPool ReduceL1 ReduceL2 ReduceMin ReduceProd"),
     "DynamicQuantizeLinear": "scales that each frame chooses; quantize statically, "
     "with onnxruntime.quantization.quantize_static in QDQ format",
     "FloatQuant": "quantizes to floating point (such as FP8); weights and feature maps "

@@ -27,6 +27,7 @@ from hao.frontends.feature_map import FeatureMap, stand_in
 from hao.frontends.final_scores import FinalScores
 from hao.frontends.from_torch import functions, layers
 from hao.frontends.from_torch.call import Reader, Result, TorchCall, Value
+from hao.frontends.from_torch.reasons import refused
 from hao.frontends.imported import (
     ImportedNetwork,
     finished_network,
@@ -53,7 +54,10 @@ def trace_factory(spec: str, image_size: int | None) -> ImportedNetwork:
     module = made_by(spec, "model", nn.Module)
     convolutions = [part for part in module.modules() if isinstance(part, nn.Conv2d)]
     if not convolutions:
-        raise InputError(f"model {spec!r}: no Conv2d; must have one to begin with")
+        raise InputError(
+            f"model {spec!r}: no Conv2d; must have one to begin with, or "
+            "be a file (torch.onnx.export)"
+        )
     if image_size is None:
         raise InputError(f"model {spec!r}: frames of any size; `image_size` gives one")
     return trace_torch(
@@ -242,11 +246,7 @@ def _read(
 ) -> Result:
     reader, module, called = _known(traced, node)
     if reader is None:
-        raise UnsupportedError(
-            f"{called} {_title(node)!r} is not handled: the engine has no such "
-            "operation, or this class is not PyTorch's own; put one of docs/models.md "
-            "in its place, or leave it to the host"
-        )
+        raise refused(called, _title(node))
     call = TorchCall(
         site=NodeSite(layer=title, label=f"{called} {_title(node)!r}"),
         module=module,

@@ -284,7 +284,11 @@ class Calls(nn.Module):
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        (nn.SiLU(), r"SiLU '.*' is not handled: the engine has no such"),
+        (nn.SiLU(), r"SiLU '0' is not handled: no smooth .*; train with ReLU"),
+        (Calls(lambda x: torch.cat([x, x], 1)), r"cat 'cat' .* neither split nor join"),
+        (nn.Upsample(2), r"Upsample '0' is not handled: maps never grow; classify"),
+        (nn.Conv3d(3, 4, 1), r"Conv3d '0' is .* with height 1 .* volumes as channels"),
+        (nn.RReLU(), r"RReLU '0' is not handled: the engine has no .*torch.onnx.expo"),
         (Calls(lambda x: torch.relu(x.sigmoid())), r"follows sigmoid 'sigmoid'"),
         (nn.Conv2d(3, 4, 3, padding_mode="reflect"), r"padding_mode 'reflect'"),
         (nn.Conv2d(3, 4, 3, dilation=4), r"spreads over 9x9 pixels; handled: up"),
