@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 import hao
+from hao.cli.boards import boards_command
 from hao.cli.main import main
+from hao.distillation.distill import DistillSettings
+from hao.quant.train import FLOAT_SETTINGS, QUANTIZED_SETTINGS
 from hao.runs.design_file import FILE_NAME
 from hao.steps import prune
 from hao.steps import replace as replacing
@@ -133,3 +137,40 @@ def test_a_command_leaves_to_its_step_what_it_is_not_told(
 ) -> None:
     seen = called(monkeypatch, step, words.split())
     assert {name: seen[name] for name in defaults(step)} == defaults(step)
+
+
+OPTIONAL = {
+    *("--fps", "--image-size", "--model", "--top1", "--min-top1", "--max-latency"),
+    *("--max-lut", "--max-ff", "--max-dsp", "--max-bram", "--max-uram", "--mapping"),
+    *("--drop-blocks", "--measure", "--cluster", "--mean", "--std", "--pool"),
+    *("--rates", "--timings", "--html"),
+}
+"""Options without which nothing of the kind is done or asked for."""
+
+
+def test_every_option_says_what_holds_without_it() -> None:
+    new = boards_command.commands["new"]
+    silent = {
+        (name, option.opts[0])
+        for name, command in (*main.commands.items(), ("boards new", new))
+        for option in command.params
+        if isinstance(option, click.Option)
+        and not (option.is_flag or option.required or option.opts[0] in OPTIONAL)
+        and "default" not in (option.get_help_record(click.Context(command)) or "")[1]
+    }
+    assert silent == set()
+
+
+def test_the_epochs_that_a_help_names_are_those_of_the_step() -> None:
+    own = {
+        ("quantize", "--epochs"): QUANTIZED_SETTINGS.epochs,
+        ("quantize", "--float-epochs"): FLOAT_SETTINGS.epochs,
+        ("prune", "--epochs"): prune.TUNING_EPOCHS,
+        ("replace", "--epochs"): replacing.FINE_TUNING_EPOCHS,
+        ("replace", "--distill-epochs"): DistillSettings().epochs,
+    }
+    for (name, flag), epochs in own.items():
+        params = main.commands[name].params
+        (option,) = [each for each in params if flag in each.opts]
+        assert isinstance(option, click.Option)
+        assert f"[default: {epochs}]" in (option.help or "")

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="Quantization-aware training, or calibration alone.",
 )
-@click.option("--epochs", type=click.IntRange(1), help="Of training with the bits.")
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    help="Epochs of training with the bits, for qat  [default: 8].",
+)
 @chosen
 @click.option("--force", is_flag=True, help="Replace earlier integers of the run.")
 @JSON
@@ -72,7 +76,7 @@ def quantize_command(
     type=click.Choice(["qonnx"]),
     default="qonnx",
     show_default=True,
-    help="Of the file.",
+    help="Format of the file.",
 )
 @click.option(
     "--output",
@@ -108,7 +112,7 @@ def export_command(
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="Of random ones.",
+    help="Seed of random ones.",
 )
 @chosen
 @click.option("--force", is_flag=True, help="Replace an earlier project of the run.")

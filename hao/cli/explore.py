@@ -63,7 +63,7 @@ def _rates(
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="Of training with distillation before every measurement.",
+    help="Epochs of training with distillation before every measurement.",
 )
 @click.option(
     "--final-epochs",

@@ -41,7 +41,11 @@ if TYPE_CHECKING:
     help="Training steps before each, over which saliency is averaged; or behind each "
     "projection.",
 )
-@click.option("--epochs", type=click.IntRange(1), help="Of training after the last.")
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    help="Epochs of training after the last  [default: 15].",
+)
 @REPLACED
 @JSON
 @QUIET

@@ -31,7 +31,11 @@ if TYPE_CHECKING:
     metavar="K",
     help="Designs whose networks are put together and measured.",
 )
-@click.option("--epochs", type=int, help="Of fine-tuning; 0 for none.")
+@click.option(
+    "--epochs",
+    type=click.IntRange(0),
+    help="Epochs of fine-tuning, 0 for none  [default: 20].",
+)
 @REPLACED
 @QUIET
 def replace_command(

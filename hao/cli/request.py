@@ -81,7 +81,8 @@ def bits_option(usual: str) -> Callable[[Command], Command]:
 @BOARD
 @click.option("--fps", type=float, help="Frames per second to reach.")
 @click.option(
-    "--network", help="One network of the zoo; default: all with known top-1."
+    "--network",
+    help="One network of the zoo  [default: all with known top-1].",
 )
 @click.option(
     "--image-size",
@@ -107,7 +108,9 @@ def bits_option(usual: str) -> Callable[[Command], Command]:
     "makes a torch module.",
 )
 @click.option("--top1", type=float, help="Float top-1 of --model [percent], if known.")
-@click.option("--clock", "clock_mhz", type=float, help="Clock [MHz], not the board's.")
+@click.option(
+    "--clock", "clock_mhz", type=float, help="Clock [MHz]  [default: the board's]."
+)
 @CALIBRATION
 @bits_option("4,6,8")
 @click.option(
@@ -181,6 +184,7 @@ def bits_option(usual: str) -> Callable[[Command], Command]:
     metavar="PERCENT",
     type=float,
     default=0.0,
+    show_default=True,
     help="End where no design of the network costs so much less accuracy than the one "
     "found, as part of what that costs [percent]: sooner, and not proven best. The "
     "report says how near it came.",

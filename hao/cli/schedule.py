@@ -15,7 +15,7 @@ from hao.cli.common import JSON, chosen
     "--clock",
     "clock_mhz",
     type=click.FloatRange(min=0, min_open=True),
-    help="Clock [MHz], not the project's.",
+    help="Clock [MHz]  [default: the project's].",
 )
 @click.option(
     "--uncertainty",

@@ -28,20 +28,24 @@ if TYPE_CHECKING:
     "'package.module:function' that makes a torch module  [default: train here]. "
     "Integers of a QONNX or QCDQ file are taken as they are by quantize.",
 )
-@click.option("--float-epochs", type=click.IntRange(1), help="Of training in float.")
+@click.option(
+    "--float-epochs",
+    type=click.IntRange(1),
+    help="Epochs of training in floating point, without --weights  [default: 20].",
+)
 @click.option(
     "--seed",
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="Of training.",
+    help="Seed of training.",
 )
 @click.option(
     "--preset",
     help="Normalisation of the frames: imagenet, tf, 0..1 or 0..255  [default: 0..1].",
 )
-@click.option("--mean", help="Instead of it: one number, or one a channel, as 0.5,0.4.")
-@click.option("--std", help="Likewise. Numbers above 1 are of pixels from 0 to 255.")
+@click.option("--mean", help="Instead of --preset: one number, or one a channel.")
+@click.option("--std", help="Likewise; with --mean. Above 1: of pixels from 0 to 255.")
 @click.option(
     "--resize",
     type=int,
@@ -53,12 +57,12 @@ if TYPE_CHECKING:
     type=click.Choice(["bilinear", "bicubic"]),
     default="bilinear",
     show_default=True,
-    help="Of the resizing.",
+    help="Filter that resizes.",
 )
 @click.option(
     "--bn-eps",
     type=float,
-    help="Of the batch norms in --weights  [default: what their library has].",
+    help="Epsilon of the batch norms in --weights  [default: what their library has].",
 )
 @click.option(
     "--mapping",
@@ -69,7 +73,8 @@ if TYPE_CHECKING:
 @click.option(
     "--labels",
     type=click.Path(path_type=Path),
-    help="Names of the network's outputs, one a line.",
+    help="File with the names of the network's outputs, one a line  [default: names of "
+    "the classes' folders].",
 )
 def source_options(
     *,
@@ -93,10 +98,12 @@ def source_options(
 @click.option(
     "--pool",
     type=click.Path(path_type=Path),
-    help="A table of operations beside hao's own: name,layers,add.",
+    help="A table of operations beside hao's own: name,layers,add (docs/replace.md).",
 )
 @click.option(
-    "--only", metavar="NAMES", help="Operations to offer, with commas between."
+    "--only",
+    metavar="NAMES",
+    help="Operations to offer, with commas between  [default: all].",
 )
 @click.option(
     "--score-frames",
@@ -105,7 +112,11 @@ def source_options(
     show_default=True,
     help="Training frames that losses of operations are measured on.",
 )
-@click.option("--distill-epochs", type=int, help="Of every operation.")
+@click.option(
+    "--distill-epochs",
+    type=click.IntRange(1),
+    help="Epochs of training every operation  [default: 4].",
+)
 def pool_options(
     *,
     only: str | None,

@@ -19,6 +19,7 @@ import numpy as np
 
 from hao.accuracy.drops import load_drop_law
 from hao.answer.candidates import BitRules, Candidate, make_candidate
+from hao.arguments import AtLeast0
 from hao.errors import ArgumentError, InputError, UnsupportedError
 from hao.factory import is_factory
 from hao.hw.board import Board
@@ -60,7 +61,7 @@ class ChangeRequest(Source):
 
     search: SearchRequest
     run: Path | None = None
-    epochs: int | None = None
+    epochs: AtLeast0 | None = None
 
     def __post_init__(self) -> None:
         Source.__post_init__(self)

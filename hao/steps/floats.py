@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hao.arguments import AtLeast0, take_fields
+from hao.arguments import AtLeast0, AtLeast1, take_fields
 from hao.errors import ArgumentError, InputError
 from hao.factory import is_factory
 from hao.ir.network import Network
@@ -64,7 +64,7 @@ class Source:
 
     data: str | None = None
     weights: Path | None = None
-    float_epochs: int | None = None
+    float_epochs: AtLeast1 | None = None
     seed: AtLeast0 = 0
     preparation: Preparation = UNPREPARED
     labels: Path | None = None
@@ -104,7 +104,7 @@ class QuantizeRequest(Source):
 
     run: Path
     method: Method = Method.QAT
-    epochs: int | None = None
+    epochs: AtLeast1 | None = None
     force: bool = False
 
     def __post_init__(self) -> None:

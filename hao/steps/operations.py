@@ -51,7 +51,7 @@ class Pooled:
     pool: Path | None = None
     only: tuple[str, ...] = ()
     score_frames: AtLeast1 = 1024
-    distill_epochs: int | None = None
+    distill_epochs: AtLeast1 | None = None
 
     def __post_init__(self) -> None:
         take_fields(self)
