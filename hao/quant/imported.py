@@ -212,8 +212,8 @@ def count_rounding(
 
 def output_differences(
     imported: ImportedIntegers, codes: Integers, outputs: Real
-) -> int:
-    """Return how many output codes are not those of the file's own outputs.
+) -> Integers:
+    """Return how far output codes are from those of the file's own outputs.
 
     Args:
         imported: The integers.
@@ -224,7 +224,8 @@ def output_differences(
     kind = imported.net.maps[name]
     real = outputs.reshape(codes.shape) / imported.scales[name] + imported.zeros[name]
     real = np.clip(real, kind.low, kind.high)
-    return int(np.sum(np.abs(real - codes) > 0.5 + HALF))
+    beyond = np.abs(real - codes) - (0.5 + HALF)
+    return np.ceil(np.maximum(beyond, 0)).astype(np.int64)
 
 
 def _assembled(

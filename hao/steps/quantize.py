@@ -237,12 +237,13 @@ def _output_note(
     """Return how far the outputs of a file and of its integers agree, in words."""
     from hao.quant.imported import output_differences
 
-    differing = output_differences(imported, ours, theirs)
+    apart = output_differences(imported, ours, theirs)
+    most = f", by {apart.max()} at most" if apart.any() else ""
     zero = imported.net.maps[imported.net.network.output.name].zero
     agree = share(classes_of(ours, zero=zero), classes_of(theirs))
     return (
-        f"{differing} of {ours.size} output codes differ from the file's; the class "
-        f"agrees in {agree:.2f} % of the frames"
+        f"{np.count_nonzero(apart)} of {ours.size} output codes differ from the "
+        f"file's{most}; the class agrees in {agree:.2f} % of the frames"
     )
 
 
