@@ -134,7 +134,7 @@ def _answer_section(result: SearchResult, records: Records) -> Section:
     words = [
         f"{label(result)} runs on {plain(design.board.title)} at "
         f"{cost.fps:,.1f} frames a second, {cost.frame_ms:.3g} ms a frame (predicted, "
-        f"batch {cost.frames}). {fits}. What binds for most of the time: "
+        f"batch {cost.frames}). {fits}. What binds the engine for most of its time: "
         f"{cost.bottleneck}."
     ]
     unproven = unproven_in_words(result)
