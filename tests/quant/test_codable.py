@@ -124,7 +124,7 @@ def compared(file: Network, network: Network) -> tuple[Real, int, Real]:
         imported.net, imported.net.frame_codes(FRAMES), frozenset({"sum"})
     )["sum"]
     apart = (codes - np.rint(maps["y"] * 2)).astype(np.float64)
-    differing = np.count_nonzero(output_differences(imported, codes, maps["y"]))
+    differing = int(np.count_nonzero(output_differences(imported, codes, maps["y"])))
     return apart, differing, maps["sum"]
 
 
