@@ -19,8 +19,10 @@ gives everything else:
 
 - mean: of the drop itself, not the drop at the mean of z; the last 5 % at either end
   count as where they begin, since the tails of the fit are longer than those measured;
-- low, high: 90 % interval, conformal quantiles, those of a result yet to come: the
-  k-th of n residuals is at k / (n + 1);
+- low, high: 90 % interval, conformal quantiles of a result yet to come, of a source
+  that nobody has seen (Dunn, Wasserman and Ramdas 2022, hierarchical data): half of the
+  weight is spread over sources alike and half over families alike, since results of one
+  source or family resemble each other, and one of n + 1 sources is beyond all n;
 - noise: mean of what a result lies above the mean. A search ranks by mean plus noise.
 """
 
@@ -202,10 +204,42 @@ def fit_noise(held: Sequence[HeldOutReference]) -> dict[str, float]:
     return weights | {"noise": float(model.intercept_)}
 
 
-def _distribution(scores: Floats) -> tuple[float, ...]:
-    """Return evenly spaced quantiles of what is drawn like the scores."""
+def _distribution(
+    scores: Floats, weights: Floats, independent: int
+) -> tuple[float, ...]:
+    """Return evenly spaced quantiles of what is drawn like the scores.
+
+    Args:
+        scores: Residuals over their deviations, shape (residuals,).
+        weights: Share that each stands for, shape (residuals,).
+        independent: How many draws they are; one more is beyond all of them with
+            probability 1 / (draws + 1), at either end alike.
+    """
+    order = np.argsort(scores, kind="stable")
+    below = np.cumsum(weights[order]) - weights[order] / 2
+    places = (below * independent + 0.5) / (independent + 1)
     shares = (np.arange(STEPS) + 0.5) / STEPS
-    return tuple(float(q) for q in np.quantile(scores, shares, method="weibull"))
+    return tuple(float(q) for q in np.interp(shares, places, scores[order]))
+
+
+def _alike(keys: Sequence[str]) -> Floats:
+    """Return the share of every member if each of the groups has the same."""
+    sizes = Counter(keys)
+    return np.array([1 / (sizes[key] * len(sizes)) for key in keys])
+
+
+def noise_quantiles(
+    scored: Sequence[tuple[float, Reference]],
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return quantiles of the noise with results alike, and those for intervals."""
+    count = len(scored)
+    scores = np.array([score for score, _ in scored])
+    sources = [reference.source for _, reference in scored]
+    alike = (_alike(sources) + _alike([r.family for _, r in scored])) / 2
+    return (
+        _distribution(scores, np.full(count, 1 / count), count),
+        _distribution(scores, alike, len(set(sources))),
+    )
 
 
 def calibrate_law(references: Sequence[Reference]) -> DropLaw:
@@ -218,22 +252,21 @@ def calibrate_law(references: Sequence[Reference]) -> DropLaw:
         noise=fit_noise(held),
         references=tuple(references),
     )
-    scores: dict[str, list[float]] = defaultdict(list)
+    scored: dict[str, list[tuple[float, Reference]]] = defaultdict(list)
     for item in held:
         setting = item.reference.setting
         size = law.deviation(item.subject, setting, item.open_variance)
-        for name in (
-            "all",
-            distribution_name(item.subject, setting),
-        ):
-            scores[name].append(item.residual / size)
+        for name in ("all", distribution_name(item.subject, setting)):
+            scored[name].append((item.residual / size, item.reference))
+    found = {
+        name: noise_quantiles(part)
+        for name, part in scored.items()
+        if name == "all" or len(part) >= MIN_SCORES
+    }
     return replace(
         law,
-        distributions={
-            name: _distribution(np.array(values))
-            for name, values in scores.items()
-            if name == "all" or len(values) >= MIN_SCORES
-        },
+        distributions={name: alike for name, (alike, _) in found.items()},
+        wide={name: wide for name, (_, wide) in found.items()},
     )
 
 

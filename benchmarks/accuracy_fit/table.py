@@ -32,8 +32,9 @@ def render_law(law: DropLaw) -> str:
     lines += [f"plain,{name},{top1:.2f}," for name, top1 in sorted(law.plain.items())]
     lines += [f"noise,{name},{value:.5f}," for name, value in sorted(law.noise.items())]
     lines += [
-        f"score,{name},{score:.4f},"
-        for name, scores in sorted(law.distributions.items())
+        f"{part},{name},{score:.4f},"
+        for part, found in (("score", law.distributions), ("wide", law.wide))
+        for name, scores in sorted(found.items())
         for score in scores
     ]
     return "\n".join(lines) + "\n"

@@ -133,13 +133,14 @@ class LawDrop:
     noise: float
 
     @classmethod
-    def of(cls, drops: Sequence[float]) -> "LawDrop":
+    def of(cls, drops: Sequence[float], wide: Sequence[float]) -> "LawDrop":
         """Return the figures of evenly spaced quantiles, in ascending order.
 
-        Mean and noise count what is beyond the 5 % at either end as these ends.
+        Mean and noise are of `drops` and count what is beyond the 5 % at either end as
+        these ends; the interval is of `wide`.
         """
         low, high = min(
-            ((_at(drops, p), _at(drops, p + COVERED)) for p in _LOWER_MISSES),
+            ((_at(wide, p), _at(wide, p + COVERED)) for p in _LOWER_MISSES),
             key=lambda ends: ends[1] - ends[0],
         )
         ends = _at(drops, _TAIL), _at(drops, 1 - _TAIL)
@@ -167,6 +168,7 @@ class DropLaw:
         noise: Weights of the terms of the logarithm of the noise.
         distributions: Evenly spaced quantiles of the noise in units of the deviation,
             by kind and recipe, of few bits by kind, and of "all".
+        wide: The same with sources and families alike, for intervals.
         references: What it was fitted to.
     """
 
@@ -174,6 +176,7 @@ class DropLaw:
     plain: Mapping[str, float]
     noise: Mapping[str, float] = field(default_factory=dict)
     distributions: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    wide: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     references: tuple[Reference, ...] = ()
 
     def centre(self, subject: Checkpoint, setting: QuantSetting) -> tuple[float, float]:
@@ -189,13 +192,7 @@ class DropLaw:
     def deviation(
         self, subject: Checkpoint, setting: QuantSetting, variance: float
     ) -> float:
-        """Return the size of the noise around z.
-
-        Args:
-            subject: The checkpoint.
-            setting: How it is quantized.
-            variance: Of z, as the effects leave it.
-        """
+        """Return the size of the noise around z, whose effects leave a variance."""
         terms = noise_terms(subject, setting)
         log = sum(self.noise.get(term, 0.0) * value for term, value in terms.items())
         return exp(log) * sqrt(1 + variance / FIT_NOISE**2)
@@ -204,16 +201,15 @@ class DropLaw:
         """Return expected drop, interval and noise of one setting [points]."""
         z, variance = self.centre(subject, setting)
         size = self.deviation(subject, setting, variance)
-        own = self.distributions.get(distribution_name(subject, setting))
-        scores = self.distributions["all"] if own is None else own
+        name = distribution_name(subject, setting)
         most = (100.0 if subject.top1 is None else subject.top1) - CHANCE
         unit = UNIT[setting.recipe]
-        return LawDrop.of(
-            [
-                min(unit * sinh(min(z + size * score, _LARGEST_Z)), most)
-                for score in scores
-            ]
-        )
+
+        def drops(scores: Mapping[str, Sequence[float]]) -> list[float]:
+            zs = [z + size * score for score in scores.get(name, scores["all"])]
+            return [min(unit * sinh(min(value, _LARGEST_Z)), most) for value in zs]
+
+        return LawDrop.of(drops(self.distributions), drops(self.wide))
 
     def check_recipe(self, subject: Checkpoint, recipe: Recipe) -> None:
         """Check that some network of the kind was quantized by a recipe.
@@ -362,7 +358,9 @@ def load_law(path: Path, references: tuple[Reference, ...]) -> DropLaw:
     """
     effects: dict[str, Effect] = {}
     numbers: dict[str, dict[str, float]] = {"plain": {}, "noise": {}}
-    scores: dict[str, list[float]] = defaultdict(list)
+    scores: dict[str, dict[str, list[float]]] = {
+        part: defaultdict(list) for part in ("score", "wide")
+    }
     for record in read_records(path, COLUMNS):
         part, name = record.text("part"), record.text("name")
         value = record.number("value", low=-100, high=100)
@@ -372,19 +370,21 @@ def load_law(path: Path, references: tuple[Reference, ...]) -> DropLaw:
                 effects[name] = Effect(value, variance)
             case "plain" | "noise":
                 numbers[part][name] = value
-            case "score":
-                if scores[name] and value < scores[name][-1]:
+            case "score" | "wide":
+                given = scores[part][name]
+                if given and value < given[-1]:
                     raise record.error("value", "at least the score before it")
-                scores[name].append(value)
+                given.append(value)
             case _:
-                raise record.error("part", "effect, plain, noise or score")
-    if len(scores["all"]) < 2:
-        raise InputError(f"{path.name}: at least two scores named 'all' must be given")
+                raise record.error("part", "effect, plain, noise, score or wide")
+    if min(len(found["all"]) for found in scores.values()) < 2:
+        raise InputError(f"{path.name}: must give two rows 'score,all' and 'wide,all'")
     return DropLaw(
         effects=effects,
         plain=numbers["plain"],
         noise=numbers["noise"],
-        distributions={name: tuple(values) for name, values in scores.items()},
+        distributions={name: tuple(v) for name, v in scores["score"].items()},
+        wide={name: tuple(v) for name, v in scores["wide"].items()},
         references=references,
     )
 
