@@ -100,10 +100,10 @@ def test_the_recipe_decides_what_fewer_bits_cost(recipe: Recipe) -> None:
         load_drop_law(),
         BitRules(recipe=recipe),
     )
-    # Published: W4A4 gained 0.5 and 0.8 points by training; W4A8 from a few frames
-    # lost 0.7 to 2.3, rounded to nearest 12 to 23.
+    # Published: W4A4 gained 0.5 and 0.8 points by training, W4A8 with powers of two
+    # lost 0.7 to 1.4 in other ResNets; from a few frames 2.3, rounded to nearest 23.
     cheap = recipe is Recipe.QAT
-    assert (found.drops[4].mean < 1) is cheap
+    assert (found.drops[4].mean < 1.5) is cheap
     assert found.drops[4].basis.recipe is recipe
 
 
@@ -114,7 +114,8 @@ def test_free_scales_take_multipliers_and_cost_less_without_training() -> None:
     (free,) = published_candidates(known, law, replace(rules, free_scales=True))
     assert not any(x.multiplied for x in shifted.network.compute_layers)
     assert all(x.multiplied for x in free.network.compute_layers)
-    assert all(free.drops[b].mean < shifted.drops[b].mean for b in (4, 6, 8))
+    assert all(free.drops[b].mean < shifted.drops[b].mean for b in (4, 6))
+    assert free.drops[8].mean == shifted.drops[8].mean
 
 
 def test_free_scales_are_not_for_files_that_have_their_own() -> None:
