@@ -16,7 +16,7 @@ see that, and a report on the core's cell alone leaves it out.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import assert_never
@@ -30,7 +30,6 @@ from hao.handoff.load import Report
 from hao.handoff.synthesis import ModuleRow, SynthesisReport
 from hao.handoff.utilization import (
     CORE,
-    DesignState,
     TimingReport,
     UtilizationReport,
 )
@@ -111,34 +110,63 @@ def compare(
     """
     if not reports:
         raise InputError("no report to compare with; must be at least one")
-    rows: list[ComparedFigure] = []
-    for report in reports:
-        if not isinstance(report, CosimReport):
-            _check_device(design, report)
-        match report:
-            case SynthesisReport():
-                rows += _synthesis_rows(cost, report)
-            case UtilizationReport():
-                step = _step(report.state)
-                rows += _resource_rows(
-                    TOTAL, (cost.resources, report.used), step, report.source
+    return tuple(
+        ComparedFigure(
+            block=block,
+            quantity=quantity,
+            source=_source_of(report),
+            report=report.source,
+            predicted=predicted,
+            reported=reported,
+        )
+        for report in reports
+        for block, quantity, predicted, reported in _pairs(design, cost, report)
+    )
+
+
+def _source_of(report: Report) -> FigureSource:
+    match report:
+        case SynthesisReport():
+            return FigureSource.CSYNTH
+        case CosimReport():
+            return FigureSource.COSIM
+        case _ if report.state.placed:
+            return FigureSource.PLACEMENT
+        case _:
+            return FigureSource.SYNTHESIS
+
+
+_Pair = tuple[str, Quantity, int, int | None]
+"""Block, quantity, what was predicted, and what was reported."""
+
+
+def _pairs(design: Design, cost: CostReport, report: Report) -> Iterator[_Pair]:
+    """Yield what a report says beside what was predicted."""
+    if not isinstance(report, CosimReport):
+        _check_device(design, report)
+    match report:
+        case SynthesisReport():
+            cycles = report.latency.high
+            yield TOTAL, Quantity.LATENCY_CYCLES, cost.latency_cycles, cycles
+            if report.clock_estimated_ns is not None:
+                yield _clock(cost, report.clock_estimated_ns)
+            yield from _blocks(cost, report)
+        case UtilizationReport():
+            yield from _resources(TOTAL, cost.resources, report.used)
+        case HierarchyReport():
+            yield from _blocks(cost, report)
+        case TimingReport():
+            yield _clock(cost, report.reached_ns if report.clocks else None)
+        case CosimReport():
+            if not report.passed:
+                raise InputError(
+                    f"{report.source}: the {report.language} co-simulation failed; its "
+                    "cycles mean nothing"
                 )
-            case HierarchyReport():
-                step = _step(report.state)
-                rows += _block_rows(cost, report, step)
-            case TimingReport():
-                step = _step(report.state)
-                reached = report.reached_ns if report.clocks else None
-                rows.append(_clock_row(cost, reached, step, report.source))
-            case CosimReport():
-                rows.append(_cosim_row(cost, report))
-            case _:
-                assert_never(report)
-    return tuple(rows)
-
-
-def _step(state: DesignState) -> FigureSource:
-    return FigureSource.PLACEMENT if state.placed else FigureSource.SYNTHESIS
+            cycles = report.average_latency
+            yield TOTAL, Quantity.LATENCY_CYCLES, cost.latency_cycles, cycles
+        case _:
+            assert_never(report)
 
 
 def render_comparison(rows: Sequence[ComparedFigure]) -> str:
@@ -181,83 +209,31 @@ def _check_device(
         )
 
 
-def _resource_rows(
-    block: str,
-    pair: tuple[Resources, Resources | None],
-    source: FigureSource,
-    report: str,
-) -> list[ComparedFigure]:
-    """Return a row for each kind of resource of a pair (predicted, reported)."""
-    predicted, reported = pair
-    return [
-        ComparedFigure(
-            block=block,
-            quantity=Quantity(kind),
-            source=source,
-            report=report,
-            predicted=count,
-            reported=None if reported is None else reported.as_dict()[kind],
-        )
-        for kind, count in predicted.as_dict().items()
-    ]
-
-
-def _clock_row(
-    cost: CostReport, reached_ns: float | None, source: FigureSource, report: str
-) -> ComparedFigure:
+def _clock(cost: CostReport, reached_ns: float | None) -> _Pair:
     """Return the clock period of the design beside the one that was reached [ps]."""
-    return ComparedFigure(
-        block=TOTAL,
-        quantity=Quantity.CLOCK_PS,
-        source=source,
-        report=report,
-        predicted=round(10**9 / cost.clock_khz),
-        reported=None if reached_ns is None else round(PS_PER_NS * reached_ns),
-    )
+    reached = None if reached_ns is None else round(PS_PER_NS * reached_ns)
+    return TOTAL, Quantity.CLOCK_PS, round(10**9 / cost.clock_khz), reached
 
 
-def _latency_row(
-    cost: CostReport, cycles: int | None, source: FigureSource, report: str
-) -> ComparedFigure:
-    return ComparedFigure(
-        block=TOTAL,
-        quantity=Quantity.LATENCY_CYCLES,
-        source=source,
-        report=report,
-        predicted=cost.latency_cycles,
-        reported=cycles,
-    )
+def _resources(
+    block: str, predicted: Resources, reported: Resources | None
+) -> Iterator[_Pair]:
+    """Yield each kind of resource of a block."""
+    for kind, count in predicted.as_dict().items():
+        found = None if reported is None else reported.as_dict()[kind]
+        yield block, Quantity(kind), count, found
 
 
-def _cosim_row(cost: CostReport, report: CosimReport) -> ComparedFigure:
-    if not report.passed:
-        raise InputError(
-            f"{report.source}: the {report.language} co-simulation failed; its cycles "
-            "mean nothing"
-        )
-    return _latency_row(cost, report.average_latency, FigureSource.COSIM, report.source)
-
-
-def _synthesis_rows(cost: CostReport, report: SynthesisReport) -> list[ComparedFigure]:
-    source, name = FigureSource.CSYNTH, report.source
-    rows = [_latency_row(cost, report.latency.high, source, name)]
-    if report.clock_estimated_ns is not None:
-        rows.append(_clock_row(cost, report.clock_estimated_ns, source, name))
-    return rows + _block_rows(cost, report, source)
-
-
-def _block_rows(
-    cost: CostReport, report: SynthesisReport | HierarchyReport, source: FigureSource
-) -> list[ComparedFigure]:
-    """Return the resources of every block, if the report has modules, and the total."""
-    rows: list[ComparedFigure] = []
+def _blocks(
+    cost: CostReport, report: SynthesisReport | HierarchyReport
+) -> Iterator[_Pair]:
+    """Yield the resources of every block, if the report has modules, and the total."""
     if report.modules:
         blocks = split_blocks(report, expected=tuple(cost.parts))
         for block in sorted(blocks, key=(FIXED, *STAGES).index):
-            pair = (cost.parts.get(block, Resources()), blocks[block])
-            rows += _resource_rows(block, pair, source, report.source)
-    total = (cost.resources, report.used)
-    return rows + _resource_rows(TOTAL, total, source, report.source)
+            predicted = cost.parts.get(block, Resources())
+            yield from _resources(block, predicted, blocks[block])
+    yield from _resources(TOTAL, cost.resources, report.used)
 
 
 def split_blocks(
