@@ -144,12 +144,29 @@ def needed_rows(layer: DenseLayer | DepthwiseLayer, rows: int) -> list[int]:
             assert_never(layer)
 
 
-def _row_trips(
-    layer: DenseLayer | DepthwiseLayer, rows: int, *, feed: int, sweep: int
-) -> int:
-    """Return the iterations of all output rows of a window process."""
-    fresh = [after - before for before, after in pairwise(needed_rows(layer, rows))]
-    return sum(max(sweep, count * feed) for count in fresh)
+def _paced(
+    step: WindowStep, layer: DenseLayer | DepthwiseLayer, *, feed: int, sweep: int
+) -> WindowStep:
+    """Return the step of a window process with the iterations of its rows.
+
+    Args:
+        step: Without them.
+        layer: What it runs.
+        feed: Words of an input row.
+        sweep: Iterations that send an output row.
+    """
+    needed = needed_rows(layer, step.rows_used)
+    fresh = [after - before for before, after in pairwise(needed)]
+    return replace(
+        step,
+        feed=feed,
+        sweep=sweep,
+        period_one=max(sweep, feed),
+        period_two=max(sweep, 2 * feed),
+        period_three=max(sweep, 3 * feed) if step.stride > 2 else 0,
+        lead_words=needed[0] * feed,
+        row_trips=sum(max(sweep, count * feed) for count in fresh),
+    )
 
 
 def _dense_window(
@@ -240,18 +257,12 @@ def _dense_window(
             gathers_per_row=per_row,
             group_period=max(gathers, sends),
         )
-    return replace(
+    step = replace(
         step,
-        feed=feed,
-        sweep=sweep,
-        period_one=max(sweep, feed),
-        period_two=max(sweep, 2 * feed),
-        period_three=max(sweep, 3 * feed) if stride > 2 else 0,
         ring_words=ring_rows * step.row_words,
         base_words=-top % ring_rows * step.row_words,
-        lead_words=needed_rows(layer, step.rows_used)[0] * feed,
-        row_trips=_row_trips(layer, step.rows_used, feed=feed, sweep=sweep),
     )
+    return _paced(step, layer, feed=feed, sweep=sweep)
 
 
 def _depthwise_window(
@@ -286,15 +297,8 @@ def _depthwise_window(
     # Behind the kept columns of the second group of pixels: block * px + turn, less the
     # `stride` blocks that a group of pixels is.
     block, turn = divmod(kept - left, px)
-    return WindowStep(
+    step = WindowStep(
         source=NONE if before is None else CODES[before.role],
-        lead_words=needed_rows(layer, rows)[0] * feed,
-        row_trips=_row_trips(layer, rows, feed=feed, sweep=sweep),
-        feed=feed,
-        sweep=sweep,
-        period_one=max(sweep, feed),
-        period_two=max(sweep, 2 * feed),
-        period_three=max(sweep, 3 * feed) if stride > 2 else 0,
         rows=ifm.height,
         width=ifm.width,
         rows_used=rows,
@@ -320,6 +324,7 @@ def _depthwise_window(
         fill=fill,
         taps=1,
     )
+    return _paced(step, layer, feed=feed, sweep=sweep)
 
 
 def _vectors(

@@ -11,6 +11,7 @@ depend on the choice; only which pixels a window covers does.
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
 from hao.intmath import ceil_div
 from hao.ir.layer import (
@@ -24,7 +25,6 @@ from hao.ir.layer import (
     PoolKind,
     window_shape,
 )
-from hao.ir.tensor import Shape
 
 
 class PaddingRule(Enum):
@@ -90,47 +90,20 @@ class Style:
         stride: int = 1,
     ) -> Conv:
         """Return a dense convolution."""
-        padding, ofm = self._window(source, channels, kernel, stride)
-        return Conv(
-            name=name,
-            input=source.name,
-            ifm=source.ofm,
-            ofm=ofm,
-            kernel=kernel,
-            stride=stride,
-            padding=padding,
-            activation=self.activation,
-        )
+        window = self._window(source, name, channels, kernel, stride)
+        return Conv(**window, activation=self.activation)
 
     def depthwise(
         self, source: Layer, name: str, *, kernel: int, stride: int = 1
     ) -> Depthwise:
         """Return a depthwise convolution."""
-        padding, ofm = self._window(source, source.ofm.channels, kernel, stride)
-        return Depthwise(
-            name=name,
-            input=source.name,
-            ifm=source.ofm,
-            ofm=ofm,
-            kernel=kernel,
-            stride=stride,
-            padding=padding,
-            activation=self.activation,
-        )
+        window = self._window(source, name, source.ofm.channels, kernel, stride)
+        return Depthwise(**window, activation=self.activation)
 
     def max_pool(self, source: Layer, name: str, *, kernel: int, stride: int) -> Pool:
         """Return a max pooling."""
-        padding, ofm = self._window(source, source.ofm.channels, kernel, stride)
-        return Pool(
-            name=name,
-            input=source.name,
-            ifm=source.ofm,
-            ofm=ofm,
-            kernel=kernel,
-            stride=stride,
-            padding=padding,
-            kind=PoolKind.MAX,
-        )
+        window = self._window(source, name, source.ofm.channels, kernel, stride)
+        return Pool(**window, kind=PoolKind.MAX)
 
     def add(self, first: Layer, second: Layer, name: str) -> Add:
         """Return the residual add of two tensors of one shape."""
@@ -142,9 +115,9 @@ class Style:
         )
 
     def _window(
-        self, source: Layer, channels: int, kernel: int, stride: int
-    ) -> tuple[Padding, Shape]:
-        """Return the padding and the OFM of a window that moves over a map."""
+        self, source: Layer, name: str, channels: int, kernel: int, stride: int
+    ) -> dict[str, Any]:
+        """Return what all layers have whose window moves over a map."""
         ifm = source.ofm
         padding = rule_padding(
             self.padding,
@@ -153,6 +126,10 @@ class Style:
             kernel=kernel,
             stride=stride,
         )
-        return padding, window_shape(
+        ofm = window_shape(
             ifm, channels=channels, kernel=kernel, stride=stride, padding=padding
         )
+        return {
+            **{"name": name, "input": source.name, "ifm": ifm, "ofm": ofm},
+            **{"kernel": kernel, "stride": stride, "padding": padding},
+        }
