@@ -13,8 +13,13 @@ import numpy as np
 
 from hao.cost.area import engine_resources
 from hao.cost.catalogue import BUFFER_WORDS, Needs, build_stages, pool_words
-from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
-from hao.cost.evaluate import engine_columns
+from hao.cost.columns import (
+    Columns,
+    DenseColumns,
+    DepthwiseColumns,
+    Setting,
+    engine_columns,
+)
 from hao.cost.paths import Path
 from hao.cost.prices import price_segment
 from hao.cost.segment_price import SegmentPrice

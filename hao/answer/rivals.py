@@ -28,8 +28,8 @@ from hao.cost.catalogue import (
     pool_words,
     word_bits,
 )
-from hao.cost.columns import Setting
-from hao.cost.evaluate import CostReport, engine_columns, evaluate
+from hao.cost.columns import Setting, engine_columns
+from hao.cost.evaluate import CostReport, evaluate
 from hao.cost.prices import price_segment
 from hao.cost.widths import MAX_WORD_BITS
 from hao.engine.design import Design

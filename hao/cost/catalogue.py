@@ -6,8 +6,8 @@ parallelism is not restricted to divisors of channel counts. `hao.program.space`
 them.
 """
 
-from dataclasses import dataclass
-from typing import assert_never
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,13 @@ from hao.cost.area import (
     dense_area,
     depthwise_area,
 )
-from hao.cost.columns import Columns, DepthwiseColumns, Setting
+from hao.cost.columns import (
+    Columns,
+    DenseColumns,
+    DepthwiseColumns,
+    Setting,
+    engine_columns,
+)
 from hao.cost.memory import beat_channels, input_channels, pixel_channels
 from hao.cost.turns import code_turns, sum_cycles
 from hao.cost.widths import pixel_bits, window_bits
@@ -58,6 +64,18 @@ PIXELS = (1, 2, 3, 4, 5, 6, 7, 8, 14)
 
 BUFFER_WORDS = (32, 64, 512, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384)
 """Depths of weight buffers on offer [words]: full block RAMs (chosen here)."""
+
+
+SIZES = {
+    "groups": "channel groups",
+    "pools": "pooling",
+    "convolves": "convolution",
+    "skips": "skipping of words",
+    "multiplies": "multipliers of codes",
+    "evens": "halves to even codes",
+    "mean_bits": "bits of means",
+}
+"""Sizes of a stage whose names say too little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,19 +221,6 @@ def vector_words(needs: Needs, simd: Ints, setting: Setting) -> Ints:
     return 2 * -(-channels // simd)
 
 
-def _feature_words(role: Role, needs: Needs, simd: Ints, setting: Setting) -> Ints:
-    """Return the depth of the banks in which a stage of dense layers keeps its IFM."""
-    match role:
-        case Role.DENSE:
-            return ring_words(needs, simd, setting)
-        case Role.POINTWISE:
-            return vector_words(needs, simd, setting)
-        case Role.DEPTHWISE:
-            raise AssertionError("its ring has rows: row_words")
-        case _:
-            assert_never(role)
-
-
 def _channels(layer: DenseLayer, setting: Setting) -> int:
     return input_channels(layer, setting.act_bits, setting.board)
 
@@ -240,10 +245,6 @@ def turns(needs: Needs, pe: Ints, items: Ints, setting: Setting) -> Ints | None:
     return code_turns(
         needs.layers, pe=pe, items=items, act_bits=setting.act_bits, board=setting.board
     )
-
-
-def _one(counts: Ints | None) -> int:
-    return 1 if counts is None else int(counts[0])
 
 
 def pack_words(needs: Needs, pe: Ints) -> Ints:
@@ -291,26 +292,8 @@ def column_area(
         ring: The stage keeps a ring of rows.
     """
     px, act_bits, board = setting.px, setting.act_bits, setting.board
-    double = setting.double_buffered
     if isinstance(columns, DepthwiseColumns):
-        shape = DepthwiseShape(
-            pe=columns.pe,
-            taps=columns.taps,
-            weight_bits=columns.weight_bits,
-            weight_words=kernel_words(needs, columns.pe, columns.taps, double=double),
-            row_words=row_words(needs, columns.pe, px),
-            groups=channel_groups(needs, columns.pe),
-            channel_words=channel_words(needs, columns.pe, double=double),
-            pack_words=pack_words(needs, columns.pe),
-            rows=needs.rows,
-            kernel=needs.kernel,
-            pools=needs.pools,
-            convolves=needs.convolves,
-            multiplies=needs.multiplies,
-            turns=turns(needs, columns.pe, columns.taps, setting),
-            evens=needs.evens,
-            mean_bits=needs.mean_bits,
-        )
+        shape = _depthwise_shape(columns, needs, setting)
         return depthwise_area(shape, px=px, act_bits=act_bits, board=board)
     # Most columns differ in the weight buffer alone.
     _, first, lane_of = np.unique(
@@ -318,18 +301,29 @@ def column_area(
         return_index=True,
         return_inverse=True,
     )
-    simd, pe = columns.simd[first], columns.pe[first]
-    feature_words = (
-        ring_words(needs, simd, setting) if ring else vector_words(needs, simd, setting)
-    )
-    dense = DenseShape(
-        simd=simd,
-        pe=pe,
-        weight_bits=columns.weight_bits[first],
+    dense = replace(
+        _dense_shape(columns.take(first), needs, setting, ring=ring),
         weight_words=columns.weight_words,
         weights_in_uram=columns.in_uram,
-        feature_words=feature_words,
-        channel_words=channel_words(needs, pe, double=double),
+        lane_of=lane_of,
+    )
+    return dense_area(dense, px=px, act_bits=act_bits, board=board, ring=ring)
+
+
+def _dense_shape(
+    columns: DenseColumns, needs: Needs, setting: Setting, *, ring: bool
+) -> DenseShape:
+    """Return what dense columns build; arguments are those of `column_area`."""
+    simd, pe = columns.simd, columns.pe
+    feature_words = ring_words if ring else vector_words
+    return DenseShape(
+        simd=simd,
+        pe=pe,
+        weight_bits=columns.weight_bits,
+        weight_words=columns.weight_words,
+        weights_in_uram=columns.in_uram,
+        feature_words=feature_words(needs, simd, setting),
+        channel_words=channel_words(needs, pe, double=setting.double_buffered),
         pack_words=pack_words(needs, pe),
         terms=needs.terms,
         passes=needs.passes,
@@ -337,9 +331,49 @@ def column_area(
         multiplies=needs.multiplies,
         turns=turns(needs, pe, simd, setting),
         evens=needs.evens,
-        lane_of=lane_of,
     )
-    return dense_area(dense, px=px, act_bits=act_bits, board=board, ring=ring)
+
+
+def _depthwise_shape(
+    columns: DepthwiseColumns, needs: Needs, setting: Setting
+) -> DepthwiseShape:
+    """Return what depthwise columns build; arguments are those of `column_area`."""
+    pe, taps, double = columns.pe, columns.taps, setting.double_buffered
+    return DepthwiseShape(
+        pe=pe,
+        taps=taps,
+        weight_bits=columns.weight_bits,
+        weight_words=kernel_words(needs, pe, taps, double=double),
+        row_words=row_words(needs, pe, setting.px),
+        groups=channel_groups(needs, pe),
+        channel_words=channel_words(needs, pe, double=double),
+        pack_words=pack_words(needs, pe),
+        rows=needs.rows,
+        kernel=needs.kernel,
+        pools=needs.pools,
+        convolves=needs.convolves,
+        multiplies=needs.multiplies,
+        turns=turns(needs, pe, taps, setting),
+        evens=needs.evens,
+        mean_bits=needs.mean_bits,
+    )
+
+
+def _sizes(
+    role: Role, columns: Columns, needs: Needs, setting: Setting
+) -> dict[str, Any]:
+    """Return the sizes of a stage that a single column builds, by their names."""
+    shape: DenseShape | DepthwiseShape
+    if isinstance(columns, DepthwiseColumns):
+        shape = _depthwise_shape(columns, needs, setting)
+    else:
+        shape = _dense_shape(columns, needs, setting, ring=role is Role.DENSE)
+    sizes = {field.name: getattr(shape, field.name) for field in fields(shape)}
+    return {
+        name: size.ravel()[0].item() if isinstance(size, np.ndarray) else size
+        for name, size in sizes.items()
+        if size is not None
+    }
 
 
 def word_bits(columns: Columns, needs: Needs, setting: Setting) -> Ints:
@@ -370,50 +404,12 @@ def build_stages(
     """
     dense: dict[Role, DenseStage] = {}
     depthwise = None
-    double = setting.double_buffered
     for role, column in columns.items():
-        records = channel_words(needs[role], column.pe, double=double)
-        packed = pack_words(needs[role], column.pe)
-        if isinstance(column, DepthwiseColumns):
-            words = kernel_words(needs[role], column.pe, column.taps, double=double)
-            depthwise = DepthwiseStage(
-                pe=int(column.pe[0]),
-                taps=int(column.taps[0]),
-                weight_bits=int(column.weight_bits[0]),
-                dsp_lanes=steps[role],
-                weight_words=int(words[0]),
-                row_words=int(row_words(needs[role], column.pe, setting.px)[0]),
-                groups=int(channel_groups(needs[role], column.pe)[0]),
-                channel_words=int(records[0]),
-                pack_words=int(packed[0]),
-                rows=needs[role].rows,
-                kernel=needs[role].kernel,
-                pools=needs[role].pools,
-                convolves=needs[role].convolves,
-                multiplies=needs[role].multiplies,
-                turns=_one(turns(needs[role], column.pe, column.taps, setting)),
-                evens=needs[role].evens,
-                mean_bits=needs[role].mean_bits,
-            )
-            continue
-        feature = _feature_words(role, needs[role], column.simd, setting)
-        dense[role] = DenseStage(
-            simd=int(column.simd[0]),
-            pe=int(column.pe[0]),
-            weight_bits=int(column.weight_bits[0]),
-            dsp_pairs=steps[role],
-            weight_words=int(column.weight_words[0]),
-            weights_in_uram=bool(column.in_uram[0]),
-            feature_words=int(feature[0]),
-            channel_words=int(records[0]),
-            pack_words=int(packed[0]),
-            terms=needs[role].terms,
-            passes=needs[role].passes,
-            skips=needs[role].pruned,
-            multiplies=needs[role].multiplies,
-            turns=_one(turns(needs[role], column.pe, column.simd, setting)),
-            evens=needs[role].evens,
-        )
+        sizes = _sizes(role, column, needs[role], setting)
+        if role is Role.DEPTHWISE:
+            depthwise = DepthwiseStage(**sizes, dsp_lanes=steps[role])
+        else:
+            dense[role] = DenseStage(**sizes, dsp_pairs=steps[role])
     return dense.get(Role.DENSE), depthwise, dense.get(Role.POINTWISE)
 
 
@@ -436,7 +432,7 @@ def check_buffers(design: Design) -> None:
             engine lacks; names the layer.
     """
     engine = design.engine
-    setting = Setting.of(engine, design.board)
+    setting, columns = Setting.of(engine, design.board), engine_columns(engine)
     for segment in design.segments:
         invocation = segment.invocation
         if invocation.residual and not engine.residual:
@@ -464,60 +460,16 @@ def check_buffers(design: Design) -> None:
                     f"layer {layer.name!r} has {design.lane_bits[layer.name]}-bit "
                     f"weights; the {role.value} stage takes {stage.weight_bits}"
                 )
-            _check_buffer(layer, stage, role, setting)
-
-
-def _check_buffer(
-    layer: DenseLayer | DepthwiseLayer,
-    stage: DenseStage | DepthwiseStage,
-    role: Role,
-    setting: Setting,
-) -> None:
-    """Check the buffers of one layer, but for the weights of a dense stage."""
-    needs = Needs((layer,))
-    double = setting.double_buffered
-    pe = np.array([stage.pe])
-    asked = {
-        "channel words": (
-            int(channel_words(needs, pe, double=double)[0]),
-            stage.channel_words,
-        ),
-        "multipliers of codes": (int(needs.multiplies), int(stage.multiplies)),
-        "halves to even codes": (int(needs.evens), int(stage.evens)),
-        "pack words": (int(pack_words(needs, pe)[0]), stage.pack_words),
-    }
-    if isinstance(stage, DepthwiseStage):
-        assert isinstance(layer, DepthwiseLayer)
-        taps = np.array([stage.taps])
-        asked |= {
-            "row words": (int(row_words(needs, pe, setting.px)[0]), stage.row_words),
-            "weight words": (
-                int(kernel_words(needs, pe, taps, double=double)[0]),
-                stage.weight_words,
-            ),
-            "rows": (needs.rows, stage.rows),
-            "kernel": (needs.kernel, stage.kernel),
-            "channel groups": (int(channel_groups(needs, pe)[0]), stage.groups),
-            "pooling": (int(needs.pools), int(stage.pools)),
-            "bits of means": (needs.mean_bits, stage.mean_bits),
-            "convolution": (int(needs.convolves), int(stage.convolves)),
-        }
-    else:
-        simd = np.array([stage.simd])
-        words = _feature_words(role, needs, simd, setting)
-        asked |= {
-            "feature words": (int(words[0]), stage.feature_words),
-            "terms": (needs.terms, stage.terms),
-            "passes": (needs.passes, stage.passes),
-            "skipping of words": (int(needs.pruned), int(stage.skips)),
-        }
-    _check_turns(layer, stage, setting)
-    for name, (need, have) in asked.items():
-        if need > have:
-            raise InputError(
-                f"layer {layer.name!r} needs {need} {name}; the {role.value} stage "
-                f"has {have}"
-            )
+            _check_turns(layer, stage, setting)
+            needed = _sizes(role, columns[role], Needs((layer,)), setting)
+            for name, need in needed.items():
+                have = getattr(stage, name)
+                if name != "turns" and need > have:
+                    word = SIZES.get(name, name.replace("_", " "))
+                    raise InputError(
+                        f"layer {layer.name!r} needs {int(need)} {word}; the "
+                        f"{role.value} stage has {int(have)}"
+                    )
 
 
 def _check_turns(

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.cost.memory import beat_channels
-from hao.engine.stages import Engine
+from hao.engine.stages import DenseStage, Engine
 from hao.hw.board import Board
+from hao.ir.partition import Role
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -70,6 +71,28 @@ class DepthwiseColumns:
 
 
 Columns = DenseColumns | DepthwiseColumns
+
+
+def engine_columns(engine: Engine) -> dict[Role, Columns]:
+    """Return the stages of an engine as columns of length one."""
+    result: dict[Role, Columns] = {}
+    for role in (Role.DENSE, Role.POINTWISE, Role.DEPTHWISE):
+        stage = engine.stage(role)
+        if isinstance(stage, DenseStage):
+            result[role] = DenseColumns(
+                simd=np.array([stage.simd]),
+                pe=np.array([stage.pe]),
+                weight_words=np.array([stage.weight_words]),
+                weight_bits=np.array([stage.weight_bits]),
+                in_uram=np.array([stage.weights_in_uram]),
+            )
+        elif stage is not None:
+            result[role] = DepthwiseColumns(
+                pe=np.array([stage.pe]),
+                taps=np.array([stage.taps]),
+                weight_bits=np.array([stage.weight_bits]),
+            )
+    return result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

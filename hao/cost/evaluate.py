@@ -8,11 +8,9 @@ must equal `CostReport.latency_cycles` of the design it returns (tested).
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
-
 from hao.cost.area import engine_resources
 from hao.cost.catalogue import check_buffers
-from hao.cost.columns import Columns, DenseColumns, DepthwiseColumns, Setting
+from hao.cost.columns import Columns, Setting, engine_columns
 from hao.cost.loads import load_bytes, load_cycles
 from hao.cost.pairs import besides
 from hao.cost.paths import Path
@@ -20,7 +18,7 @@ from hao.cost.prices import price_segment
 from hao.cost.segment_price import SegmentPrice
 from hao.cost.transfers import map_bytes
 from hao.engine.design import Design
-from hao.engine.stages import DenseStage, Engine
+from hao.engine.stages import Engine
 from hao.errors import InputError
 from hao.hw.resources import Resources
 from hao.ir.layer import Pool
@@ -144,34 +142,6 @@ class CostReport:
 
 KEPT = 4096
 """Prices of segments that are kept (chosen here)."""
-
-
-def engine_columns(engine: Engine) -> dict[Role, Columns]:
-    """Return the stages of an engine as columns of length one."""
-    result: dict[Role, Columns] = {}
-    for role, stage in (
-        (Role.DENSE, engine.dense),
-        (Role.POINTWISE, engine.pointwise),
-    ):
-        if stage is not None:
-            result[role] = _dense_column(stage)
-    if engine.depthwise is not None:
-        result[Role.DEPTHWISE] = DepthwiseColumns(
-            pe=np.array([engine.depthwise.pe]),
-            taps=np.array([engine.depthwise.taps]),
-            weight_bits=np.array([engine.depthwise.weight_bits]),
-        )
-    return result
-
-
-def _dense_column(stage: DenseStage) -> DenseColumns:
-    return DenseColumns(
-        simd=np.array([stage.simd]),
-        pe=np.array([stage.pe]),
-        weight_words=np.array([stage.weight_words]),
-        weight_bits=np.array([stage.weight_bits]),
-        in_uram=np.array([stage.weights_in_uram]),
-    )
 
 
 def evaluate(design: Design, *, aligned_tiles: bool = True) -> CostReport:

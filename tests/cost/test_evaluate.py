@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hao.cost.area import engine_resources
-from hao.cost.columns import Setting
-from hao.cost.evaluate import CostReport, engine_columns, evaluate
+from hao.cost.columns import Setting, engine_columns
+from hao.cost.evaluate import CostReport, evaluate
 from hao.cost.loads import load_cycles
 from hao.cost.overheads import (
     FILL_CYCLES,
