@@ -17,61 +17,25 @@ from hao.answer.prune import (
 )
 from hao.answer.prune_task import PruneSettings, PruneTask
 from hao.errors import InfeasibleError, InputError
-from hao.ir.change import Bits
 from hao.ir.channels import channel_groups, without_channels
-from hao.ir.layer import ActivationKind, Conv, GlobalAveragePool, Linear
-from hao.ir.network import Network
 from hao.ir.tensor import Shape
 from hao.options.channels import LEAST_LOSS, kept_by_score
-from hao.options.option import Option
 from hao.program.codesign import choose_fastest
-from hao.quant.distill import teacher_of
 from hao.quant.normed import normed_net
 from hao.quant.saliency import NetOutputs, masked_losses
-from hao.quant.train import TrainSettings, train_float
+from tests.answer.pruning import TRAINING, pruning_task
 from tests.program.instances import Builder, board
-from tests.quant.networks import CLASSES, shape, stripes
-
-
-def _network() -> Network:
-    made = Builder(shape(1, 6)).conv(12, 3).conv(16, 3).conv(12, 1)
-    layers = [
-        replace(x, activation=ActivationKind.RELU) if isinstance(x, Conv) else x
-        for x in made.layers
-    ]
-    layers += [
-        GlobalAveragePool(name="p", input=made.last, ifm=made.shape, ofm=shape(12, 1)),
-        Linear(name="c", input="p", ifm=shape(12, 1), ofm=shape(CLASSES, 1)),
-    ]
-    return Network(name="small", layers=tuple(layers))
-
-
-def _bits(network: Network) -> tuple[Option, ...]:
-    return tuple(
-        Option(layer=layer.name, change=Bits(weight_bits=8), cost_micro=0)
-        for layer in network.compute_layers
-    )
 
 
 @pytest.fixture(scope="module")
 def task() -> PruneTask:
-    settings = TrainSettings(epochs=8, learning_rate=0.03, batch=4)
-    network = train_float(_network(), stripes(), settings)
-    return PruneTask(
-        network=network,
-        dataset=stripes(),
-        board=board(dsp=40, lut=20_000),
-        budget=1,
-        layer_options=_bits,
-        act_bits=8,
-        teacher=teacher_of(network),
-    )
+    return pruning_task((12, 16, 12), board(dsp=40, lut=20_000))
 
 
 SETTINGS = PruneSettings(
     steps=2,
     iterations=3,
-    training=TrainSettings(epochs=1, learning_rate=1e-3, batch=8),
+    training=TRAINING,
 )
 
 

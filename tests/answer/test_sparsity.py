@@ -11,65 +11,26 @@ from hao.answer.sparsity import space_like, sparsify
 from hao.cost.evaluate import evaluate
 from hao.emission.weights import stage_words
 from hao.errors import InfeasibleError, InputError
-from hao.ir.change import Bits, densities_of
-from hao.ir.layer import ActivationKind, Conv, GlobalAveragePool, Linear
-from hao.ir.network import Network
+from hao.ir.change import densities_of
 from hao.ir.sparsity import Words, density_of, kept_words
-from hao.options.option import Option
 from hao.program.codesign import choose_fastest
 from hao.program.space import Space
-from hao.quant.distill import teacher_of
 from hao.quant.normed import normed_net
-from hao.quant.train import TrainSettings, train_float
+from tests.answer.pruning import TRAINING, pruning_task
 from tests.program.instances import Builder, board
-from tests.quant.networks import CLASSES, shape, stripes
+from tests.quant.networks import shape
 
 SPACE = Space(pixels=(1,), lanes=(2, 4), taps=(9,), depths=(64, 512), buffering=(True,))
 SETTINGS = PruneSettings(
     steps=2,
     iterations=3,
-    training=TrainSettings(epochs=1, learning_rate=1e-3, batch=8),
+    training=TRAINING,
 )
-
-
-def _network() -> Network:
-    made = Builder(shape(1, 6)).conv(16, 3).conv(16, 3).conv(16, 1)
-    layers = [
-        replace(x, activation=ActivationKind.RELU) if isinstance(x, Conv) else x
-        for x in made.layers
-    ]
-    layers += [
-        GlobalAveragePool(name="p", input=made.last, ifm=made.shape, ofm=shape(16, 1)),
-        Linear(name="c", input="p", ifm=shape(16, 1), ofm=shape(CLASSES, 1)),
-    ]
-    return Network(name="small", layers=tuple(layers))
-
-
-def _bits(network: Network) -> tuple[Option, ...]:
-    return tuple(
-        Option(
-            layer=layer.name,
-            change=Bits(weight_bits=8, density=density_of(layer)),
-            cost_micro=0,
-        )
-        for layer in network.compute_layers
-    )
 
 
 @pytest.fixture(scope="module")
 def task() -> PruneTask:
-    settings = TrainSettings(epochs=8, learning_rate=0.03, batch=4)
-    network = train_float(_network(), stripes(), settings)
-    return PruneTask(
-        network=network,
-        dataset=stripes(),
-        board=board(dsp=8, lut=16_000),
-        budget=1,
-        layer_options=_bits,
-        act_bits=8,
-        teacher=teacher_of(network),
-        space=SPACE,
-    )
+    return pruning_task((16, 16, 16), board(dsp=8, lut=16_000), SPACE)
 
 
 def test_words_go_until_the_frame_time_is_kept(task: PruneTask) -> None:
