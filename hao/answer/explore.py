@@ -194,8 +194,6 @@ class _ByAccuracy:
         else:
             bound = self._order[place].bound_micro
             floor = -bound + _least_step(self._order[place])
-            if isinstance(answer, InfeasibleError):
-                self._drop(place)
         return self.ledger.take(place, answer, floor=floor)
 
     def _drop(self, place: int) -> None:
@@ -213,7 +211,10 @@ class _ByAccuracy:
     def with_fewer_bits(self, place: int) -> Task | None:
         """Return the best design at any bits as a task, where it may be the answer."""
         entry, loss = self.ledger.entries[place], self._most_loss(place)
-        if entry.report is not None or entry.floor > loss:
+        if entry.report is not None:
+            return None
+        if entry.floor > loss:
+            self._drop(place)
             return None
         limit = None if loss == NO_DESIGN else entry.candidate.top1_micro + loss
         task = self._task(place, limit, ", fewer bits")

@@ -91,15 +91,19 @@ class Union:
 
     Attributes:
         group: The group, held so that its identity stays its own.
-        net: The ways; may be from when more cost was of interest.
-        dearest: Cost of the dearest way [micro-points].
+        spend: Most accuracy cost of a way [micro-points].
+        net: The ways.
+        dearest: Cost of the dearest way when they were first asked for [micro-points].
         sums: Sums of costs in the net, if they are few.
+        rates: Prices of accuracy that excluded most engines, by buffering; added to.
     """
 
     group: Group
+    spend: int
     net: Net
     dearest: int
     sums: Sums | None
+    rates: dict[bool, float]
 
 
 @dataclass(slots=True, kw_only=True)

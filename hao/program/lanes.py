@@ -32,6 +32,9 @@ CHAINS = 6
 Lanes = dict[Role, Ints]
 """Lane shapes of each stage, arrays of one length."""
 
+_Listing = tuple[int, list[tuple[Ints, Lanes]], Iterator[tuple[Ints, Lanes]]]
+"""A limit, the lane shapes within it that were listed, and those that follow."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
@@ -69,6 +72,7 @@ class LaneBounds:
         self._chains, self._opening = _bound_chains(
             group, double, prices.tables, self._keep
         )
+        self._begun: _Listing | None = None
 
     @property
     def least(self) -> int:
@@ -102,14 +106,27 @@ class LaneBounds:
         """
         parts: list[tuple[Ints, Lanes]] = []
         size = 0
+        for pixels, lanes in self._listed(limit):
+            parts.append((pixels, lanes))
+            size += pixels.size
+            if size > most:
+                return self._joined(parts), False
+        return self._joined(parts), True
+
+    def _listed(self, limit: int) -> Iterator[tuple[Ints, Lanes]]:
+        """Yield lane shapes with their pixels; those of the limit before are kept."""
+        if self._begun is None or self._begun[0] != limit:
+            self._begun = limit, [], self._every(limit)
+        _, known, more = self._begun
+        yield from known
+        for part in more:
+            known.append(part)
+            yield part
+
+    def _every(self, limit: int) -> Iterator[tuple[Ints, Lanes]]:
         for place in range(len(self._field.pixels)):
             for lanes in self._parts(place, limit):
-                pixels = np.full(next(iter(lanes.values())).size, place)
-                parts.append((pixels, lanes))
-                size += pixels.size
-                if size > most:
-                    return self._joined(parts), False
-        return self._joined(parts), True
+                yield np.full(next(iter(lanes.values())).size, place), lanes
 
     def _joined(self, parts: Sequence[tuple[Ints, Lanes]]) -> Choice:
         none = np.zeros(0, dtype=np.int64)

@@ -1,6 +1,7 @@
 """What engines may reach at best: bounds of the goal over all widths that may fit."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,22 +125,26 @@ def guess_price(hunt: Hunt, group: Group, double: bool, choice: Choice) -> None:
 
 
 def union_of(hunt: Hunt, group: Group, bits: Mapping[Role, int]) -> Union:
-    """Return the ways of a group at no more than some bits."""
-    key = id(group), tuple(bits.values())
-    if key not in hunt.unions:
+    """Return the ways of a group at no more than some bits, of the cost of interest."""
+    key, spend = (id(group), tuple(bits.values())), hunt.cost_of_interest
+    known = hunt.unions.get(key)
+    if known is None or known.spend != spend:
         graph = hunt.field.graph
         most = np.array([bits.get(role, ABSENT) for role in ROLES])
         allowed = np.logical_or.reduce([w.allowed for w in group.widths])
         allowed &= (graph.bits <= most).all(axis=1)
         apart = hunt.apart
-        net = make_net(
-            graph,
-            graph.within(allowed, hunt.cost_of_interest),
-            None if apart is None else apart.count,
-        )
-        sums = None if apart else sums_of(net, hunt.cost_of_interest)
-        hunt.unions[key] = Union(group, net, dearest(net), sums)
-    return hunt.unions[key]
+        count = None if apart is None else apart.count
+        net = make_net(graph, graph.within(allowed, spend), count)
+        if known is None:
+            sums = None if apart else sums_of(net, spend)
+            known = Union(group, spend, net, dearest(net), sums, {})
+        else:
+            # Sums that were too many stay so: prices exclude more for their time.
+            sums = None if known.sums is None else sums_of(net, spend)
+            known = replace(known, spend=spend, net=net, sums=sums)
+        hunt.unions[key] = known
+    return known
 
 
 def _bound(hunt: Hunt, union: Union, double: bool, choice: Choice) -> Floats:
@@ -148,8 +153,7 @@ def _bound(hunt: Hunt, union: Union, double: bool, choice: Choice) -> Floats:
     if union.sums is not None:
         return exact_bound(hunt, union.sums, periods, double, len(choice))
     assert hunt.rate is not None, "else nothing is known"
-    key = id(union), double
-    rate = hunt.rates.get(key, hunt.rate)
+    rate = union.rates.get(double, hunt.rate)
     bound: Floats = _priced(hunt, union, double, periods, np.array([rate]))[0]
     left = np.flatnonzero(bound <= hunt.of_interest)
     if not left.size:
@@ -164,7 +168,7 @@ def _bound(hunt: Hunt, union: Union, double: bool, choice: Choice) -> Floats:
     if not excluded.any():
         return bound
     best = float(tried[np.lexsort((found.mean(axis=1), excluded))[-1]])
-    hunt.rates[key] = best
+    union.rates[double] = best
     some = periods.take(left)
     again = _priced(hunt, union, double, some, np.array([best]))[0]
     bound[left] = np.maximum(bound[left], again)
