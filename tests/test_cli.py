@@ -843,6 +843,10 @@ def test_lint_exits_with_1_where_it_finds_something(digits: Path) -> None:
             ("prune", "runs/digits", "--fps", "9", "--board", "pynq-z2"),
             "--board pynq-z2: runs/digits has its own, zu3eg; leave it out",
         ),
+        (
+            ("prune", "runs/digits", "--fps", "9", "--image-size", "32"),
+            "--image-size: runs/digits has its own; leave it out",
+        ),
     ],
 )
 def test_commands_to_hardware_refuse_in_one_line(

@@ -174,3 +174,10 @@ def test_the_epochs_that_a_help_names_are_those_of_the_step() -> None:
         (option,) = [each for each in params if flag in each.opts]
         assert isinstance(option, click.Option)
         assert f"[default: {epochs}]" in (option.help or "")
+
+
+def test_a_module_that_changes_has_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["prune", "nets:mine", "--fps", "50", "--image-size", "24"]
+    request = called(monkeypatch, "hao.steps.prune.prune_run", words)["request"]
+    assert isinstance(request, prune.PruneRequest)
+    assert (request.search.model, request.search.image_size) == (Path("nets:mine"), 24)

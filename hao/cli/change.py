@@ -1,6 +1,7 @@
 """The options of commands that change a trained network to reach a frame rate."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -8,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from hao.cli.common import MARGIN, RUN_NAME, RUNS, gathered
-from hao.cli.request import BOARD, FRAMES, bits_option
+from hao.cli.request import BOARD, FRAMES, IMAGE_SIZE, bits_option
 
 if TYPE_CHECKING:
     from hao.request import SearchRequest
@@ -44,6 +45,7 @@ def change_options(
         "--fps", type=float, required=True, help="Frames per second to reach."
     )
     @BOARD
+    @IMAGE_SIZE
     @bits_option(usual_bits)
     @FRAMES
     @click.option(
@@ -61,6 +63,7 @@ def change_options(
         subject: str,
         fps: float,
         board: str,
+        image_size: int | None,
         bits: tuple[int, ...],
         frames: str,
         batch: int,
@@ -85,6 +88,9 @@ def change_options(
         )
         search, run = subject_named(subject, request)
         _check_board(run, board)
+        if run is not None and image_size is not None:
+            raise click.UsageError(f"--image-size: {run} has its own; leave it out")
+        search = replace(search, image_size=image_size)
         recover(runs)
         if run_name is None:
             network = f"{Path(subject).stem}-{ending}"

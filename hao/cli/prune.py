@@ -63,8 +63,10 @@ def prune_command(
 ) -> None:
     """Take channels or weights out of a network for a frame rate.
 
-    NETWORK_OR_RUN is a network of the zoo, a float ONNX file, or a run directory. Which
-    channels go (HALP) is decided by their effect on the loss, how many by the integer
+    NETWORK_OR_RUN is a network of the zoo, a float ONNX file,
+    package.module:function that makes a torch module, or a run directory, whose board
+    and frame hold. Which channels go (HALP) is decided by their effect on the loss, how
+    many by the integer
     program, together with the accelerator. With --method sparsity
     (ALCS), weights go in blocks that take the engine a cycle; the same program is the
     projection of ADMM. The pruned network is trained again with the whole one as its

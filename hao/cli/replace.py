@@ -51,8 +51,10 @@ def replace_command(
 ) -> None:
     """Replace blocks of a network by operations that run faster.
 
-    NETWORK_OR_RUN is a network of the zoo, a float ONNX file, or a run directory. Every
-    operation of a pool is trained to do what each block does; an integer program
+    NETWORK_OR_RUN is a network of the zoo, a float ONNX file,
+    package.module:function that makes a torch module, or a run directory, whose board
+    and frame hold. Every operation of a pool is trained to do what each block does; an
+    integer program
     chooses operations, bits and engine; the best of several choices is trained on.
 
     \b

@@ -56,6 +56,13 @@ BOARD = click.option(
     help="Name, as `hao boards` has it, or a .toml file.",
 )
 
+IMAGE_SIZE = click.option(
+    "--image-size",
+    type=int,
+    help="Height and width of the frame [pixels], of a network of the zoo or of a "
+    "model that leaves them open.",
+)
+
 FRAMES = click.option(
     "--frames",
     type=click.Choice(["one-at-a-time", "back-to-back"]),
@@ -84,11 +91,7 @@ def bits_option(usual: str) -> Callable[[Command], Command]:
     "--network",
     help="One network of the zoo  [default: all with known top-1].",
 )
-@click.option(
-    "--image-size",
-    type=int,
-    help="Height and width of the frame [pixels]; of a --model that leaves them open.",
-)
+@IMAGE_SIZE
 @click.option(
     "--between-sizes",
     is_flag=True,

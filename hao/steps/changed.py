@@ -94,8 +94,8 @@ def subject_named(
     if subject in network_names():
         return replace(search, network=subject), None
     raise InputError(
-        f"{subject!r}: neither a network of the zoo (`hao networks`), an ONNX file nor "
-        "a run directory"
+        f"{subject!r}: neither a network of the zoo (`hao networks`), an ONNX file, "
+        "package.module:function nor a run directory"
     )
 
 
