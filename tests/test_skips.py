@@ -50,8 +50,10 @@ def run_demo(
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("words", [(), ("-n", "1")])
-@pytest.mark.parametrize("environment", [{"CI": "true"}, {"HAO_CI_TOOLS": "1"}])
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [({"CI": "true"}, ("-n", "1")), ({"HAO_CI_TOOLS": "1"}, ())],
+)
 def test_an_unlisted_skip_fails_the_run_in_ci(
     tmp_path: Path, words: tuple[str, ...], environment: dict[str, str]
 ) -> None:

@@ -36,7 +36,9 @@ from tests.emission.random_designs import FIRST_PRUNED, Sample, random_sample
 # memories.
 QUICK = (0, 3, 9, 13, 16, 19, 41, 43, 78, 79)
 THOROUGH = sorted(set(range(500)) - set(QUICK))
-BATCHED = (1, 5, 40, 78)
+# Those of which a start takes three frames: both kinds of buffers, tiles, and lists of
+# words, which load in one piece.
+BATCHED = (3, 13, 19, 78)
 FOUR_PRODUCTS = (4, 5, 43)
 REPLAYED = range(1000, 1002)
 ARBITRARY = range(2000, 2001)
@@ -54,7 +56,13 @@ PROCESSES = [name for pair in WINDOWS.values() for name in pair]
 
 def compare(seed: int, folder: Path, flags: tuple[str, ...]) -> str:
     """Return what is wrong with a seed's design, or nothing."""
-    return compare_sample(random_sample(seed), folder / f"seed{seed}", flags)
+    return compare_sample(sample_of(seed), folder / f"seed{seed}", flags)
+
+
+def sample_of(seed: int) -> Sample:
+    """Return a seed's design; four frames are a full start and one that is not."""
+    sample = random_sample(seed)
+    return in_batches(sample, 3) if seed in BATCHED else sample
 
 
 def compare_sample(sample: Sample, place: Path, flags: tuple[str, ...]) -> str:
@@ -78,20 +86,12 @@ def test_random_designs_compute_what_the_interpreter_computes(tmp_path: Path) ->
     assert not wrong, "\n\n".join(wrong)
 
 
-def test_several_frames_of_a_start_are_computed_alike(tmp_path: Path) -> None:
-    # Four frames: a start of three, and one that is not full. Both kinds of buffers,
-    # tiles, and lists of words, which load in one piece.
-    samples = [in_batches(random_sample(seed), 3) for seed in BATCHED]
+def test_several_frames_of_a_start_cover_what_loads_beside_them() -> None:
+    samples = [sample_of(seed) for seed in BATCHED]
     tables = [make_table(x.design, x.net) for x in samples]
     assert {x.design.engine.double_buffered for x in samples} == {False, True}
     assert any(run and run.tiles > 1 for table in tables for run in table.runs)
     assert any(step.dense_array.fill_lists for table in tables for step in table.steps)
-    flags = builds.precompile(tmp_path, *builds.CHECKED)
-    wrong = [
-        compare_sample(sample, tmp_path / f"seed{sample.seed}", flags)
-        for sample in samples
-    ]
-    assert not any(wrong), "\n\n".join(wrong)
 
 
 def in_batches(sample: Sample, frames: int) -> Sample:
