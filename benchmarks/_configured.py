@@ -8,6 +8,7 @@ within the published block RAM. Nothing is fitted to a measured time.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import add
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from hao.cost.columns import (
     Setting,
     engine_columns,
 )
+from hao.cost.pairs import besides
 from hao.cost.paths import Path
 from hao.cost.prices import price_segment
 from hao.cost.segment_price import SegmentPrice
@@ -190,7 +192,11 @@ def best_design(
     scheme = {layer.name: WEIGHT_BITS for layer in network.compute_layers}
     columns = engine_columns(engine)
     stops = [
-        _stop(segment, price_segment(segment.invocation, columns, scheme, setting))
+        _stop(
+            segment,
+            price_segment(segment.invocation, columns, scheme, setting),
+            board.batch,
+        )
         for segment in segments.segments
     ]
     chosen = _fastest(stops, overlaps=engine.double_buffered)
@@ -213,25 +219,23 @@ class _Stop:
 
     segment: Segment
     alone: int
-    beside: int
-    ddr: int
-    opening: int
-    opening_ddr: int
+    beside: tuple[int, ...]
+    opening: tuple[int, ...]
     loads: int
 
 
-def _stop(segment: Segment, price: SegmentPrice) -> _Stop | None:
+def _stop(segment: Segment, price: SegmentPrice, batch: int) -> _Stop | None:
     """Return a segment's cycles, `None` if its weights do not fit."""
     if not all(bool(fine[0]) for fine in price.feasible.values()):
         return None
     ddr = max(map(_single, price.ddr))
+    alone = max(ddr, *(_single(path) for path in price.paths))
+    some = _single(price.beside), ddr, _single(price.standing)
     return _Stop(
         segment=segment,
-        alone=max(ddr, *(_single(path) for path in price.paths)),
-        beside=_single(price.beside),
-        ddr=ddr,
-        opening=_single(price.opening[0]),
-        opening_ddr=_single(price.opening[1]),
+        alone=alone,
+        beside=tuple(besides(alone, *some, batch=batch)),
+        opening=tuple(map(_single, price.opening)),
         loads=max(map(_single, price.serial)),
     )
 
@@ -262,11 +266,7 @@ def _fastest(
                 continue
             took = here.alone
             if overlaps:
-                took = max(
-                    took,
-                    here.beside + upcoming.opening,
-                    here.ddr + upcoming.opening_ddr,
-                )
+                took = max(took, *map(add, here.beside, upcoming.opening))
             ways.append((took + cycles, (number, *way)))
         if ways:
             cycles, way = min(ways)

@@ -63,8 +63,9 @@ class Prices:
         # The longest row of each counts: of every stop, then of every run.
         groups = [(t, (*t.paths, *t.ddr)) for t in made]
         groups += [(t, (t.beside,)) for t in made] + [(t, t.ddr) for t in made]
-        groups += [(t, t.opening[:1]) for t in every]
-        groups += [(t, t.opening[1:2]) for t in every]
+        groups += [(t, (t.standing,)) for t in made]
+        for kind in range(3):  # of one frame
+            groups += [(t, (t.opening[kind],)) for t in every]
         groups += [(t, t.serial) for t in every]
         self._starts = np.cumsum([0, *(len(some) for _, some in groups[:-1])])
         rows = [(table, row) for table, some in groups for row in some]
@@ -89,9 +90,10 @@ class Prices:
         }
 
     def price(self, place: int, columns: dict[Role, int]) -> list[list[int]]:
-        """Return what each stop takes alone, beside and of the DDR, and what opens.
+        """Return what each stop takes alone, what loads come on, and what opens.
 
-        What opens each run: of the port, of the DDR, and all of it in a row.
+        Loads come on what delays the port, on the DDR, and on the cycles in which the
+        dense array stands. What opens each run: the same three, and all of it in a row.
         """
         total = self._constants.copy()
         short = np.zeros(len(self._stops), dtype=np.bool_)
@@ -106,7 +108,7 @@ class Prices:
         longest = np.maximum.reduceat(total, self._starts)
         size, runs = len(self._stops), len(self.stop_of)
         longest[:size] = np.where(short, FAR, longest[:size])
-        cuts = np.cumsum([size, size, size, runs, runs])
+        cuts = np.cumsum([size] * 4 + [runs] * 3)
         return [part.tolist() for part in np.split(longest, cuts)]
 
 
@@ -254,10 +256,10 @@ class Space:
         double: bool,
     ) -> tuple[int, tuple[int, ...]]:
         """Return the least cycles of any partition, and its arcs."""
-        alone, beside, ddr, opening, opening_ddr, serial = prices
+        alone, beside, ddr, standing, *opening, serial = prices
         far = int(FAR)
-        # By node: (run's opening, its DDR, serial load, cycles from its start on, way).
-        behind: dict[int, list[tuple[int, int, int, int, tuple[int, ...]]]] = {}
+        # By node: (run's openings, serial load, cycles from its start on, way).
+        behind: dict[int, list[tuple[list[int], int, int, tuple[int, ...]]]] = {}
         for step in self._steps:
             arc = step.arcs.get(tuple([chosen[site] for site in step.sites]))
             if arc is None or not allowed[arc]:
@@ -270,18 +272,23 @@ class Space:
             best, way = far, tuple[int, ...]()
             if step.end in self._last:
                 best, way = here, (arc,)
-            for port, bus, load, cycles, after in behind.get(step.end, ()):
+            for (port, bus, dense), load, cycles, after in behind.get(step.end, ()):
                 if double:
-                    took = max(here, beside[stop] + port, ddr[stop] + bus) + cycles
+                    loaded = (
+                        beside[stop] + port,
+                        ddr[stop] + bus,
+                        standing[stop] + dense,
+                    )
+                    took = max(here, *loaded) + cycles
                 else:
                     took = here + load + cycles
                 if took < best:
                     best, way = took, (arc, *after)
             if best < far:
                 behind.setdefault(step.start, []).append(
-                    (opening[run], opening_ddr[run], serial[run], best, way)
+                    ([each[run] for each in opening], serial[run], best, way)
                 )
-        first = ((load + cycles, way) for _, _, load, cycles, way in behind.get(0, ()))
+        first = ((load + cycles, way) for _, load, cycles, way in behind.get(0, ()))
         return min(first, default=(far, ()))
 
     def _engine(self, point: Point) -> Priced | None:

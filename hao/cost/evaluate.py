@@ -225,8 +225,12 @@ def _beside(
     ddr: int,
     setting: Setting,
 ) -> list[int]:
-    """Return the cycles of a run with the load of the next, of port and DDR in turn."""
-    here = besides(alone, _single(price.beside), ddr, setting.board.batch)
+    """Return the cycles of a run with the load of the next, of port and DDR in turn.
+
+    The last one is of the port again.
+    """
+    beside, standing = _single(price.beside), _single(price.standing)
+    here = besides(alone, beside, ddr, standing, batch=setting.board.batch)
     pairs = zip(here, upcoming.opening, strict=True)
     return [cycles + _single(row) for cycles, row in pairs]
 

@@ -86,6 +86,9 @@ def loading_rows(
             load_path(start, {role: load.uneven for role, load in loads.items()}),
             load_path(0, {role: load.uneven_ddr for role, load in loads.items()}),
         ]
+    # The weights of the dense stage come before all others.
+    behind = loads if Role.DENSE in loads else {}
+    rows.append(load_path(0, {role: load.port for role, load in behind.items()}))
     return tuple(rows)
 
 

@@ -23,19 +23,23 @@ from hao.cost.memory import Count
 from hao.cost.words import Cycles
 
 
-def besides(alone: Count, beside: Count, ddr: Count, batch: int) -> list[Count]:
+def besides(
+    alone: Count, beside: Count, ddr: Count, standing: Count, *, batch: int
+) -> list[Count]:
     """Return the cycles of a run to which those of `SegmentPrice.opening` are added.
 
     Args:
         alone: All frames by themselves.
         beside: What they delay the port that loads.
         ddr: What they take of the DDR.
+        standing: Cycles in which the array that is loaded first stands still.
         batch: Frames of a start.
     """
-    found = [beside, ddr]
+    found: list[Count] = [beside, ddr]
     if batch > 1:
         # Tiles but the last are in all three, and what is added is a frame's: exact.
         found += [((batch - 1) * alone + more) // batch for more in (beside, ddr)]
+    found.append(standing)
     return found
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from hao.cost.arrival import Arrival
 from hao.cost.latency import StageTimes, first_columns, rows_fed, rows_left, rows_needed
 from hao.cost.overheads import (
+    EXIT_CYCLES,
     POOL_CYCLES,
     SLACK_WORDS,
     STAGE_DEPTH_CYCLES,
@@ -140,6 +141,35 @@ def reading_paths(
     Arguments as in `paths`.
     """
     return tuple(_Chain(invocation, times, transfers, px).reading())
+
+
+def standing_cycles(
+    invocation: Invocation,
+    times: dict[Role, StageTimes],
+    transfers: Transfers,
+    px: Cycles | int,
+) -> Cycles:
+    """Return the cycles in which the array of the first stage stands, until it ended.
+
+    An array takes the weights of the next run only in cycles in which it moves, once an
+    iteration. So those that are loaded into it first delay the run to at least these
+    cycles and their own.
+
+    Later stages, which may hold the array up longer, are left out; so it is 0 where
+    nothing is known of when the input comes. Arguments as in `paths`.
+
+    Source: derived here; compared with the replay (docs/cost_model.md).
+    """
+    (role, layer), *_ = stages = invocation.stages
+    own, arrival = times[role], transfers.arrival
+    if arrival is None:
+        return np.zeros_like(own.cycles)
+    waits = Waits(stages=stages, times=times, arrival=arrival, ahead=0)
+    busy = np.maximum(own.lead_in, arrival.first(waits.opening(px))) + own.cycles
+    read = np.maximum(np.maximum(transfers.ifm, transfers.ddr_in), own.intake)
+    last = transfers.late + read + rows_left(layer, 1, first=True) * own.sweep
+    begin = START_CYCLES - EXIT_CYCLES + STAGE_DEPTH_CYCLES
+    return np.asarray(begin + np.maximum(busy, last) - own.trips * layer.ofm.height)
 
 
 @dataclass(frozen=True, slots=True)

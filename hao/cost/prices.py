@@ -42,7 +42,7 @@ from hao.cost.loads import (
     serial_rows,
     stage_loads,
 )
-from hao.cost.paths import Path, paths, reading_paths
+from hao.cost.paths import Path, Transfers, paths, reading_paths, standing_cycles
 from hao.cost.segment_price import SegmentPrice
 from hao.cost.tiled import TiledRun, price_tiled
 from hao.cost.tiles import cut_tiles
@@ -106,6 +106,7 @@ def _with_steps(price: SegmentPrice, cycles: int) -> SegmentPrice:
         },
         ddr=tuple(longer(path) for path in price.ddr),
         beside=longer(price.beside),
+        standing=longer(price.standing),
     )
 
 
@@ -133,16 +134,17 @@ def _price_fused(
         weights=np.asarray(weights),
         burst=burst,
     )
-    moved = _ddr_row(invocation, times, maps, weights, burst, setting)
+    moved = _ddr_row(invocation, maps, weights, burst, setting)
     reading = reading_paths(invocation, times, transfers, setting.px)
-    loading = max(1, loading_stages(invocation))
-    delay = int(load_delay(maps, loading, setting))
+    found = paths(invocation, times, transfers, setting.px)
+    delay = int(load_delay(maps, max(1, loading_stages(invocation)), setting))
     loads = stage_loads(invocation, columns, bits, setting)
     return SegmentPrice(
-        paths=_times(paths(invocation, times, transfers, setting.px), batch),
+        paths=_times(found, batch),
         tiled={},
         ddr=_times((moved, *reading), batch),
         beside=Path("weights", batch * delay, {}),
+        standing=_standing(invocation, times, transfers, setting),
         opening=loading_rows(invocation, loads, setting),
         serial=serial_rows(invocation, loads),
         tiles={},
@@ -153,6 +155,19 @@ def _price_fused(
 
 def _times(paths: tuple[Path, ...], count: int) -> tuple[Path, ...]:
     return tuple(path.times(count) for path in paths)
+
+
+def _standing(
+    invocation: Invocation,
+    times: dict[Role, StageTimes],
+    transfers: Transfers,
+    setting: Setting,
+) -> Path:
+    """Return the row `SegmentPrice.standing` of a run that is not tiled."""
+    if Role.DENSE not in times:
+        return Path("weights", 0, {})
+    standing = standing_cycles(invocation, times, transfers, setting.px)
+    return Path("weights", 0, {Role.DENSE: setting.board.batch * standing})
 
 
 def _stage_times(
@@ -175,7 +190,6 @@ def _stage_times(
 
 def _ddr_row(
     invocation: Invocation,
-    times: dict[Role, StageTimes],
     maps: RunMaps,
     weights: int,
     burst: Cycles,
@@ -184,12 +198,8 @@ def _ddr_row(
     """Return the cycles of the DDR for a run that is not tiled, as a row."""
     stages = invocation.stages
     depth = int(ddr_start(len(stages), maps.ifm.port, weights, setting))
-    own = np.asarray(weights)
-    if len(stages) != 1:
-        none = np.asarray(0)
-        shared = shared_beside_load(maps, own, setting, work=none, burst=none)
+    shared = shared_beside_load(maps, np.asarray(weights), setting, burst=burst)
+    if not shared.ndim:
         return Path("ddr", depth + int(shared), {})
     ((role, _),) = stages
-    work = times[role].lead_in + times[role].cycles
-    shared = shared_beside_load(maps, own, setting, work=work, burst=burst)
     return Path("ddr", depth, {role: shared})

@@ -23,10 +23,14 @@ class SegmentPrice:
             top of each.
         beside: Cycles by which they delay the load of the next segment's weights, as a
             row (`tiled` included); what the port takes to load them comes on top.
+        standing: Cycles in which the array of the dense stage stands still, until it
+            has ended, as a row (`tiled` included); it takes weights only while it
+            moves, so what loads from the next segment's dense weights on comes on top.
         opening: Cycles in which the weight port, and the DDR, load what must be there
             before the segment starts: all weights, or those of the first tile. Where a
             start takes several frames, what is left for both where every frame but one
-            takes the least share (`hao.cost.pairs`).
+            takes the least share (`hao.cost.pairs`). Last the port again, its start
+            left out, for a segment that loads dense weights first, else 0.
         serial: The same where nothing runs beside: of port and DDR, all of the step.
             Without double buffering all weights.
         tiles: Runs per column of the stage that may be tiled.
@@ -38,6 +42,7 @@ class SegmentPrice:
     tiled: dict[Role, Cycles]
     ddr: tuple[Path, ...]
     beside: Path
+    standing: Path
     opening: tuple[Path, ...]
     serial: tuple[Path, Path]
     tiles: dict[Role, Cycles]

@@ -24,7 +24,7 @@ from hao.cost.overheads import (
 )
 from hao.cost.pairs import besides, paired
 from hao.cost.parts import PricedPart, part_maps, part_of, part_times, part_transfers
-from hao.cost.paths import Path, paths
+from hao.cost.paths import Path, paths, standing_cycles
 from hao.cost.segment_price import SegmentPrice
 from hao.cost.tiles import Tiles, cut_tiles, splits
 from hao.cost.transfers import (
@@ -42,11 +42,19 @@ from hao.ir.partition import DenseLayer, Invocation, Role
 
 @dataclass(frozen=True, slots=True)
 class _Tile:
-    """Cycles of one tile: `paths`, on the DDR, and by how much it delays a load."""
+    """Cycles of one tile.
+
+    Attributes:
+        paths: Of the computation.
+        ddr: Of the DDR.
+        delay: By how much it delays a load.
+        standing: In which the array stands still until it has ended.
+    """
 
     paths: tuple[Path, ...]
     ddr: Cycles
     delay: Cycles
+    standing: Cycles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +134,10 @@ class TiledRun:
         )
 
     def opening(self, work: _Work, bits: int) -> list[Cycles]:
-        """Return what a run opens with, in the order of `SegmentPrice.opening`."""
+        """Return what a run opens with, in the order of `SegmentPrice.opening`.
+
+        Behind a run of the same stage: the last one counts for either stage.
+        """
         batch, start = self.setting.board.batch, load_overhead(1)
         loads = self.load(work, bits)
         found = [batch * start + loads[0], loads[1]]
@@ -134,7 +145,7 @@ class TiledRun:
             for first, cycles in zip((start, 0), loads, strict=True):
                 left = uneven_part(cycles, self.layer, work.groups, batch)
                 found.append(first + left)
-        return found
+        return [*found, loads[0]]
 
     def load(self, work: _Work, bits: int) -> tuple[Cycles, Cycles]:
         """Return the cycles of port and DDR for the weights of a run, starts apart."""
@@ -179,17 +190,13 @@ class TiledRun:
             transfers = part_transfers(transfers, part)
             kept = EXIT_CYCLES * ~part.ends
             start = np.asarray(LOADED_CYCLES) if double else start - kept
-        shared = shared_beside_load(
-            maps,
-            loaded,
-            setting,
-            work=times.lead_in + times.cycles,
-            burst=burst,
-        )
+        shared = shared_beside_load(maps, loaded, setting, burst=burst)
+        stages = {self.role: times}
         return _Tile(
-            paths=paths(run, {self.role: times}, transfers, setting.px),
+            paths=paths(run, stages, transfers, setting.px),
             ddr=start + shared,
             delay=load_delay(maps, 1, setting),
+            standing=standing_cycles(run, stages, transfers, setting.px),
         )
 
     def _times(self, work: _Work) -> StageTimes:
@@ -223,7 +230,8 @@ class TiledRun:
         if not self.setting.double_buffered:
             # They are a step of their own; what they take is not counted here.
             return alone + load_step(1)
-        rows = besides(alone, batch * tile.delay, batch * tile.ddr, batch)
+        several = (batch * each for each in (tile.delay, tile.ddr, tile.standing))
+        rows = besides(alone, *several, batch=batch)
         return paired(alone, rows, self.opening(following, bits))
 
 
@@ -320,7 +328,9 @@ def price_tiled(run: TiledRun, bits: int) -> SegmentPrice:
         ends=yes,
     )
     body = _body(run, tiles, bits)
-    opening = [Path("weights", 0, {role: t}) for t in run.opening(first, bits)]
+    *opens, own = run.opening(first, bits)
+    dense = int(role is Role.DENSE)
+    opening = [Path("weights", 0, {role: t}) for t in (*opens, dense * own)]
     serial = serial_rows(
         run.invocation,
         stage_loads(
@@ -345,6 +355,7 @@ def price_tiled(run: TiledRun, bits: int) -> SegmentPrice:
         tiled={role: body},
         ddr=(Path("ddr", 0, {role: body + batch * last.ddr}),),
         beside=Path("weights", 0, {role: beside}),
+        standing=Path("weights", 0, {role: body + dense * batch * last.standing}),
         opening=tuple(opening),
         serial=serial,
         tiles={role: tiles.runs},

@@ -203,8 +203,10 @@ class _Writer:
                 load = [(after[0], 1.0)]
                 self._if_taken(f"weights[{number}]", variable, price.beside, load, arcs)
                 self._on_ddr(number, variable, price, [(after[1], 1.0)], arcs)
+                load = [(after[-1], 1.0)]
+                self._if_taken(f"dense[{number}]", variable, price.standing, load, arcs)
                 if alone != variable:
-                    self._late(number, (variable, alone), price, after[2:], arcs)
+                    self._late(number, (variable, alone), price, after[2:-1], arcs)
             for role, feasible in price.feasible.items():
                 if not feasible.all():
                     self._built.add(

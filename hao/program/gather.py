@@ -35,6 +35,9 @@ AT_BEST = 64
 PLANS = 64
 """Plans that are kept (chosen here)."""
 
+COMPUTED = 4
+"""Arrays of a computation that are read: the run by itself, and what loads come on."""
+
 Bests = tuple[Ints, Ints]
 """Rows, and their least over the lane shapes of a stage, of shape (rows, pixels)."""
 
@@ -54,7 +57,7 @@ def periods_of(
         at_best: Stages that the engines leave open, each taken at the best of some lane
             shapes, row by row: lower bounds then. Of shape (pixels, lane shapes).
     """
-    arrays = 4 + pair_rows(tables.batch)
+    arrays = COMPUTED + pair_rows(tables.batch) + 1
     plan = _plan(tables, choice, numbers, at_best, arrays=arrays)
     return RunPeriods(plan.layout, tuple(plan.arrays(choice, at_best or {})))
 
@@ -73,7 +76,7 @@ def alone_of(
         numbers: Runs of the tables' graph.
         at_best: As `periods_of` takes it.
     """
-    plan = _plan(tables, choice, numbers, at_best, arrays=3)
+    plan = _plan(tables, choice, numbers, at_best, arrays=COMPUTED)
     alone = plan.arrays(choice, at_best or {})[0]
     rows = [plan.layout.computing[number] for number in numbers]
     return np.broadcast_to(alone.take(rows, axis=0), (len(rows), len(choice)))
@@ -134,7 +137,7 @@ class _Plan:
         book: Where the rows of the runs are numbered.
         runs: The runs.
         free: Stages that engines leave open.
-        arrays: How many arrays are read: 3 of computations, then those of openings.
+        arrays: How many arrays are read: of computations, then those of openings.
     """
 
     def __init__(
@@ -149,20 +152,22 @@ class _Plan:
         computing = dict.fromkeys(run.computing for run in runs.values())
         own = {number: row for row, number in enumerate(computing)}
         first = {run.computing: run for run in reversed(list(runs.values()))}
-        groups = [[first[c].groups[array] for c in computing] for array in range(3)]
-        groups += [[r.groups[a] for r in runs.values()] for a in range(3, arrays)]
+        groups = [[first[c].groups[a] for c in computing] for a in range(COMPUTED)]
+        behind = range(COMPUTED, arrays)
+        groups += [[r.groups[a] for r in runs.values()] for a in behind]
         every = chain.from_iterable(chain.from_iterable(groups))
         place, varied = self._laid(np.unique(np.fromiter(every, dtype=np.int64)), free)
         self._longest = [longest_of(group, place, varied) for group in groups]
         self._computations(list(computing))
         self._longest[0].fixed[:] &= self._longest[2].fixed
         self._batch = tables.batch
-        alone, beside, ddr, *opening = (longest.fixed for longest in self._longest)
-        late = [alone & row for row in (beside, ddr)] if self._batch > 1 else []
+        alone, *beside, standing = (each.fixed for each in self._longest[:COMPUTED])
+        opening = [each.fixed for each in self._longest[COMPUTED:]]
+        late = [alone & row for row in beside] if self._batch > 1 else []
         self.layout = RowPlaces(
             computing={number: own[run.computing] for number, run in runs.items()},
             opening={number: row for row, number in enumerate(runs)},
-            fixed=(alone, beside, ddr, *late, *opening),
+            fixed=(alone, *beside, *late, standing, *opening),
         )
 
     def _laid(self, numbers: Ints, free: frozenset[Role]) -> tuple[Ints, int]:
@@ -229,7 +234,7 @@ class _Plan:
             free: Lane shapes of the stages that they leave open.
         """
         keys = _keys(self._numbers, self._tiled, choice)
-        alone, beside, ddr, *opening = self._read(
+        alone, beside, ddr, standing, *opening = self._read(
             choice.pixels,
             self._places(choice, keys),
             _bests(self._numbers, self._free, free),
@@ -244,7 +249,8 @@ class _Plan:
             needed = self._numbers.read(starts[:, None] + choice.lanes[role])
             if (needed > words).any():
                 alone[rows] = np.where(needed > words, FAR, alone[rows])
-        return [alone, *besides(alone, beside, ddr, self._batch), *opening]
+        loaded = besides(alone, beside, ddr, standing, batch=self._batch)
+        return [alone, *loaded, *opening]
 
     def _read(self, pixels: Ints, places: Ints, bests: Sequence[Bests]) -> list[Ints]:
         """Return the longest of all rows, those that are alike for all engines once.

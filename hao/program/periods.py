@@ -24,8 +24,8 @@ class Periods:
     Attributes:
         alone: Cycles of the run by itself.
         beside: Cycles to which what opens the next run is added, one for each of
-            `opening` (`hao.cost.pairs.besides`): of the port, of the DDR and, where a
-            start takes several frames, of both for the uneven part.
+            `opening` (`hao.cost.pairs.besides`): of the port, of the DDR, where a start
+            takes several frames of both for the uneven part, and of the dense array.
         opening: Cycles for the weights that must be there at its start.
         serial: Cycles for them where nothing overlaps with their load; without double
             buffering, for all weights.
@@ -46,7 +46,7 @@ Single = tuple[int, tuple[int, ...], tuple[int, ...], int]
 
 def pair_rows(batch: int) -> int:
     """Return how many of `Periods.beside` there are."""
-    return 2 if batch == 1 else 4
+    return 3 if batch == 1 else 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,7 +180,8 @@ def stage_periods(
         if key not in computing:
             ddr = slowest(table.ddr)
             alone = reduce(np.maximum, map(least, table.paths), ddr)
-            rows = besides(alone, least(table.beside), ddr, tables.batch)
+            some = least(table.beside), ddr, least(table.standing)
+            rows = besides(alone, *some, batch=tables.batch)
             computing[key] = alone, tuple(rows)
         opening = tuple(least(row) for row in table.opening)
         result[number] = Periods(*computing[key], opening, slowest(table.serial))

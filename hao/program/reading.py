@@ -185,7 +185,8 @@ class RowBook:
             assert table.relaxed is not None
             table = table.relaxed
         self.computations.append(Computation(tile, tuple(short)))
-        found = table.paths or table.ddr, (table.beside,), table.ddr
+        beside = (table.beside,), table.ddr, (table.standing,)
+        found = table.paths or table.ddr, *beside
         groups = tuple(self._numbered(rows, tile) for rows in found)
         return len(self.computations) - 1, groups
 

@@ -139,6 +139,7 @@ class RoughTables:
         return RunTable(
             paths=tuple(paths),
             beside=beside,
+            standing=NOTHING,
             ddr=(Row(constant=batch * moved, terms={}),),
             opening=(),
             serial=(),

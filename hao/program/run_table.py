@@ -31,6 +31,7 @@ class RunTable:
         paths: Rows of the computation; the longest counts. Tables that share the tuple
             differ only in what opens the run.
         beside: Row of `Periods.beside`.
+        standing: Row of what is last in `Periods.beside`.
         ddr: Rows of `Periods.ddr`; the longest counts.
         opening: Rows of `Periods.opening`, in its order.
         serial: Rows of `Periods.serial`, of the port and of the DDR.
@@ -44,6 +45,7 @@ class RunTable:
 
     paths: tuple[Row, ...]
     beside: Row
+    standing: Row
     ddr: tuple[Row, ...]
     opening: tuple[Row, ...]
     serial: tuple[Row, ...]
@@ -118,7 +120,7 @@ def relaxed_table(table: RunTable, role: Role, lane_of: Ints, lanes: int) -> Run
         terms = {r: least(cycles) for r, cycles in made.terms.items()}
         return Row(constant=made.constant, terms=terms)
 
-    behind = (*table.paths, table.beside, *table.ddr)
+    behind = (*table.paths, table.beside, table.standing, *table.ddr)
 
     def opening(made: Row) -> Row:
         if role not in made.terms:
@@ -137,6 +139,7 @@ def relaxed_table(table: RunTable, role: Role, lane_of: Ints, lanes: int) -> Run
     return RunTable(
         paths=tuple(row(path) for path in table.paths),
         beside=row(table.beside),
+        standing=row(table.standing),
         ddr=tuple(row(path) for path in table.ddr),
         opening=tuple(opening(path) for path in table.opening),
         serial=tuple(opening(path) for path in table.serial),

@@ -163,6 +163,7 @@ class Tables:
         return RunTable(
             paths=longest_rows(self._row(path, sizes, never) for path in price.paths),
             beside=self._row(price.beside, sizes),
+            standing=self._row(price.standing, sizes),
             ddr=longest_rows(self._row(path, sizes) for path in price.ddr),
             opening=(),
             serial=(),
@@ -184,6 +185,7 @@ class Tables:
         table = RunTable(
             paths=longest_rows(self._row(path, sizes) for path in price.paths),
             beside=self._row(price.beside, sizes),
+            standing=self._row(price.standing, sizes),
             ddr=longest_rows(self._row(path, sizes) for path in price.ddr),
             opening=tuple(self._row(path, sizes) for path in price.opening),
             serial=tuple(self._row(path, sizes) for path in price.serial),

@@ -114,6 +114,7 @@ def test_tiles_before_the_last_take_them_too() -> None:
         *zip(before.paths, after.paths, strict=True),
         *zip(before.ddr, after.ddr, strict=True),
         (before.beside, after.beside),
+        (before.standing, after.standing),
     ):
         assert other.constant == one.constant
         longer = other.terms[Role.DENSE] - one.terms[Role.DENSE]

@@ -7,7 +7,12 @@ import numpy as np
 from hao.cost.arrival import Arrival
 from hao.cost.latency import StageTimes
 from hao.cost.memory import read
-from hao.cost.overheads import POOL_CYCLES, STAGE_DEPTH_CYCLES, START_CYCLES
+from hao.cost.overheads import (
+    EXIT_CYCLES,
+    POOL_CYCLES,
+    STAGE_DEPTH_CYCLES,
+    START_CYCLES,
+)
 from hao.cost.paths import (
     Path,
     Transfers,
@@ -15,6 +20,7 @@ from hao.cost.paths import (
     reading_paths,
     rows_ahead,
     rows_behind,
+    standing_cycles,
 )
 from hao.ir.partition import Invocation, Role
 from tests.cost.samples import conv, depthwise, invocation, linear, max_pool, shape
@@ -199,6 +205,22 @@ def test_a_stage_waits_for_rows_that_come_slowly() -> None:
     times[Role.DENSE] = replace(times[Role.DENSE], intake=np.asarray(600))
     found = _values(paths(run, times, plenty, 1))
     assert found["depthwise"] == 3 * (9 + 29) - STAGE_DEPTH_CYCLES + 600 + 400
+
+
+def test_an_array_stands_until_it_has_ended_but_for_its_iterations() -> None:
+    # Of 9 cycles until the first rows are there and 60 of work, of 6 rows, the array
+    # moves in 2 a row. Of 72 in which the input is unpacked and 10 of the last row
+    # it stands longer.
+    times = {Role.DENSE: replace(_times(10, 5, 60, 7), trips=np.asarray(2))}
+    moved = Transfers(ifm=0, ofm=99, residual=0, pack=99, group=9)
+    moved = replace(moved, arrival=_arriving(12, residual=1000, weights=1000))
+    begin = START_CYCLES - EXIT_CYCLES + STAGE_DEPTH_CYCLES
+    run = _block(1)
+    height = run.stages[0][1].ofm.height
+    assert standing_cycles(run, times, moved, 1) == begin + 9 + 60 - 2 * height
+    times[Role.DENSE] = replace(times[Role.DENSE], intake=np.asarray(72))
+    assert standing_cycles(run, times, moved, 1) == begin + 72 + 10 - 2 * height
+    assert standing_cycles(run, times, replace(moved, arrival=None), 1) == 0
 
 
 def test_an_array_that_waits_for_its_window_holds_outputs_back() -> None:

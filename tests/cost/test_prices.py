@@ -20,6 +20,7 @@ from hao.cost.memory import (
     weight_bytes,
 )
 from hao.cost.overheads import (
+    EXIT_CYCLES,
     FILL_CYCLES,
     STAGE_DEPTH_CYCLES,
     START_CYCLES,
@@ -67,13 +68,13 @@ DEEP = 1 << 40
 """Buffer words that any layer fits."""
 
 
-OPENINGS = ("opening", "opening_ddr")  # of the port and of the DDR
+OPENINGS = ("opening", "opening_ddr", "opening_dense")
 
 
 def _work(price: SegmentPrice, column: int) -> dict[str, int]:
     """Return the rows of a segment's own work, with all stages at one column."""
     rows = _rows(price, column)
-    left_out = (*OPENINGS, "beside")
+    left_out = (*OPENINGS, "beside", "standing")
     return {label: row for label, row in rows.items() if label not in left_out}
 
 
@@ -83,6 +84,7 @@ def _rows(price: SegmentPrice, column: int) -> dict[str, int]:
         *price.paths,
         *price.ddr,
         replace(price.beside, label="beside"),
+        replace(price.standing, label="standing"),
         *(replace(p, label=n) for n, p in zip(OPENINGS, price.opening, strict=True)),
     )
     return {
@@ -135,6 +137,7 @@ def _every_row(price: SegmentPrice) -> Iterator[Path]:
         *price.paths,
         *price.ddr,
         price.beside,
+        price.standing,
         *price.opening,
         *price.serial,
     )
@@ -443,14 +446,14 @@ def test_a_tiled_layer_by_hand() -> None:
 def test_weights_on_the_port_bind_a_tiled_layer() -> None:
     # 512 terms, 64 outputs, one pixel: simd 64 and pe 64 take 8 passes of 4096 bytes
     # each; one fold in all. Two folds of pe 32: 2 tiles of 512 x 32 bytes at 8 bits =
-    # 2048 beats and 16 of records, far more than 8 passes; the DDR, as fast as the
-    # port, adds 512 + 32 bytes of maps: 68, after what a run needs to start. The words
-    # of the run pass through its loops while weights still come.
+    # 2048 beats and 16 of records, far more than 8 passes. They pass only while the
+    # array moves, so not before the map is there: 64 beats, in turns with as many of
+    # weights, after what a run needs to start.
     run = invocation(pointwise=linear(shape(512, 1, 1), 64))
     column: dict[Role, Columns] = {Role.POINTWISE: dense_columns([64], [32], [16])}
     price = price_segment(run, column, BITS, setting())
-    start = START_CYCLES - FILL_CYCLES
-    assert price.tiled[Role.POINTWISE][0] == 2048 + 16 + 68 + start
+    start = START_CYCLES - EXIT_CYCLES + STAGE_DEPTH_CYCLES
+    assert price.tiled[Role.POINTWISE][0] == 2048 + 16 + 2 * 64 + start
     serial = price_segment(run, column, BITS, setting(double_buffered=False))
     assert serial.tiles[Role.POINTWISE][0] == 1
 
@@ -510,8 +513,9 @@ def test_the_ddr_moves_both_maps_and_the_residual() -> None:
     # Beside a load, all but what moves while its bursts are waited for.
     assert price.beside.constant == max(0, moved // 8 - load_overhead(3))
     # A fused segment starts with all its weights.
-    port, ddr = price.opening
+    port, ddr, dense = price.opening
     assert port.constant == load_cycles(BLOCK, {}, BITS, setting())
+    assert dense.constant == port.constant - load_overhead(3)
     assert ddr.constant == load_ddr(BLOCK, {}, BITS, setting()) == 71
 
 
@@ -558,7 +562,7 @@ def test_more_lanes_never_slow_a_stage_that_does_not_wait(
     few, many = _rows(price, 0), _rows(price, 1)
     # Arrays with more lanes have fewer iterations, and so hold back more of what waits;
     # and more of a group's records fill up a beat.
-    waits = ("pointwise", "depthwise", "dense+edge", "ofm+held", "opening")
+    waits = ("pointwise", "depthwise", "dense+edge", "ofm+held", "opening", "standing")
     kept = [label for label in few if not label.startswith(waits)]
     assert {"ifm", "ifm+dense+depthwise", "dense", "ofm", "ddr"} <= set(kept)
     assert all(many[label] <= few[label] for label in kept)

@@ -84,7 +84,8 @@ def _plain(
     if tile < 0 or _too_shallow(tables, table, choice, place):
         alone = int(FAR)
     serial = max(map(value, table.serial))
-    beside = besides(alone, value(table.beside), ddr, tables.batch)
+    some = value(table.beside), ddr, value(table.standing)
+    beside = besides(alone, *some, batch=tables.batch)
     return alone, *beside, *map(value, table.opening), serial
 
 
