@@ -309,3 +309,16 @@ def test_all_four_kinds_may_be_chosen_at_once() -> None:
         scheme = choose_most_accurate(problem, budget=budget + more).design.scheme
         pruned = any(density < FULL for density in densities_of(scheme).values())
         assert (bool(replaced(scheme)), pruned) == kinds
+
+
+def test_engines_as_cheap_as_the_best_are_left_for_the_next_search() -> None:
+    # The best costs no more than its widths do at least: others of them may be faster.
+    problem = random_problem(17, choices=3, layers=4)
+    cheap = find(field_of(problem), Least.COST, Limits())
+    assert cheap is not None
+    limits = Limits(cost=cheap.way.cost)
+    found = find(field_of(problem), Least.CYCLES, limits, known=cheap)
+    expected = find(field_of(replace(problem)), Least.CYCLES, limits)
+    assert found is not None
+    assert expected is not None
+    assert found.way.cycles == expected.way.cycles < cheap.way.cycles
