@@ -252,7 +252,8 @@ class _Priced:
     def at_widths(self, engines: Choice) -> tuple[Choice, Floats]:
         """Return engines with bounds over the widths that may fit, best first."""
         field, roles = self._hunt.field, tuple(engines.lanes)
-        every = [w for w in self._group.widths if w.floor <= self._hunt.cost_of_interest]
+        spend = self._hunt.cost_of_interest
+        every = [w for w in self._group.widths if w.floor <= spend]
         if not len(engines):
             return engines, np.zeros(0)
         bits = widest(field, every, self._double, engines)
