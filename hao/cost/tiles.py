@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.cost.columns import DenseColumns, Ints, Setting
-from hao.cost.words import Cycles, dense_folds
+from hao.cost.memory import input_channels
+from hao.cost.words import Cycles, ceil_divided, dense_folds, skips_words
 from hao.errors import InputError
 from hao.ir.layer import Linear
 from hao.ir.partition import DenseLayer
-from hao.ir.sparsity import FULL, stored_density
+from hao.ir.sparsity import FULL, list_holds, stored_density
 
 SPLIT_TERMS = 4096
 """Inputs above which a linear layer may run in parts.
@@ -68,7 +69,8 @@ class Tiles:
         parts: In which each tile runs; 1 where all words are there at once.
         words: Of a group in every part but the last.
         last_words: In the last part.
-        feasible: Whether a unit (or all, if fewer), or a part, fits the buffer.
+        feasible: Whether a unit (or all, if fewer), or a part, fits the buffer, and
+            the list of a pruned layer's words names all of them.
     """
 
     count: Cycles
@@ -115,6 +117,8 @@ def cut_tiles(layer: DenseLayer, columns: DenseColumns, setting: Setting) -> Til
     least = np.minimum(unit, groups)
     parts, words = np.ones_like(folds), folds
     feasible = room >= least
+    if stored_density(layer) < FULL:
+        feasible = feasible & _lists_all(layer, columns.simd, setting)
     if splits(layer, setting):
         parts, words = _parts(
             folds, held, tile_unit(columns.simd, setting.tile_channels)
@@ -138,6 +142,16 @@ def cut_tiles(layer: DenseLayer, columns: DenseColumns, setting: Setting) -> Til
         last_words=folds - (parts - 1) * words,
         feasible=feasible,
     )
+
+
+def _lists_all(
+    layer: DenseLayer, simd: Ints | int, setting: Setting
+) -> NDArray[np.bool_]:
+    """Return whether the list of a layer's words, if it has one, can name them all."""
+    act_bits, board = setting.act_bits, setting.board
+    skips = skips_words(layer, simd, act_bits=act_bits, board=board)
+    groups = ceil_divided(input_channels(layer, act_bits, board), simd)
+    return ~skips | list_holds(groups, layer)
 
 
 def least_words(layer: DenseLayer, simd: Ints, pe: Ints, setting: Setting) -> Cycles:
@@ -203,7 +217,8 @@ def tile_runs(
         setting: Width of the activations, board and buffering.
 
     Raises:
-        InputError: The buffer does not hold one unit of tiles.
+        InputError: The buffer does not hold one unit of tiles, or the list of a pruned
+            layer's words does not name all of them.
 
     Source: docs/engine.md; equal to tiles cut one by one in tests/cost/test_prices.py.
     """
@@ -216,6 +231,11 @@ def tile_runs(
     )
     tiles = cut_tiles(layer, column, setting)
     folds = dense_folds(layer, simd, act_bits=setting.act_bits, board=setting.board)
+    if not _lists_all(layer, simd, setting).all():
+        raise InputError(
+            f"layer {layer.name!r}: the list of its words that are kept does not name "
+            f"all on {simd} `simd` lanes; needs more of them"
+        )
     if not tiles.feasible[0]:
         groups = -(-layer.ofm.channels // pe)
         room = weight_words // (2 if setting.double_buffered else 1) // int(folds)

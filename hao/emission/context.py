@@ -18,7 +18,6 @@ from hao.cost.widths import memory_parts
 from hao.cost.words import INDEX_BYTES, list_words
 from hao.emission.arena import StoredMap
 from hao.emission.host import family_word, feature_map, frame_coding, system_side
-from hao.emission.lists import GROUP_BITS, TAP_BITS
 from hao.emission.records import (
     NONE,
     LoadStep,
@@ -72,6 +71,7 @@ from hao.ir.integer import (
 )
 from hao.ir.partition import Role
 from hao.ir.passes import DIGIT_BITS
+from hao.ir.sparsity import GROUP_BITS, TAP_BITS
 
 PAGE_BYTES = 4096
 """No AXI burst crosses such a boundary. Source: AMBA AXI4, A3.4.1."""

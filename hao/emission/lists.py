@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from hao.errors import InputError
 from hao.intmath import ceil_div
 from hao.ir.layer import Conv, Linear
-from hao.ir.sparsity import kept_words, stored_density
-
-GROUP_BITS = 10
-TAP_BITS = 3
+from hao.ir.sparsity import (
+    GROUP_BITS,
+    TAP_BITS,
+    kept_words,
+    list_holds,
+    stored_density,
+)
 
 Ints = NDArray[np.int64]
 
@@ -65,7 +68,7 @@ def fold_places(folds: Ints, all_folds: int, layer: Conv | Linear) -> Ints:
     """
     kernel = layer.kernel if isinstance(layer, Conv) else 1
     inner = all_folds // kernel**2
-    if inner > 1 << GROUP_BITS or kernel > 1 << TAP_BITS:
+    if not list_holds(inner, layer):
         raise InputError(
             f"layer {layer.name!r}: {inner} groups of input channels, kernel {kernel}; "
             f"a pruned layer may have {1 << GROUP_BITS} and {1 << TAP_BITS}"

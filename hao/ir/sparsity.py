@@ -28,6 +28,13 @@ Count = TypeVar("Count", int, NDArray[np.int64])
 FULL = 100
 """Density of a layer that keeps all its words [%]."""
 
+GROUP_BITS, TAP_BITS = 10, 3
+"""Bits of an entry of the list of kept words (docs/engine.md, "Weights in DDR").
+
+The low ones name the group of `simd` input channels; above them column and row of the
+kernel tap have `TAP_BITS` each.
+"""
+
 
 def check_density(density: int, place: str) -> None:
     """Check a density.
@@ -71,6 +78,17 @@ def kept_words(words: Count, density: int) -> Count:
         density: Share that is kept [%].
     """
     return -(-words * density // FULL)
+
+
+def list_holds(groups: Count, layer: DenseLayer) -> bool | NDArray[np.bool_]:
+    """Return whether every word of an output group has a place in a list.
+
+    Args:
+        groups: Of `simd` input channels each.
+        layer: Its kernel.
+    """
+    kernel = layer.kernel if isinstance(layer, Conv) else 1
+    return (groups <= 1 << GROUP_BITS) & (kernel <= 1 << TAP_BITS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

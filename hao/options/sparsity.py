@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from hao.ir.change import Bits
 from hao.ir.layer import Compute, Conv, Depthwise
+from hao.ir.sparsity import TAP_BITS
 from hao.options.measured import cost_between
 from hao.options.option import MICRO, Option
 
@@ -33,6 +34,8 @@ def why_whole(layer: Compute) -> str | None:
         return "its file fixes its weights"
     if isinstance(layer, Conv) and layer.planes > 1:
         return "its frame comes in digits"
+    if isinstance(layer, Conv) and layer.kernel > 1 << TAP_BITS:
+        return f"the list of its words names kernels of up to {1 << TAP_BITS}"
     return None
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from math import ceil
 
@@ -600,6 +601,14 @@ def test_tile_groups_by_hand() -> None:
         InputError, match=r"layer 'conv': the weight buffer holds 7 output groups; must"
     ):
         cut(2 * 4 * 8 - 1)
+
+
+def test_a_pruned_layer_needs_a_list_that_names_all_its_words() -> None:
+    layer = replace(linear(shape(2048, 1, 1), 8), density=50)
+    words = partial(tile_groups, layer, pe=8, weight_words=DEEP, setting=setting())
+    assert words(simd=2) == (1,)
+    with pytest.raises(InputError, match=r"list of its words .* all on 1 `simd` lanes"):
+        words(simd=1)
 
 
 @given(st.integers(1, 24), st.integers(1, 90), st.integers(8, 60))

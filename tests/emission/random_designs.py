@@ -75,7 +75,7 @@ from hao.ir.passes import (
     weight_passes,
 )
 from hao.ir.seeded import seeded_frames, seeded_integers
-from hao.ir.sparsity import density_of, with_densities
+from hao.ir.sparsity import density_of, list_holds, with_densities
 from hao.ir.tensor import QType, Shape
 
 FIRST_PRUNED = 40  # those before keep all words
@@ -178,7 +178,12 @@ def _some_pruned(network: Network) -> Network:
     rng = random.Random(f"{network.name} {network.layers} pruned")
     if rng.random() < 1 / 2:
         return network
-    dense = [x.name for x in network.compute_layers if not isinstance(x, Depthwise)]
+    dense = [
+        x.name
+        for x in network.compute_layers
+        if isinstance(x, Conv)
+        or (isinstance(x, Linear) and list_holds(x.ifm.elements, x))
+    ]
     kept = {name: rng.choice(DENSITIES) for name in dense if rng.random() < 0.7}
     return with_densities(network, kept)
 

@@ -40,6 +40,10 @@ def test_layers_say_why_they_keep_all_words() -> None:
     assert why_whole(stem) is None
     assert why_whole(block) == "depthwise: it has no words to leave out"
     assert why_whole(replace(stem, planes=2)) == "its frame comes in digits"
+    assert (
+        why_whole(replace(stem, kernel=9))
+        == "the list of its words names kernels of up to 8"
+    )
 
 
 def test_every_number_of_bits_in_one_pass_comes_at_every_density() -> None:
