@@ -9,6 +9,7 @@ function likewise.
 """
 
 import socket
+import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -362,8 +363,7 @@ def _connected(address: str) -> "Iterator[Client]":
         ) from None
     try:
         # A client that finds nothing complains once more when it is deleted.
-        place = parse_host_port(parse_address(address)[1], _USUAL_PORT)
-        socket.create_connection(place, timeout=CONNECT_SECONDS).close()
+        _await_listener(parse_host_port(parse_address(address)[1], _USUAL_PORT))
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
@@ -374,6 +374,20 @@ def _connected(address: str) -> "Iterator[Client]":
         yield client
     finally:
         client.close(timeout=1)
+
+
+def _await_listener(place: tuple[str, int]) -> None:
+    """Wait until a process listens at a host and port, or raise as if none did."""
+    until = time.monotonic() + CONNECT_SECONDS
+    while True:
+        try:
+            socket.create_connection(place, timeout=CONNECT_SECONDS).close()
+        except ConnectionRefusedError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
+        else:
+            return
 
 
 def _version() -> str:

@@ -134,7 +134,7 @@ def _price_fused(
         weights=np.asarray(weights),
         burst=burst,
     )
-    moved = _ddr_row(invocation, maps, weights, burst, setting)
+    moved = _ddr_row(invocation, times, maps, weights, burst, setting)
     reading = reading_paths(invocation, times, transfers, setting.px)
     found = paths(invocation, times, transfers, setting.px)
     delay = int(load_delay(maps, max(1, loading_stages(invocation)), setting))
@@ -190,6 +190,7 @@ def _stage_times(
 
 def _ddr_row(
     invocation: Invocation,
+    times: dict[Role, StageTimes],
     maps: RunMaps,
     weights: int,
     burst: Cycles,
@@ -198,8 +199,12 @@ def _ddr_row(
     """Return the cycles of the DDR for a run that is not tiled, as a row."""
     stages = invocation.stages
     depth = int(ddr_start(len(stages), maps.ifm.port, weights, setting))
-    shared = shared_beside_load(maps, np.asarray(weights), setting, burst=burst)
-    if not shared.ndim:
+    own = np.asarray(weights)
+    if len(stages) != 1:
+        none = np.asarray(0)
+        shared = shared_beside_load(maps, own, setting, work=none, burst=none)
         return Path("ddr", depth + int(shared), {})
     ((role, _),) = stages
+    work = times[role].lead_in + times[role].cycles
+    shared = shared_beside_load(maps, own, setting, work=work, burst=burst)
     return Path("ddr", depth, {role: shared})

@@ -190,7 +190,8 @@ class TiledRun:
             transfers = part_transfers(transfers, part)
             kept = EXIT_CYCLES * ~part.ends
             start = np.asarray(LOADED_CYCLES) if double else start - kept
-        shared = shared_beside_load(maps, loaded, setting, burst=burst)
+        work = times.lead_in + times.cycles
+        shared = shared_beside_load(maps, loaded, setting, work=work, burst=burst)
         stages = {self.role: times}
         return _Tile(
             paths=paths(run, stages, transfers, setting.px),

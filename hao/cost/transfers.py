@@ -217,6 +217,7 @@ def shared_beside_load(
     weights: Cycles,
     setting: Setting,
     *,
+    work: Cycles,
     burst: Cycles,
 ) -> Cycles:
     """Return the cycles of a run on the DDR, less those of the weights beside it.
@@ -228,14 +229,26 @@ def shared_beside_load(
         maps: Of `run_maps`.
         weights: Bytes that load meanwhile, or what stands for them [bytes].
         setting: What all columns share.
+        work: Cycles of the only stage.
         burst: Beats that leave in a row, 0 if unknown.
     """
     board = setting.board
     cycles = shared_cycles([maps.ifm, maps.ofm, maps.residual], board, burst=burst)
+    cycles = cycles + np.zeros_like(work)
     if not setting.double_buffered:
         return cycles
-    more = beside_cycles(read(weights), board) - ddr_cycles(weights, board)
-    return np.maximum(cycles + more, ddr_cycles(maps.total.ddr, board))
+    loading = ddr_cycles(weights, board)
+    cycles = cycles + beside_cycles(read(weights), board) - loading
+    cycles = np.maximum(cycles, ddr_cycles(maps.total.ddr, board))
+    # While weights load, a reader gets a beat for each of theirs, and the writers
+    # theirs; a stage that needs more waits.
+    ifm = np.maximum(maps.ifm.ddr, 1)
+    given = 2 * ddr_cycles(ifm, board)
+    given = given + ddr_cycles(maps.ofm.ddr + maps.residual.ddr, board)
+    waiting = (given - work) * np.minimum(weights, ifm) // ifm
+    longer = np.where(given > work, work + waiting - loading, 0)
+    result: Cycles = np.maximum(cycles, longer)
+    return result
 
 
 def ddr_start(

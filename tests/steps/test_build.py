@@ -88,6 +88,11 @@ def least(run: Path) -> QuantizeRequest:
     return QuantizeRequest(run=run, float_epochs=1, epochs=1)
 
 
+def calibrated(run: Path) -> QuantizeRequest:
+    """Return a request without quantization-aware training."""
+    return replace(least(run), method=hao.Method.PTQ, epochs=None)
+
+
 @pytest.fixture(scope="module")
 def found(quantized: Path) -> Quantization:
     found = run_files.recorded_quantization(quantized)
@@ -351,7 +356,7 @@ def test_post_training_quantization_trains_nothing_but_floats(
     searched: Path, tmp_path: Path, few: str
 ) -> None:
     run = Path(shutil.copytree(searched, tmp_path / "run"))
-    request = replace(least(run), method=hao.Method.PTQ, data=few)
+    request = replace(calibrated(run), data=few)
     said: list[str] = []
     result = hao.quantize(request, progress=said.append)
     assert (result.method, result.frames, result.differing) == ("ptq", 40, 0)
@@ -518,7 +523,7 @@ def test_a_full_disk_leaves_the_earlier_integers_and_their_figures(
 
     before = files_below(own)
     monkeypatch.setattr(Path, "write_bytes", full)
-    request = replace(least(own), method=hao.Method.PTQ, data=few, force=True)
+    request = replace(calibrated(own), data=few, force=True)
     with pytest.raises(InputError, match=r"cannot be written \(No space left"):
         hao.quantize(request, progress=quiet)
     shutil.rmtree(own / run_files.TRAINING_FOLDER)
@@ -592,7 +597,7 @@ def test_labels_beyond_the_outputs_are_refused_before_anything_is_calibrated(
         far = {name: arrays[name] for name in arrays.files}
     far["y_test"] = far["y_test"] + 10**15
     np.savez(tmp_path / "far.npz", **far)
-    request = replace(least(run), method=hao.Method.PTQ, data=str(tmp_path / "far.npz"))
+    request = replace(calibrated(run), data=str(tmp_path / "far.npz"))
     with pytest.raises(InputError, match=r"has \d+ classes; network 'digits' gives 10"):
         hao.quantize(request, progress=quiet)
 
@@ -641,7 +646,7 @@ def test_a_run_that_is_deleted_while_it_is_quantized_does_not_come_back(
         if line == "calibrating":
             shutil.rmtree(own)
 
-    request = replace(least(own), method=hao.Method.PTQ, data=few, force=True)
+    request = replace(calibrated(own), data=few, force=True)
     with pytest.raises(InputError, match=r"own: deleted or replaced while hao worked"):
         hao.quantize(request, progress=delete)
     assert not own.exists()
