@@ -190,8 +190,8 @@ class TiledRun:
             transfers = part_transfers(transfers, part)
             kept = EXIT_CYCLES * ~part.ends
             start = np.asarray(LOADED_CYCLES) if double else start - kept
-        work = times.lead_in + times.cycles
-        shared = shared_beside_load(maps, loaded, setting, work=work, burst=burst)
+        own_work = times.lead_in + times.cycles
+        shared = shared_beside_load(maps, loaded, setting, work=own_work, burst=burst)
         stages = {self.role: times}
         return _Tile(
             paths=paths(run, stages, transfers, setting.px),
