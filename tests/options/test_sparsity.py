@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hao.ir.change import Bits, Channels
-from hao.ir.layer import Conv, Depthwise
+from hao.ir.layer import Conv, Depthwise, Padding
 from hao.ir.sparsity import with_densities
 from hao.options.bits import bit_options
 from hao.options.measured import cost_between
@@ -40,10 +40,8 @@ def test_layers_say_why_they_keep_all_words() -> None:
     assert why_whole(stem) is None
     assert why_whole(block) == "depthwise: it has no words to leave out"
     assert why_whole(replace(stem, planes=2)) == "its frame comes in digits"
-    assert (
-        why_whole(replace(stem, kernel=9))
-        == "the list of its words names kernels of up to 8"
-    )
+    wide = replace(stem, kernel=9, padding=Padding(top=4, left=4, bottom=4, right=4))
+    assert why_whole(wide) == "the list of its words names kernels of up to 8"
 
 
 def test_every_number_of_bits_in_one_pass_comes_at_every_density() -> None:

@@ -146,7 +146,7 @@ def _mixed(seed: int, *, double: bool) -> Problem:
     )
     (block,) = [b for b in replaceable_blocks(network) if b.entry == start]
     options.append(Option(layer=block.name, change=Keep(), cost_micro=0))
-    for number, layers in enumerate(_operations(start, int(rng.choice([2, 3])))):
+    for number, layers in enumerate(_operations(start, int(rng.choice([2, 6])))):
         for weight_bits in (8, 4):
             change: Change = Replace(
                 operation=f"o{number}", layers=tuple(layers), weight_bits=weight_bits
