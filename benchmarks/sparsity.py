@@ -27,6 +27,7 @@ DATA is digits or fashion-mnist (a Debian package, `dataset-fashion-mnist`).
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -59,12 +60,13 @@ from hao.ir.layer import (
     window_shape,
 )
 from hao.ir.network import Network
-from hao.ir.sparsity import Words, density_of, with_densities
+from hao.ir.sparsity import Words, with_densities
 from hao.ir.tensor import Shape
 from hao.measure.sample import Part
 from hao.measure.subject import make_subject, network_under
+from hao.options.bits import bit_options
 from hao.options.channels import kept_by_score
-from hao.options.option import MICRO, Option
+from hao.options.option import MICRO
 from hao.options.sparsity import DENSITIES
 from hao.program.codesign import SolveReport, choose_fastest, choose_most_accurate
 from hao.quant.dataset import Dataset, Split, load_dataset
@@ -138,17 +140,6 @@ def first(split: Split, most: int) -> Split:
     return split.chosen(np.arange(min(most, len(split))))
 
 
-def bits(network: Network) -> tuple[Option, ...]:
-    return tuple(
-        Option(
-            layer=layer.name,
-            change=Bits(weight_bits=8, density=density_of(layer)),
-            cost_micro=0,
-        )
-        for layer in network.compute_layers
-    )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """A trained network, and the frame time to keep."""
@@ -171,7 +162,7 @@ def make_case(data: str, seed: int, share: float) -> Case:
         dataset=dataset,
         board=replace(load_board(BOARD), frames=Frames.BACK_TO_BACK),
         budget=0,
-        layer_options=bits,
+        layer_options=partial(bit_options, choices=(8,), drop_by_bits={8: 0}),
         act_bits=8,
         teacher=teacher_of(network),
     )

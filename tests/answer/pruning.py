@@ -1,14 +1,13 @@
 """A small trained network that is to be pruned, for channels and for words alike."""
 
 from dataclasses import replace
+from functools import partial
 
 from hao.answer.prune_task import PruneTask
 from hao.hw.board import Board
-from hao.ir.change import Bits
 from hao.ir.layer import ActivationKind, Conv, GlobalAveragePool, Linear
 from hao.ir.network import Network
-from hao.ir.sparsity import density_of
-from hao.options.option import Option
+from hao.options.bits import bit_options
 from hao.program.problem import DEFAULT_SPACE
 from hao.program.space import Space
 from hao.quant.distill import teacher_of
@@ -34,17 +33,6 @@ def _network(first: int, second: int, last: int) -> Network:
     return Network(name="small", layers=tuple(layers))
 
 
-def _bits(network: Network) -> tuple[Option, ...]:
-    return tuple(
-        Option(
-            layer=layer.name,
-            change=Bits(weight_bits=8, density=density_of(layer)),
-            cost_micro=0,
-        )
-        for layer in network.compute_layers
-    )
-
-
 def pruning_task(
     channels: tuple[int, int, int], limits: Board, space: Space = DEFAULT_SPACE
 ) -> PruneTask:
@@ -56,7 +44,7 @@ def pruning_task(
         dataset=stripes(),
         board=limits,
         budget=1,
-        layer_options=_bits,
+        layer_options=partial(bit_options, choices=(8,), drop_by_bits={8: 0}),
         act_bits=8,
         teacher=teacher_of(network),
         space=space,
