@@ -168,7 +168,8 @@ class DropLaw:
         noise: Weights of the terms of the logarithm of the noise.
         distributions: Evenly spaced quantiles of the noise in units of the deviation,
             by kind and recipe, of few bits by kind, and of "all".
-        wide: The same with sources and families alike, for intervals.
+        wide: Quantiles of that noise with sources and families counted alike, likewise by
+            name: intervals are read off them.
         references: What it was fitted to.
     """
 
