@@ -168,8 +168,8 @@ class DropLaw:
         noise: Weights of the terms of the logarithm of the noise.
         distributions: Evenly spaced quantiles of the noise in units of the deviation,
             by kind and recipe, of few bits by kind, and of "all".
-        wide: Quantiles of that noise with sources and families counted alike, likewise by
-            name: intervals are read off them.
+        wide: Quantiles of that noise with sources and families counted alike, by the
+            names of `distributions`: intervals are read off them.
         references: What it was fitted to.
     """
 
