@@ -202,7 +202,8 @@ def mapped_to_loss(
     """
     started = time.perf_counter()
     every = tuple(options)
-    ranked = sorted((k for k, v in cheap.values.items() if v > 0), key=cheap.values.get)  # type: ignore[arg-type]
+    positive = (key for key, value in cheap.values.items() if value > 0)
+    ranked = sorted(positive, key=lambda key: cheap.values[key])
     if not ranked:
         return cheap
     places = np.linspace(0, len(ranked) - 1, min(ANCHORS, len(ranked))).round()

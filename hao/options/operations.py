@@ -20,6 +20,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
 
 from hao.csv_file import csv_rows
@@ -83,7 +84,7 @@ class OperationLayer:
         base = ifm if self.of == "i" else ofm
         if self.times == 1:
             return base
-        return CHANNEL_STEP * max(1, ceil_div(int(self.times * base), CHANNEL_STEP))
+        return CHANNEL_STEP * ceil(self.times * base / CHANNEL_STEP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

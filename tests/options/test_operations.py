@@ -68,6 +68,12 @@ def test_channels_inside_are_multiples_of_four() -> None:
     assert [x.ofm.channels for x in made] == [4, 4, 24]
 
 
+def test_a_multiple_that_is_no_whole_number_is_rounded_up() -> None:
+    pool = {operation.name: operation for operation in load_pool()}
+    # A quarter of 18 is 4.5, and 4 would be less.
+    assert pool["fused_d4_k3"].pieces[0].channels(18, 24) == 8
+
+
 def test_what_the_block_is_already_is_not_offered() -> None:
     # block1 is an inverted residual of e = 2, k = 3 itself.
     found = operations_of(DIGITS, _block("block1.add"), load_pool())
