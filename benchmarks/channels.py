@@ -91,8 +91,15 @@ def problem(network: Network, more: Sequence[Option] = ()) -> Problem:
     return Problem(network=network, options=(*bits, *more), board=board)
 
 
+_CYCLES: dict[str, int] = {}
+
+
 def cycles(network: Network) -> int:
-    return choose_fastest(problem(network)).cost.latency_cycles
+    """Return the cycles of the fastest design, which are those of its layers."""
+    layers = repr(network.layers)
+    if layers not in _CYCLES:
+        _CYCLES[layers] = choose_fastest(problem(network)).cost.latency_cycles
+    return _CYCLES[layers]
 
 
 def make_case(name: str, seed: int, share: float, folder: Path) -> Case:
@@ -243,12 +250,12 @@ def _knapsack(case: Case, budget: int) -> Network:
     return without_channels(case.network, kept)
 
 
-_PRICES: dict[tuple[int, str, int], int] = {}
+_PRICES: dict[tuple[str, int], int] = {}
 
 
 def _priced(case: Case, name: str, width: int) -> int:
     """Return the cycles of the whole network's engine with one group narrower."""
-    key = id(case), name, width
+    key = name, width
     if key not in _PRICES:
         kept = {name: kept_by_score(case.scores[name], width)}
         network = without_channels(case.network, kept)
@@ -266,37 +273,50 @@ def _priced(case: Case, name: str, width: int) -> int:
     return _PRICES[key]
 
 
-def shrunk(case: Case, scores: Scores) -> Network:
+def shrunk(
+    network: Network, groups: Sequence[ChannelGroup], scores: Scores, budget: int
+) -> Network:
     """Return the widest network of one share of all groups that keeps the budget."""
     fits, beyond = 0, 26
     while beyond - fits > 1:
         share = (fits + beyond) // 2
-        slow = cycles(_shared(case, scores, share / 25)) > case.budget
+        slow = cycles(_shared(network, groups, scores, share / 25)) > budget
         fits, beyond = (fits, share) if slow else (share, beyond)
-    return _shared(case, scores, fits / 25)
+    return _shared(network, groups, scores, fits / 25)
 
 
-def _shared(case: Case, scores: Scores, share: float) -> Network:
+def _shared(
+    network: Network, groups: Sequence[ChannelGroup], scores: Scores, share: float
+) -> Network:
     kept = {
         g.name: kept_by_score(scores[g.name], max(1, round(g.channels * share)))
-        for g in case.groups
+        for g in groups
     }
-    return without_channels(case.network, kept)
+    return without_channels(network, kept)
 
 
-def norms(case: Case) -> Scores:
+def norms(network: Network, groups: Sequence[ChannelGroup]) -> Scores:
     """Return the L2 norm of every channel's weights, over its makers."""
     return {
         g.name: np.sqrt(
             sum(
-                (case.network.params[f"{name}.weight"].astype(float) ** 2)
+                (network.params[f"{name}.weight"].astype(float) ** 2)
                 .reshape(g.channels, -1)
                 .sum(1)
                 for name in g.makers
             )
         )
-        for g in case.groups
+        for g in groups
     }
+
+
+def uniform(case: Case) -> Network:
+    return shrunk(case.network, case.groups, case.scores, case.budget)
+
+
+def magnitude(case: Case) -> Network:
+    scores = norms(case.network, case.groups)
+    return shrunk(case.network, case.groups, scores, case.budget)
 
 
 def top1(case: Case, network: Network) -> float:
@@ -308,8 +328,8 @@ RULES: dict[str, Callable[[Case], Network]] = {
     "whole": lambda case: case.network,
     "exact": exact,
     "knapsack": knapsack,
-    "uniform": lambda case: shrunk(case, case.scores),
-    "magnitude": lambda case: shrunk(case, norms(case)),
+    "uniform": uniform,
+    "magnitude": magnitude,
     "scores": by_scores,
 }
 
@@ -332,11 +352,11 @@ def run(case: Case, rule: str, seed: int) -> dict[str, object]:
     }
 
 
-def print_rules(rows: Rows, name: str, share: float) -> None:
+def print_rules(rows: Sequence[Mapping[str, str]], rules: Sequence[str]) -> None:
     """Print mean and standard deviation of every rule over seeds."""
     table = []
-    for rule in RULES:
-        found = rows.where(data=name, share=share, rule=rule)
+    for rule in rules:
+        found = [row for row in rows if row["rule"] == rule]
         columns = ("cycles", "channels", "cut", "top1")
         cells = [spread([float(row[c]) for row in found]) for c in columns]
         table.append((rule, *cells))
@@ -352,6 +372,7 @@ def main() -> None:
     parser.add_argument("--assemblies", type=int, default=100)
     parser.add_argument("--folder", type=Path, default=Path("runs/channels"))
     parser.add_argument("--only", choices=("honesty", "rules"), default=None)
+    parser.add_argument("--rules", nargs="+", choices=tuple(RULES), default=[*RULES])
     args = parser.parse_args()
     torch.set_num_threads(1)
     print(f"Machine: {machine()}")
@@ -363,7 +384,7 @@ def main() -> None:
         if args.only != "rules" and not taus.where(**one):
             for word, (tau, lost) in honesty(case, args.assemblies, seed).items():
                 taus.add({**one, "drawn": word, "tau": tau, "lost": lost})
-        for rule in RULES if args.only != "honesty" else ():
+        for rule in args.rules if args.only != "honesty" else ():
             key = {**one, "share": args.share, "rule": rule}
             if not rows.where(**key):
                 rows.add({**key, **run(case, rule, seed)})
@@ -384,7 +405,7 @@ def main() -> None:
         ],
     )
     print(f"\n{args.data} on {BOARD}, {args.share:.0%} of the frame time\n")
-    print_rules(rows, args.data, args.share)
+    print_rules(rows.where(data=args.data, share=args.share), args.rules)
 
 
 if __name__ == "__main__":

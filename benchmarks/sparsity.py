@@ -19,22 +19,23 @@ rise of the loss over 100 random assemblies of densities, with words kept by ene
 by Taylor score, and of densities (by energy) and numbers of channels mixed, cut as
 `hao search` cuts them. Cycles are predicted; top-1 is of test frames in floating point.
 
-Run: python benchmarks/sparsity.py [DATA] [SEEDS] [SHARE] [taus]
-With `taus` it says only how honest the costs are.
-DATA is digits or fashion-mnist (a Debian package, `dataset-fashion-mnist`).
+Run: python benchmarks/sparsity.py [--data digits] [--seeds 3] [--share 0.7]
+Rows lie in `--folder`; what is there is not run again.
 """
 
-import sys
+import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
-from benchmarks._common import machine, print_row, print_table
+from benchmarks._common import machine, print_table
+from benchmarks._kept import EPOCHS, Rows, spread, trained
 from hao.answer.densities import Scores, energies, measured_curves, prunable, weights_of
 from hao.answer.prune import measured_costs, prune
 from hao.answer.prune_task import PruneSettings, PruneTask
@@ -79,7 +80,6 @@ from hao.quant.train import (
     Steps,
     TrainSettings,
     accuracy_of_net,
-    train_float,
     tune_float,
 )
 
@@ -153,10 +153,10 @@ class Case:
         return TrainSettings(epochs=1, learning_rate=1e-3, seed=self.seed)
 
 
-def make_case(data: str, seed: int, share: float) -> Case:
+def make_case(data: str, seed: int, share: float, folder: Path) -> Case:
     bare, dataset = load(data)
-    settings = TrainSettings(epochs=FLOAT_EPOCHS, learning_rate=5e-3, seed=seed)
-    network = train_float(bare, dataset, settings)
+    path = folder / f"clean-{data}-{seed}.npz"
+    network = trained(bare, dataset, epochs=FLOAT_EPOCHS, seed=seed, path=path)
     task = PruneTask(
         network=network,
         dataset=dataset,
@@ -268,13 +268,17 @@ def channels(case: Case) -> Cut:
     return found.network, found.cycles
 
 
-RULES: dict[str, Callable[[Case], Cut | None]] = {
+Rule = Callable[[Case], Cut | None]
+
+RULES: dict[str, Rule] = {
+    "whole": lambda case: (case.task.network, case.whole.cost.latency_cycles),
     "alcs": alcs,
     "one shot": one_shot,
     "uniform": uniform,
     "unstructured": unstructured,
     "channels": channels,
 }
+COLUMNS = ("cycles", "left", "cut", "top1")
 
 
 def top1(case: Case, network: Network) -> float:
@@ -446,44 +450,63 @@ def _drawn(
     return int(rng.choice(offered))
 
 
+def measured(rule: Rule, case: Case) -> dict[str, object]:
+    """Return what a rule comes to, as columns of a row, empty where it does not."""
+    found = rule(case)
+    if found is None:
+        return dict.fromkeys(COLUMNS, "")
+    cut, cycles = found
+    tuned = cut
+    if cut is not case.task.network:
+        settings = TrainSettings(
+            epochs=TUNING_EPOCHS, learning_rate=4e-3, seed=case.seed
+        )
+        tuned = tune_float(cut, case.task.dataset, settings, teacher=case.task.teacher)
+    figures = share_left(case, tuned), top1(case, cut), top1(case, tuned)
+    return dict(zip(COLUMNS, (cycles, *figures), strict=True))
+
+
 def main() -> None:
-    data = sys.argv[1] if len(sys.argv) > 1 else "digits"
-    seeds = int(sys.argv[2]) if len(sys.argv) > 2 else 2
-    share = float(sys.argv[3]) if len(sys.argv) > 3 else 0.7
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", choices=tuple(EPOCHS), default="fashion-mnist")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--share", type=float, default=0.7)
+    parser.add_argument("--rules", nargs="+", choices=tuple(RULES), default=[*RULES])
+    parser.add_argument("--folder", type=Path, default=Path("runs/sparsity"))
+    parser.add_argument("--only", choices=("honesty", "rules"), default=None)
+    asked = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"{data} on {BOARD}, {share:.0%} of the whole network's frame time")
-    print(machine())
-    rows: list[tuple[object, ...]] = []
-    tau_rows: list[tuple[int, str, float]] = []
-    for seed in range(seeds):
-        case = make_case(data, seed, share)
-        tau_rows += [(seed, word, tau) for word, tau in taus(case).items()]
-        for row in tau_rows[-6:]:
-            print_row(row)
-        if sys.argv[4:] == ["taus"]:
-            continue
-        cycles = case.whole.cost.latency_cycles
-        rows.append((seed, "whole", cycles, 100.0, "", top1(case, case.task.network)))
-        print_row(rows[-1])
-        for word, rule in RULES.items():
-            found = rule(case)
-            if found is None:
-                rows.append((seed, word, "not reached", "", "", ""))
-                print_row(rows[-1])
-                continue
-            cut, cycles = found
-            tuned = tune_float(
-                cut,
-                case.task.dataset,
-                TrainSettings(epochs=TUNING_EPOCHS, learning_rate=4e-3, seed=seed),
-                teacher=case.task.teacher,
-            )
-            figures = share_left(case, tuned), top1(case, cut), top1(case, tuned)
-            rows.append((seed, word, cycles, *figures))
-            print_row(rows[-1])
-    head = ("seed", "rule", "cycles", "weights left [%]", "cut [%]", "trained [%]")
-    print_table(head, rows)
-    print_table(("seed", "words by", "Kendall's tau"), tau_rows)
+    print(f"Machine: {machine()}")
+    rows = Rows(asked.folder / "rules.csv", ("data", "seed", "share", "rule"))
+    honest = Rows(asked.folder / "honesty.csv", ("data", "seed", "words"))
+    for seed in range(asked.seeds):
+        one = {"data": asked.data, "seed": seed}
+        case = make_case(asked.data, seed, asked.share, asked.folder)
+        if asked.only != "rules" and not honest.where(**one):
+            for word, tau in taus(case).items():
+                honest.add({**one, "words": word, "tau": tau})
+        for rule in asked.rules if asked.only != "honesty" else ():
+            key = {**one, "share": asked.share, "rule": rule}
+            if not rows.where(**key):
+                rows.add({**key, **measured(RULES[rule], case)})
+                print(rows.rows[-1], flush=True)
+    found = honest.where(data=asked.data)
+    print(f"\nKendall's tau on {ASSEMBLIES} assemblies, {asked.data}\n")
+    table = [
+        (word, spread([float(r["tau"]) for r in found if r["words"] == word]))
+        for word in dict.fromkeys(row["words"] for row in found)
+    ]
+    print_table(("words by", "sum of costs"), table)
+    print(f"\n{asked.data} on {BOARD}, {asked.share:.0%} of the frame time\n")
+    table = []
+    for rule in asked.rules:
+        found = rows.where(data=asked.data, share=asked.share, rule=rule)
+        reached = [row for row in found if row["cycles"]]
+        cells = [spread([float(row[c]) for row in reached]) for c in COLUMNS]
+        table.append((rule, *cells))
+    heads = ("rule", "cycles", "weights left [%]", "cut [%]", "trained [%]")
+    print_table(heads, table)
 
 
 if __name__ == "__main__":
