@@ -17,7 +17,7 @@ from hao.errors import UnsupportedError
 from hao.frontends.imported import ImportedNetwork
 from hao.frontends.model_file import load_model, operators
 from hao.ir.integer import with_evens, with_multipliers, with_wide_means
-from hao.ir.layer import Conv, Depthwise, Layer, Linear
+from hao.ir.layer import Compute, Layer
 from hao.ir.network import Network
 from hao.ir.partition import engine_problems, partition
 from hao.ir.quantizers import is_quantized, stages_only
@@ -81,7 +81,7 @@ def _widths(layers: tuple[Layer, ...]) -> str:
     bits = {
         layer.weight.bits
         for layer in layers
-        if isinstance(layer, Conv | Depthwise | Linear) and layer.weight is not None
+        if isinstance(layer, Compute) and layer.weight is not None
     }
     if not bits:
         return "weights in floating point"

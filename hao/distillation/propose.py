@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from hao.engine.stages import Engine
 from hao.ir.change import Replace
-from hao.ir.layer import Conv, Depthwise, Linear
+from hao.ir.layer import Compute
 from hao.options.option import Option
 from hao.program.codesign import (
     SolveReport,
@@ -110,7 +110,7 @@ def promising(options: Sequence[Option]) -> tuple[Option, ...]:
 
 def _work(change: Replace) -> tuple[int, int]:
     """Return the products and the bits of weights of an operation."""
-    layers = [x for x in change.layers if isinstance(x, Conv | Depthwise | Linear)]
+    layers = [x for x in change.layers if isinstance(x, Compute)]
     weights = sum(layer.weights for layer in layers)
     return sum(layer.macs for layer in layers), weights * change.weight_bits
 

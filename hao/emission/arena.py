@@ -8,12 +8,7 @@ of layers needs its two largest neighbours.
 
 from dataclasses import dataclass, replace
 
-from hao.cost.memory import (
-    beat_channels,
-    pixel_channels,
-    row_bytes,
-    store_bits,
-)
+from hao.cost.memory import beat_channels, pixel_channels, row_bytes, store_bits
 from hao.engine.design import Design
 from hao.hw.board import Board
 from hao.ir.passes import frame_planes

@@ -27,6 +27,7 @@ from hao.ir.layer import (
     Linear,
     Pool,
     Quantize,
+    Transparent,
 )
 from hao.ir.network import Network
 from hao.ir.partition import DenseLayer, DepthwiseLayer
@@ -78,7 +79,7 @@ def _check_layers(designed: Network, given: Network) -> None:
     kept: list[Layer] = []
     stands_for: dict[str, str] = {}  # a layer between others: the one before it
     for layer in designed.layers:
-        if isinstance(layer, Affine | Activation | Quantize):
+        if isinstance(layer, Transparent):
             stands_for[layer.name] = stands_for.get(layer.input, layer.input)
         else:
             kept.append(layer)

@@ -11,13 +11,7 @@ from numpy.typing import NDArray
 from hao.errors import InputError
 from hao.intmath import ceil_div
 from hao.ir.layer import Conv, Linear
-from hao.ir.sparsity import (
-    GROUP_BITS,
-    TAP_BITS,
-    kept_words,
-    list_holds,
-    stored_density,
-)
+from hao.ir.sparsity import GROUP_BITS, TAP_BITS, kept_words, list_holds, stored_density
 
 Ints = NDArray[np.int64]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from hao.errors import InputError
-from hao.ir.layer import Conv, Depthwise, Layer, Linear
+from hao.ir.layer import Compute, Layer
 from hao.ir.passes import DIGIT_BITS, MOST_PASSES, lane_bits
 from hao.ir.sparsity import FULL, check_density
 from hao.ir.tensor import MAX_BITS, MIN_BITS
@@ -157,7 +157,7 @@ class Replace:
         return {
             layer.name: Bits(weight_bits=self.weight_bits)
             for layer in self.layers
-            if isinstance(layer, Conv | Depthwise | Linear)
+            if isinstance(layer, Compute)
         }
 
 

@@ -19,6 +19,7 @@ from hao.ir.layer import (
     Activation,
     Add,
     Affine,
+    Compute,
     Conv,
     Depthwise,
     GlobalAveragePool,
@@ -118,7 +119,7 @@ def _group(
     quantized = [
         layer.name
         for layer in (*makers, *passing, *readers)
-        if isinstance(layer, Conv | Depthwise | Linear) and layer.weight is not None
+        if isinstance(layer, Compute) and layer.weight is not None
     ]
     if any(isinstance(layer, Input) for layer in members):
         fixed = "tied to the channels of the frame"

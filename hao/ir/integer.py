@@ -313,7 +313,7 @@ class IntegerNetwork:
             if layer.weight is not None
         }
 
-    def _check_compute(self, layer: Conv | Depthwise | Linear) -> None:
+    def _check_compute(self, layer: Compute) -> None:
         name, channels = layer.name, layer.ofm.channels
         if layer.weight is None or not MIN_BITS <= layer.weight.bits <= MAX_BITS:
             raise InputError(

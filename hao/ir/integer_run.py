@@ -53,9 +53,7 @@ from hao.ir.integer import (
     sum_range,
 )
 from hao.ir.layer import (
-    Activation,
     Add,
-    Affine,
     Compute,
     Conv,
     Depthwise,
@@ -66,7 +64,7 @@ from hao.ir.layer import (
     Padding,
     Pool,
     PoolKind,
-    Quantize,
+    Transparent,
 )
 from hao.ir.network import run_layers
 from hao.ir.windows import (
@@ -158,6 +156,7 @@ def layer_codes(
         output: Type of the map that it makes.
     """
     result: Codes
+    assert not isinstance(layer, Input | Transparent), "no IntegerNetwork has it"
     match layer:
         case Conv() | Depthwise() | Linear():
             result = _compute_codes(layer, operands[0], types[0], params, output)
@@ -182,8 +181,6 @@ def layer_codes(
                 padding=layer.padding,
                 lowest=np.float32(types[0].low),
             )
-        case Input() | Affine() | Activation() | Quantize():
-            raise AssertionError(f"{layer.name}: no IntegerNetwork lets this through")
         case _:
             assert_never(layer)
     return result

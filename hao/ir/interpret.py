@@ -24,6 +24,7 @@ from hao.ir.layer import (
     ActivationKind,
     Add,
     Affine,
+    Compute,
     Conv,
     Depthwise,
     GlobalAveragePool,
@@ -207,7 +208,7 @@ def _run_layer(
 
 
 def _run_compute(
-    layer: Conv | Depthwise | Linear,
+    layer: Compute,
     x: NDArray[Real],
     params: Mapping[str, NDArray[np.generic]],
 ) -> NDArray[Real]:

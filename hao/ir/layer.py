@@ -76,7 +76,7 @@ def window_shape(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """The frame that enters the network; `quant` if the file fixes its type."""
+    """The frame that enters the network."""
 
     name: str
     ofm: Shape
@@ -291,18 +291,9 @@ class Quantize(_Unary):
 
 
 Compute = Conv | Depthwise | Linear
-Layer = (
-    Input
-    | Conv
-    | Depthwise
-    | Linear
-    | Pool
-    | GlobalAveragePool
-    | Add
-    | Affine
-    | Activation
-    | Quantize
-)
+Transparent = Affine | Activation | Quantize
+"""What only files have: the engine takes it into the requantization of a map."""
+Layer = Input | Compute | Pool | GlobalAveragePool | Add | Transparent
 
 
 def weight_shape(layer: Compute) -> tuple[int, ...]:
@@ -315,7 +306,7 @@ def weight_shape(layer: Compute) -> tuple[int, ...]:
 
 def activation_of(layer: Layer) -> ActivationKind:
     """Return the activation function on a layer's way out."""
-    if isinstance(layer, Conv | Depthwise | Linear | Add):
+    if isinstance(layer, Compute | Add):
         return layer.activation
     return ActivationKind.NONE
 

@@ -33,6 +33,7 @@ from hao.ir.layer import (
     Pool,
     PoolKind,
     Quantize,
+    Transparent,
     reading,
 )
 from hao.ir.network import Network, params_without
@@ -131,7 +132,7 @@ def maxima_last(network: Network) -> Network:
 
 def _swapped(network: Network, layer: Layer) -> Network | None:
     """Return the network with `layer` before the maximum that it reads."""
-    if not isinstance(layer, Affine | Activation | Quantize):
+    if not isinstance(layer, Transparent):
         return None
     layers = {one.name: one for one in network.layers}
     pool = layers[layer.input]

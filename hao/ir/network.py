@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.errors import InputError
-from hao.ir.layer import Compute, Conv, Depthwise, Input, Layer, Linear
+from hao.ir.layer import Compute, Input, Layer
 from hao.ir.tensor import Shape
 
 Params = Mapping[str, NDArray[np.generic]]
@@ -84,11 +84,7 @@ class Network:
     @property
     def compute_layers(self) -> tuple[Compute, ...]:
         """Return the layers that hold weights, in order."""
-        return tuple(
-            layer
-            for layer in self.layers
-            if isinstance(layer, Conv | Depthwise | Linear)
-        )
+        return tuple(layer for layer in self.layers if isinstance(layer, Compute))
 
     @property
     def macs(self) -> int:

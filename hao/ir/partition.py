@@ -36,6 +36,7 @@ from hao.ir.layer import (
     Pool,
     PoolKind,
     Quantize,
+    Transparent,
 )
 from hao.ir.network import Network
 from hao.ir.tensor import Shape
@@ -232,7 +233,7 @@ def _transparent(network: Network) -> dict[str, str]:
     readers = network.consumers()
     source: dict[str, str] = {}
     for layer in network.layers:
-        if isinstance(layer, Affine | Activation | Quantize):
+        if isinstance(layer, Transparent):
             origin = source[layer.input]
             alone = len(readers[layer.input]) == 1
             if not alone and not isinstance(layer, Quantize):
@@ -258,6 +259,7 @@ def _units(network: Network) -> list[_Unit]:
     units: dict[str, _Unit] = {}
     made_by: dict[str, str] = {}
     for layer in real:
+        assert not isinstance(layer, Transparent)
         match layer:
             case Input():
                 continue
@@ -294,8 +296,6 @@ def _units(network: Network) -> list[_Unit]:
             case Conv() | Depthwise() | Linear() | Pool():
                 units[layer.name] = _Unit(layer=layer, source=source[layer.input])
                 made_by[layer.name] = layer.name
-            case Affine() | Activation() | Quantize():
-                raise AssertionError("transparent layers were resolved above")
             case _:
                 assert_never(layer)
     return list(units.values())

@@ -8,17 +8,7 @@ output stays, and so does what the global average is part of.
 
 from hao.errors import UnsupportedError
 from hao.ir.blocks import Block
-from hao.ir.layer import (
-    Activation,
-    Add,
-    Affine,
-    Conv,
-    Depthwise,
-    Input,
-    Layer,
-    Linear,
-    Quantize,
-)
+from hao.ir.layer import Add, Conv, Depthwise, Input, Layer, Linear, Transparent
 from hao.ir.network import Network
 from hao.ir.partition import Invocation, Partition, partition
 from hao.ir.quantizers import is_quantized
@@ -41,7 +31,7 @@ def replaceable_blocks(network: Network) -> tuple[Block, ...]:
             has quantized, whose weights no new layers could join.
     """
     if is_quantized(network) or any(
-        isinstance(layer, Affine | Activation | Quantize) for layer in network.layers
+        isinstance(layer, Transparent) for layer in network.layers
     ):
         raise UnsupportedError(
             f"network {network.name!r}: quantized already, or with functions of single "

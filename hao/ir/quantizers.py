@@ -5,18 +5,7 @@ layers, activations and quantizers are then part of a requantization
 (`hao.quant.chain`).
 """
 
-from hao.ir.layer import (
-    Activation,
-    Affine,
-    Conv,
-    Depthwise,
-    Layer,
-    Linear,
-    Pool,
-    PoolKind,
-    Quantize,
-    reading,
-)
+from hao.ir.layer import Compute, Layer, Pool, PoolKind, Quantize, Transparent, reading
 from hao.ir.network import Network, params_without
 
 
@@ -24,7 +13,7 @@ def is_quantized(network: Network) -> bool:
     """Return whether a file has quantized some of a network's weights or maps."""
     return any(
         isinstance(layer, Quantize)
-        or (isinstance(layer, Conv | Depthwise | Linear) and layer.weight is not None)
+        or (isinstance(layer, Compute) and layer.weight is not None)
         for layer in network.layers
     )
 
@@ -70,7 +59,7 @@ def stages_only(network: Network) -> Network:
     source: dict[str, str] = {}
     layers: list[Layer] = []
     for layer in network.layers:
-        if isinstance(layer, Affine | Activation | Quantize):
+        if isinstance(layer, Transparent):
             source[layer.name] = source.get(layer.input, layer.input)
         else:
             layers.append(reading(layer, source))

@@ -219,7 +219,7 @@ def _affine_after_change(network: Network, layer: Layer) -> _Change | None:
     if not isinstance(layer, Affine) or not _read_once(network, layer.input):
         return None
     before = _layer(network, layer.input)
-    if not isinstance(before, Conv | Depthwise | Linear):
+    if not isinstance(before, Compute):
         return None
     params = network.params
     scale = _param(params, f"{layer.name}.scale")
@@ -249,7 +249,7 @@ def _affine_after_change(network: Network, layer: Layer) -> _Change | None:
 
 
 def _affine_before_change(network: Network, layer: Layer) -> _Change | None:
-    if not isinstance(layer, Conv | Depthwise | Linear) or layer.weight is not None:
+    if not isinstance(layer, Compute) or layer.weight is not None:
         return None
     before = _layer(network, layer.input)
     if not isinstance(before, Affine) or not _read_once(network, layer.input):

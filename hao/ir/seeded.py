@@ -34,10 +34,8 @@ from hao.ir.integer import (
 from hao.ir.integer_run import Codes, exact_sums, layer_codes
 from hao.ir.interpret import RELU6_MAX
 from hao.ir.layer import (
-    Activation,
     ActivationKind,
     Add,
-    Affine,
     Compute,
     Conv,
     Depthwise,
@@ -47,7 +45,7 @@ from hao.ir.layer import (
     Linear,
     Pool,
     PoolKind,
-    Quantize,
+    Transparent,
 )
 from hao.ir.network import Network
 from hao.ir.passes import MOST_CODE, frame_planes, in_passes, map_bits
@@ -178,7 +176,7 @@ def _check_request(network: Network, scheme: Mapping[str, int], act_bits: int) -
                 f"{MAX_BITS}"
             )
     for layer in network.layers:
-        if isinstance(layer, Affine | Activation | Quantize):
+        if isinstance(layer, Transparent):
             raise InputError(
                 f"layer {layer.name!r}: {type(layer).__name__} has no integers of its "
                 "own; simplify the network first"
@@ -223,6 +221,7 @@ class _Filler:
 
     def fill(self, layer: Layer, scheme: Mapping[str, int]) -> _Filled:
         """Return the layer with random parameters, its map's type and its codes."""
+        assert not isinstance(layer, Input | Transparent), "refused before"
         match layer:
             case Conv() | Depthwise() | Linear():
                 quant = in_passes(
@@ -243,8 +242,6 @@ class _Filler:
             case GlobalAveragePool():
                 params = _mean_params(layer.ifm.pixels)
                 return self._filled(layer, self.types[0], params)
-            case Input() | Affine() | Activation() | Quantize():
-                raise AssertionError(f"{layer.name}: refused before")
             case _:
                 assert_never(layer)
 

@@ -15,14 +15,14 @@ from hao.ir.layer import (
     Activation,
     Add,
     Affine,
+    Compute,
     Conv,
     Depthwise,
     Layer,
-    Linear,
     Padding,
     Pool,
     PoolKind,
-    Quantize,
+    Transparent,
     window_shape,
 )
 from hao.ir.network import Network, params_of
@@ -300,10 +300,10 @@ def with_own_operand(network: Network, layer: Layer) -> Spelling | None:
     layers = {one.name: one for one in network.layers}
     for name in layer.inputs:
         maker, alone = layers[name], len(readers[name]) == 1
-        while isinstance(maker, Affine | Activation | Quantize):
+        while isinstance(maker, Transparent):
             maker = layers[maker.input]
             alone = alone and len(readers[maker.name]) == 1
-        if alone and isinstance(maker, Conv | Depthwise | Linear | Pool):
+        if alone and isinstance(maker, Compute | Pool):
             return None
     reads = layers[layer.inputs[1]]
     name = free_name(network, f"{layer.name}.copy")

@@ -30,11 +30,7 @@ from hao.ir.change import (
     bare,
     change_text,
 )
-from hao.measure.predictors import (
-    AdditivePredictor,
-    Encoder,
-    Predictor,
-)
+from hao.measure.predictors import AdditivePredictor, Encoder, Predictor
 from hao.measure.sample import Origin, Sample, scheme_key
 from hao.options.option import MICRO, Option
 from hao.program.codesign import (

@@ -37,12 +37,7 @@ from hao.quant.dataset import Dataset
 from hao.quant.distill import Teacher
 from hao.quant.float_net import FloatNet
 from hao.quant.modules import choose_device
-from hao.quant.outputs import (
-    cross_entropy,
-    divergence,
-    guess_note,
-    log_probabilities,
-)
+from hao.quant.outputs import cross_entropy, divergence, guess_note, log_probabilities
 from hao.quant.ptq import PtqSettings, quantize_network
 from hao.quant.quant_net import QuantNet
 from hao.quant.scheme import Scheme as QuantScheme

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hao.ir.layer import Compute, Conv, Depthwise, Layer, Linear
+from hao.ir.layer import Compute, Layer
 from hao.ir.network import Network, run_layers
 from hao.ir.sparsity import FULL, density_of
 from hao.quant.counted import Counted, uncounted
@@ -64,7 +64,7 @@ def adjusted_network(
 
     def run(layer: Layer, read: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
         pairs = read or [(frames, frames)]
-        if isinstance(layer, Conv | Depthwise | Linear):
+        if isinstance(layer, Compute):
             weight, bias = float_parameters(network, layer)
             if fit_rounding and _can_fit(layer):
                 weight = _fitted(layer, rounded, pairs[0])
@@ -87,9 +87,7 @@ def adjusted_network(
 def with_biases(network: Network, params: dict[str, NDArray[np.generic]]) -> Network:
     """Return a network whose compute layers all have a bias, with these parameters."""
     layers = tuple(
-        replace(layer, bias=True)
-        if isinstance(layer, Conv | Depthwise | Linear)
-        else layer
+        replace(layer, bias=True) if isinstance(layer, Compute) else layer
         for layer in network.layers
     )
     return replace(network, layers=layers, params=params)

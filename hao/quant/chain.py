@@ -25,19 +25,9 @@ from numpy.typing import NDArray
 
 from hao.errors import NeedsCopyError, UnsupportedError
 from hao.ir.frame import FrameCoding
-from hao.ir.integer import (
-    MapType,
-)
+from hao.ir.integer import MapType
 from hao.ir.interpret import RELU6_MAX, round_values
-from hao.ir.layer import (
-    ActivationKind,
-    Add,
-    Conv,
-    Depthwise,
-    Layer,
-    Linear,
-    Pool,
-)
+from hao.ir.layer import ActivationKind, Add, Compute, Layer, Pool
 from hao.ir.tensor import MAX_BITS, MIN_BITS, QType, Rounding
 
 Real = NDArray[np.float64]
@@ -87,7 +77,7 @@ class Chain:
         self._low: Real = np.full(channels, -np.inf)
         self._high: Real = np.full(channels, np.inf)
         self._coded: tuple[Real, Real] = self.gain, self.offset
-        if isinstance(maker, Conv | Depthwise | Linear | Add):
+        if isinstance(maker, Compute | Add):
             self.activate(maker.name, maker.activation)
 
     def stand_in(self) -> None:

@@ -17,18 +17,7 @@ from numpy.typing import NDArray
 
 from hao.errors import NeedsCopyError, UnsupportedError
 from hao.ir.integer import MAX_ALIGN_SHIFT
-from hao.ir.layer import (
-    Activation,
-    Add,
-    Affine,
-    Compute,
-    Conv,
-    Depthwise,
-    Layer,
-    Linear,
-    Quantize,
-    reading,
-)
+from hao.ir.layer import Add, Affine, Compute, Layer, Quantize, Transparent, reading
 from hao.ir.network import Network
 from hao.ir.spellings import COPY_WEIGHT, copy_layer, free_name
 from hao.ir.tensor import MAX_BITS, MIN_BITS, QType, Rounding
@@ -87,7 +76,7 @@ def _plain_weights(network: Network) -> Network:
     """Return the network with signed weight types of 2 bits and more."""
     layers = tuple(
         replace(layer, weight=_weight_type(network, layer))
-        if isinstance(layer, Conv | Depthwise | Linear)
+        if isinstance(layer, Compute)
         else layer
         for layer in network.layers
     )
@@ -112,7 +101,7 @@ def _weight_type(network: Network, layer: Compute) -> QType | None:
 
 def _finer(network: Network, layer: Layer, scale: float) -> int:
     """Return by which power of two the next quantizer is finer than codes; 0 if not."""
-    while isinstance(layer, Affine | Activation | Quantize):
+    while isinstance(layer, Transparent):
         params = network.params
         if isinstance(layer, Affine):
             factors = params[f"{layer.name}.scale"].astype(np.float64)

@@ -26,18 +26,11 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from hao.errors import InputError, UnsupportedError
 from hao.files import write_file
 from hao.ir.averages import border_factors, mean_pixels
-from hao.ir.integer import (
-    WIDE_MEAN_BITS,
-    IntegerNetwork,
-    Requantization,
-    is_wide,
-)
+from hao.ir.integer import WIDE_MEAN_BITS, IntegerNetwork, Requantization, is_wide
 from hao.ir.interpret import RELU6_MAX
 from hao.ir.layer import (
-    Activation,
     ActivationKind,
     Add,
-    Affine,
     Compute,
     Conv,
     Depthwise,
@@ -48,7 +41,7 @@ from hao.ir.layer import (
     Padding,
     Pool,
     PoolKind,
-    Quantize,
+    Transparent,
     activation_of,
 )
 from hao.ir.network import Network
@@ -224,6 +217,7 @@ class _Writer(GraphWriter):
     def write(self, layer: Layer) -> None:
         """Add the nodes of one layer; the last one's output has its name."""
         name = layer.name
+        assert not isinstance(layer, Transparent), "no IntegerNetwork has it"
         match layer:
             case Input():
                 self._map(layer, self._scaled_frames(layer))
@@ -238,8 +232,6 @@ class _Writer(GraphWriter):
                 self._map(layer, self._window_mean(layer))
             case Pool():
                 self.node("MaxPool", [layer.input], name, window_attributes(layer))
-            case Affine() | Activation() | Quantize():
-                raise AssertionError(f"{name}: no IntegerNetwork lets this through")
             case _:
                 assert_never(layer)
 

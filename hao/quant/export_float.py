@@ -12,10 +12,8 @@ import onnx
 import torch
 
 from hao.ir.layer import (
-    Activation,
     ActivationKind,
     Add,
-    Affine,
     Compute,
     Conv,
     Depthwise,
@@ -26,16 +24,11 @@ from hao.ir.layer import (
     Padding,
     Pool,
     PoolKind,
-    Quantize,
+    Transparent,
     activation_of,
 )
 from hao.ir.network import Network
-from hao.quant.export import (
-    FRAMES,
-    Attributes,
-    GraphWriter,
-    window_attributes,
-)
+from hao.quant.export import FRAMES, Attributes, GraphWriter, window_attributes
 from hao.quant.float_net import FloatNet
 from hao.quant.parameters import float_parameters, frame_parameters
 
@@ -109,6 +102,7 @@ class _Writer(GraphWriter):
         """Add a layer's nodes."""
         kind = activation_of(layer)
         out = layer.name if kind is ActivationKind.NONE else f"{layer.name}/sums"
+        assert not isinstance(layer, Transparent)
         match layer:
             case Input():
                 self._add_frames(layer)
@@ -130,8 +124,6 @@ class _Writer(GraphWriter):
                 self.node("GlobalAveragePool", [layer.input], out)
             case Add():
                 self.node("Add", layer.inputs, out)
-            case Affine() | Activation() | Quantize():
-                raise AssertionError("no FloatNet has such a layer")
             case _:
                 assert_never(layer)
         self.activation(kind, out, layer.name)

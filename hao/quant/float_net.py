@@ -18,10 +18,8 @@ from hao.errors import InputError
 from hao.ir.averages import counted_pixels
 from hao.ir.interpret import RELU6_MAX
 from hao.ir.layer import (
-    Activation,
     ActivationKind,
     Add,
-    Affine,
     Compute,
     Conv,
     Depthwise,
@@ -31,7 +29,7 @@ from hao.ir.layer import (
     Linear,
     Pool,
     PoolKind,
-    Quantize,
+    Transparent,
 )
 from hao.ir.network import Network
 from hao.ir.sparsity import FULL, density_of
@@ -80,6 +78,7 @@ class FloatNet(LayerwiseModule):
     def run_layer(self, layer: Layer, operands: Sequence[Tensor]) -> Tensor:
         """Return the feature map that a layer makes."""
         x = operands[0]
+        assert not isinstance(layer, Transparent)
         match layer:
             case Input():
                 return scaled_frames(self, x)
@@ -91,8 +90,6 @@ class FloatNet(LayerwiseModule):
                 return x.mean(dim=(2, 3), keepdim=True)
             case Add():
                 return activated(x + operands[1], layer.activation)
-            case Affine() | Activation() | Quantize():
-                raise AssertionError(layer)
             case _:
                 assert_never(layer)
 
@@ -172,7 +169,7 @@ def with_parameters(
     complete = frame_parameters(given)
     layers = list(network.layers)
     for position, layer in enumerate(layers):
-        if isinstance(layer, Conv | Depthwise | Linear):
+        if isinstance(layer, Compute):
             weight, bias = float_parameters(given, layer)
             complete[f"{layer.name}.weight"] = weight
             complete[f"{layer.name}.bias"] = bias

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.errors import InputError
-from hao.ir.layer import Compute, Conv, Depthwise, Linear, Padding
+from hao.ir.layer import Compute, Depthwise, Linear, Padding
 from hao.ir.network import Network
 from hao.ir.passes import FRAME_BITS
 from hao.ir.picture import BYTE_MAX, Preparation
@@ -126,7 +126,7 @@ def _folded(
     names = {layer.name for layer in first}
     layers = tuple(
         replace(layer, bias=True)
-        if isinstance(layer, Conv | Depthwise | Linear) and layer.name in names
+        if isinstance(layer, Compute) and layer.name in names
         else layer
         for layer in network.layers
     )

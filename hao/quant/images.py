@@ -24,13 +24,7 @@ from PIL import Image
 from hao.errors import InputError
 from hao.ir.picture import BYTE_MAX, STRETCHED, Fit
 from hao.ir.tensor import Shape
-from hao.quant.pictures import (
-    WIDE_NOTE,
-    WORD_MAX,
-    fitted,
-    mode_note,
-    with_channels,
-)
+from hao.quant.pictures import WIDE_NOTE, WORD_MAX, fitted, mode_note, with_channels
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 

@@ -22,19 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.errors import UnsupportedError
-from hao.ir.integer import (
-    HALVES_UP,
-    IntegerNetwork,
-    MapType,
-    Requantization,
-    is_wide,
-)
+from hao.ir.integer import HALVES_UP, IntegerNetwork, MapType, Requantization, is_wide
 from hao.ir.integer_run import run_integer_layers
 from hao.ir.interpret import run_float_layers
 from hao.ir.layer import (
-    Activation,
     Add,
-    Affine,
+    Compute,
     Conv,
     Depthwise,
     GlobalAveragePool,
@@ -43,7 +36,7 @@ from hao.ir.layer import (
     Linear,
     Pool,
     PoolKind,
-    Quantize,
+    Transparent,
     reading,
 )
 from hao.ir.network import Network
@@ -146,11 +139,11 @@ def check_quantization(network: Network) -> QuantizationCheck:
     sums: list[WeightedSums] = []
     wide: set[str] = set()
     for layer in network.layers:
-        passed = isinstance(layer, Input | Affine | Activation | Quantize)
+        passed = isinstance(layer, Input | Transparent)
         if passed or chains[layer.name].maker != layer.name:
             continue
         try:
-            if isinstance(layer, Conv | Depthwise | Linear):
+            if isinstance(layer, Compute):
                 sums.append(weighted_sums(network, layer, chains))
             else:
                 made, _ = _parameters(layer, chains, {}, Requantization.SHIFT)
@@ -270,6 +263,7 @@ def _parameters(
     mode: Requantization,
 ) -> tuple[dict[str, Integers], bool]:
     """Return a layer's integers, and whether they are exact."""
+    assert not isinstance(layer, Transparent)
     match layer:
         case Input():
             return {}, True
@@ -281,14 +275,13 @@ def _parameters(
             return mean_integers(layer, chains)
         case Pool():
             return {}, True
-        case Affine() | Activation() | Quantize():
-            raise AssertionError(layer)
         case _:
             assert_never(layer)
 
 
 def _integer_layer(layer: Layer, chains: Mapping[str, Chain]) -> Layer:
     """Return a layer that reads makers instead of quantizers."""
+    assert not isinstance(layer, Transparent)
     match layer:
         case Input() | Add():
             return reading(layer, {name: chains[name].maker for name in layer.inputs})
@@ -300,7 +293,5 @@ def _integer_layer(layer: Layer, chains: Mapping[str, Chain]) -> Layer:
             )
         case Pool() | GlobalAveragePool():
             return replace(layer, input=chains[layer.input].maker)
-        case Affine() | Activation() | Quantize():
-            raise AssertionError(layer)
         case _:
             assert_never(layer)

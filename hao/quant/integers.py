@@ -21,17 +21,10 @@ from hao.errors import InputError, UnsupportedError
 from hao.ir.averages import mean_pixels
 from hao.ir.classes import classes_of
 from hao.ir.frame import FrameCoding
-from hao.ir.integer import (
-    IntegerNetwork,
-    MapType,
-    mean_multiplier,
-    requantization_of,
-)
+from hao.ir.integer import IntegerNetwork, MapType, mean_multiplier, requantization_of
 from hao.ir.integer_run import run_integer, run_integer_layers
 from hao.ir.layer import (
-    Activation,
     Add,
-    Affine,
     Compute,
     Conv,
     Depthwise,
@@ -41,7 +34,7 @@ from hao.ir.layer import (
     Linear,
     Pool,
     PoolKind,
-    Quantize,
+    Transparent,
 )
 from hao.ir.network import Network
 from hao.quant.agreement import COMPARED_BATCH, Agreement
@@ -69,7 +62,7 @@ def integer_network(model: QuantNet) -> IntegerNetwork:
         maps[layer.name] = _map_type(exact, layer, maps)
         for name, array in _layer_integers(exact, layer, maps).items():
             params[f"{layer.name}.{name}"] = array
-        if isinstance(layer, Conv | Depthwise | Linear):
+        if isinstance(layer, Compute):
             quant = weight_type(model.scheme, layer)
             layers.append(replace(layer, weight=quant, bias=True))
         else:
@@ -194,6 +187,7 @@ def _layer_integers(
 ) -> dict[str, Integers]:
     """Return a layer's integer parameters."""
     out = _exponent(maps, layer.name)
+    assert not isinstance(layer, Transparent)
     match layer:
         case Conv() | Depthwise() | Linear():
             return _compute_integers(model, layer, maps)
@@ -208,8 +202,6 @@ def _layer_integers(
             return {"multiplier": np.array([multiplier]), "shift": np.array([total])}
         case Input() | Pool():
             return {}
-        case Affine() | Activation() | Quantize():
-            raise AssertionError(layer)
         case _:
             assert_never(layer)
 

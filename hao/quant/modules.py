@@ -12,8 +12,6 @@ from torch import Tensor, nn
 
 from hao.errors import UnsupportedError
 from hao.ir.layer import (
-    Activation,
-    Affine,
     Compute,
     Conv,
     Depthwise,
@@ -22,7 +20,7 @@ from hao.ir.layer import (
     Padding,
     Pool,
     PoolKind,
-    Quantize,
+    Transparent,
 )
 from hao.ir.network import Network, run_layers
 
@@ -42,7 +40,7 @@ class LayerwiseModule(nn.Module, ABC):
     def __init__(self, network: Network) -> None:
         super().__init__()
         for layer in network.layers:
-            if isinstance(layer, Affine | Activation | Quantize):
+            if isinstance(layer, Transparent):
                 raise UnsupportedError(
                     f"layer {layer.name!r}: {type(layer).__name__} cannot be trained "
                     "or quantized here; handled: convolutions, linear layers, pools "

@@ -17,13 +17,7 @@ from torch import Tensor
 
 from hao.errors import InputError
 from hao.ir.interpret import scaled_frames
-from hao.ir.layer import (
-    ActivationKind,
-    Compute,
-    Depthwise,
-    Layer,
-    activation_of,
-)
+from hao.ir.layer import ActivationKind, Compute, Depthwise, Layer, activation_of
 from hao.ir.network import Network
 from hao.ir.passes import map_bits
 from hao.ir.tensor import QType, Rounding

@@ -17,9 +17,7 @@ from torch import Tensor, nn
 from hao.ir.averages import border_factors, mean_pixels
 from hao.ir.integer import mean_multiplier
 from hao.ir.layer import (
-    Activation,
     Add,
-    Affine,
     Compute,
     Conv,
     Depthwise,
@@ -29,17 +27,13 @@ from hao.ir.layer import (
     Linear,
     Pool,
     PoolKind,
-    Quantize,
+    Transparent,
 )
 from hao.ir.network import Network
 from hao.ir.passes import in_passes
 from hao.ir.sparsity import FULL, density_of
 from hao.ir.tensor import QType, Rounding
-from hao.quant.float_net import (
-    activated,
-    add_frame_scaling,
-    scaled_frames,
-)
+from hao.quant.float_net import activated, add_frame_scaling, scaled_frames
 from hao.quant.modules import (
     LayerwiseModule,
     hold_zeros,
@@ -75,7 +69,7 @@ class QuantNet(LayerwiseModule):
         self.quantizers = nn.ModuleDict()
         for layer in network.layers:
             key = module_key(layer.name)
-            if isinstance(layer, Conv | Depthwise | Linear):
+            if isinstance(layer, Compute):
                 self.compute[key] = self._compute_module(layer)
             if not isinstance(layer, Pool) or layer.kind is not PoolKind.MAX:
                 kind = scales.maps[layer.name]
@@ -99,6 +93,7 @@ class QuantNet(LayerwiseModule):
     def run_layer(self, layer: Layer, operands: Sequence[Tensor]) -> Tensor:
         """Return the feature map that a layer makes."""
         x = operands[0]
+        assert not isinstance(layer, Transparent)
         match layer:
             case Input():
                 return self.quantized(layer, scaled_frames(self, x))
@@ -117,8 +112,6 @@ class QuantNet(LayerwiseModule):
                 return self.quantized(layer, sums * factors)
             case Pool():
                 return pooled_maximum(layer, x)
-            case Affine() | Activation() | Quantize():
-                raise AssertionError(layer)
             case _:
                 assert_never(layer)
 

@@ -25,6 +25,7 @@ from hao.ir.layer import (
     Pool,
     PoolKind,
     Quantize,
+    Transparent,
 )
 from hao.ir.network import Network
 from hao.ir.tensor import MAX_BITS, QType
@@ -164,9 +165,7 @@ def _stand_in(layer: Layer) -> Chain:
     return chain
 
 
-def _take_in(
-    network: Network, chain: Chain, layer: Affine | Activation | Quantize
-) -> None:
+def _take_in(network: Network, chain: Chain, layer: Transparent) -> None:
     name = layer.name
     codes = (chain.low, chain.high)
     match layer:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hao.errors import InputError
-from hao.ir.layer import Compute, Conv, Depthwise, Layer, Linear
+from hao.ir.layer import Compute, Layer
 from hao.ir.network import Network, run_layers
 from hao.quant.float_net import FloatNet, with_parameters
 from hao.quant.modules import module_key
@@ -104,7 +104,7 @@ def _visit(
     net.eval()
 
     def run(layer: Layer, operands: list[Tensor]) -> Tensor:
-        if isinstance(layer, Conv | Depthwise | Linear):
+        if isinstance(layer, Compute):
             see(layer, net.sums(layer, operands[0]))
         return net.run_layer(layer, operands or [torch.from_numpy(frames.copy())])
 

@@ -23,12 +23,7 @@ from hao.ir.integer import (
     MEAN_GUARD,
     WIDE_MEAN_BITS,
 )
-from hao.ir.layer import (
-    Add,
-    GlobalAveragePool,
-    Padding,
-    Pool,
-)
+from hao.ir.layer import Add, GlobalAveragePool, Padding, Pool
 from hao.ir.tensor import MAX_BITS, Rounding
 from hao.quant.chain import WHOLE, Chain
 

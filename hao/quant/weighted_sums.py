@@ -10,16 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.errors import InputError, UnsupportedError
-from hao.ir.integer import (
-    HALVES_UP,
-    Requantization,
-    sum_range,
-)
-from hao.ir.layer import (
-    Compute,
-    Linear,
-    Padding,
-)
+from hao.ir.integer import HALVES_UP, Requantization, sum_range
+from hao.ir.layer import Compute, Linear, Padding
 from hao.ir.network import Network
 from hao.ir.tensor import MAX_BITS
 from hao.quant.chain import Chain

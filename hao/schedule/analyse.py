@@ -27,12 +27,7 @@ from hao.schedule.project import HlsProject
 from hao.schedule.result import ScheduleReport, Uncertainty
 from hao.schedule.rules import loop_findings
 from hao.schedule.structure import shared_statics, wide_words
-from hao.schedule.variables import (
-    Declared,
-    IrVariables,
-    declared_words,
-    pragma_holders,
-)
+from hao.schedule.variables import Declared, IrVariables, declared_words, pragma_holders
 
 VITIS_UNCERTAINTY = 0.27
 """Default of Vitis HLS (UG1399, set_clock_uncertainty); in 2019.2 to 2025.1 reports."""

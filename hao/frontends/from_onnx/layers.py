@@ -31,9 +31,7 @@ from hao.frontends.pieces import (
     linear_piece,
     pool_piece,
 )
-from hao.frontends.pointwise_pieces import (
-    affine_piece,
-)
+from hao.frontends.pointwise_pieces import affine_piece
 from hao.frontends.reasons import FLAT
 from hao.frontends.taps import spread_taps
 from hao.intmath import ceil_div

@@ -13,18 +13,8 @@ from itertools import product
 import numpy as np
 
 from hao.errors import InputError, UnsupportedError
-from hao.frontends.feature_map import (
-    CHANNELS_FIRST,
-    CHANNELS_LAST,
-    Axis,
-    FeatureMap,
-)
-from hao.frontends.from_onnx.values import (
-    NodeCall,
-    PaddedBelow,
-    Result,
-    whole_numbers,
-)
+from hao.frontends.feature_map import CHANNELS_FIRST, CHANNELS_LAST, Axis, FeatureMap
+from hao.frontends.from_onnx.values import NodeCall, PaddedBelow, Result, whole_numbers
 from hao.frontends.over_pixels import PartOfPixels, Reduction, over_pixels
 from hao.frontends.piece_types import Array, Piece, Weight, summed_padding
 from hao.frontends.pointwise_pieces import affine_piece

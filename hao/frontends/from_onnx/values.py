@@ -14,12 +14,7 @@ from hao.frontends.feature_map import FeatureMap
 from hao.frontends.final_scores import FinalScores
 from hao.frontends.from_onnx.graph import Node
 from hao.frontends.over_pixels import PartOfPixels
-from hao.frontends.piece_types import (
-    Array,
-    NodeSite,
-    Piece,
-    Weight,
-)
+from hao.frontends.piece_types import Array, NodeSite, Piece, Weight
 from hao.ir.layer import Padding
 
 
