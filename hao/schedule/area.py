@@ -7,9 +7,10 @@ end.
 """
 
 import math
-from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+import numpy as np
 
 from hao.schedule.graph import Operator, OperatorKind
 
@@ -20,8 +21,10 @@ _DSP_SMALL, _DSP_LARGE = 18, 27  # ports of a slice (UG579)
 _LUT_PRODUCT = 0.65  # LUTs per bit times bit: 8 x 8 prints 40, 10 x 9 prints 62
 _DIVIDER_LUT, _DIVIDER_FF = 1.7, 2.2  # per squared bit: 38 bits print 2434 and 3189
 _MUX_INPUTS = 4  # of one LUT a bit (UG574)
-_SHIFTER = ((1, 2), (16, 35), (20, 48), (32, 92), (63, 179), (128, 423), (256, 950))
-_SHIFTER_MOST = (512, 2171)
+_SHIFTER = (
+    (1, 16, 20, 32, 63, 128, 256, 512),  # bits of what is shifted by a variable
+    (2, 35, 48, 92, 179, 423, 950, 2171),  # LUTs
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ def operator_luts(operator: Operator) -> float:
         case OperatorKind.MUX:
             return bits * math.ceil(operator.width / _MUX_INPUTS)
         case OperatorKind.SHIFT:
-            return _shifter_luts(operator.width)
+            return float(np.interp(operator.width, *_SHIFTER))
         case OperatorKind.MULTIPLY if product_slices(operator) == 0:
             small, large = operator.sizes
             return _LUT_PRODUCT * small * large
@@ -99,14 +102,3 @@ def operator_luts(operator: Operator) -> float:
             return power * operator.width**2
         case _:
             return 0
-
-
-def _shifter_luts(width: int) -> float:
-    points = (*_SHIFTER, _SHIFTER_MOST)
-    at = bisect_left(points, (width, 0))
-    if at == len(points):
-        return points[-1][1]
-    (low, less), (high, more) = points[max(0, at - 1)], points[at]
-    if high == low:
-        return more
-    return less + (more - less) * (width - low) / (high - low)

@@ -2,15 +2,16 @@
 
 The figures are what Vivado HLS and Vitis HLS printed in public schedule reports
 (data/hls_delays.csv, which names its sources). Between two widths they are
-interpolated; past the last one the last holds.
+interpolated; beyond them the nearest holds.
 """
 
 import csv
 import re
-from bisect import bisect_left
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+
+import numpy as np
 
 from hao.data import data_path
 from hao.errors import InputError
@@ -49,14 +50,8 @@ class Delays:
 
     def delay(self, kind: Timed, width: int) -> float:
         """Return the delay of an operator [ns]."""
-        points = self.rows[kind]
-        at = bisect_left(points, (width, 0.0))
-        if at == len(points):
-            return points[-1][1]
-        if at == 0 or points[at][0] == width:
-            return points[at][1]
-        (low, less), (high, more) = points[at - 1], points[at]
-        return less + (more - less) * (width - low) / (high - low)
+        widths, delays = zip(*self.rows[kind], strict=True)
+        return float(np.interp(width, widths, delays))
 
 
 def part_family(part: str) -> str:

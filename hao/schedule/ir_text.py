@@ -84,50 +84,17 @@ def _read_header(line: str, row: int) -> IrFunction:
 
 _RESULT = re.compile(r'(%(?:"[^"]+"|[-\w.$]+)) = (.*)$')
 _NOTE = re.compile(r", !([\w.]+) !(\d+)")
-_FLAGS = frozenset(
-    [
-        "nuw",
-        "nsw",
-        "exact",
-        "nneg",
-        "disjoint",
-        "samesign",
-        "inbounds",
-        "nusw",
-        "tail",
-        "musttail",
-        "notail",
-        "fast",
-        "nnan",
-        "ninf",
-        "nsz",
-        "arcp",
-        "contract",
-        "afn",
-        "reassoc",
-        "volatile",
-        "atomic",
-        "inrange",
-    ]
-)
-_CASTS = frozenset(
-    [
-        "zext",
-        "sext",
-        "trunc",
-        "bitcast",
-        "ptrtoint",
-        "inttoptr",
-        "sitofp",
-        "uitofp",
-        "fptosi",
-        "fptoui",
-        "fpext",
-        "fptrunc",
-        "addrspacecast",
-        "ptrtoaddr",
-    ]
-)
+# fmt: off
+_FLAGS = frozenset({
+    "nuw", "nsw", "exact", "nneg", "disjoint", "samesign", "inbounds", "nusw", "tail",
+    "musttail", "notail", "fast", "nnan", "ninf", "nsz", "arcp", "contract", "afn",
+    "reassoc", "volatile", "atomic", "inrange",
+})
+_CASTS = frozenset({
+    "zext", "sext", "trunc", "bitcast", "ptrtoint", "inttoptr", "sitofp", "uitofp",
+    "fptosi", "fptoui", "fpext", "fptrunc", "addrspacecast", "ptrtoaddr",
+})
+# fmt: on
 
 
 def _leading_type(text: str) -> str:

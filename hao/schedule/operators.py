@@ -14,41 +14,17 @@ from hao.schedule.ir import Instruction, SourceLine, constant, undefined
 from hao.schedule.memory import Storage
 from hao.schedule.widths import ValueWidths
 
-_WIRES = frozenset(
-    [
-        "zext",
-        "sext",
-        "trunc",
-        "bitcast",
-        "ptrtoint",
-        "inttoptr",
-        "freeze",
-        "getelementptr",
-        "extractvalue",
-        "insertvalue",
-        "extractelement",
-        "insertelement",
-        "addrspacecast",
-        "ptrtoaddr",
-    ]
-)
-_FLOATS = frozenset(
-    [
-        "fadd",
-        "fsub",
-        "fmul",
-        "fdiv",
-        "frem",
-        "fneg",
-        "fcmp",
-        "sitofp",
-        "uitofp",
-        "fptosi",
-        "fptoui",
-        "fpext",
-        "fptrunc",
-    ]
-)
+# fmt: off
+_WIRES = frozenset({
+    "zext", "sext", "trunc", "bitcast", "ptrtoint", "inttoptr", "freeze",
+    "getelementptr", "extractvalue", "insertvalue", "extractelement", "insertelement",
+    "addrspacecast", "ptrtoaddr",
+})
+_FLOATS = frozenset({
+    "fadd", "fsub", "fmul", "fdiv", "frem", "fneg", "fcmp", "sitofp", "uitofp",
+    "fptosi", "fptoui", "fpext", "fptrunc",
+})
+# fmt: on
 _DIVIDER_EXTRA = 3
 _MUX_FROM = 5
 """Inputs from which a choice is timed as a multiplexer instead of a select: the LUT of
@@ -154,8 +130,7 @@ class DelayTable:
         """Return what selects one of several inputs."""
         if inputs < _MUX_FROM:
             return self.plain(OperatorKind.SELECT, Timed.SELECT, bits, place, bits)
-        made = self.plain(OperatorKind.MUX, Timed.MUX, inputs, place, bits)
-        return made
+        return self.plain(OperatorKind.MUX, Timed.MUX, inputs, place, bits)
 
 
 def classify(item: Instruction, context: Context, timing: DelayTable) -> Operator:

@@ -40,10 +40,11 @@ class TorchCall:
         return self.feature_map(0, "input")
 
     def argument(self, position: int, name: str, default: object = None) -> object:
-        """Return an argument wherever it was given."""
+        """Return an argument wherever it was given, also to a module when made."""
         if position < len(self.positional):
             return self.positional[position]
-        return self.named.get(name, default)
+        held = {} if self.module is None else vars(self.module)
+        return self.named.get(name, held.get(name, default))
 
     def feature_map(self, position: int, name: str) -> FeatureMap:
         """Return an argument that is a feature map.
@@ -68,8 +69,21 @@ class TorchCall:
         return value
 
     def pair(self, position: int, name: str, default: object = None) -> tuple[int, int]:
-        """Return one size, or two for height and width."""
-        return pair_of(self.site, name, self.argument(position, name, default))
+        """Return one size, or two for height and width.
+
+        Raises:
+            UnsupportedError: It is neither.
+        """
+        value = self.argument(position, name, default)
+        if isinstance(value, int):
+            return value, value
+        if isinstance(value, tuple | list) and len(value) in (1, 2):
+            first, last = value[0], value[-1]
+            if isinstance(first, int) and isinstance(last, int):
+                return first, last
+        raise UnsupportedError(
+            f"{self.site.label}: {name} = {value}; handled: one or two sizes"
+        )
 
     def of(self, kind: type[Kind]) -> Kind:
         """Return the called module, of a kind that the table has established."""
@@ -79,18 +93,3 @@ class TorchCall:
 
 Result = Piece | PartOfPixels | FinalScores | int | tuple[int, ...]
 Reader = Callable[[TorchCall], Result]
-
-
-def pair_of(site: NodeSite, name: str, value: object) -> tuple[int, int]:
-    """Return one size, or two for height and width.
-
-    Raises:
-        UnsupportedError: It is neither.
-    """
-    if isinstance(value, int):
-        return value, value
-    if isinstance(value, tuple | list) and len(value) in (1, 2):
-        first, last = value[0], value[-1]
-        if isinstance(first, int) and isinstance(last, int):
-            return first, last
-    raise UnsupportedError(f"{site.label}: {name} = {value}; handled: one or two sizes")

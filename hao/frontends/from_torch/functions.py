@@ -1,18 +1,17 @@
 """What calls of PyTorch's functions become, one function per call.
 
 Each function reads the arguments in PyTorch's spelling, defaults included, and calls
-the piece that they stand for. Modules that do the same as a function share it; nothing
-here needs PyTorch itself. Source of every default: the documentation of
-torch.nn.functional, 2.4 to 2.13.
+the piece that they stand for. Modules that do the same as a function share it, their
+attributes being its arguments; nothing here needs PyTorch itself. Source of every
+default: the documentation of torch.nn.functional, 2.4 to 2.13.
 """
 
-from collections.abc import Mapping
 from math import prod
 
 from hao.errors import UnsupportedError
 from hao.frontends.feature_map import reshape
 from hao.frontends.final_scores import FinalScores, final_scores
-from hao.frontends.from_torch.call import Result, TorchCall, pair_of
+from hao.frontends.from_torch.call import Result, TorchCall
 from hao.frontends.over_pixels import PartOfPixels, Reduction, over_pixels
 from hao.frontends.piece_types import Piece, Window, check_no_padding
 from hao.frontends.pieces import global_average_piece, pool_piece
@@ -31,17 +30,13 @@ def read_relu6(call: TorchCall) -> Piece:
 
 
 def read_hardtanh(call: TorchCall) -> Piece:
-    """Return what keeps values between two limits."""
-    lowest = call.argument(1, "min_val", -1.0)
-    return clipped(call, lowest, call.argument(2, "max_val", 1.0))
-
-
-def clipped(call: TorchCall, lowest: object, highest: object) -> Piece:
     """Return what keeps values between two limits.
 
     Raises:
         UnsupportedError: They are no numbers.
     """
+    lowest = call.argument(1, "min_val", -1.0)
+    highest = call.argument(2, "max_val", 1.0)
     if not isinstance(lowest, int | float) or not isinstance(highest, int | float):
         raise UnsupportedError(
             f"{call.site.label}: limits {lowest} and {highest}; handled: numbers"
@@ -50,77 +45,40 @@ def clipped(call: TorchCall, lowest: object, highest: object) -> Piece:
 
 
 def read_max_pool(call: TorchCall) -> Piece:
-    """Return a maximum over windows, given as a function."""
-    return max_pool_of(
-        call,
-        kernel=call.argument(1, "kernel_size"),
-        stride=call.argument(2, "stride"),
-        padding=call.argument(3, "padding", 0),
-        others={
-            "dilation": call.argument(4, "dilation", 1),
-            "return_indices": call.argument(6, "return_indices", False),
-        },
-        rounds_up=bool(call.argument(5, "ceil_mode", False)),
-    )
-
-
-def max_pool_of(
-    call: TorchCall,
-    *,
-    kernel: object,
-    stride: object,
-    padding: object,
-    others: Mapping[str, object],
-    rounds_up: bool,
-) -> Piece:
-    """Return a maximum over windows, from values in PyTorch's spelling.
+    """Return a maximum over windows.
 
     Raises:
         UnsupportedError: Dilated, or the places of the maxima are wanted.
     """
-    dilation = pair_of(call.site, "dilation", others["dilation"])
-    if dilation != (1, 1) or others["return_indices"]:
+    dilation = call.pair(4, "dilation", 1)
+    indices = call.argument(6, "return_indices", False)
+    if dilation != (1, 1) or indices:
         raise UnsupportedError(
-            f"{call.site.label}: dilation {dilation}, return_indices "
-            f"{others['return_indices']}; handled: 1, False; use these"
+            f"{call.site.label}: dilation {dilation}, return_indices {indices}; "
+            "handled: 1, False; use these"
         )
-    window = pool_window(call, kernel, stride, padding)
-    if rounds_up:
+    window = _pool_window(call)
+    if call.argument(5, "ceil_mode", False):
         window = window.rounded_up(call.x)
     return pool_piece(call.site, call.x, kind=PoolKind.MAX, window=window)
 
 
 def read_average_pool(call: TorchCall) -> Piece:
-    """Return an average over windows, given as a function."""
-    window = pool_window(
-        call,
-        call.argument(1, "kernel_size"),
-        call.argument(2, "stride"),
-        call.argument(3, "padding", 0),
-    )
-    return average_pool_of(
-        call,
-        window,
-        counted=bool(call.argument(5, "count_include_pad", True)),
-        rounds_up=bool(call.argument(4, "ceil_mode", False)),
-        divisor=call.argument(6, "divisor_override"),
-    )
-
-
-def average_pool_of(
-    call: TorchCall, window: Window, *, counted: bool, rounds_up: bool, divisor: object
-) -> Piece:
     """Return an average over windows.
 
     Raises:
         UnsupportedError: Another divisor.
     """
+    divisor = call.argument(6, "divisor_override")
     if divisor is not None:
         raise UnsupportedError(
             f"{call.site.label}: divisor_override {divisor}; handled: none; scale the "
             "weights behind it instead"
         )
+    window = _pool_window(call)
+    rounds_up = call.argument(4, "ceil_mode", False)
     wider = window.rounded_up(call.x) if rounds_up else window
+    counted = bool(call.argument(5, "count_include_pad", True))
     return pool_piece(
         call.site,
         call.x,
@@ -130,16 +88,14 @@ def average_pool_of(
     )
 
 
-def pool_window(
-    call: TorchCall, kernel: object, stride: object, padding: object
-) -> Window:
+def _pool_window(call: TorchCall) -> Window:
     """Return the window of a pool; without a stride, that of the kernel."""
-    size = pair_of(call.site, "kernel_size", kernel)
-    missing = stride is None or stride == []
+    kernel = call.pair(1, "kernel_size")
+    missing = call.argument(2, "stride") in (None, [], ())
     return Window(
-        kernel=size,
-        stride=size if missing else pair_of(call.site, "stride", stride),
-        padding=around(pair_of(call.site, "padding", padding)),
+        kernel=kernel,
+        stride=kernel if missing else call.pair(2, "stride"),
+        padding=around(call.pair(3, "padding", 0)),
     )
 
 
@@ -150,17 +106,13 @@ def around(sizes: tuple[int, int]) -> Padding:
 
 
 def read_adaptive_pool(call: TorchCall) -> Piece:
-    """Return the average over all pixels."""
-    return averaged(call, call.argument(1, "output_size"))
-
-
-def averaged(call: TorchCall, size: object) -> Piece:
     """Return the average over all pixels, if that is the size asked for.
 
     Raises:
         UnsupportedError: It is another.
     """
-    if pair_of(call.site, "output_size", size) != (1, 1):
+    if call.pair(1, "output_size") != (1, 1):
+        size = call.argument(1, "output_size")
         raise UnsupportedError(
             f"{call.site.label}: output_size {size}; handled: 1; use AvgPool2d "
             "with the kernel that gives this size"
@@ -179,16 +131,11 @@ def read_scores(call: TorchCall) -> FinalScores:
 
 
 def read_flatten(call: TorchCall) -> Piece:
-    """Return the tensor flattened by a function."""
+    """Return the tensor with some dimensions merged."""
     start = call.argument(1, "start_dim", 0)
     end = call.argument(2, "end_dim", -1)
     assert isinstance(start, int)
     assert isinstance(end, int)
-    return flattened(call, start, end)
-
-
-def flattened(call: TorchCall, start: int, end: int) -> Piece:
-    """Return the tensor with dimensions `start` to `end` merged."""
     sizes = call.x.sizes
     first, last = start % len(sizes), end % len(sizes)
     merged = prod(sizes[first : last + 1])

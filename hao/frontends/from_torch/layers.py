@@ -1,4 +1,4 @@
-"""PyTorch's own modules as pieces of a network, one function each."""
+"""PyTorch's own modules that hold tensors, or pad, as pieces of a network."""
 
 from dataclasses import replace
 
@@ -8,8 +8,8 @@ from torch import nn
 
 from hao.errors import UnsupportedError
 from hao.frontends.feature_map import per_channel
-from hao.frontends.from_torch import functions
-from hao.frontends.from_torch.call import TorchCall, pair_of
+from hao.frontends.from_torch.call import TorchCall
+from hao.frontends.from_torch.functions import around
 from hao.frontends.piece_types import Array, Piece, Weight, Window
 from hao.frontends.pieces import conv_piece, linear_piece
 from hao.frontends.pointwise_pieces import affine_piece
@@ -20,15 +20,13 @@ from hao.ir.layer import Padding
 def read_conv(call: TorchCall) -> Piece:
     """Return the convolution of a Conv2d."""
     conv = call.of(nn.Conv2d)
-    stride = pair_of(call.site, "stride", conv.stride)
-    dilation = pair_of(call.site, "dilation", conv.dilation)
     if conv.padding_mode != "zeros":
         raise UnsupportedError(
             f"{call.site.label}: padding_mode {conv.padding_mode!r}; handled: zeros; "
             "train with padding_mode='zeros'"
         )
     weight = Weight(values=_array_of(conv.weight))
-    weight = spread_taps(call.site, weight, dilation)
+    weight = spread_taps(call.site, weight, call.pair(5, "dilation"))
     kernel = (weight.values.shape[2], weight.values.shape[3])
     if conv.padding == "same":
         # PyTorch puts the odd one behind.
@@ -42,13 +40,13 @@ def read_conv(call: TorchCall) -> Piece:
     elif conv.padding == "valid":
         padding = Padding()
     else:
-        padding = functions.around(pair_of(call.site, "padding", conv.padding))
+        padding = around(call.pair(4, "padding"))
     return conv_piece(
         call.site,
         call.x,
         weight=weight,
         bias=None if conv.bias is None else _array_of(conv.bias),
-        window=Window(kernel=kernel, stride=stride, padding=padding),
+        window=Window(kernel=kernel, stride=call.pair(3, "stride"), padding=padding),
         groups=conv.groups,
     )
 
@@ -89,31 +87,6 @@ def read_batch_norm(call: TorchCall) -> Piece:
     )
 
 
-def read_max_pool_module(call: TorchCall) -> Piece:
-    """Return the pool of a MaxPool2d."""
-    pool = call.of(nn.MaxPool2d)
-    return functions.max_pool_of(
-        call,
-        kernel=pool.kernel_size,
-        stride=pool.stride,
-        padding=pool.padding,
-        others={"dilation": pool.dilation, "return_indices": pool.return_indices},
-        rounds_up=pool.ceil_mode,
-    )
-
-
-def read_average_pool_module(call: TorchCall) -> Piece:
-    """Return the pool of an AvgPool2d."""
-    pool = call.of(nn.AvgPool2d)
-    return functions.average_pool_of(
-        call,
-        functions.pool_window(call, pool.kernel_size, pool.stride, pool.padding),
-        counted=pool.count_include_pad,
-        rounds_up=pool.ceil_mode,
-        divisor=pool.divisor_override,
-    )
-
-
 def read_zero_pad(call: TorchCall) -> Piece:
     """Return the map with the padding of a ZeroPad2d."""
     left, right, top, bottom = call.of(nn.ZeroPad2d).padding
@@ -125,23 +98,6 @@ def read_zero_pad(call: TorchCall) -> Piece:
         right=x.padding.right + right,
     )
     return Piece(value=replace(x, padding=padding))
-
-
-def read_flatten_module(call: TorchCall) -> Piece:
-    """Return the map without the axes that a Flatten merges."""
-    flatten = call.of(nn.Flatten)
-    return functions.flattened(call, flatten.start_dim, flatten.end_dim)
-
-
-def read_hardtanh(call: TorchCall) -> Piece:
-    """Return the activation of a Hardtanh."""
-    module = call.of(nn.Hardtanh)
-    return functions.clipped(call, module.min_val, module.max_val)
-
-
-def read_adaptive_pool(call: TorchCall) -> Piece:
-    """Return the average of an AdaptiveAvgPool2d."""
-    return functions.averaged(call, call.of(nn.AdaptiveAvgPool2d).output_size)
 
 
 def _array_of(tensor: torch.Tensor) -> Array:
