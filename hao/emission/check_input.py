@@ -1,7 +1,6 @@
 """Do a design, its integers and the hardware belong together?"""
 
 from dataclasses import replace
-from typing import assert_never
 
 import numpy as np
 
@@ -14,24 +13,20 @@ from hao.engine.stages import DepthwiseStage
 from hao.errors import InputError
 from hao.ir.integer import IntegerNetwork, Requantization, sum_range
 from hao.ir.layer import (
-    Activation,
     ActivationKind,
     Add,
-    Affine,
     Compute,
     Conv,
     Depthwise,
-    GlobalAveragePool,
-    Input,
     Layer,
     Linear,
     Pool,
-    Quantize,
-    Transparent,
+    reading,
 )
 from hao.ir.network import Network
 from hao.ir.partition import DenseLayer, DepthwiseLayer
 from hao.ir.passes import MOST_CODE, digit_type, factors, frame_planes, map_bits
+from hao.ir.quantizers import stages_only
 
 
 def check_match(design: Design, net: IntegerNetwork) -> None:
@@ -76,13 +71,7 @@ def _check_layers(designed: Network, given: Network) -> None:
     What a file puts between layers (quantizers, affine layers, activations) is part of
     a requantization in the integer network.
     """
-    kept: list[Layer] = []
-    stands_for: dict[str, str] = {}  # a layer between others: the one before it
-    for layer in designed.layers:
-        if isinstance(layer, Transparent):
-            stands_for[layer.name] = stands_for.get(layer.input, layer.input)
-        else:
-            kept.append(layer)
+    kept = stages_only(designed).layers
     if len(kept) != len(given.layers):
         raise InputError(
             f"network {given.name!r} has {len(given.layers)} layers; the design has "
@@ -94,7 +83,7 @@ def _check_layers(designed: Network, given: Network) -> None:
                 f"layer {theirs.name!r}: not the layer {ours.name!r} of the design; "
                 "kind, shape, kernel, stride and padding must agree"
             )
-        read = sorted(stands_for.get(name, name) for name in ours.inputs)
+        read = sorted(ours.inputs)
         if read != sorted(theirs.inputs):
             raise InputError(
                 f"layer {theirs.name!r}: reads {', '.join(sorted(theirs.inputs))}; in "
@@ -104,31 +93,15 @@ def _check_layers(designed: Network, given: Network) -> None:
 
 def _bare(layer: Layer) -> Layer:
     """Return a layer without what quantization adds to it, and what it reads."""
-    match layer:
-        case Depthwise():
-            return replace(
-                layer,
-                input="",
-                weight=None,
-                activation=ActivationKind.NONE,
-                bias=True,
-            )
-        case Conv():
-            one = replace(layer, planes=1, passes=1, bias=True)
-            none = ActivationKind.NONE
-            return replace(one, input="", weight=None, activation=none)
-        case Linear():
-            one_ = replace(layer, passes=1, bias=True)
-            none = ActivationKind.NONE
-            return replace(one_, input="", weight=None, activation=none)
-        case Add():
-            return replace(layer, inputs=("", ""), activation=ActivationKind.NONE)
-        case Pool() | GlobalAveragePool():
-            return replace(layer, input="")
-        case Input() | Affine() | Activation() | Quantize():
-            return layer
-        case _:
-            assert_never(layer)
+    if isinstance(layer, Compute):
+        layer = replace(layer, weight=None, bias=True)
+    if isinstance(layer, Compute | Add):
+        layer = replace(layer, activation=ActivationKind.NONE)
+    if isinstance(layer, Conv | Linear):
+        layer = replace(layer, passes=1)
+    if isinstance(layer, Conv):
+        layer = replace(layer, planes=1)
+    return reading(layer, dict.fromkeys(layer.inputs, ""))
 
 
 def _check_words(design: Design) -> None:

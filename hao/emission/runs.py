@@ -5,7 +5,6 @@ Only a run of a single dense or pointwise layer is ever a tile.
 """
 
 from dataclasses import dataclass
-from typing import assert_never
 
 from hao.cost.columns import Setting
 from hao.cost.memory import input_channels
@@ -17,20 +16,7 @@ from hao.ir.integer import IntegerNetwork
 from hao.ir.layer import Add, GlobalAveragePool
 from hao.ir.partition import DenseLayer, DepthwiseLayer, Invocation, Role
 
-
-def _code(role: Role) -> int:
-    match role:
-        case Role.DENSE:
-            return DENSE
-        case Role.DEPTHWISE:
-            return DEPTHWISE
-        case Role.POINTWISE:
-            return POINTWISE
-        case _:
-            assert_never(role)
-
-
-CODES = {role: _code(role) for role in Role}
+CODES = {Role.DENSE: DENSE, Role.DEPTHWISE: DEPTHWISE, Role.POINTWISE: POINTWISE}
 """How records name a stage as source or target."""
 
 

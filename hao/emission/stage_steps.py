@@ -4,7 +4,7 @@ Trip counts and addresses of the stages, from the loops of docs/engine.md; the w
 and out of a run is in `hao.emission.ports`.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import assert_never
 
@@ -30,6 +30,27 @@ from hao.ir.sparsity import FULL, kept_words, stored_density
 from hao.ir.tensor import Shape
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """A stage of a run, and what it stands between.
+
+    Attributes:
+        stage: Layer and output channels.
+        before: The stage that feeds it, or `None` for DDR.
+        fed: Type of the map that it reads.
+        target: Code of what it feeds.
+        design: Engine and board.
+        net: Integers.
+    """
+
+    stage: StageRun
+    before: StageRun | None
+    fed: MapType
+    target: int
+    design: Design
+    net: IntegerNetwork
+
+
 def stage_step(
     step: Step,
     stage: StageRun,
@@ -41,27 +62,30 @@ def stage_step(
 ) -> Step:
     """Return the step with one stage's processes filled in."""
     fed = run.invocation.input_name if before is None else before.layer.name
-    is_signed = net.maps[fed].quant.signed
+    work = _Work(
+        stage=stage,
+        before=before,
+        fed=net.maps[fed],
+        target=target,
+        design=design,
+        net=net,
+    )
     hardware = engine_stages(design)[stage.role]
     if before is not None:
         step = _with_regroup(step, before, stage, design)
     if isinstance(hardware, DepthwiseStage):
         return replace(
             step,
-            depthwise_window=_depthwise_window(
-                stage, before, hardware, design, kind=net.maps[fed]
-            ),
-            depthwise_array=_depthwise_array(
-                stage, hardware, design, net, is_signed=is_signed, target=target
-            ),
+            depthwise_window=_depthwise_window(work, hardware),
+            depthwise_array=_depthwise_array(work, hardware),
         )
-    array = _array(stage, hardware, design, net, is_signed=is_signed, target=target)
+    array = _array(work, hardware)
     match stage.role:
         case Role.DENSE:
-            window = _dense_window(stage, hardware, design, zero=net.maps[fed].zero)
+            window = _dense_window(work, hardware)
             return replace(step, dense_window=window, dense_array=array)
         case Role.POINTWISE:
-            vectors = _vectors(stage, before, hardware, design)
+            vectors = _vectors(work, hardware)
             return replace(step, vectors=vectors, pointwise_array=array)
         case Role.DEPTHWISE:
             raise AssertionError("a depthwise stage is no dense one")
@@ -169,12 +193,10 @@ def _paced(
     )
 
 
-def _dense_window(
-    stage: StageRun, hardware: DenseStage, design: Design, *, zero: int
-) -> WindowStep:
-    layer, px = stage.layer, design.engine.px
+def _dense_window(work: _Work, hardware: DenseStage) -> WindowStep:
+    stage, layer, px = work.stage, work.stage.layer, work.design.engine.px
     assert isinstance(layer, DenseLayer)
-    channels = stage.inputs(design)
+    channels = stage.inputs(work.design)
     ifm, ofm = _spatial(layer, channels)
     kernel, stride, top, left, padded = 1, 1, 0, 0, False
     if not isinstance(layer, Linear):
@@ -199,7 +221,7 @@ def _dense_window(
         xgroups=xgroups,
         ring_rows=ring_rows,
         next_columns=px * stride,
-        fill=zero if padded else 0,
+        fill=work.fed.zero if padded else 0,
         taps=taps,
         channels=channels,
     )
@@ -265,15 +287,8 @@ def _dense_window(
     return _paced(step, layer, feed=feed, sweep=sweep)
 
 
-def _depthwise_window(
-    stage: StageRun,
-    before: StageRun | None,
-    hardware: DepthwiseStage,
-    design: Design,
-    *,
-    kind: MapType,
-) -> WindowStep:
-    layer, px = stage.layer, design.engine.px
+def _depthwise_window(work: _Work, hardware: DepthwiseStage) -> WindowStep:
+    layer, px, before = work.stage.layer, work.design.engine.px, work.before
     assert isinstance(layer, DepthwiseLayer)
     ifm, ofm = layer.ifm, layer.ofm
     kernel, stride = layer.kernel, layer.stride
@@ -288,10 +303,10 @@ def _depthwise_window(
     edge = max(1, ceil_div(needed, px))
     sweep = groups * (edge + (xgroups - 1) * stride)
     feed = columns * groups
-    fill = kind.zero
+    fill = work.fed.zero
     if isinstance(layer, Pool) and layer.kind is PoolKind.MAX:
         # Wins no maximum, but that of a window past the end of a row.
-        fill = kind.low
+        fill = work.fed.low
     ring_rows = kernel + stride
     kept = max(kernel - stride, 0)
     # Behind the kept columns of the second group of pixels: block * px + turn, less the
@@ -327,12 +342,10 @@ def _depthwise_window(
     return _paced(step, layer, feed=feed, sweep=sweep)
 
 
-def _vectors(
-    stage: StageRun, before: StageRun | None, hardware: DenseStage, design: Design
-) -> VectorsStep:
-    layer, px = stage.layer, design.engine.px
+def _vectors(work: _Work, hardware: DenseStage) -> VectorsStep:
+    stage, layer, px = work.stage, work.stage.layer, work.design.engine.px
     assert isinstance(layer, DenseLayer)
-    channels = stage.inputs(design)
+    before, channels = work.before, stage.inputs(work.design)
     _, ofm = _spatial(layer, channels)
     folds = ceil_div(channels, hardware.simd)
     kept = kept_words(folds, stored_density(layer))
@@ -364,18 +377,10 @@ def _vectors(
     )
 
 
-def _array(
-    stage: StageRun,
-    hardware: DenseStage,
-    design: Design,
-    net: IntegerNetwork,
-    *,
-    is_signed: bool,
-    target: int,
-) -> ArrayStep:
-    layer = stage.layer
+def _array(work: _Work, hardware: DenseStage) -> ArrayStep:
+    stage, layer = work.stage, work.stage.layer
     assert isinstance(layer, DenseLayer)
-    channels = stage.inputs(design)
+    channels = stage.inputs(work.design)
     _, ofm = _spatial(layer, channels)
     kernel = 1 if isinstance(layer, Linear) else layer.kernel
     taps = int(packed_taps(layer, hardware.simd, channels))
@@ -385,8 +390,8 @@ def _array(
         folds *= ceil_div(channels, hardware.simd)
         folds = kept_words(folds, stored_density(layer))
     groups = ceil_div(stage.channels, hardware.pe)
-    xgroups = ceil_div(ofm.width, design.engine.px)
-    kind = net.maps[layer.name]
+    xgroups = ceil_div(ofm.width, work.design.engine.px)
+    kind = work.net.maps[layer.name]
     part = stage.part
     return ArrayStep(
         trips=ofm.height * xgroups * groups * layer.passes * folds,
@@ -395,30 +400,22 @@ def _array(
         up=layer.passes - 1,
         groups=groups,
         channels=stage.channels,
-        is_signed=is_signed,
+        is_signed=work.fed.quant.signed,
         low=kind.low,
         high=kind.high,
-        target=target,
+        target=work.target,
         resumes=int(part is not None and not part.starts),
         holds=int(part is not None and not part.ends),
         entries=groups * layer.passes * folds if listed else 0,
     )
 
 
-def _depthwise_array(
-    stage: StageRun,
-    hardware: DepthwiseStage,
-    design: Design,
-    net: IntegerNetwork,
-    *,
-    is_signed: bool,
-    target: int,
-) -> DepthwiseStep:
-    layer = stage.layer
+def _depthwise_array(work: _Work, hardware: DepthwiseStage) -> DepthwiseStep:
+    layer, net, px = work.stage.layer, work.net, work.design.engine.px
     assert isinstance(layer, DepthwiseLayer)
     passes = ceil_div(layer.kernel**2, hardware.taps)
     groups = ceil_div(layer.ofm.channels, hardware.pe)
-    xgroups = ceil_div(layer.ofm.width, design.engine.px)
+    xgroups = ceil_div(layer.ofm.width, px)
     kind = net.maps[layer.name]
     step = DepthwiseStep(
         trips=layer.ofm.height * xgroups * groups * passes,
@@ -427,10 +424,10 @@ def _depthwise_array(
         channels=layer.ofm.channels,
         kernel=layer.kernel,
         stride=layer.stride,
-        is_signed=is_signed,
+        is_signed=work.fed.quant.signed,
         low=kind.low,
         high=kind.high,
-        target=target,
+        target=work.target,
     )
     if not isinstance(layer, Pool):
         return step
@@ -438,7 +435,7 @@ def _depthwise_array(
         return replace(step, pools=1)
     begin, end = net.optional(layer.name, "bias", 2)
     if layer.uncounted != Padding():
-        step = _with_borders(step, layer, design.engine.px)
+        step = _with_borders(step, layer, px)
     return replace(
         step,
         pools=1,

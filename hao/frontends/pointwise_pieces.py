@@ -14,7 +14,7 @@ from hao.ir.interpret import RELU6_MAX
 from hao.ir.layer import Activation, ActivationKind, Add, Affine, Quantize
 from hao.ir.tensor import QType
 
-_FLOAT_MAX = float(np.finfo(np.float32).max)
+FLOAT_MAX = float(np.finfo(np.float32).max)
 """What Clip-6 takes for an absent limit; source: onnx/docs/Changelog.md, Clip-6."""
 
 
@@ -69,11 +69,11 @@ def clip_piece(site: NodeSite, x: FeatureMap, lowest: float, highest: float) -> 
         )
     low = max(lowest, 0.0) if x.nonnegative else lowest
     scale, shift, kind = 1.0, low, ActivationKind.RELU
-    if highest < _FLOAT_MAX and low > -_FLOAT_MAX:
+    if highest < FLOAT_MAX and low > -FLOAT_MAX:
         scale, kind = (highest - low) / RELU6_MAX, ActivationKind.RELU6
-    elif highest < _FLOAT_MAX:
+    elif highest < FLOAT_MAX:
         scale, shift = -1.0, highest
-    elif low <= -_FLOAT_MAX or (x.nonnegative and low == 0):
+    elif low <= -FLOAT_MAX or (x.nonnegative and low == 0):
         return Piece(value=x)
     if (scale, shift) == (1.0, 0.0):
         return activation_piece(site, x, kind)

@@ -1,5 +1,7 @@
 """Why operations are refused that users are likely to meet, and what to do instead."""
 
+from collections.abc import Mapping
+
 SMOOTH = "no smooth functions inside a network; train with ReLU or ReLU6 instead"
 ENLARGES = "maps never grow; classify, or leave what enlarges the map to the host"
 NORM = "statistics of the frame at hand; train with BatchNormalization instead"
@@ -12,6 +14,6 @@ FLAT = (
 )
 
 
-def for_each(reason: str, operators: str) -> dict[str, str]:
-    """Return a reason by each of the operators that a text lists."""
-    return dict.fromkeys(operators.split(), reason)
+def by_operator(table: Mapping[str, str]) -> dict[str, str]:
+    """Return the reason for each of the operators that a table lists by reason."""
+    return {each: reason for reason, listed in table.items() for each in listed.split()}

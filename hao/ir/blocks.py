@@ -9,7 +9,7 @@ reads. What else may be replaced is found by `hao.ir.parts`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hao.errors import InputError, UnsupportedError
 from hao.ir.layer import Add, Input, Layer, Quantize, reading
@@ -180,8 +180,5 @@ def with_operations(
             kept += map(repointed, waiting.pop(block))
         if layer.name not in dropped:
             kept.append(repointed(layer))
-    return Network(
-        name=network.name,
-        layers=tuple(kept),
-        params=params_without(network.params, dropped),
-    )
+    params = params_without(network.params, dropped)
+    return replace(network, layers=tuple(kept), params=params)

@@ -156,14 +156,9 @@ def _swapped(network: Network, layer: Layer) -> Network | None:
         else key: array
         for key, array in network.params.items()
     }
-    return Network(
-        name=network.name,
-        layers=tuple(
-            {pool.name: first, layer.name: second}.get(one.name, one)
-            for one in network.layers
-        ),
-        params=params,
-    )
+    swapped = {pool.name: first, layer.name: second}
+    kept = tuple(swapped.get(one.name, one) for one in network.layers)
+    return replace(network, layers=kept, params=params)
 
 
 def _respelled(
@@ -182,11 +177,8 @@ def _respelled(
             continue
         params = params_without(network.params, {layer.name}) | dict(made.params)
         before, after = network.layers[:position], network.layers[position + 1 :]
-        network = Network(
-            name=network.name,
-            layers=(*before, *made.layers, *after),
-            params=params,
-        )
+        layers = (*before, *made.layers, *after)
+        network = replace(network, layers=layers, params=params)
     return network
 
 
@@ -210,4 +202,4 @@ def _frame_affine_to_host(network: Network) -> Network:
         for one in network.layers
         if one is not first
     )
-    return Network(name=network.name, layers=layers, params=kept | params)
+    return replace(network, layers=layers, params=kept | params)

@@ -5,6 +5,8 @@ layers, activations and quantizers are then part of a requantization
 (`hao.quant.chain`).
 """
 
+from dataclasses import replace
+
 from hao.ir.layer import Compute, Layer, Pool, PoolKind, Quantize, Transparent, reading
 from hao.ir.network import Network, params_without
 
@@ -43,11 +45,8 @@ def merged_quantizers(network: Network) -> Network:
         else:
             known[key] = layer.name
     kept = [layer for layer in network.layers if layer.name not in heirs]
-    return Network(
-        name=network.name,
-        layers=tuple(reading(layer, heirs) for layer in kept),
-        params=params_without(network.params, heirs),
-    )
+    layers = tuple(reading(layer, heirs) for layer in kept)
+    return replace(network, layers=layers, params=params_without(network.params, heirs))
 
 
 def stages_only(network: Network) -> Network:

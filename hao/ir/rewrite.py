@@ -153,7 +153,7 @@ def _applied(network: Network, change: _Change) -> Network:
         if layer.name != gone
     )
     params = params_without(network.params, {gone}) | dict(change.params)
-    return Network(name=network.name, layers=layers, params=params)
+    return replace(network, layers=layers, params=params)
 
 
 def _layer(network: Network, name: str) -> Layer:

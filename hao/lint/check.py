@@ -20,9 +20,7 @@ from hao.lint.source import load_files, parse_units
 _CHECKS = (check_pragmas, check_code, check_loops, check_multipliers, check_dataflow)
 
 
-def lint(
-    files: Mapping[str, str] | Path, *, tool: Tool, top: str | None = None
-) -> tuple[Finding, ...]:
+def lint(files: Mapping[str, str] | Path, *, tool: Tool) -> tuple[Finding, ...]:
     """Return what is wrong with HLS sources for one tool generation, by place.
 
     A project is legal if it is clean for both. Files with a `main` are test benches and
@@ -31,8 +29,6 @@ def lint(
     Args:
         files: Text by relative path, or a folder whose C++ files are read.
         tool: Whose pragmas apply, and whose macros are defined.
-        top: The top function; None takes those with an INTERFACE pragma that no other
-            function calls.
 
     Raises:
         InputError: No file to check, a folder that is none, or a file that the
@@ -45,7 +41,7 @@ def lint(
         raise InputError(f"{where}: no C++ file; give at least one")
     findings: set[Finding] = set()
     for unit in parse_units(texts, tool):
-        program = build_program(unit, top)
+        program = build_program(unit)
         for check in _CHECKS:
             findings.update(check(program))
     return tuple(sorted(findings))

@@ -226,14 +226,8 @@ class CodeUnit:
         return found
 
 
-def build_program(unit: Unit, top: str | None) -> CodeUnit:
-    """Return what is in a unit.
-
-    Args:
-        unit: As one tool sees it.
-        top: Name of the top function; None takes those with an INTERFACE pragma that no
-            other function calls.
-    """
+def build_program(unit: Unit) -> CodeUnit:
+    """Return what is in a unit, as one tool sees it."""
     program = CodeUnit(unit)
     for name, text in unit.macros.items():
         number = program.value(parse_expression(text), None)
@@ -261,7 +255,7 @@ def build_program(unit: Unit, top: str | None) -> CodeUnit:
                 program.members[_owner(node) + item.name] = item
         elif node.type == "preproc_call":
             program.stray += _pragma_uses(unit, node)
-    program.tops = frozenset(_tops(program) if top is None else {top})
+    program.tops = frozenset(_tops(program))
     return program
 
 

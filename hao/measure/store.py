@@ -14,6 +14,7 @@ import platform
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import astuple, fields
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -54,6 +55,14 @@ CREATE TABLE saliencies (
 );
 """
 
+_FIGURES = tuple(item.name for item in fields(Result))
+_COLUMNS = (
+    *("scheme", "part", "epochs", "seed", "origin", "turn", "cycles"),
+    *_FIGURES,
+    "failure",
+)
+"""Of a sample; its figures are empty where it has no result."""
+
 _WAIT_SECONDS = 2.0
 """How long another command may take to let go of the store (chosen here) [s]."""
 
@@ -76,13 +85,9 @@ class Store:
         Raises:
             InputError: The store is damaged.
         """
-        columns = (
-            "scheme, part, epochs, seed, origin, turn, cycles, frames, top1, loss, "
-            "divergence, agreement, seconds, failure"
-        )
         with _translated(self._path):
             rows = self._connection.execute(
-                f"SELECT {columns} FROM samples ORDER BY number"
+                f"SELECT {', '.join(_COLUMNS)} FROM samples ORDER BY number"
             ).fetchall()
             return tuple(_sample(row, self._known) for row in rows)
 
@@ -94,33 +99,21 @@ class Store:
                 held is still there.
         """
         trial, result = sample.trial, sample.result
-        figures: tuple[object, ...] = (None,) * 6
-        if result is not None:
-            figures = (
-                result.frames,
-                result.top1,
-                result.loss,
-                result.divergence,
-                result.agreement,
-                result.seconds,
-            )
         row = (
             *trial.identity,
             trial.origin.value,
             trial.turn,
             trial.cycles,
-            *figures,
+            *((None,) * len(_FIGURES) if result is None else astuple(result)),
             sample.failure,
             self._versions,
             datetime.now(UTC).isoformat(timespec="seconds"),
         )
+        columns = ", ".join((*_COLUMNS, "versions", "written"))
         marks = ", ".join("?" * len(row))
         with _translated(self._path), self._connection:
             self._connection.execute(
-                "INSERT OR IGNORE INTO samples (scheme, part, epochs, seed, origin, "
-                "turn, cycles, frames, top1, loss, divergence, agreement, seconds, "
-                f"failure, versions, written) VALUES ({marks})",
-                row,
+                f"INSERT OR IGNORE INTO samples ({columns}) VALUES ({marks})", row
             )
 
     def quicken(self, key: str, cycles: int) -> None:
@@ -313,15 +306,10 @@ def _sample(row: tuple[object, ...], known: Mapping[tuple[str, str], Change]) ->
     )
     result = None
     if not failure:
-        frames, *rest = figures
-        top1, loss, divergence, agreement, seconds = (_real(value) for value in rest)
+        frames, *reals = figures
+        measured = map(_real, reals)
         result = Result(
-            frames=_whole(frames),
-            top1=top1,
-            loss=loss,
-            divergence=divergence,
-            agreement=agreement,
-            seconds=seconds,
+            frames=_whole(frames), **dict(zip(_FIGURES[1:], measured, strict=True))
         )
     return Sample(trial=trial, result=result, failure=str(failure))
 

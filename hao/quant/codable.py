@@ -157,11 +157,7 @@ def _with_copy(
             layers += [*added, reading(layer, {source: last})]
         else:
             layers.append(one)
-    return Network(
-        name=network.name,
-        layers=tuple(layers),
-        params={**network.params, **params},
-    )
+    return replace(network, layers=tuple(layers), params={**network.params, **params})
 
 
 def _one_sum(
@@ -325,11 +321,7 @@ def _cut(network: Network, source: str, made: _Cut) -> Network:
         layers.append(reading(one, {source: name}) if isinstance(one, Add) else one)
         if one.name == source:
             layers += added
-    return Network(
-        name=network.name,
-        layers=tuple(layers),
-        params={**network.params, **params},
-    )
+    return replace(network, layers=tuple(layers), params={**network.params, **params})
 
 
 def _aligned_add(

@@ -11,7 +11,7 @@ products: those of the further channels, and of the two layers.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -313,4 +313,4 @@ def _replaced(
         elif one.name not in gone:
             kept.append(one)
     made = params_without(network.params, gone) | dict(params)
-    return Network(name=network.name, layers=tuple(kept), params=made)
+    return replace(network, layers=tuple(kept), params=made)

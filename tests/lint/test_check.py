@@ -326,11 +326,6 @@ def test_headers_alone_are_checked() -> None:
     assert [item.rule for item in found] == ["pragma-option"]
 
 
-def test_the_top_can_be_named() -> None:
-    found = lint(CLEAN, tool=Tool.VITIS_HLS, top="store")
-    assert {item.rule for item in found} == {"interface-top"}
-
-
 @pytest.mark.parametrize(
     ("files", "message"),
     [

@@ -19,6 +19,7 @@ from hao.frontends.final_scores import FinalScores, final_scores
 from hao.frontends.from_onnx.values import Codes, NodeCall, Result
 from hao.frontends.piece_types import Array, Piece, Weight, check_no_padding
 from hao.frontends.pointwise_pieces import (
+    FLOAT_MAX,
     activation_piece,
     add_piece,
     affine_piece,
@@ -27,9 +28,6 @@ from hao.frontends.pointwise_pieces import (
 from hao.ir.layer import ActivationKind
 
 _Real = NDArray[np.floating]
-
-_FLOAT_MAX = float(np.finfo(np.float32).max)
-"""What Clip-6 takes for an absent limit; source: onnx/docs/Changelog.md, Clip-6."""
 
 
 def read_relu(call: NodeCall) -> Piece:
@@ -81,19 +79,19 @@ def read_clip(call: NodeCall) -> Result:
             lowest=max(source.lowest, _whole(lowest, source.lowest)),
             highest=min(source.highest, _whole(highest, source.highest)),
         )
-    return _clipped(call, call.feature_map(), lowest, highest)
+    return clip_piece(call.site, call.feature_map(), lowest, highest)
 
 
 def read_maximum(call: NodeCall) -> Piece:
     """Return what keeps values above a constant."""
     x, constant = _map_and_constant(call)
-    return _clipped(call, x, _single(call, constant.values), inf)
+    return clip_piece(call.site, x, _single(call, constant.values), inf)
 
 
 def read_minimum(call: NodeCall) -> Piece:
     """Return what keeps values below a constant."""
     x, constant = _map_and_constant(call)
-    return _clipped(call, x, -inf, _single(call, constant.values))
+    return clip_piece(call.site, x, -inf, _single(call, constant.values))
 
 
 def read_add(call: NodeCall) -> Piece:
@@ -297,10 +295,6 @@ def _map_and_constant(call: NodeCall) -> tuple[FeatureMap, Weight]:
     return call.feature_map(0), call.constant(1)
 
 
-def _clipped(call: NodeCall, x: FeatureMap, lowest: float, highest: float) -> Piece:
-    return clip_piece(call.site, x, lowest, highest)
-
-
 def _limit(call: NodeCall, position: int, attribute: str, default: float) -> float:
     value = call.optional(position)
     if value is not None and value.values.size:
@@ -318,7 +312,7 @@ def _single(call: NodeCall, values: Array) -> float:
 
 
 def _whole(limit: float, default: int) -> int:
-    return int(limit) if abs(limit) < _FLOAT_MAX else default
+    return int(limit) if abs(limit) < FLOAT_MAX else default
 
 
 def _reshaped(call: NodeCall, x: FeatureMap, sizes: tuple[int, ...]) -> Piece:

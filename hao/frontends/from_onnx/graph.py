@@ -17,10 +17,10 @@ from onnx import inliner
 
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.from_onnx.limits import MAX_FILE_BYTES, check_nodes, check_stored
-from hao.frontends.from_onnx.tensors import Array, stored_array, tensor_values
+from hao.frontends.from_onnx.tensors import stored_array, tensor_values
 from hao.frontends.from_onnx.written_out import written_out
 from hao.frontends.imported import unique_names
-from hao.frontends.piece_types import NodeSite
+from hao.frontends.piece_types import Array, NodeSite
 
 Attribute = int | float | str | tuple[int, ...] | tuple[float, ...] | Array
 

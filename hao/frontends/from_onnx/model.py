@@ -10,6 +10,7 @@ rounding of floating-point sums.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ from hao.frontends.imported import (
 )
 from hao.frontends.over_pixels import PartOfPixels
 from hao.frontends.piece_types import Array, Piece, Weight
-from hao.ir.layer import Input, Layer, Padding
+from hao.ir.layer import Input, Layer, Padding, PoolKind
 
 Reader = Callable[[NodeCall], Result]
 
@@ -83,15 +84,14 @@ READERS: Mapping[str, Reader] = {
     "LogSoftmax": elementwise.read_scores,
     "MatMul": layers.read_matmul,
     "Max": elementwise.read_maximum,
-    "MaxPool": layers.read_max_pool,
     "Mean": elementwise.read_average,
     "Min": elementwise.read_minimum,
     "Mul": elementwise.read_multiply,
     "Neg": elementwise.read_negative,
     "PRelu": elementwise.read_leaky_relu,
     "Pad": pixels.read_pad,
-    "ReduceMax": pixels.read_max,
-    "ReduceMean": pixels.read_mean,
+    "ReduceMax": partial(pixels.read_reduced, kind=PoolKind.MAX),
+    "ReduceMean": partial(pixels.read_reduced, kind=PoolKind.AVERAGE),
     "ReduceSum": pixels.read_reduced_sum,
     "Relu": elementwise.read_relu,
     "Reshape": elementwise.read_reshape,

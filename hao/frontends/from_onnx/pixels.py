@@ -29,22 +29,24 @@ LOWEST = float(np.finfo(np.float32).min)
 """What exporters write for minus infinity; source: IEEE 754, binary32."""
 
 
-def read_mean(call: NodeCall) -> Result:
-    """Return a mean over pixels.
+def read_reduced(call: NodeCall, kind: PoolKind) -> Result:
+    """Return a mean or maximum of all pixels, or what a second node has to complete.
 
     Raises:
         UnsupportedError: It names no axes, or other axes than pixels.
     """
-    return _over_pixels(call, PoolKind.AVERAGE)
-
-
-def read_max(call: NodeCall) -> Result:
-    """Return a maximum over pixels.
-
-    Raises:
-        UnsupportedError: It names no axes, or other axes than pixels.
-    """
-    return _over_pixels(call, PoolKind.MAX)
+    axes = call.integers(1, "axes")
+    if axes is None:
+        raise UnsupportedError(
+            f"{call.label}: goes over all axes; handled: pixels; name the axes of "
+            "height and width"
+        )
+    keep = call.node.integer("keepdims", 1) == 1
+    how = Reduction(op=call.node.op, kind=kind, axes=axes, keep=keep)
+    value = call.operand(0)
+    if isinstance(value, PartOfPixels) and value.op == how.op:
+        return over_pixels(call.site, value, how)
+    return over_pixels(call.site, call.feature_map(), how)
 
 
 def read_reduced_sum(call: NodeCall) -> Result:
@@ -53,7 +55,7 @@ def read_reduced_sum(call: NodeCall) -> Result:
     Raises:
         UnsupportedError: It names no axes, or other axes than pixels.
     """
-    piece = _over_pixels(call.part("mean"), PoolKind.AVERAGE)
+    piece = read_reduced(call.part("mean"), PoolKind.AVERAGE)
     if not isinstance(piece, Piece) or not piece.layers:
         return piece
     pixels = _source(call).shape.pixels
@@ -175,22 +177,6 @@ def _pads(call: NodeCall, rank: int) -> tuple[int, ...]:
     if len(pads) != 2 * rank:
         raise InputError(f"{call.label}: pads {pads} of a tensor of rank {rank}")
     return pads
-
-
-def _over_pixels(call: NodeCall, kind: PoolKind) -> Result:
-    """Return one layer for all pixels, or what a second node has to complete."""
-    axes = call.integers(1, "axes")
-    if axes is None:
-        raise UnsupportedError(
-            f"{call.label}: goes over all axes; handled: pixels; name the axes of "
-            "height and width"
-        )
-    keep = call.node.integer("keepdims", 1) == 1
-    how = Reduction(op=call.node.op, kind=kind, axes=axes, keep=keep)
-    value = call.operand(0)
-    if isinstance(value, PartOfPixels) and value.op == how.op:
-        return over_pixels(call.site, value, how)
-    return over_pixels(call.site, call.feature_map(), how)
 
 
 def _source(call: NodeCall) -> FeatureMap:

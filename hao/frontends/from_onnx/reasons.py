@@ -3,16 +3,8 @@
 from collections.abc import Mapping
 
 from hao.errors import UnsupportedError
+from hao.frontends import reasons as why
 from hao.frontends.from_onnx.graph import Node
-from hao.frontends.reasons import (
-    ATTENTION,
-    ENLARGES,
-    LOOPS,
-    NORM,
-    SMOOTH,
-    SPLITS,
-    for_each,
-)
 
 _INTEGERS = (
     "integer operators; export the model with QuantizeLinear and DequantizeLinear "
@@ -25,21 +17,22 @@ _SHAPES_VALUES = (
 _REDUCES = "pixels are averaged, added up or their maximum taken; use ReduceMean"
 
 REASONS: Mapping[str, str] = {
-    **for_each(
-        SMOOTH, "Celu Elu Erf Exp Gelu HardSwish Log Mish Pow Selu Softplus Sqrt"
+    **why.by_operator(
+        {
+            why.SMOOTH: "Celu Elu Erf Exp Gelu HardSwish Log Mish Pow Selu Softplus "
+            "Sqrt",
+            why.ENLARGES: "ConvTranspose DepthToSpace Resize Upsample",
+            why.NORM: "GroupNormalization InstanceNormalization LRN LayerNormalization",
+            why.ATTENTION: "Attention Einsum",
+            why.SPLITS: "Gather Slice Split SpaceToDepth",
+            why.LOOPS: "GRU LSTM RNN If Loop Scan",
+            _INTEGERS: "ConvInteger MatMulInteger QLinearAveragePool QLinearConcat "
+            "QLinearGlobalAveragePool",
+            _SHAPES_VALUES: "Abs And Ceil Cos Equal Floor Greater Less Mod Not Or "
+            "Reciprocal Round Sign Sin ThresholdedRelu Where",
+            _REDUCES: "GlobalLpPool LpPool ReduceL1 ReduceL2 ReduceMin ReduceProd",
+        }
     ),
-    **for_each(ENLARGES, "ConvTranspose DepthToSpace Resize Upsample"),
-    **for_each(NORM, "GroupNormalization InstanceNormalization LRN LayerNormalization"),
-    **for_each(ATTENTION, "Attention Einsum"),
-    **for_each(SPLITS, "Gather Slice Split SpaceToDepth"),
-    **for_each(LOOPS, "GRU LSTM RNN If Loop Scan"),
-    **for_each(_INTEGERS, "ConvInteger MatMulInteger QLinearConcat"),
-    **for_each(_INTEGERS, "QLinearAveragePool QLinearGlobalAveragePool"),
-    **for_each(
-        _SHAPES_VALUES, "Abs Ceil Cos Floor Mod Reciprocal Round Sign Sin Where"
-    ),
-    **for_each(_SHAPES_VALUES, "And Equal Greater Less Not Or ThresholdedRelu"),
-    **for_each(_REDUCES, "GlobalLpPool LpPool ReduceL1 ReduceL2 ReduceMin ReduceProd"),
     "DynamicQuantizeLinear": "scales that each frame chooses; quantize statically, "
     "with onnxruntime.quantization.quantize_static in QDQ format",
     "FloatQuant": "quantizes to floating point (such as FP8); weights and feature maps "

@@ -11,12 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from hao.errors import InputError, UnsupportedError
-
-Array = NDArray[np.generic]
+from hao.frontends.piece_types import Array
 
 
 def stored_array(tensor: onnx.TensorProto, path: Path) -> Array:

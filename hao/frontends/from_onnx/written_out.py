@@ -113,7 +113,7 @@ class _Writing:
         return self
 
     def activated(self, op: str) -> "_Writing":
-        """Add the operator, a sum with the fourth input, and the activation."""
+        """Add the operator, a sum with the fourth input if any, and the activation."""
         fused = {a.name: a for a in self._node.attribute}
         node = helper.make_node(
             op, self._node.input[:3], [f"{self._title}:sums"], name=self._title
@@ -179,16 +179,11 @@ def _gemm(to: _Writing) -> _Writing:
     return to.quantized("Gemm", operands, 7)
 
 
-def _fused(to: _Writing, op: str) -> _Writing:
-    """Inputs: those of the operator; of FusedConv a map that is added as the fourth."""
-    return to.activated(op)
-
-
 _WRITERS: Mapping[str, Callable[[_Writing], _Writing]] = {
     **{name: partial(_unary, op=op) for name, op in _UNARY.items()},
     **{name: partial(_binary, op=op) for name, op in _BINARY.items()},
-    "FusedConv": partial(_fused, op="Conv"),
-    "FusedGemm": partial(_fused, op="Gemm"),
+    "FusedConv": partial(_Writing.activated, op="Conv"),
+    "FusedGemm": partial(_Writing.activated, op="Gemm"),
     "QGemm": _gemm,
     "QLinearConv": _conv,
     "QLinearMatMul": _matmul,

@@ -1,29 +1,21 @@
 """Why calls of torch modules are refused, and what to put in their place."""
 
 import re
-from collections.abc import Mapping
 
 from hao.errors import UnsupportedError
-from hao.frontends.reasons import (
-    ATTENTION,
-    ENLARGES,
-    FLAT,
-    LOOPS,
-    NORM,
-    SMOOTH,
-    SPLITS,
-    for_each,
-)
+from hao.frontends import reasons as why
 
-_REASONS: Mapping[str, str] = {
-    **for_each(SMOOTH, "celu elu exp gelu glu hardswish log mish pow selu silu"),
-    **for_each(SMOOTH, "softplus sqrt"),
-    **for_each(ENLARGES, "convtranspose interpolate pixelshuffle upsample"),
-    **for_each(NORM, "groupnorm instancenorm layernorm localresponsenorm rmsnorm"),
-    **for_each(ATTENTION, "bmm multiheadattention scaleddotproductattention"),
-    **for_each(SPLITS, "cat chunk concat split unbind"),
-    **for_each(LOOPS, "gru lstm rnn"),
-}
+_REASONS = why.by_operator(
+    {
+        why.SMOOTH: "celu elu exp gelu glu hardswish log mish pow selu silu softplus "
+        "sqrt",
+        why.ENLARGES: "convtranspose interpolate pixelshuffle upsample",
+        why.NORM: "groupnorm instancenorm layernorm localresponsenorm rmsnorm",
+        why.ATTENTION: "bmm multiheadattention scaleddotproductattention",
+        why.SPLITS: "cat chunk concat split unbind",
+        why.LOOPS: "gru lstm rnn",
+    }
+)
 """By the name of a module or function in small letters, without "2d" and "_"."""
 
 
@@ -41,5 +33,5 @@ def refused(called: str, title: str) -> UnsupportedError:
         "(docs/models.md), or leave it to the host",
     )
     if re.search("[13]d$", called):
-        reason = FLAT
+        reason = why.FLAT
     return UnsupportedError(f"{called} {title!r} is not handled: {reason}")
