@@ -16,14 +16,7 @@ engine waits for the next frame, so fewer blocks are what saves power.
 from collections.abc import Iterator
 from enum import Enum
 
-from hao.cost.power import (
-    BRAM_18K_FJ,
-    CLOCK_FJ,
-    DSP_FJ,
-    FF_FJ,
-    LUT_FJ,
-    URAM_FJ,
-)
+from hao.cost.power import BRAM_18K_FJ, CLOCK_FJ, DSP_FJ, FF_FJ, LUT_FJ, URAM_FJ
 from hao.hw.board import Board
 from hao.program.fit import Measure
 

@@ -21,13 +21,7 @@ import numpy as np
 
 from hao.answer.drawn import Values, column, values_of
 from hao.cost.area import engine_resources, pool_lutram
-from hao.cost.catalogue import (
-    Needs,
-    build_stages,
-    column_area,
-    pool_words,
-    word_bits,
-)
+from hao.cost.catalogue import Needs, build_stages, column_area, pool_words, word_bits
 from hao.cost.columns import Setting, engine_columns
 from hao.cost.evaluate import CostReport, evaluate
 from hao.cost.prices import price_segment

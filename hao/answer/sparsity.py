@@ -21,13 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hao.answer.densities import (
-    Curves,
-    energies,
-    measured_curves,
-    prunable,
-    weights_of,
-)
+from hao.answer.densities import Curves, energies, measured_curves, prunable, weights_of
 from hao.answer.kept import Sparsified, load_kept, save_kept
 from hao.answer.prune_task import PruneSettings, PruneTask
 from hao.emission.weights import stage_words

@@ -17,7 +17,7 @@ from hao.cost.overheads import MAX_BURST_BEATS, OUTSTANDING_BURSTS
 from hao.cost.widths import memory_parts
 from hao.cost.words import INDEX_BYTES, list_words
 from hao.emission.arena import StoredMap
-from hao.emission.host import family_word, feature_map, frame_coding, system_side
+from hao.emission.host import FAMILY_WORDS, feature_map, frame_coding, system_side
 from hao.emission.records import (
     NONE,
     LoadStep,
@@ -203,7 +203,7 @@ def make_context(
         "board": {
             "name": board.name,
             "part": board.part,
-            "family": family_word(board.family),
+            "family": FAMILY_WORDS[board.family],
             "clock_mhz": round(board.clock_khz / 1000, 3),
             "clock_ns": round(1e6 / board.clock_khz, 3),
             "uncertainty_percent": UNCERTAINTY_PERCENT,

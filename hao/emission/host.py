@@ -4,8 +4,6 @@ The drivers, the block design and the device-tree overlay are rendered from thes
 that they agree on where things are.
 """
 
-from typing import assert_never
-
 from hao.cost.memory import store_bits
 from hao.emission.arena import StoredMap
 from hao.emission.steps import Table
@@ -23,15 +21,8 @@ FRAMES_IN_FLIGHT = 2
 """Arenas that the device-tree overlay makes room for; the drivers' default."""
 
 
-def family_word(family: Family) -> str:
-    """Return what the templates call a family; it sets the processor of the design."""
-    match family:
-        case Family.ZYNQ_7000:
-            return "zynq7000"
-        case Family.ZYNQ_ULTRASCALE:
-            return "zynqmp"
-        case _:
-            assert_never(family)
+FAMILY_WORDS = {Family.ZYNQ_ULTRASCALE: "zynqmp", Family.ZYNQ_7000: "zynq7000"}
+"""What the templates call a family; it sets the processor of the design."""
 
 
 def feature_map(

@@ -193,15 +193,15 @@ def _with_load(step: Step, load: _Load, design: Design, *, half: int) -> Step:
         )
         step = replace(step, fetch=fetch)
     for role, packed in load.items():
-        begin = _begin(design, role, half)
+        weight, channel, listed = _begin(design, role, half)
         fill = {
-            "fill_weight_base": begin.weight + packed.first * packed.load.folds,
-            "fill_channel_base": begin.channel + packed.first,
+            "fill_weight_base": weight + packed.first * packed.load.folds,
+            "fill_channel_base": channel + packed.first,
             "fill_units": packed.units,
             "fill_records": packed.records,
         }
         if packed.lists:
-            fill |= {"fill_list_base": begin.listed, "fill_lists": packed.lists}
+            fill |= {"fill_list_base": listed, "fill_lists": packed.lists}
         step = _with_array(step, role, fill, load=packed.load)
     return step
 
@@ -209,10 +209,10 @@ def _with_load(step: Step, load: _Load, design: Design, *, half: int) -> Step:
 def _in_half(step: Step, design: Design, half: int) -> Step:
     """Return the step that computes with the weights in a half of the buffers."""
     for role in engine_stages(design):
-        begin = _begin(design, role, half)
-        bases = {"weight_base": begin.weight, "channel_base": begin.channel}
+        weight, channel, listed = _begin(design, role, half)
+        bases = {"weight_base": weight, "channel_base": channel}
         if role is not Role.DEPTHWISE:
-            bases["list_base"] = begin.listed
+            bases["list_base"] = listed
         step = _with_array(step, role, bases)
     return step
 
@@ -228,29 +228,17 @@ def _with_array(
     return replace(step, **changed)
 
 
-@dataclass(frozen=True, slots=True)
-class _Begin:
-    """Where a half of a stage's buffers begins.
+def _begin(design: Design, role: Role, half: int) -> tuple[int, int, int]:
+    """Return where the first (0) or the second half of a stage's buffers begins.
 
-    Attributes:
-        weight: Of weights [words].
-        channel: Of records [words].
-        listed: Of the list of words [beats]; 0 where there is none.
+    That of weights and of records [words], and of the list of words [beats].
     """
-
-    weight: int = 0
-    channel: int = 0
-    listed: int = 0
-
-
-def _begin(design: Design, role: Role, half: int) -> _Begin:
-    """Return where the first (0) or the second half of a stage's buffers begins."""
     if not half:
-        return _Begin()
+        return 0, 0, 0
     stage, listed = engine_stages(design)[role], 0
     if isinstance(stage, DenseStage) and stage.skips:
         listed = int(list_words(np.asarray(stage.weight_words), design.board)) // 2
-    return _Begin(stage.weight_words // 2, stage.channel_words // 2, listed)
+    return stage.weight_words // 2, stage.channel_words // 2, listed
 
 
 def _run_step(run: Run, arena: Arena, design: Design, net: IntegerNetwork) -> Step:

@@ -28,11 +28,7 @@ from hao.handoff.cosim import CosimReport
 from hao.handoff.hierarchy import HierarchyReport
 from hao.handoff.load import Report
 from hao.handoff.synthesis import ModuleRow, SynthesisReport
-from hao.handoff.utilization import (
-    CORE,
-    TimingReport,
-    UtilizationReport,
-)
+from hao.handoff.utilization import CORE, TimingReport, UtilizationReport
 from hao.hw.resources import Resources
 from hao.text import text_table
 

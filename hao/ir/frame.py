@@ -41,11 +41,6 @@ class FrameCoding:
                 "must be finite numbers, at least one"
             )
 
-    @classmethod
-    def of_exponent(cls, exponent: int) -> "FrameCoding":
-        """Return what rounds values to multiples of 2^exponent, halves up."""
-        return cls(gain=(2.0**-exponent,))
-
     def codes(
         self, frames: NDArray[np.floating], *, low: int, high: int
     ) -> NDArray[np.int64]:

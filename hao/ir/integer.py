@@ -276,7 +276,7 @@ class IntegerNetwork:
                 f"network {self.network.name!r}: the scale of its input is not known; "
                 "give it codes"
             )
-        return FrameCoding.of_exponent(exponent)
+        return FrameCoding(gain=(2.0**-exponent,))
 
     def param(self, layer: str, name: str) -> NDArray[np.int64]:
         """Return a parameter.

@@ -40,10 +40,10 @@ class Shape:
 
     def __post_init__(self) -> None:
         if min(self.channels, self.height, self.width) < 1:
-            raise InputError(
-                f"shape {self.channels}x{self.height}x{self.width}: "
-                "every size must be at least 1"
-            )
+            raise InputError(f"shape {self}: every size must be at least 1")
+
+    def __str__(self) -> str:
+        return f"{self.channels}x{self.height}x{self.width}"
 
     @property
     def pixels(self) -> int:

@@ -206,8 +206,8 @@ def load_dataset(spec: str, shape: Shape, fit: Fit = STRETCHED) -> Dataset:
         )
     if dataset.shape != shape:
         raise InputError(
-            f"data set {spec!r}: frames of {_text(dataset.shape)}; the network reads "
-            f"{_text(shape)}: {_remedy(dataset.shape, shape)}"
+            f"data set {spec!r}: frames of {dataset.shape}; the network reads "
+            f"{shape}: {_remedy(dataset.shape, shape)}"
         )
     return _apart(dataset)
 
@@ -371,7 +371,3 @@ def _array_split(part: str, given: LabelledArray, shape: Shape, fit: Fit) -> Spl
 def _made(spec: str) -> Dataset:
     dataset = made_by(spec, "data set", Dataset)
     return replace(dataset, train=_mixed(dataset.train), test=_mixed(dataset.test))
-
-
-def _text(shape: Shape) -> str:
-    return f"{shape.channels}x{shape.height}x{shape.width}"

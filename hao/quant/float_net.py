@@ -32,10 +32,8 @@ from hao.ir.layer import (
     Transparent,
 )
 from hao.ir.network import Network
-from hao.ir.sparsity import FULL, density_of
 from hao.quant.modules import (
     LayerwiseModule,
-    hold_zeros,
     module_key,
     pooled_maximum,
     torch_padding,
@@ -58,22 +56,13 @@ class FloatNet(LayerwiseModule):
 
     def __init__(self, network: Network, *, batch_norm: bool) -> None:
         super().__init__(network)
-        add_frame_scaling(self)
         for layer in network.compute_layers:
             self.compute[module_key(layer.name)] = _module(layer)
             if batch_norm and not isinstance(layer, Linear):
                 self.norms[module_key(layer.name)] = nn.BatchNorm2d(layer.ofm.channels)
         if set(network.params) - set(frame_parameters(network)):
             for layer in network.compute_layers:
-                weight, bias = float_parameters(network, layer)
-                module = self.compute[module_key(layer.name)]
-                assert isinstance(module, nn.Conv2d | nn.Linear)
-                assert module.bias is not None
-                with torch.no_grad():
-                    module.weight.copy_(torch.from_numpy(weight))
-                    module.bias.copy_(torch.from_numpy(bias))
-                if density_of(layer) < FULL:
-                    hold_zeros(module.get_parameter("weight"))
+                self.load(layer)
 
     def run_layer(self, layer: Layer, operands: Sequence[Tensor]) -> Tensor:
         """Return the feature map that a layer makes."""
@@ -81,7 +70,7 @@ class FloatNet(LayerwiseModule):
         assert not isinstance(layer, Transparent)
         match layer:
             case Input():
-                return scaled_frames(self, x)
+                return self.scaled_frames(x)
             case Conv() | Depthwise() | Linear():
                 return activated(self.sums(layer, x), layer.activation)
             case Pool():
@@ -92,21 +81,6 @@ class FloatNet(LayerwiseModule):
                 return activated(x + operands[1], layer.activation)
             case _:
                 assert_never(layer)
-
-
-def add_frame_scaling(net: LayerwiseModule) -> None:
-    """Give a net the scale and shift of frames that its network leaves to the host."""
-    name = net.network.input.name
-    for word, neutral in (("scale", 1.0), ("shift", 0.0)):
-        given = net.network.params.get(f"{name}.{word}", np.array([neutral]))
-        values = torch.from_numpy(given.astype(np.float64)).reshape(1, -1, 1, 1)
-        net.register_buffer(f"frame_{word}", values.float(), persistent=False)
-
-
-def scaled_frames(net: LayerwiseModule, x: Tensor) -> Tensor:
-    """Return frames as the first layer reads them."""
-    scale, shift = net.get_buffer("frame_scale"), net.get_buffer("frame_shift")
-    return x * scale + shift
 
 
 def activated(x: Tensor, kind: ActivationKind) -> Tensor:

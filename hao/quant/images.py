@@ -14,6 +14,7 @@ import hashlib
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,8 +147,7 @@ def load_image_folder(folder: Path, size: Shape, fit: Fit = STRETCHED) -> ImageF
     """
     if size.channels not in _CHANNELS:
         raise InputError(
-            f"{folder}: images have 1 or 3 channels; the network reads "
-            f"{size.channels}x{size.height}x{size.width}"
+            f"{folder}: images have 1 or 3 channels; the network reads {size}"
         )
     reader = _Reader(size, fit)
     names = [entry.name for entry in _folders(folder)]
@@ -284,23 +284,13 @@ def _check_image(path: Path, channels: int) -> str:
     Raises:
         InputError: It is no file, no image, too large, or of a mode not handled.
     """
-    try:
-        if not path.is_file():
-            raise InputError(f"{path}: not a file; must be an image, or go")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=_FORMATS) as image:
-                width, height = image.size
-                note = mode_note(image, channels)
-    except InputError as error:
-        told = str(error).startswith(str(path))
-        raise error if told else InputError(f"{path}: {error}") from error
-    except Image.DecompressionBombError as error:
-        raise InputError(
-            f"{path}: far too many pixels; must be at most {MAX_PIXELS} in all"
-        ) from error
-    except Exception as error:  # Pillow raises whatever a broken file leads to
-        raise _unreadable(path, error) from error
+    if not path.is_file():
+        raise InputError(f"{path}: not a file; must be an image, or go")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with _opened(path) as image:
+            width, height = image.size
+            note = mode_note(image, channels)
     if width * height > MAX_PIXELS:
         raise InputError(
             f"{path}: {width} x {height} pixels; must be at most {MAX_PIXELS} in all"
@@ -322,23 +312,33 @@ def _dark_notes(wide: Sequence[Path]) -> Iterator[str]:
 
 
 def _brightest(path: Path) -> int:
-    try:
-        with Image.open(path, formats=_FORMATS) as image:
-            return int(np.asarray(image).max())
-    except Exception as error:  # Pillow raises whatever a broken file leads to
-        raise _unreadable(path, error) from error
+    with _opened(path) as image:
+        return int(np.asarray(image).max())
 
 
 def _decoded(path: Path, size: Shape, fit: Fit) -> NDArray[np.float32]:
     """Return an image as (channels, height, width) from 0 to 1."""
-    try:
-        with Image.open(path, formats=_FORMATS) as image:
-            image.load()
-            pixels = np.asarray(fitted(with_channels(image, size.channels), size, fit))
-    except Exception as error:  # Pillow raises whatever a broken file leads to
-        raise _unreadable(path, error) from error
+    with _opened(path) as image:
+        image.load()
+        pixels = np.asarray(fitted(with_channels(image, size.channels), size, fit))
     planes = pixels.reshape(size.height, size.width, size.channels)
     return planes.transpose(2, 0, 1).astype(np.float32) / np.float32(BYTE_MAX)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Yield an image; what is wrong with it is told with its path."""
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            yield image
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except Image.DecompressionBombError as error:
+        raise InputError(
+            f"{path}: far too many pixels; must be at most {MAX_PIXELS} in all"
+        ) from error
+    except Exception as error:  # Pillow raises whatever a broken file leads to
+        raise _unreadable(path, error) from error
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

@@ -43,10 +43,7 @@ def digits(shape: Shape) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         InputError: The shape has more than one channel.
     """
     if shape.channels != _GREY:
-        raise InputError(
-            f"data set 'digits' is greyscale; the network reads {shape.channels}x"
-            f"{shape.height}x{shape.width}"
-        )
+        raise InputError(f"data set 'digits' is greyscale; the network reads {shape}")
     bunch = load_digits()
     pixels = torch.from_numpy(bunch.images.astype(np.float32) / _DIGITS_MAX)
     enlarged = torch.nn.functional.interpolate(

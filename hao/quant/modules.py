@@ -7,6 +7,7 @@ layer computes. Feature maps have shape (batch, channels, height, width).
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -23,6 +24,8 @@ from hao.ir.layer import (
     Transparent,
 )
 from hao.ir.network import Network, run_layers
+from hao.ir.sparsity import FULL, density_of
+from hao.quant.parameters import float_parameters
 
 
 class LayerwiseModule(nn.Module, ABC):
@@ -48,6 +51,30 @@ class LayerwiseModule(nn.Module, ABC):
                 )
         self.network = network
         self.compute, self.norms = nn.ModuleDict(), nn.ModuleDict()
+        # What the network leaves to the host.
+        name = network.input.name
+        for word, neutral in (("scale", 1.0), ("shift", 0.0)):
+            given = network.params.get(f"{name}.{word}", np.array([neutral]))
+            values = torch.from_numpy(given.astype(np.float64)).reshape(1, -1, 1, 1)
+            self.register_buffer(f"frame_{word}", values.float(), persistent=False)
+
+    def load(self, layer: Compute) -> None:
+        """Give a layer's module its parameters; of a pruned one, zeros stay zeros.
+
+        Raises:
+            InputError: One is missing, misshapen or not finite.
+        """
+        module = self.compute[module_key(layer.name)]
+        parameters = float_parameters(self.network, layer)
+        with torch.no_grad():
+            for word, array in zip(("weight", "bias"), parameters, strict=True):
+                module.get_parameter(word).copy_(torch.from_numpy(array))
+        if density_of(layer) < FULL:
+            hold_zeros(module.get_parameter("weight"))
+
+    def scaled_frames(self, x: Tensor) -> Tensor:
+        """Return frames as the first layer reads them."""
+        return x * self.get_buffer("frame_scale") + self.get_buffer("frame_shift")
 
     def sums(self, layer: Compute, x: Tensor) -> Tensor:
         """Return a compute layer's map before its activation function."""

@@ -28,21 +28,19 @@ from hao.ir.layer import (
     Pool,
     PoolKind,
     Transparent,
+    weight_shape,
 )
 from hao.ir.network import Network
 from hao.ir.passes import in_passes
-from hao.ir.sparsity import FULL, density_of
 from hao.ir.tensor import QType, Rounding
-from hao.quant.float_net import activated, add_frame_scaling, scaled_frames
+from hao.quant.float_net import activated
 from hao.quant.modules import (
     LayerwiseModule,
-    hold_zeros,
     module_key,
     pooled_maximum,
     torch_padding,
     window_sums,
 )
-from hao.quant.parameters import float_parameters
 from hao.quant.quantizers import bias_quantizer, map_quantizer, weight_quantizer
 from hao.quant.scales import Scales, bias_code_bits
 from hao.quant.scheme import Scheme, check_scheme
@@ -65,12 +63,12 @@ class QuantNet(LayerwiseModule):
         super().__init__(network)
         check_scheme(network, scheme)
         self.scheme, self.scales = scheme, scales
-        add_frame_scaling(self)
         self.quantizers = nn.ModuleDict()
         for layer in network.layers:
             key = module_key(layer.name)
             if isinstance(layer, Compute):
                 self.compute[key] = self._compute_module(layer)
+                self.load(layer)
             if not isinstance(layer, Pool) or layer.kind is not PoolKind.MAX:
                 kind = scales.maps[layer.name]
                 exponent = scales.exponent(layer.name)
@@ -96,7 +94,7 @@ class QuantNet(LayerwiseModule):
         assert not isinstance(layer, Transparent)
         match layer:
             case Input():
-                return self.quantized(layer, scaled_frames(self, x))
+                return self.quantized(layer, self.scaled_frames(x))
             case Conv() | Depthwise() | Linear():
                 sums = activated(self.sums(layer, x), layer.activation)
                 return self.quantized(layer, sums)
@@ -121,13 +119,12 @@ class QuantNet(LayerwiseModule):
         return grid
 
     def _compute_module(self, layer: Compute) -> nn.Module:
-        weight, bias = float_parameters(self.network, layer)
         exponents = self.scales.weights[layer.name]
         quantizers = {
             "weight_quant": weight_quantizer(
                 weight_type(self.scheme, layer),
                 self.scales.steps(layer.name),
-                weight.ndim,
+                len(weight_shape(layer)),
             ),
             "bias_quant": bias_quantizer(
                 bias_code_bits(layer, self.scheme),
@@ -150,11 +147,6 @@ class QuantNet(LayerwiseModule):
                 bias=True,
                 **quantizers,
             )
-        with torch.no_grad():
-            module.get_parameter("weight").copy_(torch.from_numpy(weight))
-            module.get_parameter("bias").copy_(torch.from_numpy(bias))
-        if density_of(layer) < FULL:
-            hold_zeros(module.get_parameter("weight"))
         return module
 
 

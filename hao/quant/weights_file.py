@@ -22,7 +22,7 @@ from hao.errors import InputError
 from hao.ir.frame import FrameCoding
 from hao.ir.integer import IntegerNetwork, MapType, Requantization
 from hao.ir.network import Network
-from hao.layer_file import FileTable, LayerEntry, layer_type
+from hao.layer_file import FileTable, LayerEntry, explain, layer_type
 from hao.npz import load_npz
 
 SCHEMA = "hao.integers/2"
@@ -119,11 +119,7 @@ def _parsed(stored: NDArray[np.generic] | None) -> _Header:
     try:
         return _Header.model_validate_json(stored.tobytes())
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise InputError(
-            f"header: {place}: {first['msg']}; must be of schema {SCHEMA}"
-        ) from error
+        raise InputError(f"header: {explain(error)}; schema {SCHEMA}") from error
 
 
 def _narrowed(array: NDArray[np.int64]) -> NDArray[np.generic]:

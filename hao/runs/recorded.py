@@ -3,15 +3,7 @@
 from dataclasses import replace
 
 from hao.errors import InputError
-from hao.ir.change import (
-    Bits,
-    Change,
-    Channels,
-    Keep,
-    LeaveOut,
-    Replace,
-    change_of,
-)
+from hao.ir.change import Bits, Change, Channels, Keep, LeaveOut, Replace, change_of
 from hao.ir.sparsity import FULL
 from hao.options.option import Option
 from hao.program.problem import DEFAULT_SPACE, Problem

@@ -126,7 +126,8 @@ def _by_bank(
     for chosen in {bank for bank in every if None not in bank} or every:
         use = _Use()
         for block, writes, other, key in seen:
-            if all(a is None or b is None or a == b for a, b in _pairs(chosen, other)):
+            pairs = zip(chosen, other, strict=True)
+            if all(a is None or b is None or a == b for a, b in pairs):
                 use.add(block, key, writes=writes)
         yield use
 
@@ -142,10 +143,6 @@ def _stepped(built: BuiltLoop, address: Address) -> Address:
             terms.append((name, factor * built.steps[name]))
             offset += factor * start
     return Address(address.base, tuple(terms), offset)
-
-
-def _pairs(a: Bank, b: Bank) -> Iterable[tuple[int | None, int | None]]:
-    return zip(a, b, strict=True)
 
 
 def _busiest(built: BuiltLoop, facts: LoopFacts, use: _Use) -> tuple[int, int]:

@@ -20,17 +20,8 @@ def loop_findings(
 ) -> Iterable[ScheduleFinding]:
     """Yield the findings about a loop, judged by the first setting."""
     title = f"loop {loop.label or loop.place.line} of {loop.process}"
-    yield from _recurrence(loop, settings[0], title)
-    if loop.ports.interval > loop.target:
-        ports = loop.ports
-        yield ScheduleFinding(
-            loop.place,
-            ScheduleRule.PORTS.value,
-            f"{title}: {ports.variable} is read {ports.reads} and written "
-            f"{ports.writes} times an iteration; II {ports.interval} if the tool does "
-            "not copy it",
-        )
-    yield from _operators(loop, title)
+    for rule, message in (*_recurrence(loop, settings[0]), *_operators(loop)):
+        yield ScheduleFinding(loop.place, rule.value, f"{title}: {message}")
     for place in loop.inner:
         yield ScheduleFinding(
             place,
@@ -47,33 +38,36 @@ def loop_findings(
             )
 
 
-def _operators(loop: LoopSchedule, title: str) -> Iterable[ScheduleFinding]:
-    counts = loop.counts
+def _operators(loop: LoopSchedule) -> Iterable[tuple[ScheduleRule, str]]:
+    ports, counts = loop.ports, loop.counts
+    if ports.interval > loop.target:
+        yield (
+            ScheduleRule.PORTS,
+            f"{ports.variable} is read {ports.reads} and written {ports.writes} times "
+            f"an iteration; II {ports.interval} if the tool does not copy it",
+        )
     if counts.dividers:
-        yield ScheduleFinding(
-            loop.place,
-            ScheduleRule.DIVIDER.value,
-            f"{title}: {counts.dividers} divisions or remainders by a variable, each a "
+        yield (
+            ScheduleRule.DIVIDER,
+            f"{counts.dividers} divisions or remainders by a variable, each a "
             "pipeline as deep as its dividend is wide",
         )
     if counts.shifters:
         count, most = len(counts.shifters), max(counts.shifters)
-        yield ScheduleFinding(
-            loop.place,
-            ScheduleRule.SHIFTER.value,
-            f"{title}: shifts by a variable of up to {most} bits: {count}",
+        yield (
+            ScheduleRule.SHIFTER,
+            f"shifts by a variable of up to {most} bits: {count}",
         )
     if counts.floats:
-        yield ScheduleFinding(
-            loop.place,
-            ScheduleRule.FLOAT.value,
-            f"{title}: {counts.floats} floating-point operators, which are not timed",
+        yield (
+            ScheduleRule.FLOAT,
+            f"{counts.floats} floating-point operators, which are not timed",
         )
 
 
 def _recurrence(
-    loop: LoopSchedule, setting: Uncertainty, title: str
-) -> Iterable[ScheduleFinding]:
+    loop: LoopSchedule, setting: Uncertainty
+) -> Iterable[tuple[ScheduleRule, str]]:
     recurrence = loop.recurrences[0]
     verdict = recurrence.verdict(loop.target)
     if verdict is IntervalVerdict.FITS:
@@ -90,11 +84,7 @@ def _recurrence(
     else:
         rule, end = ScheduleRule.RECURRENCE, f"II at least {recurrence.interval}"
     over = f" over {recurrence.distance} iterations" if recurrence.distance > 1 else ""
-    yield ScheduleFinding(
-        loop.place,
-        rule.value,
-        f"{title}: recurrence needs {need}; {end}: {describe_path(loop.steps)}{over}",
-    )
+    yield rule, f"recurrence needs {need}; {end}: {describe_path(loop.steps)}{over}"
 
 
 def describe_path(steps: Sequence[CycleStep], *, most: int = _SHOWN) -> str:
