@@ -175,16 +175,7 @@ A block goes by the name that `hao.ir.blocks` gives it.
 
 def bits_of(scheme: Scheme) -> dict[str, int]:
     """Return the weight bits by layer that a scheme sets; other changes set none."""
-    found: dict[str, int] = {}
-    for name, change in scheme.items():
-        match change:
-            case Bits():
-                found[name] = change.weight_bits
-            case Keep() | LeaveOut() | Channels() | Replace():
-                continue
-            case _:
-                assert_never(change)
-    return found
+    return {n: c.weight_bits for n, c in scheme.items() if isinstance(c, Bits)}
 
 
 def layer_bits(change: Change) -> Bits:

@@ -139,22 +139,18 @@ def with_evens(network: Network) -> Network:
 
 def _with_sums(network: Network, marked: Callable[[Compute], Compute]) -> Network:
     """Return a network whose layers that add up products are marked."""
-    layers = tuple(
-        marked(layer) if isinstance(layer, Compute) else layer
-        for layer in network.layers
-    )
-    return replace(network, layers=layers)
+    return network.with_layers(lambda x: marked(x) if isinstance(x, Compute) else x)
 
 
 def with_wide_means(network: Network, names: frozenset[str]) -> Network:
     """Return a network in which these averages take a wide multiplier."""
-    layers = tuple(
-        replace(layer, wide=True)
-        if isinstance(layer, Pool | GlobalAveragePool) and layer.name in names
-        else layer
-        for layer in network.layers
+    return network.with_layers(
+        lambda x: (
+            replace(x, wide=True)
+            if isinstance(x, Pool | GlobalAveragePool) and x.name in names
+            else x
+        )
     )
-    return replace(network, layers=layers)
 
 
 def means_are_wide(network: Network) -> bool:

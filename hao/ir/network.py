@@ -6,7 +6,7 @@ read-only arrays; a network of the zoo has none, since the search needs shapes o
 """
 
 from collections.abc import Callable, Collection, Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -85,6 +85,10 @@ class Network:
     def compute_layers(self) -> tuple[Compute, ...]:
         """Return the layers that hold weights, in order."""
         return tuple(layer for layer in self.layers if isinstance(layer, Compute))
+
+    def with_layers(self, change: Callable[[Layer], Layer]) -> "Network":
+        """Return the network with every layer as `change` makes it."""
+        return replace(self, layers=tuple(map(change, self.layers)))
 
     @property
     def macs(self) -> int:

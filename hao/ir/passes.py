@@ -208,13 +208,11 @@ def frame_in_planes(network: Network, planes: int) -> Network:
 
 def run_in_passes(network: Network, passes: dict[str, int]) -> Network:
     """Return a network whose weights run in so many passes; those left out in one."""
-    layers = tuple(
-        _in_passes(layer, passes.get(layer.name, 1))
-        if isinstance(layer, Conv | Linear)
-        else layer
-        for layer in network.layers
+    return network.with_layers(
+        lambda x: (
+            _in_passes(x, passes.get(x.name, 1)) if isinstance(x, Conv | Linear) else x
+        )
     )
-    return Network(name=network.name, layers=layers, params=network.params)
 
 
 def invocation_in_passes(run: Invocation, passes: dict[str, int]) -> Invocation:

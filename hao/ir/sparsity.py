@@ -172,13 +172,13 @@ def keep_largest(weight: NDArray[Any], words: Words, density: int) -> NDArray[An
 
 def with_densities(network: Network, densities: Mapping[str, int]) -> Network:
     """Return a network whose layers keep so much of their words [%]; others all."""
-    layers: tuple[Layer, ...] = tuple(
-        _with_density(layer, densities.get(layer.name, FULL))
-        if isinstance(layer, Conv | Linear)
-        else layer
-        for layer in network.layers
+    return network.with_layers(
+        lambda x: (
+            _with_density(x, densities.get(x.name, FULL))
+            if isinstance(x, Conv | Linear)
+            else x
+        )
     )
-    return Network(name=network.name, layers=layers, params=network.params)
 
 
 def invocation_with_densities(

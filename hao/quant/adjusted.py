@@ -86,11 +86,9 @@ def adjusted_network(
 
 def with_biases(network: Network, params: dict[str, NDArray[np.generic]]) -> Network:
     """Return a network whose compute layers all have a bias, with these parameters."""
-    layers = tuple(
-        replace(layer, bias=True) if isinstance(layer, Compute) else layer
-        for layer in network.layers
+    return replace(network, params=params).with_layers(
+        lambda x: replace(x, bias=True) if isinstance(x, Compute) else x
     )
-    return replace(network, layers=layers, params=params)
 
 
 def _can_fit(layer: Compute) -> bool:

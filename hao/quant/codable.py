@@ -74,13 +74,11 @@ def codable(network: Network) -> tuple[Network, tuple[str, ...]]:
 
 def _plain_weights(network: Network) -> Network:
     """Return the network with signed weight types of 2 bits and more."""
-    layers = tuple(
-        replace(layer, weight=_weight_type(network, layer))
-        if isinstance(layer, Compute)
-        else layer
-        for layer in network.layers
+    return network.with_layers(
+        lambda x: (
+            replace(x, weight=_weight_type(network, x)) if isinstance(x, Compute) else x
+        )
     )
-    return replace(network, layers=layers)
 
 
 def _weight_type(network: Network, layer: Compute) -> QType | None:

@@ -123,14 +123,9 @@ def _folded(
             bias = bias + by_channel.sum(axis=2) @ shift
             weight = (by_channel * scale[:, None]).reshape(weight.shape)
         params[f"{layer.name}.weight"], params[f"{layer.name}.bias"] = weight, bias
-    names = {layer.name for layer in first}
-    layers = tuple(
-        replace(layer, bias=True)
-        if isinstance(layer, Compute) and layer.name in names
-        else layer
-        for layer in network.layers
+    return replace(network, params=params).with_layers(
+        lambda x: replace(x, bias=True) if isinstance(x, Compute) and x in first else x
     )
-    return replace(network, layers=layers, params=params)
 
 
 def _is_padded(layer: Compute) -> bool:

@@ -119,7 +119,7 @@ def _parsed(stored: NDArray[np.generic] | None) -> _Header:
     try:
         return _Header.model_validate_json(stored.tobytes())
     except ValidationError as error:
-        raise InputError(f"header: {explain(error)}; schema {SCHEMA}") from error
+        raise InputError(f"header: {explain(error)}") from error
 
 
 def _narrowed(array: NDArray[np.int64]) -> NDArray[np.generic]:

@@ -7,7 +7,7 @@ from hao.schedule.counters import counter_bits, counter_starts, counter_steps
 from hao.schedule.graph import OperatorGraph, OperatorKind
 from hao.schedule.ir import Instruction, SourceLine
 from hao.schedule.merge import merge_operators
-from hao.schedule.operators import Context, DelayTable, classify
+from hao.schedule.operators import Context, DelayTable
 from hao.schedule.regions import Loop
 from hao.schedule.widths import ValueWidths
 
@@ -71,7 +71,7 @@ class _Builder:
             return
         if item.op == "call" and item.detail.startswith(_NOTES):
             return
-        operator = classify(item, self._context(item), self._timing)
+        operator = self._timing.of(item, self._context(item))
         node = self._built.graph.add(operator)
         self._built.nodes[item.name] = node
         if item.name in self._carried:

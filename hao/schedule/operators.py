@@ -5,8 +5,7 @@ bits (csynth reports: 38 bits 41 cycles, 50 bits 53, 16 bits 19); a product long
 the budget is cut into stages of it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hao.schedule.delays import Delays, Timed
 from hao.schedule.graph import Operator, OperatorKind
@@ -15,16 +14,13 @@ from hao.schedule.memory import Storage
 from hao.schedule.widths import ValueWidths
 
 # fmt: off
-_WIRES = frozenset({
-    "zext", "sext", "trunc", "bitcast", "ptrtoint", "inttoptr", "freeze",
-    "getelementptr", "extractvalue", "insertvalue", "extractelement", "insertelement",
-    "addrspacecast", "ptrtoaddr",
-})
 _FLOATS = frozenset({
     "fadd", "fsub", "fmul", "fdiv", "frem", "fneg", "fcmp", "sitofp", "uitofp",
     "fptosi", "fptoui", "fpext", "fptrunc",
 })
 # fmt: on
+_COMPARING = ("@llvm.smin", "@llvm.smax", "@llvm.umin", "@llvm.umax")
+_ABSOLUTE = "@llvm.abs"
 _DIVIDER_EXTRA = 3
 _MUX_FROM = 5
 """Inputs from which a choice is timed as a multiplexer instead of a select: the LUT of
@@ -89,6 +85,10 @@ class DelayTable:
         delay = self.delays.delay(timed, width) if timed is not None else 0.0
         return Operator(kind, width, delay, 0, 0.0, place, bits)
 
+    def wire(self, bits: int, place: SourceLine) -> Operator:
+        """Return what costs nothing."""
+        return self.plain(OperatorKind.WIRE, None, bits, place, bits)
+
     def compare(self, width: int, place: SourceLine) -> Operator:
         """Return a comparison; of single bits it is logic."""
         if width == 1:
@@ -105,7 +105,7 @@ class DelayTable:
             return self.plain(OperatorKind.FIFO, Timed.LOGIC, 1, place, 1)
         return self.plain(OperatorKind.FIFO, Timed.FIFO, int(self.clock), place, 1)
 
-    def access(self, where: "Target", place: SourceLine, bits: int) -> Operator:
+    def access(self, where: Target, place: SourceLine, bits: int) -> Operator:
         """Return an access to a variable."""
         if where.storage is Storage.BUS:
             # Schedule reports give a beat the whole budget: nothing is chained to it.
@@ -124,7 +124,7 @@ class DelayTable:
             return self.plain(OperatorKind.REGISTER, choice, bits, place, 0)
         if where.storage is Storage.REGISTERS and where.moves:
             return self.chooser(where.elements, bits, place)
-        return self.plain(OperatorKind.WIRE, None, bits, place, bits)
+        return self.wire(bits, place)
 
     def chooser(self, inputs: int, bits: int, place: SourceLine) -> Operator:
         """Return what selects one of several inputs."""
@@ -132,111 +132,94 @@ class DelayTable:
             return self.plain(OperatorKind.SELECT, Timed.SELECT, bits, place, bits)
         return self.plain(OperatorKind.MUX, Timed.MUX, inputs, place, bits)
 
+    def of(self, item: Instruction, context: Context) -> Operator:
+        """Return the operator of an instruction that accesses nothing."""
+        op, place, widths = item.op, context.place, self.widths
+        bits = item.width if item.type != "void" else 0
+        if context.is_carried:
+            held = widths.result(item) if item.type != "ptr" else 0
+            return self.plain(OperatorKind.CARRIED, None, held, place, held)
+        if item.type == "ptr":
+            return self.wire(0, place)
+        if op in _FLOATS:
+            return self.plain(OperatorKind.FLOAT, None, bits, place, bits)
+        if op == "icmp":
+            return self.compare(widths.compared(item), place)
+        width = widths.result(item)
+        if op in ("add", "sub"):
+            return self.plain(OperatorKind.ADD, Timed.ADD, width, place, width)
+        if op in ("and", "or", "xor") and not _only_wires(item):
+            return self.plain(OperatorKind.LOGIC, Timed.LOGIC, width, place, width)
+        if op == "select" and item.type == "i1":
+            return self.plain(OperatorKind.LOGIC, Timed.LOGIC, width, place, width)
+        if op == "select":
+            return self.plain(OperatorKind.SELECT, Timed.SELECT, width, place, width)
+        if op == "phi":
+            return self._phi(item, width, place)
+        if op in ("shl", "lshr", "ashr") and constant(item.ops[1]) is None:
+            size = width if op == "shl" else max(width, widths.operand(item, 0))
+            return self.plain(OperatorKind.SHIFT, Timed.SHIFT, size, place, width)
+        if op == "mul":
+            return self._product(item, width, context)
+        if op in ("udiv", "sdiv", "urem", "srem"):
+            return self._quotient(item, width, place)
+        if op == "call" and item.detail.startswith((*_COMPARING, _ABSOLUTE)):
+            return self._choice(item, width, place)
+        return self.wire(width, place)
 
-def classify(item: Instruction, context: Context, timing: DelayTable) -> Operator:
-    """Return the operator of an instruction that accesses nothing."""
-    op, place = item.op, context.place
-    widths = timing.widths
-    bits = item.width if item.type != "void" else 0
-    if context.is_carried:
-        held = widths.result(item) if item.type != "ptr" else 0
-        return timing.plain(OperatorKind.CARRIED, None, held, place, held)
-    if item.type == "ptr":
-        return timing.plain(OperatorKind.WIRE, None, 0, place, 0)
-    if op in _WIRES:
-        return timing.plain(OperatorKind.WIRE, None, bits, place, widths.result(item))
-    if op in _FLOATS:
-        return timing.plain(OperatorKind.FLOAT, None, bits, place, bits)
-    if op == "icmp":
-        return timing.compare(widths.compared(item), place)
-    width = widths.result(item)
-    if op in ("add", "sub"):
-        return timing.plain(OperatorKind.ADD, Timed.ADD, width, place, width)
-    if op in ("and", "or", "xor"):
-        return _logic(item, width, place, timing)
-    if op == "select":
-        kind = OperatorKind.LOGIC if item.type == "i1" else OperatorKind.SELECT
-        timed = Timed.LOGIC if item.type == "i1" else Timed.SELECT
-        return timing.plain(kind, timed, width, place, width)
-    if op == "phi":
-        return _phi(item, width, place, timing)
-    if op in ("shl", "lshr", "ashr"):
-        if constant(item.ops[1]) is not None:
-            return timing.plain(OperatorKind.WIRE, None, width, place, width)
-        size = width if op == "shl" else max(width, widths.operand(item, 0))
-        return timing.plain(OperatorKind.SHIFT, Timed.SHIFT, size, place, width)
-    if op == "mul":
-        return _multiply(item, width, context, timing)
-    if op in ("udiv", "sdiv", "urem", "srem"):
-        return _divide(item, width, place, timing)
-    if op == "call":
-        return _call(item, width, place, timing)
-    return timing.plain(OperatorKind.WIRE, None, width, place, width)
+    def _phi(self, item: Instruction, width: int, place: SourceLine) -> Operator:
+        inputs = {value for value in item.ops if not undefined(value)}
+        if len(inputs) < 2:
+            return self.wire(width, place)
+        if item.type == "i1":
+            return self.plain(OperatorKind.LOGIC, Timed.LOGIC, 1, place, 1)
+        return self.chooser(len(inputs), width, place)
 
+    def _product(self, item: Instruction, width: int, context: Context) -> Operator:
+        # What the result cuts off, no operand needs either.
+        first, second = (min(self.widths.operand(item, at), width) for at in (0, 1))
+        large = max(first, second)
+        return Operator(
+            OperatorKind.MULTIPLY,
+            large,
+            self.delays.delay(Timed.MULTIPLY, large),
+            0,
+            0.0,
+            context.place,
+            width,
+            sizes=(first, second),
+            fabric=context.fabric,
+            by_constant=any(constant(value) is not None for value in item.ops),
+        )
 
-def _logic(
-    item: Instruction, width: int, place: SourceLine, timing: DelayTable
-) -> Operator:
-    fixed = [value for value in map(constant, item.ops) if value is not None]
-    if fixed and item.op in ("and", "or") and item.type != "i1":
-        # With a constant each bit is a wire.
-        return timing.plain(OperatorKind.WIRE, None, width, place, width)
-    if item.op == "or" and item.detail == "disjoint":
-        return timing.plain(OperatorKind.WIRE, None, width, place, width)
-    return timing.plain(OperatorKind.LOGIC, Timed.LOGIC, width, place, width)
+    def _quotient(self, item: Instruction, width: int, place: SourceLine) -> Operator:
+        dividend, divisor = (self.widths.operand(item, at) for at in (0, 1))
+        added = self.delays.delay(Timed.ADD, divisor)
+        stage = min(added + self.delays.delay(Timed.SELECT, divisor), self.budget)
+        return Operator(
+            OperatorKind.DIVIDE,
+            dividend,
+            stage,
+            dividend + _DIVIDER_EXTRA,
+            stage,
+            place,
+            width,
+            sizes=(dividend, divisor),
+            by_constant=constant(item.ops[1]) is not None,
+        )
 
-
-def _phi(
-    item: Instruction, width: int, place: SourceLine, timing: DelayTable
-) -> Operator:
-    inputs = {value for value in item.ops if not undefined(value)}
-    if len(inputs) < 2:
-        return timing.plain(OperatorKind.WIRE, None, width, place, width)
-    if item.type == "i1":
-        return timing.plain(OperatorKind.LOGIC, Timed.LOGIC, 1, place, 1)
-    return timing.chooser(len(inputs), width, place)
-
-
-def _multiply(
-    item: Instruction, width: int, context: Context, timing: DelayTable
-) -> Operator:
-    sizes = (timing.widths.operand(item, 0), timing.widths.operand(item, 1))
-    # What the result cuts off, no operand needs either.
-    sizes = (min(sizes[0], width), min(sizes[1], width))
-    delay = timing.delays.delay(Timed.MULTIPLY, max(sizes))
-    by_constant = any(constant(value) is not None for value in item.ops)
-    made = Operator(
-        OperatorKind.MULTIPLY, max(sizes), delay, 0, 0.0, context.place, width
-    )
-    made.sizes, made.fabric, made.by_constant = sizes, context.fabric, by_constant
-    return made
-
-
-def _divide(
-    item: Instruction, width: int, place: SourceLine, timing: DelayTable
-) -> Operator:
-    sizes = (timing.widths.operand(item, 0), timing.widths.operand(item, 1))
-    stage = timing.delays.delay(Timed.ADD, sizes[1]) + timing.delays.delay(
-        Timed.SELECT, sizes[1]
-    )
-    stage = min(stage, timing.budget)
-    latency = sizes[0] + _DIVIDER_EXTRA
-    made = Operator(OperatorKind.DIVIDE, sizes[0], stage, latency, stage, place, width)
-    made.sizes = sizes
-    made.by_constant = constant(item.ops[1]) is not None
-    return made
+    def _choice(self, item: Instruction, width: int, place: SourceLine) -> Operator:
+        """Return what compares or negates, and chooses by that."""
+        made = self.plain(OperatorKind.SELECT, Timed.SELECT, width, place, width)
+        if item.detail.startswith(_ABSOLUTE):
+            first = self.delays.delay(Timed.ADD, width)
+        else:
+            first = self.delays.delay(Timed.COMPARE, self.widths.compared(item))
+        return replace(made, delay=made.delay + first)
 
 
-_COMPARING: Sequence[str] = ("@llvm.smin", "@llvm.smax", "@llvm.umin", "@llvm.umax")
-
-
-def _call(
-    item: Instruction, width: int, place: SourceLine, timing: DelayTable
-) -> Operator:
-    if item.detail.startswith((*_COMPARING, "@llvm.abs")):
-        first = Timed.ADD if item.detail.startswith("@llvm.abs") else Timed.COMPARE
-        size = timing.widths.compared(item) if first is Timed.COMPARE else width
-        made = timing.plain(OperatorKind.SELECT, Timed.SELECT, width, place, width)
-        made.delay += timing.delays.delay(first, size)
-        return made
-    return timing.plain(OperatorKind.WIRE, None, width, place, width)
+def _only_wires(item: Instruction) -> bool:
+    """Return whether every bit of the logic of an instruction is a wire."""
+    fixed = any(constant(value) is not None for value in item.ops)
+    masks = fixed and item.op in ("and", "or") and item.type != "i1"
+    return masks or (item.op == "or" and item.detail == "disjoint")

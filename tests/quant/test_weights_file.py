@@ -58,8 +58,8 @@ def changed(path: Path, net: IntegerNetwork, old: str, new: str) -> Path:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("hao.integers/2", "hao.integers/1", "schema: .*hao.integers/2"),
-        ('"shift"', '"sideways"', "requantization: "),
+        ("hao.integers/2", "hao.integers/1", "schema = .*must be 'hao.integers/2'"),
+        ('"shift"', '"sideways"', "requantization = 'sideways'; must be"),
         ('"bits": 8', '"bits": 9', "9 bits; must have 2 to 8|activations of 9 bits"),
         ('"name": "stem"', '"name": "stern"', "reads 'stem', which is not before it"),
         ('"kernel": 3', '"kernel": "3"', "valid integer"),
