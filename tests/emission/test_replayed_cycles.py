@@ -260,8 +260,10 @@ LARGE = (
 )
 
 
-# `SMALL` has mobile networks too.
-MARKS = dict.fromkeys(("mobilenet_v2_100", "efficientnet_lite0"), pytest.mark.thorough)
+# `SMALL` has a mobile network and a residual one too.
+MARKS = dict.fromkeys(
+    ("mobilenet_v2_100", "efficientnet_lite0", "resnet18"), pytest.mark.thorough
+)
 
 
 def check(case: Case, folder: Path) -> None:
