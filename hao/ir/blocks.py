@@ -95,18 +95,30 @@ def _inside(add: Layer, layers: dict[str, Layer]) -> tuple[str, frozenset[str]] 
         while isinstance(layers[shortcut], Quantize):
             skipped.add(shortcut)
             (shortcut,) = layers[shortcut].inputs
-        names, waiting = set(skipped), [branch]
-        while waiting:
-            name = waiting.pop()
-            if name == shortcut or name in names:
-                continue
-            if isinstance(layers[name], Input):
-                break
+        names = layers_between(branch, shortcut, layers)
+        if not any(isinstance(layers[name], Input) for name in names):
+            return shortcut, names | skipped
+    return None
+
+
+def layers_between(
+    result: str, entry: str, layers: Mapping[str, Layer]
+) -> frozenset[str]:
+    """Return the layers that make `result` of `entry`, and of whatever else they read.
+
+    Args:
+        result: The last of them.
+        entry: The layer before them.
+        layers: Of the network, by name.
+    """
+    names: set[str] = set()
+    waiting = [result]
+    while waiting:
+        name = waiting.pop()
+        if name != entry and name not in names:
             names.add(name)
             waiting += layers[name].inputs
-        else:
-            return shortcut, frozenset(names)
-    return None
+    return frozenset(names)
 
 
 def _keeps_order(

@@ -7,7 +7,7 @@ output stays, and so does what the global average is part of.
 """
 
 from hao.errors import UnsupportedError
-from hao.ir.blocks import Block
+from hao.ir.blocks import Block, layers_between
 from hao.ir.layer import Add, Conv, Depthwise, Input, Layer, Linear, Transparent
 from hao.ir.network import Network
 from hao.ir.partition import Invocation, Partition, partition
@@ -47,7 +47,7 @@ def replaceable_blocks(network: Network) -> tuple[Block, ...]:
     found = []
     for first, last in _spans(alone, part):
         entry, result = alone[first].input_name, alone[last].output_name
-        names = _between(result, entry, layers)
+        names = layers_between(result, entry, layers)
         block = Block(
             name=_name(result, names, layers),
             entry=entry,
@@ -91,19 +91,6 @@ def _spans(alone: list[Invocation], part: Partition) -> list[tuple[int, int]]:
         joined.append((first, last))
         place += count
     return joined
-
-
-def _between(result: str, entry: str, layers: dict[str, Layer]) -> frozenset[str]:
-    """Return the layers from what reads `entry` to what makes `result`."""
-    names: set[str] = set()
-    waiting = [result]
-    while waiting:
-        name = waiting.pop()
-        if name == entry or name in names:
-            continue
-        names.add(name)
-        waiting += layers[name].inputs
-    return frozenset(names)
 
 
 def _name(result: str, names: frozenset[str], layers: dict[str, Layer]) -> str:

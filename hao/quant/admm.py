@@ -30,6 +30,7 @@ from hao.quant.checkpoint import read_checkpoint, write_checkpoint
 from hao.quant.dataset import Split
 from hao.quant.distill import Teacher
 from hao.quant.float_net import FloatNet
+from hao.quant.modules import doubles
 from hao.quant.normed import settle_norms
 from hao.quant.saliency import layer_weight
 from hao.quant.train import Steps, TrainSettings
@@ -110,7 +111,7 @@ def train_towards(
     for number in range(done, splitting.rounds):
         weights = {name: layer_weight(net, name).detach() for name in names}
         moved = {n: w + dual[n] if dual else w.clone() for n, w in weights.items()}
-        kept = project({name: _array(value) for name, value in moved.items()})
+        kept = project({name: doubles(value) for name, value in moved.items()})
         for name, value in moved.items():
             pruned = value * _tensor(kept[name], value)
             dual[name] = value - pruned
@@ -120,7 +121,7 @@ def train_towards(
         _keep(splitting, number + 1, steps, dual)
     with torch.no_grad():
         weights = {name: layer_weight(net, name) for name in names}
-        kept = project({name: _array(value) for name, value in weights.items()})
+        kept = project({name: doubles(value) for name, value in weights.items()})
         for name, weight in weights.items():
             weight.mul_(_tensor(kept[name], weight))
     settle_norms(net, split)
@@ -156,11 +157,6 @@ def _kept(splitting: Splitting) -> dict[str, Any] | None:
     if path is None or not path.exists():
         return None
     return read_checkpoint(path, schema=SCHEMA, run=splitting.run)
-
-
-def _array(value: Tensor) -> NDArray[np.float64]:
-    array: NDArray[np.float64] = value.detach().cpu().double().numpy()
-    return array
 
 
 def _tensor(kept: NDArray[np.bool_], like: Tensor) -> Tensor:

@@ -34,6 +34,7 @@ from hao.ir.layer import (
 from hao.ir.network import Network
 from hao.quant.modules import (
     LayerwiseModule,
+    doubles,
     module_key,
     pooled_maximum,
     torch_padding,
@@ -107,15 +108,15 @@ def folded_network(net: FloatNet) -> Network:
         module = net.compute[module_key(layer.name)]
         assert isinstance(module, nn.Conv2d | nn.Linear)
         assert module.bias is not None
-        weight, bias = _array(module.weight), _array(module.bias)
+        weight, bias = doubles(module.weight), doubles(module.bias)
         if module_key(layer.name) in net.norms:
             norm = net.norms[module_key(layer.name)]
             assert isinstance(norm, nn.BatchNorm2d)
             assert norm.running_mean is not None
             assert norm.running_var is not None
-            gain = _array(norm.weight) / np.sqrt(_array(norm.running_var) + norm.eps)
+            gain = doubles(norm.weight) / np.sqrt(doubles(norm.running_var) + norm.eps)
             weight = weight * gain.reshape(-1, 1, 1, 1)
-            bias = (bias - _array(norm.running_mean)) * gain + _array(norm.bias)
+            bias = (bias - doubles(norm.running_mean)) * gain + doubles(norm.bias)
         params[f"{layer.name}.weight"] = weight
         params[f"{layer.name}.bias"] = bias
     return with_parameters(net.network, params | frame_parameters(net.network))
@@ -149,11 +150,6 @@ def with_parameters(
             complete[f"{layer.name}.bias"] = bias
             layers[position] = replace(layer, bias=True)
     return Network(name=network.name, layers=tuple(layers), params=complete)
-
-
-def _array(tensor: Tensor) -> NDArray[np.float64]:
-    array: NDArray[np.float64] = tensor.detach().cpu().double().numpy().copy()
-    return array
 
 
 def _module(layer: Compute) -> nn.Module:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hao.errors import UnsupportedError
@@ -157,6 +158,12 @@ def window_sums(x: Tensor, layer: Pool) -> Tensor:
     )
     shape = (*x.shape[:2], layer.ofm.height, layer.ofm.width)
     return taps.sum(1).reshape(shape)
+
+
+def doubles(tensor: Tensor) -> NDArray[np.float64]:
+    """Return a copy of a tensor in double precision, wherever it lies."""
+    array: NDArray[np.float64] = tensor.detach().cpu().double().numpy().copy()
+    return array
 
 
 def choose_device() -> torch.device:

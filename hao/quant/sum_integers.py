@@ -30,6 +30,14 @@ from hao.quant.chain import WHOLE, Chain
 SINGLE = 2.0**-24
 """Part of a number that single precision holds; source: IEEE 754-2019, 3.6."""
 
+_WAYS = {
+    Rounding.HALF_EVEN: HALVES_EVEN,
+    Rounding.HALF_ODD: HALVES_ODD,
+    Rounding.FLOOR: DOWN,
+    Rounding.HALF_UP: HALVES_UP,
+}
+"""What right shifts do of what quantizers do."""
+
 
 def add_shifts(
     layer: Add, chains: Mapping[str, Chain]
@@ -108,14 +116,8 @@ def mean_integers(
             f"layer {layer.name!r}: {ratio:g} codes per code of the sum; handled: "
             f"2^-{MAX_MEAN_SHIFT} to below 2^{MEAN_BITS}"
         )
-    integers = {
-        "multiplier": np.array([multiplier]),
-        "shift": np.array([shift]),
-        **bias,
-    }
-    if rounding != HALVES_UP:
-        integers["rounding"] = np.array([rounding])
-    return integers, bool(off <= WHOLE and known)
+    made = _mean_integers(multiplier, shift, rounding)
+    return made | bias, bool(off <= WHOLE and known)
 
 
 def _mean_bias(
@@ -168,6 +170,12 @@ def _wide_mean(ratio: float, rounding: int) -> dict[str, NDArray[np.int64]]:
     shift = WIDE_MEAN_BITS - 1 - int(np.floor(np.log2(ratio)))
     shift = min(shift, MAX_WIDE_MEAN_SHIFT)
     multiplier = min(int(np.rint(np.ldexp(ratio, shift))), 2**WIDE_MEAN_BITS - 1)
+    return _mean_integers(multiplier, shift, rounding)
+
+
+def _mean_integers(
+    multiplier: int, shift: int, rounding: int
+) -> dict[str, NDArray[np.int64]]:
     integers = {"multiplier": np.array([multiplier]), "shift": np.array([shift])}
     if rounding != HALVES_UP:
         integers["rounding"] = np.array([rounding])
@@ -176,14 +184,5 @@ def _wide_mean(ratio: float, rounding: int) -> dict[str, NDArray[np.int64]]:
 
 def _way(chain: Chain) -> tuple[int, bool]:
     """Return how the hardware rounds for a quantizer, and whether it is the same."""
-    match chain.tied:
-        case Rounding.HALF_EVEN:
-            return HALVES_EVEN, True
-        case Rounding.HALF_ODD:
-            return HALVES_ODD, True
-        case Rounding.FLOOR:
-            return DOWN, True
-        case Rounding.HALF_UP:
-            return HALVES_UP, True
-        case _:
-            return HALVES_UP, False
+    way = _WAYS.get(chain.tied)
+    return (HALVES_UP, False) if way is None else (way, True)

@@ -179,6 +179,48 @@ CONTRADICTIONS: list[tuple[NodeProto, Stored, str]] = [
     (node("Conv", "x", "w"), {"w": floats(0, 4, 3, 9, 9)}, "a 9x9 window does not fit"),
     (node("Conv", "x", "w", "b"), {"w": W, "b": floats(0, 3)}, r"bias of shape \(3,\)"),
     (node("Conv", "x"), {}, "Conv 'it': input 1 is missing"),
+    (
+        node("BatchNormalization", "x", "g", "b", "m", "v"),
+        {**dict.fromkeys("gbm", floats(0, 3)), "v": floats(0, 2)},
+        r"statistics of shapes \(3,\), \(3,\), \(3,\), \(2,\); must be alike",
+    ),
+    (
+        node("Pad", "x", "p", "", "a"),
+        {"p": np.array([1, 1]), "a": np.array([2, 3])},
+        r"Pad 'it': pads \(1, 1\) of axes \(2, 3\)",
+    ),
+    (
+        node("Pad", "x", "p", "", "a"),
+        {"p": np.array([1, 1]), "a": np.array([9])},
+        r"Pad 'it': axes \(9,\) of a tensor of rank 4",
+    ),
+    (
+        node("Pad", "x", "p", "v"),
+        {"p": np.ones(8, dtype=np.int64), "v": floats(0, 0)},
+        r"Pad 'it': input 2 of shape \(0,\); must be one number",
+    ),
+    (
+        node("Unsqueeze", "x", "a"),
+        {"a": np.array([1, 1])},
+        r"Unsqueeze 'it': axes \(1, 1\) of a tensor of rank 6",
+    ),
+    (
+        node("Squeeze", "x", "a"),
+        {"a": np.array([4])},
+        r"Squeeze 'it': axes \(4,\) of a tensor of rank 4",
+    ),
+    (node("PRelu", "x", "s"), {"s": floats(0, 0)}, "PRelu 'it': no slope; must have"),
+    (node("Upsample", "x", scales="a"), {}, "scales is not a list of numbers"),
+    (
+        node("MatMul", "a", "b"),
+        {"a": np.float32(1), "b": np.float32(2)},
+        "MatMul 'it': cannot be computed from its constants",
+    ),
+    (
+        node("Trunc", "x", "s", "z", "i", "o"),
+        {"s": np.float32(1), "z": np.float32(0), "i": np.float32(8), "o": floats(0, 0)},
+        r"Trunc 'it': input 4 of shape \(0,\); must be one number",
+    ),
     (node("Conv", "x", "w", group=1.5), {"w": W}, "attribute group is not an integer"),
     (node("Conv", "x", "w", pads=1), {"w": W}, "pads is not a list of integers"),
     (node("Conv", "x", "w", auto_pad=1), {"w": W}, "auto_pad is not a text"),

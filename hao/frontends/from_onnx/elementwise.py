@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.feature_map import FeatureMap, per_channel, reshape, transpose
 from hao.frontends.final_scores import FinalScores, final_scores
-from hao.frontends.from_onnx.values import Codes, NodeCall, Result
+from hao.frontends.from_onnx.values import Codes, NodeCall, Result, axes_of
 from hao.frontends.piece_types import Array, Piece, Weight, check_no_padding
 from hao.frontends.pointwise_pieces import (
     FLOAT_MAX,
@@ -39,11 +39,14 @@ def read_leaky_relu(call: NodeCall) -> Piece:
     """Return a ReLU, spelled LeakyRelu or PRelu with a slope of 0; nothing for 1.
 
     Raises:
+        InputError: No slope.
         UnsupportedError: Another slope.
     """
     slopes = [call.node.real("alpha", 0.01)]
     if call.node.op == "PRelu":
         slopes = [float(v) for v in call.constant(1).values.astype(np.float64).ravel()]
+    if not slopes:
+        raise InputError(f"{call.label}: no slope; must have one, or one per channel")
     if set(slopes) == {0.0}:
         return read_relu(call)
     if set(slopes) == {1.0}:
@@ -219,7 +222,7 @@ def read_squeeze(call: NodeCall) -> Piece:
     axes = call.integers(1, "axes")
     if axes is None:
         axes = tuple(i for i, size in enumerate(x.sizes) if size == 1)
-    gone = {axis % rank for axis in axes}
+    gone = axes_of(call.label, axes, rank)
     if any(x.sizes[axis] != 1 for axis in gone):
         raise InputError(f"{call.label}: squeezes axes {axes} of {x.sizes}")
     return _reshaped(call, x, tuple(s for i, s in enumerate(x.sizes) if i not in gone))
@@ -230,7 +233,7 @@ def read_unsqueeze(call: NodeCall) -> Piece:
     x = call.feature_map()
     axes = call.integers(1, "axes") or ()
     rank = len(x.sizes) + len(axes)
-    new = {axis % rank for axis in axes}
+    new = axes_of(call.label, axes, rank)
     sizes = iter(x.sizes)
     return _reshaped(
         call, x, tuple(1 if i in new else next(sizes) for i in range(rank))

@@ -161,7 +161,8 @@ def _check_size(node: Node, operands: list[Array | None]) -> None:
             elements = known[1].size * known[0].size / max(1, rows)
         case "MatMul" | "Gemm" if len(known) > 1:
             rows, columns = known[0].size, known[1].size
-            elements = rows * columns / max(1, known[0].shape[-1]) ** 2
+            inner = known[0].shape[-1] if known[0].ndim else 1
+            elements = rows * columns / max(1, inner) ** 2
         case _ if len(known) > 1:
             elements = _broadcast_size(known)
         case _:

@@ -122,6 +122,7 @@ def read_batch_norm(call: NodeCall) -> Piece:
     """Return the affine layer that a batch norm computes with frozen statistics.
 
     Raises:
+        InputError: Its constants differ in shape.
         UnsupportedError: It computes its statistics from the batch.
     """
     node = call.node
@@ -132,6 +133,9 @@ def read_batch_norm(call: NodeCall) -> Piece:
             "model in evaluation mode"
         )
     constants = [call.constant(position).values for position in range(1, 5)]
+    if len({c.shape for c in constants}) > 1:
+        shapes = ", ".join(str(c.shape) for c in constants)
+        raise InputError(f"{call.label}: statistics of shapes {shapes}; must be alike")
     gamma, beta, mean, variance = (c.astype(np.float64) for c in constants)
     with np.errstate(invalid="ignore", divide="ignore"):
         scale = gamma / np.sqrt(variance + node.real("epsilon", 1e-5))

@@ -18,13 +18,17 @@ def read_resize(call: NodeCall) -> Result:
     """Return the map where Resize or Upsample keeps its size.
 
     Raises:
+        InputError: Its scales are a text.
         UnsupportedError: It does not.
     """
     x = call.feature_map()
     given = [call.optional(position) for position in range(1, len(call.operands))]
     wanted = [one.values.astype(np.float64).ravel() for one in given if one is not None]
-    if "scales" in call.node.attributes:
-        wanted.append(np.array(call.node.attributes["scales"], dtype=np.float64))
+    scales = call.node.attributes.get("scales")
+    if isinstance(scales, str):
+        raise InputError(f"{call.label}: attribute scales is not a list of numbers")
+    if scales is not None:
+        wanted.append(np.array(scales, dtype=np.float64))
     sizes = np.array(x.sizes, dtype=np.float64)
     # A region of interest, the other operand, has two numbers for each dimension.
     known = [one for one in wanted if one.shape == sizes.shape]

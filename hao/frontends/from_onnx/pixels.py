@@ -14,7 +14,13 @@ import numpy as np
 
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.feature_map import CHANNELS_FIRST, CHANNELS_LAST, Axis, FeatureMap
-from hao.frontends.from_onnx.values import NodeCall, PaddedBelow, Result, whole_numbers
+from hao.frontends.from_onnx.values import (
+    NodeCall,
+    PaddedBelow,
+    Result,
+    axes_of,
+    whole_numbers,
+)
 from hao.frontends.over_pixels import PartOfPixels, Reduction, over_pixels
 from hao.frontends.piece_types import Array, Piece, Weight, summed_padding
 from hao.frontends.pointwise_pieces import affine_piece
@@ -131,9 +137,7 @@ def read_pad(call: NodeCall) -> Result:
     x = call.feature_map()
     rank = len(x.dimensions)
     fill = call.optional(2)
-    value = (
-        call.node.real("value", 0.0) if fill is None else float(fill.values.ravel()[0])
-    )
+    value = call.node.real("value", 0.0) if fill is None else float(call.single(2)[0])
     mode = call.node.text("mode", "constant")
     pads = _pads(call, rank)
     if not any(pads):
@@ -168,7 +172,10 @@ def _pads(call: NodeCall, rank: int) -> tuple[int, ...]:
     pads = call.integers(1, "pads") or ()
     axes = call.optional(3)
     if axes is not None:
-        listed = [axis % rank for axis in whole_numbers(call.label, axes.values)]
+        given = whole_numbers(call.label, axes.values)
+        listed = axes_of(call.label, given, rank)
+        if len(pads) != 2 * len(listed):
+            raise InputError(f"{call.label}: pads {pads} of axes {given}")
         spread = [0] * (2 * rank)
         for index, axis in enumerate(listed):
             spread[axis] = pads[index]

@@ -84,12 +84,12 @@ def read_trunc(call: NodeCall) -> Piece:
     check_scale(call.site, scale)
     real = _on_map(call, x, scale).astype(np.float64)
     named = len(call.operands) > 5
-    bits = whole_numbers(call.label, call.constant(5 if named else 4).values)[0]
+    bits = whole_numbers(call.label, call.single(5 if named else 4))[0]
     if named:
         ratio = _on_map(call, x, call.constant(4).values).astype(np.float64) / real
         shift: _Real = np.rint(np.log2(ratio))
     else:
-        input_bits = whole_numbers(call.label, call.constant(3).values)[0]
+        input_bits = whole_numbers(call.label, call.single(3))[0]
         shift = np.array([input_bits - bits], dtype=np.float64)
     exact = np.all(np.log2(real) == np.rint(np.log2(real)))
     unit = np.where(exact, real, 1.0)

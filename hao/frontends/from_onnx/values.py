@@ -5,6 +5,7 @@ to DequantizeLinear, or class scores behind the end of the network. A `NodeCall`
 node with its operands; asking it for one kind refuses the others by name.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -147,6 +148,21 @@ class NodeCall:
             "without such blocks, and with ReLU or ReLU6"
         )
 
+    def single(self, position: int) -> Array:
+        """Return an operand that the file fixes, shape (1,).
+
+        Raises:
+            InputError: It is left out, or has other than one element.
+            UnsupportedError: It depends on the input of the network.
+        """
+        values = self.constant(position).values
+        if values.size != 1:
+            raise InputError(
+                f"{self.label}: input {position} of shape {values.shape}; must be one "
+                "number"
+            )
+        return values.reshape(1)
+
     def integers(self, position: int, attribute: str) -> tuple[int, ...] | None:
         """Return a list from an operand or, in older operator sets, an attribute."""
         value = self.optional(position)
@@ -155,6 +171,18 @@ class NodeCall:
         if attribute in self.node.attributes:
             return self.node.integers(attribute, ())
         return None
+
+
+def axes_of(label: str, axes: Sequence[int], rank: int) -> tuple[int, ...]:
+    """Return axes counted from the front.
+
+    Raises:
+        InputError: One is out of range, or there twice.
+    """
+    found = tuple(axis % rank for axis in axes)
+    if len(set(found)) < len(axes) or not all(-rank <= axis < rank for axis in axes):
+        raise InputError(f"{label}: axes {tuple(axes)} of a tensor of rank {rank}")
+    return found
 
 
 def whole_numbers(label: str, values: Array) -> tuple[int, ...]:
