@@ -322,3 +322,15 @@ def test_a_mean_of_nothing_warns_nobody(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="holds NaN"):
             load_onnx(path)
     assert [str(one.message) for one in said] == []
+
+
+def test_a_product_of_two_stored_numbers_is_computed(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("MatMul", ["a", "b"], ["c"]),
+        helper.make_node("Add", ["x", "c"], ["sum"]),
+        helper.make_node("Relu", ["sum"], ["y"]),
+    ]
+    stored: Stored = {"a": np.float32(2), "b": np.float32(3)}
+    network = imported(tmp_path, model(nodes, stored=stored)).network
+    x = floats(0, 1, 3, 8, 8)
+    np.testing.assert_allclose(run_float(network, x), np.maximum(x + 6, 0), rtol=1e-6)

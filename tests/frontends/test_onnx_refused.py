@@ -212,11 +212,6 @@ CONTRADICTIONS: list[tuple[NodeProto, Stored, str]] = [
     (node("PRelu", "x", "s"), {"s": floats(0, 0)}, "PRelu 'it': no slope; must have"),
     (node("Upsample", "x", scales="a"), {}, "scales is not a list of numbers"),
     (
-        node("MatMul", "a", "b"),
-        {"a": np.float32(1), "b": np.float32(2)},
-        "MatMul 'it': cannot be computed from its constants",
-    ),
-    (
         node("Trunc", "x", "s", "z", "i", "o"),
         {"s": np.float32(1), "z": np.float32(0), "i": np.float32(8), "o": floats(0, 0)},
         r"Trunc 'it': input 4 of shape \(0,\); must be one number",
