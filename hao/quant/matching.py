@@ -14,7 +14,7 @@ the user's own goes before all that.
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from os.path import commonprefix
 
@@ -91,17 +91,8 @@ class Matched:
     doubtful: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class _Group:
-    """Tensors of one name, by their last word."""
-
-    parts: dict[str, NDArray[np.generic]] = field(default_factory=dict)
-
-    def first(self, words: Sequence[str]) -> tuple[str, Real] | None:
-        for word in words:
-            if word in self.parts:
-                return word, self.parts[word].astype(np.float64, copy=False)
-        return None
+_Group = dict[str, NDArray[np.generic]]
+"""Tensors of one name, by their last word."""
 
 
 def stored_layers(
@@ -114,7 +105,7 @@ def stored_layers(
         by_name: Whether they are sorted by name, so that numbers in names count.
 
     Raises:
-        InputError: A batch norm has no layer.
+        InputError: A batch norm has no layer, or tensors of other shapes.
     """
     groups: dict[str, _Group] = {}
     if by_name:
@@ -122,7 +113,7 @@ def stored_layers(
     for key, array in tensors.items():
         name, word = re.match(r"(?:(.*)[./])?(.*?)(?::0)?$", key).groups()  # type: ignore[union-attr] # it matches all
         if np.issubdtype(array.dtype, np.floating):
-            groups.setdefault(name or "", _Group()).parts[word] = array
+            groups.setdefault(name or "", {})[word] = array
     layers = [found for name, g in groups.items() if (found := _stored(name, g))]
     places = {name: number for number, name in enumerate(groups)}
     for name, group in groups.items():
@@ -132,11 +123,16 @@ def stored_layers(
     return tuple(layers)
 
 
+def _first(group: _Group, words: Sequence[str]) -> Real | None:
+    found = (group[word] for word in words if word in group)
+    return next((array.astype(np.float64, copy=False) for array in found), None)
+
+
 def _stored(name: str, group: _Group) -> Stored | None:
-    found, bias = group.first(_WEIGHTS), group.first(_BIASES)
-    if found is None or found[1].ndim not in (2, 4):
+    weight = _first(group, _WEIGHTS)
+    if weight is None or weight.ndim not in (2, 4):
         return None
-    word, weight = found
+    word = next(word for word in _WEIGHTS if word in group)
     last = word in _CHANNELS_LAST
     if last and weight.ndim == 2:
         weight = weight.T
@@ -151,23 +147,25 @@ def _stored(name: str, group: _Group) -> Stored | None:
     return Stored(
         name=name,
         weight=weight,
-        bias=None if bias is None else bias[1],
+        bias=_first(group, _BIASES),
         channels_last=last,
     )
 
 
 def _norm(name: str, group: _Group) -> BatchNorm | None:
-    mean, variance = group.first(MEANS), group.first(_VARIANCES)
+    mean, variance = _first(group, MEANS), _first(group, _VARIANCES)
     if mean is None or variance is None:
         return None
-    gain, shift = group.first(_GAINS), group.first(_SHIFTS)
-    return BatchNorm(
-        name=name,
-        gain=np.ones_like(mean[1]) if gain is None else gain[1],
-        shift=np.zeros_like(mean[1]) if shift is None else shift[1],
-        mean=mean[1],
-        variance=variance[1],
-    )
+    gain, shift = _first(group, _GAINS), _first(group, _SHIFTS)
+    gain = np.ones_like(mean) if gain is None else gain
+    shift = np.zeros_like(mean) if shift is None else shift
+    shapes = {array.shape for array in (gain, shift, mean, variance)}
+    if shapes != {(mean.size,)}:
+        raise InputError(
+            f"batch norm {name!r} of the file: tensors of shapes "
+            f"{', '.join(map(str, sorted(shapes)))}; must all be (channels,)"
+        )
+    return BatchNorm(name=name, gain=gain, shift=shift, mean=mean, variance=variance)
 
 
 def _owner(norm: BatchNorm, layers: list[Stored], before: list[Stored]) -> Stored:
@@ -376,9 +374,17 @@ def folded_parameters(layer: Compute, stored: Stored, eps: float) -> tuple[Real,
         layer: The weight gets its shape.
         stored: The layer of the file.
         eps: Added to the variance.
+
+    Raises:
+        InputError: Its bias is of another shape.
     """
     weight = stored.weight
     bias = np.zeros(len(weight)) if stored.bias is None else stored.bias
+    if bias.shape != (len(weight),):
+        raise InputError(
+            f"layer {stored.name!r} of the file: bias of shape {bias.shape}; must be "
+            f"({len(weight)},)"
+        )
     ifm = layer.ifm
     if isinstance(layer, Linear) and stored.channels_last:
         # A map that was flattened with its channels last.

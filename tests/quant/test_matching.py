@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from hao.errors import InputError
 from hao.ir.layer import Compute, Depthwise, Linear
 from hao.ir.network import Network
-from hao.quant.matching import match, stored_layers
+from hao.quant.matching import folded_parameters, match, stored_layers
 from hao.zoo.registry import build_network, network_names
 
 Tensors = dict[str, NDArray[np.generic]]
@@ -123,6 +123,23 @@ def test_layers_too_many_or_too_few_are_refused() -> None:
     tensors = fewer
     with pytest.raises(InputError, match="; too few of the file"):
         match(network, stored_layers(tensors, by_name=False), {}, by_name=False)
+
+
+def test_a_batch_norm_of_tensors_that_disagree_is_refused() -> None:
+    tensors = tensors_of(build_network("digits"))
+    tensors["features.1.running_var"] = no_numbers(3)
+    with pytest.raises(InputError, match=r"'features\.1' of the file: tensors"):
+        stored_layers(tensors, by_name=False)
+
+
+def test_a_bias_of_another_length_is_refused() -> None:
+    network = build_network("digits")
+    tensors = tensors_of(network) | {"features.0.bias": no_numbers(3)}
+    (layer, stored), *_ = match(
+        network, stored_layers(tensors, by_name=False), {}, by_name=False
+    ).pairs
+    with pytest.raises(InputError, match=r"'features\.0' of the file: bias of shape"):
+        folded_parameters(layer, stored, 1e-5)
 
 
 def test_a_batch_norm_without_a_layer_is_refused() -> None:
