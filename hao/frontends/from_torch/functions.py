@@ -8,7 +8,7 @@ default: the documentation of torch.nn.functional, 2.4 to 2.13.
 
 from math import prod
 
-from hao.errors import UnsupportedError
+from hao.errors import InputError, UnsupportedError
 from hao.frontends.feature_map import reshape
 from hao.frontends.final_scores import FinalScores, final_scores
 from hao.frontends.from_torch.call import Result, TorchCall
@@ -162,7 +162,7 @@ def read_size(call: TorchCall) -> Result:
     """Return the sizes of a tensor, or one of them."""
     sizes = call.x.sizes
     position = call.argument(1, "dim")
-    return sizes[position] if isinstance(position, int) else sizes
+    return _picked(call, sizes, position) if isinstance(position, int) else sizes
 
 
 def read_getattr(call: TorchCall) -> Result:
@@ -177,22 +177,37 @@ def read_getitem(call: TorchCall) -> Result:
     """Return one of the sizes of a tensor, or some."""
     value, index = call.positional[:2]
     if isinstance(value, tuple) and isinstance(index, int | slice):
-        item: Result = value[index]
-        return item
+        return _picked(call, value, index)
     raise UnsupportedError(
         f"{call.site.label}: takes a part of a tensor; handled: sizes of a tensor; "
         "compute with whole maps"
     )
 
 
+def _picked(call: TorchCall, sizes: tuple[int, ...], index: int | slice) -> Result:
+    """Return one of some sizes, or some of them.
+
+    Raises:
+        InputError: There are not so many.
+    """
+    try:
+        item: Result = sizes[index]
+    except IndexError as error:
+        raise InputError(
+            f"{call.site.label}: size {index} of a tensor of {len(sizes)} dimensions"
+        ) from error
+    return item
+
+
 def read_mean(call: TorchCall) -> Result:
     """Return a mean over pixels, or over rows or columns alone until they follow."""
     axes = call.argument(1, "dim")
     chosen = (axes,) if isinstance(axes, int) else axes
-    if not isinstance(chosen, tuple | list):
+    if not isinstance(chosen, tuple | list) or None in chosen:
+        over = "everything" if axes is None else axes
         raise UnsupportedError(
-            f"{call.site.label}: averages over everything; handled: height and width, "
-            "as in x.mean((2, 3))"
+            f"{call.site.label}: averages over {over}; handled: height and width, as "
+            "in x.mean((2, 3))"
         )
     keep = bool(call.argument(2, "keepdim", False))
     how = Reduction(op="mean", kind=PoolKind.AVERAGE, axes=chosen, keep=keep)

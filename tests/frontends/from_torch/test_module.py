@@ -4,6 +4,7 @@ import operator
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -309,6 +310,7 @@ class Calls(nn.Module):
         (Calls(lambda x: x[:, 0]), r"takes a part of a tensor; handled: sizes"),
         (Calls(lambda x: x.dtype), r"attribute 'dtype'; handled: shape"),
         (Calls(lambda x: x.mean()), r"averages over everything; handled: height"),
+        (Calls(lambda x: x.mean((2, None))), r"averages over \(2, None\); handled:"),
         (Calls(lambda x: torch.relu(x.mean(3))), r"follows mean 'mean', which"),
         (Calls(lambda x: x.mean(1)), r"goes over axes \(1,\).*height and width"),
         (Calls(lambda x: x + 1), r"argument 'other' is a int; handled: a tensor"),
@@ -408,6 +410,14 @@ def test_trace_torch_refuses_a_padded_result() -> None:
 def test_trace_torch_refuses_a_reshape_that_does_not_fit() -> None:
     with pytest.raises(InputError, match=r"reshapes \(1, 3, 12, 12\) to \(1, 5\)"):
         trace_torch(Calls(lambda x: x.view(1, 5)), IMAGE)
+
+
+@pytest.mark.parametrize("size", [lambda x: x.size(9), lambda x: x.shape[9]])
+def test_trace_torch_refuses_a_size_that_is_not_there(
+    size: Callable[[torch.Tensor], int],
+) -> None:
+    with pytest.raises(InputError, match="size 9 of a tensor of 4 dimensions"):
+        trace_torch(Calls(lambda x: x.view(size(x), -1)), IMAGE)
 
 
 def test_trace_torch_refuses_weights_that_are_not_finite() -> None:
