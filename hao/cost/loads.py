@@ -16,7 +16,7 @@ from hao.cost.memory import (
     port_cycles,
     record_bytes,
 )
-from hao.cost.overheads import load_overhead, load_step
+from hao.cost.overheads import LOAD_STAGE_CYCLES, load_overhead, load_step
 from hao.cost.paths import Path
 from hao.cost.words import (
     Cycles,
@@ -76,7 +76,8 @@ def loading_rows(
         loads: Of its stages.
         setting: What all columns share.
     """
-    batch, start = setting.board.batch, load_overhead(loading_stages(invocation))
+    batch, stages = setting.board.batch, loading_stages(invocation)
+    start = load_overhead(stages)
     rows = [
         load_path(batch * start, {role: load.port for role, load in loads.items()}),
         load_path(0, {role: load.ddr for role, load in loads.items()}),
@@ -88,7 +89,8 @@ def loading_rows(
         ]
     # The weights of the dense stage come before all others.
     behind = loads if Role.DENSE in loads else {}
-    rows.append(load_path(0, {role: load.port for role, load in behind.items()}))
+    ends = batch * stages * LOAD_STAGE_CYCLES * bool(behind)
+    rows.append(load_path(ends, {role: load.port for role, load in behind.items()}))
     return tuple(rows)
 
 

@@ -282,6 +282,17 @@ def ddr_cycles(moved_bytes: Count, board: Board) -> Count:
     return -(-moved_bytes * board.clock_khz // board.ddr_kbytes_per_s)
 
 
+def ports_delayed(board: Board) -> bool:
+    """Return whether two busy ports delay each other by half of what one moves.
+
+    What the DDR moves in a cycle for one of them delays the other by a cycle where it
+    delivers no more than one port takes, by none where it delivers as much as two take
+    (`beside_cycles`). Boards of hao are near to one of them.
+    """
+    port = board.port_bytes * min(board.clock_khz, board.port_max_khz)
+    return 2 * board.ddr_kbytes_per_s < 3 * port
+
+
 def beside_cycles(moved: Moved, board: Board) -> NDArray[np.int64]:
     """Return by how much a transfer delays another port that is always busy.
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from hao.cost.arrival import Arrival
 from hao.cost.latency import StageTimes, first_columns, rows_fed, rows_left, rows_needed
+from hao.cost.memory import ports_delayed
 from hao.cost.overheads import (
     EXIT_CYCLES,
     POOL_CYCLES,
@@ -258,19 +259,25 @@ class _Chain:
         if self._used or not self._after:
             yield self._path("ofm", self._through(delayed).plus(self._out, self._last))
         if self._used:
-            ready = self._through(self._begin, held=True)
+            ready = self._ready(len(self._used))
             yield self._path("ofm+held", ready.plus(self._left, self._last))
 
     def reading(self) -> Iterator[Path]:
-        """Yield the paths of all input on the DDR, and of what is left to do then."""
+        """Yield the paths of all input on the DDR, and of what is left to do then.
+
+        None where weights beside it hardly delay it.
+        """
         arrival = self._transfers.arrival
-        if not self._used or arrival is None:
+        if not self._used or arrival is None or not ports_delayed(arrival.board):
             return
         read = self._waits.last_input() - arrival.spare
         yield from self._behind("ddr", self._begin.plus(read, self._used[0]), 0, 1)
 
     def _ready(self, index: int) -> _Sum:
-        """Return when a stage begins to send what its first output row needs."""
+        """Return when a stage begins to send what its first output row needs.
+
+        Or when the last stage has sent it, at the index behind that stage.
+        """
         role, layer = self._stages[0]
         own, arrival = self._times[role], self._transfers.arrival
         if index == 0:
@@ -281,7 +288,7 @@ class _Chain:
         work = own.lead_in + self._lead(0) + self._waits.held(0)
         if arrival is not None:
             needed = self._waits.opening(self._px)
-            following = self._stages[1][1]
+            following = self._stages[1][1] if len(self._stages) > 1 else None
             if isinstance(following, Depthwise | Pool):
                 rows = rows_needed(layer, rows_needed(following) + 1)
                 needed = rows * arrival.row
@@ -301,19 +308,12 @@ class _Chain:
         ready = self._begin.plus(own.lead_in + own.group, first)
         return ready.plus(self._times[role].fed, role)
 
-    def _through(self, ready: _Sum, *, held: bool = False) -> _Sum:
-        """Return when the first output leaves the last stage, with all input there.
-
-        Args:
-            ready: When the run begins.
-            held: Counting how long the arrays hold it back.
-        """
+    def _through(self, ready: _Sum) -> _Sum:
+        """Return when the first output leaves, with all input there as `ready`."""
         for index, role in enumerate(self._used):
             if index == 0:
                 ready = ready.plus(self._times[role].lead_in, role)
             ready = ready.plus(self._lead(index), role)
-            if held:
-                ready = ready.plus(self._waits.held(index), role)
         return ready
 
     def _lead(self, index: int) -> Cycles:

@@ -29,8 +29,9 @@ class SegmentPrice:
         opening: Cycles in which the weight port, and the DDR, load what must be there
             before the segment starts: all weights, or those of the first tile. Where a
             start takes several frames, what is left for both where every frame but one
-            takes the least share (`hao.cost.pairs`). Last the port again, its start
-            left out, for a segment that loads dense weights first, else 0.
+            takes the least share (`hao.cost.pairs`). Last the port again, with the ends
+            of its loops but not its start, for a segment that loads dense weights
+            first, else 0.
         serial: The same where nothing runs beside: of port and DDR, all of the step.
             Without double buffering all weights.
         tiles: Runs per column of the stage that may be tiled.

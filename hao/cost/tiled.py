@@ -18,6 +18,7 @@ from hao.cost.loads import serial_rows, stage_loads, uneven_part, unit_cycles
 from hao.cost.memory import ddr_cycles, input_channels, port_cycles
 from hao.cost.overheads import (
     EXIT_CYCLES,
+    LOAD_STAGE_CYCLES,
     LOADED_CYCLES,
     load_overhead,
     load_step,
@@ -145,7 +146,7 @@ class TiledRun:
             for first, cycles in zip((start, 0), loads, strict=True):
                 left = uneven_part(cycles, self.layer, work.groups, batch)
                 found.append(first + left)
-        return [*found, loads[0]]
+        return [*found, batch * LOAD_STAGE_CYCLES + loads[0]]
 
     def load(self, work: _Work, bits: int) -> tuple[Cycles, Cycles]:
         """Return the cycles of port and DDR for the weights of a run, starts apart."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hao.cost.arrival import Arrival
-from hao.cost.columns import Setting
+from hao.cost.columns import Bools, Setting
 from hao.cost.latency import pack_cycles
 from hao.cost.memory import (
     Moved,
@@ -19,6 +19,7 @@ from hao.cost.memory import (
     ddr_cycles,
     feature_bytes,
     port_cycles,
+    ports_delayed,
     read,
     row_bytes,
     rows_used,
@@ -29,6 +30,10 @@ from hao.cost.memory import (
 )
 from hao.cost.overheads import (
     FILL_CYCLES,
+    FINISH_DEPTH,
+    MAX_BURST_BEATS,
+    OUTSTANDING_BURSTS,
+    PACK_DEPTH,
     PIXEL_READ_CYCLES,
     PIXEL_WRITE_CYCLES,
     STAGE_DEPTH_CYCLES,
@@ -37,6 +42,7 @@ from hao.cost.overheads import (
 )
 from hao.cost.paths import Transfers, rows_ahead, rows_behind
 from hao.cost.words import Cycles
+from hao.hw.board import Board
 from hao.ir.layer import Linear
 from hao.ir.partition import Invocation
 from hao.ir.tensor import Shape
@@ -131,8 +137,10 @@ def run_transfers(
         if not pooled:
             gap = PIXEL_WRITE_CYCLES
             ofm = np.where(part, shape.pixels * beats + loops * gap, ofm)
-            # What is packed of the last pixels but one waits for the last.
-            group = group + part * (np.minimum(px, shape.width) + 1) * (beats + gap)
+            # Pixels that packing and finishing hold leave behind the last one.
+            held = PACK_DEPTH * shape.pixels // np.maximum(pack, 1)
+            held = held + FINISH_DEPTH // beats + np.minimum(px, shape.width)
+            group = group + part * np.minimum(held, shape.pixels) * (beats + gap)
         if invocation.residual:
             residual = residual + loops * PIXEL_READ_CYCLES
     rows = rows_used(invocation.stages[0][1]) if invocation.stages else shape.height
@@ -154,6 +162,10 @@ def run_transfers(
         board=board,
     )
     ahead_bytes = maps.ifm.part(ahead, rows).port
+    # What the residual's port can buffer is there when the first output leaves, but of
+    # a tile, which asks for each pixel by itself.
+    buffered = ~part & setting.aligned_tiles
+    later = (_beyond_buffers(maps.residual, buffered, board), outside[1])
     return Transfers(
         late=beside_cycles(read(np.minimum(loaded, ahead_bytes)), board),
         ifm=port_cycles(maps.ifm.port, board),
@@ -163,11 +175,18 @@ def run_transfers(
         group=group,
         ddr_in=arrival.last(np.asarray(early), np.asarray(height)),
         ddr_out=shared_cycles(
-            [maps.ifm.part(max(rows - ahead, 0), rows), *outside], board, burst=burst
+            [maps.ifm.part(max(rows - ahead, 0), rows), *later], board, burst=burst
         ),
-        ddr_left=shared_cycles(outside, board),
+        ddr_left=shared_cycles(later, board),
         arrival=arrival if setting.aligned_tiles else None,
     )
+
+
+def _beyond_buffers(moved: Moved, buffered: Bools, board: Board) -> Moved:
+    """Return what a port reads beyond its buffers; all where it is not `buffered`."""
+    held = OUTSTANDING_BURSTS * MAX_BURST_BEATS * board.port_bytes
+    port = np.maximum(moved.port - held * buffered, 0)
+    return Moved(port, moved.ddr * port // np.maximum(moved.port, 1))
 
 
 def _one_pixel(invocation: Invocation) -> bool:
@@ -232,9 +251,12 @@ def shared_beside_load(
         work: Cycles of the only stage.
         burst: Beats that leave in a row, 0 if unknown.
     """
-    board = setting.board
+    board, none = setting.board, np.zeros_like(work)
+    if setting.double_buffered and not ports_delayed(board):
+        # Weights delay no port: only all together may want more than there is.
+        return np.asarray(ddr_cycles(maps.total.ddr, board) + none)
     cycles = shared_cycles([maps.ifm, maps.ofm, maps.residual], board, burst=burst)
-    cycles = cycles + np.zeros_like(work)
+    cycles = cycles + none
     if not setting.double_buffered:
         return cycles
     loading = ddr_cycles(weights, board)

@@ -89,19 +89,15 @@ class Waits:
         role, layer = self.stages[index]
         own = self.times[role]
         waiting = ARRAY_DEPTH * (own.row - own.trips) // own.trips
-        most = (layer.ofm.height - 1) * own.row
-        return np.asarray(np.minimum(waiting, most) + self._starved(index))
-
-    def _starved(self, index: int) -> Cycles:
-        """Return how long a later stage holds outputs back where input comes slowly."""
+        fed = np.minimum(waiting, (layer.ofm.height - 1) * own.row)
         arrival = self.arrival
         if arrival is None or index == 0:
-            return np.asarray(0)
-        own = self.times[self.stages[index][0]]
-        first, layer = self.stages[0][1], self.stages[index][1]
+            return np.asarray(fed)
+        # A later stage waits longer where the rows of the input come slowly.
+        first = self.stages[0][1]
         ratio = max(1, first.ofm.height // max(1, layer.ofm.height))
-        row = arrival.first(arrival.row) * ratio
-        idle = np.maximum(row - own.row, 0)
+        row = arrival.first(arrival.row)
+        idle = np.maximum(row * ratio - own.row, 0)
         lag = ARRAY_DEPTH * idle // own.trips + WINDOW_DEPTH * idle // own.row
-        left = max(arrival.rows - self.ahead, 0) * arrival.first(arrival.row)
-        return np.asarray(np.minimum(lag, left // EMPTIED))
+        left = max(arrival.rows - self.ahead, 0) * row // EMPTIED
+        return np.asarray(np.maximum(fed, np.minimum(waiting + lag, left)))

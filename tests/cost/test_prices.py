@@ -23,6 +23,8 @@ from hao.cost.memory import (
 from hao.cost.overheads import (
     EXIT_CYCLES,
     FILL_CYCLES,
+    LOAD_STAGE_CYCLES,
+    LOAD_START_CYCLES,
     STAGE_DEPTH_CYCLES,
     START_CYCLES,
     load_overhead,
@@ -440,8 +442,9 @@ def test_a_tiled_layer_by_hand() -> None:
     assert price.tiled[Role.DENSE][0] == tile
     rows = _rows(price, 0)
     assert rows["ofm"] == 2 * tile
-    # The stage itself, then the last two pixels: 4 words of one are packed, both sent.
-    assert rows["dense"] == tile + start - 6 + 17 + 288 + 4 + 2 * 51
+    # The stage itself, then the last nine pixels: its own, two of 4 words that packing
+    # (8 stages) and six of a beat that finishing (6 stages) holds until it comes.
+    assert rows["dense"] == tile + start - 6 + 17 + 288 + 4 + 9 * 51
 
 
 def test_weights_on_the_port_bind_a_tiled_layer() -> None:
@@ -449,11 +452,11 @@ def test_weights_on_the_port_bind_a_tiled_layer() -> None:
     # each; one fold in all. Two folds of pe 32: 2 tiles of 512 x 32 bytes at 8 bits =
     # 2048 beats and 16 of records, far more than 8 passes. They pass only while the
     # array moves, so not before the map is there: 64 beats, in turns with as many of
-    # weights, after what a run needs to start.
+    # weights, after what a run needs to start; the loader's two loops run dry.
     run = invocation(pointwise=linear(shape(512, 1, 1), 64))
     column: dict[Role, Columns] = {Role.POINTWISE: dense_columns([64], [32], [16])}
     price = price_segment(run, column, BITS, setting())
-    start = START_CYCLES - EXIT_CYCLES + STAGE_DEPTH_CYCLES
+    start = START_CYCLES - EXIT_CYCLES + STAGE_DEPTH_CYCLES + LOAD_STAGE_CYCLES
     assert price.tiled[Role.POINTWISE][0] == 2048 + 16 + 2 * 64 + start
     serial = price_segment(run, column, BITS, setting(double_buffered=False))
     assert serial.tiles[Role.POINTWISE][0] == 1
@@ -516,7 +519,7 @@ def test_the_ddr_moves_both_maps_and_the_residual() -> None:
     # A fused segment starts with all its weights.
     port, ddr, dense = price.opening
     assert port.constant == load_cycles(BLOCK, {}, BITS, setting())
-    assert dense.constant == port.constant - load_overhead(3)
+    assert dense.constant == port.constant - LOAD_START_CYCLES
     assert ddr.constant == load_ddr(BLOCK, {}, BITS, setting()) == 71
 
 
