@@ -8,7 +8,7 @@ teacher:
 - program: the operations of least sum of plug-in losses, as the program answers;
 - lana: of `DESIGNS` such answers that differ, the one of least loss when measured
   whole, as `hao replace` takes it;
-- random: of as many that are drawn until they keep the frame time, likewise;
+- random: of as many that are drawn and keep the frame time, likewise;
 - shrunk: no operations, one share of the channels of all groups, those of largest L2
   norm, the largest share that keeps the frame time.
 
@@ -70,6 +70,7 @@ class Case:
     teacher: BlockTeacher
     problem: Problem
     budget: int
+    answers: tuple[SolveReport, ...]
     seed: int
 
 
@@ -93,37 +94,36 @@ def make_case(data: str, seed: int, share: float, folder: Path) -> Case:
     )
     frames = dataset.train.frames[:SCORE_FRAMES]
     scores = score(network, places, distilled.params, frames, (8,))
+    problem = Problem(
+        network=replace(network, params={}),
+        options=measured_options(network, places, scores, (8,)),
+        board=back_to_back(BOARD),
+    )
+    budget = int(cycles(network) * share)
     return Case(
         dataset=dataset,
         teacher=BlockTeacher(
             network=network, places=places, params=distilled.params, frames=frames
         ),
-        problem=Problem(
-            network=replace(network, params={}),
-            options=measured_options(network, places, scores, (8,)),
-            board=back_to_back(BOARD),
+        problem=problem,
+        budget=budget,
+        answers=propose(
+            problem,
+            budget=budget,
+            count=DESIGNS,
+            solver=SolverName.AUTO,
+            progress=lambda _: None,
         ),
-        budget=int(cycles(network) * share),
         seed=seed,
     )
 
 
-def proposed(case: Case, count: int) -> tuple[SolveReport, ...]:
-    return propose(
-        case.problem,
-        budget=case.budget,
-        count=count,
-        solver=SolverName.AUTO,
-        progress=lambda _: None,
-    )
-
-
 def program(case: Case) -> Network:
-    return case.teacher.under(proposed(case, 1)[0].design.scheme)
+    return case.teacher.under(case.answers[0].design.scheme)
 
 
 def lana(case: Case) -> Network:
-    best = ranked(case.teacher, proposed(case, DESIGNS))[0]
+    best = ranked(case.teacher, case.answers)[0]
     return case.teacher.under(best.report.design.scheme)
 
 
