@@ -585,6 +585,25 @@ def test_what_joins_parts_that_are_refused_is_refused_too(tmp_path: Path) -> Non
     ]
 
 
+def test_every_window_over_a_signal_is_named_and_what_follows_scores(
+    tmp_path: Path,
+) -> None:
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], "first", kernel_shape=[3]),
+        helper.make_node("MaxPool", ["a"], ["b"], "pool", kernel_shape=[2]),
+        helper.make_node("Sigmoid", ["b"], ["c"], "scores"),
+        helper.make_node("Conv", ["c", "w"], ["y"], "second", kernel_shape=[3]),
+    ]
+    for sizes in ((1, 3, 16), (1, 3, 8, 8, 8)):
+        with pytest.raises(UnsupportedError) as found:
+            imported(tmp_path, model(nodes, stored={"w": W[0]}, x=sizes))
+        *entry, first, pool, second = found.value.problems
+        assert [text[:14] for text in entry] == ["input of shape"] * (len(sizes) == 5)
+        assert "'first': weights of shape (3, 3, 3); windows are two-dim" in first
+        assert "'pool': kernel_shape (2,); windows are two-dimensional" in pool
+        assert "'second': follows Sigmoid 'scores'; handled: that at the" in second
+
+
 def test_a_branch_that_reads_what_was_made_before_is_named(tmp_path: Path) -> None:
     made = helper.make_tensor_value_info("b", TensorProto.FLOAT, None)
     inner = helper.make_graph([helper.make_node("Relu", ["a"], ["b"])], "g", [], [made])

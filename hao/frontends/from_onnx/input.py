@@ -18,6 +18,7 @@ from hao.frontends.feature_map import (
     FeatureMap,
     one_axis_each,
     regroup,
+    stand_in,
 )
 from hao.frontends.from_onnx.graph import Node, OnnxGraph
 from hao.frontends.from_onnx.layers import CHANNELS_LAST_DOMAIN
@@ -38,12 +39,22 @@ class _Step:
     permutation: tuple[int, ...] | None
 
 
-def input_map(graph: OnnxGraph) -> tuple[FeatureMap, tuple[str, ...]]:
+def input_map(
+    graph: OnnxGraph,
+) -> tuple[FeatureMap, tuple[str, ...], tuple[str, ...]]:
     """Return the input as a feature map, and notes on how it is taken.
 
-    Raises:
-        UnsupportedError: It has other than two to four dimensions, or is no image.
+    Returns:
+        The map; the notes; what is wrong where it has other than two to four
+        dimensions, or is no image: then the map only stands in for one.
     """
+    try:
+        return *_input_map(graph), ()
+    except UnsupportedError as error:
+        return stand_in(graph.input_layer, (), like=None), (), (str(error),)
+
+
+def _input_map(graph: OnnxGraph) -> tuple[FeatureMap, tuple[str, ...]]:
     frame = graph.input
     sizes = frame.sizes
     steps: list[_Step] = []

@@ -200,11 +200,14 @@ def load_onnx(path: Path, *, image_size: int | None = None) -> ImportedNetwork:
             all such nodes.
     """
     graph = load_graph(path, image_size=image_size)
-    frame, input_notes = input_map(graph)
+    frame, input_notes, faults = input_map(graph)
     reading = _Reading(
         values={graph.input.name: linear.frame_values(frame, graph.input.kind)},
         layers=[Input(name=frame.layer, ofm=frame.shape)],
         notes=list(input_notes),
+        problems=list(faults),
+        stand_ins={graph.input.name for _ in faults},
+        guessed={graph.input.name for _ in faults},
     )
     reading.values.update(
         (name, Weight(values=array)) for name, array in graph.constants.items()
@@ -216,12 +219,11 @@ def load_onnx(path: Path, *, image_size: int | None = None) -> ImportedNetwork:
             _read_into(reading, graph, node)
             _show_codes(reading, graph, node)
             alive.step(node, reading.values)
-    problems = reading.problems
     try:
         output, output_notes = _output(path, graph, reading)
     except UnsupportedError as error:
-        problems.append(str(error))
-    if problems:
+        reading.problems.append(str(error))
+    if problems := reading.problems:
         problems += lone_layer_problems(reading.layers, reading.params)
         raise UnsupportedError.of_all(str(path), tuple(dict.fromkeys(problems)))
     return finished_network(
@@ -240,15 +242,15 @@ def _read_into(reading: _Reading, graph: OnnxGraph, node: Node) -> None:
         blind = reading.stand_ins.intersection(node.inputs)
         if blind and node.op in LINEAR_QUANTIZERS:
             # Half of a pair whose other half could not be read.
-            reading.values[node.outputs[0]] = call.operands[0] or Weight(
-                values=np.zeros(1)
-            )
+            half = call.operands[0] or Weight(values=np.zeros(1))
+            reading.values[node.outputs[0]] = half
             reading.stand_ins.update(node.outputs)
             return
         reading.take(node, _read(reading, call, reader))
         if blind:
             reading.stand_ins.update(node.outputs)
-        if reading.guessed.intersection(node.inputs):
+        scores = isinstance(reading.values[node.outputs[0]], FinalScores)
+        if reading.guessed.intersection(node.inputs) and not scores:
             reading.guessed.update(node.outputs)
         return
     except UnsupportedError as error:
@@ -305,9 +307,8 @@ def _stand_in_for(reading: _Reading, graph: OnnxGraph, node: Node) -> None:
     fixed = [reading.values.get(name) for name in reads(node.proto) if name]
     if fixed and all(isinstance(value, Weight) for value in fixed):
         # Weights all the same, so that what reads them is not refused for that.
-        first = fixed[0]
-        assert isinstance(first, Weight)
-        zeros = Weight(values=np.zeros(first.values.shape, dtype=np.float32))
+        assert isinstance(fixed[0], Weight)
+        zeros = Weight(values=np.zeros(fixed[0].values.shape, dtype=np.float32))
         reading.values.update((name, zeros) for name in node.outputs)
         reading.stand_ins.update(node.outputs)
         return
@@ -331,7 +332,8 @@ def _stand_in_for(reading: _Reading, graph: OnnxGraph, node: Node) -> None:
 def _is_known(node: Node) -> bool:
     """Return whether there is a reader of the operator, not of some shapes alone."""
     joins = node.op == "Concat" and len(node.inputs) > 1
-    return node.op in QUANTIZERS or (node.op in READERS and not joins)
+    flat = len(node.integers("kernel_shape", (1, 1))) == 2
+    return node.op in QUANTIZERS or (node.op in READERS and flat and not joins)
 
 
 def _call(node: Node, values: Mapping[str, Value]) -> tuple[NodeCall, Reader]:

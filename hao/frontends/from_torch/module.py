@@ -35,6 +35,7 @@ from hao.frontends.imported import (
     unique_names,
 )
 from hao.frontends.piece_types import Array, NodeSite, Piece
+from hao.frontends.reasons import FLAT
 from hao.ir.layer import Input, Layer, Padding
 from hao.ir.tensor import Shape
 
@@ -54,10 +55,13 @@ def trace_factory(spec: str, image_size: int | None) -> ImportedNetwork:
     module = made_by(spec, "model", nn.Module)
     convolutions = [part for part in module.modules() if isinstance(part, nn.Conv2d)]
     if not convolutions:
-        raise InputError(
-            f"model {spec!r}: no Conv2d; must have one to begin with, or "
-            "be a file (torch.onnx.export)"
+        flat = any(isinstance(part, nn.Conv1d | nn.Conv3d) for part in module.modules())
+        remedy = (
+            FLAT
+            if flat
+            else "must have one to begin with, or be a file (torch.onnx.export)"
         )
+        raise InputError(f"model {spec!r}: no Conv2d; {remedy}")
     if image_size is None:
         raise InputError(f"model {spec!r}: frames of any size; `image_size` gives one")
     return trace_torch(
