@@ -56,11 +56,9 @@ def render_check(check: ModelCheck) -> str:
     lines = [f"{sum(check.operators.values())} operators"]
     if check.network is not None:
         network = check.network
-        frame, output = network.input.ofm, network.output.ofm
         lines[0] += (
-            f", {len(network.layers) - 1} layers; frame {frame.channels}x"
-            f"{frame.height}x{frame.width}, output {output.channels}x{output.height}x"
-            f"{output.width}"
+            f", {len(network.layers) - 1} layers; frame {network.input.ofm}, output "
+            f"{network.output.ofm}"
         )
         lines.append(
             f"{network.macs} multiply-accumulates a frame, {network.parameters} "

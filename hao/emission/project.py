@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -215,7 +215,12 @@ def origin_digest(design: Design, net: IntegerNetwork) -> str:
     probe = hashlib.sha256()
     parts = (
         *(design.network.layers, sorted(design.weight_bits.items()), design.engine),
-        *(design.segments, design.board, net.network.layers, net.requantization),
+        *(
+            design.segments,
+            astuple(design.board),
+            net.network.layers,
+            net.requantization,
+        ),
         *(sorted(net.maps.items(), key=lambda item: item[0]), net.frame),
     )
     for part in parts:

@@ -207,6 +207,14 @@ class Board:
                     f"{', '.join(map(str, allowed))}"
                 )
 
+    def __repr__(self) -> str:
+        """Return what it is in a line: what Python shows."""
+        usable = ", ".join(f"{n} {k}" for k, n in self.usable.as_dict().items() if n)
+        return (
+            f"<Board {self.name!r}: {self.title}, {self.part} at {self.clock_mhz:g} "
+            f"MHz; usable {usable}; DDR {self.ddr_kbytes_per_s / 1e6:.1f} GB/s>"
+        )
+
     @property
     def family(self) -> Family:
         """Return the family of the part.

@@ -69,6 +69,15 @@ class Network:
                 "the last layer"
             )
 
+    def __repr__(self) -> str:
+        """Return what it is in a line: what Python shows."""
+        known = "" if self.params else ", without their values"
+        return (
+            f"<Network {self.name!r}: {len(self.layers) - 1} layers, frame "
+            f"{self.input.ofm}, output {self.output.ofm}; {self.macs} "
+            f"multiply-accumulates a frame, {self.parameters} parameters{known}>"
+        )
+
     @property
     def input(self) -> Input:
         """Return the frame that enters."""

@@ -310,12 +310,8 @@ class _Site:
                 f"{MAX_STRIDE}"
             )
         if got != self.ofm:
-            return f"gives {_text(got)}, where the block gives {_text(self.ofm)}"
+            return f"gives {got}, where the block gives {self.ofm}"
         return None
-
-
-def _text(shape: Shape) -> str:
-    return f"{shape.channels}x{shape.height}x{shape.width}"
 
 
 def _layer(

@@ -9,7 +9,7 @@ use elsewhere.
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
@@ -214,7 +214,7 @@ def _pruned(
         iterations=request.iterations,
         training=TrainSettings(epochs=1, learning_rate=1e-3, seed=request.seed),
     )
-    start = (settings, task.board, task.budget, trained.asked.bit_rules)
+    start = (settings, astuple(task.board), task.budget, trained.asked.bit_rules)
     word = request.method.value
     state = checkpoint_path(folder, word, *start, task.network, trained.dataset)
     match request.method:

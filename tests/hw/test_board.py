@@ -146,6 +146,13 @@ def test_a_part_of_another_family_is_refused(part: str) -> None:
         _ = replace(BOARD, part=part).family
 
 
+def test_python_shows_a_board_in_a_line() -> None:
+    shown = repr(replace(BOARD, sources={"a": "b" * 9999}))
+    assert shown.startswith(f"<Board 'demo': {BOARD.title}, {BOARD.part} at 214.285 ")
+    assert f"usable {BOARD.usable.dsp} dsp, " in shown
+    assert len(shown) < 200
+
+
 def test_board_survives_pickle_copy_and_hash() -> None:
     assert pickle.loads(pickle.dumps(BOARD)).sources == BOARD.sources
     assert copy.deepcopy(BOARD) == BOARD

@@ -1,5 +1,6 @@
 """Network: its counts, and every refusal of a network that cannot run."""
 
+import numpy as np
 import pytest
 
 from hao.errors import InputError
@@ -38,6 +39,17 @@ def test_network_counts_by_hand() -> None:
     assert made.parameters == 15 + 160 + 2
     assert [layer.name for layer in made.compute_layers] == ["c", "l"]
     assert (made.input.name, made.output.name) == ("x", "l")
+
+
+def test_python_shows_a_network_in_a_line() -> None:
+    # 4x4 pixels x 5 x 3 products, and 80 x 2; 15 weights, and 160 with two biases.
+    shown = (
+        "<Network 'n': 4 layers, frame 3x4x4, output 2x1x1; 400 multiply-accumulates "
+        "a frame, 177 parameters"
+    )
+    assert repr(residual()) == f"{shown}, without their values>"
+    held = Network(name="n", layers=residual().layers, params={"c.weight": np.ones(9)})
+    assert repr(held) == f"{shown}>"
 
 
 def test_consumers_names_the_readers_of_every_layer() -> None:
