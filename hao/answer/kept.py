@@ -1,6 +1,7 @@
 """What a pruning left of a network, and the file in which it keeps that."""
 
 import io
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from hao.quant.float_net import with_parameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class Kept(ABC):
     """What a pruning left of a network, before it is trained again.
 
     Attributes:
@@ -48,9 +49,9 @@ class Kept:
         """Return what a design names that its layers do not say."""
         return {}
 
+    @abstractmethod
     def taken_from(self, whole: Network) -> Network:
         """Return the layers that the pruning leaves of a network."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

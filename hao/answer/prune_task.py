@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from hao.arguments import AtLeast1, take_fields
 from hao.errors import InfeasibleError, InputError
 from hao.hw.board import Board
 from hao.ir.network import Network
@@ -24,13 +25,19 @@ class PruneSettings:
         iterations: Training steps before each time that channels go, over which scores
             are averaged; or behind each projection. At least 1.
         training: Learning rate, batch and seed of these steps.
+
+    Raises:
+        ArgumentError: A field is of another type, or out of range.
     """
 
-    steps: int = 1
-    iterations: int
+    steps: AtLeast1 = 1
+    iterations: AtLeast1
     training: TrainSettings = field(
         default_factory=lambda: TrainSettings(epochs=1, learning_rate=1e-3)
     )
+
+    def __post_init__(self) -> None:
+        take_fields(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

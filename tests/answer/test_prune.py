@@ -39,6 +39,13 @@ SETTINGS = PruneSettings(
 )
 
 
+def test_steps_below_1_are_refused() -> None:
+    with pytest.raises(InputError, match="`steps` = 0; must be at least 1"):
+        PruneSettings(steps=0, iterations=1)
+    with pytest.raises(InputError, match="`iterations` = 0; must be at least 1"):
+        PruneSettings(iterations=0)
+
+
 def test_channels_go_until_the_frame_time_is_kept(task: PruneTask) -> None:
     start = choose_fastest(task.problem(task.network)).cost.latency_cycles
     budget = start * 3 // 4
