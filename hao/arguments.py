@@ -18,9 +18,10 @@ from typing import (
     get_type_hints,
 )
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
-from hao.errors import ArgumentError
+from hao.errors import ArgumentError, HaoError
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -86,14 +87,40 @@ def take_fields(request: Any) -> None:  # noqa: ANN401  # any dataclass
 
 def _taken(name: str, value: object, kind: Any) -> object:  # noqa: ANN401
     try:
-        return _adapter(kind).validate_python(value)
+        # Python takes True for 1; no field does.
+        strict = isinstance(value, bool)
+        return _adapter(kind).validate_python((value,), strict=strict)[0]
     except ValidationError as error:
-        raise _refused(name, value, _wanted(kind, error)) from None
+        first = error.errors()[0]
+        inner = first.get("ctx", {}).get("error")
+        if isinstance(inner, HaoError):
+            raise inner from None
+        place, part = _part(value, first["loc"][1:])
+        wanted = _said(first) if place else _wanted(kind, first)
+        raise _refused(name, part, wanted, place) from None
 
 
-def _refused(name: str, value: object, wanted: str) -> ArgumentError:
+def _part(value: object, steps: tuple[int | str, ...]) -> tuple[str, object]:
+    """Return where in a value something is, and what is there.
+
+    Args:
+        value: What was given.
+        steps: Keys and positions; those that a value does not have are skipped, such as
+            the names of alternatives.
+    """
+    place = ""
+    for step in steps:
+        match value, step:
+            case dict(), _ if step in value:
+                place, value = f"{place}.{step}", value[step]
+            case tuple() | list(), int(at) if at < len(value):
+                place, value = f"{place}[{at}]", value[at]
+    return place, value
+
+
+def _refused(name: str, value: object, wanted: str, place: str = "") -> ArgumentError:
     shown = " ".join(repr(value)[:60].split())
-    return ArgumentError(f"`{name}` = {shown}; must be {wanted}")
+    return ArgumentError(f"`{name}`{place} = {shown}; must be {wanted}")
 
 
 @cache
@@ -102,12 +129,17 @@ def _kinds(made: Hashable) -> dict[str, object]:
 
 
 @cache
-def _adapter(kind: Any) -> TypeAdapter[object]:  # noqa: ANN401  # any annotation
-    return TypeAdapter(kind)
+def _adapter(
+    kind: Any,  # noqa: ANN401  # any annotation
+) -> TypeAdapter[tuple[object]]:
+    # A tuple, since pydantic takes no settings for a dataclass alone.
+    return TypeAdapter(tuple[kind], config=ConfigDict(extra="forbid"))
 
 
-def _wanted(kind: object, error: ValidationError) -> str:
-    """Return what a field takes, in words."""
+def _wanted(kind: object, first: ErrorDetails) -> str:
+    """Return what a field takes, in words: its own, if it is annotated with some."""
+    if get_origin(kind) is Annotated and isinstance(get_args(kind)[1], str):
+        return str(get_args(kind)[1])
     for each in (kind, *get_args(kind)):
         if isinstance(each, type) and issubclass(each, Enum):
             return "one of " + ", ".join(repr(member.value) for member in each)
@@ -118,8 +150,13 @@ def _wanted(kind: object, error: ValidationError) -> str:
         return " or ".join(f"a {each.__name__}" for each in types)
     if kind is Path:
         return "a Path, or its text"
-    first = error.errors()[0]
+    return _said(first)
+
+
+def _said(first: ErrorDetails) -> str:
     if first["type"] in _LIMITS:
         return _LIMITS[first["type"]].format(**first["ctx"])
+    if first["type"] == "unexpected_keyword_argument":
+        return "left out: there is no such field"
     said = first["msg"].removeprefix("Input should be ")
     return said[:1].lower() + said[1:]

@@ -4,8 +4,9 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import InstanceOf, TypeAdapter, ValidationError
+from pydantic import Field, InstanceOf, TypeAdapter, ValidationError
 
 from hao.accuracy.between import known_networks
 from hao.accuracy.drops import load_drop_law
@@ -59,6 +60,12 @@ def usual_margin() -> float:
     return float(latency_evidence().margin_percent)
 
 
+MODELS = (
+    "a Path or its text, package.module:function that makes a torch module, or a "
+    "Network; hao.from_torch(module, example) makes one of a torch.nn.Module"
+)
+"""What `SearchRequest.model` takes, in words."""
+
 MOST_BEST = 50
 """Most designs listed of one network (chosen here)."""
 
@@ -67,6 +74,9 @@ MOST_WITHIN_PERCENT = 50
 
 MOST_PIXELS = 4096
 """Largest height and width of a frame (chosen here)."""
+
+MOST_FRONT = 200
+"""Most points of a front (chosen here)."""
 
 FRONT_POINTS = 6
 """Points of the front where networks compete (chosen here)."""
@@ -154,7 +164,7 @@ class SearchRequest:
     image_size: int | None = None
     between_sizes: bool = False
     between_widths: bool = False
-    model: Path | InstanceOf[Network] | None = None
+    model: Annotated[Path | InstanceOf[Network] | None, MODELS] = None
     top1: float | None = None
     min_top1: float | None = None
     clock_mhz: float | None = None
@@ -172,7 +182,7 @@ class SearchRequest:
     max_latency_ms: float | None = None
     margin_percent: float = field(default_factory=usual_margin)
     within_percent: float = 0.0
-    front_points: int | None = None
+    front_points: Annotated[int, Field(ge=0, le=MOST_FRONT)] | None = None
     best: int = 1
     overlap_percent: int = OVERLAP_PERCENT
     solver: SolverName = SolverName.AUTO

@@ -51,8 +51,13 @@ def test_words_and_text_become_what_the_fields_say() -> None:
         ({"frames": 3}, "`frames` = 3; must be one of 'one-at-a-time', 'back-to-back'"),
         ({"rules": 5}, "^`rules` = 5; must be .*BitRules"),
         ({"workers": 1.5}, "^`workers` = 1.5; must be a valid integer"),
-        ({"model": 5}, "^`model` = 5; must be a Path or a Network$"),
+        ({"model": 5}, "^`model` = 5; must be a Path or its text, .*hao.from_torch"),
         ({"act_bits": 8}, "^`act_bits` = 8; must be a valid tuple"),
+        ({"fps": True}, "^`fps` = True; must be a valid number"),
+        ({"rules": {"choices": (4, "a")}}, r"^`rules`\.choices\[1\] = 'a'; must be"),
+        ({"rules": {"bits": 4}}, r"^`rules`\.bits = 4; must be left out: there is no"),
+        ({"rules": {"choices": (9,)}}, r"^`choices` = \(9,\); must be from 2 to 8"),
+        ({"front_points": 201}, "^`front_points` = 201; must be at most 200"),
         ({"fps": -1}, "^`fps` = -1; must be above 0 and below 1000000$"),
     ],
 )
@@ -94,6 +99,10 @@ def test_every_flag_that_a_field_stands_for_exists() -> None:
     assert {flag_of(search_command, name) for name in names} <= flags
     assert flag_of(main, "run_path") == "--run"
     assert flag_of(main, "clang") == ""
+    # A flag of another command alone is none of this one; an argument has its name.
+    assert flag_of(main.commands["prune"], "min_top1") == ""
+    assert flag_of(main.commands["boards"], "part") == "--part"
+    assert flag_of(main.commands["boards"], "name") == "NAME"
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def one_line(ctx: click.Context) -> Iterator[None]:
     except click.exceptions.Exit:
         raise
     except HaoError as error:
-        _say(error.named(partial(flag_of, ctx.find_root().command)))
+        _say(error.named(partial(flag_of, _invoked(ctx))))
         ctx.exit(error.exit_code)
     except click.MissingParameter as error:
         command = (error.ctx or ctx).command_path
@@ -96,8 +96,16 @@ def traceback_option() -> click.Option:
     )
 
 
+def _invoked(ctx: click.Context) -> click.Command:
+    """Return the command that a context runs, or itself while none is known."""
+    command, name = ctx.command, ctx.invoked_subcommand
+    if isinstance(command, click.Group) and name in command.commands:
+        return command.commands[name]
+    return command
+
+
 def flag_of(command: click.Command, field: str) -> str:
-    """Return the flag of a command that sets a field, or "" if there is none.
+    """Return the flag or argument of a command that sets a field, "" if there is none.
 
     Args:
         command: A command, or a group whose commands are looked through.
@@ -106,8 +114,11 @@ def flag_of(command: click.Command, field: str) -> str:
     flag = FLAGS.get(field, f"--{field.replace('_', '-')}")
     commands = [command]
     for group in commands:
-        if any(flag in param.opts for param in group.params):
-            return flag
+        for param in group.params:
+            if flag in param.opts:
+                return flag
+            if isinstance(param, click.Argument) and field in param.opts:
+                return param.human_readable_name
         if isinstance(group, click.Group):
             commands += group.commands.values()
     return ""

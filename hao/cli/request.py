@@ -224,8 +224,7 @@ def bits_option(usual: str) -> Callable[[Command], Command]:
 @click.option(
     "--front",
     "front_points",
-    type=click.IntRange(0, 200),
-    default=None,
+    type=int,
     help="Points of the front to compute too [default: 6 for the zoo, else 0; none for "
     "area and power].",
 )

@@ -2,17 +2,23 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import Field
 
 from hao.arguments import take_fields, takes_words
-from hao.errors import InputError
+from hao.errors import ArgumentError, InputError
 from hao.hw.board_format import DDR_BITS, DDR_TYPES, check_board_name, parse_board
-from hao.hw.device import device_of, family_of
+from hao.hw.device import device_of, family_of, grade_limit
 
 _DDR = re.compile(
     r"(?P<type>[A-Z]+\dL?)-(?P<rate>\d{2,5}(?:\.\d{1,3})?)X(?P<bits>\d{2})"
 )
+
+Read = TypeVar("Read")
 
 EFFICIENCY_PERCENT = 60
 """Share of the DDR's peak where nobody measured it [percent].
@@ -38,7 +44,7 @@ class NewBoard:
         part: Part number, such as "xczu3eg-sfvc784-1-e".
         ddr: Type, million transfers a second and bits of the processor's DDR, such as
             "DDR4-2400x64".
-        clock_mhz: Clock of the logic [MHz]; `None` for `CLOCK_KHZ`.
+        clock_mhz: Clock of the logic [MHz], from 1 to 2000; `None` for `CLOCK_KHZ`.
         title: What reports print; `None` for the name.
 
     Raises:
@@ -48,7 +54,7 @@ class NewBoard:
     name: str
     part: str
     ddr: str
-    clock_mhz: float | None = None
+    clock_mhz: Annotated[float, Field(ge=1, le=2000)] | None = None
     title: str | None = None
 
     def __post_init__(self) -> None:
@@ -61,8 +67,9 @@ def render_board_file(board: NewBoard) -> str:
     Raises:
         InputError: Name, part, DDR or clock is not allowed.
     """
-    check_board_name(board.name)
-    device = device_of(board.part)
+    _field(check_board_name, board.name)
+    device = _field(device_of, board.part)
+    _field(grade_limit, board.part)
     if board.clock_mhz is None:
         khz, clock = CLOCK_KHZ[device.logic], "by analogy with boards of the same logic"
     else:
@@ -80,7 +87,7 @@ part = {_quoted(board.part)}
 khz = {khz}
 
 [ddr]
-{_ddr_lines(board.ddr)}
+{_field(_ddr_lines, board.ddr)}
 read_percent = {EFFICIENCY_PERCENT}
 write_percent = {EFFICIENCY_PERCENT}
 
@@ -108,7 +115,7 @@ def write_board_file(board: NewBoard, path: Path, *, force: bool = False) -> Non
             does not end in ".toml", exists or cannot be written.
     """
     if path.suffix != ".toml":
-        raise InputError(f"{path}: must end in .toml, so that `board` takes it")
+        raise InputError(f"{path}: must end in .toml, as board files do")
     text = render_board_file(board)
     try:
         with path.open("w" if force else "x", encoding="utf-8") as stream:
@@ -117,6 +124,18 @@ def write_board_file(board: NewBoard, path: Path, *, force: bool = False) -> Non
         raise InputError(f"{path}: exists; `force` replaces it") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _field(read: Callable[[str], Read], value: str) -> Read:
+    """Return what is read of a field; errors name it as one of `NewBoard`.
+
+    Raises:
+        ArgumentError: It is not allowed.
+    """
+    try:
+        return read(value)
+    except InputError as error:
+        raise ArgumentError(re.sub(r"^(\w+) = ", r"`\1` = ", str(error))) from error
 
 
 def _ddr_lines(ddr: str) -> str:

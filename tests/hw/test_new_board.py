@@ -55,12 +55,18 @@ def test_a_title_may_hold_quotes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"name": "My Board"}, r"^name = 'My Board'; must be a name of at most 40 sm"),
-        ({"part": "zu3eg"}, r"^part = 'zu3eg'; must be a part number of Zynq-7000"),
+        (
+            {"name": "My Board"},
+            r"^`name` = 'My Board'; must be a name of at most 40 ",
+        ),
+        ({"part": "zu3eg"}, r"^`part` = 'zu3eg'; must be a part number of Zynq-7000"),
         ({"part": "xczu8eg-sfvc784-1-e"}, r"the device XCZU8EG is not in the table"),
-        ({"ddr": "DDR4"}, r"^ddr = 'DDR4'; must be type, million transfers a second"),
-        ({"ddr": "DDR9-2400x64"}, r"^ddr = 'DDR9-2400x64'; must be .*, LPDDR4 and 16"),
-        ({"ddr": "DDR4-2400x48"}, r"^ddr = 'DDR4-2400x48'; must be type, million"),
+        ({"ddr": "DDR4"}, r"^`ddr` = 'DDR4'; must be type, million transfers a second"),
+        (
+            {"ddr": "DDR9-2400x64"},
+            r"^`ddr` = 'DDR9-2400x64'; must be .*, LPDDR4 and 1",
+        ),
+        ({"ddr": "DDR4-2400x48"}, r"^`ddr` = 'DDR4-2400x48'; must be type, million"),
         ({"clock_mhz": 400}, r"^mine.toml: board 'mine': a clock of 400 MHz; must be"),
         ({"title": "a\nb"}, r"^'a\\nb': must be printable characters alone"),
         ({"title": "x" * 201}, r"^mine.toml: title = 'x+...x+'; must be a text of 1"),
@@ -81,7 +87,7 @@ def test_a_file_is_replaced_only_if_told(tmp_path: Path) -> None:
 
 
 def test_a_file_that_no_command_would_take_is_not_written(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"mine\.txt: must end in \.toml, so that"):
+    with pytest.raises(InputError, match=r"mine\.txt: must end in \.toml, as"):
         write_board_file(BOARD, tmp_path / "mine.txt")
     with pytest.raises(InputError, match=r"a\.toml: cannot be written: No such file"):
         write_board_file(BOARD, tmp_path / "nowhere" / "a.toml")
