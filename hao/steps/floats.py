@@ -59,7 +59,8 @@ class Source:
 
     Raises:
         ArgumentError: A field is of a type that it cannot take, the seed is negative,
-            `bn_eps` is not above 0, or it or `mapping` is there without `weights`.
+            `bn_eps` is not above 0, it or `mapping` is there without `weights`, or
+            `float_epochs` with them.
     """
 
     data: str | None = None
@@ -78,6 +79,20 @@ class Source:
         for word in ("bn_eps", "mapping"):
             if getattr(self, word) is not None and self.weights is None:
                 raise ArgumentError(f"`{word}` belongs to `weights`; none were given")
+        if self.weights is not None:
+            self.check_untrained(str(self.weights))
+
+    def check_untrained(self, holder: str) -> None:
+        """Check that no training of float weights is asked for that are there.
+
+        Raises:
+            ArgumentError: It is.
+        """
+        if self.float_epochs is not None:
+            raise ArgumentError(
+                f"`float_epochs` = {self.float_epochs}: {holder} has float weights, "
+                "which are not trained again; leave it out"
+            )
 
     @property
     def named(self) -> dict[str, Any]:
@@ -158,6 +173,8 @@ def float_inputs(
         progress(f"float weights are the run's own, {FLOAT_FILE}")
         weights = own / FLOAT_FILE
     held = weights is not None or bool(network.params)
+    if held:
+        source.check_untrained(str(weights or network.name))
     data = loaded_data(source, network, progress, held=held, labels_for=labels_for)
     if weights is not None:
         network = _loaded_network(source, weights, network, progress)

@@ -275,7 +275,7 @@ def test_random_weights_need_no_training(searched: Path, tmp_path: Path) -> None
     rows = load_records(run).synthesis
     assert rows is not None
     assert {row.report for row in rows} == {PLACED.name}
-    assert str(rows[0].predicted) in table
+    assert str(rows[0].predicted) in str(table)
     assert PLACED.name in (run / "report.html").read_text(encoding="utf-8")
     other = hao.emit(run, weights=RANDOM_WEIGHTS, seed=4, force=True)
     assert other.digest != emission.digest
@@ -397,6 +397,8 @@ def test_a_run_without_integers_or_project_is_refused(searched: Path) -> None:
 def test_numbers_out_of_range_are_refused(quantized: Path) -> None:
     with pytest.raises(InputError, match="`bn_eps` = 2; must be from 0 to 1"):
         QuantizeRequest(run=quantized, bn_eps=2)
+    with pytest.raises(InputError, match=r"`float_epochs` = 3: a\.npz has float w"):
+        QuantizeRequest(run=quantized, float_epochs=3, weights=Path("a.npz"))
     with pytest.raises(InputError, match="`seed` = -1; must be at least 0"):
         QuantizeRequest(run=quantized, seed=-1)
     with pytest.raises(InputError, match="seed -1; must be at least 0"):
