@@ -24,7 +24,7 @@ from hao.cli import main
 from hao.data import data_path
 from hao.errors import ToolError
 from hao.hw.board import Frames
-from hao.hw.board_file import board_names
+from hao.hw.board_file import board_names, load_board
 from hao.runs.design_file import load_design
 from hao.text import WIDTH
 from hao.zoo import network_names
@@ -176,6 +176,9 @@ def test_boards_prints_every_board() -> None:
     lines = succeed("boards").splitlines()
     assert lines[0].split()[0] == "board"
     assert {line.split()[0] for line in lines if line} >= set(board_names())
+    found = json.loads(succeed("boards", "--json"))
+    assert set(found) == set(board_names())
+    assert found["zu3eg"]["device"]["lut"] == load_board("zu3eg").resources.lut
 
 
 def test_a_board_that_was_written_is_searched() -> None:
@@ -187,7 +190,7 @@ def test_a_board_that_was_written_is_searched() -> None:
     found = search_json(*SMALL, "--fps", "50", "--board", "mine.toml", "--no-run")
     assert (found["board"], found["clock_mhz"]) == ("mine", 200.0)
     message = refused(2, "boards", "new", "mine", "--part", "7z020", "--ddr", "DDR3")
-    assert message.startswith("part = '7z020'; must be a part number of Zynq-7000 or")
+    assert message.startswith("--part '7z020'; must be a part number of Zynq-7000 or")
 
 
 def test_a_clock_beyond_the_ports_is_refused() -> None:
@@ -228,6 +231,10 @@ def test_networks_prints_every_network_with_its_size() -> None:
     assert {"79.4@176", "~80.0@192", "80.8@224"} <= set(rows["resnet50"])
     # 72.91 at width 1 and 76.528 at 1.4, by 1 / width.
     assert "~75.0@224" in rows["mobilenet_v2_120"]
+    told = json.loads(succeed("networks", "--json"))
+    assert set(told) == set(network_names())
+    assert told["resnet50"]["top1"]["224"] == {"percent": 80.846, "interpolated": False}
+    assert told["resnet50"]["top1"]["192"]["interpolated"]
     assert set(rows) == set(network_names())
     # Sandler et al. 2018: 300 M products. torchvision has 3 504 872 parameters; folded
     # batch norms leave one per channel instead of two, of 17 056 channels.
@@ -707,6 +714,9 @@ def test_search_writes_a_front_with_its_pictures() -> None:
     assert "second - first" in succeed(*both, "--html", "both.html")
     assert "<h1>" in Path("both.html").read_text(encoding="utf-8")
     assert "both.html: exists; --force" in refused(2, *both, "--html", "both.html")
+    pair = json.loads(succeed(*both, "--json"))
+    assert pair["first"] == pair["second"]
+    assert pair["first"]["network"] == "resnet8_cifar"
 
 
 def test_runs_of_an_empty_folder_are_none() -> None:

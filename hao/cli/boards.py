@@ -1,21 +1,28 @@
 """Commands about boards: the list of them, and a file for another one."""
 
+import json
 from pathlib import Path
 
 import click
 
+from hao.cli.common import JSON
+
 
 @click.group("boards", invoke_without_command=True)
+@JSON
 @click.pass_context
-def boards_command(ctx: click.Context) -> None:
+def boards_command(ctx: click.Context, *, as_json: bool) -> None:
     """List the boards that ship with hao, or write a file of one."""
     if ctx.invoked_subcommand is not None:
         return
     from hao.hw.board_file import board_aliases, board_names, load_board
-    from hao.report.boards import render_boards
+    from hao.report.boards import boards_json, render_boards
 
     boards = [load_board(name) for name in board_names()]
-    click.echo(render_boards(boards, board_aliases()))
+    if as_json:
+        click.echo(json.dumps(boards_json(boards, board_aliases()), indent=2))
+    else:
+        click.echo(render_boards(boards, board_aliases()))
 
 
 @boards_command.command("new")

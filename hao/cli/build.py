@@ -238,13 +238,19 @@ def lint_command(ctx: click.Context, *, path: Path, as_json: bool) -> None:
 @click.command("report-hls")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("reports", type=click.Path(path_type=Path), nargs=-1, required=True)
-def report_hls_command(*, run: Path, reports: tuple[Path, ...]) -> None:
+@JSON
+def report_hls_command(*, run: Path, reports: tuple[Path, ...], as_json: bool) -> None:
     """Show synthesis reports beside what was predicted.
 
     REPORTS are csynth.xml or csynth.rpt of Vivado HLS or Vitis HLS, and utilization,
     timing or co-simulation reports, in any number; those that tell blocks apart are
     shown block by block.
     """
+    from hao.runs.records import synthesis_json
     from hao.steps.reports import read_reports
 
-    click.echo(read_reports(run, list(reports)))
+    compared = read_reports(run, list(reports))
+    if as_json:
+        click.echo(json.dumps({"figures": synthesis_json(compared.rows)}, indent=2))
+    else:
+        click.echo(compared)

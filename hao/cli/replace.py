@@ -1,11 +1,12 @@
 """The command that replaces a network's blocks by operations that run faster."""
 
+import json
 from typing import TYPE_CHECKING
 
 import click
 
 from hao.cli.change import change_options
-from hao.cli.common import QUIET, REPLACED, shown_progress
+from hao.cli.common import JSON, QUIET, REPLACED, shown_progress
 from hao.cli.source import pool_options, source_options
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     help="Epochs of fine-tuning, 0 for none  [default: 20].",
 )
 @REPLACED
+@JSON
 @QUIET
 def replace_command(
     *,
@@ -47,6 +49,7 @@ def replace_command(
     best: int,
     epochs: int | None,
     force: bool,
+    as_json: bool,
     quiet: bool,
 ) -> None:
     """Replace blocks of a network by operations that run faster.
@@ -73,9 +76,12 @@ def replace_command(
         best=best,
         epochs=epochs,
     )
-    with shown_progress(quiet=quiet) as progress:
+    with shown_progress(quiet=quiet or as_json) as progress:
         found = replace_operations(
             request, run_path=asked.target, force=force, progress=progress
         )
-    click.echo(str(found))
+    if as_json:
+        click.echo(json.dumps(found.as_json(), indent=2))
+        return
+    click.echo(found)
     click.echo(f"written to {found.result.run}")

@@ -1,5 +1,6 @@
 """Commands that look at several runs: list them, set two beside each other."""
 
+import json
 from pathlib import Path
 
 import click
@@ -25,16 +26,24 @@ def runs_command(*, runs: Path, as_json: bool) -> None:
     "--html", "page", type=click.Path(path_type=Path), help="Also write a page here."
 )
 @click.option("--force", is_flag=True, help="Replace a page that is there.")
+@JSON
 def compare_command(
-    *, first: Path, second: Path, page: Path | None, force: bool
+    *, first: Path, second: Path, page: Path | None, force: bool, as_json: bool
 ) -> None:
     """Show two runs beside each other.
 
     FIRST and SECOND are run directories or design files.
     """
-    from hao.steps.runs import compare_runs
+    from hao.report.tables import result_json
+    from hao.steps.runs import compare_runs, reopen
 
     text = compare_runs(first, second, page=page, force=force)
     if page is not None:
         text += f"\npage: {page}\n"
+    if as_json:
+        runs = {"first": first, "second": second}
+        found = {
+            word: result_json(reopen(run), seconds=None) for word, run in runs.items()
+        }
+        text = f"{json.dumps(found, indent=2)}\n"
     click.echo(text, nl=False)

@@ -290,8 +290,9 @@ def report_command(*, path: Path, as_json: bool, html: bool) -> None:
 
 
 @click.command("networks")
-def networks_command() -> None:
+@JSON
+def networks_command(*, as_json: bool) -> None:
     """List the networks of the zoo: products, parameters, top-1."""
-    from hao.report.networks import network_table
+    from hao.report.networks import network_table, networks_json
 
-    click.echo(network_table())
+    click.echo(json.dumps(networks_json(), indent=2) if as_json else network_table())

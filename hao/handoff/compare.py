@@ -90,6 +90,21 @@ class ComparedFigure:
         return self.reported / self.predicted
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """What reports say beside what was predicted.
+
+    Attributes:
+        rows: A figure each, in the order of the reports.
+    """
+
+    rows: tuple[ComparedFigure, ...]
+
+    def __repr__(self) -> str:
+        """Return a table, a line a figure: what Python shows."""
+        return render_comparison(self.rows)
+
+
 def compare(
     design: Design, cost: CostReport, reports: Sequence[Report]
 ) -> tuple[ComparedFigure, ...]:

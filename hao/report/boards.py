@@ -40,3 +40,26 @@ def render_boards(boards: Iterable[Board], aliases: Mapping[str, str]) -> str:
     )
     text = "\n".join(textwrap.fill(note, WIDTH) for note in notes)
     return f"{text_table(head, rows, left={0, 1})}\n\n{text}\n"
+
+
+def boards_json(
+    boards: Iterable[Board], aliases: Mapping[str, str]
+) -> dict[str, object]:
+    """Return the figures of boards as JSON values, by name.
+
+    Args:
+        boards: In any order.
+        aliases: Names of boards by their other names.
+    """
+    return {
+        board.name: {
+            "title": board.title,
+            "aliases": sorted(a for a, name in aliases.items() if name == board.name),
+            "part": board.part,
+            "clock_mhz": board.clock_mhz,
+            "usable": board.usable.as_dict(),
+            "device": board.resources.as_dict(),
+            "ddr_gbytes_per_s": board.ddr_kbytes_per_s / 1e6,
+        }
+        for board in boards
+    }

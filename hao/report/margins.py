@@ -1,9 +1,14 @@
 """What a result promises beyond its point predictions: intervals, margin, risk."""
 
+from hao.answer.explore import budget_cycles
+from hao.answer.objective import Objective
 from hao.cost.uncertainty import COVERAGE_PERCENT, Headroom, headrooms, latency_evidence
 from hao.hw.board import Frames
 from hao.report.result import SearchResult
 from hao.text import decimal
+
+SPARE = 1.5
+"""Where so many times the engine's time are left, a report says so (chosen here)."""
 
 
 def speed_in_words(result: SearchResult) -> str:
@@ -29,6 +34,22 @@ def speed_in_words(result: SearchResult) -> str:
     margin = result.margin_percent
     held = f" with a margin of {margin:g} %" if margin else ", no margin"
     return f"{text}; asked {result.fps_asked:g}{held}"
+
+
+def spare_in_words(result: SearchResult) -> str | None:
+    """Return how to get a smaller design where far more time is left than it takes."""
+    asked, board = result.fps_asked, result.design.board
+    if asked is None or result.objective is not Objective.ACCURACY:
+        return None
+    allowed = budget_cycles(board, asked / (1 - result.margin_percent / 100))
+    room = allowed / result.cost.latency_cycles
+    if room < SPARE:
+        return None
+    return (
+        f"the engine may take {room:.1f} times as long: of equally accurate designs "
+        "this is the fastest, whatever it fills; `--objective area` finds the "
+        "smallest, in more time"
+    )
 
 
 def low_end_in_words(result: SearchResult) -> str | None:

@@ -36,3 +36,25 @@ def network_table() -> str:
             f"{largest} at most (docs/accuracy.md)"
         )
     return "\n".join(lines)
+
+
+def networks_json() -> dict[str, object]:
+    """Return the figures of `network_table` as JSON values, by name of the network."""
+    accuracies = known_networks()
+    found: dict[str, object] = {}
+    for name in network_names():
+        network = build_network(name)
+        found[name] = {
+            "image_size": network.input.ofm.width,
+            "macs": network.macs,
+            "parameters": network.parameters,
+            "top1": {
+                str(size): {
+                    "percent": entry.top1,
+                    "interpolated": bool(entry.interpolated),
+                }
+                for (known, size), entry in sorted(accuracies.items())
+                if known == name
+            },
+        }
+    return found

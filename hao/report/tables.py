@@ -36,6 +36,7 @@ from hao.report.margins import (
     low_end_in_words,
     margins_json,
     risk_in_words,
+    spare_in_words,
     speed_in_words,
 )
 from hao.report.result import SearchResult
@@ -81,6 +82,7 @@ def answer_rows(result: SearchResult) -> list[tuple[str, str]]:
         *_accuracy_rows(result),
         ("speed", speed_in_words(result)),
         ("low end", low_end_in_words(result)),
+        ("to spare", spare_in_words(result)),
         ("at risk", risk_in_words(result)),
         ("power", power_in_words(result)),
         ("made least", smallest_in_words(result)),
@@ -190,12 +192,12 @@ def front_rows(
     ]
 
 
-def result_json(result: SearchResult, *, seconds: float) -> dict[str, object]:
+def result_json(result: SearchResult, *, seconds: float | None) -> dict[str, object]:
     """Return the figures of a result as plain JSON values.
 
     Args:
         result: What was found.
-        seconds: Wall-clock time that it took [s].
+        seconds: Wall-clock time that it took [s], if known.
     """
     design, cost, proof = result.design, result.cost, result.proof
     accuracy = result.accuracy
@@ -252,8 +254,8 @@ def result_json(result: SearchResult, *, seconds: float) -> dict[str, object]:
         "engines_priced": proof.priced,
         "candidates": proof.candidates,
         "front_points": len(result.front),
-        "others": [result_json(other, seconds=0.0) for other in result.others],
-        "seconds": round(seconds, 3),
+        "others": [result_json(other, seconds=None) for other in result.others],
+        "seconds": None if seconds is None else round(seconds, 3),
         "run": None if result.run is None else str(result.run),
     }
 
@@ -308,10 +310,8 @@ def _resource_lines(board: Board, cost: CostReport) -> list[str]:
 def excess_in_words(board: Board, cost: CostReport) -> str | None:
     """Return what a design takes beyond what it may use; `None` if it fits."""
     over = cost.resources.shortfall(board.usable)
-    if not over:
-        return None
     words = ", ".join(f"{count} {KINDS[kind]}" for kind, count in over.items())
-    return f"{words} more than usable"
+    return f"{words} more than usable" if over else None
 
 
 def _engine_lines(engine: Engine) -> list[str]:

@@ -24,7 +24,7 @@ from hao.ir.change import Change, LeaveOut, Replace
 from hao.program.codesign import SolveReport
 from hao.program.problem import Problem
 from hao.report.result import SearchResult
-from hao.report.tables import render_summary
+from hao.report.tables import render_summary, result_json
 from hao.request import limits_of
 from hao.steps.changed import (
     Changed,
@@ -94,6 +94,19 @@ class Replacement:
     def __repr__(self) -> str:
         """Return the report: what Python shows."""
         return render_replacement(self)
+
+    def as_json(self) -> dict[str, object]:
+        """Return the design and what was measured as JSON values."""
+        return {
+            "teacher_top1": self.teacher_top1,
+            "plain_top1": self.plain_top1,
+            "float_top1": self.float_top1,
+            "finalists": [
+                {"predicted": each.predicted, "measured": each.measured}
+                for each in self.finalists
+            ],
+            "result": result_json(self.result, seconds=None),
+        }
 
 
 @takes_words

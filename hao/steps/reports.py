@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hao.arguments import takes_words
 from hao.emission.compiling import check_emitted
 from hao.errors import RefusedError, ToolError
-from hao.handoff.compare import compare, render_comparison
+from hao.handoff.compare import Compared, compare
 from hao.handoff.load import load_report
 from hao.page.files import renew_run_page
 from hao.runs.design_file import FILE_NAME, load_design
@@ -98,8 +98,8 @@ def schedule_run(
 
 
 @takes_words
-def read_reports(run: Path, reports: list[Path]) -> str:
-    """Return synthesis reports beside the run's predictions, as a table.
+def read_reports(run: Path, reports: list[Path]) -> Compared:
+    """Return synthesis reports beside the run's predictions.
 
     Raises:
         InputError: A report cannot be read, or is for another device.
@@ -110,4 +110,4 @@ def read_reports(run: Path, reports: list[Path]) -> str:
     if result.run is not None:
         keep_record(result.run, SYNTHESIS_FILE, synthesis_json(rows))
         renew_run_page(result.run)
-    return render_comparison(rows)
+    return Compared(rows=rows)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from hao.answer.objective import Objective
 from hao.cost.evaluate import evaluate
 from hao.cost.uncertainty import latency_evidence
 from hao.hw.board import Frames
@@ -11,6 +12,7 @@ from hao.report.margins import (
     low_end_in_words,
     margins_json,
     risk_in_words,
+    spare_in_words,
     speed_in_words,
 )
 from hao.text import decimal
@@ -45,6 +47,21 @@ def test_back_to_back_the_host_takes_no_time_of_a_frame() -> None:
     assert "host" not in told
     assert cost.fps == pytest.approx(1000 / cost.latency_ms)
     assert pytest.approx(1000 / (cost.latency_ms + 0.5)) == FPS
+
+
+def test_time_to_spare_is_told_with_what_makes_a_smaller_design() -> None:
+    board, cost = RESULT.design.board, RESULT.cost
+    # Twice the engine's time, beside the host's; with a margin of half, none is left.
+    twice = board.frames_per_s(2 * cost.latency_cycles) * 0.9999
+    told = spare_in_words(replace(RESULT, fps_asked=twice, margin_percent=0))
+    assert told is not None
+    assert told.startswith("the engine may take 2.0 times as long: ")
+    assert "`--objective area`" in told
+    assert spare_in_words(replace(RESULT, fps_asked=FPS)) is None
+    assert spare_in_words(replace(RESULT, fps_asked=twice, margin_percent=50)) is None
+    area = replace(RESULT, fps_asked=twice, objective=Objective.AREA)
+    assert spare_in_words(area) is None
+    assert spare_in_words(replace(RESULT, fps_asked=None)) is None
 
 
 def test_an_interval_that_begins_below_what_was_asked_is_told() -> None:

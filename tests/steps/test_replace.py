@@ -80,6 +80,9 @@ def found(folder: Path, request_: ReplaceRequest) -> Replacement:
 def test_the_run_holds_the_changed_network_in_every_form(found: Replacement) -> None:
     run = found.result.run
     assert run is not None
+    told = json.loads(json.dumps(found.as_json()))
+    assert told["result"]["run"] == str(run)
+    assert told["finalists"][0]["measured"] == found.finalists[0].measured
     assert {"float.pt", "float.pt2", "float.onnx", RECORD_FILE} < {
         path.name for path in run.iterdir()
     }
