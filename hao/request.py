@@ -499,15 +499,29 @@ def _imported(model: Path | Network, image_size: int | None) -> ImportedNetwork:
     return load_buildable(model, image_size=image_size)
 
 
-def check_top1_known(request: SearchRequest, candidates: Sequence[Candidate]) -> None:
-    """Check that a least top-1 is asked only where the float top-1 is known."""
+def check_min_top1(request: SearchRequest, candidates: Sequence[Candidate]) -> None:
+    """Check that a least top-1 is asked only where it is known, and one may keep it.
+
+    Raises:
+        ArgumentError: A float top-1 is not known.
+        InfeasibleError: No network keeps so much at any bits on offer.
+    """
+    if request.min_top1 is None:
+        return
     for candidate in candidates:
-        if request.min_top1 is not None and candidate.top1 is None:
+        if candidate.top1 is None:
             remedy = "" if request.model is None else "; `top1` gives it"
             raise ArgumentError(
                 f"`min_top1` = {request.min_top1:g}: the float top-1 of "
                 f"{candidate.label} is unknown{remedy}"
             )
+    most = max(candidates, key=lambda c: c.bound_micro)
+    if most.bound_micro < round(request.min_top1 * MICRO):
+        raise InfeasibleError(
+            f"no network keeps {request.min_top1:g} % top-1 at any frame rate; the "
+            f"most that one keeps is {most.bound_micro / MICRO:.2f} % ({most.label})",
+            conflicts=("accuracy",),
+        )
 
 
 def asked_again(

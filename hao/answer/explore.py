@@ -12,7 +12,8 @@ before; so the outcome does not depend on the workers. Of designs that are equal
 the one that is better in the other respect is chosen (the faster of equally accurate
 ones, the more accurate of equally fast ones), then the one whose label sorts first. An
 unknown float top-1 counts as 100 %. Where a network may have several numbers of frames
-in a start, each is a candidate; of equally good designs the fewest frames come first.
+in a start, each is a candidate, and of equally good designs the one with the fewest
+comes before all else.
 """
 
 from collections.abc import Callable, Sequence
@@ -281,13 +282,6 @@ def search_fps(
     """
     needed = None if top1 is None else round(top1 * MICRO)
     order = sorted(candidates, key=lambda c: (c.network.macs, c.label))
-    most = max(order, key=lambda c: c.bound_micro)
-    if needed is not None and most.bound_micro < needed:
-        raise InfeasibleError(
-            f"no network keeps {top1:g} % top-1 at any frame rate; the most that one "
-            f"keeps is {most.bound_micro / MICRO:.2f} % ({most.label})",
-            conflicts=("accuracy",),
-        )
     ledger = Ledger(
         [Known(candidate=c, floor=0) for c in order],
         lambda c, r: (

@@ -30,8 +30,8 @@ from hao.request import (
     SearchRequest,
     board_of,
     candidates_of,
+    check_min_top1,
     check_rate,
-    check_top1_known,
     limits_of,
     with_batches,
 )
@@ -89,7 +89,7 @@ def search(
     check_rate(request, board)
     if candidates is None:
         candidates = candidates_of(request, progress)
-    check_top1_known(request, candidates)
+    check_min_top1(request, candidates)
     candidates = with_batches(request, candidates)
     with open_workers(request.processes, request.cluster) as workers:
         outcome = _search(request, board, candidates, workers, progress)
