@@ -16,13 +16,14 @@ from hao.ir.integer import (
     Requantization,
     means_are_wide,
 )
-from hao.ir.integer_run import run_integer
-from hao.ir.interpret import run_float
+from hao.ir.integer_run import layer_codes, layer_params, run_integer
+from hao.ir.interpret import run_float, run_float_layers
 from hao.ir.layer import (
     Activation,
     ActivationKind,
     Add,
     Affine,
+    Compute,
     Conv,
     Depthwise,
     GlobalAveragePool,
@@ -599,6 +600,31 @@ def test_zero_points_with_free_scales_are_within_a_code() -> None:
     ours = run_integer(imported.net, imported.net.frame_codes(frames))
     codes = theirs / imported.scales["last"] + imported.zeros["last"]
     assert np.abs(codes - ours.reshape(len(frames), -1)).max() <= 1.001
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_layer_that_reads_the_files_codes_is_within_one_code(seed: int) -> None:
+    network, _ = codable(asymmetric(seed, powers=False))
+    imported = imported_integers(network)
+    net, sources = imported.net, imported.sources
+    frames = 4 * frames_for(network, 30, seed=seed).astype(np.float64)
+    real = run_float_layers(network, frames, keep=frozenset(sources.values()))
+    theirs = {
+        name: np.rint(real[of] / imported.scales[name] + imported.zeros[name])
+        for name, of in sources.items()
+    }
+    for layer in net.network.layers[1:]:
+        ours = layer_codes(
+            layer,
+            [theirs[name].astype(np.float32) for name in layer.inputs],
+            types=[net.maps[name] for name in layer.inputs],
+            params=layer_params(net, layer),
+            output=net.maps[layer.name],
+        )
+        apart = np.abs(ours - theirs[layer.name])
+        assert apart.max() <= 1
+        most = 0.001 if isinstance(layer, Compute) else 0.1
+        assert np.count_nonzero(apart) <= most * apart.size, layer
 
 
 def test_codes_of_a_maximum_may_stand_for_other_values_than_those_it_reads() -> None:
