@@ -98,9 +98,9 @@ def traceback_option() -> click.Option:
 
 def _invoked(ctx: click.Context) -> click.Command:
     """Return the command that a context runs, or itself while none is known."""
-    command, name = ctx.command, ctx.invoked_subcommand
-    if isinstance(command, click.Group) and name in command.commands:
-        return command.commands[name]
+    command = ctx.command
+    if isinstance(command, click.Group):
+        return command.commands.get(ctx.invoked_subcommand or "", command)
     return command
 
 
