@@ -105,7 +105,10 @@ def read_json(path: Path, *, shown: str, what: str = "design") -> dict[str, obje
     except InputError as error:
         raise InputError(f"{shown}: {error}") from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{shown}: not valid JSON: {error}") from error
+        raise InputError(
+            f"{shown}: {path.name} is not valid JSON: {error}; bring back the whole "
+            "file, or write it anew"
+        ) from error
     if not isinstance(document, dict):
         raise InputError(f"{shown}: not a {what} file; must be a JSON object")
     return document

@@ -85,8 +85,8 @@ def run_integers(folder: Path) -> IntegerNetwork:
     path = folder / WEIGHTS_FILE
     if not path.is_file():
         raise InputError(
-            f"{folder}: no {WEIGHTS_FILE} in it; `hao quantize` makes it, or use "
-            "`weights` = random"
+            f"{folder}: no {WEIGHTS_FILE} in it; `hao quantize` makes it, and "
+            "`hao emit-hls --weights random` does without"
         )
     return load_integers(path)
 

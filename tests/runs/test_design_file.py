@@ -398,7 +398,7 @@ def test_an_edited_record_of_resources_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"{", r"not valid JSON"),
+        (b"{", r"x\.json is not valid JSON: .*; bring back the whole file"),
         (b"", r"not valid JSON"),
         (b"[1]", r"must be a JSON object"),
         (b"\xff{}", r"byte 0 is not UTF-8"),

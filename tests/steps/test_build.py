@@ -378,9 +378,7 @@ def test_a_design_file_alone_is_refused(quantized: Path, tmp_path: Path) -> None
 
 
 def test_a_run_without_integers_or_project_is_refused(searched: Path) -> None:
-    message = (
-        r"no weights\.npz in it; `hao quantize` makes it, or use `weights` = random"
-    )
+    message = r"no weights\.npz in it; `hao quantize` makes it, and `hao emit-hls --w"
     with pytest.raises(InputError, match=message):
         hao.emit(searched)
     with pytest.raises(InputError, match=message):
