@@ -7,6 +7,8 @@ import numpy as np
 from hao.cost.arrival import Arrival
 from hao.cost.memory import read
 from hao.cost.overheads import MAX_BURST_BEATS, OUTSTANDING_BURSTS
+from hao.cost.transfers import run_maps, run_transfers
+from tests.cost.samples import conv, invocation, setting, shape
 from tests.hw.samples import BOARD
 
 NONE = np.asarray(0)
@@ -51,3 +53,18 @@ def test_what_no_buffer_holds_must_have_been_written() -> None:
     # A residual that is needed has been read, however much it is.
     added = replace(ARRIVAL, ofm=read(0), residual=read(held + 800))
     assert int(added.last(np.asarray(1), np.asarray(1))) == 10 + (held + 800) // 8
+
+
+def test_a_residual_that_its_port_buffers_is_there_when_the_output_leaves() -> None:
+    # 8 bursts of 64 beats of 8 bytes are buffered: a map of 8 x 8 pixels of 64 channels
+    # is that much, so that only the output, as large, is left. 72 channels are 64 beats
+    # more each way.
+    none = np.array([0])
+    for channels, left in ((64, 512), (72, 576 + 64)):
+        own = np.array([channels])
+        run = invocation(dense=conv(shape(8, 8, 8), channels, 1), residual=True)
+        maps = run_maps(run, own, setting())
+        found = run_transfers(
+            run, setting(), maps, pe=own, channels=own, weights=none, burst=none
+        )
+        assert np.asarray(found.ddr_left).tolist() == [left]

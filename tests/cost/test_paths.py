@@ -271,6 +271,11 @@ def test_what_is_left_behind_the_last_input_comes_on_top_of_the_ddr() -> None:
     assert found["ddr"] == 120 + 120 + 5 + 30 + 400
     assert written // 8 > 120  # as much as is read is in the way, no more
     assert reading_paths(_block(3), times, replace(moved, arrival=None), 1) == ()
+    # A DDR of twice what a port takes: no reader waits for weights.
+    rate = 2 * BOARD.ddr_peak_kbytes_per_s
+    assert moved.arrival is not None
+    faster = replace(moved.arrival, board=replace(BOARD, ddr_peak_kbytes_per_s=rate))
+    assert reading_paths(_block(3), times, replace(moved, arrival=faster), 1) == ()
 
 
 def test_paths_without_a_stage_are_the_transfers() -> None:
