@@ -362,7 +362,7 @@ def _array_split(part: str, given: LabelledArray, shape: Shape, fit: Fit) -> Spl
             frames = byte_frames(given.frames.astype(np.uint8, copy=False), shape, fit)
         else:
             frames = given.frames.astype(np.float32, copy=False)
-        none = np.zeros(len(frames), dtype=np.int64)
+        none = np.zeros(frames.shape[:1], dtype=np.int64)
         return _split(frames, none if given.labels is None else given.labels)
     except InputError as error:
         raise InputError(f"{part} part: {error}") from error

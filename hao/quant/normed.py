@@ -6,7 +6,8 @@ its sums have on some frames, and the scale and shift that undo both: the net co
 what it did, and trains as one that never was folded.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +55,25 @@ def normed_net(network: Network, split: Split) -> FloatNet:
     return net.eval()
 
 
+@contextmanager
+def momentum(net: FloatNet, value: float | None) -> Iterator[list[nn.BatchNorm2d]]:
+    """Give batch norms another momentum for a while.
+
+    Args:
+        net: Whose batch norms are yielded.
+        value: 0 keeps no statistics; `None` takes the mean over all batches.
+    """
+    norms = [norm for norm in net.norms.values() if isinstance(norm, nn.BatchNorm2d)]
+    before = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = value
+    try:
+        yield norms
+    finally:
+        for norm, own in zip(norms, before, strict=True):
+            norm.momentum = own
+
+
 def settle_norms(net: FloatNet, split: Split) -> None:
     """Give batch norms the statistics of a net as it is now; it ends in evaluation.
 
@@ -61,18 +81,13 @@ def settle_norms(net: FloatNet, split: Split) -> None:
         net: With batch norms, whose weights were changed at a stroke.
         split: Statistics are those of its first frames, `MOST_FRAMES` at most.
     """
-    norms = [norm for norm in net.norms.values() if isinstance(norm, nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the mean over all batches
     net.cpu().train()
     count = min(len(split), MOST_FRAMES)
-    with torch.no_grad():
+    with torch.no_grad(), momentum(net, None) as norms:
+        for norm in norms:
+            norm.reset_running_stats()
         for start in range(0, count - count % _BATCH or count, _BATCH):
             net(torch.from_numpy(split.frames[start : start + _BATCH].copy()))
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
     net.eval()
 
 

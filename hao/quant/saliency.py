@@ -26,6 +26,7 @@ from hao.quant.dataset import Split
 from hao.quant.distill import Teacher
 from hao.quant.float_net import FloatNet
 from hao.quant.modules import choose_device, class_scores, module_key
+from hao.quant.normed import momentum
 from hao.quant.train import Steps, TrainSettings
 
 Scores = Mapping[str, NDArray[np.float64]]
@@ -185,22 +186,17 @@ def _losses(
     """Return what a net does without some of its parameters, change by change."""
     device = choose_device()
     net.to(device).train()
-    norms = [norm for norm in net.norms.values() if isinstance(norm, nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.momentum = 0.0  # statistics of the batch count, and are not kept
     count = min(len(split), MEASURED_FRAMES)
     frames = torch.from_numpy(split.frames[:count].copy()).to(device)
     labels = torch.from_numpy(split.labels[:count].copy()).to(device)
-    with torch.no_grad():
+    # Statistics of the batch count, and are not kept.
+    with torch.no_grad(), momentum(net, 0.0):
         if teacher is not None and not teacher.labels:
             labels = class_scores(teacher.net(frames)).argmax(1)
         found = []
         for change in changes:
             with _zeroed(change):
                 found.append(_measured(net, frames, labels))
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
     net.eval().cpu()
     return found
 

@@ -1,10 +1,10 @@
 """Which hardware the variables of a module become, as their types and pragmas say."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from hao.hls.source import Pragma, pragmas_of
-from hao.schedule.ir import Instruction, IrFunction, Module
+from hao.schedule.ir import IrFunction, Module
 from hao.schedule.layout import Layout
 from hao.schedule.memory import (
     SMALL,
@@ -200,14 +200,10 @@ class IrVariables:
             return named
         paths = {
             self._module.debug.place(item.location).path
-            for item in self._users(function, base)
+            for item in function.instructions()
+            if base in item.ops and item.location >= 0
         }
         return [item for item in named if item.path in paths]
-
-    def _users(self, function: IrFunction, base: str) -> Iterable[Instruction]:
-        for item in function.instructions():
-            if base in item.ops and item.location >= 0:
-                yield item
 
     def _named(self, name: str) -> list[tuple[Pragma, frozenset[str]]]:
         holders = self._declared.holders

@@ -156,3 +156,10 @@ def test_bytes_without_labels_are_read(tmp_path: Path) -> None:
     assert not dataset.labelled
     assert dataset.test.labels.tolist() == [0] * 6
     assert load_arrays(path).train.labels is None
+
+
+def test_a_number_in_place_of_frames_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.npz"
+    np.savez(path, x_train=np.float32(1), x_test=np.float32(1))
+    with pytest.raises(InputError, match=r"training part: frames of shape \(\), type"):
+        load_dataset(str(path), GREY)
