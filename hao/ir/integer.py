@@ -29,7 +29,7 @@ others (1,).
 An activation function is no operation of its own: `MapType.low` and `high` clamp.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import assert_never
@@ -126,7 +126,9 @@ class Requantization(Enum):
 
 def with_multipliers(network: Network) -> Network:
     """Return a network whose sums all take a multiplier."""
-    return _with_sums(network, lambda layer: replace(layer, multiplied=True))
+    return network.with_layers(
+        lambda x: replace(x, multiplied=True) if isinstance(x, Compute) else x
+    )
 
 
 def with_evens(network: Network) -> Network:
@@ -134,12 +136,9 @@ def with_evens(network: Network) -> Network:
 
     One requantizer serves all layers of a stage, so all are marked.
     """
-    return _with_sums(network, lambda layer: replace(layer, evens=True))
-
-
-def _with_sums(network: Network, marked: Callable[[Compute], Compute]) -> Network:
-    """Return a network whose layers that add up products are marked."""
-    return network.with_layers(lambda x: marked(x) if isinstance(x, Compute) else x)
+    return network.with_layers(
+        lambda x: replace(x, evens=True) if isinstance(x, Compute) else x
+    )
 
 
 def with_wide_means(network: Network, names: frozenset[str]) -> Network:

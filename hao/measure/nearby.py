@@ -12,7 +12,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from hao.cost.evaluate import evaluate
 from hao.errors import InputError
 from hao.ir.change import Bits, Scheme, bare, layer_bits
 from hao.ir.passes import DIGIT_BITS
@@ -87,14 +86,10 @@ class Around:
                 kept[layer] = replace(change, passes=passes)
         try:
             design = replace(self._start.design, scheme=kept)
-            cycles = evaluate(design).latency_cycles
+            made = Proposal.of(design, self._start.act_bits, origin)
         except InputError:
             return None  # more bits than a stage of the engine takes, or fewer passes
-        if cycles > self._budget:
-            return None
-        return Proposal(
-            design=design, cycles=cycles, act_bits=self._start.act_bits, origin=origin
-        )
+        return made if made.cycles <= self._budget else None
 
 
 def worth_pricing(

@@ -73,6 +73,12 @@ class Proposal:
     act_bits: int
     origin: Origin
 
+    @classmethod
+    def of(cls, design: Design, act_bits: int, origin: Origin) -> "Proposal":
+        """Return a design with its latency."""
+        cycles = evaluate(design).latency_cycles
+        return cls(design=design, cycles=cycles, act_bits=act_bits, origin=origin)
+
     @property
     def scheme(self) -> Scheme:
         """Return the scheme of the design."""
@@ -265,15 +271,7 @@ def best_proposals(
                 tolerance=WITHIN,
                 solver=ask.solver,
             )
-        proposals += [
-            Proposal(
-                design=design,
-                cycles=evaluate(design).latency_cycles,
-                act_bits=act_bits,
-                origin=origin,
-            )
-            for design in designs
-        ]
+        proposals += [Proposal.of(design, act_bits, origin) for design in designs]
     return proposals
 
 
@@ -321,12 +319,7 @@ def _run_within(
     found = near_most_accurate(even, budget=budget, tolerance=WITHIN, most=0)
     if found is None:
         return None
-    return Proposal(
-        design=found[0],
-        cycles=evaluate(found[0]).latency_cycles,
-        act_bits=act_bits,
-        origin=Origin.START,
-    )
+    return Proposal.of(found[0], act_bits, Origin.START)
 
 
 def _has_bits(
