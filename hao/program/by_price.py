@@ -18,16 +18,17 @@ from numpy.typing import NDArray
 
 from hao.ir.partition import Role
 from hao.program.additive import Additive, additive
+from hao.program.bounded import Bounded
 from hao.program.closing import try_engines
-from hao.program.engines import UNFIT, expand, may_fit, members, widest
+from hao.program.engines import UNFIT, expand, may_fit, members, priced, widest
 from hao.program.field import Group
 from hao.program.gather import periods_of
-from hao.program.graph import ABSENT, ROLES
+from hao.program.graph import ABSENT, FAR, ROLES
 from hao.program.hunt import Hunt
 from hao.program.lanes import lane_bounds
 from hao.program.quick import first_limit
-from hao.program.reach import reach_of
-from hao.program.sieve import sieved
+from hao.program.reach import SAMPLED, fit_price, guess_price, most_ways
+from hao.program.sieve import FEW, sieved, swept_bound
 from hao.program.sweep import Net, make_net, sweep
 from hao.program.tables import Choice, joined
 
@@ -59,8 +60,12 @@ SWEPT_TOGETHER = 1_024
 FIRST, GROWTH, MOST = 16, 4, 1_024
 """Lane shapes whose engines are listed before the best is asked again (chosen here)."""
 
-NEAREST = 6
-"""Lane shapes of these that are tried (chosen here)."""
+QUICKEST = 16
+"""Lane shapes, the quickest at the least cost, that are tried (chosen here)."""
+
+FAIR = 0.5
+"""Share of a sample that a price must exclude for pairs to be bounded with it (chosen
+here)."""
 
 
 def start(hunt: Hunt, group: Group, double: bool) -> None:
@@ -75,21 +80,49 @@ def start(hunt: Hunt, group: Group, double: bool) -> None:
             try_engines(hunt, group.widths, double, choice, cycles)
 
 
-def try_some(hunt: Hunt, group: Group, double: bool, some: Choice) -> bool:
-    """Look for better designs on the best of some lane shapes.
+def sieved_by_price(
+    hunt: Hunt, group: Group, double: bool, found: Bounded, limit: int
+) -> Bounded:
+    """Return the lane shapes that bounds of pairs with a price do not exclude.
 
-    Returns:
-        Whether there was one.
+    Args:
+        hunt: What is sought: the least cost, or cycles.
+        group: Combinations of widths.
+        double: Whether the engines double-buffer.
+        found: Lane shapes of the group.
+        limit: Most cycles.
     """
-    known = hunt.best
-    reach = reach_of(hunt, group, double, some)
-    order = np.argsort(reach, kind="stable")[:NEAREST]
-    order = order[reach[order] <= hunt.of_interest]
-    for choice, cycles in expand(
-        hunt.field, group, double, some.take(order), hunt.cycles
-    ):
-        try_engines(hunt, group.widths, double, choice, cycles)
-    return hunt.best is not known
+    if found.bound.size <= FEW:
+        return found
+    # The less the best design costs, the more is excluded.
+    _try_cheap(hunt, group, double, found.choice)
+    guess_price(hunt, group, double, found.choice)
+    union, tables = most_ways(hunt, group), hunt.field.tables(double)
+    if union is None:
+        return found.take(np.zeros(0, dtype=np.int64))
+    if not hunt.rate or union.dearest <= hunt.cost:
+        return found
+    rate, excluded = fit_price(hunt, union, double, found.choice)
+    if excluded < FAIR * SAMPLED:
+        return found  # bounds of pairs exclude less still
+    reach = min(limit, hunt.cycles + 1) + rate * hunt.cost_of_interest + 1
+    bound = swept_bound(tables, union.net, double, rate)
+    return found.take(np.sort(sieved(tables, found.choice, bound, reach)))
+
+
+def _try_cheap(hunt: Hunt, group: Group, double: bool, shapes: Choice) -> None:
+    """Look for a design on the lane shapes that are quickest at the least cost.
+
+    Where the fewest bits make most lane shapes fast enough, bounds with a price exclude
+    little before some design of a low cost is known.
+    """
+    field = hunt.field
+    floor = min(widths.floor for widths in group.widths)
+    for each in field.groups(group.widths, floor):
+        quick = priced(field, each, double, shapes, int(FAR)).choice
+        some = quick.take(np.arange(min(QUICKEST, len(quick))))
+        for choice, cycles in expand(field, group, double, some, hunt.cycles):
+            try_engines(hunt, each.widths, double, choice, cycles)
 
 
 def engines_by_price(
@@ -107,15 +140,15 @@ def engines_by_price(
     Yields:
         Engines, and a lower bound of their cycles: none.
     """
-    priced = _Priced(hunt, group, double)
-    shapes, bound = priced.shapes()
+    own = _Priced(hunt, group, double)
+    shapes, bound = own.shapes()
     begin, step = 0, FIRST
     while begin < bound.size and bound[begin] <= hunt.of_interest:
         rows = np.arange(begin, min(begin + step, bound.size))
         begin, step = begin + step, min(MOST, GROWTH * step)
         rows = rows[bound[rows] <= hunt.of_interest]
         hunt.counts.priced += rows.size
-        engines, reach = priced.at_widths(priced.deepened(shapes.take(rows)))
+        engines, reach = own.at_widths(own.deepened(shapes.take(rows)))
         first, some = 0, FIRST
         while first < reach.size and reach[first] <= hunt.of_interest:
             part = np.arange(first, min(first + some, reach.size))

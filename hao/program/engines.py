@@ -5,7 +5,7 @@ relaxed to the best of each row, then with those of the dense stage, then all;
 `fitting` says which engines fit the board at given widths.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,13 @@ MEMBERS = 131_072
 
 
 def expand(
-    field: Field, group: Group, double: bool, choice: Choice, limit: int
+    field: Field,
+    group: Group,
+    double: bool,
+    choice: Choice,
+    limit: int,
+    *,
+    near: Callable[[Choice], Ints] | None = None,
 ) -> Iterator[tuple[Choice, Ints]]:
     """Yield engines with every depth of their buffers and their least cycles.
 
@@ -41,6 +47,7 @@ def expand(
         double: Whether engines double-buffer.
         choice: Lane shapes.
         limit: Only engines of at most so many cycles are yielded.
+        near: Which engines are of interest; depths of buffers may be relaxed.
     """
     if Role.DEPTHWISE in choice.lanes:
         lanes = choice.lanes[Role.DEPTHWISE]
@@ -55,6 +62,9 @@ def expand(
         cycles = light_cycles(field, group, double, part)
         fine = np.flatnonzero(cycles <= limit)
         part, cycles = part.take(fine), cycles[fine]
+        if near is not None:
+            some = near(part)
+            part, cycles = part.take(some), cycles[some]
         if not len(part):
             continue
         role = next((r for r in part.lanes if r not in part.columns), None)
@@ -68,8 +78,8 @@ def expand(
         while start < len(part):
             taken = ends - (ends[start - 1] if start else 0)
             stop = max(start + 1, int(np.searchsorted(taken, MEMBERS, side="right")))
-            some = members(grid, role, part.take(np.arange(start, stop)))
-            waiting.append(some.take(may_fit(field, group.widths, double, some)))
+            deep = members(grid, role, part.take(np.arange(start, stop)))
+            waiting.append(deep.take(may_fit(field, group.widths, double, deep)))
             start = stop
 
 

@@ -113,15 +113,48 @@ def guess_price(hunt: Hunt, group: Group, double: bool, choice: Choice) -> None:
         double: Whether the engines double-buffer.
         choice: Engines, the most promising first.
     """
-    some = choice.take(np.arange(min(GUESSED, len(choice))))
-    every = [w for w in group.widths if w.floor <= hunt.cost_of_interest]
-    if hunt.least is not Least.COST or hunt.rate or not len(some) or not every:
+    if hunt.least is not Least.COST or hunt.rate or not len(choice):
         return
-    most = {role: max(w.bits[role] for w in every) for role in choice.lanes}
-    union = union_of(hunt, group, most)
-    if union.dearest > hunt.cost:
+    union = most_ways(hunt, group)
+    if union is not None and union.dearest > hunt.cost:
+        some = choice.take(np.arange(min(GUESSED, len(choice))))
         periods = periods_of(hunt.field.tables(double), some, union.net.runs)
         hunt.rate = guessed_rate(union.net, periods, double)
+
+
+def most_ways(hunt: Hunt, group: Group) -> Union | None:
+    """Return all ways of a group of the cost of interest, `None` if there are none."""
+    every = [w for w in group.widths if w.floor <= hunt.cost_of_interest]
+    if not every:
+        return None
+    most = {role: max(w.bits[role] for w in every) for role in group.roles}
+    return union_of(hunt, group, most)
+
+
+def fit_price(
+    hunt: Hunt, union: Union, double: bool, choice: Choice
+) -> tuple[float, int]:
+    """Return the price of accuracy that excludes most of some engines, and how many.
+
+    If it excludes any, it is the one that others of the same ways are bounded at next.
+
+    Args:
+        hunt: What is sought; it knows a price.
+        union: Ways of the engines.
+        double: Whether these double-buffer.
+        choice: Engines, of which `SAMPLED` are tried, spread evenly.
+    """
+    places = np.linspace(0, len(choice) - 1, SAMPLED).astype(np.int64)
+    tables = hunt.field.tables(double)
+    periods = periods_of(tables, choice.take(places), union.net.runs)
+    assert hunt.rate is not None, "else nothing is known"
+    tried = np.append(union.rates.get(double, hunt.rate) * SPREAD, hunt.rate)
+    found = _priced(hunt, union, double, periods, tried)
+    excluded = (found > hunt.of_interest).sum(axis=1)
+    best = int(np.lexsort((found.mean(axis=1), excluded))[-1])
+    if excluded[best]:
+        union.rates[double] = float(tried[best])
+    return float(tried[best]), int(excluded[best])
 
 
 def union_of(hunt: Hunt, group: Group, bits: Mapping[Role, int]) -> Union:
@@ -160,18 +193,10 @@ def _bound(hunt: Hunt, union: Union, double: bool, choice: Choice) -> Floats:
         return bound
     # What stays is looked at again, at the price that excludes most of some of it.
     order = left[np.argsort(bound[left], kind="stable")]
-    few = order[np.linspace(0, left.size - 1, SAMPLED).astype(np.int64)]
-    some = periods.take(few)
-    tried = np.append(rate * SPREAD, hunt.rate)
-    found = _priced(hunt, union, double, some, tried)
-    excluded = (found > hunt.of_interest).sum(axis=1)
-    if not excluded.any():
-        return bound
-    best = float(tried[np.lexsort((found.mean(axis=1), excluded))[-1]])
-    union.rates[double] = best
-    some = periods.take(left)
-    again = _priced(hunt, union, double, some, np.array([best]))[0]
-    bound[left] = np.maximum(bound[left], again)
+    best, excluded = fit_price(hunt, union, double, choice.take(order))
+    if excluded and best != rate:
+        again = _priced(hunt, union, double, periods.take(left), np.array([best]))[0]
+        bound[left] = np.maximum(bound[left], again)
     return bound
 
 

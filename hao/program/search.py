@@ -10,13 +10,14 @@ none.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hao.ir.partition import Role
 from hao.program.bounded import Bounded
-from hao.program.by_price import engines_by_price, start, try_some
+from hao.program.by_price import engines_by_price, sieved_by_price, start
 from hao.program.by_roster import list_engines, rosters_of, search_roster
 from hao.program.closing import try_engines
 from hao.program.engines import STEP, expand, priced
@@ -45,8 +46,6 @@ from hao.program.shapes import (
     shapes_of,
     shapes_within,
 )
-from hao.program.sieve import FEW, sieved, swept_bound
-from hao.program.sweep import make_net
 from hao.program.tables import Choice, joined
 
 Ints = NDArray[np.int64]
@@ -59,12 +58,6 @@ Of small networks, millions are as good as the best: the fastest is then found a
 
 MOST_TIES = 4_096
 """Most engines that may be as cheap as the best that are kept so (chosen here)."""
-
-MANY_SHAPES = 30_000
-"""Lane shapes from which on a bound with a price on accuracy pays (chosen here)."""
-
-LOOKED_AT = 4_096
-"""Of so many lane shapes, better designs are sought among the best (chosen here)."""
 
 SOUGHT = 64
 """Engines that are closed where the most promising are sought (chosen here)."""
@@ -271,6 +264,7 @@ def _search_group(hunt: Hunt, group: Group, double: bool) -> None:
         value = lane_blocks(field, group, double, hunt.measure, bounded.choice)
         order = np.argsort(value, kind="stable")
     guess_price(hunt, group, double, bounded.choice)
+    near = partial(within_reach, hunt, group, double)
     start, step = 0, 512
     kept: list[tuple[Choice, Ints]] = []
     sorted_ = False
@@ -294,12 +288,7 @@ def _search_group(hunt: Hunt, group: Group, double: bool) -> None:
             break
         hunt.counts.priced += rows.size
         shapes = bounded.choice.take(rows)
-        shapes = shapes.take(within_reach(hunt, group, double, shapes))
-        for choice, cycles in expand(field, group, double, shapes, limit):
-            near = within_reach(hunt, group, double, choice)
-            if not near.size:
-                continue
-            some = choice.take(near), cycles[near]
+        for some in expand(field, group, double, shapes, limit, near=near):
             try_engines(hunt, group.widths, double, *some)
             if hunt.ties:
                 kept.append(some)
@@ -339,29 +328,11 @@ def _shapes(hunt: Hunt, group: Group, double: bool, limit: int) -> Bounded:
         found = shapes_of(field, group, double, limit)
     else:
         found = shapes_within(field, group.roles, double, limit, spend)
+    if not found.bound.size:
+        return found  # before what takes area
     found = priced(field, group, double, found.choice, limit)
-    if hunt.least is Least.BLOCKS or hunt.apart is not None:
-        return found
-    if found.bound.size > MANY_SHAPES and not hunt.rate:
-        start(hunt, group, double)
-    if found.bound.size <= FEW or not hunt.rate:
-        return found
-    graph, rate = field.graph, hunt.rate
-    allowed = np.logical_or.reduce([w.allowed for w in group.widths])
-    within = graph.within(allowed, spend)
-    if not within.any():
-        return found.take(np.zeros(0, dtype=np.int64))
-    net = make_net(graph, within)
-    while True:
-        reach = min(limit, hunt.cycles + 1) + rate * spend + 1
-        bound = swept_bound(field.tables(double), net, double, rate)
-        rows = sieved(field.tables(double), found.choice, bound, reach)
-        first = found.choice.take(rows[:LOOKED_AT])
-        found = found.take(np.sort(rows))
-        if rows.size <= MANY_SHAPES or not try_some(hunt, group, double, first):
-            return found
-        # The less the best design costs, the fewer lane shapes are left.
-        spend = hunt.cost_of_interest
+    done = hunt.least is Least.BLOCKS or hunt.apart is not None
+    return found if done else sieved_by_price(hunt, group, double, found, limit)
 
 
 def _list(

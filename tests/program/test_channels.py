@@ -24,7 +24,7 @@ from hao.ir.tensor import Shape
 from hao.options.blocks import block_options
 from hao.options.build import build_frame
 from hao.options.option import Option
-from hao.program import search
+from hao.program import by_price, sieve
 from hao.program.codesign import choose_fastest, choose_most_accurate
 from hao.program.problem import Problem
 from hao.program.products import least_cycles
@@ -131,6 +131,13 @@ def _check(problem: Problem, every: Mapping[int, int]) -> None:
     assert least_cycles(problem) <= least
 
 
+def _with_prices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bound pairs with a price of accuracy, which pays where engines are many."""
+    for module in (by_price, sieve):
+        monkeypatch.setattr(module, "FEW", -1)
+    monkeypatch.setattr(by_price, "FAIR", 0)
+
+
 @pytest.mark.parametrize(
     "seed", [0, 1, 2, 3, *(pytest.param(s, marks=THOROUGH) for s in range(4, 40))]
 )
@@ -138,8 +145,8 @@ def test_channels_alone_are_chosen_as_an_exhaustive_search_does(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     problem = _problem(seed, choices=1)
-    if seed % 2:  # bounds with a price on accuracy, which pay where engines are many
-        monkeypatch.setattr(search, "MANY_SHAPES", -1)
+    if seed % 2:
+        _with_prices(monkeypatch)
     _check(problem, _latencies(problem))
 
 
@@ -151,7 +158,7 @@ def test_channels_and_bits_are_chosen_together(
 ) -> None:
     problem = _problem(seed, choices=2)
     if seed % 2 == 0:
-        monkeypatch.setattr(search, "MANY_SHAPES", -1)
+        _with_prices(monkeypatch)
     _check(problem, _latencies(problem))
 
 
