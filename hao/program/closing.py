@@ -10,9 +10,7 @@ from hao.ir.partition import Role
 from hao.ir.tensor import MAX_BITS
 from hao.program.by_cost import Sums, sums_of
 from hao.program.dominance import distinct, row_table, undominated
-from hao.program.engines import (
-    fitting,
-)
+from hao.program.engines import fitting
 from hao.program.exact import (
     Outlook,
     Way,
@@ -20,9 +18,7 @@ from hao.program.exact import (
     guessed_rate,
     outlooks,
 )
-from hao.program.fit import (
-    Room,
-)
+from hao.program.fit import Room
 from hao.program.gather import periods_of
 from hao.program.graph import ABSENT, ROLES, Graph, Widths
 from hao.program.hunt import Found, Hunt, Least, dearest, goal_limit, goal_of
@@ -174,8 +170,10 @@ def close(
         _close_blocks(case, choice)
         return
     if free and hunt.least is Least.CYCLES:
-        # Whatever is fastest is cheap enough. The cycles are those of a search that
-        # may have allowed a higher cost: lower bounds then, not to be taken for exact.
+        # Whatever is fastest is cheap enough: over the lightest ways. The cycles are of
+        # a search that may have allowed a higher cost: lower bounds then, not exact.
+        _, light = hunt.field.light(hunt.field.graph.within(widths.allowed, hunt.cost))
+        case = ClosingTask(hunt, light, widths, double)
         rows, cycles = _fastest(case, choice)
         for row, least in zip(rows, cycles, strict=True):
             if int(least) > hunt.cycles:

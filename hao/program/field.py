@@ -320,7 +320,7 @@ class Field:
         members: dict[tuple[object, ...], list[Widths]] = {}
         nets: dict[tuple[object, ...], Net] = {}
         for each, mask in zip(open_, masks, strict=True):
-            light_key, net = self._light(mask)
+            light_key, net = self.light(mask)
             key = light_key, tuple(each.needs)
             members.setdefault(key, []).append(each)
             nets[key] = net
@@ -356,11 +356,11 @@ class Field:
         if not some:
             return None
         masks = self.graph.within(np.stack([w.allowed for w in some]), spend)
-        _, net = self._light(np.logical_or.reduce(masks))
+        _, net = self.light(np.logical_or.reduce(masks))
         return Group(widths=tuple(some), light=net, roles=roles)
 
-    def _light(self, mask: NDArray[np.bool_]) -> tuple[bytes, Net]:
-        """Return the net of the lightest of some arcs, and what it is known by."""
+    def light(self, mask: NDArray[np.bool_]) -> tuple[bytes, Net]:
+        """Return what the lightest of some arcs are known by, and their net."""
         packed = np.packbits(mask).tobytes()
         if packed not in self._lights:
             light = lightest(self.graph, mask)
