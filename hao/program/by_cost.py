@@ -81,7 +81,6 @@ def sums_of(net: Net, spend: int) -> Sums | None:
 def exact_goals(
     sums: Sums,
     periods: RunPeriods,
-    size: int,
     *,
     double_buffered: bool,
     goal: Goal,
@@ -92,14 +91,15 @@ def exact_goals(
     Args:
         sums: Of the net; their costs are within the limit on cost.
         periods: Of the net's runs.
-        size: Number of engines.
         double_buffered: Whether weights load while another run computes.
         goal: Cycles or cost.
         budget: Most cycles; for `Goal.COST`.
 
     Returns:
-        Cycles or micro-points; `FAR` where an engine cannot keep the limits.
+        Cycles or micro-points; `FAR` where an engine cannot keep the limits. One number
+        where nothing depends on the engine.
     """
+    size = periods.size
     rows = max(1, sum(costs.size for costs in sums.behind))
     step = max(1, MOST_CYCLES // rows)
     result = np.full(size, FAR, dtype=np.int64)

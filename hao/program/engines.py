@@ -6,6 +6,7 @@ relaxed to the best of each row, then with those of the dense stage, then all;
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,14 +50,9 @@ def expand(
         limit: Only engines of at most so many cycles are yielded.
         near: Which engines are of interest; depths of buffers may be relaxed.
     """
-    if Role.DEPTHWISE in choice.lanes:
-        lanes = choice.lanes[Role.DEPTHWISE]
-        choice = Choice(
-            pixels=choice.pixels,
-            lanes=choice.lanes,
-            columns={**choice.columns, Role.DEPTHWISE: lanes},
-        )
-    waiting = [choice]
+    # Of a depthwise stage, lane shapes are the columns.
+    own = {r: lanes for r, lanes in choice.lanes.items() if r is Role.DEPTHWISE}
+    waiting = [replace(choice, columns={**choice.columns, **own})]
     while waiting:
         part = waiting.pop()
         cycles = light_cycles(field, group, double, part)

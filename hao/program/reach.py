@@ -222,11 +222,11 @@ def exact_bound(
     hunt: Hunt, sums: Sums, periods: RunPeriods, double: bool, size: int
 ) -> Floats:
     """Return the least of the goal that engines reach within the hunt's limits."""
-    return exact_goals(
+    goals = exact_goals(
         sums,
         periods,
-        size,
         double_buffered=double,
         goal=goal_of(hunt.least),
         budget=hunt.cycles,
-    ).astype(np.float64)
+    )
+    return np.broadcast_to(goals.astype(np.float64), (size,))

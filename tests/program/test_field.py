@@ -424,7 +424,7 @@ def test_sums_of_costs_tell_the_best_ways_of_engines_side_by_side(seed: int) -> 
             sums = sums_of(net, spend)
             assert sums is not None
             got = exact_goals(
-                sums, periods, 5, double_buffered=double, goal=goal, budget=budget
+                sums, periods, double_buffered=double, goal=goal, budget=budget
             )
             for place, found in enumerate(ways):
                 want = min(
