@@ -51,7 +51,9 @@ def expand(
         near: Which engines are of interest; depths of buffers may be relaxed.
     """
     # Of a depthwise stage, lane shapes are the columns.
-    own = {r: lanes for r, lanes in choice.lanes.items() if r is Role.DEPTHWISE}
+    own: dict[Role, Ints] = {
+        r: x for r, x in choice.lanes.items() if r is Role.DEPTHWISE
+    }
     waiting = [replace(choice, columns={**choice.columns, **own})]
     while waiting:
         part = waiting.pop()
