@@ -60,7 +60,7 @@ SWEPT_TOGETHER = 1_024
 FIRST, GROWTH, MOST = 16, 4, 1_024
 """Lane shapes whose engines are listed before the best is asked again (chosen here)."""
 
-QUICKEST = 16
+CHEAP_SHAPES = 16
 """Lane shapes, the quickest at the least cost, that are tried (chosen here)."""
 
 FAIR = 0.5
@@ -120,7 +120,7 @@ def _try_cheap(hunt: Hunt, group: Group, double: bool, shapes: Choice) -> None:
     floor = min(widths.floor for widths in group.widths)
     for each in field.groups(group.widths, floor):
         quick = priced(field, each, double, shapes, int(FAR)).choice
-        some = quick.take(np.arange(min(QUICKEST, len(quick))))
+        some = quick.take(np.arange(min(CHEAP_SHAPES, len(quick))))
         for choice, cycles in expand(field, group, double, some, hunt.cycles):
             try_engines(hunt, each.widths, double, choice, cycles)
 
