@@ -42,10 +42,10 @@ from hao.program.shapes import (
     is_far_above,
     is_loose,
     known_shapes,
-    lane_blocks,
     shapes_of,
     shapes_within,
 )
+from hao.program.smallest import search_smallest
 from hao.program.tables import Choice, joined
 
 Ints = NDArray[np.int64]
@@ -247,22 +247,22 @@ def _named(group: Group) -> str:
 
 def _search_group(hunt: Hunt, group: Group, double: bool) -> None:
     """Search the engines of one group at one buffering."""
+    if hunt.least is Least.BLOCKS:
+        search_smallest(hunt, group, double)
+        return
     field = hunt.field
     # Engines as good as the best are listed too, for what comes next.
-    hunt.ties = hunt.least is not Least.BLOCKS
+    hunt.ties = True
     ties = hunt.best is not None and hunt.least is Least.CYCLES
     limit = hunt.cycles + ties
-    if hunt.ties and not any_within(field, group, double, limit):
+    if not any_within(field, group, double, limit):
         _list(hunt, group, double, limit, [])
         return
     new = hunt.best is None and _is_new(hunt, group, double, limit)
     if new and is_loose(field, group, double, limit):
         limit = min(limit, quick_limit(hunt, group, double))
     bounded = _shapes(hunt, group, double, limit)
-    order, value = np.arange(bounded.bound.size), bounded.bound
-    if hunt.least is Least.BLOCKS:
-        value = lane_blocks(field, group, double, hunt.measure, bounded.choice)
-        order = np.argsort(value, kind="stable")
+    order = np.arange(bounded.bound.size)
     guess_price(hunt, group, double, bounded.choice)
     near = partial(within_reach, hunt, group, double)
     start, step = 0, 512
@@ -279,8 +279,6 @@ def _search_group(hunt: Hunt, group: Group, double: bool) -> None:
         rows = order[start : start + step]
         start, step = start + step, min(STEP, 4 * step)
         limit = min(limit, hunt.cycles + 1)
-        if hunt.least is Least.BLOCKS:
-            rows = rows[value[rows] <= hunt.blocks]
         rows = rows[bounded.bound[rows] <= limit]
         if not rows.size:
             if sorted_:
@@ -331,8 +329,11 @@ def _shapes(hunt: Hunt, group: Group, double: bool, limit: int) -> Bounded:
     if not found.bound.size:
         return found  # before what takes area
     found = priced(field, group, double, found.choice, limit)
-    done = hunt.least is Least.BLOCKS or hunt.apart is not None
-    return found if done else sieved_by_price(hunt, group, double, found, limit)
+    return (
+        found
+        if hunt.apart is not None
+        else sieved_by_price(hunt, group, double, found, limit)
+    )
 
 
 def _list(

@@ -84,20 +84,32 @@ def shapes_of(field: Field, group: Group, double: bool, limit: int) -> Bounded:
     Returns:
         Lane shapes with the least cycles of any engine of each, best first.
     """
-    # Bounds that need no prices of runs come first: mostly, they exclude all or little.
-    left = left_within(field, group, double, limit)
-    if left is None:
-        shapes = lane_bounds(field, group, double).each(limit)
-    elif len(left):
-        shapes = iter([left.take(may_fit(field, group.widths, double, left))])
-    else:
-        return best_first([], group.roles)
     parts, tables = [], field.tables(double)
     quickest = swept_bound(tables, group.light, double, 0.0)
-    for some in shapes:
+    for some in rough_shapes(field, group, double, limit):
         rows = sieved(tables, some, quickest, limit)
         parts.append(priced(field, group, double, some.take(rows), limit))
     return best_first(parts, group.roles)
+
+
+def rough_shapes(
+    field: Field, group: Group, double: bool, limit: int
+) -> Iterator[Choice]:
+    """Yield the lane shapes that bounds without prices of runs do not exclude.
+
+    Mostly, these bounds exclude all or little.
+
+    Args:
+        field: Where to search.
+        group: Combinations of widths.
+        double: Whether the engines double-buffer.
+        limit: Most cycles.
+    """
+    left = left_within(field, group, double, limit)
+    if left is None:
+        yield from lane_bounds(field, group, double).each(limit)
+    elif len(left):
+        yield left.take(may_fit(field, group.widths, double, left))
 
 
 def shapes_within(
