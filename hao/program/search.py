@@ -329,11 +329,9 @@ def _shapes(hunt: Hunt, group: Group, double: bool, limit: int) -> Bounded:
     if not found.bound.size:
         return found  # before what takes area
     found = priced(field, group, double, found.choice, limit)
-    return (
-        found
-        if hunt.apart is not None
-        else sieved_by_price(hunt, group, double, found, limit)
-    )
+    if hunt.apart is not None:
+        return found
+    return sieved_by_price(hunt, group, double, found, limit)
 
 
 def _list(
