@@ -158,5 +158,8 @@ def _said(first: ErrorDetails) -> str:
         return _LIMITS[first["type"]].format(**first["ctx"])
     if first["type"] == "unexpected_keyword_argument":
         return "left out: there is no such field"
-    said = first["msg"].removeprefix("Input should be ")
+    if first["type"] == "dataclass_type":
+        return f"a {first['ctx']['class_name']}"
+    said = first["msg"].removeprefix("Input should be ").partition(", unable")[0]
+    said = said.replace("a valid integer", "an integer").replace("a valid ", "a ")
     return said[:1].lower() + said[1:]

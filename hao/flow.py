@@ -25,6 +25,7 @@ from hao.hw.board import Frames
 from hao.hw.board_file import board_names, load_board
 from hao.hw.new_board import NewBoard, write_board_file
 from hao.ir.network import Network
+from hao.ir.picture import Fit, Preparation
 from hao.measure.settings import LoopSettings
 from hao.model import check_model
 from hao.page.listing import list_runs
@@ -53,6 +54,7 @@ __all__ = [
     "Build",
     "CalibrateRequest",
     "ExploreRequest",
+    "Fit",
     "Frames",
     "HaoError",
     "LoopSettings",
@@ -63,6 +65,7 @@ __all__ = [
     "Objective",
     "Offer",
     "Pooled",
+    "Preparation",
     "PruneMethod",
     "PruneRequest",
     "QuantizeRequest",

@@ -414,7 +414,9 @@ def check_rate(request: SearchRequest, board: Board) -> None:
 
 
 @takes_words
-def candidates_of(request: SearchRequest, progress: Progress) -> list[Candidate]:
+def candidates_of(
+    request: SearchRequest, progress: Progress = lambda _: None
+) -> list[Candidate]:
     """Return the networks to choose from, most promising first.
 
     Raises:
@@ -548,7 +550,7 @@ def asked_again(
         raise InputError(f"asked.{explain(error)}") from error
     changed = certificate.changed
     if request.model is None and changed is None:
-        found = candidates_of(request, lambda _: None)
+        found = candidates_of(request)
     else:
         found = [
             make_candidate(

@@ -4,8 +4,9 @@ import ast
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import torch
@@ -30,6 +31,17 @@ def test_every_name_of_the_index_is_reached_from_the_package() -> None:
 def test_every_step_has_its_request_or_run_and_says_what_it_does() -> None:
     for name in flow.__all__:
         assert getattr(hao, name).__doc__
+
+
+def test_what_a_request_holds_is_a_name_of_the_package() -> None:
+    requests = [each for each in vars(flow).values() if hasattr(each, "__post_init__")]
+    assert hao.QuantizeRequest in requests
+    for request in requests:
+        for kind in get_type_hints(request).values():
+            for part in (kind, *get_args(kind)):
+                # Members of enumerations have words; what has fields must be made.
+                if is_dataclass(part) and "_" not in part.__module__:
+                    assert getattr(hao, part.__name__) is part
 
 
 def test_every_step_of_a_command_stands_in_the_index() -> None:
@@ -76,13 +88,9 @@ def test_steps_name_the_argument_that_they_cannot_take(tmp_path: Path) -> None:
         ArgumentError, match=r"^`build` = 'zu3eg'; must be one of 'nati"
     ):
         hao.simulate(tmp_path, build=wrong)
-    with pytest.raises(
-        ArgumentError, match=r"^`images` = 'zu3eg'; must be a valid int"
-    ):
+    with pytest.raises(ArgumentError, match=r"^`images` = 'zu3eg'; must be an int"):
         hao.simulate(tmp_path, images=wrong)
-    with pytest.raises(
-        ArgumentError, match=r"^`reports` = 'zu3eg'; must be a valid list"
-    ):
+    with pytest.raises(ArgumentError, match=r"^`reports` = 'zu3eg'; must be a list"):
         hao.read_reports(tmp_path, wrong)
 
 

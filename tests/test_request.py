@@ -16,9 +16,9 @@ from hao.zoo import build_network
 
 
 def test_sizes_between_published_ones_are_offered_when_asked() -> None:
-    plain = candidates_of(SearchRequest(board="zu3eg", fps=50), lambda _: None)
+    plain = candidates_of(SearchRequest(board="zu3eg", fps=50))
     request = SearchRequest(board="zu3eg", fps=50, between_sizes=True)
-    more = candidates_of(request, lambda _: None)
+    more = candidates_of(request)
     assert len(plain) == len(published_networks())
     assert len(more) == len(plain) + len(networks_between())
     (found,) = [c for c in more if c.label == "mobilenet_v4_conv_medium@288"]
@@ -45,7 +45,7 @@ def test_a_size_between_is_known_and_one_beyond_says_what_is() -> None:
 
 def test_widths_between_published_ones_are_offered_when_asked() -> None:
     request = SearchRequest(board="zu3eg", fps=50, between_widths=True)
-    more = candidates_of(request, lambda _: None)
+    more = candidates_of(request)
     assert len(more) == len(published_networks()) + len(widths_between())
     (found,) = [c for c in more if c.label == "mobilenet_v2_120@224"]
     # 72.91 at width 1 and 76.528 at 1.4: (1 - 1/1.2) / (1 - 1/1.4) = 7/12 of the way.
@@ -88,7 +88,7 @@ def test_by_default_the_interval_begins_at_what_was_asked(fps: float) -> None:
 
 def test_networks_are_offered_with_the_widest_activations_first() -> None:
     request = SearchRequest(board="zu3eg", fps=5, network="digits", act_bits=(5, 8, 6))
-    offered = candidates_of(request, lambda _: None)
+    offered = candidates_of(request)
     assert [each.rules.act_bits for each in offered] == [8, 6, 5]
 
 

@@ -76,7 +76,9 @@ def load_calibration(path: Path) -> Assessment:
     try:
         file = _File.model_validate_json(content)
     except ValidationError as error:
-        raise InputError(f"{path}: {explain(error)}") from error
+        raise InputError(
+            f"{path}: {explain(error)}; `hao calibrate` writes calibration files"
+        ) from error
     kinds = {quantity.value for quantity in FITTED}
     if set(file.csynth) != set(PARTS) or any(
         set(factors) != kinds for factors in file.csynth.values()

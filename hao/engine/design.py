@@ -54,6 +54,22 @@ class Design:
                 )
         self._check_segments()
 
+    def __repr__(self) -> str:
+        """Return what it is in a line: what Python shows."""
+        engine, board = self.engine, self.board
+        built = {
+            "dense": engine.dense,
+            "depthwise": engine.depthwise,
+            "pointwise": engine.pointwise,
+        }
+        return (
+            f"<Design of {self.network.name!r} for {board.name!r} at "
+            f"{board.clock_mhz:g} MHz: {len(self.segments)} invocations on "
+            f"{', '.join(name for name, stage in built.items() if stage)} with "
+            f"{engine.multipliers} multipliers, {self.mean_bits:.2f} bits a weight, "
+            f"activations of {engine.act_bits}>"
+        )
+
     @cached_property
     def weight_bits(self) -> dict[str, int]:
         """Return the weight bits of every layer that has weights."""

@@ -10,6 +10,7 @@ from enum import Enum
 from math import isfinite
 from types import MappingProxyType
 
+from hao.arguments import take_fields
 from hao.errors import InputError
 from hao.ir.tensor import Shape
 
@@ -36,7 +37,10 @@ class Fit:
             stretches the picture to the frame.
         interpolation: Of the resizing.
 
+    Words stand for the members of enumerations, such as "bicubic".
+
     Raises:
+        ArgumentError: A field is of a type that it cannot take.
         InputError: The side is below 1 or beyond reason.
     """
 
@@ -44,6 +48,7 @@ class Fit:
     interpolation: Interpolation = Interpolation.BILINEAR
 
     def __post_init__(self) -> None:
+        take_fields(self)
         if self.short_side is not None and not 1 <= self.short_side <= _MOST_SIDE:
             raise InputError(
                 f"pictures resized to a short side of {self.short_side} pixels; must "
@@ -84,6 +89,7 @@ class Preparation:
         std: What then divides it, likewise.
 
     Raises:
+        ArgumentError: A field is of a type that it cannot take.
         InputError: A number is not finite, or one of `std` is not positive.
     """
 
@@ -92,6 +98,7 @@ class Preparation:
     std: tuple[float, ...] = (1.0,)
 
     def __post_init__(self) -> None:
+        take_fields(self)
         numbers = (*self.mean, *self.std)
         if not (self.mean and self.std) or not all(map(isfinite, numbers)):
             raise InputError(

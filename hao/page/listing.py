@@ -10,6 +10,7 @@ from hao.page.files import PAGE_FILE
 from hao.report.tables import label
 from hao.runs.design_file import FILE_NAME, load_design
 from hao.runs.records import load_records
+from hao.runs.run import check_folder
 from hao.runs.run_files import PROJECT_FOLDER
 from hao.text import clipped, plain, text_table
 
@@ -46,7 +47,11 @@ def list_runs(runs: Path) -> tuple[RunLine, ...]:
 
     Args:
         runs: Folder of all runs; need not exist.
+
+    Raises:
+        InputError: It is a file.
     """
+    check_folder(runs)
     if not runs.is_dir():
         return ()
     found = [

@@ -195,7 +195,8 @@ def take_schema(values: dict[str, object], schema: str) -> None:
     if found != schema:
         by = f", written by hao {plain(wrote)[:20]}" if isinstance(wrote, str) else ""
         raise InputError(
-            f"schema = {brief(found)}{by}; hao {hao.__version__} reads {schema!r}"
+            f"schema = {brief(found)}{by}; hao {hao.__version__} reads {schema!r}: "
+            "write the file anew, or read it with the version that wrote it"
         )
 
 

@@ -150,10 +150,11 @@ def newest_run(runs: Path) -> Path:
         runs: Folder of all runs.
 
     Raises:
-        InputError: There is none that may be read.
+        InputError: There is none that may be read, or the folder is a file.
     """
     found: list[tuple[int, str, Path]] = []
     unreadable = ""
+    check_folder(runs)
     try:
         for folder in runs.iterdir() if runs.is_dir() else ():
             try:
@@ -251,13 +252,27 @@ def load_run(path: Path) -> SearchResult:
     return replace(result, others=tuple(others))
 
 
+def check_folder(runs: Path) -> None:
+    """Check that the folder of all runs is one, or can be made.
+
+    Raises:
+        InputError: A file stands in its place, or where it would lie.
+    """
+    there = next(each for each in (runs, *runs.parents) if os.path.lexists(each))
+    if not there.is_dir():
+        raise InputError(
+            f"{there}: a file; runs must lie in a folder, or in one that can be made"
+        )
+
+
 def check_target(run_path: Path, *, force: bool) -> None:
     """Check that a run may be written here, before the search that leads to it.
 
     Raises:
         InputError: Something is there and is not to be replaced, is no run, or another
-            command works in it.
+            command works in it; or its folder cannot be made.
     """
+    check_folder(run_path.parent)
     if not os.path.lexists(run_path):
         return
     if not force:

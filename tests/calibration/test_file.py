@@ -105,7 +105,10 @@ def change(*keys: str | int, to: object) -> Callable[[Document], object]:
     ("spoil", "message"),
     [
         (lambda d: d.pop("schema"), "schema is missing"),
-        (change("schema", to="hao.calibration/2"), "schema = 'hao.calibration/2'"),
+        (
+            change("schema", to="hao.calibration/2"),
+            r"must be 'hao.calibration/1'; `hao calibrate` writes calibration files",
+        ),
         (change("more", to=1), "more: unknown key"),
         (lambda d: d.pop("device"), "device is missing"),
         (change("constants", "dense", "lut", to=5), "from 333 to 3000"),

@@ -649,6 +649,13 @@ def test_segments_that_stop_early_are_refused() -> None:
         replace(design, segments=())
 
 
+def test_a_design_is_shown_in_a_line() -> None:
+    assert repr(_design()) == (
+        "<Design of 'tiny' for 'sample' at 100 MHz: 1 invocations on dense, depthwise, "
+        "pointwise with 68 multipliers, 8.00 bits a weight, activations of 8>"
+    )
+
+
 def test_segments_end_before_what_the_last_stage_takes_in() -> None:
     tiny = _tiny()
     relu = Activation(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from hao.errors import InputError
-from hao.ir.picture import Preparation, normalisation
+from hao.errors import ArgumentError, InputError
+from hao.ir.picture import Fit, Interpolation, Preparation, normalisation
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,19 @@ def test_numbers_that_do_not_fit_are_refused() -> None:
         Preparation(mean=(float("nan"),))
     with pytest.raises(InputError, match="mean of 3 numbers; the network reads 1 chan"):
         Preparation(mean=(0.1, 0.2, 0.3)).check_channels(1)
+
+
+def test_words_stand_for_interpolations_and_other_types_are_refused() -> None:
+    assert Fit(interpolation="bicubic").interpolation is Interpolation.BICUBIC  # type: ignore[arg-type]
+    for made, given, message in (
+        (Fit, {"interpolation": "cubic"}, "one of 'bilinear', 'bicubic'"),
+        (Fit, {"short_side": "big"}, "an integer"),
+        (Preparation, {"fit": "stretched"}, "a Fit"),
+        (Preparation, {"mean": 0.5}, "a tuple"),
+        (Preparation, {"std": (1.0, "a")}, "a number"),
+    ):
+        with pytest.raises(ArgumentError, match=f"; must be {message}$"):
+            made(**given)  # type: ignore[operator]
 
 
 def test_a_preparation_is_told_in_words() -> None:

@@ -129,6 +129,8 @@ def test_an_empty_or_missing_folder_has_no_runs(tmp_path: Path) -> None:
     assert (
         render_runs((), Path("runs")) == "runs: no run in it; `hao search` makes one\n"
     )
+    with pytest.raises(InputError, match="a file; runs must lie in a folder"):
+        list_runs(Path(__file__))
 
 
 def test_names_of_runs_stay_on_their_line(tmp_path: Path) -> None:

@@ -274,7 +274,7 @@ def test_a_file_without_a_key_that_has_a_default_in_the_core_type_is_refused(
         ),
         (
             lambda d: [d.pop("schema"), d.pop("hao")],
-            r"schema = None; hao \S+ reads 'hao.design/4'",
+            r"schema = None; hao \S+ reads 'hao.design/4': write the file an",
         ),
         (lambda d: d.pop("hao"), r"hao is missing"),
         (lambda d: d.pop("engine"), r": engine is missing"),

@@ -176,7 +176,7 @@ def test_a_run_that_appears_meanwhile_is_not_touched(
 def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match=r"file/a: cannot be written"):
-        write_run(RESULT, tmp_path / "file" / "a", force=False)
+        write_run(RESULT, tmp_path / "file" / "a", force=False, or_next=True)
 
 
 @pytest.mark.parametrize("name", ["a", "zu3eg-50fps-all", "A_1.b-c", "x" * 100, "_"])
@@ -286,6 +286,14 @@ def test_a_run_that_another_command_holds_is_not_replaced(tmp_path: Path) -> Non
         late = write_run(RESULT, tmp_path / "a", force=True, or_next=True)
     assert late.run == tmp_path / "a-2"
     assert load_design(tmp_path / "a").fps_asked == 33
+
+
+def test_a_file_in_the_place_of_the_folder_of_runs_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    for runs in (tmp_path / "a", tmp_path / "a" / "b"):
+        for reach in (newest_run, lambda r: check_target(r / "c", force=False)):
+            with pytest.raises(InputError, match=r"a: a file; runs must lie in a fold"):
+                reach(runs)
 
 
 def test_a_run_that_is_named_is_recovered_first(tmp_path: Path) -> None:

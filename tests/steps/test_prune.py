@@ -117,7 +117,7 @@ def test_a_subject_that_is_nothing_is_refused() -> None:
 
 def test_weights_that_a_file_quantized_are_refused(tmp_path: Path) -> None:
     search = SearchRequest(board="zu3eg", fps=9, network="digits")
-    candidate = candidates_of(search, lambda _: None)[0]
+    candidate = candidates_of(search)[0]
     layers = tuple(
         replace(x, weight=QType(bits=4, signed=True)) if isinstance(x, Conv) else x
         for x in candidate.network.layers
