@@ -87,44 +87,47 @@ def stored_map(shape: Shape, *, base: int, act_bits: int, board: Board) -> Store
     )
 
 
-def place_maps(design: Design) -> Arena:
-    """Return where each map that passes through DDR lies.
+def map_lives(design: Design) -> dict[str, tuple[int, int]]:
+    """Return which invocation writes each map, and until the end of which it is kept.
 
-    The frame and the result stay in place for the whole run, so that the driver may
-    read and write them at any time between frames.
+    Invocations count from 1; the host writes the frame before them, at 0. A map is kept
+    until it is read for the last time. The frame and the result stay in place for the
+    whole run, so that the driver may read and write them at any time between frames.
     """
-    act_bits, board = design.engine.act_bits, design.board
     runs = [segment.invocation for segment in design.segments]
-    frame = design.network.input
-    last = len(runs)
-    born = {frame.name: -1}
-    dies = {frame.name: last}
-    planes = frame_planes(design.network)
-    channels = frame.ofm.channels * planes
-    shapes = {frame.name: replace(frame.ofm, channels=channels)}
-    for number, run in enumerate(runs):
+    lives = {design.network.input.name: (0, len(runs))}
+    for number, run in enumerate(runs, start=1):
         for name in (run.input_name, run.residual_name):
             if name is not None:
-                dies[name] = max(dies[name], number)
-        born[run.output_name] = number
-        dies[run.output_name] = number
-        shapes[run.output_name] = run.ofm
-    dies[runs[-1].output_name] = last
+                born, kept = lives[name]
+                lives[name] = born, max(kept, number)
+        lives[run.output_name] = number, number
+    lives[runs[-1].output_name] = len(runs), len(runs)
+    return lives
+
+
+def place_maps(design: Design) -> Arena:
+    """Return where each map that passes through DDR lies."""
+    act_bits, board = design.engine.act_bits, design.board
+    frame = design.network.input
+    channels = frame.ofm.channels * frame_planes(design.network)
+    shapes = {frame.name: replace(frame.ofm, channels=channels)}
+    for segment in design.segments:
+        shapes[segment.invocation.output_name] = segment.invocation.ofm
+    lives = map_lives(design)
     placed: dict[str, StoredMap] = {}
-    for name in born:
-        probe = stored_map(shapes[name], base=0, act_bits=act_bits, board=board)
+    for name, (born, kept) in lives.items():
+        here = stored_map(shapes[name], base=0, act_bits=act_bits, board=board)
         taken = sorted(
             (other.base, other.base + other.beats)
             for key, other in placed.items()
-            if born[name] <= dies[key] and born[key] <= dies[name]
+            if born <= lives[key][1] and lives[key][0] <= kept
         )
         base = 0
         for begin, end in taken:
-            if base + probe.beats <= begin:
+            if base + here.beats <= begin:
                 break
             base = max(base, end)
-        placed[name] = stored_map(
-            shapes[name], base=base, act_bits=act_bits, board=board
-        )
+        placed[name] = replace(here, base=base)
     extent = max(stored.base + stored.beats for stored in placed.values())
     return Arena(maps=placed, frame_beats=extent, frames=board.batch)

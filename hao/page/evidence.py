@@ -132,15 +132,16 @@ def _accuracy_chart(rows: list[tuple[str, float, str]]) -> Chart:
     colours = [OURS if "measured" in name else OTHERS for name, _, _ in rows]
     figure: Figure = {
         "data": [
+            # Points, since the axis does not begin at 0.
             trace(
-                "bar",
+                "scatter",
                 "",
                 ([top1 for _, top1, _ in rows], [name for name, _, _ in rows]),
                 [chart_label(source, 90) for _, _, source in rows],
-                orientation="h",
-                marker={"color": colours},
-                text=[f"{top1:.2f} %" for _, top1, _ in rows],
-                textposition="auto",
+                mode="markers+text",
+                marker={"color": colours, "size": 11},
+                text=[f"{top1:.2f} %  " for _, top1, _ in rows],
+                textposition="middle left",
             )
         ],
         "layout": {

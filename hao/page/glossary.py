@@ -1,6 +1,7 @@
 """How the words of `hao.report.terms` are marked in a page."""
 
 import re
+from collections.abc import Callable
 
 from markupsafe import Markup, escape
 
@@ -20,12 +21,9 @@ def with_terms(text: str) -> Markup:
             becomes code.
     """
     seen: set[str] = set()
-    pieces = []
-    for number, part in enumerate(text.split("`")):
-        if number % 2:
-            pieces.append(Markup("<code>{}</code>").format(part))
-            continue
-        last = 0
+
+    def linked(part: str) -> Markup:
+        pieces, last = [], 0
         for found in TERM.finditer(part):
             term = found[1]
             pieces.append(escape(part[last : found.start()]))
@@ -36,5 +34,19 @@ def with_terms(text: str) -> Markup:
             seen.add(term)
             link = Markup('<a class="term" href="#{}" title="{}">{}</a>')
             pieces.append(link.format(term_key(term), TERMS[term], term))
-        pieces.append(escape(part[last:]))
-    return Markup("").join(pieces)
+        return Markup("").join([*pieces, escape(part[last:])])
+
+    return with_code(text, linked)
+
+
+def with_code(text: str, other: Callable[[str], Markup] = escape) -> Markup:
+    """Return a text as HTML, code where backquotes stand about it.
+
+    Args:
+        text: Plain text; everything in it is escaped.
+        other: Makes HTML of what is no code.
+    """
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if number % 2 else other(part)
+        for number, part in enumerate(text.split("`"))
+    )

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from hao.emission.arena import place_maps
+from hao.emission.arena import map_lives, place_maps
 from hao.page.design import KIB, shape_in_words
 from hao.page.parts import (
     COLOURS,
@@ -32,10 +32,10 @@ def memory_section(result: SearchResult) -> Section:
     design = result.design
     port = design.board.port_bytes
     arena = place_maps(design)
-    lives = _lives(result)
+    lives = map_lives(design)
     rows, traces = [], []
     for name, stored in arena.maps.items():
-        born, dies = lives[name]
+        born, kept = lives[name]
         size, base = stored.beats * port, stored.base * port
         rows.append(
             (
@@ -44,21 +44,21 @@ def memory_section(result: SearchResult) -> Section:
                 f"0x{base:08x}",
                 count(size),
                 "frame" if born == 0 else str(born),
-                str(dies),
+                str(kept),
             )
         )
         told = hover(
             chart_label(name),
             f"{size / KIB:.1f} KiB from {base / KIB:.1f} KiB",
-            f"written by {born or 'the host'}, last read by {dies}",
+            f"written by {born or 'the host'}, kept until {kept} has run",
         )
         traces.append(
             trace(
                 "bar",
                 "",
-                ([(born + dies) / 2], [size / KIB]),
+                ([(born + kept) / 2], [size / KIB]),
                 [told],
-                width=[dies - born + 0.9],
+                width=[kept - born + 0.9],
                 base=[base / KIB],
                 marker={"color": OURS, "opacity": 0.55, "line": {"width": 1}},
                 showlegend=False,
@@ -71,7 +71,8 @@ def memory_section(result: SearchResult) -> Section:
         words=(
             f"Feature maps share {arena.frame_beats * port / KIB:,.0f} KiB of DDR: two "
             "may overlap where the one is read for the last time before the other is "
-            f"written. {start_in_words(result.cost.frames).capitalize()} moves "
+            "written; the frame and the result are kept to the end. "
+            f"{start_in_words(result.cost.frames).capitalize()} moves "
             f"{weights / 1e6:.3g} MB of weights and "
             f"{(result.cost.ddr_bytes - weights) / 1e6:.3g} MB of feature maps. The "
             "buffers on the chip stand with the stages of the engine above.",
@@ -93,26 +94,12 @@ def memory_section(result: SearchResult) -> Section:
         tables=(
             PageTable(
                 caption="Feature maps in DDR",
-                head=("map", "shape", "place", "bytes", "written by", "last read by"),
+                head=("map", "shape", "place", "bytes", "written by", "kept until"),
                 rows=tuple(rows),
                 text=frozenset({0, 1, 2}),
             ),
         ),
     )
-
-
-def _lives(result: SearchResult) -> dict[str, tuple[int, int]]:
-    """Return by which invocation each map is written, and by which read last."""
-    runs = [segment.invocation for segment in result.design.segments]
-    lives = {result.design.network.input.name: (0, len(runs))}
-    for number, run in enumerate(runs, start=1):
-        for name in (run.input_name, run.residual_name):
-            if name is not None:
-                born, dies = lives[name]
-                lives[name] = born, max(dies, number)
-        lives[run.output_name] = number, number
-    lives[runs[-1].output_name] = lives[runs[-1].output_name][0], len(runs)
-    return lives
 
 
 def cut_section(result: SearchResult) -> Section:

@@ -11,7 +11,7 @@ from hao.page.cycles import invocation_section, roofline_section
 from hao.page.design import bits_section, device_section
 from hao.page.evidence import accuracy_section, source_section, witness_section
 from hao.page.front import front_section
-from hao.page.glossary import term_key, with_terms
+from hao.page.glossary import term_key, with_code, with_terms
 from hao.page.invocations import cut_section, memory_section
 from hao.page.parts import Card, Page, PageTable, Section, percent
 from hao.program.solver import Status
@@ -195,6 +195,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["code"] = with_code
     environment.filters["terms"] = with_terms
     # In the order of the page, so that the first chart is drawn first.
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
