@@ -1,5 +1,6 @@
 """What a Python caller gives becomes what a request or a step takes, or is refused."""
 
+import re
 from collections.abc import Callable, Hashable
 from dataclasses import fields, is_dataclass
 from enum import Enum
@@ -42,8 +43,8 @@ def takes_words(step: Callable[Given, Result]) -> Callable[Given, Result]:
     """Return a step that takes text for paths and words for members of enumerations.
 
     What is given is checked before anything is done: an `ArgumentError` names the
-    argument that is of another type. Arguments that are no plain values, nor a request,
-    are handed on as they are.
+    argument that is of another type. Arguments that are no plain values, dataclasses
+    or functions are handed on as they are.
     """
     takes = signature(step)
 
@@ -52,11 +53,12 @@ def takes_words(step: Callable[Given, Result]) -> Callable[Given, Result]:
         bound = takes.bind(*args, **kwargs)
         for name, value in bound.arguments.items():
             kind = takes.parameters[name].annotation
-            if is_dataclass(kind) and isinstance(kind, type):
-                if not isinstance(value, kind):
-                    raise _refused(name, value, f"a {kind.__name__}")
-            elif _is_plain(kind):
+            if _is_plain(kind):
                 bound.arguments[name] = _taken(name, value, kind)
+            elif get_origin(kind) is Callable and not callable(value):
+                raise _refused(name, value, "a function")
+            elif value is not None or type(None) not in get_args(kind):
+                _check_made(name, value, _leaves(kind))
         return step(*bound.args, **bound.kwargs)
 
     return taking
@@ -64,8 +66,21 @@ def takes_words(step: Callable[Given, Result]) -> Callable[Given, Result]:
 
 def _is_plain(kind: object) -> bool:
     """Return whether a kind is one of plain values, or a list of them, or none."""
-    leaves = [each for each in get_args(kind) if each is not NoneType] or [kind]
-    return all(isinstance(each, type) and issubclass(each, _PLAIN) for each in leaves)
+    return all(
+        isinstance(each, type) and issubclass(each, _PLAIN) for each in _leaves(kind)
+    )
+
+
+def _leaves(kind: object) -> list[Any]:
+    """Return what a kind is made of, but for none; itself, if of nothing."""
+    return [each for each in get_args(kind) if each is not NoneType] or [kind]
+
+
+def _check_made(name: str, value: object, kinds: list[Any]) -> None:
+    """Check that a value is of one of the dataclasses that a step takes, if it does."""
+    made = [each for each in kinds if isinstance(each, type) and is_dataclass(each)]
+    if made == kinds and not isinstance(value, tuple(made)):
+        raise _refused(name, value, " or ".join(_one(each.__name__) for each in made))
 
 
 def take_fields(request: Any) -> None:  # noqa: ANN401  # any dataclass
@@ -143,14 +158,19 @@ def _wanted(kind: object, first: ErrorDetails) -> str:
     for each in (kind, *get_args(kind)):
         if isinstance(each, type) and issubclass(each, Enum):
             return "one of " + ", ".join(repr(member.value) for member in each)
-    members = [each for each in get_args(kind) if each is not NoneType]
-    if get_origin(kind) in (Union, UnionType) and len(members) > 1:
+    members = _leaves(kind) if get_origin(kind) in (Union, UnionType) else [kind]
+    if members == [Path]:
+        return "a Path, or its text"
+    if len(members) > 1:
         # `Annotated` holds its type first.
         types = [get_args(each)[0] if get_args(each) else each for each in members]
-        return " or ".join(f"a {each.__name__}" for each in types)
-    if kind is Path:
-        return "a Path, or its text"
+        return " or ".join(_one(each.__name__) for each in types)
     return _said(first)
+
+
+def _one(noun: str) -> str:
+    """Return a noun with its article."""
+    return f"an {noun}" if noun[0] in "AEIOUaeiou" else f"a {noun}"
 
 
 def _said(first: ErrorDetails) -> str:
@@ -159,7 +179,7 @@ def _said(first: ErrorDetails) -> str:
     if first["type"] == "unexpected_keyword_argument":
         return "left out: there is no such field"
     if first["type"] == "dataclass_type":
-        return f"a {first['ctx']['class_name']}"
+        return _one(first["ctx"]["class_name"])
     said = first["msg"].removeprefix("Input should be ").partition(", unable")[0]
-    said = said.replace("a valid integer", "an integer").replace("a valid ", "a ")
+    said = re.sub(r"a valid (\w+)", lambda found: _one(found[1]), said)
     return said[:1].lower() + said[1:]

@@ -66,6 +66,9 @@ MODELS = (
 )
 """What `SearchRequest.model` takes, in words."""
 
+Most = Annotated[str | None, 'text, such as "30000" or "50%"']
+"""A count of blocks, or a share of the device."""
+
 MOST_BEST = 50
 """Most designs listed of one network (chosen here)."""
 
@@ -169,11 +172,11 @@ class SearchRequest:
     min_top1: float | None = None
     clock_mhz: float | None = None
     calibration: Path | None = None
-    max_lut: str | None = None
-    max_ff: str | None = None
-    max_dsp: str | None = None
-    max_bram: str | None = None
-    max_uram: str | None = None
+    max_lut: Most = None
+    max_ff: Most = None
+    max_dsp: Most = None
+    max_bram: Most = None
+    max_uram: Most = None
     rules: BitRules | None = None
     act_bits: tuple[int, ...] = ()
     objective: Objective = Objective.ACCURACY

@@ -40,7 +40,7 @@ def test_what_a_request_holds_is_a_name_of_the_package() -> None:
         for kind in get_type_hints(request).values():
             for part in (kind, *get_args(kind)):
                 # Members of enumerations have words; what has fields must be made.
-                if is_dataclass(part) and "_" not in part.__module__:
+                if isinstance(part, type) and is_dataclass(part):
                     assert getattr(hao, part.__name__) is part
 
 
@@ -90,6 +90,20 @@ def test_steps_name_the_argument_that_they_cannot_take(tmp_path: Path) -> None:
         hao.simulate(tmp_path, build=wrong)
     with pytest.raises(ArgumentError, match=r"^`images` = 'zu3eg'; must be an int"):
         hao.simulate(tmp_path, images=wrong)
+    asked = hao.SearchRequest(board="zu3eg", fps=50, network="digits")
+    for name, kind in (
+        ("board", "a Board"),
+        ("run_path", "a Path, or its text"),
+        ("progress", "a function"),
+    ):
+        with pytest.raises(ArgumentError, match=f"^`{name}` = 5; must be {kind}$"):
+            hao.search(asked, **{name: 5})  # type: ignore[arg-type]
+    with pytest.raises(
+        ArgumentError, match=r"^`candidates` is empty; must be at least"
+    ):
+        hao.search(asked, candidates=[])
+    with pytest.raises(ArgumentError, match=r"^`offer` = 'zu3eg'; must be an Offer$"):
+        hao.search_together(hao.PruneRequest(search=asked), wrong)
     with pytest.raises(ArgumentError, match=r"^`reports` = 'zu3eg'; must be a list"):
         hao.read_reports(tmp_path, wrong)
 

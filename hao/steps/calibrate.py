@@ -9,6 +9,7 @@ design was searched with, its reports are compared with the shipped ones.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 from hao.arguments import take_fields, takes_words
 from hao.calibration.assess import assess
@@ -47,7 +48,7 @@ class CalibrateRequest:
         ArgumentError: A field is of a type that it cannot take.
     """
 
-    reports: Mapping[Path, Sequence[Path]]
+    reports: Annotated[Mapping[Path, Sequence[Path]], "runs, each with its reports"]
     timings: Sequence[Path] = ()
     out: Path | None = None
     force: bool = False

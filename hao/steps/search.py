@@ -18,7 +18,7 @@ from hao.answer.front import FrontPoint, network_front, zoo_front
 from hao.answer.objective import measure_of
 from hao.answer.workers import Workers, open_workers
 from hao.arguments import takes_words
-from hao.errors import InfeasibleError
+from hao.errors import ArgumentError, InfeasibleError
 from hao.hw.board import Board
 from hao.options.option import MICRO
 from hao.page.files import write_run_page
@@ -89,6 +89,8 @@ def search(
     check_rate(request, board)
     if candidates is None:
         candidates = candidates_of(request, progress)
+    if not candidates:
+        raise ArgumentError("`candidates` is empty; must be at least one network")
     check_min_top1(request, candidates)
     candidates = with_batches(request, candidates)
     with open_workers(request.processes, request.cluster) as workers:

@@ -76,7 +76,7 @@ def simulate(
         ToolError: The compiler is missing or fails, or the simulation crashes.
     """
     if images is not None and images < 1:
-        raise InputError(f"{images} images; must be at least 1")
+        raise InputError(f"`images` = {images}; must be at least 1")
     result, folder = opened_run(run)
     # Several may simulate at once, but nobody emits or quantizes meanwhile.
     with held(folder, shared=True):

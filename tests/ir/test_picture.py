@@ -58,7 +58,7 @@ def test_words_stand_for_interpolations_and_other_types_are_refused() -> None:
         (Preparation, {"std": (1.0, "a")}, "a number"),
     ):
         with pytest.raises(ArgumentError, match=f"; must be {message}$"):
-            made(**given)  # type: ignore[operator]
+            made(**given)
 
 
 def test_a_preparation_is_told_in_words() -> None:
