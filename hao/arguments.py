@@ -158,7 +158,9 @@ def _wanted(kind: object, first: ErrorDetails) -> str:
     for each in (kind, *get_args(kind)):
         if isinstance(each, type) and issubclass(each, Enum):
             return "one of " + ", ".join(repr(member.value) for member in each)
-    members = _leaves(kind) if get_origin(kind) in (Union, UnionType) else [kind]
+    members: list[Any] = (
+        _leaves(kind) if get_origin(kind) in (Union, UnionType) else [kind]
+    )
     if members == [Path]:
         return "a Path, or its text"
     if len(members) > 1:
