@@ -31,7 +31,7 @@ from hao.ir.change import (
     change_text,
 )
 from hao.measure.predictors import AdditivePredictor, Encoder, Predictor
-from hao.measure.sample import Origin, Sample, scheme_key
+from hao.measure.sample import Origin, scheme_key
 from hao.options.option import MICRO, Option
 from hao.program.codesign import (
     NO_LIMIT,
@@ -198,15 +198,15 @@ def priced(ask: Ask, costs: Costs) -> Ask:
     return replace(ask, problems=problems)
 
 
-class MeasuredCosts:
-    """What measured schemes cost by prediction: no optimum costs more.
+class KnownCosts:
+    """What schemes that are known to run cost by prediction: no optimum costs more.
 
     Args:
         ask: What is proposed for, its problems priced.
-        samples: Measured schemes; those with a latency count.
+        runs: Schemes, each with the width of its activations and a latency [cycles].
     """
 
-    def __init__(self, ask: Ask, samples: Sequence[Sample]) -> None:
+    def __init__(self, ask: Ask, runs: Sequence[tuple[Scheme, int, int]]) -> None:
         self._found: list[tuple[int, int, int]] = []
         for act_bits, problem in ask.problems.items():
             micro = {
@@ -214,15 +214,14 @@ class MeasuredCosts:
                 for option in problem.options
             }
             sites = {layer for layer, _ in micro}
-            for sample in samples:
-                trial = sample.trial
-                if trial.act_bits != act_bits or trial.cycles is None:
+            for scheme, width, cycles in runs:
+                if width != act_bits:
                     continue
-                keys = ((n, change_text(bare(c))) for n, c in trial.scheme.items())
+                keys = ((n, change_text(bare(c))) for n, c in scheme.items())
                 changes = [key for key in keys if key[0] in sites]  # not in operations
                 if all(change in micro for change in changes):
                     spent = sum(micro[change] for change in changes)
-                    self._found.append((act_bits, trial.cycles, spent))
+                    self._found.append((act_bits, cycles, spent))
 
     def least(self, act_bits: int, budget: int) -> int:
         """Return what the cheapest within a latency costs [micro-points]."""
@@ -237,14 +236,14 @@ class MeasuredCosts:
 
 
 def best_proposals(
-    ask: Ask, budget: int, *, known: MeasuredCosts, origin: Origin, count: int
+    ask: Ask, budget: int, *, known: KnownCosts, origin: Origin, count: int
 ) -> list[Proposal]:
     """Return the most accurate designs within a latency, the best of each width first.
 
     Args:
         ask: What is proposed for, its problems priced.
         budget: Most latency [cycles].
-        known: Measured schemes, which the search need not come to.
+        known: Schemes that run, which the search need not come to.
         origin: Why they are proposed.
         count: Designs of a width of the activations, at least 1; those after the first
             differ.

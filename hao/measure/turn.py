@@ -17,13 +17,13 @@ from itertools import chain, zip_longest
 import numpy as np
 
 from hao.errors import InfeasibleError
-from hao.ir.change import Bits
+from hao.ir.change import Bits, Scheme
 from hao.ir.sparsity import FULL
 from hao.measure.nearby import Around, worth_pricing
 from hao.measure.predictors import Encoder, Predictor
 from hao.measure.propose import (
     Ask,
-    MeasuredCosts,
+    KnownCosts,
     Proposal,
     additive_costs,
     best_proposals,
@@ -69,6 +69,16 @@ class Turn:
     predictor: Predictor | None
     number: int
 
+    @property
+    def runs(self) -> list[tuple[Scheme, int, int]]:
+        """Return measured schemes with the widths of activations and latencies."""
+        trials = [sample.trial for sample in self.before]
+        return [
+            (one.scheme, one.act_bits, one.cycles)
+            for one in trials
+            if one.cycles is not None
+        ]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposed:
@@ -91,7 +101,8 @@ def propose(turn: Turn) -> Proposed:
     """
     done = {sample.trial.key: sample.trial.cycles for sample in turn.before}
     fastest: dict[str, Proposal] = {}
-    optima = _optima(turn)
+    even = [] if turn.number else uniform_proposals(turn.ask)
+    optima = _optima(turn, even)
     for found in optima.values():
         for one in found:
             _keep_faster(fastest, one)
@@ -99,7 +110,6 @@ def propose(turn: Turn) -> Proposed:
     for one in _by_want(turn, optima):
         if one.key not in done and len(chosen) < max(1, turn.settings.per_turn // 2):
             chosen[one.key] = None
-    even = [] if turn.number else uniform_proposals(turn.ask)
     fresh = [one for one in even if one.key not in done]
     for one in chain(fresh, _explored(turn, optima, (*done, *chosen))):
         if len(chosen) >= turn.settings.per_turn:
@@ -116,11 +126,17 @@ def propose(turn: Turn) -> Proposed:
     )
 
 
-def _optima(turn: Turn) -> Found:
-    """Return the best designs by prediction, K best at one of the latencies."""
+def _optima(turn: Turn, even: Sequence[Proposal]) -> Found:
+    """Return the best designs by prediction, K best at one of the latencies.
+
+    Args:
+        turn: What it knows.
+        even: Designs of uniform bits, which may be the best already.
+    """
     linear = None if turn.predictor is None else turn.predictor.linear
     ask = priced(turn.ask, additive_costs(turn.encoder, linear))
-    known = MeasuredCosts(ask, turn.before)
+    runs = [(one.scheme, one.act_bits, one.cycles) for one in even]
+    known = KnownCosts(ask, [*turn.runs, *runs])
     optima: Found = {}
     for place, budget in enumerate(turn.ask.budgets):
         many = turn.number > 0 and turn.number % len(turn.ask.budgets) == place
@@ -203,7 +219,7 @@ def _under_drawn_costs(
         found = best_proposals(
             ask,
             list(optima)[number % len(optima)],
-            known=MeasuredCosts(ask, ()),
+            known=KnownCosts(ask, turn.runs),
             origin=Origin.EXPLORE if turn.number else Origin.RANDOM,
             count=1,
         )

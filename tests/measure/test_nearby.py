@@ -9,13 +9,13 @@ from hao.ir.change import Bits, Scheme, scheme_of
 from hao.measure.nearby import MOST_STEPS, Around, worth_pricing
 from hao.measure.predictors import AdditivePredictor, fit_predictor
 from hao.measure.propose import (
-    MeasuredCosts,
+    KnownCosts,
     Proposal,
     additive_costs,
     best_proposals,
     priced,
 )
-from hao.measure.sample import Origin, Sample, Trial, scheme_key
+from hao.measure.sample import Origin, scheme_key
 from tests.measure.samples import CHOICES, ENCODER, ask
 from tests.measure.test_turn import FAST, SLOW, random_samples
 
@@ -23,7 +23,7 @@ from tests.measure.test_turn import FAST, SLOW, random_samples
 @cache
 def optimum(budget: int) -> Proposal:
     asked = priced(ask(budget), additive_costs(ENCODER, None))
-    known = MeasuredCosts(asked, ())
+    known = KnownCosts(asked, ())
     return best_proposals(asked, budget, known=known, origin=Origin.BEST, count=1)[0]
 
 
@@ -89,19 +89,12 @@ def test_schemes_under_the_optimum_are_not_priced() -> None:
 def test_what_is_known_bounds_the_optimum_and_does_not_change_it() -> None:
     asked = priced(ask(FAST), additive_costs(ENCODER, None))
     best, fast = optimum(SLOW), optimum(FAST)
-
-    def sample(one: Proposal, cycles: int | None) -> Sample:
-        trial = Trial(scheme=one.scheme, act_bits=8, cycles=cycles)
-        return Sample(trial=trial, result=None, failure="not looked at")
-
-    known = MeasuredCosts(
-        asked, [sample(best, SLOW), sample(fast, FAST), sample(best, None)]
-    )
+    known = KnownCosts(asked, [(best.scheme, 8, SLOW), (fast.scheme, 8, FAST)])
     assert known.least(8, SLOW) < known.least(8, FAST)
     assert (
         known.least(8, FAST - 1)
         == known.least(4, SLOW)
-        == MeasuredCosts(asked, ()).least(8, SLOW)
+        == KnownCosts(asked, ()).least(8, SLOW)
     )
     for budget, one in ((FAST, fast), (SLOW, best)):
         (found,) = best_proposals(

@@ -16,7 +16,7 @@ from hao.measure.predictors import (
 )
 from hao.measure.propose import (
     Ask,
-    MeasuredCosts,
+    KnownCosts,
     Proposal,
     additive_costs,
     best_proposals,
@@ -49,7 +49,7 @@ SLOW, FAST = 10**6, 720
 @cache
 def optimum(budget: int) -> Proposal:
     asked = priced(ask(budget), additive_costs(ENCODER, None))
-    known = MeasuredCosts(asked, ())
+    known = KnownCosts(asked, ())
     return best_proposals(asked, budget, known=known, origin=Origin.BEST, count=1)[0]
 
 
@@ -85,6 +85,28 @@ def test_what_was_measured_makes_room_for_the_next() -> None:
     assert found.schemes[0].key == optimum(FAST).key
     assert optimum(SLOW).key not in {one.key for one in found.schemes}
     assert found.faster == ()
+
+
+def test_what_has_a_latency_bounds_the_optima_of_a_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[list[tuple[Scheme, int, int]]] = []
+
+    class Told(KnownCosts):
+        def __init__(self, ask: Ask, runs: list[tuple[Scheme, int, int]]) -> None:
+            told.append(runs)
+            super().__init__(ask, runs)
+
+    monkeypatch.setattr(turn_module, "KnownCosts", Told)
+    best = optimum(SLOW)
+    without = replace(measured(best, 0).trial, cycles=None)
+    proposed(1, measured(best, 900), replace(measured(best, 0), trial=without))
+    assert told == [[(best.scheme, best.act_bits, 900)]]
+    # Before anything is measured, uniform bits do.
+    proposed(0)
+    even = uniform_proposals(ask(SLOW, FAST))
+    assert told[1] == [(one.scheme, one.act_bits, one.cycles) for one in even]
+    assert told[1]
 
 
 def test_a_faster_design_of_what_was_measured_is_told() -> None:
