@@ -17,7 +17,7 @@ from hao.program.exact import Apart, Goal, Outlook, Way, least_costs, slack
 from hao.program.first_way import FIRST_WAY, priced_ways
 from hao.program.graph import Settled
 from hao.program.periods import RunPeriods, Single
-from hao.program.sweep import Net
+from hao.program.sweep import Entry, Net
 
 Ints = NDArray[np.int64]
 
@@ -126,11 +126,6 @@ class _Search:
         self._periods = periods.singles()
         self._fast, self._priced = outlook.cycles, outlook.priced
         self._rest = np.array(least_costs(net), dtype=np.int64)
-        self._added = {
-            entry.arc: self._row(entry.cost, net.graph.arcs[entry.arc].settled)
-            for entries in net.entries.values()
-            for entry in entries
-        }
         self._sure = self._harmless()
         # Every label kept: its parent and the arc that led to it.
         self._parent: list[Ints] = []
@@ -139,9 +134,14 @@ class _Search:
         self._known: dict[int, _Ways] = {}
         self._budget = self._spend = 0
 
-    def _row(self, cost: int, settled: Settled) -> Ints:
+    def _row(self, cost: int, settled: Settled) -> tuple[int, ...]:
         more = () if self._apart is None else self._apart.count(settled)
-        return np.array([0, cost, *more], dtype=np.int64)
+        return 0, cost, *more
+
+    def _rows(self, entries: Sequence[Entry]) -> Ints:
+        """Return what entries add to a label but for cycles, shape (entries, .)."""
+        arcs = self._net.graph.arcs
+        return np.array([self._row(e.cost, arcs[e.arc].settled) for e in entries])
 
     def _harmless(self) -> list[Ints]:
         """Return for each stop the agreements up to which no way from it has too many.
@@ -151,20 +151,24 @@ class _Search:
         if self._apart is None:
             return []
         to_go: list[Ints] = []
+        behind: dict[int, Ints] = {}
 
         def most(node: int) -> Ints:
-            ways = [
-                self._added[e.arc][3:] + to_go[e.stop]
-                for e in self._net.entries.get(node, ())
-            ]
+            ways = []
+            if entries := self._net.entries.get(node):
+                after = np.stack([to_go[entry.stop] for entry in entries])
+                ways.append((self._rows(entries)[:, 3:] + after).max(axis=0))
             if node in self._net.finishes:
                 finish = self._net.finishes[node]
-                ways.append(self._row(finish.cost, finish.settled)[3:])
+                ways.append(np.array(self._row(finish.cost, finish.settled)[3:]))
             highest: Ints = np.stack(ways).max(axis=0)
             return highest
 
         for stop in self._net.stops:
-            to_go.append(most(stop.end))
+            # All stops before a node go on alike.
+            if stop.end not in behind:
+                behind[stop.end] = most(stop.end)
+            to_go.append(behind[stop.end])
         return [np.array(self._apart.overlap) - each for each in to_go]
 
     def run(self, goal: Goal, budget: int, spend: int) -> Way | None:
@@ -213,8 +217,7 @@ class _Search:
 
     def _begin(self) -> tuple[Ints, Ints]:
         """Return the label before anything, and its number: none."""
-        width = len(next(iter(self._added.values())))
-        return np.zeros((1, width), dtype=np.int64), np.array([-1])
+        return np.array([self._row(0, ())]), np.array([-1])
 
     def _in_turn(self, goal: Goal) -> _End | None:
         """Return the best end where no run reaches into the next.
@@ -260,7 +263,7 @@ class _Search:
                 stops=np.array(stops),
                 ends=np.array([net.stops[stop].end for stop in stops]),
                 arcs=np.array([entry.arc for entry in entries]),
-                added=np.stack([self._added[entry.arc] for entry in entries]),
+                added=self._rows(entries),
                 opening=np.array([run[2] for run in runs]),
                 serial=np.array([run[3] for run in runs]),
                 alone=np.array([self._periods[net.stops[s].run][0] for s in stops]),

@@ -154,14 +154,19 @@ def make_net(
         if tiled_role(graph.runs[number]) is None:
             of_run[number] = stand_in[graph.shapes[number]]
     kept = _unbeaten(graph, chosen, of_run[run], count)
-    arcs = [(index, graph.arcs[index]) for index in kept.tolist()]
-    before = [Stop(int(of_run[arc.run]), arc.end) for _, arc in arcs]
-    stops = sorted(set(before), key=lambda s: (-s.end, s.run))
-    place = {stop: number for number, stop in enumerate(stops)}
+    start, end = graph.start[kept].tolist(), graph.end[kept]
+    count_of_runs, nodes = len(graph.runs), graph.position.size
+    # Of stops, the last nodes come first.
+    keys = (nodes - end) * count_of_runs + of_run[graph.run[kept]]
+    unique, place = np.unique(keys, return_inverse=True)
+    stops = [
+        Stop(key % count_of_runs, nodes - key // count_of_runs)
+        for key in unique.tolist()
+    ]
+    columns = place.reshape(-1), graph.run[kept], graph.cost[kept], kept
     entries: dict[int, list[Entry]] = {}
-    for stop, (index, arc) in zip(before, arcs, strict=True):
-        entry = Entry(place[stop], arc.run, arc.cost, index)
-        entries.setdefault(arc.start, []).append(entry)
+    for node, *fields in zip(start, *(c.tolist() for c in columns), strict=True):
+        entries.setdefault(node, []).append(Entry(*fields))
     finishes: dict[int, Finish] = {}
     for finish in graph.finishes:
         known = finishes.get(finish.node)
