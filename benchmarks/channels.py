@@ -363,6 +363,22 @@ def print_rules(rows: Sequence[Mapping[str, str]], rules: Sequence[str]) -> None
     print_table(("rule", "cycles", "channels", "top-1 cut", "trained again"), table)
 
 
+def print_taus(rows: Sequence[Mapping[str, str]], title: str) -> None:
+    """Print mean and standard deviation of Kendall's tau over seeds."""
+    table = [
+        (
+            word,
+            *(
+                spread([float(r[c]) for r in rows if r["drawn"] == word])
+                for c in ("tau", "lost")
+            ),
+        )
+        for word in ("some groups", "all groups")
+    ]
+    print(f"\nKendall's tau on {title}\n")
+    print_table(("drawn", "sum of costs", "lost scores"), table)
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -389,23 +405,13 @@ def main() -> None:
             if not rows.where(**key):
                 rows.add({**key, **run(case, rule, seed)})
                 print(rows.rows[-1], flush=True)
-    found = taus.where(data=args.data)
-    print(f"\nKendall's tau on {args.assemblies} choices, {args.data}\n")
-    print_table(
-        ("drawn", "sum of costs", "lost scores"),
-        [
-            (
-                word,
-                *(
-                    spread([float(r[c]) for r in found if r["drawn"] == word])
-                    for c in ("tau", "lost")
-                ),
-            )
-            for word in ("some groups", "all groups")
-        ],
-    )
-    print(f"\n{args.data} on {BOARD}, {args.share:.0%} of the frame time\n")
-    print_rules(rows.where(data=args.data, share=args.share), args.rules)
+    if args.only != "rules":
+        print_taus(
+            taus.where(data=args.data), f"{args.assemblies} choices, {args.data}"
+        )
+    if args.only != "honesty":
+        print(f"\n{args.data} on {BOARD}, {args.share:.0%} of the frame time\n")
+        print_rules(rows.where(data=args.data, share=args.share), args.rules)
 
 
 if __name__ == "__main__":

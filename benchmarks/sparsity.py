@@ -466,6 +466,27 @@ def measured(rule: Rule, case: Case) -> dict[str, object]:
     return dict(zip(COLUMNS, (cycles, *figures), strict=True))
 
 
+def print_taus(rows: Sequence[Mapping[str, str]], data: str) -> None:
+    """Print mean and standard deviation of Kendall's tau over seeds."""
+    table = [
+        (word, spread([float(r["tau"]) for r in rows if r["words"] == word]))
+        for word in dict.fromkeys(row["words"] for row in rows)
+    ]
+    print(f"\nKendall's tau on {ASSEMBLIES} assemblies, {data}\n")
+    print_table(("words by", "sum of costs"), table)
+
+
+def print_rules(rows: Sequence[Mapping[str, str]], rules: Sequence[str]) -> None:
+    """Print mean and standard deviation of every rule over seeds."""
+    table = []
+    for rule in rules:
+        reached = [row for row in rows if row["rule"] == rule and row["cycles"]]
+        cells = [spread([float(row[c]) for row in reached]) for c in COLUMNS]
+        table.append((rule, *cells))
+    heads = ("rule", "cycles", "weights left [%]", "cut [%]", "trained [%]")
+    print_table(heads, table)
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -491,22 +512,11 @@ def main() -> None:
             if not rows.where(**key):
                 rows.add({**key, **measured(RULES[rule], case)})
                 print(rows.rows[-1], flush=True)
-    found = honest.where(data=asked.data)
-    print(f"\nKendall's tau on {ASSEMBLIES} assemblies, {asked.data}\n")
-    table = [
-        (word, spread([float(r["tau"]) for r in found if r["words"] == word]))
-        for word in dict.fromkeys(row["words"] for row in found)
-    ]
-    print_table(("words by", "sum of costs"), table)
-    print(f"\n{asked.data} on {BOARD}, {asked.share:.0%} of the frame time\n")
-    table = []
-    for rule in asked.rules:
-        found = rows.where(data=asked.data, share=asked.share, rule=rule)
-        reached = [row for row in found if row["cycles"]]
-        cells = [spread([float(row[c]) for row in reached]) for c in COLUMNS]
-        table.append((rule, *cells))
-    heads = ("rule", "cycles", "weights left [%]", "cut [%]", "trained [%]")
-    print_table(heads, table)
+    if asked.only != "rules":
+        print_taus(honest.where(data=asked.data), asked.data)
+    if asked.only != "honesty":
+        print(f"\n{asked.data} on {BOARD}, {asked.share:.0%} of the frame time\n")
+        print_rules(rows.where(data=asked.data, share=asked.share), asked.rules)
 
 
 if __name__ == "__main__":

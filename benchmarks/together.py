@@ -22,7 +22,7 @@ Rows lie in `--folder`; what is there is not run again, and what was killed goes
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -75,23 +75,27 @@ TRAIN_FRAMES = 2000
 FLOAT_EPOCHS, DISTILL_EPOCHS, TUNING_EPOCHS = 10, 2, 3
 OPERATIONS = ("identity", "conv1", "separable_k3", "fused_d2_k3")
 MEASURED = LoopSettings(measure=16)
-RESIDUAL = Architecture(
-    name="residual",
-    family=Publication.CIFAR,
-    dataset=ClassSet.DIGITS,
-    image_size=16,
-    blocks=(
-        ("stem", ConvBlock(channels=16, kernel=3)),
-        *numbered(
-            "block",
-            [
-                BasicBlock(channels=channels, stride=stride)
-                for channels, stride in ((16, 1), (32, 2), (64, 2))
-            ],
+
+
+def residual(name: str, blocks: Sequence[tuple[int, int]]) -> Architecture:
+    """Return a network of residual blocks of given channels and strides."""
+    return Architecture(
+        name=name,
+        family=Publication.CIFAR,
+        dataset=ClassSet.DIGITS,
+        image_size=16,
+        blocks=(
+            ("stem", ConvBlock(channels=16, kernel=3)),
+            *numbered(
+                "block",
+                [BasicBlock(channels=made, stride=stride) for made, stride in blocks],
+            ),
+            *pooled_classifier(ClassSet.DIGITS),
         ),
-        *pooled_classifier(ClassSet.DIGITS),
-    ),
-)
+    )
+
+
+RESIDUAL = residual("residual", ((16, 1), (32, 2), (64, 2)))
 
 
 def load(data: str) -> Dataset:
