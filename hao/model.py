@@ -16,7 +16,7 @@ from hao.arguments import takes_words
 from hao.errors import UnsupportedError
 from hao.frontends.imported import ImportedNetwork
 from hao.frontends.model_file import load_model, operators
-from hao.ir.integer import with_evens, with_multipliers, with_wide_means
+from hao.ir.integer import Requantization, with_evens, with_multipliers, with_wide_means
 from hao.ir.layer import Compute, Layer
 from hao.ir.network import Network
 from hao.ir.partition import engine_problems, partition
@@ -24,10 +24,10 @@ from hao.ir.quantizers import is_quantized, stages_only
 from hao.quant.codable import codable
 from hao.quant.imported import check_quantization
 
-MULTIPLIED = (
-    "scales that no shifts express: sums take an 18-bit multiplier, a DSP slice for "
-    "each lane and pixel at once"
-)
+_MULTIPLIERS = {
+    Requantization.MULTIPLIER: "an 18-bit multiplier, a DSP slice",
+    Requantization.WIDE: "a 25-bit multiplier, two DSP slices",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +103,14 @@ def load_buildable(path: Path, *, image_size: int | None = None) -> ImportedNetw
     return check_buildable(load_model(path, image_size=image_size), str(path))
 
 
+def multiplied(mode: Requantization) -> str:
+    """Return what a network's free scales take, a multiplier mode."""
+    return (
+        f"scales that no shifts express: sums take {_MULTIPLIERS[mode]} for each lane "
+        "and pixel at once"
+    )
+
+
 def check_buildable(imported: ImportedNetwork, where: str) -> ImportedNetwork:
     """Return a network as every later step can take it.
 
@@ -122,9 +130,10 @@ def check_buildable(imported: ImportedNetwork, where: str) -> ImportedNetwork:
     if quantized:
         found = check_quantization(network)
         problems += found.problems
-        if found.multiplies:
-            network = with_multipliers(network)
-            notes += (MULTIPLIED,)
+        mode = found.requantization
+        if mode.multiplies:
+            network = with_multipliers(network, wide=mode is Requantization.WIDE)
+            notes += (multiplied(mode),)
         if found.evens:
             network = with_evens(network)
         network = with_wide_means(network, found.wide_means)

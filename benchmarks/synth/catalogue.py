@@ -72,6 +72,8 @@ def _datapath() -> Iterator[Block]:
             yield datapath.even_requantizer(acc_bits, out_bits)
         for acc_bits in (16, 20, 24, 27, 28, 32):
             yield datapath.multiplier_requantizer(acc_bits, out_bits)
+        for acc_bits in (16, 18, 20, 24, 28, 32):
+            yield datapath.wide_requantizer(acc_bits, out_bits)
     for acc_bits in (16, 24, 32):
         yield datapath.requantizer(acc_bits, 8, clamp_first=False)
     for bits in (4, 6, 8):

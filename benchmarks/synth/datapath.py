@@ -9,6 +9,11 @@ SHIFT_BITS = 4
 MULTIPLIER_BITS = 18
 LONG_SHIFT_BITS = 5
 BIAS_BITS = 40
+WIDE_BITS = 25
+CUT_BITS = 13
+WIDE_BIAS_BITS = 33
+NARROW_PORT_BITS = 18
+LOWER_BITS = 17
 
 
 def _clamped(value: int, low: int, high: int) -> int:
@@ -202,6 +207,83 @@ def multiplier_requantizer(acc_bits: int, out_bits: int) -> Block:
         in_bits=in_bits,
         out_bits=out_bits,
         vectors=pipelined(inputs, outputs, latency=4, out_bits=out_bits),
+    )
+
+
+def wide_requantizer(acc_bits: int, out_bits: int) -> Block:
+    """Return multiply by 25 bits, add a bias, shift by 1 to 31, rounding and clamp.
+
+    The bias has 33 bits; the 13 bits of the product below it are cut off. A sum of more
+    than 18 bits is multiplied in two parts, the lower one of 17 bits.
+
+    Input: {floor, cap, shift, bias, multiplier, accumulator}.
+    """
+    product, upper = acc_bits + WIDE_BITS, acc_bits - LOWER_BITS
+    if acc_bits <= NARROW_PORT_BITS:
+        times = "  always @(posedge clk) p <= acc * m;\n"
+    else:
+        times = (
+            f"  reg signed [{upper + WIDE_BITS - 1}:0] above;"
+            f" reg signed [{LOWER_BITS + WIDE_BITS}:0] below;\n"
+            f"  wire signed [{upper - 1}:0] upper ="
+            f" acc[{acc_bits - 1}:{LOWER_BITS}];\n"
+            f"  wire signed [{LOWER_BITS}:0] lower ="
+            f" {{1'b0, acc[{LOWER_BITS - 1}:0]}};\n"
+            "  always @(posedge clk) begin above <= upper * m;"
+            " below <= lower * m; end\n"
+            f"  always @* p = (above <<< {LOWER_BITS}) + below;\n"
+        )
+    kept = max(product - CUT_BITS, WIDE_BIAS_BITS) + 1
+    at_bias = acc_bits + WIDE_BITS
+    at_shift = at_bias + WIDE_BIAS_BITS
+    at_cap = at_shift + LONG_SHIFT_BITS
+    in_bits = at_cap + out_bits + 1
+    source = (
+        f"module top(input clk, input [{in_bits - 1}:0] in,"
+        f" output [{out_bits - 1}:0] out);\n"
+        f"  wire signed [{acc_bits - 1}:0] acc = in[{acc_bits - 1}:0];\n"
+        f"  wire signed [{WIDE_BITS - 1}:0] m = in[{acc_bits} +: {WIDE_BITS}];\n"
+        f"  wire [{LONG_SHIFT_BITS - 1}:0] s0 = in[{at_shift} +: {LONG_SHIFT_BITS}];\n"
+        f"  wire [{out_bits - 1}:0] cap = in[{at_cap} +: {out_bits}];\n"
+        f"  wire floor = in[{in_bits - 1}];\n"
+        f"  reg signed [{product - 1}:0] p; reg signed [{WIDE_BIAS_BITS - 1}:0] b;\n"
+        f"  reg [{LONG_SHIFT_BITS - 1}:0] s1, s;\n"
+        + times
+        + f"  always @(posedge clk) begin s1 <= s0; s <= s1;"
+        f" b <= in[{at_bias} +: {WIDE_BIAS_BITS}]; end\n"
+        f"  wire signed [{product - CUT_BITS - 1}:0] c = p[{product - 1}:{CUT_BITS}];\n"
+        f"  reg signed [{kept - 1}:0] z; always @(posedge clk) z <= c + b;\n"
+        f"  wire signed [{kept}:0] wide = {{z, 1'b0}};\n"
+        f"  reg signed [{kept}:0] t; always @(posedge clk) t <= wide >>> s;\n"
+        + _tail(kept + 1, out_bits, clamp_first=True)
+        + "endmodule\n"
+    )
+    rng = random.Random(acc_bits * out_bits)
+    inputs, outputs = [], []
+    floor = acc_bits % 8 == 0
+    cap = (1 << out_bits) - 1 if floor else (1 << (out_bits - 1)) - 1
+    low = 0 if floor else -(1 << (out_bits - 1))
+    for _ in range(CYCLES):
+        scale = rng.randrange(2, acc_bits + 1)
+        acc = rng.randrange(-(1 << (scale - 1)), 1 << (scale - 1))
+        m = rng.randrange(-(1 << (WIDE_BITS - 1)), 1 << (WIDE_BITS - 1))
+        shift = rng.randrange(1, 1 << LONG_SHIFT_BITS)
+        far = rng.randrange(1, WIDE_BIAS_BITS)
+        bias = rng.randrange(-(1 << far), 1 << far)
+        value = _rounded(acc * m + (bias << CUT_BITS), shift + CUT_BITS)
+        outputs.append(_clamped(value, low, cap))
+        word = acc & ((1 << acc_bits) - 1)
+        word |= (m & ((1 << WIDE_BITS) - 1)) << acc_bits | shift << at_shift
+        word |= (bias & ((1 << WIDE_BIAS_BITS) - 1)) << at_bias
+        word |= cap << at_cap | int(floor) << (in_bits - 1)
+        inputs.append(word)
+    return Block(
+        kind="wide_requantizer",
+        params={"acc": acc_bits, "out": out_bits},
+        source=source,
+        in_bits=in_bits,
+        out_bits=out_bits,
+        vectors=pipelined(inputs, outputs, latency=5, out_bits=out_bits),
     )
 
 

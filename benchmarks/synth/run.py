@@ -115,7 +115,8 @@ def synthesize(block: Block, folder: Path) -> Counts:
         ToolError: yosys is missing or failed.
     """
     (folder / "top.v").write_text(block.source)
-    options = "-nodsp" if block.kind not in ("multiplier_requantizer",) else ""
+    on_slices = block.kind in ("multiplier_requantizer", "wide_requantizer")
+    options = "" if on_slices else "-nodsp"
     _run(("yosys", "-q", "-p", _SCRIPT.format(options=options)), folder)
     netlist = json.loads((folder / "top.json").read_text())["modules"]["top"]
     cells = [

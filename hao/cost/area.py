@@ -26,7 +26,13 @@ from hao.cost.bram import (
 )
 from hao.cost.memory import MULTIPLIED_BYTES, RECORD_BYTES, beat_channels
 from hao.cost.overheads import MAX_BURST_BEATS, OUTSTANDING_BURSTS
-from hao.cost.packing import Packing, Sharing, packing, wide_port_bits
+from hao.cost.packing import (
+    NARROW_PORT_BITS,
+    Packing,
+    Sharing,
+    packing,
+    wide_port_bits,
+)
 from hao.cost.widths import memory_parts
 from hao.cost.words import INDEX_BYTES, list_words
 from hao.engine.stages import DenseStage, DepthwiseStage, Engine
@@ -123,6 +129,7 @@ class DenseShape:
     multiplies: bool = False
     turns: Ints | None = None
     evens: bool = False
+    wide: bool = False
     lane_of: Ints | None = None
 
 
@@ -148,6 +155,7 @@ class DepthwiseShape:
     multiplies: bool = False
     turns: Ints | None = None
     evens: bool = False
+    wide: bool = False
     mean_bits: int = 0
 
 
@@ -295,11 +303,17 @@ def _requantizer(
 ) -> _OnSlices:
     """Return what brings a sum back to the width of activations.
 
-    A slice adds the bias to its product; of two slices, an adder behind them does.
+    A slice adds the bias to its product; of two slices, an adder behind them does. A
+    wide multiplier takes the wide port, the sum the other.
     """
     more = _arrays(blocks.EVEN).times(_array(shape.evens))
     if not shape.multiplies:
         return _OnSlices(_array(0), blocks.requantizer(acc, act) + more)
+    if shape.wide:
+        logic = blocks.wide_requantizer(acc, act) + more
+        return _OnSlices(
+            blocks.multiplier_requantizer_dsp(acc, NARROW_PORT_BITS), logic
+        )
     port = wide_port_bits(board.dsp_type)
     bias = Logic(blocks.wide_bias_lut(acc, port), _array(0))
     logic = blocks.multiplier_requantizer(acc, act, port) + bias + more
@@ -735,6 +749,7 @@ def _dense_shape(stage: DenseStage) -> DenseShape:
         multiplies=stage.multiplies,
         turns=_turns(stage),
         evens=stage.evens,
+        wide=stage.wide,
     )
 
 
@@ -755,6 +770,7 @@ def _depthwise_shape(stage: DepthwiseStage) -> DepthwiseShape:
         multiplies=stage.multiplies,
         turns=_turns(stage),
         evens=stage.evens,
+        wide=stage.wide,
         mean_bits=stage.mean_bits,
     )
 

@@ -73,6 +73,7 @@ SIZES = {
     "skips": "skipping of words",
     "multiplies": "multipliers of codes",
     "evens": "halves to even codes",
+    "wide": "wide multipliers of codes",
     "mean_bits": "bits of means",
 }
 """Sizes of a stage whose names say too little."""
@@ -142,6 +143,11 @@ class Needs:
     def evens(self) -> bool:
         """Return whether halves of a layer's sums go to even codes."""
         return any(not isinstance(layer, Pool) and layer.evens for layer in self.layers)
+
+    @property
+    def wide(self) -> bool:
+        """Return whether a layer's codes take a wide multiplier."""
+        return any(not isinstance(layer, Pool) and layer.wide for layer in self.layers)
 
     @property
     def kernel(self) -> int:
@@ -331,6 +337,7 @@ def _dense_shape(
         multiplies=needs.multiplies,
         turns=turns(needs, pe, simd, setting),
         evens=needs.evens,
+        wide=needs.wide,
     )
 
 
@@ -355,6 +362,7 @@ def _depthwise_shape(
         multiplies=needs.multiplies,
         turns=turns(needs, pe, taps, setting),
         evens=needs.evens,
+        wide=needs.wide,
         mean_bits=needs.mean_bits,
     )
 

@@ -30,8 +30,9 @@ from hao.errors import InputError
 from hao.hw.board import DspType
 from hao.ir.tensor import MAX_BITS, MIN_BITS
 
-# Bits of the multiplier's narrow signed port. Source: UG579, UG479, "Multiplier".
-_NARROW_PORT_BITS = 18
+NARROW_PORT_BITS = 18
+"""Bits of the multiplier's narrow signed port. Source: UG579, UG479, "Multiplier"."""
+
 _SUM_BITS = 48
 
 QUAD_MIN_DEPTH = 4
@@ -156,7 +157,7 @@ def packing(
             field = _widest_field(act, wide)
         case Sharing.QUAD:
             field = min(
-                _widest_field(weight, wide, 2), _widest_field(act, _NARROW_PORT_BITS)
+                _widest_field(weight, wide, 2), _widest_field(act, NARROW_PORT_BITS)
             )
     fields, least = (4, QUAD_MIN_DEPTH) if sharing is Sharing.QUAD else (2, 1)
     topmost = _SUM_BITS - (fields - 1) * field

@@ -11,7 +11,7 @@ from hao.emission.stage_sizes import dense_acc_bits, depthwise_acc_bits
 from hao.engine.design import Design
 from hao.engine.stages import DepthwiseStage
 from hao.errors import InputError
-from hao.ir.integer import IntegerNetwork, Requantization, sum_range
+from hao.ir.integer import IntegerNetwork, sum_range
 from hao.ir.layer import (
     ActivationKind,
     Add,
@@ -143,7 +143,7 @@ def _sums(
     if isinstance(planned, Conv) and planned.planes > 1:
         codes = digit_type(codes)
     lowest, highest = sum_range(products, codes)
-    if net.requantization is Requantization.MULTIPLIER:
+    if net.requantization.multiplies:
         return int(lowest.min()), int(highest.max())
     bias = net.param(layer.name, "bias")
     least = lowest + np.minimum(bias, 0)

@@ -63,10 +63,8 @@ from hao.ir.integer import (
     MAX_SHIFT,
     MEAN_BITS,
     MEAN_GUARD,
-    MULTIPLIER_BITS,
     WIDE_MEAN_BITS,
     IntegerNetwork,
-    Requantization,
     is_wide,
 )
 from hao.ir.partition import Role
@@ -239,7 +237,7 @@ def _predicted(cost: CostReport) -> dict[str, object]:
 
 def _engine(design: Design, net: IntegerNetwork, table: Table) -> dict[str, object]:
     engine, port = design.engine, design.board.port_bytes
-    multiplies = net.requantization is Requantization.MULTIPLIER
+    mode = net.requantization
     hardware = engine_stages(design)
     units = [
         rows * hardware[role].items
@@ -269,12 +267,15 @@ def _engine(design: Design, net: IntegerNetwork, table: Table) -> dict[str, obje
         "load_bits": max(design.lane_bits.values(), default=2),
         "load_beats": load_beats,
         "load_grain": load_grain,
-        "bias_bits": net.requantization.bias_bits,
+        "bias_bits": mode.bias_bits,
         "digit_bits": DIGIT_BITS,
-        "shift_bits": RECORD_SHIFT_BITS if multiplies else MAX_SHIFT.bit_length(),
-        "multiplies": multiplies,
+        "shift_bits": (
+            RECORD_SHIFT_BITS if mode.multiplies else MAX_SHIFT.bit_length()
+        ),
+        "multiplies": mode.multiplies,
         **_roundings(net, table),
-        "multiplier_bits": MULTIPLIER_BITS,
+        "multiplier_bits": mode.multiplier_bits,
+        "cut_bits": mode.cut_bits,
         "max_align_shift": MAX_ALIGN_SHIFT,
         "mean_bits": WIDE_MEAN_BITS if wide else MEAN_BITS,
         "mean_guard": MEAN_GUARD if wide else 0,

@@ -16,7 +16,7 @@ from hao.engine.design import Design
 from hao.engine.stages import DenseStage, DepthwiseStage
 from hao.intmath import ceil_div
 from hao.ir.change import densities_of
-from hao.ir.integer import MULTIPLIER_BITS, IntegerNetwork, Requantization
+from hao.ir.integer import IntegerNetwork
 from hao.ir.layer import Conv, Depthwise, Linear, Pool
 from hao.ir.network import Network
 from hao.ir.partition import DenseLayer
@@ -55,7 +55,7 @@ class StageWeights:
 
 def record_bits(net: IntegerNetwork) -> int:
     """Return the bits of an output channel's record in DDR."""
-    return 64 if net.requantization is Requantization.MULTIPLIER else 32
+    return 64 if net.requantization.multiplies else 32
 
 
 def stage_weights(
@@ -399,16 +399,17 @@ def _records(run: StageRun, pe: int, net: IntegerNetwork, port: int) -> Bytes:
     """Return the records of a run's channels, each group of `pe` from a new beat."""
     name = run.layer.name
     part = slice(run.begin, run.end)
-    bias = net.param(name, "bias")[part]
-    shift = net.param(name, "shift")[part]
+    mode = net.requantization
+    bias = net.param(name, "bias")[part] >> mode.cut_bits
+    shift = net.param(name, "shift")[part] - mode.cut_bits
     assert shift.max() < 1 << RECORD_SHIFT_BITS
     even = np.broadcast_to(net.rounding(name), (run.layer.ofm.channels,))[part]
     above = shift | even << RECORD_SHIFT_BITS
-    bits = net.requantization.bias_bits
-    words = (bias & ((1 << bits) - 1)) | above << bits
+    words = (bias & ((1 << mode.bias_bits) - 1)) | above << mode.bias_bits
     size = record_bits(net) // 8
-    if net.requantization is Requantization.MULTIPLIER:
-        words = words | net.param(name, "multiplier")[part] << 64 - MULTIPLIER_BITS
+    if mode.multiplies:
+        multiplier = net.param(name, "multiplier")[part]
+        words = words | multiplier << 64 - mode.multiplier_bits
     kind = np.dtype("<u4") if size == 4 else np.dtype("<u8")
     data = words.astype(kind).view(np.uint8).reshape(-1, size)
     groups = [

@@ -49,6 +49,7 @@ class DenseStage:
         multiplies: Its codes take a multiplier.
         turns: Lanes that a multiplier of codes serves in turn; they divide `pe`.
         evens: Halves go to even codes where a channel says so.
+        wide: Its codes take a wide multiplier.
         weights_in_uram: The weight buffer is made of URAM, else of block RAM or LUTs.
     """
 
@@ -66,6 +67,7 @@ class DenseStage:
     multiplies: bool = False
     turns: int = 1
     evens: bool = False
+    wide: bool = field(default=False, repr=False)
     weights_in_uram: bool = False
 
     def __post_init__(self) -> None:
@@ -121,6 +123,7 @@ class DepthwiseStage:
         multiplies: As in `DenseStage`.
         turns: As in `DenseStage`.
         evens: As in `DenseStage`.
+        wide: As in `DenseStage`.
         mean_bits: Width of what sums of averages are multiplied by; 0 without any.
     """
 
@@ -140,6 +143,7 @@ class DepthwiseStage:
     multiplies: bool = False
     turns: int = 1
     evens: bool = False
+    wide: bool = field(default=False, repr=False)
     mean_bits: int = 0
 
     def __post_init__(self) -> None:

@@ -9,9 +9,11 @@ Parameters by layer (`params`), all int64 and read-only:
 
     Conv, Depthwise, Linear   weight      shapes as in hao.ir.layer
                               bias        (ofm_channels,), unit of the products; in
-                                          multiplier mode that times the multiplier
-                              shift       (ofm_channels,), 0 to MAX_SHIFT
-                              multiplier  (ofm_channels,), in multiplier mode only
+                                          multiplier modes that times the multiplier,
+                                          in whole multiples of 2^cut_bits
+                              shift       (ofm_channels,), 0 to MAX_SHIFT, or what
+                                          `Requantization.shifts` says
+                              multiplier  (ofm_channels,), in multiplier modes only
     Add                       shifts      (3,): operand 0 and 1 left, their sum right
                               bias        (1,), added to that sum; may be missing
     Pool (average), GlobalAveragePool
@@ -67,11 +69,24 @@ MAX_MULTIPLIER_SHIFT = 31
 MULTIPLIER_BITS = 18
 """Width of the signed multipliers of multiplier mode: a port of a DSP slice."""
 
+WIDE_MULTIPLIER_BITS = 25
+"""The same in wide multiplier mode: the wide port of the DSP48E1 (UG479), which that of
+the DSP48E2 exceeds by 2 bits; sums of up to 35 bits go through the other port in two
+parts. So wide, what is rounded off a multiplier seldom moves one of 255 thresholds:
+tests/quant/test_thresholds.py counts."""
+
+CUT_BITS = 13
+"""Low bits that a bias behind a wide multiplier leaves out.
+
+So bias, shift and multiplier fill a 64-bit record, as with 18 bits. A unit of the sums
+is still 2^10 or more of them."""
+
 BIAS_BITS = 26
 """Width of the signed bias in memory; with 6 bits of shift it fills a 32-bit record."""
 
 WIDE_BIAS_BITS = 40
-"""The same in multiplier mode; with shift and multiplier it fills a 64-bit record.
+"""The same in multiplier mode; with shift and multiplier it fills a 64-bit record, as
+one of 33 bits does with a wide multiplier.
 
 It is added behind the multiplier, so that both ends of a channel's codes are met: a
 bias in whole units of the products moves all its codes by the same part of a unit.
@@ -117,17 +132,58 @@ class Requantization(Enum):
     """A right shift per output channel, rounding halves up."""
     MULTIPLIER = "multiplier"
     """An 18-bit multiplier, a wide bias and a right shift per output channel."""
+    WIDE = "wide multiplier"
+    """The same with 25 bits, where 18 do not make a file's codes of every sum."""
+
+    @property
+    def multiplies(self) -> bool:
+        """Return whether sums take a multiplier."""
+        return self is not Requantization.SHIFT
+
+    @property
+    def multiplier_bits(self) -> int:
+        """Return the width of a signed multiplier, 0 without one."""
+        match self:
+            case Requantization.SHIFT:
+                return 0
+            case Requantization.MULTIPLIER:
+                return MULTIPLIER_BITS
+            case Requantization.WIDE:
+                return WIDE_MULTIPLIER_BITS
+
+    @property
+    def cut_bits(self) -> int:
+        """Return the low bits that a bias leaves out."""
+        return CUT_BITS if self is Requantization.WIDE else 0
 
     @property
     def bias_bits(self) -> int:
-        """Return the width of a bias in memory."""
-        return WIDE_BIAS_BITS if self is Requantization.MULTIPLIER else BIAS_BITS
+        """Return the width of a bias in memory, without the bits that it leaves out."""
+        match self:
+            case Requantization.SHIFT:
+                return BIAS_BITS
+            case Requantization.MULTIPLIER:
+                return WIDE_BIAS_BITS
+            case Requantization.WIDE:
+                return WIDE_BIAS_BITS + MULTIPLIER_BITS - WIDE_MULTIPLIER_BITS
+
+    @property
+    def shifts(self) -> tuple[int, int]:
+        """Return the least and the largest right shift.
+
+        A bit more than the bias leaves out is cut, so that a half is among those kept.
+        """
+        if self is Requantization.WIDE:
+            return CUT_BITS + 1, CUT_BITS + MAX_MULTIPLIER_SHIFT
+        return 0, MAX_MULTIPLIER_SHIFT if self.multiplies else MAX_SHIFT
 
 
-def with_multipliers(network: Network) -> Network:
-    """Return a network whose sums all take a multiplier."""
+def with_multipliers(network: Network, *, wide: bool = False) -> Network:
+    """Return a network whose sums all take a multiplier, perhaps a wide one."""
     return network.with_layers(
-        lambda x: replace(x, multiplied=True) if isinstance(x, Compute) else x
+        lambda x: (
+            replace(x, multiplied=True, wide=wide) if isinstance(x, Compute) else x
+        )
     )
 
 
@@ -163,6 +219,8 @@ def means_are_wide(network: Network) -> bool:
 
 def requantization_of(network: Network) -> Requantization:
     """Return how the sums of a network's compute layers become codes."""
+    if any(layer.wide for layer in network.compute_layers):
+        return Requantization.WIDE
     if any(layer.multiplied for layer in network.compute_layers):
         return Requantization.MULTIPLIER
     return Requantization.SHIFT
@@ -317,14 +375,18 @@ class IntegerNetwork:
             )
         quant = layer.weight
         self._check(name, "weight", weight_shape(layer), quant.lowest, quant.highest)
-        most = 2 ** (self.requantization.bias_bits - 1)
-        self._check(name, "bias", (channels,), -most, most - 1)
-        limit = MAX_SHIFT
-        if self.requantization is Requantization.MULTIPLIER:
-            limit = MAX_MULTIPLIER_SHIFT
-            top = 2 ** (MULTIPLIER_BITS - 1)
+        mode = self.requantization
+        most, unit = 2 ** (mode.bias_bits - 1 + mode.cut_bits), 2**mode.cut_bits
+        self._check(name, "bias", (channels,), -most, most - unit)
+        if np.any(self.param(name, "bias") % unit):
+            raise InputError(
+                f"parameter '{name}.bias' holds numbers that are no multiples of {unit}"
+                ", the unit of a bias behind a wide multiplier"
+            )
+        if mode.multiplies:
+            top = 2 ** (mode.multiplier_bits - 1)
             self._check(name, "multiplier", (channels,), -top, top - 1)
-        self._check(name, "shift", (channels,), 0, limit)
+        self._check(name, "shift", (channels,), *mode.shifts)
         self._check_rounding(name, (channels,), HALVES_EVEN)
 
     def _check_add(self, layer: Add) -> None:
@@ -463,7 +525,7 @@ def accumulator_range(net: IntegerNetwork, layer: Compute) -> tuple[int, int]:
             f"layer {layer.name!r} reads {layer.input!r}, which is not in it"
         )
     lowest, highest = sum_range(net.param(layer.name, "weight"), codes)
-    if net.requantization is Requantization.MULTIPLIER:
+    if net.requantization.multiplies:
         return int(lowest.min()), int(highest.max())
     bias = net.param(layer.name, "bias")
     low = lowest + np.minimum(bias, 0)

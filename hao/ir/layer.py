@@ -162,6 +162,8 @@ class Conv(_Windowed, _Weighted):
     """Whether its codes take a multiplier: scales of a file that no shifts express."""
     evens: bool = field(default=False, repr=False)
     """Whether halves of its sums go to even codes, as a file says."""
+    wide: bool = field(default=False, repr=False)
+    """Whether that multiplier is a wide one (`hao.ir.integer.Requantization.WIDE`)."""
 
     @property
     def terms(self) -> int:
@@ -180,6 +182,8 @@ class Depthwise(_Windowed, _Weighted):
     """Whether its codes take a multiplier: scales of a file that no shifts express."""
     evens: bool = field(default=False, repr=False)
     """Whether halves of its sums go to even codes, as a file says."""
+    wide: bool = field(default=False, repr=False)
+    """Whether that multiplier is a wide one (`hao.ir.integer.Requantization.WIDE`)."""
 
     @property
     def terms(self) -> int:
@@ -206,6 +210,8 @@ class Linear(_Unary, _Weighted):
     """Whether its codes take a multiplier: scales of a file that no shifts express."""
     evens: bool = field(default=False, repr=False)
     """Whether halves of its sums go to even codes, as a file says."""
+    wide: bool = field(default=False, repr=False)
+    """Whether that multiplier is a wide one (`hao.ir.integer.Requantization.WIDE`)."""
 
     @property
     def terms(self) -> int:

@@ -26,7 +26,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from hao.errors import InputError, UnsupportedError
 from hao.files import write_file
 from hao.ir.averages import border_factors, mean_pixels
-from hao.ir.integer import WIDE_MEAN_BITS, IntegerNetwork, Requantization, is_wide
+from hao.ir.integer import WIDE_MEAN_BITS, IntegerNetwork, is_wide
 from hao.ir.interpret import RELU6_MAX
 from hao.ir.layer import (
     ActivationKind,
@@ -303,7 +303,7 @@ class _Writer(GraphWriter):
         # The unit of the products, then that of the weights, by channel.
         unit = np.ldexp(step_of(net.maps[name]), -net.param(name, "shift"))
         own = unit / step_of(net.maps[layer.input])
-        if net.requantization is Requantization.MULTIPLIER:
+        if net.requantization.multiplies:
             own = own * net.param(name, "multiplier")
         by_row = own.reshape(-1, *[1] * (weight.ndim - 1))
         inputs = [
@@ -317,7 +317,7 @@ class _Writer(GraphWriter):
             self._quant(
                 self.store(f"{name}.bias.real", (bias * unit).astype(np.float32)),
                 f"{name}.bias",
-                scale=unit,
+                scale=np.ldexp(unit, net.requantization.cut_bits),
                 quant=QType(bits=net.requantization.bias_bits, signed=True),
             ),
         ]

@@ -16,7 +16,6 @@ from hao.ir.integer import (
     HALVES_UP,
     IntegerNetwork,
     MapType,
-    Requantization,
     accumulator_range,
 )
 from hao.ir.layer import Compute, Input, Layer
@@ -69,7 +68,7 @@ def rounded_range(net: IntegerNetwork, layer: Compute) -> tuple[int, int]:
     """Return the lowest and the highest sum, with half a step of the output added."""
     low, high = accumulator_range(net, layer)
     half = 2 ** int(net.param(layer.name, "shift").max()) // 2
-    if net.requantization is Requantization.MULTIPLIER:
+    if net.requantization.multiplies:
         most = int(np.abs(net.param(layer.name, "multiplier")).max())
         bias = int(np.abs(net.param(layer.name, "bias")).max())
         low, high = low * most - bias, high * most + bias

@@ -8,12 +8,13 @@ of that becomes one requantization. With y the sums in units of their products,
 
 per channel. Where shifts make exactly the file's codes of all sums that can occur
 (`hao.quant.thresholds`), the integer network is in power-of-two mode; otherwise all
-layers get multipliers, which make them too where codes are few or sums short, and come
-within one code elsewhere: `ImportedIntegers.rounded` says where, `count_rounding` how
-often. Adds have shifts and averages multipliers of their own in both modes.
+layers get multipliers of 18 bits if these make them, which they do where codes are few
+or sums short, else of 25, which miss a threshold now and then by one sum:
+`ImportedIntegers.rounded` says where that may be, `count_rounding` how often it is.
+Adds have shifts and averages multipliers of their own in all modes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import assert_never
@@ -22,7 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.errors import UnsupportedError
-from hao.ir.integer import HALVES_UP, IntegerNetwork, MapType, Requantization, is_wide
+from hao.ir.integer import (
+    HALVES_UP,
+    IntegerNetwork,
+    MapType,
+    Requantization,
+    is_wide,
+    requantization_of,
+)
 from hao.ir.integer_run import run_integer_layers
 from hao.ir.interpret import run_float_layers
 from hao.ir.layer import (
@@ -97,9 +105,19 @@ def imported_integers(
         layer.name: weighted_sums(network, layer, chains)
         for layer in network.compute_layers
     }
-    shifted = all(is_shift(entry) for entry in sums.values())
-    mode = Requantization.SHIFT if shifted else Requantization.MULTIPLIER
+    mode = _least_mode(tuple(sums.values()))
+    if requantization_of(network) is Requantization.MULTIPLIER and mode.multiplies:
+        mode = Requantization.MULTIPLIER  # what its design builds
     return _assembled(network, chains, sums, mode)
+
+
+def _least_mode(sums: Sequence[WeightedSums]) -> Requantization:
+    """Return the cheapest mode that makes all codes of sums, or comes closest."""
+    if all(is_shift(entry) for entry in sums):
+        return Requantization.SHIFT
+    narrow = Requantization.MULTIPLIER
+    exact = all(requantized(entry, narrow)[1] for entry in sums)
+    return narrow if exact else Requantization.WIDE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,13 +126,13 @@ class QuantizationCheck:
 
     Attributes:
         problems: What `imported_integers` would refuse, a sentence each.
-        multiplies: Whether shifts do not express its scales.
+        requantization: The cheapest mode that makes its codes, or comes closest.
         evens: Whether halves of sums go to even codes.
         wide_means: Window averages whose sums take a wide multiplier.
     """
 
     problems: tuple[str, ...]
-    multiplies: bool
+    requantization: Requantization
     evens: bool
     wide_means: frozenset[str]
 
@@ -151,11 +169,10 @@ def check_quantization(network: Network) -> QuantizationCheck:
                     wide.add(layer.name)
         except UnsupportedError as error:
             problems.append(str(error))
-    multiplies = not all(is_shift(entry) for entry in sums)
-    mode = Requantization.MULTIPLIER if multiplies else Requantization.SHIFT
+    mode = _least_mode(sums)
     return QuantizationCheck(
         problems=tuple(dict.fromkeys(problems)),
-        multiplies=multiplies,
+        requantization=mode,
         evens=any(
             bool(np.any(fit(entry.thresholds, mode).rounding != HALVES_UP))
             for entry in sums

@@ -19,9 +19,7 @@ from numpy.typing import NDArray
 from hao.ir.integer import (
     HALVES_EVEN,
     HALVES_UP,
-    MAX_MULTIPLIER_SHIFT,
     MAX_SHIFT,
-    MULTIPLIER_BITS,
     Requantization,
 )
 from hao.ir.tensor import Rounding
@@ -174,14 +172,14 @@ def fit(found: Thresholds, mode: Requantization) -> Fitted:
     if mode is Requantization.SHIFT:
         shift = np.clip(np.rint(-np.log2(found.ratio)), 0, MAX_SHIFT).astype(np.int64)
         return _either(found, np.ones_like(shift), shift, mode)
-    most = 2 ** (MULTIPLIER_BITS - 1) - 1
-    wished = MULTIPLIER_BITS - 2 - np.floor(np.log2(found.ratio))
-    # The bias holds the largest code and the largest product.
-    reach = np.maximum(-found.lowest, found.highest) + 1
-    largest = np.abs(found.codes).max() + 1 + found.ratio * reach
-    room = mode.bias_bits - 1 - np.ceil(np.log2(largest))
-    wished = np.minimum(wished, np.minimum(room, MAX_MULTIPLIER_SHIFT))
-    shift = np.maximum(wished, 0).astype(np.int64)
+    least, limit = mode.shifts
+    most = 2 ** (mode.multiplier_bits - 1) - 1
+    wished = mode.multiplier_bits - 2 - np.floor(np.log2(found.ratio))
+    # The file's own bias reproduces its codes, next to a whole sum or a code.
+    largest = found.ratio * (np.abs(found.bias) + 1) + 1
+    room = mode.bias_bits + mode.cut_bits - 1 - np.ceil(np.log2(largest))
+    wished = np.minimum(wished, np.minimum(room, limit))
+    shift = np.maximum(wished, least).astype(np.int64)
     # Where any multiplier does, one next to the ratio does, for those that do are all
     # between two numbers, and the ratio is, or is one of them.
     near = np.rint(np.ldexp(found.ratio, shift))
@@ -200,18 +198,22 @@ def _either(
 ) -> Fitted:
     """Return a fit with halves to even where those up do not do."""
     up, even = (
-        _with_bias(found, (multiplier, shift), mode.bias_bits, rounding)
+        _with_bias(found, (multiplier, shift), mode, rounding)
         for rounding in (HALVES_UP, HALVES_EVEN)
     )
     return up.where(up.exact | ~even.exact, even)
 
 
 def _with_bias(
-    found: Thresholds, factors: tuple[Integers, Integers], bits: int, rounding: int
+    found: Thresholds,
+    factors: tuple[Integers, Integers],
+    mode: Requantization,
+    rounding: int,
 ) -> Fitted:
     """Return the fit of one multiplier, shift and rounding.
 
-    Of the biases that do, the one next to the file's own, in whole numbers below it.
+    Of the biases that do, the one next to the file's own, in whole numbers below it;
+    reckoned in units of 2^cut_bits.
     """
     multiplier, shift = factors
     half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
@@ -224,18 +226,19 @@ def _with_bias(
     made, missed = least <= found.highest[:, None], below >= found.lowest[:, None]
     needed = np.where(made, by_code - factor * least, -_LARGEST)
     allowed = np.where(missed, by_code - 1 - factor * below, _LARGEST)
-    end = np.int64(1) << (bits - 1)
-    low = np.maximum(needed.max(axis=1), -end)
-    high = np.minimum(allowed.min(axis=1), end - 1)
+    end, cut = np.int64(1) << (mode.bias_bits - 1), mode.cut_bits
+    low = np.maximum(-(-needed.max(axis=1) >> cut), -end)
+    high = np.minimum(allowed.min(axis=1) >> cut, end - 1)
     exact = low <= high
     near = np.abs(found.bias - np.rint(found.bias)) <= WHOLE_SUM
     own = np.where(near, np.rint(found.bias), found.bias)
-    wished = np.clip(np.floor(own * multiplier), -end, end - 1).astype(np.int64)
+    wished = np.floor(np.ldexp(own * multiplier, -cut))
+    wished = np.clip(wished, -end, end - 1).astype(np.int64)
     between = np.clip((low + high) // 2, -end, end - 1)
     return Fitted(
         multiplier=multiplier,
         shift=shift,
-        bias=np.where(exact, np.clip(wished, low, high), between),
+        bias=np.where(exact, np.clip(wished, low, high), between) << cut,
         rounding=np.full(len(shift), rounding, dtype=np.int64),
         exact=exact,
     )

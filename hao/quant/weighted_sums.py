@@ -104,7 +104,7 @@ def requantized(
     """Return the integers that make the codes of sums, and whether all are exact."""
     found = fit(entry.thresholds, mode)
     values = {"weight": entry.weight, "bias": found.bias, "shift": found.shift}
-    if mode is Requantization.MULTIPLIER:
+    if mode.multiplies:
         values["multiplier"] = found.multiplier * entry.signs
     if np.any(found.rounding != HALVES_UP):
         values["rounding"] = found.rounding

@@ -4,7 +4,7 @@ from hao.accuracy.between import known_networks
 from hao.accuracy.drops import MIN_ACT_BITS, Evidence
 from hao.accuracy.terms import Recipe
 from hao.answer.candidates import Stance
-from hao.ir.integer import Requantization, requantization_of
+from hao.ir.integer import requantization_of
 from hao.report.result import SearchResult
 from hao.report.words import count_in_words
 
@@ -53,7 +53,7 @@ def basis_in_words(result: SearchResult) -> str:
     bits = (
         f"{basis.weight_bits}-bit weights and {basis.act_bits}-bit activations{fewer}"
     )
-    if requantization_of(result.design.network) is Requantization.MULTIPLIER:
+    if requantization_of(result.design.network).multiplies:
         bits += ", scales of weights free"
     how = f"{RECIPES[basis.recipe]} to {bits}"
     if not basis.related:

@@ -214,6 +214,16 @@ def test_multipliers_of_codes_take_a_slice_a_lane_and_pixel_by_hand() -> None:
     assert own.lut - few.lut == fewer - 4 * (100 + 64)
     fewer = 16 * blocks.multiplier_requantizer(25, 8).ff
     assert own.ff - few.ff == fewer - 8 * (132 + 64)
+    # A wide multiplier takes the wide port of either, the sum the other in two parts.
+    wide = replace(stage, wide=True)
+    for board in (BOARD, OLD):
+        assert _dense_part(wide, px=4, board=board).dsp == 64
+        assert _dense_part(replace(wide, terms=600), px=4, board=board).dsp == 64
+    # Sums of 300 products of 2 x 8 bits have 19 bits, those of 255 fit the other port.
+    for terms, slices in ((300, 32), (255, 0)):
+        thin = replace(wide, weight_bits=2, terms=terms)
+        narrow = replace(thin, wide=False)
+        assert _dense_part(thin, px=4).dsp - _dense_part(narrow, px=4).dsp == slices
     # 6 lanes: sums of 9 products have 20 bits.
     lanes = replace(DEPTHWISE, multiplies=True, dsp_lanes=5)
     plain = replace(lanes, multiplies=False)

@@ -156,6 +156,20 @@ def test_multiplier_mode_takes_a_second_slice_beyond_the_port() -> None:
         assert found.ff <= counts["ff"]
 
 
+def test_wide_multipliers_take_a_second_slice_beyond_18_bits() -> None:
+    compared = 0
+    for kind, sizes, counts in MEASURED:
+        if kind != "wide_requantizer":
+            continue
+        acc, out = sizes["acc"], sizes["out"]
+        assert blocks.multiplier_requantizer_dsp(acc, 18) == counts["dsp"]
+        found = blocks.wide_requantizer(acc, out)
+        assert found.lut == pytest.approx(counts["lut"], rel=0.04)
+        assert found.ff <= counts["ff"]
+        compared += 1
+    assert compared >= 8
+
+
 def test_masters_and_platform_come_to_the_published_fixed_part() -> None:
     # MSD (FCCM 2023) reserves 10,000 LUTs and 15,000 flip-flops on the ZU3EG.
     masters = blocks.axi_reader(128).times(3) + blocks.axi_writer(128)

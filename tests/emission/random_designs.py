@@ -145,8 +145,9 @@ def random_sample(seed: int, bits: tuple[int, int] | None = None) -> Sample:
         if design is None:
             continue
         kind = rng.choice(KINDS)
+        wide = kind.endswith("multipliers") and seed % 3 == 0
         if kind.endswith("multipliers"):
-            design = _with_turns(design, shared=seed % 4 != 0)
+            design = _with_turns(design, shared=seed % 4 != 0, wide=wide)
         net = seeded_integers(
             network, design.weight_bits, act_bits=design.engine.act_bits, seed=seed
         )
@@ -156,6 +157,8 @@ def random_sample(seed: int, bits: tuple[int, int] | None = None) -> Sample:
             )
         elif kind == "multipliers":
             net = _with_multipliers(rng, net)
+        if wide:
+            net = _widened(net, seed)
         net = replace(net, network=pruned_network(net.network, design))
         return Sample(
             seed=seed, kind=kind, design=design, net=net, frames=_frames(net, seed)
@@ -742,7 +745,7 @@ def _larger(rng: random.Random, stage: DenseStage | None) -> DenseStage | None:
     )
 
 
-def _with_turns(design: Design, *, shared: bool) -> Design:
+def _with_turns(design: Design, *, shared: bool, wide: bool) -> Design:
     """Return the design with multipliers of codes, which lanes may share."""
     engine = design.engine
     for role in Role:
@@ -762,7 +765,7 @@ def _with_turns(design: Design, *, shared: bool) -> Design:
             board=design.board,
         )
         most = 1 if turns is None or not shared else int(turns[0])
-        shares = replace(stage, multiplies=True, turns=most)
+        shares = replace(stage, multiplies=True, turns=most, wide=wide)
         match shares, role:
             case DepthwiseStage(), _:
                 engine = replace(engine, depthwise=shares)
@@ -794,6 +797,29 @@ def _with_multipliers(rng: random.Random, net: IntegerNetwork) -> IntegerNetwork
         network=replace(net.network, params=MappingProxyType(params)),
         maps=net.maps,
         requantization=Requantization.MULTIPLIER,
+    )
+
+
+def _widened(net: IntegerNetwork, seed: int) -> IntegerNetwork:
+    """Return the network with wide multipliers, its scales nearly as before."""
+    numbers = np.random.default_rng(seed)
+    mode = Requantization.WIDE
+    more = mode.multiplier_bits - MULTIPLIER_BITS
+    params = dict(net.network.params)
+    for layer in net.network.compute_layers:
+        multiplier = net.param(layer.name, "multiplier") << more
+        multiplier = multiplier + numbers.integers(0, 2**more, multiplier.shape)
+        bias, most = net.param(layer.name, "bias") << more, 2 ** (mode.bias_bits - 1)
+        bias = np.clip(bias >> mode.cut_bits, -most, most - 1) << mode.cut_bits
+        shift = np.maximum(net.param(layer.name, "shift") + more, mode.shifts[0])
+        for word, array in (
+            *(("multiplier", multiplier), ("bias", bias), ("shift", shift)),
+        ):
+            params[f"{layer.name}.{word}"] = array
+    return IntegerNetwork(
+        network=replace(net.network, params=MappingProxyType(params)),
+        maps=net.maps,
+        requantization=mode,
     )
 
 

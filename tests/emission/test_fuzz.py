@@ -25,6 +25,7 @@ from hao.engine.design import Design
 from hao.engine.stages import DenseStage, DepthwiseStage
 from hao.hw.board import DspType
 from hao.intmath import ceil_div
+from hao.ir.integer import Requantization
 from hao.ir.layer import Depthwise, Pool
 from hao.ir.partition import Invocation, Role
 from tests.cost.trips import StageTrips, dense_trips, depthwise_trips, pointwise_trips
@@ -162,6 +163,7 @@ def test_random_designs_cover_what_the_engine_can_do() -> None:
     samples = [random_sample(seed) for seed in QUICK]
     kinds = {sample.kind for sample in samples}
     assert kinds == {"seeded", "ends", "multipliers", "end multipliers"}
+    assert {x.net.requantization for x in samples} == set(Requantization)
     invocations = [s.invocation for x in samples for s in x.design.segments]
     chains = {tuple(role for role, _ in run.stages) for run in invocations}
     dense, depthwise, pointwise = Role

@@ -163,22 +163,24 @@ def check_stage(found: Sample, run: StageRun, reader: Reader) -> None:
     """Read one stage's records and weights and compare them with the integers."""
     net, design = found.net, found.design
     name, stage = run.layer.name, engine_stages(design)[run.role]
-    multiplies = net.requantization is Requantization.MULTIPLIER
+    mode = net.requantization
+    multiplies = mode is not Requantization.SHIFT
+    cut = 13 if mode is Requantization.WIDE else 0
     for begin in range(run.begin, run.end, stage.pe):
         end = min(begin + stage.pe, run.end)
         words = reader.take(64 if multiplies else 32, end - begin)
         reader.next_beat()
         part = slice(begin, end)
-        bits = 40 if multiplies else 26
+        bits = 33 if cut else 40 if multiplies else 26
         bias = signed(words & (2**bits - 1), bits)
-        np.testing.assert_array_equal(bias, net.param(name, "bias")[part])
+        np.testing.assert_array_equal(bias << cut, net.param(name, "bias")[part])
         shift = words >> bits & 31
-        np.testing.assert_array_equal(shift, net.param(name, "shift")[part])
+        np.testing.assert_array_equal(shift + cut, net.param(name, "shift")[part])
         rounding = np.broadcast_to(net.rounding(name), run.layer.ofm.channels)[part]
         np.testing.assert_array_equal(words >> bits + 5 & 1, rounding)
         if multiplies:
             multiplier = net.param(name, "multiplier")[part]
-            np.testing.assert_array_equal(words >> 46, multiplier)
+            np.testing.assert_array_equal(words >> (39 if cut else 46), multiplier)
     weight = net.param(name, "weight")
     bits = design.weight_bits[name]
     twice = isinstance(run.layer, Conv | Linear) and run.layer.passes > 1
@@ -277,7 +279,7 @@ def kinds_of(found: Sample, run: Run, stage: StageRun) -> set[str]:
     if isinstance(layer, Pool):
         return {"pool"}
     kinds = {"tile"} if run.tiles > 1 else set[str]()
-    if found.net.requantization is Requantization.MULTIPLIER:
+    if found.net.requantization is not Requantization.SHIFT:
         kinds.add("multiplier")
     if isinstance(layer, Linear):
         return kinds | {"linear on a map" if layer.ifm.pixels > 1 else "linear"}

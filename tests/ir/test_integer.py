@@ -144,6 +144,38 @@ def test_integer_network_refuses_multiplier_mode_without_multipliers() -> None:
         linear(W, B, mode=Requantization.MULTIPLIER, multiplier=np.array([2**17]))
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({}, r"'l\.bias' holds numbers that are no multiples of 8192, the unit"),
+        ({"bias": B << 43}, r"'l\.bias' holds .* to 35184372080640$"),
+        (
+            {"bias": B << 13, "shift": np.array([13])},
+            r"holds 13 to 13; must be 14 to 44",
+        ),
+        (
+            {"bias": B << 13, "multiplier": np.array([2**24])},
+            r"must be -16777216 to 16777215",
+        ),
+    ],
+)
+def test_integer_network_refuses_parameters_of_wide_multipliers(
+    changed: dict[str, Integers], message: str
+) -> None:
+    given = {"multiplier": np.array([2**24 - 1]), "shift": np.array([44])}
+
+    def made(bias: Integers, arrays: dict[str, Integers]) -> IntegerNetwork:
+        found = linear(W, B)
+        params = {"l.weight": W, "l.bias": bias}
+        params |= {f"l.{word}": array for word, array in arrays.items()}
+        network = replace(found.network, params=params)
+        return replace(found, network=network, requantization=Requantization.WIDE)
+
+    made(B << 13, given)
+    with pytest.raises(InputError, match=message):
+        made(changed.get("bias", B), given | changed)
+
+
 def test_integer_network_refuses_a_layer_without_weight_type() -> None:
     with pytest.raises(
         InputError, match="layer 'l': weight type None; must have 2 to 8"

@@ -288,7 +288,7 @@ def naive_code(
                 for source in range(len(x)):
                     pixels = seen(layer, x, source, at, zero)
                     acc += sum(int(w[source, i, j]) * v for i, j, v in pixels)
-            if net.requantization is Requantization.MULTIPLIER:
+            if net.requantization is not Requantization.SHIFT:
                 acc *= number("multiplier", channel)
             acc += number("bias", channel)
             value = rounded(acc, number("shift", channel), how)
@@ -401,11 +401,13 @@ def networks(draw: st.DrawFn) -> IntegerNetwork:
                 params[f"{layer.name}.shift"] = rng.integers(0, 12, 3)
                 if rounds:
                     params[f"{layer.name}.rounding"] = rng.integers(0, 2, 3)
-                if mode is Requantization.MULTIPLIER:
-                    top = 2**17
+                if mode is not Requantization.SHIFT:
+                    cut = 13 if mode is Requantization.WIDE else 0
+                    top = 2**24 if cut else 2**17
                     params[f"{layer.name}.multiplier"] = rng.integers(-top, top, 3)
-                    params[f"{layer.name}.bias"] = rng.integers(-(2**24), 2**24, 3)
-                    params[f"{layer.name}.shift"] = rng.integers(12, 26, 3)
+                    bias = rng.integers(-(2**24), 2**24, 3) << cut
+                    params[f"{layer.name}.bias"] = bias
+                    params[f"{layer.name}.shift"] = rng.integers(14, 26, 3) + cut
             case Add():
                 params[f"{layer.name}.shifts"] = rng.integers(0, 4, 3)
                 if moved:

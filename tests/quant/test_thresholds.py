@@ -157,6 +157,37 @@ def test_many_codes_of_long_sums_are_off_by_one_at_most_and_said_to_be() -> None
     assert np.abs(ours - file).max() == 1
 
 
+def test_wide_multipliers_are_exact_where_narrow_ones_miss_hundreds_of_sums() -> None:
+    # Codes of 8 bits from sums of up to 2^20: slopes of 64 channels, and any bias.
+    rng = np.random.default_rng(0)
+    ratio, bias = rng.uniform(2.0**-11, 2.0**-9, 64), rng.uniform(-30_000, 30_000, 64)
+    ends = np.full(64, 2**20)
+    found = file_thresholds(
+        ratio,
+        bias,
+        codes=(0, 255, 0),
+        rounding=Rounding.HALF_EVEN,
+        sums=(-ends, ends),
+    )
+    y = np.arange(-(2**19), 2**19, 7)
+    file = np.clip(np.rint(ratio[:, None] * (y + bias[:, None])), 0, 255)
+    wrong = []
+    for mode in (Requantization.MULTIPLIER, Requantization.WIDE):
+        fitted = fit(found, mode)
+        total = y * fitted.multiplier[:, None] + fitted.bias[:, None]
+        half = np.int64(1) << (fitted.shift - 1)
+        ours = (total + half[:, None]) >> fitted.shift[:, None]
+        apart = np.any(np.clip(ours, 0, 255) != file, axis=1)
+        assert not np.any(apart & fitted.exact)
+        assert np.all(fitted.bias % 2**mode.cut_bits == 0)
+        assert np.abs(fitted.multiplier).max() < 2 ** (mode.multiplier_bits - 1)
+        wrong.append(int(np.sum(apart)))
+        exact = fitted.exact.mean()
+    assert wrong[0] > 30
+    assert wrong[1] <= 1
+    assert exact > 0.8
+
+
 def test_the_smallest_ratio_leaves_room_for_the_bias() -> None:
     found = file_thresholds(
         np.array([2.0**-24]),

@@ -164,9 +164,9 @@ FUNCTIONS = """
     longint scaled;
     scaled = acc;
     if (MULTIPLIES)
-      scaled = acc * longint'($signed(record[RECORD-18+:18]))
-          + longint'($signed(record[0+:BIAS]));
-    return limited(rounded(scaled, int'(record[BIAS+:5]), int'(record[BIAS+5])),
+      scaled = acc * longint'($signed(record[RECORD-1:BIAS+6]))
+          + (longint'($signed(record[0+:BIAS])) <<< CUT);
+    return limited(rounded(scaled, CUT + int'(record[BIAS+:5]), int'(record[BIAS+5])),
                    low, high);
   endfunction
 
@@ -340,6 +340,7 @@ def _package(sample: Sample, table: Table) -> str:
         "RECORDS": 8 * port // engine["record_bits"],
         "BIAS": engine["bias_bits"],
         "MULTIPLIES": int(engine["multiplies"]),
+        "CUT": engine["cut_bits"],
         "UNIT_ITEMS": engine["unit_items"],
         "LOAD": engine["load_bits"],
         "MEAN_WORDS": engine["mean_words"],

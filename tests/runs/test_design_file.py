@@ -226,12 +226,12 @@ def test_the_keys_of_the_schema_are_those_of_version_4() -> None:
     assert list(document["engine"]["dense"]) == [
         *("simd", "pe", "weight_bits", "dsp_pairs", "weight_words", "feature_words"),
         *("channel_words", "pack_words", "terms", "passes", "skips", "multiplies"),
-        *("turns", "evens", "weights_in_uram"),
+        *("turns", "evens", "wide", "weights_in_uram"),
     ]
     assert list(document["engine"]["depthwise"]) == [
         *("pe", "taps", "weight_bits", "dsp_lanes", "weight_words", "row_words"),
         *("groups", "channel_words", "pack_words", "rows", "kernel", "pools"),
-        *("convolves", "multiplies", "turns", "evens", "mean_bits"),
+        *("convolves", "multiplies", "turns", "evens", "wide", "mean_bits"),
     ]
     assert list(document["proof"]) == [
         *("status", "gap", "solver", "variables", "constraints", "nodes", "priced"),
@@ -254,6 +254,7 @@ def test_the_keys_of_the_schema_are_those_of_version_4() -> None:
         "density": 100,
         "multiplied": False,
         "evens": False,
+        "wide": False,
     }
 
 
