@@ -7,7 +7,8 @@ First and last layer keep 8 bits, as the results behind the accuracies do. Speed
 predicted by the cost model, accuracies by the law of drops (docs/accuracy.md); no host
 time counts. A design is said to be proven if the search closed its gap.
 
-`--networks resnet18` takes some of them, `--points 0.5` another loss.
+`--networks resnet18` takes some of them, `--points 0.5` another loss, `--scales free`
+scales of weights of any value, whose sums take multipliers.
 """
 
 import argparse
@@ -30,10 +31,9 @@ ACT_BITS = (8, 5, 4)
 SIZE = 224
 
 
-def candidate_of(name: str, choices: tuple[int, ...], act_bits: int) -> Candidate:
+def candidate_of(name: str, rules: BitRules) -> Candidate:
     """Return a network with bits on offer, ranked by its expected accuracy."""
     found = published_networks()[name, SIZE]
-    rules = BitRules(choices=choices, act_bits=act_bits, stance=Stance.MEAN)
     return make_candidate(
         build_network(name, SIZE),
         top1=found.top1,
@@ -71,10 +71,11 @@ def line(name: str, act_bits: int, found: Outcome, base: float, started: float) 
     )
 
 
-def print_network(name: str, board: Board, points: float) -> None:
+def print_network(name: str, board: Board, points: float, *, free: bool) -> None:
     """Print the uniform design of a network and the mixed ones."""
     started = time.process_time()
-    uniform = fastest(candidate_of(name, (8,), 8), board, 0)
+    rules = BitRules(choices=(8,), stance=Stance.MEAN, free_scales=free)
+    uniform = fastest(candidate_of(name, rules), board, 0)
     assert uniform is not None
     base = uniform.report.cost.fps
     accuracy = uniform.candidate.accuracy(uniform.report.design.scheme)
@@ -82,7 +83,7 @@ def print_network(name: str, board: Board, points: float) -> None:
     line(name, 8, uniform, base, started)
     for act_bits in ACT_BITS:
         started = time.process_time()
-        mixed = candidate_of(name, (4, 6, 8), act_bits)
+        mixed = candidate_of(name, replace(rules, choices=(4, 6, 8), act_bits=act_bits))
         found = fastest(mixed, board, accuracy.mean - points)
         if found is None:
             print_row([name, "none", act_bits, "-", "-", "-", "infeasible", "-"])
@@ -95,6 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", nargs="+", default=NETWORKS)
     parser.add_argument("--points", type=float, default=1.0)
+    parser.add_argument("--scales", choices=("powers", "free"), default="powers")
     arguments = parser.parse_args()
     board = replace(load_board("zu3eg"), frames=Frames.BACK_TO_BACK)
     print(f"Machine: {machine()}\n")
@@ -102,7 +104,7 @@ def main() -> None:
     print_row([*header, "proof", "CPU s"])
     print("|" + "---|" * 8)
     for name in arguments.networks:
-        print_network(name, board, arguments.points)
+        print_network(name, board, arguments.points, free=arguments.scales == "free")
 
 
 if __name__ == "__main__":
