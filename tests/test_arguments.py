@@ -56,7 +56,7 @@ def test_words_and_text_become_what_the_fields_say() -> None:
         ({"fps": True}, "^`fps` = True; must be a number"),
         ({"rules": {"choices": (4, "a")}}, r"^`rules`\.choices\[1\] = 'a'; must be"),
         ({"rules": {"bits": 4}}, r"^`rules`\.bits = 4; must be left out: there is no"),
-        ({"rules": {"choices": (9,)}}, r"^`choices` = \(9,\); must be from 2 to 8"),
+        ({"rules": {"choices": (9,)}}, r"^`choices` = 9; must be from 2 to 8"),
         ({"front_points": 201}, "^`front_points` = 201; must be at most 200"),
         ({"fps": -1}, "^`fps` = -1; must be above 0 and below 1000000$"),
     ],
@@ -98,6 +98,8 @@ def test_every_flag_that_a_field_stands_for_exists() -> None:
     names = names - {"rules", "preparation"} | {"block_points"}
     assert {flag_of(search_command, name) for name in names} <= flags
     assert flag_of(main, "run_path") == "--run"
+    assert flag_of(main, "choices") == "--bits"
+    assert flag_of(main, "short_side") == "--resize"
     assert flag_of(main, "clang") == ""
     # A flag of another command alone is none of this one; an argument has its name.
     assert flag_of(main.commands["prune"], "min_top1") == ""
@@ -108,9 +110,9 @@ def test_every_flag_that_a_field_stands_for_exists() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"choices": (1, 8)}, r"`choices` = \(1, 8\); must be from 2 to 8 bits"),
-        ({"choices": (8, 9)}, r"`choices` = \(8, 9\); must be from 2 to 8 bits"),
-        ({"choices": ()}, r"`choices` = \(\); must be from 2 to 8 bits"),
+        ({"choices": (1, 8)}, r"`choices` = 1, 8; must be from 2 to 8 bits"),
+        ({"choices": (8, 9)}, r"`choices` = 8, 9; must be from 2 to 8 bits"),
+        ({"choices": ()}, r"`choices` = none; must be from 2 to 8 bits"),
         ({"choices": 8}, r"`choices` = 8; must be a tuple"),
         ({"act_bits": 3}, r"`act_bits` = 3; must be from 4 to 8 bits"),
         ({"stance": "bold"}, r"`stance` = 'bold'; must be one of 'cautious', "),

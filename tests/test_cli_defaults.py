@@ -148,6 +148,11 @@ OPTIONAL = {
 """Options without which nothing of the kind is done or asked for."""
 
 
+def _context(command: click.Command) -> click.Context:
+    """Return where a command stands: in the settings of all."""
+    return click.Context(command, **main.context_settings)
+
+
 def test_every_option_says_what_holds_without_it() -> None:
     new = boards_command.commands["new"]
     silent = {
@@ -156,7 +161,7 @@ def test_every_option_says_what_holds_without_it() -> None:
         for option in command.params
         if isinstance(option, click.Option)
         and not (option.is_flag or option.required or option.opts[0] in OPTIONAL)
-        and "default" not in (option.get_help_record(click.Context(command)) or "")[1]
+        and "default" not in (option.get_help_record(_context(command)) or "")[1]
     }
     assert silent == set()
 

@@ -83,7 +83,7 @@ def _cell(text: str) -> str:
 
 def command_page(name: str, command: click.Command) -> str:
     """Return the page of a command: usage, what it does, its options."""
-    context = click.Context(command, info_name=f"hao {name}")
+    context = click.Context(command, info_name=f"hao {name}", show_default=True)
     lines = [f"# hao {name}", "", "```", command.get_usage(context), "```", ""]
     for paragraph in cleandoc(command.help or "").split("\n\n"):
         if paragraph.startswith("\b"):

@@ -96,8 +96,8 @@ class BitRules:
         ):
             if not bits or not all(least <= each <= MAX_BITS for each in bits):
                 raise ArgumentError(
-                    f"`{name}` = {getattr(self, name)}; must be from {least} to "
-                    f"{MAX_BITS} bits"
+                    f"`{name}` = {', '.join(map(str, bits)) or 'none'}; must be from "
+                    f"{least} to {MAX_BITS} bits"
                 )
 
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     "--method",
     type=click.Choice(["qat", "ptq"]),
     default="qat",
-    show_default=True,
     help="Quantization-aware training, or calibration alone.",
 )
 @click.option(
@@ -75,7 +74,6 @@ def quantize_command(
     "--format",
     type=click.Choice(["qonnx"]),
     default="qonnx",
-    show_default=True,
     help="Format of the file.",
 )
 @click.option(
@@ -111,7 +109,6 @@ def export_command(
     "--seed",
     type=click.IntRange(0),
     default=0,
-    show_default=True,
     help="Seed of random ones.",
 )
 @chosen
@@ -151,7 +148,6 @@ def emit_hls_command(
     "build_name",
     type=click.Choice(["native", "ap_int"]),
     default="native",
-    show_default=True,
     help="Native integers, or the vendor's ap_int (some 20 times slower).",
 )
 @click.option("--images", type=click.IntRange(1), help="Frames  [default: all].")

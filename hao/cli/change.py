@@ -52,7 +52,6 @@ def change_options(
         "--batch",
         type=int,
         default=1,
-        show_default=True,
         help="Frames that one start of the engine takes, as in `hao search`.",
     )
     @MARGIN
@@ -64,7 +63,7 @@ def change_options(
         fps: float,
         board: str,
         image_size: int | None,
-        bits: tuple[int, ...],
+        choices: tuple[int, ...],
         frames: str,
         batch: int,
         margin_percent: float,
@@ -81,7 +80,7 @@ def change_options(
         request = SearchRequest(
             board=board,
             fps=fps,
-            rules=BitRules(choices=bits),
+            rules=BitRules(choices=choices),
             frames=Frames(frames),
             batch=batch,
             margin_percent=margin_percent,

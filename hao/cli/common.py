@@ -63,7 +63,6 @@ RUNS = click.option(
     "--runs",
     type=click.Path(path_type=Path),
     default=Path("runs"),
-    show_default=True,
     help="Folder that holds the runs.",
 )
 CALIBRATION = click.option(

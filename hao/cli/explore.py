@@ -35,7 +35,6 @@ def _rates(
     "--measure",
     type=click.IntRange(1),
     default=DEFAULT_MEASURE,
-    show_default=True,
     help="Schemes to measure in all, those of earlier commands included.",
 )
 @source_options
@@ -48,35 +47,30 @@ def _rates(
     "--saliency",
     type=click.Choice(["plug-in", "hessian", "sqnr"]),
     default="plug-in",
-    show_default=True,
     help="What the first schemes are chosen by.",
 )
 @click.option(
     "--per-turn",
     type=click.IntRange(1),
     default=8,
-    show_default=True,
     help="Schemes that are proposed at once, before the predictor is fitted anew.",
 )
 @click.option(
     "--epochs",
     type=click.IntRange(0),
     default=0,
-    show_default=True,
     help="Epochs of training with distillation before every measurement.",
 )
 @click.option(
     "--final-epochs",
     type=click.IntRange(0),
     default=0,
-    show_default=True,
     help="Likewise before the best are measured on the test frames.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(1),
     default=1,
-    show_default=True,
     help="Measurements side by side.",
 )
 @click.option("--cluster", metavar="ADDRESS", help="Measure on a Dask cluster.")

@@ -20,17 +20,8 @@ import click
 
 from hao.errors import HaoError
 
-FLAGS = {
-    "block_points": "--drop-blocks",
-    "clock_mhz": "--clock",
-    "front_points": "--front",
-    "margin_percent": "--margin",
-    "max_latency_ms": "--max-latency",
-    "overlap_percent": "--overlap",
-    "run_path": "--run",
-    "within_percent": "--within",
-}
-"""Flags that are not called as the field of the request is."""
+_CALLED = {"run_path": "run_name", "short_side": "resize"}
+"""Parameters of commands that are not called as the field that they set."""
 
 INTERNAL = 1
 """Exit code of an error that was not foreseen."""
@@ -111,14 +102,13 @@ def flag_of(command: click.Command, field: str) -> str:
         command: A command, or a group whose commands are looked through.
         field: Of a request, or an argument of a step.
     """
-    flag = FLAGS.get(field, f"--{field.replace('_', '-')}")
+    name = _CALLED.get(field, field)
     commands = [command]
     for group in commands:
         for param in group.params:
-            if flag in param.opts:
-                return flag
-            if isinstance(param, click.Argument) and field in param.opts:
-                return param.human_readable_name
+            if param.name == name:
+                argument = isinstance(param, click.Argument)
+                return param.human_readable_name if argument else param.opts[0]
         if isinstance(group, click.Group):
             commands += group.commands.values()
     return ""

@@ -89,7 +89,9 @@ class LoadingGroup(GuardedGroup):
 
 
 @click.group(
-    cls=LoadingGroup, context_settings={"max_content_width": 92}, commands=Loaded()
+    cls=LoadingGroup,
+    context_settings={"max_content_width": 92, "show_default": True},
+    commands=Loaded(),
 )
 @click.version_option(__version__, prog_name="hao")
 def main() -> None:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     "--method",
     type=click.Choice(["channels", "sparsity"]),
     default="channels",
-    show_default=True,
     help="What is taken out: channels (HALP), or blocks of weights that the engine "
     "skips (ALCS).",
 )
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     "--steps",
     type=click.IntRange(1, 100),
     default=4,
-    show_default=True,
     help="Times that channels are taken out, 1: all at once; or that weights are "
     "projected.",
 )
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
     "--iterations",
     type=click.IntRange(1),
     default=60,
-    show_default=True,
     help="Training steps before each, over which saliency is averaged; or behind each "
     "projection.",
 )

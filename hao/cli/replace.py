@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     "--best",
     type=int,
     default=10,
-    show_default=True,
     metavar="K",
     help="Designs whose networks are put together and measured.",
 )

@@ -17,24 +17,11 @@ def bit_choices(
 ) -> tuple[int, ...]:
     """Return the bit choices of a comma-separated list."""
     try:
-        choices = tuple(sorted({int(part) for part in value.split(",")}))
+        return tuple(sorted({int(part) for part in value.split(",")}))
     except ValueError:
         raise click.BadParameter(
             f"{value!r}; must be whole numbers with commas between, such as 4,6,8"
         ) from None
-    if not all(2 <= bits <= 8 for bits in choices):
-        raise click.BadParameter(f"{value!r}; every choice must be from 2 to 8")
-    return choices
-
-
-def _act_bits(
-    ctx: click.Context, param: click.Parameter, value: str
-) -> tuple[int, ...]:
-    """Return the bits of activations of a comma-separated list."""
-    choices = bit_choices(ctx, param, value)
-    if choices[0] < 4:
-        raise click.BadParameter(f"{value!r}; every choice must be from 4 to 8")
-    return choices
 
 
 def _batch(ctx: click.Context, param: click.Parameter, value: str) -> int | None:
@@ -52,7 +39,6 @@ def _batch(ctx: click.Context, param: click.Parameter, value: str) -> int | None
 BOARD = click.option(
     "--board",
     default="zu3eg",
-    show_default=True,
     help="Name, as `hao boards` has it, or a .toml file.",
 )
 
@@ -67,7 +53,6 @@ FRAMES = click.option(
     "--frames",
     type=click.Choice(["one-at-a-time", "back-to-back"]),
     default="one-at-a-time",
-    show_default=True,
     help="What a frame rate counts: the engine and the host's call, or the engine "
     "alone, where the host works on one frame while the engine runs another.",
 )
@@ -77,8 +62,8 @@ def bits_option(usual: str) -> Callable[[Command], Command]:
     """Return the option of which bits the weights may have."""
     return click.option(
         "--bits",
+        "choices",
         default=usual,
-        show_default=True,
         callback=bit_choices,
         help="Weight bits that a layer may have.",
     )
@@ -119,8 +104,7 @@ def bits_option(usual: str) -> Callable[[Command], Command]:
 @click.option(
     "--act-bits",
     default="8",
-    show_default=True,
-    callback=_act_bits,
+    callback=bit_choices,
     help="Bits that the activations may have, such as 5,8; the frame keeps 8.",
 )
 @click.option(
@@ -132,7 +116,6 @@ def bits_option(usual: str) -> Callable[[Command], Command]:
     "--recipe",
     type=click.Choice(["ptq", "qat"]),
     default="qat",
-    show_default=True,
     help="How the network will be quantized: qat, by training; ptq, from a few frames "
     "without training. Below 8 bits they lose very different amounts.",
 )
@@ -140,15 +123,14 @@ def bits_option(usual: str) -> Callable[[Command], Command]:
     "--scales",
     type=click.Choice(["power-of-two", "free"]),
     default="power-of-two",
-    show_default=True,
     help="What a code of a weight may stand for, by output channel: power-of-two, sums "
     "are shifted; free, any number, sums take a multiplier (DSP slices).",
 )
 @click.option(
     "--rank",
+    "stance",
     type=click.Choice(["cautious", "mean", "pessimistic"]),
     default="cautious",
-    show_default=True,
     help="What of the predicted accuracy to rank by: its mean less what results fall "
     "short of it on average, its mean, or the low end of its 90 % interval.",
 )
@@ -156,7 +138,6 @@ def bits_option(usual: str) -> Callable[[Command], Command]:
     "--objective",
     type=click.Choice(["accuracy", "fps", "latency", "area", "power"]),
     default="accuracy",
-    show_default=True,
     help="Most accurate at --fps; fastest at --min-top1; fastest of all; or at --fps "
     "(and --min-top1, else as accurate as can be) with the least area or power of its "
     "blocks.",
@@ -165,7 +146,6 @@ def bits_option(usual: str) -> Callable[[Command], Command]:
 @click.option(
     "--batch",
     default="1",
-    show_default=True,
     metavar="N|auto",
     callback=_batch,
     help="Frames that one start of the engine takes; weights load once for all of "
@@ -187,7 +167,6 @@ def bits_option(usual: str) -> Callable[[Command], Command]:
     metavar="PERCENT",
     type=float,
     default=0.0,
-    show_default=True,
     help="End where no design of the network costs so much less accuracy than the one "
     "found, as part of what that costs [percent]: sooner, and not proven best. The "
     "report says how near it came.",
@@ -232,7 +211,6 @@ def bits_option(usual: str) -> Callable[[Command], Command]:
     "--best",
     type=int,
     default=1,
-    show_default=True,
     metavar="K",
     help="Designs of the chosen network to list, the best first, each the most "
     "accurate of those that differ enough from all before it; for --objective "
@@ -243,7 +221,6 @@ def bits_option(usual: str) -> Callable[[Command], Command]:
     "overlap_percent",
     type=int,
     default=70,
-    show_default=True,
     metavar="PERCENT",
     help="With --best: most layers, of those with a choice, in which two designs are "
     "alike.",
@@ -252,7 +229,6 @@ def bits_option(usual: str) -> Callable[[Command], Command]:
     "--solver",
     type=click.Choice(["auto", "gurobi", "highs"]),
     default="auto",
-    show_default=True,
     help="Who solves the integer programs.",
 )
 @click.option(
@@ -268,12 +244,12 @@ def bits_option(usual: str) -> Callable[[Command], Command]:
 )
 def request_options(
     *,
-    bits: tuple[int, ...],
+    choices: tuple[int, ...],
     act_bits: tuple[int, ...],
     free_first_last: bool,
     recipe: str,
     scales: str,
-    rank: str,
+    stance: str,
     block_points: float | None,
     **named: Any,  # noqa: ANN401  # the request checks what it is given
 ) -> "SearchRequest":
@@ -284,10 +260,10 @@ def request_options(
 
     return SearchRequest(
         rules=BitRules(
-            choices=bits,
+            choices=choices,
             act_bits=max(act_bits),
             keep_first_last=not free_first_last,
-            stance=Stance(rank),
+            stance=Stance(stance),
             recipe=Recipe(recipe),
             free_scales=scales == "free",
             block_points=block_points,

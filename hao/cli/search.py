@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     "--options",
     "option_kinds",
     default="bits",
-    show_default=True,
     metavar="KINDS",
     help="What is chosen together: bits, alone or with any of channels, sparsity and "
     "operations, such as bits,channels; what these three cost is measured on --data "

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     "--seed",
     type=click.IntRange(0),
     default=0,
-    show_default=True,
     help="Seed of training.",
 )
 @click.option(
@@ -56,7 +55,6 @@ if TYPE_CHECKING:
     "--interpolation",
     type=click.Choice(["bilinear", "bicubic"]),
     default="bilinear",
-    show_default=True,
     help="Filter that resizes.",
 )
 @click.option(
@@ -109,7 +107,6 @@ def source_options(
     "--score-frames",
     type=int,
     default=1024,
-    show_default=True,
     help="Training frames that losses of operations are measured on.",
 )
 @click.option(

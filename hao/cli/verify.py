@@ -21,14 +21,12 @@ from hao.cli.common import JSON, QUIET, chosen, shown_progress
     "--samples",
     type=click.IntRange(0, 100_000),
     default=100,
-    show_default=True,
     help="Random designs to price.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(1, 256),
     default=1,
-    show_default=True,
     help="Networks solved again side by side.",
 )
 @QUIET

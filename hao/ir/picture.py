@@ -51,8 +51,8 @@ class Fit:
         take_fields(self)
         if self.short_side is not None and not 1 <= self.short_side <= _MOST_SIDE:
             raise InputError(
-                f"pictures resized to a short side of {self.short_side} pixels; must "
-                f"be from 1 to {_MOST_SIDE}"
+                f"`short_side` = {self.short_side}; must be from 1 to {_MOST_SIDE} "
+                "pixels, to which pictures are resized"
             )
 
     def __str__(self) -> str:
@@ -102,10 +102,10 @@ class Preparation:
         numbers = (*self.mean, *self.std)
         if not (self.mean and self.std) or not all(map(isfinite, numbers)):
             raise InputError(
-                f"mean {self.mean}, std {self.std}; must be finite numbers"
+                f"`mean` = {self.mean}, `std` = {self.std}; must be finite numbers"
             )
         if min(self.std) <= 0:
-            raise InputError(f"std {min(self.std)}; must be above 0")
+            raise InputError(f"`std` = {min(self.std)}; must be above 0")
 
     def __str__(self) -> str:
         if not self.normalises:

@@ -40,7 +40,7 @@ def test_other_words_are_refused(words: tuple[str | None, ...], message: str) ->
 
 
 def test_numbers_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(InputError, match=r"std 0\.0; must be above 0"):
+    with pytest.raises(InputError, match=r"`std` = 0\.0; must be above 0"):
         Preparation(std=(1.0, 0.0))
     with pytest.raises(InputError, match="must be finite numbers"):
         Preparation(mean=(float("nan"),))

@@ -65,7 +65,7 @@ def test_a_fit_is_told_in_words() -> None:
 
 @pytest.mark.parametrize("side", [0, -1, 8193])
 def test_sides_beyond_reason_are_refused(side: int) -> None:
-    with pytest.raises(InputError, match=f"short side of {side} pixels; must be fr"):
+    with pytest.raises(InputError, match=f"^`short_side` = {side}; must be from"):
         Fit(short_side=side)
 
 
