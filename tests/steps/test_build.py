@@ -782,4 +782,5 @@ def test_the_demo_classifies_pictures_without_a_board(
     exponent = net.maps[net.network.output.name].exponent
     assert exponent is not None
     powers = np.exp((outputs - outputs.max()) * 2.0**exponent)
-    assert said[1].split()[1] == f"{1 / powers.sum():.4g}"  # its share, by softmax
+    # Its share, by softmax.
+    assert said[1].split()[1:] == [f"{100 / powers.sum():.2f}", "%"]
