@@ -51,17 +51,12 @@ def measured(result: SearchResult, folder: Path) -> list[str]:
     frames = seeded_frames(net, FRAMES, SEED + 1)
     project, render_s = timed(lambda: render_project(design, net, result.cost, frames))
     write_project(project, folder / "hls", force=False)
-    port, bits = design.board.port_bytes, design.engine.act_bits
     maps = project.table.arena.maps
     stored = (
-        map_bytes(
-            frames, maps[design.network.input.name], port_bytes=port, act_bits=bits
-        ),
+        map_bytes(frames, maps[design.network.input.name]),
         map_bytes(
             run_integer(net, frames),
             maps[design.segments[-1].invocation.output_name],
-            port_bytes=port,
-            act_bits=bits,
         ),
     )
     cells = [f"{render_s:.1f}"]

@@ -25,6 +25,7 @@ class StoredMap:
         pixel_channels: Codes of a pixel.
         row_beats: Beats of a row.
         beat_channels: Codes of a beat.
+        act_bits: Width of a code.
     """
 
     shape: Shape
@@ -32,6 +33,7 @@ class StoredMap:
     pixel_channels: int
     row_beats: int
     beat_channels: int
+    act_bits: int
 
     @property
     def beats(self) -> int:
@@ -84,6 +86,7 @@ def stored_map(shape: Shape, *, base: int, act_bits: int, board: Board) -> Store
         pixel_channels=pixel_channels(shape.channels, beat),
         row_beats=row // board.port_bytes,
         beat_channels=beat,
+        act_bits=act_bits,
     )
 
 

@@ -181,7 +181,6 @@ def _identifier(design: Design) -> str:
 def _data_files(
     design: Design, net: IntegerNetwork, table: Table, frames: NDArray[np.int64]
 ) -> dict[str, bytes]:
-    port, bits = design.board.port_bytes, design.engine.act_bits
     source = table.arena.maps[design.network.input.name]
     result = table.arena.maps[design.segments[-1].invocation.output_name]
     expected = run_integer(net, frames)
@@ -191,12 +190,10 @@ def _data_files(
         "tb/frames.bin": frame_bytes(
             frames,
             source,
-            design=design,
+            network=design.network,
             signed=net.maps[net.network.input.name].quant.signed,
         ).tobytes(),
-        "tb/expected.bin": map_bytes(
-            expected, result, port_bytes=port, act_bits=bits
-        ).tobytes(),
+        "tb/expected.bin": map_bytes(expected, result).tobytes(),
     }
 
 

@@ -118,19 +118,13 @@ def _simulated(
     progress(f"compiling the {build.value} build")
     compile_project(project, build, programs / build.value)
     expected = in_batches(net, frames)
-    port, bits = design.board.port_bytes, design.engine.act_bits
     source = table.arena.maps[design.network.input.name]
     output = design.segments[-1].invocation.output_name
     stored = table.arena.maps[output]
     maps = b""
     if debug:
         names = frozenset(layer.name for layer in net.network.layers)
-        maps = step_maps(
-            table,
-            run_integer_layers(net, frames[:1], names),
-            port_bytes=port,
-            act_bits=bits,
-        )
+        maps = step_maps(table, run_integer_layers(net, frames[:1], names))
     progress(f"simulating {len(frames)} frames")
     said = run_simulation(
         programs / build.value,
@@ -138,22 +132,17 @@ def _simulated(
         frames=frame_bytes(
             frames,
             source,
-            design=design,
+            network=net.network,
             signed=net.maps[net.network.input.name].quant.signed,
         ),
-        expected=map_bytes(expected, stored, port_bytes=port, act_bits=bits),
+        expected=map_bytes(expected, stored),
         maps=maps,
     )
     progress(f"replaying the cycles of {start_in_words(result.cost.frames)}")
     compile_project(project, Build.TRACE, programs / Build.TRACE.value)
     replay = run_replay(programs / Build.TRACE.value, project, size_fifos=size_fifos)
-    simulated = map_codes(
-        said.outputs,
-        stored,
-        port_bytes=port,
-        act_bits=bits,
-        signed=net.maps[output].quant.signed,
-    )
+    signed = net.maps[output].quant.signed
+    simulated = map_codes(said.outputs, stored, signed=signed)
     zero = net.maps[output].zero
     simulated_result = SimulationResult(
         build=build.value,
@@ -276,7 +265,7 @@ def _evaluation(
     codes = frame_codes(
         data.reshape(-1, size),
         source,
-        design=design,
+        network=net.network,
         signed=net.maps[design.network.input.name].quant.signed,
     )
     return Evaluation(codes=codes)

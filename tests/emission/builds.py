@@ -68,12 +68,7 @@ def _recorded_maps(sample: Sample, project: Project) -> bytes:
             continue
         name = run.invocation.output_name
         stored = table.arena.maps[name]
-        data = map_bytes(
-            codes[name],
-            stored,
-            port_bytes=design.board.port_bytes,
-            act_bits=design.engine.act_bits,
-        )
+        data = map_bytes(codes[name], stored)
         base = stored.base + frame * table.arena.frame_beats
         parts.append(struct.pack("<ii", base, stored.beats) + data.tobytes())
     return b"".join(parts)

@@ -44,6 +44,7 @@ def test_stored_map_by_hand(
         pixel_channels=codes,
         row_beats=row_beats,
         beat_channels=beat,
+        act_bits=act_bits,
     )
     assert stored.pixel_beats == pixel_beats
     assert stored.beats == 3 * row_beats

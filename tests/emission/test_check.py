@@ -57,10 +57,7 @@ def hls(project: Project, tmp_path: Path) -> Path:
 
 
 def stored(project: Project, codes: Ints, name: str) -> Bytes:
-    board = small().design.board
-    return map_bytes(
-        codes, project.table.arena.maps[name], port_bytes=board.port_bytes, act_bits=8
-    )
+    return map_bytes(codes, project.table.arena.maps[name])
 
 
 def simulate(built: Path, project: Project, wrong: int = 0) -> Simulation:

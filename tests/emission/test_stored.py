@@ -32,10 +32,7 @@ def stored_bytes(codes: list[int], channels: int, width: int, act_bits: int) -> 
         shape(channels, 1, width), base=0, act_bits=act_bits, board=BOARD
     )
     array = np.array(codes, dtype=np.int64).reshape(1, 1, width, channels)
-    data = map_bytes(
-        array.transpose(0, 3, 1, 2), stored, port_bytes=PORT, act_bits=act_bits
-    )
-    return data.tobytes()
+    return map_bytes(array.transpose(0, 3, 1, 2), stored).tobytes()
 
 
 def test_eight_bits_by_hand() -> None:
@@ -66,7 +63,7 @@ def test_two_bits_by_hand() -> None:
 def test_a_row_ends_with_a_whole_beat_and_a_pixel_with_its_own() -> None:
     stored = stored_map(shape(17, 2, 1), base=0, act_bits=8, board=BOARD)
     codes = np.arange(34, dtype=np.int64).reshape(1, 2, 1, 17).transpose(0, 3, 1, 2)
-    data = map_bytes(codes, stored, port_bytes=PORT, act_bits=8)[0].tolist()
+    data = map_bytes(codes, stored)[0].tolist()
     assert data == [*range(17), *[0] * 15, *range(17, 34), *[0] * 15]
 
 
@@ -79,9 +76,9 @@ def test_codes_come_back(data: st.DataObject) -> None:
     seed = draw(st.integers(0, 2**16))
     codes = np.random.default_rng(seed).integers(low, low + 2**act_bits, (2, *size))
     stored = stored_map(shape(*size), base=0, act_bits=act_bits, board=BOARD)
-    there = map_bytes(codes, stored, port_bytes=PORT, act_bits=act_bits)
+    there = map_bytes(codes, stored)
     assert there.shape == (2, stored.beats * PORT)
-    back = map_codes(there, stored, port_bytes=PORT, act_bits=act_bits, signed=signed)
+    back = map_codes(there, stored, signed=signed)
     np.testing.assert_array_equal(back, codes)
     # What fills pixels, rows and codes up is 0: as many bits are set as codes have.
     ones = sum(int(code) & ((1 << act_bits) - 1) for code in codes.ravel())
@@ -97,10 +94,11 @@ def test_frames_come_back_from_digits_too() -> None:
         design, name = drawn.design, drawn.net.network.input.name
         stored = make_table(design, drawn.net).arena.maps[name]
         signed = drawn.net.maps[name].quant.signed
-        data = frame_bytes(drawn.frames, stored, design=design, signed=signed)
-        back = frame_codes(data, stored, design=design, signed=signed)
+        network = design.network
+        data = frame_bytes(drawn.frames, stored, network=network, signed=signed)
+        back = frame_codes(data, stored, network=network, signed=signed)
         np.testing.assert_array_equal(back, drawn.frames)
-        found.add((frame_planes(design.network), signed))
+        found.add((frame_planes(network), signed))
     assert found == {(1, False), (1, True), (2, True)}
 
 
@@ -111,8 +109,8 @@ def test_step_maps_names_what_every_step_completes(seed: int) -> None:
     table = make_table(design, net)
     names = frozenset(layer.name for layer in net.network.layers)
     maps = run_integer_layers(net, found.frames[:1], names)
-    port, bits = design.board.port_bytes, design.engine.act_bits
-    text = step_maps(table, maps, port_bytes=port, act_bits=bits)
+    port = design.board.port_bytes
+    text = step_maps(table, maps)
     completed = []
     for run in table.runs:
         base, beats = struct.unpack_from("<ii", text)
@@ -126,13 +124,7 @@ def test_step_maps_names_what_every_step_completes(seed: int) -> None:
         stored = table.arena.maps[name]
         assert (base, beats) == (stored.base, stored.beats)
         data = np.frombuffer(text[: beats * port], dtype=np.uint8)[None]
-        codes = map_codes(
-            data,
-            stored,
-            port_bytes=port,
-            act_bits=bits,
-            signed=net.maps[name].quant.signed,
-        )
+        codes = map_codes(data, stored, signed=net.maps[name].quant.signed)
         np.testing.assert_array_equal(codes, maps[name])
         completed.append(name)
         text = text[beats * port :]

@@ -206,7 +206,9 @@ def write_model(sample: Sample, table: Table, folder: Path) -> None:
     arena = np.zeros(table.arena.beats * port, dtype=np.uint8)
     source = table.arena.maps[design.network.input.name]
     signed = sample.net.maps[design.network.input.name].quant.signed
-    frame = frame_bytes(sample.frames[:1], source, design=design, signed=signed)[0]
+    frame = frame_bytes(
+        sample.frames[:1], source, network=design.network, signed=signed
+    )[0]
     arena[source.base * port : source.base * port + len(frame)] = frame
     _write_beats(folder / "arena.hex", arena, port)
     _write_beats(folder / "weights.hex", table.weights, port)

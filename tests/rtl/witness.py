@@ -69,12 +69,7 @@ def witness(sample: Sample, folder: Path, optimise: str = "-O0") -> Witness:
         wrong = None
         if run is not None and run.tile + 1 == run.tiles:
             name = run.invocation.output_name
-            expected = map_bytes(
-                codes[name],
-                table.arena.maps[name],
-                port_bytes=design.board.port_bytes,
-                act_bits=design.engine.act_bits,
-            )[0]
+            expected = map_bytes(codes[name], table.arena.maps[name])[0]
             assert ran.maps[number].shape == expected.shape
             wrong = int(np.count_nonzero(ran.maps[number] != expected))
         replayed_ends = {p["name"]: p["end_cycle"] for p in step["processes"]}
