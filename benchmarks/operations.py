@@ -95,8 +95,8 @@ def plain_loss(teacher: BlockTeacher, scheme: dict[str, Change]) -> float:
         for layer in network.compute_layers
         if isinstance(change := scheme[layer.name], Bits)
     }
-    exact = outputs_of(teacher.network, teacher.frames)
-    return divergence(exact, outputs_of(rounded(network, bits), teacher.frames))
+    made = outputs_of(rounded(network, bits), teacher.frames)
+    return divergence(teacher.exact, made)
 
 
 def main() -> None:
@@ -144,7 +144,7 @@ def main() -> None:
     teacher = BlockTeacher(
         network=whole, places=places, params=distilled.params, frames=frames
     )
-    exact = outputs_of(whole, frames)
+    exact = teacher.exact
     entropy = -float((np.exp(exact) * exact).sum(axis=1).mean())
     stem = f"{asked.data}-{asked.seed}-{asked.operations}-{asked.epochs}-{asked.frames}"
     rows = Rows(asked.folder / f"{stem}.csv", ("number",))

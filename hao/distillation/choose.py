@@ -9,6 +9,7 @@ arXiv:2107.10624, section 3.3).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,6 +112,11 @@ class BlockTeacher:
         """Return the blocks by name."""
         return {place.block.name: place.block for place in self.places}
 
+    @cached_property
+    def exact(self) -> NDArray[np.float64]:
+        """Return the teacher's outputs, as `outputs_of` has them."""
+        return outputs_of(self.network, self.frames)
+
     def chosen(self, scheme: Scheme) -> dict[Block, tuple[Layer, ...]]:
         """Return the layers in the place of blocks; none leaves a block out."""
         blocks = self.blocks
@@ -141,8 +147,8 @@ class BlockTeacher:
         network = self.under(scheme)
         names = {layer.name for layer in network.compute_layers}
         bits = {n: b for n, b in bits_of(scheme).items() if n in names}
-        exact = outputs_of(self.network, self.frames)
-        return divergence(exact, outputs_of(rounded(network, bits), self.frames))
+        made = outputs_of(rounded(network, bits), self.frames)
+        return divergence(self.exact, made)
 
 
 def statistics_with(

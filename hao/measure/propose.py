@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hao.cost.evaluate import evaluate
 from hao.engine.design import Design
@@ -42,8 +41,6 @@ from hao.program.codesign import (
 from hao.program.problem import Problem
 from hao.program.several import near_several
 from hao.program.solver import SolverName
-
-Floats = NDArray[np.float64]
 
 Costs = Mapping[tuple[int, str, str], float]
 """Cost [nats] by width of the activations, layer or block, and its change in words."""

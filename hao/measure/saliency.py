@@ -19,7 +19,6 @@ from types import MappingProxyType
 from typing import assert_never
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.isotonic import IsotonicRegression
 
 from hao.distillation.score import rounded
@@ -46,8 +45,6 @@ from hao.quant.float_net import FloatNet
 from hao.quant.outputs import divergence, log_probabilities
 from hao.quant.parameters import float_parameters
 from hao.quant.ptq import equalize_network, rounded_weight
-
-Floats = NDArray[np.float64]
 
 Key = tuple[str, str]
 """Layer or block, and its change in words."""
