@@ -1,9 +1,10 @@
 """Operations in place of blocks: LANA against random selection and a shrunk teacher.
 
-The network of `together.py`, twice as deep, at 8 bits, one frame time on one board: of
-its six blocks five may be replaced, in some 10,000 ways. All rules start from one
-trained network, and from the same operations, distilled in the place of its blocks;
-what they leave is trained the same number of epochs with the whole network as teacher:
+The network of `together.py` at 8 bits, or one twice as deep, and one frame time on one
+board: of three blocks two may be replaced in 42 ways, of six five in 12,348. All rules
+start from one trained network, and from the same operations, distilled in the place of
+its blocks; what they leave is trained the same number of epochs with the whole network
+as teacher:
 
 - program: the operations of least sum of plug-in losses, as the program answers;
 - lana: of `DESIGNS` such answers that differ, the one of least loss when measured
@@ -15,7 +16,7 @@ what they leave is trained the same number of epochs with the whole network as t
 Cycles are predicted; top-1 is of test frames in floating point, as put together, with
 batch statistics anew where operations are new, and as trained.
 
-Run: python benchmarks/replacement.py [--data digits] [--seeds 3] [--share 0.6]
+Run: python benchmarks/replacement.py [--data digits] [--seeds 3] [--blocks 3]
 Rows lie in `--folder`; what is there is not run again.
 """
 
@@ -30,7 +31,7 @@ import torch
 from benchmarks._common import back_to_back, machine, print_table
 from benchmarks._kept import EPOCHS, Rows, spread, trained
 from benchmarks.channels import BOARD, cycles, norms, shrunk
-from benchmarks.together import FLOAT_EPOCHS, load, residual
+from benchmarks.together import FLOAT_EPOCHS, RESIDUAL, load, residual
 from hao.distillation.choose import BlockTeacher, measured_options, ranked
 from hao.distillation.distill import DistillSettings, distill
 from hao.distillation.pool import places_of
@@ -59,8 +60,12 @@ OPERATIONS = (
 )
 DISTILL_EPOCHS, TUNING_EPOCHS = 6, 3
 SCORE_FRAMES = 512
-DEEP = residual("deep", [(c, s) for c in (16, 32, 64) for s in (1 + (c > 16), 1)])
 DESIGNS, MOST_DRAWS = 8, 1000
+NETWORKS = {
+    3: RESIDUAL,
+    6: residual("deep", [(c, s) for c in (16, 32, 64) for s in (1 + (c > 16), 1)]),
+}
+"""By residual blocks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +80,14 @@ class Case:
     seed: int
 
 
-def make_case(data: str, seed: int, share: float, folder: Path) -> Case:
+def make_case(data: str, seed: int, share: float, blocks: int, folder: Path) -> Case:
     dataset = load(data)
     network = trained(
-        architecture_network(DEEP),
+        architecture_network(NETWORKS[blocks]),
         dataset,
         epochs=FLOAT_EPOCHS,
         seed=seed,
-        path=folder / f"clean-{data}-{seed}.npz",
+        path=folder / f"clean-{data}-{seed}-{blocks}.npz",
     )
     places = places_of(network, [o for o in load_pool() if o.name in OPERATIONS])
     distilled = distill(
@@ -90,7 +95,7 @@ def make_case(data: str, seed: int, share: float, folder: Path) -> Case:
         places,
         dataset.train,
         DistillSettings(epochs=DISTILL_EPOCHS, seed=seed),
-        folder=folder / f"{data}-{seed}",
+        folder=folder / f"{data}-{seed}-{blocks}",
         progress=lambda line: print(line, flush=True),
     )
     frames = dataset.train.frames[:SCORE_FRAMES]
@@ -198,23 +203,25 @@ def main() -> None:
     parser.add_argument("--data", choices=tuple(EPOCHS), default="fashion-mnist")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--share", type=float, default=0.6)
+    parser.add_argument("--blocks", type=int, choices=tuple(NETWORKS), default=6)
     parser.add_argument("--folder", type=Path, default=Path("runs/replacement"))
     asked = parser.parse_args()
     torch.set_num_threads(1)
     print(f"Machine: {machine()}")
-    rows = Rows(asked.folder / "rules.csv", ("data", "seed", "share", "rule"))
+    rows = Rows(asked.folder / "rules.csv", ("data", "seed", "share", "blocks", "rule"))
+    asked_for = {"data": asked.data, "share": asked.share, "blocks": asked.blocks}
     for seed in range(asked.seeds):
-        one = {"data": asked.data, "seed": seed, "share": asked.share}
+        one = {**asked_for, "seed": seed}
         missing = [rule for rule in RULES if not rows.where(**one, rule=rule)]
         if not missing:
             continue
-        case = make_case(asked.data, seed, asked.share, asked.folder)
+        case = make_case(asked.data, seed, asked.share, asked.blocks, asked.folder)
         for rule in missing:
             rows.add({**one, "rule": rule, **run(case, rule)})
             print(rows.rows[-1], flush=True)
     table = []
     for rule in RULES:
-        found = rows.where(data=asked.data, share=asked.share, rule=rule)
+        found = rows.where(**asked_for, rule=rule)
         columns = ("cycles", "plain", "top1")
         cells = [spread([float(row[c]) for row in found]) for c in columns]
         table.append((rule, *cells))
