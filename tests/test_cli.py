@@ -467,7 +467,7 @@ def test_a_design_without_a_block_goes_through_to_simulation() -> None:
     text = succeed("report", "runs/d")
     assert "left out " in text
     assert "at 1.5 points each as given)" in text
-    few = ("--float-epochs", "1", "--epochs", "1", "--quiet")
+    few = ("--method", "ptq", "--float-epochs", "1", "--quiet")
     succeed("quantize", "runs/d", "--data", "digits", *few)
     succeed("emit-hls", "runs/d")
     assert "simulated " in succeed("simulate", "runs/d", "--images", "20", "--quiet")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hao.answer.kept import Pruned
 from hao.answer.prune import (
     SLOPE_CHOICES,
     group_lanes,
@@ -39,6 +40,23 @@ SETTINGS = PruneSettings(
 )
 
 
+@pytest.fixture(scope="module")
+def told() -> list[str]:
+    """Return what pruning `pruned` tells."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def bounded(task: PruneTask) -> PruneTask:
+    start = choose_fastest(task.problem(task.network)).cost.latency_cycles
+    return replace(task, budget=start * 3 // 4)
+
+
+@pytest.fixture(scope="module")
+def pruned(bounded: PruneTask, told: list[str]) -> Pruned:
+    return prune(bounded, SETTINGS, told.append)
+
+
 def test_steps_below_1_are_refused() -> None:
     with pytest.raises(InputError, match="`steps` = 0; must be at least 1"):
         PruneSettings(steps=0, iterations=1)
@@ -46,15 +64,13 @@ def test_steps_below_1_are_refused() -> None:
         PruneSettings(iterations=0)
 
 
-def test_channels_go_until_the_frame_time_is_kept(task: PruneTask) -> None:
-    start = choose_fastest(task.problem(task.network)).cost.latency_cycles
-    budget = start * 3 // 4
-    told: list[str] = []
-    pruned = prune(replace(task, budget=budget), SETTINGS, told.append)
-    assert pruned.start_cycles == start
-    assert pruned.cycles <= budget
+def test_channels_go_until_the_frame_time_is_kept(
+    task: PruneTask, bounded: PruneTask, pruned: Pruned, told: list[str]
+) -> None:
+    assert bounded.budget == pruned.start_cycles * 3 // 4
+    assert pruned.cycles <= bounded.budget
     again = choose_fastest(task.problem(pruned.network)).cost.latency_cycles
-    assert again <= budget
+    assert again <= bounded.budget
     groups = {g.name: g for g in channel_groups(pruned.network) if not g.fixed}
     assert set(pruned.kept) == set(groups)
     for name, channels in pruned.kept.items():
@@ -70,10 +86,9 @@ def test_channels_go_until_the_frame_time_is_kept(task: PruneTask) -> None:
 
 
 def test_a_killed_pruning_goes_on_with_the_next_step(
-    task: PruneTask, tmp_path: Path
+    bounded: PruneTask, pruned: Pruned, tmp_path: Path
 ) -> None:
-    start = choose_fastest(task.problem(task.network)).cost.latency_cycles
-    task = replace(task, budget=start * 3 // 4)
+    task, whole = bounded, pruned
     checkpoint = tmp_path / "training" / "state.npz"
 
     def killed(line: str) -> None:
@@ -85,7 +100,6 @@ def test_a_killed_pruning_goes_on_with_the_next_step(
     told: list[str] = []
     again = prune(task, SETTINGS, told.append, checkpoint=checkpoint)
     assert not any(line.startswith("pruning step 1/2") for line in told)
-    whole = prune(task, SETTINGS)
     assert again.kept == whole.kept
     assert again.cycles == whole.cycles
     for key, array in whole.network.params.items():

@@ -21,6 +21,7 @@ from hao.emission.records import STRUCTS, Step
 from hao.emission.steps import Table
 from hao.emission.stored import frame_bytes
 from hao.emission.wiring import BUS_DEPTH, FIFO_DEPTH, UNIT_DEPTH, StageView
+from tests.emission.builds import QUICKEST
 from tests.emission.random_designs import Sample
 
 SOURCES = Path(__file__).parent / "verilog"
@@ -245,6 +246,7 @@ def build_model(folder: Path, optimise: str = "-O0") -> None:
     for name, data in _RUNTIME.get(optimise, {}).items():
         (objects / name).write_bytes(data)
     make = ["make", "-C", str(objects), "-f", "Vtop.mk", "VM_PARALLEL_BUILDS=0"]
+    make += [f"{program}={QUICKEST}" for program in ("CXX", "LINK")]
     make += [f"OPT_{kind}={optimise}" for kind in ("FAST", "SLOW", "GLOBAL")]
     _run_tool(make, folder / "make.log")
     _RUNTIME[optimise] = {x.name: x.read_bytes() for x in objects.glob("verilated*.o")}

@@ -57,7 +57,9 @@ def witness(sample: Sample, folder: Path, optimise: str = "-O0") -> Witness:
     write_model(sample, table, folder / "rtl")
     build_model(folder / "rtl", optimise)
     ran = run_model(table, folder / "rtl")
-    program, _ = builds.build(folder / "hls", "trace", optimise, *TRACE)
+    program, _ = builds.build(
+        folder / "hls", "trace", optimise, *TRACE, compiler=builds.QUICKEST
+    )
     report = folder / "replay.json"
     done = builds.run(folder / "hls", program, "--frames", "1", "--replay", str(report))
     assert done.status == 0, done.text

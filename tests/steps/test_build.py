@@ -45,6 +45,7 @@ from hao.runs.records import Records, load_records
 from hao.steps.common import RANDOM_FRAMES
 from hao.steps.emit import LEAST_FRAMES, MOST_FRAMES, RANDOM_WEIGHTS
 from hao.steps.floats import QuantizeRequest, data_notes
+from tests.emission.builds import QUICKEST
 
 FIXTURES = Path(__file__).parent.parent / "handoff" / "fixtures"
 PLACED = FIXTURES / "utilization_placed.rpt"
@@ -235,7 +236,10 @@ def test_emitting_twice_gives_the_same_bytes(own: Path) -> None:
 @pytest.mark.skipif(
     find_spec("hls4ml") is None, reason="hls4ml's open headers are not installed"
 )
-def test_the_vendors_types_give_the_same_bits(own: Path) -> None:
+def test_the_vendors_types_give_the_same_bits(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", QUICKEST)
     result = hao.simulate(own, build=Build.AP_INT, images=3)
     assert (result.images, result.exact, result.build) == (3, True, "ap_int")
 
