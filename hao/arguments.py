@@ -72,8 +72,14 @@ def _is_plain(kind: object) -> bool:
 
 
 def _leaves(kind: object) -> list[Any]:
-    """Return what a kind is made of, but for none; itself, if of nothing."""
-    return [each for each in get_args(kind) if each is not NoneType] or [kind]
+    """Return what a kind is made of, but for none and limits; itself, if of nothing."""
+    kind = _bare(kind)
+    return [_bare(each) for each in get_args(kind) if each is not NoneType] or [kind]
+
+
+def _bare(kind: object) -> object:
+    """Return a kind without what is annotated, which stands behind it."""
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
 
 
 def _check_made(name: str, value: object, kinds: list[Any]) -> None:
@@ -164,9 +170,7 @@ def _wanted(kind: object, first: ErrorDetails) -> str:
     if members == [Path]:
         return "a Path, or its text"
     if len(members) > 1:
-        # `Annotated` holds its type first.
-        types = [get_args(each)[0] if get_args(each) else each for each in members]
-        return " or ".join(_one(each.__name__) for each in types)
+        return " or ".join(_one(each.__name__) for each in members)
     return _said(first)
 
 

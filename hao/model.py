@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hao.arguments import takes_words
+from hao.arguments import AtLeast1, takes_words
 from hao.errors import UnsupportedError
 from hao.frontends.imported import ImportedNetwork
 from hao.frontends.model_file import load_model, operators
@@ -144,7 +144,7 @@ def check_buildable(imported: ImportedNetwork, where: str) -> ImportedNetwork:
 
 
 @takes_words
-def check_model(path: Path, *, image_size: int | None = None) -> ModelCheck:
+def check_model(path: Path, *, image_size: AtLeast1 | None = None) -> ModelCheck:
     """Return what becomes of a model file, all that is missing included.
 
     Raises:

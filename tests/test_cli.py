@@ -323,7 +323,8 @@ def test_search_names_close_networks() -> None:
 
 
 def test_unknown_commands_are_refused() -> None:
-    assert "No such command 'serach'" in refused(2, "serach")
+    assert "No such command 'serach'. Did you mean 'search'?" in refused(2, "serach")
+    assert " boards --help` says what there is" in refused(2, "boards", "zu3eg")
 
 
 @pytest.mark.parametrize(

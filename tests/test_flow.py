@@ -90,6 +90,16 @@ def test_steps_name_the_argument_that_they_cannot_take(tmp_path: Path) -> None:
         hao.simulate(tmp_path, build=wrong)
     with pytest.raises(ArgumentError, match=r"^`images` = 'zu3eg'; must be an int"):
         hao.simulate(tmp_path, images=wrong)
+    made: Any
+    for made, given in (
+        (hao.simulate, {"images": 0}),
+        (hao.verify, {"workers": 0}),
+        (hao.check_model, {"image_size": 0}),
+    ):
+        with pytest.raises(ArgumentError, match=r"^`\w+` = 0; must be at least 1$"):
+            made(tmp_path, **given)
+    with pytest.raises(ArgumentError, match=r"^`samples` = -1; must be at least 0$"):
+        hao.verify(tmp_path, samples=-1)
     asked = hao.SearchRequest(board="zu3eg", fps=50, network="digits")
     for name, kind in (
         ("board", "a Board"),

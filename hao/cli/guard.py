@@ -32,6 +32,9 @@ _LONGEST = 2000
 _STOPPED = 128
 """Exit code of a command that a signal ended, less its number; as shells have it."""
 
+_UNKNOWN = ("Missing ", "No such ", "Got unexpected ")
+"""How click begins to say that a word is one too many, too few, or not known."""
+
 
 @contextmanager
 def one_line(ctx: click.Context) -> Iterator[None]:
@@ -45,13 +48,13 @@ def one_line(ctx: click.Context) -> Iterator[None]:
     except HaoError as error:
         _say(error.named(partial(flag_of, _invoked(ctx))))
         ctx.exit(error.exit_code)
-    except click.MissingParameter as error:
-        command = (error.ctx or ctx).command_path
-        missing = error.format_message().rstrip(".")
-        _say(f"{missing}; `{command} --help` says what it is")
-        ctx.exit(error.exit_code)
     except click.ClickException as error:
-        _say(error.format_message())
+        said = error.format_message()
+        known = "id you mean" in said or not said.startswith(_UNKNOWN)
+        if isinstance(error, click.UsageError) and not known:
+            command = (error.ctx or ctx).command_path
+            said = f"{said.rstrip('.')}; `{command} --help` says what there is"
+        _say(said)
         ctx.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         _say("interrupted")

@@ -4,8 +4,6 @@ from collections.abc import Callable
 
 from hao.page.design import BITS_HEAD, layer_kind, shape_in_words
 from hao.page.parts import (
-    OTHERS,
-    OURS,
     Chart,
     Figure,
     Page,
@@ -18,6 +16,7 @@ from hao.page.parts import (
     trace,
 )
 from hao.program.solver import Status
+from hao.report.colours import OTHERS, OURS
 from hao.report.margins import speed_in_words
 from hao.report.result import SearchResult
 from hao.report.tables import KINDS, label

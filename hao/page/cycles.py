@@ -1,9 +1,6 @@
 """Sections on time: cycles of every invocation, and the roofline."""
 
 from hao.page.parts import (
-    ANSWER,
-    COLOURS,
-    OTHERS,
     Chart,
     Figure,
     PageTable,
@@ -16,6 +13,7 @@ from hao.page.parts import (
     percent,
     trace,
 )
+from hao.report.colours import ANSWER, COLOURS, OTHERS
 from hao.report.result import SearchResult
 from hao.report.tables import invocation_row, roofline_ms
 from hao.report.words import start_in_words

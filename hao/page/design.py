@@ -6,10 +6,6 @@ from hao.cost.uncertainty import AREA_ERROR_PERCENT
 from hao.ir.layer import Conv, Depthwise, Layer, Linear, Pool
 from hao.ir.tensor import Shape
 from hao.page.parts import (
-    ANSWER,
-    COLOURS,
-    OTHERS,
-    OURS,
     Chart,
     Figure,
     PageTable,
@@ -20,6 +16,7 @@ from hao.page.parts import (
     hover,
     trace,
 )
+from hao.report.colours import ANSWER, COLOURS, OTHERS, OURS
 from hao.report.margins import risk_in_words
 from hao.report.result import SearchResult
 from hao.report.tables import KINDS, RESOURCE_HEAD, resource_rows

@@ -4,8 +4,6 @@ from hao import __version__
 from hao.accuracy.drops import Evidence
 from hao.cost.uncertainty import AREA_ERROR_PERCENT, COVERAGE_PERCENT, latency_evidence
 from hao.page.parts import (
-    OTHERS,
-    OURS,
     Chart,
     Figure,
     PageTable,
@@ -16,6 +14,7 @@ from hao.page.parts import (
     percent,
     trace,
 )
+from hao.report.colours import OTHERS, OURS
 from hao.report.evidence import basis_in_words, unknown_in_words
 from hao.report.hardware import SimulationResult, cycle_rows
 from hao.report.measured import Measured, design_rows

@@ -4,9 +4,6 @@ import math
 
 from hao.answer.front import FrontPoint
 from hao.page.parts import (
-    ANSWER,
-    OTHERS,
-    OURS,
     Chart,
     Figure,
     PageTable,
@@ -17,6 +14,7 @@ from hao.page.parts import (
     hover,
     trace,
 )
+from hao.report.colours import ANSWER, OTHERS, OURS
 from hao.report.published import DEVICE, PublishedPoint, load_published
 from hao.report.result import SearchResult
 from hao.report.tables import front_rows

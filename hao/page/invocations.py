@@ -5,8 +5,6 @@ from html import escape
 from hao.emission.arena import map_lives, place_maps
 from hao.page.design import KIB, shape_in_words
 from hao.page.parts import (
-    COLOURS,
-    OURS,
     Chart,
     PageTable,
     Section,
@@ -16,6 +14,7 @@ from hao.page.parts import (
     hover,
     trace,
 )
+from hao.report.colours import COLOURS, OURS
 from hao.report.result import SearchResult
 from hao.report.words import start_in_words
 from hao.text import clipped, plain

@@ -22,24 +22,10 @@ from matplotlib.transforms import Bbox
 from hao.accuracy.drops import Evidence
 from hao.answer.front import FrontPoint
 from hao.hw.board import Frames
+from hao.report.colours import ANSWER, COLOURS, OTHERS, OURS
 from hao.report.published import DEVICE, load_published
 from hao.report.result import SearchResult
 from hao.text import clipped, decimal, plain
-
-OURS = "#0b6fa4"
-ANSWER = "#d1495b"
-OTHERS = "#555555"
-COLOURS = {
-    "dense": "#0b6fa4",
-    "depthwise": "#edae49",
-    "pointwise": "#66a182",
-    "ifm": "#8d6a9f",
-    "ofm": "#b59ac4",
-    "residual": "#d9c5e3",
-    "weights": "#d1495b",
-    "ddr": "#8c1c2c",
-}
-"""Colour of what binds; the labels are those of `hao.cost`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

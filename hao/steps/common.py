@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.errors import InputError, ToolError
+from hao.errors import ToolError
 from hao.ir.integer import IntegerNetwork
 from hao.ir.integer_run import run_integer
 from hao.ir.network import Network
@@ -17,10 +17,8 @@ from hao.runs.run_files import TRAINING_FOLDER
 
 Progress = Callable[[str], None]
 
-
 RANDOM_FRAMES = 2
-"""The same with random weights, where frames mean nothing."""
-
+"""Frames that are recorded where they are random and mean nothing (chosen here)."""
 
 TELL_SECONDS = 2
 """From one line about a long step to the next, at least [s]."""
@@ -47,16 +45,6 @@ def check_installed(extra: str, *packages: str) -> None:
             f"{missing[0]}: not installed; `pip install 'hao[{extra}]'` brings it",
             command=(missing[0],),
         )
-
-
-def check_seed(seed: int) -> None:
-    """Check that a seed is at least 0.
-
-    Raises:
-        InputError: It is negative.
-    """
-    if seed < 0:
-        raise InputError(f"seed {seed}; must be at least 0")
 
 
 def told(word: str, unit: str, progress: Progress) -> Callable[[int, int], None]:

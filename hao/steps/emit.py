@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from hao.arguments import takes_words
+from hao.arguments import AtLeast0, takes_words
 from hao.emission.project import (
     Told,
     check_project_target,
@@ -30,7 +30,7 @@ from hao.runs.run_files import (
     recorded_quantization,
     run_integers,
 )
-from hao.steps.common import RANDOM_FRAMES, check_seed
+from hao.steps.common import RANDOM_FRAMES
 
 RANDOM_WEIGHTS = "random"
 """Name of the seeded random weights, in place of a file."""
@@ -46,7 +46,7 @@ synthesis tool, which is some 20 times as slow as the native one.
 
 @takes_words
 def emit(
-    run: Path, *, weights: str | None = None, seed: int = 0, force: bool = False
+    run: Path, *, weights: str | None = None, seed: AtLeast0 = 0, force: bool = False
 ) -> Emission:
     """Render a run's HLS project into the run directory.
 
@@ -61,7 +61,6 @@ def emit(
             is there already, or the seed is negative.
         UnsupportedError: A pool that the engine cannot compute.
     """
-    check_seed(seed)
     result, folder = opened_run(run)
     with held_run(folder):
         return _emit(result, folder, weights=weights, seed=seed, force=force)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hao.arguments import takes_words
+from hao.arguments import AtLeast1, takes_words
 from hao.cost.evaluate import CostReport
 from hao.emission.check import Replay, run_replay, run_simulation
 from hao.emission.compiling import (
@@ -54,7 +54,7 @@ def simulate(
     run: Path,
     *,
     build: Build = Build.NATIVE,
-    images: int | None = None,
+    images: AtLeast1 | None = None,
     debug: bool = False,
     size_fifos: bool = False,
     progress: Progress = lambda _: None,
@@ -75,8 +75,6 @@ def simulate(
             a file of the run is not readable.
         ToolError: The compiler is missing or fails, or the simulation crashes.
     """
-    if images is not None and images < 1:
-        raise InputError(f"`images` = {images}; must be at least 1")
     result, folder = opened_run(run)
     # Several may simulate at once, but nobody emits or quantizes meanwhile.
     with held(folder, shared=True):

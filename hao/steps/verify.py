@@ -28,7 +28,7 @@ from hao.answer.explore import Fate
 from hao.answer.objective import Objective, measure_of
 from hao.answer.rivals import rivals, settled
 from hao.answer.workers import Task, Workers, open_workers, solve_task
-from hao.arguments import takes_words
+from hao.arguments import AtLeast0, AtLeast1, takes_words
 from hao.errors import InfeasibleError, InputError, SolverError
 from hao.options.option import MICRO
 from hao.program.codesign import Measure, SolveReport
@@ -96,8 +96,8 @@ def verify(
     path: Path,
     *,
     quick: bool = False,
-    samples: int = SAMPLES,
-    workers: int = 1,
+    samples: AtLeast0 = SAMPLES,
+    workers: AtLeast1 = 1,
     progress: Progress = lambda _: None,
 ) -> Verification:
     """Return whether a run's answer is what its certificate says.

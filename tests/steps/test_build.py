@@ -403,7 +403,7 @@ def test_numbers_out_of_range_are_refused(quantized: Path) -> None:
         QuantizeRequest(run=quantized, float_epochs=3, weights=Path("a.npz"))
     with pytest.raises(InputError, match="`seed` = -1; must be at least 0"):
         QuantizeRequest(run=quantized, seed=-1)
-    with pytest.raises(InputError, match="seed -1; must be at least 0"):
+    with pytest.raises(InputError, match="`seed` = -1; must be at least 0"):
         hao.emit(quantized, weights=RANDOM_WEIGHTS, seed=-1, force=True)
     with pytest.raises(InputError, match=r"^`images` = 0; must be at least 1"):
         hao.simulate(quantized, images=0)
