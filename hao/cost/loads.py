@@ -11,22 +11,14 @@ import numpy as np
 from hao.cost.columns import Columns, DenseColumns, Setting, WeightBits
 from hao.cost.memory import (
     ddr_cycles,
-    input_channels,
     layer_bytes,
     port_cycles,
-    record_bytes,
 )
 from hao.cost.overheads import LOAD_STAGE_CYCLES, load_overhead, load_step
 from hao.cost.paths import Path
-from hao.cost.words import (
-    Cycles,
-    ceil_divided,
-    dense_folds,
-    index_bytes,
-    packed_taps,
-    stage_bytes,
-)
-from hao.ir.layer import Depthwise, Linear, Pool
+from hao.cost.units import unit_cycles
+from hao.cost.words import Cycles, ceil_divided, stage_bytes
+from hao.ir.layer import Depthwise, Pool
 from hao.ir.partition import DenseLayer, Invocation, Role
 from hao.ir.sparsity import FULL, stored_density
 
@@ -161,7 +153,7 @@ def stage_load(
     moved = _stage_bytes(layer, columns, bits, setting)
     port, ddr = port_cycles(moved, setting.board), ddr_cycles(moved, setting.board)
     parts = [port]
-    if isinstance(columns, DenseColumns) and not isinstance(layer, Depthwise):
+    if columns is not None:
         channels = np.full_like(columns.pe, layer.ofm.channels)
         made = unit_cycles(layer, columns, channels, bits, setting)
         slower = np.maximum(made - port, 0)
@@ -259,65 +251,3 @@ def load_stand_in(invocation: Invocation, setting: Setting) -> int:
         for _, layer in invocation.stages
         if not isinstance(layer, Pool)
     )
-
-
-def unit_cycles(
-    layer: DenseLayer,
-    columns: DenseColumns,
-    channels: Cycles,
-    bits: int,
-    setting: Setting,
-    *,
-    inputs: Cycles | None = None,
-) -> Cycles:
-    """Return the cycles in which the loader makes the units of a tile's weights.
-
-    A unit takes the beats that it needs and at least a cycle; a word whose lanes hold
-    fewer than `simd` weights comes lane by lane. Words of a pruned layer are whole.
-
-    Args:
-        layer: Dense or pointwise, of one pixel or of a map.
-        columns: Configurations.
-        channels: Output channels of the tile.
-        bits: Width of the weights; units are taken to be those of this width.
-        setting: What all columns share.
-        inputs: Weights of an output channel where a part of a reduction is meant.
-
-    Source: docs/engine.md; within a cycle a word of a walked loader in
-    tests/cost/test_prices.py.
-    """
-    port = 8 * setting.board.port_bytes
-    pe, simd = columns.pe, columns.simd
-    stored = input_channels(layer, setting.act_bits, setting.board)
-    depth: Cycles = np.asarray(stored) if inputs is None else inputs
-    kernel = 1 if isinstance(layer, Linear) else layer.kernel
-    packed = packed_taps(layer, simd, stored) > 1
-    folds = depth // simd
-    tail = depth - folds * simd
-    kept = dense_folds(layer, simd, act_bits=setting.act_bits, board=setting.board)
-    full = channels // pe
-    made = np.zeros_like(pe)
-    records = np.zeros_like(pe)
-    for count, lanes in ((full, pe), (1, channels - full * pe)):
-        unit = np.minimum(pe, -(-port // (simd * bits)))
-        # At least a beat for every unit: more of them the wider the weights are, so
-        # that these never load faster.
-        word = np.maximum(lanes * simd * bits, -(-lanes // unit) * port)
-        short = (tail > 0) * lanes * np.maximum(port, tail * bits)
-        taps = kernel**2 * layer.passes
-        whole = taps * (folds * word + short)
-        if stored_density(layer) < FULL:
-            whole = kept * word
-        made = made + count * np.where(packed, 0, whole)
-        # Records: each group begins a beat.
-        records = records + count * -(-lanes * record_bytes(layer) * 8 // port)
-    listed = index_bytes(
-        layer,
-        channels,
-        simd=simd,
-        pe=pe,
-        act_bits=setting.act_bits,
-        board=setting.board,
-    )
-    result: Cycles = -(-made // port) + records + listed // setting.board.port_bytes
-    return result

@@ -14,7 +14,7 @@ import numpy as np
 
 from hao.cost.columns import Bools, DenseColumns, Setting
 from hao.cost.latency import StageTimes, dense_times, pointwise_times
-from hao.cost.loads import serial_rows, stage_loads, uneven_part, unit_cycles
+from hao.cost.loads import serial_rows, stage_loads, uneven_part
 from hao.cost.memory import ddr_cycles, input_channels, port_cycles
 from hao.cost.overheads import (
     EXIT_CYCLES,
@@ -36,6 +36,7 @@ from hao.cost.transfers import (
     run_transfers,
     shared_beside_load,
 )
+from hao.cost.units import unit_cycles
 from hao.cost.words import Cycles, stage_bytes
 from hao.ir.layer import Linear
 from hao.ir.partition import DenseLayer, Invocation, Role

@@ -240,8 +240,7 @@ def _engine(design: Design, net: IntegerNetwork, table: Table) -> dict[str, obje
     mode = net.requantization
     hardware = engine_stages(design)
     units = [
-        rows * hardware[role].items
-        for role, rows in stage_unit_rows(design, net).items()
+        rows * hardware[role].items for role, rows in stage_unit_rows(design).items()
     ]
     pooled = [s.finish for s in table.steps if s.finish.pools]
     multipliers = [
@@ -338,7 +337,7 @@ def _stages(
     design: Design, net: IntegerNetwork, table: Table, paths: Paths
 ) -> list[StageView]:
     engine = design.engine
-    rows = stage_unit_rows(design, net)
+    rows = stage_unit_rows(design)
     depthwise = {
         (step.depthwise_array.kernel, step.depthwise_array.stride)
         for step in table.steps

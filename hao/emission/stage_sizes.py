@@ -10,7 +10,6 @@ from hao.cost.blocks import CHAIN_MAX, cascade_length
 from hao.cost.packing import Sharing, packing
 from hao.engine.stages import DenseStage, DepthwiseStage
 from hao.hw.board import Board
-from hao.intmath import ceil_div
 from hao.ir.integer import accumulator_bits
 
 
@@ -57,14 +56,6 @@ def _slices(
                 chain=cascade_length(found.depth),
             )
     return Slices(sharing=1, field=1, chain=CHAIN_MAX)
-
-
-def unit_rows(*, items: int, pe: int, narrowest: int, board: Board) -> int:
-    """Return the lanes that a unit of weights brings at once.
-
-    The fewest that keep up with a port that delivers a beat a cycle.
-    """
-    return min(pe, ceil_div(8 * board.port_bytes, items * narrowest))
 
 
 def dense_acc_bits(stage: DenseStage, act_bits: int) -> int:

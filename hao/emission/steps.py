@@ -23,9 +23,8 @@ from hao.emission.ports import (
 )
 from hao.emission.records import NONE, FetchStep, LoadStep, Step
 from hao.emission.runs import CODES, Run, StageRun, design_runs, engine_stages
-from hao.emission.stage_sizes import unit_rows
 from hao.emission.stage_steps import stage_step
-from hao.emission.weights import Bytes, StageWeights, stage_weights
+from hao.emission.weights import Bytes, StageWeights, stage_weights, unit_rows
 from hao.engine.design import Design
 from hao.engine.stages import DenseStage
 from hao.intmath import ceil_div
@@ -109,7 +108,6 @@ def _loads(
     there are frames.
     """
     stages = engine_stages(design)
-    rows = stage_unit_rows(design, net)
     port, double = design.board.port_bytes, design.engine.double_buffered
     loads: list[list[_Load]] = []
     parts: list[Bytes] = []
@@ -123,13 +121,7 @@ def _loads(
                 some, first = _share(stage, hardware.pe, share, count)
                 packed = None
                 if some is not None:
-                    packed = stage_weights(
-                        some,
-                        hardware,
-                        rows=rows.get(stage.role, 1),
-                        net=net,
-                        design=design,
-                    )
+                    packed = stage_weights(some, hardware, net=net, design=design)
                 if packed is None:
                     continue
                 made[stage.role] = replace(packed, base=beat, first=first)
@@ -162,25 +154,16 @@ def _share(
     return some, first
 
 
-def stage_unit_rows(design: Design, net: IntegerNetwork) -> dict[Role, int]:
-    """Return the lanes of a weight unit of every stage that loads weights."""
-    bits = design.lane_bits
-    narrowest: dict[Role, int] = {}
+def stage_unit_rows(design: Design) -> dict[Role, int]:
+    """Return the most lanes of a unit of every stage that loads weights."""
+    stages, bits = engine_stages(design), design.lane_bits
+    most: dict[Role, int] = {}
     for segment in design.segments:
         for role, layer in segment.invocation.stages:
             if not isinstance(layer, Pool):
-                least = min(narrowest.get(role, 8), bits[layer.name])
-                narrowest[role] = least
-    result = {}
-    for role, stage in engine_stages(design).items():
-        if role in narrowest:
-            result[role] = unit_rows(
-                items=stage.items,
-                pe=stage.pe,
-                narrowest=narrowest[role],
-                board=design.board,
-            )
-    return result
+                rows = unit_rows(layer, stages[role], bits[layer.name], design.board)
+                most[role] = max(most.get(role, 1), rows)
+    return most
 
 
 def _with_load(step: Step, load: _Load, design: Design, *, half: int) -> Step:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hao.cost.memory import input_channels
+from hao.cost.units import unit_lanes
 from hao.cost.words import packed_taps, skips_words
 from hao.emission.arena import stored_map
 from hao.emission.lists import fold_places, kept_folds
@@ -14,6 +15,7 @@ from hao.emission.records import LoadStep
 from hao.emission.runs import StageRun, engine_stages
 from hao.engine.design import Design
 from hao.engine.stages import DenseStage, DepthwiseStage
+from hao.hw.board import Board
 from hao.intmath import ceil_div
 from hao.ir.change import densities_of
 from hao.ir.integer import IntegerNetwork
@@ -62,7 +64,6 @@ def stage_weights(
     run: StageRun,
     stage: DenseStage | DepthwiseStage,
     *,
-    rows: int,
     net: IntegerNetwork,
     design: Design,
 ) -> StageWeights | None:
@@ -71,7 +72,6 @@ def stage_weights(
     Args:
         run: Layer and output channels.
         stage: The hardware.
-        rows: Lanes of a unit.
         net: Weights, biases, shifts.
         design: Board and width of the activations.
     """
@@ -90,6 +90,7 @@ def stage_weights(
     records = _records(run, stage.pe, net, port)
     listed = _beats(order.places.astype("<u2").view(np.uint8), port)
     packed = _beats(_pack_bits(order.items, quant), port)
+    rows = unit_rows(layer, stage, quant, design.board)
     units, trips = _unit_trips(order, rows=rows, bits=quant, port=port)
     groups = ceil_div(run.channels, stage.pe)
     last_lanes = run.channels - (groups - 1) * stage.pe
@@ -123,6 +124,17 @@ def stage_weights(
         records=len(records) // port,
         lists=len(listed) // port,
     )
+
+
+def unit_rows(
+    layer: DenseLayer | Depthwise,
+    stage: DenseStage | DepthwiseStage,
+    bits: int,
+    board: Board,
+) -> int:
+    """Return the lanes of a unit of a layer's weights of so many bits."""
+    lanes = min(stage.pe, layer.ofm.channels)
+    return int(unit_lanes(items=stage.items, lanes=lanes, bits=bits, board=board))
 
 
 def _rest(lanes: int, rows: int) -> int:

@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hao.cost.columns import Columns, DenseColumns, Setting
-from hao.cost.loads import load_cycles, unit_cycles
+from hao.cost.loads import load_cycles
 from hao.cost.memory import (
     ddr_cycles,
     feature_bytes,
@@ -34,6 +34,7 @@ from hao.cost.paths import Path
 from hao.cost.prices import price_segment
 from hao.cost.segment_price import SegmentPrice
 from hao.cost.tiles import tile_runs
+from hao.cost.units import unit_cycles
 from hao.cost.words import dense_folds
 from hao.errors import InputError
 from hao.ir.layer import Conv, Linear
@@ -222,7 +223,10 @@ def test_wider_weights_never_lower_a_row(
 
 def _unit_loop(layer: Conv, *, simd: int, pe: int, channels: int, bits: int) -> int:
     """Count the iterations that cut beats of 64 bits into records and units."""
-    at_once = next(r for r in range(1, 65) if r * simd * bits >= 64)
+    most = min(pe, channels)
+    at_once = min(most, next(r for r in range(1, 65) if r * simd * bits >= 64))
+    # As even as can be, in as few units.
+    at_once = ceil(most / ceil(most / at_once))
     sizes = []
     iterations = 0
     for group in range(0, channels, pe):
@@ -231,7 +235,7 @@ def _unit_loop(layer: Conv, *, simd: int, pe: int, channels: int, bits: int) -> 
         for _tap in range(layer.kernel**2):
             for word in range(0, layer.ifm.channels, simd):
                 items = min(simd, layer.ifm.channels - word)
-                together = min(at_once, pe) if items == simd else 1
+                together = at_once if items == simd else 1
                 for lane in range(0, lanes, together):
                     sizes.append(min(together, lanes - lane) * items * bits)
     held = taken = 0

@@ -6,14 +6,18 @@ from dataclasses import fields
 
 import pytest
 
+from hao.cost.columns import Setting, engine_columns
+from hao.cost.loads import stage_load
+from hao.cost.memory import record_bytes
+from hao.cost.units import unit_lanes
 from hao.emission.records import ArrayStep, DepthwiseStep, LoadStep, Step
 from hao.emission.runs import engine_stages
-from hao.emission.stage_sizes import unit_rows
 from hao.emission.steps import (
     Table,
     make_table,
     stage_unit_rows,
 )
+from hao.emission.weights import record_bits
 from hao.engine.stages import DepthwiseStage
 from hao.hw.board_file import load_board
 from hao.intmath import ceil_div
@@ -142,14 +146,15 @@ def walked_units(load: LoadStep) -> Iterator[tuple[int, int]]:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_units_and_iterations_of_the_loader_are_those_of_a_walk(seed: int) -> None:
     design, table = sample(seed).design, table_of(seed)
-    rows = stage_unit_rows(design, sample(seed).net)
+    rows, used = stage_unit_rows(design), dict.fromkeys(Role, 0)
     for step in table.steps:
         for role, stage in engine_stages(design).items():
             now = load(step, role)
             if not has_load(now):
                 continue
             width = stage.taps if isinstance(stage, DepthwiseStage) else stage.simd
-            assert now.need == rows[role] * width * now.bits
+            assert now.need == now.rows * width * now.bits
+            used[role] = max(used[role], now.rows)
             units = iterations = bits = 0
             for lanes, need in walked_units(now):
                 # Whole lanes of weights: of a word's width, or fewer of a lane.
@@ -164,6 +169,30 @@ def test_units_and_iterations_of_the_loader_are_those_of_a_walk(seed: int) -> No
                 bits += beats * port - need
             assert array(step, role).fill_units == units
             assert now.unit_trips == iterations
+    assert {role: most for role, most in used.items() if most} == rows
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_loads_take_the_port_as_long_as_priced(seed: int) -> None:
+    design, net, table = sample(seed).design, sample(seed).net, table_of(seed)
+    columns = engine_columns(design.engine)
+    setting = Setting.of(design.engine, design.board)
+    for before, run in zip(table.steps, table.runs[1:], strict=False):
+        for stage in () if run is None else run.stages:
+            role, layer = stage.role, stage.layer
+            whole = (stage.begin, stage.end) == (0, layer.ofm.channels)
+            if isinstance(layer, Pool) or not whole or design.board.batch > 1:
+                continue
+            if record_bits(net) != 8 * record_bytes(layer):
+                continue  # a network with multipliers on a design priced without
+            now = load(before, role)
+            bits = design.lane_bits[layer.name]
+            port = stage_load(layer, columns[role], bits, setting).port
+            priced = sum(int(cycles.max()) for cycles in port)
+            taken = now.record_beats + now.list_beats + now.unit_trips
+            # Half a cycle for each word of a last group of fewer channels, at most
+            # one more on average; within a beat where words begin anywhere in it.
+            assert abs(priced - taken) <= 2 + now.folds // 2, (priced, taken)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -245,10 +274,11 @@ def test_the_small_design_by_hand() -> None:
     ]
 
 
-def test_unit_rows_by_hand() -> None:
+def test_unit_lanes_by_hand() -> None:
     board = load_board("zu3eg")  # ports of 128 bits
     # 8 weights of 4 bits are 32 bits a lane: 4 lanes fill a beat.
-    assert unit_rows(items=8, pe=16, narrowest=4, board=board) == 4
-    assert unit_rows(items=8, pe=3, narrowest=4, board=board) == 3
-    assert unit_rows(items=9, pe=16, narrowest=3, board=board) == 5
-    assert unit_rows(items=64, pe=16, narrowest=8, board=board) == 1
+    assert unit_lanes(items=8, lanes=16, bits=4, board=board) == 4
+    assert unit_lanes(items=8, lanes=3, bits=4, board=board) == 3
+    # 5 lanes fill a beat: 4 units of a word, each of 4.
+    assert unit_lanes(items=9, lanes=16, bits=3, board=board) == 4
+    assert unit_lanes(items=64, lanes=16, bits=8, board=board) == 1
