@@ -33,8 +33,6 @@ class Arrival:
         residual: Read to be added to the output.
         ofm: Written while input comes.
         weights: Of the next run, or what stands for them [bytes].
-        spare: Cycles in which weights that are more than the input come beside the work
-            that is left behind it.
         burst: Beats that are written in a row, 0 if unknown.
         board: Rates.
     """
@@ -44,7 +42,6 @@ class Arrival:
     residual: Moved
     ofm: Moved
     weights: Cycles
-    spare: Cycles
     burst: Cycles
     board: Board
 

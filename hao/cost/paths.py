@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from hao.cost.arrival import Arrival
 from hao.cost.latency import StageTimes, first_columns, rows_fed, rows_left, rows_needed
-from hao.cost.memory import ports_delayed
 from hao.cost.overheads import (
     EXIT_CYCLES,
     POOL_CYCLES,
@@ -129,19 +128,6 @@ def paths(
     """
     chain = _Chain(invocation, times, transfers, px)
     return (*chain.through(), *chain.edges())
-
-
-def reading_paths(
-    invocation: Invocation,
-    times: dict[Role, StageTimes],
-    transfers: Transfers,
-    px: Cycles | int,
-) -> tuple[Path, ...]:
-    """Return the paths of the input on the DDR, to which weights beside it are added.
-
-    Arguments as in `paths`.
-    """
-    return tuple(_Chain(invocation, times, transfers, px).reading())
 
 
 def standing_cycles(
@@ -261,17 +247,6 @@ class _Chain:
         if self._used:
             ready = self._ready(len(self._used))
             yield self._path("ofm+held", ready.plus(self._left, self._last))
-
-    def reading(self) -> Iterator[Path]:
-        """Yield the paths of all input on the DDR, and of what is left to do then.
-
-        None where weights beside it hardly delay it.
-        """
-        arrival = self._transfers.arrival
-        if not self._used or arrival is None or not ports_delayed(arrival.board):
-            return
-        read = self._waits.last_input() - arrival.spare
-        yield from self._behind("ddr", self._begin.plus(read, self._used[0]), 0, 1)
 
     def _ready(self, index: int) -> _Sum:
         """Return when a stage begins to send what its first output row needs.

@@ -42,7 +42,7 @@ from hao.cost.loads import (
     serial_rows,
     stage_loads,
 )
-from hao.cost.paths import Path, Transfers, paths, reading_paths, standing_cycles
+from hao.cost.paths import Path, Transfers, paths, standing_cycles
 from hao.cost.segment_price import SegmentPrice
 from hao.cost.tiled import TiledRun, price_tiled
 from hao.cost.tiles import cut_tiles
@@ -135,14 +135,13 @@ def _price_fused(
         burst=burst,
     )
     moved = _ddr_row(invocation, times, maps, weights, burst, setting)
-    reading = reading_paths(invocation, times, transfers, setting.px)
     found = paths(invocation, times, transfers, setting.px)
     delay = int(load_delay(maps, max(1, loading_stages(invocation)), setting))
     loads = stage_loads(invocation, columns, bits, setting)
     return SegmentPrice(
         paths=_times(found, batch),
         tiled={},
-        ddr=_times((moved, *reading), batch),
+        ddr=(moved.times(batch),),
         beside=Path("weights", batch * delay, {}),
         standing=_standing(invocation, times, transfers, setting),
         opening=loading_rows(invocation, loads, setting),

@@ -156,8 +156,6 @@ def run_transfers(
         residual=outside[0],
         ofm=outside[1],
         weights=loaded,
-        # Beside the work that is left; half of it, as which weights load is not known.
-        spare=_weights_beyond(loaded, maps.ifm.port, setting) // 2,
         burst=burst,
         board=board,
     )

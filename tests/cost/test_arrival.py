@@ -19,7 +19,6 @@ ARRIVAL = Arrival(
     residual=read(80),
     ofm=read(160),
     weights=np.asarray(24),
-    spare=NONE,
     burst=NONE,
     board=BOARD,
 )

@@ -17,11 +17,11 @@ from hao.cost.paths import (
     Path,
     Transfers,
     paths,
-    reading_paths,
     rows_ahead,
     rows_behind,
     standing_cycles,
 )
+from hao.cost.waits import Waits
 from hao.ir.partition import Invocation, Role
 from tests.cost.samples import conv, depthwise, invocation, linear, max_pool, shape
 from tests.hw.samples import BOARD
@@ -176,7 +176,6 @@ def _arriving(rows: int, residual: int = 0, weights: int = 0) -> Arrival:
         residual=read(residual),
         ofm=read(rows * 48),
         weights=np.asarray(weights),
-        spare=none,
         burst=none,
         board=BOARD,
     )
@@ -250,32 +249,24 @@ def test_a_depthwise_stage_takes_in_its_rows_as_fast_as_it_can() -> None:
     assert found["depthwise+rows"] == 7 + 5 + 70 + 600 + 400
 
 
-def test_what_is_left_behind_the_last_input_comes_on_top_of_the_ddr() -> None:
+def test_the_last_input_comes_behind_what_is_written_before() -> None:
     # 6 rows of 3 beats, and 6 x 6 beats to write. Before the last row has come, 2 rows
     # ahead and what the dense stage holds are not written, as much for each of three
     # stages: 24 x (16 / 10 + 6 / 10 + 1) bytes, 3 rows. That is more than there are; of
     # 40 rows it is a part.
+    run = _block(3)
     times = {
         Role.DENSE: replace(_times(10, 5, 60, 7), intake=np.asarray(36)),
         Role.DEPTHWISE: _times(100, 30, 600),
         Role.POINTWISE: _times(1000, 400, 6000),
     }
-    moved = Transfers(ifm=0, ofm=0, residual=0, pack=0, group=0, arrival=_arriving(6))
-    found = _values(reading_paths(_block(3), times, moved, 1))
-    assert found["ddr"] == 18 + 5 + 30 + 400
-    assert found["ddr+depthwise"] == 18 + 5 + 2 * 100 + 400
+    few = Waits(stages=run.stages, times=times, arrival=_arriving(6), ahead=2)
+    assert int(few.last_input()) == 18
     times[Role.DENSE] = replace(times[Role.DENSE], intake=np.asarray(240))
-    many = replace(moved, arrival=_arriving(40))
-    found = _values(reading_paths(_block(3), times, many, 1))
+    many = Waits(stages=run.stages, times=times, arrival=_arriving(40), ahead=2)
     written = 1920 * (960 - 48 - 3 * (38 + 14 + 24)) // 960
-    assert found["ddr"] == 120 + 120 + 5 + 30 + 400
     assert written // 8 > 120  # as much as is read is in the way, no more
-    assert reading_paths(_block(3), times, replace(moved, arrival=None), 1) == ()
-    # A DDR of twice what a port takes: no reader waits for weights.
-    rate = 2 * BOARD.ddr_peak_kbytes_per_s
-    assert moved.arrival is not None
-    faster = replace(moved.arrival, board=replace(BOARD, ddr_peak_kbytes_per_s=rate))
-    assert reading_paths(_block(3), times, replace(moved, arrival=faster), 1) == ()
+    assert int(many.last_input()) == 120 + 120
 
 
 def test_paths_without_a_stage_are_the_transfers() -> None:
