@@ -7,6 +7,7 @@ from hao.engine.stages import DenseStage, DepthwiseStage, Engine
 from hao.ir.partition import Role
 
 Values = dict[tuple[Role | None, str], int]
+"""Free parameters of an engine: of a stage, or `None` for "px" and "double"."""
 
 
 def values_of(engine: Engine) -> Values:

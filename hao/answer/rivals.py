@@ -62,8 +62,6 @@ class Rival:
     cost_micro: int
 
 
-"""Free parameters of an engine: of a stage, or `None` for "px" and "double"."""
-
 Pair = tuple[int | None, int | None]
 """Two segments in a row; `None` before the first and after the last."""
 

@@ -8,7 +8,7 @@ Searches for the fastest or the smallest go by the same engines as by a list.
 import numpy as np
 from numpy.typing import NDArray
 
-from hao.program.closing import ClosingTask, Served, ways_of, widest_first
+from hao.program.closing import SPREAD, ClosingTask, Served, ways_of, widest_first
 from hao.program.engines import expand, fitting
 from hao.program.exact import Goal, dual_bound, guessed_rate
 from hao.program.field import Field, Listed
@@ -27,9 +27,6 @@ Floats = NDArray[np.float64]
 
 MOST_ENGINES = 20_000
 """Engines up to which a roster is made (chosen here)."""
-
-SPREAD = np.geomspace(2.0**-5, 2.0**5, 9)
-"""Prices of accuracy tried on fast engines, relative to a guess (chosen here)."""
 
 FASTEST = 32
 """Engines, the fastest, by which prices of accuracy are chosen (chosen here)."""
