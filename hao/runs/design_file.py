@@ -150,7 +150,10 @@ def _check_complete(
     if isinstance(expected, dict) and isinstance(given, dict):
         for name, value in expected.items():
             if name not in given:
-                raise InputError(f"{dotted((*location, name))} is missing")
+                raise InputError(
+                    f"{dotted((*location, name))} is missing: the file was edited, or "
+                    "another hao wrote it; search anew"
+                )
             _check_complete(value, given[name], (*location, name))
     elif isinstance(expected, list) and isinstance(given, list):
         for index, (value, item) in enumerate(zip(expected, given, strict=True)):

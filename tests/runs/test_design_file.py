@@ -262,7 +262,7 @@ def test_a_file_without_a_key_that_has_a_default_in_the_core_type_is_refused(
     tmp_path: Path,
 ) -> None:
     path = spoiled(tmp_path, lambda d: d["engine"]["dense"].pop("evens"))
-    with pytest.raises(InputError, match=r"engine\.dense\.evens is missing"):
+    with pytest.raises(InputError, match=r"engine\.dense\.evens is missing: the file"):
         load_design(path)
 
 
