@@ -58,14 +58,15 @@ PATHS = ("dense", "depthwise", "pointwise", "ifm", "ofm", "residual")
 def render_summary(result: SearchResult) -> str:
     """Return what was found, what it costs, what binds and how it is proven."""
     board, cost = result.design.board, result.cost
-    unproven = unproven_in_words(result)
+    unproven, over = unproven_in_words(result), excess_in_words(board, cost)
     lines = [
         *([] if unproven is None else [_field("NOT PROVEN", unproven), ""]),
         design_title(result),
         "",
         *(_field(name, words) for name, words in answer_rows(result)),
         "",
-        *_resource_lines(board, cost),
+        text_table(RESOURCE_HEAD, resource_rows(board, cost), left={0}),
+        *([] if over is None else [f"DOES NOT FIT: {over}"]),
         "",
         *_engine_lines(result.design.engine),
         "",
@@ -300,12 +301,6 @@ def resource_rows(board: Board, cost: CostReport) -> list[tuple[str, ...]]:
         for kind, name in KINDS.items()
         if device[kind]
     ]
-
-
-def _resource_lines(board: Board, cost: CostReport) -> list[str]:
-    lines = text_table(RESOURCE_HEAD, resource_rows(board, cost), left={0}).splitlines()
-    over = excess_in_words(board, cost)
-    return [*lines, *([] if over is None else [f"DOES NOT FIT: {over}"])]
 
 
 def excess_in_words(board: Board, cost: CostReport) -> str | None:
