@@ -162,7 +162,7 @@ def rough_prices(field: Field, group: Group, double: bool) -> Prices:
         group: Combinations of widths.
         double: Whether engines double-buffer.
     """
-    tables = _rough_tables(field, double)
+    tables = rough_tables(field, double)
     areas = {
         role: _least_area(field, group.widths, tables.grids[role], double)
         for role in group.roles
@@ -170,8 +170,13 @@ def rough_prices(field: Field, group: Group, double: bool) -> Prices:
     return Prices(tables=tables, areas=areas)
 
 
-def _rough_tables(field: Field, double: bool) -> RoughTables:
-    """Return what runs take at least at one buffering: made once."""
+def rough_tables(field: Field, double: bool) -> RoughTables:
+    """Return what runs take at least at one buffering: made once.
+
+    Args:
+        field: What is searched.
+        double: Whether engines double-buffer.
+    """
     known = field.bounds.get(("rough tables", double))
     if isinstance(known, RoughTables):
         return known

@@ -7,15 +7,23 @@ from numpy.typing import NDArray
 
 from hao.ir.partition import Role
 from hao.program.bounded import Bounded, Shapes, best_first
-from hao.program.engines import may_fit, priced
+from hao.program.engines import UNFIT, may_fit, priced, widest
 from hao.program.field import Field, Group
 from hao.program.fit import Measure
-from hao.program.graph import Graph
+from hao.program.graph import ABSENT, ROLES, Graph
 from hao.program.hunt import NO_LIMIT, bufferings
 from hao.program.lanes import lane_bounds
-from hao.program.rough import any_by_stage, any_within, left_within
+from hao.program.partly import PartlyPriced, in_budget, in_time
+from hao.program.rough import (
+    EACH,
+    any_by_stage,
+    any_within,
+    left_within,
+    rough_tables,
+)
 from hao.program.sieve import sieved, swept_bound
-from hao.program.tables import Choice
+from hao.program.sweep import make_net
+from hao.program.tables import Choice, joined
 
 Ints = NDArray[np.int64]
 
@@ -72,7 +80,9 @@ def _all_widths(field: Field, spend: int) -> Iterator[tuple[bool, Group]]:
         yield from ((double, group) for group in groups if group is not None)
 
 
-def shapes_of(field: Field, group: Group, double: bool, limit: int) -> Bounded:
+def shapes_of(
+    field: Field, group: Group, double: bool, limit: int, spend: int = NO_LIMIT
+) -> Bounded:
     """Return the lane shapes that bounds at a group's lightest runs do not exclude.
 
     Args:
@@ -80,22 +90,48 @@ def shapes_of(field: Field, group: Group, double: bool, limit: int) -> Bounded:
         group: Combinations of widths.
         double: Whether the engines double-buffer.
         limit: Most cycles.
+        spend: Most accuracy cost [micro-points], by which few are excluded too.
 
     Returns:
         Lane shapes with the least cycles of any engine of each, best first.
     """
     parts, tables = [], field.tables(double)
     quickest = swept_bound(tables, group.light, double, 0.0)
-    for some in rough_shapes(field, group, double, limit):
+    for some in rough_shapes(field, group, double, limit, spend):
         rows = sieved(tables, some, quickest, limit)
         parts.append(priced(field, group, double, some.take(rows), limit))
     return best_first(parts, group.roles)
 
 
+def _in_budget(
+    field: Field, group: Group, double: bool, some: Choice, limits: tuple[int, int]
+) -> Choice:
+    """Return the lane shapes of a group that may keep limits on cycles and cost."""
+    cycles, cost = limits
+    graph, roles = field.graph, tuple(some.lanes)
+    tables = _partly_priced(field, double)
+    allowed = np.logical_or.reduce([widths.allowed for widths in group.widths])
+    bits = widest(field, group.widths, double, some)
+    parts = []
+    for own in np.unique(bits, axis=0):
+        most = dict(zip(roles, own.tolist(), strict=True))
+        wide = np.array([most.get(role, ABSENT) for role in ROLES])
+        within = graph.within(allowed & (graph.bits <= wide).all(axis=1), cost)
+        if UNFIT not in own and within.any():
+            here = some.take((bits == own).all(axis=1))
+            net = make_net(graph, within)
+            parts.append(in_budget(tables, net, here, cycles=cycles, cost=cost))
+    return joined(parts, roles)
+
+
+def _partly_priced(field: Field, double: bool) -> PartlyPriced:
+    return PartlyPriced(exact=field.tables(double), rough=rough_tables(field, double))
+
+
 def rough_shapes(
-    field: Field, group: Group, double: bool, limit: int
+    field: Field, group: Group, double: bool, limit: int, spend: int = NO_LIMIT
 ) -> Iterator[Choice]:
-    """Yield the lane shapes that bounds without prices of runs do not exclude.
+    """Yield the lane shapes that bounds with prices of few runs do not exclude.
 
     Mostly, these bounds exclude all or little.
 
@@ -104,12 +140,18 @@ def rough_shapes(
         group: Combinations of widths.
         double: Whether the engines double-buffer.
         limit: Most cycles.
+        spend: Most accuracy cost [micro-points].
     """
     left = left_within(field, group, double, limit)
     if left is None:
         yield from lane_bounds(field, group, double).each(limit)
     elif len(left):
-        yield left.take(may_fit(field, group.widths, double, left))
+        left = left.take(may_fit(field, group.widths, double, left))
+        if len(left) <= EACH:
+            left = in_time(_partly_priced(field, double), group.light, left, limit)
+            if len(left) and spend < NO_LIMIT:
+                left = _in_budget(field, group, double, left, (limit, spend))
+        yield left
 
 
 def shapes_within(
@@ -134,7 +176,7 @@ def shapes_within(
     group = field.joint(field.widths, roles, spend)
     if group is None:
         return best_first([], roles)
-    found = shapes_of(field, group, double, limit)
+    found = shapes_of(field, group, double, limit, spend)
     if found.bound.size <= MOST_SHAPES:
         kept = field.shapes if spend < NO_LIMIT else field.shapes_at_any_cost
         kept[roles, double] = Shapes(limit, spend, found)

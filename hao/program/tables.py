@@ -8,7 +8,7 @@ into equally many tiles share a *key*. `Periods` are a table's rows at chosen
 configurations, exact or with the depth of buffers relaxed to the best of each row.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -125,6 +125,13 @@ class Tables:
             found = self._fused(number) if role is None else self._tiled(number, role)
             self._known[number] = found
         return found
+
+    def made(self, numbers: Iterable[int]) -> frozenset[int]:
+        """Return those of some runs whose tables are made, or take next to no time."""
+        shapes = self.graph.shapes
+        return frozenset(
+            n for n in numbers if n in self._known or shapes[n] in self._shaped
+        )
 
     def _fused(self, number: int) -> RunTable:
         """Return the table of a run that is never tiled.

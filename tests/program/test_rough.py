@@ -11,16 +11,26 @@ from hao.hw.board_file import load_board
 from hao.hw.calibration import Calibration
 from hao.options.bits import bit_options
 from hao.program import rough, sieve
+from hao.program.by_cost import exact_goals, sums_of
 from hao.program.codesign import field_of
-from hao.program.engines import priced
+from hao.program.engines import light_cycles, priced
+from hao.program.exact import Goal
 from hao.program.field import Field, Group
 from hao.program.gather import periods_of
 from hao.program.graph import FAR
 from hao.program.hunt import NO_LIMIT, bufferings
 from hao.program.lanes import LaneBounds, Prices, lane_bounds
+from hao.program.partly import PartlyPriced, in_budget, in_time
 from hao.program.periods import Periods
 from hao.program.problem import Problem
-from hao.program.rough import any_by_stage, any_within, left_within, rough_prices
+from hao.program.rough import (
+    any_by_stage,
+    any_within,
+    left_within,
+    rough_prices,
+    rough_tables,
+)
+from hao.program.sweep import make_net
 from hao.program.tables import Choice
 from hao.zoo import build_network
 from tests.program.instances import random_problem
@@ -145,6 +155,50 @@ def test_bounds_of_pairs_leave_all_lane_shapes_in_time(
         assert _engines(left) <= _engines(every)
         dropped += len(every) - len(left)
     assert dropped
+
+
+def test_few_exact_prices_show_that_all_lane_shapes_are_too_slow() -> None:
+    fewer = excluded = 0
+    for field, group in _cases()[:9:2]:
+        choice = _drawn(field, group)
+        cycles = light_cycles(field, group, True, choice)
+        least, fresh = int(cycles.min()), Field(field.problem)
+        tables, low = fresh.tables(True), rough_tables(fresh, True)
+        partly = PartlyPriced(exact=tables, rough=low)
+        assert not tables.made(group.light.runs)
+        assert not len(in_time(partly, group.light, choice, least - 1))
+        fewer += len(group.light.runs) - len(tables.made(group.light.runs))
+        limit = least + least // 50
+        left = in_time(partly, group.light, choice, limit)
+        assert _engines(choice.take(cycles <= limit)) <= _engines(left)
+        excluded += len(choice) - len(left)
+    assert fewer
+    assert excluded
+
+
+def test_a_price_on_rough_prices_excludes_no_lane_shape_of_low_cost() -> None:
+    excluded = 0
+    for field, group in _cases()[:9:2]:
+        choice = _drawn(field, group)
+        budget = int(light_cycles(field, group, True, choice).min()) * 11 // 10
+        spend = group.widths[0].floor + field.widths[-1].floor // 4
+        allowed = np.logical_or.reduce([w.allowed for w in group.widths])
+        within = field.graph.within(allowed, spend)
+        if budget >= FAR or not within.any():
+            continue
+        net, tables = make_net(field.graph, within), field.tables(True)
+        sums, periods = sums_of(net, spend), periods_of(tables, choice, net.runs)
+        if sums is None:
+            continue
+        costs = exact_goals(
+            sums, periods, double_buffered=True, goal=Goal.COST, budget=budget
+        )
+        fresh = Field(field.problem)
+        partly = PartlyPriced(exact=fresh.tables(True), rough=rough_tables(fresh, True))
+        left = in_budget(partly, net, choice, cycles=budget, cost=spend)
+        assert _engines(choice.take(costs <= spend)) <= _engines(left)
+        excluded += len(choice) - len(left)
+    assert excluded
 
 
 def test_nothing_is_excluded_where_a_calibration_shortens_runs() -> None:
