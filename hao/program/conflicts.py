@@ -1,6 +1,6 @@
 """Why a request cannot be met: the limits that clash, and what can be reached."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from hao.errors import InfeasibleError
@@ -16,6 +16,13 @@ from hao.program.shapes import may_run_within
 
 _RELAXED = 1000
 """Factor by which a limit is lifted to see whether it is part of a conflict."""
+
+FIRST_STEP, STEP_GROWTH = 0.04, 1.25
+"""How much higher the second limit is at which the fastest design is sought, and by how
+much more each further one is (chosen here)."""
+
+FARTHEST = 1024
+"""Multiple of a bound of its cycles up to which it is sought so (chosen here)."""
 
 LIFTED = ("ddr", "ff", "bram_18k", "lut", "dsp")
 """Limits of a board in the order in which they are lifted."""
@@ -78,12 +85,30 @@ def fewest_cycles(problem: Problem) -> int:
     Raises:
         InfeasibleError: No engine of the space fits the board.
     """
-    found = find(field_of(problem), Least.CYCLES, Limits())
-    if found is None:
-        raise InfeasibleError(
-            f"{problem.network.name}: no engine fits {problem.board.title}"
-        )
-    return found.way.cycles
+    field = field_of(problem)
+    for cycles in _limits(problem):
+        # What is far too slow is never listed.
+        limits = Limits(cycles=cycles)
+        found = find(field, Least.CYCLES, limits, together=True)
+        if found is not None:
+            return found.way.cycles
+    raise InfeasibleError(
+        f"{problem.network.name}: no engine fits {problem.board.title}"
+    )
+
+
+def _limits(problem: Problem) -> Iterator[int]:
+    """Yield limits on the cycles of a frame that some engine may keep, ascending."""
+    field, limit, step = field_of(problem), max(least_cycles(problem), 1), FIRST_STEP
+    if not may_run_within(field, NO_LIMIT, NO_LIMIT):
+        return
+    most = limit * FARTHEST
+    while limit < most:
+        if may_run_within(field, limit, NO_LIMIT):
+            yield limit
+            step *= STEP_GROWTH
+        limit += 1 + int(limit * step)
+    yield NO_LIMIT
 
 
 def _reaches(problem: Problem, budget: int) -> bool:

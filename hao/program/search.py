@@ -71,6 +71,7 @@ def find(
     measure: Measure = FEWEST_LUTS,
     counts: Counts | None = None,
     first: bool = False,
+    together: bool = False,
     known: Found | None = None,
     apart: Apart | None = None,
     tolerance: float = 0.0,
@@ -85,6 +86,8 @@ def find(
         measure: How blocks are counted.
         counts: Added up to, if given.
         first: Whether the first within the limits will do.
+        together: Whether all widths of the same stages are bounded at once also where
+            the cost is not to be small: faster where limits are tight.
         known: A design within the limits: only better ones are sought, and it is
             returned if there are none.
         apart: Earlier answers to stay apart from; the field's costs hold its penalties.
@@ -121,7 +124,8 @@ def find(
     done = _search_by_price(hunt, fresh) if least is Least.COST else set()
     # All widths at once: an engine is bounded once, for those that it fits at. Fast
     # engines of wide stages are fewer: they come first where the fastest is sought.
-    grouped = field.by_stages if least is Least.COST else field.groups
+    together |= least is Least.COST
+    grouped = field.by_stages if together else field.groups
     for group in grouped(fresh, hunt.cost_of_interest):
         if min(w.floor for w in group.widths) > hunt.cost:
             continue
@@ -323,7 +327,7 @@ def _shapes(hunt: Hunt, group: Group, double: bool, limit: int) -> Bounded:
     spend = hunt.cost_of_interest
     if _is_new(hunt, group, double, limit):
         # Of wide stages few engines fit, and the best known limits narrower ones.
-        found = shapes_of(field, group, double, limit)
+        found = shapes_of(field, group, double, limit, spend)
     else:
         found = shapes_within(field, group.roles, double, limit, spend)
     if not found.bound.size:
