@@ -70,6 +70,7 @@ WIDE_MEAN_LUT = 1004
 _PORT_ACC_BITS = 27
 
 # The same of the narrow port, where a multiplier takes the wide one.
+# Source: UG579, UG479, "Multiplier".
 _NARROW_PORT_BITS = 18
 
 

@@ -34,6 +34,7 @@ NARROW_PORT_BITS = 18
 """Bits of the multiplier's narrow signed port. Source: UG579, UG479, "Multiplier"."""
 
 _SUM_BITS = 48
+"""Bits of a slice's accumulator. Source: UG579, UG479, "ALU"."""
 
 QUAD_MIN_DEPTH = 4
 """Fewest terms that every field of the four-product template must be able to sum.

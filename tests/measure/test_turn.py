@@ -42,7 +42,7 @@ from tests.measure.samples import (
 )
 from tests.quant.networks import chain
 
-SLOW, FAST = 10**6, 720
+SLOW, FAST = 10**6, 780
 """Latencies: one that all schemes keep, and one that the most bits do not."""
 
 

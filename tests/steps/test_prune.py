@@ -67,10 +67,12 @@ def test_without_labels_the_whole_network_says_what_is_right(
     weights: Path, tmp_path: Path
 ) -> None:
     runs = tmp_path / "runs"
-    words = ("prune", "digits", "--fps", "38000", "--frames", "back-to-back")
+    # On this board the lanes of the fastest engine leave few widths to choose from.
+    words = ("prune", "digits", "--board", "aup-zu3", "--fps", "46000")
     few = ("--steps", "1", "--iterations", "2", "--epochs", "1", "--run", "p")
     given = ("--data", f"{__name__}:unlabelled", "--weights", str(weights))
-    found = run(*words, *few, *given, "--runs", str(runs), "--quiet")
+    more = ("--frames", "back-to-back", "--runs", str(runs), "--quiet")
+    found = run(*words, *few, *given, *more)
     assert found.exit_code == 0, found.output
     assert "agreement with the whole network of 539 test frames" in found.output
     assert "whole 100.00 %" in found.output

@@ -124,7 +124,7 @@ def test_a_rate_that_nothing_reaches_names_the_nearest(
 def test_a_place_that_cannot_be_made_is_refused(
     folder: Path, request_: ReplaceRequest
 ) -> None:
-    with pytest.raises(InputError, match=r"work: cannot be made .* checkpoints lie"):
+    with pytest.raises(InputError, match=r"pool\.csv: a file; runs must lie in a"):
         replace_operations(request_, run_path=folder / "pool.csv" / "run")
 
 
