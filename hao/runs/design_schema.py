@@ -32,7 +32,7 @@ from hao.ir.sparsity import density_of
 from hao.layer_file import FileTable, LayerEntry, layer_type
 from hao.report.result import Proof, SearchResult
 
-SCHEMA = "hao.design/4"
+SCHEMA = "hao.design/5"
 """Name and version of the format; a change of its keys or their meaning raises it."""
 
 MAX_LAYERS = 5000

@@ -193,7 +193,7 @@ def test_neither_time_nor_place_is_in_the_file(tmp_path: Path) -> None:
 def test_the_keys_of_the_schema_are_those_of_version_4() -> None:
     # A change here changes the format: SCHEMA in design_schema must be raised with it.
     document = json.loads(TEXT)
-    assert document["schema"] == "hao.design/4"
+    assert document["schema"] == "hao.design/5"
     assert list(document) == [
         *("schema", "hao", "objective", "fps_asked", "margin_percent", "image_size"),
         *(
@@ -275,7 +275,7 @@ def test_a_file_without_a_key_that_has_a_default_in_the_core_type_is_refused(
         ),
         (
             lambda d: [d.pop("schema"), d.pop("hao")],
-            r"schema = None; hao \S+ reads 'hao.design/4': write the file an",
+            r"schema = None; hao \S+ reads 'hao.design/5': write the file an",
         ),
         (lambda d: d.pop("hao"), r"hao is missing"),
         (lambda d: d.pop("engine"), r": engine is missing"),
@@ -407,7 +407,7 @@ def test_an_edited_record_of_resources_is_refused(tmp_path: Path) -> None:
         (b"[" * 100_000, r"not valid JSON"),
         (b'{"schema": ' + b"9" * 5000 + b"}", r"not valid JSON"),
         (
-            b'{"schema": "hao.design/4", "hao": "0", "x": '
+            b'{"schema": "hao.design/5", "hao": "0", "x": '
             + b"[" * 50
             + b"]" * 50
             + b"}",
