@@ -148,6 +148,39 @@ def even_requantizer(acc_bits: int, out_bits: int) -> Block:
     )
 
 
+def _multiplied(
+    acc_bits: int, multiplier_bits: int, out_bits: int, at_shift: int, at_cap: int
+) -> str:
+    """Return how a requantizer that multiplies begins: its ports and what they hold."""
+    floor = at_cap + out_bits
+    return (
+        f"module top(input clk, input [{floor}:0] in, output [{out_bits - 1}:0] out);\n"
+        f"  wire signed [{acc_bits - 1}:0] acc = in[{acc_bits - 1}:0];\n"
+        f"  wire signed [{multiplier_bits - 1}:0] m ="
+        f" in[{acc_bits} +: {multiplier_bits}];\n"
+        f"  wire [{LONG_SHIFT_BITS - 1}:0] s0 = in[{at_shift} +: {LONG_SHIFT_BITS}];\n"
+        f"  wire [{out_bits - 1}:0] cap = in[{at_cap} +: {out_bits}];\n"
+        f"  wire floor = in[{floor}];\n"
+    )
+
+
+def _ends(acc_bits: int, out_bits: int) -> tuple[bool, int, int]:
+    """Return whether outputs begin at 0, their highest and their lowest."""
+    if acc_bits % 8 == 0:
+        return True, (1 << out_bits) - 1, 0
+    return False, (1 << (out_bits - 1)) - 1, -(1 << (out_bits - 1))
+
+
+def _factors(
+    rng: random.Random, acc_bits: int, multiplier_bits: int
+) -> tuple[int, int]:
+    """Return a sum, small ones as often as large ones, and a multiplier."""
+    scale = rng.randrange(2, acc_bits + 1)
+    acc = rng.randrange(-(1 << (scale - 1)), 1 << (scale - 1))
+    most = 1 << (multiplier_bits - 1)
+    return acc, rng.randrange(-most, most)
+
+
 def multiplier_requantizer(acc_bits: int, out_bits: int) -> Block:
     """Return multiply, shift by 0 to 31, rounding and clamp, as wide as with a bias.
 
@@ -164,15 +197,8 @@ def multiplier_requantizer(acc_bits: int, out_bits: int) -> Block:
     at_cap = at_top + top
     in_bits = at_cap + out_bits + 1
     source = (
-        f"module top(input clk, input [{in_bits - 1}:0] in,"
-        f" output [{out_bits - 1}:0] out);\n"
-        f"  wire signed [{acc_bits - 1}:0] acc = in[{acc_bits - 1}:0];\n"
-        f"  wire signed [{MULTIPLIER_BITS - 1}:0] m ="
-        f" in[{acc_bits} +: {MULTIPLIER_BITS}];\n"
-        f"  wire [{LONG_SHIFT_BITS - 1}:0] s0 = in[{at_shift} +: {LONG_SHIFT_BITS}];\n"
-        f"  wire [{out_bits - 1}:0] cap = in[{at_cap} +: {out_bits}];\n"
-        f"  wire floor = in[{in_bits - 1}];\n"
-        f"  reg signed [{product - 1}:0] p; reg [{top - 1}:0] h;\n"
+        _multiplied(acc_bits, MULTIPLIER_BITS, out_bits, at_shift, at_cap)
+        + f"  reg signed [{product - 1}:0] p; reg [{top - 1}:0] h;\n"
         f"  reg [{LONG_SHIFT_BITS - 1}:0] s;\n"
         f"  always @(posedge clk) begin p <= acc * m; s <= s0;"
         f" h <= in[{at_top} +: {top}]; end\n"
@@ -183,13 +209,9 @@ def multiplier_requantizer(acc_bits: int, out_bits: int) -> Block:
     )
     rng = random.Random(acc_bits * out_bits)
     inputs, outputs = [], []
-    floor = acc_bits % 8 == 0
-    cap = (1 << out_bits) - 1 if floor else (1 << (out_bits - 1)) - 1
-    low = 0 if floor else -(1 << (out_bits - 1))
+    floor, cap, low = _ends(acc_bits, out_bits)
     for _ in range(CYCLES):
-        scale = rng.randrange(2, acc_bits + 1)
-        acc = rng.randrange(-(1 << (scale - 1)), 1 << (scale - 1))
-        m = rng.randrange(-(1 << (MULTIPLIER_BITS - 1)), 1 << (MULTIPLIER_BITS - 1))
+        acc, m = _factors(rng, acc_bits, MULTIPLIER_BITS)
         shift = rng.randrange(1 << LONG_SHIFT_BITS)
         above = rng.choice((0, acc * m >> product, rng.randrange(1 << top)))
         above &= (1 << top) - 1
@@ -239,14 +261,8 @@ def wide_requantizer(acc_bits: int, out_bits: int) -> Block:
     at_cap = at_shift + LONG_SHIFT_BITS
     in_bits = at_cap + out_bits + 1
     source = (
-        f"module top(input clk, input [{in_bits - 1}:0] in,"
-        f" output [{out_bits - 1}:0] out);\n"
-        f"  wire signed [{acc_bits - 1}:0] acc = in[{acc_bits - 1}:0];\n"
-        f"  wire signed [{WIDE_BITS - 1}:0] m = in[{acc_bits} +: {WIDE_BITS}];\n"
-        f"  wire [{LONG_SHIFT_BITS - 1}:0] s0 = in[{at_shift} +: {LONG_SHIFT_BITS}];\n"
-        f"  wire [{out_bits - 1}:0] cap = in[{at_cap} +: {out_bits}];\n"
-        f"  wire floor = in[{in_bits - 1}];\n"
-        f"  reg signed [{product - 1}:0] p; reg signed [{WIDE_BIAS_BITS - 1}:0] b;\n"
+        _multiplied(acc_bits, WIDE_BITS, out_bits, at_shift, at_cap)
+        + f"  reg signed [{product - 1}:0] p; reg signed [{WIDE_BIAS_BITS - 1}:0] b;\n"
         f"  reg [{LONG_SHIFT_BITS - 1}:0] s1, s;\n"
         + times
         + f"  always @(posedge clk) begin s1 <= s0; s <= s1;"
@@ -260,13 +276,9 @@ def wide_requantizer(acc_bits: int, out_bits: int) -> Block:
     )
     rng = random.Random(acc_bits * out_bits)
     inputs, outputs = [], []
-    floor = acc_bits % 8 == 0
-    cap = (1 << out_bits) - 1 if floor else (1 << (out_bits - 1)) - 1
-    low = 0 if floor else -(1 << (out_bits - 1))
+    floor, cap, low = _ends(acc_bits, out_bits)
     for _ in range(CYCLES):
-        scale = rng.randrange(2, acc_bits + 1)
-        acc = rng.randrange(-(1 << (scale - 1)), 1 << (scale - 1))
-        m = rng.randrange(-(1 << (WIDE_BITS - 1)), 1 << (WIDE_BITS - 1))
+        acc, m = _factors(rng, acc_bits, WIDE_BITS)
         shift = rng.randrange(1, 1 << LONG_SHIFT_BITS)
         far = rng.randrange(1, WIDE_BIAS_BITS)
         bias = rng.randrange(-(1 << far), 1 << far)

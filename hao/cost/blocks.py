@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from hao.cost.bram import bram18, lutram_lut, over
 from hao.cost.memory import MIN_PIXEL_CHANNELS
+from hao.cost.packing import NARROW_PORT_BITS
 from hao.errors import InputError
 from hao.intmath import ceil_log2
 from hao.ir.integer import MEAN_BITS, WIDE_MEAN_BITS
@@ -68,10 +69,6 @@ WIDE_MEAN_LUT = 1004
 # Widest accumulator that one slice multiplies: the wide port of the DSP48E2.
 # Source: UG579, "Multiplier".
 _PORT_ACC_BITS = 27
-
-# The same of the narrow port, where a multiplier takes the wide one.
-# Source: UG579, UG479, "Multiplier".
-_NARROW_PORT_BITS = 18
 
 
 def _take(table: IntArray, index: Count) -> Count:
@@ -394,9 +391,7 @@ def multiplier_requantizer_dsp(
     return 1 + over(acc_bits, port_bits)
 
 
-def wide_requantizer(
-    acc_bits: Count, out_bits: Count, port_bits: int = _NARROW_PORT_BITS
-) -> Logic[Count]:
+def wide_requantizer(acc_bits: Count, out_bits: Count) -> Logic[Count]:
     """Return a requantizer of wide multiplier mode, beside its DSP slices.
 
     A 25-bit multiplier, a bias of 33 bits, 13 bits of the product below its unit, which
@@ -406,7 +401,7 @@ def wide_requantizer(
     Source: least squares over data/block_cost.csv, rows wide_requantizer; 2 %,
     flip-flops less the products' registers, which slices have.
     """
-    two = over(acc_bits, port_bits)
+    two = over(acc_bits, NARROW_PORT_BITS)
     kept = acc_bits + 12 + (21 - acc_bits) * (1 - over(acc_bits, 21))
     return Logic(
         5 * kept + (15 * out_bits) // 4 - 30 + 28 * two,
