@@ -1,11 +1,11 @@
 """Commands about boards: the list of them, and a file for another one."""
 
-import json
 from pathlib import Path
+from typing import Any
 
 import click
 
-from hao.cli.common import JSON
+from hao.cli.common import JSON, show
 
 
 @click.group("boards", invoke_without_command=True)
@@ -19,10 +19,9 @@ def boards_command(ctx: click.Context, *, as_json: bool) -> None:
     from hao.report.boards import boards_json, render_boards
 
     boards = [load_board(name) for name in board_names()]
-    if as_json:
-        click.echo(json.dumps(boards_json(boards, board_aliases()), indent=2))
-    else:
-        click.echo(render_boards(boards, board_aliases()))
+    aliases = board_aliases()
+    text = render_boards(boards, aliases)
+    show(boards_json(boards, aliases), text, as_json=as_json)
 
 
 @boards_command.command("new")
@@ -51,12 +50,9 @@ def boards_command(ctx: click.Context, *, as_json: bool) -> None:
 def new_command(
     *,
     name: str,
-    part: str,
-    ddr: str,
-    clock_mhz: float | None,
-    title: str | None,
     out: Path | None,
     force: bool,
+    **named: Any,  # noqa: ANN401  # the board checks what it is given
 ) -> None:
     """Write the file of a board: what the part has follows from its number.
 
@@ -67,9 +63,8 @@ def new_command(
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao.hw.new_board import NewBoard, write_board_file
 
-    board = NewBoard(name=name, part=part, ddr=ddr, clock_mhz=clock_mhz, title=title)
     path = out if out is not None else Path(f"{name}.toml")
-    write_board_file(board, path, force=force)
+    write_board_file(NewBoard(name=name, **named), path, force=force)
     click.echo(
         f"{path}: written; `hao search --board {path} --fps 50` searches. Measure "
         "power.idle_mw, ddr.read_percent and ddr.write_percent and put them in, if you "

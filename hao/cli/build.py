@@ -1,13 +1,12 @@
 """Commands from a design to hardware: quantize, export, emit, simulate, check."""
 
-import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from hao.cli.common import JSON, QUIET, chosen, shown_progress
+from hao.cli.common import JSON, QUIET, chosen, show, shown_progress
 from hao.cli.source import source_options
 
 if TYPE_CHECKING:
@@ -35,11 +34,9 @@ def quantize_command(
     *,
     path: Path,
     source: "Source",
-    method: str,
-    epochs: int | None,
-    force: bool,
     as_json: bool,
     quiet: bool,
+    **named: Any,  # noqa: ANN401  # the request checks what it is given
 ) -> None:
     """Quantize a run's network to its design's bits.
 
@@ -54,19 +51,14 @@ def quantize_command(
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao.report.hardware import render_quantization, values_json
     from hao.runs.run_files import WEIGHTS_FILE
-    from hao.steps.floats import Method, QuantizeRequest
+    from hao.steps.floats import QuantizeRequest
     from hao.steps.quantize import quantize
 
-    request = QuantizeRequest(
-        **source.named, run=path, method=Method(method), epochs=epochs, force=force
-    )
+    request = QuantizeRequest(**source.named, run=path, **named)
     with shown_progress(quiet=quiet or as_json) as progress:
         quantization = quantize(request, progress=progress)
-    if as_json:
-        click.echo(json.dumps(values_json(quantization), indent=2))
-        return
-    click.echo(render_quantization(quantization))
-    click.echo(f"\nwritten to {path / WEIGHTS_FILE}")
+    text = f"{render_quantization(quantization)}\n\nwritten to {path / WEIGHTS_FILE}"
+    show(values_json(quantization), text, as_json=as_json)
 
 
 @click.command("export")
@@ -117,10 +109,8 @@ def export_command(
 def emit_hls_command(
     *,
     path: Path,
-    weights: str | None,
-    seed: int,
-    force: bool,
     as_json: bool,
+    **named: Any,  # noqa: ANN401  # the step checks what it is given
 ) -> None:
     """Emit the HLS project of a run.
 
@@ -135,17 +125,13 @@ def emit_hls_command(
     from hao.report.hardware import render_emission, values_json
     from hao.steps.emit import emit
 
-    emission = emit(path, weights=weights, seed=seed, force=force)
-    if as_json:
-        click.echo(json.dumps(values_json(emission), indent=2))
-    else:
-        click.echo(render_emission(emission))
+    emission = emit(path, **named)
+    show(values_json(emission), render_emission(emission), as_json=as_json)
 
 
 @click.command("simulate")
 @click.option(
     "--build",
-    "build_name",
     type=click.Choice(["native", "ap_int"]),
     default="native",
     help="Native integers, or the vendor's ap_int (some 20 times slower).",
@@ -159,14 +145,12 @@ def emit_hls_command(
 @click.pass_context
 def simulate_command(
     ctx: click.Context,
+    /,
     *,
     path: Path,
-    build_name: str,
-    images: int | None,
-    debug: bool,
-    size_fifos: bool,
     as_json: bool,
     quiet: bool,
+    **named: Any,  # noqa: ANN401  # the step checks what it is given
 ) -> None:
     """Compile a run's HLS project, compare it with its integers.
 
@@ -174,26 +158,15 @@ def simulate_command(
     compared bit for bit; the cycles of a frame are replayed from a trace of the emitted
     code and shown beside the priced ones. Exits with 1 if anything differs.
     """
-    from hao.emission.compiling import Build
     from hao.report.hardware import render_simulation, simulation_json
     from hao.steps.simulate import simulate
 
     started = time.monotonic()
     with shown_progress(quiet=quiet or as_json) as progress:
-        result = simulate(
-            path,
-            build=Build(build_name),
-            images=images,
-            debug=debug,
-            size_fifos=size_fifos,
-            progress=progress,
-        )
+        result = simulate(path, **named, progress=progress)
     seconds = time.monotonic() - started
-    if as_json:
-        click.echo(json.dumps(simulation_json(result), indent=2))
-    else:
-        click.echo(render_simulation(result))
-        click.echo(f"\ndone in {seconds:.1f} s")
+    text = f"{render_simulation(result)}\n\ndone in {seconds:.1f} s"
+    show(simulation_json(result), text, as_json=as_json)
     if not result.exact:
         ctx.exit(1)
 
@@ -222,11 +195,8 @@ def lint_command(ctx: click.Context, *, path: Path, as_json: bool) -> None:
     if not as_json:
         click.echo(render_findings_by_tool(findings))
     schedule = lint_schedule(path)
-    if as_json:
-        found = values_json(findings) | {"schedule": schedule_findings_json(schedule)}
-        click.echo(json.dumps(found, indent=2))
-    else:
-        click.echo(render_lint_schedule(schedule))
+    found = values_json(findings) | {"schedule": schedule_findings_json(schedule)}
+    show(found, render_lint_schedule(schedule), as_json=as_json)
     if any(findings.values()) or has_faults(schedule):
         ctx.exit(1)
 
@@ -246,7 +216,4 @@ def report_hls_command(*, run: Path, reports: tuple[Path, ...], as_json: bool) -
     from hao.steps.reports import read_reports
 
     compared = read_reports(run, list(reports))
-    if as_json:
-        click.echo(json.dumps({"figures": synthesis_json(compared.rows)}, indent=2))
-    else:
-        click.echo(compared)
+    show({"figures": synthesis_json(compared.rows)}, compared, as_json=as_json)

@@ -1,11 +1,11 @@
 """The command that fits the cost model's constants to reports of real designs."""
 
-import json
 from pathlib import Path
+from typing import Any
 
 import click
 
-from hao.cli.common import JSON
+from hao.cli.common import JSON, show
 from hao.errors import InputError
 
 
@@ -30,10 +30,9 @@ from hao.errors import InputError
 def calibrate_command(
     *,
     files: tuple[Path, ...],
-    timings: tuple[Path, ...],
     out: Path | None,
-    force: bool,
     as_json: bool,
+    **named: Any,  # noqa: ANN401  # the request checks what it is given
 ) -> None:
     """Fit the cost model's constants to reports for one board.
 
@@ -53,16 +52,10 @@ def calibrate_command(
     from hao.calibration.text import render_assessment
     from hao.steps.calibrate import CalibrateRequest, calibrate
 
-    request = CalibrateRequest(
-        reports=_by_run(files), timings=timings, out=out, force=force
-    )
-    found = calibrate(request)
-    if as_json:
-        click.echo(json.dumps(calibration_document(found), indent=2))
-        return
-    click.echo(render_assessment(found))
-    if out is not None:
-        click.echo(f"\nwritten to {out}")
+    found = calibrate(CalibrateRequest(reports=_by_run(files), out=out, **named))
+    written = "" if out is None else f"\n\nwritten to {out}"
+    text = f"{render_assessment(found)}{written}"
+    show(calibration_document(found), text, as_json=as_json)
 
 
 def _by_run(files: tuple[Path, ...]) -> dict[Path, list[Path]]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 from click.core import ParameterSource
@@ -64,27 +64,18 @@ def change_options(
         board: str,
         image_size: int | None,
         choices: tuple[int, ...],
-        frames: str,
-        batch: int,
-        margin_percent: float,
         run_name: str | None,
         runs: Path,
+        **named: Any,  # noqa: ANN401  # the request checks what it is given
     ) -> Asked:
         from hao.answer.candidates import BitRules
         from hao.files import recover
-        from hao.hw.board import Frames
         from hao.request import SearchRequest
         from hao.runs.run import check_run_name, default_run_name
         from hao.steps.changed import subject_named
 
-        request = SearchRequest(
-            board=board,
-            fps=fps,
-            rules=BitRules(choices=choices),
-            frames=Frames(frames),
-            batch=batch,
-            margin_percent=margin_percent,
-        )
+        rules = BitRules(choices=choices)
+        request = SearchRequest(board=board, fps=fps, rules=rules, **named)
         search, run = subject_named(subject, request)
         _check_board(run, board)
         if run is not None and image_size is not None:

@@ -1,5 +1,6 @@
-"""What all commands share: errors, progress, options."""
+"""What all commands share: errors, progress, options, how results are printed."""
 
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -56,6 +57,11 @@ def shown_progress(*, quiet: bool) -> Iterator[Callable[[str], None]]:
     finally:
         if live:
             click.echo("\r\x1b[2K", err=True, nl=False)
+
+
+def show(values: object, text: object, *, as_json: bool) -> None:
+    """Print what was found: its values as one JSON object, or text."""
+    click.echo(json.dumps(values, indent=2) if as_json else text)
 
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

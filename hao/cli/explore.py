@@ -1,13 +1,12 @@
 """The command that measures schemes of a run on the user's own data."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from hao.cli.common import JSON, QUIET, chosen, shown_progress
+from hao.cli.common import JSON, QUIET, chosen, show, shown_progress
 from hao.cli.source import source_options
 
 if TYPE_CHECKING:
@@ -80,17 +79,10 @@ def _rates(
 def explore_command(
     *,
     path: Path,
-    measure: int,
     source: "Source",
-    rates: tuple[float, ...],
-    saliency: str,
-    per_turn: int,
-    epochs: int,
-    final_epochs: int,
-    workers: int,
-    cluster: str | None,
     as_json: bool,
     quiet: bool,
+    **named: Any,  # noqa: ANN401  # the request checks what it is given
 ) -> None:
     """Measure schemes of a run on your own data, keep the best.
 
@@ -103,24 +95,17 @@ def explore_command(
       hao explore runs/digits --data digits --measure 40
       hao explore runs/digits --measure 80
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
-    from hao.measure.settings import Kind, LoopSettings
+    from hao.measure.settings import LoopSettings
     from hao.steps.explore import ExploreRequest
     from hao.steps.floats import Source
 
+    given = ("measure", "per_turn", "epochs", "final_epochs")
+    settings = {each: named.pop(each) for each in given}
     request = ExploreRequest(
         run=path,
         source=None if source == Source() else source,
-        settings=LoopSettings(
-            measure=measure,
-            per_turn=per_turn,
-            epochs=epochs,
-            final_epochs=final_epochs,
-            seed=source.seed,
-        ),
-        saliency=Kind(saliency),
-        rates=rates,
-        workers=workers,
-        cluster=cluster,
+        settings=LoopSettings(**settings, seed=source.seed),
+        **named,
     )
     explore_run(request, as_json=as_json, quiet=quiet)
 
@@ -132,8 +117,5 @@ def explore_run(request: "ExploreRequest", *, as_json: bool, quiet: bool) -> Non
 
     with shown_progress(quiet=quiet or as_json) as progress:
         found = explore(request, progress=progress)
-    if as_json:
-        click.echo(json.dumps(asdict(found), indent=2))
-        return
-    click.echo(render_measured(found))
-    click.echo(f"\nwritten to {request.run}")
+    text = f"{render_measured(found)}\n\nwritten to {request.run}"
+    show(asdict(found), text, as_json=as_json)

@@ -1,11 +1,10 @@
 """The command that looks at a model file: what of it can be built."""
 
-import json
 from pathlib import Path
 
 import click
 
-from hao.cli.common import JSON
+from hao.cli.common import JSON, show
 
 
 @click.command("check")
@@ -35,17 +34,14 @@ def check_command(
     from hao.model import check_model
 
     check = check_model(model, image_size=image_size)
-    if as_json:
-        network = check.network
-        found = {
-            "file": str(model),
-            "operators": dict(check.operators),
-            "layers": None if network is None else [one.name for one in network.layers],
-            "rewritten": list(check.notes),
-            "missing": list(check.missing),
-        }
-        click.echo(json.dumps(found, indent=2))
-    else:
-        click.echo(f"{model}: {check!r}")
+    network = check.network
+    found = {
+        "file": str(model),
+        "operators": dict(check.operators),
+        "layers": None if network is None else [one.name for one in network.layers],
+        "rewritten": list(check.notes),
+        "missing": list(check.missing),
+    }
+    show(found, f"{model}: {check!r}", as_json=as_json)
     if check.missing:
         ctx.exit(2)

@@ -1,12 +1,11 @@
 """The command that takes channels or weights out of a network: prune."""
 
-import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hao.cli.change import change_options
-from hao.cli.common import JSON, QUIET, REPLACED, shown_progress
+from hao.cli.common import JSON, QUIET, REPLACED, show, shown_progress
 from hao.cli.source import source_options
 
 if TYPE_CHECKING:
@@ -50,13 +49,10 @@ def prune_command(
     *,
     asked: "Asked",
     source: "Source",
-    method: str,
-    steps: int,
-    iterations: int,
-    epochs: int | None,
     force: bool,
     as_json: bool,
     quiet: bool,
+    **named: Any,  # noqa: ANN401  # the request checks what it is given
 ) -> None:
     """Take channels or weights out of a network for a frame rate.
 
@@ -82,21 +78,12 @@ def prune_command(
     from hao.steps import prune
 
     request = prune.PruneRequest(
-        **source.named,
-        search=asked.search,
-        run=asked.run,
-        method=prune.PruneMethod(method),
-        steps=steps,
-        iterations=iterations,
-        epochs=epochs,
+        **source.named, search=asked.search, run=asked.run, **named
     )
     with shown_progress(quiet=quiet or as_json) as progress:
         result, pruning = prune.prune_run(
             request, asked.target, force=force, progress=progress
         )
-    if as_json:
-        click.echo(json.dumps(values_json(pruning), indent=2))
-        return
-    click.echo(render_summary(result))
-    click.echo(prune.render_pruning(pruning))
-    click.echo(f"\nwritten to {result.run}")
+    text = f"{render_summary(result)}\n{prune.render_pruning(pruning)}"
+    text += f"\n\nwritten to {result.run}"
+    show(values_json(pruning), text, as_json=as_json)

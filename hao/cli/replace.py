@@ -1,18 +1,16 @@
 """The command that replaces a network's blocks by operations that run faster."""
 
-import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hao.cli.change import change_options
-from hao.cli.common import JSON, QUIET, REPLACED, shown_progress
+from hao.cli.common import JSON, QUIET, REPLACED, show, shown_progress
 from hao.cli.source import pool_options, source_options
 
 if TYPE_CHECKING:
     from hao.cli.change import Asked
     from hao.steps.floats import Source
-    from hao.steps.operations import Pooled
 
 
 @click.command("replace")
@@ -43,13 +41,10 @@ def replace_command(
     *,
     asked: "Asked",
     source: "Source",
-    pooled: "Pooled",
-    operations_only: bool,
-    best: int,
-    epochs: int | None,
     force: bool,
     as_json: bool,
     quiet: bool,
+    **named: Any,  # noqa: ANN401  # the request checks what it is given
 ) -> None:
     """Replace blocks of a network by operations that run faster.
 
@@ -67,20 +62,11 @@ def replace_command(
     from hao.steps.replace import ReplaceRequest, replace_operations
 
     request = ReplaceRequest(
-        **source.named,
-        search=asked.search,
-        run=asked.run,
-        pooled=pooled,
-        operations_only=operations_only,
-        best=best,
-        epochs=epochs,
+        **source.named, search=asked.search, run=asked.run, **named
     )
     with shown_progress(quiet=quiet or as_json) as progress:
         found = replace_operations(
             request, run_path=asked.target, force=force, progress=progress
         )
-    if as_json:
-        click.echo(json.dumps(found.as_json(), indent=2))
-        return
-    click.echo(found)
-    click.echo(f"written to {found.result.run}")
+    text = f"{found}\nwritten to {found.result.run}"
+    show(found.as_json(), text, as_json=as_json)

@@ -1,11 +1,10 @@
 """The command that looks at the schedule of the emitted code."""
 
-import json
 from pathlib import Path
 
 import click
 
-from hao.cli.common import JSON, chosen
+from hao.cli.common import JSON, chosen, show
 
 
 @click.command("schedule")
@@ -50,7 +49,4 @@ def schedule_command(
         clock_mhz=clock_mhz,
         uncertainty=None if uncertainty is None else uncertainty / 100,
     )
-    if as_json:
-        click.echo(json.dumps(schedule_json(report), indent=2))
-    else:
-        click.echo(render_schedule(report))
+    show(schedule_json(report), render_schedule(report), as_json=as_json)

@@ -1,6 +1,5 @@
 """Commands that choose and explain designs: search, estimate, report, lists."""
 
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -17,6 +16,7 @@ from hao.cli.common import (
     RUN_NAME,
     RUNS,
     chosen,
+    show,
     shown_progress,
 )
 from hao.cli.request import request_options
@@ -212,15 +212,12 @@ def _show(
     from hao.report.tables import render_summary, result_json
     from hao.report.terms import render_legend
 
-    if as_json:
-        click.echo(json.dumps(result_json(result, seconds=seconds), indent=2))
-        return
     text = render_summary(result)
     if detail:
         text += f"\n\n{detail}"
-    click.echo(text)
     if legend:
-        click.echo(render_legend(text))
+        text += f"\n{render_legend(text)}"
+    show(result_json(result, seconds=seconds), text, as_json=as_json)
 
 
 @click.command("estimate")
@@ -277,7 +274,7 @@ def report_command(*, path: Path, as_json: bool, html: bool) -> None:
         shown = None if measured is None else values_json(measured)
         explored = None if schemes is None else asdict(schemes)
         found = {**found, "measured": shown, "measured_schemes": explored}
-        click.echo(json.dumps(found, indent=2))
+        show(found, "", as_json=True)
         return
     lists = _lists(result)
     if measured is not None:
@@ -294,4 +291,4 @@ def networks_command(*, as_json: bool) -> None:
     """List the networks of the zoo: products, parameters, top-1."""
     from hao.report.networks import network_table, networks_json
 
-    click.echo(json.dumps(networks_json(), indent=2) if as_json else network_table())
+    show(networks_json(), network_table(), as_json=as_json)

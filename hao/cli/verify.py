@@ -1,12 +1,12 @@
 """The command that checks a run's answer again."""
 
-import json
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
-from hao.cli.common import JSON, QUIET, chosen, shown_progress
+from hao.cli.common import JSON, QUIET, chosen, show, shown_progress
 
 
 @click.command("verify")
@@ -33,13 +33,12 @@ from hao.cli.common import JSON, QUIET, chosen, shown_progress
 @click.pass_context
 def verify_command(
     ctx: click.Context,
+    /,
     *,
     path: Path,
     as_json: bool,
-    quick: bool,
-    samples: int,
-    workers: int,
     quiet: bool,
+    **named: Any,  # noqa: ANN401  # the step checks what it is given
 ) -> None:
     """Check again that a run's answer is the best.
 
@@ -61,12 +60,8 @@ def verify_command(
 
     started = time.monotonic()
     with shown_progress(quiet=quiet or as_json) as progress:
-        seen = verify(
-            path, quick=quick, samples=samples, workers=workers, progress=progress
-        )
+        seen = verify(path, **named, progress=progress)
     seconds = time.monotonic() - started
-    if as_json:
-        click.echo(json.dumps({**seen.as_json(), "seconds": seconds}, indent=2))
-    else:
-        click.echo(seen.line(seconds))
+    values = {**seen.as_json(), "seconds": seconds}
+    show(values, seen.line(seconds), as_json=as_json)
     ctx.exit(0 if seen.verified else 1)
