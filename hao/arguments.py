@@ -67,7 +67,9 @@ def takes_words(step: Callable[Given, Result]) -> Callable[Given, Result]:
 def _is_plain(kind: object) -> bool:
     """Return whether a kind is one of plain values, or a list of them, or none."""
     return all(
-        isinstance(each, type) and issubclass(each, _PLAIN) for each in _leaves(kind)
+        (isinstance(each, type) and issubclass(each, _PLAIN))
+        or (get_origin(each) is tuple and _is_plain(each))
+        for each in _leaves(kind)
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hao.arguments import AtLeast1, takes_words
+from hao.arguments import takes_words
 from hao.errors import UnsupportedError
 from hao.frontends.imported import ImportedNetwork
 from hao.frontends.model_file import load_model, operators
@@ -21,6 +21,7 @@ from hao.ir.layer import Compute, Layer
 from hao.ir.network import Network
 from hao.ir.partition import engine_problems, partition
 from hao.ir.quantizers import is_quantized, stages_only
+from hao.ir.tensor import ImageSize
 from hao.quant.codable import codable
 from hao.quant.imported import check_quantization
 
@@ -86,7 +87,9 @@ def _widths(layers: tuple[Layer, ...]) -> str:
     return f"weights quantized to {', '.join(map(str, sorted(bits)))} bits"
 
 
-def load_buildable(path: Path, *, image_size: int | None = None) -> ImportedNetwork:
+def load_buildable(
+    path: Path, *, image_size: ImageSize | None = None
+) -> ImportedNetwork:
     """Return the network of a model file that every later step can take.
 
     A quantized network keeps its quantizers, of which `hao.quant.imported` makes the
@@ -144,7 +147,7 @@ def check_buildable(imported: ImportedNetwork, where: str) -> ImportedNetwork:
 
 
 @takes_words
-def check_model(path: Path, *, image_size: AtLeast1 | None = None) -> ModelCheck:
+def check_model(path: Path, *, image_size: ImageSize | None = None) -> ModelCheck:
     """Return what becomes of a model file, all that is missing included.
 
     Raises:

@@ -34,6 +34,7 @@ from hao.hw.budget import with_budget
 from hao.hw.device import check_clock
 from hao.ir.network import Network
 from hao.ir.quantizers import stages_only
+from hao.ir.tensor import ImageSize
 from hao.layer_file import explain
 from hao.model import check_buildable, load_buildable
 from hao.options.option import MICRO
@@ -75,8 +76,8 @@ MOST_BEST = 50
 MOST_WITHIN_PERCENT = 50
 """Largest part of its accuracy cost by which an answer may be beaten (chosen here)."""
 
-MOST_PIXELS = 4096
-"""Largest height and width of a frame (chosen here)."""
+FrameSize = Annotated[ImageSize | None, "a number, or a pair: height and width"]
+"""Size of a frame [pixels]."""
 
 MOST_FRONT = 200
 """Most points of a front (chosen here)."""
@@ -106,8 +107,8 @@ class SearchRequest:
         board: Name of a board or path of a board file.
         fps: Frame rate to reach; for `Objective.ACCURACY`, `AREA` and `POWER`.
         network: One network of the zoo; `None` for all with published accuracy.
-        image_size: Of that network, or of a `model` whose file leaves it open; `None`
-            for its usual one.
+        image_size: Of that network, or of a `model` whose file leaves it open: a
+            number of pixels, or height and width; `None` for the usual one.
         between_sizes: Where networks compete, offer them at image sizes between
             published ones too, with interpolated top-1.
         between_widths: The same of widths between published ones.
@@ -164,7 +165,7 @@ class SearchRequest:
     board: str | Path
     fps: float | None = None
     network: str | None = None
-    image_size: int | None = None
+    image_size: FrameSize = None
     between_sizes: bool = False
     between_widths: bool = False
     model: Annotated[Path | InstanceOf[Network] | None, MODELS] = None
@@ -281,12 +282,11 @@ def _faults(request: SearchRequest) -> Iterator[str]:
     ):
         if between and not request.several:
             yield f"`{name}` offers more networks; it excludes `network` and `model`"
-    if (
-        request.model is not None
-        and request.image_size is not None
-        and not 1 <= request.image_size <= MOST_PIXELS
-    ):
-        yield f"`image_size` = {request.image_size}; must be from 1 to {MOST_PIXELS}"
+    if request.network is not None and isinstance(request.image_size, tuple):
+        yield (
+            f"`image_size` = {request.image_size}; frames of a network of the zoo are "
+            "square: one number"
+        )
     if request.top1 is not None and request.model is None:
         yield "`top1` is the float accuracy of a `model`; none was given"
     yield from _start_faults(request)
@@ -455,6 +455,7 @@ def _candidates(
             )
         ]
     if request.network is not None:
+        assert not isinstance(request.image_size, tuple)  # the request refuses it
         network: Network = build_network(request.network, request.image_size)
         known = known_networks().get((network.name, network.input.ofm.width))
         if known is None:
@@ -497,7 +498,7 @@ def _tell_known_sizes(network: Network, progress: Progress) -> None:
         )
 
 
-def _imported(model: Path | Network, image_size: int | None) -> ImportedNetwork:
+def _imported(model: Path | Network, image_size: ImageSize | None) -> ImportedNetwork:
     """Return the network of a file, or one that is given."""
     if isinstance(model, Network):
         return check_buildable(ImportedNetwork(network=model, notes=()), model.name)

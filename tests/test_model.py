@@ -134,3 +134,12 @@ def test_a_frame_without_size_needs_one(tmp_path: Path) -> None:
     assert done.exit_code == 2
     assert "dimension 2 is h; must be" in done.output
     assert "--image-size" in done.output
+    done = CliRunner().invoke(main, ["check", str(path), "--image-size", "9x5"])
+    assert "frame 3x9x5, output 3x1x1" in done.output
+    for size in ("0", "9x4097"):
+        done = CliRunner().invoke(main, ["check", str(path), "--image-size", size])
+        assert "height and width must be from 1 to 4096" in done.output
+    for size in ("", "9x", "1x2x3", "small"):
+        done = CliRunner().invoke(main, ["check", str(path), "--image-size", size])
+        assert done.exit_code == 2
+        assert "must be a number of pixels, or height and width" in done.output

@@ -92,6 +92,11 @@ def test_networks_are_offered_with_the_widest_activations_first() -> None:
     assert [each.rules.act_bits for each in offered] == [8, 6, 5]
 
 
+def test_frames_of_the_zoo_are_square() -> None:
+    with pytest.raises(ArgumentError, match=r"`image_size` = \(9, 5\); frames of a"):
+        SearchRequest(board="zu3eg", fps=5, network="resnet50", image_size=(9, 5))
+
+
 def test_a_model_is_read_at_the_image_size_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

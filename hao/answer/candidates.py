@@ -158,7 +158,7 @@ class Candidate:
         These are fewer bits of activations than 8, and several frames of a start where
         the search chooses them.
         """
-        label = f"{self.network.name}@{self.image_size}"
+        label = self.network.label
         bits = self.rules.act_bits
         label = label if bits == MAX_BITS else f"{label} A{bits}"
         return label if (self.batch or 1) == 1 else f"{label}, {self.batch} frames"

@@ -12,6 +12,7 @@ from hao.cli.common import MARGIN, RUN_NAME, RUNS, gathered
 from hao.cli.request import BOARD, FRAMES, IMAGE_SIZE, bits_option
 
 if TYPE_CHECKING:
+    from hao.ir.tensor import ImageSize
     from hao.request import SearchRequest
 
 
@@ -62,7 +63,7 @@ def change_options(
         subject: str,
         fps: float,
         board: str,
-        image_size: int | None,
+        image_size: "ImageSize | None",
         choices: tuple[int, ...],
         run_name: str | None,
         runs: Path,

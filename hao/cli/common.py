@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hao.cli.guard import one_line, traceback_option
+
+if TYPE_CHECKING:
+    from hao.ir.tensor import ImageSize
 
 
 class GuardedGroup(click.Group):
@@ -104,6 +108,28 @@ QUIET = click.option("--quiet", is_flag=True, help="Show no progress.")
 
 
 Command = Callable[..., object]
+
+
+def frame_size(
+    ctx: click.Context, param: click.Parameter, value: str | None
+) -> "ImageSize | None":
+    """Return the size of a frame: one number, or height and width with x between."""
+    if value is None:
+        return None
+    try:
+        sizes = [int(part) for part in value.split("x")]
+    except ValueError:
+        sizes = []
+    match sizes:
+        case [size]:
+            return size
+        case [height, width]:
+            return height, width
+        case _:
+            raise click.BadParameter(
+                f"{value!r}; must be a number of pixels, or height and width, such as "
+                "49x10"
+            )
 
 
 def gathered(name: str) -> Callable[[Command], Callable[[Command], Command]]:

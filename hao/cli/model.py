@@ -1,23 +1,33 @@
 """The command that looks at a model file: what of it can be built."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from hao.cli.common import JSON, show
+from hao.cli.common import JSON, frame_size, show
+
+if TYPE_CHECKING:
+    from hao.ir.tensor import ImageSize
 
 
 @click.command("check")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option(
     "--image-size",
-    type=int,
-    help="Height and width of the frame where the file leaves them open [pixels].",
+    callback=frame_size,
+    metavar="PIXELS",
+    help="Height and width of the frame where the file leaves them open: 224, or "
+    "49x10 for 49 rows of 10.",
 )
 @JSON
 @click.pass_context
 def check_command(
-    ctx: click.Context, *, model: Path, image_size: int | None, as_json: bool
+    ctx: click.Context,
+    *,
+    model: Path,
+    image_size: "ImageSize | None",
+    as_json: bool,
 ) -> None:
     """Say what of a model file is handled, rewritten and missing.
 
@@ -30,6 +40,7 @@ def check_command(
     Examples:
       hao check net.onnx
       hao check net.onnx --image-size 224
+      hao check package.module:network --image-size 49x10
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao.model import check_model
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hao.cli.common import CALIBRATION, MARGIN, Command, gathered
+from hao.cli.common import CALIBRATION, MARGIN, Command, frame_size, gathered
 
 if TYPE_CHECKING:
     from hao.request import SearchRequest
@@ -44,9 +44,10 @@ BOARD = click.option(
 
 IMAGE_SIZE = click.option(
     "--image-size",
-    type=int,
-    help="Height and width of the frame [pixels], of a network of the zoo or of a "
-    "model that leaves them open.",
+    callback=frame_size,
+    metavar="PIXELS",
+    help="Height and width of the frame, of a network of the zoo or of a model that "
+    "leaves them open: 224, or 49x10 for 49 rows of 10.",
 )
 
 FRAMES = click.option(

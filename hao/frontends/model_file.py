@@ -10,12 +10,13 @@ from hao.factory import is_factory
 from hao.frontends.from_onnx.graph import load_graph
 from hao.frontends.from_onnx.model import load_onnx
 from hao.frontends.imported import ImportedNetwork
+from hao.ir.tensor import ImageSize
 
 SUFFIXES = (".onnx", ".qonnx")
 """Suffixes of files that can be read; pickled models are never loaded."""
 
 
-def load_model(path: Path, *, image_size: int | None = None) -> ImportedNetwork:
+def load_model(path: Path, *, image_size: ImageSize | None = None) -> ImportedNetwork:
     """Return the network of a model file.
 
     Args:
@@ -35,7 +36,7 @@ def load_model(path: Path, *, image_size: int | None = None) -> ImportedNetwork:
     return load_onnx(path, image_size=image_size)
 
 
-def operators(path: Path, *, image_size: int | None = None) -> tuple[str, ...]:
+def operators(path: Path, *, image_size: ImageSize | None = None) -> tuple[str, ...]:
     """Return the operator of every node that the outputs of a file depend on.
 
     Raises:

@@ -12,7 +12,8 @@ that readers stay as they are.
     an add without a stage of its own             a copy of one operand before it
     a maximum over a large window or stride       two maxima
     an average of 4x4 pixels, stride 4            two averages
-    a convolution of stride 4                     2x2 patches, then one of stride 2
+    a convolution of a large even stride, or of
+    stride 2 and a large kernel                   2x2 patches, then one of half of both
 
 In a network that a file has quantized, affine layers and activations are part of a
 requantization (`hao.quant.chain`) and stay, and averages stay whole.
@@ -106,7 +107,11 @@ def _respelling(layer: Layer, now: Mapping[str, Layer]) -> str:
         case Pool(), Pool() if made.kernel != layer.kernel:
             return f"{layer.kernel}x{layer.kernel} windows run as smaller ones in a row"
         case Conv(), Conv() if made.stride != layer.stride:
-            return f"stride {layer.stride} runs on 2x2 patches, then with stride 2"
+            size = layer.stride // made.stride
+            return (
+                f"kernel {layer.kernel}, stride {layer.stride} runs on patches of "
+                f"{size}x{size} pixels, with kernel {made.kernel}, stride {made.stride}"
+            )
         case Add(), Add() if made.inputs[1] != layer.inputs[1]:
             return "an operand that other layers read too is copied for it"
         case _:

@@ -79,6 +79,13 @@ class Network:
         )
 
     @property
+    def label(self) -> str:
+        """Return the name with the frame's size: "net@224", "net@49x10"."""
+        frame = self.input.ofm
+        size = f"{frame.height}x" * (frame.height != frame.width) + f"{frame.width}"
+        return f"{self.name}@{size}"
+
+    @property
     def input(self) -> Input:
         """Return the frame that enters."""
         first = self.layers[0]

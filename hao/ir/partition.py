@@ -214,8 +214,9 @@ def _window_remedy(layer: Conv | Depthwise | Pool) -> str:
     match layer:
         case Conv():
             return (
-                "; a convolution of stride 4 with a kernel up to 14 is handled as "
-                "well; otherwise use smaller kernels one behind the other"
+                "; a convolution of stride 2 with a kernel up to 14, or of stride 4 "
+                "up to 28, is handled as well; otherwise use smaller kernels one "
+                "behind the other"
             )
         case Depthwise():
             return "; use smaller kernels one behind the other"

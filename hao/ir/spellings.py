@@ -145,7 +145,7 @@ def smaller_maximum(network: Network, layer: Layer) -> Spelling | None:
     """
     if not isinstance(layer, Pool) or layer.kind is not PoolKind.MAX:
         return None
-    if layer.kernel <= MAX_KERNEL and layer.stride <= MAX_STRIDE:
+    if _runs(layer.kernel, layer.stride):
         return None
     pads = layer.padding
     most = max(pads.top, pads.left, pads.bottom, pads.right)
@@ -203,18 +203,21 @@ def _in_a_row(pools: tuple[Pool, Pool], name: str) -> Spelling:
 
 
 def patches(network: Network, layer: Layer) -> Spelling | None:
-    """Return a convolution of stride 4 as 2x2 patches and one of stride 2.
+    """Return a convolution as 2x2 patches and one of half the stride and kernel.
 
-    The patches are the map's own values, four channels for each, so that nothing is
-    rounded: channel 4 c + 2 y + x is pixel (y, x) of the patch.
+    Where the engine lacks its window. The patches are the map's own values, four
+    channels for each, so that nothing is rounded: channel 4 c + 2 y + x is pixel (y, x)
+    of the patch.
     """
-    if not isinstance(layer, Conv) or layer.stride != 4:
+    if not isinstance(layer, Conv) or _runs(layer.kernel, layer.stride):
+        return None
+    if not _runs_halved(layer):
         return None
     reads = next(one for one in network.layers if one.name == layer.input)
     pads = layer.padding
     small = (layer.kernel + 1) // 2
     first, second = _split_padding(pads, layer, small)
-    if first is None or second is None or small > MAX_KERNEL:
+    if first is None or second is None:
         return None
     channels = layer.ifm.channels
     name = free_name(network, f"{layer.name}.patches")
@@ -255,11 +258,29 @@ def patches(network: Network, layer: Layer) -> Spelling | None:
         layers=(
             *makers,
             replace(
-                layer, input=name, ifm=maker.ofm, kernel=small, stride=2, padding=second
+                layer,
+                input=name,
+                ifm=maker.ofm,
+                kernel=small,
+                stride=layer.stride // 2,
+                padding=second,
             ),
         ),
         params=params,
     )
+
+
+def _runs(kernel: int, stride: int) -> bool:
+    """Return whether the engine has windows of a size and stride."""
+    return kernel <= MAX_KERNEL and stride <= MAX_STRIDE
+
+
+def _runs_halved(layer: Conv) -> bool:
+    """Return whether the engine has a window once both are halved often enough."""
+    kernel, stride = layer.kernel, layer.stride
+    while not _runs(kernel, stride) and stride % 2 == 0:
+        kernel, stride = (kernel + 1) // 2, stride // 2
+    return _runs(kernel, stride)
 
 
 def _split_padding(
@@ -278,7 +299,8 @@ def _split_padding(
         ("right", "left", layer.ifm.width, layer.ofm.width),
     )
     for word, opposite, size, out in sizes:
-        patches = (out - 1) * 2 + small  # that the second layer looks at
+        # What the second layer looks at.
+        patches = (out - 1) * (layer.stride // 2) + small
         inside = patches - second[opposite]
         have = first[opposite] + size
         first[word] = have % 2 if -(-have // 2) <= inside else 0

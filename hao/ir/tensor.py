@@ -11,6 +11,26 @@ MAX_BITS = 8
 MAX_TYPE_BITS = 40
 """Widest type: of a bias behind a multiplier (`hao.ir.integer.WIDE_BIAS_BITS`)."""
 
+MAX_SIDE = 4096
+"""Largest height and width of a frame (chosen here)."""
+
+ImageSize = int | tuple[int, int]
+"""Size of a frame [pixels]: of a square one, or height and width."""
+
+
+def height_and_width(size: ImageSize) -> tuple[int, int]:
+    """Return height and width of a frame [pixels].
+
+    Raises:
+        InputError: One is below 1 or above `MAX_SIDE`.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    if not 1 <= min(height, width) <= max(height, width) <= MAX_SIDE:
+        raise InputError(
+            f"`image_size` = {size}; height and width must be from 1 to {MAX_SIDE}"
+        )
+    return height, width
+
 
 class Rounding(Enum):
     """How a quantizer rounds to an integer.

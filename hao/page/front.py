@@ -88,7 +88,7 @@ def _figure(
             "color": OURS,
             "thickness": 1.2,
         }
-    here = f"{result.design.network.name}@{result.image_size}"
+    here = result.design.network.label
     answer = [
         index
         for index, point in enumerate(front)

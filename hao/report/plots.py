@@ -196,7 +196,7 @@ def _draw_front(
             color=OURS,
             label="hollow: this network was not measured at these bits",
         )
-    here = f"{result.design.network.name}@{result.image_size}"
+    here = result.design.network.label
     one = len({point.network for point in front}) == 1
     labels = []
     for point, height in zip(front, heights, strict=True):

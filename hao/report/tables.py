@@ -105,7 +105,7 @@ def design_title(result: SearchResult) -> str:
 
 def label(result: SearchResult) -> str:
     """Return the network with its image size."""
-    return f"{plain(result.design.network.name)}@{result.image_size}"
+    return plain(result.design.network.label)
 
 
 def render_invocations(result: SearchResult) -> str:

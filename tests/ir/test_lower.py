@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -121,26 +121,31 @@ def test_an_average_of_four_by_four_is_two() -> None:
 @given(
     height=st.integers(8, 24),
     width=st.integers(8, 24),
-    kernel=st.integers(1, 13),
+    kernel=st.integers(1, 16),
+    stride=st.sampled_from([2, 4, 6, 8]),
     before=st.integers(0, 5),
     after=st.integers(0, 5),
 )
 @settings(deadline=None, max_examples=80)
-def test_a_convolution_of_stride_four_reads_patches(
-    height: int, width: int, kernel: int, before: int, after: int
+@example(height=20, width=16, kernel=8, stride=2, before=3, after=4)
+@example(height=16, width=17, kernel=14, stride=2, before=0, after=5)
+@example(height=16, width=16, kernel=9, stride=6, before=0, after=2)
+@example(height=24, width=24, kernel=16, stride=8, before=1, after=0)
+def test_a_convolution_of_even_stride_reads_patches(
+    height: int, width: int, kernel: int, stride: int, before: int, after: int
 ) -> None:
     frame = Shape(channels=2, height=height, width=width)
     around = Padding(top=before, left=after, bottom=after, right=before)
     if max(before, after) >= kernel or kernel > min(height, width):
         return
-    ofm = window_shape(frame, channels=3, kernel=kernel, stride=4, padding=around)
+    ofm = window_shape(frame, channels=3, kernel=kernel, stride=stride, padding=around)
     conv = Conv(
         name="a",
         input="x",
         ifm=frame,
         ofm=ofm,
         kernel=kernel,
-        stride=4,
+        stride=stride,
         padding=around,
     )
     given = network(
@@ -148,7 +153,7 @@ def test_a_convolution_of_stride_four_reads_patches(
         frame=frame,
         params={"a.weight": reals(1, 3, 2, kernel, kernel), "a.bias": reals(2, 3)},
     )
-    if kernel in (4, 7, 11):
+    if (kernel, stride) in {(4, 4), (7, 4), (11, 4), (8, 2), (14, 2), (9, 6)}:
         check_lowered(given, kinds=["Input", "Conv", "Conv"])
     x = reals(7, 2, 2, height, width)
     np.testing.assert_allclose(

@@ -21,6 +21,7 @@ from hao.frontends.from_onnx.tensors import stored_array, tensor_values
 from hao.frontends.from_onnx.written_out import written_out
 from hao.frontends.imported import unique_names
 from hao.frontends.piece_types import Array, NodeSite
+from hao.ir.tensor import ImageSize, height_and_width
 
 Attribute = int | float | str | tuple[int, ...] | tuple[float, ...] | Array
 
@@ -141,7 +142,7 @@ class OnnxGraph:
         }
 
 
-def load_graph(path: Path, *, image_size: int | None = None) -> OnnxGraph:
+def load_graph(path: Path, *, image_size: ImageSize | None = None) -> OnnxGraph:
     """Return the part of an ONNX file that its outputs depend on.
 
     Args:
@@ -285,7 +286,7 @@ def _frame(
     graph: onnx.GraphProto,
     protos: Sequence[onnx.NodeProto],
     unstored: set[str],
-    image_size: int | None,
+    image_size: ImageSize | None,
 ) -> GraphInput:
     """Return the one input of the graph that is not a stored array."""
     made = {name for proto in protos for name in proto.output}
@@ -319,7 +320,7 @@ def _frame(
 
 
 def _sizes(
-    path: Path, value: onnx.ValueInfoProto, image_size: int | None
+    path: Path, value: onnx.ValueInfoProto, image_size: ImageSize | None
 ) -> tuple[int, ...]:
     """Return the sizes of the frame, those that the file leaves open from outside.
 
@@ -331,14 +332,15 @@ def _sizes(
             f"{path}: input {value.name!r} has no shape; export it with one"
         )
     sizes: list[int] = []
+    given = [] if image_size is None else [*height_and_width(image_size)]
     for position, dimension in enumerate(tensor.shape.dim):
         if dimension.HasField("dim_value") and dimension.dim_value > 0:
             sizes.append(dimension.dim_value)
         elif position == 0 and not dimension.dim_value:
             sizes.append(1)
-        elif image_size is not None and len(tensor.shape.dim) == 4:
-            sizes.append(image_size)
-            dimension.dim_value = image_size
+        elif given and len(tensor.shape.dim) == 4:
+            dimension.dim_value = given.pop(0)
+            sizes.append(dimension.dim_value)
         else:
             known = dimension.dim_param or dimension.dim_value or "unknown"
             raise InputError(

@@ -39,6 +39,7 @@ from hao.frontends.imported import (
 from hao.frontends.over_pixels import PartOfPixels
 from hao.frontends.piece_types import Array, Piece, Weight
 from hao.ir.layer import Input, Layer, Padding, PoolKind
+from hao.ir.tensor import ImageSize
 
 Reader = Callable[[NodeCall], Result]
 
@@ -179,7 +180,7 @@ class _Reading:
             self.values[node.outputs[0]] = result
 
 
-def load_onnx(path: Path, *, image_size: int | None = None) -> ImportedNetwork:
+def load_onnx(path: Path, *, image_size: ImageSize | None = None) -> ImportedNetwork:
     """Return the network in an ONNX or QONNX file.
 
     A batch dimension of the file is left out. A final Softmax, Sigmoid, ArgMax or TopK
@@ -209,9 +210,8 @@ def load_onnx(path: Path, *, image_size: int | None = None) -> ImportedNetwork:
         stand_ins={graph.input.name for _ in faults},
         guessed={graph.input.name for _ in faults},
     )
-    reading.values.update(
-        (name, Weight(values=array)) for name, array in graph.constants.items()
-    )
+    constants = graph.constants.items()
+    reading.values.update((name, Weight(values=array)) for name, array in constants)
     alive = fold.Alive(graph.nodes, graph.outputs)
     # Numbers that are not finite are found in the parameters at the end.
     with np.errstate(all="ignore"):

@@ -37,10 +37,10 @@ from hao.frontends.imported import (
 from hao.frontends.piece_types import Array, NodeSite, Piece
 from hao.frontends.reasons import FLAT
 from hao.ir.layer import Input, Layer, Padding
-from hao.ir.tensor import Shape
+from hao.ir.tensor import ImageSize, Shape, height_and_width
 
 
-def trace_factory(spec: str, image_size: int | None) -> ImportedNetwork:
+def trace_factory(spec: str, image_size: ImageSize | None) -> ImportedNetwork:
     """Return the network of the module that a function of the user's makes.
 
     Args:
@@ -64,12 +64,9 @@ def trace_factory(spec: str, image_size: int | None) -> ImportedNetwork:
         raise InputError(f"model {spec!r}: no Conv2d; {remedy}")
     if image_size is None:
         raise InputError(f"model {spec!r}: frames of any size; `image_size` gives one")
-    return trace_torch(
-        module,
-        Shape(
-            channels=convolutions[0].in_channels, height=image_size, width=image_size
-        ),
-    )
+    height, width = height_and_width(image_size)
+    channels = convolutions[0].in_channels
+    return trace_torch(module, Shape(channels=channels, height=height, width=width))
 
 
 def module_kinds(spec: str) -> tuple[str, ...]:

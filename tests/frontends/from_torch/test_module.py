@@ -471,6 +471,9 @@ def without_convolutions() -> nn.Module:
 def test_a_function_that_makes_a_module_is_a_model() -> None:
     spec = Path("tests.frontends.from_torch.test_module:small")
     network = load_model(spec, image_size=8).network
+    wide = load_model(spec, image_size=(8, 12)).network
+    assert (wide.input.ofm.height, wide.input.ofm.width) == (8, 12)
+    assert (network.label, wide.label) == (f"{network.name}@8", f"{wide.name}@8x12")
     x = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
     with torch.no_grad():
         expected = small().eval()(torch.from_numpy(x)).numpy()
