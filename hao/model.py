@@ -21,7 +21,7 @@ from hao.ir.layer import Compute, Layer
 from hao.ir.network import Network
 from hao.ir.partition import engine_problems, partition
 from hao.ir.quantizers import is_quantized, stages_only
-from hao.ir.tensor import ImageSize
+from hao.ir.tensor import ImageSize, height_and_width
 from hao.quant.codable import codable
 from hao.quant.imported import check_quantization
 
@@ -150,9 +150,16 @@ def check_buildable(imported: ImportedNetwork, where: str) -> ImportedNetwork:
 def check_model(path: Path, *, image_size: ImageSize | None = None) -> ModelCheck:
     """Return what becomes of a model file, all that is missing included.
 
+    Args:
+        path: The file, or `package.module:function` that makes a torch module.
+        image_size: Height and width of the frame where the file leaves them open.
+
     Raises:
-        InputError: The suffix is unknown, or the file is missing or malformed.
+        InputError: The suffix is unknown, or the file is missing or malformed; or a
+            size is out of range.
     """
+    if image_size is not None:
+        height_and_width(image_size)
     counted = Counter(operators(path, image_size=image_size))
     try:
         imported = load_buildable(path, image_size=image_size)

@@ -67,7 +67,7 @@ MODELS = (
 )
 """What `SearchRequest.model` takes, in words."""
 
-Most = Annotated[str | None, 'text, such as "30000" or "50%"']
+Most = Annotated[str | int | None, 'a count, or text such as "30000" or "50%"']
 """A count of blocks, or a share of the device."""
 
 MOST_BEST = 50
@@ -120,7 +120,7 @@ class SearchRequest:
         clock_mhz: Clock instead of the board's.
         calibration: File of the cost model's constants for the board; `None` for those
             that ship with hao.
-        max_lut: Most LUTs of a design: a count such as "30000", or a share of the
+        max_lut: Most LUTs of a design: a count such as 30000, or a share of the
             device such as "50%"; `None` for the board's cap, which holds as well.
         max_ff: Most flip-flops, likewise.
         max_dsp: Most DSP slices, likewise.

@@ -163,7 +163,10 @@ def test_what_a_request_leaves_open_depends_on_whether_networks_compete() -> Non
             lambda x: hao.CalibrateRequest(reports=x),
             "`reports` = 5; must be runs, each with its reports",
         ),
-        (lambda x: _asked(fps=5, max_lut=x), "`max_lut` = 5; must be text, such as"),
+        (
+            lambda x: _asked(fps=5, max_lut=x / 2),
+            "`max_lut` = 2.5; must be a count, or text such as",
+        ),
         (
             lambda x: hao.NewBoard(name=x, part="p", ddr="d"),
             "`name` = 5; must be a",

@@ -14,7 +14,7 @@ from torch import nn
 
 import hao
 from hao import flow
-from hao.errors import ArgumentError, HaoError
+from hao.errors import ArgumentError, HaoError, InputError
 
 ROOT = Path(__file__).resolve().parent.parent
 # What only the step that needs it may load.
@@ -54,7 +54,7 @@ def test_every_step_of_a_command_stands_in_the_index() -> None:
             ):
                 steps |= {name.name for name in node.names}
     assert len(steps) > 20
-    assert steps - aside - set(flow.__all__) == {"Kind", "board_aliases"}
+    assert steps - aside - set(flow.__all__) == {"board_aliases"}
 
 
 @pytest.mark.parametrize(
@@ -94,10 +94,12 @@ def test_steps_name_the_argument_that_they_cannot_take(tmp_path: Path) -> None:
     for made, given in (
         (hao.simulate, {"images": 0}),
         (hao.verify, {"workers": 0}),
-        (hao.check_model, {"image_size": 0}),
     ):
         with pytest.raises(ArgumentError, match=r"^`\w+` = 0; must be at least 1$"):
             made(tmp_path, **given)
+    for size in (0, (9, 5000)):
+        with pytest.raises(InputError, match=r"^`image_size` = .*must be from 1 to"):
+            hao.check_model(tmp_path, image_size=size)
     with pytest.raises(ArgumentError, match=r"^`samples` = -1; must be at least 0$"):
         hao.verify(tmp_path, samples=-1)
     asked = hao.SearchRequest(board="zu3eg", fps=50, network="digits")

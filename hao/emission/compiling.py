@@ -88,11 +88,17 @@ def check_emitted(project: Path) -> None:
     """
     try:
         there = (project / MARK).is_file()
+        sources = any((project / "src").glob("*.cpp"))
     except OSError as error:
         raise InputError(f"{project}: cannot be read ({error.strerror})") from error
     if not there:
         raise InputError(
             f"{project}: no emitted project in it; `hao emit-hls` makes one"
+        )
+    if not sources:
+        raise InputError(
+            f"{project}: src/ with the emitted sources is missing; `hao emit-hls "
+            "--force` makes the project again"
         )
 
 

@@ -21,7 +21,7 @@ _LEAST = {"uram": 0}
 """Fewest blocks that a budget may allow, where no design needs any; else one."""
 
 
-def with_budget(board: Board, limits: Mapping[str, str | None]) -> Board:
+def with_budget(board: Board, limits: Mapping[str, str | int | None]) -> Board:
     """Return a board of which designs may use no more than a budget.
 
     Above the board's own caps a budget changes nothing: the caps hold as well.
@@ -36,7 +36,7 @@ def with_budget(board: Board, limits: Mapping[str, str | None]) -> Board:
             above what the device has.
     """
     counts = board.resources.as_dict()
-    given = {kind: text for kind, text in limits.items() if text is not None}
+    given = {kind: str(most) for kind, most in limits.items() if most is not None}
     if not given:
         return board
     for kind, text in given.items():

@@ -22,7 +22,7 @@ from hao.emission.compiling import (
     find_ap_types,
     find_compiler,
 )
-from hao.emission.project import Project, render_project, write_project
+from hao.emission.project import MARK, Project, render_project, write_project
 from hao.emission.stored import map_bytes
 from hao.errors import InputError, ToolError
 from hao.ir.integer_run import run_integer
@@ -197,6 +197,9 @@ def test_a_folder_without_a_project_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no emitted project in it; `hao emit-hls`"):
         check_emitted(tmp_path)
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / MARK).touch()
+    with pytest.raises(InputError, match="src/ with the emitted sources is missing"):
+        check_emitted(tmp_path)
 
 
 def test_a_compile_error_is_quoted_and_logged(hls: Path, tmp_path: Path) -> None:

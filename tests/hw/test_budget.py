@@ -41,6 +41,12 @@ def test_a_budget_that_is_none_is_refused(text: str) -> None:
         with_budget(BOARD, {"lut": text})
 
 
+def test_a_budget_may_be_a_number() -> None:
+    assert with_budget(BOARD, {"lut": 3000}) == with_budget(BOARD, {"lut": "3000"})
+    with pytest.raises(ArgumentError, match=r"^`max_lut` = 0; must be a whole number"):
+        with_budget(BOARD, {"lut": 0})
+
+
 def test_a_budget_may_allow_no_uram() -> None:
     device = replace(BOARD, resources=replace(BOARD.resources, uram=64))
     assert with_budget(device, {"uram": "0"}).usable.uram == 0
