@@ -1,7 +1,7 @@
 """A search request: what a user may ask for, checked, and what follows from it."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +21,7 @@ from hao.answer.candidates import (
 from hao.answer.explain import held_in_words
 from hao.answer.explore import budget_cycles
 from hao.answer.objective import Objective, objective_faults
-from hao.answer.workers import usable_cores
+from hao.answer.workers import Progress, usable_cores
 from hao.arguments import take_fields, takes_words
 from hao.calibration.file import load_constants
 from hao.cost.power import why_no_power
@@ -49,8 +49,6 @@ from hao.runs.recorded import (
     recorded_space,
 )
 from hao.zoo import build_network
-
-Progress = Callable[[str], None]
 
 
 def usual_margin() -> float:

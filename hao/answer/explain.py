@@ -1,16 +1,14 @@
 """Why a search found nothing: which limits clash, and what is reached instead."""
 
 import re
-from collections.abc import Callable
 
 from hao.answer.candidates import Candidate
 from hao.answer.explore import budget_cycles
+from hao.answer.workers import Progress
 from hao.errors import InfeasibleError, SolverError
 from hao.hw.board import Board
 from hao.program.conflicts import clashing_limits, fewest_cycles
 from hao.program.solver import SolverName, check_solver
-
-Progress = Callable[[str], None]
 
 
 def explained(

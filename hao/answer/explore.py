@@ -16,19 +16,18 @@ in a start, each is a candidate, and of equally good designs the one with the fe
 comes before all else.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from hao.answer.candidates import Candidate
-from hao.answer.in_turn import solve_in_turn
+from hao.answer.in_turn import USUAL_SOLVING, Solving
 from hao.answer.ledger import EXCLUDED, NO_DESIGN, Fate, Known, Ledger, Outcome
-from hao.answer.workers import IN_PROCESS, Answer, Task, Workers
+from hao.answer.workers import Answer, Task
 from hao.errors import InfeasibleError
 from hao.hw.board import Board
 from hao.options.option import MICRO
 from hao.program.codesign import NO_LIMIT, Measure, SolveReport, forget
 from hao.program.problem import Problem
-from hao.program.solver import SolverName
 
 __all__ = [
     "Fate",
@@ -38,8 +37,6 @@ __all__ = [
     "search_fps",
     "search_smallest",
 ]
-
-Progress = Callable[[str], None]
 
 
 def budget_cycles(board: Board, fps: float) -> int:
@@ -74,9 +71,7 @@ def search_accuracy(
     *,
     fps: float,
     tolerance: float = 0.0,
-    solver: SolverName = SolverName.AUTO,
-    workers: Workers = IN_PROCESS,
-    progress: Progress = lambda _: None,
+    solving: Solving = USUAL_SOLVING,
 ) -> Outcome:
     """Return the most accurate network and design that reach `fps`.
 
@@ -94,24 +89,15 @@ def search_accuracy(
         board: Where it is to run.
         fps: Frames per second at batch 1.
         tolerance: Share of its accuracy cost by which a design may be beaten.
-        solver: Who solves the integer programs.
-        workers: Who solves the candidates.
-        progress: Told of each candidate.
+        solving: Who solves, and who is told of each candidate.
 
     Raises:
         InfeasibleError: No candidate reaches the frame rate.
         SolverError: None was found to reach it, but this is not proven; or the workers
             died.
     """
-    search = _ByAccuracy(candidates, board, fps, tolerance, solver)
-
-    def ask(
-        places: Sequence[int],
-        task: Callable[[int], Task | None],
-        take: Callable[[int, Answer], bool],
-    ) -> None:
-        solve_in_turn(places, task, take, workers=workers, progress=progress)
-
+    search = _ByAccuracy(candidates, board, fps, tolerance)
+    ask = solving.in_turn
     ask(search.places, search.at_most_bits, search.take_at_most_bits)
     ask(search.passed_over(), search.with_fewer_bits, search.take)
     ask(search.as_good_as_the_best(), search.in_full, search.take_in_full)
@@ -126,7 +112,6 @@ class _ByAccuracy:
         board: Where they are to run.
         fps: Frames per second to reach.
         tolerance: Share of its accuracy cost by which a design may be beaten.
-        solver: Who solves the integer programs.
     """
 
     def __init__(
@@ -135,13 +120,11 @@ class _ByAccuracy:
         board: Board,
         fps: float,
         tolerance: float,
-        solver: SolverName,
     ) -> None:
         self._order = sorted(
             candidates, key=lambda c: (-c.bound_micro, _frames(c), c.label)
         )
-        self._board, self._fps, self._solver = board, fps, solver
-        self._tolerance = tolerance
+        self._board, self._fps, self._tolerance = board, fps, tolerance
         self.places = range(len(self._order))
         self.ledger = Ledger(
             [Known(candidate=c, floor=-c.bound_micro) for c in self._order],
@@ -164,7 +147,6 @@ class _ByAccuracy:
             problem=self._problems[place],
             budget=budget_cycles(candidate.on(self._board), self._fps),
             cost_limit=cost_limit,
-            solver=self._solver,
         )
 
     def _least(self, place: int) -> int:
@@ -258,9 +240,7 @@ def search_fps(
     board: Board,
     *,
     top1: float | None,
-    solver: SolverName = SolverName.AUTO,
-    workers: Workers = IN_PROCESS,
-    progress: Progress = lambda _: None,
+    solving: Solving = USUAL_SOLVING,
 ) -> Outcome:
     """Return the fastest network and design with at least `top1` left.
 
@@ -271,9 +251,7 @@ def search_fps(
         candidates: In any order; those with fewer products are tried first.
         board: Where it is to run.
         top1: Least top-1 [percent] at the stance's end; `None` for any.
-        solver: Who solves the integer programs.
-        workers: Who solves the candidates.
-        progress: Told of each candidate.
+        solving: Who solves, and who is told of each candidate.
 
     Raises:
         InfeasibleError: No candidate keeps that accuracy, or none fits the board.
@@ -301,12 +279,9 @@ def search_fps(
             problem=candidate.problem(board),
             cost_limit=None if needed is None else candidate.top1_micro - needed,
             latency_limit=min(ledger.loss, NO_LIMIT),
-            solver=solver,
         )
 
-    solve_in_turn(
-        range(len(order)), task, ledger.take, workers=workers, progress=progress
-    )
+    solving.in_turn(range(len(order)), task, ledger.take)
     limit_text = "" if top1 is None else f" with {top1:g} % top-1"
     return ledger.outcome(f"no network fits {board.title}{limit_text}")
 
@@ -318,9 +293,7 @@ def search_smallest(
     measure: Measure,
     fps: float,
     top1: float | None,
-    solver: SolverName = SolverName.AUTO,
-    workers: Workers = IN_PROCESS,
-    progress: Progress = lambda _: None,
+    solving: Solving = USUAL_SOLVING,
 ) -> Outcome:
     """Return the network and design of fewest blocks that reach `fps` and keep `top1`.
 
@@ -336,9 +309,7 @@ def search_smallest(
         measure: How blocks are counted.
         fps: Frames per second at batch 1.
         top1: Least top-1 [percent] at the stance's end; `None` for the most at `fps`.
-        solver: Who solves the integer programs.
-        workers: Who solves the candidates.
-        progress: Told of each candidate.
+        solving: Who solves, and who is told of each candidate.
 
     Raises:
         InfeasibleError: No candidate reaches the frame rate and keeps the accuracy.
@@ -348,9 +319,7 @@ def search_smallest(
     first: Outcome | None = None
     order = sorted(candidates, key=lambda c: (c.network.macs, _frames(c), c.label))
     if top1 is None and len(order) > 1:
-        first = search_accuracy(
-            order, board, fps=fps, solver=solver, workers=workers, progress=progress
-        )
+        first = search_accuracy(order, board, fps=fps, solving=solving)
         order = [first.candidate]
     ledger = Ledger(
         [Known(candidate=c, floor=0) for c in order],
@@ -375,12 +344,9 @@ def search_smallest(
             measure=measure,
             most_blocks=None if ledger.loss == NO_DESIGN else ledger.loss,
             cost_limit=limit if first is None else first.report.cost_micro,
-            solver=solver,
         )
 
-    solve_in_turn(
-        range(len(order)), task, ledger.take, workers=workers, progress=progress
-    )
+    solving.in_turn(range(len(order)), task, ledger.take)
     limit_text = "" if top1 is None else f" with {top1:g} % top-1"
     outcome = ledger.outcome(
         f"no network reaches {fps:g} fps on {board.title}{limit_text}"

@@ -1,21 +1,19 @@
 """The front of accuracy against frame rate: for one network, or for all."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hao.accuracy.drops import Basis
 from hao.answer.candidates import Accuracy, Candidate
-from hao.answer.in_turn import solve_in_turn
+from hao.answer.in_turn import USUAL_SOLVING, Solving
 from hao.answer.ledger import Outcome
-from hao.answer.workers import IN_PROCESS, Answer, Task, Workers
+from hao.answer.workers import Answer, Task
 from hao.cost.power import estimate_power
 from hao.hw.board import Board
 from hao.options.option import MICRO
 from hao.program.codesign import SolveReport
 from hao.program.front import trade_off
-from hao.program.solver import SolverName, Status
-
-Progress = Callable[[str], None]
+from hao.program.solver import Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +74,7 @@ def network_front(
     board: Board,
     *,
     points: int,
-    solver: SolverName = SolverName.AUTO,
-    progress: Progress = lambda _: None,
+    solving: Solving = USUAL_SOLVING,
 ) -> tuple[FrontPoint, ...]:
     """Return the front of one network, most accurate first.
 
@@ -85,14 +82,16 @@ def network_front(
         candidate: The network and its options.
         board: Where it is to run.
         points: Most designs, at least 1; of more, evenly spaced ones are kept.
-        solver: Who solves the integer programs.
-        progress: Told of each step.
+        solving: Who solves, in this process, and who is told of each step.
 
     Raises:
         InfeasibleError: No engine fits the board.
     """
     reports = trade_off(
-        candidate.problem(board), points=points, solver=solver, progress=progress
+        candidate.problem(board),
+        points=points,
+        solver=solving.solver,
+        progress=solving.progress,
     )
     return tuple(front_point(candidate, report) for report in reports)
 
@@ -103,9 +102,7 @@ def zoo_front(
     outcome: Outcome,
     *,
     points: int,
-    solver: SolverName = SolverName.AUTO,
-    workers: Workers = IN_PROCESS,
-    progress: Progress = lambda _: None,
+    solving: Solving = USUAL_SOLVING,
 ) -> tuple[FrontPoint, ...]:
     """Return the front over many networks at their most bits, from the answer down.
 
@@ -120,9 +117,7 @@ def zoo_front(
         board: Where they are to run.
         outcome: The answer of the search; the first point.
         points: Most points, at least 1.
-        solver: Who solves the integer programs.
-        workers: Who solves the candidates.
-        progress: Told of each candidate.
+        solving: Who solves, and who is told of each candidate.
 
     Raises:
         SolverError: The workers died.
@@ -153,7 +148,6 @@ def zoo_front(
             problem=candidate.problem_at_most_bits(board),
             # Not that of the last point: what is solved ahead must not depend on it.
             latency_limit=outcome.report.cost.latency_cycles - 1,
-            solver=solver,
         )
 
     def take(place: int, reply: Answer) -> bool:
@@ -167,5 +161,5 @@ def zoo_front(
             found[candidate.bound_micro] = (candidate, reply)
         return len(found) >= points
 
-    solve_in_turn(range(len(order)), task, take, workers=workers, progress=progress)
+    solving.in_turn(range(len(order)), task, take)
     return tuple(front_point(candidate, report) for candidate, report in found.values())

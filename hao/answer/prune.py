@@ -12,7 +12,7 @@ whole network takes to what is asked:
     budget of step t of k = start^(1 - t/k) * goal^(t/k)
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from hao.answer.kept import Pruned, load_kept, save_kept
 from hao.answer.prune_task import PruneSettings, PruneTask
+from hao.answer.workers import Progress
 from hao.engine.stages import Engine
 from hao.errors import InputError
 from hao.ir.change import kept_channels
@@ -41,8 +42,6 @@ from hao.quant.distill import Teacher
 from hao.quant.float_net import FloatNet, folded_network
 from hao.quant.normed import normed_net
 from hao.quant.saliency import NetOutputs, Scores, masked_losses, taylor_scores
-
-Progress = Callable[[str], None]
 
 MEASURED_WIDTHS = 3
 """Numbers of channels per group whose loss is measured (chosen here)."""

@@ -15,7 +15,7 @@ lanes, pixels at once and buffering, and the stage of each layer; depths of buff
 split between DSPs and LUTs, and the partition stay free.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ import numpy as np
 from hao.answer.densities import Curves, energies, measured_curves, prunable, weights_of
 from hao.answer.kept import Sparsified, load_kept, save_kept
 from hao.answer.prune_task import PruneSettings, PruneTask
+from hao.answer.workers import Progress
 from hao.emission.weights import stage_words
 from hao.engine.design import Design
 from hao.ir.change import densities_of
@@ -36,8 +37,6 @@ from hao.program.space import Space
 from hao.quant.admm import Arrays, Masks, Splitting, train_towards
 from hao.quant.float_net import FloatNet, folded_network
 from hao.quant.normed import normed_net
-
-Progress = Callable[[str], None]
 
 ENGINE_ROUNDS = 2
 """Times that densities and engine are chosen before training (chosen here)."""

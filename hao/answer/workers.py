@@ -45,7 +45,7 @@ _USUAL_PORT = 8786
 """Of a Dask scheduler; source: distributed.Scheduler.default_port."""
 
 
-def _no_progress(_: str) -> None:
+def no_progress(_: str) -> None:
     """Drop a line of progress."""
 
 
@@ -88,7 +88,7 @@ Answer = SolveReport | InfeasibleError | SolverError
 """A design; or a proof that there is none; or neither."""
 
 
-def solve_task(task: Task, progress: Progress = _no_progress) -> Answer:
+def solve_task(task: Task, progress: Progress = no_progress) -> Answer:
     """Return the best design of a task, or the error that says why there is none.
 
     Args:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
-from hao.answer.workers import Farm
+from hao.answer.workers import Farm, Progress
 from hao.errors import InputError
 from hao.measure.predictors import (
     LEAST_SAMPLES,
@@ -33,8 +33,6 @@ from hao.measure.store import Store
 from hao.measure.subject import Subject, evaluate
 from hao.measure.turn import Turn, propose
 from hao.program.codesign import SolveReport
-
-Progress = Callable[[str], None]
 
 RESTING_TURNS = 2
 """Turns without a better scheme at any latency after which the front rests."""

@@ -19,6 +19,7 @@ import numpy as np
 
 from hao.accuracy.drops import load_drop_law
 from hao.answer.candidates import BitRules, Candidate, make_candidate
+from hao.answer.workers import Progress
 from hao.arguments import AtLeast0
 from hao.errors import ArgumentError, InputError, UnsupportedError
 from hao.factory import is_factory
@@ -37,7 +38,7 @@ from hao.request import (
 from hao.runs.design_file import FILE_NAME, load_design
 from hao.runs.run import check_target
 from hao.runs.run_files import FLOAT_STEM, TRAINING_FOLDER
-from hao.steps.common import Progress, checkpoint_path, epoch_line
+from hao.steps.common import checkpoint_path, epoch_line
 from hao.steps.floats import Source, float_inputs
 from hao.steps.search import no_files, search
 from hao.zoo import network_names

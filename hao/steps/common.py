@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hao.answer.workers import Progress
 from hao.errors import ToolError
 from hao.ir.integer import IntegerNetwork
 from hao.ir.integer_run import run_integer
 from hao.ir.network import Network
 from hao.runs.run_files import TRAINING_FOLDER
-
-Progress = Callable[[str], None]
 
 RANDOM_FRAMES = 2
 """Frames that are recorded where they are random and mean nothing (chosen here)."""

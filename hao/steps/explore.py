@@ -7,7 +7,6 @@ The run's own answer stays: it was chosen and proven by predicted accuracy. What
 measured stands beside it, each design in a folder that later commands take as a run.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from hao.answer.candidates import Candidate
 from hao.answer.explore import budget_cycles
-from hao.answer.workers import open_workers
+from hao.answer.workers import Progress, open_workers
 from hao.arguments import AtLeast1, take_fields, takes_words
 from hao.engine.design import Design
 from hao.errors import ArgumentError, InputError
@@ -33,8 +32,6 @@ from hao.runs.records import keep_record
 from hao.runs.run_files import held_run, opened_run
 from hao.steps.common import check_torch
 from hao.steps.floats import Source
-
-Progress = Callable[[str], None]
 
 _ASKED = "asked"
 """Name under which a store remembers which data and weights were named."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hao.answer.workers import Progress
 from hao.arguments import AtLeast0, AtLeast1, take_fields
 from hao.errors import ArgumentError, InputError
 from hao.factory import is_factory
@@ -18,7 +19,7 @@ from hao.ir.picture import UNPREPARED, Preparation
 from hao.model import load_buildable
 from hao.quant.parameters import frame_parameters, parameters_named_as
 from hao.runs.run_files import FLOAT_FILE
-from hao.steps.common import Progress, checkpoint_path, epoch_line
+from hao.steps.common import checkpoint_path, epoch_line
 from hao.zoo.registry import network_names
 
 if TYPE_CHECKING:

@@ -4,12 +4,12 @@ Loads torch and scikit-learn, and is imported when `hao.steps.explore` runs.
 """
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hao.answer.candidates import Candidate
+from hao.answer.workers import Progress
 from hao.ir.change import (
     Change,
     Replace,
@@ -43,9 +43,6 @@ from hao.request import SearchRequest
 from hao.runs.run import write_run
 from hao.runs.run_files import FLOAT_STEM, load_operations
 from hao.steps.floats import Source, float_inputs
-
-Progress = Callable[[str], None]
-
 
 if TYPE_CHECKING:
     from hao.steps.explore import ExploreRequest

@@ -6,13 +6,13 @@
 `hao replace` and `hao search --options` take them from here.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hao.answer.workers import Progress
 from hao.arguments import AtLeast1, take_fields
 from hao.errors import ArgumentError
 from hao.ir.change import Change, Keep
@@ -26,8 +26,6 @@ from hao.steps.changed import Trained
 if TYPE_CHECKING:
     from hao.distillation.choose import BlockTeacher
     from hao.distillation.pool import Place
-
-Progress = Callable[[str], None]
 
 SLOPE_NETWORKS = 8
 """Random networks whose top-1 says what a loss is in points (chosen here)."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from hao.answer.candidates import BitRules
+from hao.answer.workers import Progress
 from hao.arguments import AtLeast1, takes_words
 from hao.ir.network import Network
 from hao.options.option import Option
@@ -31,7 +32,7 @@ from hao.steps.changed import (
     work_beside,
     write_changed,
 )
-from hao.steps.common import Progress, check_torch, checkpoint_path
+from hao.steps.common import check_torch, checkpoint_path
 from hao.text import plain, text_table
 
 if TYPE_CHECKING:

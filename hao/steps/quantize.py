@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hao.answer.workers import Progress
 from hao.arguments import takes_words
 from hao.emission.check_input import check_match
 from hao.emission.weights import pruned_network
@@ -43,7 +44,6 @@ from hao.runs.run_files import (
 )
 from hao.steps.common import (
     RANDOM_FRAMES,
-    Progress,
     check_torch,
     checkpoint_path,
     epoch_line,

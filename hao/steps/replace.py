@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, TypeAdapter
 
 from hao.answer.candidates import BitRules
+from hao.answer.workers import Progress
 from hao.arguments import AtLeast1, takes_words
 from hao.errors import InfeasibleError
 from hao.hw.board import Board
@@ -35,7 +36,7 @@ from hao.steps.changed import (
     work_beside,
     write_changed,
 )
-from hao.steps.common import Progress, check_torch
+from hao.steps.common import check_torch
 from hao.steps.operations import Pooled, distilled, offered_pool
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from hao.answer.candidates import Candidate
 from hao.answer.explain import explained, held_in_words, why_not_gurobi
 from hao.answer.explore import Outcome, search_accuracy, search_fps, search_smallest
 from hao.answer.front import FrontPoint, network_front, zoo_front
+from hao.answer.in_turn import Solving
 from hao.answer.objective import measure_of
-from hao.answer.workers import Workers, open_workers
+from hao.answer.workers import Progress, open_workers
 from hao.arguments import takes_words
 from hao.errors import ArgumentError, InfeasibleError
 from hao.hw.board import Board
@@ -38,8 +39,6 @@ from hao.request import (
 from hao.runs.certificate import render_certificate
 from hao.runs.run import check_target, run_state, write_run
 from hao.steps.clock import check_loops
-
-Progress = Callable[[str], None]
 
 
 def no_files(result: SearchResult) -> Mapping[str, bytes]:
@@ -94,9 +93,10 @@ def search(
     check_min_top1(request, candidates)
     candidates = with_batches(request, candidates)
     with open_workers(request.processes, request.cluster) as workers:
-        outcome = _search(request, board, candidates, workers, progress)
+        solving = Solving(solver=request.solver, workers=workers, progress=progress)
+        outcome = _search(request, board, candidates, solving)
         board = outcome.candidate.on(board)
-        front = _front(request, board, candidates, outcome, workers, progress)
+        front = _front(request, board, candidates, outcome, solving)
     others = _others(request, board, outcome, progress)
     result = make_result(
         outcome,
@@ -165,28 +165,18 @@ def _search(
     request: SearchRequest,
     board: Board,
     candidates: Sequence[Candidate],
-    workers: Workers,
-    progress: Progress,
+    solving: Solving,
 ) -> Outcome:
     """Return the answer, or explain why there is none."""
     if request.fps is None:
-        return search_fps(
-            candidates,
-            board,
-            top1=request.min_top1,
-            solver=request.solver,
-            workers=workers,
-            progress=progress,
-        )
+        return search_fps(candidates, board, top1=request.min_top1, solving=solving)
     most_accurate = partial(
         search_accuracy,
         candidates,
         board,
         fps=request.fps / request.promised_share,
         tolerance=request.within_percent / 100,
-        solver=request.solver,
-        workers=workers,
-        progress=progress,
+        solving=solving,
     )
     measure = measure_of(request.objective, board)
     try:
@@ -198,9 +188,7 @@ def _search(
             measure=measure,
             fps=request.fps / request.promised_share,
             top1=request.min_top1,
-            solver=request.solver,
-            workers=workers,
-            progress=progress,
+            solving=solving,
         )
     except InfeasibleError as error:
         if request.min_top1 is not None:
@@ -221,7 +209,7 @@ def _search(
             board,
             fps=request.fps,
             margin_percent=request.margin_percent,
-            progress=progress,
+            progress=solving.progress,
         ) from error
 
 
@@ -230,8 +218,7 @@ def _front(
     board: Board,
     candidates: Sequence[Candidate],
     outcome: Outcome,
-    workers: Workers,
-    progress: Progress,
+    solving: Solving,
 ) -> tuple[FrontPoint, ...]:
     """Return the front that was asked for, with the answer on it.
 
@@ -242,21 +229,9 @@ def _front(
     candidates = [c for c in candidates if c.batch == outcome.candidate.batch]
     if len(candidates) == 1:
         return network_front(
-            candidates[0],
-            board,
-            points=request.points,
-            solver=request.solver,
-            progress=progress,
+            candidates[0], board, points=request.points, solving=solving
         )
-    return zoo_front(
-        candidates,
-        board,
-        outcome,
-        points=request.points,
-        solver=request.solver,
-        workers=workers,
-        progress=progress,
-    )
+    return zoo_front(candidates, board, outcome, points=request.points, solving=solving)
 
 
 def _others(

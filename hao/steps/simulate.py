@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hao.answer.workers import Progress
 from hao.arguments import AtLeast1, takes_words
 from hao.cost.evaluate import CostReport
 from hao.emission.check import Replay, run_replay, run_simulation
@@ -46,7 +47,7 @@ from hao.runs.run_files import (
     recorded_quantization,
     run_integers,
 )
-from hao.steps.common import Progress, in_batches, share
+from hao.steps.common import in_batches, share
 
 
 @takes_words

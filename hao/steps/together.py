@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hao.answer.candidates import Candidate
+from hao.answer.workers import Progress
 from hao.arguments import take_fields, takes_words
 from hao.errors import ArgumentError, InputError
 from hao.ir.network import Network
@@ -24,7 +25,6 @@ from hao.options.option import Option
 from hao.report.result import SearchResult
 from hao.runs.run_files import FLOAT_STEM, OPERATIONS_FILE
 from hao.steps.changed import Trained, keep_training, load_trained, work_beside
-from hao.steps.common import Progress
 from hao.steps.operations import (
     Pooled,
     distilled,

@@ -17,7 +17,6 @@ the exact search, which gives the integer program what it has to confirm. Not ch
 the front, and that of networks whose best designs are equal the right one was named.
 """
 
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +26,7 @@ from hao.answer.candidates import Candidate
 from hao.answer.explore import Fate
 from hao.answer.objective import Objective, measure_of
 from hao.answer.rivals import rivals, settled
-from hao.answer.workers import Task, Workers, open_workers, solve_task
+from hao.answer.workers import Progress, Task, Workers, open_workers, solve_task
 from hao.arguments import AtLeast0, AtLeast1, takes_words
 from hao.errors import InfeasibleError, InputError, SolverError
 from hao.options.option import MICRO
@@ -47,8 +46,6 @@ from hao.runs.certificate import (
 )
 from hao.runs.design_file import FILE_NAME, load_design
 from hao.runs.recorded import recorded_problem
-
-Progress = Callable[[str], None]
 
 SAMPLES = 100
 """Random designs that are priced unless asked otherwise: seconds (chosen here)."""

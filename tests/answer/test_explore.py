@@ -20,6 +20,7 @@ from hao.answer.explore import (
     search_smallest,
 )
 from hao.answer.front import zoo_front
+from hao.answer.in_turn import Solving
 from hao.answer.objective import Objective
 from hao.answer.workers import Answer, Progress, Task, solve_task
 from hao.errors import InfeasibleError, SolverError
@@ -235,7 +236,7 @@ def test_the_fastest_whatever_the_accuracy_may_have_none_left() -> None:
 
 def test_what_is_known_is_not_solved_again() -> None:
     asked = Ahead(1)
-    search_accuracy(offers(), BOARD, fps=fps_of(1700), workers=asked)
+    search_accuracy(offers(), BOARD, fps=fps_of(1700), solving=Solving(workers=asked))
     assert asked.labels == [
         *("[1/7] unknown@16", "[2/7] large@32", "[3/7] first@7", "[4/7] second@10"),
         # The others have no fewer bits.
@@ -252,7 +253,9 @@ def test_what_is_excluded_at_any_bits_is_not_asked_again(
     monkeypatch.setattr(workers_module, "solve_task", excluded)
     asked = Ahead(1)
     with pytest.raises(InfeasibleError):
-        search_accuracy(offers(), BOARD, fps=fps_of(1700), workers=asked)
+        search_accuracy(
+            offers(), BOARD, fps=fps_of(1700), solving=Solving(workers=asked)
+        )
     assert len(asked.labels) == len(offers())
     assert not any("fewer" in label for label in asked.labels)
 
@@ -261,12 +264,16 @@ def test_what_is_excluded_at_any_bits_is_not_asked_again(
 def test_work_ahead_does_not_change_the_outcome(count: int) -> None:
     for budget in (1700, 940):
         outcome = search_accuracy(
-            offers(), BOARD, fps=fps_of(budget), workers=Ahead(count)
+            offers(), BOARD, fps=fps_of(budget), solving=Solving(workers=Ahead(count))
         )
         assert told(outcome) == told(accurate(budget))
-        front = zoo_front(offers(), BOARD, outcome, points=3, workers=Ahead(count))
+        front = zoo_front(
+            offers(), BOARD, outcome, points=3, solving=Solving(workers=Ahead(count))
+        )
         assert front == zoo_front(offers(), BOARD, outcome, points=3)
-    outcome = search_fps(offers(), BOARD, top1=59.9, workers=Ahead(count))
+    outcome = search_fps(
+        offers(), BOARD, top1=59.9, solving=Solving(workers=Ahead(count))
+    )
     assert told(outcome) == told(search_fps(offers(), BOARD, top1=59.9))
 
 

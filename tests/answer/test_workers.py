@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from hao import SearchRequest
 from hao.answer import workers as workers_module
 from hao.answer.explore import search_accuracy
+from hao.answer.in_turn import Solving
 from hao.answer.workers import IN_PROCESS, Answer, Task, Workers, open_workers
 from hao.cli import main
 from hao.errors import InputError, SolverError
@@ -89,7 +90,9 @@ def deadly(task: Task, marker: str) -> Task:
 def test_processes_answer_as_one_process_does() -> None:
     expected = told(search_accuracy(candidates(), BOARD, fps=FPS))
     with open_workers(2) as workers, warnings.catch_warnings(record=True) as seen:
-        found = search_accuracy(candidates(), BOARD, fps=FPS, workers=workers)
+        found = search_accuracy(
+            candidates(), BOARD, fps=FPS, solving=Solving(workers=workers)
+        )
     assert told(found) == expected
     assert [str(w.message) for w in seen] == []
 
@@ -159,7 +162,9 @@ def test_a_cluster_answers_as_one_process_does_though_a_worker_dies() -> None:
     one_by_one = said(IN_PROCESS.solve(given, quiet))
     with cluster(2) as started, open_workers(cluster=started.address) as workers:
         wait_for(workers, 2)
-        found = search_accuracy(candidates(), BOARD, fps=FPS, workers=workers)
+        found = search_accuracy(
+            candidates(), BOARD, fps=FPS, solving=Solving(workers=workers)
+        )
         assert told(found) == expected
         answers = workers.solve(given, quiet)
         first = said(iter([next(answers)]))
