@@ -62,9 +62,9 @@ class TorchCall:
             raise UnsupportedError(value.inside(self.site.label))
         if not isinstance(value, FeatureMap):
             raise UnsupportedError(
-                f"{self.site.label}: argument {name!r} is a {type(value).__name__}; "
-                "handled: a tensor that depends on the input; put constants into the "
-                "bias or the weights of a layer"
+                f"{self.site.label}: argument {name!r} is of type "
+                f"{type(value).__name__}; handled: a tensor that depends on the input; "
+                "put constants into a layer, or export with torch.onnx.export"
             )
         return value
 

@@ -14,7 +14,7 @@ from hao.frontends.final_scores import FinalScores, final_scores
 from hao.frontends.from_torch.call import Result, TorchCall
 from hao.frontends.over_pixels import PartOfPixels, Reduction, over_pixels
 from hao.frontends.piece_types import Piece, Window, check_no_padding
-from hao.frontends.pieces import global_average_piece, pool_piece
+from hao.frontends.pieces import pool_piece
 from hao.frontends.pointwise_pieces import activation_piece, add_piece, clip_piece
 from hao.ir.layer import ActivationKind, Padding, PoolKind
 
@@ -106,18 +106,37 @@ def around(sizes: tuple[int, int]) -> Padding:
 
 
 def read_adaptive_pool(call: TorchCall) -> Piece:
-    """Return the average over all pixels, if that is the size asked for.
+    """Return averages over the windows that give the size asked for."""
+    return _adaptive_piece(call, PoolKind.AVERAGE)
+
+
+def read_adaptive_maximum(call: TorchCall) -> Piece:
+    """Return maxima over the windows that give the size asked for."""
+    return _adaptive_piece(call, PoolKind.MAX)
+
+
+def _adaptive_piece(call: TorchCall, kind: PoolKind) -> Piece:
+    """Return equal windows side by side.
 
     Raises:
-        UnsupportedError: It is another.
+        UnsupportedError: The size asked for is no part of the map's.
     """
-    if call.pair(1, "output_size") != (1, 1):
-        size = call.argument(1, "output_size")
+    check_no_padding(call.site, call.x)
+    height, width = call.pair(1, "output_size")
+    x = call.x.shape
+    if call.argument(2, "return_indices", False):
+        raise UnsupportedError(f"{call.site.label}: return_indices; handled: values")
+    if min(height, width) < 1 or x.height % height or x.width % width:
         raise UnsupportedError(
-            f"{call.site.label}: output_size {size}; handled: 1; use AvgPool2d "
-            "with the kernel that gives this size"
+            f"{call.site.label}: output_size {height}x{width} of {x.height}x{x.width} "
+            "pixels; handled: sizes that divide those of the map; use a pool of one "
+            "kernel"
         )
-    return global_average_piece(call.site, call.x)
+    kernel = (x.height // height, x.width // width)
+    if kernel == (1, 1):
+        return Piece(value=call.x)
+    window = Window(kernel=kernel, stride=kernel)
+    return pool_piece(call.site, call.x, kind=kind, window=window)
 
 
 def read_identity(call: TorchCall) -> Piece:
@@ -151,6 +170,16 @@ def read_view(call: TorchCall) -> Piece:
     if len(whole) != len(sizes):
         raise UnsupportedError(f"{call.site.label}: sizes {sizes}; handled: numbers")
     return _reshaped(call, whole)
+
+
+def read_squeeze(call: TorchCall) -> Piece:
+    """Return the tensor without dimensions of size 1: all, or those that are named."""
+    sizes = call.x.sizes
+    chosen = call.argument(1, "dim", range(len(sizes)))
+    listed = chosen if isinstance(chosen, tuple | list | range) else (chosen,)
+    gone = {dim % len(sizes) for dim in listed if isinstance(dim, int)}
+    left = [n for dim, n in enumerate(sizes) if n > 1 or dim not in gone]
+    return _reshaped(call, tuple(left))
 
 
 def _reshaped(call: TorchCall, sizes: tuple[int, ...]) -> Piece:
@@ -201,16 +230,25 @@ def _picked(call: TorchCall, sizes: tuple[int, ...], index: int | slice) -> Resu
 
 def read_mean(call: TorchCall) -> Result:
     """Return a mean over pixels, or over rows or columns alone until they follow."""
+    return _reduced(call, PoolKind.AVERAGE)
+
+
+def read_maximum(call: TorchCall) -> Result:
+    """Return a maximum over pixels, or over rows or columns until they follow."""
+    return _reduced(call, PoolKind.MAX)
+
+
+def _reduced(call: TorchCall, kind: PoolKind) -> Result:
     axes = call.argument(1, "dim")
     chosen = (axes,) if isinstance(axes, int) else axes
     if not isinstance(chosen, tuple | list) or None in chosen:
         over = "everything" if axes is None else axes
         raise UnsupportedError(
-            f"{call.site.label}: averages over {over}; handled: height and width, as "
+            f"{call.site.label}: goes over {over}; handled: height and width, as "
             "in x.mean((2, 3))"
         )
     keep = bool(call.argument(2, "keepdim", False))
-    how = Reduction(op="mean", kind=PoolKind.AVERAGE, axes=chosen, keep=keep)
+    how = Reduction(op=kind.value, kind=kind, axes=chosen, keep=keep)
     value = call.argument(0, "input")
     part = value if isinstance(value, PartOfPixels) else call.x
     return over_pixels(call.site, part, how)
@@ -226,6 +264,8 @@ def read_add(call: TorchCall) -> Result:
             f"{call.site.label}: scales an operand; handled: x + y; scale the weights "
             "that make it"
         )
+    if isinstance(first, int) and first == 0:  # where Python's sum begins
+        return Piece(value=call.feature_map(1, "other"))
     return add_piece(call.site, call.x, call.feature_map(1, "other"))
 
 
@@ -238,7 +278,10 @@ def read_multiply(call: TorchCall) -> int:
     first, second = call.argument(0, "input"), call.argument(1, "other")
     if isinstance(first, int) and isinstance(second, int):
         return first * second
+    if isinstance(first, int | float) or isinstance(second, int | float):
+        remedy = "put the factor into a layer, or export with torch.onnx.export"
+    else:
+        remedy = "leave gates out, or put a convolution in their place"
     raise UnsupportedError(
-        f"{call.site.label}: multiplies tensors; handled: sizes; leave gates out, "
-        "or put a convolution in their place"
+        f"{call.site.label}: multiplies a tensor; handled: sizes; {remedy}"
     )

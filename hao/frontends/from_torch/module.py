@@ -20,6 +20,7 @@ import torch
 from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp, TensorMetadata
 from torch.nn import functional
+from torch.nn.parameter import is_lazy
 
 from hao.errors import ArgumentError, InputError, UnsupportedError
 from hao.factory import made_by
@@ -53,20 +54,20 @@ def trace_factory(spec: str, image_size: ImageSize | None) -> ImportedNetwork:
         UnsupportedError: As `trace_torch`, or the function raised something.
     """
     module = made_by(spec, "model", nn.Module)
-    convolutions = [part for part in module.modules() if isinstance(part, nn.Conv2d)]
-    if not convolutions:
-        flat = any(isinstance(part, nn.Conv1d | nn.Conv3d) for part in module.modules())
-        remedy = (
-            FLAT
-            if flat
-            else "must have one to begin with, or be a file (torch.onnx.export)"
-        )
+    traced = _traced(module)
+    calls = traced.graph.find_nodes(op="call_module")
+    called = [traced.get_submodule(str(node.target)) for node in calls]
+    channels = [part.in_channels for part in called if isinstance(part, nn.Conv2d)]
+    if not channels:
+        flat = any(isinstance(part, nn.Conv1d | nn.Conv3d) for part in called)
+        usual = "must have one to begin with, or be a file (torch.onnx.export)"
+        remedy = FLAT if flat else usual
         raise InputError(f"model {spec!r}: no Conv2d; {remedy}")
     if image_size is None:
         raise InputError(f"model {spec!r}: frames of any size; `image_size` gives one")
     height, width = height_and_width(image_size)
-    channels = convolutions[0].in_channels
-    return trace_torch(module, Shape(channels=channels, height=height, width=width))
+    shape = Shape(channels=channels[0], height=height, width=width)
+    return _network(type(module).__name__, traced, shape)
 
 
 def module_kinds(spec: str) -> tuple[str, ...]:
@@ -104,7 +105,37 @@ def trace_torch(module: nn.Module, input_shape: Shape) -> ImportedNetwork:
         UnsupportedError: The module cannot be traced, or calls something that is not
             handled; the error names all such calls.
     """
+    return _network(type(module).__name__, _traced(module), input_shape)
+
+
+def _traced(module: nn.Module) -> fx.GraphModule:
+    """Return the calls of a module in evaluation mode.
+
+    Raises:
+        UnsupportedError: Tracing fails, or would leave out what the module computes.
+    """
     name = type(module).__name__
+    if isinstance(module, nn.DataParallel):
+        module = module.module
+    if isinstance(module, torch.jit.ScriptModule):
+        raise UnsupportedError(
+            f"module {name!r} is compiled (TorchScript); handled: the module that it "
+            "was made from"
+        )
+    for title, part in module.named_modules():
+        held = vars(part)
+        hooks = held["_forward_hooks"] or held["_forward_pre_hooks"]
+        if hooks and (part is module or type(part) in MODULES):
+            raise UnsupportedError(
+                f"module {name!r}: {title or name!r} has a hook, which may change what "
+                "it computes; handled: modules without; remove it (prune.remove and "
+                "remove_weight_norm of torch.nn.utils do so)"
+            )
+    if any(is_lazy(parameter) for parameter in module.parameters()):
+        raise UnsupportedError(
+            f"module {name!r} has lazy parts, whose sizes are not known yet; run it on "
+            "one frame before it is returned"
+        )
     try:
         traced = fx.symbolic_trace(copy.deepcopy(module).eval())
     except Exception as error:  # whatever the traced code raises when run on symbols
@@ -112,6 +143,10 @@ def trace_torch(module: nn.Module, input_shape: Shape) -> ImportedNetwork:
             f"module {name!r} cannot be traced: {error}; handled: modules without "
             "decisions that depend on values; export others to ONNX"
         ) from error
+    return traced
+
+
+def _network(name: str, traced: fx.GraphModule, input_shape: Shape) -> ImportedNetwork:
     entries = [str(node.target) for node in traced.graph.find_nodes(op="placeholder")]
     if len(entries) != 1:
         raise UnsupportedError(
@@ -238,7 +273,8 @@ def _known(
         case _:
             raise UnsupportedError(
                 f"parameter {str(node.target)!r} is used outside a module; handled: "
-                "parameters of Conv2d, BatchNorm and Linear modules"
+                "parameters of Conv2d, BatchNorm and Linear modules; others after "
+                "torch.onnx.export"
             )
 
 
@@ -289,6 +325,7 @@ def _output(
 
 MODULES: Mapping[type[nn.Module], Reader] = {
     nn.AdaptiveAvgPool2d: functions.read_adaptive_pool,
+    nn.AdaptiveMaxPool2d: functions.read_adaptive_maximum,
     nn.AvgPool2d: functions.read_average_pool,
     nn.BatchNorm1d: layers.read_batch_norm,
     nn.BatchNorm2d: layers.read_batch_norm,
@@ -305,11 +342,13 @@ MODULES: Mapping[type[nn.Module], Reader] = {
     nn.ReLU6: functions.read_relu6,
     nn.Sigmoid: functions.read_scores,
     nn.Softmax: functions.read_scores,
+    nn.Tanh: functions.read_scores,
     nn.ZeroPad2d: layers.read_zero_pad,
 }
 
 FUNCTIONS: Mapping[Callable[..., object], Reader] = {
     functional.adaptive_avg_pool2d: functions.read_adaptive_pool,
+    functional.adaptive_max_pool2d: functions.read_adaptive_maximum,
     functional.avg_pool2d: functions.read_average_pool,
     functional.dropout: functions.read_identity,
     functional.hardtanh: functions.read_hardtanh,
@@ -319,25 +358,31 @@ FUNCTIONS: Mapping[Callable[..., object], Reader] = {
     functional.relu6: functions.read_relu6,
     functional.sigmoid: functions.read_scores,
     functional.softmax: functions.read_scores,
+    functional.tanh: functions.read_scores,
     getattr: functions.read_getattr,
     operator.add: functions.read_add,
     operator.getitem: functions.read_getitem,
     operator.iadd: functions.read_add,
     operator.mul: functions.read_multiply,
     torch.add: functions.read_add,
+    torch.amax: functions.read_maximum,
     torch.argmax: functions.read_scores,
     torch.flatten: functions.read_flatten,
     torch.log_softmax: functions.read_scores,
     torch.mean: functions.read_mean,
     torch.relu: functions.read_relu,
+    torch.relu_: functions.read_relu,
     torch.reshape: functions.read_view,
     torch.sigmoid: functions.read_scores,
     torch.softmax: functions.read_scores,
+    torch.squeeze: functions.read_squeeze,
+    torch.tanh: functions.read_scores,
 }
 
 METHODS: Mapping[str, Reader] = {
     "add": functions.read_add,
     "add_": functions.read_add,
+    "amax": functions.read_maximum,
     "argmax": functions.read_scores,
     "contiguous": functions.read_identity,
     "flatten": functions.read_flatten,
@@ -349,5 +394,7 @@ METHODS: Mapping[str, Reader] = {
     "sigmoid": functions.read_scores,
     "size": functions.read_size,
     "softmax": functions.read_scores,
+    "squeeze": functions.read_squeeze,
+    "tanh": functions.read_scores,
     "view": functions.read_view,
 }

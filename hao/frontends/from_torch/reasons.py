@@ -7,8 +7,11 @@ from hao.frontends import reasons as why
 
 _REASONS = why.by_operator(
     {
-        why.SMOOTH: "celu elu exp gelu glu hardswish log mish pow selu silu softplus "
-        "sqrt",
+        why.SMOOTH: "celu elu exp gelu glu hardsigmoid hardswish log logsigmoid mish "
+        "pow selu silu softplus softsign sqrt",
+        why.SLOPES: "leakyrelu prelu rrelu",
+        why.PATCHES: "channelshuffle pixelunshuffle fold unfold",
+        why.PADDING: "circularpad reflectionpad replicationpad",
         why.ENLARGES: "convtranspose interpolate pixelshuffle upsample",
         why.NORM: "groupnorm instancenorm layernorm localresponsenorm rmsnorm",
         why.ATTENTION: "bmm multiheadattention scaleddotproductattention",

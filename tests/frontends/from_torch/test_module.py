@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import prune
 
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.from_onnx.model import load_onnx
@@ -214,6 +215,22 @@ def test_a_dilated_convolution_equals_the_module() -> None:
     assert last.kernel == 7
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: functional.adaptive_avg_pool2d(x, (3, 3)),
+        lambda x: functional.adaptive_avg_pool2d(x, 12),
+        lambda x: functional.adaptive_max_pool2d(x, 4),
+        lambda x: functional.adaptive_max_pool2d(x, 1).squeeze(-1).squeeze(2),
+        lambda x: torch.amax(x, (2, 3)),
+        lambda x: x.amax(3).amax(2),
+        lambda x: sum([torch.relu(x), x]),
+    ],
+)
+def test_other_spellings_equal_the_module(function: Callable[[Tensor], Tensor]) -> None:
+    check_equal_to_module(nn.Sequential(nn.Conv2d(3, 4, 1), Calls(function)))
+
+
 def test_axes_beyond_a_tensor_are_wrong() -> None:
     with pytest.raises(InputError, match=r"axes \(2, 5\) of a 4-D tensor"):
         trace_torch(nn.Sequential(Calls(lambda x: x.mean((2, 5)))), IMAGE)
@@ -289,7 +306,12 @@ class Calls(nn.Module):
         (Calls(lambda x: torch.cat([x, x], 1)), r"cat 'cat' .* neither split nor join"),
         (nn.Upsample(2), r"Upsample '0' is not handled: maps never grow; classify"),
         (nn.Conv3d(3, 4, 1), r"Conv3d '0' is .* with height 1 .* volumes as channels"),
-        (nn.RReLU(), r"RReLU '0' is not handled: the engine has no .*torch.onnx.expo"),
+        (nn.Threshold(1, 0), r"Threshold '0' is .*: the engine has no .*torch.onnx.ex"),
+        (nn.RReLU(), r"RReLU '0' is not handled: slopes below 0; train with ReLU"),
+        (nn.PixelUnshuffle(2), r"is not handled: pixels and .*; train without shuff"),
+        (nn.ReflectionPad2d(1), r"is not handled: maps are padded by zeros; train so"),
+        (nn.LazyConv2d(4, 1), r"lazy parts, .*; run it on one frame before"),
+        (prune.identity(nn.Conv2d(3, 4, 1), "weight"), r"'0' has a hook, .*remove"),  # type: ignore[no-untyped-call]
         (Calls(lambda x: torch.relu(x.sigmoid())), r"follows sigmoid 'sigmoid'"),
         (nn.Conv2d(3, 4, 3, padding_mode="reflect"), r"padding_mode 'reflect'"),
         (nn.Conv2d(3, 4, 3, dilation=4), r"spreads over 9x9 pixels; handled: up"),
@@ -303,17 +325,19 @@ class Calls(nn.Module):
         ),
         (nn.MaxPool2d(2, dilation=2), r"dilation \(2, 2\), return_indices False"),
         (nn.AvgPool2d(2, divisor_override=3), r"divisor_override 3; handled: none"),
-        (nn.AdaptiveAvgPool2d(2), r"output_size 2; handled: 1"),
+        (nn.AdaptiveAvgPool2d(5), r"output_size 5x5 of 12x12 pixels; handled: sizes"),
+        (nn.AdaptiveMaxPool2d(2, return_indices=True), r"return_indices; handled: va"),
         (nn.MaxPool2d((2, 2, 2)), r"kernel_size = \(2, 2, 2\); handled: one or two"),
         (nn.Linear(12, 4), r"multiplies the last dimension of \(1, 3, 12, 12\) only"),
-        (Calls(lambda x: x * x), r"mul 'mul': multiplies tensors; handled: sizes"),
+        (Calls(lambda x: x * x), r"mul 'mul': multiplies a tensor.*; leave gates out"),
+        (Calls(lambda x: x * 2), r"multiplies a tensor; .*; put the factor"),
         (Calls(lambda x: x[:, 0]), r"takes a part of a tensor; handled: sizes"),
         (Calls(lambda x: x.dtype), r"attribute 'dtype'; handled: shape"),
-        (Calls(lambda x: x.mean()), r"averages over everything; handled: height"),
-        (Calls(lambda x: x.mean((2, None))), r"averages over \(2, None\); handled:"),
+        (Calls(lambda x: x.mean()), r"goes over everything; handled: height"),
+        (Calls(lambda x: x.mean((2, None))), r"goes over \(2, None\); handled:"),
         (Calls(lambda x: torch.relu(x.mean(3))), r"follows mean 'mean', which"),
         (Calls(lambda x: x.mean(1)), r"goes over axes \(1,\).*height and width"),
-        (Calls(lambda x: x + 1), r"argument 'other' is a int; handled: a tensor"),
+        (Calls(lambda x: x + 1), r"argument 'other' is of type int; handled: a tensor"),
         (Calls(lambda x: (x, x)), r"returns a tuple; handled: one tensor"),
         (Calls(lambda x: x if x.sum() > 0 else -x), r"cannot be traced: "),
         (Calls(lambda x: x.view(-1, 16)), r"cuts through channels or rows"),
@@ -357,7 +381,7 @@ def test_trace_torch_refuses_a_bare_parameter() -> None:
 
 
 @pytest.mark.parametrize(
-    "last", [nn.Softmax(1), nn.Sigmoid(), Calls(lambda x: x.log_softmax(1))]
+    "last", [nn.Softmax(1), nn.Sigmoid(), nn.Tanh(), Calls(lambda x: x.log_softmax(1))]
 )
 def test_scores_at_the_end_are_left_out_with_a_note(last: nn.Module) -> None:
     head = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(400, 3))
@@ -464,6 +488,29 @@ def small() -> nn.Module:
     return Small()
 
 
+class Backwards(nn.Module):
+    """Makes its parts in the opposite order of their calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.second = nn.Conv2d(4, 2, 1)
+        self.first = nn.Conv2d(3, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.second(self.first(x))
+        return result
+
+
+def backwards() -> nn.Module:
+    return nn.DataParallel(Backwards())
+
+
+def compiled() -> object:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return torch.jit.trace(small().eval(), torch.zeros(1, 3, 8, 8))  # type: ignore[no-untyped-call]
+
+
 def without_convolutions() -> nn.Module:
     return nn.Linear(2, 2)
 
@@ -480,6 +527,17 @@ def test_a_function_that_makes_a_module_is_a_model() -> None:
     found = run_float(network, x).reshape(expected.shape)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     assert operators(spec) == ("Conv2d", "BatchNorm2d", "Linear")
+
+
+def test_channels_are_those_of_the_first_call_not_of_the_first_part() -> None:
+    spec = Path("tests.frontends.from_torch.test_module:backwards")
+    assert load_model(spec, image_size=8).network.input.ofm.channels == 3
+
+
+def test_a_compiled_module_is_refused() -> None:
+    spec = Path("tests.frontends.from_torch.test_module:compiled")
+    with pytest.raises(UnsupportedError, match=r"is compiled .*; handled: the module"):
+        load_model(spec, image_size=8)
 
 
 def test_modules_that_do_not_tell_their_frames_are_refused() -> None:
