@@ -40,9 +40,9 @@ def quantize_command(
 ) -> None:
     """Quantize a run's network to its design's bits.
 
-    RUN is a run directory; without it, the newest run. Brevitas trains or calibrates on
-    the data. The run gains weights.npz, a network
-    of integers that the emitted hardware computes bit for bit. A killed run resumes.
+    RUN is a run directory or its name; without it, the newest run. Brevitas trains or
+    calibrates on the data. The run gains weights.npz, a network of integers that the
+    emitted hardware computes bit for bit. A killed run resumes.
 
     \b
     Examples:
@@ -114,8 +114,9 @@ def emit_hls_command(
 ) -> None:
     """Emit the HLS project of a run.
 
-    RUN is a run directory; without it, the newest run. C++, packed weights, test bench,
-    scripts and driver are complete without hao; its README says what to type.
+    RUN is a run directory or its name; without it, the newest run. C++, packed
+    weights, test bench, scripts and driver are complete without hao; its README says
+    what to type.
 
     \b
     Examples:
@@ -154,9 +155,10 @@ def simulate_command(
 ) -> None:
     """Compile a run's HLS project, compare it with its integers.
 
-    RUN is a run directory; without it, the newest run. g++ compiles. Every output is
-    compared bit for bit; the cycles of a frame are replayed from a trace of the emitted
-    code and shown beside the priced ones. Exits with 1 if anything differs.
+    RUN is a run directory or its name; without it, the newest run. g++ compiles.
+    Every output is compared bit for bit; the cycles of a frame are replayed from a
+    trace of the emitted code and shown beside the priced ones. Exits with 1 if
+    anything differs.
     """
     from hao.report.hardware import render_simulation, simulation_json
     from hao.steps.simulate import simulate

@@ -86,9 +86,9 @@ def explore_command(
 ) -> None:
     """Measure schemes of a run on your own data, keep the best.
 
-    RUN is a run directory; without it, the newest run. The integer program proposes
-    schemes, these are quantized and measured, a predictor is fitted, and it proposes
-    again. A killed command goes on where it was: type it again.
+    RUN is a run directory or its name; without it, the newest run. The integer
+    program proposes schemes, these are quantized and measured, a predictor is fitted,
+    and it proposes again. A killed command goes on where it was: type it again.
 
     \b
     Examples:

@@ -251,7 +251,7 @@ def estimate_command(*, path: Path, as_json: bool, calibration: Path | None) -> 
 def report_command(*, path: Path, as_json: bool, html: bool) -> None:
     """Show a run again: answer, measurements, front, more designs.
 
-    RUN is a run directory; without it, the newest run.
+    RUN is a run directory or its name; without it, the newest run.
     """
     from hao.report.hardware import render_quantization, values_json
     from hao.report.measured import render_measured

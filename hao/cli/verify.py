@@ -42,12 +42,12 @@ def verify_command(
 ) -> None:
     """Check again that a run's answer is the best.
 
-    RUN is a run directory; without it, the newest run. Prints one line, and exits with
-    1 unless all agrees. Its design is priced again, its problem solved again with the
-    other solver, random legal designs are priced beside it, and every network that was
-    passed over is excluded again. This shares with the search the cost model, the
-    accuracy tables and the code of the exact search; the random designs share the cost
-    model alone (docs/proof.md).
+    RUN is a run directory or its name; without it, the newest run. Prints one line,
+    and exits with 1 unless all agrees. Its design is priced again, its problem solved
+    again with the other solver, random legal designs are priced beside it, and every
+    network that was passed over is excluded again. This shares with the search the
+    cost model, the accuracy tables and the code of the exact search; the random
+    designs share the cost model alone (docs/proof.md).
 
     \b
     Examples:

@@ -128,7 +128,8 @@ def chosen_run(run: Path | None, runs: Path) -> Path:
     """Return a run that was named, or else the newest, as killed commands left it.
 
     Args:
-        run: A run directory or a design file; `None` for the run written last.
+        run: A run directory or a design file, or the name of one in `runs`; `None`
+            for the run written last.
         runs: Folder of all runs.
 
     Raises:
@@ -139,6 +140,9 @@ def chosen_run(run: Path | None, runs: Path) -> Path:
         run = newest_run(runs)
     else:
         recover(run.parent)
+        if not run.exists():
+            recover(runs)
+            run = runs / run if (runs / run).is_dir() else run
     recover(run)
     return run
 

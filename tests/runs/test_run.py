@@ -305,3 +305,7 @@ def test_a_run_that_is_named_is_recovered_first(tmp_path: Path) -> None:
     assert load_design(tmp_path / "a").fps_asked == 50
     assert chosen_run(None, tmp_path) == tmp_path / "a"
     assert names(tmp_path) == ["a"]
+    (work / "new").mkdir(parents=True)
+    (tmp_path / "a").rename(work / "old")
+    assert chosen_run(Path("a"), tmp_path) == tmp_path / "a"
+    assert chosen_run(Path("b"), tmp_path) == Path("b")
