@@ -52,6 +52,9 @@ class Role(Enum):
     DEPTHWISE = "depthwise"
     POINTWISE = "pointwise"
 
+    # Members are keys of most of a search's dictionaries; the default hashes a name.
+    __hash__ = object.__hash__
+
 
 DenseLayer = Conv | Linear
 DepthwiseLayer = Depthwise | Pool

@@ -37,11 +37,13 @@ class Group:
         widths: The combinations, cheapest first.
         light: Ways over the lightest runs; their cycles are the least of any way.
         roles: Stages that are built.
+        spend: Most accuracy cost of these ways [micro-points].
     """
 
     widths: tuple[Widths, ...]
     light: Net
     roles: tuple[Role, ...]
+    spend: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,7 +327,12 @@ class Field:
             members.setdefault(key, []).append(each)
             nets[key] = net
         return [
-            Group(widths=tuple(found), light=nets[key], roles=tuple(found[0].needs))
+            Group(
+                widths=tuple(found),
+                light=nets[key],
+                roles=tuple(found[0].needs),
+                spend=spend,
+            )
             for key, found in members.items()
         ]
 
@@ -357,7 +364,7 @@ class Field:
             return None
         masks = self.graph.within(np.stack([w.allowed for w in some]), spend)
         _, net = self.light(np.logical_or.reduce(masks))
-        return Group(widths=tuple(some), light=net, roles=roles)
+        return Group(widths=tuple(some), light=net, roles=roles, spend=spend)
 
     def light(self, mask: NDArray[np.bool_]) -> tuple[bytes, Net]:
         """Return what the lightest of some arcs are known by, and their net."""

@@ -83,12 +83,17 @@ def alone_of(
 
 
 @dataclass(slots=True)
-class _Kept:
-    """What is kept with tables: books of rows by the columns chosen, and plans."""
+class _Shelf:
+    """Books of rows by the columns chosen: kept with tables that share runs."""
 
     numbers: Numbers = field(default_factory=Numbers)
     books: dict[frozenset[Role], RowBook] = field(default_factory=dict)
-    plans: dict[object, "_Plan"] = field(default_factory=dict)
+
+    def book(self, columns: frozenset[Role]) -> RowBook:
+        """Return the book for some columns, made once."""
+        if columns not in self.books:
+            self.books[columns] = RowBook(self.numbers, columns)
+        return self.books[columns]
 
 
 def _plan(
@@ -100,19 +105,18 @@ def _plan(
     arrays: int,
 ) -> "_Plan":
     """Return how to read some runs: made once, kept with the tables."""
-    kept = tables.plans.setdefault(_Kept, _Kept())
-    assert isinstance(kept, _Kept)
     columns, free = frozenset(choice.columns), frozenset(at_best or {})
     key = tuple(numbers), columns, free, arrays
-    plan = kept.plans.get(key)
+    plan = tables.plans.get(key)
     if plan is None:
-        book = kept.books.get(columns)
-        if book is None:
-            book = kept.books[columns] = RowBook(tables, kept.numbers, columns)
-        runs = {number: book.run(number) for number in numbers}
-        if len(kept.plans) >= PLANS:
-            del kept.plans[next(iter(kept.plans))]
-        plan = kept.plans[key] = _Plan(tables, book, runs, free, arrays)
+        shelf = tables.shelves.setdefault(_Shelf, _Shelf())
+        assert isinstance(shelf, _Shelf)
+        book = shelf.book(columns)
+        runs = {number: book.run(tables, number) for number in numbers}
+        if len(tables.plans) >= PLANS:
+            del tables.plans[next(iter(tables.plans))]
+        plan = tables.plans[key] = _Plan(tables, book, runs, free, arrays)
+    assert isinstance(plan, _Plan)
     return plan
 
 

@@ -8,7 +8,7 @@ shapes take them, until all of these are; the others stay at their rough prices.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -40,12 +40,14 @@ class PartlyPriced:
         rough: What runs take at least.
         priced: Runs whose exact price is taken.
         plans: What `hao.program.gather` keeps of how tables are read.
+        shelves: What it keeps of rows; those with more exact prices share it.
     """
 
     exact: Tables
     rough: Priced
     priced: frozenset[int] = frozenset()
     plans: dict[object, object] = field(default_factory=dict)
+    shelves: dict[object, object] = field(default_factory=dict)
 
     @property
     def pixels(self) -> tuple[int, ...]:
@@ -69,7 +71,9 @@ class PartlyPriced:
     def of(self, net: Net) -> "PartlyPriced":
         """Return the tables with all exact prices of a net's runs that are made."""
         made = self.exact.made(net.runs)
-        return PartlyPriced(exact=self.exact, rough=self.rough, priced=made)
+        if made <= self.priced:
+            return self
+        return replace(self, priced=self.priced | made, plans={})
 
 
 def in_time(tables: PartlyPriced, net: Net, choice: Choice, limit: float) -> Choice:

@@ -120,30 +120,33 @@ class BookedRows:
 class RowBook:
     """The rows of runs, numbered when a run is first asked for.
 
+    Tables that share runs may share a book.
+
     Args:
-        tables: Prices.
         numbers: Where the terms of rows are laid.
         columns: Stages whose buffers' depths are chosen.
     """
 
-    def __init__(
-        self, tables: Priced, numbers: Numbers, columns: frozenset[Role]
-    ) -> None:
+    def __init__(self, numbers: Numbers, columns: frozenset[Role]) -> None:
         self.numbers = numbers
         self.tiled: list[Tiled] = []
         self.computations: list[Computation] = []
-        self._tables, self._columns = tables, columns
-        self._runs: dict[int, BookedRun] = {}
+        self._columns = columns
+        self._runs: dict[int, tuple[RunTable, BookedRun]] = {}
         self._known: dict[int, tuple[int, Row]] = {}
-        self._computing: dict[int, tuple[int, tuple[tuple[int, ...], ...]]] = {}
+        self._computing: dict[
+            tuple[int, int], tuple[int, tuple[tuple[int, ...], ...]]
+        ] = {}
         self._rows: list[tuple[int, list[int], list[int]]] = []
-        self._laid = BookedRows(*(np.zeros((0, len(Role)), np.int64),) * 3)
+        none = np.zeros((0, len(Role)), dtype=np.int64)
+        self._laid = BookedRows(none[:, 0], none, none)
 
-    def run(self, number: int) -> BookedRun:
-        """Return the rows of run `number` of the tables' graph."""
-        if number not in self._runs:
-            table = self._tables.table(number)
-            key = id(table.paths) if table.paths else -number
+    def run(self, tables: Priced, number: int) -> BookedRun:
+        """Return the rows of run `number` of the graph of some tables."""
+        whole = table = tables.table(number)
+        known = self._runs.get(number)
+        if known is None or known[0] is not table:
+            key = id(table.paths), id(table.ddr)
             if key not in self._computing:
                 self._computing[key] = self._computation(table)
             computing, groups = self._computing[key]
@@ -152,15 +155,21 @@ class RowBook:
                 table = table.relaxed
             opening = *((row,) for row in table.opening), table.serial
             more = tuple(self._numbered(rows, tile) for rows in opening)
-            self._runs[number] = BookedRun(computing, (*groups, *more))
-        return self._runs[number]
+            known = whole, BookedRun(computing, (*groups, *more))
+            self._runs[number] = known
+        return known[1]
 
     def rows(self) -> BookedRows:
         """Return all rows that were numbered so far."""
-        if len(self._laid.constants) < len(self._rows):
-            constants, kinds, starts = zip(*self._rows, strict=True)
-            self._laid = BookedRows(*map(np.array, (constants, kinds, starts)))
-        return self._laid
+        laid = self._laid
+        if self._rows:
+            more = map(np.array, zip(*self._rows, strict=True))
+            known = laid.constants, laid.kinds, laid.starts
+            self._laid = laid = BookedRows(
+                *(np.concatenate(both) for both in zip(known, more, strict=True))
+            )
+            self._rows = []
+        return laid
 
     def _is_tiled(self, table: RunTable) -> bool:
         """Return whether the depths of a run's buffer are told apart."""
@@ -208,7 +217,7 @@ class RowBook:
             starts = [self.numbers.start(values) for values in terms.values()]
             none = len(ROLES) - len(kinds)
             self._rows.append((constant, kinds + [NO_KIND] * none, starts + [0] * none))
-            known = self._known[id(row)] = len(self._rows) - 1, row
+            known = self._known[id(row)] = len(self._known), row
         return known[0]
 
 

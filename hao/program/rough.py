@@ -23,9 +23,10 @@ from hao.program.rough_tables import RoughTables
 from hao.program.sieve import FEW, sieved, swept_bound
 from hao.program.space import Grid, depthwise_grid
 from hao.program.sweep import sweep
-from hao.program.tables import Choice
+from hao.program.tables import Choice, Priced
 
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 HALF_BITS = 18 * 1024
 """Bits of a half of a block RAM. Source: UG573."""
@@ -58,13 +59,14 @@ def any_within(field: Field, group: Group, double: bool, limit: int) -> bool:
     """
     if _takes_less_than_work(field):
         return True
-    bounds = _bounds(field, group, double)
-    first, whole = bounds.some(limit, FEW)
-    if not whole:
-        # Where a limit is loose, some of the first that are listed keep it.
-        tried = first.take(_spread(len(first), FIRST_TRIED))
-        if (_cycles(bounds, group, double, tried) <= limit).any():
-            return True
+    if _left_of_more(field, group, double, limit) is None:
+        bounds = _bounds(field, group, double)
+        first, whole = bounds.some(limit, FEW)
+        if not whole:
+            # Where a limit is loose, some of the first that are listed keep it.
+            tried = first.take(_spread(len(first), FIRST_TRIED))
+            if (_cycles(bounds.prices.tables, group, double, tried) <= limit).any():
+                return True
     left = left_within(field, group, double, limit)
     return left is None or len(left) > 0
 
@@ -83,9 +85,53 @@ def left_within(field: Field, group: Group, double: bool, limit: int) -> Choice 
     """
     key = "rough", *bounds_key(group, double), limit
     if key not in field.bounds:
-        field.bounds[key] = _left_within(field, group, double, limit)
-    left = field.bounds[key]
-    return left if isinstance(left, Choice) else None
+        left = _left_of_more(field, group, double, limit)
+        if left is None:
+            left = _left_within(field, group, double, limit)
+        else:
+            prices = rough_prices(field, group, double)
+            left = left.take(_may_fit(field, prices, left))
+            left = left.take(_cycles(prices.tables, group, double, left) <= limit)
+        field.bounds[key] = left
+        if left is not None and len(left) <= EACH:
+            _listed(field, group, double).append((group, limit, left))
+    found = field.bounds[key]
+    return found if isinstance(found, Choice) else None
+
+
+_Listed = list[tuple[Group, int, Choice]]
+"""Groups with a limit and the few lane shapes that rough bounds leave within it."""
+
+
+def _listed(field: Field, group: Group, double: bool) -> _Listed:
+    """Return what is known of the stages of a group at one buffering."""
+    key = "rough lists", group.roles, double
+    found = field.bounds.setdefault(key, [])
+    assert isinstance(found, list)
+    return found
+
+
+def _left_of_more(
+    field: Field, group: Group, double: bool, limit: int
+) -> Choice | None:
+    """Return the few lane shapes left of a group of more ways, if one is known.
+
+    What none of its widths and ways bring within a limit, none of fewer do.
+    """
+    own = {id(widths) for widths in group.widths}
+    for other, most, left in _listed(field, group, double):
+        within = limit <= most and group.spend <= other.spend
+        if within and own <= {id(widths) for widths in other.widths}:
+            return left
+    return None
+
+
+def _may_fit(field: Field, prices: Prices, choice: Choice) -> Bools:
+    """Return the lane shapes that may fit by what their stages take at least."""
+    sums: Ints = np.zeros((len(DSP_PRICES), len(choice)), dtype=np.int64)
+    for role, lane in choice.lanes.items():
+        sums = sums + prices.areas[role].surrogate[:, choice.pixels, lane]
+    return np.asarray((sums <= field.caps[:, None]).all(axis=0))
 
 
 def any_by_stage(field: Field, group: Group, double: bool, limit: int) -> bool:
@@ -126,7 +172,8 @@ def _left_within(field: Field, group: Group, double: bool, limit: int) -> Choice
         bound = swept_bound(tables, group.light, double, 0.0)
         left = left.take(sieved(tables, left, bound, limit))
     if len(left) <= EACH:
-        left = left.take(_cycles(bounds, group, double, left) <= limit)
+        tables = bounds.prices.tables
+        left = left.take(_cycles(tables, group, double, left) <= limit)
     return left
 
 
@@ -135,7 +182,8 @@ def _is_loose(
 ) -> bool:
     """Return whether so many of some lane shapes keep a limit that few are excluded."""
     tried = some.take(_spread(len(some), SAMPLED))
-    kept = np.count_nonzero(_cycles(bounds, group, double, tried) <= limit)
+    cycles = _cycles(bounds.prices.tables, group, double, tried)
+    kept = np.count_nonzero(cycles <= limit)
     return bool(kept * WORTH > len(tried))
 
 
@@ -144,11 +192,11 @@ def _spread(count: int, most: int) -> Ints:
     return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
 
 
-def _cycles(bounds: LaneBounds, group: Group, double: bool, choice: Choice) -> Ints:
+def _cycles(tables: Priced, group: Group, double: bool, choice: Choice) -> Ints:
     """Return the least cycles of some lane shapes over all whole ways."""
     if not len(choice):
         return np.zeros(0, dtype=np.int64)
-    periods = periods_of(bounds.prices.tables, choice, group.light.runs)
+    periods = periods_of(tables, choice, group.light.runs)
     swept = sweep(group.light, periods, double_buffered=double)
     result: Ints = np.broadcast_to(swept.total, (len(choice),)).astype(np.int64)
     return result

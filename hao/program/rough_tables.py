@@ -46,6 +46,7 @@ class RoughTables:
         bits: Most bits of one that is deeper than memories of LUTs.
         computed: Tables of shapes of runs but for their weights; added to.
         plans: What `hao.program.gather` keeps of how tables are read.
+        shelves: What it keeps of rows.
     """
 
     graph: Graph
@@ -55,6 +56,7 @@ class RoughTables:
     bits: int
     computed: dict[int, RunTable] = field(default_factory=dict)
     plans: dict[object, object] = field(default_factory=dict)
+    shelves: dict[object, object] = field(default_factory=dict)
     _known: dict[int, RunTable] = field(default_factory=dict)
     _tiled: dict[tuple[int, tuple[int, ...]], RunTable] = field(default_factory=dict)
     _loads: Loads = field(default_factory=dict)

@@ -125,7 +125,14 @@ def _in_budget(
 
 
 def _partly_priced(field: Field, double: bool) -> PartlyPriced:
-    return PartlyPriced(exact=field.tables(double), rough=rough_tables(field, double))
+    """Return the tables at one buffering, no exact prices taken: made once."""
+    key = "partly priced", double
+    made = field.bounds.get(key)
+    if not isinstance(made, PartlyPriced):
+        rough = rough_tables(field, double)
+        made = PartlyPriced(exact=field.tables(double), rough=rough)
+        field.bounds[key] = made
+    return made
 
 
 def rough_shapes(

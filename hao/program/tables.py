@@ -62,6 +62,10 @@ class Priced(Protocol):
         """Return what `hao.program.gather` keeps of how tables are read."""
 
     @property
+    def shelves(self) -> dict[object, object]:
+        """Return what it keeps of rows; tables that share runs may share it."""
+
+    @property
     def batch(self) -> int:
         """Return the frames of a start."""
 
@@ -96,6 +100,7 @@ class Tables:
         double_buffered: Whether weights load while another run computes.
         grids: Configurations of each stage.
         plans: What `hao.program.gather` keeps of how tables are read.
+        shelves: What it keeps of rows.
     """
 
     graph: Graph
@@ -105,6 +110,7 @@ class Tables:
     double_buffered: bool
     grids: Mapping[Role, Grid]
     plans: dict[object, object] = field(default_factory=dict)
+    shelves: dict[object, object] = field(default_factory=dict)
     _known: dict[int, RunTable] = field(default_factory=dict)
     _shaped: dict[int, RunTable] = field(default_factory=dict)
     _loads: Loads = field(default_factory=dict)

@@ -46,11 +46,11 @@ def test_rows_of_runs_that_share_a_computation_are_numbered_once(
     )
     field = Field(random_problem(0, choices=2, layers=3))
     tables = field.tables(True)
-    book = RowBook(tables, Numbers(), frozenset(Role))
+    book = RowBook(Numbers(), frozenset(Role))
     count = len(field.graph.runs)
-    runs = [book.run(number) for number in range(count)]
+    runs = [book.run(tables, number) for number in range(count)]
     rows = book.rows()
-    assert book.run(0) is runs[0]
+    assert book.run(tables, 0) is runs[0]
     assert len(book.rows().constants) == len(rows.constants)
     paths = {id(tables.table(number).paths) for number in range(count)}
     assert len({run.computing for run in runs}) == len(paths) < count

@@ -157,6 +157,29 @@ def test_bounds_of_pairs_leave_all_lane_shapes_in_time(
     assert dropped
 
 
+def test_what_is_left_of_more_ways_and_cycles_holds_for_fewer() -> None:
+    narrower = 0
+    for field, _ in _cases()[::3]:
+        first = field.widths[0]
+        wide = field.joint(field.widths, tuple(first.needs), NO_LIMIT)
+        narrow = field.joint([first], tuple(first.needs), first.floor)
+        assert wide is not None
+        assert narrow is not None
+        limit = lane_bounds(field, wide, True).least * 11 // 10
+        field.bounds.clear()
+        more = left_within(field, wide, True, limit)
+        exact = lane_bounds(field, narrow, True)
+        for less in (limit * 99 // 100, limit * 4 // 3, limit * 2, limit * 3):
+            left = left_within(field, narrow, True, less)
+            if more is None or left is None:
+                continue
+            for some in exact.each(less):
+                fast = priced(field, narrow, True, some, less).choice
+                assert _engines(fast) <= _engines(left)
+            narrower += less < limit and len(left) < len(more)
+    assert narrower
+
+
 def test_few_exact_prices_show_that_all_lane_shapes_are_too_slow() -> None:
     fewer = excluded = 0
     for field, group in _cases()[:9:2]:
