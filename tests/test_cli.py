@@ -189,6 +189,9 @@ def test_a_board_that_was_written_is_searched() -> None:
     assert told.startswith("mine.toml: written; `hao search --board mine.toml --fps 50")
     found = search_json(*SMALL, "--fps", "50", "--board", "mine.toml", "--no-run")
     assert (found["board"], found["clock_mhz"]) == ("mine", 200.0)
+    assert "xczu3eg-sfvc784-1-e" in succeed("boards", "show", "mine.toml")
+    shown = json.loads(succeed("boards", "show", "mine.toml", "--json"))["mine"]
+    assert (shown["clock_mhz"], shown["part"]) == (200.0, "xczu3eg-sfvc784-1-e")
     message = refused(2, "boards", "new", "mine", "--part", "7z020", "--ddr", "DDR3")
     assert message.startswith("--part '7z020'; must be a part number of Zynq-7000 or")
 

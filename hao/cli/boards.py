@@ -1,4 +1,4 @@
-"""Commands about boards: the list of them, and a file for another one."""
+"""Commands about boards: the list of them, one of them, a file for another one."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from hao.cli.common import JSON, show
 @JSON
 @click.pass_context
 def boards_command(ctx: click.Context, *, as_json: bool) -> None:
-    """List the boards that ship with hao, or write a file of one."""
+    """List the boards that ship with hao, show one, or write the file of another."""
     if ctx.invoked_subcommand is not None:
         return
     from hao.hw.board_file import board_aliases, board_names, load_board
@@ -22,6 +22,22 @@ def boards_command(ctx: click.Context, *, as_json: bool) -> None:
     aliases = board_aliases()
     text = render_boards(boards, aliases)
     show(boards_json(boards, aliases), text, as_json=as_json)
+
+
+@boards_command.command("show")
+@click.argument("board")
+@JSON
+def show_command(*, board: str, as_json: bool) -> None:
+    """Show what a board has, and where each figure comes from.
+
+    BOARD is a name, as `hao boards` has it, or a .toml file, which is checked.
+    """
+    from hao.hw.board_file import board_aliases, load_board
+    from hao.report.boards import boards_json, render_board
+
+    loaded = load_board(board)
+    text = render_board(loaded)
+    show(boards_json([loaded], board_aliases()), text, as_json=as_json)
 
 
 @boards_command.command("new")
