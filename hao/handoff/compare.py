@@ -157,7 +157,7 @@ def _pairs(design: Design, cost: CostReport, report: Report) -> Iterator[_Pair]:
         _check_device(design, report)
     match report:
         case SynthesisReport():
-            cycles = report.latency.high
+            cycles = report.latency
             yield TOTAL, Quantity.LATENCY_CYCLES, cost.latency_cycles, cycles
             if report.clock_estimated_ns is not None:
                 yield _clock(cost, report.clock_estimated_ns)

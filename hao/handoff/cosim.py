@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from hao.errors import InputError
 from hao.handoff.report_text import ReportText
-from hao.handoff.synthesis import Span, parse_span
+from hao.handoff.synthesis import parse_most
 
 LANGUAGES = ("Verilog", "VHDL", "SystemC")
 
@@ -23,14 +23,12 @@ class CosimReport:
         source: File it was read from.
         language: Of the simulated RTL.
         passed: Whether the outputs were those of the C test bench.
-        latency: Of one run of the top, shortest and longest [cycles].
-        average_latency: Their mean [cycles]; `None` where the run failed.
+        average_latency: Mean of all runs of the top [cycles]; `None` where it failed.
     """
 
     source: str
     language: str
     passed: bool
-    latency: Span
     average_latency: int | None
 
 
@@ -47,13 +45,11 @@ def parse_cosim(text: ReportText) -> CosimReport:
         if cells[0] not in LANGUAGES or len(cells) < 5 or cells[1] == "NA":
             continue
         where = f"{text.source}: {cells[0]}"
-        low, mean, high = (parse_span(cell, where).high for cell in cells[2:5])
         return CosimReport(
             source=text.name,
             language=cells[0],
             passed=cells[1].lower() == "pass",
-            latency=Span(low, high),
-            average_latency=mean,
+            average_latency=parse_most(cells[3], where),
         )
     raise InputError(
         f"{text.source}: no language was simulated; run cosim_design first"

@@ -15,13 +15,11 @@ from xml.parsers import expat
 
 from hao.errors import InputError
 from hao.handoff.synthesis import (
-    HlsTool,
     ModuleRow,
-    Span,
     SynthesisReport,
-    parse_count,
+    hls_resources,
+    parse_most,
     parse_ns,
-    parse_span,
 )
 from hao.hw.resources import Resources
 
@@ -32,13 +30,6 @@ two elements a level, and the largest report seen has 13 levels."""
 MAX_XML_ELEMENTS = 400_000
 """Most elements read; chosen here: the largest report seen has 0.7 MB, so less than a
 tenth. Elements of four bytes take fifty times as many in memory."""
-
-LAST_VIVADO_HLS = (2020, 1)
-"""Last release of Vivado HLS; Vitis HLS writes no name of its own into the XML.
-
-Source: Vivado HLS was replaced in release 2020.2 (UG1399, migration guide). Vitis HLS
-2020.1 existed beside it: the name of the DSP element tells those two apart.
-"""
 
 
 def parse_csynth_xml(data: bytes, source: str) -> SynthesisReport:
@@ -53,8 +44,8 @@ def parse_csynth_xml(data: bytes, source: str) -> SynthesisReport:
     """
     root = _parse_xml(data, source)
     top = _text(root, "UserAssignments/TopModelName", source)
-    version = _text(root, "ReportVersion/Version", source)
     overall = "PerformanceEstimates/SummaryOfOverallLatency"
+    longest = _element(root, overall, source).findtext("Worst-caseLatency")
     area = _element(root, "AreaEstimates/Resources", source)
     modules = {
         _text(module, "Name", source): module
@@ -63,13 +54,10 @@ def parse_csynth_xml(data: bytes, source: str) -> SynthesisReport:
     timing = "PerformanceEstimates/SummaryOfTimingAnalysis/EstimatedClockPeriod"
     return SynthesisReport(
         source=Path(source).name,
-        tool=_tool(version, area),
-        version=version,
         top=top,
         part=_text(root, "UserAssignments/Part", source),
         clock_estimated_ns=parse_ns(_text(root, timing, source), f"{source}: {timing}"),
-        latency=_pair(root, overall, "Best-caseLatency", "Worst-caseLatency", source),
-        interval=_pair(root, overall, "Interval-min", "Interval-max", source),
+        latency=parse_most(longest or "", f"{source}: Worst-caseLatency"),
         used=_resources(area, source),
         modules=tuple(_instances(root, modules, source)),
     )
@@ -150,48 +138,10 @@ def _text(parent: Element, path: str, source: str) -> str:
     return text
 
 
-def _tool(version: str, area: Element) -> HlsTool:
-    release = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    old = release <= LAST_VIVADO_HLS and area.find("DSP") is None
-    return HlsTool.VIVADO_HLS if old else HlsTool.VITIS_HLS
-
-
 def _resources(area: Element, source: str) -> Resources:
-    def count(*names: str) -> int:
-        for name in names:
-            text = area.findtext(name)
-            if text is not None:
-                return parse_count(text, f"{source}: {name}")
-        return 0
-
     if area.find("LUT") is None:
         raise InputError(f"{source}: element {area.tag} has no LUT; must have one")
-    return Resources(
-        dsp=count("DSP", "DSP48E"),
-        bram_18k=count("BRAM_18K"),
-        uram=count("URAM"),
-        lut=count("LUT"),
-        ff=count("FF"),
-    )
-
-
-def _span(parent: Element | None, name: str, source: str) -> Span:
-    """Return a count, written as text or as <range><min/><max/></range>."""
-    found = None if parent is None else parent.find(name)
-    if found is None:
-        return Span()
-    low, high = found.find("range/min"), found.find("range/max")
-    if low is None or high is None:
-        return parse_span(found.text or "", f"{source}: {name}")
-    return Span(
-        parse_span(low.text or "", f"{source}: {name}").low,
-        parse_span(high.text or "", f"{source}: {name}").high,
-    )
-
-
-def _pair(parent: Element, path: str, low: str, high: str, source: str) -> Span:
-    summary = _element(parent, path, source)
-    return Span(_span(summary, low, source).low, _span(summary, high, source).high)
+    return hls_resources(area.findtext, source)
 
 
 def _instances(
@@ -208,16 +158,10 @@ def _instances(
         instance, depth = pending.pop()
         module = modules.get(_text(instance, "ModuleName", source))
         if module is not None:
-            overall = "PerformanceEstimates/SummaryOfOverallLatency"
-            summary = module.find(overall)
             yield ModuleRow(
                 module=_text(instance, "ModuleName", source),
                 instance=_text(instance, "InstName", source),
                 depth=depth,
-                latency=_pair(
-                    module, overall, "Best-caseLatency", "Worst-caseLatency", source
-                ),
-                interval=_span(summary, "PipelineInitiationInterval", source),
                 used=_resources(
                     _element(module, "AreaEstimates/Resources", source), source
                 ),

@@ -15,17 +15,15 @@ from collections.abc import Iterator, Sequence
 from hao.errors import InputError
 from hao.handoff.report_text import ReportText, cell, columns
 from hao.handoff.synthesis import (
-    HlsTool,
     ModuleRow,
-    Span,
     SynthesisReport,
-    parse_count,
+    hls_resources,
+    parse_most,
     parse_ns,
-    parse_span,
 )
 from hao.hw.resources import Resources
 
-FUNCTION_TITLE = r"^== (Vivado|Vitis) HLS Report for '(.+)'"
+FUNCTION_TITLE = r"^== (?:Vivado|Vitis) HLS Report for '(.+)'"
 SUMMARY_TITLE = r"^== Synthesis Summary Report of '(.+)'"
 
 _TREE_ROW = re.compile(r"(\s*)([+o])\s+(\S+)")
@@ -39,19 +37,15 @@ def parse_function_report(text: ReportText) -> SynthesisReport:
     """
     title = re.match(FUNCTION_TITLE, text.lines[text.require(FUNCTION_TITLE, "title")])
     assert title is not None
-    latency, interval = _summary_latency(text)
     usage = text.require(
         r"^== Utilization Estimates", "section 'Utilization Estimates'"
     )
     return SynthesisReport(
         source=text.name,
-        tool=HlsTool(f"{title[1]} HLS"),
-        version=text.field("Version").split()[0],
-        top=title[2],
+        top=title[1],
         part=text.field("Target device"),
         clock_estimated_ns=_clock(text),
-        latency=latency,
-        interval=interval,
+        latency=_longest(text),
         used=_usage(text, usage),
         modules=tuple(_direct_modules(text, usage)),
     )
@@ -65,19 +59,16 @@ def parse_summary_report(text: ReportText) -> SynthesisReport:
     """
     start = text.require(r"^\+ Performance & Resource Estimates", "table of modules")
     table = text.table(text.require(r"^\s*\+--", "table of modules", start))
-    modules = _tree(table, text.source)
+    latency, modules = _tree(table, text.source)
     if not modules:
         raise InputError(f"{text.source}: the table of modules is empty")
     top, *below = modules
     return SynthesisReport(
         source=text.name,
-        tool=HlsTool.VITIS_HLS,
-        version=text.field("Version").split()[0],
         top=top.module,
         part=text.field("Target device"),
         clock_estimated_ns=None,
-        latency=top.latency,
-        interval=top.interval,
+        latency=latency,
         used=top.used,
         modules=tuple(below),
     )
@@ -93,45 +84,25 @@ def _clock(text: ReportText) -> float | None:
     return parse_ns(cell(table[-1], at, "Estimated", where), where)
 
 
-def _cycles(cells: Sequence[str], where: str) -> tuple[Span, Span]:
-    """Return latency and interval of cells that begin with one and end with the other.
-
-    The last cell is the type of pipeline.
-    """
-    if len(cells) < 5:
-        raise InputError(
-            f"{where}: {len(cells)} cells of latency and interval; must be 5 or more "
-            "in a complete report, so write it again"
-        )
-    figures = [parse_span(cells[number], where) for number in (0, 1, -3, -2)]
-    return (
-        Span(figures[0].low, figures[1].high),
-        Span(figures[2].low, figures[3].high),
-    )
-
-
-def _summary_latency(text: ReportText) -> tuple[Span, Span]:
+def _longest(text: ReportText) -> int | None:
+    """Return the longest run of the function [cycles]."""
     start = text.require(r"^\+ Latency", "section 'Latency'")
     summary = text.require(r"\* Summary:", "summary of the latency", start)
     table = text.table(summary + 1)
     if not table:
         raise InputError(f"{text.source}: the summary of the latency is not a table")
-    return _cycles(table[-1], f"{text.source}: line {summary + 1}: latency")
+    where = f"{text.source}: line {summary + 1}: latency"
+    if len(table[-1]) < 5:  # least and most cycles, ..., type of pipeline
+        raise InputError(
+            f"{where}: {len(table[-1])} cells of latency and interval; must be 5 or "
+            "more in a complete report, so write it again"
+        )
+    return parse_most(table[-1][1], where)
 
 
 def _resources(row: Sequence[str], at: dict[str, int], where: str) -> Resources:
-    def count(*names: str) -> int:
-        for name in names:
-            if name in at:
-                return parse_count(cell(row, at, name, where), f"{where}: {name}")
-        return 0
-
-    return Resources(
-        dsp=count("DSP", "DSP48E"),
-        bram_18k=count("BRAM_18K", "BRAM"),
-        uram=count("URAM"),
-        lut=count("LUT"),
-        ff=count("FF"),
+    return hls_resources(
+        lambda name: cell(row, at, name, where) if name in at else None, where
     )
 
 
@@ -150,15 +121,8 @@ def _usage(text: ReportText, start: int) -> Resources:
 
 
 def _direct_modules(text: ReportText, usage: int) -> Iterator[ModuleRow]:
-    """Yield the instances directly below the function, from the two tables of them."""
-    heading = r"\* Instance:"
-    timing = text.find(heading)
-    latency: dict[str, tuple[Span, Span]] = {}
-    if timing is not None and timing < usage:
-        for row in text.table(timing + 1)[2:]:
-            where = f"{text.source}: instance {row[0].strip()!r}"
-            latency[row[0].strip()] = _cycles(row[2:], where)
-    area = text.find(heading, usage)
+    """Yield the instances directly below the function."""
+    area = text.find(r"\* Instance:", usage)
     table = [] if area is None else text.table(area + 1)
     if not table:
         return
@@ -167,25 +131,24 @@ def _direct_modules(text: ReportText, usage: int) -> Iterator[ModuleRow]:
         instance = row[0].strip()
         if instance == "Total":
             continue
-        cycles = latency.get(instance, (Span(), Span()))
         yield ModuleRow(
             module=cell(row, at, "Module", text.source).strip(),
             instance=instance,
             depth=1,
-            latency=cycles[0],
-            interval=cycles[1],
             used=_resources(row, at, f"{text.source}: instance {instance!r}"),
         )
 
 
-def _tree(table: Sequence[Sequence[str]], source: str) -> list[ModuleRow]:
-    """Return the modules of the table of a summary, the top first.
+def _tree(
+    table: Sequence[Sequence[str]], source: str
+) -> tuple[int | None, list[ModuleRow]]:
+    """Return the longest run [cycles] and the modules of a summary, the top first.
 
     The headings fill two rows. Depth is a blank a level, loops counted; a module's own
     depth counts modules only.
     """
     if len(table) < 3:
-        return []
+        return None, []
     if len(table[0]) != len(table[1]):
         raise InputError(
             f"{source}: headings of {len(table[0])} and {len(table[1])} columns; must "
@@ -211,10 +174,9 @@ def _tree(table: Sequence[Sequence[str]], source: str) -> list[ModuleRow]:
                     module=name,
                     instance="",
                     depth=len(path),
-                    latency=parse_span(cell(row, at, "Latency (cycles)", where), where),
-                    interval=parse_span(cell(row, at, "Interval", where), where),
                     used=_resources(row, at, where),
                 )
             )
             path.append(indent)
-    return modules
+    cycles = cell(table[2], at, "Latency (cycles)", source)
+    return parse_most(cycles, source), modules

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from hao.errors import InputError
 from hao.handoff.report_text import ReportText, cell, columns
-from hao.handoff.synthesis import ModuleRow, Span, parse_count
-from hao.handoff.utilization import CORE, DesignState, design_state, vivado_version
+from hao.handoff.synthesis import ModuleRow, parse_count
+from hao.handoff.utilization import CORE, DesignState, design_state
 from hao.hw.resources import Resources
 
 TITLE = r"^\d*\.?\s*Utilization by Hierarchy"
@@ -26,7 +26,6 @@ class HierarchyReport:
 
     Attributes:
         source: File it was read from.
-        version: Of Vivado.
         part: Part, as the report prints it.
         state: How far the netlist had come.
         top: Name of the module that `used` counts.
@@ -36,7 +35,6 @@ class HierarchyReport:
     """
 
     source: str
-    version: str
     part: str
     state: DesignState
     top: str
@@ -55,7 +53,8 @@ def parse_hierarchy(text: ReportText) -> HierarchyReport:
     rows = _rows(text.table(heading), text.source)
     if not rows:
         raise InputError(f"{text.source}: the table of instances is empty")
-    first = _core(rows)
+    # A block design calls the instance `hao_engine_0`; its module is a wrapper.
+    first = next((number for number, row in enumerate(rows) if _is_core(row)), 0)
     top, level = rows[first], rows[first].depth
     below = []
     for row in rows[first + 1 :]:
@@ -64,7 +63,6 @@ def parse_hierarchy(text: ReportText) -> HierarchyReport:
         below.append(row)
     return HierarchyReport(
         source=text.name,
-        version=vivado_version(text),
         part=text.field("Device"),
         state=design_state(text),
         top=top.module,
@@ -72,17 +70,6 @@ def parse_hierarchy(text: ReportText) -> HierarchyReport:
         modules=tuple(below),
         of_core=_is_core(top),
     )
-
-
-def _core(rows: Sequence[ModuleRow]) -> int:
-    """Return the number of the row of the core, or 0.
-
-    A block design calls the instance `hao_engine_0`; its module is a wrapper.
-    """
-    for number, row in enumerate(rows):
-        if _is_core(row):
-            return number
-    return 0
 
 
 def _is_core(row: ModuleRow) -> bool:
@@ -123,8 +110,6 @@ def _rows(table: Sequence[Sequence[str]], source: str) -> list[ModuleRow]:
                 module=cell(cells, at, "Module", where).strip(),
                 instance=instance,
                 depth=indent // 2,
-                latency=Span(),
-                interval=Span(),
                 used=used,
             )
         )

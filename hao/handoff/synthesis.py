@@ -6,8 +6,8 @@ bound it could not see has an unknown trip count, not none.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 
 from hao.errors import InputError
 from hao.hw.resources import Resources
@@ -22,21 +22,6 @@ loop tables of unbounded loops ("?"), co-simulation tables ("NA").
 _SPAN = re.compile(r"(\d+)(?:\s*~\s*(\d+))?")
 
 
-class HlsTool(Enum):
-    """Who wrote a report."""
-
-    VIVADO_HLS = "Vivado HLS"
-    VITIS_HLS = "Vitis HLS"
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Least and most of a count, such as cycles; `None` where the tool left it open."""
-
-    low: int | None = None
-    high: int | None = None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleRow:
     """One instance below the top.
@@ -46,16 +31,12 @@ class ModuleRow:
         instance: Name of the instance; empty where the report names modules only.
         depth: Levels below the top, from 1. Rows stand in the order of the tree: what
             a module holds follows it, one level deeper.
-        latency: Of one run [cycles].
-        interval: Between two runs [cycles].
         used: Resources, those of what it holds included.
     """
 
     module: str
     instance: str
     depth: int
-    latency: Span
-    interval: Span
     used: Resources
 
 
@@ -65,44 +46,37 @@ class SynthesisReport:
 
     Attributes:
         source: File it was read from.
-        tool: Who wrote it.
-        version: Of the tool, such as "2020.1".
         top: Name of the top function.
         part: Part number.
         clock_estimated_ns: Estimated period, without the uncertainty [ns]; `None` in a
             summary report.
-        latency: Of one run of the top [cycles].
-        interval: Between two runs [cycles].
+        latency: Longest run of the top [cycles]; `None` where the tool left it open.
         used: Resources by the tool's own estimate.
         modules: Instances below the top, as far as the report has them.
     """
 
     source: str
-    tool: HlsTool
-    version: str
     top: str
     part: str
     clock_estimated_ns: float | None
-    latency: Span
-    interval: Span
+    latency: int | None
     used: Resources
     modules: tuple[ModuleRow, ...]
 
 
-def parse_span(text: str, where: str) -> Span:
-    """Return a count or a range of counts, such as "64" or "1 ~ 64".
+def parse_most(text: str, where: str) -> int | None:
+    """Return a count, or the most of a range such as "1 ~ 64"; `None` if open.
 
     Raises:
         InputError: `text` is neither, nor a mark for an open figure.
     """
     text = text.strip()
     if text in OPEN_VALUES:
-        return Span()
+        return None
     found = _SPAN.fullmatch(text)
     if found is None:
         raise InputError(f"{where} = {text!r}; must be a count, a range or 'undef'")
-    low = int(found[1])
-    return Span(low, int(found[2]) if found[2] else low)
+    return int(found[2] or found[1])
 
 
 def parse_count(text: str, where: str) -> int:
@@ -111,8 +85,34 @@ def parse_count(text: str, where: str) -> int:
     Raises:
         InputError: `text` is no count.
     """
-    value = parse_span(text.split("(")[0], where)
-    return value.high or 0
+    return parse_most(text.split("(")[0], where) or 0
+
+
+def hls_resources(text_of: Callable[[str], str | None], where: str) -> Resources:
+    """Return what an HLS tool counts, by the names that it has for the blocks.
+
+    Args:
+        text_of: The figure under a name, `None` where the report lacks the name.
+        where: What the report is about, for errors.
+
+    Raises:
+        InputError: A figure is no count.
+    """
+
+    def count(*names: str) -> int:
+        for name in names:
+            text = text_of(name)
+            if text is not None:
+                return parse_count(text, f"{where}: {name}")
+        return 0
+
+    return Resources(
+        dsp=count("DSP", "DSP48E"),
+        bram_18k=count("BRAM_18K", "BRAM"),
+        uram=count("URAM"),
+        lut=count("LUT"),
+        ff=count("FF"),
+    )
 
 
 def parse_ns(text: str, where: str) -> float | None:

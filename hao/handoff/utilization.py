@@ -47,8 +47,6 @@ class UtilizationReport:
 
     Attributes:
         source: File it was read from.
-        version: Of Vivado, such as "2020.1".
-        design: Name of the design.
         part: Part, as the report prints it (no two releases agree).
         state: How far the netlist had come.
         used: Resources; LUTs used as memory are among the LUTs.
@@ -56,8 +54,6 @@ class UtilizationReport:
     """
 
     source: str
-    version: str
-    design: str
     part: str
     state: DesignState
     used: Resources
@@ -70,8 +66,6 @@ class TimingReport:
 
     Attributes:
         source: File it was read from.
-        version: Of Vivado.
-        design: Name of the design.
         part: Part, as the report prints it.
         state: How far the netlist had come.
         wns_ns: Worst slack of setup [ns], negative if it fails; `None` without paths.
@@ -79,8 +73,6 @@ class TimingReport:
     """
 
     source: str
-    version: str
-    design: str
     part: str
     state: DesignState
     wns_ns: float | None
@@ -121,8 +113,6 @@ def parse_utilization(text: ReportText) -> UtilizationReport:
     )
     return UtilizationReport(
         source=text.name,
-        version=vivado_version(text),
-        design=text.field("Design"),
         part=text.field("Device"),
         state=design_state(text),
         used=used,
@@ -152,8 +142,6 @@ def parse_timing(text: ReportText) -> TimingReport:
         raise InputError(f"{text.source}: the table of clocks is missing")
     return TimingReport(
         source=text.name,
-        version=vivado_version(text),
-        design=text.field("Design"),
         part=text.field("Device"),
         state=design_state(text),
         wns_ns=_slack(slacks["WNS(ns)"], text.source, "WNS"),
@@ -210,21 +198,6 @@ def _slack(text: str, source: str, name: str) -> float | None:
     if text in ("NA", "inf"):
         return None
     return float(_number(text, source, name))
-
-
-def vivado_version(text: ReportText) -> str:
-    """Return the release of Vivado that wrote a report.
-
-    Raises:
-        InputError: The header does not name one.
-    """
-    found = re.search(r"v\.?\s*(\d+\.\d+)", text.field("Tool Version"))
-    if found is None:
-        raise InputError(
-            f"{text.source}: tool version {text.field('Tool Version')!r}; must name a "
-            "release of Vivado"
-        )
-    return found[1]
 
 
 def design_state(text: ReportText) -> DesignState:

@@ -17,13 +17,11 @@ from hao.handoff.csynth import MAX_XML_DEPTH, MAX_XML_ELEMENTS
 from hao.handoff.hierarchy import HierarchyReport
 from hao.handoff.load import MAX_REPORT_BYTES, Report, load_report, parse_report_text
 from hao.handoff.synthesis import (
-    HlsTool,
     ModuleRow,
-    Span,
     SynthesisReport,
     parse_count,
+    parse_most,
     parse_ns,
-    parse_span,
 )
 from hao.handoff.utilization import DesignState, TimingReport, UtilizationReport
 from hao.hw.resources import Resources
@@ -65,13 +63,10 @@ def test_vitis_xml_gives_the_figures_of_the_top() -> None:
     assert report == replace(
         report,
         source="vitis_csynth.xml",
-        tool=HlsTool.VITIS_HLS,
-        version="2023.2",
         top="hao_engine",
         part="xczu3eg-sbva484-1-i",
         clock_estimated_ns=3.408,
-        latency=Span(3000, 3000),
-        interval=Span(3001, 3001),
+        latency=3000,
         used=Resources(dsp=30, bram_18k=40, lut=8000, ff=5000),
     )
 
@@ -92,11 +87,8 @@ def test_vitis_xml_gives_the_tree_of_modules() -> None:
         module="dense_array",
         instance="dense_array_U0",
         depth=2,
-        latency=Span(2800, 2800),
-        interval=Span(2800, 2800),
         used=Resources(dsp=16, bram_18k=10, lut=2500, ff=1500),
     )
-    assert report.modules[5].latency == Span(None, None)
 
 
 def test_summary_text_equals_the_xml_of_the_same_run() -> None:
@@ -113,25 +105,22 @@ def test_summary_text_equals_the_xml_of_the_same_run() -> None:
 def test_vivado_text_equals_the_xml_of_the_same_run() -> None:
     xml, text = synthesis("vivado_csynth.xml"), synthesis("vivado_csynth.rpt")
     assert text == replace(xml, source="vivado_csynth.rpt", modules=text.modules)
-    assert xml.tool is HlsTool.VIVADO_HLS
-    assert (xml.version, xml.part) == ("2020.1", "xc7z020clg400-1")
+    assert xml.part == "xc7z020clg400-1"
     assert xml.clock_estimated_ns == 8.75
-    assert (xml.latency, xml.interval) == (Span(), Span())
+    assert xml.latency is None
     assert xml.used == Resources(dsp=73, bram_18k=20, lut=12_532, ff=7969)
 
 
-def test_vivado_text_joins_time_and_area_of_an_instance() -> None:
+def test_vivado_text_gives_what_instances_take() -> None:
     first, second = synthesis("vivado_csynth.rpt").modules
     assert first == ModuleRow(
         module="dense_array",
         instance="grp_dense_array_fu_9",
         depth=1,
-        latency=Span(12, 2800),
-        interval=Span(13, 2801),
         used=Resources(dsp=73, bram_18k=12, lut=9000, ff=6000),
     )
-    # An adapter has resources and no latency.
-    assert (second.module, second.latency) == ("hao_engine_ifm_m", Span())
+    # An adapter has resources alone.
+    assert second.module == "hao_engine_ifm_m"
 
 
 def test_text_without_details_has_no_modules() -> None:
@@ -144,26 +133,12 @@ def test_text_without_details_has_no_modules() -> None:
     assert report.modules == ()
 
 
-@pytest.mark.parametrize(
-    ("version", "tool"),
-    [("2019.2", HlsTool.VIVADO_HLS), ("2020.2", HlsTool.VITIS_HLS)],
-)
-def test_xml_tool_follows_from_the_version(
-    tmp_path: Path, version: str, tool: HlsTool
-) -> None:
-    text = (FIXTURES / "vivado_csynth.xml").read_text().replace("2020.1", version)
-    (tmp_path / "r.xml").write_text(text)
-    report = load_report(tmp_path / "r.xml")
-    assert isinstance(report, SynthesisReport)
-    assert report.tool is tool
-
-
-def test_xml_of_vitis_hls_2020_1_is_told_apart_by_its_dsp(tmp_path: Path) -> None:
+def test_xml_may_call_its_dsp_slices_by_either_name(tmp_path: Path) -> None:
     text = (FIXTURES / "vivado_csynth.xml").read_text().replace("DSP48E", "DSP")
     (tmp_path / "r.xml").write_text(text)
     report = load_report(tmp_path / "r.xml")
     assert isinstance(report, SynthesisReport)
-    assert (report.tool, report.used.dsp) == (HlsTool.VITIS_HLS, 73)
+    assert report.used.dsp == 73
 
 
 # ---- Vivado and co-simulation -------------------------------------------------------
@@ -174,8 +149,6 @@ def test_placed_utilization_counts_halves_of_block_ram() -> None:
     # 16.5 tiles are 33 halves. "LUT as Logic" of the second table is another thing.
     assert report == UtilizationReport(
         source="utilization_placed.rpt",
-        version="2022.2",
-        design="hao_bd_wrapper",
         part="xczu3eg-sbva484-1-i",
         state=DesignState.PLACED,
         used=Resources(dsp=28, bram_18k=33, lut=5000, ff=3600),
@@ -192,7 +165,7 @@ def test_synthesized_utilization_of_7_series_has_stars_and_slices() -> None:
 def test_hierarchical_utilization_gives_the_core_and_what_it_holds() -> None:
     report = load_report(FIXTURES / "utilization_hierarchy.rpt")
     assert isinstance(report, HierarchyReport)
-    assert (report.version, report.part) == ("2022.2", "xczu3eg-sbva484-1-i")
+    assert report.part == "xczu3eg-sbva484-1-i"
     assert (report.top, report.state) == ("hao_bd_hao_engine_0_0", DesignState.ROUTED)
     # 14 whole block RAMs and 3 halves: 31 halves. The interconnect is outside.
     assert report.used == Resources(dsp=28, bram_18k=31, lut=4000, ff=3000)
@@ -265,7 +238,6 @@ def test_cosim_gives_the_simulated_language() -> None:
         source="cosim.rpt",
         language="Verilog",
         passed=True,
-        latency=Span(3100, 3200),
         average_latency=3150,
     )
 
@@ -415,8 +387,8 @@ def edit(name: str, old: str, new: str) -> Callable[[Path], Path]:
             r"row '  \? read_ifm\s*'; must begin with '\+' or 'o'",
         ),
         (
-            edit("vitis_csynth.rpt", "Version:", "Release:"),
-            "header field 'Version' is missing",
+            edit("vitis_csynth.rpt", "Target device:", "Device:"),
+            "header field 'Target device' is missing",
         ),
         (
             edit("vivado_csynth.rpt", "|Total ", "|Totals"),
@@ -441,10 +413,6 @@ def edit(name: str, old: str, new: str) -> Callable[[Path], Path]:
         (
             edit("utilization_placed.rpt", "Fully Placed", "Elsewhere"),
             "design state 'Elsewhere'; must be synthesized, optimized, placed or",
-        ),
-        (
-            edit("utilization_placed.rpt", "Vivado v.2022.2", "Vivado"),
-            "must name a release of Vivado",
         ),
         (
             edit("utilization_hierarchy.rpt", " RAMB18 ", " RAMB17 "),
@@ -476,17 +444,17 @@ def test_a_damaged_report_is_refused_by_name(
         load_report(path)
 
 
-def test_parse_span_and_count_and_ns() -> None:
-    assert parse_span(" 64 ", "x") == Span(64, 64)
-    assert parse_span("1 ~ 64", "x") == Span(1, 64)
+def test_parse_most_and_count_and_ns() -> None:
+    assert parse_most(" 64 ", "x") == 64
+    assert parse_most("1 ~ 64", "x") == 64
     for mark in ("undef", "?", "-", "NA", "N/A", ""):
-        assert parse_span(mark, "x") == Span(None, None)
+        assert parse_most(mark, "x") is None
         assert parse_count(mark, "x") == 0
         assert parse_ns(mark, "x") is None
     assert parse_count("997 (24%)", "x") == 997
     assert parse_ns("4.049 ns", "x") == 4.049
     with pytest.raises(InputError, match="x = '-3'; must be a count"):
-        parse_span("-3", "x")
+        parse_most("-3", "x")
 
 
 # ---- Published reports --------------------------------------------------------------
