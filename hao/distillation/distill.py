@@ -122,11 +122,10 @@ def distill(
             ]
         }
         path = None if folder is None else folder / f"{run[:12]}-{number:03}.pt"
-        found = None if path is None else _kept(path, run)
+        found = _kept(path, run)
         if found is None:
             found = _Pass(network, chosen, settings).run(split)
-            if path is not None:
-                _keep(path, run, found)
+            _keep(path, run, found)
         params |= found[0]
         errors |= found[1]
         mean = sum(found[1].values()) / len(found[1])
@@ -244,22 +243,20 @@ def _run_name(
     return digest.hexdigest()
 
 
-def _keep(path: Path, run: str, found: Found) -> None:
+def _keep(path: Path | None, run: str, found: Found) -> None:
     params, errors = found
     state = {
-        "schema": SCHEMA,
-        "run": run,
         "params": {k: torch.from_numpy(v.copy()) for k, v in params.items()},
         "errors": [[*key, error] for key, error in errors.items()],
     }
-    write_checkpoint(path, state)
+    write_checkpoint(path, state, schema=SCHEMA, run=run)
 
 
-def _kept(path: Path, run: str) -> Found | None:
+def _kept(path: Path | None, run: str) -> Found | None:
     """Return what a finished pass trained, or `None` if it is not there."""
-    if not path.exists():
-        return None
     state = read_checkpoint(path, schema=SCHEMA, run=run)
+    if state is None:
+        return None
     params = {k: v.cpu().numpy() for k, v in state["params"].items()}
     errors = {(block, name): error for block, name, error in state["errors"]}
     return params, errors

@@ -19,7 +19,6 @@ known here in detail.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -97,7 +96,7 @@ def train_towards(
     names = tuple(splitting.penalties)
     dual, target = dict[str, Tensor](), dict[str, Tensor]()
 
-    state = _kept(splitting)
+    state = read_checkpoint(splitting.checkpoint, schema=SCHEMA, run=splitting.run)
     done = 0 if state is None else int(state["rounds"])
     steps = Steps(
         *(net, split, splitting.training),
@@ -118,7 +117,12 @@ def train_towards(
             target[name] = pruned - dual[name]
         for _ in steps.take(splitting.steps):
             pass
-        _keep(splitting, number + 1, steps, dual)
+        write_checkpoint(
+            splitting.checkpoint,
+            {"rounds": number + 1, "steps": steps.state(), "dual": dual},
+            schema=SCHEMA,
+            run=splitting.run,
+        )
     with torch.no_grad():
         weights = {name: layer_weight(net, name) for name in names}
         kept = project({name: doubles(value) for name, value in weights.items()})
@@ -136,27 +140,6 @@ def _penalty(
         for name, factor in factors.items()
     ]
     return torch.stack(terms).sum()
-
-
-def _keep(
-    splitting: Splitting, rounds: int, steps: Steps, dual: Mapping[str, Tensor]
-) -> None:
-    if splitting.checkpoint is not None:
-        state = {
-            "schema": SCHEMA,
-            "run": splitting.run,
-            "rounds": rounds,
-            "steps": steps.state(),
-            "dual": dict(dual),
-        }
-        write_checkpoint(splitting.checkpoint, state)
-
-
-def _kept(splitting: Splitting) -> dict[str, Any] | None:
-    path = splitting.checkpoint
-    if path is None or not path.exists():
-        return None
-    return read_checkpoint(path, schema=SCHEMA, run=splitting.run)
 
 
 def _tensor(kept: NDArray[np.bool_], like: Tensor) -> Tensor:

@@ -221,14 +221,13 @@ def run_epochs(
         InputError: The checkpoint is unreadable or of another run.
     """
     run = _run_name(net, dataset, settings, teacher)
-    state: Mapping[str, Any] = {"epoch": 0}
-    if checkpoint is not None and checkpoint.exists():
-        state = read_checkpoint(checkpoint, schema=CHECKPOINT_SCHEMA, run=run)
-    first, each = int(state["epoch"]), steps_of(dataset.train, settings)
+    state = read_checkpoint(checkpoint, schema=CHECKPOINT_SCHEMA, run=run)
+    first = 0 if state is None else int(state["epoch"])
+    each = steps_of(dataset.train, settings)
     training = Steps(
         net, dataset.train, settings, first=first * each, teacher=teacher, decays=True
     )
-    if first:
+    if state is not None:
         training.restore(state)
     for epoch in range(first, settings.epochs):
         loss = sum(training.take(each)) / each
@@ -237,9 +236,8 @@ def run_epochs(
                 f"training diverged in epoch {epoch + 1}; bring the frames to about -1 "
                 f"to 1, or train at less than {settings.learning_rate} or not at all"
             )
-        if checkpoint is not None:
-            kept = {"schema": CHECKPOINT_SCHEMA, "run": run, "epoch": epoch + 1}
-            write_checkpoint(checkpoint, {**kept, **training.state()})
+        kept = {"epoch": epoch + 1, **training.state()}
+        write_checkpoint(checkpoint, kept, schema=CHECKPOINT_SCHEMA, run=run)
         accuracy = accuracy_of_net(net, dataset.validation)
         progress(
             EpochReport(
