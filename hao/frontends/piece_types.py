@@ -155,16 +155,6 @@ class Window:
         return replace(self, padding=wider)
 
 
-def summed_padding(first: Padding, second: Padding) -> Padding:
-    """Return the padding of two that lie around one another."""
-    return Padding(
-        top=first.top + second.top,
-        left=first.left + second.left,
-        bottom=first.bottom + second.bottom,
-        right=first.right + second.right,
-    )
-
-
 def check_no_padding(site: NodeSite, x: FeatureMap) -> None:
     """Refuse a map with zeros around it, where no window takes them in.
 

@@ -27,7 +27,6 @@ from hao.frontends.piece_types import (
     Weight,
     Window,
     check_no_padding,
-    summed_padding,
 )
 from hao.frontends.taps import dense_groups, square_taps
 from hao.ir.layer import (
@@ -95,7 +94,7 @@ def conv_piece(
             f"{ofm_channels // groups} channels are run as one dense convolution with "
             f"zeros between the groups, {groups} times the products",
         )
-    padding = summed_padding(x.padding, window.padding)
+    padding = x.padding + window.padding
     kind = Depthwise if depthwise else Conv
     ofm = _ofm(site, x, ofm_channels, kernel=kernel, stride=stride, padding=padding)
     layer = kind(
@@ -223,7 +222,7 @@ def pool_piece(
     """
     _check_arranged(site, x, order)
     whole = window.kernel == (x.shape.height, x.shape.width)
-    padding = summed_padding(x.padding, window.padding)
+    padding = x.padding + window.padding
     if kind is PoolKind.AVERAGE and whole and padding == Padding():
         return global_average_piece(site, x)
     kernel, stride = window.square(site)

@@ -46,11 +46,21 @@ class Padding:
     @classmethod
     def same(cls, kernel: int) -> "Padding":
         """Return the symmetric padding that keeps the size at stride 1."""
-        return cls(
-            top=(kernel - 1) // 2,
-            left=(kernel - 1) // 2,
-            bottom=kernel // 2,
-            right=kernel // 2,
+        return cls.halved(kernel - 1, kernel - 1)
+
+    @classmethod
+    def halved(cls, rows: int, columns: int) -> "Padding":
+        """Return so many rows and columns, half on each side, an odd one behind."""
+        top, left = rows // 2, columns // 2
+        return cls(top=top, left=left, bottom=rows - top, right=columns - left)
+
+    def __add__(self, other: "Padding") -> "Padding":
+        """Return the padding of two that lie around one another."""
+        return Padding(
+            top=self.top + other.top,
+            left=self.left + other.left,
+            bottom=self.bottom + other.bottom,
+            right=self.right + other.right,
         )
 
 
@@ -123,11 +133,19 @@ class _Windowed(_Unary):
             raise InputError(f"layer {self.name!r}: OFM {self.ofm}, window {expected}")
 
 
+@dataclass(frozen=True, kw_only=True)
 class _Weighted(ABC):
     """A layer with weights; each of its output values sums `terms` products."""
 
     __slots__ = ()
     ofm: Shape
+    activation: ActivationKind = ActivationKind.NONE
+    bias: bool = True
+    weight: QType | None = None
+    evens: bool = field(default=False, repr=False)
+    """Whether halves of its sums go to even codes, as a file says."""
+    wide: bool = field(default=False, repr=False)
+    """Whether its multiplier is a wide one (`hao.ir.integer.Requantization.WIDE`)."""
 
     @property
     @abstractmethod
@@ -146,12 +164,9 @@ class _Weighted(ABC):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Conv(_Windowed, _Weighted):
+class Conv(_Weighted, _Windowed):
     """Dense KxK convolution; params: weight (ofm, ifm, K, K), bias (ofm,)."""
 
-    activation: ActivationKind = ActivationKind.NONE
-    bias: bool = True
-    weight: QType | None = None
     passes: int = 1
     """How often the lanes run over its products (`hao.ir.passes`)."""
     planes: int = 1
@@ -160,10 +175,6 @@ class Conv(_Windowed, _Weighted):
     """Share of the words of its weights that are kept [%] (`hao.ir.sparsity`)."""
     multiplied: bool = False
     """Whether its codes take a multiplier: scales of a file that no shifts express."""
-    evens: bool = field(default=False, repr=False)
-    """Whether halves of its sums go to even codes, as a file says."""
-    wide: bool = field(default=False, repr=False)
-    """Whether that multiplier is a wide one (`hao.ir.integer.Requantization.WIDE`)."""
 
     @property
     def terms(self) -> int:
@@ -172,18 +183,11 @@ class Conv(_Windowed, _Weighted):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Depthwise(_Windowed, _Weighted):
+class Depthwise(_Weighted, _Windowed):
     """Depthwise KxK convolution; params: weight (channels, 1, K, K), bias."""
 
-    activation: ActivationKind = ActivationKind.NONE
-    bias: bool = True
-    weight: QType | None = None
     multiplied: bool = False
     """Whether its codes take a multiplier: scales of a file that no shifts express."""
-    evens: bool = field(default=False, repr=False)
-    """Whether halves of its sums go to even codes, as a file says."""
-    wide: bool = field(default=False, repr=False)
-    """Whether that multiplier is a wide one (`hao.ir.integer.Requantization.WIDE`)."""
 
     @property
     def terms(self) -> int:
@@ -192,26 +196,19 @@ class Depthwise(_Windowed, _Weighted):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Linear(_Unary, _Weighted):
+class Linear(_Weighted, _Unary):
     """Fully connected layer on the flattened IFM (channel-major, as ONNX flattens).
 
     Params: weight (ofm.channels, ifm.elements), bias (ofm.channels,). OFM is
     (ofm.channels, 1, 1).
     """
 
-    activation: ActivationKind = ActivationKind.NONE
-    bias: bool = True
-    weight: QType | None = None
     passes: int = 1
     """How often the lanes run over its products (`hao.ir.passes`)."""
     density: int = 100
     """Share of the words of its weights that are kept [%] (`hao.ir.sparsity`)."""
     multiplied: bool = False
     """Whether its codes take a multiplier: scales of a file that no shifts express."""
-    evens: bool = field(default=False, repr=False)
-    """Whether halves of its sums go to even codes, as a file says."""
-    wide: bool = field(default=False, repr=False)
-    """Whether that multiplier is a wide one (`hao.ir.integer.Requantization.WIDE`)."""
 
     @property
     def terms(self) -> int:

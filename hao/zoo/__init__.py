@@ -2,7 +2,6 @@
 
 from hao.zoo.architecture import ClassSet, Publication
 from hao.zoo.registry import (
-    ZooEntry,
     build_network,
     entry,
     name_of_width,
@@ -14,7 +13,6 @@ from hao.zoo.registry import (
 __all__ = [
     "ClassSet",
     "Publication",
-    "ZooEntry",
     "build_network",
     "entry",
     "name_of_width",

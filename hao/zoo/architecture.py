@@ -94,7 +94,10 @@ def numbered(prefix: str, blocks: Sequence[ZooBlock]) -> tuple[NamedBlock, ...]:
 
 
 def pooled_classifier(
-    dataset: ClassSet, *, head_channels: int | None = None, head_first: bool = True
+    dataset: ClassSet = ClassSet.IMAGENET,
+    *,
+    head_channels: int | None = None,
+    head_first: bool = True,
 ) -> tuple[NamedBlock, ...]:
     """Return the usual end: a 1x1 head, global average pool, classifier.
 

@@ -72,7 +72,7 @@ def _resnet(
             ("stem", ConvBlock(channels=64, kernel=7, stride=2)),
             ("stem_pool", MaxPoolBlock(kernel=3, stride=2)),
             *numbered("block", blocks),
-            *pooled_classifier(ClassSet.IMAGENET),
+            *pooled_classifier(),
         ),
     )
 
@@ -89,7 +89,7 @@ def _repvgg(variant: str, stem: int, channels: tuple[int, ...]) -> Architecture:
         blocks=(
             ("stem", ConvBlock(channels=stem, kernel=3, stride=2)),
             *numbered("block", blocks),
-            *pooled_classifier(ClassSet.IMAGENET),
+            *pooled_classifier(),
         ),
     )
 

@@ -14,7 +14,6 @@ Widths between these were published by nobody; they follow the same tables.
 from hao.ir.layer import ActivationKind
 from hao.zoo.architecture import (
     Architecture,
-    ClassSet,
     NamedBlock,
     Publication,
     numbered,
@@ -136,7 +135,7 @@ def _v1(
         blocks=(
             _stem(scaled_channels(32, width_percent)),
             *numbered("block", separable),
-            *pooled_classifier(ClassSet.IMAGENET, head_channels=head_channels),
+            *pooled_classifier(head_channels=head_channels),
         ),
     )
 
@@ -162,7 +161,7 @@ def _v2(
         blocks=(
             _stem(stem),
             *numbered("block", [SeparableBlock(channels=first), *inverted]),
-            *pooled_classifier(ClassSet.IMAGENET, head_channels=head),
+            *pooled_classifier(head_channels=head),
         ),
     )
 
@@ -186,9 +185,7 @@ def _v3(
             _stem(_V3_STEM),
             *numbered("block", [first, *inverted]),
             ("last", ConvBlock(channels=rows[-1][0])),
-            *pooled_classifier(
-                ClassSet.IMAGENET, head_channels=head_channels, head_first=False
-            ),
+            *pooled_classifier(head_channels=head_channels, head_first=False),
         ),
     )
 

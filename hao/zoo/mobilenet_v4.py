@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from hao.zoo.architecture import (
     Architecture,
-    ClassSet,
     Publication,
     numbered,
     pooled_classifier,
@@ -128,9 +127,7 @@ def _conv(
             ("stem", ConvBlock(channels=stem, kernel=3, stride=2)),
             *numbered("block", blocks),
             ("last", ConvBlock(channels=last)),
-            *pooled_classifier(
-                ClassSet.IMAGENET, head_channels=_HEAD, head_first=False
-            ),
+            *pooled_classifier(head_channels=_HEAD, head_first=False),
         ),
     )
 

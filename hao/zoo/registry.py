@@ -7,18 +7,12 @@ mobilenet_edgetpu_v2_m), hard-swish.
 """
 
 import re
-from dataclasses import dataclass
 from difflib import get_close_matches
 
 from hao.errors import InputError
 from hao.ir.network import Network
 from hao.zoo import classic, mobilenet, mobilenet_v4, searched, small
-from hao.zoo.architecture import (
-    Architecture,
-    ClassSet,
-    Publication,
-    architecture_network,
-)
+from hao.zoo.architecture import Architecture, architecture_network
 
 _ARCHITECTURES: dict[str, Architecture] = {
     architecture.name: architecture
@@ -27,44 +21,9 @@ _ARCHITECTURES: dict[str, Architecture] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ZooEntry:
-    """What is known of a network before it is built.
-
-    Attributes:
-        name: Canonical.
-        family: Publication.
-        dataset: What it classifies.
-        default_image_size: Rows and columns.
-        has_depthwise: Whether any layer is a depthwise convolution.
-    """
-
-    name: str
-    family: Publication
-    dataset: ClassSet
-    default_image_size: int
-    has_depthwise: bool
-
-
 def network_names() -> tuple[str, ...]:
     """Return the canonical names, sorted."""
     return tuple(sorted(_ARCHITECTURES))
-
-
-def entry(name: str) -> ZooEntry:
-    """Return what is known of a network.
-
-    Raises:
-        InputError: The zoo has no such network; the message names the closest.
-    """
-    architecture = _architecture(name)
-    return ZooEntry(
-        name=architecture.name,
-        family=architecture.family,
-        dataset=architecture.dataset,
-        default_image_size=architecture.image_size,
-        has_depthwise=architecture.has_depthwise,
-    )
 
 
 def build_network(name: str, image_size: int | None = None) -> Network:
@@ -77,7 +36,7 @@ def build_network(name: str, image_size: int | None = None) -> Network:
     Raises:
         InputError: The zoo has no such network, or the network cannot take the size.
     """
-    return architecture_network(_architecture(name), image_size=image_size)
+    return architecture_network(entry(name), image_size=image_size)
 
 
 def width_of(name: str) -> tuple[str, int] | None:
@@ -118,7 +77,12 @@ def zoo_name(architecture: str, width: str = "") -> str | None:
     return next((name for name in names if name in _ARCHITECTURES), None)
 
 
-def _architecture(name: str) -> Architecture:
+def entry(name: str) -> Architecture:
+    """Return the table of a network, before it is built.
+
+    Raises:
+        InputError: The zoo has no such network; the message names the closest.
+    """
     if name in _ARCHITECTURES:
         return _ARCHITECTURES[name]
     known = {other.replace("_", ""): other for other in _ARCHITECTURES}

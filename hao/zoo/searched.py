@@ -15,7 +15,6 @@ of the first and last stage are not scaled). Checked against timm's definitions.
 from hao.ir.layer import ActivationKind
 from hao.zoo.architecture import (
     Architecture,
-    ClassSet,
     Publication,
     numbered,
     pooled_classifier,
@@ -92,7 +91,7 @@ def _searched(
         blocks=(
             ("stem", ConvBlock(channels=stem, kernel=3, stride=2)),
             *numbered("block", blocks),
-            *pooled_classifier(ClassSet.IMAGENET, head_channels=head),
+            *pooled_classifier(head_channels=head),
         ),
     )
 
@@ -114,7 +113,7 @@ def _efficientnet_lite(
         blocks=(
             ("stem", ConvBlock(channels=32, kernel=3, stride=2)),
             *numbered("block", [SeparableBlock(channels=first), *inverted]),
-            *pooled_classifier(ClassSet.IMAGENET, head_channels=1280),
+            *pooled_classifier(head_channels=1280),
         ),
     )
 

@@ -53,15 +53,10 @@ def rule_padding(
         return Padding()
     if rule is PaddingRule.SYMMETRIC:
         side = (kernel - 1) // 2
-        return Padding(top=side, left=side, bottom=side, right=side)
+        return Padding.halved(2 * side, 2 * side)
     rows = max((ceil_div(height, stride) - 1) * stride + kernel - height, 0)
     columns = max((ceil_div(width, stride) - 1) * stride + kernel - width, 0)
-    return Padding(
-        top=rows // 2,
-        left=columns // 2,
-        bottom=rows - rows // 2,
-        right=columns - columns // 2,
-    )
+    return Padding.halved(rows, columns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,8 +59,8 @@ def test_default_size_gives_a_classifier_without_parameters_attached(name: str) 
     frame = network.input.ofm
     assert (frame.channels, frame.height, frame.width) == (
         expected_channels,
-        known.default_image_size,
-        known.default_image_size,
+        known.image_size,
+        known.image_size,
     )
     output = network.output
     assert isinstance(output, Linear)

@@ -23,7 +23,6 @@ from hao.frontends.piece_types import (
     Piece,
     Weight,
     Window,
-    summed_padding,
 )
 from hao.frontends.pieces import (
     conv_piece,
@@ -159,13 +158,13 @@ def read_max_pool(call: NodeCall) -> Piece:
     below = call.operand(0)
     more = below.padding if isinstance(below, PaddedBelow) else Padding()
     x = below.source if isinstance(below, PaddedBelow) else call.feature_map()
-    seen = replace(x, padding=summed_padding(x.padding, more))
+    seen = replace(x, padding=x.padding + more)
     window = _window(call, seen, rounds_up=call.node.integer("ceil_mode", 0) == 1)
     return pool_piece(
         call.site,
         x,
         kind=PoolKind.MAX,
-        window=replace(window, padding=summed_padding(window.padding, more)),
+        window=replace(window, padding=window.padding + more),
         order=order_of(call),
     )
 

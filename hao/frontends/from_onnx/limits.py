@@ -60,10 +60,9 @@ def check_nodes(path: Path, model: onnx.ModelProto) -> None:
             f"{path}: functions or graphs nest too deep; handled: some hundred levels"
         ) from error
     if total > MAX_NODES:
-        shown = total if total < 10**15 else f"{total:.3g}"
         raise UnsupportedError(
-            f"{path}: {shown} nodes with its functions written out; handled: up to "
-            f"{MAX_NODES}"
+            f"{path}: {_shown(total)} nodes with its functions written out; handled: "
+            f"up to {MAX_NODES}"
         )
 
 
@@ -81,10 +80,14 @@ def check_stored(path: Path, tensors: Sequence[onnx.TensorProto]) -> None:
         if tensor.data_location == onnx.TensorProto.EXTERNAL
     )
     if total > MAX_FILE_BYTES:
-        shown = total if total < 10**15 else f"{total:.3g}"
         raise UnsupportedError(
-            f"{path}: stored arrays of {shown} bytes; handled: up to {MAX_FILE_BYTES}"
+            f"{path}: stored arrays of {_shown(total)} bytes; handled: up to "
+            f"{MAX_FILE_BYTES}"
         )
+
+
+def _shown(total: int) -> str:
+    return str(total) if total < 10**15 else f"{total:.3g}"
 
 
 def _width(kind: int) -> int:

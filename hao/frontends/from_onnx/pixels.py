@@ -22,7 +22,7 @@ from hao.frontends.from_onnx.values import (
     whole_numbers,
 )
 from hao.frontends.over_pixels import PartOfPixels, Reduction, over_pixels
-from hao.frontends.piece_types import Array, Piece, Weight, summed_padding
+from hao.frontends.piece_types import Array, Piece, Weight
 from hao.frontends.pointwise_pieces import affine_piece
 from hao.ir.averages import border_factors, mean_pixels
 from hao.ir.layer import Depthwise, Layer, Padding, Pool, PoolKind
@@ -164,7 +164,7 @@ def read_pad(call: NodeCall) -> Result:
     )
     if below:
         return PaddedBelow(source=x, maker=call.label, padding=padding)
-    return Piece(value=replace(x, padding=summed_padding(x.padding, padding)))
+    return Piece(value=replace(x, padding=x.padding + padding))
 
 
 def _pads(call: NodeCall, rank: int) -> tuple[int, ...]:

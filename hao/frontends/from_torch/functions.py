@@ -101,8 +101,7 @@ def _pool_window(call: TorchCall) -> Window:
 
 def around(sizes: tuple[int, int]) -> Padding:
     """Return the same padding on both sides."""
-    height, width = sizes
-    return Padding(top=height, left=width, bottom=height, right=width)
+    return Padding.halved(2 * sizes[0], 2 * sizes[1])
 
 
 def read_adaptive_pool(call: TorchCall) -> Piece:

@@ -30,13 +30,7 @@ def read_conv(call: TorchCall) -> Piece:
     kernel = (weight.values.shape[2], weight.values.shape[3])
     if conv.padding == "same":
         # PyTorch puts the odd one behind.
-        rows, columns = kernel[0] - 1, kernel[1] - 1
-        padding = Padding(
-            top=rows // 2,
-            left=columns // 2,
-            bottom=rows - rows // 2,
-            right=columns - columns // 2,
-        )
+        padding = Padding.halved(kernel[0] - 1, kernel[1] - 1)
     elif conv.padding == "valid":
         padding = Padding()
     else:
@@ -90,14 +84,8 @@ def read_batch_norm(call: TorchCall) -> Piece:
 def read_zero_pad(call: TorchCall) -> Piece:
     """Return the map with the padding of a ZeroPad2d."""
     left, right, top, bottom = call.of(nn.ZeroPad2d).padding
-    x = call.x
-    padding = Padding(
-        top=x.padding.top + top,
-        left=x.padding.left + left,
-        bottom=x.padding.bottom + bottom,
-        right=x.padding.right + right,
-    )
-    return Piece(value=replace(x, padding=padding))
+    own = Padding(top=top, left=left, bottom=bottom, right=right)
+    return Piece(value=replace(call.x, padding=call.x.padding + own))
 
 
 def _array_of(tensor: torch.Tensor) -> Array:
