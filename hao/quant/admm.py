@@ -95,8 +95,8 @@ def train_towards(
     """
     names = tuple(splitting.penalties)
     dual, target = dict[str, Tensor](), dict[str, Tensor]()
-
-    state = read_checkpoint(splitting.checkpoint, schema=SCHEMA, run=splitting.run)
+    path, run = splitting.checkpoint, splitting.run
+    state = read_checkpoint(path, schema=SCHEMA, run=run)
     done = 0 if state is None else int(state["rounds"])
     steps = Steps(
         *(net, split, splitting.training),
@@ -115,14 +115,9 @@ def train_towards(
             pruned = value * _tensor(kept[name], value)
             dual[name] = value - pruned
             target[name] = pruned - dual[name]
-        for _ in steps.take(splitting.steps):
-            pass
-        write_checkpoint(
-            splitting.checkpoint,
-            {"rounds": number + 1, "steps": steps.state(), "dual": dual},
-            schema=SCHEMA,
-            run=splitting.run,
-        )
+        list(steps.take(splitting.steps))  # trains as it is gone through
+        left = {"rounds": number + 1, "steps": steps.state(), "dual": dual}
+        write_checkpoint(path, left, schema=SCHEMA, run=run)
     with torch.no_grad():
         weights = {name: layer_weight(net, name) for name in names}
         kept = project({name: doubles(value) for name, value in weights.items()})
