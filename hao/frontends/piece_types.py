@@ -83,35 +83,41 @@ class Window:
     stride: tuple[int, int] = (1, 1)
     padding: Padding = field(default_factory=Padding)
 
-    def square(self, site: NodeSite) -> tuple[int, int]:
-        """Return kernel and stride.
+    def square(self, site: NodeSite, x: FeatureMap, *, taps: bool) -> "Window":
+        """Return the window with one size and one stride for both directions.
+
+        The kernel grows behind the map. Where it takes one step alone, as over a
+        signal of height 1, any stride is its own.
+
+        Args:
+            site: Where it stands.
+            x: What it reads.
+            taps: What the kernel grows by has weight 0; else it must be padding.
 
         Raises:
-            UnsupportedError: Height and width differ.
+            UnsupportedError: There is no such window.
         """
-        if len(set(self.kernel)) != 1 or len(set(self.stride)) != 1:
+        pads = x.padding + self.padding
+        height = x.shape.height + pads.top + pads.bottom - self.kernel[0]
+        width = x.shape.width + pads.left + pads.right - self.kernel[1]
+        steps = tuple(zip(self.stride, (height, width), strict=True))
+        fits = [
+            stride
+            for stride in self.stride
+            if all(own == stride or left < min(own, stride) for own, left in steps)
+        ]
+        kernel = max(self.kernel)
+        more = (kernel - self.kernel[0], kernel - self.kernel[1])
+        beyond = (height == 0 or not more[0]) and (width == 0 or not more[1])
+        if not fits or not (taps or beyond):
             raise UnsupportedError(
                 f"{site.label}: kernel {_by(self.kernel)}, stride {_by(self.stride)}; "
                 "handled: square kernels, and one stride for both directions"
             )
-        return self.kernel[0], self.stride[0]
-
-    def squared(self, site: NodeSite) -> "Window":
-        """Return the window of a convolution made square by taps of weight 0.
-
-        Raises:
-            UnsupportedError: The strides of height and width differ.
-        """
-        height, width = self.kernel
-        kernel = max(height, width)
-        padding = replace(
-            self.padding,
-            bottom=self.padding.bottom + kernel - height,
-            right=self.padding.right + kernel - width,
+        padding = self.padding + Padding(bottom=more[0], right=more[1])
+        return Window(
+            kernel=(kernel, kernel), stride=(fits[0], fits[0]), padding=padding
         )
-        window = replace(self, kernel=(kernel, kernel), padding=padding)
-        window.square(site)
-        return window
 
     def uncounted(self, own: "Window", *, counts: bool) -> Padding:
         """Return the padding by which an average over these windows does not divide.

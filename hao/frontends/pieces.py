@@ -82,8 +82,8 @@ def conv_piece(
         raise InputError(
             f"{site.label}: weights of shape {weight.values.shape}; must be {expected}"
         )
-    window = window.squared(site)
-    kernel, stride = window.square(site)
+    window = window.square(site, x, taps=True)
+    kernel, stride = window.kernel[0], window.stride[0]
     weight = replace(weight, values=square_taps(weight.values, kernel))
     depthwise = groups > 1 and groups == ifm_channels == ofm_channels
     notes: tuple[str, ...] = ()
@@ -217,24 +217,24 @@ def pool_piece(
 
     Raises:
         InputError: The window does not fit.
-        UnsupportedError: A rectangular window, another arrangement, zeros around a map
-            whose maximum they could change, or a maximum of padding alone.
+        UnsupportedError: A rectangular window inside a map, another arrangement, zeros
+            around a map whose maximum they could change, or a maximum of padding alone.
     """
     _check_arranged(site, x, order)
     whole = window.kernel == (x.shape.height, x.shape.width)
     padding = x.padding + window.padding
     if kind is PoolKind.AVERAGE and whole and padding == Padding():
         return global_average_piece(site, x)
-    kernel, stride = window.square(site)
-    if x.padding != Padding() and kind is PoolKind.MAX and not x.nonnegative:
-        raise UnsupportedError(
-            f"{site.label}: takes the maximum over padded zeros; handled: zeros "
-            "around values that are not negative, or padding by the pool itself"
-        )
+    square = window.square(site, x, taps=False)
+    kernel, stride = square.kernel[0], square.stride[0]
+    grown = square.uncounted(window, counts=True)
+    padding += grown
     channels = x.shape.channels
     ofm = _ofm(site, x, channels, kernel=kernel, stride=stride, padding=padding)
     if kind is PoolKind.MAX:
-        _check_picks(site, x.shape, ofm, (kernel, stride), padding)
+        _check_picks(site, x, ofm, (kernel, stride), padding)
+    else:
+        uncounted = (uncounted or Padding()) + grown
     layer = Pool(
         name=site.layer,
         input=x.layer,
@@ -251,13 +251,22 @@ def pool_piece(
 
 
 def _check_picks(
-    site: NodeSite, ifm: Shape, ofm: Shape, window: tuple[int, int], padding: Padding
+    site: NodeSite,
+    x: FeatureMap,
+    ofm: Shape,
+    window: tuple[int, int],
+    padding: Padding,
 ) -> None:
-    """Refuse a maximum some of whose windows have no pixel."""
+    """Refuse a maximum that zeros could change, or some of whose windows have none."""
+    if x.padding != Padding() and not x.nonnegative:
+        raise UnsupportedError(
+            f"{site.label}: takes the maximum over padded zeros; handled: zeros "
+            "around values that are not negative, or padding by the pool itself"
+        )
     kernel, stride = window
     begins = max(padding.top, padding.left)
-    low = (ofm.height - 1) * stride >= padding.top + ifm.height
-    right = (ofm.width - 1) * stride >= padding.left + ifm.width
+    low = (ofm.height - 1) * stride >= padding.top + x.shape.height
+    right = (ofm.width - 1) * stride >= padding.left + x.shape.width
     if begins >= kernel or low or right:
         raise UnsupportedError(
             f"{site.label}: takes the maximum of padding alone; handled: windows with "

@@ -313,4 +313,5 @@ def _loaded_network(
 
 def model_network(path: Path, designed: Network) -> Network:
     """Return the network of a model file, at the image size of a design."""
-    return load_buildable(path, image_size=designed.input.ofm.height).network
+    frame = designed.input.ofm
+    return load_buildable(path, image_size=(frame.height, frame.width)).network

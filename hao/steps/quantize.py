@@ -256,11 +256,11 @@ def _take_integers(
 
     network = normalised_network(network, request.preparation)
     assert request.weights is not None
-    height = result.design.network.input.ofm.height
-    # Outputs are compared with those of the file, before anything was respelled.
-    file = load_model(request.weights, image_size=height).network
-    file = normalised_network(file, request.preparation)
     shape = result.design.network.input.ofm
+    # Outputs are compared with those of the file, before anything was respelled.
+    pixels = (shape.height, shape.width)
+    file = load_model(request.weights, image_size=pixels).network
+    file = normalised_network(file, request.preparation)
     notes: tuple[str, ...] = ()
     labels: NDArray[np.int64] | None = None
     names: tuple[str, ...] = ()

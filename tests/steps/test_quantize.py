@@ -10,10 +10,12 @@ import pytest
 import hao
 from hao.cost.evaluate import evaluate
 from hao.engine.design import Design
+from hao.frontends.model_file import load_model
 from hao.ir.change import densities_of
 from hao.ir.network import Network
 from hao.quant.scheme import Scheme
 from hao.runs.run import write_run
+from hao.steps.floats import model_network
 from tests.emission.random_designs import random_sample
 from tests.report.samples import small_result
 
@@ -76,3 +78,9 @@ def test_the_quantizer_gets_the_pruned_network_and_the_bits_of_the_design(
     pruned = {name for name, share in kept.items() if share < 1}
     assert len(pruned) > 2
     assert pruned <= set(densities)
+
+
+def test_a_model_is_read_again_at_the_frames_of_its_design() -> None:
+    spec = Path("tests.frontends.from_torch.test_module:small")
+    designed = load_model(spec, image_size=(8, 12)).network
+    assert model_network(spec, designed).input == designed.input

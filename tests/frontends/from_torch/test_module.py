@@ -200,6 +200,27 @@ class Functions(nn.Module):
         return functional.relu(self.norm(self.fc(x)))
 
 
+@pytest.mark.parametrize("across", [False, True])
+def test_windows_over_a_signal_may_be_of_any_two_sizes_and_strides(
+    *, across: bool
+) -> None:
+    def way(along: int, other: int) -> tuple[int, int]:
+        return (other, along) if across else (along, other)
+
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, way(9, 1), way(2, 1), way(4, 0)),
+        nn.MaxPool2d(way(3, 1), way(2, 1), way(1, 0)),
+        nn.Conv2d(4, 4, 3, way(1, 2), 1),
+        nn.AvgPool2d(way(2, 1), way(1, 3)),
+        nn.AvgPool2d(way(3, 1), way(2, 1), way(1, 0)),
+        nn.AvgPool2d(
+            way(2, 1), way(2, 1), way(1, 0), ceil_mode=True, count_include_pad=False
+        ),
+    )
+    height, width = way(41, 1)
+    check_equal_to_module(net, Shape(channels=3, height=height, width=width))
+
+
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 def test_functions_and_computed_sizes_equal_the_module() -> None:
     result = check_equal_to_module(Functions())
@@ -316,6 +337,8 @@ class Calls(nn.Module):
         (nn.Conv2d(3, 4, 3, padding_mode="reflect"), r"padding_mode 'reflect'"),
         (nn.Conv2d(3, 4, 3, dilation=4), r"spreads over 9x9 pixels; handled: up"),
         (nn.Conv2d(3, 4, 3, stride=(1, 2)), r"kernel 3x3, stride 1x2; handled: square"),
+        (nn.MaxPool2d((2, 1)), r"kernel 2x1, stride 2x1; handled: square kernels"),
+        (nn.AvgPool2d((12, 3), 1), r"kernel 12x3, stride 1x1; handled: square ker"),
         (nn.ConvTranspose2d(3, 4, 2), r"ConvTranspose2d '0' is not handled"),
         (nn.BatchNorm2d(3, track_running_stats=False), r"no running statistics"),
         (nn.Hardtanh(0, float("nan")), r"limits 0.0 to nan; must be numbers, the"),
