@@ -133,13 +133,17 @@ def quantize_piece(
         UnsupportedError: It would move padded zeros.
     """
     check_scale(site, scale)
-    zeros_stay = not quant.bipolar and not np.any(zero_point != 0)
+    zero = zero_point.astype(np.float64)
+    # 0.0 has a code of its own.
+    kept = np.array_equal(np.clip(np.rint(zero), quant.lowest, quant.highest), zero)
+    zeros_stay = kept and not quant.bipolar
     if not zeros_stay:
         check_no_padding(site, x)
     layer = Quantize(
         name=site.layer, input=x.layer, ifm=x.shape, ofm=x.shape, quant=quant
     )
-    nonnegative = zeros_stay and (x.nonnegative or not quant.signed)
+    above = bool(np.all(zero <= quant.lowest))
+    nonnegative = zeros_stay and (x.nonnegative or above)
     value = x.after(site.layer, x.shape, nonnegative=nonnegative)
     return Piece(
         value=replace(value, padding=x.padding),

@@ -74,11 +74,16 @@ class Chain:
         self.step, self.scale, self.zero, self.low, self.high = 1.0, 1.0, 0.0, 0, 0
         self.moved = 0
         self.shared, self._reach = False, reach
+        self._least: Real = np.full(channels, -np.inf)
         self._low: Real = np.full(channels, -np.inf)
         self._high: Real = np.full(channels, np.inf)
         self._coded: tuple[Real, Real] = self.gain, self.offset
         if isinstance(maker, Compute | Add):
             self.activate(maker.name, maker.activation)
+
+    def know_none_below_zero(self) -> None:
+        """Take in that the sums cannot be less, whatever cuts them."""
+        self._least = np.zeros_like(self._least)
 
     def stand_in(self) -> None:
         """Take some codes, so that the look at a network goes on."""
@@ -193,6 +198,8 @@ class Chain:
             return
         with np.errstate(invalid="ignore"):
             one, other = self._low * scale + shift, self._high * scale + shift
+            least = self._least * scale + shift
+        self._least = np.where(scale > 0, least, -np.inf)
         # 0 * inf: the value is the shift, whatever the limits were.
         self._low = np.where(scale == 0, -np.inf, np.minimum(one, other))
         self._high = np.where(scale == 0, np.inf, np.maximum(one, other))
@@ -208,6 +215,7 @@ class Chain:
         low, high = _LIMITS[kind]
         if self.quant is None:
             self._low = np.clip(self._low, low, high)
+            self._least = np.minimum(self._least, high)
             self._high = np.clip(self._high, low, high)
             return
         self._narrow(layer, low / self.scale + self.zero, high / self.scale + self.zero)
@@ -239,7 +247,7 @@ class Chain:
         if quant.bits > MAX_BITS and np.isfinite(self._reach):
             # No more codes than the sums can make.
             most = np.abs(self.gain) * self._reach + np.abs(self.offset)
-            signed = bool(self._low.min() < 0)
+            signed = bool(self._lowest.min() < 0)
             down = quant.rounding is Rounding.FLOOR and not signed
             largest = (np.floor if down else np.ceil)(most.max() / scale)
             bits = int(largest).bit_length()
@@ -248,7 +256,8 @@ class Chain:
         own = ends
         quant, ends, zero = _without_zero(layer, quant, ends, zero)
         self.moved = own[0] - ends[0]
-        low = _uniform(layer, _rounded(layer, self._low / scale + zero, quant, ends))
+        lowest = self._lowest / scale + zero
+        low = _uniform(layer, _rounded(layer, lowest, quant, ends))
         high = _uniform(layer, _rounded(layer, self._high / scale + zero, quant, ends))
         self.offset = self.offset + zero * scale
         if quant.rounding is Rounding.FLOOR and np.all(self.offset == scale / 2):
@@ -259,6 +268,15 @@ class Chain:
         self._coded = self.gain / scale, self.offset / scale
         self.low, self.high = ends
         self._narrow(layer, low, high)
+
+    @property
+    def _lowest(self) -> Real:
+        """Return where values are cut, as far as that says more than is known."""
+        cut = self._low > self._least
+        lowest = np.maximum(self._low, self._least)
+        most = lowest[cut].max() if cut.any() else lowest.min()
+        common: Real = np.minimum(lowest, most)
+        return common
 
     def _quantize_again(
         self, layer: str, ends: tuple[int, int], scale: float, zero: float
@@ -332,6 +350,7 @@ def _rounded(layer: str, codes: Real, quant: QType, ends: tuple[int, int]) -> Re
 def _uniform(layer: str, ends: Real) -> float:
     if np.ptp(ends) != 0:
         raise UnsupportedError(
-            f"layer {layer!r}: other limits in other channels; handled: one for a map"
+            f"layer {layer!r}: other limits in other channels; handled: one for a map; "
+            "put a quantizer between an activation and factors by channel"
         )
     return float(ends[0])

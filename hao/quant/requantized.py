@@ -13,7 +13,6 @@ from hao.errors import InputError, NeedsCopyError, UnsupportedError
 from hao.ir.averages import mean_pixels
 from hao.ir.layer import (
     Activation,
-    ActivationKind,
     Add,
     Affine,
     Conv,
@@ -143,7 +142,7 @@ def _chain(
             )
             made = Chain(layer, source.scale / mean_pixels(layer), reach)
             if source.low >= source.zero:
-                made.activate(layer.name, ActivationKind.RELU)  # it is none below 0
+                made.know_none_below_zero()
             return made
 
 
@@ -154,7 +153,7 @@ def _scaled_map(network: Network, layer: Depthwise, source: Chain, unit: Real) -
     values = np.outer(ends, factors)
     chain = Chain(layer, unit, float(np.abs(values).max()))
     if values.min() >= 0:
-        chain.activate(layer.name, ActivationKind.RELU)  # it is none below 0
+        chain.know_none_below_zero()
     return chain
 
 

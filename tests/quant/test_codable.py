@@ -254,6 +254,33 @@ def test_codes_are_cut_to_fewer_bits_twice(tmp_path: Path) -> None:
     assert output_differences(imported, codes, whole).ravel().tolist()[:2] == [3, 0]
 
 
+@pytest.mark.parametrize("pooled", [False, True])
+def test_codes_of_which_none_is_negative_take_factors_by_channel(
+    tmp_path: Path, *, pooled: bool
+) -> None:
+    file = _File(1 / 4)
+    reads = "y"
+    if pooled:
+        file.nodes.append(
+            node_with("AveragePool", ["y"], ["mean"], {"kernel_shape": [2, 2]})
+        )
+        file._quant("mean", "reads", 1 / 8, 8, signed=0)
+        reads = "reads"
+    factors = np.array([1, -0.5, 2, 0, 0.25, 1, -1, 0.5], dtype=np.float32)
+    file.stored["by"] = factors.reshape(1, 8, 1, 1)
+    file.stored["more"] = np.arange(-4, 4, dtype=np.float32).reshape(1, 8, 1, 1) / 4
+    file._node("Mul", [reads, "by"], "scaled")
+    file._node("Add", ["scaled", "more"], "moved")
+    file._quant("moved", "coded", 1 / 8, 8, signed=1)
+    path = file.save(tmp_path, output="coded")
+    network = load_buildable(path).network
+    imported = imported_integers(network, FRAMES)
+    assert count_rounding(network, imported, FRAMES).differences == 0
+    codes = run_integer(imported.net, imported.net.frame_codes(FRAMES))
+    whole = run_float(load_onnx(path).network, FRAMES.astype(np.float64))
+    assert not output_differences(imported, codes, whole).any()
+
+
 def test_what_is_wrong_with_a_quantizer_is_told_once(tmp_path: Path) -> None:
     file = _File(1 / 4)
     (quantizer,) = (node for node in file.nodes if node.name == "a")

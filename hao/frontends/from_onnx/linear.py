@@ -203,8 +203,15 @@ def with_values(call: NodeCall, codes: Codes, values: FeatureMap) -> NodeCall:
     """Return an operator on codes as one on values; a Pad fills with a value too."""
     others = list(call.operands[1:])
     if call.node.op == "Pad":
-        fill = call.optional(2)
-        stored = np.zeros(1) if fill is None else fill.values.astype(np.float64)
+        fill = call.operand(2)
+        if isinstance(fill, Codes) and isinstance(fill.source, Weight):
+            made = real_values(call, fill, fill.scale, fill.zero_point)
+            assert isinstance(made, Weight)
+            steps = real_array(made.values) / real_array(fill.scale)
+            stored = steps + real_array(fill.zero_point)
+        else:
+            fill = call.optional(2)
+            stored = np.zeros(1) if fill is None else fill.values.astype(np.float64)
         others += [None] * (2 - len(others))
         above = stored - real_array(codes.zero_point)
         others[1] = Weight(values=above * real_array(codes.scale))

@@ -345,7 +345,10 @@ def test_channels_last_operators_equal_qonnx(tmp_path: Path) -> None:
     assert np.array_equal(run_float(network, X), run_float(reference, X))
 
 
-def test_quantizer_lets_padding_through_when_zero_stays_zero(tmp_path: Path) -> None:
+@pytest.mark.parametrize("zero", [0, -7, -128])
+def test_quantizer_lets_padding_through_when_zero_stays_zero(
+    tmp_path: Path, zero: int
+) -> None:
     nodes = [
         helper.make_node("Pad", ["x", "p"], ["q"]),
         helper.make_node("QuantizeLinear", ["q", "s", "z"], ["a"]),
@@ -353,7 +356,7 @@ def test_quantizer_lets_padding_through_when_zero_stays_zero(tmp_path: Path) -> 
         helper.make_node("Conv", ["b", "w"], ["y"], "conv"),
     ]
     stored: Stored = {"p": np.array([0, 0, 1, 1, 0, 0, 1, 1]), "s": np.float32(0.02)}
-    stored |= {"z": np.int8(0), "w": floats(2, 4, 3, 3, 3)}
+    stored |= {"z": np.int8(zero), "w": floats(2, 4, 3, 3, 3)}
     made = model(nodes, stored=stored, x=(1, 3, 6, 6))
     network = check_equal_to_onnxruntime(tmp_path, made, X).network
     assert isinstance(network.output, Conv)
