@@ -20,7 +20,8 @@ from benchmarks._common import machine, print_row
 from hao.accuracy.drops import load_drop_law
 from hao.accuracy.published import published_networks
 from hao.answer.candidates import BitRules, Candidate, Stance, make_candidate
-from hao.answer.explore import Outcome, search_fps
+from hao.answer.explore import search_fps
+from hao.answer.ledger import Outcome
 from hao.errors import InfeasibleError
 from hao.hw.board import Board, Frames
 from hao.hw.board_file import load_board

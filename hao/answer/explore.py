@@ -29,15 +29,6 @@ from hao.options.option import MICRO
 from hao.program.codesign import NO_LIMIT, Measure, SolveReport, forget
 from hao.program.problem import Problem
 
-__all__ = [
-    "Fate",
-    "Outcome",
-    "budget_cycles",
-    "search_accuracy",
-    "search_fps",
-    "search_smallest",
-]
-
 
 def budget_cycles(board: Board, fps: float) -> int:
     """Return the most cycles of a start at which the board still makes `fps`.

@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 from pydantic_core import to_jsonable_python
 
 import hao
-from hao.answer.explore import Fate, Outcome
+from hao.answer.ledger import Fate, Outcome
 from hao.errors import InputError, UnsupportedError
 from hao.hw.board import Board
 from hao.ir.change import Replace, change_text

@@ -13,9 +13,10 @@ from pydantic import TypeAdapter
 
 from hao.answer.candidates import Candidate
 from hao.answer.explain import explained, held_in_words, why_not_gurobi
-from hao.answer.explore import Outcome, search_accuracy, search_fps, search_smallest
+from hao.answer.explore import search_accuracy, search_fps, search_smallest
 from hao.answer.front import FrontPoint, network_front, zoo_front
 from hao.answer.in_turn import Solving
+from hao.answer.ledger import Outcome
 from hao.answer.objective import measure_of
 from hao.answer.workers import Progress, open_workers
 from hao.arguments import takes_words

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import assert_never
 
 from hao.answer.candidates import Candidate
-from hao.answer.explore import Fate
+from hao.answer.ledger import Fate
 from hao.answer.objective import Objective, measure_of
 from hao.answer.rivals import rivals, settled
 from hao.answer.workers import Progress, Task, Workers, open_workers, solve_task

@@ -9,7 +9,8 @@ import pytest
 
 from hao.answer import workers as workers_module
 from hao.answer.candidates import Candidate
-from hao.answer.explore import Outcome, budget_cycles, search_accuracy, search_smallest
+from hao.answer.explore import budget_cycles, search_accuracy, search_smallest
+from hao.answer.ledger import Outcome
 from hao.answer.objective import Objective
 from hao.errors import ArgumentError, InfeasibleError
 from hao.hw.board import Board, Frames

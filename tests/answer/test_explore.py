@@ -12,8 +12,6 @@ from hao.accuracy.published import published_networks
 from hao.answer import workers as workers_module
 from hao.answer.candidates import BitRules, Candidate, published_candidates
 from hao.answer.explore import (
-    Fate,
-    Outcome,
     budget_cycles,
     search_accuracy,
     search_fps,
@@ -21,6 +19,7 @@ from hao.answer.explore import (
 )
 from hao.answer.front import zoo_front
 from hao.answer.in_turn import Solving
+from hao.answer.ledger import Fate, Outcome
 from hao.answer.objective import Objective
 from hao.answer.workers import Answer, Progress, Task, solve_task
 from hao.errors import InfeasibleError, SolverError

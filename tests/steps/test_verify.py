@@ -13,7 +13,7 @@ from click.testing import CliRunner
 import hao
 from hao.answer import candidates as candidates_module
 from hao.answer.candidates import BitRules
-from hao.answer.explore import Fate
+from hao.answer.ledger import Fate
 from hao.answer.objective import measure_of
 from hao.cli import main
 from hao.errors import InputError
