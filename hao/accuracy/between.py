@@ -102,7 +102,6 @@ def _networks(
                 name=key[0],
                 image_size=key[1],
                 best=row,
-                recipes=(row,),
                 quantized=(),
                 interpolated=interpolated,
             )

@@ -78,7 +78,6 @@ class PublishedNetwork:
         name: Name in the zoo.
         image_size: Height and width of the frame [pixels].
         best: The float row of highest top-1.
-        recipes: Float rows, best first.
         quantized: Rows that were published as already quantized.
         interpolated: Between which published networks its top-1 lies; `None` if it was
             published itself.
@@ -87,7 +86,6 @@ class PublishedNetwork:
     name: str
     image_size: int
     best: FloatRow
-    recipes: tuple[FloatRow, ...]
     quantized: tuple[FloatRow, ...]
     interpolated: Between | None = None
 
@@ -158,16 +156,12 @@ def group_by_network(
             groups.setdefault((row.network, row.image_size), []).append(row)
     networks = {}
     for (name, size), members in sorted(groups.items()):
-        floats = sorted(
-            (r for r in members if r.precision is Precision.FP32),
-            key=lambda row: (-row.top1, row.architecture, row.recipe),
-        )
+        floats = [r for r in members if r.precision is Precision.FP32]
         if floats:
             networks[name, size] = PublishedNetwork(
                 name=name,
                 image_size=size,
-                best=floats[0],
-                recipes=tuple(floats),
+                best=min(floats, key=lambda r: (-r.top1, r.architecture, r.recipe)),
                 quantized=tuple(r for r in members if r.precision is Precision.INT8),
             )
     return networks

@@ -14,7 +14,6 @@ from hao.ir.layer import ActivationKind, Input, Layer
 from hao.ir.network import Network
 from hao.ir.tensor import Shape
 from hao.zoo.blocks import (
-    DEPTHWISE_BLOCKS,
     ConvBlock,
     GlobalPoolBlock,
     LinearBlock,
@@ -76,11 +75,6 @@ class Architecture:
     activation: ActivationKind = ActivationKind.RELU
     padding: PaddingRule = PaddingRule.SYMMETRIC
     blocks: tuple[NamedBlock, ...]
-
-    @property
-    def has_depthwise(self) -> bool:
-        """Return whether any layer is a depthwise convolution."""
-        return any(isinstance(block, DEPTHWISE_BLOCKS) for _, block in self.blocks)
 
     @property
     def total_stride(self) -> int:

@@ -255,9 +255,6 @@ class BottleneckBlock(ZooBlock):
         return _joined((first, second, third), source, name, style, stride=self.stride)
 
 
-DEPTHWISE_BLOCKS = (SeparableBlock, InvertedBlock, UniversalBlock)
-
-
 def _added(
     layers: tuple[Layer, ...], source: Layer, name: str, style: Style
 ) -> tuple[Layer, ...]:

@@ -12,7 +12,6 @@ from hao.ir.layer import (
     ActivationKind,
     Add,
     Conv,
-    Depthwise,
     GlobalAveragePool,
     Input,
     Linear,
@@ -68,14 +67,6 @@ def test_default_size_gives_a_classifier_without_parameters_attached(name: str) 
     assert output.activation is ActivationKind.NONE
     assert not network.params
     assert network.name == name
-
-
-@pytest.mark.parametrize("name", network_names())
-def test_has_depthwise_says_what_the_layers_say(name: str) -> None:
-    layers = build_network(name).layers
-    assert entry(name).has_depthwise == any(
-        isinstance(one, Depthwise) for one in layers
-    )
 
 
 @pytest.mark.parametrize(("name", "size"), published_sizes())
