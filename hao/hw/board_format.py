@@ -7,6 +7,7 @@ comes from; the files that ship with hao do so for every number (a test). What t
 values together is checked by `Board`.
 """
 
+import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,15 +21,13 @@ from hao.hw.device import (
     CAP_SOURCE,
     PORTS,
     PORTS_SOURCE,
+    PROCESSOR_SIDES,
     Device,
     check_clock,
     device_name,
     device_of,
     devices,
     family_of,
-    host_call,
-    port_bytes,
-    port_limit,
 )
 from hao.hw.resources import Resources
 
@@ -77,13 +76,8 @@ def _one_of(*choices: str | int) -> _Key:
 
 def _is_board_name(value: object) -> bool:
     """Return whether a value can be the name of a board."""
-    allowed = "abcdefghijklmnopqrstuvwxyz0123456789-_"
-    return (
-        isinstance(value, str)
-        and 1 <= len(value) <= 40
-        and value[0] not in "-_"
-        and set(value) <= set(allowed)
-    )
+    pattern = r"[a-z0-9][a-z0-9_-]{0,39}"
+    return isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
 
 def _is_text(value: object) -> bool:
@@ -327,7 +321,7 @@ def _beside(key: str) -> str:
 def _to_board(file: _Values, sources: dict[str, str]) -> Board:
     part = file.text("part")
     family = family_of(part)
-    device = _device(file)
+    side, device = PROCESSOR_SIDES[family], _device(file)
     caps = {
         kind: file.number(f"cap_percent.{kind}", share)
         for kind, share in CAP_PERCENT.items()
@@ -348,9 +342,9 @@ def _to_board(file: _Values, sources: dict[str, str]) -> Board:
         ddr_write_percent=file.number("ddr.write_percent"),
         ddr_burst_bytes=burst_bytes(file.text("ddr.type"), file.number("ddr.bits")),
         ports=file.number("ports.count", PORTS),
-        port_bytes=file.number("ports.bytes", port_bytes(family)),
-        port_max_khz=file.number("ports.max_khz", port_limit(family).khz),
-        host_call_us=file.number("host.call_us", host_call(family).us),
+        port_bytes=file.number("ports.bytes", side.port_bytes),
+        port_max_khz=file.number("ports.max_khz", side.port_limit.khz),
+        host_call_us=file.number("host.call_us", side.host_us),
         idle_mw=file.maybe("power.idle_mw"),
         sources=_defaults(family, device) | sources,
     )
@@ -388,9 +382,9 @@ def _defaults(family: Family, device: Device) -> dict[str, str]:
     ports = {
         "ports.count": PORTS_SOURCE,
         "ports.bytes": PORTS_SOURCE,
-        "ports.max_khz": port_limit(family).source,
+        "ports.max_khz": PROCESSOR_SIDES[family].port_limit.source,
     }
-    host = {"host.call_us": host_call(family).source}
+    host = {"host.call_us": PROCESSOR_SIDES[family].host_source}
     known = {"resources": device.source} if device.source else {}
     return known | ports | caps | host
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 from types import MappingProxyType
-from typing import assert_never
 
 from hao.data import data_path
 from hao.errors import InputError
@@ -52,19 +51,6 @@ PORTS_SOURCE = (
 """Where number and width of the ports come from, for the sources of a board."""
 
 
-@dataclass(frozen=True, slots=True)
-class HostCall:
-    """What the host takes for a frame besides the engine's run.
-
-    Attributes:
-        us: That time [us].
-        source: Where it comes from.
-    """
-
-    us: int
-    source: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
     """One device of the table.
@@ -99,21 +85,50 @@ class ClockLimit:
     source: str
 
 
-def host_call(family: Family) -> HostCall:
-    """Return what the host takes for a frame where a board file does not say it."""
-    match family:
-        case Family.ZYNQ_ULTRASCALE:
-            return HostCall(
-                500, "by analogy with the KV260, the same cores: boards/kv260.toml"
-            )
-        case Family.ZYNQ_7000:
-            return HostCall(
-                1000,
-                "assumed: twice what the KV260 takes (boards/kv260.toml), as the "
-                "Cortex-A9 has half the clock of its Cortex-A53; not measured",
-            )
-        case _:
-            assert_never(family)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessorSide:
+    """What the processor of a family brings, where a board file does not say it.
+
+    Attributes:
+        host_us: What the host takes for a frame besides the engine's run [us].
+        host_source: Where that comes from.
+        port_bytes: Width of the widest AXI port to its DDR [bytes].
+        port_limit: Fastest clock of an AXI port between logic and processor.
+    """
+
+    host_us: int
+    host_source: str
+    port_bytes: int
+    port_limit: ClockLimit
+
+
+PROCESSOR_SIDES = {
+    Family.ZYNQ_7000: ProcessorSide(
+        host_us=1000,
+        host_source="assumed: twice what the KV260 takes (boards/kv260.toml), as the "
+        "Cortex-A9 has half the clock of its Cortex-A53; not measured",
+        port_bytes=8,
+        port_limit=ClockLimit(
+            khz=250_000,
+            what="an AXI port of the processor",
+            source="DS187 and DS191, PS-PL interface: 250 MHz, all speed grades; "
+            "data sheets as remembered, not opened. UG585 has an example of four "
+            "ports at 150 MHz",
+        ),
+    ),
+    Family.ZYNQ_ULTRASCALE: ProcessorSide(
+        host_us=500,
+        host_source="by analogy with the KV260, the same cores: boards/kv260.toml",
+        port_bytes=16,
+        port_limit=ClockLimit(
+            khz=333_000,
+            what="an AXI port of the processor",
+            source="DS925 Table 6, FAXICLK: 333 MHz, all speed grades",
+        ),
+    ),
+}
+"""Of each family. Source of the widths: UG585 (S_AXI_HP ports of 32 or 64 bits), DS891
+(128 bits at most)."""
 
 
 @cache
@@ -179,41 +194,6 @@ def device_of(part: str) -> Device:
     )
 
 
-def port_bytes(family: Family) -> int:
-    """Return the width of the widest AXI port to the PS DDR [bytes].
-
-    Source: UG585 (S_AXI_HP ports of 32 or 64 bits), DS891 (128 bits at most).
-    """
-    match family:
-        case Family.ZYNQ_7000:
-            return 8
-        case Family.ZYNQ_ULTRASCALE:
-            return 16
-        case _:
-            assert_never(family)
-
-
-def port_limit(family: Family) -> ClockLimit:
-    """Return the fastest clock of an AXI port between logic and processor."""
-    match family:
-        case Family.ZYNQ_7000:
-            return ClockLimit(
-                khz=250_000,
-                what="an AXI port of the processor",
-                source="DS187 and DS191, PS-PL interface: 250 MHz, all speed grades; "
-                "data sheets as remembered, not opened. UG585 has an example of four "
-                "ports at 150 MHz",
-            )
-        case Family.ZYNQ_ULTRASCALE:
-            return ClockLimit(
-                khz=333_000,
-                what="an AXI port of the processor",
-                source="DS925 Table 6, FAXICLK: 333 MHz, all speed grades",
-            )
-        case _:
-            assert_never(family)
-
-
 def grade_limit(part: str) -> ClockLimit | None:
     """Return how fast the speed grade of a part lets DSP slices and clocks run.
 
@@ -251,7 +231,7 @@ def check_clock(board: Board) -> None:
         InputError: The clock is beyond what ports or speed grade allow.
     """
     ports = replace(
-        port_limit(board.family),
+        PROCESSOR_SIDES[board.family].port_limit,
         khz=board.port_max_khz,
         source=board.sources.get("ports.max_khz", "ports.max_khz of its file"),
     )

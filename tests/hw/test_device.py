@@ -10,14 +10,13 @@ from hao.errors import InputError
 from hao.hw.board import Family
 from hao.hw.board_file import load_board
 from hao.hw.device import (
+    PROCESSOR_SIDES,
     check_clock,
     device_name,
     device_of,
     devices,
     family_of,
     grade_limit,
-    port_bytes,
-    port_limit,
 )
 from hao.hw.resources import Resources
 
@@ -145,8 +144,9 @@ def test_every_logic_of_the_table_has_speed_grades() -> None:
 
 
 def test_ports_of_the_families() -> None:
-    assert [port_bytes(family) for family in Family] == [8, 16]
-    assert [port_limit(family).khz for family in Family] == [250_000, 333_000]
+    sides = [PROCESSOR_SIDES[family] for family in Family]
+    assert [side.port_bytes for side in sides] == [8, 16]
+    assert [side.port_limit.khz for side in sides] == [250_000, 333_000]
 
 
 def test_a_clock_up_to_the_ports_limit_is_allowed() -> None:
