@@ -1,19 +1,18 @@
 """Two runs beside each other: as rows for a terminal, and as a page."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hao.page.design import BITS_HEAD, layer_kind, shape_in_words
 from hao.page.parts import (
     Chart,
-    Figure,
     Page,
     PageTable,
     Section,
     axis,
     chart_label,
     count,
+    grouped_bars,
     percent,
-    trace,
 )
 from hao.program.solver import Status
 from hao.report.colours import OTHERS, OURS
@@ -167,52 +166,38 @@ def comparison_page(first: Loaded, second: Loaded) -> Page:
 
 
 def _bars(
-    names: tuple[str, str], where: list[str], values: tuple[list[float], list[float]]
-) -> list[Figure]:
-    return [
-        trace("bar", chart_label(name), (where, heights), marker={"color": colour})
-        for name, heights, colour in zip(names, values, (OURS, OTHERS), strict=True)
-    ]
+    names: tuple[str, str],
+    values: tuple[Sequence[float], Sequence[float]],
+) -> list[tuple[str, str, Sequence[float]]]:
+    """Return the bars of two runs."""
+    labels = (chart_label(name) for name in names)
+    return list(zip(labels, (OURS, OTHERS), values, strict=True))
 
 
 def _device_chart(a: SearchResult, b: SearchResult, names: tuple[str, str]) -> Chart:
     kinds = [kind for kind in KINDS if kind in a.utilisation and kind in b.utilisation]
-    shares = tuple([100 * run.utilisation[kind] for kind in kinds] for run in (a, b))
-    return Chart(
-        key="device-chart",
-        title="Share of the device that each run takes",
-        figure={
-            "data": _bars(
-                names, [KINDS[kind] for kind in kinds], (shares[0], shares[1])
-            ),
-            "layout": {
-                "barmode": "group",
-                "xaxis": axis(""),
-                "yaxis": axis("of the device [%]", rangemode="tozero"),
-            },
-        },
-        height=300,
+    first, second = ([100 * run.utilisation[kind] for kind in kinds] for run in (a, b))
+    return grouped_bars(
+        "device-chart",
+        "Share of the device that each run takes",
+        [KINDS[kind] for kind in kinds],
+        _bars(names, (first, second)),
+        (axis(""), axis("of the device [%]", rangemode="tozero")),
     )
 
 
 def _binding_chart(a: SearchResult, b: SearchResult, names: tuple[str, str]) -> Chart:
     labels = list(dict.fromkeys([*a.cost.binding_cycles, *b.cost.binding_cycles]))
-    times = tuple(
+    first, second = (
         [run.cost.binding_cycles.get(key, 0) / run.cost.clock_khz for key in labels]
         for run in (a, b)
     )
-    return Chart(
-        key="binding-chart",
-        title="Time of a frame by what binds, of each run",
-        figure={
-            "data": _bars(names, labels, (times[0], times[1])),
-            "layout": {
-                "barmode": "group",
-                "xaxis": axis(""),
-                "yaxis": axis("predicted time [ms]"),
-            },
-        },
-        height=300,
+    return grouped_bars(
+        "binding-chart",
+        "Time of a frame by what binds, of each run",
+        labels,
+        _bars(names, (first, second)),
+        (axis(""), axis("predicted time [ms]")),
     )
 
 

@@ -11,6 +11,7 @@ from hao.page.parts import (
     axis,
     chart_label,
     count,
+    grouped_bars,
     percent,
     trace,
 )
@@ -217,23 +218,15 @@ def _replay_chart(simulation: SimulationResult) -> Chart:
         f"{number} {chart_label(item.name, 24)}"
         for number, item in enumerate(simulation.invocations)
     ]
-    return Chart(
-        key="replay-chart",
-        title="Cycles of every invocation, predicted and replayed",
-        figure={
-            "data": [
-                trace("bar", name, (names, cycles), marker={"color": colour})
-                for name, colour, cycles in (
-                    ("predicted", OURS, [i.model for i in simulation.invocations]),
-                    ("replayed", OTHERS, [i.replayed for i in simulation.invocations]),
-                )
-            ],
-            "layout": {
-                "barmode": "group",
-                "xaxis": axis("", tickangle=-45),
-                "yaxis": axis("cycles"),
-            },
-        },
+    return grouped_bars(
+        "replay-chart",
+        "Cycles of every invocation, predicted and replayed",
+        names,
+        (
+            ("predicted", OURS, [i.model for i in simulation.invocations]),
+            ("replayed", OTHERS, [i.replayed for i in simulation.invocations]),
+        ),
+        (axis("", tickangle=-45), axis("cycles")),
     )
 
 

@@ -140,6 +140,36 @@ def trace(
     return {"type": kind, **named, "x": x, "y": y, **shown, **more}
 
 
+def grouped_bars(
+    key: str,
+    title: str,
+    places: Sequence[str],
+    bars: Sequence[tuple[str, str, Sequence[float]]],
+    axes: tuple[dict[str, object], dict[str, object]],
+) -> Chart:
+    """Return a chart of bars side by side at each place.
+
+    Args:
+        key: Name of the chart.
+        title: What it shows.
+        places: Names along x.
+        bars: Name for the legend, colour and heights of the bars of each kind.
+        axes: Along x and y.
+    """
+    x, y = axes
+    return Chart(
+        key=key,
+        title=title,
+        figure={
+            "data": [
+                trace("bar", name, (places, heights), marker={"color": colour})
+                for name, colour, heights in bars
+            ],
+            "layout": {"barmode": "group", "xaxis": x, "yaxis": y},
+        },
+    )
+
+
 def axis(title: str, **more: object) -> dict[str, object]:
     """Return an axis with a title, for the layout of a figure."""
     return {"title": {"text": title}, "automargin": True, **more}
