@@ -52,6 +52,20 @@ class ArrayFile:
     test: LabelledArray
 
 
+def npz_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
+    """Return the arrays of an `.npz` file that a user names, by name.
+
+    Raises:
+        InputError: It is not there, or not readable without pickle.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such file; must be an .npz archive")
+    try:
+        return load_npz(path)
+    except ValueError as error:
+        raise InputError(f"{error}; must be an .npz archive without pickle") from error
+
+
 def load_arrays(path: Path) -> ArrayFile:
     """Return the frames and labels of an `.npz` file.
 
@@ -61,10 +75,7 @@ def load_arrays(path: Path) -> ArrayFile:
     Raises:
         InputError: It cannot be read, or lacks an array, or one is of another type.
     """
-    try:
-        arrays = load_npz(path)
-    except ValueError as error:
-        raise InputError(f"{error}; not readable as .npz without pickle") from error
+    arrays = npz_arrays(path)
     unlabelled = "y_train" not in arrays and "y_test" not in arrays
     keys = [key for key in _KEYS if not (unlabelled and key.startswith("y"))]
     if missing := [key for key in keys if key not in arrays]:

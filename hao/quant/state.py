@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from hao.errors import InputError
 from hao.factory import is_factory, made_by
-from hao.npz import MAX_UNPACKED_BYTES, load_npz
+from hao.npz import MAX_UNPACKED_BYTES
+from hao.quant.arrays import npz_arrays
 
 WRAPPERS = (
     *("state_dict", "model_state_dict", "model_state", "model", "net", "network"),
@@ -66,7 +67,7 @@ def load_state(source: Path) -> State:
     if source.suffix not in (".npz", ".safetensors"):
         return _torch_state(source)
     if source.suffix == ".npz":
-        tensors = _npz_tensors(source)
+        tensors = npz_arrays(source)
     else:
         tensors = _checked(source, _safe_tensors(source))
     return State(tensors=tensors, by_name=list(tensors) == sorted(tensors))
@@ -80,13 +81,6 @@ def _module_state(module: nn.Module) -> State:
     }
     tensors = {key: _array(value) for key, value in module.state_dict().items()}
     return State(tensors=tensors, eps=MappingProxyType(eps))
-
-
-def _npz_tensors(path: Path) -> dict[str, NDArray[np.generic]]:
-    try:
-        return load_npz(path)
-    except ValueError as error:
-        raise InputError(f"{error}; not readable as .npz without pickle") from error
 
 
 def _safe_tensors(path: Path) -> dict[str, Tensor]:
