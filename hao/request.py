@@ -443,37 +443,24 @@ def _candidates(
         imported = _imported(request.model, request.image_size)
         for note in imported.notes:
             progress(f"note: {note}")
-        return [
-            make_candidate(
-                stages_only(imported.network),
-                top1=request.top1,
-                source="given by the user",
-                law=law,
-                rules=rules,
-            )
-        ]
-    if request.network is not None:
+        network = stages_only(imported.network)
+        top1, source = request.top1, "given by the user"
+    elif request.network is not None:
         assert not isinstance(request.image_size, tuple)  # the request refuses it
-        network: Network = build_network(request.network, request.image_size)
+        network = build_network(request.network, request.image_size)
         known = known_networks().get((network.name, network.input.ofm.width))
+        top1, source = (None, "") if known is None else (known.top1, source_of(known))
         if known is None:
             _tell_known_sizes(network, progress)
-        return [
-            make_candidate(
-                network,
-                top1=None if known is None else known.top1,
-                source="" if known is None else source_of(known),
-                law=law,
-                rules=rules,
-            )
-        ]
-    wanted = {
-        None: True,
-        Between.SIZES: request.between_sizes,
-        Between.WIDTHS: request.between_widths,
-    }
-    offered = [x for x in known_networks().values() if wanted[x.interpolated]]
-    return published_candidates(offered, law, rules)
+    else:
+        wanted = {
+            None: True,
+            Between.SIZES: request.between_sizes,
+            Between.WIDTHS: request.between_widths,
+        }
+        offered = [x for x in known_networks().values() if wanted[x.interpolated]]
+        return published_candidates(offered, law, rules)
+    return [make_candidate(network, top1=top1, source=source, law=law, rules=rules)]
 
 
 def with_batches(

@@ -8,6 +8,7 @@ and the board alone (`hao.cost.area`).
 """
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import assert_never
 
 from hao.errors import InputError
@@ -205,30 +206,18 @@ class Engine:
         if self.pool_words < 0:
             raise InputError(f"pool_words = {self.pool_words}; must be at least 0")
         _check_bits(self.act_bits)
-        if self.depthwise is None:
-            if (
-                self.dense is not None
-                and self.pointwise is not None
-                and not lanes_match(self.dense.pe, self.pointwise.simd)
-            ):
+        lanes: list[tuple[str, int]] = []
+        if self.dense is not None:
+            lanes.append(("dense pe", self.dense.pe))
+        if self.depthwise is not None:
+            lanes.append(("depthwise pe", self.depthwise.pe))
+        if self.pointwise is not None:
+            lanes.append(("pointwise simd", self.pointwise.simd))
+        for (before, made), (after, taken) in pairwise(lanes):
+            if not lanes_match(made, taken):
                 raise InputError(
-                    f"dense pe = {self.dense.pe} and pointwise simd = "
-                    f"{self.pointwise.simd}; one must divide the other"
-                )
-        else:
-            if self.dense is not None and not lanes_match(
-                self.dense.pe, self.depthwise.pe
-            ):
-                raise InputError(
-                    f"dense pe = {self.dense.pe} and depthwise pe = "
-                    f"{self.depthwise.pe}; one must divide the other"
-                )
-            if self.pointwise is not None and not lanes_match(
-                self.pointwise.simd, self.depthwise.pe
-            ):
-                raise InputError(
-                    f"depthwise pe = {self.depthwise.pe} and pointwise simd = "
-                    f"{self.pointwise.simd}; one must divide the other"
+                    f"{before} = {made} and {after} = {taken}; one must divide the "
+                    "other"
                 )
 
     def stage(self, role: Role) -> DenseStage | DepthwiseStage | None:

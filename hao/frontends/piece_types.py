@@ -140,25 +140,15 @@ class Window:
         Source: ONNX operator specification, MaxPool-22 (ceil_mode), and PyTorch;
         tests/frontends/from_onnx/test_model.py compares with onnxruntime.
         """
-        padding = self.padding
-        bottom = _missing(
-            x.shape.height + x.padding.top + x.padding.bottom,
-            self.kernel[0],
-            self.stride[0],
-            before=padding.top,
-            after=padding.bottom,
+        own, around = self.padding, x.padding
+        height = x.shape.height + around.top + around.bottom
+        width = x.shape.width + around.left + around.right
+        (rows, columns), (down, across) = self.kernel, self.stride
+        more = Padding(
+            bottom=_missing(height, rows, down, before=own.top, after=own.bottom),
+            right=_missing(width, columns, across, before=own.left, after=own.right),
         )
-        right = _missing(
-            x.shape.width + x.padding.left + x.padding.right,
-            self.kernel[1],
-            self.stride[1],
-            before=padding.left,
-            after=padding.right,
-        )
-        wider = replace(
-            padding, bottom=padding.bottom + bottom, right=padding.right + right
-        )
-        return replace(self, padding=wider)
+        return replace(self, padding=own + more)
 
 
 def check_no_padding(site: NodeSite, x: FeatureMap) -> None:

@@ -77,11 +77,7 @@ def conv_piece(
             f"{site.label}: {groups} groups of {ifm_channels} to {ofm_channels} "
             "channels; must divide both"
         )
-    expected = (ofm_channels, ifm_channels // groups, *window.kernel)
-    if weight.values.shape != expected:
-        raise InputError(
-            f"{site.label}: weights of shape {weight.values.shape}; must be {expected}"
-        )
+    _check_weights(site, weight, (ofm_channels, ifm_channels // groups, *window.kernel))
     window = window.square(site, x, taps=True)
     kernel, stride = window.kernel[0], window.stride[0]
     weight = replace(weight, values=square_taps(weight.values, kernel))
@@ -146,11 +142,7 @@ def linear_piece(
             "tensors flattened to (batch, features), or channels in the last dimension"
         )
     ofm_channels = weight.values.shape[0]
-    expected = (ofm_channels, x.shape.elements)
-    if weight.values.shape != expected:
-        raise InputError(
-            f"{site.label}: weights of shape {weight.values.shape}; must be {expected}"
-        )
+    _check_weights(site, weight, (ofm_channels, x.shape.elements))
     ofm = Shape(channels=ofm_channels, height=1, width=1)
     layer = Linear(
         name=site.layer,
@@ -374,6 +366,13 @@ def _check_arranged(site: NodeSite, x: FeatureMap, order: Order) -> None:
         raise UnsupportedError(
             f"{site.label}: reads a tensor of shape {x.sizes} that is not arranged as "
             f"({names})"
+        )
+
+
+def _check_weights(site: NodeSite, weight: Weight, shape: tuple[int, ...]) -> None:
+    if weight.values.shape != shape:
+        raise InputError(
+            f"{site.label}: weights of shape {weight.values.shape}; must be {shape}"
         )
 
 

@@ -171,6 +171,11 @@ def _param(params: Params, key: str) -> _Real:
     return array
 
 
+def _affine(params: Params, name: str) -> tuple[_Real, _Real]:
+    """Return scale and shift of an affine layer."""
+    return _param(params, f"{name}.scale"), _param(params, f"{name}.shift")
+
+
 def _like(array: _Real, params: Params, key: str) -> NDArray[np.generic]:
     """Return the array in the type of an existing parameter."""
     kind = params[key].dtype
@@ -187,8 +192,7 @@ def _like(array: _Real, params: Params, key: str) -> NDArray[np.generic]:
 def _identity_change(network: Network, layer: Layer) -> _Change | None:
     if not isinstance(layer, Affine):
         return None
-    scale = _param(network.params, f"{layer.name}.scale")
-    shift = _param(network.params, f"{layer.name}.shift")
+    scale, shift = _affine(network.params, layer.name)
     if np.all(scale == 1) and np.all(shift == 0):
         return _Change(removed=(layer.name, layer.input))
     return None
@@ -201,16 +205,12 @@ def _affine_pair_change(network: Network, layer: Layer) -> _Change | None:
     if not isinstance(before, Affine):
         return None
     params = network.params
-    inner_scale = _param(params, f"{before.name}.scale")
-    inner_shift = _param(params, f"{before.name}.shift")
-    scale = _param(params, f"{layer.name}.scale")
-    shift = _param(params, f"{layer.name}.shift") + scale * inner_shift
-    scale_key, shift_key = f"{layer.name}.scale", f"{layer.name}.shift"
+    inner_scale, inner_shift = _affine(params, before.name)
+    scale, shift = _affine(params, layer.name)
+    made = {"scale": scale * inner_scale, "shift": shift + scale * inner_shift}
+    named = {f"{layer.name}.{word}": array for word, array in made.items()}
     return _Change(
-        params={
-            scale_key: _like(scale * inner_scale, params, scale_key),
-            shift_key: _like(shift, params, shift_key),
-        },
+        params={key: _like(array, params, key) for key, array in named.items()},
         removed=(before.name, before.input),
     )
 
@@ -222,8 +222,7 @@ def _affine_after_change(network: Network, layer: Layer) -> _Change | None:
     if not isinstance(before, Compute):
         return None
     params = network.params
-    scale = _param(params, f"{layer.name}.scale")
-    moved = _param(params, f"{layer.name}.shift")
+    scale, moved = _affine(params, layer.name)
     passes = before.activation is ActivationKind.NONE or (
         before.activation is ActivationKind.RELU
         and bool(np.all(scale >= 0) and np.all(moved == 0))
@@ -255,17 +254,15 @@ def _affine_before_change(network: Network, layer: Layer) -> _Change | None:
     if not isinstance(before, Affine) or not _read_once(network, layer.input):
         return None
     params = network.params
-    shift = _param(params, f"{before.name}.shift")
+    scale, shift = _affine(params, before.name)
     padded = not isinstance(layer, Linear) and layer.padding != Padding()
     if padded and np.any(shift != 0):
         return None
     weight_key, bias_key = f"{layer.name}.weight", f"{layer.name}.bias"
     weight = _param(params, weight_key)
     grouped = weight.reshape(_by_channel(layer))
-    scale = _param(params, f"{before.name}.scale").reshape(_channel_shape(layer))
-    changed = {
-        weight_key: _like((grouped * scale).reshape(weight.shape), params, weight_key)
-    }
+    scaled = grouped * scale.reshape(_channel_shape(layer))
+    changed = {weight_key: _like(scaled.reshape(weight.shape), params, weight_key)}
     if np.any(shift != 0):
         moved = grouped * shift.reshape(_channel_shape(layer))
         bias = moved.reshape(len(weight), -1).sum(axis=1)

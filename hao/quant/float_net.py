@@ -65,6 +65,14 @@ class FloatNet(LayerwiseModule):
             for layer in network.compute_layers:
                 self.load(layer)
 
+    def norm_behind(self, layer: Compute) -> tuple[nn.BatchNorm2d, Tensor, Tensor]:
+        """Return a layer's batch norm with its mean and variance; it must have one."""
+        norm = self.norms[module_key(layer.name)]
+        assert isinstance(norm, nn.BatchNorm2d)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        return norm, norm.running_mean, norm.running_var
+
     def run_layer(self, layer: Layer, operands: Sequence[Tensor]) -> Tensor:
         """Return the feature map that a layer makes."""
         x = operands[0]
@@ -110,13 +118,10 @@ def folded_network(net: FloatNet) -> Network:
         assert module.bias is not None
         weight, bias = doubles(module.weight), doubles(module.bias)
         if module_key(layer.name) in net.norms:
-            norm = net.norms[module_key(layer.name)]
-            assert isinstance(norm, nn.BatchNorm2d)
-            assert norm.running_mean is not None
-            assert norm.running_var is not None
-            gain = doubles(norm.weight) / np.sqrt(doubles(norm.running_var) + norm.eps)
+            norm, mean, variance = net.norm_behind(layer)
+            gain = doubles(norm.weight) / np.sqrt(doubles(variance) + norm.eps)
             weight = weight * gain.reshape(-1, 1, 1, 1)
-            bias = (bias - doubles(norm.running_mean)) * gain + doubles(norm.bias)
+            bias = (bias - doubles(mean)) * gain + doubles(norm.bias)
         params[f"{layer.name}.weight"] = weight
         params[f"{layer.name}.bias"] = bias
     return with_parameters(net.network, params | frame_parameters(net.network))

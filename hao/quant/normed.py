@@ -39,17 +39,13 @@ def normed_net(network: Network, split: Split) -> FloatNet:
     means, squares = _moments(network, split)
     with torch.no_grad():
         for layer in network.compute_layers:
-            key = module_key(layer.name)
-            if key not in net.norms:
+            if module_key(layer.name) not in net.norms:
                 continue
-            norm = net.norms[key]
-            assert isinstance(norm, nn.BatchNorm2d)
-            assert norm.running_mean is not None
-            assert norm.running_var is not None
+            norm, running_mean, running_var = net.norm_behind(layer)
             mean = means[layer.name]
             variance = (squares[layer.name] - mean**2).clamp(min=0)
-            norm.running_mean.copy_(mean)
-            norm.running_var.copy_(variance)
+            running_mean.copy_(mean)
+            running_var.copy_(variance)
             norm.weight.copy_((variance + norm.eps).sqrt())
             norm.bias.copy_(mean)
     return net.eval()
