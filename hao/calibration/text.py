@@ -46,22 +46,20 @@ def _errors(groups: Sequence[ConstantGroup]) -> str:
     """Return the mean errors by block."""
     head = ["error of", "reported by", "block", "figures", "designs"]
     head += ["shipped", "fitted", "left out"]
-    rows = []
-    for group in groups:
-        for score in group.scores:
-            unseen = score.unseen_percent
-            rows.append(
-                [
-                    score.figure,
-                    score.source,
-                    score.block,
-                    str(score.figures),
-                    str(score.designs),
-                    f"{score.shipped_percent:.1f} %",
-                    f"{score.fitted_percent:.1f} %",
-                    "-" if unseen is None else f"{unseen:.1f} %",
-                ]
-            )
+    rows = [
+        [
+            score.figure,
+            score.source,
+            score.block,
+            str(score.figures),
+            str(score.designs),
+            f"{score.shipped_percent:.1f} %",
+            f"{score.fitted_percent:.1f} %",
+            "-" if score.unseen_percent is None else f"{score.unseen_percent:.1f} %",
+        ]
+        for group in groups
+        for score in group.scores
+    ]
     lines = [
         text_table(head, rows, left={0, 1, 2}),
         "left out: error on designs that the fit did not see; - needs two designs",
@@ -79,21 +77,20 @@ def _figures(figures: Sequence[Comparison]) -> str:
     """Return every figure, as predicted before and after, and as reported."""
     head = ["design", "report", "figure", "block"]
     head += ["shipped", "calibrated", "reported", ""]
-    rows = []
-    for figure in figures:
-        ratio = figure.reported / figure.calibrated
-        rows.append(
-            [
-                figure.label,
-                figure.report,
-                figure.figure,
-                figure.block,
-                str(figure.shipped),
-                str(figure.calibrated),
-                str(figure.reported),
-                f"{ratio:.2f}{' !' if figure.outlier else '  '}",
-            ]
-        )
+    rows = [
+        [
+            figure.label,
+            figure.report,
+            figure.figure,
+            figure.block,
+            str(figure.shipped),
+            str(figure.calibrated),
+            str(figure.reported),
+            f"{figure.reported / figure.calibrated:.2f}"
+            f"{' !' if figure.outlier else '  '}",
+        ]
+        for figure in figures
+    ]
     text = text_table(head, rows, left={0, 1, 2, 3})
     if any(figure.outlier for figure in figures):
         text += "\n! far from the fit, and so of little weight in it"

@@ -423,14 +423,9 @@ def _stages(
 
 def _has_parts(role: Role, table: Table) -> bool:
     """Return whether a stage runs a part of a layer's reduction in any step."""
-    parts = [
-        stage.part
-        for run in table.runs
-        if run is not None
-        for stage in run.stages
-        if stage.role is role
-    ]
-    return any(part is not None for part in parts)
+    runs = (run for run in table.runs if run is not None)
+    stages = (stage for run in runs for stage in run.stages if stage.role is role)
+    return any(stage.part is not None for stage in stages)
 
 
 def _skips(role: Role, table: Table) -> bool:

@@ -183,20 +183,17 @@ def _pairs(design: Design, cost: CostReport, report: Report) -> Iterator[_Pair]:
 def render_comparison(rows: Sequence[ComparedFigure]) -> str:
     """Return a table of `rows`, one line each."""
     head = ("block", "quantity", "source", "predicted", "reported", "ratio")
-    lines = []
-    for row in rows:
-        reported = "open" if row.reported is None else str(row.reported)
-        ratio = "-" if row.ratio is None else f"{row.ratio:.2f}"
-        lines.append(
-            (
-                row.block,
-                row.quantity.value,
-                row.source.value,
-                str(row.predicted),
-                reported,
-                ratio,
-            )
+    lines = [
+        (
+            row.block,
+            row.quantity.value,
+            row.source.value,
+            str(row.predicted),
+            "open" if row.reported is None else str(row.reported),
+            "-" if row.ratio is None else f"{row.ratio:.2f}",
         )
+        for row in rows
+    ]
     return text_table(head, lines, left={0, 1, 2}) + "\n"
 
 

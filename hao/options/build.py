@@ -207,18 +207,13 @@ class _Builder:
         """Return the steps in which nothing runs: blocks left out."""
         found = []
         for block in self._blocks:
+            first, last = self._start(block.first), self._end(block.last)
             site = self._site[block.name]
-            out = next(
-                (
-                    i
-                    for i, change in enumerate(self.sites[site].changes)
-                    if isinstance(change, LeaveOut)
-                ),
-                None,
-            )
-            if out is not None:
-                first, last = self._start(block.first), self._end(block.last)
-                found.append(ChainStep(first, last, (site,), (Variant((out,), None),)))
+            found += [
+                ChainStep(first, last, (site,), (Variant((index,), None),))
+                for index, change in enumerate(self.sites[site].changes)
+                if isinstance(change, LeaveOut)
+            ]
         return found
 
     def replaced(self) -> list[ChainStep]:

@@ -197,14 +197,16 @@ def operations_of(
     """
     layers = {layer.name: layer for layer in network.layers}
     inside = [layer for layer in network.layers if layer.name in block.layers]
+    kinds = [x.activation for x in inside if isinstance(x, Conv | Depthwise | Add)]
+    active = (kind for kind in kinds if kind is not ActivationKind.NONE)
     seen = {_signature(inside)}
     found: dict[str, tuple[Layer, ...]] = {}
     site = _Site(
         entry=layers[block.entry],
         ofm=layers[block.result].ofm,
         stem=block.name.removesuffix(".add").removesuffix(".block"),
-        inner=_inner_activation(inside),
-        last=_last_activation(inside),
+        inner=next(active, ActivationKind.RELU),
+        last=kinds[-1],
     )
     for operation in pool:
         made = site.layers(operation)
@@ -235,21 +237,6 @@ def _signature(layers: Sequence[Layer]) -> tuple[object, ...]:
         )
         for layer in layers
     )
-
-
-def _inner_activation(inside: Sequence[Layer]) -> ActivationKind:
-    kinds = [
-        layer.activation
-        for layer in inside
-        if isinstance(layer, Conv | Depthwise | Add)
-        and layer.activation is not ActivationKind.NONE
-    ]
-    return kinds[0] if kinds else ActivationKind.RELU
-
-
-def _last_activation(inside: Sequence[Layer]) -> ActivationKind:
-    with_one = [x for x in inside if isinstance(x, Conv | Depthwise | Add)]
-    return with_one[-1].activation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,17 +17,12 @@ def render_boards(boards: Iterable[Board], aliases: Mapping[str, str]) -> str:
     head = ("board", "device", "MHz", "DSP", "BRAM18", "URAM", "LUT", "FF", "GB/s")
     rows = []
     for board in boards:
-        usable = board.usable
         rows.append(
             (
                 clipped(plain(board.name), 24),
                 clipped(plain(board.device), 16),
                 f"{board.clock_mhz:.0f}",
-                str(usable.dsp),
-                str(usable.bram_18k),
-                str(usable.uram),
-                str(usable.lut),
-                str(usable.ff),
+                *map(str, board.usable.as_dict().values()),
                 f"{board.ddr_kbytes_per_s / 1e6:.1f}",
             )
         )

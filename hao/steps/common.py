@@ -5,16 +5,18 @@ import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hao.answer.workers import Progress
 from hao.errors import ToolError
-from hao.ir.integer import IntegerNetwork
-from hao.ir.integer_run import run_integer
 from hao.ir.network import Network
 from hao.runs.run_files import TRAINING_FOLDER
+
+Given = TypeVar("Given", bound=np.generic)
+Made = TypeVar("Made", bound=np.generic)
 
 RANDOM_FRAMES = 2
 """Frames that are recorded where they are random and mean nothing (chosen here)."""
@@ -94,13 +96,12 @@ def checkpoint_path(folder: Path, word: str, *start: object) -> Path:
 
 
 def in_batches(
-    net: IntegerNetwork, frames: NDArray[np.int64], size: int = 64
-) -> NDArray[np.int64]:
-    """Return the output codes of frames, computed some at a time."""
-    parts = [
-        run_integer(net, frames[start : start + size])
-        for start in range(0, len(frames), size)
-    ]
+    run: Callable[[NDArray[Given]], NDArray[Made]],
+    frames: NDArray[Given],
+    size: int = 64,
+) -> NDArray[Made]:
+    """Return what a function of frames makes of all of them, some at a time."""
+    parts = [run(frames[start : start + size]) for start in range(0, len(frames), size)]
     return np.concatenate(parts)
 
 

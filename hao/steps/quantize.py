@@ -8,6 +8,7 @@ seconds to load, so what needs it is imported where it is used.
 
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from hao.files import write_files
 from hao.frontends.model_file import load_model
 from hao.ir.classes import classes_of
 from hao.ir.integer import IntegerNetwork
+from hao.ir.integer_run import run_integer
 from hao.ir.interpret import run_float
 from hao.ir.network import Network
 from hao.page.files import renew_run_page
@@ -220,17 +222,6 @@ def _measured(
     return _Quantized(net=net, quantization=quantization, evaluation=evaluation)
 
 
-def _file_outputs(
-    network: Network, frames: NDArray[np.float32], size: int = 64
-) -> NDArray[np.float64]:
-    """Return the outputs of every frame as the file's own arithmetic has them."""
-    outputs = [
-        run_float(network, frames[start : start + size].astype(np.float64))
-        for start in range(0, len(frames), size)
-    ]
-    return np.concatenate(outputs)
-
-
 def _output_note(
     imported: "ImportedIntegers", ours: NDArray[np.int64], theirs: NDArray[np.float64]
 ) -> str:
@@ -284,7 +275,8 @@ def _take_integers(
         )
     agreement = count_rounding(network, imported, frames)
     codes = imported.net.frame_codes(frames)
-    outputs, theirs = in_batches(imported.net, codes), _file_outputs(file, frames)
+    outputs = in_batches(partial(run_integer, imported.net), codes)
+    theirs = in_batches(lambda part: run_float(file, part.astype(np.float64)), frames)
     zero = imported.net.maps[imported.net.network.output.name].zero
     classes, best = classes_of(outputs, zero=zero), classes_of(theirs)
     notes += (_output_note(imported, outputs, theirs),)

@@ -1,5 +1,6 @@
 """The emitted C++ compiled, run on frames, and its cycles replayed."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from hao.errors import InputError
 from hao.files import held, read_file
 from hao.ir.classes import classes_of
 from hao.ir.integer import IntegerNetwork
-from hao.ir.integer_run import run_integer_layers
+from hao.ir.integer_run import run_integer, run_integer_layers
 from hao.npz import MAX_UNPACKED_BYTES
 from hao.page.files import renew_run_page
 from hao.quant.weights_file import load_integers
@@ -116,7 +117,7 @@ def _simulated(
     programs = folder / PROGRAM_FOLDER
     progress(f"compiling the {build.value} build")
     compile_project(project, build, programs / build.value)
-    expected = in_batches(net, frames)
+    expected = in_batches(partial(run_integer, net), frames)
     source = table.arena.maps[design.network.input.name]
     output = design.segments[-1].invocation.output_name
     stored = table.arena.maps[output]
