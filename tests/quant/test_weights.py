@@ -80,13 +80,22 @@ def test_missing_weights_are_refused(tmp_path: Path) -> None:
         loaded_from(path, network)
 
 
-@pytest.mark.parametrize("name", ["weights.npz", "weights.pt", "weights.safetensors"])
+@pytest.mark.parametrize("name", ["weights.pt", "weights.safetensors"])
 def test_files_that_are_no_weights_are_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     with pytest.raises(InputError, match="not readable"):
         loaded_from(path, chain())
     path.write_bytes(b"nothing of the sort")
     with pytest.raises(InputError, match="not readable"):
+        loaded_from(path, chain())
+
+
+def test_an_npz_file_that_is_not_there_or_is_none_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.npz"
+    with pytest.raises(InputError, match=r"weights\.npz: no such file; must be an"):
+        loaded_from(path, chain())
+    path.write_bytes(b"nothing of the sort")
+    with pytest.raises(InputError, match=r"not a zip file; must be an \.npz archive"):
         loaded_from(path, chain())
 
 
