@@ -150,11 +150,7 @@ def make_context(
         "depthwise": named.get("depthwise"),
         "pointwise": named.get("pointwise"),
         "has_dense": "dense" in named,
-        "thirds": any(
-            window.stride > 2
-            for step in table.steps
-            for window in (step.dense_window, step.depthwise_window)
-        ),
+        "thirds": any(window.stride > 2 for window in _windows(table.steps)),
         "dense_fills": any(step.dense_window.fill for step in table.steps),
         "dense_ring_in_luts": engine.dense is not None
         and bool(uses_lutram(engine.dense.feature_words)),
@@ -467,6 +463,11 @@ def _register(words: set[int], beat: int) -> tuple[int, int]:
     return ceil_div(max(words, default=beat) + beat - grain, beat), grain
 
 
+def _windows(steps: Iterable[Step]) -> list[WindowStep]:
+    """Return what window processes do in all steps."""
+    return [w for s in steps for w in (s.dense_window, s.depthwise_window)]
+
+
 def _loads(steps: Iterable[Step]) -> list[LoadStep]:
     """Return what the loader does in all steps, for all stages."""
     return [
@@ -612,11 +613,7 @@ def _window_bits(table: Table, px: int) -> dict[str, int]:
     A count goes one step past its end before it starts again, and columns and rows
     begin outside the map; each width is what that needs.
     """
-    used = [
-        window
-        for step in table.steps
-        for window in (step.dense_window, step.depthwise_window)
-    ]
+    used = _windows(table.steps)
     rows = max(
         max(w.lead_words, w.sweep, w.period_one, w.period_two, w.period_three)
         for w in used
@@ -636,7 +633,7 @@ def _bounds(table: Table) -> dict[str, int]:
     def most(values: Iterable[int]) -> int:
         return max(1, *values)
 
-    windows = [w for s in steps for w in (s.dense_window, s.depthwise_window)]
+    windows = _windows(steps)
     arrays = [a for s in steps for a in (s.dense_array, s.pointwise_array)]
     depthwise = [s.depthwise_array for s in steps]
     loads = _loads(steps)
