@@ -12,7 +12,7 @@ from hao.cli.common import JSON, show
 @JSON
 @click.pass_context
 def boards_command(ctx: click.Context, *, as_json: bool) -> None:
-    """List the boards that ship with hao, show one, or write the file of another."""
+    """List the boards of hao, show one, or write a file of one."""
     if ctx.invoked_subcommand is not None:
         return
     from hao.hw.board_file import board_aliases, board_names, load_board

@@ -12,7 +12,7 @@ from hao.cli.common import GuardedGroup
 from hao.cli.guard import traceback_option
 
 COMMANDS = {
-    "boards": ("boards", "List the boards that ship with hao, or write a file of one."),
+    "boards": ("boards", "List the boards of hao, show one, or write a file of one."),
     "calibrate": (
         "calibrate",
         "Fit the cost model's constants to reports for one board.",
