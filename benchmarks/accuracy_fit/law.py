@@ -7,8 +7,10 @@ Model of a reference drop (`evidence.py`), in z = asinh(drop / unit of the recip
 The weights are those of a ridge in units of the prior, so kind, recipe and bits are
 fixed effects, and family, line, network, checkpoint and source random ones: rows of a
 family are pooled, and a checkpoint's own row counts as far as sources agree at all. A
-prediction is for a source that nobody has seen: the source's effect is left out.
-Outliers count less (weights of Student's t with `FREEDOM` degrees of freedom).
+prediction is for a source that nobody has seen: effects of sources are left out. A
+source has one for each recipe, one for each setting and one that grows with smallness.
+A reference counts by the noise of its kind, which references left out of a first fit
+show; outliers count less (Student's t with `FREEDOM` degrees of freedom).
 
 The deviation has two parts: what the effects still leave open (their prior
 variance, less what was measured), and noise. The noise is log-linear in kind, recipe,
@@ -40,6 +42,8 @@ from hao.accuracy.reference import Reference
 from hao.accuracy.terms import (
     UNIT,
     Checkpoint,
+    QuantSetting,
+    log_noise,
     mean_terms,
     noise_terms,
     prior,
@@ -89,16 +93,36 @@ def _transformed(references: Sequence[Reference]) -> Floats:
     return found
 
 
+def _source_terms(
+    source: str, subject: Checkpoint, setting: QuantSetting
+) -> dict[str, float]:
+    """Return the random effects of who measured a drop, which no prediction counts."""
+    recipe = setting.recipe.value
+    return {
+        f"source:{source} {recipe}": 1.0,
+        f"source setting:{source} {setting}": 1.0,
+        f"source small:{source} {recipe}": max(subject.smallness, 0.0),
+    }
+
+
 def fit_mean(
-    references: Sequence[Reference],
+    references: Sequence[Reference], noise: Mapping[str, float]
 ) -> tuple[dict[str, Effect], dict[str, float]]:
-    """Return the effects of the terms, and the usual float accuracies behind them."""
+    """Return the effects of the terms, and the usual float accuracies behind them.
+
+    Args:
+        references: What the effects are fitted to.
+        noise: Weights of the terms of the logarithm of the noise; without any, all
+            references are as sure.
+    """
     plain = plain_top1(references)
-    rows = []
+    rows, logs = [], []
     for reference in references:
-        terms = mean_terms(subject_of(reference, plain), reference.setting)
-        terms[f"source:{reference.source} {reference.setting.recipe.value}"] = 1.0
-        rows.append(terms)
+        subject, setting = subject_of(reference, plain), reference.setting
+        of_source = _source_terms(reference.source, subject, setting)
+        rows.append(mean_terms(subject, setting) | of_source)
+        logs.append(log_noise(noise, subject, setting))
+    scales = FIT_NOISE * np.exp(np.array(logs) - np.mean(logs))
     columns = {t: i for i, t in enumerate(sorted({t for row in rows for t in row}))}
     units = np.array([prior(term) for term in columns])
     matrix = np.zeros((len(rows), len(columns)))
@@ -107,11 +131,11 @@ def fit_mean(
             line[columns[term]] = value
     z = _transformed(references)
     ridge = Ridge(alpha=1.0, fit_intercept=False, solver="cholesky")
-    weights = np.full(len(rows), FIT_NOISE**-2)
+    weights = scales**-2
     for _ in range(_REWEIGHTINGS):
         ridge.fit(matrix * units, z, sample_weight=weights)
-        scores = (z - ridge.predict(matrix * units)) / FIT_NOISE
-        weights = FIT_NOISE**-2 * (FREEDOM + 1) / (FREEDOM + scores**2)
+        scores = (z - ridge.predict(matrix * units)) / scales
+        weights = scales**-2 * (FREEDOM + 1) / (FREEDOM + scores**2)
     seen = (matrix**2).T @ weights
     effects = {
         term: Effect(
@@ -119,7 +143,7 @@ def fit_mean(
             variance=float(1 / (units[i] ** -2 + seen[i])),
         )
         for term, i in columns.items()
-        if not term.startswith("source:")
+        if not term.startswith("source")
     }
     return effects, plain
 
@@ -156,7 +180,10 @@ def _folds(references: Sequence[Reference], group: Group, folds: int) -> list[in
 
 
 def hold_out(
-    references: Sequence[Reference], *groups: Group, folds: int = FOLDS
+    references: Sequence[Reference],
+    *groups: Group,
+    noise: Mapping[str, float],
+    folds: int = FOLDS,
 ) -> tuple[HeldOutReference, ...]:
     """Return every reference as predicted from those that share no group with it."""
     numbers = [_folds(references, group, folds) for group in groups]
@@ -168,7 +195,7 @@ def hold_out(
             for r, other in zip(references, places, strict=True)
             if all(x != y for x, y in zip(place, other, strict=True))
         ]
-        effects, plain = fit_mean(known)
+        effects, plain = fit_mean(known, noise)
         law = DropLaw(effects=effects, plain=plain)
         for i, other in enumerate(places):
             if other == place:
@@ -244,8 +271,10 @@ def noise_quantiles(
 
 def calibrate_law(references: Sequence[Reference]) -> DropLaw:
     """Return the law fitted to reference drops, with its noise calibrated."""
-    held = hold_out(references, lambda r: r.network, lambda r: r.source)
-    effects, plain = fit_mean(references)
+    groups: tuple[Group, ...] = (lambda r: r.network, lambda r: r.source)
+    known = fit_noise(hold_out(references, *groups, noise={}))
+    held = hold_out(references, *groups, noise=known)
+    effects, plain = fit_mean(references, known)
     law = DropLaw(
         effects=effects,
         plain=plain,

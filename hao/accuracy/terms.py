@@ -10,6 +10,7 @@ model in which families, lines, networks, checkpoints and sources are random eff
 Reading a fitted law needs this module and no scikit-learn (`hao.accuracy.drops`).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -29,11 +30,11 @@ class Recipe(Enum):
     """Quantization-aware training, or fine-tuning towards the float network."""
 
 
-UNIT = {Recipe.PTQ: 0.5, Recipe.QAT: 0.8}
+UNIT = {Recipe.PTQ: 0.5, Recipe.QAT: 1.0}
 """Drop at which the scale of the law turns from linear to logarithmic [points]: what
-training gains or loses is off by points, what rounding loses by a factor. 0.8 is near
+training gains or loses is off by points, what rounding loses by a factor. 1 is near
 the maximum of the marginal likelihood of the references; below 0.5, which is likelier
-post-training, means of few bits get too long tails (docs/decisions/0047)."""
+post-training, means of few bits get too long tails (docs/decisions/0047, 0059)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +153,8 @@ PRIOR = {
     "network": 0.1,
     "checkpoint": 0.15,
     "source": 0.32,
+    "source setting": 0.25,
+    "source small": 0.3,
 }
 """Standard deviation of a weight before anything was measured, in asinh(drop / unit);
 those of the random effects are near the maximum of their marginal likelihood."""
@@ -224,3 +227,11 @@ def noise_terms(subject: Checkpoint, setting: QuantSetting) -> dict[str, float]:
         "noise nearest": float(setting.nearest and setting.weight_bits < 8),
     }
     return {term: value for term, value in terms.items() if value}
+
+
+def log_noise(
+    noise: Mapping[str, float], subject: Checkpoint, setting: QuantSetting
+) -> float:
+    """Return the logarithm of the noise, whose terms have some weights."""
+    terms = noise_terms(subject, setting)
+    return sum(noise.get(term, 0.0) * value for term, value in terms.items())

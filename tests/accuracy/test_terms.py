@@ -36,8 +36,9 @@ def test_every_term_of_the_shipped_references_has_a_prior() -> None:
         for term in mean_terms(subject, reference.setting):
             assert prior(term) > 0
             seen.add(term.partition(":")[0])
-    # Without a usual accuracy no recipe is strong; the source is the fit's own.
-    assert PRIOR.keys() - seen == {"strong", "source"}
+    # Without a usual accuracy no recipe is strong; those of sources are the fit's own.
+    of_source = {"source", "source setting", "source small"}
+    assert PRIOR.keys() - seen == {"strong", *of_source}
 
 
 def test_capacity_and_strength_are_told_by_the_float_accuracy() -> None:

@@ -56,6 +56,8 @@ def measured(network: str, family: str, drop: float, source: str) -> Reference:
 def test_the_shipped_law_is_what_the_references_give(law: DropLaw) -> None:
     shipped = load_drop_law()
     assert law.effects.keys() == shipped.effects.keys()
+    # A prediction is for a source that nobody has seen.
+    assert not any(term.startswith("source") for term in law.effects)
     for term, effect in law.effects.items():
         assert effect.weight == pytest.approx(shipped.effects[term].weight, abs=1e-3)
     for name, scores in law.distributions.items():
@@ -73,14 +75,16 @@ def test_holding_out_leaves_nothing_of_network_or_source_in_the_fit(
         return [replace(r, drop=r.drop + 30) if share(r) else r for r in some]
 
     groups = (lambda r: r.network, lambda r: r.source)
-    before = hold_out(some, *groups, folds=3)[0].z
+    before = hold_out(some, *groups, noise={}, folds=3)[0].z
     for changed in (
         inflated(lambda r: r.network == first.network),
         inflated(lambda r: r.source == first.source),
     ):
-        assert hold_out(changed, *groups, folds=3)[0].z == pytest.approx(before)
+        assert hold_out(changed, *groups, noise={}, folds=3)[0].z == pytest.approx(
+            before
+        )
     others = inflated(lambda r: r.network != first.network and r.source != first.source)
-    assert hold_out(others, *groups, folds=3)[0].z > before + 1
+    assert hold_out(others, *groups, noise={}, folds=3)[0].z > before + 1
 
 
 def test_what_a_network_lost_moves_what_is_expected_of_its_family(
@@ -92,7 +96,7 @@ def test_what_a_network_lost_moves_what_is_expected_of_its_family(
     ]
     stranger = Checkpoint(network="x", family="other one", depthwise=False, top1=74.0)
     found = [measured("new", "unheard of", 10.0, f"source {i}") for i in range(3)]
-    effects, plain = fit_mean([*known, *found])
+    effects, plain = fit_mean([*known, *found], {})
     one, cousin, other = (
         DropLaw(effects=effects, plain=plain).centre(subject, AT_8)[0]
         for subject in (*subjects, stranger)
@@ -118,7 +122,7 @@ def test_a_checkpoint_that_was_measured_leaves_less_open(law: DropLaw) -> None:
 def test_scales_that_nobody_measured_leave_their_prior_open(
     known: tuple[Reference, ...],
 ) -> None:
-    effects, plain = fit_mean([r for r in known if not r.setting.per_tensor])
+    effects, plain = fit_mean([r for r in known if not r.setting.per_tensor], {})
     law = DropLaw(effects=effects, plain=plain)
     subject = Checkpoint(network="x", family="resnet", depthwise=False, top1=74.0)
     one_scale = replace(AT_8, per_tensor=True)
@@ -133,11 +137,25 @@ def test_an_outlier_hardly_moves_the_expectation(
     cousin = Checkpoint(network="cousin", family="resnet", depthwise=False, top1=74.0)
 
     def centre(references: Sequence[Reference]) -> float:
-        effects, plain = fit_mean(references)
+        effects, plain = fit_mean(references, {})
         return DropLaw(effects=effects, plain=plain).centre(cousin, AT_8)[0]
 
     collapsed = measured("resnet77", "resnet", 60.0, "a source")
     assert abs(centre([*known, collapsed]) - centre(known)) < 0.05
+
+
+def test_results_count_by_the_noise_of_their_kind(known: tuple[Reference, ...]) -> None:
+    cousin = Checkpoint(network="x", family="unheard of", depthwise=False, top1=74.0)
+    found = [measured("new", "unheard of", 10.0, f"source {i}") for i in range(3)]
+
+    def centre(noise: dict[str, float]) -> float:
+        effects, plain = fit_mean([*known, *found], noise)
+        return DropLaw(effects=effects, plain=plain).centre(cousin, AT_8)[0]
+
+    family = "noise family:unheard of ptq"
+    assert centre({family: -0.5}) > centre({}) > centre({family: 0.5})
+    # What all have more of moves nothing: the fit knows its size in all.
+    assert centre({"noise": 1.0}) == pytest.approx(centre({}))
 
 
 def test_the_usual_accuracy_of_a_network_is_the_median_of_its_checkpoints() -> None:
