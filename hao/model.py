@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hao.arguments import takes_words
-from hao.errors import UnsupportedError
+from hao.errors import InputError, UnsupportedError
 from hao.frontends.imported import ImportedNetwork
 from hao.frontends.model_file import load_model, operators
 from hao.ir.integer import Requantization, with_evens, with_multipliers, with_wide_means
@@ -103,7 +103,15 @@ def load_buildable(
         InputError: The suffix is unknown, or the file is missing or malformed.
         UnsupportedError: Something cannot be built; the error names all of it.
     """
-    return check_buildable(load_model(path, image_size=image_size), str(path))
+    imported = check_buildable(load_model(path, image_size=image_size), str(path))
+    frame = imported.network.input.ofm
+    size = (frame.height, frame.width)
+    if image_size is not None and height_and_width(image_size) != size:
+        raise InputError(
+            f"{path}: frames of {frame.height}x{frame.width}; `image_size` is for "
+            "files that leave it open; leave it out"
+        )
+    return imported
 
 
 def multiplied(mode: Requantization) -> str:

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from onnx import helper
 
 from hao.cli.main import main
-from hao.errors import UnsupportedError
+from hao.errors import InputError, UnsupportedError
 from hao.ir.integer import Requantization
 from hao.model import check_model, load_buildable, multiplied
 from tests.frontends.onnx_models import (
@@ -143,3 +143,15 @@ def test_a_frame_without_size_needs_one(tmp_path: Path) -> None:
         done = CliRunner().invoke(main, ["check", str(path), "--image-size", size])
         assert done.exit_code == 2
         assert "must be a number of pixels, or height and width" in done.output
+
+
+def test_a_frame_of_one_open_size_takes_it_from_the_two(tmp_path: Path) -> None:
+    path = tmp_path / "open.onnx"
+    node = helper.make_node("GlobalAveragePool", ["x"], ["y"])
+    for sizes in ((1, 3, 9, "w"), (1, 3, "h", 5), (1, 3, 9, 5)):
+        path.write_bytes(model([node], x=sizes).SerializeToString())
+        frame = load_buildable(path, image_size=(9, 5)).network.input.ofm
+        assert (frame.channels, frame.height, frame.width) == (3, 9, 5)
+        message = r"frames of 9x5; .* leave it out|dimension . is .; must be"
+        with pytest.raises(InputError, match=message):
+            load_buildable(path, image_size=6)

@@ -35,8 +35,13 @@ def explained(
     fits = True
     progress(f"explaining: the fastest design of {candidate.label}")
     try:
-        reached = share * board.frames_per_s(fewest_cycles(problem))
+        cycles = fewest_cycles(problem)
+        reached = share * board.frames_per_s(cycles)
         nearest = f"the most it reaches is {int(reached)} fps at the fewest bits"
+        most_us = board.most_start_us
+        if most_us is not None and cycles > most_us * board.clock_khz // 1000:
+            least_ms = cycles / board.clock_khz
+            nearest = f"a start takes {least_ms:.3g} ms at least (`max_latency_ms`)"
     except InfeasibleError:
         nearest, fits = "no engine fits at any frame rate", False
     budget = budget_cycles(board, fps / share)

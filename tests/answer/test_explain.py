@@ -1,5 +1,7 @@
 """Why there is no answer, and why another solver gave it."""
 
+from dataclasses import replace
+
 import pytest
 
 from hao.answer import explain
@@ -28,6 +30,16 @@ def test_the_fastest_design_is_looked_for_first(
         "low@7 does not reach 100000 fps with a margin of 10 % (`margin_percent`)"
         in str(error)
     )
+
+
+def test_the_least_time_of_a_start_is_told_where_that_is_limited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small_space(monkeypatch)
+    board = replace(BOARD, most_start_us=1)
+    error = explained(candidates()[0], board, fps=1, margin_percent=0)
+    least = 412 / BOARD.clock_khz
+    assert f"; a start takes {least:.3g} ms at least (`max_latency_ms`)" in str(error)
 
 
 def test_a_budget_is_a_limit_that_may_clash(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,11 +17,11 @@ from onnx import inliner
 
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.from_onnx.limits import MAX_FILE_BYTES, check_nodes, check_stored
-from hao.frontends.from_onnx.tensors import stored_array, tensor_values
+from hao.frontends.from_onnx.tensors import open_sizes, stored_array, tensor_values
 from hao.frontends.from_onnx.written_out import written_out
 from hao.frontends.imported import unique_names
 from hao.frontends.piece_types import Array, NodeSite
-from hao.ir.tensor import ImageSize, height_and_width
+from hao.ir.tensor import ImageSize
 
 Attribute = int | float | str | tuple[int, ...] | tuple[float, ...] | Array
 
@@ -332,14 +332,14 @@ def _sizes(
             f"{path}: input {value.name!r} has no shape; export it with one"
         )
     sizes: list[int] = []
-    given = [] if image_size is None else [*height_and_width(image_size)]
+    given = open_sizes([each.dim_value for each in tensor.shape.dim], image_size)
     for position, dimension in enumerate(tensor.shape.dim):
         if dimension.HasField("dim_value") and dimension.dim_value > 0:
             sizes.append(dimension.dim_value)
         elif position == 0 and not dimension.dim_value:
             sizes.append(1)
-        elif given and len(tensor.shape.dim) == 4:
-            dimension.dim_value = given.pop(0)
+        elif position in given:
+            dimension.dim_value = given[position]
             sizes.append(dimension.dim_value)
         else:
             known = dimension.dim_param or dimension.dim_value or "unknown"

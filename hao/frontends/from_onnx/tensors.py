@@ -5,7 +5,7 @@ links followed. Every size is checked against the bytes that are there before an
 is made.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from onnx import numpy_helper
 
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.piece_types import Array
+from hao.ir.tensor import ImageSize, height_and_width
 
 
 def stored_array(tensor: onnx.TensorProto, path: Path) -> Array:
@@ -98,3 +99,23 @@ def tensor_values(tensor: onnx.TensorProto, place: str) -> Array:
         raise InputError(
             f"{place}: data does not fit shape {tuple(tensor.dims)}: {error}"
         ) from error
+
+
+def open_sizes(found: Sequence[int], image_size: ImageSize | None) -> dict[int, int]:
+    """Return height and width by their dimensions, where a frame leaves one open.
+
+    Args:
+        found: Sizes of the frame, channels first or last; 0 where it is open.
+        image_size: What the frame is to have [pixels].
+
+    Raises:
+        InputError: A size is out of range.
+    """
+    if image_size is None or len(found) != 4:
+        return {}
+    height, width = height_and_width(image_size)
+    for first, channels in ((2, 1), (1, 3)):
+        own = found[first], found[first + 1]
+        if found[channels] > 0 and own[0] in (0, height) and own[1] in (0, width):
+            return {first: height, first + 1: width}
+    return {}
