@@ -91,8 +91,13 @@ def _labelled(
     path: Path, arrays: dict[str, NDArray[np.generic]], word: str
 ) -> LabelledArray:
     x, y = arrays[f"x_{word}"], arrays.get(f"y_{word}")
+    if y is not None and y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]  # a column, as Keras has labels
     if y is not None and not np.issubdtype(y.dtype, np.integer):
-        raise InputError(f"{path}: y_{word} is {y.dtype}; must be integers")
+        raise InputError(
+            f"{path}: y_{word} is {y.dtype}; must be integers, the "
+            "class of each frame (y.argmax(1) of rows with a 1)"
+        )
     if y is not None and y.size and int(y.max()) > np.iinfo(np.int64).max:
         raise InputError(f"{path}: y_{word} has label {y.max()}; must be below 2^63")
     frames: NDArray[np.uint8] | NDArray[np.float32]

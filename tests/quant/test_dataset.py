@@ -122,7 +122,9 @@ def save(path: Path, values: dict[str, NDArray[np.generic]]) -> str:
 
 def test_arrays_are_read(tmp_path: Path) -> None:
     values = arrays()
-    dataset = load_dataset(save(tmp_path / "mine.npz", values), SMALL)
+    column = {**values, "y_test": values["y_test"].reshape(-1, 1)}
+    dataset = load_dataset(save(tmp_path / "mine.npz", column), SMALL)
+    assert np.array_equal(dataset.test.labels, values["y_test"])
     assert (dataset.name, dataset.classes) == ("mine", 2)
     assert len(dataset.train) + len(dataset.validation) == 20
     np.testing.assert_array_equal(
@@ -146,7 +148,8 @@ def test_bytes_become_0_to_1(tmp_path: Path) -> None:
         ("x_test", np.full((6, 1, 4, 4), 1e300), "NaN or infinity"),
         ("x_test", np.zeros((6, 1, 4, 4), dtype=np.int64), "x_test is int64; must"),
         ("x_test", np.zeros((0, 1, 4, 4)), r"labels of shape \(6,\)"),
-        ("y_test", np.zeros(6), "y_test is float64; must be integers"),
+        ("y_test", np.zeros(6), "y_test is float64; must be integers, the class"),
+        ("y_test", np.eye(6, dtype=np.int64), r"labels of shape \(6, 6\)"),
         (
             "y_test",
             np.full(6, 2**63, np.uint64),
