@@ -48,6 +48,7 @@ from hao.emission.wiring import (
     WindowKind,
     beats_name,
     input_name,
+    loading_stages,
     make_calls,
     make_links,
     make_streams,
@@ -158,7 +159,7 @@ def make_context(
         and bool(uses_lutram(engine.depthwise.row_words)),
         "pointwise_vectors_in_luts": engine.pointwise is not None
         and bool(uses_lutram(engine.pointwise.feature_words)),
-        "loading": [stage for stage in stages if stage.loads],
+        "loading": loading_stages(stages),
         "widths": sorted(set(design.lane_bits.values())),
         "links": links,
         "packed": _packed(packed, engine.px) if packed else None,

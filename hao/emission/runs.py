@@ -19,6 +19,14 @@ from hao.ir.partition import DenseLayer, DepthwiseLayer, Invocation, Role
 CODES = {Role.DENSE: DENSE, Role.DEPTHWISE: DEPTHWISE, Role.POINTWISE: POINTWISE}
 """How records name a stage as source or target."""
 
+LOAD_ORDER = (Role.DENSE, Role.POINTWISE, Role.DEPTHWISE)
+"""Whose weights come first among those of a run.
+
+An array takes weights only in cycles in which it moves. That of the depthwise stage
+moves least, and what came behind its weights would wait for them; when they come last,
+a run whose load takes longest has ended.
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPart:
@@ -96,6 +104,11 @@ class Run:
     def stage(self, role: Role) -> StageRun | None:
         """Return the stage of a role, or `None` where it is bypassed."""
         return next((stage for stage in self.stages if stage.role is role), None)
+
+    @property
+    def loaded(self) -> tuple[StageRun, ...]:
+        """Return the stages in the order in which their weights come."""
+        return tuple(filter(None, map(self.stage, LOAD_ORDER)))
 
     @property
     def part(self) -> RunPart | None:

@@ -116,7 +116,7 @@ def _loads(
         count = design.board.batch if double and number else 1
         shares: list[_Load] = [{} for _ in range(count)]
         for share, made in enumerate(shares):
-            for stage in run.stages:
+            for stage in run.loaded:
                 hardware = stages[stage.role]
                 some, first = _share(stage, hardware.pe, share, count)
                 packed = None

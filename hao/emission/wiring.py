@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import gcd
 
 from hao.emission.records import DEPTHWISE, NONE
-from hao.emission.runs import CODES, engine_stages
+from hao.emission.runs import CODES, LOAD_ORDER, engine_stages
 from hao.emission.steps import Table
 from hao.engine.design import Design
 from hao.engine.stages import lanes_match
@@ -277,9 +277,9 @@ def make_calls(
     own = {stage.name: _loaded(stage.name) for stage in stages if stage.loads}
     if own:
         loads: list[str] = []
-        for stage in stages:
-            loads += own.get(stage.name, ())
-            if stage.loads and stage.skips:
+        for stage in loading_stages(stages):
+            loads += own[stage.name]
+            if stage.skips:
                 loads.append(f"{stage.name}_lists")
         call("read_weights", "step.fetch", "weights", "weight_beats")
         call("load_weights", "step", "weight_beats", *loads)
@@ -316,6 +316,12 @@ def make_calls(
     call("finish", "step.finish", *sources, *added, "finished_beats")
     call("write_ofm", "step.write", "ofm", "finished_beats")
     return calls
+
+
+def loading_stages(stages: list[StageView]) -> list[StageView]:
+    """Return the stages that load weights, in the order in which these come."""
+    by_code = {stage.code: stage for stage in stages if stage.loads}
+    return [by_code[CODES[role]] for role in LOAD_ORDER if CODES[role] in by_code]
 
 
 def _loaded(name: str) -> tuple[str, str]:

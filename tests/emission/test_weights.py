@@ -225,7 +225,7 @@ def check_all(found: Sample) -> Table:
     table = make_table(found.design, found.net)
     reader = Reader(table.weights.tobytes(), found.design.board.port_bytes)
     for run in table.runs:
-        for stage in run.stages if run is not None else ():
+        for stage in run.loaded if run is not None else ():
             if not isinstance(stage.layer, Pool):
                 check_stage(found, stage, reader)
     if reader.at:  # without any weights, one empty beat is emitted

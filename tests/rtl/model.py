@@ -20,7 +20,13 @@ from hao.emission.context import LOOP_DEPTHS, make_context
 from hao.emission.records import STRUCTS, Step
 from hao.emission.steps import Table
 from hao.emission.stored import frame_bytes
-from hao.emission.wiring import BUS_DEPTH, FIFO_DEPTH, UNIT_DEPTH, StageView
+from hao.emission.wiring import (
+    BUS_DEPTH,
+    FIFO_DEPTH,
+    UNIT_DEPTH,
+    StageView,
+    loading_stages,
+)
 from tests.emission.builds import QUICKEST
 from tests.emission.random_designs import Sample
 
@@ -331,7 +337,7 @@ def _package(sample: Sample, table: Table) -> str:
     assert isinstance(rate, int)
     assert isinstance(write_cost, int)
     port = design.board.port_bytes
-    loading = [stage.code for stage in stages if stage.loads]
+    loading = [stage.code for stage in loading_stages(stages)]
     constants: dict[str, int] = {
         "PX": engine["px"],
         "ACT": engine["act_bits"],
