@@ -230,11 +230,11 @@ def _stop(segment: Segment, price: SegmentPrice, batch: int) -> _Stop | None:
         return None
     ddr = max(map(_single, price.ddr))
     alone = max(ddr, *(_single(path) for path in price.paths))
-    some = _single(price.beside), ddr, _single(price.standing)
+    beside, some = _single(price.beside), (_single(price.standing), _single(price.held))
     return _Stop(
         segment=segment,
         alone=alone,
-        beside=tuple(besides(alone, *some, batch=batch)),
+        beside=tuple(besides(alone, beside, ddr, some, batch=batch)),
         opening=tuple(map(_single, price.opening)),
         loads=max(map(_single, price.serial)),
     )

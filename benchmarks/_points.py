@@ -63,8 +63,8 @@ class Prices:
         # The longest row of each counts: of every stop, then of every run.
         groups = [(t, (*t.paths, *t.ddr)) for t in made]
         groups += [(t, (t.beside,)) for t in made] + [(t, t.ddr) for t in made]
-        groups += [(t, (t.standing,)) for t in made]
-        for kind in range(3):  # of one frame
+        groups += [(t, (t.standing,)) for t in made] + [(t, (t.held,)) for t in made]
+        for kind in range(4):  # of one frame
             groups += [(t, (t.opening[kind],)) for t in every]
         groups += [(t, t.serial) for t in every]
         self._starts = np.cumsum([0, *(len(some) for _, some in groups[:-1])])
@@ -93,7 +93,8 @@ class Prices:
         """Return what each stop takes alone, what loads come on, and what opens.
 
         Loads come on what delays the port, on the DDR, and on the cycles in which the
-        dense array stands. What opens each run: the same three, and all of it in a row.
+        dense array stands, and the pointwise one (added to all of the stop). What opens
+        each run: the same four, and all of it in a row.
         """
         total = self._constants.copy()
         short = np.zeros(len(self._stops), dtype=np.bool_)
@@ -108,7 +109,7 @@ class Prices:
         longest = np.maximum.reduceat(total, self._starts)
         size, runs = len(self._stops), len(self.stop_of)
         longest[:size] = np.where(short, FAR, longest[:size])
-        cuts = np.cumsum([size] * 4 + [runs] * 3)
+        cuts = np.cumsum([size] * 5 + [runs] * 4)
         return [part.tolist() for part in np.split(longest, cuts)]
 
 
@@ -256,7 +257,7 @@ class Space:
         double: bool,
     ) -> tuple[int, tuple[int, ...]]:
         """Return the least cycles of any partition, and its arcs."""
-        alone, beside, ddr, standing, *opening, serial = prices
+        alone, beside, ddr, standing, held, *opening, serial = prices
         far = int(FAR)
         # By node: (run's openings, serial load, cycles from its start on, way).
         behind: dict[int, list[tuple[list[int], int, int, tuple[int, ...]]]] = {}
@@ -272,12 +273,13 @@ class Space:
             best, way = far, tuple[int, ...]()
             if step.end in self._last:
                 best, way = here, (arc,)
-            for (port, bus, dense), load, cycles, after in behind.get(step.end, ()):
+            for (port, bus, *more), load, cycles, after in behind.get(step.end, ()):
                 if double:
                     loaded = (
                         beside[stop] + port,
                         ddr[stop] + bus,
-                        standing[stop] + dense,
+                        standing[stop] + more[0],
+                        here + held[stop] + more[1],
                     )
                     took = max(here, *loaded) + cycles
                 else:

@@ -229,8 +229,9 @@ def _beside(
 
     The last one is of the port again.
     """
-    beside, standing = _single(price.beside), _single(price.standing)
-    here = besides(alone, beside, ddr, standing, batch=setting.board.batch)
+    beside, batch = _single(price.beside), setting.board.batch
+    arrays = _single(price.standing), _single(price.held)
+    here = besides(alone, beside, ddr, arrays, batch=batch)
     pairs = zip(here, upcoming.opening, strict=True)
     return [cycles + _single(row) for cycles, row in pairs]
 

@@ -79,10 +79,12 @@ def loading_rows(
             load_path(start, {role: load.uneven for role, load in loads.items()}),
             load_path(0, {role: load.uneven_ddr for role, load in loads.items()}),
         ]
-    # The weights of the dense stage come before all others.
-    behind = loads if Role.DENSE in loads else {}
-    ends = batch * stages * LOAD_STAGE_CYCLES * bool(behind)
-    rows.append(load_path(ends, {role: load.port for role, load in behind.items()}))
+    # The weights of the dense stage come before all others, then the pointwise ones.
+    first = next((r for r in (Role.DENSE, Role.POINTWISE) if r in loads), None)
+    for role in (Role.DENSE, Role.POINTWISE):
+        behind = loads if role is first else {}
+        ends = batch * stages * LOAD_STAGE_CYCLES * bool(behind)
+        rows.append(load_path(ends, {r: load.port for r, load in behind.items()}))
     return tuple(rows)
 
 

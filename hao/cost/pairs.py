@@ -24,7 +24,7 @@ from hao.cost.words import Cycles
 
 
 def besides(
-    alone: Count, beside: Count, ddr: Count, standing: Count, *, batch: int
+    alone: Count, beside: Count, ddr: Count, arrays: tuple[Count, Count], *, batch: int
 ) -> list[Count]:
     """Return the cycles of a run to which those of `SegmentPrice.opening` are added.
 
@@ -32,14 +32,16 @@ def besides(
         alone: All frames by themselves.
         beside: What they delay the port that loads.
         ddr: What they take of the DDR.
-        standing: Cycles in which the array that is loaded first stands still.
+        arrays: Cycles in which the array of the dense stage stands still
+            (`SegmentPrice.standing`), and `SegmentPrice.held` of the pointwise one.
         batch: Frames of a start.
     """
     found: list[Count] = [beside, ddr]
     if batch > 1:
         # Tiles but the last are in all three, and what is added is a frame's: exact.
         found += [((batch - 1) * alone + more) // batch for more in (beside, ddr)]
-    found.append(standing)
+    standing, held = arrays
+    found += [standing, alone + held]
     return found
 
 

@@ -42,8 +42,9 @@ from hao.cost.loads import (
     serial_rows,
     stage_loads,
 )
+from hao.cost.overheads import EXIT_CYCLES, POOL_CYCLES
 from hao.cost.paths import Path, Transfers, paths, standing_cycles
-from hao.cost.segment_price import SegmentPrice
+from hao.cost.segment_price import NEVER, SegmentPrice
 from hao.cost.tiled import TiledRun, price_tiled
 from hao.cost.tiles import cut_tiles
 from hao.cost.transfers import (
@@ -144,6 +145,7 @@ def _price_fused(
         ddr=(moved.times(batch),),
         beside=Path("weights", batch * delay, {}),
         standing=_standing(invocation, times, transfers, setting),
+        held=_held(invocation, times, transfers, setting),
         opening=loading_rows(invocation, loads, setting),
         serial=serial_rows(invocation, loads),
         tiles={},
@@ -167,6 +169,23 @@ def _standing(
         return Path("weights", 0, {})
     standing = standing_cycles(invocation, times, transfers, setting.px)
     return Path("weights", 0, {Role.DENSE: setting.board.batch * standing})
+
+
+def _held(
+    invocation: Invocation,
+    times: dict[Role, StageTimes],
+    transfers: Transfers,
+    setting: Setting,
+) -> Path:
+    """Return the row `SegmentPrice.held` of a run that is not tiled."""
+    if Role.POINTWISE not in times:
+        return NEVER
+    (_, layer), own = invocation.stages[-1], times[Role.POINTWISE]
+    moves = own.trips * layer.ofm.height + EXIT_CYCLES
+    if invocation.ofm != invocation.stage_ofm:
+        # A global pool writes behind the array's last pixel.
+        moves = moves + transfers.ofm + POOL_CYCLES
+    return Path("weights", 0, {Role.POINTWISE: -setting.board.batch * moves})
 
 
 def _stage_times(

@@ -9,6 +9,9 @@ from hao.cost.paths import Path
 from hao.cost.words import Cycles
 from hao.ir.partition import Role
 
+NEVER = Path("weights", -(1 << 50), {})
+"""A row that is below all others, whatever is added (chosen here)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentPrice:
@@ -26,12 +29,16 @@ class SegmentPrice:
         standing: Cycles in which the array of the dense stage stands still, until it
             has ended, as a row (`tiled` included); it takes weights only while it
             moves, so what loads from the next segment's dense weights on comes on top.
+        held: Cycles, as a row below 0, that are to be added to those of the whole run
+            by itself for the ones in which the array of the pointwise stage stands
+            still; what loads from the next segment's pointwise weights on comes on
+            top, where these come first. `NEVER` where that stage is not the last.
         opening: Cycles in which the weight port, and the DDR, load what must be there
             before the segment starts: all weights, or those of the first tile. Where a
             start takes several frames, what is left for both where every frame but one
-            takes the least share (`hao.cost.pairs`). Last the port again, with the ends
-            of its loops but not its start, for a segment that loads dense weights
-            first, else 0.
+            takes the least share (`hao.cost.pairs`). Last the port twice again, with
+            the ends of its loops but not its start: for a segment that loads dense
+            weights first, else 0, and for one that loads pointwise weights first.
         serial: The same where nothing runs beside: of port and DDR, all of the step.
             Without double buffering all weights.
         tiles: Runs per column of the stage that may be tiled.
@@ -44,6 +51,7 @@ class SegmentPrice:
     ddr: tuple[Path, ...]
     beside: Path
     standing: Path
+    held: Path
     opening: tuple[Path, ...]
     serial: tuple[Path, Path]
     tiles: dict[Role, Cycles]

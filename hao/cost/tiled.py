@@ -26,7 +26,7 @@ from hao.cost.overheads import (
 from hao.cost.pairs import besides, paired
 from hao.cost.parts import PricedPart, part_maps, part_of, part_times, part_transfers
 from hao.cost.paths import Path, paths, standing_cycles
-from hao.cost.segment_price import SegmentPrice
+from hao.cost.segment_price import NEVER, SegmentPrice
 from hao.cost.tiles import Tiles, cut_tiles, splits
 from hao.cost.transfers import (
     burst_beats,
@@ -233,8 +233,11 @@ class TiledRun:
         if not self.setting.double_buffered:
             # They are a step of their own; what they take is not counted here.
             return alone + load_step(1)
-        several = (batch * each for each in (tile.delay, tile.ddr, tile.standing))
-        rows = besides(alone, *several, batch=batch)
+        delay, ddr, stands = (
+            batch * each for each in (tile.delay, tile.ddr, tile.standing)
+        )
+        never = np.asarray(NEVER.constant)
+        *rows, _ = besides(alone, delay, ddr, (stands, never), batch=batch)
         return paired(alone, rows, self.opening(following, bits))
 
 
@@ -333,7 +336,8 @@ def price_tiled(run: TiledRun, bits: int) -> SegmentPrice:
     body = _body(run, tiles, bits)
     *opens, own = run.opening(first, bits)
     dense = int(role is Role.DENSE)
-    opening = [Path("weights", 0, {role: t}) for t in (*opens, dense * own)]
+    opens += [dense * own, (1 - dense) * own]
+    opening = [Path("weights", 0, {role: t}) for t in opens]
     serial = serial_rows(
         run.invocation,
         stage_loads(
@@ -358,6 +362,7 @@ def price_tiled(run: TiledRun, bits: int) -> SegmentPrice:
         tiled={role: body},
         ddr=(Path("ddr", 0, {role: body + batch * last.ddr}),),
         beside=Path("weights", 0, {role: beside}),
+        held=NEVER,
         standing=Path("weights", 0, {role: body + dense * batch * last.standing}),
         opening=tuple(opening),
         serial=serial,

@@ -200,13 +200,7 @@ class _Writer:
             if after is None or alone != variable:
                 self._on_ddr(number, alone, price, [], arcs)
             if after is not None:
-                load = [(after[0], 1.0)]
-                self._if_taken(f"weights[{number}]", variable, price.beside, load, arcs)
-                self._on_ddr(number, variable, price, [(after[1], 1.0)], arcs)
-                load = [(after[-1], 1.0)]
-                self._if_taken(f"dense[{number}]", variable, price.standing, load, arcs)
-                if alone != variable:
-                    self._late(number, (variable, alone), price, after[2:-1], arcs)
+                self._loading(number, (variable, alone), price, after, arcs)
             for role, feasible in price.feasible.items():
                 if not feasible.all():
                     self._built.add(
@@ -220,21 +214,45 @@ class _Writer:
     def _period(self, place: int) -> tuple[int, int]:
         """Write the period of a run, and of it the run by itself; return both.
 
-        They are one where a start has one frame, or where nothing loads beside a run.
+        They are one where a start has one frame and no row adds to the run by itself,
+        or where nothing loads beside a run.
         """
         period = self._variables.add(f"E[{place}]", np.inf, False, cycles=1)
-        if self._batch == 1 or not self._double:
-            return period, period
-        alone = self._variables.add(f"A[{place}]", np.inf, False)
-        self._rows.add(f"alone[{place}]", "<", 0, [(period, -1.0), (alone, 1.0)])
         ending = [
             self._price(self._graph.arcs[arc].run)
             for arc in self._play.arcs
             if int(self._graph.position[self._graph.arcs[arc].end]) == place
         ]
+        adds = self._batch > 1 or any(price.held.terms for price in ending)
+        if not (self._double and adds):
+            return period, period
+        alone = self._variables.add(f"A[{place}]", np.inf, False)
+        self._rows.add(f"alone[{place}]", "<", 0, [(period, -1.0), (alone, 1.0)])
         rows = [row for price in ending for row in (*price.paths, *price.ddr)]
         self._alone[alone] = max(map(_largest, rows))
         return period, alone
+
+    def _loading(
+        self,
+        number: int,
+        variables: tuple[int, int],
+        price: SegmentPrice,
+        opening: Sequence[int],
+        arcs: Sequence[int],
+    ) -> None:
+        """Write what a run takes with the load of the next one (`besides`)."""
+        port, ddr, *late, dense, pointwise = opening
+        period, alone = variables
+        load = [(port, 1.0)]
+        self._if_taken(f"weights[{number}]", period, price.beside, load, arcs)
+        self._on_ddr(number, period, price, [(ddr, 1.0)], arcs)
+        load = [(dense, 1.0)]
+        self._if_taken(f"dense[{number}]", period, price.standing, load, arcs)
+        if price.held.terms:
+            load = [(pointwise, 1.0), (alone, 1.0)]
+            self._if_taken(f"held[{number}]", period, price.held, load, arcs)
+        if late:
+            self._late(number, variables, price, late, arcs)
 
     def _on_ddr(
         self,
@@ -291,10 +309,12 @@ class _Writer:
         entries += [(self._arc[arc], most) for arc in arcs]
         self._built.add(name, "<", most - path.constant, entries, columns)
 
-    def _most(self, opening: int) -> float:
-        """Return the largest value that a load before a node may need."""
-        node = next(n for n, pair in self._opening.items() if opening in pair)
-        kind = self._opening[node].index(opening)
+    def _most(self, variable: int) -> float:
+        """Return the largest value of a run by itself, or of a load before a node."""
+        if variable in self._alone:
+            return self._alone[variable]
+        node = next(n for n, pair in self._opening.items() if variable in pair)
+        kind = self._opening[node].index(variable)
         values = []
         for arc in self._play.arcs:
             if self._graph.arcs[arc].start != node:

@@ -35,7 +35,7 @@ AT_BEST = 64
 PLANS = 64
 """Plans that are kept (chosen here)."""
 
-COMPUTED = 4
+COMPUTED = 5
 """Arrays of a computation that are read: the run by itself, and what loads come on."""
 
 Bests = tuple[Ints, Ints]
@@ -165,13 +165,13 @@ class _Plan:
         self._computations(list(computing))
         self._longest[0].fixed[:] &= self._longest[2].fixed
         self._batch = tables.batch
-        alone, *beside, standing = (each.fixed for each in self._longest[:COMPUTED])
+        alone, *beside, standing, held = (e.fixed for e in self._longest[:COMPUTED])
         opening = [each.fixed for each in self._longest[COMPUTED:]]
         late = [alone & row for row in beside] if self._batch > 1 else []
         self.layout = RowPlaces(
             computing={number: own[run.computing] for number, run in runs.items()},
             opening={number: row for row, number in enumerate(runs)},
-            fixed=(alone, *beside, *late, standing, *opening),
+            fixed=(alone, *beside, *late, standing, alone & held, *opening),
         )
 
     def _laid(self, numbers: Ints, free: frozenset[Role]) -> tuple[Ints, int]:
@@ -238,7 +238,7 @@ class _Plan:
             free: Lane shapes of the stages that they leave open.
         """
         keys = _keys(self._numbers, self._tiled, choice)
-        alone, beside, ddr, standing, *opening = self._read(
+        alone, beside, ddr, stands, held, *opening = self._read(
             choice.pixels,
             self._places(choice, keys),
             _bests(self._numbers, self._free, free),
@@ -253,7 +253,7 @@ class _Plan:
             needed = self._numbers.read(starts[:, None] + choice.lanes[role])
             if (needed > words).any():
                 alone[rows] = np.where(needed > words, FAR, alone[rows])
-        loaded = besides(alone, beside, ddr, standing, batch=self._batch)
+        loaded = besides(alone, beside, ddr, (stands, held), batch=self._batch)
         return [alone, *loaded, *opening]
 
     def _read(self, pixels: Ints, places: Ints, bests: Sequence[Bests]) -> list[Ints]:

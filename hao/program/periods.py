@@ -25,7 +25,8 @@ class Periods:
         alone: Cycles of the run by itself.
         beside: Cycles to which what opens the next run is added, one for each of
             `opening` (`hao.cost.pairs.besides`): of the port, of the DDR, where a start
-            takes several frames of both for the uneven part, and of the dense array.
+            takes several frames of both for the uneven part, of the dense array and of
+            the pointwise one.
         opening: Cycles for the weights that must be there at its start.
         serial: Cycles for them where nothing overlaps with their load; without double
             buffering, for all weights.
@@ -46,7 +47,7 @@ Single = tuple[int, tuple[int, ...], tuple[int, ...], int]
 
 def pair_rows(batch: int) -> int:
     """Return how many of `Periods.beside` there are."""
-    return 3 if batch == 1 else 5
+    return 4 if batch == 1 else 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,8 +181,8 @@ def stage_periods(
         if key not in computing:
             ddr = slowest(table.ddr)
             alone = reduce(np.maximum, map(least, table.paths), ddr)
-            some = least(table.beside), ddr, least(table.standing)
-            rows = besides(alone, *some, batch=tables.batch)
+            arrays = least(table.standing), least(table.held)
+            rows = besides(alone, least(table.beside), ddr, arrays, batch=tables.batch)
             computing[key] = alone, tuple(rows)
         opening = tuple(least(row) for row in table.opening)
         result[number] = Periods(*computing[key], opening, slowest(table.serial))

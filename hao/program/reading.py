@@ -194,7 +194,7 @@ class RowBook:
             assert table.relaxed is not None
             table = table.relaxed
         self.computations.append(Computation(tile, tuple(short)))
-        beside = (table.beside,), table.ddr, (table.standing,)
+        beside = (table.beside,), table.ddr, (table.standing,), (table.held,)
         found = table.paths or table.ddr, *beside
         groups = tuple(self._numbered(rows, tile) for rows in found)
         return len(self.computations) - 1, groups

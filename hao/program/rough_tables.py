@@ -27,7 +27,7 @@ from hao.ir.sparsity import FULL, stored_density
 from hao.options.frame import PricedRun
 from hao.program.graph import Graph
 from hao.program.loading import Loads, load_paths
-from hao.program.run_table import NOTHING, Row, RunTable
+from hao.program.run_table import NEVER, NOTHING, Row, RunTable
 from hao.program.space import Grid
 from hao.program.tables import tiled_role
 
@@ -142,6 +142,7 @@ class RoughTables:
             paths=tuple(paths),
             beside=beside,
             standing=NOTHING,
+            held=NEVER,
             ddr=(Row(constant=batch * moved, terms={}),),
             opening=(),
             serial=(),

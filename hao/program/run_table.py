@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hao.cost import segment_price
 from hao.ir.partition import Role
 from hao.program.graph import FAR
 
@@ -22,6 +23,9 @@ class Row:
 
 NOTHING = Row(constant=0, terms={})
 
+NEVER = Row(constant=segment_price.NEVER.constant, terms={})
+"""A row that is below all others, whatever is added: that of `SegmentPrice`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunTable:
@@ -31,7 +35,8 @@ class RunTable:
         paths: Rows of the computation; the longest counts. Tables that share the tuple
             differ only in what opens the run.
         beside: Row of `Periods.beside`.
-        standing: Row of what is last in `Periods.beside`.
+        standing: Row of `Periods.beside` for the dense array.
+        held: What is added to all of the run in that for the pointwise one.
         ddr: Rows of `Periods.ddr`; the longest counts.
         opening: Rows of `Periods.opening`, in its order.
         serial: Rows of `Periods.serial`, of the port and of the DDR.
@@ -46,6 +51,7 @@ class RunTable:
     paths: tuple[Row, ...]
     beside: Row
     standing: Row
+    held: Row
     ddr: tuple[Row, ...]
     opening: tuple[Row, ...]
     serial: tuple[Row, ...]
@@ -140,6 +146,7 @@ def relaxed_table(table: RunTable, role: Role, lane_of: Ints, lanes: int) -> Run
         paths=tuple(row(path) for path in table.paths),
         beside=row(table.beside),
         standing=row(table.standing),
+        held=table.held,
         ddr=tuple(row(path) for path in table.ddr),
         opening=tuple(opening(path) for path in table.opening),
         serial=tuple(opening(path) for path in table.serial),

@@ -119,6 +119,7 @@ def test_tiles_before_the_last_take_them_too() -> None:
         assert other.constant == one.constant
         longer = other.terms[Role.DENSE] - one.terms[Role.DENSE]
         assert longer.tolist() == (50 * tiles).tolist()
+    assert after.held == before.held
     # Weights are there before the run starts, whatever starting it takes.
     assert after.opening[0].terms[Role.DENSE].tolist() == (
         before.opening[0].terms[Role.DENSE].tolist()

@@ -73,7 +73,8 @@ def _latency(design: Design) -> int:
     for run, price, upcoming in zip(runs, prices, [*prices[1:], None], strict=True):
         bounds = [value(path) for path in (*price.paths, *price.ddr)]
         if engine.double_buffered and upcoming is not None:
-            port, ddr, dense = upcoming.opening
+            port, ddr, dense, pointwise = upcoming.opening
+            bounds.append(max(bounds) + value(price.held) + value(pointwise))
             bounds.append(value(price.beside) + value(port))
             bounds.append(value(price.standing) + value(dense))
             bounds += [value(p) + value(ddr) for p in price.ddr]

@@ -22,8 +22,8 @@ def summed(alone: int, delay: int, shares: list[int]) -> int:
 
 
 def priced(alone: int, delay: int, load: int, left: int, batch: int) -> int:
-    rows = besides(batch * alone, batch * delay, 0, 0, batch=batch)
-    arrays = [np.asarray(cycles) for cycles in (*rows[:-1:2], load, left)]
+    rows = besides(batch * alone, batch * delay, 0, (0, 0), batch=batch)
+    arrays = [np.asarray(cycles) for cycles in (*rows[:-2:2], load, left)]
     return int(paired(np.asarray(batch * alone), arrays[:2], arrays[2:]))
 
 
@@ -65,7 +65,7 @@ def test_what_is_left_for_a_frame_by_hand(density: int) -> None:
     def value(path: Path) -> int:
         return path.constant + sum(int(term[0]) for term in path.terms.values())
 
-    port, ddr, left, left_ddr, _ = map(value, rows)
+    port, ddr, left, left_ddr, *_ = map(value, rows)
     start = load_overhead(1)
     part = (2, 3) if density == 100 else (1, 1)
     assert left - start == ceil_div((port - 2 * start) * part[0], part[1])

@@ -72,13 +72,13 @@ DEEP = 1 << 40
 """Buffer words that any layer fits."""
 
 
-OPENINGS = ("opening", "opening_ddr", "opening_dense")
+OPENINGS = ("opening", "opening_ddr", "opening_dense", "opening_pointwise")
 
 
 def _work(price: SegmentPrice, column: int) -> dict[str, int]:
     """Return the rows of a segment's own work, with all stages at one column."""
     rows = _rows(price, column)
-    left_out = (*OPENINGS, "beside", "standing")
+    left_out = (*OPENINGS, "beside", "standing", "held")
     return {label: row for label, row in rows.items() if label not in left_out}
 
 
@@ -89,6 +89,7 @@ def _rows(price: SegmentPrice, column: int) -> dict[str, int]:
         *price.ddr,
         replace(price.beside, label="beside"),
         replace(price.standing, label="standing"),
+        replace(price.held, label="held"),
         *(replace(p, label=n) for n, p in zip(OPENINGS, price.opening, strict=True)),
     )
     return {
@@ -142,6 +143,7 @@ def _every_row(price: SegmentPrice) -> Iterator[Path]:
         *price.ddr,
         price.beside,
         price.standing,
+        price.held,
         *price.opening,
         *price.serial,
     )
@@ -520,8 +522,12 @@ def test_the_ddr_moves_both_maps_and_the_residual() -> None:
     assert price.ddr[0].terms == {}
     # Beside a load, all but what moves while its bursts are waited for.
     assert price.beside.constant == max(0, moved // 8 - load_overhead(3))
+    # Of 5 x 5 pixels, one by one, the last array takes 5 folds for 3 groups.
+    moves = (25 * 5 * 3 + EXIT_CYCLES,)
+    assert tuple(-price.held.terms[Role.POINTWISE]) == moves
     # A fused segment starts with all its weights.
-    port, ddr, dense = price.opening
+    port, ddr, dense, pointwise = price.opening
+    assert pointwise == Path("weights", 0, {})
     assert port.constant == load_cycles(BLOCK, {}, BITS, setting())
     assert dense.constant == port.constant - LOAD_START_CYCLES
     assert ddr.constant == load_ddr(BLOCK, {}, BITS, setting()) == 71
@@ -570,7 +576,8 @@ def test_more_lanes_never_slow_a_stage_that_does_not_wait(
     few, many = _rows(price, 0), _rows(price, 1)
     # Arrays with more lanes have fewer iterations, and so hold back more of what waits;
     # and more of a group's records fill up a beat.
-    waits = ("pointwise", "depthwise", "dense+edge", "ofm+held", "opening", "standing")
+    held = "ofm+held", "opening", "standing", "held"
+    waits = ("pointwise", "depthwise", "dense+edge", *held)
     kept = [label for label in few if not label.startswith(waits)]
     assert {"ifm", "ifm+dense+depthwise", "dense", "ofm", "ddr"} <= set(kept)
     assert all(many[label] <= few[label] for label in kept)

@@ -245,8 +245,8 @@ def _price_rows(price: SegmentPrice, batch: int) -> tuple[int, ...]:
     alone = max([ddr, *(value(path) for path in price.paths)])
     if not all(bool(f[0]) for f in price.feasible.values()):
         alone = int(FAR)
-    some = value(price.beside), ddr, value(price.standing)
-    return alone, *besides(alone, *some, batch=batch)
+    arrays = value(price.standing), value(price.held)
+    return alone, *besides(alone, value(price.beside), ddr, arrays, batch=batch)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

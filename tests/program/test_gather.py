@@ -84,8 +84,8 @@ def _plain(
     if tile < 0 or _too_shallow(tables, table, choice, place):
         alone = int(FAR)
     serial = max(map(value, table.serial))
-    some = value(table.beside), ddr, value(table.standing)
-    beside = besides(alone, *some, batch=tables.batch)
+    arrays = value(table.standing), value(table.held)
+    beside = besides(alone, value(table.beside), ddr, arrays, batch=tables.batch)
     return alone, *beside, *map(value, table.opening), serial
 
 

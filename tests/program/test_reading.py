@@ -56,8 +56,9 @@ def test_rows_of_runs_that_share_a_computation_are_numbered_once(
     assert len({run.computing for run in runs}) == len(paths) < count
     for number, run in enumerate(runs):
         table = tables.table(number)
-        found = table.paths, (table.beside,), table.ddr, (table.standing,)
-        for group, made in zip(run.groups[:4], found, strict=True):
+        arrays = (table.standing,), (table.held,)
+        found = table.paths, (table.beside,), table.ddr, *arrays
+        for group, made in zip(run.groups[:5], found, strict=True):
             assert len(group) == len(made)
             for row, own in zip(group, made, strict=True):
                 there = rows.kinds[row] != NO_KIND
