@@ -144,6 +144,7 @@ def load_trained(
     progress: Progress,
     *,
     usual: BitRules | None = None,
+    check: Callable[[Network], object] = lambda _: None,
 ) -> Trained:
     """Return the network of a request with its weights, loaded or trained here.
 
@@ -153,6 +154,7 @@ def load_trained(
         progress: Told of each step.
         usual: Rules of bits where the request leaves them open; `None` for those of a
             search.
+        check: Refuses a network before it is trained.
 
     Raises:
         InputError: The request, a file or a name is wrong.
@@ -181,6 +183,7 @@ def load_trained(
             f"network {network.name!r}: quantized already; only networks in floating "
             "point can be changed"
         )
+    check(network)
     trained, data = float_inputs(request, network, folder, progress, own=request.run)
     frames = data.dataset
     return Trained(

@@ -76,7 +76,7 @@ def distilled(
     from hao.distillation.distill import DistillSettings, distill
 
     network, frames = trained.network, trained.dataset.train
-    places = _places(pooled, network)
+    places = offered_places(pooled, network)
     progress(f"teacher: {trained.top1(network):.2f} % of the test frames")
     count = sum(len(place.operations) for place in places)
     progress(f"{count} operations in the place of {len(places)} blocks")
@@ -122,8 +122,12 @@ def offered_pool(pooled: Pooled) -> tuple[Operation, ...]:
     return tuple(o for o in pool if not pooled.only or o.name in pooled.only)
 
 
-def _places(pooled: Pooled, network: Network) -> tuple["Place", ...]:
-    """Return the blocks with the operations that are offered."""
+def offered_places(pooled: Pooled, network: Network) -> tuple["Place", ...]:
+    """Return the blocks with the operations that are offered.
+
+    Raises:
+        InputError: No block may be replaced, or an operation of one's own does not fit.
+    """
     from hao.distillation.pool import places_of
     from hao.distillation.score import IDENTITY
 

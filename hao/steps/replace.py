@@ -11,6 +11,7 @@ imported where it is used.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,7 +38,7 @@ from hao.steps.changed import (
     write_changed,
 )
 from hao.steps.common import check_torch
-from hao.steps.operations import Pooled, distilled, offered_pool
+from hao.steps.operations import Pooled, distilled, offered_places
 
 if TYPE_CHECKING:
     from hao.distillation.choose import BlockTeacher, Finalist
@@ -135,13 +136,14 @@ def replace_operations(
         ToolError: torch or Brevitas is not installed.
     """
     check_torch()
-    offered_pool(request.pooled)  # refuses a wrong one before anything is trained
     with work_beside(run_path, force=force) as folder:
-        trained = load_trained(request, folder, progress, usual=USUAL_RULES)
+        check = partial(offered_places, request.pooled)
+        trained = load_trained(
+            request, folder, progress, usual=USUAL_RULES, check=check
+        )
         teacher = distilled(trained, request.pooled, folder, request.seed, progress)
         finalists = _finalists(request, trained, teacher, progress)
-        scheme = finalists[0].report.design.scheme
-        plain = teacher.under(scheme)
+        plain = teacher.under(scheme := finalists[0].report.design.scheme)
         tuned = tuned_on(
             request, trained, plain, folder, progress, epochs=FINE_TUNING_EPOCHS
         )

@@ -29,6 +29,7 @@ from hao.steps.operations import (
     Pooled,
     distilled,
     inner_channels,
+    offered_places,
     offered_pool,
     weighed_operations,
 )
@@ -63,6 +64,15 @@ class Offer:
 
     kinds: frozenset[MeasuredKind]
     pooled: Pooled = field(default_factory=Pooled)
+
+    def check(self, network: Network) -> None:
+        """Refuse a network none of whose blocks the operations on offer may replace.
+
+        Raises:
+            InputError: It is one.
+        """
+        if MeasuredKind.OPERATIONS in self.kinds:
+            offered_places(self.pooled, network)
 
     def __post_init__(self) -> None:
         take_fields(self)
@@ -102,7 +112,7 @@ def search_together(
     offered_pool(offer.pooled)  # refuses a wrong one before anything is trained
     beside = work_beside(run_path, force=force) if run_path else nullcontext()
     with beside as folder:
-        trained = load_trained(request, folder, progress)
+        trained = load_trained(request, folder, progress, check=offer.check)
         candidate, operations = _weighed(request, trained, offer, folder, progress)
 
         def files(result: SearchResult) -> dict[str, bytes]:

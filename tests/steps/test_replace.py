@@ -121,6 +121,24 @@ def test_a_rate_that_nothing_reaches_names_the_nearest(
         replace_operations(asked, run_path=folder / "runs" / "slow")
 
 
+def test_a_network_without_blocks_is_refused_before_data_and_training(
+    folder: Path, request_: ReplaceRequest
+) -> None:
+    model = Path("tests.frontends.from_torch.test_module:small")
+    search = replace(request_.search, model=model, image_size=8)
+    pooled = Pooled(only=("inverted_e2_k3",))
+    with pytest.raises(InputError, match="no block that an operation of the pool"):
+        replace_operations(
+            replace(request_, search=search, data="nowhere.npz", pooled=pooled),
+            run_path=folder / "runs" / "none",
+        )
+    with pytest.raises(InputError, match="no block that an operation of the pool"):
+        search_together(
+            PruneRequest(search=search, data="nowhere.npz"),
+            Offer(kinds=frozenset(MeasuredKind), pooled=pooled),
+        )
+
+
 def test_a_place_that_cannot_be_made_is_refused(
     folder: Path, request_: ReplaceRequest
 ) -> None:
