@@ -137,7 +137,8 @@ FUNCTIONS = """
   function automatic int number(logic [ACT-1:0] code, logic is_signed);
     return is_signed ? int'($signed(code)) : int'(code);
   endfunction
-  // Divides by 2 ** shift; halves go up (0) or to even (1), or all goes down (2).
+  // Divides by 2 ** shift; halves go up (0), to even (1) or to odd (3), or all goes
+  // down (2).
   function automatic longint rounded(longint value, int shift, int how);
     longint below, rest, half;
     below = value >>> shift;
@@ -145,6 +146,7 @@ FUNCTIONS = """
     half = shift == 0 ? 1 : longint'(1) <<< (shift - 1);
     if (how == 2) return below;
     if (how == 1 && rest == half) return below + (below & 1);
+    if (how == 3 && rest == half) return below + 1 - (below & 1);
     return rest >= half ? below + 1 : below;
   endfunction
   // A sum times the multiplier of a mean, a wide one without the bits of its error.
