@@ -38,8 +38,8 @@ def explained(
         cycles = fewest_cycles(problem)
         reached = share * board.frames_per_s(cycles)
         nearest = f"the most it reaches is {int(reached)} fps at the fewest bits"
-        most_us = board.most_start_us
-        if most_us is not None and cycles > most_us * board.clock_khz // 1000:
+        most = board.most_start_cycles
+        if most is not None and cycles > most:
             least_ms = cycles / board.clock_khz
             nearest = f"a start takes {least_ms:.3g} ms at least (`max_latency_ms`)"
     except InfeasibleError:

@@ -37,9 +37,8 @@ def budget_cycles(board: Board, fps: float) -> int:
     """
     cycles = board.clock_khz * 1000 / fps - board.clock_khz * board.host_us / 1000
     most = max(0, int(board.batch * cycles))
-    if board.most_start_us is None:
-        return most
-    return min(most, board.most_start_us * board.clock_khz // 1000)
+    allowed = board.most_start_cycles
+    return most if allowed is None else min(most, allowed)
 
 
 def _frames(candidate: Candidate) -> int:

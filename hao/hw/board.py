@@ -281,6 +281,12 @@ class Board:
         """Return what the host adds to the time of a frame [us]."""
         return self.host_call_us if self.frames is Frames.ONE_AT_A_TIME else 0
 
+    @property
+    def most_start_cycles(self) -> int | None:
+        """Return the most cycles of the engine for a start, `None` for any."""
+        most = self.most_start_us
+        return None if most is None else most * self.clock_khz // 1000
+
     def frames_per_s(self, cycles: int) -> float:
         """Return the frame rate where a start of the engine takes so many cycles."""
         return 1e6 / (1000 * cycles / self.clock_khz / self.batch + self.host_us)

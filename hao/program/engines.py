@@ -5,7 +5,7 @@ relaxed to the best of each row, then with those of the dense stage, then all;
 `fitting` says which engines fit the board at given widths.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hao.ir.partition import Role
 from hao.program.bounded import Bounded
-from hao.program.field import Field, Group
+from hao.program.field import Field, Group, LaneArea
 from hao.program.fit import DSP_PRICES
 from hao.program.gather import periods_of
 from hao.program.graph import Widths
@@ -143,10 +143,22 @@ def may_fit(
         double: Whether engines double-buffer.
         choice: Engines, or lane shapes.
     """
+    areas = {role: field.lane_area(every, role, double) for role in choice.lanes}
+    return areas_fit(field, areas, choice)
+
+
+def areas_fit(field: Field, areas: Mapping[Role, LaneArea], choice: Choice) -> Bools:
+    """Return which engines take no more than the board has, by areas of stages.
+
+    Args:
+        field: What is searched.
+        areas: What the stages take at least.
+        choice: Engines, or lane shapes.
+    """
     bram = np.zeros(len(choice), dtype=np.int64)
     sums = np.zeros((len(DSP_PRICES), len(choice)), dtype=np.int64)
     for role, lane in choice.lanes.items():
-        area = field.lane_area(every, role, double)
+        area = areas[role]
         if role in choice.columns:
             place = choice.pixels, choice.columns[role]
             bram += area.columns_bram[place]

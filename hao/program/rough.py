@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hao.cost.bram import URAM_BITS, URAM_WORDS
 from hao.cost.catalogue import column_area
 from hao.ir.partition import Role
+from hao.program.engines import areas_fit
 from hao.program.field import Field, Group, LaneArea
 from hao.program.fit import DSP_PRICES, priced_luts
 from hao.program.gather import periods_of
@@ -26,7 +27,6 @@ from hao.program.sweep import sweep
 from hao.program.tables import Choice, Priced
 
 Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 HALF_BITS = 18 * 1024
 """Bits of a half of a block RAM. Source: UG573."""
@@ -90,7 +90,7 @@ def left_within(field: Field, group: Group, double: bool, limit: int) -> Choice 
             left = _left_within(field, group, double, limit)
         else:
             prices = rough_prices(field, group, double)
-            left = left.take(_may_fit(field, prices, left))
+            left = left.take(areas_fit(field, prices.areas, left))
             left = left.take(_cycles(prices.tables, group, double, left) <= limit)
         field.bounds[key] = left
         if left is not None and len(left) <= EACH:
@@ -124,14 +124,6 @@ def _left_of_more(
         if within and own <= {id(widths) for widths in other.widths}:
             return left
     return None
-
-
-def _may_fit(field: Field, prices: Prices, choice: Choice) -> Bools:
-    """Return the lane shapes that may fit by what their stages take at least."""
-    sums: Ints = np.zeros((len(DSP_PRICES), len(choice)), dtype=np.int64)
-    for role, lane in choice.lanes.items():
-        sums = sums + prices.areas[role].surrogate[:, choice.pixels, lane]
-    return np.asarray((sums <= field.caps[:, None]).all(axis=0))
 
 
 def any_by_stage(field: Field, group: Group, double: bool, limit: int) -> bool:

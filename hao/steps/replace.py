@@ -143,7 +143,8 @@ def replace_operations(
         )
         teacher = distilled(trained, request.pooled, folder, request.seed, progress)
         finalists = _finalists(request, trained, teacher, progress)
-        plain = teacher.under(scheme := finalists[0].report.design.scheme)
+        scheme = finalists[0].report.design.scheme
+        plain = teacher.under(scheme)
         tuned = tuned_on(
             request, trained, plain, folder, progress, epochs=FINE_TUNING_EPOCHS
         )
@@ -153,12 +154,9 @@ def replace_operations(
             "float_top1": trained.top1(tuned),
         }
         record = json.dumps(_record(request, top1, finalists), indent=1) + "\n"
-        changes: dict[str, Change] = {
-            n: c for n, c in scheme.items() if isinstance(c, LeaveOut | Replace)
-        }
         changed = Changed(
             network=tuned,
-            changes=changes,
+            changes=_replaced(scheme),
             top1=top1["float_top1"] if trained.dataset.labelled else None,
             files=lambda _: {RECORD_FILE: record.encode()},
         )
@@ -177,6 +175,11 @@ def render_replacement(found: Replacement) -> str:
         f"float top-1 on the test frames: teacher {found.teacher_top1:.2f} %, replaced "
         f"{found.plain_top1:.2f} %, fine-tuned {found.float_top1:.2f} %"
     )
+
+
+def _replaced(scheme: Mapping[str, Change]) -> dict[str, Change]:
+    """Return what leaves the network another one, bits aside."""
+    return {n: c for n, c in scheme.items() if isinstance(c, LeaveOut | Replace)}
 
 
 def _at_bits(trained: Trained, report: SolveReport) -> Trained:

@@ -13,7 +13,12 @@ from hao.ir.integer_run import run_integer, run_integer_layers
 from hao.ir.interpret import run_float, run_float_layers
 from hao.ir.network import Network
 from hao.model import load_buildable
-from hao.quant.imported import count_rounding, imported_integers, output_differences
+from hao.quant.imported import (
+    ImportedIntegers,
+    count_rounding,
+    imported_integers,
+    output_differences,
+)
 from tests.frontends.onnx_models import QONNX_DOMAIN, Stored, floats, model, node_with
 
 
@@ -231,6 +236,19 @@ def test_an_open_frame_is_not_brought_to_another_scale(tmp_path: Path) -> None:
         load_buildable(path)
 
 
+def _exact(
+    path: Path,
+) -> tuple[ImportedIntegers, NDArray[np.int64], NDArray[np.float64]]:
+    """Return integers of a file, whose codes differ nowhere, and codes and values."""
+    network = load_buildable(path).network
+    imported = imported_integers(network, FRAMES)
+    assert count_rounding(network, imported, FRAMES).differences == 0
+    codes = run_integer(imported.net, imported.net.frame_codes(FRAMES))
+    whole = run_float(load_onnx(path).network, FRAMES.astype(np.float64))
+    assert not output_differences(imported, codes, whole).any()
+    return imported, codes, whole
+
+
 def test_codes_are_cut_to_fewer_bits_twice(tmp_path: Path) -> None:
     file = _File(1 / 4)
     for y, inner, bits in (("cut", 4, 3), ("last", 3, 2)):
@@ -242,13 +260,7 @@ def test_codes_are_cut_to_fewer_bits_twice(tmp_path: Path) -> None:
         inputs = [x, f"{y}.s", "z", f"{y}.b", f"{y}.c"]
         node = node_with("Trunc", inputs, [y], {}, name=y, domain=QONNX_DOMAIN)
         file.nodes.append(node)
-    path = file.save(tmp_path, output="last")
-    network = load_buildable(path).network
-    imported = imported_integers(network, FRAMES)
-    assert count_rounding(network, imported, FRAMES).differences == 0
-    codes = run_integer(imported.net, imported.net.frame_codes(FRAMES))
-    whole = run_float(load_onnx(path).network, FRAMES.astype(np.float64))
-    assert not output_differences(imported, codes, whole).any()
+    imported, codes, whole = _exact(file.save(tmp_path, output="last"))
     assert np.unique(codes).tolist() == [0, 1]
     codes.flat[0] += 3
     assert output_differences(imported, codes, whole).ravel().tolist()[:2] == [3, 0]
@@ -272,13 +284,7 @@ def test_codes_of_which_none_is_negative_take_factors_by_channel(
     file._node("Mul", [reads, "by"], "scaled")
     file._node("Add", ["scaled", "more"], "moved")
     file._quant("moved", "coded", 1 / 8, 8, signed=1)
-    path = file.save(tmp_path, output="coded")
-    network = load_buildable(path).network
-    imported = imported_integers(network, FRAMES)
-    assert count_rounding(network, imported, FRAMES).differences == 0
-    codes = run_integer(imported.net, imported.net.frame_codes(FRAMES))
-    whole = run_float(load_onnx(path).network, FRAMES.astype(np.float64))
-    assert not output_differences(imported, codes, whole).any()
+    _exact(file.save(tmp_path, output="coded"))
 
 
 def test_what_is_wrong_with_a_quantizer_is_told_once(tmp_path: Path) -> None:
