@@ -123,7 +123,8 @@ def bits() -> str:
         x, at = 80 + 8 * weight * act, round(300 - 3 * lut)
         parts.append(f'<circle cx="{x}" cy="{at}" r="3.5" fill="#3f51b5"/>')
         if (weight, act) in marked:
-            parts.append(label(x, at - 9, f"{weight} x {act}: {lut:g}"))
+            away = 20 if (weight, act) == (4, 8) else -9  # a point lies above it
+            parts.append(label(x, at + away, f"{weight} x {act}: {lut:g}"))
     parts.append(label(340, 345, "weight bits times activation bits"))
     parts.append(label(60, 30, "LUTs of one multiplier", "small"))
     return drawing(660, 360, "LUTs of a multiplier by the bits of its factors", parts)
@@ -243,8 +244,8 @@ def processes_page() -> str:
     """Return the page with a figure for every process."""
     lines = ["# The engine, process by process", ""]
     lines += [
-        "Each box is a loop that starts an iteration a cycle; what it keeps is memory",
-        "on the chip.",
+        "What does each process of the engine read, do, write and keep? Each box is a",
+        "loop that starts an iteration a cycle; what it keeps is memory on the chip.",
         "How many iterations each takes stands in [the engine](engine.md).",
         "",
     ]

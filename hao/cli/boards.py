@@ -12,7 +12,14 @@ from hao.cli.common import JSON, show
 @JSON
 @click.pass_context
 def boards_command(ctx: click.Context, *, as_json: bool) -> None:
-    """List the boards of hao, show one, or write a file of one."""
+    """List the boards of hao, show one, or write a file of one.
+
+    \b
+    Examples:
+      hao boards
+      hao boards show zu3eg
+      hao boards new mine --part xczu3eg-sfvc784-1-e --ddr DDR4-2400x32
+    """  # noqa: D301 - click needs the backspace that ends re-wrapping
     if ctx.invoked_subcommand is not None:
         return
     from hao.hw.board_file import board_aliases, board_names, load_board
@@ -70,7 +77,7 @@ def new_command(
     force: bool,
     **named: Any,  # noqa: ANN401  # the board checks what it is given
 ) -> None:
-    """Write the file of a board: what the part has follows from its number.
+    """Write the file of a board from its part number and its DDR.
 
     \b
     Example:

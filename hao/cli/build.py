@@ -78,7 +78,10 @@ def quantize_command(
 def export_command(
     *, path: Path, format: str, output: Path | None, force: bool
 ) -> None:
-    """Write a run's quantized network as a QONNX file."""
+    """Write a run's quantized network as a QONNX file.
+
+    RUN is a run directory or its name; without it, the newest run.
+    """
     from hao.steps.quantize import export
 
     output = output or path / f"network.{format}.onnx"
@@ -159,7 +162,12 @@ def simulate_command(
     Every output is compared bit for bit; the cycles of a frame are replayed from a
     trace of the emitted code and shown beside the priced ones. Exits with 1 if
     anything differs.
-    """
+
+    \b
+    Examples:
+      hao simulate --images 20
+      hao simulate RUN --build ap_int --debug
+    """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao.report.hardware import render_simulation, simulation_json
     from hao.steps.simulate import simulate
 
@@ -213,7 +221,11 @@ def report_hls_command(*, run: Path, reports: tuple[Path, ...], as_json: bool) -
     REPORTS are csynth.xml or csynth.rpt of Vivado HLS or Vitis HLS, and utilization,
     timing or co-simulation reports, in any number; those that tell blocks apart are
     shown block by block.
-    """
+
+    \b
+    Example:
+      hao report-hls runs/mine csynth.xml utilization.rpt
+    """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao.runs.records import synthesis_json
     from hao.steps.reports import read_reports
 

@@ -103,18 +103,19 @@ def main() -> None:
       hao networks                          the networks of the zoo
       hao check net.onnx                    what of a model file can be built
       hao search --board zu3eg --fps 50     the most accurate design at 50 frames/s
-      hao replace net.onnx --fps 200        faster operations in place of its blocks
-      hao prune net.onnx --fps 200          fewer channels, or fewer words of weights
-      hao estimate RUN                      what that design costs, layer by layer
-      hao report RUN --html                 a page of it that can be sent on
-      hao runs; hao compare RUN RUN         all runs; two beside each other
-      hao verify RUN                        that nothing is better, checked again
-    With your own data:
-      hao explore RUN --data images/        schemes measured, the best of them kept
-    Then, from the design to hardware:
+    Then, to hardware (RUN is a run's folder or name, the newest if left out):
       hao quantize RUN --data digits        integers of the design's bits
       hao emit-hls RUN                      an HLS project that computes them
       hao simulate RUN                      the project, compiled, bit for bit
+    Look closer:
+      hao report RUN --html                 a page of the run that can be sent on
+      hao estimate RUN                      what its design costs, layer by layer
+      hao verify RUN                        that nothing is better, checked again
+      hao runs; hao compare RUN RUN         all runs; two beside each other
+    Faster, or measured on your own data:
+      hao explore RUN --data images/        schemes of bits measured, the best kept
+      hao prune net.onnx --fps 200          fewer channels, or fewer words of weights
+      hao replace net.onnx --fps 200        faster operations in place of its blocks
     """  # noqa: D301 - click needs the backspace that ends re-wrapping
     # A function of the user's own may lie in this folder: `--model module:function`.
     if "" not in sys.path:

@@ -72,7 +72,58 @@ def bits_option(usual: str) -> Callable[[Command], Command]:
 
 @gathered("request")
 @BOARD
+@click.option(
+    "--clock", "clock_mhz", type=float, help="Clock [MHz]  [default: the board's]."
+)
 @click.option("--fps", type=float, help="Frames per second to reach.")
+@click.option(
+    "--objective",
+    type=click.Choice(["accuracy", "fps", "latency", "area", "power"]),
+    default="accuracy",
+    help="Most accurate at --fps; fastest at --min-top1; fastest of all; or at --fps "
+    "(and --min-top1, else as accurate as can be) with the least area or power of its "
+    "blocks.",
+)
+@click.option(
+    "--min-top1",
+    type=float,
+    help="Least top-1 [percent], for --objective fps, area and power.",
+)
+@MARGIN
+@FRAMES
+@click.option(
+    "--batch",
+    default="1",
+    metavar="N|auto",
+    callback=_batch,
+    help="Frames that one start of the engine takes; weights load once for all of "
+    "them. Needs --frames back-to-back. auto: of 1, 2, 4 and 8 the fewest that are as "
+    "good as more would be at --fps.",
+)
+@click.option(
+    "--max-latency",
+    "max_latency_ms",
+    metavar="MS",
+    type=float,
+    help="Most time of the engine for a start, of one frame or several [ms]; with "
+    "--fps.",
+)
+@click.option(
+    "--max-lut",
+    metavar="BUDGET",
+    help="Most LUTs of the design: a count, or a share of the device such as 50%. The "
+    "board's caps hold as well.",
+)
+@click.option("--max-ff", metavar="BUDGET", help="Most flip-flops, likewise.")
+@click.option("--max-dsp", metavar="BUDGET", help="Most DSP slices, likewise.")
+@click.option(
+    "--max-bram", metavar="BUDGET", help="Most block RAMs, in 18 Kb halves, likewise."
+)
+@click.option(
+    "--max-uram",
+    metavar="BUDGET",
+    help="Most URAM blocks, which some devices have, likewise; 0 for none.",
+)
 @click.option(
     "--network",
     help="One network of the zoo  [default: all with known top-1].",
@@ -97,10 +148,6 @@ def bits_option(usual: str) -> Callable[[Command], Command]:
     "makes a torch module.",
 )
 @click.option("--top1", type=float, help="Float top-1 of --model [percent], if known.")
-@click.option(
-    "--clock", "clock_mhz", type=float, help="Clock [MHz]  [default: the board's]."
-)
-@CALIBRATION
 @bits_option("4,6,8")
 @click.option(
     "--act-bits",
@@ -114,11 +161,12 @@ def bits_option(usual: str) -> Callable[[Command], Command]:
     help="Let the first and last layer have fewer bits too (published results keep 8).",
 )
 @click.option(
-    "--recipe",
-    type=click.Choice(["ptq", "qat"]),
-    default="qat",
-    help="How the network will be quantized: qat, by training; ptq, from a few frames "
-    "without training. Below 8 bits they lose very different amounts.",
+    "--drop-blocks",
+    "block_points",
+    metavar="POINTS",
+    type=float,
+    help="Offer to leave out residual blocks, each at so many points of top-1. This is "
+    "your own figure: hao does not predict what a network loses without a block.",
 )
 @click.option(
     "--scales",
@@ -128,78 +176,19 @@ def bits_option(usual: str) -> Callable[[Command], Command]:
     "are shifted; free, any number, sums take a multiplier (DSP slices).",
 )
 @click.option(
+    "--recipe",
+    type=click.Choice(["ptq", "qat"]),
+    default="qat",
+    help="How the network will be quantized: qat, by training; ptq, from a few frames "
+    "without training. Below 8 bits they lose very different amounts.",
+)
+@click.option(
     "--rank",
     "stance",
     type=click.Choice(["cautious", "mean", "pessimistic"]),
     default="cautious",
     help="What of the predicted accuracy to rank by: its mean less what results fall "
     "short of it on average, its mean, or the low end of its 90 % interval.",
-)
-@click.option(
-    "--objective",
-    type=click.Choice(["accuracy", "fps", "latency", "area", "power"]),
-    default="accuracy",
-    help="Most accurate at --fps; fastest at --min-top1; fastest of all; or at --fps "
-    "(and --min-top1, else as accurate as can be) with the least area or power of its "
-    "blocks.",
-)
-@FRAMES
-@click.option(
-    "--batch",
-    default="1",
-    metavar="N|auto",
-    callback=_batch,
-    help="Frames that one start of the engine takes; weights load once for all of "
-    "them. Needs --frames back-to-back. auto: of 1, 2, 4 and 8 the fewest that are as "
-    "good as more would be at --fps.",
-)
-@click.option(
-    "--max-latency",
-    "max_latency_ms",
-    metavar="MS",
-    type=float,
-    help="Most time of the engine for a start, of one frame or several [ms]; with "
-    "--fps.",
-)
-@MARGIN
-@click.option(
-    "--within",
-    "within_percent",
-    metavar="PERCENT",
-    type=float,
-    default=0.0,
-    help="End where no design of the network costs so much less accuracy than the one "
-    "found, as part of what that costs [percent]: sooner, and not proven best. The "
-    "report says how near it came.",
-)
-@click.option(
-    "--min-top1",
-    type=float,
-    help="Least top-1 [percent], for --objective fps, area and power.",
-)
-@click.option(
-    "--max-lut",
-    metavar="BUDGET",
-    help="Most LUTs of the design: a count, or a share of the device such as 50%. The "
-    "board's caps hold as well.",
-)
-@click.option("--max-ff", metavar="BUDGET", help="Most flip-flops, likewise.")
-@click.option("--max-dsp", metavar="BUDGET", help="Most DSP slices, likewise.")
-@click.option(
-    "--max-bram", metavar="BUDGET", help="Most block RAMs, in 18 Kb halves, likewise."
-)
-@click.option(
-    "--max-uram",
-    metavar="BUDGET",
-    help="Most URAM blocks, which some devices have, likewise; 0 for none.",
-)
-@click.option(
-    "--drop-blocks",
-    "block_points",
-    metavar="POINTS",
-    type=float,
-    help="Offer to leave out residual blocks, each at so many points of top-1. This is "
-    "your own figure: hao does not predict what a network loses without a block.",
 )
 @click.option(
     "--front",
@@ -226,6 +215,17 @@ def bits_option(usual: str) -> Callable[[Command], Command]:
     help="With --best: most layers, of those with a choice, in which two designs are "
     "alike.",
 )
+@click.option(
+    "--within",
+    "within_percent",
+    metavar="PERCENT",
+    type=float,
+    default=0.0,
+    help="End where no design of the network costs so much less accuracy than the one "
+    "found, as part of what that costs [percent]: sooner, and not proven best. The "
+    "report says how near it came.",
+)
+@CALIBRATION
 @click.option(
     "--solver",
     type=click.Choice(["auto", "gurobi", "highs"]),

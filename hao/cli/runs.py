@@ -33,7 +33,11 @@ def compare_command(
     """Show two runs beside each other.
 
     FIRST and SECOND are run directories or design files.
-    """
+
+    \b
+    Example:
+      hao compare runs/a runs/b --html both.html
+    """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao.report.tables import result_json
     from hao.steps.runs import compare_runs, reopen
 

@@ -29,7 +29,36 @@ if TYPE_CHECKING:
     from hao.steps.operations import Pooled
 
 
-@click.command("search")
+SECTIONS = {
+    "--board": "What is asked for",
+    "--network": "Which networks",
+    "--bits": "Bits and accuracy",
+    "--front": "More answers, less time",
+    "--options": "Measured on your own data",
+    "--run": "What is written and printed",
+}
+"""First option of each part of the help of `hao search`, and the part's title."""
+
+
+class Sectioned(click.Command):
+    """A command whose help sets options apart by what they are for."""
+
+    def format_options(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """Write the options in parts, each under its title."""
+        parts: dict[str, list[tuple[str, str]]] = {}
+        title = ""
+        for param in self.get_params(ctx):
+            title = SECTIONS.get(param.opts[0], title)
+            if record := param.get_help_record(ctx):
+                parts.setdefault(title, []).append(record)
+        for title, records in parts.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+@click.command("search", cls=Sectioned)
 @request_options
 @click.option(
     "--options",
@@ -229,7 +258,12 @@ def estimate_command(*, path: Path, as_json: bool, calibration: Path | None) -> 
 
     RUN is a run directory or a design file (which may have been edited); without it,
     the newest run.
-    """
+
+    \b
+    Examples:
+      hao estimate runs/zu3eg-50fps-all
+      hao estimate mine.json --json
+    """  # noqa: D301 - click needs the backspace that ends re-wrapping
     from hao.report.tables import render_invocations
     from hao.steps.runs import estimate
 

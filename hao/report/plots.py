@@ -202,7 +202,7 @@ def _draw_front(
     for point, height in zip(front, heights, strict=True):
         answer = point.network == here and math.isclose(point.fps, result.cost.fps)
         text = f"{point.mean_bits:.1f} bits"
-        text = text if one else f"{clipped(point.network, 24)}, {text}"
+        text = text if one else f"{clipped(point.network, 32)}, {text}"
         if answer:
             axes.plot(
                 [point.fps],
@@ -212,7 +212,7 @@ def _draw_front(
                 markersize=16,
                 color=ANSWER,
                 zorder=5,
-                label=f"the answer: {_literal(point.network, 34)}, predicted",
+                label=f"the answer: {_literal(point.network, 40)}, predicted",
             )
         labels.append(
             _Label(
@@ -244,7 +244,8 @@ def _finish_axes(
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.margins(y=0.08)
-    axes.set_xlabel(f"frames per second, {frames.value} [1/s], logarithmic")
+    counted = frames.value.replace("-", " ")
+    axes.set_xlabel(f"frames per second, {counted} [1/s], logarithmic")
     axes.set_ylabel(
         "ImageNet top-1 [%]" if known else "top-1 that the bits cost, negated [points]"
     )
@@ -292,7 +293,7 @@ def _place_labels(
 def _annotation(axes: Axes, label: _Label, x: float, y: float) -> Annotation:
     far = max(abs(x), abs(y)) > 14
     return axes.annotate(
-        _literal(label.text, 34),
+        _literal(label.text, 40),
         (label.fps, label.top1),
         xytext=(x, y),
         textcoords="offset points",

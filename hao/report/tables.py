@@ -160,8 +160,8 @@ def render_front(points: Sequence[FrontPoint]) -> str:
     note = (
         "Predicted, batch 1. Milliseconds are the engine's, without what the host adds "
         "one frame at a time. Ranked: top-1 as the search reckons with it, or what the "
-        "bits cost, negated, where the float top-1 is unknown. Rests on: recipe, and "
-        "whether the network itself was measured with it at these bits, or its family "
+        "bits cost, negated, where the float top-1 is unknown. Rests on: whether the "
+        "network itself was measured with the recipe at these bits, or its family "
         "(docs/accuracy.md). fps/W: frames/s per watt of the board, a coarse estimate."
     )
     table = text_table(head, front_rows(points), left={0, len(head) - 2, len(head) - 1})
@@ -178,15 +178,13 @@ def front_rows(
             "unknown" if point.accuracy is None else f"{point.accuracy.mean:.2f}",
             "-"
             if point.accuracy is None
-            else f"{point.accuracy.low:.2f} to {point.accuracy.high:.2f}",
+            else f"{point.accuracy.low:.1f} to {point.accuracy.high:.1f}",
             f"{point.ranked:.2f}",
             f"{point.fps:.1f}",
             decimal(point.latency_ms),
             "-" if point.fps_per_watt is None else f"{point.fps_per_watt:.1f}",
             f"{point.mean_bits:.2f}",
-            "-"
-            if point.basis is None
-            else f"{point.basis.recipe.value}, {point.basis.evidence.value}",
+            "-" if point.basis is None else point.basis.evidence.value,
             point.status.value,
         )
         for point in points
