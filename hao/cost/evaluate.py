@@ -5,6 +5,7 @@ prices whole catalogues with the same formulas (`hao.cost.prices`), and its obje
 must equal `CostReport.latency_cycles` of the design it returns (tested).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,6 +21,7 @@ from hao.cost.transfers import map_bytes
 from hao.engine.design import Design
 from hao.engine.stages import Engine
 from hao.errors import InputError
+from hao.hw.board import Board
 from hao.hw.resources import Resources
 from hao.ir.layer import Pool
 from hao.ir.partition import Invocation, Role
@@ -64,6 +66,7 @@ class CostReport:
         first_load_cycles: Weights of the first invocation, before anything runs.
         latency_cycles: The engine's time for a start, first weight to last output.
         frames: Those of a start, at least 1.
+        steps: Of the engine in a start: runs of all frames, and loads apart from them.
         clock_khz: Clock [kHz].
         host_us: What the host adds to the time of a frame [us]; 0 back to back.
         parts: Resources by part of the engine.
@@ -76,6 +79,7 @@ class CostReport:
     first_load_cycles: int
     latency_cycles: int
     frames: int = 1
+    steps: int
     clock_khz: int
     host_us: int
     parts: dict[str, Resources]
@@ -177,15 +181,14 @@ def evaluate(design: Design, *, aligned_tiles: bool = True) -> CostReport:
             design.segments, prices, (*prices[1:], None), strict=True
         )
     ]
-    first = 0
-    if engine.double_buffered:
-        first = max(map(_single, prices[0].serial))
+    first = max(map(_single, prices[0].serial)) if engine.double_buffered else 0
     parts = engine_resources(engine, board)
     return CostReport(
         invocations=tuple(costs),
         first_load_cycles=first,
         latency_cycles=first + sum(cost.period_cycles for cost in costs),
         frames=board.batch,
+        steps=_steps(costs, first, engine, board),
         clock_khz=board.clock_khz,
         host_us=board.host_us,
         parts=parts,
@@ -193,6 +196,16 @@ def evaluate(design: Design, *, aligned_tiles: bool = True) -> CostReport:
         multipliers=engine.multipliers,
         macs=sum(cost.macs for cost in costs),
     )
+
+
+def _steps(
+    costs: Sequence[InvocationCost], first: int, engine: Engine, board: Board
+) -> int:
+    """Return the steps of a start: every run for each frame, and loads of their own."""
+    runs = board.batch * sum(cost.tiles for cost in costs)
+    if engine.double_buffered:
+        return runs + (first > 0)
+    return runs + sum(cost.tiles for cost in costs if cost.load_cycles)
 
 
 @lru_cache(maxsize=KEPT)

@@ -17,7 +17,13 @@ from hao.cost.overheads import MAX_BURST_BEATS, OUTSTANDING_BURSTS
 from hao.cost.widths import memory_parts
 from hao.cost.words import INDEX_BYTES, list_words
 from hao.emission.arena import StoredMap
-from hao.emission.host import FAMILY_WORDS, feature_map, frame_coding, system_side
+from hao.emission.host import (
+    FAMILY_WORDS,
+    feature_map,
+    frame_coding,
+    invocation_steps,
+    system_side,
+)
 from hao.emission.records import (
     NONE,
     LoadStep,
@@ -192,6 +198,7 @@ def make_context(
         "weight_bytes": len(table.weights),
         "frame": frame_coding(design, net),
         "system": system_side(design, table),
+        "invocations": invocation_steps(table, cost),
         "input": feature_map(table.arena.maps[design.network.input.name], design, net),
         "output": feature_map(_output(design, table), design, net, output=True),
         "output_zero": net.maps[design.segments[-1].invocation.output_name].zero,

@@ -4,6 +4,7 @@ The drivers, the block design and the device-tree overlay are rendered from thes
 that they agree on where things are.
 """
 
+from hao.cost.evaluate import CostReport
 from hao.cost.memory import store_bits
 from hao.emission.arena import StoredMap
 from hao.emission.steps import Table
@@ -133,3 +134,33 @@ def system_side(design: Design, table: Table) -> dict[str, object]:
         "width": _WIDTH_CODES[board.family].get(board.port_bytes, 0),
         "memory_bytes": weights + FRAMES_IN_FLIGHT * arena,
     }
+
+
+def invocation_steps(table: Table, cost: CostReport) -> list[dict[str, object]]:
+    """Return which steps of the table belong to each invocation, in order.
+
+    Weights that load before anything runs are the first entry, where they are not
+    priced with an invocation.
+    """
+    first = 0
+    found: list[dict[str, object]] = []
+    if cost.first_load_cycles:
+        first = 1
+        found.append(_steps("first load", 0, 1, cost.first_load_cycles))
+    for each in cost.invocations:
+        end = first
+        while end < len(table.runs) and _runs_for(table, end) == each.name:
+            end += 1
+        found.append(_steps(each.name, first, end - first, each.period_cycles))
+        first = end
+    return found
+
+
+def _runs_for(table: Table, step: int) -> str:
+    """Return the invocation that a step runs, or loads weights for."""
+    run = next(run for run in table.runs[step:] if run is not None)
+    return run.invocation.name
+
+
+def _steps(name: str, first: int, steps: int, cycles: int) -> dict[str, object]:
+    return {"name": name, "first": first, "steps": steps, "cycles": cycles}

@@ -174,10 +174,29 @@ def _pairs(design: Design, cost: CostReport, report: Report) -> Iterator[_Pair]:
                     f"{report.source}: the {report.language} co-simulation failed; its "
                     "cycles mean nothing"
                 )
-            cycles = report.average_latency
+            cycles = _cycles_of_start(cost, report)
             yield TOTAL, Quantity.LATENCY_CYCLES, cost.latency_cycles, cycles
         case _:
             assert_never(report)
+
+
+def _cycles_of_start(cost: CostReport, report: CosimReport) -> int | None:
+    """Return the cycles of a whole start, of which each step was simulated alone.
+
+    Raises:
+        InputError: Fewer steps were simulated than a start has.
+    """
+    if report.average_latency is None:
+        return None
+    cycles = cost.steps * report.average_latency
+    # The mean is rounded, by less than a cycle a step.
+    if report.total is not None and report.total + cost.steps < cycles:
+        raise InputError(
+            f"{report.source}: {report.total} cycles were simulated in starts of "
+            f"{report.average_latency} on average, fewer than the design's "
+            f"{cost.steps} steps; co-simulate all of them (HAO_COSIM_STEPS=0)"
+        )
+    return cycles
 
 
 def render_comparison(rows: Sequence[ComparedFigure]) -> str:

@@ -1,7 +1,8 @@
 """The result of RTL co-simulation: <top>_cosim.rpt.
 
 The only report whose cycles were counted and not estimated: C synthesis knows neither
-the trip counts that depend on data nor how long a stream stalls.
+the trip counts that depend on data nor how long a stream stalls. `run_hls.tcl`
+simulates a start of the core for each step of its table.
 
 Source: a report of Vitis HLS 2023.2; failed runs print "NA" for every figure.
 """
@@ -23,13 +24,16 @@ class CosimReport:
         source: File it was read from.
         language: Of the simulated RTL.
         passed: Whether the outputs were those of the C test bench.
-        average_latency: Mean of all runs of the top [cycles]; `None` where it failed.
+        average_latency: Mean of all starts of the top [cycles]; `None` where it failed.
+        total: From the first start to the end of the last [cycles]; `None` where it
+            failed or the tool does not say it (Vivado HLS).
     """
 
     source: str
     language: str
     passed: bool
     average_latency: int | None
+    total: int | None
 
 
 def parse_cosim(text: ReportText) -> CosimReport:
@@ -50,6 +54,7 @@ def parse_cosim(text: ReportText) -> CosimReport:
             language=cells[0],
             passed=cells[1].lower() == "pass",
             average_latency=parse_most(cells[3], where),
+            total=parse_most(cells[8], where) if len(cells) > 8 else None,
         )
     raise InputError(
         f"{text.source}: no language was simulated; run cosim_design first"

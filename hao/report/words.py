@@ -91,7 +91,7 @@ def _depthwise_words(stage: DepthwiseStage, engine: Engine) -> str:
 
 
 def _split(on_dsp: int, on_lut: int) -> str:
-    return f"{on_dsp + on_lut} mult ({on_dsp} DSP, {on_lut} LUT)"
+    return f"{on_dsp + on_lut} multipliers ({on_dsp} in DSP slices, {on_lut} in LUTs)"
 
 
 def _kib(bits: int) -> str:

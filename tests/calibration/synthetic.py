@@ -225,14 +225,15 @@ def csynth_text(parts: Mapping[str, Resources], *, top: str = "hao_engine") -> s
     )
 
 
-def cosim_text(cycles: int) -> str:
-    """Return the report of a co-simulation that passed."""
+def cosim_text(steps: int, cycles: int) -> str:
+    """Return the report of a co-simulation that passed, of equal steps of a start."""
     rule = "+----+----+----+----+----+----+----+----+----+"
+    total = steps * cycles
     return (
         f"{rule}\n|  | | Latency(Clock Cycles) | Interval(Clock Cycles) | Total |\n"
         f"+ RTL + Status +----+----+----+----+----+----+ (Clock Cycles) +\n"
         f"| | | min | avg | max | min | avg | max | |\n{rule}\n"
-        f"| Verilog| Pass| {cycles}| {cycles}| {cycles}| NA| NA| NA| {cycles}|\n"
+        f"| Verilog| Pass| {cycles}| {cycles}| {cycles}| NA| NA| NA| {total}|\n"
         f"{rule}\n"
     )
 

@@ -121,8 +121,9 @@ def test_what_a_report_does_not_split_is_compared_together() -> None:
 
 
 def test_a_cosimulation_tells_cycles() -> None:
-    (figure,) = evidence(cosim_text(7000)).cycles
-    assert (figure.clocking, figure.reported) == (Clocking.COSIM, 7000)
+    steps = CASE.cost.steps
+    (figure,) = evidence(cosim_text(steps, 700)).cycles
+    assert (figure.clocking, figure.reported) == (Clocking.COSIM, 700 * steps)
     assert figure.clock_khz == DESIGN.board.clock_khz
 
 

@@ -45,6 +45,7 @@ def report(*, feature_bytes: int, latency_cycles: int, macs: int) -> CostReport:
     return CostReport(
         invocations=(run,),
         first_load_cycles=0,
+        steps=1,
         latency_cycles=latency_cycles,
         clock_khz=200_000,
         host_us=0,

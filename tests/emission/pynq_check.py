@@ -25,6 +25,9 @@ REGISTERS = {
     f"{port}_{half + 1}": {"address_offset": 0x10 + 12 * n + 4 * half, "size": 32}
     for n, port in enumerate(PORTS)
     for half in (0, 1)
+} | {
+    "first_step": {"address_offset": 0x40, "size": 32},
+    "step_count": {"address_offset": 0x48, "size": 32},
 }
 
 
@@ -77,7 +80,7 @@ class StandIn(Device):  # type: ignore[misc]  # pynq is not typed
         for first in (4, 13):
             address = int(words[first]) | int(words[first + 1]) << 32
             places.append(ctypes.c_void_p(self.seen[address].ctypes.data))
-        ENGINE.standin_run(*places)
+        ENGINE.standin_run(*places, int(words[16]), int(words[18]))
 
 
 class Overlay:
@@ -104,5 +107,5 @@ Device.active_device = DEVICE
 pynq.Overlay = Overlay
 print("pynq", pynq.__version__)
 sys.path.insert(0, str(PROJECT / "driver"))
-sys.argv = ["demo.py", "--repeat", "2"]
+sys.argv = ["demo.py", "--repeat", "2", "--invocations"]
 runpy.run_path(str(PROJECT / "driver" / "demo.py"), run_name="__main__")

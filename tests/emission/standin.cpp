@@ -20,9 +20,10 @@
 
 #include "engine.h"
 
-extern "C" void standin_run(unsigned char *arena, const unsigned char *weights) {
+extern "C" void standin_run(unsigned char *arena, const unsigned char *weights, int first,
+                            int count) {
   hao_beat *const maps = reinterpret_cast<hao_beat *>(arena);
-  hao_engine(maps, maps, maps, reinterpret_cast<const hao_beat *>(weights));
+  hao_engine(maps, maps, maps, reinterpret_cast<const hao_beat *>(weights), first, count);
 }
 
 namespace {
@@ -42,17 +43,19 @@ bool ends(const std::string &text, const std::string &end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
 
-unsigned char *at(const char *port) {
+unsigned long long argument(const char *name) {
   // HAO_LAYOUT: "ifm=0x10:64 weights=0x28:32"
   const std::string layout = std::getenv("HAO_LAYOUT");
-  const std::size_t place = layout.find(std::string(port) + "=");
-  if (place == std::string::npos) return nullptr;
+  const std::size_t place = layout.find(std::string(name) + "=");
+  if (place == std::string::npos) std::abort();
   unsigned offset, bits;
-  std::sscanf(layout.c_str() + place + std::strlen(port), "=%x:%u", &offset, &bits);
-  unsigned long long address = words[offset / 4];
-  if (bits > 32) address |= static_cast<unsigned long long>(words[offset / 4 + 1]) << 32;
-  return seen.data() + (address - base);
+  std::sscanf(layout.c_str() + place + std::strlen(name), "=%x:%u", &offset, &bits);
+  unsigned long long value = words[offset / 4];
+  if (bits > 32) value |= static_cast<unsigned long long>(words[offset / 4 + 1]) << 32;
+  return value;
 }
+
+unsigned char *at(const char *port) { return seen.data() + (argument(port) - base); }
 
 void core() {
   for (;; usleep(20)) {
@@ -61,7 +64,8 @@ void core() {
     if (std::getenv("HAO_STUCK")) continue;
     unsigned char *const arena = at("ifm");
     if (at("ofm") != arena) std::abort();
-    standin_run(arena, at("weights"));
+    standin_run(arena, at("weights"), static_cast<int>(argument("first_step")),
+                static_cast<int>(argument("step_count")));
     words[3] = words[2] & words[1] & 1;
     words[0] = 0x6;
     const unsigned long long one = 1;

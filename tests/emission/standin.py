@@ -49,7 +49,7 @@ class Layout:
 
     Attributes:
         header: Its x<core>_hw.h.
-        places: Register and bits of each port, as the stand-in reads them.
+        places: Register and bits of each argument, as the stand-in reads them.
         base: Where memory begins for the core.
     """
 
@@ -59,7 +59,7 @@ class Layout:
 
 
 def layout(ports: Mapping[str, str], bits: int, base: int) -> Layout:
-    """Return a layout: from 0x10 on, two words a port with 64 bits, and one more."""
+    """Return a layout: from 0x10 on, the words of an argument and one more."""
     lines, places = ["#define XHAO_ENGINE_CONTROL_ADDR_AP_CTRL 0x00"], []
     offset = 0x10
     for port, name in ports.items():
@@ -67,6 +67,13 @@ def layout(ports: Mapping[str, str], bits: int, base: int) -> Layout:
         lines.append(f"#define XHAO_ENGINE_CONTROL_BITS_{name}_DATA {bits}")
         places.append(f"{port}={offset:#x}:{bits}")
         offset += 4 + bits // 8
+    for name in ("first_step", "step_count"):
+        lines.append(
+            f"#define XHAO_ENGINE_CONTROL_ADDR_{name.upper()}_DATA {offset:#04x}"
+        )
+        lines.append(f"#define XHAO_ENGINE_CONTROL_BITS_{name.upper()}_DATA 32")
+        places.append(f"{name}={offset:#x}:32")
+        offset += 8
     return Layout("\n".join(lines) + "\n", " ".join(places), base)
 
 
@@ -154,6 +161,8 @@ class Board(ModuleType):
         "ofm": {"address_offset": 0x1C, "size": 64},
         "residual": {"address_offset": 0x28, "size": 64},
         "weights": {"address_offset": 0x34, "size": 64},
+        "first_step": {"address_offset": 0x40, "size": 32},
+        "step_count": {"address_offset": 0x48, "size": 32},
     }
 
     def __init__(self, engine: Path) -> None:
@@ -162,6 +171,7 @@ class Board(ModuleType):
         self.buffers: list[Buffer] = []
         self.words: dict[int, int] = {}
         self.starts: list[int] = []
+        self.ranges: list[tuple[int, int]] = []
         entry = {
             "type": "hao:hls:hao_engine:1.0",
             "phys_addr": 0xA000_0000,
@@ -204,4 +214,6 @@ class Board(ModuleType):
             (found,) = (b for b in self.buffers if b.device_address == address)
             places.append(ctypes.c_void_p(found.seen.ctypes.data))
             self.starts.append(address)
-        self.engine.standin_run(*places)
+        steps = self.words[0x40], self.words[0x48]
+        self.ranges.append(steps)
+        self.engine.standin_run(*places, *steps)

@@ -6,6 +6,7 @@ handed over. Both drivers must give the codes that the interpreter gives.
 
 import importlib.util
 import os
+import re
 import select
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hao.emission.host import ROUNDED
+from hao.emission.steps import make_table
 from hao.ir.integer_run import run_integer
 from hao.ir.interpret import round_values
 from tests.emission.builds import write_sample
@@ -169,7 +171,7 @@ LESS = layout({"ifm": "IFM", "weights": "WEIGHTS"}, 64, 0x1_000_0000)
         (VITIS, ("--fast", "1"), "--fast is no option; --help says which are"),
         (VITIS, ("--repeat",), "--repeat is no option or lacks a value"),
         (HIGH, (), "memory above 4 GiB; port weights takes 32 bits"),
-        (LESS, (), "the core has no address register for port ofm"),
+        (LESS, (), "the core has no register for ofm"),
     ],
 )
 def test_the_host_program_says_what_is_wrong(
@@ -340,6 +342,29 @@ def test_the_python_driver_waits_for_the_interrupt(
     assert asked == [121]
 
 
+def test_invocations_are_started_one_by_one(
+    built: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, engine = built
+    board = Board(engine)
+    monkeypatch.setitem(sys.modules, "pynq", board)
+    module = driver_module(folder)
+    with module.HaoDriver("a.bit", folder / "weights/weights.bin") as driver:
+        driver.load(module.INPUT.pack(FOUND.frames[0]))
+        seconds = driver.time_invocations(repeat=2)
+        # Together they computed the frame; afterwards a start runs all steps again.
+        found = module.OUTPUT.unpack(driver.read())
+        again, _ = driver.run(FOUND.frames[1])
+    np.testing.assert_array_equal(found, expected_codes(FOUND)[0])
+    np.testing.assert_array_equal(again, expected_codes(FOUND)[1])
+    assert (seconds >= 0).all()
+    assert len(seconds) == len(module.INVOCATIONS)
+    ran = [s for first, count in board.ranges[:-1] for s in range(first, first + count)]
+    steps = len(make_table(FOUND.design, FOUND.net).steps)
+    assert ran == [*range(steps + 1)] * 2  # the last one is empty
+    assert board.ranges[-1] == (0, 0)
+
+
 def test_interrupts_that_an_image_lacks_are_refused_where_asked_for(
     built: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -366,9 +391,12 @@ def test_the_demo_prints_the_rate_from_end_to_end(
     assert spec.loader is not None
     demo = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(demo)
-    monkeypatch.setattr(sys, "argv", ["demo.py", "--repeat", "2", "--in-flight", "3"])
+    words = ["demo.py", "--repeat", "2", "--in-flight", "3", "--invocations"]
+    monkeypatch.setattr(sys, "argv", words)
     assert demo.main() == 0
     out = capsys.readouterr().out
+    for name, _, _, cycles in driver_module(folder).INVOCATIONS:
+        assert re.search(rf"^ *{cycles} .* {re.escape(name)}$", out, re.M)
     assert "2 of 2 frames equal bit for bit" in out
     assert "packing and unpacking included, 3 in flight, polling" in out
 

@@ -72,6 +72,7 @@ def cost(design: Design) -> CostReport:
         clock_khz=200_000,
         parts=PARTS,
         resources=sum(PARTS.values(), Resources()),
+        steps=2,
     )
 
 
@@ -211,10 +212,18 @@ def test_timing_and_cosim_give_one_figure_each(
     assert (cycles.quantity, cycles.predicted, cycles.reported) == (
         Quantity.LATENCY_CYCLES,
         2500,
-        3150,
+        6300,
     )
     assert cycles.source is FigureSource.COSIM
-    assert cycles.ratio == 1.26
+    assert cycles.ratio == 2.52
+
+
+def test_a_cosimulation_without_a_total_is_of_all_steps(
+    design: Design, cost: CostReport
+) -> None:
+    report = replace(cosimulation(), total=None)
+    (row,) = compare(design, cost, [report])
+    assert row.reported == 6300
 
 
 def test_figures_that_a_report_leaves_open_stay_open(
@@ -262,10 +271,18 @@ def other_device(report: SynthesisReport) -> list[Report]:
     return [replace(report, part="xczu7ev-ffvc1156-2-e")]
 
 
+def cosimulation() -> CosimReport:
+    report = load_report(FIXTURES / "cosim.rpt")
+    assert isinstance(report, CosimReport)
+    return report
+
+
 def failed(report: SynthesisReport) -> list[Report]:
-    cosim = load_report(FIXTURES / "cosim.rpt")
-    assert isinstance(cosim, CosimReport)
-    return [report, replace(cosim, passed=False)]
+    return [report, replace(cosimulation(), passed=False)]
+
+
+def of_one_step(report: SynthesisReport) -> list[Report]:
+    return [report, replace(cosimulation(), total=3150)]
 
 
 def too_large(report: SynthesisReport) -> list[Report]:
@@ -282,6 +299,7 @@ def too_large(report: SynthesisReport) -> list[Report]:
             "vitis_csynth.xml: part 'xczu7ev-ffvc1156-2-e' is not the XCZU3EG of board",
         ),
         (failed, "cosim.rpt: the Verilog co-simulation failed; its cycles mean"),
+        (of_one_step, "cosim.rpt: 3150 cycles were simulated in starts of 3150 on"),
         (too_large, "the stages take more than the total of 'hao_engine'"),
     ],
 )

@@ -239,15 +239,17 @@ def test_cosim_gives_the_simulated_language() -> None:
         language="Verilog",
         passed=True,
         average_latency=3150,
+        total=6300,
     )
 
 
 def test_cosim_that_failed_has_no_figures() -> None:
     text = (FIXTURES / "cosim.rpt").read_text().replace("Pass", "Fail")
-    text = re.sub(r"3100|3150|3200", "  NA", text)
+    text = re.sub(r"3100|3150|3200|6300", "  NA", text)
     report = parse_report_text(text, "c.rpt")
     assert isinstance(report, CosimReport)
-    assert (report.passed, report.average_latency) == (False, None)
+    figures = report.average_latency, report.total
+    assert (report.passed, figures) == (False, (None, None))
 
 
 # ---- Refusals -----------------------------------------------------------------------

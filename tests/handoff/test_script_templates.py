@@ -125,6 +125,10 @@ def context(**changes: Value) -> Context:
             "parts": {"fixed": area, "dense": area},
             **area,
         },
+        "invocations": [
+            {"name": "first load", "first": 0, "steps": 1, "cycles": 100},
+            {"name": "conv1+'conv2'", "first": 1, "steps": 2, "cycles": 900},
+        ],
         "frames": 2,
         "tool_notes": ["A note of one sentence."],
         "picture": {
@@ -196,6 +200,8 @@ class Board(ModuleType):
         "ifm_2": {"address_offset": 0x14, "size": 32},
         "ofm": {"address_offset": 0x1C, "size": 64},
         "weights_r": {"address_offset": 0x28, "size": 32},
+        "first_step": {"address_offset": 0x30, "size": 32},
+        "step_count": {"address_offset": 0x38, "size": 32},
     }
 
     def __init__(self, answer: NDArray[np.uint8]) -> None:
@@ -358,6 +364,8 @@ def test_driver_runs_a_frame_on_the_board(
         0x1C: 0,
         0x20: 3,
         0x28: 0x1000_0000,
+        0x30: 0,  # all steps
+        0x38: 0,
     }
     assert board.buffers[1][64:144].tobytes() == plain_bytes(codes, INPUT)
     assert bytes(board.buffers[0]) == bytes(range(48))
@@ -394,7 +402,7 @@ def test_driver_refuses_what_does_not_fit(
         module.HaoDriver("a.bit", weights)
     weights.write_bytes(bytes(48))
     monkeypatch.delitem(Board.registers, "ofm")
-    with pytest.raises(RuntimeError, match="no address register for port ofm"):
+    with pytest.raises(RuntimeError, match="no register for ofm"):
         module.HaoDriver("a.bit", weights)
 
 
@@ -416,13 +424,19 @@ def test_demo_compares_the_recorded_frames(
     monkeypatch.setitem(sys.modules, "pynq", Board(answer))
     load(project / "driver" / "hao_driver.py", monkeypatch)
     demo = load(project / "driver" / "demo.py", monkeypatch)
-    monkeypatch.setattr(sys, "argv", ["demo.py", "--repeat", "3"])
+    monkeypatch.setattr(sys, "argv", ["demo.py", "--repeat", "3", "--invocations"])
     assert demo.main() == status
     out = capsys.readouterr().out
     assert f"{2 - status} of 2 frames equal bit for bit" in out
     assert ("frame 1: 1 of 10 codes differ" in out) is wrong
     assert "1000 cycles a start at 214.285 MHz" in out
     assert "packing and unpacking included, 2 in flight, polling" in out
+    rows = [line.split() for line in out.splitlines()[-4:]]
+    assert rows[0] == ["predicted", "measured", "ratio", "invocation"]
+    assert [(row[0], *row[3:]) for row in rows[1:3]] == [
+        ("100", "first", "load"),
+        ("900", "conv1+'conv2'"),
+    ]
 
 
 def test_demo_refuses_a_recording_of_another_size(
@@ -501,15 +515,22 @@ def hls_project(project: Path) -> None:
 @pytest.mark.parametrize("cosim", ["0", "1"])
 def test_hls_script_runs_every_step_asked_for(project: Path, cosim: str) -> None:
     hls_project(project)
-    status, out = run_tcl(project, TCL[0], context(), HAO_COSIM=cosim)
+    status, out = run_tcl(
+        project, TCL[0], context(), HAO_COSIM=cosim, HAO_COSIM_STEPS="3"
+    )
     assert status == 0, out
     calls = re.findall(r"^CALL (.*)", out, re.M)
     steps = [call.split()[0] for call in calls if not call.startswith("add_files")]
     expected = ["open_project", "set_top", "open_solution", "set_part", "create_clock"]
     expected += ["set_clock_uncertainty"]
     expected += ["csim_design", "csynth_design"]
-    expected += ["cosim_design"] if cosim == "1" else []
+    expected += ["csim_design", "cosim_design"] if cosim == "1" else []
     assert steps == [*expected, "export_design"]
+    # Each step is a start, whose maps are compared with those of the C simulation.
+    digests = project / "hls_project" / "digests.bin"
+    by_step = re.findall(r"--by-step 3 (\S+) ([^}\s]+)", out)
+    wanted = [("--write-digests", str(digests)), ("--digests", str(digests))]
+    assert by_step == (wanted if cosim == "1" else [])
     assert "set_top hao_engine" in calls
     assert "set_part xczu3eg-sbva484-1-i" in calls
     assert "create_clock -period 4.667 -name default" in calls

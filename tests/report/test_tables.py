@@ -87,9 +87,9 @@ def test_the_summary_says_what_the_result_holds() -> None:
         # 8: stem, head. 6: middle. 4: expand, reduce, last.
         "2 layers at 8, 1 layer at 6, 3 layers at 4 bits",
         # 8 lanes x 3 x 2 px; two pairs of the lanes on DSPs.
-        "48 mult (24 DSP, 24 LUT)",
+        "48 multipliers (24 in DSP slices, 24 in LUTs)",
         # 8 lanes x 9 taps x 2 px; 3 of the 8 lanes on DSPs.
-        "144 mult (54 DSP, 90 LUT)",
+        "144 multipliers (54 in DSP slices, 90 in LUTs)",
         "stopped at the work limit, gap 1.25 %",
         "highs: 310 variables, 150 constraints, 17 nodes",
         "1234 engines priced; 9 networks, 3 solved",

@@ -36,15 +36,15 @@ const std::uint32_t kControl = 0x0, kGlobalInterrupt = 0x4;
 const std::uint32_t kInterruptEnable = 0x8, kInterruptStatus = 0xc;
 const std::uint32_t kStart = 0x1, kDone = 0x2, kIdle = 0x4;
 
-// The registers that take the address of a port's memory.
+// The registers that take an argument: the address of a port's memory, or a number.
 struct Register {
   std::uint32_t offset;
   int bits;  // 32, or 64: low word first
 };
 typedef std::map<std::string, Register> registers_t;
 
-// Returns the registers of ports as the HLS tool lays them out with 64-bit addresses:
-// from 0x10 on, two words each and a reserved one.
+// Returns the registers of arguments as the HLS tool lays them out with 64-bit addresses:
+// from 0x10 on, an address in two words, a number in one, and a reserved word behind each.
 inline registers_t usual_registers() {
   registers_t found;
   const char *const ports[] = {"ifm", "ofm", "residual", "weights"};
@@ -52,6 +52,9 @@ inline registers_t usual_registers() {
     const Register next = {static_cast<std::uint32_t>(0x10 + 0xc * n), 64};
     found[ports[n]] = next;
   }
+  const Register first_step = {0x40, 32}, step_count = {0x48, 32};
+  found["first_step"] = first_step;
+  found["step_count"] = step_count;
   return found;
 }
 

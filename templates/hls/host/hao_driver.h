@@ -52,6 +52,8 @@ class Driver {
     if (!weights.empty()) std::memcpy(device.memory(), weights.data(), weights.size());
     device.to_device(0, memory_bytes(in_flight));
     set_address("weights", 0);
+    device.write(argument("first_step").offset, 0);
+    device.write(argument("step_count").offset, 0);  // all that follow
     set_arena(0);
     device.write(kInterruptEnable, interrupts ? 1 : 0);
     device.write(kGlobalInterrupt, interrupts ? 1 : 0);
@@ -149,16 +151,21 @@ class Driver {
       if (std::strcmp(port, "weights") != 0) set_address(port, arena(number));
   }
 
-  void set_address(const std::string &port, std::size_t offset) {
-    const registers_t::const_iterator found = registers_.find(port);
+  const Register &argument(const std::string &name) const {
+    const registers_t::const_iterator found = registers_.find(name);
     if (found == registers_.end())
-      throw std::runtime_error("the core has no address register for port " + port);
+      throw std::runtime_error("the core has no register for " + name);
+    return found->second;
+  }
+
+  void set_address(const std::string &port, std::size_t offset) {
+    const Register &found = argument(port);
     const std::uint64_t address = device_.address() + offset;
-    if (found->second.bits <= 32 && address >> 32)
+    if (found.bits <= 32 && address >> 32)
       throw std::runtime_error("memory above 4 GiB; port " + port + " takes 32 bits");
-    device_.write(found->second.offset, static_cast<std::uint32_t>(address));
-    if (found->second.bits > 32)
-      device_.write(found->second.offset + 4, static_cast<std::uint32_t>(address >> 32));
+    device_.write(found.offset, static_cast<std::uint32_t>(address));
+    if (found.bits > 32)
+      device_.write(found.offset + 4, static_cast<std::uint32_t>(address >> 32));
   }
 
   Device &device_;

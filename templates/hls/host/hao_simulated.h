@@ -51,6 +51,10 @@ class SimulatedDevice : public Device {
   }
 
  private:
+  int argument(const char *name) {
+    return static_cast<int>(words_[usual_registers()[name].offset / 4]);
+  }
+
   hao_beat *at(const char *port) {
     const std::uint32_t word = usual_registers()[port].offset / 4;
     const std::uint64_t low = words_[word], high = words_[word + 1];
@@ -61,10 +65,11 @@ class SimulatedDevice : public Device {
     if (core_.joinable()) core_.join();
     std::lock_guard<std::mutex> lock(mutex_);
     hao_beat *const arena = at("ifm"), *const weights = at("weights");
+    const int first_step = argument("first_step"), step_count = argument("step_count");
     done_ = false;
     running_ = true;
-    core_ = std::thread([this, arena, weights] {
-      hao_engine(arena, arena, arena, weights);
+    core_ = std::thread([this, arena, weights, first_step, step_count] {
+      hao_engine(arena, arena, arena, weights, first_step, step_count);
       std::lock_guard<std::mutex> end(mutex_);
       running_ = false;
       done_ = true;
