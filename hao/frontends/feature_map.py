@@ -119,8 +119,10 @@ def stand_in(
         like: What the operator reads, whose shape is taken where none is known.
     """
     if len(sizes) == 4 and min(sizes) > 0:
-        shape = Shape(channels=sizes[1], height=sizes[2], width=sizes[3])
-        order: Sequence[Axis] = CHANNELS_FIRST
+        last = like is not None and like.arranged(CHANNELS_LAST)
+        order: Sequence[Axis] = CHANNELS_LAST if last else CHANNELS_FIRST
+        channels, height, width = (sizes[order.index(a)] for a in CHANNELS_FIRST[1:])
+        shape = Shape(channels=channels, height=height, width=width)
     elif len(sizes) == 2 and min(sizes) > 0:
         shape = Shape(channels=sizes[1], height=1, width=1)
         order = CHANNELS_FIRST[:2]

@@ -14,7 +14,6 @@ import numpy as np
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.feature_map import (
     CHANNELS_FIRST,
-    CHANNELS_LAST,
     Axis,
     FeatureMap,
     one_axis_each,
@@ -306,14 +305,15 @@ def pixels_piece(
         )
     if kind is PoolKind.MAX and pixels:
         window = Window(kernel=(x.shape.height, x.shape.width))
-        last = x.arranged(CHANNELS_LAST) and not x.arranged(CHANNELS_FIRST)
-        order = CHANNELS_LAST if last else CHANNELS_FIRST
-        piece = pool_piece(site, x, kind=kind, window=window, order=order)
+        # In which order it goes over them does not matter.
+        check_no_padding(site, x)
+        plain = replace(x, dimensions=one_axis_each(x, CHANNELS_FIRST))
+        piece = pool_piece(site, plain, kind=kind, window=window)
     else:
         piece = global_average_piece(site, x)
     left = tuple(
-        dimension
-        for position, dimension in enumerate(piece.value.dimensions)
+        tuple(axis for axis in dimension if axis not in pixels)
+        for position, dimension in enumerate(x.dimensions)
         if position not in dropped
     )
     return replace(piece, value=replace(piece.value, dimensions=left))

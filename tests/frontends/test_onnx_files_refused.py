@@ -272,6 +272,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -
         ((1, 3, "height", 8), "input 'x': dimension 2 is height; must be a size"),
         ((1, 3, None, 8), "dimension 2 is unknown"),
         ((1, 3, -1, 8), "dimension 2 is -1"),
+        ((-1, "c", 8, 8), "dimension 1 is c; .* or export the model with fixed sizes"),
     ],
 )
 def test_an_unknown_size_is_refused(
@@ -462,3 +463,31 @@ def test_constants_that_are_all_needed_at_once_are_limited(
     with pytest.raises(UnsupportedError, match="constants of 200 bytes are needed at"):
         imported(tmp_path, model([*made, left, right, *ends], stored=stored))
     imported(tmp_path, model([*made[:2], left, *made[2:], right, *ends], stored=stored))
+
+
+def test_what_is_computed_of_constants_is_limited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Ten numbers of 4 bytes, then 40 bytes more a node: three nodes are 120. Of the
+    # product of 2x5 by 5x2 there are 4 numbers of 4 bytes and 20 products.
+    stored: Stored = {"ten": np.array([10]), "a": floats(0, 2, 5), "b": floats(1, 5, 2)}
+    chain = [
+        helper.make_node("ConstantOfShape", ["ten"], ["k0"]),
+        helper.make_node("Exp", ["k0"], ["k1"], "exp"),
+        helper.make_node("Log", ["k1"], ["k2"], "log"),
+        helper.make_node("ReduceSum", ["k2"], ["one"], keepdims=0),
+        node("Add", "x", "one"),
+    ]
+    product = [
+        helper.make_node("MatMul", ["a", "b"], ["c"], "product"),
+        helper.make_node("ReduceSum", ["c"], ["one"], keepdims=0),
+        chain[-1],
+    ]
+    for nodes, limit, at in ((chain, 159, "log"), (product, 35, "product")):
+        monkeypatch.setattr(fold, "MAX_WORK", limit)
+        with pytest.raises(
+            UnsupportedError, match=f"'{at}': what is computed of constants up to here"
+        ):
+            imported(tmp_path, model(nodes, stored=stored))
+        monkeypatch.setattr(fold, "MAX_WORK", limit + 120)
+        imported(tmp_path, model(nodes, stored=stored))

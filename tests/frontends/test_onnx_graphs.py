@@ -261,6 +261,16 @@ def test_load_onnx_converts_half_precision_weights(tmp_path: Path) -> None:
     )
 
 
+def test_load_onnx_converts_bfloat16_weights(tmp_path: Path) -> None:
+    tensor = helper.make_tensor("w", TensorProto.BFLOAT16, W.shape, W.ravel().tolist())
+    made = model([conv()], stored={"b": B})
+    made.graph.initializer.append(tensor)
+    stored = {"w": numpy_helper.to_array(tensor).astype(np.float32), "b": B}
+    ours = run_float(imported(tmp_path, made).network, X)
+    theirs = onnxruntime_outputs(model([conv()], stored=stored), X)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
 def test_load_onnx_shares_nothing_that_can_be_written(tmp_path: Path) -> None:
     network = imported(tmp_path, model([conv()], stored={"w": W, "b": B})).network
     assert not any(array.flags.writeable for array in network.params.values())
@@ -293,6 +303,16 @@ def test_load_onnx_reads_pads_from_attributes_and_axes(tmp_path: Path) -> None:
     ]
     made = model(old, stored={"w": W, "b": B}, opset=9)
     check_equal_to_onnxruntime(tmp_path, made, X)
+    # Keras pads channels last, in front of the Transpose of the frame.
+    keras = [
+        helper.make_node("Pad", ["x"], ["q"], pads=[0, 1, 0, 0, 0, 0, 1, 0]),
+        helper.make_node("Transpose", ["q"], ["t"], perm=[0, 3, 1, 2]),
+        conv(source="t", pads=[0, 0, 0, 0]),
+    ]
+    made = model(keras, stored={"w": W, "b": B}, opset=9, x=(-1, 8, 8, 3))
+    theirs = onnxruntime_outputs(made, X.transpose(0, 2, 3, 1))
+    ours = run_float(imported(tmp_path, made).network, X)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
 def test_load_onnx_keeps_a_raw_tensor_with_its_own_bytes(tmp_path: Path) -> None:

@@ -153,6 +153,33 @@ REFUSED: list[tuple[NodeProto, Stored, str]] = [
         r"Range 'it': computes a constant of 1\.074e\+09 bytes; handled: up to",
     ),
     (node("Expand", "w", "s"), {"w": W, "s": np.array([9] * 9)}, "constant of .* byt"),
+    (
+        node("Clip", "x", "a"),
+        {"a": np.array(["low"], dtype=object)},
+        "tensor 'a': holds text; handled: real numbers",
+    ),
+    (
+        node("Mul", "x", "a"),
+        {"a": np.complex64(1)},
+        "tensor 'a': holds complex numbers; handled: real numbers",
+    ),
+    (node("Constant", value_string="a"), {}, "Constant 'it': holds text; handled: re"),
+    (
+        node("BatchNormalization", "x", "w", "w", "w", "w"),
+        {"w": np.ones(3, np.int64)},
+        "BatchNormalization 'it': weights of type int64; handled: floating point",
+    ),
+    (
+        node("ArgMax", "x", axis=0),
+        {},
+        r"ArgMax 'it': goes over axis 0 of \(1, 3, 8, 8\); handled: over the classes",
+    ),
+    (node("Softmax", "x"), {}, r"Softmax 'it': goes over axis 3 of .* over the class"),
+    (
+        node("Dropout", "x", "", "t"),
+        {"t": np.array(True)},
+        "Dropout 'it': training_mode is true; handled: false; export the model in eva",
+    ),
 ]  # fmt: skip
 
 
@@ -218,6 +245,25 @@ CONTRADICTIONS: list[tuple[NodeProto, Stored, str]] = [
     ),
     (node("Conv", "x", "w", group=1.5), {"w": W}, "attribute group is not an integer"),
     (node("Conv", "x", "w", pads=1), {"w": W}, "pads is not a list of integers"),
+    (node("Conv", "x", "w", strides=[1.5, 1]), {"w": W}, "strides is not a list of in"),
+    (node("Add", "x", "w", "w"), {"w": np.ones(1)}, "Add 'it': 3 inputs; Add has at m"),
+    (node("Concat", "x"), {}, "Concat 'it': has no attribute axis"),
+    (
+        node("Concat", "x", axis=9),
+        {},
+        r"Concat .it.: axes \(9,\) of a tensor of rank 4",
+    ),
+    (node("Cast", "x"), {}, "Cast 'it': has no attribute to"),
+    (
+        node("Softmax", "x", axis=9),
+        {},
+        r"axes \(9,\) of a tensor of rank 2|4",
+    ),
+    (
+        node("MaxPool", "x", kernel_shape=[2, 2], ceil_mode=7),
+        {},
+        "MaxPool 'it': attribute ceil_mode is 7; must be 0, 1",
+    ),
     (node("Conv", "x", "w", auto_pad=1), {"w": W}, "auto_pad is not a text"),
     (
         node("Conv", "x", "w", auto_pad="FOO"),

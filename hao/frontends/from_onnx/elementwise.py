@@ -14,7 +14,7 @@ import onnx
 from numpy.typing import NDArray
 
 from hao.errors import InputError, UnsupportedError
-from hao.frontends.feature_map import FeatureMap, per_channel, reshape, transpose
+from hao.frontends.feature_map import Axis, FeatureMap, per_channel, reshape, transpose
 from hao.frontends.final_scores import FinalScores, final_scores
 from hao.frontends.from_onnx.values import Codes, NodeCall, Result, axes_of
 from hao.frontends.piece_types import Array, Piece, Weight, check_no_padding
@@ -28,6 +28,11 @@ from hao.frontends.pointwise_pieces import (
 from hao.ir.layer import ActivationKind
 
 _Real = NDArray[np.floating]
+
+_SCORES_AXIS = {"ArgMax": 0, "LogSoftmax": -1, "Softmax": -1, "TopK": -1}
+_ONE_AXIS = 13
+"""Axes that are not named, and the operator set since which a Softmax goes over one
+axis alone. Source: ONNX operator specification, Softmax-11 and Softmax-13."""
 
 
 def read_relu(call: NodeCall) -> Piece:
@@ -64,6 +69,9 @@ def read_concat(call: NodeCall) -> Result:
         UnsupportedError: There are several.
     """
     if len(call.operands) == 1:
+        x = call.operand(0)
+        if isinstance(x, FeatureMap):
+            axes_of(call.label, [call.node.integer("axis", 1)], len(x.dimensions))
         return read_identity(call)
     raise UnsupportedError(
         f"{call.label}: joins {len(call.operands)} maps; handled: one; add maps of "
@@ -176,6 +184,21 @@ def read_identity(call: NodeCall) -> Result:
     return Piece(value=call.feature_map())
 
 
+def read_dropout(call: NodeCall) -> Result:
+    """Return the operand of a Dropout, which does nothing outside training.
+
+    Raises:
+        UnsupportedError: The file leaves it in training.
+    """
+    training = call.optional(2)
+    if training is not None and np.any(training.values):
+        raise UnsupportedError(
+            f"{call.label}: training_mode is true; handled: false; export the model in "
+            "evaluation mode"
+        )
+    return read_identity(call)
+
+
 def read_cast(call: NodeCall) -> Result:
     """Return the operand of a cast to floating point.
 
@@ -208,7 +231,7 @@ def read_reshape(call: NodeCall) -> Piece:
     """Return the tensor in another shape; 0 copies a size."""
     x = call.feature_map()
     wanted = list(call.integers(1, "shape") or ())
-    if not call.node.integer("allowzero", 0):
+    if not call.flag("allowzero"):
         copied = [i for i, size in enumerate(wanted) if size == 0 and i < len(x.sizes)]
         for i in copied:
             wanted[i] = x.sizes[i]
@@ -268,7 +291,19 @@ def read_scores(call: NodeCall) -> FinalScores:
     source = call.operand(0)
     if isinstance(source, FinalScores):
         return source
-    return final_scores(call.site, call.feature_map())
+    x = call.feature_map()
+    first = _SCORES_AXIS.get(call.node.op)
+    if first is not None and x.shape.channels > 1:
+        old = call.node.version < _ONE_AXIS and call.node.op.endswith("Softmax")
+        axis = call.node.integer("axis", 1 if old else first)
+        (axis,) = axes_of(call.label, [axis], len(x.dimensions))
+        over = x.dimensions[axis:] if old else x.dimensions[axis : axis + 1]
+        if not any(Axis.CHANNEL in dimension for dimension in over):
+            raise UnsupportedError(
+                f"{call.label}: goes over axis {axis} of {x.sizes}; handled: over the "
+                "classes"
+            )
+    return final_scores(call.site, x)
 
 
 def _arithmetic(call: NodeCall, terms: Callable[[_Real], tuple[_Real, _Real]]) -> Piece:

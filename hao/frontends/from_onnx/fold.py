@@ -4,11 +4,11 @@ Exporters compute shapes and weights with chains of small operators. Those whose
 operands are all known are run by onnx's reference evaluator, which defines what they
 mean. Only operators of this list are: none of them reads files or loops, and none may
 produce more than `MAX_BYTES`. What is known of a result's size is checked before it is
-computed; `Alive` adds up the constants that are still needed.
+computed; `Alive` adds up the constants that are still needed, and all that is computed.
 """
 
 import warnings
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 
 import numpy as np
 import onnx
@@ -16,6 +16,7 @@ from onnx.reference import ReferenceEvaluator
 
 from hao.errors import InputError, UnsupportedError
 from hao.frontends.from_onnx.graph import Node
+from hao.frontends.from_onnx.tensors import real_numbers
 from hao.frontends.from_onnx.values import NodeCall, Value
 from hao.frontends.piece_types import Array, Weight
 
@@ -25,6 +26,11 @@ has 411 MB."""
 
 MAX_ALIVE_BYTES = 2**30
 """Most bytes of computed constants that are needed at one time [bytes]; chosen here."""
+
+MAX_WORK = 2**33
+"""Most bytes that are computed of constants in a file, and products that are added up
+for them, together; chosen here: a minute's work. VGG-19's weights dequantized, scaled
+and transposed are 1.7e9 bytes."""
 
 _WIDEST = 8
 """Bytes of the widest number that a constant may be made of [bytes]."""
@@ -60,6 +66,28 @@ class Alive:
         self._last = {name: node for node in nodes for name in node.inputs}
         self._kept = frozenset(outputs)
         self._bytes: dict[str, int] = {}
+        self._work = 0.0
+
+    def start(self, node: Node, values: Mapping[str, Value]) -> None:
+        """Count the work that constants of a node are before it is done.
+
+        Raises:
+            UnsupportedError: The file computes more than `MAX_WORK` in all.
+        """
+        if node.op not in FOLDED or node.domain:
+            return
+        found = [values.get(name) for name in node.inputs if name]
+        if all(isinstance(value, Weight) for value in found):
+            known = [v.values for v in found if isinstance(v, Weight)]
+            # What is more for a node alone is refused with it.
+            self._work += min(MAX_BYTES, _bytes_made(node, known))
+            self._work += _products(node, known)
+        if self._work > MAX_WORK:
+            raise UnsupportedError(
+                f"{node.label}: what is computed of constants up to here comes to "
+                f"{self._work:.4g} bytes and products; handled: up to {MAX_WORK}; "
+                "store the results in the file"
+            )
 
     def step(self, node: Node, values: MutableMapping[str, Value]) -> None:
         """Count what a node has made, and drop what it was the last to read.
@@ -109,7 +137,10 @@ def _evaluated(node: Node, operands: list[Array | None]) -> Array:
         raise UnsupportedError(
             f"{node.label}: computes a constant; handled: {', '.join(sorted(FOLDED))}"
         )
-    _check_size(node, operands)
+    # Not a number where start, limit or step of a Range is none.
+    size = _bytes_made(node, [one for one in operands if one is not None])
+    if not size <= MAX_BYTES:
+        raise _too_large(node, size)
     names = [name for name in dict.fromkeys(node.inputs) if name]
     model = onnx.helper.make_model(
         onnx.helper.make_graph(
@@ -126,21 +157,20 @@ def _evaluated(node: Node, operands: list[Array | None]) -> Array:
             warnings.simplefilter("ignore")  # means of nothing, and the like
             evaluator = ReferenceEvaluator(model)
             results = evaluator.run(None, {name: feeds[name] for name in names})
-        result: Array = np.asarray(next(iter(results)))
+        result = np.asarray(next(iter(results)))
     except Exception as error:  # the evaluator raises whatever NumPy or it meets
         raise InputError(
             f"{node.label}: cannot be computed from its constants: {error}"
         ) from error
     if result.nbytes > MAX_BYTES:
         raise _too_large(node, result.nbytes)
-    return result
+    return real_numbers(node.label, result)
 
 
-def _check_size(node: Node, operands: list[Array | None]) -> None:
-    """Refuse operators that would make far more bytes than they are given."""
-    known = [operand for operand in operands if operand is not None]
+def _bytes_made(node: Node, known: Sequence[Array]) -> float:
+    """Return about how many bytes an operator makes of constants; its own at least."""
     width = max((operand.dtype.itemsize for operand in known), default=_WIDEST)
-    elements = 0.0
+    elements: float = max((operand.size for operand in known), default=1)
     match node.op:
         case "ConstantOfShape" if known:
             elements, width = _product(known[0]), _WIDEST
@@ -167,16 +197,21 @@ def _check_size(node: Node, operands: list[Array | None]) -> None:
             elements = _broadcast_size(known)
         case _:
             pass
-    # Not a number where start, limit or step of a Range is none.
-    if not elements * width <= MAX_BYTES:
-        raise _too_large(node, elements * width)
+    return float(elements * width)
+
+
+def _products(node: Node, known: Sequence[Array]) -> float:
+    """Return the products that a MatMul or Gemm of constants adds up."""
+    if node.op not in ("Gemm", "MatMul") or len(known) < 2 or not known[0].ndim:
+        return 0.0
+    return float(known[0].size * known[1].size / max(1, known[0].shape[-1]))
 
 
 def _product(values: Array) -> float:
     return float(np.prod(np.maximum(values.astype(np.float64), 1)))
 
 
-def _broadcast_size(operands: list[Array]) -> float:
+def _broadcast_size(operands: Sequence[Array]) -> float:
     """Return the elements of a broadcast; 0 if the shapes do not broadcast."""
     try:
         shape = np.broadcast_shapes(*(operand.shape for operand in operands))

@@ -74,7 +74,7 @@ class Node:
     def integers(self, name: str, default: Sequence[int]) -> tuple[int, ...]:
         """Return an attribute that lists integers."""
         value = self.attributes.get(name, tuple(default))
-        if not isinstance(value, tuple):
+        if not isinstance(value, tuple) or not all(isinstance(i, int) for i in value):
             raise InputError(
                 f"{self.label}: attribute {name} is not a list of integers"
             )
@@ -326,17 +326,17 @@ def _sizes(
 
     The value is changed too, so that shapes can be inferred.
     """
-    tensor = value.type.tensor_type
+    tensor, place = value.type.tensor_type, f"{path}: input {value.name!r}"
     if not tensor.HasField("shape"):
-        raise InputError(
-            f"{path}: input {value.name!r} has no shape; export it with one"
-        )
+        raise InputError(f"{place} has no shape; export it with one")
     sizes: list[int] = []
-    given = open_sizes([each.dim_value for each in tensor.shape.dim], image_size)
+    # PaddlePaddle writes -1 for a size that is open, others 0 or a name.
+    found = [max(0, each.dim_value) for each in tensor.shape.dim]
+    given = open_sizes(found, image_size)
     for position, dimension in enumerate(tensor.shape.dim):
-        if dimension.HasField("dim_value") and dimension.dim_value > 0:
-            sizes.append(dimension.dim_value)
-        elif position == 0 and not dimension.dim_value:
+        if found[position]:
+            sizes.append(found[position])
+        elif position == 0:
             sizes.append(1)
         elif position in given:
             dimension.dim_value = given[position]
@@ -344,9 +344,9 @@ def _sizes(
         else:
             known = dimension.dim_param or dimension.dim_value or "unknown"
             raise InputError(
-                f"{path}: input {value.name!r}: dimension {position} is {known}; must "
+                f"{place}: dimension {position} is {known}; must "
                 "be a size of at least 1 (only the batch may vary); give height and "
-                "width with `image_size`, or export the model with a fixed image size"
+                "width with `image_size`, or export the model with fixed sizes"
             )
     return tuple(sizes)
 

@@ -27,7 +27,8 @@ from hao.ir.tensor import Shape
 
 _KEEPS_SHAPE = frozenset(
     {"Add", "BatchNormalization", "BipolarQuant", "Cast", "Clip", "DequantizeLinear"}
-    | {"Div", "Identity", "IntQuant", "Mul", "Quant", "QuantizeLinear", "Relu", "Sub"}
+    | {"Div", "Identity", "IntQuant", "Mul", "Pad", "Quant", "QuantizeLinear", "Relu"}
+    | {"Sub"}
 )
 
 

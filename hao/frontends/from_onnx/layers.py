@@ -90,13 +90,13 @@ def read_gemm(call: NodeCall) -> Piece:
     check_float(call, weight)
     _check_matrix(call, weight)
     alpha, beta = node.real("alpha", 1.0), node.real("beta", 1.0)
-    if node.integer("transA", 0) or (weight.quant is not None and alpha != 1):
+    if call.flag("transA") or (weight.quant is not None and alpha != 1):
         raise UnsupportedError(
             f"{call.label}: transA = {node.integer('transA', 0)}, alpha = {alpha}; "
             "handled: transA = 0, and alpha = 1 on integer weights; write x @ W, as "
             "torch.nn.Linear does, and put alpha into the scale"
         )
-    if not node.integer("transB", 0):
+    if not call.flag("transB"):
         weight = _transposed(call, weight)
     if alpha != 1:
         weight = Weight(values=_times(weight.values, alpha))
@@ -126,12 +126,13 @@ def read_batch_norm(call: NodeCall) -> Piece:
     """
     node = call.node
     x = call.feature_map()
-    if node.integer("training_mode", 0):
+    if call.flag("training_mode"):
         raise UnsupportedError(
             f"{call.label}: training_mode = 1; handled: frozen statistics; export the "
             "model in evaluation mode"
         )
     constants = [call.constant(position).values for position in range(1, 5)]
+    check_float(call, *map(call.constant, range(1, 5)))
     if len({c.shape for c in constants}) > 1:
         shapes = ", ".join(str(c.shape) for c in constants)
         raise InputError(f"{call.label}: statistics of shapes {shapes}; must be alike")
@@ -159,7 +160,7 @@ def read_max_pool(call: NodeCall) -> Piece:
     more = below.padding if isinstance(below, PaddedBelow) else Padding()
     x = below.source if isinstance(below, PaddedBelow) else call.feature_map()
     seen = replace(x, padding=x.padding + more)
-    window = _window(call, seen, rounds_up=call.node.integer("ceil_mode", 0) == 1)
+    window = _window(call, seen, rounds_up=call.flag("ceil_mode"))
     return pool_piece(
         call.site,
         x,
@@ -176,9 +177,9 @@ def read_average_pool(call: NodeCall) -> Piece:
     tested in tests/frontends/from_onnx/test_model.py and tests/frontends/from_torch.
     """
     x = call.feature_map()
-    counts = call.node.integer("count_include_pad", 0) == 1
+    counts = call.flag("count_include_pad")
     window = _window(call, x)
-    wider = _window(call, x, rounds_up=call.node.integer("ceil_mode", 0) == 1)
+    wider = _window(call, x, rounds_up=call.flag("ceil_mode"))
     return pool_piece(
         call.site,
         x,
@@ -203,17 +204,18 @@ def read_global_max(call: NodeCall) -> Piece:
     return pool_piece(call.site, x, kind=PoolKind.MAX, window=window)
 
 
-def check_float(call: NodeCall, weight: Weight) -> None:
+def check_float(call: NodeCall, *weights: Weight) -> None:
     """Refuse weights that are stored as plain integers.
 
     Raises:
-        UnsupportedError: They are.
+        UnsupportedError: Some are.
     """
-    if not np.issubdtype(weight.values.dtype, np.floating):
-        raise UnsupportedError(
-            f"{call.label}: weights of type {weight.values.dtype}; handled: floating "
-            "point, or integers behind Quant or DequantizeLinear"
-        )
+    for weight in weights:
+        if not np.issubdtype(weight.values.dtype, np.floating):
+            raise UnsupportedError(
+                f"{call.label}: weights of type {weight.values.dtype}; handled: "
+                "floating point, or integers behind Quant or DequantizeLinear"
+            )
 
 
 def _times(values: Array, factor: float) -> Array:

@@ -29,7 +29,7 @@ from hao.frontends.from_onnx import (
 )
 from hao.frontends.from_onnx.graph import Node, OnnxGraph, load_graph, reads
 from hao.frontends.from_onnx.input import input_map
-from hao.frontends.from_onnx.reasons import refused
+from hao.frontends.from_onnx.reasons import check_form, refused
 from hao.frontends.from_onnx.values import Codes, NodeCall, PaddedBelow, Result, Value
 from hao.frontends.imported import (
     ImportedNetwork,
@@ -73,7 +73,7 @@ READERS: Mapping[str, Reader] = {
     "Clip": elementwise.read_clip,
     "Concat": elementwise.read_concat,
     "Div": elementwise.read_divide,
-    "Dropout": elementwise.read_identity,
+    "Dropout": elementwise.read_dropout,
     "Expand": nothing.read_expand,
     "Flatten": elementwise.read_flatten,
     "Gemm": layers.read_gemm,
@@ -210,12 +210,12 @@ def load_onnx(path: Path, *, image_size: ImageSize | None = None) -> ImportedNet
         stand_ins={graph.input.name for _ in faults},
         guessed={graph.input.name for _ in faults},
     )
-    constants = graph.constants.items()
-    reading.values.update((name, Weight(values=array)) for name, array in constants)
+    reading.values.update((k, Weight(values=v)) for k, v in graph.constants.items())
     alive = fold.Alive(graph.nodes, graph.outputs)
     # Numbers that are not finite are found in the parameters at the end.
     with np.errstate(all="ignore"):
         for node in graph.nodes:
+            alive.start(node, reading.values)
             _read_into(reading, graph, node)
             _show_codes(reading, graph, node)
             alive.step(node, reading.values)
@@ -347,8 +347,7 @@ def _call(node: Node, values: Mapping[str, Value]) -> tuple[NodeCall, Reader]:
     operands = tuple(values[name] if name else None for name in node.inputs)
     call = NodeCall(node=node, operands=operands)
     reader = QUANTIZERS.get(node.op)
-    known = [operand for operand in operands if operand is not None]
-    fixed = all(isinstance(operand, Weight) for operand in known)
+    fixed = all(isinstance(operand, Weight | None) for operand in operands)
     if fixed and not node.domain and node.op in fold.FOLDED:
         return call, fold.folded_constant
     if reader is None and node.domain in ("", layers.CHANNELS_LAST_DOMAIN):
@@ -356,6 +355,7 @@ def _call(node: Node, values: Mapping[str, Value]) -> tuple[NodeCall, Reader]:
         reader = table.get(node.op)
     if reader is None:
         raise refused(node)
+    check_form(node)
     if node.op in KEEPS_SCORES and isinstance(call.operand(0), FinalScores):
         reader = elementwise.read_identity
     return call, reader

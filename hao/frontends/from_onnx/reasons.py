@@ -1,10 +1,13 @@
 """Why operators of ONNX files are refused, and what to put in their place."""
 
 from collections.abc import Mapping
+from functools import cache
 
-from hao.errors import UnsupportedError
+import onnx
+
+from hao.errors import InputError, UnsupportedError
 from hao.frontends import reasons as why
-from hao.frontends.from_onnx.graph import Node
+from hao.frontends.from_onnx.graph import MIN_OPSET, Node
 
 _INTEGERS = (
     "integer operators; export the model with QuantizeLinear and DequantizeLinear "
@@ -41,6 +44,41 @@ REASONS: Mapping[str, str] = {
     "model before FINN streamlines it",
 }
 """Why some operators are refused that users are likely to meet, and the remedy."""
+
+
+@cache
+def _schema(op: str) -> tuple[int, frozenset[str]] | None:
+    """Return the most inputs of an operator of ONNX, and attributes it cannot lack.
+
+    Over all versions that are read, as files declare one and follow another.
+    """
+    every = onnx.defs.get_all_schemas_with_history()
+    found = [one for one in every if one.name == op and one.domain == ""]
+    old = [one.since_version for one in found if one.since_version <= MIN_OPSET]
+    found = [one for one in found if one.since_version >= max(old, default=0)]
+    if not found:
+        return None
+    needed = [{k for k, a in one.attributes.items() if a.required} for one in found]
+    most = max(int(one.max_input) for one in found)
+    return most, frozenset(set.intersection(*needed))
+
+
+def check_form(node: Node) -> None:
+    """Check that a node has no more inputs than its operator, and what that requires.
+
+    Raises:
+        InputError: It has more, or lacks an attribute.
+    """
+    known = None if node.domain else _schema(node.op)
+    if known is None:
+        return
+    most, needed = known
+    if len(node.inputs) > most:
+        raise InputError(
+            f"{node.label}: {len(node.inputs)} inputs; {node.op} has at most {most}"
+        )
+    if missing := needed.difference(one.name for one in node.proto.attribute):
+        raise InputError(f"{node.label}: has no attribute {min(missing)}")
 
 
 def refused(node: Node) -> UnsupportedError:

@@ -94,11 +94,23 @@ def tensor_values(tensor: onnx.TensorProto, place: str) -> Array:
             f"{place}: has a shape but no data; handled: models with their weights"
         )
     try:
-        return np.asarray(numpy_helper.to_array(tensor))
+        return real_numbers(place, np.asarray(numpy_helper.to_array(tensor)))
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(
             f"{place}: data does not fit shape {tuple(tensor.dims)}: {error}"
         ) from error
+
+
+def real_numbers(place: str, values: Array) -> Array:
+    """Return an array that NumPy computes with: bfloat16 becomes single precision.
+
+    Raises:
+        UnsupportedError: It holds texts or complex numbers.
+    """
+    if values.dtype.kind in "OSUc":
+        held = "complex numbers" if values.dtype.kind == "c" else "text"
+        raise UnsupportedError(f"{place}: holds {held}; handled: real numbers")
+    return values.astype(np.float32) if values.dtype.name == "bfloat16" else values
 
 
 def open_sizes(found: Sequence[int], image_size: ImageSize | None) -> dict[int, int]:

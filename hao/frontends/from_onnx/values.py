@@ -77,6 +77,17 @@ class NodeCall:
         """Return where the node stands."""
         return self.node.site
 
+    def flag(self, name: str) -> bool:
+        """Return an attribute that is 0 or 1, and 0 where it is left out.
+
+        Raises:
+            InputError: It is another number.
+        """
+        value = self.node.integer(name, 0)
+        if value not in (0, 1):
+            raise InputError(f"{self.label}: attribute {name} is {value}; must be 0, 1")
+        return value == 1
+
     def part(self, name: str) -> "NodeCall":
         """Return the node at the site of a layer that it needs before its own."""
         return replace(self, node=replace(self.node, site=self.site.part(name)))

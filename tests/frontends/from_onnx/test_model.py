@@ -219,6 +219,12 @@ def test_load_onnx_reduces_over_pixels(tmp_path: Path, op: str, keep: int) -> No
     ]
     stored: Stored = {"w": floats(0, 4, 3, 3, 3)}
     check_equal_to_onnxruntime(tmp_path, model(nodes, stored=stored, opset=13), X)
+    nodes[1:] = [
+        helper.make_node("Reshape", ["c", "rows"], ["r"]),
+        helper.make_node(op, ["r"], ["y"], axes=[-1], keepdims=keep),
+    ]
+    stored["rows"] = np.array([0, 4, -1])
+    check_equal_to_onnxruntime(tmp_path, model(nodes, stored=stored, opset=13), X)
 
 
 def test_load_onnx_averages_over_padding_of_its_own_and_of_a_pad(
