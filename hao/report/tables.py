@@ -262,7 +262,7 @@ def result_json(result: SearchResult, *, seconds: float | None) -> dict[str, obj
 def _accuracy_rows(result: SearchResult) -> list[tuple[str, str]]:
     if result.accuracy is None or result.float_top1 is None:
         why = unknown_in_words(result.design.network.name)
-        return [("top-1", f"unknown until `hao quantize` measures it: {why}")]
+        return [("top-1", f"unknown: {why}; `hao quantize` measures it")]
     accuracy = result.accuracy
     beyond = "; outside the measured bits" if result.out_of_range else ""
     if left_out(result.design.scheme):
