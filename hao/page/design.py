@@ -139,7 +139,7 @@ def device_section(result: SearchResult) -> Section:
                 text=frozenset({0, 5}),
             ),
             PageTable(
-                caption="The same by part of the engine",
+                caption="Blocks by part of the engine",
                 head=("part", *(KINDS[kind] for kind in kinds)),
                 rows=parts,
             ),

@@ -54,6 +54,6 @@ class Reader(HTMLParser):
 
 def read(html: str) -> Reader:
     reader = Reader()
-    reader.feed(html)
+    reader.feed(html.replace("<wbr>", ""))  # where a name may break: it parts no text
     reader.close()
     return reader
