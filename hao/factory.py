@@ -36,9 +36,9 @@ def made_by(spec: str, what: str, kind: type[Made]) -> Made:
     module_name, _, name = spec.partition(":")
     try:
         function = getattr(importlib.import_module(module_name), name)
-    except HaoError:
+    except (HaoError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:  # whatever the user's module raises
+    except BaseException as error:  # whatever the user's module raises
         raise InputError(
             f"{place}: {type(error).__name__}: {error}; must be an importable "
             "'package.module:function'"
@@ -47,9 +47,9 @@ def made_by(spec: str, what: str, kind: type[Made]) -> Made:
         raise InputError(f"{place}: not a function; must be one without arguments")
     try:
         made: object = function()
-    except HaoError:
+    except (HaoError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:  # whatever the user's function raises
+    except BaseException as error:  # whatever the user's function raises
         raise UnsupportedError(
             f"{place}: the function raised {type(error).__name__}: {error}"
         ) from error

@@ -733,6 +733,7 @@ def test_search_writes_a_front_with_its_pictures() -> None:
     assert "second - first" in succeed(*both, "--html", "both.html")
     assert "<h1>" in Path("both.html").read_text(encoding="utf-8")
     assert "both.html: exists; --force" in refused(2, *both, "--html", "both.html")
+    assert "runs: a directory; must be" in refused(2, *both, "--html", "runs")
     pair = json.loads(succeed(*both, "--json"))
     assert pair["first"] == pair["second"]
     assert pair["first"]["network"] == "resnet8_cifar"

@@ -54,6 +54,7 @@ def run(error: BaseException, *words: str) -> Result:
         ),
         (RecursionError("deep"), 1, "unforeseen RecursionError: deep; --traceback"),
         (SystemExit(0), 1, "unforeseen SystemExit: 0; --traceback shows where."),
+        (BaseException("a"), 1, "unforeseen BaseException: a; --traceback shows wh"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )

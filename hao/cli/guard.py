@@ -59,7 +59,7 @@ def one_line(ctx: click.Context) -> Iterator[None]:
     except (KeyboardInterrupt, click.Abort):
         _say("interrupted")
         ctx.exit(_STOPPED + (signals or [signal.SIGINT])[0])
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         if isinstance(error, OSError) and error.errno == errno.EPIPE:
             raise  # click ends quietly when nobody reads on
         if ctx.find_root().meta.get(TRACEBACK):

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from hao.arguments import take_fields, takes_words
 from hao.errors import ArgumentError, InputError
+from hao.files import write_file
 from hao.hw.board_format import DDR_BITS, DDR_TYPES, check_board_name, parse_board
 from hao.hw.device import device_of, family_of, grade_limit
 
@@ -117,13 +118,9 @@ def write_board_file(board: NewBoard, path: Path, *, force: bool = False) -> Non
     if path.suffix != ".toml":
         raise InputError(f"{path}: must end in .toml, as board files do")
     text = render_board_file(board)
-    try:
-        with path.open("w" if force else "x", encoding="utf-8") as stream:
-            stream.write(text)
-    except FileExistsError:
-        raise InputError(f"{path}: exists; `force` replaces it") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+    if path.exists() and not force:
+        raise InputError(f"{path}: exists; `force` replaces it")
+    write_file(path, text.encode())
 
 
 def _field(read: Callable[[str], Read], value: str) -> Read:

@@ -269,6 +269,11 @@ def _short(text: str) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
+_UNWRITTEN = ("full", "readonly", "unable to open", "disk I/O")
+"""Words of SQLite where a file is whole but cannot be written; source: sqlite3ErrStr
+of SQLite 3.45, src/main.c."""
+
+
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
     """Turn what SQLite raises into one line with place and remedy."""
@@ -280,10 +285,10 @@ def _translated(path: Path) -> Iterator[None]:
             raise InputError(
                 f"{path}: another hao command measures in it; wait until it has ended"
             ) from error
-        if "full" in text:
+        if any(word in text for word in _UNWRITTEN):
             raise InputError(
-                f"{path}: the disk is full; all samples so far are kept, make room and "
-                "run the command again"
+                f"{path}: {text}; all samples so far are kept, make room or let it be "
+                "written, and run the command again"
             ) from error
         raise InputError(
             f"{path}: not usable as a store of measurements ({text}); delete it to "

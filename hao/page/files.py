@@ -59,6 +59,8 @@ def write_comparison_page(
     Raises:
         InputError: The file exists or cannot be written.
     """
+    if path.is_dir():
+        raise InputError(f"{path}: a directory; must be a file to write")
     if path.exists() and not force:
         raise InputError(f"{path}: exists; `force` replaces it")
     write_file(path, render_page(comparison_page(first, second)).encode())

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hao.errors import InputError
 from hao.quant.counted import Counted, batch_size, uncounted
 from hao.quant.dataset import Frames, Split
 from hao.quant.modules import LayerwiseModule, class_scores
@@ -79,7 +80,11 @@ def _of_scores(
     of: Callable[[Tensor], Tensor],
     counted: Counted,
 ) -> Tensor:
-    """Return what is asked of the class scores of all frames, a batch at a time."""
+    """Return what is asked of the class scores of all frames, a batch at a time.
+
+    Raises:
+        InputError: They are no numbers.
+    """
     net.eval()
     parameter = next(net.parameters())
     size = batch_size(net.network, EVALUATION_BATCH)
@@ -88,6 +93,12 @@ def _of_scores(
         for start in range(0, len(frames), size):
             batch = torch.from_numpy(frames[start : start + size].copy())
             scores = class_scores(net(batch.to(parameter.device, parameter.dtype)))
+            if not torch.isfinite(scores).all():
+                raise InputError(
+                    f"network {net.network.name!r}: outputs of frames {start + 1} to "
+                    f"{start + len(batch)} of {len(frames)} overflow single precision "
+                    "(3.4e38); its weights or the frames are too large, scale them down"
+                )
             found.append(of(scores).cpu())
             counted(start + len(batch), len(frames))
     return torch.cat(found)

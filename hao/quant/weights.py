@@ -80,14 +80,15 @@ def _loaded(network: Network, state: State, source: WeightSource) -> LoadedWeigh
     names = [layer.name for layer in network.compute_layers]
     own = {name for name in names if f"{name}.weight" in state.tensors}
     theirs_by_ours: dict[str, str] = {}
+    given = _read_mapping(source.mapping)
     norms = any(name.endswith(MEANS) for name in state.tensors)
     if 2 * len(own) > len(names):
-        if not norms:
+        if not norms and not given:
             named = with_parameters(network, dict(state.tensors))
             return LoadedWeights(network=named, notes=state.notes)
         theirs_by_ours = {name: name for name in names if name in own}
     stored = stored_layers(state.tensors, by_name=state.by_name)
-    mapping = theirs_by_ours | _read_mapping(source.mapping)
+    mapping = theirs_by_ours | given
     matched = match(network, stored, mapping, by_name=state.by_name)
     _check_clear(matched, source.mapping)
     usual = default_eps(stored) if source.eps is None else source.eps

@@ -14,6 +14,9 @@ from hao.files import read_text
 SCRIPT = "run_hls.tcl"
 SOURCES = "src"
 
+MAX_CLOCK_MHZ = 2000
+"""Highest clock that is looked at [MHz]; chosen here, above what any fabric reaches."""
+
 
 @dataclass(frozen=True, slots=True)
 class HlsProject:
@@ -46,7 +49,7 @@ def load_project(folder: Path, *, clock_mhz: float | None = None) -> HlsProject:
 
     Raises:
         InputError: Script or sources are missing, the script cannot be read, or names
-            no part or clock.
+            no part or clock; the clock is out of range.
     """
     script = folder / SCRIPT
     if not script.is_file():
@@ -59,6 +62,11 @@ def load_project(folder: Path, *, clock_mhz: float | None = None) -> HlsProject:
     if part is None:
         raise InputError(f"{script}: no set_part; the delays depend on the part")
     top = re.search(r"^\s*set_top\s+\{?\s*(\w+)", text, re.MULTILINE)
+    if clock_mhz is not None and not 0 < clock_mhz <= MAX_CLOCK_MHZ:
+        raise InputError(
+            f"`clock_mhz` = {clock_mhz:g} MHz; must be above 0 and at most "
+            f"{MAX_CLOCK_MHZ} MHz"
+        )
     clock_ns = 1000 / clock_mhz if clock_mhz is not None else _clock_ns(script, text)
     return HlsProject(
         folder,

@@ -29,6 +29,12 @@ DEEP = (
     *("deep.onnx", "--data", "data.npz", "--weights", "deep.onnx", "--quiet"),
     *("--board", "pynq-z2", "--bits", "8", "--frames", "back-to-back", "--margin", "0"),
 )
+BOARD = (
+    *("boards", "new", "mine", "--part", "xczu3eg-sfvc784-1-e"),
+    *("--ddr", "DDR4-2400x32", "--out", "mine.toml"),
+)
+CALIBRATE = ("calibrate", "--timings", "times.csv", "--out", "constants.json")
+COMPARE = ("compare", "runs/t", "runs/t", "--html", "both.html")
 QAT = (*QUANTIZE, "--float-epochs", "1", "--epochs", "1", "--seed", "1")
 
 
@@ -75,6 +81,14 @@ CASES = {
         artifact="runs/t/hls",
         replaces=True,
     ),
+    "boards new": Case(words=BOARD, artifact="mine.toml", replaces=False),
+    "boards new --force": Case(words=BOARD, artifact="mine.toml", replaces=True),
+    "calibrate": Case(words=CALIBRATE, artifact="constants.json", replaces=False),
+    "calibrate --force": Case(
+        words=CALIBRATE, artifact="constants.json", replaces=True
+    ),
+    "compare": Case(words=COMPARE, artifact="both.html", replaces=False),
+    "compare --force": Case(words=COMPARE, artifact="both.html", replaces=True),
     # What follows trains in a run that grows, and goes on where it was killed.
     "explore": Case(
         words=(
@@ -119,7 +133,9 @@ def whole(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
     write_tiny(folder)
     write_deep(folder)
-    for words in (SEARCH, PTQ, ("emit-hls", "runs/t")):
+    (folder / "times.csv").write_text("design,clock_mhz,ms\nruns/t,150,0.01\n")
+    ready = (SEARCH, PTQ, ("emit-hls", "runs/t"), BOARD, CALIBRATE, COMPARE)
+    for words in ready:
         done = commands.run(*words, cwd=folder)
         assert done.code == 0, done.stderr
     return folder

@@ -1,5 +1,6 @@
 """New board files: what is written is read back, and nonsense is refused."""
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,18 +78,30 @@ def test_nonsense_is_refused(change: dict[str, object], message: str) -> None:
         render_board_file(replace(BOARD, **change))  # type: ignore[arg-type]
 
 
-def test_a_file_is_replaced_only_if_told(tmp_path: Path) -> None:
+def _no_space(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_file_is_replaced_only_if_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "mine.toml"
     write_board_file(BOARD, path)
     with pytest.raises(InputError, match=r"mine\.toml: exists; `force` replaces it$"):
         write_board_file(BOARD, path)
     write_board_file(replace(BOARD, clock_mhz=100), path, force=True)
     assert load_board(str(path)).clock_khz == 100_000
+    # One that cannot be replaced is still there, whole.
+    before = path.read_bytes()
+    monkeypatch.setattr(Path, "replace", _no_space)
+    with pytest.raises(InputError, match=r"cannot be written \(No space left"):
+        write_board_file(BOARD, path, force=True)
+    assert path.read_bytes() == before
 
 
 def test_a_file_that_no_command_would_take_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"mine\.txt: must end in \.toml, as"):
         write_board_file(BOARD, tmp_path / "mine.txt")
-    with pytest.raises(InputError, match=r"a\.toml: cannot be written: No such file"):
+    with pytest.raises(InputError, match=r"a\.toml: cannot be written \(No such file"):
         write_board_file(BOARD, tmp_path / "nowhere" / "a.toml")
     assert list(tmp_path.iterdir()) == []

@@ -197,7 +197,7 @@ def test_a_full_disk_keeps_what_was_measured(tmp_path: Path) -> None:
                 kept += 1
             except InputError as error:
                 message = str(error)
-        assert "the disk is full; all samples so far are kept" in message
+        assert "disk is full; all samples so far are kept, make room" in message
     with open_store(path, ABOUT) as store:
         assert store.samples() == tuple(sample(n) for n in range(kept))
         store.add(sample(kept))
@@ -243,3 +243,11 @@ def test_a_kill_at_any_moment_loses_nothing(tmp_path: Path, lines: int) -> None:
         assert found == tuple(sample(n) for n in range(len(found)))
         store.add(sample(len(found)))
         assert len(store.samples()) == len(found) + 1
+
+
+def test_a_store_that_cannot_be_written_is_not_to_be_deleted(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match=r"unable to open .*; all samples so far are"),
+        open_store(tmp_path / "nowhere" / "m.sqlite", ABOUT),
+    ):
+        pass

@@ -193,6 +193,8 @@ number = 3
 def wrong(): return 3
 def broken(): raise KeyError("lost")
 def leaving(): raise SystemExit(0)
+class Cancelled(BaseException): pass
+def cancelled(): raise Cancelled("now")
 """
 
 
@@ -238,6 +240,8 @@ def test_other_functions_are_refused(spec: str, message: str) -> None:
 def test_a_function_that_fails_is_named() -> None:
     with pytest.raises(UnsupportedError, match="raised KeyError: 'lost'"):
         load_dataset("my_factories:broken", SIX)
+    with pytest.raises(UnsupportedError, match="raised Cancelled: now"):
+        load_dataset("my_factories:cancelled", SIX)
     with pytest.raises(UnsupportedError, match="raised SystemExit: 0"):
         load_dataset("my_factories:leaving", SIX)
 

@@ -1,8 +1,13 @@
-"""What is said of a float network that does no better than a guess."""
+"""What is said of a float network that does no better than a guess, or overflows."""
 
 import numpy as np
+import pytest
 
-from hao.quant.outputs import guess_note
+from hao.errors import InputError
+from hao.quant.dataset import Split
+from hao.quant.float_net import FloatNet
+from hao.quant.outputs import classes_of_net, guess_note
+from tests.quant.networks import chain, frames_for
 
 LABELS = np.repeat(np.arange(4), 25)
 """A hundred frames: 25 % have the most frequent label; 2 deviations are 8.66 frames."""
@@ -29,3 +34,14 @@ def test_one_class_for_all_frames_is_named_without_labels() -> None:
     note = guess_note("net", np.full(9, 2), None)
     assert "give all 9 frames class 2" in note
     assert guess_note("net", np.array([2, 2, 1]), None) == ""
+
+
+def test_frames_whose_outputs_overflow_are_told() -> None:
+    network = chain(0)
+    net = FloatNet(network, batch_norm=False)
+    frames, labels = frames_for(network, 16), np.zeros(16, np.int64)
+    assert len(classes_of_net(net, Split(frames=frames, labels=labels))) == 16
+    frames = frames.copy()
+    frames[3] = 3e38
+    with pytest.raises(InputError, match=r"outputs of frames 1 to 16 of 16 overflow"):
+        classes_of_net(net, Split(frames=frames, labels=labels))

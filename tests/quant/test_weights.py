@@ -418,6 +418,18 @@ def test_mappings_that_do_not_fit_are_refused(
         load_weights(network, WeightSource(path=path, mapping=mapping))
 
 
+def test_a_mapping_counts_beside_names_that_are_alike(tmp_path: Path) -> None:
+    network = chain(0)
+    names = {key: array for key, array in network.params.items() if "." in key}
+    path = tmp_path / "w.npz"
+    np.savez(path, allow_pickle=False, **names)
+    assert load_weights(network, WeightSource(path=path)).network.params
+    mapping = tmp_path / "mapping.txt"
+    mapping.write_text("what is this")
+    with pytest.raises(InputError, match="line 1: 'what is this'; must be"):
+        load_weights(network, WeightSource(path=path, mapping=mapping))
+
+
 def test_a_mapping_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     path = save_torch(tmp_path / "w.pt", {"a.weight": np.zeros((2, 2))})
     with pytest.raises(InputError, match=r"cannot be read .*; must be a text file"):

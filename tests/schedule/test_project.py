@@ -115,3 +115,10 @@ def test_several_sources_are_one_project(tmp_path: Path) -> None:
     )
     report = analyse_project(load_project(tmp_path))
     assert [loop.process for loop in report.loops] == ["top"]
+
+
+@pytest.mark.parametrize("clock_mhz", [0, float("nan"), float("inf"), 1e9])
+def test_a_clock_that_is_none_is_refused(tmp_path: Path, clock_mhz: float) -> None:
+    folder = write_project(tmp_path, COPY, period_ns=4.667)
+    with pytest.raises(InputError, match=r"`clock_mhz` = .*; must be above 0 and at m"):
+        load_project(folder, clock_mhz=clock_mhz)
