@@ -107,6 +107,38 @@ REPLACED = click.option("--force", is_flag=True, help="Replace a run of the same
 QUIET = click.option("--quiet", is_flag=True, help="Show no progress.")
 
 
+_ASKED, _WRITTEN = "What is asked for", "What is written and printed"
+_PARTS = {
+    **{"--data": "Data and weights", "--run": _WRITTEN, "--runs": _WRITTEN},
+    **{"--force": _WRITTEN, "--json": _WRITTEN},
+}
+
+
+def sectioned(titles: dict[str, str]) -> type[click.Command]:
+    """Return a kind of command whose help sets options apart by what they are for.
+
+    Args:
+        titles: First option of each part that only this command has, and its title.
+    """
+
+    class Sectioned(click.Command):
+        def format_options(
+            self, ctx: click.Context, formatter: click.HelpFormatter
+        ) -> None:
+            parts: dict[str, list[tuple[str, str]]] = {}
+            title = _ASKED
+            for param in self.get_params(ctx):
+                title = (_PARTS | titles).get(param.opts[0], title)
+                record = param.get_help_record(ctx)
+                if record is not None and isinstance(param, click.Option):
+                    parts.setdefault(title, []).append(record)
+            for title in sorted(parts, key=lambda title: title == _WRITTEN):
+                with formatter.section(title):
+                    formatter.write_dl(parts[title])
+
+    return Sectioned
+
+
 Command = Callable[..., object]
 
 

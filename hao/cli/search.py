@@ -16,6 +16,7 @@ from hao.cli.common import (
     RUN_NAME,
     RUNS,
     chosen,
+    sectioned,
     show,
     shown_progress,
 )
@@ -30,35 +31,16 @@ if TYPE_CHECKING:
 
 
 SECTIONS = {
-    "--board": "What is asked for",
     "--network": "Which networks",
     "--bits": "Bits and accuracy",
     "--front": "More answers, less time",
     "--options": "Measured on your own data",
-    "--run": "What is written and printed",
+    "--pool": "Measured on your own data",
 }
-"""First option of each part of the help of `hao search`, and the part's title."""
+"""First option of some parts of the help of `hao search`, and the part's title."""
 
 
-class Sectioned(click.Command):
-    """A command whose help sets options apart by what they are for."""
-
-    def format_options(
-        self, ctx: click.Context, formatter: click.HelpFormatter
-    ) -> None:
-        """Write the options in parts, each under its title."""
-        parts: dict[str, list[tuple[str, str]]] = {}
-        title = ""
-        for param in self.get_params(ctx):
-            title = SECTIONS.get(param.opts[0], title)
-            if record := param.get_help_record(ctx):
-                parts.setdefault(title, []).append(record)
-        for title, records in parts.items():
-            with formatter.section(title):
-                formatter.write_dl(records)
-
-
-@click.command("search", cls=Sectioned)
+@click.command("search", cls=sectioned(SECTIONS))
 @request_options
 @click.option(
     "--options",
