@@ -269,7 +269,10 @@ def read_transpose(call: NodeCall) -> Piece:
     rank = len(x.dimensions)
     order = call.node.integers("perm", range(rank)[::-1])
     if sorted(order) != list(range(rank)):
-        raise InputError(f"{call.label}: perm {order} of a tensor of rank {rank}")
+        raise InputError(
+            f"{call.label}: perm {order} of a tensor of rank {rank}; must name each of "
+            "its dimensions once"
+        )
     return Piece(value=transpose(x, order))
 
 
@@ -341,7 +344,9 @@ def _limit(call: NodeCall, position: int, attribute: str, default: float) -> flo
 
 
 def _single(call: NodeCall, values: Array) -> float:
-    if not values.size or np.any(values != values.flat[0]):
+    if not values.size or not np.array_equal(
+        values.ravel(), [values.flat[0]] * values.size, equal_nan=True
+    ):
         raise UnsupportedError(
             f"{call.label}: limits of shape {values.shape} that differ; handled: one "
             "number; limit all channels alike"

@@ -303,7 +303,8 @@ def _window(
         )
     if len(stride) != 2 or len(pads) != 4 or min(*stride, *kernel) < 1:
         raise InputError(
-            f"{call.label}: kernel_shape {kernel}, strides {stride}, pads {pads}"
+            f"{call.label}: kernel_shape {kernel}, strides {stride}, pads {pads}; must "
+            "be two sizes and two strides of at least 1, and four pads"
         )
     if min(pads) < 0:
         raise UnsupportedError(

@@ -78,7 +78,9 @@ def check_form(node: Node) -> None:
             f"{node.label}: {len(node.inputs)} inputs; {node.op} has at most {most}"
         )
     if missing := needed.difference(one.name for one in node.proto.attribute):
-        raise InputError(f"{node.label}: has no attribute {min(missing)}")
+        raise InputError(
+            f"{node.label}: has no attribute {min(missing)}, which it needs"
+        )
 
 
 def refused(node: Node) -> UnsupportedError:
