@@ -10,6 +10,7 @@ page of a run shows. CHANGELOG.md and CONTRIBUTING.md become pages of the site.
 import posixpath
 import re
 from collections.abc import Iterator
+from html import escape
 from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -19,6 +20,7 @@ import click
 import hao
 from hao import flow
 from hao.cli import main
+from hao.cli.common import Parted
 from hao.report.terms import TERMS
 
 if TYPE_CHECKING:
@@ -81,6 +83,12 @@ def _cell(text: str) -> str:
     return re.sub(r"([\[|])", r"\\\1", " ".join(text.split()))
 
 
+def _code(text: str) -> str:
+    """Return code for a table, with characters that a cell takes for its own."""
+    kept = escape(text).replace("|", "&#124;").replace("[", "&#91;")
+    return f"<code>{kept}</code>"
+
+
 def command_page(name: str, command: click.Command) -> str:
     """Return the page of a command: usage, what it does, its options."""
     context = click.Context(command, info_name=f"hao {name}", show_default=True)
@@ -90,12 +98,16 @@ def command_page(name: str, command: click.Command) -> str:
             lines += ["```", paragraph.strip("\b\n"), "```", ""]
         else:
             lines += [" ".join(paragraph.split()), ""]
-    lines += ["| option | what it does |", "| --- | --- |"]
-    for parameter in command.get_params(context):
-        record = parameter.get_help_record(context)
-        if record is not None:
-            lines.append(f"| `{_cell(record[0])}` | {_cell(record[1])} |")
-    return "\n".join(lines) + "\n"
+    if isinstance(command, Parted):
+        parts = command.parts(context)
+    else:
+        found = (param.get_help_record(context) for param in command.params)
+        parts = {"Options": [record for record in found if record is not None]}
+    for title, records in parts.items():
+        lines += [f"## {title}", "", "| option | what it does |", "| --- | --- |"]
+        lines += [f"| {_code(name)} | {_cell(text)} |" for name, text in records]
+        lines.append("")
+    return "\n".join(lines)
 
 
 def commands_page() -> str:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hao.cli.common import JSON, QUIET, chosen, sectioned, show, shown_progress
+from hao.cli.common import JSON, QUIET, chosen, parted, show, shown_progress
 from hao.cli.source import source_options
 
 if TYPE_CHECKING:
     from hao.steps.floats import Source
 
 
-@click.command("quantize", cls=sectioned({"--method": "How"}))
+@click.command("quantize", cls=parted({"--method": "How"}))
 @source_options
 @click.option(
     "--method",

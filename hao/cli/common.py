@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import click
 
@@ -108,35 +108,48 @@ QUIET = click.option("--quiet", is_flag=True, help="Show no progress.")
 
 
 _ASKED, _WRITTEN = "What is asked for", "What is written and printed"
-_PARTS = {
-    **{"--data": "Data and weights", "--run": _WRITTEN, "--runs": _WRITTEN},
-    **{"--force": _WRITTEN, "--json": _WRITTEN},
-}
 
 
-def sectioned(titles: dict[str, str]) -> type[click.Command]:
-    """Return a kind of command whose help sets options apart by what they are for.
+class Parted(click.Command):
+    """A command whose help sets options apart by what they are for.
 
-    Args:
-        titles: First option of each part that only this command has, and its title.
+    Attributes:
+        titles: First option of each part, and its title.
     """
 
-    class Sectioned(click.Command):
-        def format_options(
-            self, ctx: click.Context, formatter: click.HelpFormatter
-        ) -> None:
-            parts: dict[str, list[tuple[str, str]]] = {}
-            title = _ASKED
-            for param in self.get_params(ctx):
-                title = (_PARTS | titles).get(param.opts[0], title)
-                record = param.get_help_record(ctx)
-                if record is not None and isinstance(param, click.Option):
-                    parts.setdefault(title, []).append(record)
-            for title in sorted(parts, key=lambda title: title == _WRITTEN):
-                with formatter.section(title):
-                    formatter.write_dl(parts[title])
+    titles: ClassVar[dict[str, str]] = {
+        **{"--data": "Data and weights", "--run": _WRITTEN, "--runs": _WRITTEN},
+        **{"--force": _WRITTEN, "--json": _WRITTEN},
+    }
 
-    return Sectioned
+    def parts(self, ctx: click.Context) -> dict[str, list[tuple[str, str]]]:
+        """Return options and what they do, by the title of their part."""
+        parts: dict[str, list[tuple[str, str]]] = {}
+        title = _ASKED
+        for param in self.get_params(ctx):
+            title = self.titles.get(param.opts[0], title)
+            record = param.get_help_record(ctx)
+            if record is not None and isinstance(param, click.Option):
+                parts.setdefault(title, []).append(record)
+        written = parts.pop(_WRITTEN)
+        return {**parts, _WRITTEN: written}
+
+    def format_options(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """Write the options, each part under its title."""
+        for title, records in self.parts(ctx).items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+def parted(own: dict[str, str]) -> type[Parted]:
+    """Return a kind of command with parts of its own: first option, and title."""
+
+    class OwnParts(Parted):
+        titles: ClassVar[dict[str, str]] = {**Parted.titles, **own}
+
+    return OwnParts
 
 
 Command = Callable[..., object]

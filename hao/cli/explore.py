@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hao.cli.common import JSON, QUIET, chosen, sectioned, show, shown_progress
+from hao.cli.common import JSON, QUIET, chosen, parted, show, shown_progress
 from hao.cli.source import source_options
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def _rates(
         ) from None
 
 
-@click.command("explore", cls=sectioned({"--rates": "How"}))
+@click.command("explore", cls=parted({"--rates": "How"}))
 @click.option(
     "--measure",
     type=click.IntRange(1),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hao.cli.change import change_options
-from hao.cli.common import JSON, QUIET, REPLACED, sectioned, show, shown_progress
+from hao.cli.common import JSON, QUIET, REPLACED, parted, show, shown_progress
 from hao.cli.source import source_options
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hao.steps.floats import Source
 
 
-@click.command("prune", cls=sectioned({"--method": "How"}))
+@click.command("prune", cls=parted({"--method": "How"}))
 @change_options("8", "pruned")
 @source_options
 @click.option(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hao.cli.change import change_options
-from hao.cli.common import JSON, QUIET, REPLACED, sectioned, show, shown_progress
+from hao.cli.common import JSON, QUIET, REPLACED, parted, show, shown_progress
 from hao.cli.source import pool_options, source_options
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hao.steps.floats import Source
 
 
-@click.command("replace", cls=sectioned({"--pool": "How"}))
+@click.command("replace", cls=parted({"--pool": "How"}))
 @change_options("4,8", "replaced")
 @source_options
 @pool_options

@@ -16,7 +16,7 @@ from hao.cli.common import (
     RUN_NAME,
     RUNS,
     chosen,
-    sectioned,
+    parted,
     show,
     shown_progress,
 )
@@ -40,7 +40,7 @@ SECTIONS = {
 """First option of some parts of the help of `hao search`, and the part's title."""
 
 
-@click.command("search", cls=sectioned(SECTIONS))
+@click.command("search", cls=parted(SECTIONS))
 @request_options
 @click.option(
     "--options",
