@@ -137,7 +137,9 @@ def test_load_onnx_folds_arithmetic_with_constants(tmp_path: Path) -> None:
 def test_load_onnx_reads_sums_of_maps_and_limits_by_channel(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("Conv", ["x", "w"], ["a"], "a", pads=[1, 1, 1, 1]),
-        helper.make_node("Sum", ["a"], ["b"], "b"),
+        helper.make_node("Sum", ["a"], ["s"], "s"),
+        helper.make_node("Max", ["s"], ["m"], "m"),
+        helper.make_node("Min", ["m"], ["b"], "b"),
         helper.make_node("Max", ["zeros", "b"], ["c"], "c"),
         helper.make_node("Conv", ["x", "v"], ["d"], "d", pads=[1, 1, 1, 1]),
         helper.make_node("Sum", ["b", "c", "d"], ["y"], "y"),

@@ -58,7 +58,7 @@ REFUSED: list[tuple[NodeProto, Stored, str]] = [
     (node("Mul", "x", "x"), {}, "Mul 'it': input 1 depends on the network's input"),
     (node("Div", "w", "x"), {"w": np.float32(1)}, "input 1 depends on the network's"),
     (node("Sum", "x", "x", "w"), {"w": W}, "Sum 'it': input 2 is a constant"),
-    (node("Max", "x"), {}, "Max 'it': 1 operands; handled: two"),
+    (node("Mul", "x"), {}, "Mul 'it': 1 operands; handled: two"),
     (
         node("Max", "x", "w"),
         {"w": floats(0, 8)},

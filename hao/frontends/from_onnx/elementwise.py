@@ -93,14 +93,18 @@ def read_clip(call: NodeCall) -> Result:
     return clip_piece(call.site, call.feature_map(), lowest, highest)
 
 
-def read_maximum(call: NodeCall) -> Piece:
-    """Return what keeps values above a constant."""
+def read_maximum(call: NodeCall) -> Result:
+    """Return what keeps values above a constant; nothing for one operand."""
+    if len(call.operands) == 1:
+        return read_identity(call)
     x, constant = _map_and_constant(call)
     return clip_piece(call.site, x, _single(call, constant.values), inf)
 
 
-def read_minimum(call: NodeCall) -> Piece:
-    """Return what keeps values below a constant."""
+def read_minimum(call: NodeCall) -> Result:
+    """Return what keeps values below a constant; nothing for one operand."""
+    if len(call.operands) == 1:
+        return read_identity(call)
     x, constant = _map_and_constant(call)
     return clip_piece(call.site, x, -inf, _single(call, constant.values))
 
