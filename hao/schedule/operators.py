@@ -144,7 +144,7 @@ class DelayTable:
         if op in _FLOATS:
             return self.plain(OperatorKind.FLOAT, None, bits, place, bits)
         if op == "icmp":
-            return self.compare(widths.compared(item), place)
+            return self._comparison(item, place)
         width = widths.result(item)
         if op in ("add", "sub"):
             return self.plain(OperatorKind.ADD, Timed.ADD, width, place, width)
@@ -166,6 +166,18 @@ class DelayTable:
         if op == "call" and item.detail.startswith((*_COMPARING, _ABSOLUTE)):
             return self._choice(item, width, place)
         return self.wire(width, place)
+
+    def _comparison(self, item: Instruction, place: SourceLine) -> Operator:
+        """Return a comparison; one that asks for the sign is that bit, or its inverse.
+
+        Source: IR that Vivado HLS printed for public designs has `BitSelect(x, 8)`
+        where the C++ has `x < 0` of 9 bits.
+        """
+        asked = item.detail, constant(item.ops[1])
+        if asked == ("slt", 0):
+            return self.wire(1, place)
+        width = 1 if asked == ("sgt", -1) else self.widths.compared(item)
+        return self.compare(width, place)
 
     def _phi(self, item: Instruction, width: int, place: SourceLine) -> Operator:
         inputs = {value for value in item.ops if not undefined(value)}

@@ -49,6 +49,21 @@ def test_a_counter_that_wraps_needs_adder_comparison_and_select(tmp_path: Path) 
     ]
 
 
+@pytest.mark.parametrize(
+    ("condition", "steps"),
+    [
+        ("count < 0", ["add of 32 bits", "select of 32 bits"]),
+        ("count < 1", ["add of 32 bits", "compare of 32 bits", "select of 32 bits"]),
+    ],
+)
+def test_the_sign_of_a_number_is_one_of_its_bits(
+    tmp_path: Path, condition: str, steps: list[str]
+) -> None:
+    body = f"count -= in.read(); if ({condition}) count = n; out.write(count);"
+    loop = only_loop(tmp_path, loop_of(body, before="int count = 0;"))
+    assert sorted(step.text for step in loop.steps) == steps
+
+
 def test_steps_name_their_lines(tmp_path: Path) -> None:
     loop = only_loop(tmp_path, WRAP)
     lines = (tmp_path / "src" / "top.cpp").read_text().splitlines()
