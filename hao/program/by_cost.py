@@ -84,7 +84,7 @@ def exact_goals(
     *,
     double_buffered: bool,
     goal: Goal,
-    budget: int,
+    budget: int | Ints,
 ) -> Ints:
     """Return the least of a goal that each engine reaches within the limits.
 
@@ -93,7 +93,7 @@ def exact_goals(
         periods: Of the net's runs.
         double_buffered: Whether weights load while another run computes.
         goal: Cycles or cost.
-        budget: Most cycles; for `Goal.COST`.
+        budget: Most cycles, of all sums or of each of `Sums.whole`; for `Goal.COST`.
 
     Returns:
         Cycles or micro-points; `FAR` where an engine cannot keep the limits. One number
@@ -110,7 +110,7 @@ def exact_goals(
         if goal is Goal.CYCLES:
             result[index] = cycles.min(axis=0, initial=FAR)
             continue
-        within = cycles <= budget
+        within = cycles <= np.reshape(budget, (-1, 1))
         first = within.argmax(axis=0)
         found = within.any(axis=0)
         result[index[found]] = sums.whole[first[found]]

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from hao.ir.partition import Role
 from hao.program.additive import Additive, additive
 from hao.program.bounded import Bounded
+from hao.program.by_cost import Sums, sums_of
 from hao.program.closing import try_engines
 from hao.program.engines import UNFIT, expand, may_fit, members, priced, widest
 from hao.program.field import Group
@@ -27,7 +28,13 @@ from hao.program.graph import ABSENT, FAR, ROLES
 from hao.program.hunt import Hunt
 from hao.program.lanes import lane_bounds
 from hao.program.quick import first_limit
-from hao.program.reach import SAMPLED, fit_price, guess_price, most_ways
+from hao.program.reach import (
+    SAMPLED,
+    fit_price,
+    guess_price,
+    most_ways,
+    summed_bound,
+)
 from hao.program.sieve import FEW, sieved, swept_bound
 from hao.program.sweep import Net, make_net, sweep
 from hao.program.tables import Choice, joined
@@ -100,7 +107,13 @@ def sieved_by_price(
     union, tables = most_ways(hunt, group), hunt.field.tables(double)
     if union is None:
         return found.take(np.zeros(0, dtype=np.int64))
-    if not hunt.rate or union.dearest <= hunt.cost:
+    if union.dearest <= hunt.cost:
+        return found
+    if union.sums is not None:
+        summed = summed_bound(hunt, union.sums, double)
+        rows = sieved(tables, found.choice, summed, hunt.of_interest)
+        return found.take(np.sort(rows))
+    if not hunt.rate:
         return found
     rate, excluded = fit_price(hunt, union, double, found.choice)
     if excluded < FAIR * SAMPLED:
@@ -141,20 +154,14 @@ def engines_by_price(
         Engines, and a lower bound of their cycles: none.
     """
     own = _Priced(hunt, group, double)
+    for shapes in own.promising():
+        yield from own.engines(shapes)
     shapes, bound = own.shapes()
     begin, step = 0, FIRST
     while begin < bound.size and bound[begin] <= hunt.of_interest:
         rows = np.arange(begin, min(begin + step, bound.size))
         begin, step = begin + step, min(MOST, GROWTH * step)
-        rows = rows[bound[rows] <= hunt.of_interest]
-        hunt.counts.priced += rows.size
-        engines, reach = own.at_widths(own.deepened(shapes.take(rows)))
-        first, some = 0, FIRST
-        while first < reach.size and reach[first] <= hunt.of_interest:
-            part = np.arange(first, min(first + some, reach.size))
-            first, some = first + some, min(MOST, GROWTH * some)
-            part = part[reach[part] <= hunt.of_interest]
-            yield engines.take(part), np.zeros(part.size, dtype=np.int64)
+        yield from own.engines(shapes.take(rows[bound[rows] <= hunt.of_interest]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +170,7 @@ class _Ways:
 
     net: Net
     added: Additive
+    sums: Sums | None
 
 
 class _Priced:
@@ -173,17 +181,23 @@ class _Priced:
         self._hunt, self._group, self._double = hunt, group, double
         self._rates = [hunt.rate * spread for spread in SPREAD]
         self._swept_rates = np.zeros(0)
+        self._known: dict[tuple[bytes, int], _Ways | None] = {}
+        self._parts: list[Choice] = []
         self._tables = hunt.field.tables(double)
         self._allowed: Bools = np.logical_or.reduce([w.allowed for w in group.widths])
 
     def _ways(self, allowed: Bools) -> _Ways | None:
         """Return the ways over some arcs that cost little enough, if there are any."""
-        graph = self._hunt.field.graph
-        within = graph.within(allowed, self._hunt.cost_of_interest)
-        if not within.any():
-            return None
-        net = make_net(graph, within)
-        return _Ways(net, additive(net, self._tables))
+        graph, spend = self._hunt.field.graph, self._hunt.cost_of_interest
+        key = allowed.tobytes(), spend
+        if key not in self._known:
+            within = graph.within(allowed, spend)
+            self._known[key] = None
+            if within.any():
+                net = make_net(graph, within)
+                sums = sums_of(net, spend)
+                self._known[key] = _Ways(net, additive(net, self._tables), sums)
+        return self._known[key]
 
     def _bound(
         self,
@@ -193,15 +207,23 @@ class _Priced:
     ) -> Floats:
         budget = self._hunt.cycles
         bound = ways.added.bound(choice, at_best, rates=self._rates, budget=budget)
-        if self._swept_rates.size:
-            left = np.flatnonzero(bound <= self._hunt.of_interest)
-            for start in range(0, left.size, SWEPT_TOGETHER):
-                some = left[start : start + SWEPT_TOGETHER]
-                swept = self._swept(
-                    ways.net, choice.take(some), self._swept_rates, at_best
-                )
-                bound[some] = np.maximum(bound[some], swept.max(axis=0))
+        if ways.sums is None and not self._swept_rates.size:
+            return bound
+        left = np.flatnonzero(bound <= self._hunt.of_interest)
+        for start in range(0, left.size, SWEPT_TOGETHER):
+            some = left[start : start + SWEPT_TOGETHER]
+            whole = self._over_whole_ways(ways, choice.take(some), at_best)
+            bound[some] = np.maximum(bound[some], whole)
         return bound
+
+    def _over_whole_ways(
+        self, ways: _Ways, choice: Choice, at_best: Mapping[Role, Bools] | None
+    ) -> Floats:
+        if ways.sums is not None:
+            summed = summed_bound(self._hunt, ways.sums, self._double)
+            return summed(choice, at_best or {})
+        rates = self._swept_rates
+        return np.asarray(self._swept(ways.net, choice, rates, at_best).max(axis=0))
 
     def _swept(
         self,
@@ -217,18 +239,35 @@ class _Priced:
         bound = (np.asarray(swept.total) - self._hunt.cycles) / across
         return np.broadcast_to(bound, (rates.size, len(choice)))
 
+    def promising(self) -> Iterator[Choice]:
+        """Yield lane shapes that are to be tried first; then `shapes` has the others.
+
+        Where bounds are exact but for depths of buffers, some of each count of pixels:
+        what they cost excludes most of the next.
+        """
+        field = self._hunt.field
+        bounds = lane_bounds(field, self._group, self._double)
+        for shapes in bounds.each(self._hunt.cycles):
+            ways = self._ways(self._allowed)
+            if ways is None:
+                return
+            some = self._sieved(ways, shapes)
+            some = some.take(self._fitting(some))
+            if ways.sums is not None:
+                some, _ = self.at_widths(self._within(ways, some)[0])
+                yield some.take(np.arange(min(FIRST, len(some))))
+                some = some.take(np.arange(min(FIRST, len(some)), len(some)))
+            self._parts.append(some)
+
     def shapes(self) -> tuple[Choice, Floats]:
         """Return the lane shapes that bounds do not exclude, best first."""
-        field, roles = self._hunt.field, self._group.roles
+        whole = joined(self._parts, self._group.roles)
         ways = self._ways(self._allowed)
         if ways is None:
-            return joined([], roles), np.zeros(0)
-        parts: list[Choice] = []
-        every = lane_bounds(field, self._group, self._double).each(self._hunt.cycles)
-        for shapes in every:
-            some = self._sieved(ways, shapes)
-            parts.append(some.take(self._fitting(some)))
-        whole, bound = self._within(ways, joined(parts, roles))
+            return whole.take(np.zeros(0, dtype=np.int64)), np.zeros(0)
+        if ways.sums is not None:
+            return self.at_widths(whole)
+        whole, bound = self._within(ways, whole)
         if bound.size > MANY_LEFT:
             self._swept_rates = self._worth(ways.net, whole)
         if self._swept_rates.size:
@@ -270,6 +309,20 @@ class _Priced:
         bound = self._bound(ways, choice)
         fine = np.flatnonzero(bound <= self._hunt.of_interest)
         return choice.take(fine), bound[fine]
+
+    def engines(self, shapes: Choice) -> Iterator[tuple[Choice, Ints]]:
+        """Yield the engines of lane shapes within reach, the cheapest first.
+
+        As `engines_by_price` does.
+        """
+        self._hunt.counts.priced += len(shapes)
+        engines, reach = self.at_widths(self.deepened(shapes))
+        first, some = 0, FIRST
+        while first < reach.size and reach[first] <= self._hunt.of_interest:
+            part = np.arange(first, min(first + some, reach.size))
+            first, some = first + some, min(MOST, GROWTH * some)
+            part = part[reach[part] <= self._hunt.of_interest]
+            yield engines.take(part), np.zeros(part.size, dtype=np.int64)
 
     def deepened(self, shapes: Choice) -> Choice:
         """Return the engines of lane shapes, with depths of buffers, within reach."""

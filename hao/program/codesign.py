@@ -15,7 +15,9 @@ Objectives, each with ties broken in the order named
 P1 is `choose_fastest` on a problem whose layers have one option each.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import assert_never
 
 import numpy as np
@@ -68,6 +70,14 @@ to be sought at once.
 Source: chosen here. Of networks at most bits on zu3eg at 20, 50, 100, 200 and 400
 frames/s, six in time were at 0.43 to 0.71, three that are not at 0.56 to 0.60, the
 others at 0.72 or more. What it saves depends on it, no answer does.
+"""
+
+
+LARGE = 2_000
+"""Arcs in play from which on a solver starts from the design that the search found.
+
+Source: chosen here. Of 1,000 layers that mostly cost alike, finding that design anew
+among 3,000 arcs took HiGHS minutes; most programs have a tenth of that.
 """
 
 
@@ -495,13 +505,15 @@ def solved(
             assert_never(least)
     beaten = int(tolerance * proven) if least is Least.COST else 0
     model = program.model(objective, rows_)
+    start = _start(field, found, program) if len(program.arcs) >= LARGE else None
+    run = partial(solve, solver=solver, explain=False, start=start)
     picked, name, nodes = found, solver, 0
     try:
-        solution = _solve(model, solver, proven, beaten, problem)
+        solution = _solve(model, run, proven, beaten, problem)
         nodes, name = solution.nodes, solution.solver
         if least is not Least.BLOCKS and tolerance == 0:
             last = program.model(program.measure, rows)
-            solution = _solve(last, solver, found.blocks, 0, problem)
+            solution = _solve(last, run, found.blocks, 0, problem)
             nodes += solution.nodes
         picked = _extract(field, found, program, solution, apart)
     except WorkLimitError:
@@ -539,7 +551,7 @@ def solved(
 
 def _solve(
     model: LinearModel,
-    solver: SolverName,
+    run: Callable[..., Solution],
     known: int,
     beaten: int,
     problem: Problem,
@@ -548,7 +560,7 @@ def _solve(
 
     Args:
         model: What to solve.
-        solver: Who solves it.
+        run: Solves it, given a target too.
         known: Objective of a design that the search has found.
         beaten: By how much it may be beaten: none is better by more.
         problem: Named in errors.
@@ -558,7 +570,7 @@ def _solve(
         WorkLimitError: No solution that good was found within the work limit.
     """
     try:
-        solution = solve(model, solver=solver, explain=False, target=float(known))
+        solution = run(model, target=float(known))
     except InfeasibleError as error:
         raise SolverError(
             f"{problem.network.name}: the integer program finds no design, where one "
@@ -592,6 +604,22 @@ def _play(field: Field, found: Found, measure: Measure, apart: Apart | None) -> 
         measure=measure,
         apart=apart,
     )
+
+
+def _start(field: Field, found: Found, program: Program) -> Floats:
+    """Return a design as the integer variables of a program; NaN for the others."""
+    graph = field.graph
+    values = np.where(program.integer, 0.0, np.nan)
+    for role, (first, index) in program.columns.items():
+        chosen = int(np.flatnonzero(index == found.columns[role])[0])
+        values[first + chosen] = 1
+        for variable, members in program.steps[role]:
+            values[variable] = found.steps[role] * (chosen in members)
+    values[[program.arcs[arc] for arc in found.way.arcs]] = 1
+    node = graph.arcs[found.way.arcs[-1]].end
+    ends = [end for end in program.ends if graph.finishes[end].node == node]
+    values[program.ends[min(ends, key=lambda end: graph.finishes[end].cost)]] = 1
+    return values
 
 
 def _extract(

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import assert_never
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hao.ir.partition import Role
 from hao.program.by_cost import Sums
@@ -20,6 +21,8 @@ from hao.program.fit import FEWEST_LUTS, Measure
 from hao.program.graph import Widths
 from hao.program.sweep import Net
 from hao.program.tables import Choice
+
+Ints = NDArray[np.int64]
 
 Progress = Callable[[str], None]
 
@@ -138,6 +141,21 @@ class Hunt:
         """
         ties = self.ties and self.best is not None
         return self.cost + (ties and self.least is Least.COST)
+
+    @property
+    def cycles_of_ties(self) -> int:
+        """Return the most cycles of designs that cost what the best one does.
+
+        Slower ones are in no answer where the least cost is sought.
+        """
+        if self.least is not Least.COST or self.best is None:
+            return self.cycles
+        return self.best.way.cycles
+
+    def budgets(self, costs: Ints) -> Ints:
+        """Return the most cycles of designs of interest of each of some costs."""
+        ties = self.best is not None and costs >= self.best.way.cost
+        return np.where(ties, self.cycles_of_ties, self.cycles)
 
     @property
     def of_interest(self) -> float:

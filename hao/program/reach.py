@@ -19,10 +19,12 @@ from hao.program.gather import periods_of
 from hao.program.graph import ABSENT, ROLES
 from hao.program.hunt import Hunt, Least, Union, dearest, goal_of
 from hao.program.periods import RunPeriods
+from hao.program.sieve import Bound
 from hao.program.sweep import make_net, sweep
 from hao.program.tables import Choice
 
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 
@@ -227,6 +229,23 @@ def exact_bound(
         periods,
         double_buffered=double,
         goal=goal_of(hunt.least),
-        budget=hunt.cycles,
+        budget=hunt.budgets(sums.whole),
     )
     return np.broadcast_to(goals.astype(np.float64), (size,))
+
+
+def summed_bound(hunt: Hunt, sums: Sums, double: bool) -> Bound:
+    """Return the bound that all sums of costs give: exact but for what is open.
+
+    Args:
+        hunt: What is sought.
+        sums: Of the ways that there are.
+        double: Whether engines double-buffer.
+    """
+    tables = hunt.field.tables(double)
+
+    def bound(choice: Choice, at_best: Mapping[Role, Bools]) -> Floats:
+        periods = periods_of(tables, choice, sums.net.runs, at_best)
+        return exact_bound(hunt, sums, periods, double, len(choice))
+
+    return bound

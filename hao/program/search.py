@@ -36,7 +36,13 @@ from hao.program.hunt import (
     bufferings,
 )
 from hao.program.quick import quick_limit
-from hao.program.reach import are_few, guess_price, reach_of, within_reach
+from hao.program.reach import (
+    are_few,
+    guess_price,
+    most_ways,
+    reach_of,
+    within_reach,
+)
 from hao.program.rough import any_within
 from hao.program.shapes import (
     is_far_above,
@@ -124,7 +130,7 @@ def find(
     done = _search_by_price(hunt, fresh) if least is Least.COST else set()
     # All widths at once: an engine is bounded once, for those that it fits at. Fast
     # engines of wide stages are fewer: they come first where the fastest is sought.
-    together |= least is Least.COST
+    together |= least is Least.COST or (known is not None and _few_sums(hunt, fresh))
     grouped = field.by_stages if together else field.groups
     for group in grouped(fresh, hunt.cost_of_interest):
         if min(w.floor for w in group.widths) > hunt.cost:
@@ -144,6 +150,13 @@ def find(
             )
         )
     return hunt.best
+
+
+def _few_sums(hunt: Hunt, open_: Sequence[Widths]) -> bool:
+    """Return whether few sums of costs occur at some widths: bounds are exact."""
+    groups = hunt.field.by_stages(open_, hunt.cost_of_interest)
+    unions = (most_ways(hunt, group) for group in groups)
+    return all(union is None or union.sums is not None for union in unions)
 
 
 def _listed(hunt: Hunt, widths: Widths, double: bool) -> Listed | None:
@@ -240,7 +253,7 @@ def _search_joint(
         kept.append((choice, cycles))
         hunt.ties &= sum(c.size for _, c in kept) <= MOST_LISTED
     if hunt.ties and not hunt.tolerance:
-        _list(hunt, joint, double, hunt.cycles, kept)
+        _list(hunt, joint, double, hunt.cycles_of_ties, kept)
 
 
 def _named(group: Group) -> str:
@@ -297,7 +310,8 @@ def _search_group(hunt: Hunt, group: Group, double: bool) -> None:
                 most = MOST_TIES if hunt.least is Least.COST else MOST_LISTED
                 hunt.ties = are_few(hunt, group, double, kept, most)
     if hunt.ties:
-        limit = min(limit, hunt.cycles + (hunt.least is Least.CYCLES))
+        more = hunt.least is Least.CYCLES
+        limit = min(limit, hunt.cycles_of_ties + more)
         _list(hunt, group, double, limit, kept)
 
 

@@ -134,7 +134,8 @@ def solve(
             longer than finding out that there is none.
         target: Objective below which the caller knows that nothing is: the first
             solution at most this (and `TARGET_SLACK`) is the optimum.
-        start: A solution to start from: feasible, a value for every variable.
+        start: A solution to start from: feasible, a value for every variable, or for
+            every integer one and NaN for the others, which the solver then finds.
 
     Raises:
         InfeasibleError: Nothing satisfies the rows; `conflicts` names an irreducible
@@ -209,7 +210,8 @@ def _solve_gurobi(
         ):
             built.Params.Seed = seed
             if start is not None:
-                built.setAttr("Start", built.getVars(), start.tolist())
+                known = np.where(np.isnan(start), gp.GRB.UNDEFINED, start)
+                built.setAttr("Start", built.getVars(), known.tolist())
             return _optimize(built, target, explain=explain)
     except gp.GurobiError as error:
         if error.errno == gp.GRB.Error.SIZE_LIMIT_EXCEEDED:
@@ -301,9 +303,8 @@ def _solve_highs(
     if target is not None:
         highs.setOptionValue("objective_target", target + TARGET_SLACK)
     if start is not None:
-        given = highspy.HighsSolution()
-        given.col_value = start.tolist()
-        highs.setSolution(given)
+        known = np.flatnonzero(~np.isnan(start)).astype(np.int32)
+        highs.setSolution(known.size, known, start[known])
     highs.run()
     status = highs.getModelStatus()
     if status in _CLASH:

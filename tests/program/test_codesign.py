@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from scipy import sparse
 
 from benchmarks._synthetic import residual_network
 from hao.cost.evaluate import evaluate
@@ -303,8 +305,14 @@ def test_a_solver_that_stopped_short_leaves_the_design_of_the_search(
     expected = choose_fastest(problem)
 
     def short(
-        model: LinearModel, *, solver: SolverName, explain: bool, target: float
+        model: LinearModel,
+        *,
+        solver: SolverName,
+        explain: bool,
+        target: float,
+        start: NDArray[np.float64] | None,
     ) -> Solution:
+        assert start is None
         found = solve(model, solver=solver, explain=explain, target=target)
         return replace(found, objective=found.objective + 9, status=Status.LIMIT)
 
@@ -314,12 +322,68 @@ def test_a_solver_that_stopped_short_leaves_the_design_of_the_search(
     assert report.nodes == 0
 
 
+@pytest.mark.parametrize("solver", [SolverName.GUROBI, SolverName.HIGHS])
+@pytest.mark.parametrize("seed", [2, 5])
+def test_a_large_program_starts_from_the_design_of_the_search(
+    seed: int, solver: SolverName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = random_problem(seed, choices=3, layers=3)
+    expected = choose_fastest(problem, solver=solver)
+    budget = 2 * expected.objective
+    cheapest = choose_most_accurate(problem, budget=budget, solver=solver)
+    monkeypatch.setattr(codesign, "LARGE", 0)
+    solved: list[Solution] = []
+
+    def started(
+        model: LinearModel,
+        *,
+        solver: SolverName,
+        explain: bool,
+        target: float,
+        start: NDArray[np.float64] | None,
+    ) -> Solution:
+        assert start is not None
+        known = np.flatnonzero(model.integer)
+        assert np.array_equal(known, np.flatnonzero(~np.isnan(start)))
+        # The start can be completed, and is as good as was proven.
+        pinned = replace(
+            model,
+            row_names=(*model.row_names, *(model.names[i] for i in known)),
+            matrix=sparse.vstack(
+                [model.matrix, sparse.eye(len(model.names)).tocsr()[known]]
+            ).tocsr(),
+            sense=(*model.sense, *"=" * known.size),
+            rhs=np.append(model.rhs, start[known]),
+        )
+        assert solve(pinned).objective == pytest.approx(target)
+        solved.append(
+            solve(model, solver=solver, explain=explain, target=target, start=start)
+        )
+        return solved[-1]
+
+    monkeypatch.setattr(codesign, "solve", started)
+    report = choose_fastest(problem, solver=solver)
+    again = choose_most_accurate(problem, budget=budget, solver=solver)
+    for one, other in ((report, expected), (again, cheapest)):
+        _check(problem, one)
+        assert one.objective == other.objective
+        assert one.cost.resources.lut == other.cost.resources.lut
+        assert one.solver is solver
+    assert len(solved) == 4
+
+
 def test_a_solver_that_contradicts_the_search_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def better(
-        model: LinearModel, *, solver: SolverName, explain: bool, target: float
+        model: LinearModel,
+        *,
+        solver: SolverName,
+        explain: bool,
+        target: float,
+        start: NDArray[np.float64] | None,
     ) -> Solution:
+        assert start is None
         found = solve(model, solver=solver, explain=explain, target=target)
         return replace(found, objective=found.objective - 9)
 

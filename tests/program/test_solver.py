@@ -6,6 +6,7 @@ expired), only a request for Gurobi is refused.
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -168,6 +169,29 @@ def test_a_start_that_reaches_the_target_is_the_answer(
     monkeypatch.setattr(solver_module, "NODE_LIMIT", 0)
     found = solve(model, solver=name, target=best.objective, start=best.values)
     assert np.array_equal(found.values.round(), best.values.round())
+    assert (found.status, found.nodes) == (Status.OPTIMAL, 0)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_a_start_of_the_integer_variables_is_completed(
+    name: SolverName,
+) -> None:
+    # What is taken weighs no more than y, which costs a tenth of its capacity.
+    model = _knapsack(60, 5, capacity=0)
+    column = sparse.csr_matrix(np.array([[-1.0], [0.0]]))
+    model = replace(
+        model,
+        names=(*model.names, "y"),
+        objective=np.append(model.objective, 0.1),
+        upper=np.append(model.upper, np.inf),
+        integer=np.append(model.integer, False),
+        matrix=sparse.csr_matrix(sparse.hstack([model.matrix, column])),
+    )
+    best = solve(model, solver=name)
+    start = np.where(model.integer, best.values.round(), np.nan)
+    found = solve(model, solver=name, target=best.objective, start=start)
+    _check(model, found)
+    assert found.values == pytest.approx(best.values)
     assert (found.status, found.nodes) == (Status.OPTIMAL, 0)
 
 
