@@ -27,8 +27,12 @@ Bools = NDArray[np.bool_]
 STEP = 16_384
 """Engines priced between two looks at the best known (chosen here)."""
 
-MEMBERS = 131_072
-"""Most engines that buffer depths are multiplied out to at once (chosen here)."""
+MEMBERS = 16_384
+"""Most engines that buffer depths are multiplied out to at once.
+
+Source: chosen here. What a sweep holds of them, some hundred runs each, is most of a
+search's memory on a large board.
+"""
 
 
 def expand(
@@ -57,12 +61,11 @@ def expand(
     waiting = [replace(choice, columns={**choice.columns, **own})]
     while waiting:
         part = waiting.pop()
+        if near is not None:
+            part = part.take(near(part))
         cycles = light_cycles(field, group, double, part)
         fine = np.flatnonzero(cycles <= limit)
         part, cycles = part.take(fine), cycles[fine]
-        if near is not None:
-            some = near(part)
-            part, cycles = part.take(some), cycles[some]
         if not len(part):
             continue
         role = next((r for r in part.lanes if r not in part.columns), None)
