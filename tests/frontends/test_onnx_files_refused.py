@@ -175,6 +175,12 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
         imported(folder, external("w.bin"))
 
 
+def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "w.bin").symlink_to("w.bin")
+    with pytest.raises((InputError, UnsupportedError), match=r"w\.bin'(: links| is m)"):
+        imported(tmp_path, external("w.bin"))
+
+
 def test_missing_data_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match=r"data file 'w\.bin' is missing"):
         imported(tmp_path, external("w.bin"))
@@ -296,6 +302,20 @@ def test_an_input_of_another_rank_is_refused(
 ) -> None:
     with pytest.raises(UnsupportedError, match=r"input of shape .*; handled: \(batch"):
         imported(tmp_path, model([node("Relu", "x")], x=sizes))
+
+
+@pytest.mark.parametrize("kind", ["STRING", "BOOL", "COMPLEX64"])
+def test_a_frame_of_no_numbers_is_refused(tmp_path: Path, kind: str) -> None:
+    made = model([node("Relu", "x")], x_type=TensorProto.DataType.Value(kind))
+    with pytest.raises(UnsupportedError, match=f"'x': of type {kind.lower()}; handled"):
+        imported(tmp_path, made)
+
+
+def test_a_frame_of_very_many_pixels_is_refused(tmp_path: Path) -> None:
+    made = model([node("Relu", "x")], x=(1, 3, 4097, 4096))
+    with pytest.raises(UnsupportedError, match="frames of 4097x4096; handled: up to"):
+        imported(tmp_path, made)
+    imported(tmp_path, model([node("Relu", "x")], x=(1, 3, 1, 5000)))
 
 
 def test_two_inputs_are_refused(tmp_path: Path) -> None:

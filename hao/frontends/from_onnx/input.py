@@ -23,7 +23,10 @@ from hao.frontends.feature_map import (
 from hao.frontends.from_onnx.graph import Node, OnnxGraph
 from hao.frontends.from_onnx.layers import CHANNELS_LAST_DOMAIN
 from hao.frontends.reasons import FLAT
-from hao.ir.tensor import Shape
+from hao.ir.tensor import MAX_SIDE, Shape
+
+MAX_PIXELS = MAX_SIDE**2
+"""Most pixels of a frame; chosen here: what `image_size` may ask for."""
 
 _KEEPS_SHAPE = frozenset(
     {"Add", "BatchNormalization", "BipolarQuant", "Cast", "Clip", "DequantizeLinear"}
@@ -77,6 +80,12 @@ def _input_map(graph: OnnxGraph) -> tuple[FeatureMap, tuple[str, ...]]:
     layout = _read_by(graph.input_layer, sizes, last)
     for step in reversed(steps):
         layout = _undone(frame.name, layout, step)
+    if layout.shape.pixels > MAX_PIXELS:
+        raise UnsupportedError(
+            f"input {frame.name!r}: frames of {layout.shape.height}x"
+            f"{layout.shape.width}; handled: up to {MAX_PIXELS} pixels; export the "
+            "model for smaller ones"
+        )
     return layout, _notes(frame.name, frame.sizes, layout)
 
 

@@ -17,7 +17,7 @@ MAX_FILE_BYTES = 800_000_000
 """Largest file, and most bytes of all stored arrays together [bytes]; chosen here: the
 weights of VGG-19, the largest common classifier, have 575 MB."""
 
-MAX_NODES = 4_000
+MAX_NODES = 3_000
 """Most nodes, functions written out; chosen here: ResNet-152 exports to about 500, a
 quantized one or one that computes shapes at run time to some two thousand."""
 

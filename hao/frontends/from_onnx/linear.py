@@ -35,13 +35,28 @@ _INTEGER_RANGES: dict[int, tuple[int, int]] = {
 } | {int(onnx.TensorProto.INT4): (-8, 7), int(onnx.TensorProto.UINT4): (0, 15)}
 
 
+_NO_NUMBERS = frozenset(
+    {onnx.TensorProto.STRING, onnx.TensorProto.BOOL}
+    | {onnx.TensorProto.COMPLEX64, onnx.TensorProto.COMPLEX128}
+)
+
+
 def frame_values(frame: FeatureMap, kind: int) -> FeatureMap | Codes:
     """Return what a frame holds: real values, or codes of an integer type.
 
     Args:
         frame: The map.
         kind: Type of its numbers, one of onnx.TensorProto.
+
+    Raises:
+        UnsupportedError: They are no real numbers.
     """
+    if kind in _NO_NUMBERS:
+        name = onnx.TensorProto.DataType.Name(kind).lower()
+        raise UnsupportedError(
+            f"input {frame.layer!r}: of type {name}; handled: real numbers and "
+            "integers; export the model for frames of float32 or uint8"
+        )
     if kind not in _INTEGER_RANGES:
         return frame
     lowest, highest = _INTEGER_RANGES[kind]

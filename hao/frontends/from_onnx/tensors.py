@@ -67,6 +67,8 @@ def _external(place: str, folder: Path, entries: Mapping[str, str]) -> bytes:
             return file.read(length)
     except OSError as error:
         raise InputError(f"{place}: {location!r}: {error.strerror}") from error
+    except RuntimeError as error:  # of Path.resolve, before Python 3.13
+        raise InputError(f"{place}: {location!r}: links go in a circle") from error
     except ValueError as error:
         if isinstance(error, InputError):
             raise
