@@ -119,8 +119,10 @@ def stand_in(
         like: What the operator reads, whose shape is taken where none is known.
     """
     if len(sizes) == 4 and min(sizes) > 0:
-        last = like is not None and like.arranged(CHANNELS_LAST)
-        order: Sequence[Axis] = CHANNELS_LAST if last else CHANNELS_FIRST
+        # A map of one pixel or channel is arranged both ways: first is meant then.
+        orders: tuple[Sequence[Axis], ...] = (CHANNELS_FIRST, CHANNELS_LAST)
+        fitting = [one for one in orders if like is not None and like.arranged(one)]
+        order = next(iter(fitting), CHANNELS_FIRST)
         channels, height, width = (sizes[order.index(a)] for a in CHANNELS_FIRST[1:])
         shape = Shape(channels=channels, height=height, width=width)
     elif len(sizes) == 2 and min(sizes) > 0:

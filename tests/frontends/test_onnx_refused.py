@@ -631,6 +631,31 @@ def test_what_joins_parts_that_are_refused_is_refused_too(tmp_path: Path) -> Non
     ]
 
 
+def test_a_map_that_stands_in_keeps_the_order_of_what_was_read(tmp_path: Path) -> None:
+    # Joined channels last, as Keras does: what reads the map behind is no problem.
+    turned, back = [0, 2, 3, 1], [0, 3, 1, 2]
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"]),
+        helper.make_node("Transpose", ["a"], ["b"], perm=turned),
+        helper.make_node("Concat", ["b", "b"], ["c"], "join", axis=3),
+        helper.make_node("Transpose", ["c"], ["d"], perm=back),
+        helper.make_node("GlobalAveragePool", ["d"], ["y"], "mean"),
+    ]
+    with pytest.raises(UnsupportedError) as found:
+        imported(tmp_path, model(nodes, stored={"w": W}))
+    assert [one.split("'")[1] for one in found.value.problems] == ["join"]
+    # A map of one pixel runs over no axis in particular.
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["x"], ["a"]),
+        helper.make_node("Resize", ["a", "", "s"], ["b"], "grow"),
+        helper.make_node("Conv", ["b", "w"], ["y"], "conv"),
+    ]
+    stored: Stored = {"w": W, "s": np.array([1, 1, 8, 8], np.float32)}
+    with pytest.raises(UnsupportedError) as found:
+        imported(tmp_path, model(nodes, stored=stored))
+    assert [one.split("'")[1] for one in found.value.problems] == ["grow"]
+
+
 def test_every_window_over_a_signal_is_named_and_what_follows_scores(
     tmp_path: Path,
 ) -> None:
