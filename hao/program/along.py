@@ -14,15 +14,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hao.ir.partition import Role
+from hao.program.bounded import Bounded
 from hao.program.closing import Served, close, ways_of, widest_first
 from hao.program.engines import UNFIT, expand, fitting, priced, widest
 from hao.program.field import Field, Group, Listed
 from hao.program.gather import periods_of
 from hao.program.graph import Widths
 from hao.program.hunt import Counts, Found, Hunt, Least, Progress, bufferings
+from hao.program.periods import RunPeriods
 from hao.program.reach import union_of
 from hao.program.rough import any_within
-from hao.program.shapes import is_far_above, shapes_within
+from hao.program.shapes import any_in_budgets, is_far_above, shapes_within
 from hao.program.sweep import Net, sweep
 from hao.program.tables import Choice, joined
 
@@ -38,6 +41,9 @@ Source: chosen here; a front is steep where it is cheap, and flat where it is de
 
 SWEPT = 2_048
 """Engines that are swept at all prices side by side (chosen here)."""
+
+TELLING = 32
+"""Engines of these that tell which price is tried first (chosen here)."""
 
 FIRST = 3
 """Lane shapes of each budget that are tried first (chosen here)."""
@@ -104,11 +110,16 @@ def least_within(
             if is_far_above(field, joint, double, budgets.cycles[0]):
                 return None
     along = _Along(field, budgets, counts)
-    for group in field.groups(field.widths, budgets.spend):
-        for double in bufferings(field):
-            if not along.search(group, double):
+    groups = field.groups(field.widths, budgets.spend)
+    for number, double in enumerate(bufferings(field)):
+        # What one buffering finds mostly excludes the other before it is priced.
+        open_ = {roles for roles in stages if not number or along.any(roles, double)}
+        for group in groups:
+            if group.roles not in open_:
+                along.skip(group, double)
+            elif not along.search(group, double):
                 return None
-        progress(f"front: {counts.priced} engines priced")
+            progress(f"front: {counts.priced} engines priced")
     return along.result()
 
 
@@ -129,6 +140,17 @@ class _Kept:
     choice: Choice
     least: Ints
     bound: Floats
+
+    @classmethod
+    def none(cls, group: Group, double: bool, budgets: int) -> "_Kept":
+        """Return no engines."""
+        return cls(
+            widths=group.widths,
+            double=double,
+            choice=joined([], group.roles),
+            least=np.zeros(0, dtype=np.int64),
+            bound=np.zeros((budgets, 0)),
+        )
 
     def listed(self, place: int, cycles: int, cost: int) -> Listed:
         """Return the engines that may have a design within one of the budgets.
@@ -173,6 +195,18 @@ class _Along:
         ]
         self._kept: list[_Kept] = []
 
+    def any(self, roles: tuple[Role, ...], double: bool) -> bool:
+        """Return whether engines of some stages may be better within some budget."""
+        joint = self._field.joint(self._field.widths, roles, self._spend)
+        costs = np.array([hunt.cost_of_interest for hunt in self._hunts])
+        return joint is not None and any_in_budgets(
+            self._field, joint, double, self._budgets, costs
+        )
+
+    def skip(self, group: Group, double: bool) -> None:
+        """Note that no engine of a group at one buffering is of interest."""
+        self._kept.append(_Kept.none(group, double, self._budgets.size))
+
     def search(self, group: Group, double: bool) -> bool:
         """Search the engines of one group at one buffering.
 
@@ -180,21 +214,14 @@ class _Along:
             Whether these were few enough; if not, nothing is known.
         """
         field, limit = self._field, int(self._budgets[0])
-        none = _Kept(
-            widths=group.widths,
-            double=double,
-            choice=joined([], group.roles),
-            least=np.zeros(0, dtype=np.int64),
-            bound=np.zeros((self._budgets.size, 0)),
-        )
         if not any_within(field, group, double, limit):
-            self._kept.append(none)
+            self.skip(group, double)
             return True
         shapes = shapes_within(field, group.roles, double, limit, self._spend)
         if shapes.bound.size > MOST_ALONG:
             return False
         found = priced(field, group, double, shapes.choice, limit)
-        bound = self._reach(group, double, found.choice)
+        bound = self._reach(group, double, found)
         first = np.unique(np.argsort(bound, axis=1, kind="stable")[:, :FIRST])
         first = first[self._open(bound, found.bound)[:, first].any(axis=0)]
         tried = self._engines(group, double, found.choice.take(first))
@@ -213,7 +240,7 @@ class _Along:
         bounds = [np.zeros((self._budgets.size, 0))]
         limit = int(self._budgets[0])
         for choice, cycles in expand(self._field, group, double, shapes, limit):
-            bound = self._reach(group, double, choice)
+            bound = self._reach(group, double, Bounded(choice, cycles))
             rows = np.flatnonzero(self._open(bound, cycles).any(axis=0))
             parts.append(choice.take(rows))
             least.append(cycles[rows])
@@ -232,12 +259,13 @@ class _Along:
         result: Bools = bound <= limits[:, None]
         return result & (cycles <= self._budgets[:, None])
 
-    def _reach(self, group: Group, double: bool, choice: Choice) -> Floats:
+    def _reach(self, group: Group, double: bool, engines: Bounded) -> Floats:
         """Return bounds of the cost of engines within each budget, (budgets, engines).
 
         They hold for all widths at which the engines may fit; infinite where there are
         none. Depths of buffers may be relaxed.
         """
+        choice = engines.choice
         result = np.full((self._budgets.size, len(choice)), np.inf)
         if not len(choice):
             return result
@@ -248,24 +276,48 @@ class _Along:
             if (bits[place] == UNFIT).any():
                 continue
             own_bits = dict(zip(choice.lanes, map(int, bits[place]), strict=True))
-            net = union_of(self._wide, group, own_bits).net
             rows = np.flatnonzero(code == own)
-            result[:, rows] = self._bounds(net, double, choice.take(rows))
+            result[:, rows] = _least_cost(group, own_bits)
+            rows = rows[self._open(result[:, rows], engines.bound[rows]).any(axis=0)]
+            if rows.size:
+                net = union_of(self._wide, group, own_bits).net
+                some = Bounded(choice.take(rows), engines.bound[rows])
+                result[:, rows] = self._bounds(net, double, some)
         return result
 
-    def _bounds(self, net: Net, double: bool, choice: Choice) -> Floats:
-        """Return bounds of the cost of engines within each budget."""
-        rates, tables = self._rates[:, None], self._field.tables(double)
-        bound = np.empty((self._budgets.size, len(choice)))
+    def _bounds(self, net: Net, double: bool, engines: Bounded) -> Floats:
+        """Return bounds of the cost of engines within each budget.
+
+        Those that a price excludes are not bounded at others.
+        """
+        tables, choice = self._field.tables(double), engines.choice
+        bound = np.full((self._budgets.size, len(choice)), -np.inf)
         for start in range(0, len(choice), SWEPT):
-            part = slice(start, start + SWEPT)
-            some = choice.take(np.arange(len(choice))[part])
-            periods = periods_of(tables, some, net.runs)
-            swept = sweep(net, periods, double_buffered=double, rate=rates)
-            total = np.broadcast_to(swept.total, (rates.size, len(some)))
-            for own, budget in zip(bound, self._budgets, strict=True):
-                own[part] = ((total - budget) / rates).max(axis=0)
+            rows = np.arange(start, min(start + SWEPT, len(choice)))
+            periods = periods_of(tables, choice.take(rows), net.runs)
+            for rates in self._prices(net, double, periods, engines.bound[rows]):
+                left = self._open(bound[:, rows], engines.bound[rows]).any(axis=0)
+                rows, periods = rows[left], periods.take(np.flatnonzero(left))
+                if not rows.size:
+                    break
+                priced = _bounds_at(net, periods, double, rates, self._budgets)
+                bound[:, rows] = np.maximum(bound[:, rows], priced.max(axis=0))
         return bound
+
+    def _prices(
+        self, net: Net, double: bool, periods: RunPeriods, cycles: Ints
+    ) -> list[Floats]:
+        """Return the prices of accuracy, those first that exclude most of a sample."""
+        if cycles.size < 2 * TELLING:
+            return [self._rates]
+        places = np.linspace(0, cycles.size - 1, TELLING).astype(np.int64)
+        some = periods.take(places)
+        bound = _bounds_at(net, some, double, self._rates, self._budgets)
+        out = [~self._open(own, cycles[places]).any(axis=0) for own in bound]
+        first = int(np.argmax([each.sum() for each in out]))
+        if not out[first].any():
+            return [self._rates]
+        return [self._rates[[first]], np.delete(self._rates, first)]
 
     def _close(self, kept: _Kept, rows: Ints) -> None:
         """Look for better designs among some engines, within each budget."""
@@ -287,8 +339,10 @@ class _Along:
     ) -> None:
         """Look for better designs among engines of given widths, and least cycles."""
         net, _ = ways_of(self._wide, widths)
-        bounds = self._bounds(net, double, choice)
+        bounds = self._bounds(net, double, Bounded(choice, least))
         for place, hunt in enumerate(self._hunts):
+            if widths.floor > hunt.cost:
+                continue
             open_ = (bounds[place] <= hunt.cost + 1e-3) & (least <= hunt.cycles)
             some = np.flatnonzero(open_)
             if some.size:
@@ -316,3 +370,25 @@ class _Along:
                     listed[id(widths), kept.double] = own
             result.append(Within(hunt.best, listed))
         return result
+
+
+def _least_cost(group: Group, bits: Mapping[Role, int]) -> int:
+    """Return the least cost of ways at no more than some bits, for no price at all."""
+    return min(
+        widths.floor
+        for widths in group.widths
+        if all(widths.bits[role] <= most for role, most in bits.items())
+    )
+
+
+def _bounds_at(
+    net: Net, periods: RunPeriods, double: bool, rates: Floats, budgets: Ints
+) -> Floats:
+    """Return bounds of cost at prices of accuracy, (prices, budgets, engines).
+
+    Where nothing depends on the engine, there is one for all of them.
+    """
+    across = rates[:, None]
+    swept = sweep(net, periods, double_buffered=double, rate=across)
+    total = np.asarray(swept.total, dtype=np.float64)
+    return np.asarray((total[:, None] - budgets[:, None]) / across[:, None])

@@ -35,14 +35,11 @@ Floats = NDArray[np.float64]
 BATCH = 4_096
 """Engines whose Lagrangian bound is computed side by side (chosen here)."""
 
-
 CLOSED = 32
 """Engines whose outlook is computed side by side (chosen here)."""
 
-
 QUICK = 24
 """Fast engines that are tried first where the smallest is sought (chosen here)."""
-
 
 SPREAD = np.geomspace(2.0**-5, 2.0**5, 9)
 """Prices of accuracy tried on many engines, relative to a guess (chosen here)."""
@@ -355,18 +352,27 @@ def _bounds(
     )
 
 
-def _close_blocks(case: ClosingTask, choice: Choice) -> None:
-    """Look for designs of fewer blocks, smallest engines first."""
-    hunt = case.hunt
-    choice, periods, _, rates = _bounds(case, choice, prune=False)
-    if not len(choice):
-        return
+def _least_blocks(case: ClosingTask, choice: Choice) -> Ints:
+    """Return a lower bound of the blocks of engines: every stage by itself."""
     least = np.zeros(len(choice), dtype=np.int64)
     for place in np.unique(choice.pixels):
         here = np.flatnonzero(choice.pixels == place)
-        room = hunt.field.room(case.widths, int(place), case.double)
+        room = case.hunt.field.room(case.widths, int(place), case.double)
         columns = {role: index[here] for role, index in choice.columns.items()}
-        least[here] = room.least_measures(columns, hunt.measure)
+        least[here] = room.least_measures(columns, case.hunt.measure)
+    return least
+
+
+def _close_blocks(case: ClosingTask, choice: Choice) -> None:
+    """Look for designs of fewer blocks, smallest engines first."""
+    hunt = case.hunt
+    choice = choice.take(np.flatnonzero(_least_blocks(case, choice) <= hunt.blocks))
+    if not len(choice):
+        return
+    choice, periods, _, rates = _bounds(case, choice, prune=False)
+    if not len(choice):
+        return
+    least = _least_blocks(case, choice)
     table = row_table(periods, len(choice))
     # What a fast engine cannot do, no engine that is nowhere faster can.
     quick = np.argsort(table.sum(axis=1), kind="stable")[:QUICK]

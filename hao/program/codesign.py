@@ -513,6 +513,8 @@ def solved(
         nodes, name = solution.nodes, solution.solver
         if least is not Least.BLOCKS and tolerance == 0:
             last = program.model(program.measure, rows)
+            if start is None:
+                run = partial(run, start=solution.values)
             solution = _solve(last, run, found.blocks, 0, problem)
             nodes += solution.nodes
         picked = _extract(field, found, program, solution, apart)

@@ -13,8 +13,16 @@ from hao.program.codesign import (
     in_fewest_cycles,
     solved,
 )
-from hao.program.hunt import Counts, Least, Limits, Progress
+from hao.program.hunt import (
+    NO_LIMIT,
+    Counts,
+    Least,
+    Limits,
+    Progress,
+    bufferings,
+)
 from hao.program.problem import Problem
+from hao.program.shapes import is_far_above, shapes_within
 from hao.program.solver import SolverName
 
 __all__ = ["trade_off"]
@@ -45,9 +53,20 @@ def trade_off(
     slowest = _slowest(problem, solver, progress)
     if points == 1:
         return (slowest,)
-    fastest = choose_fastest(problem, solver=solver)
+    limit = slowest.cost.latency_cycles
+    _list_shapes(problem, limit)
+    fastest = choose_fastest(problem, latency_limit=limit, solver=solver)
     between = _between(problem, (slowest, fastest), points, solver, progress)
     return _undominated([slowest, *between, fastest])
+
+
+def _list_shapes(problem: Problem, limit: int) -> None:
+    """List the lane shapes of at most some cycles: the whole front is of these."""
+    field = field_of(problem)
+    double = bufferings(field)[0]
+    for joint in field.by_stages(field.widths, NO_LIMIT):
+        if not is_far_above(field, joint, double, limit):
+            shapes_within(field, joint.roles, double, limit, NO_LIMIT)
 
 
 def _slowest(problem: Problem, solver: SolverName, progress: Progress) -> SolveReport:

@@ -10,6 +10,7 @@ from hao.program.field import Field, Group
 from hao.program.gather import periods_of
 from hao.program.hunt import Found
 from hao.program.lanes import lane_bounds
+from hao.program.shapes import known_shapes
 from hao.program.sweep import make_net, through
 from hao.program.tables import Choice
 
@@ -64,6 +65,11 @@ def _quick_shapes(
 
     Where few are too slow there are millions; pricing all took as long as the search.
     """
+    way, roles = found.way, group.roles
+    known = known_shapes(field, roles, found.double, way.cycles, group.spend)
+    if known is not None:
+        here = known.within(limit).choice
+        return here.take(np.flatnonzero(here.pixels == found.place))
     bounds = lane_bounds(field, group, found.double)
     for share in SHARES:
         every = bounds.each(int(share * limit))

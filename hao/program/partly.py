@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hao.ir.partition import Role
 from hao.program.exact import guessed_rate
@@ -20,6 +21,8 @@ from hao.program.run_table import RunTable
 from hao.program.space import Grid
 from hao.program.sweep import Net, sweep, through
 from hao.program.tables import Choice, Priced, Tables
+
+Ints = NDArray[np.int64]
 
 TRACED = 12
 """Lane shapes, of the best of those left, whose best ways are priced (chosen here)."""
@@ -89,7 +92,12 @@ def in_time(tables: PartlyPriced, net: Net, choice: Choice, limit: float) -> Cho
 
 
 def in_budget(
-    tables: PartlyPriced, net: Net, choice: Choice, *, cycles: int, cost: int
+    tables: PartlyPriced,
+    net: Net,
+    choice: Choice,
+    *,
+    cycles: int | Ints,
+    cost: int | Ints,
 ) -> Choice:
     """Return the lane shapes that bounds with a price of accuracy do not exclude.
 
@@ -97,15 +105,16 @@ def in_budget(
         tables: Prices.
         net: What ways there are.
         choice: Lane shapes.
-        cycles: Most cycles.
-        cost: Most accuracy cost [micro-points].
+        cycles: Most cycles; of several pairs of limits, one must be kept.
+        cost: Most accuracy cost with each of them [micro-points].
     """
     if not len(choice):
         return choice
     periods = periods_of(tables.of(net), choice, net.runs)
     guess = max(guessed_rate(net, periods, tables.exact.double_buffered), 1e-9)
     for rate in (guess * spread for spread in SPREAD):
-        choice = _left(tables, net, choice, rate, cycles + rate * cost + 1)
+        reach = float(np.max(cycles + rate * np.asarray(cost))) + 1
+        choice = _left(tables, net, choice, rate, reach)
     return choice
 
 

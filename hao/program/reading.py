@@ -133,7 +133,7 @@ class RowBook:
         self.computations: list[Computation] = []
         self._columns = columns
         self._runs: dict[int, tuple[RunTable, BookedRun]] = {}
-        self._known: dict[int, tuple[int, Row]] = {}
+        self._known: dict[tuple[int, int], tuple[int, Row]] = {}
         self._computing: dict[
             tuple[int, int], tuple[int, tuple[tuple[int, ...], ...]]
         ] = {}
@@ -188,8 +188,10 @@ class RowBook:
         elif self._is_tiled(table):
             (role,) = table.beside.terms
             places = table.beside.terms[role].shape[1]
-            tile, key_of = len(self.tiled), self.numbers.start(table.key_of)
-            self.tiled.append(Tiled(role, places, key_of))
+            tiled = Tiled(role, places, self.numbers.start(table.key_of))
+            if tiled not in self.tiled:
+                self.tiled.append(tiled)
+            tile = self.tiled.index(tiled)
         else:
             assert table.relaxed is not None
             table = table.relaxed
@@ -205,7 +207,9 @@ class RowBook:
 
     def _number(self, row: Row, tile: int) -> int:
         """Return the number of a row; where no buffer is deep enough, it is `FAR`."""
-        known = self._known.get(id(row))
+        # Places in a row of a tiled run are its own.
+        key = id(row), tile if row.terms else -1
+        known = self._known.get(key)
         if known is None:
             constant, terms = row.constant, dict(row.terms)
             if tile >= 0 and terms and not self.tiled[tile].places:
@@ -217,7 +221,7 @@ class RowBook:
             starts = [self.numbers.start(values) for values in terms.values()]
             none = len(ROLES) - len(kinds)
             self._rows.append((constant, kinds + [NO_KIND] * none, starts + [0] * none))
-            known = self._known[id(row)] = len(self._known), row
+            known = self._known[key] = len(self._known), row
         return known[0]
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from hao.ir.partition import Role
 from hao.program.solver import LinearModel
@@ -81,6 +80,8 @@ class Program:
         limits: Sequence[tuple[str, Floats, float]],
     ) -> LinearModel:
         """Return the linear model with an objective and further "<" rows."""
+        from scipy import sparse  # here: a refusal has no program
+
         entries = list(self.rows.entries)
         names, sense, rhs = (
             list(self.rows.names),

@@ -12,6 +12,9 @@ from hao.program.graph import FAR
 
 Ints = NDArray[np.int64]
 
+SAMPLED_EVERY = 61
+"""Numbers of an array of which one tells it from others at once (chosen here)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
@@ -58,6 +61,50 @@ class RunTable:
     least_words: Mapping[Role, Ints]
     key_of: Ints | None = None
     relaxed: "RunTable | None" = None
+
+
+class RowStore:
+    """Rows and arrays of tables: of equal ones, one is held.
+
+    Runs with a layer in common, and stages that load alike, mostly have equal rows.
+    """
+
+    def __init__(self) -> None:
+        self._arrays: dict[tuple[object, ...], list[Ints]] = {}
+        self._rows: dict[tuple[object, ...], Row] = {}
+
+    def array(self, values: Ints) -> Ints:
+        """Return the array that is held for all that are equal to one."""
+        key = values.shape, int(values.sum()), *values.ravel()[::SAMPLED_EVERY].tolist()
+        alike = self._arrays.setdefault(key, [])
+        for known in alike:
+            if np.array_equal(known, values):
+                return known
+        alike.append(values)
+        return values
+
+    def row(self, row: Row) -> Row:
+        """Return the row that is held for all that are equal to one."""
+        terms = {role: self.array(values) for role, values in row.terms.items()}
+        key = row.constant, *((role, id(values)) for role, values in terms.items())
+        if key not in self._rows:
+            self._rows[key] = Row(constant=row.constant, terms=terms)
+        return self._rows[key]
+
+    def table(self, table: RunTable) -> RunTable:
+        """Return a table of such rows."""
+        return RunTable(
+            paths=tuple(map(self.row, table.paths)),
+            beside=self.row(table.beside),
+            standing=self.row(table.standing),
+            held=self.row(table.held),
+            ddr=tuple(map(self.row, table.ddr)),
+            opening=tuple(map(self.row, table.opening)),
+            serial=tuple(map(self.row, table.serial)),
+            least_words={r: self.array(w) for r, w in table.least_words.items()},
+            key_of=None if table.key_of is None else self.array(table.key_of),
+            relaxed=None if table.relaxed is None else self.table(table.relaxed),
+        )
 
 
 def longest_rows(rows: Iterable[Row]) -> tuple[Row, ...]:

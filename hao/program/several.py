@@ -15,7 +15,6 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from hao.engine.design import Design
 from hao.errors import InfeasibleError
@@ -308,6 +307,8 @@ def _cheapest(
             for place in np.flatnonzero(counted[:, 1 + number])
         ]
     row, column, value = (np.array(part) for part in zip(*entries, strict=True))
+    from scipy import sparse  # here: a refusal has no program
+
     matrix = sparse.csr_matrix(
         (value, (row, column)), shape=(sink + len(apart.answers), nodes)
     )

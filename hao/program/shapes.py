@@ -104,7 +104,11 @@ def shapes_of(
 
 
 def _in_budget(
-    field: Field, group: Group, double: bool, some: Choice, limits: tuple[int, int]
+    field: Field,
+    group: Group,
+    double: bool,
+    some: Choice,
+    limits: tuple[int | Ints, int | Ints],
 ) -> Choice:
     """Return the lane shapes of a group that may keep limits on cycles and cost."""
     cycles, cost = limits
@@ -116,12 +120,35 @@ def _in_budget(
     for own in np.unique(bits, axis=0):
         most = dict(zip(roles, own.tolist(), strict=True))
         wide = np.array([most.get(role, ABSENT) for role in ROLES])
-        within = graph.within(allowed & (graph.bits <= wide).all(axis=1), cost)
+        own_ways = allowed & (graph.bits <= wide).all(axis=1)
+        within = graph.within(own_ways, int(np.max(cost)))
         if UNFIT not in own and within.any():
             here = some.take((bits == own).all(axis=1))
             net = make_net(graph, within)
             parts.append(in_budget(tables, net, here, cycles=cycles, cost=cost))
     return joined(parts, roles)
+
+
+def any_in_budgets(
+    field: Field, group: Group, double: bool, cycles: Ints, cost: Ints
+) -> bool:
+    """Return whether lane shapes of a group may keep one of some pairs of limits.
+
+    Args:
+        field: Where to search.
+        group: Combinations of widths.
+        double: Whether the engines double-buffer.
+        cycles: Most cycles of each pair.
+        cost: Most accuracy cost of each [micro-points].
+
+    Returns:
+        If not, no engine does.
+    """
+    left = left_within(field, group, double, int(cycles.max()))
+    if left is None or len(left) > EACH:
+        return True
+    left = left.take(may_fit(field, group.widths, double, left))
+    return len(_in_budget(field, group, double, left, (cycles, cost))) > 0
 
 
 def _partly_priced(field: Field, double: bool) -> PartlyPriced:

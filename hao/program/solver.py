@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 import highspy
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from hao.errors import InfeasibleError, SolverError, WorkLimitError
 
 if TYPE_CHECKING:
     import gurobipy as gp
+    from scipy import sparse
 
 Floats = NDArray[np.float64]
 
@@ -75,7 +75,7 @@ class LinearModel:
     upper: Floats
     integer: NDArray[np.bool_]
     row_names: tuple[str, ...]
-    matrix: sparse.csr_matrix
+    matrix: "sparse.csr_matrix"
     sense: tuple[str, ...]
     rhs: Floats
 

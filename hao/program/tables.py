@@ -28,6 +28,7 @@ from hao.program.graph import FAR, Graph
 from hao.program.loading import Loads, load_paths
 from hao.program.run_table import (
     Row,
+    RowStore,
     RunTable,
     longest_rows,
     relaxed_table,
@@ -113,6 +114,7 @@ class Tables:
     shelves: dict[object, object] = field(default_factory=dict)
     _known: dict[int, RunTable] = field(default_factory=dict)
     _shaped: dict[int, RunTable] = field(default_factory=dict)
+    _alike: RowStore = field(default_factory=RowStore)
     _loads: Loads = field(default_factory=dict)
     _cuts: dict[int, "_Cut"] = field(default_factory=dict)
     _held: dict[tuple[Role, int], Bools] = field(default_factory=dict)
@@ -146,13 +148,15 @@ class Tables:
         """
         run, shape = self.graph.runs[number], self.graph.shapes[number]
         if shape not in self._shaped:
-            self._shaped[shape] = self._computed(run)
+            self._shaped[shape] = self._alike.table(self._computed(run))
         sizes = {role: self.grids[role].lanes for role, _ in run.invocation.stages}
         columns = {role: self.grids[role].shapes() for role in sizes}
         opening, serial = (
             tuple(self._row(path, sizes) for path in paths)
             for paths in load_paths(run, columns, self._setting(), self._loads)
         )
+        opening = tuple(map(self._alike.row, opening))
+        serial = tuple(map(self._alike.row, serial))
         return replace(self._shaped[shape], opening=opening, serial=serial)
 
     def _computed(self, run: PricedRun) -> RunTable:
@@ -208,7 +212,7 @@ class Tables:
             key_of=np.where(self._holding(role, run.bits[0]), cut.key_of, -1),
         )
         relaxed = relaxed_table(table, role, cut.lane_of, self.grids[role].lanes)
-        return replace(table, relaxed=relaxed)
+        return self._alike.table(replace(table, relaxed=relaxed))
 
     def _holding(self, role: Role, bits: int) -> Bools:
         """Return the columns of a stage that weights of so many bits may be on."""

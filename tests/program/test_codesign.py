@@ -372,6 +372,34 @@ def test_a_large_program_starts_from_the_design_of_the_search(
     assert len(solved) == 4
 
 
+def test_the_fewest_luts_are_sought_from_a_design_that_is_as_good(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    starts: list[NDArray[np.float64]] = []
+
+    def started(
+        model: LinearModel,
+        *,
+        solver: SolverName,
+        explain: bool,
+        target: float,
+        start: NDArray[np.float64] | None,
+    ) -> Solution:
+        if start is not None:
+            starts.append(start)
+            left = model.matrix @ start - model.rhs
+            equal = np.array([sense == "=" for sense in model.sense])
+            assert left.max() < 1e-3
+            assert np.abs(left[equal]).max() < 1e-3
+        return solve(model, solver=solver, explain=explain, target=target, start=start)
+
+    monkeypatch.setattr(codesign, "solve", started)
+    for solver in (SolverName.AUTO, SolverName.HIGHS):
+        problem = random_problem(5, choices=3, layers=3)
+        choose_most_accurate(problem, budget=1 << 40, solver=solver)
+    assert len(starts) == 2
+
+
 def test_a_solver_that_contradicts_the_search_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

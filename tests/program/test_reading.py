@@ -6,6 +6,7 @@ import pytest
 from hao.ir.partition import Role
 from hao.program.field import Field
 from hao.program.reading import NO_KIND, Numbers, RowBook, longest_of
+from hao.program.run_table import Row, RowStore
 from tests.program.instances import random_problem
 
 
@@ -82,3 +83,31 @@ def test_the_longest_of_groups_by_hand() -> None:
     expected = [[2, 2], [5, 9], [7, 7], [3, 3]]
     assert longest.of(values).tolist() == expected
     assert longest.one_by_one(lambda row: values[row], 2).tolist() == expected
+
+
+def test_of_equal_rows_one_is_held_and_read_in_tiles_of_each_run() -> None:
+    held = RowStore()
+    role = Role.DENSE
+    rows = [
+        Row(constant=3, terms={role: np.arange(200).reshape(2, 100)}) for _ in range(2)
+    ]
+    other = Row(constant=3, terms={role: np.arange(200)[::-1].reshape(2, 100)})
+    first, second, third = map(held.row, (*rows, other))
+    assert first is second
+    # Equal sums and shapes, but not the same numbers.
+    assert third is not first
+    assert third.terms[role].tolist() == other.terms[role].tolist()
+    assert (
+        held.row(Row(constant=4, terms=rows[1].terms)).terms[role]
+        is (first.terms[role])
+    )
+    field = Field(random_problem(3, choices=3, layers=4))
+    tables = field.tables(True)
+    arrays: dict[tuple[object, ...], int] = {}
+    for number in range(len(field.graph.runs)):
+        table = tables.table(number)
+        for row in (table.beside, *table.paths, *table.ddr, *table.opening):
+            for values in row.terms.values():
+                key = values.shape, values.tobytes()
+                assert arrays.setdefault(key, id(values)) == id(values)
+    assert arrays
