@@ -100,7 +100,7 @@ class Board:
             from 1 to 100.
         lutram: LUTs usable as memory, at most all of them.
         dsp_type: DSP slice.
-        ddr_peak_kbytes_per_s: DDR peak bandwidth [1000 bytes/s], at least 1.
+        ddr_peak_kbytes_per_s: DDR peak bandwidth [1000 bytes/s], at least 100.
         ddr_read_percent: Share of the peak that an accelerator's reads reach beside
             its writes [percent], from 1 to 100.
         ddr_write_percent: The same of its writes.
@@ -171,7 +171,7 @@ class Board:
             )
         ranges: list[tuple[str, int | None, int, int | None]] = [
             ("clock_khz", self.clock_khz, 1, None),
-            ("ddr_peak_kbytes_per_s", self.ddr_peak_kbytes_per_s, 1, None),
+            ("ddr_peak_kbytes_per_s", self.ddr_peak_kbytes_per_s, 100, None),
             ("ports", self.ports, 1, None),
             ("port_max_khz", self.port_max_khz, 1, None),
             ("most_start_us", self.most_start_us, 1, None),
