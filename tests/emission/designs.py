@@ -107,6 +107,34 @@ def pruned_design(density: int) -> Design:
     )
 
 
+def waiting_design() -> Design:
+    """Return a run whose pointwise array stands while many weights wait for it."""
+    image = Input(name="image", ofm=shape(16, 8, 8))
+    wide = conv(image.ofm, 12, name="wide")
+    middle = depthwise(wide.ofm, name="middle", source="wide")
+    narrow = conv(middle.ofm, 12, 1, name="narrow", source="middle")
+    head = linear(narrow.ofm, 64, name="head", source="narrow")
+    network = Network(name="waiting", layers=(image, wide, middle, narrow, head))
+    names = ["wide", "middle", "narrow"], ["head"]
+    segments = tuple(
+        s
+        for s in partition(network).segments
+        if [x.name for _, x in s.invocation.stages] in names
+        and s.invocation.stages[-1][0] is Role.POINTWISE
+    )
+    lanes = {Role.DENSE: (4, 2), Role.DEPTHWISE: (2, 3), Role.POINTWISE: (16, 8)}
+    engine = build_engine(
+        segments, lanes=lanes, double_buffered=True, spare_folds=800, px=2
+    )
+    return Design(
+        network=network,
+        scheme=scheme_of(dict.fromkeys((*names[0], *names[1]), 8)),
+        engine=engine,
+        segments=segments,
+        board=load_board("kv260"),
+    )
+
+
 @cache
 def in_parts(
     role: Role,

@@ -134,7 +134,7 @@ def random_sample(seed: int, bits: tuple[int, int] | None = None) -> Sample:
     """
     rng = random.Random(seed)
     while True:
-        network = _some_in_passes(_Networks(rng).make(f"fuzz{seed}"))
+        network = _some_in_passes(random_network(rng, f"fuzz{seed}"))
         if seed >= FIRST_PRUNED:
             network = _some_pruned(network)
         try:
@@ -163,6 +163,11 @@ def random_sample(seed: int, bits: tuple[int, int] | None = None) -> Sample:
         return Sample(
             seed=seed, kind=kind, design=design, net=net, frames=_frames(net, seed)
         )
+
+
+def random_network(rng: random.Random, name: str) -> Network:
+    """Return a random network of up to six blocks; some cannot be cut into runs."""
+    return _Networks(rng).make(name)
 
 
 def _some_in_passes(network: Network) -> Network:

@@ -23,9 +23,8 @@ from hao.hw.board_file import load_board
 from hao.intmath import ceil_div
 from hao.ir.change import scheme_of
 from hao.ir.channels import channel_groups, without_channels
-from hao.ir.layer import Conv, Depthwise, Input, Linear, Pool
-from hao.ir.network import Network
-from hao.ir.partition import Role, partition
+from hao.ir.layer import Conv, Depthwise, Linear, Pool
+from hao.ir.partition import Role
 from hao.ir.seeded import seeded_frames, seeded_integers
 from hao.ir.sparsity import with_densities
 from hao.options.bits import bit_options
@@ -34,9 +33,9 @@ from hao.program.problem import Problem
 from hao.report.hardware import InvocationCycles
 from hao.steps.simulate import compared_cycles
 from hao.zoo import build_network
-from tests.cost.samples import build_engine, conv, depthwise, linear, shape
+from tests.cost.samples import build_engine
 from tests.cost.trips import StageTrips, dense_trips, depthwise_trips, pointwise_trips
-from tests.emission.designs import pruned_design
+from tests.emission.designs import pruned_design, waiting_design
 from tests.report.samples import longest_segments
 
 TOTAL = 0.03
@@ -102,7 +101,8 @@ def designed(case: Case) -> Design:
 
 def replayed(design: Design, folder: Path) -> tuple[Table, Replay]:
     """Return the table and the replay of a design with random weights."""
-    net = seeded_integers(design.network, design.weight_bits, act_bits=8, seed=0)
+    act_bits = design.engine.act_bits
+    net = seeded_integers(design.network, design.weight_bits, act_bits=act_bits, seed=0)
     net = replace(net, network=pruned_network(net.network, design))
     cost = evaluate(design)
     project = render_project(design, net, cost, seeded_frames(net, 1, 1))
@@ -290,30 +290,7 @@ def test_predicted_cycles_of_large_networks(
 
 
 def test_weights_wait_for_an_array_behind_a_slow_stage(tmp_path: Path) -> None:
-    image = Input(name="image", ofm=shape(16, 8, 8))
-    wide = conv(image.ofm, 12, name="wide")
-    middle = depthwise(wide.ofm, name="middle", source="wide")
-    narrow = conv(middle.ofm, 12, 1, name="narrow", source="middle")
-    head = linear(narrow.ofm, 64, name="head", source="narrow")
-    network = Network(name="waiting", layers=(image, wide, middle, narrow, head))
-    names = ["wide", "middle", "narrow"], ["head"]
-    segments = tuple(
-        s
-        for s in partition(network).segments
-        if [x.name for _, x in s.invocation.stages] in names
-        and s.invocation.stages[-1][0] is Role.POINTWISE
-    )
-    lanes = {Role.DENSE: (4, 2), Role.DEPTHWISE: (2, 3), Role.POINTWISE: (16, 8)}
-    engine = build_engine(
-        segments, lanes=lanes, double_buffered=True, spare_folds=800, px=2
-    )
-    design = Design(
-        network=network,
-        scheme=scheme_of(dict.fromkeys((*names[0], *names[1]), 8)),
-        engine=engine,
-        segments=segments,
-        board=load_board("kv260"),
-    )
+    design = waiting_design()
     found = compared(design, *replayed(design, tmp_path))
     assert far_off(found, frozenset()) == []
     # The array that the weights of the next run are for moves in few of these cycles.

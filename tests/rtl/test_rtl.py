@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from hao.cost.evaluate import evaluate
 from hao.emission.steps import Table, make_table
 from hao.emission.weights import pruned_network
 from hao.engine.design import Design
@@ -26,7 +27,13 @@ from hao.ir.passes import run_in_passes
 from hao.ir.seeded import seeded_frames, seeded_integers
 from hao.zoo import build_network
 from tests.cost.samples import build_engine, conv, depthwise, linear, shape
-from tests.emission.designs import SEEDS, in_parts, pruned_design, sample
+from tests.emission.designs import (
+    SEEDS,
+    in_parts,
+    pruned_design,
+    sample,
+    waiting_design,
+)
 from tests.emission.random_designs import FIRST_PRUNED, Sample
 from tests.report.samples import longest_segments
 from tests.rtl.model import SYSTEM
@@ -182,6 +189,23 @@ def test_words_that_are_left_out_take_no_cycles(folder: Path) -> None:
     first, second = (12 * 6) * 6 * (9 * 4), (12 * 6) * 16 * 12
     assert found.steps[1].cycles <= 0.55 * first
     assert found.steps[2].cycles <= 0.55 * second
+
+
+def test_weights_wait_for_an_array_that_stands(folder: Path) -> None:
+    design = waiting_design()
+    net = seeded_integers(design.network, design.weight_bits, act_bits=8, seed=0)
+    frames = seeded_frames(net, 1, 1)
+    found = witness(
+        Sample(seed=0, kind="waiting", design=design, net=net, frames=frames), folder
+    )
+    check(found)
+    # Counted by processes that know of no price: the run and the load add up.
+    first, second = evaluate(design).invocations
+    alone, load = max(first.path_cycles.values()), second.load_cycles
+    assert min(alone, load) > 2_500
+    cycles = found.steps[1].cycles
+    assert cycles > 0.9 * (alone + load)
+    assert abs(first.period_cycles - cycles) <= 0.03 * cycles
 
 
 @pytest.mark.thorough
