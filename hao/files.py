@@ -104,6 +104,12 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path}: not UTF-8; convert it") from error
 
 
+def check_absent(path: Path, *, force: bool) -> None:
+    """Check that a file is not there, or may be replaced."""
+    if os.path.lexists(path) and not force:
+        raise InputError(f"{path}: exists; `force` replaces it")
+
+
 def write_file(path: Path, content: bytes) -> None:
     """Write a file, replacing what is there only once the new one is whole.
 
@@ -352,9 +358,8 @@ def _undo(work: Path) -> None:
 
 def _is_work(path: Path) -> bool:
     """Return whether a path is a work folder: by its name and by what it holds."""
-    if not path.name.startswith(_WORK) or not path.is_dir():
-        return False
-    return {*os.listdir(path)} <= {_NEW, _OLD}
+    named = path.name.startswith(_WORK) and path.is_dir()
+    return named and {*os.listdir(path)} <= {_NEW, _OLD}
 
 
 @contextmanager
@@ -372,13 +377,12 @@ def _owned(path: Path) -> Iterator[bool]:
     except OSError:
         yield False
         return
+    owned = False
     try:
-        try:
+        with suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-        else:
-            yield True
+            owned = True
+        yield owned
     finally:
         os.close(descriptor)
 

@@ -5,7 +5,6 @@ prices whole catalogues with the same formulas (`hao.cost.prices`), and its obje
 must equal `CostReport.latency_cycles` of the design it returns (tested).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,7 +20,6 @@ from hao.cost.transfers import map_bytes
 from hao.engine.design import Design
 from hao.engine.stages import Engine
 from hao.errors import InputError
-from hao.hw.board import Board
 from hao.hw.resources import Resources
 from hao.ir.layer import Pool
 from hao.ir.partition import Invocation, Role
@@ -36,6 +34,7 @@ class InvocationCost:
         name: Layers it runs.
         macs: Multiply-accumulates, of the words of weights that are kept.
         tiles: Runs over groups of output channels, and parts of a reduction.
+        steps: Of the engine: a run for each tile and frame, and loads apart from them.
         path_cycles: Cycles of each path: a stage, or a port ("ifm", "ofm", ...).
         load_cycles: Cycles to load its weights; a step of its own, with its start,
             without double buffering.
@@ -49,6 +48,7 @@ class InvocationCost:
     name: str
     macs: int
     tiles: int
+    steps: int
     path_cycles: dict[str, int]
     load_cycles: int
     period_cycles: int
@@ -66,7 +66,6 @@ class CostReport:
         first_load_cycles: Weights of the first invocation, before anything runs.
         latency_cycles: The engine's time for a start, first weight to last output.
         frames: Those of a start, at least 1.
-        steps: Of the engine in a start: runs of all frames, and loads apart from them.
         clock_khz: Clock [kHz].
         host_us: What the host adds to the time of a frame [us]; 0 back to back.
         parts: Resources by part of the engine.
@@ -79,7 +78,6 @@ class CostReport:
     first_load_cycles: int
     latency_cycles: int
     frames: int = 1
-    steps: int
     clock_khz: int
     host_us: int
     parts: dict[str, Resources]
@@ -101,6 +99,12 @@ class CostReport:
     def frame_ms(self) -> float:
         """Return the time between frames, with what the host adds [ms]."""
         return self.engine_ms + self.host_us / 1000
+
+    @property
+    def steps(self) -> int:
+        """Return the steps of the engine in a start."""
+        own = sum(cost.steps for cost in self.invocations)
+        return own + (self.first_load_cycles > 0)
 
     @property
     def fps(self) -> float:
@@ -188,7 +192,6 @@ def evaluate(design: Design, *, aligned_tiles: bool = True) -> CostReport:
         first_load_cycles=first,
         latency_cycles=first + sum(cost.period_cycles for cost in costs),
         frames=board.batch,
-        steps=_steps(costs, first, engine, board),
         clock_khz=board.clock_khz,
         host_us=board.host_us,
         parts=parts,
@@ -196,16 +199,6 @@ def evaluate(design: Design, *, aligned_tiles: bool = True) -> CostReport:
         multipliers=engine.multipliers,
         macs=sum(cost.macs for cost in costs),
     )
-
-
-def _steps(
-    costs: Sequence[InvocationCost], first: int, engine: Engine, board: Board
-) -> int:
-    """Return the steps of a start: every run for each frame, and loads of their own."""
-    runs = board.batch * sum(cost.tiles for cost in costs)
-    if engine.double_buffered:
-        return runs + (first > 0)
-    return runs + sum(cost.tiles for cost in costs if cost.load_cycles)
 
 
 @lru_cache(maxsize=KEPT)
@@ -276,6 +269,7 @@ def _invocation_cost(
         binding = "weights"
     tiles = max((int(t[0]) for t in price.tiles.values()), default=1)
     parts = max((int(t[0]) for t in price.parts.values()), default=1)
+    apart = not setting.double_buffered and own_load > 0
     return InvocationCost(
         name=invocation.name,
         macs=setting.board.batch
@@ -285,6 +279,7 @@ def _invocation_cost(
             if not isinstance(layer, Pool)
         ),
         tiles=tiles,
+        steps=tiles * (setting.board.batch + apart),
         path_cycles=rows,
         load_cycles=own_load,
         period_cycles=longest + serial,

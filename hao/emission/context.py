@@ -198,7 +198,7 @@ def make_context(
         "weight_bytes": len(table.weights),
         "frame": frame_coding(design, net),
         "system": system_side(design, table),
-        "invocations": invocation_steps(table, cost),
+        "invocations": invocation_steps(cost),
         "input": feature_map(table.arena.maps[design.network.input.name], design, net),
         "output": feature_map(_output(design, table), design, net, output=True),
         "output_zero": net.maps[design.segments[-1].invocation.output_name].zero,

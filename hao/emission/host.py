@@ -4,6 +4,8 @@ The drivers, the block design and the device-tree overlay are rendered from thes
 that they agree on where things are.
 """
 
+from itertools import accumulate
+
 from hao.cost.evaluate import CostReport
 from hao.cost.memory import store_bits
 from hao.emission.arena import StoredMap
@@ -136,31 +138,17 @@ def system_side(design: Design, table: Table) -> dict[str, object]:
     }
 
 
-def invocation_steps(table: Table, cost: CostReport) -> list[dict[str, object]]:
+def invocation_steps(cost: CostReport) -> list[dict[str, object]]:
     """Return which steps of the table belong to each invocation, in order.
 
     Weights that load before anything runs are the first entry, where they are not
     priced with an invocation.
     """
-    first = 0
-    found: list[dict[str, object]] = []
+    rows = [(each.name, each.steps, each.period_cycles) for each in cost.invocations]
     if cost.first_load_cycles:
-        first = 1
-        found.append(_steps("first load", 0, 1, cost.first_load_cycles))
-    for each in cost.invocations:
-        end = first
-        while end < len(table.runs) and _runs_for(table, end) == each.name:
-            end += 1
-        found.append(_steps(each.name, first, end - first, each.period_cycles))
-        first = end
-    return found
-
-
-def _runs_for(table: Table, step: int) -> str:
-    """Return the invocation that a step runs, or loads weights for."""
-    run = next(run for run in table.runs[step:] if run is not None)
-    return run.invocation.name
-
-
-def _steps(name: str, first: int, steps: int, cycles: int) -> dict[str, object]:
-    return {"name": name, "first": first, "steps": steps, "cycles": cycles}
+        rows.insert(0, ("first load", 1, cost.first_load_cycles))
+    ends = accumulate(steps for _, steps, _ in rows)
+    return [
+        {"name": name, "first": end - steps, "steps": steps, "cycles": cycles}
+        for end, (name, steps, cycles) in zip(ends, rows, strict=True)
+    ]

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from hao.arguments import take_fields, takes_words
 from hao.errors import ArgumentError, InputError
-from hao.files import write_file
+from hao.files import check_absent, write_file
 from hao.hw.board_format import DDR_BITS, DDR_TYPES, check_board_name, parse_board
 from hao.hw.device import device_of, family_of, grade_limit
 
@@ -118,8 +118,7 @@ def write_board_file(board: NewBoard, path: Path, *, force: bool = False) -> Non
     if path.suffix != ".toml":
         raise InputError(f"{path}: must end in .toml, as board files do")
     text = render_board_file(board)
-    if path.exists() and not force:
-        raise InputError(f"{path}: exists; `force` replaces it")
+    check_absent(path, force=force)
     write_file(path, text.encode())
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hao.errors import InputError
-from hao.files import write_file
+from hao.files import check_absent, write_file
 from hao.page.compare import comparison_page
 from hao.page.page import render_page, run_page
 from hao.report.result import SearchResult
@@ -61,8 +61,7 @@ def write_comparison_page(
     """
     if path.is_dir():
         raise InputError(f"{path}: a directory; must be a file to write")
-    if path.exists() and not force:
-        raise InputError(f"{path}: exists; `force` replaces it")
+    check_absent(path, force=force)
     write_file(path, render_page(comparison_page(first, second)).encode())
 
 

@@ -157,11 +157,8 @@ def engines_by_price(
     for shapes in own.promising():
         yield from own.engines(shapes)
     shapes, bound = own.shapes()
-    begin, step = 0, FIRST
-    while begin < bound.size and bound[begin] <= hunt.of_interest:
-        rows = np.arange(begin, min(begin + step, bound.size))
-        begin, step = begin + step, min(MOST, GROWTH * step)
-        yield from own.engines(shapes.take(rows[bound[rows] <= hunt.of_interest]))
+    for rows in own.growing(bound):
+        yield from own.engines(shapes.take(rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,12 +314,16 @@ class _Priced:
         """
         self._hunt.counts.priced += len(shapes)
         engines, reach = self.at_widths(self.deepened(shapes))
-        first, some = 0, FIRST
-        while first < reach.size and reach[first] <= self._hunt.of_interest:
-            part = np.arange(first, min(first + some, reach.size))
-            first, some = first + some, min(MOST, GROWTH * some)
-            part = part[reach[part] <= self._hunt.of_interest]
+        for part in self.growing(reach):
             yield engines.take(part), np.zeros(part.size, dtype=np.int64)
+
+    def growing(self, bound: Floats) -> Iterator[Ints]:
+        """Yield places of rising bounds, more each time, while they are of interest."""
+        begin, step = 0, FIRST
+        while begin < bound.size and bound[begin] <= self._hunt.of_interest:
+            rows = np.arange(begin, min(begin + step, bound.size))
+            begin, step = begin + step, min(MOST, GROWTH * step)
+            yield rows[bound[rows] <= self._hunt.of_interest]
 
     def deepened(self, shapes: Choice) -> Choice:
         """Return the engines of lane shapes, with depths of buffers, within reach."""

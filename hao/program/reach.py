@@ -184,9 +184,9 @@ def union_of(hunt: Hunt, group: Group, bits: Mapping[Role, int]) -> Union:
 
 def _bound(hunt: Hunt, union: Union, double: bool, choice: Choice) -> Floats:
     """Return a bound of engines: exact but for depths, or at a price of accuracy."""
-    periods = periods_of(hunt.field.tables(double), choice, union.net.runs)
     if union.sums is not None:
-        return exact_bound(hunt, union.sums, periods, double, len(choice))
+        return summed_bound(hunt, union.sums, double)(choice, {})
+    periods = periods_of(hunt.field.tables(double), choice, union.net.runs)
     assert hunt.rate is not None, "else nothing is known"
     rate = union.rates.get(double, hunt.rate)
     bound: Floats = _priced(hunt, union, double, periods, np.array([rate]))[0]

@@ -23,8 +23,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from hao.errors import InputError, UnsupportedError
-from hao.files import write_file
+from hao.errors import UnsupportedError
+from hao.files import check_absent, write_file
 from hao.ir.averages import border_factors, mean_pixels
 from hao.ir.integer import WIDE_MEAN_BITS, IntegerNetwork, is_wide
 from hao.ir.interpret import RELU6_MAX
@@ -82,8 +82,7 @@ def export_qonnx(
         InputError: The file exists or cannot be written.
         UnsupportedError: A map's scale is no power of two.
     """
-    if path.exists() and not force:
-        raise InputError(f"{path}: exists; `force` replaces it")
+    check_absent(path, force=force)
     content = qonnx_model(net, batch=batch).SerializeToString(deterministic=True)
     write_file(path, content)
     return tuple(

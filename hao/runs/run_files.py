@@ -14,7 +14,6 @@ build/            its compiled test bench
 """
 
 import io
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,12 +71,6 @@ def held_run(folder: Path) -> Iterator[Held]:
     recover(folder / TRAINING_FOLDER)
     with held(folder, mark=FILE_NAME) as run:
         yield run
-
-
-def check_absent(path: Path, *, force: bool) -> None:
-    """Check that a file is not there, or may be replaced."""
-    if os.path.lexists(path) and not force:
-        raise InputError(f"{path}: exists; `force` replaces it")
 
 
 def run_integers(folder: Path) -> IntegerNetwork:

@@ -26,12 +26,11 @@ from hao.calibration.timings import load_timings
 from hao.cost.evaluate import evaluate
 from hao.engine.design import Design
 from hao.errors import InputError
-from hao.files import write_file
+from hao.files import check_absent, write_file
 from hao.handoff.load import load_report
 from hao.hw.board import Board
 from hao.hw.calibration import NEUTRAL
 from hao.runs.design_file import FILE_NAME, load_design
-from hao.runs.run_files import check_absent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

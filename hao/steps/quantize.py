@@ -20,7 +20,7 @@ from hao.arguments import takes_words
 from hao.emission.check_input import check_match
 from hao.emission.weights import pruned_network
 from hao.errors import InputError
-from hao.files import write_files
+from hao.files import check_absent, write_files
 from hao.frontends.model_file import load_model
 from hao.ir.classes import classes_of
 from hao.ir.integer import IntegerNetwork
@@ -37,7 +37,6 @@ from hao.runs.run_files import (
     QUANTIZATION_FILE,
     WEIGHTS_FILE,
     Evaluation,
-    check_absent,
     held_run,
     opened_run,
     recorded_frames,

@@ -35,6 +35,7 @@ def report(*, feature_bytes: int, latency_cycles: int, macs: int) -> CostReport:
         name="run",
         macs=macs,
         tiles=1,
+        steps=1,
         path_cycles={"dense": latency_cycles},
         load_cycles=0,
         period_cycles=latency_cycles,
@@ -45,7 +46,6 @@ def report(*, feature_bytes: int, latency_cycles: int, macs: int) -> CostReport:
     return CostReport(
         invocations=(run,),
         first_load_cycles=0,
-        steps=1,
         latency_cycles=latency_cycles,
         clock_khz=200_000,
         host_us=0,

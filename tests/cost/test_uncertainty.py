@@ -29,7 +29,6 @@ def cost(*, fps: float, lut: int, ff: int) -> CostReport:
     return CostReport(
         invocations=(),
         first_load_cycles=0,
-        steps=1,
         latency_cycles=cycles,
         clock_khz=BOARD.clock_khz,
         host_us=0,

@@ -4,6 +4,7 @@
 must be as good, proven, priced alike by `evaluate` and within the board.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -298,25 +299,45 @@ def test_rows_of_many_cycles_refuse_no_design_by_rounding() -> None:
     assert found[0].objective > 500_000
 
 
+Start = NDArray[np.float64] | None
+
+
+def solve_by(
+    monkeypatch: pytest.MonkeyPatch,
+    look: Callable[[LinearModel, float, Start], None],
+    change: Callable[[Solution], Solution] = lambda found: found,
+) -> None:
+    """Let every model be looked at before it is solved, and its solution changed."""
+
+    def own(
+        model: LinearModel,
+        *,
+        solver: SolverName,
+        explain: bool,
+        target: float,
+        start: Start,
+    ) -> Solution:
+        look(model, target, start)
+        found = solve(model, solver=solver, explain=explain, target=target, start=start)
+        return change(found)
+
+    monkeypatch.setattr(codesign, "solve", own)
+
+
+def no_start(model: LinearModel, target: float, start: Start) -> None:
+    assert start is None
+
+
 def test_a_solver_that_stopped_short_leaves_the_design_of_the_search(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     problem = random_problem(5, choices=3, layers=3)
     expected = choose_fastest(problem)
 
-    def short(
-        model: LinearModel,
-        *,
-        solver: SolverName,
-        explain: bool,
-        target: float,
-        start: NDArray[np.float64] | None,
-    ) -> Solution:
-        assert start is None
-        found = solve(model, solver=solver, explain=explain, target=target)
+    def short(found: Solution) -> Solution:
         return replace(found, objective=found.objective + 9, status=Status.LIMIT)
 
-    monkeypatch.setattr(codesign, "solve", short)
+    solve_by(monkeypatch, no_start, short)
     report = choose_fastest(problem)
     assert report.objective == report.bound == expected.objective
     assert report.nodes == 0
@@ -332,16 +353,9 @@ def test_a_large_program_starts_from_the_design_of_the_search(
     budget = 2 * expected.objective
     cheapest = choose_most_accurate(problem, budget=budget, solver=solver)
     monkeypatch.setattr(codesign, "LARGE", 0)
-    solved: list[Solution] = []
+    seen: list[Start] = []
 
-    def started(
-        model: LinearModel,
-        *,
-        solver: SolverName,
-        explain: bool,
-        target: float,
-        start: NDArray[np.float64] | None,
-    ) -> Solution:
+    def started(model: LinearModel, target: float, start: Start) -> None:
         assert start is not None
         known = np.flatnonzero(model.integer)
         assert np.array_equal(known, np.flatnonzero(~np.isnan(start)))
@@ -356,12 +370,9 @@ def test_a_large_program_starts_from_the_design_of_the_search(
             rhs=np.append(model.rhs, start[known]),
         )
         assert solve(pinned).objective == pytest.approx(target)
-        solved.append(
-            solve(model, solver=solver, explain=explain, target=target, start=start)
-        )
-        return solved[-1]
+        seen.append(start)
 
-    monkeypatch.setattr(codesign, "solve", started)
+    solve_by(monkeypatch, started)
     report = choose_fastest(problem, solver=solver)
     again = choose_most_accurate(problem, budget=budget, solver=solver)
     for one, other in ((report, expected), (again, cheapest)):
@@ -369,7 +380,7 @@ def test_a_large_program_starts_from_the_design_of_the_search(
         assert one.objective == other.objective
         assert one.cost.resources.lut == other.cost.resources.lut
         assert one.solver is solver
-    assert len(solved) == 4
+    assert len(seen) == 4
 
 
 def test_the_fewest_luts_are_sought_from_a_design_that_is_as_good(
@@ -377,23 +388,15 @@ def test_the_fewest_luts_are_sought_from_a_design_that_is_as_good(
 ) -> None:
     starts: list[NDArray[np.float64]] = []
 
-    def started(
-        model: LinearModel,
-        *,
-        solver: SolverName,
-        explain: bool,
-        target: float,
-        start: NDArray[np.float64] | None,
-    ) -> Solution:
+    def started(model: LinearModel, target: float, start: Start) -> None:
         if start is not None:
             starts.append(start)
             left = model.matrix @ start - model.rhs
             equal = np.array([sense == "=" for sense in model.sense])
             assert left.max() < 1e-3
             assert np.abs(left[equal]).max() < 1e-3
-        return solve(model, solver=solver, explain=explain, target=target, start=start)
 
-    monkeypatch.setattr(codesign, "solve", started)
+    solve_by(monkeypatch, started)
     for solver in (SolverName.AUTO, SolverName.HIGHS):
         problem = random_problem(5, choices=3, layers=3)
         choose_most_accurate(problem, budget=1 << 40, solver=solver)
@@ -403,18 +406,9 @@ def test_the_fewest_luts_are_sought_from_a_design_that_is_as_good(
 def test_a_solver_that_contradicts_the_search_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def better(
-        model: LinearModel,
-        *,
-        solver: SolverName,
-        explain: bool,
-        target: float,
-        start: NDArray[np.float64] | None,
-    ) -> Solution:
-        assert start is None
-        found = solve(model, solver=solver, explain=explain, target=target)
+    def better(found: Solution) -> Solution:
         return replace(found, objective=found.objective - 9)
 
-    monkeypatch.setattr(codesign, "solve", better)
+    solve_by(monkeypatch, no_start, better)
     with pytest.raises(SolverError, match=r"finds \d+ where \d+ was proven to be the"):
         choose_fastest(random_problem(5, choices=3, layers=3))
