@@ -7,8 +7,9 @@ adds Python's start and the imports; the peak memory is that of the whole proces
 (`ru_maxrss`). "Accurate" is the least accuracy cost at a latency halfway from that of
 8 bits throughout to the least of all, found before the clock starts.
 
-`--only` takes cases whose name begins with one of its words; `--write` puts the tables
-into docs/benchmarks.md. A case is given up after `LIMIT_S` CPU seconds. Takes about a
+`--only` takes cases whose name begins with one of its words; `--highs` runs each again
+with HiGHS, and fails where an answer differs; `--write` puts the tables into
+docs/benchmarks.md. A case is given up after `LIMIT_S` CPU seconds. Takes about a
 quarter of an hour.
 """
 
@@ -93,12 +94,12 @@ class Case:
 
     Attributes:
         title: What the table calls it.
-        prepare: Makes what is timed; not timed itself.
+        prepare: Makes what is timed, for a solver; not timed itself.
         target: What was aimed at.
     """
 
     title: str
-    prepare: Callable[[], Timed]
+    prepare: Callable[[SolverName], Timed]
     target: Target
 
 
@@ -106,7 +107,7 @@ def _said(report: SolveReport) -> str:
     proof = report.status.value + (f", gap {report.gap:.3%}" if report.gap else "")
     return (
         f"{report.cost.fps:,.1f} fps, {report.cost_micro / 1e6:.2f} points, {proof}, "
-        f"program of {report.constraints} rows ({report.solver.value})"
+        f"{report.cost.resources.lut:,} LUTs, program of {report.constraints} rows"
     )
 
 
@@ -117,16 +118,22 @@ def _flow(request: hao.SearchRequest) -> Timed:
         except InfeasibleError as error:
             return f"refused: {error}"
         name, proof = found.design.network.name, found.proof.status.value
-        return f"{name}, {found.cost.fps:.1f} fps, {proof}"
+        size = f"{found.cost.resources.lut:,} LUTs"
+        return f"{name}, {found.cost.fps:.1f} fps, {size}, {proof}"
 
     return run
 
 
-def zoo(fps: float) -> Timed:
+def zoo(fps: float, solver: SolverName) -> Timed:
     """Search the networks with published accuracy, for the answer alone."""
     return _flow(
         hao.SearchRequest(
-            board=BOARD, fps=fps, margin_percent=0, front_points=0, workers=1
+            board=BOARD,
+            fps=fps,
+            margin_percent=0,
+            front_points=0,
+            workers=1,
+            solver=solver,
         )
     )
 
@@ -134,8 +141,8 @@ def zoo(fps: float) -> Timed:
 def one(
     name: str,
     fps: float,
+    solver: SolverName,
     *,
-    solver: SolverName = SolverName.AUTO,
     bits: Sequence[int] = (4, 6, 8),
 ) -> Timed:
     """Search one network at a frame rate."""
@@ -160,6 +167,7 @@ def _made(network: Network, rules: BitRules | None = None) -> Candidate:
 
 def fastest(
     network: Callable[[], Network],
+    solver: SolverName,
     *,
     board: Callable[[], Board] | None = None,
     rules: BitRules | None = None,
@@ -168,13 +176,15 @@ def fastest(
 
     def run() -> str:
         where = load_board(BOARD) if board is None else board()
-        return _said(choose_fastest(_made(network(), rules).problem(where)))
+        made = _made(network(), rules).problem(where)
+        return _said(choose_fastest(made, solver=solver))
 
     return run
 
 
 def accurate(
     network: Callable[[], Network],
+    solver: SolverName,
     *,
     board: Callable[[], Board] | None = None,
     rules: BitRules | None = None,
@@ -187,17 +197,18 @@ def accurate(
 
     def run() -> str:
         made = _made(network(), rules).problem(where)
-        report = choose_most_accurate(made, budget=budget)
+        report = choose_most_accurate(made, budget=budget, solver=solver)
         return _said(report)
 
     return run
 
 
-def front(name: str) -> Timed:
+def front(name: str, solver: SolverName) -> Timed:
     """Compute the front of one network."""
 
     def run() -> str:
-        points = trade_off(candidate(name).problem(load_board(BOARD)), points=20)
+        problem = candidate(name).problem(load_board(BOARD))
+        points = trade_off(problem, points=20, solver=solver)
         proven = sum(point.gap == 0 for point in points)
         return (
             f"{len(points)} points, {proven} proven, "
@@ -234,16 +245,11 @@ def _cases() -> dict[str, Case]:
         for fps in (20, 50, 100, 200, 400)
     }
     cases["one"] = Case(
-        f"{NETWORK} at 50 fps", lambda: one(NETWORK, 50), Target(3, whole=True)
-    )
-    cases["one-highs"] = Case(
-        f"{NETWORK} at 50 fps, HiGHS",
-        lambda: one(NETWORK, 50, solver=SolverName.HIGHS),
-        Target(),
+        f"{NETWORK} at 50 fps", partial(one, NETWORK, 50), Target(3, whole=True)
     )
     cases["fastest"] = Case(
         f"{NETWORK}, fastest at 8 bits",
-        lambda: fastest(_zoo_network(NETWORK), rules=EIGHT),
+        partial(fastest, _zoo_network(NETWORK), rules=EIGHT),
         Target(),
     )
     for name in ("resnet18", NETWORK):
@@ -251,11 +257,11 @@ def _cases() -> dict[str, Case]:
             f"{name}, front of 20 points", partial(front, name), Target(15)
         )
     cases["refusal-1"] = Case(
-        f"{NETWORK} at 1500 fps", lambda: one(NETWORK, 1500), Target(5)
+        f"{NETWORK} at 1500 fps", partial(one, NETWORK, 1500), Target(5)
     )
     cases["refusal-2"] = Case(
         "vgg16_cifar at 600 fps, bits 2, 4, 8",
-        lambda: one("vgg16_cifar", 600, bits=(2, 4, 8)),
+        partial(one, "vgg16_cifar", 600, bits=(2, 4, 8)),
         Target(5),
     )
     for name in LENETS:
@@ -265,7 +271,7 @@ def _cases() -> dict[str, Case]:
             Target(2, 400),
         )
     cases["small-digits"] = Case(
-        "digits, accurate", lambda: accurate(_zoo_network("digits")), Target()
+        "digits, accurate", partial(accurate, _zoo_network("digits")), Target()
     )
     for key, make, target in (
         ("zcu102", _zcu102, Target()),
@@ -303,22 +309,22 @@ def _cases() -> dict[str, Case]:
 CASES = _cases()
 
 
-def run_case(name: str) -> None:
+def run_case(name: str, solver: SolverName) -> None:
     """Print the CPU seconds of preparing and answering one case, and the answer."""
     start = time.process_time()
-    run = CASES[name].prepare()
+    run = CASES[name].prepare(solver)
     ready = time.process_time()
     answer = run()
     done = time.process_time()
     print(json.dumps([ready - start, done - ready, answer]))
 
 
-def measured(name: str) -> tuple[object, ...]:
+def measured(name: str, solver: SolverName) -> tuple[object, ...]:
     """Return the line of one case, run in a process of its own."""
     case = CASES[name]
     start = time.perf_counter()
     child = subprocess.Popen(
-        [sys.executable, __file__, "--case", name],
+        [sys.executable, __file__, "--case", name, "--solver", solver.value],
         stdout=subprocess.PIPE,
         text=True,
         preexec_fn=_limit,
@@ -412,19 +418,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--case", choices=list(CASES), help="one, in this process")
+    parser.add_argument("--solver", type=SolverName, default=SolverName.AUTO)
+    parser.add_argument("--highs", action="store_true", help="with HiGHS as well")
     parser.add_argument("--only", nargs="+", default=[""], help="names begin so")
     parser.add_argument("--write", action="store_true", help="into docs/benchmarks.md")
     args = parser.parse_args(argv)
     if args.case is not None:
-        run_case(args.case)
+        run_case(args.case, args.solver)
         return
     print(f"Machine: {machine()}\n")
     print_table(HEADER, ())
     rows = []
     for name in CASES:
         if name.startswith(tuple(args.only)):
-            rows.append(measured(name))
+            rows.append(measured(name, args.solver))
             print_row(rows[-1])
+            if args.highs:
+                *_, answer = again = measured(name, SolverName.HIGHS)
+                print_row((f"{again[0]}, HiGHS", *again[1:]))
+                assert answer == rows[-1][-1], f"{name}: HiGHS answers otherwise"
     print()
     pricing = ("pricing", "count", "CPU [s]", "per second")
     prices = pricing_rows()

@@ -11,7 +11,9 @@ A refusal is checked: the least latency of any design, whatever its accuracy
 (`hao.program.conflicts.fewest_cycles`, on a problem of its own), must exceed the
 budget. The answers' costs are what the predictor gives; the table is about the search.
 
-`--quick` takes 3 networks and 2 rates. `--csv FILE` saves every request, one by one;
+`--highs` has each program solved by HiGHS as well, on the tables that are there; an
+answer whose cost, bound, latency or LUTs differ is wrong. `--quick` takes 3 networks
+and 2 rates. `--csv FILE` saves every request, one by one;
 `--write` puts the summary into docs/benchmarks.md. Takes about 40
 minutes.
 """
@@ -38,8 +40,10 @@ from hao.errors import InfeasibleError
 from hao.hw.board import Board
 from hao.hw.board_file import load_board
 from hao.options.option import MICRO
-from hao.program.codesign import choose_fastest, choose_most_accurate
+from hao.program.codesign import SolveReport, choose_fastest, choose_most_accurate
 from hao.program.conflicts import fewest_cycles
+from hao.program.problem import Problem
+from hao.program.solver import SolverName
 from hao.zoo import build_network
 
 BOARD = "zu3eg"
@@ -129,7 +133,13 @@ class Answer:
 
 
 def ask(
-    name: str, bits: Sequence[int], *, fixed: bool, level: float, base: int
+    name: str,
+    bits: Sequence[int],
+    *,
+    fixed: bool,
+    level: float,
+    base: int,
+    highs: bool,
 ) -> Answer:
     """Return the answer to one request.
 
@@ -139,6 +149,7 @@ def ask(
         fixed: First and last layer keep the most bits.
         level: Divides `base`.
         base: Least cycles at 8 bits throughout.
+        highs: Whether HiGHS must answer alike.
     """
     board = load_board(BOARD)
     known = candidate(name, BitRules(choices=tuple(bits), keep_first_last=fixed))
@@ -147,7 +158,8 @@ def ask(
     status, gap, cost, cycles = "infeasible", 0.0, -1, -1
     start = time.process_time()
     try:
-        report = choose_most_accurate(known.problem(board), budget=budget)
+        problem = known.problem(board)
+        report = choose_most_accurate(problem, budget=budget)
     except InfeasibleError:
         seconds = time.process_time() - start
         start = time.process_time()
@@ -160,7 +172,7 @@ def ask(
         gap, cost = report.gap, report.cost_micro
         cycles = report.cost.latency_cycles
         status = "optimal" if gap == 0 else "limit"
-        if cycles > budget:
+        if cycles > budget or (highs and not _alike(problem, budget, report)):
             status = "WRONG"
     return Answer(
         network=name,
@@ -178,13 +190,25 @@ def ask(
     )
 
 
+def _alike(problem: Problem, budget: int, report: SolveReport) -> bool:
+    solved = choose_most_accurate(problem, budget=budget, solver=SolverName.HIGHS)
+    assert solved.solver is SolverName.HIGHS
+    figures = [
+        (r.objective, r.bound, r.cost_micro, r.cost.latency_cycles, r.cost.resources)
+        for r in (report, solved)
+    ]
+    return figures[0] == figures[1]
+
+
 def _shown(bits: Sequence[int]) -> str:
     if len(bits) > 3:
         return f"{bits[0]}..{bits[-1]}"
     return ",".join(str(b) for b in bits)
 
 
-def answers(networks: Sequence[str], levels: Sequence[float]) -> Iterator[Answer]:
+def answers(
+    networks: Sequence[str], levels: Sequence[float], *, highs: bool
+) -> Iterator[Answer]:
     """Yield the answers to all requests on some networks."""
     board: Board = load_board(BOARD)
     for name in networks:
@@ -192,7 +216,7 @@ def answers(networks: Sequence[str], levels: Sequence[float]) -> Iterator[Answer
         assert report.gap == 0
         base = report.cost.latency_cycles
         for bits, fixed, level in product(BITS, (True, False), levels):
-            yield ask(name, bits, fixed=fixed, level=level, base=base)
+            yield ask(name, bits, fixed=fixed, level=level, base=base, highs=highs)
 
 
 def counts(found: Sequence[Answer]) -> tuple[object, ...]:
@@ -234,6 +258,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="3 networks, 2 rates")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS)
+    parser.add_argument("--highs", action="store_true", help="with HiGHS as well")
     parser.add_argument("--csv", type=Path, help="save every request")
     parser.add_argument("--write", action="store_true", help="into docs/benchmarks.md")
     args = parser.parse_args(argv)
@@ -242,7 +267,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     levels = QUICK_LEVELS if args.quick else LEVELS
     found: list[Answer] = []
     print_table(HEADER, ())
-    for answer in answers(networks, levels):
+    for answer in answers(networks, levels, highs=args.highs):
         found.append(answer)
         print_row(answer.row)
         if args.csv:
