@@ -37,6 +37,7 @@ from benchmarks._common import (
 from benchmarks._synthetic import LENETS, large_board, lenet, residual_network
 from hao.accuracy.drops import load_drop_law
 from hao.answer.candidates import BitRules, Candidate, make_candidate
+from hao.answer.objective import Objective
 from hao.errors import InfeasibleError
 from hao.hw.board import Board
 from hao.hw.board_file import load_board
@@ -144,6 +145,7 @@ def one(
     solver: SolverName,
     *,
     bits: Sequence[int] = (4, 6, 8),
+    objective: Objective = Objective.ACCURACY,
 ) -> Timed:
     """Search one network at a frame rate."""
     return _flow(
@@ -152,6 +154,7 @@ def one(
             network=name,
             fps=fps,
             margin_percent=0,
+            objective=objective,
             solver=solver,
             rules=BitRules(choices=tuple(bits)),
         )
@@ -264,6 +267,16 @@ def _cases() -> dict[str, Case]:
         partial(one, "vgg16_cifar", 600, bits=(2, 4, 8)),
         Target(5),
     )
+    for name, fps, least in (
+        ("digits", 1500, Objective.AREA),
+        ("digits", 1000, Objective.POWER),
+        (NETWORK, 100, Objective.AREA),
+    ):
+        cases[f"least-{least.value}-{name}"] = Case(
+            f"{name}, least {least.value} at {fps} fps",
+            partial(one, name, fps, objective=least),
+            Target(),
+        )
     for name in LENETS:
         cases[f"small-{name}"] = Case(
             f"{name}, accurate",

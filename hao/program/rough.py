@@ -18,13 +18,14 @@ from hao.program.field import Field, Group, LaneArea
 from hao.program.fit import DSP_PRICES, priced_luts
 from hao.program.gather import periods_of
 from hao.program.graph import Widths
-from hao.program.lanes import LaneBounds, Prices, bounds_key
+from hao.program.lanes import LaneBounds, bounds_key
 from hao.program.products import BoardKey, bare_lanes, lane_pairs
 from hao.program.rough_tables import RoughTables
 from hao.program.sieve import FEW, sieved, swept_bound
 from hao.program.space import Grid, depthwise_grid
 from hao.program.sweep import sweep
 from hao.program.tables import Choice, Priced
+from hao.program.triples import Prices
 
 Ints = NDArray[np.int64]
 

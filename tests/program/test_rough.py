@@ -19,7 +19,7 @@ from hao.program.field import Field, Group
 from hao.program.gather import periods_of
 from hao.program.graph import FAR
 from hao.program.hunt import NO_LIMIT, bufferings
-from hao.program.lanes import LaneBounds, Prices, lane_bounds
+from hao.program.lanes import LaneBounds, lane_bounds
 from hao.program.partly import PartlyPriced, in_budget, in_time
 from hao.program.periods import Periods
 from hao.program.problem import Problem
@@ -32,6 +32,7 @@ from hao.program.rough import (
 )
 from hao.program.sweep import make_net
 from hao.program.tables import Choice
+from hao.program.triples import Prices
 from hao.zoo import build_network
 from tests.program.instances import random_problem
 

@@ -1,20 +1,26 @@
 """How much of the space is priced where the smallest engine is sought."""
 
+import itertools
+
+import numpy as np
+import pytest
+
 from hao.hw.board_file import load_board
 from hao.options.bits import bit_options
 from hao.program.field import Field
+from hao.program.fit import FEWEST_LUTS
 from hao.program.hunt import NO_LIMIT, Counts, Least, Limits
 from hao.program.lanes import lane_bounds
 from hao.program.problem import Problem
 from hao.program.search import find
+from hao.program.shapes import lane_blocks
+from hao.program.tables import Choice, joined
+from hao.program.triples import Sizes
 from hao.zoo import build_network
 
 
-def test_of_lane_shapes_that_are_fast_enough_few_are_priced() -> None:
-    # At 20 times a bound of the fastest 122,199 lane shapes are in time; what is larger
-    # than the smallest design is never priced: 529 are. Before lane shapes were sorted
-    # by their blocks, all of them were.
-    network = build_network("resnet8_cifar", 32)
+def field_of_zoo(name: str) -> Field:
+    network = build_network(name)
     options = bit_options(
         network,
         choices=(8,),
@@ -22,7 +28,39 @@ def test_of_lane_shapes_that_are_fast_enough_few_are_priced() -> None:
         keep_first_last=True,
         two_passes=False,
     )
-    field = Field(Problem(network=network, options=options, board=load_board("zu3eg")))
+    return Field(Problem(network=network, options=options, board=load_board("zu3eg")))
+
+
+@pytest.mark.parametrize("name", ["resnet8_cifar", "digits", "mobilenet_v2_035"])
+def test_lane_shapes_by_size_are_all_that_are_in_time(name: str) -> None:
+    field = field_of_zoo(name)
+    (group, *_) = field.groups(field.widths, NO_LIMIT)
+    bounds = lane_bounds(field, group, False)
+    limit = 4 * bounds.least
+    every = joined(list(bounds.each(limit)), group.roles)
+    blocks = lane_blocks(field, group, False, FEWEST_LUTS, every)
+    own = {r: field.lane_measure(group, r, False, FEWEST_LUTS) for r in group.roles}
+    ends = [-1, *np.quantile(blocks, [0.1, 0.3, 0.7]).astype(int).tolist()]
+    found = []
+    for above, most in itertools.pairwise([*ends, int(blocks.max())]):
+        sizes = Sizes(blocks=own, above=above, most=most)
+        some = joined(list(bounds.each(limit, sizes)), group.roles)
+        there = lane_blocks(field, group, False, FEWEST_LUTS, some)
+        assert there.size
+        assert above < there.min()
+        assert there.max() <= most
+        found.append(some)
+    assert rows_of(joined(found, group.roles)) == rows_of(every)
+
+
+def rows_of(choice: Choice) -> list[tuple[int, ...]]:
+    return sorted(zip(choice.pixels, *choice.lanes.values(), strict=True))
+
+
+def test_of_lane_shapes_that_are_fast_enough_few_are_priced() -> None:
+    # At 20 times a bound of the fastest 122,199 lane shapes are in time; what is larger
+    # than the smallest design is never priced, and most of it never listed.
+    field = field_of_zoo("resnet8_cifar")
     (group, *_) = field.groups(field.widths, NO_LIMIT)
     bounds, counts = lane_bounds(field, group, True), Counts()
     limit = 20 * bounds.least
