@@ -10,7 +10,7 @@ With a price of `rate` cycles per micro-point it gives the Lagrangian bound: no 
 at most `budget` cycles costs less than (swept - budget) / rate.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 
@@ -34,6 +34,10 @@ MANY_ENTRIES = 24
 
 FEW_NUMBERS = 65_536
 """Numbers that are computed at a time, where runs and entries meet (chosen here)."""
+
+FEW_SPARED = 4_096
+"""Numbers for which runs that no load takes longer than are not told apart (chosen
+here)."""
 
 Rate = float | NDArray[np.float64]
 
@@ -80,7 +84,7 @@ class Net:
     finishes: Mapping[int, Finish]
 
     @cached_property
-    def laid(self) -> dict[int, tuple[RowPlaces, "_Laid", tuple["_LaidEnd", ...]]]:
+    def laid(self) -> dict[int, tuple[RowPlaces, "_LaidNet"]]:
         """Return what is known of where numbers of runs lie, by layout of periods."""
         return {}
 
@@ -291,6 +295,29 @@ class _LaidEnd:
     finish: Finish | None
 
 
+@dataclass(frozen=True, slots=True)
+class _LaidNet:
+    """A net for periods of a layout.
+
+    Attributes:
+        first: Entries of the first node.
+        ends: Nodes behind stops, last first.
+        computing: Row of the run of each stop.
+        end_of: Which of `ends` is behind each stop.
+        opening: Rows of what opens the entries of these nodes, one after the other.
+        starts: Where those of each node that goes on begin.
+        goes_on: Which of `ends` these are.
+    """
+
+    first: _Laid
+    ends: tuple[_LaidEnd, ...]
+    computing: Ints
+    end_of: Ints
+    opening: Ints
+    starts: Ints
+    goes_on: Ints
+
+
 def _laid_entries(entries: Sequence[Entry], layout: RowPlaces) -> _Laid:
     rows = np.array([layout.opening[entry.run] for entry in entries])
     costs = np.array([entry.cost for entry in entries], dtype=np.int64)
@@ -304,8 +331,8 @@ def _laid_entries(entries: Sequence[Entry], layout: RowPlaces) -> _Laid:
     )
 
 
-def _laid_ends(net: Net, layout: RowPlaces) -> tuple[_Laid, tuple[_LaidEnd, ...]]:
-    """Return the entries of the first node, and the ends, for periods of a layout."""
+def _laid_net(net: Net, layout: RowPlaces) -> _LaidNet:
+    """Return a net for periods of a layout: made once."""
     known = net.laid.get(id(layout))
     if known is None or known[0] is not layout:
         ends = []
@@ -322,21 +349,31 @@ def _laid_ends(net: Net, layout: RowPlaces) -> tuple[_Laid, tuple[_LaidEnd, ...]
                     finish=end.finish,
                 )
             )
-        known = layout, _laid_entries(net.entries[0], layout), tuple(ends)
-        net.laid[id(layout)] = known
-    return known[1], known[2]
+        ahead = {n: e.entries.rows for n, e in enumerate(ends) if e.entries is not None}
+        sizes = np.array([rows.size for rows in ahead.values()], dtype=np.int64)
+        laid = _LaidNet(
+            first=_laid_entries(net.entries[0], layout),
+            ends=tuple(ends),
+            computing=np.concatenate([end.rows for end in ends]),
+            end_of=np.repeat(np.arange(len(ends)), [end.rows.size for end in ends]),
+            opening=np.concatenate([np.zeros(0, np.int64), *ahead.values()]),
+            starts=np.cumsum(sizes) - sizes,
+            goes_on=np.array(list(ahead), dtype=np.int64),
+        )
+        known = net.laid[id(layout)] = layout, laid
+    return known[1]
 
 
 def _taken(
-    arrays: Sequence[Ints], rows: Ints, fixed: Sequence[bool], wide: bool
+    arrays: Sequence[Ints], kinds: Sequence[int], some: "_Laid | _LaidEnd", wide: bool
 ) -> list[Ints]:
-    """Return rows of arrays, of shape (rows, 1, engines) where `wide`.
+    """Return rows of some arrays, of shape (rows, 1, engines) where `wide`.
 
     Rows that are alike for all engines have a last axis of 1.
     """
     taken = [
-        (array[:, :1] if alike else array).take(rows, axis=0)
-        for array, alike in zip(arrays, fixed, strict=True)
+        (arrays[kind][:, :1] if some.fixed[kind] else arrays[kind]).take(some.rows, 0)
+        for kind in kinds
     ]
     return [array[:, None] for array in taken] if wide else taken
 
@@ -366,31 +403,88 @@ def sweep(
     to_go: Cycles = np.empty(
         (len(net.stops), *shape), dtype=np.float64 if priced else np.int64
     )
-    first, ends = _laid_ends(net, periods.layout)
-    computing, opening = periods.computing, periods.opening
+    laid, computing = _laid_net(net, periods.layout), periods.computing
+    opening, serial = periods.opening, len(periods.opening) - 1
+    beside = _Beside(laid, periods) if double_buffered else None
 
-    def ahead(laid: _Laid) -> _Ahead:
-        rest: Cycles = to_go.take(laid.stops, axis=0)
-        if priced and laid.costs is not None:
-            costs = laid.costs.reshape(-1, *(1,) * (rest.ndim - 1))
+    def ahead(entries: _Laid, kinds: Sequence[int]) -> _Ahead:
+        rest: Cycles = to_go.take(entries.stops, axis=0)
+        if priced and entries.costs is not None:
+            costs = entries.costs.reshape(-1, *(1,) * (rest.ndim - 1))
             rest = np.asarray(rest + rate * costs, dtype=np.float64)
         if barred is not None:
-            here = barred[laid.arcs]
+            here = barred[entries.arcs]
             rest = _without(rest, here[:, None] if wide else here)
-        *opens, serial = _taken(opening, laid.rows, laid.fixed, wide)
-        return _Ahead(tuple(opens), serial, rest)
+        return _Ahead(_taken(opening, kinds, entries, wide), rest)
 
-    for end in ends:
-        runs = _taken(computing, end.rows, end.fixed, wide)
+    for number, end in enumerate(laid.ends):
+        kinds = () if beside is None else beside.kinds[number]
+        alone, *runs = _taken(computing, (0, *(kind + 1 for kind in kinds)), end, wide)
         best: Cycles | None = None
         if end.finish is not None:
-            best = _priced(runs[0], rate, end.finish.cost)
+            best = _priced(alone, rate, end.finish.cost)
         if end.entries is not None:
-            value = ahead(end.entries).least(runs, double_buffered)
+            if beside is None:
+                value = alone + ahead(end.entries, [serial]).opened()
+            else:
+                after = ahead(end.entries, kinds)
+                value = after.least(alone, runs, beside.late[end.stops])
             best = value if best is None else np.minimum(best, value)
         assert best is not None, "every stop lies on a way from end to end"
         to_go[end.stops] = best
-    return Swept(ahead(first).opened(), to_go)
+    return Swept(ahead(laid.first, [serial]).opened(), to_go)
+
+
+class _Beside:
+    """Which loads take longer than the runs that they come beside, for some engine.
+
+    Most take less: a run then takes what it takes alone, whatever follows it.
+
+    Args:
+        laid: Runs and what follows them.
+        periods: For engines side by side, double-buffered.
+
+    Attributes:
+        kinds: Per node behind stops, places in `Periods.beside` of such loads.
+        late: Per stop, whether there is any.
+    """
+
+    def __init__(self, laid: _LaidNet, periods: RunPeriods) -> None:
+        late = np.stack(list(self._late(laid, periods)))
+        self.late: Bools = np.logical_or.reduce(late)
+        self.kinds: list[list[int]] = [[] for _ in laid.ends]
+        for kind, row in enumerate(late):
+            for end in np.unique(laid.end_of[row]).tolist():
+                self.kinds[end].append(kind)
+
+    @staticmethod
+    def _late(laid: _LaidNet, periods: RunPeriods) -> Iterator[Bools]:
+        """Yield, per place in `Periods.beside`, at which stops a load takes longer."""
+        alone, *beside = periods.computing
+        fixed, half = periods.layout.fixed, len(periods.arrays) // 2
+        quickest = alone.min(axis=1)
+        for kind, here in enumerate(beside):
+            load = _most(periods.opening[kind], fixed[half + kind])
+            longest = np.full(len(laid.ends), -FAR)
+            if laid.starts.size:
+                most = np.maximum.reduceat(load[laid.opening], laid.starts)
+                longest[laid.goes_on] = most
+            spare = quickest - here[:, 0]
+            varied = np.flatnonzero(~fixed[1 + kind])
+            step = max(1, FEW_NUMBERS // here.shape[1])
+            for start in range(0, varied.size, step):
+                rows = varied[start : start + step]
+                spare[rows] = (alone[rows] - here[rows]).min(axis=1)
+            yield longest[laid.end_of] > spare[laid.computing]
+
+
+def _most(cycles: Ints, fixed: Bools) -> Ints:
+    """Return the most cycles of each row, some of which are alike for all engines."""
+    most: Ints = cycles[:, 0].copy()
+    varied = np.flatnonzero(~fixed)
+    if varied.size:
+        most[varied] = cycles[varied].max(axis=1)
+    return most
 
 
 def _without(cycles: Cycles, barred: Bools | None) -> Cycles:
@@ -403,38 +497,46 @@ class _Ahead:
     """The entries of a node side by side, arrays of shape (entries, [1,] engines or 1).
 
     Attributes:
-        opening: Cycles of what opens each (`Periods.opening`).
-        serial: The same where nothing runs beside.
+        opening: Cycles of what opens each (`Periods.opening`), as far as they matter.
         rest: Least cycles from its start on, priced; of shape (entries, m, engines)
             where there are m prices.
     """
 
-    opening: tuple[Ints, ...]
-    serial: Ints
+    opening: Sequence[Ints]
     rest: Cycles
 
     def opened(self) -> Cycles:
-        """Return the least cycles where nothing runs before the entries."""
-        result: Cycles = (self.serial + self.rest).min(axis=0)
+        """Return the least cycles where all that opens an entry adds to it."""
+        result: Cycles = sum(self.opening, self.rest).min(axis=0)
         return result
 
-    def least(self, runs: Sequence[Ints], double_buffered: bool) -> Cycles:
+    def least(self, alone: Ints, beside: Sequence[Ints], late: Bools) -> Cycles:
         """Return the least cycles from the start of runs on, priced.
 
         Args:
-            runs: Cycles of the runs before by themselves, and those to which loads are
-                added; side by side.
-            double_buffered: Whether weights load while another run computes.
+            alone: Cycles of the runs before by themselves.
+            beside: Those to which `opening` is added, side by side.
+            late: Runs that some of that takes longer than.
         """
-        if not double_buffered:
-            least_alone = (self.serial + self.rest).min(axis=0)
-            return np.asarray(runs[0] + least_alone)
+        if not beside:
+            return np.asarray(alone + self.rest.min(axis=0))
+        if self.rest.size * np.count_nonzero(~late) > FEW_SPARED:
+            result: Cycles = np.asarray(alone + self.rest.min(axis=0))
+            runs = alone[late], [cycles[late] for cycles in beside]
+            result[late] = self._paired(*runs)
+            return result
+        return self._paired(alone, beside)
+
+    def _paired(self, alone: Ints, beside: Sequence[Ints]) -> Cycles:
+        """Return the least cycles from the start of runs on, each pair looked at."""
         opening, rest = self._unbeaten()
         count = max(1, FEW_NUMBERS // rest.size)
         parts = []
-        for start in range(0, len(runs[0]), count):
-            alone, *beside = (values[start : start + count, None] for values in runs)
-            parts.append((paired(alone, beside, opening) + rest).min(axis=1))
+        for start in range(0, len(alone), count):
+            part = slice(start, start + count)
+            here = [cycles[part, None] for cycles in beside]
+            periods = paired(alone[part, None], here, opening)
+            parts.append((periods + rest).min(axis=1))
         result: Cycles = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return result
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,15 +119,21 @@ class Triples:
             if role is not Role.DEPTHWISE
         }
         self._needed = 0
-        self._steps = list(self._looks())
 
-    def _looks(self) -> Iterator[tuple[Ints, dict[Role, Floats]]]:
-        """Yield chains, the longest first, and what those behind take at least."""
+    @cached_property
+    def _looks(self) -> list["_Look"]:
+        """Return the chains, the longest first, some at a time."""
         order = np.argsort(-self._products * self._times, kind="stable")
-        for start in range(0, order.size, CHAINS):
-            left = order[start + CHAINS :]
-            ahead = {r: self._times[left] @ c[left] for r, c in self._cycles.items()}
-            yield order[start : start + CHAINS], ahead
+        return [
+            _Look(
+                cycles={role: cycles[some] for role, cycles in self._cycles.items()},
+                products=self._products[some],
+                times=self._times[some],
+                ahead={r: self._times[left] @ c[left] for r, c in self._cycles.items()},
+            )
+            for start in range(0, order.size, CHAINS)
+            for some, left in [np.split(order[start:], [CHAINS])]
+        ]
 
     def within(
         self, keep: Mapping[Role, Bools], sizes: Sizes | None
@@ -194,42 +201,51 @@ class Triples:
             if sizes is not None:
                 fits = fits and bool(sizes.hold(beside).all())
             return self._within_limit(beside) if fits else None
-        sides = [self._beside(role, alive[role], lane) for role in outer]
-        if any(side.size == 0 for side in sides):
+        sides = {role: self._beside(role, alive[role], lane) for role in outer}
+        if any(side.size == 0 for side in sides.values()):
             return None
-        first = sides[0]
-        lut, made = (
-            self._surrogate[outer[0]][:, first],
-            self._multipliers[outer[0]][first],
-        )
-        if len(outer) == 1:
-            ok = (lut <= caps[:, None]).all(axis=0) & (made >= self._needed)
-            ok &= self._bram[outer[0]][first] <= blocks
-            if sizes is not None:
-                ok &= sizes.hold({outer[0]: first, **beside})
-            chosen = {outer[0]: first[ok]}
-        else:
-            second = sides[1]
-            fits_ = made[:, None] + self._multipliers[outer[1]][second] >= self._needed
-            bram = self._bram[outer[0]][first][:, None] + self._bram[outer[1]][second]
-            fits_ &= bram <= blocks
-            if sizes is not None:
-                both = {outer[0]: first[:, None], outer[1]: second}
-                fits_ &= sizes.hold(both | beside)
-            if lane is None:
-                fits_ &= lanes_match(
-                    self._grids[outer[0]].lanes_out[first][:, None],
-                    self._grids[outer[1]].lanes_in[second],
-                )
-            i, j = np.nonzero(fits_)
-            other = self._surrogate[outer[1]][:, second]
-            for number, cap in enumerate(caps):
-                fine = lut[number][i] + other[number][j] <= cap
-                i, j = i[fine], j[fine]
-            chosen = {outer[0]: first[i], outer[1]: second[j]}
+        chosen = sides
+        if len(outer) == 2:
+            chosen = self._together(sides, caps, sizes, beside)
+        elif sizes is not None:
+            chosen = _those(sides, sizes.hold(sides | beside))
+        made = sum(self._multipliers[r][index] for r, index in chosen.items())
+        bram = sum(self._bram[r][index] for r, index in chosen.items())
+        chosen = _those(chosen, (made >= self._needed) & (bram <= blocks))
+        for number, cap in enumerate(caps):
+            if not chosen[outer[0]].size:
+                return None
+            lut = sum(self._surrogate[r][number][i] for r, i in chosen.items())
+            chosen = _those(chosen, lut <= cap)
         if lane is not None:
             chosen[Role.DEPTHWISE] = np.full(chosen[outer[0]].size, lane)
         return self._within_limit(chosen)
+
+    def _together(
+        self, sides: Lanes, caps: Ints, sizes: Sizes | None, beside: Lanes
+    ) -> Lanes:
+        """Return the pairs of lane shapes that match and that one price leaves.
+
+        Args:
+            sides: Lane shapes of two stages.
+            caps: LUTs plus priced DSPs that both may take.
+            sizes: What they may take of measured blocks, if that is limited.
+            beside: Lane shape of the stage between them, which matches both.
+        """
+        (left, first), (right, second) = sides.items()
+        # At a price of a DSP in the middle, most pairs exceed the board.
+        middle = len(caps) // 2
+        room = caps[middle] - self._surrogate[right][middle, second]
+        fine = self._surrogate[left][middle, first, None] <= room
+        if sizes is not None:
+            fine &= sizes.hold({left: first[:, None], right: second} | beside)
+        if not beside:
+            fine &= lanes_match(
+                self._grids[left].lanes_out[first, None],
+                self._grids[right].lanes_in[second],
+            )
+        i, j = np.nonzero(fine)
+        return {left: first[i], right: second[j]}
 
     def _beside(self, role: Role, alive: Ints, lane: int | None) -> Ints:
         """Return the lane shapes of a stage that go with a depthwise lane shape."""
@@ -251,19 +267,40 @@ class Triples:
         for role, lanes in self._multipliers.items():
             made = made + lanes[chosen[role]]
         made = np.maximum(made, 1)
-        for chains, ahead in self._steps:
-            for chain in chains:
-                longest = np.ceil(self._products[chain] / made)
-                for role, index in chosen.items():
-                    longest = np.maximum(longest, self._cycles[role][chain][index])
-                total = total + self._times[chain] * longest
+        for look in self._looks:
+            longest = np.ceil(look.products[:, None] / made)
+            for role, index in chosen.items():
+                cycles = look.cycles[role].take(index, axis=1)
+                np.maximum(longest, cycles, out=longest)
+            total = total + look.times @ longest
             rest = np.zeros(total.size)
             for role, index in chosen.items():
-                rest = np.maximum(rest, ahead[role][index])
+                np.maximum(rest, look.ahead[role].take(index), out=rest)
             fine = total + rest <= self._limit
             if not fine.all():
-                chosen = {role: index[fine] for role, index in chosen.items()}
-                total, made = total[fine], made[fine]
+                chosen, total, made = _those(chosen, fine), total[fine], made[fine]
             if total.size == 0:
                 return None
         return chosen
+
+
+def _those(chosen: Lanes, fine: Bools) -> Lanes:
+    """Return some of the lane shapes that are chosen."""
+    return {role: index[fine] for role, index in chosen.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Some chains at one count of pixels.
+
+    Attributes:
+        cycles: Per stage, of shape (chains, lanes).
+        products: Of dense and pointwise layers.
+        times: How many chains each one stands for.
+        ahead: Per stage, what the chains behind them take at least, by lanes.
+    """
+
+    cycles: Mapping[Role, Floats]
+    products: Floats
+    times: Floats
+    ahead: Mapping[Role, Floats]
