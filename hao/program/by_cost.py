@@ -6,15 +6,16 @@ gap: it says of thousands of engines at once what the labels of `hao.program.lab
 of one.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hao.program.exact import Goal, least_costs
 from hao.program.graph import FAR
-from hao.program.periods import RunPeriods
-from hao.program.sweep import Net, period
+from hao.program.periods import Periods, RunPeriods
+from hao.program.sweep import Entry, Net, period
 
 Ints = NDArray[np.int64]
 
@@ -121,25 +122,61 @@ def _least_cycles(sums: Sums, periods: RunPeriods, size: int, double: bool) -> I
     """Return the least cycles of whole ways, of shape (costs, engines)."""
     net, behind = sums.net, sums.behind
     to_go: list[Ints] = []
+    loads: list[list[Ints]] = []
 
-    def add(result: Ints, costs: Ints, cost: int, stop: int, took: Ints) -> None:
-        place = np.searchsorted(costs, cost + behind[stop])
+    def places(costs: Ints, entry: Entry) -> tuple[Ints, Ints]:
+        place = np.searchsorted(costs, entry.cost + behind[entry.stop])
         fine = np.flatnonzero(place < costs.size)
-        place = place[fine]
-        result[place] = np.minimum(result[place], took + to_go[stop][fine])
+        return place[fine], fine
 
     for number, stop in enumerate(net.stops):
         here, costs = periods[stop.run], behind[number]
-        result = np.full((costs.size, size), FAR, dtype=np.int64)
+        kinds = periods.loading if double else ()
+        result, *loaded = (
+            np.full((costs.size, size), FAR, dtype=np.int64) for _ in (0, *kinds)
+        )
         finish = net.finishes.get(stop.end)
         if finish is not None and costs.size and finish.cost <= costs[-1]:
-            result[np.searchsorted(costs, finish.cost)] = here.alone
+            last = int(np.searchsorted(costs, finish.cost))
+            result[last] = here.alone
+            for each in loaded:
+                each[last] = 0
         for entry in net.entries.get(stop.end, ()):
-            took = period(here, periods[entry.run], double_buffered=double)
-            add(result, costs, entry.cost, entry.stop, took)
+            place, fine = places(costs, entry)
+            rest = to_go[entry.stop][fine]
+            behind_it = [each[fine] for each in loads[entry.stop]]
+            after = _as_loaded(periods, entry.run, behind_it, rest)
+            for each, opens in zip(loaded, after.opening, strict=False):
+                each[place] = np.minimum(each[place], opens + rest)
+            took = period(here, after, double_buffered=double)
+            result[place] = np.minimum(result[place], took + rest)
         to_go.append(result)
-    whole = np.full((sums.whole.size, size), FAR, dtype=np.int64)
+        loads.append(loaded)
+    least = np.full((sums.whole.size, size), FAR, dtype=np.int64)
     for entry in net.entries[0]:
-        first = periods[entry.run].serial
-        add(whole, sums.whole, entry.cost, entry.stop, first)
-    return whole
+        place, fine = places(sums.whole, entry)
+        whole = periods[entry.run].serial + to_go[entry.stop][fine]
+        least[place] = np.minimum(least[place], whole)
+    return least
+
+
+def _as_loaded(
+    periods: RunPeriods, run: int, behind: Sequence[Ints], rest: Ints
+) -> Periods:
+    """Return the periods of a run that opens as late as what it loads in all says.
+
+    Args:
+        periods: Of engines, whose depths of buffers may be open.
+        run: The run.
+        behind: Per array of `RunPeriods.loading`, least cycles behind the run if it and
+            what follows take what they load.
+        rest: Least cycles from its start on.
+    """
+    after, row = periods[run], periods.layout.loading.get(run)
+    if row is None:
+        return after
+    opening = list(after.opening)
+    for kind, more in enumerate(behind):
+        whole = periods.loading[kind][row] + more
+        opening[kind] = np.maximum(opening[kind], whole - rest)
+    return replace(after, opening=tuple(opening))

@@ -8,7 +8,7 @@ of the same tables have their rows in one book (`hao.program.reading`), where th
 numbered once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -57,9 +57,10 @@ def periods_of(
         at_best: Stages that the engines leave open, each taken at the best of some lane
             shapes, row by row: lower bounds then. Of shape (pixels, lane shapes).
     """
-    arrays = COMPUTED + pair_rows(tables.batch) + 1
-    plan = _plan(tables, choice, numbers, at_best, arrays=arrays)
-    return RunPeriods(plan.layout, tuple(plan.arrays(choice, at_best or {})))
+    half = pair_rows(tables.batch) + 1
+    plan = _plan(tables, choice, numbers, at_best, arrays=COMPUTED + half)
+    found = tuple(plan.arrays(choice, at_best or {}))
+    return RunPeriods(plan.layout, found[: 2 * half], found[2 * half :])
 
 
 def alone_of(
@@ -141,7 +142,7 @@ class _Plan:
         book: Where the rows of the runs are numbered.
         runs: The runs.
         free: Stages that engines leave open.
-        arrays: How many arrays are read: of computations, then those of openings.
+        arrays: How many arrays of computations and of openings are read.
     """
 
     def __init__(
@@ -155,10 +156,7 @@ class _Plan:
         self._grids, self._numbers, self._book = tables.grids, book.numbers, book
         computing = dict.fromkeys(run.computing for run in runs.values())
         own = {number: row for row, number in enumerate(computing)}
-        first = {run.computing: run for run in reversed(list(runs.values()))}
-        groups = [[first[c].groups[a] for c in computing] for a in range(COMPUTED)]
-        behind = range(COMPUTED, arrays)
-        groups += [[r.groups[a] for r in runs.values()] for a in behind]
+        groups, tiled = _groups(runs, computing, arrays)
         every = chain.from_iterable(chain.from_iterable(groups))
         place, varied = self._laid(np.unique(np.fromiter(every, dtype=np.int64)), free)
         self._longest = [longest_of(group, place, varied) for group in groups]
@@ -166,11 +164,12 @@ class _Plan:
         self._longest[0].fixed[:] &= self._longest[2].fixed
         self._batch = tables.batch
         alone, *beside, standing, held = (e.fixed for e in self._longest[:COMPUTED])
-        opening = [each.fixed for each in self._longest[COMPUTED:]]
+        opening = [each.fixed for each in self._longest[COMPUTED:arrays]]
         late = [alone & row for row in beside] if self._batch > 1 else []
         self.layout = RowPlaces(
             computing={number: own[run.computing] for number, run in runs.items()},
             opening={number: row for row, number in enumerate(runs)},
+            loading={number: row for row, number in enumerate(tiled)},
             fixed=(alone, *beside, *late, standing, alone & held, *opening),
         )
 
@@ -333,6 +332,25 @@ class _Plan:
                 role = ROLES[kind]
                 own[:] = choice.pixels * self._grids[role].lanes + choice.lanes[role]
         return found
+
+
+def _groups(
+    runs: Mapping[int, BookedRun], computing: Iterable[int], arrays: int
+) -> tuple[list[list[tuple[int, ...]]], list[int]]:
+    """Return rows whose longest counts, by array, and the runs with `loading`.
+
+    Args:
+        runs: The runs.
+        computing: Their computations.
+        arrays: As `_Plan` takes it.
+    """
+    first = {run.computing: run for run in reversed(list(runs.values()))}
+    groups = [[first[c].groups[a] for c in computing] for a in range(COMPUTED)]
+    behind = range(COMPUTED, arrays)
+    groups += [[run.groups[a] for run in runs.values()] for a in behind]
+    tiled = [n for n, run in runs.items() if run.loading and behind]
+    groups += map(list, zip(*(runs[n].loading for n in tiled), strict=True))
+    return groups, tiled
 
 
 def _bests(

@@ -58,12 +58,14 @@ class RowPlaces:
         computing: Row of each run in what its computation takes; runs that differ in
             bits only share one.
         opening: Row of each run in what opens it.
+        loading: Row of each run that has one in `RunPeriods.loading`.
         fixed: Per array, in the order of `RunPeriods.arrays`, which rows are alike for
             all engines.
     """
 
     computing: Mapping[int, int]
     opening: Mapping[int, int]
+    loading: Mapping[int, int]
     fixed: tuple[Bools, ...]
 
 
@@ -75,10 +77,14 @@ class RunPeriods(Mapping[int, Periods]):
         layout: Where the rows of each run lie.
         arrays: The arrays of `Periods` in the order of its attributes, each of shape
             (rows, engines), or (rows, 1) where all rows are alike for all engines.
+        loading: Of runs in tiles, where depths of buffers are open: the least of what
+            their opening and what `Periods.beside` adds to the next one take together,
+            of the port and of the DDR; of shape (rows, engines) or (rows, 1).
     """
 
     layout: RowPlaces
     arrays: Arrays
+    loading: Arrays = ()
 
     def __getitem__(self, run: int) -> Periods:
         """Return the periods of a run."""
@@ -117,11 +123,11 @@ class RunPeriods(Mapping[int, Periods]):
 
     def take(self, index: Ints) -> "RunPeriods":
         """Return the periods of the engines at `index`."""
-        taken = (
-            array if array.shape[1] == 1 else array.take(index, axis=1)
-            for array in self.arrays
+        arrays, loading = (
+            tuple(a if a.shape[1] == 1 else a.take(index, axis=1) for a in part)
+            for part in (self.arrays, self.loading)
         )
-        return RunPeriods(self.layout, tuple(taken))
+        return RunPeriods(self.layout, arrays, loading)
 
     def singles(self) -> dict[int, Single]:
         """Return the periods of a single engine as integers."""

@@ -66,10 +66,12 @@ class BookedRun:
         computing: Number of its computation; runs that differ in bits only share one.
         groups: Rows of which the longest counts, for each array of
             `hao.program.periods.RunPeriods`.
+        loading: The same for `RunPeriods.loading`, where the run has some.
     """
 
     computing: int
     groups: tuple[tuple[int, ...], ...]
+    loading: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,8 @@ class RowBook:
                 table = table.relaxed
             opening = *((row,) for row in table.opening), table.serial
             more = tuple(self._numbered(rows, tile) for rows in opening)
-            known = whole, BookedRun(computing, (*groups, *more))
+            loading = tuple(self._numbered(rows, tile) for rows in table.loading)
+            known = whole, BookedRun(computing, (*groups, *more), loading)
             self._runs[number] = known
         return known[1]
 

@@ -49,6 +49,8 @@ class RunTable:
             where the buffer is too small; `None` where places are lane shapes.
         relaxed: The rows of a run that may be tiled with the least of each over the
             columns of a lane shape: places are lane shapes.
+        loading: Rows of `RunPeriods.loading`, of port and DDR, of `relaxed` only; the
+            longest counts.
     """
 
     paths: tuple[Row, ...]
@@ -61,6 +63,7 @@ class RunTable:
     least_words: Mapping[Role, Ints]
     key_of: Ints | None = None
     relaxed: "RunTable | None" = None
+    loading: tuple[tuple[Row, ...], ...] = ()
 
 
 class RowStore:
@@ -104,6 +107,7 @@ class RowStore:
             least_words={r: self.array(w) for r, w in table.least_words.items()},
             key_of=None if table.key_of is None else self.array(table.key_of),
             relaxed=None if table.relaxed is None else self.table(table.relaxed),
+            loading=tuple(tuple(map(self.row, rows)) for rows in table.loading),
         )
 
 
@@ -159,7 +163,8 @@ def relaxed_table(table: RunTable, role: Role, lane_of: Ints, lanes: int) -> Run
 
     A shallow buffer opens with few weights but loads the others later. On a way, the
     opening is followed by one of the run's rows; so what may be counted before the
-    least of that row is the least of their sum, less that least.
+    least of that row is the least of their sum, less that least. Where one of the rows
+    is alike at all depths that is next to nothing: `loading` has the sums themselves.
 
     Args:
         table: Of a run that may be tiled.
@@ -173,19 +178,18 @@ def relaxed_table(table: RunTable, role: Role, lane_of: Ints, lanes: int) -> Run
         terms = {r: least(cycles) for r, cycles in made.terms.items()}
         return Row(constant=made.constant, terms=terms)
 
-    behind = (*table.paths, table.beside, table.standing, *table.ddr)
+    behind = [
+        (other.terms[role], least(other.terms[role]))
+        for other in (*table.paths, table.beside, table.standing, *table.ddr)
+    ]
 
     def opening(made: Row) -> Row:
         if role not in made.terms:
             return made
         cycles = made.terms[role]
         together = [
-            np.where(
-                least(other.terms[role]) >= FAR,
-                0,
-                least(cycles + other.terms[role]) - least(other.terms[role]),
-            )
-            for other in behind
+            np.where(low >= FAR, 0, least(cycles + other) - low)
+            for other, low in behind
         ]
         return Row(constant=made.constant, terms={role: np.minimum.reduce(together)})
 
@@ -198,7 +202,18 @@ def relaxed_table(table: RunTable, role: Role, lane_of: Ints, lanes: int) -> Run
         opening=tuple(opening(path) for path in table.opening),
         serial=tuple(opening(path) for path in table.serial),
         least_words={},
+        loading=tuple(
+            tuple(row(_sum(opens, other, role)) for other in rows)
+            for opens, rows in zip(
+                table.opening, ((table.beside,), table.ddr), strict=False
+            )
+        ),
     )
+
+
+def _sum(opens: Row, other: Row, role: Role) -> Row:
+    cycles = opens.terms.get(role, 0) + other.terms[role]
+    return Row(constant=opens.constant + other.constant, terms={role: cycles})
 
 
 def _least_of_lanes(

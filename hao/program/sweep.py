@@ -8,11 +8,19 @@ cost, those that another one beats in everything are left out.
 `sweep` is the dynamic program over all ways, backwards, for arrays of engines at once.
 With a price of `rate` cycles per micro-point it gives the Lagrangian bound: no way of
 at most `budget` cycles costs less than (swept - budget) / rate.
+
+Where the depth of buffers is open, a run in tiles may open with few weights and load
+the others later; the least of both, each at a depth of its own, counts hardly any. What
+port and DDR load of it in all (`RunPeriods.loading`) is no less than the least of their
+sum. So a way takes, from the opening of such a run on, no less than that and what
+follows, each run taken by its loads; where this is more than what the rows give, the
+opening is counted as so much longer. Proof: decision 64.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, reduce
+from dataclasses import dataclass, replace
+from functools import cached_property, partial, reduce
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +46,8 @@ FEW_NUMBERS = 65_536
 FEW_SPARED = 4_096
 """Numbers for which runs that no load takes longer than are not told apart (chosen
 here)."""
+
+NOTHING: Ints = np.zeros(1, dtype=np.int64)
 
 Rate = float | NDArray[np.float64]
 
@@ -103,6 +113,7 @@ class Net:
             numbers.setdefault(stop.end, []).append(number)
         return tuple(
             End(
+                node=node,
                 stops=slice(own[0], own[-1] + 1),
                 entries=self.entries.get(node, ()),
                 finish=self.finishes.get(node),
@@ -126,11 +137,13 @@ class End:
     """A node behind stops.
 
     Attributes:
+        node: Its number.
         stops: Numbers of the stops before it, which follow each other.
         entries: How it goes on.
         finish: Cheapest way to end there, if there is one.
     """
 
+    node: int
     stops: slice
     entries: tuple[Entry, ...]
     finish: Finish | None
@@ -259,10 +272,13 @@ class Swept:
     Attributes:
         total: Least cycles plus priced cost of a whole way, per engine.
         to_go: The same from the start of each stop's run on, of shape (stops, ...).
+        loads: Per array of `RunPeriods.loading`, by node: the least of what opens a run
+            there and what is to go from its start on.
     """
 
     total: Cycles
     to_go: Cycles
+    loads: Sequence[Mapping[int, Cycles]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +291,8 @@ class _Laid:
         costs: Their costs; `None` where all are 0.
         arcs: Arcs of the graph.
         fixed: Whether each array of `RunPeriods.opening` is alike for all engines.
+        tiled: Of the entries whose runs have rows in `RunPeriods.loading`: their
+            places, these rows, their stops and the nodes behind them.
     """
 
     stops: Ints
@@ -282,12 +300,14 @@ class _Laid:
     costs: Ints | None
     arcs: Ints
     fixed: tuple[bool, ...]
+    tiled: Sequence[tuple[int, int, int, int]]
 
 
 @dataclass(frozen=True, slots=True)
 class _LaidEnd:
     """A node behind stops: these, rows of their runs, and how it goes on."""
 
+    node: int
     stops: slice
     rows: Ints
     fixed: tuple[bool, ...]
@@ -318,7 +338,7 @@ class _LaidNet:
     goes_on: Ints
 
 
-def _laid_entries(entries: Sequence[Entry], layout: RowPlaces) -> _Laid:
+def _laid_entries(net: Net, entries: Sequence[Entry], layout: RowPlaces) -> _Laid:
     rows = np.array([layout.opening[entry.run] for entry in entries])
     costs = np.array([entry.cost for entry in entries], dtype=np.int64)
     half = len(layout.fixed) // 2
@@ -328,6 +348,11 @@ def _laid_entries(entries: Sequence[Entry], layout: RowPlaces) -> _Laid:
         costs=costs if costs.any() else None,
         arcs=np.array([entry.arc for entry in entries]),
         fixed=tuple(bool(f[rows].all()) for f in layout.fixed[half:]),
+        tiled=[
+            (place, layout.loading[e.run], e.stop, net.stops[e.stop].end)
+            for place, e in enumerate(entries)
+            if e.run in layout.loading
+        ],
     )
 
 
@@ -336,23 +361,25 @@ def _laid_net(net: Net, layout: RowPlaces) -> _LaidNet:
     known = net.laid.get(id(layout))
     if known is None or known[0] is not layout:
         ends = []
+        lay = partial(_laid_entries, net, layout=layout)
         for end in net.ends:
             runs = [stop.run for stop in net.stops[end.stops]]
             rows = np.array([layout.computing[run] for run in runs])
             half = len(layout.fixed) // 2
             ends.append(
                 _LaidEnd(
+                    node=end.node,
                     stops=end.stops,
                     rows=rows,
                     fixed=tuple(bool(f[rows].all()) for f in layout.fixed[:half]),
-                    entries=_laid_entries(end.entries, layout) if end.entries else None,
+                    entries=lay(end.entries) if end.entries else None,
                     finish=end.finish,
                 )
             )
         ahead = {n: e.entries.rows for n, e in enumerate(ends) if e.entries is not None}
         sizes = np.array([rows.size for rows in ahead.values()], dtype=np.int64)
         laid = _LaidNet(
-            first=_laid_entries(net.entries[0], layout),
+            first=lay(net.entries[0]),
             ends=tuple(ends),
             computing=np.concatenate([end.rows for end in ends]),
             end_of=np.repeat(np.arange(len(ends)), [end.rows.size for end in ends]),
@@ -403,9 +430,9 @@ def sweep(
     to_go: Cycles = np.empty(
         (len(net.stops), *shape), dtype=np.float64 if priced else np.int64
     )
-    laid, computing = _laid_net(net, periods.layout), periods.computing
-    opening, serial = periods.opening, len(periods.opening) - 1
-    beside = _Beside(laid, periods) if double_buffered else None
+    laid, opening = _laid_net(net, periods.layout), periods.opening
+    serial = [len(opening) - 1]
+    beside = _Beside(laid, periods, rate) if double_buffered else None
 
     def ahead(entries: _Laid, kinds: Sequence[int]) -> _Ahead:
         rest: Cycles = to_go.take(entries.stops, axis=0)
@@ -418,21 +445,18 @@ def sweep(
         return _Ahead(_taken(opening, kinds, entries, wide), rest)
 
     for number, end in enumerate(laid.ends):
-        kinds = () if beside is None else beside.kinds[number]
-        alone, *runs = _taken(computing, (0, *(kind + 1 for kind in kinds)), end, wide)
-        best: Cycles | None = None
+        (alone,) = _taken(periods.computing, [0], end, wide)
+        ways: list[Cycles] = []
         if end.finish is not None:
-            best = _priced(alone, rate, end.finish.cost)
-        if end.entries is not None:
-            if beside is None:
-                value = alone + ahead(end.entries, [serial]).opened()
-            else:
-                after = ahead(end.entries, kinds)
-                value = after.least(alone, runs, beside.late[end.stops])
-            best = value if best is None else np.minimum(best, value)
-        assert best is not None, "every stop lies on a way from end to end"
-        to_go[end.stops] = best
-    return Swept(ahead(laid.first, [serial]).opened(), to_go)
+            ways.append(_priced(alone, rate, end.finish.cost))
+        if end.entries is not None and beside is None:
+            ways.append(alone + ahead(end.entries, serial).opened())
+        elif end.entries is not None and beside is not None:
+            after = partial(ahead, end.entries)
+            ways.append(beside.least(number, alone, after, to_go))
+        to_go[end.stops] = reduce(np.minimum, ways)
+    loads = beside.loads if beside else ()
+    return Swept(ahead(laid.first, serial).opened(), to_go, loads)
 
 
 class _Beside:
@@ -443,22 +467,80 @@ class _Beside:
     Args:
         laid: Runs and what follows them.
         periods: For engines side by side, double-buffered.
+        rate: As `sweep` takes it.
 
     Attributes:
-        kinds: Per node behind stops, places in `Periods.beside` of such loads.
-        late: Per stop, whether there is any.
+        loads: As `Swept.loads`.
     """
 
-    def __init__(self, laid: _LaidNet, periods: RunPeriods) -> None:
+    def __init__(self, laid: _LaidNet, periods: RunPeriods, rate: Rate) -> None:
+        self._laid, self._periods, self._wide = laid, periods, np.ndim(rate) > 1
+        last = {e.node: e.finish.cost for e in laid.ends if e.finish is not None}
+        self.loads: list[dict[int, Cycles]] = [
+            {node: _priced(NOTHING, rate, cost) for node, cost in last.items()}
+            for _ in periods.loading
+        ]
+        self._spare: list[Ints] = []
         late = np.stack(list(self._late(laid, periods)))
-        self.late: Bools = np.logical_or.reduce(late)
-        self.kinds: list[list[int]] = [[] for _ in laid.ends]
+        self._is_late: Bools = np.logical_or.reduce(late)
+        # Per node behind stops, places in `Periods.beside` of loads that take longer.
+        self._kinds: list[list[int]] = [[] for _ in laid.ends]
         for kind, row in enumerate(late):
             for end in np.unique(laid.end_of[row]).tolist():
-                self.kinds[end].append(kind)
+                self._kinds[end].append(kind)
 
-    @staticmethod
-    def _late(laid: _LaidNet, periods: RunPeriods) -> Iterator[Bools]:
+    def least(
+        self,
+        number: int,
+        alone: Ints,
+        after: Callable[[Sequence[int]], "_Ahead"],
+        to_go: Cycles,
+    ) -> Cycles:
+        """Return the least cycles from the start of the runs before a node on, priced.
+
+        Args:
+            number: Which of the ends behind stops.
+            alone: Cycles of the runs by themselves.
+            after: Gives the entries, with some kinds of what opens these.
+            to_go: Of the stops behind it.
+        """
+        end, kinds = self._laid.ends[number], self._kinds[number]
+        late = self._is_late[end.stops]
+        if not self.loads:
+            entries = after(kinds)
+        else:
+            count = len(self.loads)
+            others = [kind for kind in kinds if kind >= count]
+            entries = after([*range(count), *others])
+            opens = list(self._opened(end, entries, to_go))
+            spare = (self._spare[kind][end.rows] for kind in range(count))
+            longer = [o.max() > own for o, own in zip(opens, spare, strict=True)]
+            late = np.logical_or.reduce([late, *longer])
+            kinds = [kind for kind in range(count) if longer[kind].any()]
+            opening = [*(opens[kind] for kind in kinds), *entries.opening[count:]]
+            entries, kinds = replace(entries, opening=opening), kinds + others
+        beside = [kind + 1 for kind in kinds]
+        runs = _taken(self._periods.computing, beside, end, self._wide)
+        return entries.least(alone, runs, late)
+
+    def _opened(
+        self, end: _LaidEnd, after: "_Ahead", to_go: Cycles
+    ) -> Iterator[Cycles]:
+        """Yield what opens entries, as late as what their runs load in all says."""
+        tiled = () if end.entries is None else end.entries.tiled
+        for kind, loads in enumerate(self.loads):
+            opens: Cycles = after.opening[kind]
+            if tiled:
+                opens = np.empty_like(after.rest)
+                opens[:] = after.opening[kind]
+            for place, row, stop, node in tiled:
+                whole = self._periods.loading[kind][row] + loads[node]
+                opens[place] = np.maximum(opens[place], whole - to_go[stop])
+            least = np.asarray((opens + after.rest).min(axis=0))
+            loads[end.node] = np.minimum(loads.get(end.node, least), least)
+            yield opens
+
+    def _late(self, laid: _LaidNet, periods: RunPeriods) -> Iterator[Bools]:
         """Yield, per place in `Periods.beside`, at which stops a load takes longer."""
         alone, *beside = periods.computing
         fixed, half = periods.layout.fixed, len(periods.arrays) // 2
@@ -475,6 +557,7 @@ class _Beside:
             for start in range(0, varied.size, step):
                 rows = varied[start : start + step]
                 spare[rows] = (alone[rows] - here[rows]).min(axis=1)
+            self._spare.append(spare)
             yield longest[laid.end_of] > spare[laid.computing]
 
 
@@ -502,7 +585,7 @@ class _Ahead:
             where there are m prices.
     """
 
-    opening: Sequence[Ints]
+    opening: Sequence[Cycles]
     rest: Cycles
 
     def opened(self) -> Cycles:
@@ -535,12 +618,12 @@ class _Ahead:
         for start in range(0, len(alone), count):
             part = slice(start, start + count)
             here = [cycles[part, None] for cycles in beside]
-            periods = paired(alone[part, None], here, opening)
+            periods = paired(alone[part, None], here, cast(Sequence[Ints], opening))
             parts.append((periods + rest).min(axis=1))
         result: Cycles = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return result
 
-    def _unbeaten(self) -> tuple[Sequence[Ints], Cycles]:
+    def _unbeaten(self) -> tuple[Sequence[Cycles], Cycles]:
         """Return openings and rests, of many entries those that matter to an engine.
 
         In the order of what opens them, an entry does not matter where an earlier one
@@ -566,10 +649,11 @@ class _Ahead:
         where = (place[kept], *np.nonzero(kept)[1:])
         packed_rest = np.full(shape, FAR, dtype=rest.dtype)
         packed_rest[where] = rest[kept]
-        packed = np.zeros((len(opens), *shape), dtype=np.int64)
-        for made, values in zip(packed, sorted_, strict=True):
-            made[where] = values[kept]
-        return list(packed), packed_rest
+        packed: list[Cycles] = []
+        for cycles in sorted_:
+            packed.append(np.zeros(shape, dtype=cycles.dtype))
+            packed[-1][where] = cycles[kept]
+        return packed, packed_rest
 
 
 def period(here: Periods, after: Periods, *, double_buffered: bool) -> Ints:
@@ -606,23 +690,32 @@ def through(
     swept = sweep(net, periods, double_buffered=double_buffered, rate=rate)
     go = np.min(swept.to_go, axis=-1).tolist()
     single = periods.singles()
+    loads = [
+        (whole[:, 0].tolist(), {n: float(np.min(c)) for n, c in behind.items()})
+        for whole, behind in zip(periods.loading, swept.loads, strict=False)
+    ]
     come = [float(FAR)] * len(net.stops)
     least: dict[int, float] = {}
 
-    def reach(entry: Entry, before: float) -> None:
-        arrived = before + rate * entry.cost
+    def reach(entry: Entry, before: float, here: Single | None) -> None:
+        alone, beside, opening, serial = single[entry.run]
+        row, late = periods.layout.loading.get(entry.run), list(opening)
+        for kind, (whole, behind) in enumerate(() if row is None else loads):
+            start = whole[row] + behind[net.stops[entry.stop].end] - go[entry.stop]
+            late[kind] = max(late[kind], start)
+        after = alone, beside, tuple(late), serial
+        arrived = before + took(here, after, double_buffered) + rate * entry.cost
         come[entry.stop] = min(come[entry.stop], arrived)
         whole = arrived + go[entry.stop]
         least[entry.arc] = min(least.get(entry.arc, float(FAR)), whole)
 
     for entry in net.entries[0]:
-        reach(entry, took(None, single[entry.run], double_buffered))
+        reach(entry, 0.0, None)
     for number in range(len(net.stops) - 1, -1, -1):
         stop = net.stops[number]
         here = single[stop.run]
         for entry in net.entries.get(stop.end, ()):
-            taken = took(here, single[entry.run], double_buffered)
-            reach(entry, come[number] + taken)
+            reach(entry, come[number], here)
     return least
 
 

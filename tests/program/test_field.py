@@ -15,6 +15,7 @@ from hao.cost.segment_price import SegmentPrice
 from hao.engine.stages import lanes_match
 from hao.errors import InfeasibleError
 from hao.ir.partition import Role
+from hao.ir.tensor import Shape
 from hao.program import quick, reach, search, shapes, sieve
 from hao.program.bounded import best_first
 from hao.program.by_cost import exact_goals, sums_of
@@ -30,12 +31,18 @@ from hao.program.hunt import Found, Hunt, Least, Limits
 from hao.program.labels import best_way
 from hao.program.lanes import lane_bounds
 from hao.program.periods import RowPlaces, RunPeriods
+from hao.program.problem import Problem
 from hao.program.search import find
 from hao.program.sieve import sieved, swept_bound
-from hao.program.space import Grid
+from hao.program.space import Grid, Space
 from hao.program.sweep import Net, make_net, sweep
 from hao.program.tables import Choice
-from tests.program.instances import random_problem
+from tests.program.instances import (
+    Builder,
+    board,
+    random_options,
+    random_problem,
+)
 
 SEEDS = (0, 1, 2, 3, 6, 8, 9)
 Engine = tuple[int, ...]
@@ -451,6 +458,60 @@ def test_sums_of_costs_tell_the_best_ways_of_engines_side_by_side(seed: int) -> 
                     assert kept[place] == (FAR if slow else got[place])
 
 
+@pytest.mark.parametrize("rate", [0.0, 1e-3, 1e-1])
+def test_what_tiles_load_in_all_bounds_engines_whose_depths_are_open(
+    rate: float,
+) -> None:
+    sharper = 0
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        # Weights that take longer to load than to be used, in several tiles.
+        made = Builder(Shape(channels=64, height=2, width=2))
+        for channels in rng.choice([64, 80, 96], 4).tolist():
+            made.conv(channels, 1)
+        problem = Problem(
+            network=made.network(),
+            options=random_options(rng, made.network(), 2),
+            board=board(lut=400_000, bram_18k=900, ddr_kbytes_per_s=800_000),
+            act_bits=8,
+            space=Space(pixels=(1,), lanes=(4, 8), taps=(1,), depths=(128, 512, 2048)),
+        )
+        field = Field(problem)
+        group = field.by_stages(field.widths, 1 << 40)[-1]
+        allowed = np.logical_or.reduce([widths.allowed for widths in group.widths])
+        net = make_net(field.graph, allowed)
+        every = _all_engines(field, group, True)
+        shapes = replace(every, columns={})
+        exact, open_ = (
+            periods_of(field.tables(True), choice, net.runs)
+            for choice in (every, shapes)
+        )
+        assert not exact.loading
+        three = exact, open_, replace(open_, loading=())
+        least, bound, loose = (
+            sweep(net, periods, double_buffered=True, rate=rate).total
+            for periods in three
+        )
+        assert (bound <= least + 1e-6).all()
+        assert (bound >= loose - 1e-6).all()
+        sharper += int((bound > loose + 1).sum())
+        sums = sums_of(net, 1 << 40)
+        assert sums is not None
+        for spend in sums.whole[:: max(1, sums.whole.size // 4)].tolist():
+            some = sums_of(net, spend)
+            assert some is not None
+            least, bound, loose = (
+                exact_goals(
+                    some, periods, double_buffered=True, goal=Goal.CYCLES, budget=0
+                )
+                for periods in three
+            )
+            assert (bound <= least).all()
+            assert (bound >= loose).all()
+            sharper += int((bound > loose).sum())
+    assert sharper > 400
+
+
 @pytest.mark.parametrize("seed", [*SEEDS, 7, 12])
 def test_the_widest_that_may_fit_is_no_narrower_than_what_fits(seed: int) -> None:
     field = _field(seed, choices=3)
@@ -598,7 +659,9 @@ def test_engines_that_differ_do_not_stand_for_each_other() -> None:
     table = rng.integers(0, 3, (3, 200))
     one, two, none = (np.full((1, 1), value) for value in (1, 2, 0))
     varies, fixed = np.array([False]), np.array([True])
-    layout = RowPlaces({0: 0}, {0: 0}, (varies, varies, varies, fixed, fixed, fixed))
+    layout = RowPlaces(
+        {0: 0}, {0: 0}, {}, (varies, varies, varies, fixed, fixed, fixed)
+    )
     alone, beside, ddr = table[:, None]
     made = RunPeriods(layout, (alone, beside, ddr, one, two, none))
     first = distinct(made, 200)
