@@ -72,7 +72,6 @@ frames/s, six in time were at 0.43 to 0.71, three that are not at 0.56 to 0.60, 
 others at 0.72 or more. What it saves depends on it, no answer does.
 """
 
-
 LARGE = 2_000
 """Arcs in play from which on a solver starts from the design that the search found.
 

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from hao.ir.partition import Role
 from hao.program.exact import guessed_rate
 from hao.program.gather import periods_of
+from hao.program.hunt import dearest
 from hao.program.periods import RunPeriods
 from hao.program.run_table import RunTable
 from hao.program.space import Grid
-from hao.program.sweep import Net, sweep, through
+from hao.program.sweep import Net, runs_of_best, sweep
 from hao.program.tables import Choice, Priced, Tables
 
 Ints = NDArray[np.int64]
@@ -111,8 +112,11 @@ def in_budget(
     if not len(choice):
         return choice
     periods = periods_of(tables.of(net), choice, net.runs)
-    guess = max(guessed_rate(net, periods, tables.exact.double_buffered), 1e-9)
-    for rate in (guess * spread for spread in SPREAD):
+    rates = [0.0]
+    if dearest(net) > np.min(cost):
+        guess = max(guessed_rate(net, periods, tables.exact.double_buffered), 1e-9)
+        rates = [guess * spread for spread in SPREAD]
+    for rate in rates:
         reach = float(np.max(cycles + rate * np.asarray(cost))) + 1
         choice = _left(tables, net, choice, rate, reach)
     return choice
@@ -139,10 +143,10 @@ def _left(
         order = np.argsort(total, kind="stable")
         order = order[total[order] <= reach]
         choice, best = choice.take(order), order[:BEST]
+        if not best.size:
+            break
         places = np.linspace(0, best.size - 1, min(best.size, TRACED)).astype(np.int64)
-        taken: set[int] = set()
-        for place in best[places]:
-            taken |= _taken(net, periods.take(np.array([place])), double, rate)
+        taken = _taken(net, periods.take(best[places]), double, rate)
         if taken <= tables.priced:
             break
         for run in taken - tables.priced:
@@ -150,14 +154,11 @@ def _left(
     return choice
 
 
-def _taken(net: Net, one: RunPeriods, double: bool, rate: float) -> set[int]:
-    """Return the runs on the best ways of one engine."""
-    over = through(net, one, double_buffered=double, rate=rate)
-    least = min(over.values()) + 0.5
-    return {
-        run
-        for entries in net.entries.values()
-        for entry in entries
-        if over.get(entry.arc, np.inf) <= least
-        for run in (entry.run, net.stops[entry.stop].run)
-    }
+def _taken(net: Net, some: RunPeriods, double: bool, rate: float) -> set[int]:
+    """Return the runs on a best way of each of some engines."""
+    to_go = sweep(net, some, double_buffered=double, rate=rate).to_go
+    taken: set[int] = set()
+    for place in range(some.size):
+        single = some.take(np.array([place])).singles()
+        taken |= runs_of_best(net, single, to_go[:, place].tolist(), double, rate)
+    return taken

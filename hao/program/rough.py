@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hao.cost.bram import URAM_BITS, URAM_WORDS
 from hao.cost.catalogue import column_area
 from hao.ir.partition import Role
-from hao.program.engines import areas_fit
+from hao.program.engines import areas_fit, may_fit
 from hao.program.field import Field, Group, LaneArea
 from hao.program.fit import DSP_PRICES, priced_luts
 from hao.program.gather import periods_of
@@ -41,6 +41,10 @@ MOST = 500_000
 SAMPLED, WORTH = 512, 8
 """Lane shapes that are tried to see whether bounds of pairs are worth it: where more
 than one in so many keeps the limit, they are not (chosen here)."""
+
+FAR_BELOW = 0.7
+"""Share of a limit that lane shapes keep by rough bounds which likely keep the limit
+(chosen here)."""
 
 EACH = 16_384
 """Lane shapes up to which each is bounded by itself (chosen here)."""
@@ -70,6 +74,23 @@ def any_within(field: Field, group: Group, double: bool, limit: int) -> bool:
                 return True
     left = left_within(field, group, double, limit)
     return left is None or len(left) > 0
+
+
+def quickest(field: Field, group: Group, double: bool, limit: int, most: int) -> Choice:
+    """Return lane shapes that rough bounds leave far below a limit, quickest first.
+
+    Args:
+        field: What is searched.
+        group: Combinations of widths.
+        double: Whether engines double-buffer.
+        limit: Most cycles.
+        most: How many are wanted.
+    """
+    bounds = _bounds(field, group, double)
+    some, _ = bounds.some(int(FAR_BELOW * limit), EACH)
+    some = some.take(may_fit(field, group.widths, double, some))
+    cycles = _cycles(bounds.prices.tables, group, double, some)
+    return some.take(np.argsort(cycles, kind="stable")[:most])
 
 
 def left_within(field: Field, group: Group, double: bool, limit: int) -> Choice | None:

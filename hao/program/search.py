@@ -43,7 +43,7 @@ from hao.program.reach import (
     reach_of,
     within_reach,
 )
-from hao.program.rough import any_within
+from hao.program.rough import any_within, left_within, quickest
 from hao.program.shapes import (
     is_far_above,
     is_loose,
@@ -138,7 +138,10 @@ def find(
         for double in bufferings(field):
             if (group.roles, double) in done:
                 continue
-            _search_group(hunt, group, double)
+            if first:
+                _try_first(hunt, group, double)
+            if not first or hunt.best is None:
+                _search_group(hunt, group, double)
             if first and hunt.best is not None:
                 return hunt.best
         progress(
@@ -313,6 +316,15 @@ def _search_group(hunt: Hunt, group: Group, double: bool) -> None:
         more = hunt.least is Least.CYCLES
         limit = min(limit, hunt.cycles_of_ties + more)
         _list(hunt, group, double, limit, kept)
+
+
+def _try_first(hunt: Hunt, group: Group, double: bool) -> None:
+    """Look for any design of a group where rough bounds exclude few lane shapes."""
+    field, limit = hunt.field, hunt.cycles
+    if left_within(field, group, double, limit) is None:
+        some = quickest(field, group, double, limit, SOUGHT)
+        for choice, cycles in expand(field, group, double, some, limit):
+            try_engines(hunt, group.widths, double, choice, cycles)
 
 
 def _is_new(hunt: Hunt, group: Group, double: bool, limit: int) -> bool:

@@ -719,6 +719,46 @@ def through(
     return least
 
 
+def runs_of_best(
+    net: Net,
+    single: Mapping[int, Single],
+    to_go: Sequence[float],
+    double_buffered: bool,
+    rate: float,
+) -> set[int]:
+    """Return the runs on a way of least cycles, priced, of one engine.
+
+    Args:
+        net: What ways there are.
+        single: Periods of the engine.
+        to_go: Of a sweep of it (`Swept.to_go`).
+        double_buffered: Whether weights load while another run computes.
+        rate: Price of accuracy of the sweep [cycles per micro-point].
+    """
+    taken: set[int] = set()
+    node: int = 0
+    here: Single | None = None
+    while True:
+        ways = [
+            (
+                took(here, single[e.run], double_buffered)
+                + rate * e.cost
+                + to_go[e.stop],
+                e,
+            )
+            for e in net.entries.get(node, ())
+        ]
+        least = min(ways, key=lambda way: way[0], default=None)
+        if here is not None and node in net.finishes:
+            ended = here[0] + rate * net.finishes[node].cost
+            if least is None or ended <= least[0]:
+                return taken
+        assert least is not None, "every stop lies on a way from end to end"
+        stop = net.stops[least[1].stop]
+        taken |= {least[1].run, stop.run}
+        node, here = stop.end, single[stop.run]
+
+
 def took(here: Single | None, after: Single, double_buffered: bool) -> int:
     """Return the cycles from the start of a run, or of a frame, to that of the next.
 
