@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from hao.cli import main
 from hao.errors import ToolError
 from hao.hls import compiler
+from hao.schedule.project import SCRIPT
 from hao.schedule.recurrence import IntervalVerdict
 from hao.schedule.text import (
     clock_met_mhz,
@@ -100,6 +101,24 @@ def test_bad_input_is_refused_in_one_line(
     assert result.exit_code == 2
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_the_lint_takes_a_project_folder_and_both_miss_its_script(
+    tmp_path: Path,
+) -> None:
+    trips = "#pragma HLS LOOP_TRIPCOUNT max=8"
+    calm = loop_of("out.write(in.read() + 1);", pragmas=trips)
+    project = write_project(tmp_path, calm)
+    linted = hao("lint", project)
+    assert linted.exit_code == 0
+    assert linted.stdout.endswith("schedule: 0 findings\n")
+    (project / SCRIPT).unlink()
+    for command in ("lint", "schedule"):
+        result = hao(command, project)
+        assert result.exit_code == 2
+        assert result.stderr == (
+            f"hao: {project}: no {SCRIPT} in it; give a run or a project folder\n"
+        )
 
 
 def test_without_a_clang_it_exits_with_5(

@@ -6,7 +6,7 @@ from hao.answer.candidates import Candidate
 from hao.answer.explore import budget_cycles
 from hao.answer.workers import Progress
 from hao.errors import InfeasibleError, SolverError
-from hao.hw.board import Board
+from hao.hw.board import Board, Frames
 from hao.program.conflicts import clashing_limits, fewest_cycles
 from hao.program.solver import SolverName, check_solver
 
@@ -38,6 +38,8 @@ def explained(
         cycles = fewest_cycles(problem)
         reached = share * board.frames_per_s(cycles)
         nearest = f"the most it reaches is {int(reached)} fps at the fewest bits"
+        if board.frames is Frames.BACK_TO_BACK and board.batch == 1:
+            nearest += "; more with starts of several frames (`batch`)"
         most = board.most_start_cycles
         if most is not None and cycles > most:
             least_ms = cycles / board.clock_khz

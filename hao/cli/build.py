@@ -188,6 +188,7 @@ def simulate_command(
 def lint_command(ctx: click.Context, *, path: Path, as_json: bool) -> None:
     """Check a run's C++ against the rules of Vivado and Vitis HLS.
 
+    RUN is a run directory or the folder of a project; without it, the newest run.
     Pragma grammar and scope, dataflow form, unsynthesizable constructs, array ranks,
     unbounded loops; then the schedule, as `hao schedule` has it, if there is a clang:
     memory ports, recurrences, shared memories. Exits with 1 if a rule is broken, or if

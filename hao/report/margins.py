@@ -1,14 +1,22 @@
 """What a result promises beyond its point predictions: intervals, margin, risk."""
 
+from contextlib import suppress
+from dataclasses import replace
+
 from hao.answer.explore import budget_cycles
 from hao.answer.objective import Objective
+from hao.cost.evaluate import evaluate
 from hao.cost.uncertainty import COVERAGE_PERCENT, Headroom, headrooms, latency_evidence
+from hao.errors import InputError
 from hao.hw.board import Frames
 from hao.report.result import SearchResult
 from hao.text import decimal
 
 SPARE = 1.5
 """Where so many times the engine's time are left, a report says so (chosen here)."""
+
+WORTH = 1.02
+"""Gain from which a report offers starts of several frames (chosen here)."""
 
 
 def speed_in_words(result: SearchResult) -> str:
@@ -49,6 +57,30 @@ def spare_in_words(result: SearchResult) -> str | None:
         f"the engine may take {room:.1f} times as long: of equally accurate designs "
         "this is the fastest, whatever it fills; `--objective area` finds the "
         "smallest, in more time"
+    )
+
+
+def starts_in_words(result: SearchResult) -> str | None:
+    """Return how fast the engine is where a start takes several frames.
+
+    `None` where a frame rate was asked for, frames come one at a time, starts take
+    several already, or less than `WORTH` is gained.
+    """
+    design, cost = result.design, result.cost
+    board, rates = design.board, dict[int, float]()
+    if board.frames is Frames.ONE_AT_A_TIME or cost.frames > 1 or result.fps_asked:
+        return None
+    for count in (2, 4):
+        # A buffer that holds parts of a reduction is too small for several frames.
+        with suppress(InputError):
+            at_once = replace(design, board=replace(board, batch=count))
+            rates[count] = evaluate(at_once).fps
+    told = [f"{fps:.1f} at {n}" for n, fps in rates.items() if fps > WORTH * cost.fps]
+    if not told:
+        return None
+    return (
+        f"{', '.join(told)} frames a start, whose weights load once: frames/s of this "
+        "engine, each result later (`--batch`)"
     )
 
 

@@ -38,6 +38,7 @@ from hao.report.margins import (
     risk_in_words,
     spare_in_words,
     speed_in_words,
+    starts_in_words,
 )
 from hao.report.result import SearchResult
 from hao.report.watts import power_in_words, power_json
@@ -82,6 +83,7 @@ def answer_rows(result: SearchResult) -> list[tuple[str, str]]:
     rows = [
         *_accuracy_rows(result),
         ("speed", speed_in_words(result)),
+        ("faster", starts_in_words(result)),
         ("low end", low_end_in_words(result)),
         ("to spare", spare_in_words(result)),
         ("at risk", risk_in_words(result)),

@@ -50,8 +50,13 @@ class Delays:
 
     def delay(self, kind: Timed, width: int) -> float:
         """Return the delay of an operator [ns]."""
-        widths, delays = zip(*self.rows[kind], strict=True)
-        return float(np.interp(width, widths, delays))
+        return _between(self.rows[kind], width)
+
+
+@lru_cache(maxsize=10_000)
+def _between(points: tuple[tuple[int, float], ...], width: int) -> float:
+    widths, delays = zip(*points, strict=True)
+    return float(np.interp(width, widths, delays))
 
 
 def part_family(part: str) -> str:

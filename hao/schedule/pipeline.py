@@ -6,6 +6,7 @@ are not kept apart for want of ports, and the latency of the bus is not counted.
 """
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
@@ -36,8 +37,7 @@ def find_pipeline(graph: OperatorGraph, budget: float) -> Pipeline:
             before[edge.end].append((edge.start, edge.clocked))
     ends = [(0, 0.0)] * len(operators)
     uses: list[list[int]] = [[] for _ in operators]
-    needs = {node: [start for start, _ in each] for node, each in enumerate(before)}
-    for node in TopologicalSorter(needs).static_order():
+    for node in _in_order(before):
         cycle, time = 0, 0.0
         for start, clocked in before[node]:
             ready = (ends[start][0] + 1, 0.0) if clocked else ends[start]
@@ -61,3 +61,12 @@ def find_pipeline(graph: OperatorGraph, budget: float) -> Pipeline:
         registers += operator.bits * max(0, max(used, default=0) - made)
     depth = max((end[0] for end in ends), default=0) + 1
     return Pipeline(depth, registers)
+
+
+def _in_order(before: Sequence[Sequence[tuple[int, bool]]]) -> Iterable[int]:
+    """Return operators behind all those that they need: most often by number."""
+    late = any(start > node for node, each in enumerate(before) for start, _ in each)
+    if not late:
+        return range(len(before))
+    needs = {node: [start for start, _ in each] for node, each in enumerate(before)}
+    return TopologicalSorter(needs).static_order()

@@ -7,7 +7,8 @@ anyone looks at.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 
 from hao.schedule.ir import Instruction, constant, type_bits, undefined
 
@@ -20,8 +21,7 @@ _LOOKED_THROUGH = frozenset(("zext", "sext", "trunc", "and", "lshr", "ashr", "se
 _JOIN = frozenset(("phi", "select"))
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(NamedTuple):
     """Bits that hold a value.
 
     Attributes:
@@ -62,13 +62,10 @@ class ValueWidths:
 
     def range(self, value: str, kind: str) -> Range:
         """Return what holds a value of a type."""
-        number = constant(value)
-        if number is not None:
-            width = type_bits(kind)
-            if number >= 0:
-                bits = number.bit_length()
-                return Range(max(1, bits), min(width, bits + 1))
-            return Range(width, (~number).bit_length() + 1)
+        if value[0] not in "%@":
+            number = _of_constant(value, kind)
+            if number is not None:
+                return number
         if value not in self._ranges:
             before = self._outside.get(value)
             self._ranges[value] = _full(kind)
@@ -160,9 +157,22 @@ def _limited(found: Range, bits: int | None) -> Range:
     return Range(min(found.plain, bits), min(found.signed, bits + 1))
 
 
+@cache
 def _full(kind: str) -> Range:
     width = type_bits(kind)
     return Range(width, width)
+
+
+@cache
+def _of_constant(value: str, kind: str) -> Range | None:
+    """Return what holds a constant of a type; `None` for what is no number."""
+    number, width = constant(value), type_bits(kind)
+    if number is None:
+        return None
+    if number < 0:
+        return Range(width, (~number).bit_length() + 1)
+    bits = number.bit_length()
+    return Range(max(1, bits), min(width, bits + 1))
 
 
 def _widest(ranges: Sequence[Range]) -> Range:

@@ -15,6 +15,7 @@ from hao.page.files import renew_run_page
 from hao.runs.design_file import FILE_NAME, load_design
 from hao.runs.records import SCHEDULE_FILE, SYNTHESIS_FILE, keep_record, synthesis_json
 from hao.runs.run_files import PROJECT_FOLDER, opened_run
+from hao.schedule.project import SCRIPT, SOURCES, load_project
 from hao.steps.common import check_installed
 
 if TYPE_CHECKING:
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 
 @takes_words
 def lint_run(run: Path) -> dict[str, tuple["Finding", ...]]:
-    """Return what the lint finds in a run's project, by tool generation.
+    """Return what the lint finds in a project, by tool generation.
+
+    Args:
+        run: A run directory, or the folder of a project, edited by hand or not.
 
     Raises:
         InputError: There is no project.
@@ -34,9 +38,18 @@ def lint_run(run: Path) -> dict[str, tuple["Finding", ...]]:
     from hao.lint.check import lint
     from hao.lint.finding import Tool
 
-    project = opened_run(run)[1] / PROJECT_FOLDER
-    check_emitted(project)
-    return {tool.value: lint(project / "src", tool=tool) for tool in Tool}
+    sources = _project(run) / SOURCES
+    return {tool.value: lint(sources, tool=tool) for tool in Tool}
+
+
+def _project(run: Path) -> Path:
+    """Return the folder of a run's project, or of one that stands by itself."""
+    if any((run / part).exists() for part in (SCRIPT, SOURCES)):
+        return run
+    if not (run / PROJECT_FOLDER / SCRIPT).is_file():
+        run = opened_run(run)[1]
+        check_emitted(run / PROJECT_FOLDER)
+    return run / PROJECT_FOLDER
 
 
 @takes_words
@@ -80,13 +93,9 @@ def schedule_run(
     """
     check_installed("lint", "llvmlite")
     from hao.schedule.analyse import analyse_project
-    from hao.schedule.project import SCRIPT, load_project
     from hao.schedule.text import schedule_json
 
-    project = run if (run / SCRIPT).is_file() else run / PROJECT_FOLDER
-    if not (project / SCRIPT).is_file():
-        project = opened_run(run)[1] / PROJECT_FOLDER
-        check_emitted(project)
+    project = _project(run)
     report = analyse_project(
         load_project(project, clock_mhz=clock_mhz), uncertainty=uncertainty
     )

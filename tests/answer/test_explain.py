@@ -7,6 +7,7 @@ import pytest
 from hao.answer import explain
 from hao.answer.explain import explained, why_not_gurobi
 from hao.errors import SolverError
+from hao.hw.board import Frames
 from hao.hw.board_file import load_board
 from hao.hw.budget import with_budget
 from hao.program.solver import SolverName
@@ -30,6 +31,21 @@ def test_the_fastest_design_is_looked_for_first(
         "low@7 does not reach 100000 fps with a margin of 10 % (`margin_percent`)"
         in str(error)
     )
+
+
+def test_starts_of_several_frames_are_offered_back_to_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small_space(monkeypatch)
+    offered = "; more with starts of several frames (`batch`)"
+    board = replace(BOARD, frames=Frames.BACK_TO_BACK)
+    for batch in (1, 2):
+        several = replace(board, batch=batch)
+        error = explained(candidates()[0], several, fps=1e6, margin_percent=0)
+        assert str(error).endswith(offered) == (batch == 1)
+    error = explained(candidates()[0], BOARD, fps=1e6, margin_percent=0)
+    assert BOARD.frames is Frames.ONE_AT_A_TIME
+    assert not str(error).endswith(offered)
 
 
 def test_the_least_time_of_a_start_is_told_where_that_is_limited(

@@ -14,6 +14,7 @@ from hao.report.margins import (
     risk_in_words,
     spare_in_words,
     speed_in_words,
+    starts_in_words,
 )
 from hao.text import decimal
 from tests.report.samples import small_result
@@ -47,6 +48,24 @@ def test_back_to_back_the_host_takes_no_time_of_a_frame() -> None:
     assert "host" not in told
     assert cost.fps == pytest.approx(1000 / cost.latency_ms)
     assert pytest.approx(1000 / (cost.latency_ms + 0.5)) == FPS
+
+
+def test_starts_of_several_frames_are_offered_where_they_are_faster() -> None:
+    design = RESULT.design
+    assert starts_in_words(RESULT) is None  # frames come one at a time
+    rates = {}
+    for batch in (1, 2, 4):
+        board = replace(design.board, frames=Frames.BACK_TO_BACK, batch=batch)
+        several = replace(design, board=board)
+        rates[batch] = evaluate(several)
+        if batch == 1:
+            alone = replace(RESULT, design=several, cost=rates[1], fps_asked=None)
+    told = starts_in_words(alone)
+    assert told is not None
+    assert rates[4].fps > rates[2].fps > 1.02 * rates[1].fps
+    assert told.startswith(f"{rates[2].fps:.1f} at 2, {rates[4].fps:.1f} at 4 frames")
+    assert starts_in_words(replace(alone, design=several, cost=rates[4])) is None
+    assert starts_in_words(replace(alone, fps_asked=50)) is None
 
 
 def test_time_to_spare_is_told_with_what_makes_a_smaller_design() -> None:
