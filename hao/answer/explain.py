@@ -35,8 +35,7 @@ def explained(
     fits = True
     progress(f"explaining: the fastest design of {candidate.label}")
     try:
-        cycles = fewest_cycles(problem)
-        reached = share * board.frames_per_s(cycles)
+        reached = share * board.frames_per_s(cycles := fewest_cycles(problem))
         nearest = f"the most it reaches is {int(reached)} fps at the fewest bits"
         if board.frames is Frames.BACK_TO_BACK and board.batch == 1:
             nearest += "; more with starts of several frames (`batch`)"

@@ -15,7 +15,7 @@ from hao.text import decimal
 SPARE = 1.5
 """Where so many times the engine's time are left, a report says so (chosen here)."""
 
-WORTH = 1.02
+FASTER = 1.02
 """Gain from which a report offers starts of several frames (chosen here)."""
 
 
@@ -64,7 +64,7 @@ def starts_in_words(result: SearchResult) -> str | None:
     """Return how fast the engine is where a start takes several frames.
 
     `None` where a frame rate was asked for, frames come one at a time, starts take
-    several already, or less than `WORTH` is gained.
+    several already, or less than `FASTER` is gained.
     """
     design, cost = result.design, result.cost
     board, rates = design.board, dict[int, float]()
@@ -75,7 +75,7 @@ def starts_in_words(result: SearchResult) -> str | None:
         with suppress(InputError):
             at_once = replace(design, board=replace(board, batch=count))
             rates[count] = evaluate(at_once).fps
-    told = [f"{fps:.1f} at {n}" for n, fps in rates.items() if fps > WORTH * cost.fps]
+    told = [f"{fps:.1f} at {n}" for n, fps in rates.items() if fps > FASTER * cost.fps]
     if not told:
         return None
     return (
