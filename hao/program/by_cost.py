@@ -102,7 +102,7 @@ def exact_goals(
     """
     size = periods.size
     rows = max(1, sum(costs.size for costs in sums.behind))
-    step = max(1, MOST_CYCLES // rows)
+    step = max(1, MOST_CYCLES // (rows * (1 + len(periods.loading))))
     result = np.full(size, FAR, dtype=np.int64)
     for start in range(0, size, step):
         index = np.arange(start, min(start + step, size))

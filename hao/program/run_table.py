@@ -1,7 +1,7 @@
 """A run as a table of rows: sums of a constant and one array per stage."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -193,7 +193,7 @@ def relaxed_table(table: RunTable, role: Role, lane_of: Ints, lanes: int) -> Run
         ]
         return Row(constant=made.constant, terms={role: np.minimum.reduce(together)})
 
-    return RunTable(
+    relaxed = RunTable(
         paths=tuple(row(path) for path in table.paths),
         beside=row(table.beside),
         standing=row(table.standing),
@@ -202,13 +202,24 @@ def relaxed_table(table: RunTable, role: Role, lane_of: Ints, lanes: int) -> Run
         opening=tuple(opening(path) for path in table.opening),
         serial=tuple(opening(path) for path in table.serial),
         least_words={},
-        loading=tuple(
-            tuple(row(_sum(opens, other, role)) for other in rows)
-            for opens, rows in zip(
-                table.opening, ((table.beside,), table.ddr), strict=False
-            )
-        ),
     )
+    loading = [[row(each) for each in rows] for rows in _loading(table, role)]
+    for rows, apart in zip(loading, _loading(relaxed, role), strict=True):
+        if any(
+            (a.terms[role] > b.terms[role]).any()
+            for a, b in zip(rows, apart, strict=True)
+        ):
+            return replace(relaxed, loading=tuple(map(tuple, loading)))
+    return relaxed
+
+
+def _loading(table: RunTable, role: Role) -> list[list[Row]]:
+    """Return what an opening and what loads beside take together, port and DDR."""
+    port, ddr, *_ = table.opening
+    return [
+        [_sum(port, table.beside, role)],
+        [_sum(ddr, path, role) for path in table.ddr],
+    ]
 
 
 def _sum(opens: Row, other: Row, role: Role) -> Row:
