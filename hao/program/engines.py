@@ -24,10 +24,13 @@ from hao.program.tables import Choice
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-STEP = 16_384
-"""Engines priced between two looks at the best known (chosen here)."""
+STEP = 4_096
+"""Engines priced between two looks at the best known (chosen here).
 
-MEMBERS = 16_384
+Numbers of one run on so many fit a core's first cache.
+"""
+
+MEMBERS = 4_096
 """Most engines that buffer depths are multiplied out to at once.
 
 Source: chosen here. What a sweep holds of them, some hundred runs each, is most of a
