@@ -6,16 +6,15 @@ gap: it says of thousands of engines at once what the labels of `hao.program.lab
 of one.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hao.program.exact import Goal, least_costs
 from hao.program.graph import FAR
-from hao.program.periods import Periods, RunPeriods
-from hao.program.sweep import Entry, Net, period
+from hao.program.periods import RunPeriods
+from hao.program.sweep import Net, period
 
 Ints = NDArray[np.int64]
 
@@ -102,7 +101,7 @@ def exact_goals(
     """
     size = periods.size
     rows = max(1, sum(costs.size for costs in sums.behind))
-    step = max(1, MOST_CYCLES // (rows * (1 + len(periods.loading))))
+    step = max(1, MOST_CYCLES // rows)
     result = np.full(size, FAR, dtype=np.int64)
     for start in range(0, size, step):
         index = np.arange(start, min(start + step, size))
@@ -122,61 +121,25 @@ def _least_cycles(sums: Sums, periods: RunPeriods, size: int, double: bool) -> I
     """Return the least cycles of whole ways, of shape (costs, engines)."""
     net, behind = sums.net, sums.behind
     to_go: list[Ints] = []
-    loads: list[list[Ints]] = []
 
-    def places(costs: Ints, entry: Entry) -> tuple[Ints, Ints]:
-        place = np.searchsorted(costs, entry.cost + behind[entry.stop])
+    def add(result: Ints, costs: Ints, cost: int, stop: int, took: Ints) -> None:
+        place = np.searchsorted(costs, cost + behind[stop])
         fine = np.flatnonzero(place < costs.size)
-        return place[fine], fine
+        place = place[fine]
+        result[place] = np.minimum(result[place], took + to_go[stop][fine])
 
     for number, stop in enumerate(net.stops):
         here, costs = periods[stop.run], behind[number]
-        kinds = periods.loading if double else ()
-        result, *loaded = (
-            np.full((costs.size, size), FAR, dtype=np.int64) for _ in (0, *kinds)
-        )
+        result = np.full((costs.size, size), FAR, dtype=np.int64)
         finish = net.finishes.get(stop.end)
         if finish is not None and costs.size and finish.cost <= costs[-1]:
-            last = int(np.searchsorted(costs, finish.cost))
-            result[last] = here.alone
-            for each in loaded:
-                each[last] = 0
+            result[np.searchsorted(costs, finish.cost)] = here.alone
         for entry in net.entries.get(stop.end, ()):
-            place, fine = places(costs, entry)
-            rest = to_go[entry.stop][fine]
-            behind_it = [each[fine] for each in loads[entry.stop]]
-            after = _as_loaded(periods, entry.run, behind_it, rest)
-            for each, opens in zip(loaded, after.opening, strict=False):
-                each[place] = np.minimum(each[place], opens + rest)
-            took = period(here, after, double_buffered=double)
-            result[place] = np.minimum(result[place], took + rest)
+            took = period(here, periods[entry.run], double_buffered=double)
+            add(result, costs, entry.cost, entry.stop, took)
         to_go.append(result)
-        loads.append(loaded)
-    least = np.full((sums.whole.size, size), FAR, dtype=np.int64)
+    whole = np.full((sums.whole.size, size), FAR, dtype=np.int64)
     for entry in net.entries[0]:
-        place, fine = places(sums.whole, entry)
-        whole = periods[entry.run].serial + to_go[entry.stop][fine]
-        least[place] = np.minimum(least[place], whole)
-    return least
-
-
-def _as_loaded(
-    periods: RunPeriods, run: int, behind: Sequence[Ints], rest: Ints
-) -> Periods:
-    """Return the periods of a run that opens as late as what it loads in all says.
-
-    Args:
-        periods: Of engines, whose depths of buffers may be open.
-        run: The run.
-        behind: Per array of `RunPeriods.loading`, least cycles behind the run if it and
-            what follows take what they load.
-        rest: Least cycles from its start on.
-    """
-    after, row = periods[run], periods.layout.loading.get(run)
-    if row is None:
-        return after
-    opening = list(after.opening)
-    for kind, more in enumerate(behind):
-        whole = periods.loading[kind][row] + more
-        opening[kind] = np.maximum(opening[kind], whole - rest)
-    return replace(after, opening=tuple(opening))
+        first = periods[entry.run].serial
+        add(whole, sums.whole, entry.cost, entry.stop, first)
+    return whole
