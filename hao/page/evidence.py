@@ -183,6 +183,12 @@ def witness_section(result: SearchResult, records: Records) -> Section:
             f"{plain(schedule.part)} at {schedule.clock_ns:g} ns, compiled by "
             f"{plain(schedule.compiler)}, has {findings} findings."
         )
+        words.extend(
+            f"With a clock uncertainty of {100 * item.uncertainty:.3g} % "
+            f"({plain(item.title)}) all of them meet {item.clock_met_mhz:.0f} MHz."
+            for item in schedule.settings
+            if item.clock_met_mhz is not None
+        )
         if findings:
             tables.append(
                 PageTable(

@@ -51,12 +51,21 @@ class ScheduledLoop(_Loose):
     label: str = ""
 
 
+class ScheduledClock(_Loose):
+    """An uncertainty of the clock, who sets it, and the clock that all loops meet."""
+
+    title: str
+    uncertainty: float
+    clock_met_mhz: float | None = None
+
+
 class ScheduleRecord(_Loose):
     """What `hao schedule` left."""
 
     part: str
     clock_ns: float
     compiler: str
+    settings: tuple[ScheduledClock, ...] = ()
     loops: tuple[ScheduledLoop, ...]
     findings: tuple[dict[str, object], ...] | None = None
 

@@ -13,7 +13,13 @@ from hao.page.page import render_page, run_page
 from hao.program.solver import Status
 from hao.report.result import SearchResult
 from hao.report.tables import render_summary
-from hao.runs.records import Records, ScheduledLoop, ScheduleRecord, SynthesisRow
+from hao.runs.records import (
+    Records,
+    ScheduledClock,
+    ScheduledLoop,
+    ScheduleRecord,
+    SynthesisRow,
+)
 from tests.page.html import Reader, read
 from tests.report.samples import QUANTIZATION, SIMULATION, point, small_result
 
@@ -178,6 +184,11 @@ def test_what_later_steps_found_takes_the_place_of_that() -> None:
             part="xczu3eg",
             clock_ns=4.67,
             compiler="clang 18",
+            settings=(
+                ScheduledClock(
+                    title="run_hls.tcl", uncertainty=0.27, clock_met_mhz=261.6
+                ),
+            ),
             loops=(ScheduledLoop(process="dense"),) * 3,
             findings=(
                 {"rule": "burst", "path": "a.cpp", "line": 3, "message": "no burst"},
@@ -202,6 +213,7 @@ def test_what_later_steps_found_takes_the_place_of_that() -> None:
     assert "7 frames: bit-exact" in words
     assert "1,300; predicted were 1,234" in words
     assert "3 pipelined loops for xczu3eg at 4.67 ns" in words
+    assert "uncertainty of 27 % (run_hls.tcl) all of them meet 262 MHz" in words
     assert "no burst" in words
     assert "placed.rpt" in words
     assert "1.250" in words
