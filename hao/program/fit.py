@@ -74,7 +74,11 @@ class Measure:
         return values[0], values[1]
 
 
-FEWEST_LUTS = Measure()
+FEWEST_LUTS = Measure(lut=512, bram_18k=1)
+"""LUTs, and of as many the block RAMs.
+
+Source: chosen here; 512 block RAMs weigh as one LUT, and small devices have fewer.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
