@@ -133,16 +133,18 @@ def run_transfers(
     if part.any() and setting.aligned_tiles:
         # A tile's own channels lie apart: a loop for every pixel that is written.
         beats = -(-channels // beat)
-        loops = part * shape.pixels
+        # The last pixel's response and the wait for the first are in `START_CYCLES`.
+        between = part * (shape.pixels - 1)
         if not pooled:
             gap = PIXEL_WRITE_CYCLES
-            ofm = np.where(part, shape.pixels * beats + loops * gap, ofm)
+            ofm = np.where(part, shape.pixels * beats + between * gap, ofm)
             # Pixels that packing and finishing hold leave behind the last one.
             held = PACK_DEPTH * shape.pixels // np.maximum(pack, 1)
             held = held + FINISH_DEPTH // beats + np.minimum(px, shape.width)
-            group = group + part * np.minimum(held, shape.pixels) * (beats + gap)
+            held = np.minimum(held, shape.pixels)
+            group = group + part * (held * (beats + gap) - gap)
         if invocation.residual:
-            residual = residual + loops * PIXEL_READ_CYCLES
+            residual = residual + between * PIXEL_READ_CYCLES
     rows = rows_used(invocation.stages[0][1]) if invocation.stages else shape.height
     outside = (maps.residual, maps.ofm.part(int(not pooled), 1))
     height = shape.height

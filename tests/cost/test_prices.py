@@ -438,19 +438,20 @@ def test_a_tiled_layer_by_hand() -> None:
     # 1x1, 8 -> 16 channels on a 6 x 6 map, simd 4, pe 2, 4 folds a half: 2 tiles of 8
     # channels. Each: 36 pixels x 4 folds x 2 words = 288 cycles; lead-in one row of
     # 6 x 8 bytes = 6 beats, but 6 x 2 words = 12, and a loop ends: 17. A group takes
-    # 4 x 2 = 8. Every pixel is written by itself: a beat and 50 cycles to answer.
+    # 4 x 2 = 8. Every pixel is written by itself: a beat, and 50 cycles to the
+    # next; the last answer is what every run waits for.
     # Weights take turns with the row, which delays the way out by 6 cycles.
     column: dict[Role, Columns] = {Role.DENSE: dense_columns([4], [2], [16])}
     price = price_segment(_single(), column, BITS, setting())
     start = START_CYCLES + STAGE_DEPTH_CYCLES + 6
-    tile = start + 17 + 8 + 36 * 51
+    tile = start + 17 + 8 + 36 + 35 * 50
     assert price.tiles[Role.DENSE][0] == 2
     assert price.tiled[Role.DENSE][0] == tile
     rows = _rows(price, 0)
     assert rows["ofm"] == 2 * tile
     # The stage itself, then the last nine pixels: its own, two of 4 words that packing
     # (8 stages) and six of a beat that finishing (6 stages) holds until it comes.
-    assert rows["dense"] == tile + start - 6 + 17 + 288 + 4 + 9 * 51
+    assert rows["dense"] == tile + start - 6 + 17 + 288 + 4 + 9 + 8 * 50
 
 
 def test_weights_on_the_port_bind_a_tiled_layer() -> None:
@@ -592,11 +593,11 @@ def test_tiles_are_even_by_hand() -> None:
     shared = setting(double_buffered=False)
     price = price_segment(invocation(dense=layer), column, BITS, shared)
     # Of 2 folds: lead-in of 16 beats and 5, 2 to the first word, then 64 pixels of a
-    # beat and 50 cycles. Of 4: 4 to the first, and 2 beats. All but the last are
-    # followed by a load.
+    # beat and 50 cycles to the next. Of 4: 4 to the first, and 2 beats. All but the
+    # last are followed by a load.
     assert list(price.tiles[Role.DENSE]) == [5, 3]
     start = START_CYCLES + STAGE_DEPTH_CYCLES + 21
-    few, many = start + 2 + 64 * 51, start + 4 + 64 * 52
+    few, many = start + 2 + 64 + 63 * 50, start + 4 + 128 + 63 * 50
     assert _latency(price, 0) == 5 * few + 4 * load_step(1)
     assert _latency(price, 1) == 2 * many + few + 2 * load_step(1)
 
