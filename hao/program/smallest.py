@@ -1,6 +1,7 @@
 """The engine of the fewest blocks that is fast enough, among those of some widths."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from hao.program.field import Group
 from hao.program.graph import FAR
 from hao.program.hunt import Hunt
 from hao.program.lanes import lane_bounds
+from hao.program.reach import within_reach
 from hao.program.rough import any_within, left_within
 from hao.program.shapes import known_shapes, lane_blocks, rough_shapes
 from hao.program.sieve import sieved, swept_bound
@@ -79,6 +81,7 @@ def _try_in_order(hunt: Hunt, group: Group, double: bool, shapes: Choice) -> Non
     order = np.argsort(blocks, kind="stable")
     tables = field.tables(double)
     quickest = swept_bound(tables, group.light, double, 0.0)
+    near = partial(within_reach, hunt, group, double)
     start, step = 0, 512
     while start < order.size:
         rows = order[start : start + step]
@@ -90,5 +93,5 @@ def _try_in_order(hunt: Hunt, group: Group, double: bool, shapes: Choice) -> Non
         some = shapes.take(rows)
         some = some.take(np.flatnonzero(may_fit(field, group.widths, double, some)))
         some = some.take(sieved(tables, some, quickest, limit))
-        for engines in expand(field, group, double, some, limit):
+        for engines in expand(field, group, double, some, limit, near=near):
             try_engines(hunt, group.widths, double, *engines)
