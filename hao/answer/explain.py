@@ -35,14 +35,7 @@ def explained(
     fits = True
     progress(f"explaining: the fastest design of {candidate.label}")
     try:
-        reached = share * board.frames_per_s(cycles := fewest_cycles(problem))
-        nearest = f"the most it reaches is {int(reached)} fps at the fewest bits"
-        if board.frames is Frames.BACK_TO_BACK and board.batch == 1:
-            nearest += "; more with starts of several frames (`batch`)"
-        most = board.most_start_cycles
-        if most is not None and cycles > most:
-            least_ms = cycles / board.clock_khz
-            nearest = f"a start takes {least_ms:.3g} ms at least (`max_latency_ms`)"
+        nearest = _nearest(board, fewest_cycles(problem), share)
     except InfeasibleError:
         nearest, fits = "no engine fits at any frame rate", False
     budget = budget_cycles(board, fps / share)
@@ -60,6 +53,25 @@ def explained(
         f"on {board.name}: {reason}; {nearest}",
         conflicts=clash,
     )
+
+
+def _nearest(board: Board, cycles: int, share: float) -> str:
+    """Return what a network reaches on a board.
+
+    Args:
+        board: Where it runs.
+        cycles: Least of a start.
+        share: Of the frame time that it may take.
+    """
+    most = board.most_start_cycles
+    if most is not None and cycles > most:
+        least_ms = cycles / board.clock_khz
+        return f"a start takes {least_ms:.3g} ms at least (`max_latency_ms`)"
+    reached = share * board.frames_per_s(cycles)
+    nearest = f"the most it reaches is {int(reached)} fps at the fewest bits"
+    if board.frames is Frames.BACK_TO_BACK and board.batch == 1:
+        nearest += "; more with starts of several frames (`batch`)"
+    return nearest
 
 
 def held_in_words(margin_percent: float) -> str:

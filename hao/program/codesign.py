@@ -398,7 +398,10 @@ def in_fewest_cycles(field: Field, found: Found, counts: Counts) -> Found:
 
 
 def fewest_luts(field: Field, found: Found, counts: Counts) -> Found:
-    """Return the design as fast and as cheap as another one that has fewest LUTs."""
+    """Return the design as fast and as cheap as another one that has fewest LUTs.
+
+    Of those with as many, one with the fewest block RAMs (`FEWEST_LUTS`).
+    """
     smaller = find(
         field,
         Least.BLOCKS,

@@ -1,6 +1,6 @@
 """Lane shapes that bounds at the lightest runs do not exclude, at any widths."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,6 @@ from hao.ir.partition import Role
 from hao.program.bounded import Bounded, Shapes, best_first
 from hao.program.engines import UNFIT, may_fit, priced, widest
 from hao.program.field import Field, Group
-from hao.program.fit import Measure
 from hao.program.graph import ABSENT, ROLES, Graph
 from hao.program.hunt import NO_LIMIT, bufferings
 from hao.program.lanes import lane_bounds
@@ -266,12 +265,14 @@ def _is_above(
     return limit > factor * lane_bounds(field, group, double).least
 
 
-def lane_blocks(
-    field: Field, group: Group, double: bool, measure: Measure, choice: Choice
-) -> Ints:
-    """Return the least blocks of lane shapes: every stage by itself."""
+def lane_blocks(measured: Mapping[Role, Ints], choice: Choice) -> Ints:
+    """Return the least blocks of lane shapes: every stage by itself.
+
+    Args:
+        measured: Per stage, the least blocks, of shape (pixels, lanes).
+        choice: Lane shapes.
+    """
     total = np.zeros(len(choice), dtype=np.int64)
     for role, lane in choice.lanes.items():
-        blocks = field.lane_measure(group, role, double, measure)
-        total += blocks[choice.pixels, lane]
+        total += measured[role][choice.pixels, lane]
     return total

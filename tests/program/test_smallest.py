@@ -1,11 +1,13 @@
 """How much of the space is priced where the smallest engine is sought."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from hao.hw.board_file import load_board
+from hao.hw.resources import Resources
 from hao.options.bits import bit_options
 from hao.program.field import Field
 from hao.program.fit import FEWEST_LUTS
@@ -38,14 +40,14 @@ def test_lane_shapes_by_size_are_all_that_are_in_time(name: str) -> None:
     bounds = lane_bounds(field, group, False)
     limit = 4 * bounds.least
     every = joined(list(bounds.each(limit)), group.roles)
-    blocks = lane_blocks(field, group, False, FEWEST_LUTS, every)
     own = {r: field.lane_measure(group, r, False, FEWEST_LUTS) for r in group.roles}
+    blocks = lane_blocks(own, every)
     ends = [-1, *np.quantile(blocks, [0.1, 0.3, 0.7]).astype(int).tolist()]
     found = []
     for above, most in itertools.pairwise([*ends, int(blocks.max())]):
         sizes = Sizes(blocks=own, above=above, most=most)
         some = joined(list(bounds.each(limit, sizes)), group.roles)
-        there = lane_blocks(field, group, False, FEWEST_LUTS, some)
+        there = lane_blocks(own, some)
         assert there.size
         assert above < there.min()
         assert there.max() <= most
@@ -67,3 +69,15 @@ def test_of_lane_shapes_that_are_fast_enough_few_are_priced() -> None:
     in_time = sum(len(some) for some in bounds.each(limit))
     assert find(field, Least.BLOCKS, Limits(cycles=limit), counts=counts) is not None
     assert 0 < counts.priced < in_time // 100
+
+
+def test_of_as_many_luts_the_fewest_block_rams_are_best() -> None:
+    # A LUT is worth more than all 432 block RAMs; DSPs and flip-flops decide
+    # nothing.
+    few = Resources(dsp=0, bram_18k=52, uram=0, lut=54_140, ff=0)
+    more = replace(few, bram_18k=88)
+    larger = replace(few, bram_18k=0, lut=54_141)
+    all_ = replace(few, bram_18k=432, lut=54_139)
+    ordered = [FEWEST_LUTS.of(r) for r in (all_, few, more, larger)]
+    assert ordered == sorted(set(ordered))
+    assert FEWEST_LUTS.of(replace(few, dsp=320, ff=45_208)) == FEWEST_LUTS.of(few)
